@@ -1,0 +1,77 @@
+"""What the stages hand to each other: one `Auction` for each bid request, one `Impression` for each biddable offer in it.
+
+Amounts are CPM micros of the auction's currency. Everything here lives for one request.
+"""
+
+from core.model import Exchange
+from core.reasons import NoBid
+
+from bidder.openrtb.types import BidRequest, Imp
+
+Size = tuple[int, int]
+
+
+class Consent:
+    """What the user permits, as flags (spec: openrtb 3.3). `None` of them is derived later: the consent stage sets them."""
+
+    __slots__ = ("ads", "identifiers", "measurement", "precise_geo", "profile_write", "segments")
+
+    def __init__(
+        self,
+        *,
+        identifiers: bool,
+        ads: bool,
+        profile_write: bool,
+        segments: bool,
+        measurement: bool,
+        precise_geo: bool,
+    ) -> None:
+        self.identifiers = identifiers  # purpose 1: cookie, device and exchange ids may be used
+        self.ads = ads  # purpose 2: any ad may be selected with personal data
+        self.profile_write = profile_write  # purpose 3
+        self.segments = segments  # purpose 4 (with 1 and 2): retargeting, segments, carts
+        self.measurement = measurement  # purpose 7
+        self.precise_geo = precise_geo  # special feature 1
+
+
+class Impression:
+    """One impression that can be bid on."""
+
+    __slots__ = ("deal_floors", "floor_cpm", "imp", "position", "private_auction", "sizes")
+
+    def __init__(
+        self,
+        imp: Imp,
+        position: int,
+        floor_cpm: int,
+        sizes: tuple[Size, ...],
+        deal_floors: dict[str, tuple[int, int]],
+        private_auction: bool,
+    ) -> None:
+        self.imp = imp
+        self.position = position  # index in BidRequest.imp
+        self.floor_cpm = floor_cpm
+        self.sizes = sizes  # banner sizes that are offered, exact
+        self.deal_floors = deal_floors  # exchange's deal id -> (floor CPM micros, auction type or 0)
+        self.private_auction = private_auction
+
+
+class Auction:
+    """One bid request on its way through the stages."""
+
+    __slots__ = (
+        "consent", "currency", "deadline", "exchange", "exchange_user", "impressions", "is_test", "no_bid",
+        "request", "user_id",
+    )  # fmt: skip
+
+    def __init__(self, request: BidRequest, exchange: Exchange, deadline: float) -> None:
+        self.request = request
+        self.exchange = exchange
+        self.deadline = deadline  # monotonic seconds
+        self.currency = ""
+        self.impressions: list[Impression] = []
+        self.consent: Consent | None = None
+        self.user_id: str | None = None  # our cookie's user id, if the request has it and it may be used
+        self.exchange_user: str | None = None  # the exchange's own id of the user, likewise
+        self.no_bid: NoBid | None = None
+        self.is_test = False

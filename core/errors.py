@@ -1,0 +1,72 @@
+"""The error tree. Every error says what is wrong, where, and what to do next (`hint`).
+
+GroszError
+├── ConfigError          a setting is missing or out of range (also ValueError)
+├── CatalogueError       catalogue data that cannot be imported or compiled (also ValueError)
+├── InputError           a request, event, rule or file that is not valid (also ValueError)
+├── NotFoundError        no such object, or not one the caller may see (also LookupError)
+├── ConflictError        somebody changed it first, or it exists already
+├── AccessError          not logged in, or not allowed
+└── UnavailableError     Redis, the store or a role does not answer in time (also ConnectionError)
+
+A no-bid is not an error: it is a value with a reason (core.reasons).
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One fault of an input: `pointer` is a JSON pointer (or a setting's dotted name), `code` a stable short word."""
+
+    pointer: str
+    code: str
+    message: str
+    hint: str = ""
+    allowed: tuple[str, ...] = ()
+
+
+class GroszError(Exception):
+    """Root of all errors that Grosz raises on purpose."""
+
+    def __init__(self, message: str, *, hint: str = "", faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        lines += [f"  {fault.pointer}: {fault.message}" + (f" ({fault.hint})" if fault.hint else "") for fault in self.faults]
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class ConfigError(GroszError, ValueError):
+    """A setting is missing or out of range."""
+
+
+class CatalogueError(GroszError, ValueError):
+    """Catalogue data that cannot be imported or compiled."""
+
+
+class InputError(GroszError, ValueError):
+    """A request, event, rule or file that is not valid."""
+
+
+class NotFoundError(GroszError, LookupError):
+    """No such object, or not one the caller may see."""
+
+
+class ConflictError(GroszError):
+    """Somebody changed it first, or it exists already."""
+
+
+class AccessError(GroszError):
+    """Not logged in, or not allowed."""
+
+
+class UnavailableError(GroszError, ConnectionError):
+    """Redis, the store or a role does not answer in time."""

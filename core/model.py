@@ -1,0 +1,297 @@
+"""The domain model: what advertisers configure, as immutable values that every room shares.
+
+Conventions: `*_micros` is an amount of the advertiser's currency in micros, `*_cpm_micros` a price of a thousand
+impressions, `*_ms` a time since 1970 UTC, `*_s` a duration. `None` means "not restricted" or "not set"; an empty
+targeting tuple means "not restricted" too.
+"""
+
+import enum
+
+import msgspec
+
+
+class Status(enum.StrEnum):
+    """Whether an object takes part in bidding. Archived objects stay for reports and cannot come back."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ARCHIVED = "archived"
+
+
+class Goal(enum.StrEnum):
+    """What a line item pays for; decides which probability multiplies `bid_micros`."""
+
+    CPM = "cpm"  # bid_micros is a price of a thousand impressions
+    CPC = "cpc"  # ... of one click
+    CPA = "cpa"  # ... of one conversion
+
+
+class Pacing(enum.StrEnum):
+    EVEN = "even"
+    ASAP = "asap"
+
+
+class Format(enum.StrEnum):
+    BANNER = "banner"
+    NATIVE = "native"
+    VIDEO = "video"
+
+
+class Clearing(enum.StrEnum):
+    """Who says what a won impression costs."""
+
+    REPORTED = "reported"  # the exchange, in its notice
+    HOUSE = "house"  # nobody: settled by our rule over the bids we know
+
+
+class BillingEvent(enum.StrEnum):
+    """Which notice of an exchange makes a bid billable."""
+
+    BILL = "bill"  # burl
+    WIN = "win"  # nurl
+    IMPRESSION = "impression"  # our own pixel
+
+
+class PriceEncryption(enum.StrEnum):
+    NONE = "none"
+    GOOGLE = "google"  # also OpenX and others
+    RUBICON = "rubicon"
+
+
+class NoBidStyle(enum.StrEnum):
+    """How an exchange wants to hear 'no'."""
+
+    NO_CONTENT = "204"
+    REASON_CODE = "nbr"  # 200 {"id": ..., "nbr": n}
+
+
+class FrequencyCap(msgspec.Struct, frozen=True):
+    """At most `impressions` to one user in any `window_s` seconds."""
+
+    impressions: int
+    window_s: int
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """A limit in money or in impressions (either may be None; both None is no limit)."""
+
+    micros: int | None = None
+    impressions: int | None = None
+
+
+class BudgetShare(msgspec.Struct, frozen=True):
+    """A part of a line item's budgets kept for the members of a segment, with its own caps and bid factor."""
+
+    segment_id: int
+    percent: int
+    bid_factor_percent: int = 100
+    caps: tuple[FrequencyCap, ...] = ()
+
+
+class Radius(msgspec.Struct, frozen=True):
+    """A circle on the earth, in degrees and kilometres."""
+
+    latitude: float
+    longitude: float
+    kilometres: float
+
+
+class Targeting(msgspec.Struct, frozen=True):
+    """Which impressions a line item may bid on. Every non-empty field restricts; values inside a field are alternatives."""
+
+    exchanges: tuple[int, ...] = ()
+    environments: tuple[str, ...] = ()  # site, app, dooh
+    countries: tuple[str, ...] = ()  # ISO 3166 alpha-3, upper case
+    regions: tuple[str, ...] = ()  # "POL/MZ": country, then ISO 3166-2 suffix as exchanges send it, upper case
+    cities: tuple[str, ...] = ()  # lower case
+    postcodes: tuple[str, ...] = ()  # prefixes, without spaces and dashes, lower case
+    radii: tuple[Radius, ...] = ()
+    device_types: tuple[int, ...] = ()  # AdCOM: 1 mobile/tablet, 2 PC, 3 CTV, 4 phone, 5 tablet, 6 connected, 7 set-top, 8 OOH
+    operating_systems: tuple[str, ...] = ()  # lower case family: android, ios, windows, macos, linux, ...
+    browsers: tuple[str, ...] = ()  # lower case family: chrome, safari, firefox, edge, opera, samsung internet, ...
+    connections: tuple[int, ...] = ()  # AdCOM: 1 ethernet, 2 wifi, 3 cellular, 4 2G, 5 3G, 6 4G, 7 5G
+    languages: tuple[str, ...] = ()  # primary subtag, lower case
+    domains_allow: tuple[str, ...] = ()  # with all their subdomains
+    domains_deny: tuple[str, ...] = ()
+    apps_allow: tuple[str, ...] = ()  # bundle or store id
+    apps_deny: tuple[str, ...] = ()
+    page_paths: tuple[str, ...] = ()  # glob over the path of the page URL: "/buty/*"
+    page_keywords: tuple[str, ...] = ()  # words or phrases of the page's URL, title and keywords, whole words, folded case
+    page_keywords_deny: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()  # IAB Content Taxonomy 1.0 codes; "IAB18" covers "IAB18-3"
+    categories_deny: tuple[str, ...] = ()
+    positions: tuple[int, ...] = ()  # AdCOM placement position: 1 above the fold, 3 below, ...
+    hours_of_week: tuple[int, ...] = ()  # 0 is Monday 00:00-01:00 in the advertiser's time zone, up to 167
+    deals: tuple[int, ...] = ()  # Deal ids; bids only on impressions that offer one of them
+    segments_any: tuple[int, ...] = ()
+    segments_all: tuple[int, ...] = ()
+    segments_none: tuple[int, ...] = ()
+
+
+class CartValue(msgspec.Struct, frozen=True):
+    """How an abandoned cart raises the value of a conversion (spec: science, section 1e).
+
+    Adds `margin_ppm / 1e6 * min(cart value, cap) * g(age)`, where g is 0 until `delay_s`, rises with time constant
+    `rise_s`, decays with `decay_s` and is normalised to a maximum of 1.
+    """
+
+    margin_ppm: int = 60_000
+    cap_micros: int = 3_000_000_000
+    delay_s: int = 3_600
+    rise_s: int = 3_600
+    decay_s: int = 237_600  # 66 hours
+
+
+class Advertiser(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    name: str
+    status: Status = Status.ACTIVE
+    currency: str = "PLN"
+    timezone: str = "Europe/Warsaw"
+    domain: str = ""  # the shop's own domain, e.g. "buty.example"
+    balance_micros: int | None = None  # prepaid money; None is unlimited credit
+    caps: tuple[FrequencyCap, ...] = ()
+    profile_retention_days: int = 90
+    product_categories: tuple[str, ...] = ()
+    external_id: str = ""
+    notes: str = ""
+    version: int = 1
+
+
+class Campaign(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    advertiser_id: int
+    name: str
+    status: Status = Status.ACTIVE
+    start_ms: int | None = None
+    end_ms: int | None = None
+    total_budget: Budget = Budget()
+    caps: tuple[FrequencyCap, ...] = ()
+    external_id: str = ""
+    notes: str = ""
+    version: int = 1
+
+
+class LineItem(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    advertiser_id: int
+    campaign_id: int
+    name: str
+    status: Status = Status.ACTIVE
+    start_ms: int | None = None  # the flight
+    end_ms: int | None = None
+    goal: Goal = Goal.CPM
+    bid_micros: int = 0
+    max_cpm_micros: int = 0  # never bids above
+    min_cpm_micros: int = 0  # does not bid below
+    cart: CartValue | None = None
+    targeting: Targeting = Targeting()
+    creative_ids: tuple[int, ...] = ()
+    daily_budget: Budget = Budget()
+    total_budget: Budget = Budget()
+    budget_shares: tuple[BudgetShare, ...] = ()
+    pacing: Pacing = Pacing.EVEN
+    target_cpa_micros: int | None = None
+    target_roas_percent: int | None = None
+    caps: tuple[FrequencyCap, ...] = ()
+    min_gap_s: int = 0  # between two impressions to one user
+    several_per_request: bool = False
+    external_id: str = ""
+    notes: str = ""
+    version: int = 1
+
+
+class Creative(msgspec.Struct, frozen=True, kw_only=True):
+    """One ad. Exactly one of `html` (markup with macros) and `image_url` is set for a banner."""
+
+    id: int
+    advertiser_id: int
+    name: str
+    status: Status = Status.ACTIVE
+    format: Format = Format.BANNER
+    width: int = 0
+    height: int = 0
+    html: str = ""
+    image_url: str = ""
+    alt_text: str = ""
+    landing_url: str = ""
+    advertiser_domain: str = ""  # adomain
+    categories: tuple[str, ...] = ()  # IAB Content Taxonomy 1.0 codes of what is advertised
+    attributes: tuple[int, ...] = ()  # AdCOM creative attributes
+    apis: tuple[int, ...] = ()  # frameworks the markup needs
+    language: str = ""
+    sample_url: str = ""  # iurl
+    external_id: str = ""
+    notes: str = ""
+    version: int = 1
+
+
+class Deal(msgspec.Struct, frozen=True, kw_only=True):
+    """An agreement with a seller; `deal_id` is the exchange's token. Its floor and auction type come with the request."""
+
+    id: int
+    exchange_id: int
+    advertiser_id: int | None = None  # None: any advertiser may target it
+    deal_id: str
+    name: str = ""
+    status: Status = Status.ACTIVE
+    external_id: str = ""
+    notes: str = ""
+    version: int = 1
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of one advertiser's visitors, defined by a rule over profile facts (docs/segments.md)."""
+
+    id: int
+    advertiser_id: int
+    name: str
+    rule: str
+    status: Status = Status.ACTIVE
+    webhook_id: int | None = None
+    external_id: str = ""
+    notes: str = ""
+    version: int = 1
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """One exchange as configured. `key` is its name in the bid URL: `/openrtb2/{key}`."""
+
+    id: int
+    key: str
+    name: str = ""
+    status: Status = Status.ACTIVE
+    seat: str = ""
+    default_currency: str = "USD"
+    first_price: bool | None = None  # None: as each request's `at` says
+    clearing: Clearing = Clearing.REPORTED
+    billing_event: BillingEvent = BillingEvent.BILL
+    price_macro: str = "${AUCTION_PRICE}"
+    price_encryption: PriceEncryption = PriceEncryption.NONE
+    encryption_key: str = ""  # web-safe or plain base64
+    integrity_key: str = ""
+    no_bid_style: NoBidStyle = NoBidStyle.NO_CONTENT
+    default_tmax_ms: int = 100
+    network_margin_ms: int = 20  # what the way back costs, taken off tmax
+    openrtb_version: str = "2.6"
+    sync_url: str = ""  # their cookie-sync endpoint, with {uid}
+    bearer_token: str = ""  # when set, bid requests must carry it
+    external_id: str = ""
+    notes: str = ""
+    version: int = 1
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the bid path needs to know, at one version. Published as a whole; never changed in place."""
+
+    version: int
+    published_ms: int
+    advertisers: tuple[Advertiser, ...] = ()
+    campaigns: tuple[Campaign, ...] = ()
+    line_items: tuple[LineItem, ...] = ()
+    creatives: tuple[Creative, ...] = ()
+    deals: tuple[Deal, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    fx_base: str = "PLN"
+    fx_rates: dict[str, int] = {}  # micros of the base currency for one unit, e.g. {"USD": 3_640_000}

@@ -1,0 +1,79 @@
+"""Why there was no bid: one list for the bid path, metrics, explain, funnel and docs.
+
+Each reason has the code for OpenRTB's `nbr` (2.6, list "No-Bid Reason Codes"), a sentence, and a hint for whoever wonders.
+"""
+
+import enum
+
+
+class NoBid(enum.Enum):
+    """A reason. `REQUEST` reasons stop the whole request; the others exclude one line item on one impression."""
+
+    nbr: int
+    text: str
+    hint: str
+    index: int  # position in arrays of counters
+
+    def __new__(cls, nbr: int, text: str, hint: str) -> "NoBid":
+        member = object.__new__(cls)
+        member._value_ = text
+        member.nbr, member.text, member.hint = nbr, text, hint
+        member.index = len(cls.__members__)
+        return member
+
+    # the whole request
+    MALFORMED = 2, "request is malformed", "see the grosz_malformed_requests_total metric for the rule it broke"
+    UNKNOWN_EXCHANGE = 8, "no such exchange, or it is paused", "check the key in the bid URL against `grosz exchange list`"
+    EXCHANGE_ACCESS = 2, "credentials are missing or wrong", "send the exchange's bearer token"
+    NO_TIME = 15, "not enough of tmax left", "raise tmax, or lower the exchange's network margin"
+    OVERLOAD = 1, "shed, since the batch could not meet its deadline", "add bidder processes"
+    NO_SNAPSHOT = 1, "catalogue is missing or older than allowed", "check that the admin role is up and publishing"
+    CURRENCY = 2, "no currency in `cur` that has an exchange rate", "add the currency to the rate table"
+    CONSENT_PURPOSE_2 = 0, "no consent to select basic ads", "nothing to do: the user refused"
+    SEAT_BLOCKED = 2, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
+    NO_BIDDABLE_IMPRESSION = 2, "no impression in a format and size that can be bid on", "see the impression's fault"
+    ONLY_CHANNEL_CONFLICT = 2, "more than one of site, app and dooh", "the exchange must send one of them"
+    # a line item on an impression
+    INACTIVE = 0, "line item, campaign or advertiser is paused", "resume it"
+    OUTSIDE_FLIGHT = 0, "now is outside the flight", "change the start or end"
+    EXCHANGE = 0, "exchange is not targeted", "add the exchange to the targeting"
+    ENVIRONMENT = 0, "environment (site, app, dooh) is not targeted", "widen the environments"
+    SIZE = 0, "no creative fits the format and size", "add a creative in one of the offered sizes"
+    CREATIVE_BLOCKED = 0, "every fitting creative is blocked by the request", "see blocked attributes, types, languages or frameworks"
+    ADVERTISER_BLOCKED = 0, "the publisher blocks the advertiser's domain", "nothing to do on this site"
+    CATEGORY_BLOCKED = 0, "the publisher blocks the product category", "nothing to do on this site"
+    COUNTRY = 0, "country is not targeted", "widen the countries"
+    REGION = 0, "region is not targeted", "widen the regions"
+    CITY = 0, "city is not targeted", "widen the cities"
+    POSTCODE = 0, "postcode is not targeted", "widen the postcodes"
+    RADIUS = 0, "outside every targeted circle", "widen the radius"
+    DEVICE_TYPE = 0, "device type is not targeted", "widen the device types"
+    OPERATING_SYSTEM = 0, "operating system is not targeted", "widen the operating systems"
+    BROWSER = 0, "browser is not targeted", "widen the browsers"
+    CONNECTION = 0, "connection type is not targeted", "widen the connections"
+    LANGUAGE = 0, "language is not targeted", "widen the languages"
+    DOMAIN = 0, "domain is denied or not allowed", "check the domain lists"
+    APP = 0, "app is denied or not allowed", "check the app lists"
+    PAGE_PATH = 0, "page path does not match", "check the path patterns"
+    PAGE_KEYWORD = 0, "page keywords do not match", "check the keywords and the denied keywords"
+    CATEGORY = 0, "content category is not targeted", "widen the categories"
+    POSITION = 0, "ad position is not targeted", "widen the positions"
+    DAYPART = 0, "now is outside the targeted hours", "widen the hours of the week"
+    DEAL = 0, "impression does not offer a targeted deal", "check the deal ids with the exchange"
+    PRIVATE_AUCTION = 0, "private auction and no deal of this line item", "target one of the offered deals"
+    SEGMENT = 0, "user is not in a targeted segment", "widen the segments; check their size"
+    EXCLUDED_SEGMENT = 0, "user is in an excluded segment", "nothing to do: it works as set"
+    NO_PROFILE = 8, "user is unknown, or consent forbids the profile", "raise the cookie-sync match rate"
+    FREQUENCY_CAP = 9, "frequency cap is reached", "raise the cap or wait"
+    MIN_GAP = 9, "too soon after the last impression", "lower the minimum gap"
+    PACED_OUT = 0, "held back by pacing", "raise the budget or the bid"
+    NO_LEASE = 0, "no budget lease in this process", "check the budgets; the lease bank may be away"
+    BUDGET_SPENT = 0, "a budget is spent", "raise the budget"
+    VALUE_TOO_LOW = 0, "price is below the line item's minimum", "lower the minimum CPM or raise the bid"
+    FLOOR = 0, "price is below the floor", "raise the bid or the maximum CPM"
+    OUTRANKED = 0, "another of our line items pays more", "raise the bid"
+    ALREADY_IN_REQUEST = 0, "line item already bids on another impression of the request", "allow several per request"
+
+
+NO_BID_REASONS: tuple[NoBid, ...] = tuple(NoBid)
+REASON_COUNT = len(NO_BID_REASONS)
