@@ -1,0 +1,85 @@
+"""The fixtures of tests/conftest.py: a real server, a clock that stands still, the shared corpus."""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from core.clock import ManualClock
+from core.embedded import EmbeddedServer
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def in_ci() -> bool:
+    """Whether missing test data and packages are failures: nobody reads the reasons of skips in CI."""
+    return os.environ.get("CI", "") not in ("", "0", "false")
+
+
+def skip_or_fail(reason: str) -> None:
+    """Skip the running test on a user's machine, fail it in CI."""
+    if in_ci():
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.needs_package("chromium")`: the test needs one of the named programs on PATH."""
+    for marker in item.iter_markers("needs_package"):
+        if not any(shutil.which(str(program)) for program in marker.args):
+            skip_or_fail(f"needs a program that is not installed: {' or '.join(map(str, marker.args))}")
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[EmbeddedServer]:
+    """A real server that lives as long as this test process; its directory's path is short, since it holds a socket."""
+    directory = Path(tempfile.mkdtemp(prefix="grosz-test-"))
+    server = EmbeddedServer(directory)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def valkey(valkey_server: EmbeddedServer) -> str:
+    """URL of a real, empty server."""
+    if not valkey_server.alive():  # an adversity test killed it
+        valkey_server.restart()
+    with redis.Redis.from_url(valkey_server.url) as connection:
+        connection.script_flush()
+        connection.flushall()
+    return valkey_server.url
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that moves only when told to."""
+    return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Folder of the recorded requests, from GROSZ_CORPUS or beside the repository."""
+    folder = Path(os.environ.get("GROSZ_CORPUS") or REPOSITORY.parent / "shared" / "corpus")
+    if not (folder / "requests.jsonl").is_file():
+        skip_or_fail(f"no corpus in {folder}: set GROSZ_CORPUS to the folder that has requests.jsonl")
+    return folder
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    return find_free_port()
+
+
+def find_free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now; the kernel does not give it out again at once."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,46 @@
+import os
+import subprocess
+import sys
+
+from core.processes import die_with_parent, is_alive
+from tests.kit.fixtures import REPOSITORY
+
+PARENT = """
+import subprocess, sys
+from core.processes import die_with_parent
+child = subprocess.Popen(["sleep", "60"], preexec_fn=die_with_parent())
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_running_process_is_alive_and_an_ended_one_is_not() -> None:
+    assert is_alive(os.getpid())
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert is_alive(child.pid)
+        child.kill()
+        child.wait()
+        assert not is_alive(child.pid)
+
+
+def test_zombie_is_not_alive() -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_alive(child.pid)
+    assert child.wait() == 0
+
+
+def test_child_of_a_killed_parent_ends() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert is_alive(child)
+        parent.kill()
+    while is_alive(child):  # the test's timeout is the bound
+        pass
+
+
+def test_preexec_function_does_not_disturb_a_normal_child() -> None:
+    assert subprocess.run(["true"], preexec_fn=die_with_parent(), check=False).returncode == 0
