@@ -1,0 +1,114 @@
+"""Every Redis key, in one place: docs/redis-keys.md is generated from the docstrings.
+
+A docstring says: type; TTL; writer; reader; footprint. Braces in a key are Redis Cluster hash tags: all keys of one
+user lie in one slot, so does all money of one advertiser.
+"""
+
+from typing import Final
+
+# Profiles and events (segments/) ---------------------------------------------------------------------------------
+
+
+def user_profile(user_id: str) -> str:
+    """Hash: hot field an advertiser (its id), `i` impression ring, `m` meta.
+
+    TTL: longest retention of its advertisers; writer: worker (ring: tracker); reader: bidder; about 0.3 KiB a field.
+    """
+    return f"u:{{{user_id}}}"
+
+
+def user_facts(user_id: str) -> str:
+    """Hash: cold field an advertiser (its id), `l` last applied event, `x` exchange ids.
+
+    TTL: as `user_profile`; writer: worker, tracker (`x`); reader: worker; about 0.5 KiB a field.
+    """
+    return f"f:{{{user_id}}}"
+
+
+def exchange_user(exchange_id: int, exchange_user_id: str) -> str:
+    """String: our user id of an exchange's user id.
+
+    TTL: cookie lifetime, renewed by each sync; writer: tracker; reader: bidder; about 0.1 KiB.
+    """
+    return f"x:{exchange_id}:{exchange_user_id}"
+
+
+def person(advertiser_id: int, digest: str) -> str:
+    """Set: user ids of one person's devices at one advertiser.
+
+    TTL: as `user_profile`; writer: worker; reader: worker, event import; about 0.1 KiB a device.
+    """
+    return f"pn:{advertiser_id}:{digest}"
+
+
+def event_stream(partition: int) -> str:
+    """Stream: events acknowledged but not yet applied.
+
+    TTL: none, trimmed by the worker behind its cursor; writer: tracker; reader: worker; about 0.3 KiB an event.
+    """
+    return f"ev:{{{partition}}}"
+
+
+def event_owner(partition: int) -> str:
+    """String: the worker that owns the partition and its fencing token.
+
+    TTL: seconds (the lease); writer, reader: worker; 0.1 KiB.
+    """
+    return f"ev:{{{partition}}}:owner"
+
+
+def event_fence(partition: int) -> str:
+    """Integer: the last fencing token given out. TTL: none; writer, reader: worker; 0.1 KiB."""
+    return f"ev:{{{partition}}}:fence"
+
+
+def event_cursor(partition: int) -> str:
+    """String: stream id of the last event that is applied. TTL: none; writer, reader: worker; 0.1 KiB."""
+    return f"ev:{{{partition}}}:cursor"
+
+
+def due_entries(partition: int) -> str:
+    """Sorted set: memberships that begin later and have a hook (member), by their time in unix seconds (score).
+
+    TTL: none, removed when due; writer, reader: worker; about 0.1 KiB a membership.
+    """
+    return f"ev:{{{partition}}}:due"
+
+
+def segment_members(segment_id: int, level: int, edge: str) -> str:
+    """Sorted set: sampled members (user id) by when they `enter` or `leave` (unix seconds).
+
+    TTL: retention; writer: worker; reader: admin; bounded by the sample (segments/sizes.py), about 0.1 KiB a member.
+    """
+    return f"sg:{{{segment_id}}}:{level}:{edge}"
+
+
+def segment_sample(segment_id: int) -> str:
+    """Integer: lowest level that the segment's sample still keeps. TTL: retention; writer: worker; reader: admin."""
+    return f"sg:{{{segment_id}}}:floor"
+
+
+def tag_health(advertiser_id: int) -> str:
+    """Hash: counts by event name and day, last time by event name.
+
+    TTL: 10 days after the last event; writer: worker; reader: admin; about 3 KiB an advertiser.
+    """
+    return f"tag:{advertiser_id}"
+
+
+def sync_counts(exchange_id: int) -> str:
+    """Hash: sync calls by browser, outcome and day. TTL: 35 days; writer: tracker; reader: admin; about 5 KiB."""
+    return f"sync:{exchange_id}"
+
+
+WEBHOOK_QUEUE: Final = "hooks:{hooks}:queue"
+"""Sorted set: deliveries that are due (member: id), by their time in unix ms. Writer, reader: worker."""
+
+WEBHOOK_BODIES: Final = "hooks:{hooks}:bodies"
+"""Hash: delivery id -> packed delivery, while it is queued or dead. Writer, reader: worker; about 0.5 KiB each."""
+
+WEBHOOK_DEAD: Final = "hooks:{hooks}:dead"
+"""Stream: deliveries given up, bounded. Writer: worker; reader: admin."""
+
+USER_AUDIT: Final = "audit:users"
+"""Stream: opt-outs, erasures and exports of users, without their profile. Writer: tracker, CLI; reader: admin."""
