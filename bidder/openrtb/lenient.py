@@ -1,0 +1,239 @@
+"""Reads a request whose members are of the wrong type, after the typed decode refused it.
+
+Live traffic breaks types in a few ways (spec: openrtb, section 2), and none of them says that the request is worthless.
+So each declared member has a reader that takes any JSON value and gives the declared type, or `None` for "as if absent".
+The readers are made once, from the annotations in `types`: a new member there is read leniently without code here.
+
+Privacy flags fail closed: one that is present but cannot be read counts as set.
+"""
+
+import types as python_types
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+
+from bidder.openrtb.tolerance import Tolerance, Tolerances
+
+Reader = Callable[[Any, Tolerances], Any]
+
+# No number that means anything is longer; bounds the work that a text of digits can cause.
+MAX_NUMBER_CHARS = 32
+INT_BOUND = 2**31
+NUMBER_BOUND = 1e15
+
+# A flag of these names that cannot be read is read as 1.
+PRIVACY_FLAGS = frozenset({"gdpr", "coppa", "lmt", "dnt", "gpc"})
+# What stands for a privacy text or section list that cannot be read; no valid value, so the consent stage refuses it.
+UNREADABLE_TEXT = "unreadable"
+UNREADABLE_SECTION = 0
+PRIVACY_TEXTS = frozenset({"consent", "us_privacy", "gpp"})
+
+TRUE_WORDS = frozenset({"true", "yes", "y", "on"})
+FALSE_WORDS = frozenset({"false", "no", "n", "off"})
+
+
+def _number_of_text(text: str) -> float | None:
+    text = text.strip()
+    if not text or len(text) > MAX_NUMBER_CHARS or not text.isascii() or "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:  # not a number: the caller drops the member and counts it
+        return None
+
+
+def read_number(value: Any, tolerances: Tolerances) -> float | None:
+    """A finite number, from a number or a text of one."""
+    if isinstance(value, str):
+        value = _number_of_text(value)
+        tolerances.add(Tolerance.LOOSE_NUMBER)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and -NUMBER_BOUND <= value <= NUMBER_BOUND:
+        return float(value)
+    tolerances.add(Tolerance.DROPPED)
+    return None
+
+
+def read_int(value: Any, tolerances: Tolerances) -> int | None:
+    """A 32-bit integer, from a number (cut towards zero), a text of one or a boolean."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if -INT_BOUND <= value < INT_BOUND:
+            return value
+        tolerances.add(Tolerance.DROPPED)
+        return None
+    tolerances.add(Tolerance.LOOSE_NUMBER)
+    number = _number_of_text(value) if isinstance(value, str) else value
+    if isinstance(number, (bool, float)) and -INT_BOUND <= number < INT_BOUND:  # comparisons with NaN are false
+        return int(number)
+    tolerances.add(Tolerance.DROPPED)
+    return None
+
+
+def read_flag(value: Any, tolerances: Tolerances) -> int | None:
+    """0, 1 or another integer the sender put there, from an integer, a boolean, or a text of either."""
+    if isinstance(value, int) and not isinstance(value, bool) and -INT_BOUND <= value < INT_BOUND:
+        return value
+    tolerances.add(Tolerance.LOOSE_FLAG)
+    if isinstance(value, str):
+        word = value.strip().lower()
+        if word in TRUE_WORDS or word in FALSE_WORDS:
+            return int(word in TRUE_WORDS)
+        value = _number_of_text(word)
+    if isinstance(value, (bool, float)) and value in (0, 1):
+        return int(value)
+    tolerances.add(Tolerance.DROPPED)
+    return None
+
+
+def read_privacy_flag(value: Any, tolerances: Tolerances) -> int | None:
+    """As `read_flag`, but what cannot be read is 1."""
+    flag = read_flag(value, tolerances)
+    if flag is None:
+        tolerances.add(Tolerance.UNREADABLE_PRIVACY)
+        return 1
+    return flag
+
+
+def read_text(value: Any, tolerances: Tolerances) -> str | None:
+    """A text, from a text, a number, or an array that holds nothing but one of them."""
+    if isinstance(value, list) and len(value) == 1:
+        tolerances.add(Tolerance.ARRAY_FOR_SCALAR)
+        value = value[0]
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        tolerances.add(Tolerance.NUMBER_FOR_TEXT)
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    tolerances.add(Tolerance.DROPPED)
+    return None
+
+
+def read_privacy_text(value: Any, tolerances: Tolerances) -> str | None:
+    """As `read_text`, but what cannot be read is a text that no format allows."""
+    text = read_text(value, tolerances)
+    if text is None:
+        tolerances.add(Tolerance.UNREADABLE_PRIVACY)
+        return UNREADABLE_TEXT
+    return text
+
+
+def read_keywords(value: Any, tolerances: Tolerances) -> str | None:
+    """Comma-separated words, also from an array of them."""
+    if not isinstance(value, list):
+        return read_text(value, tolerances)
+    tolerances.add(Tolerance.ARRAY_FOR_SCALAR)
+    words = (read_text(item, tolerances) for item in value)
+    return ",".join(word for word in words if word is not None)
+
+
+def read_text_or_object(value: Any, tolerances: Tolerances) -> str | dict[str, Any] | None:
+    """`native.request`, which is a text or an object; what is in it is checked by whoever parses it."""
+    if isinstance(value, (str, dict)):
+        return value
+    tolerances.add(Tolerance.DROPPED)
+    return None
+
+
+def read_any_array(value: Any, tolerances: Tolerances) -> list[Any] | None:
+    """An array of anything."""
+    if isinstance(value, list):
+        return value
+    tolerances.add(Tolerance.DROPPED)
+    return None
+
+
+def _array_reader(read_item: Reader) -> Reader:
+    def read_array(value: Any, tolerances: Tolerances) -> tuple[Any, ...] | None:
+        if not isinstance(value, list):
+            tolerances.add(Tolerance.SCALAR_FOR_ARRAY)
+            value = [value]
+        items = (read_item(item, tolerances) for item in value if item is not None)
+        return tuple(item for item in items if item is not None)
+
+    return read_array
+
+
+def _privacy_sections_reader(read_array: Reader) -> Reader:
+    def read_sections(value: Any, tolerances: Tolerances) -> tuple[int, ...]:
+        if isinstance(value, str):  # "2,7" and "2_7" are about as common as [2, 7] is in the wild
+            value = list(value.replace("_", ",").split(","))
+        sections: tuple[int, ...] = read_array(value, tolerances)
+        if isinstance(value, list) and len(sections) == len(value):
+            return sections
+        tolerances.add(Tolerance.UNREADABLE_PRIVACY)
+        return (*sections, UNREADABLE_SECTION)
+
+    return read_sections
+
+
+def _struct_reader(struct: type[msgspec.Struct]) -> Reader:
+    readers = compile_readers(struct)
+
+    def read_struct(value: Any, tolerances: Tolerances) -> Any:
+        if isinstance(value, list):
+            if not value:
+                tolerances.add(Tolerance.EMPTY_ARRAY_FOR_OBJECT)
+                return None
+            tolerances.add(Tolerance.ARRAY_FOR_SCALAR)
+            value = value[0]
+        if not isinstance(value, dict):
+            tolerances.add(Tolerance.DROPPED)
+            return None
+        return struct(**read_members(value, readers, tolerances))
+
+    return read_struct
+
+
+def read_members(value: dict[str, Any], readers: dict[str, Reader], tolerances: Tolerances) -> dict[str, Any]:
+    """The declared members of an object, each in its declared type; members that are absent or null are left out."""
+    members = {}
+    for name, reader in readers.items():
+        raw = value.get(name)
+        if raw is not None:
+            members[name] = reader(raw, tolerances)
+    return members
+
+
+def compile_readers(struct: type[msgspec.Struct]) -> dict[str, Reader]:
+    """A reader for each member of `struct`, by name."""
+    hints = typing.get_type_hints(struct, include_extras=True)
+    return {name: _reader_of(name, hints[name]) for name in struct.__struct_fields__}
+
+
+_SCALAR_READERS: dict[frozenset[Any], Reader] = {
+    frozenset({int}): read_int,
+    frozenset({float}): read_number,
+    frozenset({int, bool}): read_flag,
+    frozenset({str}): read_text,
+    frozenset({str, int}): read_text,
+    frozenset({str, int, bool}): read_flag,  # gpc: the text "1" is a flag
+    frozenset({str, dict}): read_text_or_object,
+    frozenset({list}): read_any_array,
+}
+
+
+def _reader_of(name: str, hint: Any) -> Reader:
+    members = _union_members(hint)
+    if len(members) == 1:
+        (only,) = members
+        if typing.get_origin(only) is tuple:
+            array = _array_reader(_reader_of("", typing.get_args(only)[0]))
+            return _privacy_sections_reader(array) if name == "gpp_sid" else array
+        if isinstance(only, type) and issubclass(only, msgspec.Struct):
+            return _struct_reader(only)
+    reader = _SCALAR_READERS[frozenset(typing.get_origin(member) or member for member in members)]
+    if name in PRIVACY_FLAGS and reader is read_flag:
+        return read_privacy_flag
+    if name in PRIVACY_TEXTS and reader is read_text:
+        return read_privacy_text
+    return read_keywords if name == "keywords" else reader
+
+
+def _union_members(hint: Any) -> list[Any]:
+    """The alternatives of an annotation, without None and without constraints."""
+    if typing.get_origin(hint) is Annotated:
+        hint = typing.get_args(hint)[0]
+    if typing.get_origin(hint) in (typing.Union, python_types.UnionType):
+        return [member for part in typing.get_args(hint) if part is not type(None) for member in _union_members(part)]
+    return [hint]
