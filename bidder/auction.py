@@ -3,12 +3,27 @@
 Amounts are CPM micros of the auction's currency. Everything here lives for one request.
 """
 
+from typing import NamedTuple
+
 from core.model import Exchange
 from core.reasons import NoBid
 
 from bidder.openrtb.types import BidRequest, Imp
 
 Size = tuple[int, int]
+
+
+class Place(NamedTuple):
+    """A place in normal form; None where unknown."""
+
+    country: str | None = None  # ISO 3166-1 alpha-3
+    region: str | None = None  # as the exchange sends it
+    city: str | None = None
+    postcode: str | None = None
+    point: tuple[float, float] | None = None  # (latitude, longitude), rounded
+
+
+NOWHERE = Place()
 
 
 class Consent:
@@ -37,7 +52,7 @@ class Consent:
 class Impression:
     """One impression that can be bid on."""
 
-    __slots__ = ("deal_floors", "floor_cpm", "imp", "position", "private_auction", "sizes")
+    __slots__ = ("deal_floors", "eligible", "floor_cpm", "imp", "position", "private_auction", "sizes")
 
     def __init__(
         self,
@@ -54,13 +69,14 @@ class Impression:
         self.sizes = sizes  # banner sizes that are offered, exact
         self.deal_floors = deal_floors  # exchange's deal id -> (floor CPM micros, auction type or 0)
         self.private_auction = private_auction
+        self.eligible = 0  # set of line items, as a bitmap over the positions of the index
 
 
 class Auction:
     """One bid request on its way through the stages."""
 
     __slots__ = (
-        "consent", "currency", "deadline", "exchange", "exchange_user", "impressions", "is_test", "no_bid",
+        "consent", "currency", "deadline", "exchange", "exchange_user", "impressions", "is_test", "no_bid", "place",
         "request", "user_id",
     )  # fmt: skip
 
@@ -75,3 +91,4 @@ class Auction:
         self.exchange_user: str | None = None  # the exchange's own id of the user, likewise
         self.no_bid: NoBid | None = None
         self.is_test = False
+        self.place = NOWHERE

@@ -1,0 +1,234 @@
+"""Targeting dimensions: for one field of a request, the set of line items that accept its value.
+
+A dimension answers `get(key)` with a `Bits`. Answers are memoised by the raw key of the request (an exact user agent, a
+tuple of categories), so parsing and combining happen once per distinct key; what one costs does not matter.
+Line items without a restriction in the dimension are in every answer. Each answer counts the impressions that used it:
+from these marginal counts the funnel derives, exactly and without touching line items on the bid path, on how many
+impressions each reason excluded each line item.
+"""
+
+import abc
+import array
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from core.reasons import NoBid
+
+from bidder import values
+from bidder.bitmaps import Bits, all_ones, from_positions
+
+# A memo holds at most this many answers and these bytes of bitmaps; past either it is harvested and emptied.
+MAX_MEMO_ANSWERS = 20_000
+MAX_MEMO_BYTES = 16 * 1024 * 1024
+
+ValuesOf = Callable[[Any], Iterable[Hashable]]
+"""Turns the key of a request into the values to look up."""
+
+
+class PositionLists:
+    """Collects, while an index is compiled, which positions name which value; and which name any value at all."""
+
+    def __init__(self) -> None:
+        self.by_value: dict[Hashable, array.array[int]] = {}
+        self.restricted: array.array[int] = array.array("q")
+
+    def add(self, position: int, values: Iterable[Hashable]) -> None:
+        """Record that the line item at `position` names `values`; nothing to do when there are none."""
+        named = False
+        for value in values:
+            self.by_value.setdefault(value, array.array("q")).append(position)
+            named = True
+        if named:
+            self.restricted.append(position)
+
+
+class Dimension(abc.ABC):
+    """Sets of line items by request value, memoised. `reason` is what the line items outside the answer are told."""
+
+    def __init__(self, reason: NoBid, count: int) -> None:
+        self.reason = reason
+        self.count = count
+        self.memo: dict[Any, Bits] = {}
+        self._shared: dict[int, int] = {}
+        self._memo_bytes = 0
+        self._harvested: dict[int, int] = {}
+
+    @property
+    @abc.abstractmethod
+    def restricts(self) -> bool:
+        """Whether any line item is restricted here; where none is, the bid path skips the dimension."""
+
+    @abc.abstractmethod
+    def evaluate(self, key: Any) -> int:
+        """The set of line items that accept `key`, computed from scratch."""
+
+    def get(self, key: Any) -> Bits:
+        """The memoised answer for `key`."""
+        answer = self.memo.get(key)
+        return answer if answer is not None else self.resolve(key)
+
+    def resolve(self, key: Any) -> Bits:
+        """Compute and memoise the answer for a key that `memo` does not have."""
+        if len(self.memo) >= MAX_MEMO_ANSWERS or self._memo_bytes >= MAX_MEMO_BYTES:
+            self._fold()
+        bits = self.evaluate(key)
+        shared = self._shared.get(bits)
+        if shared is None:
+            shared = self._shared[bits] = bits
+            self._memo_bytes += self.count // 8
+        answer = self.memo[key] = Bits(shared)
+        return answer
+
+    def harvest(self) -> dict[int, int]:
+        """Impressions by answered set since the last harvest; the counts start again from zero."""
+        for answer in self.memo.values():
+            if answer.hits:
+                self._harvested[answer.bits] = self._harvested.get(answer.bits, 0) + answer.hits
+                answer.hits = 0
+        counts, self._harvested = self._harvested, {}
+        return counts
+
+    def _fold(self) -> None:
+        self._harvested = self.harvest()
+        self.memo.clear()
+        self._shared.clear()
+        self._memo_bytes = 0
+
+    def _set_of(self, lists: PositionLists, values: Iterable[Hashable]) -> int:
+        found = array.array("q")
+        for value in values:
+            positions = lists.by_value.get(value)
+            if positions is not None:
+                found.extend(positions)
+        return from_positions(found, self.count) if found else 0
+
+
+class Allowed(Dimension):
+    """Line items accept the values they list; a request has one key, which `values_of` turns into values to look up."""
+
+    def __init__(self, reason: NoBid, count: int, lists: PositionLists, values_of: ValuesOf) -> None:
+        super().__init__(reason, count)
+        self._lists = lists
+        self._values_of = values_of
+        self._unrestricted = all_ones(count) & ~from_positions(lists.restricted, count)
+
+    @property
+    def restricts(self) -> bool:
+        return bool(self._lists.restricted)
+
+    def evaluate(self, key: Any) -> int:
+        return self._unrestricted | self._set_of(self._lists, self._values_of(key))
+
+
+class Denied(Dimension):
+    """Line items refuse the values they list."""
+
+    def __init__(self, reason: NoBid, count: int, lists: PositionLists, values_of: ValuesOf) -> None:
+        super().__init__(reason, count)
+        self._lists = lists
+        self._values_of = values_of
+
+    @property
+    def restricts(self) -> bool:
+        return bool(self._lists.restricted)
+
+    def evaluate(self, key: Any) -> int:
+        return all_ones(self.count) & ~self._set_of(self._lists, self._values_of(key))
+
+
+class AllowedAndDenied(Dimension):
+    """Two lists under one reason: a value must be allowed (or nothing restricted) and must not be denied."""
+
+    def __init__(self, allowed: Allowed, denied: Denied) -> None:
+        super().__init__(allowed.reason, allowed.count)
+        self._allowed = allowed
+        self._denied = denied
+
+    @property
+    def restricts(self) -> bool:
+        return self._allowed.restricts or self._denied.restricts
+
+    def evaluate(self, key: Any) -> int:
+        return self._allowed.evaluate(key) & self._denied.evaluate(key)
+
+
+class Matching(Dimension):
+    """Line items list patterns; `matches(pattern, key)` decides. For globs and circles, which cannot be looked up."""
+
+    def __init__(self, reason: NoBid, count: int, lists: PositionLists, matches: Callable[[Any, Any], bool]) -> None:
+        super().__init__(reason, count)
+        self._lists = lists
+        self._matches = matches
+        self._unrestricted = all_ones(count) & ~from_positions(lists.restricted, count)
+
+    @property
+    def restricts(self) -> bool:
+        return bool(self._lists.restricted)
+
+    def evaluate(self, key: Any) -> int:
+        patterns = [pattern for pattern in self._lists.by_value if self._matches(pattern, key)]
+        return self._unrestricted | self._set_of(self._lists, patterns)
+
+
+class Offered(Dimension):
+    """Line items can fill the values they list, and nothing else: no list means no answer. For creative sizes."""
+
+    def __init__(self, reason: NoBid, count: int, lists: PositionLists) -> None:
+        super().__init__(reason, count)
+        self._lists = lists
+
+    @property
+    def restricts(self) -> bool:
+        return True
+
+    def evaluate(self, key: Sequence[Hashable]) -> int:
+        return self._set_of(self._lists, key)
+
+
+class SegmentMembership(Dimension):
+    """`segments_any` and `segments_all`: the key is the user's active segment ids, packed as little-endian uint32."""
+
+    def __init__(self, count: int, any_of: PositionLists, all_of: Mapping[tuple[int, ...], "array.array[int]"]) -> None:
+        super().__init__(NoBid.SEGMENT, count)
+        self._any_of = any_of
+        self._all_of = dict(all_of)
+        self._any_unrestricted = all_ones(count) & ~from_positions(any_of.restricted, count)
+        restricted_all = [position for positions in self._all_of.values() for position in positions]
+        self._all_unrestricted = all_ones(count) & ~from_positions(restricted_all, count)
+
+    @property
+    def restricts(self) -> bool:
+        return bool(self._any_of.restricted) or bool(self._all_of)
+
+    def evaluate(self, key: bytes) -> int:
+        members = values.members(key)
+        held = set(members)
+        met = array.array("q")
+        for needed, positions in self._all_of.items():
+            if held.issuperset(needed):
+                met.extend(positions)
+        every = self._all_unrestricted | (from_positions(met, self.count) if met else 0)
+        return (self._any_unrestricted | self._set_of(self._any_of, members)) & every
+
+
+class DealAccess(Dimension):
+    """Deals offered on an impression. The key is (exchange id, offered deal ids, private auction)."""
+
+    def __init__(self, count: int, lists: PositionLists) -> None:
+        super().__init__(NoBid.DEAL, count)
+        self._lists = lists
+        self._unrestricted = all_ones(count) & ~from_positions(lists.restricted, count)
+
+    @property
+    def restricts(self) -> bool:
+        # Also without a deal line item: a private auction closes the impression to all the others.
+        return True
+
+    def evaluate(self, key: tuple[int, tuple[str, ...], bool]) -> int:
+        offered = self.holders(key)
+        return offered if key[2] else self._unrestricted | offered
+
+    def holders(self, key: tuple[int, tuple[str, ...], bool]) -> int:
+        """The line items that target one of the offered deals."""
+        exchange_id, deal_ids, _private = key
+        return self._set_of(self._lists, [(exchange_id, deal_id) for deal_id in deal_ids])

@@ -1,0 +1,374 @@
+"""The targeting index: the catalogue compiled for the bid path, immutable but for its memos.
+
+One *position* is one line item, or one budget share of it: a share is a line item of its own on the bid path, with the
+share's segment, caps and bid factor. Positions are dense, so everything about line items is a bit or an array element.
+Compiling 100,000 line items takes seconds, so a child process does it (bidder.catalogue) and the result is pickled.
+"""
+
+import array
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import CatalogueError
+from core.model import Advertiser, Campaign, Catalogue, Creative, Exchange, Format, Goal, LineItem, Status
+from core.money import FxTable
+from core.reasons import NoBid
+
+from bidder import values
+from bidder.dimensions import (
+    Allowed,
+    AllowedAndDenied,
+    DealAccess,
+    Denied,
+    Dimension,
+    Matching,
+    Offered,
+    PositionLists,
+    SegmentMembership,
+    ValuesOf,
+)
+
+NEVER_MS = 2**62
+HOURS_A_WEEK = 168
+# No user is ever in segment 0: stands for a segment that is not the line item's advertiser's, which must never match.
+FOREIGN_SEGMENT = 0
+
+
+class LineArrays(msgspec.Struct):
+    """Arrays over positions. Values of an impression, click and conversion are in micros of the advertiser's currency."""
+
+    line_item: NDArray[np.int64]
+    share: NDArray[np.int64]
+    advertiser: NDArray[np.int64]
+    campaign: NDArray[np.int64]
+    currency: NDArray[np.int64]  # index into Index.currencies
+    impression_value: NDArray[np.float64]
+    click_value: NDArray[np.float64]
+    conversion_value: NDArray[np.float64]
+    bid_factor: NDArray[np.float64]
+    max_cpm: NDArray[np.float64]
+    min_cpm: NDArray[np.float64]
+    cart_margin: NDArray[np.float64]  # fraction; 0 where carts do not count
+    cart_cap: NDArray[np.float64]
+    cart_delay_s: NDArray[np.float64]
+    cart_rise_s: NDArray[np.float64]
+    cart_decay_s: NDArray[np.float64]
+    active: NDArray[np.bool_]
+    start_ms: NDArray[np.int64]
+    end_ms: NDArray[np.int64]
+    timezone: NDArray[np.int64]  # index into Index.timezones
+    hours: NDArray[np.bool_]  # (positions, 168)
+    several_per_request: NDArray[np.bool_]
+
+
+class Index(msgspec.Struct):
+    """What the bid path reads. `context` and `slot` map a field's name to its dimension; stages.match has the keys."""
+
+    version: int
+    published_ms: int
+    count: int
+    lines: LineArrays
+    context: dict[str, Dimension]
+    slot: dict[str, Dimension]
+    segments: SegmentMembership
+    excluded_segments: Denied
+    deals: DealAccess
+    by_line_item: dict[int, tuple[int, ...]]
+    by_campaign: dict[int, tuple[int, ...]]
+    by_advertiser: dict[int, tuple[int, ...]]
+    creatives_by_size: dict[tuple[int, int, int], tuple[int, ...]]  # (line item, width, height) -> creative ids
+    creatives: dict[int, Creative]
+    exchanges: dict[str, Exchange]  # active ones, by key
+    currencies: tuple[str, ...]
+    timezones: tuple[str, ...]
+    fx: FxTable
+
+    @property
+    def pools(self) -> list[tuple[int, int]]:
+        """(line item id, share) of every position: what leases are held for."""
+        return list(zip(self.lines.line_item.tolist(), self.lines.share.tolist(), strict=True))
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    line: LineItem
+    share: int
+    campaign: Campaign
+    advertiser: Advertiser
+
+
+def compile_index(catalogue: Catalogue) -> Index:
+    """Compile a catalogue. Archived line items are left out; paused ones are kept, so that they can be explained.
+
+    Raises CatalogueError when a line item refers to a campaign or advertiser that the catalogue does not have.
+    """
+    entries = list(_entries(catalogue))
+    creatives = {item.id: item for item in catalogue.creatives if item.status is Status.ACTIVE}
+    timezones = tuple(sorted({entry.advertiser.timezone for entry in entries}))
+    currencies = tuple(sorted({entry.advertiser.currency for entry in entries}))
+    return Index(
+        version=catalogue.version,
+        published_ms=catalogue.published_ms,
+        count=len(entries),
+        lines=_line_arrays(entries, timezones, currencies),
+        context=_context_dimensions(entries, creatives),
+        slot=_slot_dimensions(entries, creatives),
+        segments=_segment_membership(entries, catalogue),
+        excluded_segments=_excluded_segments(entries, catalogue),
+        deals=_deal_access(entries, catalogue),
+        by_line_item=_grouped(entry.line.id for entry in entries),
+        by_campaign=_grouped(entry.campaign.id for entry in entries),
+        by_advertiser=_grouped(entry.advertiser.id for entry in entries),
+        creatives_by_size=_creatives_by_size(entries, creatives),
+        creatives=creatives,
+        exchanges={item.key: item for item in catalogue.exchanges if item.status is Status.ACTIVE},
+        currencies=currencies,
+        timezones=timezones,
+        fx=FxTable(catalogue.fx_base, catalogue.fx_rates),
+    )
+
+
+def _entries(catalogue: Catalogue) -> Iterable[_Entry]:
+    campaigns = {item.id: item for item in catalogue.campaigns}
+    advertisers = {item.id: item for item in catalogue.advertisers}
+    for line in catalogue.line_items:
+        campaign, advertiser = campaigns.get(line.campaign_id), advertisers.get(line.advertiser_id)
+        if campaign is None or advertiser is None:
+            raise CatalogueError(
+                f"line item {line.id} refers to campaign {line.campaign_id} of advertiser {line.advertiser_id}, "
+                "which the catalogue does not have",
+                hint="import the campaign and the advertiser with it",
+            )
+        if line.status is Status.ARCHIVED:
+            continue
+        for share in range(len(line.budget_shares) + 1):
+            yield _Entry(line, share, campaign, advertiser)
+
+
+def _line_arrays(entries: list[_Entry], timezones: tuple[str, ...], currencies: tuple[str, ...]) -> LineArrays:
+    lines = [entry.line for entry in entries]
+    carts = [line.cart for line in lines]
+    timezone_index = {name: number for number, name in enumerate(timezones)}
+    currency_index = {name: number for number, name in enumerate(currencies)}
+
+    def integers(numbers: Iterable[int]) -> NDArray[np.int64]:
+        return np.fromiter(numbers, dtype=np.int64)
+
+    def floats(numbers: Iterable[float]) -> NDArray[np.float64]:
+        return np.fromiter(numbers, dtype=np.float64)
+
+    return LineArrays(
+        line_item=integers(line.id for line in lines),
+        share=integers(entry.share for entry in entries),
+        advertiser=integers(entry.advertiser.id for entry in entries),
+        campaign=integers(entry.campaign.id for entry in entries),
+        currency=integers(currency_index[entry.advertiser.currency] for entry in entries),
+        impression_value=floats(line.bid_micros / 1000 if line.goal is Goal.CPM else 0.0 for line in lines),
+        click_value=floats(line.bid_micros if line.goal is Goal.CPC else 0.0 for line in lines),
+        conversion_value=floats(line.bid_micros if line.goal is Goal.CPA else 0.0 for line in lines),
+        bid_factor=floats(_share_factor(entry) for entry in entries),
+        max_cpm=floats(line.max_cpm_micros for line in lines),
+        min_cpm=floats(line.min_cpm_micros for line in lines),
+        cart_margin=floats(cart.margin_ppm / 1e6 if cart else 0.0 for cart in carts),
+        cart_cap=floats(cart.cap_micros if cart else 0.0 for cart in carts),
+        cart_delay_s=floats(cart.delay_s if cart else 0.0 for cart in carts),
+        cart_rise_s=floats(cart.rise_s if cart else 1.0 for cart in carts),
+        cart_decay_s=floats(cart.decay_s if cart else 1.0 for cart in carts),
+        active=np.fromiter((_is_active(entry) for entry in entries), dtype=np.bool_),
+        start_ms=integers(max(entry.line.start_ms or 0, entry.campaign.start_ms or 0) for entry in entries),
+        end_ms=integers(min(entry.line.end_ms or NEVER_MS, entry.campaign.end_ms or NEVER_MS) for entry in entries),
+        timezone=integers(timezone_index[entry.advertiser.timezone] for entry in entries),
+        hours=_hours(lines),
+        several_per_request=np.fromiter((line.several_per_request for line in lines), dtype=np.bool_),
+    )
+
+
+def _is_active(entry: _Entry) -> bool:
+    return all(item.status is Status.ACTIVE for item in (entry.line, entry.campaign, entry.advertiser))
+
+
+def _share_factor(entry: _Entry) -> float:
+    return entry.line.budget_shares[entry.share - 1].bid_factor_percent / 100 if entry.share else 1.0
+
+
+def _hours(lines: list[LineItem]) -> NDArray[np.bool_]:
+    hours = np.ones((len(lines), HOURS_A_WEEK), dtype=np.bool_)
+    for position, line in enumerate(lines):
+        if line.targeting.hours_of_week:
+            hours[position] = False
+            hours[position, list(line.targeting.hours_of_week)] = True
+    return hours
+
+
+def _grouped(ids: Iterable[int]) -> dict[int, tuple[int, ...]]:
+    groups: dict[int, list[int]] = {}
+    for position, identifier in enumerate(ids):
+        groups.setdefault(identifier, []).append(position)
+    return {identifier: tuple(positions) for identifier, positions in groups.items()}
+
+
+def _lists(entries: list[_Entry], field: str) -> PositionLists:
+    lists = PositionLists()
+    for position, entry in enumerate(entries):
+        lists.add(position, getattr(entry.line.targeting, field))
+    return lists
+
+
+def _normal_lists(entries: list[_Entry], field: str, normal_form: Callable[[str], str] = str.casefold) -> PositionLists:
+    lists = PositionLists()
+    for position, entry in enumerate(entries):
+        lists.add(position, [normal_form(text) for text in getattr(entry.line.targeting, field)])
+    return lists
+
+
+def _context_dimensions(entries: list[_Entry], creatives: Mapping[int, Creative]) -> dict[str, Dimension]:
+    """Dimensions whose key is the same for every impression of a request."""
+    count = len(entries)
+
+    def both(reason: NoBid, allowed: PositionLists, denied: PositionLists, values_of: ValuesOf) -> Dimension:
+        return AllowedAndDenied(Allowed(reason, count, allowed, values_of), Denied(reason, count, denied, values_of))
+
+    domain, phrase, postcode = values.normal_domain, values.normal_phrase, values.normal_postcode
+    return {
+        "exchange": Allowed(NoBid.EXCHANGE, count, _lists(entries, "exchanges"), values.one),
+        "environment": Allowed(NoBid.ENVIRONMENT, count, _lists(entries, "environments"), values.one),
+        "country": Allowed(NoBid.COUNTRY, count, _lists(entries, "countries"), values.one),
+        "region": Allowed(NoBid.REGION, count, _lists(entries, "regions"), values.region_of),
+        "city": Allowed(NoBid.CITY, count, _normal_lists(entries, "cities"), values.lower),
+        "postcode": Allowed(
+            NoBid.POSTCODE, count, _normal_lists(entries, "postcodes", postcode), values.postcode_prefixes
+        ),
+        "radius": Matching(NoBid.RADIUS, count, _lists(entries, "radii"), values.in_circle),
+        "device_type": Allowed(NoBid.DEVICE_TYPE, count, _lists(entries, "device_types"), values.one),
+        "operating_system": Allowed(
+            NoBid.OPERATING_SYSTEM, count, _normal_lists(entries, "operating_systems"), values.operating_system
+        ),
+        "browser": Allowed(NoBid.BROWSER, count, _normal_lists(entries, "browsers"), values.browser),
+        "connection": Allowed(NoBid.CONNECTION, count, _lists(entries, "connections"), values.one),
+        "language": Allowed(NoBid.LANGUAGE, count, _normal_lists(entries, "languages"), values.primary_language),
+        "domain": both(
+            NoBid.DOMAIN,
+            _normal_lists(entries, "domains_allow", domain),
+            _normal_lists(entries, "domains_deny", domain),
+            values.domain_suffixes,
+        ),
+        "app": both(NoBid.APP, _normal_lists(entries, "apps_allow"), _normal_lists(entries, "apps_deny"), values.lower),
+        "page_path": Matching(NoBid.PAGE_PATH, count, _lists(entries, "page_paths"), values.path_matches),
+        "page_keyword": both(
+            NoBid.PAGE_KEYWORD,
+            _normal_lists(entries, "page_keywords", phrase),
+            _normal_lists(entries, "page_keywords_deny", phrase),
+            values.phrases,
+        ),
+        "category": both(
+            NoBid.CATEGORY,
+            _lists(entries, "categories"),
+            _lists(entries, "categories_deny"),
+            values.category_and_parents,
+        ),
+        "blocked_advertiser": Denied(
+            NoBid.ADVERTISER_BLOCKED, count, _advertiser_domains(entries, creatives), values.blocked_domains
+        ),
+        "blocked_category": Denied(
+            NoBid.CATEGORY_BLOCKED, count, _product_categories(entries, creatives), values.blocked_categories
+        ),
+    }
+
+
+def _slot_dimensions(entries: list[_Entry], creatives: Mapping[int, Creative]) -> dict[str, Dimension]:
+    """Dimensions whose key belongs to one impression."""
+    sizes = PositionLists()
+    for position, entry in enumerate(entries):
+        sizes.add(position, {(c.width, c.height) for c in _banners(entry.line, creatives)})
+    return {
+        "size": Offered(NoBid.SIZE, len(entries), sizes),
+        "position": Allowed(NoBid.POSITION, len(entries), _lists(entries, "positions"), values.one),
+    }
+
+
+def _banners(line: LineItem, creatives: Mapping[int, Creative]) -> list[Creative]:
+    found = (creatives.get(identifier) for identifier in line.creative_ids)
+    return [
+        creative
+        for creative in found
+        if creative is not None and creative.format is Format.BANNER and creative.advertiser_id == line.advertiser_id
+    ]
+
+
+def _creatives_by_size(
+    entries: list[_Entry], creatives: Mapping[int, Creative]
+) -> dict[tuple[int, int, int], tuple[int, ...]]:
+    found: dict[tuple[int, int, int], tuple[int, ...]] = {}
+    for entry in entries:
+        if entry.share == 0:
+            for creative in _banners(entry.line, creatives):
+                key = (entry.line.id, creative.width, creative.height)
+                found[key] = (*found.get(key, ()), creative.id)
+    return found
+
+
+def _advertiser_domains(entries: list[_Entry], creatives: Mapping[int, Creative]) -> PositionLists:
+    """Every domain that a line item's ads advertise, with its parents: blocking 'example' blocks 'shop.example'.
+
+    One blocked creative blocks the line item here: never a violation, at worst a bid less.
+    """
+    lists = PositionLists()
+    for position, entry in enumerate(entries):
+        domains = {c.advertiser_domain or entry.advertiser.domain for c in _banners(entry.line, creatives)}
+        lists.add(position, {suffix for domain in domains for suffix in values.domain_suffixes(domain)})
+    return lists
+
+
+def _product_categories(entries: list[_Entry], creatives: Mapping[int, Creative]) -> PositionLists:
+    lists = PositionLists()
+    for position, entry in enumerate(entries):
+        named = {code for c in _banners(entry.line, creatives) for code in c.categories}
+        lists.add(position, set(values.category_and_parents((*named, *entry.advertiser.product_categories))))
+    return lists
+
+
+def _own_segments(catalogue: Catalogue) -> dict[int, int]:
+    return {segment.id: segment.advertiser_id for segment in catalogue.segments}
+
+
+def _segment_membership(entries: list[_Entry], catalogue: Catalogue) -> SegmentMembership:
+    owner = _own_segments(catalogue)
+    any_of = PositionLists()
+    all_of: dict[tuple[int, ...], array.array[int]] = {}
+    for position, entry in enumerate(entries):
+        targeting = entry.line.targeting
+        needed = list(targeting.segments_all)
+        if entry.share:
+            needed.append(entry.line.budget_shares[entry.share - 1].segment_id)
+
+        def own(segment: int, advertiser: int = entry.advertiser.id) -> int:
+            return segment if owner.get(segment) == advertiser else FOREIGN_SEGMENT
+
+        any_of.add(position, [own(segment) for segment in targeting.segments_any])
+        if needed:
+            key = tuple(sorted(own(segment) for segment in needed))
+            all_of.setdefault(key, array.array("q")).append(position)
+    return SegmentMembership(len(entries), any_of, all_of)
+
+
+def _excluded_segments(entries: list[_Entry], catalogue: Catalogue) -> Denied:
+    owner = _own_segments(catalogue)
+    lists = PositionLists()
+    for position, entry in enumerate(entries):
+        excluded = entry.line.targeting.segments_none
+        lists.add(position, [segment for segment in excluded if owner.get(segment) == entry.advertiser.id])
+    return Denied(NoBid.EXCLUDED_SEGMENT, len(entries), lists, values.members)
+
+
+def _deal_access(entries: list[_Entry], catalogue: Catalogue) -> DealAccess:
+    deals = {deal.id: deal for deal in catalogue.deals if deal.status is Status.ACTIVE}
+    lists = PositionLists()
+    for position, entry in enumerate(entries):
+        targeted = entry.line.targeting.deals
+        found = [deals[identifier] for identifier in targeted if identifier in deals]
+        usable = [deal for deal in found if deal.advertiser_id in (None, entry.advertiser.id)]
+        # A line item whose deals are all gone stays restricted: it was meant for them alone.
+        lists.add(position, [(d.exchange_id, d.deal_id) for d in usable] or ([(0, "")] if targeted else []))
+    return DealAccess(len(entries), lists)

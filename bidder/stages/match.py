@@ -1,0 +1,214 @@
+"""Which line items may bid on which impression: bitmaps of every targeted field, ANDed.
+
+`match_context` needs the request alone, so it runs before the profile look-up, and a request that nobody wants costs no
+look-up at all. `match_user` adds what the profile says: segments, frequency caps.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from core.reasons import NoBid
+from pacing.caps import CapTable
+from segments.profiles import ProfileBatch
+
+from bidder.auction import Auction, Impression
+from bidder.dimensions import Dimension
+from bidder.index import Index
+from bidder.live import LiveSets
+
+KeyOf = Callable[[Auction], Any]
+
+_ENVIRONMENTS = ("site", "app", "dooh")
+
+
+def _environment(auction: Auction) -> str | None:
+    request = auction.request
+    return "site" if request.site else "app" if request.app else "dooh" if request.dooh else None
+
+
+def _country(auction: Auction) -> str | None:
+    return auction.place.country
+
+
+def _region(auction: Auction) -> tuple[str | None, str | None]:
+    return auction.place.country, auction.place.region
+
+
+def _city(auction: Auction) -> str | None:
+    return auction.place.city
+
+
+def _postcode(auction: Auction) -> str | None:
+    return auction.place.postcode
+
+
+def _point(auction: Auction) -> tuple[float, float] | None:
+    return auction.place.point
+
+
+def _device_type(auction: Auction) -> int | None:
+    device = auction.request.device
+    return device.devicetype if device is not None else None
+
+
+def _operating_system(auction: Auction) -> tuple[str | None, str | None]:
+    device = auction.request.device
+    if device is None:
+        return None, None
+    agent = device.sua
+    platform = agent.platform.brand if agent is not None and agent.platform is not None else None
+    return platform or device.os, device.ua
+
+
+def _user_agent(auction: Auction) -> str | None:
+    device = auction.request.device
+    return device.ua if device is not None else None
+
+
+def _connection(auction: Auction) -> int | None:
+    device = auction.request.device
+    return device.connectiontype if device is not None else None
+
+
+def _language(auction: Auction) -> str | None:
+    device = auction.request.device
+    return (device.language or device.langb) if device is not None else None
+
+
+def _domain(auction: Auction) -> str | None:
+    site = auction.request.site
+    if site is None:
+        return None
+    return site.domain or site.page or (site.publisher.domain if site.publisher is not None else None)
+
+
+def _app(auction: Auction) -> str | None:
+    app = auction.request.app
+    return (app.bundle or app.id) if app is not None else None
+
+
+def _page(auction: Auction) -> str | None:
+    site = auction.request.site
+    return site.page if site is not None else None
+
+
+def _page_text(auction: Auction) -> str:
+    """All words by which a publisher describes the page: URL, keywords, content title and keywords."""
+    request = auction.request
+    place = request.site or request.app or request.dooh
+    if place is None:
+        return ""
+    texts: list[str | None] = [_page(auction), place.keywords, *(place.kwarray or ())]
+    content = place.content
+    if content is not None:
+        texts += [content.title, content.keywords, *(content.kwarray or ())]
+    return " | ".join([text for text in texts if text])
+
+
+def _categories(auction: Auction) -> tuple[str, ...]:
+    request = auction.request
+    place = request.site or request.app
+    if place is None:
+        return ()
+    content = place.content.cat if place.content is not None else None
+    if not (place.sectioncat or place.pagecat or content):
+        return place.cat or ()
+    return (*(place.cat or ()), *(place.sectioncat or ()), *(place.pagecat or ()), *(content or ()))
+
+
+CONTEXT_KEYS: dict[str, KeyOf] = {
+    "exchange": lambda auction: auction.exchange.id,
+    "environment": _environment,
+    "country": _country,
+    "region": _region,
+    "city": _city,
+    "postcode": _postcode,
+    "radius": _point,
+    "device_type": _device_type,
+    "operating_system": _operating_system,
+    "browser": _user_agent,
+    "connection": _connection,
+    "language": _language,
+    "domain": _domain,
+    "app": _app,
+    "page_path": _page,
+    "page_keyword": _page_text,
+    "category": _categories,
+    "blocked_advertiser": lambda auction: auction.request.badv or (),
+    "blocked_category": lambda auction: auction.request.bcat or (),
+}
+
+
+class Matcher:
+    """The dimensions of one index that restrict anything, each with the function that reads its key."""
+
+    __slots__ = ("_context", "index", "live")
+
+    def __init__(self, index: Index, live: LiveSets) -> None:
+        self.index = index
+        self.live = live
+        self._context: list[tuple[Callable[[Any], Any], Dimension, KeyOf]] = [
+            (dimension.memo.get, dimension, CONTEXT_KEYS[name])
+            for name, dimension in index.context.items()
+            if dimension.restricts
+        ]
+
+    def match_context(self, auction: Auction) -> int:
+        """Set `eligible` of each impression of the auction; the union of these sets, 0 when nobody wants any.
+
+        Every dimension is counted, whether or not earlier ones left anybody: the funnel's counts are exact.
+        """
+        impressions = auction.impressions
+        hits = len(impressions)
+        self.live.hits += hits
+        bits = self.live.bits
+        for memoised, dimension, key_of in self._context:
+            key = key_of(auction)
+            answer = memoised(key)
+            if answer is None:
+                answer = dimension.resolve(key)
+            answer.hits += hits
+            bits &= answer.bits
+        union = 0
+        for impression in impressions:
+            impression.eligible = bits & self._match_slot(auction, impression)
+            union |= impression.eligible
+        return union
+
+    def _match_slot(self, auction: Auction, impression: Impression) -> int:
+        index = self.index
+        size = index.slot["size"].get(impression.sizes)
+        size.hits += 1
+        deals = index.deals.get((auction.exchange.id, tuple(impression.deal_floors), impression.private_auction))
+        deals.hits += 1
+        bits = size.bits & deals.bits
+        position = index.slot["position"]
+        if position.restricts:
+            banner = impression.imp.banner
+            answer = position.get(banner.pos if banner is not None else None)
+            answer.hits += 1
+            bits &= answer.bits
+        return bits
+
+    def match_user(
+        self, auctions: Sequence[Auction], profiles: ProfileBatch, caps: CapTable, now_s: int
+    ) -> dict[NoBid, int]:
+        """Take from each impression's set the line items that the user's segments and caps rule out.
+
+        Returns how many impressions met a cap or gap, for metrics.
+        """
+        capped = {NoBid.FREQUENCY_CAP: 0, NoBid.MIN_GAP: 0}
+        segments, excluded = self.index.segments, self.index.excluded_segments
+        for number, auction in enumerate(auctions):
+            key = profiles.segments[number]
+            hits = len(auction.impressions)
+            included, out = segments.get(key), excluded.get(key)
+            included.hits += hits
+            out.hits += hits
+            bits = included.bits & out.bits
+            ring = profiles.rings[number]
+            if ring:
+                bits &= ~self._blocked(ring, caps, now_s, capped)
+            for impression in auction.impressions:
+                impression.eligible &= bits
+        return capped

@@ -1,0 +1,171 @@
+"""From what a request says to what targeting names: the normalisation of each targeted field.
+
+These functions run once per distinct request value (dimensions memoise), so they favour plainness over speed. The same
+functions normalise the catalogue's side where both must agree.
+"""
+
+import fnmatch
+import functools
+import math
+import re
+import urllib.parse
+from collections.abc import Iterator
+
+import ua_parser
+
+from core.model import Radius
+
+EARTH_RADIUS_KM = 6371.0088
+# Longest phrase of words that is looked up in page keywords; "czerwone szpilki ślubne na platformie" has five.
+MAX_PHRASE_WORDS = 5
+# Words of a page that are considered; titles and keyword lists of real requests stay far below.
+MAX_PAGE_WORDS = 400
+
+_WORD = re.compile(r"\w+")
+_OPERATING_SYSTEMS = {
+    "mac os x": "macos", "mac os": "macos", "macos": "macos", "os x": "macos", "osx": "macos", "chrome os": "chromeos",
+    "iphone os": "ios", "ipados": "ios", "ios": "ios", "iphone": "ios", "ipad": "ios", "tvos": "tvos", "windows phone": "windows phone",
+}  # fmt: skip
+_BROWSERS = {
+    "chrome mobile": "chrome", "chrome mobile webview": "chrome", "chrome mobile ios": "chrome", "google chrome": "chrome",
+    "mobile safari": "safari", "mobile safari ui/wkwebview": "safari", "firefox mobile": "firefox", "firefox ios": "firefox",
+    "edge mobile": "edge", "microsoft edge": "edge", "opera mobile": "opera", "opera mini": "opera",
+}  # fmt: skip
+
+
+def one(value: str | int | None) -> tuple[str | int, ...]:
+    """A single value to look up; none for a missing one."""
+    return () if value is None else (value,)
+
+
+def domain_suffixes(domain: str | None) -> Iterator[str]:
+    """A domain and all its parents: 'a.b.example' gives itself, 'b.example', 'example'. Scheme, port and 'www.' go."""
+    name = normal_domain(domain or "")
+    while name:
+        yield name
+        _label, _dot, name = name.partition(".")
+
+
+def normal_domain(text: str) -> str:
+    """Lower-case host name without scheme, path, port, trailing dot or leading 'www.'."""
+    name = text.strip().lower()
+    name = name.partition("//")[2] if "//" in name else name
+    name = re.split(r"[/:?#]", name, maxsplit=1)[0].rstrip(".")
+    return name.removeprefix("www.")
+
+
+def category_and_parents(categories: tuple[str, ...]) -> Iterator[str]:
+    """IAB 1.0 codes with their tier-one parents: 'IAB18-3' gives 'IAB18-3' and 'IAB18'."""
+    for category in categories:
+        code = category.strip().upper()
+        yield code
+        parent, dash, _child = code.partition("-")
+        if dash:
+            yield parent
+
+
+def blocked_domains(domains: tuple[str, ...]) -> Iterator[str]:
+    """A request's blocked advertiser domains in normal form."""
+    return map(normal_domain, domains)
+
+
+def blocked_categories(categories: tuple[str, ...]) -> Iterator[str]:
+    """A request's blocked category codes in normal form; a tier-one code also names its children on the catalogue's side."""
+    return (category.strip().upper() for category in categories)
+
+
+def members(packed: bytes) -> tuple[int, ...]:
+    """Ids of a user's active segments, from little-endian uint32."""
+    return tuple(memoryview(packed).cast("I")) if packed else ()
+
+
+def lower(value: str | None) -> tuple[str, ...]:
+    """The folded text to look up; none for a missing one."""
+    return (value.strip().casefold(),) if value else ()
+
+
+def primary_language(value: str | None) -> tuple[str, ...]:
+    """Primary subtag of a language tag: 'pl-PL' and 'PL' give 'pl'."""
+    return (re.split(r"[-_]", value.strip().lower(), maxsplit=1)[0],) if value else ()
+
+
+def postcode_prefixes(value: str | None) -> Iterator[str]:
+    """All prefixes of a postcode without spaces and dashes: '00-950' gives '0', '00', ... '00950'."""
+    code = normal_postcode(value or "")
+    for length in range(1, len(code) + 1):
+        yield code[:length]
+
+
+def normal_postcode(value: str) -> str:
+    return re.sub(r"[\s-]", "", value).lower()
+
+
+def region_of(key: tuple[str | None, str | None]) -> tuple[str, ...]:
+    """'POL/MZ' of a country and a region, which exchanges send as 'MZ', 'mz' or 'PL-MZ'."""
+    country, region = key
+    if not country or not region:
+        return ()
+    return (f"{country}/{region.strip().upper().rpartition('-')[2]}",)
+
+
+@functools.lru_cache(maxsize=4096)  # os and browser are asked for the same agent; 47 us a parse
+def _parse_agent(agent: str) -> tuple[str, str]:
+    result = ua_parser.parse(agent)
+    system = result.os.family if result.os else ""
+    browser = result.user_agent.family if result.user_agent else ""
+    return system.lower(), browser.lower()
+
+
+def operating_system(key: tuple[str | None, str | None]) -> tuple[str, ...]:
+    """Family of the operating system, of (`device.os` or structured agent's platform, user agent); the former wins."""
+    named, agent = key
+    family = named.strip().lower() if named else _parse_agent(agent)[0] if agent else ""
+    return (_OPERATING_SYSTEMS.get(family, family),) if family else ()
+
+
+def browser(agent: str | None) -> tuple[str, ...]:
+    """Family of the browser, of the user agent."""
+    family = _parse_agent(agent)[1] if agent else ""
+    return (_BROWSERS.get(family, family),) if family else ()
+
+
+def phrases(text: str) -> Iterator[str]:
+    """All runs of one to five whole words of a text, folded, to look up as keywords.
+
+    Whole words, since a shop of stilettos ("szpilki") does not want articles about something that merely contains them.
+    """
+    words = _WORD.findall(text.casefold().replace("_", " "))[:MAX_PAGE_WORDS]
+    for start in range(len(words)):
+        for end in range(start + 1, min(start + MAX_PHRASE_WORDS, len(words)) + 1):
+            yield " ".join(words[start:end])
+
+
+def normal_phrase(text: str) -> str:
+    """A targeted keyword in the form in which `phrases` yields it."""
+    return " ".join(_WORD.findall(text.casefold().replace("_", " ")))
+
+
+def page_path(page: str | None) -> str:
+    """Path of a page URL, percent-decoded; '/' when there is none."""
+    try:
+        return urllib.parse.unquote(urllib.parse.urlsplit(page or "").path) or "/"
+    except ValueError:  # "http://[broken": a page we cannot read has no path to match
+        return "/"
+
+
+def path_matches(pattern: str, page: str | None) -> bool:
+    """Whether the path of a page URL fits a glob such as '/buty/*'."""
+    return fnmatch.fnmatchcase(page_path(page), pattern)
+
+
+def in_circle(circle: Radius, point: tuple[float, float] | None) -> bool:
+    """Whether a (latitude, longitude) in degrees lies in a circle on the earth (haversine)."""
+    if point is None:
+        return False
+    latitude, longitude = math.radians(point[0]), math.radians(point[1])
+    centre_latitude, centre_longitude = math.radians(circle.latitude), math.radians(circle.longitude)
+    a = (
+        math.sin((latitude - centre_latitude) / 2) ** 2
+        + math.cos(latitude) * math.cos(centre_latitude) * math.sin((longitude - centre_longitude) / 2) ** 2
+    )
+    return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, a))) <= circle.kilometres
