@@ -1,0 +1,328 @@
+"""What can be set, and where the values come from: defaults, then a TOML file, then the environment, later ones win.
+
+One frozen struct a component, so that a part is given its own settings and cannot read its neighbours'. All faults of
+a configuration are reported at once, because whoever starts a container wants to restart it once. Secrets are marked
+in the types and `redacted()` is the only form that is ever printed or logged.
+
+In TOML a component is a table (`[bid]`, `port = 8080`); in the environment a field is `GROSZ_BID_PORT`. Lists and
+tables in the environment are JSON; a list of plain words may be separated by commas.
+"""
+
+import difflib
+import tomllib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from msgspec import Meta
+
+from core.errors import ConfigError, Fault
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+"""A TCP port; 0 lets the kernel choose one."""
+
+Count = Annotated[int, Meta(ge=1)]
+Milliseconds = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[int, Meta(ge=1)]
+Secret = Annotated[str, Meta(extra={"secret": True})]
+
+TokenKeyId = Annotated[str, Meta(pattern=r"^(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$")]
+TokenKey = Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}){16,64}$", extra={"secret": True})]
+
+ENVIRONMENT_PREFIX = "GROSZ_"
+
+# Variables of the same prefix that are not settings: where the tests' corpus is, where the settings file is.
+_NOT_SETTINGS = ("GROSZ_CONFIG", "GROSZ_CORPUS", "GROSZ_TEST_", "GROSZ_BENCH_")
+
+_MASK = "***"
+
+
+class Component(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of one component's settings."""
+
+
+class RedisSettings(Component, frozen=True, kw_only=True):
+    """The shared store of profiles, money counters and streams."""
+
+    # redis://, rediss:// or unix://; empty: `grosz up` starts a server of its own.
+    url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://")] = ""
+    username: str = ""
+    password: Secret = ""
+    cluster: bool = False
+    call_timeout_ms: Milliseconds = 1_000  # of calls off the bid path, which has its own deadline
+    # Pending commands cost about 200 bytes each; ten thousand are two seconds of a process at full load.
+    max_in_flight: Count = 10_000
+
+
+class BidSettings(Component, frozen=True, kw_only=True):
+    """The port that exchanges send bid requests to."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    workers: Count = 1  # processes that share the port
+    tmax_cap_ms: Milliseconds = 300  # a longer tmax is not used up: the connection has better things to do
+    max_connections: Count = 4_096  # of one process; about 20 KiB each when idle
+    idle_timeout_s: Seconds = 75  # exchanges keep connections for a minute; the proxy in front should close first
+    max_body_bytes: Annotated[int, Meta(ge=1_024)] = 256 * 1024  # also after decompression
+
+
+class TrackSettings(Component, frozen=True, kw_only=True):
+    """The public web side: notices, impressions, clicks, shop events, cookie sync."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8081
+    # What browsers and exchanges reach the tracker at; goes into markup, so without a slash at its end.
+    public_url: Annotated[str, Meta(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$")] = "http://127.0.0.1:8081"
+
+
+class AdminSettings(Component, frozen=True, kw_only=True):
+    """The private API and console."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8082
+    database_url: Secret = (
+        ""  # sqlite+aiosqlite:///... or postgresql+asyncpg://...; empty: SQLite in the data directory
+    )
+
+
+class WorkerSettings(Component, frozen=True, kw_only=True):
+    """The background loops; the port serves health and metrics only."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8083
+
+
+class MoneySettings(Component, frozen=True, kw_only=True):
+    """Budgets, leases and the tokens in notices."""
+
+    # Key id (0-255) -> key of 16 to 64 bytes, hexadecimal. Empty: one is made in the data directory at first start.
+    token_keys: dict[TokenKeyId, TokenKey] = {}
+    token_key_id: Annotated[int, Meta(ge=0, le=255)] | None = None  # the one that signs; None: the highest
+
+    def keys(self) -> dict[int, bytes]:
+        """The token keys by id, as `pacing.tokens.TokenSigner` takes them."""
+        return {int(key_id): bytes.fromhex(key) for key_id, key in self.token_keys.items()}
+
+
+class ProfileSettings(Component, frozen=True, kw_only=True):
+    """The store of user profiles."""
+
+    retention_days: Count = 90  # unless an advertiser asks for less
+
+
+class ConsentSettings(Component, frozen=True, kw_only=True):
+    """Who we are in the consent frameworks, and what we do where nobody asked the user."""
+
+    vendor_id: Annotated[int, Meta(ge=0, le=65_535)] = 0  # in the IAB Global Vendor List; 0: not registered
+
+
+class CatalogueSettings(Component, frozen=True, kw_only=True):
+    """The published catalogue that bidders follow."""
+
+    poll_ms: Milliseconds = 250
+    max_age_s: Seconds = 900  # bidding stops when no publisher has been heard of for so long
+
+
+class DataSettings(Component, frozen=True, kw_only=True):
+    """Where this machine keeps what must outlive a restart."""
+
+    directory: str = "data"
+
+
+class TelemetrySettings(Component, frozen=True, kw_only=True):
+    """Logs and metrics."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # A folder for the sockets by which the processes of one role add up their metrics; empty: each answers for itself.
+    run_directory: str = ""
+    # /metrics tells a competitor the business: only loopback and private networks see it unless this is set.
+    public_metrics: bool = False
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set, by component."""
+
+    redis: RedisSettings = RedisSettings()
+    bid: BidSettings = BidSettings()
+    track: TrackSettings = TrackSettings()
+    admin: AdminSettings = AdminSettings()
+    worker: WorkerSettings = WorkerSettings()
+    money: MoneySettings = MoneySettings()
+    profiles: ProfileSettings = ProfileSettings()
+    consent: ConsentSettings = ConsentSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
+    data: DataSettings = DataSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Settings from an optional TOML file and the environment. Raises ConfigError with every fault found."""
+    faults: list[Fault] = []
+    tables = _read_file(path, faults) if path is not None else {}
+    variables = _read_environment(environ, faults)
+    components = {
+        name: _build(name, kind, tables.get(name, {}), variables.get(name, {}), faults)
+        for name, kind in _component_types().items()
+    }
+    if faults:
+        raise ConfigError(
+            "the configuration is not valid", faults=faults, hint="docs/configuration.md lists every setting"
+        )
+    return msgspec.convert(components, Settings)
+
+
+def redacted(settings: Settings) -> dict[str, dict[str, object]]:
+    """The settings for logs and `grosz config`: secrets and passwords in URLs are masked."""
+    return {
+        name: {field.name: _redact(getattr(getattr(settings, name), field.name), field.type) for field in _fields(kind)}
+        for name, kind in _component_types().items()
+    }
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables that make `load_settings` give these settings again: how a supervisor hands them to children."""
+    variables: dict[str, str] = {}
+    for name, kind in _component_types().items():
+        component, default = getattr(settings, name), kind()
+        for field in _fields(kind):
+            value = getattr(component, field.name)
+            if value != getattr(default, field.name):
+                text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+                variables[f"{ENVIRONMENT_PREFIX}{name}_{field.name}".upper()] = text
+    return variables
+
+
+def _component_types() -> dict[str, type[Component]]:
+    return typing.get_type_hints(Settings)
+
+
+class _Field(msgspec.Struct, frozen=True):
+    name: str
+    type: object
+
+
+def _fields(kind: type[Component]) -> list[_Field]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return [_Field(name, hint) for name, hint in hints.items() if not name.startswith("_")]
+
+
+def _read_file(path: Path, faults: list[Fault]) -> dict[str, dict[str, object]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the settings file {path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the settings file {path} is not valid TOML: {error}") from error
+    tables: dict[str, dict[str, object]] = {}
+    for name, table in document.items():
+        kind = _component_types().get(name)
+        if kind is None:
+            faults.append(_unknown(name, name, _component_types()))
+        elif not isinstance(table, dict):
+            faults.append(Fault(name, "type", "is not a table", hint=f"write [{name}] and its fields below it"))
+        else:
+            tables[name] = table
+    return tables
+
+
+def _read_environment(environ: Mapping[str, str], faults: list[Fault]) -> dict[str, dict[str, str]]:
+    variables: dict[str, dict[str, str]] = {}
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable.startswith(_NOT_SETTINGS):
+            continue
+        component, _, field = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("_")
+        if component in _component_types():
+            variables.setdefault(component, {})[field] = text
+        else:
+            names = [f"{ENVIRONMENT_PREFIX}{name}_...".upper() for name in _component_types()]
+            faults.append(
+                Fault(variable, "unknown", "is not a setting", hint=f"settings start with {', '.join(names)}")
+            )
+    return variables
+
+
+def _build(
+    name: str, kind: type[Component], table: Mapping[str, object], texts: Mapping[str, str], faults: list[Fault]
+) -> Component:
+    """One component; each field is converted on its own, so that one wrong field does not hide the next."""
+    hints = {field.name: field.type for field in _fields(kind)}
+    values: dict[str, object] = {}
+    for field, value in table.items():
+        _convert(f"{name}.{field}", field, value, hints, values, faults)
+    for field, text in texts.items():
+        variable = f"{ENVIRONMENT_PREFIX}{name}_{field}".upper()
+        value = _parse_text(text, hints[field]) if field in hints else text
+        _convert(variable, field, value, hints, values, faults, strict=False)
+    return kind(**values)
+
+
+def _convert(
+    pointer: str,
+    field: str,
+    value: object,
+    hints: Mapping[str, object],
+    values: dict[str, object],
+    faults: list[Fault],
+    *,
+    strict: bool = True,
+) -> None:
+    if field not in hints:
+        faults.append(_unknown(pointer, field, hints))
+        return
+    try:
+        values[field] = msgspec.convert(value, hints[field], strict=strict)
+    except msgspec.ValidationError as error:
+        faults.append(Fault(pointer, "value", str(error).replace("`", "'")))
+
+
+def _parse_text(text: str, hint: object) -> object:
+    """A list or table out of an environment variable; anything else stays text for msgspec to convert."""
+    if typing.get_origin(_bare(hint)) not in (tuple, list, dict):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _unknown(pointer: str, name: str, known: Mapping[str, object]) -> Fault:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+    return Fault(pointer, "unknown", "is not a setting", hint=hint)
+
+
+def _bare(hint: object) -> object:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+
+
+def _is_secret(hint: object) -> bool:
+    """Whether a type is marked as secret, itself or in what it holds (a union, the values of a dict)."""
+    if typing.get_origin(hint) is Annotated:
+        marks = typing.get_args(hint)[1:]
+        return any(isinstance(mark, Meta) and bool((mark.extra or {}).get("secret")) for mark in marks)
+    return any(_is_secret(part) for part in typing.get_args(hint))
+
+
+def _redact(value: object, hint: object) -> object:
+    if isinstance(value, str):
+        if _is_secret(hint) and value:
+            return _mask_url(value) if "://" in value else _MASK
+        return _mask_url(value)
+    if isinstance(value, Mapping) and _is_secret(hint):
+        return dict.fromkeys(value, _MASK)
+    if isinstance(value, tuple | list) and _is_secret(hint):
+        return [_MASK] * len(value)
+    return value
+
+
+def _mask_url(text: str) -> str:
+    """The text with the password of a URL masked; other texts come back as they are."""
+    if "://" not in text or "@" not in text:
+        return text
+    parts = urlsplit(text)
+    user, _, _ = parts.netloc.rpartition("@")[0].partition(":")
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:{_MASK}@{host}"))
