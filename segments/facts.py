@@ -213,7 +213,7 @@ FACT_NAMES = frozenset(Facts.__struct_fields__)
 
 
 def lifecycle_at(facts: Facts, now_s: int) -> Lifecycle:
-    """The lifecycle stage at a moment: the stored one, or EXIT after `LIFECYCLE_EXIT_S` without an event or purchase."""
+    """The lifecycle stage at a moment: the stored one, or EXIT after `LIFECYCLE_EXIT_S` of silence."""
     if facts.lifecycle and now_s - max(facts.last_visit_s, facts.last_purchase_s) >= LIFECYCLE_EXIT_S:
         return Lifecycle.EXIT
     return Lifecycle(facts.lifecycle)

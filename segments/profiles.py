@@ -1,0 +1,197 @@
+"""The bid path's view of profiles: one round trip and two numpy decodes for a whole batch of requests.
+
+A miss, an opted-out user and a slow Redis are normal outcomes: they come back as "not found", never as an exception.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import hiredis
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import UnavailableError
+from core.keys import exchange_user, user_profile
+from segments.facts import CART_LIFETIME_S
+from segments.layout import HEADER, HEADER_BYTES, HOT_VERSION, WINDOW, WINDOW_BYTES
+from segments.meta import is_opted_out
+
+Command = tuple[bytes | str | int, ...]
+UserLookup = tuple[str | None, int, str | None]
+"""(our user id or None, exchange id, the exchange's user id or None)."""
+
+RING_FIELD: Final = b"i"
+META_FIELD: Final = b"m"
+
+_NO_FLOATS: Final = np.zeros(0)
+_NO_INTEGERS: Final = np.zeros(0, dtype=np.int64)
+_SHIFT: Final = np.uint64(32)
+_LOW_HALF: Final = np.uint64(0xFFFF_FFFF)
+
+
+class Pipeline(Protocol):
+    """What is needed of core.redis.PipelinedRedis; a cluster's has the same shape."""
+
+    async def batch(self, commands: Sequence[Command], deadline: float) -> list[object]:
+        """Answers in order; an error answer is a hiredis.ReplyError in the list. Raises UnavailableError."""
+        ...
+
+
+class ProfileBatch:
+    """Profiles of one batch of requests; lists have one entry a request, `state_*` arrays one row a known shop.
+
+    `state_request` and `state_advertiser` say whose row it is. `cart_micros` is 0 and `*_age_s` infinite where there
+    is none. `segments` are sorted little-endian uint32 ids of what each request's user is a member of now.
+    """
+
+    __slots__ = (
+        "cart_age_s", "cart_micros", "found", "last_purchase_age_s", "last_visit_age_s", "products_viewed", "rings",
+        "score", "segments", "state_advertiser", "state_request", "unavailable", "user_ids", "visits",
+    )  # fmt: skip
+
+    def __init__(self, user_ids: list[str | None]) -> None:
+        count = len(user_ids)
+        self.user_ids = user_ids
+        self.found = [False] * count
+        self.segments = [b""] * count
+        self.rings = [b""] * count
+        self.unavailable = False
+        self.state_request: npt.NDArray[np.int64] = _NO_INTEGERS
+        self.state_advertiser: npt.NDArray[np.int64] = _NO_INTEGERS
+        self.cart_micros: npt.NDArray[np.int64] = _NO_INTEGERS
+        self.cart_age_s: npt.NDArray[np.float64] = _NO_FLOATS
+        self.last_visit_age_s: npt.NDArray[np.float64] = _NO_FLOATS
+        self.last_purchase_age_s: npt.NDArray[np.float64] = _NO_FLOATS
+        self.visits: npt.NDArray[np.float64] = _NO_FLOATS
+        self.score: npt.NDArray[np.float64] = _NO_FLOATS
+        self.products_viewed: npt.NDArray[np.float64] = _NO_FLOATS
+
+
+class ProfileReader:
+    """Reads the hot halves of profiles."""
+
+    __slots__ = ("_redis",)
+
+    def __init__(self, redis: Pipeline) -> None:
+        self._redis = redis
+
+    async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
+        """Profiles of a batch's users at `now_ms`; `deadline` in monotonic seconds.
+
+        A second round trip happens only for requests that know nothing but the exchange's user id. When Redis does
+        not answer in time, `unavailable` is set and everybody is unknown.
+        """
+        batch = ProfileBatch([user[0] for user in users])
+        try:
+            unresolved = [at for at, user in enumerate(users) if user[0] is None and user[2] is not None]
+            if unresolved:
+                await self._resolve(users, unresolved, batch, deadline)
+            asked = [(at, user_id) for at, user_id in enumerate(batch.user_ids) if user_id is not None]
+            if asked:
+                commands: list[Command] = [("HGETALL", user_profile(user_id)) for _, user_id in asked]
+                replies = await self._redis.batch(commands, deadline)
+                decode(batch, [at for at, _ in asked], replies, now_ms)
+        except UnavailableError:
+            batch.unavailable = True
+        return batch
+
+    async def _resolve(
+        self, users: Sequence[UserLookup], unresolved: list[int], batch: ProfileBatch, deadline: float
+    ) -> None:
+        commands: list[Command] = [("GET", exchange_user(users[at][1], users[at][2] or "")) for at in unresolved]
+        replies = await self._redis.batch(commands, deadline)
+        for at, reply in zip(unresolved, replies, strict=True):
+            if isinstance(reply, bytes):
+                batch.user_ids[at] = reply.decode("ascii")
+
+
+def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[object], now_ms: int) -> None:
+    """Fill `batch` from HGETALL replies; `replies[i]` belongs to request `requests[i]`.
+
+    A field of another layout version is skipped: it is rewritten by the user's next event.
+    """
+    owners: list[int] = []
+    advertisers: list[int] = []
+    fields: list[bytes] = []
+    for at, reply in zip(requests, replies, strict=True):
+        if not isinstance(reply, list) or not reply:
+            if isinstance(reply, hiredis.ReplyError):
+                batch.unavailable = True
+            continue
+        start = len(fields)
+        for index in range(0, len(reply), 2):
+            name, value = reply[index], reply[index + 1]
+            if name == RING_FIELD:
+                batch.rings[at] = value
+            elif name == META_FIELD:
+                if is_opted_out(value):
+                    batch.rings[at] = b""
+                    del owners[start:], advertisers[start:], fields[start:]
+                    break
+            elif len(value) >= HEADER_BYTES and value[0] == HOT_VERSION:
+                owners.append(at)
+                advertisers.append(int(name))
+                fields.append(value)
+        else:
+            batch.found[at] = True
+    if fields:
+        _decode_states(batch, owners, advertisers, fields, now_ms)
+
+
+def _decode_states(
+    batch: ProfileBatch, owners: list[int], advertisers: list[int], fields: list[bytes], now_ms: int
+) -> None:
+    now_s = now_ms / 1000
+    header = np.frombuffer(b"".join([field[:HEADER_BYTES] for field in fields]), dtype=HEADER)
+    request = np.array(owners, dtype=np.int64)
+    _decode_segments(batch, request, header, fields, now_ms // 1000)
+    live = header["expires_s"] > now_s
+    advertiser = np.array(advertisers, dtype=np.int64)
+    if not live.all():
+        header, request, advertiser = header[live], request[live], advertiser[live]
+    batch.state_request = request
+    batch.state_advertiser = advertiser
+    batch.last_visit_age_s = _ages(header["last_visit_s"], now_s)
+    batch.last_purchase_age_s = _ages(header["last_purchase_s"], now_s)
+    cart_age = _ages(header["cart_idle_s"], now_s)
+    has_cart = (header["cart_micros"] > 0) & (cart_age < CART_LIFETIME_S)
+    batch.cart_micros = np.where(has_cart, header["cart_micros"], 0)
+    batch.cart_age_s = np.where(has_cart, cart_age, np.inf)
+    batch.visits = header["visits"].astype(np.float64)
+    batch.score = header["score"].astype(np.float64)
+    batch.products_viewed = header["products"].astype(np.float64)
+
+
+def _ages(moments: npt.NDArray[np.uint32], now_s: float) -> npt.NDArray[np.float64]:
+    """Seconds since each moment, not negative (clocks of two machines differ); infinite where it never happened."""
+    return np.where(moments > 0, np.maximum(now_s - moments, 0.0), np.inf)
+
+
+def _decode_segments(
+    batch: ProfileBatch,
+    request: npt.NDArray[np.int64],
+    header: npt.NDArray[np.void],
+    fields: list[bytes],
+    now_s: int,
+) -> None:
+    joined = b"".join([field[HEADER_BYTES:] for field in fields])
+    counts = header["windows"]
+    if len(joined) != int(counts.sum()) * WINDOW_BYTES:  # a damaged field: keep what the sound ones say
+        sound = [len(field) == HEADER_BYTES + int(count) * WINDOW_BYTES for field, count in zip(fields, counts, strict=True)]
+        joined = b"".join([field[HEADER_BYTES:] for field, ok in zip(fields, sound, strict=True) if ok])
+        request, counts = request[sound], counts[sound]
+    if not joined:
+        return
+    windows = np.frombuffer(joined, dtype=WINDOW)
+    owner = np.repeat(request, counts)
+    active = (windows["enter_s"] <= now_s) & (now_s < windows["leave_s"])
+    # (request, segment) as one number: one sort groups by request and orders the ids.
+    keys = np.unique(owner[active].astype(np.uint64) << _SHIFT | windows["segment"][active])
+    ids = (keys & _LOW_HALF).astype("<u4").tobytes()
+    holders = (keys >> _SHIFT).astype(np.int64)
+    ends = np.cumsum(np.bincount(holders, minlength=len(batch.segments))).tolist()
+    start = 0
+    for at in np.flatnonzero(np.bincount(holders)).tolist():
+        end = ends[at] * 4
+        batch.segments[at] = ids[start:end]
+        start = end
