@@ -1,0 +1,256 @@
+"""Catalogue objects: read, write with version check and change log, and read what changed since a revision."""
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.store import tables
+from admin.store.changes import Actor, ChangeWriter
+from admin.store.database import Database
+from admin.store.kinds import KIND_BY_NAME, KINDS, Kind, Reference, columns_of
+from core.clock import Clock
+from core.errors import ConflictError, NotFoundError
+from core.ids import MAX_ID
+from core.model import Catalogue, Status
+
+CATALOGUE = "catalogue"
+# SQLite takes 32,766 parameters in a statement, PostgreSQL 32,767: look-ups by id go in parts.
+IDS_PER_QUERY = 10_000
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An object as stored."""
+
+    value: Any
+    created_ms: int
+    updated_ms: int
+
+
+class CatalogueWriter:
+    """What can be done inside one write transaction. Made by CatalogueStore.write, never alone."""
+
+    def __init__(self, connection: AsyncConnection, actor: Actor, now_ms: int, revision: int) -> None:
+        self.connection = connection
+        self.revision = revision
+        self.now_ms = now_ms
+        self._changes = ChangeWriter(connection, actor, now_ms, secrets.token_hex(8))
+
+    async def reserve_ids(self, kind: Kind, count: int) -> range:
+        """`count` fresh ids, in order; ids are never used again, not even after a rollback of the object's creation."""
+        first = await _bump(self.connection, kind.name, count) - count
+        if first + count > MAX_ID:
+            raise ConflictError(f"no more ids for {kind.name}: they are 32-bit numbers")
+        return range(first + 1, first + count + 1)
+
+    async def insert(self, kind: Kind, values: Sequence[msgspec.Struct], action: str = "create") -> None:
+        """New objects, with ids from reserve_ids. Each gives one change-log row with the whole document."""
+        if not values:
+            return
+        rows = [
+            columns_of(kind, value)
+            | {
+                "revision": self.revision,
+                "created_ms": self.now_ms,
+                "updated_ms": self.now_ms,
+                "document": msgspec.json.encode(value),
+            }
+            for value in values
+        ]
+        await self.connection.execute(sa.insert(kind.table), rows)
+        await self._write_references(kind, values)
+        await self._changes.created(kind, values, action)
+
+    async def update(self, kind: Kind, old: Any, new: Any, action: str = "update") -> None:  # noqa: ANN401 - a domain struct
+        """`new` in place of `old`. Raises ConflictError when the row is no longer at `old.version`."""
+        statement = (
+            sa.update(kind.table)
+            .where(kind.table.c.id == old.id, kind.table.c.version == old.version)
+            .values(
+                columns_of(kind, new)
+                | {"revision": self.revision, "updated_ms": self.now_ms, "document": msgspec.json.encode(new)}
+            )
+        )
+        result = await self.connection.execute(statement)
+        if result.rowcount != 1:
+            raise ConflictError(
+                f"{kind.title} {old.id} was changed by somebody else", hint="read it again and repeat your change"
+            )
+        references = tables.object_references
+        await self.connection.execute(
+            sa.delete(references).where(references.c.source_kind == kind.name, references.c.source_id == old.id)
+        )
+        await self._write_references(kind, [new])
+        await self._changes.updated(kind, old, new, action)
+
+    async def upsert(self, kind: Kind, values: Sequence[Any]) -> tuple[int, int]:
+        """Objects with given ids, for imports: (created, changed). Unchanged ones stay as they are."""
+        present = await objects_by_id(self.connection, kind, [value.id for value in values])
+        fresh = [msgspec.structs.replace(value, version=1) for value in values if value.id not in present]
+        await self.insert(kind, fresh, "import")
+        changed = 0
+        for value in values:
+            if value.id not in present:
+                continue
+            old = present[value.id].value
+            new = msgspec.structs.replace(value, version=old.version + 1)
+            if msgspec.structs.replace(value, version=old.version) != old:
+                await self.update(kind, old, new, "import")
+                changed += 1
+        await _at_least(self.connection, kind.name, max((value.id for value in values), default=0))
+        return len(fresh), changed
+
+    async def set_rates(self, rates: Mapping[str, int]) -> None:
+        """Replaces the exchange rates: micros of the base currency (PLN) for one unit."""
+        await self.connection.execute(sa.delete(tables.fx_rates))
+        if rates:
+            rows = [{"currency": currency, "rate_micros": rate} for currency, rate in rates.items()]
+            await self.connection.execute(sa.insert(tables.fx_rates), rows)
+
+    async def _write_references(self, kind: Kind, values: Iterable[msgspec.Struct]) -> None:
+        rows = {
+            (value_id, target_kind, target_id)
+            for value in values
+            for value_id in (value.id,)  # type: ignore[attr-defined]  # every kind's struct has an id
+            for _, target_kind, target_id in kind.references(value)
+            if target_kind != "advertisers"  # the advertiser_id column says it
+        }
+        if rows:
+            await self.connection.execute(
+                sa.insert(tables.object_references),
+                [
+                    {"source_kind": kind.name, "source_id": source, "target_kind": target, "target_id": target_id}
+                    for source, target, target_id in sorted(rows)
+                ],
+            )
+
+
+class CatalogueStore:
+    """The catalogue in SQL. Every write goes through `write`, which logs it and raises the catalogue version."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self._clock = clock
+
+    @contextlib.asynccontextmanager
+    async def write(self, actor: Actor) -> AsyncIterator[CatalogueWriter]:
+        """One atomic change by `actor`, under one new catalogue version."""
+        async with self.database.write() as connection:
+            revision = await _bump(connection, CATALOGUE, 1)
+            yield CatalogueWriter(connection, actor, self._clock.now_ms(), revision)
+
+    async def get(self, kind: Kind, object_id: int) -> Stored:
+        """Raises NotFoundError."""
+        async with self.database.read() as connection:
+            found = await objects_by_id(connection, kind, [object_id])
+        if object_id not in found:
+            raise NotFoundError(f"there is no {kind.title} {object_id}")
+        return found[object_id]
+
+    async def version(self) -> int:
+        """The catalogue version: the revision of the newest committed change, 0 before the first."""
+        async with self.database.read() as connection:
+            return await _counter(connection, CATALOGUE)
+
+    async def raise_version(self, beyond: int) -> int:
+        """Lifts the version above `beyond` (what Redis already has from an older database); returns the version."""
+        async with self.database.write() as connection:
+            current = await _bump(connection, CATALOGUE, 0)
+            return current if current > beyond else await _bump(connection, CATALOGUE, beyond + 1 - current)
+
+    async def is_empty(self) -> bool:
+        async with self.database.read() as connection:
+            found = await connection.scalar(sa.select(tables.advertisers.c.id).limit(1))
+            return found is None
+
+    async def changed_since(self, revision: int) -> tuple[int, dict[str, dict[int, Any]], dict[str, int]]:
+        """(version, changed objects by kind name and id, exchange rates): one consistent read."""
+        changed: dict[str, dict[int, Any]] = {}
+        async with self.database.read() as connection:
+            version = await _counter(connection, CATALOGUE)
+            for kind in KINDS:
+                if not kind.member:
+                    continue
+                statement = (
+                    sa.select(kind.table.c.document).where(kind.table.c.revision > revision).order_by(kind.table.c.id)
+                )
+                decoder = msgspec.json.Decoder(kind.domain)
+                rows: list[Any] = [decoder.decode(row) for row in await connection.scalars(statement)]
+                changed[kind.name] = {row.id: row for row in rows}
+            return version, changed, await rates(connection)
+
+    async def catalogue(self, published_ms: int) -> Catalogue:
+        """Everything that is not archived, as one value. For tools; the publisher keeps its own copy up to date."""
+        version, objects, fx = await self.changed_since(-1)
+        members: dict[str, Any] = {
+            kind.member: tuple(value for value in objects[kind.name].values() if value.status is not Status.ARCHIVED)
+            for kind in KINDS
+            if kind.member
+        }
+        return Catalogue(version=version, published_ms=published_ms, fx_rates=fx, **members)
+
+
+async def rates(connection: AsyncConnection) -> dict[str, int]:
+    """Exchange rates: micros of PLN for one unit of each currency."""
+    rows = await connection.execute(sa.select(tables.fx_rates).order_by(tables.fx_rates.c.currency))
+    return {row.currency: row.rate_micros for row in rows}
+
+
+async def objects_by_id(connection: AsyncConnection, kind: Kind, ids: Sequence[int]) -> dict[int, Stored]:
+    """The objects that exist among `ids`."""
+    found: dict[int, Stored] = {}
+    table = kind.table
+    decoder = msgspec.json.Decoder(kind.domain)
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        part = list(ids[start : start + IDS_PER_QUERY])
+        statement = sa.select(table.c.id, table.c.document, table.c.created_ms, table.c.updated_ms).where(
+            table.c.id.in_(part)
+        )
+        for row in await connection.execute(statement):
+            found[row.id] = Stored(decoder.decode(row.document), row.created_ms, row.updated_ms)
+    return found
+
+
+async def owners_of(connection: AsyncConnection, references: Iterable[Reference]) -> dict[tuple[str, int], int | None]:
+    """For each (kind, id) that exists and is not archived: its advertiser (None if it has none)."""
+    wanted: dict[str, set[int]] = {}
+    for _, kind_name, target in references:
+        wanted.setdefault(kind_name, set()).add(target)
+    found: dict[tuple[str, int], int | None] = {}
+    for kind_name, targets in wanted.items():
+        table = KIND_BY_NAME[kind_name].table
+        owner = table.c.advertiser_id if "advertiser_id" in table.c else sa.null()
+        ids = sorted(targets)
+        for start in range(0, len(ids), IDS_PER_QUERY):
+            statement = sa.select(table.c.id, owner.label("owner")).where(
+                table.c.id.in_(ids[start : start + IDS_PER_QUERY]), table.c.status != Status.ARCHIVED.value
+            )
+            found |= {(kind_name, row.id): row.owner for row in await connection.execute(statement)}
+    return found
+
+
+async def _counter(connection: AsyncConnection, name: str) -> int:
+    value = await connection.scalar(sa.select(tables.counters.c.value).where(tables.counters.c.name == name))
+    return int(value or 0)
+
+
+async def _bump(connection: AsyncConnection, name: str, by: int) -> int:
+    statement = (
+        sa.update(tables.counters)
+        .where(tables.counters.c.name == name)
+        .values(value=tables.counters.c.value + by)
+        .returning(tables.counters.c.value)
+    )
+    return int((await connection.execute(statement)).scalar_one())
+
+
+async def _at_least(connection: AsyncConnection, name: str, value: int) -> None:
+    await connection.execute(
+        sa.update(tables.counters)
+        .where(tables.counters.c.name == name, tables.counters.c.value < value)
+        .values(value=value)
+    )

@@ -1,0 +1,125 @@
+"""The kinds of catalogue object, declared once: their type, table, typed columns and what they refer to."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from admin.model import Conversion, Feed, Webhook
+from admin.store import tables
+from admin.validation import documents
+from core.model import Advertiser, Budget, Campaign, Creative, Deal, Exchange, LineItem, Segment
+
+Reference = tuple[str, str, int]
+"""JSON pointer of the reference inside the document, kind of what it names, its id."""
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind. `name` is also its path in the API; `member` is its field in core.model.Catalogue.
+
+    `member` is '' for what the bid path does not know. A kind that is not a tenant's belongs to no advertiser.
+    """
+
+    name: str
+    member: str
+    domain: type[msgspec.Struct]
+    document: type[documents.Document]
+    table: sa.Table
+    references: Callable[[Any], Iterable[Reference]]
+    tenant: bool = True
+    title: str = ""
+
+
+def _owner(value: Any) -> Iterable[Reference]:  # noqa: ANN401 - any tenant's object
+    if value.advertiser_id is not None:
+        yield "/advertiser_id", "advertisers", value.advertiser_id
+
+
+def _line_item(value: LineItem) -> Iterable[Reference]:
+    yield from _owner(value)
+    yield "/campaign_id", "campaigns", value.campaign_id
+    for position, creative in enumerate(value.creative_ids):
+        yield f"/creative_ids/{position}", "creatives", creative
+    for position, share in enumerate(value.budget_shares):
+        yield f"/budget_shares/{position}/segment_id", "segments", share.segment_id
+    targeting = value.targeting
+    for field, kind in (
+        ("exchanges", "exchanges"),
+        ("deals", "deals"),
+        ("segments_any", "segments"),
+        ("segments_all", "segments"),
+        ("segments_none", "segments"),
+    ):
+        for position, target in enumerate(getattr(targeting, field)):
+            yield f"/targeting/{field}/{position}", kind, target
+
+
+def _segment(value: Segment) -> Iterable[Reference]:
+    yield from _owner(value)
+    if value.webhook_id is not None:
+        yield "/webhook_id", "webhooks", value.webhook_id
+
+
+def _deal(value: Deal) -> Iterable[Reference]:
+    yield from _owner(value)
+    yield "/exchange_id", "exchanges", value.exchange_id
+
+
+def _nothing(_value: object) -> Iterable[Reference]:
+    return ()
+
+
+EXCHANGES = Kind(
+    "exchanges", "exchanges", Exchange, documents.ExchangeDocument, tables.exchanges, _nothing, False, "exchange"
+)
+ADVERTISERS = Kind(
+    "advertisers",
+    "advertisers",
+    Advertiser,
+    documents.AdvertiserDocument,
+    tables.advertisers,
+    _nothing,
+    False,
+    "advertiser",
+)
+CAMPAIGNS = Kind(
+    "campaigns", "campaigns", Campaign, documents.CampaignDocument, tables.campaigns, _owner, title="campaign"
+)
+WEBHOOKS = Kind("webhooks", "", Webhook, documents.WebhookDocument, tables.webhooks, _owner, title="webhook")
+SEGMENTS = Kind("segments", "segments", Segment, documents.SegmentDocument, tables.segments, _segment, title="segment")
+CREATIVES = Kind(
+    "creatives", "creatives", Creative, documents.CreativeDocument, tables.creatives, _owner, title="creative"
+)
+DEALS = Kind("deals", "deals", Deal, documents.DealDocument, tables.deals, _deal, title="deal")
+LINE_ITEMS = Kind(
+    "line-items", "line_items", LineItem, documents.LineItemDocument, tables.line_items, _line_item, title="line item"
+)
+FEEDS = Kind("feeds", "", Feed, documents.FeedDocument, tables.feeds, _owner, title="feed")
+CONVERSIONS = Kind(
+    "conversions", "", Conversion, documents.ConversionDocument, tables.conversions, _owner, title="conversion"
+)
+
+KINDS: tuple[Kind, ...] = (
+    EXCHANGES, ADVERTISERS, CAMPAIGNS, WEBHOOKS, SEGMENTS, CREATIVES, DEALS, LINE_ITEMS, FEEDS, CONVERSIONS,
+)  # fmt: skip
+"""In the order in which they can be created: what is referred to comes first."""
+
+KIND_BY_NAME = {kind.name: kind for kind in KINDS}
+
+_OWN_COLUMNS = frozenset({"revision", "created_ms", "updated_ms", "document"})
+
+
+def columns_of(kind: Kind, value: msgspec.Struct) -> dict[str, Any]:
+    """The typed columns of an object. `total_budget_micros` is read from the Budget `total_budget`."""
+    out: dict[str, Any] = {}
+    for column in kind.table.columns:
+        if column.name in _OWN_COLUMNS:
+            continue
+        if hasattr(value, column.name):
+            out[column.name] = getattr(value, column.name)
+            continue
+        field, _, part = column.name.rpartition("_")
+        budget = getattr(value, field)
+        out[column.name] = getattr(budget, part) if isinstance(budget, Budget) else None
+    return out

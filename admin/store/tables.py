@@ -1,0 +1,242 @@
+"""The tables. Migrations in admin/store/migrations/versions build exactly these; a test compares both.
+
+A catalogue row keeps its object whole, as JSON of the core.model struct in `document`, and beside it typed columns of
+every scalar field that lists filter and sort by. So a new targeting field needs no migration, and a list of 50 of
+100,000 rows never decodes JSON to find them. `revision` is the catalogue version of the last change: the publisher
+reads only newer rows. Times are milliseconds since 1970 UTC, money is micros.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+# SQLite makes a column the table's own key (and gives ids by itself) only when it is declared INTEGER: 64 bits too.
+KEY = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _catalogue_table(name: str, *columns: Column[object], tenant: bool = True) -> Table:
+    owner = [Column("advertiser_id", BigInteger, index=True)] if tenant else []
+    return Table(
+        name,
+        metadata,
+        Column("id", KEY, primary_key=True, autoincrement=False),
+        *owner,
+        Column("external_id", Text, nullable=False),
+        Column("name", Text, nullable=False, index=True),
+        Column("notes", Text, nullable=False),
+        Column("status", Text, nullable=False, index=True),
+        Column("version", BigInteger, nullable=False),
+        Column("revision", BigInteger, nullable=False, index=True),
+        Column("created_ms", BigInteger, nullable=False, index=True),
+        Column("updated_ms", BigInteger, nullable=False, index=True),
+        *columns,
+        Column("document", LargeBinary, nullable=False),
+        Index(f"ix_{name}_owner_external_id", *(["advertiser_id"] if tenant else []), "external_id"),
+    )
+
+
+def _text(name: str) -> Column[object]:
+    return Column(name, Text, nullable=False)
+
+
+def _number(name: str, *, nullable: bool = True, index: bool = False) -> Column[object]:
+    return Column(name, BigInteger, nullable=nullable, index=index)
+
+
+def _flag(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, Boolean, nullable=nullable)
+
+
+advertisers = _catalogue_table(
+    "advertisers",
+    _text("currency"),
+    _text("timezone"),
+    _text("domain"),
+    _number("balance_micros"),
+    _number("profile_retention_days"),
+    tenant=False,
+)
+campaigns = _catalogue_table(
+    "campaigns",
+    _number("start_ms"),
+    _number("end_ms"),
+    _number("total_budget_micros"),
+    _number("total_budget_impressions"),
+)
+line_items = _catalogue_table(
+    "line_items",
+    _number("campaign_id", nullable=False, index=True),
+    _number("start_ms"),
+    _number("end_ms"),
+    _text("goal"),
+    _number("bid_micros", index=True),
+    _number("max_cpm_micros"),
+    _number("min_cpm_micros"),
+    _number("daily_budget_micros"),
+    _number("daily_budget_impressions"),
+    _number("total_budget_micros"),
+    _number("total_budget_impressions"),
+    _text("pacing"),
+    _number("target_cpa_micros"),
+    _number("target_roas_percent"),
+    _number("min_gap_s"),
+    _flag("several_per_request"),
+)
+creatives = _catalogue_table(
+    "creatives",
+    _text("format"),
+    _number("width"),
+    _number("height"),
+    _text("alt_text"),
+    _text("landing_url"),
+    _text("advertiser_domain"),
+    _text("language"),
+    _text("sample_url"),
+)
+segments = _catalogue_table("segments", _text("rule"), _number("webhook_id"))
+deals = _catalogue_table(
+    "deals", _number("exchange_id", nullable=False, index=True), Column("deal_id", Text, nullable=False, index=True)
+)
+exchanges = _catalogue_table(
+    "exchanges",
+    Column("key", Text, nullable=False, unique=True),
+    _text("seat"),
+    _text("default_currency"),
+    _flag("first_price", nullable=True),
+    _text("clearing"),
+    _text("billing_event"),
+    _text("price_encryption"),
+    _text("no_bid_style"),
+    _number("default_tmax_ms"),
+    _number("network_margin_ms"),
+    _text("openrtb_version"),
+    _text("sync_url"),
+    tenant=False,
+)
+feeds = _catalogue_table("feeds", _text("url"), _text("format"), _number("refresh_s"))
+conversions = _catalogue_table(
+    "conversions",
+    _text("event"),
+    _number("click_window_s"),
+    _number("view_window_s"),
+    _number("default_value_micros"),
+    _text("count"),
+)
+webhooks = _catalogue_table("webhooks", _text("url"))
+
+object_references = Table(
+    "object_references",
+    metadata,
+    Column("source_kind", Text, primary_key=True),
+    Column("source_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("target_kind", Text, primary_key=True),
+    Column("target_id", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_object_references_target", "target_kind", "target_id", "source_kind", "source_id"),
+)
+"""Which object names which other: a line item its creatives, deals, segments and exchanges."""
+
+counters = Table(
+    "counters", metadata, Column("name", Text, primary_key=True), Column("value", BigInteger, nullable=False)
+)
+"""Next id of each kind, and `catalogue`: the catalogue version. Every write transaction updates that row first, so
+writers go one after the other and versions become visible in order."""
+
+fx_rates = Table(
+    "fx_rates", metadata, Column("currency", Text, primary_key=True), Column("rate_micros", BigInteger, nullable=False)
+)
+
+change_log = Table(
+    "change_log",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False, index=True),
+    Column("transaction_id", Text, nullable=False, index=True),
+    Column("actor_kind", Text, nullable=False),  # user, api_key, cli, system
+    Column("actor_id", BigInteger, nullable=False),
+    Column("actor_name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("object_id", BigInteger, nullable=False),
+    Column("advertiser_id", BigInteger, index=True),
+    Column("action", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("old_value", Text),
+    Column("new_value", Text),
+    Index("ix_change_log_object", "kind", "object_id"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", KEY, primary_key=True, autoincrement=False),
+    Column("external_id", Text, nullable=False),
+    Column("email", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("advertiser_ids", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("failed_logins", Integer, nullable=False),
+    Column("locked_until_ms", BigInteger, nullable=False),
+    Column("last_login_ms", BigInteger),
+    Column("version", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+)
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", KEY, primary_key=True, autoincrement=False),
+    Column("external_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("scopes", Text, nullable=False),
+    Column("advertiser_ids", Text, nullable=False),
+    Column("requests_per_minute", Integer, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column("last_used_ms", BigInteger),
+    Column("version", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+)
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", BigInteger, nullable=False, index=True),
+    Column("csrf_token", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False, index=True),
+)
+setup_links = Table(
+    "setup_links",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+)
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("principal", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_digest", LargeBinary, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False, index=True),
+)
+
+APPEND_ONLY = ("change_log",)
+"""Tables whose rows the database itself refuses to change or delete (triggers made by the migrations)."""

@@ -1,0 +1,249 @@
+"""The documents of the API and of catalogue files, one struct a resource. They mirror core.model (and admin.model):
+same field names, except that `*_micros` is an amount without the suffix and `start_ms`, `end_ms` are `start`, `end`."""
+
+import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from admin.model import CountUnique, FeedFormat
+from admin.validation import fields as f
+from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption
+
+WritableStatus = Literal["active", "paused"]
+Moment = Annotated[
+    datetime.datetime, Meta(tz=True, description="ISO 8601 with an offset.", examples=["2026-11-01T00:00:00Z"])
+]
+IdList = Annotated[list[f.Id], Meta(max_length=f.MAX_LIST)]
+
+
+class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What every resource has."""
+
+    status: WritableStatus = "active"
+    external_id: f.ExternalId = ""
+    notes: f.Notes = ""
+
+
+class FrequencyCapDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """At most `impressions` to one user in any `window_s` seconds."""
+
+    impressions: Annotated[int, Meta(ge=1, le=1000)]
+    window_s: Annotated[int, Meta(ge=60, le=31_536_000)]
+
+
+# More than eight caps on one object are a mistake, and each is checked for every bid.
+Caps = Annotated[list[FrequencyCapDocument], Meta(max_length=8)]
+
+
+class BudgetDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """A limit in money or in impressions; null is no limit."""
+
+    spend: f.Amount | None = None
+    impressions: f.PositiveCount | None = None
+
+
+class BudgetShareDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """A part of the budgets kept for members of a segment."""
+
+    segment_id: f.Id
+    percent: f.Percent
+    bid_factor_percent: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    caps: Caps = []
+
+
+class RadiusDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """A circle on the earth."""
+
+    latitude: Annotated[float, Meta(ge=-90, le=90)]
+    longitude: Annotated[float, Meta(ge=-180, le=180)]
+    kilometres: Annotated[float, Meta(gt=0, le=20_040)]
+
+
+class TargetingDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """Which impressions may be bid on: every non-empty field restricts, values inside a field are alternatives."""
+
+    exchanges: IdList = []
+    environments: Annotated[list[Literal["site", "app", "dooh"]], Meta(max_length=3)] = []
+    countries: Annotated[list[f.Country], Meta(max_length=f.MAX_LIST)] = []
+    regions: Annotated[list[f.Region], Meta(max_length=f.MAX_LIST)] = []
+    cities: Annotated[list[f.LowerText], Meta(max_length=f.MAX_LIST)] = []
+    postcodes: Annotated[list[f.Postcode], Meta(max_length=f.MAX_LIST)] = []
+    radii: Annotated[list[RadiusDocument], Meta(max_length=100)] = []
+    device_types: Annotated[list[Annotated[int, Meta(ge=1, le=8)]], Meta(max_length=8)] = []
+    operating_systems: Annotated[list[f.LowerText], Meta(max_length=100)] = []
+    browsers: Annotated[list[f.LowerText], Meta(max_length=100)] = []
+    connections: Annotated[list[Annotated[int, Meta(ge=1, le=7)]], Meta(max_length=7)] = []
+    languages: Annotated[list[f.Language], Meta(max_length=200)] = []
+    domains_allow: Annotated[list[f.Domain], Meta(max_length=f.MAX_LIST)] = []
+    domains_deny: Annotated[list[f.Domain], Meta(max_length=f.MAX_LIST)] = []
+    apps_allow: Annotated[list[f.Bundle], Meta(max_length=f.MAX_LIST)] = []
+    apps_deny: Annotated[list[f.Bundle], Meta(max_length=f.MAX_LIST)] = []
+    page_paths: Annotated[list[f.PathPattern], Meta(max_length=1000)] = []
+    page_keywords: Annotated[list[f.Keyword], Meta(max_length=1000)] = []
+    page_keywords_deny: Annotated[list[f.Keyword], Meta(max_length=1000)] = []
+    categories: Annotated[list[f.Category], Meta(max_length=500)] = []
+    categories_deny: Annotated[list[f.Category], Meta(max_length=500)] = []
+    positions: Annotated[list[Annotated[int, Meta(ge=0, le=7)]], Meta(max_length=8)] = []
+    hours_of_week: Annotated[list[f.HourOfWeek], Meta(max_length=168)] = []
+    deals: IdList = []
+    segments_any: IdList = []
+    segments_all: IdList = []
+    segments_none: IdList = []
+
+
+class CartValueDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """How an abandoned cart raises the bid: margin of the cart's value, up to a cap, by the cart's age."""
+
+    margin_ppm: Annotated[int, Meta(ge=0, le=1_000_000, description="Parts per million of the cart's value.")] = 60_000
+    cap: f.Amount = f.Amount("3000.00")
+    delay_s: f.Seconds = 3_600
+    rise_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 3_600
+    decay_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 237_600
+
+
+class AdvertiserDocument(Document, kw_only=True):
+    """A shop."""
+
+    name: f.Name
+    currency: f.Currency = "PLN"
+    timezone: f.Timezone = "Europe/Warsaw"
+    domain: f.OptionalDomain = ""
+    balance: f.Amount | None = None
+    caps: Caps = []
+    profile_retention_days: Annotated[int, Meta(ge=1, le=730)] = 90
+    product_categories: Annotated[list[f.ShortText], Meta(max_length=1000)] = []
+
+
+class CampaignDocument(Document, kw_only=True):
+    """A group of line items with a common budget and dates."""
+
+    advertiser_id: f.Id
+    name: f.Name
+    start: Moment | None = None
+    end: Moment | None = None
+    total_budget: BudgetDocument = msgspec.field(default_factory=BudgetDocument)
+    caps: Caps = []
+
+
+class LineItemDocument(Document, kw_only=True):
+    """What bids: a price, a targeting, creatives, budgets and caps."""
+
+    advertiser_id: f.Id
+    campaign_id: f.Id
+    name: f.Name
+    start: Moment | None = None
+    end: Moment | None = None
+    goal: Goal = Goal.CPM
+    bid: f.Price
+    max_cpm: f.Price | None = None
+    min_cpm: f.Price | None = None
+    cart: CartValueDocument | None = None
+    targeting: TargetingDocument = msgspec.field(default_factory=TargetingDocument)
+    creative_ids: Annotated[list[f.Id], Meta(max_length=1000)] = []
+    daily_budget: BudgetDocument = msgspec.field(default_factory=BudgetDocument)
+    total_budget: BudgetDocument = msgspec.field(default_factory=BudgetDocument)
+    budget_shares: Annotated[list[BudgetShareDocument], Meta(max_length=16)] = []
+    pacing: Pacing = Pacing.EVEN
+    target_cpa: f.Amount | None = None
+    target_roas_percent: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    caps: Caps = []
+    min_gap_s: Annotated[int, Meta(ge=0, le=2_592_000)] = 0
+    several_per_request: bool = False
+
+
+class CreativeDocument(Document, kw_only=True):
+    """One ad; a banner has either `html` or `image_url`."""
+
+    advertiser_id: f.Id
+    name: f.Name
+    format: Format = Format.BANNER
+    width: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    height: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    html: f.Markup = ""
+    image_url: f.ImageUrl = ""
+    alt_text: f.ShortText = ""
+    landing_url: f.Url = ""
+    advertiser_domain: f.OptionalDomain = ""
+    categories: Annotated[list[f.Category], Meta(max_length=50)] = []
+    attributes: Annotated[list[f.ListCode], Meta(max_length=50)] = []
+    apis: Annotated[list[f.ListCode], Meta(max_length=50)] = []
+    language: f.OptionalLanguage = ""
+    sample_url: f.Url = ""
+
+
+class SegmentDocument(Document, kw_only=True):
+    """A group of visitors, defined by a rule."""
+
+    advertiser_id: f.Id
+    name: f.Name
+    rule: Annotated[
+        str,
+        Meta(
+            min_length=1, max_length=4000, pattern=f.PROSE, examples=["cart.value >= 500 PLN and cart.age in 1h..14d"]
+        ),
+    ]
+    webhook_id: f.Id | None = None
+
+
+class FeedDocument(Document, kw_only=True):
+    """A product feed."""
+
+    advertiser_id: f.Id
+    name: f.Name
+    url: f.RequiredUrl
+    format: FeedFormat = FeedFormat.XML
+    refresh_s: Annotated[int, Meta(ge=300, le=604_800)] = 14_400
+
+
+class ConversionDocument(Document, kw_only=True):
+    """An event that counts as success."""
+
+    advertiser_id: f.Id
+    name: f.Name
+    event: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}" + f.END)] = "purchase"
+    click_window_s: f.Seconds = 2_592_000
+    view_window_s: f.Seconds = 86_400
+    default_value: f.Amount | None = None
+    count: CountUnique = CountUnique.ONE_PER_ORDER
+
+
+class DealDocument(Document, kw_only=True):
+    """An agreement with a seller."""
+
+    exchange_id: f.Id
+    advertiser_id: f.Id | None = None
+    deal_id: Annotated[str, Meta(min_length=1, max_length=255, pattern=f.TEXT, description="The exchange's token.")]
+    name: f.ShortText = ""
+
+
+class ExchangeDocument(Document, kw_only=True):
+    """One exchange that sends bid requests."""
+
+    key: f.ExchangeKey
+    name: f.ShortText = ""
+    seat: f.ShortText = ""
+    default_currency: f.Currency = "USD"
+    first_price: bool | None = None
+    clearing: Clearing = Clearing.REPORTED
+    billing_event: BillingEvent = BillingEvent.BILL
+    price_macro: f.ShortText = "${AUCTION_PRICE}"
+    price_encryption: PriceEncryption = PriceEncryption.NONE
+    encryption_key: f.Secret = ""
+    integrity_key: f.Secret = ""
+    no_bid_style: NoBidStyle = NoBidStyle.NO_CONTENT
+    default_tmax_ms: Annotated[int, Meta(ge=10, le=5_000)] = 100
+    network_margin_ms: Annotated[int, Meta(ge=0, le=1_000)] = 20
+    openrtb_version: Literal["2.3", "2.4", "2.5", "2.6"] = "2.6"
+    sync_url: f.Url = ""
+    bearer_token: f.Secret = ""
+
+
+class WebhookDocument(Document, kw_only=True):
+    """Where an advertiser is told that a user entered a segment."""
+
+    advertiser_id: f.Id
+    name: f.Name
+    url: f.RequiredUrl
+    secret: f.Secret = ""
