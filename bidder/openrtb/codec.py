@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 
-from core.errors import InputError
-
 from bidder.openrtb import lenient, places
-from bidder.openrtb.tolerance import Tolerance, Tolerances
+from bidder.openrtb.tolerance import Tolerances
 from bidder.openrtb.types import BidRequest, Imp
+from core.errors import InputError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -57,6 +56,9 @@ def decode_request(body: bytes, tolerances: Tolerances) -> BidRequest:
 
     Raises Malformed. Deviations that were forgiven are counted in `tolerances`, which belongs to one exchange.
     """
+    if body.startswith(BYTE_ORDER_MARK):
+        tolerances.byte_order_mark += 1
+        body = body[len(BYTE_ORDER_MARK) :]
     try:
         request = _strict.decode(body)
     except msgspec.ValidationError as error:
@@ -64,10 +66,7 @@ def decode_request(body: bytes, tolerances: Tolerances) -> BidRequest:
     except RecursionError:
         raise Malformed(MalformedReason.TOO_DEEP) from None
     except ValueError:  # syntax, or text that is not UTF-8
-        if not body.startswith(BYTE_ORDER_MARK):
-            raise Malformed(MalformedReason.NOT_JSON) from None
-        tolerances.add(Tolerance.BYTE_ORDER_MARK)
-        return decode_request(body.removeprefix(BYTE_ORDER_MARK), tolerances)
+        raise Malformed(MalformedReason.NOT_JSON) from None
     places.settle(request, tolerances)
     _check(request)
     return request
@@ -80,7 +79,7 @@ def _decode_again(body: bytes, complaint: str, tolerances: Tolerances) -> BidReq
                 request = _lax.decode(body)
             except msgspec.ValidationError:  # something else is wrong too: the lenient reader counts all of it
                 return _read_leniently(_untyped.decode(body), tolerances)
-            tolerances.add(Tolerance.LOOSE_NUMBER)
+            tolerances.loose_number += 1
             return request
         return _read_leniently(_untyped.decode(body), tolerances)
     except RecursionError:
@@ -89,7 +88,7 @@ def _decode_again(body: bytes, complaint: str, tolerances: Tolerances) -> BidReq
         raise Malformed(MalformedReason.NOT_JSON) from None
 
 
-def _read_leniently(raw: Any, tolerances: Tolerances) -> BidRequest:
+def _read_leniently(raw: object, tolerances: Tolerances) -> BidRequest:
     if not isinstance(raw, dict):
         raise Malformed(MalformedReason.NOT_AN_OBJECT)
     imps = raw.get("imp")

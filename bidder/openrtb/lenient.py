@@ -1,8 +1,8 @@
 """Reads a request whose members are of the wrong type, after the typed decode refused it.
 
 Live traffic breaks types in a few ways (spec: openrtb, section 2), and none of them says that the request is worthless.
-So each declared member has a reader that takes any JSON value and gives the declared type, or `None` for "as if absent".
-The readers are made once, from the annotations in `types`: a new member there is read leniently without code here.
+So each declared member has a reader that takes any JSON value and gives the declared type, or `None` for "as if
+absent". The readers are made once, from the annotations in `types`: a new member there needs no code here.
 
 Privacy flags fail closed: one that is present but cannot be read counts as set.
 """
@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from bidder.openrtb.tolerance import Tolerance, Tolerances
+from bidder.openrtb.tolerance import Tolerances
 
-Reader = Callable[[Any, Tolerances], Any]
+Reader = Callable[[object, Tolerances], Any]
 
 # No number that means anything is longer; bounds the work that a text of digits can cause.
 MAX_NUMBER_CHARS = 32
@@ -44,37 +44,37 @@ def _number_of_text(text: str) -> float | None:
         return None
 
 
-def read_number(value: Any, tolerances: Tolerances) -> float | None:
+def read_number(value: object, tolerances: Tolerances) -> float | None:
     """A finite number, from a number or a text of one."""
     if isinstance(value, str):
         value = _number_of_text(value)
-        tolerances.add(Tolerance.LOOSE_NUMBER)
+        tolerances.loose_number += 1
     if isinstance(value, (int, float)) and not isinstance(value, bool) and -NUMBER_BOUND <= value <= NUMBER_BOUND:
         return float(value)
-    tolerances.add(Tolerance.DROPPED)
+    tolerances.dropped += 1
     return None
 
 
-def read_int(value: Any, tolerances: Tolerances) -> int | None:
+def read_int(value: object, tolerances: Tolerances) -> int | None:
     """A 32-bit integer, from a number (cut towards zero), a text of one or a boolean."""
     if isinstance(value, int) and not isinstance(value, bool):
         if -INT_BOUND <= value < INT_BOUND:
             return value
-        tolerances.add(Tolerance.DROPPED)
+        tolerances.dropped += 1
         return None
-    tolerances.add(Tolerance.LOOSE_NUMBER)
+    tolerances.loose_number += 1
     number = _number_of_text(value) if isinstance(value, str) else value
     if isinstance(number, (bool, float)) and -INT_BOUND <= number < INT_BOUND:  # comparisons with NaN are false
         return int(number)
-    tolerances.add(Tolerance.DROPPED)
+    tolerances.dropped += 1
     return None
 
 
-def read_flag(value: Any, tolerances: Tolerances) -> int | None:
+def read_flag(value: object, tolerances: Tolerances) -> int | None:
     """0, 1 or another integer the sender put there, from an integer, a boolean, or a text of either."""
     if isinstance(value, int) and not isinstance(value, bool) and -INT_BOUND <= value < INT_BOUND:
         return value
-    tolerances.add(Tolerance.LOOSE_FLAG)
+    tolerances.loose_flag += 1
     if isinstance(value, str):
         word = value.strip().lower()
         if word in TRUE_WORDS or word in FALSE_WORDS:
@@ -82,71 +82,71 @@ def read_flag(value: Any, tolerances: Tolerances) -> int | None:
         value = _number_of_text(word)
     if isinstance(value, (bool, float)) and value in (0, 1):
         return int(value)
-    tolerances.add(Tolerance.DROPPED)
+    tolerances.dropped += 1
     return None
 
 
-def read_privacy_flag(value: Any, tolerances: Tolerances) -> int | None:
+def read_privacy_flag(value: object, tolerances: Tolerances) -> int | None:
     """As `read_flag`, but what cannot be read is 1."""
     flag = read_flag(value, tolerances)
     if flag is None:
-        tolerances.add(Tolerance.UNREADABLE_PRIVACY)
+        tolerances.unreadable_privacy += 1
         return 1
     return flag
 
 
-def read_text(value: Any, tolerances: Tolerances) -> str | None:
+def read_text(value: object, tolerances: Tolerances) -> str | None:
     """A text, from a text, a number, or an array that holds nothing but one of them."""
     if isinstance(value, list) and len(value) == 1:
-        tolerances.add(Tolerance.ARRAY_FOR_SCALAR)
+        tolerances.array_for_scalar += 1
         value = value[0]
     if isinstance(value, str):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        tolerances.add(Tolerance.NUMBER_FOR_TEXT)
+        tolerances.number_for_text += 1
         return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    tolerances.add(Tolerance.DROPPED)
+    tolerances.dropped += 1
     return None
 
 
-def read_privacy_text(value: Any, tolerances: Tolerances) -> str | None:
+def read_privacy_text(value: object, tolerances: Tolerances) -> str | None:
     """As `read_text`, but what cannot be read is a text that no format allows."""
     text = read_text(value, tolerances)
     if text is None:
-        tolerances.add(Tolerance.UNREADABLE_PRIVACY)
+        tolerances.unreadable_privacy += 1
         return UNREADABLE_TEXT
     return text
 
 
-def read_keywords(value: Any, tolerances: Tolerances) -> str | None:
+def read_keywords(value: object, tolerances: Tolerances) -> str | None:
     """Comma-separated words, also from an array of them."""
     if not isinstance(value, list):
         return read_text(value, tolerances)
-    tolerances.add(Tolerance.ARRAY_FOR_SCALAR)
+    tolerances.array_for_scalar += 1
     words = (read_text(item, tolerances) for item in value)
     return ",".join(word for word in words if word is not None)
 
 
-def read_text_or_object(value: Any, tolerances: Tolerances) -> str | dict[str, Any] | None:
+def read_text_or_object(value: object, tolerances: Tolerances) -> str | dict[str, Any] | None:
     """`native.request`, which is a text or an object; what is in it is checked by whoever parses it."""
     if isinstance(value, (str, dict)):
         return value
-    tolerances.add(Tolerance.DROPPED)
+    tolerances.dropped += 1
     return None
 
 
-def read_any_array(value: Any, tolerances: Tolerances) -> list[Any] | None:
+def read_any_array(value: object, tolerances: Tolerances) -> list[Any] | None:
     """An array of anything."""
     if isinstance(value, list):
         return value
-    tolerances.add(Tolerance.DROPPED)
+    tolerances.dropped += 1
     return None
 
 
 def _array_reader(read_item: Reader) -> Reader:
-    def read_array(value: Any, tolerances: Tolerances) -> tuple[Any, ...] | None:
+    def read_array(value: object, tolerances: Tolerances) -> tuple[Any, ...] | None:
         if not isinstance(value, list):
-            tolerances.add(Tolerance.SCALAR_FOR_ARRAY)
+            tolerances.scalar_for_array += 1
             value = [value]
         items = (read_item(item, tolerances) for item in value if item is not None)
         return tuple(item for item in items if item is not None)
@@ -155,13 +155,13 @@ def _array_reader(read_item: Reader) -> Reader:
 
 
 def _privacy_sections_reader(read_array: Reader) -> Reader:
-    def read_sections(value: Any, tolerances: Tolerances) -> tuple[int, ...]:
+    def read_sections(value: object, tolerances: Tolerances) -> tuple[int, ...]:
         if isinstance(value, str):  # "2,7" and "2_7" are about as common as [2, 7] is in the wild
             value = list(value.replace("_", ",").split(","))
         sections: tuple[int, ...] = read_array(value, tolerances)
         if isinstance(value, list) and len(sections) == len(value):
             return sections
-        tolerances.add(Tolerance.UNREADABLE_PRIVACY)
+        tolerances.unreadable_privacy += 1
         return (*sections, UNREADABLE_SECTION)
 
     return read_sections
@@ -170,15 +170,15 @@ def _privacy_sections_reader(read_array: Reader) -> Reader:
 def _struct_reader(struct: type[msgspec.Struct]) -> Reader:
     readers = compile_readers(struct)
 
-    def read_struct(value: Any, tolerances: Tolerances) -> Any:
+    def read_struct(value: object, tolerances: Tolerances) -> object:
         if isinstance(value, list):
             if not value:
-                tolerances.add(Tolerance.EMPTY_ARRAY_FOR_OBJECT)
+                tolerances.empty_array_for_object += 1
                 return None
-            tolerances.add(Tolerance.ARRAY_FOR_SCALAR)
+            tolerances.array_for_scalar += 1
             value = value[0]
         if not isinstance(value, dict):
-            tolerances.add(Tolerance.DROPPED)
+            tolerances.dropped += 1
             return None
         return struct(**read_members(value, readers, tolerances))
 
@@ -213,7 +213,7 @@ _SCALAR_READERS: dict[frozenset[Any], Reader] = {
 }
 
 
-def _reader_of(name: str, hint: Any) -> Reader:
+def _reader_of(name: str, hint: object) -> Reader:
     members = _union_members(hint)
     if len(members) == 1:
         (only,) = members
@@ -230,7 +230,7 @@ def _reader_of(name: str, hint: Any) -> Reader:
     return read_keywords if name == "keywords" else reader
 
 
-def _union_members(hint: Any) -> list[Any]:
+def _union_members(hint: object) -> list[Any]:
     """The alternatives of an annotation, without None and without constraints."""
     if typing.get_origin(hint) is Annotated:
         hint = typing.get_args(hint)[0]

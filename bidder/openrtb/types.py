@@ -1,9 +1,10 @@
 """The part of an OpenRTB 2.x bid request that the product reads, as types that msgspec decodes straight from bytes.
 
 Only members that something uses are declared: msgspec skips the rest without building objects, and a member that is not
-declared cannot be of the wrong type. Names are those of OpenRTB. Every optional member is `None` when it is absent, since
-msgspec refuses `null` for any other default. Older and vendor places of a member (`regs.ext.gdpr`) are declared in the
-`...Ext` structs; `codec.decode_request` moves what they hold to the first-class member, which is the one to read.
+declared cannot be of the wrong type. Names are those of OpenRTB. Every optional member is `None` when it is absent,
+since msgspec refuses `null` for any other default. Older and vendor places of a member (`regs.ext.gdpr`)
+are declared in the `...Ext` structs; `codec.decode_request` moves what they hold to the first-class member, which is
+the one to read.
 
 The structs form a tree and never refer back, so they need no tracking by the garbage collector (`gc=False`): fewer
 objects to traverse on a path that makes some thirty of them a request.

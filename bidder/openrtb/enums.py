@@ -1,0 +1,40 @@
+"""The AdCOM and OpenRTB lists that code refers to by name. Values outside a list are always legal (2.6, section 2.6)."""
+
+import enum
+
+
+class AuctionType(enum.IntEnum):
+    """`at` of a request (1, 2; from 500 on the exchange's own) or of a deal (also 3)."""
+
+    FIRST_PRICE = 1
+    SECOND_PRICE = 2
+    FIXED_PRICE = 3
+
+
+class GppSection(enum.IntEnum):
+    """Sections of the Global Privacy Platform that `gpp_sid` may list; 7 to 27 are the United States and its states."""
+
+    TCF_EU = 2
+    TCF_CANADA = 5
+    US_PRIVACY = 6
+    US_NATIONAL = 7
+    LAST_US_STATE = 27
+
+
+class TrackingStatus(enum.IntEnum):
+    """`device.ext.atts`: what the user answered to Apple's App Tracking Transparency."""
+
+    NOT_DETERMINED = 0
+    RESTRICTED = 1
+    DENIED = 2
+    AUTHORIZED = 3
+
+
+class Purpose(enum.IntEnum):
+    """Purposes of the TCF that a retargeting bidder asks for."""
+
+    STORE_AND_ACCESS = 1
+    BASIC_ADS = 2
+    PROFILE_FOR_ADS = 3
+    PERSONALISED_ADS = 4
+    MEASURE_ADS = 7

@@ -1,0 +1,1 @@
+"""How single exchanges differ from the specification. `generic` holds what their configuration can say."""
