@@ -112,3 +112,90 @@ WEBHOOK_DEAD: Final = "hooks:{hooks}:dead"
 
 USER_AUDIT: Final = "audit:users"
 """Stream: opt-outs, erasures and exports of users, without their profile. Writer: tracker, CLI; reader: admin."""
+
+# Money (pacing/): all of one advertiser in one slot; the protocol is docs/money.md --------------------------------
+
+
+def money_levels(advertiser_id: int) -> str:
+    """Hash: budget level -> ten packed int64 (budget, spent, exposure, free, over budget; micros, then impressions).
+
+    TTL: none; writer: money scripts; reader: worker, admin; about 0.13 KiB a level, six levels a line item.
+    """
+    return f"{{a:{advertiser_id}}}:levels"
+
+
+def money_meta(advertiser_id: int) -> str:
+    """Hash: epoch, lease counter, recall counter, the day and when it ends.
+
+    TTL: none, its absence means that the counters are lost; writer, reader: money scripts; 0.2 KiB.
+    """
+    return f"{{a:{advertiser_id}}}:meta"
+
+
+def money_pools(advertiser_id: int) -> str:
+    """Hash: `line item.share` that may lease -> packed campaign and daily limits.
+
+    TTL: none; writer: worker; reader: money scripts; about 0.1 KiB a pool.
+    """
+    return f"{{a:{advertiser_id}}}:pools"
+
+
+def money_leases(advertiser_id: int) -> str:
+    """Hash: lease id -> packed amounts, closing time, pool and process.
+
+    TTL: none, deleted at closing; writer: money scripts; reader: worker; about 0.2 KiB a lease.
+    """
+    return f"{{a:{advertiser_id}}}:leases"
+
+
+def money_closing(advertiser_id: int) -> str:
+    """Sorted set: sealed leases by the time at which they close (unix ms).
+
+    TTL: none; writer, reader: money scripts; 0.1 KiB a lease.
+    """
+    return f"{{a:{advertiser_id}}}:closing"
+
+
+def money_processes(advertiser_id: int) -> str:
+    """Hash: bidder process -> its last heartbeat (unix ms). TTL: none; writer, reader: money scripts; 0.1 KiB each."""
+    return f"{{a:{advertiser_id}}}:processes"
+
+
+def money_notices(advertiser_id: int, bucket: int) -> str:
+    """Hash: notice key (18 bytes) -> what became of the bid, for bids issued in one bucket of time.
+
+    TTL: as long as its tokens are accepted; writer, reader: settlement script; about 0.1 KiB a notified bid.
+    """
+    return f"{{a:{advertiser_id}}}:n:{bucket}"
+
+
+def money_ledger(advertiser_id: int) -> str:
+    """Stream: ledger rows that are settled but not yet in the store.
+
+    TTL: none, trimmed by the worker behind the store; writer: settlement script; reader: worker; about 0.2 KiB a row.
+    """
+    return f"{{a:{advertiser_id}}}:ledger"
+
+
+PACING_MULTIPLIERS: Final = "pacing:{pacing}:multipliers"
+"""String: packed array of (line item, multiplier). Writer: worker, each second; reader: bidder; 12 bytes a line item."""
+
+PACING_STATE: Final = "pacing:{pacing}:state"
+"""Hash: line item -> the controller's memory, so that a restarted worker goes on. Writer, reader: worker."""
+
+# Catalogue (admin/, bidder/): one slot, so that snapshot and version change together -------------------------------
+
+CATALOGUE_SNAPSHOT: Final = "catalogue:{catalogue}:snapshot"
+"""String: the whole catalogue (bidder.catalogue). Writer: admin; reader: bidder, worker, tracker; 1 MiB a 10,000 line items."""
+
+CATALOGUE_VERSION: Final = "catalogue:{catalogue}:version"
+"""Integer: version of the snapshot, only ever raised. Writer: admin; reader: all roles, a few times a second."""
+
+CATALOGUE_ALIVE: Final = "catalogue:{catalogue}:alive"
+"""Integer: when a publisher last said that the snapshot is current (unix ms). Writer: admin, each second; reader: bidder."""
+
+CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
+"""Hash: bidder process -> `version unix_ms` it runs, renewed each few seconds. Writer: bidder; reader: admin."""
+
+CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
+"""Channel: the new version, after each publication. Publisher: admin; subscribers: who does not want to wait for a poll."""
