@@ -75,11 +75,12 @@ class LayoutError(ValueError):
 
 
 def biddable_cart_micros(facts: Facts, now_s: int) -> int:
-    """Value of the cart's lines whose category was not bought so recently that it still cools down."""
+    """The cart's value without the lines whose category was bought so recently that it still cools down."""
     if not facts.cart:
         return 0
     cooling = {cooldown.category for cooldown in facts.cooldowns if cooldown.until_s > now_s}
-    return sum(line.price_micros * line.quantity for line in facts.cart if line.category not in cooling)
+    cooled = sum(line.price_micros * line.quantity for line in facts.cart if line.category in cooling)
+    return max(0, facts.cart_micros - cooled)
 
 
 def pack_hot(facts: Facts, windows: Sequence[Window], now_s: int, expires_s: int) -> bytes:
@@ -210,4 +211,3 @@ def _unpack_products(parts: _Cold, packed: bytes) -> list[Product]:
 def expiry_s(facts: Facts, retention_days: int) -> int:
     """When the advertiser's retention ends for these facts: unix seconds after the last event or purchase."""
     return max(facts.last_visit_s, facts.last_purchase_s) + retention_days * DAY_S
-

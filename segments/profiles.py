@@ -177,8 +177,9 @@ def _decode_segments(
     joined = b"".join([field[HEADER_BYTES:] for field in fields])
     counts = header["windows"]
     if len(joined) != int(counts.sum()) * WINDOW_BYTES:  # a damaged field: keep what the sound ones say
-        sound = [len(field) == HEADER_BYTES + int(count) * WINDOW_BYTES for field, count in zip(fields, counts, strict=True)]
-        joined = b"".join([field[HEADER_BYTES:] for field, ok in zip(fields, sound, strict=True) if ok])
+        lengths = np.array([len(field) for field in fields])
+        sound = lengths == HEADER_BYTES + counts.astype(np.int64) * WINDOW_BYTES
+        joined = b"".join([fields[at][HEADER_BYTES:] for at in np.flatnonzero(sound)])
         request, counts = request[sound], counts[sound]
     if not joined:
         return
