@@ -1,0 +1,1 @@
+"""The segment rule language: text to windows of membership (docs/segments.md)."""
