@@ -169,6 +169,11 @@ def money_notices(advertiser_id: int, bucket: int) -> str:
     return f"{{a:{advertiser_id}}}:n:{bucket}"
 
 
+def money_corrections(advertiser_id: int) -> str:
+    """Hash: keys of the corrections that were booked. TTL: none; writer: CLI, worker; few."""
+    return f"{{a:{advertiser_id}}}:corrections"
+
+
 def money_ledger(advertiser_id: int) -> str:
     """Stream: ledger rows that are settled but not yet in the store.
 
@@ -178,7 +183,7 @@ def money_ledger(advertiser_id: int) -> str:
 
 
 PACING_MULTIPLIERS: Final = "pacing:{pacing}:multipliers"
-"""String: packed array of (line item, multiplier). Writer: worker, each second; reader: bidder; 12 bytes a line item."""
+"""String: packed array of (line item, multiplier). Writer: worker, each second; reader: bidder; 12 bytes each."""
 
 PACING_STATE: Final = "pacing:{pacing}:state"
 """Hash: line item -> the controller's memory, so that a restarted worker goes on. Writer, reader: worker."""
@@ -186,16 +191,16 @@ PACING_STATE: Final = "pacing:{pacing}:state"
 # Catalogue (admin/, bidder/): one slot, so that snapshot and version change together -------------------------------
 
 CATALOGUE_SNAPSHOT: Final = "catalogue:{catalogue}:snapshot"
-"""String: the whole catalogue (bidder.catalogue). Writer: admin; reader: bidder, worker, tracker; 1 MiB a 10,000 line items."""
+"""String: the whole catalogue (bidder.catalogue). Writer: admin; readers: all roles; 1 MiB for 10,000 line items."""
 
 CATALOGUE_VERSION: Final = "catalogue:{catalogue}:version"
 """Integer: version of the snapshot, only ever raised. Writer: admin; reader: all roles, a few times a second."""
 
 CATALOGUE_ALIVE: Final = "catalogue:{catalogue}:alive"
-"""Integer: when a publisher last said that the snapshot is current (unix ms). Writer: admin, each second; reader: bidder."""
+"""Integer: when a publisher last found the snapshot current (unix ms). Writer: admin, each second; reader: bidder."""
 
 CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
 """Hash: bidder process -> `version unix_ms` it runs, renewed each few seconds. Writer: bidder; reader: admin."""
 
 CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
-"""Channel: the new version, after each publication. Publisher: admin; subscribers: who does not want to wait for a poll."""
+"""Channel: the new version, after each publication. Publisher: admin; for who does not want to wait for a poll."""

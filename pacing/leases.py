@@ -45,9 +45,9 @@ class LeaseBook:
         self._granted: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self._granted_impressions: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         # Memoryviews read and write one number in 30 ns as a Python int; indexing the array makes numpy scalars.
-        self._remaining_view = memoryview(self.remaining)
-        self._impressions_view = memoryview(self.impressions_left)
-        self._until_view = memoryview(self.valid_until_ms)
+        self._remaining_view = self.remaining.data
+        self._impressions_view = self.impressions_left.data
+        self._until_view = self.valid_until_ms.data
 
     def bind(self, pools: Sequence[PoolSpec]) -> None:
         """Realign the arrays to a new snapshot. Leases of pools that stay are kept, others are handed back."""

@@ -1,0 +1,311 @@
+"""The money transitions as Python calls: one Lua script each, on the one hash slot of an advertiser.
+
+This module knows keys, argument order and replies; what the scripts mean is in docs/money.md. Times are the server's
+own (`now_ms=0`), the only clock that all processes share; tests own the time by passing `time_ms`.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from importlib import resources
+from typing import NamedTuple, Protocol
+
+import hiredis
+
+from core import keys
+from core.clock import Clock
+from core.errors import UnavailableError
+from pacing.leases import Sealed
+from pacing.pools import Limit, PoolKey
+from pacing.timing import Timing, lease_day
+
+Argument = bytes | str | int
+
+# Every script answers in well under a millisecond; a server that needs longer is stuck or gone.
+CALL_TIMEOUT_S = 2.0
+
+_SCRIPT_NAMES = ("sync", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild")
+
+
+class RedisBatch(Protocol):
+    """What the transitions need of a connection (core.redis.PipelinedRedis has it)."""
+
+    async def batch(self, commands: Sequence[tuple[Argument, ...]], deadline: float) -> list[object]:
+        """Replies in order, error replies among them; raises UnavailableError when the server does not answer."""
+        ...
+
+
+class PoolLimits(NamedTuple):
+    """A pool that may lease, with the limits of its two daily levels."""
+
+    key: PoolKey
+    campaign_id: int
+    daily: Limit
+    share_daily: Limit
+
+
+class Calendar(NamedTuple):
+    """Today and tomorrow in the advertiser's time zone: days since 1970, and the unix ms at which each ends."""
+
+    day: int
+    ends_ms: int
+    next_day: int
+    next_ends_ms: int
+    keep_from_day: int
+
+
+class Want(NamedTuple):
+    """A request for a lease: `lease_id` 0 asks for a new one, another for more on that one."""
+
+    key: PoolKey
+    lease_id: int
+    micros: int
+    impressions: int
+
+
+class Granted(NamedTuple):
+    lease_id: int  # 0: a budget is used up, or the pool may not lease
+    micros: int
+    impressions: int
+
+
+class GrantReply(NamedTuple):
+    epoch: str  # "" while the counters are lost; another than the caller's: nothing was granted
+    now_ms: int
+    recall: int
+    day_ends_ms: int
+    leases: list[Granted]
+
+
+class Settlement(NamedTuple):
+    """What settle.lua needs to know of a notice. A price is CPM micros, its charge micros; -1: none."""
+
+    advertiser_id: int
+    kind: str  # w, b, l
+    notice: bytes
+    bucket: int
+    lease_id: int
+    key: PoolKey
+    campaign_id: int
+    reserved_micros: int
+    price_cpm: int
+    charge_micros: int
+    house_cpm: int
+    house_micros: int
+    remember_s: int
+    row: bytes
+
+
+class SettleReply(NamedTuple):
+    outcome: str
+    charge_micros: int
+    late: bool
+    over_micros: int
+    house: bool
+
+
+class _Script:
+    __slots__ = ("digest", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        # Redis names scripts by SHA-1; nothing is secured by it.
+        self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+def _load_scripts() -> dict[str, _Script]:
+    folder = resources.files("pacing").joinpath("scripts")
+    shared = folder.joinpath("_levels.lua").read_text(encoding="utf-8")
+    return {
+        name: _Script(_squeeze(shared + folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")))
+        for name in _SCRIPT_NAMES
+    }
+
+
+def _squeeze(source: str) -> str:
+    """Without comment lines: the source travels to each server once a start."""
+    return re.sub(r"(?m)^\s*--.*\n", "", source)
+
+
+class Transitions:
+    """Runs the scripts. Every method raises UnavailableError when Redis does not do it, and then says nothing about
+    whether it was done: callers repeat only what is idempotent (docs/money.md says which)."""
+
+    def __init__(
+        self,
+        redis: RedisBatch,
+        clock: Clock,
+        *,
+        timing: Timing | None = None,
+        time_ms: Callable[[], int] = lambda: 0,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        self.redis = redis
+        self.timing = timing or Timing()
+        self._clock = clock
+        self._time_ms = time_ms
+        self._timeout_s = timeout_s
+        self._scripts = _load_scripts()
+
+    async def command(self, *command: Argument) -> object:
+        """One plain command."""
+        return (await self.commands([command]))[0]
+
+    async def commands(self, commands: Sequence[tuple[Argument, ...]]) -> list[object]:
+        """Plain commands in one round trip; raises at the first error reply."""
+        replies = await self.redis.batch(commands, self._clock.monotonic() + self._timeout_s)
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                raise UnavailableError(f"Redis refused a command: {reply}") from reply
+        return replies
+
+    async def _run(self, name: str, key_list: Sequence[str], arguments: Sequence[Argument]) -> object:
+        script = self._scripts[name]
+        deadline = self._clock.monotonic() + self._timeout_s
+        call = (len(key_list), *key_list, self._time_ms(), *arguments)
+        (reply,) = await self.redis.batch([("EVALSHA", script.digest, *call)], deadline)
+        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
+            (reply,) = await self.redis.batch([("EVAL", script.source, *call)], deadline)
+        if isinstance(reply, hiredis.ReplyError):
+            raise UnavailableError(
+                f"Redis refused the {name} transition: {reply}", hint="is it loading, read-only or out of memory?"
+            ) from reply
+        return reply
+
+    async def sync(
+        self,
+        advertiser_id: int,
+        epoch: str,
+        calendar: Calendar,
+        levels: Sequence[tuple[str, Limit]],
+        pools: Sequence[PoolLimits],
+    ) -> bool:
+        """Put budgets and leasable pools in place; False when the epoch has changed. Idempotent."""
+        arguments: list[Argument] = [epoch, *calendar, len(levels), len(pools)]
+        for name, limit in levels:
+            arguments += (name, limit.micros, limit.impressions)
+        for pool in pools:
+            arguments += (pool.key.line_item_id, pool.key.share, pool.campaign_id, *pool.daily, *pool.share_daily)
+        key_list = [keys.money_levels(advertiser_id), keys.money_meta(advertiser_id), keys.money_pools(advertiser_id)]
+        return bool(await self._run("sync", key_list, arguments))
+
+    async def grant(self, advertiser_id: int, epoch: str, process: str, wants: Sequence[Want]) -> GrantReply:
+        """Heartbeat and ask for leases. Not idempotent: after a failure look for leases that nobody knows of."""
+        arguments: list[Argument] = [epoch, process]
+        for want in wants:
+            arguments += (*want.key, want.lease_id, want.micros, want.impressions)
+        key_list = [
+            keys.money_levels(advertiser_id),
+            keys.money_meta(advertiser_id),
+            keys.money_pools(advertiser_id),
+            keys.money_leases(advertiser_id),
+            keys.money_processes(advertiser_id),
+        ]
+        epoch_now, now_ms, recall, ends_ms, *leases = _texts(await self._run("grant", key_list, arguments))
+        numbers = [int(number) for number in leases]
+        granted = [Granted(*numbers[at : at + 3]) for at in range(0, len(numbers), 3)]
+        return GrantReply(epoch_now, int(now_ms), int(recall), int(ends_ms), granted)
+
+    async def seal(self, advertiser_id: int, epoch: str, leases: Sequence[Sealed]) -> bool:
+        """Return what is not reserved; False when the epoch has changed. Idempotent."""
+        arguments: list[Argument] = [epoch, self.timing.reservation_ms]
+        for lease in leases:
+            arguments += (lease.lease_id, lease.reserved_micros, lease.reserved_impressions)
+        key_list = [
+            keys.money_levels(advertiser_id),
+            keys.money_meta(advertiser_id),
+            keys.money_leases(advertiser_id),
+            keys.money_closing(advertiser_id),
+        ]
+        return bool(await self._run("seal", key_list, arguments))
+
+    async def settle(self, notice: Settlement) -> SettleReply:
+        """Settle one notice. Idempotent: a repetition is answered as a duplicate."""
+        arguments = (
+            notice.kind, notice.notice, notice.lease_id, *notice.key, notice.campaign_id, lease_day(notice.lease_id),
+            notice.reserved_micros, notice.price_cpm, notice.charge_micros, notice.house_cpm, notice.house_micros,
+            self.timing.win_hold_ms, notice.remember_s, notice.row,
+        )  # fmt: skip
+        advertiser_id = notice.advertiser_id
+        key_list = [
+            keys.money_levels(advertiser_id),
+            keys.money_meta(advertiser_id),
+            keys.money_pools(advertiser_id),
+            keys.money_leases(advertiser_id),
+            keys.money_closing(advertiser_id),
+            keys.money_ledger(advertiser_id),
+            keys.money_notices(advertiser_id, notice.bucket),
+        ]
+        outcome, charge, late, over, house = _texts(await self._run("settle", key_list, arguments))
+        return SettleReply(outcome, int(charge), late == "1", int(over), house == "1")
+
+    async def close(self, advertiser_id: int, limit: int) -> int:
+        """Close at most `limit` leases whose time has come; how many it were. Idempotent."""
+        key_list = [
+            keys.money_levels(advertiser_id), keys.money_leases(advertiser_id), keys.money_closing(advertiser_id)
+        ]  # fmt: skip
+        return _integer(await self._run("close", key_list, [limit]))
+
+    async def take_over(self, advertiser_id: int, new_epoch: str = "") -> list[str]:
+        """Quarantine the leases of dead processes; with a new epoch those of all. Their names. Idempotent."""
+        key_list = [
+            keys.money_levels(advertiser_id),
+            keys.money_meta(advertiser_id),
+            keys.money_leases(advertiser_id),
+            keys.money_closing(advertiser_id),
+            keys.money_processes(advertiser_id),
+        ]
+        timing = self.timing
+        return _texts(
+            await self._run("takeover", key_list, [timing.dead_after_ms, timing.quarantine_ms, new_epoch])
+        )
+
+    async def correct(
+        self, advertiser_id: int, correction: str, key: PoolKey, campaign_id: int, day: int,
+        micros: int, impressions: int, row: bytes,
+    ) -> str:  # fmt: skip
+        """Book a correction once by its key: 'corrected', 'duplicate' or 'unready'."""
+        key_list = [
+            keys.money_levels(advertiser_id),
+            keys.money_meta(advertiser_id),
+            keys.money_pools(advertiser_id),
+            keys.money_ledger(advertiser_id),
+            keys.money_corrections(advertiser_id),
+        ]
+        arguments = [correction, *key, campaign_id, day, micros, impressions, row]
+        return _texts(await self._run("correct", key_list, arguments))[0]
+
+    async def rebuild(
+        self,
+        advertiser_id: int,
+        epoch: str,
+        first_lease: int,
+        last_ledger_id: str,
+        spent: Iterable[tuple[str, int, int]],
+    ) -> None:
+        """Begin an epoch from what the ledger says was spent (level, micros, impressions)."""
+        arguments: list[Argument] = [epoch, first_lease, last_ledger_id]
+        for name, micros, impressions in spent:
+            arguments += (name, micros, impressions)
+        key_list = [
+            keys.money_levels(advertiser_id),
+            keys.money_meta(advertiser_id),
+            keys.money_pools(advertiser_id),
+            keys.money_leases(advertiser_id),
+            keys.money_closing(advertiser_id),
+            keys.money_processes(advertiser_id),
+            keys.money_ledger(advertiser_id),
+        ]
+        await self._run("rebuild", key_list, arguments)
+
+
+def _texts(reply: object) -> list[str]:
+    if not isinstance(reply, list):
+        raise UnavailableError("Redis answered a money transition with something else than a list")
+    return [item.decode() if isinstance(item, bytes) else str(item) for item in reply]
+
+
+def _integer(reply: object) -> int:
+    if not isinstance(reply, int):
+        raise UnavailableError("Redis answered a money transition with something else than a number")
+    return reply
