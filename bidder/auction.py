@@ -1,14 +1,14 @@
-"""What the stages hand to each other: one `Auction` for each bid request, one `Impression` for each biddable offer in it.
+"""What the stages hand to each other: an `Auction` for each bid request, an `Impression` for each biddable offer in it.
 
 Amounts are CPM micros of the auction's currency. Everything here lives for one request.
 """
 
 from typing import NamedTuple
 
+from bidder.openrtb.types import BidRequest, Imp
+from core.errors import Fault
 from core.model import Exchange
 from core.reasons import NoBid
-
-from bidder.openrtb.types import BidRequest, Imp
 
 Size = tuple[int, int]
 
@@ -27,7 +27,7 @@ NOWHERE = Place()
 
 
 class Consent:
-    """What the user permits, as flags (spec: openrtb 3.3). `None` of them is derived later: the consent stage sets them."""
+    """What the user permits, as flags (spec: openrtb 3.3). None of them is derived later: the consent stage sets them."""
 
     __slots__ = ("ads", "identifiers", "measurement", "precise_geo", "profile_write", "segments")
 
@@ -76,8 +76,8 @@ class Auction:
     """One bid request on its way through the stages."""
 
     __slots__ = (
-        "consent", "currency", "deadline", "exchange", "exchange_user", "impressions", "is_test", "no_bid", "place",
-        "request", "user_id",
+        "consent", "currency", "deadline", "exchange", "exchange_user", "faults", "impressions", "is_test", "no_bid",
+        "place", "request", "user_id",
     )  # fmt: skip
 
     def __init__(self, request: BidRequest, exchange: Exchange, deadline: float) -> None:
@@ -92,3 +92,4 @@ class Auction:
         self.no_bid: NoBid | None = None
         self.is_test = False
         self.place = NOWHERE
+        self.faults: list[Fault] = []  # why impressions were left out, for explain

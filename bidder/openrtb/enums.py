@@ -1,4 +1,4 @@
-"""The AdCOM and OpenRTB lists that code refers to by name. Values outside a list are always legal (2.6, section 2.6)."""
+"""The AdCOM and OpenRTB lists that code refers to by name. A value outside its list is legal (2.6, section 2.6)."""
 
 import enum
 
