@@ -1,7 +1,6 @@
 """HTTP of the bid port without any connection: which URL means what, which bodies are read, how answers look as bytes.
 
-Kept apart from bidder.protocol so that every rule here is a function of its arguments, and so that the aiohttp route that
-serves as the oracle in the tests can be compared with the rules and not with a copy of them.
+Kept apart from bidder.protocol, so that every rule here is a function of its arguments.
 """
 
 import zlib
@@ -62,8 +61,11 @@ _STATUS_FIELDS = {
 }
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer on its way out of nested parser callbacks, not a fault of ours
-    """A request whose end cannot be told, or is not worth waiting for: answer with `status`, then close."""
+class Refusal(Exception):
+    """A request whose end cannot be told, or is not worth waiting for: answer with `status`, then close.
+
+    An exception, since it has to come out of the parser's nested callbacks.
+    """
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -127,14 +129,14 @@ def content_coding(content_encoding: bytes) -> bool | None:
     return False if coding in (b"", b"identity") else None
 
 
-def gunzip(body: bytes | bytearray) -> bytes | None:
+def gunzip(body: bytes | bytearray, limit: int = MAX_BODY_BYTES) -> bytes | None:
     """The decompressed body, or None when it is not whole and valid gzip. Several members are joined (RFC 1952, 2.2).
 
-    Raises Refusal(413) past MAX_BODY_BYTES, having held no more than one byte above it: a bomb costs what its first
-    256 KiB cost.
+    Raises Refusal(413) past `limit` bytes, having held no more than one above it: a bomb costs what its first 256 KiB
+    cost.
     """
     parts: list[bytes] = []
-    room = MAX_BODY_BYTES
+    room = limit
     rest = bytes(body)
     while rest:
         decompressor = zlib.decompressobj(_GZIP_WINDOW)

@@ -7,9 +7,9 @@ aiohttp costs 80-88 us of CPU a request, which is more than a whole bid; bidder.
 import asyncio
 from collections.abc import Mapping
 
+from bidder.port import BidCounters, BidHandler, BidLimits, Page, Port, Reply
+from bidder.protocol import BidProtocol
 from core.clock import Clock
-
-from bidder.protocol import BidCounters, BidHandler, BidLimits, BidProtocol, Page, Port, Reply
 
 __all__ = ["BidCounters", "BidHandler", "BidLimits", "BidServer", "Page", "Reply"]
 
