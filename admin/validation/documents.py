@@ -137,7 +137,7 @@ class LineItemDocument(Document, kw_only=True):
     end: Moment | None = None
     goal: Goal = Goal.CPM
     bid: f.Price
-    max_cpm: f.Price | None = None
+    max_cpm: f.Price
     min_cpm: f.Price | None = None
     cart: CartValueDocument | None = None
     targeting: TargetingDocument = msgspec.field(default_factory=TargetingDocument)

@@ -1,0 +1,45 @@
+"""`grosz catalogue import|export`: everything that is configured, as one JSON file."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from admin.catalogue_file import Imported, export_bytes, import_bytes
+from admin.cli.opening import ConfigOption, DataOption, open_store
+from admin.store.changes import CLI
+
+app = typer.Typer(no_args_is_help=True, help="Import and export the whole catalogue as JSON.")
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[typer.FileBinaryRead, typer.Argument(metavar="FILE", help="JSON file; - for standard input.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Create and change the objects of FILE, all or none; every fault is reported with its JSON pointer."""
+    done = asyncio.run(_import(file.read(), config, data))
+    typer.echo(f"created {done.created}, changed {done.changed}, unchanged {done.unchanged}")
+
+
+@app.command("export")
+def export_command(
+    file: Annotated[typer.FileBinaryWrite, typer.Argument(metavar="FILE", help="JSON file; - for standard output.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    secrets: Annotated[bool, typer.Option("--with-secrets", help="Include keys and tokens in the clear.")] = False,
+) -> None:
+    """Write everything that is not archived to FILE."""
+    file.write(asyncio.run(_export(config, data, secrets)))
+
+
+async def _import(body: bytes, config: Path | None, data: Path | None) -> Imported:
+    async with open_store(config, data) as store:
+        return await import_bytes(store, body, CLI)
+
+
+async def _export(config: Path | None, data: Path | None, secrets: bool) -> bytes:
+    async with open_store(config, data) as store:
+        return await export_bytes(store, reveal=secrets)

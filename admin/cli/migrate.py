@@ -1,0 +1,31 @@
+"""`grosz migrate`: the schema of the database, up (as every start does) or down."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from admin.cli.opening import ConfigOption, DataOption, open_database, settings_of
+from admin.store.migrate import migrate
+
+
+def migrate_command(
+    target: Annotated[str, typer.Argument(help="Schema version, `head` (newest) or `base` (empty database).")] = "head",
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Bring the database's schema to TARGET. Going down drops what the older version does not have."""
+    before, after = asyncio.run(_migrate(target, config, data))
+    typer.echo(f"schema {before or 'empty'} -> {after or 'empty'}")
+
+
+async def _migrate(target: str, config: Path | None, data: Path | None) -> tuple[str | None, str | None]:
+    settings = settings_of(config)
+    if not settings.admin.database_url:
+        (data or Path(settings.data.directory)).mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = open_database(settings, data)
+    try:
+        return await migrate(database, target)
+    finally:
+        await database.close()

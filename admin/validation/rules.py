@@ -1,0 +1,169 @@
+"""Rules between the fields of an object, and between an object and what it names: what must not be saved.
+
+Each rule is a function from an object to its faults; pointers are those of the document. Shapes and ranges of single
+fields are admin.validation.fields; what may be saved but cannot deliver is admin.validation.warnings.
+"""
+
+import zoneinfo
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from admin.store.kinds import Kind
+from admin.validation.convert import amounts_in
+from core.errors import Fault, GroszError
+from core.model import (
+    Advertiser,
+    Campaign,
+    Creative,
+    Exchange,
+    Format,
+    FrequencyCap,
+    LineItem,
+    PriceEncryption,
+    Segment,
+)
+
+RuleChecker = Callable[[str], object]
+"""Checks a segment rule; raises a GroszError that says where it is wrong."""
+
+
+def check_fields(value: object, check_rule: RuleChecker) -> list[Fault]:
+    """All faults of one object that can be seen without looking at others."""
+    match value:
+        case Advertiser():
+            found = _advertiser(value)
+        case Campaign():
+            found = _flight(value)
+        case LineItem():
+            found = _line_item(value)
+        case Creative():
+            found = _creative(value)
+        case Exchange():
+            found = _exchange(value)
+        case Segment():
+            found = _segment(value, check_rule)
+        case _:
+            found = iter(())
+    return [*found, *_caps(getattr(value, "caps", ()), "/caps")]
+
+
+def check_currencies(document: object, currency: str) -> list[Fault]:
+    """Every amount that names a currency must name the advertiser's."""
+    return [
+        Fault(
+            pointer,
+            "currency",
+            f"the advertiser's currency is {currency}, this amount says {named}",
+            "leave it out",
+            (currency,),
+        )
+        for pointer, named in amounts_in(document)
+        if named != currency
+    ]
+
+
+def check_references(kind: Kind, value: Any, owners: Mapping[tuple[str, int], int | None]) -> list[Fault]:  # noqa: ANN401
+    """What the object names must exist, not be archived, and belong to the same advertiser or to nobody.
+
+    `owners` holds the advertiser of each (kind, id) that exists. One text for all cases: whether another advertiser's
+    object exists is not told.
+    """
+    own = getattr(value, "advertiser_id", None)
+    faults = []
+    for pointer, target_kind, target in kind.references(value):
+        owner = owners.get((target_kind, target), _ABSENT)
+        exists = owner is not _ABSENT
+        if not exists or (target_kind != "advertisers" and owner not in (None, own)):
+            hint = f"see GET /v1/{target_kind}"
+            faults.append(
+                Fault(pointer, "no_such_object", f"there is no {target_kind[:-1].replace('-', ' ')} {target}", hint)
+            )
+    return faults
+
+
+_ABSENT = object()
+
+
+def check_change(kind: Kind, old: Any, new: Any) -> list[Fault]:  # noqa: ANN401 - two structs of the kind
+    """Fields that cannot change once the object exists: money and history are booked under them."""
+    fixed: dict[str, Sequence[str]] = {
+        "advertisers": ("currency",),
+        "line-items": ("advertiser_id", "campaign_id"),
+        "deals": ("exchange_id",),
+    }
+    fields = fixed.get(kind.name, ("advertiser_id",) if kind.tenant else ())
+    return [
+        Fault(f"/{field}", "fixed", f"{field} cannot change after creation", "copy the object instead")
+        for field in fields
+        if getattr(old, field) != getattr(new, field)
+    ]
+
+
+def _advertiser(value: Advertiser) -> Iterator[Fault]:
+    if value.timezone not in zoneinfo.available_timezones():
+        yield Fault("/timezone", "not_allowed", f"'{value.timezone}' is not a time zone", "for example Europe/Warsaw")
+
+
+def _flight(value: Campaign | LineItem) -> Iterator[Fault]:
+    if value.start_ms is not None and value.end_ms is not None and value.start_ms >= value.end_ms:
+        yield Fault("/end", "order", "the end is not after the start")
+
+
+def _line_item(value: LineItem) -> Iterator[Fault]:
+    yield from _flight(value)
+    if value.bid_micros <= 0:
+        yield Fault("/bid", "range", "the bid must be above zero", "to stop bidding, pause the line item")
+    if value.max_cpm_micros <= 0:
+        yield Fault("/max_cpm", "range", "the maximum CPM must be above zero")
+    if value.min_cpm_micros > value.max_cpm_micros:
+        yield Fault("/min_cpm", "order", "the minimum CPM is above the maximum")
+    if sum(share.percent for share in value.budget_shares) > 100:
+        yield Fault("/budget_shares", "range", "the shares add up to more than 100 percent")
+    segments = [share.segment_id for share in value.budget_shares]
+    if len(set(segments)) != len(segments):
+        yield Fault("/budget_shares", "duplicate", "two shares name the same segment")
+    if len(set(value.creative_ids)) != len(value.creative_ids):
+        yield Fault("/creative_ids", "duplicate", "a creative is named twice")
+    for position, share in enumerate(value.budget_shares):
+        yield from _caps(share.caps, f"/budget_shares/{position}/caps")
+
+
+def _creative(value: Creative) -> Iterator[Fault]:
+    if value.format is not Format.BANNER:
+        return
+    yield from check_banner(value)
+    if not value.advertiser_domain:
+        yield Fault("/advertiser_domain", "required", "exchanges want the advertiser's domain with every bid")
+
+
+def _exchange(value: Exchange) -> Iterator[Fault]:
+    if value.price_encryption is PriceEncryption.NONE:
+        return
+    if not value.encryption_key:
+        yield Fault("/encryption_key", "required", "encrypted prices need the key", "the exchange's support gives it")
+    if value.price_encryption is PriceEncryption.GOOGLE and not value.integrity_key:
+        yield Fault("/integrity_key", "required", "this encryption needs the integrity key too")
+
+
+def _segment(value: Segment, check_rule: RuleChecker) -> Iterator[Fault]:
+    try:
+        check_rule(value.rule)
+    except GroszError as error:
+        inner = error.faults or (Fault("/rule", "rule", error.message, error.hint),)
+        for fault in inner:
+            yield Fault("/rule", "rule", fault.message, fault.hint or error.hint)
+
+
+def _caps(caps: Iterable[FrequencyCap], pointer: str) -> Iterator[Fault]:
+    seen: dict[int, int] = {}
+    for position, cap in enumerate(caps):
+        if cap.window_s in seen:
+            yield Fault(f"{pointer}/{position}/window_s", "duplicate", "two caps have the same window")
+        seen[cap.window_s] = position
+
+
+def prefixed(faults: Iterable[Fault], pointer: str) -> list[Fault]:
+    """The faults of a part, as faults of the whole."""
+    return [msgspec.structs.replace(fault, pointer=pointer + fault.pointer) for fault in faults]
