@@ -24,6 +24,7 @@ from core.model import (
     PriceEncryption,
     Segment,
 )
+from creatives.banner import check_banner
 
 RuleChecker = Callable[[str], object]
 """Checks a segment rule; raises a GroszError that says where it is wrong."""
