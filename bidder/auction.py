@@ -27,7 +27,7 @@ NOWHERE = Place()
 
 
 class Consent:
-    """What the user permits, as flags (spec: openrtb 3.3). None of them is derived later: the consent stage sets them."""
+    """What the user permits, as flags (spec: openrtb 3.3). Set by the consent stage alone."""
 
     __slots__ = ("ads", "identifiers", "measurement", "precise_geo", "profile_write", "segments")
 
@@ -76,13 +76,14 @@ class Auction:
     """One bid request on its way through the stages."""
 
     __slots__ = (
-        "consent", "currency", "deadline", "exchange", "exchange_user", "faults", "impressions", "is_test", "no_bid",
-        "place", "request", "user_id",
+        "arrival", "consent", "currency", "deadline", "exchange", "exchange_user", "faults", "impressions", "is_test",
+        "no_bid", "place", "request", "user_id",
     )  # fmt: skip
 
-    def __init__(self, request: BidRequest, exchange: Exchange, deadline: float) -> None:
+    def __init__(self, request: BidRequest, exchange: Exchange, deadline: float, arrival: float = 0.0) -> None:
         self.request = request
         self.exchange = exchange
+        self.arrival = arrival  # monotonic seconds
         self.deadline = deadline  # monotonic seconds
         self.currency = ""
         self.impressions: list[Impression] = []

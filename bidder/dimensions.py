@@ -12,16 +12,18 @@ import array
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from core.reasons import NoBid
-
 from bidder import values
 from bidder.bitmaps import Bits, all_ones, from_positions
+from core.reasons import NoBid
 
 # A memo holds at most this many answers and these bytes of bitmaps; past either it is harvested and emptied.
 MAX_MEMO_ANSWERS = 20_000
 MAX_MEMO_BYTES = 16 * 1024 * 1024
 
-ValuesOf = Callable[[Any], Iterable[Hashable]]
+Key = Any
+"""What a dimension is asked for: each has a type of its own, told by its function in stages.match."""
+
+ValuesOf = Callable[[Key], Iterable[Hashable]]
 """Turns the key of a request into the values to look up."""
 
 
@@ -59,15 +61,15 @@ class Dimension(abc.ABC):
         """Whether any line item is restricted here; where none is, the bid path skips the dimension."""
 
     @abc.abstractmethod
-    def evaluate(self, key: Any) -> int:
+    def evaluate(self, key: Key) -> int:
         """The set of line items that accept `key`, computed from scratch."""
 
-    def get(self, key: Any) -> Bits:
+    def get(self, key: Key) -> Bits:
         """The memoised answer for `key`."""
         answer = self.memo.get(key)
         return answer if answer is not None else self.resolve(key)
 
-    def resolve(self, key: Any) -> Bits:
+    def resolve(self, key: Key) -> Bits:
         """Compute and memoise the answer for a key that `memo` does not have."""
         if len(self.memo) >= MAX_MEMO_ANSWERS or self._memo_bytes >= MAX_MEMO_BYTES:
             self._fold()
@@ -116,7 +118,7 @@ class Allowed(Dimension):
     def restricts(self) -> bool:
         return bool(self._lists.restricted)
 
-    def evaluate(self, key: Any) -> int:
+    def evaluate(self, key: Key) -> int:
         return self._unrestricted | self._set_of(self._lists, self._values_of(key))
 
 
@@ -132,7 +134,7 @@ class Denied(Dimension):
     def restricts(self) -> bool:
         return bool(self._lists.restricted)
 
-    def evaluate(self, key: Any) -> int:
+    def evaluate(self, key: Key) -> int:
         return all_ones(self.count) & ~self._set_of(self._lists, self._values_of(key))
 
 
@@ -148,7 +150,7 @@ class AllowedAndDenied(Dimension):
     def restricts(self) -> bool:
         return self._allowed.restricts or self._denied.restricts
 
-    def evaluate(self, key: Any) -> int:
+    def evaluate(self, key: Key) -> int:
         return self._allowed.evaluate(key) & self._denied.evaluate(key)
 
 
@@ -165,7 +167,7 @@ class Matching(Dimension):
     def restricts(self) -> bool:
         return bool(self._lists.restricted)
 
-    def evaluate(self, key: Any) -> int:
+    def evaluate(self, key: Key) -> int:
         patterns = [pattern for pattern in self._lists.by_value if self._matches(pattern, key)]
         return self._unrestricted | self._set_of(self._lists, patterns)
 
@@ -232,3 +234,8 @@ class DealAccess(Dimension):
         """The line items that target one of the offered deals."""
         exchange_id, deal_ids, _private = key
         return self._set_of(self._lists, [(exchange_id, deal_id) for deal_id in deal_ids])
+
+    def held(self, exchange_id: int, position: int, deal_ids: Iterable[str]) -> list[str]:
+        """Those of the offered deals that the line item at `position` targets."""
+        by_value = self._lists.by_value
+        return [deal_id for deal_id in deal_ids if position in by_value.get((exchange_id, deal_id), ())]

@@ -12,11 +12,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import CatalogueError
-from core.model import Advertiser, Campaign, Catalogue, Creative, Exchange, Format, Goal, LineItem, Status
-from core.money import FxTable
-from core.reasons import NoBid
-
 from bidder import values
 from bidder.dimensions import (
     Allowed,
@@ -30,6 +25,11 @@ from bidder.dimensions import (
     SegmentMembership,
     ValuesOf,
 )
+from core.errors import CatalogueError
+from core.model import Advertiser, Campaign, Catalogue, Creative, Exchange, Format, Goal, LineItem, Status
+from core.money import FxTable
+from core.reasons import NoBid
+from pacing.pools import PoolSpec, pools_of
 
 NEVER_MS = 2**62
 HOURS_A_WEEK = 168
@@ -38,7 +38,7 @@ FOREIGN_SEGMENT = 0
 
 
 class LineArrays(msgspec.Struct):
-    """Arrays over positions. Values of an impression, click and conversion are in micros of the advertiser's currency."""
+    """Arrays over positions. Amounts are the advertiser's micros: `*_value` of one event, `*_cpm` of 1,000."""
 
     line_item: NDArray[np.int64]
     share: NDArray[np.int64]
@@ -85,11 +85,7 @@ class Index(msgspec.Struct):
     currencies: tuple[str, ...]
     timezones: tuple[str, ...]
     fx: FxTable
-
-    @property
-    def pools(self) -> list[tuple[int, int]]:
-        """(line item id, share) of every position: what leases are held for."""
-        return list(zip(self.lines.line_item.tolist(), self.lines.share.tolist(), strict=True))
+    pools: list[PoolSpec]  # what leases are held for, by position
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -127,6 +123,7 @@ def compile_index(catalogue: Catalogue) -> Index:
         currencies=currencies,
         timezones=timezones,
         fx=FxTable(catalogue.fx_base, catalogue.fx_rates),
+        pools=[pools_of(entry.line, entry.campaign)[entry.share] for entry in entries],
     )
 
 

@@ -1,4 +1,4 @@
-"""Which line items may spend right now: recomputed about once a second, so that the bid path pays one AND for all of it.
+"""Which line items may spend right now: recomputed each second, so that the bid path pays one AND.
 
 Status, flight, daypart (in each advertiser's time zone), and whether the process holds a lease with money left.
 """
@@ -8,11 +8,10 @@ import zoneinfo
 
 import numpy as np
 
-from core.reasons import NoBid
-from pacing.leases import LeaseBook
-
 from bidder.bitmaps import from_flags
 from bidder.index import Index
+from core.reasons import NoBid
+from pacing.leases import LeaseBook
 
 
 class LiveSets:

@@ -9,8 +9,8 @@ import socket
 from collections import deque
 from typing import cast
 
-from bidder.framing import Framing
-from bidder.http import CONTINUE, NO_CONTENT, Refusal, bid_answer, gunzip, method_answer, page_answer, route
+from bidder.framing import Framing, Head
+from bidder.http import CONTINUE, NO_CONTENT, Refusal, bid_answer, gunzip, method_answer, page_answer
 from bidder.port import MAX_UNSENT_BYTES, SLICE_BYTES, Port
 
 _PAGE_METHODS = (b"GET", b"HEAD")
@@ -96,7 +96,7 @@ class BidProtocol(asyncio.Protocol):
         if self._last:
             return
         self._now = now = self.port.monotonic()
-        if not self._framing.url:
+        if not self._framing.reading:
             self._arrival = now
         if self._held or len(self._queue) >= self.port.limits.pipelined:
             self._hold(data)  # at most what was on its way when reading was paused
@@ -157,38 +157,38 @@ class BidProtocol(asyncio.Protocol):
         if len(self._queue) == 1:
             self._flush()
 
-    def request_complete(self, request: Framing) -> None:
+    def request_complete(self, head: Head, body: bytes | bytearray) -> None:
         """Called by the framing: hand a bid request to the handler, answer everything else."""
         if self._last:
             return
         arrival, self._arrival = self._arrival, self._now
         self._idle_since = self._now
-        if not request.keeps_alive:
+        if not head.keeps_alive:
             self._last = True
-        exchange, path = route(request.url)
-        if not exchange or request.refusal or request.method != b"POST":
-            self._answer_here(request, exchange, path)
+        exchange = head.route.exchange
+        if not exchange or head.refusal or head.method != b"POST":
+            self._answer_here(head)
             return
-        body = self._decompress(request) if request.gzipped else bytes(request.body)
-        if body is None:
+        plain = self._decompress(head, body) if head.gzipped else bytes(body)
+        if plain is None:
             return
-        slot = _Slot(self, arrival, not request.keeps_alive, request.gzips)
+        slot = _Slot(self, arrival, not head.keeps_alive, head.gzips)
         self._queue.append(slot)
         self.port.counters.requests += 1
         try:
-            self.port.handler.submit(exchange, body, arrival, slot.reply, request.authorization)
+            self.port.handler.submit(exchange, plain, arrival, slot.reply, head.authorization)
         except Exception as fault:  # the handler's fault must not look like a fault of the peer's HTTP
             self._report(fault, slot)
 
-    def _decompress(self, request: Framing) -> bytes | None:
+    def _decompress(self, head: Head, body: bytes | bytearray) -> bytes | None:
         try:
-            body = gunzip(request.body, self.port.limits.body_bytes)
+            plain = gunzip(body, self.port.limits.body_bytes)
         except Refusal as refusal:
-            self._refuse(request, refusal.status)
+            self._refuse(head, refusal.status)
             return None
-        if body is None:
-            self._refuse(request, 400)
-        return body
+        if plain is None:
+            self._refuse(head, 400)
+        return plain
 
     def _report(self, fault: Exception, slot: _Slot) -> None:
         self.port.counters.handler_faults += 1
@@ -220,27 +220,28 @@ class BidProtocol(asyncio.Protocol):
         slot.answer = answer
         self._queue.append(slot)
 
-    def _answer_here(self, request: Framing, exchange: str, path: str) -> None:
+    def _answer_here(self, head: Head) -> None:
         """Whatever is not a bid request: pages, wrong URLs and methods, refusals whose body was read to its end."""
+        exchange, path = head.route
         page = self.port.pages.get(path)
-        closes = not request.keeps_alive
-        if request.refusal == 400:
-            self._refuse(request, 400)
+        closes = not head.keeps_alive
+        if head.refusal == 400:
+            self._refuse(head, 400)
         elif not exchange and page is None:
-            self._refuse(request, 404)
-        elif exchange and request.method == b"POST":
-            self._refuse(request, request.refusal)
-        elif page is None or request.method not in _PAGE_METHODS:
+            self._refuse(head, 404)
+        elif exchange and head.method == b"POST":
+            self._refuse(head, head.refusal)
+        elif page is None or head.method not in _PAGE_METHODS:
             self.port.counters.refuse(405)
             self._append(method_answer(b"POST" if page is None else b"GET, HEAD", closes=closes), closes=closes)
         else:
             status, content_type, content = page()
-            head = request.method == b"HEAD"
-            self._append(page_answer(status, content_type, content, closes=closes, head=head), closes=closes)
+            bare = head.method == b"HEAD"
+            self._append(page_answer(status, content_type, content, closes=closes, head=bare), closes=closes)
 
-    def _refuse(self, request: Framing, status: int) -> None:
+    def _refuse(self, head: Head, status: int) -> None:
         self.port.counters.refuse(status)
-        closes = not request.keeps_alive
+        closes = not head.keeps_alive
         self._append(bid_answer(status, b"", closes=closes, gzips=False), closes=closes)
 
     def _refuse_and_close(self, status: int) -> None:
@@ -319,7 +320,7 @@ class BidProtocol(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close unless a request is under way, in or out."""
-        if not self._queue and not self._framing.url and not self._held and self._lingers_since is None:
+        if not self._queue and not self._framing.reading and not self._held and self._lingers_since is None:
             self._last = True
             self._transport.close()
 
@@ -343,7 +344,7 @@ class BidProtocol(asyncio.Protocol):
             if now - self._queue[0].arrival > limits.answer_timeout_s:
                 self.port.counters.time_out("answer")
                 self.abort()
-        elif self._framing.url:
+        elif self._framing.reading:
             if now - self._arrival > limits.receive_timeout_s:
                 self.port.counters.time_out("receive")
                 self._refuse_and_close(408)

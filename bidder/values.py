@@ -24,12 +24,13 @@ MAX_PAGE_WORDS = 400
 _WORD = re.compile(r"\w+")
 _OPERATING_SYSTEMS = {
     "mac os x": "macos", "mac os": "macos", "macos": "macos", "os x": "macos", "osx": "macos", "chrome os": "chromeos",
-    "iphone os": "ios", "ipados": "ios", "ios": "ios", "iphone": "ios", "ipad": "ios", "tvos": "tvos", "windows phone": "windows phone",
+    "iphone os": "ios", "ipados": "ios", "ios": "ios", "iphone": "ios", "ipad": "ios", "tvos": "tvos",
 }  # fmt: skip
 _BROWSERS = {
-    "chrome mobile": "chrome", "chrome mobile webview": "chrome", "chrome mobile ios": "chrome", "google chrome": "chrome",
-    "mobile safari": "safari", "mobile safari ui/wkwebview": "safari", "firefox mobile": "firefox", "firefox ios": "firefox",
-    "edge mobile": "edge", "microsoft edge": "edge", "opera mobile": "opera", "opera mini": "opera",
+    "chrome mobile": "chrome", "chrome mobile webview": "chrome", "chrome mobile ios": "chrome",
+    "google chrome": "chrome",
+    "mobile safari": "safari", "mobile safari ui/wkwebview": "safari", "firefox mobile": "firefox",
+    "firefox ios": "firefox", "edge mobile": "edge", "microsoft edge": "edge", "opera mobile": "opera", "opera mini": "opera",
 }  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def blocked_domains(domains: tuple[str, ...]) -> Iterator[str]:
 
 
 def blocked_categories(categories: tuple[str, ...]) -> Iterator[str]:
-    """A request's blocked category codes in normal form; a tier-one code also names its children on the catalogue's side."""
+    """A request's blocked category codes in normal form; the catalogue's side also lists each category's parent."""
     return (category.strip().upper() for category in categories)
 
 

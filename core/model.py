@@ -97,7 +97,7 @@ class Radius(msgspec.Struct, frozen=True):
 
 
 class Targeting(msgspec.Struct, frozen=True):
-    """Which impressions a line item may bid on. Every non-empty field restricts; values inside a field are alternatives."""
+    """What a line item may bid on. Each non-empty field restricts; values inside a field are alternatives."""
 
     exchanges: tuple[int, ...] = ()
     environments: tuple[str, ...] = ()  # site, app, dooh
@@ -106,7 +106,9 @@ class Targeting(msgspec.Struct, frozen=True):
     cities: tuple[str, ...] = ()  # lower case
     postcodes: tuple[str, ...] = ()  # prefixes, without spaces and dashes, lower case
     radii: tuple[Radius, ...] = ()
-    device_types: tuple[int, ...] = ()  # AdCOM: 1 mobile/tablet, 2 PC, 3 CTV, 4 phone, 5 tablet, 6 connected, 7 set-top, 8 OOH
+    device_types: tuple[
+        int, ...
+    ] = ()  # AdCOM: 1 mobile/tablet, 2 PC, 3 CTV, 4 phone, 5 tablet, 6 connected, 7 set-top, 8 OOH
     operating_systems: tuple[str, ...] = ()  # lower case family: android, ios, windows, macos, linux, ...
     browsers: tuple[str, ...] = ()  # lower case family: chrome, safari, firefox, edge, opera, samsung internet, ...
     connections: tuple[int, ...] = ()  # AdCOM: 1 ethernet, 2 wifi, 3 cellular, 4 2G, 5 3G, 6 4G, 7 5G
@@ -116,7 +118,9 @@ class Targeting(msgspec.Struct, frozen=True):
     apps_allow: tuple[str, ...] = ()  # bundle or store id
     apps_deny: tuple[str, ...] = ()
     page_paths: tuple[str, ...] = ()  # glob over the path of the page URL: "/buty/*"
-    page_keywords: tuple[str, ...] = ()  # words or phrases of the page's URL, title and keywords, whole words, folded case
+    page_keywords: tuple[
+        str, ...
+    ] = ()  # words or phrases of the page's URL, title and keywords, whole words, folded case
     page_keywords_deny: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()  # IAB Content Taxonomy 1.0 codes; "IAB18" covers "IAB18-3"
     categories_deny: tuple[str, ...] = ()
@@ -227,7 +231,7 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deal(msgspec.Struct, frozen=True, kw_only=True):
-    """An agreement with a seller; `deal_id` is the exchange's token. Its floor and auction type come with the request."""
+    """An agreement with a seller; `deal_id` is the exchange's token. Floor and auction type come with the request."""
 
     id: int
     exchange_id: int

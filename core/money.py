@@ -65,7 +65,7 @@ def format_micros(micros: int) -> str:
 
 
 def parse_decimal(text: str) -> int:
-    """Micros of a decimal text such as '12.50'. Raises MoneyError if it is not a finite number with six decimals at most."""
+    """Micros of a decimal text such as '12.50'. Raises MoneyError unless it is finite, with six decimals at most."""
     try:
         value = decimal.Decimal(text)
     except decimal.InvalidOperation:

@@ -1,6 +1,6 @@
 """Why there was no bid: one list for the bid path, metrics, explain, funnel and docs.
 
-Each reason has the code for OpenRTB's `nbr` (2.6, list "No-Bid Reason Codes"), a sentence, and a hint for whoever wonders.
+Each reason has the code for OpenRTB's `nbr` (2.6, list "No-Bid Reason Codes"), a sentence, and a hint.
 """
 
 import enum
@@ -23,7 +23,11 @@ class NoBid(enum.Enum):
 
     # the whole request
     MALFORMED = 2, "request is malformed", "see the grosz_malformed_requests_total metric for the rule it broke"
-    UNKNOWN_EXCHANGE = 8, "no such exchange, or it is paused", "check the key in the bid URL against `grosz exchange list`"
+    UNKNOWN_EXCHANGE = (
+        8,
+        "no such exchange, or it is paused",
+        "check the key in the bid URL against `grosz exchange list`",
+    )
     EXCHANGE_ACCESS = 2, "credentials are missing or wrong", "send the exchange's bearer token"
     NO_TIME = 15, "not enough of tmax left", "raise tmax, or lower the exchange's network margin"
     OVERLOAD = 1, "shed, since the batch could not meet its deadline", "add bidder processes"
@@ -33,13 +37,19 @@ class NoBid(enum.Enum):
     SEAT_BLOCKED = 2, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
     NO_BIDDABLE_IMPRESSION = 2, "no impression in a format and size that can be bid on", "see the impression's fault"
     ONLY_CHANNEL_CONFLICT = 2, "more than one of site, app and dooh", "the exchange must send one of them"
+    NOT_TARGETED = 0, "no line item targets this request", "see `grosz explain` for each line item's reasons"
+    NOBODY_BIDS = 0, "line items matched, but none could pay the floor or was free to bid", "see `grosz explain`"
     # a line item on an impression
     INACTIVE = 0, "line item, campaign or advertiser is paused", "resume it"
     OUTSIDE_FLIGHT = 0, "now is outside the flight", "change the start or end"
     EXCHANGE = 0, "exchange is not targeted", "add the exchange to the targeting"
     ENVIRONMENT = 0, "environment (site, app, dooh) is not targeted", "widen the environments"
     SIZE = 0, "no creative fits the format and size", "add a creative in one of the offered sizes"
-    CREATIVE_BLOCKED = 0, "every fitting creative is blocked by the request", "see blocked attributes, types, languages or frameworks"
+    CREATIVE_BLOCKED = (
+        0,
+        "every fitting creative is blocked by the request",
+        "see blocked attributes, types, languages or frameworks",
+    )
     ADVERTISER_BLOCKED = 0, "the publisher blocks the advertiser's domain", "nothing to do on this site"
     CATEGORY_BLOCKED = 0, "the publisher blocks the product category", "nothing to do on this site"
     COUNTRY = 0, "country is not targeted", "widen the countries"

@@ -13,15 +13,22 @@ import numpy as np
 DIRECTORY = pathlib.Path(__file__).parent.parent / "bidder" / "prior"
 
 # P(click) 0.15 %, P(conversion | click) 1.5 %
+HOURS = range(24)  # UTC: a Polish evening is 17 to 21
+
 BIAS = (-6.5, -4.18)
 
 # field -> value -> (click logit, conversion logit)
 REQUEST_FIELDS = {
-    "hour": {str(h): (0.08 if 18 <= h <= 22 else -0.1 if h < 6 else 0.0, 0.1 if 19 <= h <= 22 else 0.0) for h in range(24)},
-    "device": {"1": (0.2, -0.3), "2": (0.0, 0.2), "3": (-1.0, -0.5), "4": (0.2, -0.3), "5": (0.15, -0.1), "7": (-1.0, -0.5)},
+    "hour": {str(h): (0.08 if 17 <= h <= 21 else -0.1 if h < 5 else 0.0, 0.1 if 18 <= h <= 21 else 0.0) for h in HOURS},
+    "device": {
+        "1": (0.2, -0.3), "2": (0.0, 0.2), "3": (-1.0, -0.5), "4": (0.2, -0.3),
+        "5": (0.15, -0.1), "7": (-1.0, -0.5),
+    },
     "size": {
-        "300x250": (0.1, 0.0), "728x90": (-0.2, 0.0), "160x600": (-0.15, 0.0), "320x50": (0.05, -0.1), "300x600": (0.35, 0.0),
-        "970x250": (0.4, 0.0), "320x100": (0.15, -0.05), "336x280": (0.15, 0.0), "320x480": (0.6, -0.3), "468x60": (-0.4, 0.0),
+        "300x250": (0.1, 0.0), "728x90": (-0.2, 0.0), "160x600": (-0.15, 0.0), "320x50": (0.05, -0.1),
+        "300x600": (0.35, 0.0), "970x250": (0.4, 0.0), "320x100": (0.15, -0.05), "336x280": (0.15, 0.0),
+        "320x480": (0.6, -0.3),
+        "468x60": (-0.4, 0.0),
     },
     "position": {"1": (0.25, 0.0), "3": (-0.4, 0.0), "7": (0.5, -0.2)},
     "deal": {"yes": (0.2, 0.1)},
@@ -43,7 +50,10 @@ def build() -> None:
     weights: list[tuple[float, float]] = []
     fields: dict[str, dict[str, object]] = {"request_fields": {}, "user_fields": {}}
     for name, values in REQUEST_FIELDS.items():
-        fields["request_fields"][name] = {"other": len(weights), "rows": {v: len(weights) + 1 + i for i, v in enumerate(values)}}
+        fields["request_fields"][name] = {
+            "other": len(weights),
+            "rows": {v: len(weights) + 1 + i for i, v in enumerate(values)},
+        }
         weights += [(0.0, 0.0), *values.values()]
     for name, (edges, logits) in USER_FIELDS.items():
         fields["user_fields"][name] = {"other": len(weights), "edges": edges}
@@ -56,7 +66,8 @@ def build() -> None:
     (DIRECTORY / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     np.save(DIRECTORY / "weights.npy", np.array(weights, dtype=np.float32)[:, :, None], allow_pickle=False)
     sums = [
-        f"{hashlib.sha256((DIRECTORY / name).read_bytes()).hexdigest()}  {name}\n" for name in ("manifest.json", "weights.npy")
+        f"{hashlib.sha256((DIRECTORY / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in ("manifest.json", "weights.npy")
     ]
     (DIRECTORY / "SHA256SUMS").write_text("".join(sums))
 

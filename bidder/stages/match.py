@@ -7,14 +7,13 @@ look-up at all. `match_user` adds what the profile says: segments, frequency cap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.reasons import NoBid
-from pacing.caps import CapTable
-from segments.profiles import ProfileBatch
-
 from bidder.auction import Auction, Impression
+from bidder.counting import FunnelCounts
 from bidder.dimensions import Dimension
 from bidder.index import Index
 from bidder.live import LiveSets
+from pacing.caps import CapTable
+from segments.profiles import ProfileBatch
 
 KeyOf = Callable[[Auction], Any]
 
@@ -191,13 +190,18 @@ class Matcher:
         return bits
 
     def match_user(
-        self, auctions: Sequence[Auction], profiles: ProfileBatch, caps: CapTable, now_s: int
-    ) -> dict[NoBid, int]:
-        """Take from each impression's set the line items that the user's segments and caps rule out.
+        self,
+        auctions: Sequence[Auction],
+        profiles: ProfileBatch,
+        caps: CapTable,
+        counts: FunnelCounts,
+        now_s: int,
+    ) -> None:
+        """Take from each impression's set the line items that the user's segments, caps and gaps rule out.
 
-        Returns how many impressions met a cap or gap, for metrics.
+        Only requests that some line item wants come here, so `counts` and the hits of the segment dimensions speak of
+        those impressions.
         """
-        capped = {NoBid.FREQUENCY_CAP: 0, NoBid.MIN_GAP: 0}
         segments, excluded = self.index.segments, self.index.excluded_segments
         for number, auction in enumerate(auctions):
             key = profiles.segments[number]
@@ -208,7 +212,15 @@ class Matcher:
             bits = included.bits & out.bits
             ring = profiles.rings[number]
             if ring:
-                bits &= ~self._blocked(ring, caps, now_s, capped)
+                bits &= ~self._blocked(ring, caps, counts, hits, now_s)
             for impression in auction.impressions:
                 impression.eligible &= bits
-        return capped
+
+    def _blocked(self, ring: bytes, caps: CapTable, counts: FunnelCounts, hits: int, now_s: int) -> int:
+        """The set of line items whose caps or gaps the user's impressions have reached."""
+        blocked = 0
+        for pool, reason in caps.blocked(ring, now_s).items():
+            for position in self.index.positions_of(pool):
+                blocked |= 1 << position
+                counts.count_blocked(position, reason, hits)
+        return blocked

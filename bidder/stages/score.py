@@ -11,12 +11,11 @@ step, which converts to the currency of the auction.
 import numpy as np
 from numpy.typing import NDArray
 
-from core.money import GROSZ_CPM_MICROS
-from segments.profiles import ProfileBatch
-
 from bidder.artefact import CLICK, CONVERSION, FieldVocabulary, Model
 from bidder.auction import Auction, Impression
 from bidder.index import Index
+from core.money import GROSZ_CPM_MICROS
+from segments.profiles import ProfileBatch
 
 # q / (1 - q) undoes the fake-negative labels of delayed conversions (spec: science 1f); above 0.5 it explodes.
 MAX_CONVERSION_RATE = 0.5
@@ -27,7 +26,7 @@ Integers = NDArray[np.int64]
 
 
 class BoundModel:
-    """A model with what follows from it for one index: the weight column of each position, the cart kernel's maximum."""
+    """A model with what follows from it for one index: each position's weight column and cart kernel maximum."""
 
     __slots__ = ("bias", "cart_norm", "column", "frequency_decay", "request_fields", "user_fields", "weights")
 

@@ -1,0 +1,197 @@
+"""Between the bid port and decide(): one batch for all requests of one turn of the event loop.
+
+Requests are decoded as they complete; the batch leaves at the end of the turn. Under load turns get longer, batches
+larger and the cost of a request smaller, which is what carries the bid path through bursts.
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Callable
+
+from bidder.auction import Auction
+from bidder.observe import BidMetrics
+from bidder.openrtb.codec import Malformed, decode_request
+from bidder.openrtb.tolerance import Tolerances
+from bidder.pipeline import decide, screen
+from bidder.snapshot import Snapshot
+from bidder.stages.consent import ConsentPolicy
+from bidder.stages.respond import no_bid
+from core.clock import Clock
+from core.model import Exchange
+from core.reasons import NoBid
+from pacing.tokens import TokenSigner
+from segments.profiles import ProfileReader
+
+Reply = Callable[[int, bytes], None]
+
+# A batch is cut here: past it the numpy pass no longer gets cheaper per request, and the first answers only wait.
+MAX_BATCH = 64
+
+# Share of a request's time that its profile look-up may use; the rest is for pricing and writing.
+LOOK_UP_SHARE = 0.6
+
+# Below this, in seconds, there is no use in starting: the look-up alone takes a quarter of it on an idle machine.
+MIN_REMAINING_S = 0.002
+
+# Smoothing of the measured cost of a request: about the last fifty batches.
+COST_SMOOTHING = 0.02
+
+_log = logging.getLogger("grosz.bidder")
+
+
+class BidderHandler:
+    """Takes requests from the port (`bidder.protocol.BidHandler`) and answers each exactly once.
+
+    `install` swaps the snapshot; until there is one, and while `fresh` says that it is too old, everything is a no-bid.
+    """
+
+    def __init__(
+        self,
+        *,
+        profiles: ProfileReader,
+        signer: TokenSigner,
+        policy: ConsentPolicy,
+        clock: Clock,
+        metrics: BidMetrics,
+        tmax_cap_ms: int,
+        fresh: Callable[[], bool],
+    ) -> None:
+        self._profiles = profiles
+        self._signer = signer
+        self._policy = policy
+        self._clock = clock
+        self._metrics = metrics
+        self._tmax_cap_ms = tmax_cap_ms
+        self._fresh = fresh
+        self._snapshot: Snapshot | None = None
+        self._pending: list[tuple[Auction, Reply]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tolerances: dict[str, Tolerances] = {}
+        self._waiting = 0  # requests submitted and not answered
+        self._cost_s = 0.0001  # smoothed cost of a request
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        return self._snapshot
+
+    @property
+    def tolerances(self) -> dict[str, Tolerances]:
+        """What was forgiven, by exchange key."""
+        return self._tolerances
+
+    def install(self, snapshot: Snapshot) -> None:
+        """Swap the snapshot; batches under way finish with the one they began with."""
+        self._snapshot = snapshot
+
+    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:
+        """See `bidder.protocol.BidHandler`."""
+        snapshot = self._snapshot
+        if snapshot is None or not self._fresh():
+            self._metrics.no_bid(exchange_key, NoBid.NO_SNAPSHOT)
+            reply(204, b"")
+            return
+        exchange = snapshot.index.exchanges.get(exchange_key)
+        if exchange is None:
+            self._metrics.refused(NoBid.UNKNOWN_EXCHANGE)
+            reply(404, b"")
+            return
+        if exchange.bearer_token and not _has_token(authorization, exchange.bearer_token):
+            self._metrics.refused(NoBid.EXCHANGE_ACCESS)
+            reply(401, b"")
+            return
+        if self._is_overloaded(exchange, arrival):
+            self._metrics.no_bid(exchange_key, NoBid.OVERLOAD)
+            reply(204, b"")
+            return
+        self._accept(exchange, body, arrival, reply)
+
+    def _is_overloaded(self, exchange: Exchange, arrival: float) -> bool:
+        """Whether those that are waiting already use up this request's time."""
+        budget = min(exchange.default_tmax_ms, self._tmax_cap_ms) - exchange.network_margin_ms
+        late = self._clock.monotonic() - arrival
+        return self._waiting * self._cost_s + late > budget / 1000
+
+    def _accept(self, exchange: Exchange, body: bytes, arrival: float, reply: Reply) -> None:
+        tolerances = self._tolerances.get(exchange.key)
+        if tolerances is None:
+            tolerances = self._tolerances[exchange.key] = Tolerances()
+        try:
+            request = decode_request(body, tolerances)
+        except Malformed as error:
+            self._metrics.malformed(exchange.key, error.reason)
+            reply(400, b"")
+            return
+        tmax = request.tmax if request.tmax and request.tmax > 0 else exchange.default_tmax_ms
+        budget_ms = min(tmax, self._tmax_cap_ms) - exchange.network_margin_ms
+        auction = Auction(request, exchange, arrival + budget_ms / 1000, arrival)
+        self._waiting += 1
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._pending.append((auction, reply))
+        if len(self._pending) >= MAX_BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        batch, self._pending = self._pending, []
+        snapshot = self._snapshot
+        if not batch or snapshot is None:
+            return
+        started = self._clock.monotonic()
+        wanted: list[tuple[Auction, Reply]] = []
+        for auction, reply in batch:
+            if auction.deadline - started < MIN_REMAINING_S:
+                auction.no_bid = NoBid.NO_TIME
+            if auction.no_bid is None and screen(auction, snapshot, self._policy):
+                wanted.append((auction, reply))
+            else:
+                self._answer(auction, reply, None)
+        self._observe_cost(started, len(batch))
+        if wanted:
+            task = asyncio.get_running_loop().create_task(self._decide(wanted, snapshot, started))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _decide(self, batch: list[tuple[Auction, Reply]], snapshot: Snapshot, started: float) -> None:
+        auctions = [auction for auction, _reply in batch]
+        nearest = min(auction.deadline for auction in auctions)
+        deadline = started + (nearest - started) * LOOK_UP_SHARE
+        try:
+            responses = await decide(auctions, snapshot, self._profiles, self._signer, self._clock, deadline)
+        except Exception:
+            # A fault of ours must not become an error at the exchange, nor stop the process: no bid, and a traceback.
+            _log.exception("deciding a batch of %d failed", len(batch))
+            self._metrics.fault()
+            responses = {}
+        finished = self._clock.monotonic()
+        for number, (auction, reply) in enumerate(batch):
+            response = responses.get(number)
+            if response is not None and finished > auction.deadline:
+                # Nobody reads an answer after tmax; what was reserved for it comes back when the lease closes.
+                auction.no_bid, response = NoBid.NO_TIME, None
+            self._answer(auction, reply, response)
+
+    def _answer(self, auction: Auction, reply: Reply, response: bytes | None) -> None:
+        self._waiting -= 1
+        self._metrics.answered(auction.exchange.key, auction.arrival)
+        if response is not None:
+            self._metrics.bid(auction)
+            reply(200, response)
+            return
+        reason = auction.no_bid or NoBid.NOBODY_BIDS
+        self._metrics.no_bid(auction.exchange.key, reason)
+        reply(*no_bid(auction.exchange, auction.request.id, reason))
+
+    def _observe_cost(self, started: float, count: int) -> None:
+        cost = (self._clock.monotonic() - started) / count
+        self._cost_s += (cost - self._cost_s) * COST_SMOOTHING
+
+    async def drain(self) -> None:
+        """Answer everything that was submitted."""
+        self._flush()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+def _has_token(authorization: bytes, token: str) -> bool:
+    return hmac.compare_digest(authorization, b"Bearer " + token.encode())

@@ -1,0 +1,129 @@
+"""The answer: prepared bytes around the few values that belong to one bid.
+
+Everything of a bid that does not change between auctions (markup, notice URLs, advertiser, size) is encoded to JSON
+once per creative and exchange and cut at the places of the token; a bid is then a handful of joins.
+"""
+
+import html
+
+import msgspec
+
+from bidder.auction import Auction, Impression
+from bidder.openrtb.response import MARKUP_BANNER, encode_no_bid, encode_response, quote
+from core.model import BillingEvent, Creative, Exchange, NoBidStyle
+from core.money import cpm_to_text
+from core.reasons import NoBid
+from creatives.banner import TOKEN, banner_markup, is_secure
+from pacing.tokens import landing_digest
+
+# How long we wait for the impression, told to the exchange as `exp` (OpenRTB 2.6 section 4.2.3): implementation notes
+# 7.2 say 60 s for web, 300 s for app banners. Leases outlast it (docs/money.md).
+BID_EXPIRY_S = 300
+
+CREATIVE_TYPE_IFRAME, CREATIVE_TYPE_SCRIPT, CREATIVE_TYPE_HTML = 4, 3, 2  # AdCOM "Creative Subtypes - Display"
+
+_to_json = msgspec.json.Encoder().encode
+
+
+class PreparedBid:
+    """One creative on one exchange: JSON of everything but id, impression, price, deal and token."""
+
+    __slots__ = ("creative", "landing", "parts", "secure", "types")
+
+    def __init__(
+        self, creative: Creative, exchange: Exchange, advertiser_domain: str, campaign_id: int, track: str
+    ) -> None:
+        self.creative = creative
+        self.landing = landing_digest(creative.landing_url)
+        self.secure = is_secure(creative, track)
+        self.types = _creative_types(creative)
+        static = _to_json(_static_members(creative, exchange, advertiser_domain, campaign_id, track))
+        self.parts = static[1:].split(TOKEN.encode())  # without the opening brace: it follows the variable members
+
+
+def _static_members(
+    creative: Creative, exchange: Exchange, advertiser_domain: str, campaign_id: int, track: str
+) -> dict[str, object]:
+    price = f"p={exchange.price_macro}&c=${{AUCTION_CURRENCY}}"
+    members: dict[str, object] = {
+        "adid": str(creative.id),
+        "nurl": f"{track}/n/win/{TOKEN}?{price}",
+        "burl": f"{track}/n/bill/{TOKEN}?{price}",
+        "lurl": f"{track}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}",
+        "adm": banner_markup(creative, track),
+        "adomain": [creative.advertiser_domain or advertiser_domain],
+        "iurl": creative.sample_url or creative.image_url,
+        "cid": str(campaign_id),
+        "crid": f"{creative.id}-{creative.version}",
+        "cat": creative.categories,
+        "attr": creative.attributes,
+        "apis": creative.apis,
+        "language": creative.language,
+        "w": creative.width,
+        "h": creative.height,
+        "mtype": MARKUP_BANNER,
+        "exp": BID_EXPIRY_S,
+    }
+    if exchange.billing_event is not BillingEvent.BILL:
+        del members["burl"]
+    return {name: value for name, value in members.items() if value not in ("", (), [""])}
+
+
+def _creative_types(creative: Creative) -> frozenset[int]:
+    """What `banner.btype` may block."""
+    markup = html.unescape(creative.html).lower()
+    kinds = {CREATIVE_TYPE_HTML}
+    if "<script" in markup or "javascript:" in markup:
+        kinds.add(CREATIVE_TYPE_SCRIPT)
+    if "<iframe" in markup:
+        kinds.add(CREATIVE_TYPE_IFRAME)
+    return frozenset(kinds)
+
+
+def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) -> bool:
+    """Whether the request's rules for creatives admit this one (OpenRTB 2.6 sections 3.2.1, 3.2.4, 3.2.6)."""
+    creative, imp, request = prepared.creative, impression.imp, auction.request
+    banner = imp.banner
+    if banner is None or (imp.secure and not prepared.secure):
+        return False
+    if banner.btype and not prepared.types.isdisjoint(banner.btype):
+        return False
+    if creative.attributes and banner.battr and not set(creative.attributes).isdisjoint(banner.battr):
+        return False
+    if creative.apis and not set(creative.apis).issubset(banner.api or ()):
+        return False
+    if banner.mimes and "text/html" not in banner.mimes and "application/javascript" not in banner.mimes:
+        return False
+    languages = request.wlang or request.wlangb
+    return not (languages and creative.language and not _speaks(creative.language, languages))
+
+
+def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
+    primary = language.partition("-")[0].lower()
+    return any(tag.partition("-")[0].lower() == primary for tag in wanted)
+
+
+def bid_json(
+    prepared: PreparedBid, *, bid_id: str, impression: Impression, cpm: int, deal_id: str, token: bytes
+) -> bytes:
+    """JSON of one bid. `cpm` is CPM micros on the grosz grid."""
+    variable = b'{"id":"%s","impid":%s,"price":%s,' % (
+        bid_id.encode(),
+        quote(impression.imp.id),
+        cpm_to_text(cpm).encode(),
+    )
+    if deal_id:
+        variable += b'"dealid":%s,' % quote(deal_id)
+    return variable + token.join(prepared.parts)
+
+
+def response_json(auction: Auction, bids: list[bytes], bid_id: str) -> bytes:
+    """JSON of the whole answer (OpenRTB 2.6 section 4.2.1)."""
+    return encode_response(auction.request.id, [(auction.exchange.seat, bids)], auction.currency, bid_id)
+
+
+def no_bid(exchange: Exchange, request_id: str, reason: NoBid) -> tuple[int, bytes]:
+    """Status and body of 'no', in the exchange's style (spec: openrtb T2, T3, T13)."""
+    if exchange.no_bid_style is NoBidStyle.NO_CONTENT:
+        return 204, b""
+    return 200, encode_no_bid(request_id, reason.nbr)
