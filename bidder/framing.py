@@ -85,6 +85,9 @@ class Framing:
         self._parser = httptools.HttpRequestParser(self)
         self._received = 0  # bytes since the last request's end, give or take a slice
         self._head: Head
+        self._url: bytes
+        self._body: bytes | bytearray
+        self._fields: dict[bytes, bytes]
         self._known_head: Head | None = None  # its bytes are `_before_length`, digits, `_after_length`
         self._before_length = self._after_length = b""
         self._fruitless = 0
@@ -180,8 +183,8 @@ class Framing:
 
     def _begin(self) -> None:
         self._url = b""
-        self._body: bytes | bytearray = b""
-        self._fields: dict[bytes, bytes] = {}
+        self._body = b""
+        self._fields = {}
         self._in_body = False
         self._upgrades = False
 
