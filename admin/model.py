@@ -1,6 +1,7 @@
-"""What only the control plane knows: product feeds, conversions and webhooks. The bid path never reads them.
+"""What only the control plane knows: feeds, conversions, webhooks, people and API keys. The bid path never reads them.
 
-Same conventions as core.model. People and API keys are not documents: they live in admin.store.accounts.
+Same conventions as core.model. Password hashes and key digests are not here: admin.store.accounts keeps them apart, so
+that no list, export or change log can carry them.
 """
 
 import enum
@@ -64,6 +65,45 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     url: str
     secret: str = ""
+    status: Status = Status.ACTIVE
+    external_id: str = ""
+    notes: str = ""
+    version: int = 1
+
+
+class Scope(enum.StrEnum):
+    """What a person or a key may do. Everyone needs READ; ADMIN includes all others."""
+
+    READ = "read"
+    TRADE = "trade"  # campaigns, line items, creatives, segments, feeds, conversions, webhooks
+    FINANCE = "finance"  # balances and the ledger
+    ADMIN = "admin"  # exchanges, people, keys
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who logs in. An empty `advertiser_ids` is all advertisers."""
+
+    id: int
+    email: str
+    name: str
+    scopes: tuple[Scope, ...] = (Scope.READ,)
+    advertiser_ids: tuple[int, ...] = ()
+    status: Status = Status.ACTIVE
+    external_id: str = ""
+    notes: str = ""
+    version: int = 1
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of a program. `prefix` is the part of the secret that is shown, to tell keys apart."""
+
+    id: int
+    name: str
+    prefix: str
+    scopes: tuple[Scope, ...] = (Scope.READ,)
+    advertiser_ids: tuple[int, ...] = ()
+    requests_per_minute: int = 600
+    expires_ms: int | None = None
     status: Status = Status.ACTIVE
     external_id: str = ""
     notes: str = ""

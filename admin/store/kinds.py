@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from admin.model import Conversion, Feed, Webhook
+from admin.model import ApiKey, Conversion, Feed, User, Webhook
 from admin.store import tables
 from admin.validation import documents
 from core.model import Advertiser, Budget, Campaign, Creative, Deal, Exchange, LineItem, Segment
@@ -66,6 +66,11 @@ def _deal(value: Deal) -> Iterable[Reference]:
     yield "/exchange_id", "exchanges", value.exchange_id
 
 
+def _account(value: User | ApiKey) -> Iterable[Reference]:
+    for position, advertiser in enumerate(value.advertiser_ids):
+        yield f"/advertiser_ids/{position}", "advertisers", advertiser
+
+
 def _nothing(_value: object) -> Iterable[Reference]:
     return ()
 
@@ -100,12 +105,18 @@ CONVERSIONS = Kind(
     "conversions", "", Conversion, documents.ConversionDocument, tables.conversions, _owner, title="conversion"
 )
 
+USERS = Kind("users", "", User, documents.UserDocument, tables.users, _account, False, "user")
+API_KEYS = Kind("api-keys", "", ApiKey, documents.ApiKeyDocument, tables.api_keys, _account, False, "API key")
+
 KINDS: tuple[Kind, ...] = (
     EXCHANGES, ADVERTISERS, CAMPAIGNS, WEBHOOKS, SEGMENTS, CREATIVES, DEALS, LINE_ITEMS, FEEDS, CONVERSIONS,
 )  # fmt: skip
 """In the order in which they can be created: what is referred to comes first."""
 
-KIND_BY_NAME = {kind.name: kind for kind in KINDS}
+ACCOUNT_KINDS = (USERS, API_KEYS)
+"""Who may use the API; not part of a catalogue file."""
+
+KIND_BY_NAME = {kind.name: kind for kind in (*KINDS, *ACCOUNT_KINDS)}
 
 _OWN_COLUMNS = frozenset({"revision", "created_ms", "updated_ms", "document"})
 

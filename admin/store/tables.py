@@ -171,43 +171,25 @@ change_log = Table(
     Index("ix_change_log_object", "kind", "object_id"),
 )
 
-users = Table(
-    "users",
+users = _catalogue_table("users", Column("email", Text, nullable=False, unique=True), tenant=False)
+user_secrets = Table(
+    "user_secrets",
     metadata,
-    Column("id", KEY, primary_key=True, autoincrement=False),
-    Column("external_id", Text, nullable=False),
-    Column("email", Text, nullable=False, unique=True),
-    Column("name", Text, nullable=False),
-    Column("notes", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("scopes", Text, nullable=False),
-    Column("advertiser_ids", Text, nullable=False),
+    Column("user_id", KEY, primary_key=True, autoincrement=False),
     Column("password_hash", Text, nullable=False),
     Column("failed_logins", Integer, nullable=False),
     Column("locked_until_ms", BigInteger, nullable=False),
     Column("last_login_ms", BigInteger),
-    Column("version", BigInteger, nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("updated_ms", BigInteger, nullable=False),
 )
-api_keys = Table(
-    "api_keys",
+api_keys = _catalogue_table(
+    "api_keys", _text("prefix"), _number("requests_per_minute"), _number("expires_ms"), tenant=False
+)
+api_key_secrets = Table(
+    "api_key_secrets",
     metadata,
-    Column("id", KEY, primary_key=True, autoincrement=False),
-    Column("external_id", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("notes", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("prefix", Text, nullable=False),
+    Column("api_key_id", KEY, primary_key=True, autoincrement=False),
     Column("digest", LargeBinary, nullable=False, unique=True),
-    Column("scopes", Text, nullable=False),
-    Column("advertiser_ids", Text, nullable=False),
-    Column("requests_per_minute", Integer, nullable=False),
-    Column("expires_ms", BigInteger),
     Column("last_used_ms", BigInteger),
-    Column("version", BigInteger, nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("updated_ms", BigInteger, nullable=False),
 )
 sessions = Table(
     "sessions",

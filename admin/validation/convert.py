@@ -1,7 +1,7 @@
 """Between the documents people write and the domain model the rooms share.
 
 The rule is by name, so that no field can be forgotten: a domain field `x_micros` is the document's amount `x` (`spend`
-where the domain says just `micros`), `start_ms` and `end_ms` are the moments `start` and `end`, tuples are lists, the
+where the domain says just `micros`), `start_ms`, `end_ms` and `expires_ms` are moments without the suffix, tuples are lists, the
 rest is alike. A document's null where the domain has no null means the domain's default.
 """
 
@@ -18,7 +18,7 @@ from core.money import format_micros, parse_decimal
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-MOMENTS = frozenset({"start_ms", "end_ms"})
+MOMENTS = frozenset({"start_ms", "end_ms", "expires_ms"})
 SECRETS = frozenset({"encryption_key", "integrity_key", "bearer_token", "secret"})
 """Fields that can be written and never read back."""
 

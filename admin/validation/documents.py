@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from admin.model import CountUnique, FeedFormat
+from admin.model import CountUnique, FeedFormat, Scope
 from admin.validation import fields as f
 from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption
 
@@ -247,3 +247,27 @@ class WebhookDocument(Document, kw_only=True):
     name: f.Name
     url: f.RequiredUrl
     secret: f.Secret = ""
+
+
+Scopes = Annotated[list[Scope], Meta(min_length=1, max_length=4)]
+
+
+class UserDocument(Document, kw_only=True):
+    """A person who logs in."""
+
+    email: Annotated[str, Meta(max_length=254, pattern=r"^[^\s@\x00-\x20\x7f]+@[^\s@\x00-\x20\x7f]+" + f.END)]
+    name: f.Name
+    scopes: Scopes = msgspec.field(default_factory=lambda: [Scope.READ])
+    advertiser_ids: IdList = []
+    # Twelve characters is what password guidance asks of a secret without further rules; argon2 reads up to 4 GiB.
+    password: Annotated[str, Meta(min_length=12, max_length=256, description="Write-only.")] | None = None
+
+
+class ApiKeyDocument(Document, kw_only=True):
+    """A key of a program; its secret is shown once, when it is created."""
+
+    name: f.Name
+    scopes: Scopes = msgspec.field(default_factory=lambda: [Scope.READ])
+    advertiser_ids: IdList = []
+    requests_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 600
+    expires: Moment | None = None

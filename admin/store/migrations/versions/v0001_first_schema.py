@@ -52,25 +52,38 @@ def upgrade() -> None:
     op.create_index(op.f("ix_advertisers_status"), "advertisers", ["status"], unique=False)
     op.create_index(op.f("ix_advertisers_updated_ms"), "advertisers", ["updated_ms"], unique=False)
     op.create_table(
+        "api_key_secrets",
+        sa.Column(
+            "api_key_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("last_used_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("api_key_id", name=op.f("pk_api_key_secrets")),
+        sa.UniqueConstraint("digest", name=op.f("uq_api_key_secrets_digest")),
+    )
+    op.create_table(
         "api_keys",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("external_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("notes", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("prefix", sa.Text(), nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("scopes", sa.Text(), nullable=False),
-        sa.Column("advertiser_ids", sa.Text(), nullable=False),
-        sa.Column("requests_per_minute", sa.Integer(), nullable=False),
-        sa.Column("expires_ms", sa.BigInteger(), nullable=True),
-        sa.Column("last_used_ms", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.Column("prefix", sa.Text(), nullable=False),
+        sa.Column("requests_per_minute", sa.BigInteger(), nullable=True),
+        sa.Column("expires_ms", sa.BigInteger(), nullable=True),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
-        sa.UniqueConstraint("digest", name=op.f("uq_api_keys_digest")),
     )
+    op.create_index(op.f("ix_api_keys_created_ms"), "api_keys", ["created_ms"], unique=False)
+    op.create_index(op.f("ix_api_keys_name"), "api_keys", ["name"], unique=False)
+    op.create_index("ix_api_keys_owner_external_id", "api_keys", ["external_id"], unique=False)
+    op.create_index(op.f("ix_api_keys_revision"), "api_keys", ["revision"], unique=False)
+    op.create_index(op.f("ix_api_keys_status"), "api_keys", ["status"], unique=False)
+    op.create_index(op.f("ix_api_keys_updated_ms"), "api_keys", ["updated_ms"], unique=False)
     op.create_table(
         "campaigns",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -383,25 +396,36 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_setup_links")),
     )
     op.create_table(
-        "users",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
-        sa.Column("external_id", sa.Text(), nullable=False),
-        sa.Column("email", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("notes", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("scopes", sa.Text(), nullable=False),
-        sa.Column("advertiser_ids", sa.Text(), nullable=False),
+        "user_secrets",
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
         sa.Column("failed_logins", sa.Integer(), nullable=False),
         sa.Column("locked_until_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_login_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_user_secrets")),
+    )
+    op.create_table(
+        "users",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("notes", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("email", name=op.f("uq_users_email")),
     )
+    op.create_index(op.f("ix_users_created_ms"), "users", ["created_ms"], unique=False)
+    op.create_index(op.f("ix_users_name"), "users", ["name"], unique=False)
+    op.create_index("ix_users_owner_external_id", "users", ["external_id"], unique=False)
+    op.create_index(op.f("ix_users_revision"), "users", ["revision"], unique=False)
+    op.create_index(op.f("ix_users_status"), "users", ["status"], unique=False)
+    op.create_index(op.f("ix_users_updated_ms"), "users", ["updated_ms"], unique=False)
     op.create_table(
         "webhooks",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -459,7 +483,14 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_webhooks_created_ms"), table_name="webhooks")
     op.drop_index(op.f("ix_webhooks_advertiser_id"), table_name="webhooks")
     op.drop_table("webhooks")
+    op.drop_index(op.f("ix_users_updated_ms"), table_name="users")
+    op.drop_index(op.f("ix_users_status"), table_name="users")
+    op.drop_index(op.f("ix_users_revision"), table_name="users")
+    op.drop_index("ix_users_owner_external_id", table_name="users")
+    op.drop_index(op.f("ix_users_name"), table_name="users")
+    op.drop_index(op.f("ix_users_created_ms"), table_name="users")
     op.drop_table("users")
+    op.drop_table("user_secrets")
     op.drop_table("setup_links")
     op.drop_index(op.f("ix_sessions_user_id"), table_name="sessions")
     op.drop_index(op.f("ix_sessions_expires_ms"), table_name="sessions")
@@ -542,7 +573,14 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_campaigns_created_ms"), table_name="campaigns")
     op.drop_index(op.f("ix_campaigns_advertiser_id"), table_name="campaigns")
     op.drop_table("campaigns")
+    op.drop_index(op.f("ix_api_keys_updated_ms"), table_name="api_keys")
+    op.drop_index(op.f("ix_api_keys_status"), table_name="api_keys")
+    op.drop_index(op.f("ix_api_keys_revision"), table_name="api_keys")
+    op.drop_index("ix_api_keys_owner_external_id", table_name="api_keys")
+    op.drop_index(op.f("ix_api_keys_name"), table_name="api_keys")
+    op.drop_index(op.f("ix_api_keys_created_ms"), table_name="api_keys")
     op.drop_table("api_keys")
+    op.drop_table("api_key_secrets")
     op.drop_index(op.f("ix_advertisers_updated_ms"), table_name="advertisers")
     op.drop_index(op.f("ix_advertisers_status"), table_name="advertisers")
     op.drop_index(op.f("ix_advertisers_revision"), table_name="advertisers")
