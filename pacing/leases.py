@@ -121,6 +121,13 @@ class LeaseBook:
         leases, self._retired = self._retired, []
         return leases
 
+    def renew(self, positions: npt.NDArray[np.int64], until_ms: int) -> None:
+        """Leases at these positions may be reserved from until then."""
+        self.valid_until_ms[positions] = until_ms
+
+    def reserved_impressions(self) -> npt.NDArray[np.int64]:
+        return self._granted_impressions - self.impressions_left
+
     def lease_id(self, position: int) -> int:
         return self._lease_ids[position]
 

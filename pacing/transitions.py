@@ -16,6 +16,7 @@ from core import keys
 from core.clock import Clock
 from core.errors import UnavailableError
 from pacing.leases import Sealed
+from pacing.levels import Lease, Level, decode_leases, decode_levels
 from pacing.pools import Limit, PoolKey
 from pacing.timing import Timing, lease_day
 
@@ -24,7 +25,10 @@ Argument = bytes | str | int
 # Every script answers in well under a millisecond; a server that needs longer is stuck or gone.
 CALL_TIMEOUT_S = 2.0
 
-_SCRIPT_NAMES = ("sync", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild")
+# A ledger id above all: a snapshot from there on has no rows.
+NO_LEDGER_ROWS = f"{2**64 - 1}-0"
+
+_SCRIPT_NAMES = ("sync", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild", "witness", "snapshot")
 
 
 class RedisBatch(Protocol):
@@ -94,6 +98,22 @@ class Settlement(NamedTuple):
     house_micros: int
     remember_s: int
     row: bytes
+
+
+class Witness(NamedTuple):
+    epoch: str  # "" when the counters are lost
+    same_server: bool  # False after a restart or a failover
+
+
+class StreamEntry(NamedTuple):
+    id: str
+    fields: dict[bytes, bytes]
+
+
+class Snapshot(NamedTuple):
+    levels: dict[str, Level]
+    leases: dict[str, Lease]
+    entries: list[StreamEntry]
 
 
 class SettleReply(NamedTuple):
@@ -272,7 +292,7 @@ class Transitions:
             keys.money_ledger(advertiser_id),
             keys.money_corrections(advertiser_id),
         ]
-        arguments = [correction, *key, campaign_id, day, micros, impressions, row]
+        arguments: list[Argument] = [correction, *key, campaign_id, day, micros, impressions, row]
         return _texts(await self._run("correct", key_list, arguments))[0]
 
     async def rebuild(
@@ -282,8 +302,11 @@ class Transitions:
         first_lease: int,
         last_ledger_id: str,
         spent: Iterable[tuple[str, int, int]],
-    ) -> None:
-        """Begin an epoch from what the ledger says was spent (level, micros, impressions)."""
+    ) -> bool:
+        """Begin an announced epoch from what the ledger says was spent (level, micros, impressions).
+
+        False unless field `rebuilding` of the meta hash announces this very epoch.
+        """
         arguments: list[Argument] = [epoch, first_lease, last_ledger_id]
         for name, micros, impressions in spent:
             arguments += (name, micros, impressions)
@@ -296,13 +319,43 @@ class Transitions:
             keys.money_processes(advertiser_id),
             keys.money_ledger(advertiser_id),
         ]
-        await self._run("rebuild", key_list, arguments)
+        return bool(await self._run("rebuild", key_list, arguments))
+
+    async def snapshot(self, advertiser_id: int, last_ledger_id: str) -> Snapshot:
+        """The counters and what the ledger's store does not have yet, at one moment."""
+        key_list = [
+            keys.money_levels(advertiser_id), keys.money_leases(advertiser_id), keys.money_ledger(advertiser_id)
+        ]  # fmt: skip
+        reply = await self._run("snapshot", key_list, [last_ledger_id])
+        if not isinstance(reply, list) or len(reply) != 3:
+            raise UnavailableError("Redis answered a snapshot with something else than three lists")
+        levels, leases, entries = reply
+        return Snapshot(decode_levels(pairs(levels)), decode_leases(pairs(leases)), stream_entries(entries))
+
+    async def witness(self, advertiser_id: int) -> Witness:
+        """Which epoch the counters are in, and whether the server is the one that it began on."""
+        epoch, known, server = _texts(await self._run("witness", [keys.money_meta(advertiser_id)], []))
+        return Witness(epoch, known == server)
 
 
 def _texts(reply: object) -> list[str]:
     if not isinstance(reply, list):
         raise UnavailableError("Redis answered a money transition with something else than a list")
     return [item.decode() if isinstance(item, bytes) else str(item) for item in reply]
+
+
+def pairs(reply: object) -> dict[bytes, bytes]:
+    """A hash as HGETALL answers it: a flat list, or a mapping where the connection speaks RESP3."""
+    if isinstance(reply, dict):
+        return reply
+    flat = reply if isinstance(reply, list) else []
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def stream_entries(reply: object) -> list[StreamEntry]:
+    """The entries of an XRANGE."""
+    rows: list[tuple[bytes, object]] = reply if isinstance(reply, list) else []
+    return [StreamEntry(entry.decode(), pairs(fields)) for entry, fields in rows]
 
 
 def _integer(reply: object) -> int:

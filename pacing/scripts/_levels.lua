@@ -126,3 +126,8 @@ local function release(lease, micros, impressions)
   move_all(names, 0, -micros, 0, -impressions)
   lease[2], lease[4] = lease[2] - micros, lease[4] - impressions
 end
+
+-- Changes with every start of a server, and with every failover to another one.
+local function server_id()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
+end

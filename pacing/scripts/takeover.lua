@@ -27,5 +27,5 @@ if everyone or #gone > 0 then
   end
   if #gone > 0 then redis.call('HDEL', KEYS[5], unpack(gone)) end
 end
-if everyone then redis.call('HSET', KEYS[2], 'epoch', ARGV[4]) end
+if everyone then redis.call('HSET', KEYS[2], 'epoch', ARGV[4], 'server', server_id()) end
 return gone

@@ -1,0 +1,223 @@
+"""The lease bank: the worker's loop that keeps the budgets in Redis in step with the catalogue and with time.
+
+It puts budgets in place, rolls the days of each advertiser's time zone, closes leases, quarantines those of dead
+processes, and brings the counters back from the ledger when Redis has lost them. It is the only writer of budgets;
+what it does is idempotent, so a second worker that runs it too does no harm.
+"""
+
+import asyncio
+import datetime
+import zoneinfo
+from collections import defaultdict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from core import keys
+from core.clock import Clock
+from core.errors import UnavailableError
+from core.model import Advertiser, Catalogue
+from core.telemetry import Telemetry
+from pacing.audit import audit, spent_by_level
+from pacing.ledger import LedgerStore, LedgerWriter
+from pacing.levels import broken_invariants
+from pacing.pools import Limit, PoolKey, active_pools, limit_of, share_limit
+from pacing.timing import DAYS_KEPT, MS_PER_DAY, notice_bucket
+from pacing.tokens import DEFAULT_MAX_AGE_S
+from pacing.transitions import NO_LEDGER_ROWS, Calendar, PoolLimits, Transitions
+
+# Budgets and pauses must be in force within a second of the catalogue's change.
+TICK_S = 0.25
+
+# Budgets are written again after so long even if nothing changed: heals whatever nobody thought of.
+RESYNC_S = 30.0
+
+# Counters are checked against each other this often; reading them costs as much as a hundred settlements.
+CHECK_S = 30.0
+
+# Leases closed in one script call; a call for 200 takes about 2 ms.
+CLOSE_LIMIT = 200
+
+# Remembered notices are written back in batches of this many.
+NOTICE_BATCH = 500
+
+# A settled bid as settle.lua remembers it: state b, price and charge unknown.
+_BILLED = b"b" + (-1).to_bytes(8, "little", signed=True) * 2
+
+
+class Budgets(NamedTuple):
+    """All of one advertiser that the sync script needs."""
+
+    levels: list[tuple[str, Limit]]
+    pools: list[PoolLimits]
+
+
+def calendar(timezone: str, now_ms: int) -> Calendar:
+    """Today and tomorrow in a time zone; days of 23 and 25 hours included."""
+    zone = zoneinfo.ZoneInfo(timezone)
+    today = datetime.datetime.fromtimestamp(now_ms / 1000, zone).date()
+    day = (today - datetime.date(1970, 1, 1)).days
+
+    def starts_ms(days_ahead: int) -> int:
+        date = today + datetime.timedelta(days=days_ahead)
+        return round(datetime.datetime(date.year, date.month, date.day, tzinfo=zone).timestamp() * 1000)
+
+    return Calendar(day, starts_ms(1), day + 1, starts_ms(2), day - DAYS_KEPT)
+
+
+def budgets_of(catalogue: Catalogue) -> dict[int, Budgets]:
+    """What limits whom, by advertiser. Paused objects keep their levels; they only may not lease."""
+    by_advertiser: defaultdict[int, Budgets] = defaultdict(lambda: Budgets([], []))
+    for advertiser in catalogue.advertisers:
+        balance = -1 if advertiser.balance_micros is None else advertiser.balance_micros
+        by_advertiser[advertiser.id].levels.append(("a", Limit(balance, -1)))
+    for campaign in catalogue.campaigns:
+        by_advertiser[campaign.advertiser_id].levels.append((f"c{campaign.id}", limit_of(campaign.total_budget)))
+    lines = {line_item.id: line_item for line_item in catalogue.line_items}
+    for line_item in lines.values():
+        levels = by_advertiser[line_item.advertiser_id].levels
+        levels.append((f"l{line_item.id}", limit_of(line_item.total_budget)))
+        for share in range(len(line_item.budget_shares) + 1):
+            levels.append((f"p{line_item.id}.{share}", share_limit(line_item, line_item.total_budget, share)))
+    for pool in active_pools(catalogue):
+        line_item = lines[pool.line_item_id]
+        by_advertiser[pool.advertiser_id].pools.append(
+            PoolLimits(
+                PoolKey(pool.line_item_id, pool.share),
+                line_item.campaign_id,
+                limit_of(line_item.daily_budget),
+                share_limit(line_item, line_item.daily_budget, pool.share),
+            )
+        )
+    return dict(by_advertiser)
+
+
+class LeaseBank:
+    """Loop of the worker. `catalogue` gives the present snapshot, None before the first."""
+
+    def __init__(
+        self,
+        transitions: Transitions,
+        store: LedgerStore,
+        writer: LedgerWriter,
+        catalogue: Callable[[], Catalogue | None],
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        token_max_age_s: int = DEFAULT_MAX_AGE_S,
+    ) -> None:
+        self._transitions = transitions
+        self._store = store
+        self._writer = writer
+        self._catalogue = catalogue
+        self._clock = clock
+        self._token_max_age_s = token_max_age_s
+        self._compiled: tuple[Catalogue, dict[int, Budgets]] | None = None
+        self._synced: dict[int, tuple[str, Calendar, int, float]] = {}  # epoch, calendar, version, when
+        self._checked: dict[int, float] = {}
+        self._failures = telemetry.counter("grosz_bank_failures_total", "rounds of the lease bank that failed").labels()
+        self._closed = telemetry.counter("grosz_leases_closed_total", "leases that came to their end").labels()
+        self._dead = telemetry.counter("grosz_lease_processes_dead_total", "processes whose leases were taken").labels()
+        self._rebuilds = telemetry.counter(
+            "grosz_money_rebuilds_total", "times that counters were begun anew", ("reason",)
+        )
+        self._faults = telemetry.gauge(
+            "grosz_money_invariant_faults", "counters that contradict each other: must be 0", ("advertiser",)
+        )
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await self.tick()
+            await asyncio.sleep(TICK_S)
+
+    async def tick(self) -> None:
+        """One round over all advertisers; an advertiser whose Redis is away is counted and tried again."""
+        catalogue = self._catalogue()
+        if catalogue is None:
+            return
+        if self._compiled is None or self._compiled[0] is not catalogue:
+            self._compiled = (catalogue, budgets_of(catalogue))
+        budgets = self._compiled[1]
+        rounds = [self._tend(each, budgets[each.id], catalogue.version) for each in catalogue.advertisers]
+        outcomes = await asyncio.gather(*rounds, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, UnavailableError):
+                self._failures.inc()
+            elif isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _tend(self, advertiser: Advertiser, budgets: Budgets, version: int) -> None:
+        epoch = await self._epoch(advertiser.id)
+        await self._sync(advertiser, budgets, version, epoch)
+        self._dead.inc(len(await self._transitions.take_over(advertiser.id)))
+        while closed := await self._transitions.close(advertiser.id, CLOSE_LIMIT):
+            self._closed.inc(closed)
+        if self._due(self._checked, advertiser.id, CHECK_S):
+            snapshot = await self._transitions.snapshot(advertiser.id, NO_LEDGER_ROWS)
+            faults = broken_invariants(snapshot.levels, snapshot.leases.values())
+            self._faults.labels(advertiser.id).set(len(faults))
+
+    def _due(self, last: dict[int, float], advertiser_id: int, every_s: float) -> bool:
+        now = self._clock.monotonic()
+        if now - last.get(advertiser_id, -every_s) < every_s:
+            return False
+        last[advertiser_id] = now
+        return True
+
+    async def _epoch(self, advertiser_id: int) -> str:
+        """The current epoch, begun anew if Redis has lost its counters or is another server than before."""
+        witness = await self._transitions.witness(advertiser_id)
+        if not witness.epoch:
+            return await self._rebuild(advertiser_id, "lost")
+        if witness.same_server:
+            return witness.epoch
+        # A restart with its data keeps every counter; a failover may have lost the last writes. Both times processes
+        # give up their leases, which stay counted until they close; then the ledger says whether anything is missing.
+        epoch = self._new_epoch(witness.epoch)
+        await self._transitions.take_over(advertiser_id, epoch)
+        await self._writer.drain(advertiser_id)
+        if (await audit(self._transitions, self._store, advertiser_id)).differences:
+            return await self._rebuild(advertiser_id, "contradicted")
+        self._rebuilds.labels("restarted").inc()
+        return epoch
+
+    def _new_epoch(self, last: str = "0") -> str:
+        return str(max(self._clock.now_ms(), int(last) + 1))
+
+    async def _rebuild(self, advertiser_id: int, reason: str) -> str:
+        """Counters from the ledger. Settlements wait (503) while there is no epoch, so nothing is charged twice."""
+        epoch = self._new_epoch()
+        # Of two workers that find the same loss, only the one that announced itself last may finish.
+        meta = keys.money_meta(advertiser_id)
+        await self._transitions.commands([("HSET", meta, "rebuilding", epoch), ("HDEL", meta, "epoch")])
+        await self._writer.drain(advertiser_id)
+        totals = await self._store.totals(advertiser_id)
+        await self._remember_notices(advertiser_id)
+        # Lease ids must not come again: the counter starts above any that the day's earlier epochs can have reached.
+        first_lease = (self._clock.now_ms() % MS_PER_DAY) << 9
+        spent = [(name, *amounts) for name, amounts in spent_by_level(totals.pools).items()]
+        if not await self._transitions.rebuild(advertiser_id, epoch, first_lease, totals.last_stream_id, spent):
+            raise UnavailableError("another worker rebuilds the counters")
+        self._rebuilds.labels(reason).inc()
+        return epoch
+
+    async def _remember_notices(self, advertiser_id: int) -> None:
+        """A duplicate of a bill that was settled before the loss must still be seen as one."""
+        since_s = self._clock.now_ms() // 1000 - self._token_max_age_s
+        notices = await self._store.notices_since(advertiser_id, since_s)
+        for start in range(0, len(notices), NOTICE_BATCH):
+            commands: list[tuple[bytes | str | int, ...]] = []
+            for notice, issued_s in notices[start : start + NOTICE_BATCH]:
+                key = keys.money_notices(advertiser_id, notice_bucket(issued_s))
+                commands.append(("HSET", key, bytes.fromhex(notice), _BILLED))
+                commands.append(("EXPIRE", key, 2 * self._token_max_age_s))
+            await self._transitions.commands(commands)
+
+    async def _sync(self, advertiser: Advertiser, budgets: Budgets, version: int, epoch: str) -> None:
+        days = calendar(advertiser.timezone, self._clock.now_ms())
+        now = self._clock.monotonic()
+        last = self._synced.get(advertiser.id)
+        if last is not None and last[:3] == (epoch, days, version) and now - last[3] < RESYNC_S:
+            return
+        if await self._transitions.sync(advertiser.id, epoch, days, budgets.levels, budgets.pools):
+            self._synced[advertiser.id] = (epoch, days, version, now)

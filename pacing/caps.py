@@ -1,0 +1,147 @@
+"""Frequency caps and minimum gaps, from one ring of impressions in the user's hash.
+
+All caps of a user (line item, campaign, advertiser, any window) are answered by the same few bytes, which the bid path
+has already read with the profile: field `i` of `u:{uid}`, an array of little-endian (line item id, unix seconds), the
+oldest first. The tracker appends to it at the billable impression (scripts/record.lua).
+"""
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from core.model import Catalogue, FrequencyCap, LineItem, Status
+from core.reasons import NoBid
+from pacing.pools import PoolKey
+
+# Bounds the bytes that each bid request reads for a user: 512. A user who saw more than 64 ads within the longest
+# window loses the oldest records first, so a cap of more than 64 impressions is not enforced.
+RING_RECORDS: Final = 64
+
+# Caps look back this far at most: records that no cap can ask for are dropped at the next impression.
+MAX_WINDOW_S: Final = 30 * 86_400
+
+_RECORD = struct.Struct("<II")
+
+
+def recent_impressions(ring: bytes, since_s: int) -> dict[int, int]:
+    """How many impressions of each line item the user saw after `since_s`."""
+    counts: dict[int, int] = {}
+    for line_item, shown_s in _records(ring):
+        if shown_s > since_s:
+            counts[line_item] = counts.get(line_item, 0) + 1
+    return counts
+
+
+def pack_record(line_item_id: int, shown_s: int) -> bytes:
+    """One record of the ring."""
+    return _RECORD.pack(line_item_id, shown_s)
+
+
+def _records(ring: bytes) -> Iterable[tuple[int, int]]:
+    whole = len(ring) - len(ring) % _RECORD.size  # a ring that somebody cut must not stop the bidding
+    return _RECORD.iter_unpack(ring[:whole])
+
+
+_Caps = tuple[tuple[int, int], ...]  # (impressions, window_s)
+
+
+def _pack(caps: Iterable[FrequencyCap]) -> _Caps:
+    return tuple((cap.impressions, cap.window_s) for cap in caps)
+
+
+def _reached(caps: _Caps, times: Sequence[int], now_s: int) -> bool:
+    """Whether one of the caps leaves no room for another impression; `times` ascends.
+
+    A cap of n is reached when the n-th newest impression still lies in the window.
+    """
+    return any(
+        impressions <= 0 or (len(times) >= impressions and times[-impressions] > now_s - window)
+        for impressions, window in caps
+    )
+
+
+class _Line:
+    """The caps of one line item, with those of its shares."""
+
+    __slots__ = ("advertiser", "campaign", "caps", "min_gap_s", "pools", "share_caps")
+
+    def __init__(self, line_item: LineItem) -> None:
+        self.campaign = line_item.campaign_id
+        self.advertiser = line_item.advertiser_id
+        self.min_gap_s = line_item.min_gap_s
+        self.caps = _pack(line_item.caps)
+        self.pools = tuple(PoolKey(line_item.id, share) for share in range(len(line_item.budget_shares) + 1))
+        # A share without caps of its own is capped like its line item.
+        self.share_caps = (self.caps, *(_pack(share.caps) or self.caps for share in line_item.budget_shares))
+
+
+class CapTable:
+    """The caps of a catalogue, ready to be asked. Immutable and picklable."""
+
+    __slots__ = (
+        "_advertiser_caps", "_advertiser_pools", "_campaign_caps", "_campaign_pools", "_lines", "longest_window_s"
+    )  # fmt: skip
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        lines = [line_item for line_item in catalogue.line_items if line_item.status is not Status.ARCHIVED]
+        # Archived line items count for the caps of their campaign and advertiser, as their impressions were seen.
+        self._lines = {line_item.id: _Line(line_item) for line_item in catalogue.line_items}
+        self._campaign_caps = {item.id: _pack(item.caps) for item in catalogue.campaigns if item.caps}
+        self._advertiser_caps = {item.id: _pack(item.caps) for item in catalogue.advertisers if item.caps}
+        self._campaign_pools = _grouped(self._lines, lines, self._campaign_caps, by_campaign=True)
+        self._advertiser_pools = _grouped(self._lines, lines, self._advertiser_caps, by_campaign=False)
+        self.longest_window_s = min(MAX_WINDOW_S, max(_windows(catalogue), default=0))
+
+    def blocked(self, ring: bytes, now_s: int) -> dict[PoolKey, NoBid]:
+        """Every pool that may not bid for this user now, with FREQUENCY_CAP or MIN_GAP; nothing for an empty ring."""
+        if not ring:
+            return {}
+        shown: dict[int, list[int]] = {}
+        for line_item, shown_s in _records(ring):
+            shown.setdefault(line_item, []).append(shown_s)
+        blocked: dict[PoolKey, NoBid] = {}
+        campaigns: defaultdict[int, list[int]] = defaultdict(list)
+        advertisers: defaultdict[int, list[int]] = defaultdict(list)
+        for line_item, times in shown.items():
+            line = self._lines.get(line_item)
+            if line is None:
+                continue
+            if line.campaign in self._campaign_caps:
+                campaigns[line.campaign] += times
+            if line.advertiser in self._advertiser_caps:
+                advertisers[line.advertiser] += times
+            if line.min_gap_s and times[-1] > now_s - line.min_gap_s:
+                blocked.update(dict.fromkeys(line.pools, NoBid.MIN_GAP))
+                continue
+            for pool, caps in zip(line.pools, line.share_caps, strict=True):
+                if caps and _reached(caps, times, now_s):
+                    blocked[pool] = NoBid.FREQUENCY_CAP
+        for campaign, times in campaigns.items():
+            if _reached(self._campaign_caps[campaign], sorted(times), now_s):
+                blocked.update(dict.fromkeys(self._campaign_pools[campaign], NoBid.FREQUENCY_CAP))
+        for advertiser, times in advertisers.items():
+            if _reached(self._advertiser_caps[advertiser], sorted(times), now_s):
+                blocked.update(dict.fromkeys(self._advertiser_pools[advertiser], NoBid.FREQUENCY_CAP))
+        return blocked
+
+
+def _grouped(
+    lines: dict[int, _Line], live: Iterable[LineItem], capped: dict[int, _Caps], *, by_campaign: bool
+) -> dict[int, list[PoolKey]]:
+    groups: dict[int, list[PoolKey]] = {key: [] for key in capped}
+    for line_item in live:
+        key = line_item.campaign_id if by_campaign else line_item.advertiser_id
+        if key in groups:
+            groups[key] += lines[line_item.id].pools
+    return groups
+
+
+def _windows(catalogue: Catalogue) -> Iterable[int]:
+    for line_item in catalogue.line_items:
+        yield line_item.min_gap_s
+        yield from (cap.window_s for cap in line_item.caps)
+        for share in line_item.budget_shares:
+            yield from (cap.window_s for cap in share.caps)
+    for owner in (*catalogue.campaigns, *catalogue.advertisers):
+        yield from (cap.window_s for cap in owner.caps)

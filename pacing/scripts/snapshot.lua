@@ -1,0 +1,8 @@
+-- Levels, leases and the ledger rows that the store does not have yet, at one moment.
+-- KEYS levels, leases, ledger
+-- ARGV now, the last ledger id that the store has ('' for none)
+local after = '-'
+if ARGV[2] ~= '' then after = '(' .. ARGV[2] end
+return {
+  redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), redis.call('XRANGE', KEYS[3], after, '+')
+}
