@@ -67,6 +67,15 @@ def event_cursor(partition: int) -> str:
     return f"ev:{{{partition}}}:cursor"
 
 
+def event_dead(partition: int) -> str:
+    """Stream: events that could not be decoded or applied, bounded. TTL: none; writer: worker; reader: operator."""
+    return f"ev:{{{partition}}}:dead"
+
+
+EVENT_WORKERS: Final = "ev:workers"
+"""Sorted set: live workers (member) by when they count as dead (unix ms). Writer, reader: worker."""
+
+
 def due_entries(partition: int) -> str:
     """Sorted set: memberships that begin later and have a hook (member), by their time in unix seconds (score).
 

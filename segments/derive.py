@@ -45,6 +45,15 @@ def derive(facts: Facts, kind: str, elapsed_s: int, changed: set[str]) -> None:
     """Recompute all derived facts after an event of `kind`; `elapsed_s` is the silence before it in seconds."""
     score = facts.score * math.exp2(-elapsed_s / SCORE_HALF_LIFE_S) + _POINTS_BY_NAME.get(kind, 0)
     _set(facts, "score", round(score, 3), changed)
+    _settle(facts, kind, changed)
+
+
+def settle_derived(facts: Facts) -> None:
+    """Recompute what follows from other facts, after they were merged; the score is left as it is."""
+    _settle(facts, "", set())
+
+
+def _settle(facts: Facts, kind: str, changed: set[str]) -> None:
     _set(facts, "engagement", engagement(facts), changed)
     _set(facts, "lifecycle", int(_lifecycle(facts, kind)), changed)
     _set(facts, "frequency_class", _class_of(facts.purchases, FREQUENCY_BOUNDS), changed)

@@ -17,32 +17,38 @@ from segments.layout import Window
 
 
 class SegmentRules(Protocol):
-    """Compiled rules of one advertiser's segments."""
+    """Compiled rules of one advertiser's segments (segments.rules.ruleset.CompiledRules)."""
 
-    @property
-    def version(self) -> int:
-        """Grows with every change of a rule; profiles written under an older one are evaluated again."""
-        ...
+    version: int
+    """Fingerprint of the rules: profiles written under another one are to be evaluated again."""
 
-    def windows(self, facts: Facts, changed: frozenset[str], now_ms: int) -> Sequence[Window]:
-        """Windows of the segments whose rules read a changed fact; see `reads`."""
-        ...
-
-    def affected(self, changed: frozenset[str]) -> frozenset[int]:
-        """Ids of the segments that `windows` decides for these changed facts; the others keep their windows."""
+    def renewed(
+        self,
+        facts: Facts,
+        changed: frozenset[str],
+        now_ms: int,
+        previous: Sequence[Window],
+        previous_expires_s: int,
+    ) -> Sequence[Window]:
+        """All windows after an event that changed these facts; see there."""
         ...
 
 
 class NoRules:
     """An advertiser without segments."""
 
-    version = 0
+    def __init__(self) -> None:
+        self.version = 0
 
-    def windows(self, facts: Facts, changed: frozenset[str], now_ms: int) -> Sequence[Window]:  # noqa: ARG002 protocol
+    def renewed(
+        self,
+        facts: Facts,  # noqa: ARG002 the protocol's shape
+        changed: frozenset[str],  # noqa: ARG002 the protocol's shape
+        now_ms: int,  # noqa: ARG002 the protocol's shape
+        previous: Sequence[Window],  # noqa: ARG002 the protocol's shape
+        previous_expires_s: int,  # noqa: ARG002 the protocol's shape
+    ) -> Sequence[Window]:
         return ()
-
-    def affected(self, changed: frozenset[str]) -> frozenset[int]:  # noqa: ARG002 protocol
-        return frozenset()
 
 
 class Directory(Protocol):
@@ -56,16 +62,22 @@ class Directory(Protocol):
         """An exchange that is not archived, by the name in its URLs."""
         ...
 
-    def segment(self, segment_id: int) -> Segment | None: ...
+    def segment(self, segment_id: int) -> Segment | None:
+        """An active segment."""
+        ...
 
-    def rules(self, advertiser_id: int) -> SegmentRules: ...
+    def rules(self, advertiser_id: int) -> SegmentRules:
+        """The advertiser's compiled rules; `NoRules` if it has no segments or is not known."""
+        ...
 
     def accepts_key(self, advertiser_id: int, key: str) -> bool:
         """Whether an API key may send events for the advertiser."""
         ...
 
     @property
-    def fx(self) -> FxTable: ...
+    def fx(self) -> FxTable:
+        """Exchange rates of the newest catalogue."""
+        ...
 
 
 class ServerKey(msgspec.Struct, frozen=True):

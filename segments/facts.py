@@ -188,13 +188,14 @@ class Facts(msgspec.Struct, array_like=True):
     lifetime_value_micros: int = 0  # a year's worth at this visitor's rhythm
     # Identity and what the shop tells
     person: bytes = b""  # digest of the hashed e-mail at this advertiser
-    devices: list[str] = []  # user ids whose facts are merged into these, besides this one
+    devices: list[str] = []  # user ids of the same person that each event here is passed on to
     attributes: dict[str, AttributeValue] = {}
     country: str = ""  # ISO 3166 alpha-3
     region: str = ""
     city: str = ""  # lower case
     events: dict[str, int] = {}  # last time of each kind of event, custom ones too
-    forwarded: dict[str, bytes] = {}  # per linked device, last event of its own that reached these facts
+    forwarded: dict[str, bytes] = {}  # per linked device, stream id of its last event that reached these facts
+    merged: list[str] = []  # user ids whose history is in these facts, besides this one
 
     @property
     def average_basket_micros(self) -> int:

@@ -1,0 +1,257 @@
+"""What the worker will write for one user, decided without I/O: stored state and new events in, commands out.
+
+The order matters and is kept by the worker: what `side` says (events passed on to linked devices, hooks that fall due,
+segment samples) happens before the profile is committed and can be repeated without harm; the commit comes last and
+happens once.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from core.keys import due_entries, event_stream
+from core.model import Advertiser
+from segments.apply import ApplyPolicy, apply_event
+from segments.directory import Directory
+from segments.events import LINK, LINK_BACK, Event, Kind, pack_event
+from segments.facts import FACT_NAMES, MAX_DEVICES, Facts
+from segments.layout import (
+    LayoutError,
+    Window,
+    expiry_s,
+    pack_cold,
+    pack_hot,
+    unpack_cold,
+    unpack_header,
+    unpack_windows,
+)
+from segments.log import FIELD, partition_of
+from segments.merge import merge
+from segments.metrics import WorkerMetrics
+from segments.profiles import Command
+from segments.sizes import Membership, membership_changes
+from segments.store import StoredField, StoredUser, UserWrite
+from segments.streams import unpack_id
+
+log = logging.getLogger(__name__)
+
+Persons = Mapping[tuple[int, bytes], Sequence[str]]
+"""(advertiser id, person digest) -> user ids of all devices that logged in as this person."""
+
+ALL_FACTS: Final = FACT_NAMES
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One stream entry."""
+
+    id: bytes  # packed, see streams.py
+    event: Event
+
+
+class PoisonError(Exception):
+    """An event that cannot be applied; a fault of ours. The worker sets it aside and plans the user again."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(f"event {unpack_id(entry.id)} of kind {entry.event.kind} cannot be applied")
+        self.entry = entry
+
+
+class UserPlan(msgspec.Struct, frozen=True):
+    """`write` is None when nothing is to be stored (the user opted out)."""
+
+    write: UserWrite | None
+    side: tuple[Command, ...] = ()
+    memberships: tuple[Membership, ...] = ()
+    applied: tuple[bytes, ...] = ()  # ids
+
+
+class _State:
+    """One advertiser's part of the user while events are applied to it."""
+
+    __slots__ = ("advertiser", "changed", "facts", "hot")
+
+    def __init__(self, advertiser: Advertiser, facts: Facts, hot: bytes, changed: frozenset[str]) -> None:
+        self.advertiser = advertiser
+        self.facts = facts
+        self.hot = hot
+        self.changed = changed
+
+
+class UserPlanner:
+    """Plans users, one at a time; holds what all of them share."""
+
+    def __init__(
+        self, directory: Directory, metrics: WorkerMetrics, partitions: int, policy: ApplyPolicy | None = None
+    ) -> None:
+        self._directory = directory
+        self._metrics = metrics
+        self._partitions = partitions
+        self._policy = policy or ApplyPolicy()
+
+    def plan(self, user: StoredUser, entries: Sequence[Entry], persons: Persons, now_ms: int) -> UserPlan:
+        """The plan for `entries`, oldest first. Raises PoisonError for an event that cannot be applied."""
+        states: dict[int, _State] = {}
+        side: list[Command] = []
+        applied: list[bytes] = []
+        last = user.last
+        for entry in entries:
+            if entry.id <= last:
+                self._metrics.repeated.inc()
+                continue
+            last = entry.id
+            state = self._state_for(user, entry, states, now_ms)
+            if state is None:
+                continue
+            try:
+                if self._apply(state, user.user_id, entry, persons, side):
+                    applied.append(entry.id)
+            except Exception as error:
+                raise PoisonError(entry) from error
+        if user.meta.opted_out or last == user.last:
+            return UserPlan(None)
+        return self._finish(user, states, side, applied, last, now_ms)
+
+    def _state_for(self, user: StoredUser, entry: Entry, states: dict[int, _State], now_ms: int) -> _State | None:
+        advertiser_id = entry.event.advertiser_id
+        if user.meta.opted_out:
+            self._metrics.opted_out.inc()
+            return None
+        if unpack_id(entry.id)[0] <= user.meta.erased_ms:
+            self._metrics.erased.inc()
+            return None
+        if advertiser_id not in states:
+            advertiser = self._directory.advertiser(advertiser_id)
+            if advertiser is None:
+                self._metrics.unknown_advertiser.inc()
+                return None
+            states[advertiser_id] = _load(advertiser, user.fields.get(advertiser_id, StoredField()), now_ms)
+        return states[advertiser_id]
+
+    def _apply(self, state: _State, user_id: str, entry: Entry, persons: Persons, side: list[Command]) -> bool:
+        event, facts = entry.event, state.facts
+        if event.origin and event.origin_id:
+            if facts.forwarded.get(event.origin, b"") >= event.origin_id:
+                self._metrics.repeated.inc()
+                return False
+            facts.forwarded[event.origin] = event.origin_id
+            _bound_forwarded(facts)
+        if event.kind in (LINK, LINK_BACK):
+            self._link(state, user_id, entry, side)
+            return True
+        logs_in = bool(event.person) and event.person != facts.person
+        if logs_in:
+            facts.devices = []
+        state.changed |= apply_event(facts, event, self._policy)
+        if not event.origin:
+            if event.kind != Kind.HEARTBEAT:
+                for device in facts.devices:
+                    passed = msgspec.structs.replace(event, user_id=device, origin=user_id, origin_id=entry.id)
+                    side.append(self._forward(passed))
+            if logs_in:
+                self._introduce(facts, user_id, entry, persons, side)
+        return True
+
+    def _introduce(self, facts: Facts, user_id: str, entry: Entry, persons: Persons, side: list[Command]) -> None:
+        """Tell the person's other devices about this one; they answer with what they know (LINK_BACK)."""
+        event = entry.event
+        known = persons.get((event.advertiser_id, event.person), ())
+        others = [device for device in known if device != user_id][:MAX_DEVICES]
+        if not others:
+            return
+        snapshot = pack_cold(facts)
+        facts.devices = list(others)
+        side.extend(self._forward(_link(LINK, event, device, user_id, entry.id, snapshot)) for device in others)
+
+    def _link(self, state: _State, user_id: str, entry: Entry, side: list[Command]) -> None:
+        event, facts = entry.event, state.facts
+        if facts.person and event.person != facts.person:
+            return  # somebody else has logged in here since
+        if event.kind == LINK:
+            snapshot = pack_cold(facts)
+            side.append(self._forward(_link(LINK_BACK, event, event.origin, user_id, entry.id, snapshot)))
+        merge(facts, user_id, unpack_cold(event.snapshot), event.origin)
+        facts.person = event.person
+        if event.origin not in facts.devices and len(facts.devices) < MAX_DEVICES:
+            facts.devices.append(event.origin)
+        state.changed = ALL_FACTS
+
+    def _forward(self, event: Event) -> Command:
+        stream = event_stream(partition_of(event.user_id, self._partitions))
+        return ("XADD", stream, "*", FIELD, pack_event(event))
+
+    def _finish(
+        self,
+        user: StoredUser,
+        states: Mapping[int, _State],
+        side: list[Command],
+        applied: list[bytes],
+        last: bytes,
+        now_ms: int,
+    ) -> UserPlan:
+        fields: dict[int, StoredField] = {}
+        memberships: list[Membership] = []
+        latest_expiry_s = 0
+        for advertiser_id, state in states.items():
+            before, before_expires_s = _windows(state.hot)
+            expires_s = expiry_s(state.facts, state.advertiser.profile_retention_days)
+            latest_expiry_s = max(latest_expiry_s, expires_s)
+            rules = self._directory.rules(advertiser_id)
+            windows = rules.renewed(state.facts, state.changed, now_ms, before, before_expires_s)
+            hot = pack_hot(state.facts, windows, now_ms // 1000, expires_s)
+            fields[advertiser_id] = StoredField(hot, pack_cold(state.facts))
+            after = unpack_windows(hot)
+            memberships += membership_changes(user.user_id, before, after, now_ms // 1000)
+            side += self._due(user.user_id, advertiser_id, before, after, now_ms // 1000)
+        ttl_ms = max(0, latest_expiry_s * 1000 - now_ms)
+        write = UserWrite(user, last, fields, ttl_ms)
+        return UserPlan(write, tuple(side), tuple(memberships), tuple(applied))
+
+    def _due(
+        self, user_id: str, advertiser_id: int, before: Sequence[Window], after: Sequence[Window], now_s: int
+    ) -> list[Command]:
+        """Memberships with a hook that begin now or later; webhooks.py looks again when they are due."""
+        inside = {segment for segment, enter, leave in before if enter <= now_s < leave}
+        commands: list[Command] = []
+        for segment_id, enter, _ in after:
+            segment = self._directory.segment(segment_id)
+            if segment is None or segment.webhook_id is None or (enter <= now_s and segment_id in inside):
+                continue
+            key = due_entries(partition_of(user_id, self._partitions))
+            commands.append(("ZADD", key, max(enter, now_s), f"{advertiser_id}:{segment_id}:{enter}:{user_id}"))
+        return commands
+
+
+def _link(kind: str, event: Event, to: str, origin: str, origin_id: bytes, snapshot: bytes) -> Event:
+    return Event(
+        kind, event.advertiser_id, to, event.at_ms,
+        person=event.person, origin=origin, origin_id=origin_id, snapshot=snapshot,
+    )  # fmt: skip
+
+
+def _bound_forwarded(facts: Facts) -> None:
+    while len(facts.forwarded) > 2 * MAX_DEVICES:
+        del facts.forwarded[min(facts.forwarded, key=facts.forwarded.__getitem__)]
+
+
+def _load(advertiser: Advertiser, stored: StoredField, now_ms: int) -> _State:
+    """Stored facts, or none when there are none, the retention is over, or the bytes are damaged."""
+    if not stored.cold:
+        return _State(advertiser, Facts(), stored.hot, ALL_FACTS)
+    try:
+        facts = unpack_cold(stored.cold)
+    except LayoutError as error:
+        log.error("a profile field of advertiser %d is dropped: %s", advertiser.id, error)
+        return _State(advertiser, Facts(), b"", ALL_FACTS)
+    if expiry_s(facts, advertiser.profile_retention_days) * 1000 <= now_ms:
+        return _State(advertiser, Facts(), stored.hot, ALL_FACTS)
+    return _State(advertiser, facts, stored.hot, frozenset() if stored.hot else ALL_FACTS)
+
+
+def _windows(hot: bytes) -> tuple[list[Window], int]:
+    """Stored windows and the end at which they were cut; none of a field of another version."""
+    try:
+        return unpack_windows(hot), int(unpack_header(hot)["expires_s"][0])
+    except LayoutError:
+        return [], 0

@@ -1,0 +1,222 @@
+"""The loop between the event log and the profiles: read, plan, write, move the cursor.
+
+One worker owns some partitions (partitions.py) and handles the entries of all of them together, so that a busy loop
+pays four round trips for hundreds of events. A crash at any point repeats work that recognises itself: the profile
+knows the last event applied to it, and the cursor moves only after everything before it is applied.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from core.clock import Clock
+from core.errors import UnavailableError
+from core.keys import event_dead, event_stream, person
+from segments.events import Event, unpack_event
+from segments.facts import DAY_S
+from segments.log import FIELD, partition_of
+from segments.metrics import WorkerMetrics
+from segments.partitions import PartitionLeases
+from segments.planning import Entry, Persons, PoisonError, UserPlan, UserPlanner
+from segments.profiles import Command
+from segments.sizes import SegmentSizes
+from segments.store import ProfileStore, StoredUser
+from segments.streams import after, pack_id, unpack_id
+from segments.tags import TagHealth
+
+log = logging.getLogger(__name__)
+
+# Bounds one round's memory and the time until the next lease renewal can run: about 0.1 s of work.
+READ_COUNT: Final = 300
+# An idle worker looks this often; half of it is the mean time an event waits.
+IDLE_S: Final = 0.02
+RETRY_S: Final = 0.25
+# Another writer (an erasure, a worker that lost its lease) can win a few times, not for ever.
+MAX_ROUNDS: Final = 20
+MAX_DEAD: Final = 10_000
+# Longer than any retention in use; a person who logs in again starts it afresh.
+_PERSON_TTL_S: Final = 400 * DAY_S
+
+
+class EventWorker:
+    """Applies events of the partitions that `leases` holds."""
+
+    def __init__(
+        self,
+        store: ProfileStore,
+        leases: PartitionLeases,
+        planner: UserPlanner,
+        sizes: SegmentSizes,
+        tags: TagHealth,
+        clock: Clock,
+        metrics: WorkerMetrics,
+        partitions: int,
+    ) -> None:
+        self._store = store
+        self._leases = leases
+        self._planner = planner
+        self._sizes = sizes
+        self._tags = tags
+        self._clock = clock
+        self._metrics = metrics
+        self._partitions = partitions
+        self._cursors: dict[int, tuple[bytes, bytes]] = {}  # partition -> (lease value, cursor)
+
+    async def run(self) -> None:
+        """Work until cancelled; then give the partitions back."""
+        renewing = asyncio.create_task(self._leases.keep())
+        try:
+            while True:
+                await self._round()
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+            await self._leases.release_all()
+
+    async def _round(self) -> None:
+        try:
+            handled = await self.step()
+        except UnavailableError as error:
+            log.warning("events wait, Redis does not answer: %s", error.message)
+            self._cursors.clear()
+            await asyncio.sleep(RETRY_S)
+            return
+        if not handled:
+            await asyncio.sleep(IDLE_S)
+
+    async def step(self) -> int:
+        """Read and apply what waits in the partitions held now; how many entries that were."""
+        owned = self._leases.owned
+        self._metrics.partitions.set(len(owned))
+        if not owned:
+            return 0
+        streams = await self._read(owned)
+        if not streams:
+            return 0
+        await self._apply([entry for entries in streams.values() for entry in entries])
+        await asyncio.gather(*(self._advance(at, owned[at], entries[-1][0]) for at, entries in streams.items()))
+        return sum(map(len, streams.values()))
+
+    async def _advance(self, partition: int, lease: bytes, cursor: bytes) -> None:
+        if await self._leases.advance(partition, cursor):
+            self._cursors[partition] = (lease, cursor)
+        else:
+            self._cursors.pop(partition, None)
+
+    async def _read(self, owned: dict[int, bytes]) -> dict[int, list[tuple[bytes, bytes]]]:
+        for partition, lease in owned.items():
+            known = self._cursors.get(partition)
+            if known is None or known[0] != lease:
+                self._cursors[partition] = (lease, await self._leases.cursor(partition))
+        commands: list[Command] = [
+            ("XRANGE", event_stream(partition), after(self._cursors[partition][1]), "+", "COUNT", READ_COUNT)
+            for partition in owned
+        ]
+        replies = await self._store.commands(commands)
+        found: dict[int, list[tuple[bytes, bytes]]] = {}
+        for partition, reply in zip(owned, replies, strict=True):
+            if isinstance(reply, list) and reply:
+                found[partition] = [(pack_id(entry_id), _blob(fields)) for entry_id, fields in reply]
+        return found
+
+    async def _apply(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Apply entries to all their users; returns when every one is applied, skipped or set aside."""
+        waiting: dict[str, list[Entry]] = {}
+        for entry_id, blob in rows:
+            try:
+                event = unpack_event(blob)
+            except msgspec.DecodeError as error:
+                await self._set_aside(0, blob, f"cannot be decoded: {error}")
+                continue
+            waiting.setdefault(event.user_id, []).append(Entry(entry_id, event))
+        for _ in range(MAX_ROUNDS):
+            if not waiting:
+                return
+            waiting = await self._attempt(waiting)
+        raise UnavailableError(f"{len(waiting)} profiles keep changing under the worker", hint="is it running twice?")
+
+    async def _attempt(self, waiting: dict[str, list[Entry]]) -> dict[str, list[Entry]]:
+        """One read-plan-write; the users whose profile changed in between, to be tried again."""
+        users = await self._store.read(
+            {user: {entry.event.advertiser_id for entry in entries} for user, entries in waiting.items()}
+        )
+        persons = await self._persons(users, waiting)
+        now_ms = self._clock.now_ms()
+        plans: list[tuple[str, UserPlan]] = []
+        for user_id, entries in waiting.items():
+            plan = await self._plan(users[user_id], entries, persons, now_ms)
+            if plan.write is not None:
+                plans.append((user_id, plan))
+        side = [command for _, plan in plans for command in plan.side]
+        side += self._sizes.commands([change for _, plan in plans for change in plan.memberships])
+        await self._store.commands(side)
+        writes = [plan.write for _, plan in plans if plan.write is not None]
+        outcomes = await self._store.write(writes) if writes else []
+        again: dict[str, list[Entry]] = {}
+        done: list[tuple[str, UserPlan]] = []
+        for (user_id, plan), written in zip(plans, outcomes, strict=True):
+            if written:
+                done.append((user_id, plan))
+            else:
+                again[user_id] = waiting[user_id]
+        self._metrics.contended.inc(len(again))
+        await self._account(done, waiting)
+        return again
+
+    async def _plan(self, user: StoredUser, entries: list[Entry], persons: Persons, now_ms: int) -> UserPlan:
+        while True:
+            try:
+                return self._planner.plan(user, entries, persons, now_ms)
+            except PoisonError as poison:
+                log.exception("an event is set aside")
+                entries.remove(poison.entry)
+                partition = partition_of(user.user_id, self._partitions)
+                await self._set_aside(partition, msgspec.msgpack.encode(poison.entry.event), str(poison.__cause__))
+
+    async def _persons(self, users: dict[str, StoredUser], waiting: dict[str, list[Entry]]) -> Persons:
+        """Note which device logged in as whom, and read who else did."""
+        logins = {
+            (entry.event.advertiser_id, entry.event.person, user_id)
+            for user_id, entries in waiting.items()
+            if not users[user_id].meta.opted_out
+            for entry in entries
+            if entry.event.person and not entry.event.origin
+        }
+        if not logins:
+            return {}
+        keys = {(advertiser, digest): person(advertiser, digest.hex()) for advertiser, digest, _ in logins}
+        commands: list[Command] = [("SADD", keys[login[:2]], login[2]) for login in logins]
+        commands += [("EXPIRE", key, _PERSON_TTL_S) for key in keys.values()]
+        await self._store.commands(commands)
+        replies = await self._store.commands([("SMEMBERS", key) for key in keys.values()])
+        return {
+            login: sorted(member.decode() for member in reply)
+            for login, reply in zip(keys, replies, strict=True)
+            if isinstance(reply, list | set)
+        }
+
+    async def _account(self, done: Sequence[tuple[str, UserPlan]], waiting: dict[str, list[Entry]]) -> None:
+        now_ms = self._clock.now_ms()
+        applied = {entry_id for _, plan in done for entry_id in plan.applied}
+        for entry_id in applied:
+            self._metrics.freshness.observe(max(0, now_ms - unpack_id(entry_id)[0]) / 1000)
+        if applied:
+            self._metrics.applied.inc(len(applied))
+            self._metrics.lag_s.set(max(0, now_ms - unpack_id(max(applied))[0]) / 1000)
+        events: list[Event] = [entry.event for user_id, _ in done for entry in waiting[user_id] if entry.id in applied]
+        await self._store.commands(self._tags.commands(events))
+
+    async def _set_aside(self, partition: int, blob: bytes, reason: str) -> None:
+        log.error("an event of partition %d %s", partition, reason)
+        self._metrics.dead.inc()
+        await self._store.commands(
+            [("XADD", event_dead(partition), "MAXLEN", "~", MAX_DEAD, "*", FIELD, blob, "reason", reason[:500])]
+        )
+
+
+def _blob(fields: list[bytes]) -> bytes:
+    """The event of a stream entry's flat field list; empty (and so set aside) for an entry of another shape."""
+    return fields[1] if len(fields) == 2 and fields[0] == FIELD else b""
