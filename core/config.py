@@ -28,14 +28,15 @@ Count = Annotated[int, Meta(ge=1)]
 Milliseconds = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[int, Meta(ge=1)]
 Secret = Annotated[str, Meta(extra={"secret": True})]
+TcfPurpose = Annotated[int, Meta(ge=1, le=24)]
 
 TokenKeyId = Annotated[str, Meta(pattern=r"^(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$")]
 TokenKey = Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}){16,64}$", extra={"secret": True})]
 
 ENVIRONMENT_PREFIX = "GROSZ_"
 
-# Variables of the same prefix that are not settings: where the tests' corpus is, where the settings file is.
-_NOT_SETTINGS = ("GROSZ_CONFIG", "GROSZ_CORPUS", "GROSZ_TEST_", "GROSZ_BENCH_")
+# Variables of the same prefix that are not settings: the settings file, the supervisor's pipe, the tests' own.
+_NOT_SETTINGS = ("GROSZ_CONFIG", "GROSZ_READY_PIPE", "GROSZ_CORPUS", "GROSZ_TEST_", "GROSZ_BENCH_")
 
 _MASK = "***"
 
@@ -117,6 +118,23 @@ class ConsentSettings(Component, frozen=True, kw_only=True):
     """Who we are in the consent frameworks, and what we do where nobody asked the user."""
 
     vendor_id: Annotated[int, Meta(ge=0, le=65_535)] = 0  # in the IAB Global Vendor List; 0: not registered
+    # Our registration there: the default basis of each purpose, and those whose basis a publisher may change.
+    consent_purposes: tuple[TcfPurpose, ...] = (1, 2, 3, 4, 7)
+    interest_purposes: tuple[TcfPurpose, ...] = ()
+    flexible_purposes: tuple[TcfPurpose, ...] = ()
+    # Which strings may be relied upon. Older policies are invalid since 2023-09-30, strings for more than one service
+    # since TCF 2.2, and strings made after 2026-02-28 that do not list the vendors the user was shown since TCF 2.3.
+    min_policy_version: Annotated[int, Meta(ge=0, le=63)] = 4
+    require_service_specific: bool = True
+    require_disclosed_vendors: bool = True
+    # Lets a demonstration or a test bid where GDPR applies before there is a registration: purposes alone count.
+    trust_purposes_alone: bool = False
+    # Countries (alpha-2, of the publisher) where purpose 1 needs no consent, if the string says it was not asked for.
+    purpose_one_waived_in: tuple[str, ...] = ()
+    bid_without_purpose_2: bool = False  # contextual bids, without ids, where the user refused basic ads
+    honour_do_not_track: bool = True  # `device.dnt` as strong as `device.lmt`
+    # A decoded string with its key is about 1 KiB, and reading one again costs 8 to 150 us.
+    cached_strings: Count = 8_192
 
 
 class CatalogueSettings(Component, frozen=True, kw_only=True):
