@@ -310,4 +310,5 @@ def _hint_for_name(name: str) -> str:
     inside = [known for known in names() if known.startswith(f"{name}.") and not known.endswith(".age")]
     if inside:
         return f"write one of: {', '.join(inside)}"
-    return did_you_mean(name, [*names(), *VERBS]) or "docs/segments.md lists all facts; what the shop sent is attribute.<name>"
+    everywhere = "docs/segments.md lists all facts; what the shop sent is attribute.<name>"
+    return did_you_mean(name, [*names(), *VERBS]) or everywhere

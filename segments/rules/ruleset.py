@@ -1,0 +1,168 @@
+"""All rules of one advertiser, compiled: which of them an event concerns, and the windows they give.
+
+Most events change a handful of facts and most rules read two or three, so of a hundred rules a page view evaluates a
+fraction; the others keep the windows that the profile holds.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from core.model import Advertiser, Segment, Status
+from segments.facts import DAY_S, Facts
+from segments.layout import FOREVER_S, Window
+from segments.rules.check import check
+from segments.rules.conditions import reads
+from segments.rules.errors import RuleError
+from segments.rules.reach import reach_s
+from segments.rules.spans import Spans
+from segments.rules.windows import Holds, compiled
+
+# Nearly all rules give one window; a count over several events may come and go. Four hold weeks of an ordinary
+# visitor's future; what lies behind the fourth is computed when an earlier one has ended (`CompiledRules.renewed`).
+MAX_WINDOWS_PER_SEGMENT: Final = 4
+
+# Different sets of changed fields are few (about one a kind of event); the bound only stops a leak.
+_MAX_CHANGE_SETS: Final = 2_000
+
+# Raised when the same text means something else than before, so that all profiles are evaluated again.
+LANGUAGE_VERSION: Final = 1
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One compiled rule. `always`: every event evaluates it, since it reads nothing (`everyone`) or may still change
+    after the profile's retention."""
+
+    segment_id: int
+    text: str
+    reads: frozenset[str]
+    holds: Holds
+    always: bool
+
+
+def compile_rule(segment_id: int, text: str, currency: str, retention_s: int) -> Rule:
+    """A rule ready to be evaluated, for an advertiser with this currency and retention. Raises RuleError."""
+    condition = check(text, currency)
+    fields = reads(condition)
+    return Rule(segment_id, text, fields, compiled(condition), not fields or reach_s(condition) >= retention_s)
+
+
+class CompiledRules:
+    """The active segments of one advertiser. A rule that does not compile is left out and listed in `broken`."""
+
+    __slots__ = ("_affected", "_rules", "broken", "version")
+
+    def __init__(self, segments: Sequence[Segment], advertiser: Advertiser) -> None:
+        """`segments` of other advertisers and such that are not active are left out."""
+        self.broken: dict[int, RuleError] = {}
+        rules: list[Rule] = []
+        retention_s = advertiser.profile_retention_days * DAY_S
+        mine = [row for row in segments if row.advertiser_id == advertiser.id and row.status is Status.ACTIVE]
+        for segment in sorted(mine, key=lambda row: row.id):
+            try:
+                rules.append(compile_rule(segment.id, segment.rule, advertiser.currency, retention_s))
+            except RuleError as error:
+                self.broken[segment.id] = error
+        self._rules: Mapping[int, Rule] = {rule.segment_id: rule for rule in rules}
+        self._affected: dict[frozenset[str], tuple[frozenset[int], tuple[Rule, ...]]] = {}
+        written = "\n".join(f"{rule.segment_id} {int(rule.always)} {rule.text}" for rule in rules)
+        self.version = zlib.crc32(f"{LANGUAGE_VERSION} {advertiser.currency}\n{written}".encode())
+        """Fingerprint of all rules (32 bits): another number means that profiles are to be evaluated again."""
+
+    @property
+    def segment_ids(self) -> frozenset[int]:
+        return frozenset(self._rules)
+
+    def affected(self, changed: frozenset[str]) -> frozenset[int]:
+        """Ids of the segments whose rules read one of the changed fields of Facts; the others keep their windows."""
+        return self._concerned(changed)[0]
+
+    def windows(self, facts: Facts, changed: frozenset[str], now_ms: int) -> list[Window]:
+        """Windows that have not ended of the segments in `affected(changed)`, by segment and time.
+
+        `enter` may lie in the past and is 0 for a rule that does not look at the clock.
+        """
+        now_s = now_ms // 1000
+        found: list[Window] = []
+        for rule in self._concerned(changed)[1]:
+            spans = rule.holds(facts)
+            if spans:
+                _append_windows(found, rule.segment_id, spans, now_s)
+        return found
+
+    def windows_of(self, segment_ids: frozenset[int], facts: Facts, now_ms: int) -> list[Window]:
+        """As `windows`, for some segments whatever has changed; unknown ids are passed over."""
+        now_s = now_ms // 1000
+        found: list[Window] = []
+        for segment_id in sorted(segment_ids):
+            rule = self._rules.get(segment_id)
+            if rule is not None:
+                _append_windows(found, segment_id, rule.holds(facts), now_s)
+        return found
+
+    def renewed(
+        self,
+        facts: Facts,
+        changed: frozenset[str],
+        now_ms: int,
+        previous: Sequence[Window],
+        previous_expires_s: int,
+    ) -> list[Window]:
+        """All windows of a profile after an event: fresh ones where a rule is concerned, carried ones elsewhere.
+
+        `previous` are the stored windows, ended ones too, and `previous_expires_s` the end at which they were cut.
+        A segment whose stored windows were as many as fit, one of which has ended, is evaluated again, too. Of a
+        membership that goes on, `enter` stays what it was, so "member since" is true; a new one enters now. Windows
+        of segments without a rule here are dropped. The first event of a visitor changes every field
+        (`segments.facts.FACT_NAMES`): also rules about what never happened hold from then on.
+        """
+        now_s = now_ms // 1000
+        due = self.affected(changed) | _to_extend(previous, now_s)
+        fresh = self.windows(facts, changed, now_ms)
+        late = due - self.affected(changed)
+        if late:
+            fresh += self.windows_of(late, facts, now_ms)
+        inside = {segment: enter for segment, enter, leave in previous if enter <= now_s < leave}
+        merged = [
+            (segment, inside.get(segment, now_s) if enter <= now_s else enter, leave) for segment, enter, leave in fresh
+        ]
+        for segment, enter, leave in previous:
+            if leave > now_s and segment not in due and segment in self._rules:
+                merged.append((segment, enter, FOREVER_S if leave == previous_expires_s else leave))
+        merged.sort()
+        return merged
+
+    def _concerned(self, changed: frozenset[str]) -> tuple[frozenset[int], tuple[Rule, ...]]:
+        known = self._affected.get(changed)
+        if known is None:
+            rules = tuple(rule for rule in self._rules.values() if rule.always or not changed.isdisjoint(rule.reads))
+            known = (frozenset(rule.segment_id for rule in rules), rules)
+            if len(self._affected) >= _MAX_CHANGE_SETS:
+                self._affected.clear()
+            self._affected[changed] = known
+        return known
+
+
+def _append_windows(found: list[Window], segment_id: int, spans: Spans, now_s: int) -> None:
+    room = MAX_WINDOWS_PER_SEGMENT
+    for at in range(0, len(spans), 2):
+        if spans[at + 1] > now_s:
+            found.append((segment_id, spans[at], spans[at + 1]))
+            room -= 1
+            if not room:
+                return
+
+
+def _to_extend(previous: Sequence[Window], now_s: int) -> frozenset[int]:
+    """Segments that had as many windows as fit, and one of them has ended: more may follow."""
+    if len(previous) < MAX_WINDOWS_PER_SEGMENT:
+        return frozenset()
+    counts: dict[int, int] = {}
+    ended: set[int] = set()
+    for segment, _, leave in previous:
+        counts[segment] = counts.get(segment, 0) + 1
+        if leave <= now_s:
+            ended.add(segment)
+    return frozenset(segment for segment in ended if counts[segment] >= MAX_WINDOWS_PER_SEGMENT)
