@@ -37,6 +37,12 @@ class Pipeline(Protocol):
         ...
 
 
+_STATE_ARRAYS: Final = (
+    "cart_age_s", "cart_micros", "last_purchase_age_s", "last_visit_age_s", "products_viewed", "score",
+    "state_advertiser", "state_request", "visits",
+)  # fmt: skip
+
+
 class ProfileBatch:
     """Profiles of one batch of requests; lists have one entry a request, `state_*` arrays one row a known shop.
 
@@ -65,6 +71,13 @@ class ProfileBatch:
         self.visits: npt.NDArray[np.float64] = _NO_FLOATS
         self.score: npt.NDArray[np.float64] = _NO_FLOATS
         self.products_viewed: npt.NDArray[np.float64] = _NO_FLOATS
+
+    def keep_only_ring(self, request: int) -> None:
+        """Forget what shops know about one request's user: consent admits the id, but not its use for selection."""
+        self.segments[request] = b""
+        kept = self.state_request != request
+        for name in _STATE_ARRAYS:
+            setattr(self, name, getattr(self, name)[kept])
 
 
 class ProfileReader:
