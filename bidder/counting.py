@@ -6,6 +6,8 @@ each line item outside it n times. Several reasons may exclude a line item on on
 is what somebody who wants to widen a campaign has to know.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,21 +43,38 @@ class FunnelCounts:
         """A cap or gap excluded the line item at `position` on some impressions."""
         self._pairs[position, reason.index] += impressions
 
-    def harvest(self) -> Counts:
-        """(positions, COLUMNS) counts since the last harvest."""
-        counts, self._pairs = self._pairs, np.zeros_like(self._pairs)
+    def take(self) -> "TakenCounts":
+        """The counts since the last call, cheaply: `TakenCounts.fold` does the arithmetic."""
+        pairs, self._pairs = self._pairs, np.zeros_like(self._pairs)
         index = self._index
         dimensions = [
-            *index.context.values(),
-            *index.slot.values(),
-            index.segments,
-            index.excluded_segments,
-            index.deals,
-        ]
+            *index.context.values(), *index.slot.values(), index.segments, index.excluded_segments, index.deals,
+        ]  # fmt: skip
         excluded = [(d.reason, bits, hits) for d in dimensions for bits, hits in d.harvest().items()]
         of_live = self._live.harvest()
         excluded += [(reason, bits, hits) for (reason, bits), hits in of_live.items()]
-        for reason, bits, hits in excluded:
-            counts[~to_flags(bits, index.count), reason.index] += hits
-        counts[:, SEEN] = sum(hits for (reason, _bits), hits in of_live.items() if reason is NoBid.INACTIVE)
-        return counts
+        seen = sum(hits for (reason, _bits), hits in of_live.items() if reason is NoBid.INACTIVE)
+        return TakenCounts(index.lines.line_item, pairs, excluded, seen)
+
+
+class TakenCounts:
+    """Counts on their way out of the bid path."""
+
+    __slots__ = ("_excluded", "line_items", "pairs", "seen")
+
+    def __init__(self, line_items: Counts, pairs: Counts, excluded: list[tuple[NoBid, int, int]], seen: int) -> None:
+        self.line_items = line_items
+        self.pairs = pairs
+        self.seen = seen
+        self._excluded = excluded
+
+    def fold(self) -> Iterator[None]:
+        """Add the marginal counts into `pairs`, a step an answered set: 0.1 ms at 100,000 line items.
+
+        A generator, so that the event loop can serve requests between two steps.
+        """
+        count = len(self.pairs)
+        self.pairs[:, SEEN] += self.seen
+        for reason, bits, hits in self._excluded:
+            self.pairs[~to_flags(bits, count), reason.index] += hits
+            yield

@@ -29,7 +29,7 @@ from core.errors import CatalogueError
 from core.model import Advertiser, Campaign, Catalogue, Creative, Exchange, Format, Goal, LineItem, Status
 from core.money import FxTable
 from core.reasons import NoBid
-from pacing.pools import PoolSpec, pools_of
+from pacing.pools import PoolKey, PoolSpec, pools_of
 
 NEVER_MS = 2**62
 HOURS_A_WEEK = 168
@@ -86,6 +86,11 @@ class Index(msgspec.Struct):
     timezones: tuple[str, ...]
     fx: FxTable
     pools: list[PoolSpec]  # what leases are held for, by position
+
+    def positions_of(self, pool: PoolKey) -> tuple[int, ...]:
+        """Where a pool is: shares of a line item follow each other. Empty for one that the index does not have."""
+        positions = self.by_line_item.get(pool.line_item_id, ())
+        return positions[pool.share : pool.share + 1]
 
 
 class _Entry(msgspec.Struct, frozen=True):

@@ -89,33 +89,41 @@ def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
 
 
 async def look_up(auctions: Sequence[Auction], profiles: ProfileReader, now_ms: int, deadline: float) -> ProfileBatch:
-    """Profiles of the batch, in its order."""
+    """Profiles of the batch, in its order, without what consent does not let us use."""
     users = [(auction.user_id, auction.exchange.id, auction.exchange_user) for auction in auctions]
-    return await profiles.fetch(users, now_ms, deadline)
+    batch = await profiles.fetch(users, now_ms, deadline)
+    for number, auction in enumerate(auctions):
+        if batch.found[number] and not (auction.consent is not None and auction.consent.segments):
+            batch.keep_only_ring(number)
+    return batch
 
 
 def evaluate(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapshot, now_ms: int) -> Evaluation | None:
-    """Match users, price all pairs, judge them. None when no pair is left."""
-    index, book = snapshot.index, snapshot.book
+    """Match users, price and judge all pairs. None when no pair is left."""
     snapshot.matcher.match_user(auctions, profiles, snapshot.caps, snapshot.counts, now_ms // 1000)
-    slots = [
+    if not any(impression.eligible for auction in auctions for impression in auction.impressions):
+        return None
+    return price(auctions, profiles, snapshot, now_ms)
+
+
+def price(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapshot, now_ms: int) -> Evaluation:
+    """Price and judge every pair that the impressions' `eligible` sets name; there must be one."""
+    index, book = snapshot.index, snapshot.book
+    found = Evaluation()
+    found.slots = [
         Slot(number, auction, impression)
         for number, auction in enumerate(auctions)
         for impression in auction.impressions
         if impression.eligible
     ]
-    if not slots:
-        return None
-    found = Evaluation()
-    found.slots = slots
-    found.slot_of_pair, found.positions = unpack_rows([slot.impression.eligible for slot in slots], index.count)
-    auction_of_pair = np.array([slot.number for slot in slots], dtype=np.int64)[found.slot_of_pair]
+    found.slot_of_pair, found.positions = unpack_rows([slot.impression.eligible for slot in found.slots], index.count)
+    auction_of_pair = np.array([slot.number for slot in found.slots], dtype=np.int64)[found.slot_of_pair]
     found.state = score.state_of_pairs(auction_of_pair, found.positions, profiles, index)
     rate = _rates(found, snapshot)
     found.scores = score.score(
         slot_of_pair=found.slot_of_pair,
         positions=found.positions,
-        slot_rows=_slot_rows(slots, snapshot, now_ms),
+        slot_rows=_slot_rows(found.slots, snapshot, now_ms),
         state_of_pair=found.state,
         profiles=profiles,
         frequency=_frequency(found, profiles, snapshot, now_ms // 1000),
@@ -124,16 +132,22 @@ def evaluate(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snap
         model=snapshot.model,
         index=index,
     )
-    found.floors = np.array([slot.impression.floor_cpm for slot in slots], dtype=np.int64)[found.slot_of_pair]
+    _judge(found, snapshot, rate)
+    return found
+
+
+def _judge(found: Evaluation, snapshot: Snapshot, rate: NDArray[np.float64] | float) -> None:
+    """Floors, deals, money: the verdict on each pair, and the order of equal bids."""
+    lines = snapshot.index.lines
+    found.floors = np.array([slot.impression.floor_cpm for slot in found.slots], dtype=np.int64)[found.slot_of_pair]
     _apply_deals(found, snapshot)
     found.cost = pace.costs(found.scores)
-    affordable = pace.affordable(found.cost, found.positions, book)
-    min_cpm = index.lines.min_cpm[found.positions] * rate
+    affordable = pace.affordable(found.cost, found.positions, snapshot.book)
+    min_cpm = lines.min_cpm[found.positions] * rate
     found.verdict = rank.verdicts(found.scores.cpm, found.floors, min_cpm, affordable)
     found.eligible = found.verdict == rank.ELIGIBLE
-    seeds = np.array([rank.seed_of(slot.auction.request.id) for slot in slots], dtype=np.int64)
-    found.ties = rank.tie_keys(index.lines.line_item[found.positions], seeds[found.slot_of_pair])
-    return found
+    seeds = np.array([rank.seed_of(slot.auction.request.id) for slot in found.slots], dtype=np.int64)
+    found.ties = rank.tie_keys(lines.line_item[found.positions], seeds[found.slot_of_pair])
 
 
 def _rates(found: Evaluation, snapshot: Snapshot) -> NDArray[np.float64] | float:

@@ -30,7 +30,8 @@ _BROWSERS = {
     "chrome mobile": "chrome", "chrome mobile webview": "chrome", "chrome mobile ios": "chrome",
     "google chrome": "chrome",
     "mobile safari": "safari", "mobile safari ui/wkwebview": "safari", "firefox mobile": "firefox",
-    "firefox ios": "firefox", "edge mobile": "edge", "microsoft edge": "edge", "opera mobile": "opera", "opera mini": "opera",
+    "firefox ios": "firefox", "edge mobile": "edge",
+    "microsoft edge": "edge", "opera mobile": "opera", "opera mini": "opera",
 }  # fmt: skip
 
 

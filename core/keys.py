@@ -213,3 +213,21 @@ CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
 
 CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
 """Channel: the new version, after each publication. Publisher: admin; for who does not want to wait for a poll."""
+
+# Funnel (bidder/) ------------------------------------------------------------------------------------------------
+
+
+def funnel_block(length_s: int, bucket: int, process: str) -> str:
+    """String: a process's counts by line item and reason in one bucket of `length_s` seconds, packed.
+
+    TTL: 2 h for five-minute buckets, 26 h for hours; writer: bidder, each 5 s; reader: admin; about 40 bytes a line item.
+    """
+    return f"funnel:{length_s}:{bucket}:{process}"
+
+
+def funnel_processes(length_s: int, bucket: int) -> str:
+    """Set: the processes that wrote a block of this bucket.
+
+    TTL and writer as the blocks'; reader: admin, so that it need not scan the key space.
+    """
+    return f"funnel:{length_s}:{bucket}:processes"

@@ -12,6 +12,7 @@ from bidder.counting import FunnelCounts
 from bidder.dimensions import Dimension
 from bidder.index import Index
 from bidder.live import LiveSets
+from core.reasons import NoBid
 from pacing.caps import CapTable
 from segments.profiles import ProfileBatch
 
@@ -224,3 +225,37 @@ class Matcher:
                 blocked |= 1 << position
                 counts.count_blocked(position, reason, hits)
         return blocked
+
+    def reasons(
+        self, auction: Auction, impression: Impression, profiles: ProfileBatch, number: int, caps: CapTable, now_s: int
+    ) -> list[tuple[NoBid, int, str]]:
+        """For explanations: (reason, set that passes, what the request said) of every dimension and of the caps."""
+        index = self.index
+        found = [(reason, passing, "") for reason, passing in self.live.parts]
+        for name, dimension in index.context.items():
+            if dimension.restricts:
+                key = CONTEXT_KEYS[name](auction)
+                found.append((dimension.reason, dimension.get(key).bits, _shown(key)))
+        banner = impression.imp.banner
+        deals = (auction.exchange.id, tuple(impression.deal_floors), impression.private_auction)
+        position = banner.pos if banner is not None else None
+        sizes = " ".join(f"{width}x{height}" for width, height in impression.sizes)
+        segments = profiles.segments[number]
+        found += [
+            (NoBid.SIZE, index.slot["size"].get(impression.sizes).bits, sizes),
+            (NoBid.POSITION, index.slot["position"].get(position).bits, _shown(position)),
+            (NoBid.DEAL, index.deals.get(deals).bits, " ".join(deals[1])),
+            (NoBid.SEGMENT, index.segments.get(segments).bits, ""),
+            (NoBid.EXCLUDED_SEGMENT, index.excluded_segments.get(segments).bits, ""),
+        ]
+        ring = profiles.rings[number]
+        for pool, reason in (caps.blocked(ring, now_s) if ring else {}).items():
+            blocked = sum(1 << at for at in index.positions_of(pool))
+            found.append((reason, ~blocked, ""))
+        return found
+
+
+def _shown(key: object) -> str:
+    """A request's value as a person reads it, cut to a line."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return ", ".join(str(part) for part in parts if part is not None)[:200]
