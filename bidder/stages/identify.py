@@ -1,9 +1,9 @@
 """Whose profile may be looked up, and the removal of every identifier that may not be used.
 
 Our own cookie's id comes back as `user.buyeruid` where the exchange keeps the match table. Otherwise the exchange's own
-id of the user (`user.id`) is the key of our table, which cookie sync fills. Device ids (`ifa`) and extended ids (`eids`)
-are not looked up: nothing that shops tell us carries them, so they would find no profile, and two ids for one person
-that the person did not link are not ours to link.
+id of the user (`user.id`) is the key of our table, which cookie sync fills. Device ids (`ifa`) and extended ids
+(`eids`) are not looked up: nothing that shops tell us carries them, so they would find no profile, and two ids for one
+person that the person did not link are not ours to link.
 """
 
 from bidder.auction import Auction
@@ -15,7 +15,7 @@ MAX_EXCHANGE_USER_CHARS = 128
 
 
 def identify(auction: Auction) -> None:
-    """Set `user_id` or `exchange_user` where consent allows identifiers; otherwise take all of them from the request."""
+    """Set `user_id` or `exchange_user` where consent allows identifiers; otherwise remove all of them."""
     consent, request = auction.consent, auction.request
     if consent is None or not consent.identifiers:
         strip_identifiers(request)

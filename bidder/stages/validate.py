@@ -91,22 +91,26 @@ def banner_sizes(banner: Banner) -> tuple[Size, ...]:
     need a creative that says that it flexes.
     """
     if banner.format:
-        sizes = tuple([(item.w or 0, item.h or 0) for item in banner.format if _is_sound(item)])
-        if sizes:
-            return sizes
+        offered = []
+        for item in banner.format:
+            width, height = item.w, item.h
+            if width and height and width > 0 and height > 0 and not _is_unsound(item):
+                offered.append((width, height))
+        if offered:
+            return tuple(offered)
     width, height = banner.w or 0, banner.h or 0
-    sizes = ((width, height),) if width > 0 and height > 0 else ()
+    sizes: tuple[Size, ...] = ((width, height),) if width > 0 and height > 0 else ()
     if banner.wmin and banner.wmax and banner.hmin and banner.hmax:
         between = _known_sizes_between(banner.wmin, banner.wmax, banner.hmin, banner.hmax)
         sizes += tuple([size for size in between if size not in sizes])
     return sizes
 
 
-def _is_sound(item: Format) -> bool:
-    if item.w is None or item.h is None or item.w <= 0 or item.h <= 0:
+def _is_unsound(item: Format) -> bool:
+    """A negative ratio or minimum says that the sender's numbers cannot be relied upon."""
+    if item.wratio is None and item.hratio is None and item.wmin is None:
         return False
-    # A negative ratio or minimum says that the sender's numbers cannot be relied upon.
-    return (item.wratio or 0) >= 0 and (item.hratio or 0) >= 0 and (item.wmin or 0) >= 0
+    return min(item.wratio or 0, item.hratio or 0, item.wmin or 0) < 0
 
 
 @functools.lru_cache(maxsize=1024)  # publishers repeat a handful of ranges
@@ -118,6 +122,8 @@ def _floor(bidfloor: float | None, bidfloorcur: str | None, currency: str, fx: F
     """A floor in CPM micros of `currency`, rounded up. Raises MoneyError for one that no price can be compared with."""
     if bidfloor is None or bidfloor <= 0:  # a negative floor is below any price, as none is
         return 0
+    if bidfloorcur == currency:  # no conversion, and nothing to tidy
+        return cpm_from_float(bidfloor)
     source = bidfloorcur.strip().upper() if bidfloorcur else DEFAULT_FLOOR_CURRENCY
     floor = fx.floor_cpm(cpm_from_float(bidfloor), source, currency)
     if floor > MAX_CPM_MICROS:
