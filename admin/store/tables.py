@@ -220,5 +220,41 @@ idempotency_keys = Table(
     Column("created_ms", BigInteger, nullable=False, index=True),
 )
 
-APPEND_ONLY = ("change_log",)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    # A stream id `ms-sequence`, as numbers: rows of one advertiser in the order in which they were settled.
+    Column("advertiser_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream_sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("notice", Text, nullable=False),
+    Column("campaign_id", BigInteger, nullable=False),
+    Column("line_item_id", BigInteger, nullable=False),
+    Column("share", Integer, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("exchange_id", BigInteger, nullable=False),
+    Column("creative_id", BigInteger, nullable=False),
+    Column("lease_id", BigInteger, nullable=False),
+    Column("issued_s", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("auction_currency", Text, nullable=False),
+    Column("bid_cpm", BigInteger, nullable=False),
+    Column("reserved_micros", BigInteger, nullable=False),
+    Column("head_price_source", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("settled_ms", BigInteger, nullable=False),
+    Column("price_cpm", BigInteger, nullable=False),
+    Column("charge_micros", BigInteger, nullable=False),
+    Column("impressions", BigInteger, nullable=False),
+    Column("late", Boolean, nullable=False),
+    Column("over_micros", BigInteger, nullable=False),
+    Column("price_source", Text, nullable=False),
+    Index("ix_ledger_day", "day", "advertiser_id"),
+    Index("ix_ledger_issued", "advertiser_id", "issued_s"),
+)
+"""One row a bill or correction (pacing.ledger.LedgerRow), never changed."""
+
+APPEND_ONLY = ("change_log", "ledger")
 """Tables whose rows the database itself refuses to change or delete (triggers made by the migrations)."""

@@ -1,8 +1,8 @@
 """Between the documents people write and the domain model the rooms share.
 
 The rule is by name, so that no field can be forgotten: a domain field `x_micros` is the document's amount `x` (`spend`
-where the domain says just `micros`), `start_ms`, `end_ms` and `expires_ms` are moments without the suffix, tuples are lists, the
-rest is alike. A document's null where the domain has no null means the domain's default.
+where the domain says just `micros`), `start_ms`, `end_ms` and `expires_ms` are moments without the suffix, tuples are
+lists, the rest is alike. A document's null where the domain has no null means the domain's default.
 """
 
 import datetime

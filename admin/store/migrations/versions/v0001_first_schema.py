@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from admin.store.migrations.append_only import refuse_changes
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -454,24 +456,6 @@ def upgrade() -> None:
         [{"name": name, "value": 0} for name in COUNTERS],
     )
     refuse_changes("change_log")
-
-
-def refuse_changes(table: str) -> None:
-    if op.get_bind().dialect.name == "sqlite":
-        for action in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
-        return
-    op.execute(
-        "CREATE OR REPLACE FUNCTION grosz_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END$$"
-    )
-    op.execute(
-        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-        "FOR EACH STATEMENT EXECUTE FUNCTION grosz_append_only()"
-    )
 
 
 def downgrade() -> None:
