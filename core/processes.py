@@ -14,6 +14,12 @@ from collections.abc import Callable
 # <linux/prctl.h>
 PR_SET_PDEATHSIG = 1
 
+# Variable with the number of the pipe on which a supervised child says that it can serve.
+READY_PIPE = "GROSZ_READY_PIPE"
+
+# What a process has between SIGTERM and SIGKILL; container runtimes grant as much by default.
+DRAIN_TIMEOUT_S = 10.0
+
 # Children that find their parent gone before they could ask to be told.
 EXIT_ORPHANED = 3
 

@@ -1,11 +1,11 @@
 import asyncio
+import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core import scrape
 from core.scrape import ScrapePoint
 from core.telemetry import CounterChild, GaugeChild, Telemetry
 
@@ -18,111 +18,117 @@ class Process:
         self.bids: CounterChild = telemetry.counter("grosz_bids_total", "Bids.").labels()
         self.connections: GaugeChild = telemetry.gauge("grosz_connections", "Connections.").labels()
         self.point = ScrapePoint(telemetry.families, directory=directory, role=role)
+        self.point.open()
 
-    async def read(self, name: str) -> float:
-        match = re.search(rf"^{name} (\S+)$", (await self.point.scrape()).decode(), re.MULTILINE)
+    def read(self, name: str) -> float:
+        match = re.search(rf"^{name} (\S+)$", self.point.scrape().decode(), re.MULTILINE)
         assert match is not None
         return float(match[1])
 
-    async def die(self) -> None:
-        """End as kill -9 does: the socket file stays, nobody listens."""
-        server = self.point._server
-        assert server is not None
-        path = Path(server.sockets[0].getsockname())
-        server.close()
-        await server.wait_closed()
-        path.touch()
+    def die(self) -> None:
+        """End as kill -9 does: the files stay, the lock goes."""
+        assert self.point._alive is not None
+        os.close(self.point._alive)
+        self.point._alive = None
 
 
 @pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[tuple[Process, Process]]:
+def pair(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
     first, second = Process(tmp_path), Process(tmp_path)
-    await first.point.open()
-    await second.point.open()
     yield first, second
-    await first.point.close()
-    await second.point.close()
+    first.point.close()
+    second.point.close()
 
 
-async def test_process_alone_answers_for_itself() -> None:
+def test_process_alone_answers_for_itself() -> None:
     process = Process(None)
     process.bids.inc(3)
-    await process.point.open()
-    assert await process.read("grosz_bids_total") == 3
-    await process.point.close()
+    assert process.read("grosz_bids_total") == 3
+    process.point.close()
 
 
-async def test_whoever_is_scraped_answers_for_all(pair: tuple[Process, Process]) -> None:
+def test_whoever_is_scraped_answers_for_all(pair: tuple[Process, Process]) -> None:
     first, second = pair
     first.bids.inc(3)
     second.bids.inc(4)
-    assert await first.read("grosz_bids_total") == 7
-    assert await second.read("grosz_bids_total") == 7
+    first.point.note()
+    second.point.note()
+    assert first.read("grosz_bids_total") == 7
+    assert second.read("grosz_bids_total") == 7
 
 
-async def test_other_roles_are_not_added(pair: tuple[Process, Process], tmp_path: Path) -> None:
+def test_own_values_are_those_of_the_moment(pair: tuple[Process, Process]) -> None:
+    first, second = pair
+    second.bids.inc(4)
+    second.point.note()
+    first.bids.inc(1)
+    assert first.read("grosz_bids_total") == 5
+
+
+def test_other_roles_are_not_added(pair: tuple[Process, Process], tmp_path: Path) -> None:
     tracker = Process(tmp_path, role="tracker")
-    await tracker.point.open()
     tracker.bids.inc(100)
-    assert await pair[0].read("grosz_bids_total") == 0
-    await tracker.point.close()
+    tracker.point.note()
+    assert pair[0].read("grosz_bids_total") == 0
+    tracker.point.close()
 
 
-async def test_counts_of_a_process_that_ended_stay_and_its_gauges_go(pair: tuple[Process, Process]) -> None:
+def test_counts_of_a_process_that_ended_stay_and_its_gauges_go(pair: tuple[Process, Process]) -> None:
     first, second = pair
     second.bids.inc(4)
     second.connections.set(9)
-    assert await first.read("grosz_connections") == 9
-    await second.point.close()
-    assert await first.read("grosz_bids_total") == 4
-    assert await first.read("grosz_bids_total") == 4
-    assert await first.read("grosz_connections") == 0
+    second.point.note()
+    assert first.read("grosz_connections") == 9
+    second.point.close()
+    assert first.read("grosz_bids_total") == 4
+    assert first.read("grosz_bids_total") == 4
+    assert first.read("grosz_connections") == 0
 
 
-async def test_counts_of_a_killed_process_stay_as_last_scraped(pair: tuple[Process, Process], tmp_path: Path) -> None:
+def test_counts_of_a_killed_process_stay_as_last_noted(pair: tuple[Process, Process], tmp_path: Path) -> None:
     first, second = pair
     second.bids.inc(4)
-    assert await first.read("grosz_bids_total") == 4
-    await second.die()
-    assert await first.read("grosz_bids_total") == 4
+    second.point.note()
+    second.bids.inc(1)
+    second.die()
+    assert first.read("grosz_bids_total") == 4
     third = Process(tmp_path)
-    await third.point.open()
     third.bids.inc(1)
-    assert await first.read("grosz_bids_total") == 5
-    assert await third.read("grosz_bids_total") == 5
-    await third.point.close()
+    third.point.note()
+    assert first.read("grosz_bids_total") == 5
+    assert third.read("grosz_bids_total") == 5
+    third.point.close()
 
 
-async def test_stuck_process_is_counted_by_its_last_note(
-    pair: tuple[Process, Process], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_process_that_was_never_noted_counts_nothing(pair: tuple[Process, Process]) -> None:
     first, second = pair
-    second.bids.inc(4)
-    assert await first.read("grosz_bids_total") == 4
-    monkeypatch.setattr(scrape, "ANSWER_TIMEOUT_S", 0.05)
-    stuck = asyncio.Event()
-
-    async def never(self: ScrapePoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await stuck.wait()
-        writer.close()
-
-    monkeypatch.setattr(ScrapePoint, "_answer", never)
-    assert second.point._server is not None
-    second.point._server.close()
-    await second.point._server.wait_closed()
-    await second.point.open()
-    assert await first.read("grosz_bids_total") == 4
-    stuck.set()
+    second.die()
+    assert first.read("grosz_bids_total") == 0
 
 
-async def test_files_of_ended_processes_do_not_pile_up(tmp_path: Path) -> None:
+def test_note_of_another_version_is_passed_over(pair: tuple[Process, Process], tmp_path: Path) -> None:
+    first, second = pair
+    (tmp_path / f"{second.point._name}.note").write_bytes(b"\xc1")
+    first.bids.inc()
+    assert first.read("grosz_bids_total") == 1
+
+
+def test_files_of_ended_processes_do_not_pile_up(tmp_path: Path) -> None:
     for _ in range(5):
         process = Process(tmp_path)
-        await process.point.open()
         process.bids.inc()
-        await process.point.close()
+        process.point.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bidder.lock", "bidder.remainder"]
     last = Process(tmp_path)
-    await last.point.open()
-    assert await last.read("grosz_bids_total") == 5
-    await last.point.close()
+    assert last.read("grosz_bids_total") == 5
+    last.point.close()
+
+
+async def test_loop_notes_without_being_asked(pair: tuple[Process, Process]) -> None:
+    first, second = pair
+    second.bids.inc(2)
+    noting = asyncio.create_task(second.point.run())
+    await asyncio.sleep(0)
+    assert first.read("grosz_bids_total") == 2
+    noting.cancel()
+    await asyncio.gather(noting, return_exceptions=True)

@@ -1,0 +1,92 @@
+"""The command line. Each family of commands is a module here that is imported only when it is used.
+
+`grosz --help` must answer at once, so the table below says what each command does without importing it, and this
+module imports nothing of Grosz but its errors. A new family is a module with a `typer.Typer` and a line in the table.
+"""
+
+import importlib
+import sys
+from typing import Annotated
+
+import typer
+
+# The command classes that typer brings along have no public name; the version of typer is pinned.
+from typer._click.core import Command, Context
+from typer.core import TyperCommand, TyperGroup
+
+from core.errors import GroszError
+from core.version import VERSION
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # command: ("module:typer app", what --help says)
+    "up": ("admin.cli.up:app", "Run everything on this machine until a signal."),
+    "bidder": ("admin.cli.roles:bidder", "Run the bidder role, which answers bid requests."),
+    "tracker": ("admin.cli.roles:tracker", "Run the tracker role: notices, clicks, shop events."),
+    "worker": ("admin.cli.roles:worker", "Run the worker role: the background loops."),
+    "admin": ("admin.cli.roles:admin", "Run the admin role: the private API."),
+    "config": ("admin.cli.config:app", "Show the settings in force, secrets masked."),
+}
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands from the table and imports one only to run it."""
+
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 - overrides
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002 - overrides
+        """A stand-in that knows its name and help text, for listings."""
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else load_command(name), rest
+
+
+def load_command(name: str) -> Command:
+    """The command itself, out of its module."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    name="grosz",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # formatting with rich costs 0.25 s of imports at each --help
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"grosz {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def grosz(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Grosz: a self-hosted bidder for e-commerce retargeting."""
+
+
+def main() -> None:
+    """The console script: errors of Grosz are shown with their hint and no traceback."""
+    try:
+        app()
+    except GroszError as error:
+        sys.stderr.write(f"grosz: {error}\n")
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

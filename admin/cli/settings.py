@@ -1,0 +1,19 @@
+"""How every command finds its settings: the file named by --config or GROSZ_CONFIG, then the environment."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.config import Settings, load_settings
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="Settings file (TOML).", envvar="GROSZ_CONFIG", show_default=False),
+]
+
+
+def settings_for(config: Path | None) -> Settings:
+    """Settings in force. Raises ConfigError with every fault."""
+    return load_settings(config, os.environ)

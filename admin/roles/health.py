@@ -1,0 +1,82 @@
+"""The three pages that every role serves: is it alive, can it serve, what has it counted.
+
+They are plain values here, so that the bid port (its own protocol) and the aiohttp roles answer alike.
+"""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from core.scrape import ScrapePoint
+from core.telemetry import CONTENT_TYPE
+
+ReadyCheck = Callable[[], str | None]
+"""Says what is missing before the role can serve, or None."""
+
+# A proxy in front speaks for strangers: whatever address it has, a forwarded request is not from this network.
+_FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+class HealthPages:
+    """State of one role process, as its probes see it."""
+
+    def __init__(self, scrape_point: ScrapePoint, *, public_metrics: bool) -> None:
+        self._scrape_point = scrape_point
+        self._public_metrics = public_metrics
+        self._checks: dict[str, ReadyCheck] = {}
+        self._draining = False
+
+    def require(self, name: str, check: ReadyCheck) -> None:
+        """The role is ready only while `check` returns None; called at each probe, so it must be cheap."""
+        self._checks[name] = check
+
+    def drain(self) -> None:
+        """Say "not ready" from now on."""
+        self._draining = True
+
+    def faults(self) -> list[str]:
+        """What keeps the role from serving; empty when it can."""
+        if self._draining:
+            return ["draining"]
+        found = ((name, check()) for name, check in self._checks.items())
+        return [f"{name}: {fault}" for name, fault in found if fault is not None]
+
+    def readiness(self) -> tuple[int, bytes]:
+        """Status and text of /readyz."""
+        faults = self.faults()
+        return (503, "\n".join(faults).encode() + b"\n") if faults else (200, b"ready\n")
+
+    def may_see_metrics(self, peer: str | None, headers: Mapping[str, str]) -> bool:
+        """Whether a peer address may read /metrics: loopback and private networks, unless it is open to all."""
+        if self._public_metrics:
+            return True
+        if any(name in headers for name in _FORWARDING_HEADERS):
+            return False
+        try:
+            address = ipaddress.ip_address(peer or "")
+        except ValueError:
+            return False
+        return address.is_loopback or address.is_private
+
+    def metrics(self) -> bytes:
+        """Text of /metrics, for the whole role on this machine."""
+        return self._scrape_point.scrape()
+
+
+def health_routes(pages: HealthPages) -> list[web.RouteDef]:
+    """The three pages for an aiohttp app."""
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        status, text = pages.readiness()
+        return web.Response(status=status, body=text, content_type="text/plain")
+
+    async def metrics(request: web.Request) -> web.Response:
+        if not pages.may_see_metrics(request.remote, request.headers):
+            return web.Response(status=403, text="metrics are for this network only; see telemetry.public_metrics\n")
+        return web.Response(body=pages.metrics(), headers={"Content-Type": CONTENT_TYPE})
+
+    return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]

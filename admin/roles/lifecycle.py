@@ -1,0 +1,179 @@
+"""What all roles have in common: they start, say when they can serve, run until a signal, drain and end.
+
+A role's module has one function, `async def build(role: RoleContext) -> None`: its composition root. It makes the
+role's objects and registers their life here: loops to run, checks to be ready, ports to serve, what to do at the end.
+`run` does the rest. On SIGTERM or SIGINT the role says "not ready", stops accepting, finishes what is in flight, closes
+in the reverse order of opening, and is gone within `DRAIN_TIMEOUT_S`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+
+from admin.roles.health import HealthPages, health_routes
+from core.clock import Clock, SystemClock
+from core.config import Settings, redacted
+from core.logs import set_up_logging
+from core.processes import DRAIN_TIMEOUT_S, READY_PIPE
+from core.scrape import ScrapePoint
+from core.telemetry import Telemetry, process_families
+
+_READY_POLL_S = 0.02
+_PARENT_POLL_S = 1.0
+
+EXIT_FAILED = 1
+
+log = logging.getLogger("grosz.role")
+
+Build = Callable[["RoleContext"], Awaitable[None]]
+AsyncAction = Callable[[], Awaitable[None]]
+
+
+class RoleContext:
+    """What a composition root is given, and where it registers what it made."""
+
+    def __init__(self, name: str, settings: Settings, *, clock: Clock | None = None, supervised: bool = False) -> None:
+        self.name = name
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.telemetry = Telemetry()
+        self.telemetry.add_source(process_families)
+        run_directory = settings.telemetry.run_directory
+        self.scrape_point = ScrapePoint(
+            self.telemetry.families, directory=Path(run_directory) if run_directory else None, role=name
+        )
+        self.health = HealthPages(self.scrape_point, public_metrics=settings.telemetry.public_metrics)
+        self.share_port = supervised  # the supervisor holds the port; its children listen on it together
+        self._drains: list[AsyncAction] = []
+        self._closings: list[AsyncAction] = []
+        self._loops: list[asyncio.Task[None]] = []
+
+    def on_drain(self, action: AsyncAction) -> None:
+        """At the end, first: stop accepting and finish what is in flight. All drains run at the same time."""
+        self._drains.append(action)
+
+    def on_close(self, action: AsyncAction) -> None:
+        """At the end, last: flush and close; in the reverse order of registration."""
+        self._closings.append(action)
+
+    def run_loop(self, loop: Coroutine[None, None, None], name: str) -> None:
+        """Run a background loop until the end. One that fails ends the role, so that it is started afresh."""
+        self._loops.append(asyncio.create_task(loop, name=name))
+
+    async def serve(self, app: web.Application, host: str, port: int) -> None:
+        """Serve an aiohttp app, with the health pages added, from now on until the drain."""
+        app.add_routes(health_routes(self.health))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_TIMEOUT_S / 2, handle_signals=False)
+        await runner.setup()
+        await web.TCPSite(runner, host, port, reuse_port=self.share_port or None).start()
+
+        async def stop_accepting() -> None:
+            for site in tuple(runner.sites):
+                await site.stop()
+            await runner.cleanup()
+
+        self.on_drain(stop_accepting)
+
+    async def wait_for_failure(self) -> None:
+        """Return when a background loop has ended; it should not have."""
+        if not self._loops:
+            await asyncio.Event().wait()
+        done, _ = await asyncio.wait(self._loops, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            log.error("background loop ended", exc_info=task.exception(), extra={"fields": {"loop": task.get_name()}})
+
+    async def shut_down(self) -> None:
+        """Drain, end the loops, close; each step also when one before it failed, and the failures are logged."""
+        self.health.drain()
+        await _all_of("drain", self._drains)
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        for action in reversed(self._closings):
+            await _all_of("close", [action])
+        self.scrape_point.close()
+
+
+def run(name: str, build: Build, settings: Settings, environ: Mapping[str, str]) -> int:
+    """Run a role in this process until it is told to end; the process's exit code."""
+    set_up_logging(name, settings.telemetry.log_level)
+    ready_pipe = int(environ[READY_PIPE]) if READY_PIPE in environ else None
+    context_settings = redacted(settings)
+    log.info("starting", extra={"fields": {"settings": context_settings}})
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_live(name, build, settings, ready_pipe))
+
+
+async def _live(name: str, build: Build, settings: Settings, ready_pipe: int | None) -> int:
+    started = time.monotonic()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    role = RoleContext(name, settings, supervised=ready_pipe is not None)
+    exit_code = 0
+    try:
+        role.scrape_point.open()
+        role.run_loop(role.scrape_point.run(), "metrics notes")
+        await build(role)
+        if ready_pipe is not None:
+            role.run_loop(_watch_parent(stop), "parent watch")
+        exit_code = await _serve_until(stop, role, ready_pipe, started)
+    finally:
+        log.info("draining")
+        try:
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                await role.shut_down()
+        except TimeoutError:
+            log.error("drain took too long; what was left is dropped")
+            exit_code = EXIT_FAILED
+        log.info("stopped", extra={"fields": {"exit_code": exit_code}})
+    return exit_code
+
+
+async def _serve_until(stop: asyncio.Event, role: RoleContext, ready_pipe: int | None, started: float) -> int:
+    """Run until told to stop (0) or until a background loop failed (`EXIT_FAILED`)."""
+    stopping = asyncio.create_task(stop.wait())
+    failing = asyncio.create_task(role.wait_for_failure())
+    announcing = asyncio.create_task(_announce(role, ready_pipe, started))
+    await asyncio.wait((stopping, failing), return_when=asyncio.FIRST_COMPLETED)
+    exit_code = 0 if stop.is_set() else EXIT_FAILED
+    for task in (stopping, failing, announcing):
+        task.cancel()
+    await asyncio.gather(stopping, failing, announcing, return_exceptions=True)
+    return exit_code
+
+
+async def _announce(role: RoleContext, ready_pipe: int | None, started: float) -> None:
+    """Say that the role can serve, once, when all its checks agree."""
+    while role.health.faults():  # noqa: ASYNC110 - checks are asked, they do not call
+        await asyncio.sleep(_READY_POLL_S)
+    log.info("ready", extra={"fields": {"seconds": round(time.monotonic() - started, 3)}})
+    if ready_pipe is not None:
+        with contextlib.suppress(BrokenPipeError):  # the supervisor is on its way out
+            os.write(ready_pipe, b"ready\n")
+        os.close(ready_pipe)
+
+
+async def _watch_parent(stop: asyncio.Event) -> None:
+    """End when the supervisor is gone. On Linux the kernel says so first; this is for everywhere else."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel has no event for it
+        await asyncio.sleep(_PARENT_POLL_S)
+    stop.set()
+    await asyncio.Event().wait()
+
+
+async def _all_of(step: str, actions: list[AsyncAction]) -> None:
+    results = await asyncio.gather(*(action() for action in actions), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            log.error("failed to %s", step, exc_info=result)

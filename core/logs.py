@@ -1,0 +1,53 @@
+"""Log lines as JSON, one object a line on standard error, so that whatever collects a container's output can search it.
+
+The bid path does not log at all; roles log what changes their state: start, stop, trouble and its end. Fields are given
+with `extra={"fields": {...}}` and spelled out; secrets do not belong in them (core.config.redacted).
+"""
+
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+import msgspec
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+# Libraries that tell at INFO what our own metrics count.
+_QUIET_LIBRARIES = ("aiohttp.access", "asyncio", "alembic")
+
+
+class JsonFormatter(logging.Formatter):
+    """One log record as one line of JSON."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "role": self._role,
+            "pid": os.getpid(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        fields = getattr(record, "fields", None)
+        if isinstance(fields, dict):
+            line |= {name: value for name, value in fields.items() if name not in line}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def set_up_logging(role: str, level: str, stream: TextIO | None = None) -> None:
+    """Send all logging of this process to `stream` (standard error) from `level` up (see TelemetrySettings)."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter(role))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(_LEVELS[level])
+    for name in _QUIET_LIBRARIES:
+        logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))

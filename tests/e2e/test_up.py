@@ -1,0 +1,117 @@
+import os
+import re
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.processes import is_alive
+from tests.kit.processes import RunningGrosz, grosz
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[RunningGrosz]:
+    with RunningGrosz(tmp_path / "data", "--workers", "2") as up:
+        yield up
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():  # the test's timeout is the bound
+        time.sleep(0.02)
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url) as response:
+        return str(response.read().decode())
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return get(f"{url}/readyz") == "ready\n"
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def test_every_role_answers_its_health_pages(running: RunningGrosz) -> None:
+    assert set(running.urls) == {"bid", "track", "admin"}
+    for url in running.urls.values():
+        assert get(f"{url}/healthz") == "alive\n"
+        assert is_ready(url)
+        assert "process_resident_memory_bytes" in get(f"{url}/metrics")
+
+
+def test_metrics_of_the_bid_port_add_up_its_processes(running: RunningGrosz) -> None:
+    def open_files() -> float:
+        match = re.search(r"^process_open_fds (\S+)$", get(f"{running.urls['bid']}/metrics"), re.MULTILINE)
+        assert match is not None
+        return float(match[1])
+
+    bidders = [pid for pid, line in running.family().items() if line.endswith(" bidder")]
+    assert len(bidders) == 2
+    alone = max(len(os.listdir(f"/proc/{pid}/fd")) for pid in bidders)
+    wait_until(lambda: open_files() >= 1.5 * alone)
+
+
+def test_end_leaves_no_process_behind(running: RunningGrosz) -> None:
+    family = running.family()
+    assert len(family) == 6  # Redis, admin, worker, tracker, two bidders
+    assert running.end(signal.SIGTERM) == 0
+    assert [pid for pid in family if is_alive(pid)] == []
+
+
+def test_interrupt_drains_too(running: RunningGrosz) -> None:
+    family = running.family()
+    assert running.end(signal.SIGINT) == 0
+    assert [pid for pid in family if is_alive(pid)] == []
+    assert "Traceback" not in running.log()
+
+
+def test_killed_supervisor_takes_everything_with_it(running: RunningGrosz) -> None:
+    family = running.family()
+    running.process.kill()
+    running.process.wait()
+    wait_until(lambda: not any(is_alive(pid) for pid in family))
+
+
+def test_killed_role_is_started_again(running: RunningGrosz) -> None:
+    before = running.family()
+    victim = next(pid for pid, line in before.items() if line.endswith(" tracker"))
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: victim not in running.family() and len(running.family()) == len(before))
+    wait_until(lambda: is_ready(running.urls["track"]))
+
+
+def test_killed_redis_is_started_again(running: RunningGrosz) -> None:
+    victim = next(pid for pid, line in running.family().items() if "-server" in line)
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: any("-server" in line and pid != victim for pid, line in running.family().items()))
+
+
+def test_second_start_in_the_same_directory_is_refused(running: RunningGrosz, tmp_path: Path) -> None:
+    arguments = ("up", "--data", str(tmp_path / "data"), "--bid-port", "0", "--track-port", "0", "--admin-port", "0")
+    second = grosz(*arguments)
+    assert second.returncode == 2
+    assert "in use by process" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert running.process.poll() is None
+
+
+def test_second_start_on_the_same_port_is_refused(running: RunningGrosz, tmp_path: Path) -> None:
+    port = running.urls["bid"].rpartition(":")[2]
+    second = grosz("up", "--data", str(tmp_path / "other"), "--bid-port", port)
+    assert second.returncode == 2
+    assert "Address already in use" in second.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_restart_in_the_same_directory_keeps_its_token_key(tmp_path: Path) -> None:
+    keys = set()
+    for _ in range(2):
+        with RunningGrosz(tmp_path):
+            keys.add((tmp_path / "token.key").read_text())
+    assert len(keys) == 1
+    assert (tmp_path / "token.key").stat().st_mode & 0o777 == 0o600
