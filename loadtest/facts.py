@@ -1,0 +1,170 @@
+"""What a bid request allows, read straight from its JSON by the exchange that wrote (or recorded) it.
+
+The checks hold answers against these facts, not against anything the bidder understood. Recorded requests break rules, so
+every member is read with care: what has the wrong type is taken as absent.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+Json = Mapping[str, Any]
+Size = tuple[int, int]
+
+MICROS = 1_000_000
+
+BANNER, VIDEO, AUDIO, NATIVE = 1, 2, 3, 4
+_FORMATS = (("banner", BANNER), ("video", VIDEO), ("audio", AUDIO), ("native", NATIVE))
+
+FIRST_PRICE = 1
+FIXED_PRICE = 3
+
+
+class DealFacts(NamedTuple):
+    """One deal offered on an impression; floor in micros CPM of `currency`."""
+
+    floor: int
+    currency: str
+    auction_type: int  # 0: as the request says
+    seats: frozenset[str]
+    domains: frozenset[str]
+
+
+class ImpressionFacts(NamedTuple):
+    """One impression offered; floor in micros CPM of `currency`. No sizes: any size will do."""
+
+    floor: int
+    currency: str
+    formats: frozenset[int]
+    sizes: frozenset[Size]
+    secure: bool
+    blocked_attributes: frozenset[int]
+    deals: Mapping[str, DealFacts]
+    private: bool
+
+
+class RequestFacts(NamedTuple):
+    """One bid request. Empty sets restrict nothing."""
+
+    impressions: Mapping[str, ImpressionFacts]
+    currencies: frozenset[str]
+    blocked_categories: frozenset[str]
+    blocked_domains: frozenset[str]
+    seats: frozenset[str]
+    blocked_seats: frozenset[str]
+    first_price: bool
+    is_test: bool
+    tmax_ms: int
+    profile_allowed: bool  # whether an ad may rest on the user's profile
+
+
+def facts_of(request: Json, *, profile_allowed: bool | None = None) -> RequestFacts:
+    """Facts of a parsed request. `profile_allowed` None: from the privacy members alone (a consent string is not decoded)."""
+    impressions = {}
+    for imp in objects(request.get("imp")):
+        key = text(imp.get("id"))
+        if key:
+            impressions[key] = _impression(imp)
+    return RequestFacts(
+        impressions=impressions,
+        currencies=texts(request.get("cur")),
+        blocked_categories=texts(request.get("bcat")),
+        blocked_domains=frozenset(domain.lower() for domain in texts(request.get("badv"))),
+        seats=texts(request.get("wseat")),
+        blocked_seats=texts(request.get("bseat")),
+        first_price=number(request.get("at")) == FIRST_PRICE,
+        is_test=number(request.get("test")) == 1,
+        tmax_ms=int(number(request.get("tmax"))) or 0,
+        profile_allowed=_profile_allowed(request) if profile_allowed is None else profile_allowed,
+    )
+
+
+def _impression(imp: Json) -> ImpressionFacts:
+    banner = mapping(imp.get("banner"))
+    pmp = mapping(imp.get("pmp"))
+    return ImpressionFacts(
+        floor=_micros(imp.get("bidfloor")),
+        currency=text(imp.get("bidfloorcur")) or "USD",
+        formats=frozenset(code for name, code in _FORMATS if imp.get(name) is not None),
+        sizes=_sizes(banner),
+        secure=number(imp.get("secure")) == 1,
+        blocked_attributes=frozenset(int(number(value)) for value in listed(banner.get("battr"))),
+        deals={text(deal["id"]): _deal(deal) for deal in objects(pmp.get("deals")) if text(deal.get("id"))},
+        private=number(pmp.get("private_auction")) == 1,
+    )
+
+
+def _deal(deal: Json) -> DealFacts:
+    return DealFacts(
+        floor=_micros(deal.get("bidfloor")),
+        currency=text(deal.get("bidfloorcur")) or "USD",
+        auction_type=int(number(deal.get("at"))),
+        seats=texts(deal.get("wseat")),
+        domains=frozenset(domain.lower() for domain in texts(deal.get("wadomain"))),
+    )
+
+
+def _sizes(banner: Json) -> frozenset[Size]:
+    """Sizes of a banner: `format` where it has one (flexible ones restrict nothing exactly), else `w` and `h`."""
+    formats = objects(banner.get("format"))
+    pairs = [(entry.get("w"), entry.get("h")) for entry in formats] or [(banner.get("w"), banner.get("h"))]
+    if any(entry.get("wratio") is not None for entry in formats):
+        return frozenset()
+    return frozenset((int(number(w)), int(number(h))) for w, h in pairs if number(w) > 0 and number(h) > 0)
+
+
+def _profile_allowed(request: Json) -> bool:
+    """Whether privacy members leave room for a profile at all: no COPPA, no opt-out, no GDPR without a consent string."""
+    regs, device, user = (mapping(request.get(name)) for name in ("regs", "device", "user"))
+    if number(regs.get("coppa")) == 1 or number(device.get("lmt")) == 1 or number(device.get("dnt")) == 1:
+        return False
+    gdpr = first(regs.get("gdpr"), mapping(regs.get("ext")).get("gdpr"))
+    consent = first(user.get("consent"), mapping(user.get("ext")).get("consent"))
+    return number(gdpr) != 1 or bool(text(consent))
+
+
+def first(*values: object) -> object:
+    """The first value that is not None."""
+    return next((value for value in values if value is not None), None)
+
+
+def mapping(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> list[Json]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def listed(value: object) -> Iterable[object]:
+    """Members of a list; a scalar counts as a list of one."""
+    if isinstance(value, list):
+        return value
+    return () if value is None else (value,)
+
+
+def text(value: object) -> str:
+    """Text of a string or a number (ids are sent as either); empty for everything else."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def texts(value: object) -> frozenset[str]:
+    return frozenset(entry for entry in map(text, listed(value)) if entry)
+
+
+def number(value: object) -> float:
+    """A number, also from its text; 0 for everything else."""
+    if isinstance(value, bool | int | float):
+        return float(value) if abs(value) < float("inf") else 0.0
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return 0.0
+    return 0.0
+
+
+def _micros(value: object) -> int:
+    """CPM micros of a wire price; a negative floor is no floor."""
+    return max(0, round(number(value) * MICROS))

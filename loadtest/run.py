@@ -1,0 +1,174 @@
+"""Runs a scenario: starts the generator processes together, adds up what they count, stops them in time."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from loadtest.faults import TcpProxy
+from loadtest.scenario import RedisPlan, Scenario, ScenarioError
+from loadtest.series import Series
+from loadtest.tally import Delta
+from loadtest.worker import LINE_LIMIT, Failed, Message, Order, Ready
+
+# Time for all processes to hear of the start before it comes.
+_START_MARGIN_S = 0.2
+
+# Making 20,000 templates takes 5 s on one core; a process that is not ready by then hangs.
+_READY_S = 60.0
+
+_ROOT = str(Path(__file__).resolve().parent.parent)
+
+Progress = Callable[[Series], None]
+
+_decoder = msgspec.json.Decoder(Message)
+
+
+class _Generator:
+    """One child process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, order: Order) -> "_Generator":
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "loadtest.worker", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            cwd=_ROOT, limit=LINE_LIMIT, start_new_session=True,  # Ctrl-C is for the parent alone
+        )  # fmt: skip
+        generator = cls(process)
+        await generator.say(msgspec.json.encode(order))
+        return generator
+
+    async def say(self, line: bytes) -> None:
+        if self._process.stdin is not None:
+            with suppress(ConnectionError):  # it has ended: its exit is noticed when its output is read
+                self._process.stdin.write(line + b"\n")
+                await self._process.stdin.drain()
+
+    async def messages(self) -> AsyncIterator[Ready | Failed | Delta]:
+        if self._process.stdout is not None:
+            async for line in self._process.stdout:
+                yield _decoder.decode(line)
+
+    async def wait_ready(self) -> None:
+        """Raises ScenarioError when the process cannot take part."""
+        async for message in self.messages():
+            if isinstance(message, Failed):
+                raise ScenarioError(message.message)
+            return
+        raise ScenarioError("a generator process ended at once: see its output above")
+
+    async def end(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(5):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+async def run_scenario(scenario: Scenario, progress: Progress, stop: asyncio.Event) -> Series:
+    """Run to the end, or until `stop` is set; `progress` is called as counts come in. Raises ScenarioError."""
+    scenario = _absolute(scenario)
+    series = Series()
+    generators: list[_Generator] = []
+    try:
+        async with _redis_proxy(scenario) as proxy:
+            for index in range(scenario.processes):
+                generators.append(await _Generator.start(Order(scenario, index)))
+            async with asyncio.timeout(_READY_S):
+                await asyncio.gather(*(generator.wait_ready() for generator in generators))
+            start = time.monotonic() + _START_MARGIN_S
+            for generator in generators:
+                await generator.say(repr(start).encode())
+            await _collect(generators, series, progress, stop, proxy, scenario)
+    except TimeoutError:
+        raise ScenarioError("the generators were not ready in time: use fewer templates or connections") from None
+    finally:
+        await asyncio.gather(*(generator.end() for generator in generators))
+    return series
+
+
+async def _collect(
+    generators: list[_Generator],
+    series: Series,
+    progress: Progress,
+    stop: asyncio.Event,
+    proxy: TcpProxy | None,
+    scenario: Scenario,
+) -> None:
+    async def listen(generator: _Generator) -> None:
+        async for message in generator.messages():
+            if isinstance(message, Delta):
+                series.add(message)
+                progress(series)
+
+    async def pass_on_stop() -> None:
+        await stop.wait()
+        for generator in generators:
+            await generator.say(b"stop")
+
+    tasks = [asyncio.create_task(pass_on_stop())]
+    if proxy is not None:
+        tasks.append(asyncio.create_task(_misbehave(proxy, scenario.redis, scenario.duration_s)))
+    try:
+        await asyncio.gather(*map(listen, generators))
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+@asynccontextmanager
+async def _redis_proxy(scenario: Scenario) -> AsyncIterator[TcpProxy | None]:
+    plan = scenario.redis
+    if not plan.listen_port:
+        yield None
+        return
+    if not plan.upstream:
+        raise ScenarioError("redis.upstream is missing: give the address that the proxy forwards to")
+    proxy = TcpProxy(plan.upstream, plan.listen_port)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.close()
+
+
+async def _misbehave(proxy: TcpProxy, plan: RedisPlan, duration_s: float) -> None:
+    """Slow from `slow_at`, cut from `cut_at`, healthy from `heal_at`."""
+
+    def slow() -> None:
+        proxy.delay_s = plan.delay_ms / 1000
+
+    elapsed = 0.0
+    for at, act in sorted(
+        ((plan.slow_at, slow), (plan.cut_at, proxy.cut), (plan.heal_at, proxy.heal)), key=lambda e: e[0]
+    ):
+        if at >= 1.0:
+            return
+        await asyncio.sleep(at * duration_s - elapsed)
+        elapsed = at * duration_s
+        act()
+
+
+def _absolute(scenario: Scenario) -> Scenario:
+    """File names are the caller's; the processes run elsewhere."""
+
+    def absolute(name: str) -> str:
+        return str(Path(name).resolve()) if name else ""
+
+    replace = msgspec.structs.replace
+    traffic, market, checks = scenario.traffic, scenario.market, scenario.checks
+    return replace(
+        scenario,
+        traffic=replace(traffic, recorded=absolute(traffic.recorded), user_file=absolute(traffic.user_file)),
+        market=replace(market, histogram=absolute(market.histogram)),
+        checks=replace(checks, catalogue=absolute(checks.catalogue)),
+    )
