@@ -231,3 +231,24 @@ def funnel_processes(length_s: int, bucket: int) -> str:
     TTL and writer as the blocks'; reader: admin, so that it need not scan the key space.
     """
     return f"funnel:{length_s}:{bucket}:processes"
+
+
+def user_touches(user_id: str) -> str:
+    """List: the user's last billed impressions and clicks, packed, the newest last.
+
+    TTL: longest attribution window, renewed; writer: tracker; reader: worker; at most 64 x 29 bytes.
+    """
+    return f"at:{{{user_id}}}"
+
+
+def delivery(advertiser_id: int, day: int) -> str:
+    """Hash: `line item:what` -> count of clicks, seen impressions and conversions of bids made on the day.
+
+    TTL: 400 days; writer: tracker, worker; reader: admin; about 0.3 KiB a line item.
+    """
+    return f"{{a:{advertiser_id}}}:delivery:{day}"
+
+
+def order(advertiser_id: int, digest: str) -> str:
+    """String: an order that was counted. TTL: 90 days; writer, reader: worker; about 0.1 KiB."""
+    return f"{{a:{advertiser_id}}}:order:{digest}"

@@ -75,6 +75,15 @@ class _Line:
         # A share without caps of its own is capped like its line item.
         self.share_caps = (self.caps, *(_pack(share.caps) or self.caps for share in line_item.budget_shares))
 
+    def block(self, times: Sequence[int], now_s: int, blocked: dict[PoolKey, NoBid]) -> None:
+        """Add the pools that impressions at `times` rule out."""
+        if self.min_gap_s and times[-1] > now_s - self.min_gap_s:
+            blocked.update(dict.fromkeys(self.pools, NoBid.MIN_GAP))
+            return
+        for pool, caps in zip(self.pools, self.share_caps, strict=True):
+            if caps and _reached(caps, times, now_s):
+                blocked[pool] = NoBid.FREQUENCY_CAP
+
 
 class CapTable:
     """The caps of a catalogue, ready to be asked. Immutable and picklable."""
@@ -105,25 +114,25 @@ class CapTable:
         advertisers: defaultdict[int, list[int]] = defaultdict(list)
         for line_item, times in shown.items():
             line = self._lines.get(line_item)
-            if line is None:
-                continue
-            if line.campaign in self._campaign_caps:
+            if line is not None:
+                line.block(times, now_s, blocked)
                 campaigns[line.campaign] += times
-            if line.advertiser in self._advertiser_caps:
                 advertisers[line.advertiser] += times
-            if line.min_gap_s and times[-1] > now_s - line.min_gap_s:
-                blocked.update(dict.fromkeys(line.pools, NoBid.MIN_GAP))
-                continue
-            for pool, caps in zip(line.pools, line.share_caps, strict=True):
-                if caps and _reached(caps, times, now_s):
-                    blocked[pool] = NoBid.FREQUENCY_CAP
-        for campaign, times in campaigns.items():
-            if _reached(self._campaign_caps[campaign], sorted(times), now_s):
-                blocked.update(dict.fromkeys(self._campaign_pools[campaign], NoBid.FREQUENCY_CAP))
-        for advertiser, times in advertisers.items():
-            if _reached(self._advertiser_caps[advertiser], sorted(times), now_s):
-                blocked.update(dict.fromkeys(self._advertiser_pools[advertiser], NoBid.FREQUENCY_CAP))
+        _block_owners(campaigns, self._campaign_caps, self._campaign_pools, now_s, blocked)
+        _block_owners(advertisers, self._advertiser_caps, self._advertiser_pools, now_s, blocked)
         return blocked
+
+
+def _block_owners(
+    shown: dict[int, list[int]],
+    caps: dict[int, _Caps],
+    pools: dict[int, list[PoolKey]],
+    now_s: int,
+    blocked: dict[PoolKey, NoBid],
+) -> None:
+    for owner, times in shown.items():
+        if owner in caps and _reached(caps[owner], sorted(times), now_s):
+            blocked.update(dict.fromkeys(pools[owner], NoBid.FREQUENCY_CAP))
 
 
 def _grouped(
@@ -143,5 +152,7 @@ def _windows(catalogue: Catalogue) -> Iterable[int]:
         yield from (cap.window_s for cap in line_item.caps)
         for share in line_item.budget_shares:
             yield from (cap.window_s for cap in share.caps)
-    for owner in (*catalogue.campaigns, *catalogue.advertisers):
-        yield from (cap.window_s for cap in owner.caps)
+    for campaign in catalogue.campaigns:
+        yield from (cap.window_s for cap in campaign.caps)
+    for advertiser in catalogue.advertisers:
+        yield from (cap.window_s for cap in advertiser.caps)

@@ -28,7 +28,10 @@ CALL_TIMEOUT_S = 2.0
 # A ledger id above all: a snapshot from there on has no rows.
 NO_LEDGER_ROWS = f"{2**64 - 1}-0"
 
-_SCRIPT_NAMES = ("sync", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild", "witness", "snapshot")
+_SCRIPT_NAMES = (
+    "sync", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild", "witness", "snapshot", "record",
+    "convert",
+)  # fmt: skip
 
 
 class RedisBatch(Protocol):
@@ -179,10 +182,12 @@ class Transitions:
                 raise UnavailableError(f"Redis refused a command: {reply}") from reply
         return replies
 
-    async def _run(self, name: str, key_list: Sequence[str], arguments: Sequence[Argument]) -> object:
+    async def _run(
+        self, name: str, key_list: Sequence[str], arguments: Sequence[Argument], *, timed: bool = True
+    ) -> object:
         script = self._scripts[name]
         deadline = self._clock.monotonic() + self._timeout_s
-        call = (len(key_list), *key_list, self._time_ms(), *arguments)
+        call = (len(key_list), *key_list, *((self._time_ms(),) if timed else ()), *arguments)
         (reply,) = await self.redis.batch([("EVALSHA", script.digest, *call)], deadline)
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
             (reply,) = await self.redis.batch([("EVAL", script.source, *call)], deadline)
@@ -331,6 +336,14 @@ class Transitions:
             raise UnavailableError("Redis answered a snapshot with something else than three lists")
         levels, leases, entries = reply
         return Snapshot(decode_levels(pairs(levels)), decode_leases(pairs(leases)), stream_entries(entries))
+
+    async def run_on_user(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> None:
+        """The record script, in the slot of a user (pacing/touches.py)."""
+        await self._run("record", key_list, arguments, timed=False)
+
+    async def convert(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> bool:
+        """The convert script (pacing/conversions.py); False for an order that was counted before. Idempotent."""
+        return bool(await self._run("convert", key_list, arguments))
 
     async def witness(self, advertiser_id: int) -> Witness:
         """Which epoch the counters are in, and whether the server is the one that it began on."""
