@@ -19,6 +19,8 @@ from segments.scripts import Argument, Script, check, run
 
 LAST_FIELD: Final = b"l"
 CALL_TIMEOUT_S: Final = 5.0
+# A connection bounds what is in flight (core.redis.MAX_IN_FLIGHT); a large round goes in parts, about 20 ms each.
+CHUNK: Final = 2_000
 
 # Not even a single-event profile goes before this: Redis sets times to live in whole keys, and a TTL of 0 deletes.
 MIN_TTL_MS: Final = 60_000
@@ -117,9 +119,9 @@ class ProfileStore:
 
     async def commands(self, commands: Sequence[Command]) -> list[object]:
         """Answers of plain commands; raises UnavailableError, for an error answer too."""
-        if not commands:
-            return []
-        replies = await self._redis.batch(commands, self._deadline())
+        replies: list[object] = []
+        for start in range(0, len(commands), CHUNK):
+            replies += await self._redis.batch(commands[start : start + CHUNK], self._deadline())
         check(replies)
         return replies
 
