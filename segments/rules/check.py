@@ -127,7 +127,8 @@ class _Checker:
             hint = f'write not {fact.name} = "...": none of them is'
             raise self._fault(node.span, f"{fact.name} holds several texts", "rule_type", hint)
         if isinstance(value, syntax.Choices):
-            return predicates.textual(predicates.one_of_texts([self._string(fact, item) for item in value.items]))
+            texts = [self._string(fact, item) for item in value.items]
+            return predicates.textual(predicates.any_of(texts, operator))
         text = self._string(fact, value)
         if operator == "in":
             raise self._fault(value.span, '"in" needs a list', "rule_type", f'write {fact.name} = "{text}"')

@@ -73,7 +73,8 @@ def _one_compares(
     fact: Fact, value: Value, written: str, other: syntax.Literal | syntax.Range | syntax.Choices
 ) -> bool:
     if isinstance(other, syntax.Choices):
-        return any(_one_compares(fact, value, "=", item) for item in other.items)
+        each = "=" if written == "in" else written
+        return any(_one_compares(fact, value, each, item) for item in other.items)
     if isinstance(other, syntax.Range):
         return _one_compares(fact, value, ">=", other.low) and _one_compares(fact, value, "<=", other.high)
     bound = _bound(fact, other)

@@ -20,6 +20,7 @@ MAX_CHOICES = 100
 VERBS = frozenset({"visited", "viewed", "liked", "searched", "bought", "purchased", "added", "did"})
 COMPARISONS = frozenset({"=", "!=", "<", "<=", ">", ">="})
 _OBJECTS = frozenset({"product", "category", "page"})
+_LISTABLE = frozenset({"in", "contains", "like"})
 _WORDS = frozenset({"true", "false"})
 
 # Operators of other languages.
@@ -170,11 +171,11 @@ class _Parser:
 
     def _comparison(self, fact: syntax.Name) -> syntax.Node:
         negated = self._accept("not")
-        if negated and self.token.text not in {"in", "contains", "like"}:
+        if negated and self.token.text not in _LISTABLE:
             raise self.unexpected('"in", "contains" or "like" after "not"')
         operator = self._operator()
         value: syntax.Literal | syntax.Range | syntax.Choices
-        if operator == "in" and self.token.text == "(":
+        if operator in _LISTABLE and self.token.text == "(":
             value = self._choices()
         else:
             value = self._range_or_literal() if operator == "in" else self._literal()
@@ -189,7 +190,7 @@ class _Parser:
         if token.kind is Kind.SYMBOL and token.text in COMPARISONS:
             self._advance()
             return token.text
-        if token.kind is Kind.KEYWORD and token.text in {"in", "contains", "like"}:
+        if token.kind is Kind.KEYWORD and token.text in _LISTABLE:
             self._advance()
             return token.text
         hint = _FOREIGN_OPERATORS.get(token.text, "")

@@ -98,6 +98,21 @@ def like(pattern: str) -> Callable[[str], bool]:
     return covers
 
 
+def any_of(wanted: Collection[str], operator: str) -> Callable[[str], bool]:
+    """A text that equals (`in`), contains or is covered by (`like`) one of several."""
+    if operator == "in":
+        return one_of_texts(wanted)
+    if operator == "like":
+        return any_like(wanted)
+    folded = [text.casefold() for text in wanted]
+
+    def holds(text: str) -> bool:
+        text = text.casefold()
+        return any(part in text for part in folded)
+
+    return holds
+
+
 def any_like(patterns: Collection[str]) -> Callable[[str], bool]:
     """A text that one of the patterns covers; every text, also an empty one, where there is no pattern."""
     if not patterns:

@@ -121,7 +121,7 @@ terms = st.one_of(
     _join(_of_type(Type.AGE), "in", _ranges(seconds, "s")),
     _join(_of_type(Type.TEXT), st.sampled_from(("=", "!=", "contains", "like")), quoted),
     _join(_of_type(Type.TEXTS), st.sampled_from(("=", "contains", "like", "not contains")), quoted),
-    _join(_of_type(Type.TEXT, Type.TEXTS), "in (", quoted, ",", quoted, ")"),
+    _join(_of_type(Type.TEXT, Type.TEXTS), st.sampled_from(("in (", "like (", "contains (")), quoted, ",", quoted, ")"),
     _join("lifecycle", st.sampled_from(("=", "!=")), st.sampled_from(("exit", "sales", "nurture"))),
     _join("cart.stage", comparisons, st.sampled_from(("cart", "shipping"))),
     _join("attribute.tier", st.sampled_from(("=", "!=")), st.sampled_from(("true", "false", '"shoes"', "3"))),
@@ -148,9 +148,7 @@ def _edges(spans: Spans) -> list[int]:
 @given(rule=rules, facts=facts_of_visitors, at=st.lists(times, min_size=3, max_size=3))
 @example(rule="(not purchased since cart)", facts=Facts(), at=[START])
 @example(rule="(count(bought since cart) <= 2)", facts=Facts(), at=[START])
-@example(
-    rule="(cart.age in 1h..14d)", facts=Facts(cart=[CartLine("x")], cart_changed_s=START, cart_idle_s=START), at=[]
-)
+@example(rule="(cart.age > 1h)", facts=Facts(cart=[CartLine("x")], cart_changed_s=START, cart_idle_s=START), at=[])
 def test_windows_agree_with_direct_evaluation_at_every_moment(rule: str, facts: Facts, at: list[int]) -> None:
     spans = compiled(check(rule, "PLN"))(facts)
     assert list(spans) == sorted(set(spans)), "sorted, disjoint, not touching"
