@@ -18,7 +18,7 @@ from core.telemetry import CounterChild, Telemetry
 from pacing.caps import CapTable
 from pacing.ledger import PriceSource, RowHead, RowKind, encode_head
 from pacing.pools import PoolKey
-from pacing.price_forms import NO_PRICE, Bid, Decrypt, Price, PriceForm, read_price
+from pacing.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
 from pacing.timing import lease_day, notice_bucket
 from pacing.tokens import (
     DEFAULT_MAX_AGE_S,
@@ -101,7 +101,6 @@ class NoticeDesk:
         signer: TokenSigner,
         transitions: Transitions,
         catalogue: Callable[[], Catalogue | None],
-        decrypt: Decrypt,
         clock: Clock,
         telemetry: Telemetry,
         *,
@@ -110,7 +109,6 @@ class NoticeDesk:
         self._signer = signer
         self._transitions = transitions
         self._catalogue = catalogue
-        self._decrypt = decrypt
         self._clock = clock
         # Twice the skew: the bidder's clock may be behind and the tracker's ahead.
         self._remember_s = token_max_age_s + 2 * MAX_CLOCK_SKEW_S
@@ -172,7 +170,7 @@ class NoticeDesk:
         known = Price(PriceForm.ABSENT, NO_PRICE)
         if event is not Event.LOSS:
             bid = Bid(claims.bid_cpm, claims.currency)
-            known = read_price(price, currency, bid, exchange, reference.fx, self._decrypt)
+            known = read_price(price, currency, bid, exchange, reference.fx)
             self._forms.labels(known.form.value).inc()
         if known.form is PriceForm.AUDIT:
             return NoticeResult(204, "audit")

@@ -5,20 +5,18 @@ by the exchange's word where that can be believed and by the house rule where no
 """
 
 import enum
-from collections.abc import Callable
 from typing import NamedTuple
 
-from core.errors import InputError
 from core.model import Clearing, Exchange, PriceEncryption
-from core.money import FxTable, MoneyError, cpm_from_float
+from core.money import FxTable, MoneyError
+from pacing.prices import PriceError, PriceKeys, decrypt_price, keys_of
 
 # An encrypted price has 38 characters, a number fewer; whoever sends more is not an exchange that we know.
 MAX_PRICE_CHARS = 128
 
 NO_PRICE = -1
 
-Decrypt = Callable[[str, Exchange], int]
-"""CPM micros of an encrypted price; raises InputError for one that is not genuine."""
+_NO_KEYS = PriceKeys()
 
 
 class PriceForm(enum.StrEnum):
@@ -50,7 +48,7 @@ class Bid(NamedTuple):
 
 
 def read_price(
-    text: str | None, currency: str | None, bid: Bid, exchange: Exchange | None, fx: FxTable, decrypt: Decrypt
+    text: str | None, currency: str | None, bid: Bid, exchange: Exchange | None, fx: FxTable
 ) -> Price:
     """The price that a notice names. `exchange` is None for one that is no longer in the catalogue."""
     stripped = (text or "").strip()
@@ -64,13 +62,7 @@ def read_price(
         return Price(PriceForm.MACRO, NO_PRICE)
     if len(stripped) > MAX_PRICE_CHARS:
         return Price(PriceForm.MALFORMED, NO_PRICE)
-    if exchange is not None and exchange.price_encryption is not PriceEncryption.NONE:
-        try:
-            price = Price(PriceForm.ENCRYPTED, decrypt(stripped, exchange))
-        except InputError:
-            return Price(PriceForm.UNDECRYPTABLE, NO_PRICE)
-    else:
-        price = _number(stripped)
+    price = _plain(stripped) if exchange is None else _sent_by(exchange, stripped)
     if price.cpm != NO_PRICE:
         price = _in_currency(price, (currency or "").strip().upper(), bid.currency, fx)
     return Price(PriceForm.ABOVE_BID, bid.cpm) if price.cpm > bid.cpm else price
@@ -82,10 +74,19 @@ def _is_macro(text: str) -> bool:
     return "${" in upper or "%24%7B" in upper or "%%" in upper or "AUCTION_PRICE" in upper
 
 
-def _number(text: str) -> Price:
+def _sent_by(exchange: Exchange, text: str) -> Price:
+    if exchange.price_encryption is PriceEncryption.NONE:
+        return _plain(text)
     try:
-        return Price(PriceForm.NUMBER, int(cpm_from_float(float(text))))
-    except ValueError:  # MoneyError is one
+        return Price(PriceForm.ENCRYPTED, decrypt_price(text, exchange.price_encryption, keys_of(exchange)))
+    except PriceError:
+        return Price(PriceForm.UNDECRYPTABLE, NO_PRICE)
+
+
+def _plain(text: str) -> Price:
+    try:
+        return Price(PriceForm.NUMBER, decrypt_price(text, PriceEncryption.NONE, _NO_KEYS))
+    except PriceError:
         return Price(PriceForm.MALFORMED, NO_PRICE)
 
 
