@@ -15,12 +15,17 @@ from typing import Protocol
 
 import msgspec
 import zstandard
+from redis.exceptions import RedisError
 
-from bidder.snapshot import Compiled
+from bidder.artefact import Model
+from bidder.funnel import FunnelWriter
+from bidder.handler import BidderHandler
+from bidder.snapshot import Compiled, Snapshot
 from core import keys
 from core.clock import Clock
 from core.errors import CatalogueError, UnavailableError
 from core.model import Catalogue
+from pacing.leases import LeaseBook
 
 FORMAT = b"C1"
 """First bytes of an encoded catalogue; changes when older processes could not read it."""
@@ -61,28 +66,99 @@ def compile_bytes(data: bytes) -> Compiled:
 class CatalogueSource(Protocol):
     """Where the published catalogue lies; redis-py's client in production."""
 
-    def get(self, name: str) -> Awaitable[bytes | None]: ...
+    def get(self, name: str) -> Awaitable[bytes | str | None]: ...
 
 
-class CatalogueWatcher:
-    """Polls for a new version, compiles it and hands it to `install`; `install` runs on the event loop."""
+class Compiler:
+    """Compiles in a child process, which is started again if it dies.
+
+    The very first catalogue is compiled in this process: nothing is served yet, and starting a child takes a second.
+    """
+
+    def __init__(self) -> None:
+        self._executor: concurrent.futures.ProcessPoolExecutor | None = None
+
+    @staticmethod
+    def _start() -> concurrent.futures.ProcessPoolExecutor:
+        return concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+    async def compile(self, data: bytes) -> Compiled:
+        """Compile an encoded catalogue. Raises CatalogueError when it cannot be, UnavailableError if the child died."""
+        if self._executor is None:
+            compiled = compile_bytes(data)
+            self._executor = self._start()
+            return compiled
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, compile_bytes, data)
+        except concurrent.futures.process.BrokenProcessPool as error:
+            self._executor = self._start()
+            raise UnavailableError("the compiling process died", hint="it is started again") from error
+
+    async def close(self) -> None:
+        """End the child."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+class BidCatalogue:
+    """Makes snapshots of catalogues and keeps the current one live."""
 
     def __init__(
         self,
-        source: CatalogueSource,
-        install: Callable[[Compiled], Awaitable[None]],
-        *,
+        compiler: Compiler,
+        model: Model,
+        book: LeaseBook,
+        handler: BidderHandler,
+        funnel: FunnelWriter,
+        track_url: str,
         clock: Clock,
-        poll_s: float,
+    ) -> None:
+        self._compiler = compiler
+        self._model = model
+        self._book = book
+        self._handler = handler
+        self._funnel = funnel
+        self._track_url = track_url
+        self._clock = clock
+
+    async def take(self, data: bytes) -> int:
+        """Compile and swap in; the version that is served from now on."""
+        compiled = await self._compiler.compile(data)
+        # No await from here to `install`: the book's arrays and the snapshot change in the same turn of the loop.
+        self._book.bind(compiled.pools)
+        snapshot = Snapshot(compiled, self._model, self._book, self._track_url)
+        snapshot.live.refresh(self._clock.now_ms(), self._book)
+        left = self._funnel.follow(snapshot.counts)
+        self._handler.install(snapshot)
+        # The snapshot lives until the next one: without this every full collection walks all of it.
+        gc.collect()
+        gc.freeze()
+        if left is not None:
+            await self._funnel.add(left)
+        return compiled.index.version
+
+    async def refresh(self, interval_s: float) -> None:
+        """Recompute what the clock and the leases decide, until cancelled."""
+        while True:
+            await asyncio.sleep(interval_s)
+            snapshot = self._handler.snapshot
+            if snapshot is not None:
+                snapshot.live.refresh(self._clock.now_ms(), self._book)
+
+
+class CatalogueWatcher:
+    """Polls for a new version and hands its bytes to `take`, which installs them and says which version it has then."""
+
+    def __init__(
+        self, source: CatalogueSource, take: Callable[[bytes], Awaitable[int]], *, clock: Clock, poll_s: float
     ) -> None:
         self._source = source
-        self._install = install
+        self._take = take
         self._clock = clock
         self._poll_s = poll_s
         self._version = -1
         self._refused = -1
         self._alive_ms = 0
-        self._executor = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
 
     @property
     def version(self) -> int:
@@ -95,19 +171,13 @@ class CatalogueWatcher:
         return (self._clock.now_ms() - self._alive_ms) / 1000
 
     async def run(self) -> None:
-        """Follow until cancelled. A catalogue that does not compile is reported once, and the old one stays."""
-        try:
-            while True:
-                try:
-                    await self.follow()
-                except (CatalogueError, UnavailableError, OSError) as error:
-                    _log.warning("catalogue is not followed: %s", error)
-                except concurrent.futures.process.BrokenProcessPool:
-                    _log.warning("the compiling process died; starting another")
-                    self._executor = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-                await asyncio.sleep(self._poll_s)
-        finally:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+        """Follow until cancelled. A catalogue that cannot be installed is reported, and the old one stays."""
+        while True:
+            try:
+                await self.follow()
+            except (CatalogueError, UnavailableError, RedisError, OSError) as error:
+                _log.warning("the catalogue is not followed: %s", error)
+            await asyncio.sleep(self._poll_s)
 
     async def follow(self) -> None:
         """One poll: install the published version if it is new."""
@@ -115,24 +185,38 @@ class CatalogueWatcher:
         if raw is None:
             return
         version = int(raw)
-        if version != self._version and version != self._refused:
+        if version not in (self._version, self._refused):
             data = await self._source.get(keys.CATALOGUE_SNAPSHOT)
-            if data is None:
-                return
-            await self._compile(data, version)
+            if isinstance(data, bytes):
+                await self._install(data, version)
         if version == self._version:
             alive = await self._source.get(keys.CATALOGUE_ALIVE)
             self._alive_ms = int(alive) if alive else 0
 
-    async def _compile(self, data: bytes, version: int) -> None:
+    async def _install(self, data: bytes, version: int) -> None:
         try:
-            compiled = await asyncio.get_running_loop().run_in_executor(self._executor, compile_bytes, data)
+            self._version = await self._take(data)
         except CatalogueError:
-            self._refused = version
+            self._refused = version  # asking again would fail again, four times a second
             raise
-        await self._install(compiled)
-        self._version = compiled.index.version
-        # The snapshot lives until the next one: without this every full collection walks all of it (40 ms at 100,000).
-        gc.collect()
-        gc.freeze()
-        _log.info("catalogue version %d is installed: %d line items", self._version, compiled.index.count)
+        _log.info("catalogue version %d is installed", self._version)
+
+
+class CatalogueFollower:
+    """The published catalogue as values, for the roles that need no index. `current` is None before the first."""
+
+    def __init__(self) -> None:
+        self.current: Catalogue | None = None
+        self._listeners: list[Callable[[Catalogue], None]] = []
+
+    def listen(self, listener: Callable[[Catalogue], None]) -> None:
+        """Call `listener` with each catalogue, in the order of registration."""
+        self._listeners.append(listener)
+
+    async def take(self, data: bytes) -> int:
+        """See `CatalogueWatcher`."""
+        catalogue = decode_catalogue(data)
+        self.current = catalogue
+        for listener in self._listeners:
+            listener(catalogue)
+        return catalogue.version

@@ -10,11 +10,6 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from core.clock import Clock
-from core.money import format_micros
-from core.reasons import NO_BID_REASONS, NoBid
-from segments.profiles import ProfileBatch, ProfileReader
-
 from bidder.auction import Auction, Impression
 from bidder.bitmaps import all_ones
 from bidder.openrtb.codec import Malformed, decode_request
@@ -24,6 +19,10 @@ from bidder.snapshot import Snapshot
 from bidder.stages import rank
 from bidder.stages.consent import ConsentPolicy
 from bidder.values import members
+from core.clock import Clock
+from core.money import format_micros
+from core.reasons import NO_BID_REASONS, NoBid
+from segments.profiles import ProfileBatch, ProfileReader
 
 # A look-up for explain waits longer than a bid would: the person would rather know.
 LOOK_UP_S = 2.0
@@ -39,7 +38,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Price(msgspec.Struct, frozen=True):
-    """How a bid came about. Amounts are decimal text, `*_cpm` in the auction's currency, the rest in the advertiser's."""
+    """How a bid came about. Amounts are decimal text; bid and floor in `currency`, the rest in the advertiser's."""
 
     click_rate: float
     conversion_rate: float
@@ -155,7 +154,7 @@ def _assemble(
     everything: Evaluation,
     now_ms: int,
 ) -> Explanation:
-    real = _real_verdicts(found, chosen)
+    real = _real_verdicts(found)
     winners = {
         found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.creative_id)
         for number, bid in chosen.items()
@@ -184,7 +183,7 @@ def _assemble(
     )
 
 
-def _real_verdicts(found: Evaluation | None, chosen: dict[int, Chosen]) -> dict[tuple[int, int], int]:
+def _real_verdicts(found: Evaluation | None) -> dict[tuple[int, int], int]:
     """(impression position, index position) -> what the auction itself said of the pair."""
     if found is None:
         return {}

@@ -1,8 +1,8 @@
 """The funnel leaves the bidder: exact counts by line item and reason, for the last hour and the last day.
 
-Each process writes whole blocks, one a five-minute and one an hour bucket, and replaces them every few seconds; a reader
-adds up the processes' blocks. Two writes an interval, whatever the number of line items, and no read-modify-write, so a
-crash loses at most the last interval and nothing is ever counted twice.
+Each process writes whole blocks, one a five-minute and one an hour bucket, and replaces them every few seconds; a
+reader adds up the processes' blocks. Two writes an interval, whatever the number of line items, and no
+read-modify-write, so a crash loses at most the last interval and nothing is ever counted twice.
 """
 
 import asyncio
@@ -14,11 +14,10 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from bidder.counting import FunnelCounts, TakenCounts
 from core import keys
 from core.clock import Clock
 from core.reasons import NO_BID_REASONS
-
-from bidder.counting import FunnelCounts, TakenCounts
 
 # The funnel is fresh within this and a reader's own delay.
 WRITE_INTERVAL_S = 5.0

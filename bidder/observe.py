@@ -1,10 +1,13 @@
 """What the bid path tells the operator, as counters bound once: an answer costs a few dictionary look-ups."""
 
+from collections.abc import Iterable
+
 from bidder.auction import Auction
 from bidder.openrtb.codec import MalformedReason
+from bidder.server import BidServer
 from core.clock import Clock
 from core.reasons import NoBid
-from core.telemetry import CounterChild, HistogramChild, Telemetry
+from core.telemetry import CounterChild, Family, HistogramChild, Merge, Sample, Telemetry
 
 
 class BidMetrics:
@@ -71,3 +74,18 @@ class BidMetrics:
         if child is None:
             child = self._by_outcome[exchange_key, outcome] = self._answers.labels(exchange_key, outcome)
         return child
+
+
+def report_port(server: BidServer) -> Iterable[Family]:
+    """What the bid port has counted, as metric families, asked for at each scrape."""
+    counters = server.counters
+    totals = {
+        "grosz_bid_connections_accepted_total": ("Connections accepted by the bid port", counters.connections_accepted),
+        "grosz_bid_connections_refused_total": ("Connections over the cap", counters.connections_refused),
+        "grosz_bid_replies_abandoned_total": ("Answers whose connection was gone", counters.replies_abandoned),
+        "grosz_bid_handler_faults_total": ("Faults of the handler; should stay 0", counters.handler_faults),
+    }
+    for name, (documentation, value) in totals.items():
+        yield Family(name, "counter", documentation, Merge.SUM, (Sample(name, {}, value),))
+    name = "grosz_bid_connections"
+    yield Family(name, "gauge", "Open connections", Merge.SUM, (Sample(name, {}, server.connections),))

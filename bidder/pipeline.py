@@ -75,17 +75,14 @@ class Evaluation:
 def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
     """The stages that need the request alone. False, with `auction.no_bid` set, when there is nothing to bid on."""
     check_request(auction, snapshot.index.fx)
-    if auction.no_bid is not None:
-        return False
-    resolve_consent(auction, policy)
-    if auction.no_bid is not None:
-        return False
-    identify(auction)
-    locate(auction)
-    if snapshot.matcher.match_context(auction):
-        return True
-    auction.no_bid = NoBid.NOT_TARGETED
-    return False
+    if auction.no_bid is None:
+        resolve_consent(auction, policy)
+    if auction.no_bid is None:
+        identify(auction)
+        locate(auction)
+        if not snapshot.matcher.match_context(auction):
+            auction.no_bid = NoBid.NOT_TARGETED
+    return auction.no_bid is None
 
 
 async def look_up(auctions: Sequence[Auction], profiles: ProfileReader, now_ms: int, deadline: float) -> ProfileBatch:

@@ -87,6 +87,7 @@ class AdminSettings(Component, frozen=True, kw_only=True):
     database_url: Secret = (
         ""  # sqlite+aiosqlite:///... or postgresql+asyncpg://...; empty: SQLite in the data directory
     )
+    seed: Literal["", "demo"] = ""  # what an empty store starts with
 
 
 class WorkerSettings(Component, frozen=True, kw_only=True):

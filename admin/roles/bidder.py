@@ -1,11 +1,90 @@
 """Composition root of the bidder role: answers bid requests."""
 
-from aiohttp import web
+import asyncio
+import os
+import socket
 
+from redis.asyncio import Redis
+
+from admin.roles.connections import pipelined_redis, plain_redis, token_signer
 from admin.roles.lifecycle import RoleContext
+from bidder.artefact import load_model
+from bidder.catalogue import BidCatalogue, CatalogueWatcher, Compiler
+from bidder.funnel import FunnelWriter
+from bidder.handler import BidderHandler
+from bidder.observe import BidMetrics, report_port
+from bidder.port import BidLimits
+from bidder.server import BidServer
+from bidder.stages.consent import ConsentPolicy
+from core import keys
+from core.telemetry import CONTENT_TYPE
+from pacing.lease_client import LeaseClient
+from pacing.leases import LeaseBook
+from pacing.transitions import Transitions
+from segments.profiles import ProfileReader
+
+# How often a process says which catalogue it runs; admin calls a change effective when all of them have it.
+REPORT_INTERVAL_S = 0.5
+# Leases, flights and dayparts are looked at this often.
+REFRESH_INTERVAL_S = 0.25
 
 
 async def build(role: RoleContext) -> None:
     """Make the role's objects and register their life with `role`."""
-    settings = role.settings.bid
-    await role.serve(web.Application(), settings.host, settings.port)
+    settings, clock = role.settings, role.clock
+    process = f"{socket.gethostname()}-{os.getpid()}"
+    redis, control = await pipelined_redis(role), plain_redis(role)
+    book = LeaseBook()
+    leases = LeaseClient(book, Transitions(redis, clock), clock, role.telemetry)
+    compiler = Compiler()
+    role.on_close(compiler.close)
+    funnel = FunnelWriter(control, process, clock)
+    handler = BidderHandler(
+        profiles=ProfileReader(redis),
+        signer=token_signer(role),
+        policy=ConsentPolicy(settings.consent),
+        clock=clock,
+        metrics=BidMetrics(role.telemetry, clock),
+        tmax_cap_ms=settings.bid.tmax_cap_ms,
+        fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
+    )
+    catalogue = BidCatalogue(compiler, load_model(), book, handler, funnel, settings.track.public_url, clock)
+    watcher = CatalogueWatcher(control, catalogue.take, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
+    await _serve(role, handler)
+    role.health.require("catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?")
+    age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current")
+    age.labels().follow(lambda: watcher.age_s)
+    role.run_loop(watcher.run(), "catalogue")
+    role.run_loop(leases.run(), "leases")
+    role.on_close(leases.close)
+    role.run_loop(catalogue.refresh(REFRESH_INTERVAL_S), "live sets")
+    role.run_loop(funnel.run(), "funnel")
+    role.run_loop(_report(control, process, watcher, role), "version report")
+
+
+async def _serve(role: RoleContext, handler: BidderHandler) -> None:
+    bid = role.settings.bid
+    pages = {
+        "/healthz": lambda: (200, "text/plain", b"alive\n"),
+        "/readyz": lambda: (role.health.readiness()[0], "text/plain", role.health.readiness()[1]),
+        "/metrics": lambda: (200, CONTENT_TYPE, role.health.metrics()),
+    }
+    limits = BidLimits(
+        connections=bid.max_connections, idle_timeout_s=bid.idle_timeout_s, body_bytes=bid.max_body_bytes
+    )
+    server = BidServer(handler, clock=role.clock, pages=pages, limits=limits)
+    await server.start(bid.host, bid.port)
+    role.telemetry.add_source(lambda: report_port(server))
+
+    async def drain() -> None:
+        await server.drain()
+        await handler.drain()
+
+    role.on_drain(drain)
+
+
+async def _report(control: Redis, process: str, watcher: CatalogueWatcher, role: RoleContext) -> None:
+    """Tell admin, again and again, which version this process runs."""
+    while True:
+        await control.hset(keys.CATALOGUE_EFFECTIVE, process, f"{watcher.version} {role.clock.now_ms()}")
+        await asyncio.sleep(REPORT_INTERVAL_S)

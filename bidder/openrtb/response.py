@@ -1,8 +1,7 @@
 """The bid response: its types, and the bytes around bids that the respond stage keeps prepared.
 
-A bid's markup is kilobytes of text that is kept escaped, so encoding an object would escape it again for every bid (7 us
-for 5 kB of markup, against 0.5 us for joining). The types say the same once more, the slow and obvious way: tests and
-tools decode answers with them.
+A bid's markup is kilobytes of text that is kept escaped: encoding an object would escape it again for every bid (2.7 us
+for 1.4 kB). The types say the same once more, the slow and obvious way: tests and tools decode answers with them.
 
 Rules (spec: openrtb, 1.10): no `null`, no exponent in a price, `id`, `impid` and `dealid` as they came, `cur` always.
 """

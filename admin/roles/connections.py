@@ -1,0 +1,63 @@
+"""What several composition roots make in the same way: connections to Redis, the token signer."""
+
+from typing import cast
+
+from redis.asyncio import Redis
+
+from admin.roles.lifecycle import RoleContext
+from bidder.catalogue import CatalogueFollower, CatalogueWatcher
+from core.errors import ConfigError
+from core.redis import Pipelined, PipelinedRedis, control_cluster, control_redis
+from core.redis_cluster import PipelinedCluster
+from core.redis_url import parse_redis_url
+from pacing.tokens import TokenSigner
+
+
+async def pipelined_redis(role: RoleContext) -> Pipelined:
+    """The connection whose calls share round trips; the role is ready only while it is connected."""
+    settings = role.settings.redis
+    connection: Pipelined
+    address = parse_redis_url(settings.url, username=settings.username, password=settings.password)
+    if settings.cluster:
+        connection = await PipelinedCluster.open(address, clock=role.clock, max_in_flight=settings.max_in_flight)
+    else:
+        connection = await PipelinedRedis.open(
+            address, clock=role.clock, max_in_flight=settings.max_in_flight, required=False
+        )
+    role.on_close(connection.close)
+    role.health.require("redis", lambda: None if connection.connected else "is not connected")
+    return connection
+
+
+def plain_redis(role: RoleContext) -> Redis:
+    """redis-py's client, for everything off the bid path; a cluster's has the same methods."""
+    settings = role.settings.redis
+    url, username, password = settings.url, settings.username, settings.password
+    client = (
+        cast(Redis, control_cluster(url, username=username, password=password))  # the two clients share no base class
+        if settings.cluster
+        else control_redis(url, username=username, password=password)
+    )
+    role.on_close(client.aclose)
+    return client
+
+
+def token_signer(role: RoleContext) -> TokenSigner:
+    """Signs and verifies the tokens in notices. Raises ConfigError for keys that are not hexadecimal."""
+    money = role.settings.money
+    try:
+        secrets = {int(key_id): bytes.fromhex(text) for key_id, text in money.token_keys.items()}
+    except ValueError as error:
+        raise ConfigError(
+            f"money.token_keys: {error}", hint="a table of number = hexadecimal key, as from `openssl rand -hex 32`"
+        ) from error
+    return TokenSigner(secrets, signing_key_id=money.token_key_id if money.token_key_id in secrets else None)
+
+
+def follow_catalogue(role: RoleContext) -> CatalogueFollower:
+    """The published catalogue as values, kept current by a loop of the role."""
+    follower = CatalogueFollower()
+    poll_s = role.settings.catalogue.poll_ms / 1000
+    watcher = CatalogueWatcher(plain_redis(role), follower.take, clock=role.clock, poll_s=poll_s)
+    role.run_loop(watcher.run(), "catalogue")
+    return follower
