@@ -75,13 +75,17 @@ class Wire(asyncio.Protocol):
     def send(self, commands: Sequence[Command], deadline: float) -> asyncio.Future[list[object]]:
         """Queue the commands for this turn's write; the future has their replies, or UnavailableError.
 
-        `deadline` in seconds of the clock. Raises TypeError for an argument that is not bytes, str or int.
+        `deadline` in seconds of the clock. Raises UnavailableError, having sent nothing, when it has passed, and
+        TypeError for an argument that is not bytes, str or int.
         """
+        now = self._monotonic()
+        if deadline <= now:
+            raise UnavailableError("no time was left for Redis")
         # Packed before anything is queued: an argument of a wrong type must not leave half a batch behind.
         self._outgoing += list(map(_pack, commands))
         future: asyncio.Future[list[object]] = self._loop.create_future()
         size = len(commands)
-        self._pending.append(Batch(future, size, self._monotonic(), deadline))
+        self._pending.append(Batch(future, size, now, deadline))
         self.in_flight += size
         if not self._flush_scheduled:
             self._flush_scheduled = True
