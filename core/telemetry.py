@@ -1,8 +1,8 @@
 """Metrics that the bid path can afford, in Prometheus form.
 
-A child (one combination of label values) is bound once and then costs an integer addition: 0.05 us, where
-prometheus_client's own counter costs 1.0 us and its histogram 2.9 us, since they lock and search. One thread runs
-everything that counts here, so there is nothing to lock. prometheus_client still owns the text format.
+A child (one combination of label values) is bound once and then costs an addition: a tenth of prometheus_client's own
+counter, and a sixth of its histogram (0.25 against 2.6 us, 0.4 against 2.6 us in one run), which lock and search. One
+thread runs everything that counts here, so there is nothing to lock. prometheus_client still owns the text format.
 
 There is one `Telemetry` a process, handed to whoever counts; core.scrape adds up the processes of one role.
 """

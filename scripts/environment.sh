@@ -54,7 +54,7 @@ make_environment() {
     "$python" -m venv --clear .venv
   fi
   echo "installing $1 into .venv (once, and when the lock changes)" >&2
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r "$1"
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes --no-deps -r "$1"
   .venv/bin/python - <<'PYTHON'
 import os
 import sysconfig

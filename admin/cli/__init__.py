@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tracker": ("admin.cli.roles:tracker", "Run the tracker role: notices, clicks, shop events."),
     "worker": ("admin.cli.roles:worker", "Run the worker role: the background loops."),
     "admin": ("admin.cli.roles:admin", "Run the admin role: the private API."),
+    "health": ("admin.cli.health:app", "Ask the roles on this machine whether they can serve."),
     "config": ("admin.cli.config:app", "Show the settings in force, secrets masked."),
 }
 

@@ -27,7 +27,7 @@ def test_file_changes_the_defaults_and_the_environment_changes_the_file(toml: Pa
 
 
 def test_every_fault_is_reported_at_once_with_its_place(toml: Path) -> None:
-    toml.write_text('[bid]\nport = "80"\nwokers = 2\n[bidd]\nport = 1\n[track]\nport = 70000\n')
+    toml.write_text('[bid]\nport = "80"\nworkesr = 2\n[bidd]\nport = 1\n[track]\nport = 70000\n')
     with pytest.raises(ConfigError) as caught:
         load_settings(toml, {"GROSZ_ADMIN_PORT": "many", "GROSZ_NONSENSE": "1", "GROSZ_REDIS_ULR": "x"})
     assert {fault.pointer: fault.code for fault in caught.value.faults} == {
@@ -35,14 +35,14 @@ def test_every_fault_is_reported_at_once_with_its_place(toml: Path) -> None:
         "GROSZ_NONSENSE": "unknown",
         "GROSZ_REDIS_ULR": "unknown",
         "bid.port": "value",
-        "bid.wokers": "unknown",
+        "bid.workesr": "unknown",
         "track.port": "value",
         "GROSZ_ADMIN_PORT": "value",
     }
 
 
 def test_misspelt_setting_is_told_the_right_name(toml: Path) -> None:
-    toml.write_text("[bid]\nwokers = 2\n")
+    toml.write_text("[bid]\nworkesr = 2\n")
     with pytest.raises(ConfigError) as caught:
         load_settings(toml, {})
     assert caught.value.faults[0].hint == "did you mean workers?"
