@@ -32,9 +32,12 @@ class ConsentPolicy:
         self._reader = reader
         self._gdpr_by_default = gdpr_by_default
 
-    def flags(self, gdpr: int | None, consent: str, ad_personalization: str = "") -> ConsentFlags:
+    def flags(
+        self, gdpr: int | None, consent: str, ad_personalization: str = "", *, vouched: bool = False
+    ) -> ConsentFlags:
         """Flags for one event; a consent string present means that the regulation applies unless gdpr says 0.
 
+        `vouched`: the sender holds the shop's API key; when it says nothing, the shop answers for having asked.
         `ad_personalization` is the consent-mode word of tag managers: "denied" always refuses, whatever else is said;
         "granted" is no proof and adds nothing.
         """
@@ -44,5 +47,5 @@ class ConsentPolicy:
             return GRANTED
         if consent:
             return self._reader(consent)
-        applies = gdpr is not None or self._gdpr_by_default
+        applies = gdpr is not None or (self._gdpr_by_default and not vouched)
         return REFUSED if applies else GRANTED
