@@ -18,7 +18,8 @@ _GRID_S = 0.01
 # Times are made this far at once: long enough to amortise numpy's calls, short enough to start at once.
 _CHUNK_S = 0.5
 
-# Share of a day's page views in each hour, Polish shops: a low at four, lunch, and the peak between eight and ten in the evening.
+# Share of a day's page views in each hour, Polish shops: a low at four, lunch, and the peak between eight and ten in
+# the evening.
 POLISH_SHOP_DAY = (
     0.45, 0.26, 0.17, 0.13, 0.13, 0.20, 0.42, 0.70, 0.95, 1.12, 1.18, 1.20,
     1.20, 1.17, 1.15, 1.16, 1.18, 1.22, 1.34, 1.55, 1.72, 1.68, 1.30, 0.82,
@@ -91,7 +92,8 @@ class DayCurve:
 
 
 def arrivals(shape: Shape, duration_s: float, *, poisson: bool, seed: int) -> Iterator[list[float]]:
-    """Send times in seconds from the start, ascending, in chunks (a chunk may be empty) until `duration_s` is reached."""
+    """Send times in seconds from the start, ascending, in chunks (a chunk may be empty) until `duration_s` is
+    reached."""
     generator = np.random.default_rng(seed)
     start = 0.0
     due = float(generator.exponential()) if poisson else 0.5  # of the next arrival, in cumulative rate since `start`

@@ -34,7 +34,8 @@ class Outcome(NamedTuple):
 def clearing_price(bid: int, second: int, rules: Rules) -> int:
     """What the winner pays, CPM micros: second price plus one grosz, the bid itself, or the deal's fixed price.
 
-    The higher of runner-up and floor goes up to the next whole grosz, one grosz is added, and nobody pays above the bid.
+    The higher of runner-up and floor goes up to the next whole grosz, one grosz is added, and nobody pays above the
+    bid.
     """
     if rules.fixed_price:
         return rules.floor

@@ -1,8 +1,10 @@
-"""Judges every answer as an exchange would: what may not be sent is a violation, named, counted, and shown with its request.
+"""Judges every answer as an exchange would: what may not be sent is a violation, named, counted, and shown with its
+request.
 
 Knows only the request's facts and, where a catalogue export is given, what each line item may do.
 """
 
+import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,7 +30,8 @@ from loadtest.scenario import ScenarioError
 
 Json = Mapping[str, Any]
 
-# A notice URL that a bid server of an exchange cuts off would be lost silently; 512 bytes is the shortest documented limit doubled.
+# A notice URL that a bid server of an exchange cuts off would be lost silently; 512 bytes is the shortest documented
+# limit doubled.
 MAX_NOTICE_URL = 1024
 
 _INSECURE = re.compile(r"""(?:src|href|url|action)\s*[=(:]\s*["']?http://""", re.IGNORECASE)
@@ -51,23 +54,35 @@ class LineItemRules(NamedTuple):
 
 
 class CatalogueRules(NamedTuple):
-    """Rules of all line items, by id and by the ids of their campaigns' creatives."""
+    """Rules of all line items by id, and which of them a bid may stand for by (campaign, creative)."""
 
     line_items: Mapping[int, LineItemRules]
+    by_creative: Mapping[tuple[int, int], tuple[int, ...]]
 
-    def judge(self, line_item: int, now_ms: int, profile_allowed: bool) -> Iterator[Violation]:
+    def judge(self, bid: Json, now_ms: int, profile_allowed: bool) -> Iterator[Violation]:
+        """A bid without a tactic may stand for any line item of its campaign with its creative: all must be at
+        fault."""
+        tactic = int(number(bid.get("tactic")))
+        pair = (int(number(bid.get("cid"))), int(number(bid.get("adid"))))
+        candidates = (tactic,) if tactic else self.by_creative.get(pair, ())
+        faults = [self._fault(line_item, now_ms, profile_allowed) for line_item in candidates]
+        if not faults:
+            yield Violation("unknown-line-item", f"no line item of campaign {pair[0]} has creative {pair[1]}")
+        elif None not in faults:
+            yield from (fault for fault in faults[:1] if fault is not None)
+
+    def _fault(self, line_item: int, now_ms: int, profile_allowed: bool) -> Violation | None:
         rules = self.line_items.get(line_item)
         if rules is None:
-            yield Violation("unknown-line-item", f"line item {line_item} is not in the catalogue")
-            return
+            return Violation("unknown-line-item", f"line item {line_item} is not in the catalogue")
         if not rules.active:
-            yield Violation("paused-line-item", f"line item {line_item} is not active")
-        if (rules.end_ms is not None and now_ms >= rules.end_ms) or (
-            rules.start_ms is not None and now_ms < rules.start_ms
-        ):
-            yield Violation("expired-line-item", f"line item {line_item} is outside its flight")
+            return Violation("paused-line-item", f"line item {line_item} is not active")
+        is_over = rules.end_ms is not None and now_ms >= rules.end_ms
+        if is_over or (rules.start_ms is not None and now_ms < rules.start_ms):
+            return Violation("expired-line-item", f"line item {line_item} is outside its flight")
         if rules.needs_profile and not profile_allowed:
-            yield Violation("no-consent", f"line item {line_item} rests on a profile that the request does not permit")
+            return Violation("no-consent", f"line item {line_item} rests on a profile that the request does not permit")
+        return None
 
 
 def load_rules(path: Path) -> CatalogueRules:
@@ -78,27 +93,34 @@ def load_rules(path: Path) -> CatalogueRules:
         raise ScenarioError(f"catalogue '{path}' cannot be read: {error}") from error
     campaigns = {int(number(campaign.get("id"))): campaign for campaign in objects(catalogue.get("campaigns"))}
     advertisers = {int(number(entry.get("id"))): entry for entry in objects(catalogue.get("advertisers"))}
-    return CatalogueRules(
-        {
-            int(number(item.get("id"))): _line_item(
-                item,
-                campaigns.get(int(number(item.get("campaign_id"))), {}),
-                advertisers.get(int(number(item.get("advertiser_id"))), {}),
-            )
-            for item in objects(catalogue.get("line_items"))
-        }
-    )
+    rules: dict[int, LineItemRules] = {}
+    by_creative: dict[tuple[int, int], tuple[int, ...]] = {}
+    for item in objects(catalogue.get("line_items")):
+        key, campaign = int(number(item.get("id"))), int(number(item.get("campaign_id")))
+        advertiser = advertisers.get(int(number(item.get("advertiser_id"))), {})
+        rules[key] = _line_item(item, campaigns.get(campaign, {}), advertiser)
+        for creative in listed(item.get("creative_ids")):
+            pair = (campaign, int(number(creative)))
+            by_creative[pair] = (*by_creative.get(pair, ()), key)
+    return CatalogueRules(rules, by_creative)
 
 
 def _line_item(item: Json, campaign: Json, advertiser: Json) -> LineItemRules:
     targeting = mapping(item.get("targeting"))
-    starts = [int(number(owner["start_ms"])) for owner in (item, campaign) if owner.get("start_ms") is not None]
-    ends = [int(number(owner["end_ms"])) for owner in (item, campaign) if owner.get("end_ms") is not None]
+    starts = [moment for owner in (item, campaign) if (moment := _moment(owner.get("start"))) is not None]
+    ends = [moment for owner in (item, campaign) if (moment := _moment(owner.get("end"))) is not None]
     return LineItemRules(
         start_ms=max(starts, default=None),
         end_ms=min(ends, default=None),
         active=all(owner.get("status", "active") == "active" for owner in (item, campaign, advertiser)),
         needs_profile=bool(targeting.get("segments_any") or targeting.get("segments_all")),
+    )
+
+
+def _moment(value: object) -> int | None:
+    """Milliseconds since 1970 of an ISO 8601 time with an offset; None when there is none."""
+    return (
+        round(datetime.datetime.fromisoformat(value).timestamp() * 1000) if isinstance(value, str) and value else None
     )
 
 
@@ -108,7 +130,7 @@ class OfferedBid(NamedTuple):
     impression: str
     price: int
     currency: str
-    line_item: int
+    account: str
     bid: Json
     deal: str
     seat: str
@@ -122,14 +144,14 @@ class Answer(NamedTuple):
     no_bid_code: int | None = None
 
 
-def line_item_of(bid: Json) -> int:
-    """Line item of a bid: `ext.line_item`, else `cid`; 0 when neither is a number."""
-    value = mapping(bid.get("ext")).get("line_item", bid.get("cid"))
-    return int(number(value))
+def account_of(bid: Json) -> str:
+    """Whom a bid is billed to: its `tactic`, which is the line item, or else its campaign."""
+    return text(bid.get("tactic")) or f"campaign-{text(bid.get('cid'))}"
 
 
 class Checker:
-    """Checks answers. `rates` convert a floor's currency to the answer's: units of the latter for one unit of the former."""
+    """Checks answers. `rates` convert a floor's currency to the answer's: units of the latter for one unit of the
+    former."""
 
     def __init__(self, rules: CatalogueRules | None, rates: Mapping[str, float], now_ms: Callable[[], int]) -> None:
         self._rules = rules
@@ -193,7 +215,7 @@ class Checker:
         if not text(bid.get("id")) or not text(bid.get("crid")):
             yield Violation("missing-member", "a bid needs an id and a crid")
         if self._rules is not None:
-            yield from self._rules.judge(line_item_of(bid), self._now_ms(), facts.profile_allowed)
+            yield from self._rules.judge(bid, self._now_ms(), facts.profile_allowed)
 
     def _check_price(self, imp: ImpressionFacts, bid: Json, currency: str) -> Iterator[Violation]:
         price = bid.get("price")
@@ -225,7 +247,7 @@ def _offered(bid: Json, currency: str, seat: str) -> OfferedBid:
         impression=text(bid.get("impid")),
         price=round(number(bid.get("price")) * MICROS),
         currency=currency,
-        line_item=line_item_of(bid),
+        account=account_of(bid),
         bid=bid,
         deal=text(bid.get("dealid")),
         seat=seat,

@@ -190,8 +190,8 @@ def _dechunk(data: bytes) -> bytes | None:
 class Pool(Generic[Tag]):
     """Up to `size` connections to one target, and what waits for one.
 
-    `on_answer(tag, status, head, body)` is called once for every request that was submitted, with status 0 when there is
-    no answer. Nothing submitted is ever forgotten.
+    `on_answer(tag, status, head, body)` is called once for every request that was submitted, with status 0 when
+    there is no answer. Nothing submitted is ever forgotten.
     """
 
     def __init__(
@@ -326,5 +326,5 @@ class Pool(Generic[Tag]):
         self.drop_waiting()
         for connection in tuple(self._all):
             connection.abort()
-        while self._all:
+        while self._all:  # noqa: ASYNC110  # aborted transports report within a turn or two of the loop
             await asyncio.sleep(0)  # aborted transports report within a turn or two of the loop

@@ -1,7 +1,8 @@
 """TCF v2 consent strings as a consent platform writes them, for the consent states that traffic should have.
 
-Own encoder: strings made by the code under test would prove nothing. Layout: IAB "Consent string and vendor list formats
-v2", policy version 5; all vendors from 1 upwards consent, so the strings hold for whichever vendor number the bidder has.
+Own encoder: strings made by the code under test would prove nothing. Layout: IAB "Consent string and vendor list
+formats v2", policy version 5; all vendors from 1 upwards consent, so the strings hold for whichever vendor number
+the bidder has.
 """
 
 import base64

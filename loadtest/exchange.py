@@ -137,7 +137,9 @@ class ExchangeProcess:
 
     async def _open_notices(self) -> NoticeDesk:
         def on_answer(notice: Notice, status: int, head: bytes, body: bytes) -> None:
-            desk.on_answer(notice, status, head, body)  # desk and pool need each other: no answer comes before both exist
+            desk.on_answer(
+                notice, status, head, body
+            )  # desk and pool need each other: no answer comes before both exist
 
         pool = Pool(self._tracker, _NOTICE_CONNECTIONS, on_answer, self._monotonic)
         desk = NoticeDesk(
@@ -177,7 +179,8 @@ class ExchangeProcess:
             self._shoppers.exposed(user)
 
     async def run(self, start: float, stop: asyncio.Event) -> None:
-        """Send from `start` (monotonic seconds) until the schedule ends or `stop` is set; then wait for what is open."""
+        """Send from `start` (monotonic seconds) until the schedule ends or `stop` is set; then wait for what is
+        open."""
         self._start = self._reported_at = start
         self._next_report = self._next_sweep = start
         self._reported_cpu = time.process_time()
@@ -230,8 +233,8 @@ class ExchangeProcess:
 
     async def _wait_while(self, busy: Callable[[], bool], limit_s: float) -> None:
         limit = self._monotonic() + limit_s
-        while busy() and self._monotonic() < limit:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110  # an event on every answer would cost more than this
+        while busy() and self._monotonic() < limit:  # noqa: ASYNC110  # an event on every answer would cost more
+            await asyncio.sleep(0.01)
 
     async def _close(self) -> None:
         now = self._monotonic()

@@ -1,7 +1,7 @@
 """What a bid request allows, read straight from its JSON by the exchange that wrote (or recorded) it.
 
-The checks hold answers against these facts, not against anything the bidder understood. Recorded requests break rules, so
-every member is read with care: what has the wrong type is taken as absent.
+The checks hold answers against these facts, not against anything the bidder understood. Recorded requests break
+rules, so every member is read with care: what has the wrong type is taken as absent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -58,7 +58,8 @@ class RequestFacts(NamedTuple):
 
 
 def facts_of(request: Json, *, profile_allowed: bool | None = None) -> RequestFacts:
-    """Facts of a parsed request. `profile_allowed` None: from the privacy members alone (a consent string is not decoded)."""
+    """Facts of a parsed request. `profile_allowed` None: from the privacy members alone (a consent string is not
+    decoded)."""
     impressions = {}
     for imp in objects(request.get("imp")):
         key = text(imp.get("id"))
@@ -113,7 +114,8 @@ def _sizes(banner: Json) -> frozenset[Size]:
 
 
 def _profile_allowed(request: Json) -> bool:
-    """Whether privacy members leave room for a profile at all: no COPPA, no opt-out, no GDPR without a consent string."""
+    """Whether privacy members leave room for a profile at all: no COPPA, no opt-out, no GDPR without a consent
+    string."""
     regs, device, user = (mapping(request.get(name)) for name in ("regs", "device", "user"))
     if number(regs.get("coppa")) == 1 or number(device.get("lmt")) == 1 or number(device.get("dnt")) == 1:
         return False

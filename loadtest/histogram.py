@@ -74,7 +74,8 @@ class Histogram:
         return {index: count for index, count in enumerate(self._counts) if count}
 
     def percentile(self, percent: float) -> float:
-        """Seconds that `percent` of the values do not exceed (nearest rank; upper bound of its bucket). NaN when empty."""
+        """Seconds that `percent` of the values do not exceed (nearest rank; upper bound of its bucket). NaN when
+        empty."""
         return percentiles(np.asarray(self._counts, dtype=np.int64), (percent,), self.maximum_us)[0]
 
     def mean(self) -> float:

@@ -40,7 +40,8 @@ class Landscape:
 
 
 def log_normal(median: float, sigma: float, bidders: int, silence: float, seed: int) -> Landscape:
-    """The best of `bidders` log-normal bids around `median` (units of currency, CPM); each stays away with `silence`."""
+    """The best of `bidders` log-normal bids around `median` (units of currency, CPM); each stays away with
+    `silence`."""
     generator = np.random.default_rng(seed)
 
     def draw(count: int) -> Integers:

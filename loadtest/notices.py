@@ -1,7 +1,8 @@
 """What an exchange and a browser send after an auction: win, billing and loss notices, impressions, clicks.
 
-They come late, twice, out of order, without their price or not at all, by the rates of the plan. Our own bill is written
-here: an impression is billed when its billing notice was acknowledged, once, at the price that the notice carried.
+They come late, twice, out of order, without their price or not at all, by the rates of the plan. Our own bill is
+written here: an impression is billed when its billing notice was acknowledged, once, at the price that the notice
+carried.
 """
 
 import heapq
@@ -20,7 +21,8 @@ from loadtest.tally import NOTICE, BillKey, BillLine, Tally
 
 Kind = Literal["win", "bill", "loss", "impression", "click"]
 
-# The implementation notes ask to repeat a billing notice that was not acknowledged; three times is what exchanges document.
+# The implementation notes ask to repeat a billing notice that was not acknowledged; three times is what exchanges
+# document.
 MAX_ATTEMPTS = 3
 RETRY_S = 0.5
 
@@ -234,7 +236,7 @@ class NoticeDesk:
             line.high_micros = sale.bid.price // 1000
         self._tally.counts["billed"] += 1
         self._tally.counts["billed_micros"] += line.exact_micros
-        self._tally.owe(BillKey(sale.bid.line_item, sale.bid.currency), line)
+        self._tally.owe(BillKey(sale.bid.account, sale.bid.currency), line)
 
     def _in_doubt(self, notice: Notice) -> None:
         """Nobody knows whether a notice without an answer was settled; the audit allows for it and says so."""
@@ -244,7 +246,7 @@ class NoticeDesk:
         sale.billed = True
         self._tally.counts["billed.in_doubt"] += 1
         line = BillLine(doubtful=1, high_micros=sale.bid.price // 1000)
-        self._tally.owe(BillKey(sale.bid.line_item, sale.bid.currency), line)
+        self._tally.owe(BillKey(sale.bid.account, sale.bid.currency), line)
 
 
 def _price_text(micros: int) -> str:

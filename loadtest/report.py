@@ -51,9 +51,9 @@ class GoalResult(msgspec.Struct):
 
 
 class AuditLine(msgspec.Struct):
-    """One line item's bill: ours against the bidder's ledger, micros."""
+    """One account's bill (a line item, or a campaign): ours against the bidder's ledger, micros."""
 
-    line_item: int
+    account: str
     currency: str
     impressions: int
     ledger_impressions: int

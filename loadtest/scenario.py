@@ -30,7 +30,8 @@ class ScenarioError(ValueError):
 
 
 class ArrivalPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the rate goes over time; `rate` of the scenario is the base (constant, burst), mean (day) or last value (ramp)."""
+    """How the rate goes over time; `rate` of the scenario is the base (constant, burst), mean (day) or last value
+    (ramp)."""
 
     shape: Literal["constant", "ramp", "steps", "burst", "day"] = "constant"
     poisson: bool = True
@@ -109,7 +110,8 @@ class NoticePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class ShopperPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Simulated visitors of the shops. Their state is known here, so the ads' effect on them is known by construction."""
+    """Simulated visitors of the shops. Their state is known here, so the ads' effect on them is known by
+    construction."""
 
     count: Count = 0
     advertisers: tuple[int, ...] = (1,)

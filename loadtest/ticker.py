@@ -1,6 +1,8 @@
-"""Wakes the generator at sub-millisecond steps: event-loop timers have a resolution of 1 ms, which would show up in p50.
+"""Wakes the generator at sub-millisecond steps: event-loop timers have a resolution of 1 ms, which would show up in
+p50.
 
-On Linux a periodic timerfd does it (Python offers it only from 3.13, hence ctypes); elsewhere the loop's timer has to do.
+On Linux a periodic timerfd does it (Python offers it only from 3.13, hence ctypes); elsewhere the loop's timer has
+to do.
 """
 
 import asyncio
@@ -9,7 +11,8 @@ import os
 import sys
 from collections.abc import Callable
 
-# 2,000 wake-ups a second cost about 3 % of a core; a request is sent a quarter of a millisecond after it was due on average.
+# 2,000 wake-ups a second cost about 3 % of a core; a request is sent a quarter of a millisecond after it was due on
+# average.
 TICK_S = 0.000_5
 
 _CLOCK_MONOTONIC = 1
@@ -40,7 +43,8 @@ def _open_timer(period_s: float) -> int | None:
 
 
 class Ticker:
-    """Calls `callback` each `TICK_S` seconds, or each millisecond where the system has no better timer, until closed."""
+    """Calls `callback` each `TICK_S` seconds, or each millisecond where the system has no better timer, until
+    closed."""
 
     __slots__ = ("_callback", "_descriptor", "_handle", "_loop")
 

@@ -1,4 +1,4 @@
-"""The words of made traffic: the Polish e-commerce profile. Shares are of page views, rounded from published statistics.
+"""The words of made traffic: the Polish e-commerce profile. Shares are plausible round figures, not measurements.
 
 Every site is under `.example` (RFC 2606): a load test must not name real publishers.
 """
@@ -52,14 +52,16 @@ MOBILE_AGENTS = (
      4, "iOS", "18.6", 20),
     (f"Mozilla/5.0 (Linux; Android 14; SM-A546B) {_WEBKIT} SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36",
      4, "Android", "14", 12),
-    (f"Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) {_APPLE} Version/18.5 Mobile/15E148 Safari/604.1", 5, "iOS", "18.5", 6),
+    (f"Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) {_APPLE} Version/18.5 Mobile/15E148 Safari/604.1",
+     5, "iOS", "18.5", 6),
 )  # fmt: skip
 
 DESKTOP_AGENTS = (
     (f"{_WINDOWS} Chrome/141.0.0.0 Safari/537.36", 2, "Windows", "10", 58),
     (f"{_WINDOWS} Chrome/141.0.0.0 Safari/537.36 Edg/141.0.0.0", 2, "Windows", "11", 13),
     ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0", 2, "Windows", "10", 14),
-    (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {_APPLE} Version/18.6 Safari/605.1.15", 2, "macOS", "10.15.7", 7),
+    (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {_APPLE} Version/18.6 Safari/605.1.15",
+     2, "macOS", "10.15.7", 7),
     (f"{_WINDOWS} Chrome/140.0.0.0 Safari/537.36 OPR/122.0.0.0", 2, "Windows", "10", 8),
 )  # fmt: skip
 

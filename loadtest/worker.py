@@ -1,4 +1,5 @@
-"""One generator process: `python -m loadtest.worker`. Orders come in on stdin, counts go out on stdout, a JSON line each.
+"""One generator process: `python -m loadtest.worker`. Orders come in on stdin, counts go out on stdout, a JSON line
+each.
 
 A process of its own per core, because one event loop is one core; lines rather than shared memory, because what is
 counted in half a second is a few kilobytes. It stops when told to, or when stdin ends because its parent is gone.

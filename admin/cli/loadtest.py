@@ -1,0 +1,294 @@
+"""`grosz loadtest`: the exchange simulator against a bidder, and what to make of its reports."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from core.errors import InputError
+from loadtest import audit as bill
+from loadtest.tally import BillKey
+from loadtest import peers as side_by_side
+from loadtest.catalogue import make_catalogue
+from loadtest.compare import Difference
+from loadtest.compare import compare as compare_reports
+from loadtest.live import live_view, summary
+from loadtest.page import save_page
+from loadtest.report import Report, load_report, make_report, save_report
+from loadtest.run import run_scenario
+from loadtest.scenario import MAX_DURATION_S, Scenario, ScenarioError, check_run, load_scenario, scenario_names
+from loadtest.search import Found, measure_rate
+from loadtest.search import search as bisect
+from loadtest.series import Series
+
+app = typer.Typer(no_args_is_help=True, help="Put a bidder under an exchange's load and judge its answers.")
+
+Result = TypeVar("Result")
+
+EXIT_MISSED = 1
+
+ScenarioName = Annotated[str, typer.Argument(help="Name of a scenario (see `grosz loadtest list`) or a TOML file.")]
+Url = Annotated[
+    str | None, typer.Option(help="Bid endpoint [http://127.0.0.1:8080/openrtb2/demo].", show_default=False)
+]
+TrackUrl = Annotated[str | None, typer.Option(help="Tracker [http://127.0.0.1:8081].", show_default=False)]
+Rate = Annotated[float | None, typer.Option(help="Requests a second.", min=0.1, show_default=False)]
+Duration = Annotated[float | None, typer.Option(help="Seconds.", min=0.5, max=MAX_DURATION_S, show_default=False)]
+Connections = Annotated[int | None, typer.Option(help="Keep-alive connections.", min=1, show_default=False)]
+Processes = Annotated[int | None, typer.Option(help="Generator processes.", min=1, show_default=False)]
+Users = Annotated[int | None, typer.Option(help="Size of the user population.", min=1, show_default=False)]
+Seed = Annotated[int | None, typer.Option(help="Same seed, same load.", show_default=False)]
+UserFile = Annotated[Path | None, typer.Option(help="User ids of the profile store, one a line.", show_default=False)]
+Catalogue = Annotated[
+    Path | None, typer.Option(help="`grosz catalogue export` file: judges flights and consent.", show_default=False)
+]
+OwnTarget = Annotated[bool, typer.Option("--i-own-this-target", help="Allow a target that is not this machine.")]
+Out = Annotated[Path | None, typer.Option(help="Write NAME.html and NAME.json.", metavar="NAME", show_default=False)]
+
+
+@app.command("list")
+def list_command() -> None:
+    """Show the scenarios that come with Grosz."""
+    table = Table(box=None)
+    for column in ("scenario", "rate", "seconds", "what it is for"):
+        table.add_column(column)
+    for name in scenario_names():
+        scenario = load_scenario(name)
+        table.add_row(name, f"{scenario.rate:g}/s", f"{scenario.duration_s:g}", scenario.summary)
+    Console().print(table)
+
+
+@app.command()
+def run(
+    scenario: ScenarioName,
+    url: Url = None,
+    track_url: TrackUrl = None,
+    rate: Rate = None,
+    duration: Duration = None,
+    connections: Connections = None,
+    processes: Processes = None,
+    users: Users = None,
+    seed: Seed = None,
+    user_file: UserFile = None,
+    catalogue: Catalogue = None,
+    ledger_before: Annotated[Path | None, typer.Option(help="Ledger export from before the run.")] = None,
+    ledger_command: Annotated[
+        str | None, typer.Option(help="Command that prints the ledger; run before and after, the bill is audited.")
+    ] = None,
+    out: Out = None,
+    i_own_this_target: OwnTarget = False,
+) -> None:
+    """Run SCENARIO; Ctrl-C ends it early with the report so far. Exits with 1 when a goal is missed."""
+    plan = _plan(
+        scenario,
+        {
+            "url": url, "track_url": track_url, "rate": rate, "duration_s": duration, "connections": connections,
+            "processes": processes, "seed": seed,
+        },
+        users, user_file, catalogue, own_target=i_own_this_target,
+    )  # fmt: skip
+    report = _translated(lambda: _interruptible(_run(plan, ledger_command, ledger_before)))
+    Console().print(summary(report))
+    _save(report, out)
+    if not report.passed:
+        raise typer.Exit(EXIT_MISSED)
+
+
+@app.command()
+def search(
+    scenario: Annotated[str, typer.Argument(help="Scenario whose traffic is used.")] = "steady",
+    p99: Annotated[str, typer.Option(help="The goal, e.g. 10ms.")] = "10ms",
+    url: Url = None,
+    rate: Annotated[float, typer.Option(help="Rate to begin with.", min=1)] = 500,
+    duration: Annotated[float, typer.Option(help="Seconds for each try.", min=1, max=600)] = 10,
+    connections: Connections = None,
+    processes: Processes = None,
+    i_own_this_target: OwnTarget = False,
+) -> None:
+    """Find the highest rate at which p99 meets the goal and 99.9 % of the answers come inside tmax, by bisection."""
+    options = {"url": url, "rate": rate, "duration_s": duration, "connections": connections, "processes": processes}
+    plan = _plan(scenario, options, None, None, None, own_target=i_own_this_target)
+    goal = _milliseconds(p99)
+
+    async def find(stop: asyncio.Event) -> Found:
+        async def measure(tried: float) -> Report:
+            if stop.is_set():
+                raise ScenarioError("stopped before the search was over")
+            report = await measure_rate(plan, tried, _quiet, stop)
+            values = report.percentiles_ms["latency"]
+            typer.echo(f"{tried:10,.0f}/s  p99 {values['p99']} ms  in tmax {report.share('in_time', 'offered'):.3%}")
+            return report
+
+        return await bisect(plan.rate, goal, measure)
+
+    found = _translated(lambda: _interruptible(find))
+    typer.echo(f"highest rate with p99 <= {p99}: {found.rate:,.0f}/s")
+    if found.generator_bound:
+        typer.echo(
+            "warning: the generator was busy when the goal was missed; the bidder may take more: add --processes"
+        )
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A.json", help="Report of a run.")],
+    second: Annotated[Path, typer.Argument(metavar="B.json", help="Report of another run.")],
+) -> None:
+    """Show how B differs from A, with 95 % confidence intervals."""
+    rows = _translated(lambda: compare_reports(load_report(first), load_report(second)))
+    Console().print(_difference_table(rows, first.stem, second.stem))
+
+
+@app.command()
+def peers(
+    urls: Annotated[
+        list[str], typer.Argument(metavar="URL URL...", help="OpenRTB endpoints; the first is the baseline.")
+    ],
+    scenario: Annotated[str, typer.Option(help="Scenario whose traffic is used.")] = "steady",
+    rate: Rate = None,
+    duration: Annotated[float, typer.Option(help="Seconds for each endpoint in all.", min=4, max=MAX_DURATION_S)] = 60,
+    turns: Annotated[int, typer.Option(help="Turns that the duration is divided into.", min=1, max=100)] = 6,
+    i_own_this_target: OwnTarget = False,
+) -> None:
+    """Run the same load against several endpoints in short turns, side by side."""
+    options = {"url": urls[0], "rate": rate, "duration_s": duration}
+    plans = [_plan(scenario, options | {"url": url}, None, None, None, own_target=i_own_this_target) for url in urls]
+
+    async def both(stop: asyncio.Event) -> list[side_by_side.Peer]:
+        return await side_by_side.run_peers(plans[0], urls, turns, _quiet, stop)
+
+    result = _translated(lambda: _interruptible(both))
+    for url, rows in _translated(lambda: side_by_side.differences(result)).items():
+        Console().print(_difference_table(rows, urls[0], url))
+
+
+@app.command("catalogue")
+def catalogue_command(
+    line_items: Annotated[int, typer.Argument(min=1, max=1_000_000)],
+    file: Annotated[Path, typer.Argument(help="Where to write it; then: grosz catalogue import FILE")],
+    daily_budget: Annotated[str, typer.Option(help="Of each line item.")] = "1000.00",
+    eligible: Annotated[int, typer.Option(help="Line items that fit an average impression.", min=1)] = 60,
+) -> None:
+    """Write a catalogue of LINE_ITEMS line items for scenarios that need many."""
+    document = make_catalogue(line_items, daily_budget=daily_budget, eligible=eligible)
+    file.write_text(json.dumps(document), encoding="utf-8")
+    typer.echo(f"wrote {line_items:,} line items to {file}")
+
+
+def _plan(
+    name: str,
+    options: dict[str, Any],
+    users: int | None,
+    user_file: Path | None,
+    catalogue: Path | None,
+    *,
+    own_target: bool,
+) -> Scenario:
+    """The scenario with the options that were given; refused when it may not run."""
+
+    def build() -> Scenario:
+        scenario = load_scenario(name)
+        given = {key: value for key, value in options.items() if value is not None}
+        traffic = {"users": users, "user_file": str(user_file) if user_file else None}
+        given["traffic"] = msgspec.structs.replace(
+            scenario.traffic, **{key: value for key, value in traffic.items() if value is not None}
+        )
+        if catalogue is not None:
+            given["checks"] = msgspec.structs.replace(scenario.checks, catalogue=str(catalogue))
+        scenario = msgspec.structs.replace(scenario, **given)
+        check_run(scenario, own_target=own_target)
+        return scenario
+
+    return _translated(build)
+
+
+def _translated(action: Callable[[], Result]) -> Result:
+    """Run an action of the load test; its faults become the command line's."""
+    try:
+        return action()
+    except ScenarioError as error:
+        raise InputError(str(error)) from error
+
+
+def _interruptible(work: Callable[[asyncio.Event], Coroutine[Any, Any, Result]]) -> Result:
+    """Run until done; the first Ctrl-C sets the event, so that a report of what there is can be made."""
+
+    async def main() -> Result:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+        return await work(stop)
+
+    return asyncio.run(main())
+
+
+def _run(
+    plan: Scenario, ledger_command: str | None, ledger_before: Path | None
+) -> Callable[[asyncio.Event], Coroutine[Any, Any, Report]]:
+    async def work(stop: asyncio.Event) -> Report:
+        before = bill.load_ledger(ledger_before) if ledger_before else await _ledger(ledger_command)
+        started_ms = time.time_ns() // 1_000_000
+        console = Console()
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            series = await run_scenario(plan, lambda counted: live.update(live_view(plan, counted)), stop)
+        audited = None
+        if ledger_command:
+            campaigns = bill.load_campaigns(Path(plan.checks.catalogue)) if plan.checks.catalogue else None
+            audited = await bill.settled_audit(series.total.bill, lambda: _ledger(ledger_command), before, campaigns)
+        return make_report(plan, series, started_ms, stopped_early=stop.is_set(), audit=audited)
+
+    return work
+
+
+async def _ledger(command: str | None) -> dict[BillKey, bill.LedgerLine]:
+    """What a ledger command prints, read; empty without a command."""
+    if not command:
+        return {}
+    process = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise ScenarioError(f"the ledger command ended with {process.returncode}: {command}")
+    return bill.read_ledger(output.decode())
+
+
+def _quiet(series: Series) -> None:
+    """Progress that nobody watches: several short runs print a line each instead."""
+
+
+def _save(report: Report, out: Path | None) -> None:
+    if out is None:
+        return
+    page, data = out.with_suffix(".html"), out.with_suffix(".json")
+    save_page(report, page)
+    save_report(report, data)
+    typer.echo(f"report: {page} and {data}")
+
+
+def _milliseconds(text: str) -> float:
+    number = text.removesuffix("ms").strip()
+    try:
+        value = float(number)
+    except ValueError:
+        raise InputError(f"'{text}' is not a latency", hint="write milliseconds, e.g. 10ms") from None
+    if value <= 0:
+        raise InputError(f"'{text}' is not a latency", hint="write milliseconds above 0, e.g. 10ms")
+    return value
+
+
+def _difference_table(rows: list[Difference], first: str, second: str) -> Table:
+    table = Table(title=f"{second} against {first}", box=None)
+    for column in ("", "A", "B", "difference, 95 %", ""):
+        table.add_column(column, justify="left" if column in ("", "difference, 95 %") else "right")
+    for row in rows:
+        interval = f"{row.low:+.3f} to {row.high:+.3f} {row.unit}"
+        verdict = "differs" if row.is_significant else "no difference shown"
+        table.add_row(row.measure, f"{row.first:.3f}", f"{row.second:.3f}", interval, verdict)
+    return table

@@ -1,0 +1,78 @@
+"""`grosz replay`: recorded bid requests against a bidder."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from core.errors import InputError, UnavailableError
+from loadtest.replay import ReplayResult, read_requests, replay
+from loadtest.scenario import ScenarioError, check_target
+
+app = typer.Typer()
+
+EXIT_INVALID = 1
+
+_DEFAULT_URL = "http://127.0.0.1:8080/openrtb2/demo"
+
+
+@app.command()
+def replay_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help='One request a line, or {"request": ...}.')],
+    url: Annotated[str, typer.Option(help="Bid endpoint.")] = _DEFAULT_URL,
+    connections: Annotated[int, typer.Option(help="Requests on their way at once.", min=1, max=1_000)] = 4,
+    expect_valid: Annotated[
+        bool, typer.Option("--expect-valid", help="Exit with 1 when any answer is neither 200 nor 204.")
+    ] = False,
+    i_own_this_target: Annotated[
+        bool, typer.Option("--i-own-this-target", help="Allow a target that is not this machine.")
+    ] = False,
+) -> None:
+    """Send recorded requests and count what becomes of them: outcomes, no-bid reasons, latency."""
+    try:
+        check_target(url, own_target=i_own_this_target)
+        requests = read_requests(file)
+    except ScenarioError as error:
+        raise InputError(str(error)) from error
+    console = Console()
+    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(requests))
+        try:
+            result = asyncio.run(
+                replay(
+                    requests,
+                    url,
+                    connections=connections,
+                    on_progress=lambda done: progress.update(task, completed=done),
+                )
+            )
+        except OSError as error:
+            raise UnavailableError(
+                f"nothing answers at {url} ({error})", hint="start it with `grosz up --seed demo`"
+            ) from error
+    _show(console, result)
+    if expect_valid and result.invalid:
+        raise typer.Exit(EXIT_INVALID)
+
+
+def _show(console: Console, result: ReplayResult) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("outcome")
+    table.add_column("requests", justify="right")
+    for outcome, count in result.outcomes.most_common():
+        table.add_row(outcome, f"{count:,}")
+    for reason, count in result.reasons.most_common():
+        table.add_row(f"  {reason}", f"{count:,}")
+    console.print(table)
+    if result.sent:
+        values = (
+            f"p{percent:g} {result.latency.percentile(percent) * 1000:.2f}" for percent in (50, 90, 99, 99.9, 100)
+        )
+        console.print(f"latency, ms: {'  '.join(values)}")
+    for line, problem in result.problems:
+        console.print(f"line {line}: {problem}")
