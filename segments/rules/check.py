@@ -115,7 +115,7 @@ class _Checker:
             self._refuse_empty(low, high, value.span)
             return predicates.between(low, high)
         if operator == "in":
-            hint = f"write {fact.name} in {_sample(fact)}..{_sample(fact)}, or use ="
+            hint = f"write {fact.name} in {_sample_range(fact, self._currency)}, or use ="
             raise self._fault(value.span, '"in" needs a range or a list', "rule_type", hint)
         return predicates.numeric(operator, self._quantity(fact, value))
 
@@ -303,8 +303,11 @@ def _text_match(operator: str, text: str) -> Callable[[str], bool]:
     return (lambda other: not matches(other)) if operator == "!=" else matches
 
 
-def _sample(fact: Fact) -> str:
-    return fact.words[1] if fact.words else _KINDS[fact.type][1]
+def _sample_range(fact: Fact, currency: str) -> str:
+    if fact.words:
+        return f"({fact.words[1]}, {fact.words[2]})"
+    samples = {Type.MONEY: f"100 {currency}..500 {currency}", Type.DURATION: "1m..10m"}
+    return samples.get(fact.type, "1..5")
 
 
 def _hint_for_name(name: str) -> str:

@@ -61,14 +61,14 @@ _TOKEN = re.compile(
     r"""
     (?P<space>\s+|\#[^\n]*)
   | (?P<word>[^\W\d]\w*(?:\.\w+)*)
-  | (?P<quantity>\d[\d_]*(?:\.\d+)?(?P<unit>[^\W_]*))
+  | (?P<quantity>[0-9][0-9_]*(?:\.[0-9]+)?(?P<unit>[^\W_]*))
   | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
   | (?P<symbol>\.\.|<=|>=|!=|<>|==|=|<|>|\(|\)|,|-)
     """,
     re.VERBOSE,
 )
 _CURRENCY = re.compile(r"[ \t]*([A-Z]{3})\b")
-_DURATION = re.compile(r"(\d+)([smhdw])")
+_DURATION = re.compile(r"([0-9]+)([smhdw])")
 _ESCAPE = re.compile(r"\\(.)")
 
 # What people type from habit in other languages, and what to write here.
@@ -140,7 +140,8 @@ def _string(text: str, quoted: str, span: Span) -> Token:
 
 
 def _quantity(text: str, match: re.Match[str], span: Span) -> Token:
-    digits, unit = match["quantity"].removesuffix(match["unit"]), match["unit"]
+    unit = match["unit"]
+    digits = match["quantity"].removesuffix(unit).replace("_", "")
     if unit and unit.lower()[0] in UNIT_SECONDS and not _is_currency(unit):
         return _duration(text, match["quantity"], span)
     if _is_currency(unit):
@@ -163,7 +164,7 @@ def _is_currency(unit: str) -> bool:
 
 def _money(text: str, digits: str, currency: str, span: Span) -> Token:
     try:
-        micros = parse_decimal(digits.replace("_", ""))
+        micros = parse_decimal(digits)
     except MoneyError as error:
         raise RuleError(text, span, str(error)) from None
     return Token(Kind.MONEY, text[span.start : span.end], span, micros, currency)

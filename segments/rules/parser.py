@@ -172,7 +172,8 @@ class _Parser:
     def _comparison(self, fact: syntax.Name) -> syntax.Node:
         negated = self._accept("not")
         if negated and self.token.text not in _LISTABLE:
-            raise self.unexpected('"in", "contains" or "like" after "not"')
+            hint = f'write "not" before the condition: not {fact.text} ...'
+            raise self.unexpected('"in", "contains" or "like" after "not"', hint=hint)
         operator = self._operator()
         value: syntax.Literal | syntax.Range | syntax.Choices
         if operator in _LISTABLE and self.token.text == "(":

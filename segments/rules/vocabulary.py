@@ -151,7 +151,8 @@ def _cart_value() -> Fact:
         return biddable_cart_micros(facts, at_s) if has_cart_at(facts, at_s) else None
 
     return Fact(
-        name="cart.value", type=Type.MONEY, value=value, changes=changes, reads=_CART_READS | {"cooldowns"},
+        name="cart.value", type=Type.MONEY, value=value, changes=changes,
+        reads=_CART_READS | {"cart_micros", "cooldowns"},
         summary="value of the cart, without categories that cool down after a purchase",
     )  # fmt: skip
 
