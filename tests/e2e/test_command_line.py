@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from admin.cli import COMMANDS, load_command
+from core.version import VERSION
+from tests.kit.processes import grosz
+
+
+def test_help_lists_every_command_without_importing_it() -> None:
+    result = grosz("--help", environ={"PYTHONVERBOSE": "1"})
+    assert result.returncode == 0
+    listed = {line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ") and line.split()}
+    assert set(COMMANDS) <= listed
+    heavy = ("aiohttp", "numpy", "sqlalchemy", "uvloop", "redis", "admin.supervisor")
+    assert [name for name in heavy if f"import '{name}' " in result.stderr] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_in_the_table_can_be_loaded_and_says_what_it_does(name: str) -> None:
+    command = load_command(name)
+    assert command.name == name
+    assert COMMANDS[name][1].endswith(".")
+
+
+def test_version_is_shown() -> None:
+    assert grosz("--version").stdout == f"grosz {VERSION}\n"
+
+
+def test_unknown_command_is_told_apart_from_a_fault() -> None:
+    result = grosz("bider")
+    assert result.returncode == 2
+    assert "No such command 'bider'" in result.stderr
+
+
+def test_role_without_redis_says_what_to_do_and_shows_no_traceback() -> None:
+    result = grosz("tracker")
+    assert result.returncode == 2
+    assert "GROSZ_REDIS_URL" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_settings_are_shown_without_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "grosz.toml"
+    file.write_text('[redis]\npassword = "hunter2"\n[bid]\nport = 9000\n')
+    result = grosz("config", "--config", str(file), environ={"GROSZ_BID_WORKERS": "3"})
+    shown = json.loads(result.stdout)
+    assert shown["bid"]["port"] == 9000
+    assert shown["bid"]["workers"] == 3
+    assert "hunter2" not in result.stdout
+
+
+def test_all_faults_of_the_settings_are_shown_at_once() -> None:
+    result = grosz("config", environ={"GROSZ_BID_PORT": "x", "GROSZ_TRACK_PORT": "-1"})
+    assert result.returncode == 2
+    assert "GROSZ_BID_PORT" in result.stderr
+    assert "GROSZ_TRACK_PORT" in result.stderr
+
+
+def test_health_fails_where_no_role_answers(free_port: int) -> None:
+    ports = {f"GROSZ_{name}_PORT": str(free_port) for name in ("BID", "TRACK", "WORKER", "ADMIN")}
+    result = grosz("health", environ=ports)
+    assert result.returncode == 1
+    assert result.stdout == "no role answers on this machine\n"
