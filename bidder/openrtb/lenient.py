@@ -156,10 +156,10 @@ def _array_reader(read_item: Reader) -> Reader:
 
 def _privacy_sections_reader(read_array: Reader) -> Reader:
     def read_sections(value: object, tolerances: Tolerances) -> tuple[int, ...]:
-        if isinstance(value, str):  # "2,7" and "2_7" are about as common as [2, 7] is in the wild
+        if isinstance(value, str):  # "2" is in the corpus; lists as text are separated so
             value = list(value.replace("_", ",").split(","))
         sections: tuple[int, ...] = read_array(value, tolerances)
-        if isinstance(value, list) and len(sections) == len(value):
+        if len(sections) == (len(value) if isinstance(value, list) else 1):
             return sections
         tolerances.unreadable_privacy += 1
         return (*sections, UNREADABLE_SECTION)
