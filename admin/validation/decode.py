@@ -21,19 +21,22 @@ T = TypeVar("T")
 MAX_FAULTS = 200
 
 
-def decode(value: object, wanted: type[T], pointer: str = "") -> T:
-    """`value` (parsed JSON) as `wanted`. Raises InputError with every fault, pointers relative to `pointer`."""
+def decode(value: object, wanted: type[T], pointer: str = "", *, strict: bool = True) -> T:
+    """`value` (parsed JSON) as `wanted`. Raises InputError with every fault, pointers relative to `pointer`.
+
+    `strict` False also reads numbers and booleans from texts, as query strings have them.
+    """
     try:
-        return msgspec.convert(value, wanted)
+        return msgspec.convert(value, wanted, strict=strict)
     except msgspec.ValidationError:
-        found = faults_of(value, wanted, pointer)
+        found = faults_of(value, wanted, pointer, strict=strict)
         raise InputError("the input is not valid", faults=found) from None
 
 
-def faults_of(value: object, wanted: Any, pointer: str = "") -> list[Fault]:  # noqa: ANN401 - type expressions have no type
-    """All faults of `value` read as `wanted`; empty when there is none."""
+def faults_of(value: object, wanted: Any, pointer: str = "", *, strict: bool = True) -> list[Fault]:  # noqa: ANN401
+    """All faults of `value` read as `wanted`, a type expression; empty when there is none."""
     found: list[Fault] = []
-    _walk(value, wanted, pointer, found.append)
+    _Walk(found.append, strict).walk(value, wanted, pointer)
     return found[:MAX_FAULTS]
 
 
@@ -42,40 +45,44 @@ def escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _walk(value: object, wanted: Any, pointer: str, report: Callable[[Fault], None]) -> None:  # noqa: ANN401 - as above
-    bare, options = _strip(wanted)
-    if options and value is None:
-        return
-    if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and isinstance(value, Mapping):
-        _walk_struct(value, bare, pointer, report)
-    elif typing.get_origin(bare) is list and isinstance(value, list):
-        (item_type,) = typing.get_args(bare)
-        if (fault := _leaf(value, wanted, pointer)) and fault.code == "length":
-            report(fault)
-        for position, item in enumerate(value):
-            _walk(item, item_type, f"{pointer}/{position}", report)
-    elif fault := _leaf(value, wanted, pointer):
-        report(fault)
+class _Walk:
+    def __init__(self, report: Callable[[Fault], None], strict: bool) -> None:
+        self._report = report
+        self._strict = strict
 
+    def walk(self, value: object, wanted: Any, pointer: str) -> None:  # noqa: ANN401 - a type expression
+        bare, optional = _strip(wanted)
+        if optional and value is None:
+            return
+        if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and isinstance(value, Mapping):
+            self._walk_struct(value, bare, pointer)
+        elif typing.get_origin(bare) is list and isinstance(value, list):
+            (item_type,) = typing.get_args(bare)
+            if (fault := self._leaf(value, wanted, pointer)) and fault.code == "length":
+                self._report(fault)
+            for position, item in enumerate(value):
+                self.walk(item, item_type, f"{pointer}/{position}")
+        elif fault := self._leaf(value, wanted, pointer):
+            self._report(fault)
 
-def _walk_struct(value: Mapping[str, object], wanted: type, pointer: str, report: Callable[[Fault], None]) -> None:
-    known = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
-    for key in value:
-        if key not in known:
-            report(
-                Fault(
-                    f"{pointer}/{escape(str(key))}",
-                    "unknown_field",
-                    f"there is no field '{key}'",
-                    _nearest(str(key), known),
-                    tuple(known),
-                )
-            )
-    for name, field in known.items():
-        if name in value:
-            _walk(value[name], field.type, f"{pointer}/{name}", report)
-        elif field.required:
-            report(Fault(f"{pointer}/{name}", "required", f"'{name}' is missing"))
+    def _walk_struct(self, value: Mapping[str, object], wanted: type, pointer: str) -> None:
+        known = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
+        for key in value:
+            if key not in known:
+                text, hint = f"there is no field '{key}'", _nearest(str(key), known)
+                self._report(Fault(f"{pointer}/{escape(str(key))}", "unknown_field", text, hint, tuple(known)))
+        for name, field in known.items():
+            if name in value:
+                self.walk(value[name], field.type, f"{pointer}/{name}")
+            elif field.required:
+                self._report(Fault(f"{pointer}/{name}", "required", f"'{name}' is missing"))
+
+    def _leaf(self, value: object, wanted: Any, pointer: str) -> Fault | None:  # noqa: ANN401 - a type expression
+        try:
+            msgspec.convert(value, wanted, strict=self._strict)
+        except msgspec.ValidationError as error:
+            return _worded(str(error).split(" - at `")[0], value, wanted, pointer)
+        return None
 
 
 def _strip(wanted: Any) -> tuple[Any, bool]:  # noqa: ANN401 - as above
@@ -95,13 +102,7 @@ def _strip(wanted: Any) -> tuple[Any, bool]:  # noqa: ANN401 - as above
             return wanted, optional
 
 
-def _leaf(value: object, wanted: Any, pointer: str) -> Fault | None:  # noqa: ANN401 - as above
-    try:
-        msgspec.convert(value, wanted)
-    except msgspec.ValidationError as error:
-        message = str(error).split(" - at `")[0]
-    else:
-        return None
+def _worded(message: str, value: object, wanted: Any, pointer: str) -> Fault:  # noqa: ANN401 - a type expression
     allowed = _allowed(wanted)
     if message.startswith("Invalid enum value"):
         return Fault(pointer, "not_allowed", f"{_show(value)} is not one of the allowed values", "", allowed)

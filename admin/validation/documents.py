@@ -255,12 +255,11 @@ Scopes = Annotated[list[Scope], Meta(min_length=1, max_length=4)]
 class UserDocument(Document, kw_only=True):
     """A person who logs in."""
 
-    email: Annotated[str, Meta(max_length=254, pattern=r"^[^\s@\x00-\x20\x7f]+@[^\s@\x00-\x20\x7f]+" + f.END)]
+    email: f.Email
     name: f.Name
     scopes: Scopes = msgspec.field(default_factory=lambda: [Scope.READ])
     advertiser_ids: IdList = []
-    # Twelve characters is what password guidance asks of a secret without further rules; argon2 reads up to 4 GiB.
-    password: Annotated[str, Meta(min_length=12, max_length=256, description="Write-only.")] | None = None
+    password: f.Password | None = None
 
 
 class ApiKeyDocument(Document, kw_only=True):

@@ -115,4 +115,7 @@ ListCode = Annotated[int, Meta(ge=1, le=999)]
 ExchangeKey = Annotated[
     str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}" + END, description="Name in the bid URL.", examples=["demo"])
 ]
+Email = Annotated[str, Meta(max_length=254, pattern=r"^[^\s@\x00-\x20\x7f]+@[^\s@\x00-\x20\x7f]+" + END)]
+# Twelve characters is what password guidance asks of a secret without further rules; the upper bound is argon2's work.
+Password = Annotated[str, Meta(min_length=12, max_length=256, description="Write-only.")]
 Secret = Annotated[str, Meta(max_length=512, pattern=r"^[!-~]*" + END, description="Write-only: read back as '***'.")]

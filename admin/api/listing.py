@@ -1,0 +1,344 @@
+"""Lists: filters and sort on every documented field, cursor paging, optional total, chosen fields.
+
+The cursor holds the sort value and id of the last row, so a page is one index range however deep it lies, and objects
+created meanwhile neither repeat nor shift the pages.
+"""
+
+import base64
+import binascii
+import datetime
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from admin.access.principal import Principal
+from admin.api.resource import Resource
+from admin.store.kinds import Kind
+from admin.store.tables import object_references
+from admin.validation.convert import document_field
+from core.errors import Fault, InputError
+from core.model import Budget, Status
+from core.money import MoneyError, parse_decimal
+
+DEFAULT_LIMIT = 50
+# A page of 500 line items is about half a megabyte; more is what exports are for.
+MAX_LIMIT = 500
+INT64 = 2**63 - 1
+
+_NOT_LISTED = frozenset({"document", "revision"})
+_MOMENTS = {"created_ms": "created_at", "updated_ms": "updated_at"}
+_PLAIN = ("limit", "cursor", "total", "sort", "fields", "q", "updated_after", "created_after")
+
+Column = sa.Column[Any]
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A field that can be filtered and sorted by: its API name, column, and how its text is read."""
+
+    name: str
+    column: Column
+    kind: str  # text, integer, amount, moment, boolean
+
+    @property
+    def has_range(self) -> bool:
+        return self.kind in ("integer", "amount", "moment")
+
+
+class Query(msgspec.Struct):
+    """A parsed list request."""
+
+    conditions: list[sa.ColumnElement[bool]]
+    sort: Field
+    descending: bool
+    limit: int
+    total: bool
+    fields: tuple[str, ...]
+    after: tuple[Any, int] | None
+
+    @property
+    def sort_text(self) -> str:
+        return ("-" if self.descending else "") + self.sort.name
+
+
+@functools.cache
+def fields_of(kind: Kind) -> dict[str, Field]:
+    """Every filterable field of a kind by its API name."""
+    budgets = {field.name for field in msgspec.structs.fields(kind.domain) if field.type is Budget}
+    found = {}
+    for column in kind.table.columns:
+        if column.name not in _NOT_LISTED:
+            field = Field(_api_name(column.name, budgets), column, _kind_of(column))
+            found[field.name] = field
+    return found
+
+
+def _api_name(column: str, budgets: set[str]) -> str:
+    if column in _MOMENTS:
+        return _MOMENTS[column]
+    field, _, part = column.rpartition("_")
+    if field in budgets:
+        return f"{field}.{document_field(part)}"
+    return document_field(column)
+
+
+def _kind_of(column: Column) -> str:
+    if isinstance(column.type, sa.Boolean):
+        return "boolean"
+    if isinstance(column.type, sa.Text):
+        return "text"
+    if column.name.endswith("micros"):
+        return "amount"
+    is_moment = column.name in _MOMENTS or document_field(column.name) != column.name
+    return "moment" if is_moment else "integer"
+
+
+def reference_filters(resource: Resource) -> dict[str, str]:
+    """Query parameter -> kind of the objects it names: `creative_id` -> `creatives`."""
+    return {f"{name.removesuffix('s').replace('-', '_')}_id": name for name in resource.filters}
+
+
+def parse_query(resource: Resource, pairs: Sequence[tuple[str, str]]) -> Query:
+    """A list request from its query string. Raises InputError with every fault, unknown parameters included."""
+    parser = _Parser(resource, pairs)
+    query = parser.parse()
+    if parser.faults:
+        raise InputError("the query is not valid", faults=parser.faults)
+    return query
+
+
+class _Parser:
+    def __init__(self, resource: Resource, pairs: Sequence[tuple[str, str]]) -> None:
+        self._resource = resource
+        self._fields = fields_of(resource.kind)
+        self._pairs = pairs
+        self._plain: dict[str, str] = {}
+        self.faults: list[Fault] = []
+
+    def parse(self) -> Query:
+        wanted: dict[str, list[str]] = {}
+        for name, text in self._pairs:
+            if "\x00" in text:
+                self._fault(name, "type", "the value has a NUL character")
+            elif name in _PLAIN:
+                self._plain[name] = text
+            else:
+                wanted.setdefault(name, []).append(text)
+        conditions = [condition for name, texts in wanted.items() for condition in self._condition(name, texts)]
+        conditions += self._plain_conditions()
+        table = self._resource.kind.table
+        if "status" not in wanted:
+            conditions.append(table.c.status != Status.ARCHIVED.value)
+        sort, descending = self._sort()
+        query = Query(conditions, sort, descending, self._limit(), self._boolean("total"), self._chosen(), None)
+        query.after = self._cursor(query)
+        return query
+
+    def _fault(self, name: str, code: str, message: str, hint: str = "", allowed: Sequence[str] = ()) -> None:
+        self.faults.append(Fault(name, code, message, hint, tuple(allowed)))
+
+    def _condition(self, name: str, texts: list[str]) -> list[sa.ColumnElement[bool]]:
+        references = reference_filters(self._resource)
+        if name in references:
+            return self._reference(name, references[name], texts)
+        base, _, end = name.rpartition(".")
+        if end in ("min", "max") and base in self._fields and self._fields[base].has_range:
+            field = self._fields[base]
+            value = self._value(name, field, texts[-1])
+            return [] if value is None else [field.column >= value if end == "min" else field.column <= value]
+        if name not in self._fields:
+            allowed = sorted({*self._fields, *references, *_PLAIN})
+            self._fault(name, "unknown_parameter", f"there is no parameter '{name}'", "", allowed)
+            return []
+        field = self._fields[name]
+        values = [value for text in texts if (value := self._value(name, field, text)) is not None]
+        return [field.column.in_(values)]
+
+    def _reference(self, name: str, kind: str, texts: list[str]) -> list[sa.ColumnElement[bool]]:
+        ids = [value for text in texts if (value := self._integer(name, text)) is not None]
+        table = object_references
+        sources = sa.select(table.c.source_id).where(
+            table.c.source_kind == self._resource.name, table.c.target_kind == kind, table.c.target_id.in_(ids)
+        )
+        return [self._resource.kind.table.c.id.in_(sources)]
+
+    def _plain_conditions(self) -> list[sa.ColumnElement[bool]]:
+        table = self._resource.kind.table
+        found: list[sa.ColumnElement[bool]] = []
+        for name, column in (("updated_after", table.c.updated_ms), ("created_after", table.c.created_ms)):
+            if name in self._plain and (value := self._moment(name, self._plain[name])) is not None:
+                found.append(column > value)
+        if text := self._plain.get("q"):
+            lowered = text.lower()
+            found.append(
+                sa.or_(
+                    *(
+                        sa.func.lower(column).contains(lowered, autoescape=True)
+                        for column in (table.c.name, table.c.external_id)
+                    )
+                )
+            )
+        return found
+
+    def _value(self, name: str, field: Field, text: str) -> Any:  # noqa: ANN401 - the field's kind says which
+        match field.kind:
+            case "text":
+                return text
+            case "integer":
+                return self._integer(name, text)
+            case "moment":
+                return self._moment(name, text)
+            case "amount":
+                return self._amount(name, text)
+            case _:
+                return self._flag(name, text)
+
+    def _integer(self, name: str, text: str) -> int | None:
+        digits = text.removeprefix("-")
+        if digits.isascii() and digits.isdigit() and len(digits) <= 19 and int(digits) <= INT64:
+            return int(text)
+        self._fault(name, "type", "expected a whole number")
+        return None
+
+    def _amount(self, name: str, text: str) -> int | None:
+        try:
+            return parse_decimal(text)
+        except MoneyError as error:
+            self._fault(name, "type", str(error))
+            return None
+
+    def _moment(self, name: str, text: str) -> int | None:
+        try:
+            # A plus sign that was not percent-encoded arrives as a space.
+            moment = msgspec.convert(text.replace(" ", "+"), datetime.datetime)
+        except msgspec.ValidationError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            self._fault(name, "type", "expected a time with an offset", "for example 2026-11-01T00:00:00Z")
+            return None
+        return round(moment.timestamp() * 1000)
+
+    def _flag(self, name: str, text: str) -> bool | None:
+        if text in ("true", "false"):
+            return text == "true"
+        self._fault(name, "type", "expected true or false", "", ("true", "false"))
+        return None
+
+    def _boolean(self, name: str) -> bool:
+        return name in self._plain and self._flag(name, self._plain[name]) is True
+
+    def _limit(self) -> int:
+        if "limit" not in self._plain:
+            return DEFAULT_LIMIT
+        value = self._integer("limit", self._plain["limit"])
+        if value is not None and not 1 <= value <= MAX_LIMIT:
+            self._fault("limit", "range", f"the limit lies between 1 and {MAX_LIMIT}")
+        return value or DEFAULT_LIMIT
+
+    def _sort(self) -> tuple[Field, bool]:
+        text = self._plain.get("sort", "id")
+        name = text.removeprefix("-")
+        if name not in self._fields:
+            self._fault(
+                "sort", "not_allowed", f"cannot sort by '{name}'", "a minus sorts downwards", sorted(self._fields)
+            )
+            name = "id"
+        return self._fields[name], text.startswith("-")
+
+    def _chosen(self) -> tuple[str, ...]:
+        if "fields" not in self._plain:
+            return ()
+        known = {document_field(name) for name in self._resource.kind.domain.__struct_fields__}
+        known |= {"created_at", "updated_at"}
+        chosen = tuple(name for name in self._plain["fields"].split(",") if name)
+        for name in chosen:
+            if name not in known:
+                self._fault("fields", "not_allowed", f"there is no field '{name}'", "", sorted(known))
+        return chosen
+
+    def _cursor(self, query: Query) -> tuple[Any, int] | None:
+        text = self._plain.get("cursor")
+        if not text:
+            return None
+        try:
+            packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            sort, value, last_id = msgspec.msgpack.decode(packed, type=tuple[str, bool | int | str | None, int])
+        except (binascii.Error, ValueError, msgspec.DecodeError):
+            sort, value, last_id = "", None, 0
+        if sort != query.sort_text or not 0 <= last_id <= INT64 or not _fits(query.sort, value):
+            self._fault("cursor", "cursor", "the cursor is not one of this list and sort", "take it from `next`")
+            return None
+        return value, last_id
+
+
+def _fits(field: Field, value: object) -> bool:
+    """Whether a cursor's value can be compared with the field's column."""
+    if value is None:
+        return True
+    wanted: dict[str, type] = {"text": str, "boolean": bool}
+    expected = wanted.get(field.kind, int)
+    return type(value) is expected and (expected is not int or abs(int(str(value))) <= INT64)
+
+
+def make_cursor(query: Query, value: Any, last_id: int) -> str:  # noqa: ANN401 - the sort column's value
+    """The cursor of the page that begins after (`value`, `last_id`)."""
+    packed = msgspec.msgpack.encode((query.sort_text, value, last_id))
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def visible(kind: Kind, principal: Principal) -> list[sa.ColumnElement[bool]]:
+    """The condition that keeps other advertisers' objects out of every list and look-up."""
+    if principal.advertiser_ids is None:
+        return []
+    ids = sorted(principal.advertiser_ids)
+    if kind.name == "advertisers":
+        return [kind.table.c.id.in_(ids)]
+    if not kind.tenant:
+        return []
+    owner = kind.table.c.advertiser_id
+    return [sa.or_(owner.in_(ids), owner.is_(None))]
+
+
+def page_statement(kind: Kind, query: Query, principal: Principal) -> sa.Select[Any]:
+    """One row more than the page, in order; the columns that an answer needs."""
+    table, sort = kind.table, query.sort.column
+    statement = sa.select(
+        table.c.id, table.c.document, table.c.created_ms, table.c.updated_ms, sort.label("sort_value")
+    )
+    statement = statement.where(*query.conditions, *visible(kind, principal))
+    if query.after is not None:
+        statement = statement.where(_after(query, table.c.id))
+    direction: Callable[[Any], Any] = sa.desc if query.descending else sa.asc
+    # Rows without a value come last upwards and first downwards, in both databases.
+    order = [direction(sort.is_(None)), direction(sort)] if sort.nullable else [direction(sort)]
+    return statement.order_by(*order, direction(table.c.id)).limit(query.limit + 1)
+
+
+def count_statement(kind: Kind, query: Query, principal: Principal) -> sa.Select[Any]:
+    """How many rows all pages have together."""
+    table = kind.table
+    return sa.select(sa.func.count()).select_from(table).where(*query.conditions, *visible(kind, principal))
+
+
+def _after(query: Query, object_id: Column) -> sa.ColumnElement[bool]:
+    assert query.after is not None  # noqa: S101 - the only caller has checked
+    value, last_id = query.after
+    column = query.sort.column
+    past_id = object_id < last_id if query.descending else object_id > last_id
+    if value is None:
+        same = sa.and_(column.is_(None), past_id)
+        return sa.or_(same, column.is_not(None)) if query.descending else same
+    beyond = column < value if query.descending else column > value
+    condition = sa.or_(beyond, sa.and_(column == value, past_id))
+    return sa.or_(condition, column.is_(None)) if column.nullable and not query.descending else condition
+
+
+def choose(document: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    """Only the chosen fields, and always the id."""
+    return (
+        {name: value for name, value in document.items() if name == "id" or name in fields}
+        if fields
+        else dict(document)
+    )

@@ -1,0 +1,131 @@
+"""What is shown of objects: one with its warnings, pages of many. The only place that decides who may see what."""
+
+import datetime
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.access.principal import Principal
+from admin.api.listing import Query, choose, count_statement, make_cursor, page_statement
+from admin.api.problem import documented
+from admin.api.resource import Resource
+from admin.store import tables
+from admin.store.catalogue import CatalogueStore, Stored, objects_by_id, rates
+from admin.store.changes import owner_of
+from admin.store.kinds import KIND_BY_NAME, Kind
+from admin.validation.convert import represent
+from admin.validation.warnings import Surroundings, warnings_of
+from core.clock import Clock
+from core.errors import NotFoundError
+
+SegmentSizes = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
+"""How many users each segment has now; segments that were not counted are left out."""
+
+
+class Reader:
+    """Reads objects for callers."""
+
+    def __init__(self, store: CatalogueStore, clock: Clock, segment_sizes: SegmentSizes) -> None:
+        self.store = store
+        self._clock = clock
+        self._segment_sizes = segment_sizes
+        # An advertiser's currency never changes (validation.rules.check_change), so it is read once.
+        self._currencies: dict[int, str] = {}
+
+    async def read(self, principal: Principal, resource: Resource, object_id: int) -> dict[str, Any]:
+        """One object with its warnings. Raises NotFoundError, also for what belongs to others."""
+        async with self.store.database.read() as connection:
+            stored = await self.require(connection, principal, resource.kind, object_id)
+            return await self.show(connection, resource, stored)
+
+    async def page(self, principal: Principal, resource: Resource, query: Query) -> dict[str, Any]:
+        """One page: items, count, next cursor, and the total when asked for."""
+        kind = resource.kind
+        async with self.store.database.read() as connection:
+            rows = (await connection.execute(page_statement(kind, query, principal))).all()
+            page = rows[: query.limit]
+            decoder = msgspec.json.Decoder(kind.domain)
+            items: list[dict[str, Any]] = []
+            values: list[Any] = [decoder.decode(row.document) for row in page]
+            await self.load_currencies(connection, values)
+            extra = await resource.hooks.decorate(connection, [row.id for row in page])
+            for row, value in zip(page, values, strict=True):
+                document = self.document(kind, value, row.created_ms, row.updated_ms) | extra.get(row.id, {})
+                items.append(choose(document, query.fields))
+            envelope: dict[str, Any] = {"items": items, "count": len(items), "next": None}
+            if len(rows) > query.limit:
+                envelope["next"] = make_cursor(query, page[-1].sort_value, page[-1].id)
+            if query.total:
+                envelope["total"] = await connection.scalar(count_statement(kind, query, principal))
+        return envelope
+
+    async def require(self, connection: AsyncConnection, principal: Principal, kind: Kind, object_id: int) -> Stored:
+        """The object, if the caller may know of it. Raises NotFoundError."""
+        found = await objects_by_id(connection, kind, [object_id])
+        stored = found.get(object_id)
+        if stored is None or not principal.sees(owner_of(kind, stored.value)):
+            raise NotFoundError(f"there is no {kind.title} {object_id}", hint=f"see GET /v1/{kind.name}")
+        return stored
+
+    async def show(self, connection: AsyncConnection, resource: Resource, stored: Stored) -> dict[str, Any]:
+        """The whole representation of one object, with its warnings."""
+        await self.load_currencies(connection, [stored.value])
+        document = self.document(resource.kind, stored.value, stored.created_ms, stored.updated_ms)
+        document |= (await resource.hooks.decorate(connection, [stored.value.id])).get(stored.value.id, {})
+        document["warnings"] = (await self.warnings(connection, resource.kind, [stored.value]))[0]
+        return document
+
+    async def warnings(self, connection: AsyncConnection, kind: Kind, values: Sequence[Any]) -> list[list[Any]]:
+        """The warnings of each object."""
+        wanted: dict[str, set[int]] = {}
+        for value in values:
+            for _, target_kind, target in kind.references(value):
+                wanted.setdefault(target_kind, set()).add(target)
+        objects: dict[tuple[str, int], Any] = {}
+        for name, ids in wanted.items():
+            if name in ("campaigns", "creatives", "deals"):
+                found = await objects_by_id(connection, KIND_BY_NAME[name], sorted(ids))
+                objects |= {(name, object_id): stored.value for object_id, stored in found.items()}
+        segments = sorted(
+            wanted.get("segments", set()) | ({v.id for v in values} if kind.name == "segments" else set())
+        )
+        sizes = await self._segment_sizes(segments) if segments else {}
+        around = Surroundings(objects, self._clock.now_ms(), await rates(connection), sizes)
+        return [[documented(fault) for fault in warnings_of(kind, value, around)] for value in values]
+
+    async def load_currencies(self, connection: AsyncConnection, values: Iterable[Any]) -> None:
+        """Makes the currencies of the objects' advertisers known."""
+        await self.load_currencies_of(connection, {getattr(value, "advertiser_id", None) for value in values})
+
+    async def load_currencies_of(self, connection: AsyncConnection, advertisers: set[Any]) -> None:
+        """Makes the currencies of advertisers known; what is no id is left out."""
+        missing = [one for one in advertisers if isinstance(one, int) and one not in self._currencies]
+        if missing:
+            table = tables.advertisers
+            statement = sa.select(table.c.id, table.c.currency).where(table.c.id.in_(missing[:10_000]))
+            self._currencies |= {row.id: row.currency for row in await connection.execute(statement)}
+
+    def document(self, kind: Kind, value: Any, created_ms: int, updated_ms: int) -> dict[str, Any]:  # noqa: ANN401
+        currency = (
+            value.currency if kind.name == "advertisers" else self._currency(getattr(value, "advertiser_id", None))
+        )
+        return represent(value, currency) | {
+            "created_at": moment_text(created_ms),
+            "updated_at": moment_text(updated_ms),
+        }
+
+    def _currency(self, advertiser_id: int | None) -> str:
+        return self._currencies.get(advertiser_id, "PLN") if advertiser_id is not None else "PLN"
+
+    def visible_currency(self, principal: Principal) -> Callable[[int], str | None]:
+        """An advertiser's currency, as far as the caller may know of the advertiser; load_currencies_of comes first."""
+        return lambda advertiser: self._currencies.get(advertiser) if principal.sees(advertiser) else None
+
+
+def moment_text(milliseconds: int) -> str:
+    """A time as the API writes it."""
+    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,146 @@
+"""Logging in and out, the first administrator by the one-time setup link, and who one is."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from admin.access.passwords import Passwords
+from admin.access.principal import Principal
+from admin.api import requests
+from admin.api.authentication import COOKIE, Authentication
+from admin.api.operations import Operations, Reply, Write
+from admin.api.problem import ApiError
+from admin.api.resource import Resource
+from admin.model import Scope
+from admin.store.accounts import SESSION_MS, AccountStore
+from admin.store.catalogue import CatalogueWriter
+from admin.validation.decode import decode
+from admin.validation.fields import Email, Name, Password
+from core.clock import Clock
+from core.errors import AccessError
+
+_SETUP = Principal("system", 0, "setup link", frozenset(Scope), None)
+
+
+class LoginRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """An address and its password."""
+
+    email: Email
+    password: str
+
+
+class SetupRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The token of the setup link and the first administrator."""
+
+    token: str
+    email: Email
+    name: Name
+    password: Password
+
+
+class Identity(msgspec.Struct):
+    """Who is logged in. `advertiser_ids` null: all advertisers."""
+
+    kind: str
+    id: int
+    name: str
+    scopes: list[str]
+    advertiser_ids: list[int] | None
+    csrf_token: str = ""
+
+
+class Sessions:
+    """Handlers of login, logout, setup and identity."""
+
+    def __init__(
+        self,
+        accounts: AccountStore,
+        passwords: Passwords,
+        authentication: Authentication,
+        operations: Operations,
+        users: Resource,
+        clock: Clock,
+    ) -> None:
+        self._accounts = accounts
+        self._passwords = passwords
+        self._authentication = authentication
+        self._operations = operations
+        self._users = users
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v1/login", self.login),
+            web.post("/v1/logout", self.logout),
+            web.post("/v1/setup", self.setup),
+            web.get("/v1/me", self.me, allow_head=False),
+        ]
+
+    async def login(self, request: web.Request) -> web.Response:
+        """POST /v1/login"""
+        wanted = decode(await requests.read_json(request), LoginRequest)
+        found = await self._accounts.find_login(wanted.email)
+        if found is not None:
+            self._refuse_locked(found.locked_until_ms)
+        right = await self._passwords.verify(found.password_hash if found else None, wanted.password)
+        if found is None or not right:
+            self._authentication.count_failure(request)
+            if found is not None:
+                self._refuse_locked(await self._accounts.note_failure(found.user.id))
+            raise AccessError("the address or the password is wrong", hint="after five failures the account rests")
+        token, csrf = await self._accounts.open_session(found.user.id)
+        scopes = [scope.value for scope in found.user.scopes]
+        allowed = list(found.user.advertiser_ids) or None
+        body = Identity("user", found.user.id, found.user.email, scopes, allowed, csrf)
+        response = requests.respond_json(body)
+        # Strict: no other site can make the browser send it. Secure wherever the request came by TLS.
+        response.set_cookie(
+            COOKIE, token, max_age=SESSION_MS // 1000, path="/", httponly=True, samesite="Strict", secure=request.secure
+        )
+        return response
+
+    async def logout(self, request: web.Request) -> web.Response:
+        """POST /v1/logout"""
+        if cookie := request.cookies.get(COOKIE):
+            await self._accounts.close_session(cookie)
+        response = web.Response(status=HTTPStatus.NO_CONTENT)
+        response.del_cookie(COOKIE, path="/")
+        return response
+
+    async def setup(self, request: web.Request) -> web.Response:
+        """POST /v1/setup"""
+        wanted = decode(await requests.read_json(request), SetupRequest)
+        raw: dict[str, Any] = {
+            "email": wanted.email,
+            "name": wanted.name,
+            "password": wanted.password,
+            "scopes": [scope.value for scope in Scope],
+        }
+        context = await self._users.hooks.before(_SETUP, raw)
+
+        async def work(writer: CatalogueWriter) -> Reply:
+            if not await self._accounts.use_setup_link(writer.connection, wanted.token):
+                self._authentication.count_failure(request)
+                raise AccessError("the setup link is used up or too old", hint="`grosz key setup-link` makes a new one")
+            return await self._operations.create(writer, _SETUP, self._users, raw, context)
+
+        write = Write()
+        reply = await self._operations.run(_SETUP, write, work, requests.render)
+        return requests.respond(reply, write, "/v1/users")
+
+    async def me(self, request: web.Request) -> web.Response:
+        """GET /v1/me"""
+        requests.reject_unknown(request, ())
+        caller = request[requests.PRINCIPAL]
+        allowed = None if caller.advertiser_ids is None else sorted(caller.advertiser_ids)
+        scopes = sorted(scope.value for scope in caller.scopes)
+        return requests.respond_json(Identity(caller.kind, caller.id, caller.name, scopes, allowed, caller.csrf_token))
+
+    def _refuse_locked(self, until_ms: int) -> None:
+        left_s = -(-(until_ms - self._clock.now_ms()) // 1000)
+        if left_s > 0:
+            hint = "wait, or let an administrator set a new password"
+            headers = {"Retry-After": str(left_s)}
+            raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "the account rests", hint=hint, headers=headers)

@@ -1,0 +1,10 @@
+"""Webhooks: where an advertiser is told that a user entered a segment."""
+
+from admin.api.resource import Resource
+from admin.store.kinds import WEBHOOKS
+
+RESOURCE = Resource(
+    kind=WEBHOOKS,
+    summary="Addresses that are told when a user enters a segment; calls are signed with the secret.",
+    example={"advertiser_id": 1, "name": "Mail system", "url": "https://szpilka.example/hooks/grosz"},
+)

@@ -1,0 +1,149 @@
+"""What saves but cannot deliver: each warning says what will happen and what to do.
+
+A warning never stops a write. The same list is shown again whenever the object is read alone, so it is also the first
+answer to "why does it not deliver".
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from admin.store.kinds import Kind
+from core.errors import Fault
+from core.model import Advertiser, Budget, Campaign, Creative, Goal, LineItem, Segment, Status
+from core.money import format_micros
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What is known around the object: what it names, the time, exchange rates, and sizes of segments if counted."""
+
+    objects: Mapping[tuple[str, int], Any]
+    now_ms: int
+    rates: Mapping[str, int]
+    segment_sizes: Mapping[int, int]
+
+    def find(self, kind: str, object_id: int) -> Any:  # noqa: ANN401 - the kind says which
+        return self.objects.get((kind, object_id))
+
+
+def warnings_of(kind: Kind, value: Any, around: Surroundings) -> list[Fault]:  # noqa: ANN401 - a struct of the kind
+    """All warnings of one object."""
+    if getattr(value, "status", None) is Status.ARCHIVED:
+        return []
+    match value:
+        case LineItem():
+            found = _line_item(value, around)
+        case Campaign():
+            found = _campaign(value, around)
+        case Advertiser():
+            found = _advertiser(value, around)
+        case Segment():
+            found = _size(value.id, "/rule", around)
+        case Creative():
+            found = _paused("creative", value)
+        case _:
+            found = _paused(kind.title, value)
+    return list(found)
+
+
+def _advertiser(value: Advertiser, around: Surroundings) -> Iterator[Fault]:
+    yield from _paused("advertiser", value)
+    if value.currency != "PLN" and value.currency not in around.rates:
+        hint = "add the rate to the catalogue's fx_rates"
+        yield Fault("/currency", "no_rate", f"there is no exchange rate for {value.currency}: nothing can bid", hint)
+    if value.balance_micros == 0:
+        yield Fault(
+            "/balance", "no_balance", "the balance is zero: nothing can bid", "raise it, or set null for credit"
+        )
+
+
+def _campaign(value: Campaign, around: Surroundings) -> Iterator[Fault]:
+    yield from _paused("campaign", value)
+    yield from _flight(value, around)
+
+
+def _line_item(value: LineItem, around: Surroundings) -> Iterator[Fault]:
+    yield from _paused("line item", value)
+    yield from _flight(value, around)
+    campaign = around.find("campaigns", value.campaign_id)
+    if campaign is not None and campaign.status is not Status.ACTIVE:
+        yield Fault("/campaign_id", "campaign_stopped", "the campaign does not bid", "resume the campaign")
+    elif campaign is not None:
+        yield from _flight(campaign, around, "/campaign_id", "the campaign's ")
+    yield from _creatives(value, around)
+    yield from _budgets(value)
+    yield from _prices(value)
+    yield from _targeting(value, around)
+
+
+def _creatives(value: LineItem, around: Surroundings) -> Iterator[Fault]:
+    if not value.creative_ids:
+        yield Fault("/creative_ids", "no_creative", "there is no creative: nothing can be shown", "add one")
+        return
+    known = [around.find("creatives", creative) for creative in value.creative_ids]
+    usable = [ad for ad in known if ad is not None and ad.status is Status.ACTIVE]
+    if not usable:
+        hint = "resume one, or name another"
+        yield Fault("/creative_ids", "no_active_creative", "no creative is active: no size can be filled", hint)
+    for position, ad in enumerate(known):
+        if ad is None or ad.status is Status.ARCHIVED:
+            yield Fault(f"/creative_ids/{position}", "archived_creative", "the creative is archived", "remove it")
+
+
+def _budgets(value: LineItem) -> Iterator[Fault]:
+    impression = value.max_cpm_micros // 1000
+    for pointer, budget in (("/daily_budget", value.daily_budget), ("/total_budget", value.total_budget)):
+        if budget.micros is not None and budget.micros < impression:
+            text = f"below the price of one impression ({format_micros(impression)}): nothing can be bought"
+            yield Fault(f"{pointer}/spend", "budget_below_one_impression", text, "raise the budget")
+    if _is_above(value.daily_budget, value.total_budget):
+        yield Fault("/daily_budget/spend", "daily_above_total", "the day's budget is above the total", "lower it")
+
+
+def _is_above(daily: Budget, total: Budget) -> bool:
+    return daily.micros is not None and total.micros is not None and daily.micros > total.micros
+
+
+def _prices(value: LineItem) -> Iterator[Fault]:
+    if value.goal is Goal.CPM and value.bid_micros > value.max_cpm_micros:
+        yield Fault("/bid", "bid_above_maximum", "the bid is above max_cpm and will be cut to it", "raise max_cpm")
+    if value.goal is Goal.CPM and value.bid_micros < value.min_cpm_micros:
+        yield Fault("/bid", "bid_below_minimum", "the bid is below min_cpm: nothing can be bid", "lower min_cpm")
+
+
+def _targeting(value: LineItem, around: Surroundings) -> Iterator[Fault]:
+    targeting = value.targeting
+    for wanted, name in ((targeting.segments_any, "segments_any"), (targeting.segments_all, "segments_all")):
+        both = set(wanted) & set(targeting.segments_none)
+        if both and (name == "segments_all" or both == set(wanted)):
+            text = "a segment is both wanted and excluded: nobody can match"
+            yield Fault(f"/targeting/{name}", "contradiction", text, "remove it from one of the lists")
+        for position, segment in enumerate(wanted):
+            yield from _size(segment, f"/targeting/{name}/{position}", around)
+    if set(targeting.domains_allow) and set(targeting.domains_allow) <= set(targeting.domains_deny):
+        yield Fault("/targeting/domains_allow", "contradiction", "every allowed domain is denied too", "remove one")
+    for position, deal_id in enumerate(targeting.deals):
+        deal = around.find("deals", deal_id)
+        if deal is not None and targeting.exchanges and deal.exchange_id not in targeting.exchanges:
+            text = "the deal's exchange is not targeted: the deal cannot match"
+            yield Fault(f"/targeting/deals/{position}", "contradiction", text, "add the exchange")
+
+
+def _size(segment_id: int, pointer: str, around: Surroundings) -> Iterator[Fault]:
+    if around.segment_sizes.get(segment_id) == 0:
+        yield Fault(pointer, "segment_empty", f"segment {segment_id} has nobody in it now", "see the tag's health")
+
+
+def _paused(title: str, value: Any) -> Iterator[Fault]:  # noqa: ANN401 - any object with a status
+    if value.status is Status.PAUSED:
+        yield Fault("/status", "paused", f"the {title} is paused", "resume it when it is ready")
+
+
+def _flight(
+    value: Campaign | LineItem, around: Surroundings, pointer: str = "", whose: str = "the "
+) -> Iterator[Fault]:
+    if value.end_ms is not None and value.end_ms <= around.now_ms:
+        yield Fault(pointer or "/end", "flight_over", f"{whose}end has passed: nothing can be bid", "move the end")
+    elif value.start_ms is not None and value.start_ms > around.now_ms:
+        yield Fault(pointer or "/start", "flight_not_begun", f"{whose}start is still to come", "wait, or move it")
