@@ -207,9 +207,7 @@ class LeaseClient:
         self._book.renew(self._positions[advertiser_id], known.until_ms)
         return True
 
-    def _apply(
-        self, advertiser_id: int, part: Sequence[tuple[int, Want]], reply: GrantReply, sent_ms: int
-    ) -> None:
+    def _apply(self, advertiser_id: int, part: Sequence[tuple[int, Want]], reply: GrantReply, sent_ms: int) -> None:
         known = self._advertisers[advertiser_id]
         for (position, want), granted in zip(part, reply.leases, strict=True):
             held = self._book.lease_id(position)

@@ -181,9 +181,7 @@ class NoticeDesk:
     ) -> NoticeResult:
         advertiser_currency = reference.currencies.get(claims.advertiser_id, "")
         try:
-            reply = await self._transitions.settle(
-                self._settlement(kind, claims, known, exchange, advertiser_currency)
-            )
+            reply = await self._transitions.settle(self._settlement(kind, claims, known, exchange, advertiser_currency))
         except UnavailableError:
             return NoticeResult(503, "unavailable")
         if reply.outcome == "unready":

@@ -47,9 +47,7 @@ class Bid(NamedTuple):
     currency: str
 
 
-def read_price(
-    text: str | None, currency: str | None, bid: Bid, exchange: Exchange | None, fx: FxTable
-) -> Price:
+def read_price(text: str | None, currency: str | None, bid: Bid, exchange: Exchange | None, fx: FxTable) -> Price:
     """The price that a notice names. `exchange` is None for one that is no longer in the catalogue."""
     stripped = (text or "").strip()
     if stripped.upper() == "AUDIT":

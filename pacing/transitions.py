@@ -281,9 +281,7 @@ class Transitions:
             keys.money_processes(advertiser_id),
         ]
         timing = self.timing
-        return _texts(
-            await self._run("takeover", key_list, [timing.dead_after_ms, timing.quarantine_ms, new_epoch])
-        )
+        return _texts(await self._run("takeover", key_list, [timing.dead_after_ms, timing.quarantine_ms, new_epoch]))
 
     async def correct(
         self, advertiser_id: int, correction: str, key: PoolKey, campaign_id: int, day: int,
