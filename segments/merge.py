@@ -109,15 +109,24 @@ def _cart_order(facts: Facts) -> tuple[int, int, int, list[tuple[str, int]]]:
 
 
 def _merge_purchases(mine: Facts, other: Facts, overlap: bool) -> None:
-    """Orders that both sides know count once."""
-    known = {order.key: order for order in mine.orders if order.key}
-    shared = [order for order in other.orders if order.key and order.key in known]
+    """Orders that both sides know count once, and at what is left of them after refunds on either side."""
+    ours = {order.key: order.value_micros for order in mine.orders if order.key}
+    theirs = {order.key: order.value_micros for order in other.orders if order.key}
+    shared = {key: min(value, theirs[key]) for key, value in ours.items() if key in theirs}
+    shared_count = sum(value > 0 for value in shared.values())
+    counts = [
+        side.purchases - sum(values[key] > 0 for key in shared) + shared_count
+        for side, values in ((mine, ours), (other, theirs))
+    ]
+    amounts = [
+        side.purchases_micros - sum(values[key] - left for key, left in shared.items())
+        for side, values in ((mine, ours), (other, theirs))
+    ]
     if overlap:
-        mine.purchases = max(mine.purchases, other.purchases)
-        mine.purchases_micros = max(mine.purchases_micros, other.purchases_micros)
+        mine.purchases, mine.purchases_micros = max(counts), max(amounts)
     else:
-        mine.purchases += other.purchases - len(shared)
-        mine.purchases_micros += other.purchases_micros - sum(order.value_micros for order in shared)
+        mine.purchases = sum(counts) - shared_count
+        mine.purchases_micros = sum(amounts) - sum(shared.values())
     if (other.last_purchase_s, other.last_purchase_micros) > (mine.last_purchase_s, mine.last_purchase_micros):
         mine.last_purchase_micros = other.last_purchase_micros
 
