@@ -48,7 +48,10 @@ class _Writer:
             self.number(ord(letter) - ord("A"), 6)
 
     def numbers(self, numbers: Vendors, width: int) -> None:
-        self.bits += "".join("1" if number in numbers else "0" for number in range(1, width + 1))
+        bits = ["0"] * width
+        for number in numbers:
+            bits[number - 1] = "1"
+        self.bits += "".join(bits)
 
     def ranges(self, vendors: Vendors) -> None:
         spans: list[list[int]] = []
