@@ -11,10 +11,12 @@ import msgspec
 import numpy as np
 
 from bidder.auction import Auction, Impression
+from bidder.bidding import Chosen, choose
 from bidder.bitmaps import all_ones
+from bidder.evaluation import Evaluation, price
 from bidder.openrtb.codec import Malformed, decode_request
 from bidder.openrtb.tolerance import Tolerances
-from bidder.pipeline import Chosen, Evaluation, choose, evaluate, look_up, price, screen
+from bidder.pipeline import evaluate, look_up, screen
 from bidder.snapshot import Snapshot
 from bidder.stages import rank
 from bidder.stages.consent import ConsentPolicy
@@ -156,7 +158,7 @@ def _assemble(
 ) -> Explanation:
     real = _real_verdicts(found)
     winners = {
-        found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.creative_id)
+        found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.prepared.creative.id)
         for number, bid in chosen.items()
         if found is not None
     }
@@ -228,7 +230,7 @@ def _price(everything: Evaluation, pair: int, position: int, auction: Auction, s
     return Price(
         click_rate=round(float(scores.click_rate[pair]), 8),
         conversion_rate=round(float(scores.conversion_rate[pair]), 8),
-        cart_value=format_micros(round(float(scores.cart_value[pair]))),
+        cart_value=format_micros(round(float(scores.cart_value[pair])) if scores.cart_value is not None else 0),
         expected_value=format_micros(round(float(scores.expected_value[pair]))),
         pacing_multiplier=float(snapshot.book.multiplier[position]),
         bid_factor=float(lines.bid_factor[position]),

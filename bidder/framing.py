@@ -147,12 +147,14 @@ class Framing:
 
     def _learn(self, data: bytes) -> None:
         """Remember the head of `data`, which the parser has just read, if `data` is one ordinary bid request."""
+        if not data.startswith(b"POST "):
+            return
         head = self._head
-        if not head.route.exchange or head.method != b"POST" or head.refusal or not head.keeps_alive:
+        if not head.route.exchange or head.refusal or not head.keeps_alive:
             return
         head_end = data.find(b"\r\n\r\n") + 4
         found = _CONTENT_LENGTH.search(data, 0, head_end - 2)
-        if not data.startswith(b"POST ") or found is None or head_end + int(found[1]) != len(data):
+        if found is None or head_end + int(found[1]) != len(data):
             return
         self._known_head = head
         self._before_length = data[: found.start(1)]
@@ -194,7 +196,7 @@ class Framing:
         The parser has ended that message at its head, so a fresh one gets the head again without the offer.
         """
         if not self._upgrades:
-            raise Refusal(405)  # CONNECT: there is no tunnel here
+            raise Refusal(400)  # the parser saw an offer where on_headers_complete saw none
         fields = [b"%s: %s\r\n" % field for field in self._fields.items() if field[0] != b"upgrade"]
         fields.append(b"connection: keep-alive\r\n" if self._head.keeps_alive else b"connection: close\r\n")
         head = b"%s %s HTTP/1.1\r\n%s\r\n" % (self._head.method, self._url, b"".join(fields))
@@ -230,6 +232,8 @@ class Framing:
             keeps_alive=parser.should_keep_alive(),
             authorization=fields.get(b"authorization", b""),
         )
+        if head.method == b"CONNECT":
+            raise Refusal(501)  # what follows would be a tunnel, not requests
         if b"upgrade" in fields and parser.should_upgrade():
             self._upgrades = True
             return

@@ -86,6 +86,7 @@ class Index(msgspec.Struct):
     timezones: tuple[str, ...]
     fx: FxTable
     pools: list[PoolSpec]  # what leases are held for, by position
+    highest_advertiser: int
 
     def positions_of(self, pool: PoolKey) -> tuple[int, ...]:
         """Where a pool is: shares of a line item follow each other. Empty for one that the index does not have."""
@@ -128,6 +129,7 @@ def compile_index(catalogue: Catalogue) -> Index:
         currencies=currencies,
         timezones=timezones,
         fx=FxTable(catalogue.fx_base, catalogue.fx_rates),
+        highest_advertiser=max((advertiser.id for advertiser in catalogue.advertisers), default=0),
         pools=[pools_of(entry.line, entry.campaign)[entry.share] for entry in entries],
     )
 

@@ -1,9 +1,12 @@
 """Everything the bid path derives from one version of the catalogue, swapped as one reference."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bidder.artefact import Model
+from bidder.auction import Size
 from bidder.counting import FunnelCounts
 from bidder.index import Index, compile_index
 from bidder.live import LiveSets
@@ -15,6 +18,19 @@ from core.money import MoneyError
 from pacing.caps import CapTable
 from pacing.leases import LeaseBook
 from pacing.pools import PoolSpec
+
+# Distinct (line item, offered sizes, exchange) whose creatives are remembered; 200 bytes each.
+MAX_FITTING = 100_000
+
+
+class Line(NamedTuple):
+    """What a bid says of its line item."""
+
+    line_item_id: int
+    share: int
+    advertiser_id: int
+    campaign_id: int
+    several_per_request: bool
 
 
 class Compiled:
@@ -39,8 +55,8 @@ class Snapshot:
     """The compiled catalogue with its bound model and memos. `book` must have been bound to the same pools."""
 
     __slots__ = (
-        "_advertiser_domains", "_prepared", "_rates", "_track_url", "book", "caps", "counts", "index", "live",
-        "matcher", "model",
+        "_advertiser_domains", "_fitting", "_lines", "_prepared", "_rates", "_track_url", "book", "caps", "counts",
+        "index", "live", "matcher", "model",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, model: Model, book: LeaseBook, track_url: str) -> None:
@@ -54,18 +70,46 @@ class Snapshot:
         self._advertiser_domains = compiled.advertiser_domains
         self._track_url = track_url
         self._prepared: dict[tuple[int, int, int], PreparedBid] = {}
+        self._fitting: dict[tuple[int, tuple[Size, ...], int], tuple[PreparedBid, ...]] = {}
+        self._lines: dict[int, Line] = {}
         self._rates: dict[str, NDArray[np.float64]] = {}
 
-    def prepared(self, line_item_id: int, creative_id: int, exchange: Exchange, position: int) -> PreparedBid:
-        """The prepared bid of a creative on an exchange for one line item."""
-        key = (line_item_id, creative_id, exchange.id)
-        found = self._prepared.get(key)
+    def prepared(self, position: int, sizes: tuple[Size, ...], exchange: Exchange) -> tuple[PreparedBid, ...]:
+        """Prepared bids of a line item's creatives in the offered sizes."""
+        key = (position, sizes, exchange.id)
+        found = self._fitting.get(key)
         if found is None:
-            creative = self.index.creatives[creative_id]
-            campaign = int(self.index.lines.campaign[position])
-            domain = self._advertiser_domains[creative.advertiser_id]
-            found = self._prepared[key] = PreparedBid(creative, exchange, domain, campaign, self._track_url)
+            if len(self._fitting) >= MAX_FITTING:
+                self._fitting.clear()
+            line_item, by_size = self.line(position).line_item_id, self.index.creatives_by_size
+            creatives = [each for w, h in sizes for each in by_size.get((line_item, w, h), ())]
+            found = tuple(self._prepare(each, exchange, position) for each in creatives)
+            self._fitting[key] = found
         return found
+
+    def _prepare(self, creative_id: int, exchange: Exchange, position: int) -> PreparedBid:
+        campaign_id = self.line(position).campaign_id
+        key = (creative_id, exchange.id, campaign_id)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            creative = self.index.creatives[creative_id]
+            domain = self._advertiser_domains[creative.advertiser_id]
+            prepared = self._prepared[key] = PreparedBid(creative, exchange, domain, campaign_id, self._track_url)
+        return prepared
+
+    def line(self, position: int) -> Line:
+        """What a bid says of its line item, as Python values: reading them from arrays costs 0.1 us each."""
+        line = self._lines.get(position)
+        if line is None:
+            lines = self.index.lines
+            line = self._lines[position] = Line(
+                int(lines.line_item[position]),
+                int(lines.share[position]),
+                int(lines.advertiser[position]),
+                int(lines.campaign[position]),
+                bool(lines.several_per_request[position]),
+            )
+        return line
 
     def rates_to(self, currency: str) -> NDArray[np.float64]:
         """Units of `currency` for one unit of each of the index's currencies; 0, which never bids, without a rate."""

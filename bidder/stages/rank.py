@@ -4,8 +4,7 @@ Highest bid first; equal bids are put in an order that a hash of auction and lin
 always gets the same answer and no line item wins ties by its age.
 """
 
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,47 +32,46 @@ def verdicts(cpm: Integers, floors: Integers, min_cpm: NDArray[np.float64], affo
     return verdict
 
 
-def seed_of(auction_id: str) -> int:
-    """The auction's part of the tie-break hash: stable between processes and versions."""
-    return zlib.crc32(auction_id.encode("utf-8", "surrogatepass"))
+class Ties:
+    """The order of equal bids, computed for the few pairs that need it: lowest key first."""
+
+    __slots__ = ("_line_item", "_positions", "_seeds")
+
+    def __init__(self, line_item: Integers, positions: Integers, seeds: Sequence[int]) -> None:
+        self._line_item = line_item
+        self._positions = positions
+        self._seeds = np.array(seeds, dtype=np.uint64)
+
+    def keys(self, pairs: Integers, slots: Integers) -> NDArray[np.uint64]:
+        """Keys of some pairs and their slots; `seeds` are by slot."""
+        line_items = self._line_item[self._positions[pairs]].astype(np.uint64)
+        mixed = (line_items + (self._seeds[slots] << np.uint64(32))) * _GOLDEN
+        return (mixed ^ (mixed >> _SHIFT)) * _MIX
 
 
-def tie_keys(line_items: Integers, seeds: Integers) -> NDArray[np.uint64]:
-    """Order of equal bids: lowest first."""
-    mixed = (line_items.astype(np.uint64) + (seeds.astype(np.uint64) << np.uint64(32))) * _GOLDEN
-    return (mixed ^ (mixed >> _SHIFT)) * _MIX
-
-
-def winners(slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: NDArray[np.uint64]) -> dict[int, int]:
+def winners(slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: Ties) -> dict[int, int]:
     """Slot -> pair that wins it. `slot_of_pair` is ascending; slots without an eligible pair are missing."""
-    pairs = np.flatnonzero(eligible)
+    pairs = eligible.nonzero()[0]
     if not len(pairs):
         return {}
-    slots = slot_of_pair[pairs]
-    starts = np.flatnonzero(np.concatenate(([True], slots[1:] != slots[:-1])))
-    best = np.maximum.reduceat(cpm[pairs], starts)
-    lengths = np.diff(np.append(starts, len(pairs)))
-    top = pairs[cpm[pairs] == np.repeat(best, lengths)]
-    if len(top) > len(starts):
-        top = top[np.lexsort((ties[top], slot_of_pair[top]))]
-        slots = slot_of_pair[top]
-        top = top[np.concatenate(([True], slots[1:] != slots[:-1]))]
-    return dict(zip(slot_of_pair[top].tolist(), top.tolist(), strict=True))
+    slots, bids = slot_of_pair[pairs], cpm[pairs]
+    is_first = np.empty(len(pairs), dtype=np.bool_)
+    is_first[0] = True
+    np.not_equal(slots[1:], slots[:-1], out=is_first[1:])
+    best = np.maximum.reduceat(bids, is_first.nonzero()[0])
+    at = (bids == best[is_first.cumsum() - 1]).nonzero()[0]
+    top, slots = pairs[at], slots[at]
+    if len(top) > len(best):
+        order = np.lexsort((ties.keys(top, slots), slots))
+        top, slots = top[order], slots[order]
+        # Backwards, so that the first pair of each slot is the one that stays.
+        return dict(zip(slots[::-1].tolist(), top[::-1].tolist(), strict=True))
+    return dict(zip(slots.tolist(), top.tolist(), strict=True))
 
 
-def ranking(
-    slot: int, slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: NDArray[np.uint64]
-) -> Iterator[int]:
+def ranking(slot: int, slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: Ties) -> Iterator[int]:
     """All eligible pairs of a slot, best first. Only for the slots whose winner could not be used."""
-    start, end = np.searchsorted(slot_of_pair, (slot, slot + 1))
-    pairs = start + np.flatnonzero(eligible[start:end])
-    yield from pairs[np.lexsort((ties[pairs], -cpm[pairs]))].tolist()
-
-
-def second_price(
-    winner: int, slot: int, slot_of_pair: Integers, cpm: Integers, eligible: Flags, line_items: Integers
-) -> int:
-    """The highest bid of another line item on the slot (CPM micros), 0 if there is none."""
-    start, end = np.searchsorted(slot_of_pair, (slot, slot + 1))
-    others = eligible[start:end] & (line_items[start:end] != line_items[winner])
-    return int(cpm[start:end][others].max(initial=0))
+    start, end = slot_of_pair.searchsorted((slot, slot + 1)).tolist()
+    pairs = start + eligible[start:end].nonzero()[0]
+    keys = ties.keys(pairs, np.full(len(pairs), slot))
+    yield from pairs[np.lexsort((keys, -cpm[pairs]))].tolist()

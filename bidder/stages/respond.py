@@ -103,12 +103,10 @@ def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
     return any(tag.partition("-")[0].lower() == primary for tag in wanted)
 
 
-def bid_json(
-    prepared: PreparedBid, *, bid_id: str, impression: Impression, cpm: int, deal_id: str, token: bytes
-) -> bytes:
+def bid_json(prepared: PreparedBid, *, impression: Impression, cpm: int, deal_id: str, token: bytes) -> bytes:
     """JSON of one bid. `cpm` is CPM micros on the grosz grid."""
-    variable = b'{"id":"%s","impid":%s,"price":%s,' % (
-        bid_id.encode(),
+    variable = b'{"id":"%d","impid":%s,"price":%s,' % (
+        impression.position + 1,
         quote(impression.imp.id),
         cpm_to_text(cpm).encode(),
     )

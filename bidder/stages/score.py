@@ -5,7 +5,8 @@
     bid = 1000 * expected value * pacing multiplier * share factor, at most the maximum CPM, down to the grosz grid
 
 One expression serves CPM, CPC, CPA and cart retargeting. Values are micros of the advertiser's currency until the last
-step, which converts to the currency of the auction.
+step, which converts to the currency of the auction. A batch has a few thousand pairs at most, so what counts is the
+number of numpy calls (about 1 us each), not their length: columns that are gathered together lie in one matrix.
 """
 
 import numpy as np
@@ -21,119 +22,161 @@ from segments.profiles import ProfileBatch
 MAX_CONVERSION_RATE = 0.5
 SECONDS_AN_HOUR = 3600.0
 
+# Distinct (hour, device, size, position, deal) combinations that are remembered; a day of real traffic has hundreds.
+MAX_SLOT_KINDS = 50_000
+
+# Columns of `BoundModel.values`.
+IMPRESSION_VALUE, CLICK_VALUE, CONVERSION_VALUE, FACTOR, MAX_CPM, MIN_CPM = range(6)
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
 class BoundModel:
-    """A model with what follows from it for one index: each position's weight column and cart kernel maximum."""
+    """A model with what follows from it for one index."""
 
-    __slots__ = ("bias", "cart_norm", "column", "frequency_decay", "request_fields", "user_fields", "weights")
+    __slots__ = (
+        "_kinds", "_request_fields", "_slot_logits", "cart_norm", "column", "frequency_decay", "one_column",
+        "user_fields", "values", "weights",
+    )  # fmt: skip
 
     def __init__(self, model: Model, index: Index) -> None:
-        manifest = model.manifest
-        self.weights = model.weights
-        self.bias = manifest.bias
-        self.request_fields = manifest.request_fields
+        manifest, lines = model.manifest, index.lines
+        self.weights: Floats = model.weights.transpose(0, 2, 1).astype(np.float64)  # (rows, columns, heads)
         self.user_fields = manifest.user_fields
         self.frequency_decay = manifest.frequency_decay
         columns = {name: number for number, name in enumerate(manifest.columns)}
-        self.column = np.fromiter(
-            (columns.get(f"advertiser:{advertiser}", 0) for advertiser in index.lines.advertiser.tolist()),
-            dtype=np.int64,
+        self.one_column = len(columns) == 1
+        self.column: Integers = np.fromiter(
+            (columns.get(f"advertiser:{advertiser}", 0) for advertiser in lines.advertiser.tolist()), dtype=np.int64
         )
-        self.cart_norm = _cart_kernel_norm(index.lines.cart_rise_s, index.lines.cart_decay_s)
+        self.cart_norm = _cart_kernel_norm(lines.cart_rise_s, lines.cart_decay_s)
+        self.values: Floats = np.column_stack(
+            (
+                lines.impression_value, lines.click_value, lines.conversion_value, 1000.0 * lines.bid_factor,
+                lines.max_cpm, lines.min_cpm,
+            )
+        )  # fmt: skip
+        self._request_fields = manifest.request_fields
+        self._kinds: dict[tuple[object, ...], int] = {}
+        # Row 0 holds the bias alone; grows by doubling, a row a kind.
+        self._slot_logits: Floats = np.tile(np.array(manifest.bias), (64, len(columns), 1))
+
+    def slot_kind(self, auction: Auction, impression: Impression, hour_utc: int) -> int:
+        """Row of `slot_logits` for an impression: all request features are looked up once per distinct combination."""
+        device, banner = auction.request.device, impression.imp.banner
+        key = (
+            hour_utc,
+            device.devicetype if device is not None else None,
+            impression.sizes[0] if impression.sizes else None,
+            banner.pos if banner is not None else None,
+            bool(impression.deal_floors),
+        )
+        kind = self._kinds.get(key)
+        return kind if kind is not None else self._add_kind(key, impression)
+
+    def _add_kind(self, key: tuple[object, ...], impression: Impression) -> int:
+        if len(self._kinds) >= MAX_SLOT_KINDS:
+            self._kinds.clear()
+        hour, device_type, _size, position, has_deals = key
+        width, height = impression.sizes[0] if impression.sizes else (0, 0)
+        features = {
+            "hour": str(hour),
+            "device": str(device_type),
+            "size": f"{width}x{height}",
+            "position": str(position),
+            "deal": "yes" if has_deals else "no",
+        }
+        rows = [_row(self._request_fields[name], value) for name, value in features.items()]
+        kind = len(self._kinds) + 1
+        if kind >= len(self._slot_logits):
+            self._slot_logits = np.concatenate((self._slot_logits, np.tile(self._slot_logits[0], (kind, 1, 1))))
+        self._slot_logits[kind] = self._slot_logits[0] + self.weights[rows].sum(axis=0)
+        self._kinds[key] = kind
+        return kind
+
+    @property
+    def slot_logits(self) -> Floats:
+        """(kinds, columns, heads)."""
+        return self._slot_logits
 
 
 class Scores:
     """One row a pair, in the order of the candidates."""
 
-    __slots__ = ("advertiser_cpm", "cart_value", "click_rate", "conversion_rate", "cpm", "expected_value", "rate")
+    __slots__ = ("cart_value", "click_rate", "conversion_rate", "cpm", "expected_value", "min_cpm", "rate")
 
     def __init__(
         self,
         *,
         click_rate: Floats,
         conversion_rate: Floats,
-        cart_value: Floats,
+        cart_value: Floats | None,
         expected_value: Floats,
-        advertiser_cpm: Floats,
         rate: Floats | float,
         cpm: Integers,
+        min_cpm: Floats,
     ) -> None:
         self.click_rate = click_rate
         self.conversion_rate = conversion_rate
-        self.cart_value = cart_value  # micros that the cart adds to a conversion
+        self.cart_value = cart_value  # micros that carts add to a conversion; None: no pair has one
         self.expected_value = expected_value  # micros of one impression, before pacing
-        self.advertiser_cpm = advertiser_cpm  # CPM micros in the advertiser's currency, before the grid
         self.rate = rate  # units of the auction's currency for one of the advertiser's
         self.cpm = cpm  # the bid: CPM micros of the auction's currency, on the grosz grid
-
-
-def request_rows(auction: Auction, model: BoundModel, hour_utc: int) -> list[int]:
-    """Weight rows that all impressions of a request share."""
-    fields = model.request_fields
-    device = auction.request.device
-    device_type = device.devicetype if device is not None else None
-    return [_row(fields["hour"], str(hour_utc)), _row(fields["device"], str(device_type))]
-
-
-def impression_rows(impression: Impression, model: BoundModel) -> list[int]:
-    """Weight rows of one impression."""
-    fields = model.request_fields
-    width, height = impression.sizes[0] if impression.sizes else (0, 0)
-    banner = impression.imp.banner
-    return [
-        _row(fields["size"], f"{width}x{height}"),
-        _row(fields["position"], str(banner.pos if banner is not None else None)),
-        _row(fields["deal"], "yes" if impression.deal_floors else "no"),
-    ]
+        self.min_cpm = min_cpm  # in the auction's currency
 
 
 def _row(field: FieldVocabulary, value: str) -> int:
     return field.rows.get(value, field.other)
 
 
-def user_logits(profiles: ProfileBatch, model: BoundModel) -> NDArray[np.float32]:
-    """Logits that each (request, advertiser) state adds: (states + 1, 2, columns). Row 0, all zero, is "no state"."""
+def user_logits(profiles: ProfileBatch, model: BoundModel) -> Floats:
+    """Logits that each (request, advertiser) state adds: (states + 1, columns, heads). Row 0 is zeros: "no state"."""
     numbers = {
         "last_visit_hours": profiles.last_visit_age_s / SECONDS_AN_HOUR,
         "visits": profiles.visits,
         "products_viewed": profiles.products_viewed,
         "cart": (profiles.cart_micros > 0).astype(np.float64),
     }
-    rows = np.stack([_bucket_rows(model.user_fields[name], values) for name, values in numbers.items()])
-    logits: NDArray[np.float32] = np.zeros((rows.shape[1] + 1, *model.weights.shape[1:]), dtype=np.float32)
-    logits[1:] = model.weights[rows].sum(axis=0)
+    rows = [_bucket_rows(model.user_fields[name], values) for name, values in numbers.items()]
+    logits: Floats = np.zeros((len(rows[0]) + 1, *model.weights.shape[1:]))
+    for of_field in rows:
+        logits[1:] += model.weights[of_field]
     return logits
 
 
 def _bucket_rows(field: FieldVocabulary, numbers: Floats) -> Integers:
-    return np.searchsorted(np.asarray(field.edges), numbers, side="right") + field.other + 1
+    return np.asarray(field.edges).searchsorted(numbers, side="right") + (field.other + 1)
 
 
-def state_of_pairs(auction_of_pair: Integers, positions: Integers, profiles: ProfileBatch, index: Index) -> Integers:
+def state_of_pairs(
+    auction_of_pair: Integers, positions: Integers, profiles: ProfileBatch, index: Index
+) -> Integers | None:
     """For each pair the row of its user's state at its advertiser, counted from 1; 0 where the shop does not know them.
 
-    This is where isolation is kept: a pair can reach only the row of its own advertiser.
+    None when no shop knows any user of the batch. This is where isolation is kept: a pair can reach only the row of
+    its own advertiser.
     """
     if not len(profiles.state_request):
-        return np.zeros(len(positions), dtype=np.int64)
-    stride = int(max(index.lines.advertiser.max(), profiles.state_advertiser.max())) + 1
+        return None
+    stride = max(index.highest_advertiser, int(profiles.state_advertiser.max())) + 1
     keys = profiles.state_request * stride + profiles.state_advertiser
-    order = np.argsort(keys)
+    order = keys.argsort()
+    sorted_keys = keys[order]
     wanted = auction_of_pair * stride + index.lines.advertiser[positions]
-    found = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-    rows = order[found]
-    return np.where(keys[rows] == wanted, rows + 1, 0)
+    found = sorted_keys.searchsorted(wanted)
+    found[found == len(keys)] = 0
+    state = order[found] + 1
+    state[sorted_keys[found] != wanted] = 0
+    return state
 
 
 def score(
     *,
     slot_of_pair: Integers,
     positions: Integers,
-    slot_rows: Integers,
-    state_of_pair: Integers,
+    slot_kinds: Integers,
+    state_of_pair: Integers | None,
     profiles: ProfileBatch,
     frequency: Floats | None,
     multiplier: Floats,
@@ -143,75 +186,61 @@ def score(
 ) -> Scores:
     """Price all pairs.
 
-    `slot_rows` is (slots, request fields) rows of weights; `frequency` the impressions each pair's line item has had of
-    its user in a day (None: nobody had any); `multiplier` the pacing factor by position; `rate` see `Scores.rate`.
+    `slot_kinds` has a row of `BoundModel.slot_logits` for each slot; `frequency` the impressions each pair's line item
+    has had of its user in a day (None: nobody had any); `multiplier` the pacing factor by position; `rate` as in Scores.
     """
-    lines = index.lines
-    column = model.column[positions]
-    slot_logits = model.weights[slot_rows].sum(axis=1)
-    of_user = user_logits(profiles, model) if state_of_pair.any() else None
-    click = _probability(
-        model.bias[CLICK], slot_logits[slot_of_pair, CLICK, column], of_user, CLICK, state_of_pair, column
-    )
+    odds = np.exp(_logits(slot_kinds[slot_of_pair], positions, state_of_pair, profiles, model))
+    click_odds = odds[:, CLICK]
+    click = click_odds / (1.0 + click_odds)
     if frequency is not None:
         click = click * np.exp(-model.frequency_decay * frequency)
-    raw = _probability(
-        model.bias[CONVERSION],
-        slot_logits[slot_of_pair, CONVERSION, column],
-        of_user,
-        CONVERSION,
-        state_of_pair,
-        column,
-    )
-    conversion = np.minimum(raw / (1.0 - raw), MAX_CONVERSION_RATE)
+    conversion = np.minimum(odds[:, CONVERSION], MAX_CONVERSION_RATE)  # odds are q / (1 - q)
+    values = model.values[positions]
+    conversion_value = values[:, CONVERSION_VALUE]
     cart_value = _cart_value(positions, state_of_pair, profiles, model, index)
-    value = lines.impression_value[positions] + click * (
-        lines.click_value[positions] + conversion * (lines.conversion_value[positions] + cart_value)
-    )
-    advertiser_cpm = 1000.0 * value * multiplier[positions] * lines.bid_factor[positions]
-    advertiser_cpm = np.minimum(advertiser_cpm, lines.max_cpm[positions])
+    if cart_value is not None:
+        conversion_value = conversion_value + cart_value
+    value = values[:, IMPRESSION_VALUE] + click * (values[:, CLICK_VALUE] + conversion * conversion_value)
+    advertiser_cpm = np.minimum(value * values[:, FACTOR] * multiplier[positions], values[:, MAX_CPM])
     # A hair is added before the floor: 1.05 * 1e6 * rate may be 1_049_999.9999 in binary.
-    cpm = np.floor(advertiser_cpm * rate / GROSZ_CPM_MICROS + 1e-6).astype(np.int64) * GROSZ_CPM_MICROS
+    groszes = (advertiser_cpm * (rate / GROSZ_CPM_MICROS) + 1e-6).astype(np.int64)
     return Scores(
         click_rate=click,
         conversion_rate=conversion,
         cart_value=cart_value,
         expected_value=value,
-        advertiser_cpm=advertiser_cpm,
         rate=rate,
-        cpm=cpm,
+        cpm=groszes * GROSZ_CPM_MICROS,
+        min_cpm=values[:, MIN_CPM] * rate,
     )
 
 
-def _probability(
-    bias: float,
-    slot: NDArray[np.float32],
-    of_user: NDArray[np.float32] | None,
-    head: int,
-    state: Integers,
-    column: Integers,
+def _logits(
+    kind_of_pair: Integers, positions: Integers, state: Integers | None, profiles: ProfileBatch, model: BoundModel
 ) -> Floats:
-    logit = slot.astype(np.float64) + bias
-    if of_user is not None:
-        logit += of_user[state, head, column]
-    return 1.0 / (1.0 + np.exp(-logit))
+    """(pairs, heads)."""
+    column: Integers | int = 0 if model.one_column else model.column[positions]
+    logits: Floats = model.slot_logits[kind_of_pair, column]
+    if state is not None and state.any():
+        logits += user_logits(profiles, model)[state, column]
+    return logits
 
 
 def _cart_value(
-    positions: Integers, state: Integers, profiles: ProfileBatch, model: BoundModel, index: Index
-) -> Floats:
-    """Micros that the abandoned cart adds to the value of a conversion; 0 for most pairs."""
-    added = np.zeros(len(positions))
-    with_state = np.flatnonzero(state)
-    if not len(with_state):
-        return added
-    row = state[with_state] - 1
-    with_cart = with_state[(profiles.cart_micros[row] > 0) & (index.lines.cart_margin[positions[with_state]] > 0)]
+    positions: Integers, state: Integers | None, profiles: ProfileBatch, model: BoundModel, index: Index
+) -> Floats | None:
+    """Micros that the abandoned cart adds to the value of a conversion; None when no pair has one."""
+    if state is None or not profiles.cart_micros.any():
+        return None
+    lines = index.lines
+    cart_of_state = np.concatenate(([0], profiles.cart_micros))
+    with_cart = ((cart_of_state[state] > 0) & (lines.cart_margin[positions] > 0)).nonzero()[0]
     if not len(with_cart):
-        return added
-    row, at, lines = state[with_cart] - 1, positions[with_cart], index.lines
+        return None
+    row, at = state[with_cart] - 1, positions[with_cart]
     age = np.maximum(profiles.cart_age_s[row] - lines.cart_delay_s[at], 0.0)
     kernel = (1.0 - np.exp(-age / lines.cart_rise_s[at])) * np.exp(-age / lines.cart_decay_s[at]) / model.cart_norm[at]
+    added = np.zeros(len(positions))
     added[with_cart] = lines.cart_margin[at] * np.minimum(profiles.cart_micros[row], lines.cart_cap[at]) * kernel
     return added
 

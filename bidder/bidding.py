@@ -1,0 +1,170 @@
+"""From judged pairs to bids: the internal auctions, creatives, reservations, tokens."""
+
+import zlib
+
+from bidder.auction import Auction, Impression
+from bidder.counting import BIDS
+from bidder.evaluation import Evaluation, Slot
+from bidder.snapshot import Snapshot
+from bidder.stages import rank
+from bidder.stages.respond import PreparedBid, bid_json, may_show, response_json
+from core.model import Clearing
+from core.reasons import NoBid
+from pacing.tokens import Claims, TokenSigner, auction_digest
+from segments.profiles import ProfileBatch
+
+
+class Chosen:
+    """A bid that will be sent."""
+
+    __slots__ = ("lease_id", "pair", "position", "prepared")
+
+    def __init__(self, pair: int, position: int, prepared: PreparedBid, lease_id: int) -> None:
+        self.pair = pair
+        self.position = position
+        self.prepared = prepared
+        self.lease_id = lease_id
+
+
+def seed_of(auction: Auction) -> int:
+    """What ties and turns depend on: stable between processes and versions."""
+    return zlib.crc32(auction.request.id.encode("utf-8", "surrogatepass"))
+
+
+def choose(found: Evaluation, snapshot: Snapshot, now_ms: int) -> dict[int, Chosen]:
+    """Run the internal auctions and reserve money: slot number -> chosen bid. Sets the verdicts of the losers."""
+    seeds = [seed_of(slot.auction) for slot in found.slots]
+    ties = rank.Ties(snapshot.index.lines.line_item, found.positions, seeds)
+    first = rank.winners(found.slot_of_pair, found.scores.cpm, found.eligible, ties)
+    taken: set[tuple[int, int]] = set()
+    chosen: dict[int, Chosen] = {}
+    for number, pair in first.items():
+        bid = _take(found, snapshot, number, pair, taken, seeds[number], now_ms)
+        if bid is None:
+            order = rank.ranking(number, found.slot_of_pair, found.scores.cpm, found.eligible, ties)
+            rest = (
+                _take(found, snapshot, number, other, taken, seeds[number], now_ms) for other in order if other != pair
+            )
+            bid = next((other for other in rest if other is not None), None)
+        if bid is not None:
+            chosen[number] = bid
+    found.verdict[found.verdict == rank.ELIGIBLE] = NoBid.OUTRANKED.index
+    for bid in chosen.values():
+        found.verdict[bid.pair] = BIDS
+    return chosen
+
+
+def _take(
+    found: Evaluation,
+    snapshot: Snapshot,
+    number: int,
+    pair: int,
+    taken: set[tuple[int, int]],
+    seed: int,
+    now_ms: int,
+) -> Chosen | None:
+    """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease."""
+    slot = found.slots[number]
+    position = int(found.positions[pair])
+    line = snapshot.line(position)
+    if (slot.number, line.line_item_id) in taken and not line.several_per_request:
+        found.verdict[pair] = NoBid.ALREADY_IN_REQUEST.index
+        return None
+    prepared = _creative(slot, snapshot, position, seed)
+    if prepared is None:
+        found.verdict[pair] = NoBid.CREATIVE_BLOCKED.index
+        return None
+    lease = snapshot.book.reserve(position, int(found.cost[pair]), now_ms)
+    if not lease:
+        found.verdict[pair] = NoBid.NO_LEASE.index
+        return None
+    taken.add((slot.number, line.line_item_id))
+    return Chosen(pair, position, prepared, lease)
+
+
+def _creative(slot: Slot, snapshot: Snapshot, position: int, seed: int) -> PreparedBid | None:
+    """A creative of an offered size that the request admits; several fitting ones take turns by the auction's hash."""
+    auction, impression = slot.auction, slot.impression
+    fitting = [
+        prepared
+        for prepared in snapshot.prepared(position, impression.sizes, auction.exchange)
+        if may_show(prepared, auction, impression)
+    ]
+    return fitting[seed % len(fitting)] if fitting else None
+
+
+def answer(
+    found: Evaluation,
+    chosen: dict[int, Chosen],
+    snapshot: Snapshot,
+    profiles: ProfileBatch,
+    signer: TokenSigner,
+    now_ms: int,
+) -> dict[int, bytes]:
+    """Auction number -> JSON of its response, for the auctions with a bid."""
+    bids: dict[int, list[bytes]] = {}
+    digests: dict[int, bytes] = {}
+    issued_s = now_ms // 1000
+    for number, bid in chosen.items():
+        slot = found.slots[number]
+        auction, impression = slot.auction, slot.impression
+        digest = digests.get(slot.number)
+        if digest is None:
+            digest = digests[slot.number] = auction_digest(auction.exchange.id, auction.request.id)
+        user_id = profiles.user_ids[slot.number] or ""
+        cpm = int(found.scores.cpm[bid.pair])
+        token = signer.sign(_claims(found, number, bid, snapshot, digest, user_id, cpm, issued_s))
+        deal_id = _deal(auction, impression, bid.position, snapshot, cpm) if impression.deal_floors else ""
+        text = bid_json(bid.prepared, impression=impression, cpm=cpm, deal_id=deal_id, token=token)
+        bids.setdefault(slot.number, []).append(text)
+    auctions = {slot.number: slot.auction for slot in found.slots}
+    return {number: response_json(auctions[number], texts, digests[number].hex()) for number, texts in bids.items()}
+
+
+def _claims(
+    found: Evaluation,
+    number: int,
+    bid: Chosen,
+    snapshot: Snapshot,
+    digest: bytes,
+    user_id: str,
+    cpm: int,
+    issued_s: int,
+) -> Claims:
+    slot, line = found.slots[number], snapshot.line(bid.position)
+    auction = slot.auction
+    second = _second_price(found, number, bid, snapshot) if auction.exchange.clearing is Clearing.HOUSE else 0
+    return Claims(
+        line.share,
+        line.line_item_id,
+        line.advertiser_id,
+        line.campaign_id,
+        bid.prepared.creative.id,
+        auction.exchange.id,
+        bid.lease_id,
+        int(found.cost[bid.pair]),
+        cpm,
+        second,
+        int(found.floors[bid.pair]),
+        auction.currency,
+        digest,
+        slot.impression.position,
+        issued_s,
+        user_id,
+        bid.prepared.landing,
+        auction.is_test,
+    )
+
+
+def _second_price(found: Evaluation, number: int, bid: Chosen, snapshot: Snapshot) -> int:
+    """What house clearing settles against: the best bid of another line item on the impression."""
+    start, end = found.pair_range(number)
+    others = snapshot.index.lines.line_item[found.positions[start:end]] != snapshot.line(bid.position).line_item_id
+    return int(found.scores.cpm[start:end][found.eligible[start:end] & others].max(initial=0))
+
+
+def _deal(auction: Auction, impression: Impression, position: int, snapshot: Snapshot, cpm: int) -> str:
+    """The dearest offered deal of the line item that its bid reaches; "" without one."""
+    floors = impression.deal_floors
+    held = snapshot.index.deals.held(auction.exchange.id, position, floors)
+    return max((deal_id for deal_id in held if floors[deal_id][0] <= cpm), key=lambda name: floors[name][0], default="")

@@ -1,0 +1,131 @@
+"""All (impression, line item) pairs of a batch as arrays: priced, and judged against floors, deals and leases."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bidder.auction import Auction, Impression
+from bidder.bitmaps import unpack_rows
+from bidder.snapshot import Snapshot
+from bidder.stages import pace, rank, score
+from pacing.caps import recent_impressions
+from segments.profiles import ProfileBatch
+
+Integers = NDArray[np.int64]
+
+FIXED_PRICE_DEAL = 3  # `deal.at`: bid exactly the deal's price (OpenRTB 2.6 section 3.2.12)
+# Impressions older than a day no longer lower the value of the next one (spec: science 1e).
+FREQUENCY_WINDOW_S = 24 * 3600
+
+
+class Slot:
+    """One impression of one auction of the batch that at least one line item may bid on."""
+
+    __slots__ = ("auction", "impression", "number")
+
+    def __init__(self, number: int, auction: Auction, impression: Impression) -> None:
+        self.number = number  # of the auction in the batch
+        self.auction = auction
+        self.impression = impression
+
+
+class Evaluation:
+    """Arrays with one row a pair, ordered by slot, then by position."""
+
+    __slots__ = ("cost", "eligible", "floors", "positions", "scores", "slot_of_pair", "slots", "state", "verdict")
+
+    slot_of_pair: Integers
+    positions: Integers
+    state: Integers | None  # see score.state_of_pairs
+    scores: score.Scores
+    floors: Integers  # CPM micros of the auction's currency
+    cost: Integers  # micros of the advertiser's currency
+    verdict: Integers  # rank.ELIGIBLE or a column of bidder.counting
+    eligible: NDArray[np.bool_]
+
+    def __init__(self, slots: list[Slot]) -> None:
+        self.slots = slots
+
+    def pair_range(self, slot: int) -> tuple[int, int]:
+        """First pair of a slot, and the one after its last."""
+        start, end = self.slot_of_pair.searchsorted((slot, slot + 1)).tolist()
+        return start, end
+
+
+def price(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapshot, now_ms: int) -> Evaluation:
+    """Price and judge every pair that the impressions' `eligible` sets name; there must be one."""
+    index, model = snapshot.index, snapshot.model
+    hour_utc = now_ms // 3_600_000 % 24
+    slots = [
+        Slot(number, auction, impression)
+        for number, auction in enumerate(auctions)
+        for impression in auction.impressions
+        if impression.eligible
+    ]
+    found = Evaluation(slots)
+    found.slot_of_pair, found.positions = unpack_rows([slot.impression.eligible for slot in slots], index.count)
+    auction_of_pair = np.array([slot.number for slot in slots], dtype=np.int64)[found.slot_of_pair]
+    found.state = score.state_of_pairs(auction_of_pair, found.positions, profiles, index)
+    kinds = [model.slot_kind(slot.auction, slot.impression, hour_utc) for slot in slots]
+    found.scores = score.score(
+        slot_of_pair=found.slot_of_pair,
+        positions=found.positions,
+        slot_kinds=np.array(kinds, dtype=np.int64),
+        state_of_pair=found.state,
+        profiles=profiles,
+        frequency=_frequency(found, profiles, snapshot, now_ms // 1000),
+        multiplier=snapshot.book.multiplier,
+        rate=_rates(found, snapshot),
+        model=model,
+        index=index,
+    )
+    found.floors = np.array([slot.impression.floor_cpm for slot in slots], dtype=np.int64)[found.slot_of_pair]
+    _apply_deals(found, snapshot)
+    found.cost = pace.costs(found.scores)
+    affordable = pace.affordable(found.cost, found.positions, snapshot.book)
+    found.verdict = rank.verdicts(found.scores.cpm, found.floors, found.scores.min_cpm, affordable)
+    found.eligible = found.verdict == rank.ELIGIBLE
+    return found
+
+
+def _rates(found: Evaluation, snapshot: Snapshot) -> NDArray[np.float64] | float:
+    currencies = {slot.auction.currency for slot in found.slots}
+    if len(currencies) == 1 and len(snapshot.index.currencies) == 1:
+        return float(snapshot.rates_to(currencies.pop())[0])
+    table = np.stack([snapshot.rates_to(slot.auction.currency) for slot in found.slots])
+    return table[found.slot_of_pair, snapshot.index.lines.currency[found.positions]]
+
+
+def _frequency(found: Evaluation, profiles: ProfileBatch, snapshot: Snapshot, now_s: int) -> NDArray[np.float64] | None:
+    """Impressions of each pair's line item that its user has had in a day; None when nobody had any."""
+    frequency: NDArray[np.float64] | None = None
+    for number, slot in enumerate(found.slots):
+        ring = profiles.rings[slot.number]
+        if not ring:
+            continue
+        start, end = found.pair_range(number)
+        positions = found.positions[start:end]
+        for line_item, shown in recent_impressions(ring, now_s - FREQUENCY_WINDOW_S).items():
+            for position in snapshot.index.by_line_item.get(line_item, ()):
+                at = int(np.searchsorted(positions, position))
+                if at < len(positions) and positions[at] == position:
+                    frequency = np.zeros(len(found.positions)) if frequency is None else frequency
+                    frequency[start + at] = shown
+    return frequency
+
+
+def _apply_deals(found: Evaluation, snapshot: Snapshot) -> None:
+    """Line items on a deal meet the deal's floor instead of the impression's, or bid its fixed price exactly."""
+    for number, slot in enumerate(found.slots):
+        deals = slot.impression.deal_floors
+        if not deals:
+            continue
+        start, end = found.pair_range(number)
+        for at in range(start, end):
+            held = snapshot.index.deals.held(slot.auction.exchange.id, int(found.positions[at]), deals)
+            if held:
+                deal_id = min(held, key=lambda name: deals[name][0])
+                found.floors[at] = deals[deal_id][0]
+                if deals[deal_id][1] == FIXED_PRICE_DEAL and found.scores.cpm[at] >= deals[deal_id][0]:
+                    found.scores.cpm[at] = deals[deal_id][0]
