@@ -32,7 +32,12 @@ class EventRig:
     """Log, worker, store and reader over one connection; `worker` works only when a test lets it."""
 
     def __init__(
-        self, redis: PipelinedRedis, clock: Clock, catalogue: Catalogue, server_keys: Sequence[ServerKey], worker_id: str
+        self,
+        redis: PipelinedRedis,
+        clock: Clock,
+        catalogue: Catalogue,
+        server_keys: Sequence[ServerKey],
+        worker_id: str,
     ) -> None:
         self.redis = redis
         self.clock = clock
@@ -59,11 +64,13 @@ class EventRig:
 
     async def settle(self) -> int:
         """Let the worker apply all that waits, events passed on included; how many entries that were."""
-        await self.leases.balance()
         total = 0
-        while handled := await self.worker.step():
+        while True:
+            await self.leases.balance()  # a long backlog takes longer than a lease lasts
+            handled = await self.worker.step()
+            if not handled:
+                return total
             total += handled
-        return total
 
     async def facts(self, user_id: str, advertiser_id: int = 1) -> Facts | None:
         """What is stored of a user at an advertiser."""
