@@ -46,13 +46,17 @@ async def compare(url: str, callers: int) -> None:
     async def facade(user: int) -> object:
         return await control.hgetall(f"u:{{{user}}}")
 
-    results: tuple[list[float], list[float]] = ([], [])
+    async def whole_batch(user: int) -> object:
+        commands = [(b"HGETALL", b"u:{%d}" % other) for other in range(user, user + 8)]
+        return await client.batch(commands, clock.monotonic() + 5)
+
+    results: dict[str, list[float]] = {"own": [], "own, 8 in a batch": [], "redis-py": []}
     for _ in range(5):
-        results[0].append(await cpu_us(own, callers, 2000))
-        results[1].append(await cpu_us(facade, callers, 100))
-    print(
-        f"callers {callers}: own {statistics.median(results[0]):.1f} us, redis-py {statistics.median(results[1]):.1f} us"
-    )
+        results["own"].append(await cpu_us(own, callers, 2000))
+        results["own, 8 in a batch"].append(await cpu_us(whole_batch, callers, 300) / 8)
+        results["redis-py"].append(await cpu_us(facade, callers, 100))
+    for name, measured in results.items():
+        print(f"{callers:3} callers, {name}: {statistics.median(measured):.1f} us")
     await client.close()
     await control.aclose()
 
