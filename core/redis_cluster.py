@@ -248,6 +248,8 @@ class PipelinedCluster:
             host = (primary[0] or b"").decode() or node[0]  # an empty name: the host that was asked
             slots[first : last + 1] = [(host, int(primary[1]))] * (last + 1 - first)
         primaries = {primary for primary in slots if primary is not None}
+        if not primaries:  # a node that was reset: taking its word would leave nobody to ask
+            raise UnavailableError(f"Redis node {node[0]}:{node[1]} knows of no slots")
         await asyncio.gather(*(self._meet(primary, deadline) for primary in sorted(primaries)))
         self._slots = slots
         for gone in [known for known in self._nodes if known not in primaries]:
