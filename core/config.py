@@ -95,6 +95,8 @@ class WorkerSettings(Component, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Port = 8083
+    # Audience hooks go to addresses that advertisers choose; into private networks only where the operator allows it.
+    private_webhooks: bool = False
 
 
 class MoneySettings(Component, frozen=True, kw_only=True):

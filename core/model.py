@@ -285,6 +285,22 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class EventKey(msgspec.Struct, frozen=True):
+    """An API key that may send shop events from a server: its SHA-256, and for whom (None: every advertiser)."""
+
+    sha256: bytes
+    advertiser_ids: tuple[int, ...] | None = None
+
+
+class WebhookTarget(msgspec.Struct, frozen=True):
+    """Where an advertiser wants to hear of users who enter a segment; `secret` signs the calls."""
+
+    id: int
+    advertiser_id: int
+    url: str
+    secret: str
+
+
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the bid path needs to know, at one version. Published as a whole; never changed in place."""
 
@@ -298,4 +314,6 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     fx_base: str = "PLN"
+    event_keys: tuple[EventKey, ...] = ()
+    webhooks: tuple[WebhookTarget, ...] = ()
     fx_rates: dict[str, int] = {}  # micros of the base currency for one unit, e.g. {"USD": 3_640_000}

@@ -1,15 +1,18 @@
 """Composition root of the admin role: the private API, and the publisher of the catalogue."""
 
-from aiohttp import web
+import sys
 
+from admin.api.app import build_app
 from admin.publish import Publisher
 from admin.roles.connections import plain_redis
 from admin.roles.lifecycle import RoleContext
 from admin.seed import seed_demo
+from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
 from bidder.catalogue import encode_catalogue
+from core.config import AdminSettings
 
 
 async def build(role: RoleContext) -> None:
@@ -21,6 +24,17 @@ async def build(role: RoleContext) -> None:
     store = CatalogueStore(database, role.clock)
     if settings.seed == "demo":
         await seed_demo(store)
-    publisher = Publisher(store, plain_redis(role), encode_catalogue, role.clock)
+    redis = plain_redis(role)
+    publisher = Publisher(store, redis, encode_catalogue, role.clock)
     role.run_loop(publisher.run(), "catalogue publisher")
-    await role.serve(web.Application(), settings.host, settings.port)
+    await role.serve(build_app(store, redis, role.clock, committed=publisher.wake), settings.host, settings.port)
+    await _offer_setup(AccountStore(database, role.clock), settings)
+
+
+async def _offer_setup(accounts: AccountStore, settings: AdminSettings) -> None:
+    """Say where the first administrator is made; there is no default password."""
+    if not await accounts.has_users():
+        token = await accounts.make_setup_link()
+        host = "127.0.0.1" if settings.host in ("", "0.0.0.0", "::") else settings.host  # noqa: S104 - it is compared
+        sys.stderr.write(f"setup http://{host}:{settings.port}/setup?token={token} (once, within a day)\n")
+        sys.stderr.flush()

@@ -1,11 +1,71 @@
 """Composition root of the tracker role: the public web side."""
 
+from urllib.parse import urlsplit
+
 from aiohttp import web
 
+from admin.roles.connections import follow_catalogue, pipelined_redis, token_signer
 from admin.roles.lifecycle import RoleContext
+from bidder.stages.consent import ConsentPolicy as BidConsentPolicy
+from core.model import Catalogue
+from pacing.notices import NoticeDesk
+from pacing.transitions import Transitions
+from pacing.web import routes as notice_routes
+from segments.collect import EventCollector
+from segments.consent import ConsentFlags, ConsentPolicy, ConsentReader
+from segments.directory import CatalogueDirectory, ServerKey
+from segments.identity import Identities
+from segments.log import EventLog
+from segments.metrics import IntakeMetrics
+from segments.rules.ruleset import CompiledRules
+from segments.sizes import SegmentSizes
+from segments.store import ProfileStore
+from segments.syncing import CookieSync
+from segments.web import TrackerSite
+from segments.web import routes as shop_routes
 
 
 async def build(role: RoleContext) -> None:
     """Make the role's objects and register their life with `role`."""
-    settings = role.settings.track
-    await role.serve(web.Application(), settings.host, settings.port)
+    settings, clock = role.settings, role.clock
+    redis = await pipelined_redis(role)
+    catalogue = follow_catalogue(role)
+    directory = CatalogueDirectory(CompiledRules, lambda: _server_keys(catalogue.current))
+    catalogue.listen(directory.replace)
+    desk = NoticeDesk(token_signer(role), Transitions(redis, clock), lambda: catalogue.current, clock, role.telemetry)
+    metrics = IntakeMetrics(role.telemetry)
+    store = ProfileStore(redis, clock)
+    identities = Identities(store, SegmentSizes(store), clock)
+    consent = ConsentPolicy(_consent_reader(BidConsentPolicy(settings.consent)))
+    collector = EventCollector(EventLog(redis, clock, metrics), identities, consent, clock, metrics)
+    site = TrackerSite(
+        directory,
+        collector,
+        identities,
+        CookieSync(store, identities, clock, metrics),
+        consent,
+        clock,
+        metrics,
+        secure=urlsplit(settings.track.public_url).scheme == "https",
+    )
+    role.health.require("catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?")
+    app = web.Application()
+    app.add_routes([*notice_routes(desk), *shop_routes(site)])
+    await role.serve(app, settings.track.host, settings.track.port)
+
+
+def _server_keys(catalogue: Catalogue | None) -> list[ServerKey]:
+    return [
+        ServerKey(key.sha256, None if key.advertiser_ids is None else frozenset(key.advertiser_ids))
+        for key in (catalogue.event_keys if catalogue else ())
+    ]
+
+
+def _consent_reader(policy: BidConsentPolicy) -> ConsentReader:
+    """The shops' side asks the same policy as the bid path: one reading of a consent string."""
+
+    def read(tc_string: str) -> ConsentFlags:
+        permitted = policy.permitted(tc_string)
+        return ConsentFlags(identifiers=permitted.identifiers, profile_write=permitted.profile_write)
+
+    return read

@@ -11,6 +11,18 @@ from core.redis import Pipelined
 from pacing.bank import LeaseBank
 from pacing.ledger import LedgerWriter
 from pacing.transitions import Transitions
+from segments.callout import Caller
+from segments.directory import CatalogueDirectory
+from segments.log import PARTITIONS
+from segments.metrics import WorkerMetrics
+from segments.partitions import PartitionLeases
+from segments.planning import UserPlanner
+from segments.rules.ruleset import CompiledRules
+from segments.sizes import SegmentSizes
+from segments.store import ProfileStore
+from segments.tags import TagHealth
+from segments.webhooks import DueEntries, WebhookSender, WebhookTarget
+from segments.worker import EventWorker
 
 
 async def build(role: RoleContext) -> None:
@@ -19,6 +31,8 @@ async def build(role: RoleContext) -> None:
     redis = await pipelined_redis(role)
     catalogue = follow_catalogue(role)
     _run_money(role, redis, catalogue)
+    await _run_profiles(role, redis, catalogue)
+    role.health.require("catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?")
     await role.serve(web.Application(), settings.host, settings.port)
 
 
@@ -36,3 +50,35 @@ def _run_money(role: RoleContext, redis: Pipelined, catalogue: CatalogueFollower
     bank = LeaseBank(transitions, ledger, writer, lambda: catalogue.current, role.clock, role.telemetry)
     role.run_loop(writer.run(), "ledger writer")
     role.run_loop(bank.run(), "lease bank")
+
+
+async def _run_profiles(role: RoleContext, redis: Pipelined, catalogue: CatalogueFollower) -> None:
+    """Shop events to profiles, and the audience hooks that follow from them."""
+    clock, metrics = role.clock, WorkerMetrics(role.telemetry)
+    store = ProfileStore(redis, clock)
+    directory = CatalogueDirectory(CompiledRules)
+    catalogue.listen(directory.replace)
+    leases = PartitionLeases(store, clock)
+    worker = EventWorker(
+        store,
+        leases,
+        UserPlanner(directory, metrics, PARTITIONS),
+        SegmentSizes(store),
+        TagHealth(store),
+        clock,
+        metrics,
+        PARTITIONS,
+    )
+    caller = Caller(allow_private=role.settings.worker.private_webhooks)
+    await caller.__aenter__()
+    role.on_close(lambda: caller.__aexit__(None, None, None))
+    role.run_loop(worker.run(), "events")
+    role.run_loop(DueEntries(store, leases, directory, clock).run(), "audience entries")
+    role.run_loop(
+        WebhookSender(store, caller, lambda number: _target(catalogue, number), clock, metrics).run(), "audience hooks"
+    )
+
+
+def _target(catalogue: CatalogueFollower, number: int) -> WebhookTarget | None:
+    known = catalogue.current.webhooks if catalogue.current else ()
+    return next((WebhookTarget(t.id, t.advertiser_id, t.url, t.secret) for t in known if t.id == number), None)

@@ -187,7 +187,7 @@ def score(
     """Price all pairs.
 
     `slot_kinds` has a row of `BoundModel.slot_logits` for each slot; `frequency` the impressions each pair's line item
-    has had of its user in a day (None: nobody had any); `multiplier` the pacing factor by position; `rate` as in Scores.
+    has had of its user in a day (None: nobody had any); `multiplier` the pacing factor by position; `rate` see Scores.
     """
     odds = np.exp(_logits(slot_kinds[slot_of_pair], positions, state_of_pair, profiles, model))
     click_odds = odds[:, CLICK]
