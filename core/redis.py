@@ -134,7 +134,7 @@ class PipelinedRedis:
         return await self.send(commands, deadline)
 
     def send(self, commands: Sequence[Command], deadline: float) -> asyncio.Future[list[object]]:
-        """`batch` of at least one command, for a caller that waits for several servers; raises what is known at once."""
+        """`batch` of at least one command, for a caller of several servers; what is known is raised at once."""
         wire = self._wire
         if wire is None or wire.closed:
             raise UnavailableError(f"Redis at {self._address.place} is not available: {self._reason}")
