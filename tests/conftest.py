@@ -1,5 +1,15 @@
 """Fixtures every test may ask for; what they are made of is in tests/kit."""
 
 from tests.kit.fixtures import clock, corpus, free_port, pytest_runtest_setup, valkey, valkey_server
+from tests.kit.postgres import any_database_url, postgres_server
 
-__all__ = ["clock", "corpus", "free_port", "pytest_runtest_setup", "valkey", "valkey_server"]
+__all__ = [
+    "any_database_url",
+    "clock",
+    "corpus",
+    "free_port",
+    "postgres_server",
+    "pytest_runtest_setup",
+    "valkey",
+    "valkey_server",
+]

@@ -1,4 +1,4 @@
-"""Finds out who sends a request: an API key in `Authorization: Bearer`, or a browser's session cookie with CSRF token."""
+"""Who sends a request: an API key in `Authorization: Bearer`, or a browser's session cookie with CSRF token."""
 
 import hmac
 from http import HTTPStatus
@@ -53,7 +53,7 @@ class Authentication:
         return response
 
     async def identify(self, request: web.Request) -> Principal:
-        """The caller. Raises AccessError (401), or ApiError 403 for a missing CSRF token and 429 for too many failures."""
+        """The caller. Raises AccessError (401), ApiError 403 without CSRF token or 429 after too many failures."""
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         cookie = request.cookies.get(COOKIE, "")
         if scheme.lower() == "bearer" and secret:

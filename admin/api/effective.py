@@ -1,6 +1,7 @@
 """`GET /v1/effective-version`: which catalogue version all bidders run, so that a change can be waited for."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -70,7 +71,7 @@ class Effective:
         is_effective = effective is not None and effective >= wanted
         return requests.respond_json(EffectiveVersion(version, published, effective, is_effective, bidders))
 
-    def _bidders(self, reported: dict[bytes, bytes]) -> list[BidderVersion]:
+    def _bidders(self, reported: Mapping[Any, Any]) -> list[BidderVersion]:
         found = []
         for process, text in sorted(reported.items()):
             version, _, seen = text.decode().partition(" ")

@@ -8,6 +8,7 @@ import base64
 import binascii
 import datetime
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,9 +20,10 @@ from admin.api.resource import Resource
 from admin.store.kinds import Kind
 from admin.store.tables import object_references
 from admin.validation.convert import document_field
+from admin.validation.fields import AMOUNT
 from core.errors import Fault, InputError
 from core.model import Budget, Status
-from core.money import MoneyError, parse_decimal
+from core.money import parse_decimal
 
 DEFAULT_LIMIT = 50
 # A page of 500 line items is about half a megabyte; more is what exports are for.
@@ -203,11 +205,10 @@ class _Parser:
         return None
 
     def _amount(self, name: str, text: str) -> int | None:
-        try:
+        if re.search(AMOUNT, text):
             return parse_decimal(text)
-        except MoneyError as error:
-            self._fault(name, "type", str(error))
-            return None
+        self._fault(name, "type", "expected a decimal number", "for example 12.50")
+        return None
 
     def _moment(self, name: str, text: str) -> int | None:
         try:

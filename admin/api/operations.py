@@ -15,10 +15,11 @@ from admin.api.checks import META, allow_finance, allow_write, check_outside, wi
 from admin.api.problem import Stale
 from admin.api.reading import Reader
 from admin.api.resource import Resource
+from admin.api.schemas import system_fields
 from admin.store.catalogue import CatalogueStore, CatalogueWriter, Stored, objects_by_id
 from admin.store.idempotency import Answer, find_answer, keep_answer
 from admin.store.kinds import KIND_BY_NAME, Kind
-from admin.validation.convert import document_field, merge_patch
+from admin.validation.convert import merge_patch
 from admin.validation.intake import build
 from admin.validation.rules import check_change
 from core.errors import ConflictError, InputError
@@ -297,12 +298,6 @@ class Operations:
                 old: Any = msgspec.json.decode(document, type=child.domain)
                 new = msgspec.structs.replace(old, status=Status.ARCHIVED, version=old.version + 1)
                 await writer.update(child, old, new, "archive")
-
-
-def system_fields(kind: Kind) -> frozenset[str]:
-    """Domain fields that no document has because Grosz fills them (a key's prefix)."""
-    given = {"id", "version", *kind.document.__struct_fields__}
-    return frozenset(name for name in kind.domain.__struct_fields__ if document_field(name) not in given)
 
 
 _ACTIONS = {Status.ARCHIVED: "archive", Status.PAUSED: "pause", Status.ACTIVE: "resume"}

@@ -75,8 +75,8 @@ async def write_of(request: web.Request) -> Write:
         hint = f"at most {MAX_KEY_CHARS} printable ASCII characters"
         raise ApiError(HTTPStatus.BAD_REQUEST, "the Idempotency-Key is not usable", hint=hint)
     seal = hashlib.sha256(f"{request.method} {request.rel_url}\n".encode())
-    if key and request.can_read_body:
-        seal.update(await request.read())
+    if key:
+        seal.update(await request.read())  # kept by aiohttp: it can be read again
     return Write(text == "true", key, seal.digest(), expected_version(request))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from admin.model import ApiKey
 from admin.store.kinds import Kind
 from admin.validation.convert import amounts_in
 from core.errors import Fault, GroszError
@@ -45,6 +46,8 @@ def check_fields(value: object, check_rule: RuleChecker) -> list[Fault]:
             found = _exchange(value)
         case Segment():
             found = _segment(value, check_rule)
+        case ApiKey():
+            found = _moments(value, "expires")
         case _:
             found = iter(())
     return [*found, *_caps(getattr(value, "caps", ()), "/caps")]
@@ -108,8 +111,21 @@ def _advertiser(value: Advertiser) -> Iterator[Fault]:
 
 
 def _flight(value: Campaign | LineItem) -> Iterator[Fault]:
+    yield from _moments(value, "start", "end")
     if value.start_ms is not None and value.end_ms is not None and value.start_ms >= value.end_ms:
         yield Fault("/end", "order", "the end is not after the start")
+
+
+# Times outside of this are slips of the pen, and other systems cannot always read them.
+_EARLIEST_MS = 946_684_800_000  # 2000-01-01
+_LATEST_MS = 4_102_444_800_000  # 2100-01-01
+
+
+def _moments(value: object, *names: str) -> Iterator[Fault]:
+    for name in names:
+        moment = getattr(value, f"{name}_ms")
+        if moment is not None and not _EARLIEST_MS <= moment < _LATEST_MS:
+            yield Fault(f"/{name}", "range", "the time lies outside of 2000 to 2100")
 
 
 def _line_item(value: LineItem) -> Iterator[Fault]:

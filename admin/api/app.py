@@ -1,0 +1,94 @@
+"""Puts the API together: every resource on the same kernel, behind authentication, described by one document."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from aiohttp import web
+from redis.asyncio import Redis
+
+from admin.access.passwords import Passwords
+from admin.api import (
+    advertisers,
+    api_keys,
+    campaigns,
+    conversions,
+    creatives,
+    deals,
+    exchanges,
+    feeds,
+    line_items,
+    segments,
+    users,
+    webhooks,
+)
+from admin.api.authentication import Authentication
+from admin.api.changes import Changes
+from admin.api.effective import Effective
+from admin.api.handlers import ResourceHandlers
+from admin.api.ledger import LedgerPages
+from admin.api.openapi import describe
+from admin.api.operations import Operations
+from admin.api.pages import page_routes
+from admin.api.problem import problems
+from admin.api.reading import Reader, SegmentSizes
+from admin.api.resource import Resource
+from admin.api.sessions import Sessions
+from admin.store.accounts import AccountStore
+from admin.store.catalogue import CatalogueStore
+from admin.store.ledger import SqlLedgerStore
+from core.clock import Clock
+
+# Ten thousand line items with rich targeting are about 20 MB; nothing else is near a megabyte.
+MAX_BODY_BYTES = 32 * 1024 * 1024
+
+
+def resources(passwords: Passwords) -> tuple[Resource, ...]:
+    """Every resource of the API."""
+    modules = (
+        advertisers,
+        campaigns,
+        line_items,
+        creatives,
+        segments,
+        feeds,
+        conversions,
+        deals,
+        exchanges,
+        webhooks,
+        api_keys,
+    )
+    return (*(module.RESOURCE for module in modules), users.resource(passwords))
+
+
+async def uncounted(_segments: Sequence[int]) -> Mapping[int, int]:
+    """Sizes where nobody counts segments."""
+    await asyncio.sleep(0)
+    return {}
+
+
+def build_app(
+    store: CatalogueStore,
+    redis: Redis,
+    clock: Clock,
+    *,
+    committed: Callable[[], None],
+    segment_sizes: SegmentSizes = uncounted,
+    passwords: Passwords | None = None,
+) -> web.Application:
+    """The API as an aiohttp application. `committed` is called after each commit (Publisher.wake)."""
+    hasher = passwords or Passwords()
+    accounts = AccountStore(store.database, clock)
+    authentication = Authentication(accounts, clock)
+    reader = Reader(store, clock, segment_sizes)
+    operations = Operations(store, reader, committed)
+    known = resources(hasher)
+    app = web.Application(middlewares=[problems, authentication.middleware], client_max_size=MAX_BODY_BYTES)
+    for resource in known:
+        app.add_routes(ResourceHandlers(resource, reader, operations).routes())
+    people = next(resource for resource in known if resource.name == "users")
+    app.add_routes(Sessions(accounts, hasher, authentication, operations, people, clock).routes())
+    app.add_routes(Changes(store.database).routes())
+    app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
+    app.add_routes(Effective(store, redis, clock).routes())
+    app.add_routes(page_routes(describe(known)))
+    return app

@@ -1,0 +1,64 @@
+"""The API over SQLite and over PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from core.clock import ManualClock
+from tests.kit.api import Api, Caller, running_api
+
+
+class Shop(msgspec.Struct):
+    """An advertiser with what a line item needs, and somebody who may only act for it."""
+
+    advertiser: dict[str, Any]
+    campaign: dict[str, Any]
+    creative: dict[str, Any]
+    caller: Caller
+
+    def line_item(self, **changes: object) -> dict[str, Any]:
+        """A document that can be created."""
+        return {
+            "advertiser_id": self.advertiser["id"],
+            "campaign_id": self.campaign["id"],
+            "name": "line item",
+            "bid": {"amount": "4.00"},
+            "max_cpm": {"amount": "6.00"},
+            "creative_ids": [self.creative["id"]],
+            **changes,
+        }
+
+
+async def make_shop(api: Api, name: str) -> Shop:
+    """A shop made through the API."""
+    owner = await api.caller()
+    advertiser = await owner.made("/v1/advertisers", {"name": name, "domain": f"{name}.example"})
+    caller = await api.caller("read", "trade", advertisers=(advertiser["id"],))
+    campaign = await caller.made("/v1/campaigns", {"advertiser_id": advertiser["id"], "name": "campaign"})
+    creative = await caller.made(
+        "/v1/creatives",
+        {
+            "advertiser_id": advertiser["id"],
+            "name": "ad",
+            "width": 300,
+            "height": 250,
+            "html": '<a href="${CLICK_URL}">ad</a>',
+            "landing_url": f"https://{name}.example/",
+            "advertiser_domain": f"{name}.example",
+        },
+    )
+    return Shop(advertiser, campaign, creative, caller)
+
+
+@pytest.fixture
+async def api(any_database_url: str, valkey: str, clock: ManualClock) -> AsyncIterator[Api]:
+    """The API, once over each engine."""
+    async with running_api(any_database_url, valkey, clock) as running:
+        yield running
+
+
+@pytest.fixture
+async def shop(api: Api) -> Shop:
+    return await make_shop(api, "szpilka")
