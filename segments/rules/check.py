@@ -1,8 +1,6 @@
 """Names and types: from what was written to what it means, or to an error that says what to write instead."""
 
-from collections.abc import Callable
-
-from segments.rules import conditions, predicates, syntax
+from segments.rules import conditions, patterns, predicates, syntax
 from segments.rules.conditions import Condition
 from segments.rules.errors import FaultCode, RuleError, Span, did_you_mean
 from segments.rules.happenings import SOURCES, Source, source_of
@@ -128,11 +126,11 @@ class _Checker:
             raise self._fault(node.span, f"{fact.name} holds several texts", "rule_type", hint)
         if isinstance(value, syntax.Choices):
             texts = [self._string(fact, item) for item in value.items]
-            return predicates.textual(predicates.any_of(texts, operator))
+            return predicates.textual(_text_match(operator, texts))
         text = self._string(fact, value)
         if operator == "in":
             raise self._fault(value.span, '"in" needs a list', "rule_type", f'write {fact.name} = "{text}"')
-        return predicates.textual(_text_match(operator, text))
+        return predicates.textual(_text_match(operator, [text]))
 
     def _attribute_predicate(self, node: syntax.Comparison) -> predicates.Predicate:
         """The literal's type decides: an attribute of another type does not match."""
@@ -180,7 +178,7 @@ class _Checker:
         elif node.period is not None:
             since = self._anchor(node.period.moment)
         return conditions.Occurrences(
-            source=source, match=predicates.any_like([literal.text for literal in node.patterns]),
+            source=source, patterns=patterns.Patterns([literal.text for literal in node.patterns]),
             low=low, high=high, since=since, least=least, most=most, weighted=weighted,
         )  # fmt: skip
 
@@ -294,13 +292,13 @@ def _as(fact: Fact, kind: Type) -> Fact:
     return Fact(name=fact.name, type=kind, summary=fact.summary, reads=fact.reads, value=fact.value)
 
 
-def _text_match(operator: str, text: str) -> Callable[[str], bool]:
+def _text_match(operator: str, texts: list[str]) -> patterns.Matcher:
     if operator == "contains":
-        return predicates.contains(text)
+        return patterns.contains(texts)
     if operator == "like":
-        return predicates.like(text)
-    matches = predicates.equals(text)
-    return (lambda other: not matches(other)) if operator == "!=" else matches
+        return patterns.Patterns(texts).covers
+    matches = patterns.one_of(texts)
+    return (lambda text: not matches(text)) if operator == "!=" else matches
 
 
 def _sample_range(fact: Fact, currency: str) -> str:

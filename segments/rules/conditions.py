@@ -2,7 +2,8 @@
 
 import msgspec
 
-from segments.rules.happenings import Matcher, Source
+from segments.rules.happenings import Source
+from segments.rules.patterns import Patterns
 from segments.rules.predicates import Predicate
 from segments.rules.vocabulary import Fact
 
@@ -41,7 +42,7 @@ class Occurrences(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     source: Source
-    match: Matcher
+    patterns: Patterns
     low: int
     high: int | None
     since: Fact | None

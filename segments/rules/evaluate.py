@@ -137,10 +137,13 @@ def _matching(event: syntax.Event, facts: Facts, at_s: int) -> list[tuple[int, i
     if source is None or (source.ends is not None and at_s >= source.ends(facts)):
         return []
     patterns = [literal.text.casefold() for literal in event.patterns]
-    moments = source.moments(
-        facts, lambda text: not patterns or any(_covers(pattern, text.casefold()) for pattern in patterns)
-    )
-    events = source.amounts(facts) if source.amounts else [(moment, 0) for moment in moments]
+    events = [
+        (moment, 0)
+        for text, moment in source.rows(facts)
+        if not patterns or any(_covers(pattern, text.casefold()) for pattern in patterns)
+    ]
+    if source.amounts is not None:
+        events = source.amounts(facts)
     match event.period:
         case syntax.InPeriod(low=low, high=high):
             return [(moment, amount) for moment, amount in events if low <= at_s - moment <= high]

@@ -22,16 +22,17 @@ from segments.facts import (
     Facts,
 )
 
-Matcher = Callable[[str], bool]
+Row = tuple[str, int]
+"""What an event was about ('' where it is about nothing) and when, in unix seconds."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the occurrences of one kind of event are: `moments` gives the unix seconds of those that match."""
+    """Where the occurrences of one kind of event are."""
 
     summary: str
     reads: frozenset[str]
     limit: int
-    moments: Callable[[Facts, Matcher], list[int]]
+    rows: Callable[[Facts], list[Row]]
     patterned: bool = True  # may name what it is about
     required: bool = False  # must name it
     timed: bool = True  # the profile knows when
@@ -50,73 +51,73 @@ _BOUGHT: Final = frozenset({"bought"})
 SOURCES: Final[dict[tuple[str, str], Source]] = {
     ("visited", ""): Source(
         summary="a visit began", reads=frozenset({"entries"}), limit=MAX_ENTRIES, patterned=False,
-        moments=lambda facts, _: [entry.at_s for entry in facts.entries],
+        rows=lambda facts: [("", entry.at_s) for entry in facts.entries],
     ),
     ("visited", "page"): Source(
         summary="a page was opened; the pattern is its path", reads=frozenset({"paths"}), limit=MAX_PATHS,
-        moments=lambda facts, match: [page.at_s for page in facts.paths if match(page.path)],
+        rows=lambda facts: [(page.path, page.at_s) for page in facts.paths],
     ),
     ("viewed", ""): Source(
         summary="any product was viewed", reads=_PRODUCTS, limit=MAX_PRODUCTS, patterned=False,
-        moments=lambda facts, _: [product.seen_s for product in facts.products],
+        rows=lambda facts: [("", product.seen_s) for product in facts.products],
     ),
     ("viewed", "product"): Source(
         summary="a product was viewed, by its id", reads=_PRODUCTS, limit=MAX_PRODUCTS,
-        moments=lambda facts, match: [product.seen_s for product in facts.products if match(product.id)],
+        rows=lambda facts: [(product.id, product.seen_s) for product in facts.products],
     ),
     ("viewed", "category"): Source(
         summary="a product of a category was viewed", reads=_PRODUCTS, limit=MAX_PRODUCTS,
-        moments=lambda facts, match: [product.seen_s for product in facts.products if match(product.category)],
+        rows=lambda facts: [(product.category, product.seen_s) for product in facts.products],
     ),
     ("liked", ""): Source(
         summary="any product was put on a wish list", reads=_PRODUCTS, limit=MAX_PRODUCTS, patterned=False, timed=False,
-        moments=lambda facts, _: [product.seen_s for product in facts.products if product.liked],
+        rows=lambda facts: [("", product.seen_s) for product in facts.products if product.liked],
     ),
     ("liked", "product"): Source(
         summary="a product was put on a wish list", reads=_PRODUCTS, limit=MAX_PRODUCTS, timed=False,
-        moments=lambda facts, match: [item.seen_s for item in facts.products if item.liked and match(item.id)],
+        rows=lambda facts: [(item.id, item.seen_s) for item in facts.products if item.liked],
     ),
     ("liked", "category"): Source(
         summary="a product of a category was put on a wish list", reads=_PRODUCTS, limit=MAX_PRODUCTS, timed=False,
-        moments=lambda facts, match: [item.seen_s for item in facts.products if item.liked and match(item.category)],
+        rows=lambda facts: [(item.category, item.seen_s) for item in facts.products if item.liked],
     ),
     ("searched", ""): Source(
         summary="the shop's search was used; the pattern is the phrase", reads=frozenset({"searches"}),
         limit=MAX_SEARCHES,
-        moments=lambda facts, match: [search.at_s for search in facts.searches if match(search.phrase)],
+        rows=lambda facts: [(search.phrase, search.at_s) for search in facts.searches],
     ),
     ("bought", ""): Source(
         summary="a purchase, online or offline", reads=frozenset({"orders"}), limit=MAX_ORDERS, patterned=False,
-        moments=lambda facts, _: [order.at_s for order in facts.orders],
+        rows=lambda facts: [("", order.at_s) for order in facts.orders],
         amounts=lambda facts: [(order.at_s, order.value_micros) for order in facts.orders],
     ),
     ("bought", "product"): Source(
         summary="a product was bought, by its id", reads=_BOUGHT, limit=MAX_BOUGHT,
-        moments=lambda facts, match: [item.bought_s for item in facts.bought if match(item.id)],
+        rows=lambda facts: [(item.id, item.bought_s) for item in facts.bought],
     ),
     ("bought", "category"): Source(
         summary="a product of a category was bought", reads=_BOUGHT, limit=MAX_BOUGHT,
-        moments=lambda facts, match: [item.bought_s for item in facts.bought if match(item.category)],
+        rows=lambda facts: [(item.category, item.bought_s) for item in facts.bought],
     ),
     ("added", ""): Source(
         summary="a product was put in the cart and is still there", reads=_CART, limit=MAX_CART_LINES, patterned=False,
         ends=_cart_end,
-        moments=lambda facts, _: [line.since_s for line in facts.cart],
+        rows=lambda facts: [("", line.since_s) for line in facts.cart],
     ),
     ("added", "product"): Source(
         summary="a product, by its id, was put in the cart and is still there", reads=_CART, limit=MAX_CART_LINES,
         ends=_cart_end,
-        moments=lambda facts, match: [line.since_s for line in facts.cart if match(line.id)],
+        rows=lambda facts: [(line.id, line.since_s) for line in facts.cart],
     ),
     ("added", "category"): Source(
         summary="a product of a category was put in the cart and is still there", reads=_CART, limit=MAX_CART_LINES,
         ends=_cart_end,
-        moments=lambda facts, match: [line.since_s for line in facts.cart if match(line.category)],
+        rows=lambda facts: [(line.category, line.since_s) for line in facts.cart],
     ),
     ("did", ""): Source(
         summary="an event by its name, your own events included", reads=frozenset({"events"}), limit=MAX_EVENT_KINDS,
         required=True,
-        moments=lambda facts, match: [at_s for kind, at_s in facts.events.items() if match(kind)],
+        rows=lambda facts: list(facts.events.items()),
     ),
 }  # fmt: skip
 """By (verb, object). `purchased` is `bought`, and `visited "/x"` is `visited page "/x"`."""

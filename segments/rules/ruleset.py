@@ -4,6 +4,7 @@ Most events change a handful of facts and most rules read two or three, so of a 
 fraction; the others keep the windows that the profile holds.
 """
 
+import collections
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -18,6 +19,7 @@ from segments.rules.conditions import reads
 from segments.rules.errors import RuleError
 from segments.rules.reach import reach_s
 from segments.rules.spans import Spans
+from segments.rules.view import View
 from segments.rules.windows import Holds, compiled
 
 # Nearly all rules give one window; a count over several events may come and go. Four hold weeks of an ordinary
@@ -82,12 +84,13 @@ class CompiledRules:
     def windows(self, facts: Facts, changed: frozenset[str], now_ms: int) -> list[Window]:
         """Windows that have not ended of the segments in `affected(changed)`, by segment and time.
 
-        `enter` may lie in the past and is 0 for a rule that does not look at the clock.
+        The `enter` of a window that is open now lies somewhere in the past.
         """
         now_s = now_ms // 1000
+        view = View(facts, now_s)
         found: list[Window] = []
         for rule in self._concerned(changed)[1]:
-            spans = rule.holds(facts)
+            spans = rule.holds(view)
             if spans:
                 _append_windows(found, rule.segment_id, spans, now_s)
         return found
@@ -95,11 +98,12 @@ class CompiledRules:
     def windows_of(self, segment_ids: frozenset[int], facts: Facts, now_ms: int) -> list[Window]:
         """As `windows`, for some segments whatever has changed; unknown ids are passed over."""
         now_s = now_ms // 1000
+        view = View(facts, now_s)
         found: list[Window] = []
         for segment_id in sorted(segment_ids):
             rule = self._rules.get(segment_id)
             if rule is not None:
-                _append_windows(found, segment_id, rule.holds(facts), now_s)
+                _append_windows(found, segment_id, rule.holds(view), now_s)
         return found
 
     def renewed(
@@ -119,18 +123,22 @@ class CompiledRules:
         (`segments.facts.FACT_NAMES`): also rules about what never happened hold from then on.
         """
         now_s = now_ms // 1000
-        due = self.affected(changed) | _to_extend(previous, now_s)
+        due = self.affected(changed)
         fresh = self.windows(facts, changed, now_ms)
-        late = due - self.affected(changed)
+        late = _to_extend(previous, now_s) - due
         if late:
             fresh += self.windows_of(late, facts, now_ms)
+            due |= late
         inside = {segment: enter for segment, enter, leave in previous if enter <= now_s < leave}
         merged = [
             (segment, inside.get(segment, now_s) if enter <= now_s else enter, leave) for segment, enter, leave in fresh
         ]
-        for segment, enter, leave in previous:
-            if leave > now_s and segment not in due and segment in self._rules:
-                merged.append((segment, enter, FOREVER_S if leave == previous_expires_s else leave))
+        rules = self._rules
+        merged += [
+            (segment, enter, FOREVER_S if leave == previous_expires_s else leave)
+            for segment, enter, leave in previous
+            if leave > now_s and segment not in due and segment in rules
+        ]
         merged.sort()
         return merged
 
@@ -157,12 +165,8 @@ def _append_windows(found: list[Window], segment_id: int, spans: Spans, now_s: i
 
 def _to_extend(previous: Sequence[Window], now_s: int) -> frozenset[int]:
     """Segments that had as many windows as fit, and one of them has ended: more may follow."""
-    if len(previous) < MAX_WINDOWS_PER_SEGMENT:
+    ended = {segment for segment, _, leave in previous if leave <= now_s}
+    if not ended:
         return frozenset()
-    counts: dict[int, int] = {}
-    ended: set[int] = set()
-    for segment, _, leave in previous:
-        counts[segment] = counts.get(segment, 0) + 1
-        if leave <= now_s:
-            ended.add(segment)
+    counts = collections.Counter(segment for segment, _, _ in previous)
     return frozenset(segment for segment in ended if counts[segment] >= MAX_WINDOWS_PER_SEGMENT)

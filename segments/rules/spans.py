@@ -84,7 +84,7 @@ def joined(pairs: list[tuple[int, int]]) -> Spans:
 
 
 def where_sum_lies(steps: Sequence[tuple[int, int]], start_sum: int, least: int, most: int | None) -> Spans:
-    """When a sum that starts at `start_sum` and changes by `steps` (unix second, change) lies in `least`..`most`."""
+    """When a sum lies in `least`..`most` that is `start_sum` at first and changes by `steps` (unix second, change)."""
     edges: list[int] = []
     total, inside = start_sum, start_sum >= least and (most is None or start_sum <= most)
     if inside:
@@ -99,13 +99,33 @@ def where_sum_lies(steps: Sequence[tuple[int, int]], start_sum: int, least: int,
         now_inside = total >= least and (most is None or total <= most)
         if now_inside != inside:
             inside = now_inside
-            if moment > 0 or not edges:
-                edges.append(max(moment, 0))
-            else:
-                del edges[-1]
+            edges.append(moment)
     if inside:
         edges.append(FOREVER_S)
     return tuple(edges)
+
+
+class SpanBuilder:
+    """A set put together from its parts in order of time."""
+
+    __slots__ = ("_edges",)
+
+    def __init__(self) -> None:
+        self._edges: list[int] = []
+
+    def add(self, spans: Spans, start: int, end: int) -> None:
+        """Take over what of `spans` lies in `[start, end)`; each part begins where the last one ended, or later."""
+        edges = self._edges
+        for at in range(0, len(spans), 2):
+            first, last = max(spans[at], start), min(spans[at + 1], end)
+            if first < last:
+                if edges and edges[-1] == first:
+                    edges[-1] = last
+                else:
+                    edges += (first, last)
+
+    def spans(self) -> Spans:
+        return tuple(self._edges)
 
 
 def contains(spans: Spans, at_s: int) -> bool:

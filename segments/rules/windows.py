@@ -1,4 +1,4 @@
-"""From a checked rule to a function that says when it holds, for all time, if nothing more happens.
+"""From a checked rule to a function that says when it holds, now and ever after, if nothing more happens.
 
 A condition on facts that only events change holds always or never; one that looks at the clock holds in spans. `and`,
 `or` and `not` are intersection, union and complement of those spans, so the result is exact to the second. The bid path
@@ -11,11 +11,23 @@ from segments.facts import Facts
 from segments.layout import FOREVER_S
 from segments.rules import conditions
 from segments.rules.conditions import Condition
-from segments.rules.spans import ALWAYS, NEVER, Spans, complement, intersect, joined, span, unite, where_sum_lies
+from segments.rules.spans import (
+    ALWAYS,
+    NEVER,
+    SpanBuilder,
+    Spans,
+    complement,
+    intersect,
+    joined,
+    span,
+    unite,
+    where_sum_lies,
+)
+from segments.rules.view import View
 from segments.rules.vocabulary import Fact, Value
 
-Holds = Callable[[Facts], Spans]
-"""When a rule holds for a visitor: all time, not cut at the present."""
+Holds = Callable[[View], Spans]
+"""When a rule holds for a visitor: exact from the view's moment on; one that is open then begins some time before."""
 
 
 def compiled(condition: Condition) -> Holds:
@@ -31,9 +43,9 @@ def compiled(condition: Condition) -> Holds:
         case conditions.Opposite(part=part):
             return _opposite(compiled(part))
         case conditions.Test(fact=fact, holds=holds):
-            return _by_value(fact, lambda value: ALWAYS if holds(value) else NEVER)
+            return _by_value(fact, lambda value, _: ALWAYS if holds(value) else NEVER)
         case conditions.Known(fact=fact):
-            return _by_value(fact, lambda _: ALWAYS)
+            return _by_value(fact, lambda _, __: ALWAYS)
         case conditions.Distance():
             return _by_value(condition.fact, _distance_from(condition))
         case conditions.Occurrences():
@@ -60,10 +72,10 @@ def _cost(condition: Condition) -> int:
 
 
 def _all_of(parts: list[Holds]) -> Holds:
-    def holds(facts: Facts) -> Spans:
+    def holds(view: View) -> Spans:
         result = ALWAYS
         for part in parts:
-            result = intersect(result, part(facts))
+            result = intersect(result, part(view))
             if not result:
                 return NEVER
         return result
@@ -72,10 +84,10 @@ def _all_of(parts: list[Holds]) -> Holds:
 
 
 def _any_of(parts: list[Holds]) -> Holds:
-    def holds(facts: Facts) -> Spans:
+    def holds(view: View) -> Spans:
         result = NEVER
         for part in parts:
-            result = unite(result, part(facts))
+            result = unite(result, part(view))
             if result is ALWAYS:
                 return ALWAYS
         return result
@@ -84,43 +96,42 @@ def _any_of(parts: list[Holds]) -> Holds:
 
 
 def _opposite(part: Holds) -> Holds:
-    return lambda facts: complement(part(facts))
+    return lambda view: complement(part(view))
 
 
-def _by_value(fact: Fact, spans_of: Callable[[Value], Spans]) -> Holds:
+def _by_value(fact: Fact, spans_of: Callable[[Value, View], Spans]) -> Holds:
     """Spans that follow from a fact's value, cut to the time while the fact has that value."""
-    value_of, changes_of = fact.value, fact.changes
-    if changes_of is None:
+    value_of = fact.value
+    if fact.changes is None:
 
-        def constant(facts: Facts) -> Spans:
-            value = value_of(facts, 0)
-            return NEVER if value is None else spans_of(value)
+        def constant(view: View) -> Spans:
+            value = value_of(view.facts, view.now_s)
+            return NEVER if value is None else spans_of(value, view)
 
         return constant
 
-    def stepwise(facts: Facts) -> Spans:
-        moments = sorted({moment for moment in changes_of(facts) if 0 < moment < FOREVER_S})
-        result = NEVER
-        start = 0
-        for end in (*moments, FOREVER_S):
-            value = value_of(facts, start)
-            if value is not None:
-                result = unite(result, intersect(spans_of(value), (start, end)))
-            start = end
-        return result
+    def stepwise(view: View) -> Spans:
+        pieces = view.pieces(fact)
+        if len(pieces) == 1:
+            start, end, value = pieces[0]
+            return intersect(spans_of(value, view), (start, end))
+        builder = SpanBuilder()
+        for start, end, value in pieces:
+            builder.add(spans_of(value, view), start, end)
+        return builder.spans()
 
     return stepwise
 
 
-def _distance_from(condition: conditions.Distance) -> Callable[[Value], Spans]:
+def _distance_from(condition: conditions.Distance) -> Callable[[Value, View], Spans]:
     low, high = condition.low, condition.high
 
-    def behind(value: Value) -> Spans:
+    def behind(value: Value, _: View) -> Spans:
         if type(value) is not int:
             return NEVER
         return span(value + low, FOREVER_S if high is None else value + high + 1)
 
-    def ahead(value: Value) -> Spans:
+    def ahead(value: Value, _: View) -> Spans:
         if type(value) is not int:
             return NEVER
         return span(0 if high is None else value - high, value - low + 1)
@@ -128,62 +139,90 @@ def _distance_from(condition: conditions.Distance) -> Callable[[Value], Spans]:
     return ahead if condition.ahead else behind
 
 
+SpansOfEvents = Callable[[View, int | None], Spans]
+"""When the events fit, of which only those from a moment on count (None: all)."""
+
+
 def _occurrences(condition: conditions.Occurrences) -> Holds:
-    source, match, since = condition.source, condition.match, condition.since
-    if condition.weighted and source.amounts is not None:
-        listed = source.amounts
-        events: Callable[[Facts], list[tuple[int, int]]] = listed
-    else:
-        moments = source.moments
-        if condition.least == 1 and condition.most is None and since is None and source.ends is None:
-            return _any_occurrence(condition)
-
-        def events(facts: Facts) -> list[tuple[int, int]]:
-            return [(moment, 1) for moment in moments(facts, match)]
-
-    def given(facts: Facts, anchor: int) -> Spans:
-        chosen = [event for event in events(facts) if event[0] >= anchor]
-        if source.ends is None:
-            return _spans_of_sum(condition, chosen)
-        end = source.ends(facts)  # from then on the list counts as empty
-        before = intersect(_spans_of_sum(condition, chosen), span(0, end))
-        return unite(before, intersect(_spans_of_sum(condition, []), span(end, FOREVER_S)))
-
+    source, since = condition.source, condition.since
+    spans_of = _weighted_spans(condition) if condition.weighted else _counted_spans(condition)
+    nothing = ALWAYS if condition.least <= 0 else NEVER
+    if source.ends is not None:
+        spans_of = _while_there(source.ends, spans_of, nothing)
     if since is None:
-        return lambda facts: given(facts, 0)
+        return lambda view: spans_of(view, None)
 
     # Without its moment no event counts; where the moment ends with time (a cart), that is so from then on.
-    counts = _by_anchor(since, given)
-    known = _by_value(since, lambda _: ALWAYS)
-    empty = _spans_of_sum(condition, [])
-    return lambda facts: unite(counts(facts), intersect(empty, complement(known(facts))))
+    counts = _by_value(since, lambda value, view: spans_of(view, value) if type(value) is int else NEVER)
+    if nothing is NEVER:
+        return counts
+    known = _by_value(since, lambda _, __: ALWAYS)
+    return lambda view: unite(counts(view), complement(known(view)))
 
 
-def _by_anchor(since: Fact, given: Callable[[Facts, int], Spans]) -> Holds:
-    def holds(facts: Facts) -> Spans:
-        return _by_value(since, lambda value: given(facts, value) if type(value) is int else NEVER)(facts)
+def _while_there(ends: Callable[[Facts], int], spans_of: SpansOfEvents, nothing: Spans) -> SpansOfEvents:
+    """Events of a list that counts as empty from some moment on."""
 
-    return holds
+    def cut(view: View, anchor: int | None) -> Spans:
+        end = ends(view.facts)
+        if end <= view.now_s:
+            return nothing
+        builder = SpanBuilder()
+        builder.add(spans_of(view, anchor), 0, end)
+        builder.add(nothing, end, FOREVER_S)
+        return builder.spans()
 
-
-def _any_occurrence(condition: conditions.Occurrences) -> Holds:
-    """At least one event in the period: the union of one span an event."""
-    moments, match, low, high = condition.source.moments, condition.match, condition.low, condition.high
-    if high is None:
-        return lambda facts: ALWAYS if moments(facts, match) else NEVER
-    after = high + 1
-
-    def holds(facts: Facts) -> Spans:
-        return joined([(moment + low, moment + after) for moment in moments(facts, match)])
-
-    return holds
+    return cut
 
 
-def _spans_of_sum(condition: conditions.Occurrences, events: list[tuple[int, int]]) -> Spans:
-    if condition.high is None:
-        total = sum(weight for _, weight in events)
-        inside = total >= condition.least and (condition.most is None or total <= condition.most)
-        return ALWAYS if inside else NEVER
-    steps = [(moment + condition.low, weight) for moment, weight in events]
-    steps += [(moment + condition.high + 1, -weight) for moment, weight in events]
-    return where_sum_lies(steps, 0, condition.least, condition.most)
+def _counted_spans(condition: conditions.Occurrences) -> SpansOfEvents:
+    """The number of events."""
+    source, select, low, high = condition.source, condition.patterns.select, condition.low, condition.high
+    least, most = condition.least, condition.most
+    some = least == 1 and most is None
+
+    def spans_of(view: View, anchor: int | None) -> Spans:
+        moments = select(view.column(source))
+        if anchor is not None:
+            moments = [moment for moment in moments if moment >= anchor]
+        if high is None:
+            return ALWAYS if len(moments) >= least and (most is None or len(moments) <= most) else NEVER
+        gone = view.now_s - high
+        if some:
+            latest = max(moments, default=0)
+            if latest + low <= view.now_s:  # all have begun, so they last as long as the latest does
+                return (0, latest + high + 1) if latest >= gone and moments else NEVER
+            return joined([(moment + low, moment + high + 1) for moment in moments if moment >= gone])
+        return _spans_of_sum(condition, [(moment, 1) for moment in moments if moment >= gone], view.now_s)
+
+    return spans_of
+
+
+def _weighted_spans(condition: conditions.Occurrences) -> SpansOfEvents:
+    """The value of events."""
+    amounts, least, most, high = condition.source.amounts, condition.least, condition.most, condition.high
+
+    def spans_of(view: View, anchor: int | None) -> Spans:
+        events = amounts(view.facts) if amounts is not None else []
+        if anchor is not None:
+            events = [event for event in events if event[0] >= anchor]
+        if high is None:
+            total = sum(amount for _, amount in events)
+            return ALWAYS if total >= least and (most is None or total <= most) else NEVER
+        gone = view.now_s - high
+        return _spans_of_sum(condition, [event for event in events if event[0] >= gone], view.now_s)
+
+    return spans_of
+
+
+def _spans_of_sum(condition: conditions.Occurrences, events: list[tuple[int, int]], now_s: int) -> Spans:
+    low, after = condition.low, (condition.high or 0) + 1
+    start_sum = 0
+    steps: list[tuple[int, int]] = []
+    for moment, weight in events:
+        if moment + low <= now_s:
+            start_sum += weight
+        else:
+            steps.append((moment + low, weight))
+        steps.append((moment + after, -weight))
+    return where_sum_lies(steps, start_sum, condition.least, condition.most)

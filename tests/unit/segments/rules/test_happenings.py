@@ -1,7 +1,6 @@
 from segments.facts import Facts, Product, Search
 from segments.rules.happenings import SOURCES, source_of
 from segments.rules.parser import VERBS
-from segments.rules.predicates import like
 
 
 def test_every_verb_has_a_source_and_every_source_a_verb() -> None:
@@ -21,13 +20,14 @@ def test_an_object_that_a_verb_does_not_know_has_no_source() -> None:
     assert source_of("searched", "product", patterned=True) is None
 
 
-def test_only_what_matches_counts() -> None:
+def test_rows_say_what_and_when() -> None:
     facts = Facts(
-        products=[Product("a", "shoes", 5), Product("b", "hats", 6, liked=True), Product("c", "", 7)],
+        products=[Product("a", "shoes", 5), Product("b", "hats", 6, liked=True)],
         searches=[Search("red shoes", 8)],
+        events={"sign_up": 9},
     )
-    assert SOURCES["viewed", ""].moments(facts, like("*")) == [5, 6, 7]
-    assert SOURCES["viewed", "category"].moments(facts, like("*")) == [5, 6]
-    assert SOURCES["viewed", "product"].moments(facts, like("B")) == [6]
-    assert SOURCES["liked", ""].moments(facts, like("*")) == [6]
-    assert SOURCES["searched", ""].moments(facts, like("*shoes")) == [8]
+    assert SOURCES["viewed", ""].rows(facts) == [("", 5), ("", 6)]
+    assert SOURCES["viewed", "category"].rows(facts) == [("shoes", 5), ("hats", 6)]
+    assert SOURCES["liked", "product"].rows(facts) == [("b", 6)]
+    assert SOURCES["searched", ""].rows(facts) == [("red shoes", 8)]
+    assert SOURCES["did", ""].rows(facts) == [("sign_up", 9)]

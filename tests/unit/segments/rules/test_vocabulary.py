@@ -43,7 +43,7 @@ def test_a_fact_reads_no_field_that_it_does_not_name(name: str) -> None:
 def test_an_event_reads_no_field_that_it_does_not_name(key: tuple[str, str]) -> None:
     source = SOURCES[key]
     spy = Spy()
-    assert source.moments(spy, lambda _: True)  # type: ignore[arg-type]  # has every attribute of Facts
+    assert source.rows(spy)  # type: ignore[arg-type]  # has every attribute of Facts
     if source.ends is not None:
         source.ends(spy)  # type: ignore[arg-type]  # has every attribute of Facts
     if source.amounts is not None:

@@ -4,14 +4,15 @@ from segments.facts import CART_LIFETIME_S, DAY_S, LIFECYCLE_EXIT_S, CartLine, E
 from segments.layout import FOREVER_S
 from segments.rules.check import check
 from segments.rules.spans import ALWAYS, NEVER, Spans
+from segments.rules.view import View
 from segments.rules.windows import compiled
 
 NOW = 1_790_000_000
 HOUR = 3_600
 
 
-def spans(rule: str, facts: Facts) -> Spans:
-    return compiled(check(rule, "PLN"))(facts)
+def spans(rule: str, facts: Facts, now_s: int = NOW) -> Spans:
+    return compiled(check(rule, "PLN"))(View(facts, now_s))
 
 
 def cart(micros: int = 640_000_000) -> Facts:
@@ -61,14 +62,14 @@ def test_what_lies_ahead_counts_until_it_has_come() -> None:
 def test_visits_in_a_period_come_and_go() -> None:
     facts = Facts(entries=[Entry(NOW), Entry(NOW + 3 * DAY_S)])
     rule = "count(visited in 7d) = 1"
-    assert spans(rule, facts) == (NOW, NOW + 3 * DAY_S, NOW + 7 * DAY_S + 1, NOW + 10 * DAY_S + 1)
+    assert spans(rule, facts, NOW - 1) == (NOW, NOW + 3 * DAY_S, NOW + 7 * DAY_S + 1, NOW + 10 * DAY_S + 1)
     assert spans("count(visited in 7d) >= 2", facts) == (NOW + 3 * DAY_S, NOW + 7 * DAY_S + 1)
     assert spans("visited in 7d", facts) == (NOW, NOW + 10 * DAY_S + 1)
 
 
 def test_a_page_pattern_selects_pages() -> None:
     facts = Facts(paths=[PathVisit("/promo/shoes", NOW), PathVisit("/", NOW + 5)])
-    assert spans('visited "/promo/*" in 7d', facts) == (NOW, NOW + 7 * DAY_S + 1)
+    assert spans('visited "/promo/*" in 7d', facts) == (0, NOW + 7 * DAY_S + 1)
     assert spans('visited "/sale/*" in 7d', facts) == NEVER
 
 

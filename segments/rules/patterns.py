@@ -1,0 +1,114 @@
+"""Tests of texts. All take a *folded* text (`str.casefold`), so that a text is folded once for any number of rules.
+
+Texts are compared without regard to case everywhere: the source "Facebook" and the phrase "SZPILKI" mean one thing to
+the people who write rules.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+Matcher = Callable[[str], bool]
+
+
+def one_of(wanted: Collection[str]) -> Matcher:
+    allowed = frozenset(text.casefold() for text in wanted)
+    return lambda text: text in allowed
+
+
+def contains(wanted: Collection[str]) -> Matcher:
+    """A text that has one of several parts."""
+    parts = [text.casefold() for text in wanted]
+    if len(parts) == 1:
+        (only,) = parts
+        return lambda text: only in text
+    return lambda text: any(part in text for part in parts)
+
+
+def like(pattern: str) -> Matcher:
+    """A text that a pattern covers, where * stands for any text; an empty text is never covered.
+
+    Not a regular expression: the parts between stars are searched from left to right, which is linear in the text
+    for any pattern an advertiser may send.
+    """
+    folded = pattern.casefold()
+    if "*" not in folded:
+        return lambda text: text == folded and bool(text)
+    first, *middle, last = folded.split("*")
+    parts = [part for part in middle if part]
+    shortest = len(first) + len(last)
+    if not parts and not last:
+        return lambda text: bool(text) and text.startswith(first)
+
+    def covers(text: str) -> bool:
+        if not text or len(text) < shortest or not text.startswith(first) or not text.endswith(last):
+            return False
+        position, end = len(first), len(text) - len(last)
+        for part in parts:
+            position = text.find(part, position, end)
+            if position < 0:
+                return False
+            position += len(part)
+        return True
+
+    return covers
+
+
+class Patterns:
+    """Several patterns of which one must cover a text; without any, every text is covered, also an empty one.
+
+    Sorted by their shape, since "shoes*" and "*sale*" are what people write and C code can answer those for all
+    patterns at once: 0.1 us a text, where asking one function a pattern takes 0.3.
+    """
+
+    __slots__ = ("_exact", "_none", "_others", "_part", "_prefixes")
+
+    def __init__(self, patterns: Collection[str]) -> None:
+        self._none = not patterns
+        exact: set[str] = set()
+        prefixes: list[str] = []
+        parts: list[str] = []
+        others: list[Matcher] = []
+        for pattern in patterns:
+            folded = pattern.casefold()
+            inner = folded.strip("*")
+            if "*" in inner:
+                others.append(like(folded))
+            elif inner == folded:
+                exact.add(folded)
+            elif folded == f"{inner}*":
+                prefixes.append(inner)
+            elif folded.startswith("*") and folded.endswith("*"):
+                parts.append(inner)
+            else:
+                others.append(like(folded))
+        self._exact = frozenset(exact)
+        self._prefixes = tuple(prefixes)
+        # An alternation of plain texts: nothing in it can backtrack.
+        self._part = re.compile("|".join(map(re.escape, parts))).search if parts else None
+        self._others = others
+
+    def covers(self, text: str) -> bool:
+        """Whether one pattern covers a folded text."""
+        if self._none:
+            return True
+        if not text:
+            return False
+        if text in self._exact or text.startswith(self._prefixes):
+            return True
+        return (self._part is not None and self._part(text) is not None) or any(other(text) for other in self._others)
+
+    def select(self, column: Mapping[str, Sequence[int]]) -> list[int]:
+        """The moments of all folded texts that are covered; `column` has the moments of each text."""
+        if self._none:
+            return [moment for moments in column.values() for moment in moments]
+        if self._others or self._part:
+            return [moment for text, moments in column.items() if self.covers(text) for moment in moments]
+        exact, prefixes = self._exact, self._prefixes
+        if not prefixes:
+            return [moment for text in exact if text in column for moment in column[text]]
+        return [
+            moment
+            for text, moments in column.items()
+            if text and (text.startswith(prefixes) or text in exact)
+            for moment in moments
+        ]
