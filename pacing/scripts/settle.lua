@@ -83,7 +83,7 @@ local function lose()
     write_levels()
     put_back(from, lease)
   end
-  remember('l', -1, -1)
+  remember('l', won_price, won_charge)
   if state == 'w' then return answer('loss_after_win') end
   return answer(lease and 'lost' or 'late_loss')
 end
