@@ -87,9 +87,13 @@ def _line_item(
         "campaign_id": campaign,
         "name": f"Line item {number}",
         "goal": "cpm",
-        "bid": f"{bid:.2f}",
-        "max_cpm": f"{bid * 1.5:.2f}",
+        "bid": _money(f"{bid:.2f}"),
+        "max_cpm": _money(f"{bid * 1.5:.2f}"),
         "targeting": targeting,
         "creative_ids": list(range(first, first + len(_SIZES))),
-        "daily_budget": {"spend": daily_budget},
+        "daily_budget": {"spend": _money(daily_budget)},
     }
+
+
+def _money(amount: str) -> Object:
+    return {"amount": amount, "currency": "PLN"}

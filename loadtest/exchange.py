@@ -126,6 +126,11 @@ class ExchangeProcess:
             return self._templates
         return make_templates(msgspec.structs.replace(traffic, tmax_ms=faults.tmax_cut_ms), self._scenario.seed, now_ms)
 
+    @property
+    def open_requests(self) -> int:
+        """Requests that were due and have no answer yet."""
+        return len(self._backlog) + self._pool.outstanding
+
     async def connect(self) -> None:
         """Open all connections. Raises OSError when nothing listens."""
         await self._pool.open()
@@ -223,7 +228,7 @@ class ExchangeProcess:
     async def _drain(self, stop: asyncio.Event) -> None:
         """Wait for open answers, then for notices: at most the patience and the plan's drain time."""
         patience = self._scenario.patience_s
-        await self._wait_while(lambda: bool(self._backlog or self._pool.outstanding), patience)
+        await self._wait_while(lambda: self.open_requests > 0, patience)
         notices = self._notices
         if notices is None:
             return

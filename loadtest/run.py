@@ -81,9 +81,8 @@ async def run_scenario(scenario: Scenario, progress: Progress, stop: asyncio.Eve
     generators: list[_Generator] = []
     try:
         async with _redis_proxy(scenario) as proxy:
-            for index in range(scenario.processes):
-                generators.append(await _Generator.start(Order(scenario, index)))  # noqa: PERF401  # those started
-                must be ended if one fails
+            for index in range(scenario.processes):  # one by one: those that started are ended if the next one fails
+                generators.append(await _Generator.start(Order(scenario, index)))  # noqa: PERF401  # see above
             async with asyncio.timeout(_READY_S):
                 await asyncio.gather(*(generator.wait_ready() for generator in generators))
             start = time.monotonic() + _START_MARGIN_S

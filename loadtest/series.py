@@ -39,7 +39,7 @@ class Series:
         if latency is not None:
             second.latency.merge_sparse(latency.counts, latency.maximum_us)
         self._recent.append((delta.second, delta))
-        while self._recent[0][0] < delta.second - _WINDOW_S:
+        while self._recent[0][0] <= delta.second - _WINDOW_S:
             self._recent.popleft()
 
     @property

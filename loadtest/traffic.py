@@ -8,6 +8,7 @@ import base64
 import hashlib
 import random
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ class _Author:
             "refused": consent_string((), 0, now_ms),
             "missing": "",
         }
-        self._domain_weights = [1 / rank**plan.domain_zipf for rank in range(1, plan.domains + 1)]
+        self._domain_weights = list(accumulate(rank**-plan.domain_zipf for rank in range(1, plan.domains + 1)))
 
     def template(self) -> Template:
         plan, chance = self._plan, self._chance
@@ -212,7 +213,8 @@ class _Author:
     def _site(self) -> Object:
         chance = self._chance
         section, category, _ = chance.choices(vocabulary.SECTIONS, [entry[2] for entry in vocabulary.SECTIONS])[0]
-        domain = f"{section}-{chance.choices(range(len(self._domain_weights)), self._domain_weights)[0]}.example"
+        rank = chance.choices(range(len(self._domain_weights)), cum_weights=self._domain_weights)[0]
+        domain = f"{section}-{rank}.example"
         words = chance.sample(vocabulary.PAGE_WORDS, 4)
         return {
             "id": f"s{chance.randrange(10_000)}",

@@ -1,0 +1,44 @@
+import random
+
+import pytest
+
+from loadtest.compare import Difference, compare
+from loadtest.report import Report, make_report
+from loadtest.scenario import ScenarioError
+from loadtest.series import Series
+from loadtest.tally import LATENCY, Tally
+from tests.unit.loadtest.test_report import scenario
+
+
+def report(mean_s: float, seed: int, seconds: int = 40) -> Report:
+    chance, series = random.Random(seed), Series()
+    for second in range(seconds):
+        tally = Tally()
+        tally.offered = tally.answered = tally.in_time = 200
+        for _ in range(200):
+            tally.histograms[LATENCY].record(chance.expovariate(1 / mean_s))
+        series.add(tally.take(second + 1.0, 0.1, 1.0))
+    return make_report(scenario(), series, 0)
+
+
+def by_measure(rows: list[Difference]) -> dict[str, Difference]:
+    return {row.measure: row for row in rows}
+
+
+def test_a_real_difference_is_shown_with_its_size() -> None:
+    found = by_measure(compare(report(0.004, 1), report(0.006, 2)))
+    for measure in ("p50", "p99"):
+        assert found[measure].is_significant
+    assert found["p50"].low < found["p50"].second - found["p50"].first < found["p50"].high
+    assert 0.9 < found["p50"].low < found["p50"].high < 2.0
+
+
+def test_two_runs_of_the_same_do_not_differ() -> None:
+    found = by_measure(compare(report(0.004, 1), report(0.004, 2)))
+    assert not found["p50"].is_significant
+    assert not found["answered"].is_significant
+
+
+def test_runs_that_are_too_short_are_refused() -> None:
+    with pytest.raises(ScenarioError, match="at least 4 seconds"):
+        compare(report(0.004, 1, seconds=3), report(0.004, 1))

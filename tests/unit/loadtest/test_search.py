@@ -1,0 +1,50 @@
+import msgspec
+import pytest
+
+from loadtest.report import Report, make_report
+from loadtest.scenario import Goals
+from loadtest.search import MAX_PROBES, Found, search
+from tests.unit.loadtest.test_report import scenario, series_of
+
+
+def measured(rate: float, latency_s: float, cpu_share: float = 0.2) -> Report:
+    plan = msgspec.structs.replace(scenario(), rate=rate, goals=Goals())
+    report = make_report(plan, series_of(latency_s=latency_s), 0)
+    report.generator.cpu_share = cpu_share
+    return report
+
+
+async def find(capacity: float, start: float = 100.0) -> Found:
+    async def measure(rate: float) -> Report:
+        return measured(rate, 0.004 if rate <= capacity else 0.5)
+
+    return await search(start, 10.0, measure)
+
+
+@pytest.mark.parametrize("capacity", [130.0, 3_333.0, 20_000.0, 10.0])
+async def test_the_capacity_is_found_within_the_precision(capacity: float) -> None:
+    found = await find(capacity)
+    assert 0.94 * capacity <= found.rate <= capacity
+    assert len(found.probes) <= MAX_PROBES
+
+
+async def test_a_bidder_that_meets_the_goal_at_no_rate_has_none() -> None:
+    found = await find(0.0)
+    assert found.rate < 100 * 0.05
+    assert len(found.probes) == MAX_PROBES
+
+
+async def test_answers_outside_of_tmax_miss_the_goal_too() -> None:
+    async def measure(rate: float) -> Report:
+        report = measured(rate, 0.004)
+        report.counts["in_time"] = report.counts["offered"] - (2 if rate > 500 else 0)
+        return report
+
+    assert 400 < (await search(400.0, 10.0, measure)).rate <= 500
+
+
+async def test_a_busy_generator_is_reported_as_the_bottleneck() -> None:
+    async def measure(rate: float) -> Report:
+        return measured(rate, 0.5 if rate > 300 else 0.004, cpu_share=0.95 if rate > 300 else 0.3)
+
+    assert (await search(200.0, 10.0, measure)).generator_bound
