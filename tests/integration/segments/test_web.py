@@ -1,0 +1,217 @@
+"""The tracker's shop side over real HTTP and a real server."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from core.clock import ManualClock
+from core.keys import USER_AUDIT, exchange_user
+from tests.kit.tracker import API_KEY, shop
+
+CONSENT = {"gdpr": 1, "consent": "all"}
+VIEW = {"event": "view_item", "items": [{"item_id": "red-heels", "price": 320}], **CONSENT}
+SERVER = {"X-API-Key": API_KEY}
+
+
+async def test_a_browser_event_is_stored_and_sets_our_cookie(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        answer = await site.client.post("/e/1", data=json.dumps(VIEW), headers={"Content-Type": "text/plain"})
+        assert answer.status == 204
+        await site.rig.settle()
+        facts = await site.rig.facts(site.user_id())
+        assert facts is not None
+        assert [(product.id, product.price_micros) for product in facts.products] == [("red-heels", 320_000_000)]
+        again = await site.client.post("/e/1", json=VIEW)
+        assert "Set-Cookie" not in again.headers
+
+
+async def test_the_cookie_is_for_third_party_use_over_https(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock, secure=True) as site:
+        header = (await site.client.post("/e/1", json=VIEW)).headers["Set-Cookie"]
+    for attribute in ("HttpOnly", "Secure", "SameSite=None", "Path=/"):
+        assert attribute in header
+
+
+@pytest.mark.parametrize(
+    "words", [{}, {"gdpr": 1}, {"gdpr": 1, "consent": "ids"}, {"gdpr": 1, "consent": "garbage"},
+              {"gdpr": 0, "ad_personalization": "denied"}],
+)  # fmt: skip
+async def test_without_consent_nothing_is_written_and_no_cookie_set(
+    valkey: str, clock: ManualClock, words: dict[str, Any]
+) -> None:
+    async with shop(valkey, clock) as site:
+        answer = await site.client.post("/e/1", json={"event": "page_view", **words})
+        assert answer.status == 204
+        assert "Set-Cookie" not in answer.headers
+        assert await site.rig.settle() == 0
+
+
+async def test_where_the_regulation_does_not_apply_no_consent_is_needed(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        await site.client.post("/e/1", json={"event": "page_view", "gdpr": 0})
+        assert await site.rig.settle() == 1
+
+
+async def test_a_fault_names_its_field(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        bad = {"event": "add_to_cart", "items": [{"item_id": "a", "price": "dear"}], **CONSENT}
+        answer = await site.client.post("/e/1", json=bad)
+        document = await answer.json(content_type="application/problem+json")
+    assert answer.status == 400
+    assert [fault["pointer"] for fault in document["errors"]] == ["/items/0/price"]
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "5", '"x"', '{"events": 5}', '{"events": []}', "[5]"])
+async def test_a_body_that_is_no_event_is_refused(valkey: str, clock: ManualClock, body: str) -> None:
+    async with shop(valkey, clock) as site:
+        assert (await site.client.post("/e/1", data=body)).status == 400
+
+
+async def test_a_batch_is_judged_item_by_item(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        await site.client.post("/e/1", json=VIEW)
+        user = site.user_id()
+        rows = [{"event": "purchase", "user_id": user, "value": 5}, {"event": "view_item", "user_id": user}, {"event": "x"}]
+        answer = await site.client.post("/e/1", json={"events": rows}, headers=SERVER)
+        results = (await answer.json())["results"]
+    assert answer.status == 200
+    assert [result["status"] for result in results] == ["accepted", "invalid", "invalid"]
+    assert [result["errors"][0]["pointer"] for result in results[1:]] == ["/items", "/user_id"]
+
+
+async def test_only_a_caller_with_a_key_may_name_a_user(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        victim = "A" * 22
+        await site.client.post("/e/1", json={**VIEW, "user_id": victim})
+        await site.rig.settle()
+        assert await site.rig.facts(victim) is None
+        wrong = await site.client.post("/e/1", json=VIEW, headers={"Authorization": "Bearer nonsense"})
+        other_shop = await site.client.post("/e/2", json=VIEW, headers=SERVER)
+    assert (wrong.status, other_shop.status) == (401, 401)
+
+
+async def test_an_offline_purchase_by_hashed_email_ends_the_cart_on_every_device(
+    valkey: str, clock: ManualClock
+) -> None:
+    email = hashlib.sha256(b"jan@example.pl").hexdigest()
+    async with shop(valkey, clock) as site:
+        cart = {"event": "add_to_cart", "items": [{"item_id": "a", "price": 640}], **CONSENT}
+        login = {"event": "login", "email_sha256": email, **CONSENT}
+        users = []
+        for _ in range(2):
+            site.client.session.cookie_jar.clear()
+            await site.client.post("/e/1", json=[cart, login])
+            users.append(site.user_id())
+        await site.rig.settle()
+        sale = {"event": "purchase", "email_sha256": email, "value": 640, "transaction_id": "till-7", "offline": True}
+        answer = await site.client.post("/e/1", json=sale, headers=SERVER)
+        assert (await answer.json())["results"] == [{"status": "accepted"}]
+        await site.rig.settle()
+        for user in users:
+            facts = await site.rig.facts(user)
+            assert facts is not None
+            assert (facts.cart, facts.purchases, facts.purchases_micros) == ([], 1, 640_000_000)
+        stranger = {**sale, "email_sha256": "0" * 64}
+        answer = await site.client.post("/e/1", json=stranger, headers=SERVER)
+        assert (await answer.json())["results"][0]["status"] == "unmatched"
+
+
+async def test_pages_of_another_site_may_not_write_into_a_shops_profiles(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        foreign = await site.client.post("/e/1", json=VIEW, headers={"Origin": "https://rival.example"})
+        own = await site.client.post("/e/1", json=VIEW, headers={"Origin": "https://www.buty.example"})
+    assert (foreign.status, own.status) == (403, 204)
+    assert own.headers["Access-Control-Allow-Origin"] == "https://www.buty.example"
+    assert own.headers["Access-Control-Allow-Credentials"] == "true"
+
+
+async def test_the_pixel_carries_an_event_without_scripts(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        query = {"event": "view_item", "items": "a:12.5:1,b", "gdpr": "0", "d": '{"attributes": {"tier": "gold"}}'}
+        answer = await site.client.get("/e/1", params=query)
+        assert (answer.status, answer.content_type) == (200, "image/gif")
+        await site.rig.settle()
+        facts = await site.rig.facts(site.user_id())
+        assert facts is not None
+        assert [product.id for product in facts.products] == ["a", "b"]
+        assert facts.attributes == {"tier": "gold"}
+        assert (await site.client.get("/e/1", params={"event": "view_item"})).status == 400
+
+
+async def test_a_full_log_refuses_loudly_instead_of_losing(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock, max_backlog=1) as site:
+        assert (await site.client.post("/e/1", json=VIEW)).status == 204
+        answer = await site.client.post("/e/1", json=VIEW)
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == "1"
+        assert site.rig.intake_metrics.refused.value == 1
+        await site.rig.settle()
+        assert (await site.client.post("/e/1", json=VIEW)).status == 204
+
+
+async def test_the_tag_is_small_cached_and_usable_with_integrity(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        answer = await site.client.get("/tag.js")
+        body = await answer.read()
+        assert len(body) < 3 * 1_024
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        again = await site.client.get("/tag.js", headers={"If-None-Match": answer.headers["ETag"]})
+        assert again.status == 304
+
+
+async def test_an_exchange_tells_its_id_and_is_told_ours(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        theirs = await site.client.get("/sync/demo?uid=theirs-1&gdpr=1&gdpr_consent=ids")
+        assert (theirs.status, theirs.content_type) == (200, "image/gif")
+        user = site.user_id()
+        (mapped,) = await site.rig.store.commands([("GET", exchange_user(5, "theirs-1"))])
+        assert mapped == user.encode()
+        ours = await site.client.get("/sync/demo?gdpr=0", allow_redirects=False)
+        assert ours.status == 302
+        assert ours.headers["Location"] == f"https://exchange.example/match?dsp=grosz&id={user}"
+        assert (await site.client.get("/sync/demo?uid=theirs-1")).status == 451
+        assert (await site.client.get("/sync/nobody?gdpr=0")).status == 404
+        assert (await site.client.get("/sync/demo?gdpr=0&uid=" + "x" * 200)).status == 400
+
+
+async def test_opting_out_erases_the_profile_and_keeps_events_out(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        await site.client.post("/e/1", json=VIEW)
+        await site.client.get("/sync/demo?uid=theirs-1&gdpr=0")
+        await site.rig.settle()
+        user = site.user_id()
+        assert (await site.client.get("/optout")).status == 200
+        assert await site.rig.facts(user) is not None, "looking at the page changes nothing"
+        await site.client.post("/optout")
+        assert await site.rig.facts(user) is None
+        assert site.user_id() == ""
+        (mapped,) = await site.rig.store.commands([("GET", exchange_user(5, "theirs-1"))])
+        assert mapped is None
+        assert (await site.client.post("/e/1", json=VIEW)).status == 204
+        late = {**VIEW, "user_id": user}
+        await site.client.post("/e/1", json=late, headers=SERVER)
+        await site.rig.settle()
+        assert await site.rig.facts(user) is None
+        sync = await site.client.get("/sync/demo?gdpr=0", allow_redirects=False)
+        assert sync.status == 200
+
+
+async def test_an_erased_profile_does_not_come_back_with_an_event_on_its_way(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        await site.client.post("/e/1", json=VIEW)
+        user = site.user_id()
+        await site.rig.settle()
+        await site.client.post("/e/1", json=VIEW)  # stored, not yet applied
+        assert (await site.identities.export(user, "test")).found
+        erased = await site.identities.forget(user, "test")
+        assert erased.user_ids == (user,)
+        await site.rig.settle()
+        export = await site.identities.export(user, "test")
+        assert (export.found, export.opted_out) == (False, False)
+        (length,) = await site.rig.store.commands([("XLEN", USER_AUDIT)])
+        assert length == 3
+        await site.client.post("/e/1", json=VIEW)
+        await site.rig.settle()
+        assert await site.rig.facts(user) is not None, "a later visit with consent begins a new profile"
