@@ -88,6 +88,7 @@ class AdminSettings(Component, frozen=True, kw_only=True):
         ""  # sqlite+aiosqlite:///... or postgresql+asyncpg://...; empty: SQLite in the data directory
     )
     seed: Literal["", "demo"] = ""  # what an empty store starts with
+    seed_cart_delay_s: Seconds = 3_600  # of the seeded line items: idle for so long, a cart counts as abandoned
 
 
 class WorkerSettings(Component, frozen=True, kw_only=True):

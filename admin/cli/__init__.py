@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("admin.cli.roles:worker", "Run the worker role: the background loops."),
     "admin": ("admin.cli.roles:admin", "Run the admin role: the private API."),
     "health": ("admin.cli.health:app", "Ask the roles on this machine whether they can serve."),
+    "demo": ("admin.cli.demo:app", "Show it working for half a minute: shoppers, an exchange, the money audit."),
+    "catalogue": ("admin.cli.catalogue:app", "Import or export the catalogue as a file."),
     "loadtest": ("admin.cli.loadtest:app", "Put a bidder under an exchange's load and judge its answers."),
     "replay": ("admin.cli.replay:app", "Send recorded bid requests to a bidder."),
     "config": ("admin.cli.config:app", "Show the settings in force, secrets masked."),

@@ -23,7 +23,7 @@ async def build(role: RoleContext) -> None:
     await migrate(database)
     store = CatalogueStore(database, role.clock)
     if settings.seed == "demo":
-        await seed_demo(store)
+        await seed_demo(store, settings.seed_cart_delay_s)
     redis = plain_redis(role)
     publisher = Publisher(store, redis, encode_catalogue, role.clock)
     role.run_loop(publisher.run(), "catalogue publisher")

@@ -1,0 +1,155 @@
+"""`grosz demo`: everything on this machine for half a minute, with simulated shoppers and a simulated exchange.
+
+It runs the same `grosz up` that a user would, in a data directory that is thrown away, and ends with the money audit:
+a demo of a bidder that loses a grosz is a failed demo.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from core.errors import UnavailableError
+from core.money import format_micros
+from loadtest.demo import DemoResult, demo_scenario, run_demo
+from loadtest.live import live_view
+from loadtest.series import Series
+
+app = typer.Typer()
+
+# How long a cart must lie idle before it counts as abandoned; an hour in real life, too long for half a minute.
+CART_DELAY_S = 3
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+# The last notices settle, and their rows reach the ledger, within this.
+SETTLE_S = 2.0
+
+EXIT_FAILED = 1
+
+
+@app.command()
+def demo(
+    duration: Annotated[float, typer.Option(help="Seconds of traffic.", min=1, max=3600)] = 30.0,
+    data: Annotated[
+        Path | None, typer.Option(help="Keep the data here; a temporary directory by default.", show_default=False)
+    ] = None,
+) -> None:
+    """Show it working: bids, wins, money and latency against a simulated exchange, then audit the money."""
+    if data is not None:
+        sys.exit(asyncio.run(_demo(duration, data)))
+    with tempfile.TemporaryDirectory(prefix="grosz-demo-") as directory:
+        sys.exit(asyncio.run(_demo(duration, Path(directory))))
+
+
+async def _demo(duration: float, data: Path) -> int:
+    console = Console()
+    console.print("Starting Valkey, bidder, tracker, worker and admin, with the demo shops ...")
+    log = data / "demo.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    running = await _start(data, log)
+    try:
+        addresses = await _wait_until_ready(running, log)
+        result = await _show(console, addresses, duration)
+        await asyncio.sleep(SETTLE_S)
+        audited = await _audit(data)
+    finally:
+        await _stop(running)
+    console.print(_table(result))
+    console.print(f"money audit: {'every counter agrees with the ledger' if audited == 0 else 'FAILED'}")
+    return 0 if audited == 0 and result.bids and not result.violations else EXIT_FAILED
+
+
+async def _start(data: Path, log: Path) -> asyncio.subprocess.Process:
+    environ = {**os.environ, "GROSZ_ADMIN_SEED_CART_DELAY_S": str(CART_DELAY_S)}
+    ports = [argument for role in ("bid", "track", "admin") for argument in (f"--{role}-port", "0")]
+    with log.open("wb") as output:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "admin.cli", "up", "--data", str(data), "--seed", "demo", *ports),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=output,
+            env=environ,
+        )
+
+
+async def _wait_until_ready(running: asyncio.subprocess.Process, log: Path) -> dict[str, str]:
+    """Addresses by role, from the line that `grosz up` prints."""
+    output = running.stdout
+    if output is None:
+        raise UnavailableError("the output of `grosz up` is not connected")
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            while line := (await output.readline()).decode():
+                if line.startswith("ready "):
+                    return dict(part.split("=", 1) for part in line.split()[1:])
+    except TimeoutError:
+        pass  # told below, with the log
+    raise UnavailableError("`grosz up` did not come up", hint=_end_of(log))
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
+
+
+async def _show(console: Console, addresses: dict[str, str], duration: float) -> DemoResult:
+    bid_url, track_url = f"{addresses['bid']}/openrtb2/demo", addresses["track"]
+    console.print(f"exchange -> {bid_url}   shops -> {track_url}   admin API -> {addresses['admin']}/docs")
+    scenario = demo_scenario(bid_url, track_url, duration)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    with Live(console=console, refresh_per_second=4) as live:
+
+        def show(series: Series) -> None:
+            live.update(live_view(scenario, series))
+
+        return await run_demo(bid_url, track_url, duration, show, stop=stop)
+
+
+async def _audit(data: Path) -> int:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "admin.cli", "audit", "--data", str(data)), stdout=asyncio.subprocess.DEVNULL
+    )
+    return await process.wait()
+
+
+async def _stop(running: asyncio.subprocess.Process) -> None:
+    if running.returncode is not None:
+        return
+    running.terminate()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await running.wait()
+    except TimeoutError:
+        running.kill()
+        await running.wait()
+
+
+def _table(result: DemoResult) -> Table:
+    table = Table(title="What happened", show_header=False)
+    rows = {
+        "bid requests": f"{result.requests:,} ({result.answered:,} answered)",
+        "bids": f"{result.bids:,}",
+        "won": f"{result.won:,}",
+        "billed": f"{result.billed:,}",
+        "paid": f"{format_micros(result.paid_micros)} {result.currency}",
+        "latency": f"p50 {_milliseconds(result.p50_ms)}, p99 {_milliseconds(result.p99_ms)}",
+        "inside tmax": f"{result.in_time_share:.2%}",
+        "shopper visits": f"{result.shopper_visits:,}",
+        "carts, purchases": f"{result.carts:,}, {result.purchases:,}",
+        "impressions, clicks": f"{result.impressions_shown:,}, {result.clicks:,}",
+        "broken rules in answers": ", ".join(f"{kind}: {n}" for kind, n in result.violations.items()) or "none",
+    }
+    for label, text in rows.items():
+        table.add_row(label, text)
+    return table
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} ms"
