@@ -16,7 +16,13 @@ _SIZES = tuple((width, height) for width, height, _ in vocabulary.BANNER_SIZES)
 
 
 def make_catalogue(
-    line_items: int, *, advertisers: int = 100, eligible: int = 60, daily_budget: str = "1000.00", seed: int = 1
+    line_items: int,
+    *,
+    advertisers: int = 100,
+    eligible: int = 60,
+    daily_budget: str = "1000.00",
+    asap: bool = False,
+    seed: int = 1,
 ) -> Object:
     """An importable catalogue: advertisers with campaigns, line items, creatives in all common sizes, one exchange."""
     chance = random.Random(seed)
@@ -26,6 +32,7 @@ def make_catalogue(
     creatives = [creative for number in range(1, advertisers + 1) for creative in _creatives(number)]
     campaigns: dict[int, Object] = {}
     items = []
+    pacing: Object = {"pacing": "asap" if asap else "even"}
     for number in range(1, line_items + 1):
         advertiser = (number - 1) % advertisers + 1
         campaign = (number - 1) // (_LINE_ITEMS_PER_CAMPAIGN * advertisers) * advertisers + advertiser
@@ -37,7 +44,7 @@ def make_catalogue(
                 "name": f"Campaign {campaign}",
             },
         )
-        items.append(_line_item(number, advertiser, campaign, chance, open_share, daily_budget))
+        items.append(_line_item(number, advertiser, campaign, chance, open_share, daily_budget) | pacing)
     return {
         "format": _FORMAT,
         "advertisers": [

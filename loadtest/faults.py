@@ -130,10 +130,12 @@ class Gremlins:
     async def reset(self) -> None:
         """A connection that dies in the middle of a request."""
         _, writer = await self._open()
-        data = self._request(self._body())
-        writer.write(data[: self._chance.randrange(1, len(data))])
-        await asyncio.sleep(0.01)
-        writer.transport.abort()
+        try:
+            data = self._request(self._body())
+            writer.write(data[: self._chance.randrange(1, len(data))])
+            await asyncio.sleep(0.01)
+        finally:
+            writer.transport.abort()
 
 
 class TcpProxy:

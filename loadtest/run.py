@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from loadtest.client import parse_target
 from loadtest.faults import TcpProxy
 from loadtest.scenario import RedisPlan, Scenario, ScenarioError
 from loadtest.series import Series
@@ -20,6 +21,9 @@ _START_MARGIN_S = 0.2
 
 # Making 20,000 templates takes 5 s on one core; a process that is not ready by then hangs.
 _READY_S = 60.0
+
+# Where a proxy stands before Redis, the bidder is started by hand after it.
+BIDDER_START_S = 120.0
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
@@ -81,6 +85,8 @@ async def run_scenario(scenario: Scenario, progress: Progress, stop: asyncio.Eve
     generators: list[_Generator] = []
     try:
         async with _redis_proxy(scenario) as proxy:
+            if proxy is not None:
+                await _wait_for_target(scenario.url)
             for index in range(scenario.processes):  # one by one: those that started are ended if the next one fails
                 generators.append(await _Generator.start(Order(scenario, index)))  # noqa: PERF401  # see above
             async with asyncio.timeout(_READY_S):
@@ -139,6 +145,26 @@ async def _redis_proxy(scenario: Scenario) -> AsyncIterator[TcpProxy | None]:
         yield proxy
     finally:
         await proxy.close()
+
+
+async def _wait_for_target(url: str) -> None:
+    """A bidder behind the proxy cannot start before it, so it is waited for. Raises ScenarioError when it does not
+    come."""
+    target = parse_target(url)
+    loop = asyncio.get_running_loop()
+    limit = loop.time() + BIDDER_START_S
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(target.host, target.port)
+        except OSError as error:
+            if loop.time() > limit:
+                raise ScenarioError(
+                    f"nothing listens at {url} after {BIDDER_START_S:.0f} s: start the bidder"
+                ) from error
+            await asyncio.sleep(0.2)
+        else:
+            writer.close()
+            return
 
 
 async def _misbehave(proxy: TcpProxy, plan: RedisPlan, duration_s: float) -> None:

@@ -16,7 +16,6 @@ from rich.table import Table
 
 from core.errors import InputError
 from loadtest import audit as bill
-from loadtest.tally import BillKey
 from loadtest import peers as side_by_side
 from loadtest.catalogue import make_catalogue
 from loadtest.compare import Difference
@@ -29,6 +28,7 @@ from loadtest.scenario import MAX_DURATION_S, Scenario, ScenarioError, check_run
 from loadtest.search import Found, measure_rate
 from loadtest.search import search as bisect
 from loadtest.series import Series
+from loadtest.tally import BillKey
 
 app = typer.Typer(no_args_is_help=True, help="Put a bidder under an exchange's load and judge its answers.")
 
@@ -177,9 +177,10 @@ def catalogue_command(
     file: Annotated[Path, typer.Argument(help="Where to write it; then: grosz catalogue import FILE")],
     daily_budget: Annotated[str, typer.Option(help="Of each line item.")] = "1000.00",
     eligible: Annotated[int, typer.Option(help="Line items that fit an average impression.", min=1)] = 60,
+    asap: Annotated[bool, typer.Option("--asap", help="Spend as fast as possible, not over the day.")] = False,
 ) -> None:
     """Write a catalogue of LINE_ITEMS line items for scenarios that need many."""
-    document = make_catalogue(line_items, daily_budget=daily_budget, eligible=eligible)
+    document = make_catalogue(line_items, daily_budget=daily_budget, eligible=eligible, asap=asap)
     file.write_text(json.dumps(document), encoding="utf-8")
     typer.echo(f"wrote {line_items:,} line items to {file}")
 
