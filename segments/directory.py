@@ -14,6 +14,7 @@ from core.model import Advertiser, Catalogue, Exchange, Segment, Status
 from core.money import FxTable
 from segments.facts import Facts
 from segments.layout import Window
+from segments.rules.ruleset import rules_version
 
 
 class SegmentRules(Protocol):
@@ -53,6 +54,21 @@ class NoRules:
 
 class Directory(Protocol):
     """Read-only view of the catalogue, always its newest version."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a catalogue has arrived; before that nobody is known, which says nothing about who exists."""
+        ...
+
+    @property
+    def advertiser_ids(self) -> Sequence[int]:
+        """All advertisers that are not archived."""
+        ...
+
+    @property
+    def segment_ids(self) -> Sequence[int]:
+        """All active segments."""
+        ...
 
     def advertiser(self, advertiser_id: int) -> Advertiser | None:
         """An advertiser that is not archived."""
@@ -105,8 +121,10 @@ class CatalogueDirectory:
         self._exchanges: Mapping[str, Exchange] = {}
         self._segments: Mapping[int, Segment] = {}
         self._by_advertiser: dict[int, tuple[Segment, ...]] = {}
-        self._rules: dict[int, tuple[tuple[Segment, ...], SegmentRules]] = {}
+        self._rules: dict[int, tuple[tuple[Segment, ...], Advertiser, SegmentRules]] = {}
+        self._versions: Mapping[int, int] | None = None
         self._fx = FxTable("PLN", {})
+        self.ready = False
 
     def replace(self, catalogue: Catalogue) -> None:
         """Take over a newer catalogue."""
@@ -119,6 +137,16 @@ class CatalogueDirectory:
             grouped.setdefault(segment.advertiser_id, []).append(segment)
         self._by_advertiser = {advertiser: tuple(segments) for advertiser, segments in grouped.items()}
         self._fx = FxTable(catalogue.fx_base, catalogue.fx_rates)
+        self._versions = None
+        self.ready = True
+
+    @property
+    def advertiser_ids(self) -> Sequence[int]:
+        return tuple(self._advertisers)
+
+    @property
+    def segment_ids(self) -> Sequence[int]:
+        return tuple(self._segments)
 
     @property
     def fx(self) -> FxTable:
@@ -139,10 +167,18 @@ class CatalogueDirectory:
         if not segments or advertiser is None:
             return NoRules()
         known = self._rules.get(advertiser_id)
-        if known is None or known[0] != segments:
-            known = (segments, self._compile_rules(segments, advertiser))
+        if known is None or known[0] != segments or known[1] != advertiser:  # its currency and retention matter
+            known = (segments, advertiser, self._compile_rules(segments, advertiser))
             self._rules[advertiser_id] = known
-        return known[1]
+        return known[2]
+
+    def rule_versions(self) -> Mapping[int, int]:
+        """Fingerprint of each advertiser's rules; the same object until the next catalogue."""
+        if self._versions is None:
+            self._versions = {
+                key: rules_version(self._by_advertiser.get(key, ()), row) for key, row in self._advertisers.items()
+            }
+        return self._versions
 
     def accepts_key(self, advertiser_id: int, key: str) -> bool:
         digest = hashlib.sha256(key.encode()).digest()

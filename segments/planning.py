@@ -6,7 +6,7 @@ happens once.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -33,7 +33,7 @@ from segments.metrics import WorkerMetrics
 from segments.profiles import Command
 from segments.sizes import Membership, membership_changes
 from segments.store import StoredField, StoredUser, UserWrite
-from segments.streams import unpack_id
+from segments.streams import revised, unpack_id
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +70,10 @@ class UserPlan(msgspec.Struct, frozen=True):
 class _State:
     """One advertiser's part of the user while events are applied to it."""
 
-    __slots__ = ("advertiser", "changed", "facts", "hot")
+    __slots__ = ("advertiser", "changed", "cold", "facts", "hot")
 
     def __init__(self, advertiser: Advertiser, facts: Facts, hot: bytes, changed: frozenset[str]) -> None:
+        self.cold = b""  # the facts as they are stored; empty once an event may have changed them
         self.advertiser = advertiser
         self.facts = facts
         self.hot = hot
@@ -89,6 +90,20 @@ class UserPlanner:
         self._metrics = metrics
         self._partitions = partitions
         self._policy = policy or ApplyPolicy()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the catalogue is there; nothing may be planned before."""
+        return self._directory.ready
+
+    @property
+    def segment_ids(self) -> Sequence[int]:
+        """All active segments."""
+        return self._directory.segment_ids
+
+    def knows(self, advertiser_id: int) -> bool:
+        """Whether events of this advertiser can be applied."""
+        return self._directory.advertiser(advertiser_id) is not None
 
     def plan(self, user: StoredUser, entries: Sequence[Entry], persons: Persons, now_ms: int) -> UserPlan:
         """The plan for `entries`, oldest first. Raises PoisonError for an event that cannot be applied."""
@@ -112,6 +127,28 @@ class UserPlanner:
         if user.meta.opted_out or last == user.last:
             return UserPlan(None)
         return self._finish(user, states, side, applied, last, now_ms)
+
+    def reevaluate(self, user: StoredUser, advertiser_ids: Collection[int], now_ms: int) -> UserPlan:
+        """The plan that evaluates all rules of these advertisers over the stored facts, without an event.
+
+        Nothing is written of advertisers that do not know the user, or where the windows are what they should be.
+        """
+        states: dict[int, _State] = {}
+        for advertiser_id in advertiser_ids:
+            advertiser = self._directory.advertiser(advertiser_id)
+            stored = user.fields.get(advertiser_id, StoredField())
+            if user.meta.opted_out or advertiser is None or not stored.cold:
+                continue
+            state = _load(advertiser, stored, now_ms)
+            if state.facts.last_visit_s or state.facts.last_purchase_s:  # neither expired nor damaged
+                state.changed, state.cold = ALL_FACTS, stored.cold
+                states[advertiser_id] = state
+        plan = self._finish(user, states, [], [], revised(user.last), now_ms)
+        if plan.write is None:
+            return plan
+        fields = {key: field for key, field in plan.write.fields.items() if field.hot != user.fields[key].hot}
+        write = msgspec.structs.replace(plan.write, fields=fields) if fields else None
+        return msgspec.structs.replace(plan, write=write)
 
     def _state_for(self, user: StoredUser, entry: Entry, states: dict[int, _State], now_ms: int) -> _State | None:
         advertiser_id = entry.event.advertiser_id
@@ -196,11 +233,15 @@ class UserPlanner:
         for advertiser_id, state in states.items():
             before, before_expires_s = _windows(state.hot)
             expires_s = expiry_s(state.facts, state.advertiser.profile_retention_days)
+            if expires_s * 1000 <= now_ms:  # nothing but what is over: the field goes
+                fields[advertiser_id] = StoredField()
+                memberships += membership_changes(user.user_id, before, (), now_ms // 1000)
+                continue
             latest_expiry_s = max(latest_expiry_s, expires_s)
             rules = self._directory.rules(advertiser_id)
             windows = rules.renewed(state.facts, state.changed, now_ms, before, before_expires_s)
             hot = pack_hot(state.facts, windows, now_ms // 1000, expires_s)
-            fields[advertiser_id] = StoredField(hot, pack_cold(state.facts))
+            fields[advertiser_id] = StoredField(hot, state.cold or pack_cold(state.facts))
             after = unpack_windows(hot)
             memberships += membership_changes(user.user_id, before, after, now_ms // 1000)
             side += self._due(user.user_id, advertiser_id, before, after, now_ms // 1000)

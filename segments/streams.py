@@ -15,6 +15,17 @@ def pack_id(text: bytes) -> bytes:
     return _pair.pack(int(milliseconds), int(sequence))
 
 
+def revised(packed: bytes) -> bytes:
+    """The same last event with a larger revision behind it: for a profile rewritten without an event.
+
+    The revision (4 bytes behind the id) makes the value another one, so that a write by whoever read the profile
+    before is refused; yet it still compares between this entry and the next.
+    """
+    entry = packed[: _pair.size] or START
+    revision = int.from_bytes(packed[_pair.size :], "big") + 1
+    return entry + (revision % 2**32).to_bytes(4, "big")
+
+
 def unpack_id(packed: bytes) -> tuple[int, int]:
     """(unix ms when it was acknowledged, sequence)."""
     milliseconds, sequence = _pair.unpack(packed)

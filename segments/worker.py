@@ -34,6 +34,10 @@ READ_COUNT: Final = 300
 # An idle worker looks this often; half of it is the mean time an event waits.
 IDLE_S: Final = 0.02
 RETRY_S: Final = 0.25
+# Every role has a new catalogue within a second; an advertiser unknown for longer was archived meanwhile.
+ADVERTISER_WAIT_MS: Final = 10_000
+HOUSE_S: Final = 1.0
+TIDY_S: Final = 60.0
 # Another writer (an erasure, a worker that lost its lease) can win a few times, not for ever.
 MAX_ROUNDS: Final = 20
 MAX_DEAD: Final = 10_000
@@ -67,14 +71,36 @@ class EventWorker:
 
     async def run(self) -> None:
         """Work until cancelled; then give the partitions back."""
-        renewing = asyncio.create_task(self._leases.keep())
+        helpers = [asyncio.create_task(self._leases.keep()), asyncio.create_task(self._keep_house())]
         try:
             while True:
                 await self._round()
         finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._leave()
+
+    async def _leave(self) -> None:
+        try:
             await self._leases.release_all()
+        except UnavailableError as error:
+            log.warning("partitions are left to run out, Redis does not answer: %s", error.message)
+
+    async def _keep_house(self) -> None:
+        """Count the backlog, and (in the owner of partition 0) tend the segments' samples."""
+        tidied = self._clock.monotonic()
+        while True:
+            await asyncio.sleep(HOUSE_S)
+            try:
+                owned = self._leases.owned
+                lengths = await self._store.commands([("XLEN", event_stream(partition)) for partition in owned])
+                self._metrics.backlog.set(sum(int(str(length)) for length in lengths))
+                if 0 in owned and self._clock.monotonic() - tidied >= TIDY_S:
+                    await self._sizes.tidy(self._planner.segment_ids, self._clock.now_ms())
+                    tidied = self._clock.monotonic()
+            except UnavailableError as error:
+                log.warning("the event backlog is not known, Redis does not answer: %s", error.message)
 
     async def _round(self) -> None:
         try:
@@ -91,14 +117,34 @@ class EventWorker:
         """Read and apply what waits in the partitions held now; how many entries that were."""
         owned = self._leases.owned
         self._metrics.partitions.set(len(owned))
-        if not owned:
+        if not owned or not self._planner.ready:
             return 0
-        streams = await self._read(owned)
+        streams = self._without_early(await self._read(owned))
         if not streams:
             return 0
         await self._apply([entry for entries in streams.values() for entry in entries])
         await asyncio.gather(*(self._advance(at, owned[at], entries[-1][0]) for at, entries in streams.items()))
         return sum(map(len, streams.values()))
+
+    def _without_early(self, streams: dict[int, list[tuple[bytes, bytes]]]) -> dict[int, list[tuple[bytes, bytes]]]:
+        """Cut each partition before a fresh event of an advertiser that is not known yet.
+
+        The tracker may have a newer catalogue than the worker for a moment; order within a partition is kept.
+        """
+        earliest_ms = self._clock.now_ms() - ADVERTISER_WAIT_MS
+        kept: dict[int, list[tuple[bytes, bytes]]] = {}
+        for partition, rows in streams.items():
+            early = (at for at, row in enumerate(rows) if unpack_id(row[0])[0] > earliest_ms and self._is_early(row[1]))
+            ready = rows[: next(early, len(rows))]
+            if ready:
+                kept[partition] = ready
+        return kept
+
+    def _is_early(self, blob: bytes) -> bool:
+        try:
+            return not self._planner.knows(unpack_event(blob).advertiser_id)
+        except msgspec.DecodeError:
+            return False  # set aside when its turn comes
 
     async def _advance(self, partition: int, lease: bytes, cursor: bytes) -> None:
         if await self._leases.advance(partition, cursor):

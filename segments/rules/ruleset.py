@@ -5,6 +5,7 @@ fraction; the others keep the windows that the profile holds.
 """
 
 import collections
+import logging
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -21,6 +22,8 @@ from segments.rules.reach import reach_s
 from segments.rules.spans import Spans
 from segments.rules.view import View
 from segments.rules.windows import Holds, compiled
+
+log = logging.getLogger(__name__)
 
 # Nearly all rules give one window; a count over several events may come and go. Four hold weeks of an ordinary
 # visitor's future; what lies behind the fourth is computed when an earlier one has ended (`CompiledRules.renewed`).
@@ -51,6 +54,23 @@ def compile_rule(segment_id: int, text: str, currency: str, retention_s: int) ->
     return Rule(segment_id, text, fields, compiled(condition), not fields or reach_s(condition) >= retention_s)
 
 
+def rules_version(segments: Sequence[Segment], advertiser: Advertiser) -> int:
+    """Fingerprint (32 bits) of the rules that hold for an advertiser; 0 without any.
+
+    Another number means that stored windows may be wrong and profiles are to be evaluated again (reindex.py).
+    """
+    mine = _active(segments, advertiser)
+    if not mine:
+        return 0
+    header = f"{LANGUAGE_VERSION} {advertiser.currency} {advertiser.profile_retention_days}"
+    return zlib.crc32("\n".join([header, *(f"{segment.id} {segment.rule}" for segment in mine)]).encode()) or 1
+
+
+def _active(segments: Sequence[Segment], advertiser: Advertiser) -> list[Segment]:
+    mine = [row for row in segments if row.advertiser_id == advertiser.id and row.status is Status.ACTIVE]
+    return sorted(mine, key=lambda row: row.id)
+
+
 class CompiledRules:
     """The active segments of one advertiser. A rule that does not compile is left out and listed in `broken`."""
 
@@ -61,17 +81,15 @@ class CompiledRules:
         self.broken: dict[int, RuleError] = {}
         rules: list[Rule] = []
         retention_s = advertiser.profile_retention_days * DAY_S
-        mine = [row for row in segments if row.advertiser_id == advertiser.id and row.status is Status.ACTIVE]
-        for segment in sorted(mine, key=lambda row: row.id):
+        for segment in _active(segments, advertiser):
             try:
                 rules.append(compile_rule(segment.id, segment.rule, advertiser.currency, retention_s))
             except RuleError as error:
                 self.broken[segment.id] = error
+                log.error("the rule of segment %d is not evaluated: %s", segment.id, error.problem)
         self._rules: Mapping[int, Rule] = {rule.segment_id: rule for rule in rules}
         self._affected: dict[frozenset[str], tuple[frozenset[int], tuple[Rule, ...]]] = {}
-        written = "\n".join(f"{rule.segment_id} {int(rule.always)} {rule.text}" for rule in rules)
-        self.version = zlib.crc32(f"{LANGUAGE_VERSION} {advertiser.currency}\n{written}".encode())
-        """Fingerprint of all rules (32 bits): another number means that profiles are to be evaluated again."""
+        self.version = rules_version(segments, advertiser)
 
     @property
     def segment_ids(self) -> frozenset[int]:

@@ -27,7 +27,9 @@ def start_worker(url: str, number: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "tests.kit.event_worker", url, f"worker-{number}"], cwd=REPOSITORY)
 
 
-async def feed(rig: EventRig, draw: random.Random, sent: dict[str, collections.Counter[str]], stop: asyncio.Event) -> None:
+async def feed(
+    rig: EventRig, draw: random.Random, sent: dict[str, collections.Counter[str]], stop: asyncio.Event
+) -> None:
     """Send page views, views and purchases as fast as they are acknowledged, and count what was acknowledged."""
     number = 0
     while not stop.is_set():
@@ -57,7 +59,7 @@ async def test_killing_the_worker_loses_no_event_and_applies_none_twice(valkey: 
         for number in range(ROUNDS):
             worker = start_worker(valkey, number)
             try:
-                while not await owned(rig):  # the process takes a moment to start
+                while not await owned(rig):  # noqa: ASYNC110 another process, which takes a moment to start
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(draw.uniform(0.0, 0.4))
             finally:

@@ -73,7 +73,7 @@ async def measure(url: str, rate: int, seconds: float) -> None:
     draw = random.Random(11)
     users = [new_user_id() for _ in range(USERS)]
     async with event_rig(url, SystemClock(), worker_id="feeder") as rig:
-        while not await applied(rig, users[0]):
+        while not await applied(rig, users[0]):  # noqa: ASYNC110 another process
             await asyncio.sleep(0.05)
         waits: list[float] = []
         stop = asyncio.Event()

@@ -73,7 +73,11 @@ async def test_a_batch_is_judged_item_by_item(valkey: str, clock: ManualClock) -
     async with shop(valkey, clock) as site:
         await site.client.post("/e/1", json=VIEW)
         user = site.user_id()
-        rows = [{"event": "purchase", "user_id": user, "value": 5}, {"event": "view_item", "user_id": user}, {"event": "x"}]
+        rows = [
+            {"event": "purchase", "user_id": user, "value": 5},
+            {"event": "view_item", "user_id": user},
+            {"event": "x"},
+        ]
         answer = await site.client.post("/e/1", json={"events": rows}, headers=SERVER)
         results = (await answer.json())["results"]
     assert answer.status == 200

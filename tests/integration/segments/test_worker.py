@@ -3,15 +3,15 @@
 import asyncio
 
 import msgspec
-import numpy as np
 
-from core.clock import ManualClock
+from core.clock import ManualClock, SystemClock
 from core.ids import new_user_id
-from core.keys import event_cursor, event_dead, event_owner, event_stream, user_profile
+from core.keys import event_cursor, event_dead, event_owner, event_stream
 from core.model import Segment
-from segments.events import Event, Item, Kind, order_key, pack_event, person_digest
+from segments.events import Event, Item, Kind, order_key, person_digest
 from segments.log import partition_of
 from segments.partitions import LEASE_MS
+from segments.planning import Entry
 from tests.kit.profiles import PARTITIONS, catalogue, event_rig
 
 CART = Segment(id=7, advertiser_id=1, name="cart", rule="cart.value >= 500 PLN and cart.age in 1h..14d")
@@ -108,7 +108,9 @@ async def test_two_workers_share_the_partitions(valkey: str, clock: ManualClock)
         assert not first.leases.owned.keys() & second.leases.owned.keys()
 
 
-async def test_an_event_that_cannot_be_decoded_is_set_aside_and_the_rest_goes_on(valkey: str, clock: ManualClock) -> None:
+async def test_an_event_that_cannot_be_decoded_is_set_aside_and_the_rest_goes_on(
+    valkey: str, clock: ManualClock
+) -> None:
     async with event_rig(valkey, clock) as rig:
         user = new_user_id()
         stream = event_stream(partition_of(user, PARTITIONS))
@@ -149,7 +151,7 @@ async def test_the_running_worker_stops_when_cancelled_and_gives_its_partitions_
         task = asyncio.create_task(rig.worker.run())
         user = new_user_id()
         await rig.send(event(Kind.PAGE_VIEW, user, clock))
-        while not rig.worker_metrics.applied.value:
+        while not rig.worker_metrics.applied.value:  # noqa: ASYNC110 a counter is no event
             await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -160,13 +162,43 @@ async def test_the_running_worker_stops_when_cancelled_and_gives_its_partitions_
 async def test_a_write_is_refused_after_somebody_else_wrote(valkey: str, clock: ManualClock) -> None:
     async with event_rig(valkey, clock) as rig:
         user = new_user_id()
-        await rig.send(event(Kind.PAGE_VIEW, user, clock))
         before = (await rig.store.read({user: [1]}))[user]
+        await rig.send(event(Kind.PAGE_VIEW, user, clock))
         await rig.settle()
-        plan = rig.planner.plan(before, [], {}, clock.now_ms())
-        assert plan.write is None
-        stale = pack_event(event(Kind.PAGE_VIEW, user, clock))
-        assert stale
-        hot = (await rig.store.read({user: [1]}))[user].fields[1].hot
-        assert np.frombuffer(hot[:1], dtype="u1")[0] == 1
-        assert await rig.store.commands([("EXISTS", user_profile(user))]) == [1]
+        late = Entry(bytes(15) + b"\x01", event(Kind.PAGE_VIEW, user, clock))
+        plan = rig.planner.plan(before, [late], {}, clock.now_ms())
+        assert plan.write is not None
+        assert await rig.store.write([plan.write]) == [False]
+        facts = await rig.facts(user)
+        assert facts is not None
+        assert facts.pages == 1
+
+
+async def test_a_worker_without_the_catalogue_leaves_events_alone(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock) as rig:
+        await rig.send(event(Kind.PAGE_VIEW, new_user_id(), clock))
+        rig.directory.ready = False
+        assert await rig.settle() == 0
+        rig.directory.ready = True
+        assert await rig.settle() == 1
+
+
+async def test_an_event_of_an_advertiser_that_the_worker_does_not_know_yet_waits(valkey: str) -> None:
+    async with event_rig(valkey, SystemClock(), published=catalogue(advertisers=[])) as rig:
+        await rig.send(Event(Kind.PAGE_VIEW, 1, new_user_id(), rig.clock.now_ms()))
+        assert await rig.settle() == 0
+        rig.directory.replace(catalogue())
+        assert await rig.settle() == 1
+
+
+async def test_a_profile_whose_retention_is_over_begins_anew(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock) as rig:
+        user = new_user_id()
+        await rig.send(event(Kind.PAGE_VIEW, user, clock))
+        await rig.settle()
+        clock.advance(91 * 86_400)
+        await rig.send(event(Kind.PAGE_VIEW, user, clock))
+        await rig.settle()
+        facts = await rig.facts(user)
+        assert facts is not None
+        assert (facts.visits, facts.first_visit_s) == (1, clock.now_ms() // 1000)

@@ -10,7 +10,7 @@ from core.errors import UnavailableError
 from segments.facts import CART_LIFETIME_S, CartLine, Facts
 from segments.layout import Window, pack_hot
 from segments.meta import Meta, pack_meta
-from segments.profiles import Command, ProfileReader, UserLookup
+from segments.profiles import Command, ProfileBatch, ProfileReader, UserLookup
 
 NOW_MS = 1_790_000_000_000
 NOW_S = NOW_MS // 1000
@@ -41,7 +41,7 @@ def ids(*segments: int) -> bytes:
     return np.array(segments, dtype="<u4").tobytes()
 
 
-async def fetch(redis: Scripted | Down, *users: UserLookup):  # type: ignore[no-untyped-def]  # ProfileBatch
+async def fetch(redis: Scripted | Down, *users: UserLookup) -> ProfileBatch:
     return await ProfileReader(redis).fetch(users, NOW_MS, 1.0)
 
 
