@@ -186,7 +186,8 @@ class LeaseBank:
 
     async def _rebuild(self, advertiser_id: int, reason: str) -> str:
         """Counters from the ledger. Settlements wait (503) while there is no epoch, so nothing is charged twice."""
-        epoch = self._new_epoch()
+        last = self._synced.pop(advertiser_id, None)
+        epoch = self._new_epoch(last[0] if last else "0")
         # Of two workers that find the same loss, only the one that announced itself last may finish.
         meta = keys.money_meta(advertiser_id)
         await self._transitions.commands([("HSET", meta, "rebuilding", epoch), ("HDEL", meta, "epoch")])

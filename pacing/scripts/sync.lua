@@ -53,14 +53,19 @@ write_levels()
 redis.call('HSET', KEYS[2], 'day', ARGV[3], 'ends', ARGV[4], 'next_day', ARGV[5], 'next_ends', ARGV[6])
 if redis.call('HGET', KEYS[2], 'kept') ~= ARGV[7] then
   -- Once a day: levels of days whose tokens have all expired.
+  local waiting = false
   for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
     local date = string.match(name, '@(%d+)$')
     if date and tonumber(date) < keep then
       local old = {struct.unpack(LEVEL, redis.call('HGET', KEYS[1], name))}
-      if old[EXPOSURE] == 0 and old[IMPRESSIONS + EXPOSURE] == 0 then redis.call('HDEL', KEYS[1], name) end
+      if old[EXPOSURE] == 0 and old[IMPRESSIONS + EXPOSURE] == 0 then
+        redis.call('HDEL', KEYS[1], name)
+      else
+        waiting = true -- for its leases to close; the next sync looks again
+      end
     end
   end
-  redis.call('HSET', KEYS[2], 'kept', ARGV[7])
+  if not waiting then redis.call('HSET', KEYS[2], 'kept', ARGV[7]) end
 end
 if recall then redis.call('HINCRBY', KEYS[2], 'recall', 1) end
 return 1

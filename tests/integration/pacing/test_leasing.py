@@ -1,0 +1,252 @@
+"""Bank, bidder processes and Redis together: how budgets become leases and come back."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core import keys
+from core.clock import ManualClock
+from core.model import Budget, BudgetShare, Status
+from pacing.bank import RESYNC_S
+from pacing.lease_client import TICK_S
+from pacing.levels import Level, broken_invariants
+from pacing.pools import active_pools
+from pacing.transitions import Want
+from tests.kit.money import ADVERTISER, TIMING, Shop, catalogue, line_item
+
+DAILY = 20717  # the manual clock's day
+DEAD_S = TIMING.dead_after_ms / 1000
+RESERVATION_S = TIMING.reservation_ms / 1000
+
+
+@pytest.fixture
+async def shop(valkey: str, clock: ManualClock) -> AsyncIterator[Shop]:
+    shop = await Shop.open(valkey, clock, catalogue(line_item(daily_budget=Budget(micros=1_000_000))))
+    yield shop
+    snapshot = await shop.transitions.snapshot(ADVERTISER, "")
+    assert broken_invariants(snapshot.levels, snapshot.leases.values()) == []
+    await shop.close()
+
+
+async def level(shop: Shop, name: str) -> Level:
+    return (await shop.transitions.snapshot(ADVERTISER, "")).levels[name]
+
+
+async def publish(shop: Shop, *lines: object, **changes: object) -> None:
+    shop.present = catalogue(*lines, version=shop.present.version + 1, **changes)  # type: ignore[arg-type]  # test data
+    await shop.bank.tick()
+
+
+async def test_a_first_lease_holds_one_maximum_bid(shop: Shop) -> None:
+    book, _client = await shop.bidder()
+    assert book.remaining.tolist() == [10_000]
+    assert (await level(shop, f"d7@{DAILY}")).micros == (1_000_000, 0, 10_000, 990_000, 0)
+
+
+async def test_leases_follow_the_rate_of_spending(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    for _ in range(3):
+        while book.reserve(0, 1_000, shop.clock.now_ms()):
+            pass
+        shop.clock.advance(TICK_S)
+        await client.tick()
+    assert book.remaining[0] > 100_000
+
+
+async def test_processes_together_never_hold_more_than_the_budget(shop: Shop) -> None:
+    reserved = 0
+    bidders = [await shop.bidder(f"p{number}") for number in range(3)]
+    for _ in range(12):
+        for book, client in bidders:
+            while book.reserve(0, 7_000, shop.clock.now_ms()):
+                reserved += 7_000
+            shop.clock.advance(TICK_S)
+            await client.tick()
+    assert 1_000_000 - 3 * 7_000 <= reserved <= 1_000_000
+    assert (await level(shop, f"d7@{DAILY}")).micros.free == 0
+
+
+async def test_a_refused_pool_is_asked_for_again(shop: Shop) -> None:
+    await publish(shop, line_item(daily_budget=Budget(micros=0)))
+    book, client = await shop.bidder()
+    assert not book.open[0]
+    await publish(shop, line_item(daily_budget=Budget(micros=50_000)))
+    shop.clock.advance(1.0)
+    await client.tick()
+    assert book.reserve(0, 10_000, shop.clock.now_ms())
+
+
+async def test_every_budget_must_allow_a_spend(shop: Shop) -> None:
+    await publish(shop, line_item(), balance_micros=3_000)
+    book, client = await shop.bidder("balance")
+    assert book.remaining[0] == 3_000
+    await client.close()
+    await publish(shop, line_item(), total=Budget(micros=4_000))
+    book, client = await shop.bidder("campaign")
+    assert book.remaining[0] == 4_000
+    await client.close()
+    await publish(shop, line_item(total_budget=Budget(impressions=2)))
+    book, _client = await shop.bidder("impressions")
+    assert [bool(book.reserve(0, 1, shop.clock.now_ms())) for _ in range(3)] == [True, True, False]
+
+
+async def test_a_share_is_kept_for_its_segment(shop: Shop) -> None:
+    shares = (BudgetShare(segment_id=1, percent=20),)
+    await publish(shop, line_item(total_budget=Budget(micros=10_000), budget_shares=shares))
+    book, _client = await shop.bidder()
+    assert book.remaining.tolist() == [8_000, 2_000]
+
+
+async def test_a_pause_takes_leases_back_at_the_next_tick(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    assert book.reserve(0, 1_000, shop.clock.now_ms())
+    await publish(shop, line_item(status=Status.PAUSED, daily_budget=Budget(micros=1_000_000)))
+    shop.clock.advance(TICK_S)
+    await client.tick()
+    assert not book.reserve(0, 1, shop.clock.now_ms())
+    assert (await level(shop, "l7")).micros.exposure == 1_000  # the bid that is out
+
+
+async def test_a_cut_below_what_is_out_stops_at_once(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    assert book.reserve(0, 6_000, shop.clock.now_ms())
+    await publish(shop, line_item(daily_budget=Budget(micros=5_000)))
+    await client.tick()
+    assert not book.reserve(0, 1, shop.clock.now_ms())
+    assert (await level(shop, f"d7@{DAILY}")).micros == (5_000, 0, 6_000, -1_000, 0)
+
+
+async def test_a_new_snapshot_without_the_pool_returns_its_lease(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    book.bind([])
+    await client.tick()
+    assert (await level(shop, "a")).micros.exposure == 0
+
+
+async def test_a_lease_with_reservations_is_exchanged_so_that_it_can_close(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    first = book.reserve(0, 1_000, shop.clock.now_ms())
+    for _ in range(3):
+        shop.clock.advance(4)
+        await client.tick()
+    assert book.reserve(0, 1_000, shop.clock.now_ms()) != first
+    leases = (await shop.transitions.snapshot(ADVERTISER, "")).leases
+    assert leases[str(first)].closes_ms == shop.clock.now_ms() + TIMING.reservation_ms
+    assert leases[str(first)].held_micros == 1_000
+
+
+async def test_a_closed_lease_returns_what_nobody_billed(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    assert book.reserve(0, 4_000, shop.clock.now_ms())
+    await client.close()
+    shop.clock.advance(RESERVATION_S - 0.001)
+    await shop.bank.tick()
+    assert (await level(shop, "a")).micros.exposure == 4_000
+    shop.clock.advance(0.001)
+    await shop.bank.tick()
+    assert (await level(shop, "a")).micros.exposure == 0
+
+
+async def test_leases_of_a_dead_process_wait_for_its_last_bill(shop: Shop) -> None:
+    book, _client = await shop.bidder()
+    assert book.reserve(0, 4_000, shop.clock.now_ms())
+    shop.clock.advance(DEAD_S)
+    await shop.bank.tick()
+    assert shop.counted("grosz_lease_processes_dead_total") == 1
+    assert (await level(shop, "a")).micros.exposure == 10_000
+    shop.clock.advance(RESERVATION_S - 0.001)
+    await shop.bank.tick()
+    assert (await level(shop, "a")).micros.exposure == 10_000
+    shop.clock.advance(0.001)
+    await shop.bank.tick()
+    assert (await level(shop, "a")).micros.exposure == 0
+
+
+async def test_a_process_cut_off_from_redis_stops_before_it_is_taken_for_dead(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    shop.clock.advance(TIMING.lease_valid_ms / 1000 - 0.001)
+    assert book.reserve(0, 1_000, shop.clock.now_ms())
+    shop.clock.advance(0.001)
+    assert not book.reserve(0, 1_000, shop.clock.now_ms())
+    first = book.lease_id(0)
+    await client.tick()  # reaches Redis again: the old lease may have been taken over and is not used any more
+    await client.tick()
+    assert book.lease_id(0) not in (0, first)
+
+
+async def test_a_day_ends_with_its_leases(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    midnight_ms = (DAILY + 1) * 86_400_000
+    shop.clock.advance((midnight_ms - shop.clock.now_ms()) / 1000 - 5)
+    await client.tick()
+    await client.tick()
+    assert book.reserve(0, 1_000, midnight_ms - 1)
+    assert not book.reserve(0, 1_000, midnight_ms)
+    shop.clock.advance(5)
+    await client.tick()
+    await client.tick()
+    assert book.lease_id(0) >> 36 == DAILY + 1
+    assert (await level(shop, f"d7@{DAILY + 1}")).micros.budget == 1_000_000
+    assert (await level(shop, f"d7@{DAILY}")).micros.exposure == 1_000
+
+
+async def test_days_roll_without_the_worker_for_one_day(shop: Shop) -> None:
+    shop.clock.advance(86_400)
+    book, _client = await shop.bidder()
+    assert book.open[0]
+    shop.clock.advance(86_400)
+    other, _client = await shop.bidder("p2")
+    assert not other.open[0]
+    await shop.bank.tick()
+    third, _client = await shop.bidder("p3")
+    assert third.open[0]
+
+
+async def test_levels_of_past_days_are_dropped(shop: Shop) -> None:
+    await shop.bidder()
+    shop.clock.advance(DEAD_S)
+    await shop.bank.tick()
+    shop.clock.advance(4 * 86_400)
+    await shop.bank.tick()
+    shop.clock.advance(RESYNC_S)
+    await shop.bank.tick()
+    assert f"d7@{DAILY}" not in (await shop.transitions.snapshot(ADVERTISER, "")).levels
+
+
+async def test_a_lost_answer_leaves_no_lease_behind(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    await client.close()
+    epoch = (await shop.transitions.witness(ADVERTISER)).epoch
+    await shop.transitions.grant(ADVERTISER, epoch, client.process, [Want(book.pools[0].key, 0, 5_000, 5)])
+    client._advertisers[ADVERTISER].uncertain = True
+    await client.tick()
+    await client.close()
+    assert (await level(shop, "a")).micros.exposure == 0
+
+
+async def test_an_emptied_redis_ends_the_epoch_for_everybody(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    await shop.transitions.command("FLUSHALL")
+    await client.tick()
+    assert not book.open[0]  # there is no epoch, so there is no lease
+    await shop.bank.tick()
+    await client.tick()
+    await client.tick()
+    assert book.open[0]
+    assert shop.counted("grosz_money_rebuilds_total", "lost") == 2
+
+
+async def test_another_server_ends_the_epoch_but_keeps_what_is_out(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    assert book.reserve(0, 1_000, shop.clock.now_ms())
+    await shop.transitions.command("HSET", keys.money_meta(ADVERTISER), "server", "somebody else")
+    await shop.bank.tick()
+    await client.tick()
+    assert not book.open[0]
+    assert (await level(shop, "a")).micros.exposure == 10_000
+    assert shop.counted("grosz_money_rebuilds_total", "restarted") == 1
+
+
+async def test_bound_pools_are_those_that_may_spend(shop: Shop) -> None:
+    present = catalogue(line_item(), line_item(id=8, status=Status.PAUSED))
+    assert [pool.line_item_id for pool in active_pools(present)] == [7]

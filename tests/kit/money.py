@@ -1,0 +1,109 @@
+"""A small advertiser with money, for tests of everything that spends it."""
+
+from core.clock import ManualClock, SystemClock
+from core.model import Advertiser, BillingEvent, Budget, Campaign, Catalogue, Clearing, Exchange, LineItem, Pacing
+from core.redis import PipelinedRedis
+from core.telemetry import Telemetry
+from pacing.bank import LeaseBank
+from pacing.lease_client import LeaseClient
+from pacing.leases import LeaseBook
+from pacing.ledger import LedgerWriter
+from pacing.notices import NoticeDesk
+from pacing.pools import active_pools
+from pacing.timing import Timing
+from pacing.tokens import Claims, TokenSigner, auction_digest, landing_digest
+from pacing.transitions import Transitions
+from tests.kit.ledger_store import MemoryLedgerStore
+
+ADVERTISER, CAMPAIGN, LINE_ITEM, EXCHANGE = 1, 3, 7, 5
+LANDING = "https://buty.example/kozaki?a=1"
+USER = "u" * 22
+TIMING = Timing()
+NO_BUDGET = Budget()
+
+
+def line_item(**changes: object) -> LineItem:
+    """A line item that bids at most 10 units CPM, so 10,000 micros an impression."""
+    values: dict[str, object] = {
+        "id": LINE_ITEM, "advertiser_id": ADVERTISER, "campaign_id": CAMPAIGN, "name": "line",
+        "max_cpm_micros": 10_000_000, "pacing": Pacing.ASAP,
+    }  # fmt: skip
+    return LineItem(**(values | changes))  # type: ignore[arg-type]  # tests name fields that exist
+
+
+def catalogue(
+    *lines: LineItem,
+    version: int = 1,
+    balance_micros: int | None = None,
+    total: Budget = NO_BUDGET,
+    billing_event: BillingEvent = BillingEvent.BILL,
+    clearing: Clearing = Clearing.REPORTED,
+    timezone: str = "UTC",
+) -> Catalogue:
+    """One advertiser, one campaign, one exchange."""
+    return Catalogue(
+        version=version,
+        published_ms=0,
+        advertisers=(Advertiser(id=ADVERTISER, name="shop", balance_micros=balance_micros, timezone=timezone),),
+        campaigns=(Campaign(id=CAMPAIGN, advertiser_id=ADVERTISER, name="campaign", total_budget=total),),
+        line_items=lines or (line_item(),),
+        exchanges=(Exchange(id=EXCHANGE, key="demo", billing_event=billing_event, clearing=clearing),),
+        fx_rates={"USD": 4_000_000},
+    )
+
+
+class Shop:
+    """All of the money side of one deployment in one process, on a manual clock."""
+
+    def __init__(self, redis: PipelinedRedis, clock: ManualClock, present: Catalogue, url: str) -> None:
+        self.redis, self.clock, self.present, self.url = redis, clock, present, url
+        self.telemetry = Telemetry()
+        self.transitions = Transitions(redis, SystemClock(), timing=TIMING, time_ms=clock.now_ms)
+        self.store = MemoryLedgerStore()
+        self.writer = LedgerWriter(self.transitions, self.store, lambda: [ADVERTISER], self.telemetry)
+        self.bank = LeaseBank(self.transitions, self.store, self.writer, lambda: self.present, clock, self.telemetry)
+        self.signer = TokenSigner({1: b"k" * 32})
+        self.desk = NoticeDesk(self.signer, self.transitions, lambda: self.present, clock, self.telemetry)
+        self.auctions = 0
+
+    @classmethod
+    async def open(cls, url: str, clock: ManualClock, present: Catalogue | None = None) -> "Shop":
+        shop = cls(await PipelinedRedis.open(url, clock=SystemClock()), clock, present or catalogue(), url)
+        await shop.bank.tick()
+        return shop
+
+    async def bidder(self, process: str = "p1") -> tuple[LeaseBook, LeaseClient]:
+        """A bidder process with its first leases."""
+        book = LeaseBook()
+        book.bind(active_pools(self.present))
+        client = LeaseClient(book, self.transitions, self.clock, Telemetry(), process=process)
+        await client.tick()  # learns the epoch
+        await client.tick()
+        return book, client
+
+    def claims(self, lease: int, micros: int = 10_000, /, **changes: object) -> Claims:
+        """A bid of `micros` an impression, no rival, floor 1.00."""
+        self.auctions += 1
+        values: dict[str, object] = {
+            "share": 0, "line_item_id": LINE_ITEM, "advertiser_id": ADVERTISER, "campaign_id": CAMPAIGN,
+            "creative_id": 9, "exchange_id": EXCHANGE, "lease_id": lease, "reserved_micros": micros,
+            "bid_cpm": micros * 1000, "second_cpm": 0, "floor_cpm": 1_000_000, "currency": "PLN",
+            "auction": auction_digest(EXCHANGE, str(self.auctions)), "position": 0,
+            "issued_s": self.clock.now_ms() // 1000, "user_id": USER, "landing": landing_digest(LANDING),
+        }  # fmt: skip
+        return Claims(**(values | changes))  # type: ignore[arg-type]  # tests name fields that exist
+
+    def token(self, lease: int, micros: int = 10_000, /, **changes: object) -> str:
+        return self.signer.sign(self.claims(lease, micros, **changes)).decode()
+
+    def counted(self, name: str, *labels: str) -> float:
+        """A counter's value, 0 before its first count."""
+        return sum(
+            sample.value
+            for family in self.telemetry.families()
+            for sample in family.samples
+            if family.name == name and tuple(sample.labels.values()) == labels
+        )
+
+    async def close(self) -> None:
+        await self.redis.close()

@@ -1,0 +1,113 @@
+import struct
+
+import pytest
+
+from core.model import Advertiser, BudgetShare, Campaign, Catalogue, FrequencyCap, LineItem
+from core.reasons import NoBid
+from pacing.caps import CapTable, pack_record, recent_impressions
+from pacing.pools import PoolKey
+
+NOW = 1_790_000_000
+DAY = 86_400
+
+
+def table(
+    line: tuple[FrequencyCap, ...] = (),
+    campaign: tuple[FrequencyCap, ...] = (),
+    advertiser: tuple[FrequencyCap, ...] = (),
+    shares: tuple[BudgetShare, ...] = (),
+    gap: int = 0,
+) -> CapTable:
+    lines = tuple(
+        LineItem(
+            id=number, advertiser_id=1, campaign_id=3, name="l", caps=line if number == 7 else (),
+            min_gap_s=gap if number == 7 else 0, budget_shares=shares if number == 7 else (),
+        )
+        for number in (7, 8)
+    )  # fmt: skip
+    return CapTable(
+        Catalogue(
+            version=1,
+            published_ms=0,
+            advertisers=(Advertiser(id=1, name="a", caps=advertiser),),
+            campaigns=(Campaign(id=3, advertiser_id=1, name="c", caps=campaign),),
+            line_items=lines,
+        )
+    )
+
+
+def ring(*shown: tuple[int, int]) -> bytes:
+    """(line item, seconds ago), the oldest first."""
+    return b"".join(pack_record(line_item, NOW - ago) for line_item, ago in shown)
+
+
+def cap(impressions: int, window_s: int = DAY) -> tuple[FrequencyCap, ...]:
+    return (FrequencyCap(impressions, window_s),)
+
+
+SEVEN, EIGHT = PoolKey(7, 0), PoolKey(8, 0)
+
+
+def test_a_user_who_saw_nothing_is_not_capped() -> None:
+    assert table(cap(1), cap(1), cap(1), gap=60).blocked(b"", NOW) == {}
+
+
+def test_a_line_item_is_capped_at_its_number_and_not_before() -> None:
+    assert table(cap(2)).blocked(ring((7, 50)), NOW) == {}
+    assert table(cap(2)).blocked(ring((7, 50), (7, 10)), NOW) == {SEVEN: NoBid.FREQUENCY_CAP}
+
+
+@pytest.mark.parametrize(("ago", "capped"), [(DAY - 1, True), (DAY, False)])
+def test_an_impression_leaves_the_window_at_its_end(ago: int, capped: bool) -> None:
+    assert (SEVEN in table(cap(1)).blocked(ring((7, ago)), NOW)) is capped
+
+
+def test_the_shortest_of_several_windows_counts() -> None:
+    caps = (FrequencyCap(5, DAY), FrequencyCap(1, 60))
+    assert SEVEN in table(caps).blocked(ring((7, 59)), NOW)
+    assert table(caps).blocked(ring((7, 61)), NOW) == {}
+
+
+def test_a_cap_of_nothing_blocks_after_the_first_record_of_the_line_item() -> None:
+    assert SEVEN in table(cap(0)).blocked(ring((7, 50 * DAY)), NOW)
+
+
+def test_a_campaign_counts_the_impressions_of_all_its_line_items() -> None:
+    blocked = table(campaign=cap(2)).blocked(ring((7, 50), (8, 10)), NOW)
+    assert blocked == {SEVEN: NoBid.FREQUENCY_CAP, EIGHT: NoBid.FREQUENCY_CAP}
+
+
+def test_an_advertiser_counts_the_impressions_of_all_its_line_items() -> None:
+    assert table(advertiser=cap(3)).blocked(ring((7, 50), (8, 10)), NOW) == {}
+    assert set(table(advertiser=cap(2)).blocked(ring((8, 50), (7, 10)), NOW)) == {SEVEN, EIGHT}
+
+
+def test_a_gap_blocks_its_line_item_alone_and_only_so_long() -> None:
+    assert table(gap=60).blocked(ring((8, 5), (7, 59)), NOW) == {SEVEN: NoBid.MIN_GAP}
+    assert table(gap=60).blocked(ring((7, 60)), NOW) == {}
+
+
+def test_a_share_has_its_own_caps_or_those_of_its_line_item() -> None:
+    shares = (BudgetShare(1, 20, caps=cap(5)), BudgetShare(2, 20))
+    assert set(table(cap(1), shares=shares).blocked(ring((7, 5)), NOW)) == {SEVEN, PoolKey(7, 2)}
+
+
+def test_impressions_of_a_line_item_that_is_gone_are_ignored() -> None:
+    assert table(cap(1)).blocked(ring((99, 5)), NOW) == {}
+
+
+def test_a_ring_cut_in_the_middle_of_a_record_is_read_up_to_there() -> None:
+    assert SEVEN in table(cap(1)).blocked(ring((7, 5)) + b"\1\2\3", NOW)
+
+
+def test_the_longest_window_of_anybody_is_what_rings_must_keep() -> None:
+    assert table(cap(1, 60), cap(1, 7 * DAY), cap(1, DAY), gap=30).longest_window_s == 7 * DAY
+    assert table().longest_window_s == 0
+
+
+def test_recent_impressions_are_counted_by_line_item() -> None:
+    assert recent_impressions(ring((7, 500), (7, 5), (8, 5)), NOW - 100) == {7: 1, 8: 1}
+
+
+def test_records_are_pairs_of_little_endian_uint32() -> None:
+    assert pack_record(7, NOW) == struct.pack("<II", 7, NOW)
