@@ -1,0 +1,142 @@
+"""Ledger rows move once, and the audit finds every counter that is not what they say."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from core import keys
+from core.clock import ManualClock
+from core.errors import UnavailableError
+from pacing.audit import audit
+from pacing.ledger import DayLine, LedgerRow, LedgerWriter, PriceSource, RowHead, RowKind, encode_head
+from pacing.pools import PoolKey
+from pacing.timing import lease_day
+from tests.kit.ledger_store import MemoryLedgerStore
+from tests.kit.money import ADVERTISER, CAMPAIGN, EXCHANGE, LINE_ITEM, Shop
+
+
+@pytest.fixture
+async def shop(valkey: str, clock: ManualClock) -> AsyncIterator[Shop]:
+    shop = await Shop.open(valkey, clock)
+    yield shop
+    await shop.close()
+
+
+async def bill(shop: Shop, count: int) -> int:
+    """`count` bills of 1,000 micros each; the day that they are on."""
+    book, client = await shop.bidder(f"p{shop.auctions}")
+    lease = 0
+    for _ in range(count):
+        lease = book.reserve(0, 10_000, shop.clock.now_ms())
+        assert (await shop.desk.bill(shop.token(lease), "1.00", "PLN")).outcome == "billed"
+        await client.tick()
+    return lease_day(lease)
+
+
+async def test_rows_in_the_stream_count_like_rows_in_the_store(shop: Shop) -> None:
+    await bill(shop, 3)
+    before = await audit(shop.transitions, shop.store, ADVERTISER)
+    assert (before.rows_in_stream, before.spent_micros, before.differences) == (3, 3_000, [])
+    assert await shop.writer.drain(ADVERTISER) == 3
+    after = await audit(shop.transitions, shop.store, ADVERTISER)
+    assert (after.rows_in_stream, after.spent_micros, after.differences) == (0, 3_000, [])
+
+
+class StoreThatDies(MemoryLedgerStore):
+    """Keeps the rows and then says that it did not, as a connection lost at the wrong moment does."""
+
+    async def append(self, advertiser_id: int, rows: Sequence[LedgerRow]) -> None:
+        await super().append(advertiser_id, rows)
+        raise UnavailableError("the store is gone")
+
+
+async def test_a_crash_between_store_and_stream_moves_nothing_twice(shop: Shop) -> None:
+    await bill(shop, 3)
+    dying = StoreThatDies()
+    dying.rows = shop.store.rows
+    writer = LedgerWriter(shop.transitions, dying, lambda: [ADVERTISER], shop.telemetry.__class__())
+    with pytest.raises(UnavailableError):
+        await writer.drain(ADVERTISER)
+    await shop.writer.drain(ADVERTISER)
+    assert len(shop.store.rows[ADVERTISER]) == 3
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
+
+
+async def test_the_stream_keeps_its_newest_entry_only(shop: Shop) -> None:
+    await bill(shop, 3)
+    await shop.writer.drain(ADVERTISER)
+    assert await shop.transitions.command("XLEN", keys.money_ledger(ADVERTISER)) == 1
+
+
+async def test_a_lost_row_is_found_at_every_level(shop: Shop) -> None:
+    await bill(shop, 2)
+    await shop.writer.drain(ADVERTISER)
+    shop.store.rows[ADVERTISER].pop(0)
+    differences = (await audit(shop.transitions, shop.store, ADVERTISER)).differences
+    assert {(each.level[0], each.unit, each.counter - each.ledger) for each in differences} == {
+        (level, *difference) for level in "acdlpq" for difference in (("micros", 1_000), ("impressions", 1))
+    }
+
+
+async def test_a_broken_counter_is_found(shop: Shop) -> None:
+    await bill(shop, 1)
+    key = keys.money_levels(ADVERTISER)
+    packed = await shop.transitions.command("HGET", key, "a")
+    assert isinstance(packed, bytes)
+    await shop.transitions.command("HSET", key, "a", packed[:16] + (7).to_bytes(8, "little") + packed[24:])
+    texts = [each.text for each in (await audit(shop.transitions, shop.store, ADVERTISER)).differences]
+    assert any("exposure is 7 micros" in text for text in texts)
+
+
+async def test_a_correction_is_booked_once_with_its_row(shop: Shop) -> None:
+    day = await bill(shop, 1)
+    row = RowHead(
+        RowKind.CORRECTION, "invoice 11/2026", CAMPAIGN, LINE_ITEM, 0, day, EXCHANGE, 0, 0, 0, "PLN", "PLN", 0, 0,
+        PriceSource.CORRECTION, "billed twice by the exchange",
+    )  # fmt: skip
+    for expected in ("corrected", "duplicate"):
+        outcome = await shop.transitions.correct(
+            ADVERTISER, row.notice, PoolKey(LINE_ITEM, 0), CAMPAIGN, day, -400, 0, encode_head(row)
+        )
+        assert outcome == expected
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).spent_micros == 600
+    await shop.writer.drain(ADVERTISER)
+    assert shop.store.rows[ADVERTISER][-1].head == row
+    assert await shop.store.day_lines(day) == [DayLine(ADVERTISER, LINE_ITEM, EXCHANGE, "PLN", 1, 600)]
+
+
+async def test_rows_after_a_loss_are_not_taken_for_old_ones(shop: Shop) -> None:
+    await bill(shop, 2)
+    await shop.writer.drain(ADVERTISER)
+    last = shop.store.rows[ADVERTISER][-1].stream_id
+    far = f"{int(last.partition('-')[0]) + 10**9}-0"  # the lost server's clock was days ahead
+    shop.store.rows[ADVERTISER][-1] = _moved(shop.store.rows[ADVERTISER][-1], far)
+    await shop.transitions.command("FLUSHALL")
+    await shop.bank.tick()
+    await bill(shop, 1)
+    assert await shop.writer.drain(ADVERTISER) == 1
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).spent_micros == 3_000
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
+
+
+def _moved(row: LedgerRow, stream_id: str) -> LedgerRow:
+    fields = {name: getattr(row, name) for name in row.__struct_fields__}
+    return LedgerRow(**(fields | {"stream_id": stream_id}))
+
+
+async def test_a_server_that_lost_its_last_settlements_is_corrected_from_the_ledger(shop: Shop) -> None:
+    await bill(shop, 2)
+    dump = await shop.transitions.command("DUMP", keys.money_levels(ADVERTISER))
+    assert isinstance(dump, bytes)
+    await bill(shop, 1)
+    await shop.writer.drain(ADVERTISER)
+    await shop.transitions.commands(  # what a replica that was behind knows after a failover
+        [
+            ("RESTORE", keys.money_levels(ADVERTISER), 0, dump, "REPLACE"),
+            ("HSET", keys.money_meta(ADVERTISER), "server", "the lost one"),
+        ]
+    )
+    await shop.bank.tick()
+    assert shop.counted("grosz_money_rebuilds_total", "contradicted") == 1
+    result = await audit(shop.transitions, shop.store, ADVERTISER)
+    assert (result.spent_micros, result.differences) == (3_000, [])
