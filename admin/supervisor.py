@@ -41,6 +41,8 @@ _REDIS_POLL_S = 0.25
 # Later groups serve earlier ones while those drain: bids and notices first, then what settles and publishes them.
 _STOP_ORDER: tuple[tuple[str, ...], ...] = (("bidder", "tracker"), ("worker",), ("admin",))
 
+_COMMAND = ("-m", "admin.cli")
+
 ALL_ROLES = ("admin", "worker", "tracker", "bidder")
 
 log = logging.getLogger("grosz.supervisor")
@@ -65,7 +67,8 @@ class Child:
         try:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "admin.cli", self.role),
+                *_COMMAND,
+                self.role,
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**self._environment, READY_PIPE: str(writing)},
                 pass_fds=(writing,),
@@ -180,9 +183,9 @@ class Supervisor:
                 f"not ready within {READY_TIMEOUT_S:.0f} s: {late}", hint="see the log above"
             ) from None
         finally:
-            stopping.cancel()
-            if not everything.done():
-                everything.cancel()
+            everything.cancel()
+            for task in (stopping, *waits):  # the first failure leaves the other waits running
+                task.cancel()
             await asyncio.gather(everything, stopping, *waits, return_exceptions=True)
         if self._stop.is_set():
             return False

@@ -1,11 +1,21 @@
+import os
 import socket
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from admin.supervisor import ready_line, reserve_port
-from core.config import AdminSettings, BidSettings, Settings, TrackSettings
-from core.errors import ConfigError
+from admin.supervisor import Supervisor, ready_line, reserve_port
+from core.config import (
+    AdminSettings,
+    BidSettings,
+    DataSettings,
+    RedisSettings,
+    Settings,
+    TrackSettings,
+    WorkerSettings,
+)
+from core.errors import ConfigError, UnavailableError
 
 
 def test_reserved_port_is_shared_with_children_only_by_those_who_ask(free_port: int) -> None:
@@ -33,6 +43,28 @@ def test_port_in_use_is_refused_even_if_its_owner_would_share(free_port: int) ->
         with pytest.raises(ConfigError, match=f"cannot have 127.0.0.1:{free_port}") as caught:
             reserve_port("127.0.0.1", free_port, "bidder")
     assert "GROSZ_BID_PORT" in caught.value.hint
+
+
+async def test_child_that_ends_early_ends_the_start_and_all_its_siblings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "admin.supervisor._COMMAND", ("-c", "import sys, time; time.sleep(sys.argv[1] != 'worker' and 60)")
+    )
+    settings = Settings(
+        data=DataSettings(directory=str(tmp_path)),
+        redis=RedisSettings(url="redis://127.0.0.1:1"),
+        bid=BidSettings(port=0),
+        track=TrackSettings(port=0),
+        admin=AdminSettings(port=0),
+        worker=WorkerSettings(port=0),
+    )
+    supervisor = Supervisor(settings, environ=os.environ, announce=pytest.fail)
+    with pytest.raises(UnavailableError, match="worker-0 ended before it was ready"):
+        await supervisor.run()
+    for child in supervisor._children:
+        assert child.process is not None
+        assert child.process.returncode is not None
 
 
 def test_ready_line_names_each_public_role() -> None:
