@@ -185,7 +185,7 @@ class TcpProxy:
 
     async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if "/" in self._upstream:
-            return await asyncio.open_unix_connection(self._upstream.removeprefix("unix://"))
+            return await asyncio.open_unix_connection(self._upstream.removeprefix("unix://").partition("?")[0])
         host, _, port = self._upstream.rpartition(":")
         return await asyncio.open_connection(host, int(port))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from loadtest.client import parse_target
+from loadtest.client import Target, parse_target, request_head
 from loadtest.faults import TcpProxy
 from loadtest.scenario import RedisPlan, Scenario, ScenarioError
 from loadtest.series import Series
@@ -86,7 +86,7 @@ async def run_scenario(scenario: Scenario, progress: Progress, stop: asyncio.Eve
     try:
         async with _redis_proxy(scenario) as proxy:
             if proxy is not None:
-                await _wait_for_target(scenario.url)
+                await _wait_until_ready(scenario.url)
             for index in range(scenario.processes):  # one by one: those that started are ended if the next one fails
                 generators.append(await _Generator.start(Order(scenario, index)))  # noqa: PERF401  # see above
             async with asyncio.timeout(_READY_S):
@@ -123,7 +123,7 @@ async def _collect(
 
     tasks = [asyncio.create_task(pass_on_stop())]
     if proxy is not None:
-        tasks.append(asyncio.create_task(_misbehave(proxy, scenario.redis, scenario.duration_s)))
+        tasks.append(asyncio.create_task(misbehave(proxy, scenario.redis, scenario.duration_s)))
     try:
         await asyncio.gather(*map(listen, generators))
     finally:
@@ -147,28 +147,34 @@ async def _redis_proxy(scenario: Scenario) -> AsyncIterator[TcpProxy | None]:
         await proxy.close()
 
 
-async def _wait_for_target(url: str) -> None:
+async def _wait_until_ready(url: str) -> None:
     """A bidder behind the proxy cannot start before it, so it is waited for. Raises ScenarioError when it does not
     come."""
     target = parse_target(url)
     loop = asyncio.get_running_loop()
     limit = loop.time() + BIDDER_START_S
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(target.host, target.port)
-        except OSError as error:
-            if loop.time() > limit:
-                raise ScenarioError(
-                    f"nothing listens at {url} after {BIDDER_START_S:.0f} s: start the bidder"
-                ) from error
-            await asyncio.sleep(0.2)
-        else:
-            writer.close()
-            return
+    while not await _is_ready(target):
+        if loop.time() > limit:
+            raise ScenarioError(f"nothing is ready at {url} after {BIDDER_START_S:.0f} s: start the bidder")
+        await asyncio.sleep(0.2)
 
 
-async def _misbehave(proxy: TcpProxy, plan: RedisPlan, duration_s: float) -> None:
-    """Slow from `slow_at`, cut from `cut_at`, healthy from `heal_at`."""
+async def _is_ready(target: Target) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection(target.host, target.port)
+    except OSError:
+        return False
+    try:
+        writer.write(request_head(target._replace(path="/readyz"), "GET", (("Connection", "close"),), None))
+        return (await reader.readline()).startswith((b"HTTP/1.1 200", b"HTTP/1.1 404"))  # 404: not one of ours
+    except OSError:
+        return False
+    finally:
+        writer.close()
+
+
+async def misbehave(proxy: TcpProxy, plan: RedisPlan, duration_s: float) -> None:
+    """Lead a proxy through the plan: slow from `slow_at`, cut from `cut_at`, healthy from `heal_at`."""
 
     def slow() -> None:
         proxy.delay_s = plan.delay_ms / 1000

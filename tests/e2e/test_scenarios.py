@@ -15,12 +15,12 @@ from admin.store.ledger import SqlLedgerStore
 from loadtest.audit import Ledger, LedgerLine, load_campaigns, settled_audit
 from loadtest.catalogue import make_catalogue
 from loadtest.demo import run_demo
+from loadtest.faults import TcpProxy
 from loadtest.report import Report, make_report
-from loadtest.run import run_scenario
+from loadtest.run import misbehave, run_scenario
 from loadtest.scenario import Scenario, load_scenario, scenario_names
 from loadtest.series import Series
 from loadtest.tally import BillKey
-from tests.kit.fixtures import find_free_port
 from tests.kit.processes import RunningGrosz, grosz
 
 replace = msgspec.structs.replace
@@ -173,17 +173,17 @@ async def test_many_line_items_bid_without_a_violation(tmp_path: Path) -> None:
 
 
 async def test_an_outage_of_redis_leaves_no_request_unanswered(tmp_path: Path, valkey: str) -> None:
-    proxy_port, bid_port = find_free_port(), find_free_port()
-    environ = REGISTERED | {"GROSZ_REDIS_URL": f"redis://127.0.0.1:{proxy_port}"}
-    scenario = shortened("redis-outage", {"bid": f"http://127.0.0.1:{bid_port}", "track": "http://127.0.0.1:1"})
-    plan = replace(scenario.redis, listen_port=proxy_port, upstream=valkey.removeprefix("unix://").split("?")[0])
-    running = asyncio.create_task(run(replace(scenario, redis=plan, duration_s=5.0)))
-    await asyncio.sleep(0)
-    # the scenario opens the proxy and waits for the bidder; starting it blocks, so it is done beside this loop
-    up = RunningGrosz(tmp_path / "data", "--seed", "demo", "--bid-port", str(bid_port), environ=environ)
+    proxy = TcpProxy(valkey)
+    environ = REGISTERED | {"GROSZ_REDIS_URL": f"redis://127.0.0.1:{await proxy.start()}"}
+    up = RunningGrosz(tmp_path / "data", "--seed", "demo", environ=environ)
     try:
-        await asyncio.to_thread(up.__enter__)
+        await asyncio.to_thread(up.__enter__)  # it blocks, and needs the proxy of this loop meanwhile
+        scenario = shortened("redis-outage", up.urls)
+        scenario = replace(scenario, duration_s=5.0, redis=replace(scenario.redis, listen_port=0))
+        running = asyncio.create_task(run(scenario))
+        await misbehave(proxy, load_scenario("redis-outage").redis, scenario.duration_s)
         report = await running
     finally:
         await asyncio.to_thread(up.__exit__, None, None, None)
+        await proxy.close()
     assert_right(report)

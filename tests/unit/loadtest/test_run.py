@@ -6,7 +6,7 @@ from loadtest.report import make_report
 from loadtest.run import run_scenario
 from loadtest.scenario import NoticePlan, RedisPlan, Scenario, ScenarioError, TrafficPlan
 from loadtest.series import Series
-from tests.kit.fake_bidder import FakeBidder
+from tests.kit.fake_bidder import FakeBidder, json_answer
 
 
 def scenario(url: str, **changes: object) -> Scenario:
@@ -54,7 +54,7 @@ async def test_a_target_where_nothing_listens_is_reported() -> None:
 
 
 async def test_the_redis_proxy_lives_as_long_as_the_run(free_port: int) -> None:
-    async with FakeBidder() as bidder, FakeBidder() as redis:
+    async with FakeBidder(lambda _: json_answer(b"")) as bidder, FakeBidder() as redis:
         reachable: list[bool] = []
 
         async def knock() -> None:
