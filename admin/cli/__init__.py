@@ -27,8 +27,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "health": ("admin.cli.health:app", "Ask the roles on this machine whether they can serve."),
     "demo": ("admin.cli.demo:app", "Show it working for half a minute: shoppers, an exchange, the money audit."),
     "catalogue": ("admin.cli.catalogue:app", "Import or export the catalogue as a file."),
+    "audit": ("admin.cli.audit:app", "Recompute every money counter from the ledger."),
+    "ledger": ("admin.cli.ledger:app", "Export the ledger of settled notices."),
     "loadtest": ("admin.cli.loadtest:app", "Put a bidder under an exchange's load and judge its answers."),
     "replay": ("admin.cli.replay:app", "Send recorded bid requests to a bidder."),
+    "events": ("admin.cli.events:app", "Import events from files, such as purchases at tills."),
+    "user": ("admin.cli.user:app", "Show or erase what is stored of one user."),
     "config": ("admin.cli.config:app", "Show the settings in force, secrets masked."),
 }
 

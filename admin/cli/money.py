@@ -1,0 +1,68 @@
+"""What the money commands share: Redis and the store of this machine or deployment, whether or not Grosz is running."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+from admin.cli.opening import open_database, settings_of
+from admin.store.catalogue import CatalogueStore
+from admin.store.ledger import SqlLedgerStore
+from admin.store.migrate import migrate
+from core.clock import SystemClock
+from core.config import Settings
+from core.embedded import EmbeddedServer
+from core.errors import UnavailableError
+from core.model import Catalogue
+from core.redis import Pipelined, PipelinedRedis
+from core.redis_cluster import PipelinedCluster
+from core.redis_url import parse_redis_url
+from pacing.transitions import Transitions
+
+
+class Books(NamedTuple):
+    """The stored side of the money."""
+
+    ledger: SqlLedgerStore
+    catalogue: Catalogue
+
+
+@contextlib.asynccontextmanager
+async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Books]:
+    """Ledger and catalogue of the store, with an up-to-date schema."""
+    settings = settings_of(config)
+    if not settings.admin.database_url:
+        (data or Path(settings.data.directory)).mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = open_database(settings, data)
+    try:
+        await migrate(database)
+        yield Books(SqlLedgerStore(database), await CatalogueStore(database, SystemClock()).catalogue(0))
+    finally:
+        await database.close()
+
+
+@contextlib.asynccontextmanager
+async def open_transitions(config: Path | None, data: Path | None) -> AsyncIterator[Transitions]:
+    """The counters: in the configured Redis, else in the embedded server, started for the while if need be."""
+    settings = settings_of(config)
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.redis.url:
+            connection: Pipelined = await _configured(settings)
+        else:
+            server = EmbeddedServer(data or Path(settings.data.directory))
+            try:
+                connection = await PipelinedRedis.open(server.url, clock=SystemClock())
+            except UnavailableError:  # nobody serves this directory: it is ours for now
+                server.start()
+                stack.callback(server.stop)
+                connection = await PipelinedRedis.open(server.url, clock=SystemClock())
+        stack.push_async_callback(connection.close)
+        yield Transitions(connection, SystemClock())
+
+
+async def _configured(settings: Settings) -> Pipelined:
+    redis = settings.redis
+    address = parse_redis_url(redis.url, username=redis.username, password=redis.password)
+    if redis.cluster:
+        return await PipelinedCluster.open(address, clock=SystemClock())
+    return await PipelinedRedis.open(address, clock=SystemClock())
