@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.access.principal import Principal
+from admin.access.principal import Forbidden, Principal
 from admin.api.reading import moment_text
 from admin.api.resource import Hooks, Resource
 from admin.model import Scope
@@ -16,6 +16,11 @@ from admin.store.kinds import API_KEYS
 
 class ApiKeyHooks(Hooks):
     """Makes the secret of a new key; a patch or pause leaves the old one."""
+
+    def guard(self, principal: Principal, value: Any) -> None:  # noqa: ANN401 - as Hooks
+        """A key cannot widen, lengthen or end itself: a stolen one must stay what it is."""
+        if principal.kind == "api_key" and principal.id == value.id:
+            raise Forbidden("a key cannot change itself", hint="use another key, or log in")
 
     async def before(self, principal: Principal, raw: Mapping[str, Any]) -> str:  # noqa: ARG002 - as Hooks
         return new_key_secret()

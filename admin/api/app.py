@@ -1,7 +1,9 @@
 """Puts the API together: every resource on the same kernel, behind authentication, described by one document."""
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from aiohttp import web
 from redis.asyncio import Redis
@@ -21,7 +23,7 @@ from admin.api import (
     users,
     webhooks,
 )
-from admin.api.authentication import Authentication
+from admin.api.authentication import FAILURES_PER_MINUTE, Authentication
 from admin.api.changes import Changes
 from admin.api.effective import Effective
 from admin.api.handlers import ResourceHandlers
@@ -60,6 +62,12 @@ def resources(passwords: Passwords) -> tuple[Resource, ...]:
     return (*(module.RESOURCE for module in modules), users.resource(passwords))
 
 
+@functools.cache
+def description() -> dict[str, Any]:
+    """The OpenAPI document; the same for every application of this process."""
+    return describe(resources(Passwords()))
+
+
 async def uncounted(_segments: Sequence[int]) -> Mapping[int, int]:
     """Sizes where nobody counts segments."""
     await asyncio.sleep(0)
@@ -74,11 +82,12 @@ def build_app(
     committed: Callable[[], None],
     segment_sizes: SegmentSizes = uncounted,
     passwords: Passwords | None = None,
+    failures_per_minute: int = FAILURES_PER_MINUTE,
 ) -> web.Application:
     """The API as an aiohttp application. `committed` is called after each commit (Publisher.wake)."""
     hasher = passwords or Passwords()
     accounts = AccountStore(store.database, clock)
-    authentication = Authentication(accounts, clock)
+    authentication = Authentication(accounts, clock, failures_per_minute)
     reader = Reader(store, clock, segment_sizes)
     operations = Operations(store, reader, committed)
     known = resources(hasher)
@@ -90,5 +99,5 @@ def build_app(
     app.add_routes(Changes(store.database).routes())
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
     app.add_routes(Effective(store, redis, clock).routes())
-    app.add_routes(page_routes(describe(known)))
+    app.add_routes(page_routes(description()))
     return app

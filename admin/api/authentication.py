@@ -31,9 +31,10 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 class Authentication:
     """The middleware of `/v1`, and the limits that it keeps."""
 
-    def __init__(self, accounts: AccountStore, clock: Clock) -> None:
+    def __init__(self, accounts: AccountStore, clock: Clock, failures_per_minute: int = FAILURES_PER_MINUTE) -> None:
         self._accounts = accounts
         self._limiter = RateLimiter(clock)
+        self._failures_per_minute = failures_per_minute
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -64,7 +65,7 @@ class Authentication:
 
     def count_failure(self, request: web.Request) -> None:
         """Counts a wrong secret from an address. Raises ApiError 429 when there were too many."""
-        _, wait_s = self._limiter.take(f"failures:{request.remote}", FAILURES_PER_MINUTE)
+        _, wait_s = self._limiter.take(f"failures:{request.remote}", self._failures_per_minute)
         if wait_s:
             headers = {"Retry-After": str(wait_s)}
             hint = "check the secret, then wait"

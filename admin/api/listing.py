@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from admin.access.principal import Principal
 from admin.api.resource import Resource
-from admin.store.kinds import Kind
+from admin.store.kinds import KIND_BY_NAME, Kind
 from admin.store.tables import object_references
 from admin.validation.convert import document_field
 from admin.validation.fields import AMOUNT
@@ -162,7 +162,9 @@ class _Parser:
         ids = [value for text in texts if (value := self._integer(name, text)) is not None]
         table = object_references
         sources = sa.select(table.c.source_id).where(
-            table.c.source_kind == self._resource.name, table.c.target_kind == kind, table.c.target_id.in_(ids)
+            table.c.source_kind == self._resource.kind.code,
+            table.c.target_kind == KIND_BY_NAME[kind].code,
+            table.c.target_id.in_(ids),
         )
         return [self._resource.kind.table.c.id.in_(sources)]
 

@@ -174,7 +174,7 @@ def _content(wanted: Any, content_type: str = JSON) -> Json:  # noqa: ANN401 - a
 
 
 def _links(tag: str) -> Json:
-    names = (f"read{tag}", f"patch{tag}", f"pause{tag}", f"copy{tag}", f"delete{tag}")
+    names = [f"{verb}{tag}" for verb in ("read", "patch", "copy", *ACTIONS, "delete")]
     return {name: {"operationId": name, "parameters": {"id": "$response.body#/id"}} for name in names}
 
 

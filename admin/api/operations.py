@@ -128,7 +128,7 @@ class Operations:
         `among` are objects of the same request that are not inserted yet, for what must be unique.
         """
         kind = resource.kind
-        await self._reader.load_currencies_of(writer.connection, {raw.get("advertiser_id") for raw in raws})
+        await self._reader.load_currencies_of(writer.connection, [raw.get("advertiser_id") for raw in raws])
         ids = await writer.reserve_ids(kind, len(raws))
         currency_of = self._reader.visible_currency(principal)
         built: list[Any] = []
@@ -162,7 +162,7 @@ class Operations:
         """A JSON merge patch. Nothing is written when nothing differs."""
         kind = resource.kind
         allow_write(principal, resource)
-        stored = await self.require_writable(writer, principal, kind, object_id, expected_version)
+        stored = await self.require_writable(writer, principal, resource, object_id, expected_version)
         old = stored.value
         await self._reader.load_currencies(writer.connection, [old])
         shown = self._reader.document(kind, old, stored.created_ms, stored.updated_ms)
@@ -202,7 +202,7 @@ class Operations:
         """Pause, resume or archive. Archiving takes along what cannot live without the object."""
         allow_write(principal, resource)
         kind = resource.kind
-        stored = await self.require_writable(writer, principal, kind, object_id, expected_version, status)
+        stored = await self.require_writable(writer, principal, resource, object_id, expected_version, status)
         old = stored.value
         new = old
         if old.status is not status:
@@ -238,7 +238,7 @@ class Operations:
         allow_finance(principal, resource, changes)
         merged = merge_patch(template, without_meta({}, changes))
         (new_id,) = await writer.reserve_ids(kind, 1)
-        await self._reader.load_currencies_of(writer.connection, {merged.get("advertiser_id")})
+        await self._reader.load_currencies_of(writer.connection, [merged.get("advertiser_id")])
         value = build(
             kind,
             merged,
@@ -258,14 +258,16 @@ class Operations:
         self,
         writer: CatalogueWriter,
         principal: Principal,
-        kind: Kind,
+        resource: Resource,
         object_id: int,
         expected_version: int | None,
         status: Status | None = None,
     ) -> Stored:
         """The object, if it may be changed: visible, the caller's own, at the expected version, not archived."""
+        kind = resource.kind
         stored = await self._reader.require(writer.connection, principal, kind, object_id)
         value = stored.value
+        resource.hooks.guard(principal, value)
         if kind.tenant and value.advertiser_id is None and principal.advertiser_ids is not None:
             raise Forbidden(f"this {kind.title} belongs to no advertiser", hint="ask an administrator")
         if expected_version is not None and value.version != expected_version:

@@ -133,3 +133,6 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except DBAPIError:
         log.exception("the database refused a statement")
         return respond_problem(UnavailableError("the database refused the request", hint="see the admin's log"))
+    except Exception:
+        log.exception("a request failed: this is a fault of Grosz")
+        return respond_problem(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected fault", hint="see the log"))

@@ -20,6 +20,7 @@ from admin.validation.convert import represent
 from admin.validation.warnings import Surroundings, warnings_of
 from core.clock import Clock
 from core.errors import NotFoundError
+from core.ids import MAX_ID
 
 SegmentSizes = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
 """How many users each segment has now; segments that were not counted are left out."""
@@ -100,9 +101,10 @@ class Reader:
         """Makes the currencies of the objects' advertisers known."""
         await self.load_currencies_of(connection, {getattr(value, "advertiser_id", None) for value in values})
 
-    async def load_currencies_of(self, connection: AsyncConnection, advertisers: set[Any]) -> None:
+    async def load_currencies_of(self, connection: AsyncConnection, advertisers: Iterable[Any]) -> None:
         """Makes the currencies of advertisers known; what is no id is left out."""
-        missing = [one for one in advertisers if isinstance(one, int) and one not in self._currencies]
+        ids = {one for one in advertisers if isinstance(one, int) and 1 <= one <= MAX_ID}
+        missing = sorted(ids - self._currencies.keys())
         if missing:
             table = tables.advertisers
             statement = sa.select(table.c.id, table.c.currency).where(table.c.id.in_(missing[:10_000]))

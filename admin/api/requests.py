@@ -70,14 +70,14 @@ async def write_of(request: web.Request) -> Write:
     if text not in ("true", "false"):
         fault = Fault("dry_run", "type", "expected true or false", "", ("true", "false"))
         raise InputError("the query is not valid", faults=[fault])
-    key = request.headers.get("Idempotency-Key", "")
-    if len(key) > MAX_KEY_CHARS or not key.isprintable() or not key.isascii():
-        hint = f"at most {MAX_KEY_CHARS} printable ASCII characters"
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (1 <= len(key) <= MAX_KEY_CHARS and key.isprintable() and key.isascii()):
+        hint = f"1 to {MAX_KEY_CHARS} printable ASCII characters"
         raise ApiError(HTTPStatus.BAD_REQUEST, "the Idempotency-Key is not usable", hint=hint)
     seal = hashlib.sha256(f"{request.method} {request.rel_url}\n".encode())
     if key:
         seal.update(await request.read())  # kept by aiohttp: it can be read again
-    return Write(text == "true", key, seal.digest(), expected_version(request))
+    return Write(text == "true", key or "", seal.digest(), expected_version(request))
 
 
 def reject_unknown(request: web.Request, allowed: tuple[str, ...]) -> None:

@@ -14,6 +14,9 @@ from admin.store.kinds import Kind
 class Hooks:
     """What a resource does beside saving its document. The default does nothing."""
 
+    def guard(self, principal: Principal, value: Any) -> None:  # noqa: ANN401 - the object before a change
+        """Raises Forbidden when this caller may not change this object."""
+
     async def before(self, principal: Principal, raw: Mapping[str, Any]) -> Any:  # noqa: ANN401, ARG002 - its own context
         """Before the transaction, with the input as sent: slow work and refusals. Its result goes to the others."""
         return None

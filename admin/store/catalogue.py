@@ -82,7 +82,7 @@ class CatalogueWriter:
             )
         references = tables.object_references
         await self.connection.execute(
-            sa.delete(references).where(references.c.source_kind == kind.name, references.c.source_id == old.id)
+            sa.delete(references).where(references.c.source_kind == kind.code, references.c.source_id == old.id)
         )
         await self._write_references(kind, [new])
         await self._changes.updated(kind, old, new, action)
@@ -112,21 +112,24 @@ class CatalogueWriter:
             await self.connection.execute(sa.insert(tables.fx_rates), rows)
 
     async def _write_references(self, kind: Kind, values: Iterable[msgspec.Struct]) -> None:
+        codes = {name: target.code for name, target in KIND_BY_NAME.items()}
         rows = {
-            (value_id, target_kind, target_id)
+            (kind.code, value_id, codes[target_kind], target_id)
             for value in values
             for value_id in (value.id,)  # type: ignore[attr-defined]  # every kind's struct has an id
             for _, target_kind, target_id in kind.references(value)
             if target_kind != "advertisers"  # the advertiser_id column says it
         }
         if rows:
-            await self.connection.execute(
-                sa.insert(tables.object_references),
-                [
-                    {"source_kind": kind.name, "source_id": source, "target_kind": target, "target_id": target_id}
-                    for source, target, target_id in sorted(rows)
-                ],
-            )
+            # Straight to the driver: a line item has twenty of these, and building statements for them took longer
+            # than writing them (3.5 against 1.3 s for 10,000 line items).
+            await self.connection.exec_driver_sql(self._insert_reference, sorted(rows))
+
+    @property
+    def _insert_reference(self) -> str:
+        marks = "?, ?, ?, ?" if self.connection.dialect.name == "sqlite" else "$1, $2, $3, $4"
+        columns = "source_kind, source_id, target_kind, target_id"
+        return f"INSERT INTO object_references ({columns}) VALUES ({marks})"  # noqa: S608 - constants
 
 
 class CatalogueStore:

@@ -27,6 +27,8 @@ class Kind(msgspec.Struct, frozen=True):
     document: type[documents.Document]
     table: sa.Table
     references: Callable[[Any], Iterable[Reference]]
+    code: int
+    """Stands for the kind in object_references; never changes."""
     tenant: bool = True
     title: str = ""
 
@@ -76,7 +78,7 @@ def _nothing(_value: object) -> Iterable[Reference]:
 
 
 EXCHANGES = Kind(
-    "exchanges", "exchanges", Exchange, documents.ExchangeDocument, tables.exchanges, _nothing, False, "exchange"
+    "exchanges", "exchanges", Exchange, documents.ExchangeDocument, tables.exchanges, _nothing, 1, False, "exchange"
 )
 ADVERTISERS = Kind(
     "advertisers",
@@ -85,28 +87,38 @@ ADVERTISERS = Kind(
     documents.AdvertiserDocument,
     tables.advertisers,
     _nothing,
+    2,
     False,
     "advertiser",
 )
 CAMPAIGNS = Kind(
-    "campaigns", "campaigns", Campaign, documents.CampaignDocument, tables.campaigns, _owner, title="campaign"
+    "campaigns", "campaigns", Campaign, documents.CampaignDocument, tables.campaigns, _owner, 3, title="campaign"
 )
-WEBHOOKS = Kind("webhooks", "", Webhook, documents.WebhookDocument, tables.webhooks, _owner, title="webhook")
-SEGMENTS = Kind("segments", "segments", Segment, documents.SegmentDocument, tables.segments, _segment, title="segment")
+WEBHOOKS = Kind("webhooks", "", Webhook, documents.WebhookDocument, tables.webhooks, _owner, 4, title="webhook")
+SEGMENTS = Kind(
+    "segments", "segments", Segment, documents.SegmentDocument, tables.segments, _segment, 5, title="segment"
+)
 CREATIVES = Kind(
-    "creatives", "creatives", Creative, documents.CreativeDocument, tables.creatives, _owner, title="creative"
+    "creatives", "creatives", Creative, documents.CreativeDocument, tables.creatives, _owner, 6, title="creative"
 )
-DEALS = Kind("deals", "deals", Deal, documents.DealDocument, tables.deals, _deal, title="deal")
+DEALS = Kind("deals", "deals", Deal, documents.DealDocument, tables.deals, _deal, 7, title="deal")
 LINE_ITEMS = Kind(
-    "line-items", "line_items", LineItem, documents.LineItemDocument, tables.line_items, _line_item, title="line item"
+    "line-items",
+    "line_items",
+    LineItem,
+    documents.LineItemDocument,
+    tables.line_items,
+    _line_item,
+    8,
+    title="line item",
 )
-FEEDS = Kind("feeds", "", Feed, documents.FeedDocument, tables.feeds, _owner, title="feed")
+FEEDS = Kind("feeds", "", Feed, documents.FeedDocument, tables.feeds, _owner, 9, title="feed")
 CONVERSIONS = Kind(
-    "conversions", "", Conversion, documents.ConversionDocument, tables.conversions, _owner, title="conversion"
+    "conversions", "", Conversion, documents.ConversionDocument, tables.conversions, _owner, 10, title="conversion"
 )
 
-USERS = Kind("users", "", User, documents.UserDocument, tables.users, _account, False, "user")
-API_KEYS = Kind("api-keys", "", ApiKey, documents.ApiKeyDocument, tables.api_keys, _account, False, "API key")
+USERS = Kind("users", "", User, documents.UserDocument, tables.users, _account, 11, False, "user")
+API_KEYS = Kind("api-keys", "", ApiKey, documents.ApiKeyDocument, tables.api_keys, _account, 12, False, "API key")
 
 KINDS: tuple[Kind, ...] = (
     EXCHANGES, ADVERTISERS, CAMPAIGNS, WEBHOOKS, SEGMENTS, CREATIVES, DEALS, LINE_ITEMS, FEEDS, CONVERSIONS,

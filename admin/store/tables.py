@@ -6,7 +6,7 @@ every scalar field that lists filter and sort by. So a new targeting field needs
 reads only newer rows. Times are milliseconds since 1970 UTC, money is micros.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 
 metadata = MetaData(
     naming_convention={
@@ -22,7 +22,12 @@ KEY = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def _catalogue_table(name: str, *columns: Column[object], tenant: bool = True) -> Table:
-    owner = [Column("advertiser_id", BigInteger, index=True)] if tenant else []
+    owner = [Column("advertiser_id", BigInteger)] if tenant else []
+    # A shop's own lists are sorted by name or by last change; without these all of its rows would be sorted for a page.
+    owned = [
+        Index(f"ix_{name}_owner_name", "advertiser_id", "name"),
+        Index(f"ix_{name}_owner_updated_ms", "advertiser_id", "updated_ms"),
+    ]
     return Table(
         name,
         metadata,
@@ -39,6 +44,7 @@ def _catalogue_table(name: str, *columns: Column[object], tenant: bool = True) -
         *columns,
         Column("document", LargeBinary, nullable=False),
         Index(f"ix_{name}_owner_external_id", *(["advertiser_id"] if tenant else []), "external_id"),
+        *(owned if tenant else []),
     )
 
 
@@ -134,13 +140,14 @@ webhooks = _catalogue_table("webhooks", _text("url"))
 object_references = Table(
     "object_references",
     metadata,
-    Column("source_kind", Text, primary_key=True),
+    Column("source_kind", SmallInteger, primary_key=True, autoincrement=False),
     Column("source_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("target_kind", Text, primary_key=True),
+    Column("target_kind", SmallInteger, primary_key=True, autoincrement=False),
     Column("target_id", BigInteger, primary_key=True, autoincrement=False),
     Index("ix_object_references_target", "target_kind", "target_id", "source_kind", "source_id"),
+    sqlite_with_rowid=False,
 )
-"""Which object names which other: a line item its creatives, deals, segments and exchanges."""
+"""Which object names which other: a line item its creatives, deals, segments and exchanges. Kinds are Kind.code."""
 
 counters = Table(
     "counters", metadata, Column("name", Text, primary_key=True), Column("value", BigInteger, nullable=False)

@@ -12,6 +12,7 @@ from admin.access.passwords import Passwords
 from admin.access.principal import command_line
 from admin.api.api_keys import RESOURCE as API_KEYS
 from admin.api.app import build_app, uncounted
+from admin.api.authentication import FAILURES_PER_MINUTE
 from admin.api.operations import Operations, Reply, Write
 from admin.api.reading import Reader
 from admin.api.requests import render
@@ -123,14 +124,23 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def running_api(database_url: str, redis_url: str, clock: Clock) -> AsyncIterator[Api]:
+async def running_api(
+    database_url: str, redis_url: str, clock: Clock, *, failures_per_minute: int = FAILURES_PER_MINUTE
+) -> AsyncIterator[Api]:
     """The API over an empty database, and its publisher (not running: tests publish when they want)."""
     database = Database.open(database_url)
     await migrate(database)
     store = CatalogueStore(database, clock)
     redis = control_redis(redis_url)
     publisher = Publisher(store, redis, encode_catalogue, clock)
-    app = build_app(store, redis, clock, committed=publisher.wake, passwords=Passwords(CHEAP))
+    app = build_app(
+        store,
+        redis,
+        clock,
+        committed=publisher.wake,
+        passwords=Passwords(CHEAP),
+        failures_per_minute=failures_per_minute,
+    )
     async with TestClient(TestServer(app)) as client:
         yield Api(client, store, publisher, clock)
     await redis.aclose()
