@@ -1,13 +1,15 @@
 """From judged pairs to bids: the internal auctions, creatives, reservations, tokens."""
 
 import zlib
+from collections.abc import Set
 
 from bidder.auction import Auction, Impression
 from bidder.counting import BIDS
-from bidder.evaluation import Evaluation, Slot
+from bidder.evaluation import Evaluation, Slot, dearest_deal
 from bidder.snapshot import Snapshot
 from bidder.stages import rank
 from bidder.stages.respond import PreparedBid, bid_json, may_show, response_json
+from bidder.values import normal_domain
 from core.model import Clearing
 from core.reasons import NoBid
 from pacing.tokens import Claims, TokenSigner, auction_digest
@@ -70,7 +72,7 @@ def _take(
     if (slot.number, line.line_item_id) in taken and not line.several_per_request:
         found.verdict[pair] = NoBid.ALREADY_IN_REQUEST.index
         return None
-    prepared = _creative(slot, snapshot, position, seed)
+    prepared = _creative(slot, snapshot, position, int(found.scores.cpm[pair]), seed)
     if prepared is None:
         found.verdict[pair] = NoBid.CREATIVE_BLOCKED.index
         return None
@@ -82,7 +84,7 @@ def _take(
     return Chosen(pair, position, prepared, lease)
 
 
-def _creative(slot: Slot, snapshot: Snapshot, position: int, seed: int) -> PreparedBid | None:
+def _creative(slot: Slot, snapshot: Snapshot, position: int, cpm: int, seed: int) -> PreparedBid | None:
     """A creative of an offered size that the request admits; several fitting ones take turns by the auction's hash."""
     auction, impression = slot.auction, slot.impression
     fitting = [
@@ -90,7 +92,19 @@ def _creative(slot: Slot, snapshot: Snapshot, position: int, seed: int) -> Prepa
         for prepared in snapshot.prepared(position, impression.sizes, auction.exchange)
         if may_show(prepared, auction, impression)
     ]
+    if impression.deal_floors and fitting:
+        invited = _invited(impression, _deal(auction, impression, position, snapshot, cpm))
+        fitting = [prepared for prepared in fitting if invited is None or prepared.domain in invited]
     return fitting[seed % len(fitting)] if fitting else None
+
+
+def _invited(impression: Impression, deal_id: str) -> frozenset[str] | None:
+    """Advertiser domains that a deal is open to (OpenRTB 2.6 section 3.2.12, `wadomain`); None: all."""
+    pmp = impression.imp.pmp
+    for deal in (pmp.deals or ()) if pmp is not None and deal_id else ():
+        if deal.id == deal_id and deal.wadomain:
+            return frozenset(normal_domain(domain) for domain in deal.wadomain)
+    return None
 
 
 def answer(
@@ -105,6 +119,7 @@ def answer(
     bids: dict[int, list[bytes]] = {}
     digests: dict[int, bytes] = {}
     issued_s = now_ms // 1000
+    busy = {(found.slots[number].number, snapshot.line(bid.position).line_item_id) for number, bid in chosen.items()}
     for number, bid in chosen.items():
         slot = found.slots[number]
         auction, impression = slot.auction, slot.impression
@@ -113,7 +128,7 @@ def answer(
             digest = digests[slot.number] = auction_digest(auction.exchange.id, auction.request.id)
         user_id = profiles.user_ids[slot.number] or ""
         cpm = int(found.scores.cpm[bid.pair])
-        token = signer.sign(_claims(found, number, bid, snapshot, digest, user_id, cpm, issued_s))
+        token = signer.sign(_claims(found, number, bid, busy, snapshot, digest, user_id, cpm, issued_s))
         deal_id = _deal(auction, impression, bid.position, snapshot, cpm) if impression.deal_floors else ""
         text = bid_json(bid.prepared, impression=impression, cpm=cpm, deal_id=deal_id, token=token)
         bids.setdefault(slot.number, []).append(text)
@@ -125,6 +140,7 @@ def _claims(
     found: Evaluation,
     number: int,
     bid: Chosen,
+    busy: Set[tuple[int, int]],
     snapshot: Snapshot,
     digest: bytes,
     user_id: str,
@@ -133,7 +149,7 @@ def _claims(
 ) -> Claims:
     slot, line = found.slots[number], snapshot.line(bid.position)
     auction = slot.auction
-    second = _second_price(found, number, bid, snapshot) if auction.exchange.clearing is Clearing.HOUSE else 0
+    second = _second_price(found, number, bid, busy, snapshot) if auction.exchange.clearing is Clearing.HOUSE else 0
     return Claims(
         line.share,
         line.line_item_id,
@@ -156,15 +172,22 @@ def _claims(
     )
 
 
-def _second_price(found: Evaluation, number: int, bid: Chosen, snapshot: Snapshot) -> int:
-    """What house clearing settles against: the best bid of another line item on the impression."""
+def _second_price(found: Evaluation, number: int, bid: Chosen, busy: Set[tuple[int, int]], snapshot: Snapshot) -> int:
+    """What house clearing settles against: the best bid of another line item that could have been sent instead."""
+    slot, winner = found.slots[number], snapshot.line(bid.position).line_item_id
     start, end = found.pair_range(number)
-    others = snapshot.index.lines.line_item[found.positions[start:end]] != snapshot.line(bid.position).line_item_id
-    return int(found.scores.cpm[start:end][found.eligible[start:end] & others].max(initial=0))
+    outranked = start + (found.verdict[start:end] == NoBid.OUTRANKED.index).nonzero()[0]
+    for pair in outranked[(-found.scores.cpm[outranked]).argsort(kind="stable")].tolist():
+        position, cpm = int(found.positions[pair]), int(found.scores.cpm[pair])
+        rival = snapshot.line(position)
+        is_free = rival.several_per_request or (slot.number, rival.line_item_id) not in busy
+        if rival.line_item_id != winner and is_free and _creative(slot, snapshot, position, cpm, 0) is not None:
+            return cpm
+    return 0
 
 
 def _deal(auction: Auction, impression: Impression, position: int, snapshot: Snapshot, cpm: int) -> str:
     """The dearest offered deal of the line item that its bid reaches; "" without one."""
     floors = impression.deal_floors
     held = snapshot.index.deals.held(auction.exchange.id, position, floors)
-    return max((deal_id for deal_id in held if floors[deal_id][0] <= cpm), key=lambda name: floors[name][0], default="")
+    return dearest_deal(floors, held, cpm) or ""

@@ -59,8 +59,16 @@ def decode_catalogue(data: bytes) -> Catalogue:
 
 
 def compile_bytes(data: bytes) -> Compiled:
-    """Decode and compile: what the child process runs."""
-    return Compiled(decode_catalogue(data))
+    """Decode and compile: what the child process runs. Raises CatalogueError for whatever cannot be compiled."""
+    try:
+        return Compiled(decode_catalogue(data))
+    except CatalogueError:
+        raise
+    except Exception as error:
+        # What the publisher should have refused: it must not end the bidding on the catalogue before it.
+        raise CatalogueError(
+            f"the published catalogue cannot be compiled: {type(error).__name__}: {error}", hint="publish another one"
+        ) from error
 
 
 class CatalogueSource(Protocol):
@@ -124,9 +132,9 @@ class BidCatalogue:
     async def take(self, data: bytes) -> int:
         """Compile and swap in; the version that is served from now on."""
         compiled = await self._compiler.compile(data)
-        # No await from here to `install`: the book's arrays and the snapshot change in the same turn of the loop.
-        self._book.bind(compiled.pools)
+        # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         snapshot = Snapshot(compiled, self._model, self._book, self._track_url)
+        self._book.bind(compiled.pools)
         snapshot.live.refresh(self._clock.now_ms(), self._book)
         left = self._funnel.follow(snapshot.counts)
         self._handler.install(snapshot)

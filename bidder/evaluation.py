@@ -1,6 +1,6 @@
 """All (impression, line item) pairs of a batch as arrays: priced, and judged against floors, deals and leases."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from bidder.auction import Auction, Impression
 from bidder.bitmaps import unpack_rows
 from bidder.snapshot import Snapshot
 from bidder.stages import pace, rank, score
+from core.money import ceil_to_grosz
 from pacing.caps import recent_impressions
 from segments.profiles import ProfileBatch
 
@@ -116,7 +117,10 @@ def _frequency(found: Evaluation, profiles: ProfileBatch, snapshot: Snapshot, no
 
 
 def _apply_deals(found: Evaluation, snapshot: Snapshot) -> None:
-    """Line items on a deal meet the deal's floor instead of the impression's, or bid its fixed price exactly."""
+    """Line items on a deal meet the deal's floor instead of the impression's, or bid its fixed price exactly.
+
+    Of several deals it is the dearest that the bid reaches; a fixed price between two groszes is the upper one.
+    """
     for number, slot in enumerate(found.slots):
         deals = slot.impression.deal_floors
         if not deals:
@@ -125,7 +129,16 @@ def _apply_deals(found: Evaluation, snapshot: Snapshot) -> None:
         for at in range(start, end):
             held = snapshot.index.deals.held(slot.auction.exchange.id, int(found.positions[at]), deals)
             if held:
-                deal_id = min(held, key=lambda name: deals[name][0])
-                found.floors[at] = deals[deal_id][0]
-                if deals[deal_id][1] == FIXED_PRICE_DEAL and found.scores.cpm[at] >= deals[deal_id][0]:
-                    found.scores.cpm[at] = deals[deal_id][0]
+                deal_id = dearest_deal(deals, held, int(found.scores.cpm[at]))
+                if deal_id is None:
+                    found.floors[at] = min(deals[name][0] for name in held)
+                    continue
+                found.floors[at], auction_type = deals[deal_id]
+                if auction_type == FIXED_PRICE_DEAL:
+                    found.scores.cpm[at] = ceil_to_grosz(deals[deal_id][0])
+
+
+def dearest_deal(deals: Mapping[str, tuple[int, int]], held: Iterable[str], cpm: int) -> str | None:
+    """The held deal of the highest floor that a bid of `cpm` reaches, on the grosz grid; the first of equal ones."""
+    reached = [name for name in held if ceil_to_grosz(deals[name][0]) <= cpm]
+    return max(reached, key=lambda name: deals[name][0], default=None)

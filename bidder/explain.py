@@ -111,21 +111,20 @@ class Explainer:
 
         Raises Malformed for a body that is not a bid request, KeyError for an unknown exchange.
         """
+        rehearsal = snapshot.rehearsal()
         request = decode_request(body, Tolerances())
         auction = Auction(request, snapshot.index.exchanges[exchange_key], self._clock.monotonic() + LOOK_UP_S)
-        screen(auction, snapshot, self._policy)
-        if not auction.impressions or auction.consent is None or not auction.consent.ads:
+        screen(auction, rehearsal, self._policy)
+        if auction.no_bid not in (None, NoBid.NOT_TARGETED):
             return _refusal(auction)
-        if user_id is not None and auction.consent.identifiers:
+        if user_id is not None and auction.consent is not None and auction.consent.identifiers:
             auction.user_id = user_id
         now_ms = self._clock.now_ms()
         profiles = await look_up([auction], self._profiles, now_ms, auction.deadline)
-        context = [impression.eligible for impression in auction.impressions]
-        found = evaluate([auction], profiles, snapshot, now_ms)
-        chosen = choose(found, snapshot, now_ms) if found is not None else {}
+        found = evaluate([auction], profiles, rehearsal, now_ms)
+        chosen = choose(found, rehearsal, now_ms) if found is not None else {}
+        # Priced on the book as it is, without what the rehearsal reserved.
         everything = _price_all(auction, profiles, snapshot, now_ms, line_item_id)
-        for impression, eligible in zip(auction.impressions, context, strict=True):
-            impression.eligible = eligible
         return _assemble(auction, profiles, snapshot, found, chosen, everything, now_ms)
 
 
@@ -137,11 +136,14 @@ def _refusal(auction: Auction) -> Explanation:
 
 def _price_all(
     auction: Auction, profiles: ProfileBatch, snapshot: Snapshot, now_ms: int, line_item_id: int | None
-) -> Evaluation:
+) -> Evaluation | None:
+    """Every line item, or the asked one, on every impression; None when there is none."""
     index = snapshot.index
     wanted = all_ones(index.count)
     if line_item_id is not None:
         wanted = sum(1 << position for position in index.by_line_item.get(line_item_id, ()))
+    if not wanted:
+        return None
     for impression in auction.impressions:
         impression.eligible = wanted
     return price([auction], profiles, snapshot, now_ms)
@@ -153,7 +155,7 @@ def _assemble(
     snapshot: Snapshot,
     found: Evaluation | None,
     chosen: dict[int, Chosen],
-    everything: Evaluation,
+    everything: Evaluation | None,
     now_ms: int,
 ) -> Explanation:
     real = _real_verdicts(found)
@@ -163,18 +165,18 @@ def _assemble(
         if found is not None
     }
     impressions = []
-    for number, slot in enumerate(everything.slots):
-        impression = slot.impression
-        targeting = snapshot.matcher.reasons(auction, impression, profiles, 0, snapshot.caps, now_ms // 1000)
-        start, end = np.searchsorted(everything.slot_of_pair, (number, number + 1))
-        verdicts = [
-            _verdict(everything, pair, auction, impression, snapshot, targeting, real, winners)
-            for pair in range(int(start), int(end))
-        ]
+    for number, impression in enumerate(auction.impressions):
+        verdicts: list[Verdict] = []
+        if everything is not None:
+            targeting = snapshot.matcher.reasons(auction, impression, profiles, 0, snapshot.caps, now_ms // 1000)
+            verdicts = [
+                _verdict(everything, pair, auction, impression, snapshot, targeting, real, winners)
+                for pair in range(*everything.pair_range(number))
+            ]
         winner = winners.get(impression.position)
         won = int(snapshot.index.lines.line_item[winner[0]]) if winner else None
         impressions.append(ImpressionVerdicts(impression.imp.id, won, tuple(verdicts)))
-    reason = None if winners else _reason(auction.no_bid or NoBid.NOBODY_BIDS)
+    reason = None if winners else _reason(NoBid.NOBODY_BIDS if found is not None else NoBid.NOT_TARGETED)
     return Explanation(
         auction.request.id,
         "bid" if winners else "no_bid",

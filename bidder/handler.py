@@ -12,11 +12,11 @@ from collections.abc import Callable
 from bidder.auction import Auction
 from bidder.observe import BidMetrics
 from bidder.openrtb.codec import Malformed, decode_request
+from bidder.openrtb.exchanges.generic import no_bid
 from bidder.openrtb.tolerance import Tolerances
 from bidder.pipeline import decide, screen
 from bidder.snapshot import Snapshot
 from bidder.stages.consent import ConsentPolicy
-from bidder.stages.respond import no_bid
 from core.clock import Clock
 from core.model import Exchange
 from core.reasons import NoBid
@@ -69,7 +69,9 @@ class BidderHandler:
         self._tasks: set[asyncio.Task[None]] = set()
         self._tolerances: dict[str, Tolerances] = {}
         self._waiting = 0  # requests submitted and not answered
-        self._cost_s = 0.0001  # smoothed cost of a request
+        # Smoothed cost of a request, in seconds: until its look-up is sent, and from its profile to its answer.
+        self._screen_cost_s = 0.00005
+        self._price_cost_s = 0.00005
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -110,7 +112,7 @@ class BidderHandler:
         """Whether those that are waiting already use up this request's time."""
         budget = min(exchange.default_tmax_ms, self._tmax_cap_ms) - exchange.network_margin_ms
         late = self._clock.monotonic() - arrival
-        return self._waiting * self._cost_s + late > budget / 1000
+        return self._waiting * (self._screen_cost_s + self._price_cost_s) + late > budget / 1000
 
     def _accept(self, exchange: Exchange, body: bytes, arrival: float, reply: Reply) -> None:
         tolerances = self._tolerances.get(exchange.key)
@@ -140,24 +142,36 @@ class BidderHandler:
         started = self._clock.monotonic()
         wanted: list[tuple[Auction, Reply]] = []
         for auction, reply in batch:
-            if auction.deadline - started < MIN_REMAINING_S:
-                auction.no_bid = NoBid.NO_TIME
-            if auction.no_bid is None and screen(auction, snapshot, self._policy):
+            if self._is_wanted(auction, snapshot, started):
                 wanted.append((auction, reply))
             else:
                 self._answer(auction, reply, None)
-        self._observe_cost(started, len(batch))
+        cost_s = (self._clock.monotonic() - started) / len(batch)
+        self._screen_cost_s += (cost_s - self._screen_cost_s) * COST_SMOOTHING
         if wanted:
             task = asyncio.get_running_loop().create_task(self._decide(wanted, snapshot, started))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _is_wanted(self, auction: Auction, snapshot: Snapshot, now: float) -> bool:
+        if auction.deadline - now < MIN_REMAINING_S:
+            auction.no_bid = NoBid.NO_TIME
+            return False
+        try:
+            return screen(auction, snapshot, self._policy)
+        except Exception:
+            # One request that we stumble over must not leave the others of its turn without an answer.
+            _log.exception("screening a request failed")
+            self._metrics.fault()
+            return False
 
     async def _decide(self, batch: list[tuple[Auction, Reply]], snapshot: Snapshot, started: float) -> None:
         auctions = [auction for auction, _reply in batch]
         nearest = min(auction.deadline for auction in auctions)
         deadline = started + (nearest - started) * LOOK_UP_SHARE
         try:
-            responses = await decide(auctions, snapshot, self._profiles, self._signer, self._clock, deadline)
+            responses, took_s = await decide(auctions, snapshot, self._profiles, self._signer, self._clock, deadline)
+            self._price_cost_s += (took_s / len(batch) - self._price_cost_s) * COST_SMOOTHING
         except Exception:
             # A fault of ours must not become an error at the exchange, nor stop the process: no bid, and a traceback.
             _log.exception("deciding a batch of %d failed", len(batch))
@@ -181,10 +195,6 @@ class BidderHandler:
         reason = auction.no_bid or NoBid.NOBODY_BIDS
         self._metrics.no_bid(auction.exchange.key, reason)
         reply(*no_bid(auction.exchange, auction.request.id, reason))
-
-    def _observe_cost(self, started: float, count: int) -> None:
-        cost = (self._clock.monotonic() - started) / count
-        self._cost_s += (cost - self._cost_s) * COST_SMOOTHING
 
     async def drain(self) -> None:
         """Answer everything that was submitted."""

@@ -6,6 +6,8 @@ Compiling 100,000 line items takes seconds, so a child process does it (bidder.c
 """
 
 import array
+import urllib.parse
+import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
@@ -109,6 +111,8 @@ def compile_index(catalogue: Catalogue) -> Index:
     entries = list(_entries(catalogue))
     creatives = {item.id: item for item in catalogue.creatives if item.status is Status.ACTIVE}
     timezones = tuple(sorted({entry.advertiser.timezone for entry in entries}))
+    for name in timezones:
+        zoneinfo.ZoneInfo(name)  # an unknown one fails here and not in the process that serves
     currencies = tuple(sorted({entry.advertiser.currency for entry in entries}))
     return Index(
         version=catalogue.version,
@@ -259,7 +263,9 @@ def _context_dimensions(entries: list[_Entry], creatives: Mapping[int, Creative]
             values.domain_suffixes,
         ),
         "app": both(NoBid.APP, _normal_lists(entries, "apps_allow"), _normal_lists(entries, "apps_deny"), values.lower),
-        "page_path": Matching(NoBid.PAGE_PATH, count, _lists(entries, "page_paths"), values.path_matches),
+        "page_path": Matching(
+            NoBid.PAGE_PATH, count, _normal_lists(entries, "page_paths", urllib.parse.unquote), values.path_matches
+        ),
         "page_keyword": both(
             NoBid.PAGE_KEYWORD,
             _normal_lists(entries, "page_keywords", phrase),

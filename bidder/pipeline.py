@@ -54,7 +54,14 @@ def evaluate(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snap
 def respond(
     auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapshot, signer: TokenSigner, now_ms: int
 ) -> dict[int, bytes]:
-    """Everything after the look-up: responses by auction number; auctions without one have `no_bid` set."""
+    """Everything after the look-up: responses by auction number; auctions without one have `no_bid` set.
+
+    A batch whose catalogue was replaced while it waited is not bid on: its positions name other leases by now.
+    """
+    if not snapshot.is_bound:
+        for auction in auctions:
+            auction.no_bid = NoBid.NO_SNAPSHOT
+        return {}
     found = evaluate(auctions, profiles, snapshot, now_ms)
     responses: dict[int, bytes] = {}
     if found is not None:
@@ -74,7 +81,12 @@ async def decide(
     signer: TokenSigner,
     clock: Clock,
     deadline: float,
-) -> dict[int, bytes]:
-    """Responses of a screened batch by auction number; `deadline` of the look-up in monotonic seconds."""
+) -> tuple[dict[int, bytes], float]:
+    """Responses of a screened batch by auction number, and the seconds that they took after the look-up.
+
+    `deadline` of the look-up is in monotonic seconds.
+    """
     batch = await look_up(auctions, profiles, clock.now_ms(), deadline)
-    return respond(auctions, batch, snapshot, signer, clock.now_ms())
+    started = clock.monotonic()
+    responses = respond(auctions, batch, snapshot, signer, clock.now_ms())
+    return responses, clock.monotonic() - started

@@ -1,5 +1,6 @@
 """Everything the bid path derives from one version of the catalogue, swapped as one reference."""
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -41,13 +42,13 @@ class Compiled:
     def __init__(self, catalogue: Catalogue) -> None:
         self.index = compile_index(catalogue)
         self.caps = CapTable(catalogue)
-        self.pools: list[PoolSpec] = self.index.pools
+        self.pools: tuple[PoolSpec, ...] = tuple(self.index.pools)
         self.advertiser_domains = {advertiser.id: advertiser.domain for advertiser in catalogue.advertisers}
 
     def __getstate__(self) -> tuple[object, ...]:
         return self.index, self.caps, self.pools, self.advertiser_domains
 
-    def __setstate__(self, state: tuple[Index, CapTable, list[PoolSpec], dict[int, str]]) -> None:
+    def __setstate__(self, state: tuple[Index, CapTable, tuple[PoolSpec, ...], dict[int, str]]) -> None:
         self.index, self.caps, self.pools, self.advertiser_domains = state
 
 
@@ -55,8 +56,8 @@ class Snapshot:
     """The compiled catalogue with its bound model and memos. `book` must have been bound to the same pools."""
 
     __slots__ = (
-        "_advertiser_domains", "_fitting", "_lines", "_prepared", "_rates", "_track_url", "book", "caps", "counts",
-        "index", "live", "matcher", "model",
+        "_advertiser_domains", "_fitting", "_lines", "_pools", "_prepared", "_rates", "_track_url", "book", "caps",
+        "counts", "index", "live", "matcher", "model",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, model: Model, book: LeaseBook, track_url: str) -> None:
@@ -68,11 +69,25 @@ class Snapshot:
         self.matcher = Matcher(self.index, self.live)
         self.counts = FunnelCounts(self.index, self.live)
         self._advertiser_domains = compiled.advertiser_domains
+        self._pools = compiled.pools
         self._track_url = track_url
         self._prepared: dict[tuple[int, int, int], PreparedBid] = {}
         self._fitting: dict[tuple[int, tuple[Size, ...], int], tuple[PreparedBid, ...]] = {}
         self._lines: dict[int, Line] = {}
         self._rates: dict[str, NDArray[np.float64]] = {}
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the book's positions are this snapshot's; another one's may have been bound while a batch waited."""
+        return self.book.pools is self._pools
+
+    def rehearsal(self) -> "Snapshot":
+        """The same snapshot on a copy of the book and with counters of its own: what it does leaves no trace."""
+        twin = copy.copy(self)
+        twin.book = self.book.copy()
+        twin.matcher = Matcher(self.index, self.live, counts_hits=False)
+        twin.counts = FunnelCounts(self.index, LiveSets(self.index))
+        return twin
 
     def prepared(self, position: int, sizes: tuple[Size, ...], exchange: Exchange) -> tuple[PreparedBid, ...]:
         """Prepared bids of a line item's creatives in the offered sizes."""

@@ -80,6 +80,17 @@ class LeaseBook:
                     )
                 )
 
+    def copy(self) -> "LeaseBook":
+        """A book with the same leases that is nobody's: to try bids on that will not be sent."""
+        twin = LeaseBook()
+        twin._allocate(len(self.pools))
+        twin.pools, twin._positions, twin._lease_ids = self.pools, self._positions, list(self._lease_ids)
+        for name in ("remaining", "impressions_left", "valid_until_ms", "multiplier", "open"):
+            getattr(twin, name)[:] = getattr(self, name)
+        twin._granted[:] = self._granted
+        twin._granted_impressions[:] = self._granted_impressions
+        return twin
+
     def position(self, line_item_id: int, share: int = 0) -> int | None:
         """Where a pool is in the arrays; None if it is not bound."""
         return self._positions.get(PoolKey(line_item_id, share))

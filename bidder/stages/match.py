@@ -142,11 +142,12 @@ CONTEXT_KEYS: dict[str, KeyOf] = {
 class Matcher:
     """The dimensions of one index that restrict anything, each with the function that reads its key."""
 
-    __slots__ = ("_context", "index", "live")
+    __slots__ = ("_context", "_weight", "index", "live")
 
-    def __init__(self, index: Index, live: LiveSets) -> None:
+    def __init__(self, index: Index, live: LiveSets, *, counts_hits: bool = True) -> None:
         self.index = index
         self.live = live
+        self._weight = int(counts_hits)  # of an impression in the counts; a rehearsal's weighs nothing
         self._context: list[tuple[Callable[[Any], Any], Dimension, KeyOf]] = [
             (dimension.memo.get, dimension, CONTEXT_KEYS[name])
             for name, dimension in index.context.items()
@@ -159,7 +160,7 @@ class Matcher:
         Every dimension is counted, whether or not earlier ones left anybody: the funnel's counts are exact.
         """
         impressions = auction.impressions
-        hits = len(impressions)
+        hits = len(impressions) * self._weight
         self.live.hits += hits
         bits = self.live.bits
         for memoised, dimension, key_of in self._context:
@@ -176,17 +177,17 @@ class Matcher:
         return union
 
     def _match_slot(self, auction: Auction, impression: Impression) -> int:
-        index = self.index
+        index, weight = self.index, self._weight
         size = index.slot["size"].get(impression.sizes)
-        size.hits += 1
+        size.hits += weight
         deals = index.deals.get((auction.exchange.id, tuple(impression.deal_floors), impression.private_auction))
-        deals.hits += 1
+        deals.hits += weight
         bits = size.bits & deals.bits
         position = index.slot["position"]
         if position.restricts:
             banner = impression.imp.banner
             answer = position.get(banner.pos if banner is not None else None)
-            answer.hits += 1
+            answer.hits += weight
             bits &= answer.bits
         return bits
 
@@ -206,7 +207,7 @@ class Matcher:
         segments, excluded = self.index.segments, self.index.excluded_segments
         for number, auction in enumerate(auctions):
             key = profiles.segments[number]
-            hits = len(auction.impressions)
+            hits = len(auction.impressions) * self._weight
             included, out = segments.get(key), excluded.get(key)
             included.hits += hits
             out.hits += hits

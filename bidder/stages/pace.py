@@ -13,7 +13,9 @@ def costs(scores: Scores) -> NDArray[np.int64]:
     """Micros of the advertiser's currency that one impression at each pair's bid costs, rounded up."""
     if isinstance(scores.rate, float) and scores.rate == 1.0:
         return scores.cpm // MICROS_PER_CPM_MICRO  # exact: the bid lies on the grosz grid
-    return np.ceil(scores.cpm / (scores.rate * MICROS_PER_CPM_MICRO)).astype(np.int64)
+    rate = np.where(scores.cpm > 0, scores.rate, 1.0)  # without an exchange rate there is no bid, and nothing to divide
+    micros: NDArray[np.int64] = np.ceil(scores.cpm / (rate * MICROS_PER_CPM_MICRO)).astype(np.int64)
+    return micros
 
 
 def affordable(cost: NDArray[np.int64], positions: NDArray[np.int64], book: LeaseBook) -> NDArray[np.bool_]:

@@ -9,10 +9,10 @@ import html
 import msgspec
 
 from bidder.auction import Auction, Impression
-from bidder.openrtb.response import MARKUP_BANNER, encode_no_bid, encode_response, quote
-from core.model import BillingEvent, Creative, Exchange, NoBidStyle
+from bidder.openrtb.response import MARKUP_BANNER, encode_response, quote
+from bidder.values import normal_domain
+from core.model import BillingEvent, Creative, Exchange
 from core.money import cpm_to_text
-from core.reasons import NoBid
 from creatives.banner import TOKEN, banner_markup, is_secure
 from pacing.tokens import landing_digest
 
@@ -28,12 +28,13 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One creative on one exchange: JSON of everything but id, impression, price, deal and token."""
 
-    __slots__ = ("creative", "landing", "parts", "secure", "types")
+    __slots__ = ("creative", "domain", "landing", "parts", "secure", "types")
 
     def __init__(
         self, creative: Creative, exchange: Exchange, advertiser_domain: str, campaign_id: int, track: str
     ) -> None:
         self.creative = creative
+        self.domain = normal_domain(creative.advertiser_domain or advertiser_domain)
         self.landing = landing_digest(creative.landing_url)
         self.secure = is_secure(creative, track)
         self.types = _creative_types(creative)
@@ -118,10 +119,3 @@ def bid_json(prepared: PreparedBid, *, impression: Impression, cpm: int, deal_id
 def response_json(auction: Auction, bids: list[bytes], bid_id: str) -> bytes:
     """JSON of the whole answer (OpenRTB 2.6 section 4.2.1)."""
     return encode_response(auction.request.id, [(auction.exchange.seat, bids)], auction.currency, bid_id)
-
-
-def no_bid(exchange: Exchange, request_id: str, reason: NoBid) -> tuple[int, bytes]:
-    """Status and body of 'no', in the exchange's style (spec: openrtb T2, T3, T13)."""
-    if exchange.no_bid_style is NoBidStyle.NO_CONTENT:
-        return 204, b""
-    return 200, encode_no_bid(request_id, reason.nbr)
