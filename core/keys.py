@@ -97,6 +97,16 @@ def segment_sample(segment_id: int) -> str:
     return f"sg:{{{segment_id}}}:floor"
 
 
+SEGMENT_SWEEP: Final = "sg:{sweep}:progress"
+"""Hash: the background pass that brings changed rules to existing profiles, and the rules all profiles have seen.
+
+TTL: none; writer: the worker that holds SEGMENT_SWEEP_OWNER; reader: admin, CLI; about 20 bytes an advertiser.
+"""
+
+SEGMENT_SWEEP_OWNER: Final = "sg:{sweep}:owner"
+"""String: the worker that runs the background pass. TTL: seconds (the lease); writer, reader: worker; 0.1 KiB."""
+
+
 def tag_health(advertiser_id: int) -> str:
     """Hash: counts by event name and day, last time by event name.
 

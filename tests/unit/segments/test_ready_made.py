@@ -2,9 +2,19 @@ import pytest
 
 from core.errors import InputError, NotFoundError
 from segments.facts import DAY_S, Bought, CartLine, Entry, Facts, Lifecycle, Order, PathVisit, Product, Search
-from segments.ready_made import READY_MADE, ParameterValue, cart_tiers, duration_text, money_text, quoted, rule_of
+from segments.ready_made import (
+    READY_MADE,
+    ParameterValue,
+    ReadyMade,
+    cart_tiers,
+    duration_text,
+    money_text,
+    quoted,
+    rule_of,
+)
 from segments.rules.check import check
 from segments.rules.evaluate import evaluate
+from tests.kit.fixtures import REPOSITORY
 
 NOW = 1_790_000_000
 UNIT = 1_000_000
@@ -144,3 +154,11 @@ def test_values_are_written_as_people_write_them() -> None:
         "0.000001 PLN",
     ]
     assert quoted('a"b\\') == r'"a\"b\\"'
+
+
+@pytest.mark.parametrize("segment", READY_MADE.values(), ids=lambda segment: segment.key)
+def test_the_documentation_lists_every_ready_made_segment(segment: ReadyMade) -> None:
+    documentation = (REPOSITORY / "docs/segments.md").read_text()
+    assert f"**`{segment.key}`: {segment.name}.** {segment.summary}\n\n```\n{segment.template}\n```" in documentation
+    for parameter in segment.parameters:
+        assert f"- `{parameter.name}`: {parameter.summary}" in documentation

@@ -5,6 +5,7 @@ import pytest
 from segments.rules import conditions
 from segments.rules.check import check
 from segments.rules.errors import RuleError
+from tests.kit.fixtures import REPOSITORY
 
 ACCEPTED = [
     "cart.value >= 500 PLN and cart.age in 1h..14d and not purchased since cart",
@@ -63,3 +64,11 @@ def test_a_rule_reads_only_the_fields_behind_its_names() -> None:
 
 def test_a_rule_about_everyone_reads_nothing() -> None:
     assert conditions.reads(check("everyone", "PLN")) == frozenset()
+
+
+def test_the_examples_of_the_documentation_are_rules() -> None:
+    blocks = (REPOSITORY / "docs/segments.md").read_text().split("\n```\n")
+    examples = [*blocks[1].splitlines(), *blocks[3].splitlines()]
+    assert len(examples) == 11
+    for example in examples:
+        assert isinstance(check(example, "PLN"), conditions.Condition)

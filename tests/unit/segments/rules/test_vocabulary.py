@@ -5,6 +5,7 @@ from segments.rules.happenings import SOURCES
 from segments.rules.lexer import KEYWORDS, tokens_of
 from segments.rules.parser import VERBS
 from segments.rules.vocabulary import FACTS, Fact, Type, fact_named, names
+from tests.kit.fixtures import REPOSITORY
 
 
 class Spy:
@@ -74,3 +75,18 @@ def test_every_moment_has_an_age() -> None:
             age = fact_named(f"{fact.name}.age")
             assert age is not None
             assert age.type is Type.AGE
+
+
+DOCUMENTATION = (REPOSITORY / "docs/segments.md").read_text()
+
+
+@pytest.mark.parametrize("fact", FACTS.values(), ids=lambda fact: fact.name)
+def test_the_documentation_lists_every_fact_with_its_type(fact: Fact) -> None:
+    words = ": " + ", ".join(f"`{word}`" for word in fact.words[1:]) if fact.words else ""
+    assert f"| `{fact.name}` | {fact.type.value} | {fact.summary}{words} |" in DOCUMENTATION
+
+
+@pytest.mark.parametrize("key", SOURCES, ids=" ".join)
+def test_the_documentation_lists_every_event_with_its_limit(key: tuple[str, str]) -> None:
+    source = SOURCES[key]
+    assert f" | {source.summary} | {source.limit} | {'yes' if source.timed else 'no'} |" in DOCUMENTATION

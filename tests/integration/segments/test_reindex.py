@@ -1,0 +1,264 @@
+"""The background pass over existing profiles, against a real server."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+
+import msgspec
+
+from core.clock import ManualClock
+from core.ids import new_user_id
+from core.keys import SEGMENT_SWEEP, SEGMENT_SWEEP_OWNER, user_profile
+from core.model import Catalogue, Segment
+from core.redis import control_redis
+from core.telemetry import Telemetry
+from segments.directory import CatalogueDirectory
+from segments.events import Event, Kind
+from segments.meta import Meta, pack_meta
+from segments.planning import UserPlanner
+from segments.profiles import META_FIELD
+from segments.reindex import SETTLE_S, Progress, SegmentReindexer, read_progress
+from segments.rules.ruleset import CompiledRules
+from segments.scanning import ServerScanner
+from segments.store import ProfileStore, StoredUser
+from segments.worker import EventWorker
+from tests.kit.profiles import PARTITIONS, EventRig, catalogue, event_rig
+
+VISITED = Segment(id=7, advertiser_id=1, name="visited", rule="pages.count >= 1")
+FREQUENT = Segment(id=8, advertiser_id=1, name="frequent", rule="pages.count >= 2")
+OTHERS = Segment(id=9, advertiser_id=2, name="others", rule="pages.count >= 1")
+
+
+class OvertakenStore(ProfileStore):
+    """A store between whose first read and the write that follows somebody else is faster."""
+
+    def __init__(self, rig: EventRig, overtake: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(rig.redis, rig.clock)
+        self._overtake: Callable[[], Awaitable[object]] | None = overtake
+
+    async def read(self, wanted: Mapping[str, Iterable[int]]) -> dict[str, StoredUser]:
+        found = await super().read(wanted)
+        overtake, self._overtake = self._overtake, None
+        if overtake is not None:
+            await overtake()
+        return found
+
+
+@contextlib.asynccontextmanager
+async def rig_with_scanner(
+    url: str, clock: ManualClock, published: Catalogue
+) -> AsyncIterator[tuple[EventRig, ServerScanner]]:
+    async with event_rig(url, clock, published=published) as rig:
+        client = control_redis(url)
+        try:
+            yield rig, ServerScanner(client)
+        finally:
+            await client.aclose()
+
+
+@contextlib.asynccontextmanager
+async def rig_with_pass(
+    url: str, clock: ManualClock, published: Catalogue
+) -> AsyncIterator[tuple[EventRig, SegmentReindexer]]:
+    async with rig_with_scanner(url, clock, published) as (rig, scanner):
+        yield rig, make_reindexer(rig, scanner)
+
+
+def make_reindexer(rig: EventRig, scanner: ServerScanner, store: ProfileStore | None = None) -> SegmentReindexer:
+    return SegmentReindexer(
+        store or rig.store, scanner, rig.planner, rig.directory.rule_versions, rig.sizes, rig.clock, Telemetry()
+    )
+
+
+async def finish(reindexer: SegmentReindexer, clock: ManualClock) -> int:
+    """Let a pass that is due run to its end; how many profiles it looked at."""
+    total = await reindexer.step() or 0
+    clock.advance(SETTLE_S)
+    while (looked_at := await reindexer.step()) is not None:
+        total += looked_at
+    return total
+
+
+async def visit(rig: EventRig, clock: ManualClock, *users: str, advertiser_id: int = 1) -> None:
+    await rig.send(*(Event(Kind.PAGE_VIEW, advertiser_id, user, clock.now_ms(), path="/") for user in users))
+    await rig.settle()
+
+
+def ids(*segments: int) -> bytes:
+    return b"".join(segment.to_bytes(4, "little") for segment in segments)
+
+
+async def test_a_new_rule_reaches_profiles_without_an_event(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_pass(valkey, clock, catalogue()) as (rig, reindexer):
+        users = [new_user_id() for _ in range(30)]
+        await visit(rig, clock, *users)
+        rig.directory.replace(catalogue([VISITED]))
+        assert set(await rig.segments_of(*users)) == {b""}
+        assert await finish(reindexer, clock) >= 30
+        assert set(await rig.segments_of(*users)) == {ids(7)}
+
+
+async def test_a_changed_and_a_removed_rule_take_effect(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_pass(valkey, clock, catalogue([VISITED])) as (rig, reindexer):
+        user = new_user_id()
+        await visit(rig, clock, user)
+        await finish(reindexer, clock)
+        rig.directory.replace(catalogue([msgspec.structs.replace(VISITED, rule="pages.count >= 2"), OTHERS]))
+        await finish(reindexer, clock)
+        assert await rig.segments_of(user) == [b""]
+        rig.directory.replace(catalogue([VISITED]))
+        await finish(reindexer, clock)
+        assert await rig.segments_of(user) == [ids(7)]
+        rig.directory.replace(catalogue())
+        await finish(reindexer, clock)
+        assert await rig.segments_of(user) == [b""]
+
+
+async def test_nothing_is_done_before_all_workers_know_the_new_rules(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_pass(valkey, clock, catalogue([VISITED])) as (_, reindexer):
+        assert await reindexer.step() is None
+        clock.advance(SETTLE_S - 0.1)
+        assert await reindexer.step() is None
+        clock.advance(0.1)
+        assert await reindexer.step() is not None
+
+
+async def test_nothing_is_done_when_no_rule_changed(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_pass(valkey, clock, catalogue([VISITED])) as (rig, reindexer):
+        await visit(rig, clock, new_user_id())
+        assert await finish(reindexer, clock) == 1
+        rig.directory.replace(catalogue([VISITED]))
+        assert await finish(reindexer, clock) == 0
+
+
+async def test_only_shops_whose_rules_changed_are_evaluated(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_pass(valkey, clock, catalogue([VISITED])) as (rig, reindexer):
+        user = new_user_id()
+        await visit(rig, clock, user)
+        await visit(rig, clock, user, advertiser_id=2)
+        await finish(reindexer, clock)
+        rig.directory.replace(catalogue([VISITED, OTHERS]))
+        await reindexer.step()
+        clock.advance(SETTLE_S)
+        await reindexer.step()
+        assert await rig.segments_of(user) == [ids(7, 9)]
+        progress = await read_progress(rig.store)
+        assert (progress.scanned, progress.rewritten, progress.targets, progress.share) == (1, 1, {}, 1.0)
+
+
+async def test_a_profile_that_an_event_changed_in_between_is_read_again(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_scanner(valkey, clock, catalogue()) as (rig, scanner):
+        user = new_user_id()
+        await visit(rig, clock, user)
+        rig.directory.replace(catalogue([VISITED, FREQUENT]))
+        await finish(make_reindexer(rig, scanner, OvertakenStore(rig, lambda: visit(rig, clock, user))), clock)
+        assert await rig.segments_of(user) == [ids(7, 8)]
+        facts = await rig.facts(user)
+        assert facts is not None
+        assert facts.pages == 2
+
+
+async def test_an_event_planned_before_the_pass_wrote_is_planned_again(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_pass(valkey, clock, catalogue()) as (rig, reindexer):
+        user = new_user_id()
+        await visit(rig, clock, user)
+        rig.directory.replace(catalogue([VISITED]))
+        store = OvertakenStore(rig, lambda: finish(reindexer, clock))
+        worker = EventWorker(
+            store, rig.leases, rig.planner, rig.sizes, rig.tags, rig.clock, rig.worker_metrics, PARTITIONS
+        )
+        await rig.send(Event(Kind.VIEW_ITEM, 1, user, clock.now_ms()))  # changes nothing that the rule reads
+        await rig.leases.balance()
+        await worker.step()
+        assert rig.worker_metrics.contended.value == 1
+        assert await rig.segments_of(user) == [ids(7)]
+        facts = await rig.facts(user)
+        assert facts is not None
+        assert facts.events.keys() == {Kind.PAGE_VIEW, Kind.VIEW_ITEM}
+
+
+async def test_an_event_is_still_applied_once_after_a_pass(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_pass(valkey, clock, catalogue()) as (rig, reindexer):
+        user = new_user_id()
+        await visit(rig, clock, user)
+        rig.directory.replace(catalogue([VISITED]))
+        await finish(reindexer, clock)
+        stored = (await rig.store.read({user: [1]}))[user]
+        assert len(stored.last) == 20
+        await visit(rig, clock, user)
+        facts = await rig.facts(user)
+        assert facts is not None
+        assert facts.pages == 2
+
+
+async def test_another_worker_goes_on_where_a_dead_one_stopped(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_scanner(valkey, clock, catalogue()) as (rig, scanner):
+        users = [new_user_id() for _ in range(1_500)]
+        await visit(rig, clock, *users)
+        rig.directory.replace(catalogue([VISITED]))
+        first, second = make_reindexer(rig, scanner), make_reindexer(rig, scanner)
+        assert (await first.step(), await second.step()) == (None, None)
+        clock.advance(SETTLE_S)
+        looked_at = await first.step()
+        assert looked_at
+        assert (await read_progress(rig.store)).position
+        assert await second.step() is None, "the first one still holds the pass"
+        await rig.store.commands([("DEL", SEGMENT_SWEEP_OWNER)])  # its lease has run out
+        assert await finish(second, clock) < len(users)
+        assert set(await rig.segments_of(*users)) == {ids(7)}
+
+
+async def test_a_pass_begins_again_after_a_restart_of_the_server(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_scanner(valkey, clock, catalogue()) as (rig, scanner):
+        users = [new_user_id() for _ in range(1_500)]
+        await visit(rig, clock, *users)
+        rig.directory.replace(catalogue([VISITED]))
+        first = make_reindexer(rig, scanner)
+        await first.step()
+        clock.advance(SETTLE_S)
+        await first.step()
+        await rig.store.commands([("HSET", SEGMENT_SWEEP, "server", "another run"), ("DEL", SEGMENT_SWEEP_OWNER)])
+        assert await finish(make_reindexer(rig, scanner), clock) >= len(users)
+        assert set(await rig.segments_of(*users)) == {ids(7)}
+
+
+async def test_rules_that_are_reverted_in_the_middle_of_a_pass_are_brought_back(
+    valkey: str, clock: ManualClock
+) -> None:
+    async with rig_with_pass(valkey, clock, catalogue()) as (rig, reindexer):
+        users = [new_user_id() for _ in range(1_500)]
+        await visit(rig, clock, *users)
+        await finish(reindexer, clock)
+        rig.directory.replace(catalogue([VISITED]))
+        await reindexer.step()
+        clock.advance(SETTLE_S)
+        await reindexer.step()
+        assert ids(7) in await rig.segments_of(*users)
+        rig.directory.replace(catalogue())
+        await finish(reindexer, clock)
+        assert set(await rig.segments_of(*users)) == {b""}
+
+
+async def test_users_who_opted_out_are_left_alone(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_pass(valkey, clock, catalogue()) as (rig, reindexer):
+        user = new_user_id()
+        await visit(rig, clock, user)
+        await rig.store.commands([("HSET", user_profile(user), META_FIELD, pack_meta(Meta(opted_out=True)))])
+        before = await rig.store.read({user: [1]})
+        rig.directory.replace(catalogue([VISITED]))
+        assert await finish(reindexer, clock) == 1
+        assert await rig.store.read({user: [1]}) == before
+
+
+async def test_an_unreachable_catalogue_starts_no_pass(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_scanner(valkey, clock, catalogue([VISITED])) as (rig, scanner):
+        await finish(make_reindexer(rig, scanner), clock)
+        empty = CatalogueDirectory(CompiledRules)
+        planner = UserPlanner(empty, rig.worker_metrics, PARTITIONS)
+        blind = SegmentReindexer(rig.store, scanner, planner, empty.rule_versions, rig.sizes, clock, Telemetry())
+        assert await finish(blind, clock) == 0
+        assert (await read_progress(rig.store)).seen == {1: rig.directory.rules(1).version}
+
+
+async def test_progress_is_empty_before_the_first_pass(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock) as rig:
+        assert await read_progress(rig.store) == Progress()
