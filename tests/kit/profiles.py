@@ -11,7 +11,7 @@ from segments.directory import CatalogueDirectory, SegmentRules, ServerKey
 from segments.events import Event
 from segments.facts import Facts
 from segments.layout import unpack_cold
-from segments.log import EventLog
+from segments.log import PARTITIONS, EventLog
 from segments.metrics import IntakeMetrics, WorkerMetrics
 from segments.partitions import PartitionLeases
 from segments.planning import UserPlanner
@@ -22,7 +22,7 @@ from segments.store import ProfileStore
 from segments.tags import TagHealth
 from segments.worker import EventWorker
 
-PARTITIONS = 4
+__all__ = ["PARTITIONS", "EventRig", "catalogue", "event_rig"]
 
 SHOES = Advertiser(id=1, name="Shoes", domain="buty.example")
 BOOKS = Advertiser(id=2, name="Books", currency="EUR", domain="books.example")

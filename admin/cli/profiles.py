@@ -1,0 +1,60 @@
+"""How commands reach the profile store of this machine or deployment: settings, Redis, the published catalogue."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from admin.cli.opening import settings_of
+from bidder.catalogue import decode_catalogue
+from core.clock import SystemClock
+from core.config import Settings
+from core.embedded import EmbeddedServer
+from core.errors import CatalogueError, UnavailableError
+from core.keys import CATALOGUE_SNAPSHOT
+from core.model import Catalogue
+from core.redis import Pipelined, PipelinedRedis
+from core.redis_cluster import PipelinedCluster
+from core.redis_url import parse_redis_url
+from segments.store import ProfileStore
+
+
+class Profiles(msgspec.Struct, frozen=True):
+    """An open connection and what is built on it."""
+
+    redis: Pipelined
+    store: ProfileStore
+    settings: Settings
+
+    async def catalogue(self) -> Catalogue:
+        """The catalogue that the roles work with. Raises CatalogueError if none was published yet."""
+        (data,) = await self.store.commands([("GET", CATALOGUE_SNAPSHOT)])
+        if not isinstance(data, bytes):
+            raise CatalogueError("no catalogue has been published", hint="start `grosz up` or the admin role first")
+        return decode_catalogue(data)
+
+
+@contextlib.asynccontextmanager
+async def open_profiles(config: Path | None, data: Path | None) -> AsyncIterator[Profiles]:
+    """The Redis of the settings, or the running server of the data directory. Raises UnavailableError."""
+    settings, clock = settings_of(config), SystemClock()
+    address = parse_redis_url(_url(settings, data), username=settings.redis.username, password=settings.redis.password)
+    redis: Pipelined
+    try:
+        if settings.redis.cluster:
+            redis = await PipelinedCluster.open(address, clock=clock)
+        else:
+            redis = await PipelinedRedis.open(address, clock=clock)
+    except UnavailableError as error:
+        hint = "start `grosz up`, or set GROSZ_REDIS_URL to the deployment's Redis"
+        raise UnavailableError(error.message, hint=hint) from None
+    try:
+        yield Profiles(redis, ProfileStore(redis, clock), settings)
+    finally:
+        await redis.close()
+
+
+def _url(settings: Settings, data: Path | None) -> str:
+    """The server of the settings or of `grosz up`; a command never starts one of its own."""
+    return settings.redis.url or EmbeddedServer(data or Path(settings.data.directory)).url

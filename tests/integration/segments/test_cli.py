@@ -1,0 +1,114 @@
+"""`grosz user` and `grosz events` against a real server."""
+
+import asyncio
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from admin.cli import app
+from bidder.catalogue import encode_catalogue
+from core.clock import SystemClock
+from core.ids import new_user_id
+from core.keys import CATALOGUE_SNAPSHOT
+from segments.events import Event, Item, Kind, person_digest
+from segments.facts import Facts
+from tests.kit.profiles import catalogue, event_rig
+
+EMAIL = hashlib.sha256(b"jan@example.pl").hexdigest()
+
+
+@pytest.fixture
+def deployment(valkey: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A published catalogue; commands find the server through the environment."""
+    monkeypatch.setenv("GROSZ_REDIS_URL", valkey)
+    monkeypatch.chdir(tmp_path)
+
+    async def publish() -> None:
+        async with event_rig(valkey, SystemClock()) as rig:
+            await rig.store.commands([("SET", CATALOGUE_SNAPSHOT, encode_catalogue(catalogue()))])
+
+    asyncio.run(publish())
+    return valkey
+
+
+def happen(url: str, *events: Event) -> None:
+    """Store events and apply everything that waits."""
+
+    async def run() -> None:
+        async with event_rig(url, SystemClock()) as rig:
+            if events:
+                await rig.send(*events)
+            await rig.settle()
+            await rig.leases.release_all()
+
+    asyncio.run(run())
+
+
+def facts_of(url: str, user: str) -> Facts | None:
+    """What is stored at advertiser 1."""
+
+    async def run() -> Facts | None:
+        async with event_rig(url, SystemClock()) as rig:
+            return await rig.facts(user)
+
+    return asyncio.run(run())
+
+
+def cart_of_a_known_person(url: str, user: str) -> None:
+    now_ms = SystemClock().now_ms() - 60_000
+    login = Event(Kind.LOGIN, 1, user, now_ms, person=person_digest(1, EMAIL))
+    happen(url, login, Event(Kind.ADD_TO_CART, 1, user, now_ms, items=(Item("a", "shoes", 640_000_000),)))
+
+
+def test_a_till_file_ends_carts_and_reports_bad_lines(deployment: str, tmp_path: Path) -> None:
+    user = new_user_id()
+    cart_of_a_known_person(deployment, user)
+    file = tmp_path / "till.csv"
+    file.write_text(
+        f"email_sha256,transaction_id,value,currency,item_id\n{EMAIL},till-7,640.00,PLN,a\n"
+        f"{'0' * 64},till-8,10,PLN,b\n{EMAIL},till-9,dear,PLN,c\n"
+    )
+    result = CliRunner().invoke(app, ["events", "import", str(file), "--advertiser", "1"])
+    assert result.exit_code == 1
+    assert "accepted 1, unmatched 1, dropped 0, invalid 1" in result.stdout
+    assert "line 4: /value" in result.stderr
+    happen(deployment)
+    facts = facts_of(deployment, user)
+    assert facts is not None
+    assert (facts.cart, facts.purchases, facts.purchases_micros) == ([], 1, 640_000_000)
+    assert facts.visits == 1, "a purchase at a till is no visit"
+
+
+def test_importing_a_file_twice_counts_its_orders_once(deployment: str, tmp_path: Path) -> None:
+    user = new_user_id()
+    file = tmp_path / "orders.ndjson"
+    file.write_text(json.dumps({"event": "purchase", "user_id": user, "value": 5, "transaction_id": "A"}) + "\n\n")
+    for _ in range(2):
+        assert CliRunner().invoke(app, ["events", "import", str(file), "--advertiser", "1"]).exit_code == 0
+    happen(deployment)
+    facts = facts_of(deployment, user)
+    assert facts is not None
+    assert facts.purchases == 1
+
+
+def test_a_user_can_be_shown_and_forgotten(deployment: str) -> None:
+    user = new_user_id()
+    cart_of_a_known_person(deployment, user)
+    shown = CliRunner().invoke(app, ["user", "show", user])
+    assert shown.exit_code == 0
+    document = json.loads(shown.stdout)
+    assert document["advertisers"][0]["facts"]["cart_micros"] == 640_000_000
+    forgotten = CliRunner().invoke(app, ["user", "forget", user, "--yes"])
+    assert "erased 1 user id(s): 1 advertiser profile(s)" in forgotten.stdout
+    again = CliRunner().invoke(app, ["user", "show", user])
+    assert again.exit_code == 1
+    assert json.loads(again.stdout)["advertisers"] == []
+
+
+def test_a_value_that_is_no_user_id_is_refused(deployment: str) -> None:
+    result = CliRunner().invoke(app, ["user", "show", "jan@example.pl"])
+    assert result.exit_code == 1
+    assert "is not a user id" in str(result.exception)
