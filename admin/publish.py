@@ -31,9 +31,10 @@ ALIVE_S = 1.0
 # A database or Redis that is away is asked again after this; the bidders keep their snapshot meanwhile.
 RETRY_S = 0.5
 
-# Two admins may publish at the same time: the newer version stays, whoever comes last.
+# Two admins may publish at the same time: the newer version stays, whoever comes last. An empty store has version 0 and
+# is published too: roles are ready once they know the catalogue, also that there is nothing in it.
 PUBLISH_SCRIPT = """
-local current = tonumber(redis.call('GET', KEYS[2]) or '0')
+local current = tonumber(redis.call('GET', KEYS[2]) or '-1')
 if tonumber(ARGV[2]) <= current then return current end
 redis.call('SET', KEYS[1], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[2])

@@ -41,6 +41,7 @@ _REDIS_POLL_S = 0.25
 # Later groups serve earlier ones while those drain: bids and notices first, then what settles and publishes them.
 _STOP_ORDER: tuple[tuple[str, ...], ...] = (("bidder", "tracker"), ("worker",), ("admin",))
 
+_STANDARD_ERROR = 2
 _COMMAND = ("-m", "admin.cli")
 
 ALL_ROLES = ("admin", "worker", "tracker", "bidder")
@@ -70,6 +71,7 @@ class Child:
                 *_COMMAND,
                 self.role,
                 stdin=asyncio.subprocess.DEVNULL,
+                stdout=_STANDARD_ERROR,  # standard output has one line, the supervisor's
                 env={**self._environment, READY_PIPE: str(writing)},
                 pass_fds=(writing,),
                 preexec_fn=die_with_parent(),

@@ -50,7 +50,9 @@ class RunningGrosz:
         word, *places = self.process.stdout.readline().split() or [""]
         if word != "ready":
             self.end()
-            raise AssertionError(f"grosz up did not come up:\n{self.log()}")
+            log = self.log()
+            self._log.close()
+            raise AssertionError(f"grosz up did not come up:\n{log}")
         self.urls = dict(place.split("=", 1) for place in places)
         return self
 
