@@ -10,6 +10,7 @@ import concurrent.futures
 import gc
 import logging
 import multiprocessing
+import os
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from core import keys
 from core.clock import Clock
 from core.errors import CatalogueError, UnavailableError
 from core.model import Catalogue
+from core.processes import end_with_parent
 from pacing.leases import LeaseBook
 
 FORMAT = b"C1"
@@ -88,7 +90,10 @@ class Compiler:
 
     @staticmethod
     def _start() -> concurrent.futures.ProcessPoolExecutor:
-        return concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        # A pool's child does not notice that its parent was killed; it would wait for work for ever.
+        return concurrent.futures.ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
+        )
 
     async def compile(self, data: bytes) -> Compiled:
         """Compile an encoded catalogue. Raises CatalogueError when it cannot be, UnavailableError if the child died."""

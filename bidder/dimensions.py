@@ -16,7 +16,8 @@ from bidder import values
 from bidder.bitmaps import Bits, all_ones, from_positions
 from core.reasons import NoBid
 
-# A memo holds at most this many answers and these bytes of bitmaps; past either it is harvested and emptied.
+# A memo holds at most this many answers and these bytes of keys and bitmaps; past either it is harvested and emptied.
+# Keys count since senders choose them: the words of a page may be as long as a request.
 MAX_MEMO_ANSWERS = 20_000
 MAX_MEMO_BYTES = 16 * 1024 * 1024
 
@@ -25,6 +26,12 @@ Key = Any
 
 ValuesOf = Callable[[Key], Iterable[Hashable]]
 """Turns the key of a request into the values to look up."""
+
+
+def _bytes_of(key: Key) -> int:
+    if isinstance(key, (str, bytes)):
+        return len(key)
+    return sum(_bytes_of(part) for part in key) if isinstance(key, tuple) else 0
 
 
 class PositionLists:
@@ -74,6 +81,7 @@ class Dimension(abc.ABC):
         if len(self.memo) >= MAX_MEMO_ANSWERS or self._memo_bytes >= MAX_MEMO_BYTES:
             self._fold()
         bits = self.evaluate(key)
+        self._memo_bytes += _bytes_of(key)
         shared = self._shared.get(bits)
         if shared is None:
             shared = self._shared[bits] = bits

@@ -6,6 +6,7 @@ read-modify-write, so a crash loses at most the last interval and nothing is eve
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterable
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import msgspec
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
+from redis.exceptions import RedisError
 
 from bidder.counting import FunnelCounts, TakenCounts
 from core import keys
@@ -27,6 +29,9 @@ FIVE_MINUTES_S, HOUR_S = 300, 3600
 KEPT_S = {FIVE_MINUTES_S: 2 * HOUR_S, HOUR_S: 26 * HOUR_S}
 
 COLUMN_NAMES = (*(reason.name.lower() for reason in NO_BID_REASONS), "seen", "bids")
+
+
+_log = logging.getLogger("grosz.bidder.funnel")
 
 
 class FunnelStore(Protocol):
@@ -64,10 +69,13 @@ class FunnelWriter:
         return left
 
     async def run(self) -> None:
-        """Write every few seconds until cancelled."""
+        """Write every few seconds until cancelled. While Redis is away the counts wait for the next time."""
         while True:
             await asyncio.sleep(WRITE_INTERVAL_S)
-            await self.flush()
+            try:
+                await self.flush()
+            except (RedisError, OSError) as error:
+                _log.warning("the funnel is not written: %s", error)
 
     async def flush(self) -> None:
         """Take, fold and write what was counted since the last time."""

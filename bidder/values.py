@@ -21,6 +21,9 @@ MAX_PHRASE_WORDS = 5
 # Words of a page that are considered; titles and keyword lists of real requests stay far below.
 MAX_PAGE_WORDS = 400
 
+TEXT_BREAK = " | "
+"""Between two texts about a page: the end of one and the start of the next are no phrase."""
+
 _WORD = re.compile(r"\w+")
 _OPERATING_SYSTEMS = {
     "mac os x": "macos", "mac os": "macos", "macos": "macos", "os x": "macos", "osx": "macos", "chrome os": "chromeos",
@@ -132,19 +135,26 @@ def browser(agent: str | None) -> tuple[str, ...]:
 
 
 def phrases(text: str) -> Iterator[str]:
-    """All runs of one to five whole words of a text, folded, to look up as keywords.
+    """All runs of one to five whole words of a text, folded, to look up as keywords; none goes across a `TEXT_BREAK`.
 
     Whole words, since a shop of stilettos ("szpilki") does not want articles about something that merely contains them.
     """
-    words = _WORD.findall(text.casefold().replace("_", " "))[:MAX_PAGE_WORDS]
-    for start in range(len(words)):
-        for end in range(start + 1, min(start + MAX_PHRASE_WORDS, len(words)) + 1):
-            yield " ".join(words[start:end])
+    left = MAX_PAGE_WORDS
+    for part in text.split(TEXT_BREAK):
+        words = _words(urllib.parse.unquote_plus(part) if "%" in part else part)[:left]
+        left -= len(words)
+        for start in range(len(words)):
+            for end in range(start + 1, min(start + MAX_PHRASE_WORDS, len(words)) + 1):
+                yield " ".join(words[start:end])
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold().replace("_", " "))
 
 
 def normal_phrase(text: str) -> str:
     """A targeted keyword in the form in which `phrases` yields it."""
-    return " ".join(_WORD.findall(text.casefold().replace("_", " ")))
+    return " ".join(_words(text))
 
 
 def page_path(page: str | None) -> str:

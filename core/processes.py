@@ -44,6 +44,14 @@ def die_with_parent(signal_number: signal.Signals = signal.SIGTERM) -> Callable[
     return in_child
 
 
+def end_with_parent(parent: int) -> None:
+    """The same for a child that multiprocessing starts, which runs this itself: end when process `parent` does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(int(signal.SIGKILL)), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(EXIT_ORPHANED)
+
+
 def _nothing() -> None:
     """Off Linux there is no such signal."""
 

@@ -1,10 +1,12 @@
 """Composition root of the bidder role: answers bid requests."""
 
 import asyncio
+import logging
 import os
 import socket
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from admin.roles.connections import pipelined_redis, plain_redis, token_signer
 from admin.roles.lifecycle import RoleContext
@@ -27,6 +29,8 @@ from segments.profiles import ProfileReader
 REPORT_INTERVAL_S = 0.5
 # Leases, flights and dayparts are looked at this often.
 REFRESH_INTERVAL_S = 0.25
+
+_log = logging.getLogger("grosz.bidder")
 
 
 async def build(role: RoleContext) -> None:
@@ -86,5 +90,8 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
 async def _report(control: Redis, process: str, watcher: CatalogueWatcher, role: RoleContext) -> None:
     """Tell admin, again and again, which version this process runs."""
     while True:
-        await control.hset(keys.CATALOGUE_EFFECTIVE, process, f"{watcher.version} {role.clock.now_ms()}")
+        try:
+            await control.hset(keys.CATALOGUE_EFFECTIVE, process, f"{watcher.version} {role.clock.now_ms()}")
+        except (RedisError, OSError) as error:  # bidding goes on without Redis, so this loop must too
+            _log.warning("the catalogue's version is not reported: %s", error)
         await asyncio.sleep(REPORT_INTERVAL_S)

@@ -12,6 +12,7 @@ from bidder.counting import FunnelCounts
 from bidder.dimensions import Dimension
 from bidder.index import Index
 from bidder.live import LiveSets
+from bidder.values import TEXT_BREAK
 from core.reasons import NoBid
 from pacing.caps import CapTable
 from segments.profiles import ProfileBatch
@@ -98,11 +99,16 @@ def _page_text(auction: Auction) -> str:
     place = request.site or request.app or request.dooh
     if place is None:
         return ""
-    texts: list[str | None] = [_page(auction), place.keywords, *(place.kwarray or ())]
+    texts: list[str | None] = [_page(auction), _listed(place.keywords), *(place.kwarray or ())]
     content = place.content
     if content is not None:
-        texts += [content.title, content.keywords, *(content.kwarray or ())]
-    return " | ".join([text for text in texts if text])
+        texts += [content.title, _listed(content.keywords), *(content.kwarray or ())]
+    return TEXT_BREAK.join([text for text in texts if text])
+
+
+def _listed(keywords: str | None) -> str | None:
+    """A comma-separated list with its entries kept apart."""
+    return keywords.replace(",", TEXT_BREAK) if keywords else None
 
 
 def _categories(auction: Auction) -> tuple[str, ...]:
