@@ -23,6 +23,10 @@ PREFIX = "/v1"
 ACTIONS = {"pause": Status.PAUSED, "resume": Status.ACTIVE, "archive": Status.ARCHIVED}
 
 
+async def _only_post(request: web.Request) -> web.Response:
+    raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+
+
 class ResourceHandlers:
     """Handlers of one resource."""
 
@@ -46,7 +50,9 @@ class ResourceHandlers:
         ]
         found += [web.post(f"{one}/{name}", self._status_handler(status)) for name, status in ACTIONS.items()]
         if self._resource.bulk:
-            found.append(web.post(f"{self._base}/bulk", self.bulk))
+            bulk = f"{self._base}/bulk"
+            # Named before the id, and for every method: `bulk` is never an id.
+            found = [web.post(bulk, self.bulk), web.route("*", bulk, _only_post), *found]
         return found
 
     async def list(self, request: web.Request) -> web.Response:

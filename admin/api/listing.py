@@ -255,8 +255,8 @@ class _Parser:
             return ()
         known = {document_field(name) for name in self._resource.kind.domain.__struct_fields__}
         known |= {"created_at", "updated_at"}
-        chosen = tuple(name for name in self._plain["fields"].split(",") if name)
-        for name in chosen:
+        chosen = tuple(self._plain["fields"].split(","))
+        for name in chosen or ("",):
             if name not in known:
                 self._fault("fields", "not_allowed", f"there is no field '{name}'", "", sorted(known))
         return chosen

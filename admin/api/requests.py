@@ -122,9 +122,15 @@ def respond_json(body: object, status: int = 200, headers: dict[str, str] | None
 
 
 def query_values(request: web.Request) -> dict[str, str]:
-    """The query string as an object; of a repeated parameter the last. Raises InputError for a NUL character."""
-    values = dict(request.query.items())
-    faults = [Fault(name, "type", "the value has a NUL character") for name, text in values.items() if "\x00" in text]
+    """The query string as an object. Raises InputError for what an object cannot hold: repeats, NUL, null."""
+    values: dict[str, str] = {}
+    faults = []
+    for name, text in request.query.items():
+        if name in values:
+            faults.append(Fault(name, "duplicate", "the parameter is given twice"))
+        elif "\x00" in text or text.lower() == "null":
+            faults.append(Fault(name, "type", f"'{text}' is no value", "leave the parameter out"))
+        values[name] = text
     if faults:
         raise InputError("the query is not valid", faults=faults)
     return values

@@ -123,7 +123,7 @@ class Sessions:
         async def work(writer: CatalogueWriter) -> Reply:
             if not await self._accounts.use_setup_link(writer.connection, wanted.token):
                 self._authentication.count_failure(request)
-                raise AccessError("the setup link is used up or too old", hint="`grosz key setup-link` makes a new one")
+                raise AccessError("the setup link is used up or too old", hint="`grosz setup-link` makes a new one")
             return await self._operations.create(writer, _SETUP, self._users, raw, context)
 
         write = Write()

@@ -33,6 +33,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("admin.cli.replay:app", "Send recorded bid requests to a bidder."),
     "events": ("admin.cli.events:app", "Import events from files, such as purchases at tills."),
     "user": ("admin.cli.user:app", "Show or erase what is stored of one user."),
+    "advertiser": ("admin.cli.objects:advertiser", "List, create and change advertisers."),
+    "campaign": ("admin.cli.objects:campaign", "List, create and change campaigns."),
+    "line-item": ("admin.cli.objects:line_item", "List, create and change line items."),
+    "creative": ("admin.cli.objects:creative", "List, create and change creatives."),
+    "segment": ("admin.cli.objects:segment", "List, create and change segments."),
+    "exchange": ("admin.cli.objects:exchange", "List, create and change exchanges."),
+    "deal": ("admin.cli.objects:deal", "List, create and change deals."),
+    "key": ("admin.cli.objects:key", "List, create and end API keys."),
+    "setup-link": ("admin.cli.setup_link:app", "Make a one-time link for an administrator."),
+    "migrate": ("admin.cli.migrate:app", "Bring the database's schema up, or down."),
     "config": ("admin.cli.config:app", "Show the settings in force, secrets masked."),
 }
 

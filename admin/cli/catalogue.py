@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from admin.catalogue_file import Imported, export_bytes, import_bytes
-from admin.cli.opening import ConfigOption, DataOption, open_store
+from admin.cli.opening import DataOption, open_store
+from admin.cli.settings import ConfigFile
 from admin.store.changes import CLI
 
 app = typer.Typer(no_args_is_help=True, help="Import and export the whole catalogue as JSON.")
@@ -17,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="Import and export the whole catalo
 def import_command(
     file: Annotated[typer.FileBinaryRead, typer.Argument(metavar="FILE", help="JSON file; - for standard input.")],
     data: DataOption = None,
-    config: ConfigOption = None,
+    config: ConfigFile = None,
 ) -> None:
     """Create and change the objects of FILE, all or none; every fault is reported with its JSON pointer."""
     done = asyncio.run(_import(file.read(), config, data))
@@ -28,7 +29,7 @@ def import_command(
 def export_command(
     file: Annotated[typer.FileBinaryWrite, typer.Argument(metavar="FILE", help="JSON file; - for standard output.")],
     data: DataOption = None,
-    config: ConfigOption = None,
+    config: ConfigFile = None,
     secrets: Annotated[bool, typer.Option("--with-secrets", help="Include keys and tokens in the clear.")] = False,
 ) -> None:
     """Write everything that is not archived to FILE."""

@@ -6,14 +6,18 @@ from typing import Annotated
 
 import typer
 
-from admin.cli.opening import ConfigOption, DataOption, open_database, settings_of
+from admin.cli.opening import DataOption, open_database
+from admin.cli.settings import ConfigFile, settings_for
 from admin.store.migrate import migrate
 
+app = typer.Typer()
 
+
+@app.command()
 def migrate_command(
     target: Annotated[str, typer.Argument(help="Schema version, `head` (newest) or `base` (empty database).")] = "head",
     data: DataOption = None,
-    config: ConfigOption = None,
+    config: ConfigFile = None,
 ) -> None:
     """Bring the database's schema to TARGET. Going down drops what the older version does not have."""
     before, after = asyncio.run(_migrate(target, config, data))
@@ -21,7 +25,7 @@ def migrate_command(
 
 
 async def _migrate(target: str, config: Path | None, data: Path | None) -> tuple[str | None, str | None]:
-    settings = settings_of(config)
+    settings = settings_for(config)
     if not settings.admin.database_url:
         (data or Path(settings.data.directory)).mkdir(parents=True, exist_ok=True, mode=0o700)
     database = open_database(settings, data)

@@ -1,0 +1,154 @@
+"""Two ways to the same objects: the admin API of a running installation, or its database on this machine."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from admin.access.passwords import Passwords
+from admin.access.principal import command_line
+from admin.api.app import resources, uncounted
+from admin.api.listing import parse_query
+from admin.api.operations import Operations, Reply, Work, Write
+from admin.api.problem import Problem
+from admin.api.reading import Reader
+from admin.api.requests import render
+from admin.api.resource import Resource
+from admin.store.catalogue import CatalogueStore, CatalogueWriter
+from core.clock import SystemClock
+from core.errors import AccessError, ConflictError, Fault, GroszError, InputError, NotFoundError, UnavailableError
+from core.model import Status
+
+Json = dict[str, Any]
+
+TIMEOUT_S = 30.0
+
+STATUSES = {"pause": Status.PAUSED, "resume": Status.ACTIVE, "archive": Status.ARCHIVED}
+
+
+class Objects(Protocol):
+    """What the commands do with the objects of one kind. Failures are GroszErrors with hints."""
+
+    async def page(self, query: Sequence[tuple[str, str]]) -> Json: ...
+
+    async def show(self, object_id: int) -> Json: ...
+
+    async def create(self, document: Mapping[str, Any], *, dry_run: bool) -> Json: ...
+
+    async def update(self, object_id: int, patch: Mapping[str, Any], *, dry_run: bool) -> Json: ...
+
+    async def set_status(self, object_id: int, action: str) -> Json: ...
+
+    async def copy(self, object_id: int, changes: Mapping[str, Any]) -> Json: ...
+
+
+class HttpObjects:
+    """Over the API of a running admin role."""
+
+    def __init__(self, url: str, key: str, name: str) -> None:
+        self._base = f"{url.rstrip('/')}/v1/{name}"
+        self._key = key
+
+    async def page(self, query: Sequence[tuple[str, str]]) -> Json:
+        return self._call("GET", f"?{urllib.parse.urlencode(query)}")
+
+    async def show(self, object_id: int) -> Json:
+        return self._call("GET", f"/{object_id}")
+
+    async def create(self, document: Mapping[str, Any], *, dry_run: bool) -> Json:
+        return self._call("POST", "?dry_run=true" if dry_run else "", document)
+
+    async def update(self, object_id: int, patch: Mapping[str, Any], *, dry_run: bool) -> Json:
+        return self._call("PATCH", f"/{object_id}" + ("?dry_run=true" if dry_run else ""), patch)
+
+    async def set_status(self, object_id: int, action: str) -> Json:
+        return self._call("POST", f"/{object_id}/{action}")
+
+    async def copy(self, object_id: int, changes: Mapping[str, Any]) -> Json:
+        return self._call("POST", f"/{object_id}/copy", changes)
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        data = None if body is None else msgspec.json.encode(body)
+        request = urllib.request.Request(self._base + path, data, headers, method=method)  # noqa: S310 - the user's URL
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
+                answer: Json = json.load(response)
+                return answer
+        except urllib.error.HTTPError as error:
+            raise _error_of(error.code, error.read()) from None
+        except OSError as error:
+            hint = "check GROSZ_ADMIN_URL, or use --data DIR on the machine of the database"
+            raise UnavailableError(f"the admin API does not answer: {error}", hint=hint) from None
+
+
+class StoreObjects:
+    """Over the database itself, with all rights: whoever can read the data directory has them anyway."""
+
+    def __init__(self, store: CatalogueStore, name: str) -> None:
+        self._resource: Resource = next(one for one in resources(Passwords()) if one.name == name)
+        self._reader = Reader(store, SystemClock(), uncounted)
+        self._operations = Operations(store, self._reader, _nobody_to_wake)
+
+    async def page(self, query: Sequence[tuple[str, str]]) -> Json:
+        return await self._reader.page(command_line(), self._resource, parse_query(self._resource, query))
+
+    async def show(self, object_id: int) -> Json:
+        return await self._reader.read(command_line(), self._resource, object_id)
+
+    async def create(self, document: Mapping[str, Any], *, dry_run: bool) -> Json:
+        context = await self._resource.hooks.before(command_line(), document)
+
+        async def work(writer: CatalogueWriter) -> Reply:
+            return await self._operations.create(writer, command_line(), self._resource, document, context)
+
+        return await self._run(work, dry_run=dry_run)
+
+    async def update(self, object_id: int, patch: Mapping[str, Any], *, dry_run: bool) -> Json:
+        context = await self._resource.hooks.before(command_line(), patch)
+
+        async def work(writer: CatalogueWriter) -> Reply:
+            return await self._operations.patch(writer, command_line(), self._resource, object_id, patch, None, context)
+
+        return await self._run(work, dry_run=dry_run)
+
+    async def set_status(self, object_id: int, action: str) -> Json:
+        async def work(writer: CatalogueWriter) -> Reply:
+            return await self._operations.set_status(
+                writer, command_line(), self._resource, object_id, STATUSES[action], None
+            )
+
+        return await self._run(work)
+
+    async def copy(self, object_id: int, changes: Mapping[str, Any]) -> Json:
+        context = await self._resource.hooks.before(command_line(), changes)
+
+        async def work(writer: CatalogueWriter) -> Reply:
+            return await self._operations.copy(writer, command_line(), self._resource, object_id, changes, context)
+
+        return await self._run(work)
+
+    async def _run(self, work: Work, *, dry_run: bool = False) -> Json:
+        reply = await self._operations.run(command_line(), Write(dry_run=dry_run), work, render)
+        shown: Json = msgspec.to_builtins(reply.body)
+        return shown
+
+
+def _nobody_to_wake() -> None:
+    """A running admin role sees the new version in the database by itself, within a fraction of a second."""
+
+
+def _error_of(status: int, body: bytes) -> GroszError:
+    """The error that a problem document tells of."""
+    kinds: dict[int, type[GroszError]] = {401: AccessError, 403: AccessError, 404: NotFoundError, 409: ConflictError}
+    kind = kinds.get(status, UnavailableError if status >= 500 or status == 429 else InputError)
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except msgspec.DecodeError:
+        return kind(f"the admin API answered {status}")
+    faults = [Fault(one.pointer, one.code, one.message, one.hint, tuple(one.allowed)) for one in problem.errors]
+    return kind(problem.detail, hint=problem.hint, faults=faults)

@@ -1,0 +1,26 @@
+"""`grosz setup-link`: a way in for whoever has the machine, at the start or after a lost password."""
+
+import asyncio
+from pathlib import Path
+
+import typer
+
+from admin.cli.opening import DataOption, open_store
+from admin.cli.settings import ConfigFile, settings_for
+from admin.store.accounts import AccountStore
+from core.clock import SystemClock
+
+app = typer.Typer()
+
+
+@app.command()
+def setup_link(data: DataOption = None, config: ConfigFile = None) -> None:
+    """Print a link that makes one administrator; it works once, for a day, and ends the links before it."""
+    token = asyncio.run(_make(data, config))
+    settings = settings_for(config).admin
+    typer.echo(f"http://{settings.host}:{settings.port}/setup?token={token}")
+
+
+async def _make(data: Path | None, config: Path | None) -> str:
+    async with open_store(config, data) as store:
+        return await AccountStore(store.database, SystemClock()).make_setup_link()
