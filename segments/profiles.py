@@ -25,8 +25,8 @@ META_FIELD: Final = b"m"
 
 _NO_FLOATS: Final = np.zeros(0)
 _NO_INTEGERS: Final = np.zeros(0, dtype=np.int64)
-_SHIFT: Final = np.uint64(32)
-_LOW_HALF: Final = np.uint64(0xFFFF_FFFF)
+# Columns of the header read as 32-bit words: last visit, last purchase, cart idle since.
+_MOMENTS: Final = (1, 6, 4)
 
 
 class Pipeline(Protocol):
@@ -155,29 +155,29 @@ def _decode_states(
     batch: ProfileBatch, owners: list[int], advertisers: list[int], fields: list[bytes], now_ms: int
 ) -> None:
     now_s = now_ms / 1000
-    header = np.frombuffer(b"".join([field[:HEADER_BYTES] for field in fields]), dtype=HEADER)
+    joined = b"".join([field[:HEADER_BYTES] for field in fields])
+    header = np.frombuffer(joined, dtype=HEADER)
     request = np.array(owners, dtype=np.int64)
     _decode_segments(batch, request, header, fields, now_ms // 1000)
-    live = header["expires_s"] > now_s
+    moments = np.frombuffer(joined, dtype="<u4").reshape(-1, HEADER_BYTES // 4)[:, _MOMENTS]
     advertiser = np.array(advertisers, dtype=np.int64)
+    live = header["expires_s"] > now_s
     if not live.all():
-        header, request, advertiser = header[live], request[live], advertiser[live]
+        header, request, advertiser, moments = header[live], request[live], advertiser[live], moments[live]
+    # Not negative: the clocks of two machines differ. Infinite: it never happened.
+    ages = np.maximum(now_s - moments, 0.0)
+    ages[moments == 0] = np.inf
     batch.state_request = request
     batch.state_advertiser = advertiser
-    batch.last_visit_age_s = _ages(header["last_visit_s"], now_s)
-    batch.last_purchase_age_s = _ages(header["last_purchase_s"], now_s)
-    cart_age = _ages(header["cart_idle_s"], now_s)
-    has_cart = (header["cart_micros"] > 0) & (cart_age < CART_LIFETIME_S)
-    batch.cart_micros = np.where(has_cart, header["cart_micros"], 0)
-    batch.cart_age_s = np.where(has_cart, cart_age, np.inf)
+    batch.last_visit_age_s, batch.last_purchase_age_s, cart_age = ages.T
+    cart = header["cart_micros"]
+    no_cart = (cart <= 0) | (cart_age >= CART_LIFETIME_S)
+    batch.cart_micros = np.where(no_cart, 0, cart)
+    cart_age[no_cart] = np.inf
+    batch.cart_age_s = cart_age
     batch.visits = header["visits"].astype(np.float64)
     batch.score = header["score"].astype(np.float64)
     batch.products_viewed = header["products"].astype(np.float64)
-
-
-def _ages(moments: npt.NDArray[np.uint32], now_s: float) -> npt.NDArray[np.float64]:
-    """Seconds since each moment, not negative (clocks of two machines differ); infinite where it never happened."""
-    return np.where(moments > 0, np.maximum(now_s - moments, 0.0), np.inf)
 
 
 def _decode_segments(
@@ -199,13 +199,14 @@ def _decode_segments(
     windows = np.frombuffer(joined, dtype=WINDOW)
     owner = np.repeat(request, counts)
     active = (windows["enter_s"] <= now_s) & (now_s < windows["leave_s"])
-    # (request, segment) as one number: one sort groups by request and orders the ids.
-    keys = np.unique(owner[active].astype(np.uint64) << _SHIFT | windows["segment"][active])
-    ids = (keys & _LOW_HALF).astype("<u4").tobytes()
-    holders = (keys >> _SHIFT).astype(np.int64)
-    ends = np.cumsum(np.bincount(holders, minlength=len(batch.segments))).tolist()
+    # (request, segment) as one number: one sort groups by request and orders the ids. A segment's windows do not
+    # overlap and its id belongs to one shop, so none comes twice.
+    keys = owner[active] << 32 | windows["segment"][active]
+    keys.sort()
+    ids = keys.astype("<u4").tobytes()  # the low halves
     start = 0
-    for at in np.flatnonzero(np.bincount(holders)).tolist():
-        end = ends[at] * 4
-        batch.segments[at] = ids[start:end]
-        start = end
+    for at, count in enumerate(np.bincount(keys >> 32).tolist()):
+        if count:
+            end = start + 4 * count
+            batch.segments[at] = ids[start:end]
+            start = end

@@ -16,6 +16,7 @@ from segments.layout import (
     unpack_header,
     unpack_windows,
 )
+from segments.profiles import _MOMENTS
 
 NOW_S = 1_790_000_000
 DAY_S = 86_400
@@ -67,6 +68,11 @@ def test_packing_leaves_the_facts_as_they_were() -> None:
     products = facts.products
     pack_cold(facts)
     assert facts.products is products
+
+
+def test_the_moments_lie_where_the_reader_takes_them_from() -> None:
+    offsets = [HEADER.fields[name][1] for name in ("last_visit_s", "last_purchase_s", "cart_idle_s")]  # type: ignore[index]  # numpy's stub has no string keys
+    assert tuple(offset // 4 for offset in offsets) == _MOMENTS
 
 
 def test_the_hot_field_holds_only_windows_that_go_on_and_cuts_them_at_the_retention() -> None:
