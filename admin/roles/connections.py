@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from admin.roles.lifecycle import RoleContext
 from bidder.catalogue import CatalogueFollower, CatalogueWatcher
@@ -11,6 +11,7 @@ from core.redis import Pipelined, PipelinedRedis, control_cluster, control_redis
 from core.redis_cluster import PipelinedCluster
 from core.redis_url import parse_redis_url
 from pacing.tokens import TokenSigner
+from segments.scanning import ClusterScanner, Scanner, ServerScanner
 
 
 async def pipelined_redis(role: RoleContext) -> Pipelined:
@@ -40,6 +41,12 @@ def plain_redis(role: RoleContext) -> Redis:
     )
     role.on_close(client.aclose)
     return client
+
+
+def profile_scanner(role: RoleContext) -> Scanner:
+    """Walks over all profiles, whatever they lie on."""
+    client = plain_redis(role)
+    return ClusterScanner(cast(RedisCluster, client)) if role.settings.redis.cluster else ServerScanner(client)
 
 
 def token_signer(role: RoleContext) -> TokenSigner:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from admin.roles.connections import follow_catalogue, pipelined_redis
+from admin.roles.connections import follow_catalogue, pipelined_redis, profile_scanner
 from admin.roles.lifecycle import RoleContext
 from admin.store.database import Database, database_url
 from admin.store.ledger import SqlLedgerStore
@@ -17,6 +17,7 @@ from segments.log import PARTITIONS
 from segments.metrics import WorkerMetrics
 from segments.partitions import PartitionLeases
 from segments.planning import UserPlanner
+from segments.reindex import SegmentReindexer
 from segments.rules.ruleset import CompiledRules
 from segments.sizes import SegmentSizes
 from segments.store import ProfileStore
@@ -59,20 +60,15 @@ async def _run_profiles(role: RoleContext, redis: Pipelined, catalogue: Catalogu
     directory = CatalogueDirectory(CompiledRules)
     catalogue.listen(directory.replace)
     leases = PartitionLeases(store, clock)
-    worker = EventWorker(
-        store,
-        leases,
-        UserPlanner(directory, metrics, PARTITIONS),
-        SegmentSizes(store),
-        TagHealth(store),
-        clock,
-        metrics,
-        PARTITIONS,
-    )
+    planner, sizes = UserPlanner(directory, metrics, PARTITIONS), SegmentSizes(store)
+    worker = EventWorker(store, leases, planner, sizes, TagHealth(store), clock, metrics, PARTITIONS)
+    scanner = profile_scanner(role)
+    reindexer = SegmentReindexer(store, scanner, planner, directory.rule_versions, sizes, clock, role.telemetry)
     caller = Caller(allow_private=role.settings.worker.private_webhooks)
     await caller.__aenter__()
     role.on_close(lambda: caller.__aexit__(None, None, None))
     role.run_loop(worker.run(), "events")
+    role.run_loop(reindexer.run(), "segment rules to profiles")
     role.run_loop(DueEntries(store, leases, directory, clock).run(), "audience entries")
     role.run_loop(
         WebhookSender(store, caller, lambda number: _target(catalogue, number), clock, metrics).run(), "audience hooks"

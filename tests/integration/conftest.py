@@ -1,4 +1,4 @@
-"""Fixtures of the Redis tests."""
+"""Fixtures of the integration tests."""
 
 from collections.abc import Iterator
 
