@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
-from admin.cli.opening import open_database, settings_of
+from admin.cli.opening import open_database
+from admin.cli.settings import settings_for
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
 from admin.store.migrate import migrate
@@ -30,7 +31,7 @@ class Books(NamedTuple):
 @contextlib.asynccontextmanager
 async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Books]:
     """Ledger and catalogue of the store, with an up-to-date schema."""
-    settings = settings_of(config)
+    settings = settings_for(config)
     if not settings.admin.database_url:
         (data or Path(settings.data.directory)).mkdir(parents=True, exist_ok=True, mode=0o700)
     database = open_database(settings, data)
@@ -44,7 +45,7 @@ async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Bo
 @contextlib.asynccontextmanager
 async def open_transitions(config: Path | None, data: Path | None) -> AsyncIterator[Transitions]:
     """The counters: in the configured Redis, else in the embedded server, started for the while if need be."""
-    settings = settings_of(config)
+    settings = settings_for(config)
     async with contextlib.AsyncExitStack() as stack:
         if settings.redis.url:
             connection: Pipelined = await _configured(settings)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from admin.cli.opening import settings_of
+from admin.cli.settings import settings_for
 from bidder.catalogue import decode_catalogue
 from core.clock import SystemClock
 from core.config import Settings
@@ -38,7 +38,7 @@ class Profiles(msgspec.Struct, frozen=True):
 @contextlib.asynccontextmanager
 async def open_profiles(config: Path | None, data: Path | None) -> AsyncIterator[Profiles]:
     """The Redis of the settings, or the running server of the data directory. Raises UnavailableError."""
-    settings, clock = settings_of(config), SystemClock()
+    settings, clock = settings_for(config), SystemClock()
     address = parse_redis_url(_url(settings, data), username=settings.redis.username, password=settings.redis.password)
     redis: Pipelined
     try:
