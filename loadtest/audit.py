@@ -177,7 +177,7 @@ async def settled_audit(
     before: Ledger,
     campaign_of: Mapping[str, str] | None,
     *,
-    attempts: int = 20,
+    attempts: int = 10,
     pause_s: float = 0.5,
 ) -> AuditReport:
     """Audit against a ledger that is written a moment after a notice is acknowledged: try until it agrees, for a
