@@ -6,7 +6,8 @@ from pathlib import Path
 import typer
 
 from admin.cli.money import open_books, open_transitions
-from admin.cli.opening import ConfigOption, DataOption
+from admin.cli.opening import DataOption
+from admin.cli.settings import ConfigFile
 from core.money import format_micros
 from pacing.audit import Audit, audit
 
@@ -16,7 +17,7 @@ EXIT_DIFFERENCES = 1
 
 
 @app.command()
-def audit_command(data: DataOption = None, config: ConfigOption = None) -> None:
+def audit_command(data: DataOption = None, config: ConfigFile = None) -> None:
     """Recompute every money counter from the ledger and compare; may run while Grosz does."""
     results = asyncio.run(_audit(config, data))
     for name, currency, result in results:

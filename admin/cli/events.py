@@ -15,8 +15,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from admin.cli.opening import ConfigOption, DataOption
+from admin.cli.opening import DataOption
 from admin.cli.profiles import open_profiles
+from admin.cli.settings import ConfigFile
 from bidder.stages.consent import ConsentPolicy as BidConsentPolicy
 from core.clock import SystemClock
 from core.errors import InputError, NotFoundError
@@ -58,7 +59,7 @@ def import_command(
     advertiser: Annotated[int, typer.Option("--advertiser", help="Id of the advertiser.")],
     online: Annotated[bool, typer.Option("--online", help="Events of the shop's site, not of its tills.")] = False,
     data: DataOption = None,
-    config: ConfigOption = None,
+    config: ConfigFile = None,
 ) -> None:
     """Send each line of FILE as an event; lines with faults are reported and left out (docs/events.md).
 

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from admin.cli.money import Books, open_books
-from admin.cli.opening import ConfigOption, DataOption
+from admin.cli.opening import DataOption
+from admin.cli.settings import ConfigFile
 from core.money import format_micros
 from pacing.ledger import DayLine
 
@@ -28,7 +29,7 @@ def ledger() -> None:
 def export_command(
     day: Annotated[datetime.datetime, typer.Option(formats=["%Y-%m-%d"], help="Day in each advertiser's time zone.")],
     data: DataOption = None,
-    config: ConfigOption = None,
+    config: ConfigFile = None,
 ) -> None:
     """Write the sums of DAY as CSV to standard output; rows settled in the last second may still be missing."""
     lines, books = asyncio.run(_export(day.date(), config, data))

@@ -10,8 +10,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from admin.cli.opening import ConfigOption, DataOption
+from admin.cli.opening import DataOption
 from admin.cli.profiles import open_profiles
+from admin.cli.settings import ConfigFile
 from core.clock import SystemClock
 from core.errors import InputError
 from core.ids import is_user_id
@@ -24,7 +25,7 @@ UserArgument = Annotated[str, typer.Argument(metavar="USER_ID", help="Value of t
 
 
 @app.command("show")
-def show_command(user_id: UserArgument, data: DataOption = None, config: ConfigOption = None) -> None:
+def show_command(user_id: UserArgument, data: DataOption = None, config: ConfigFile = None) -> None:
     """Print everything stored of the user as JSON. The access is noted in the audit stream."""
     export = asyncio.run(_show(_checked(user_id), config, data))
     typer.echo(msgspec.json.format(msgspec.json.encode(export), indent=2).decode())
@@ -36,7 +37,7 @@ def show_command(user_id: UserArgument, data: DataOption = None, config: ConfigO
 def forget_command(
     user_id: UserArgument,
     data: DataOption = None,
-    config: ConfigOption = None,
+    config: ConfigFile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Erase the user's profile at every advertiser, and those of devices linked by a login. There is no way back."""
