@@ -176,6 +176,7 @@ class LedgerWriter:
         self._transitions = transitions
         self._store = store
         self._advertisers = advertisers
+        self._moved_to: dict[int, str] = {}
         rows = telemetry.counter("grosz_ledger_rows_total", "ledger rows moved to the store")
         self._rows = rows.labels()
         self._failures = telemetry.counter("grosz_ledger_failures_total", "failed attempts to move rows").labels()
@@ -193,14 +194,19 @@ class LedgerWriter:
     async def drain(self, advertiser_id: int) -> int:
         """Move everything that is in the stream now; how many rows that was."""
         moved = 0
-        last = await self._store.last_stream_id(advertiser_id)
+        # Asked of the store once a start and after each failure: hundreds of idle advertisers must not cost queries.
+        last = self._moved_to.pop(advertiser_id, None)
+        if last is None:
+            last = await self._store.last_stream_id(advertiser_id)
         async for entries in self._batches(advertiser_id, last):
             rows = [row for row in map(decode_entry, entries) if row is not None]
             await self._store.append(advertiser_id, rows)
             moved += len(rows)
             self._rows.inc(len(rows))
             # The newest entry stays: a stream that was never empty tells a lost one from an idle one.
-            await self._transitions.command("XTRIM", keys.money_ledger(advertiser_id), "MINID", entries[-1].id)
+            last = entries[-1].id
+            await self._transitions.command("XTRIM", keys.money_ledger(advertiser_id), "MINID", last)
+        self._moved_to[advertiser_id] = last
         return moved
 
     async def _batches(self, advertiser_id: int, last: str) -> AsyncIterator[list[StreamEntry]]:
