@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from admin.store.catalogue import CatalogueStore
+from admin.store.catalogue import NEVER_MS, CatalogueStore, Changed
 from admin.store.kinds import KINDS
 from core import keys
 from core.clock import Clock
@@ -59,8 +59,8 @@ class Publisher:
         self._encode = encode
         self._clock = clock
         self._objects: dict[str, dict[int, Any]] = {kind.name: {} for kind in KINDS if kind.member}
-        self._rates: dict[str, int] = {}
         self._seen = -1
+        self._expires_ms = NEVER_MS
         self._woken = asyncio.Event()
         self.published_version = 0
         """Version of the last publication by this process."""
@@ -85,6 +85,8 @@ class Publisher:
             with contextlib.suppress(TimeoutError):  # then it is time to look for the changes of other processes
                 await asyncio.wait_for(self._woken.wait(), POLL_S)
             self._woken.clear()
+            if self._clock.now_ms() >= self._expires_ms:  # a key ended, though nobody changed anything
+                await self._store.raise_version(self._seen)
             if await self._store.version() != self._seen or await self._lost():
                 await self.publish()
             if self._clock.monotonic() - told >= ALIVE_S:
@@ -100,20 +102,23 @@ class Publisher:
 
     async def publish(self) -> int:
         """Publishes the catalogue as it is now; returns the version that Redis has afterwards."""
-        version, changed, self._rates = await self._store.changed_since(self._seen)
-        for kind_name, objects in changed.items():
+        changed = await self._store.changed_since(self._seen)
+        for kind_name, objects in changed.objects.items():
             current = self._objects[kind_name]
             for object_id, value in objects.items():
                 if value.status is Status.ARCHIVED:
                     current.pop(object_id, None)
                 else:
                     current[object_id] = value
-        self._seen = version
+        self._seen = changed.version
+        self._expires_ms = changed.expires_ms
         now_ms = self._clock.now_ms()
         # Encoding 100,000 line items takes about half a second; the API answers meanwhile.
-        body = await asyncio.to_thread(self._build, version, now_ms)
+        body = await asyncio.to_thread(self._build, changed, now_ms)
         names = (keys.CATALOGUE_SNAPSHOT, keys.CATALOGUE_VERSION, keys.CATALOGUE_ALIVE)
-        result = await self._redis.eval(PUBLISH_SCRIPT, 3, *names, body, version, now_ms, keys.CATALOGUE_CHANGES)
+        result = await self._redis.eval(
+            PUBLISH_SCRIPT, 3, *names, body, changed.version, now_ms, keys.CATALOGUE_CHANGES
+        )
         self.published_version = int(result)
         return self.published_version
 
@@ -121,14 +126,12 @@ class Publisher:
         """Whether Redis has forgotten the snapshot (restarted without its data)."""
         return int(await self._redis.get(keys.CATALOGUE_VERSION) or 0) < self._seen
 
-    def _build(self, version: int, now_ms: int) -> bytes:
+    def _build(self, changed: Changed, now_ms: int) -> bytes:
         members = {kind.member: self._objects[kind.name] for kind in KINDS if kind.member}
-        return self._encode(consistent_catalogue(version, now_ms, members, self._rates))
+        return self._encode(consistent_catalogue(changed, now_ms, members))
 
 
-def consistent_catalogue(
-    version: int, published_ms: int, members: dict[str, dict[int, Any]], rates: dict[str, int]
-) -> Catalogue:
+def consistent_catalogue(changed: Changed, published_ms: int, members: dict[str, dict[int, Any]]) -> Catalogue:
     """A catalogue without objects whose owner is gone: the index refuses a line item without campaign or advertiser."""
     advertisers: dict[int, Advertiser] = members["advertisers"]
     campaigns: dict[int, Campaign] = members["campaigns"]
@@ -145,7 +148,14 @@ def consistent_catalogue(
         name: tuple(value for _, value in sorted(objects.items()) if keep.get(name, owned)(value))
         for name, objects in members.items()
     }
-    return Catalogue(version=version, published_ms=published_ms, fx_rates=rates, **chosen)
+    return Catalogue(
+        version=changed.version,
+        published_ms=published_ms,
+        fx_rates=changed.rates,
+        webhooks=changed.webhooks,
+        event_keys=changed.event_keys,
+        **chosen,
+    )
 
 
 def _always(_value: object) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from admin.model import ApiKey, Scope, Webhook
 from admin.store import tables
 from admin.store.changes import Actor, ChangeWriter
 from admin.store.database import Database
@@ -16,9 +17,10 @@ from admin.store.kinds import KIND_BY_NAME, KINDS, Kind, Reference, columns_of
 from core.clock import Clock
 from core.errors import ConflictError, NotFoundError
 from core.ids import MAX_ID
-from core.model import Catalogue, Status
+from core.model import Catalogue, EventKey, Status, WebhookTarget
 
 CATALOGUE = "catalogue"
+NEVER_MS = 2**62
 # SQLite takes 32,766 parameters in a statement, PostgreSQL 32,767: look-ups by id go in parts.
 IDS_PER_QUERY = 10_000
 
@@ -29,6 +31,17 @@ class Stored(msgspec.Struct, frozen=True):
     value: Any
     created_ms: int
     updated_ms: int
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """Changed objects by kind name and id, and whole what is small; `expires_ms` is when the next event key ends."""
+
+    version: int
+    objects: dict[str, dict[int, Any]]
+    rates: dict[str, int]
+    webhooks: tuple[WebhookTarget, ...]
+    event_keys: tuple[EventKey, ...]
+    expires_ms: int
 
 
 class CatalogueWriter:
@@ -170,8 +183,8 @@ class CatalogueStore:
             found = await connection.scalar(sa.select(tables.advertisers.c.id).limit(1))
             return found is None
 
-    async def changed_since(self, revision: int) -> tuple[int, dict[str, dict[int, Any]], dict[str, int]]:
-        """(version, changed objects by kind name and id, exchange rates): one consistent read."""
+    async def changed_since(self, revision: int) -> Changed:
+        """What is new after `revision`: one consistent read."""
         changed: dict[str, dict[int, Any]] = {}
         async with self.database.read() as connection:
             version = await _counter(connection, CATALOGUE)
@@ -184,23 +197,61 @@ class CatalogueStore:
                 decoder = msgspec.json.Decoder(kind.domain)
                 rows: list[Any] = [decoder.decode(row) for row in await connection.scalars(statement)]
                 changed[kind.name] = {row.id: row for row in rows}
-            return version, changed, await rates(connection)
+            keys, expires_ms = await _event_keys(connection, self._clock.now_ms())
+            return Changed(version, changed, await rates(connection), await _webhooks(connection), keys, expires_ms)
 
     async def catalogue(self, published_ms: int) -> Catalogue:
         """Everything that is not archived, as one value. For tools; the publisher keeps its own copy up to date."""
-        version, objects, fx = await self.changed_since(-1)
+        found = await self.changed_since(-1)
+        objects = found.objects
         members: dict[str, Any] = {
             kind.member: tuple(value for value in objects[kind.name].values() if value.status is not Status.ARCHIVED)
             for kind in KINDS
             if kind.member
         }
-        return Catalogue(version=version, published_ms=published_ms, fx_rates=fx, **members)
+        return Catalogue(
+            version=found.version,
+            published_ms=published_ms,
+            fx_rates=found.rates,
+            webhooks=found.webhooks,
+            event_keys=found.event_keys,
+            **members,
+        )
 
 
 async def rates(connection: AsyncConnection) -> dict[str, int]:
     """Exchange rates: micros of PLN for one unit of each currency."""
     rows = await connection.execute(sa.select(tables.fx_rates).order_by(tables.fx_rates.c.currency))
     return {row.currency: row.rate_micros for row in rows}
+
+
+async def _webhooks(connection: AsyncConnection) -> tuple[WebhookTarget, ...]:
+    table = tables.webhooks
+    statement = sa.select(table.c.document).where(table.c.status == Status.ACTIVE.value).order_by(table.c.id)
+    decoder = msgspec.json.Decoder(Webhook)
+    found = [decoder.decode(document) for document in await connection.scalars(statement)]
+    return tuple(WebhookTarget(hook.id, hook.advertiser_id, hook.url, hook.secret) for hook in found)
+
+
+async def _event_keys(connection: AsyncConnection, now_ms: int) -> tuple[tuple[EventKey, ...], int]:
+    """The keys that may send shop events (scope trade or admin), and when the next of them ends."""
+    table, private = tables.api_keys, tables.api_key_secrets
+    statement = (
+        sa.select(table.c.document, private.c.digest)
+        .join(private, private.c.api_key_id == table.c.id)
+        .where(
+            table.c.status == Status.ACTIVE.value,
+            sa.or_(table.c.expires_ms.is_(None), table.c.expires_ms > now_ms),
+        )
+        .order_by(table.c.id)
+    )
+    found, ends = [], [NEVER_MS]
+    for row in await connection.execute(statement):
+        key = msgspec.json.decode(row.document, type=ApiKey)
+        if {Scope.TRADE, Scope.ADMIN}.intersection(key.scopes):
+            found.append(EventKey(row.digest, key.advertiser_ids or None))
+            ends.append(key.expires_ms or NEVER_MS)
+    return tuple(found), min(ends)
 
 
 async def objects_by_id(connection: AsyncConnection, kind: Kind, ids: Sequence[int]) -> dict[int, Stored]:
