@@ -4,6 +4,7 @@ The name is resolved here, every address it has is checked, and the connection g
 answers differently the second time gains nothing. Redirects are not followed.
 """
 
+import errno
 import ipaddress
 import socket
 from collections.abc import Mapping
@@ -66,7 +67,7 @@ class PublicResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         results = await self._inner.resolve(host, port, family)
         if not all(is_public(result["host"]) for result in results):
-            raise OSError(f"{host} has an address in a private network")
+            raise OSError(errno.EACCES, f"{host} has an address in a private network")
         return results
 
     async def close(self) -> None:

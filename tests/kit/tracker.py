@@ -30,7 +30,9 @@ def read_consent(text: str) -> ConsentFlags:
 class Shop:
     """A client of the tracker, and the rig behind it."""
 
-    def __init__(self, client: "TestClient[web.Request, web.Application]", rig: EventRig, identities: Identities) -> None:
+    def __init__(
+        self, client: "TestClient[web.Request, web.Application]", rig: EventRig, identities: Identities
+    ) -> None:
         self.client = client
         self.rig = rig
         self.identities = identities

@@ -36,7 +36,9 @@ RULES = (
     "lifecycle = exit",
 )
 SEGMENTS = [
-    Segment(id=100 * shop + number, advertiser_id=shop, name="s", rule=rule if shop == 1 else rule.replace("PLN", "EUR"))
+    Segment(
+        id=100 * shop + number, advertiser_id=shop, name="s", rule=rule if shop == 1 else rule.replace("PLN", "EUR")
+    )
     for shop in (1, 2)
     for number, rule in enumerate(RULES)
 ]
@@ -112,7 +114,9 @@ def test_what_the_bid_path_sees_of_a_shop_does_not_depend_on_another_shop(
         decode(batch, [0], [reply], now_ms)
         rows = (batch.state_advertiser == shop).nonzero()[0]
         own = {segment.id for segment in SEGMENTS if segment.advertiser_id == shop}
-        members = [int.from_bytes(batch.segments[0][at : at + 4], "little") for at in range(0, len(batch.segments[0]), 4)]
+        members = [
+            int.from_bytes(batch.segments[0][at : at + 4], "little") for at in range(0, len(batch.segments[0]), 4)
+        ]
         columns = (
             batch.cart_micros, batch.cart_age_s, batch.last_visit_age_s, batch.last_purchase_age_s, batch.visits,
             batch.score, batch.products_viewed,

@@ -1,0 +1,69 @@
+"""Segment sizes, overlap and tag health on a real server."""
+
+from core.clock import ManualClock
+from core.ids import new_user_id
+from segments.events import Event, Kind
+from segments.facts import DAY_S
+from segments.layout import Window
+from segments.sizes import SegmentSizes, level_of, membership_changes
+from tests.kit.profiles import event_rig
+
+
+async def test_sizes_follow_the_clock_and_segments_intersect(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock) as rig:
+        now_s = clock.now_ms() // 1000
+        users = [new_user_id() for _ in range(60)]
+        changes = []
+        for at, user in enumerate(users):
+            windows: list[Window] = [(1, now_s, now_s + 100)]
+            if at < 20:
+                windows.append((2, now_s + 50, now_s + 200))
+            changes += membership_changes(user, [], windows, now_s)
+        await rig.store.commands(rig.sizes.commands(changes))
+        assert await rig.sizes.size(1, clock.now_ms()) == 60
+        assert await rig.sizes.size(2, clock.now_ms()) == 0
+        clock.advance(60)
+        assert await rig.sizes.size(2, clock.now_ms()) == 20
+        assert await rig.sizes.overlap(1, 2, clock.now_ms()) == 20
+        clock.advance(60)
+        assert await rig.sizes.size(1, clock.now_ms()) == 0
+        await rig.sizes.tidy([1, 2], clock.now_ms())
+        assert await rig.sizes.size(2, clock.now_ms()) == 20
+
+
+async def test_a_membership_that_an_event_ends_is_forgotten(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock) as rig:
+        now_s, user = clock.now_ms() // 1000, new_user_id()
+        windows: list[Window] = [(1, now_s, now_s + 100)]
+        await rig.store.commands(rig.sizes.commands(membership_changes(user, [], windows, now_s)))
+        await rig.store.commands(rig.sizes.commands(membership_changes(user, windows, [], now_s)))
+        assert await rig.sizes.size(1, clock.now_ms()) == 0
+
+
+async def test_a_large_segment_is_sampled_within_a_few_percent(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock) as rig:
+        sizes = SegmentSizes(rig.store, sample_limit=1_000)
+        now_s = clock.now_ms() // 1000
+        users = [f"{number:022d}" for number in range(6_000)]
+        changes = [change for user in users for change in membership_changes(user, [], [(1, now_s, now_s + 9)], now_s)]
+        await rig.store.commands(sizes.commands(changes))
+        await sizes.tidy([1], clock.now_ms())
+        kept = [user for user in users if level_of(user) >= 3]
+        assert len(kept) <= 1_000
+        assert await sizes.size(1, clock.now_ms()) == len(kept) * 8
+        assert abs(len(kept) * 8 - 6_000) < 600
+
+
+async def test_tag_health_knows_last_today_yesterday_and_the_mean(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock) as rig:
+        user, last_ms = new_user_id(), 0
+        for count in (7, 14, 3):
+            await rig.send(*[Event(Kind.PAGE_VIEW, 1, user, clock.now_ms()) for _ in range(count)])
+            await rig.settle()
+            last_ms = clock.now_ms()
+            clock.advance(DAY_S)
+        report = await rig.tags.report(1, last_ms)
+        assert [(row.event, row.last_ms, row.today, row.yesterday, row.daily_mean) for row in report] == [
+            ("page_view", last_ms, 3, 14, 3.0)
+        ]
+        assert await rig.tags.report(2, last_ms) == []

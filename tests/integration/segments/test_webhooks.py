@@ -1,0 +1,120 @@
+"""Audience hooks, from an event to a receiver over HTTP."""
+
+import hashlib
+import hmac
+import json
+
+from aiohttp import web
+from aiohttp.test_utils import BaseTestServer, TestServer
+
+from core.clock import ManualClock
+from core.ids import new_user_id
+from core.keys import WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_QUEUE
+from core.model import Segment
+from segments.callout import Caller
+from segments.events import Event, Item, Kind, order_key
+from segments.webhooks import FIRST_RETRY_MS, MAX_ATTEMPTS, DueEntries, WebhookSender, WebhookTarget, pseudonym
+from tests.kit.profiles import PARTITIONS, EventRig, catalogue, event_rig
+
+CART = Segment(id=7, advertiser_id=1, name="carts", rule="cart.value >= 500 PLN and cart.age in 1h..14d", webhook_id=4)
+SECRET = "whsec"
+
+
+class Receiver:
+    """Remembers calls and answers with `status`."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[bytes, str]] = []
+        self.status = 204
+
+    async def receive(self, request: web.Request) -> web.Response:
+        self.calls.append((await request.read(), request.headers["Grosz-Signature"]))
+        return web.Response(status=self.status)
+
+    def server(self) -> TestServer:
+        application = web.Application()
+        application.router.add_post("/hook", self.receive)
+        return TestServer(application)
+
+
+async def pass_due(rig: EventRig) -> int:
+    """Queue what is due in all partitions."""
+    await rig.leases.balance()
+    due = DueEntries(rig.store, rig.leases, rig.directory, rig.clock)
+    return sum([await due.step(partition) for partition in range(PARTITIONS)])
+
+
+async def abandon(rig: EventRig, user: str) -> None:
+    await rig.send(Event(Kind.ADD_TO_CART, 1, user, rig.clock.now_ms(), items=(Item("a", "shoes", 640_000_000),)))
+    await rig.settle()
+
+
+def sender(rig: EventRig, caller: Caller, server: BaseTestServer) -> WebhookSender:
+    target = WebhookTarget(4, 1, str(server.make_url("/hook")), SECRET)
+    return WebhookSender(
+        rig.store, caller, lambda number: target if number == 4 else None, rig.clock, rig.worker_metrics
+    )
+
+
+async def test_a_cart_that_time_abandons_is_told_once_and_signed(valkey: str, clock: ManualClock) -> None:
+    receiver, user = Receiver(), new_user_id()
+    async with (
+        event_rig(valkey, clock, published=catalogue([CART])) as rig,
+        receiver.server() as server,
+        Caller(allow_private=True) as caller,
+    ):
+        await abandon(rig, user)
+        assert await pass_due(rig) == 0, "an hour has not passed"
+        clock.advance(3_602)
+        assert await pass_due(rig) == 1
+        sending = sender(rig, caller, server)
+        assert await sending.step() == 1
+        assert await sending.step() == 0
+        body, signed = receiver.calls[0]
+        document = json.loads(body)
+        assert (document["segment_id"], document["cart"], document["visitor"]) == (7, ["a"], pseudonym(1, user))
+        assert user not in body.decode()
+        moment, digest = signed.removeprefix("t=").split(",v1=")
+        assert hmac.new(SECRET.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest() == digest
+        assert await rig.store.commands([("ZCARD", WEBHOOK_QUEUE), ("HLEN", WEBHOOK_BODIES)]) == [0, 0]
+
+
+async def test_a_purchase_before_the_delay_cancels_the_call(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock, published=catalogue([CART])) as rig:
+        user = new_user_id()
+        await abandon(rig, user)
+        clock.advance(60)
+        await rig.send(Event(Kind.PURCHASE, 1, user, clock.now_ms(), order=order_key("A")))
+        await rig.settle()
+        clock.advance(3_602)
+        assert await pass_due(rig) == 1
+        assert await rig.store.commands([("ZCARD", WEBHOOK_QUEUE)]) == [0]
+
+
+async def test_a_failing_receiver_is_tried_again_later_and_given_up_in_the_end(valkey: str, clock: ManualClock) -> None:
+    receiver = Receiver()
+    receiver.status = 500
+    async with (
+        event_rig(valkey, clock, published=catalogue([CART])) as rig,
+        receiver.server() as server,
+        Caller(allow_private=True) as caller,
+    ):
+        await abandon(rig, new_user_id())
+        clock.advance(3_602)
+        await pass_due(rig)
+        sending = sender(rig, caller, server)
+        assert await sending.step() == 1
+        clock.advance(FIRST_RETRY_MS / 1000 - 1)
+        assert await sending.step() == 0, "not before its time"
+        clock.advance(1)
+        for _ in range(MAX_ATTEMPTS - 1):
+            assert await sending.step() == 1
+            clock.advance(3_600)
+        assert await sending.step() == 0
+        assert len(receiver.calls) == MAX_ATTEMPTS
+        assert len({body for body, _ in receiver.calls}) == 1, "repeats are identical"
+        assert await rig.store.commands([("XLEN", WEBHOOK_DEAD), ("ZCARD", WEBHOOK_QUEUE)]) == [1, 0]
+
+
+def test_two_shops_know_one_visitor_under_unrelated_names() -> None:
+    assert pseudonym(1, "u") != pseudonym(2, "u")
