@@ -25,10 +25,9 @@ ELIGIBLE = -1
 
 def verdicts(cpm: Integers, floors: Integers, min_cpm: NDArray[np.float64], affordable: Flags) -> Integers:
     """One verdict a pair, first matching reason: value too low, under the floor, not covered by the lease."""
-    verdict = np.full(len(cpm), ELIGIBLE, dtype=np.int64)
-    verdict[~affordable] = NoBid.NO_LEASE.index
-    verdict[cpm < floors] = NoBid.FLOOR.index
-    verdict[(cpm < min_cpm) | (cpm <= 0)] = NoBid.VALUE_TOO_LOW.index
+    verdict = np.where(affordable, ELIGIBLE, NoBid.NO_LEASE.index)
+    np.putmask(verdict, cpm < floors, NoBid.FLOOR.index)
+    np.putmask(verdict, (cpm < min_cpm) | (cpm <= 0), NoBid.VALUE_TOO_LOW.index)
     return verdict
 
 
@@ -50,7 +49,7 @@ class Ties:
 
 
 def winners(slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: Ties) -> dict[int, int]:
-    """Slot -> pair that wins it. `slot_of_pair` is ascending; slots without an eligible pair are missing."""
+    """Slot -> pair that wins it, in the slots' order, which `slot_of_pair` has; slots without a pair are missing."""
     pairs = eligible.nonzero()[0]
     if not len(pairs):
         return {}
@@ -64,8 +63,9 @@ def winners(slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: Ties) 
     if len(top) > len(best):
         order = np.lexsort((ties.keys(top, slots), slots))
         top, slots = top[order], slots[order]
-        # Backwards, so that the first pair of each slot is the one that stays.
-        return dict(zip(slots[::-1].tolist(), top[::-1].tolist(), strict=True))
+        # In ascending order like without ties: which impression a line item takes must not depend on the batch.
+        leads = np.flatnonzero(np.diff(slots, prepend=-1))
+        top, slots = top[leads], slots[leads]
     return dict(zip(slots.tolist(), top.tolist(), strict=True))
 
 
