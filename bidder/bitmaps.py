@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Positions = NDArray[np.int64]
 
+# Sets and positions that `UnpackedRows` keeps: 12,000 of them at 1,000 line items, 1,000 at 100,000.
+MAX_REMEMBERED_BYTES = 16 * 1024 * 1024
+
 
 class Bits:
     """A set of line items, and how many impressions have been matched against it since the last harvest."""
@@ -45,9 +48,9 @@ def to_flags(bits: int, count: int) -> NDArray[np.bool_]:
     return np.unpackbits(packed, bitorder="little")[:count].astype(np.bool_)
 
 
-def row_bytes(count: int) -> int:
-    """Bytes of one row in `unpack_rows`: whole 64-bit words, so that zero words are skipped at a word's cost."""
-    return (count + 63) // 64 * 8
+def row_bits(count: int) -> int:
+    """Bits of one row in `unpack_rows`: a power of two, so that rows are told apart by shifting, and whole words."""
+    return max(64, 1 << (count - 1).bit_length())
 
 
 def unpack_rows(rows: Sequence[int], count: int) -> tuple[Positions, Positions]:
@@ -55,11 +58,43 @@ def unpack_rows(rows: Sequence[int], count: int) -> tuple[Positions, Positions]:
 
     Only non-zero words are unpacked: at 100,000 line items with 300 of them eligible that is 40 times less work.
     """
-    width = row_bytes(count)
-    packed = np.frombuffer(b"".join([bits.to_bytes(width, "little") for bits in rows]), dtype="<u8")
-    words = np.flatnonzero(packed)
+    width = row_bits(count)
+    packed = np.frombuffer(b"".join([bits.to_bytes(width >> 3, "little") for bits in rows]), dtype="<u8")
+    words = packed.nonzero()[0]
     in_word = np.unpackbits(packed[words].view(np.uint8), bitorder="little").view(np.bool_)
-    set_bits = np.flatnonzero(in_word)
+    set_bits = in_word.nonzero()[0]
     flat = (words << 6)[set_bits >> 6] + (set_bits & 63)
-    row, position = np.divmod(flat, width * 8)
-    return row, position
+    return flat >> (width.bit_length() - 1), flat & (width - 1)
+
+
+class UnpackedRows:
+    """Remembers the positions of the sets seen last: those of requests that differ only in what nobody targets.
+
+    A set that is known costs 0.1 us, one that is not its share of `unpack_rows`, about 3 us.
+    """
+
+    __slots__ = ("_bytes", "_count", "_known")
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._known: dict[int, Positions] = {}
+        self._bytes = 0
+
+    def positions(self, rows: Sequence[int]) -> list[Positions]:
+        """The positions of each set, ascending; arrays are shared, nobody writes to them."""
+        known = self._known
+        missing = {bits for bits in rows if bits not in known}
+        if missing:
+            if self._bytes >= MAX_REMEMBERED_BYTES:
+                known.clear()
+                self._bytes = 0
+                missing = set(rows)
+            self._learn(list(missing))
+        return [known[bits] for bits in rows]
+
+    def _learn(self, rows: Sequence[int]) -> None:
+        row, position = unpack_rows(rows, self._count)
+        ends = row.searchsorted(np.arange(len(rows) + 1)).tolist()
+        for number, bits in enumerate(rows):
+            self._known[bits] = found = position[ends[number] : ends[number + 1]].copy()
+            self._bytes += found.nbytes + self._count // 8

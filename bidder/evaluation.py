@@ -1,12 +1,12 @@
 """All (impression, line item) pairs of a batch as arrays: priced, and judged against floors, deals and leases."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bidder.auction import Auction, Impression
-from bidder.bitmaps import unpack_rows
 from bidder.snapshot import Snapshot
 from bidder.stages import pace, rank, score
 from core.money import ceil_to_grosz
@@ -34,7 +34,9 @@ class Slot:
 class Evaluation:
     """Arrays with one row a pair, ordered by slot, then by position."""
 
-    __slots__ = ("cost", "eligible", "floors", "positions", "scores", "slot_of_pair", "slots", "state", "verdict")
+    __slots__ = (
+        "_ends", "cost", "eligible", "floors", "positions", "scores", "slot_of_pair", "slots", "state", "verdict",
+    )  # fmt: skip
 
     slot_of_pair: Integers
     positions: Integers
@@ -45,13 +47,16 @@ class Evaluation:
     verdict: Integers  # rank.ELIGIBLE or a column of bidder.counting
     eligible: NDArray[np.bool_]
 
-    def __init__(self, slots: list[Slot]) -> None:
+    def __init__(self, slots: list[Slot], positions: list[Integers]) -> None:
+        lengths = [len(part) for part in positions]
         self.slots = slots
+        self.slot_of_pair = np.arange(len(slots)).repeat(lengths)
+        self.positions = np.concatenate(positions)
+        self._ends = list(itertools.accumulate(lengths, initial=0))
 
     def pair_range(self, slot: int) -> tuple[int, int]:
         """First pair of a slot, and the one after its last."""
-        start, end = self.slot_of_pair.searchsorted((slot, slot + 1)).tolist()
-        return start, end
+        return self._ends[slot], self._ends[slot + 1]
 
 
 def price(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapshot, now_ms: int) -> Evaluation:
@@ -64,8 +69,7 @@ def price(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapsho
         for impression in auction.impressions
         if impression.eligible
     ]
-    found = Evaluation(slots)
-    found.slot_of_pair, found.positions = unpack_rows([slot.impression.eligible for slot in slots], index.count)
+    found = Evaluation(slots, snapshot.unpacked.positions([slot.impression.eligible for slot in slots]))
     auction_of_pair = np.array([slot.number for slot in slots], dtype=np.int64)[found.slot_of_pair]
     found.state = score.state_of_pairs(auction_of_pair, found.positions, profiles, index)
     kinds = [model.slot_kind(slot.auction, slot.impression, hour_utc) for slot in slots]

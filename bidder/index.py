@@ -45,6 +45,7 @@ class LineArrays(msgspec.Struct):
     line_item: NDArray[np.int64]
     share: NDArray[np.int64]
     advertiser: NDArray[np.int64]
+    owner: NDArray[np.int64]  # the advertiser as a number from 0, without gaps
     campaign: NDArray[np.int64]
     currency: NDArray[np.int64]  # index into Index.currencies
     impression_value: NDArray[np.float64]
@@ -88,7 +89,7 @@ class Index(msgspec.Struct):
     timezones: tuple[str, ...]
     fx: FxTable
     pools: list[PoolSpec]  # what leases are held for, by position
-    highest_advertiser: int
+    owners: dict[int, int]  # advertiser id -> its number in `lines.owner`
 
     def positions_of(self, pool: PoolKey) -> tuple[int, ...]:
         """Where a pool is: shares of a line item follow each other. Empty for one that the index does not have."""
@@ -114,11 +115,12 @@ def compile_index(catalogue: Catalogue) -> Index:
     for name in timezones:
         zoneinfo.ZoneInfo(name)  # an unknown one fails here and not in the process that serves
     currencies = tuple(sorted({entry.advertiser.currency for entry in entries}))
+    owners = {advertiser: number for number, advertiser in enumerate(sorted({e.advertiser.id for e in entries}))}
     return Index(
         version=catalogue.version,
         published_ms=catalogue.published_ms,
         count=len(entries),
-        lines=_line_arrays(entries, timezones, currencies),
+        lines=_line_arrays(entries, timezones, currencies, owners),
         context=_context_dimensions(entries, creatives),
         slot=_slot_dimensions(entries, creatives),
         segments=_segment_membership(entries, catalogue),
@@ -133,7 +135,7 @@ def compile_index(catalogue: Catalogue) -> Index:
         currencies=currencies,
         timezones=timezones,
         fx=FxTable(catalogue.fx_base, catalogue.fx_rates),
-        highest_advertiser=max((advertiser.id for advertiser in catalogue.advertisers), default=0),
+        owners=owners,
         pools=[pools_of(entry.line, entry.campaign)[entry.share] for entry in entries],
     )
 
@@ -155,7 +157,9 @@ def _entries(catalogue: Catalogue) -> Iterable[_Entry]:
             yield _Entry(line, share, campaign, advertiser)
 
 
-def _line_arrays(entries: list[_Entry], timezones: tuple[str, ...], currencies: tuple[str, ...]) -> LineArrays:
+def _line_arrays(
+    entries: list[_Entry], timezones: tuple[str, ...], currencies: tuple[str, ...], owners: Mapping[int, int]
+) -> LineArrays:
     lines = [entry.line for entry in entries]
     carts = [line.cart for line in lines]
     timezone_index = {name: number for number, name in enumerate(timezones)}
@@ -171,6 +175,7 @@ def _line_arrays(entries: list[_Entry], timezones: tuple[str, ...], currencies: 
         line_item=integers(line.id for line in lines),
         share=integers(entry.share for entry in entries),
         advertiser=integers(entry.advertiser.id for entry in entries),
+        owner=integers(owners[entry.advertiser.id] for entry in entries),
         campaign=integers(entry.campaign.id for entry in entries),
         currency=integers(currency_index[entry.advertiser.currency] for entry in entries),
         impression_value=floats(line.bid_micros / 1000 if line.goal is Goal.CPM else 0.0 for line in lines),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bidder.artefact import Model
 from bidder.auction import Size
+from bidder.bitmaps import UnpackedRows
 from bidder.counting import FunnelCounts
 from bidder.index import Index, compile_index
 from bidder.live import LiveSets
@@ -57,7 +58,7 @@ class Snapshot:
 
     __slots__ = (
         "_advertiser_domains", "_fitting", "_lines", "_pools", "_prepared", "_rates", "_track_url", "book", "caps",
-        "counts", "index", "live", "matcher", "model",
+        "counts", "index", "live", "matcher", "model", "unpacked",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, model: Model, book: LeaseBook, track_url: str) -> None:
@@ -68,6 +69,7 @@ class Snapshot:
         self.live = LiveSets(self.index)
         self.matcher = Matcher(self.index, self.live)
         self.counts = FunnelCounts(self.index, self.live)
+        self.unpacked = UnpackedRows(self.index.count)
         self._advertiser_domains = compiled.advertiser_domains
         self._pools = compiled.pools
         self._track_url = track_url

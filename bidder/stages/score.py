@@ -36,8 +36,8 @@ class BoundModel:
     """A model with what follows from it for one index."""
 
     __slots__ = (
-        "_kinds", "_request_fields", "_slot_logits", "cart_norm", "column", "frequency_decay", "one_column",
-        "user_fields", "values", "weights",
+        "_kinds", "_request_fields", "cart_norm", "column", "frequency_decay", "one_column", "slot_logits",
+        "slot_rates", "user_fields", "values", "weights",
     )  # fmt: skip
 
     def __init__(self, model: Model, index: Index) -> None:
@@ -60,7 +60,9 @@ class BoundModel:
         self._request_fields = manifest.request_fields
         self._kinds: dict[tuple[object, ...], int] = {}
         # Row 0 holds the bias alone; grows by doubling, a row a kind.
-        self._slot_logits: Floats = np.tile(np.array(manifest.bias), (64, len(columns), 1))
+        self.slot_logits: Floats = np.tile(np.array(manifest.bias), (64, len(columns), 1))  # (kinds, columns, heads)
+        # (heads, kinds, columns): P(click) and the value's factor of a conversion where no shop knows the user.
+        self.slot_rates: Floats = np.moveaxis(_rates(self.slot_logits), -1, 0).copy()
 
     def slot_kind(self, auction: Auction, impression: Impression, hour_utc: int) -> int:
         """Row of `slot_logits` for an impression: all request features are looked up once per distinct combination."""
@@ -89,16 +91,22 @@ class BoundModel:
         }
         rows = [_row(self._request_fields[name], value) for name, value in features.items()]
         kind = len(self._kinds) + 1
-        if kind >= len(self._slot_logits):
-            self._slot_logits = np.concatenate((self._slot_logits, np.tile(self._slot_logits[0], (kind, 1, 1))))
-        self._slot_logits[kind] = self._slot_logits[0] + self.weights[rows].sum(axis=0)
+        if kind >= len(self.slot_logits):
+            self.slot_logits = np.concatenate((self.slot_logits, np.tile(self.slot_logits[0], (kind, 1, 1))))
+            self.slot_rates = np.concatenate((self.slot_rates, np.zeros_like(self.slot_rates)), axis=1)
+        self.slot_logits[kind] = self.slot_logits[0] + self.weights[rows].sum(axis=0)
+        self.slot_rates[:, kind] = _rates(self.slot_logits[kind]).T
         self._kinds[key] = kind
         return kind
 
-    @property
-    def slot_logits(self) -> Floats:
-        """(kinds, columns, heads)."""
-        return self._slot_logits
+
+def _rates(logits: Floats) -> Floats:
+    """P(click) and the factor of a conversion, of logits whose last axis has the heads."""
+    rates: Floats = np.exp(logits)
+    click_odds = rates[..., CLICK]
+    rates[..., CLICK] = click_odds / (1.0 + click_odds)
+    np.minimum(rates[..., CONVERSION], MAX_CONVERSION_RATE, out=rates[..., CONVERSION])  # odds are q / (1 - q)
+    return rates
 
 
 class Scores:
@@ -159,15 +167,12 @@ def state_of_pairs(
     """
     if not len(profiles.state_request):
         return None
-    stride = max(index.highest_advertiser, int(profiles.state_advertiser.max())) + 1
-    keys = profiles.state_request * stride + profiles.state_advertiser
-    order = keys.argsort()
-    sorted_keys = keys[order]
-    wanted = auction_of_pair * stride + index.lines.advertiser[positions]
-    found = sorted_keys.searchsorted(wanted)
-    found[found == len(keys)] = 0
-    state = order[found] + 1
-    state[sorted_keys[found] != wanted] = 0
+    owners = index.owners
+    nobody = len(owners)  # column of the shops that have no line item
+    states = np.zeros((len(profiles.user_ids), nobody + 1), dtype=np.int64)
+    columns = [owners.get(advertiser, nobody) for advertiser in profiles.state_advertiser.tolist()]
+    states[profiles.state_request, columns] = np.arange(1, len(columns) + 1)
+    state: Integers = states.reshape(-1)[auction_of_pair * (nobody + 1) + index.lines.owner[positions]]
     return state
 
 
@@ -189,13 +194,10 @@ def score(
     `slot_kinds` has a row of `BoundModel.slot_logits` for each slot; `frequency` the impressions each pair's line item
     has had of its user in a day (None: nobody had any); `multiplier` the pacing factor by position; `rate` see Scores.
     """
-    odds = np.exp(_logits(slot_kinds[slot_of_pair], positions, state_of_pair, profiles, model))
-    click_odds = odds[:, CLICK]
-    click = click_odds / (1.0 + click_odds)
+    click, conversion = _rates_of_pairs(slot_of_pair, positions, slot_kinds, state_of_pair, profiles, model)
     if frequency is not None:
         click = click * np.exp(-model.frequency_decay * frequency)
-    conversion = np.minimum(odds[:, CONVERSION], MAX_CONVERSION_RATE)  # odds are q / (1 - q)
-    values = model.values[positions]
+    values = model.values.take(positions, axis=0)  # 11 us for 2,000 pairs; the same by brackets 100
     conversion_value = values[:, CONVERSION_VALUE]
     cart_value = _cart_value(positions, state_of_pair, profiles, model, index)
     if cart_value is not None:
@@ -215,15 +217,30 @@ def score(
     )
 
 
-def _logits(
-    kind_of_pair: Integers, positions: Integers, state: Integers | None, profiles: ProfileBatch, model: BoundModel
-) -> Floats:
-    """(pairs, heads)."""
-    column: Integers | int = 0 if model.one_column else model.column[positions]
-    logits: Floats = model.slot_logits[kind_of_pair, column]
-    if state is not None and state.any():
-        logits += user_logits(profiles, model)[state, column]
-    return logits
+def _rates_of_pairs(
+    slot_of_pair: Integers,
+    positions: Integers,
+    slot_kinds: Integers,
+    state: Integers | None,
+    profiles: ProfileBatch,
+    model: BoundModel,
+) -> tuple[Floats, Floats]:
+    """P(click) and the factor of a conversion of each pair: its slot's, or its own where the shop knows the user."""
+    rates = model.slot_rates
+    click: Floats
+    conversion: Floats
+    if model.one_column:
+        click, conversion = rates[CLICK, slot_kinds, 0][slot_of_pair], rates[CONVERSION, slot_kinds, 0][slot_of_pair]
+    else:
+        row = slot_kinds[slot_of_pair] * rates.shape[2] + model.column[positions]
+        click, conversion = rates[CLICK].reshape(-1)[row], rates[CONVERSION].reshape(-1)[row]
+    known = state.nonzero()[0] if state is not None else ()
+    if state is not None and len(known):
+        column: Integers | int = 0 if model.one_column else model.column[positions[known]]
+        logits = model.slot_logits[slot_kinds[slot_of_pair[known]], column]
+        own = _rates(logits + user_logits(profiles, model)[state[known], column])
+        click[known], conversion[known] = own[:, CLICK], own[:, CONVERSION]
+    return click, conversion
 
 
 def _cart_value(

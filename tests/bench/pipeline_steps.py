@@ -1,0 +1,164 @@
+"""CPU of one bid request by step, in one process without sockets: decode, screen, profile, evaluate, choose, answer.
+
+`python -m tests.bench.pipeline_steps [--line-items 1000 --eligible 60 --batch 16 --rounds 12]` prints the best round of
+each step in microseconds a request. On a machine that is not quiet, count instructions instead:
+
+    valgrind --tool=callgrind python -m tests.bench.pipeline_steps --iterations 5     (then 25: the difference counts)
+
+`--instructions` does both runs and prints the difference a request.
+"""
+
+import argparse
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from bidder import bidding, pipeline
+from bidder.artefact import load_model
+from bidder.auction import Auction
+from bidder.openrtb.codec import decode_request
+from bidder.openrtb.tolerance import Tolerances
+from bidder.snapshot import Compiled, Snapshot
+from bidder.stages.consent import ConsentPolicy
+from core.clock import SystemClock
+from core.config import ConsentSettings
+from pacing.leases import LeaseBook
+from pacing.tokens import TokenSigner
+from segments.facts import Facts
+from segments.layout import pack_hot
+from segments.profiles import ProfileBatch, decode
+from tests.bench.bid_path import request_body
+from tests.kit.catalogues import EXCHANGE, large_catalogue
+
+BODIES = 512
+ROUND_BATCHES = 30
+COUNTED = (5, 25)  # iterations of the two counted runs; what starting costs cancels out
+
+
+class Bench:
+    """One snapshot with leases that never end, bodies and profile replies; `run` is one batch through all steps."""
+
+    def __init__(self, line_items: int, eligible: int, batch: int, *, no_bid: bool) -> None:
+        self.now_ms = SystemClock().now_ms()
+        self.batch = batch
+        compiled = Compiled(large_catalogue(line_items, eligible / line_items))
+        book = LeaseBook()
+        book.bind(compiled.pools)
+        for position in range(len(compiled.pools)):
+            book.grant(position, position + 1, 10**12, 10**9, self.now_ms + 10**9)
+        self.snapshot = Snapshot(compiled, load_model(), book, "https://track.example")
+        self.snapshot.live.refresh(self.now_ms, book)
+        self.policy = ConsentPolicy(ConsentSettings())
+        self.signer = TokenSigner({1: b"k" * 32})
+        self.tolerances = Tolerances()
+        chance = random.Random(5)
+        self.bodies = [request_body(n, chance, wanted=not no_bid or n % 10 == 0) for n in range(BODIES)]
+        self.replies = [_profile(chance, self.now_ms // 1000) for _ in range(BODIES)]
+        self.spent: dict[str, float] = {}
+        self._next = 0
+
+    def _timed(self, name: str, started: float) -> float:
+        now = time.perf_counter()
+        self.spent[name] = self.spent.get(name, 0.0) + now - started
+        return now
+
+    def run(self) -> int:
+        """One batch; how many requests were answered with a bid."""
+        start = self._next
+        self._next = (start + self.batch) % (BODIES - self.batch)
+        at = time.perf_counter()
+        auctions = [
+            Auction(decode_request(body, self.tolerances), EXCHANGE, 1e9)
+            for body in self.bodies[start : start + self.batch]
+        ]
+        at = self._timed("decode", at)
+        auctions = [auction for auction in auctions if pipeline.screen(auction, self.snapshot, self.policy)]
+        at = self._timed("screen", at)
+        if not auctions:
+            return 0
+        profiles = ProfileBatch([auction.user_id for auction in auctions])
+        decode(profiles, range(len(auctions)), self.replies[start : start + len(auctions)], self.now_ms)
+        at = self._timed("profiles", at)
+        found = pipeline.evaluate(auctions, profiles, self.snapshot, self.now_ms)
+        at = self._timed("evaluate", at)
+        assert found is not None
+        chosen = bidding.choose(found, self.snapshot, self.now_ms)
+        at = self._timed("choose", at)
+        self.snapshot.counts.count_pairs(found.positions, found.verdict)
+        at = self._timed("count", at)
+        answers = bidding.answer(found, chosen, self.snapshot, profiles, self.signer, self.now_ms)
+        self._timed("answer", at)
+        return len(answers)
+
+
+def _profile(chance: random.Random, now_s: int) -> list[bytes]:
+    """An HGETALL reply: three shops, two segments at each."""
+    reply: list[bytes] = []
+    for shop in chance.sample(range(1, 51), 3):
+        windows = [(shop * 10 + kind, now_s - 100, now_s + 10**6) for kind in range(1, 3)]
+        reply += [b"%d" % shop, pack_hot(Facts(), windows, now_s, now_s + 10**7)]
+    return reply
+
+
+def measure(bench: Bench, rounds: int) -> dict[str, float]:
+    """Best microseconds a request of each step: other work of the machine only ever adds."""
+    for _ in range(ROUND_BATCHES):
+        bench.run()
+    best: dict[str, float] = {}
+    for _ in range(rounds):
+        bench.spent = {}
+        for _ in range(ROUND_BATCHES):
+            bench.run()
+        for name, seconds in bench.spent.items():
+            cost = seconds / ROUND_BATCHES / bench.batch * 1e6
+            best[name] = min(best.get(name, cost), cost)
+    return best
+
+
+def count_instructions(arguments: list[str]) -> Callable[[int], int]:
+    """Instructions of a whole run of so many iterations, by callgrind."""
+
+    def run(iterations: int) -> int:
+        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, "-m",
+                   "tests.bench.pipeline_steps", *arguments, "--iterations", str(iterations)]  # fmt: skip
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+        found = re.search(r"Collected : (\d+)", printed)
+        if found is None:
+            raise ValueError("callgrind has printed no count")
+        return int(found[1])
+
+    return run
+
+
+def main() -> None:
+    """Print the table, or only iterate for callgrind."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--line-items", type=int, default=1_000)
+    parser.add_argument("--eligible", type=int, default=60)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--no-bid", action="store_true")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--iterations", type=int, default=0, help="run so many batches and print nothing")
+    parser.add_argument("--instructions", action="store_true")
+    given = parser.parse_args()
+    if given.instructions:
+        run = count_instructions([argument for argument in sys.argv[1:] if argument != "--instructions"])
+        few, many = COUNTED
+        print(f"{(run(many) - run(few)) / (many - few) / given.batch:,.0f} instructions a request")
+        return
+    bench = Bench(given.line_items, given.eligible, given.batch, no_bid=given.no_bid)
+    if given.iterations:
+        for _ in range(given.iterations):
+            bench.run()
+        return
+    best = measure(bench, given.rounds)
+    for name, cost in best.items():
+        print(f"{name:<10} {cost:7.1f} us a request")
+    print(f"{'sum':<10} {sum(best.values()):7.1f}")
+
+
+if __name__ == "__main__":
+    main()
