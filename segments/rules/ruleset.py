@@ -141,21 +141,24 @@ class CompiledRules:
         (`segments.facts.FACT_NAMES`): also rules about what never happened hold from then on.
         """
         now_s = now_ms // 1000
-        due = self.affected(changed)
-        fresh = self.windows(facts, changed, now_ms)
+        due, rules = self.affected(changed), self._rules
         late = _to_extend(previous, now_s) - due
+        merged: list[Window] = []
+        inside: dict[int, int] = {}
+        for window in previous:
+            segment, enter, leave = window
+            if leave <= now_s:
+                continue
+            if segment in due or segment in late:
+                if enter <= now_s:
+                    inside[segment] = enter
+            elif segment in rules:
+                merged.append(window if leave != previous_expires_s else (segment, enter, FOREVER_S))
+        fresh = self.windows(facts, changed, now_ms)
         if late:
             fresh += self.windows_of(late, facts, now_ms)
-            due |= late
-        inside = {segment: enter for segment, enter, leave in previous if enter <= now_s < leave}
-        merged = [
-            (segment, inside.get(segment, now_s) if enter <= now_s else enter, leave) for segment, enter, leave in fresh
-        ]
-        rules = self._rules
         merged += [
-            (segment, enter, FOREVER_S if leave == previous_expires_s else leave)
-            for segment, enter, leave in previous
-            if leave > now_s and segment not in due and segment in rules
+            (segment, inside.get(segment, now_s) if enter <= now_s else enter, leave) for segment, enter, leave in fresh
         ]
         merged.sort()
         return merged

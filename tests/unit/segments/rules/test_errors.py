@@ -51,6 +51,6 @@ def test_no_suggestion_is_made_for_what_resembles_nothing() -> None:
 
 
 def test_two_near_words_are_both_suggested() -> None:
-    assert did_you_mean("cart.valu", ["cart.values", "score", "cart.value"]) == (
+    assert did_you_mean("cart.valew", ["cart.values", "score", "cart.value"]) == (
         'did you mean "cart.value" or "cart.values"?'
     )
