@@ -111,9 +111,9 @@ def test_tier_bounds_ascend(bounds: list[int]) -> None:
 
 def test_all_faults_of_parameters_are_told_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        rule_of("category_viewers", "PLN", {"categorie": "x", "within": -1})
+        rule_of("category_viewers", "PLN", {"categoriez": "x", "within": -1})
     assert [(fault.pointer, fault.code) for fault in caught.value.faults] == [
-        ("/parameters/categorie", "unknown"), ("/parameters/categories", "value"), ("/parameters/within", "value"),
+        ("/parameters/categoriez", "unknown"), ("/parameters/categories", "value"), ("/parameters/within", "value"),
     ]  # fmt: skip
     assert caught.value.faults[0].hint == 'did you mean "categories"?'
 
