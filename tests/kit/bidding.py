@@ -1,0 +1,196 @@
+"""The bid path without a network: a compiled catalogue, leases that never end, users that a test makes up."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from bidder.artefact import Model, load_model
+from bidder.auction import Auction
+from bidder.openrtb.codec import decode_request
+from bidder.openrtb.tolerance import Tolerances
+from bidder.pipeline import look_up, respond, screen
+from bidder.snapshot import Compiled, Snapshot
+from bidder.stages.consent import ConsentPolicy
+from core.clock import ManualClock
+from core.config import ConsentSettings
+from core.model import Catalogue
+from pacing.caps import pack_record
+from pacing.leases import LeaseBook
+from pacing.tokens import Claims, TokenSigner
+from segments.profiles import ProfileBatch, ProfileReader, UserLookup
+from tests.kit.openrtb import body_of
+
+NOW_MS = 1_790_000_000_000  # Monday 2026-09-21 13:33:20 UTC
+TRACK = "https://track.example"
+KEYS = {1: b"k" * 32}
+NEVER_ENDS_MS = 2**62
+
+
+class ShopState(msgspec.Struct, frozen=True):
+    """What one shop knows of a user."""
+
+    cart_micros: int = 0
+    cart_age_s: float = np.inf
+    last_visit_age_s: float = 3_600.0
+    visits: float = 1.0
+    products_viewed: float = 1.0
+
+
+class Shopper(msgspec.Struct, frozen=True):
+    """A user's profile: active segments, states by advertiser, impressions as (line item id, unix seconds)."""
+
+    segments: tuple[int, ...] = ()
+    shops: Mapping[int, ShopState] = {}
+    shown: tuple[tuple[int, int], ...] = ()
+
+
+NOBODY = Shopper()
+
+
+def profile_batch(shoppers: Sequence[Shopper | None]) -> ProfileBatch:
+    """A batch as the profile store would answer it; None is an unknown user."""
+    batch = ProfileBatch(["u" * 22 if shopper is not None else None for shopper in shoppers])
+    rows: list[tuple[int, int, ShopState]] = []
+    for number, shopper in enumerate(shoppers):
+        if shopper is None:
+            continue
+        batch.found[number] = True
+        batch.segments[number] = np.array(sorted(shopper.segments), dtype="<u4").tobytes()
+        batch.rings[number] = b"".join(pack_record(*shown) for shown in sorted(shopper.shown, key=lambda pair: pair[1]))
+        rows += [(number, advertiser, state) for advertiser, state in shopper.shops.items()]
+    if rows:
+        batch.state_request = np.array([number for number, _, _ in rows], dtype=np.int64)
+        batch.state_advertiser = np.array([advertiser for _, advertiser, _ in rows], dtype=np.int64)
+        batch.cart_micros = np.array([state.cart_micros for _, _, state in rows], dtype=np.int64)
+        batch.score = np.zeros(len(rows))
+        batch.last_purchase_age_s = np.full(len(rows), np.inf)
+        for name in ("cart_age_s", "last_visit_age_s", "visits", "products_viewed"):
+            setattr(batch, name, np.array([getattr(state, name) for _, _, state in rows], dtype=np.float64))
+    return batch
+
+
+class KnownProfiles(ProfileReader):
+    """A profile store in memory: user id -> shopper."""
+
+    __slots__ = ("_shoppers", "asked")
+
+    def __init__(self, shoppers: Mapping[str, Shopper] | None = None) -> None:
+        self._shoppers = dict(shoppers or {})
+        self.asked: list[UserLookup] = []
+
+    async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
+        self.asked += users
+        batch = profile_batch([self._shoppers.get(user[0]) if user[0] is not None else None for user in users])
+        batch.user_ids = [user[0] for user in users]
+        return batch
+
+
+def generous(book: LeaseBook) -> None:
+    """Put a lease that never runs out on every pool of a bound book."""
+    for position in range(len(book.pools)):
+        book.grant(position, position + 1, 10**15, 10**9, NEVER_ENDS_MS)
+
+
+class TestBidder:
+    """A bidder process's bid path, called directly. `snapshot` and `book` are its parts, free to look at."""
+
+    __test__ = False
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        now_ms: int = NOW_MS,
+        model: Model | None = None,
+        leases: bool = True,
+        consent: ConsentSettings | None = None,
+        shoppers: Mapping[str, Shopper] | None = None,
+    ) -> None:
+        self.catalogue = catalogue
+        self.clock = ManualClock(now_ms)
+        self.policy = ConsentPolicy(consent or ConsentSettings())
+        self.signer = TokenSigner(KEYS)
+        self.book = LeaseBook()
+        compiled = Compiled(catalogue)
+        self.book.bind(compiled.pools)
+        if leases:
+            generous(self.book)
+        self.snapshot = Snapshot(compiled, model or load_model(), self.book, TRACK)
+        self.profiles = KnownProfiles(shoppers)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the clock and the leases again."""
+        self.snapshot.live.refresh(self.clock.now_ms(), self.book)
+
+    def auction(self, raw: object, exchange: str = "demo") -> Auction:
+        """A request as it comes from an exchange."""
+        request = decode_request(body_of(raw), Tolerances())
+        return Auction(request, self.snapshot.index.exchanges[exchange], deadline=1e9)
+
+    def screened(self, raw: object, exchange: str = "demo") -> Auction:
+        """An auction after the stages that need the request alone."""
+        auction = self.auction(raw, exchange)
+        screen(auction, self.snapshot, self.policy)
+        return auction
+
+    def matched(
+        self, raw: object, shopper: Shopper | None = None, exchange: str = "demo"
+    ) -> list[set[tuple[int, int]]]:
+        """For each biddable impression the (line item, share) pairs that may bid."""
+        auction = self.screened(raw, exchange)
+        profiles = profile_batch([shopper])
+        self.snapshot.matcher.match_user(
+            [auction], profiles, self.snapshot.caps, self.snapshot.counts, self.clock.now_ms() // 1000
+        )
+        return [self.pairs_of(impression.eligible) for impression in auction.impressions]
+
+    def pairs_of(self, bits: int) -> set[tuple[int, int]]:
+        """The (line item, share) pairs of a set of positions."""
+        lines = self.snapshot.index.lines
+        return {
+            (int(lines.line_item[position]), int(lines.share[position]))
+            for position in range(self.snapshot.index.count)
+            if bits >> position & 1
+        }
+
+    def answer(self, raw: object, shopper: Shopper | None = None, exchange: str = "demo") -> dict[str, object] | None:
+        """The decoded response to one request, None for a no-bid."""
+        auction = self.screened(raw, exchange)
+        if auction.no_bid is not None:
+            return None
+        profiles = profile_batch([shopper])
+        found = respond([auction], profiles, self.snapshot, self.signer, self.clock.now_ms())
+        decoded: dict[str, object] | None = msgspec.json.decode(found[0]) if found else None
+        return decoded
+
+    async def answer_known(self, raw: object, exchange: str = "demo") -> bytes | None:
+        """The response with the profile of whoever the request names."""
+        auction = self.screened(raw, exchange)
+        if auction.no_bid is not None:
+            return None
+        batch = await look_up([auction], self.profiles, self.clock.now_ms(), 1e9)
+        return respond([auction], batch, self.snapshot, self.signer, self.clock.now_ms()).get(0)
+
+    def claims(self, bid: Mapping[str, object]) -> Claims:
+        """What the token of a bid says."""
+        return self.signer.verify(str(bid["lurl"]).split("/n/loss/")[1].split("?")[0], self.clock.now_ms() // 1000)
+
+
+def bids_of(response: Mapping[str, object] | None) -> list[dict[str, object]]:
+    """All bids of a decoded response."""
+    if response is None:
+        return []
+    seats = response["seatbid"]
+    assert isinstance(seats, list)
+    return [bid for seat in seats for bid in seat["bid"]]
+
+
+def price_of(response: Mapping[str, object] | None) -> float:
+    """The price of a response's only bid; 0 for a no-bid."""
+    bids = bids_of(response)
+    if not bids:
+        return 0.0
+    (bid,) = bids
+    return float(str(bid["price"]))

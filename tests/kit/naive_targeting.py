@@ -1,0 +1,277 @@
+"""Targeting, evaluated the slow and obvious way: one line item, one impression, one reason after the other.
+
+Written from the model's field descriptions and the specification, without code of the bidder, on the request as JSON.
+The requests of tests.kit.random_bidding are in the 2.6 places, so nothing has to be forgiven here.
+"""
+
+import datetime
+import math
+import re
+import urllib.parse
+import zoneinfo
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from core.model import Catalogue, Creative, Exchange, Format, FrequencyCap, LineItem, Radius, Status, Targeting
+from core.reasons import NoBid
+from tests.kit.bidding import Shopper
+
+Json = dict[str, Any]
+
+# What the agents of random_bidding are, by eye.
+AGENTS = {
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36":
+        ("windows", "chrome"),
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.2 "
+    "Mobile/15E148 Safari/604.1": ("ios", "safari"),
+    "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0": ("linux", "firefox"),
+    "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/23.0 "
+    "Chrome/115.0.0.0 Mobile Safari/537.36": ("android", "samsung internet"),
+}  # fmt: skip
+
+
+def failed(
+    catalogue: Catalogue, line: LineItem, exchange: Exchange, request: Json, imp: Json, now_ms: int
+) -> set[NoBid]:
+    """Every reason but those of the user for which a line item may not bid on an impression."""
+    targeting = line.targeting
+    reasons = {reason for reason, holds in CONTEXT.items() if not holds(targeting, exchange, request, imp)}
+    reasons |= _failed_by_catalogue(catalogue, line, request, imp, now_ms)
+    if not _deal_holds(catalogue, line, exchange, imp):
+        reasons.add(NoBid.DEAL)
+    return reasons
+
+
+def failed_for_user(catalogue: Catalogue, line: LineItem, share: int, user: Shopper, now_ms: int) -> set[NoBid]:
+    """Every reason of the user."""
+    own = {segment.id for segment in catalogue.segments if segment.advertiser_id == line.advertiser_id}
+    held = set(user.segments) & own
+    targeting, reasons = line.targeting, set()
+    if targeting.segments_any and not held & set(targeting.segments_any):
+        reasons.add(NoBid.SEGMENT)
+    needed = set(targeting.segments_all)
+    if share:
+        needed.add(line.budget_shares[share - 1].segment_id)
+    if not needed <= held:
+        reasons.add(NoBid.SEGMENT)
+    if held & set(targeting.segments_none):
+        reasons.add(NoBid.EXCLUDED_SEGMENT)
+    reasons |= _failed_by_caps(catalogue, line, share, user, now_ms // 1000)
+    return reasons
+
+
+def _failed_by_caps(catalogue: Catalogue, line: LineItem, share: int, user: Shopper, now_s: int) -> set[NoBid]:
+    lines = {item.id: item for item in catalogue.line_items}
+    own = [shown for number, shown in user.shown if number == line.id]
+    campaign = [at for number, at in user.shown if number in lines and lines[number].campaign_id == line.campaign_id]
+    shop = [at for number, at in user.shown if number in lines and lines[number].advertiser_id == line.advertiser_id]
+    line_caps = (line.budget_shares[share - 1].caps if share else ()) or line.caps
+    campaign_caps = next(item.caps for item in catalogue.campaigns if item.id == line.campaign_id)
+    shop_caps = next(item.caps for item in catalogue.advertisers if item.id == line.advertiser_id)
+    capped = any(
+        _is_full(cap, times, now_s) for caps, times in ((campaign_caps, campaign), (shop_caps, shop)) for cap in caps
+    )
+    # One reason a pool: a cap of campaign or advertiser is named before the gap, the gap before the line item's cap.
+    if capped:
+        return {NoBid.FREQUENCY_CAP}
+    if line.min_gap_s and any(now_s - at < line.min_gap_s for at in own):
+        return {NoBid.MIN_GAP}
+    return {NoBid.FREQUENCY_CAP} if any(_is_full(cap, own, now_s) for cap in line_caps) else set()
+
+
+def _is_full(cap: FrequencyCap, times: Iterable[int], now_s: int) -> bool:
+    return sum(now_s - at < cap.window_s for at in times) >= cap.impressions
+
+
+def _failed_by_catalogue(catalogue: Catalogue, line: LineItem, request: Json, imp: Json, now_ms: int) -> set[NoBid]:
+    campaign = next(item for item in catalogue.campaigns if item.id == line.campaign_id)
+    advertiser = next(item for item in catalogue.advertisers if item.id == line.advertiser_id)
+    reasons = set()
+    if not all(item.status is Status.ACTIVE for item in (line, campaign, advertiser)):
+        reasons.add(NoBid.INACTIVE)
+    for item in (line, campaign):
+        if (item.start_ms is not None and now_ms < item.start_ms) or (
+            item.end_ms is not None and now_ms >= item.end_ms
+        ):
+            reasons.add(NoBid.OUTSIDE_FLIGHT)
+    local = datetime.datetime.fromtimestamp(now_ms / 1000, zoneinfo.ZoneInfo(advertiser.timezone))
+    hours = line.targeting.hours_of_week
+    if hours and local.weekday() * 24 + local.hour not in hours:
+        reasons.add(NoBid.DAYPART)
+    banners = banners_of(catalogue, line)
+    if not any((banner.width, banner.height) in offered_sizes(imp) for banner in banners):
+        reasons.add(NoBid.SIZE)
+    domains = {banner.advertiser_domain or advertiser.domain for banner in banners}
+    if any(is_under(domain, entry) for domain in domains for entry in request.get("badv", ())):
+        reasons.add(NoBid.ADVERTISER_BLOCKED)
+    products = {code for banner in banners for code in banner.categories} | set(advertiser.product_categories)
+    if any(is_category_under(product, entry) for product in products for entry in request.get("bcat", ())):
+        reasons.add(NoBid.CATEGORY_BLOCKED)
+    return reasons
+
+
+def banners_of(catalogue: Catalogue, line: LineItem) -> list[Creative]:
+    """The ads that a line item can show."""
+    return [
+        item
+        for item in catalogue.creatives
+        if item.id in line.creative_ids
+        and item.status is Status.ACTIVE
+        and item.format is Format.BANNER
+        and item.advertiser_id == line.advertiser_id
+    ]
+
+
+def offered_sizes(imp: Json) -> set[tuple[int, int]]:
+    """Sizes of an impression."""
+    banner = imp["banner"]
+    if "format" in banner:
+        return {(each["w"], each["h"]) for each in banner["format"]}
+    return {(banner["w"], banner["h"])}
+
+
+def is_under(domain: str, parent: str) -> bool:
+    """Whether a domain is another one or a part of it."""
+    domain, parent = _host(domain), _host(parent)
+    return domain == parent or domain.endswith("." + parent)
+
+
+def _host(text: str) -> str:
+    return re.sub(r"^www\.", "", re.sub(r"^[a-z]+://", "", text.lower()).split("/")[0].rstrip("."))
+
+
+def is_category_under(code: str, parent: str) -> bool:
+    """Whether an IAB code is another one, or in its tier."""
+    return code == parent or code.startswith(parent + "-")
+
+
+def _deal_holds(catalogue: Catalogue, line: LineItem, exchange: Exchange, imp: Json) -> bool:
+    pmp = imp.get("pmp", {})
+    offered = {deal["id"] for deal in pmp.get("deals", ())}
+    usable = {
+        deal.deal_id
+        for deal in catalogue.deals
+        if deal.id in line.targeting.deals
+        and deal.status is Status.ACTIVE
+        and deal.exchange_id == exchange.id
+        and deal.advertiser_id in (None, line.advertiser_id)
+    }
+    if usable & offered:
+        return True
+    return not line.targeting.deals and not pmp.get("private_auction")
+
+
+def _place(request: Json) -> Json:
+    geo: Json = request.get("device", {}).get("geo", {})
+    return geo
+
+
+def _in_circle(circle: Radius, geo: Json) -> bool:
+    if "lat" not in geo:
+        return False
+
+    def vector(latitude: float, longitude: float) -> tuple[float, float, float]:
+        north, east = math.radians(latitude), math.radians(longitude)
+        return math.cos(north) * math.cos(east), math.cos(north) * math.sin(east), math.sin(north)
+
+    here, centre = vector(round(geo["lat"], 2), round(geo["lon"], 2)), vector(circle.latitude, circle.longitude)
+    return 6371.0088 * 2 * math.asin(min(1.0, math.dist(here, centre) / 2)) <= circle.kilometres
+
+
+def _words(text: str) -> list[str]:
+    return re.split(r"[\W_]+", text.casefold().strip())
+
+
+def _says(phrase: str, texts: Iterable[str]) -> bool:
+    wanted = [word for word in _words(phrase) if word]
+    for text in texts:
+        words = [word for word in _words(text) if word]
+        if any(words[at : at + len(wanted)] == wanted for at in range(len(words))):
+            return True
+    return False
+
+
+def _texts(request: Json) -> list[str]:
+    place = request.get("site") or request.get("app") or {}
+    content = place.get("content", {})
+    return [
+        urllib.parse.unquote_plus(place.get("page", "")),
+        *place.get("keywords", "").split(","),
+        content.get("title", ""),
+    ]
+
+
+def _any_listed(named: Sequence[Any], accepts: Callable[[Any], bool]) -> bool:
+    return not named or any(accepts(value) for value in named)
+
+
+def _agent(request: Json) -> tuple[str, str]:
+    return AGENTS.get(request.get("device", {}).get("ua", ""), ("", ""))
+
+
+def _domain_holds(targeting: Targeting, request: Json) -> bool:
+    domain = request.get("site", {}).get("domain", "")
+    allowed = _any_listed(targeting.domains_allow, lambda entry: is_under(domain, entry))
+    return allowed and not any(is_under(domain, entry) for entry in targeting.domains_deny)
+
+
+def _app_holds(targeting: Targeting, request: Json) -> bool:
+    bundle = request.get("app", {}).get("bundle")
+    return _any_listed(targeting.apps_allow, lambda entry: entry == bundle) and bundle not in targeting.apps_deny
+
+
+def _category_holds(targeting: Targeting, request: Json) -> bool:
+    place = request.get("site") or request.get("app") or {}
+    codes = [*place.get("cat", ()), *place.get("pagecat", ()), *place.get("content", {}).get("cat", ())]
+
+    def covers(entry: str) -> bool:
+        return any(is_category_under(code, entry) for code in codes)
+
+    return _any_listed(targeting.categories, covers) and not any(map(covers, targeting.categories_deny))
+
+
+def _keyword_holds(targeting: Targeting, request: Json) -> bool:
+    texts = _texts(request)
+    allowed = _any_listed(targeting.page_keywords, lambda phrase: _says(phrase, texts))
+    return allowed and not any(_says(phrase, texts) for phrase in targeting.page_keywords_deny)
+
+
+def _path_holds(pattern: str, request: Json) -> bool:
+    path = urllib.parse.unquote(urllib.parse.urlsplit(request.get("site", {}).get("page", "")).path) or "/"
+    if pattern.endswith("*"):
+        return path.startswith(pattern[:-1])
+    return path == pattern
+
+
+Holds = Callable[[Targeting, Exchange, Json, Json], bool]
+
+CONTEXT: dict[NoBid, Holds] = {
+    NoBid.EXCHANGE: lambda t, exchange, _r, _i: _any_listed(t.exchanges, lambda n: n == exchange.id),
+    NoBid.ENVIRONMENT: lambda t, _e, request, _i: _any_listed(t.environments, lambda name: name in request),
+    NoBid.COUNTRY: lambda t, _e, r, _i: _any_listed(t.countries, lambda c: c == _place(r).get("country")),
+    NoBid.REGION: lambda t, _e, r, _i: _any_listed(
+        t.regions, lambda name: name == f"{_place(r).get('country')}/{_place(r).get('region')}"
+    ),
+    NoBid.CITY: lambda t, _e, r, _i: _any_listed(t.cities, lambda c: c == _place(r).get("city", "").casefold()),
+    NoBid.POSTCODE: lambda t, _e, r, _i: _any_listed(
+        t.postcodes, lambda prefix: re.sub(r"\W", "", _place(r).get("zip", "")).lower().startswith(prefix)
+    ),
+    NoBid.RADIUS: lambda t, _e, r, _i: _any_listed(t.radii, lambda circle: _in_circle(circle, _place(r))),
+    NoBid.DEVICE_TYPE: lambda t, _e, r, _i: _any_listed(
+        t.device_types, lambda kind: kind == r.get("device", {}).get("devicetype")
+    ),
+    NoBid.OPERATING_SYSTEM: lambda t, _e, r, _i: _any_listed(t.operating_systems, lambda n: n == _agent(r)[0]),
+    NoBid.BROWSER: lambda t, _e, r, _i: _any_listed(t.browsers, lambda name: name == _agent(r)[1]),
+    NoBid.CONNECTION: lambda t, _e, r, _i: _any_listed(
+        t.connections, lambda kind: kind == r.get("device", {}).get("connectiontype")
+    ),
+    NoBid.LANGUAGE: lambda t, _e, r, _i: _any_listed(
+        t.languages, lambda tag: tag == r.get("device", {}).get("language", "").lower().split("-")[0]
+    ),
+    NoBid.DOMAIN: lambda t, _e, r, _i: _domain_holds(t, r),
+    NoBid.APP: lambda t, _e, r, _i: _app_holds(t, r),
+    NoBid.PAGE_PATH: lambda t, _e, r, _i: _any_listed(t.page_paths, lambda pattern: _path_holds(pattern, r)),
+    NoBid.PAGE_KEYWORD: lambda t, _e, r, _i: _keyword_holds(t, r),
+    NoBid.CATEGORY: lambda t, _e, r, _i: _category_holds(t, r),
+    NoBid.POSITION: lambda t, _e, _r, imp: _any_listed(t.positions, lambda at: at == imp["banner"].get("pos")),
+}
