@@ -132,7 +132,7 @@ def pack_cold(facts: Facts) -> bytes:
         body = _encoder.encode(_Cold(facts, [product.id for product in products], categories, liked, widths))
     finally:
         facts.products = kept
-    compressor = zlib.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, COMMON_TEXT)
+    compressor = zlib.compressobj(1, zlib.DEFLATED, -12, 8, zlib.Z_DEFAULT_STRATEGY, COMMON_TEXT)
     return _pack_cold_header(COLD_VERSION, len(columns)) + columns + compressor.compress(body) + compressor.flush()
 
 
