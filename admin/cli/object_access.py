@@ -98,7 +98,8 @@ class StoreObjects:
         return await self._reader.page(command_line(), self._resource, parse_query(self._resource, query))
 
     async def show(self, object_id: int) -> Json:
-        return await self._reader.read(command_line(), self._resource, object_id)
+        shown: Json = msgspec.to_builtins(await self._reader.read(command_line(), self._resource, object_id))
+        return shown
 
     async def create(self, document: Mapping[str, Any], *, dry_run: bool) -> Json:
         context = await self._resource.hooks.before(command_line(), document)

@@ -1,0 +1,92 @@
+"""`grosz line-item ...`, through the API and straight to the database: the same commands, the same answers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from admin.cli.objects import advertiser, campaign, key, line_item
+from core.clock import ManualClock
+from core.errors import AccessError, InputError, NotFoundError
+from tests.kit.api import running_api
+
+
+@pytest.fixture(params=["http", "data"])
+async def options(
+    request: pytest.FixtureRequest, tmp_path: Path, valkey: str, clock: ManualClock
+) -> AsyncIterator[list[str]]:
+    """Options that reach an empty installation one way or the other."""
+    if request.param == "data":
+        yield ["--data", str(tmp_path)]
+        return
+    async with running_api(f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}", valkey, clock) as api:
+        caller = await api.caller()
+        secret = caller.headers["Authorization"].removeprefix("Bearer ")
+        yield ["--url", str(api.client.make_url("/")), "--key", secret]
+
+
+async def _run(app: object, *arguments: str) -> str:
+    """Runs a command in a thread, as its own process would; raises what it raised."""
+    result = await asyncio.to_thread(CliRunner().invoke, app, list(arguments))  # type: ignore[arg-type]  # a Typer app
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+async def test_objects_are_made_listed_changed_and_ended(options: list[str]) -> None:
+    shop = json.loads(await _run(advertiser, "create", "--set", "name=Szpilka", "--json", *options))
+    mine = f"advertiser_id={shop['id']}"
+    group = json.loads(await _run(campaign, "create", "--set", mine, "--set", "name=Spring", "--json", *options))
+    made = json.loads(
+        await _run(
+            line_item, "create", "--set", mine, "--set", f"campaign_id={group['id']}", "--set", "name=Carts",
+            "--set", "bid.amount=4.20", "--set", "max_cpm.amount=6", "--set", 'targeting.countries=["POL"]', "--json",
+            *options,
+        )
+    )  # fmt: skip
+    assert made["targeting"]["countries"] == ["POL"]
+    assert made["warnings"][0]["code"] == "no_creative"
+    number = str(made["id"])
+    assert "4.20 PLN" in await _run(line_item, "show", number, *options)
+    assert "Carts" in await _run(line_item, "list", "bid.min=2", *options)
+    assert "Carts" not in await _run(line_item, "list", "bid.min=5", *options)
+    changed = json.loads(await _run(line_item, "update", number, "--set", "bid.amount=5.00", "--json", *options))
+    assert (changed["bid"]["amount"], changed["version"]) == ("5.00", 2)
+    assert "paused" in await _run(line_item, "pause", number, *options)
+    assert "active" in await _run(line_item, "resume", number, *options)
+    copied = json.loads(await _run(line_item, "copy", number, "--json", *options))
+    assert copied["name"] == "Carts (copy)"
+    assert "archived" in await _run(line_item, "archive", number, *options)
+    left = json.loads(await _run(line_item, "list", "--json", *options))
+    assert [item["id"] for item in left["items"]] == [copied["id"]]
+
+
+async def test_a_document_comes_from_a_file(options: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "shop.json"
+    file.write_text('{"name": "From a file", "currency": "EUR"}')
+    made = json.loads(await _run(advertiser, "create", "--file", str(file), "--set", "notes=mine", "--json", *options))
+    assert (made["currency"], made["notes"]) == ("EUR", "mine")
+
+
+async def test_a_new_key_is_printed_whole(options: list[str]) -> None:
+    output = await _run(key, "create", "--set", "name=sync", *options)
+    assert "secret, shown this once: grosz_" in output
+
+
+async def test_faults_and_missing_objects_are_errors_with_hints(options: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        await _run(advertiser, "create", "--set", "nmae=x", *options)
+    assert {fault.pointer for fault in caught.value.faults} == {"/nmae", "/name"}
+    assert "did you mean 'name'?" in str(caught.value)
+    with pytest.raises(NotFoundError):
+        await _run(advertiser, "show", "99", *options)
+
+
+async def test_a_wrong_key_is_an_access_error(valkey: str, clock: ManualClock, tmp_path: Path) -> None:
+    async with running_api(f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}", valkey, clock) as api:
+        with pytest.raises(AccessError):
+            await _run(advertiser, "list", "--url", str(api.client.make_url("/")), "--key", "grosz_wrong")
