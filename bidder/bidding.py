@@ -3,29 +3,34 @@
 import zlib
 from collections.abc import Set
 
+import numpy as np
+
 from bidder.auction import Auction, Impression
 from bidder.counting import BIDS
 from bidder.evaluation import Evaluation, Slot, dearest_deal
 from bidder.snapshot import Snapshot
 from bidder.stages import rank
-from bidder.stages.respond import PreparedBid, bid_json, may_show, response_json
+from bidder.stages.respond import PreparedBid, bid_json, response_json
 from bidder.values import normal_domain
 from core.model import Clearing
+from core.money import GROSZ_CPM_MICROS
 from core.reasons import NoBid
-from pacing.tokens import Claims, TokenSigner, auction_digest
+from pacing.tokens import TokenFields, TokenSigner, auction_digest
 from segments.profiles import ProfileBatch
 
 
 class Chosen:
     """A bid that will be sent."""
 
-    __slots__ = ("lease_id", "pair", "position", "prepared")
+    __slots__ = ("cost", "cpm", "lease_id", "pair", "position", "prepared")
 
-    def __init__(self, pair: int, position: int, prepared: PreparedBid, lease_id: int) -> None:
+    def __init__(self, pair: int, position: int, prepared: PreparedBid, lease_id: int, cpm: int, cost: int) -> None:
         self.pair = pair
         self.position = position
         self.prepared = prepared
         self.lease_id = lease_id
+        self.cpm = cpm
+        self.cost = cost
 
 
 def seed_of(auction: Auction) -> int:
@@ -50,9 +55,9 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int) -> dict[int, Chos
             bid = next((other for other in rest if other is not None), None)
         if bid is not None:
             chosen[number] = bid
-    found.verdict[found.verdict == rank.ELIGIBLE] = NoBid.OUTRANKED.index
-    for bid in chosen.values():
-        found.verdict[bid.pair] = BIDS
+    verdict = found.verdict
+    np.putmask(verdict, verdict == rank.ELIGIBLE, NoBid.OUTRANKED.index)
+    verdict[[bid.pair for bid in chosen.values()]] = BIDS
     return chosen
 
 
@@ -72,29 +77,26 @@ def _take(
     if (slot.number, line.line_item_id) in taken and not line.several_per_request:
         found.verdict[pair] = NoBid.ALREADY_IN_REQUEST.index
         return None
-    prepared = _creative(slot, snapshot, position, int(found.scores.cpm[pair]), seed)
+    cpm, cost = int(found.scores.cpm[pair]), int(found.cost[pair])
+    prepared = _creative(slot, snapshot, position, cpm, seed)
     if prepared is None:
         found.verdict[pair] = NoBid.CREATIVE_BLOCKED.index
         return None
-    lease = snapshot.book.reserve(position, int(found.cost[pair]), now_ms)
+    lease = snapshot.book.reserve(position, cost, now_ms)
     if not lease:
         found.verdict[pair] = NoBid.NO_LEASE.index
         return None
     taken.add((slot.number, line.line_item_id))
-    return Chosen(pair, position, prepared, lease)
+    return Chosen(pair, position, prepared, lease, cpm, cost)
 
 
 def _creative(slot: Slot, snapshot: Snapshot, position: int, cpm: int, seed: int) -> PreparedBid | None:
     """A creative of an offered size that the request admits; several fitting ones take turns by the auction's hash."""
     auction, impression = slot.auction, slot.impression
-    fitting = [
-        prepared
-        for prepared in snapshot.prepared(position, impression.sizes, auction.exchange)
-        if may_show(prepared, auction, impression)
-    ]
+    fitting = snapshot.showable(position, auction, impression)
     if impression.deal_floors and fitting:
         invited = _invited(impression, _deal(auction, impression, position, snapshot, cpm))
-        fitting = [prepared for prepared in fitting if invited is None or prepared.domain in invited]
+        fitting = tuple(prepared for prepared in fitting if invited is None or prepared.domain in invited)
     return fitting[seed % len(fitting)] if fitting else None
 
 
@@ -126,49 +128,49 @@ def answer(
         digest = digests.get(slot.number)
         if digest is None:
             digest = digests[slot.number] = auction_digest(auction.exchange.id, auction.request.id)
-        user_id = profiles.user_ids[slot.number] or ""
-        cpm = int(found.scores.cpm[bid.pair])
-        token = signer.sign(_claims(found, number, bid, busy, snapshot, digest, user_id, cpm, issued_s))
-        deal_id = _deal(auction, impression, bid.position, snapshot, cpm) if impression.deal_floors else ""
-        text = bid_json(bid.prepared, impression=impression, cpm=cpm, deal_id=deal_id, token=token)
-        bids.setdefault(slot.number, []).append(text)
+            bids[slot.number] = []
+        user = (profiles.user_ids[slot.number] or "").encode()
+        second = _second_price(found, number, bid, busy, snapshot) if auction.exchange.clearing is Clearing.HOUSE else 0
+        token = signer.sign_fields(_token_fields(found, slot, bid, snapshot, digest, user, second, issued_s))
+        deal_id = _deal(auction, impression, bid.position, snapshot, bid.cpm) if impression.deal_floors else ""
+        text = bid_json(bid.prepared, impression=impression, cpm=bid.cpm, deal_id=deal_id, token=token)
+        bids[slot.number].append(text)
     auctions = {slot.number: slot.auction for slot in found.slots}
     return {number: response_json(auctions[number], texts, digests[number].hex()) for number, texts in bids.items()}
 
 
-def _claims(
+def _token_fields(
     found: Evaluation,
-    number: int,
+    slot: Slot,
     bid: Chosen,
-    busy: Set[tuple[int, int]],
     snapshot: Snapshot,
     digest: bytes,
-    user_id: str,
-    cpm: int,
+    user: bytes,
+    second_cpm: int,
     issued_s: int,
-) -> Claims:
-    slot, line = found.slots[number], snapshot.line(bid.position)
-    auction = slot.auction
-    second = _second_price(found, number, bid, busy, snapshot) if auction.exchange.clearing is Clearing.HOUSE else 0
-    return Claims(
-        line.share,
-        line.line_item_id,
-        line.advertiser_id,
-        line.campaign_id,
-        bid.prepared.creative.id,
+) -> TokenFields:
+    auction, impression = slot.auction, slot.impression
+    line_item_id, share, advertiser_id, campaign_id, _several = snapshot.line(bid.position)
+    prepared = bid.prepared
+    return (
+        auction.is_test,
+        share,
+        line_item_id,
+        advertiser_id,
+        campaign_id,
+        prepared.creative.id,
         auction.exchange.id,
         bid.lease_id,
-        int(found.cost[bid.pair]),
-        cpm,
-        second,
-        int(found.floors[bid.pair]),
-        auction.currency,
+        bid.cost,
+        bid.cpm // GROSZ_CPM_MICROS,
+        -(-second_cpm // GROSZ_CPM_MICROS),
+        -(-int(found.floors[bid.pair]) // GROSZ_CPM_MICROS),
+        auction.currency.encode(),
         digest,
-        slot.impression.position,
+        impression.position,
         issued_s,
-        user_id,
-        bid.prepared.landing,
-        auction.is_test,
+        user,
+        prepared.landing,
     )
 
 

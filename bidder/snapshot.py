@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidder.artefact import Model
-from bidder.auction import Size
+from bidder.auction import Auction, Impression, Size
 from bidder.bitmaps import UnpackedRows
 from bidder.counting import FunnelCounts
 from bidder.index import Index, compile_index
 from bidder.live import LiveSets
 from bidder.stages.match import Matcher
-from bidder.stages.respond import PreparedBid
+from bidder.stages.respond import PreparedBid, creative_rules, may_show
 from bidder.stages.score import BoundModel
 from core.model import Catalogue, Exchange
 from core.money import MoneyError
@@ -21,8 +21,8 @@ from pacing.caps import CapTable
 from pacing.leases import LeaseBook
 from pacing.pools import PoolSpec
 
-# Distinct (line item, offered sizes, exchange) whose creatives are remembered; 200 bytes each.
-MAX_FITTING = 100_000
+# Distinct (line item, offered sizes, exchange, rules) whose creatives are remembered; some 400 bytes each.
+MAX_FITTING = 50_000
 
 
 class Line(NamedTuple):
@@ -74,7 +74,7 @@ class Snapshot:
         self._pools = compiled.pools
         self._track_url = track_url
         self._prepared: dict[tuple[int, int, int], PreparedBid] = {}
-        self._fitting: dict[tuple[int, tuple[Size, ...], int], tuple[PreparedBid, ...]] = {}
+        self._fitting: dict[tuple[object, ...], tuple[PreparedBid, ...]] = {}
         self._lines: dict[int, Line] = {}
         self._rates: dict[str, NDArray[np.float64]] = {}
 
@@ -93,15 +93,19 @@ class Snapshot:
 
     def prepared(self, position: int, sizes: tuple[Size, ...], exchange: Exchange) -> tuple[PreparedBid, ...]:
         """Prepared bids of a line item's creatives in the offered sizes."""
-        key = (position, sizes, exchange.id)
+        line_item, by_size = self.line(position).line_item_id, self.index.creatives_by_size
+        creatives = [each for w, h in sizes for each in by_size.get((line_item, w, h), ())]
+        return tuple(self._prepare(each, exchange, position) for each in creatives)
+
+    def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[PreparedBid, ...]:
+        """Those of `prepared` that the request admits, remembered by the rules that decide it."""
+        key = (position, impression.sizes, auction.exchange.id, creative_rules(auction, impression))
         found = self._fitting.get(key)
         if found is None:
             if len(self._fitting) >= MAX_FITTING:
                 self._fitting.clear()
-            line_item, by_size = self.line(position).line_item_id, self.index.creatives_by_size
-            creatives = [each for w, h in sizes for each in by_size.get((line_item, w, h), ())]
-            found = tuple(self._prepare(each, exchange, position) for each in creatives)
-            self._fitting[key] = found
+            prepared = self.prepared(position, impression.sizes, auction.exchange)
+            found = self._fitting[key] = tuple(each for each in prepared if may_show(each, auction, impression))
         return found
 
     def _prepare(self, creative_id: int, exchange: Exchange, position: int) -> PreparedBid:

@@ -88,6 +88,12 @@ class Claims(msgspec.Struct, frozen=True):
     is_test: bool = False
 
 
+TokenFields = tuple[bool, int, int, int, int, int, int, int, int, int, int, int, bytes, bytes, int, int, bytes, bytes]
+"""`Claims` in the order of the layout: test, share, line item, advertiser, campaign, creative, exchange, lease,
+reserved micros, bid, second and floor in groszes (the latter two lifted), currency, auction, position, issued, user,
+landing."""
+
+
 class TokenError(InputError):
     """A token that is refused. `claims` is set only for one that is genuine but expired."""
 
@@ -141,28 +147,32 @@ class TokenSigner:
 
     def sign(self, claims: Claims) -> bytes:
         """The token's ASCII text. Raises `struct.error` for a claim that does not fit its field."""
-        packed = _pack(
-            FORMAT,
-            self._key_id,
-            claims.is_test,
-            claims.share,
-            claims.line_item_id,
-            claims.advertiser_id,
-            claims.campaign_id,
-            claims.creative_id,
-            claims.exchange_id,
-            claims.lease_id,
-            claims.reserved_micros,
-            claims.bid_cpm // GROSZ_CPM_MICROS,
-            -(-claims.second_cpm // GROSZ_CPM_MICROS),
-            -(-claims.floor_cpm // GROSZ_CPM_MICROS),
-            claims.currency.encode(),
-            claims.auction,
-            claims.position,
-            claims.issued_s,
-            claims.user_id.encode(),
-            claims.landing,
+        return self.sign_fields(
+            (
+                claims.is_test,
+                claims.share,
+                claims.line_item_id,
+                claims.advertiser_id,
+                claims.campaign_id,
+                claims.creative_id,
+                claims.exchange_id,
+                claims.lease_id,
+                claims.reserved_micros,
+                claims.bid_cpm // GROSZ_CPM_MICROS,
+                -(-claims.second_cpm // GROSZ_CPM_MICROS),
+                -(-claims.floor_cpm // GROSZ_CPM_MICROS),
+                claims.currency.encode(),
+                claims.auction,
+                claims.position,
+                claims.issued_s,
+                claims.user_id.encode(),
+                claims.landing,
+            )
         )
+
+    def sign_fields(self, fields: TokenFields) -> bytes:
+        """`sign` for the bid path, which would make a `Claims` only to have it taken apart (1.5 us)."""
+        packed = _pack(FORMAT, self._key_id, *fields)
         inner = self._inner.copy()
         inner.update(packed)
         outer = self._outer.copy()

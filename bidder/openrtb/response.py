@@ -6,6 +6,7 @@ for 1.4 kB). The types say the same once more, the slow and obvious way: tests a
 Rules (spec: openrtb, 1.10): no `null`, no exponent in a price, `id`, `impid` and `dealid` as they came, `cur` always.
 """
 
+import functools
 from collections.abc import Sequence
 
 import msgspec
@@ -72,16 +73,23 @@ def encode_response(
     `seat_bids` has (seat, bids as JSON objects) pairs, each with at least one bid; an empty seat is left out.
     `bid_id` is `bidid`, the bidder's own id of the response, what `${AUCTION_BID_ID}` stands for.
     """
-    seats = [
-        b'{"bid":[' + b",".join(bids) + (b'],"seat":' + quote(seat) + b"}" if seat else b"]}")
-        for seat, bids in seat_bids
-    ]
-    return b"".join(
-        (
-            b'{"id":', quote(request_id), b',"seatbid":[', b",".join(seats), b'],"bidid":', _encode(bid_id),
-            b',"cur":', _encode(currency), b"}",
-        )
+    seats = [_SEAT + b",".join(bids) + _seat_end(seat) for seat, bids in seat_bids]
+    return b'{"id":%b,"seatbid":[%b],"bidid":%b,%b' % (
+        quote(request_id), b",".join(seats), _encode(bid_id), _currency_end(currency)
     )  # fmt: skip
+
+
+_SEAT = b'{"bid":['
+
+
+@functools.lru_cache(maxsize=256)  # exchanges and their currencies are a handful
+def _seat_end(seat: str) -> bytes:
+    return b'],"seat":' + quote(seat) + b"}" if seat else b"]}"
+
+
+@functools.lru_cache(maxsize=256)
+def _currency_end(currency: str) -> bytes:
+    return b'"cur":' + _encode(currency) + b"}"
 
 
 def encode_no_bid(request_id: str, nbr: int) -> bytes:

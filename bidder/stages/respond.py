@@ -4,6 +4,7 @@ Everything of a bid that does not change between auctions (markup, notice URLs, 
 once per creative and exchange and cut at the places of the token; a bid is then a handful of joins.
 """
 
+import functools
 import html
 
 import msgspec
@@ -81,6 +82,17 @@ def _creative_types(creative: Creative) -> frozenset[int]:
     return frozenset(kinds)
 
 
+def creative_rules(auction: Auction, impression: Impression) -> tuple[object, ...] | None:
+    """All of a request that `may_show` depends on, as a key; None where no banner may be shown."""
+    imp, request = impression.imp, auction.request
+    banner = imp.banner
+    if banner is None:
+        return None
+    return (
+        imp.secure, banner.btype, banner.battr, banner.api, banner.mimes, request.wlang or request.wlangb
+    )  # fmt: skip
+
+
 def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) -> bool:
     """Whether the request's rules for creatives admit this one (OpenRTB 2.6 sections 3.2.1, 3.2.4, 3.2.6)."""
     creative, imp, request = prepared.creative, impression.imp, auction.request
@@ -106,14 +118,23 @@ def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
 
 def bid_json(prepared: PreparedBid, *, impression: Impression, cpm: int, deal_id: str, token: bytes) -> bytes:
     """JSON of one bid. `cpm` is CPM micros on the grosz grid."""
-    variable = b'{"id":"%d","impid":%s,"price":%s,' % (
-        impression.position + 1,
-        quote(impression.imp.id),
-        cpm_to_text(cpm).encode(),
-    )
+    variable = b'{"id":"%d","impid":%b,"price":%b,' % (
+        impression.position + 1, _quoted_id(impression.imp.id), _price(cpm)
+    )  # fmt: skip
     if deal_id:
-        variable += b'"dealid":%s,' % quote(deal_id)
+        variable += b'"dealid":%b,' % quote(deal_id)
     return variable + token.join(prepared.parts)
+
+
+# Exchanges number their impressions, or name them by places that come again and again.
+@functools.lru_cache(maxsize=1024)
+def _quoted_id(text: str) -> bytes:
+    return quote(text)
+
+
+@functools.lru_cache(maxsize=4096)  # prices lie on the grosz grid: this is all of them up to 40 a thousand
+def _price(cpm: int) -> bytes:
+    return cpm_to_text(cpm).encode()
 
 
 def response_json(auction: Auction, bids: list[bytes], bid_id: str) -> bytes:
