@@ -1,0 +1,240 @@
+"""Following the published catalogue: what is new is taken, what is broken is refused once, the child may die."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import zstandard
+
+from bidder.artefact import load_model
+from bidder.catalogue import (
+    FORMAT,
+    BidCatalogue,
+    CatalogueFollower,
+    CatalogueWatcher,
+    Compiler,
+    compile_bytes,
+    decode_catalogue,
+    encode_catalogue,
+)
+from bidder.funnel import FunnelWriter
+from bidder.handler import BidderHandler
+from bidder.observe import BidMetrics
+from bidder.stages.consent import ConsentPolicy
+from core import keys
+from core.clock import ManualClock
+from core.config import ConsentSettings
+from core.errors import CatalogueError, UnavailableError
+from core.model import Advertiser, Catalogue, Targeting
+from core.telemetry import Telemetry
+from pacing.leases import LeaseBook
+from pacing.tokens import TokenSigner
+from tests.kit.bid_port import until
+from tests.kit.bidding import KEYS, TRACK, KnownProfiles
+from tests.kit.catalogues import catalogue, line_item
+from tests.kit.random_bidding import random_catalogue
+
+
+class Published:
+    """What the publisher wrote, as redis-py gives it; counts the reads of the catalogue itself."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes | str | None] = {}
+        self.snapshot_reads = 0
+
+    async def get(self, name: str) -> bytes | str | None:
+        self.snapshot_reads += name == keys.CATALOGUE_SNAPSHOT
+        return self.values.get(name)
+
+    def publish(self, data: bytes, version: int, alive_ms: int = 0) -> None:
+        self.values = {
+            keys.CATALOGUE_SNAPSHOT: data,
+            keys.CATALOGUE_VERSION: b"%d" % version,
+            keys.CATALOGUE_ALIVE: b"%d" % alive_ms,
+        }
+
+
+class NoStore:
+    """The funnel's store is not what is tested here."""
+
+    async def set(self, name: str, value: bytes, *, ex: int) -> object:
+        return None
+
+    async def sadd(self, name: str, *values: str) -> object:
+        return None
+
+    async def expire(self, name: str, time: int) -> object:
+        return None
+
+
+class Side:
+    """A bidder's side of the catalogue."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.book = LeaseBook()
+        self.handler = BidderHandler(
+            profiles=KnownProfiles(),
+            signer=TokenSigner(KEYS),
+            policy=ConsentPolicy(ConsentSettings()),
+            clock=self.clock,
+            metrics=BidMetrics(Telemetry(), self.clock),
+            tmax_cap_ms=100,
+            fresh=lambda: True,
+        )
+        self.funnel = FunnelWriter(NoStore(), "p", self.clock)
+        self.compiler = Compiler()
+        self.bid = BidCatalogue(self.compiler, load_model(), self.book, self.handler, self.funnel, TRACK, self.clock)
+        self.published = Published()
+        self.watcher = CatalogueWatcher(self.published, self.bid.take, clock=self.clock, poll_s=0.001)
+
+
+@pytest.fixture
+async def side() -> AsyncIterator[Side]:
+    made = Side()
+    yield made
+    await made.compiler.close()
+
+
+def test_a_catalogue_comes_back_as_it_was_published() -> None:
+    for seed in range(5):
+        published = random_catalogue(random.Random(seed))
+        assert decode_catalogue(encode_catalogue(published)) == published
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"C0" + encode_catalogue(catalogue())[2:],
+        FORMAT,
+        FORMAT + b"rubbish",
+        encode_catalogue(catalogue(line_item(1)))[:-5],
+        FORMAT + zstandard.ZstdCompressor().compress(b"rubbish"),
+        FORMAT + zstandard.ZstdCompressor().compress(msgspec.msgpack.encode({"version": "x"})),
+    ],
+)
+def test_what_is_not_a_catalogue_is_refused_with_a_hint(data: bytes) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        decode_catalogue(data)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        catalogue(line_item(1, campaign_id=99)),
+        catalogue(line_item(1, targeting=Targeting(hours_of_week=(168,)))),
+        msgspec.structs.replace(
+            catalogue(line_item(1)), advertisers=(Advertiser(id=1, name="x", timezone="Mars/Base"),)
+        ),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused_where_it_is_compiled(broken: Catalogue) -> None:
+    with pytest.raises(CatalogueError):
+        compile_bytes(encode_catalogue(broken))
+
+
+async def test_a_new_version_is_installed_and_an_old_one_not_read_again(side: Side) -> None:
+    assert side.watcher.version == -1
+    await side.watcher.follow()
+    assert side.published.snapshot_reads == 0
+    side.published.publish(encode_catalogue(catalogue(line_item(1), version=4)), 4, side.clock.now_ms())
+    await side.watcher.follow()
+    await side.watcher.follow()
+    assert (side.watcher.version, side.published.snapshot_reads) == (4, 1)
+    snapshot = side.handler.snapshot
+    assert snapshot is not None
+    assert snapshot.is_bound
+    assert snapshot.live.parts
+
+
+async def test_the_age_is_that_of_the_publisher_s_last_sign_of_life(side: Side) -> None:
+    side.published.publish(encode_catalogue(catalogue(version=1)), 1, side.clock.now_ms())
+    await side.watcher.follow()
+    side.clock.advance(30)
+    await side.watcher.follow()
+    assert side.watcher.age_s == 30
+    side.published.values[keys.CATALOGUE_ALIVE] = b"%d" % side.clock.now_ms()
+    await side.watcher.follow()
+    assert side.watcher.age_s == 0
+
+
+async def test_an_old_catalogue_ages_while_a_newer_one_cannot_be_installed(side: Side) -> None:
+    side.published.publish(encode_catalogue(catalogue(version=1)), 1, side.clock.now_ms())
+    await side.watcher.follow()
+    side.published.publish(b"rubbish", 2, side.clock.now_ms())
+    side.clock.advance(60)
+    with pytest.raises(CatalogueError):
+        await side.watcher.follow()
+    assert side.watcher.age_s == 60
+
+
+async def test_a_broken_catalogue_is_refused_once_and_the_old_one_stays(side: Side) -> None:
+    side.published.publish(encode_catalogue(catalogue(line_item(1), version=1)), 1)
+    await side.watcher.follow()
+    pools, snapshot = side.book.pools, side.handler.snapshot
+    side.published.publish(encode_catalogue(catalogue(line_item(2, campaign_id=99), version=2)), 2)
+    with pytest.raises(CatalogueError):
+        await side.watcher.follow()
+    reads = side.published.snapshot_reads
+    await side.watcher.follow()
+    assert side.published.snapshot_reads == reads
+    assert side.handler.snapshot is snapshot
+    assert side.book.pools is pools
+    side.published.publish(encode_catalogue(catalogue(line_item(3), version=3)), 3)
+    await side.watcher.follow()
+    assert side.watcher.version == 3
+    assert side.handler.snapshot is not None
+    assert set(side.handler.snapshot.index.by_line_item) == {3}
+
+
+async def test_following_goes_on_after_a_failure(side: Side, caplog: pytest.LogCaptureFixture) -> None:
+    side.published.publish(b"rubbish", 1)
+    with caplog.at_level(logging.WARNING, "grosz.bidder.catalogue"):
+        running = asyncio.create_task(side.watcher.run())
+        await until(lambda: bool(caplog.records))
+        side.published.publish(encode_catalogue(catalogue(version=2)), 2)
+        await until(lambda: side.watcher.version == 2)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    assert len(caplog.records) == 1
+
+
+def compilers() -> set[int]:
+    found = {int(child) for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+    return {child for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()}
+
+
+async def test_a_killed_compiler_is_started_again_and_the_old_catalogue_stays(side: Side) -> None:
+    first, second = (encode_catalogue(catalogue(line_item(n), version=n)) for n in (1, 2))
+    side.published.publish(first, 1)
+    await side.watcher.follow()
+    before = compilers()
+    side.published.publish(second, 2)
+    installing = asyncio.create_task(side.watcher.follow())
+    await until(lambda: bool(compilers() - before))
+    for child in compilers() - before:
+        os.kill(child, signal.SIGKILL)
+    with pytest.raises(UnavailableError):
+        await installing
+    assert side.watcher.version == 1
+    await side.watcher.follow()
+    assert side.watcher.version == 2
+
+
+async def test_the_roles_without_an_index_hear_of_each_catalogue() -> None:
+    follower, heard = CatalogueFollower(), list[int]()
+    follower.listen(lambda published: heard.append(published.version))
+    assert follower.current is None
+    assert await follower.take(encode_catalogue(catalogue(version=7))) == 7
+    assert heard == [7]
+    assert follower.current == catalogue(version=7)

@@ -1,0 +1,277 @@
+"""Every request gets exactly one answer, on every way through."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bidder.auction import Auction
+from bidder.handler import MAX_BATCH, BidderHandler
+from bidder.observe import BidMetrics
+from bidder.pipeline import screen
+from bidder.snapshot import Snapshot
+from bidder.stages.consent import ConsentPolicy
+from core.clock import ManualClock
+from core.model import Catalogue, NoBidStyle
+from core.telemetry import Telemetry
+from segments.profiles import ProfileBatch, ProfileReader, UserLookup
+from tests.kit.bidding import KnownProfiles, TestBidder, profile_batch
+from tests.kit.catalogues import EXCHANGE, catalogue, line_item
+from tests.kit.openrtb import body_of, corpus_lines, raw_request
+
+
+class HeldProfiles(ProfileReader):
+    """Answers when told to; meanwhile time passes."""
+
+    __slots__ = ("asked", "go")
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.asked = 0
+
+    async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
+        self.asked += len(users)
+        await self.go.wait()
+        return profile_batch([None] * len(users))
+
+
+class BrokenProfiles(ProfileReader):
+    """Has a fault of its own."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        return
+
+    async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
+        raise ZeroDivisionError("a fault of ours")
+
+
+class Desk:
+    """A handler with everything it needs; `replies` has all answers by request."""
+
+    def __init__(self, *, profiles: ProfileReader | None = None, configured: Catalogue | None = None) -> None:
+        self.bidder = TestBidder(configured or catalogue(line_item(1)))
+        self.clock: ManualClock = self.bidder.clock
+        self.telemetry = Telemetry()
+        self.is_fresh = True
+        self.replies: dict[int, list[tuple[int, bytes]]] = {}
+        self.handler = BidderHandler(
+            profiles=profiles or KnownProfiles(),
+            signer=self.bidder.signer,
+            policy=self.bidder.policy,
+            clock=self.clock,
+            metrics=BidMetrics(self.telemetry, self.clock),
+            tmax_cap_ms=100,
+            fresh=lambda: self.is_fresh,
+        )
+        self.handler.install(self.bidder.snapshot)
+
+    def submit(
+        self, body: bytes | None = None, *, exchange: str = "demo", authorization: bytes = b"", late_s: float = 0.0
+    ) -> int:
+        number = len(self.replies)
+        self.replies[number] = []
+        raw = body if body is not None else body_of(raw_request(id=f"r{number}", regs={"gdpr": 0}))
+        self.handler.submit(
+            exchange,
+            raw,
+            self.clock.monotonic() - late_s,
+            lambda *reply: self.replies[number].append(reply),
+            authorization,
+        )
+        return number
+
+    async def statuses(self) -> list[int]:
+        """The status of each request's only answer, in the order of submission."""
+        await self.handler.drain()
+        assert all(len(replies) == 1 for replies in self.replies.values())
+        return [replies[0][0] for replies in self.replies.values()]
+
+    def count(self, family: str) -> float:
+        return sum(sample.value for each in self.telemetry.families() if each.name == family for sample in each.samples)
+
+
+def with_exchange(**members: object) -> Catalogue:
+    return catalogue(line_item(1), exchanges=(msgspec.structs.replace(EXCHANGE, **members),))
+
+
+async def test_a_wanted_request_is_answered_with_a_bid() -> None:
+    desk = Desk()
+    desk.submit()
+    assert desk.replies[0] == [], "the batch leaves at the end of the turn"
+    assert await desk.statuses() == [200]
+    assert json.loads(desk.replies[0][0][1])["id"] == "r0"
+
+
+async def test_without_a_snapshot_there_is_no_bid() -> None:
+    desk = Desk()
+    desk.is_fresh = False
+    desk.submit()
+    bare = BidderHandler(
+        profiles=KnownProfiles(),
+        signer=desk.bidder.signer,
+        policy=desk.bidder.policy,
+        clock=desk.clock,
+        metrics=BidMetrics(Telemetry(), desk.clock),
+        tmax_cap_ms=100,
+        fresh=lambda: True,
+    )
+    answers: list[tuple[int, bytes]] = []
+    bare.submit("demo", b"{}", 0.0, lambda *reply: answers.append(reply), b"")
+    assert answers == [(204, b"")]
+    assert await desk.statuses() == [204]
+
+
+async def test_unknown_exchanges_and_wrong_tokens_are_refused() -> None:
+    desk = Desk(configured=with_exchange(bearer_token="secret"))
+    desk.submit(exchange="nobody")
+    desk.submit()
+    desk.submit(authorization=b"Bearer wrong")
+    desk.submit(authorization=b"Bearer secret")
+    assert await desk.statuses() == [404, 401, 401, 200]
+
+
+async def test_what_is_not_a_request_is_malformed_and_does_not_disturb_its_batch() -> None:
+    desk = Desk()
+    for body in (b"", b"{", b"[]", b"{}", b"\xff", b"null", b'{"id":"1","imp":[]}'):
+        desk.submit(body)
+    desk.submit()
+    assert await desk.statuses() == [400] * 7 + [200]
+    assert desk.count("grosz_malformed_requests_total") == 7
+
+
+async def test_invalid_bodies_are_answered_as_the_corpus_says(corpus: Path) -> None:
+    desk = Desk()
+    expected: list[set[int]] = []
+    for line in corpus_lines(corpus / "invalid.jsonl"):
+        desk.submit(line["body"].encode("utf-8", "surrogatepass"))
+        expected.append({400} if line["severity"] == "hard" else {200, 204})
+    statuses = await desk.statuses()
+    assert all(status in allowed for status, allowed in zip(statuses, expected, strict=True))
+
+
+async def test_a_fault_while_pricing_is_a_no_bid_for_the_batch() -> None:
+    desk = Desk(profiles=BrokenProfiles())
+    desk.submit()
+    desk.submit()
+    assert await desk.statuses() == [204, 204]
+    assert desk.count("grosz_bid_faults_total") == 1
+
+
+async def test_a_fault_while_screening_costs_its_own_request_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+
+    def stumbling(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
+        if auction.request.id == "r1":
+            raise KeyError("a fault of ours")
+        return screen(auction, snapshot, policy)
+
+    monkeypatch.setattr("bidder.handler.screen", stumbling)
+    for _ in range(3):
+        desk.submit()
+    assert await desk.statuses() == [200, 204, 200]
+    assert desk.count("grosz_bid_faults_total") == 1
+
+
+async def test_an_answer_after_the_deadline_is_not_sent() -> None:
+    profiles = HeldProfiles()
+    desk = Desk(profiles=profiles)
+    desk.submit()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert profiles.asked == 1
+    desk.clock.advance(0.2)
+    profiles.go.set()
+    assert await desk.statuses() == [204]
+
+
+async def test_a_request_without_time_left_is_not_looked_up() -> None:
+    profiles = HeldProfiles()
+    desk = Desk(profiles=profiles)
+    desk.submit(late_s=0.0795)
+    desk.submit(body_of(raw_request(tmax=21, regs={"gdpr": 0})))
+    assert await desk.statuses() == [204, 204]
+    assert profiles.asked == 0
+
+
+async def test_requests_that_cannot_be_in_time_are_shed_before_decoding() -> None:
+    desk = Desk()
+    desk.submit(b"not even JSON", late_s=0.2)
+    assert await desk.statuses() == [204]
+    assert desk.count("grosz_malformed_requests_total") == 0
+
+
+async def test_a_crowd_that_waits_is_shed_and_the_handler_recovers() -> None:
+    profiles = HeldProfiles()
+    desk = Desk(profiles=profiles)
+    for _ in range(2_000):
+        desk.submit()
+    await asyncio.sleep(0)
+    shed = sum(replies == [(204, b"")] for replies in desk.replies.values())
+    assert 0 < shed < 2_000
+    profiles.go.set()
+    await desk.handler.drain()
+    later = desk.submit()
+    assert (await desk.statuses())[later] == 200
+
+
+async def test_full_batches_leave_at_once_and_all_are_answered() -> None:
+    profiles = HeldProfiles()
+    desk = Desk(profiles=profiles)
+    profiles.go.set()
+    for _ in range(3 * MAX_BATCH + 1):
+        desk.submit()
+    assert await desk.statuses() == [200] * (3 * MAX_BATCH + 1)
+
+
+async def test_drain_answers_what_is_pending_and_under_way() -> None:
+    profiles = HeldProfiles()
+    desk = Desk(profiles=profiles)
+    desk.submit()
+    await asyncio.sleep(0)
+    desk.submit()
+    draining = asyncio.create_task(desk.handler.drain())
+    await asyncio.sleep(0.01)
+    assert not draining.done()
+    profiles.go.set()
+    await draining
+    assert await desk.statuses() == [200, 200]
+
+
+async def test_batches_finish_although_another_catalogue_is_installed() -> None:
+    profiles = HeldProfiles()
+    desk = Desk(profiles=profiles)
+    desk.submit()
+    await asyncio.sleep(0)
+    other = TestBidder(catalogue(line_item(2), version=2))
+    desk.handler.install(other.snapshot)
+    profiles.go.set()
+    assert await desk.statuses() == [200]
+    assert desk.handler.snapshot is other.snapshot
+
+
+async def test_exchanges_that_want_a_reason_get_it() -> None:
+    desk = Desk(configured=with_exchange(no_bid_style=NoBidStyle.REASON_CODE))
+    desk.submit(body_of(raw_request(id="x", imp=[{"id": "1", "banner": {"w": 1, "h": 1}}], regs={"gdpr": 0})))
+    desk.submit(late_s=0.0795)
+    assert await desk.statuses() == [200, 200]
+    assert json.loads(desk.replies[0][0][1]) == {"id": "x", "seatbid": [], "nbr": 0}
+    assert json.loads(desk.replies[1][0][1])["nbr"] == 15
+
+
+async def test_an_older_exchange_hears_no_code_that_its_version_does_not_have() -> None:
+    desk = Desk(configured=with_exchange(no_bid_style=NoBidStyle.REASON_CODE, openrtb_version="2.5"))
+    desk.submit(late_s=0.0795)
+    assert await desk.statuses() == [200]
+    assert json.loads(desk.replies[0][0][1])["nbr"] == 0
+
+
+async def test_tolerated_oddities_are_counted_by_exchange() -> None:
+    desk = Desk()
+    desk.submit(body_of(raw_request(tmax="80", regs={"gdpr": 0})))
+    assert await desk.statuses() == [200]
+    assert set(desk.handler.tolerances) == {"demo"}
