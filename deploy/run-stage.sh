@@ -4,7 +4,7 @@ set -eu
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends python3-minimal libpython3-stdlib >/dev/null
 rm -rf /var/lib/apt/lists/*
-groupadd --system --gid 10001 grosz
-useradd --system --uid 10001 --gid grosz --no-create-home --home-dir /var/lib/grosz --shell /usr/sbin/nologin grosz
+groupadd --gid 10001 grosz
+useradd --uid 10001 --gid grosz --no-create-home --home-dir /var/lib/grosz --shell /usr/sbin/nologin grosz
 install -d -o grosz -g grosz -m 0700 /var/lib/grosz
 /opt/grosz/bin/python -m compileall -q /app
