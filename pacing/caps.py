@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from core.model import Catalogue, FrequencyCap, LineItem, Status
+from core.moments import duration_text, moment_text
 from core.reasons import NoBid
 from pacing.pools import PoolKey
 
@@ -61,6 +62,18 @@ def _reached(caps: _Caps, times: Sequence[int], now_s: int) -> bool:
     )
 
 
+def _texts(owner: str, caps: _Caps, times: Sequence[int], now_s: int) -> Iterable[str]:
+    """What `_reached` found, in words, of each cap that is reached; `times` ascends."""
+    for impressions, window in caps:
+        if not _reached(((impressions, window),), times, now_s):
+            continue
+        seen = sum(1 for shown_s in times if shown_s > now_s - window)
+        text = f"{owner} cap {seen} of {impressions} in {duration_text(window)}"
+        if impressions > 0:
+            text += f", free again at {moment_text(times[-impressions] + window, now_s)}"
+        yield text
+
+
 class _Line:
     """The caps of one line item, with those of its shares."""
 
@@ -84,6 +97,16 @@ class _Line:
             if caps and _reached(caps, times, now_s):
                 blocked[pool] = NoBid.FREQUENCY_CAP
 
+    def describe(self, times: Sequence[int], now_s: int) -> Iterable[tuple[PoolKey, NoBid, str]]:
+        """Everything that rules out a pool of the line item, in words."""
+        if self.min_gap_s and times[-1] > now_s - self.min_gap_s:
+            following = moment_text(times[-1] + self.min_gap_s, now_s)
+            text = f"minimum gap {duration_text(self.min_gap_s)}, next at {following}"
+            yield from ((pool, NoBid.MIN_GAP, text) for pool in self.pools)
+        for pool, caps in zip(self.pools, self.share_caps, strict=True):
+            owner = "budget share" if caps is not self.caps else "line item"
+            yield from ((pool, NoBid.FREQUENCY_CAP, text) for text in _texts(owner, caps, times, now_s))
+
 
 class CapTable:
     """The caps of a catalogue, ready to be asked. Immutable and picklable."""
@@ -106,13 +129,10 @@ class CapTable:
         """Every pool that may not bid for this user now, with FREQUENCY_CAP or MIN_GAP; nothing for an empty ring."""
         if not ring:
             return {}
-        shown: dict[int, list[int]] = {}
-        for line_item, shown_s in _records(ring):
-            shown.setdefault(line_item, []).append(shown_s)
         blocked: dict[PoolKey, NoBid] = {}
         campaigns: defaultdict[int, list[int]] = defaultdict(list)
         advertisers: defaultdict[int, list[int]] = defaultdict(list)
-        for line_item, times in shown.items():
+        for line_item, times in _times_by_line_item(ring).items():
             line = self._lines.get(line_item)
             if line is not None:
                 line.block(times, now_s, blocked)
@@ -121,6 +141,36 @@ class CapTable:
         _block_owners(campaigns, self._campaign_caps, self._campaign_pools, now_s, blocked)
         _block_owners(advertisers, self._advertiser_caps, self._advertiser_pools, now_s, blocked)
         return blocked
+
+    def describe(self, ring: bytes, now_s: int) -> list[tuple[PoolKey, NoBid, str]]:
+        """What `blocked` finds with its numbers: "line item cap 3 of 3 in 24 h, free again at 14:00 UTC".
+
+        For explanations: every cap and gap that is reached, where `blocked` stops at the first of a pool.
+        """
+        found: list[tuple[PoolKey, NoBid, str]] = []
+        campaigns: defaultdict[int, list[int]] = defaultdict(list)
+        advertisers: defaultdict[int, list[int]] = defaultdict(list)
+        for line_item, times in _times_by_line_item(ring).items():
+            line = self._lines.get(line_item)
+            if line is not None:
+                found += line.describe(times, now_s)
+                campaigns[line.campaign] += times
+                advertisers[line.advertiser] += times
+        for owner, shown, caps, pools in (
+            ("campaign", campaigns, self._campaign_caps, self._campaign_pools),
+            ("advertiser", advertisers, self._advertiser_caps, self._advertiser_pools),
+        ):
+            for number, times in shown.items():
+                for text in _texts(owner, caps.get(number, ()), sorted(times), now_s):
+                    found += [(pool, NoBid.FREQUENCY_CAP, text) for pool in pools[number]]
+        return found
+
+
+def _times_by_line_item(ring: bytes) -> dict[int, list[int]]:
+    shown: dict[int, list[int]] = {}
+    for line_item, shown_s in _records(ring):
+        shown.setdefault(line_item, []).append(shown_s)
+    return shown
 
 
 def _block_owners(

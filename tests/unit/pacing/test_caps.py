@@ -1,3 +1,4 @@
+import random
 import struct
 
 import pytest
@@ -111,3 +112,48 @@ def test_recent_impressions_are_counted_by_line_item() -> None:
 
 def test_records_are_pairs_of_little_endian_uint32() -> None:
     assert pack_record(7, NOW) == struct.pack("<II", 7, NOW)
+
+
+def texts(described: list[tuple[PoolKey, NoBid, str]], pool: PoolKey = SEVEN) -> list[str]:
+    return [text for key, _reason, text in described if key == pool]
+
+
+def test_a_reached_cap_says_how_far_and_when_it_is_free_again() -> None:
+    # NOW is 14:13:20 UTC of 2026-09-21; the third newest impression leaves the window an hour from now.
+    described = table(cap(3)).describe(ring((7, DAY - 3_600), (7, 60), (7, 50)), NOW)
+    assert described == [(SEVEN, NoBid.FREQUENCY_CAP, "line item cap 3 of 3 in 24 h, free again at 15:14 UTC")]
+
+
+def test_a_gap_says_when_the_next_impression_may_be() -> None:
+    described = table(gap=600).describe(ring((7, 60)), NOW)
+    assert described == [(SEVEN, NoBid.MIN_GAP, "minimum gap 10 min, next at 14:23 UTC")]
+
+
+def test_every_reached_cap_is_described_with_its_owner() -> None:
+    described = table(cap(1), cap(2), cap(2), gap=60).describe(ring((8, 50), (7, 10)), NOW)
+    assert [text.partition(" cap")[0].partition(" 1 ")[0] for text in texts(described)] == [
+        "minimum gap", "line item", "campaign", "advertiser"
+    ]  # fmt: skip
+    assert [text.partition(" ")[0] for text in texts(described, EIGHT)] == ["campaign", "advertiser"]
+
+
+def test_a_cap_of_nothing_is_never_free_again() -> None:
+    assert texts(table(cap(0)).describe(ring((7, 50)), NOW)) == ["line item cap 1 of 0 in 24 h"]
+
+
+def test_a_share_with_caps_of_its_own_says_so() -> None:
+    shares = (BudgetShare(1, 20, caps=cap(1)), BudgetShare(2, 20))
+    described = table(cap(5), shares=shares).describe(ring((7, 5)), NOW)
+    assert [(pool, text.partition(" cap")[0]) for pool, _, text in described] == [(PoolKey(7, 1), "budget share")]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_descriptions_name_exactly_the_pools_that_are_blocked(seed: int) -> None:
+    chance = random.Random(seed)
+    some = [(FrequencyCap(chance.randrange(4), chance.choice((60, 3_600, DAY))),) for _ in range(4)]
+    present = table(some[0], some[1], some[2], shares=(BudgetShare(1, 20, caps=some[3]),), gap=chance.choice((0, 90)))
+    shown = sorted((chance.randrange(2 * DAY) for _ in range(chance.randrange(6))), reverse=True)
+    seen = ring(*((chance.choice((7, 8, 99)), ago) for ago in shown))
+    assert {pool for pool, _, _ in present.describe(seen, NOW)} == set(present.blocked(seen, NOW))
+    described = {(pool, reason) for pool, reason, _ in present.describe(seen, NOW)}
+    assert described >= set(present.blocked(seen, NOW).items())
