@@ -72,7 +72,8 @@ def parse_decimal(text: str) -> int:
         raise MoneyError(f"'{text}' is not an amount: write a decimal number such as 12.50") from None
     if not value.is_finite() or abs(value) > 10**12:
         raise MoneyError(f"'{text}' is out of range: amounts go up to a million million")
-    micros = value * MICROS_PER_UNIT
+    with decimal.localcontext(prec=len(text) + 7):  # exact: the usual 28 digits would round a longer text to a micro
+        micros = value * MICROS_PER_UNIT
     if micros != micros.to_integral_value():
         raise MoneyError(f"'{text}' is finer than a micro-unit: use six decimals at most")
     return int(micros)
