@@ -6,7 +6,7 @@ each line item outside it n times. Several reasons may exclude a line item on on
 is what somebody who wants to widen a campaign has to know.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +28,13 @@ Counts = NDArray[np.int64]
 class FunnelCounts:
     """Counts by (position, column) of one snapshot."""
 
-    __slots__ = ("_index", "_live", "_pairs")
+    __slots__ = ("_index", "_live", "_pairs", "_settle")
 
-    def __init__(self, index: Index, live: LiveSets) -> None:
+    def __init__(self, index: Index, live: LiveSets, settle: Callable[[], None]) -> None:
+        """`settle` passes on to the dimensions what the matcher has counted for several of them together."""
         self._index = index
         self._live = live
+        self._settle = settle
         self._pairs: Counts = np.zeros((index.count, COLUMNS), dtype=np.int64)
 
     def count_pairs(self, positions: Counts, columns: Counts) -> None:
@@ -48,6 +50,7 @@ class FunnelCounts:
         """The counts since the last call, cheaply: `TakenCounts.fold` does the arithmetic."""
         pairs, self._pairs = self._pairs, np.zeros_like(self._pairs)
         index = self._index
+        self._settle()
         dimensions = [
             *index.context.values(), *index.slot.values(), index.segments, index.excluded_segments, index.deals,
         ]  # fmt: skip

@@ -9,6 +9,8 @@ impressions each reason excluded each line item.
 
 import abc
 import array
+import functools
+import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -97,6 +99,10 @@ class Dimension(abc.ABC):
                 answer.hits = 0
         counts, self._harvested = self._harvested, {}
         return counts
+
+    def count_hits(self, bits: int, impressions: int) -> None:
+        """Impressions that used the answer `bits` without asking here."""
+        self._harvested[bits] = self._harvested.get(bits, 0) + impressions
 
     def _fold(self) -> None:
         self._harvested = self.harvest()
@@ -247,3 +253,57 @@ class DealAccess(Dimension):
         """Those of the offered deals that the line item at `position` targets."""
         by_value = self._lists.by_value
         return [deal_id for deal_id in deal_ids if position in by_value.get((exchange_id, deal_id), ())]
+
+
+class Group:
+    """Dimensions whose keys come from one part of a request, asked together: one look-up where each would cost one.
+
+    A joint answer counts for all its parts; `settle` passes the counts on, and must come before any dimension is
+    harvested. The dimensions stay the only ones who know an answer; this only remembers which belong together.
+    """
+
+    __slots__ = ("_bytes", "_dimensions", "_shared", "memo")
+
+    def __init__(self, dimensions: Sequence[Dimension]) -> None:
+        self._dimensions = tuple(dimensions)
+        self.memo: dict[tuple[Key, ...], JointBits] = {}
+        self._shared: dict[int, int] = {}
+        self._bytes = 0
+
+    def resolve(self, keys: tuple[Key, ...]) -> "JointBits":
+        """Ask each dimension for its part, in order, and remember the joint answer."""
+        if len(self.memo) >= MAX_MEMO_ANSWERS or self._bytes >= MAX_MEMO_BYTES:
+            self.settle()
+            self.memo.clear()
+            self._shared.clear()
+            self._bytes = 0
+        # The joint answer may outlive its parts in their dimensions' memos: counts go by what was answered, not by who.
+        parts = tuple(
+            (dimension, dimension.get(key).bits) for dimension, key in zip(self._dimensions, keys, strict=True)
+        )
+        bits = functools.reduce(operator.and_, [bits for _dimension, bits in parts])
+        if bits not in self._shared:
+            self._shared[bits] = bits
+            self._bytes += self._dimensions[0].count // 8
+        self._bytes += _bytes_of(keys)
+        answer = self.memo[keys] = JointBits(self._shared[bits], parts)
+        return answer
+
+    def settle(self) -> None:
+        """Pass the impressions that were counted on to the dimensions."""
+        for answer in self.memo.values():
+            if answer.hits:
+                for dimension, bits in answer.parts:
+                    dimension.count_hits(bits, answer.hits)
+                answer.hits = 0
+
+
+class JointBits:
+    """What several dimensions accept together, each one's part of it, and the impressions that it was used for."""
+
+    __slots__ = ("bits", "hits", "parts")
+
+    def __init__(self, bits: int, parts: tuple[tuple[Dimension, int], ...]) -> None:
+        self.bits = bits
+        self.hits = 0
+        self.parts = parts

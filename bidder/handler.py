@@ -1,7 +1,8 @@
 """Between the bid port and decide(): one batch for all requests of one turn of the event loop.
 
-Requests are decoded as they complete; the batch leaves at the end of the turn. Under load turns get longer, batches
-larger and the cost of a request smaller, which is what carries the bid path through bursts.
+Requests are decoded as they complete and screened at the end of the turn; those that somebody wants leave as a batch, or
+wait for the look-up that is under way. Under load turns get longer, batches larger and the cost of a request smaller,
+which is what carries the bid path through bursts.
 """
 
 import asyncio
@@ -27,6 +28,10 @@ Reply = Callable[[int, bytes], None]
 
 # A batch is cut here: past it the numpy pass no longer gets cheaper per request, and the first answers only wait.
 MAX_BATCH = 64
+
+# Requests that come while a look-up is under way leave together after it: under load that makes one batch of what would
+# be several small ones. Never later than this, in seconds, so that a slow Redis holds nobody up.
+HOLD_S = 0.001
 
 # Share of a request's time that its profile look-up may use; the rest is for pricing and writing.
 LOOK_UP_SHARE = 0.6
@@ -66,6 +71,10 @@ class BidderHandler:
         self._fresh = fresh
         self._snapshot: Snapshot | None = None
         self._pending: list[tuple[Auction, Reply]] = []
+        self._held: list[tuple[Auction, Reply]] = []  # screened against `_held_for`
+        self._held_for: Snapshot | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._looking_up = 0  # batches whose profiles are on their way
         self._tasks: set[asyncio.Task[None]] = set()
         self._tolerances: dict[str, Tolerances] = {}
         self._waiting = 0  # requests submitted and not answered
@@ -149,9 +158,35 @@ class BidderHandler:
         cost_s = (self._clock.monotonic() - started) / len(batch)
         self._screen_cost_s += (cost_s - self._screen_cost_s) * COST_SMOOTHING
         if wanted:
-            task = asyncio.get_running_loop().create_task(self._decide(wanted, snapshot, started))
+            self._hold(wanted, snapshot)
+
+    def _hold(self, wanted: list[tuple[Auction, Reply]], snapshot: Snapshot) -> None:
+        """Add screened requests to the next batch; it leaves at once unless a look-up is under way."""
+        if self._held and (snapshot is not self._held_for or len(self._held) + len(wanted) > MAX_BATCH):
+            self._leave()
+        self._held += wanted
+        self._held_for = snapshot
+        if not self._looking_up:
+            self._leave()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(HOLD_S, self._leave)
+
+    def _leave(self) -> None:
+        """Send off the batch that is held, if there is one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._held = self._held, []
+        if batch and self._held_for is not None:
+            self._looking_up += 1
+            task = asyncio.get_running_loop().create_task(self._decide(batch, self._held_for))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _looked_up(self) -> None:
+        self._looking_up -= 1
+        if not self._looking_up:
+            self._leave()
 
     def _is_wanted(self, auction: Auction, snapshot: Snapshot, now: float) -> bool:
         if auction.deadline - now < MIN_REMAINING_S:
@@ -165,12 +200,15 @@ class BidderHandler:
             self._metrics.fault()
             return False
 
-    async def _decide(self, batch: list[tuple[Auction, Reply]], snapshot: Snapshot, started: float) -> None:
+    async def _decide(self, batch: list[tuple[Auction, Reply]], snapshot: Snapshot) -> None:
         auctions = [auction for auction, _reply in batch]
+        started = self._clock.monotonic()
         nearest = min(auction.deadline for auction in auctions)
         deadline = started + (nearest - started) * LOOK_UP_SHARE
         try:
-            responses, took_s = await decide(auctions, snapshot, self._profiles, self._signer, self._clock, deadline)
+            responses, took_s = await decide(
+                auctions, snapshot, self._profiles, self._signer, self._clock, deadline, self._looked_up
+            )
             self._price_cost_s += (took_s / len(batch) - self._price_cost_s) * COST_SMOOTHING
         except Exception:
             # A fault of ours must not become an error at the exchange, nor stop the process: no bid, and a traceback.
@@ -199,6 +237,7 @@ class BidderHandler:
     async def drain(self) -> None:
         """Answer everything that was submitted."""
         self._flush()
+        self._leave()
         while self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -4,7 +4,7 @@ A batch is all requests that arrived in one turn of the event loop: one profile 
 pass over every (impression, line item) pair, one internal auction per impression.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bidder.auction import Auction
 from bidder.bidding import answer, choose
@@ -81,12 +81,16 @@ async def decide(
     signer: TokenSigner,
     clock: Clock,
     deadline: float,
+    looked_up: Callable[[], None],
 ) -> tuple[dict[int, bytes], float]:
     """Responses of a screened batch by auction number, and the seconds that they took after the look-up.
 
-    `deadline` of the look-up is in monotonic seconds.
+    `deadline` of the look-up is in monotonic seconds. `looked_up` is called when it has ended, however it ended.
     """
-    batch = await look_up(auctions, profiles, clock.now_ms(), deadline)
+    try:
+        batch = await look_up(auctions, profiles, clock.now_ms(), deadline)
+    finally:
+        looked_up()
     started = clock.monotonic()
     responses = respond(auctions, batch, snapshot, signer, clock.now_ms())
     return responses, clock.monotonic() - started

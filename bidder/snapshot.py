@@ -68,7 +68,7 @@ class Snapshot:
         self.model = BoundModel(model, self.index)
         self.live = LiveSets(self.index)
         self.matcher = Matcher(self.index, self.live)
-        self.counts = FunnelCounts(self.index, self.live)
+        self.counts = FunnelCounts(self.index, self.live, self.matcher.settle)
         self.unpacked = UnpackedRows(self.index.count)
         self._advertiser_domains = compiled.advertiser_domains
         self._pools = compiled.pools
@@ -88,7 +88,7 @@ class Snapshot:
         twin = copy.copy(self)
         twin.book = self.book.copy()
         twin.matcher = Matcher(self.index, self.live, counts_hits=False)
-        twin.counts = FunnelCounts(self.index, LiveSets(self.index))
+        twin.counts = FunnelCounts(self.index, LiveSets(self.index), twin.matcher.settle)
         return twin
 
     def prepared(self, position: int, sizes: tuple[Size, ...], exchange: Exchange) -> tuple[PreparedBid, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bidder.auction import Auction, Impression
 from bidder.counting import FunnelCounts
-from bidder.dimensions import Dimension
+from bidder.dimensions import Group
 from bidder.index import Index
 from bidder.live import LiveSets
 from bidder.values import TEXT_BREAK
@@ -145,20 +145,50 @@ CONTEXT_KEYS: dict[str, KeyOf] = {
 }
 
 
+# Fields that come from one part of a request and repeat together: one memo each instead of one a field. A field alone
+# in its group is one that nearly every request has a value of its own for.
+GROUPS: tuple[tuple[str, ...], ...] = (
+    ("exchange", "environment", "blocked_advertiser", "blocked_category"),
+    ("country", "region", "city", "postcode"),
+    ("radius",),
+    ("device_type", "operating_system", "browser", "connection", "language"),
+    ("domain", "app", "category"),
+    ("page_path",),
+    ("page_keyword",),
+)
+
+
+class _Grouped:
+    """One group of those dimensions that restrict anything, with the functions that read its keys."""
+
+    __slots__ = ("group", "keys_of", "memoised")
+
+    def __init__(self, index: Index, names: Sequence[str]) -> None:
+        self.group = Group([index.context[name] for name in names])
+        self.keys_of = tuple(CONTEXT_KEYS[name] for name in names)
+        self.memoised = self.group.memo.get
+
+
 class Matcher:
     """The dimensions of one index that restrict anything, each with the function that reads its key."""
 
-    __slots__ = ("_context", "_weight", "index", "live")
+    __slots__ = ("_context", "_positions_restrict", "_slots", "_weight", "index", "live")
 
     def __init__(self, index: Index, live: LiveSets, *, counts_hits: bool = True) -> None:
         self.index = index
         self.live = live
         self._weight = int(counts_hits)  # of an impression in the counts; a rehearsal's weighs nothing
-        self._context: list[tuple[Callable[[Any], Any], Dimension, KeyOf]] = [
-            (dimension.memo.get, dimension, CONTEXT_KEYS[name])
-            for name, dimension in index.context.items()
-            if dimension.restricts
-        ]
+        names = ([name for name in group if index.context[name].restricts] for group in GROUPS)
+        self._context = [_Grouped(index, group) for group in names if group]
+        self._positions_restrict = index.slot["position"].restricts
+        slots = [index.slot["size"], index.deals, *([index.slot["position"]] if self._positions_restrict else [])]
+        self._slots = Group(slots)
+
+    def settle(self) -> None:
+        """Pass all counted impressions on to the dimensions, which are about to be harvested."""
+        for grouped in self._context:
+            grouped.group.settle()
+        self._slots.settle()
 
     def match_context(self, auction: Auction) -> int:
         """Set `eligible` of each impression of the auction; the union of these sets, 0 when nobody wants any.
@@ -169,33 +199,30 @@ class Matcher:
         hits = len(impressions) * self._weight
         self.live.hits += hits
         bits = self.live.bits
-        for memoised, dimension, key_of in self._context:
-            key = key_of(auction)
-            answer = memoised(key)
+        for grouped in self._context:
+            keys = tuple([key_of(auction) for key_of in grouped.keys_of])
+            answer = grouped.memoised(keys)
             if answer is None:
-                answer = dimension.resolve(key)
+                answer = grouped.group.resolve(keys)
             answer.hits += hits
             bits &= answer.bits
         union = 0
         for impression in impressions:
-            impression.eligible = bits & self._match_slot(auction, impression)
-            union |= impression.eligible
+            impression.eligible = eligible = bits & self._match_slot(auction, impression)
+            union |= eligible
         return union
 
     def _match_slot(self, auction: Auction, impression: Impression) -> int:
-        index, weight = self.index, self._weight
-        size = index.slot["size"].get(impression.sizes)
-        size.hits += weight
-        deals = index.deals.get((auction.exchange.id, tuple(impression.deal_floors), impression.private_auction))
-        deals.hits += weight
-        bits = size.bits & deals.bits
-        position = index.slot["position"]
-        if position.restricts:
+        deals = (auction.exchange.id, tuple(impression.deal_floors), impression.private_auction)
+        keys: tuple[Any, ...] = (impression.sizes, deals)
+        if self._positions_restrict:
             banner = impression.imp.banner
-            answer = position.get(banner.pos if banner is not None else None)
-            answer.hits += weight
-            bits &= answer.bits
-        return bits
+            keys = (impression.sizes, deals, banner.pos if banner is not None else None)
+        answer = self._slots.memo.get(keys)
+        if answer is None:
+            answer = self._slots.resolve(keys)
+        answer.hits += self._weight
+        return answer.bits
 
     def match_user(
         self,
@@ -256,9 +283,9 @@ class Matcher:
             (NoBid.EXCLUDED_SEGMENT, index.excluded_segments.get(segments).bits, ""),
         ]
         ring = profiles.rings[number]
-        for pool, reason in (caps.blocked(ring, now_s) if ring else {}).items():
+        for pool, reason, text in caps.describe(ring, now_s):
             blocked = sum(1 << at for at in index.positions_of(pool))
-            found.append((reason, ~blocked, ""))
+            found.append((reason, ~blocked, text))
         return found
 
 

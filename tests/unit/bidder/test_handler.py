@@ -38,6 +38,23 @@ class HeldProfiles(ProfileReader):
         return profile_batch([None] * len(users))
 
 
+class CountingProfiles(HeldProfiles):
+    """Remembers the size of each batch."""
+
+    __slots__ = ("batches", "second")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+        self.second = asyncio.Event()
+
+    async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
+        self.batches.append(len(users))
+        if len(self.batches) == 2:
+            self.second.set()
+        return await super().fetch(users, now_ms, deadline)
+
+
 class BrokenProfiles(ProfileReader):
     """Has a fault of its own."""
 
@@ -226,6 +243,34 @@ async def test_full_batches_leave_at_once_and_all_are_answered() -> None:
     for _ in range(3 * MAX_BATCH + 1):
         desk.submit()
     assert await desk.statuses() == [200] * (3 * MAX_BATCH + 1)
+
+
+async def test_requests_that_come_during_a_look_up_leave_together_after_it() -> None:
+    profiles = CountingProfiles()
+    desk = Desk(profiles=profiles)
+    desk.submit()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for _ in range(3):
+        desk.submit()
+        await asyncio.sleep(0)  # each in a turn of its own
+    assert profiles.batches == [1]
+    profiles.go.set()
+    assert await desk.statuses() == [200] * 4
+    assert profiles.batches == [1, 3]
+
+
+async def test_a_look_up_that_hangs_holds_nobody_up() -> None:
+    profiles = CountingProfiles()
+    desk = Desk(profiles=profiles)
+    desk.submit()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    desk.submit()
+    await profiles.second.wait()  # the first never ends
+    assert profiles.batches == [1, 1]
+    profiles.go.set()
+    assert await desk.statuses() == [200, 200]
 
 
 async def test_drain_answers_what_is_pending_and_under_way() -> None:
