@@ -154,6 +154,7 @@ def consistent_catalogue(changed: Changed, published_ms: int, members: dict[str,
         fx_rates=changed.rates,
         webhooks=changed.webhooks,
         event_keys=changed.event_keys,
+        conversions=changed.conversions,
         **chosen,
     )
 

@@ -301,6 +301,16 @@ class WebhookTarget(msgspec.Struct, frozen=True):
     secret: str
 
 
+class ConversionRule(msgspec.Struct, frozen=True):
+    """Which event of an advertiser's shop counts as success of an ad, and for how long after a click or a view."""
+
+    advertiser_id: int
+    event: str = "purchase"
+    click_window_s: int = 2_592_000
+    view_window_s: int = 86_400
+    default_value_micros: int = 0  # of an event that names no value
+
+
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the bid path needs to know, at one version. Published as a whole; never changed in place."""
 
@@ -316,4 +326,5 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     fx_base: str = "PLN"
     event_keys: tuple[EventKey, ...] = ()
     webhooks: tuple[WebhookTarget, ...] = ()
+    conversions: tuple[ConversionRule, ...] = ()  # active ones, by id
     fx_rates: dict[str, int] = {}  # micros of the base currency for one unit, e.g. {"USD": 3_640_000}

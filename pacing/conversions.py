@@ -7,6 +7,7 @@ against a holdout (spec: science, 1e).
 
 import enum
 import hashlib
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -50,21 +51,32 @@ class Windows(msgspec.Struct, frozen=True):
     view_s: int = VIEW_WINDOW_S
 
 
-class ConversionDesk:
-    """Credits orders. The worker calls it for each purchase event; repeating a call changes nothing."""
+DEFAULT_WINDOWS = Windows()
 
-    def __init__(self, transitions: Transitions, telemetry: Telemetry, windows: Windows | None = None) -> None:
+
+class ConversionDesk:
+    """Credits orders. The worker calls it for each purchase event; repeating a call changes nothing.
+
+    `windows` gives those of an advertiser.
+    """
+
+    def __init__(
+        self, transitions: Transitions, telemetry: Telemetry, windows: Callable[[int], Windows] | None = None
+    ) -> None:
         self._transitions = transitions
-        self._windows = windows or Windows()
+        self._windows = windows or (lambda _advertiser_id: DEFAULT_WINDOWS)
         counter = telemetry.counter("grosz_conversions_total", "orders by what they were credited to", ("credit",))
         self._counts = {credit: counter.labels(credit.value) for credit in Credit}
 
     async def record_conversion(
-        self, user_id: str, advertiser_id: int, order_id: str, value_micros: int, now_s: int
+        self, devices: Sequence[str], advertiser_id: int, order_id: str, value_micros: int, now_s: int
     ) -> Attribution:
-        """Credit an order made at `now_s` (unix seconds). Raises UnavailableError: then call again."""
-        touches = await self._touches(user_id) if user_id else []
-        attribution = credit(touches, advertiser_id, now_s, self._windows)
+        """Credit an order made at `now_s` (unix seconds) to what the buyer saw under any of these user ids.
+
+        Raises UnavailableError: then call again.
+        """
+        touches = await self._touches(devices)
+        attribution = credit(touches, advertiser_id, now_s, self._windows(advertiser_id))
         touch = attribution.touch
         digest = hashlib.blake2b(order_id.encode(), digest_size=16).hexdigest()
         fields: list[bytes | str | int] = []
@@ -80,9 +92,11 @@ class ConversionDesk:
         self._counts[attribution.credit].inc()
         return attribution
 
-    async def _touches(self, user_id: str) -> list[Touch]:
-        reply = await self._transitions.command("LRANGE", keys.user_touches(user_id), 0, -1)
-        records = reply if isinstance(reply, list) else []
+    async def _touches(self, devices: Sequence[str]) -> list[Touch]:
+        if not devices:
+            return []
+        replies = await self._transitions.commands([("LRANGE", keys.user_touches(user), 0, -1) for user in devices])
+        records = [record for reply in replies if isinstance(reply, list) for record in reply]
         return [touch for touch in map(unpack_touch, records) if touch is not None]
 
 

@@ -4,23 +4,20 @@ Both the web routes and the file import use it, so an event means the same which
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from core.clock import Clock
 from core.errors import Fault
 from segments.consent import ConsentPolicy
-from segments.events import Event
+from segments.events import SERVER_ORIGIN, Event
 from segments.identity import Identities
 from segments.intake import Context, Incoming, read_event
 from segments.log import EventLog
 from segments.metrics import IntakeMetrics
 
 Status = Literal["accepted", "invalid", "dropped", "unmatched", "retry"]
-
-SERVER_ORIGIN: Final = "server"
-"""`Event.origin` of an event that names a person, not a device: it is sent to every device and passed on by none."""
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):

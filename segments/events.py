@@ -39,6 +39,9 @@ class Kind(enum.StrEnum):
 LINK: Final = "_link"  # "our visitor logged in as a person you know": carries a snapshot of facts
 LINK_BACK: Final = "_link_back"  # the answer, with the other side's snapshot
 
+SERVER_ORIGIN: Final = "server"
+"""`Event.origin` of an event that names a person, not a device: it is sent to every device and passed on by none."""
+
 ALIASES: Final = {
     "viewHome": Kind.PAGE_VIEW,
     "viewPage": Kind.PAGE_VIEW,

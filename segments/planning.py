@@ -15,7 +15,7 @@ from core.keys import due_entries, event_stream
 from core.model import Advertiser
 from segments.apply import ApplyPolicy, apply_event
 from segments.directory import Directory
-from segments.events import LINK, LINK_BACK, Event, Kind, pack_event
+from segments.events import LINK, LINK_BACK, SERVER_ORIGIN, Event, Kind, pack_event
 from segments.facts import FACT_NAMES, MAX_DEVICES, Facts
 from segments.layout import (
     LayoutError,
@@ -58,6 +58,21 @@ class PoisonError(Exception):
         self.entry = entry
 
 
+class Purchase(msgspec.Struct, frozen=True):
+    """An order as it was applied, for whoever credits orders to ads.
+
+    `order` is the same each time the order is reported (its number, else what names this one report); `devices` are the
+    user ids under which the buyer may have seen ads, the one of the event first. Value in micros of the advertiser's
+    currency, 0 where nobody said.
+    """
+
+    advertiser_id: int
+    order: str
+    devices: tuple[str, ...]
+    value_micros: int
+    at_ms: int
+
+
 class UserPlan(msgspec.Struct, frozen=True):
     """`write` is None when nothing is to be stored (the user opted out)."""
 
@@ -65,6 +80,7 @@ class UserPlan(msgspec.Struct, frozen=True):
     side: tuple[Command, ...] = ()
     memberships: tuple[Membership, ...] = ()
     applied: tuple[bytes, ...] = ()  # ids
+    purchases: tuple[Purchase, ...] = ()
 
 
 class _State:
@@ -109,6 +125,7 @@ class UserPlanner:
         """The plan for `entries`, oldest first. Raises PoisonError for an event that cannot be applied."""
         states: dict[int, _State] = {}
         side: list[Command] = []
+        purchases: list[Purchase] = []
         applied: list[bytes] = []
         last = user.last
         for entry in entries:
@@ -124,9 +141,12 @@ class UserPlanner:
                     applied.append(entry.id)
             except Exception as error:
                 raise PoisonError(entry) from error
+            if entry.event.kind == Kind.PURCHASE and entry.event.origin in ("", SERVER_ORIGIN):
+                purchases.append(_purchase(state.facts, user.user_id, entry))
         if user.meta.opted_out or last == user.last:
             return UserPlan(None)
-        return self._finish(user, states, side, applied, last, now_ms)
+        plan = self._finish(user, states, side, applied, last, now_ms)
+        return msgspec.structs.replace(plan, purchases=tuple(purchases)) if purchases else plan
 
     def reevaluate(self, user: StoredUser, advertiser_ids: Collection[int], now_ms: int) -> UserPlan:
         """The plan that evaluates all rules of these advertisers over the stored facts, without an event.
@@ -247,7 +267,7 @@ class UserPlanner:
             side += self._due(user.user_id, advertiser_id, before, after, now_ms // 1000)
         ttl_ms = max(0, latest_expiry_s * 1000 - now_ms)
         write = UserWrite(user, last, fields, ttl_ms)
-        return UserPlan(write, tuple(side), tuple(memberships), tuple(applied))
+        return UserPlan(write, tuple(side), memberships=tuple(memberships), applied=tuple(applied))
 
     def _due(
         self, user_id: str, advertiser_id: int, before: Sequence[Window], after: Sequence[Window], now_s: int
@@ -262,6 +282,19 @@ class UserPlanner:
             key = due_entries(partition_of(user_id, self._partitions))
             commands.append(("ZADD", key, max(enter, now_s), f"{advertiser_id}:{segment_id}:{enter}:{user_id}"))
         return commands
+
+
+def _purchase(facts: Facts, user_id: str, entry: Entry) -> Purchase:
+    event = entry.event
+    known = next((order for order in reversed(facts.orders) if order.key == event.order), None)
+    if event.order:
+        name = f"order {event.order:x}"
+    elif event.origin:  # sent to each device of a person: one purchase all the same
+        name = f"person {event.person.hex()} {event.at_ms} {event.value_micros}"
+    else:
+        name = f"event {user_id} {entry.id.hex()}"
+    devices = (user_id, *(device for device in facts.devices if device != user_id))
+    return Purchase(event.advertiser_id, name, devices, known.value_micros if known else 0, event.at_ms)
 
 
 def _link(kind: str, event: Event, to: str, origin: str, origin_id: bytes, snapshot: bytes) -> Event:

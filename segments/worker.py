@@ -7,7 +7,7 @@ knows the last event applied to it, and the cursor moves only after everything b
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -20,7 +20,7 @@ from segments.facts import DAY_S
 from segments.log import FIELD, partition_of
 from segments.metrics import WorkerMetrics
 from segments.partitions import PartitionLeases
-from segments.planning import Entry, Persons, PoisonError, UserPlan, UserPlanner
+from segments.planning import Entry, Persons, PoisonError, Purchase, UserPlan, UserPlanner
 from segments.profiles import Command
 from segments.sizes import SegmentSizes
 from segments.store import ProfileStore, StoredUser
@@ -48,8 +48,19 @@ MAX_DEAD: Final = 10_000
 _PERSON_TTL_S: Final = 400 * DAY_S
 
 
+OnPurchase = Callable[[Purchase], Awaitable[None]]
+
+
+async def nobody_asks(_purchase: Purchase) -> None:
+    """Where orders are not credited to ads."""
+
+
 class EventWorker:
-    """Applies events of the partitions that `leases` holds."""
+    """Applies events of the partitions that `leases` holds.
+
+    `on_purchase` is told of each order, at least once and before the event counts as applied: it must recognise
+    repetitions. It raises UnavailableError to be asked again.
+    """
 
     def __init__(
         self,
@@ -61,6 +72,7 @@ class EventWorker:
         clock: Clock,
         metrics: WorkerMetrics,
         partitions: int,
+        on_purchase: OnPurchase = nobody_asks,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -70,6 +82,7 @@ class EventWorker:
         self._clock = clock
         self._metrics = metrics
         self._partitions = partitions
+        self._on_purchase = on_purchase
         self._cursors: dict[int, tuple[bytes, bytes]] = {}  # partition -> (lease value, cursor)
 
     async def run(self) -> None:
@@ -205,6 +218,8 @@ class EventWorker:
         side = [command for _, plan in plans for command in plan.side]
         side += self._sizes.commands([change for _, plan in plans for change in plan.memberships])
         await self._store.commands(side)
+        # Before the commit, like all that may be repeated: after it, a crash would leave an order uncredited for ever.
+        await asyncio.gather(*(self._on_purchase(purchase) for _, plan in plans for purchase in plan.purchases))
         writes = [plan.write for _, plan in plans if plan.write is not None]
         outcomes = await self._store.write(writes) if writes else []
         again: dict[str, list[Entry]] = {}

@@ -7,23 +7,26 @@ from admin.roles.lifecycle import RoleContext
 from admin.store.database import Database, database_url
 from admin.store.ledger import SqlLedgerStore
 from bidder.catalogue import CatalogueFollower
+from core.model import ConversionRule
 from core.redis import Pipelined
 from pacing.bank import LeaseBank
+from pacing.conversions import DEFAULT_WINDOWS, ConversionDesk, Windows
 from pacing.ledger import LedgerWriter
 from pacing.transitions import Transitions
 from segments.callout import Caller
 from segments.directory import CatalogueDirectory
+from segments.events import Kind
 from segments.log import PARTITIONS
 from segments.metrics import WorkerMetrics
 from segments.partitions import PartitionLeases
-from segments.planning import UserPlanner
+from segments.planning import Purchase, UserPlanner
 from segments.reindex import SegmentReindexer
 from segments.rules.ruleset import CompiledRules
 from segments.sizes import SegmentSizes
 from segments.store import ProfileStore
 from segments.tags import TagHealth
 from segments.webhooks import DueEntries, WebhookSender, WebhookTarget
-from segments.worker import EventWorker
+from segments.worker import EventWorker, OnPurchase
 
 
 async def build(role: RoleContext) -> None:
@@ -31,17 +34,18 @@ async def build(role: RoleContext) -> None:
     settings = role.settings.worker
     redis = await pipelined_redis(role)
     catalogue = follow_catalogue(role)
-    _run_money(role, redis, catalogue)
-    await _run_profiles(role, redis, catalogue)
+    transitions = Transitions(redis, role.clock)
+    _run_money(role, transitions, catalogue)
+    desk = ConversionDesk(transitions, role.telemetry, lambda advertiser: _windows(catalogue, advertiser))
+    await _run_profiles(role, redis, catalogue, _crediting(desk, catalogue))
     role.health.require("catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?")
     await role.serve(web.Application(), settings.host, settings.port)
 
 
-def _run_money(role: RoleContext, redis: Pipelined, catalogue: CatalogueFollower) -> None:
+def _run_money(role: RoleContext, transitions: Transitions, catalogue: CatalogueFollower) -> None:
     """Lease bank and ledger writer."""
     database = Database.open(database_url(role.settings.admin.database_url))
     role.on_close(database.close)
-    transitions = Transitions(redis, role.clock)
     ledger = SqlLedgerStore(database)
 
     def advertisers() -> list[int]:
@@ -53,7 +57,12 @@ def _run_money(role: RoleContext, redis: Pipelined, catalogue: CatalogueFollower
     role.run_loop(bank.run(), "lease bank")
 
 
-async def _run_profiles(role: RoleContext, redis: Pipelined, catalogue: CatalogueFollower) -> None:
+async def _run_profiles(
+    role: RoleContext,
+    redis: Pipelined,
+    catalogue: CatalogueFollower,
+    on_purchase: OnPurchase,
+) -> None:
     """Shop events to profiles, and the audience hooks that follow from them."""
     clock, metrics = role.clock, WorkerMetrics(role.telemetry)
     store = ProfileStore(redis, clock)
@@ -61,7 +70,7 @@ async def _run_profiles(role: RoleContext, redis: Pipelined, catalogue: Catalogu
     catalogue.listen(directory.replace)
     leases = PartitionLeases(store, clock)
     planner, sizes = UserPlanner(directory, metrics, PARTITIONS), SegmentSizes(store)
-    worker = EventWorker(store, leases, planner, sizes, TagHealth(store), clock, metrics, PARTITIONS)
+    worker = EventWorker(store, leases, planner, sizes, TagHealth(store), clock, metrics, PARTITIONS, on_purchase)
     scanner = profile_scanner(role)
     reindexer = SegmentReindexer(store, scanner, planner, directory.rule_versions, sizes, clock, role.telemetry)
     caller = Caller(allow_private=role.settings.worker.private_webhooks)
@@ -73,6 +82,30 @@ async def _run_profiles(role: RoleContext, redis: Pipelined, catalogue: Catalogu
     role.run_loop(
         WebhookSender(store, caller, lambda number: _target(catalogue, number), clock, metrics).run(), "audience hooks"
     )
+
+
+def _crediting(desk: ConversionDesk, catalogue: CatalogueFollower) -> OnPurchase:
+    """What the event worker does with an order."""
+
+    async def on_purchase(purchase: Purchase) -> None:
+        value = purchase.value_micros
+        if not value and (rule := _purchase_rule(catalogue, purchase.advertiser_id)) is not None:
+            value = rule.default_value_micros
+        await desk.record_conversion(
+            purchase.devices, purchase.advertiser_id, purchase.order, value, purchase.at_ms // 1000
+        )
+
+    return on_purchase
+
+
+def _purchase_rule(catalogue: CatalogueFollower, advertiser_id: int) -> ConversionRule | None:
+    rules = catalogue.current.conversions if catalogue.current else ()
+    return next((rule for rule in rules if rule.advertiser_id == advertiser_id and rule.event == Kind.PURCHASE), None)
+
+
+def _windows(catalogue: CatalogueFollower, advertiser_id: int) -> Windows:
+    rule = _purchase_rule(catalogue, advertiser_id)
+    return DEFAULT_WINDOWS if rule is None else Windows(rule.click_window_s, rule.view_window_s)
 
 
 def _target(catalogue: CatalogueFollower, number: int) -> WebhookTarget | None:

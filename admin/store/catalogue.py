@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.model import ApiKey, Scope, Webhook
+from admin.model import ApiKey, Conversion, Scope, Webhook
 from admin.store import tables
 from admin.store.changes import Actor, ChangeWriter
 from admin.store.database import Database
@@ -17,7 +17,7 @@ from admin.store.kinds import KIND_BY_NAME, KINDS, Kind, Reference, columns_of
 from core.clock import Clock
 from core.errors import ConflictError, NotFoundError
 from core.ids import MAX_ID
-from core.model import Catalogue, EventKey, Status, WebhookTarget
+from core.model import Catalogue, ConversionRule, EventKey, Status, WebhookTarget
 
 CATALOGUE = "catalogue"
 NEVER_MS = 2**62
@@ -42,6 +42,7 @@ class Changed(msgspec.Struct, frozen=True):
     webhooks: tuple[WebhookTarget, ...]
     event_keys: tuple[EventKey, ...]
     expires_ms: int
+    conversions: tuple[ConversionRule, ...] = ()
 
 
 class CatalogueWriter:
@@ -60,21 +61,14 @@ class CatalogueWriter:
             raise ConflictError(f"no more ids for {kind.name}: they are 32-bit numbers")
         return range(first + 1, first + count + 1)
 
-    async def insert(self, kind: Kind, values: Sequence[msgspec.Struct], action: str = "create") -> None:
+    async def insert(self, kind: Kind, values: Sequence[Any], action: str = "create") -> None:
         """New objects, with ids from reserve_ids. Each gives one change-log row with the whole document."""
         if not values:
             return
-        rows = [
-            columns_of(kind, value)
-            | {
-                "revision": self.revision,
-                "created_ms": self.now_ms,
-                "updated_ms": self.now_ms,
-                "document": msgspec.json.encode(value),
-            }
-            for value in values
-        ]
-        await self.connection.execute(sa.insert(kind.table), rows)
+        times = {"revision": self.revision, "created_ms": self.now_ms, "updated_ms": self.now_ms}
+        await self.connection.execute(sa.insert(kind.table), [columns_of(kind, value) | times for value in values])
+        whole = [{"id": value.id, "document": msgspec.json.encode(value)} for value in values]
+        await self.connection.execute(sa.insert(tables.DOCUMENTS[kind.table.name]), whole)
         await self._write_references(kind, values)
         await self._changes.created(kind, values, action)
 
@@ -83,17 +77,16 @@ class CatalogueWriter:
         statement = (
             sa.update(kind.table)
             .where(kind.table.c.id == old.id, kind.table.c.version == old.version)
-            .values(
-                columns_of(kind, new)
-                | {"revision": self.revision, "updated_ms": self.now_ms, "document": msgspec.json.encode(new)}
-            )
+            .values(columns_of(kind, new) | {"revision": self.revision, "updated_ms": self.now_ms})
         )
         result = await self.connection.execute(statement)
         if result.rowcount != 1:
             raise ConflictError(
                 f"{kind.title} {old.id} was changed by somebody else", hint="read it again and repeat your change"
             )
-        references = tables.object_references
+        whole, references = tables.DOCUMENTS[kind.table.name], tables.object_references
+        encoded = msgspec.json.encode(new)
+        await self.connection.execute(sa.update(whole).where(whole.c.id == old.id).values(document=encoded))
         await self.connection.execute(
             sa.delete(references).where(references.c.source_kind == kind.code, references.c.source_id == old.id)
         )
@@ -124,12 +117,11 @@ class CatalogueWriter:
             rows = [{"currency": currency, "rate_micros": rate} for currency, rate in rates.items()]
             await self.connection.execute(sa.insert(tables.fx_rates), rows)
 
-    async def _write_references(self, kind: Kind, values: Iterable[msgspec.Struct]) -> None:
+    async def _write_references(self, kind: Kind, values: Iterable[Any]) -> None:
         codes = {name: target.code for name, target in KIND_BY_NAME.items()}
         rows = {
-            (kind.code, value_id, codes[target_kind], target_id)
+            (kind.code, value.id, codes[target_kind], target_id)
             for value in values
-            for value_id in (value.id,)  # type: ignore[attr-defined]  # every kind's struct has an id
             for _, target_kind, target_id in kind.references(value)
             if target_kind != "advertisers"  # the advertiser_id column says it
         }
@@ -192,13 +184,14 @@ class CatalogueStore:
                 if not kind.member:
                     continue
                 statement = (
-                    sa.select(kind.table.c.document).where(kind.table.c.revision > revision).order_by(kind.table.c.id)
+                    tables.documents(kind.table).where(kind.table.c.revision > revision).order_by(kind.table.c.id)
                 )
                 decoder = msgspec.json.Decoder(kind.domain)
                 rows: list[Any] = [decoder.decode(row) for row in await connection.scalars(statement)]
                 changed[kind.name] = {row.id: row for row in rows}
             keys, expires_ms = await _event_keys(connection, self._clock.now_ms())
-            return Changed(version, changed, await rates(connection), await _webhooks(connection), keys, expires_ms)
+            hooks, conversions = await _webhooks(connection), await _conversions(connection)
+            return Changed(version, changed, await rates(connection), hooks, keys, expires_ms, conversions)
 
     async def catalogue(self, published_ms: int) -> Catalogue:
         """Everything that is not archived, as one value. For tools; the publisher keeps its own copy up to date."""
@@ -215,6 +208,7 @@ class CatalogueStore:
             fx_rates=found.rates,
             webhooks=found.webhooks,
             event_keys=found.event_keys,
+            conversions=found.conversions,
             **members,
         )
 
@@ -227,17 +221,30 @@ async def rates(connection: AsyncConnection) -> dict[str, int]:
 
 async def _webhooks(connection: AsyncConnection) -> tuple[WebhookTarget, ...]:
     table = tables.webhooks
-    statement = sa.select(table.c.document).where(table.c.status == Status.ACTIVE.value).order_by(table.c.id)
+    statement = tables.documents(table).where(table.c.status == Status.ACTIVE.value).order_by(table.c.id)
     decoder = msgspec.json.Decoder(Webhook)
     found = [decoder.decode(document) for document in await connection.scalars(statement)]
     return tuple(WebhookTarget(hook.id, hook.advertiser_id, hook.url, hook.secret) for hook in found)
+
+
+async def _conversions(connection: AsyncConnection) -> tuple[ConversionRule, ...]:
+    table = tables.conversions
+    statement = tables.documents(table).where(table.c.status == Status.ACTIVE.value).order_by(table.c.id)
+    decoder = msgspec.json.Decoder(Conversion)
+    found = [decoder.decode(document) for document in await connection.scalars(statement)]
+    return tuple(
+        ConversionRule(
+            each.advertiser_id, each.event, each.click_window_s, each.view_window_s, each.default_value_micros
+        )
+        for each in found
+    )
 
 
 async def _event_keys(connection: AsyncConnection, now_ms: int) -> tuple[tuple[EventKey, ...], int]:
     """The keys that may send shop events (scope trade or admin), and when the next of them ends."""
     table, private = tables.api_keys, tables.api_key_secrets
     statement = (
-        sa.select(table.c.document, private.c.digest)
+        tables.documents(table, private.c.digest)
         .join(private, private.c.api_key_id == table.c.id)
         .where(
             table.c.status == Status.ACTIVE.value,
@@ -261,7 +268,7 @@ async def objects_by_id(connection: AsyncConnection, kind: Kind, ids: Sequence[i
     decoder = msgspec.json.Decoder(kind.domain)
     for start in range(0, len(ids), IDS_PER_QUERY):
         part = list(ids[start : start + IDS_PER_QUERY])
-        statement = sa.select(table.c.id, table.c.document, table.c.created_ms, table.c.updated_ms).where(
+        statement = tables.documents(table, table.c.id, table.c.created_ms, table.c.updated_ms).where(
             table.c.id.in_(part)
         )
         for row in await connection.execute(statement):

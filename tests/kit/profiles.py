@@ -20,7 +20,7 @@ from segments.rules.ruleset import CompiledRules
 from segments.sizes import SegmentSizes
 from segments.store import ProfileStore
 from segments.tags import TagHealth
-from segments.worker import EventWorker
+from segments.worker import EventWorker, OnPurchase, nobody_asks
 
 __all__ = ["PARTITIONS", "EventRig", "catalogue", "event_rig"]
 
@@ -38,6 +38,7 @@ class EventRig:
         catalogue: Catalogue,
         server_keys: Sequence[ServerKey],
         worker_id: str,
+        on_purchase: OnPurchase,
     ) -> None:
         self.redis = redis
         self.clock = clock
@@ -55,8 +56,9 @@ class EventRig:
         self.tags = TagHealth(self.store)
         self.reader = ProfileReader(redis)
         self.worker = EventWorker(
-            self.store, self.leases, self.planner, self.sizes, self.tags, clock, self.worker_metrics, PARTITIONS
-        )
+            self.store, self.leases, self.planner, self.sizes, self.tags, clock, self.worker_metrics, PARTITIONS,
+            on_purchase,
+        )  # fmt: skip
 
     async def send(self, *events: Event) -> None:
         """Store events durably, as the tracker does."""
@@ -110,10 +112,11 @@ async def event_rig(
     published: Catalogue | None = None,
     server_keys: Sequence[ServerKey] = (),
     worker_id: str = "worker-a",
+    on_purchase: OnPurchase = nobody_asks,
 ) -> AsyncIterator[EventRig]:
     """A rig that closes its connection at the end."""
     redis = await PipelinedRedis.open(url, clock=clock)
     try:
-        yield EventRig(redis, clock, published or catalogue(), server_keys, worker_id)
+        yield EventRig(redis, clock, published or catalogue(), server_keys, worker_id, on_purchase)
     finally:
         await redis.close()

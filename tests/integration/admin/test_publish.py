@@ -77,6 +77,17 @@ async def test_keys_for_events_and_webhooks_are_published(
     assert [one.advertiser_ids for one in after.event_keys].count((advertiser,)) == 1
 
 
+async def test_windows_of_conversions_are_published_while_active(api: Api, shop: Shop, valkey: str) -> None:
+    rule = {"advertiser_id": shop.advertiser["id"], "name": "order", "click_window_s": 3_600}
+    made = await shop.caller.made("/v1/conversions", rule)
+    await api.publisher.start()
+    (published,) = (await _published(valkey)).conversions
+    assert (published.event, published.click_window_s, published.view_window_s) == ("purchase", 3_600, 86_400)
+    await shop.caller.post(f"/v1/conversions/{made['id']}/archive")
+    await api.publisher.publish()
+    assert (await _published(valkey)).conversions == ()
+
+
 async def test_the_effective_version_is_the_lowest_of_the_living_bidders(
     api: Api, shop: Shop, valkey: str, clock: ManualClock
 ) -> None:

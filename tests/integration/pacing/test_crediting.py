@@ -7,7 +7,7 @@ import pytest
 from core import keys
 from core.clock import ManualClock
 from pacing.caps import RING_RECORDS
-from pacing.conversions import ConversionDesk, Credit
+from pacing.conversions import ConversionDesk, Credit, Windows
 from pacing.timing import lease_day
 from pacing.touches import MAX_TOUCHES, Touch, TouchKind, record_touch
 from tests.kit.money import ADVERTISER, LANDING, LINE_ITEM, USER, Shop
@@ -42,8 +42,8 @@ async def clicked(shop: Shop) -> int:
 async def test_an_order_is_credited_to_the_click_and_counted_once(shop: Shop, desk: ConversionDesk) -> None:
     day = await clicked(shop)
     shop.clock.advance(60)
-    first = await desk.record_conversion(USER, ADVERTISER, "order-1", 120_000_000, seconds(shop))
-    again = await desk.record_conversion(USER, ADVERTISER, "order-1", 120_000_000, seconds(shop))
+    first = await desk.record_conversion([USER], ADVERTISER, "order-1", 120_000_000, seconds(shop))
+    again = await desk.record_conversion([USER], ADVERTISER, "order-1", 120_000_000, seconds(shop))
     assert (first.credit, again.credit) == (Credit.CLICK, Credit.DUPLICATE)
     counts = shop.transitions.command("HGETALL", keys.delivery(ADVERTISER, day))
     assert await counts == [
@@ -54,12 +54,12 @@ async def test_an_order_is_credited_to_the_click_and_counted_once(shop: Shop, de
 async def test_orders_of_two_shops_may_have_one_number(shop: Shop, desk: ConversionDesk) -> None:
     await clicked(shop)
     shop.clock.advance(60)
-    assert (await desk.record_conversion(USER, 2, "order-1", 1, seconds(shop))).credit is Credit.NOBODY
-    assert (await desk.record_conversion(USER, ADVERTISER, "order-1", 1, seconds(shop))).credit is Credit.CLICK
+    assert (await desk.record_conversion([USER], 2, "order-1", 1, seconds(shop))).credit is Credit.NOBODY
+    assert (await desk.record_conversion([USER], ADVERTISER, "order-1", 1, seconds(shop))).credit is Credit.CLICK
 
 
 async def test_an_order_of_somebody_unknown_is_credited_to_nobody(shop: Shop, desk: ConversionDesk) -> None:
-    assert (await desk.record_conversion("", ADVERTISER, "order-1", 1, seconds(shop))).credit is Credit.NOBODY
+    assert (await desk.record_conversion([], ADVERTISER, "order-1", 1, seconds(shop))).credit is Credit.NOBODY
     assert shop.counted("grosz_conversions_total", "nobody") == 1
 
 
@@ -104,3 +104,17 @@ async def test_a_profile_that_does_not_expire_is_left_so(shop: Shop) -> None:
 async def test_a_click_does_not_enter_the_ring(shop: Shop) -> None:
     await note(shop, TouchKind.CLICK)
     assert await shop.transitions.command("HGET", keys.user_profile(USER), "i") is None
+
+
+async def test_a_click_on_another_device_of_the_buyer_counts(shop: Shop, desk: ConversionDesk) -> None:
+    await clicked(shop)
+    shop.clock.advance(60)
+    found = await desk.record_conversion(["x" * 22, USER], ADVERTISER, "order-1", 1, seconds(shop))
+    assert found.credit is Credit.CLICK
+
+
+async def test_the_advertisers_own_windows_are_used(shop: Shop) -> None:
+    desk = ConversionDesk(shop.transitions, shop.telemetry, {ADVERTISER: Windows(click_s=30)}.__getitem__)
+    await clicked(shop)
+    shop.clock.advance(60)
+    assert (await desk.record_conversion([USER], ADVERTISER, "order-1", 1, seconds(shop))).credit is Credit.NOBODY
