@@ -175,7 +175,7 @@ async def export_bytes(store: CatalogueStore, *, reveal: bool = False) -> bytes:
         for kind in KINDS:
             live = kind.table.c.status != Status.ARCHIVED.value
             decoder = msgspec.json.Decoder(kind.domain)
-            rows = await connection.scalars(sa.select(kind.table.c.document).where(live).order_by(kind.table.c.id))
+            rows = await connection.scalars(tables.documents(kind.table).where(live).order_by(kind.table.c.id))
             values: list[Any] = [decoder.decode(row) for row in rows]
             if kind is ADVERTISERS:
                 currencies = {value.id: value.currency for value in values}

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from admin.access.principal import Principal
 from admin.api.resource import Resource
 from admin.store.kinds import KIND_BY_NAME, Kind
-from admin.store.tables import object_references
+from admin.store.tables import DOCUMENTS, object_references
 from admin.validation.convert import document_field
 from admin.validation.fields import AMOUNT
 from core.errors import Fault, InputError
@@ -30,7 +30,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 INT64 = 2**63 - 1
 
-_NOT_LISTED = frozenset({"document", "revision"})
+_NOT_LISTED = frozenset({"revision"})
 _MOMENTS = {"created_ms": "created_at", "updated_ms": "updated_at"}
 _PLAIN = ("limit", "cursor", "total", "sort", "fields", "q", "updated_after", "created_after")
 
@@ -307,16 +307,22 @@ def visible(kind: Kind, principal: Principal) -> list[sa.ColumnElement[bool]]:
 def page_statement(kind: Kind, query: Query, principal: Principal) -> sa.Select[Any]:
     """One row more than the page, in order; the columns that an answer needs."""
     table, sort = kind.table, query.sort.column
-    statement = sa.select(
-        table.c.id, table.c.document, table.c.created_ms, table.c.updated_ms, sort.label("sort_value")
-    )
-    statement = statement.where(*query.conditions, *visible(kind, principal))
-    if query.after is not None:
-        statement = statement.where(_after(query, table.c.id))
     direction: Callable[[Any], Any] = sa.desc if query.descending else sa.asc
-    # Rows without a value come last upwards and first downwards, in both databases.
-    order = [direction(sort.is_(None)), direction(sort)] if sort.nullable else [direction(sort)]
-    return statement.order_by(*order, direction(table.c.id)).limit(query.limit + 1)
+
+    def order(source: Any, column: Any) -> list[Any]:  # noqa: ANN401 - a table or a subquery, and its sort column
+        # Rows without a value come last upwards and first downwards, in both databases.
+        nulls = [direction(column.is_(None))] if sort.nullable else []
+        return [*nulls, direction(column), direction(source.c.id)]
+
+    found = sa.select(table.c.id, table.c.created_ms, table.c.updated_ms, sort.label("sort_value"))
+    found = found.where(*query.conditions, *visible(kind, principal))
+    if query.after is not None:
+        found = found.where(_after(query, table.c.id))
+    # The whole objects are looked up only for the page, after it is found.
+    page = found.order_by(*order(table, sort)).limit(query.limit + 1).subquery()
+    whole = DOCUMENTS[table.name]
+    joined = sa.select(page, whole.c.document).select_from(page.join(whole, whole.c.id == page.c.id))
+    return joined.order_by(*order(page, page.c.sort_value))
 
 
 def count_statement(kind: Kind, query: Query, principal: Principal) -> sa.Select[Any]:

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
 from admin.access.principal import Forbidden, Principal
 from admin.api.checks import META, allow_finance, allow_write, check_outside, without_meta
@@ -16,6 +15,7 @@ from admin.api.problem import Stale
 from admin.api.reading import Reader
 from admin.api.resource import Resource
 from admin.api.schemas import system_fields
+from admin.store import tables
 from admin.store.catalogue import CatalogueStore, CatalogueWriter, Stored, objects_by_id
 from admin.store.idempotency import Answer, find_answer, keep_answer
 from admin.store.kinds import KIND_BY_NAME, Kind
@@ -293,9 +293,7 @@ class Operations:
                 condition = child.table.c.campaign_id == parent.id
             else:
                 continue
-            statement = sa.select(child.table.c.document).where(
-                condition, child.table.c.status != Status.ARCHIVED.value
-            )
+            statement = tables.documents(child.table).where(condition, child.table.c.status != Status.ARCHIVED.value)
             for document in (await writer.connection.scalars(statement)).all():
                 old: Any = msgspec.json.decode(document, type=child.domain)
                 new = msgspec.structs.replace(old, status=Status.ARCHIVED, version=old.version + 1)

@@ -86,7 +86,7 @@ class AccountStore:
         """The active user of that address."""
         users, private = tables.users, tables.user_secrets
         statement = (
-            sa.select(users.c.document, private.c.password_hash, private.c.failed_logins, private.c.locked_until_ms)
+            tables.documents(users, private.c.password_hash, private.c.failed_logins, private.c.locked_until_ms)
             .outerjoin(private, private.c.user_id == users.c.id)
             .where(users.c.email == email.lower(), users.c.status == Status.ACTIVE.value)
         )
@@ -144,8 +144,8 @@ class AccountStore:
         """The session of a cookie, if it is not over and its user is active."""
         sessions, users = tables.sessions, tables.users
         statement = (
-            sa.select(users.c.document, sessions.c.csrf_token)
-            .join(users, users.c.id == sessions.c.user_id)
+            tables.documents(users, sessions.c.csrf_token)
+            .join(sessions, users.c.id == sessions.c.user_id)
             .where(
                 sessions.c.digest == digest(token),
                 sessions.c.expires_ms > self._clock.now_ms(),
@@ -161,7 +161,7 @@ class AccountStore:
         keys, private = tables.api_keys, tables.api_key_secrets
         now = self._clock.now_ms()
         statement = (
-            sa.select(keys.c.document, private.c.last_used_ms)
+            tables.documents(keys, private.c.last_used_ms)
             .join(private, private.c.api_key_id == keys.c.id)
             .where(
                 private.c.digest == digest(secret),

@@ -130,7 +130,7 @@ ACCOUNT_KINDS = (USERS, API_KEYS)
 
 KIND_BY_NAME = {kind.name: kind for kind in (*KINDS, *ACCOUNT_KINDS)}
 
-_OWN_COLUMNS = frozenset({"revision", "created_ms", "updated_ms", "document"})
+_OWN_COLUMNS = frozenset({"revision", "created_ms", "updated_ms"})
 
 
 def columns_of(kind: Kind, value: msgspec.Struct) -> dict[str, Any]:

@@ -44,7 +44,6 @@ def upgrade() -> None:
         sa.Column("domain", sa.Text(), nullable=False),
         sa.Column("balance_micros", sa.BigInteger(), nullable=True),
         sa.Column("profile_retention_days", sa.BigInteger(), nullable=True),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_advertisers")),
     )
     op.create_index(op.f("ix_advertisers_created_ms"), "advertisers", ["created_ms"], unique=False)
@@ -53,6 +52,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_advertisers_revision"), "advertisers", ["revision"], unique=False)
     op.create_index(op.f("ix_advertisers_status"), "advertisers", ["status"], unique=False)
     op.create_index(op.f("ix_advertisers_updated_ms"), "advertisers", ["updated_ms"], unique=False)
+    op.create_table(
+        "advertisers_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_advertisers_documents")),
+    )
     op.create_table(
         "api_key_secrets",
         sa.Column(
@@ -77,7 +82,6 @@ def upgrade() -> None:
         sa.Column("prefix", sa.Text(), nullable=False),
         sa.Column("requests_per_minute", sa.BigInteger(), nullable=True),
         sa.Column("expires_ms", sa.BigInteger(), nullable=True),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
     )
     op.create_index(op.f("ix_api_keys_created_ms"), "api_keys", ["created_ms"], unique=False)
@@ -86,6 +90,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_api_keys_revision"), "api_keys", ["revision"], unique=False)
     op.create_index(op.f("ix_api_keys_status"), "api_keys", ["status"], unique=False)
     op.create_index(op.f("ix_api_keys_updated_ms"), "api_keys", ["updated_ms"], unique=False)
+    op.create_table(
+        "api_keys_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys_documents")),
+    )
     op.create_table(
         "campaigns",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -102,7 +112,6 @@ def upgrade() -> None:
         sa.Column("end_ms", sa.BigInteger(), nullable=True),
         sa.Column("total_budget_micros", sa.BigInteger(), nullable=True),
         sa.Column("total_budget_impressions", sa.BigInteger(), nullable=True),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_campaigns")),
     )
     op.create_index(op.f("ix_campaigns_created_ms"), "campaigns", ["created_ms"], unique=False)
@@ -113,6 +122,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_campaigns_revision"), "campaigns", ["revision"], unique=False)
     op.create_index(op.f("ix_campaigns_status"), "campaigns", ["status"], unique=False)
     op.create_index(op.f("ix_campaigns_updated_ms"), "campaigns", ["updated_ms"], unique=False)
+    op.create_table(
+        "campaigns_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_campaigns_documents")),
+    )
     op.create_table(
         "change_log",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -151,7 +166,6 @@ def upgrade() -> None:
         sa.Column("view_window_s", sa.BigInteger(), nullable=True),
         sa.Column("default_value_micros", sa.BigInteger(), nullable=True),
         sa.Column("count", sa.Text(), nullable=False),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversions")),
     )
     op.create_index(op.f("ix_conversions_created_ms"), "conversions", ["created_ms"], unique=False)
@@ -162,6 +176,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_conversions_revision"), "conversions", ["revision"], unique=False)
     op.create_index(op.f("ix_conversions_status"), "conversions", ["status"], unique=False)
     op.create_index(op.f("ix_conversions_updated_ms"), "conversions", ["updated_ms"], unique=False)
+    op.create_table(
+        "conversions_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_conversions_documents")),
+    )
     op.create_table(
         "counters",
         sa.Column("name", sa.Text(), nullable=False),
@@ -188,7 +208,6 @@ def upgrade() -> None:
         sa.Column("advertiser_domain", sa.Text(), nullable=False),
         sa.Column("language", sa.Text(), nullable=False),
         sa.Column("sample_url", sa.Text(), nullable=False),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_creatives")),
     )
     op.create_index(op.f("ix_creatives_created_ms"), "creatives", ["created_ms"], unique=False)
@@ -199,6 +218,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_creatives_revision"), "creatives", ["revision"], unique=False)
     op.create_index(op.f("ix_creatives_status"), "creatives", ["status"], unique=False)
     op.create_index(op.f("ix_creatives_updated_ms"), "creatives", ["updated_ms"], unique=False)
+    op.create_table(
+        "creatives_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_creatives_documents")),
+    )
     op.create_table(
         "deals",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -213,7 +238,6 @@ def upgrade() -> None:
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.Column("exchange_id", sa.BigInteger(), nullable=False),
         sa.Column("deal_id", sa.Text(), nullable=False),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deals")),
     )
     op.create_index(op.f("ix_deals_created_ms"), "deals", ["created_ms"], unique=False)
@@ -226,6 +250,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_deals_revision"), "deals", ["revision"], unique=False)
     op.create_index(op.f("ix_deals_status"), "deals", ["status"], unique=False)
     op.create_index(op.f("ix_deals_updated_ms"), "deals", ["updated_ms"], unique=False)
+    op.create_table(
+        "deals_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deals_documents")),
+    )
     op.create_table(
         "exchanges",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -249,7 +279,6 @@ def upgrade() -> None:
         sa.Column("network_margin_ms", sa.BigInteger(), nullable=True),
         sa.Column("openrtb_version", sa.Text(), nullable=False),
         sa.Column("sync_url", sa.Text(), nullable=False),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_exchanges")),
         sa.UniqueConstraint("key", name=op.f("uq_exchanges_key")),
     )
@@ -259,6 +288,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_exchanges_revision"), "exchanges", ["revision"], unique=False)
     op.create_index(op.f("ix_exchanges_status"), "exchanges", ["status"], unique=False)
     op.create_index(op.f("ix_exchanges_updated_ms"), "exchanges", ["updated_ms"], unique=False)
+    op.create_table(
+        "exchanges_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exchanges_documents")),
+    )
     op.create_table(
         "feeds",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -274,7 +309,6 @@ def upgrade() -> None:
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("format", sa.Text(), nullable=False),
         sa.Column("refresh_s", sa.BigInteger(), nullable=True),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_feeds")),
     )
     op.create_index(op.f("ix_feeds_created_ms"), "feeds", ["created_ms"], unique=False)
@@ -285,6 +319,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_feeds_revision"), "feeds", ["revision"], unique=False)
     op.create_index(op.f("ix_feeds_status"), "feeds", ["status"], unique=False)
     op.create_index(op.f("ix_feeds_updated_ms"), "feeds", ["updated_ms"], unique=False)
+    op.create_table(
+        "feeds_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_feeds_documents")),
+    )
     op.create_table(
         "fx_rates",
         sa.Column("currency", sa.Text(), nullable=False),
@@ -331,7 +371,6 @@ def upgrade() -> None:
         sa.Column("target_roas_percent", sa.BigInteger(), nullable=True),
         sa.Column("min_gap_s", sa.BigInteger(), nullable=True),
         sa.Column("several_per_request", sa.Boolean(), nullable=False),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_line_items")),
     )
     op.create_index(op.f("ix_line_items_bid_micros"), "line_items", ["bid_micros"], unique=False)
@@ -344,6 +383,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_line_items_revision"), "line_items", ["revision"], unique=False)
     op.create_index(op.f("ix_line_items_status"), "line_items", ["status"], unique=False)
     op.create_index(op.f("ix_line_items_updated_ms"), "line_items", ["updated_ms"], unique=False)
+    op.create_table(
+        "line_items_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_line_items_documents")),
+    )
     op.create_table(
         "object_references",
         sa.Column("source_kind", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -375,7 +420,6 @@ def upgrade() -> None:
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.Column("rule", sa.Text(), nullable=False),
         sa.Column("webhook_id", sa.BigInteger(), nullable=True),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_segments")),
     )
     op.create_index(op.f("ix_segments_created_ms"), "segments", ["created_ms"], unique=False)
@@ -386,6 +430,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_segments_revision"), "segments", ["revision"], unique=False)
     op.create_index(op.f("ix_segments_status"), "segments", ["status"], unique=False)
     op.create_index(op.f("ix_segments_updated_ms"), "segments", ["updated_ms"], unique=False)
+    op.create_table(
+        "segments_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_segments_documents")),
+    )
     op.create_table(
         "sessions",
         sa.Column("digest", sa.LargeBinary(), nullable=False),
@@ -426,7 +476,6 @@ def upgrade() -> None:
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("email", name=op.f("uq_users_email")),
     )
@@ -436,6 +485,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_users_revision"), "users", ["revision"], unique=False)
     op.create_index(op.f("ix_users_status"), "users", ["status"], unique=False)
     op.create_index(op.f("ix_users_updated_ms"), "users", ["updated_ms"], unique=False)
+    op.create_table(
+        "users_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users_documents")),
+    )
     op.create_table(
         "webhooks",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -449,7 +504,6 @@ def upgrade() -> None:
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
     )
     op.create_index(op.f("ix_webhooks_created_ms"), "webhooks", ["created_ms"], unique=False)
@@ -460,6 +514,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_webhooks_revision"), "webhooks", ["revision"], unique=False)
     op.create_index(op.f("ix_webhooks_status"), "webhooks", ["status"], unique=False)
     op.create_index(op.f("ix_webhooks_updated_ms"), "webhooks", ["updated_ms"], unique=False)
+    op.create_table(
+        "webhooks_documents",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks_documents")),
+    )
     op.bulk_insert(
         sa.table("counters", sa.column("name", sa.Text), sa.column("value", sa.BigInteger)),
         [{"name": name, "value": 0} for name in COUNTERS],
@@ -468,6 +528,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("webhooks_documents")
     op.drop_index(op.f("ix_webhooks_updated_ms"), table_name="webhooks")
     op.drop_index(op.f("ix_webhooks_status"), table_name="webhooks")
     op.drop_index(op.f("ix_webhooks_revision"), table_name="webhooks")
@@ -477,6 +538,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_webhooks_name"), table_name="webhooks")
     op.drop_index(op.f("ix_webhooks_created_ms"), table_name="webhooks")
     op.drop_table("webhooks")
+    op.drop_table("users_documents")
     op.drop_index(op.f("ix_users_updated_ms"), table_name="users")
     op.drop_index(op.f("ix_users_status"), table_name="users")
     op.drop_index(op.f("ix_users_revision"), table_name="users")
@@ -489,6 +551,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_sessions_user_id"), table_name="sessions")
     op.drop_index(op.f("ix_sessions_expires_ms"), table_name="sessions")
     op.drop_table("sessions")
+    op.drop_table("segments_documents")
     op.drop_index(op.f("ix_segments_updated_ms"), table_name="segments")
     op.drop_index(op.f("ix_segments_status"), table_name="segments")
     op.drop_index(op.f("ix_segments_revision"), table_name="segments")
@@ -500,6 +563,7 @@ def downgrade() -> None:
     op.drop_table("segments")
     op.drop_index("ix_object_references_target", table_name="object_references")
     op.drop_table("object_references")
+    op.drop_table("line_items_documents")
     op.drop_index(op.f("ix_line_items_updated_ms"), table_name="line_items")
     op.drop_index(op.f("ix_line_items_status"), table_name="line_items")
     op.drop_index(op.f("ix_line_items_revision"), table_name="line_items")
@@ -514,6 +578,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_idempotency_keys_created_ms"), table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
     op.drop_table("fx_rates")
+    op.drop_table("feeds_documents")
     op.drop_index(op.f("ix_feeds_updated_ms"), table_name="feeds")
     op.drop_index(op.f("ix_feeds_status"), table_name="feeds")
     op.drop_index(op.f("ix_feeds_revision"), table_name="feeds")
@@ -523,6 +588,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_feeds_name"), table_name="feeds")
     op.drop_index(op.f("ix_feeds_created_ms"), table_name="feeds")
     op.drop_table("feeds")
+    op.drop_table("exchanges_documents")
     op.drop_index(op.f("ix_exchanges_updated_ms"), table_name="exchanges")
     op.drop_index(op.f("ix_exchanges_status"), table_name="exchanges")
     op.drop_index(op.f("ix_exchanges_revision"), table_name="exchanges")
@@ -530,6 +596,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_exchanges_name"), table_name="exchanges")
     op.drop_index(op.f("ix_exchanges_created_ms"), table_name="exchanges")
     op.drop_table("exchanges")
+    op.drop_table("deals_documents")
     op.drop_index(op.f("ix_deals_updated_ms"), table_name="deals")
     op.drop_index(op.f("ix_deals_status"), table_name="deals")
     op.drop_index(op.f("ix_deals_revision"), table_name="deals")
@@ -541,6 +608,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_deals_deal_id"), table_name="deals")
     op.drop_index(op.f("ix_deals_created_ms"), table_name="deals")
     op.drop_table("deals")
+    op.drop_table("creatives_documents")
     op.drop_index(op.f("ix_creatives_updated_ms"), table_name="creatives")
     op.drop_index(op.f("ix_creatives_status"), table_name="creatives")
     op.drop_index(op.f("ix_creatives_revision"), table_name="creatives")
@@ -551,6 +619,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_creatives_created_ms"), table_name="creatives")
     op.drop_table("creatives")
     op.drop_table("counters")
+    op.drop_table("conversions_documents")
     op.drop_index(op.f("ix_conversions_updated_ms"), table_name="conversions")
     op.drop_index(op.f("ix_conversions_status"), table_name="conversions")
     op.drop_index(op.f("ix_conversions_revision"), table_name="conversions")
@@ -565,6 +634,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_change_log_at_ms"), table_name="change_log")
     op.drop_index(op.f("ix_change_log_advertiser_id"), table_name="change_log")
     op.drop_table("change_log")
+    op.drop_table("campaigns_documents")
     op.drop_index(op.f("ix_campaigns_updated_ms"), table_name="campaigns")
     op.drop_index(op.f("ix_campaigns_status"), table_name="campaigns")
     op.drop_index(op.f("ix_campaigns_revision"), table_name="campaigns")
@@ -574,6 +644,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_campaigns_name"), table_name="campaigns")
     op.drop_index(op.f("ix_campaigns_created_ms"), table_name="campaigns")
     op.drop_table("campaigns")
+    op.drop_table("api_keys_documents")
     op.drop_index(op.f("ix_api_keys_updated_ms"), table_name="api_keys")
     op.drop_index(op.f("ix_api_keys_status"), table_name="api_keys")
     op.drop_index(op.f("ix_api_keys_revision"), table_name="api_keys")
@@ -582,6 +653,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_api_keys_created_ms"), table_name="api_keys")
     op.drop_table("api_keys")
     op.drop_table("api_key_secrets")
+    op.drop_table("advertisers_documents")
     op.drop_index(op.f("ix_advertisers_updated_ms"), table_name="advertisers")
     op.drop_index(op.f("ix_advertisers_status"), table_name="advertisers")
     op.drop_index(op.f("ix_advertisers_revision"), table_name="advertisers")
