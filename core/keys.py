@@ -230,7 +230,7 @@ CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
 def funnel_block(length_s: int, bucket: int, process: str) -> str:
     """String: a process's counts by line item and reason in one bucket of `length_s` seconds, packed.
 
-    TTL: 2 h for five-minute buckets, 26 h for hours; writer: bidder, each 5 s; reader: admin; about 40 bytes a line item.
+    TTL: 2 h for five minutes, 26 h for hours; writer: bidder, each 5 s; reader: admin; about 40 bytes a line item.
     """
     return f"funnel:{length_s}:{bucket}:{process}"
 

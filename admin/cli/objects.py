@@ -75,7 +75,14 @@ class _Reach:
 def commands_for(kind: Kind) -> typer.Typer:
     """The command family of a kind."""
     app = typer.Typer(no_args_is_help=True, help=f"Work with {kind.title}s.", rich_markup_mode=None)
+    _add_reading_commands(app, kind)
+    _add_writing_commands(app, kind)
+    for name in ("pause", "resume", "archive"):
+        _add_status_command(app, kind, name)
+    return app
 
+
+def _add_reading_commands(app: typer.Typer, kind: Kind) -> None:
     @app.command("list")
     def list_command(
         filters: Annotated[
@@ -106,6 +113,8 @@ def commands_for(kind: Kind) -> typer.Typer:
         shown = _Reach(kind, url, key, data, config).run(lambda objects: objects.show(object_id))
         _print_object(shown, as_json=as_json)
 
+
+def _add_writing_commands(app: typer.Typer, kind: Kind) -> None:
     @app.command("create")
     def create_command(
         fields: SetOption = None,
@@ -153,10 +162,6 @@ def commands_for(kind: Kind) -> typer.Typer:
         changes = _document(kind, fields, file)
         made = _Reach(kind, url, key, data, config).run(lambda objects: objects.copy(object_id, changes))
         _print_object(made, as_json=as_json)
-
-    for name in ("pause", "resume", "archive"):
-        _add_status_command(app, kind, name)
-    return app
 
 
 def _add_status_command(app: typer.Typer, kind: Kind, name: str) -> None:

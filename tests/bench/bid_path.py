@@ -47,9 +47,8 @@ FIXED_ANSWER = json.dumps(
 ).encode()
 AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_{} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 "
-    "Mobile/15E148 Safari/604.1",
-    "Mozilla/5.0 (Linux; Android 14; Pixel {}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_{} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Safari/604.1",
+    "Mozilla/5.0 (Linux; Android 14; Pixel {}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Mobile Safari/537.36",
 )  # fmt: skip
 
 
@@ -189,7 +188,8 @@ def contenders(line_items: int, eligible: int, directory: Path) -> Iterator[tupl
     bank = _python(cores[-1], "-m", "tests.bench.bid_path", "--serve-bank", server.url, "--line-items", str(line_items),
                    "--eligible", str(eligible))  # fmt: skip
     environ = {
-        "GROSZ_REDIS_URL": server.url, "GROSZ_BID_PORT": str(port), "GROSZ_MONEY_TOKEN_KEYS": json.dumps({"1": "ab" * 32}),
+        "GROSZ_REDIS_URL": server.url, "GROSZ_BID_PORT": str(port),
+        "GROSZ_MONEY_TOKEN_KEYS": json.dumps({"1": "ab" * 32}),
         "GROSZ_TRACK_PUBLIC_URL": "https://track.example", "GROSZ_TELEMETRY_LOG_LEVEL": "warning",
     }  # fmt: skip
     bidder = _python(cores[0], "-m", "admin.cli", "bidder", environ=environ)
@@ -232,7 +232,7 @@ def run(line_items: int, eligible: int, *, no_bid: bool, rounds: int, seconds: f
         bodies = directory / "bodies.jsonl"
         bodies.write_bytes(b"\n".join(request_body(n, chance, wanted=not no_bid or n % 10 == 0) for n in range(BODIES)))
         with contenders(line_items, eligible, directory) as (bidder, peer):
-            core = sorted(os.sched_getaffinity(0))[-1]
+            core = max(os.sched_getaffinity(0))
             found = compare(bidder, peer, bodies, rounds=rounds, seconds=seconds, connections=connections, core=core)
             kind = "no-bid mix" if no_bid else "answering bids"
             print(f"\n{line_items:,} line items, {kind}, {resident_mib(bidder.pids[0]):.0f} MiB resident\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 from segments.events import ALIASES, Kind
 from segments.layout import HEADER
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_the_integrity_value_in_the_docs_is_that_of_the_tag() -> None:
