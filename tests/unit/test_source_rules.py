@@ -105,7 +105,8 @@ def dotted(path: Path) -> str:
 IMPORT_ALONE = """
 # Other people's packages, once: what a child then imports is our own module, alone, in a fraction of the time.
 import aiohttp.web, alembic.command, cryptography.hazmat.primitives.ciphers.algorithms, httptools, msgspec, numpy, orjson
-import prometheus_client, redis.asyncio, rich.live, rich.table, sqlalchemy.ext.asyncio, typer, ua_parser, uvloop, zstandard
+import prometheus_client, redis.asyncio, rich.live, rich.table, sqlalchemy.ext.asyncio, typer, ua_parser, uvloop
+import zstandard
 import importlib, os, sys, traceback
 for name in sys.argv[1:]:
     child = os.fork()
