@@ -6,6 +6,7 @@ reasons, not the first one, and priced even where it is not eligible, so that ne
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -14,6 +15,8 @@ from bidder.auction import Auction, Impression
 from bidder.bidding import Chosen, choose
 from bidder.bitmaps import all_ones
 from bidder.evaluation import Evaluation, price
+from bidder.index import Index
+from bidder.near_misses import clock_detail
 from bidder.openrtb.codec import Malformed, decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.pipeline import evaluate, look_up, screen
@@ -24,6 +27,7 @@ from bidder.values import members
 from core.clock import Clock
 from core.money import format_micros
 from core.reasons import NO_BID_REASONS, NoBid
+from pacing.caps import recent_impressions
 from segments.profiles import ProfileBatch, ProfileReader
 
 # A look-up for explain waits longer than a bid would: the person would rather know.
@@ -69,6 +73,7 @@ class ImpressionVerdicts(msgspec.Struct, frozen=True):
     impression_id: str
     winner: int | None  # line item id
     line_items: tuple[Verdict, ...]
+    won_by_another: bool = False  # a line item won that the viewer may not know of
 
 
 class UserFacts(msgspec.Struct, frozen=True):
@@ -90,6 +95,34 @@ class Explanation(msgspec.Struct, frozen=True):
     impressions: tuple[ImpressionVerdicts, ...]
 
 
+class Viewer(msgspec.Struct, frozen=True):
+    """Who an explanation is for. Line items, segments and profile parts of other advertisers are left out of it."""
+
+    advertisers: frozenset[int] | None = None  # None: all
+    segments: frozenset[int] = frozenset()  # those of these advertisers
+
+    def sees(self, advertiser: int) -> bool:
+        return self.advertisers is None or advertiser in self.advertisers
+
+
+EVERYBODY = Viewer()
+
+
+class Background(Protocol):
+    """What is known beside the bid path: the catalogue's words, the budgets behind a lease."""
+
+    def refine(self, reason: NoBid, position: int) -> tuple[NoBid, str]:
+        """A more precise reason for the line item at an index position, and its detail; or the same and ""."""
+        ...
+
+
+class NothingMore:
+    """No background: the bid path's own words."""
+
+    def refine(self, reason: NoBid, position: int) -> tuple[NoBid, str]:  # noqa: ARG002 - the protocol's
+        return reason, ""
+
+
 class Explainer:
     """Explains requests against one snapshot. `snapshot.book` decides what counts as affordable."""
 
@@ -106,8 +139,10 @@ class Explainer:
         *,
         line_item_id: int | None = None,
         user_id: str | None = None,
+        viewer: Viewer = EVERYBODY,
+        background: Background | None = None,
     ) -> Explanation:
-        """Explain a bid request; optionally for one line item, and as if `user_id` had sent it.
+        """Explain a bid request to `viewer`; optionally for one line item, and as if `user_id` had sent it.
 
         Raises Malformed for a body that is not a bid request, KeyError for an unknown exchange.
         """
@@ -124,8 +159,10 @@ class Explainer:
         found = evaluate([auction], profiles, rehearsal, now_ms)
         chosen = choose(found, rehearsal, now_ms) if found is not None else {}
         # Priced on the book as it is, without what the rehearsal reserved.
-        everything = _price_all(auction, profiles, snapshot, now_ms, line_item_id)
-        return _assemble(auction, profiles, snapshot, found, chosen, everything, now_ms)
+        wanted = _wanted(snapshot.index, line_item_id, viewer)
+        everything = _price_all(auction, profiles, snapshot, now_ms, wanted)
+        told = _Telling(auction, profiles, snapshot, now_ms, viewer, background or NothingMore())
+        return told.explanation(found, chosen, everything)
 
 
 def _refusal(auction: Auction) -> Explanation:
@@ -134,14 +171,21 @@ def _refusal(auction: Auction) -> Explanation:
     return Explanation(auction.request.id, "no_bid", _reason(reason), faults, None, ())
 
 
-def _price_all(
-    auction: Auction, profiles: ProfileBatch, snapshot: Snapshot, now_ms: int, line_item_id: int | None
-) -> Evaluation | None:
-    """Every line item, or the asked one, on every impression; None when there is none."""
-    index = snapshot.index
-    wanted = all_ones(index.count)
+def _wanted(index: Index, line_item_id: int | None, viewer: Viewer) -> int:
+    """The set of positions to tell about."""
     if line_item_id is not None:
-        wanted = sum(1 << position for position in index.by_line_item.get(line_item_id, ()))
+        positions: Iterable[int] = index.by_line_item.get(line_item_id, ())
+    elif viewer.advertisers is None:
+        return all_ones(index.count)
+    else:
+        positions = np.flatnonzero(np.isin(index.lines.advertiser, list(viewer.advertisers))).tolist()
+    return sum(1 << position for position in positions if viewer.sees(int(index.lines.advertiser[position])))
+
+
+def _price_all(
+    auction: Auction, profiles: ProfileBatch, snapshot: Snapshot, now_ms: int, wanted: int
+) -> Evaluation | None:
+    """Every wanted line item on every impression; None when there is none."""
     if not wanted:
         return None
     for impression in auction.impressions:
@@ -149,42 +193,107 @@ def _price_all(
     return price([auction], profiles, snapshot, now_ms)
 
 
-def _assemble(
-    auction: Auction,
-    profiles: ProfileBatch,
-    snapshot: Snapshot,
-    found: Evaluation | None,
-    chosen: dict[int, Chosen],
-    everything: Evaluation | None,
-    now_ms: int,
-) -> Explanation:
-    real = _real_verdicts(found)
-    winners = {
-        found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.prepared.creative.id)
-        for number, bid in chosen.items()
-        if found is not None
-    }
-    impressions = []
-    for number, impression in enumerate(auction.impressions):
+Winners = dict[int, tuple[int, int]]
+"""Impression position -> (index position, creative id) of the bid."""
+
+
+class _Telling:
+    """What one explanation is put together from."""
+
+    def __init__(
+        self,
+        auction: Auction,
+        profiles: ProfileBatch,
+        snapshot: Snapshot,
+        now_ms: int,
+        viewer: Viewer,
+        background: Background,
+    ) -> None:
+        self._auction = auction
+        self._profiles = profiles
+        self._snapshot = snapshot
+        self._now_ms = now_ms
+        self._viewer = viewer
+        self._background = background
+
+    def explanation(
+        self, found: Evaluation | None, chosen: dict[int, Chosen], everything: Evaluation | None
+    ) -> Explanation:
+        auction = self._auction
+        real = _real_verdicts(found)
+        winners: Winners = {
+            found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.prepared.creative.id)
+            for number, bid in chosen.items()
+            if found is not None
+        }
+        impressions = tuple(
+            self._impression(number, impression, everything, real, winners)
+            for number, impression in enumerate(auction.impressions)
+        )
+        reason = None if winners else _reason(NoBid.NOBODY_BIDS if found is not None else NoBid.NOT_TARGETED)
+        faults = tuple(f"{fault.pointer}: {fault.message}" for fault in auction.faults)
+        outcome = "bid" if winners else "no_bid"
+        user = _user(self._profiles, self._snapshot.index, self._viewer)
+        return Explanation(auction.request.id, outcome, reason, faults, user, impressions)
+
+    def _impression(
+        self,
+        number: int,
+        impression: Impression,
+        everything: Evaluation | None,
+        real: dict[tuple[int, int], int],
+        winners: Winners,
+    ) -> ImpressionVerdicts:
+        snapshot, lines = self._snapshot, self._snapshot.index.lines
         verdicts: list[Verdict] = []
         if everything is not None:
-            targeting = snapshot.matcher.reasons(auction, impression, profiles, 0, snapshot.caps, now_ms // 1000)
+            targeting = snapshot.matcher.reasons(
+                self._auction, impression, self._profiles, 0, snapshot.caps, self._now_ms // 1000
+            )
             verdicts = [
-                _verdict(everything, pair, auction, impression, snapshot, targeting, real, winners)
+                self._verdict(everything, pair, impression, targeting, real, winners)
                 for pair in range(*everything.pair_range(number))
             ]
         winner = winners.get(impression.position)
-        won = int(snapshot.index.lines.line_item[winner[0]]) if winner else None
-        impressions.append(ImpressionVerdicts(impression.imp.id, won, tuple(verdicts)))
-    reason = None if winners else _reason(NoBid.NOBODY_BIDS if found is not None else NoBid.NOT_TARGETED)
-    return Explanation(
-        auction.request.id,
-        "bid" if winners else "no_bid",
-        reason,
-        tuple(f"{fault.pointer}: {fault.message}" for fault in auction.faults),
-        _user(profiles),
-        tuple(impressions),
-    )
+        if winner is None:
+            return ImpressionVerdicts(impression.imp.id, None, tuple(verdicts))
+        hidden = not self._viewer.sees(int(lines.advertiser[winner[0]]))
+        won = None if hidden else int(lines.line_item[winner[0]])
+        return ImpressionVerdicts(impression.imp.id, won, tuple(verdicts), hidden)
+
+    def _verdict(
+        self,
+        everything: Evaluation,
+        pair: int,
+        impression: Impression,
+        targeting: Sequence[tuple[NoBid, int, str]],
+        real: dict[tuple[int, int], int],
+        winners: Winners,
+    ) -> Verdict:
+        position = int(everything.positions[pair])
+        lines = self._snapshot.index.lines
+        line_item, share = int(lines.line_item[position]), int(lines.share[position])
+        bid_price = _price(everything, pair, position, self._auction, self._snapshot)
+        winner = winners.get(impression.position)
+        if winner is not None and winner[0] == position:
+            return Verdict(line_item, share, "bid", (), bid_price, winner[1])
+        found = [(reason, detail) for reason, passing, detail in targeting if not passing >> position & 1]
+        own = int(everything.verdict[pair])
+        if own != rank.ELIGIBLE:
+            found.append((NO_BID_REASONS[own], _near_miss(NO_BID_REASONS[own], bid_price)))
+        in_auction = real.get((impression.position, position))
+        if in_auction is not None and 0 <= in_auction < len(NO_BID_REASONS) and in_auction != own:
+            found.append((NO_BID_REASONS[in_auction], ""))
+        return Verdict(line_item, share, "no_bid", self._reasons(found, position), bid_price)
+
+    def _reasons(self, found: Iterable[tuple[NoBid, str]], position: int) -> tuple[Reason, ...]:
+        """In the order found, each once: money that is missing shows both in the live sets and in the auction."""
+        told: dict[tuple[NoBid, str], None] = {}
+        for reason, detail in found:
+            better, words = self._background.refine(reason, position)
+            words = words or detail or clock_detail(reason, self._snapshot.index, position, self._now_ms)
+            told.setdefault((better, words))
+        return tuple(_reason(reason, words) for reason, words in told)
 
 
 def _real_verdicts(found: Evaluation | None) -> dict[tuple[int, int], int]:
@@ -198,33 +307,6 @@ def _real_verdicts(found: Evaluation | None) -> dict[tuple[int, int], int]:
             found.slot_of_pair.tolist(), found.positions.tolist(), found.verdict.tolist(), strict=True
         )
     }
-
-
-def _verdict(
-    everything: Evaluation,
-    pair: int,
-    auction: Auction,
-    impression: Impression,
-    snapshot: Snapshot,
-    targeting: Sequence[tuple[NoBid, int, str]],
-    real: dict[tuple[int, int], int],
-    winners: dict[int, tuple[int, int]],
-) -> Verdict:
-    position = int(everything.positions[pair])
-    lines = snapshot.index.lines
-    bid_price = _price(everything, pair, position, auction, snapshot)
-    winner = winners.get(impression.position)
-    if winner is not None and winner[0] == position:
-        line_item, share = int(lines.line_item[position]), int(lines.share[position])
-        return Verdict(line_item, share, "bid", (), bid_price, winner[1])
-    reasons = [_reason(reason, detail) for reason, passing, detail in targeting if not passing >> position & 1]
-    own = int(everything.verdict[pair])
-    if own != rank.ELIGIBLE:
-        reasons.append(_reason(NO_BID_REASONS[own], _near_miss(NO_BID_REASONS[own], bid_price)))
-    in_auction = real.get((impression.position, position))
-    if in_auction is not None and 0 <= in_auction < len(NO_BID_REASONS) and in_auction != own:
-        reasons.append(_reason(NO_BID_REASONS[in_auction]))
-    return Verdict(int(lines.line_item[position]), int(lines.share[position]), "no_bid", tuple(reasons), bid_price)
 
 
 def _price(everything: Evaluation, pair: int, position: int, auction: Auction, snapshot: Snapshot) -> Price:
@@ -251,8 +333,9 @@ def _near_miss(reason: NoBid, bid: Price) -> str:
     return ""
 
 
-def _user(profiles: ProfileBatch) -> UserFacts:
-    shops: Iterable[dict[str, float]] = (
+def _user(profiles: ProfileBatch, index: Index, viewer: Viewer) -> UserFacts:
+    """The profile as far as the viewer may know of it; of a stranger to his advertisers, that he is unknown."""
+    shops = tuple(
         {
             "advertiser_id": int(advertiser),
             "cart_micros": int(cart),
@@ -268,18 +351,26 @@ def _user(profiles: ProfileBatch) -> UserFacts:
             profiles.visits,
             strict=True,
         )
+        if viewer.sees(int(advertiser))
     )
-    return UserFacts(
-        profiles.user_ids[0],
-        profiles.found[0],
-        members(profiles.segments[0]),
-        tuple(shops),
-        len(profiles.rings[0]) // 8,
-    )
+    segments, shown = members(profiles.segments[0]), recent_impressions(profiles.rings[0], 0)
+    if viewer.advertisers is None:
+        return UserFacts(profiles.user_ids[0], profiles.found[0], segments, shops, sum(shown.values()))
+    segments = tuple(segment for segment in segments if segment in viewer.segments)
+    owners = {line_item: _owner(index, line_item) for line_item in shown}
+    remembered = sum(count for line_item, count in shown.items() if owners[line_item] in viewer.advertisers)
+    known = bool(shops or segments or remembered)
+    return UserFacts(profiles.user_ids[0] if known else None, known, segments, shops, remembered)
+
+
+def _owner(index: Index, line_item: int) -> int | None:
+    """The advertiser of a line item, None once it is gone."""
+    positions = index.by_line_item.get(line_item, ())
+    return int(index.lines.advertiser[positions[0]]) if positions else None
 
 
 def _reason(reason: NoBid, detail: str = "") -> Reason:
     return Reason(reason.name.lower(), reason.text, reason.hint, detail)
 
 
-__all__ = ["Explainer", "Explanation", "Malformed"]
+__all__ = ["EVERYBODY", "Background", "Explainer", "Explanation", "Malformed", "Viewer"]

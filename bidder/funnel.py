@@ -112,6 +112,22 @@ def encode_block(counts: dict[int, NDArray[np.int64]]) -> bytes:
     return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(block))
 
 
+def counts_by_line_item(blocks: Iterable[bytes]) -> dict[int, dict[str, int]]:
+    """Sums over blocks for every line item in them: line item -> column name -> count, zeros left out."""
+    totals: dict[int, dict[str, int]] = {}
+    for data in blocks:
+        block = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(data), type=Block)
+        rows = np.frombuffer(block.counts, dtype=np.int64).reshape(-1, len(block.columns))
+        line_items = np.frombuffer(block.line_items, dtype=np.int64)
+        filled, columns = rows.nonzero()
+        counts = rows[filled, columns].tolist()
+        for line_item, column, count in zip(line_items[filled].tolist(), columns.tolist(), counts, strict=True):
+            own = totals.setdefault(line_item, {})
+            name = block.columns[column]
+            own[name] = own.get(name, 0) + count
+    return totals
+
+
 def line_item_counts(blocks: Iterable[bytes], line_item: int) -> dict[str, int]:
     """Sums over blocks for one line item: column name -> count, zeros left out."""
     totals: dict[str, int] = {}
