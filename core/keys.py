@@ -243,6 +243,19 @@ def funnel_processes(length_s: int, bucket: int) -> str:
     return f"funnel:{length_s}:{bucket}:processes"
 
 
+def delivery_block(length_s: int, bucket: int, process: str) -> str:
+    """String: a tracker process's wins, losses, impressions, clicks and spend by line item in one bucket, packed.
+
+    TTL: as `funnel_block`; writer: tracker, each 5 s; reader: admin; about 60 bytes a line item that had any.
+    """
+    return f"deliv:{length_s}:{bucket}:{process}"
+
+
+def delivery_processes(length_s: int, bucket: int) -> str:
+    """Set: the tracker processes that wrote a block of this bucket. TTL and writer as the blocks'; reader: admin."""
+    return f"deliv:{length_s}:{bucket}:processes"
+
+
 def user_touches(user_id: str) -> str:
     """List: the user's last billed impressions and clicks, packed, the newest last.
 

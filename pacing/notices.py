@@ -16,6 +16,7 @@ from core.model import BillingEvent, Catalogue, Exchange
 from core.money import FxTable, settle
 from core.telemetry import CounterChild, Telemetry
 from pacing.caps import CapTable
+from pacing.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
 from pacing.ledger import PriceSource, RowHead, RowKind, encode_head
 from pacing.pools import PoolKey
 from pacing.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
@@ -47,6 +48,9 @@ _STATUS_OF_FAULT = {
 }
 
 _BILLED = frozenset({"billed", "late_bill", "over_budget"})
+# The first news of a win or loss; repetitions have outcomes of their own. Late ones came after their lease had closed.
+_WON = frozenset({"won", "late_win", "win_after_loss"})
+_LOST = frozenset({"lost", "late_loss", "loss_after_win"})
 
 
 class Event(enum.StrEnum):
@@ -103,10 +107,12 @@ class NoticeDesk:
         catalogue: Callable[[], Catalogue | None],
         clock: Clock,
         telemetry: Telemetry,
+        delivery: DeliveryCounts,
         *,
         token_max_age_s: int = DEFAULT_MAX_AGE_S,
     ) -> None:
         self._signer = signer
+        self._delivery = delivery
         self._transitions = transitions
         self._catalogue = catalogue
         self._clock = clock
@@ -138,9 +144,10 @@ class NoticeDesk:
 
     async def loss(self, token: str, code: str | None) -> NoticeResult:
         """A loss notice (lurl)."""
-        result = await self._money(Event.LOSS, token, None, None)
-        if result.outcome == "lost":
-            self._losses.labels(_loss_code(code)).inc()
+        reported = _loss_code(code)
+        result = await self._money(Event.LOSS, token, None, None, reported)
+        if result.outcome in _LOST:
+            self._losses.labels(reported).inc()
         return self._count(Event.LOSS, result)
 
     async def impression(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
@@ -152,7 +159,9 @@ class NoticeDesk:
         """A click: on to the landing page that the token pins, whether or not it could be counted."""
         return self._count(Event.CLICK, await self._click(token, landing))
 
-    async def _money(self, event: Event, token: str, price: str | None, currency: str | None) -> NoticeResult:
+    async def _money(
+        self, event: Event, token: str, price: str | None, currency: str | None, loss_code: str = ""
+    ) -> NoticeResult:
         claims = self._claims(token)
         if isinstance(claims, NoticeResult):
             return claims
@@ -174,7 +183,12 @@ class NoticeDesk:
             self._forms.labels(known.form.value).inc()
         if known.form is PriceForm.AUDIT:
             return NoticeResult(204, "audit")
-        return await self._settle(kind, claims, known, exchange, reference)
+        result = await self._settle(kind, claims, known, exchange, reference)
+        if event is Event.WIN and result.outcome in _WON | _BILLED:
+            self._delivery.add(claims.line_item_id, WINS)
+        elif event is Event.LOSS and result.outcome in _LOST:
+            self._delivery.add(claims.line_item_id, LOSS_PREFIX + loss_code)
+        return result
 
     async def _settle(
         self, kind: str, claims: Claims, known: Price, exchange: Exchange | None, reference: Reference
@@ -224,6 +238,8 @@ class NoticeDesk:
 
     async def _after_bill(self, claims: Claims, reply: SettleReply, reference: Reference, currency: str) -> None:
         self._charged.labels(currency).inc(reply.charge_micros)
+        self._delivery.add(claims.line_item_id, IMPRESSIONS)
+        self._delivery.add(claims.line_item_id, SPEND_MICROS, reply.charge_micros)
         if reply.late:
             self._late.labels(currency).inc(reply.charge_micros)
             self._over.labels(currency).inc(reply.over_micros)
@@ -258,7 +274,7 @@ class NoticeDesk:
             return NoticeResult(302, "test", landing)
         if not in_date:
             return NoticeResult(302, "expired", landing)
-        counted = await self._deliver(claims, "clicks")
+        counted = await self._deliver(claims, CLICKS)
         await self._touch(claims, TouchKind.CLICK, 0)
         return NoticeResult(302, "clicked" if counted else "not_counted", landing)
 
@@ -270,6 +286,8 @@ class NoticeDesk:
             )
         except UnavailableError:
             return False
+        if what == CLICKS:
+            self._delivery.add(claims.line_item_id, CLICKS)
         return True
 
     def _claims(self, token: str) -> Claims | NoticeResult:

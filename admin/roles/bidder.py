@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import secrets
 import socket
 
 from redis.asyncio import Redis
@@ -42,7 +43,8 @@ async def build(role: RoleContext) -> None:
     leases = LeaseClient(book, Transitions(redis, clock), clock, role.telemetry)
     compiler = Compiler()
     role.on_close(compiler.close)
-    funnel = FunnelWriter(control, process, clock)
+    # A container that is started again has the same process id: its blocks must not replace those it wrote before.
+    funnel = FunnelWriter(control, f"{process}-{secrets.token_hex(4)}", clock)
     handler = BidderHandler(
         profiles=ProfileReader(redis),
         signer=token_signer(role),

@@ -8,6 +8,7 @@ from admin.roles.connections import follow_catalogue, pipelined_redis, token_sig
 from admin.roles.lifecycle import RoleContext
 from bidder.stages.consent import ConsentPolicy as BidConsentPolicy
 from core.model import Catalogue
+from pacing.delivery import DeliveryCounts, DeliveryWriter
 from pacing.notices import NoticeDesk
 from pacing.transitions import Transitions
 from pacing.web import routes as notice_routes
@@ -32,7 +33,11 @@ async def build(role: RoleContext) -> None:
     catalogue = follow_catalogue(role)
     directory = CatalogueDirectory(CompiledRules, lambda: _server_keys(catalogue.current))
     catalogue.listen(directory.replace)
-    desk = NoticeDesk(token_signer(role), Transitions(redis, clock), lambda: catalogue.current, clock, role.telemetry)
+    transitions, delivery = Transitions(redis, clock), DeliveryCounts(clock)
+    desk = NoticeDesk(token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery)
+    writer = DeliveryWriter(delivery, transitions)
+    role.run_loop(writer.run(), "delivery counts")
+    role.on_close(writer.close)
     metrics = IntakeMetrics(role.telemetry)
     store = ProfileStore(redis, clock)
     identities = Identities(store, SegmentSizes(store), clock)

@@ -5,6 +5,7 @@ from core.model import Advertiser, BillingEvent, Budget, Campaign, Catalogue, Cl
 from core.redis import PipelinedRedis
 from core.telemetry import Telemetry
 from pacing.bank import LeaseBank
+from pacing.delivery import DeliveryCounts
 from pacing.lease_client import LeaseClient
 from pacing.leases import LeaseBook
 from pacing.ledger import LedgerWriter
@@ -63,7 +64,10 @@ class Shop:
         self.writer = LedgerWriter(self.transitions, self.store, lambda: [ADVERTISER], self.telemetry)
         self.bank = LeaseBank(self.transitions, self.store, self.writer, lambda: self.present, clock, self.telemetry)
         self.signer = TokenSigner({1: b"k" * 32})
-        self.desk = NoticeDesk(self.signer, self.transitions, lambda: self.present, clock, self.telemetry)
+        self.delivery = DeliveryCounts(clock)
+        self.desk = NoticeDesk(
+            self.signer, self.transitions, lambda: self.present, clock, self.telemetry, self.delivery
+        )
         self.auctions = 0
 
     @classmethod
