@@ -21,6 +21,9 @@ WIDTH, HEIGHT = "${WIDTH}", "${HEIGHT}"
 # 10 kB of markup a bid is far above what exchanges accept without complaint (OpenX prefers answers below 1 kB).
 MAX_MARKUP_CHARS = 10_000
 
+# Browsers, proxies and exchanges take URLs of 2 kB; the tracker's address and the token need up to 250 of them.
+MAX_LANDING_CHARS = 1_800
+
 _URL = re.compile(r"""http://[^\s"'<>)]+""", re.IGNORECASE)  # anywhere: also in srcset, poster, scripts and styles
 _NAMES = re.compile(r"^http://www\.w3\.org/", re.IGNORECASE)  # XML namespaces are names that nobody loads
 _LOOPBACK = re.compile(r"^http://(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?(?:/|$)", re.IGNORECASE)
@@ -77,12 +80,19 @@ def check_banner(creative: Creative) -> list[Fault]:
         faults.append(
             Fault("/html", "too_long", f"{len(creative.html)} characters of markup", f"at most {MAX_MARKUP_CHARS}")
         )
-    if TOKEN in creative.html or TOKEN in creative.landing_url:
-        faults.append(Fault("/html", "reserved", f"'{TOKEN}' is reserved", "remove it"))
+    faults += [
+        Fault(f"/{name}", "reserved", f"'{TOKEN}' is reserved", "remove it")
+        for name in ("html", "image_url", "alt_text", "landing_url", "sample_url")
+        if TOKEN in getattr(creative, name)
+    ]
     if creative.width <= 0 or creative.height <= 0:
         faults.append(Fault("/width", "no_size", "a banner has a width and a height in pixels", "set both"))
     if not creative.landing_url.startswith(("https://", "http://")):
         faults.append(
             Fault("/landing_url", "not_a_url", "the landing page is not a web address", "start it with https://")
         )
+    encoded = len(urllib.parse.quote(creative.landing_url, safe=""))
+    if encoded > MAX_LANDING_CHARS:
+        message = f"the landing page has {encoded} characters when percent-encoded, as the click URL carries it"
+        faults.append(Fault("/landing_url", "too_long", message, f"at most {MAX_LANDING_CHARS}"))
     return faults
