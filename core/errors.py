@@ -38,7 +38,9 @@ class GroszError(Exception):
 
     def __str__(self) -> str:
         lines = [self.message]
-        lines += [f"  {fault.pointer}: {fault.message}" + (f" ({fault.hint})" if fault.hint else "") for fault in self.faults]
+        lines += [
+            f"  {fault.pointer}: {fault.message}" + (f" ({fault.hint})" if fault.hint else "") for fault in self.faults
+        ]
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)

@@ -75,9 +75,7 @@ def large_catalogue(line_items: int, eligible_share: float, *, seed: int = 1) ->
     chance = random.Random(seed)
     shops = 50
     creatives = [
-        creative(shop * 100 + number, shop, size)
-        for shop in range(1, shops + 1)
-        for number, size in enumerate(SIZES)
+        creative(shop * 100 + number, shop, size) for shop in range(1, shops + 1) for number, size in enumerate(SIZES)
     ]
     lines = [_varied_line(number, 1 + number % shops, eligible_share, chance) for number in range(1, line_items + 1)]
     segments = tuple(
