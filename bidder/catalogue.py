@@ -19,6 +19,7 @@ import zstandard
 from redis.exceptions import RedisError
 
 from bidder.artefact import Model
+from bidder.counting import TakenCounts
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
 from bidder.snapshot import Compiled, Snapshot
@@ -73,6 +74,11 @@ def compile_bytes(data: bytes) -> Compiled:
         ) from error
 
 
+def compile_parts(data: bytes) -> list[bytes]:
+    """`compile_bytes` for another process, which takes the parts one by one."""
+    return compile_bytes(data).packed()
+
+
 class CatalogueSource(Protocol):
     """Where the published catalogue lies; redis-py's client in production."""
 
@@ -102,15 +108,28 @@ class Compiler:
             self._executor = self._start()
             return compiled
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, compile_bytes, data)
+            parts = await asyncio.get_running_loop().run_in_executor(self._executor, compile_parts, data)
         except concurrent.futures.process.BrokenProcessPool as error:
             self._executor = self._start()
             raise UnavailableError("the compiling process died", hint="it is started again") from error
+        return await _unpack(parts)
 
     async def close(self) -> None:
         """End the child."""
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+async def _unpack(parts: list[bytes]) -> Compiled:
+    gc.disable()  # until `take` has frozen what comes
+    unpacking = Compiled.unpack(parts)
+    while True:
+        try:
+            next(unpacking)
+        except StopIteration as end:
+            compiled: Compiled = end.value
+            return compiled
+        await asyncio.sleep(0)
 
 
 class BidCatalogue:
@@ -136,19 +155,26 @@ class BidCatalogue:
 
     async def take(self, data: bytes) -> int:
         """Compile and swap in; the version that is served from now on."""
-        compiled = await self._compiler.compile(data)
+        try:
+            version, left = self._install(await self._compiler.compile(data))
+        finally:
+            gc.enable()
+        if left is not None:
+            await self._funnel.add(left)
+        return version
+
+    def _install(self, compiled: Compiled) -> tuple[int, TakenCounts | None]:
         # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         snapshot = Snapshot(compiled, self._model, self._book, self._track_url)
         self._book.bind(compiled.pools)
         snapshot.live.refresh(self._clock.now_ms(), self._book)
         left = self._funnel.follow(snapshot.counts)
         self._handler.install(snapshot)
-        # The snapshot lives until the next one: without this every full collection walks all of it.
-        gc.collect()
+        # The snapshot lives until the next one: without this every full collection walks all of it. No collection
+        # first, which would walk it once, for half a second at 100,000 line items; a snapshot is in no cycle, so it is
+        # freed by its last reference.
         gc.freeze()
-        if left is not None:
-            await self._funnel.add(left)
-        return compiled.index.version
+        return compiled.index.version, left
 
     async def refresh(self, interval_s: float) -> None:
         """Recompute what the clock and the leases decide, until cancelled."""

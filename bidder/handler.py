@@ -1,8 +1,8 @@
 """Between the bid port and decide(): one batch for all requests of one turn of the event loop.
 
-Requests are decoded as they complete and screened at the end of the turn; those that somebody wants leave as a batch, or
-wait for the look-up that is under way. Under load turns get longer, batches larger and the cost of a request smaller,
-which is what carries the bid path through bursts.
+Requests are decoded as they complete and screened at the end of the turn; those that somebody wants leave as a batch,
+or wait for the look-up that is under way. Under load turns get longer, batches larger and the cost of a request
+smaller, which is what carries the bid path through bursts.
 """
 
 import asyncio

@@ -6,6 +6,7 @@ Compiling 100,000 line items takes seconds, so a child process does it (bidder.c
 """
 
 import array
+import itertools
 import urllib.parse
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
@@ -82,7 +83,8 @@ class Index(msgspec.Struct):
     by_line_item: dict[int, tuple[int, ...]]
     by_campaign: dict[int, tuple[int, ...]]
     by_advertiser: dict[int, tuple[int, ...]]
-    creatives_by_size: dict[tuple[int, int, int], tuple[int, ...]]  # (line item, width, height) -> creative ids
+    banners: NDArray[np.int64]  # creative ids, the banners of one position after those of another
+    banner_ends: NDArray[np.int64]  # where the banners of each position end
     creatives: dict[int, Creative]
     exchanges: dict[str, Exchange]  # active ones, by key
     currencies: tuple[str, ...]
@@ -90,6 +92,11 @@ class Index(msgspec.Struct):
     fx: FxTable
     pools: list[PoolSpec]  # what leases are held for, by position
     owners: dict[int, int]  # advertiser id -> its number in `lines.owner`
+
+    def banners_of(self, position: int) -> list[Creative]:
+        """The active banners of the line item at `position`, in its order."""
+        start = int(self.banner_ends[position - 1]) if position else 0
+        return [self.creatives[each] for each in self.banners[start : self.banner_ends[position]].tolist()]
 
     def positions_of(self, pool: PoolKey) -> tuple[int, ...]:
         """Where a pool is: shares of a line item follow each other. Empty for one that the index does not have."""
@@ -111,6 +118,7 @@ def compile_index(catalogue: Catalogue) -> Index:
     """
     entries = list(_entries(catalogue))
     creatives = {item.id: item for item in catalogue.creatives if item.status is Status.ACTIVE}
+    banners = [[creative.id for creative in _banners(entry.line, creatives)] for entry in entries]
     timezones = tuple(sorted({entry.advertiser.timezone for entry in entries}))
     for name in timezones:
         zoneinfo.ZoneInfo(name)  # an unknown one fails here and not in the process that serves
@@ -129,7 +137,8 @@ def compile_index(catalogue: Catalogue) -> Index:
         by_line_item=_grouped(entry.line.id for entry in entries),
         by_campaign=_grouped(entry.campaign.id for entry in entries),
         by_advertiser=_grouped(entry.advertiser.id for entry in entries),
-        creatives_by_size=_creatives_by_size(entries, creatives),
+        banners=np.fromiter(itertools.chain.from_iterable(banners), dtype=np.int64),
+        banner_ends=np.fromiter(itertools.accumulate(map(len, banners)), dtype=np.int64),
         creatives=creatives,
         exchanges={item.key: item for item in catalogue.exchanges if item.status is Status.ACTIVE},
         currencies=currencies,
@@ -310,18 +319,6 @@ def _banners(line: LineItem, creatives: Mapping[int, Creative]) -> list[Creative
         for creative in found
         if creative is not None and creative.format is Format.BANNER and creative.advertiser_id == line.advertiser_id
     ]
-
-
-def _creatives_by_size(
-    entries: list[_Entry], creatives: Mapping[int, Creative]
-) -> dict[tuple[int, int, int], tuple[int, ...]]:
-    found: dict[tuple[int, int, int], tuple[int, ...]] = {}
-    for entry in entries:
-        if entry.share == 0:
-            for creative in _banners(entry.line, creatives):
-                key = (entry.line.id, creative.width, creative.height)
-                found[key] = (*found.get(key, ()), creative.id)
-    return found
 
 
 def _advertiser_domains(entries: list[_Entry], creatives: Mapping[int, Creative]) -> PositionLists:

