@@ -17,6 +17,7 @@ from core.errors import ConfigError
 
 FORMAT = 1
 CLICK, CONVERSION = 0, 1
+MANIFEST, WEIGHTS, SUMS = "manifest.json", "weights.npy", "SHA256SUMS"
 PRIOR_DIRECTORY = pathlib.Path(__file__).parent / "prior"
 
 
@@ -41,7 +42,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A loaded artefact. `weights` has the bias of both heads added to the rows of the first request field."""
+    """A loaded artefact; the bias of both heads is in the manifest and not in the weights."""
 
     manifest: Manifest
     weights: NDArray[np.float32]  # (rows, 2, columns)
@@ -50,8 +51,11 @@ class Model(msgspec.Struct, frozen=True):
 def load_model(directory: pathlib.Path = PRIOR_DIRECTORY) -> Model:
     """Read and verify an artefact. Raises ConfigError when a file is missing, altered or of another format."""
     _verify(directory)
-    manifest = msgspec.json.decode((directory / "manifest.json").read_bytes(), type=Manifest)
-    weights = np.load(directory / "weights.npy", allow_pickle=False)
+    try:
+        manifest = msgspec.json.decode((directory / MANIFEST).read_bytes(), type=Manifest)
+        weights = np.load(directory / WEIGHTS, allow_pickle=False)
+    except ValueError as error:  # msgspec's errors are ValueErrors too
+        raise ConfigError(f"model {directory.name} cannot be read: {error}", hint="train it again") from error
     shape = (manifest.rows, 2, len(manifest.columns))
     if manifest.format != FORMAT or weights.shape != shape or not np.isfinite(weights).all():
         raise ConfigError(
@@ -64,9 +68,10 @@ def load_model(directory: pathlib.Path = PRIOR_DIRECTORY) -> Model:
 
 def _verify(directory: pathlib.Path) -> None:
     try:
-        sums = (directory / "SHA256SUMS").read_text().split("\n")
-        for line in filter(None, sums):
-            expected, name = line.split("  ", 1)
+        sums = dict(line.split("  ", 1)[::-1] for line in (directory / SUMS).read_text().splitlines() if "  " in line)
+        if not {MANIFEST, WEIGHTS} <= sums.keys():
+            raise ConfigError(f"model {directory.name}: {SUMS} does not name its files", hint="copy the artefact again")
+        for name, expected in sums.items():
             actual = hashlib.sha256((directory / name).read_bytes()).hexdigest()
             if actual != expected:
                 raise ConfigError(f"model {directory.name}: {name} was altered", hint="copy the artefact again")

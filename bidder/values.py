@@ -24,6 +24,7 @@ MAX_PAGE_WORDS = 400
 TEXT_BREAK = " | "
 """Between two texts about a page: the end of one and the start of the next are no phrase."""
 
+_SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//")
 _WORD = re.compile(r"\w+")
 _OPERATING_SYSTEMS = {
     "mac os x": "macos", "mac os": "macos", "macos": "macos", "os x": "macos", "osx": "macos", "chrome os": "chromeos",
@@ -54,8 +55,7 @@ def domain_suffixes(domain: str | None) -> Iterator[str]:
 def normal_domain(text: str) -> str:
     """Lower-case host name without scheme, path, port, trailing dot or leading 'www.'."""
     name = text.strip().lower()
-    name = name.partition("//")[2] if "//" in name else name
-    name = re.split(r"[/:?#]", name, maxsplit=1)[0].rstrip(".")
+    name = re.split(r"[/:?#]", _SCHEME.sub("", name), maxsplit=1)[0].rstrip(".")
     return name.removeprefix("www.")
 
 

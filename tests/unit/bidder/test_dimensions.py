@@ -6,6 +6,7 @@ from bidder import values
 from bidder.bitmaps import from_positions, to_flags
 from bidder.dimensions import (
     MAX_MEMO_ANSWERS,
+    MAX_MEMO_BYTES,
     Allowed,
     AllowedAndDenied,
     DealAccess,
@@ -92,7 +93,7 @@ def test_sizes_offer_nothing_without_a_creative() -> None:
 )
 def test_any_and_all_segments_are_both_needed(held: bytes, expected: set[int]) -> None:
     any_of = lists((), (7,), (), (9,))
-    all_of = {(7, 8): array.array("q", [2, 3])}
+    all_of: dict[tuple[int, ...], array.array[int]] = {(7, 8): array.array("q", [2, 3])}
     assert members(SegmentMembership(COUNT, any_of, all_of).get(held).bits) == expected
 
 
@@ -128,3 +129,12 @@ def test_a_full_memo_is_emptied_without_losing_counts() -> None:
 def test_flags_of_an_answer_have_one_element_a_line_item() -> None:
     country = Allowed(NoBid.COUNTRY, COUNT, lists((), ("POL",)), values.one)
     assert to_flags(country.get("POL").bits, COUNT).tolist() == [True, True, True, True]
+
+
+def test_long_keys_empty_a_memo_long_before_it_has_many_answers() -> None:
+    """Senders choose keys: a page's words, a list of blocked domains."""
+    phrase = Allowed(NoBid.PAGE_KEYWORD, COUNT, lists((), ("a",), (), ()), lambda key: ())
+    for number in range(40):
+        phrase.get((f"{number}", "x" * (MAX_MEMO_BYTES // 10))).hits += 1
+    assert len(phrase.memo) <= 10
+    assert sum(phrase.harvest().values()) == 40
