@@ -139,7 +139,7 @@ class Supervisor:
             self._children = [
                 Child(role, number, environment)
                 for role in self._roles
-                for number in range(settings.bid.workers if role == "bidder" else 1)
+                for number in range(_processes_of(role, settings))
             ]
             await asyncio.gather(*(child.start() for child in self._children))
             if await self._come_up():
@@ -224,6 +224,10 @@ class Supervisor:
             self._redis.stop()
         for held in self._ports:
             held.close()
+
+
+def _processes_of(role: str, settings: Settings) -> int:
+    return {"bidder": settings.bid.workers, "tracker": settings.track.workers}.get(role, 1)
 
 
 _COMPONENTS = {"bidder": "bid", "tracker": "track", "worker": "worker", "admin": "admin"}

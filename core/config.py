@@ -75,6 +75,7 @@ class TrackSettings(Component, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Port = 8081
+    workers: Count = 1  # processes that share the port; one settles thousands of notices a second
     # What browsers and exchanges reach the tracker at; goes into markup, so without a slash at its end.
     public_url: Annotated[str, Meta(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$")] = "http://127.0.0.1:8081"
 

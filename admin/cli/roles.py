@@ -27,25 +27,31 @@ def _run(role: str, settings: Settings) -> None:
     sys.exit(lifecycle.run(role, build, settings, os.environ))
 
 
-@bidder.command()
-def run_bidder(config: ConfigFile = None) -> None:
-    """Answer bid requests, in as many processes as bid.workers says."""
-    settings = settings_for(config)
-    if settings.bid.workers == 1 or READY_PIPE in os.environ:
-        _run("bidder", settings)
+def _run_several(role: str, settings: Settings, processes: int) -> None:
+    if processes == 1 or READY_PIPE in os.environ:
+        _run(role, settings)
     from admin.supervisor import supervise
 
     if not settings.redis.url or not settings.money.token_keys:
         raise ConfigError(
-            "several bidder processes need redis.url and money.token_keys", hint="they must agree with the trackers"
+            f"several {role} processes need redis.url and money.token_keys",
+            hint="bidders and trackers must agree on them",
         )
-    sys.exit(supervise(settings, roles=("bidder",), environ=os.environ, announce=typer.echo))
+    sys.exit(supervise(settings, roles=(role,), environ=os.environ, announce=typer.echo))
+
+
+@bidder.command()
+def run_bidder(config: ConfigFile = None) -> None:
+    """Answer bid requests, in as many processes as bid.workers says."""
+    settings = settings_for(config)
+    _run_several("bidder", settings, settings.bid.workers)
 
 
 @tracker.command()
 def run_tracker(config: ConfigFile = None) -> None:
-    """Serve notices, impressions, clicks, shop events and cookie sync."""
-    _run("tracker", settings_for(config))
+    """Serve notices, impressions, clicks, shop events and cookie sync, in as many processes as track.workers says."""
+    settings = settings_for(config)
+    _run_several("tracker", settings, settings.track.workers)
 
 
 @worker.command()
