@@ -122,6 +122,10 @@ class LedgerStore(Protocol):
         """(notice in hex, issued_s) of every bill of a bid made at or after `issued_s`."""
         ...
 
+    async def days(self) -> list[int]:
+        """Days on which anything was booked, ascending."""
+        ...
+
     async def day_lines(self, day: int) -> list[DayLine]:
         """Sums of one day by advertiser, line item, exchange and currency, ordered so."""
         ...

@@ -1,4 +1,4 @@
-"""`grosz ledger export`: what an accountant needs of one day."""
+"""`grosz ledger export`: what an accountant needs, of one day or of all."""
 
 import asyncio
 import csv
@@ -17,6 +17,8 @@ from pacing.ledger import DayLine
 
 app = typer.Typer(no_args_is_help=True, help="The ledger of settled notices.")
 
+_EPOCH = datetime.date(1970, 1, 1)
+
 COLUMNS = ("day", "advertiser_id", "advertiser", "line_item_id", "exchange", "impressions", "charge", "currency")
 
 
@@ -27,26 +29,36 @@ def ledger() -> None:
 
 @app.command("export")
 def export_command(
-    day: Annotated[datetime.datetime, typer.Option(formats=["%Y-%m-%d"], help="Day in each advertiser's time zone.")],
+    day: Annotated[
+        datetime.datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Day in each advertiser's time zone [every day].", show_default=False),
+    ] = None,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Write the sums of DAY as CSV to standard output; rows settled in the last second may still be missing."""
-    lines, books = asyncio.run(_export(day.date(), config, data))
+    """Write sums by day, line item and exchange as CSV; rows settled in the last second may still be missing."""
+    lines, books = asyncio.run(_export(day.date() if day else None, config, data))
     names = {advertiser.id: advertiser.name for advertiser in books.catalogue.advertisers}
     exchanges = {exchange.id: exchange.key for exchange in books.catalogue.exchanges}
     writer = csv.writer(sys.stdout)
     writer.writerow(COLUMNS)
-    for line in lines:
+    for booked, line in lines:
         writer.writerow(
             (
-                day.date().isoformat(), line.advertiser_id, names.get(line.advertiser_id, ""), line.line_item_id,
+                booked.isoformat(), line.advertiser_id, names.get(line.advertiser_id, ""), line.line_item_id,
                 exchanges.get(line.exchange_id, line.exchange_id), line.impressions,
                 format_micros(line.charge_micros), line.currency,
             )
         )  # fmt: skip
 
 
-async def _export(day: datetime.date, config: Path | None, data: Path | None) -> tuple[list[DayLine], Books]:
+async def _export(
+    day: datetime.date | None, config: Path | None, data: Path | None
+) -> tuple[list[tuple[datetime.date, DayLine]], Books]:
     async with open_books(config, data) as books:
-        return await books.ledger.day_lines((day - datetime.date(1970, 1, 1)).days), books
+        days = await books.ledger.days() if day is None else [(day - _EPOCH).days]
+        return [
+            (_EPOCH + datetime.timedelta(number), line)
+            for number in days
+            for line in await books.ledger.day_lines(number)
+        ], books

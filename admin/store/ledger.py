@@ -64,6 +64,11 @@ class SqlLedgerStore:
         async with self._database.read() as connection:
             return [(row.notice, row.issued_s) for row in await connection.execute(statement)]
 
+    async def days(self) -> list[int]:
+        """Days on which anything was booked, ascending."""
+        async with self._database.read() as connection:
+            return list(await connection.scalars(sa.select(ledger.c.day).distinct().order_by(ledger.c.day)))
+
     async def day_lines(self, day: int) -> list[DayLine]:
         """Sums of one day by advertiser, line item, exchange and currency, ordered so."""
         by = (ledger.c.advertiser_id, ledger.c.line_item_id, ledger.c.exchange_id, ledger.c.currency)

@@ -66,6 +66,9 @@ class EmptyLedger:
     async def notices_since(self, advertiser_id: int, issued_s: int) -> list[tuple[str, int]]:
         return []
 
+    async def days(self) -> list[int]:
+        return []
+
     async def day_lines(self, day: int) -> list[DayLine]:
         return []
 

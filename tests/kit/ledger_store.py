@@ -38,6 +38,9 @@ class MemoryLedgerStore:
             if row.head.kind is RowKind.BILL and row.head.issued_s >= issued_s
         ]
 
+    async def days(self) -> list[int]:
+        return sorted({row.head.day for rows in self.rows.values() for row in rows})
+
     async def day_lines(self, day: int) -> list[DayLine]:
         sums: defaultdict[tuple[int, int, int, str], list[int]] = defaultdict(lambda: [0, 0])
         for advertiser_id, rows in self.rows.items():

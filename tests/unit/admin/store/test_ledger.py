@@ -1,15 +1,17 @@
-"""The ledger in SQL behaves like the one by hand, over both engines."""
+"""The ledger in SQL behaves as the suite says, over both engines, and so does the one that stands for it in tests."""
 
 from collections.abc import AsyncIterator
 
 import pytest
+import sqlalchemy as sa
 
 from admin.store.database import Database
 from admin.store.ledger import SqlLedgerStore
 from admin.store.migrate import migrate
-from pacing.ledger import RowKind
+from admin.store.tables import ledger
 from tests.kit.ledger_rows import a_row
 from tests.kit.ledger_store import MemoryLedgerStore
+from tests.kit.ledger_suite import CHECKS, Check
 
 
 @pytest.fixture
@@ -30,27 +32,24 @@ async def test_rows_come_back_as_they_were(store: SqlLedgerStore) -> None:
     assert await store.last_stream_id(4) == ""
 
 
-async def test_a_repeated_batch_is_left_out(store: SqlLedgerStore) -> None:
-    await store.append(3, [a_row("5-0"), a_row("6-0")])
-    await store.append(3, [a_row("5-0"), a_row("6-0"), a_row("7-0")])
-    assert [row.stream_id for row in await store.rows_after(3, "", 10)] == ["5-0", "6-0", "7-0"]
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_the_sql_store_behaves(check: Check, store: SqlLedgerStore) -> None:
+    await check(store)
 
 
-async def test_sums_agree_with_the_store_by_hand(store: SqlLedgerStore) -> None:
-    by_hand = MemoryLedgerStore()
-    rows = [
-        a_row(
-            f"{number}-0", line_item_id=100 + number % 3, share=number % 2, day=20_000 + number % 2,
-            charge_micros=number, notice=f"{number:018x}", issued_s=1_790_000_000 + number,
-        )
-        for number in range(1, 30)
-    ]  # fmt: skip
-    rows.append(a_row("30-0", kind=RowKind.CORRECTION, charge_micros=-5, impressions=0))
-    for target in (store, by_hand):
-        await target.append(3, rows)
-        await target.append(4, rows[:3])
-    totals, expected = await store.totals(3), await by_hand.totals(3)
-    assert (totals.last_stream_id, sorted(totals.pools)) == (expected.last_stream_id, sorted(expected.pools))
-    assert await store.notices_since(3, 1_790_000_020) == await by_hand.notices_since(3, 1_790_000_020)
-    for day in (20_000, 20_001, 20_717):
-        assert await store.day_lines(day) == await by_hand.day_lines(day)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_the_store_of_the_tests_behaves_alike(check: Check) -> None:
+    await check(MemoryLedgerStore())
+
+
+async def test_the_database_refuses_to_change_a_row(store: SqlLedgerStore, any_database_url: str) -> None:
+    await store.append(3, [a_row("5-0")])
+    database = Database.open(any_database_url)
+    try:
+        for statement in (sa.update(ledger).values(charge_micros=0), sa.delete(ledger)):
+            with pytest.raises(Exception, match="append"):
+                async with database.write() as connection:
+                    await connection.execute(statement)
+    finally:
+        await database.close()
+    assert await store.rows_after(3, "", 10) == [a_row("5-0")]
