@@ -104,9 +104,9 @@ def dotted(path: Path) -> str:
 # one was imported before. Forked from one interpreter: a new one for each module would take minutes.
 IMPORT_ALONE = """
 # Other people's packages, once: what a child then imports is our own module, alone, in a fraction of the time.
-import aiohttp.web, alembic.command, cryptography.hazmat.primitives.ciphers.algorithms, httptools, msgspec, numpy, orjson
+import aiohttp.web, alembic.command, cryptography.hazmat.primitives.ciphers.algorithms, httptools, msgspec, numpy
 import prometheus_client, redis.asyncio, rich.live, rich.table, sqlalchemy.ext.asyncio, typer, ua_parser, uvloop
-import zstandard
+import orjson, zstandard
 import importlib, os, sys, traceback
 for name in sys.argv[1:]:
     child = os.fork()
