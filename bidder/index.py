@@ -109,6 +109,7 @@ class _Entry(msgspec.Struct, frozen=True):
     share: int
     campaign: Campaign
     advertiser: Advertiser
+    banners: tuple[Creative, ...]  # active ones of its own advertiser
 
 
 def compile_index(catalogue: Catalogue) -> Index:
@@ -116,9 +117,9 @@ def compile_index(catalogue: Catalogue) -> Index:
 
     Raises CatalogueError when a line item refers to a campaign or advertiser that the catalogue does not have.
     """
-    entries = list(_entries(catalogue))
     creatives = {item.id: item for item in catalogue.creatives if item.status is Status.ACTIVE}
-    banners = [[creative.id for creative in _banners(entry.line, creatives)] for entry in entries]
+    entries = list(_entries(catalogue, creatives))
+    banners = [[creative.id for creative in entry.banners] for entry in entries]
     timezones = tuple(sorted({entry.advertiser.timezone for entry in entries}))
     for name in timezones:
         zoneinfo.ZoneInfo(name)  # an unknown one fails here and not in the process that serves
@@ -129,8 +130,8 @@ def compile_index(catalogue: Catalogue) -> Index:
         published_ms=catalogue.published_ms,
         count=len(entries),
         lines=_line_arrays(entries, timezones, currencies, owners),
-        context=_context_dimensions(entries, creatives),
-        slot=_slot_dimensions(entries, creatives),
+        context=_context_dimensions(entries),
+        slot=_slot_dimensions(entries),
         segments=_segment_membership(entries, catalogue),
         excluded_segments=_excluded_segments(entries, catalogue),
         deals=_deal_access(entries, catalogue),
@@ -149,7 +150,7 @@ def compile_index(catalogue: Catalogue) -> Index:
     )
 
 
-def _entries(catalogue: Catalogue) -> Iterable[_Entry]:
+def _entries(catalogue: Catalogue, creatives: Mapping[int, Creative]) -> Iterable[_Entry]:
     campaigns = {item.id: item for item in catalogue.campaigns}
     advertisers = {item.id: item for item in catalogue.advertisers}
     for line in catalogue.line_items:
@@ -162,8 +163,9 @@ def _entries(catalogue: Catalogue) -> Iterable[_Entry]:
             )
         if line.status is Status.ARCHIVED:
             continue
+        banners = _banners(line, creatives)
         for share in range(len(line.budget_shares) + 1):
-            yield _Entry(line, share, campaign, advertiser)
+            yield _Entry(line, share, campaign, advertiser, banners)
 
 
 def _line_arrays(
@@ -245,7 +247,7 @@ def _normal_lists(entries: list[_Entry], field: str, normal_form: Callable[[str]
     return lists
 
 
-def _context_dimensions(entries: list[_Entry], creatives: Mapping[int, Creative]) -> dict[str, Dimension]:
+def _context_dimensions(entries: list[_Entry]) -> dict[str, Dimension]:
     """Dimensions whose key is the same for every impression of a request."""
     count = len(entries)
 
@@ -293,50 +295,54 @@ def _context_dimensions(entries: list[_Entry], creatives: Mapping[int, Creative]
             values.category_and_parents,
         ),
         "blocked_advertiser": Denied(
-            NoBid.ADVERTISER_BLOCKED, count, _advertiser_domains(entries, creatives), values.blocked_domains
+            NoBid.ADVERTISER_BLOCKED, count, _advertiser_domains(entries), values.blocked_domains
         ),
         "blocked_category": Denied(
-            NoBid.CATEGORY_BLOCKED, count, _product_categories(entries, creatives), values.blocked_categories
+            NoBid.CATEGORY_BLOCKED, count, _product_categories(entries), values.blocked_categories
         ),
     }
 
 
-def _slot_dimensions(entries: list[_Entry], creatives: Mapping[int, Creative]) -> dict[str, Dimension]:
+def _slot_dimensions(entries: list[_Entry]) -> dict[str, Dimension]:
     """Dimensions whose key belongs to one impression."""
     sizes = PositionLists()
     for position, entry in enumerate(entries):
-        sizes.add(position, {(c.width, c.height) for c in _banners(entry.line, creatives)})
+        sizes.add(position, {(c.width, c.height) for c in entry.banners})
     return {
         "size": Offered(NoBid.SIZE, len(entries), sizes),
         "position": Allowed(NoBid.POSITION, len(entries), _lists(entries, "positions"), values.one),
     }
 
 
-def _banners(line: LineItem, creatives: Mapping[int, Creative]) -> list[Creative]:
+def _banners(line: LineItem, creatives: Mapping[int, Creative]) -> tuple[Creative, ...]:
     found = (creatives.get(identifier) for identifier in line.creative_ids)
-    return [
-        creative
-        for creative in found
-        if creative is not None and creative.format is Format.BANNER and creative.advertiser_id == line.advertiser_id
-    ]
+    return tuple(
+        [
+            creative
+            for creative in found
+            if creative is not None
+            and creative.format is Format.BANNER
+            and creative.advertiser_id == line.advertiser_id
+        ]
+    )
 
 
-def _advertiser_domains(entries: list[_Entry], creatives: Mapping[int, Creative]) -> PositionLists:
+def _advertiser_domains(entries: list[_Entry]) -> PositionLists:
     """Every domain that a line item's ads advertise, with its parents: blocking 'example' blocks 'shop.example'.
 
     One blocked creative blocks the line item here: never a violation, at worst a bid less.
     """
     lists = PositionLists()
     for position, entry in enumerate(entries):
-        domains = {c.advertiser_domain or entry.advertiser.domain for c in _banners(entry.line, creatives)}
+        domains = {c.advertiser_domain or entry.advertiser.domain for c in entry.banners}
         lists.add(position, {suffix for domain in domains for suffix in values.domain_suffixes(domain)})
     return lists
 
 
-def _product_categories(entries: list[_Entry], creatives: Mapping[int, Creative]) -> PositionLists:
+def _product_categories(entries: list[_Entry]) -> PositionLists:
     lists = PositionLists()
     for position, entry in enumerate(entries):
-        named = {code for c in _banners(entry.line, creatives) for code in c.categories}
+        named = {code for c in entry.banners for code in c.categories}
         lists.add(position, set(values.category_and_parents((*named, *entry.advertiser.product_categories))))
     return lists
 
