@@ -133,7 +133,7 @@ def test_flags_of_an_answer_have_one_element_a_line_item() -> None:
 
 def test_long_keys_empty_a_memo_long_before_it_has_many_answers() -> None:
     """Senders choose keys: a page's words, a list of blocked domains."""
-    phrase = Allowed(NoBid.PAGE_KEYWORD, COUNT, lists((), ("a",), (), ()), lambda key: ())
+    phrase = Allowed(NoBid.PAGE_KEYWORD, COUNT, lists((), ("a",), (), ()), iter)
     for number in range(40):
         phrase.get((f"{number}", "x" * (MAX_MEMO_BYTES // 10))).hits += 1
     assert len(phrase.memo) <= 10

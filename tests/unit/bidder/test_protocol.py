@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bidder.port import BidLimits, Page, Port
+from bidder.port import BidLimits, MaySee, Page, Port
 from bidder.protocol import BidProtocol
 from core.clock import ManualClock
 from tests.kit.bid_port import Answer, RecordingHandler, parse_answers, post
@@ -57,10 +57,15 @@ class Connection:
     """A protocol with its peer and its handler."""
 
     def __init__(
-        self, clock: ManualClock, limits: BidLimits | None = None, pages: dict[str, Page] | None = None
+        self,
+        clock: ManualClock,
+        limits: BidLimits | None = None,
+        pages: dict[str, Page] | None = None,
+        private: frozenset[str] = frozenset(),
+        may_see: MaySee = lambda _peer, _forwarded: False,
     ) -> None:
         self.handler = RecordingHandler()
-        self.port = Port(self.handler, clock, pages or {}, limits or BidLimits())
+        self.port = Port(self.handler, clock, pages or {}, limits or BidLimits(), private, may_see)
         self.protocol, self.peer = self.connect()
 
     def connect(self) -> tuple[BidProtocol, Peer]:
@@ -376,3 +381,15 @@ async def test_only_idle_connections_are_closed_on_the_way_down(connect: Connect
     assert connection.peer.closed
     assert not busy_in[1].is_closing()
     assert not busy_out[1].is_closing()
+
+
+async def test_a_private_page_is_shown_to_our_own_network_and_to_nobody_behind_a_proxy(connect: Connect) -> None:
+    connection = connect(
+        pages={"/metrics": lambda: (200, "text/plain", b"figures")},
+        private=frozenset({"/metrics"}),
+        may_see=lambda _peer, forwarded: not forwarded,
+    )
+    connection.receive(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+    connection.receive(b"GET /metrics HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+    await asyncio.sleep(0)
+    assert connection.statuses == [200, 403]

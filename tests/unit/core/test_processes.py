@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from core.processes import die_with_parent, is_alive
 from tests.kit.fixtures import REPOSITORY
@@ -33,6 +34,34 @@ def test_zombie_is_not_alive() -> None:
 def test_child_of_a_killed_parent_ends() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert is_alive(child)
+        parent.kill()
+    while is_alive(child):  # the test's timeout is the bound
+        pass
+
+
+POOL_PARENT = """
+import multiprocessing, os, sys
+from concurrent.futures import ProcessPoolExecutor
+from core.processes import end_with_parent
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(
+        1, multiprocessing.get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
+    )
+    print(pool.submit(os.getpid).result(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_pool_s_child_of_a_killed_parent_ends(tmp_path: Path) -> None:
+    program = tmp_path / "parent.py"
+    program.write_text(POOL_PARENT)
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(
+        [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
     ) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())

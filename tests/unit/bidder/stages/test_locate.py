@@ -1,16 +1,14 @@
-from typing import Any
-
 import pytest
 
 from bidder.auction import NOWHERE, Place
 from bidder.stages.locate import locate
-from tests.kit.openrtb import auction_of
+from tests.kit.openrtb import EXCHANGE, auction_of
 
 GEO = {"country": "POL", "region": "MZ", "city": "Warszawa", "zip": "00-950", "lat": 52.23456, "lon": 21.01999}
 
 
-def place_of(**members: Any) -> Place:
-    auction = auction_of(**members)
+def place_of(**members: object) -> Place:
+    auction = auction_of(EXCHANGE, **members)
     locate(auction)
     return auction.place
 

@@ -1,0 +1,125 @@
+import asyncio
+import contextlib
+import logging
+
+import pytest
+import redis.exceptions
+
+from bidder.funnel import FIVE_MINUTES_S, HOUR_S, KEPT_S, FunnelWriter, encode_block, line_item_counts
+from core import keys
+from core.clock import ManualClock
+from core.model import BudgetShare
+from tests.kit.bid_port import until
+from tests.kit.bidding import NOW_MS, TestBidder
+from tests.kit.catalogues import catalogue, line_item
+from tests.kit.openrtb import raw_request
+
+
+class Store:
+    """What is written, with its time to live; refuses while `away`."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, tuple[bytes, int]] = {}
+        self.sets: dict[str, set[str]] = {}
+        self.away = False
+        self.refused = 0
+
+    async def set(self, name: str, value: bytes, *, ex: int) -> object:
+        if self.away:
+            self.refused += 1
+            raise redis.exceptions.ConnectionError("away")
+        self.values[name] = (value, ex)
+        return True
+
+    async def sadd(self, name: str, *values: str) -> object:
+        self.sets.setdefault(name, set()).update(values)
+        return 1
+
+    async def expire(self, name: str, time: int) -> object:
+        return True
+
+
+def writer_of(bidder: TestBidder, store: Store, clock: ManualClock) -> FunnelWriter:
+    writer = FunnelWriter(store, "p1", clock)
+    assert writer.follow(bidder.snapshot.counts) is None
+    return writer
+
+
+def stored(store: Store, length: int, now_ms: int, line_item_id: int = 1) -> dict[str, int]:
+    found = store.values.get(keys.funnel_block(length, now_ms // 1000 // length, "p1"))
+    return line_item_counts([found[0]], line_item_id) if found else {}
+
+
+def see(bidder: TestBidder, times: int = 1) -> None:
+    for _ in range(times):
+        bidder.screened(raw_request(regs={"gdpr": 0}))
+
+
+async def test_each_window_has_a_block_that_grows_and_expires() -> None:
+    bidder, store, clock = TestBidder(catalogue(line_item(1))), Store(), ManualClock(NOW_MS)
+    writer = writer_of(bidder, store, clock)
+    see(bidder)
+    await writer.flush()
+    see(bidder, 2)
+    await writer.flush()
+    for length in (FIVE_MINUTES_S, HOUR_S):
+        assert stored(store, length, NOW_MS) == {"seen": 3}
+        bucket = NOW_MS // 1000 // length
+        assert store.values[keys.funnel_block(length, bucket, "p1")][1] == KEPT_S[length]
+        assert store.sets[keys.funnel_processes(length, bucket)] == {"p1"}
+
+
+async def test_a_new_window_starts_from_nothing() -> None:
+    bidder, store, clock = TestBidder(catalogue(line_item(1))), Store(), ManualClock(NOW_MS)
+    writer = writer_of(bidder, store, clock)
+    see(bidder)
+    await writer.flush()
+    clock.advance(FIVE_MINUTES_S)
+    await writer.flush()  # closes the old one
+    see(bidder, 2)
+    await writer.flush()
+    assert stored(store, FIVE_MINUTES_S, NOW_MS) == {"seen": 1}
+    assert stored(store, FIVE_MINUTES_S, clock.now_ms()) == {"seen": 2}
+
+
+async def test_counts_survive_a_change_of_the_catalogue_and_shares_add_up() -> None:
+    shares = (BudgetShare(10, 50),)
+    first, second = TestBidder(catalogue(line_item(1, budget_shares=shares))), TestBidder(catalogue(line_item(1)))
+    store, clock = Store(), ManualClock(NOW_MS)
+    writer = writer_of(first, store, clock)
+    see(first)
+    left = writer.follow(second.snapshot.counts)
+    assert left is not None
+    await writer.add(left)
+    see(second)
+    await writer.flush()
+    assert stored(store, HOUR_S, NOW_MS) == {"seen": 3}, "two pools of the first, one of the second"
+
+
+async def test_while_redis_is_away_the_counts_wait(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bidder.funnel.WRITE_INTERVAL_S", 0.001)
+    bidder, store, clock = TestBidder(catalogue(line_item(1))), Store(), ManualClock(NOW_MS)
+    writer = writer_of(bidder, store, clock)
+    see(bidder)
+    store.away = True
+    with caplog.at_level(logging.WARNING, "grosz.bidder.funnel"):
+        running = asyncio.create_task(writer.run())
+        await until(lambda: store.refused > 1)
+        store.away = False
+        await until(lambda: stored(store, HOUR_S, NOW_MS) == {"seen": 1})
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    assert "not written" in caplog.text
+
+
+def test_blocks_of_several_processes_add_up_and_others_line_items_are_left_out() -> None:
+    bidder = TestBidder(catalogue(line_item(1), line_item(2)))
+    see(bidder, 2)
+    taken = bidder.snapshot.counts.take()
+    list(taken.fold())
+    block = encode_block({1: taken.pairs[0], 2: taken.pairs[1]})
+    assert line_item_counts([block, block], 2) == {"seen": 4}
+    assert line_item_counts([block], 9) == {}
