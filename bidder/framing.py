@@ -34,11 +34,16 @@ MAX_LENGTH_DIGITS = 7
 # The fields that are read; all others are passed over. `content-enconding` is the misspelling of the OpenRTB text
 # itself (2.6, section 2.4), which some exchanges copied.
 _FIELDS = {
-    name: b"content-encoding" if name == b"content-enconding" else name
+    name: name
     for name in (
-        b"accept-encoding", b"authorization", b"content-enconding", b"content-encoding", b"content-length",
-        b"content-type", b"expect", b"host", b"transfer-encoding", b"upgrade",
+        b"accept-encoding", b"authorization", b"content-encoding", b"content-length", b"content-type", b"expect",
+        b"forwarded", b"host", b"transfer-encoding", b"upgrade",
     )
+} | {
+    b"content-enconding": b"content-encoding",  # the specification's own misspelling (OpenRTB 2.6, section 2.5)
+    b"x-forwarded-for": b"forwarded",
+    b"x-real-ip": b"forwarded",
+    b"via": b"forwarded",
 }  # fmt: skip
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: ?([0-9]+)\r\n", re.IGNORECASE)
@@ -47,13 +52,16 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: ?([0-9]+)\r\n", re.IGNORECAS
 class Head:
     """What was understood of a request's first line and fields."""
 
-    __slots__ = ("authorization", "gzipped", "gzips", "keeps_alive", "method", "refusal", "route")
+    __slots__ = ("authorization", "forwarded", "gzipped", "gzips", "keeps_alive", "method", "refusal", "route")
 
-    def __init__(self, method: bytes, target: Route, *, keeps_alive: bool, authorization: bytes) -> None:
+    def __init__(
+        self, method: bytes, target: Route, *, keeps_alive: bool, authorization: bytes, forwarded: bool = False
+    ) -> None:
         self.method = method
         self.route = target
         self.keeps_alive = keeps_alive
         self.authorization = authorization
+        self.forwarded = forwarded  # a proxy speaks for somebody else
         self.refusal = 0  # the status to answer with; 0: the handler may see it
         self.gzipped = False  # the body is
         self.gzips = False  # the answer may be
@@ -231,6 +239,7 @@ class Framing:
             route(self._url),
             keeps_alive=parser.should_keep_alive(),
             authorization=fields.get(b"authorization", b""),
+            forwarded=b"forwarded" in fields,
         )
         if head.method == b"CONNECT":
             raise Refusal(501)  # what follows would be a tunnel, not requests

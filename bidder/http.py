@@ -33,6 +33,7 @@ REASONS = {
     400: b"Bad Request",
     401: b"Unauthorized",
     404: b"Not Found",
+    403: b"Forbidden",
     405: b"Method Not Allowed",
     408: b"Request Timeout",
     413: b"Content Too Large",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Reply = Callable[[int, bytes], None]
 Page = Callable[[], tuple[int, str, bytes]]  # status, content type, content
+MaySee = Callable[[str | None, bool], bool]
+"""Whether a peer (its address; whether a proxy speaks for it) may read the private pages."""
 
 # Each connection costs about 5 kB and a file descriptor. An exchange keeps tens to hundreds of them to one bidder
 # process; the common limit of 65,536 descriptors stays far away.
@@ -112,12 +114,24 @@ class BidCounters:
 class Port:
     """The state that all connections of one bid port see."""
 
-    __slots__ = ("connections", "counters", "draining", "handler", "limits", "monotonic", "pages")
+    __slots__ = (
+        "connections", "counters", "draining", "handler", "limits", "may_see", "monotonic", "pages", "private"
+    )  # fmt: skip
 
-    def __init__(self, handler: BidHandler, clock: Clock, pages: dict[str, Page], limits: BidLimits) -> None:
+    def __init__(
+        self,
+        handler: BidHandler,
+        clock: Clock,
+        pages: dict[str, Page],
+        limits: BidLimits,
+        private: frozenset[str] = frozenset(),
+        may_see: MaySee = lambda _peer, _forwarded: False,
+    ) -> None:
         self.handler = handler
         self.monotonic = clock.monotonic
         self.pages = pages
+        self.private = private
+        self.may_see = may_see
         self.limits = limits
         self.counters = BidCounters()
         self.connections: set[BidProtocol] = set()

@@ -225,6 +225,9 @@ class BidProtocol(asyncio.Protocol):
         exchange, path = head.route
         page = self.port.pages.get(path)
         closes = not head.keeps_alive
+        if page is not None and path in self.port.private and not self.port.may_see(self._peer(), head.forwarded):
+            self._refuse(head, 403)
+            return
         if head.refusal == 400:
             self._refuse(head, 400)
         elif not exchange and page is None:
@@ -238,6 +241,10 @@ class BidProtocol(asyncio.Protocol):
             status, content_type, content = page()
             bare = head.method == b"HEAD"
             self._append(page_answer(status, content_type, content, closes=closes, head=bare), closes=closes)
+
+    def _peer(self) -> str | None:
+        name = self._transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else None
 
     def _refuse(self, head: Head, status: int) -> None:
         self.port.counters.refuse(status)

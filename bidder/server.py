@@ -5,9 +5,9 @@ aiohttp costs 80-88 us of CPU a request, which is more than a whole bid; bidder.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from bidder.port import BidCounters, BidHandler, BidLimits, Page, Port, Reply
+from bidder.port import BidCounters, BidHandler, BidLimits, MaySee, Page, Port, Reply
 from bidder.protocol import BidProtocol
 from core.clock import Clock
 
@@ -33,6 +33,7 @@ class BidServer:
     """Serves `handler` on one port of this process, from `start()` to `drain()`. Lives on one event loop.
 
     `pages` are small GET resources by path (`/healthz`, `/readyz`, `/metrics`), asked anew for each request.
+    Those in `private` answer 403 unless `may_see` says otherwise of the peer.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class BidServer:
         *,
         clock: Clock,
         pages: Mapping[str, Page] | None = None,
+        private: Iterable[str] = (),
+        may_see: MaySee = lambda _peer, _forwarded: False,
         limits: BidLimits | None = None,
     ) -> None:
-        self._port = Port(handler, clock, dict(pages or {}), limits or BidLimits())
+        self._port = Port(handler, clock, dict(pages or {}), limits or BidLimits(), frozenset(private), may_see)
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 

@@ -78,7 +78,14 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
     limits = BidLimits(
         connections=bid.max_connections, idle_timeout_s=bid.idle_timeout_s, body_bytes=bid.max_body_bytes
     )
-    server = BidServer(handler, clock=role.clock, pages=pages, limits=limits)
+    server = BidServer(
+        handler,
+        clock=role.clock,
+        pages=pages,
+        private=("/metrics",),
+        may_see=lambda peer, forwarded: role.health.may_see_metrics(peer, {"forwarded": ""} if forwarded else {}),
+        limits=limits,
+    )
     await server.start(bid.host, bid.port)
     role.telemetry.add_source(lambda: report_port(server))
 
