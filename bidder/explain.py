@@ -43,7 +43,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
-class Price(msgspec.Struct, frozen=True):
+class PriceBuildUp(msgspec.Struct, frozen=True):
     """How a bid came about. Amounts are decimal text; bid and floor in `currency`, the rest in the advertiser's."""
 
     click_rate: float
@@ -65,7 +65,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     share: int
     outcome: str  # "bid" or "no_bid"
     reasons: tuple[Reason, ...]
-    price: Price
+    price: PriceBuildUp
     creative_id: int | None = None
 
 
@@ -309,9 +309,9 @@ def _real_verdicts(found: Evaluation | None) -> dict[tuple[int, int], int]:
     }
 
 
-def _price(everything: Evaluation, pair: int, position: int, auction: Auction, snapshot: Snapshot) -> Price:
+def _price(everything: Evaluation, pair: int, position: int, auction: Auction, snapshot: Snapshot) -> PriceBuildUp:
     scores, lines = everything.scores, snapshot.index.lines
-    return Price(
+    return PriceBuildUp(
         click_rate=round(float(scores.click_rate[pair]), 8),
         conversion_rate=round(float(scores.conversion_rate[pair]), 8),
         cart_value=format_micros(round(float(scores.cart_value[pair])) if scores.cart_value is not None else 0),
@@ -325,7 +325,7 @@ def _price(everything: Evaluation, pair: int, position: int, auction: Auction, s
     )
 
 
-def _near_miss(reason: NoBid, bid: Price) -> str:
+def _near_miss(reason: NoBid, bid: PriceBuildUp) -> str:
     if reason is NoBid.FLOOR:
         return f"floor {bid.floor_cpm} {bid.currency}, your bid {bid.bid_cpm}"
     if reason is NoBid.VALUE_TOO_LOW:

@@ -26,6 +26,7 @@ from admin.api import (
 from admin.api.authentication import FAILURES_PER_MINUTE, Authentication
 from admin.api.changes import Changes
 from admin.api.effective import Effective
+from admin.api.explanations import Explanations
 from admin.api.handlers import ResourceHandlers
 from admin.api.ledger import LedgerPages
 from admin.api.openapi import describe
@@ -35,6 +36,8 @@ from admin.api.problem import problems
 from admin.api.reading import Reader, SegmentSizes
 from admin.api.resource import Resource
 from admin.api.sessions import Sessions
+from admin.diagnosis.explaining import ExplainDesk
+from admin.diagnosis.funnels import FunnelDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
@@ -78,6 +81,8 @@ def build_app(
     store: CatalogueStore,
     redis: Redis,
     clock: Clock,
+    explaining: ExplainDesk,
+    funnels: FunnelDesk,
     *,
     committed: Callable[[], None],
     segment_sizes: SegmentSizes = uncounted,
@@ -99,5 +104,6 @@ def build_app(
     app.add_routes(Changes(store.database).routes())
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
     app.add_routes(Effective(store, redis, clock).routes())
+    app.add_routes(Explanations(reader, explaining, funnels).routes())
     app.add_routes(page_routes(description()))
     return app

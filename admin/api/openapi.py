@@ -5,14 +5,16 @@ from typing import Any
 
 import msgspec
 
-from admin.api import changes, effective, ledger, schemas, sessions
+from admin.api import changes, effective, explanations, ledger, schemas, sessions
 from admin.api.bulk import BulkRequest
 from admin.api.handlers import ACTIONS, PREFIX
 from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, Field, fields_of, reference_filters
 from admin.api.problem import CONTENT_TYPE, JSON, Problem
 from admin.api.resource import Resource
+from admin.diagnosis.funnels import Funnel
 from admin.validation.convert import document_field
 from admin.validation.fields import AMOUNT
+from bidder.explain import Explanation
 from core.version import VERSION
 
 Json = dict[str, Any]
@@ -66,9 +68,11 @@ def _schemas(resources: Sequence[Resource]) -> Json:
         types.append(schemas.created_type(kind))
     types += [sessions.LoginRequest, sessions.SetupRequest, sessions.Identity, effective.EffectiveVersion]
     types += [changes.ChangePage, ledger.LedgerPage, ledger.DayPage]
+    types += [explanations.ExplainRequest, Explanation, Funnel]
     _, components = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
     for resource in resources:
         components[schemas.type_name(resource.kind.document)]["examples"] = [resource.example]
+    components["ExplainRequest"]["examples"] = [explanations.EXAMPLE]
     return components
 
 
@@ -175,6 +179,8 @@ def _content(wanted: Any, content_type: str = JSON) -> Json:  # noqa: ANN401 - a
 
 def _links(tag: str) -> Json:
     names = [f"{verb}{tag}" for verb in ("read", "patch", "copy", *ACTIONS, "delete")]
+    if tag == "LineItem":
+        names.append("funnel")
     return {name: {"operationId": name, "parameters": {"id": "$response.body#/id"}} for name in names}
 
 
@@ -278,6 +284,15 @@ def _other_paths() -> Json:
                 None, "changeLog", "Who changed what, newest first", changes.ChangePage,
                 _struct_parameters(changes.ChangeQuery),
             )
+        },
+        "/v1/explain": {
+            "post": _operation(
+                None, "explain", "Why each line item bids or does not bid on a request", Explanation, [],
+                explanations.ExplainRequest,
+            )
+        },
+        "/v1/line-items/{id}/funnel": {
+            "get": _operation(None, "funnel", "From requests to spend, in the last hour and day", Funnel, [_ID])
         },
         "/v1/ledger": {
             "get": _operation(

@@ -3,8 +3,10 @@
 import sys
 
 from admin.api.app import build_app
+from admin.diagnosis.explaining import make_explain_desk
+from admin.diagnosis.funnels import FunnelDesk
 from admin.publish import Publisher
-from admin.roles.connections import plain_redis
+from admin.roles.connections import pipelined_redis, plain_redis
 from admin.roles.lifecycle import RoleContext
 from admin.seed import seed_demo
 from admin.store.accounts import AccountStore
@@ -13,6 +15,7 @@ from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
 from bidder.catalogue import encode_catalogue
 from core.config import AdminSettings
+from segments.store import ProfileStore
 
 
 async def build(role: RoleContext) -> None:
@@ -27,7 +30,12 @@ async def build(role: RoleContext) -> None:
     redis = plain_redis(role)
     publisher = Publisher(store, redis, encode_catalogue, role.clock)
     role.run_loop(publisher.run(), "catalogue publisher")
-    await role.serve(build_app(store, redis, role.clock, committed=publisher.wake), settings.host, settings.port)
+    profiles = await pipelined_redis(role, needed=False)  # objects can be managed while Redis is away
+    commands = ProfileStore(profiles, role.clock)
+    explaining = make_explain_desk(profiles, commands, role.settings, role.clock)
+    funnels = FunnelDesk(commands, role.clock)
+    app = build_app(store, redis, role.clock, explaining, funnels, committed=publisher.wake)
+    await role.serve(app, settings.host, settings.port)
     await _offer_setup(AccountStore(database, role.clock), settings)
 
 

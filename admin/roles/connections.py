@@ -14,8 +14,8 @@ from pacing.tokens import TokenSigner
 from segments.scanning import ClusterScanner, Scanner, ServerScanner
 
 
-async def pipelined_redis(role: RoleContext) -> Pipelined:
-    """The connection whose calls share round trips; the role is ready only while it is connected."""
+async def pipelined_redis(role: RoleContext, *, needed: bool = True) -> Pipelined:
+    """The connection whose calls share round trips; if it is `needed`, the role is ready only while it is connected."""
     settings = role.settings.redis
     connection: Pipelined
     address = parse_redis_url(settings.url, username=settings.username, password=settings.password)
@@ -26,7 +26,8 @@ async def pipelined_redis(role: RoleContext) -> Pipelined:
             address, clock=role.clock, max_in_flight=settings.max_in_flight, required=False
         )
     role.on_close(connection.close)
-    role.health.require("redis", lambda: None if connection.connected else "is not connected")
+    if needed:
+        role.health.require("redis", lambda: None if connection.connected else "is not connected")
     return connection
 
 

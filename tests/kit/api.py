@@ -16,19 +16,33 @@ from admin.api.authentication import FAILURES_PER_MINUTE
 from admin.api.operations import Operations, Reply, Write
 from admin.api.reading import Reader
 from admin.api.requests import render
+from admin.diagnosis.explaining import make_explain_desk
+from admin.diagnosis.funnels import FunnelDesk
 from admin.publish import Publisher
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore, CatalogueWriter
 from admin.store.database import Database
 from admin.store.migrate import migrate
 from bidder.catalogue import encode_catalogue
-from core.clock import Clock
-from core.redis import control_redis
+from core.clock import Clock, SystemClock
+from core.config import Settings
+from core.redis import PipelinedRedis, control_redis
+from segments.store import ProfileStore
 
 ALL_SCOPES = ("read", "trade", "finance", "admin")
 
 # One argon2 pass over 8 KiB instead of 64 MiB: the tests are about who gets in, not about the cost of guessing.
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+class TestTime:
+    """A test's time of day, and the real monotonic time by which connections to a real server have their deadlines."""
+
+    __test__ = False
+
+    def __init__(self, clock: Clock) -> None:
+        self.now_ms = clock.now_ms
+        self.monotonic = SystemClock().monotonic
 
 
 class Answer:
@@ -133,15 +147,20 @@ async def running_api(
     store = CatalogueStore(database, clock)
     redis = control_redis(redis_url)
     publisher = Publisher(store, redis, encode_catalogue, clock)
+    pipelined = await PipelinedRedis.open(redis_url, clock=SystemClock())
+    commands = ProfileStore(pipelined, SystemClock())
     app = build_app(
         store,
         redis,
         clock,
+        make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
+        FunnelDesk(commands, clock),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,
     )
     async with TestClient(TestServer(app)) as client:
         yield Api(client, store, publisher, clock)
+    await pipelined.close()
     await redis.aclose()
     await database.close()

@@ -17,12 +17,15 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 UNLIMITED = 1_000_000
 
 # All resources are built on one kernel, so the one with the most fields is tried hard, and all by the stateful run.
-HARD = "/v1/(line-items|change-log|login|ledger)"
+HARD = "/v1/(line-items|change-log|login|ledger|explain)"
 
 
 async def _schemathesis(api: Api, *options: str) -> tuple[int, str]:
     caller = await api.caller(requests_per_minute=UNLIMITED)
-    await make_shop(api, "szpilka")  # ids from 1 exist, so that more requests get through to the logic
+    shop = await make_shop(api, "szpilka")  # ids from 1 exist, so that more requests get through to the logic
+    await shop.caller.made("/v1/line-items", shop.line_item())
+    await caller.made("/v1/exchanges", {"key": "demo"})
+    await api.publisher.publish()
     url = api.client.make_url("/openapi.json")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", str(url),

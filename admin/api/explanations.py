@@ -1,0 +1,108 @@
+"""Why a line item does or does not deliver: `POST /v1/explain` and `GET /v1/line-items/{id}/funnel`."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from admin.access.principal import Principal
+from admin.api import requests
+from admin.api.problem import ApiError
+from admin.api.reading import Reader
+from admin.diagnosis.explaining import ExplainDesk
+from admin.diagnosis.funnels import FunnelDesk
+from admin.model import Scope
+from admin.store.kinds import ADVERTISERS, LINE_ITEMS
+from admin.validation.decode import decode
+from admin.validation.fields import END, ExchangeKey, Id
+from bidder.explain import Malformed
+from core.errors import Fault, InputError
+from core.ids import USER_ID_CHARS
+from core.model import Advertiser, LineItem
+
+UserId = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[A-Za-z0-9_-]{{{USER_ID_CHARS}}}" + END,
+        description="A user id of ours (the cookie `grosz_uid`): explain as if this user had caused the request.",
+    ),
+]
+
+# A bid request is a few KiB; the bid port refuses those above bid.max_body_bytes (256 KiB).
+MAX_REQUEST_BYTES = 256 * 1024
+
+
+class ExplainRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A bid request as an exchange sends it, and what to ask about it."""
+
+    exchange: Annotated[ExchangeKey, Meta(description="Key of the exchange whose settings apply.")]
+    request: Annotated[dict[str, Any], Meta(description="OpenRTB bid request.")]
+    line_item_id: Annotated[Id, Meta(description="Only this line item.")] | None = None
+    user_id: UserId | None = None
+
+
+EXAMPLE: dict[str, Any] = {
+    "exchange": "demo",
+    "request": {
+        "id": "1",
+        "imp": [{"id": "1", "banner": {"w": 300, "h": 250}, "bidfloor": 1.2, "bidfloorcur": "PLN"}],
+        "site": {"domain": "wiadomosci.example"},
+        "cur": ["PLN"],
+    },
+}
+
+
+class Explanations:
+    """Questions about delivery, answered with what the caller may know."""
+
+    def __init__(self, reader: Reader, explaining: ExplainDesk, funnels: FunnelDesk) -> None:
+        self._reader = reader
+        self._explaining = explaining
+        self._funnels = funnels
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v1/explain", self.explain),
+            web.get("/v1/line-items/{id}/funnel", self.funnel, allow_head=False),
+        ]
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """POST /v1/explain"""
+        principal = _reading(request)
+        requests.reject_unknown(request, ())
+        asked = decode(await requests.read_json(request), ExplainRequest)
+        body = msgspec.json.encode(asked.request)
+        if len(body) > MAX_REQUEST_BYTES:
+            text = f"the bid request has {len(body)} bytes"
+            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text, hint=f"at most {MAX_REQUEST_BYTES}")
+        try:
+            explanation = await self._explaining.explain(
+                body,
+                asked.exchange,
+                line_item_id=asked.line_item_id,
+                user_id=asked.user_id,
+                advertisers=principal.advertiser_ids,
+            )
+        except Malformed as error:
+            fault = Fault("/request", error.reason.value, error.message, error.hint)
+            raise InputError("the bid request is not valid", faults=[fault]) from None
+        return requests.respond_json(explanation)
+
+    async def funnel(self, request: web.Request) -> web.Response:
+        """GET /v1/line-items/{id}/funnel"""
+        principal = _reading(request)
+        requests.reject_unknown(request, ())
+        object_id = requests.object_id_of(request)
+        async with self._reader.store.database.read() as connection:
+            line_item: LineItem = (await self._reader.require(connection, principal, LINE_ITEMS, object_id)).value
+            owner = await self._reader.require(connection, principal, ADVERTISERS, line_item.advertiser_id)
+        advertiser: Advertiser = owner.value
+        return requests.respond_json(await self._funnels.funnel(object_id, advertiser.currency))
+
+
+def _reading(request: web.Request) -> Principal:
+    principal = request[requests.PRINCIPAL]
+    principal.require(Scope.READ)
+    return principal

@@ -1,0 +1,69 @@
+"""The catalogue as the bidders have it, compiled like theirs, for whoever asks questions about it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from bidder.catalogue import decode_catalogue
+from bidder.snapshot import Compiled
+from core import keys
+from core.errors import UnavailableError
+from core.model import Advertiser, Campaign, Catalogue, LineItem
+
+
+class Commands(Protocol):
+    """What is needed of segments.store.ProfileStore: plain commands in one round trip, on a cluster too."""
+
+    async def commands(self, commands: Sequence[tuple[bytes | str | int, ...]]) -> list[object]:
+        """Answers in order. Raises UnavailableError."""
+        ...
+
+
+class Published(msgspec.Struct, frozen=True):
+    """One version: as values, by id, and compiled."""
+
+    catalogue: Catalogue
+    compiled: Compiled
+    advertisers: dict[int, Advertiser]
+    campaigns: dict[int, Campaign]
+    line_items: dict[int, LineItem]
+
+    @classmethod
+    def compile(cls, catalogue: Catalogue) -> "Published":
+        return cls(
+            catalogue,
+            Compiled(catalogue),
+            {advertiser.id: advertiser for advertiser in catalogue.advertisers},
+            {campaign.id: campaign for campaign in catalogue.campaigns},
+            {line_item.id: line_item for line_item in catalogue.line_items},
+        )
+
+
+class PublishedCatalogue:
+    """Follows the catalogue lazily: it is compiled when somebody asks, not at each change."""
+
+    def __init__(self, redis: Commands) -> None:
+        self._redis = redis
+        self._version = -1
+        self._current: Published | None = None
+        self._compiling = asyncio.Lock()
+
+    async def current(self) -> Published:
+        """The published version. Raises UnavailableError before the first, CatalogueError for one of another format."""
+        async with self._compiling:
+            (version,) = await self._redis.commands([("GET", keys.CATALOGUE_VERSION)])
+            if self._current is None or not isinstance(version, bytes) or int(version) != self._version:
+                # In a thread: the API has no deadline of milliseconds, and goes on answering meanwhile.
+                self._current = await asyncio.to_thread(Published.compile, await read_published(self._redis))
+                self._version = self._current.catalogue.version
+            return self._current
+
+
+async def read_published(redis: Commands) -> Catalogue:
+    """The published catalogue as values. Raises UnavailableError before the first."""
+    (data,) = await redis.commands([("GET", keys.CATALOGUE_SNAPSHOT)])
+    if not isinstance(data, bytes):
+        raise UnavailableError("no catalogue is published", hint="is the admin role running?")
+    return await asyncio.to_thread(decode_catalogue, data)
