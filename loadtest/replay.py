@@ -31,6 +31,9 @@ REASON_HEADER = b"x-grosz-nobid"
 _HEADERS = (("Content-Type", "application/json"), ("x-openrtb-version", "2.6"))
 
 
+NO_REASON = "no reason given"
+
+
 class ReplayResult:
     """Counts of a replay."""
 
@@ -71,7 +74,7 @@ def _reason(status: int, head: bytes, body: bytes) -> str | None:
     said = header_value(head, REASON_HEADER)
     if said is not None:
         return said.decode("latin-1")
-    return f"nbr {answer['nbr']}" if "nbr" in answer else "no reason given"
+    return f"nbr {answer['nbr']}" if "nbr" in answer else NO_REASON
 
 
 def _json(body: bytes) -> object:

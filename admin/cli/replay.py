@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from core.errors import InputError, UnavailableError
-from loadtest.replay import ReplayResult, read_requests, replay
+from loadtest.reasons import counted_reasons, reasons_since
+from loadtest.replay import NO_REASON, ReplayResult, read_requests, replay
 from loadtest.scenario import ScenarioError, check_target
 
 app = typer.Typer()
@@ -39,6 +40,7 @@ def replay_command(
     except ScenarioError as error:
         raise InputError(str(error)) from error
     console = Console()
+    before = counted_reasons(url)
     columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(requests))
@@ -55,6 +57,8 @@ def replay_command(
             raise UnavailableError(
                 f"nothing answers at {url} ({error})", hint="start it with `grosz up --seed demo`"
             ) from error
+    if not result.reasons.keys() - {NO_REASON}:
+        result.reasons = reasons_since(before, url) or result.reasons
     _show(console, result)
     if expect_valid and result.invalid:
         raise typer.Exit(EXIT_INVALID)
