@@ -70,6 +70,7 @@ def price(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapsho
         if impression.eligible
     ]
     found = Evaluation(slots, snapshot.unpacked.positions([slot.impression.eligible for slot in slots]))
+    np.add.at(snapshot.book.scored, found.positions, 1)  # pacing learns from auctions that a pool lost, too
     auction_of_pair = np.array([slot.number for slot in slots], dtype=np.int64)[found.slot_of_pair]
     found.state = score.state_of_pairs(auction_of_pair, found.positions, profiles, index)
     kinds = [model.slot_kind(slot.auction, slot.impression, hour_utc) for slot in slots]

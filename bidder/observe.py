@@ -65,6 +65,10 @@ class BidMetrics:
             child = self._by_exchange[exchange_key] = self._latency.labels(exchange_key)
         child.observe(self._clock.monotonic() - arrival)
 
+    def answers(self) -> int:
+        """Requests answered so far, from all exchanges: the traffic that pacing learns the shape of."""
+        return sum(sum(child.counts) for child in self._by_exchange.values())
+
     def fault(self) -> None:
         """A batch failed on an exception."""
         self._faults.value += 1

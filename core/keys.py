@@ -18,11 +18,19 @@ def user_profile(user_id: str) -> str:
 
 
 def user_facts(user_id: str) -> str:
-    """Hash: cold field an advertiser (its id), `l` last applied event, `x` exchange ids.
+    """Hash: cold field an advertiser (its id), `l` last applied event.
 
-    TTL: as `user_profile`; writer: worker, tracker (`x`); reader: worker; about 0.5 KiB a field.
+    TTL: as `user_profile`; writer, reader: worker; about 0.5 KiB a field.
     """
     return f"f:{{{user_id}}}"
+
+
+def user_aliases(user_id: str) -> str:
+    """Hash: what points to the user: `x<exchange id>` its user id there, `c<advertiser id>` a first-party id's digest.
+
+    TTL: cookie lifetime, renewed by each sync; writer: tracker; reader: tracker, CLI; about 0.2 KiB.
+    """
+    return f"al:{{{user_id}}}"
 
 
 def exchange_user(exchange_id: int, exchange_user_id: str) -> str:
@@ -31,6 +39,14 @@ def exchange_user(exchange_id: int, exchange_user_id: str) -> str:
     TTL: cookie lifetime, renewed by each sync; writer: tracker; reader: bidder; about 0.1 KiB.
     """
     return f"x:{exchange_id}:{exchange_user_id}"
+
+
+def client_user(advertiser_id: int, digest: str) -> str:
+    """String: our user id of a first-party id that one shop's pages keep (its digest).
+
+    TTL: an hour, then cookie lifetime from the last contact; writer, reader: tracker; about 0.1 KiB.
+    """
+    return f"c:{advertiser_id}:{digest}"
 
 
 def person(advertiser_id: int, digest: str) -> str:
@@ -202,10 +218,26 @@ def money_ledger(advertiser_id: int) -> str:
 
 
 PACING_MULTIPLIERS: Final = "pacing:{pacing}:multipliers"
-"""String: packed array of (line item, multiplier). Writer: worker, each second; reader: bidder; 12 bytes each."""
+"""String: packed array of (line item, share, multiplier).
+
+TTL: none, the last one holds while no worker runs; writer: worker, each second; reader: bidder; 16 bytes a pool.
+"""
+
+PACING_DEMAND: Final = "pacing:{pacing}:demand"
+"""Hash: bidder process -> packed totals of what each pool has scored and reserved.
+
+TTL: none, fields of dead processes are removed by the worker; writer: bidder, each second; reader: worker; 32 bytes a
+pool that has been scored.
+"""
 
 PACING_STATE: Final = "pacing:{pacing}:state"
-"""Hash: line item -> the controller's memory, so that a restarted worker goes on. Writer, reader: worker."""
+"""Hash: advertiser -> the controllers' memory, `traffic` -> the learned week, so that a restarted worker goes on.
+
+TTL: none; writer: worker, each 5 s; reader: worker; about 30 bytes a budget, 8 KiB for the week.
+"""
+
+PACING_OWNER: Final = "pacing:{pacing}:owner"
+"""String: the worker that paces; others stand by. TTL: seconds (the lease); writer, reader: worker; 0.1 KiB."""
 
 # Catalogue (admin/, bidder/): one slot, so that snapshot and version change together -------------------------------
 

@@ -1,14 +1,17 @@
 """Everything that is paced, between two ticks: plan, controllers, bids in flight and the shape of traffic, as arrays.
 
-Pure of input and output, so that a replay of recorded auctions, a simulated day and the worker's loop run the same code.
+Pure of input and output: a replay of recorded auctions, a simulated day and the worker's loop run the same code.
 """
 
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from pacing.controller import (
+    LEAST_MULTIPLIER,
     ControllerState,
     Flags,
     Floats,
@@ -45,19 +48,23 @@ class Bids(NamedTuple):
 
 
 class PacingBoard:
-    """The pacing state of one catalogue. `remembered` are multipliers by (advertiser id, row name)."""
+    """The pacing state of one catalogue. `remembered` are logarithms by (advertiser id, row name)."""
 
     def __init__(
-        self, plan: PacingPlan, traffic: TrafficShape, now_ms: int, remembered: dict[tuple[int, str], float] | None = None
-    ) -> None:  # fmt: skip
+        self,
+        plan: PacingPlan,
+        traffic: TrafficShape,
+        now_ms: int,
+        remembered: Mapping[tuple[int, str], float] = MappingProxyType({}),
+    ) -> None:
         self.plan = plan
         self.traffic = traffic
         size = len(plan.rows)
         self.state: ControllerState = cold_state(size, now_ms)
         for at, row in enumerate(plan.rows):
-            known = (remembered or {}).get((row.advertiser_id, row.name))
-            if known is not None:
-                self.state.log_multiplier[at] = known
+            known = remembered.get((row.advertiser_id, row.name), math.nan)
+            if math.isfinite(known):
+                self.state.log_multiplier[at] = min(max(known, math.log(LEAST_MULTIPLIER)), 0.0)
         self.multipliers: Floats = tightest(self.state, plan.rows_of_pool, np.ones(len(plan.pools)))
         self.in_flight = InFlight(plan.max_bid)
         self.charged: Floats = np.zeros((2, len(plan.pools)))  # settled in the last tick
@@ -86,10 +93,9 @@ class PacingBoard:
         for mine, theirs in zip(self.state, other.state, strict=True):
             mine[here] = theirs[there]
         # A row that gained or lost a pool compares sums over different pools: its window begins anew.
-        same = np.array(
-            [_pool_keys(self, mine) == _pool_keys(other, theirs) for mine, theirs in zip(here, there, strict=True)], np.bool_
-        )  # fmt: skip
-        self._days[here] = np.where(same, other._days[there], _UNSEEN) if len(here) else self._days[here]
+        pairs = zip(here.tolist(), there.tolist(), strict=True)
+        same = np.array([_pool_keys(self, mine) == _pool_keys(other, theirs) for mine, theirs in pairs], np.bool_)
+        self._days[here] = np.where(same, other._days[there], _UNSEEN)
         self.multipliers = tightest(self.state, self.plan.rows_of_pool, np.ones(len(self.plan.pools)))
 
     def allow(self, highest: float) -> None:
@@ -110,7 +116,7 @@ class PacingBoard:
         self.in_flight.observe(bids.reserved, self.charged, delay_s[plan.pool_advertiser], elapsed_s)
         self._scored = self._scored + bids.scored
         committed = spent.rows + self._by_row(self.in_flight.expected())
-        scored = np.bincount(plan.pair_row, weights=self._scored[plan.pair_pool], minlength=len(plan.rows))
+        scored = self._sum(self._scored)
         period = plan.period(now_ms)
         self.state = restarted(self.state, period.day != self._days, now_ms, committed, scored)
         self._days = period.day
@@ -140,7 +146,8 @@ class PacingBoard:
     def tightest_row(self) -> Integers:
         """The row that decides each pool's multiplier, -1 without one."""
         logs = np.append(self.state.log_multiplier, np.inf)[self.plan.rows_of_pool]
-        return self.plan.rows_of_pool[np.arange(len(self.plan.pools)), logs.argmin(axis=1)]
+        rows: Integers = self.plan.rows_of_pool[np.arange(len(self.plan.pools)), logs.argmin(axis=1)]
+        return rows
 
     def _settle(self, spent: Spent) -> None:
         """What was settled since the last tick; a pool that is new here has settled nothing yet."""
@@ -154,20 +161,20 @@ class PacingBoard:
 
     def _by_row(self, by_pool: Floats) -> Floats:
         plan = self.plan
-        amounts = by_pool[plan.unit[plan.pair_row], plan.pair_pool]
-        return np.bincount(plan.pair_row, weights=amounts, minlength=len(plan.rows))
+        return np.where(plan.unit == IMPRESSIONS, self._sum(by_pool[IMPRESSIONS]), self._sum(by_pool[MICROS]))
+
+    def _sum(self, of_pool: Floats) -> Floats:
+        """Sums over each row's pools."""
+        plan = self.plan
+        sums = np.bincount(plan.pair_row, weights=of_pool[plan.pair_pool], minlength=len(plan.rows))
+        return sums.astype(np.float64)
 
     def _charges(self, pools_spent: Floats) -> Floats:
         """A typical charge of each row: as measured; before the first one, the maximum bid."""
         plan = self.plan
-        size = len(plan.rows)
-
-        def total(of_pool: Floats) -> Floats:
-            return np.bincount(plan.pair_row, weights=of_pool[plan.pair_pool], minlength=size)
-
-        shown = total(pools_spent[IMPRESSIONS])
-        bound = total(plan.max_bid) / np.maximum(total(np.ones(len(plan.pools))), 1.0)
-        measured = np.where(shown > 0.0, total(pools_spent[MICROS]) / np.where(shown > 0.0, shown, 1.0), bound)
+        shown = self._sum(pools_spent[IMPRESSIONS])
+        highest = self._sum(plan.max_bid) / np.maximum(self._sum(np.ones(len(plan.pools))), 1.0)
+        measured = np.where(shown > 0.0, self._sum(pools_spent[MICROS]) / np.where(shown > 0.0, shown, 1.0), highest)
         return np.where(plan.unit == IMPRESSIONS, 1.0, measured)
 
     def _traffic_curves(self, now_ms: int) -> tuple[Curves, Integers]:

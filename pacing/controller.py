@@ -122,6 +122,6 @@ def tightest(state: ControllerState, rows_of_pool: Integers, ceiling: Floats) ->
 
     The minimum over constraints paces about as well as the coupled dual problem (spec: science, 0.5).
     """
-    logs = np.append(state.log_multiplier, 0.0)[rows_of_pool]  # row -1 is the appended one
-    least: Floats = np.minimum(np.exp(logs.min(axis=1, initial=np.inf)), ceiling)
+    logs = np.append(state.log_multiplier, np.inf)[rows_of_pool]  # row -1 is the appended one
+    least: Floats = np.minimum(np.exp(logs.min(axis=1)), ceiling)
     return least

@@ -24,8 +24,8 @@ class LeaseBook:
 
     __slots__ = (
         "_granted", "_granted_impressions", "_impressions_view", "_lease_ids", "_multiplier_memory", "_positions",
-        "_remaining_view", "_retired", "_until_view", "impressions_left", "multiplier", "open", "pools", "remaining",
-        "valid_until_ms",
+        "_remaining_view", "_retired", "_until_view", "_used", "_used_impressions", "impressions_left", "multiplier",
+        "open", "pools", "remaining", "scored", "valid_until_ms",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -41,6 +41,10 @@ class LeaseBook:
         self.valid_until_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self.multiplier: npt.NDArray[np.float64] = np.ones(size, np.float64)
         self.open: npt.NDArray[np.bool_] = np.zeros(size, np.bool_)
+        # Auctions in which the pool was priced, whether it bid or not; the bid path adds to it (pacing/messages.py).
+        self.scored: npt.NDArray[np.int64] = np.zeros(size, np.int64)
+        self._used: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # reserved from earlier leases
+        self._used_impressions: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self._lease_ids: list[int] = [0] * size
         self._granted: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self._granted_impressions: npt.NDArray[np.int64] = np.zeros(size, np.int64)
@@ -54,6 +58,7 @@ class LeaseBook:
         old = (self._positions, self._lease_ids, self._granted, self._granted_impressions,
                self.remaining, self.impressions_left, self.valid_until_ms, self.multiplier, self.pools)  # fmt: skip
         positions, lease_ids, granted, granted_impressions, remaining, impressions, until, multiplier, specs = old
+        counts = (self.scored, self._used, self._used_impressions)
         self._allocate(len(pools))
         self.pools = tuple(pools)
         keys = [pool.key for pool in pools]
@@ -63,6 +68,8 @@ class LeaseBook:
         known = (was >= 0).nonzero()[0]
         self.multiplier[:] = [pool.cold_start for pool in pools]
         self.multiplier[known] = multiplier[was[known]]
+        for mine, theirs in zip((self.scored, self._used, self._used_impressions), counts, strict=True):
+            mine[known] = theirs[was[known]]
         held = known[np.array(lease_ids, np.int64)[was[known]] != 0]
         source = was[held]
         for position, before in zip(held.tolist(), source.tolist(), strict=True):
@@ -162,7 +169,13 @@ class LeaseBook:
         self.open[position] = True
         return sealed
 
+    def demand(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Micros and impressions reserved by each pool since it was first bound, from all its leases."""
+        return self._used + self.reserved(), self._used_impressions + self.reserved_impressions()
+
     def _clear(self, position: int) -> None:
+        self._used[position] += self._granted[position] - self.remaining[position]
+        self._used_impressions[position] += self._granted_impressions[position] - self.impressions_left[position]
         self._lease_ids[position] = 0
         self._granted[position] = self._granted_impressions[position] = 0
         self.remaining[position] = self.impressions_left[position] = self.valid_until_ms[position] = 0

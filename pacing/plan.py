@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.model import Budget, Campaign, Catalogue, LineItem, Pacing
+from pacing.goals import is_bound
 from pacing.messages import pool_number
 from pacing.pools import NO_LIMIT, UNLIMITED, Limit, PoolKey, PoolSpec, active_pools, limit_of, share_limit
 from pacing.traffic import Curves, Floats, Integers, hours_mask
@@ -71,6 +72,7 @@ class PacingPlan:
         index = {number: at for at, number in enumerate(self.advertisers)}
         self.pool_advertiser: Integers = np.array([index[pool.advertiser_id] for pool in self.pools], np.int64)
         self.row_advertiser: Integers = np.array([index[row.advertiser_id] for row in self.rows], np.int64)
+        self.bound_pools = [at for at, pool in enumerate(self.pools) if is_bound(self.lines[pool.line_item_id])]
         self.budget: Floats = np.array([row.budget for row in self.rows], np.float64)
         self.unit: Integers = np.array([row.unit for row in self.rows], np.int64)
         pairs = [(at, pool) for at, row in enumerate(self.rows) for pool in row.pools]
@@ -98,6 +100,11 @@ class PacingPlan:
             np.where(self._daily, np.maximum(table[:, 1], self._starts), self._starts),
             np.where(self._daily, np.minimum(table[:, 2], self._ends), self._ends),
         )
+
+    def day(self, advertiser_id: int, now_ms: int) -> tuple[int, float]:
+        """Days since 1970 in the advertiser's time zone, and the seconds since its day began."""
+        number, starts_ms, _ = _day(self._zones[advertiser_id], now_ms)
+        return number, (now_ms - starts_ms) / 1000
 
     def level_names(self, days: Integers) -> list[str]:
         """The level of each row as the scripts name it on its day."""

@@ -23,6 +23,7 @@ from core import keys
 from core.telemetry import CONTENT_TYPE
 from pacing.lease_client import LeaseClient
 from pacing.leases import LeaseBook
+from pacing.multipliers import PacingFollower
 from pacing.transitions import Transitions
 from segments.profiles import ProfileReader
 
@@ -45,12 +46,13 @@ async def build(role: RoleContext) -> None:
     role.on_close(compiler.close)
     # A container that is started again has the same process id: its blocks must not replace those it wrote before.
     funnel = FunnelWriter(control, f"{process}-{secrets.token_hex(4)}", clock)
+    metrics = BidMetrics(role.telemetry, clock)
     handler = BidderHandler(
         profiles=ProfileReader(redis),
         signer=token_signer(role),
         policy=ConsentPolicy(settings.consent),
         clock=clock,
-        metrics=BidMetrics(role.telemetry, clock),
+        metrics=metrics,
         tmax_cap_ms=settings.bid.tmax_cap_ms,
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
     )
@@ -63,6 +65,9 @@ async def build(role: RoleContext) -> None:
     role.run_loop(watcher.run(), "catalogue")
     role.run_loop(leases.run(), "leases")
     role.on_close(leases.close)
+    pacing = PacingFollower(book, redis, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
+    role.run_loop(pacing.run(), "pacing")
+    role.on_close(pacing.close)
     role.run_loop(catalogue.refresh(REFRESH_INTERVAL_S), "live sets")
     role.run_loop(funnel.run(), "funnel")
     role.run_loop(_report(control, process, watcher, role), "version report")

@@ -12,6 +12,7 @@ from core.redis import Pipelined
 from pacing.bank import LeaseBank
 from pacing.conversions import DEFAULT_WINDOWS, ConversionDesk, Windows
 from pacing.ledger import LedgerWriter
+from pacing.pacer import Pacer
 from pacing.transitions import Transitions
 from segments.callout import Caller
 from segments.directory import CatalogueDirectory
@@ -43,7 +44,7 @@ async def build(role: RoleContext) -> None:
 
 
 def _run_money(role: RoleContext, transitions: Transitions, catalogue: CatalogueFollower) -> None:
-    """Lease bank and ledger writer."""
+    """Lease bank, ledger writer and pacing."""
     database = Database.open(database_url(role.settings.admin.database_url))
     role.on_close(database.close)
     ledger = SqlLedgerStore(database)
@@ -55,6 +56,9 @@ def _run_money(role: RoleContext, transitions: Transitions, catalogue: Catalogue
     bank = LeaseBank(transitions, ledger, writer, lambda: catalogue.current, role.clock, role.telemetry)
     role.run_loop(writer.run(), "ledger writer")
     role.run_loop(bank.run(), "lease bank")
+    pacer = Pacer(transitions, lambda: catalogue.current, role.clock, role.telemetry)
+    role.run_loop(pacer.run(), "pacing")
+    role.on_close(pacer.close)
 
 
 async def _run_profiles(
