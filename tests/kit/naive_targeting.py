@@ -42,8 +42,13 @@ def failed(
     return reasons
 
 
-def failed_for_user(catalogue: Catalogue, line: LineItem, share: int, user: Shopper, now_ms: int) -> set[NoBid]:
-    """Every reason of the user."""
+def failed_for_user(
+    catalogue: Catalogue, line: LineItem, share: int, user: Shopper, now_ms: int, *, counted: bool = False
+) -> set[NoBid]:
+    """Every reason of the user. `counted`: of caps and gaps only the one that counts, as the bid path stops there.
+
+    A cap of campaign or advertiser counts before a gap, and a gap before a cap of the line item.
+    """
     own = {segment.id for segment in catalogue.segments if segment.advertiser_id == line.advertiser_id}
     held = set(user.segments) & own
     targeting, reasons = line.targeting, set()
@@ -56,11 +61,16 @@ def failed_for_user(catalogue: Catalogue, line: LineItem, share: int, user: Shop
         reasons.add(NoBid.SEGMENT)
     if held & set(targeting.segments_none):
         reasons.add(NoBid.EXCLUDED_SEGMENT)
-    reasons |= _failed_by_caps(catalogue, line, share, user, now_ms // 1000)
-    return reasons
+    capped, owner_is_full = _failed_by_caps(catalogue, line, share, user, now_ms // 1000)
+    if counted and len(capped) == 2:
+        capped = {NoBid.FREQUENCY_CAP} if owner_is_full else {NoBid.MIN_GAP}
+    return reasons | capped
 
 
-def _failed_by_caps(catalogue: Catalogue, line: LineItem, share: int, user: Shopper, now_s: int) -> set[NoBid]:
+def _failed_by_caps(
+    catalogue: Catalogue, line: LineItem, share: int, user: Shopper, now_s: int
+) -> tuple[set[NoBid], bool]:
+    """Every reason, and whether a cap of campaign or advertiser is among them."""
     lines = {item.id: item for item in catalogue.line_items}
     own = [shown for number, shown in user.shown if number == line.id]
     campaign = [at for number, at in user.shown if number in lines and lines[number].campaign_id == line.campaign_id]
@@ -68,15 +78,14 @@ def _failed_by_caps(catalogue: Catalogue, line: LineItem, share: int, user: Shop
     line_caps = (line.budget_shares[share - 1].caps if share else ()) or line.caps
     campaign_caps = next(item.caps for item in catalogue.campaigns if item.id == line.campaign_id)
     shop_caps = next(item.caps for item in catalogue.advertisers if item.id == line.advertiser_id)
-    capped = any(
+    owner_is_full = any(
         _is_full(cap, times, now_s) for caps, times in ((campaign_caps, campaign), (shop_caps, shop)) for cap in caps
     )
-    # One reason a pool: a cap of campaign or advertiser is named before the gap, the gap before the line item's cap.
-    if capped:
-        return {NoBid.FREQUENCY_CAP}
-    if line.min_gap_s and any(now_s - at < line.min_gap_s for at in own):
-        return {NoBid.MIN_GAP}
-    return {NoBid.FREQUENCY_CAP} if any(_is_full(cap, own, now_s) for cap in line_caps) else set()
+    too_soon = bool(line.min_gap_s) and any(now_s - at < line.min_gap_s for at in own)
+    return {
+        *({NoBid.FREQUENCY_CAP} if owner_is_full or any(_is_full(cap, own, now_s) for cap in line_caps) else ()),
+        *({NoBid.MIN_GAP} if too_soon else ()),
+    }, owner_is_full
 
 
 def _is_full(cap: FrequencyCap, times: Iterable[int], now_s: int) -> bool:

@@ -106,7 +106,7 @@ def plain_counts(
         for imp in imps:
             reasons = failed(catalogue, line, exchange, request, imp, now_ms)
             if wanted:
-                reasons |= failed_for_user(catalogue, line, share, user, now_ms)
+                reasons |= failed_for_user(catalogue, line, share, user, now_ms, counted=True)
             counts.update((position, reason.index) for reason in reasons)
             counts[position, SEEN] += 1
     if wanted:
