@@ -8,7 +8,6 @@ Chunked answers are not understood and end the run.
 import argparse
 import asyncio
 import collections
-import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -51,8 +50,10 @@ def build_requests(url: str, bodies: Sequence[bytes], headers: Sequence[tuple[st
 class _Run:
     """State that all connections of a run share."""
 
-    def __init__(self, requests: Sequence[bytes]) -> None:
+    def __init__(self, requests: Sequence[bytes], *, once: bool = False) -> None:
         self.requests = requests
+        self.once = once
+        self.finished = asyncio.Event()
         self.next_request = 0
         self.answers = 0
         self.bytes_received = 0
@@ -76,7 +77,9 @@ class _Caller(asyncio.Protocol):
     def start(self) -> None:
         run = self._run
         position = run.next_request
-        run.next_request = position + 1 if position + 1 < len(run.requests) else 0
+        if run.once and position == len(run.requests):
+            return
+        run.next_request = position + 1 if run.once or position + 1 < len(run.requests) else 0
         self._transport.write(run.requests[position])
 
     def data_received(self, data: bytes) -> None:
@@ -96,6 +99,8 @@ class _Caller(asyncio.Protocol):
         run.statuses[data[9:12]] += 1
         if not run.stopping:
             self.start()
+        if run.once and run.answers == len(run.requests):
+            run.finished.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._run.stopping:
@@ -124,11 +129,16 @@ def _answer_end(data: bytes) -> int:
     return end if end <= len(data) else -1
 
 
-async def run_load(url: str, requests: Sequence[bytes], *, connections: int = 32, seconds: float = 2.0) -> LoadResult:
-    """Send `requests` round and round for `seconds`. Raises ConnectionError when the server breaks a connection."""
+async def run_load(
+    url: str, requests: Sequence[bytes], *, connections: int = 32, seconds: float = 2.0, once: bool = False
+) -> LoadResult:
+    """Send `requests` round and round for `seconds`, or each of them once (within `seconds`).
+
+    Raises ConnectionError when the server breaks a connection.
+    """
     target = urlsplit(url)
     loop = asyncio.get_running_loop()
-    run = _Run(requests)
+    run = _Run(requests, once=once)
     pairs = [
         await loop.create_connection(lambda: _Caller(run), target.hostname or "", target.port or 80)
         for _ in range(connections)
@@ -136,8 +146,11 @@ async def run_load(url: str, requests: Sequence[bytes], *, connections: int = 32
     start = time.perf_counter()
     for _, caller in pairs:
         caller.start()
-    with contextlib.suppress(TimeoutError):  # the usual end: nothing failed for `seconds`
-        await asyncio.wait_for(asyncio.shield(run.failed), seconds)
+    finished = asyncio.create_task(run.finished.wait())
+    await asyncio.wait((run.failed, finished), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finished.cancel()
+    if run.failed.done():
+        run.failed.result()
     result = LoadResult(
         requests=run.answers,
         seconds=time.perf_counter() - start,

@@ -171,7 +171,7 @@ class BadExchange:
             await asyncio.sleep(_RETRY_S)
 
 
-def small_budgets() -> dict[str, object]:
+def small_budgets() -> dict[str, Any]:
     """A catalogue for `grosz catalogue import`: budgets of every kind that a minute of bidding uses up."""
     budgets: list[dict[str, object]] = [
         {"daily_budget": {"spend": {"amount": "0.90"}}},
