@@ -26,15 +26,13 @@ from pacing.messages import (
     pool_numbers,
 )
 from pacing.pools import PoolSpec
-from pacing.transitions import RedisBatch
+from pacing.transitions import Transitions
 
 # The worker makes a new array each second.
 EXCHANGE_S: Final = 1.0
 
 # A new catalogue brings pools that start cold; they get their known multipliers after this at the latest.
 CHECK_S: Final = 0.1
-
-CALL_TIMEOUT_S: Final = 1.0
 
 
 class PacingFollower:
@@ -46,7 +44,7 @@ class PacingFollower:
     def __init__(
         self,
         book: LeaseBook,
-        redis: RedisBatch,
+        transitions: Transitions,
         clock: Clock,
         telemetry: Telemetry,
         *,
@@ -54,7 +52,7 @@ class PacingFollower:
         auctions: Callable[[], int],
     ) -> None:
         self._book = book
-        self._redis = redis
+        self._transitions = transitions
         self._clock = clock
         self._process = process
         self._auctions = auctions
@@ -84,9 +82,7 @@ class PacingFollower:
         """One exchange with Redis; its absence is counted, not raised."""
         report = ("HSET", keys.PACING_DEMAND, self._process, encode_demand(self._demand()))
         try:
-            _, packed = await self._redis.batch(
-                [report, ("GET", keys.PACING_MULTIPLIERS)], self._clock.monotonic() + CALL_TIMEOUT_S
-            )
+            _, packed = await self._transitions.commands([report, ("GET", keys.PACING_MULTIPLIERS)])
         except UnavailableError:
             self._failures.inc()
             return
@@ -98,9 +94,7 @@ class PacingFollower:
     async def close(self) -> None:
         """Take the process's report away; what it said has been counted."""
         try:
-            await self._redis.batch(
-                [("HDEL", keys.PACING_DEMAND, self._process)], self._clock.monotonic() + CALL_TIMEOUT_S
-            )
+            await self._transitions.command("HDEL", keys.PACING_DEMAND, self._process)
         except UnavailableError:
             self._failures.inc()
 

@@ -41,7 +41,8 @@ async def build(role: RoleContext) -> None:
     process = f"{socket.gethostname()}-{os.getpid()}"
     redis, control = await pipelined_redis(role), plain_redis(role)
     book = LeaseBook()
-    leases = LeaseClient(book, Transitions(redis, clock), clock, role.telemetry)
+    transitions = Transitions(redis, clock)
+    leases = LeaseClient(book, transitions, clock, role.telemetry)
     compiler = Compiler()
     role.on_close(compiler.close)
     # A container that is started again has the same process id: its blocks must not replace those it wrote before.
@@ -65,7 +66,7 @@ async def build(role: RoleContext) -> None:
     role.run_loop(watcher.run(), "catalogue")
     role.run_loop(leases.run(), "leases")
     role.on_close(leases.close)
-    pacing = PacingFollower(book, redis, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
+    pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
     role.run_loop(pacing.run(), "pacing")
     role.on_close(pacing.close)
     role.run_loop(catalogue.refresh(REFRESH_INTERVAL_S), "live sets")
