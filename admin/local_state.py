@@ -4,8 +4,10 @@
 there. A deployment of single roles sets these explicitly instead, since its roles do not share a disk.
 """
 
+import ipaddress
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,6 +15,8 @@ import msgspec
 from core.config import Settings
 
 _TOKEN_KEY_BYTES = 32
+
+ENDPOINTS = "endpoints.json"
 
 
 def complete(settings: Settings, redis_url: str) -> Settings:
@@ -50,6 +54,38 @@ def token_key(directory: Path) -> str:
         file.flush()
         os.fsync(file.fileno())  # a key lost in a power cut would make every open notice worthless
     return key
+
+
+def url_of(host: str, port: int) -> str:
+    """Where something on this machine that listens on `host` is reached."""
+    address = ipaddress.ip_address(host) if host[:1].isdigit() or ":" in host else None
+    if address is not None and address.is_unspecified:  # all addresses: this machine's own is one of them
+        host = "127.0.0.1" if address.version == 4 else "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def endpoints_of(settings: Settings) -> dict[str, str]:
+    """Role -> URL, when all roles run on this machine."""
+    return {
+        "admin": url_of(settings.admin.host, settings.admin.port),
+        "worker": url_of(settings.worker.host, settings.worker.port),
+        "tracker": url_of(settings.track.host, settings.track.port),
+        "bidder": url_of(settings.bid.host, settings.bid.port),
+    }
+
+
+def write_endpoints(settings: Settings, roles: Sequence[str]) -> None:
+    """Leave a note of where the roles of this run are reached, for commands like `grosz doctor`."""
+    found = {role: url for role, url in endpoints_of(settings).items() if role in roles}
+    (Path(settings.data.directory) / ENDPOINTS).write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+
+
+def read_endpoints(directory: Path) -> dict[str, str]:
+    """Where the roles of the last `grosz up` are reached; empty where there was none."""
+    try:
+        return msgspec.json.decode((directory / ENDPOINTS).read_bytes(), type=dict[str, str])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return {}
 
 
 def run_directory(directory: Path) -> Path:

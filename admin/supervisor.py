@@ -7,7 +7,6 @@ It holds each port without listening on it: only its own children share it, and 
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from admin.local_state import complete
+from admin.local_state import complete, url_of, write_endpoints
 from core.config import ENVIRONMENT_PREFIX, Settings, TrackSettings, to_environment
 from core.embedded import EmbeddedServer
 from core.errors import ConfigError, UnavailableError
@@ -156,7 +155,9 @@ class Supervisor:
             self._redis = EmbeddedServer(Path(settings.data.directory))
             self._redis.start()
             redis_url = self._redis.url
-        return complete(settings, redis_url)
+        settings = complete(settings, redis_url)
+        write_endpoints(settings, self._roles)
+        return settings
 
     def _reserve_ports(self, settings: Settings) -> Settings:
         for role in self._roles:
@@ -167,7 +168,7 @@ class Supervisor:
             changed = msgspec.structs.replace(current, port=held.getsockname()[1])
             settings = msgspec.structs.replace(settings, **{component: changed})
         if settings.track.public_url == TrackSettings().public_url:  # nobody chose one, so it follows the port
-            track = msgspec.structs.replace(settings.track, public_url=_url(settings.track.host, settings.track.port))
+            track = msgspec.structs.replace(settings.track, public_url=url_of(settings.track.host, settings.track.port))
             settings = msgspec.structs.replace(settings, track=track)
         return settings
 
@@ -267,18 +268,11 @@ def _bind(unbound: socket.socket, host: str, port: int, role: str) -> None:
 def ready_line(settings: Settings, roles: Sequence[str]) -> str:
     """`ready bid=http://... track=... admin=...`: where each role that others call can be reached."""
     shown = {
-        "bidder": f"bid={_url(settings.bid.host, settings.bid.port)}",
-        "tracker": f"track={_url(settings.track.host, settings.track.port)}",
-        "admin": f"admin={_url(settings.admin.host, settings.admin.port)}",
+        "bidder": f"bid={url_of(settings.bid.host, settings.bid.port)}",
+        "tracker": f"track={url_of(settings.track.host, settings.track.port)}",
+        "admin": f"admin={url_of(settings.admin.host, settings.admin.port)}",
     }
     return " ".join(["ready", *(text for role, text in shown.items() if role in roles)])
-
-
-def _url(host: str, port: int) -> str:
-    address = ipaddress.ip_address(host) if host[:1].isdigit() or ":" in host else None
-    if address is not None and address.is_unspecified:  # all addresses: this machine's own is one of them
-        host = "127.0.0.1" if address.version == 4 else "::1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _child_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:

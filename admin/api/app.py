@@ -25,6 +25,7 @@ from admin.api import (
 )
 from admin.api.authentication import FAILURES_PER_MINUTE, Authentication
 from admin.api.changes import Changes
+from admin.api.doctoring import Doctoring
 from admin.api.effective import Effective
 from admin.api.explanations import Explanations
 from admin.api.handlers import ResourceHandlers
@@ -36,6 +37,7 @@ from admin.api.problem import problems
 from admin.api.reading import Reader, SegmentSizes
 from admin.api.resource import Resource
 from admin.api.sessions import Sessions
+from admin.diagnosis.doctor import Doctor
 from admin.diagnosis.explaining import ExplainDesk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.store.accounts import AccountStore
@@ -83,6 +85,7 @@ def build_app(
     clock: Clock,
     explaining: ExplainDesk,
     funnels: FunnelDesk,
+    doctor: Doctor,
     *,
     committed: Callable[[], None],
     segment_sizes: SegmentSizes = uncounted,
@@ -105,5 +108,6 @@ def build_app(
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
     app.add_routes(Effective(store, redis, clock).routes())
     app.add_routes(Explanations(reader, explaining, funnels).routes())
+    app.add_routes(Doctoring(reader, doctor).routes())
     app.add_routes(page_routes(description()))
     return app

@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 
-from admin.api import changes, effective, explanations, ledger, schemas, sessions
+from admin.api import changes, doctoring, effective, explanations, ledger, schemas, sessions
 from admin.api.bulk import BulkRequest
 from admin.api.handlers import ACTIONS, PREFIX
 from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, Field, fields_of, reference_filters
 from admin.api.problem import CONTENT_TYPE, JSON, Problem
 from admin.api.resource import Resource
+from admin.diagnosis.findings import Report
 from admin.diagnosis.funnels import Funnel
 from admin.validation.convert import document_field
 from admin.validation.fields import AMOUNT
@@ -68,7 +69,7 @@ def _schemas(resources: Sequence[Resource]) -> Json:
         types.append(schemas.created_type(kind))
     types += [sessions.LoginRequest, sessions.SetupRequest, sessions.Identity, effective.EffectiveVersion]
     types += [changes.ChangePage, ledger.LedgerPage, ledger.DayPage]
-    types += [explanations.ExplainRequest, Explanation, Funnel]
+    types += [explanations.ExplainRequest, Explanation, Funnel, Report]
     _, components = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
     for resource in resources:
         components[schemas.type_name(resource.kind.document)]["examples"] = [resource.example]
@@ -293,6 +294,11 @@ def _other_paths() -> Json:
         },
         "/v1/line-items/{id}/funnel": {
             "get": _operation(None, "funnel", "From requests to spend, in the last hour and day", Funnel, [_ID])
+        },
+        "/v1/doctor": {
+            "get": _operation(
+                None, "doctor", "What stops delivery, and what to do", Report, _struct_parameters(doctoring.DoctorQuery)
+            )
         },
         "/v1/ledger": {
             "get": _operation(

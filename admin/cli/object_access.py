@@ -72,18 +72,23 @@ class HttpObjects:
         return self._call("POST", f"/{object_id}/copy", changes)
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        data = None if body is None else msgspec.json.encode(body)
-        request = urllib.request.Request(self._base + path, data, headers, method=method)  # noqa: S310 - the user's URL
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
-                answer: Json = json.load(response)
-                return answer
-        except urllib.error.HTTPError as error:
-            raise _error_of(error.code, error.read()) from None
-        except OSError as error:
-            hint = "check GROSZ_ADMIN_URL, or use --data DIR on the machine of the database"
-            raise UnavailableError(f"the admin API does not answer: {error}", hint=hint) from None
+        return call_api(method, self._base + path, self._key, body)
+
+
+def call_api(method: str, url: str, key: str, body: Mapping[str, Any] | None = None) -> Json:
+    """One call of the admin API. Raises the error that its problem document tells of, UnavailableError without one."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    data = None if body is None else msgspec.json.encode(body)
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - the user's URL
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
+            answer: Json = json.load(response)
+            return answer
+    except urllib.error.HTTPError as error:
+        raise _error_of(error.code, error.read()) from None
+    except OSError as error:
+        hint = "check GROSZ_ADMIN_URL, or use --data DIR on the machine of the database"
+        raise UnavailableError(f"the admin API does not answer: {error}", hint=hint) from None
 
 
 class StoreObjects:

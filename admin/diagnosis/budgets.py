@@ -17,6 +17,7 @@ from core.reasons import NoBid
 from pacing.bank import calendar
 from pacing.leases import LeaseBook
 from pacing.levels import Amounts, Level, decode_levels, level_names
+from pacing.messages import decode_multipliers
 from pacing.pools import UNLIMITED, PoolSpec
 
 # A budget that limits nothing counts as this much: more than any bid, and far from the end of 64 bits.
@@ -128,6 +129,14 @@ class MoneyAsItStands:
             if micros > 0 and impressions > 0:
                 self.book.grant(position, 1, micros, impressions, now_ms + MINUTE_MS)
 
+    def pace(self, packed: bytes) -> None:
+        """Take over the pacing multipliers that the worker has sent to the bidders."""
+        block = decode_multipliers(packed)
+        for record in () if block is None else block.records:
+            position = self.book.position(int(record["line_item"]), int(record["share"]))
+            if position is not None:
+                self.book.multiplier[position] = record["multiplier"]
+
     def refine(self, reason: NoBid, position: int) -> tuple[NoBid, str]:
         """Implements bidder.explain.Background."""
         if reason is NoBid.NO_LEASE:
@@ -175,5 +184,8 @@ class MoneyReader:
             return self._read[2]
         levels = await read_levels(self._redis, [advertiser.id for advertiser in published.catalogue.advertisers])
         money = await asyncio.to_thread(MoneyAsItStands, published, levels, now_ms)
+        (multipliers,) = await self._redis.commands([("GET", keys.PACING_MULTIPLIERS)])
+        if isinstance(multipliers, bytes):
+            money.pace(multipliers)
         self._read = (version, now_ms, money)
         return money

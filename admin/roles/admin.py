@@ -3,8 +3,10 @@
 import sys
 
 from admin.api.app import build_app
+from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.local_state import endpoints_of
 from admin.publish import Publisher
 from admin.roles.connections import pipelined_redis, plain_redis
 from admin.roles.lifecycle import RoleContext
@@ -15,6 +17,7 @@ from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
 from bidder.catalogue import encode_catalogue
 from core.config import AdminSettings
+from segments.sizes import SegmentSizes
 from segments.store import ProfileStore
 
 
@@ -34,7 +37,11 @@ async def build(role: RoleContext) -> None:
     commands = ProfileStore(profiles, role.clock)
     explaining = make_explain_desk(profiles, commands, role.settings, role.clock)
     funnels = FunnelDesk(commands, role.clock)
-    app = build_app(store, redis, role.clock, explaining, funnels, committed=publisher.wake)
+    # Under a supervisor all roles are on this machine; elsewhere nobody but the operator knows where they are.
+    endpoints = endpoints_of(role.settings) if role.share_port else {}
+    max_age_s = role.settings.catalogue.max_age_s
+    doctor = Doctor(Patient(commands, SegmentSizes(commands), store, endpoints, max_age_s), role.clock)
+    app = build_app(store, redis, role.clock, explaining, funnels, doctor, committed=publisher.wake)
     await role.serve(app, settings.host, settings.port)
     await _offer_setup(AccountStore(database, role.clock), settings)
 

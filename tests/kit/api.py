@@ -16,6 +16,7 @@ from admin.api.authentication import FAILURES_PER_MINUTE
 from admin.api.operations import Operations, Reply, Write
 from admin.api.reading import Reader
 from admin.api.requests import render
+from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.publish import Publisher
@@ -27,6 +28,7 @@ from bidder.catalogue import encode_catalogue
 from core.clock import Clock, SystemClock
 from core.config import Settings
 from core.redis import PipelinedRedis, control_redis
+from segments.sizes import SegmentSizes
 from segments.store import ProfileStore
 
 ALL_SCOPES = ("read", "trade", "finance", "admin")
@@ -155,6 +157,7 @@ async def running_api(
         clock,
         make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
         FunnelDesk(commands, clock),
+        Doctor(Patient(commands, SegmentSizes(commands), store, {}, Settings().catalogue.max_age_s), clock),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,

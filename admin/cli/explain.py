@@ -1,0 +1,119 @@
+"""`grosz explain`: why each line item bids or does not bid on one request."""
+
+import asyncio
+import sys
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from admin.cli.object_access import Json
+from admin.cli.objects import JsonOption, KeyOption, UrlOption
+from admin.cli.opening import DataOption
+from admin.cli.questions import open_questions
+from admin.cli.settings import ConfigFile
+from bidder.explain import Explanation, ImpressionVerdicts, UserFacts, Verdict
+from core.errors import InputError
+from core.money import format_micros
+
+app = typer.Typer()
+
+UserOption = Annotated[str | None, typer.Option("--user", help="Explain as if this user id of ours had caused it.")]
+LineItemOption = Annotated[int | None, typer.Option("--line-item", min=1, help="Only this line item.")]
+
+
+@app.command()
+def explain(
+    file: Annotated[typer.FileBinaryRead, typer.Argument(metavar="FILE", help="Bid request; - for standard input.")],
+    exchange: Annotated[str, typer.Option(help="Key of the exchange that it is from.")] = "demo",
+    line_item: LineItemOption = None,
+    user: UserOption = None,
+    as_json: JsonOption = False,
+    url: UrlOption = "",
+    key: KeyOption = "",
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Say for every line item whether it bids on a request, at which price, and all reasons why not."""
+    request = read_request(file.read())
+
+    async def ask() -> Explanation:
+        async with open_questions(url, key, data, config) as questions:
+            return await questions.explain(request, exchange, line_item, user)
+
+    explanation = asyncio.run(ask())
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(explanation)) + b"\n")
+    else:
+        show(explanation, Console())
+
+
+def read_request(text: bytes) -> Json:
+    """The bid request of a file: bare, or as the member `request` of a recorded line. Raises InputError."""
+    try:
+        document = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise InputError("the file is not a JSON object", hint=str(error)) from None
+    inner = document.get("request")
+    return inner if isinstance(inner, dict) and "imp" not in document else document
+
+
+def show(explanation: Explanation, console: Console) -> None:
+    """Print an explanation for people."""
+    if explanation.reason is not None:
+        console.print(f"no bid: {explanation.reason.text} ({explanation.reason.hint})", highlight=False)
+    for fault in explanation.faults:
+        console.print(f"left out: {fault}", highlight=False, markup=False)
+    if explanation.user is not None:
+        console.print(_about(explanation.user), highlight=False)
+    for impression in explanation.impressions:
+        console.print(_headline(impression), highlight=False, markup=False)
+        if impression.line_items:
+            console.print(_table(impression))
+
+
+def _about(user: UserFacts) -> str:
+    if not user.found:
+        return "the user is unknown"
+    parts = [f"user {user.user_id}", f"{user.impressions_remembered} impressions remembered"]
+    if user.segments:
+        parts.append("in segments " + ", ".join(map(str, user.segments)))
+    for shop in user.shops:
+        advertiser, cart = int(shop["advertiser_id"]), int(shop["cart_micros"])
+        worth = f"cart of {format_micros(cart)} idle for {shop['cart_age_s'] / 3600:.1f} h" if cart else "no cart"
+        parts.append(f"at advertiser {advertiser}: {worth}, {shop['visits']:.0f} visits")
+    return "; ".join(parts)
+
+
+def _headline(impression: ImpressionVerdicts) -> str:
+    if impression.won_by_another:
+        return f"impression {impression.impression_id}: another advertiser bids"
+    if impression.winner is None:
+        return f"impression {impression.impression_id}: nobody bids"
+    return f"impression {impression.impression_id}: line item {impression.winner} bids"
+
+
+def _table(impression: ImpressionVerdicts) -> Table:
+    """Bidders first, then by the number of reasons: what is nearest to a bid is on top."""
+    table = Table("line item", "bid CPM", "floor", "clicks per 1,000", "cart adds", "pacing", "why not")
+    for verdict in sorted(impression.line_items, key=lambda one: len(one.reasons)):
+        price = verdict.price
+        table.add_row(
+            f"{verdict.line_item_id}/{verdict.share}" if verdict.share else str(verdict.line_item_id),
+            f"{price.bid_cpm} {price.currency}",
+            price.floor_cpm,
+            f"{price.click_rate * 1000:.2f}",
+            price.cart_value,
+            f"{price.pacing_multiplier:.2f}",
+            escape(_why(verdict)),
+        )
+    return table
+
+
+def _why(verdict: Verdict) -> str:
+    if verdict.outcome == "bid":
+        return f"bids with creative {verdict.creative_id}"
+    return "\n".join(reason.detail or reason.text for reason in verdict.reasons)

@@ -1,0 +1,130 @@
+"""Two ways to ask why something does not deliver: the admin API, or Redis and the database of this machine."""
+
+import contextlib
+import urllib.parse
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from admin.cli.object_access import Json, call_api
+from admin.cli.opening import open_database
+from admin.cli.settings import settings_for
+from admin.diagnosis.doctor import Doctor, Patient
+from admin.diagnosis.explaining import make_explain_desk
+from admin.diagnosis.findings import Report, stop
+from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.published import read_published
+from admin.local_state import read_endpoints
+from admin.store.catalogue import CatalogueStore
+from bidder.explain import Explanation
+from core.clock import SystemClock
+from core.config import Settings
+from core.embedded import EmbeddedServer
+from core.errors import NotFoundError, UnavailableError
+from core.redis import Pipelined, PipelinedRedis
+from core.redis_cluster import PipelinedCluster
+from core.redis_url import parse_redis_url
+from segments.sizes import SegmentSizes
+from segments.store import ProfileStore
+
+
+class Questions(Protocol):
+    """What the commands ask. Failures are GroszErrors with hints."""
+
+    async def explain(
+        self, request: Json, exchange: str, line_item_id: int | None, user_id: str | None
+    ) -> Explanation: ...
+
+    async def funnel(self, line_item_id: int) -> Json: ...
+
+    async def doctor(self, line_item_id: int | None) -> Report: ...
+
+
+class HttpQuestions:
+    """Over the API of a running admin role."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._base = f"{url.rstrip('/')}/v1"
+        self._key = key
+
+    async def explain(self, request: Json, exchange: str, line_item_id: int | None, user_id: str | None) -> Explanation:
+        body: dict[str, Any] = {"exchange": exchange, "request": request}
+        if line_item_id is not None:
+            body["line_item_id"] = line_item_id
+        if user_id is not None:
+            body["user_id"] = user_id
+        return msgspec.convert(call_api("POST", f"{self._base}/explain", self._key, body), Explanation)
+
+    async def funnel(self, line_item_id: int) -> Json:
+        return call_api("GET", f"{self._base}/line-items/{line_item_id}/funnel", self._key)
+
+    async def doctor(self, line_item_id: int | None) -> Report:
+        query = {} if line_item_id is None else {"line_item_id": str(line_item_id)}
+        try:
+            answer = call_api("GET", f"{self._base}/doctor?{urllib.parse.urlencode(query)}", self._key)
+        except UnavailableError as error:
+            return Report.of([stop("processes", error.message, "start the admin role; then see what it says")])
+        return msgspec.convert(answer, Report)
+
+
+class LocalQuestions:
+    """On Redis and the database themselves, with all rights: whoever can read the data directory has them anyway."""
+
+    def __init__(self, redis: Pipelined, commands: ProfileStore, settings: Settings, directory: Path) -> None:
+        self._redis = redis
+        self._commands = commands
+        self._settings = settings
+        self._directory = directory
+
+    async def explain(self, request: Json, exchange: str, line_item_id: int | None, user_id: str | None) -> Explanation:
+        desk = make_explain_desk(self._redis, self._commands, self._settings, SystemClock())
+        body = msgspec.json.encode(request)
+        return await desk.explain(body, exchange, line_item_id=line_item_id, user_id=user_id)
+
+    async def funnel(self, line_item_id: int) -> Json:
+        catalogue = await read_published(self._commands)
+        owner = next((one.advertiser_id for one in catalogue.line_items if one.id == line_item_id), None)
+        if owner is None:
+            raise NotFoundError(f"there is no line item {line_item_id} in the published catalogue")
+        currency = next(one.currency for one in catalogue.advertisers if one.id == owner)
+        shown: Json = msgspec.to_builtins(
+            await FunnelDesk(self._commands, SystemClock()).funnel(line_item_id, currency)
+        )
+        return shown
+
+    async def doctor(self, line_item_id: int | None) -> Report:
+        database = open_database(self._settings, self._directory)
+        try:
+            patient = Patient(
+                self._commands,
+                SegmentSizes(self._commands),
+                CatalogueStore(database, SystemClock()),
+                read_endpoints(self._directory),
+                self._settings.catalogue.max_age_s,
+            )
+            return await Doctor(patient, SystemClock()).examine(line_item_id)
+        finally:
+            await database.close()
+
+
+@contextlib.asynccontextmanager
+async def open_questions(url: str, key: str, data: Path | None, config: Path | None) -> AsyncIterator[Questions]:
+    """Over HTTP when there is a URL, else on this machine. A Redis that is away is an answer for the doctor."""
+    if url:
+        yield HttpQuestions(url, key)
+        return
+    settings, clock = settings_for(config), SystemClock()
+    directory = (data or Path(settings.data.directory)).absolute()
+    server = settings.redis.url or EmbeddedServer(directory).url
+    address = parse_redis_url(server, username=settings.redis.username, password=settings.redis.password)
+    redis: Pipelined
+    if settings.redis.cluster:
+        redis = await PipelinedCluster.open(address, clock=clock)
+    else:
+        redis = await PipelinedRedis.open(address, clock=clock, required=False)
+    try:
+        yield LocalQuestions(redis, ProfileStore(redis, clock), settings, directory)
+    finally:
+        await redis.close()

@@ -1,0 +1,191 @@
+"""The doctor's second half: what stops one line item, from its status down to the reasons that bidders counted."""
+
+import datetime
+import zoneinfo
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from admin.diagnosis.budgets import Levels, shortage
+from admin.diagnosis.findings import Finding, Severity, fine, note, stop
+from admin.diagnosis.funnels import ReasonCount, Window
+from admin.store.kinds import ADVERTISERS, LINE_ITEMS
+from admin.validation.warnings import Surroundings, warnings_of
+from core.errors import Fault
+from core.model import Advertiser, Campaign, Catalogue, Creative, LineItem, Status
+from core.reasons import NoBid
+from pacing.bank import calendar
+from pacing.pools import PoolSpec, pools_of
+
+# Warnings (admin/validation/warnings.py) that mean that nothing is delivered; the others only mean that less is.
+_STOPPING = frozenset(
+    {
+        "paused", "campaign_stopped", "flight_over", "flight_not_begun", "no_creative", "no_active_creative",
+        "budget_below_one_impression", "bid_below_minimum", "no_rate", "no_balance",
+    }
+)  # fmt: skip
+
+# Said from the targeting or the creatives already, or no reason of the line item's own.
+_TOLD_ELSEWHERE = frozenset({"inactive", "outside_flight", "daypart", "no_lease", "budget_spent"})
+
+COMMON_SIZES = "300x250, 728x90, 320x50, 160x600, 300x600"
+
+# Of several reasons that together leave nothing, the three most frequent are enough to begin with.
+TOP_REASONS = 3
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """What is known around all line items of a published catalogue."""
+
+    advertisers: dict[int, Advertiser]
+    campaigns: dict[int, Campaign]
+    creatives: dict[int, Creative]
+    objects: dict[tuple[str, int], object]
+    rates: Mapping[str, int]
+    levels: Mapping[int, Levels]
+    segment_sizes: Mapping[int, int]
+    windows: Mapping[int, Window]  # of the last hour
+    now_ms: int
+
+    @classmethod
+    def of(
+        cls,
+        catalogue: Catalogue,
+        levels: Mapping[int, Levels],
+        segment_sizes: Mapping[int, int],
+        windows: Mapping[int, Window],
+        now_ms: int,
+    ) -> "Scene":
+        objects: dict[tuple[str, int], object] = {}
+        for name in ("campaigns", "creatives", "deals"):
+            objects |= {(name, value.id): value for value in getattr(catalogue, name)}
+        return cls(
+            {one.id: one for one in catalogue.advertisers},
+            {one.id: one for one in catalogue.campaigns},
+            {one.id: one for one in catalogue.creatives},
+            objects, catalogue.fx_rates, levels, segment_sizes, windows, now_ms,
+        )  # fmt: skip
+
+
+def is_paused(line_item: LineItem, scene: Scene) -> bool:
+    """Whether somebody has stopped the line item, its campaign or its advertiser on purpose."""
+    owners = (scene.campaigns[line_item.campaign_id], scene.advertisers[line_item.advertiser_id])
+    return any(one.status is not Status.ACTIVE for one in (line_item, *owners))
+
+
+def examine(line_item: LineItem, scene: Scene) -> list[Finding]:
+    """All findings about a line item; the first that stops it is the one to mend first."""
+    advertiser, campaign = scene.advertisers[line_item.advertiser_id], scene.campaigns[line_item.campaign_id]
+    around = Surroundings(scene.objects, scene.now_ms, scene.rates, scene.segment_sizes)
+    faults = [*warnings_of(ADVERTISERS, advertiser, around), *warnings_of(LINE_ITEMS, line_item, around)]
+    number = line_item.id
+    findings = [_of_warning(fault, number) for fault in faults if fault.code != "segment_empty"]
+    findings += _audience(line_item, scene)
+    findings += _hours(line_item, advertiser, scene.now_ms)
+    if not is_paused(line_item, scene):
+        findings += _budgets(line_item, campaign, advertiser, scene)
+    findings += _creatives(line_item, scene)
+    findings += _funnel(line_item, scene, advertiser.currency)
+    return sorted(findings, key=lambda one: one.severity is not Severity.STOP)
+
+
+def _of_warning(fault: Fault, line_item_id: int) -> Finding:
+    make = stop if fault.code in _STOPPING or fault.code == "contradiction" else note
+    return make("line item", fault.message, fault.hint, line_item_id)
+
+
+def _audience(line_item: LineItem, scene: Scene) -> Iterator[Finding]:
+    targeting, sizes = line_item.targeting, scene.segment_sizes
+    counted = [segment for segment in targeting.segments_any if segment in sizes]
+    if counted:
+        text = ", ".join(f"segment {segment} has {sizes[segment]} users" for segment in counted)
+        is_empty = len(counted) == len(targeting.segments_any) and not any(sizes[segment] for segment in counted)
+        yield _people(is_empty, text, line_item.id)
+    for segment in targeting.segments_all:
+        if segment in sizes:
+            yield _people(not sizes[segment], f"segment {segment} has {sizes[segment]} users", line_item.id)
+
+
+def _people(is_empty: bool, text: str, line_item_id: int) -> Finding:
+    advice = "check that the shop's tag sends events, and the segment's rule; `grosz segment show` has it"
+    return (
+        stop("audience", f"nobody to show it to: {text}", advice, line_item_id)
+        if is_empty
+        else fine("audience", text, line_item_id)
+    )
+
+
+def _hours(line_item: LineItem, advertiser: Advertiser, now_ms: int) -> Iterator[Finding]:
+    hours = line_item.targeting.hours_of_week
+    local = datetime.datetime.fromtimestamp(now_ms / 1000, zoneinfo.ZoneInfo(advertiser.timezone))
+    if hours and local.weekday() * 24 + local.hour not in hours:
+        text = f"now ({local:%A %H:00} in {advertiser.timezone}) is outside its hours of the week"
+        yield stop("line item", text, "wait, or widen the hours", line_item.id)
+
+
+def _budgets(line_item: LineItem, campaign: Campaign, advertiser: Advertiser, scene: Scene) -> Iterator[Finding]:
+    levels = scene.levels.get(line_item.advertiser_id, {})
+    if f"l{line_item.id}" not in levels:
+        text = "its budgets are not in Redis, so no bidder gets money for it"
+        yield stop("budget", text, "wait a second; if it stays, start the worker role", line_item.id)
+        return
+    day = calendar(advertiser.timezone, scene.now_ms).day
+    pools: list[PoolSpec] = pools_of(line_item, campaign)
+    found = [shortage(levels, pool, campaign.id, day, advertiser.currency) for pool in pools]
+    spent = [each.text for each in found if each is not None and each.is_spent]
+    if len(spent) == len(pools):
+        advice = "raise it; a daily budget begins again at the advertiser's midnight"
+        yield stop("budget", f"nothing is left to spend: {', '.join(dict.fromkeys(spent))}", advice, line_item.id)
+        return
+    for text in spent:
+        yield note("budget", f"nothing is left of a part: {text}", "raise the budget or its share", line_item.id)
+    tight = [each.text for each in found if each is not None and not each.is_spent]
+    yield fine("budget", ", ".join(dict.fromkeys(tight)) or "no budget limits it", line_item.id)
+
+
+def _sizes(line_item: LineItem, scene: Scene) -> str:
+    ads = [scene.creatives[ad] for ad in line_item.creative_ids if ad in scene.creatives]
+    found = {f"{ad.width}x{ad.height}" for ad in ads if ad.status is Status.ACTIVE}
+    return ", ".join(sorted(found))
+
+
+def _creatives(line_item: LineItem, scene: Scene) -> Iterator[Finding]:
+    if sizes := _sizes(line_item, scene):
+        yield fine("creatives", f"active creatives in {sizes}", line_item.id)
+
+
+def _funnel(line_item: LineItem, scene: Scene, currency: str) -> Iterator[Finding]:
+    window = scene.windows.get(line_item.id)
+    if window is None or not window.requests:
+        yield note("last hour", "no impression was offered", "see the findings about exchanges", line_item.id)
+    elif not window.bids:
+        yield from _why_no_bid(line_item, window, scene)
+    elif not window.wins and not window.impressions:
+        losses = ", ".join(f"{loss.count} {loss.text}" for loss in window.losses[:TOP_REASONS]) or "no loss notice"
+        text = f"{window.bids} bids for {window.requests} impressions, none reported as won ({losses})"
+        advice = "raise the bid where it loses to higher ones; check with the exchange that notices reach the tracker"
+        yield note("last hour", text, advice, line_item.id)
+    else:
+        text = (
+            f"{window.requests} impressions offered, {window.bids} bids, {window.wins} wins, "
+            f"{window.impressions} impressions, {window.clicks} clicks, {window.spend} {currency} spent"
+        )
+        yield fine("last hour", text, line_item.id)
+
+
+def _why_no_bid(line_item: LineItem, window: Window, scene: Scene) -> Iterator[Finding]:
+    """Reasons that applied everywhere, each of which must go; without one, those that applied most."""
+    everywhere = [one for one in window.reasons if one.count >= window.requests]
+    mattering = [one for one in everywhere if one.reason not in _TOLD_ELSEWHERE]
+    if everywhere and not mattering:
+        return  # status, flight, hours or budget: said above, where it can be mended
+    for one in mattering or window.reasons[:TOP_REASONS]:
+        text, advice = _said(one, line_item, scene)
+        yield stop("last hour", f"no bid: on {one.count} of {window.requests} impressions {text}", advice, line_item.id)
+
+
+def _said(one: ReasonCount, line_item: LineItem, scene: Scene) -> tuple[str, str]:
+    if one.reason == NoBid.SIZE.name.lower():
+        text = f"no creative fits the offered size (there is {_sizes(line_item, scene) or 'none'})"
+        return text, f"add creatives in the sizes that `grosz explain` shows; most common are {COMMON_SIZES}"
+    return one.text, one.hint

@@ -1,0 +1,118 @@
+"""The doctor: walks the whole chain top down and says in plain words what stops delivery, and what to do."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from admin.diagnosis.budgets import read_levels
+from admin.diagnosis.deliverability import Scene, examine, is_paused
+from admin.diagnosis.findings import Finding, Report, Severity, note, stop
+from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.installation import ask_metrics, check_catalogue, check_database, check_redis, check_roles
+from admin.diagnosis.published import Commands, read_published
+from admin.diagnosis.traffic import Traffic, check_exchanges
+from admin.store.catalogue import CatalogueStore
+from core.clock import Clock
+from core.errors import CatalogueError, NotFoundError, UnavailableError
+from core.model import Catalogue, LineItem
+from segments.sizes import SegmentSizes
+
+# A screen or two; who has more line items in trouble asks for one of them.
+MAX_LINE_ITEMS_SHOWN = 50
+
+
+class Patient(msgspec.Struct, frozen=True):
+    """What the doctor can reach. `endpoints`: role -> URL, as far as known; `store`: None without a database."""
+
+    redis: Commands
+    sizes: SegmentSizes
+    store: CatalogueStore | None
+    endpoints: Mapping[str, str]
+    max_age_s: int
+    """Settings `catalogue.max_age_s`: how old a catalogue bidders still bid on."""
+
+
+class Doctor:
+    """Examines an installation, or one line item of it."""
+
+    def __init__(self, patient: Patient, clock: Clock) -> None:
+        self._patient = patient
+        self._clock = clock
+        self._funnels = FunnelDesk(patient.redis, clock)
+
+    async def examine(self, line_item_id: int | None = None) -> Report:
+        """Everything, with all line items in trouble or the one asked for. Raises NotFoundError."""
+        patient = self._patient
+        findings = await check_roles(patient.endpoints)
+        if patient.store is not None:
+            findings += await check_database(patient.store)
+        redis = await check_redis(patient.redis)
+        findings += redis
+        if redis[0].severity is Severity.STOP:
+            return Report.of(findings)
+        try:
+            findings += await check_catalogue(patient.redis, patient.store, self._clock.now_ms(), patient.max_age_s)
+            catalogue = await read_published(patient.redis)
+        except (UnavailableError, CatalogueError) as error:
+            findings.append(stop("catalogue", error.message, error.hint))
+            return Report.of(findings)
+        wanted = None if line_item_id is None else _require(catalogue, line_item_id)
+        scene = await self._scene(catalogue, wanted)
+        findings += await self._exchanges(catalogue, scene)
+        findings += _line_items(catalogue, scene) if wanted is None else examine(wanted, scene)
+        return Report.of(findings)
+
+    async def examine_line_item(self, line_item_id: int) -> Report:
+        """Only what concerns a line item itself, for callers who may not see the rest. Raises NotFoundError."""
+        catalogue = await read_published(self._patient.redis)
+        line_item = _require(catalogue, line_item_id)
+        return Report.of(examine(line_item, await self._scene(catalogue, line_item)))
+
+    async def _scene(self, catalogue: Catalogue, wanted: LineItem | None) -> Scene:
+        line_items = catalogue.line_items if wanted is None else (wanted,)
+        owners = sorted({line_item.advertiser_id for line_item in line_items})
+        levels = await read_levels(self._patient.redis, owners) if owners else {}
+        now_ms = self._clock.now_ms()
+        segments = {
+            segment
+            for line_item in line_items
+            for segment in (*line_item.targeting.segments_any, *line_item.targeting.segments_all)
+        }
+        sizes = {segment: await self._patient.sizes.size(segment, now_ms) for segment in sorted(segments)}
+        return Scene.of(catalogue, levels, sizes, await self._funnels.last_hour(), now_ms)
+
+    async def _exchanges(self, catalogue: Catalogue, scene: Scene) -> list[Finding]:
+        bid_url = self._patient.endpoints.get("bidder")
+        metrics = await ask_metrics(bid_url)
+        offered = max((window.requests for window in scene.windows.values()), default=0)
+        traffic = None if metrics is None else Traffic(metrics)
+        return check_exchanges(catalogue.exchanges, traffic, bid_url, offered)
+
+
+def _require(catalogue: Catalogue, line_item_id: int) -> LineItem:
+    found = next((one for one in catalogue.line_items if one.id == line_item_id), None)
+    if found is None:
+        hint = "a new one is published within a second; archived ones are not published"
+        raise NotFoundError(f"there is no line item {line_item_id} in the published catalogue", hint=hint)
+    return found
+
+
+def _line_items(catalogue: Catalogue, scene: Scene) -> list[Finding]:
+    """Line items that are stopped by anything but somebody's wish, and how many there are of each kind."""
+    running = [line_item for line_item in catalogue.line_items if not is_paused(line_item, scene)]
+    paused = len(catalogue.line_items) - len(running)
+    if not running:
+        advice = "create one (`grosz line-item create`), or resume one with its campaign and advertiser"
+        return [stop("line items", f"no line item is active ({paused} are paused)", advice)]
+    findings = [note("line items", f"{paused} line items are paused")] if paused else []
+    in_trouble = 0
+    for line_item in running:
+        found = examine(line_item, scene)
+        stops = [finding for finding in found if finding.severity is Severity.STOP]
+        in_trouble += bool(stops)
+        if in_trouble <= MAX_LINE_ITEMS_SHOWN:
+            findings += stops
+    if in_trouble > MAX_LINE_ITEMS_SHOWN:
+        findings.append(note("line items", f"{in_trouble - MAX_LINE_ITEMS_SHOWN} more cannot deliver"))
+    text = f"{len(running) - in_trouble} of {len(running)} active line items have nothing that stops them"
+    return [note("line items", text), *findings]

@@ -1,0 +1,49 @@
+"""What the doctor says: one finding a thing looked at, and whether anything stops delivery."""
+
+import enum
+from collections.abc import Iterable
+
+import msgspec
+
+
+class Severity(enum.StrEnum):
+    """What a finding means for delivery."""
+
+    OK = "ok"
+    NOTE = "note"  # worth knowing; delivery goes on
+    STOP = "stop"  # nothing, or nothing of this line item, is delivered because of it
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at. `advice` says what to do, "" when there is nothing to do."""
+
+    area: str
+    severity: Severity
+    text: str
+    advice: str = ""
+    line_item_id: int | None = None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Everything found, from the processes down to the line items."""
+
+    delivers: bool
+    findings: list[Finding]
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> "Report":
+        """`delivers` is False when anything stops delivery."""
+        listed = list(findings)
+        return cls(all(finding.severity is not Severity.STOP for finding in listed), listed)
+
+
+def fine(area: str, text: str, line_item_id: int | None = None) -> Finding:
+    return Finding(area, Severity.OK, text, "", line_item_id)
+
+
+def note(area: str, text: str, advice: str = "", line_item_id: int | None = None) -> Finding:
+    return Finding(area, Severity.NOTE, text, advice, line_item_id)
+
+
+def stop(area: str, text: str, advice: str, line_item_id: int | None = None) -> Finding:
+    return Finding(area, Severity.STOP, text, advice, line_item_id)

@@ -1,0 +1,180 @@
+"""The doctor's first half: processes, Redis, the database, the catalogue's way to the bidders."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+
+import aiohttp
+
+from admin.api.effective import GONE_MS
+from admin.diagnosis.findings import Finding, fine, note, stop
+from admin.diagnosis.published import Commands
+from admin.store.catalogue import CatalogueStore
+from admin.store.migrate import current, newest
+from core import keys
+from core.errors import UnavailableError
+from core.moments import duration_text
+
+# A role that is alive answers at once.
+ASK_TIMEOUT_S = 2.0
+
+# An admin says each second that the catalogue is current; this much silence is no accident.
+SILENT_MS = 5_000
+
+# From here on a server without eviction is about to refuse writes, so money and profiles stand still.
+MEMORY_FULL_PERCENT = 98
+MEMORY_HIGH_PERCENT = 80
+
+_CONSEQUENCE = {
+    "bidder": "no bid request is answered",
+    "tracker": "notices, impressions, clicks and shop events are lost or late",
+    "worker": "budgets are not leased out, events are not applied to profiles",
+    "admin": "no change reaches the bidders, and in the end they stop bidding",
+}
+
+
+async def check_roles(endpoints: Mapping[str, str]) -> list[Finding]:
+    """Whether each role that is known by address can serve."""
+    if not endpoints:
+        return [note("processes", "not looked at: their addresses are known only on a machine of `grosz up`")]
+    timeout = aiohttp.ClientTimeout(total=ASK_TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        return list(await asyncio.gather(*(_check_role(session, role, url) for role, url in endpoints.items())))
+
+
+async def _check_role(session: aiohttp.ClientSession, role: str, url: str) -> Finding:
+    advice = "see its log; `grosz up` starts a dead role again by itself"
+    try:
+        async with session.get(f"{url}/readyz") as response:
+            text = (await response.text()).strip()
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return stop("processes", f"the {role} does not answer at {url}: {_CONSEQUENCE[role]}", f"start it; {advice}")
+    if text != "ready":
+        return stop("processes", f"the {role} cannot serve ({', '.join(text.splitlines())})", advice)
+    return fine("processes", f"the {role} answers at {url}")
+
+
+async def ask_metrics(url: str | None) -> str | None:
+    """The bidder's metrics, None where they cannot be had."""
+    if url is None:
+        return None
+    timeout = aiohttp.ClientTimeout(total=ASK_TIMEOUT_S)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}/metrics") as response:
+            return await response.text() if response.status == 200 else None
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return None
+
+
+async def check_redis(redis: Commands) -> list[Finding]:
+    """Reachable, with memory left, and able to write to its disk. Stops at the first when it does not answer."""
+    try:
+        await redis.commands([("GET", keys.CATALOGUE_VERSION)])
+    except UnavailableError as error:
+        advice = "start it; bidders go on with the leases they have, then stop bidding"
+        return [stop("redis", f"Redis does not answer: {error.message}", advice)]
+    try:
+        (text,) = await redis.commands([("INFO",)])
+    except UnavailableError:
+        return [fine("redis", "Redis answers"), note("redis", "its memory and disk cannot be asked for")]
+    return list(judge_redis(_fields(text)))
+
+
+def _fields(info: object) -> dict[str, str]:
+    lines = info.decode("utf-8", "replace").splitlines() if isinstance(info, bytes) else []
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def judge_redis(info: Mapping[str, str]) -> Iterator[Finding]:
+    """Findings about the fields of INFO."""
+    used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    mebibytes = f"{used / 2**20:.0f} MiB"
+    percent = 100 * used // limit if limit else 0
+    if percent >= MEMORY_FULL_PERCENT:
+        yield stop("redis", f"its memory is full ({mebibytes}, {percent} % of maxmemory)", "raise maxmemory")
+    elif percent >= MEMORY_HIGH_PERCENT:
+        yield note("redis", f"its memory is nearly full ({mebibytes}, {percent} % of maxmemory)", "raise maxmemory")
+    else:
+        yield fine("redis", f"Redis answers and uses {mebibytes}")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if limit and policy != "noeviction":
+        yield note("redis", f"it may evict budget counters ({policy})", "set maxmemory-policy noeviction")
+    failed = [
+        name
+        for name in ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
+        if info.get(name, "ok") != "ok"
+    ]
+    if failed:
+        yield stop("redis", f"it cannot write to its disk ({', '.join(failed)})", "free space, then see its log")
+    elif info.get("aof_enabled") == "1":
+        yield fine("redis", "it keeps every write across a restart (append-only file)")
+    else:
+        yield note(
+            "redis",
+            "a restart loses what was written since its last snapshot",
+            "set appendonly yes, as docs/money.md says",
+        )
+
+
+async def check_database(store: CatalogueStore) -> list[Finding]:
+    """Reachable, with the schema of this installation."""
+    try:
+        schema = await current(store.database)
+    except UnavailableError as error:
+        return [stop("database", f"the database does not answer: {error.message}", error.hint)]
+    if schema != newest():
+        text = f"its schema is {schema or 'empty'}, this installation needs {newest()}"
+        return [stop("database", text, "run `grosz migrate`, or restart the admin role")]
+    return [fine("database", f"the database answers, schema {schema}")]
+
+
+async def check_catalogue(redis: Commands, store: CatalogueStore | None, now_ms: int, max_age_s: int) -> list[Finding]:
+    """From the store to Redis, from there to every bidder."""
+    version, alive, reported = await redis.commands(
+        [("GET", keys.CATALOGUE_VERSION), ("GET", keys.CATALOGUE_ALIVE), ("HGETALL", keys.CATALOGUE_EFFECTIVE)]
+    )
+    if not isinstance(version, bytes):
+        return [stop("catalogue", "no catalogue is published", "start the admin role")]
+    published = int(version)
+    findings = [_age(int(alive) if isinstance(alive, bytes) else 0, published, now_ms, max_age_s)]
+    stored = await _stored_version(store)
+    if stored is not None and stored > published:
+        text = f"the last change (version {stored}) is not published, bidders can have version {published}"
+        findings.append(stop("catalogue", text, "wait a second; if it stays, see the admin role's log"))
+    flat = reported if isinstance(reported, list) else []
+    return [*findings, *_bidders(zip(flat[0::2], flat[1::2], strict=True), published, now_ms)]
+
+
+async def _stored_version(store: CatalogueStore | None) -> int | None:
+    try:
+        return None if store is None else await store.version()
+    except UnavailableError:
+        return None  # check_database has said so
+
+
+def _age(alive_ms: int, version: int, now_ms: int, max_age_s: int) -> Finding:
+    silent_ms = now_ms - alive_ms
+    if silent_ms < SILENT_MS:
+        return fine("catalogue", f"version {version} is published and current")
+    seconds = silent_ms // 1000
+    if seconds >= max_age_s:
+        text = f"the catalogue is stale: no admin role for {seconds} s, so bidders have stopped bidding"
+    else:
+        text = f"the catalogue is stale: no admin role for {seconds} s; bidders stop after {duration_text(max_age_s)}"
+    return stop("catalogue", text, "start the admin role")
+
+
+def _bidders(reports: Iterable[tuple[bytes, bytes]], published: int, now_ms: int) -> Iterator[Finding]:
+    versions: dict[str, int] = {}
+    for process, report in reports:
+        version, _, seen_ms = report.decode().partition(" ")
+        if int(seen_ms or 0) > now_ms - GONE_MS:
+            versions[process.decode()] = int(version)
+    if not versions:
+        yield stop("bidders", f"no bidder has reported for {GONE_MS // 1000} s", "start the bidder role")
+        return
+    behind = [name for name, version in sorted(versions.items()) if version < published]
+    if behind:
+        text = f"{', '.join(behind)} run an older catalogue than version {published}"
+        yield stop("bidders", text, "wait a second; if it stays, see the bidder's log")
+    else:
+        yield fine("bidders", f"{len(versions)} bidder processes run version {published}")
