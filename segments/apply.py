@@ -20,7 +20,6 @@ from segments.facts import (
     MAX_COOLDOWNS,
     MAX_ENTRIES,
     MAX_EVENT_KINDS,
-    MAX_ORDERS,
     MAX_PATHS,
     MAX_PRODUCTS,
     MAX_SEARCHES,
@@ -35,6 +34,7 @@ from segments.facts import (
     Product,
     Search,
 )
+from segments.orders import is_counted, remember_orders
 
 
 class ApplyPolicy(msgspec.Struct, frozen=True):
@@ -203,7 +203,7 @@ def _show_cart(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None
 
 
 def _purchase(facts: Facts, event: Event, at_s: int, policy: ApplyPolicy, changed: set[str]) -> None:
-    if event.order and any(order.key == event.order for order in facts.orders):
+    if is_counted(facts, event.order):
         return
     value = event.value_micros
     if value is None:
@@ -215,10 +215,11 @@ def _purchase(facts: Facts, event: Event, at_s: int, policy: ApplyPolicy, change
     facts.first_purchase_s = min(facts.first_purchase_s or at_s, at_s)
     if at_s >= facts.last_purchase_s:
         facts.last_purchase_s, facts.last_purchase_micros = at_s, value
-    facts.orders = [*facts.orders, Order(event.order, at_s, value)][-MAX_ORDERS:]
-    changed.update(
-        ("purchases", "purchases_micros", "first_purchase_s", "last_purchase_s", "last_purchase_micros", "orders")
-    )
+    remember_orders(facts, [*facts.orders, Order(event.order, at_s, value)], facts.older_orders)
+    changed.update((
+        "purchases", "purchases_micros", "first_purchase_s", "last_purchase_s", "last_purchase_micros", "orders",
+        "older_orders",
+    ))  # fmt: skip
     for item, category in zip(items, categories, strict=True):
         _buy(facts, item, category, at_s, changed)
     _cool_down(facts, categories, at_s + policy.cooldown_s, at_s, changed)

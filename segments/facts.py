@@ -196,6 +196,7 @@ class Facts(msgspec.Struct, array_like=True):
     events: dict[str, int] = {}  # last time of each kind of event, custom ones too
     forwarded: dict[str, bytes] = {}  # per linked device, stream id of its last event that reached these facts
     merged: list[str] = []  # user ids whose history is in these facts, besides this one
+    older_orders: bytes = b""  # digests of orders that fell off `orders` (orders.py)
 
     @property
     def average_basket_micros(self) -> int:

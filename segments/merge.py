@@ -30,6 +30,7 @@ from segments.facts import (
     Product,
     Search,
 )
+from segments.orders import remember_orders, united_digests
 
 Row = TypeVar("Row")
 Key = TypeVar("Key")
@@ -137,7 +138,8 @@ def _merge_lists(mine: Facts, other: Facts) -> None:
     mine.products.sort(key=lambda product: (product.seen_s, product.id))
     mine.searches = _union([*mine.searches, *other.searches], lambda s: s.phrase, _later_search, MAX_SEARCHES)
     mine.paths = _union([*mine.paths, *other.paths], lambda p: p.path, _same_path, MAX_PATHS)
-    mine.orders = _union([*mine.orders, *other.orders], _order_identity, _smaller_order, MAX_ORDERS)
+    orders = _union([*mine.orders, *other.orders], _order_identity, _smaller_order, 2 * MAX_ORDERS)
+    remember_orders(mine, orders, united_digests(mine.older_orders, other.older_orders))
     mine.bought = _union([*mine.bought, *other.bought], lambda b: b.id, _same_bought, MAX_BOUGHT)
     mine.cooldowns = _union([*mine.cooldowns, *other.cooldowns], lambda c: c.category, _later_cooldown, MAX_COOLDOWNS)
     kinds = {kind: max(mine.events.get(kind, 0), other.events.get(kind, 0)) for kind in {*mine.events, *other.events}}

@@ -1,8 +1,9 @@
 """What the worker will write for one user, decided without I/O: stored state and new events in, commands out.
 
-The order matters and is kept by the worker: what `side` says (events passed on to linked devices, hooks that fall due,
-segment samples) happens before the profile is committed and can be repeated without harm; the commit comes last and
-happens once.
+The order matters and is kept by the worker: events passed on to linked devices, hooks that fall due and segment samples
+are written before the profile is committed and can be repeated without harm; the commit comes last and happens once. An
+erasure may come in between and refuse the commit. The next attempt finds its tombstone, drops the events from before
+it, and takes back what the lost attempt, or one that a crash ended, may have left of them.
 """
 
 import logging
@@ -11,12 +12,13 @@ from typing import Final
 
 import msgspec
 
-from core.keys import due_entries, event_stream
+from core.keys import event_stream, person
 from core.model import Advertiser
 from segments.apply import ApplyPolicy, apply_event
 from segments.directory import Directory
+from segments.due import due_command, not_due_command
 from segments.events import LINK, LINK_BACK, SERVER_ORIGIN, Event, Kind, pack_event
-from segments.facts import FACT_NAMES, MAX_DEVICES, Facts
+from segments.facts import DAY_S, FACT_NAMES, MAX_DEVICES, Facts
 from segments.layout import (
     LayoutError,
     Window,
@@ -41,6 +43,9 @@ Persons = Mapping[tuple[int, bytes], Sequence[str]]
 """(advertiser id, person digest) -> user ids of all devices that logged in as this person."""
 
 ALL_FACTS: Final = FACT_NAMES
+
+# A background pass takes back what it may have left of a profile erased so recently; a crashed one goes on by then.
+_RECENT_MS: Final = DAY_S * 1000
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -74,10 +79,11 @@ class Purchase(msgspec.Struct, frozen=True):
 
 
 class UserPlan(msgspec.Struct, frozen=True):
-    """`write` is None when nothing is to be stored (the user opted out)."""
+    """`write` is None when the profile stays as it is; the rest is to be done all the same."""
 
     write: UserWrite | None
     side: tuple[Command, ...] = ()
+    due: tuple[Command, ...] = ()  # `due_command`s
     memberships: tuple[Membership, ...] = ()
     applied: tuple[bytes, ...] = ()  # ids
     purchases: tuple[Purchase, ...] = ()
@@ -121,12 +127,18 @@ class UserPlanner:
         """Whether events of this advertiser can be applied."""
         return self._directory.advertiser(advertiser_id) is not None
 
+    def retention_s(self, advertiser_id: int) -> int:
+        """How long the advertiser's facts are kept after the last event; a day for an advertiser that is not known."""
+        advertiser = self._directory.advertiser(advertiser_id)
+        return (advertiser.profile_retention_days if advertiser else 1) * DAY_S
+
     def plan(self, user: StoredUser, entries: Sequence[Entry], persons: Persons, now_ms: int) -> UserPlan:
         """The plan for `entries`, oldest first. Raises PoisonError for an event that cannot be applied."""
         states: dict[int, _State] = {}
         side: list[Command] = []
         purchases: list[Purchase] = []
         applied: list[bytes] = []
+        erased: list[Event] = []
         last = user.last
         for entry in entries:
             if entry.id <= last:
@@ -135,6 +147,8 @@ class UserPlanner:
             last = entry.id
             state = self._state_for(user, entry, states, now_ms)
             if state is None:
+                if happened_ms(entry) <= user.meta.erased_ms:
+                    erased.append(entry.event)
                 continue
             try:
                 if self._apply(state, user.user_id, entry, persons, side):
@@ -143,10 +157,36 @@ class UserPlanner:
                 raise PoisonError(entry) from error
             if entry.event.kind == Kind.PURCHASE and entry.event.origin in ("", SERVER_ORIGIN):
                 purchases.append(_purchase(state.facts, user.user_id, entry))
-        if user.meta.opted_out or last == user.last:
-            return UserPlan(None)
-        plan = self._finish(user, states, side, applied, last, now_ms)
-        return msgspec.structs.replace(plan, purchases=tuple(purchases)) if purchases else plan
+        plan = self._finish(user, states, side, applied, last, now_ms) if states else UserPlan(None)
+        if purchases:
+            plan = msgspec.structs.replace(plan, purchases=tuple(purchases))
+        if not erased:
+            return plan
+        kept = {(entry.event.advertiser_id, entry.event.person) for entry in entries if entry.id in applied}
+        return self._taking_back(plan, user.user_id, erased, kept)
+
+    def _taking_back(
+        self, plan: UserPlan, user_id: str, erased: Sequence[Event], kept: Collection[tuple[int, bytes]]
+    ) -> UserPlan:
+        """The plan that first removes what earlier attempts may have written of events that are erased now.
+
+        `kept` are (advertiser id, person) of logins after the erasure.
+        """
+        persons = {(event.advertiser_id, event.person) for event in erased if event.person}.difference(kept)
+        removals: list[Command] = [
+            ("SREM", person(advertiser_id, digest.hex()), user_id) for advertiser_id, digest in persons
+        ]
+        gone = self._no_memberships(user_id, {event.advertiser_id for event in erased})
+        return msgspec.structs.replace(plan, side=(*removals, *plan.side), memberships=(*gone, *plan.memberships))
+
+    def _no_memberships(self, user_id: str, advertiser_ids: Collection[int]) -> list[Membership]:
+        """Remove the user from the samples of all segments of these advertisers."""
+        segments = map(self._directory.segment, self._directory.segment_ids)
+        return [
+            Membership(segment.id, user_id, None)
+            for segment in segments
+            if segment is not None and segment.advertiser_id in advertiser_ids
+        ]
 
     def reevaluate(self, user: StoredUser, advertiser_ids: Collection[int], now_ms: int) -> UserPlan:
         """The plan that evaluates all rules of these advertisers over the stored facts, without an event.
@@ -166,6 +206,8 @@ class UserPlanner:
         plan = self._finish(user, states, [], [], revised(user.last), now_ms)
         if plan.write is None:
             return plan
+        if not states and now_ms - user.meta.erased_ms < _RECENT_MS:
+            return UserPlan(None, memberships=tuple(self._no_memberships(user.user_id, advertiser_ids)))
         fields = {key: field for key, field in plan.write.fields.items() if field.hot != user.fields[key].hot}
         write = msgspec.structs.replace(plan.write, fields=fields) if fields else None
         return msgspec.structs.replace(plan, write=write)
@@ -175,7 +217,7 @@ class UserPlanner:
         if user.meta.opted_out:
             self._metrics.opted_out.inc()
             return None
-        if unpack_id(entry.id)[0] <= user.meta.erased_ms:
+        if happened_ms(entry) <= user.meta.erased_ms:
             self._metrics.erased.inc()
             return None
         if advertiser_id not in states:
@@ -249,6 +291,7 @@ class UserPlanner:
     ) -> UserPlan:
         fields: dict[int, StoredField] = {}
         memberships: list[Membership] = []
+        due: list[Command] = []
         latest_expiry_s = 0
         for advertiser_id, state in states.items():
             before, before_expires_s = _windows(state.hot)
@@ -256,6 +299,7 @@ class UserPlanner:
             if expires_s * 1000 <= now_ms:  # nothing but what is over: the field goes
                 fields[advertiser_id] = StoredField()
                 memberships += membership_changes(user.user_id, before, (), now_ms // 1000)
+                side += [not_due_command(advertiser_id, row, user.user_id, self._partitions) for row in before]
                 continue
             latest_expiry_s = max(latest_expiry_s, expires_s)
             rules = self._directory.rules(advertiser_id)
@@ -264,24 +308,47 @@ class UserPlanner:
             fields[advertiser_id] = StoredField(hot, state.cold or pack_cold(state.facts))
             after = unpack_windows(hot)
             memberships += membership_changes(user.user_id, before, after, now_ms // 1000)
-            side += self._due(user.user_id, advertiser_id, before, after, now_ms // 1000)
+            if state.facts.person and "visit_start_s" in state.changed:  # known by e-mail as long as by its cookie
+                key = person(advertiser_id, state.facts.person.hex())
+                side.append(("EXPIRE", key, self.retention_s(advertiser_id), "GT"))
+            self._hooks(user.user_id, advertiser_id, before, after, now_ms // 1000, side, due)
         ttl_ms = max(0, latest_expiry_s * 1000 - now_ms)
         write = UserWrite(user, last, fields, ttl_ms)
-        return UserPlan(write, tuple(side), memberships=tuple(memberships), applied=tuple(applied))
+        return UserPlan(write, tuple(side), tuple(due), tuple(memberships), tuple(applied))
 
-    def _due(
-        self, user_id: str, advertiser_id: int, before: Sequence[Window], after: Sequence[Window], now_s: int
-    ) -> list[Command]:
+    def _hooks(
+        self,
+        user_id: str,
+        advertiser_id: int,
+        before: Sequence[Window],
+        after: Sequence[Window],
+        now_s: int,
+        side: list[Command],
+        due: list[Command],
+    ) -> None:
         """Memberships with a hook that begin now or later; webhooks.py looks again when they are due."""
         inside = {segment for segment, enter, leave in before if enter <= now_s < leave}
-        commands: list[Command] = []
-        for segment_id, enter, _ in after:
-            segment = self._directory.segment(segment_id)
-            if segment is None or segment.webhook_id is None or (enter <= now_s and segment_id in inside):
-                continue
-            key = due_entries(partition_of(user_id, self._partitions))
-            commands.append(("ZADD", key, max(enter, now_s), f"{advertiser_id}:{segment_id}:{enter}:{user_id}"))
-        return commands
+        edges = {window[:2] for window in after}
+        due += [
+            due_command(advertiser_id, window, user_id, max(window[1], now_s), self._partitions)
+            for window in after
+            if self._has_hook(window[0]) and (window[1] > now_s or window[0] not in inside)
+        ]
+        side += [
+            not_due_command(advertiser_id, window, user_id, self._partitions)
+            for window in before
+            if window[:2] not in edges and self._has_hook(window[0])
+        ]
+
+    def _has_hook(self, segment_id: int) -> bool:
+        segment = self._directory.segment(segment_id)
+        return segment is not None and segment.webhook_id is not None
+
+
+def happened_ms(entry: Entry) -> int:
+    """When an entry was acknowledged (unix ms), on the device where it happened."""
+    at_ms = unpack_id(entry.id)[0]
+    return min(at_ms, unpack_id(entry.event.origin_id)[0]) if entry.event.origin_id else at_ms
 
 
 def _purchase(facts: Facts, user_id: str, entry: Entry) -> Purchase:

@@ -19,12 +19,13 @@ from core.clock import Clock
 from core.errors import UnavailableError
 from core.keys import SEGMENT_SWEEP, SEGMENT_SWEEP_OWNER
 from core.telemetry import Telemetry
+from segments.due import taken_back
 from segments.planning import UserPlan, UserPlanner
 from segments.profiles import Command
 from segments.scanning import Scanner
 from segments.scripts import Script
 from segments.sizes import SegmentSizes
-from segments.store import ProfileStore, StoredUser
+from segments.store import ProfileStore
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +186,7 @@ class SegmentReindexer:
         """Evaluate all rules of the advertisers for these users; how many profiles changed."""
         waiting = list(dict.fromkeys(user_ids))
         looked_at, rewritten = len(waiting), 0
+        lost: dict[str, UserPlan] = {}
         for _ in range(MAX_ROUNDS):
             if not waiting:
                 self._profiles.labels("rewritten").inc(rewritten)
@@ -192,20 +194,24 @@ class SegmentReindexer:
                 return rewritten
             users = await self._store.read(dict.fromkeys(waiting, advertiser_ids))
             plans = [self._planner.reevaluate(user, advertiser_ids, self._clock.now_ms()) for user in users.values()]
-            contended = await self._write([plan for plan in plans if plan.write is not None])
-            rewritten += sum(plan.write is not None for plan in plans) - len(contended)
-            self._profiles.labels("contended").inc(len(contended))
-            waiting = [user.user_id for user in contended]
+            undo = [command for user in users.values() if user.meta.erased_ms and user.user_id in lost
+                    for command in taken_back(lost[user.user_id].due)]  # fmt: skip
+            lost = await self._write(plans, undo)
+            rewritten += sum(plan.write is not None for plan in plans) - len(lost)
+            self._profiles.labels("contended").inc(len(lost))
+            waiting = list(lost)
         raise UnavailableError(f"{len(waiting)} profiles keep changing under the background pass")
 
-    async def _write(self, plans: Sequence[UserPlan]) -> list[StoredUser]:
-        """Users whose profile changed since it was read, so that the write was refused."""
-        side: list[Command] = [command for plan in plans for command in plan.side]
+    async def _write(self, plans: Sequence[UserPlan], undo: Sequence[Command]) -> dict[str, UserPlan]:
+        """The plans, by user, that were refused because the profile changed since it was read."""
+        side: list[Command] = [*undo, *(command for plan in plans for command in (*plan.side, *plan.due))]
         side += self._sizes.commands([change for plan in plans for change in plan.memberships])
         await self._store.commands(side)
-        writes = [plan.write for plan in plans if plan.write is not None]
-        outcomes = await self._store.write(writes) if writes else []
-        return [write.read for write, written in zip(writes, outcomes, strict=True) if not written]
+        writes = [(plan, plan.write) for plan in plans if plan.write is not None]
+        outcomes = await self._store.write([write for _, write in writes]) if writes else []
+        return {
+            write.read.user_id: plan for (plan, write), written in zip(writes, outcomes, strict=True) if not written
+        }
 
     async def _save(self, progress: Progress | None) -> bool:
         """Renew the lease and note the progress; False if another worker holds the pass."""

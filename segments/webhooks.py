@@ -22,6 +22,7 @@ from core.errors import UnavailableError
 from core.keys import WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_QUEUE, due_entries
 from segments.callout import Caller
 from segments.directory import Directory
+from segments.due import parse_due
 from segments.layout import LayoutError, unpack_cold, unpack_windows
 from segments.metrics import WorkerMetrics
 from segments.partitions import PartitionLeases
@@ -130,7 +131,7 @@ class DueEntries:
         members = [member.decode() for member in reply] if isinstance(reply, list) else []
         if not members:
             return 0
-        parsed = [_parse(member) for member in members]
+        parsed = [parse_due(member) for member in members]
         wanted: dict[str, set[int]] = {}
         for advertiser_id, _, _, user_id in parsed:
             wanted.setdefault(user_id, set()).add(advertiser_id)
@@ -253,9 +254,3 @@ class WebhookSender:
 
 def _removal(delivery_id: str) -> list[Command]:
     return [("ZREM", WEBHOOK_QUEUE, delivery_id), ("HDEL", WEBHOOK_BODIES, delivery_id)]
-
-
-def _parse(member: str) -> tuple[int, int, int, str]:
-    """(advertiser id, segment id, enter, user id) of a due entry as planning.py writes it."""
-    advertiser, segment, enter, user_id = member.split(":", 3)
-    return int(advertiser), int(segment), int(enter), user_id

@@ -14,15 +14,16 @@ import msgspec
 
 from core.clock import Clock
 from core.errors import UnavailableError
-from core.keys import event_dead, event_stream, person
-from segments.events import Event, unpack_event
-from segments.facts import DAY_S
+from core.keys import event_dead, event_stream, person, user_profile
+from segments.due import taken_back
+from segments.events import SERVER_ORIGIN, Event, unpack_event
 from segments.log import FIELD, partition_of
+from segments.meta import unpack_meta
 from segments.metrics import WorkerMetrics
 from segments.partitions import PartitionLeases
-from segments.planning import Entry, Persons, PoisonError, Purchase, UserPlan, UserPlanner
-from segments.profiles import Command
-from segments.sizes import SegmentSizes
+from segments.planning import Entry, Persons, PoisonError, Purchase, UserPlan, UserPlanner, happened_ms
+from segments.profiles import META_FIELD, Command
+from segments.sizes import Membership, SegmentSizes
 from segments.store import ProfileStore, StoredUser
 from segments.streams import after, pack_id, unpack_id
 from segments.tags import TagHealth
@@ -44,8 +45,6 @@ TIDY_S: Final = 60.0
 # Another writer (an erasure, a worker that lost its lease) can win a few times, not for ever.
 MAX_ROUNDS: Final = 20
 MAX_DEAD: Final = 10_000
-# Longer than any retention in use; a person who logs in again starts it afresh.
-_PERSON_TTL_S: Final = 400 * DAY_S
 
 
 OnPurchase = Callable[[Purchase], Awaitable[None]]
@@ -195,29 +194,40 @@ class EventWorker:
                 await self._set_aside(0, blob, f"cannot be decoded: {error}")
                 continue
             waiting.setdefault(event.user_id, []).append(Entry(entry_id, event))
+        lost: dict[str, UserPlan] = {}
         for _ in range(MAX_ROUNDS):
             if not waiting:
                 return
-            waiting = await self._attempt(waiting)
+            waiting = await self._attempt(waiting, lost)
         raise UnavailableError(f"{len(waiting)} profiles keep changing under the worker", hint="is it running twice?")
 
-    async def _attempt(self, waiting: dict[str, list[Entry]]) -> dict[str, list[Entry]]:
-        """One read-plan-write; the users whose profile changed in between, to be tried again."""
+    async def _attempt(self, waiting: dict[str, list[Entry]], lost: dict[str, UserPlan]) -> dict[str, list[Entry]]:
+        """One read-plan-write; the users whose profile changed in between, to be tried again.
+
+        `lost` are the refused plans of the attempt before, and takes up those of this one.
+        """
+        await self._drop_erased(waiting)
         users = await self._store.read(
             {user: {entry.event.advertiser_id for entry in entries} for user, entries in waiting.items()}
         )
         persons = await self._persons(users, waiting)
         now_ms = self._clock.now_ms()
         plans: list[tuple[str, UserPlan]] = []
+        side: list[Command] = []
+        changes: list[Membership] = []
         for number, (user_id, entries) in enumerate(waiting.items()):
             if number % USERS_PER_TURN == USERS_PER_TURN - 1:
                 await asyncio.sleep(0)
-            plan = await self._plan(users[user_id], entries, persons, now_ms)
+            user = users[user_id]
+            plan = await self._plan(user, entries, persons, now_ms)
+            if user_id in lost and user.meta.erased_ms:  # what else the lost plan wrote, the new one takes back
+                side += taken_back(lost.pop(user_id).due)
+            side += plan.side
+            side += plan.due
+            changes += plan.memberships
             if plan.write is not None:
                 plans.append((user_id, plan))
-        side = [command for _, plan in plans for command in plan.side]
-        side += self._sizes.commands([change for _, plan in plans for change in plan.memberships])
-        await self._store.commands(side)
+        await self._store.commands(side + self._sizes.commands(changes))
         # Before the commit, like all that may be repeated: after it, a crash would leave an order uncredited for ever.
         await asyncio.gather(*(self._on_purchase(purchase) for _, plan in plans for purchase in plan.purchases))
         writes = [plan.write for _, plan in plans if plan.write is not None]
@@ -229,9 +239,29 @@ class EventWorker:
                 done.append((user_id, plan))
             else:
                 again[user_id] = waiting[user_id]
+                lost[user_id] = plan
         self._metrics.contended.inc(len(again))
         await self._account(done, waiting)
         return again
+
+    async def _drop_erased(self, waiting: dict[str, list[Entry]]) -> None:
+        """Take out what a device passed on before it was erased: it must not come back on another one."""
+        origins = {entry.event.origin for entries in waiting.values() for entry in entries} - {"", SERVER_ORIGIN}
+        if not origins:
+            return
+        asked = sorted(origins)
+        metas = await self._store.commands([("HGET", user_profile(device), META_FIELD) for device in asked])
+        erased_ms = {
+            device: unpack_meta(meta).erased_ms
+            for device, meta in zip(asked, metas, strict=True)
+            if isinstance(meta, bytes)
+        }
+        if not erased_ms:
+            return
+        for entries in waiting.values():
+            kept = [entry for entry in entries if happened_ms(entry) > erased_ms.get(entry.event.origin, -1)]
+            self._metrics.erased.inc(len(entries) - len(kept))
+            entries[:] = kept
 
     async def _plan(self, user: StoredUser, entries: list[Entry], persons: Persons, now_ms: int) -> UserPlan:
         while True:
@@ -250,13 +280,13 @@ class EventWorker:
             for user_id, entries in waiting.items()
             if not users[user_id].meta.opted_out
             for entry in entries
-            if entry.event.person and not entry.event.origin
+            if entry.event.person and not entry.event.origin and happened_ms(entry) > users[user_id].meta.erased_ms
         }
         if not logins:
             return {}
         keys = {(advertiser, digest): person(advertiser, digest.hex()) for advertiser, digest, _ in logins}
         commands: list[Command] = [("SADD", keys[login[:2]], login[2]) for login in logins]
-        commands += [("EXPIRE", key, _PERSON_TTL_S) for key in keys.values()]
+        commands += [("EXPIRE", key, self._planner.retention_s(login[0])) for login, key in keys.items()]
         await self._store.commands(commands)
         replies = await self._store.commands([("SMEMBERS", key) for key in keys.values()])
         return {

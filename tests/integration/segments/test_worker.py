@@ -165,7 +165,7 @@ async def test_a_write_is_refused_after_somebody_else_wrote(valkey: str, clock: 
         before = (await rig.store.read({user: [1]}))[user]
         await rig.send(event(Kind.PAGE_VIEW, user, clock))
         await rig.settle()
-        late = Entry(bytes(15) + b"\x01", event(Kind.PAGE_VIEW, user, clock))
+        late = Entry(bytes(7) + b"\x01" + bytes(8), event(Kind.PAGE_VIEW, user, clock))
         plan = rig.planner.plan(before, [late], {}, clock.now_ms())
         assert plan.write is not None
         assert await rig.store.write([plan.write]) == [False]
