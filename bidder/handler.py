@@ -42,6 +42,10 @@ MIN_REMAINING_S = 0.002
 # Smoothing of the measured cost of a request: about the last fifty batches.
 COST_SMOOTHING = 0.02
 
+# A batch counts at most this many times the estimate. The first ones after a start fill the memos, and a busy machine
+# takes the core away for whole batches: one of those, taken at its word, would shed the next hundred requests.
+MAX_COST_RATIO = 2.0
+
 _log = logging.getLogger("grosz.bidder")
 
 
@@ -156,7 +160,7 @@ class BidderHandler:
             else:
                 self._answer(auction, reply, None)
         cost_s = (self._clock.monotonic() - started) / len(batch)
-        self._screen_cost_s += (cost_s - self._screen_cost_s) * COST_SMOOTHING
+        self._screen_cost_s = _smoothed(self._screen_cost_s, cost_s)
         if wanted:
             self._hold(wanted, snapshot)
 
@@ -209,7 +213,7 @@ class BidderHandler:
             responses, took_s = await decide(
                 auctions, snapshot, self._profiles, self._signer, self._clock, deadline, self._looked_up
             )
-            self._price_cost_s += (took_s / len(batch) - self._price_cost_s) * COST_SMOOTHING
+            self._price_cost_s = _smoothed(self._price_cost_s, took_s / len(batch))
         except Exception:
             # A fault of ours must not become an error at the exchange, nor stop the process: no bid, and a traceback.
             _log.exception("deciding a batch of %d failed", len(batch))
@@ -244,3 +248,7 @@ class BidderHandler:
 
 def _has_token(authorization: bytes, token: str) -> bool:
     return hmac.compare_digest(authorization, b"Bearer " + token.encode())
+
+
+def _smoothed(estimate_s: float, sample_s: float) -> float:
+    return estimate_s + (min(sample_s, MAX_COST_RATIO * estimate_s) - estimate_s) * COST_SMOOTHING

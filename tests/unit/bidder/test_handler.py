@@ -320,3 +320,19 @@ async def test_tolerated_oddities_are_counted_by_exchange() -> None:
     desk.submit(body_of(raw_request(tmax="80", regs={"gdpr": 0})))
     assert await desk.statuses() == [200]
     assert set(desk.handler.tolerances) == {"demo"}
+
+
+async def test_a_slow_first_batch_does_not_shed_the_crowd_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+
+    def slow(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
+        desk.clock.advance(0.04)  # an agent parsed for the first time, a core taken away
+        return screen(auction, snapshot, policy)
+
+    monkeypatch.setattr("bidder.handler.screen", slow)
+    desk.submit()
+    await desk.statuses()
+    monkeypatch.undo()
+    for _ in range(2 * MAX_BATCH):
+        desk.submit()
+    assert (await desk.statuses())[1:] == [200] * (2 * MAX_BATCH)
