@@ -1,8 +1,11 @@
 """Composition root of the admin role: the private API, and the publisher of the catalogue."""
 
+import logging
 import sys
+from collections.abc import Sequence
 
 from admin.api.app import build_app
+from admin.api.reading import SegmentSizes as SizesReader
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
@@ -16,9 +19,13 @@ from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
 from bidder.catalogue import encode_catalogue
+from core.clock import Clock
 from core.config import AdminSettings
+from core.errors import UnavailableError
 from segments.sizes import SegmentSizes
 from segments.store import ProfileStore
+
+log = logging.getLogger("grosz.admin")
 
 
 async def build(role: RoleContext) -> None:
@@ -41,9 +48,31 @@ async def build(role: RoleContext) -> None:
     endpoints = endpoints_of(role.settings) if role.share_port else {}
     max_age_s = role.settings.catalogue.max_age_s
     doctor = Doctor(Patient(commands, SegmentSizes(commands), store, endpoints, max_age_s), role.clock)
-    app = build_app(store, redis, role.clock, explaining, funnels, doctor, committed=publisher.wake)
+    app = build_app(
+        store,
+        redis,
+        role.clock,
+        explaining,
+        funnels,
+        doctor,
+        committed=publisher.wake,
+        segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
+    )
     await role.serve(app, settings.host, settings.port)
     await _offer_setup(AccountStore(database, role.clock), settings)
+
+
+def _counted_by(sizes: SegmentSizes, clock: Clock) -> SizesReader:
+    """Sizes for the API's warnings; where Redis does not answer, no segment is called empty."""
+
+    async def read(segments: Sequence[int]) -> dict[int, int]:
+        try:
+            return {segment: await sizes.size(segment, clock.now_ms()) for segment in segments}
+        except UnavailableError as error:
+            log.warning("segments are not counted: %s", error.message)
+            return {}
+
+    return read
 
 
 async def _offer_setup(accounts: AccountStore, settings: AdminSettings) -> None:
