@@ -5,22 +5,21 @@ docs/money.md). A notice is answered 204 only when its settlement is durable; ba
 never ours; 503 means that nothing was done and the sender may repeat it.
 """
 
+import asyncio
 import enum
 from collections.abc import Callable
 from typing import NamedTuple
 
 from core import keys
 from core.clock import Clock
-from core.errors import UnavailableError
-from core.model import BillingEvent, Catalogue, Exchange
-from core.money import FxTable, settle
+from core.model import BillingEvent, Catalogue
+from core.money import FxTable
 from core.telemetry import CounterChild, Telemetry
 from pacing.caps import CapTable
+from pacing.charges import settlement_of
 from pacing.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
-from pacing.ledger import PriceSource, RowHead, RowKind, encode_head
-from pacing.pools import PoolKey
 from pacing.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
-from pacing.timing import lease_day, notice_bucket
+from pacing.timing import lease_day
 from pacing.tokens import (
     DEFAULT_MAX_AGE_S,
     MAX_CLOCK_SKEW_S,
@@ -30,8 +29,9 @@ from pacing.tokens import (
     TokenSigner,
     landing_digest,
 )
-from pacing.touches import Touch, TouchKind, record_touch
-from pacing.transitions import Settlement, SettleReply, Transitions
+from pacing.touches import Touch, TouchKind, touch_command
+from pacing.transitions import Command, SettleReply, Transitions, settle_reply
+from pacing.turns import TurnBatch
 
 # Counts of delivery are kept for year-on-year comparisons.
 DELIVERY_LIFE_S = 400 * 86_400
@@ -85,6 +85,22 @@ class NoticeResult(NamedTuple):
     location: str = ""
 
 
+class Report(NamedTuple):
+    """A notice as it came; `price` and `currency` as the query has them, None where it has none."""
+
+    event: Event
+    token: str
+    price: str | None = None
+    currency: str | None = None
+    loss_code: str | None = None
+
+
+Reply = Callable[[NoticeResult], None]
+Answer = Callable[[int, str], None]
+
+_NOT_NAMED = Price(PriceForm.ABSENT, NO_PRICE)
+
+
 class Reference:
     """What notices need of a catalogue. `currencies` is by advertiser."""
 
@@ -114,6 +130,7 @@ class NoticeDesk:
         self._signer = signer
         self._delivery = delivery
         self._transitions = transitions
+        self._turn = TurnBatch(transitions)
         self._catalogue = catalogue
         self._clock = clock
         # Twice the skew: the bidder's clock may be behind and the tracker's ahead.
@@ -122,7 +139,8 @@ class NoticeDesk:
         self._outcomes = telemetry.counter(
             "grosz_notices_total", "notices by what became of them", ("event", "outcome")
         )
-        self._forms = telemetry.counter("grosz_notice_prices_total", "prices in notices by their form", ("form",))
+        forms = telemetry.counter("grosz_notice_prices_total", "prices in notices by their form", ("form",))
+        self._forms = {form: forms.labels(form.value) for form in PriceForm}
         self._losses = telemetry.counter("grosz_losses_total", "loss notices by OpenRTB loss code", ("code",))
         self._charged = telemetry.counter(
             "grosz_charged_micros_total", "settled money in micros of the currency", ("currency",)
@@ -134,132 +152,126 @@ class NoticeDesk:
         self._untracked = telemetry.counter("grosz_touches_lost_total", "impressions and clicks not noted").labels()
         self._bound: dict[tuple[Event, str], CounterChild] = {}
 
+    def submit(self, report: Report, reply: Reply) -> None:
+        """Judge a notice and call `reply` once: at once, or when its effect is durable.
+
+        All notices of one turn of the event loop are settled in one round trip.
+        """
+        event, token = report.event, report.token
+
+        def answer(status: int, outcome: str) -> None:
+            reply(self._count(event, NoticeResult(status, outcome)))
+
+        try:
+            claims = self._signer.verify(token, self._clock.now_ms() // 1000)
+        except TokenError as error:
+            return answer(_STATUS_OF_FAULT[error.fault], error.fault.value)
+        if claims.is_test:
+            return answer(204, "test")
+        reference = self._refer()
+        if reference is None:
+            return answer(503, "unavailable")
+        exchange = reference.exchanges.get(claims.exchange_id)
+        kind = _MONEY.get((event, BillingEvent.BILL if exchange is None else exchange.billing_event))
+        if kind is None:
+            if event is Event.IMPRESSION:
+                return self._see(claims, answer)
+            return answer(204, "not_the_billing_event")
+        known = _NOT_NAMED
+        if event is not Event.LOSS:
+            bid = Bid(claims.bid_cpm, claims.currency)
+            known = read_price(report.price, report.currency, bid, exchange, reference.fx)
+            self._forms[known.form].inc()
+        if known.form is PriceForm.AUDIT:
+            return answer(204, "audit")
+        currency = reference.currencies.get(claims.advertiser_id, "")
+        settlement = settlement_of(kind, claims, known, exchange, currency, self._remember_s)
+        self._turn.add(
+            self._transitions.settle_command(settlement),
+            lambda raw: self._settled(report, claims, currency, reference, raw, answer),
+        )
+
     async def win(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
         """A win notice (nurl)."""
-        return self._count(Event.WIN, await self._money(Event.WIN, token, price, currency))
+        return await self.answer(Report(Event.WIN, token, price, currency))
 
     async def bill(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
         """A billing notice (burl)."""
-        return self._count(Event.BILL, await self._money(Event.BILL, token, price, currency))
+        return await self.answer(Report(Event.BILL, token, price, currency))
 
     async def loss(self, token: str, code: str | None) -> NoticeResult:
         """A loss notice (lurl)."""
-        reported = _loss_code(code)
-        result = await self._money(Event.LOSS, token, None, None, reported)
-        if result.outcome in _LOST:
-            self._losses.labels(reported).inc()
-        return self._count(Event.LOSS, result)
+        return await self.answer(Report(Event.LOSS, token, loss_code=code))
 
     async def impression(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
         """The pixel in our markup; the billable event where the exchange bills on impressions."""
-        result = await self._money(Event.IMPRESSION, token, price, currency)
-        return self._count(Event.IMPRESSION, result)
+        return await self.answer(Report(Event.IMPRESSION, token, price, currency))
+
+    async def answer(self, report: Report) -> NoticeResult:
+        """`submit` for who waits."""
+        future: asyncio.Future[NoticeResult] = asyncio.get_running_loop().create_future()
+
+        def reply(result: NoticeResult) -> None:
+            if not future.done():  # else the sender has hung up meanwhile
+                future.set_result(result)
+
+        self.submit(report, reply)
+        return await future
 
     async def click(self, token: str, landing: str | None) -> NoticeResult:
         """A click: on to the landing page that the token pins, whether or not it could be counted."""
         return self._count(Event.CLICK, await self._click(token, landing))
 
-    async def _money(
-        self, event: Event, token: str, price: str | None, currency: str | None, loss_code: str = ""
-    ) -> NoticeResult:
-        claims = self._claims(token)
-        if isinstance(claims, NoticeResult):
-            return claims
-        if claims.is_test:
-            return NoticeResult(204, "test")
-        reference = self._refer()
-        if reference is None:
-            return NoticeResult(503, "unavailable")
-        exchange = reference.exchanges.get(claims.exchange_id)
-        kind = _MONEY.get((event, BillingEvent.BILL if exchange is None else exchange.billing_event))
-        if kind is None:
-            if event is Event.IMPRESSION:
-                return await self._seen(claims)
-            return NoticeResult(204, "not_the_billing_event")
-        known = Price(PriceForm.ABSENT, NO_PRICE)
-        if event is not Event.LOSS:
-            bid = Bid(claims.bid_cpm, claims.currency)
-            known = read_price(price, currency, bid, exchange, reference.fx)
-            self._forms.labels(known.form.value).inc()
-        if known.form is PriceForm.AUDIT:
-            return NoticeResult(204, "audit")
-        result = await self._settle(kind, claims, known, exchange, reference)
-        if event is Event.WIN and result.outcome in _WON | _BILLED:
+    def _settled(
+        self, report: Report, claims: Claims, currency: str, reference: Reference, raw: object, answer: Answer
+    ) -> None:
+        """Go on with what Redis said about a settlement."""
+        reply = None if raw is None else settle_reply(raw)
+        if reply is None or reply.outcome == "unready":
+            return answer(503, "unavailable")
+        outcome, event = reply.outcome, report.event
+        if event is Event.WIN and (outcome in _WON or outcome in _BILLED):
             self._delivery.add(claims.line_item_id, WINS)
-        elif event is Event.LOSS and result.outcome in _LOST:
-            self._delivery.add(claims.line_item_id, LOSS_PREFIX + loss_code)
-        return result
+        elif event is Event.LOSS and outcome in _LOST:
+            code = _loss_code(report.loss_code)
+            self._losses.labels(code).inc()
+            self._delivery.add(claims.line_item_id, LOSS_PREFIX + code)
+        if outcome not in _BILLED:
+            return answer(204, outcome)
+        self._account(claims, reply, currency)
+        touch = self._touch(claims, TouchKind.VIEW, reference.longest_window_s)
+        if touch is None:
+            return answer(204, outcome)
 
-    async def _settle(
-        self, kind: str, claims: Claims, known: Price, exchange: Exchange | None, reference: Reference
-    ) -> NoticeResult:
-        advertiser_currency = reference.currencies.get(claims.advertiser_id, "")
-        try:
-            reply = await self._transitions.settle(self._settlement(kind, claims, known, exchange, advertiser_currency))
-        except UnavailableError:
-            return NoticeResult(503, "unavailable")
-        if reply.outcome == "unready":
-            return NoticeResult(503, "unavailable")
-        if reply.outcome in _BILLED:
-            await self._after_bill(claims, reply, reference, advertiser_currency)
-        return NoticeResult(204, reply.outcome)
+        def touched(raw: object) -> None:
+            self._untracked.inc(raw is None)
+            answer(204, outcome)
 
-    def _settlement(
-        self, kind: str, claims: Claims, price: Price, exchange: Exchange | None, currency: str
-    ) -> Settlement:
-        house = _house_cpm(claims, exchange)
-        source = PriceSource.REPORTED
-        if price.form is PriceForm.ABOVE_BID:
-            source = PriceSource.ABOVE_BID
-        elif price.cpm < 0:
-            source = PriceSource.HOUSE
-        notice = notice_key(claims)
-        row = RowHead(
-            RowKind.BILL, notice.hex(), claims.campaign_id, claims.line_item_id, claims.share,
-            lease_day(claims.lease_id), claims.exchange_id, claims.creative_id, claims.lease_id, claims.issued_s,
-            currency, claims.currency, claims.bid_cpm, claims.reserved_micros, source,
-        )  # fmt: skip
-        return Settlement(
-            advertiser_id=claims.advertiser_id,
-            kind=kind,
-            notice=notice,
-            bucket=notice_bucket(claims.issued_s),
-            lease_id=claims.lease_id,
-            key=PoolKey(claims.line_item_id, claims.share),
-            campaign_id=claims.campaign_id,
-            reserved_micros=claims.reserved_micros,
-            price_cpm=price.cpm,
-            charge_micros=charge_micros(claims, price.cpm) if price.cpm >= 0 else -1,
-            house_cpm=house,
-            house_micros=charge_micros(claims, house),
-            remember_s=self._remember_s,
-            row=encode_head(row),
-        )
+        self._turn.add(touch, touched)
 
-    async def _after_bill(self, claims: Claims, reply: SettleReply, reference: Reference, currency: str) -> None:
+    def _account(self, claims: Claims, reply: SettleReply, currency: str) -> None:
         self._charged.labels(currency).inc(reply.charge_micros)
         self._delivery.add(claims.line_item_id, IMPRESSIONS)
         self._delivery.add(claims.line_item_id, SPEND_MICROS, reply.charge_micros)
         if reply.late:
             self._late.labels(currency).inc(reply.charge_micros)
             self._over.labels(currency).inc(reply.over_micros)
-        await self._touch(claims, TouchKind.VIEW, reference.longest_window_s)
 
-    async def _touch(self, claims: Claims, kind: TouchKind, longest_window_s: int) -> None:
+    def _touch(self, claims: Claims, kind: TouchKind, longest_window_s: int) -> Command | None:
+        """The command that notes a touch; None for a user whom nobody may know."""
         if not claims.user_id:
-            return
+            return None
         touch = Touch(
             kind, claims.advertiser_id, claims.campaign_id, claims.line_item_id, claims.creative_id,
             claims.exchange_id, lease_day(claims.lease_id), self._clock.now_ms() // 1000,
         )  # fmt: skip
-        try:
-            await record_touch(self._transitions, claims.user_id, touch, longest_window_s)
-        except UnavailableError:
-            self._untracked.inc()
+        return touch_command(self._transitions, claims.user_id, touch, longest_window_s)
 
-    async def _seen(self, claims: Claims) -> NoticeResult:
+    def _see(self, claims: Claims, answer: Answer) -> None:
         """A pixel that bills nothing: counted for viewability and discrepancy reports."""
-        return NoticeResult(200, "seen") if await self._deliver(claims, "seen") else NoticeResult(200, "not_counted")
+        count, expire = _delivery_commands(claims, "seen")
+        self._turn.add(count, lambda raw: answer(200, "not_counted" if raw is None else "seen"))
+        self._turn.add(expire, _ignore)
 
     async def _click(self, token: str, landing: str | None) -> NoticeResult:
         try:
@@ -274,27 +286,15 @@ class NoticeDesk:
             return NoticeResult(302, "test", landing)
         if not in_date:
             return NoticeResult(302, "expired", landing)
-        counted = await self._deliver(claims, CLICKS)
-        await self._touch(claims, TouchKind.CLICK, 0)
-        return NoticeResult(302, "clicked" if counted else "not_counted", landing)
-
-    async def _deliver(self, claims: Claims, what: str) -> bool:
-        key = keys.delivery(claims.advertiser_id, lease_day(claims.lease_id))
-        try:
-            await self._transitions.commands(
-                [("HINCRBY", key, f"{claims.line_item_id}:{what}", 1), ("EXPIRE", key, DELIVERY_LIFE_S)]
-            )
-        except UnavailableError:
-            return False
-        if what == CLICKS:
+        count, expire = _delivery_commands(claims, CLICKS)
+        self._turn.add(expire, _ignore)
+        touch = self._touch(claims, TouchKind.CLICK, 0)
+        if touch is not None:
+            self._turn.add(touch, lambda raw: self._untracked.inc(raw is None))
+        counted = await self._turn.run(count) is not None
+        if counted:
             self._delivery.add(claims.line_item_id, CLICKS)
-        return True
-
-    def _claims(self, token: str) -> Claims | NoticeResult:
-        try:
-            return self._signer.verify(token, self._clock.now_ms() // 1000)
-        except TokenError as error:
-            return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value)
+        return NoticeResult(302, "clicked" if counted else "not_counted", landing)
 
     def _refer(self) -> Reference | None:
         catalogue = self._catalogue()
@@ -313,27 +313,13 @@ class NoticeDesk:
         return result
 
 
-def notice_key(claims: Claims) -> bytes:
-    """18 bytes that name a bid: the auction, the impression in it, and the lease (request ids do come twice)."""
-    return claims.auction + claims.position.to_bytes(2, "little") + claims.lease_id.to_bytes(8, "little")
+def _delivery_commands(claims: Claims, what: str) -> tuple[Command, Command]:
+    key = keys.delivery(claims.advertiser_id, lease_day(claims.lease_id))
+    return ("HINCRBY", key, f"{claims.line_item_id}:{what}", 1), ("EXPIRE", key, DELIVERY_LIFE_S)
 
 
-def charge_micros(claims: Claims, price_cpm: int) -> int:
-    """What a clearing price costs in the advertiser's currency, at the exchange rate of the bid; half rounds up.
-
-    Exact where the currencies are the same: the reservation is a thousandth of the bid then.
-    """
-    if claims.bid_cpm <= 0:
-        return 0
-    charge = (2 * price_cpm * claims.reserved_micros + claims.bid_cpm) // (2 * claims.bid_cpm)
-    return min(charge, claims.reserved_micros)
-
-
-def _house_cpm(claims: Claims, exchange: Exchange | None) -> int:
-    """The clearing price that nobody told us: of a first-price exchange the bid, else second price plus one grosz."""
-    if exchange is not None and exchange.first_price:
-        return claims.bid_cpm
-    return int(settle(claims.bid_cpm, claims.second_cpm, claims.floor_cpm))
+def _ignore(_reply: object) -> None:
+    """A time to live that was not renewed is renewed by the next click."""
 
 
 def _loss_code(text: str | None) -> str:

@@ -8,9 +8,12 @@ import enum
 import struct
 from typing import NamedTuple
 
+import hiredis
+
 from core import keys
+from core.errors import UnavailableError
 from pacing.caps import RING_RECORDS
-from pacing.transitions import Transitions
+from pacing.transitions import Command, Transitions
 
 # Orders are credited to a click for up to 30 days, the longest window that advertisers may choose.
 TOUCH_LIFE_S = 30 * 86_400
@@ -51,13 +54,20 @@ def unpack_touch(packed: bytes) -> Touch | None:
     return Touch(TouchKind(kind), *rest)
 
 
-async def record_touch(transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int) -> None:
-    """Note a touch; an impression also enters the frequency ring. Raises UnavailableError."""
+def touch_command(transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int) -> Command:
+    """The command that notes a touch; an impression also enters the frequency ring."""
     line_item = touch.line_item_id if touch.kind is TouchKind.VIEW else 0
-    await transitions.run_on_user(
-        [keys.user_profile(user_id), keys.user_touches(user_id)],
-        [
+    return transitions.record_command(
+        (keys.user_profile(user_id), keys.user_touches(user_id)),
+        (
             touch.at_s, line_item, max(longest_window_s, 1), RING_RECORDS,
             pack_touch(touch), MAX_TOUCHES, TOUCH_LIFE_S,
-        ],
+        ),
     )  # fmt: skip
+
+
+async def record_touch(transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int) -> None:
+    """Note a touch. Raises UnavailableError."""
+    (reply,) = await transitions.run_many([touch_command(transitions, user_id, touch, longest_window_s)])
+    if isinstance(reply, hiredis.ReplyError):
+        raise UnavailableError(f"Redis refused to note a touch: {reply}") from reply

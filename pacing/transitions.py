@@ -21,6 +21,7 @@ from pacing.pools import Limit, PoolKey
 from pacing.timing import Timing, lease_day
 
 Argument = bytes | str | int
+Command = tuple[Argument, ...]
 
 # Every script answers in well under a millisecond; a server that needs longer is stuck or gone.
 CALL_TIMEOUT_S = 2.0
@@ -169,6 +170,16 @@ class Transitions:
         self._time_ms = time_ms
         self._timeout_s = timeout_s
         self._scripts = _load_scripts()
+        self._sources: dict[Argument, str] = {script.digest: script.source for script in self._scripts.values()}
+        self._settled_keys: dict[int, tuple[bytes, ...]] = {}
+
+    def _call(
+        self, name: str, key_list: Sequence[Argument], arguments: Sequence[Argument], *, timed: bool = True
+    ) -> Command:
+        digest, count = self._scripts[name].digest, len(key_list)
+        if timed:
+            return ("EVALSHA", digest, count, *key_list, self._time_ms(), *arguments)
+        return ("EVALSHA", digest, count, *key_list, *arguments)
 
     async def command(self, *command: Argument) -> object:
         """One plain command."""
@@ -182,15 +193,28 @@ class Transitions:
                 raise UnavailableError(f"Redis refused a command: {reply}") from reply
         return replies
 
-    async def _run(
-        self, name: str, key_list: Sequence[str], arguments: Sequence[Argument], *, timed: bool = True
-    ) -> object:
-        script = self._scripts[name]
+    async def run_many(self, commands: Sequence[Command]) -> list[object]:
+        """Replies of independent commands in one round trip, error replies among them.
+
+        A script that the server has not seen since its start is sent to it.
+        """
         deadline = self._clock.monotonic() + self._timeout_s
-        call = (len(key_list), *key_list, *((self._time_ms(),) if timed else ()), *arguments)
-        (reply,) = await self.redis.batch([("EVALSHA", script.digest, *call)], deadline)
-        if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
-            (reply,) = await self.redis.batch([("EVAL", script.source, *call)], deadline)
+        replies = await self.redis.batch(commands, deadline)
+        unknown = [
+            at
+            for at, reply in enumerate(replies)
+            if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT")
+        ]
+        if unknown:
+            again = [("EVAL", self._sources[commands[at][1]], *commands[at][2:]) for at in unknown]
+            for at, reply in zip(unknown, await self.redis.batch(again, deadline), strict=True):
+                replies[at] = reply
+        return replies
+
+    async def _run(
+        self, name: str, key_list: Sequence[Argument], arguments: Sequence[Argument], *, timed: bool = True
+    ) -> object:
+        (reply,) = await self.run_many([self._call(name, key_list, arguments, timed=timed)])
         if isinstance(reply, hiredis.ReplyError):
             raise UnavailableError(
                 f"Redis refused the {name} transition: {reply}", hint="is it loading, read-only or out of memory?"
@@ -246,23 +270,27 @@ class Transitions:
 
     async def settle(self, notice: Settlement) -> SettleReply:
         """Settle one notice. Idempotent: a repetition is answered as a duplicate."""
+        (reply,) = await self.run_many([self.settle_command(notice)])
+        if isinstance(reply, hiredis.ReplyError):
+            raise UnavailableError(f"Redis refused to settle: {reply}") from reply
+        return settle_reply(reply)
+
+    def settle_command(self, notice: Settlement) -> Command:
+        """What `settle` sends, for who sends many at once; `settle_reply` reads the reply."""
         arguments = (
             notice.kind, notice.notice, notice.lease_id, *notice.key, notice.campaign_id, lease_day(notice.lease_id),
             notice.reserved_micros, notice.price_cpm, notice.charge_micros, notice.house_cpm, notice.house_micros,
             self.timing.win_hold_ms, notice.remember_s, notice.row,
         )  # fmt: skip
         advertiser_id = notice.advertiser_id
-        key_list = [
-            keys.money_levels(advertiser_id),
-            keys.money_meta(advertiser_id),
-            keys.money_pools(advertiser_id),
-            keys.money_leases(advertiser_id),
-            keys.money_closing(advertiser_id),
-            keys.money_ledger(advertiser_id),
-            keys.money_notices(advertiser_id, notice.bucket),
-        ]
-        outcome, charge, late, over, house = _texts(await self._run("settle", key_list, arguments))
-        return SettleReply(outcome, int(charge), late == "1", int(over), house == "1")
+        fixed = self._settled_keys.get(advertiser_id)
+        if fixed is None:
+            families = (
+                keys.money_levels, keys.money_meta, keys.money_pools, keys.money_leases, keys.money_closing,
+                keys.money_ledger,
+            )  # fmt: skip
+            fixed = self._settled_keys[advertiser_id] = tuple(family(advertiser_id).encode() for family in families)
+        return self._call("settle", (*fixed, keys.money_notices(advertiser_id, notice.bucket)), arguments)
 
     async def close(self, advertiser_id: int, limit: int) -> int:
         """Close at most `limit` leases whose time has come; how many it were. Idempotent."""
@@ -335,9 +363,9 @@ class Transitions:
         levels, leases, entries = reply
         return Snapshot(decode_levels(pairs(levels)), decode_leases(pairs(leases)), stream_entries(entries))
 
-    async def run_on_user(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> None:
+    def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> Command:
         """The record script, in the slot of a user (pacing/touches.py)."""
-        await self._run("record", key_list, arguments, timed=False)
+        return self._call("record", key_list, arguments, timed=False)
 
     async def convert(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> bool:
         """The convert script (pacing/conversions.py); False for an order that was counted before. Idempotent."""
@@ -347,6 +375,12 @@ class Transitions:
         """Which epoch the counters are in, and whether the server is the one that it began on."""
         epoch, known, server = _texts(await self._run("witness", [keys.money_meta(advertiser_id)], []))
         return Witness(epoch, known == server)
+
+
+def settle_reply(reply: object) -> SettleReply:
+    """What settle.lua answered. Raises UnavailableError for anything else."""
+    outcome, charge, late, over, house = _texts(reply)
+    return SettleReply(outcome, int(charge), late == "1", int(over), house == "1")
 
 
 def _texts(reply: object) -> list[str]:

@@ -9,6 +9,7 @@ need.
 import argparse
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -142,7 +143,7 @@ async def measure(server: EmbeddedServer, notices: int, connections: int, profil
         result = await run_load(f"http://127.0.0.1:{port}", requests, connections=connections, seconds=3600, once=True)
         after = cpu_seconds(tracker.pid), cpu_seconds(server.pid)
         if profiler is not None:
-            profiler.terminate()
+            profiler.send_signal(signal.SIGINT)  # it writes its file then
             profiler.wait()
     finally:
         tracker.terminate()
