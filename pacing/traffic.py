@@ -34,7 +34,7 @@ class TrafficShape:
 
     def __init__(self, rates: Floats | None = None) -> None:
         self.rates: Floats = np.full(BINS, np.nan) if rates is None else rates
-        self._bin = -1
+        self._bin: int | None = None
         self._count = 0.0
         self._whole = False
 
@@ -46,10 +46,11 @@ class TrafficShape:
         number = now_ms // BIN_MS
         changed = False
         if number != self._bin:
-            if self._whole and number == self._bin + 1:
-                self._learn(self._bin % BINS, self._count)
+            follows = self._bin is not None and number == self._bin + 1
+            if follows and self._whole:
+                self._learn((number - 1) % BINS, self._count)
                 changed = True
-            self._whole = number == self._bin + 1
+            self._whole = follows
             self._bin, self._count = number, 0.0
         self._count += auctions
         return changed

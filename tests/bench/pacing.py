@@ -95,7 +95,7 @@ def read_stream(path: Path) -> Stream:
     return Stream(clicks, prices, click_value * rates, rates)
 
 
-def best_fixed(stream: Stream, budget: float, candidates: int = 600) -> float:
+def best_fixed(stream: Stream, budget: float, candidates: int) -> float:
     """Expected clicks of the best multiplier among many, each kept from the first auction to the end of the budget."""
     best = 0.0
     for multiplier in np.geomspace(1e-3, 3.0, candidates):
@@ -149,8 +149,11 @@ class _Purse:
         self.reserved, self.bids = bids.sum(axis=1), np.full(len(self._budgets), float(end - start))
 
 
-def replay(stream: Stream, step_s: int = 30) -> list[Outcome]:
-    """The stream as one day, all budgets at once, with a tick of the board each `step_s` seconds."""
+def replay(stream: Stream, step_s: int, candidates: int = 600) -> list[Outcome]:
+    """The stream as one day, all budgets at once, with a tick of the board each `step_s` seconds.
+
+    `candidates`: how many fixed multipliers the best is chosen from.
+    """
     budgets = np.floor(stream.prices.sum() * np.array(FRACTIONS))
     board, purse = board_for(budgets, stream.values.max()), _Purse(budgets)
     steps = DAY_S // step_s
@@ -171,7 +174,7 @@ def replay(stream: Stream, step_s: int = 30) -> list[Outcome]:
         Outcome(
             fraction,
             float(purse.expected[at]),
-            best_fixed(stream, float(budgets[at])),
+            best_fixed(stream, float(budgets[at]), candidates),
             int(purse.clicks[at]),
             float(purse.spent[at] / budgets[at]),
             math.sqrt(float(((points[:, at] - plan) ** 2).mean())),

@@ -14,7 +14,7 @@ from pacing.messages import Multipliers, decode_multipliers
 from tests.bench.pacing import data_folder, read_stream, replay, stream_file, table
 from tests.kit.fixtures import skip_or_fail
 from tests.kit.money import ADVERTISER, LINE_ITEM, Shop, catalogue, line_item
-from tests.kit.paced_day import PacedBidder, end_of_day, new_pacer, run_seconds
+from tests.kit.paced_day import NOTICE_DELAY_S, PacedBidder, end_of_day, new_pacer, run_seconds
 
 # What the last 150 seconds of the day may spend; the traffic could spend about ten times as much.
 SECONDS = 150
@@ -55,9 +55,10 @@ async def multiplier(shop: Shop) -> float:
 async def test_two_bidders_spend_a_shortened_day_evenly_and_no_more_than_the_budget(shop: Shop) -> None:
     bidders = [await PacedBidder.open(shop, f"p{number}", number) for number in range(2)]
     spent = await run_seconds(shop, new_pacer(shop), bidders, SECONDS - 2)
-    plan = BUDGET * np.arange(1, len(spent) + 1) / SECONDS
-    distance = float(np.sqrt((((np.array(spent) - plan) / BUDGET) ** 2).mean()))
-    assert distance <= 0.06  # of it 2/150 are the notices' delay
+    billed = np.array(spent[NOTICE_DELAY_S:])  # of bids made so long ago
+    plan = BUDGET * np.arange(1, len(billed) + 1) / SECONDS
+    distance = float(np.sqrt((((billed - plan) / BUDGET) ** 2).mean()))
+    assert distance <= 0.03
     assert 0.93 * BUDGET <= spent[-1] <= BUDGET
 
 
@@ -85,7 +86,7 @@ async def test_a_restarted_worker_goes_on_with_its_multiplier(shop: Shop) -> Non
     await pacer.close()
     restarted = new_pacer(shop)
     await restarted.tick()
-    assert before != pytest.approx(0.1)
+    assert before > 0.2
     assert await multiplier(shop) == pytest.approx(before)
     await run_seconds(shop, restarted, [bidder], 3)
     assert await multiplier(shop) == pytest.approx(before, rel=0.5)
@@ -98,7 +99,9 @@ async def test_a_killed_worker_costs_a_few_windows(shop: Shop) -> None:
     await shop.transitions.command("DEL", keys.PACING_OWNER)  # as it expires by itself
     successor = new_pacer(shop)
     await successor.tick()
-    assert await multiplier(shop) == pytest.approx(before, rel=1.5)
+    # What was saved is five seconds old at most; from the cold start it would be less than half.
+    assert before > 0.2
+    assert await multiplier(shop) == pytest.approx(before, rel=0.5)
 
 
 async def test_only_one_worker_paces_at_a_time(shop: Shop) -> None:
@@ -169,5 +172,5 @@ def test_recorded_auctions_buy_what_the_best_fixed_multiplier_buys() -> None:
     path: Path = stream_file(data_folder())
     if not path.is_file():
         skip_or_fail(f"no data in {path}: set GROSZ_DATA to the folder that has ipinyou-theta-2997")
-    outcomes = replay(read_stream(path), step_s=60)
+    outcomes = replay(read_stream(path), step_s=120, candidates=300)
     assert [each.holds for each in outcomes] == [True] * 6, table(outcomes)
