@@ -174,8 +174,9 @@ def test_the_spend_is_compared_with_the_plan_until_now() -> None:
     assert day.board.tightest_row().tolist() == [0]
 
 
-@pytest.mark.parametrize("delay_s", [1, 60])
-def test_late_bills_do_not_make_the_spending_swing(delay_s: int) -> None:
+# Windows are half a minute with bills a minute late, so leaving the cold start takes a tenth of these twenty minutes.
+@pytest.mark.parametrize(("delay_s", "most"), [(1, 0.03), (60, 0.06)])
+def test_late_bills_do_not_make_the_spending_swing(delay_s: int, most: float) -> None:
     seconds, auctions = 1_200, 200
     random = np.random.default_rng(1)
     start_ms = MIDNIGHT_MS + DAY_MS - 1_000 * seconds
@@ -189,5 +190,5 @@ def test_late_bills_do_not_make_the_spending_swing(delay_s: int) -> None:
         bought[second + delay_s] = prices[bids >= prices].sum()
         values += day.tick(bought[second], reserved=float(bids.sum()), scored=auctions, delay_s=float(delay_s))
     distance = np.cumsum(bought[delay_s:]) / budget - np.arange(1, seconds + 1) / seconds
-    assert np.sqrt((distance**2).mean()) <= 0.03
+    assert np.sqrt((distance**2).mean()) <= most
     assert np.std(np.log(values[seconds // 2 :])) < 0.15
