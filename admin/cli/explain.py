@@ -21,6 +21,9 @@ from core.money import format_micros
 
 app = typer.Typer()
 
+# One line item with its budget shares; of a whole catalogue the prices' parts are in --json.
+MOST_BUILD_UPS = 4
+
 UserOption = Annotated[str | None, typer.Option("--user", help="Explain as if this user id of ours had caused it.")]
 LineItemOption = Annotated[int | None, typer.Option("--line-item", min=1, help="Only this line item.")]
 
@@ -73,6 +76,9 @@ def show(explanation: Explanation, console: Console) -> None:
         console.print(_headline(impression), highlight=False, markup=False)
         if impression.line_items:
             console.print(_table(impression))
+        if len(impression.line_items) <= MOST_BUILD_UPS:
+            for verdict in impression.line_items:
+                console.print(_build_up(verdict), highlight=False, markup=False)
 
 
 def _about(user: UserFacts) -> str:
@@ -98,22 +104,28 @@ def _headline(impression: ImpressionVerdicts) -> str:
 
 def _table(impression: ImpressionVerdicts) -> Table:
     """Bidders first, then by the number of reasons: what is nearest to a bid is on top."""
-    table = Table("line item", "bid CPM", "floor", "clicks per 1,000", "cart adds", "pacing", "why not")
+    table = Table("line item", "bid CPM", "floor", "why not")
     for verdict in sorted(impression.line_items, key=lambda one: len(one.reasons)):
-        price = verdict.price
-        table.add_row(
-            f"{verdict.line_item_id}/{verdict.share}" if verdict.share else str(verdict.line_item_id),
-            f"{price.bid_cpm} {price.currency}",
-            price.floor_cpm,
-            f"{price.click_rate * 1000:.2f}",
-            price.cart_value,
-            f"{price.pacing_multiplier:.2f}",
-            escape(_why(verdict)),
-        )
+        table.add_row(_name(verdict), verdict.price.bid_cpm, verdict.price.floor_cpm, escape(_why(verdict)))
     return table
+
+
+def _name(verdict: Verdict) -> str:
+    return f"{verdict.line_item_id}, share {verdict.share}" if verdict.share else str(verdict.line_item_id)
+
+
+def _build_up(verdict: Verdict) -> str:
+    """How the bid's price came about, on one line."""
+    price = verdict.price
+    return (
+        f"price of {_name(verdict)}: click {price.click_rate:.3%}, conversion {price.conversion_rate:.3%}, "
+        f"cart adds {price.cart_value}, an impression is worth {price.expected_value}; "
+        f"x pacing {price.pacing_multiplier:.2f} x factor {price.bid_factor:.2f}, at most {price.maximum_cpm} CPM "
+        f"-> {price.bid_cpm} {price.currency}"
+    )
 
 
 def _why(verdict: Verdict) -> str:
     if verdict.outcome == "bid":
         return f"bids with creative {verdict.creative_id}"
-    return "\n".join(reason.detail or reason.text for reason in verdict.reasons)
+    return "\n".join(f"{reason.text} ({reason.detail})" if reason.detail else reason.text for reason in verdict.reasons)

@@ -177,4 +177,5 @@ def _bidders(reports: Iterable[tuple[bytes, bytes]], published: int, now_ms: int
         text = f"{', '.join(behind)} run an older catalogue than version {published}"
         yield stop("bidders", text, "wait a second; if it stays, see the bidder's log")
     else:
-        yield fine("bidders", f"{len(versions)} bidder processes run version {published}")
+        processes = "1 bidder process runs" if len(versions) == 1 else f"{len(versions)} bidder processes run"
+        yield fine("bidders", f"{processes} version {published}")

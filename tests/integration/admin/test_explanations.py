@@ -261,3 +261,22 @@ async def test_a_line_item_that_nothing_happened_to_has_an_empty_funnel(world: W
         "requests": 0, "reasons": [], "bids": 0, "wins": 0, "losses": [], "impressions": 0, "clicks": 0,
         "spend": "0.00",
     }  # fmt: skip
+
+
+async def test_the_doctor_is_asked_for_everything_by_those_who_may_see_it(world: World, shop: Shop) -> None:
+    rival = await make_shop(world.api, "rival")
+    theirs = await rival.caller.made("/v1/line-items", rival.line_item())
+    mine = await shop.caller.made("/v1/line-items", shop.line_item(status="paused"))
+    await world.publish()
+    assert (await shop.caller.get("/v1/doctor")).status == 403
+    assert (await shop.caller.get(f"/v1/doctor?line_item_id={theirs['id']}")).status == 404
+    own = (await shop.caller.get(f"/v1/doctor?line_item_id={mine['id']}")).body
+    assert own["delivers"] is False
+    assert {one["line_item_id"] for one in own["findings"]} == {mine["id"]}
+    owner = await world.api.caller("read")
+    report = (await owner.get("/v1/doctor")).body
+    areas = [one["area"] for one in report["findings"]]
+    assert areas[:5] == ["processes", "database", "redis", "redis", "catalogue"]
+    stopped = {one["text"] for one in report["findings"] if one["severity"] == "stop"}
+    assert {"no bidder has reported for 15 s", "no bid request has arrived"} <= stopped
+    assert "1 line items are paused" in {one["text"] for one in report["findings"]}

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import msgspec
 
-from admin.local_state import complete, run_directory, token_key
-from core.config import AdminSettings, DataSettings, MoneySettings, Settings
+from admin.local_state import complete, read_endpoints, run_directory, token_key, write_endpoints
+from core.config import AdminSettings, BidSettings, DataSettings, MoneySettings, Settings
 
 KEY = "00112233445566778899aabbccddeeff"
 
@@ -38,3 +38,10 @@ def test_token_key_is_made_once_and_private(tmp_path: Path) -> None:
 def test_run_directory_is_empty_at_each_start(tmp_path: Path) -> None:
     (run_directory(tmp_path) / "bidder.remainder").write_bytes(msgspec.msgpack.encode([]))
     assert list(run_directory(tmp_path).iterdir()) == []
+
+
+def test_a_run_leaves_a_note_of_where_its_roles_are(tmp_path: Path) -> None:
+    settings = Settings(data=DataSettings(directory=str(tmp_path)), bid=BidSettings(host="0.0.0.0", port=9000))
+    assert read_endpoints(tmp_path) == {}
+    write_endpoints(settings, ("bidder", "tracker"))
+    assert read_endpoints(tmp_path) == {"bidder": "http://127.0.0.1:9000", "tracker": "http://127.0.0.1:8081"}

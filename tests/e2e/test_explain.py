@@ -1,0 +1,217 @@
+"""`grosz explain`, `funnel` and `doctor` against a running installation: they say what really happens."""
+
+import json
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.clock import SystemClock
+from pacing.tokens import TokenSigner
+from tests.kit.processes import RunningGrosz, grosz
+
+pytestmark = pytest.mark.timeout(180)
+
+# What the funnel promises.
+FRESH_S = 10
+
+
+class Demo:
+    """A demo installation, its commands, and an exchange that sends it bid requests."""
+
+    def __init__(self, running: RunningGrosz, data: Path, scratch: Path) -> None:
+        self.running = running
+        self.data = data
+        self._scratch = scratch
+        self._sent = 0
+
+    def command(self, *arguments: str) -> Any:  # noqa: ANN401 - parsed JSON
+        done = grosz(*arguments, "--json", "--data", str(self.data))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def request(self, width: int = 300, height: int = 250) -> dict[str, Any]:
+        self._sent += 1
+        return {
+            "id": f"auction-{self._sent}",
+            "imp": [{"id": "1", "banner": {"w": width, "h": height}, "bidfloor": 0.5, "bidfloorcur": "PLN"}],
+            "site": {"domain": "wiadomosci.example", "page": "https://wiadomosci.example/a"},
+            "device": {"devicetype": 2, "geo": {"country": "POL"}},
+            "regs": {"gdpr": 0},
+            "cur": ["PLN"],
+            "tmax": 300,
+        }
+
+    def bid(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer's only bid, None for a no-bid."""
+        url = f"{self.running.urls['bid']}/openrtb2/demo"
+        sent = urllib.request.Request(url, json.dumps(request).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(sent) as response:
+            if response.status == 204:
+                return None
+            found: dict[str, Any] = json.load(response)["seatbid"][0]["bid"][0]
+            return found
+
+    def line_item_of(self, bid: dict[str, Any]) -> int:
+        signer = TokenSigner({1: bytes.fromhex((self.data / "token.key").read_text().strip())})
+        token = bid["burl"].split("/n/bill/")[1].partition("?")[0]
+        return signer.verify(token, SystemClock().now_ms() // 1000).line_item_id
+
+    def explain(self, request: dict[str, Any], *arguments: str) -> dict[str, Any]:
+        file = self._scratch / "request.json"
+        file.write_text(json.dumps(request))
+        explanation: dict[str, Any] = self.command("explain", str(file), "--exchange", "demo", *arguments)
+        return explanation
+
+    def stops(self, *arguments: str) -> list[str]:
+        """What stops delivery according to the doctor; its exit code must say the same."""
+        done = grosz("doctor", "--json", "--data", str(self.data), *arguments)
+        report = json.loads(done.stdout)
+        found = [finding["text"] for finding in report["findings"] if finding["severity"] == "stop"]
+        assert done.returncode == (1 if found else 0), done.stderr
+        assert report["delivers"] is not bool(found)
+        return found
+
+    def wait_for_stop(self, words: str, *arguments: str) -> None:
+        while not any(words in text for text in self.stops(*arguments)):  # the test's timeout is the bound
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    data = tmp_path_factory.mktemp("demo")
+    with RunningGrosz(data, "--seed", "demo") as running:
+        demo = Demo(running, data, tmp_path_factory.mktemp("scratch"))
+        while demo.bid(demo.request()) is None:  # the first leases come within a second
+            time.sleep(0.1)
+        yield demo
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():  # the test's timeout is the bound
+        time.sleep(0.1)
+
+
+def test_the_explained_winner_is_the_one_that_bids(demo: Demo) -> None:
+    request = demo.request()
+
+    def agree() -> bool:
+        """Not at once: a first lease holds one bid, and explanations look at budgets, not at leases."""
+        bid = demo.bid(request)
+        assert bid is not None
+        (impression,) = demo.explain(request)["impressions"]
+        (verdict,) = [one for one in impression["line_items"] if one["outcome"] == "bid"]
+        same = verdict["line_item_id"] == impression["winner"] == demo.line_item_of(bid)
+        return bool(same and float(verdict["price"]["bid_cpm"]) == bid["price"])
+
+    wait_until(agree)
+    shown = grosz("explain", str(demo._scratch / "request.json"), "--data", str(demo.data))
+    assert shown.returncode == 0
+    assert "bids with creative" in shown.stdout
+
+
+def test_the_funnel_counts_every_request_within_ten_seconds(demo: Demo) -> None:
+    line_item = demo.explain(demo.request())["impressions"][0]["winner"]
+    time.sleep(FRESH_S)  # what earlier tests sent has arrived
+    before = demo.command("funnel", str(line_item))["last_day"]
+    sent = [demo.bid(demo.request()) for _ in range(25)]
+    mine = sum(1 for bid in sent if bid is not None and demo.line_item_of(bid) == line_item)
+    deadline = time.monotonic() + FRESH_S
+    after = before
+    while after["requests"] < before["requests"] + 25 and time.monotonic() < deadline:
+        time.sleep(0.2)
+        after = demo.command("funnel", str(line_item))["last_day"]
+    assert (after["requests"] - before["requests"], after["bids"] - before["bids"]) == (25, mine)
+
+
+def test_a_win_and_a_bill_reach_the_funnel(demo: Demo) -> None:
+    bid = demo.bid(demo.request())
+    assert bid is not None
+    line_item = demo.line_item_of(bid)
+    for notice in ("nurl", "burl"):
+        url = bid[notice].replace("${AUCTION_PRICE}", "1.00").replace("${AUCTION_CURRENCY}", "PLN")
+        urllib.request.urlopen(url).close()
+
+    def arrived() -> bool:
+        window = demo.command("funnel", str(line_item))["last_hour"]
+        return bool(window["wins"] and window["impressions"]) and window["spend"] != "0.000000"
+
+    wait_until(arrived)
+
+
+def test_the_doctor_names_a_paused_line_item(demo: Demo) -> None:
+    demo.command("line-item", "pause", "100")
+    demo.wait_for_stop("the line item is paused", "--line-item", "100")
+    demo.command("line-item", "resume", "100")
+    wait_until(lambda: not any("paused" in text for text in demo.stops("--line-item", "100")))
+
+
+def test_the_doctor_names_a_spent_budget(demo: Demo) -> None:
+    bid = demo.bid(demo.request())
+    assert bid is not None
+    line_item = demo.line_item_of(bid)
+    url = bid["burl"].replace("${AUCTION_PRICE}", str(bid["price"])).replace("${AUCTION_CURRENCY}", "PLN")
+    urllib.request.urlopen(url).close()
+    demo.command("line-item", "update", str(line_item), "--set", "daily_budget.spend.amount=0.000001")
+    demo.wait_for_stop("line item daily budget", "--line-item", str(line_item))
+    verdicts = demo.explain(demo.request(), "--line-item", str(line_item))["impressions"][0]["line_items"]
+    spent = [reason for reason in verdicts[0]["reasons"] if reason["reason"] == "budget_spent"]
+    assert len(spent) == 1
+    assert spent[0]["detail"].startswith("line item daily budget ")
+
+
+def test_the_doctor_names_a_missing_creative_size(demo: Demo) -> None:
+    page = demo.command("creative", "list", "advertiser_id=2", "width=970", "height=250")
+    only = page["items"][0]["id"]
+    copy = demo.command("line-item", "copy", "200", "--set", f"creative_ids=[{only}]", "--set", "name=One size")
+    demo.command("line-item", "resume", str(copy["id"]))
+    wait_until(lambda: bool(demo.explain(demo.request(), "--line-item", "200")))
+
+    def told() -> bool:
+        demo.bid(demo.request(300, 250))
+        return any("no creative fits the offered size (there is 970x250)" in text for text in stops_of_copy())
+
+    def stops_of_copy() -> list[str]:
+        done = grosz("doctor", "--json", "--data", str(demo.data), "--line-item", str(copy["id"]))
+        return [one["text"] for one in json.loads(done.stdout or '{"findings": []}')["findings"]]
+
+    wait_until(told)
+
+
+def test_the_doctor_names_an_admin_that_is_away_and_the_catalogue_that_gets_stale(demo: Demo) -> None:
+    (admin,) = [pid for pid, line in demo.running.family().items() if line.endswith(" admin")]
+    os.kill(admin, signal.SIGSTOP)
+    try:
+        demo.wait_for_stop("the catalogue is stale: no admin role for")
+        assert any(text.startswith("the admin does not answer at ") for text in demo.stops())
+    finally:
+        os.kill(admin, signal.SIGCONT)
+    wait_until(lambda: not any("admin" in text for text in demo.stops("--line-item", "300")))
+
+
+def test_the_same_answers_come_over_the_api(demo: Demo) -> None:
+    key = demo.command("key", "create", "--set", "name=doctor", "--set", 'scopes=["read"]')["secret"]
+    remote = ("--url", demo.running.urls["admin"], "--key", key, "--json")
+    request = demo._scratch / "api-request.json"
+    request.write_text(json.dumps(demo.request()))
+    explained = json.loads(grosz("explain", str(request), *remote).stdout)
+    winner = explained["impressions"][0]["winner"]
+    assert json.loads(grosz("funnel", str(winner), *remote).stdout)["line_item_id"] == winner
+    report = json.loads(grosz("doctor", "--line-item", str(winner), *remote).stdout)
+    areas = {finding["area"] for finding in report["findings"]}
+    assert {"processes", "redis", "database", "catalogue", "bidders", "exchanges", "budget", "last hour"} <= areas
+    away = grosz("doctor", "--url", "http://127.0.0.1:9", "--key", key, "--json")
+    assert away.returncode == 1
+    assert "the admin API does not answer" in away.stdout
+
+
+def test_a_machine_where_nothing_runs_is_told_so(tmp_path: Path) -> None:
+    done = grosz("doctor", "--data", str(tmp_path), "--json")
+    assert done.returncode == 1
+    assert any("Redis does not answer" in finding["text"] for finding in json.loads(done.stdout)["findings"])
+    assert "Traceback" not in done.stderr
