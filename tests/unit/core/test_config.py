@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -5,6 +7,7 @@ import pytest
 
 from core.config import BidSettings, MoneySettings, RedisSettings, Settings, load_settings, redacted, to_environment
 from core.errors import ConfigError
+from tests.kit.fixtures import REPOSITORY
 
 KEY = "00112233445566778899aabbccddeeff"
 
@@ -125,3 +128,23 @@ def test_environment_for_children_gives_the_same_settings_again() -> None:
     assert variables["GROSZ_BID_WORKERS"] == "2"
     assert "GROSZ_TRACK_PORT" not in variables
     assert load_settings(None, variables) == settings
+
+
+def test_the_page_of_settings_is_what_the_structs_say() -> None:
+    printed = subprocess.run(
+        [sys.executable, REPOSITORY / "scripts" / "make-configuration", "--print"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    document = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert document == printed, "run scripts/make-configuration"
+
+
+def test_the_page_of_settings_names_each_with_its_variable() -> None:
+    document = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
+    for component, fields in redacted(Settings()).items():
+        assert f"## [{component}]" in document
+        for field in fields:
+            assert f"| `{field}`<br>`GROSZ_{component.upper()}_{field.upper()}` |" in document
+    assert not [line for line in document.splitlines() if line.endswith("|  |")], "each setting has a meaning"
