@@ -150,6 +150,7 @@ class NoticeDesk:
         )
         self._over = telemetry.counter("grosz_over_budget_micros_total", "of it, that no budget covered", ("currency",))
         self._untracked = telemetry.counter("grosz_touches_lost_total", "impressions and clicks not noted").labels()
+        self._charged_in: dict[str, CounterChild] = {}
         self._bound: dict[tuple[Event, str], CounterChild] = {}
 
     def submit(self, report: Report, reply: Reply) -> None:
@@ -250,7 +251,10 @@ class NoticeDesk:
         self._turn.add(touch, touched)
 
     def _account(self, claims: Claims, reply: SettleReply, currency: str) -> None:
-        self._charged.labels(currency).inc(reply.charge_micros)
+        charged = self._charged_in.get(currency)
+        if charged is None:
+            charged = self._charged_in[currency] = self._charged.labels(currency)
+        charged.inc(reply.charge_micros)
         self._delivery.add(claims.line_item_id, IMPRESSIONS)
         self._delivery.add(claims.line_item_id, SPEND_MICROS, reply.charge_micros)
         if reply.late:

@@ -13,7 +13,9 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Protocol, cast
 
 import uvloop
 from aiohttp import web
@@ -26,6 +28,9 @@ from core.processes import DRAIN_TIMEOUT_S, READY_PIPE
 from core.scrape import ScrapePoint
 from core.telemetry import Telemetry, process_families
 
+# Connections that wait to be accepted while the loop is busy; aiohttp's own number.
+BACKLOG = 128
+
 _READY_POLL_S = 0.02
 _PARENT_POLL_S = 1.0
 
@@ -35,6 +40,18 @@ log = logging.getLogger("grosz.role")
 
 Build = Callable[["RoleContext"], Awaitable[None]]
 AsyncAction = Callable[[], Awaitable[None]]
+
+
+class Front(Protocol):
+    """What reads a role's connections before its aiohttp application does."""
+
+    def connection(self, full: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+        """The protocol of a new connection, which may hand it over to one that `full` makes."""
+        ...
+
+    async def drain(self) -> None:
+        """Return when no connection is left that was not handed over."""
+        ...
 
 
 class RoleContext:
@@ -68,16 +85,21 @@ class RoleContext:
         """Run a background loop until the end. One that fails ends the role, so that it is started afresh."""
         self._loops.append(asyncio.create_task(loop, name=name))
 
-    async def serve(self, app: web.Application, host: str, port: int) -> None:
-        """Serve an aiohttp app, with the health pages added, from now on until the drain."""
+    async def serve(self, app: web.Application, host: str, port: int, *, front: Front | None = None) -> None:
+        """Serve an aiohttp app, with the health pages added, from now on until the drain; `front` reads first."""
         app.add_routes(health_routes(self.health))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_TIMEOUT_S / 2, handle_signals=False)
         await runner.setup()
-        await web.TCPSite(runner, host, port, reuse_port=self.share_port or None).start()
+        full = cast(Callable[[], asyncio.Protocol], runner.server)  # made by setup()
+        factory = full if front is None else partial(front.connection, full)
+        server = await asyncio.get_running_loop().create_server(
+            factory, host, port, backlog=BACKLOG, reuse_port=self.share_port or None
+        )
 
         async def stop_accepting() -> None:
-            for site in tuple(runner.sites):
-                await site.stop()
+            server.close()
+            if front is not None:
+                await front.drain()
             await runner.cleanup()
 
         self.on_drain(stop_accepting)

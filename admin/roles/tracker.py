@@ -9,6 +9,7 @@ from admin.roles.lifecycle import RoleContext
 from bidder.stages.consent import ConsentPolicy as BidConsentPolicy
 from core.model import Catalogue
 from pacing.delivery import DeliveryCounts, DeliveryWriter
+from pacing.notice_port import NoticePort
 from pacing.notices import NoticeDesk
 from pacing.transitions import Transitions
 from pacing.web import routes as notice_routes
@@ -56,7 +57,9 @@ async def build(role: RoleContext) -> None:
     role.health.require("catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?")
     app = web.Application()
     app.add_routes([*notice_routes(desk), *shop_routes(site)])
-    await role.serve(app, settings.track.host, settings.track.port)
+    port = NoticePort(desk, clock)
+    role.run_loop(port.sweep(), "idle notice connections")
+    await role.serve(app, settings.track.host, settings.track.port, front=port)
 
 
 def _server_keys(catalogue: Catalogue | None) -> list[ServerKey]:
