@@ -66,6 +66,9 @@ def fill_cart(
             for item, category in lines[:MAX_CART_LINES]
             if item.quantity
         ]
+        if not facts.cart:  # lines of nothing are how some shops show an empty cart
+            end_cart(facts, at_s, changed)
+            return
     elif value_micros and not facts.cart:
         facts.cart = [CartLine("", "", value_micros, 1, at_s)]
     if facts.cart and (lines or value_micros is not None):
@@ -82,7 +85,7 @@ def raise_stage(facts: Facts, stage: CartStage, at_s: int, changed: set[str]) ->
 
 def end_cart(facts: Facts, at_s: int, changed: set[str]) -> None:
     """Empty the cart; `at_s` becomes its end even if we knew of no line, so that an older event cannot refill it."""
-    if facts.cart:
+    if facts.cart or facts.cart_since_s:  # its last line may have gone already
         changed.update(_STATE)
     facts.cart = []
     facts.cart_micros = facts.cart_stage = facts.cart_since_s = facts.cart_changed_s = facts.cart_idle_s = 0

@@ -220,3 +220,24 @@ def test_a_heartbeat_adds_time_on_site_only() -> None:
     happen(facts, Kind.PAGE_VIEW, T0, path="/a")
     happen(facts, Kind.HEARTBEAT, T0 + 15, path="/b", seconds=15)
     assert (facts.seconds_on_site, facts.pages, len(facts.paths)) == (15, 1, 1)
+
+
+def test_a_cart_shown_with_lines_of_no_pieces_is_an_emptied_one() -> None:
+    facts = Facts()
+    happen(facts, Kind.ADD_TO_CART, T0, shoe())
+
+    changed = happen(facts, Kind.VIEW_CART, T0 + 10, shoe(quantity=0))
+
+    assert facts.cart == []
+    assert facts.cart_micros == facts.cart_idle_s == 0
+    assert {"cart", "cart_micros", "cart_stage", "cart_since_s", "cart_changed_s", "cart_idle_s"} <= changed
+
+
+def test_the_last_line_that_leaves_a_cart_ends_all_of_it() -> None:
+    facts = Facts()
+    happen(facts, Kind.ADD_TO_CART, T0, shoe())
+
+    changed = happen(facts, Kind.REMOVE_FROM_CART, T0 + 10, shoe())
+
+    assert facts.cart == []
+    assert {"cart", "cart_micros", "cart_stage", "cart_since_s", "cart_changed_s", "cart_idle_s"} <= changed
