@@ -89,7 +89,8 @@ def test_public_url_that_would_break_markup_is_a_fault(url: str) -> None:
 
 
 def test_variables_of_the_tests_are_not_settings() -> None:
-    assert load_settings(None, {"GROSZ_CORPUS": "/data", "GROSZ_CONFIG": "x", "GROSZ_TEST_SEED": "1"}) == Settings()
+    variables = {"GROSZ_CORPUS": "/data", "GROSZ_DATA": "/data", "GROSZ_CONFIG": "x", "GROSZ_TEST_SEED": "1"}
+    assert load_settings(None, variables) == Settings()
 
 
 def test_secrets_are_masked_wherever_they_stand() -> None:
