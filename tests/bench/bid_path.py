@@ -149,16 +149,13 @@ async def seed_profiles(url: str) -> None:
     """Users with visits at three shops, a cart and five segments at one of them."""
     control: redis.asyncio.Redis = control_redis(url)
     chance, now_s = random.Random(7), int(time.time())
-    pipe = control.pipeline(transaction=False)
     for number in range(USERS):
-        fields: dict[str, bytes] = {}
+        command: list[str | bytes] = ["HSET", keys.user_profile(user_id(number))]
         for shop in chance.sample(range(1, 51), 3):
             facts = Facts()
             windows = [(shop * 10 + kind, now_s - 100, now_s + 10**6) for kind in range(1, 3)]
-            fields[str(shop)] = pack_hot(facts, windows, now_s, now_s + 10**7)
-        pipe.hset(keys.user_profile(user_id(number)), mapping=fields)
-        if number % 1000 == 999:
-            await pipe.execute()
+            command += [str(shop), pack_hot(facts, windows, now_s, now_s + 10**7)]
+        await control.execute_command(*command)
     await control.aclose()
 
 

@@ -161,7 +161,7 @@ REQUESTS = (
     f"GET /t/imp/{TOKEN} HTTP/1.1\r\n{HOST}\r\n",
     f"GET /t/click/{TOKEN}?to=https%3A%2F%2Fx.example%2F HTTP/1.1\r\n{HOST}\r\n",
     f"GET /other HTTP/1.1\r\n{HOST}\r\n",
-    f"GET /n/bill/{TOKEN} HTTP/1.1\r\n{HOST}X-Odd: caf\u00e9\r\n\r\n",
+    f"GET /n/bill/{TOKEN} HTTP/1.1\r\n{HOST}X-Odd: \u00e9t\u00e9\r\n\r\n",
     f"GET /n/bill/{TOKEN} HTTP/1.1\r\n{HOST}Bad Name: x\r\n\r\n",
     f"GET  /n/bill/{TOKEN} HTTP/1.1\r\n{HOST}\r\n",
     "nonsense\r\n\r\n",
