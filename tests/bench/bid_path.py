@@ -21,7 +21,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
-import redis.asyncio
 import uvloop
 from aiohttp import web
 
@@ -147,7 +146,8 @@ async def serve_bank(url: str, line_items: int, eligible: int) -> None:
 
 async def seed_profiles(url: str) -> None:
     """Users with visits at three shops, a cart and five segments at one of them."""
-    control: redis.asyncio.Redis = control_redis(url)
+    clock = SystemClock()
+    connection = await PipelinedRedis.open(url, clock=clock)
     chance, now_s = random.Random(7), int(time.time())
     for number in range(USERS):
         command: list[str | bytes] = ["HSET", keys.user_profile(user_id(number))]
@@ -155,8 +155,8 @@ async def seed_profiles(url: str) -> None:
             facts = Facts()
             windows = [(shop * 10 + kind, now_s - 100, now_s + 10**6) for kind in range(1, 3)]
             command += [str(shop), pack_hot(facts, windows, now_s, now_s + 10**7)]
-        await control.execute_command(*command)
-    await control.aclose()
+        await connection.batch([tuple(command)], clock.monotonic() + 5)
+    await connection.close()
 
 
 def _python(core: int, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
