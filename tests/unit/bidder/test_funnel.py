@@ -2,13 +2,24 @@ import asyncio
 import contextlib
 import logging
 
+import numpy as np
 import pytest
 import redis.exceptions
 
-from bidder.funnel import FIVE_MINUTES_S, HOUR_S, KEPT_S, FunnelWriter, encode_block, line_item_counts
+from bidder.counting import BIDS, COLUMNS, SEEN, Counts
+from bidder.funnel import (
+    FIVE_MINUTES_S,
+    HOUR_S,
+    KEPT_S,
+    FunnelWriter,
+    counts_by_line_item,
+    encode_block,
+    line_item_counts,
+)
 from core import keys
 from core.clock import ManualClock
 from core.model import BudgetShare
+from core.reasons import NoBid
 from tests.kit.bid_port import until
 from tests.kit.bidding import NOW_MS, TestBidder
 from tests.kit.catalogues import catalogue, line_item
@@ -123,3 +134,23 @@ def test_blocks_of_several_processes_add_up_and_others_line_items_are_left_out()
     block = encode_block({1: taken.pairs[0], 2: taken.pairs[1]})
     assert line_item_counts([block, block], 2) == {"seen": 4}
     assert line_item_counts([block], 9) == {}
+
+
+def block(rows: dict[int, dict[int, int]]) -> bytes:
+    counts: dict[int, Counts] = {}
+    for number, columns in rows.items():
+        counts[number] = np.zeros(COLUMNS, dtype=np.int64)
+        for column, count in columns.items():
+            counts[number][column] = count
+    return encode_block(counts)
+
+
+def test_all_line_items_at_once_are_the_same_sums_as_one_by_one() -> None:
+    blocks = [
+        block({7: {SEEN: 10, BIDS: 2, NoBid.FLOOR.index: 8}, 8: {SEEN: 10}}),
+        block({7: {SEEN: 5, NoBid.SIZE.index: 5}, 9: {}}),
+    ]
+    everything = counts_by_line_item(blocks)
+    assert set(everything) == {7, 8}
+    assert everything == {number: line_item_counts(blocks, number) for number in (7, 8)}
+    assert everything[7] == {"seen": 15, "bids": 2, "floor": 8, "size": 5}
