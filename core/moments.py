@@ -21,6 +21,4 @@ def moment_text(at_s: int, now_s: int) -> str:
 
 def duration_text(seconds: int) -> str:
     """`24 h`, `7 d`, `90 min`, `45 s`: exact, in the largest unit that divides it."""
-    return next(
-        f"{seconds // size} {unit}" for size, unit, least in _UNITS if seconds % size == 0 and seconds >= least
-    )
+    return next(f"{seconds // size} {unit}" for size, unit, least in _UNITS if seconds % size == 0 and seconds >= least)
