@@ -70,6 +70,11 @@ class Directory(Protocol):
         """All active segments."""
         ...
 
+    @property
+    def hooked(self) -> frozenset[int]:
+        """The active segments with an audience hook."""
+        ...
+
     def advertiser(self, advertiser_id: int) -> Advertiser | None:
         """An advertiser that is not archived."""
         ...
@@ -120,6 +125,7 @@ class CatalogueDirectory:
         self._advertisers: Mapping[int, Advertiser] = {}
         self._exchanges: Mapping[str, Exchange] = {}
         self._segments: Mapping[int, Segment] = {}
+        self._hooked: frozenset[int] = frozenset()
         self._by_advertiser: dict[int, tuple[Segment, ...]] = {}
         self._rules: dict[int, tuple[tuple[Segment, ...], Advertiser, SegmentRules]] = {}
         self._versions: Mapping[int, int] | None = None
@@ -132,6 +138,7 @@ class CatalogueDirectory:
         self._exchanges = {row.key: row for row in catalogue.exchanges if row.status is not Status.ARCHIVED}
         active = [segment for segment in catalogue.segments if segment.status is Status.ACTIVE]
         self._segments = {segment.id: segment for segment in active}
+        self._hooked = frozenset(segment.id for segment in active if segment.webhook_id is not None)
         grouped: dict[int, list[Segment]] = {}
         for segment in active:
             grouped.setdefault(segment.advertiser_id, []).append(segment)
@@ -147,6 +154,10 @@ class CatalogueDirectory:
     @property
     def segment_ids(self) -> Sequence[int]:
         return tuple(self._segments)
+
+    @property
+    def hooked(self) -> frozenset[int]:
+        return self._hooked
 
     @property
     def fx(self) -> FxTable:

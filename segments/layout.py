@@ -38,6 +38,8 @@ HEADER: Final = np.dtype(
 )
 HEADER_BYTES: Final = 40
 COLD_HEADER_BYTES: Final = 3
+# The same bytes come out as with the default 8, whose hash table is four times as large and cleared for every profile.
+DEFLATE_MEMORY: Final = 6
 
 # Deflate's preset dictionary: words that nearly every profile has. It is part of COLD_VERSION: never edit it in place.
 COMMON_TEXT: Final = (
@@ -51,7 +53,7 @@ COMMON_TEXT: Final = (
 
 # The same layout for one field at a time: struct packs it in 1 us where a numpy row takes 30.
 _pack_header = struct.Struct("<BBHIqIIIIIf").pack
-_pack_window = struct.Struct("<III").pack
+_EXPIRES_AT: Final = 20
 
 WINDOW: Final = np.dtype([("segment", "<u4"), ("enter_s", "<u4"), ("leave_s", "<u4")])
 WINDOW_BYTES: Final = 12
@@ -83,18 +85,23 @@ def biddable_cart_micros(facts: Facts, now_s: int) -> int:
     return max(0, facts.cart_micros - cooled)
 
 
-def pack_hot(facts: Facts, windows: Sequence[Window], now_s: int, expires_s: int) -> bytes:
-    """The hot field: header and windows that have not ended, cut at `expires_s` (unix seconds)."""
-    kept = [
-        (segment, max(enter, 0), min(leave, expires_s))
+def stored_windows(windows: Sequence[Window], now_s: int, expires_s: int) -> list[Window]:
+    """What the hot field keeps of windows: those that have not ended, cut at `expires_s` (unix seconds)."""
+    return [
+        (segment, max(0, enter), min(expires_s, leave))
         for segment, enter, leave in windows
-        if leave > now_s and enter < min(leave, expires_s)
+        if leave > now_s and enter < leave and enter < expires_s
     ][:MAX_WINDOWS]
+
+
+def pack_hot(facts: Facts, windows: Sequence[Window], now_s: int, expires_s: int) -> bytes:
+    """The hot field: header and `stored_windows`."""
+    kept = stored_windows(windows, now_s, expires_s)
     header = _pack_header(
         HOT_VERSION, facts.cart_stage, len(kept), facts.last_visit_s, biddable_cart_micros(facts, now_s),
         facts.cart_idle_s, expires_s, facts.last_purchase_s, facts.visits, products_viewed(facts), facts.score,
     )  # fmt: skip
-    return header + b"".join([_pack_window(*window) for window in kept])
+    return header + struct.pack(f"<{3 * len(kept)}I", *itertools.chain.from_iterable(kept))
 
 
 def unpack_windows(hot: bytes) -> list[Window]:
@@ -103,6 +110,11 @@ def unpack_windows(hot: bytes) -> list[Window]:
         raise LayoutError("not a hot profile field of version 1: rebuild it from the cold field")
     rows: list[Window] = np.frombuffer(hot, dtype=WINDOW, offset=HEADER_BYTES).tolist()
     return rows
+
+
+def expires_of(hot: bytes) -> int:
+    """The end of retention (unix seconds) in a hot field that `unpack_windows` accepts."""
+    return int.from_bytes(hot[_EXPIRES_AT : _EXPIRES_AT + 4], "little")
 
 
 def unpack_header(hot: bytes) -> npt.NDArray[np.void]:
@@ -117,36 +129,62 @@ def products_viewed(facts: Facts) -> int:
     return facts.products_count + len(facts.products)
 
 
-def pack_cold(facts: Facts) -> bytes:
+class PackedProducts(msgspec.Struct, frozen=True):
+    """The viewed products of a cold field as they are stored: most events leave them alone."""
+
+    ids: list[str]
+    categories: list[str]
+    liked: list[int]  # positions
+    widths: list[int]  # bits of each column: gap to the one before, price, category, views
+    columns: bytes
+
+
+def pack_products(products: Sequence[Product]) -> PackedProducts:
+    """Numbers packed to their width and left out of the deflate take 5 bytes a product, as msgpack rows they take 9.
+
+    Prices keep hundredths of the currency's unit.
+    """
+    rows = sorted(products, key=_seen_s)  # gaps between neighbours are small and never negative
+    categories = list(dict.fromkeys(product.category for product in rows))
+    columns, widths = _pack_columns(rows, categories)
+    liked = [index for index, product in enumerate(rows) if product.liked]
+    return PackedProducts([product.id for product in rows], categories, liked, widths, columns)
+
+
+def pack_cold(facts: Facts, packed: PackedProducts | None = None) -> bytes:
     """The cold field: version, length of the product columns (u16), bit-packed product columns, deflated msgpack.
 
-    Numbers packed to their width and left out of the deflate take 5 bytes a product, as msgpack rows they take 9.
-    Prices of viewed products keep hundredths of the currency's unit.
+    `packed` are the facts' products if they are still as they were stored.
     """
-    products = sorted(facts.products, key=_seen_s)  # gaps between neighbours are small and never negative
-    categories = list(dict.fromkeys(product.category for product in products))
-    liked = [index for index, product in enumerate(products) if product.liked]
-    columns, widths = _pack_columns(products, categories)
-    kept, facts.products = facts.products, []
+    kept = facts.products
+    packed = pack_products(kept) if packed is None else packed
+    facts.products = []
     try:
-        body = _encoder.encode(_Cold(facts, [product.id for product in products], categories, liked, widths))
+        body = _encoder.encode(_Cold(facts, packed.ids, packed.categories, packed.liked, packed.widths))
     finally:
         facts.products = kept
-    compressor = zlib.compressobj(1, zlib.DEFLATED, -12, 8, zlib.Z_DEFAULT_STRATEGY, COMMON_TEXT)
-    return _pack_cold_header(COLD_VERSION, len(columns)) + columns + compressor.compress(body) + compressor.flush()
+    compressor = zlib.compressobj(1, zlib.DEFLATED, -12, DEFLATE_MEMORY, zlib.Z_DEFAULT_STRATEGY, COMMON_TEXT)
+    header = _pack_cold_header(COLD_VERSION, len(packed.columns))
+    return header + packed.columns + compressor.compress(body) + compressor.flush()
 
 
 def unpack_cold(cold: bytes) -> Facts:
     """Facts of a cold field. Raises LayoutError for another version or damaged bytes."""
+    return unpack_cold_parts(cold)[0]
+
+
+def unpack_cold_parts(cold: bytes) -> tuple[Facts, PackedProducts]:
+    """Facts of a cold field, and their products as they are stored. Raises LayoutError as `unpack_cold`."""
     if len(cold) < COLD_HEADER_BYTES or cold[0] != COLD_VERSION:
         raise LayoutError("not a cold profile field of version 1")
     body_at = COLD_HEADER_BYTES + int.from_bytes(cold[1:COLD_HEADER_BYTES], "little")
     try:
         parts = _cold_decoder.decode(zlib.decompressobj(-15, COMMON_TEXT).decompress(cold[body_at:]))
-        parts.facts.products = _unpack_products(parts, cold[COLD_HEADER_BYTES:body_at])
+        columns = cold[COLD_HEADER_BYTES:body_at]
+        parts.facts.products = _unpack_products(parts, columns)
     except (zlib.error, msgspec.DecodeError, ValueError, IndexError) as error:
         raise LayoutError(f"damaged cold profile field: {error}") from error
-    return parts.facts
+    return parts.facts, PackedProducts(parts.product_ids, parts.categories, parts.liked, parts.widths, columns)
 
 
 class _Cold(msgspec.Struct, array_like=True):

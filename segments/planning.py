@@ -21,19 +21,22 @@ from segments.events import LINK, LINK_BACK, SERVER_ORIGIN, Event, Kind, pack_ev
 from segments.facts import DAY_S, FACT_NAMES, MAX_DEVICES, Facts
 from segments.layout import (
     LayoutError,
+    PackedProducts,
     Window,
+    expires_of,
     expiry_s,
     pack_cold,
     pack_hot,
+    stored_windows,
     unpack_cold,
-    unpack_header,
+    unpack_cold_parts,
     unpack_windows,
 )
 from segments.log import FIELD, partition_of
 from segments.merge import merge
 from segments.metrics import WorkerMetrics
 from segments.profiles import Command
-from segments.sizes import Membership, membership_changes
+from segments.sizes import Membership, membership_changes, rounded
 from segments.store import StoredField, StoredUser, UserWrite
 from segments.streams import revised, unpack_id
 
@@ -92,9 +95,17 @@ class UserPlan(msgspec.Struct, frozen=True):
 class _State:
     """One advertiser's part of the user while events are applied to it."""
 
-    __slots__ = ("advertiser", "changed", "cold", "facts", "hot")
+    __slots__ = ("advertiser", "changed", "cold", "facts", "hot", "products")
 
-    def __init__(self, advertiser: Advertiser, facts: Facts, hot: bytes, changed: frozenset[str]) -> None:
+    def __init__(
+        self,
+        advertiser: Advertiser,
+        facts: Facts,
+        hot: bytes,
+        changed: frozenset[str],
+        products: PackedProducts | None = None,
+    ) -> None:
+        self.products = products
         self.cold = b""  # the facts as they are stored; empty once an event may have changed them
         self.advertiser = advertiser
         self.facts = facts
@@ -304,10 +315,13 @@ class UserPlanner:
             latest_expiry_s = max(latest_expiry_s, expires_s)
             rules = self._directory.rules(advertiser_id)
             windows = rules.renewed(state.facts, state.changed, now_ms, before, before_expires_s)
-            hot = pack_hot(state.facts, windows, now_ms // 1000, expires_s)
-            fields[advertiser_id] = StoredField(hot, state.cold or pack_cold(state.facts))
-            after = unpack_windows(hot)
-            memberships += membership_changes(user.user_id, before, after, now_ms // 1000)
+            after = stored_windows(windows, now_ms // 1000, expires_s)
+            hot = pack_hot(state.facts, after, now_ms // 1000, expires_s)
+            products = None if "products" in state.changed else state.products
+            fields[advertiser_id] = StoredField(hot, state.cold or pack_cold(state.facts, products))
+            memberships += membership_changes(
+                user.user_id, rounded(before, before_expires_s), rounded(after, expires_s), now_ms // 1000
+            )
             if state.facts.person and "visit_start_s" in state.changed:  # known by e-mail as long as by its cookie
                 key = person(advertiser_id, state.facts.person.hex())
                 side.append(("EXPIRE", key, self.retention_s(advertiser_id), "GT"))
@@ -327,22 +341,21 @@ class UserPlanner:
         due: list[Command],
     ) -> None:
         """Memberships with a hook that begin now or later; webhooks.py looks again when they are due."""
+        hooked = self._directory.hooked
+        if not hooked:
+            return
         inside = {segment for segment, enter, leave in before if enter <= now_s < leave}
         edges = {window[:2] for window in after}
         due += [
             due_command(advertiser_id, window, user_id, max(window[1], now_s), self._partitions)
             for window in after
-            if self._has_hook(window[0]) and (window[1] > now_s or window[0] not in inside)
+            if window[0] in hooked and (window[1] > now_s or window[0] not in inside)
         ]
         side += [
             not_due_command(advertiser_id, window, user_id, self._partitions)
             for window in before
-            if window[:2] not in edges and self._has_hook(window[0])
+            if window[0] in hooked and window[:2] not in edges
         ]
-
-    def _has_hook(self, segment_id: int) -> bool:
-        segment = self._directory.segment(segment_id)
-        return segment is not None and segment.webhook_id is not None
 
 
 def happened_ms(entry: Entry) -> int:
@@ -381,18 +394,18 @@ def _load(advertiser: Advertiser, stored: StoredField, now_ms: int) -> _State:
     if not stored.cold:
         return _State(advertiser, Facts(), stored.hot, ALL_FACTS)
     try:
-        facts = unpack_cold(stored.cold)
+        facts, products = unpack_cold_parts(stored.cold)
     except LayoutError as error:
         log.error("a profile field of advertiser %d is dropped: %s", advertiser.id, error)
         return _State(advertiser, Facts(), b"", ALL_FACTS)
     if expiry_s(facts, advertiser.profile_retention_days) * 1000 <= now_ms:
         return _State(advertiser, Facts(), stored.hot, ALL_FACTS)
-    return _State(advertiser, facts, stored.hot, frozenset() if stored.hot else ALL_FACTS)
+    return _State(advertiser, facts, stored.hot, frozenset() if stored.hot else ALL_FACTS, products)
 
 
 def _windows(hot: bytes) -> tuple[list[Window], int]:
     """Stored windows and the end at which they were cut; none of a field of another version."""
     try:
-        return unpack_windows(hot), int(unpack_header(hot)["expires_s"][0])
+        return unpack_windows(hot), expires_of(hot)
     except LayoutError:
         return [], 0

@@ -21,6 +21,9 @@ from segments.store import ProfileStore
 # 32,768 to 16,384 members remain after a drop: a relative standard error of 0.6 to 0.8%; 3 to 6 MB a large segment.
 SAMPLE_LIMIT: Final = 32_768
 LEVELS: Final = 20
+# Every event moves the end of retention, which ends most memberships; the samples follow in steps of an hour, or each
+# event would rewrite the user's place in all of them.
+STEP_S: Final = 3_600
 # A forgotten segment's sample goes with the longest retention.
 _TTL_S: Final = 400 * DAY_S
 
@@ -36,6 +39,12 @@ class Membership(msgspec.Struct, frozen=True):
     segment_id: int
     user_id: str
     window: tuple[int, int] | None
+
+
+def rounded(windows: Sequence[Window], expires_s: int) -> list[Window]:
+    """Windows that end with the retention at `expires_s`, counted until the full hour behind it."""
+    end = -(-expires_s // STEP_S) * STEP_S
+    return [window if window[2] != expires_s else (window[0], window[1], end) for window in windows]
 
 
 def membership_changes(user_id: str, before: Sequence[Window], after: Sequence[Window], now_s: int) -> list[Membership]:

@@ -6,6 +6,7 @@ batch: health needs no exactness.
 
 import collections
 import datetime
+import functools
 from collections.abc import Sequence
 from typing import Final
 
@@ -78,5 +79,10 @@ class TagHealth:
         ]
 
 
+@functools.lru_cache(maxsize=64)
+def _day_named(number: int) -> str:
+    return datetime.datetime.fromtimestamp(number * DAY_S, datetime.UTC).strftime("%Y%m%d")
+
+
 def _day(at_ms: int) -> str:
-    return datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC).strftime("%Y%m%d")
+    return _day_named(at_ms // (DAY_S * 1000))

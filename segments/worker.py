@@ -8,7 +8,7 @@ knows the last event applied to it, and the cursor moves only after everything b
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -45,6 +45,14 @@ TIDY_S: Final = 60.0
 # Another writer (an erasure, a worker that lost its lease) can win a few times, not for ever.
 MAX_ROUNDS: Final = 20
 MAX_DEAD: Final = 10_000
+
+
+class Row(NamedTuple):
+    """One stream entry as it was read."""
+
+    id: bytes  # packed, see streams.py
+    event: Event | None  # None: it cannot be decoded
+    blob: bytes
 
 
 OnPurchase = Callable[[Purchase], Awaitable[None]]
@@ -137,29 +145,29 @@ class EventWorker:
         streams = self._without_early(await self._read(owned))
         if not streams:
             return 0
-        await self._apply([entry for entries in streams.values() for entry in entries])
-        await asyncio.gather(*(self._advance(at, owned[at], entries[-1][0]) for at, entries in streams.items()))
+        await self._apply([row for rows in streams.values() for row in rows])
+        await asyncio.gather(*(self._advance(at, owned[at], rows[-1].id) for at, rows in streams.items()))
         return sum(map(len, streams.values()))
 
-    def _without_early(self, streams: dict[int, list[tuple[bytes, bytes]]]) -> dict[int, list[tuple[bytes, bytes]]]:
+    def _without_early(self, streams: dict[int, list[Row]]) -> dict[int, list[Row]]:
         """Cut each partition before a fresh event of an advertiser that is not known yet.
 
         The tracker may have a newer catalogue than the worker for a moment; order within a partition is kept.
         """
         earliest_ms = self._clock.now_ms() - ADVERTISER_WAIT_MS
-        kept: dict[int, list[tuple[bytes, bytes]]] = {}
+        kept: dict[int, list[Row]] = {}
         for partition, rows in streams.items():
-            early = (at for at, row in enumerate(rows) if unpack_id(row[0])[0] > earliest_ms and self._is_early(row[1]))
+            early = (
+                at
+                for at, row in enumerate(rows)
+                if row.event is not None
+                and not self._planner.knows(row.event.advertiser_id)
+                and unpack_id(row.id)[0] > earliest_ms
+            )
             ready = rows[: next(early, len(rows))]
             if ready:
                 kept[partition] = ready
         return kept
-
-    def _is_early(self, blob: bytes) -> bool:
-        try:
-            return not self._planner.knows(unpack_event(blob).advertiser_id)
-        except msgspec.DecodeError:
-            return False  # set aside when its turn comes
 
     async def _advance(self, partition: int, lease: bytes, cursor: bytes) -> None:
         if await self._leases.advance(partition, cursor):
@@ -167,7 +175,7 @@ class EventWorker:
         else:
             self._cursors.pop(partition, None)
 
-    async def _read(self, owned: dict[int, bytes]) -> dict[int, list[tuple[bytes, bytes]]]:
+    async def _read(self, owned: dict[int, bytes]) -> dict[int, list[Row]]:
         for partition, lease in owned.items():
             known = self._cursors.get(partition)
             if known is None or known[0] != lease:
@@ -178,22 +186,20 @@ class EventWorker:
             for partition in owned
         ]
         replies = await self._store.commands(commands)
-        found: dict[int, list[tuple[bytes, bytes]]] = {}
+        found: dict[int, list[Row]] = {}
         for partition, reply in zip(owned, replies, strict=True):
             if isinstance(reply, list) and reply:
-                found[partition] = [(pack_id(entry_id), _blob(fields)) for entry_id, fields in reply]
+                found[partition] = [_row(entry_id, fields) for entry_id, fields in reply]
         return found
 
-    async def _apply(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    async def _apply(self, rows: Sequence[Row]) -> None:
         """Apply entries to all their users; returns when every one is applied, skipped or set aside."""
         waiting: dict[str, list[Entry]] = {}
-        for entry_id, blob in rows:
-            try:
-                event = unpack_event(blob)
-            except msgspec.DecodeError as error:
-                await self._set_aside(0, blob, f"cannot be decoded: {error}")
-                continue
-            waiting.setdefault(event.user_id, []).append(Entry(entry_id, event))
+        for row in rows:
+            if row.event is None:
+                await self._set_aside(0, row.blob, "cannot be decoded")
+            else:
+                waiting.setdefault(row.event.user_id, []).append(Entry(row.id, row.event))
         lost: dict[str, UserPlan] = {}
         for _ in range(MAX_ROUNDS):
             if not waiting:
@@ -314,6 +320,10 @@ class EventWorker:
         )
 
 
-def _blob(fields: list[bytes]) -> bytes:
-    """The event of a stream entry's flat field list; empty (and so set aside) for an entry of another shape."""
-    return fields[1] if len(fields) == 2 and fields[0] == FIELD else b""
+def _row(entry_id: bytes, fields: list[bytes]) -> Row:
+    """A stream entry's flat field list; without an event (and so set aside) for one of another shape."""
+    blob = fields[1] if len(fields) == 2 and fields[0] == FIELD else b""
+    try:
+        return Row(pack_id(entry_id), unpack_event(blob), blob)
+    except msgspec.DecodeError:
+        return Row(pack_id(entry_id), None, blob)

@@ -66,6 +66,36 @@ class Opposite(msgspec.Struct, frozen=True):
 Condition = AllOf | AnyOf | Opposite | Fixed | Test | Known | Distance | Occurrences
 
 
+Key = tuple[object, ...] | None
+"""Equal for conditions that mean the same; None for one that is as cheap as looking it up."""
+
+
+def shared_key(condition: Condition) -> Key:
+    """What tells that another rule asks the same, as the tiers of a cart's value all ask for its age."""
+    match condition:
+        case Distance(fact=fact, low=low, high=high, ahead=ahead):
+            return ("distance", fact.name, low, high, ahead)
+        case Occurrences(source=source, since=since):
+            own = (condition.patterns.key, condition.low, condition.high, condition.least, condition.most)
+            return ("occurrences", id(source), since.name if since else "", condition.weighted, own)
+        case Opposite(part=part) if (key := shared_key(part)) is not None:
+            return ("opposite", key)
+        case _:
+            return None
+
+
+def shared_keys(condition: Condition) -> list[Key]:
+    """Keys of all parts of a condition that another rule may ask too."""
+    key = shared_key(condition)
+    match condition:
+        case AllOf(parts=parts) | AnyOf(parts=parts):
+            return [key for part in parts for key in shared_keys(part)]
+        case Opposite(part=part):
+            return [*shared_keys(part), *([key] if key is not None else [])]
+        case _:
+            return [key] if key is not None else []
+
+
 def reads(condition: Condition) -> frozenset[str]:
     """The fields of `Facts` that the condition depends on."""
     match condition:

@@ -7,7 +7,7 @@ fraction; the others keep the windows that the profile holds.
 import collections
 import logging
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,12 +16,12 @@ from core.model import Advertiser, Segment, Status
 from segments.facts import DAY_S, Facts
 from segments.layout import FOREVER_S, Window
 from segments.rules.check import check
-from segments.rules.conditions import reads
+from segments.rules.conditions import Condition, Key, reads, shared_keys
 from segments.rules.errors import RuleError
 from segments.rules.reach import reach_s
 from segments.rules.spans import Spans
 from segments.rules.view import View
-from segments.rules.windows import Holds, compiled
+from segments.rules.windows import NOTHING_SHARED, Holds, compiled
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +49,19 @@ class Rule(msgspec.Struct, frozen=True):
 
 def compile_rule(segment_id: int, text: str, currency: str, retention_s: int) -> Rule:
     """A rule ready to be evaluated, for an advertiser with this currency and retention. Raises RuleError."""
-    condition = check(text, currency)
+    return _rule(segment_id, text, check(text, currency), retention_s, NOTHING_SHARED)
+
+
+def _rule(segment_id: int, text: str, condition: Condition, retention_s: int, shared: Mapping[Key, int]) -> Rule:
     fields = reads(condition)
-    return Rule(segment_id, text, fields, compiled(condition), not fields or reach_s(condition) >= retention_s)
+    always = not fields or reach_s(condition) >= retention_s
+    return Rule(segment_id, text, fields, compiled(condition, shared), always)
+
+
+def _asked_twice(checked: Iterable[Condition]) -> dict[Key, int]:
+    """Numbers of the parts that occur more than once."""
+    counts = collections.Counter(key for condition in checked for key in shared_keys(condition))
+    return {key: number for number, key in enumerate(key for key, count in counts.items() if count > 1)}
 
 
 def rules_version(segments: Sequence[Segment], advertiser: Advertiser) -> int:
@@ -79,15 +89,19 @@ class CompiledRules:
     def __init__(self, segments: Sequence[Segment], advertiser: Advertiser) -> None:
         """`segments` of other advertisers and such that are not active are left out."""
         self.broken: dict[int, RuleError] = {}
-        rules: list[Rule] = []
+        checked: list[tuple[Segment, Condition]] = []
         retention_s = advertiser.profile_retention_days * DAY_S
         for segment in _active(segments, advertiser):
             try:
-                rules.append(compile_rule(segment.id, segment.rule, advertiser.currency, retention_s))
+                checked.append((segment, check(segment.rule, advertiser.currency)))
             except RuleError as error:
                 self.broken[segment.id] = error
                 log.error("the rule of segment %d is not evaluated: %s", segment.id, error.problem)
-        self._rules: Mapping[int, Rule] = {rule.segment_id: rule for rule in rules}
+        shared = _asked_twice(condition for _, condition in checked)
+        self._rules: Mapping[int, Rule] = {
+            segment.id: _rule(segment.id, segment.rule, condition, retention_s, shared)
+            for segment, condition in checked
+        }
         self._affected: dict[frozenset[str], tuple[frozenset[int], tuple[Rule, ...]]] = {}
         self.version = rules_version(segments, advertiser)
 
@@ -109,7 +123,10 @@ class CompiledRules:
         found: list[Window] = []
         for rule in self._concerned(changed)[1]:
             spans = rule.holds(view)
-            if spans:
+            if len(spans) == 2:  # nearly always one
+                if spans[1] > now_s:
+                    found.append((rule.segment_id, spans[0], spans[1]))
+            elif spans:
                 _append_windows(found, rule.segment_id, spans, now_s)
         return found
 
@@ -143,13 +160,14 @@ class CompiledRules:
         now_s = now_ms // 1000
         due, rules = self.affected(changed), self._rules
         late = _to_extend(previous, now_s) - due
+        renewed = due | late if late else due
         merged: list[Window] = []
         inside: dict[int, int] = {}
         for window in previous:
             segment, enter, leave = window
             if leave <= now_s:
                 continue
-            if segment in due or segment in late:
+            if segment in renewed:
                 if enter <= now_s:
                     inside[segment] = enter
             elif segment in rules:
@@ -158,7 +176,7 @@ class CompiledRules:
         if late:
             fresh += self.windows_of(late, facts, now_ms)
         merged += [
-            (segment, inside.get(segment, now_s) if enter <= now_s else enter, leave) for segment, enter, leave in fresh
+            window if window[1] > now_s else (window[0], inside.get(window[0], now_s), window[2]) for window in fresh
         ]
         merged.sort()
         return merged
@@ -186,7 +204,7 @@ def _append_windows(found: list[Window], segment_id: int, spans: Spans, now_s: i
 
 def _to_extend(previous: Sequence[Window], now_s: int) -> frozenset[int]:
     """Segments that had as many windows as fit, and one of them has ended: more may follow."""
-    ended = {segment for segment, _, leave in previous if leave <= now_s}
+    ended = {window[0] for window in previous if window[2] <= now_s}
     if not ended:
         return frozenset()
     counts = collections.Counter(segment for segment, _, _ in previous)

@@ -43,6 +43,10 @@ def intersect(left: Spans, right: Spans) -> Spans:
         return right
     if right is ALWAYS:
         return left
+    if len(left) == 2 and len(right) == 2:  # nearly always
+        start = max(right[0], left[0])
+        end = min(right[1], left[1])
+        return (start, end) if start < end else NEVER
     edges: list[int] = []
     at_left = at_right = 0
     while at_left < len(left) and at_right < len(right):

@@ -3,6 +3,8 @@
 from segments.facts import Facts
 from segments.layout import FOREVER_S
 from segments.rules.happenings import Source
+from segments.rules.patterns import SEPARATOR
+from segments.rules.spans import Spans
 from segments.rules.vocabulary import Fact, Value
 
 Piece = tuple[int, int, Value]
@@ -15,14 +17,17 @@ Column = dict[str, list[int]]
 class View:
     """Facts at a moment. Spans that are computed from it are exact from `now_s` on; what was before does not count."""
 
-    __slots__ = ("_columns", "_pieces", "facts", "now_s")
+    __slots__ = ("_columns", "_pieces", "_texts", "facts", "known", "now_s")
 
     def __init__(self, facts: Facts, now_s: int) -> None:
         """`now_s` in unix seconds."""
         self.facts = facts
         self.now_s = now_s
         self._columns: dict[int, Column] = {}
+        self._texts: dict[int, str] = {}
         self._pieces: dict[str, list[Piece]] = {}
+        self.known: dict[int, Spans] = {}
+        """What conditions that several rules share came to, by their number."""
 
     def pieces(self, fact: Fact) -> list[Piece]:
         """What a fact that changes with time is from now on, without the time in which it has no value."""
@@ -41,6 +46,14 @@ class View:
                 at_s = start = end
         self._pieces[fact.name] = pieces
         return pieces
+
+    def texts(self, source: Source) -> str:
+        """What the source's events were about, folded, each behind a separator; made once however many rules ask."""
+        known = self._texts.get(id(source))
+        if known is None:
+            known = "".join([SEPARATOR + text for text, _ in source.rows(self.facts)]).casefold()
+            self._texts[id(source)] = known
+        return known
 
     def column(self, source: Source) -> Column:
         """The source's events by what they were about; built once however many rules ask."""

@@ -5,12 +5,14 @@ A condition on facts that only events change holds always or never; one that loo
 then compares a clock with windows and never sees a rule (DESIGN.md section 4).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from segments.facts import Facts
 from segments.layout import FOREVER_S
 from segments.rules import conditions
-from segments.rules.conditions import Condition
+from segments.rules.conditions import Condition, Key, shared_key
+from segments.rules.predicates import Predicate
 from segments.rules.spans import (
     ALWAYS,
     NEVER,
@@ -30,20 +32,40 @@ Holds = Callable[[View], Spans]
 """When a rule holds for a visitor: exact from the view's moment on; one that is open then begins some time before."""
 
 
-def compiled(condition: Condition) -> Holds:
-    """The function that computes the spans of a condition."""
+NOTHING_SHARED: Final[Mapping[Key, int]] = {}
+
+
+def compiled(condition: Condition, shared: Mapping[Key, int] = NOTHING_SHARED) -> Holds:
+    """The function that computes the spans of a condition; parts that are `shared` are computed once a view."""
+    number = shared.get(shared_key(condition)) if shared else None
+    if number is not None:
+        return _once(number, _compiled(condition, shared))
+    return _compiled(condition, shared)
+
+
+def _once(number: int, holds: Holds) -> Holds:
+    def remembered(view: View) -> Spans:
+        known = view.known.get(number)
+        if known is None:
+            known = view.known[number] = holds(view)
+        return known
+
+    return remembered
+
+
+def _compiled(condition: Condition, shared: Mapping[Key, int]) -> Holds:
     match condition:
         case conditions.Fixed(holds=holds):
             constant = ALWAYS if holds else NEVER
             return lambda _: constant
         case conditions.AllOf(parts=parts):
-            return _all_of([compiled(part) for part in _cheap_first(parts)])
+            return _all_of([compiled(part, shared) for part in _cheap_first(parts)])
         case conditions.AnyOf(parts=parts):
-            return _any_of([compiled(part) for part in _cheap_first(parts)])
+            return _any_of([compiled(part, shared) for part in _cheap_first(parts)])
         case conditions.Opposite(part=part):
-            return _opposite(compiled(part))
+            return _opposite(compiled(part, shared))
         case conditions.Test(fact=fact, holds=holds):
-            return _by_value(fact, lambda value, _: ALWAYS if holds(value) else NEVER)
+            return _by_test(fact, holds)
         case conditions.Known(fact=fact):
             return _by_value(fact, lambda _, __: ALWAYS)
         case conditions.Distance():
@@ -99,6 +121,27 @@ def _opposite(part: Holds) -> Holds:
     return lambda view: complement(part(view))
 
 
+def _by_test(fact: Fact, test: Predicate) -> Holds:
+    """As `_by_value` of a test that does not look at the clock; most conditions are of this kind."""
+    value_of = fact.value
+    if fact.changes is None:
+
+        def constant(view: View) -> Spans:
+            value = value_of(view.facts, view.now_s)
+            return ALWAYS if value is not None and test(value) else NEVER
+
+        return constant
+
+    def stepwise(view: View) -> Spans:
+        pieces = view.pieces(fact)
+        if len(pieces) == 1:
+            start, end, value = pieces[0]
+            return (start, end) if test(value) else NEVER
+        return joined([(start, end) for start, end, value in pieces if test(value)])
+
+    return stepwise
+
+
 def _by_value(fact: Fact, spans_of: Callable[[Value, View], Spans]) -> Holds:
     """Spans that follow from a fact's value, cut to the time while the fact has that value."""
     value_of = fact.value
@@ -129,7 +172,8 @@ def _distance_from(condition: conditions.Distance) -> Callable[[Value, View], Sp
     def behind(value: Value, _: View) -> Spans:
         if type(value) is not int:
             return NEVER
-        return span(value + low, FOREVER_S if high is None else value + high + 1)
+        start, end = value + low, FOREVER_S if high is None else value + high + 1
+        return (start, end) if 0 <= start < end <= FOREVER_S else span(start, end)
 
     def ahead(value: Value, _: View) -> Spans:
         if type(value) is not int:
@@ -177,12 +221,13 @@ def _while_there(ends: Callable[[Facts], int], spans_of: SpansOfEvents, nothing:
 
 def _counted_spans(condition: conditions.Occurrences) -> SpansOfEvents:
     """The number of events."""
-    source, select, low, high = condition.source, condition.patterns.select, condition.low, condition.high
+    source, low, high = condition.source, condition.low, condition.high
+    may_cover, select = condition.patterns.may_cover, condition.patterns.select
     least, most = condition.least, condition.most
     some = least == 1 and most is None
 
     def spans_of(view: View, anchor: int | None) -> Spans:
-        moments = select(view.column(source))
+        moments = select(view.column(source)) if may_cover(view.texts(source)) else []
         if anchor is not None:
             moments = [moment for moment in moments if moment >= anchor]
         if high is None:
