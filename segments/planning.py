@@ -26,7 +26,7 @@ from segments.layout import (
     expires_of,
     expiry_s,
     pack_cold,
-    pack_stored,
+    pack_hot,
     stored_windows,
     unpack_cold,
     unpack_cold_parts,
@@ -316,7 +316,7 @@ class UserPlanner:
             rules = self._directory.rules(advertiser_id)
             windows = rules.renewed(state.facts, state.changed, now_ms, before, before_expires_s)
             after = stored_windows(windows, now_ms // 1000, expires_s)
-            hot = pack_stored(state.facts, after, now_ms // 1000, expires_s)
+            hot = pack_hot(state.facts, after, now_ms // 1000, expires_s)
             products = None if "products" in state.changed else state.products
             fields[advertiser_id] = StoredField(hot, state.cold or pack_cold(state.facts, products))
             memberships += membership_changes(

@@ -1,14 +1,12 @@
 """Event to biddable on one worker: `python -m tests.bench.freshness [--rate 2000] [--seconds 10]`.
 
 Events are sent open-loop at the rate; a sample of users is watched through the bid path's reader until the event
-shows, so the figure includes the log, the worker and the read. Prints the rate held, the percentiles, and the worker's
-CPU time an event, which says what a machine of its own would hold where this one is shared.
+shows, so the figure includes the log, the worker and the read. Prints the rate held and the percentiles.
 """
 
 import argparse
 import asyncio
 import multiprocessing
-import os
 import random
 import tempfile
 import time
@@ -17,11 +15,9 @@ from pathlib import Path
 from core.clock import SystemClock
 from core.embedded import EmbeddedServer
 from core.ids import new_user_id
-from core.keys import event_stream
 from core.model import Segment
 from segments.events import Event, Item, Kind
-from segments.profiles import Command
-from tests.kit.profiles import PARTITIONS, EventRig, catalogue, event_rig
+from tests.kit.profiles import EventRig, catalogue, event_rig
 
 RULES = (
     "cart.value >= 500 PLN and cart.age in 1h..14d",
@@ -33,7 +29,6 @@ RULES = (
 SEGMENTS = [Segment(id=number + 1, advertiser_id=1, name="s", rule=RULES[number % len(RULES)]) for number in range(20)]
 USERS = 20_000
 TICK_S = 0.01
-WATCHERS = 20  # so that slow samples do not make themselves rare
 
 
 def work(url: str) -> None:
@@ -73,13 +68,7 @@ async def watch(rig: EventRig, draw: random.Random, waits: list[float], stop: as
         await asyncio.sleep(0.02)
 
 
-def cpu_s(process: int) -> float:
-    """CPU time that a process has used, in seconds."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-async def measure(url: str, rate: int, seconds: float, worker: int) -> None:
+async def measure(url: str, rate: int, seconds: float) -> None:
     """Feed for `seconds`, then wait until the log is drained."""
     draw = random.Random(11)
     users = [new_user_id() for _ in range(USERS)]
@@ -88,8 +77,8 @@ async def measure(url: str, rate: int, seconds: float, worker: int) -> None:
             await asyncio.sleep(0.05)
         waits: list[float] = []
         stop = asyncio.Event()
-        watching = [asyncio.create_task(watch(rig, draw, waits, stop)) for _ in range(WATCHERS)]
-        begin, sent, used_s = time.monotonic(), 0, cpu_s(worker)
+        watching = asyncio.create_task(watch(rig, draw, waits, stop))
+        begin, sent = time.monotonic(), 0
         while (elapsed := time.monotonic() - begin) < seconds:
             due = int(elapsed * rate) - sent
             if due > 0:
@@ -99,19 +88,13 @@ async def measure(url: str, rate: int, seconds: float, worker: int) -> None:
             await asyncio.sleep(TICK_S)
         fed = time.monotonic() - begin
         stop.set()
-        await asyncio.gather(*watching)
-        lengths: list[Command] = [("XLEN", event_stream(partition)) for partition in range(PARTITIONS)]
-        while any(await rig.store.commands(lengths)):  # noqa: ASYNC110 another process
-            await asyncio.sleep(0.05)
-        used_s = cpu_s(worker) - used_s
+        await watching
         waits.sort()
         at = {share: waits[min(len(waits) - 1, int(share * len(waits)))] * 1000 for share in (0.5, 0.99, 1.0)}
         print(
             f"{sent / fed:.0f} events/s for {fed:.1f} s; event to biddable over {len(waits)} samples: "
             f"p50 {at[0.5]:.0f} ms, p99 {at[0.99]:.0f} ms, max {at[1.0]:.0f} ms"
         )
-        applied_events = sent + len(waits)
-        print(f"worker: {used_s / applied_events * 1e6:.0f} us of CPU an event, {used_s / fed:.2f} of a core")
 
 
 async def applied(rig: EventRig, user: str) -> bool:
@@ -129,7 +112,7 @@ def main(rate: int, seconds: float) -> None:
         worker = multiprocessing.get_context("spawn").Process(target=work, args=(server.url,), daemon=True)
         worker.start()
         try:
-            asyncio.run(measure(server.url, rate, seconds, int(worker.pid or 0)))
+            asyncio.run(measure(server.url, rate, seconds))
         finally:
             worker.kill()
             worker.join()
