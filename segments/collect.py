@@ -71,18 +71,28 @@ class EventCollector:
                 outcomes[at] = Outcome("accepted")
         return [outcome if outcome is not None else Outcome("accepted") for outcome in outcomes]
 
+    def permits(self, rows: Sequence[Mapping[str, Any]], context: Context) -> bool:
+        """Whether one of the events may be stored; counts nothing."""
+        return any(
+            incoming.event is not None and self._may_store(incoming, context)
+            for incoming in (read_event(row, context) for row in rows)
+        )
+
     def _judge(self, incoming: Incoming, context: Context) -> Outcome | None:
         """Why the event is not stored; None if it may be."""
         if incoming.event is None:
             self._metrics.invalid.inc()
             return Outcome("invalid", errors=incoming.faults)
-        flags = self._consent.flags(
-            incoming.gdpr, incoming.consent, incoming.ad_personalization, vouched=context.trusted
-        )
-        if not (flags.profile_write and flags.identifiers):
+        if not self._may_store(incoming, context):
             self._metrics.without_consent.inc()
             return Outcome("dropped", "no consent to write a profile")
         return None
+
+    def _may_store(self, incoming: Incoming, context: Context) -> bool:
+        flags = self._consent.flags(
+            incoming.gdpr, incoming.consent, incoming.ad_personalization, vouched=context.trusted
+        )
+        return flags.profile_write and flags.identifiers
 
     async def _targets(self, event: Event) -> list[Event]:
         """The event for each profile that it concerns: the named user, or every device of the hashed e-mail."""

@@ -1,11 +1,13 @@
 """The tracker's routes for shops and browsers: events, the tag, cookie sync, opt-out.
 
-Browsers are recognised by our cookie alone; only a caller with an API key may name a user. An answer 2xx means that
-every event in it is durable or was rightly dropped; 503 means that at least one is to be sent again.
+Browsers are recognised by our cookie; one that keeps none by an id that the shop's own pages keep for it, which means
+nothing anywhere else. Only a caller with an API key may name a user. An answer 2xx means that every event in it is
+durable or was rightly dropped; 503 means that at least one is to be sent again.
 """
 
 import hashlib
 import importlib.resources
+import re
 import urllib.parse
 from typing import Any, Final
 
@@ -34,6 +36,11 @@ OPT_OUT_COOKIE: Final = "grosz_optout"
 MAX_BODY_BYTES: Final = 512 * 1024
 RETRY_AFTER_S: Final = 1
 _TAG_AGE_S: Final = 3_600
+
+# What the tag makes (a UUID), and room for a shop that makes its own.
+_CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+# A visitor's wish at one shop, sent by its pages; the opt-out everywhere is /optout, which no shop can press for him.
+OPT_OUT_EVENT: Final = "opt_out"
 
 PIXEL: Final = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
@@ -91,12 +98,14 @@ class TrackerSite:
         if len(body) > MAX_BODY_BYTES:
             return problem(413, "the body is too large", hint=f"at most {MAX_BODY_BYTES} bytes", headers=cors)
         try:
-            rows = split_batch(orjson.loads(body))
+            payload = orjson.loads(body)
+            rows = split_batch(payload)
         except orjson.JSONDecodeError as error:
             return problem(400, "not JSON", faults=[Fault("", "json", str(error))], headers=cors)
         except InputError as error:
             return problem(400, error.message, faults=error.faults, headers=cors)
-        return await self._answer(request, advertiser, rows, trusted=trusted, cors=cors)
+        client_id = "" if trusted else _client_id(request, advertiser, payload)
+        return await self._answer(request, advertiser, rows, trusted=trusted, cors=cors, client_id=client_id)
 
     async def get_event(self, request: web.Request) -> web.Response:
         """`GET /e/{advertiser}?event=...`: one event as an image, for pages without scripts.
@@ -189,7 +198,13 @@ class TrackerSite:
         return web.Response(text=page, content_type="text/html", headers=headers)
 
     async def opt_out(self, request: web.Request) -> web.Response:
-        """`POST /optout`: erase this browser's profile and remember the wish in a cookie without an id."""
+        """`POST /optout`: erase this browser's profile and remember the wish in a cookie without an id.
+
+        Only from the page itself: a form on another site could otherwise make shops lose their visitors.
+        """
+        origin = request.headers.get(hdrs.ORIGIN, "")
+        if origin and host_of(origin) != host_of(f"//{request.host}"):
+            return problem(403, "not from this page", hint="open /optout and use the button")
         user_id = request.cookies.get(COOKIE, "")
         if is_user_id(user_id):
             try:
@@ -209,6 +224,7 @@ class TrackerSite:
         *,
         trusted: bool,
         cors: dict[str, str],
+        client_id: str = "",
     ) -> web.Response:
         user_id, is_new = self._cookie(request)
         if not trusted and OPT_OUT_COOKIE in request.cookies:
@@ -222,6 +238,11 @@ class TrackerSite:
             request.headers.get(hdrs.REFERER, ""),
         )
         try:
+            if client_id and any(row.get("event") == OPT_OUT_EVENT for row in rows):
+                return await self._opt_out_at(advertiser, client_id, cors, keeps_cookie=not is_new)
+            if is_new and client_id:
+                context, is_new = await self._of_client(rows, context, client_id)
+                user_id = context.user_id
             outcomes = await self._collector.collect(rows, context)
         except UnavailableError as error:
             headers = {**cors, hdrs.RETRY_AFTER: str(RETRY_AFTER_S)}
@@ -230,6 +251,30 @@ class TrackerSite:
         if is_new and not trusted and any(outcome.status == "accepted" for outcome in outcomes):
             self._set_cookie(answer, COOKIE, user_id)
         return answer
+
+    async def _of_client(self, rows: list[dict[str, Any]], context: Context, client_id: str) -> tuple[Context, bool]:
+        """The context with the user of a first-party id, and whether our cookie is to be tried.
+
+        A known id belongs to a browser that did not keep the cookie, so it gets none: what one shop's pages keep must
+        not bring back an id that other shops know. Nothing is stored for events that may not be.
+        """
+        shop = context.advertiser.id
+        known = await self._identities.user_of_client(shop, client_id)
+        if known is not None:
+            return msgspec.structs.replace(context, user_id=known), False
+        if self._collector.permits(rows, context):
+            adopted = await self._identities.adopt_client(shop, client_id, context.user_id)
+            return msgspec.structs.replace(context, user_id=adopted), adopted == context.user_id
+        return context, True
+
+    async def _opt_out_at(
+        self, advertiser: Advertiser, client_id: str, cors: dict[str, str], *, keeps_cookie: bool
+    ) -> web.Response:
+        """One shop's pages stop: the profile behind their own id goes, that behind our cookie is not theirs to end."""
+        known = None if keeps_cookie else await self._identities.user_of_client(advertiser.id, client_id)
+        if known is not None:
+            await self._identities.opt_out(known, f"visitor of {advertiser.id}")
+        return web.Response(status=204, headers=cors)
 
     def _advertiser(self, request: web.Request) -> Advertiser | None:
         text = request.match_info["advertiser"]
@@ -287,11 +332,23 @@ def _cors(request: web.Request) -> dict[str, str]:
     }
 
 
+def _client_id(request: web.Request, advertiser: Advertiser, payload: object) -> str:
+    """The id that the shop's own pages keep for a browser; '' from anywhere else, or where the shop has no domain."""
+    client_id = payload.get("client_id") if isinstance(payload, dict) else None
+    if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id):
+        return ""
+    proven = bool(advertiser.domain and request.headers.get(hdrs.ORIGIN)) and _from_own_pages(request, advertiser)
+    return client_id if proven else ""
+
+
 def _from_own_pages(request: web.Request, advertiser: Advertiser) -> bool:
     """A browser says where a request comes from; other shops' pages may not write into this shop's profiles."""
-    origin = host_of(request.headers.get(hdrs.ORIGIN, ""))
+    header = request.headers.get(hdrs.ORIGIN, "")
     own = advertiser.domain.lower().removeprefix("www.")
-    return not origin or not own or origin == own or origin.endswith("." + own)
+    if not header or not own:
+        return True
+    origin = host_of(header)  # '' for "null", which is what a sandboxed frame of any site sends
+    return origin == own or origin.endswith("." + own)
 
 
 def _item_of(text: str) -> dict[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from core.clock import ManualClock
-from core.keys import USER_AUDIT, exchange_user
-from tests.kit.tracker import API_KEY, shop
+from core.keys import USER_AUDIT, client_user, exchange_user
+from tests.kit.tracker import API_KEY, Shop, shop
 
 CONSENT = {"gdpr": 1, "consent": "all"}
 VIEW = {"event": "view_item", "items": [{"item_id": "red-heels", "price": 320}], **CONSENT}
@@ -125,10 +125,113 @@ async def test_an_offline_purchase_by_hashed_email_ends_the_cart_on_every_device
 async def test_pages_of_another_site_may_not_write_into_a_shops_profiles(valkey: str, clock: ManualClock) -> None:
     async with shop(valkey, clock) as site:
         foreign = await site.client.post("/e/1", json=VIEW, headers={"Origin": "https://rival.example"})
+        framed = await site.client.post("/e/1", json=VIEW, headers={"Origin": "null"})
         own = await site.client.post("/e/1", json=VIEW, headers={"Origin": "https://www.buty.example"})
-    assert (foreign.status, own.status) == (403, 204)
+    assert (foreign.status, framed.status, own.status) == (403, 403, 204)
     assert own.headers["Access-Control-Allow-Origin"] == "https://www.buty.example"
     assert own.headers["Access-Control-Allow-Credentials"] == "true"
+
+
+async def facts_count(site: Shop) -> int:
+    """How many browsers have a profile."""
+    await site.rig.settle()
+    (keys,) = await site.rig.store.commands([("KEYS", "f:*")])
+    return len(keys) if isinstance(keys, list) else 0
+
+
+OWN = {"Origin": "https://buty.example"}
+CLIENT = "2f1c9a52-6a0a-4f7e-8a51-0b3c7c1d2e3f"
+
+
+async def without_cookies(site: Shop, body: dict[str, Any], advertiser: int = 1, **headers: str) -> int:
+    """A browser that keeps no cookie of ours sends a beacon; the answer's status."""
+    site.client.session.cookie_jar.clear()
+    answer = await site.client.post(f"/e/{advertiser}", json=body, headers={**OWN, **headers})
+    return answer.status
+
+
+async def test_a_browser_that_keeps_no_cookie_is_one_visitor_by_the_shops_own_id(
+    valkey: str, clock: ManualClock
+) -> None:
+    async with shop(valkey, clock) as site:
+        for _ in range(3):
+            assert await without_cookies(site, {"events": [VIEW], "client_id": CLIENT}) == 204
+        assert await facts_count(site) == 1
+        for _ in range(2):
+            await without_cookies(site, {"events": [VIEW]})
+        assert await facts_count(site) == 3, "without that id each beacon is somebody else"
+
+
+async def test_the_first_page_sets_the_cookie_and_a_browser_that_drops_it_is_given_none_again(
+    valkey: str, clock: ManualClock
+) -> None:
+    async with shop(valkey, clock) as site:
+        await without_cookies(site, {"events": [VIEW], "client_id": CLIENT})
+        first = site.user_id()
+        assert first
+        await site.client.post("/e/1", json={"events": [VIEW], "client_id": CLIENT}, headers=OWN)
+        assert await facts_count(site) == 1, "cookie and first-party id are one visitor"
+        await without_cookies(site, {"events": [VIEW], "client_id": CLIENT})
+        assert site.user_id() == ""
+
+
+@pytest.mark.parametrize(
+    ("advertiser", "headers"),
+    [(1, {"Origin": ""}), (1, {"Origin": "https://rival.example"}), (2, {"Origin": "https://books.example"})],
+)
+async def test_a_shops_own_id_means_nothing_elsewhere(
+    valkey: str, clock: ManualClock, advertiser: int, headers: dict[str, str]
+) -> None:
+    async with shop(valkey, clock) as site:
+        await without_cookies(site, {"events": [VIEW], "client_id": CLIENT})
+        mine = site.user_id()
+        await site.rig.settle()
+        before = await site.rig.facts(mine)
+        await without_cookies(site, {"events": [VIEW], "client_id": CLIENT}, advertiser, **headers)
+        await site.rig.settle()
+        assert await site.rig.facts(mine) == before
+        assert await site.rig.facts(mine, 2) is None
+
+
+@pytest.mark.parametrize("client_id", ["", "short", "x" * 65, "with space here 123456", 5, None, ["x"]])
+async def test_an_id_of_another_shape_is_passed_over(valkey: str, clock: ManualClock, client_id: object) -> None:
+    async with shop(valkey, clock) as site:
+        for _ in range(2):
+            assert await without_cookies(site, {"events": [VIEW], "client_id": client_id}) == 204
+        assert await facts_count(site) == 2
+
+
+async def test_without_consent_a_first_party_id_is_not_remembered(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        refused = {"event": "page_view", "gdpr": 1, "consent": "ids"}
+        await without_cookies(site, {"events": [refused], "client_id": CLIENT})
+        (keys,) = await site.rig.store.commands([("KEYS", client_user(1, "*"))])
+        assert keys == []
+
+
+async def test_opting_out_at_a_shop_ends_the_profile_behind_its_own_id_only(valkey: str, clock: ManualClock) -> None:
+    leave = {"events": [{"event": "opt_out"}], "client_id": CLIENT}
+    async with shop(valkey, clock) as site:
+        await site.client.post("/e/1", json={"events": [VIEW], "client_id": CLIENT}, headers=OWN)
+        assert await facts_count(site) == 1
+        await site.client.post("/e/1", json=leave, headers=OWN)
+        assert await facts_count(site) == 1, "what is behind our cookie is for /optout, which a shop cannot press"
+        assert await without_cookies(site, leave) == 204
+        assert await facts_count(site) == 0
+
+
+async def test_only_the_opt_out_page_itself_can_opt_out(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        await site.client.post("/e/1", json=VIEW)
+        await site.rig.settle()
+        user = site.user_id()
+        for elsewhere in ("https://rival.example", "null"):
+            assert (await site.client.post("/optout", headers={"Origin": elsewhere})).status == 403
+        assert await site.rig.facts(user) is not None
+        own = str(site.client.make_url("/")).rstrip("/")
+        pressed = await site.client.post("/optout", headers={"Origin": own}, allow_redirects=False)
+        assert pressed.status == 303
+        assert await site.rig.facts(user) is None
 
 
 async def test_the_pixel_carries_an_event_without_scripts(valkey: str, clock: ManualClock) -> None:
