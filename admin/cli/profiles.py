@@ -26,6 +26,7 @@ class Profiles(msgspec.Struct, frozen=True):
     redis: Pipelined
     store: ProfileStore
     settings: Settings
+    url: str  # of the server, for a second connection
 
     async def catalogue(self) -> Catalogue:
         """The catalogue that the roles work with. Raises CatalogueError if none was published yet."""
@@ -39,7 +40,8 @@ class Profiles(msgspec.Struct, frozen=True):
 async def open_profiles(config: Path | None, data: Path | None) -> AsyncIterator[Profiles]:
     """The Redis of the settings, or the running server of the data directory. Raises UnavailableError."""
     settings, clock = settings_for(config), SystemClock()
-    address = parse_redis_url(_url(settings, data), username=settings.redis.username, password=settings.redis.password)
+    url = _url(settings, data)
+    address = parse_redis_url(url, username=settings.redis.username, password=settings.redis.password)
     redis: Pipelined
     try:
         if settings.redis.cluster:
@@ -50,7 +52,7 @@ async def open_profiles(config: Path | None, data: Path | None) -> AsyncIterator
         hint = "start `grosz up`, or set GROSZ_REDIS_URL to the deployment's Redis"
         raise UnavailableError(error.message, hint=hint) from None
     try:
-        yield Profiles(redis, ProfileStore(redis, clock), settings)
+        yield Profiles(redis, ProfileStore(redis, clock), settings, url)
     finally:
         await redis.close()
 
