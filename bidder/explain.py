@@ -222,7 +222,7 @@ class _Telling:
         auction = self._auction
         real = _real_verdicts(found)
         winners: Winners = {
-            found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.prepared.creative.id)
+            found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.offer.prepared.creative.id)
             for number, bid in chosen.items()
             if found is not None
         }
@@ -311,6 +311,7 @@ def _real_verdicts(found: Evaluation | None) -> dict[tuple[int, int], int]:
 
 def _price(everything: Evaluation, pair: int, position: int, auction: Auction, snapshot: Snapshot) -> PriceBuildUp:
     scores, lines = everything.scores, snapshot.index.lines
+    assert scores is not None  # noqa: S101 - tells the type checker that these were priced without a memo
     return PriceBuildUp(
         click_rate=round(float(scores.click_rate[pair]), 8),
         conversion_rate=round(float(scores.conversion_rate[pair]), 8),
@@ -319,7 +320,7 @@ def _price(everything: Evaluation, pair: int, position: int, auction: Auction, s
         pacing_multiplier=float(snapshot.book.multiplier[position]),
         bid_factor=float(lines.bid_factor[position]),
         maximum_cpm=format_micros(round(float(lines.max_cpm[position]))),
-        bid_cpm=format_micros(int(scores.cpm[pair])),
+        bid_cpm=format_micros(int(everything.cpm[pair])),
         floor_cpm=format_micros(int(everything.floors[pair])),
         currency=auction.currency,
     )

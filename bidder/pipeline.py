@@ -48,7 +48,7 @@ def evaluate(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snap
     snapshot.matcher.match_user(auctions, profiles, snapshot.caps, snapshot.counts, now_ms // 1000)
     if not any(impression.eligible for auction in auctions for impression in auction.impressions):
         return None
-    return price(auctions, profiles, snapshot, now_ms)
+    return price(auctions, profiles, snapshot, now_ms, snapshot.prices)
 
 
 def respond(

@@ -15,6 +15,7 @@ from bidder.bitmaps import UnpackedRows
 from bidder.counting import FunnelCounts
 from bidder.index import Index, compile_index
 from bidder.live import LiveSets
+from bidder.price_memo import PriceMemo
 from bidder.stages.match import Matcher
 from bidder.stages.respond import PreparedBid, creative_rules, may_show
 from bidder.stages.score import BoundModel
@@ -23,6 +24,7 @@ from core.money import MoneyError
 from pacing.caps import CapTable
 from pacing.leases import LeaseBook
 from pacing.pools import PoolSpec
+from pacing.tokens import TokenSigner
 
 # Distinct (line item, offered sizes, exchange, rules) whose creatives are remembered; some 400 bytes each.
 MAX_FITTING = 50_000
@@ -40,6 +42,38 @@ class Line(NamedTuple):
     advertiser_id: int
     campaign_id: int
     several_per_request: bool
+
+
+class Offer:
+    """A line item with a creative that it may show, on one exchange."""
+
+    __slots__ = ("_exchange_id", "_token_part", "line", "prepared")
+
+    def __init__(self, prepared: PreparedBid, line: Line, exchange: Exchange) -> None:
+        self.prepared = prepared
+        self.line = line
+        self._exchange_id = exchange.id
+        self._token_part = b""
+
+    def token_part(self, signer: TokenSigner, *, is_test: bool) -> bytes:
+        """The offer's part of a token, made once; `signer` is always the same."""
+        if is_test:
+            return self._make_token_part(signer, is_test=True)
+        if not self._token_part:
+            self._token_part = self._make_token_part(signer, is_test=False)
+        return self._token_part
+
+    def _make_token_part(self, signer: TokenSigner, *, is_test: bool) -> bytes:
+        return signer.offer_part(
+            is_test=is_test,
+            share=self.line.share,
+            line_item_id=self.line.line_item_id,
+            advertiser_id=self.line.advertiser_id,
+            campaign_id=self.line.campaign_id,
+            creative_id=self.prepared.creative.id,
+            exchange_id=self._exchange_id,
+            landing=self.prepared.landing,
+        )
 
 
 class Compiled:
@@ -82,7 +116,7 @@ class Snapshot:
 
     __slots__ = (
         "_advertiser_domains", "_fitting", "_lines", "_pools", "_prepared", "_rates", "_track_url", "book", "caps",
-        "counts", "index", "live", "matcher", "model", "unpacked",
+        "counts", "index", "live", "matcher", "model", "prices", "unpacked",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, model: Model, book: LeaseBook, track_url: str) -> None:
@@ -94,11 +128,12 @@ class Snapshot:
         self.matcher = Matcher(self.index, self.live)
         self.counts = FunnelCounts(self.index, self.live, self.matcher.settle)
         self.unpacked = UnpackedRows(self.index.count)
+        self.prices = PriceMemo(self.index.count)
         self._advertiser_domains = compiled.advertiser_domains
         self._pools = compiled.pools
         self._track_url = track_url
         self._prepared: dict[tuple[int, int, int], PreparedBid] = {}
-        self._fitting: dict[tuple[object, ...], tuple[PreparedBid, ...]] = {}
+        self._fitting: dict[tuple[object, ...], tuple[Offer, ...]] = {}
         self._lines: dict[int, Line] = {}
         self._rates: dict[str, NDArray[np.float64]] = {}
 
@@ -121,15 +156,17 @@ class Snapshot:
         fitting = [each.id for size in sizes for each in banners if (each.width, each.height) == size]
         return tuple(self._prepare(creative_id, exchange, position) for creative_id in fitting)
 
-    def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[PreparedBid, ...]:
-        """Those of `prepared` that the request admits, remembered by the rules that decide it."""
+    def showable(self, position: int, auction: Auction, impression: Impression) -> "tuple[Offer, ...]":
+        """Offers of those of `prepared` that the request admits, remembered by the rules that decide it."""
         key = (position, impression.sizes, auction.exchange.id, creative_rules(auction, impression))
         found = self._fitting.get(key)
         if found is None:
             if len(self._fitting) >= MAX_FITTING:
                 self._fitting.clear()
-            prepared = self.prepared(position, impression.sizes, auction.exchange)
-            found = self._fitting[key] = tuple(each for each in prepared if may_show(each, auction, impression))
+            line, exchange = self.line(position), auction.exchange
+            prepared = self.prepared(position, impression.sizes, exchange)
+            admitted = (each for each in prepared if may_show(each, auction, impression))
+            found = self._fitting[key] = tuple(Offer(each, line, exchange) for each in admitted)
         return found
 
     def _prepare(self, creative_id: int, exchange: Exchange, position: int) -> PreparedBid:

@@ -8,6 +8,7 @@ an exchange can change none of it. The layout is fixed and binary: 99 bytes of c
 
 import binascii
 import enum
+import functools
 import hashlib
 import hmac
 import re
@@ -39,8 +40,12 @@ MAX_CLOCK_SKEW_S = 300
 
 USER_FIELD_BYTES = 22
 
-_LAYOUT = struct.Struct("<BB?BIIIIIQQIII3s8sHI22s8s")
-_pack = _LAYOUT.pack  # bound once: sign() runs for every bid
+# What is the same for all bids of a creative, for all bids of an auction, and what belongs to one bid.
+_OFFER, _AUCTION, _BID = "BB?BIIIII8s", "3s8sI22s", "QQIIIH"
+_LAYOUT = struct.Struct(f"<{_OFFER}{_AUCTION}{_BID}")
+_pack_offer = struct.Struct(f"<{_OFFER}").pack
+_pack_auction = struct.Struct(f"<{_AUCTION}").pack
+_pack_bid = struct.Struct(f"<{_BID}").pack
 _PACKED_BYTES = _LAYOUT.size
 TOKEN_CHARS = (_PACKED_BYTES + MAC_BYTES) * 4 // 3
 
@@ -61,7 +66,7 @@ class TokenFault(enum.StrEnum):
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """One bid on one impression. Field order is the layout's order.
+    """One bid on one impression.
 
     `*_cpm` are CPM micros of the auction's currency; `bid_cpm` lies on the grosz grid, and rival prices are lifted to
     it, which changes no house clearing price. `reserved_micros` is what one impression at the full bid costs in the
@@ -88,12 +93,6 @@ class Claims(msgspec.Struct, frozen=True):
     is_test: bool = False
 
 
-TokenFields = tuple[bool, int, int, int, int, int, int, int, int, int, int, int, bytes, bytes, int, int, bytes, bytes]
-"""`Claims` in the order of the layout: test, share, line item, advertiser, campaign, creative, exchange, lease,
-reserved micros, bid, second and floor in groszes (the latter two lifted), currency, auction, position, issued, user,
-landing."""
-
-
 class TokenError(InputError):
     """A token that is refused. `claims` is set only for one that is genuine but expired."""
 
@@ -105,7 +104,19 @@ class TokenError(InputError):
 
 def auction_digest(exchange_id: int, request_id: str) -> bytes:
     """8 bytes that name an auction: request ids are unique to one exchange only."""
-    return hashlib.blake2b(request_id.encode(), digest_size=8, salt=exchange_id.to_bytes(4, "little")).digest()
+    state = _exchange_state(exchange_id).copy()  # half the cost of a fresh hash
+    state.update(request_id.encode())
+    return state.digest()
+
+
+@functools.lru_cache(maxsize=1024)
+def _exchange_state(exchange_id: int) -> "hashlib.blake2b":
+    return hashlib.blake2b(digest_size=8, salt=exchange_id.to_bytes(4, "little"))
+
+
+def auction_part(currency: str, auction: bytes, issued_s: int, user_id: str) -> bytes:
+    """What the tokens of one auction have in common; see `Claims` for the members."""
+    return _pack_auction(currency.encode(), auction, issued_s, user_id.encode())
 
 
 def landing_digest(url: str) -> bytes:
@@ -147,32 +158,70 @@ class TokenSigner:
 
     def sign(self, claims: Claims) -> bytes:
         """The token's ASCII text. Raises `struct.error` for a claim that does not fit its field."""
-        return self.sign_fields(
-            (
-                claims.is_test,
-                claims.share,
-                claims.line_item_id,
-                claims.advertiser_id,
-                claims.campaign_id,
-                claims.creative_id,
-                claims.exchange_id,
-                claims.lease_id,
-                claims.reserved_micros,
-                claims.bid_cpm // GROSZ_CPM_MICROS,
-                -(-claims.second_cpm // GROSZ_CPM_MICROS),
-                -(-claims.floor_cpm // GROSZ_CPM_MICROS),
-                claims.currency.encode(),
-                claims.auction,
-                claims.position,
-                claims.issued_s,
-                claims.user_id.encode(),
-                claims.landing,
-            )
+        offer = self.offer_part(
+            is_test=claims.is_test,
+            share=claims.share,
+            line_item_id=claims.line_item_id,
+            advertiser_id=claims.advertiser_id,
+            campaign_id=claims.campaign_id,
+            creative_id=claims.creative_id,
+            exchange_id=claims.exchange_id,
+            landing=claims.landing,
+        )
+        return self.sign_parts(
+            offer,
+            auction_part(claims.currency, claims.auction, claims.issued_s, claims.user_id),
+            lease_id=claims.lease_id,
+            reserved_micros=claims.reserved_micros,
+            bid_cpm=claims.bid_cpm,
+            second_cpm=claims.second_cpm,
+            floor_cpm=claims.floor_cpm,
+            position=claims.position,
         )
 
-    def sign_fields(self, fields: TokenFields) -> bytes:
-        """`sign` for the bid path, which would make a `Claims` only to have it taken apart (1.5 us)."""
-        packed = _pack(FORMAT, self._key_id, *fields)
+    def offer_part(
+        self,
+        *,
+        is_test: bool,
+        share: int,
+        line_item_id: int,
+        advertiser_id: int,
+        campaign_id: int,
+        creative_id: int,
+        exchange_id: int,
+        landing: bytes,
+    ) -> bytes:
+        """What the tokens of one line item with one creative have in common on one exchange."""
+        return _pack_offer(
+            FORMAT, self._key_id, is_test, share, line_item_id, advertiser_id, campaign_id, creative_id, exchange_id,
+            landing,
+        )  # fmt: skip
+
+    def sign_parts(
+        self,
+        offer: bytes,
+        auction: bytes,
+        *,
+        lease_id: int,
+        reserved_micros: int,
+        bid_cpm: int,
+        second_cpm: int,
+        floor_cpm: int,
+        position: int,
+    ) -> bytes:
+        """`sign` for the bid path, which packs what many bids have in common once: `offer_part`, `auction_part`."""
+        packed = (
+            offer
+            + auction
+            + _pack_bid(
+                lease_id,
+                reserved_micros,
+                bid_cpm // GROSZ_CPM_MICROS,
+                -(-second_cpm // GROSZ_CPM_MICROS),
+                -(-floor_cpm // GROSZ_CPM_MICROS),
+                position,
+            )
+        )
         inner = self._inner.copy()
         inner.update(packed)
         outer = self._outer.copy()
@@ -213,8 +262,9 @@ def _split(text: str | bytes) -> tuple[bytes, bytes]:
 
 def _unpack(packed: bytes) -> Claims:
     (
-        _, _, is_test, share, line_item, advertiser, campaign, creative, exchange, lease, reserved,
-        bid, second, floor, currency, auction, position, issued_s, user, landing,
+        _, _, is_test, share, line_item, advertiser, campaign, creative, exchange, landing,
+        currency, auction, issued_s, user,
+        lease, reserved, bid, second, floor, position,
     ) = _LAYOUT.unpack(packed)  # fmt: skip
     return Claims(
         share=share,

@@ -73,10 +73,12 @@ def encode_response(
     `seat_bids` has (seat, bids as JSON objects) pairs, each with at least one bid; an empty seat is left out.
     `bid_id` is `bidid`, the bidder's own id of the response, what `${AUCTION_BID_ID}` stands for.
     """
-    seats = [_SEAT + b",".join(bids) + _seat_end(seat) for seat, bids in seat_bids]
-    return b'{"id":%b,"seatbid":[%b],"bidid":%b,%b' % (
-        quote(request_id), b",".join(seats), _encode(bid_id), _currency_end(currency)
-    )  # fmt: skip
+    parts = [b'{"id":', quote(request_id), b',"seatbid":[']
+    for seat, bids in seat_bids:
+        parts += (_SEAT, b",".join(bids), _seat_end(seat), b",")
+    parts[-1] = b'],"bidid":'
+    parts += (_encode(bid_id), _currency_end(currency))
+    return b"".join(parts)
 
 
 _SEAT = b'{"bid":['
@@ -89,7 +91,7 @@ def _seat_end(seat: str) -> bytes:
 
 @functools.lru_cache(maxsize=256)
 def _currency_end(currency: str) -> bytes:
-    return b'"cur":' + _encode(currency) + b"}"
+    return b',"cur":' + _encode(currency) + b"}"
 
 
 def encode_no_bid(request_id: str, nbr: int) -> bytes:

@@ -4,7 +4,7 @@ Highest bid first; equal bids are put in an order that a hash of auction and lin
 always gets the same answer and no line item wins ties by its age.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from core.reasons import NoBid
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+_NO_PAIRS: Integers = np.zeros(0, dtype=np.int64)
 
 # Multiplier of Fibonacci hashing (2^64 / golden ratio), then the finaliser's shift of splitmix64.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -23,11 +25,11 @@ ELIGIBLE = -1
 """Verdict on a pair that may win; other verdicts are indices of `NoBid` reasons."""
 
 
-def verdicts(cpm: Integers, floors: Integers, min_cpm: NDArray[np.float64], affordable: Flags) -> Integers:
+def verdicts(cpm: Integers, floors: Integers, too_low: Flags, affordable: Flags) -> Integers:
     """One verdict a pair, first matching reason: value too low, under the floor, not covered by the lease."""
     verdict = np.where(affordable, ELIGIBLE, NoBid.NO_LEASE.index)
     np.putmask(verdict, cpm < floors, NoBid.FLOOR.index)
-    np.putmask(verdict, (cpm < min_cpm) | (cpm <= 0), NoBid.VALUE_TOO_LOW.index)
+    np.putmask(verdict, too_low, NoBid.VALUE_TOO_LOW.index)
     return verdict
 
 
@@ -48,30 +50,32 @@ class Ties:
         return (mixed ^ (mixed >> _SHIFT)) * _MIX
 
 
-def winners(slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: Ties) -> dict[int, int]:
-    """Slot -> pair that wins it, in the slots' order, which `slot_of_pair` has; slots without a pair are missing."""
-    pairs = eligible.nonzero()[0]
-    if not len(pairs):
-        return {}
-    slots, bids = slot_of_pair[pairs], cpm[pairs]
-    is_first = np.empty(len(pairs), dtype=np.bool_)
-    is_first[0] = True
-    np.not_equal(slots[1:], slots[:-1], out=is_first[1:])
-    best = np.maximum.reduceat(bids, is_first.nonzero()[0])
-    at = (bids == best[is_first.cumsum() - 1]).nonzero()[0]
-    top, slots = pairs[at], slots[at]
-    if len(top) > len(best):
-        order = np.lexsort((ties.keys(top, slots), slots))
+def winners(
+    starts: Integers, slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: Callable[[], Ties]
+) -> Integers:
+    """The pair that wins each slot, in the slots' order; slots without an eligible pair have none.
+
+    `starts` has the first pair of each slot, of which it has one at least; eligible bids are above 0.
+    """
+    bids = np.where(eligible, cpm, 0)
+    best = np.maximum.reduceat(bids, starts)
+    won = int(np.count_nonzero(best))
+    if not won:
+        return _NO_PAIRS
+    np.putmask(best, best == 0, -1)
+    top: Integers = (bids == best.take(slot_of_pair)).nonzero()[0]
+    if len(top) > won:
+        slots = slot_of_pair.take(top)
+        order = np.lexsort((ties().keys(top, slots), slots))
         top, slots = top[order], slots[order]
         # In ascending order like without ties: which impression a line item takes must not depend on the batch.
         leads = np.flatnonzero(np.diff(slots, prepend=-1))
-        top, slots = top[leads], slots[leads]
-    return dict(zip(slots.tolist(), top.tolist(), strict=True))
+        top = top[leads]
+    return top
 
 
-def ranking(slot: int, slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: Ties) -> Iterator[int]:
-    """All eligible pairs of a slot, best first. Only for the slots whose winner could not be used."""
-    start, end = slot_of_pair.searchsorted((slot, slot + 1)).tolist()
+def ranking(start: int, end: int, slot: int, cpm: Integers, eligible: Flags, ties: Ties) -> Iterator[int]:
+    """All eligible pairs of a slot, from `start` to `end`, best first. Only for slots whose winner cannot be used."""
     pairs = start + eligible[start:end].nonzero()[0]
     keys = ties.keys(pairs, np.full(len(pairs), slot))
     yield from pairs[np.lexsort((keys, -cpm[pairs]))].tolist()

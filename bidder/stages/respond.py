@@ -6,6 +6,7 @@ once per creative and exchange and cut at the places of the token; a bid is then
 
 import functools
 import html
+import operator
 
 import msgspec
 
@@ -40,7 +41,7 @@ class PreparedBid:
         self.secure = is_secure(creative, track)
         self.types = _creative_types(creative)
         static = _to_json(_static_members(creative, exchange, advertiser_domain, campaign_id, track))
-        self.parts = static[1:].split(TOKEN.encode())  # without the opening brace: it follows the variable members
+        self.parts = (b"," + static[1:]).split(TOKEN.encode())  # a comma for the brace: it follows variable members
 
 
 def _static_members(
@@ -85,12 +86,12 @@ def _creative_types(creative: Creative) -> frozenset[int]:
 def creative_rules(auction: Auction, impression: Impression) -> tuple[object, ...] | None:
     """All of a request that `may_show` depends on, as a key; None where no banner may be shown."""
     imp, request = impression.imp, auction.request
-    banner = imp.banner
-    if banner is None:
+    if imp.banner is None:
         return None
-    return (
-        imp.secure, banner.btype, banner.battr, banner.api, banner.mimes, request.wlang or request.wlangb
-    )  # fmt: skip
+    return (imp.secure, request.wlang or request.wlangb, *_rules_of_banner(imp.banner))
+
+
+_rules_of_banner = operator.attrgetter("btype", "battr", "api", "mimes")
 
 
 def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) -> bool:
@@ -118,18 +119,14 @@ def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
 
 def bid_json(prepared: PreparedBid, *, impression: Impression, cpm: int, deal_id: str, token: bytes) -> bytes:
     """JSON of one bid. `cpm` is CPM micros on the grosz grid."""
-    variable = b'{"id":"%d","impid":%b,"price":%b,' % (
-        impression.position + 1, _quoted_id(impression.imp.id), _price(cpm)
-    )  # fmt: skip
-    if deal_id:
-        variable += b'"dealid":%b,' % quote(deal_id)
-    return variable + token.join(prepared.parts)
+    deal = b',"dealid":' + quote(deal_id) if deal_id else b""
+    return b"".join((_bid_start(impression.position, impression.imp.id), _price(cpm), deal, token.join(prepared.parts)))
 
 
 # Exchanges number their impressions, or name them by places that come again and again.
 @functools.lru_cache(maxsize=1024)
-def _quoted_id(text: str) -> bytes:
-    return quote(text)
+def _bid_start(position: int, impression_id: str) -> bytes:
+    return b'{"id":"%d","impid":%b,"price":' % (position + 1, quote(impression_id))
 
 
 @functools.lru_cache(maxsize=4096)  # prices lie on the grosz grid: this is all of them up to 40 a thousand

@@ -9,6 +9,8 @@ step, which converts to the currency of the auction. A batch has a few thousand 
 number of numpy calls (about 1 us each), not their length: columns that are gathered together lie in one matrix.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +28,7 @@ SECONDS_AN_HOUR = 3600.0
 MAX_SLOT_KINDS = 50_000
 
 # Columns of `BoundModel.values`.
-IMPRESSION_VALUE, CLICK_VALUE, CONVERSION_VALUE, FACTOR, MAX_CPM, MIN_CPM = range(6)
+IMPRESSION_VALUE, CLICK_VALUE, CONVERSION_VALUE, FACTOR, MAX_CPM = range(5)
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -36,7 +38,7 @@ class BoundModel:
     """A model with what follows from it for one index."""
 
     __slots__ = (
-        "_kinds", "_request_fields", "cart_norm", "column", "frequency_decay", "one_column", "slot_logits",
+        "_kinds", "_request_fields", "cart_norm", "column", "frequency_decay", "least_cpm", "one_column", "slot_logits",
         "slot_rates", "user_fields", "values", "weights",
     )  # fmt: skip
 
@@ -54,9 +56,10 @@ class BoundModel:
         self.values: Floats = np.column_stack(
             (
                 lines.impression_value, lines.click_value, lines.conversion_value, 1000.0 * lines.bid_factor,
-                lines.max_cpm, lines.min_cpm,
+                lines.max_cpm,
             )
         )  # fmt: skip
+        self.least_cpm: Floats = np.maximum(lines.min_cpm, 1.0)  # what is below is no bid
         self._request_fields = manifest.request_fields
         self._kinds: dict[tuple[object, ...], int] = {}
         # Row 0 holds the bias alone; grows by doubling, a row a kind.
@@ -112,7 +115,7 @@ def _rates(logits: Floats) -> Floats:
 class Scores:
     """One row a pair, in the order of the candidates."""
 
-    __slots__ = ("cart_value", "click_rate", "conversion_rate", "cpm", "expected_value", "min_cpm", "rate")
+    __slots__ = ("cart_value", "click_rate", "conversion_rate", "cpm", "expected_value")
 
     def __init__(
         self,
@@ -121,17 +124,13 @@ class Scores:
         conversion_rate: Floats,
         cart_value: Floats | None,
         expected_value: Floats,
-        rate: Floats | float,
         cpm: Integers,
-        min_cpm: Floats,
     ) -> None:
         self.click_rate = click_rate
         self.conversion_rate = conversion_rate
         self.cart_value = cart_value  # micros that carts add to a conversion; None: no pair has one
         self.expected_value = expected_value  # micros of one impression, before pacing
-        self.rate = rate  # units of the auction's currency for one of the advertiser's
         self.cpm = cpm  # the bid: CPM micros of the auction's currency, on the grosz grid
-        self.min_cpm = min_cpm  # in the auction's currency
 
 
 def _row(field: FieldVocabulary, value: str) -> int:
@@ -158,12 +157,12 @@ def _bucket_rows(field: FieldVocabulary, numbers: Floats) -> Integers:
 
 
 def state_of_pairs(
-    auction_of_pair: Integers, positions: Integers, profiles: ProfileBatch, index: Index
+    auctions: Sequence[int], lengths: Integers, positions: Integers, profiles: ProfileBatch, index: Index
 ) -> Integers | None:
     """For each pair the row of its user's state at its advertiser, counted from 1; 0 where the shop does not know them.
 
-    None when no shop knows any user of the batch. This is where isolation is kept: a pair can reach only the row of
-    its own advertiser.
+    `auctions` (number in the batch) and `lengths` (pairs) are by slot, `positions` by pair. None when no shop knows any
+    user of the batch. This is where isolation is kept: a pair can reach only the row of its own advertiser.
     """
     if not len(profiles.state_request):
         return None
@@ -172,7 +171,9 @@ def state_of_pairs(
     states = np.zeros((len(profiles.user_ids), nobody + 1), dtype=np.int64)
     columns = [owners.get(advertiser, nobody) for advertiser in profiles.state_advertiser.tolist()]
     states[profiles.state_request, columns] = np.arange(1, len(columns) + 1)
-    state: Integers = states.reshape(-1)[auction_of_pair * (nobody + 1) + index.lines.owner[positions]]
+    cells = (np.array(auctions, dtype=np.int64) * (nobody + 1)).repeat(lengths)
+    cells += index.lines.owner.take(positions)
+    state: Integers = states.reshape(-1).take(cells)
     return state
 
 
@@ -192,7 +193,8 @@ def score(
     """Price all pairs.
 
     `slot_kinds` has a row of `BoundModel.slot_logits` for each slot; `frequency` the impressions each pair's line item
-    has had of its user in a day (None: nobody had any); `multiplier` the pacing factor by position; `rate` see Scores.
+    has had of its user in a day (None: nobody had any); `multiplier` the pacing factor by position; `rate` is units of
+    the auction's currency for one of the advertiser's.
     """
     click, conversion = _rates_of_pairs(slot_of_pair, positions, slot_kinds, state_of_pair, profiles, model)
     if frequency is not None:
@@ -211,10 +213,16 @@ def score(
         conversion_rate=conversion,
         cart_value=cart_value,
         expected_value=value,
-        rate=rate,
         cpm=groszes * GROSZ_CPM_MICROS,
-        min_cpm=values[:, MIN_CPM] * rate,
     )
+
+
+def too_low(cpm: Integers, positions: Integers, rate: Floats | float, model: BoundModel) -> NDArray[np.bool_]:
+    """Whether each pair's bid is nothing, or less than its line item bids at all. `rate` as in `score`."""
+    least = model.least_cpm.take(positions)
+    if not isinstance(rate, float) or rate != 1.0:
+        least = np.maximum(least * rate, 1.0)
+    return cpm < least
 
 
 def _rates_of_pairs(

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import msgspec
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,7 +78,7 @@ def test_each_impression_goes_to_the_highest_bid_that_may_be_sent(seed: int) -> 
         if bid is not None:
             line = bidder.snapshot.line(bid.position)
             assert (line.line_item_id, bid.position) in usable
-            assert found.scores.cpm[bid.pair] == max(usable.values())
+            assert found.cpm[bid.pair] == max(usable.values())
             taken.add(line.line_item_id)
 
 
@@ -85,9 +86,10 @@ def usable_bids(bidder: TestBidder, found: Evaluation, number: int, taken: set[i
     """(line item, position) -> CPM of every bid that could be sent for a slot."""
     slot, usable = found.slots[number], {}
     for pair in range(*found.pair_range(number)):
-        position, cpm = int(found.positions[pair]), int(found.scores.cpm[pair])
+        position, cpm = int(found.positions[pair]), int(found.cpm[pair])
         line = bidder.snapshot.line(position)
-        if cpm <= 0 or cpm < found.floors[pair] or cpm < found.scores.min_cpm[pair]:
+        least = bidder.snapshot.index.lines.min_cpm[position] * np.broadcast_to(found.rate, len(found.cpm))[pair]
+        if cpm <= 0 or cpm < found.floors[pair] or cpm < least:
             continue
         if line.line_item_id in taken and not line.several_per_request:
             continue

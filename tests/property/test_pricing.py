@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bidder.bitmaps import all_ones
 from bidder.evaluation import Evaluation, price
+from bidder.price_memo import PriceMemo
 from core.model import CartValue, Catalogue, Goal
 from tests.kit.bidding import NOBODY, Shopper, ShopState, TestBidder, bids_of, profile_batch
 from tests.kit.catalogues import catalogue, line_item
@@ -22,7 +23,12 @@ DURATIONS = st.integers(1, 10**6)
 
 
 def price_everything(
-    bidder: TestBidder, requests: list[dict[str, object]], users: list[Shopper | None], *, alternate: bool = True
+    bidder: TestBidder,
+    requests: list[dict[str, object]],
+    users: list[Shopper | None],
+    *,
+    alternate: bool = True,
+    memo: PriceMemo | None = None,
 ) -> Evaluation:
     """Every line item on every impression of a batch, eligible or not; `alternate`: requests of two exchanges."""
     keys = [EXCHANGES[at % 2 if alternate else 0].key for at in range(len(requests))]
@@ -30,7 +36,7 @@ def price_everything(
     for auction in auctions:
         for impression in auction.impressions:
             impression.eligible = all_ones(bidder.snapshot.index.count)
-    return price(auctions, profile_batch(users), bidder.snapshot, bidder.clock.now_ms())
+    return price(auctions, profile_batch(users), bidder.snapshot, bidder.clock.now_ms(), memo)
 
 
 @settings(max_examples=20, deadline=None)
@@ -56,17 +62,34 @@ def test_prices_follow_the_formula(seed: int) -> None:
             slot.auction.currency, multiplier=float(bidder.book.multiplier[position]), model=model,
         )  # fmt: skip
         scores = found.scores
+        assert scores is not None
         assert scores.click_rate[pair] == pytest.approx(expected.click, rel=1e-9)
         assert scores.conversion_rate[pair] == pytest.approx(expected.conversion, rel=1e-9)
         assert scores.expected_value[pair] == pytest.approx(expected.value, rel=1e-9)
         assert (scores.cart_value[pair] if scores.cart_value is not None else 0) == pytest.approx(
             expected.cart, rel=1e-9
         )
-        assert int(scores.cpm[pair]) == expected.cpm
-        assert (
-            found.cost[pair] * 1000
-            >= int(scores.cpm[pair]) / np.broadcast_to(scores.rate, len(scores.cpm))[pair] - 1e-3
-        )
+        assert int(found.cpm[pair]) == expected.cpm
+        rate = np.broadcast_to(found.rate, len(found.cpm))[pair]
+        assert found.cost[pair] * 1000 >= int(found.cpm[pair]) / rate - 1e-3
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, st.booleans())
+def test_a_remembered_price_is_the_price(seed: int, crowded: bool) -> None:
+    """Batch after batch, with users that shops know or not, changing multipliers, and a memo that has room or not."""
+    chance = random.Random(seed)
+    catalogue, now_ms = random_catalogue(chance, LINE_ITEMS, targeted=False), chance.choice(MOMENTS)
+    bidder = TestBidder(catalogue, now_ms=now_ms, model=two_column_model(seed) if chance.random() < 0.5 else None)
+    memo = PriceMemo(bidder.snapshot.index.count, 3 if crowded else 1_000)
+    for _ in range(4):
+        if chance.random() < 0.4:
+            bidder.book.multiplier[:] = [chance.choice((1.0, 0.1, 0.77)) for _ in bidder.book.pools]
+        requests = [random_request(chance, number, plain=True) for number in range(chance.randint(1, 5))]
+        users = [random_shopper(chance, LINE_ITEMS, now_ms) for _ in requests]
+        direct, remembered = (price_everything(bidder, requests, users, memo=each) for each in (None, memo))
+        assert (direct.cpm == remembered.cpm).all()
+        assert (direct.verdict == remembered.verdict).all()
 
 
 def added_by_carts(cart: CartValue, ages_s: list[float], cart_micros: int = 100_000_000) -> list[float]:
@@ -74,7 +97,8 @@ def added_by_carts(cart: CartValue, ages_s: list[float], cart_micros: int = 100_
     bidder = TestBidder(catalogue(line_item(1, cart=cart)))
     request = {"id": "r", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "regs": {"gdpr": 0}}
     users = [Shopper(shops={1: ShopState(cart_micros=cart_micros, cart_age_s=age)}) for age in ages_s]
-    added = price_everything(bidder, [{**request} for _ in ages_s], list(users), alternate=False).scores.cart_value
+    scores = price_everything(bidder, [{**request} for _ in ages_s], list(users), alternate=False).scores
+    added = scores.cart_value if scores is not None else None
     return [] if added is None else added.tolist()
 
 
@@ -112,7 +136,9 @@ def test_what_one_shop_knows_never_changes_another_shop_s_prices(seed: int) -> N
     ]
     before, after = price_everything(bidder, requests, stranger), price_everything(bidder, requests, known)
     others = bidder.snapshot.index.lines.advertiser[before.positions] != 1
-    assert (before.scores.cpm[others] == after.scores.cpm[others]).all()
+    assert (before.cpm[others] == after.cpm[others]).all()
+    assert before.scores is not None
+    assert after.scores is not None
     assert (before.scores.click_rate[others] == after.scores.click_rate[others]).all()
 
 

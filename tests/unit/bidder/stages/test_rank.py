@@ -9,6 +9,9 @@ PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 3), st.booleans()),
 
 
 def arrays(pairs: list[tuple[int, int, bool]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, Ties]:
+    """Slot (without gaps), bid and eligibility of each pair."""
+    numbers = {slot: number for number, slot in enumerate(sorted({slot for slot, _, _ in pairs}))}
+    pairs = [(numbers[slot], cpm, eligible) for slot, cpm, eligible in pairs]
     rows = sorted(pairs, key=lambda pair: pair[0])
     slot = np.array([row[0] for row in rows], dtype=np.int64)
     cpm = np.array([row[1] * 10_000 for row in rows], dtype=np.int64)
@@ -17,10 +20,16 @@ def arrays(pairs: list[tuple[int, int, bool]]) -> tuple[np.ndarray, np.ndarray, 
     return slot, cpm, eligible, Ties(positions + 100, positions, [7, 8, 9, 10, 11])
 
 
+def won_by(slot: np.ndarray, cpm: np.ndarray, eligible: np.ndarray, ties: Ties) -> dict[int, int]:
+    """Slot -> pair that wins it."""
+    starts = np.flatnonzero(np.diff(slot, prepend=-1))
+    return {int(slot[pair]): pair for pair in winners(starts, slot, cpm, eligible, lambda: ties).tolist()}
+
+
 @given(PAIRS)
 def test_each_slot_is_won_by_a_highest_eligible_bid_in_the_slots_order(pairs: list[tuple[int, int, bool]]) -> None:
     slot, cpm, eligible, ties = arrays(pairs)
-    won = winners(slot, cpm, eligible, ties)
+    won = won_by(slot, cpm, eligible, ties)
     assert list(won) == sorted(set(slot[eligible].tolist())), "in the slots' order, with ties or without"
     for number, pair in won.items():
         assert eligible[pair]
@@ -31,8 +40,9 @@ def test_each_slot_is_won_by_a_highest_eligible_bid_in_the_slots_order(pairs: li
 @given(PAIRS)
 def test_the_ranking_begins_with_the_winner_and_falls(pairs: list[tuple[int, int, bool]]) -> None:
     slot, cpm, eligible, ties = arrays(pairs)
-    for number, pair in winners(slot, cpm, eligible, ties).items():
-        order = list(ranking(number, slot, cpm, eligible, ties))
+    for number, pair in won_by(slot, cpm, eligible, ties).items():
+        start, end = np.searchsorted(slot, (number, number + 1)).tolist()
+        order = list(ranking(start, end, number, cpm, eligible, ties))
         assert order[0] == pair
         assert sorted(order) == np.flatnonzero(eligible & (slot == number)).tolist()
         assert (np.diff(cpm[order]) <= 0).all()
@@ -44,7 +54,7 @@ def test_ties_fall_by_auction_and_favour_nobody() -> None:
     wins = np.zeros(5, dtype=int)
     for seed in range(1000):
         ties = Ties(line_items, positions, [seed])
-        won = winners(np.zeros(5, dtype=np.int64), np.full(5, 10_000), np.ones(5, dtype=np.bool_), ties)
+        won = won_by(np.zeros(5, dtype=np.int64), np.full(5, 10_000), np.ones(5, dtype=np.bool_), ties)
         wins[won[0]] += 1
     assert wins.min() > 100, wins
 
@@ -52,9 +62,9 @@ def test_ties_fall_by_auction_and_favour_nobody() -> None:
 def test_the_first_thing_that_is_missing_is_the_verdict() -> None:
     cpm = np.array([0, 10_000, 20_000, 20_000, 20_000])
     floors = np.array([30_000, 30_000, 30_000, 20_000, 10_000])
-    minimum = np.array([0.0, 20_000.0, 20_000.0, 0.0, 0.0])
+    too_low = np.array([True, True, False, False, False])
     paid = np.array([False, False, False, False, True])
-    assert verdicts(cpm, floors, minimum, paid).tolist() == [
+    assert verdicts(cpm, floors, too_low, paid).tolist() == [
         NoBid.VALUE_TOO_LOW.index,
         NoBid.VALUE_TOO_LOW.index,
         NoBid.FLOOR.index,

@@ -18,8 +18,8 @@ REQUEST = raw_request(regs={"gdpr": 0})
 def test_a_pair_reaches_only_the_state_of_its_own_user_at_its_own_shop() -> None:
     index = compile_index(catalogue(line_item(1), line_item(2, advertiser=2)))
     profiles = profile_batch([Shopper(shops={2: ShopState(), 77: ShopState()}), Shopper(shops={1: ShopState()}), None])
-    auctions, positions = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 0, 1])
-    found = state_of_pairs(auctions, positions, profiles, index)
+    auctions, positions = [0, 0, 1, 1, 2, 2], np.array([0, 1, 0, 1, 0, 1])
+    found = state_of_pairs([0, 1, 2], np.array([2, 2, 2]), positions, profiles, index)
     assert found is not None
     for auction, position, row in zip(auctions, positions, found, strict=True):
         if row:
@@ -30,7 +30,7 @@ def test_a_pair_reaches_only_the_state_of_its_own_user_at_its_own_shop() -> None
 
 def test_where_no_shop_knows_anybody_there_is_no_state() -> None:
     index = compile_index(catalogue(line_item(1)))
-    assert state_of_pairs(np.array([0]), np.array([0]), profile_batch([None]), index) is None
+    assert state_of_pairs([0], np.array([1]), np.array([0]), profile_batch([None]), index) is None
 
 
 @pytest.mark.parametrize("goal", [Goal.CPM, Goal.CPC, Goal.CPA])
