@@ -258,20 +258,21 @@ class DealAccess(Dimension):
 class Group:
     """Dimensions whose keys come from one part of a request, asked together: one look-up where each would cost one.
 
-    A joint answer counts for all its parts; `settle` passes the counts on, and must come before any dimension is
-    harvested. The dimensions stay the only ones who know an answer; this only remembers which belong together.
+    The memo's key is whatever the caller reads of that part; it must determine the keys of all dimensions. A joint
+    answer counts for all its parts; `settle` passes the counts on, and must come before any dimension is harvested.
+    The dimensions stay the only ones who know an answer; this only remembers which belong together.
     """
 
     __slots__ = ("_bytes", "_dimensions", "_shared", "memo")
 
     def __init__(self, dimensions: Sequence[Dimension]) -> None:
         self._dimensions = tuple(dimensions)
-        self.memo: dict[tuple[Key, ...], JointBits] = {}
+        self.memo: dict[Key, JointBits] = {}
         self._shared: dict[int, int] = {}
         self._bytes = 0
 
-    def resolve(self, keys: tuple[Key, ...]) -> "JointBits":
-        """Ask each dimension for its part, in order, and remember the joint answer."""
+    def resolve(self, part: Key, keys: Sequence[Key]) -> "JointBits":
+        """Ask each dimension for its key, in order, and remember the joint answer under `part`."""
         if len(self.memo) >= MAX_MEMO_ANSWERS or self._bytes >= MAX_MEMO_BYTES:
             self.settle()
             self.memo.clear()
@@ -285,8 +286,8 @@ class Group:
         if bits not in self._shared:
             self._shared[bits] = bits
             self._bytes += self._dimensions[0].count // 8
-        self._bytes += _bytes_of(keys)
-        answer = self.memo[keys] = JointBits(self._shared[bits], parts)
+        self._bytes += _bytes_of(part)
+        answer = self.memo[part] = JointBits(self._shared[bits], parts)
         return answer
 
     def settle(self) -> None:

@@ -114,14 +114,10 @@ def _check(request: BidRequest) -> None:
         raise Malformed(MalformedReason.NO_ID)
     if not imps:
         raise Malformed(MalformedReason.NO_IMPRESSION)
-    if len(imps) == 1:
-        if not imps[0].id:
-            raise Malformed(MalformedReason.IMPRESSION_WITHOUT_ID)
-    else:
-        ids = {imp.id for imp in imps}
-        if "" in ids:
-            raise Malformed(MalformedReason.IMPRESSION_WITHOUT_ID)
-        if len(ids) != len(imps):
-            raise Malformed(MalformedReason.DUPLICATE_IMPRESSION_ID)
+    ids = [imp.id for imp in imps]
+    if "" in ids:
+        raise Malformed(MalformedReason.IMPRESSION_WITHOUT_ID)
+    if len(ids) > 1 and len(set(ids)) != len(ids):
+        raise Malformed(MalformedReason.DUPLICATE_IMPRESSION_ID)
     if (request.site is not None) + (request.app is not None) + (request.dooh is not None) > 1:
         raise Malformed(MalformedReason.SEVERAL_CHANNELS)

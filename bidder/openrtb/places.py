@@ -22,6 +22,8 @@ def settle(request: BidRequest, tolerances: Tolerances) -> None:
     if device is not None:
         if device.geo is not None:
             _settle_geo(device.geo, tolerances)
+        if device.sua is not None and device.sua.platform is not None:
+            device.os = device.sua.platform.brand or device.os  # preferred where both are there (OpenRTB 2.6, 3.2.18)
         if type(device.lmt) is bool or type(device.dnt) is bool:
             tolerances.loose_flag += 1
     if regs is not None and regs.ext is not None:

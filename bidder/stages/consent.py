@@ -195,8 +195,11 @@ def _tc_string(request: BidRequest) -> str | None:
 def is_limited(request: BidRequest, *, honour_do_not_track: bool) -> bool:
     """Whether anything but GDPR keeps the user's data out: a child, an opt-out, limited tracking."""
     regs, device = request.regs, request.device
-    if regs is not None and (regs.coppa or _sections_limit(regs) or _opted_out(request, regs)):
-        return True
+    if regs is not None:
+        if regs.coppa or ((regs.gpp or regs.gpp_sid) and _sections_limit(regs)):
+            return True
+        if (regs.us_privacy or regs.gpc is not None) and _opted_out(request, regs):
+            return True
     return device is not None and _tracking_is_limited(device, honour_do_not_track=honour_do_not_track)
 
 

@@ -23,13 +23,10 @@ def locate(auction: Auction) -> None:
         auction.place = NOWHERE
         return
     place = _place(geo.country, geo.region, geo.city, geo.zip, geo.lat, geo.lon)
-    # COPPA: nothing finer than the region (spec: openrtb 3.5)
-    auction.place = Place(place.country, place.region) if _is_child_directed(auction) else place
-
-
-def _is_child_directed(auction: Auction) -> bool:
-    regs = auction.request.regs
-    return regs is not None and bool(regs.coppa)
+    regs = request.regs
+    if regs is not None and regs.coppa:  # nothing finer than the region (spec: openrtb 3.5)
+        place = Place(place.country, place.region)
+    auction.place = place
 
 
 @functools.lru_cache(maxsize=REMEMBERED_PLACES)

@@ -4,12 +4,13 @@
 look-up at all. `match_user` adds what the profile says: segments, frequency caps.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from bidder.auction import Auction, Impression
 from bidder.counting import FunnelCounts
-from bidder.dimensions import Group
+from bidder.dimensions import Group, JointBits
 from bidder.index import Index
 from bidder.live import LiveSets
 from bidder.values import TEXT_BREAK
@@ -56,9 +57,7 @@ def _operating_system(auction: Auction) -> tuple[str | None, str | None]:
     device = auction.request.device
     if device is None:
         return None, None
-    agent = device.sua
-    platform = agent.platform.brand if agent is not None and agent.platform is not None else None
-    return platform or device.os, device.ua
+    return device.os, device.ua
 
 
 def _user_agent(auction: Auction) -> str | None:
@@ -145,50 +144,106 @@ CONTEXT_KEYS: dict[str, KeyOf] = {
 }
 
 
+# Where the group of the device reads each field; a group's memo is asked by the values of what its fields read.
+_DEVICE_MEMBERS: dict[str, tuple[str, ...]] = {
+    "device_type": ("devicetype",),
+    "operating_system": ("os", "ua"),
+    "browser": ("ua",),
+    "connection": ("connectiontype",),
+    "language": ("language", "langb"),
+}
+_AUCTION_MEMBERS: dict[str, tuple[str, ...]] = {
+    "exchange": ("exchange.id",),
+    "blocked_advertiser": ("request.badv",),
+    "blocked_category": ("request.bcat",),
+    "country": ("place.country",),
+    "region": ("place.country", "place.region"),
+    "city": ("place.city",),
+    "postcode": ("place.postcode",),
+    "radius": ("place.point",),
+}
+
+
+def _read_auction(names: Sequence[str]) -> KeyOf:
+    """Reads what the named fields depend on, all at once and without a Python function a field."""
+    return operator.attrgetter(*dict.fromkeys(member for name in names for member in _AUCTION_MEMBERS[name]))
+
+
+def _read_device(names: Sequence[str]) -> KeyOf:
+    members = operator.attrgetter(*dict.fromkeys(member for name in names for member in _DEVICE_MEMBERS[name]))
+
+    def read(auction: Auction) -> object:
+        device = auction.request.device
+        return members(device) if device is not None else None
+
+    return read
+
+
+def _read_inventory(names: Sequence[str]) -> KeyOf:
+    def read(auction: Auction) -> object:
+        site = auction.request.site
+        if site is None:
+            return _environment(auction), _app(auction), _categories(auction)
+        plain = site.domain and not (site.sectioncat or site.pagecat or site.content)
+        return (site.domain, site.cat) if plain else (_domain(auction), _categories(auction), "site")
+
+    return read if len(names) > 1 else CONTEXT_KEYS[names[0]]
+
+
+def _read_one(names: Sequence[str]) -> KeyOf:
+    return CONTEXT_KEYS[names[0]]
+
+
 # Fields that come from one part of a request and repeat together: one memo each instead of one a field. A field alone
 # in its group is one that nearly every request has a value of its own for.
-GROUPS: tuple[tuple[str, ...], ...] = (
-    ("exchange", "environment", "blocked_advertiser", "blocked_category"),
-    ("country", "region", "city", "postcode"),
-    ("radius",),
-    ("device_type", "operating_system", "browser", "connection", "language"),
-    ("domain", "app", "category"),
-    ("page_path",),
-    ("page_keyword",),
+GROUPS: tuple[tuple[Callable[[Sequence[str]], KeyOf], tuple[str, ...]], ...] = (
+    (_read_auction, ("exchange", "blocked_advertiser", "blocked_category")),
+    (_read_auction, ("country", "region", "city", "postcode")),
+    (_read_auction, ("radius",)),
+    (_read_device, ("device_type", "operating_system", "browser", "connection", "language")),
+    (_read_inventory, ("environment", "domain", "app", "category")),
+    (_read_one, ("page_path",)),
+    (_read_one, ("page_keyword",)),
 )
 
 
 class _Grouped:
     """One group of those dimensions that restrict anything, with the functions that read its keys."""
 
-    __slots__ = ("group", "keys_of", "memoised")
+    __slots__ = ("_keys_of", "group", "known", "read")
 
-    def __init__(self, index: Index, names: Sequence[str]) -> None:
+    def __init__(self, index: Index, names: Sequence[str], read: KeyOf) -> None:
         self.group = Group([index.context[name] for name in names])
-        self.keys_of = tuple(CONTEXT_KEYS[name] for name in names)
-        self.memoised = self.group.memo.get
+        self._keys_of = tuple(CONTEXT_KEYS[name] for name in names)
+        self.read = read
+        self.known = self.group.memo.get
+
+    def resolve(self, auction: Auction, part: object) -> JointBits:
+        return self.group.resolve(part, [key_of(auction) for key_of in self._keys_of])
 
 
 class Matcher:
     """The dimensions of one index that restrict anything, each with the function that reads its key."""
 
-    __slots__ = ("_context", "_positions_restrict", "_slots", "_weight", "index", "live")
+    __slots__ = ("_context", "_membership", "_positions_restrict", "_slots", "_weight", "index", "live")
 
     def __init__(self, index: Index, live: LiveSets, *, counts_hits: bool = True) -> None:
         self.index = index
         self.live = live
         self._weight = int(counts_hits)  # of an impression in the counts; a rehearsal's weighs nothing
-        names = ([name for name in group if index.context[name].restricts] for group in GROUPS)
-        self._context = [_Grouped(index, group) for group in names if group]
+        groups = [(read, [name for name in names if index.context[name].restricts]) for read, names in GROUPS]
+        self._context = [_Grouped(index, names, read(names)) for read, names in groups if names]
         self._positions_restrict = index.slot["position"].restricts
         slots = [index.slot["size"], index.deals, *([index.slot["position"]] if self._positions_restrict else [])]
         self._slots = Group(slots)
+        self._membership = Group([index.segments, index.excluded_segments])
 
     def settle(self) -> None:
         """Pass all counted impressions on to the dimensions, which are about to be harvested."""
         for grouped in self._context:
             grouped.group.settle()
         self._slots.settle()
+        self._membership.settle()
 
     def match_context(self, auction: Auction) -> int:
         """Set `eligible` of each impression of the auction; the union of these sets, 0 when nobody wants any.
@@ -200,29 +255,31 @@ class Matcher:
         self.live.hits += hits
         bits = self.live.bits
         for grouped in self._context:
-            keys = tuple([key_of(auction) for key_of in grouped.keys_of])
-            answer = grouped.memoised(keys)
+            part = grouped.read(auction)
+            answer = grouped.known(part)
             if answer is None:
-                answer = grouped.group.resolve(keys)
+                answer = grouped.resolve(auction, part)
             answer.hits += hits
             bits &= answer.bits
         union = 0
+        known = self._slots.memo
         for impression in impressions:
-            impression.eligible = eligible = bits & self._match_slot(auction, impression)
+            position = impression.imp.banner.pos if self._positions_restrict and impression.imp.banner else None
+            slot: tuple[object, ...] = (impression.sizes, position)
+            if impression.imp.pmp is not None:
+                slot += (auction.exchange.id, tuple(impression.deal_floors), impression.private_auction)
+            answer = known.get(slot)
+            if answer is None:
+                answer = self._resolve_slot(slot, auction, impression, position)
+            answer.hits += self._weight
+            impression.eligible = eligible = bits & answer.bits
             union |= eligible
         return union
 
-    def _match_slot(self, auction: Auction, impression: Impression) -> int:
+    def _resolve_slot(self, slot: object, auction: Auction, impression: Impression, position: int | None) -> JointBits:
         deals = (auction.exchange.id, tuple(impression.deal_floors), impression.private_auction)
-        keys: tuple[Any, ...] = (impression.sizes, deals)
-        if self._positions_restrict:
-            banner = impression.imp.banner
-            keys = (impression.sizes, deals, banner.pos if banner is not None else None)
-        answer = self._slots.memo.get(keys)
-        if answer is None:
-            answer = self._slots.resolve(keys)
-        answer.hits += self._weight
-        return answer.bits
+        keys = (impression.sizes, deals, position)
+        return self._slots.resolve(slot, keys if self._positions_restrict else keys[:2])
 
     def match_user(
         self,
@@ -237,15 +294,14 @@ class Matcher:
         Only requests that some line item wants come here, so `counts` and the hits of the segment dimensions speak of
         those impressions.
         """
-        segments, excluded = self.index.segments, self.index.excluded_segments
-        for number, auction in enumerate(auctions):
-            key = profiles.segments[number]
+        known = self._membership.memo
+        for auction, segments, ring in zip(auctions, profiles.segments, profiles.rings, strict=True):
             hits = len(auction.impressions) * self._weight
-            included, out = segments.get(key), excluded.get(key)
-            included.hits += hits
-            out.hits += hits
-            bits = included.bits & out.bits
-            ring = profiles.rings[number]
+            answer = known.get(segments)
+            if answer is None:
+                answer = self._membership.resolve(segments, (segments, segments))
+            answer.hits += hits
+            bits = answer.bits
             if ring:
                 bits &= ~self._blocked(ring, caps, counts, hits, now_s)
             for impression in auction.impressions:

@@ -94,8 +94,10 @@ def banner_sizes(banner: Banner) -> tuple[Size, ...]:
         offered = []
         for item in banner.format:
             width, height = item.w, item.h
-            if width and height and width > 0 and height > 0 and not _is_unsound(item):
-                offered.append((width, height))
+            if width and height and width > 0 and height > 0:
+                flexes = item.wratio is not None or item.hratio is not None or item.wmin is not None
+                if not flexes or not _is_unsound(item):
+                    offered.append((width, height))
         if offered:
             return tuple(offered)
     width, height = banner.w or 0, banner.h or 0
@@ -108,8 +110,6 @@ def banner_sizes(banner: Banner) -> tuple[Size, ...]:
 
 def _is_unsound(item: Format) -> bool:
     """A negative ratio or minimum says that the sender's numbers cannot be relied upon."""
-    if item.wratio is None and item.hratio is None and item.wmin is None:
-        return False
     return min(item.wratio or 0, item.hratio or 0, item.wmin or 0) < 0
 
 
