@@ -102,7 +102,8 @@ class BidderHandler:
     def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:
         """See `bidder.protocol.BidHandler`."""
         snapshot = self._snapshot
-        if snapshot is None or not self._fresh():
+        # Asked once a turn: while it is not fresh, nothing is pending.
+        if snapshot is None or not (self._pending or self._fresh()):
             self._metrics.no_bid(exchange_key, NoBid.NO_SNAPSHOT)
             reply(204, b"")
             return
@@ -154,11 +155,15 @@ class BidderHandler:
             return
         started = self._clock.monotonic()
         wanted: list[tuple[Auction, Reply]] = []
+        unwanted: list[tuple[Auction, Reply]] = []
         for auction, reply in batch:
             if self._is_wanted(auction, snapshot, started):
                 wanted.append((auction, reply))
             else:
-                self._answer(auction, reply, None)
+                unwanted.append((auction, reply))
+        screened = self._clock.monotonic()
+        for auction, reply in unwanted:
+            self._answer(auction, reply, None, screened)
         cost_s = (self._clock.monotonic() - started) / len(batch)
         self._screen_cost_s = _smoothed(self._screen_cost_s, cost_s)
         if wanted:
@@ -225,18 +230,19 @@ class BidderHandler:
             if response is not None and finished > auction.deadline:
                 # Nobody reads an answer after tmax; what was reserved for it comes back when the lease closes.
                 auction.no_bid, response = NoBid.NO_TIME, None
-            self._answer(auction, reply, response)
+            self._answer(auction, reply, response, finished)
 
-    def _answer(self, auction: Auction, reply: Reply, response: bytes | None) -> None:
+    def _answer(self, auction: Auction, reply: Reply, response: bytes | None, now: float) -> None:
         self._waiting -= 1
-        self._metrics.answered(auction.exchange.key, auction.arrival)
+        exchange = auction.exchange
+        self._metrics.answered(exchange.key, now - auction.arrival)
         if response is not None:
-            self._metrics.bid(auction)
+            self._metrics.bid(exchange.key)
             reply(200, response)
             return
         reason = auction.no_bid or NoBid.NOBODY_BIDS
-        self._metrics.no_bid(auction.exchange.key, reason)
-        reply(*no_bid(auction.exchange, auction.request.id, reason))
+        self._metrics.no_bid(exchange.key, reason)
+        reply(*no_bid(exchange, auction.request.id, reason))
 
     async def drain(self) -> None:
         """Answer everything that was submitted."""

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable
 
-from bidder.auction import Auction
 from bidder.openrtb.codec import MalformedReason
 from bidder.server import BidServer
-from core.clock import Clock
 from core.reasons import NoBid
 from core.telemetry import CounterChild, Family, HistogramChild, Merge, Sample, Telemetry
 
@@ -13,8 +11,7 @@ from core.telemetry import CounterChild, Family, HistogramChild, Merge, Sample, 
 class BidMetrics:
     """Counters of answers by exchange and reason, and latency from the first byte to the answer."""
 
-    def __init__(self, telemetry: Telemetry, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, telemetry: Telemetry) -> None:
         self._answers = telemetry.counter(
             "grosz_bid_requests_total", "Bid requests by exchange and outcome", ("exchange", "outcome")
         )
@@ -36,9 +33,9 @@ class BidMetrics:
         self._by_outcome: dict[tuple[str, str], CounterChild] = {}
         self._by_exchange: dict[str, HistogramChild] = {}
 
-    def bid(self, auction: Auction) -> None:
+    def bid(self, exchange_key: str) -> None:
         """An answer with at least one bid."""
-        self._outcome(auction.exchange.key, "bid").value += 1
+        self._outcome(exchange_key, "bid").value += 1
 
     def no_bid(self, exchange_key: str, reason: NoBid) -> None:
         """An answer without a bid."""
@@ -58,12 +55,12 @@ class BidMetrics:
         self._malformed.labels(exchange_key, rule).value += 1
         self._outcome(exchange_key, "malformed").value += 1
 
-    def answered(self, exchange_key: str, arrival: float) -> None:
-        """When an answer was given, for the latency."""
+    def answered(self, exchange_key: str, latency_s: float) -> None:
+        """An answer was given, so long after its request's first byte."""
         child = self._by_exchange.get(exchange_key)
         if child is None:
             child = self._by_exchange[exchange_key] = self._latency.labels(exchange_key)
-        child.observe(self._clock.monotonic() - arrival)
+        child.observe(latency_s)
 
     def answers(self) -> int:
         """Requests answered so far, from all exchanges: the traffic that pacing learns the shape of."""

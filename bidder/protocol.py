@@ -210,7 +210,12 @@ class BidProtocol(asyncio.Protocol):
         if not queue or queue[0] is not slot or self._corked:
             return
         if len(queue) == 1:
-            self._flush()
+            if slot.closes or self._paused or self._peer_ended:
+                self._flush()
+                return
+            queue.clear()
+            if slot.answer is not None and not self._transport.is_closing():
+                self._transport.write(slot.answer)
         elif not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush)

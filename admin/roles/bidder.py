@@ -47,7 +47,7 @@ async def build(role: RoleContext) -> None:
     role.on_close(compiler.close)
     # A container that is started again has the same process id: its blocks must not replace those it wrote before.
     funnel = FunnelWriter(control, f"{process}-{secrets.token_hex(4)}", clock)
-    metrics = BidMetrics(role.telemetry, clock)
+    metrics = BidMetrics(role.telemetry)
     handler = BidderHandler(
         profiles=ProfileReader(redis),
         signer=token_signer(role),

@@ -58,7 +58,7 @@ class BidPath:
             signer=TokenSigner(KEYS),
             policy=ConsentPolicy(CONSENT),
             clock=self.clock,
-            metrics=BidMetrics(self.telemetry, self.clock),
+            metrics=BidMetrics(self.telemetry),
             tmax_cap_ms=TMAX_MS,
             fresh=lambda: True,
         )

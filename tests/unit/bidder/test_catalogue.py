@@ -85,7 +85,7 @@ class Side:
             signer=TokenSigner(KEYS),
             policy=ConsentPolicy(ConsentSettings()),
             clock=self.clock,
-            metrics=BidMetrics(Telemetry(), self.clock),
+            metrics=BidMetrics(Telemetry()),
             tmax_cap_ms=100,
             fresh=lambda: True,
         )

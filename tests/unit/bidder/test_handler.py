@@ -81,7 +81,7 @@ class Desk:
             signer=self.bidder.signer,
             policy=self.bidder.policy,
             clock=self.clock,
-            metrics=BidMetrics(self.telemetry, self.clock),
+            metrics=BidMetrics(self.telemetry),
             tmax_cap_ms=100,
             fresh=lambda: self.is_fresh,
         )
@@ -133,7 +133,7 @@ async def test_without_a_snapshot_there_is_no_bid() -> None:
         signer=desk.bidder.signer,
         policy=desk.bidder.policy,
         clock=desk.clock,
-        metrics=BidMetrics(Telemetry(), desk.clock),
+        metrics=BidMetrics(Telemetry()),
         tmax_cap_ms=100,
         fresh=lambda: True,
     )
