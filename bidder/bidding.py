@@ -11,7 +11,7 @@ from bidder.counting import BIDS
 from bidder.evaluation import Evaluation, Slot, dearest_deal
 from bidder.snapshot import Offer, Snapshot
 from bidder.stages import rank
-from bidder.stages.respond import bid_json, response_json
+from bidder.stages.respond import bid_parts, response_json
 from bidder.values import normal_domain
 from core.model import Clearing
 from core.reasons import NoBid
@@ -188,7 +188,7 @@ def _respond(
             position=impression.position,
         )
         deal_id = _deal(auction, impression, bid.position, snapshot, bid.cpm) if impression.deal_floors else ""
-        texts.append(bid_json(bid.offer.prepared, impression=impression, cpm=bid.cpm, deal_id=deal_id, token=token))
+        texts.append(bid_parts(bid.offer.prepared, impression=impression, cpm=bid.cpm, deal_id=deal_id, token=token))
     return response_json(auction, texts, digest.hex())
 
 

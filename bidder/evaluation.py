@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidder.auction import Auction, Impression
+from bidder.counting import tally
 from bidder.price_memo import PriceMemo
 from bidder.snapshot import Snapshot
 from bidder.stages import pace, rank, score
@@ -92,7 +93,7 @@ def price(
     ]
     found = Evaluation(slots, snapshot.unpacked.positions([slot.impression.eligible for slot in slots]))
     book = snapshot.book
-    np.add.at(book.scored, found.positions, 1)  # pacing learns from auctions that a pool lost, too
+    tally(book.scored, found.positions)  # pacing learns from auctions that a pool lost, too
     found.rate = rate = _rates(found, snapshot)
     _price(found, profiles, snapshot, now_ms, memo)
     found.floors = found.by_slot([slot.impression.floor_cpm for slot in slots])

@@ -7,22 +7,24 @@ read-modify-write, so a crash loses at most the last interval and nothing is eve
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Iterator
 from typing import Protocol
 
 import msgspec
 import numpy as np
 import zstandard
-from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
-from bidder.counting import FunnelCounts, TakenCounts
+from bidder.counting import COLUMNS, Counts, FunnelCounts, TakenCounts
 from core import keys
 from core.clock import Clock
 from core.reasons import NO_BID_REASONS
 
 # The funnel is fresh within this and a reader's own delay.
 WRITE_INTERVAL_S = 5.0
+
+# Rows that are added in one step, some 0.3 ms.
+ROWS_A_STEP = 10_000
 
 FIVE_MINUTES_S, HOUR_S = 300, 3600
 # Blocks are kept a little longer than the window that is built from them.
@@ -52,6 +54,32 @@ class Block(msgspec.Struct, array_like=True):
     counts: bytes
 
 
+class _Bucket:
+    """Counts of one span of time: line items ascending, one row each."""
+
+    __slots__ = ("counts", "line_items", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number  # unix seconds by the span's length
+        self.line_items: Counts = np.zeros(0, np.int64)
+        self.counts: Counts = np.zeros((0, COLUMNS), np.int64)
+
+    def add(self, line_items: Counts, rows: Counts) -> Iterator[None]:
+        """Add rows of ascending line items, a slice a step."""
+        if not np.array_equal(line_items, self.line_items):
+            self._make_room(line_items)
+        at = self.line_items.searchsorted(line_items)
+        for start in range(0, len(at), ROWS_A_STEP):
+            self.counts[at[start : start + ROWS_A_STEP]] += rows[start : start + ROWS_A_STEP]
+            yield
+
+    def _make_room(self, line_items: Counts) -> None:
+        old, counts = self.line_items, self.counts
+        self.line_items = np.union1d(old, line_items)
+        self.counts = np.zeros((len(self.line_items), COLUMNS), np.int64)
+        self.counts[self.line_items.searchsorted(old)] = counts
+
+
 class FunnelWriter:
     """Accumulates one process's counts by bucket and writes the current buckets."""
 
@@ -60,7 +88,8 @@ class FunnelWriter:
         self._process = process
         self._clock = clock
         self._source: FunnelCounts | None = None
-        self._buckets: dict[int, tuple[int, dict[int, NDArray[np.int64]]]] = {}
+        self._buckets: dict[int, _Bucket] = {}
+        self._busy = asyncio.Lock()  # a new catalogue hands its counts over while blocks are being packed
 
     def follow(self, source: FunnelCounts) -> TakenCounts | None:
         """Count from another snapshot from now on; what the old one still holds, which `add` takes."""
@@ -82,33 +111,49 @@ class FunnelWriter:
         if self._source is not None:
             await self.add(self._source.take())
         now_s = self._clock.now_ms() // 1000
-        for length, (bucket, counts) in list(self._buckets.items()):
-            if counts:
-                key = keys.funnel_block(length, bucket, self._process)
-                await self._store.set(key, encode_block(counts), ex=KEPT_S[length])
-                processes = keys.funnel_processes(length, bucket)
-                await self._store.sadd(processes, self._process)
-                await self._store.expire(processes, KEPT_S[length])
-            if bucket != now_s // length:
-                del self._buckets[length]
+        async with self._busy:
+            for length, bucket in list(self._buckets.items()):
+                if len(bucket.line_items):
+                    await self._write(length, bucket)
+                if bucket.number != now_s // length:
+                    del self._buckets[length]
+
+    async def _write(self, length: int, bucket: _Bucket) -> None:
+        # In a thread: compressing lets the bid path run, and takes 50 ms at 100,000 line items.
+        block = await asyncio.to_thread(encode_block, bucket.line_items, bucket.counts)
+        key = keys.funnel_block(length, bucket.number, self._process)
+        await self._store.set(key, block, ex=KEPT_S[length])
+        processes = keys.funnel_processes(length, bucket.number)
+        await self._store.sadd(processes, self._process)
+        await self._store.expire(processes, KEPT_S[length])
 
     async def add(self, taken: TakenCounts) -> None:
         """Fold counts into the current buckets, giving way to requests between two steps."""
-        for _step in taken.fold():
-            await asyncio.sleep(0)
-        now_s = self._clock.now_ms() // 1000
-        for length in KEPT_S:
-            bucket, counts = self._buckets.get(length, (now_s // length, {}))
-            self._buckets[length] = (bucket, counts)
-            for line_item, row in zip(taken.line_items.tolist(), taken.pairs, strict=True):
-                known = counts.get(line_item)
-                counts[line_item] = row.copy() if known is None else known + row
+        async with self._busy:
+            for _step in taken.fold():
+                await asyncio.sleep(0)
+            line_items, rows = _by_line_item(taken)
+            now_s = self._clock.now_ms() // 1000
+            for length in KEPT_S:
+                bucket = self._buckets.setdefault(length, _Bucket(now_s // length))
+                for _step in bucket.add(line_items, rows):
+                    await asyncio.sleep(0)
 
 
-def encode_block(counts: dict[int, NDArray[np.int64]]) -> bytes:
-    """Bytes of a block; mostly zeros, so it packs to a tenth or less."""
-    line_items = np.fromiter(counts, dtype=np.int64)
-    block = Block(COLUMN_NAMES, line_items.tobytes(), np.stack(list(counts.values())).tobytes())
+def _by_line_item(taken: TakenCounts) -> tuple[Counts, Counts]:
+    """Ascending line items and their counts; shares of one line item are added up."""
+    line_items, at = np.unique(taken.line_items, return_inverse=True)
+    rows: Counts = np.zeros((len(line_items), COLUMNS), np.int64)
+    if len(line_items) == len(at):
+        rows[at] = taken.pairs
+    else:
+        np.add.at(rows, at, taken.pairs)
+    return line_items, rows
+
+
+def encode_block(line_items: Counts, counts: Counts) -> bytes:
+    """Bytes of a block with a row of `counts` a line item; mostly zeros, so it packs to a tenth or less."""
+    block = Block(COLUMN_NAMES, line_items.tobytes(), counts.tobytes())
     return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(block))
 
 

@@ -66,16 +66,21 @@ def quote(text: str) -> bytes:
 
 
 def encode_response(
-    request_id: str, seat_bids: Sequence[tuple[str, Sequence[bytes]]], currency: str, bid_id: str
+    request_id: str, seat_bids: Sequence[tuple[str, Sequence[Sequence[bytes]]]], currency: str, bid_id: str
 ) -> bytes:
     """The response as JSON.
 
-    `seat_bids` has (seat, bids as JSON objects) pairs, each with at least one bid; an empty seat is left out.
-    `bid_id` is `bidid`, the bidder's own id of the response, what `${AUCTION_BID_ID}` stands for.
+    `seat_bids` has (seat, bids) pairs, each with at least one bid, which is a JSON object in parts; an empty seat is
+    left out. `bid_id` is `bidid`, the bidder's own id of the response, what `${AUCTION_BID_ID}` stands for.
     """
     parts = [b'{"id":', quote(request_id), b',"seatbid":[']
     for seat, bids in seat_bids:
-        parts += (_SEAT, b",".join(bids), _seat_end(seat), b",")
+        parts.append(_SEAT)
+        for bid in bids:
+            parts += bid
+            parts.append(b",")
+        parts[-1] = _seat_end(seat)
+        parts.append(b",")
     parts[-1] = b'],"bidid":'
     parts += (_encode(bid_id), _currency_end(currency))
     return b"".join(parts)

@@ -28,7 +28,7 @@ _to_json = msgspec.json.Encoder().encode
 
 
 class PreparedBid:
-    """One creative on one exchange: JSON of everything but id, impression, price, deal and token."""
+    """One creative on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
     __slots__ = ("creative", "domain", "landing", "parts", "secure", "types")
 
@@ -41,7 +41,9 @@ class PreparedBid:
         self.secure = is_secure(creative, track)
         self.types = _creative_types(creative)
         static = _to_json(_static_members(creative, exchange, advertiser_domain, campaign_id, track))
-        self.parts = (b"," + static[1:]).split(TOKEN.encode())  # a comma for the brace: it follows variable members
+        # A comma for the opening brace: what is static follows the variable members. At odd places the token goes in.
+        cut = (b"," + static[1:]).split(TOKEN.encode())
+        self.parts = [part for each in cut for part in (each, b"")][:-1]
 
 
 def _static_members(
@@ -117,10 +119,13 @@ def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
     return any(tag.partition("-")[0].lower() == primary for tag in wanted)
 
 
-def bid_json(prepared: PreparedBid, *, impression: Impression, cpm: int, deal_id: str, token: bytes) -> bytes:
-    """JSON of one bid. `cpm` is CPM micros on the grosz grid."""
-    deal = b',"dealid":' + quote(deal_id) if deal_id else b""
-    return b"".join((_bid_start(impression.position, impression.imp.id), _price(cpm), deal, token.join(prepared.parts)))
+def bid_parts(prepared: PreparedBid, *, impression: Impression, cpm: int, deal_id: str, token: bytes) -> list[bytes]:
+    """JSON of one bid in parts, to be joined with the rest of the answer. `cpm` is CPM micros on the grosz grid."""
+    parts = [_bid_start(impression.position, impression.imp.id), _price(cpm), *prepared.parts]
+    parts[3::2] = [token] * (len(prepared.parts) // 2)
+    if deal_id:
+        parts.insert(2, b',"dealid":' + quote(deal_id))
+    return parts
 
 
 # Exchanges number their impressions, or name them by places that come again and again.
@@ -134,6 +139,6 @@ def _price(cpm: int) -> bytes:
     return cpm_to_text(cpm).encode()
 
 
-def response_json(auction: Auction, bids: list[bytes], bid_id: str) -> bytes:
-    """JSON of the whole answer (OpenRTB 2.6 section 4.2.1)."""
+def response_json(auction: Auction, bids: list[list[bytes]], bid_id: str) -> bytes:
+    """JSON of the whole answer (OpenRTB 2.6 section 4.2.1); `bids` come from `bid_parts`."""
     return encode_response(auction.request.id, [(auction.exchange.seat, bids)], auction.currency, bid_id)

@@ -18,7 +18,7 @@ BID = Bid(
 
 def test_joined_bytes_say_what_the_types_say(corpus: Path) -> None:
     bid = msgspec.json.encode(BID)
-    joined = encode_response("r-ż", [("seat", [bid, bid]), ("", [bid])], "PLN", "resp1")
+    joined = encode_response("r-ż", [("seat", [[bid[:5], bid[5:]], [bid]]), ("", [[bid]])], "PLN", "resp1")
     expected = BidResponse(
         id="r-ż", seatbid=(SeatBid((BID, BID), "seat"), SeatBid((BID,))), bidid="resp1", cur="PLN"
     )  # fmt: skip

@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bidder.stages.respond import BID_EXPIRY_S, PreparedBid, bid_json, may_show, response_json
+from bidder.stages.respond import BID_EXPIRY_S, PreparedBid, bid_parts, may_show, response_json
 from bidder.stages.validate import check_request
 from core.model import BillingEvent, Creative
 from tests.kit.bidding import TRACK, TestBidder
@@ -23,8 +23,8 @@ def bid_of(bid: PreparedBid, imp_id: str = "1", deal_id: str = "") -> dict[str, 
     bidder = TestBidder(catalogue(line_item(1)))
     imp = {"id": imp_id, "banner": {"w": 300, "h": 250}}
     auction = bidder.screened(raw_request(imp=[imp], regs={"gdpr": 0}))
-    text = bid_json(bid, impression=auction.impressions[0], cpm=1_050_000, deal_id=deal_id, token=TOKEN)
-    response = json.loads(response_json(auction, [text], "b1"))
+    parts = bid_parts(bid, impression=auction.impressions[0], cpm=1_050_000, deal_id=deal_id, token=TOKEN)
+    response = json.loads(response_json(auction, [parts], "b1"))
     assert (response["id"], response["cur"], response["bidid"]) == ("r1", "PLN", "b1")
     assert response["seatbid"][0]["seat"] == "grosz"
     (found,) = response["seatbid"][0]["bid"]
