@@ -97,7 +97,11 @@ def _take(
 ) -> Chosen | None:
     """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease."""
     slot = found.slots[number]
-    offers = _offers(slot, snapshot, position, cpm)
+    impression = slot.impression
+    if impression.deal_floors:
+        offers = _offers(slot, snapshot, position, cpm)
+    else:
+        offers = snapshot.showable(position, slot.auction, impression)
     if not offers:
         found.verdict[pair] = NoBid.CREATIVE_BLOCKED.index
         return None

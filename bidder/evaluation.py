@@ -85,19 +85,20 @@ def price(
 
     With a `memo` bids that are the same for everybody are looked up there; the result has no `scores` then.
     """
-    slots = [
-        Slot(number, auction, impression)
-        for number, auction in enumerate(auctions)
-        for impression in auction.impressions
-        if impression.eligible
-    ]
+    slots: list[Slot] = []
+    has_deals = False
+    for number, auction in enumerate(auctions):
+        for impression in auction.impressions:
+            if impression.eligible:
+                slots.append(Slot(number, auction, impression))
+                has_deals = has_deals or bool(impression.deal_floors)
     found = Evaluation(slots, snapshot.unpacked.positions([slot.impression.eligible for slot in slots]))
     book = snapshot.book
     tally(book.scored, found.positions)  # pacing learns from auctions that a pool lost, too
     found.rate = rate = _rates(found, snapshot)
     _price(found, profiles, snapshot, now_ms, memo)
     found.floors = found.by_slot([slot.impression.floor_cpm for slot in slots])
-    if any(slot.impression.deal_floors for slot in slots):
+    if has_deals:
         _apply_deals(found, snapshot)
     too_low = score.too_low(found.cpm, found.positions, rate, snapshot.model)
     found.cost = pace.costs(found.cpm, rate)

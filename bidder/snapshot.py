@@ -158,7 +158,7 @@ class Snapshot:
 
     def showable(self, position: int, auction: Auction, impression: Impression) -> "tuple[Offer, ...]":
         """Offers of those of `prepared` that the request admits, remembered by the rules that decide it."""
-        key = (position, impression.sizes, auction.exchange.id, creative_rules(auction, impression))
+        key = (position, impression.sizes, auction.exchange.id, *creative_rules(auction, impression))
         found = self._fitting.get(key)
         if found is None:
             if len(self._fitting) >= MAX_FITTING:

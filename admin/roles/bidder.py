@@ -1,6 +1,7 @@
 """Composition root of the bidder role: answers bid requests."""
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -32,12 +33,17 @@ REPORT_INTERVAL_S = 0.5
 # Leases, flights and dayparts are looked at this often.
 REFRESH_INTERVAL_S = 0.25
 
+# New containers before the collector looks at the young ones. A batch holds some 3,000 at a time, all of which are
+# freed by reference, so Python's 700 means several walks over live objects a batch: 5 of 72 us a request.
+COLLECT_AFTER = 20_000
+
 _log = logging.getLogger("grosz.bidder")
 
 
 async def build(role: RoleContext) -> None:
     """Make the role's objects and register their life with `role`."""
     settings, clock = role.settings, role.clock
+    gc.set_threshold(COLLECT_AFTER)
     process = f"{socket.gethostname()}-{os.getpid()}"
     redis, control = await pipelined_redis(role), plain_redis(role)
     book = LeaseBook()

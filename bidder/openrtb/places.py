@@ -6,7 +6,21 @@ the plain code instead of a table of paths (measured: 2 us against 6).
 """
 
 from bidder.openrtb.tolerance import Tolerances
-from bidder.openrtb.types import App, BidRequest, Dooh, Geo, Imp, Regs, RegsExt, Site, Source, User, UserExt, Video
+from bidder.openrtb.types import (
+    App,
+    BidRequest,
+    Device,
+    Dooh,
+    Geo,
+    Imp,
+    Regs,
+    RegsExt,
+    Site,
+    Source,
+    User,
+    UserExt,
+    Video,
+)
 
 
 def settle(request: BidRequest, tolerances: Tolerances) -> None:
@@ -20,17 +34,13 @@ def settle(request: BidRequest, tolerances: Tolerances) -> None:
         _settle_place(place, tolerances)
     device, user, regs = request.device, request.user, request.regs
     if device is not None:
-        if device.geo is not None:
-            _settle_geo(device.geo, tolerances)
-        if device.sua is not None and device.sua.platform is not None:
-            device.os = device.sua.platform.brand or device.os  # preferred where both are there (OpenRTB 2.6, 3.2.18)
-        if type(device.lmt) is bool or type(device.dnt) is bool:
-            tolerances.loose_flag += 1
+        _settle_device(device, tolerances)
     if regs is not None and regs.ext is not None:
         _settle_regs(regs, regs.ext, tolerances)
-    if user is not None:
+    if user is not None and (user.ext is not None or user.geo is not None or user.buyeruid is None):
         _settle_user(request, user, tolerances)
-    _settle_supply_chain(request, tolerances)
+    if request.ext is not None or (request.source is not None and request.source.ext is not None):
+        _settle_supply_chain(request, tolerances)
 
 
 def _text(value: object, tolerances: Tolerances) -> str:
@@ -63,6 +73,15 @@ def _settle_video(imp: Imp, video: Video, tolerances: Tolerances) -> None:
     if imp.rwdd is None and video.ext is not None and video.ext.rewarded is not None:
         imp.rwdd = video.ext.rewarded
         tolerances.old_place += 1
+
+
+def _settle_device(device: Device, tolerances: Tolerances) -> None:
+    if device.geo is not None:
+        _settle_geo(device.geo, tolerances)
+    if device.sua is not None and device.sua.platform is not None:
+        device.os = device.sua.platform.brand or device.os  # preferred where both are there (OpenRTB 2.6, 3.2.18)
+    if type(device.lmt) is bool or type(device.dnt) is bool:
+        tolerances.loose_flag += 1
 
 
 def _settle_place(place: Site | App | Dooh, tolerances: Tolerances) -> None:

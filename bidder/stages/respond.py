@@ -85,12 +85,11 @@ def _creative_types(creative: Creative) -> frozenset[int]:
     return frozenset(kinds)
 
 
-def creative_rules(auction: Auction, impression: Impression) -> tuple[object, ...] | None:
-    """All of a request that `may_show` depends on, as a key; None where no banner may be shown."""
-    imp, request = impression.imp, auction.request
-    if imp.banner is None:
-        return None
-    return (imp.secure, request.wlang or request.wlangb, *_rules_of_banner(imp.banner))
+def creative_rules(auction: Auction, impression: Impression) -> tuple[object, ...]:
+    """All of a request that `may_show` depends on, as a part of a key."""
+    request, imp = auction.request, impression.imp
+    banner = imp.banner
+    return (imp.secure, request.wlang or request.wlangb, *(_rules_of_banner(banner) if banner is not None else ()))
 
 
 _rules_of_banner = operator.attrgetter("btype", "battr", "api", "mimes")
