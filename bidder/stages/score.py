@@ -39,13 +39,17 @@ class BoundModel:
 
     __slots__ = (
         "_kinds", "_request_fields", "cart_norm", "column", "frequency_decay", "least_cpm", "one_column", "slot_logits",
-        "slot_rates", "user_fields", "values", "weights",
+        "slot_rates", "user_buckets", "values", "weights",
     )  # fmt: skip
 
     def __init__(self, model: Model, index: Index) -> None:
         manifest, lines = model.manifest, index.lines
         self.weights: Floats = model.weights.transpose(0, 2, 1).astype(np.float64)  # (rows, columns, heads)
-        self.user_fields = manifest.user_fields
+        # Edges of each field's buckets, and the row of the first one.
+        self.user_buckets = {
+            name: (np.array(field.edges, dtype=np.float64), field.other + 1)
+            for name, field in manifest.user_fields.items()
+        }
         self.frequency_decay = manifest.frequency_decay
         columns = {name: number for number, name in enumerate(manifest.columns)}
         self.one_column = len(columns) == 1
@@ -143,17 +147,14 @@ def user_logits(profiles: ProfileBatch, model: BoundModel) -> Floats:
         "last_visit_hours": profiles.last_visit_age_s / SECONDS_AN_HOUR,
         "visits": profiles.visits,
         "products_viewed": profiles.products_viewed,
-        "cart": (profiles.cart_micros > 0).astype(np.float64),
+        "cart": profiles.cart_micros > 0,
     }
-    rows = [_bucket_rows(model.user_fields[name], values) for name, values in numbers.items()]
-    logits: Floats = np.zeros((len(rows[0]) + 1, *model.weights.shape[1:]))
-    for of_field in rows:
-        logits[1:] += model.weights[of_field]
+    logits: Floats = np.zeros((len(profiles.visits) + 1, *model.weights.shape[1:]))
+    added = logits[1:]
+    for name, values in numbers.items():
+        edges, first_row = model.user_buckets[name]
+        added += model.weights.take(edges.searchsorted(values, side="right") + first_row, axis=0)
     return logits
-
-
-def _bucket_rows(field: FieldVocabulary, numbers: Floats) -> Integers:
-    return np.asarray(field.edges).searchsorted(numbers, side="right") + (field.other + 1)
 
 
 def state_of_pairs(
