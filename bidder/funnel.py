@@ -61,9 +61,13 @@ class Rows(NamedTuple):
 def rows_of(line_items: Counts, pairs: Counts) -> Rows:
     """Counts by position, summed over the positions of each line item; arrays of their own."""
     order = line_items.argsort(kind="stable")
-    ids, starts = np.unique(line_items[order], return_index=True)
-    ordered = pairs[order]
-    return Rows(ids, ordered if len(ids) == len(order) else np.add.reduceat(ordered, starts, axis=0))
+    ids, starts, sizes = np.unique(line_items[order], return_index=True, return_counts=True)
+    counts = pairs[order[starts]]
+    # Few line items have shares, and those a few: quicker than numpy's reduceat over all rows (30 against 450 ms).
+    for share in range(1, sizes.max(initial=0)):
+        having = np.flatnonzero(sizes > share)
+        counts[having] += pairs[order[starts[having] + share]]
+    return Rows(ids, counts)
 
 
 def merged(known: Rows, more: Rows) -> Rows:
@@ -127,7 +131,7 @@ class FunnelWriter:
         """Fold counts into the current buckets, giving way to requests between two steps."""
         for _step in taken.fold():
             await asyncio.sleep(0)
-        if not len(taken.pairs):
+        if not taken.pairs.any():
             return
         async with self._working:
             await asyncio.to_thread(self._accumulate, taken)
