@@ -12,7 +12,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 import zstandard
@@ -36,6 +36,12 @@ FORMAT = b"C1"
 # 3 is zstandard's default: 100,000 line items shrink tenfold in under half a second.
 COMPRESSION_LEVEL = 3
 MAX_CATALOGUE_BYTES = 1024 * 1024 * 1024
+
+# A catalogue that cannot be installed is tried again after this, in case that it was the machine's fault, and so is
+# what the log says of it: the old one ages meanwhile.
+RETRY_REFUSED_S = 60.0
+
+CHILD_NICENESS = 10
 
 _log = logging.getLogger("grosz.bidder.catalogue")
 _encoder = msgspec.msgpack.Encoder()
@@ -74,6 +80,16 @@ def compile_bytes(data: bytes) -> Compiled:
         ) from error
 
 
+def prepare_child(parent: int) -> None:
+    """What the child process does first: end with its parent, and leave the processor to those who answer requests."""
+    end_with_parent(parent)
+    os.nice(CHILD_NICENESS)
+
+
+def warm_up() -> None:
+    """Nothing, in the child: it has imported this module then, which takes longer than to compile a small catalogue."""
+
+
 def compile_parts(data: bytes) -> list[bytes]:
     """`compile_bytes` for another process, which takes the parts one by one."""
     return compile_bytes(data).packed()
@@ -88,7 +104,8 @@ class CatalogueSource(Protocol):
 class Compiler:
     """Compiles in a child process, which is started again if it dies.
 
-    The very first catalogue is compiled in this process: nothing is served yet, and starting a child takes a second.
+    The very first catalogue is compiled in this process: nothing is served yet, and starting a child takes a second. It
+    is started then, so that the first change does not wait for it.
     """
 
     def __init__(self) -> None:
@@ -97,9 +114,11 @@ class Compiler:
     @staticmethod
     def _start() -> concurrent.futures.ProcessPoolExecutor:
         # A pool's child does not notice that its parent was killed; it would wait for work for ever.
-        return concurrent.futures.ProcessPoolExecutor(
-            1, multiprocessing.get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
+        executor = concurrent.futures.ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn"), initializer=prepare_child, initargs=(os.getpid(),)
         )
+        executor.submit(warm_up)
+        return executor
 
     async def compile(self, data: bytes) -> Compiled:
         """Compile an encoded catalogue. Raises CatalogueError when it cannot be, UnavailableError if the child died."""
@@ -185,6 +204,13 @@ class BidCatalogue:
                 snapshot.live.refresh(self._clock.now_ms(), self._book)
 
 
+class Refusal(NamedTuple):
+    """A published version that cannot be installed, and why."""
+
+    version: int
+    text: str
+
+
 class CatalogueWatcher:
     """Polls for a new version and hands its bytes to `take`, which installs them and says which version it has then."""
 
@@ -196,13 +222,19 @@ class CatalogueWatcher:
         self._clock = clock
         self._poll_s = poll_s
         self._version = -1
-        self._refused = -1
+        self._refusal: Refusal | None = None
+        self._refused_at = 0.0
         self._alive_ms = 0
 
     @property
     def version(self) -> int:
         """The installed version; -1 before the first."""
         return self._version
+
+    @property
+    def refusal(self) -> "Refusal | None":
+        """What is published and cannot be installed, until something later can."""
+        return self._refusal
 
     @property
     def age_s(self) -> float:
@@ -214,7 +246,10 @@ class CatalogueWatcher:
         while True:
             try:
                 await self.follow()
-            except (CatalogueError, UnavailableError, RedisError, OSError) as error:
+            except CatalogueError as error:
+                refused = self._refusal.version if self._refusal else 0
+                _log.error("catalogue %d cannot be installed; %d stays and ages: %s", refused, self._version, error)
+            except (UnavailableError, RedisError, OSError) as error:
                 _log.warning("the catalogue is not followed: %s", error)
             await asyncio.sleep(self._poll_s)
 
@@ -224,7 +259,7 @@ class CatalogueWatcher:
         if raw is None:
             return
         version = int(raw)
-        if version not in (self._version, self._refused):
+        if version != self._version and not self._has_refused(version):
             data = await self._source.get(keys.CATALOGUE_SNAPSHOT)
             if isinstance(data, bytes):
                 await self._install(data, version)
@@ -232,12 +267,18 @@ class CatalogueWatcher:
             alive = await self._source.get(keys.CATALOGUE_ALIVE)
             self._alive_ms = int(alive) if alive else 0
 
+    def _has_refused(self, version: int) -> bool:
+        """Whether it was refused just now: asking again four times a second would fail as often."""
+        is_recent = self._clock.monotonic() - self._refused_at < RETRY_REFUSED_S
+        return self._refusal is not None and self._refusal.version == version and is_recent
+
     async def _install(self, data: bytes, version: int) -> None:
         try:
             self._version = await self._take(data)
-        except CatalogueError:
-            self._refused = version  # asking again would fail again, four times a second
+        except CatalogueError as error:
+            self._refusal, self._refused_at = Refusal(version, str(error)), self._clock.monotonic()
             raise
+        self._refusal = None
         _log.info("catalogue version %d is installed", self._version)
 
 

@@ -9,7 +9,8 @@ import array
 import itertools
 import urllib.parse
 import zoneinfo
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -64,7 +65,8 @@ class LineArrays(msgspec.Struct):
     start_ms: NDArray[np.int64]
     end_ms: NDArray[np.int64]
     timezone: NDArray[np.int64]  # index into Index.timezones
-    hours: NDArray[np.bool_]  # (positions, 168)
+    hours: NDArray[np.bool_]  # (patterns, 168): the hours of the week of each distinct choice
+    hour_pattern: NDArray[np.int64]  # row of `hours`
     several_per_request: NDArray[np.bool_]
 
 
@@ -83,8 +85,9 @@ class Index(msgspec.Struct):
     by_line_item: dict[int, tuple[int, ...]]
     by_campaign: dict[int, tuple[int, ...]]
     by_advertiser: dict[int, tuple[int, ...]]
-    banners: NDArray[np.int64]  # creative ids, the banners of one position after those of another
-    banner_ends: NDArray[np.int64]  # where the banners of each position end
+    banners: NDArray[np.int64]  # creative ids, one list of banners after the other
+    banner_ends: NDArray[np.int64]  # where each list ends
+    banner_list: NDArray[np.int64]  # number of the list of each position; line items with the same ads share one
     creatives: dict[int, Creative]
     exchanges: dict[str, Exchange]  # active ones, by key
     currencies: tuple[str, ...]
@@ -95,8 +98,9 @@ class Index(msgspec.Struct):
 
     def banners_of(self, position: int) -> list[Creative]:
         """The active banners of the line item at `position`, in its order."""
-        start = int(self.banner_ends[position - 1]) if position else 0
-        return [self.creatives[each] for each in self.banners[start : self.banner_ends[position]].tolist()]
+        number = int(self.banner_list[position])
+        start = int(self.banner_ends[number - 1]) if number else 0
+        return [self.creatives[each] for each in self.banners[start : self.banner_ends[number]].tolist()]
 
     def positions_of(self, pool: PoolKey) -> tuple[int, ...]:
         """Where a pool is: shares of a line item follow each other. Empty for one that the index does not have."""
@@ -104,12 +108,22 @@ class Index(msgspec.Struct):
         return positions[pool.share : pool.share + 1]
 
 
+class _Ads(msgspec.Struct, frozen=True):
+    """The active banners of one advertiser's choice of creatives, and what targeting asks of them."""
+
+    number: int
+    banners: tuple[int, ...]  # creative ids
+    sizes: frozenset[tuple[int, int]]
+    domains: frozenset[str]  # that they advertise, with their parents
+    categories: frozenset[str]  # of what they advertise, with their parents
+
+
 class _Entry(msgspec.Struct, frozen=True):
     line: LineItem
     share: int
     campaign: Campaign
     advertiser: Advertiser
-    banners: tuple[Creative, ...]  # active ones of its own advertiser
+    ads: _Ads
 
 
 def compile_index(catalogue: Catalogue) -> Index:
@@ -119,7 +133,7 @@ def compile_index(catalogue: Catalogue) -> Index:
     """
     creatives = {item.id: item for item in catalogue.creatives if item.status is Status.ACTIVE}
     entries = list(_entries(catalogue, creatives))
-    banners = [[creative.id for creative in entry.banners] for entry in entries]
+    lists = list({entry.ads.number: entry.ads.banners for entry in entries}.values())
     timezones = tuple(sorted({entry.advertiser.timezone for entry in entries}))
     for name in timezones:
         zoneinfo.ZoneInfo(name)  # an unknown one fails here and not in the process that serves
@@ -138,8 +152,9 @@ def compile_index(catalogue: Catalogue) -> Index:
         by_line_item=_grouped(entry.line.id for entry in entries),
         by_campaign=_grouped(entry.campaign.id for entry in entries),
         by_advertiser=_grouped(entry.advertiser.id for entry in entries),
-        banners=np.fromiter(itertools.chain.from_iterable(banners), dtype=np.int64),
-        banner_ends=np.fromiter(itertools.accumulate(map(len, banners)), dtype=np.int64),
+        banners=np.fromiter(itertools.chain.from_iterable(lists), dtype=np.int64),
+        banner_ends=np.fromiter(itertools.accumulate(map(len, lists)), dtype=np.int64),
+        banner_list=np.fromiter((entry.ads.number for entry in entries), dtype=np.int64),
         creatives=creatives,
         exchanges={item.key: item for item in catalogue.exchanges if item.status is Status.ACTIVE},
         currencies=currencies,
@@ -153,6 +168,7 @@ def compile_index(catalogue: Catalogue) -> Index:
 def _entries(catalogue: Catalogue, creatives: Mapping[int, Creative]) -> Iterable[_Entry]:
     campaigns = {item.id: item for item in catalogue.campaigns}
     advertisers = {item.id: item for item in catalogue.advertisers}
+    known: dict[tuple[int, tuple[int, ...]], _Ads] = {}
     for line in catalogue.line_items:
         campaign, advertiser = campaigns.get(line.campaign_id), advertisers.get(line.advertiser_id)
         if campaign is None or advertiser is None:
@@ -163,9 +179,12 @@ def _entries(catalogue: Catalogue, creatives: Mapping[int, Creative]) -> Iterabl
             )
         if line.status is Status.ARCHIVED:
             continue
-        banners = _banners(line, creatives)
+        key = (advertiser.id, line.creative_ids)
+        ads = known.get(key)
+        if ads is None:
+            ads = known[key] = _ads(len(known), advertiser, line.creative_ids, creatives)
         for share in range(len(line.budget_shares) + 1):
-            yield _Entry(line, share, campaign, advertiser, banners)
+            yield _Entry(line, share, campaign, advertiser, ads)
 
 
 def _line_arrays(
@@ -175,6 +194,7 @@ def _line_arrays(
     carts = [line.cart for line in lines]
     timezone_index = {name: number for number, name in enumerate(timezones)}
     currency_index = {name: number for number, name in enumerate(currencies)}
+    hours, hour_pattern = _hours(lines)
 
     def integers(numbers: Iterable[int]) -> NDArray[np.int64]:
         return np.fromiter(numbers, dtype=np.int64)
@@ -204,7 +224,8 @@ def _line_arrays(
         start_ms=integers(max(entry.line.start_ms or 0, entry.campaign.start_ms or 0) for entry in entries),
         end_ms=integers(min(entry.line.end_ms or NEVER_MS, entry.campaign.end_ms or NEVER_MS) for entry in entries),
         timezone=integers(timezone_index[entry.advertiser.timezone] for entry in entries),
-        hours=_hours(lines),
+        hours=hours,
+        hour_pattern=hour_pattern,
         several_per_request=np.fromiter((line.several_per_request for line in lines), dtype=np.bool_),
     )
 
@@ -217,13 +238,18 @@ def _share_factor(entry: _Entry) -> float:
     return entry.line.budget_shares[entry.share - 1].bid_factor_percent / 100 if entry.share else 1.0
 
 
-def _hours(lines: list[LineItem]) -> NDArray[np.bool_]:
-    hours = np.ones((len(lines), HOURS_A_WEEK), dtype=np.bool_)
-    for position, line in enumerate(lines):
-        if line.targeting.hours_of_week:
-            hours[position] = False
-            hours[position, list(line.targeting.hours_of_week)] = True
-    return hours
+def _hours(lines: list[LineItem]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """The distinct choices of hours, each with a row, and the row of each line item; no hours are all hours."""
+    patterns: dict[tuple[int, ...], int] = {}
+    rows = np.fromiter(
+        (patterns.setdefault(line.targeting.hours_of_week, len(patterns)) for line in lines), dtype=np.int64
+    )
+    hours = np.ones((len(patterns), HOURS_A_WEEK), dtype=np.bool_)
+    for chosen, row in patterns.items():
+        if chosen:
+            hours[row] = False
+            hours[row, list(chosen)] = True
+    return hours, rows
 
 
 def _grouped(ids: Iterable[int]) -> dict[int, tuple[int, ...]]:
@@ -233,17 +259,25 @@ def _grouped(ids: Iterable[int]) -> dict[int, tuple[int, ...]]:
     return {identifier: tuple(positions) for identifier, positions in groups.items()}
 
 
+def _restricted(entries: list[_Entry], field: str) -> Iterable[tuple[int, Sequence[Any]]]:
+    """(position, values) of those who name any; most line items leave most fields empty."""
+    for position, entry in enumerate(entries):
+        named = getattr(entry.line.targeting, field)
+        if named:
+            yield position, named
+
+
 def _lists(entries: list[_Entry], field: str) -> PositionLists:
     lists = PositionLists()
-    for position, entry in enumerate(entries):
-        lists.add(position, getattr(entry.line.targeting, field))
+    for position, named in _restricted(entries, field):
+        lists.add(position, named)
     return lists
 
 
 def _normal_lists(entries: list[_Entry], field: str, normal_form: Callable[[str], str] = str.casefold) -> PositionLists:
     lists = PositionLists()
-    for position, entry in enumerate(entries):
-        lists.add(position, [normal_form(text) for text in getattr(entry.line.targeting, field)])
+    for position, named in _restricted(entries, field):
+        lists.add(position, [normal_form(text) for text in named])
     return lists
 
 
@@ -298,32 +332,34 @@ def _context_dimensions(entries: list[_Entry]) -> dict[str, Dimension]:
             NoBid.ADVERTISER_BLOCKED, count, _advertiser_domains(entries), values.blocked_domains
         ),
         "blocked_category": Denied(
-            NoBid.CATEGORY_BLOCKED, count, _product_categories(entries), values.blocked_categories
+            NoBid.CATEGORY_BLOCKED, count, _lists_of_ads(entries, lambda ads: ads.categories), values.blocked_categories
         ),
     }
 
 
 def _slot_dimensions(entries: list[_Entry]) -> dict[str, Dimension]:
     """Dimensions whose key belongs to one impression."""
-    sizes = PositionLists()
-    for position, entry in enumerate(entries):
-        sizes.add(position, {(c.width, c.height) for c in entry.banners})
     return {
-        "size": Offered(NoBid.SIZE, len(entries), sizes),
+        "size": Offered(NoBid.SIZE, len(entries), _lists_of_ads(entries, lambda ads: ads.sizes)),
         "position": Allowed(NoBid.POSITION, len(entries), _lists(entries, "positions"), values.one),
     }
 
 
-def _banners(line: LineItem, creatives: Mapping[int, Creative]) -> tuple[Creative, ...]:
-    found = (creatives.get(identifier) for identifier in line.creative_ids)
-    return tuple(
-        [
-            creative
-            for creative in found
-            if creative is not None
-            and creative.format is Format.BANNER
-            and creative.advertiser_id == line.advertiser_id
-        ]
+def _ads(number: int, advertiser: Advertiser, chosen: tuple[int, ...], creatives: Mapping[int, Creative]) -> _Ads:
+    found = (creatives.get(identifier) for identifier in chosen)
+    banners = [
+        creative
+        for creative in found
+        if creative is not None and creative.format is Format.BANNER and creative.advertiser_id == advertiser.id
+    ]
+    domains = {banner.advertiser_domain or advertiser.domain for banner in banners}
+    named = {code for banner in banners for code in banner.categories}
+    return _Ads(
+        number,
+        tuple(banner.id for banner in banners),
+        frozenset((banner.width, banner.height) for banner in banners),
+        frozenset(suffix for domain in domains for suffix in values.domain_suffixes(domain)),
+        frozenset(values.category_and_parents((*named, *advertiser.product_categories))),
     )
 
 
@@ -332,18 +368,22 @@ def _advertiser_domains(entries: list[_Entry]) -> PositionLists:
 
     One blocked creative blocks the line item here: never a violation, at worst a bid less.
     """
-    lists = PositionLists()
-    for position, entry in enumerate(entries):
-        domains = {c.advertiser_domain or entry.advertiser.domain for c in entry.banners}
-        lists.add(position, {suffix for domain in domains for suffix in values.domain_suffixes(domain)})
-    return lists
+    return _lists_of_ads(entries, lambda ads: ads.domains)
 
 
-def _product_categories(entries: list[_Entry]) -> PositionLists:
-    lists = PositionLists()
-    for position, entry in enumerate(entries):
-        named = {code for c in entry.banners for code in c.categories}
-        lists.add(position, set(values.category_and_parents((*named, *entry.advertiser.product_categories))))
+def _lists_of_ads(entries: list[_Entry], values_of: Callable[[_Ads], Iterable[Hashable]]) -> PositionLists:
+    """Lists of what line items have by their ads, which many share: added once for all of them."""
+    numbers = np.fromiter((entry.ads.number for entry in entries), dtype=np.int64)
+    order = numbers.argsort(kind="stable")
+    ends = numbers[order].searchsorted(np.arange(1, numbers.max(initial=-1) + 2))
+    lists, start = PositionLists(), 0
+    for end in ends.tolist():
+        positions, start = order[start:end], end
+        named = list(values_of(entries[positions[0]].ads))
+        for value in named:
+            lists.by_value.setdefault(value, array.array("q")).frombytes(positions.tobytes())
+        if named:
+            lists.restricted.frombytes(positions.tobytes())
     return lists
 
 
@@ -361,32 +401,33 @@ def _segment_membership(entries: list[_Entry], catalogue: Catalogue) -> SegmentM
         if entry.share:
             needed.append(entry.line.budget_shares[entry.share - 1].segment_id)
 
-        def own(segment: int, advertiser: int = entry.advertiser.id) -> int:
-            return segment if owner.get(segment) == advertiser else FOREIGN_SEGMENT
-
-        any_of.add(position, [own(segment) for segment in targeting.segments_any])
+        if targeting.segments_any:
+            any_of.add(position, [_own(segment, entry, owner) for segment in targeting.segments_any])
         if needed:
-            key = tuple(sorted(own(segment) for segment in needed))
+            key = tuple(sorted(_own(segment, entry, owner) for segment in needed))
             all_of.setdefault(key, array.array("q")).append(position)
     return SegmentMembership(len(entries), any_of, all_of)
+
+
+def _own(segment: int, entry: _Entry, owner: Mapping[int, int]) -> int:
+    return segment if owner.get(segment) == entry.advertiser.id else FOREIGN_SEGMENT
 
 
 def _excluded_segments(entries: list[_Entry], catalogue: Catalogue) -> Denied:
     owner = _own_segments(catalogue)
     lists = PositionLists()
-    for position, entry in enumerate(entries):
-        excluded = entry.line.targeting.segments_none
-        lists.add(position, [segment for segment in excluded if owner.get(segment) == entry.advertiser.id])
+    for position, excluded in _restricted(entries, "segments_none"):
+        own = entries[position].advertiser.id
+        lists.add(position, [segment for segment in excluded if owner.get(segment) == own])
     return Denied(NoBid.EXCLUDED_SEGMENT, len(entries), lists, values.members)
 
 
 def _deal_access(entries: list[_Entry], catalogue: Catalogue) -> DealAccess:
     deals = {deal.id: deal for deal in catalogue.deals if deal.status is Status.ACTIVE}
     lists = PositionLists()
-    for position, entry in enumerate(entries):
-        targeted = entry.line.targeting.deals
+    for position, targeted in _restricted(entries, "deals"):
         found = [deals[identifier] for identifier in targeted if identifier in deals]
-        usable = [deal for deal in found if deal.advertiser_id in (None, entry.advertiser.id)]
+        usable = [deal for deal in found if deal.advertiser_id in (None, entries[position].advertiser.id)]
         # A line item whose deals are all gone stays restricted: it was meant for them alone.
-        lists.add(position, [(d.exchange_id, d.deal_id) for d in usable] or ([(0, "")] if targeted else []))
+        lists.add(position, [(d.exchange_id, d.deal_id) for d in usable] or [(0, "")])
     return DealAccess(len(entries), lists)

@@ -38,7 +38,7 @@ class LiveSets:
         lines = self._index.lines
         in_flight = (lines.start_ms <= now_ms) & (now_ms < lines.end_ms)
         hours = np.array([_hour_of_week(zone, now_ms) for zone in self._zones], dtype=np.int64)
-        in_daypart = lines.hours[np.arange(self._index.count), hours[lines.timezone]] if self._zones else in_flight
+        in_daypart = lines.hours[lines.hour_pattern, hours[lines.timezone]] if self._zones else in_flight
         self._parts = [
             (NoBid.INACTIVE, from_flags(lines.active)),
             (NoBid.OUTSIDE_FLIGHT, from_flags(in_flight)),

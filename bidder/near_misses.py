@@ -35,7 +35,7 @@ def _daypart(index: Index, position: int, now_ms: int) -> str:
     zone_name = index.timezones[int(index.lines.timezone[position])]
     local = datetime.datetime.fromtimestamp(now_ms / 1000, zoneinfo.ZoneInfo(zone_name))
     now = local.weekday() * 24 + local.hour
-    hours = index.lines.hours[position]
+    hours = index.lines.hours[index.lines.hour_pattern[position]]
     following = next((ahead for ahead in range(1, HOURS_PER_WEEK) if hours[(now + ahead) % HOURS_PER_WEEK]), None)
     text = f"it is {_hour(now)} in {zone_name}"
     if following is None:

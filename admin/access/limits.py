@@ -18,15 +18,25 @@ class RateLimiter:
 
     def take(self, key: str, per_minute: int) -> tuple[int, int]:
         """(calls left, seconds to wait): the second is 0 when this call is allowed."""
-        now = self._clock.monotonic()
-        tokens, since = self._buckets.pop(key, (float(per_minute), now))
-        tokens = min(float(per_minute), tokens + (now - since) * per_minute / 60)
-        wait_s = 0
-        if tokens >= 1:
+        tokens = self._tokens(key, per_minute)
+        wait_s = _wait_s(tokens, per_minute)
+        if not wait_s:
             tokens -= 1
-        else:
-            wait_s = max(1, math.ceil((1 - tokens) * 60 / per_minute))
-        self._buckets[key] = (tokens, now)
+        self._buckets[key] = (tokens, self._clock.monotonic())
+        self._buckets.move_to_end(key)
         if len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)
         return int(tokens), wait_s
+
+    def wait_s(self, key: str, per_minute: int) -> int:
+        """Seconds until a call of the key would be allowed, 0 when it is now; takes nothing."""
+        return _wait_s(self._tokens(key, per_minute), per_minute)
+
+    def _tokens(self, key: str, per_minute: int) -> float:
+        now = self._clock.monotonic()
+        tokens, since = self._buckets.get(key, (float(per_minute), now))
+        return min(float(per_minute), tokens + (now - since) * per_minute / 60)
+
+
+def _wait_s(tokens: float, per_minute: int) -> int:
+    return 0 if tokens >= 1 else max(1, math.ceil((1 - tokens) * 60 / per_minute))

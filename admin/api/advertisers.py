@@ -1,4 +1,4 @@
-"""Advertisers: the shops. Only callers without restriction create them; the balance needs the finance scope."""
+"""Advertisers: the shops. Only callers without restriction create them; the balance needs the finance scope for all."""
 
 from admin.api.resource import Resource
 from admin.store.kinds import ADVERTISERS

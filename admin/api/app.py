@@ -24,6 +24,7 @@ from admin.api import (
     webhooks,
 )
 from admin.api.authentication import FAILURES_PER_MINUTE, Authentication
+from admin.api.budgets import Budgets
 from admin.api.changes import Changes
 from admin.api.doctoring import Doctoring
 from admin.api.effective import Effective
@@ -40,6 +41,7 @@ from admin.api.sessions import Sessions
 from admin.diagnosis.doctor import Doctor
 from admin.diagnosis.explaining import ExplainDesk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.published import Commands
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
@@ -82,6 +84,7 @@ async def uncounted(_segments: Sequence[int]) -> Mapping[int, int]:
 def build_app(
     store: CatalogueStore,
     redis: Redis,
+    commands: Commands,
     clock: Clock,
     explaining: ExplainDesk,
     funnels: FunnelDesk,
@@ -106,6 +109,7 @@ def build_app(
     app.add_routes(Sessions(accounts, hasher, authentication, operations, people, clock).routes())
     app.add_routes(Changes(store.database).routes())
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
+    app.add_routes(Budgets(reader, commands, clock).routes())
     app.add_routes(Effective(store, redis, clock).routes())
     app.add_routes(Explanations(reader, explaining, funnels).routes())
     app.add_routes(Doctoring(reader, doctor).routes())

@@ -65,11 +65,15 @@ class Authentication:
 
     def count_failure(self, request: web.Request) -> None:
         """Counts a wrong secret from an address. Raises ApiError 429 when there were too many."""
-        _, wait_s = self._limiter.take(f"failures:{request.remote}", self._failures_per_minute)
-        if wait_s:
-            headers = {"Retry-After": str(wait_s)}
-            hint = "check the secret, then wait"
-            raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong secrets", hint=hint, headers=headers)
+        _, wait_s = self._limiter.take(_failures_of(request), self._failures_per_minute)
+        _refuse_until(wait_s)
+
+    def refuse_guesser(self, request: web.Request) -> None:
+        """Raises ApiError 429 after too many wrong secrets from the address, whatever it sends now.
+
+        For passwords, which can be guessed: the right one among many tries must not get in either. Keys cannot be.
+        """
+        _refuse_until(self._limiter.wait_s(_failures_of(request), self._failures_per_minute))
 
     async def _by_key(self, request: web.Request, secret: str) -> Principal:
         key = await self._accounts.find_key(secret) if secret.startswith(KEY_PREFIX) else None
@@ -84,8 +88,8 @@ class Authentication:
             self.count_failure(request)
             raise AccessError("the session is over", hint="log in again at POST /v1/login")
         principal = principal_of_user(session.user, session.csrf_token)
-        sent = request.headers.get(CSRF_HEADER, "")
-        if request.method not in _SAFE_METHODS and not hmac.compare_digest(sent.encode(), session.csrf_token.encode()):
+        sent = request.headers.get(CSRF_HEADER, "").encode(errors="surrogatepass")
+        if request.method not in _SAFE_METHODS and not hmac.compare_digest(sent, session.csrf_token.encode()):
             hint = f"send the csrf_token of the login in {CSRF_HEADER}"
             raise ApiError(HTTPStatus.FORBIDDEN, "the CSRF token is missing or wrong", hint=hint)
         return principal
@@ -99,6 +103,17 @@ class Authentication:
             hint = f"at most {limit} requests a minute; use bulk requests"
             raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", hint=hint, headers=headers)
         return headers
+
+
+def _failures_of(request: web.Request) -> str:
+    return f"failures:{request.remote}"
+
+
+def _refuse_until(wait_s: int) -> None:
+    if wait_s:
+        headers = {"Retry-After": str(wait_s)}
+        hint = "check the secret, then wait"
+        raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong secrets", hint=hint, headers=headers)
 
 
 def principal_of_key(key: ApiKey) -> Principal:

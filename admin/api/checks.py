@@ -87,10 +87,16 @@ def allow_write(principal: Principal, resource: Resource, *, creating: bool = Fa
     principal.require(resource.write_scope, everywhere=everywhere)
 
 
-def allow_finance(principal: Principal, resource: Resource, raw: Mapping[str, Any]) -> None:
-    """Raises Forbidden when the input sets a field of money without the scope."""
-    if any(name in raw for name in resource.finance_fields):
-        principal.require(Scope.FINANCE)
+def allow_finance(
+    principal: Principal, resource: Resource, raw: Mapping[str, Any], shown: Mapping[str, Any] | None = None
+) -> None:
+    """Raises Forbidden when the input sets a field of money to something else than `shown`, without the right to.
+
+    The right is the finance scope for all advertisers: whoever acts for one shop must not lend it money.
+    """
+    before = shown or {}
+    if any(raw.get(name) != before.get(name) for name in resource.finance_fields if name in raw):
+        principal.require(Scope.FINANCE, everywhere=True)
 
 
 def without_meta(shown: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,12 +13,10 @@ from admin.api import requests
 from admin.api.reading import moment_text
 from admin.store.catalogue import CatalogueStore
 from admin.validation.decode import decode
+from bidder.effective import GONE_MS, decode_report
 from core import keys
 from core.clock import Clock
 from core.errors import UnavailableError
-
-# Bidders report every few seconds; one that was silent for so long is gone.
-GONE_MS = 15_000
 
 
 class EffectiveQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -28,11 +26,16 @@ class EffectiveQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BidderVersion(msgspec.Struct):
-    """What one bidder process runs."""
+    """What one bidder process runs. `refused_version`: a later one that it cannot install (`refused_because`).
+
+    It bids on the old one until that is older than the setting `catalogue.max_age_s` (docs/explain.md).
+    """
 
     process: str
     version: int
     seen_at: str
+    refused_version: int | None = None
+    refused_because: str = ""
 
 
 class EffectiveVersion(msgspec.Struct):
@@ -74,7 +77,8 @@ class Effective:
     def _bidders(self, reported: Mapping[Any, Any]) -> list[BidderVersion]:
         found = []
         for process, text in sorted(reported.items()):
-            version, _, seen = text.decode().partition(" ")
-            if int(seen or 0) > self._clock.now_ms() - GONE_MS:
-                found.append(BidderVersion(process.decode(), int(version), moment_text(int(seen))))
+            report = decode_report(text)
+            if report.seen_ms > self._clock.now_ms() - GONE_MS:
+                seen_at, refused = moment_text(report.seen_ms), report.refused or None
+                found.append(BidderVersion(process.decode(), report.version, seen_at, refused, report.reason))
         return found

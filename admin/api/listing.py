@@ -7,6 +7,7 @@ created meanwhile neither repeat nor shift the pages.
 import base64
 import binascii
 import datetime
+import enum
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +17,11 @@ import msgspec
 import sqlalchemy as sa
 
 from admin.access.principal import Principal
+from admin.api.problem import twice
 from admin.api.resource import Resource
+from admin.store.hints import Unindexed
 from admin.store.kinds import KIND_BY_NAME, Kind
-from admin.store.tables import DOCUMENTS, object_references
+from admin.store.tables import DOCUMENTS, SEARCH, folded, object_references
 from admin.validation.convert import document_field
 from admin.validation.fields import AMOUNT
 from core.errors import Fault, InputError
@@ -30,7 +33,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 INT64 = 2**63 - 1
 
-_NOT_LISTED = frozenset({"revision"})
+_NOT_LISTED = frozenset({"revision", SEARCH})
 _MOMENTS = {"created_ms": "created_at", "updated_ms": "updated_at"}
 _PLAIN = ("limit", "cursor", "total", "sort", "fields", "q", "updated_after", "created_after")
 
@@ -43,6 +46,8 @@ class Field(msgspec.Struct, frozen=True):
     name: str
     column: Column
     kind: str  # text, integer, amount, moment, boolean
+    allowed: tuple[str, ...] = ()
+    """The values of a text that is one of a few."""
 
     @property
     def has_range(self) -> bool:
@@ -68,13 +73,20 @@ class Query(msgspec.Struct):
 @functools.cache
 def fields_of(kind: Kind) -> dict[str, Field]:
     """Every filterable field of a kind by its API name."""
-    budgets = {field.name for field in msgspec.structs.fields(kind.domain) if field.type is Budget}
+    types = {field.name: field.type for field in msgspec.structs.fields(kind.domain)}
+    budgets = {name for name, wanted in types.items() if wanted is Budget}
     found = {}
     for column in kind.table.columns:
         if column.name not in _NOT_LISTED:
-            field = Field(_api_name(column.name, budgets), column, _kind_of(column))
+            allowed = _values_of(types.get(column.name))
+            field = Field(_api_name(column.name, budgets), column, _kind_of(column), allowed)
             found[field.name] = field
     return found
+
+
+def _values_of(wanted: Any) -> tuple[str, ...]:  # noqa: ANN401 - a type expression
+    is_enum = isinstance(wanted, type) and issubclass(wanted, enum.Enum)
+    return tuple(str(option.value) for option in wanted) if is_enum else ()
 
 
 def _api_name(column: str, budgets: set[str]) -> str:
@@ -124,6 +136,8 @@ class _Parser:
         for name, text in self._pairs:
             if "\x00" in text:
                 self._fault(name, "type", "the value has a NUL character")
+            elif name in self._plain:
+                self.faults.append(twice(name))
             elif name in _PLAIN:
                 self._plain[name] = text
             else:
@@ -149,14 +163,16 @@ class _Parser:
         if end in ("min", "max") and base in self._fields and self._fields[base].has_range:
             field = self._fields[base]
             value = self._value(name, field, texts[-1])
-            return [] if value is None else [field.column >= value if end == "min" else field.column <= value]
+            column = Unindexed(field.column)
+            return [] if value is None else [column >= value if end == "min" else column <= value]
         if name not in self._fields:
             allowed = sorted({*self._fields, *references, *_PLAIN})
             self._fault(name, "unknown_parameter", f"there is no parameter '{name}'", "", allowed)
             return []
         field = self._fields[name]
         values = [value for text in texts if (value := self._value(name, field, text)) is not None]
-        return [field.column.in_(values)]
+        # A field that is one of a few values has so many rows of each that its index is the long way round.
+        return [(Unindexed(field.column) if field.allowed else field.column).in_(values)]
 
     def _reference(self, name: str, kind: str, texts: list[str]) -> list[sa.ColumnElement[bool]]:
         ids = [value for text in texts if (value := self._integer(name, text)) is not None]
@@ -173,23 +189,15 @@ class _Parser:
         found: list[sa.ColumnElement[bool]] = []
         for name, column in (("updated_after", table.c.updated_ms), ("created_after", table.c.created_ms)):
             if name in self._plain and (value := self._moment(name, self._plain[name])) is not None:
-                found.append(column > value)
+                found.append(Unindexed(column) > value)
         if text := self._plain.get("q"):
-            lowered = text.lower()
-            found.append(
-                sa.or_(
-                    *(
-                        sa.func.lower(column).contains(lowered, autoescape=True)
-                        for column in (table.c.name, table.c.external_id)
-                    )
-                )
-            )
+            found.append(table.c[SEARCH].contains(folded(text), autoescape=True))
         return found
 
     def _value(self, name: str, field: Field, text: str) -> Any:  # noqa: ANN401 - the field's kind says which
         match field.kind:
             case "text":
-                return text
+                return self._one_of(name, field.allowed, text) if field.allowed else text
             case "integer":
                 return self._integer(name, text)
             case "moment":
@@ -198,6 +206,12 @@ class _Parser:
                 return self._amount(name, text)
             case _:
                 return self._flag(name, text)
+
+    def _one_of(self, name: str, allowed: tuple[str, ...], text: str) -> str | None:
+        if text in allowed:
+            return text
+        self._fault(name, "not_allowed", "this is not one of the values", "", allowed)
+        return None
 
     def _integer(self, name: str, text: str) -> int | None:
         digits = text.removeprefix("-")
@@ -282,6 +296,8 @@ def _fits(field: Field, value: object) -> bool:
         return True
     wanted: dict[str, type] = {"text": str, "boolean": bool}
     expected = wanted.get(field.kind, int)
+    if isinstance(value, str) and "\x00" in value:  # PostgreSQL cannot even be asked about it
+        return False
     return type(value) is expected and (expected is not int or abs(int(str(value))) <= INT64)
 
 
@@ -339,8 +355,9 @@ def _after(query: Query, object_id: Column) -> sa.ColumnElement[bool]:
     if value is None:
         same = sa.and_(column.is_(None), past_id)
         return sa.or_(same, column.is_not(None)) if query.descending else same
-    beyond = column < value if query.descending else column > value
-    condition = sa.or_(beyond, sa.and_(column == value, past_id))
+    last = sa.literal(value, column.type)  # true and false too are values here, which have an order
+    beyond = column < last if query.descending else column > last
+    condition = sa.or_(beyond, sa.and_(column == last, past_id))
     return sa.or_(condition, column.is_(None)) if column.nullable and not query.descending else condition
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from admin.api import changes, doctoring, effective, explanations, ledger, schemas, sessions
+from admin.api import budgets, changes, doctoring, effective, explanations, ledger, schemas, sessions
 from admin.api.bulk import BulkRequest
 from admin.api.handlers import ACTIONS, PREFIX
 from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, Field, fields_of, reference_filters
@@ -68,7 +68,7 @@ def _schemas(resources: Sequence[Resource]) -> Json:
         types += [kind.document, schemas.read_type(kind), schemas.page_type(kind), schemas.patch_type(kind.document)]
         types.append(schemas.created_type(kind))
     types += [sessions.LoginRequest, sessions.SetupRequest, sessions.Identity, effective.EffectiveVersion]
-    types += [changes.ChangePage, ledger.LedgerPage, ledger.DayPage]
+    types += [changes.ChangePage, budgets.BudgetPage, ledger.LedgerPage, ledger.DayPage]
     types += [explanations.ExplainRequest, Explanation, Funnel, Report]
     _, components = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
     for resource in resources:
@@ -237,7 +237,7 @@ def _list_parameters(resource: Resource) -> list[Json]:
 
 
 def _filters(field: Field) -> list[Json]:
-    schema = _FIELD_SCHEMAS[field.kind]
+    schema = {"type": "string", "enum": list(field.allowed)} if field.allowed else _FIELD_SCHEMAS[field.kind]
     found = [_query(field.name, schema, f"With this {field.name}.")]
     if field.has_range:
         found.append(_query(f"{field.name}.min", schema, f"{field.name} of this or more."))
@@ -284,6 +284,12 @@ def _other_paths() -> Json:
             "get": _operation(
                 None, "changeLog", "Who changed what, newest first", changes.ChangePage,
                 _struct_parameters(changes.ChangeQuery),
+            )
+        },
+        "/v1/budgets": {
+            "get": _operation(
+                None, "budgets", "What is spent, held and free now", budgets.BudgetPage,
+                _struct_parameters(budgets.BudgetQuery),
             )
         },
         "/v1/explain": {

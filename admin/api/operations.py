@@ -167,7 +167,7 @@ class Operations:
         await self._reader.load_currencies(writer.connection, [old])
         shown = self._reader.document(kind, old, stored.created_ms, stored.updated_ms)
         changes = without_meta(shown, patch)
-        allow_finance(principal, resource, changes)
+        allow_finance(principal, resource, changes, shown)
         current = {name: value for name, value in shown.items() if name not in META}
         kept = {name: getattr(old, name) for name in system_fields(kind)}
         merged = merge_patch({name: current[name] for name in current if name not in kept}, changes)
@@ -235,8 +235,8 @@ class Operations:
             template["name"] = f"{template['name'][:248]} (copy)"
         identity = resource.hooks.identity(context)
         template = {name: template[name] for name in template if name not in system_fields(kind)}
-        allow_finance(principal, resource, changes)
         merged = merge_patch(template, without_meta({}, changes))
+        allow_finance(principal, resource, merged)
         (new_id,) = await writer.reserve_ids(kind, 1)
         await self._reader.load_currencies_of(writer.connection, [merged.get("advertiser_id")])
         value = build(

@@ -100,6 +100,11 @@ def documented(fault: Fault) -> FaultDocument:
     return FaultDocument(fault.pointer, fault.code, fault.message, fault.hint, list(fault.allowed))
 
 
+def twice(parameter: str) -> Fault:
+    """The fault of a query parameter that has one value and was given several."""
+    return Fault(parameter, "duplicate", "the parameter is given twice")
+
+
 def respond_problem(error: GroszError) -> web.Response:
     """The HTTP answer of an error."""
     status = status_of(error)

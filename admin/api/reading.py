@@ -87,7 +87,7 @@ class Reader:
                 wanted.setdefault(target_kind, set()).add(target)
         objects: dict[tuple[str, int], Any] = {}
         for name, ids in wanted.items():
-            if name in ("campaigns", "creatives", "deals"):
+            if name in ("advertisers", "campaigns", "creatives", "deals"):
                 found = await objects_by_id(connection, KIND_BY_NAME[name], sorted(ids))
                 objects |= {(name, object_id): stored.value for object_id, stored in found.items()}
         segments = sorted(

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from admin.access.principal import Principal
 from admin.api.operations import Reply, Write
-from admin.api.problem import JSON, ApiError
+from admin.api.problem import JSON, ApiError, twice
 from admin.validation.intake import as_object
 from core.errors import Fault, InputError
 from core.ids import MAX_ID
@@ -18,6 +18,8 @@ PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal", Principal)
 """Who sent the request; set by the authentication middleware."""
 
 CONTENT_TYPES = ("application/json", "application/merge-patch+json")
+# What aiohttp decodes by itself; a body in any other encoding must not be read as if it had none.
+CONTENT_ENCODINGS = ("", "identity", "gzip", "deflate")
 
 # Idempotency keys are UUIDs or the like; longer ones are a mistake.
 MAX_KEY_CHARS = 255
@@ -32,11 +34,23 @@ async def read_json(request: web.Request, *, optional: bool = False) -> object:
     if request.content_type not in CONTENT_TYPES:
         hint = "send Content-Type: application/json"
         raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"cannot read {request.content_type}", hint=hint)
-    body = await request.read()
+    body = await read_body(request)
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The bytes of the body, decompressed. Raises ApiError when its encoding is unknown or a lie."""
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in CONTENT_ENCODINGS:
+        hint = "send it as it is, or gzip"
+        raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"cannot decode {encoding[:40]!a}", hint=hint)
+    try:
+        return await request.read()  # kept by aiohttp: it can be read again
+    except web.RequestPayloadError:
+        raise ApiError(HTTPStatus.BAD_REQUEST, f"the body is not {encoding or 'whole'}") from None
 
 
 async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, Any]:
@@ -76,7 +90,7 @@ async def write_of(request: web.Request) -> Write:
         raise ApiError(HTTPStatus.BAD_REQUEST, "the Idempotency-Key is not usable", hint=hint)
     seal = hashlib.sha256(f"{request.method} {request.rel_url}\n".encode())
     if key:
-        seal.update(await request.read())  # kept by aiohttp: it can be read again
+        seal.update(await read_body(request))
     return Write(text == "true", key or "", seal.digest(), expected_version(request))
 
 
@@ -87,6 +101,7 @@ def reject_unknown(request: web.Request, allowed: tuple[str, ...]) -> None:
         for name in dict.fromkeys(request.query)
         if name not in allowed
     ]
+    faults += [twice(name) for name in allowed if len(request.query.getall(name, ())) > 1]
     if faults:
         raise InputError("the query is not valid", faults=faults)
 
@@ -127,7 +142,7 @@ def query_values(request: web.Request) -> dict[str, str]:
     faults = []
     for name, text in request.query.items():
         if name in values:
-            faults.append(Fault(name, "duplicate", "the parameter is given twice"))
+            faults.append(twice(name))
         elif "\x00" in text or text.lower() == "null":
             faults.append(Fault(name, "type", f"'{text}' is no value", "leave the parameter out"))
         values[name] = text

@@ -47,7 +47,7 @@ class Resource(msgspec.Struct, frozen=True):
     create_everywhere: bool = False
     """Only such callers may create."""
     finance_fields: tuple[str, ...] = ()
-    """Fields that only callers with the finance scope may set or change."""
+    """Fields that only callers with the finance scope, and without restriction, may set or change."""
     filters: tuple[str, ...] = ()
     """Kinds whose references lists can filter by: `creatives` gives `creative_id=`."""
     bulk: bool = True

@@ -1,7 +1,7 @@
 """Logging in and out, the first administrator by the one-time setup link, and who one is."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from aiohttp import web
@@ -80,17 +80,19 @@ class Sessions:
 
     async def login(self, request: web.Request) -> web.Response:
         """POST /v1/login"""
+        self._authentication.refuse_guesser(request)
         wanted = decode(await requests.read_json(request), LoginRequest)
+        attempt = await self._accounts.begin_attempt(wanted.email)
+        if not attempt.allowed:
+            self._refuse_locked(attempt.locked_until_ms)
         found = await self._accounts.find_login(wanted.email)
-        if found is not None:
-            self._refuse_locked(found.locked_until_ms)
         right = await self._passwords.verify(found.password_hash if found else None, wanted.password)
         if found is None or not right:
             self._authentication.count_failure(request)
-            if found is not None:
-                self._refuse_locked(await self._accounts.note_failure(found.user.id))
+            if attempt.locked_until_ms:
+                self._refuse_locked(attempt.locked_until_ms)
             raise AccessError("the address or the password is wrong", hint="after five failures the account rests")
-        token, csrf = await self._accounts.open_session(found.user.id)
+        token, csrf = await self._accounts.open_session(found.user)
         scopes = [scope.value for scope in found.user.scopes]
         allowed = list(found.user.advertiser_ids) or None
         body = Identity("user", found.user.id, found.user.email, scopes, allowed, csrf)
@@ -111,7 +113,11 @@ class Sessions:
 
     async def setup(self, request: web.Request) -> web.Response:
         """POST /v1/setup"""
+        self._authentication.refuse_guesser(request)
         wanted = decode(await requests.read_json(request), SetupRequest)
+        if not await self._accounts.knows_setup_link(wanted.token):  # before a password is hashed for a stranger
+            self._authentication.count_failure(request)
+            raise _unusable_link()
         raw: dict[str, Any] = {
             "email": wanted.email,
             "name": wanted.name,
@@ -122,8 +128,7 @@ class Sessions:
 
         async def work(writer: CatalogueWriter) -> Reply:
             if not await self._accounts.use_setup_link(writer.connection, wanted.token):
-                self._authentication.count_failure(request)
-                raise AccessError("the setup link is used up or too old", hint="`grosz setup-link` makes a new one")
+                raise _unusable_link()
             return await self._operations.create(writer, _SETUP, self._users, raw, context)
 
         write = Write()
@@ -138,9 +143,12 @@ class Sessions:
         scopes = sorted(scope.value for scope in caller.scopes)
         return requests.respond_json(Identity(caller.kind, caller.id, caller.name, scopes, allowed, caller.csrf_token))
 
-    def _refuse_locked(self, until_ms: int) -> None:
-        left_s = -(-(until_ms - self._clock.now_ms()) // 1000)
-        if left_s > 0:
-            hint = "wait, or let an administrator set a new password"
-            headers = {"Retry-After": str(left_s)}
-            raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "the account rests", hint=hint, headers=headers)
+    def _refuse_locked(self, until_ms: int) -> NoReturn:
+        left_s = max(1, -(-(until_ms - self._clock.now_ms()) // 1000))
+        hint = "wait, or let an administrator set a new password"
+        headers = {"Retry-After": str(left_s)}
+        raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "the account rests", hint=hint, headers=headers)
+
+
+def _unusable_link() -> AccessError:
+    return AccessError("the setup link is used up or too old", hint="`grosz setup-link` makes a new one")

@@ -33,7 +33,7 @@ class UserHooks(Hooks):
 
     async def after(self, writer: CatalogueWriter, value: Any, context: str | None) -> dict[str, Any]:  # noqa: ANN401
         if context is not None:
-            await set_password_hash(writer.connection, value.id, context)
+            await set_password_hash(writer.connection, value, context)
         return {}
 
 

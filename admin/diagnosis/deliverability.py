@@ -9,7 +9,7 @@ import msgspec
 from admin.diagnosis.budgets import Levels, shortage
 from admin.diagnosis.findings import Finding, Severity, fine, note, stop
 from admin.diagnosis.funnels import ReasonCount, Window
-from admin.store.kinds import ADVERTISERS, LINE_ITEMS
+from admin.store.kinds import LINE_ITEMS
 from admin.validation.warnings import Surroundings, warnings_of
 from core.errors import Fault
 from core.model import Advertiser, Campaign, Catalogue, Creative, LineItem, Status
@@ -20,8 +20,8 @@ from pacing.pools import PoolSpec, pools_of
 # Warnings (admin/validation/warnings.py) that mean that nothing is delivered; the others only mean that less is.
 _STOPPING = frozenset(
     {
-        "paused", "campaign_stopped", "flight_over", "flight_not_begun", "no_creative", "no_active_creative",
-        "budget_below_one_impression", "bid_below_minimum", "no_rate", "no_balance",
+        "paused", "advertiser_stopped", "campaign_stopped", "flight_over", "flight_not_begun", "no_creative",
+        "no_active_creative", "no_banner", "budget_below_one_impression", "bid_below_minimum", "no_rate", "no_balance",
     }
 )  # fmt: skip
 
@@ -57,7 +57,7 @@ class Scene(msgspec.Struct, frozen=True):
         now_ms: int,
     ) -> "Scene":
         objects: dict[tuple[str, int], object] = {}
-        for name in ("campaigns", "creatives", "deals"):
+        for name in ("advertisers", "campaigns", "creatives", "deals"):
             objects |= {(name, value.id): value for value in getattr(catalogue, name)}
         return cls(
             {one.id: one for one in catalogue.advertisers},
@@ -77,7 +77,7 @@ def examine(line_item: LineItem, scene: Scene) -> list[Finding]:
     """All findings about a line item; the first that stops it is the one to mend first."""
     advertiser, campaign = scene.advertisers[line_item.advertiser_id], scene.campaigns[line_item.campaign_id]
     around = Surroundings(scene.objects, scene.now_ms, scene.rates, scene.segment_sizes)
-    faults = [*warnings_of(ADVERTISERS, advertiser, around), *warnings_of(LINE_ITEMS, line_item, around)]
+    faults = warnings_of(LINE_ITEMS, line_item, around)
     number = line_item.id
     findings = [_of_warning(fault, number) for fault in faults if fault.code != "segment_empty"]
     findings += _audience(line_item, scene)

@@ -1,15 +1,15 @@
 """The doctor's first half: processes, Redis, the database, the catalogue's way to the bidders."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import aiohttp
 
-from admin.api.effective import GONE_MS
 from admin.diagnosis.findings import Finding, fine, note, stop
 from admin.diagnosis.published import Commands
 from admin.store.catalogue import CatalogueStore
 from admin.store.migrate import current, newest
+from bidder.effective import GONE_MS, VersionReport, decode_report
 from core import keys
 from core.errors import UnavailableError
 from core.moments import duration_text
@@ -141,7 +141,9 @@ async def check_catalogue(redis: Commands, store: CatalogueStore | None, now_ms:
         text = f"the last change (version {stored}) is not published, bidders can have version {published}"
         findings.append(stop("catalogue", text, "wait a second; if it stays, see the admin role's log"))
     flat = reported if isinstance(reported, list) else []
-    return [*findings, *_bidders(zip(flat[0::2], flat[1::2], strict=True), published, now_ms)]
+    reports = {process.decode(): decode_report(report) for process, report in zip(flat[0::2], flat[1::2], strict=True)}
+    living = {process: report for process, report in reports.items() if report.seen_ms > now_ms - GONE_MS}
+    return [*findings, *_bidders(living, published, max_age_s)]
 
 
 async def _stored_version(store: CatalogueStore | None) -> int | None:
@@ -163,17 +165,21 @@ def _age(alive_ms: int, version: int, now_ms: int, max_age_s: int) -> Finding:
     return stop("catalogue", text, "start the admin role")
 
 
-def _bidders(reports: Iterable[tuple[bytes, bytes]], published: int, now_ms: int) -> Iterator[Finding]:
-    versions: dict[str, int] = {}
-    for process, report in reports:
-        version, _, seen_ms = report.decode().partition(" ")
-        if int(seen_ms or 0) > now_ms - GONE_MS:
-            versions[process.decode()] = int(version)
+def _bidders(versions: Mapping[str, VersionReport], published: int, max_age_s: int) -> Iterator[Finding]:
     if not versions:
         yield stop("bidders", f"no bidder has reported for {GONE_MS // 1000} s", "start the bidder role")
         return
-    behind = [name for name, version in sorted(versions.items()) if version < published]
-    if behind:
+    behind = [name for name, report in sorted(versions.items()) if report.version < published]
+    refusing = {name: report for name, report in versions.items() if name in behind and report.refused}
+    if refusing:
+        report = next(iter(refusing.values()))
+        text = (
+            f"{', '.join(sorted(refusing))} cannot install version {report.refused} ({report.reason}): no change is "
+            f"effective, and bidding on version {report.version} stops {duration_text(max_age_s)} after the refusal"
+        )
+        advice = "undo the last changes (the change log has them), or run admin and bidders of one release"
+        yield stop("bidders", text, advice)
+    elif behind:
         text = f"{', '.join(behind)} run an older catalogue than version {published}"
         yield stop("bidders", text, "wait a second; if it stays, see the bidder's log")
     else:

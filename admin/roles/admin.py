@@ -51,6 +51,7 @@ async def build(role: RoleContext) -> None:
     app = build_app(
         store,
         redis,
+        commands,
         role.clock,
         explaining,
         funnels,

@@ -14,6 +14,7 @@ from admin.roles.connections import pipelined_redis, plain_redis, token_signer
 from admin.roles.lifecycle import RoleContext
 from bidder.artefact import load_model
 from bidder.catalogue import BidCatalogue, CatalogueWatcher, Compiler
+from bidder.effective import VersionReport, encode_report
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
 from bidder.observe import BidMetrics, report_port
@@ -28,8 +29,10 @@ from pacing.multipliers import PacingFollower
 from pacing.transitions import Transitions
 from segments.profiles import ProfileReader
 
-# How often a process says which catalogue it runs; admin calls a change effective when all of them have it.
+# How often a process says which catalogue it runs; admin calls a change effective when all of them have it. A new one
+# is said at once, that is after the second interval.
 REPORT_INTERVAL_S = 0.5
+REPORT_POLL_S = 0.05
 # Leases, flights and dayparts are looked at this often.
 REFRESH_INTERVAL_S = 0.25
 
@@ -69,6 +72,10 @@ async def build(role: RoleContext) -> None:
     role.health.require("catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?")
     age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current")
     age.labels().follow(lambda: watcher.age_s)
+    refused = role.telemetry.gauge(
+        "grosz_catalogue_refused", "1 while the published catalogue cannot be installed and the one before it ages"
+    )
+    refused.labels().follow(lambda: float(watcher.refusal is not None))
     role.run_loop(watcher.run(), "catalogue")
     role.run_loop(leases.run(), "leases")
     role.on_close(leases.close)
@@ -111,8 +118,13 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
 async def _report(control: Redis, process: str, watcher: CatalogueWatcher, role: RoleContext) -> None:
     """Tell admin, again and again, which version this process runs."""
     while True:
+        version, refusal = watcher.version, watcher.refusal
+        report = VersionReport(version, role.clock.now_ms(), *(refusal or (0, "")))
         try:
-            await control.hset(keys.CATALOGUE_EFFECTIVE, process, f"{watcher.version} {role.clock.now_ms()}")
+            await control.hset(keys.CATALOGUE_EFFECTIVE, process, encode_report(report))
         except (RedisError, OSError) as error:  # bidding goes on without Redis, so this loop must too
             _log.warning("the catalogue's version is not reported: %s", error)
-        await asyncio.sleep(REPORT_INTERVAL_S)
+        for _ in range(round(REPORT_INTERVAL_S / REPORT_POLL_S)):
+            await asyncio.sleep(REPORT_POLL_S)
+            if (watcher.version, watcher.refusal) != (version, refusal):
+                break

@@ -24,14 +24,19 @@ SHOWN_CHARS = len(KEY_PREFIX) + 6
 FREE_FAILURES = 5
 FIRST_LOCK_MS = 60_000
 LONGEST_LOCK_MS = 3_600_000
+# Longer than any lock: a guesser who waits for his count to be forgotten makes fewer guesses than one who does not.
+FORGET_MS = 24 * 3_600_000
 
 # `last_used` tells a forgotten key from a used one: minutes do, and a write per request would not.
 LAST_USED_STEP_MS = 60_000
 
 
 def digest(secret: str) -> bytes:
-    """What is stored of a random secret: it has 256 bits, so a plain hash cannot be searched."""
-    return hashlib.sha256(secret.encode()).digest()
+    """What is stored of a random secret: it has 256 bits, so a plain hash cannot be searched.
+
+    Any header's text is taken, also one with bytes that are no UTF-8 (aiohttp reads those as lone surrogates).
+    """
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -39,7 +44,12 @@ class Login(msgspec.Struct, frozen=True):
 
     user: User
     password_hash: str | None
-    failed_logins: int
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """A login attempt: whether it may check the password, and until when the address rests (0: it does not)."""
+
+    allowed: bool
     locked_until_ms: int
 
 
@@ -71,22 +81,26 @@ class AccountStore:
             await connection.execute(sa.insert(tables.setup_links), row)
         return token
 
+    async def knows_setup_link(self, token: str) -> bool:
+        """Whether the token would be valid now; use_setup_link decides."""
+        async with self._database.read() as connection:
+            found = await connection.scalar(sa.select(sa.literal(1)).where(*self._usable(token)))
+        return found is not None
+
+    def _usable(self, token: str) -> tuple[sa.ColumnElement[bool], ...]:
+        links = tables.setup_links
+        return (links.c.digest == digest(token), links.c.used_ms.is_(None), links.c.expires_ms > self._clock.now_ms())
+
     async def use_setup_link(self, connection: AsyncConnection, token: str) -> bool:
         """Whether the token was valid; it is no longer."""
-        links = tables.setup_links
-        now = self._clock.now_ms()
-        statement = (
-            sa.update(links)
-            .where(links.c.digest == digest(token), links.c.used_ms.is_(None), links.c.expires_ms > now)
-            .values(used_ms=now)
-        )
+        statement = sa.update(tables.setup_links).where(*self._usable(token)).values(used_ms=self._clock.now_ms())
         return (await connection.execute(statement)).rowcount == 1
 
     async def find_login(self, email: str) -> Login | None:
         """The active user of that address."""
         users, private = tables.users, tables.user_secrets
         statement = (
-            tables.documents(users, private.c.password_hash, private.c.failed_logins, private.c.locked_until_ms)
+            tables.documents(users, private.c.password_hash)
             .outerjoin(private, private.c.user_id == users.c.id)
             .where(users.c.email == email.lower(), users.c.status == Status.ACTIVE.value)
         )
@@ -94,30 +108,31 @@ class AccountStore:
             row = (await connection.execute(statement)).first()
         if row is None:
             return None
-        user = msgspec.json.decode(row.document, type=User)
-        return Login(user, row.password_hash, row.failed_logins or 0, row.locked_until_ms or 0)
+        return Login(msgspec.json.decode(row.document, type=User), row.password_hash)
 
-    async def note_failure(self, user_id: int) -> int:
-        """Counts a wrong password; until when the account is locked (unix ms), 0 if it is not."""
-        private = tables.user_secrets
+    async def begin_attempt(self, email: str) -> Attempt:
+        """Counts an attempt as failed, before the password is looked at: guesses sent at once count one by one.
+
+        An address that nobody has is counted and locked alike. `open_session` takes the count back.
+        """
+        table, key, now = tables.login_failures, address_digest(email), self._clock.now_ms()
         async with self._database.write() as connection:
-            counted = (
-                sa.update(private)
-                .where(private.c.user_id == user_id)
-                .values(failed_logins=private.c.failed_logins + 1)
-                .returning(private.c.failed_logins)
-            )
-            failures: int = (await connection.execute(counted)).scalar() or 0
-            if failures < FREE_FAILURES:
-                return 0
-            doublings = min(16, failures - FREE_FAILURES)
-            until = self._clock.now_ms() + min(LONGEST_LOCK_MS, FIRST_LOCK_MS << doublings)
-            await connection.execute(
-                sa.update(private).where(private.c.user_id == user_id).values(locked_until_ms=until)
-            )
-            return until
+            await connection.execute(sa.delete(table).where(table.c.last_ms <= now - FORGET_MS))
+            known = sa.select(table).where(table.c.address_digest == key).with_for_update()
+            row = (await connection.execute(known)).first()
+            if row is not None and row.locked_until_ms > now:
+                return Attempt(False, row.locked_until_ms)
+            failures = 1 if row is None else row.failures + 1
+            lock_ms = 0 if failures < FREE_FAILURES else FIRST_LOCK_MS << min(16, failures - FREE_FAILURES)
+            until = now + min(LONGEST_LOCK_MS, lock_ms) if lock_ms else 0
+            values = {"failures": failures, "locked_until_ms": until, "last_ms": now}
+            if row is None:
+                await connection.execute(sa.insert(table), values | {"address_digest": key})
+            else:
+                await connection.execute(sa.update(table).where(table.c.address_digest == key).values(values))
+            return Attempt(True, until)
 
-    async def open_session(self, user_id: int) -> tuple[str, str]:
+    async def open_session(self, user: User) -> tuple[str, str]:
         """(session token, CSRF token) after a right password; ends the lock and sweeps sessions that are over."""
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
         now = self._clock.now_ms()
@@ -126,14 +141,14 @@ class AccountStore:
             await connection.execute(sa.delete(sessions).where(sessions.c.expires_ms <= now))
             row = {
                 "digest": digest(token),
-                "user_id": user_id,
+                "user_id": user.id,
                 "csrf_token": csrf,
                 "created_ms": now,
                 "expires_ms": now + SESSION_MS,
             }
             await connection.execute(sa.insert(sessions), row)
-            reset = {"failed_logins": 0, "locked_until_ms": 0, "last_login_ms": now}
-            await connection.execute(sa.update(private).where(private.c.user_id == user_id).values(reset))
+            await connection.execute(sa.update(private).where(private.c.user_id == user.id).values(last_login_ms=now))
+            await forget_failures(connection, user.email)
         return token, csrf
 
     async def close_session(self, token: str) -> None:
@@ -174,20 +189,31 @@ class AccountStore:
         if row is None:
             return None
         key = msgspec.json.decode(row.document, type=ApiKey)
-        if now - (row.last_used_ms or 0) >= LAST_USED_STEP_MS:
+        # A bulk request holds the writer for seconds: reading does not wait for it to note that the key was used.
+        if now - (row.last_used_ms or 0) >= LAST_USED_STEP_MS and not self._database.is_writing:
             async with self._database.write() as connection:
                 used = sa.update(private).where(private.c.api_key_id == key.id).values(last_used_ms=now)
                 await connection.execute(used)
         return key
 
 
-async def set_password_hash(connection: AsyncConnection, user_id: int, password_hash: str) -> None:
-    """The user's password from now on; ends his sessions."""
+async def set_password_hash(connection: AsyncConnection, user: User, password_hash: str) -> None:
+    """The user's password from now on; ends his sessions, and the rest after wrong ones."""
     private = tables.user_secrets
-    await connection.execute(sa.delete(private).where(private.c.user_id == user_id))
-    row = {"user_id": user_id, "password_hash": password_hash, "failed_logins": 0, "locked_until_ms": 0}
-    await connection.execute(sa.insert(private), row)
-    await connection.execute(sa.delete(tables.sessions).where(tables.sessions.c.user_id == user_id))
+    await connection.execute(sa.delete(private).where(private.c.user_id == user.id))
+    await connection.execute(sa.insert(private), {"user_id": user.id, "password_hash": password_hash})
+    await connection.execute(sa.delete(tables.sessions).where(tables.sessions.c.user_id == user.id))
+    await forget_failures(connection, user.email)
+
+
+def address_digest(email: str) -> bytes:
+    """Key of an address in `login_failures`."""
+    return digest(email.lower())
+
+
+async def forget_failures(connection: AsyncConnection, email: str) -> None:
+    table = tables.login_failures
+    await connection.execute(sa.delete(table).where(table.c.address_digest == address_digest(email)))
 
 
 def new_key_secret() -> str:

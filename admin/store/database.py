@@ -61,6 +61,11 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether this process holds its writer: the next write would wait."""
+        return self._writing.locked()
+
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection that sees one consistent state."""

@@ -130,12 +130,13 @@ ACCOUNT_KINDS = (USERS, API_KEYS)
 
 KIND_BY_NAME = {kind.name: kind for kind in (*KINDS, *ACCOUNT_KINDS)}
 
-_OWN_COLUMNS = frozenset({"revision", "created_ms", "updated_ms"})
+_OWN_COLUMNS = frozenset({"revision", "created_ms", "updated_ms", tables.SEARCH})
 
 
 def columns_of(kind: Kind, value: msgspec.Struct) -> dict[str, Any]:
     """The typed columns of an object. `total_budget_micros` is read from the Budget `total_budget`."""
-    out: dict[str, Any] = {}
+    searched = f"{getattr(value, 'name', '')}\n{getattr(value, 'external_id', '')}"
+    out: dict[str, Any] = {tables.SEARCH: tables.folded(searched)}
     for column in kind.table.columns:
         if column.name in _OWN_COLUMNS:
             continue

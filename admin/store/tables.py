@@ -37,6 +37,16 @@ metadata = MetaData(
 KEY = BigInteger().with_variant(Integer(), "sqlite")
 
 
+SEARCH = "search"
+"""The column that `q=` looks into: name and external id, folded as `folded` does. SQLite's own lower() knows ASCII
+only, and folding 100,000 rows for each search took longer than searching them (40 against 10 ms)."""
+
+
+def folded(text: str) -> str:
+    """A text without its cases, for comparisons: `ŁÓDŹ` is `łódź`."""
+    return text.casefold()
+
+
 DOCUMENTS: dict[str, Table] = {}
 """The table of whole objects beside each catalogue table, by the latter's name."""
 
@@ -67,6 +77,7 @@ def _catalogue_table(name: str, *columns: Column[object], tenant: bool = True) -
         Column("revision", BigInteger, nullable=False, index=True),
         Column("created_ms", BigInteger, nullable=False, index=True),
         Column("updated_ms", BigInteger, nullable=False, index=True),
+        Column(SEARCH, Text, nullable=False, server_default=""),
         *columns,
         Index(f"ix_{name}_owner_external_id", *(["advertiser_id"] if tenant else []), "external_id"),
         *(owned if tenant else []),
@@ -209,10 +220,17 @@ user_secrets = Table(
     metadata,
     Column("user_id", KEY, primary_key=True, autoincrement=False),
     Column("password_hash", Text, nullable=False),
-    Column("failed_logins", Integer, nullable=False),
-    Column("locked_until_ms", BigInteger, nullable=False),
     Column("last_login_ms", BigInteger),
 )
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("address_digest", LargeBinary, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("locked_until_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False, index=True),
+)
+"""Wrong passwords by e-mail address, whether or not anybody has it: a locked account must not tell that it exists."""
 api_keys = _catalogue_table(
     "api_keys", _text("prefix"), _number("requests_per_minute"), _number("expires_ms"), tenant=False
 )

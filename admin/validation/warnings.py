@@ -11,7 +11,7 @@ import msgspec
 
 from admin.store.kinds import Kind
 from core.errors import Fault
-from core.model import Advertiser, Budget, Campaign, Creative, Goal, LineItem, Segment, Status
+from core.model import Advertiser, Budget, Campaign, Creative, Format, Goal, LineItem, Segment, Status
 from core.money import format_micros
 
 
@@ -49,30 +49,48 @@ def warnings_of(kind: Kind, value: Any, around: Surroundings) -> list[Fault]:  #
 
 def _advertiser(value: Advertiser, around: Surroundings) -> Iterator[Fault]:
     yield from _paused("advertiser", value)
+    yield from _purse(value, around, "/currency", "/balance")
+
+
+def _owner(value: Campaign | LineItem, around: Surroundings) -> Iterator[Fault]:
+    """What stops everything of the advertiser."""
+    advertiser = around.find("advertisers", value.advertiser_id)
+    if advertiser is None:
+        return
+    pointer = "/advertiser_id"
+    if advertiser.status is not Status.ACTIVE:
+        yield Fault(pointer, "advertiser_stopped", "the advertiser does not bid", "resume the advertiser")
+    yield from _purse(advertiser, around, pointer, pointer)
+
+
+def _purse(value: Advertiser, around: Surroundings, at_currency: str, at_balance: str) -> Iterator[Fault]:
     if value.currency != "PLN" and value.currency not in around.rates:
         hint = "add the rate to the catalogue's fx_rates"
-        yield Fault("/currency", "no_rate", f"there is no exchange rate for {value.currency}: nothing can bid", hint)
+        yield Fault(at_currency, "no_rate", f"there is no exchange rate for {value.currency}: nothing can bid", hint)
     if value.balance_micros == 0:
-        yield Fault(
-            "/balance", "no_balance", "the balance is zero: nothing can bid", "raise it, or set null for credit"
-        )
+        hint = "raise it, or set null for credit"
+        yield Fault(at_balance, "no_balance", "the advertiser's balance is zero: nothing can bid", hint)
 
 
 def _campaign(value: Campaign, around: Surroundings) -> Iterator[Fault]:
     yield from _paused("campaign", value)
     yield from _flight(value, around)
+    yield from _owner(value, around)
+    if value.total_budget.micros == 0:
+        yield Fault("/total_budget/spend", "budget_is_zero", "the budget is zero: nothing can be bought", "raise it")
 
 
 def _line_item(value: LineItem, around: Surroundings) -> Iterator[Fault]:
     yield from _paused("line item", value)
     yield from _flight(value, around)
+    yield from _owner(value, around)
     campaign = around.find("campaigns", value.campaign_id)
     if campaign is not None and campaign.status is not Status.ACTIVE:
         yield Fault("/campaign_id", "campaign_stopped", "the campaign does not bid", "resume the campaign")
     elif campaign is not None:
         yield from _flight(campaign, around, "/campaign_id", "the campaign's ")
     yield from _creatives(value, around)
-    yield from _budgets(value)
+    yield from _budgets(value, campaign)
     yield from _prices(value)
     yield from _targeting(value, around)
 
@@ -86,17 +104,23 @@ def _creatives(value: LineItem, around: Surroundings) -> Iterator[Fault]:
     if not usable:
         hint = "resume one, or name another"
         yield Fault("/creative_ids", "no_active_creative", "no creative is active: no size can be filled", hint)
+    elif all(ad.format is not Format.BANNER for ad in usable):
+        text = "no active creative is a banner, and nothing else is shown yet"
+        yield Fault("/creative_ids", "no_banner", text, "add a banner")
     for position, ad in enumerate(known):
         if ad is None or ad.status is Status.ARCHIVED:
             yield Fault(f"/creative_ids/{position}", "archived_creative", "the creative is archived", "remove it")
 
 
-def _budgets(value: LineItem) -> Iterator[Fault]:
+def _budgets(value: LineItem, campaign: Campaign | None) -> Iterator[Fault]:
     impression = value.max_cpm_micros // 1000
-    for pointer, budget in (("/daily_budget", value.daily_budget), ("/total_budget", value.total_budget)):
+    budgets = [("/daily_budget/spend", "", value.daily_budget), ("/total_budget/spend", "", value.total_budget)]
+    if campaign is not None:
+        budgets.append(("/campaign_id", "the campaign's budget is ", campaign.total_budget))
+    for pointer, whose, budget in budgets:
         if budget.micros is not None and budget.micros < impression:
-            text = f"below the price of one impression ({format_micros(impression)}): nothing can be bought"
-            yield Fault(f"{pointer}/spend", "budget_below_one_impression", text, "raise the budget")
+            text = f"{whose}below the price of one impression ({format_micros(impression)}): nothing can be bought"
+            yield Fault(pointer, "budget_below_one_impression", text, "raise the budget")
     if _is_above(value.daily_budget, value.total_budget):
         yield Fault("/daily_budget/spend", "daily_above_total", "the day's budget is above the total", "lower it")
 

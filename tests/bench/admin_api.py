@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from admin.seed import demo_catalogue, seed_demo
+from admin.store.catalogue import CatalogueStore
 from admin.store.changes import SYSTEM
 from admin.store.kinds import LINE_ITEMS
 from bidder.catalogue import compile_bytes
@@ -31,14 +32,14 @@ BULK = 10_000
 ROUNDS = 200
 
 
-async def fill(api: Api, count: int) -> None:
+async def fill(store: CatalogueStore, count: int) -> None:
     """Brings the store to `count` line items: copies of the demo shops'."""
-    await seed_demo(api.store)
+    await seed_demo(store)
     templates = demo_catalogue().line_items
     left = count - len(templates)
     while left > 0:
         part = min(left, BULK)
-        async with api.store.write(SYSTEM) as writer:
+        async with store.write(SYSTEM) as writer:
             ids = await writer.reserve_ids(LINE_ITEMS, part)
             values = [
                 msgspec.structs.replace(
@@ -130,7 +131,7 @@ async def main() -> None:
         url = arguments.database_url or f"sqlite+aiosqlite:///{directory / 'grosz.sqlite'}"
         async with running_api(url, server.url, SystemClock()) as api:
             started = time.perf_counter()
-            await fill(api, arguments.line_items)
+            await fill(api.store, arguments.line_items)
             print(f"{'fill the store':<46} {time.perf_counter() - started:8.2f} s")
             started = time.perf_counter()
             await api.publisher.start()

@@ -154,6 +154,7 @@ async def running_api(
     app = build_app(
         store,
         redis,
+        commands,
         clock,
         make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
         FunnelDesk(commands, clock),

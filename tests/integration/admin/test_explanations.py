@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from admin.api.reading import moment_text
-from bidder.counting import BIDS, COLUMNS, SEEN
+from bidder.counting import BIDS, COLUMNS, SEEN, Counts
 from bidder.funnel import FIVE_MINUTES_S, encode_block
 from core import keys
 from core.clock import ManualClock, SystemClock
@@ -218,14 +218,13 @@ async def test_what_cannot_be_explained_is_refused_with_the_place_of_the_fault(w
 
 async def write_requests(world: World, length_s: int, age_s: int, rows: dict[int, dict[int, int]]) -> None:
     """Counts as a bidder process writes them: line item -> column -> count, in the bucket of `age_s` ago."""
-    counts = np.zeros((len(rows), COLUMNS), dtype=np.int64)
-    for row, columns in zip(counts, rows.values(), strict=True):
+    counts: dict[int, Counts] = {}
+    for line_item, columns in rows.items():
+        counts[line_item] = np.zeros(COLUMNS, dtype=np.int64)
         for column, count in columns.items():
-            row[column] = count
+            counts[line_item][column] = count
     bucket = (world.clock.now_ms() // 1000 - age_s) // length_s
-    await world.command(
-        "SET", keys.funnel_block(length_s, bucket, f"p{age_s}"), encode_block(np.array(list(rows)), counts)
-    )
+    await world.command("SET", keys.funnel_block(length_s, bucket, f"p{age_s}"), encode_block(counts))
     await world.command("SADD", keys.funnel_processes(length_s, bucket), f"p{age_s}")
 
 

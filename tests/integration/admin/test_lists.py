@@ -11,13 +11,16 @@ async def _some(shop: Shop, clock: ManualClock, count: int) -> list[int]:
     for number in range(count):
         clock.advance(1)
         document = shop.line_item(name=f"Item {number}", bid={"amount": f"{1 + number % 3}.00"})
+        document["several_per_request"] = number % 3 == 0
         if number % 2:
             document["start"] = "2026-11-01T00:00:00Z"
         ids.append((await shop.caller.made("/v1/line-items", document))["id"])
     return ids
 
 
-@pytest.mark.parametrize("sort", ["id", "-id", "bid", "-bid", "start", "-start", "name", "-updated_at"])
+@pytest.mark.parametrize(
+    "sort", ["id", "-id", "bid", "-bid", "start", "-start", "name", "-updated_at", "several_per_request"]
+)
 async def test_pages_of_any_sort_together_are_everything_once(shop: Shop, clock: ManualClock, sort: str) -> None:
     ids = await _some(shop, clock, 7)
     seen: list[int] = []
@@ -49,9 +52,27 @@ async def test_filters_by_value_range_reference_and_text(shop: Shop, clock: Manu
     assert await found(f"creative_id={shop.creative['id']}&q=item%203") == [ids[3]]
     assert await found("creative_id=77") == []
     assert await found("q=100%25") == []
-    assert await found("several_per_request=true") == []
+    assert await found("several_per_request=true") == [ids[0], ids[3]]
     third = (await shop.caller.get(f"/v1/line-items/{ids[2]}")).body["updated_at"]
     assert await found(f"updated_after={third}") == ids[3:]
+
+
+async def test_a_search_folds_the_letters_of_every_language(shop: Shop) -> None:
+    names = ["ŁÓDŹ, jesień", "Straße 7", "Wrocław 100%"]
+    ids = [(await shop.caller.made("/v1/line-items", shop.line_item(name=name)))["id"] for name in names]
+
+    async def found(text: str) -> list[int]:
+        answer = await shop.caller.get(f"/v1/line-items?q={text}&total=true")
+        assert answer.body["total"] == answer.body["count"]
+        return [item["id"] for item in answer.body["items"]]
+
+    assert await found("łódź") == await found("ŁÓdź,%20JES") == [ids[0]]
+    assert await found("STRASSE") == [ids[1]]
+    assert await found("wroc%C5%82aw%20100%25") == await found("100%25") == [ids[2]]
+    renamed = await shop.caller.patch(f"/v1/line-items/{ids[0]}", {"name": "Gdańsk", "external_id": "ŻUK-1"})
+    assert renamed.status == 200
+    assert await found("łódź") == []
+    assert await found("gdańsk") == await found("żuk") == [ids[0]]
 
 
 async def test_chosen_fields_and_totals(shop: Shop, clock: ManualClock) -> None:

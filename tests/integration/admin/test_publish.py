@@ -101,6 +101,9 @@ async def test_the_effective_version_is_the_lowest_of_the_living_bidders(
     behind = (await shop.caller.get("/v1/effective-version")).body
     assert (behind["effective_version"], behind["is_effective"]) == (version - 1, False)
     assert (await shop.caller.get(f"/v1/effective-version?version={version - 1}")).body["is_effective"]
+    await redis.hset(keys.CATALOGUE_EFFECTIVE, "b2", f"{version - 1} {now} {version} no such campaign")
+    refusing = (await shop.caller.get("/v1/effective-version")).body["bidders"][1]
+    assert (refusing["refused_version"], refusing["refused_because"]) == (version, "no such campaign")
     await redis.hset(keys.CATALOGUE_EFFECTIVE, "b2", f"{version} {now}")
     assert (await shop.caller.get("/v1/effective-version")).body["is_effective"]
     await redis.aclose()

@@ -188,6 +188,24 @@ async def test_what_saves_but_cannot_deliver_is_warned_about(shop: Shop, clock: 
     ] == "no_active_creative"
 
 
+async def test_what_stops_the_owner_is_warned_about_too(api: Api, shop: Shop) -> None:
+    bank = await api.caller()
+    made = await shop.caller.made("/v1/line-items", shop.line_item())
+    line_item, campaign = f"/v1/line-items/{made['id']}", f"/v1/campaigns/{shop.campaign['id']}"
+    advertiser = f"/v1/advertisers/{shop.advertiser['id']}"
+    await bank.patch(campaign, {"total_budget": {"spend": {"amount": "0"}}})
+    assert (await shop.caller.get(campaign)).warned == {"budget_is_zero"}
+    assert (await shop.caller.get(line_item)).warned == {"budget_below_one_impression"}
+    await bank.patch(campaign, {"total_budget": None})
+    await bank.patch(advertiser, {"balance": {"amount": "0"}, "status": "paused"})
+    assert (await shop.caller.get(line_item)).warned == {"advertiser_stopped", "no_balance"}
+    assert (await shop.caller.get(campaign)).warned == {"advertiser_stopped", "no_balance"}
+    await bank.patch(advertiser, {"balance": None, "status": "active"})
+    video = {"advertiser_id": shop.advertiser["id"], "name": "v", "format": "video"}
+    creative = await shop.caller.made("/v1/creatives", video)
+    assert (await shop.caller.patch(line_item, {"creative_ids": [creative["id"]]})).warned == {"no_banner"}
+
+
 async def test_a_bulk_request_answers_per_item(shop: Shop) -> None:
     made = await shop.caller.made("/v1/line-items", shop.line_item())
     answer = await shop.caller.post(

@@ -15,7 +15,9 @@ import zstandard
 
 from bidder.artefact import load_model
 from bidder.catalogue import (
+    CHILD_NICENESS,
     FORMAT,
+    RETRY_REFUSED_S,
     BidCatalogue,
     CatalogueFollower,
     CatalogueWatcher,
@@ -192,8 +194,34 @@ async def test_a_broken_catalogue_is_refused_once_and_the_old_one_stays(side: Si
     side.published.publish(encode_catalogue(catalogue(line_item(3), version=3)), 3)
     await side.watcher.follow()
     assert side.watcher.version == 3
+    assert side.watcher.refusal is None
     assert side.handler.snapshot is not None
     assert set(side.handler.snapshot.index.by_line_item) == {3}
+
+
+async def test_a_refusal_says_what_and_why_and_is_tried_again_after_a_minute(side: Side) -> None:
+    side.published.publish(encode_catalogue(catalogue(line_item(1), version=1)), 1)
+    await side.watcher.follow()
+    broken = encode_catalogue(catalogue(line_item(2, campaign_id=99), version=2))
+    side.published.publish(broken, 2)
+    for _ in range(2):
+        with pytest.raises(CatalogueError):
+            await side.watcher.follow()
+        version, text = side.watcher.refusal or (0, "")
+        assert version == 2
+        assert "campaign 99" in text
+        await side.watcher.follow()
+        side.clock.advance(RETRY_REFUSED_S)
+    assert side.published.snapshot_reads == 3
+
+
+async def test_the_child_is_there_before_the_first_change_and_gives_way_to_requests(side: Side) -> None:
+    before = compilers()
+    side.published.publish(encode_catalogue(catalogue(version=1)), 1)
+    await side.watcher.follow()
+    await until(lambda: bool(compilers() - before))
+    (child,) = compilers() - before
+    await until(lambda: os.getpriority(os.PRIO_PROCESS, child) == os.getpriority(os.PRIO_PROCESS, 0) + CHILD_NICENESS)
 
 
 async def test_following_goes_on_after_a_failure(side: Side, caplog: pytest.LogCaptureFixture) -> None:
@@ -217,13 +245,13 @@ def compilers() -> set[int]:
 async def test_a_killed_compiler_is_started_again_and_the_old_catalogue_stays(side: Side) -> None:
     first, second = (encode_catalogue(catalogue(line_item(n), version=n)) for n in (1, 2))
     side.published.publish(first, 1)
-    await side.watcher.follow()
     before = compilers()
-    side.published.publish(second, 2)
-    installing = asyncio.create_task(side.watcher.follow())
+    await side.watcher.follow()
     await until(lambda: bool(compilers() - before))
+    side.published.publish(second, 2)
     for child in compilers() - before:
         os.kill(child, signal.SIGKILL)
+    installing = asyncio.create_task(side.watcher.follow())
     with pytest.raises(UnavailableError):
         await installing
     assert side.watcher.version == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import redis.exceptions
 
-from bidder.counting import BIDS, COLUMNS, SEEN
+from bidder.counting import BIDS, COLUMNS, SEEN, Counts
 from bidder.funnel import (
     FIVE_MINUTES_S,
     HOUR_S,
@@ -131,17 +131,18 @@ def test_blocks_of_several_processes_add_up_and_others_line_items_are_left_out()
     see(bidder, 2)
     taken = bidder.snapshot.counts.take()
     list(taken.fold())
-    block = encode_block(np.array([1, 2]), taken.pairs)
+    block = encode_block({1: taken.pairs[0], 2: taken.pairs[1]})
     assert line_item_counts([block, block], 2) == {"seen": 4}
     assert line_item_counts([block], 9) == {}
 
 
 def block(rows: dict[int, dict[int, int]]) -> bytes:
-    counts = np.zeros((len(rows), COLUMNS), dtype=np.int64)
-    for row, columns in zip(counts, rows.values(), strict=True):
+    counts: dict[int, Counts] = {}
+    for number, columns in rows.items():
+        counts[number] = np.zeros(COLUMNS, dtype=np.int64)
         for column, count in columns.items():
-            row[column] = count
-    return encode_block(np.array(list(rows)), counts)
+            counts[number][column] = count
+    return encode_block(counts)
 
 
 def test_all_line_items_at_once_are_the_same_sums_as_one_by_one() -> None:

@@ -1,9 +1,10 @@
+import pickle
 import random
 import struct
 
 import pytest
 
-from core.model import Advertiser, BudgetShare, Campaign, Catalogue, FrequencyCap, LineItem
+from core.model import Advertiser, BudgetShare, Campaign, Catalogue, FrequencyCap, LineItem, Status
 from core.reasons import NoBid
 from pacing.caps import CapTable, pack_record, recent_impressions
 from pacing.pools import PoolKey
@@ -157,3 +158,30 @@ def test_descriptions_name_exactly_the_pools_that_are_blocked(seed: int) -> None
     assert {pool for pool, _, _ in present.describe(seen, NOW)} == set(present.blocked(seen, NOW))
     described = {(pool, reason) for pool, reason, _ in present.describe(seen, NOW)}
     assert described >= set(present.blocked(seen, NOW).items())
+
+
+def test_a_table_that_travelled_between_processes_answers_alike() -> None:
+    shares = (BudgetShare(1, 20, caps=cap(5)), BudgetShare(2, 20))
+    original = table(cap(1), cap(3), cap(9), shares=shares, gap=60)
+    shown = ring((7, 500), (8, 400), (99, 300), (7, 90))
+    before = original.blocked(shown, NOW)
+    travelled = pickle.loads(pickle.dumps(original))  # noqa: S301 - our own
+    assert travelled.blocked(shown, NOW) == before == original.blocked(shown, NOW)
+    assert travelled.describe(shown, NOW) == original.describe(shown, NOW)
+
+
+def test_archived_line_items_count_for_their_campaign_and_are_not_blocked_by_it() -> None:
+    lines = tuple(
+        LineItem(id=number, advertiser_id=1, campaign_id=3, name="l", status=status)
+        for number, status in ((7, Status.ARCHIVED), (8, Status.ACTIVE), (9, Status.PAUSED))
+    )
+    capped = CapTable(
+        Catalogue(
+            version=1,
+            published_ms=0,
+            advertisers=(Advertiser(id=1, name="a"),),
+            campaigns=(Campaign(id=3, advertiser_id=1, name="c", caps=cap(2)),),
+            line_items=lines,
+        )
+    )
+    assert set(capped.blocked(ring((7, 50), (7, 10)), NOW)) == {EIGHT, PoolKey(9, 0)}

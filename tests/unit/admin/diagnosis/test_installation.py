@@ -4,6 +4,7 @@ import pytest
 
 from admin.diagnosis.findings import Severity
 from admin.diagnosis.installation import check_catalogue, check_redis, check_roles, judge_redis
+from bidder.effective import VersionReport, encode_report
 from core import keys
 from core.errors import UnavailableError
 
@@ -65,6 +66,20 @@ async def test_bidders_that_are_silent_or_behind_are_named() -> None:
     assert await stops(catalogue(bidders=gone)) == ["no bidder has reported for 15 s"]
     behind = {b"b1": b"7 %d" % NOW_MS, b"b2": b"6 %d" % NOW_MS}
     assert await stops(catalogue(bidders=behind)) == ["b2 run an older catalogue than version 7"]
+
+
+async def test_a_catalogue_that_cannot_be_installed_says_why_and_what_follows() -> None:
+    reports = {
+        b"b1": encode_report(VersionReport(6, NOW_MS, 7, "line item 3 refers to campaign 4")).encode(),
+        b"b2": encode_report(VersionReport(7, NOW_MS)).encode(),
+    }
+    (text,) = await stops(catalogue(bidders=reports))
+    assert text == (
+        "b1 cannot install version 7 (line item 3 refers to campaign 4): no change is effective, "
+        "and bidding on version 6 stops 15 min after the refusal"
+    )
+    mended = {b"b1": encode_report(VersionReport(7, NOW_MS, 6, "of long ago")).encode()}
+    assert await stops(catalogue(bidders=mended)) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,207 @@
+"""`GET /v1/budgets`: what is spent, held by open leases and free, as the money counters in Redis have it now."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+from aiohttp import web
+from msgspec import Meta
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from admin.api import requests
+from admin.api.reading import Reader
+from admin.diagnosis.published import Commands
+from admin.model import Scope
+from admin.store import tables
+from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, Kind
+from admin.validation.decode import decode
+from admin.validation.fields import END, Amount, Id
+from core import keys
+from core.clock import Clock
+from core.errors import UnavailableError
+from core.model import Advertiser, LineItem, Status
+from core.money import format_micros
+from pacing.bank import calendar
+from pacing.levels import Amounts, decode_level, level_names
+from pacing.pools import UNLIMITED
+
+KindName = Literal["advertisers", "campaigns", "line-items"]
+# In this order they are listed: what limits all others comes first.
+_KINDS: tuple[Kind, ...] = (ADVERTISERS, CAMPAIGNS, LINE_ITEMS)
+
+Cursor = Annotated[str, Meta(pattern=r"^(advertisers|campaigns|line-items):[0-9]{1,10}" + END)]
+
+
+class BudgetQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose budgets; `kind` and `object_id` narrow it. A page holds the budgets of `limit` objects."""
+
+    advertiser_id: Id
+    kind: KindName | None = None
+    object_id: Id | None = None
+    cursor: Cursor | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 50
+
+
+class Spend(msgspec.Struct):
+    """Money of a budget. `exposure` is held by open leases, `over` was charged beyond the budget by late bills.
+
+    `budget` and `free` are null without a limit; otherwise spent + exposure + free is the budget, exactly.
+    """
+
+    budget: Amount | None
+    spent: Amount
+    exposure: Amount
+    free: Amount | None
+    over: Amount
+
+
+class Impressions(msgspec.Struct):
+    """Impressions of a budget, as in Spend."""
+
+    budget: int | None
+    spent: int
+    exposure: int
+    free: int | None
+    over: int
+
+
+class BudgetState(msgspec.Struct):
+    """One budget of an object. `day` (since 1970-01-01, in the advertiser's time zone) is null for a total budget.
+
+    `share` is null for the whole object, 0 for what the budget shares of a line item leave, n for the n-th share.
+    """
+
+    kind: KindName
+    object_id: int
+    share: int | None
+    day: int | None
+    spend: Spend
+    impressions: Impressions
+
+
+class BudgetPage(msgspec.Struct):
+    """A page of budgets. Those that nobody has entered or spent from yet are left out."""
+
+    items: list[BudgetState]
+    count: int
+    next: str | None
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    """A level to be looked up, and what it is."""
+
+    level: str
+    kind: KindName
+    object_id: int
+    share: int | None = None
+    day: int | None = None
+
+
+class Budgets:
+    """Shows the money counters of what a caller may see."""
+
+    def __init__(self, reader: Reader, redis: Commands, clock: Clock) -> None:
+        self._reader = reader
+        self._redis = redis
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/v1/budgets", self.page, allow_head=False)]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """GET /v1/budgets"""
+        principal = request[requests.PRINCIPAL]
+        principal.require(Scope.READ)
+        query = decode(requests.query_values(request), BudgetQuery, strict=False)
+        async with self._reader.store.database.read() as connection:
+            stored = await self._reader.require(connection, principal, ADVERTISERS, query.advertiser_id)
+            found = await _objects(connection, query)
+        advertiser: Advertiser = stored.value
+        page, more = found[: query.limit], len(found) > query.limit
+        day = calendar(advertiser.timezone, self._clock.now_ms()).day
+        wanted = [one for kind, value in page for one in _levels_of(kind, value, day)]
+        items = await self._states(advertiser, wanted)
+        following = f"{page[-1][0].name}:{page[-1][1].id}" if more else None
+        return requests.respond_json(BudgetPage(items, len(items), following))
+
+    async def _states(self, advertiser: Advertiser, wanted: Sequence[_Wanted]) -> list[BudgetState]:
+        if not wanted:
+            return []
+        names = [one.level for one in wanted]
+        (packed,) = await self._redis.commands([("HMGET", keys.money_levels(advertiser.id), *names)])
+        if not isinstance(packed, list):
+            raise UnavailableError("Redis does not show the budgets", hint="check that it runs")
+        states = []
+        for one, level in zip(wanted, packed, strict=True):
+            if level is None:
+                continue
+            micros, impressions = decode_level(level)
+            spend = _spend(micros, advertiser.currency)
+            states.append(BudgetState(one.kind, one.object_id, one.share, one.day, spend, _impressions(impressions)))
+        return states
+
+
+async def _objects(connection: AsyncConnection, query: BudgetQuery) -> list[tuple[Kind, Any]]:
+    """The objects of a page and one more, in order."""
+    after_kind, _, after_id = (query.cursor or "advertisers:0").partition(":")
+    first = [kind.name for kind in _KINDS].index(after_kind)
+    found: list[tuple[Kind, Any]] = []
+    for kind in _KINDS[first:]:
+        left = query.limit + 1 - len(found)
+        if left <= 0 or query.kind not in (None, kind.name):
+            continue
+        table = kind.table
+        owner = table.c.id if kind is ADVERTISERS else table.c.advertiser_id
+        conditions = [owner == query.advertiser_id, table.c.status != Status.ARCHIVED.value]
+        if kind.name == after_kind:
+            conditions.append(table.c.id > int(after_id))
+        if query.object_id is not None:
+            conditions.append(table.c.id == query.object_id)
+        statement: sa.Select[Any] = tables.documents(table).where(*conditions).order_by(table.c.id).limit(left)
+        decoder = msgspec.json.Decoder(kind.domain)
+        found += [(kind, decoder.decode(document)) for document in await connection.scalars(statement)]
+    return found
+
+
+def _levels_of(kind: Kind, value: Any, day: int) -> list[_Wanted]:  # noqa: ANN401 - a struct of the kind
+    """The levels of an object that are its own, today's and in total."""
+    if not isinstance(value, LineItem):
+        name: KindName = "advertisers" if kind is ADVERTISERS else "campaigns"
+        return [_Wanted("a" if kind is ADVERTISERS else f"c{value.id}", name, value.id)]
+    found: list[_Wanted] = []
+    for share in range(len(value.budget_shares) + 1):
+        _, _, total, daily, part, part_daily = level_names(value.id, share, value.campaign_id, day)
+        if share == 0:
+            found += [_Wanted(total, "line-items", value.id), _Wanted(daily, "line-items", value.id, None, day)]
+        if value.budget_shares:
+            found += [
+                _Wanted(part, "line-items", value.id, share),
+                _Wanted(part_daily, "line-items", value.id, share, day),
+            ]
+    return found
+
+
+def _spend(amounts: Amounts, currency: str) -> Spend:
+    def amount(micros: int) -> Amount:
+        return Amount(format_micros(micros), currency)
+
+    limited = amounts.budget != UNLIMITED
+    return Spend(
+        amount(amounts.budget) if limited else None,
+        amount(amounts.spent),
+        amount(amounts.exposure),
+        amount(amounts.free) if limited else None,
+        amount(amounts.over),
+    )
+
+
+def _impressions(amounts: Amounts) -> Impressions:
+    limited = amounts.budget != UNLIMITED
+    return Impressions(
+        amounts.budget if limited else None,
+        amounts.spent,
+        amounts.exposure,
+        amounts.free if limited else None,
+        amounts.over,
+    )

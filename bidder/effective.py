@@ -1,0 +1,32 @@
+"""What each bidder process says of the catalogue that it runs, in the hash `keys.CATALOGUE_EFFECTIVE`.
+
+A text: version, unix ms, and while a later version cannot be installed that version and why.
+"""
+
+from typing import NamedTuple
+
+# Bidders report twice a second; one that was silent for so long is gone.
+GONE_MS = 15_000
+
+MAX_REASON_CHARS = 500
+
+
+class VersionReport(NamedTuple):
+    """`refused` is the version that cannot be installed, 0 when there is none; `reason` says why."""
+
+    version: int
+    seen_ms: int
+    refused: int = 0
+    reason: str = ""
+
+
+def encode_report(report: VersionReport) -> str:
+    """The text of a report."""
+    text = f"{report.version} {report.seen_ms}"
+    return f"{text} {report.refused} {report.reason[:MAX_REASON_CHARS]}" if report.refused else text
+
+
+def decode_report(text: bytes) -> VersionReport:
+    """The inverse; what an older bidder has written has no refusal."""
+    version, seen_ms, refused, reason = [*text.decode("utf-8", "replace").split(" ", 3), "", "", ""][:4]
+    return VersionReport(int(version), int(seen_ms or 0), int(refused or 0), reason)
