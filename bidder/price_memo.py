@@ -17,28 +17,25 @@ Compute = Callable[[Integers], Integers]
 """Bids of the pairs with the given numbers, in CPM micros; never negative."""
 
 # Rows: as many kinds as one second of traffic has that are worth it, and at 100,000 line items as many as fit into
-# 128 MB.
+# 64 MB. Memory is used from a row's first use on.
 MAX_ROWS = 2_048
-MAX_BYTES = 128 * 1024 * 1024
-FIRST_ROWS = 16
+MAX_BYTES = 64 * 1024 * 1024
 
 _UNKNOWN = -1
 
 
 class PriceMemo:
-    """Bids by (kind, position) of one index. Kinds beyond the room share a row that remembers nothing."""
+    """Bids by (kind, position) of one index. Kinds beyond the room share row 0, which remembers nothing."""
 
-    __slots__ = ("_bids", "_most_rows", "_multiplier", "_rows", "_width")
+    __slots__ = ("_bids", "_multiplier", "_rows", "_width")
 
     def __init__(self, positions: int, most_rows: int = MAX_ROWS) -> None:
         self._width = max(positions, 1)
-        self._most_rows = max(2, min(most_rows, MAX_BYTES // (8 * self._width)))
-        self._bids: Integers = self._unknown(min(FIRST_ROWS, self._most_rows))
+        rows = max(2, min(most_rows, MAX_BYTES // (8 * self._width)))
+        self._bids: Integers = np.empty((rows, self._width), dtype=np.int64)
+        self._bids[0] = _UNKNOWN
         self._rows: dict[object, int] = {}
         self._multiplier: Floats = np.zeros(0)
-
-    def _unknown(self, rows: int) -> Integers:
-        return np.full((rows, self._width), _UNKNOWN, dtype=np.int64)
 
     def bids(
         self, kinds: Sequence[object], lengths: Integers, positions: Integers, multiplier: Floats, compute: Compute
@@ -48,7 +45,8 @@ class PriceMemo:
         `multiplier` is the pacing multiplier by position; a change of it forgets all bids.
         """
         if not np.array_equal(multiplier, self._multiplier):
-            self._forget(multiplier)
+            self._rows.clear()
+            self._multiplier = multiplier.copy()
         known = self._rows
         rows = [known.get(kind) or self._add(kind) for kind in kinds]
         cells = (np.array(rows, dtype=np.int64) * self._width).repeat(lengths)
@@ -58,21 +56,16 @@ class PriceMemo:
         if bids.min() < 0:
             missing = (bids < 0).nonzero()[0]
             bids[missing] = flat[cells[missing]] = compute(missing)
-            self._bids[0] = _UNKNOWN
+            if 0 in rows:
+                self._bids[0] = _UNKNOWN
         return bids
 
     def _add(self, kind: object) -> int:
-        """The row of a new kind; row 0 when there is no room."""
+        """An empty row for a new kind; row 0 when there is no room."""
         row = len(self._rows) + 1
-        if row >= self._most_rows:
-            return 0
         if row >= len(self._bids):
-            more = self._unknown(min(len(self._bids), self._most_rows - len(self._bids)))
-            self._bids = np.concatenate((self._bids, more))
+            return 0
+        # Here and not where bids are forgotten: 0.2 ms a kind at 100,000 line items instead of 20 ms at once.
+        self._bids[row] = _UNKNOWN
         self._rows[kind] = row
         return row
-
-    def _forget(self, multiplier: Floats) -> None:
-        self._bids[: len(self._rows) + 1] = _UNKNOWN
-        self._rows.clear()
-        self._multiplier = multiplier.copy()

@@ -60,7 +60,7 @@ def test_what_is_returned_may_be_written_to() -> None:
         found[:] = 7
 
 
-def test_rows_grow_with_the_kinds() -> None:
+def test_there_is_room_for_many_kinds() -> None:
     memo, asked = PriceMemo(4, 100), Asked()
     kinds = [str(number) for number in range(90)]
     assert bids(memo, asked, kinds) == bids(memo, asked, kinds) == [10_000 * n for n in range(180)]
