@@ -83,13 +83,15 @@ class UnpackedRows:
     def positions(self, rows: Sequence[int]) -> list[Positions]:
         """The positions of each set, ascending; arrays are shared, nobody writes to them."""
         known = self._known
-        missing = {bits for bits in rows if bits not in known}
-        if missing:
-            if self._bytes >= MAX_REMEMBERED_BYTES:
-                known.clear()
-                self._bytes = 0
-                missing = set(rows)
-            self._learn(list(missing))
+        found = [known.get(bits) for bits in rows]  # once each: hashing a set of 100,000 takes 3 us
+        missing = {bits for bits, positions in zip(rows, found, strict=True) if positions is None}
+        if not missing:
+            return [positions for positions in found if positions is not None]
+        if self._bytes >= MAX_REMEMBERED_BYTES:
+            known.clear()
+            self._bytes = 0
+            missing = set(rows)
+        self._learn(list(missing))
         return [known[bits] for bits in rows]
 
     def _learn(self, rows: Sequence[int]) -> None:
