@@ -168,7 +168,9 @@ def _wait_for_bids(url: str, body: bytes, deadline: float) -> None:
     """Wait until the bidder has leases: until a request that must be bid on is."""
     request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
     while time.monotonic() < deadline:
-        with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(request, timeout=5) as answer:
+        # A bidder that still takes a large catalogue over may keep a request for longer than this.
+        refusals = (urllib.error.URLError, TimeoutError)
+        with contextlib.suppress(*refusals), urllib.request.urlopen(request, timeout=5) as answer:
             if answer.status == 200:
                 return
         time.sleep(0.1)

@@ -58,6 +58,7 @@ class Bench:
         self.bodies = [request_body(n, chance, wanted=not no_bid or n % 10 == 0) for n in range(BODIES)]
         self.replies = [_profile(chance, self.now_ms // 1000) for _ in range(BODIES)]
         self.spent: dict[str, float] = {}
+        self.match_and_price_s: list[float] = []  # one a batch
         self._next = 0
 
     def _timed(self, name: str, started: float) -> float:
@@ -75,15 +76,19 @@ class Bench:
             for body in self.bodies[start : start + self.batch]
         ]
         at = self._timed("decode", at)
+        decoded = at
         auctions = [auction for auction in auctions if pipeline.screen(auction, self.snapshot, self.policy)]
         at = self._timed("screen", at)
+        screen_s = at - decoded
         if not auctions:
             return 0
         profiles = ProfileBatch([auction.user_id for auction in auctions])
         decode(profiles, range(len(auctions)), self.replies[start : start + len(auctions)], self.now_ms)
         at = self._timed("profiles", at)
+        fetched = at
         found = pipeline.evaluate(auctions, profiles, self.snapshot, self.now_ms)
         at = self._timed("evaluate", at)
+        self.match_and_price_s.append(screen_s + at - fetched)
         assert found is not None
         chosen = bidding.choose(found, self.snapshot, self.now_ms)
         at = self._timed("choose", at)
@@ -105,8 +110,9 @@ def _profile(chance: random.Random, now_s: int) -> list[bytes]:
 
 def measure(bench: Bench, rounds: int) -> dict[str, float]:
     """Best microseconds a request of each step: other work of the machine only ever adds."""
-    for _ in range(ROUND_BATCHES):
+    for _ in range(max(ROUND_BATCHES, BODIES // bench.batch)):  # every body once: the memos are full from then on
         bench.run()
+    bench.match_and_price_s.clear()
     best: dict[str, float] = {}
     for _ in range(rounds):
         bench.spent = {}
@@ -143,6 +149,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--iterations", type=int, default=0, help="run so many batches and print nothing")
     parser.add_argument("--instructions", action="store_true")
+    parser.add_argument("--percentiles", action="store_true", help="of matching and pricing, a batch")
     given = parser.parse_args()
     if given.instructions:
         run = count_instructions([argument for argument in sys.argv[1:] if argument != "--instructions"])
@@ -156,6 +163,11 @@ def main() -> None:
             bench.run()
         return
     best = measure(bench, given.rounds)
+    if given.percentiles:
+        in_order = sorted(bench.match_and_price_s)
+        shown = {share: in_order[int(share * (len(in_order) - 1))] * 1e3 for share in (0.5, 0.99, 0.999)}
+        print(f"match and price, ms a batch of {given.batch}: "
+              + ", ".join(f"p{share * 100:g} {milliseconds:.2f}" for share, milliseconds in shown.items()))  # fmt: skip
     for name, cost in best.items():
         print(f"{name:<10} {cost:7.1f} us a request")
     print(f"{'sum':<10} {sum(best.values()):7.1f}")
