@@ -109,7 +109,7 @@ class LeaseClient:
         self._observed = self._book.reserved(), self._book.reserved_impressions()
         for sealed in self._book.retired():
             self._advertisers[sealed.advertiser_id].pending[sealed.lease_id] = sealed
-        await asyncio.gather(*(self._return(advertiser) for advertiser in tuple(self._advertisers)))
+        await self._return_pending()
 
     async def close(self) -> None:
         """Hand everything back; reservations keep their part until they are settled or expire."""
@@ -118,7 +118,7 @@ class LeaseClient:
             self._take_all(advertiser)
         for sealed in self._book.retired():
             self._advertisers[sealed.advertiser_id].pending[sealed.lease_id] = sealed
-        await asyncio.gather(*(self._return(advertiser) for advertiser in tuple(self._advertisers)))
+        await self._return_pending()
 
     def _realign(self) -> None:
         book = self._book
@@ -253,6 +253,12 @@ class LeaseClient:
     def _seal(known: _Advertiser, sealed: Sealed | None) -> None:
         if sealed is not None:
             known.pending[sealed.lease_id] = sealed
+
+    async def _return_pending(self) -> None:
+        """Return what is pending, of all advertisers at once; most have nothing, and a task for each is not free."""
+        owing = [advertiser for advertiser, known in self._advertisers.items() if known.pending]
+        if owing:
+            await asyncio.gather(*(self._return(advertiser) for advertiser in owing))
 
     async def _return(self, advertiser_id: int) -> None:
         """Tell Redis what is not needed; stays pending until it has answered."""

@@ -1,6 +1,6 @@
 """The whole bid path against a bare aiohttp handler: the ratios of the design, from interleaved rounds of one run.
 
-`python -m tests.bench.bid_path [--line-items 1000 --eligible 60] [--no-bid] [--rounds 6]` starts a real server for
+`scripts/bench bid_path [--line-items 1000 --eligible 60] [--no-bid] [--rounds 6] [--realtime]` starts a real server for
 profiles and money, a real bidder process on the first core, and everything else (Valkey, the lease bank, the peer's
 client) on the second. The peer parses with orjson and gives a fixed answer; it runs on the bidder's core in its rounds.
 """
@@ -214,6 +214,14 @@ def contenders(line_items: int, eligible: int, directory: Path) -> Iterator[tupl
         server.stop()
 
 
+def _take_precedence() -> None:
+    """Real-time scheduling for this process and all that it starts; both contenders have it. Linux, as root."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        sys.exit("--realtime needs the right to set real-time priorities: run it as root, or leave it out")
+
+
 def _free_port() -> int:
     from tests.kit.fixtures import find_free_port
 
@@ -253,7 +261,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument(
+        "--realtime", action="store_true", help="before all other programs of the machine, for a machine that is in use"
+    )
     given = parser.parse_args()
+    if given.realtime:
+        _take_precedence()
     if given.serve_peer:
         uvloop.run(serve_peer())
     elif given.serve_bank:
