@@ -238,7 +238,7 @@ class TrackerSite:
             request.headers.get(hdrs.REFERER, ""),
         )
         try:
-            if client_id and any(row.get("event") == OPT_OUT_EVENT for row in rows):
+            if client_id and any(OPT_OUT_EVENT in (row.get("event"), row.get("name")) for row in rows):
                 return await self._opt_out_at(advertiser, client_id, cors, keeps_cookie=not is_new)
             if is_new and client_id:
                 context, is_new = await self._of_client(rows, context, client_id)
@@ -278,7 +278,7 @@ class TrackerSite:
 
     def _advertiser(self, request: web.Request) -> Advertiser | None:
         text = request.match_info["advertiser"]
-        return self._directory.advertiser(int(text)) if text.isdigit() and len(text) <= 10 else None
+        return self._directory.advertiser(int(text)) if text.isascii() and text.isdigit() and len(text) <= 10 else None
 
     def _cookie(self, request: web.Request) -> tuple[str, bool]:
         """(user id, whether it is new): a cookie of another shape is somebody's experiment and is replaced."""

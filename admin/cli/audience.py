@@ -199,7 +199,7 @@ def _cuts(text: str) -> tuple[str, list[int | str]]:
 
 def _bound(text: str, kind: Type) -> int:
     digits, unit = (text[:-1], text[-1]) if text[-1] in _SECONDS else (text, "")
-    if not digits.isdigit() or bool(unit) != (kind in {Type.MOMENT, Type.AGE, Type.DURATION}):
+    if not (digits.isascii() and digits.isdigit()) or bool(unit) != (kind in {Type.MOMENT, Type.AGE, Type.DURATION}):
         hint = "times as 7d, 12h or 30m; money in units of the advertiser's currency"
         raise InputError(f"'{text}' is no bound for this fact", hint=hint)
     if unit:

@@ -73,10 +73,19 @@ def import_command(
 
 
 def read_lines(file: Path) -> Iterator[Line]:
-    """Lines of a file by its suffix: `.csv` with a header, anything else as JSON objects."""
+    """Lines of a file by its suffix: `.csv` with a header, anything else as JSON objects.
+
+    Raises InputError for a CSV file that is no text in UTF-8 or has no header.
+    """
     if file.suffix.lower() == ".csv":
         with file.open(encoding="utf-8-sig", newline="") as text:
-            yield from _csv_lines(text)
+            try:
+                yield from _csv_lines(text)
+            except UnicodeDecodeError as error:
+                hint = "save it as CSV UTF-8; a file of Windows converts with `iconv -f cp1250 -t utf-8`"
+                raise InputError(f"{file.name} is not in UTF-8: {error}", hint=hint) from None
+            except csv.Error as error:
+                raise InputError(f"{file.name} is not a CSV file: {error}", hint="see docs/events.md, Files") from None
     else:
         with file.open("rb") as stream:
             yield from _json_lines(stream)
@@ -95,8 +104,16 @@ def _json_lines(stream: Iterable[bytes]) -> Iterator[Line]:
 
 
 def _csv_lines(stream: Iterable[str]) -> Iterator[Line]:
-    """Columns are fields of the event; item columns make its one item, `attributes.NAME` an attribute."""
-    reader = csv.DictReader(stream)
+    """Columns are fields of the event; item columns make its one item, `attributes.NAME` an attribute.
+
+    The header tells the delimiter: spreadsheets of countries with a decimal comma write semicolons.
+    """
+    lines = iter(stream)
+    header = next(lines, "")
+    if not header.strip():
+        raise InputError("the file has no header", hint="the first line names the columns, as in docs/events.md")
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.DictReader(itertools.chain([header], lines), delimiter=delimiter)
     for row in reader:
         if None in row:
             yield reader.line_num, None, "more fields than the header has"

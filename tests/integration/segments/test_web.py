@@ -63,6 +63,13 @@ async def test_a_fault_names_its_field(valkey: str, clock: ManualClock) -> None:
     assert [fault["pointer"] for fault in document["errors"]] == ["/items/0/price"]
 
 
+@pytest.mark.parametrize("name", ["9", "x", "%C2%B2", "99999999999999999999", "-1"])
+async def test_an_advertiser_that_does_not_exist_is_not_found(valkey: str, clock: ManualClock, name: str) -> None:
+    async with shop(valkey, clock) as site:
+        assert (await site.client.post(f"/e/{name}", json=VIEW)).status == 404
+        assert (await site.client.get(f"/e/{name}?event=page_view&gdpr=0")).status == 404
+
+
 @pytest.mark.parametrize("body", ["", "{", "[]", "5", '"x"', '{"events": 5}', '{"events": []}', "[5]"])
 async def test_a_body_that_is_no_event_is_refused(valkey: str, clock: ManualClock, body: str) -> None:
     async with shop(valkey, clock) as site:
