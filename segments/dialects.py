@@ -62,7 +62,7 @@ def _lift_consent(merged: dict[str, Any]) -> None:
             merged["ad_personalization"] = "denied" if "denied" in said else said[0]
 
 
-def _only(value: Any) -> Any:
+def _only(value: object) -> object:
     """GA4 and Criteo allow a list of addresses; one person has been named by a list of one."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 

@@ -25,7 +25,8 @@ from core.keys import (
 )
 from segments.due import not_due_command
 from segments.facts import DAY_S, Facts
-from segments.layout import LayoutError, unpack_cold, unpack_windows
+from segments.layout import LayoutError, Window, unpack_cold, unpack_windows
+from segments.leftovers import erase_leftovers
 from segments.meta import Meta, pack_meta, unpack_meta
 from segments.profiles import META_FIELD, RING_FIELD, Command
 from segments.scripts import Script
@@ -202,16 +203,16 @@ class Identities:
             *(("DEL", exchange_user(exchange, known)) for exchange, known in _exchange_ids(aliases).items()),
             *(("DEL", client_user(advertiser, digest)) for advertiser, digest in _clients(aliases).items()),
         ]
-        segments: set[int] = set()
+        windows: dict[int, tuple[Window, ...]] = {}
         for name, value in _advertisers(cold).items():
-            windows = _windows(hot.get(name, b""))
-            segments.update(window[0] for window in windows)
-            commands += [not_due_command(int(name), window, user_id) for window in windows]
+            windows[int(name)] = _windows(hot.get(name, b""))
+            commands += [not_due_command(int(name), window, user_id) for window in windows[int(name)]]
             facts = _facts(value)
             if facts is not None and facts.person:
                 commands.append(("SREM", person(int(name), facts.person.hex()), user_id))
         await self._store.commands(commands)
-        await self._sizes.forget(user_id, sorted(segments))
+        await self._sizes.forget(user_id, sorted({window[0] for rows in windows.values() for window in rows}))
+        await erase_leftovers(self._store, user_id, windows)
         return _Held(cold, aliases)
 
     async def _server_ms(self) -> int:
@@ -277,7 +278,7 @@ def _facts(cold: bytes) -> Facts | None:
         return None
 
 
-def _windows(hot: bytes) -> tuple[tuple[int, int, int], ...]:
+def _windows(hot: bytes) -> tuple[Window, ...]:
     try:
         return tuple(unpack_windows(hot))
     except LayoutError:

@@ -13,7 +13,8 @@ from bidder.catalogue import encode_catalogue
 from core.clock import SystemClock
 from core.errors import InputError
 from core.ids import new_user_id
-from core.keys import CATALOGUE_SNAPSHOT
+from core.keys import CATALOGUE_SNAPSHOT, user_touches
+from pacing.touches import Touch, TouchKind, pack_touch
 from segments.events import Event, Item, Kind, person_digest
 from segments.facts import Facts
 from tests.kit.profiles import catalogue, event_rig
@@ -134,6 +135,22 @@ def test_a_user_can_be_shown_and_forgotten(deployment: str) -> None:
     again = CliRunner().invoke(app, ["user", "show", user])
     assert again.exit_code == 1
     assert json.loads(again.stdout)["advertisers"] == []
+
+
+def test_ads_that_a_user_saw_are_shown_and_forgotten(deployment: str) -> None:
+    user = new_user_id()
+    touch = Touch(TouchKind.CLICK, 1, 2, 3, 4, 5, 20_700, 1_790_000_000)
+
+    async def click() -> None:
+        async with event_rig(deployment, SystemClock()) as rig:
+            await rig.store.commands([("RPUSH", user_touches(user), pack_touch(touch))])
+
+    asyncio.run(click())
+    shown = CliRunner().invoke(app, ["user", "show", user])
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["ads"] == [{**touch._asdict(), "kind": "click"}]
+    CliRunner().invoke(app, ["user", "forget", user, "--yes"])
+    assert json.loads(CliRunner().invoke(app, ["user", "show", user]).stdout)["ads"] == []
 
 
 def test_a_value_that_is_no_user_id_is_refused(deployment: str) -> None:

@@ -3,17 +3,22 @@
 import hashlib
 import hmac
 import json
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
 
 from core.clock import ManualClock
 from core.ids import new_user_id
-from core.keys import WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_QUEUE
+from core.keys import WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_QUEUE, event_dead
 from core.model import Segment
 from segments.callout import Caller
-from segments.events import Event, Item, Kind, order_key
-from segments.webhooks import FIRST_RETRY_MS, MAX_ATTEMPTS, DueEntries, WebhookSender, WebhookTarget, pseudonym
+from segments.due import pseudonym
+from segments.events import Event, Item, Kind, order_key, pack_event
+from segments.identity import Identities
+from segments.leftovers import KEPT_DAYS, expiry_commands
+from segments.log import partition_of
+from segments.webhooks import FIRST_RETRY_MS, MAX_ATTEMPTS, DueEntries, WebhookSender, WebhookTarget
 from tests.kit.profiles import PARTITIONS, EventRig, catalogue, event_rig
 
 CART = Segment(id=7, advertiser_id=1, name="carts", rule="cart.value >= 500 PLN and cart.age in 1h..14d", webhook_id=4)
@@ -26,9 +31,12 @@ class Receiver:
     def __init__(self) -> None:
         self.calls: list[tuple[bytes, str]] = []
         self.status = 204
+        self.before_answer: Callable[[], Awaitable[object]] | None = None
 
     async def receive(self, request: web.Request) -> web.Response:
         self.calls.append((await request.read(), request.headers["Grosz-Signature"]))
+        if self.before_answer is not None:
+            await self.before_answer()
         return web.Response(status=self.status)
 
     def server(self) -> TestServer:
@@ -114,6 +122,70 @@ async def test_a_failing_receiver_is_tried_again_later_and_given_up_in_the_end(v
         assert len(receiver.calls) == MAX_ATTEMPTS
         assert len({body for body, _ in receiver.calls}) == 1, "repeats are identical"
         assert await rig.store.commands([("XLEN", WEBHOOK_DEAD), ("ZCARD", WEBHOOK_QUEUE)]) == [1, 0]
+
+
+async def test_an_erasure_takes_back_calls_that_wait_are_being_made_or_were_given_up(
+    valkey: str, clock: ManualClock
+) -> None:
+    receiver, forgotten, kept = Receiver(), new_user_id(), new_user_id()
+    receiver.status = 500
+    async with (
+        event_rig(valkey, clock, published=catalogue([CART])) as rig,
+        receiver.server() as server,
+        Caller(allow_private=True) as caller,
+    ):
+        identities, sending = Identities(rig.store, rig.sizes, clock), sender(rig, caller, server)
+        for user in (forgotten, kept):
+            await abandon(rig, user)
+        clock.advance(3_602)
+        await pass_due(rig)
+        await identities.forget(forgotten, "test")
+        assert await sending.step() == 1, "a call that waits is not made any more"
+        receiver.before_answer = lambda: identities.forget(kept, "test")
+        clock.advance(FIRST_RETRY_MS / 1000)
+        assert await sending.step() == 1
+        assert await rig.store.commands([("ZCARD", WEBHOOK_QUEUE), ("HLEN", WEBHOOK_BODIES)]) == [0, 0]
+
+
+async def test_an_erasure_finds_what_was_given_up_and_nobody_elses(valkey: str, clock: ManualClock) -> None:
+    receiver, forgotten, kept = Receiver(), new_user_id(), new_user_id()
+    receiver.status = 500
+    async with (
+        event_rig(valkey, clock, published=catalogue([CART])) as rig,
+        receiver.server() as server,
+        Caller(allow_private=True) as caller,
+    ):
+        for user in (forgotten, kept):
+            await abandon(rig, user)
+            poison = pack_event(Event(Kind.PAGE_VIEW, 1, user, clock.now_ms()))
+            await rig.store.commands([("XADD", event_dead(partition_of(user)), "*", "e", poison, "reason", "test")])
+        clock.advance(3_602)
+        await pass_due(rig)
+        sending = sender(rig, caller, server)
+        for _ in range(MAX_ATTEMPTS):
+            assert await sending.step() == 2
+            clock.advance(3_600)
+        await Identities(rig.store, rig.sizes, clock).forget(forgotten, "test")
+        (hooks,) = await rig.store.commands([("XRANGE", WEBHOOK_DEAD, "-", "+")])
+        assert isinstance(hooks, list)
+        assert len(hooks) == 1
+        assert pseudonym(1, kept) in repr(hooks)
+        dead = [("XRANGE", event_dead(partition), "-", "+") for partition in range(PARTITIONS)]
+        aside = repr(await rig.store.commands(dead))
+        assert kept in aside
+        assert forgotten not in aside
+
+
+async def test_what_was_set_aside_goes_after_a_month(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock) as rig:
+        now_ms = clock.now_ms()
+        month_ms = KEPT_DAYS * 86_400_000
+        for stream in (WEBHOOK_DEAD, event_dead(3)):
+            await rig.store.commands(
+                [("XADD", stream, now_ms - month_ms - 1, "e", b"old"), ("XADD", stream, now_ms - month_ms, "e", b"new")]
+            )
+        await rig.store.commands(expiry_commands(range(PARTITIONS), now_ms))
+        assert await rig.store.commands([("XLEN", WEBHOOK_DEAD), ("XLEN", event_dead(3))]) == [1, 1]
 
 
 def test_two_shops_know_one_visitor_under_unrelated_names() -> None:

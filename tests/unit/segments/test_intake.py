@@ -71,7 +71,9 @@ def test_an_event_of_a_tag_managers_data_layer_keeps_what_it_says() -> None:
 @pytest.mark.parametrize("address", ["AB" * 32, ["ab" * 32]])
 @pytest.mark.parametrize("row", [{"name": "login", "user_data": {}}, {"event": "setHashedEmail", "email": None}])
 def test_a_hashed_address_may_come_alone_or_in_a_list(row: dict[str, Any], address: object) -> None:
-    filled = {**row, "user_data": {"sha256_email_address": address}} if "user_data" in row else {**row, "email": address}
+    filled = (
+        {**row, "user_data": {"sha256_email_address": address}} if "user_data" in row else {**row, "email": address}
+    )
     assert event_of(filled).person == person_digest(1, "ab" * 32)
 
 
@@ -135,7 +137,9 @@ def test_faults_of_meaning_are_reported_together() -> None:
     assert pointers(row) == ["/currency", "/items", "/attributes/B", "/offline"]
 
 
-@pytest.mark.parametrize("time", [1_789_999_000, 1_789_999_000_000, "1789999000", "1789999000000000", "2026-09-21T15:36:40+02:00"])
+@pytest.mark.parametrize(
+    "time", [1_789_999_000, 1_789_999_000_000, "1789999000", "1789999000000000", "2026-09-21T15:36:40+02:00"]
+)
 def test_a_trusted_sender_may_say_when(time: str | int) -> None:
     assert event_of({"event": "x", "user_id": USER, "time": time}, trusted=True).at_ms // 1000 in (
         1_789_999_000, 1_789_997_800,
@@ -187,7 +191,8 @@ json_values = st.recursive(
 )
 fields = st.sampled_from(
     ["event", "name", "items", "item", "value", "currency", "time", "attributes", "params", "place", "url", "referrer",
-     "seconds", "engagement_time_msec", "email", "gdpr", "consent", "ecommerce", "user_data", "user_id", "offline", "search_term"]
+     "seconds", "engagement_time_msec", "email", "gdpr", "consent", "ecommerce", "user_data",
+     "user_id", "offline", "search_term"]
 )  # fmt: skip
 
 
