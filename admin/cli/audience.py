@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from admin.cli import ready_made
 from admin.cli.opening import DataOption
 from admin.cli.profiles import Profiles, open_profiles
 from admin.cli.settings import ConfigFile
@@ -29,6 +30,7 @@ from segments.syncing import CookieSync
 from segments.tags import TagHealth
 
 app = typer.Typer(no_args_is_help=True, help="Segment sizes, overlaps, matrices, tag health and match rates.")
+app.add_typer(ready_made.app)
 
 AdvertiserArgument = Annotated[int, typer.Argument(metavar="ADVERTISER", help="Its number.")]
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
