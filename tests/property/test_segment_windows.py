@@ -1,7 +1,10 @@
 """Windows against the plain meaning of the language, for random rules over random visitors at random times."""
 
+import itertools
+from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -23,6 +26,7 @@ from segments.facts import (
 from segments.layout import FOREVER_S
 from segments.rules.check import check
 from segments.rules.evaluate import evaluate
+from segments.rules.happenings import SOURCES
 from segments.rules.ruleset import MAX_WINDOWS_PER_SEGMENT, CompiledRules, compile_rule
 from segments.rules.spans import ALWAYS, Spans, complement, contains, intersect, unite
 from segments.rules.view import View
@@ -201,6 +205,24 @@ def test_the_windows_of_a_segment_are_the_nearest_that_have_not_ended(rule: str,
     assert inside == evaluate(rule, facts, now * 1000)
 
 
+@settings(max_examples=100)
+@given(facts=facts_of_visitors, other=facts_of_visitors, now=times)
+def test_facts_and_events_depend_on_nothing_but_the_fields_that_they_read(facts: Facts, other: Facts, now: int) -> None:
+    def with_the_same(fields: frozenset[str]) -> Facts:
+        return msgspec.structs.replace(other, **{field: getattr(facts, field) for field in fields})
+
+    for fact in FACTS.values():
+        twin = with_the_same(fact.reads)
+        assert fact.value(twin, now) == fact.value(facts, now), fact.name
+        if fact.changes is not None:
+            assert list(fact.changes(twin)) == list(fact.changes(facts)), fact.name
+    for name, source in SOURCES.items():
+        twin = with_the_same(source.reads)
+        assert source.rows(twin) == source.rows(facts), name
+        assert source.amounts is None or source.amounts(twin) == source.amounts(facts), name
+        assert source.ends is None or source.ends(twin) == source.ends(facts), name
+
+
 @settings(max_examples=150)
 @given(rule=rules, facts=facts_of_visitors, other=facts_of_visitors)
 def test_a_rule_depends_on_nothing_but_the_fields_that_it_reads(rule: str, facts: Facts, other: Facts) -> None:
@@ -210,14 +232,50 @@ def test_a_rule_depends_on_nothing_but_the_fields_that_it_reads(rule: str, facts
     assert compiled_rule.holds(View(other, START)) == compiled_rule.holds(View(facts, START))
 
 
-@settings(max_examples=150)
-@given(rule=rules, facts=facts_of_visitors)
-def test_a_rule_that_may_be_carried_over_changes_before_the_profile_expires(rule: str, facts: Facts) -> None:
-    facts.last_visit_s = START  # no event of a profile is later than its last one
-    compiled_rule = compile_rule(7, rule, "PLN", RETENTION_S)
-    if not compiled_rule.always:
-        changes = [edge for edge in compiled_rule.holds(View(facts, START)) if edge != FOREVER_S]
-        assert max(changes, default=0) < START + RETENTION_S
+@pytest.mark.parametrize("kind", TERMS)
+def test_a_condition_that_may_be_carried_over_changes_before_the_profile_expires(kind: str) -> None:
+    @settings(max_examples=60)
+    @given(rule=TERMS[kind], facts=facts_of_visitors, days=st.sampled_from((2, 7, 30, 90)))
+    def expire(rule: str, facts: Facts, days: int) -> None:
+        facts.last_visit_s = START  # no event of a profile is later than its last one
+        compiled_rule = compile_rule(7, rule, "PLN", days * DAY_S)
+        if not compiled_rule.always:
+            changes = [edge for edge in compiled_rule.holds(View(facts, START)) if edge != FOREVER_S]
+            assert max(changes, default=0) < START + days * DAY_S
+
+    expire()
+
+
+def _each(*words: Sequence[str]) -> list[str]:
+    return [" ".join(chosen) for chosen in itertools.product(*words)]
+
+
+# Every rule of a family differs from another in one respect, so a shared part that forgets one of them shows.
+_PERIODS: Final = ("", "in 7d", "in 1d..7d", "in 30d", "since first_visit", "since last_visit")
+FAMILIES: Final = {
+    "counts": _each(["count ( viewed"], _PERIODS, [") >= 1", ") >= 2", ") <= 1", ") in 1..2"]),
+    "other events": _each(["count ("], ["bought", "visited"], _PERIODS, [") >= 1", ") >= 2"]),
+    "totals": _each(["total ( bought"], _PERIODS, [") >= 300 PLN", ") >= 600 PLN", ") <= 300 PLN"]),
+    "patterns": _each(["viewed", "not viewed"], ["product", "category"], ['"shoes"', '"s*"', '"*s"'], _PERIODS[:3]),
+    "moments": _each(["last_visit", "next_purchase", "cart"], ["in 1d..7d", "in 7d..30d"], ["ago", "ahead"]),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_rule_gives_the_same_windows_alone_and_in_company(family: str) -> None:
+    segments = [Segment(id=at, advertiser_id=1, name="", rule=text) for at, text in enumerate(FAMILIES[family], 1)]
+    shop, now_ms = Advertiser(id=1, name=""), START * 1000
+    together = CompiledRules(segments, shop)
+    assert not together.broken
+    alone = [CompiledRules([segment], shop) for segment in segments]
+
+    @settings(max_examples=60)
+    @given(facts=facts_of_visitors)
+    def agree(facts: Facts) -> None:
+        apart = [window for rules in alone for window in rules.windows_of(rules.segment_ids, facts, now_ms)]
+        assert together.windows_of(together.segment_ids, facts, now_ms) == apart
+
+    agree()
 
 
 @settings(max_examples=150)
