@@ -89,9 +89,8 @@ class TrackerSite:
         if advertiser is None or (trusted and not self._directory.accepts_key(advertiser.id, key)):
             return _refuse(advertiser is None)
         cors = _cors(request)
-        if not trusted and not _from_own_pages(request, advertiser):
-            fault = Fault("", "origin", f"pages of {request.headers.get(hdrs.ORIGIN, '')} may not send events here")
-            return problem(403, "not one of the shop's pages", faults=[fault], hint="set the advertiser's domain")
+        if not trusted and not _from_own_pages(request, advertiser, hdrs.ORIGIN):
+            return _refuse_page(request.headers[hdrs.ORIGIN])
         body = await request.content.read(MAX_BODY_BYTES + 1)
         while len(body) <= MAX_BODY_BYTES and not request.content.at_eof():
             body += await request.content.read(MAX_BODY_BYTES + 1 - len(body))
@@ -110,11 +109,14 @@ class TrackerSite:
     async def get_event(self, request: web.Request) -> web.Response:
         """`GET /e/{advertiser}?event=...`: one event as an image, for pages without scripts.
 
-        Plain fields in the query, or a whole event as JSON in `d`.
+        Plain fields in the query, or a whole event as JSON in `d`. An image has no Origin, and its Referer may be left
+        out by the page that shows it: the check keeps honest pages of other sites out.
         """
         advertiser = self._advertiser(request)
         if advertiser is None:
             return _refuse(unknown=True)
+        if not _from_own_pages(request, advertiser, hdrs.REFERER):
+            return _refuse_page(request.headers[hdrs.REFERER])
         row: dict[str, Any] = {name: value for name, value in request.query.items() if name not in ("d", "items")}
         if "items" in request.query:  # id:price:quantity, comma separated
             row["items"] = [_item_of(text) for text in request.query["items"].split(",") if text]
@@ -316,6 +318,11 @@ def _refuse(unknown: bool) -> web.Response:
     return problem(401, "the API key is not valid for this advertiser", headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
 
 
+def _refuse_page(page: str) -> web.Response:
+    fault = Fault("", "origin", f"pages of {page[:200]} may not send events here")
+    return problem(403, "not one of the shop's pages", faults=[fault], hint="set the advertiser's domain")
+
+
 def _api_key(request: web.Request) -> str:
     bearer = request.headers.get(hdrs.AUTHORIZATION, "")
     return request.headers.get("X-API-Key", "") or bearer.removeprefix("Bearer ").strip()
@@ -337,13 +344,13 @@ def _client_id(request: web.Request, advertiser: Advertiser, payload: object) ->
     client_id = payload.get("client_id") if isinstance(payload, dict) else None
     if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id):
         return ""
-    proven = bool(advertiser.domain and request.headers.get(hdrs.ORIGIN)) and _from_own_pages(request, advertiser)
-    return client_id if proven else ""
+    known = bool(advertiser.domain and request.headers.get(hdrs.ORIGIN))
+    return client_id if known and _from_own_pages(request, advertiser, hdrs.ORIGIN) else ""
 
 
-def _from_own_pages(request: web.Request, advertiser: Advertiser) -> bool:
+def _from_own_pages(request: web.Request, advertiser: Advertiser, name: str) -> bool:
     """A browser says where a request comes from; other shops' pages may not write into this shop's profiles."""
-    header = request.headers.get(hdrs.ORIGIN, "")
+    header = request.headers.get(name, "")
     own = advertiser.domain.lower().removeprefix("www.")
     if not header or not own:
         return True

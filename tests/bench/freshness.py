@@ -88,6 +88,8 @@ async def measure(url: str, worker_pid: int, rate: int, seconds: float) -> None:
         await write(rig.redis, users, 1, joined=False)
         while not await applied(rig, users[0]):  # noqa: ASYNC110 another process
             await asyncio.sleep(0.05)
+        # Made beforehand: what this process does meanwhile is waited for by whoever watches.
+        events = [shop_event(draw, draw.choice(users), rig.clock.now_ms()) for _ in range(int(rate * seconds) + rate)]
         waits: list[float] = []
         stop = asyncio.Event()
         watching = asyncio.create_task(watch(rig, draw, waits, stop))
@@ -95,8 +97,7 @@ async def measure(url: str, worker_pid: int, rate: int, seconds: float) -> None:
         while (elapsed := time.monotonic() - begin) < seconds:
             due = int(elapsed * rate) - sent
             if due > 0:
-                events = [shop_event(draw, draw.choice(users), rig.clock.now_ms()) for _ in range(due)]
-                assert all(await rig.log.append(events))
+                assert all(await rig.log.append(events[sent : sent + due]))
                 sent += due
             await asyncio.sleep(TICK_S)
         fed, used_s = time.monotonic() - begin, cpu_s(worker_pid) - used_s

@@ -254,6 +254,14 @@ async def test_the_pixel_carries_an_event_without_scripts(valkey: str, clock: Ma
         assert (await site.client.get("/e/1", params={"event": "view_item"})).status == 400
 
 
+async def test_an_image_on_a_page_of_another_site_is_refused(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        for page, status in (("https://www.buty.example/7?a=b", 200), ("https://rival.example/buty.example", 403)):
+            answer = await site.client.get("/e/1?event=page_view&gdpr=0", headers={"Referer": page})
+            assert answer.status == status
+        assert await site.rig.settle() == 1
+
+
 async def test_a_full_log_refuses_loudly_instead_of_losing(valkey: str, clock: ManualClock) -> None:
     async with shop(valkey, clock, max_backlog=1) as site:
         assert (await site.client.post("/e/1", json=VIEW)).status == 204
