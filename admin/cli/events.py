@@ -18,12 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from admin.cli.opening import DataOption
 from admin.cli.profiles import open_profiles
 from admin.cli.settings import ConfigFile
-from bidder.stages.consent import ConsentPolicy as BidConsentPolicy
+from admin.consents import consent_reader
 from core.clock import SystemClock
 from core.errors import InputError, NotFoundError
 from core.telemetry import Telemetry
 from segments.collect import EventCollector, Outcome
-from segments.consent import ConsentFlags, ConsentPolicy, ConsentReader
+from segments.consent import ConsentPolicy
 from segments.directory import CatalogueDirectory
 from segments.identity import Identities
 from segments.intake import Context
@@ -189,14 +189,6 @@ def _explained(number: int, outcome: Outcome) -> str:
     return f"line {number}: {'; '.join(faults) or outcome.reason}"
 
 
-def _consent_reader(policy: BidConsentPolicy) -> ConsentReader:
-    def read(tc_string: str) -> ConsentFlags:
-        permitted = policy.permitted(tc_string)
-        return ConsentFlags(identifiers=permitted.identifiers, profile_write=permitted.profile_write)
-
-    return read
-
-
 class ContextSource(msgspec.Struct, frozen=True):
     """Makes the context of each batch, with the time of its sending."""
 
@@ -219,7 +211,7 @@ async def _collecting(
         directory = CatalogueDirectory(CompiledRules)
         directory.replace(await profiles.catalogue())
         identities = Identities(profiles.store, SegmentSizes(profiles.store), clock)
-        consent = ConsentPolicy(_consent_reader(BidConsentPolicy(profiles.settings.consent)))
+        consent = ConsentPolicy(consent_reader(profiles.settings.consent))
         log = EventLog(profiles.redis, clock, metrics)
         context_of = ContextSource(directory, advertiser_id)
         context_of()  # an unknown advertiser is said before the first line

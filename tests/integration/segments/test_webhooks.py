@@ -1,12 +1,13 @@
 """Audience hooks, from an event to a receiver over HTTP."""
 
+import contextlib
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
-from aiohttp.test_utils import BaseTestServer, TestServer
+from aiohttp.test_utils import TestServer
 
 from core.clock import ManualClock
 from core.ids import new_user_id
@@ -28,13 +29,14 @@ SECRET = "whsec"
 class Receiver:
     """Remembers calls and answers with `status`."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: str = SECRET) -> None:
+        self.secret = secret
         self.calls: list[tuple[bytes, str]] = []
         self.status = 204
         self.before_answer: Callable[[], Awaitable[object]] | None = None
 
     async def receive(self, request: web.Request) -> web.Response:
-        self.calls.append((await request.read(), request.headers["Grosz-Signature"]))
+        self.calls.append((await request.read(), request.headers.get("Grosz-Signature", "")))
         if self.before_answer is not None:
             await self.before_answer()
         return web.Response(status=self.status)
@@ -57,25 +59,28 @@ async def abandon(rig: EventRig, user: str) -> None:
     await rig.settle()
 
 
-def sender(rig: EventRig, caller: Caller, server: BaseTestServer) -> WebhookSender:
-    target = WebhookTarget(4, 1, str(server.make_url("/hook")), SECRET)
-    return WebhookSender(
-        rig.store, caller, lambda number: target if number == 4 else None, rig.clock, rig.worker_metrics
-    )
+@contextlib.asynccontextmanager
+async def hooked(url: str, clock: ManualClock, receiver: Receiver) -> AsyncIterator[tuple[EventRig, WebhookSender]]:
+    """A shop whose abandoned carts are told to `receiver`."""
+    async with (
+        event_rig(url, clock, published=catalogue([CART])) as rig,
+        receiver.server() as server,
+        Caller(allow_private=True) as caller,
+    ):
+        target = WebhookTarget(4, 1, str(server.make_url("/hook")), receiver.secret)
+        yield (
+            rig,
+            WebhookSender(rig.store, caller, lambda number: target if number == 4 else None, clock, rig.worker_metrics),
+        )
 
 
 async def test_a_cart_that_time_abandons_is_told_once_and_signed(valkey: str, clock: ManualClock) -> None:
     receiver, user = Receiver(), new_user_id()
-    async with (
-        event_rig(valkey, clock, published=catalogue([CART])) as rig,
-        receiver.server() as server,
-        Caller(allow_private=True) as caller,
-    ):
+    async with hooked(valkey, clock, receiver) as (rig, sending):
         await abandon(rig, user)
         assert await pass_due(rig) == 0, "an hour has not passed"
         clock.advance(3_602)
         assert await pass_due(rig) == 1
-        sending = sender(rig, caller, server)
         assert await sending.step() == 1
         assert await sending.step() == 0
         body, signed = receiver.calls[0]
@@ -85,6 +90,16 @@ async def test_a_cart_that_time_abandons_is_told_once_and_signed(valkey: str, cl
         moment, digest = signed.removeprefix("t=").split(",v1=")
         assert hmac.new(SECRET.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest() == digest
         assert await rig.store.commands([("ZCARD", WEBHOOK_QUEUE), ("HLEN", WEBHOOK_BODIES)]) == [0, 0]
+
+
+async def test_a_hook_without_a_secret_is_called_unsigned(valkey: str, clock: ManualClock) -> None:
+    receiver = Receiver(secret="")
+    async with hooked(valkey, clock, receiver) as (rig, sending):
+        await abandon(rig, new_user_id())
+        clock.advance(3_602)
+        await pass_due(rig)
+        assert await sending.step() == 1
+        assert [signed for _, signed in receiver.calls] == [""]
 
 
 async def test_a_purchase_before_the_delay_cancels_the_call(valkey: str, clock: ManualClock) -> None:
@@ -102,15 +117,10 @@ async def test_a_purchase_before_the_delay_cancels_the_call(valkey: str, clock: 
 async def test_a_failing_receiver_is_tried_again_later_and_given_up_in_the_end(valkey: str, clock: ManualClock) -> None:
     receiver = Receiver()
     receiver.status = 500
-    async with (
-        event_rig(valkey, clock, published=catalogue([CART])) as rig,
-        receiver.server() as server,
-        Caller(allow_private=True) as caller,
-    ):
+    async with hooked(valkey, clock, receiver) as (rig, sending):
         await abandon(rig, new_user_id())
         clock.advance(3_602)
         await pass_due(rig)
-        sending = sender(rig, caller, server)
         assert await sending.step() == 1
         clock.advance(FIRST_RETRY_MS / 1000 - 1)
         assert await sending.step() == 0, "not before its time"
@@ -129,12 +139,8 @@ async def test_an_erasure_takes_back_calls_that_wait_are_being_made_or_were_give
 ) -> None:
     receiver, forgotten, kept = Receiver(), new_user_id(), new_user_id()
     receiver.status = 500
-    async with (
-        event_rig(valkey, clock, published=catalogue([CART])) as rig,
-        receiver.server() as server,
-        Caller(allow_private=True) as caller,
-    ):
-        identities, sending = Identities(rig.store, rig.sizes, clock), sender(rig, caller, server)
+    async with hooked(valkey, clock, receiver) as (rig, sending):
+        identities = Identities(rig.store, rig.sizes, clock)
         for user in (forgotten, kept):
             await abandon(rig, user)
         clock.advance(3_602)
@@ -150,18 +156,13 @@ async def test_an_erasure_takes_back_calls_that_wait_are_being_made_or_were_give
 async def test_an_erasure_finds_what_was_given_up_and_nobody_elses(valkey: str, clock: ManualClock) -> None:
     receiver, forgotten, kept = Receiver(), new_user_id(), new_user_id()
     receiver.status = 500
-    async with (
-        event_rig(valkey, clock, published=catalogue([CART])) as rig,
-        receiver.server() as server,
-        Caller(allow_private=True) as caller,
-    ):
+    async with hooked(valkey, clock, receiver) as (rig, sending):
         for user in (forgotten, kept):
             await abandon(rig, user)
             poison = pack_event(Event(Kind.PAGE_VIEW, 1, user, clock.now_ms()))
             await rig.store.commands([("XADD", event_dead(partition_of(user)), "*", "e", poison, "reason", "test")])
         clock.advance(3_602)
         await pass_due(rig)
-        sending = sender(rig, caller, server)
         for _ in range(MAX_ATTEMPTS):
             assert await sending.step() == 2
             clock.advance(3_600)
