@@ -146,7 +146,7 @@ class Identities:
     async def opt_out(self, user_id: str, actor: str) -> None:
         """Erase the profile of this browser and never write it again."""
         await self._erase(user_id, Meta(opted_out=True, erased_ms=await self._server_ms()), _OPT_OUT_TTL_MS)
-        await self._audit("opt_out", user_id, actor)
+        await self.note("opt_out", user_id, actor)
 
     async def forget(self, user_id: str, actor: str) -> Erased:
         """Erase everything about a user id and about the devices that are linked to it by a login.
@@ -168,14 +168,14 @@ class Identities:
         out = await self.opted_out(user_id)
         meta = Meta(opted_out=out, erased_ms=erased_ms)
         held = await self._erase(user_id, meta, _OPT_OUT_TTL_MS if out else _TOMBSTONE_TTL_MS)
-        await self._audit("erase", user_id, actor)
+        await self.note("erase", user_id, actor)
         return held
 
     async def export(self, user_id: str, actor: str) -> UserExport:
         """Everything stored of a user id."""
         names = (user_profile(user_id), user_facts(user_id), user_aliases(user_id))
         hot, cold, aliases = map(_pairs, await self._store.commands([("HGETALL", name) for name in names]))
-        await self._audit("export", user_id, actor)
+        await self.note("export", user_id, actor)
         ring = hot.get(RING_FIELD, b"")
         advertisers = tuple(
             AdvertiserExport(int(name), _facts_in_words(value), _windows(hot.get(name, b"")))
@@ -221,7 +221,8 @@ class Identities:
         seconds, micros = reply if isinstance(reply, list) else (self._clock.now_ms() // 1000, 0)
         return int(seconds) * 1000 + int(micros) // 1000
 
-    async def _audit(self, action: str, user_id: str, actor: str) -> None:
+    async def note(self, action: str, user_id: str, actor: str) -> None:
+        """An entry of the audit stream: under a digest of the id and without any content."""
         digest = hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
         await self._store.commands(
             [("XADD", USER_AUDIT, "MAXLEN", "~", _MAX_AUDIT, "*", "action", action, "user", digest, "actor", actor)]

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from core.keys import tag_health
-from segments.events import LINK, LINK_BACK, Event
+from segments.events import Event
 from segments.facts import DAY_S
 from segments.profiles import Command
 from segments.store import ProfileStore
@@ -40,11 +40,11 @@ class TagHealth:
         self._store = store
 
     def commands(self, events: Sequence[Event]) -> list[Command]:
-        """Commands that count these events; those passed on from another device are not counted again."""
+        """Commands that count these events; those passed on from another device, and our own, are not."""
         counts: collections.Counter[tuple[int, str, str]] = collections.Counter()
         latest: dict[tuple[int, str], int] = {}
         for event in events:
-            if event.origin or event.kind in (LINK, LINK_BACK):
+            if event.origin or event.kind.startswith("_"):
                 continue
             counts[(event.advertiser_id, event.kind, _day(event.at_ms))] += 1
             key = (event.advertiser_id, event.kind)

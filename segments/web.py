@@ -103,7 +103,10 @@ class TrackerSite:
             return problem(400, "not JSON", faults=[Fault("", "json", str(error))], headers=cors)
         except InputError as error:
             return problem(400, error.message, faults=error.faults, headers=cors)
-        client_id = "" if trusted else _client_id(request, advertiser, payload)
+        own_page = not trusted and _is_own_page(request, advertiser)
+        client_id = _client_id(payload) if own_page else ""
+        if own_page and _leaves(rows):
+            return await self._leave(request, advertiser, client_id, cors)
         return await self._answer(request, advertiser, rows, trusted=trusted, cors=cors, client_id=client_id)
 
     async def get_event(self, request: web.Request) -> web.Response:
@@ -240,15 +243,12 @@ class TrackerSite:
             request.headers.get(hdrs.REFERER, ""),
         )
         try:
-            if client_id and any(OPT_OUT_EVENT in (row.get("event"), row.get("name")) for row in rows):
-                return await self._opt_out_at(advertiser, client_id, cors, keeps_cookie=not is_new)
             if is_new and client_id:
                 context, is_new = await self._of_client(rows, context, client_id)
                 user_id = context.user_id
             outcomes = await self._collector.collect(rows, context)
         except UnavailableError as error:
-            headers = {**cors, hdrs.RETRY_AFTER: str(RETRY_AFTER_S)}
-            return problem(503, "events cannot be stored now", hint=error.hint or "send them again", headers=headers)
+            return _try_again(cors, error.hint)
         answer = _outcomes_response(outcomes, cors, trusted=trusted)
         if is_new and not trusted and any(outcome.status == "accepted" for outcome in outcomes):
             self._set_cookie(answer, COOKIE, user_id)
@@ -269,13 +269,23 @@ class TrackerSite:
             return msgspec.structs.replace(context, user_id=adopted), adopted == context.user_id
         return context, True
 
-    async def _opt_out_at(
-        self, advertiser: Advertiser, client_id: str, cors: dict[str, str], *, keeps_cookie: bool
+    async def _leave(
+        self, request: web.Request, advertiser: Advertiser, client_id: str, cors: dict[str, str]
     ) -> web.Response:
-        """One shop's pages stop: the profile behind their own id goes, that behind our cookie is not theirs to end."""
-        known = None if keeps_cookie else await self._identities.user_of_client(advertiser.id, client_id)
-        if known is not None:
-            await self._identities.opt_out(known, f"visitor of {advertiser.id}")
+        """One shop's pages stop: its part of the profile behind our cookie goes, or all that is behind its own id."""
+        user_id, is_new = self._cookie(request)
+        actor = f"visitor of {advertiser.id}"
+        try:
+            if not is_new:
+                if not await self._collector.forget(advertiser.id, user_id):
+                    return _try_again(cors)
+                await self._identities.note("leave", user_id, actor)
+            elif client_id:
+                known = await self._identities.user_of_client(advertiser.id, client_id)
+                if known is not None:
+                    await self._identities.opt_out(known, actor)
+        except UnavailableError as error:
+            return _try_again(cors, error.hint)
         return web.Response(status=204, headers=cors)
 
     def _advertiser(self, request: web.Request) -> Advertiser | None:
@@ -339,13 +349,26 @@ def _cors(request: web.Request) -> dict[str, str]:
     }
 
 
-def _client_id(request: web.Request, advertiser: Advertiser, payload: object) -> str:
-    """The id that the shop's own pages keep for a browser; '' from anywhere else, or where the shop has no domain."""
+def _try_again(cors: dict[str, str], hint: str = "") -> web.Response:
+    headers = {**cors, hdrs.RETRY_AFTER: str(RETRY_AFTER_S)}
+    return problem(503, "events cannot be stored now", hint=hint or "send them again", headers=headers)
+
+
+def _leaves(rows: list[dict[str, Any]]) -> bool:
+    """Whether one of the events is the visitor's wish to be forgotten by the shop."""
+    return any(OPT_OUT_EVENT in (row.get("event"), row.get("name")) for row in rows)
+
+
+def _client_id(payload: object) -> str:
+    """The id that the shop's own pages keep for a browser; '' if there is none of the right shape."""
     client_id = payload.get("client_id") if isinstance(payload, dict) else None
-    if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id):
-        return ""
+    return client_id if isinstance(client_id, str) and _CLIENT_ID.fullmatch(client_id) else ""
+
+
+def _is_own_page(request: web.Request, advertiser: Advertiser) -> bool:
+    """Whether it is certain that one of the shop's pages sent the request."""
     known = bool(advertiser.domain and request.headers.get(hdrs.ORIGIN))
-    return client_id if known and _from_own_pages(request, advertiser, hdrs.ORIGIN) else ""
+    return known and _from_own_pages(request, advertiser, hdrs.ORIGIN)
 
 
 def _from_own_pages(request: web.Request, advertiser: Advertiser, name: str) -> bool:

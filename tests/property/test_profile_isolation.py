@@ -156,7 +156,7 @@ def test_evaluating_a_shops_changed_rules_leaves_another_shop_alone(
         assert (plan.write and plan.write.fields) == (alone.write and alone.write.fields)
 
 
-@settings(max_examples=200, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=120, deadline=None, phases=NO_SHRINKING)
 @given(batches, line_items(), LATER)
 def test_what_a_shop_bids_does_not_depend_on_another_shops_events(
     history: list[list[tuple[int, Event]]], lines: tuple[LineItem, ...], later_s: int

@@ -8,11 +8,15 @@ import pytest
 
 from core.clock import ManualClock
 from core.keys import USER_AUDIT, client_user, exchange_user
+from core.model import Segment
+from segments.events import person_digest
+from tests.kit.profiles import catalogue
 from tests.kit.tracker import API_KEY, Shop, shop
 
 CONSENT = {"gdpr": 1, "consent": "all"}
 VIEW = {"event": "view_item", "items": [{"item_id": "red-heels", "price": 320}], **CONSENT}
 SERVER = {"X-API-Key": API_KEY}
+EMAIL = hashlib.sha256(b"jan@example.pl").hexdigest()
 
 
 async def test_a_browser_event_is_stored_and_sets_our_cookie(valkey: str, clock: ManualClock) -> None:
@@ -216,15 +220,49 @@ async def test_without_consent_a_first_party_id_is_not_remembered(valkey: str, c
         assert keys == []
 
 
-async def test_opting_out_at_a_shop_ends_the_profile_behind_its_own_id_only(valkey: str, clock: ManualClock) -> None:
-    leave = {"events": [{"event": "opt_out"}], "client_id": CLIENT}
+async def test_opting_out_at_a_shop_ends_the_profile_behind_its_own_id(valkey: str, clock: ManualClock) -> None:
     async with shop(valkey, clock) as site:
-        await site.client.post("/e/1", json={"events": [VIEW], "client_id": CLIENT}, headers=OWN)
+        for status in (204, 204):
+            assert await without_cookies(site, {"events": [VIEW], "client_id": CLIENT}) == status
         assert await facts_count(site) == 1
-        await site.client.post("/e/1", json=leave, headers=OWN)
-        assert await facts_count(site) == 1, "what is behind our cookie is for /optout, which a shop cannot press"
-        assert await without_cookies(site, leave) == 204
+        assert await without_cookies(site, {"events": [{"name": "opt_out"}], "client_id": CLIENT}) == 204
         assert await facts_count(site) == 0
+
+
+async def test_opting_out_at_a_shop_ends_its_part_of_the_profile_behind_our_cookie(
+    valkey: str, clock: ManualClock
+) -> None:
+    published = catalogue([Segment(id=7, advertiser_id=1, name="all", rule="everyone")])
+    login = {"event": "login", "email_sha256": EMAIL, **CONSENT}
+    async with shop(valkey, clock, published=published) as site:
+        await site.client.post("/e/1", json={"events": [VIEW, login]}, headers=OWN)
+        await site.client.post("/e/2", json=VIEW, headers={"Origin": "https://books.example"})
+        await site.rig.settle()
+        user = site.user_id()
+        assert await site.rig.sizes.size(7, clock.now_ms()) == 1
+        await site.client.post("/e/1", json=VIEW, headers=OWN)  # still on its way when the visitor leaves
+        leaving = await site.client.post("/e/1", json={"events": [{"event": "opt_out"}]}, headers=OWN)
+        assert leaving.status == 204
+        await site.rig.settle()
+        assert await site.rig.facts(user, 1) is None
+        assert await site.rig.facts(user, 2) is not None, "what other shops know is for /optout"
+        assert await site.rig.sizes.size(7, clock.now_ms()) == 0
+        assert await site.identities.devices(1, person_digest(1, EMAIL)) == []
+        counted = {state.event for state in await site.rig.tags.report(1, clock.now_ms())}
+        assert counted == {"view_item", "login"}
+        (noted,) = await site.rig.store.commands([("XRANGE", USER_AUDIT, "-", "+")])
+        assert b"leave" in repr(noted).encode()
+
+
+@pytest.mark.parametrize("origin", [{}, {"Origin": "https://rival.example"}])
+async def test_no_other_page_can_make_a_shop_forget_its_visitor(
+    valkey: str, clock: ManualClock, origin: dict[str, str]
+) -> None:
+    async with shop(valkey, clock) as site:
+        await site.client.post("/e/1", json=VIEW, headers=OWN)
+        await site.client.post("/e/1", json={"event": "opt_out", **CONSENT}, headers=origin)
+        await site.client.get("/e/1?event=opt_out&gdpr=0")
+        assert await facts_count(site) == 1
 
 
 async def test_only_the_opt_out_page_itself_can_opt_out(valkey: str, clock: ManualClock) -> None:
