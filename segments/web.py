@@ -125,9 +125,9 @@ class TrackerSite:
             row["items"] = [_item_of(text) for text in request.query["items"].split(",") if text]
         if "d" in request.query:
             try:
-                row |= orjson.loads(request.query["d"])
-            except (orjson.JSONDecodeError, TypeError) as error:
-                return problem(400, "not JSON", faults=[Fault("/d", "json", str(error))])
+                row |= _event_object(request.query["d"])
+            except InputError as error:
+                return problem(400, error.message, faults=error.faults)
         answer = await self._answer(request, advertiser, [row], trusted=False, cors={})
         if answer.status not in (200, 204):
             return answer
@@ -379,6 +379,17 @@ def _from_own_pages(request: web.Request, advertiser: Advertiser, name: str) -> 
         return True
     origin = host_of(header)  # '' for "null", which is what a sandboxed frame of any site sends
     return origin == own or origin.endswith("." + own)
+
+
+def _event_object(text: str) -> dict[str, Any]:
+    """An event as JSON. Raises InputError for anything else."""
+    try:
+        event = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InputError("not JSON", faults=[Fault("/d", "json", str(error))]) from None
+    if not isinstance(event, dict):
+        raise InputError("not an event", faults=[Fault("/d", "type", "expected an event object")])
+    return event
 
 
 def _item_of(text: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from core.money import MICROS_PER_UNIT
 from core.redis import control_cluster, control_redis
 from core.telemetry import Telemetry
 from segments.counting import Counted, ProfileCounter
+from segments.dead_letters import DeadLetter, read_dead_letters, send_again
 from segments.identity import Identities
 from segments.matrix import Matrix, axis, counted, matrix
 from segments.metrics import IntakeMetrics
@@ -119,6 +120,31 @@ def matches_command(
             ]
 
     _table(["day", "browser", "returning", "new", "refused", "opted out", "rate"], asyncio.run(run()))
+
+
+@app.command("hooks")
+def hooks_command(
+    again: Annotated[bool, typer.Option("--send-again", help="Make the calls again, with all their tries.")] = False,
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Audience hooks that were given up after their last try; they are kept for 30 days."""
+
+    async def run() -> tuple[list[DeadLetter], int]:
+        async with open_profiles(config, data) as profiles:
+            letters = await read_dead_letters(profiles.store)
+            sent = await send_again(profiles.store, letters, SystemClock().now_ms()) if again else 0
+            return letters, sent
+
+    letters, sent = asyncio.run(run())
+    if again:
+        typer.echo(f"{sent} calls are made again")
+        return
+    rows = [
+        [_moment(letter.given_up_ms), str(letter.delivery.webhook_id), letter.delivery_id, letter.reason]
+        for letter in letters
+    ]
+    _table(["given up", "webhook", "delivery", "reason"], rows)
 
 
 @app.command("progress")

@@ -3,8 +3,10 @@
 import asyncio
 import dataclasses
 import json
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -12,13 +14,14 @@ from admin.cli import app
 from bidder.catalogue import encode_catalogue
 from core.clock import SystemClock
 from core.ids import new_user_id
-from core.keys import CATALOGUE_SNAPSHOT
+from core.keys import CATALOGUE_SNAPSHOT, WEBHOOK_DEAD
 from core.model import Exchange, Segment
 from core.redis import control_redis
 from segments.counting import ProfileCounter
 from segments.events import Event, Item, Kind, order_key
 from segments.ready_made import READY_MADE
 from segments.scanning import ServerScanner
+from segments.webhooks import MAX_ATTEMPTS, Delivery
 from tests.kit.profiles import SHOES, catalogue, event_rig
 
 SEGMENTS = [
@@ -103,6 +106,20 @@ def test_progress_and_matches_are_shown(shop: str) -> None:
     assert audience("progress").text.startswith("no pass runs")
     assert audience("matches", "demo").text.startswith("day")
     assert audience("matches", "nobody").code != 0
+
+
+def test_hooks_that_were_given_up_are_shown_and_called_again(shop: str) -> None:
+    async def give_up() -> None:
+        async with event_rig(shop, SystemClock()) as rig:
+            packed = msgspec.msgpack.encode(Delivery(4, b"{}", MAX_ATTEMPTS - 1))
+            await rig.store.commands(
+                [("XADD", WEBHOOK_DEAD, "*", "id", "d1", "delivery", packed, "reason", "answered 500")]
+            )
+
+    asyncio.run(give_up())
+    assert re.search(r"^20\S+ \S+ +4 +d1 +answered 500$", audience("hooks").text, re.MULTILINE)
+    assert audience("hooks", "--send-again").text == "1 calls are made again\n"
+    assert "d1" not in audience("hooks").text
 
 
 async def test_beyond_the_bound_a_count_is_scaled_up(valkey: str) -> None:

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import random
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from core.clock import ManualClock
 from core.keys import USER_AUDIT, client_user, exchange_user
@@ -298,6 +300,66 @@ async def test_an_image_on_a_page_of_another_site_is_refused(valkey: str, clock:
             answer = await site.client.get("/e/1?event=page_view&gdpr=0", headers={"Referer": page})
             assert answer.status == status
         assert await site.rig.settle() == 1
+
+
+QUERIES = [
+    "event=search&search_term=%ED%A0%80", "event=%00", "d=%22ab%22", "d=[[1,2]]", "d=[[%22event%22,%22x%22]]", "d=5",
+    "d=null", "d=[]", "d={%22event%22:null}", "event=view_item&items=:::,::,a:b:c,%25", "event=x&gdpr=%C2%B2",
+    "event=x&time=1e400", "event=x&time=%C2%B2", "uid=%00", "uid=%ED%A0%80", "uid=%C2%B2&redirect=1",
+    "event=purchase&value=1e308&items=a:1e308:9999", "event=x&place=POL", "event=x&attributes=1", "event=x&url=http://[",
+    "event=x&consent=" + "C" * 4_000, "&".join(f"k{number}=1" for number in range(500)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_no_query_ends_in_a_fault_of_ours(valkey: str, clock: ManualClock, query: str) -> None:
+    async with shop(valkey, clock) as site:
+        for path in ("/e/1", "/sync/demo"):
+            answer = await site.client.get(URL(f"{path}?{query}&gdpr=0", encoded=True), allow_redirects=False)
+            assert answer.status < 500, await answer.text()
+
+
+def random_json(draw: random.Random, depth: int = 3) -> object:
+    """A value such as a broken page may send."""
+    simple: tuple[object, ...] = (
+        None,
+        True,
+        -1,
+        0,
+        10**30,
+        1e308,
+        "",
+        "x",
+        "\u0000",
+        "²",
+        "ad" * 200,
+        "purchase",
+        "2026-01-01",
+        [],
+        {},
+    )
+    if depth == 0 or draw.random() < 0.5:
+        return draw.choice(simple)
+    if draw.random() < 0.4:
+        return [random_json(draw, depth - 1) for _ in range(draw.randrange(4))]
+    names = ("event", "events", "name", "params", "ecommerce", "items", "item_id", "price", "quantity", "value", "time",
+             "consent", "gdpr", "user_data", "place", "attributes", "client_id", "user_id", "email_sha256")  # fmt: skip
+    return {draw.choice(names): random_json(draw, depth - 1) for _ in range(draw.randrange(6))}
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, SERVER, {"Origin": "https://buty.example"}], ids=["page", "server", "own page"]
+)
+async def test_no_body_ends_in_a_fault_of_ours(valkey: str, clock: ManualClock, headers: dict[str, str]) -> None:
+    draw = random.Random(7)
+    async with shop(valkey, clock) as site:
+        for _ in range(300):
+            body = json.dumps(random_json(draw))
+            if draw.random() < 0.2:
+                body = body[: draw.randrange(len(body) + 1)]
+            answer = await site.client.post("/e/1", data=body.encode(), headers=headers)
+            assert answer.status < 500, body
+        await site.rig.settle()
 
 
 async def test_a_full_log_refuses_loudly_instead_of_losing(valkey: str, clock: ManualClock) -> None:

@@ -14,6 +14,7 @@ from core.ids import new_user_id
 from core.keys import WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_QUEUE, event_dead
 from core.model import Segment
 from segments.callout import Caller
+from segments.dead_letters import read_dead_letters, send_again
 from segments.due import pseudonym
 from segments.events import Event, Item, Kind, order_key, pack_event
 from segments.identity import Identities
@@ -132,6 +133,25 @@ async def test_a_failing_receiver_is_tried_again_later_and_given_up_in_the_end(v
         assert len(receiver.calls) == MAX_ATTEMPTS
         assert len({body for body, _ in receiver.calls}) == 1, "repeats are identical"
         assert await rig.store.commands([("XLEN", WEBHOOK_DEAD), ("ZCARD", WEBHOOK_QUEUE)]) == [1, 0]
+
+
+async def test_a_call_that_was_given_up_is_made_again_on_request(valkey: str, clock: ManualClock) -> None:
+    receiver = Receiver()
+    receiver.status = 500
+    async with hooked(valkey, clock, receiver) as (rig, sending):
+        await abandon(rig, new_user_id())
+        clock.advance(3_602)
+        await pass_due(rig)
+        for _ in range(MAX_ATTEMPTS):
+            await sending.step()
+            clock.advance(3_600)
+        (letter,) = await read_dead_letters(rig.store)
+        assert (letter.delivery.webhook_id, letter.reason) == (4, "answered 500")
+        receiver.status, receiver.calls[:] = 204, receiver.calls[-1:]
+        assert await send_again(rig.store, [letter, letter], clock.now_ms()) == 1
+        assert await sending.step() == 1
+        assert [body for body, _ in receiver.calls] == [letter.delivery.body] * 2, "as it was first made"
+        assert await read_dead_letters(rig.store) == []
 
 
 async def test_an_erasure_takes_back_calls_that_wait_are_being_made_or_were_given_up(
