@@ -21,10 +21,7 @@ KEPT_DAYS: Final = 30
 
 async def erase_leftovers(store: ProfileStore, user_id: str, windows: Mapping[int, Collection[Window]]) -> None:
     """Remove what is left of a user with these windows by advertiser. Raises UnavailableError."""
-    waiting = [delivery_name(window, user_id) for rows in windows.values() for window in rows]
-    commands: list[Command] = []
-    if waiting:
-        commands += [("ZREM", WEBHOOK_QUEUE, *waiting), ("HDEL", WEBHOOK_BODIES, *waiting)]
+    commands = uncalled_commands(user_id, [window for rows in windows.values() for window in rows])
     names = [pseudonym(advertiser_id, user_id).encode() for advertiser_id in windows]
     marks = {WEBHOOK_DEAD: names, event_dead(partition_of(user_id)): [user_id.encode()]}
     for stream, entries in zip(
@@ -32,6 +29,12 @@ async def erase_leftovers(store: ProfileStore, user_id: str, windows: Mapping[in
     ):
         commands += _removals(stream, entries, marks[stream])
     await store.commands(commands)
+
+
+def uncalled_commands(user_id: str, windows: Collection[Window]) -> list[Command]:
+    """Commands that take back calls that wait to tell of these memberships."""
+    waiting = [delivery_name(window, user_id) for window in windows]
+    return [("ZREM", WEBHOOK_QUEUE, *waiting), ("HDEL", WEBHOOK_BODIES, *waiting)] if waiting else []
 
 
 def expiry_commands(partitions: Iterable[int], now_ms: int) -> list[Command]:

@@ -32,6 +32,7 @@ from segments.layout import (
     unpack_cold_parts,
     unpack_windows,
 )
+from segments.leftovers import uncalled_commands
 from segments.log import FIELD, partition_of
 from segments.merge import merge
 from segments.metrics import WorkerMetrics
@@ -370,10 +371,12 @@ class UserPlanner:
 
 
 def _forget(state: _State, user_id: str) -> list[Command]:
-    """Leave nothing of the facts, so that the field goes; what else names the user at this shop."""
-    known = state.facts.person
+    """Leave nothing of the facts, so that the field goes; the removal of what else this shop has of the user."""
+    known, removals = state.facts.person, uncalled_commands(user_id, _windows(state.hot)[0])
     state.facts, state.products, state.changed = Facts(), None, ALL_FACTS
-    return [("SREM", person(state.advertiser.id, known.hex()), user_id)] if known else []
+    if known:
+        removals.append(("SREM", person(state.advertiser.id, known.hex()), user_id))
+    return removals
 
 
 def happened_ms(entry: Entry) -> int:

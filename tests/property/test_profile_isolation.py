@@ -12,7 +12,7 @@ from core.model import CartValue, LineItem, Segment, Targeting
 from core.telemetry import Telemetry
 from segments.apply import apply_event
 from segments.directory import CatalogueDirectory
-from segments.events import Event, Item, Kind, Source, order_key, person_digest
+from segments.events import FORGET, Event, Item, Kind, Source, order_key, person_digest
 from segments.facts import Facts
 from segments.merge import merge
 from segments.meta import Meta
@@ -58,7 +58,7 @@ happenings = st.tuples(
     st.sampled_from([1, 2]),
     st.builds(
         Event,
-        kind=st.sampled_from([*map(str, Kind), "custom"]),
+        kind=st.sampled_from([*map(str, Kind), "custom", FORGET]),
         advertiser_id=st.just(1),
         user_id=st.just(USER),
         at_ms=st.integers(0, 10 * 86_400).map(lambda seconds: T0_MS + seconds * 1_000),
@@ -195,7 +195,7 @@ def facts_of(history: Sequence[tuple[int, Event]], shop: int) -> Facts:
     facts = Facts()
     for owner, event in history:
         if owner == shop:
-            apply_event(facts, event)
+            apply_event(facts, event)  # FORGET is a custom event to it
     return facts
 
 

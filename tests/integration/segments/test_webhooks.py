@@ -16,7 +16,7 @@ from core.model import Segment
 from segments.callout import Caller
 from segments.dead_letters import read_dead_letters, send_again
 from segments.due import pseudonym
-from segments.events import Event, Item, Kind, order_key, pack_event
+from segments.events import FORGET, Event, Item, Kind, order_key, pack_event
 from segments.identity import Identities
 from segments.leftovers import KEPT_DAYS, expiry_commands
 from segments.log import partition_of
@@ -170,6 +170,18 @@ async def test_an_erasure_takes_back_calls_that_wait_are_being_made_or_were_give
         receiver.before_answer = lambda: identities.forget(kept, "test")
         clock.advance(FIRST_RETRY_MS / 1000)
         assert await sending.step() == 1
+        assert await rig.store.commands([("ZCARD", WEBHOOK_QUEUE), ("HLEN", WEBHOOK_BODIES)]) == [0, 0]
+
+
+async def test_a_visitor_who_leaves_the_shop_is_not_told_of_any_more(valkey: str, clock: ManualClock) -> None:
+    receiver, user = Receiver(), new_user_id()
+    async with hooked(valkey, clock, receiver) as (rig, sending):
+        await abandon(rig, user)
+        clock.advance(3_602)
+        await pass_due(rig)
+        await rig.send(Event(FORGET, 1, user, clock.now_ms()))
+        await rig.settle()
+        assert await sending.step() == 0
         assert await rig.store.commands([("ZCARD", WEBHOOK_QUEUE), ("HLEN", WEBHOOK_BODIES)]) == [0, 0]
 
 
