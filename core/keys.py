@@ -84,7 +84,7 @@ def event_cursor(partition: int) -> str:
 
 
 def event_dead(partition: int) -> str:
-    """Stream: events that could not be decoded or applied, bounded. TTL: none; writer: worker; reader: operator."""
+    """Stream: events that could not be decoded or applied, bounded. Kept: 30 days; writer: worker; reader: operator."""
     return f"ev:{{{partition}}}:dead"
 
 
@@ -143,7 +143,7 @@ WEBHOOK_BODIES: Final = "hooks:{hooks}:bodies"
 """Hash: delivery id -> packed delivery, while it is queued or dead. Writer, reader: worker; about 0.5 KiB each."""
 
 WEBHOOK_DEAD: Final = "hooks:{hooks}:dead"
-"""Stream: deliveries given up, bounded. Writer: worker; reader: admin."""
+"""Stream: deliveries given up, bounded. Kept: 30 days; writer: worker; reader: operator."""
 
 USER_AUDIT: Final = "audit:users"
 """Stream: opt-outs, erasures and exports of users, without their profile. Writer: tracker, CLI; reader: admin."""

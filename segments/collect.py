@@ -11,7 +11,7 @@ import msgspec
 from core.clock import Clock
 from core.errors import Fault
 from segments.consent import ConsentPolicy
-from segments.events import SERVER_ORIGIN, Event
+from segments.events import FORGET, SERVER_ORIGIN, Event
 from segments.identity import Identities
 from segments.intake import Context, Incoming, read_event
 from segments.log import EventLog
@@ -70,6 +70,14 @@ class EventCollector:
             elif outcomes[at] is None:
                 outcomes[at] = Outcome("accepted")
         return [outcome if outcome is not None else Outcome("accepted") for outcome in outcomes]
+
+    async def forget(self, advertiser_id: int, user_id: str) -> bool:
+        """Let the worker erase what one shop knows of a browser; False if the log is full.
+
+        It goes through the log, so that what was sent before is forgotten too. Raises UnavailableError.
+        """
+        (durable,) = await self._log.append([Event(FORGET, advertiser_id, user_id, self._clock.now_ms())])
+        return durable
 
     def permits(self, rows: Sequence[Mapping[str, Any]], context: Context) -> bool:
         """Whether one of the events may be stored; counts nothing."""

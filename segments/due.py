@@ -1,9 +1,10 @@
-"""Memberships that begin at a moment and have a hook: how they lie in a partition's sorted set.
+"""Memberships that begin at a moment and have a hook: how they lie in a partition's sorted set; names of what follows.
 
 A member names the window, so that an event can replace exactly the entries of the windows it changes, and an erasure
-can remove them from what the profile says.
+can remove them from what the profile says. So does the name of the delivery that follows from it.
 """
 
+import hashlib
 from collections.abc import Iterable
 
 from core.keys import due_entries
@@ -33,6 +34,17 @@ def parse_due(member: str) -> tuple[int, int, int, str]:
     """(advertiser id, segment id, enter, user id) of a member."""
     advertiser, segment, enter, user_id = member.split(":", 3)
     return int(advertiser), int(segment), int(enter), user_id
+
+
+def delivery_name(window: Window, user_id: str) -> str:
+    """The id of the call that tells of a membership: always the same, so that it is queued once."""
+    return hashlib.blake2b(f"{window[0]}:{user_id}:{window[1]}".encode(), digest_size=12).hexdigest()
+
+
+def pseudonym(advertiser_id: int, user_id: str) -> str:
+    """How one advertiser is told of a user: stable for it, unrelated to what others are told."""
+    digest = hashlib.blake2b(user_id.encode(), digest_size=16, key=b"grosz-hook", salt=advertiser_id.to_bytes(8, "big"))
+    return digest.hexdigest()
 
 
 def _member(advertiser_id: int, window: Window, user_id: str) -> str:

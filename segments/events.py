@@ -35,9 +35,11 @@ class Kind(enum.StrEnum):
     HEARTBEAT = "heartbeat"
 
 
-# Between the workers only; their leading underscore keeps them out of the names that a shop may send.
+# Between our own processes only; their leading underscore keeps them out of the names that a shop may send.
 LINK: Final = "_link"  # "our visitor logged in as a person you know": carries a snapshot of facts
 LINK_BACK: Final = "_link_back"  # the answer, with the other side's snapshot
+
+FORGET: Final = "_forget"  # the visitor wants this shop to know nothing of this browser
 
 SERVER_ORIGIN: Final = "server"
 """`Event.origin` of an event that names a person, not a device: it is sent to every device and passed on by none."""

@@ -25,7 +25,8 @@ from core.keys import (
 )
 from segments.due import not_due_command
 from segments.facts import DAY_S, Facts
-from segments.layout import LayoutError, unpack_cold, unpack_windows
+from segments.layout import LayoutError, Window, unpack_cold, unpack_windows
+from segments.leftovers import erase_leftovers
 from segments.meta import Meta, pack_meta, unpack_meta
 from segments.profiles import META_FIELD, RING_FIELD, Command
 from segments.scripts import Script
@@ -145,7 +146,7 @@ class Identities:
     async def opt_out(self, user_id: str, actor: str) -> None:
         """Erase the profile of this browser and never write it again."""
         await self._erase(user_id, Meta(opted_out=True, erased_ms=await self._server_ms()), _OPT_OUT_TTL_MS)
-        await self._audit("opt_out", user_id, actor)
+        await self.note("opt_out", user_id, actor)
 
     async def forget(self, user_id: str, actor: str) -> Erased:
         """Erase everything about a user id and about the devices that are linked to it by a login.
@@ -167,14 +168,14 @@ class Identities:
         out = await self.opted_out(user_id)
         meta = Meta(opted_out=out, erased_ms=erased_ms)
         held = await self._erase(user_id, meta, _OPT_OUT_TTL_MS if out else _TOMBSTONE_TTL_MS)
-        await self._audit("erase", user_id, actor)
+        await self.note("erase", user_id, actor)
         return held
 
     async def export(self, user_id: str, actor: str) -> UserExport:
         """Everything stored of a user id."""
         names = (user_profile(user_id), user_facts(user_id), user_aliases(user_id))
         hot, cold, aliases = map(_pairs, await self._store.commands([("HGETALL", name) for name in names]))
-        await self._audit("export", user_id, actor)
+        await self.note("export", user_id, actor)
         ring = hot.get(RING_FIELD, b"")
         advertisers = tuple(
             AdvertiserExport(int(name), _facts_in_words(value), _windows(hot.get(name, b"")))
@@ -202,16 +203,16 @@ class Identities:
             *(("DEL", exchange_user(exchange, known)) for exchange, known in _exchange_ids(aliases).items()),
             *(("DEL", client_user(advertiser, digest)) for advertiser, digest in _clients(aliases).items()),
         ]
-        segments: set[int] = set()
+        windows: dict[int, tuple[Window, ...]] = {}
         for name, value in _advertisers(cold).items():
-            windows = _windows(hot.get(name, b""))
-            segments.update(window[0] for window in windows)
-            commands += [not_due_command(int(name), window, user_id) for window in windows]
+            windows[int(name)] = _windows(hot.get(name, b""))
+            commands += [not_due_command(int(name), window, user_id) for window in windows[int(name)]]
             facts = _facts(value)
             if facts is not None and facts.person:
                 commands.append(("SREM", person(int(name), facts.person.hex()), user_id))
         await self._store.commands(commands)
-        await self._sizes.forget(user_id, sorted(segments))
+        await self._sizes.forget(user_id, sorted({window[0] for rows in windows.values() for window in rows}))
+        await erase_leftovers(self._store, user_id, windows)
         return _Held(cold, aliases)
 
     async def _server_ms(self) -> int:
@@ -220,7 +221,8 @@ class Identities:
         seconds, micros = reply if isinstance(reply, list) else (self._clock.now_ms() // 1000, 0)
         return int(seconds) * 1000 + int(micros) // 1000
 
-    async def _audit(self, action: str, user_id: str, actor: str) -> None:
+    async def note(self, action: str, user_id: str, actor: str) -> None:
+        """An entry of the audit stream: under a digest of the id and without any content."""
         digest = hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
         await self._store.commands(
             [("XADD", USER_AUDIT, "MAXLEN", "~", _MAX_AUDIT, "*", "action", action, "user", digest, "actor", actor)]
@@ -277,7 +279,7 @@ def _facts(cold: bytes) -> Facts | None:
         return None
 
 
-def _windows(hot: bytes) -> tuple[tuple[int, int, int], ...]:
+def _windows(hot: bytes) -> tuple[Window, ...]:
     try:
         return tuple(unpack_windows(hot))
     except LayoutError:

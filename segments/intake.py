@@ -1,4 +1,4 @@
-"""From a request body to validated events: aliases, GA4 envelopes, currency, time, and faults that name the field.
+"""From a request body to validated events: batches, currency, time, and faults that name the field.
 
 One fault of a payload's shape is reported at a time for an event (the decoder stops there); faults of meaning are
 reported together. Each event of a batch is judged alone.
@@ -15,8 +15,8 @@ from core.errors import Fault, InputError
 from core.ids import is_user_id
 from core.model import Advertiser
 from core.money import MICROS_PER_UNIT, FxTable
+from segments.dialects import normalised
 from segments.events import (
-    ALIASES,
     MAX_BATCH,
     MAX_TEXT_CHARS,
     NEEDS_ITEMS,
@@ -34,18 +34,15 @@ from segments.source import path_of, source_of
 
 # Clocks of shops run ahead by seconds; minutes mean a wrong time zone, and a visit in the future would never go idle.
 MAX_AHEAD_S: Final = 300
-# Unix seconds reach this in the year 2286; a larger number is in milliseconds.
+# Unix seconds reach this in the year 2286; a larger number is in milliseconds, one a thousand times larger in
+# microseconds (GA4's `timestamp_micros`).
 _SECONDS_LIMIT: Final = 10_000_000_000
 _ATTRIBUTE_NAME: Final = re.compile(r"^[a-z][a-z0-9_]{0,29}$")
 _LOCATION: Final = re.compile(r"^(.*?) - at `\$(.*)`$", re.DOTALL)
-_ENVELOPE: Final = ("url", "referrer", "consent", "gdpr", "ad_personalization", "user_id", "email_sha256", "place")
-# Criteo and older GA spellings of fields.
-_FIELD_ALIASES: Final = {
-    "name": "event", "item": "items", "products": "items", "product": "items", "id": "transaction_id",
-    "email": "email_sha256", "keywords": "search_term", "page_location": "url", "page_referrer": "referrer",
-    "timestamp": "time", "gdpr_consent": "consent",
-}  # fmt: skip
-_ITEM_ALIASES: Final = {"id": "item_id", "product_id": "item_id", "category": "item_category"}
+_ENVELOPE: Final = (
+    "url", "referrer", "consent", "gdpr", "ad_personalization", "user_id", "email_sha256", "user_data", "place",
+    "timestamp_micros",
+)  # fmt: skip
 _HINTS: Final = {
     "email_sha256": "send the SHA-256 of the trimmed lower-case address as 64 hex digits, never the address itself",
     "event": "a lower-case GA4 name such as view_item, or a custom one of a-z, 0-9 and _, 40 characters at most",
@@ -100,7 +97,7 @@ def split_batch(payload: object) -> list[dict[str, Any]]:
 def read_event(row: Mapping[str, Any], context: Context) -> Incoming:
     """Judge one event object. Never raises: what is wrong comes back as faults."""
     try:
-        parsed = msgspec.convert(_normalise(row), EventIn, strict=False)
+        parsed = msgspec.convert(normalised(row), EventIn, strict=False)
     except msgspec.ValidationError as error:
         return Incoming(None, (_shape_fault(str(error)),))
     except RecursionError:
@@ -112,41 +109,10 @@ def read_event(row: Mapping[str, Any], context: Context) -> Incoming:
     return Incoming(event, (), parsed.consent, parsed.gdpr, parsed.ad_personalization)
 
 
-def _normalise(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Resolve aliases of names, fields and items; GA4's `params` are lifted to the top."""
-    params = row.get("params")
-    merged = {**row, **params} if isinstance(params, dict) else dict(row)
-    for alias, name in _FIELD_ALIASES.items():
-        if alias in merged and name not in merged:
-            merged[name] = merged.pop(alias)
-    kind = merged.get("event")
-    if isinstance(kind, str):
-        merged["event"] = str(ALIASES.get(kind, kind))
-    if "engagement_time_msec" in merged and "seconds" not in merged:
-        milliseconds = merged["engagement_time_msec"]
-        merged["seconds"] = milliseconds / 1000 if isinstance(milliseconds, int | float) else milliseconds
-    items = merged.get("items")
-    if items is not None:
-        rows = items if isinstance(items, list) else [items]
-        merged["items"] = [_normalise_item(item) for item in rows]
-    return {name: value for name, value in merged.items() if value is not None}
-
-
-def _normalise_item(item: object) -> object:
-    if isinstance(item, str | int):  # Criteo's viewList: bare ids
-        return {"item_id": str(item)}
-    if not isinstance(item, dict):
-        return item
-    renamed = {_ITEM_ALIASES.get(name, name): value for name, value in item.items() if value is not None}
-    if isinstance(renamed.get("item_id"), int):
-        renamed["item_id"] = str(renamed["item_id"])
-    return renamed
-
-
 def _shape_fault(message: str) -> Fault:
     located = _LOCATION.match(message)
     text, path = (located[1], located[2]) if located else (message, "")
-    pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path.replace(".", "/")) if path != "[...]" else path
+    pointer = re.sub(r"\[(\d+)\]", r"/\1", path.replace("[...]", "").replace(".", "/"))  # [...]: a value by its name
     missing = re.search(r"missing required field `(\w+)`", text)
     if missing:
         pointer += f"/{missing[1]}"
@@ -230,7 +196,7 @@ def _time_of(parsed: EventIn, context: Context, faults: list[Fault]) -> int:
     at_ms = _parse_time(parsed.time)
     oldest_ms = context.now_ms - context.advertiser.profile_retention_days * DAY_S * 1000
     if at_ms is None:
-        hint = "unix seconds, unix milliseconds, or ISO 8601 with an offset: 2026-03-01T12:00:00+01:00"
+        hint = "unix seconds, milliseconds or microseconds, or ISO 8601 with an offset: 2026-03-01T12:00:00+01:00"
         faults.append(Fault("/time", "value", "not a time", hint=hint))
     elif at_ms > context.now_ms + MAX_AHEAD_S * 1000:
         faults.append(Fault("/time", "range", "lies in the future", hint="check the sender's clock and time zone"))
@@ -248,9 +214,10 @@ def _parse_time(value: str | float) -> int | None:
             return None
         return round(moment.timestamp() * 1000) if moment.tzinfo is not None else None
     number = float(value)
-    if not 0 < number < _SECONDS_LIMIT * 1000:  # also refuses NaN
+    if not 0 < number < _SECONDS_LIMIT * 1_000_000:  # also refuses NaN
         return None
-    return round(number * 1000) if number < _SECONDS_LIMIT else round(number)
+    per_second = next(unit for unit in (1, 1_000, 1_000_000) if number < _SECONDS_LIMIT * unit)
+    return round(number * 1_000 / per_second)
 
 
 def _attributes(parsed: EventIn, faults: list[Fault]) -> dict[str, AttributeValue | None]:

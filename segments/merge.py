@@ -66,9 +66,10 @@ def merge(mine: Facts, my_id: str, other: Facts, other_id: str) -> None:
     settle_derived(mine)
 
 
-def _order(facts: Facts) -> tuple[int, int, int, int, int]:
-    """Which of two sides is the later one; by more than one field, so that the answer does not depend on the side."""
-    return (facts.last_visit_s, facts.visit_start_s, facts.pages, facts.last_purchase_s, facts.visit_pages)
+def _order(facts: Facts) -> tuple[int, int, int, int, int, str]:
+    """Which of two sides is the later one; down to what the later one decides, so that both sides answer alike."""
+    decided = repr((sorted(facts.attributes.items()), [getattr(facts, name) for name in _LATER_WINS]))
+    return (facts.last_visit_s, facts.visit_start_s, facts.pages, facts.last_purchase_s, facts.visit_pages, decided)
 
 
 def _add(left: int, right: int) -> int:

@@ -17,7 +17,7 @@ from core.model import Advertiser
 from segments.apply import ApplyPolicy, apply_event
 from segments.directory import Directory
 from segments.due import due_command, not_due_command
-from segments.events import LINK, LINK_BACK, SERVER_ORIGIN, Event, Kind, pack_event
+from segments.events import FORGET, LINK, LINK_BACK, SERVER_ORIGIN, Event, Kind, pack_event
 from segments.facts import DAY_S, FACT_NAMES, MAX_DEVICES, Facts
 from segments.layout import (
     LayoutError,
@@ -32,6 +32,7 @@ from segments.layout import (
     unpack_cold_parts,
     unpack_windows,
 )
+from segments.leftovers import uncalled_commands
 from segments.log import FIELD, partition_of
 from segments.merge import merge
 from segments.metrics import WorkerMetrics
@@ -241,14 +242,13 @@ class UserPlanner:
 
     def _apply(self, state: _State, user_id: str, entry: Entry, persons: Persons, side: list[Command]) -> bool:
         event, facts = entry.event, state.facts
-        if event.origin and event.origin_id:
-            if facts.forwarded.get(event.origin, b"") >= event.origin_id:
-                self._metrics.repeated.inc()
-                return False
-            facts.forwarded[event.origin] = event.origin_id
-            _bound_forwarded(facts)
+        if event.origin and not self._receives(facts, event):
+            return False
         if event.kind in (LINK, LINK_BACK):
             self._link(state, user_id, entry, side)
+            return True
+        if event.kind == FORGET:
+            side += _forget(state, user_id)
             return True
         logs_in = bool(event.person) and event.person != facts.person
         if logs_in:
@@ -261,6 +261,18 @@ class UserPlanner:
                     side.append(self._forward(passed))
             if logs_in:
                 self._introduce(facts, user_id, entry, persons, side)
+        return True
+
+    def _receives(self, facts: Facts, event: Event) -> bool:
+        """Whether an event of another device, or of the shop's server, is to be applied here, for the first time."""
+        if event.origin != SERVER_ORIGIN and not facts.person:
+            return False  # the visitor has left the shop on this device: it is nobody's any more
+        if event.origin_id:
+            if facts.forwarded.get(event.origin, b"") >= event.origin_id:
+                self._metrics.repeated.inc()
+                return False
+            facts.forwarded[event.origin] = event.origin_id
+            _bound_forwarded(facts)
         return True
 
     def _introduce(self, facts: Facts, user_id: str, entry: Entry, persons: Persons, side: list[Command]) -> None:
@@ -276,8 +288,8 @@ class UserPlanner:
 
     def _link(self, state: _State, user_id: str, entry: Entry, side: list[Command]) -> None:
         event, facts = entry.event, state.facts
-        if facts.person and event.person != facts.person:
-            return  # somebody else has logged in here since
+        if event.person != facts.person:
+            return  # somebody else has logged in here since, or the visitor has left
         if event.kind == LINK:
             snapshot = pack_cold(facts)
             side.append(self._forward(_link(LINK_BACK, event, event.origin, user_id, entry.id, snapshot)))
@@ -356,6 +368,15 @@ class UserPlanner:
             for window in before
             if window[0] in hooked and window[:2] not in edges
         ]
+
+
+def _forget(state: _State, user_id: str) -> list[Command]:
+    """Leave nothing of the facts, so that the field goes; the removal of what else this shop has of the user."""
+    known, removals = state.facts.person, uncalled_commands(user_id, _windows(state.hot)[0])
+    state.facts, state.products, state.changed = Facts(), None, ALL_FACTS
+    if known:
+        removals.append(("SREM", person(state.advertiser.id, known.hex()), user_id))
+    return removals
 
 
 def happened_ms(entry: Entry) -> int:

@@ -11,10 +11,11 @@ from typing import Final
 import msgspec
 
 from core.errors import Fault, InputError, NotFoundError
-from core.money import format_micros
+from core.money import MICROS_PER_UNIT, format_micros
 from segments.facts import DAY_S
-from segments.rules.errors import did_you_mean
-from segments.rules.lexer import MAX_STRING_CHARS, UNIT_SECONDS
+from segments.rules.errors import RuleError, did_you_mean
+from segments.rules.lexer import MAX_STRING_CHARS, UNIT_SECONDS, tokens_of
+from segments.rules.lexer import Kind as Token
 from segments.rules.parser import MAX_CHOICES
 from segments.rules.vocabulary import STAGE_WORDS
 
@@ -156,14 +157,28 @@ _ALL: Final = (
 READY_MADE: Final[Mapping[str, ReadyMade]] = {segment.key: segment for segment in _ALL}
 
 
+# What a parameter's value may look like, and an example.
+_QUANTITIES: Final = {
+    ParameterKind.MONEY: ((Token.NUMBER, Token.MONEY), "500 or 49.90"),
+    ParameterKind.DURATION: ((Token.DURATION,), "30d, 12h or 90m"),
+    ParameterKind.COUNT: ((Token.NUMBER,), "2"),
+}
+
+
+def ready_made(key: str) -> ReadyMade:
+    """The ready-made segment of a name. Raises NotFoundError."""
+    segment = READY_MADE.get(key)
+    if segment is None:
+        raise NotFoundError(f'there is no ready-made segment "{key}"', hint=did_you_mean(key, READY_MADE))
+    return segment
+
+
 def rule_of(key: str, currency: str, values: Mapping[str, ParameterValue] | None = None) -> str:
     """The rule of a ready-made segment, for an advertiser with this currency.
 
     Raises NotFoundError for an unknown key and InputError with one fault a wrong, unknown or missing parameter.
     """
-    segment = READY_MADE.get(key)
-    if segment is None:
-        raise NotFoundError(f'there is no ready-made segment "{key}"', hint=did_you_mean(key, READY_MADE))
+    segment = ready_made(key)
     values = values or {}
     known = {parameter.name: parameter for parameter in segment.parameters}
     faults = [
@@ -184,6 +199,46 @@ def rule_of(key: str, currency: str, values: Mapping[str, ParameterValue] | None
     if faults:
         raise InputError(f'the ready-made segment "{key}" cannot be built', faults=faults)
     return segment.template.format(**texts)
+
+
+def parameter_value(parameter: Parameter, text: str, currency: str) -> ParameterValue:
+    """A parameter's value as people write it: `500` or `500 PLN`, `7d`, `3`, `shoes*,boots`, `shipping`.
+
+    Raises InputError for a text that is no value of the parameter's kind.
+    """
+    if parameter.kind is ParameterKind.TEXTS:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if parameter.kind is ParameterKind.STAGE:
+        return text.strip().lower()
+    tokens, example = _QUANTITIES[parameter.kind]
+    hint = f"write for example {example}"
+    try:
+        value, *rest = tokens_of(text)
+    except RuleError as error:
+        raise InputError(f"{parameter.name}: {error.problem}", hint=hint) from None
+    if value.kind not in tokens or len(rest) != 1 or value.currency not in ("", currency):
+        raise InputError(f"{parameter.name}: '{text}' does not fit", hint=hint)
+    if parameter.kind is ParameterKind.MONEY and value.kind is Token.NUMBER:
+        return round(value.number * MICROS_PER_UNIT)
+    if value.number != int(value.number):
+        raise InputError(f"{parameter.name}: '{text}' is not whole", hint=hint)
+    return int(value.number)
+
+
+def default_text(parameter: Parameter) -> str:
+    """A parameter's default as `parameter_value` reads it; '' if it has none."""
+    value = parameter.default
+    if value is None:
+        return ""
+    match parameter.kind:
+        case ParameterKind.TEXTS:
+            return ",".join(_tuple(value))
+        case ParameterKind.MONEY:
+            return format_micros(int(str(value))).removesuffix(".00")
+        case ParameterKind.DURATION:
+            return duration_text(int(str(value)))
+        case _:
+            return str(value)
 
 
 def cart_tiers(currency: str, bounds_micros: Sequence[int]) -> list[str]:

@@ -5,7 +5,7 @@
   if (!script || w.grosz && w.grosz.ready) return;
   const url = new URL(script.src).origin + "/e/" + encodeURIComponent(script.dataset.advertiser);
   const shared = {};
-  let batch = [], timer, ask = w.__tcfapi, waiting = !!ask, started = Date.now(), hidden, stored, out;
+  let batch = [], timer, ask = w.__tcfapi, waiting = !!ask, started = Date.now(), stored, out;
 
   /* this shop's own id, for browsers without third-party cookies, where storing is permitted; "0": opted out */
   function own(value) {
@@ -64,12 +64,9 @@
     if (d.visibilityState === "hidden") {
       const seconds = Math.min(3600, Math.round((Date.now() - started) / 1000));
       if (seconds > 1) batch.push({ event: "heartbeat", seconds, url: w.location.href });
-      hidden = true;
       flush();
-    } else if (hidden) {
-      started = Date.now();
-      hidden = false;
     }
+    started = Date.now();
   });
 
   const queued = w.grosz || [];

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from core.keys import tag_health
-from segments.events import LINK, LINK_BACK, Event
+from segments.events import SERVER_ORIGIN, Event
 from segments.facts import DAY_S
 from segments.profiles import Command
 from segments.store import ProfileStore
@@ -39,22 +39,23 @@ class TagHealth:
     def __init__(self, store: ProfileStore) -> None:
         self._store = store
 
-    def commands(self, events: Sequence[Event]) -> list[Command]:
-        """Commands that count these events; those passed on from another device are not counted again."""
+    def commands(self, events: Sequence[Event], now_ms: int) -> list[Command]:
+        """Commands that count these events on their days; `now_ms` is when they came, be it from last week's tills.
+
+        Those passed on from another device, and our own, do not count; one that names a person does for each device.
+        """
         counts: collections.Counter[tuple[int, str, str]] = collections.Counter()
-        latest: dict[tuple[int, str], int] = {}
         for event in events:
-            if event.origin or event.kind in (LINK, LINK_BACK):
+            if event.origin not in ("", SERVER_ORIGIN) or event.kind.startswith("_"):
                 continue
             counts[(event.advertiser_id, event.kind, _day(event.at_ms))] += 1
-            key = (event.advertiser_id, event.kind)
-            latest[key] = max(latest.get(key, 0), event.at_ms)
         commands: list[Command] = [
             ("HINCRBY", tag_health(advertiser), f"{kind}:{day}", count)
             for (advertiser, kind, day), count in counts.items()
         ]
-        commands += [("HSET", tag_health(advertiser), f"{kind}:last", at) for (advertiser, kind), at in latest.items()]
-        commands += [("EXPIRE", tag_health(advertiser), KEPT_DAYS * DAY_S) for advertiser in {key[0] for key in latest}]
+        seen = {(advertiser, kind) for advertiser, kind, _ in counts}
+        commands += [("HSET", tag_health(advertiser), f"{kind}:last", now_ms) for advertiser, kind in seen]
+        commands += [("EXPIRE", tag_health(advertiser), KEPT_DAYS * DAY_S) for advertiser in {key[0] for key in seen}]
         return commands
 
     async def report(self, advertiser_id: int, now_ms: int) -> list[TagState]:

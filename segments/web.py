@@ -89,9 +89,8 @@ class TrackerSite:
         if advertiser is None or (trusted and not self._directory.accepts_key(advertiser.id, key)):
             return _refuse(advertiser is None)
         cors = _cors(request)
-        if not trusted and not _from_own_pages(request, advertiser):
-            fault = Fault("", "origin", f"pages of {request.headers.get(hdrs.ORIGIN, '')} may not send events here")
-            return problem(403, "not one of the shop's pages", faults=[fault], hint="set the advertiser's domain")
+        if not trusted and not _from_own_pages(request, advertiser, hdrs.ORIGIN):
+            return _refuse_page(request.headers[hdrs.ORIGIN])
         body = await request.content.read(MAX_BODY_BYTES + 1)
         while len(body) <= MAX_BODY_BYTES and not request.content.at_eof():
             body += await request.content.read(MAX_BODY_BYTES + 1 - len(body))
@@ -104,25 +103,31 @@ class TrackerSite:
             return problem(400, "not JSON", faults=[Fault("", "json", str(error))], headers=cors)
         except InputError as error:
             return problem(400, error.message, faults=error.faults, headers=cors)
-        client_id = "" if trusted else _client_id(request, advertiser, payload)
+        own_page = not trusted and _is_own_page(request, advertiser)
+        client_id = _client_id(payload) if own_page else ""
+        if own_page and _leaves(rows):
+            return await self._leave(request, advertiser, client_id, cors)
         return await self._answer(request, advertiser, rows, trusted=trusted, cors=cors, client_id=client_id)
 
     async def get_event(self, request: web.Request) -> web.Response:
         """`GET /e/{advertiser}?event=...`: one event as an image, for pages without scripts.
 
-        Plain fields in the query, or a whole event as JSON in `d`.
+        Plain fields in the query, or a whole event as JSON in `d`. An image has no Origin, and its Referer may be left
+        out by the page that shows it: the check keeps honest pages of other sites out.
         """
         advertiser = self._advertiser(request)
         if advertiser is None:
             return _refuse(unknown=True)
+        if not _from_own_pages(request, advertiser, hdrs.REFERER):
+            return _refuse_page(request.headers[hdrs.REFERER])
         row: dict[str, Any] = {name: value for name, value in request.query.items() if name not in ("d", "items")}
         if "items" in request.query:  # id:price:quantity, comma separated
             row["items"] = [_item_of(text) for text in request.query["items"].split(",") if text]
         if "d" in request.query:
             try:
-                row |= orjson.loads(request.query["d"])
-            except (orjson.JSONDecodeError, TypeError) as error:
-                return problem(400, "not JSON", faults=[Fault("/d", "json", str(error))])
+                row |= _event_object(request.query["d"])
+            except InputError as error:
+                return problem(400, error.message, faults=error.faults)
         answer = await self._answer(request, advertiser, [row], trusted=False, cors={})
         if answer.status not in (200, 204):
             return answer
@@ -238,15 +243,12 @@ class TrackerSite:
             request.headers.get(hdrs.REFERER, ""),
         )
         try:
-            if client_id and any(row.get("event") == OPT_OUT_EVENT for row in rows):
-                return await self._opt_out_at(advertiser, client_id, cors, keeps_cookie=not is_new)
             if is_new and client_id:
                 context, is_new = await self._of_client(rows, context, client_id)
                 user_id = context.user_id
             outcomes = await self._collector.collect(rows, context)
         except UnavailableError as error:
-            headers = {**cors, hdrs.RETRY_AFTER: str(RETRY_AFTER_S)}
-            return problem(503, "events cannot be stored now", hint=error.hint or "send them again", headers=headers)
+            return _try_again(cors, error.hint)
         answer = _outcomes_response(outcomes, cors, trusted=trusted)
         if is_new and not trusted and any(outcome.status == "accepted" for outcome in outcomes):
             self._set_cookie(answer, COOKIE, user_id)
@@ -267,18 +269,28 @@ class TrackerSite:
             return msgspec.structs.replace(context, user_id=adopted), adopted == context.user_id
         return context, True
 
-    async def _opt_out_at(
-        self, advertiser: Advertiser, client_id: str, cors: dict[str, str], *, keeps_cookie: bool
+    async def _leave(
+        self, request: web.Request, advertiser: Advertiser, client_id: str, cors: dict[str, str]
     ) -> web.Response:
-        """One shop's pages stop: the profile behind their own id goes, that behind our cookie is not theirs to end."""
-        known = None if keeps_cookie else await self._identities.user_of_client(advertiser.id, client_id)
-        if known is not None:
-            await self._identities.opt_out(known, f"visitor of {advertiser.id}")
+        """One shop's pages stop: its part of the profile behind our cookie goes, or all that is behind its own id."""
+        user_id, is_new = self._cookie(request)
+        actor = f"visitor of {advertiser.id}"
+        try:
+            if not is_new:
+                if not await self._collector.forget(advertiser.id, user_id):
+                    return _try_again(cors)
+                await self._identities.note("leave", user_id, actor)
+            elif client_id:
+                known = await self._identities.user_of_client(advertiser.id, client_id)
+                if known is not None:
+                    await self._identities.opt_out(known, actor)
+        except UnavailableError as error:
+            return _try_again(cors, error.hint)
         return web.Response(status=204, headers=cors)
 
     def _advertiser(self, request: web.Request) -> Advertiser | None:
         text = request.match_info["advertiser"]
-        return self._directory.advertiser(int(text)) if text.isdigit() and len(text) <= 10 else None
+        return self._directory.advertiser(int(text)) if text.isascii() and text.isdigit() and len(text) <= 10 else None
 
     def _cookie(self, request: web.Request) -> tuple[str, bool]:
         """(user id, whether it is new): a cookie of another shape is somebody's experiment and is replaced."""
@@ -316,6 +328,11 @@ def _refuse(unknown: bool) -> web.Response:
     return problem(401, "the API key is not valid for this advertiser", headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
 
 
+def _refuse_page(page: str) -> web.Response:
+    fault = Fault("", "origin", f"pages of {page[:200]} may not send events here")
+    return problem(403, "not one of the shop's pages", faults=[fault], hint="set the advertiser's domain")
+
+
 def _api_key(request: web.Request) -> str:
     bearer = request.headers.get(hdrs.AUTHORIZATION, "")
     return request.headers.get("X-API-Key", "") or bearer.removeprefix("Bearer ").strip()
@@ -332,23 +349,47 @@ def _cors(request: web.Request) -> dict[str, str]:
     }
 
 
-def _client_id(request: web.Request, advertiser: Advertiser, payload: object) -> str:
-    """The id that the shop's own pages keep for a browser; '' from anywhere else, or where the shop has no domain."""
+def _try_again(cors: dict[str, str], hint: str = "") -> web.Response:
+    headers = {**cors, hdrs.RETRY_AFTER: str(RETRY_AFTER_S)}
+    return problem(503, "events cannot be stored now", hint=hint or "send them again", headers=headers)
+
+
+def _leaves(rows: list[dict[str, Any]]) -> bool:
+    """Whether one of the events is the visitor's wish to be forgotten by the shop."""
+    return any(OPT_OUT_EVENT in (row.get("event"), row.get("name")) for row in rows)
+
+
+def _client_id(payload: object) -> str:
+    """The id that the shop's own pages keep for a browser; '' if there is none of the right shape."""
     client_id = payload.get("client_id") if isinstance(payload, dict) else None
-    if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id):
-        return ""
-    proven = bool(advertiser.domain and request.headers.get(hdrs.ORIGIN)) and _from_own_pages(request, advertiser)
-    return client_id if proven else ""
+    return client_id if isinstance(client_id, str) and _CLIENT_ID.fullmatch(client_id) else ""
 
 
-def _from_own_pages(request: web.Request, advertiser: Advertiser) -> bool:
+def _is_own_page(request: web.Request, advertiser: Advertiser) -> bool:
+    """Whether it is certain that one of the shop's pages sent the request."""
+    known = bool(advertiser.domain and request.headers.get(hdrs.ORIGIN))
+    return known and _from_own_pages(request, advertiser, hdrs.ORIGIN)
+
+
+def _from_own_pages(request: web.Request, advertiser: Advertiser, name: str) -> bool:
     """A browser says where a request comes from; other shops' pages may not write into this shop's profiles."""
-    header = request.headers.get(hdrs.ORIGIN, "")
+    header = request.headers.get(name, "")
     own = advertiser.domain.lower().removeprefix("www.")
     if not header or not own:
         return True
     origin = host_of(header)  # '' for "null", which is what a sandboxed frame of any site sends
     return origin == own or origin.endswith("." + own)
+
+
+def _event_object(text: str) -> dict[str, Any]:
+    """An event as JSON. Raises InputError for anything else."""
+    try:
+        event = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InputError("not JSON", faults=[Fault("/d", "json", str(error))]) from None
+    if not isinstance(event, dict):
+        raise InputError("not an event", faults=[Fault("/d", "type", "expected an event object")])
+    return event
 
 
 def _item_of(text: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from core.errors import UnavailableError
 from core.keys import WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_QUEUE, due_entries
 from segments.callout import Caller
 from segments.directory import Directory
-from segments.due import parse_due
+from segments.due import delivery_name, parse_due, pseudonym
 from segments.layout import LayoutError, unpack_cold, unpack_windows
 from segments.metrics import WorkerMetrics
 from segments.partitions import PartitionLeases
@@ -67,10 +67,30 @@ _CLAIM: Final = Script(
     return found
     """
 )
+# KEYS: queue, bodies. ARGV: id, body, due ms. 0: an erasure took it away while it was being tried.
+_AGAIN: Final = Script(
+    """
+    if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 0 then return 0 end
+    redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+    redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+    return 1
+    """
+)
+# KEYS: queue, bodies, dead letters. ARGV: id, delivery, reason, most. 0: as above.
+_BURY: Final = Script(
+    """
+    redis.call('ZREM', KEYS[1], ARGV[1])
+    if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
+    redis.call(
+      'XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'id', ARGV[1], 'delivery', ARGV[2], 'reason', ARGV[3]
+    )
+    return 1
+    """
+)
 
 
 class WebhookTarget(msgspec.Struct, frozen=True):
-    """Where an advertiser wants to hear of its audiences; `secret` signs every call."""
+    """Where an advertiser wants to hear of its audiences; `secret` signs every call, '' leaves them unsigned."""
 
     id: int
     advertiser_id: int
@@ -84,12 +104,6 @@ class Delivery(msgspec.Struct, frozen=True):
     webhook_id: int
     body: bytes
     attempts: int = 0
-
-
-def pseudonym(advertiser_id: int, user_id: str) -> str:
-    """How one advertiser is told of a user: stable for it, unrelated to what others are told."""
-    digest = hashlib.blake2b(user_id.encode(), digest_size=16, key=b"grosz-hook", salt=advertiser_id.to_bytes(8, "big"))
-    return digest.hexdigest()
 
 
 def signature(secret: str, body: bytes, now_s: int) -> str:
@@ -157,7 +171,7 @@ class DueEntries:
         now_s = now_ms // 1000
         if not any(row[:2] == (segment_id, enter_s) and enter_s <= now_s < row[2] for row in windows):
             return None
-        delivery_id = hashlib.blake2b(f"{segment_id}:{user.user_id}:{enter_s}".encode(), digest_size=12).hexdigest()
+        delivery_id = delivery_name((segment_id, enter_s, 0), user.user_id)
         body = msgspec.json.encode(
             {
                 "id": delivery_id,
@@ -225,8 +239,9 @@ class WebhookSender:
         headers = {
             "Content-Type": "application/json",
             "Grosz-Delivery": delivery_id,
-            "Grosz-Signature": signature(target.secret, delivery.body, now_ms // 1000),
         }
+        if target.secret:  # a signature that everybody can make would prove nothing
+            headers["Grosz-Signature"] = signature(target.secret, delivery.body, now_ms // 1000)
         fault = await self._caller.post(target.url, delivery.body, headers)
         if not fault:
             self._sent.inc()
@@ -239,17 +254,13 @@ class WebhookSender:
             return
         again = msgspec.msgpack.encode(msgspec.structs.replace(delivery, attempts=attempts))
         due_ms = now_ms + min(FIRST_RETRY_MS << delivery.attempts, LAST_RETRY_MS)
-        await self._store.commands(
-            [("HSET", WEBHOOK_BODIES, delivery_id, again), ("ZADD", WEBHOOK_QUEUE, due_ms, delivery_id)]
-        )
+        await self._store.script(_AGAIN, [_AGAIN.call([WEBHOOK_QUEUE, WEBHOOK_BODIES], [delivery_id, again, due_ms])])
 
     async def _bury(self, delivery_id: str, packed: bytes, reason: str) -> None:
         self._dead.inc()
         log.error("audience hook %s is given up: %s", delivery_id, reason)
-        dead: Command = (
-            "XADD", WEBHOOK_DEAD, "MAXLEN", "~", MAX_DEAD, "*", "id", delivery_id, "delivery", packed, "reason", reason,
-        )  # fmt: skip
-        await self._store.commands([dead, *_removal(delivery_id)])
+        keys = [WEBHOOK_QUEUE, WEBHOOK_BODIES, WEBHOOK_DEAD]
+        await self._store.script(_BURY, [_BURY.call(keys, [delivery_id, packed, reason, MAX_DEAD])])
 
 
 def _removal(delivery_id: str) -> list[Command]:

@@ -17,6 +17,7 @@ from core.errors import UnavailableError
 from core.keys import event_dead, event_stream, person, user_profile
 from segments.due import taken_back
 from segments.events import SERVER_ORIGIN, Event, unpack_event
+from segments.leftovers import expiry_commands
 from segments.log import FIELD, partition_of
 from segments.meta import unpack_meta
 from segments.metrics import WorkerMetrics
@@ -121,6 +122,7 @@ class EventWorker:
                 self._metrics.backlog.set(sum(int(str(length)) for length in lengths))
                 if 0 in owned and self._clock.monotonic() - tidied >= TIDY_S:
                     await self._sizes.tidy(self._planner.segment_ids, self._clock.now_ms())
+                    await self._store.commands(expiry_commands(range(self._partitions), self._clock.now_ms()))
                     tidied = self._clock.monotonic()
             except UnavailableError as error:
                 log.warning("the event backlog is not known, Redis does not answer: %s", error.message)
@@ -310,7 +312,7 @@ class EventWorker:
             self._metrics.applied.inc(len(applied))
             self._metrics.lag_s.set(max(0, now_ms - unpack_id(max(applied))[0]) / 1000)
         events: list[Event] = [entry.event for user_id, _ in done for entry in waiting[user_id] if entry.id in applied]
-        await self._store.commands(self._tags.commands(events))
+        await self._store.commands(self._tags.commands(events, now_ms))
 
     async def _set_aside(self, partition: int, blob: bytes, reason: str) -> None:
         log.error("an event of partition %d %s", partition, reason)

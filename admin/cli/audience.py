@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from admin.cli import ready_made
 from admin.cli.opening import DataOption
 from admin.cli.profiles import Profiles, open_profiles
 from admin.cli.settings import ConfigFile
@@ -18,6 +19,7 @@ from core.money import MICROS_PER_UNIT
 from core.redis import control_cluster, control_redis
 from core.telemetry import Telemetry
 from segments.counting import Counted, ProfileCounter
+from segments.dead_letters import DeadLetter, read_dead_letters, send_again
 from segments.identity import Identities
 from segments.matrix import Matrix, axis, counted, matrix
 from segments.metrics import IntakeMetrics
@@ -29,6 +31,7 @@ from segments.syncing import CookieSync
 from segments.tags import TagHealth
 
 app = typer.Typer(no_args_is_help=True, help="Segment sizes, overlaps, matrices, tag health and match rates.")
+app.add_typer(ready_made.app)
 
 AdvertiserArgument = Annotated[int, typer.Argument(metavar="ADVERTISER", help="Its number.")]
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
@@ -119,6 +122,31 @@ def matches_command(
     _table(["day", "browser", "returning", "new", "refused", "opted out", "rate"], asyncio.run(run()))
 
 
+@app.command("hooks")
+def hooks_command(
+    again: Annotated[bool, typer.Option("--send-again", help="Make the calls again, with all their tries.")] = False,
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Audience hooks that were given up after their last try; they are kept for 30 days."""
+
+    async def run() -> tuple[list[DeadLetter], int]:
+        async with open_profiles(config, data) as profiles:
+            letters = await read_dead_letters(profiles.store)
+            sent = await send_again(profiles.store, letters, SystemClock().now_ms()) if again else 0
+            return letters, sent
+
+    letters, sent = asyncio.run(run())
+    if again:
+        typer.echo(f"{sent} calls are made again")
+        return
+    rows = [
+        [_moment(letter.given_up_ms), str(letter.delivery.webhook_id), letter.delivery_id, letter.reason]
+        for letter in letters
+    ]
+    _table(["given up", "webhook", "delivery", "reason"], rows)
+
+
 @app.command("progress")
 def progress_command(data: DataOption = None, config: ConfigFile = None) -> None:
     """How far the background pass is that brings changed rules to existing profiles."""
@@ -199,7 +227,7 @@ def _cuts(text: str) -> tuple[str, list[int | str]]:
 
 def _bound(text: str, kind: Type) -> int:
     digits, unit = (text[:-1], text[-1]) if text[-1] in _SECONDS else (text, "")
-    if not digits.isdigit() or bool(unit) != (kind in {Type.MOMENT, Type.AGE, Type.DURATION}):
+    if not (digits.isascii() and digits.isdigit()) or bool(unit) != (kind in {Type.MOMENT, Type.AGE, Type.DURATION}):
         hint = "times as 7d, 12h or 30m; money in units of the advertiser's currency"
         raise InputError(f"'{text}' is no bound for this fact", hint=hint)
     if unit:

@@ -18,12 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from admin.cli.opening import DataOption
 from admin.cli.profiles import open_profiles
 from admin.cli.settings import ConfigFile
-from bidder.stages.consent import ConsentPolicy as BidConsentPolicy
+from admin.consents import consent_reader
 from core.clock import SystemClock
 from core.errors import InputError, NotFoundError
 from core.telemetry import Telemetry
 from segments.collect import EventCollector, Outcome
-from segments.consent import ConsentFlags, ConsentPolicy, ConsentReader
+from segments.consent import ConsentPolicy
 from segments.directory import CatalogueDirectory
 from segments.identity import Identities
 from segments.intake import Context
@@ -73,10 +73,19 @@ def import_command(
 
 
 def read_lines(file: Path) -> Iterator[Line]:
-    """Lines of a file by its suffix: `.csv` with a header, anything else as JSON objects."""
+    """Lines of a file by its suffix: `.csv` with a header, anything else as JSON objects.
+
+    Raises InputError for a CSV file that is no text in UTF-8 or has no header.
+    """
     if file.suffix.lower() == ".csv":
         with file.open(encoding="utf-8-sig", newline="") as text:
-            yield from _csv_lines(text)
+            try:
+                yield from _csv_lines(text)
+            except UnicodeDecodeError as error:
+                hint = "save it as CSV UTF-8; a file of Windows converts with `iconv -f cp1250 -t utf-8`"
+                raise InputError(f"{file.name} is not in UTF-8: {error}", hint=hint) from None
+            except csv.Error as error:
+                raise InputError(f"{file.name} is not a CSV file: {error}", hint="see docs/events.md, Files") from None
     else:
         with file.open("rb") as stream:
             yield from _json_lines(stream)
@@ -95,8 +104,16 @@ def _json_lines(stream: Iterable[bytes]) -> Iterator[Line]:
 
 
 def _csv_lines(stream: Iterable[str]) -> Iterator[Line]:
-    """Columns are fields of the event; item columns make its one item, `attributes.NAME` an attribute."""
-    reader = csv.DictReader(stream)
+    """Columns are fields of the event; item columns make its one item, `attributes.NAME` an attribute.
+
+    The header tells the delimiter: spreadsheets of countries with a decimal comma write semicolons.
+    """
+    lines = iter(stream)
+    header = next(lines, "")
+    if not header.strip():
+        raise InputError("the file has no header", hint="the first line names the columns, as in docs/events.md")
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.DictReader(itertools.chain([header], lines), delimiter=delimiter)
     for row in reader:
         if None in row:
             yield reader.line_num, None, "more fields than the header has"
@@ -172,14 +189,6 @@ def _explained(number: int, outcome: Outcome) -> str:
     return f"line {number}: {'; '.join(faults) or outcome.reason}"
 
 
-def _consent_reader(policy: BidConsentPolicy) -> ConsentReader:
-    def read(tc_string: str) -> ConsentFlags:
-        permitted = policy.permitted(tc_string)
-        return ConsentFlags(identifiers=permitted.identifiers, profile_write=permitted.profile_write)
-
-    return read
-
-
 class ContextSource(msgspec.Struct, frozen=True):
     """Makes the context of each batch, with the time of its sending."""
 
@@ -202,7 +211,7 @@ async def _collecting(
         directory = CatalogueDirectory(CompiledRules)
         directory.replace(await profiles.catalogue())
         identities = Identities(profiles.store, SegmentSizes(profiles.store), clock)
-        consent = ConsentPolicy(_consent_reader(BidConsentPolicy(profiles.settings.consent)))
+        consent = ConsentPolicy(consent_reader(profiles.settings.consent))
         log = EventLog(profiles.redis, clock, metrics)
         context_of = ContextSource(directory, advertiser_id)
         context_of()  # an unknown advertiser is said before the first line

@@ -1,21 +1,21 @@
 """`grosz user show|forget`: what is stored of one browser, and its erasure (GDPR articles 15 and 17)."""
 
 import asyncio
-import contextlib
 import getpass
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from admin.cli.opening import DataOption
-from admin.cli.profiles import open_profiles
+from admin.cli.profiles import Profiles, open_profiles
 from admin.cli.settings import ConfigFile
 from core.clock import SystemClock
 from core.errors import InputError
 from core.ids import is_user_id
+from core.keys import user_touches
+from pacing.touches import unpack_touch
 from segments.identity import Erased, Identities, UserExport
 from segments.sizes import SegmentSizes
 
@@ -27,9 +27,10 @@ UserArgument = Annotated[str, typer.Argument(metavar="USER_ID", help="Value of t
 @app.command("show")
 def show_command(user_id: UserArgument, data: DataOption = None, config: ConfigFile = None) -> None:
     """Print everything stored of the user as JSON. The access is noted in the audit stream."""
-    export = asyncio.run(_show(_checked(user_id), config, data))
-    typer.echo(msgspec.json.format(msgspec.json.encode(export), indent=2).decode())
-    if not export.found:
+    export, touches = asyncio.run(_show(_checked(user_id), config, data))
+    document = {**msgspec.to_builtins(export), "ads": touches}
+    typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    if not export.found and not touches:
         raise typer.Exit(1)
 
 
@@ -56,20 +57,22 @@ def _checked(user_id: str) -> str:
     return user_id
 
 
-@contextlib.asynccontextmanager
-async def _identities(config: Path | None, data: Path | None) -> AsyncIterator[Identities]:
+def _of(profiles: Profiles) -> Identities:
+    return Identities(profiles.store, SegmentSizes(profiles.store), SystemClock())
+
+
+async def _show(user_id: str, config: Path | None, data: Path | None) -> tuple[UserExport, list[dict[str, Any]]]:
+    """The profile, and the billed impressions and clicks that orders are credited to."""
     async with open_profiles(config, data) as profiles:
-        yield Identities(profiles.store, SegmentSizes(profiles.store), SystemClock())
-
-
-async def _show(user_id: str, config: Path | None, data: Path | None) -> UserExport:
-    async with _identities(config, data) as identities:
-        return await identities.export(user_id, _actor())
+        (records,) = await profiles.store.commands([("LRANGE", user_touches(user_id), 0, -1)])
+        touches = [unpack_touch(record) for record in records] if isinstance(records, list) else []
+        ads = [{**touch._asdict(), "kind": touch.kind.name.lower()} for touch in touches if touch is not None]
+        return await _of(profiles).export(user_id, _actor()), ads
 
 
 async def _forget(user_id: str, config: Path | None, data: Path | None) -> Erased:
-    async with _identities(config, data) as identities:
-        return await identities.forget(user_id, _actor())
+    async with open_profiles(config, data) as profiles:
+        return await _of(profiles).forget(user_id, _actor())
 
 
 def _actor() -> str:

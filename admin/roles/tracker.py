@@ -4,9 +4,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from admin.consents import consent_reader
 from admin.roles.connections import follow_catalogue, pipelined_redis, token_signer
 from admin.roles.lifecycle import RoleContext
-from bidder.stages.consent import ConsentPolicy as BidConsentPolicy
 from core.model import Catalogue
 from pacing.delivery import DeliveryCounts, DeliveryWriter
 from pacing.notice_port import NoticePort
@@ -14,7 +14,7 @@ from pacing.notices import NoticeDesk
 from pacing.transitions import Transitions
 from pacing.web import routes as notice_routes
 from segments.collect import EventCollector
-from segments.consent import ConsentFlags, ConsentPolicy, ConsentReader
+from segments.consent import ConsentPolicy
 from segments.directory import CatalogueDirectory, ServerKey
 from segments.identity import Identities
 from segments.log import EventLog
@@ -42,7 +42,7 @@ async def build(role: RoleContext) -> None:
     metrics = IntakeMetrics(role.telemetry)
     store = ProfileStore(redis, clock)
     identities = Identities(store, SegmentSizes(store), clock)
-    consent = ConsentPolicy(_consent_reader(BidConsentPolicy(settings.consent)))
+    consent = ConsentPolicy(consent_reader(settings.consent))
     collector = EventCollector(EventLog(redis, clock, metrics), identities, consent, clock, metrics)
     site = TrackerSite(
         directory,
@@ -67,13 +67,3 @@ def _server_keys(catalogue: Catalogue | None) -> list[ServerKey]:
         ServerKey(key.sha256, None if key.advertiser_ids is None else frozenset(key.advertiser_ids))
         for key in (catalogue.event_keys if catalogue else ())
     ]
-
-
-def _consent_reader(policy: BidConsentPolicy) -> ConsentReader:
-    """The shops' side asks the same policy as the bid path: one reading of a consent string."""
-
-    def read(tc_string: str) -> ConsentFlags:
-        permitted = policy.permitted(tc_string)
-        return ConsentFlags(identifiers=permitted.identifiers, profile_write=permitted.profile_write)
-
-    return read

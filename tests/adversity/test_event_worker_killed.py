@@ -4,86 +4,123 @@ GROSZ_TEST_KILL_ROUNDS=200 makes the long run; the seed is fixed, so the moments
 """
 
 import asyncio
-import collections
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
-from pathlib import Path
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+import pytest
 
 from core.clock import SystemClock
-from core.keys import event_owner
-from segments.events import Event, Item, Kind, order_key
+from core.keys import EVENT_WORKERS, event_owner
+from tests.kit.event_feed import Feed, Happening, as_event
+from tests.kit.fixtures import REPOSITORY
 from tests.kit.profiles import PARTITIONS, EventRig, event_rig
 
-ROUNDS = int(os.environ.get("GROSZ_TEST_KILL_ROUNDS", "6"))
-USERS = [f"user-{number:017d}" for number in range(60)]
-REPOSITORY = Path(__file__).resolve().parents[2]
+ROUNDS = int(os.environ.get("GROSZ_TEST_KILL_ROUNDS", "8"))
+# Of these each lasts as long as a lease and its renewal.
+TAKEOVERS = max(2, ROUNDS // 10)
+SEED = 20260301
+# A lease, its renewal, and a process that is starved by other tests.
+TAKEOVER_S = 30.0
+
+Worker = subprocess.Popen[bytes]
 
 
-def start_worker(url: str, number: int) -> subprocess.Popen[bytes]:
-    """A worker process; its predecessor's leases were deleted, which stands for the seconds until they run out."""
-    return subprocess.Popen([sys.executable, "-m", "tests.kit.event_worker", url, f"worker-{number}"], cwd=REPOSITORY)
+def start_worker(url: str, name: str) -> Worker:
+    return subprocess.Popen([sys.executable, "-m", "tests.kit.event_worker", url, name], cwd=REPOSITORY)
 
 
-async def feed(
-    rig: EventRig, draw: random.Random, sent: dict[str, collections.Counter[str]], stop: asyncio.Event
-) -> None:
-    """Send page views, views and purchases as fast as they are acknowledged, and count what was acknowledged."""
-    number = 0
-    while not stop.is_set():
-        batch = []
-        for _ in range(20):
-            number += 1
-            user, kind = draw.choice(USERS), draw.choice((Kind.PAGE_VIEW, Kind.VIEW_ITEM, Kind.PURCHASE))
-            batch.append(
-                Event(
-                    kind, 1, user, rig.clock.now_ms(), items=(Item("shoe", "shoes", 1_000_000),),
-                    value_micros=1_000_000, order=order_key(f"order-{number}"),
-                )
-            )  # fmt: skip
-        stored = await rig.log.append(batch)
-        for event, durable in zip(batch, stored, strict=True):
-            if durable:
-                sent[event.user_id][event.kind] += 1
-        await asyncio.sleep(0.03)
+def end(workers: Iterable[Worker]) -> None:
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+
+
+@contextlib.asynccontextmanager
+async def fed(url: str) -> AsyncIterator[tuple[EventRig, Feed]]:
+    """A feed straight into the log; in the end what waits is applied and the books are compared."""
+    async with event_rig(url, SystemClock(), worker_id="judge") as rig:
+
+        async def send(batch: Sequence[Happening]) -> list[bool]:
+            return await rig.log.append([as_event(happening, rig.clock.now_ms()) for happening in batch])
+
+        feed = Feed(SEED)
+        feeding = asyncio.create_task(feed.run(send))
+        try:
+            yield rig, feed
+        finally:
+            feed.stop()
+            await feeding
+        await give_back(rig)
+        await rig.settle()
+        assert not feed.possible, "the log itself was never away"
+        await feed.check(rig)
+
+
+async def owners(rig: EventRig) -> list[str]:
+    """The worker of each partition that has one."""
+    replies = await rig.store.commands([("GET", event_owner(partition)) for partition in range(PARTITIONS)])
+    return [reply.decode().partition(":")[0] for reply in replies if isinstance(reply, bytes)]
+
+
+async def until_owned(rig: EventRig, names: set[str]) -> None:
+    """Wait until exactly these workers hold all partitions, each its share."""
+    deadline = time.monotonic() + TAKEOVER_S
+    while True:
+        held = await owners(rig)
+        share = PARTITIONS // len(names)
+        if len(held) == PARTITIONS and set(held) == names and all(held.count(name) >= share for name in names):
+            return
+        assert time.monotonic() < deadline, f"{names} do not hold everything: {held}"
+        await asyncio.sleep(0.02)
+
+
+async def give_back(rig: EventRig) -> None:
+    """Stands for the seconds until dead workers' leases run out."""
+    keys = [event_owner(partition) for partition in range(PARTITIONS)]
+    await rig.store.commands([("DEL", key) for key in (*keys, EVENT_WORKERS)])
 
 
 async def test_killing_the_worker_loses_no_event_and_applies_none_twice(valkey: str) -> None:
-    draw = random.Random(20260301)
-    sent: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    async with event_rig(valkey, SystemClock(), worker_id="judge") as rig:
-        stop = asyncio.Event()
-        feeding = asyncio.create_task(feed(rig, draw, sent, stop))
+    draw = random.Random(SEED)
+    async with fed(valkey) as (rig, feed):
         for number in range(ROUNDS):
-            worker = start_worker(valkey, number)
+            worker = start_worker(valkey, f"worker-{number}")
             try:
-                while not await owned(rig):  # noqa: ASYNC110 another process, which takes a moment to start
-                    await asyncio.sleep(0.02)
+                await until_owned(rig, {f"worker-{number}"})
                 await asyncio.sleep(draw.uniform(0.0, 0.4))
             finally:
-                worker.send_signal(signal.SIGKILL)
-                worker.wait()
-            await rig.store.commands([("DEL", event_owner(partition)) for partition in range(PARTITIONS)])
-        stop.set()
-        await feeding
-        await rig.store.commands([("DEL", "ev:workers")])
-        await rig.settle()
-        assert sum(map(sum, (counts.values() for counts in sent.values()))) > 20 * ROUNDS
-        for user, counts in sent.items():
-            facts = await rig.facts(user)
-            assert facts is not None
-            views = facts.products[0].views if facts.products else 0
-            assert (facts.pages, views, facts.purchases, facts.purchases_micros) == (
-                counts[Kind.PAGE_VIEW],
-                counts[Kind.VIEW_ITEM],
-                counts[Kind.PURCHASE],
-                counts[Kind.PURCHASE] * 1_000_000,
-            )
+                end([worker])
+            await give_back(rig)
+        assert feed.acknowledged.total() > 20 * ROUNDS
 
 
-async def owned(rig: EventRig) -> bool:
-    """Whether a worker holds every partition."""
-    replies = await rig.store.commands([("EXISTS", event_owner(partition)) for partition in range(PARTITIONS)])
-    return replies == [1] * PARTITIONS
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+async def test_another_worker_takes_over_from_one_that_is_killed_or_frozen_under_load(
+    valkey: str, fault: signal.Signals
+) -> None:
+    """A frozen one wakes up behind its lease, in the middle of whatever it was doing, and must not do it."""
+    draw = random.Random(SEED)
+    workers = {name: start_worker(valkey, name) for name in ("worker-a", "worker-b")}
+    try:
+        async with fed(valkey) as (rig, _):
+            for number in range(TAKEOVERS):
+                await until_owned(rig, set(workers))
+                await asyncio.sleep(draw.uniform(0.0, 0.4))
+                victim, survivor = draw.sample(sorted(workers), 2)
+                workers[victim].send_signal(fault)
+                await until_owned(rig, {survivor})
+                if fault is signal.SIGSTOP:
+                    workers[victim].send_signal(signal.SIGCONT)
+                else:
+                    end([workers.pop(victim)])
+                    workers[f"worker-{number}"] = start_worker(valkey, f"worker-{number}")
+            await until_owned(rig, set(workers))
+            end(workers.values())
+    finally:
+        end(workers.values())

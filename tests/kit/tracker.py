@@ -13,12 +13,13 @@ from segments.collect import EventCollector
 from segments.consent import ConsentFlags, ConsentPolicy
 from segments.directory import ServerKey
 from segments.identity import Identities
-from segments.log import EventLog
+from segments.log import MAX_BACKLOG, EventLog
 from segments.syncing import CookieSync
 from segments.web import TrackerSite, routes
 from tests.kit.profiles import PARTITIONS, EventRig, catalogue, event_rig
 
 API_KEY = "key-of-shoes"
+SERVER_KEYS = (ServerKey(hashlib.sha256(API_KEY.encode()).digest(), frozenset({1})),)
 EXCHANGE = Exchange(id=5, key="demo", sync_url="https://exchange.example/match?dsp=grosz&id={uid}")
 
 
@@ -50,18 +51,24 @@ async def shop(
     url: str, clock: Clock, *, published: Catalogue | None = None, secure: bool = False, max_backlog: int = 1_000
 ) -> AsyncIterator[Shop]:
     """A running tracker application with one API key for advertiser 1."""
-    keys = [ServerKey(hashlib.sha256(API_KEY.encode()).digest(), frozenset({1}))]
     published = published or catalogue(exchanges=[EXCHANGE])
-    async with event_rig(url, clock, published=published, server_keys=keys) as rig:
+    async with event_rig(url, clock, published=published, server_keys=SERVER_KEYS) as rig:
         identities = Identities(rig.store, rig.sizes, clock)
-        log = EventLog(rig.redis, clock, rig.intake_metrics, partitions=PARTITIONS, max_backlog=max_backlog)
-        consent = ConsentPolicy(read_consent)
-        collector = EventCollector(log, identities, consent, clock, rig.intake_metrics)
-        sync = CookieSync(rig.store, identities, clock, rig.intake_metrics)
-        site = TrackerSite(
-            rig.directory, collector, identities, sync, consent, clock, rig.intake_metrics, secure=secure
-        )
-        application = web.Application()
-        application.add_routes(routes(site))
+        application = tracker_application(rig, identities, secure=secure, max_backlog=max_backlog)
         async with TestClient(TestServer(application)) as client:
             yield Shop(client, rig, identities)
+
+
+def tracker_application(
+    rig: EventRig, identities: Identities, *, secure: bool = False, max_backlog: int = MAX_BACKLOG
+) -> web.Application:
+    """The shop side's routes over a rig."""
+    clock = rig.clock
+    log = EventLog(rig.redis, clock, rig.intake_metrics, partitions=PARTITIONS, max_backlog=max_backlog)
+    consent = ConsentPolicy(read_consent)
+    collector = EventCollector(log, identities, consent, clock, rig.intake_metrics)
+    sync = CookieSync(rig.store, identities, clock, rig.intake_metrics)
+    site = TrackerSite(rig.directory, collector, identities, sync, consent, clock, rig.intake_metrics, secure=secure)
+    application = web.Application()
+    application.add_routes(routes(site))
+    return application

@@ -2,7 +2,11 @@
 
 import asyncio
 import dataclasses
+import json
+import re
+from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -10,12 +14,14 @@ from admin.cli import app
 from bidder.catalogue import encode_catalogue
 from core.clock import SystemClock
 from core.ids import new_user_id
-from core.keys import CATALOGUE_SNAPSHOT
+from core.keys import CATALOGUE_SNAPSHOT, WEBHOOK_DEAD
 from core.model import Exchange, Segment
 from core.redis import control_redis
 from segments.counting import ProfileCounter
 from segments.events import Event, Item, Kind, order_key
+from segments.ready_made import READY_MADE
 from segments.scanning import ServerScanner
+from segments.webhooks import MAX_ATTEMPTS, Delivery
 from tests.kit.profiles import SHOES, catalogue, event_rig
 
 SEGMENTS = [
@@ -102,6 +108,20 @@ def test_progress_and_matches_are_shown(shop: str) -> None:
     assert audience("matches", "nobody").code != 0
 
 
+def test_hooks_that_were_given_up_are_shown_and_called_again(shop: str) -> None:
+    async def give_up() -> None:
+        async with event_rig(shop, SystemClock()) as rig:
+            packed = msgspec.msgpack.encode(Delivery(4, b"{}", MAX_ATTEMPTS - 1))
+            await rig.store.commands(
+                [("XADD", WEBHOOK_DEAD, "*", "id", "d1", "delivery", packed, "reason", "answered 500")]
+            )
+
+    asyncio.run(give_up())
+    assert re.search(r"^20\S+ \S+ +4 +d1 +answered 500$", audience("hooks").text, re.MULTILINE)
+    assert audience("hooks", "--send-again").text == "1 calls are made again\n"
+    assert "d1" not in audience("hooks").text
+
+
 async def test_beyond_the_bound_a_count_is_scaled_up(valkey: str) -> None:
     async with event_rig(valkey, SystemClock()) as rig, control_redis(valkey) as plain:
         for _ in range(600):
@@ -113,3 +133,50 @@ async def test_beyond_the_bound_a_count_is_scaled_up(valkey: str) -> None:
         assert 0 < found.share < 1
         assert abs(found.visitors[0] - 600) < 60
         assert found.visitors[1] == 0
+
+
+@pytest.fixture
+def own_shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
+    """The only advertiser of a new installation, which counts in euros."""
+    monkeypatch.setenv("GROSZ_DATA_DIRECTORY", str(tmp_path))
+    made = CliRunner().invoke(
+        app, ["advertiser", "create", "--json", "--set", "name=Shoes", "--set", "domain=buty.example",
+              "--set", "currency=EUR"],
+    )  # fmt: skip
+    return int(json.loads(made.stdout)["id"])
+
+
+def test_a_ready_made_segment_is_switched_on_in_the_shops_currency(own_shop: int) -> None:
+    switched = audience(
+        "switch-on", str(own_shop), "cart_abandoners", "at_least=500", "delay=30m", "--name", "Big carts"
+    )
+    assert switched.code == 0, switched.text
+    listed = json.loads(CliRunner().invoke(app, ["segment", "list", "--json"]).stdout)["items"]
+    assert [(row["name"], row["advertiser_id"], row["rule"]) for row in listed] == [
+        (
+            "Big carts", own_shop,
+            "cart.value >= 500 EUR and cart.value < 1000000 EUR and cart.age in 30m..14d and not purchased since cart",
+        )
+    ]  # fmt: skip
+
+
+def test_a_dry_run_switches_nothing_on(own_shop: int) -> None:
+    tried = audience("switch-on", str(own_shop), "buyers", "--dry-run")
+    assert "last_purchase in 90d" in tried.text
+    assert json.loads(CliRunner().invoke(app, ["segment", "list", "--json"]).stdout)["items"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("buyer",), ("cross_sell", "bought=a"), ("buyers", "within=soon"), ("buyers", "since=1d"), ("buyers", "90d")],
+)
+def test_what_cannot_be_switched_on_is_refused(own_shop: int, arguments: tuple[str, ...]) -> None:
+    assert audience("switch-on", str(own_shop), *arguments).code == 1
+    assert json.loads(CliRunner().invoke(app, ["segment", "list", "--json"]).stdout)["items"] == []
+
+
+def test_every_ready_made_segment_is_listed_with_its_parameters() -> None:
+    listed = audience("ready-made").text
+    for segment in READY_MADE.values():
+        assert f"{segment.key}: {segment.summary}" in listed
+        assert all(f"    {parameter.name}: {parameter.summary}" in listed for parameter in segment.parameters)

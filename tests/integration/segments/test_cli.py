@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 from admin.cli import app
 from bidder.catalogue import encode_catalogue
 from core.clock import SystemClock
+from core.errors import InputError
 from core.ids import new_user_id
-from core.keys import CATALOGUE_SNAPSHOT
+from core.keys import CATALOGUE_SNAPSHOT, user_touches
+from pacing.touches import Touch, TouchKind, pack_touch
 from segments.events import Event, Item, Kind, person_digest
 from segments.facts import Facts
 from tests.kit.profiles import catalogue, event_rig
@@ -82,6 +84,33 @@ def test_a_till_file_ends_carts_and_reports_bad_lines(deployment: str, tmp_path:
     assert facts.visits == 1, "a purchase at a till is no visit"
 
 
+def test_a_spreadsheets_semicolons_are_understood(deployment: str, tmp_path: Path) -> None:
+    user = new_user_id()
+    file = tmp_path / "till.csv"
+    file.write_text(f"\ufeffuser_id;transaction_id;value;currency;item_id\n{user};till-7;640.00;PLN;a\n")
+    result = CliRunner().invoke(app, ["events", "import", str(file), "--advertiser", "1"])
+    assert result.stdout == "accepted 1, unmatched 0, dropped 0, invalid 0\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("user_id,miejsce\nx,Łódź\n".encode("cp1250"), "is not in UTF-8"),
+        (b"", "has no header"),
+        (b"\n\n", "has no header"),
+        (b"user_id,value\n" + b"x" * 200_000 + b",1\n", "is not a CSV file"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused_in_words(
+    deployment: str, tmp_path: Path, content: bytes, said: str
+) -> None:
+    file = tmp_path / "till.csv"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=said) as caught:
+        CliRunner().invoke(app, ["events", "import", str(file), "--advertiser", "1"], catch_exceptions=False)
+    assert caught.value.hint
+
+
 def test_importing_a_file_twice_counts_its_orders_once(deployment: str, tmp_path: Path) -> None:
     user = new_user_id()
     file = tmp_path / "orders.ndjson"
@@ -106,6 +135,22 @@ def test_a_user_can_be_shown_and_forgotten(deployment: str) -> None:
     again = CliRunner().invoke(app, ["user", "show", user])
     assert again.exit_code == 1
     assert json.loads(again.stdout)["advertisers"] == []
+
+
+def test_ads_that_a_user_saw_are_shown_and_forgotten(deployment: str) -> None:
+    user = new_user_id()
+    touch = Touch(TouchKind.CLICK, 1, 2, 3, 4, 5, 20_700, 1_790_000_000)
+
+    async def click() -> None:
+        async with event_rig(deployment, SystemClock()) as rig:
+            await rig.store.commands([("RPUSH", user_touches(user), pack_touch(touch))])
+
+    asyncio.run(click())
+    shown = CliRunner().invoke(app, ["user", "show", user])
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["ads"] == [{**touch._asdict(), "kind": "click"}]
+    CliRunner().invoke(app, ["user", "forget", user, "--yes"])
+    assert json.loads(CliRunner().invoke(app, ["user", "show", user]).stdout)["ads"] == []
 
 
 def test_a_value_that_is_no_user_id_is_refused(deployment: str) -> None:

@@ -2,7 +2,7 @@
 
 from core.clock import ManualClock
 from core.ids import new_user_id
-from segments.events import Event, Kind
+from segments.events import SERVER_ORIGIN, Event, Kind
 from segments.facts import DAY_S
 from segments.layout import Window
 from segments.sizes import SegmentSizes, level_of, membership_changes
@@ -67,3 +67,16 @@ async def test_tag_health_knows_last_today_yesterday_and_the_mean(valkey: str, c
             ("page_view", last_ms, 3, 14, 3.0)
         ]
         assert await rig.tags.report(2, last_ms) == []
+
+
+async def test_tag_health_counts_what_tills_send_late_and_not_what_devices_pass_on(
+    valkey: str, clock: ManualClock
+) -> None:
+    async with event_rig(valkey, clock) as rig:
+        user, now_ms = new_user_id(), clock.now_ms()
+        await rig.send(Event(Kind.PURCHASE, 1, user, now_ms))
+        await rig.send(Event(Kind.PURCHASE, 1, user, now_ms - DAY_S * 1000, origin=SERVER_ORIGIN, offline=True))
+        await rig.send(Event(Kind.PURCHASE, 1, user, now_ms, origin=new_user_id(), origin_id=b"i" * 16))
+        await rig.settle()
+        (row,) = await rig.tags.report(1, now_ms)
+        assert (row.last_ms, row.today, row.yesterday) == (now_ms, 1, 1), "the last one came now, whenever it happened"

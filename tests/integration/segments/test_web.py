@@ -2,17 +2,23 @@
 
 import hashlib
 import json
+import random
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from core.clock import ManualClock
 from core.keys import USER_AUDIT, client_user, exchange_user
+from core.model import Segment
+from segments.events import person_digest
+from tests.kit.profiles import catalogue
 from tests.kit.tracker import API_KEY, Shop, shop
 
 CONSENT = {"gdpr": 1, "consent": "all"}
 VIEW = {"event": "view_item", "items": [{"item_id": "red-heels", "price": 320}], **CONSENT}
 SERVER = {"X-API-Key": API_KEY}
+EMAIL = hashlib.sha256(b"jan@example.pl").hexdigest()
 
 
 async def test_a_browser_event_is_stored_and_sets_our_cookie(valkey: str, clock: ManualClock) -> None:
@@ -61,6 +67,13 @@ async def test_a_fault_names_its_field(valkey: str, clock: ManualClock) -> None:
         document = await answer.json(content_type="application/problem+json")
     assert answer.status == 400
     assert [fault["pointer"] for fault in document["errors"]] == ["/items/0/price"]
+
+
+@pytest.mark.parametrize("name", ["9", "x", "%C2%B2", "99999999999999999999", "-1"])
+async def test_an_advertiser_that_does_not_exist_is_not_found(valkey: str, clock: ManualClock, name: str) -> None:
+    async with shop(valkey, clock) as site:
+        assert (await site.client.post(f"/e/{name}", json=VIEW)).status == 404
+        assert (await site.client.get(f"/e/{name}?event=page_view&gdpr=0")).status == 404
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "5", '"x"', '{"events": 5}', '{"events": []}', "[5]"])
@@ -209,15 +222,49 @@ async def test_without_consent_a_first_party_id_is_not_remembered(valkey: str, c
         assert keys == []
 
 
-async def test_opting_out_at_a_shop_ends_the_profile_behind_its_own_id_only(valkey: str, clock: ManualClock) -> None:
-    leave = {"events": [{"event": "opt_out"}], "client_id": CLIENT}
+async def test_opting_out_at_a_shop_ends_the_profile_behind_its_own_id(valkey: str, clock: ManualClock) -> None:
     async with shop(valkey, clock) as site:
-        await site.client.post("/e/1", json={"events": [VIEW], "client_id": CLIENT}, headers=OWN)
+        for status in (204, 204):
+            assert await without_cookies(site, {"events": [VIEW], "client_id": CLIENT}) == status
         assert await facts_count(site) == 1
-        await site.client.post("/e/1", json=leave, headers=OWN)
-        assert await facts_count(site) == 1, "what is behind our cookie is for /optout, which a shop cannot press"
-        assert await without_cookies(site, leave) == 204
+        assert await without_cookies(site, {"events": [{"name": "opt_out"}], "client_id": CLIENT}) == 204
         assert await facts_count(site) == 0
+
+
+async def test_opting_out_at_a_shop_ends_its_part_of_the_profile_behind_our_cookie(
+    valkey: str, clock: ManualClock
+) -> None:
+    published = catalogue([Segment(id=7, advertiser_id=1, name="all", rule="everyone")])
+    login = {"event": "login", "email_sha256": EMAIL, **CONSENT}
+    async with shop(valkey, clock, published=published) as site:
+        await site.client.post("/e/1", json={"events": [VIEW, login]}, headers=OWN)
+        await site.client.post("/e/2", json=VIEW, headers={"Origin": "https://books.example"})
+        await site.rig.settle()
+        user = site.user_id()
+        assert await site.rig.sizes.size(7, clock.now_ms()) == 1
+        await site.client.post("/e/1", json=VIEW, headers=OWN)  # still on its way when the visitor leaves
+        leaving = await site.client.post("/e/1", json={"events": [{"event": "opt_out"}]}, headers=OWN)
+        assert leaving.status == 204
+        await site.rig.settle()
+        assert await site.rig.facts(user, 1) is None
+        assert await site.rig.facts(user, 2) is not None, "what other shops know is for /optout"
+        assert await site.rig.sizes.size(7, clock.now_ms()) == 0
+        assert await site.identities.devices(1, person_digest(1, EMAIL)) == []
+        counted = {state.event for state in await site.rig.tags.report(1, clock.now_ms())}
+        assert counted == {"view_item", "login"}
+        (noted,) = await site.rig.store.commands([("XRANGE", USER_AUDIT, "-", "+")])
+        assert b"leave" in repr(noted).encode()
+
+
+@pytest.mark.parametrize("origin", [{}, {"Origin": "https://rival.example"}])
+async def test_no_other_page_can_make_a_shop_forget_its_visitor(
+    valkey: str, clock: ManualClock, origin: dict[str, str]
+) -> None:
+    async with shop(valkey, clock) as site:
+        await site.client.post("/e/1", json=VIEW, headers=OWN)
+        await site.client.post("/e/1", json={"event": "opt_out", **CONSENT}, headers=origin)
+        await site.client.get("/e/1?event=opt_out&gdpr=0")
+        assert await facts_count(site) == 1
 
 
 async def test_only_the_opt_out_page_itself_can_opt_out(valkey: str, clock: ManualClock) -> None:
@@ -245,6 +292,74 @@ async def test_the_pixel_carries_an_event_without_scripts(valkey: str, clock: Ma
         assert [product.id for product in facts.products] == ["a", "b"]
         assert facts.attributes == {"tier": "gold"}
         assert (await site.client.get("/e/1", params={"event": "view_item"})).status == 400
+
+
+async def test_an_image_on_a_page_of_another_site_is_refused(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        for page, status in (("https://www.buty.example/7?a=b", 200), ("https://rival.example/buty.example", 403)):
+            answer = await site.client.get("/e/1?event=page_view&gdpr=0", headers={"Referer": page})
+            assert answer.status == status
+        assert await site.rig.settle() == 1
+
+
+QUERIES = [
+    "event=search&search_term=%ED%A0%80", "event=%00", "d=%22ab%22", "d=[[1,2]]", "d=[[%22event%22,%22x%22]]", "d=5",
+    "d=null", "d=[]", "d={%22event%22:null}", "event=view_item&items=:::,::,a:b:c,%25", "event=x&gdpr=%C2%B2",
+    "event=x&time=1e400", "event=x&time=%C2%B2", "uid=%00", "uid=%ED%A0%80", "uid=%C2%B2&redirect=1",
+    "event=purchase&value=1e308&items=a:1e308:9999", "event=x&place=POL", "event=x&attributes=1", "event=x&url=http://[",
+    "event=x&consent=" + "C" * 4_000, "&".join(f"k{number}=1" for number in range(500)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_no_query_ends_in_a_fault_of_ours(valkey: str, clock: ManualClock, query: str) -> None:
+    async with shop(valkey, clock) as site:
+        for path in ("/e/1", "/sync/demo"):
+            answer = await site.client.get(URL(f"{path}?{query}&gdpr=0", encoded=True), allow_redirects=False)
+            assert answer.status < 500, await answer.text()
+
+
+def random_json(draw: random.Random, depth: int = 3) -> object:
+    """A value such as a broken page may send."""
+    simple: tuple[object, ...] = (
+        None,
+        True,
+        -1,
+        0,
+        10**30,
+        1e308,
+        "",
+        "x",
+        "\u0000",
+        "²",
+        "ad" * 200,
+        "purchase",
+        "2026-01-01",
+        [],
+        {},
+    )
+    if depth == 0 or draw.random() < 0.5:
+        return draw.choice(simple)
+    if draw.random() < 0.4:
+        return [random_json(draw, depth - 1) for _ in range(draw.randrange(4))]
+    names = ("event", "events", "name", "params", "ecommerce", "items", "item_id", "price", "quantity", "value", "time",
+             "consent", "gdpr", "user_data", "place", "attributes", "client_id", "user_id", "email_sha256")  # fmt: skip
+    return {draw.choice(names): random_json(draw, depth - 1) for _ in range(draw.randrange(6))}
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, SERVER, {"Origin": "https://buty.example"}], ids=["page", "server", "own page"]
+)
+async def test_no_body_ends_in_a_fault_of_ours(valkey: str, clock: ManualClock, headers: dict[str, str]) -> None:
+    draw = random.Random(7)
+    async with shop(valkey, clock) as site:
+        for _ in range(300):
+            body = json.dumps(random_json(draw))
+            if draw.random() < 0.2:
+                body = body[: draw.randrange(len(body) + 1)]
+            answer = await site.client.post("/e/1", data=body.encode(), headers=headers)
+            assert answer.status < 500, body
+        await site.rig.settle()
 
 
 async def test_a_full_log_refuses_loudly_instead_of_losing(valkey: str, clock: ManualClock) -> None:

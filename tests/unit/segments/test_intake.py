@@ -58,6 +58,44 @@ def test_criteo_names_are_aliases(row: dict[str, Any], kind: str, items: list[st
     assert [item.id for item in event.items] == items
 
 
+def test_an_event_of_a_tag_managers_data_layer_keeps_what_it_says() -> None:
+    event = event_of(
+        {"event": "purchase", "ecommerce": {"transaction_id": "A-1", "value": 640, "currency": "PLN",
+                                            "items": [{"item_id": "a", "price": 320, "quantity": 2}]}}
+    )  # fmt: skip
+    assert (event.order, event.value_micros, event.items[0].price_micros) == (
+        order_key("A-1"), 640_000_000, 320_000_000,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ["AB" * 32, ["ab" * 32]])
+@pytest.mark.parametrize("row", [{"name": "login", "user_data": {}}, {"event": "setHashedEmail", "email": None}])
+def test_a_hashed_address_may_come_alone_or_in_a_list(row: dict[str, Any], address: object) -> None:
+    filled = (
+        {**row, "user_data": {"sha256_email_address": address}} if "user_data" in row else {**row, "email": address}
+    )
+    assert event_of(filled).person == person_digest(1, "ab" * 32)
+
+
+@pytest.mark.parametrize(
+    ("consent", "word"),
+    [
+        ({"ad_personalization": "DENIED", "ad_user_data": "GRANTED"}, "denied"),
+        ({"ad_personalization": "GRANTED", "ad_user_data": "DENIED"}, "denied"),
+        ({"ad_personalization": "GRANTED"}, "granted"),
+        ({}, ""),
+    ],
+)
+def test_consent_in_ga4s_words_is_understood(consent: dict[str, str], word: str) -> None:
+    incoming = read_event({"name": "page_view", "consent": consent}, context())
+    assert (incoming.consent, incoming.ad_personalization) == ("", word)
+
+
+def test_a_refusal_is_not_taken_back_by_other_words() -> None:
+    row = {"event": "page_view", "ad_personalization": "denied", "consent": {"ad_personalization": "GRANTED"}}
+    assert read_event(row, context()).ad_personalization == "denied"
+
+
 def test_amounts_are_converted_into_the_advertisers_currency() -> None:
     event = event_of({"event": "purchase", "value": 10, "currency": "USD", "items": [{"item_id": "a", "price": 1}]})
     assert event.value_micros == 36_400_000
@@ -85,6 +123,8 @@ def test_amounts_are_converted_into_the_advertisers_currency() -> None:
         ({"event": "x", "attributes": {"Bad Name": 1}}, "/attributes/Bad Name"),
         ({"event": "x", "attributes": {"a": "x" * 500}}, "/attributes/a"),
         ({"event": "x", "attributes": {"a": 2**60}}, "/attributes/a"),
+        ({"event": "x", "attributes": {"a": {"b": 1}}}, "/attributes"),
+        ({"event": "x", "place": {"country": "Polska"}}, "/place/country"),
         ({"event": "x", "offline": True}, "/offline"),
     ],
 )
@@ -97,7 +137,9 @@ def test_faults_of_meaning_are_reported_together() -> None:
     assert pointers(row) == ["/currency", "/items", "/attributes/B", "/offline"]
 
 
-@pytest.mark.parametrize("time", [1_789_999_000, 1_789_999_000_000, "1789999000", "2026-09-21T15:36:40+02:00"])
+@pytest.mark.parametrize(
+    "time", [1_789_999_000, 1_789_999_000_000, "1789999000", "1789999000000000", "2026-09-21T15:36:40+02:00"]
+)
 def test_a_trusted_sender_may_say_when(time: str | int) -> None:
     assert event_of({"event": "x", "user_id": USER, "time": time}, trusted=True).at_ms // 1000 in (
         1_789_999_000, 1_789_997_800,
@@ -120,6 +162,16 @@ def test_a_trusted_event_needs_somebody_it_happened_to() -> None:
     assert event_of({"event": "x", "email_sha256": email}, trusted=True).person == person_digest(1, email.lower())
 
 
+def test_a_call_of_the_measurement_protocol_is_read_whole() -> None:
+    call = {
+        "client_id": "123.456", "user_id": USER, "timestamp_micros": str((NOW_MS - 5_000) * 1_000),
+        "consent": {"ad_personalization": "GRANTED"}, "events": [{"name": "search", "params": {"search_term": "Buty"}}],
+    }  # fmt: skip
+    (row,) = split_batch(call)
+    event = event_of(row, trusted=True)
+    assert (event.kind, event.phrase, event.user_id, event.at_ms) == ("search", "buty", USER, NOW_MS - 5_000)
+
+
 def test_a_batch_shares_what_stands_beside_it() -> None:
     rows = split_batch({"consent": "C", "events": [{"event": "a"}, {"event": "b", "consent": "D"}]})
     assert [row["consent"] for row in rows] == ["C", "D"]
@@ -139,7 +191,8 @@ json_values = st.recursive(
 )
 fields = st.sampled_from(
     ["event", "name", "items", "item", "value", "currency", "time", "attributes", "params", "place", "url", "referrer",
-     "seconds", "engagement_time_msec", "email", "gdpr", "consent", "user_id", "offline", "search_term"]
+     "seconds", "engagement_time_msec", "email", "gdpr", "consent", "ecommerce", "user_data",
+     "user_id", "offline", "search_term"]
 )  # fmt: skip
 
 

@@ -4,11 +4,15 @@ from core.errors import InputError, NotFoundError
 from segments.facts import DAY_S, Bought, CartLine, Entry, Facts, Lifecycle, Order, PathVisit, Product, Search
 from segments.ready_made import (
     READY_MADE,
+    Parameter,
+    ParameterKind,
     ParameterValue,
     ReadyMade,
     cart_tiers,
+    default_text,
     duration_text,
     money_text,
+    parameter_value,
     quoted,
     rule_of,
 )
@@ -129,6 +133,43 @@ def test_all_faults_of_parameters_are_told_at_once() -> None:
 def test_a_wrong_parameter_is_refused(key: str, values: dict[str, ParameterValue]) -> None:
     with pytest.raises(InputError, match="cannot be built"):
         rule_of(key, "PLN", values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (ParameterKind.MONEY, "500", 500 * UNIT), (ParameterKind.MONEY, "49.90 PLN", 49_900_000),
+        (ParameterKind.MONEY, "0.5", 500_000), (ParameterKind.DURATION, "1d12h", 129_600),
+        (ParameterKind.COUNT, "3", 3), (ParameterKind.STAGE, "Shipping", "shipping"),
+        (ParameterKind.TEXTS, "shoes*, boots", ("shoes*", "boots")),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_as_people_write_it(kind: ParameterKind, text: str, value: ParameterValue) -> None:
+    assert parameter_value(Parameter("p", kind, ""), text, "PLN") == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (ParameterKind.MONEY, "500 EUR"), (ParameterKind.MONEY, "7d"), (ParameterKind.MONEY, ""),
+        (ParameterKind.MONEY, "1 2"), (ParameterKind.MONEY, "5 PLN or everyone"), (ParameterKind.MONEY, "-5"),
+        (ParameterKind.DURATION, "7"), (ParameterKind.DURATION, "7x"), (ParameterKind.DURATION, "9999w"),
+        (ParameterKind.COUNT, "2.5"), (ParameterKind.COUNT, "two"), (ParameterKind.COUNT, "²"),
+    ],
+)  # fmt: skip
+def test_a_text_that_is_no_value_is_refused_with_an_example(kind: ParameterKind, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parameter_value(Parameter("p", kind, ""), text, "PLN")
+    assert "for example" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("segment", READY_MADE.values(), ids=lambda segment: segment.key)
+def test_a_default_is_shown_as_it_can_be_given(segment: ReadyMade) -> None:
+    for parameter in segment.parameters:
+        text = default_text(parameter)
+        assert bool(text) == (parameter.default is not None)
+        if text:
+            assert parameter_value(parameter, text, "PLN") == parameter.default
 
 
 def test_an_unknown_key_suggests_a_known_one() -> None:
