@@ -19,7 +19,7 @@ from pacing.caps import CapTable
 from pacing.charges import settlement_of
 from pacing.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
 from pacing.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
-from pacing.timing import lease_day
+from pacing.timing import NOTICE_BUCKET_S, lease_day
 from pacing.tokens import (
     DEFAULT_MAX_AGE_S,
     MAX_CLOCK_SKEW_S,
@@ -107,8 +107,10 @@ class Reference:
     __slots__ = ("currencies", "exchanges", "fx", "longest_window_s")
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self.exchanges = {exchange.id: exchange for exchange in catalogue.exchanges}
-        self.currencies = {advertiser.id: advertiser.currency for advertiser in catalogue.advertisers}
+        exchanges = (*catalogue.archived_exchanges, *catalogue.exchanges)
+        advertisers = (*catalogue.archived_advertisers, *catalogue.advertisers)
+        self.exchanges = {exchange.id: exchange for exchange in exchanges}
+        self.currencies = {advertiser.id: advertiser.currency for advertiser in advertisers}
         self.fx = FxTable(catalogue.fx_base, catalogue.fx_rates)
         self.longest_window_s = CapTable(catalogue).longest_window_s
 
@@ -133,8 +135,9 @@ class NoticeDesk:
         self._turn = TurnBatch(transitions)
         self._catalogue = catalogue
         self._clock = clock
-        # Twice the skew: the bidder's clock may be behind and the tracker's ahead.
-        self._remember_s = token_max_age_s + 2 * MAX_CLOCK_SKEW_S
+        # Its bucket is forgotten so long after the first notice of it: the last bid of the bucket was made up to a
+        # bucket later, and twice the skew, since the bidder's clock may be behind and the tracker's ahead.
+        self._remember_s = token_max_age_s + NOTICE_BUCKET_S + 2 * MAX_CLOCK_SKEW_S
         self._reference: tuple[Catalogue, Reference] | None = None
         self._outcomes = telemetry.counter(
             "grosz_notices_total", "notices by what became of them", ("event", "outcome")

@@ -68,6 +68,12 @@ class PacingPlan:
         self.pool_numbers = numbers
         self._order = np.argsort(numbers)
         self.max_bid: Floats = np.array([pool.max_bid_micros for pool in self.pools], np.float64)
+        # Nothing to spend all of is no reason to bid more: only pools with a row may rise above 1.
+        self.highest: Floats = np.ones(len(self.pools))
+        for position in {position for row in self.rows for position in row.pools}:
+            self.highest[position] = self.pools[position].highest_multiplier
+        # A row of several line items rises as far as any of them may.
+        self.row_highest: Floats = np.array([self.highest[list(row.pools)].max() for row in self.rows], np.float64)
         self.advertisers = [each.id for each in catalogue.advertisers]
         index = {number: at for at, number in enumerate(self.advertisers)}
         self.pool_advertiser: Integers = np.array([index[pool.advertiser_id] for pool in self.pools], np.int64)

@@ -38,8 +38,9 @@ def export_command(
 ) -> None:
     """Write sums by day, line item and exchange as CSV; rows settled in the last second may still be missing."""
     lines, books = asyncio.run(_export(day.date() if day else None, config, data))
-    names = {advertiser.id: advertiser.name for advertiser in books.catalogue.advertisers}
-    exchanges = {exchange.id: exchange.key for exchange in books.catalogue.exchanges}
+    present = books.catalogue
+    names = {each.id: each.name for each in (*present.archived_advertisers, *present.advertisers)}
+    exchanges = {each.id: each.key for each in (*present.archived_exchanges, *present.exchanges)}
     writer = csv.writer(sys.stdout)
     writer.writerow(COLUMNS)
     for booked, line in lines:

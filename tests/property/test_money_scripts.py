@@ -87,11 +87,13 @@ class Scripts(RuleBasedStateMachine):
         budgets |= {"p7.0": Limit(line.micros * 4 // 5, -1) if line.micros > 0 else NO_LIMIT, "p7.1": NO_LIMIT}
         budgets |= {"p8.0": NO_LIMIT}
         pools = {key: (daily, NO_LIMIT) for key in POOLS if key.line_item_id != paused}
+        removed = sorted(self.model.pools.keys() - pools.keys())
         self.model.sync(budgets, pools)
         day = self.model.day
         calendar = Calendar(day, (day + 1000) * MS_PER_DAY, day + 1000, (day + 2000) * MS_PER_DAY, day - 2)
         rows = [PoolLimits(key, POOL_CAMPAIGN, *limit) for key, limit in pools.items()]
-        assert self.run(self.scripts.sync(ADVERTISER, self.epoch, calendar, list(budgets.items()), rows))
+        assert self.run(self.scripts.sync(ADVERTISER, self.epoch, calendar, list(budgets.items()), rows, removed))
+        assert self.run(self.scripts.known_pools(ADVERTISER)) == pools.keys()
 
     @rule(
         process=st.sampled_from(PROCESSES), key=st.sampled_from(POOLS), micros=st.integers(1, 3_000),

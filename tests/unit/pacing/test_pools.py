@@ -1,5 +1,5 @@
 from core.model import Advertiser, Budget, BudgetShare, Campaign, Catalogue, LineItem, Pacing, Status
-from pacing.pools import COLD_START, NO_LIMIT, Limit, active_pools, limit_of, pools_of, share_limit
+from pacing.pools import COLD_START, NO_LIMIT, SPEND_ALL_MULTIPLIER, Limit, active_pools, limit_of, pools_of, share_limit
 
 CAMPAIGN = Campaign(id=3, advertiser_id=1, name="c")
 SHARES = (BudgetShare(segment_id=1, percent=20), BudgetShare(segment_id=2, percent=13))
@@ -48,6 +48,15 @@ def test_only_what_has_a_budget_to_spread_starts_low() -> None:
     assert pools_of(line(), CAMPAIGN)[0].cold_start == 1.0
     assert pools_of(line(daily_budget=Budget(micros=5)), CAMPAIGN)[0].cold_start == COLD_START
     assert pools_of(line(daily_budget=Budget(micros=5), pacing=Pacing.ASAP), CAMPAIGN)[0].cold_start == 1.0
+
+
+def test_only_what_has_a_budget_to_spread_may_bid_above_its_value() -> None:
+    budget = Budget(micros=5)
+    assert pools_of(line(daily_budget=budget), CAMPAIGN)[0].highest_multiplier == 1.0
+    assert pools_of(line(daily_budget=budget, spend_all=True), CAMPAIGN)[0].highest_multiplier == SPEND_ALL_MULTIPLIER
+    assert pools_of(line(spend_all=True), CAMPAIGN)[0].highest_multiplier == 1.0
+    asap = line(daily_budget=budget, spend_all=True, pacing=Pacing.ASAP)
+    assert pools_of(asap, CAMPAIGN)[0].highest_multiplier == 1.0
 
 
 def test_a_pool_may_spend_only_while_everything_above_it_is_active() -> None:
