@@ -230,9 +230,7 @@ class LeaseBank:
         # Lease ids must not come again: the counter starts above any that the day's earlier epochs can have reached.
         first_lease = (self._clock.now_ms() % MS_PER_DAY) << 9
         spent = [
-            (name, *amounts)
-            for name, amounts in spent_by_level(totals.pools).items()
-            if day_of(name) >= keep_from_day
+            (name, *amounts) for name, amounts in spent_by_level(totals.pools).items() if day_of(name) >= keep_from_day
         ]
         if not await self._transitions.rebuild(
             advertiser_id, epoch, first_lease, totals.last_stream_id, spent, keep_from_day
@@ -271,4 +269,6 @@ class LeaseBank:
         snapshot = await self._transitions.snapshot(advertiser_id, NO_LEDGER_ROWS)
         faults = broken_invariants(snapshot.levels, snapshot.leases.values())
         self._faults.labels(advertiser_id).set(len(faults))
-        await self._transitions.forget(advertiser_id, [name for name in snapshot.levels if day_of(name) < keep_from_day])
+        await self._transitions.forget(
+            advertiser_id, [name for name in snapshot.levels if day_of(name) < keep_from_day]
+        )

@@ -64,9 +64,7 @@ def is_bound(line_item: LineItem) -> bool:
     return line_item.target_cpa_micros is not None or line_item.target_roas_percent is not None
 
 
-def ceiling(
-    line_item: LineItem, cohorts: Sequence[Cohort], day: int, age_s: float, highest: float = 1.0
-) -> float:
+def ceiling(line_item: LineItem, cohorts: Sequence[Cohort], day: int, age_s: float, highest: float = 1.0) -> float:
     """The highest multiplier, `highest` at most, that keeps the targets; 1 while nothing is known.
 
     `age_s`: since `day` began.

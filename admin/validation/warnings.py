@@ -100,7 +100,12 @@ def _budgets(value: LineItem) -> Iterator[Fault]:
     if _is_above(value.daily_budget, value.total_budget):
         yield Fault("/daily_budget/spend", "daily_above_total", "the day's budget is above the total", "lower it")
     if value.spend_all and value.pacing is Pacing.ASAP:
-        yield Fault("/spend_all", "no_effect", "spend_all works on paced budgets: this is as soon as possible", "set pacing to even")
+        yield Fault(
+            "/spend_all",
+            "no_effect",
+            "spend_all works on paced budgets: this is as soon as possible",
+            "set pacing to even",
+        )
 
 
 def _is_above(daily: Budget, total: Budget) -> bool:

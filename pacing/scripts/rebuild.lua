@@ -13,10 +13,11 @@ end
 write_levels()
 if ARGV[4] ~= '' then
   -- New rows must get ids above those that the store has seen, even when this server's clock is behind the lost one's.
+  -- Refused where the stream's own are above already.
+  local ms = tonumber(string.match(ARGV[4], '^(%d+)'))
   local last = redis.call('XREVRANGE', KEYS[7], '+', '-', 'COUNT', '1')
-  if #last == 0 and redis.call('EXISTS', KEYS[7]) == 0 then
-    local ms = tonumber(string.match(ARGV[4], '^(%d+)'))
-    redis.call('XADD', KEYS[7], integer(ms + 1) .. '-0', 'mark', integer(now))
+  if #last == 0 or tonumber(string.match(last[1][1], '^(%d+)')) <= ms then
+    redis.pcall('XADD', KEYS[7], integer(ms + 1) .. '-0', 'mark', integer(now))
   end
 end
 redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'lease', ARGV[3], 'keep', ARGV[5], 'server', server_id())

@@ -1,5 +1,15 @@
 from core.model import Advertiser, Budget, BudgetShare, Campaign, Catalogue, LineItem, Pacing, Status
-from pacing.pools import COLD_START, NO_LIMIT, SPEND_ALL_MULTIPLIER, Limit, active_pools, limit_of, pools_of, share_limit
+from core.money import MAX_BUDGET_MICROS
+from pacing.pools import (
+    COLD_START,
+    NO_LIMIT,
+    SPEND_ALL_MULTIPLIER,
+    Limit,
+    active_pools,
+    limit_of,
+    pools_of,
+    share_limit,
+)
 
 CAMPAIGN = Campaign(id=3, advertiser_id=1, name="c")
 SHARES = (BudgetShare(segment_id=1, percent=20), BudgetShare(segment_id=2, percent=13))
@@ -24,6 +34,10 @@ def catalogue(item: LineItem, campaign: Campaign = CAMPAIGN, status: Status = St
 def test_a_budget_of_none_limits_nothing() -> None:
     assert limit_of(Budget()) == NO_LIMIT
     assert limit_of(Budget(micros=0, impressions=5)) == Limit(0, 5)
+
+
+def test_no_limit_is_larger_than_the_scripts_count_exactly() -> None:
+    assert limit_of(Budget(micros=MAX_BUDGET_MICROS + 1)).micros == MAX_BUDGET_MICROS < 2**53
 
 
 def test_shares_cut_a_budget_and_never_add_up_to_more() -> None:
