@@ -34,7 +34,7 @@ NO_LEDGER_ROWS = f"{2**64 - 1}-0"
 
 _SCRIPT_NAMES = (
     "sync", "forget", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild", "witness", "snapshot",
-    "record", "convert",
+    "record", "click", "convert",
 )  # fmt: skip
 
 
@@ -395,6 +395,11 @@ class Transitions:
     def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> Command:
         """The record script, in the slot of a user (pacing/touches.py)."""
         return self._call("record", key_list, arguments, timed=False)
+
+    def click_command(self, advertiser_id: int, bucket: int, day: int, arguments: Sequence[Argument]) -> Command:
+        """The click script: replies 1, or 0 for a click that was counted before. Idempotent."""
+        key_list = (keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day))
+        return self._call("click", key_list, arguments, timed=False)
 
     async def convert(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> bool:
         """The convert script (pacing/conversions.py); False for an order that was counted before. Idempotent."""

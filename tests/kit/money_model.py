@@ -151,7 +151,7 @@ class MoneyModel:
 
     def _holding(self, lease_id: str, bid: ModelBid) -> ModelLease | None:
         lease = self.leases.get(lease_id)
-        if lease is None or lease.held[0] < bid.micros or lease.held[1] < 1:
+        if lease is None or lease.key != bid.key or lease.held[0] < bid.micros or lease.held[1] < 1:
             return None
         return lease
 

@@ -129,6 +129,13 @@ class Scripts(RuleBasedStateMachine):
         if (process, key) in self.local:
             self.reserve(sorted(self.local).index((process, key)), [which % 500 + 1, 100, 200])
 
+    @precondition(lambda self: self.bids)
+    @rule(which=numbers, pool=st.sampled_from(POOLS), micros=st.integers(1, 900))
+    def bid_that_was_never_reserved(self, which: int, pool: PoolKey, micros: int) -> None:
+        """What a bidder with a fault could send: the lease of another bid, with any amount and any pool."""
+        other = self.bids[which % len(self.bids)]
+        self.bids.append(ModelBid(other.lease, pool, other.day, micros))
+
     @precondition(lambda self: self.local)
     @rule(which=numbers, times=st.sampled_from((1, 1, 2, 0)))
     def seal_or_crash(self, which: int, times: int) -> None:
@@ -232,7 +239,9 @@ def storm(machine: Scripts, random: Random, steps: int) -> None:
             machine.notify([(random.choice("wbbl"), *pair) for pair in zip(recent, fractions, strict=True)])
         elif chance < 0.85 and machine.local:
             machine.seal_or_crash(random.randrange(10_000), random.choice((0, 1, 2)))
-        elif chance < 0.93:
+        elif chance < 0.87 and machine.bids:
+            machine.bid_that_was_never_reserved(len(machine.bids) - 1, random.choice(POOLS), random.choice((1, 300)))
+        elif chance < 0.94:
             machine.wait(random.choice((1, 15, 59, 61, 130)), random.random() < 0.6, random.random() < 0.6)
         elif chance < 0.97:
             machine.sync(*random.choices(LIMITS, k=4), random.choice((0, 0, 7, 8)))

@@ -349,6 +349,32 @@ async def test_a_click_goes_to_the_landing_page_of_the_token_and_nowhere_else(
     assert shop.counted("grosz_notices_total", "click", "clicked") == 1
 
 
+async def test_a_link_that_is_followed_again_and_again_is_one_click(shop: Shop, book: LeaseBook) -> None:
+    token = bid(shop, book)
+    results = await asyncio.gather(*(shop.desk.click(token, LANDING) for _ in range(20)))
+    assert {(result.status, result.location) for result in results} == {(302, LANDING)}
+    assert sorted(result.outcome for result in results) == ["clicked"] + ["duplicate_click"] * 19
+    day = lease_day(book.lease_id(0))
+    assert await shop.transitions.command("HGET", keys.delivery(ADVERTISER, day), f"{LINE_ITEM}:clicks") == b"1"
+    assert len(await touches(shop)) == 1
+    assert (await shop.desk.bill(token, "1.00", "PLN")).outcome == "billed"
+    bucket = keys.money_notices(ADVERTISER, notice_bucket(shop.clock.now_ms() // 1000))
+    life = await shop.transitions.command("TTL", bucket)
+    assert isinstance(life, int)
+    assert life > DEFAULT_MAX_AGE_S
+
+
+async def touches(shop: Shop) -> list[object]:
+    """What attribution knows of the user."""
+    for _ in range(100):
+        found = await shop.transitions.command("LRANGE", keys.user_touches(USER), 0, -1)
+        if found:
+            break
+        await asyncio.sleep(0.01)
+    assert isinstance(found, list)
+    return found
+
+
 async def test_a_click_on_an_old_page_still_arrives(shop: Shop, book: LeaseBook, http: Http) -> None:
     token = bid(shop, book)
     shop.clock.advance(DEFAULT_MAX_AGE_S + 1)
