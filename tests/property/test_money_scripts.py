@@ -130,11 +130,11 @@ class Scripts(RuleBasedStateMachine):
             self.reserve(sorted(self.local).index((process, key)), [which % 500 + 1, 100, 200])
 
     @precondition(lambda self: self.bids)
-    @rule(which=numbers, pool=st.sampled_from(POOLS), micros=st.integers(1, 900))
-    def bid_that_was_never_reserved(self, which: int, pool: PoolKey, micros: int) -> None:
+    @rule(which=numbers, pool=st.sampled_from((None, *POOLS)), micros=st.integers(1, 900), count=st.integers(1, 12))
+    def bid_without_reserving(self, which: int, pool: PoolKey | None, micros: int, count: int) -> None:
         """What a bidder with a fault could send: the lease of another bid, with any amount and any pool."""
         other = self.bids[which % len(self.bids)]
-        self.bids.append(ModelBid(other.lease, pool, other.day, micros))
+        self.bids += [ModelBid(other.lease, pool or other.key, other.day, micros) for _ in range(count)]
 
     @precondition(lambda self: self.local)
     @rule(which=numbers, times=st.sampled_from((1, 1, 2, 0)))
@@ -240,7 +240,10 @@ def storm(machine: Scripts, random: Random, steps: int) -> None:
         elif chance < 0.85 and machine.local:
             machine.seal_or_crash(random.randrange(10_000), random.choice((0, 1, 2)))
         elif chance < 0.87 and machine.bids:
-            machine.bid_that_was_never_reserved(len(machine.bids) - 1, random.choice(POOLS), random.choice((1, 300)))
+            micros, count = random.choice(((1, 12), (1, 12), (300, 1)))
+            machine.bid_without_reserving(len(machine.bids) - 1, random.choice((None, *POOLS)), micros, count)
+            for number in range(len(machine.bids) - count, len(machine.bids)):
+                machine.notice(random.choice("wbbl"), number, None)
         elif chance < 0.94:
             machine.wait(random.choice((1, 15, 59, 61, 130)), random.random() < 0.6, random.random() < 0.6)
         elif chance < 0.97:

@@ -9,12 +9,14 @@ from core import keys
 from core.clock import ManualClock
 from core.model import Budget, BudgetShare, Status
 from core.money import MAX_BUDGET_MICROS
+from core.telemetry import Telemetry
 from pacing.bank import CHECK_S, RESYNC_S
-from pacing.lease_client import TICK_S
+from pacing.lease_client import TICK_S, LeaseClient
+from pacing.leases import LeaseBook
 from pacing.levels import Level, broken_invariants
-from pacing.pools import active_pools
+from pacing.pools import PoolKey, active_pools
 from pacing.transitions import SYNC_PART, Want
-from tests.kit.money import ADVERTISER, TIMING, Shop, catalogue, line_item
+from tests.kit.money import ADVERTISER, LINE_ITEM, TIMING, Shop, catalogue, line_item
 
 DAILY = 20717  # the manual clock's day
 DEAD_S = TIMING.dead_after_ms / 1000
@@ -137,6 +139,15 @@ async def test_a_lease_with_reservations_is_exchanged_so_that_it_can_close(shop:
     assert leases[str(first)].held_micros == 1_000
 
 
+async def test_an_open_lease_that_is_billed_to_the_last_micro_stays_open(shop: Shop) -> None:
+    epoch, key = (await shop.transitions.witness(ADVERTISER)).epoch, PoolKey(LINE_ITEM, 0)
+    first = (await shop.transitions.grant(ADVERTISER, epoch, "p1", [Want(key, 0, 1_000, 1)])).leases[0]
+    assert (await shop.desk.bill(shop.token(first.lease_id, 1_000), "1.00", "PLN")).outcome == "billed"
+    again = await shop.transitions.grant(ADVERTISER, epoch, "p1", [Want(key, first.lease_id, 1_000, 1)])
+    assert again.leases[0] == first
+    assert (await level(shop, "a")).micros[1:3] == (1_000, 1_000)
+
+
 async def test_a_closed_lease_returns_what_nobody_billed(shop: Shop) -> None:
     book, client = await shop.bidder()
     assert book.reserve(0, 4_000, shop.clock.now_ms())
@@ -174,6 +185,37 @@ async def test_a_process_cut_off_from_redis_stops_before_it_is_taken_for_dead(sh
     await client.tick()  # reaches Redis again: the old lease may have been taken over and is not used any more
     await client.tick()
     assert book.lease_id(0) not in (0, first)
+
+
+@pytest.mark.parametrize("offset_s", [-7_200, 7_200])
+async def test_a_bidder_whose_clock_is_hours_off_leases_and_stops_at_the_right_moments(
+    shop: Shop, offset_s: int
+) -> None:
+    own = ManualClock(shop.clock.now_ms() + 1_000 * offset_s)
+    book = LeaseBook()
+    book.bind(active_pools(shop.present))
+    client = LeaseClient(book, shop.transitions, own, Telemetry(), process="p1")
+
+    async def advance(seconds: float) -> None:
+        shop.clock.advance(seconds)
+        own.advance(seconds)
+
+    await client.tick()
+    await client.tick()
+    assert book.reserve(0, 1_000, own.now_ms())
+    await advance(TIMING.lease_valid_ms / 1000)
+    assert not book.reserve(0, 1_000, own.now_ms())  # cut off from Redis: it was not asked since
+    await client.tick()
+    await client.tick()
+    assert book.reserve(0, 1_000, own.now_ms())
+    day_ends_ms = (DAILY + 1) * 86_400_000
+    await advance((day_ends_ms - shop.clock.now_ms()) / 1000 - 1)
+    await shop.bank.tick()
+    await client.tick()
+    await client.tick()
+    assert book.reserve(0, 1_000, own.now_ms())
+    await advance(1)
+    assert not book.reserve(0, 1_000, own.now_ms())
 
 
 async def test_a_day_ends_with_its_leases(shop: Shop) -> None:
