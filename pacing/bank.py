@@ -18,6 +18,7 @@ from core.errors import UnavailableError
 from core.model import Advertiser, Budget, Catalogue
 from core.telemetry import Telemetry
 from pacing.audit import audit, spent_by_level
+from pacing.days import local_date, number_of, starts_ms
 from pacing.ledger import LedgerStore, LedgerWriter
 from pacing.levels import broken_invariants, day_of
 from pacing.pools import Limit, PoolKey, active_pools, limit_of, share_limit
@@ -52,16 +53,12 @@ class Budgets(NamedTuple):
 
 
 def calendar(timezone: str, now_ms: int) -> Calendar:
-    """Today and tomorrow in a time zone; days of 23 and 25 hours included."""
+    """Today and tomorrow in a time zone."""
     zone = zoneinfo.ZoneInfo(timezone)
-    today = datetime.datetime.fromtimestamp(now_ms / 1000, zone).date()
-    day = (today - datetime.date(1970, 1, 1)).days
-
-    def starts_ms(days_ahead: int) -> int:
-        date = today + datetime.timedelta(days=days_ahead)
-        return round(datetime.datetime(date.year, date.month, date.day, tzinfo=zone).timestamp() * 1000)
-
-    return Calendar(day, starts_ms(1), day + 1, starts_ms(2), day - DAYS_KEPT)
+    today = local_date(zone, now_ms)
+    day = number_of(today)
+    tomorrow, after = (starts_ms(zone, today + datetime.timedelta(days=ahead)) for ahead in (1, 2))
+    return Calendar(day, tomorrow, day + 1, after, day - DAYS_KEPT)
 
 
 def budgets_of(catalogue: Catalogue) -> dict[int, Budgets]:

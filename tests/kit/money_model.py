@@ -126,7 +126,7 @@ class MoneyModel:
             self.seen.difference_update(new_day)  # a refusal writes nothing
             return (0, 0, 0)
         held = self.leases.get(str(extend))
-        if held is None or held.closes_ms or held.process != process:
+        if held is None or held.closes_ms or (held.process, held.key) != (process, key):
             self.counter += 1
             extend = (self.day << LEASE_DAY_SHIFT) + self.counter
             held = self.leases[str(extend)] = ModelLease(key, self.day, process, [0, 0], [0, 0])

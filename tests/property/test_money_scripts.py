@@ -97,11 +97,14 @@ class Scripts(RuleBasedStateMachine):
 
     @rule(
         process=st.sampled_from(PROCESSES), key=st.sampled_from(POOLS), micros=st.integers(1, 3_000),
-        count=st.integers(1, 9),
+        count=st.integers(1, 9), other=st.none() | numbers,
     )  # fmt: skip
-    def grant(self, process: str, key: PoolKey, micros: int, count: int) -> None:
+    def grant(self, process: str, key: PoolKey, micros: int, count: int, other: int | None = None) -> None:
+        """With `other` it asks for more on somebody else's lease, or on one of another pool."""
         held = self.local.get((process, key))
-        want = Want(key, held[0] if held else 0, micros, count)
+        leases = sorted(lease[0] for lease in self.local.values())
+        asked = leases[other % len(leases)] if other is not None and leases else held[0] if held else 0
+        want = Want(key, asked, micros, count)
         reply = self.run(self.scripts.grant(ADVERTISER, self.epoch, process, [want]))
         expected = self.model.grant(process, key, want.lease_id, (micros, count), self.clock.now_ms())
         assert tuple(reply.leases[0]) == expected
@@ -232,7 +235,9 @@ def storm(machine: Scripts, random: Random, steps: int) -> None:
     machine.begin()
     for _ in range(steps):
         chance = random.random()
-        if chance < 0.35:
+        if chance < 0.02:
+            machine.grant(random.choice(PROCESSES), random.choice(POOLS), 900, 3, random.randrange(99))
+        elif chance < 0.35:
             machine.grant_and_reserve(random.choice(PROCESSES), random.choice(POOLS), random.randrange(10_000))
         elif chance < 0.75 and machine.bids:
             count = len(machine.bids)
