@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from admin.store.catalogue import NEVER_MS, CatalogueStore, Changed
+from admin.store.catalogue import ARCHIVED_MEMBERS, NEVER_MS, CatalogueStore, Changed
 from admin.store.kinds import KINDS
 from core import keys
 from core.clock import Clock
@@ -59,6 +59,7 @@ class Publisher:
         self._encode = encode
         self._clock = clock
         self._objects: dict[str, dict[int, Any]] = {kind.name: {} for kind in KINDS if kind.member}
+        self._archived: dict[str, dict[int, Any]] = {name: {} for name in ARCHIVED_MEMBERS}
         self._seen = -1
         self._expires_ms = NEVER_MS
         self._woken = asyncio.Event()
@@ -108,6 +109,7 @@ class Publisher:
             for object_id, value in objects.items():
                 if value.status is Status.ARCHIVED:
                     current.pop(object_id, None)
+                    self._archived.get(kind_name, {})[object_id] = value
                 else:
                     current[object_id] = value
         self._seen = changed.version
@@ -128,6 +130,7 @@ class Publisher:
 
     def _build(self, changed: Changed, now_ms: int) -> bytes:
         members = {kind.member: self._objects[kind.name] for kind in KINDS if kind.member}
+        members |= {member: self._archived[name] for name, member in ARCHIVED_MEMBERS.items()}
         return self._encode(consistent_catalogue(changed, now_ms, members))
 
 
@@ -143,7 +146,8 @@ def consistent_catalogue(changed: Changed, published_ms: int, members: dict[str,
         campaign = campaigns.get(value.campaign_id)
         return campaign is not None and campaign.advertiser_id == value.advertiser_id and owned(value)
 
-    keep: dict[str, Callable[[Any], bool]] = {"line_items": placed, "advertisers": _always, "exchanges": _always}
+    ownerless = ("advertisers", "exchanges", *ARCHIVED_MEMBERS.values())
+    keep: dict[str, Callable[[Any], bool]] = {"line_items": placed, **dict.fromkeys(ownerless, _always)}
     chosen: dict[str, Any] = {
         name: tuple(value for _, value in sorted(objects.items()) if keep.get(name, owned)(value))
         for name, objects in members.items()

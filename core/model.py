@@ -195,6 +195,7 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     total_budget: Budget = Budget()
     budget_shares: tuple[BudgetShare, ...] = ()
     pacing: Pacing = Pacing.EVEN
+    spend_all: bool = False  # bids above the value of an impression where the budget would not be spent otherwise
     target_cpa_micros: int | None = None
     target_roas_percent: int | None = None
     caps: tuple[FrequencyCap, ...] = ()
@@ -327,4 +328,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     event_keys: tuple[EventKey, ...] = ()
     webhooks: tuple[WebhookTarget, ...] = ()
     conversions: tuple[ConversionRule, ...] = ()  # active ones, by id
+    # They do not bid; bids that they still have out are billed for hours.
+    archived_advertisers: tuple[Advertiser, ...] = ()
+    archived_exchanges: tuple[Exchange, ...] = ()
     fx_rates: dict[str, int] = {}  # micros of the base currency for one unit, e.g. {"USD": 3_640_000}

@@ -29,6 +29,9 @@ GROSZ_CPM_MICROS = 10_000
 # Beyond a million units CPM a price is a fault of the sender, and int64 sums over a day's bids stay exact below it.
 MAX_CPM_MICROS = 1_000_000 * MICROS_PER_UNIT
 
+# Budgets are counted in doubles, exact to 2^53 micros; above this a budget limits nobody whom we know of.
+MAX_BUDGET_MICROS = 9_000_000_000 * MICROS_PER_UNIT
+
 
 class MoneyError(ValueError):
     """An amount that is not money: not finite, negative where it may not be, too precise, or in the wrong currency."""

@@ -5,13 +5,14 @@ read in one moment; so the store is read first and asked again afterwards, and i
 starts over.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from core.errors import UnavailableError
 from pacing.ledger import LedgerStore, PoolTotal, decode_entry
-from pacing.levels import broken_invariants, level_names
+from pacing.levels import broken_invariants, day_of, level_names
 from pacing.transitions import Transitions
 
 # Rows move twice a second at most; a store that moves under ten readings in a row is being bulk-loaded.
@@ -71,10 +72,9 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
         for fault in broken_invariants(snapshot.levels, snapshot.leases.values())
     ]
     # Daily levels are dropped some days after their own; what the ledger has of days before is not compared.
-    days = [_day(name) for name in snapshot.levels if "@" in name]
-    oldest = min(days, default=0)
+    oldest = min(map(day_of, snapshot.levels), default=math.inf)
     for name in snapshot.levels.keys() | expected.keys():
-        if "@" in name and name not in snapshot.levels and (not days or _day(name) < oldest):
+        if name not in snapshot.levels and day_of(name) < oldest:
             continue
         level = snapshot.levels.get(name)
         counters = (level.micros.spent, level.impressions.spent) if level else (0, 0)
@@ -84,7 +84,3 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
                 differences.append(Difference(advertiser_id, name, unit, counter, ledger, text))
     spent = snapshot.levels["a"].micros.spent if "a" in snapshot.levels else 0
     return Audit(advertiser_id, len(rows), len(snapshot.levels), spent, sorted(differences))
-
-
-def _day(level: str) -> int:
-    return int(level.partition("@")[2])

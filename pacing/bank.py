@@ -15,21 +15,22 @@ from typing import NamedTuple
 from core import keys
 from core.clock import Clock
 from core.errors import UnavailableError
-from core.model import Advertiser, Catalogue
+from core.model import Advertiser, Budget, Catalogue
 from core.telemetry import Telemetry
 from pacing.audit import audit, spent_by_level
+from pacing.days import local_date, number_of, starts_ms
 from pacing.ledger import LedgerStore, LedgerWriter
-from pacing.levels import broken_invariants
+from pacing.levels import broken_invariants, day_of
 from pacing.pools import Limit, PoolKey, active_pools, limit_of, share_limit
 from pacing.timing import DAYS_KEPT, MS_PER_DAY, notice_bucket
-from pacing.tokens import DEFAULT_MAX_AGE_S
+from pacing.tokens import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S
 from pacing.transitions import NO_LEDGER_ROWS, Calendar, PoolLimits, Transitions
 
 # Budgets and pauses must be in force within a second of the catalogue's change.
 TICK_S = 0.25
 
 # Budgets are written again after so long even if nothing changed: heals whatever nobody thought of.
-RESYNC_S = 30.0
+RESYNC_S = 300.0
 
 # Counters are checked against each other this often; reading them costs as much as a hundred settlements.
 CHECK_S = 30.0
@@ -52,24 +53,19 @@ class Budgets(NamedTuple):
 
 
 def calendar(timezone: str, now_ms: int) -> Calendar:
-    """Today and tomorrow in a time zone; days of 23 and 25 hours included."""
+    """Today and tomorrow in a time zone."""
     zone = zoneinfo.ZoneInfo(timezone)
-    today = datetime.datetime.fromtimestamp(now_ms / 1000, zone).date()
-    day = (today - datetime.date(1970, 1, 1)).days
-
-    def starts_ms(days_ahead: int) -> int:
-        date = today + datetime.timedelta(days=days_ahead)
-        return round(datetime.datetime(date.year, date.month, date.day, tzinfo=zone).timestamp() * 1000)
-
-    return Calendar(day, starts_ms(1), day + 1, starts_ms(2), day - DAYS_KEPT)
+    today = local_date(zone, now_ms)
+    day = number_of(today)
+    tomorrow, after = (starts_ms(zone, today + datetime.timedelta(days=ahead)) for ahead in (1, 2))
+    return Calendar(day, tomorrow, day + 1, after, day - DAYS_KEPT)
 
 
 def budgets_of(catalogue: Catalogue) -> dict[int, Budgets]:
     """What limits whom, by advertiser. Paused objects keep their levels; they only may not lease."""
     by_advertiser: defaultdict[int, Budgets] = defaultdict(lambda: Budgets([], []))
-    for advertiser in catalogue.advertisers:
-        balance = -1 if advertiser.balance_micros is None else advertiser.balance_micros
-        by_advertiser[advertiser.id].levels.append(("a", Limit(balance, -1)))
+    for advertiser in (*catalogue.advertisers, *catalogue.archived_advertisers):
+        by_advertiser[advertiser.id].levels.append(("a", limit_of(Budget(micros=advertiser.balance_micros))))
     for campaign in catalogue.campaigns:
         by_advertiser[campaign.advertiser_id].levels.append((f"c{campaign.id}", limit_of(campaign.total_budget)))
     lines = {line_item.id: line_item for line_item in catalogue.line_items}
@@ -89,6 +85,36 @@ def budgets_of(catalogue: Catalogue) -> dict[int, Budgets]:
             )
         )
     return dict(by_advertiser)
+
+
+class Change(NamedTuple):
+    """What the sync script is told: limits, pools that may lease, pools that may not any more."""
+
+    levels: list[tuple[str, Limit]]
+    pools: list[PoolLimits]
+    removed: list[PoolKey]
+
+
+def difference(before: Budgets, after: Budgets) -> Change:
+    """What `after` has that `before` has not. A level that is gone keeps its limit: late bills still meet it."""
+    if before is after:
+        return Change([], [], [])
+    levels, pools = dict(before.levels), {pool.key: pool for pool in before.pools}
+    kept = {pool.key for pool in after.pools}
+    return Change(
+        [(name, limit) for name, limit in after.levels if levels.get(name) != limit],
+        [pool for pool in after.pools if pools.get(pool.key) != pool],
+        [key for key in pools if key not in kept],
+    )
+
+
+class _Synced(NamedTuple):
+    """What Redis has of an advertiser's budgets."""
+
+    epoch: str
+    days: Calendar
+    budgets: Budgets
+    at_s: float  # monotonic, when all of it was written
 
 
 class LeaseBank:
@@ -112,8 +138,9 @@ class LeaseBank:
         self._clock = clock
         self._token_max_age_s = token_max_age_s
         self._compiled: tuple[Catalogue, dict[int, Budgets]] | None = None
-        self._synced: dict[int, tuple[str, Calendar, int, float]] = {}  # epoch, calendar, version, when
+        self._synced: dict[int, _Synced] = {}
         self._checked: dict[int, float] = {}
+        self._visited: dict[int, float] = {}
         self._failures = telemetry.counter("grosz_bank_failures_total", "rounds of the lease bank that failed").labels()
         self._closed = telemetry.counter("grosz_leases_closed_total", "leases that came to their end").labels()
         self._dead = telemetry.counter("grosz_lease_processes_dead_total", "processes whose leases were taken").labels()
@@ -136,9 +163,13 @@ class LeaseBank:
         if catalogue is None:
             return
         if self._compiled is None or self._compiled[0] is not catalogue:
-            self._compiled = (catalogue, budgets_of(catalogue))
+            # 100,000 line items take half a second, which the worker's other loops need not wait for.
+            self._compiled = (catalogue, await asyncio.to_thread(budgets_of, catalogue))
         budgets = self._compiled[1]
-        rounds = [self._tend(each, budgets[each.id], catalogue.version) for each in catalogue.advertisers]
+        tended = [*catalogue.advertisers]
+        # Nobody bids for them any more: their last leases close, and the day rolls, without haste.
+        tended += [each for each in catalogue.archived_advertisers if self._due(self._visited, each.id, CHECK_S)]
+        rounds = [self._tend(each, budgets[each.id]) for each in tended]
         outcomes = await asyncio.gather(*rounds, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, UnavailableError):
@@ -146,16 +177,15 @@ class LeaseBank:
             elif isinstance(outcome, BaseException):
                 raise outcome
 
-    async def _tend(self, advertiser: Advertiser, budgets: Budgets, version: int) -> None:
-        epoch = await self._epoch(advertiser.id)
-        await self._sync(advertiser, budgets, version, epoch)
+    async def _tend(self, advertiser: Advertiser, budgets: Budgets) -> None:
+        days = calendar(advertiser.timezone, self._clock.now_ms())
+        epoch = await self._epoch(advertiser.id, days.keep_from_day)
+        await self._sync(advertiser.id, budgets, days, epoch)
         self._dead.inc(len(await self._transitions.take_over(advertiser.id)))
         while closed := await self._transitions.close(advertiser.id, CLOSE_LIMIT):
             self._closed.inc(closed)
         if self._due(self._checked, advertiser.id, CHECK_S):
-            snapshot = await self._transitions.snapshot(advertiser.id, NO_LEDGER_ROWS)
-            faults = broken_invariants(snapshot.levels, snapshot.leases.values())
-            self._faults.labels(advertiser.id).set(len(faults))
+            await self._check(advertiser.id, days.keep_from_day)
 
     def _due(self, last: dict[int, float], advertiser_id: int, every_s: float) -> bool:
         now = self._clock.monotonic()
@@ -164,11 +194,11 @@ class LeaseBank:
         last[advertiser_id] = now
         return True
 
-    async def _epoch(self, advertiser_id: int) -> str:
+    async def _epoch(self, advertiser_id: int, keep_from_day: int) -> str:
         """The current epoch, begun anew if Redis has lost its counters or is another server than before."""
         witness = await self._transitions.witness(advertiser_id)
         if not witness.epoch:
-            return await self._rebuild(advertiser_id, "lost")
+            return await self._rebuild(advertiser_id, keep_from_day, "lost")
         if witness.same_server:
             return witness.epoch
         # A restart with its data keeps every counter; a failover may have lost the last writes. Both times processes
@@ -177,17 +207,17 @@ class LeaseBank:
         await self._transitions.take_over(advertiser_id, epoch)
         await self._writer.drain(advertiser_id)
         if (await audit(self._transitions, self._store, advertiser_id)).differences:
-            return await self._rebuild(advertiser_id, "contradicted")
+            return await self._rebuild(advertiser_id, keep_from_day, "contradicted")
         self._rebuilds.labels("restarted").inc()
         return epoch
 
     def _new_epoch(self, last: str = "0") -> str:
         return str(max(self._clock.now_ms(), int(last) + 1))
 
-    async def _rebuild(self, advertiser_id: int, reason: str) -> str:
+    async def _rebuild(self, advertiser_id: int, keep_from_day: int, reason: str) -> str:
         """Counters from the ledger. Settlements wait (503) while there is no epoch, so nothing is charged twice."""
         last = self._synced.pop(advertiser_id, None)
-        epoch = self._new_epoch(last[0] if last else "0")
+        epoch = self._new_epoch(last.epoch if last else "0")
         # Of two workers that find the same loss, only the one that announced itself last may finish.
         meta = keys.money_meta(advertiser_id)
         await self._transitions.commands([("HSET", meta, "rebuilding", epoch), ("HDEL", meta, "epoch")])
@@ -196,15 +226,19 @@ class LeaseBank:
         await self._remember_notices(advertiser_id)
         # Lease ids must not come again: the counter starts above any that the day's earlier epochs can have reached.
         first_lease = (self._clock.now_ms() % MS_PER_DAY) << 9
-        spent = [(name, *amounts) for name, amounts in spent_by_level(totals.pools).items()]
-        if not await self._transitions.rebuild(advertiser_id, epoch, first_lease, totals.last_stream_id, spent):
+        spent = [
+            (name, *amounts) for name, amounts in spent_by_level(totals.pools).items() if day_of(name) >= keep_from_day
+        ]
+        if not await self._transitions.rebuild(
+            advertiser_id, epoch, first_lease, totals.last_stream_id, spent, keep_from_day
+        ):
             raise UnavailableError("another worker rebuilds the counters")
         self._rebuilds.labels(reason).inc()
         return epoch
 
     async def _remember_notices(self, advertiser_id: int) -> None:
         """A duplicate of a bill that was settled before the loss must still be seen as one."""
-        since_s = self._clock.now_ms() // 1000 - self._token_max_age_s
+        since_s = self._clock.now_ms() // 1000 - self._token_max_age_s - 2 * MAX_CLOCK_SKEW_S
         notices = await self._store.notices_since(advertiser_id, since_s)
         for start in range(0, len(notices), NOTICE_BATCH):
             commands: list[tuple[bytes | str | int, ...]] = []
@@ -214,11 +248,24 @@ class LeaseBank:
                 commands.append(("EXPIRE", key, 2 * self._token_max_age_s))
             await self._transitions.commands(commands)
 
-    async def _sync(self, advertiser: Advertiser, budgets: Budgets, version: int, epoch: str) -> None:
-        days = calendar(advertiser.timezone, self._clock.now_ms())
+    async def _sync(self, advertiser_id: int, budgets: Budgets, days: Calendar, epoch: str) -> None:
+        """Write everything when a day or an epoch begins, else what the catalogue has changed."""
         now = self._clock.monotonic()
-        last = self._synced.get(advertiser.id)
-        if last is not None and last[:3] == (epoch, days, version) and now - last[3] < RESYNC_S:
-            return
-        if await self._transitions.sync(advertiser.id, epoch, days, budgets.levels, budgets.pools):
-            self._synced[advertiser.id] = (epoch, days, version, now)
+        last = self._synced.get(advertiser_id)
+        if last is None or (last.epoch, last.days) != (epoch, days) or now - last.at_s >= RESYNC_S:
+            removed = await self._transitions.known_pools(advertiser_id) - {pool.key for pool in budgets.pools}
+            change, at_s = Change(budgets.levels, budgets.pools, sorted(removed)), now
+        else:
+            change, at_s = difference(last.budgets, budgets), last.at_s
+        if any(change) and not await self._transitions.sync(advertiser_id, epoch, days, *change):
+            return  # another epoch has begun: the next round writes everything
+        self._synced[advertiser_id] = _Synced(epoch, days, budgets, at_s)
+
+    async def _check(self, advertiser_id: int, keep_from_day: int) -> None:
+        """Compare the counters with each other, and drop daily levels whose tokens have expired."""
+        snapshot = await self._transitions.snapshot(advertiser_id, NO_LEDGER_ROWS)
+        faults = broken_invariants(snapshot.levels, snapshot.leases.values())
+        self._faults.labels(advertiser_id).set(len(faults))
+        await self._transitions.forget(
+            advertiser_id, [name for name in snapshot.levels if day_of(name) < keep_from_day]
+        )

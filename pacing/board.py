@@ -64,12 +64,13 @@ class PacingBoard:
         for at, row in enumerate(plan.rows):
             known = remembered.get((row.advertiser_id, row.name), math.nan)
             if math.isfinite(known):
-                self.state.log_multiplier[at] = min(max(known, math.log(LEAST_MULTIPLIER)), 0.0)
-        self.multipliers: Floats = tightest(self.state, plan.rows_of_pool, np.ones(len(plan.pools)))
+                self.state.log_multiplier[at] = max(known, math.log(LEAST_MULTIPLIER))
+        self._log_most: Floats = np.log(plan.row_highest)
+        np.minimum(self.state.log_multiplier, self._log_most, out=self.state.log_multiplier)
+        self.multipliers: Floats = tightest(self.state, plan.rows_of_pool, plan.highest)
         self.in_flight = InFlight(plan.max_bid)
         self.charged: Floats = np.zeros((2, len(plan.pools)))  # settled in the last tick
         self.ratio: Floats = np.zeros(size)  # committed of what the plan says until now
-        self._log_most: Floats = np.zeros(size)
         self._days: Integers = np.full(size, _UNSEEN, np.int64)
         self._scored: Floats = np.zeros(len(plan.pools))
         self._pools_spent: Floats | None = None
@@ -96,11 +97,8 @@ class PacingBoard:
         pairs = zip(here.tolist(), there.tolist(), strict=True)
         same = np.array([_pool_keys(self, mine) == _pool_keys(other, theirs) for mine, theirs in pairs], np.bool_)
         self._days[here] = np.where(same, other._days[there], _UNSEEN)
-        self.multipliers = tightest(self.state, self.plan.rows_of_pool, np.ones(len(self.plan.pools)))
-
-    def allow(self, highest: float) -> None:
-        """Let multipliers rise to `highest`: above 1 only where a budget is to be spent whatever it buys."""
-        self._log_most[:] = np.log(highest)
+        np.minimum(self.state.log_multiplier, self._log_most, out=self.state.log_multiplier)
+        self.multipliers = tightest(self.state, self.plan.rows_of_pool, self.plan.highest)
 
     def day_of_rows(self, now_ms: int) -> Integers:
         """The day whose level each row is to be read from."""

@@ -66,7 +66,7 @@ class Observation(NamedTuple):
     share: Floats  # of the remaining traffic, what came since the window began: (W(t+d)-W(t)) / (1-W(t))
     charge: Floats  # of a typical impression
     delay_ms: Floats  # from a bid to its bill
-    log_most: Floats  # logarithm of the highest multiplier: 0 unless the budget is to be spent at any price
+    log_most: Floats  # logarithm of the highest multiplier: 0 unless the whole budget is to be spent
 
 
 def cold_state(size: int, now_ms: int) -> ControllerState:

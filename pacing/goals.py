@@ -64,8 +64,11 @@ def is_bound(line_item: LineItem) -> bool:
     return line_item.target_cpa_micros is not None or line_item.target_roas_percent is not None
 
 
-def ceiling(line_item: LineItem, cohorts: Sequence[Cohort], day: int, age_s: float) -> float:
-    """The highest multiplier that keeps the targets; 1 while nothing is known. `age_s`: since `day` began."""
+def ceiling(line_item: LineItem, cohorts: Sequence[Cohort], day: int, age_s: float, highest: float = 1.0) -> float:
+    """The highest multiplier, `highest` at most, that keeps the targets; 1 while nothing is known.
+
+    `age_s`: since `day` began.
+    """
     cost = sum(
         cohort.scaled_cost * matured(age_s + (day - cohort.day) * _DAY_S)
         for cohort in cohorts
@@ -74,7 +77,6 @@ def ceiling(line_item: LineItem, cohorts: Sequence[Cohort], day: int, age_s: flo
     known = [cohort for cohort in cohorts if 0 <= day - cohort.day < COHORT_DAYS]
     conversions = sum(cohort.conversions for cohort in known)
     value = sum(cohort.value_micros for cohort in known)
-    highest = 1.0
     if line_item.target_cpa_micros:
         target = float(line_item.target_cpa_micros)
         highest = min(highest, _multiplier(cost, conversions * target, PRIOR_CONVERSIONS * target))
@@ -86,8 +88,8 @@ def ceiling(line_item: LineItem, cohorts: Sequence[Cohort], day: int, age_s: flo
 
 
 def _multiplier(cost: float, allowed: float, prior: float) -> float:
-    """allowed / cost, both with the same prior added: 1 without evidence. No prior, no constraint."""
-    return min(1.0, (allowed + prior) / (cost + prior)) if prior > 0.0 else 1.0
+    """allowed / cost, both with the same prior added: 1 without evidence, or without a prior."""
+    return (allowed + prior) / (cost + prior) if prior > 0.0 else 1.0
 
 
 def _allowed_order(line_item: LineItem, value: float, conversions: float, per_value: float) -> float:

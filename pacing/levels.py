@@ -4,6 +4,7 @@ The scripts in pacing/scripts keep every level's `spent + exposure + free == bud
 from outside and proves it, with what must also agree: the exposure of a level is what its open leases and holds sum to.
 """
 
+import math
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -72,6 +73,12 @@ def level_names(line_item_id: int, share: int, campaign_id: int, day: int) -> tu
         f"p{line_item_id}.{share}",
         f"q{line_item_id}.{share}@{day}",
     )
+
+
+def day_of(level_name: str) -> float:
+    """The day whose spending a level counts; infinite for one that is not by days."""
+    day = level_name.partition("@")[2]
+    return int(day) if day else math.inf
 
 
 def broken_invariants(levels: Mapping[str, Level], leases: Iterable[Lease]) -> list[str]:

@@ -59,6 +59,7 @@ class PacingFollower:
         self._latest: Multipliers | None = None
         self._bound: tuple[PoolSpec, ...] | None = None
         self._numbers: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._highest: npt.NDArray[np.float64] = np.zeros(0)
         age = telemetry.gauge(
             "grosz_pacing_multiplier_age_seconds", "since the multipliers in use were computed", merge=Merge.MAX
         )
@@ -118,6 +119,9 @@ class PacingFollower:
         pools = self._book.pools
         if self._bound is not pools:
             self._numbers = pool_number([pool.line_item_id for pool in pools], [pool.share for pool in pools])
+            self._highest = np.array([pool.highest_multiplier for pool in pools], np.float64)
+            # Who may no longer bid above the value of an impression stops with the catalogue that says so.
+            np.minimum(self._book.multiplier, self._highest, out=self._book.multiplier)
             self._bound = pools
 
     def _apply(self) -> None:
@@ -131,5 +135,5 @@ class PacingFollower:
         found = known[at] == self._numbers
         # A block that another program wrote must not become a bid of any size; NaN fails both comparisons.
         values = self._latest.records["multiplier"][at]
-        sane = found & (values >= LEAST_MULTIPLIER) & (values <= 1.0)
+        sane = found & (values >= LEAST_MULTIPLIER) & (values <= self._highest)
         self._book.multiplier[sane] = values[sane]

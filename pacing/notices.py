@@ -16,10 +16,10 @@ from core.model import BillingEvent, Catalogue
 from core.money import FxTable
 from core.telemetry import CounterChild, Telemetry
 from pacing.caps import CapTable
-from pacing.charges import settlement_of
+from pacing.charges import notice_key, settlement_of
 from pacing.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
 from pacing.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
-from pacing.timing import lease_day
+from pacing.timing import NOTICE_BUCKET_S, lease_day, notice_bucket
 from pacing.tokens import (
     DEFAULT_MAX_AGE_S,
     MAX_CLOCK_SKEW_S,
@@ -107,8 +107,10 @@ class Reference:
     __slots__ = ("currencies", "exchanges", "fx", "longest_window_s")
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self.exchanges = {exchange.id: exchange for exchange in catalogue.exchanges}
-        self.currencies = {advertiser.id: advertiser.currency for advertiser in catalogue.advertisers}
+        exchanges = (*catalogue.archived_exchanges, *catalogue.exchanges)
+        advertisers = (*catalogue.archived_advertisers, *catalogue.advertisers)
+        self.exchanges = {exchange.id: exchange for exchange in exchanges}
+        self.currencies = {advertiser.id: advertiser.currency for advertiser in advertisers}
         self.fx = FxTable(catalogue.fx_base, catalogue.fx_rates)
         self.longest_window_s = CapTable(catalogue).longest_window_s
 
@@ -133,8 +135,9 @@ class NoticeDesk:
         self._turn = TurnBatch(transitions)
         self._catalogue = catalogue
         self._clock = clock
-        # Twice the skew: the bidder's clock may be behind and the tracker's ahead.
-        self._remember_s = token_max_age_s + 2 * MAX_CLOCK_SKEW_S
+        # Its bucket is forgotten so long after the first notice of it: the last bid of the bucket was made up to a
+        # bucket later, and twice the skew, since the bidder's clock may be behind and the tracker's ahead.
+        self._remember_s = token_max_age_s + NOTICE_BUCKET_S + 2 * MAX_CLOCK_SKEW_S
         self._reference: tuple[Catalogue, Reference] | None = None
         self._outcomes = telemetry.counter(
             "grosz_notices_total", "notices by what became of them", ("event", "outcome")
@@ -273,9 +276,10 @@ class NoticeDesk:
 
     def _see(self, claims: Claims, answer: Answer) -> None:
         """A pixel that bills nothing: counted for viewability and discrepancy reports."""
-        count, expire = _delivery_commands(claims, "seen")
+        key = keys.delivery(claims.advertiser_id, lease_day(claims.lease_id))
+        count: Command = ("HINCRBY", key, f"{claims.line_item_id}:seen", 1)
         self._turn.add(count, lambda raw: answer(200, "not_counted" if raw is None else "seen"))
-        self._turn.add(expire, _ignore)
+        self._turn.add(("EXPIRE", key, DELIVERY_LIFE_S), _ignore)
 
     async def _click(self, token: str, landing: str | None) -> NoticeResult:
         try:
@@ -290,15 +294,18 @@ class NoticeDesk:
             return NoticeResult(302, "test", landing)
         if not in_date:
             return NoticeResult(302, "expired", landing)
-        count, expire = _delivery_commands(claims, CLICKS)
-        self._turn.add(expire, _ignore)
+        count = self._transitions.click_command(
+            claims.advertiser_id, notice_bucket(claims.issued_s), lease_day(claims.lease_id),
+            (notice_key(claims), f"{claims.line_item_id}:{CLICKS}", self._remember_s, DELIVERY_LIFE_S),
+        )  # fmt: skip
+        counted = await self._turn.run(count)
+        if not counted:  # 0: the link was followed again; None: Redis is away
+            return NoticeResult(302, "not_counted" if counted is None else "duplicate_click", landing)
+        self._delivery.add(claims.line_item_id, CLICKS)
         touch = self._touch(claims, TouchKind.CLICK, 0)
         if touch is not None:
-            self._turn.add(touch, lambda raw: self._untracked.inc(raw is None))
-        counted = await self._turn.run(count) is not None
-        if counted:
-            self._delivery.add(claims.line_item_id, CLICKS)
-        return NoticeResult(302, "clicked" if counted else "not_counted", landing)
+            self._untracked.inc(await self._turn.run(touch) is None)
+        return NoticeResult(302, "clicked", landing)
 
     def _refer(self) -> Reference | None:
         catalogue = self._catalogue()
@@ -317,13 +324,8 @@ class NoticeDesk:
         return result
 
 
-def _delivery_commands(claims: Claims, what: str) -> tuple[Command, Command]:
-    key = keys.delivery(claims.advertiser_id, lease_day(claims.lease_id))
-    return ("HINCRBY", key, f"{claims.line_item_id}:{what}", 1), ("EXPIRE", key, DELIVERY_LIFE_S)
-
-
 def _ignore(_reply: object) -> None:
-    """A time to live that was not renewed is renewed by the next click."""
+    """A time to live that was not renewed is renewed by the next pixel."""
 
 
 def _loss_code(text: str | None) -> str:

@@ -193,7 +193,7 @@ class Pacer:
     async def _ceilings(self, board: PacingBoard, now_ms: int) -> Floats:
         """The highest multiplier that each pool's cost or return target allows."""
         plan = board.plan
-        ceilings = np.ones(len(plan.pools))
+        ceilings = plan.highest.copy()
         if not plan.bound_pools:
             return ceilings
         if self._clock.monotonic() - self._goals_s >= GOALS_S:
@@ -203,7 +203,8 @@ class Pacer:
             pool = plan.pools[position]
             day, age_s = plan.day(pool.advertiser_id, now_ms)
             cohorts = self._cohorts.get(pool.line_item_id, [])
-            ceilings[position] = ceiling(plan.lines[pool.line_item_id], cohorts, day, age_s)
+            highest = float(plan.highest[position])
+            ceilings[position] = ceiling(plan.lines[pool.line_item_id], cohorts, day, age_s, highest)
         return ceilings
 
     async def _read_cohorts(self, plan: PacingPlan, now_ms: int) -> dict[int, list[Cohort]]:

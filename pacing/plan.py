@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.model import Budget, Campaign, Catalogue, LineItem, Pacing
+from pacing.days import local_date, number_of, starts_ms
 from pacing.goals import is_bound
 from pacing.messages import pool_number
 from pacing.pools import NO_LIMIT, UNLIMITED, Limit, PoolKey, PoolSpec, active_pools, limit_of, share_limit
@@ -24,8 +25,6 @@ IMPRESSIONS: Final = 1
 
 FAR_MS: Final = 2**52
 """An end that never comes, as a number that the traffic curves can still count to."""
-
-_EPOCH = datetime.date(1970, 1, 1)
 
 
 class Row(NamedTuple):
@@ -68,6 +67,12 @@ class PacingPlan:
         self.pool_numbers = numbers
         self._order = np.argsort(numbers)
         self.max_bid: Floats = np.array([pool.max_bid_micros for pool in self.pools], np.float64)
+        # Nothing to spend all of is no reason to bid more: only pools with a row may rise above 1.
+        self.highest: Floats = np.ones(len(self.pools))
+        for position in {position for row in self.rows for position in row.pools}:
+            self.highest[position] = self.pools[position].highest_multiplier
+        # A row of several line items rises as far as any of them may.
+        self.row_highest: Floats = np.array([self.highest[list(row.pools)].max() for row in self.rows], np.float64)
         self.advertisers = [each.id for each in catalogue.advertisers]
         index = {number: at for at, number in enumerate(self.advertisers)}
         self.pool_advertiser: Integers = np.array([index[pool.advertiser_id] for pool in self.pools], np.int64)
@@ -124,13 +129,9 @@ class PacingPlan:
 
 
 def _day(zone: zoneinfo.ZoneInfo, now_ms: int) -> tuple[int, int, int]:
-    """Days since 1970, begin and end of the local day: 23, 24 or 25 hours."""
-    today = datetime.datetime.fromtimestamp(now_ms / 1000, zone).date()
-
-    def starts_ms(date: datetime.date) -> int:
-        return round(datetime.datetime(date.year, date.month, date.day, tzinfo=zone).timestamp() * 1000)
-
-    return (today - _EPOCH).days, starts_ms(today), starts_ms(today + datetime.timedelta(days=1))
+    """Days since 1970, begin and end of the local day."""
+    today = local_date(zone, now_ms)
+    return number_of(today), starts_ms(zone, today), starts_ms(zone, today + datetime.timedelta(days=1))
 
 
 def _offset_ms(zone: zoneinfo.ZoneInfo, now_ms: int) -> int:

@@ -8,6 +8,7 @@ which budgets limit a pool and how a share cuts a budget.
 from typing import NamedTuple
 
 from core.model import Budget, Campaign, Catalogue, LineItem, Pacing, Status
+from core.money import MAX_BUDGET_MICROS
 
 UNLIMITED = -1
 """A budget that limits nothing, as the scripts store it."""
@@ -15,6 +16,10 @@ UNLIMITED = -1
 # Where pacing starts on a line item that nobody has paced yet: starting ten times too low costs under 3% of the
 # clicks, ten times too high up to 91% (spec: science, 1c).
 COLD_START = 0.1
+
+# How far above the value of an impression a line item may bid that is to spend all. Half of the replayed market cannot
+# be bought at the click price of the day before, with it all of it can (docs/pacing.md).
+SPEND_ALL_MULTIPLIER = 10.0
 
 
 class PoolKey(NamedTuple):
@@ -30,6 +35,7 @@ class PoolSpec(NamedTuple):
     advertiser_id: int
     max_bid_micros: int  # of one impression at the highest bid
     cold_start: float  # pacing multiplier until the controller has spoken
+    highest_multiplier: float = 1.0
 
     @property
     def key(self) -> PoolKey:
@@ -48,7 +54,7 @@ NO_LIMIT = Limit(UNLIMITED, UNLIMITED)
 
 def limit_of(budget: Budget) -> Limit:
     return Limit(
-        UNLIMITED if budget.micros is None else budget.micros,
+        UNLIMITED if budget.micros is None else min(budget.micros, MAX_BUDGET_MICROS),
         UNLIMITED if budget.impressions is None else budget.impressions,
     )
 
@@ -75,10 +81,12 @@ def share_limit(line_item: LineItem, budget: Budget, share: int) -> Limit:
 def pools_of(line_item: LineItem, campaign: Campaign) -> list[PoolSpec]:
     """The pools of one line item, the general one first."""
     unlimited = line_item.daily_budget == line_item.total_budget == campaign.total_budget == Budget()
-    start = 1.0 if line_item.pacing is Pacing.ASAP or unlimited else COLD_START
+    paced = line_item.pacing is Pacing.EVEN and not unlimited
+    start = COLD_START if paced else 1.0
+    highest = SPEND_ALL_MULTIPLIER if line_item.spend_all and paced else 1.0
     max_bid = max(1, line_item.max_cpm_micros // 1000)
     return [
-        PoolSpec(line_item.id, share, line_item.advertiser_id, max_bid, start)
+        PoolSpec(line_item.id, share, line_item.advertiser_id, max_bid, start, highest)
         for share in range(len(line_item.budget_shares) + 1)
     ]
 

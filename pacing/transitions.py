@@ -26,12 +26,15 @@ Command = tuple[Argument, ...]
 # Every script answers in well under a millisecond; a server that needs longer is stuck or gone.
 CALL_TIMEOUT_S = 2.0
 
+# Budgets in one call of the sync script: less than 2 ms, in which settlements and the bid path's look-ups wait.
+SYNC_PART = 200
+
 # A ledger id above all: a snapshot from there on has no rows.
 NO_LEDGER_ROWS = f"{2**64 - 1}-0"
 
 _SCRIPT_NAMES = (
-    "sync", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild", "witness", "snapshot", "record",
-    "convert",
+    "sync", "forget", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild", "witness", "snapshot",
+    "record", "click", "convert",
 )  # fmt: skip
 
 
@@ -228,15 +231,40 @@ class Transitions:
         calendar: Calendar,
         levels: Sequence[tuple[str, Limit]],
         pools: Sequence[PoolLimits],
+        removed: Sequence[PoolKey] = (),
     ) -> bool:
-        """Put budgets and leasable pools in place; False when the epoch has changed. Idempotent."""
-        arguments: list[Argument] = [epoch, *calendar, len(levels), len(pools)]
-        for name, limit in levels:
-            arguments += (name, limit.micros, limit.impressions)
-        for pool in pools:
-            arguments += (pool.key.line_item_id, pool.key.share, pool.campaign_id, *pool.daily, *pool.share_daily)
+        """Put budgets and leasable pools in place, and end pools; False when the epoch has changed. Idempotent.
+
+        In parts: what ends first, a pool after every level that limits it.
+        """
+        parts: list[tuple[Sequence[tuple[str, Limit]], Sequence[PoolLimits], Sequence[PoolKey]]] = [
+            *(((), (), removed[at : at + SYNC_PART]) for at in range(0, len(removed), SYNC_PART)),
+            *((levels[at : at + SYNC_PART], (), ()) for at in range(0, len(levels), SYNC_PART)),
+            *(((), pools[at : at + SYNC_PART], ()) for at in range(0, len(pools), SYNC_PART)),
+        ]
         key_list = [keys.money_levels(advertiser_id), keys.money_meta(advertiser_id), keys.money_pools(advertiser_id)]
-        return bool(await self._run("sync", key_list, arguments))
+        for some_levels, some_pools, some_removed in parts or [((), (), ())]:
+            arguments: list[Argument] = [epoch, *calendar, len(some_levels), len(some_pools), len(some_removed)]
+            for name, limit in some_levels:
+                arguments += (name, *limit)
+            for pool in some_pools:
+                arguments += (*pool.key, pool.campaign_id, *pool.daily, *pool.share_daily)
+            for key in some_removed:
+                arguments += key
+            if not await self._run("sync", key_list, arguments):
+                return False
+        return True
+
+    async def known_pools(self, advertiser_id: int) -> set[PoolKey]:
+        """The pools that may lease."""
+        fields = await self.command("HKEYS", keys.money_pools(advertiser_id))
+        parts = [field.decode().split(".") for field in fields] if isinstance(fields, list) else []
+        return {PoolKey(int(line_item), int(share)) for line_item, share in parts}
+
+    async def forget(self, advertiser_id: int, names: Sequence[str]) -> None:
+        """Drop these levels but for those that a lease or a hold still stands on. Idempotent."""
+        for at in range(0, len(names), SYNC_PART):
+            await self._run("forget", [keys.money_levels(advertiser_id)], names[at : at + SYNC_PART])
 
     async def grant(self, advertiser_id: int, epoch: str, process: str, wants: Sequence[Want]) -> GrantReply:
         """Heartbeat and ask for leases. Not idempotent: after a failure look for leases that nobody knows of."""
@@ -333,12 +361,13 @@ class Transitions:
         first_lease: int,
         last_ledger_id: str,
         spent: Iterable[tuple[str, int, int]],
+        keep_from_day: int = 0,
     ) -> bool:
         """Begin an announced epoch from what the ledger says was spent (level, micros, impressions).
 
         False unless field `rebuilding` of the meta hash announces this very epoch.
         """
-        arguments: list[Argument] = [epoch, first_lease, last_ledger_id]
+        arguments: list[Argument] = [epoch, first_lease, last_ledger_id, keep_from_day]
         for name, micros, impressions in spent:
             arguments += (name, micros, impressions)
         key_list = [
@@ -366,6 +395,11 @@ class Transitions:
     def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> Command:
         """The record script, in the slot of a user (pacing/touches.py)."""
         return self._call("record", key_list, arguments, timed=False)
+
+    def click_command(self, advertiser_id: int, bucket: int, day: int, arguments: Sequence[Argument]) -> Command:
+        """The click script: replies 1, or 0 for a click that was counted before. Idempotent."""
+        key_list = (keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day))
+        return self._call("click", key_list, arguments, timed=False)
 
     async def convert(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> bool:
         """The convert script (pacing/conversions.py); False for an order that was counted before. Idempotent."""

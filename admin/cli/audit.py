@@ -35,5 +35,5 @@ async def _audit(config: Path | None, data: Path | None) -> list[tuple[str, str,
     async with open_books(config, data) as books, open_transitions(config, data) as transitions:
         return [
             (advertiser.name, advertiser.currency, await audit(transitions, books.ledger, advertiser.id))
-            for advertiser in books.catalogue.advertisers
+            for advertiser in (*books.catalogue.advertisers, *books.catalogue.archived_advertisers)
         ]

@@ -1,30 +1,28 @@
-"""`grosz ledger export`: what an accountant needs, of one day or of all."""
+"""`grosz ledger export`: what an accountant needs, of one day or of all. `grosz ledger correct`: a row by hand."""
 
 import asyncio
 import csv
 import datetime
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from admin.cli.money import Books, open_books
+from admin.cli.money import Books, open_books, open_transitions
 from admin.cli.opening import DataOption
 from admin.cli.settings import ConfigFile
-from core.money import format_micros
-from pacing.ledger import DayLine
+from core.errors import InputError, NotFoundError, UnavailableError
+from core.model import LineItem
+from core.money import MAX_BUDGET_MICROS, MoneyError, format_micros, parse_decimal
+from pacing.ledger import DayLine, PriceSource, RowHead, RowKind, encode_head
+from pacing.pools import PoolKey
 
-app = typer.Typer(no_args_is_help=True, help="The ledger of settled notices.")
+app = typer.Typer(no_args_is_help=True, help="Export the ledger of settled notices, or correct it.")
 
 _EPOCH = datetime.date(1970, 1, 1)
 
 COLUMNS = ("day", "advertiser_id", "advertiser", "line_item_id", "exchange", "impressions", "charge", "currency")
-
-
-@app.callback()
-def ledger() -> None:
-    """Keeps `export` a subcommand."""
 
 
 @app.command("export")
@@ -38,8 +36,9 @@ def export_command(
 ) -> None:
     """Write sums by day, line item and exchange as CSV; rows settled in the last second may still be missing."""
     lines, books = asyncio.run(_export(day.date() if day else None, config, data))
-    names = {advertiser.id: advertiser.name for advertiser in books.catalogue.advertisers}
-    exchanges = {exchange.id: exchange.key for exchange in books.catalogue.exchanges}
+    present = books.catalogue
+    names = {each.id: each.name for each in (*present.archived_advertisers, *present.advertisers)}
+    exchanges = {each.id: each.key for each in (*present.archived_exchanges, *present.exchanges)}
     writer = csv.writer(sys.stdout)
     writer.writerow(COLUMNS)
     for booked, line in lines:
@@ -50,6 +49,79 @@ def export_command(
                 format_micros(line.charge_micros), line.currency,
             )
         )  # fmt: skip
+
+
+@app.command("correct")
+def correct_command(
+    name: Annotated[str, typer.Argument(help="Names the correction, such as an invoice: a name is booked once.")],
+    line_item: Annotated[int, typer.Option(help="Whose spending is corrected.")],
+    note: Annotated[str, typer.Option(help="Why; kept with the row.")],
+    day: Annotated[
+        datetime.datetime, typer.Option(formats=["%Y-%m-%d"], help="Day that it belongs to, in the advertiser's time.")
+    ],
+    amount: Annotated[str, typer.Option(help="In the advertiser's currency; -1.50 gives money back.")] = "0",
+    impressions: Annotated[int, typer.Option(help="Impressions to add; negative takes away.")] = 0,
+    share: Annotated[int, typer.Option(min=0, help="Budget share; 0 is the general budget.")] = 0,
+    exchange: Annotated[str, typer.Option(help="Key of the exchange that it is about.")] = "",
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Book what was settled wrongly: a ledger row, and every counter with it."""
+    correction = Correction(
+        name, line_item, share, (day.date() - _EPOCH).days, _micros(amount), impressions, exchange, note
+    )
+    typer.echo(asyncio.run(_correct(correction, config, data)))
+
+
+class Correction(NamedTuple):
+    """What is to be booked; `day` since 1970, `micros` of the advertiser's currency."""
+
+    name: str
+    line_item: int
+    share: int
+    day: int
+    micros: int
+    impressions: int
+    exchange: str
+    note: str
+
+
+def _micros(amount: str) -> int:
+    try:
+        micros = parse_decimal(amount)
+    except MoneyError as error:
+        raise InputError(f"--amount: {error}") from None
+    if abs(micros) > MAX_BUDGET_MICROS:
+        raise InputError(f"--amount: {amount} is more than is counted exactly ({format_micros(MAX_BUDGET_MICROS)})")
+    return micros
+
+
+async def _correct(correction: Correction, config: Path | None, data: Path | None) -> str:
+    async with open_books(config, data) as books, open_transitions(config, data) as transitions:
+        objects = (await books.store.changed_since(-1)).objects
+        line: LineItem | None = objects["line-items"].get(correction.line_item)
+        if line is None:
+            raise NotFoundError(f"there is no line item {correction.line_item}", hint="see grosz line-item list")
+        if correction.share > len(line.budget_shares):
+            raise InputError(f"line item {line.id} has no budget share {correction.share}")
+        exchanges = [each.id for each in objects["exchanges"].values() if each.key == correction.exchange]
+        if correction.exchange and not exchanges:
+            raise NotFoundError(f"there is no exchange '{correction.exchange}'", hint="see grosz exchange list")
+        currency = objects["advertisers"][line.advertiser_id].currency
+        row = RowHead(
+            RowKind.CORRECTION, correction.name, line.campaign_id, line.id, correction.share, correction.day,
+            exchanges[0] if exchanges else 0, 0, 0, 0, currency, currency, 0, 0, PriceSource.CORRECTION,
+            correction.note,
+        )  # fmt: skip
+        outcome = await transitions.correct(
+            line.advertiser_id, correction.name, PoolKey(line.id, correction.share), line.campaign_id,
+            correction.day, correction.micros, correction.impressions, encode_head(row),
+        )  # fmt: skip
+    if outcome == "unready":
+        raise UnavailableError("the money counters are not there yet", hint="start the worker, and correct then")
+    if outcome == "duplicate":
+        return f"'{correction.name}' was booked before: nothing has changed"
+    return f"booked {format_micros(correction.micros)} {currency} and {correction.impressions} impressions"
 
 
 async def _export(

@@ -26,6 +26,7 @@ class Books(NamedTuple):
 
     ledger: SqlLedgerStore
     catalogue: Catalogue
+    store: CatalogueStore
 
 
 @contextlib.asynccontextmanager
@@ -37,7 +38,8 @@ async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Bo
     database = open_database(settings, data)
     try:
         await migrate(database)
-        yield Books(SqlLedgerStore(database), await CatalogueStore(database, SystemClock()).catalogue(0))
+        store = CatalogueStore(database, SystemClock())
+        yield Books(SqlLedgerStore(database), await store.catalogue(0), store)
     finally:
         await database.close()
 

@@ -50,7 +50,9 @@ def _run_money(role: RoleContext, transitions: Transitions, catalogue: Catalogue
     ledger = SqlLedgerStore(database)
 
     def advertisers() -> list[int]:
-        return [advertiser.id for advertiser in catalogue.current.advertisers] if catalogue.current else []
+        present = catalogue.current
+        everyone = (*present.advertisers, *present.archived_advertisers) if present else ()
+        return [advertiser.id for advertiser in everyone]
 
     writer = LedgerWriter(transitions, ledger, advertisers, role.telemetry)
     bank = LeaseBank(transitions, ledger, writer, lambda: catalogue.current, role.clock, role.telemetry)

@@ -33,6 +33,10 @@ class Stored(msgspec.Struct, frozen=True):
     updated_ms: int
 
 
+ARCHIVED_MEMBERS = {"advertisers": "archived_advertisers", "exchanges": "archived_exchanges"}
+"""Kinds whose archived objects are published too, and where: their last bids are still to be billed."""
+
+
 class Changed(msgspec.Struct, frozen=True):
     """Changed objects by kind name and id, and whole what is small; `expires_ms` is when the next event key ends."""
 
@@ -201,6 +205,10 @@ class CatalogueStore:
             kind.member: tuple(value for value in objects[kind.name].values() if value.status is not Status.ARCHIVED)
             for kind in KINDS
             if kind.member
+        }
+        members |= {
+            member: tuple(value for value in objects[name].values() if value.status is Status.ARCHIVED)
+            for name, member in ARCHIVED_MEMBERS.items()
         }
         return Catalogue(
             version=found.version,

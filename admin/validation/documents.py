@@ -146,6 +146,13 @@ class LineItemDocument(Document, kw_only=True):
     total_budget: BudgetDocument = msgspec.field(default_factory=BudgetDocument)
     budget_shares: Annotated[list[BudgetShareDocument], Meta(max_length=16)] = []
     pacing: Pacing = Pacing.EVEN
+    spend_all: Annotated[
+        bool,
+        Meta(
+            description="Spend the whole paced budget: where bids at the value of an impression do not, raise them, "
+            "tenfold at most and never above `max_cpm`."
+        ),
+    ] = False
     target_cpa: f.Amount | None = None
     target_roas_percent: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     caps: Caps = []

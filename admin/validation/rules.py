@@ -4,6 +4,7 @@ Each rule is a function from an object to its faults; pointers are those of the 
 fields are admin.validation.fields; what may be saved but cannot deliver is admin.validation.warnings.
 """
 
+import itertools
 import zoneinfo
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ from core.model import (
     PriceEncryption,
     Segment,
 )
+from core.money import MAX_BUDGET_MICROS, format_micros
 from creatives.banner import check_banner
 
 RuleChecker = Callable[[str], object]
@@ -37,7 +39,7 @@ def check_fields(value: object, check_rule: RuleChecker) -> list[Fault]:
         case Advertiser():
             found = _advertiser(value)
         case Campaign():
-            found = _flight(value)
+            found = itertools.chain(_flight(value), _budget("/total_budget/spend", value.total_budget.micros))
         case LineItem():
             found = _line_item(value)
         case Creative():
@@ -108,6 +110,13 @@ def check_change(kind: Kind, old: Any, new: Any) -> list[Fault]:  # noqa: ANN401
 def _advertiser(value: Advertiser) -> Iterator[Fault]:
     if value.timezone not in zoneinfo.available_timezones():
         yield Fault("/timezone", "not_allowed", f"'{value.timezone}' is not a time zone", "for example Europe/Warsaw")
+    yield from _budget("/balance", value.balance_micros)
+
+
+def _budget(pointer: str, micros: int | None) -> Iterator[Fault]:
+    if micros is not None and micros > MAX_BUDGET_MICROS:
+        most = format_micros(MAX_BUDGET_MICROS)
+        yield Fault(pointer, "range", f"money is counted exactly up to {most} only", "for no limit, set null")
 
 
 def _flight(value: Campaign | LineItem) -> Iterator[Fault]:
@@ -130,6 +139,8 @@ def _moments(value: object, *names: str) -> Iterator[Fault]:
 
 def _line_item(value: LineItem) -> Iterator[Fault]:
     yield from _flight(value)
+    yield from _budget("/daily_budget/spend", value.daily_budget.micros)
+    yield from _budget("/total_budget/spend", value.total_budget.micros)
     if value.bid_micros <= 0:
         yield Fault("/bid", "range", "the bid must be above zero", "to stop bidding, pause the line item")
     if value.max_cpm_micros <= 0:

@@ -11,7 +11,7 @@ import msgspec
 
 from admin.store.kinds import Kind
 from core.errors import Fault
-from core.model import Advertiser, Budget, Campaign, Creative, Format, Goal, LineItem, Segment, Status
+from core.model import Advertiser, Budget, Campaign, Creative, Format, Goal, LineItem, Pacing, Segment, Status
 from core.money import format_micros
 
 
@@ -123,6 +123,13 @@ def _budgets(value: LineItem, campaign: Campaign | None) -> Iterator[Fault]:
             yield Fault(pointer, "budget_below_one_impression", text, "raise the budget")
     if _is_above(value.daily_budget, value.total_budget):
         yield Fault("/daily_budget/spend", "daily_above_total", "the day's budget is above the total", "lower it")
+    if value.spend_all and value.pacing is Pacing.ASAP:
+        yield Fault(
+            "/spend_all",
+            "no_effect",
+            "spend_all works on paced budgets: this is as soon as possible",
+            "set pacing to even",
+        )
 
 
 def _is_above(daily: Budget, total: Budget) -> bool:

@@ -8,8 +8,14 @@ local now, micros, impressions = time_ms(ARGV[1]), tonumber(ARGV[7]), tonumber(A
 local names = names_of(ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]))
 read_levels(names)
 local pool = redis.call('HGET', KEYS[3], ARGV[3] .. '.' .. ARGV[4])
+-- Daily levels of long ago are dropped; one that began anew here would say that the day had only this correction.
+local keep, booked = tonumber(redis.call('HGET', KEYS[2], 'keep') or 0), {}
+for i, name in ipairs(names) do
+  local daily = i == 4 or i == 6
+  if not (daily and levels[name].fresh and tonumber(ARGV[6]) < keep) then booked[#booked + 1] = name end
+end
 open_day(names, pool and {struct.unpack(POOL, pool)})
-move_all(names, micros, 0, impressions, 0)
+move_all(booked, micros, 0, impressions, 0)
 write_levels()
 redis.call('XADD', KEYS[4], '*', 'row', ARGV[9], 'at', integer(now), 'price', '0', 'charge', integer(micros),
   'impressions', integer(impressions), 'late', '0', 'over', '0', 'house', '0')

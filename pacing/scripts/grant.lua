@@ -26,7 +26,8 @@ local function lease_for(id, line, share, campaign)
     local packed = redis.call('HGET', KEYS[4], id)
     if packed then
       local lease = unpack_lease(packed)
-      if lease[5] == 0 and lease[9] == day and lease.process == ARGV[3] then return id, lease end
+      local same_pool = lease[7] == tonumber(line) and lease[8] == tonumber(share)
+      if lease[5] == 0 and lease[9] == day and same_pool and lease.process == ARGV[3] then return id, lease end
     end
   end
   counter = counter + 1

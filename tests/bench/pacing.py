@@ -3,8 +3,9 @@
 `python -m tests.bench.pacing [--step SECONDS] [--svg FILE]`. Protocol P1 of spec science 2.6 on iPinYou campaign 2997:
 the first half of the stream says what a click costs (the value of a click), the second half is one day with budgets of
 1/64 to 1/2 of its cost. A bid wins when it is at least the market price (as in rlb-dp) and pays that price; what a
-budget cannot pay is not bought. The multiplier may rise to ten, since the budget is to be spent and the first half's
-click price does not spend 1/2 of the second's. Every multiplier comes from pacing.board, the code that the worker runs.
+budget cannot pay is not bought. The line items are to spend all, since the first half's click price does not spend 1/2 of
+the second's; `--profit` shows what they do without that. Every multiplier comes from pacing.board, the code that the
+worker runs.
 """
 
 import argparse
@@ -37,7 +38,6 @@ DAY_S = 86_400
 DAY_MS = 1_000 * DAY_S
 START_MS = 20_000 * DAY_MS
 POINTS = 288
-HIGHEST = 10.0
 
 # Bars of spec science 4.2.
 LEAST_OF_BEST = 0.97
@@ -105,12 +105,12 @@ def best_fixed(stream: Stream, budget: float, candidates: int) -> float:
     return best
 
 
-def board_for(budgets: Floats, highest_bid: float) -> PacingBoard:
-    """One line item a budget, paced evenly over one UTC day."""
+def board_for(budgets: Floats, max_bid: float, *, spend_all: bool) -> PacingBoard:
+    """One line item a budget, paced evenly over one UTC day. `max_bid`: micros of an impression."""
     lines = tuple(
         LineItem(
             id=at + 1, advertiser_id=1, campaign_id=1, name="", daily_budget=Budget(micros=int(budget)),
-            max_cpm_micros=int(highest_bid) * 1_000,
+            max_cpm_micros=int(max_bid) * 1_000, spend_all=spend_all,
         )
         for at, budget in enumerate(budgets)
     )  # fmt: skip
@@ -121,9 +121,7 @@ def board_for(budgets: Floats, highest_bid: float) -> PacingBoard:
         campaigns=(Campaign(id=1, advertiser_id=1, name=""),),
         line_items=lines,
     )
-    board = PacingBoard(PacingPlan(catalogue), TrafficShape(), START_MS)
-    board.allow(HIGHEST)
-    return board
+    return PacingBoard(PacingPlan(catalogue), TrafficShape(), START_MS)
 
 
 class _Purse:
@@ -134,9 +132,9 @@ class _Purse:
         self.spent, self.won, self.expected, self.clicks = (np.zeros(len(budgets)) for _ in range(4))
         self.reserved, self.bids = np.zeros(len(budgets)), np.zeros(len(budgets))
 
-    def buy(self, stream: Stream, start: int, end: int, multipliers: Floats) -> None:
+    def buy(self, stream: Stream, start: int, end: int, multipliers: Floats, max_bid: float) -> None:
         """The auctions of one step at fixed multipliers, in order."""
-        bids = multipliers[:, None] * stream.values[None, start:end]
+        bids = np.minimum(multipliers[:, None] * stream.values[None, start:end], max_bid)
         prices = stream.prices[start:end]
         wins = bids >= prices
         for at in range(len(self._budgets)):
@@ -149,24 +147,25 @@ class _Purse:
         self.reserved, self.bids = bids.sum(axis=1), np.full(len(self._budgets), float(end - start))
 
 
-def replay(stream: Stream, step_s: int, candidates: int = 600) -> list[Outcome]:
+def replay(stream: Stream, step_s: int, candidates: int = 600, *, spend_all: bool = True) -> list[Outcome]:
     """The stream as one day, all budgets at once, with a tick of the board each `step_s` seconds.
 
-    `candidates`: how many fixed multipliers the best is chosen from.
+    `candidates`: how many fixed multipliers the best is chosen from. The maximum bid is the dearest impression's price.
     """
     budgets = np.floor(stream.prices.sum() * np.array(FRACTIONS))
-    board, purse = board_for(budgets, stream.values.max()), _Purse(budgets)
+    max_bid = float(stream.prices.max())
+    board, purse = board_for(budgets, max_bid, spend_all=spend_all), _Purse(budgets)
     steps = DAY_S // step_s
     edges = np.arange(steps + 1) * len(stream.prices) // steps
     curve = np.zeros((steps, len(budgets)))
     pools = len(budgets)
     for step in range(steps):
         start, end = int(edges[step]), int(edges[step + 1])
-        purse.buy(stream, start, end, board.multipliers)
+        purse.buy(stream, start, end, board.multipliers, max_bid)
         bids = Bids(float(end - start), np.full(pools, float(end - start)), np.stack([purse.reserved, purse.bids]))
         spent = Spent(purse.spent.copy(), np.stack([purse.spent, purse.won]))
         # Settled within the step: how late bills are lived with is in tests/unit/pacing.
-        board.tick(START_MS + (step + 1) * step_s * 1_000, spent, bids, np.array([0.5]), np.full(pools, HIGHEST))
+        board.tick(START_MS + (step + 1) * step_s * 1_000, spent, bids, np.array([0.5]), board.plan.highest)
         curve[step] = purse.spent / budgets
     points = curve[np.arange(1, POINTS + 1) * steps // POINTS - 1]
     plan = np.arange(1, POINTS + 1) / POINTS
@@ -231,11 +230,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Replay of recorded auctions against the pacing controller.")
     parser.add_argument("--step", type=int, default=5, help="seconds between two ticks; the worker's is 1")
     parser.add_argument("--svg", type=Path, help="where to write the plot of spend against plan")
+    parser.add_argument("--profit", action="store_true", help="without spend_all: multipliers up to 1")
     options = parser.parse_args()
     path = stream_file(data_folder())
     if not path.is_file():
         parser.error(f"no data in {path}: set GROSZ_DATA to the folder that has ipinyou-theta-2997")
-    outcomes = replay(read_stream(path), options.step)
+    outcomes = replay(read_stream(path), options.step, spend_all=not options.profit)
     print(table(outcomes))
     if options.svg:
         options.svg.write_text(chart(outcomes), encoding="utf-8")

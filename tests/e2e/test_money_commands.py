@@ -151,6 +151,25 @@ def test_a_counter_that_was_tampered_with_makes_the_audit_fail(spent: Spent, fie
 
 
 @pytest.mark.timeout(180)
+def test_a_correction_is_booked_once_with_its_reason(spent: Spent) -> None:
+    (row,) = spent.export()
+    options = ("--line-item", str(LINE_ITEM), "--day", row["day"], "--note", "billed twice", "--exchange", "bills")
+    data = ("--data", str(spent.data))
+    booked = grosz("ledger", "correct", "invoice 7", *options, "--amount", "-0.002", "--impressions", "-1", *data)
+    assert (booked.returncode, booked.stdout) == (0, "booked -0.002 PLN and -1 impressions\n"), booked.stderr
+    again = grosz("ledger", "correct", "invoice 7", *options, "--amount", "-0.002", *data)
+    assert (again.returncode, again.stdout) == (0, "'invoice 7' was booked before: nothing has changed\n")
+    wait_until(lambda: spent.export()[0]["charge"] == "0.008")
+    assert spent.export()[0] == row | {"charge": "0.008", "impressions": str(BILLS - 1)}
+    assert spent.audit()[0] == 0
+    back = grosz("ledger", "correct", "invoice 7b", *options, "--amount", "0.002", "--impressions", "1", *data)
+    assert back.returncode == 0
+    wait_until(lambda: spent.export() == [row])
+    nobody = grosz("ledger", "correct", "x", "--line-item", "999", *options[2:], *data)
+    assert (nobody.returncode != 0, "there is no line item 999" in nobody.stderr) == (True, True)
+
+
+@pytest.mark.timeout(180)
 def test_an_order_is_credited_to_the_line_item_whose_ad_was_clicked(spent: Spent) -> None:
     click = spent.bid()["adm"].split('href="', 1)[1].split('"', 1)[0].replace("&amp;", "&")
 

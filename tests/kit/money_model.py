@@ -4,6 +4,7 @@ No counters are moved here step by step. The model keeps *facts* (leases, bids, 
 level from them, so it cannot make the mistake that the scripts could make: forgetting one of several counters.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pacing.levels import Amounts, Level, level_names
@@ -82,24 +83,24 @@ class MoneyModel:
         return {name: self.level(name) for name in self.seen}
 
     def sync(self, budgets: dict[str, Limit], pools: dict[PoolKey, tuple[Limit, Limit]]) -> None:
+        """In three parts, each of which may call the bidders: pools that end, limits, limits of the day."""
+        self.recall += bool(self.pools.keys() - pools.keys())
+        self.pools = dict(pools)
         self.budgets.update(budgets)
         self.seen.update(budgets)
-        recall = bool(self.pools.keys() - pools.keys())
-        self.pools = dict(pools)
-        touched = set(budgets)
+        self.recall += self._overdrawn(budgets)
+        of_the_day: dict[str, Limit] = {}
         for key, daily in pools.items():
             names = self.names(key, self.day)
-            for name, limit in zip((names[3], names[5]), daily, strict=True):
-                if name in self.seen:
-                    self.budgets[name] = limit
-                    touched.add(name)
-        for name in touched:
-            level = self.level(name)
-            if min(level.micros.free, level.impressions.free) < 0 and max(
-                level.micros.exposure, level.impressions.exposure
-            ):
-                recall = True
-        self.recall += recall
+            of_the_day |= dict(zip((names[3], names[5]), daily, strict=True))
+        known = {name: limit for name, limit in of_the_day.items() if name in self.seen}
+        self.budgets.update(known)
+        self.recall += self._overdrawn(known)
+
+    def _overdrawn(self, names: Iterable[str]) -> bool:
+        """Whether more is out on one of these levels than its limit allows."""
+        levels = [self.level(name) for name in names]
+        return any(min(each[0].free, each[1].free) < 0 < max(each[0].exposure, each[1].exposure) for each in levels)
 
     def _open_day(self, key: PoolKey, day: int) -> None:
         names = self.names(key, day)
@@ -125,7 +126,7 @@ class MoneyModel:
             self.seen.difference_update(new_day)  # a refusal writes nothing
             return (0, 0, 0)
         held = self.leases.get(str(extend))
-        if held is None or held.closes_ms or held.process != process:
+        if held is None or held.closes_ms or (held.process, held.key) != (process, key):
             self.counter += 1
             extend = (self.day << LEASE_DAY_SHIFT) + self.counter
             held = self.leases[str(extend)] = ModelLease(key, self.day, process, [0, 0], [0, 0])
@@ -150,7 +151,7 @@ class MoneyModel:
 
     def _holding(self, lease_id: str, bid: ModelBid) -> ModelLease | None:
         lease = self.leases.get(lease_id)
-        if lease is None or lease.held[0] < bid.micros or lease.held[1] < 1:
+        if lease is None or lease.key != bid.key or lease.held[0] < bid.micros or lease.held[1] < 1:
             return None
         return lease
 

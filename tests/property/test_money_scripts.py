@@ -87,19 +87,24 @@ class Scripts(RuleBasedStateMachine):
         budgets |= {"p7.0": Limit(line.micros * 4 // 5, -1) if line.micros > 0 else NO_LIMIT, "p7.1": NO_LIMIT}
         budgets |= {"p8.0": NO_LIMIT}
         pools = {key: (daily, NO_LIMIT) for key in POOLS if key.line_item_id != paused}
+        removed = sorted(self.model.pools.keys() - pools.keys())
         self.model.sync(budgets, pools)
         day = self.model.day
         calendar = Calendar(day, (day + 1000) * MS_PER_DAY, day + 1000, (day + 2000) * MS_PER_DAY, day - 2)
         rows = [PoolLimits(key, POOL_CAMPAIGN, *limit) for key, limit in pools.items()]
-        assert self.run(self.scripts.sync(ADVERTISER, self.epoch, calendar, list(budgets.items()), rows))
+        assert self.run(self.scripts.sync(ADVERTISER, self.epoch, calendar, list(budgets.items()), rows, removed))
+        assert self.run(self.scripts.known_pools(ADVERTISER)) == pools.keys()
 
     @rule(
         process=st.sampled_from(PROCESSES), key=st.sampled_from(POOLS), micros=st.integers(1, 3_000),
-        count=st.integers(1, 9),
+        count=st.integers(1, 9), other=st.none() | numbers,
     )  # fmt: skip
-    def grant(self, process: str, key: PoolKey, micros: int, count: int) -> None:
+    def grant(self, process: str, key: PoolKey, micros: int, count: int, other: int | None = None) -> None:
+        """With `other` it asks for more on somebody else's lease, or on one of another pool."""
         held = self.local.get((process, key))
-        want = Want(key, held[0] if held else 0, micros, count)
+        leases = sorted(lease[0] for lease in self.local.values())
+        asked = leases[other % len(leases)] if other is not None and leases else held[0] if held else 0
+        want = Want(key, asked, micros, count)
         reply = self.run(self.scripts.grant(ADVERTISER, self.epoch, process, [want]))
         expected = self.model.grant(process, key, want.lease_id, (micros, count), self.clock.now_ms())
         assert tuple(reply.leases[0]) == expected
@@ -126,6 +131,13 @@ class Scripts(RuleBasedStateMachine):
         self.grant(process, key, 2_000, 9)
         if (process, key) in self.local:
             self.reserve(sorted(self.local).index((process, key)), [which % 500 + 1, 100, 200])
+
+    @precondition(lambda self: self.bids)
+    @rule(which=numbers, pool=st.sampled_from((None, *POOLS)), micros=st.integers(1, 900), count=st.integers(1, 12))
+    def bid_without_reserving(self, which: int, pool: PoolKey | None, micros: int, count: int) -> None:
+        """What a bidder with a fault could send: the lease of another bid, with any amount and any pool."""
+        other = self.bids[which % len(self.bids)]
+        self.bids += [ModelBid(other.lease, pool or other.key, other.day, micros) for _ in range(count)]
 
     @precondition(lambda self: self.local)
     @rule(which=numbers, times=st.sampled_from((1, 1, 2, 0)))
@@ -180,9 +192,11 @@ class Scripts(RuleBasedStateMachine):
     def new_epoch(self, sure: int) -> None:
         if sure:  # seldom: it ends every lease
             return
-        self.epoch = str(int(self.epoch) + 1)
+        old, self.epoch = self.epoch, str(int(self.epoch) + 1)
         self.run(self.scripts.take_over(ADVERTISER, self.epoch))
         self.model.take_over(self.clock.now_ms(), everyone=True)
+        for lease, *_, micros, impressions in self.local.values():  # too late: what they hold stays counted
+            assert not self.run(self.scripts.seal(ADVERTISER, old, [Sealed(ADVERTISER, lease, micros, impressions)]))
         self.local.clear()
 
     @rule(key=st.sampled_from(POOLS), micros=st.integers(-100, 100), impressions=st.integers(-1, 1))
@@ -221,7 +235,9 @@ def storm(machine: Scripts, random: Random, steps: int) -> None:
     machine.begin()
     for _ in range(steps):
         chance = random.random()
-        if chance < 0.35:
+        if chance < 0.02:
+            machine.grant(random.choice(PROCESSES), random.choice(POOLS), 900, 3, random.randrange(99))
+        elif chance < 0.35:
             machine.grant_and_reserve(random.choice(PROCESSES), random.choice(POOLS), random.randrange(10_000))
         elif chance < 0.75 and machine.bids:
             count = len(machine.bids)
@@ -230,7 +246,12 @@ def storm(machine: Scripts, random: Random, steps: int) -> None:
             machine.notify([(random.choice("wbbl"), *pair) for pair in zip(recent, fractions, strict=True)])
         elif chance < 0.85 and machine.local:
             machine.seal_or_crash(random.randrange(10_000), random.choice((0, 1, 2)))
-        elif chance < 0.93:
+        elif chance < 0.87 and machine.bids:
+            micros, count = random.choice(((1, 12), (1, 12), (300, 1)))
+            machine.bid_without_reserving(len(machine.bids) - 1, random.choice((None, *POOLS)), micros, count)
+            for number in range(len(machine.bids) - count, len(machine.bids)):
+                machine.notice(random.choice("wbbl"), number, None)
+        elif chance < 0.94:
             machine.wait(random.choice((1, 15, 59, 61, 130)), random.random() < 0.6, random.random() < 0.6)
         elif chance < 0.97:
             machine.sync(*random.choices(LIMITS, k=4), random.choice((0, 0, 7, 8)))

@@ -57,6 +57,22 @@ async def test_archived_objects_are_not_published_and_paused_ones_are(api: Api, 
     assert (left.id, left.status.value) == (second["id"], "paused")
 
 
+async def test_archived_advertisers_and_exchanges_are_named_for_their_last_bills(
+    api: Api, shop: Shop, valkey: str
+) -> None:
+    owner = await api.caller()
+    exchange = await owner.made("/v1/exchanges", {"key": "gone", "billing_event": "win"})
+    await api.publisher.start()
+    await owner.post(f"/v1/exchanges/{exchange['id']}/archive")
+    await owner.post(f"/v1/advertisers/{shop.advertiser['id']}/archive")
+    await api.publisher.publish()
+    for catalogue in (await _published(valkey), await api.store.catalogue(0)):
+        assert [each.id for each in catalogue.archived_advertisers] == [shop.advertiser["id"]]
+        assert [each.billing_event.value for each in catalogue.archived_exchanges] == ["win"]
+        assert exchange["id"] not in [each.id for each in catalogue.exchanges]
+        assert catalogue.advertisers == ()
+
+
 async def test_keys_for_events_and_webhooks_are_published(
     api: Api, shop: Shop, valkey: str, clock: ManualClock
 ) -> None:

@@ -206,6 +206,33 @@ async def test_what_stops_the_owner_is_warned_about_too(api: Api, shop: Shop) ->
     assert (await shop.caller.patch(line_item, {"creative_ids": [creative["id"]]})).warned == {"no_banner"}
 
 
+async def test_a_line_item_may_be_told_to_spend_all(api: Api, shop: Shop, valkey: str) -> None:
+    made = await shop.caller.post("/v1/line-items", shop.line_item(spend_all=True, pacing="asap"))
+    assert (made.body["spend_all"], made.warned) == (True, {"no_effect"})
+    paced = await shop.caller.patch(f"/v1/line-items/{made.body['id']}", {"pacing": "even"})
+    assert (paced.body["spend_all"], paced.warned) == (True, set())
+    await api.publisher.start()
+    redis = control_redis(valkey)
+    snapshot = await redis.get(keys.CATALOGUE_SNAPSHOT)
+    await redis.aclose()
+    assert isinstance(snapshot, bytes)
+    assert [line_item.spend_all for line_item in decode_catalogue(snapshot).line_items] == [True]
+
+
+async def test_no_budget_is_larger_than_money_is_counted_exactly(api: Api, shop: Shop) -> None:
+    owner = await api.caller()
+    most, more = {"amount": "9000000000.00"}, {"amount": "9000000000.000001"}
+    advertiser = f"/v1/advertisers/{shop.advertiser['id']}"
+    assert (await owner.patch(advertiser, {"balance": most})).status == 200
+    assert (await owner.patch(advertiser, {"balance": more})).codes == {"/balance": "range"}
+    document = shop.line_item(daily_budget={"spend": more}, total_budget={"spend": more})
+    faults = {"/daily_budget/spend": "range", "/total_budget/spend": "range"}
+    assert (await shop.caller.post("/v1/line-items", document)).codes == faults
+    campaign = f"/v1/campaigns/{shop.campaign['id']}"
+    answer = await shop.caller.patch(campaign, {"total_budget": {"spend": more}})
+    assert answer.codes == {"/total_budget/spend": "range"}
+
+
 async def test_a_bulk_request_answers_per_item(shop: Shop) -> None:
     made = await shop.caller.made("/v1/line-items", shop.line_item())
     answer = await shop.caller.post(

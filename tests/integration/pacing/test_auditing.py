@@ -9,8 +9,9 @@ from core.clock import ManualClock
 from core.errors import UnavailableError
 from pacing.audit import audit
 from pacing.ledger import DayLine, LedgerRow, LedgerWriter, PriceSource, RowHead, RowKind, encode_head
+from pacing.levels import day_of
 from pacing.pools import PoolKey
-from pacing.timing import lease_day
+from pacing.timing import MS_PER_DAY, lease_day
 from tests.kit.ledger_store import MemoryLedgerStore
 from tests.kit.money import ADVERTISER, CAMPAIGN, EXCHANGE, LINE_ITEM, Shop
 
@@ -103,6 +104,56 @@ async def test_a_correction_is_booked_once_with_its_row(shop: Shop) -> None:
     await shop.writer.drain(ADVERTISER)
     assert shop.store.rows[ADVERTISER][-1].head == row
     assert await shop.store.day_lines(day) == [DayLine(ADVERTISER, LINE_ITEM, EXCHANGE, "PLN", 1, 600)]
+
+
+async def correct(shop: Shop, name: str, day: int, micros: int) -> None:
+    row = RowHead(
+        RowKind.CORRECTION, name, CAMPAIGN, LINE_ITEM, 0, day, EXCHANGE, 0, 0, 0, "PLN", "PLN", 0, 0,
+        PriceSource.CORRECTION,
+    )  # fmt: skip
+    key = PoolKey(LINE_ITEM, 0)
+    outcome = await shop.transitions.correct(ADVERTISER, name, key, CAMPAIGN, day, micros, 0, encode_head(row))
+    assert outcome == "corrected"
+
+
+@pytest.mark.parametrize("days_ago", [0, 1, 2, 3, 9])
+async def test_a_correction_of_any_day_leaves_counters_that_the_ledger_explains(shop: Shop, days_ago: int) -> None:
+    for _ in range(9):
+        day = await bill(shop, 1)
+        shop.clock.advance(MS_PER_DAY / 1000)
+        await shop.bank.tick()
+    await correct(shop, "invoice", day + 1 - days_ago, -400)
+    result = await audit(shop.transitions, shop.store, ADVERTISER)
+    assert (result.spent_micros, result.differences) == (8_600, [])
+    await shop.bank.tick()
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
+
+
+async def test_a_rebuild_brings_back_only_the_days_that_are_kept(shop: Shop) -> None:
+    for _ in range(5):
+        day = await bill(shop, 1)
+        shop.clock.advance(MS_PER_DAY / 1000)
+        await shop.bank.tick()
+    await shop.writer.drain(ADVERTISER)
+    await shop.transitions.command("FLUSHALL")
+    await shop.bank.tick()
+    levels = (await shop.transitions.snapshot(ADVERTISER, "")).levels
+    assert {day_of(name) for name in levels if "@" in name} == {day - 1, day}
+    await correct(shop, "invoice", day - 4, -400)
+    result = await audit(shop.transitions, shop.store, ADVERTISER)
+    assert (result.spent_micros, result.differences) == (4_600, [])
+
+
+async def test_rows_after_a_failover_to_a_clock_behind_are_not_taken_for_old_ones(shop: Shop) -> None:
+    await bill(shop, 1)
+    await shop.writer.drain(ADVERTISER)
+    ahead = f"{int(shop.store.rows[ADVERTISER][-1].stream_id.partition('-')[0]) + 10**9}-0"
+    shop.store.rows[ADVERTISER][-1] = _moved(shop.store.rows[ADVERTISER][-1], ahead)
+    await shop.transitions.command("HDEL", keys.money_meta(ADVERTISER), "epoch")  # the stream is there, and older
+    await shop.bank.tick()
+    await bill(shop, 1)
+    assert await shop.writer.drain(ADVERTISER) == 1
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
 
 
 async def test_rows_after_a_loss_are_not_taken_for_old_ones(shop: Shop) -> None:

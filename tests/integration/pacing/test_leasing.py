@@ -2,17 +2,21 @@
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from core import keys
 from core.clock import ManualClock
 from core.model import Budget, BudgetShare, Status
-from pacing.bank import RESYNC_S
-from pacing.lease_client import TICK_S
+from core.money import MAX_BUDGET_MICROS
+from core.telemetry import Telemetry
+from pacing.bank import CHECK_S, RESYNC_S
+from pacing.lease_client import TICK_S, LeaseClient
+from pacing.leases import LeaseBook
 from pacing.levels import Level, broken_invariants
-from pacing.pools import active_pools
-from pacing.transitions import Want
-from tests.kit.money import ADVERTISER, TIMING, Shop, catalogue, line_item
+from pacing.pools import PoolKey, active_pools
+from pacing.transitions import SYNC_PART, Want
+from tests.kit.money import ADVERTISER, LINE_ITEM, TIMING, Shop, catalogue, line_item
 
 DAILY = 20717  # the manual clock's day
 DEAD_S = TIMING.dead_after_ms / 1000
@@ -135,6 +139,15 @@ async def test_a_lease_with_reservations_is_exchanged_so_that_it_can_close(shop:
     assert leases[str(first)].held_micros == 1_000
 
 
+async def test_an_open_lease_that_is_billed_to_the_last_micro_stays_open(shop: Shop) -> None:
+    epoch, key = (await shop.transitions.witness(ADVERTISER)).epoch, PoolKey(LINE_ITEM, 0)
+    first = (await shop.transitions.grant(ADVERTISER, epoch, "p1", [Want(key, 0, 1_000, 1)])).leases[0]
+    assert (await shop.desk.bill(shop.token(first.lease_id, 1_000), "1.00", "PLN")).outcome == "billed"
+    again = await shop.transitions.grant(ADVERTISER, epoch, "p1", [Want(key, first.lease_id, 1_000, 1)])
+    assert again.leases[0] == first
+    assert (await level(shop, "a")).micros[1:3] == (1_000, 1_000)
+
+
 async def test_a_closed_lease_returns_what_nobody_billed(shop: Shop) -> None:
     book, client = await shop.bidder()
     assert book.reserve(0, 4_000, shop.clock.now_ms())
@@ -174,6 +187,37 @@ async def test_a_process_cut_off_from_redis_stops_before_it_is_taken_for_dead(sh
     assert book.lease_id(0) not in (0, first)
 
 
+@pytest.mark.parametrize("offset_s", [-7_200, 7_200])
+async def test_a_bidder_whose_clock_is_hours_off_leases_and_stops_at_the_right_moments(
+    shop: Shop, offset_s: int
+) -> None:
+    own = ManualClock(shop.clock.now_ms() + 1_000 * offset_s)
+    book = LeaseBook()
+    book.bind(active_pools(shop.present))
+    client = LeaseClient(book, shop.transitions, own, Telemetry(), process="p1")
+
+    async def advance(seconds: float) -> None:
+        shop.clock.advance(seconds)
+        own.advance(seconds)
+
+    await client.tick()
+    await client.tick()
+    assert book.reserve(0, 1_000, own.now_ms())
+    await advance(TIMING.lease_valid_ms / 1000)
+    assert not book.reserve(0, 1_000, own.now_ms())  # cut off from Redis: it was not asked since
+    await client.tick()
+    await client.tick()
+    assert book.reserve(0, 1_000, own.now_ms())
+    day_ends_ms = (DAILY + 1) * 86_400_000
+    await advance((day_ends_ms - shop.clock.now_ms()) / 1000 - 1)
+    await shop.bank.tick()
+    await client.tick()
+    await client.tick()
+    assert book.reserve(0, 1_000, own.now_ms())
+    await advance(1)
+    assert not book.reserve(0, 1_000, own.now_ms())
+
+
 async def test_a_day_ends_with_its_leases(shop: Shop) -> None:
     book, client = await shop.bidder()
     midnight_ms = (DAILY + 1) * 86_400_000
@@ -200,6 +244,72 @@ async def test_days_roll_without_the_worker_for_one_day(shop: Shop) -> None:
     await shop.bank.tick()
     third, _client = await shop.bidder("p3")
     assert third.open[0]
+
+
+async def test_a_change_writes_only_what_changed(shop: Shop) -> None:
+    lines = [line_item(id=number, daily_budget=Budget(micros=1_000)) for number in range(1, 5)]
+    await publish(shop, *lines)
+    written: list[tuple[int, int, int]] = []
+    sync = shop.transitions.sync
+
+    async def noted(*arguments: object) -> bool:
+        written.append(tuple(map(len, arguments[3:])))  # type: ignore[arg-type]  # lists
+        return await sync(*arguments)  # type: ignore[arg-type]  # as given
+
+    shop.transitions.sync = noted  # type: ignore[method-assign, assignment]  # to look over its shoulder
+    await publish(shop, *lines)
+    await publish(shop, *lines[:3], line_item(id=4, daily_budget=Budget(micros=1_001)))
+    await publish(shop, *lines[:3], line_item(id=4, status=Status.PAUSED))
+    await publish(shop, *lines[:3], line_item(id=4, total_budget=Budget(micros=9)))
+    assert written == [(0, 1, 0), (0, 0, 1), (1, 1, 0)]
+    shop.clock.advance(RESYNC_S)
+    await shop.bank.tick()
+    assert written[-1] == (10, 4, 0)
+
+
+async def test_many_line_items_are_written_in_parts(shop: Shop) -> None:
+    many = [line_item(id=number, daily_budget=Budget(micros=9_000)) for number in range(1, SYNC_PART + 50)]
+    await publish(shop, *many)
+    assert len(await shop.transitions.known_pools(ADVERTISER)) == len(many)
+    book, client = await shop.bidder()
+    assert book.remaining.tolist() == [9_000] * len(many)
+    await publish(shop, many[7])
+    assert await shop.transitions.known_pools(ADVERTISER) == {(many[7].id, 0)}
+    for _ in range(3):
+        await client.tick()
+        shop.clock.advance(1.0)  # who was refused asks again after this
+    assert book.remaining.tolist() == [9_000 * (number == 7) for number in range(len(many))]
+    await client.close()
+
+
+async def test_an_archived_advertisers_leases_still_close(shop: Shop) -> None:
+    book, _client = await shop.bidder()
+    assert book.reserve(0, 1_000, shop.clock.now_ms())
+    everything = shop.present
+    shop.present = msgspec.structs.replace(
+        everything, version=2, advertisers=(), campaigns=(), line_items=(), archived_advertisers=everything.advertisers
+    )
+    shop.clock.advance(DEAD_S)
+    await shop.bank.tick()
+    assert await shop.transitions.known_pools(ADVERTISER) == set()
+    assert (await level(shop, "a")).micros.exposure == 10_000
+    shop.clock.advance(RESERVATION_S + CHECK_S)
+    await shop.bank.tick()
+    assert (await level(shop, "a")).micros.exposure == 0
+
+
+async def test_the_largest_budget_is_counted_to_the_micro(shop: Shop) -> None:
+    line = line_item(total_budget=Budget(micros=10**18))
+    await publish(shop, line, balance_micros=10**18)  # a store may have it from before such budgets were refused
+    book, client = await shop.bidder()
+    for _ in range(5):
+        while book.reserve(0, 9_999, shop.clock.now_ms()):
+            pass
+        shop.clock.advance(TICK_S)
+        await client.tick()
+    for name in ("a", "l7"):
+        budget, spent, exposure, free, _ = (await level(shop, name)).micros
+        assert (budget, spent + exposure + free) == (MAX_BUDGET_MICROS, MAX_BUDGET_MICROS)
 
 
 async def test_levels_of_past_days_are_dropped(shop: Shop) -> None:

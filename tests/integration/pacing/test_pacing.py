@@ -11,6 +11,7 @@ from core.clock import ManualClock
 from core.model import Budget, BudgetShare, Catalogue, Pacing
 from pacing.audit import audit
 from pacing.messages import Multipliers, decode_multipliers
+from pacing.pools import SPEND_ALL_MULTIPLIER
 from tests.bench.pacing import data_folder, read_stream, replay, stream_file, table
 from tests.kit.fixtures import skip_or_fail
 from tests.kit.money import ADVERTISER, LINE_ITEM, Shop, catalogue, line_item
@@ -129,6 +130,16 @@ async def test_multipliers_reach_each_pool_of_each_line_item(shop: Shop) -> None
     await bidder.follower.tick()
     assert [pool.key for pool in bidder.book.pools] == [(LINE_ITEM, 0), (LINE_ITEM, 1), (8, 0)]
     assert bidder.book.multiplier.tolist() == pytest.approx([0.1, 0.1, 1.0])
+
+
+async def test_a_line_item_that_is_to_spend_all_is_bid_above_its_value(shop: Shop) -> None:
+    shop.present = paced(10**9, version=2, spend_all=True)  # more than the traffic can spend
+    bidder, pacer = await PacedBidder.open(shop), new_pacer(shop)
+    await run_seconds(shop, pacer, [bidder], 60)
+    assert bidder.book.multiplier[0] == pytest.approx(SPEND_ALL_MULTIPLIER)
+    shop.present = paced(10**9, version=3)
+    await run_seconds(shop, pacer, [bidder], 3)
+    assert bidder.book.multiplier[0] == 1.0
 
 
 async def test_a_line_item_without_conversions_is_held_back_by_its_target(shop: Shop) -> None:

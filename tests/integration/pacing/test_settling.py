@@ -1,22 +1,26 @@
 """Notices against a real server: every way in which they arrive, and what each does to the money."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from core import keys
 from core.clock import ManualClock
-from core.model import BillingEvent, Budget, Clearing
+from core.model import BillingEvent, Budget, Clearing, Exchange, PriceEncryption
+from core.money import MAX_CPM_MICROS
 from pacing.audit import audit
 from pacing.leases import LeaseBook
 from pacing.ledger import LedgerRow, PriceSource
 from pacing.levels import broken_invariants
-from pacing.timing import lease_day
-from pacing.tokens import DEFAULT_MAX_AGE_S
+from pacing.timing import NOTICE_BUCKET_S, lease_day, notice_bucket
+from pacing.tokens import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S
 from pacing.web import PIXEL, routes
 from tests.kit.money import ADVERTISER, EXCHANGE, LANDING, LINE_ITEM, TIMING, USER, Shop, catalogue, line_item
 
@@ -234,6 +238,57 @@ async def test_a_user_who_may_not_be_identified_leaves_no_trace(shop: Shop, book
     assert await shop.transitions.command("KEYS", "at:*") == []
 
 
+async def test_every_encrypted_price_is_charged_as_what_it_hides(shop: Shop, corpus: Path) -> None:
+    vectors = json.loads((corpus / "price_encryption.json").read_text(encoding="utf-8"))["google_openx"]
+    keys_by_name = {each["name"]: each for each in vectors["keys"]}
+    bid_cpm = 2_000_000_000
+    for number, vector in enumerate(vectors["vectors"] + vectors["invalid"]):
+        pair = keys_by_name[vector["keys"]]
+        names = ("i_key", "e_key") if vector.get("swap_keys") else ("e_key", "i_key")
+        shop.present = msgspec.structs.replace(
+            shop.present,
+            exchanges=(
+                Exchange(
+                    id=EXCHANGE, key="demo", price_encryption=PriceEncryption.GOOGLE,
+                    encryption_key=pair[names[0]], integrity_key=pair[names[1]],
+                ),
+            ),
+        )  # fmt: skip
+        before = (await spent(shop))[0]
+        result = await shop.desk.bill(shop.token(1, bid_cpm // 1000), quote(vector["cipher"]), "PLN")
+        assert result.status == 204, number
+        hidden = vector.get("value")
+        # A price beyond a million CPM is none; none, and one that was touched, is settled by the house rule.
+        known = hidden is not None and hidden * 1000 <= MAX_CPM_MICROS
+        assert (await spent(shop))[0] - before == (min(hidden, bid_cpm // 1000) if known else 1_010), vector
+
+
+async def test_a_bid_of_an_archived_advertiser_is_billed_in_its_currency(shop: Shop, book: LeaseBook) -> None:
+    token = bid(shop, book)
+    present = shop.present
+    shop.present = msgspec.structs.replace(
+        present, version=2, advertisers=(), campaigns=(), line_items=(), archived_advertisers=present.advertisers
+    )
+    assert (await shop.desk.bill(token, "1.00", "PLN")).outcome == "billed"
+    assert [row.head.currency for row in await rows(shop)] == ["PLN"]
+
+
+async def test_a_bid_on_an_archived_exchange_is_billed_by_its_event(shop: Shop, book: LeaseBook) -> None:
+    present = catalogue(billing_event=BillingEvent.WIN, version=2)
+    shop.present = msgspec.structs.replace(present, exchanges=(), archived_exchanges=present.exchanges)
+    assert (await shop.desk.win(bid(shop, book), "1.00", "PLN")).outcome == "billed"
+
+
+async def test_a_bid_is_remembered_for_as_long_as_any_token_of_its_bucket_is_good(shop: Shop, book: LeaseBook) -> None:
+    token = bid(shop, book)
+    await shop.desk.bill(token, "1.00", "PLN")
+    key = keys.money_notices(ADVERTISER, notice_bucket(shop.clock.now_ms() // 1000))
+    life = await shop.transitions.command("TTL", key)
+    # The first notice came from a bidder ahead of the tracker; another bid of the bucket is made at its end.
+    assert isinstance(life, int)
+    assert life > DEFAULT_MAX_AGE_S + NOTICE_BUCKET_S + MAX_CLOCK_SKEW_S
+
+
 async def test_while_the_counters_are_lost_notices_are_sent_back(shop: Shop, book: LeaseBook) -> None:
     token = bid(shop, book)
     await shop.desk.bill(token, "1.00", "PLN")
@@ -292,6 +347,32 @@ async def test_a_click_goes_to_the_landing_page_of_the_token_and_nowhere_else(
             assert response.status == 400
             assert "Location" not in response.headers
     assert shop.counted("grosz_notices_total", "click", "clicked") == 1
+
+
+async def test_a_link_that_is_followed_again_and_again_is_one_click(shop: Shop, book: LeaseBook) -> None:
+    token = bid(shop, book)
+    results = await asyncio.gather(*(shop.desk.click(token, LANDING) for _ in range(20)))
+    assert {(result.status, result.location) for result in results} == {(302, LANDING)}
+    assert sorted(result.outcome for result in results) == ["clicked"] + ["duplicate_click"] * 19
+    day = lease_day(book.lease_id(0))
+    assert await shop.transitions.command("HGET", keys.delivery(ADVERTISER, day), f"{LINE_ITEM}:clicks") == b"1"
+    assert len(await touches(shop)) == 1
+    assert (await shop.desk.bill(token, "1.00", "PLN")).outcome == "billed"
+    bucket = keys.money_notices(ADVERTISER, notice_bucket(shop.clock.now_ms() // 1000))
+    life = await shop.transitions.command("TTL", bucket)
+    assert isinstance(life, int)
+    assert life > DEFAULT_MAX_AGE_S
+
+
+async def touches(shop: Shop) -> list[object]:
+    """What attribution knows of the user."""
+    for _ in range(100):
+        found = await shop.transitions.command("LRANGE", keys.user_touches(USER), 0, -1)
+        if found:
+            break
+        await asyncio.sleep(0.01)
+    assert isinstance(found, list)
+    return found
 
 
 async def test_a_click_on_an_old_page_still_arrives(shop: Shop, book: LeaseBook, http: Http) -> None:

@@ -6,11 +6,13 @@ import pytest
 from core.model import Advertiser, Budget, Campaign, Catalogue, LineItem, Pacing
 from pacing.board import Bids, PacingBoard, Spent
 from pacing.plan import PacingPlan
+from pacing.pools import SPEND_ALL_MULTIPLIER
 from pacing.traffic import TrafficShape
 
 DAY_MS = 86_400_000
 MIDNIGHT_MS = 20_717 * DAY_MS
 NOON_MS = MIDNIGHT_MS + DAY_MS // 2
+NO_BUDGET = Budget()
 BUDGET = 86_400_000  # 1,000 a second of a day
 
 
@@ -22,13 +24,13 @@ def line(number: int = 7, **changes: object) -> LineItem:
     return LineItem(**(values | changes))  # type: ignore[arg-type]  # tests name fields that exist
 
 
-def plan(*lines: LineItem) -> PacingPlan:
+def plan(*lines: LineItem, campaign_total: Budget = NO_BUDGET) -> PacingPlan:
     return PacingPlan(
         Catalogue(
             version=1,
             published_ms=0,
             advertisers=(Advertiser(id=1, name="a", timezone="UTC"),),
-            campaigns=(Campaign(id=3, advertiser_id=1, name="c"),),
+            campaigns=(Campaign(id=3, advertiser_id=1, name="c", total_budget=campaign_total),),
             line_items=lines,
         )
     )
@@ -53,7 +55,7 @@ class Day:
         np.add.at(rows, plan.pair_row, self.pools[plan.pair_pool])
         spent = Spent(rows, np.stack([self.total, self.total / 10]))
         bids = Bids(scored, np.full(size, scored), np.stack([np.full(size, reserved), np.full(size, reserved / 10)]))
-        values: list[float] = self.board.tick(self.now_ms, spent, bids, np.array([delay_s]), np.ones(size)).tolist()
+        values: list[float] = self.board.tick(self.now_ms, spent, bids, np.array([delay_s]), plan.highest).tolist()
         return values
 
 
@@ -86,6 +88,40 @@ def test_bids_in_flight_are_counted_before_they_are_billed() -> None:
 def test_no_budget_and_as_soon_as_possible_bid_the_full_value() -> None:
     day = Day(board(line(daily_budget=Budget()), line(8, pacing=Pacing.ASAP)), MIDNIGHT_MS)
     assert day.tick(0.0, 1e9) == day.tick(0.0, 1e9) == [1.0, 1.0]
+
+
+def test_what_is_to_spend_all_bids_above_its_value_when_that_is_not_enough() -> None:
+    day = Day(board(line(spend_all=True), line(8)), MIDNIGHT_MS)
+    values = [day.tick(0.0, 0.0) for _ in range(40)]
+    assert values[-1] == pytest.approx([SPEND_ALL_MULTIPLIER, 1.0])
+    day.tick(5_000.0, 0.0)
+    assert day.tick(5_000.0, 0.0)[0] < SPEND_ALL_MULTIPLIER
+
+
+def test_line_items_that_share_a_campaigns_budget_keep_their_own_highest_multiplier() -> None:
+    no_budget = {"daily_budget": Budget(), "end_ms": MIDNIGHT_MS + DAY_MS}
+    present = plan(line(spend_all=True, **no_budget), line(8, **no_budget), campaign_total=Budget(micros=BUDGET))
+    assert [row.level for row in present.rows] == ["c3"]
+    day = Day(PacingBoard(present, TrafficShape(), MIDNIGHT_MS), MIDNIGHT_MS)
+    for _ in range(40):
+        values = day.tick(0.0, 0.0)
+    assert values == pytest.approx([SPEND_ALL_MULTIPLIER, 1.0])
+
+
+def test_a_budget_without_an_end_has_nothing_to_be_spent_by() -> None:
+    endless = line(spend_all=True, daily_budget=Budget(), total_budget=Budget(micros=BUDGET))
+    assert Day(board(endless), MIDNIGHT_MS).tick(0.0) == [1.0]
+
+
+def test_a_line_item_that_no_longer_spends_all_is_back_at_its_value_at_once() -> None:
+    day = Day(board(line(spend_all=True)), MIDNIGHT_MS)
+    for _ in range(40):
+        day.tick(0.0)
+    renewed = PacingBoard(plan(line()), TrafficShape(), day.now_ms)
+    renewed.carry(day.board)
+    assert renewed.multipliers.tolist() == [1.0]
+    assert board(line(), d7=math.log(5.0)).multipliers.tolist() == [1.0]
+    assert board(line(spend_all=True), d7=math.log(5.0)).multipliers.tolist() == pytest.approx([5.0])
 
 
 def test_starting_late_in_the_day_spends_the_whole_budget_in_what_is_left() -> None:

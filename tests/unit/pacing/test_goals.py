@@ -42,6 +42,15 @@ def test_conversions_at_twice_the_target_halve_the_multiplier() -> None:
     assert ceiling(CPA, [old(0.5 * TARGET * many, many)], DAY, DAY_S) == 1.0
 
 
+def test_a_line_item_that_is_to_spend_all_may_rise_as_far_as_its_target_allows() -> None:
+    many = 10_000.0
+    assert ceiling(CPA, [], DAY, DAY_S, highest=10.0) == 1.0
+    assert ceiling(CPA, [old(0.5 * TARGET * many, many)], DAY, DAY_S, highest=10.0) == pytest.approx(2.0, rel=0.01)
+    assert ceiling(CPA, [old(0.01 * TARGET * many, many)], DAY, DAY_S, highest=10.0) == 10.0
+    assert ceiling(CPA, [old(2 * TARGET * many, many)], DAY, DAY_S, highest=10.0) == pytest.approx(0.5, rel=0.01)
+    assert ceiling(line(), [old(1e12)], DAY, DAY_S, highest=10.0) == 10.0
+
+
 def test_few_conversions_prove_little() -> None:
     assert ceiling(CPA, [old(2.0 * TARGET, 1)], DAY, DAY_S) > 0.97
 

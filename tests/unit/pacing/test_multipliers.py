@@ -69,6 +69,20 @@ async def test_a_multiplier_that_cannot_be_is_not_bid_with(
     assert book.multiplier.tolist() == [0.1, 0.1, 0.5]
 
 
+async def test_only_pools_that_are_to_spend_all_bid_above_their_value(
+    follower: PacingFollower, book: LeaseBook, redis: FakeRedis
+) -> None:
+    book.bind([pool(7)._replace(highest_multiplier=10.0), pool(7, 1), pool(8)._replace(highest_multiplier=10.0)])
+    redis.block = block((7, 0, 4.0), (7, 1, 4.0), (8, 0, 10.5))
+    await follower.tick()
+    assert book.multiplier.tolist() == [4.0, 0.1, 0.1]
+    redis.away = True
+    book.bind([pool(7)])
+    await follower.close()
+    await follower.tick()
+    assert book.multiplier.tolist() == [1.0]
+
+
 @pytest.mark.parametrize("packed", [None, b"", b"something else", block()])
 async def test_without_an_array_the_cold_start_stays(
     follower: PacingFollower, book: LeaseBook, redis: FakeRedis, packed: bytes | None

@@ -1,5 +1,15 @@
 from core.model import Advertiser, Budget, BudgetShare, Campaign, Catalogue, LineItem, Pacing, Status
-from pacing.pools import COLD_START, NO_LIMIT, Limit, active_pools, limit_of, pools_of, share_limit
+from core.money import MAX_BUDGET_MICROS
+from pacing.pools import (
+    COLD_START,
+    NO_LIMIT,
+    SPEND_ALL_MULTIPLIER,
+    Limit,
+    active_pools,
+    limit_of,
+    pools_of,
+    share_limit,
+)
 
 CAMPAIGN = Campaign(id=3, advertiser_id=1, name="c")
 SHARES = (BudgetShare(segment_id=1, percent=20), BudgetShare(segment_id=2, percent=13))
@@ -26,6 +36,10 @@ def test_a_budget_of_none_limits_nothing() -> None:
     assert limit_of(Budget(micros=0, impressions=5)) == Limit(0, 5)
 
 
+def test_no_limit_is_larger_than_the_scripts_count_exactly() -> None:
+    assert limit_of(Budget(micros=MAX_BUDGET_MICROS + 1)).micros == MAX_BUDGET_MICROS < 2**53
+
+
 def test_shares_cut_a_budget_and_never_add_up_to_more() -> None:
     item, budget = line(budget_shares=SHARES), Budget(micros=999, impressions=10)
     limits = [share_limit(item, budget, share) for share in range(3)]
@@ -48,6 +62,15 @@ def test_only_what_has_a_budget_to_spread_starts_low() -> None:
     assert pools_of(line(), CAMPAIGN)[0].cold_start == 1.0
     assert pools_of(line(daily_budget=Budget(micros=5)), CAMPAIGN)[0].cold_start == COLD_START
     assert pools_of(line(daily_budget=Budget(micros=5), pacing=Pacing.ASAP), CAMPAIGN)[0].cold_start == 1.0
+
+
+def test_only_what_has_a_budget_to_spread_may_bid_above_its_value() -> None:
+    budget = Budget(micros=5)
+    assert pools_of(line(daily_budget=budget), CAMPAIGN)[0].highest_multiplier == 1.0
+    assert pools_of(line(daily_budget=budget, spend_all=True), CAMPAIGN)[0].highest_multiplier == SPEND_ALL_MULTIPLIER
+    assert pools_of(line(spend_all=True), CAMPAIGN)[0].highest_multiplier == 1.0
+    asap = line(daily_budget=budget, spend_all=True, pacing=Pacing.ASAP)
+    assert pools_of(asap, CAMPAIGN)[0].highest_multiplier == 1.0
 
 
 def test_a_pool_may_spend_only_while_everything_above_it_is_active() -> None:
