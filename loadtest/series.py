@@ -30,7 +30,7 @@ class Series:
     def add(self, delta: Delta) -> None:
         """Take in one report."""
         self.total.add(delta)
-        index = max(0, int(delta.second - 1e-6))
+        index = max(0, int(delta.second - delta.wall_s / 2))
         while len(self.seconds) <= index:
             self.seconds.append(Second())
         second = self.seconds[index]

@@ -12,7 +12,8 @@ import pytest
 
 from admin.store.database import Database
 from admin.store.ledger import SqlLedgerStore
-from loadtest.audit import Ledger, LedgerLine, load_campaigns, settled_audit
+from loadtest.audit import Ledger, LedgerLine, settled_audit
+from loadtest.books import load_books
 from loadtest.catalogue import make_catalogue
 from loadtest.demo import run_demo
 from loadtest.faults import TcpProxy
@@ -127,7 +128,7 @@ async def audited(scenario: Scenario, data: Path, advertisers: range) -> Report:
     async def read() -> Ledger:
         return await ledger_of(data, advertisers)
 
-    audit = await settled_audit(series.total.bill, read, {}, load_campaigns(Path(scenario.checks.catalogue)))
+    audit = await settled_audit(series.total.bill, read, {}, load_books(Path(scenario.checks.catalogue)))
     return make_report(scenario, series, 0, audit=audit)
 
 

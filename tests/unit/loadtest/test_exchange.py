@@ -111,7 +111,7 @@ async def test_a_stall_shows_in_the_latency_of_every_request_that_it_delayed() -
         series = await measure(plan, bidder, clock, due)
     # 100 requests a second were due during the second in which nothing was answered
     assert series.total.histograms[LATENCY].share_above(0.05) == pytest.approx(96 / len(due), abs=2 / len(due))
-    assert series.total.counts["late_sends"] >= 95
+    assert series.total.counts["blocked_sends"] >= 95
 
 
 async def test_requests_that_never_got_a_connection_are_reported_with_the_time_they_waited() -> None:
