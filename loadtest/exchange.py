@@ -230,6 +230,8 @@ class ExchangeProcess:
             ticker.close()
             gc.unfreeze()
             await self._close()
+        if gremlins.done() and not gremlins.cancelled():
+            gremlins.result()  # a fault of its own must not end in silence
         self._send_report(last=True)
 
     def _gremlins(self) -> Gremlins:

@@ -105,7 +105,7 @@ class Tally:
     connection: the bidder was.
     """
 
-    __slots__ = (*_ATTRIBUTES, "bill", "counts", "cpu_s", "examples", "histograms", "violations", "wall_s")
+    __slots__ = (*_ATTRIBUTES, "bill", "counts", "examples", "histograms", "violations")
 
     def __init__(self) -> None:
         self.offered = self.sent = self.late_sends = self.blocked_sends = 0
@@ -116,8 +116,6 @@ class Tally:
         self.violations: Counter[str] = Counter()
         self.examples: list[Example] = []
         self.bill: dict[str, BillLine] = {}
-        self.cpu_s = 0.0
-        self.wall_s = 0.0
 
     def violate(self, kind: str, detail: str, request: str, answer: str) -> None:
         """Count a violation; the first ones of each kind are kept as examples."""
@@ -137,8 +135,6 @@ class Tally:
             self.histograms[name].merge_sparse(histogram.counts, histogram.maximum_us)
         for key, line in delta.bill.items():
             self.bill.setdefault(key, BillLine()).add(line)
-        self.cpu_s += delta.cpu_s
-        self.wall_s += delta.wall_s
 
     def take(self, second: float, cpu_s: float, wall_s: float, *, last: bool = False) -> Delta:
         """Everything counted so far, as a delta; this tally starts again from nothing."""

@@ -124,17 +124,18 @@ def search(
     goal = _milliseconds(p99)
 
     async def find(stop: asyncio.Event) -> Found:
-        async def measure(tried: float) -> Report:
-            if stop.is_set():
-                raise ScenarioError("stopped before the search was over")
+        async def measure(tried: float) -> Report | None:
             report = await measure_rate(plan, tried, _quiet, stop)
-            values = report.percentiles_ms["latency"]
-            typer.echo(f"{tried:10,.0f}/s  p99 {values['p99']} ms  in tmax {report.share('in_time', 'offered'):.3%}")
+            if stop.is_set():
+                return None
+            typer.echo(_probe_line(report))
             return report
 
         return await bisect(plan.rate, goal, measure)
 
     found = _translated(lambda: _interruptible(find))
+    if not found.probes:
+        raise InputError("stopped before any rate was tried", hint="let it run for longer, or lower --duration")
     typer.echo(f"highest rate with p99 <= {p99}: {found.rate:,.0f}/s")
     if found.generator_bound:
         typer.echo(
@@ -258,6 +259,15 @@ def _run(
             return AuditReport([], False, f"not possible: {error}")
 
     return work
+
+
+def _probe_line(report: Report) -> str:
+    p99 = report.percentiles_ms["latency"]["p99"]
+    return (
+        f"{report.scenario.rate:10,.0f}/s  p99 {'-' if p99 is None else f'{p99:.2f}'} ms  inside tmax "
+        f"{report.share('in_time', 'offered'):.3%}  bid on {report.share('bid_answers', 'answered'):.0%}  generator "
+        f"{report.generator.busiest_share:.0%}"
+    )
 
 
 def _quiet(series: Series) -> None:
