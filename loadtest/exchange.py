@@ -7,6 +7,7 @@ the time after which it was given up.
 
 import asyncio
 import gc
+import hashlib
 import math
 import random
 import time
@@ -89,7 +90,9 @@ class ExchangeProcess:
         self._share = 1 / scenario.processes
         self._tally = Tally()
         self._chance = random.Random(self._seed)
-        self._prefix = b"%05x%03x" % (scenario.seed & 0xFFFFF, index)
+        # the same seed gives the same load, but no exchange ever gives an auction's id again
+        name = f"{now_ms()}:{scenario.name}:{scenario.seed}:{index}".encode()
+        self._prefix = hashlib.blake2b(name, digest_size=4).hexdigest().encode()
         self._number = 0
         self._templates = make_templates(scenario.traffic, scenario.seed, now_ms())
         self._hurried: list[Template] = []  # the same with the tmax that comes in the middle of the run

@@ -56,9 +56,8 @@ class GeneratorReport(msgspec.Struct):
     def words(self) -> str:
         """The headroom in a line."""
         return (
-            f"{self.cpu_share:.0%} of a core, {self.busiest_share:.0%} in the busiest second; at this mix it could "
-            f"send {self.requests_per_cpu_second:,.0f}/s a core. Late by itself {self.late_share:.2%}, for want of a "
-            f"free connection {self.blocked_share:.2%}"
+            f"{self.cpu_share:.0%} of a core in use, {self.busiest_share:.0%} in the busiest second; sent late by "
+            f"itself {self.late_share:.2%}, for want of a free connection {self.blocked_share:.2%}"
         )
 
 
@@ -245,7 +244,7 @@ def trouble_end_s(scenario: Scenario) -> float:
     ends = [0.0]
     if scenario.arrival.shape == "burst":
         ends.append(scenario.arrival.burst_start + scenario.arrival.burst_length)
-    if scenario.redis.listen_port and scenario.redis.heal_at < 1.0:
+    if scenario.redis.heal_at < 1.0:
         ends.append(scenario.redis.heal_at)
     return round(max(ends) * scenario.duration_s, 3)
 

@@ -110,7 +110,7 @@ def test_answers_that_come_late_are_told_from_answers_that_do_not_come() -> None
 
 
 def test_trouble_with_redis_ends_when_it_is_healed() -> None:
-    plan = RedisPlan(listen_port=1, slow_at=0.1, cut_at=0.2, heal_at=0.7)
+    plan = RedisPlan(slow_at=0.1, cut_at=0.2, heal_at=0.7)
     assert trouble_end_s(msgspec.structs.replace(scenario(), redis=plan)) == pytest.approx(7.0)
 
 
@@ -126,7 +126,7 @@ def test_the_generator_says_how_busy_it_was() -> None:
     assert generator.requests_per_cpu_second == 500
     assert generator.warnings == []
     assert not generator.is_bottleneck
-    assert "500/s a core" in generator.words
+    assert "20% of a core in use" in generator.words
 
 
 def test_a_generator_that_was_the_bottleneck_warns() -> None:
