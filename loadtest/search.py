@@ -18,6 +18,9 @@ PRECISION = 0.05
 # A rate is missed when it is missed this often: one pause of the machine is no lack of capacity.
 TRIES = 2
 
+# Who cannot answer one request a second in time has no capacity to be found.
+_LOWEST_RATE = 1.0
+
 # A search ends after this many runs, whatever the bidder does.
 MAX_PROBES = 24
 
@@ -90,7 +93,7 @@ async def search(
             good, rate = rate, min(rate * 2, highest)
         else:
             bad = rate
-    while not tries.is_over and bad - good > PRECISION * bad:
+    while not tries.is_over and bad > _LOWEST_RATE and bad - good > PRECISION * bad:
         middle = (good + bad) / 2
         if await tries.is_met(middle):
             good = middle

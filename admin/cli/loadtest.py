@@ -160,12 +160,13 @@ def peers(
     ],
     scenario: Annotated[str, typer.Option(help="Scenario whose traffic is used.")] = "steady",
     rate: Rate = None,
-    duration: Annotated[float, typer.Option(help="Seconds for each endpoint in all.", min=4, max=MAX_DURATION_S)] = 60,
+    duration: Annotated[float, typer.Option(help="Seconds for each endpoint in all.", min=30, max=MAX_DURATION_S)] = 60,
     turns: Annotated[int, typer.Option(help="Turns that the duration is divided into.", min=1, max=100)] = 6,
     i_own_this_target: OwnTarget = False,
 ) -> None:
     """Run the same load against several endpoints in short turns, side by side."""
     options = {"url": urls[0], "rate": rate, "duration_s": duration}
+    _translated(lambda: side_by_side.check_peers(urls, duration, turns))
     plans = [_plan(scenario, options | {"url": url}, None, None, None, own_target=i_own_this_target) for url in urls]
 
     async def both(stop: asyncio.Event) -> list[side_by_side.Peer]:

@@ -28,8 +28,9 @@ async def test_the_capacity_is_found_within_the_precision(capacity: float) -> No
 
 async def test_a_bidder_that_meets_the_goal_at_no_rate_has_none() -> None:
     found = await find(0.0)
-    assert found.rate < 100 * 0.05
-    assert len(found.probes) == MAX_PROBES
+    assert found.rate == 0.0
+    assert found.probes[-1].rate < 2
+    assert len(found.probes) <= MAX_PROBES
 
 
 async def test_answers_outside_of_tmax_miss_the_goal_too() -> None:
