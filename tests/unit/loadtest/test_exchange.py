@@ -280,3 +280,19 @@ async def test_no_auction_has_the_id_of_another_run_or_process() -> None:
                 await run
     assert len(ids) == len(set(ids)) > 20
     assert {len(name) for name in ids} == {20}
+
+
+async def test_a_204_with_a_body_is_a_violation() -> None:
+    clock = ManualClock()
+    async with FakeBidder(lambda _: b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}") as bidder:
+        plan = scenario(bidder.url, duration_s=0.2)
+        series = await measure(plan, bidder, clock, schedule(plan))
+    assert series.total.violations == {"204-with-body": series.total.counts["offered"]}
+
+
+async def test_an_answer_that_nobody_asked_for_is_a_violation() -> None:
+    clock = ManualClock()
+    async with FakeBidder(lambda _: NO_BID * (2 if len(bidder.heads) == 3 else 1)) as bidder:
+        plan = scenario(bidder.url, duration_s=0.2)
+        series = await measure(plan, bidder, clock, schedule(plan))
+    assert series.total.violations == {"unsolicited-answer": 1}
