@@ -22,10 +22,10 @@ from loadtest.facts import (
     RequestFacts,
     listed,
     mapping,
-    number,
     objects,
     text,
     texts,
+    whole,
 )
 from loadtest.scenario import ScenarioError
 
@@ -66,8 +66,8 @@ class CatalogueRules(NamedTuple):
     def judge(self, bid: "Bid", now_ms: int, profile_allowed: bool) -> Iterator[Violation]:
         """A bid without a tactic may stand for any line item of its campaign with its creative: all must be at
         fault."""
-        tactic = int(number(bid.tactic))
-        pair = (int(number(bid.cid)), int(number(bid.adid)))
+        tactic = whole(bid.tactic)
+        pair = (whole(bid.cid), whole(bid.adid))
         first = None
         for line_item in (tactic,) if tactic else self.by_creative.get(pair, ()):
             fault = self._fault(line_item, now_ms, profile_allowed)
@@ -96,16 +96,16 @@ def load_rules(path: Path) -> CatalogueRules:
         catalogue = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ScenarioError(f"catalogue '{path}' cannot be read: {error}") from error
-    campaigns = {int(number(campaign.get("id"))): campaign for campaign in objects(catalogue.get("campaigns"))}
-    advertisers = {int(number(entry.get("id"))): entry for entry in objects(catalogue.get("advertisers"))}
+    campaigns = {whole(campaign.get("id")): campaign for campaign in objects(catalogue.get("campaigns"))}
+    advertisers = {whole(entry.get("id")): entry for entry in objects(catalogue.get("advertisers"))}
     rules: dict[int, LineItemRules] = {}
     by_creative: dict[tuple[int, int], tuple[int, ...]] = {}
     for item in objects(catalogue.get("line_items")):
-        key, campaign = int(number(item.get("id"))), int(number(item.get("campaign_id")))
-        advertiser = advertisers.get(int(number(item.get("advertiser_id"))), {})
+        key, campaign = whole(item.get("id")), whole(item.get("campaign_id"))
+        advertiser = advertisers.get(whole(item.get("advertiser_id")), {})
         rules[key] = _line_item(item, campaigns.get(campaign, {}), advertiser)
         for creative in listed(item.get("creative_ids")):
-            pair = (campaign, int(number(creative)))
+            pair = (campaign, whole(creative))
             by_creative[pair] = (*by_creative.get(pair, ()), key)
     return CatalogueRules(rules, by_creative)
 
@@ -218,7 +218,7 @@ class Checker:
                 seen.add(key)
                 bids.append(self._check_bid(found, facts, bid, currency, name))
         if not bids:
-            return Answer([], found, int(number(answer.nbr)) if answer.nbr is not None else None)
+            return Answer([], found, whole(answer.nbr) if answer.nbr is not None else None)
         if currency not in (facts.currencies or _DEFAULT_CURRENCIES):
             found.append(Violation("currency", f"{currency} is not one of {', '.join(sorted(facts.currencies))}"))
         return Answer([] if found else bids, found)
@@ -282,11 +282,11 @@ def _check_deal(found: list[Violation], imp: ImpressionFacts, bid: Bid, name: st
 
 
 def _check_slot(found: list[Violation], imp: ImpressionFacts, bid: Bid) -> None:
-    kind = int(number(bid.mtype))
+    kind = whole(bid.mtype)
     if (kind and kind not in imp.formats) or (not kind and len(imp.formats) > 1):
         found.append(Violation("format", f"markup type {kind} was not offered: {sorted(imp.formats)}"))
     if imp.sizes and (kind == BANNER or imp.formats == _BANNER_ALONE):
-        size = (int(number(bid.w)), int(number(bid.h)))
+        size = (whole(bid.w), whole(bid.h))
         if size not in imp.sizes:
             found.append(Violation("size", f"{size[0]}x{size[1]} is not one of {sorted(imp.sizes)}"))
 
@@ -326,6 +326,6 @@ def _check_blocking(found: list[Violation], facts: RequestFacts, imp: Impression
             if category in facts.blocked_categories or category.split("-")[0] in facts.blocked_categories
         ]
     if bid.attr and imp.blocked_attributes:
-        attributes = {int(number(value)) for value in listed(bid.attr)} & imp.blocked_attributes
+        attributes = {whole(value) for value in listed(bid.attr)} & imp.blocked_attributes
         if attributes:
             found.append(Violation("blocked-attribute", f"attributes {sorted(attributes)} are blocked"))

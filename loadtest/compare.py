@@ -2,9 +2,9 @@
 
 Neighbouring seconds of a run are not independent, so the spread comes from a circular block bootstrap: blocks of
 seconds are drawn again with replacement, their histograms added, and the percentiles of the sums compared. Few blocks
-say little about their own spread, so the intervals are as wide as Student's t makes them, on the careful side: of pairs of
-equal runs 0-3 % differ "significantly" in a measure, 0-7 % where neighbouring seconds are 0.7 correlated (60 pairs each
-of 24, 40, 60 and 120 s).
+say little about their own spread, so the intervals are as wide as Student's t makes them, on the careful side: of pairs
+of equal runs 0-3 % differ "significantly" in a measure, 0-7 % where neighbouring seconds are 0.7 correlated (60 pairs
+each of 24, 40, 60 and 120 s).
 """
 
 import math

@@ -1,12 +1,16 @@
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from loadtest.checks import Answer, CatalogueRules, Checker, load_rules
+from loadtest.checks import Answer, Bid, CatalogueRules, Checker, LineItemRules, load_rules
 from loadtest.facts import facts_of
 from loadtest.scenario import ScenarioError
 
@@ -117,6 +121,26 @@ def test_a_planted_violation_is_found(kind: str, plant: Callable[[Object], None]
     judged = judge(body)
     assert kind in {violation.kind for violation in judged.violations}
     assert judged.bids == []
+
+
+RULES = CatalogueRules({70: LineItemRules(None, None, active=True, needs_profile=False)}, {(7, 9): (70,)})
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["1e999", "nan", 10**400, "3", "IAB7", "kasyno.example", "D1", "1"])
+)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+
+
+@given(st.sampled_from([field.name for field in msgspec.structs.fields(Bid)]), VALUES)
+def test_no_value_of_any_member_stops_the_checker(name: str, value: object) -> None:
+    body = answer()
+    set_bid(**{name: value})(body)
+    judged = judge(json.dumps(body).encode(), RULES)
+    assert judged.bids or judged.violations
 
 
 def test_an_answer_that_is_not_json_is_found() -> None:
