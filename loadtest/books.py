@@ -12,11 +12,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
-
+from loadtest.catalogue import read_catalogue
 from loadtest.checks import Bid
 from loadtest.facts import MICROS, listed, mapping, number, objects, text
-from loadtest.scenario import ScenarioError
 from loadtest.tally import BillKey
 
 CAMPAIGN = "campaign-"
@@ -69,11 +67,8 @@ NO_BOOKS = Books({}, {}, {}, {})
 
 def load_books(path: Path) -> Books:
     """Books by a `grosz catalogue export` file. Raises ScenarioError."""
-    try:
-        catalogue = mapping(orjson.loads(path.read_bytes()))
-        rates = {name: round(number(rate) * MICROS) for name, rate in mapping(catalogue.get("fx_rates")).items()}
-    except (OSError, ValueError) as error:
-        raise ScenarioError(f"catalogue '{path}' cannot be read: {error}") from error
+    catalogue = read_catalogue(path)
+    rates = {name: round(number(rate) * MICROS) for name, rate in mapping(catalogue.get("fx_rates")).items()}
     currency_of = {
         text(entry.get("id")): text(entry.get("currency")) for entry in objects(catalogue.get("advertisers"))
     }

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import orjson
 
+from loadtest.catalogue import read_catalogue
 from loadtest.facts import (
     BANNER,
     FIXED_PRICE,
@@ -27,7 +27,6 @@ from loadtest.facts import (
     texts,
     whole,
 )
-from loadtest.scenario import ScenarioError
 
 Json = Mapping[str, Any]
 
@@ -92,10 +91,7 @@ class CatalogueRules(NamedTuple):
 
 def load_rules(path: Path) -> CatalogueRules:
     """Rules from a `grosz catalogue export` file. Raises ScenarioError."""
-    try:
-        catalogue = orjson.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ScenarioError(f"catalogue '{path}' cannot be read: {error}") from error
+    catalogue = read_catalogue(path)
     campaigns = {whole(campaign.get("id")): campaign for campaign in objects(catalogue.get("campaigns"))}
     advertisers = {whole(entry.get("id")): entry for entry in objects(catalogue.get("advertisers"))}
     rules: dict[int, LineItemRules] = {}
