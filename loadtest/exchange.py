@@ -71,6 +71,21 @@ def _landscape_of(scenario: Scenario, seed: int) -> landscape.Landscape:
     return landscape.log_normal(market.median * market.scale, market.sigma, market.bidders, market.silence, seed)
 
 
+def _id_prefix(scenario: Scenario, index: int, now_ms: int) -> bytes:
+    """Eight characters that request ids begin with: the same seed gives the same load, but no exchange ever gives an
+    auction's id again."""
+    name = f"{now_ms}:{scenario.name}:{scenario.seed}:{index}".encode()
+    return hashlib.blake2b(name, digest_size=4).hexdigest().encode()
+
+
+def _hurried(scenario: Scenario, now_ms: int) -> list[Template]:
+    """The scenario's templates with the tmax that comes in the middle of the run; none where it does not change."""
+    if scenario.faults.tmax_cut_at >= 1.0 or scenario.traffic.recorded:
+        return []
+    traffic = msgspec.structs.replace(scenario.traffic, tmax_ms=scenario.faults.tmax_cut_ms)
+    return make_templates(traffic, scenario.seed, now_ms)
+
+
 class ExchangeProcess:
     """Process number `index` of a run. `report` is given what was counted, each half second and at the end."""
 
@@ -90,15 +105,10 @@ class ExchangeProcess:
         self._share = 1 / scenario.processes
         self._tally = Tally()
         self._chance = random.Random(self._seed)
-        # the same seed gives the same load, but no exchange ever gives an auction's id again
-        name = f"{now_ms()}:{scenario.name}:{scenario.seed}:{index}".encode()
-        self._prefix = hashlib.blake2b(name, digest_size=4).hexdigest().encode()
+        self._prefix = _id_prefix(scenario, index, now_ms())
         self._number = 0
         self._templates = make_templates(scenario.traffic, scenario.seed, now_ms())
-        self._hurried: list[Template] = []  # the same with the tmax that comes in the middle of the run
-        if scenario.faults.tmax_cut_at < 1.0 and not scenario.traffic.recorded:
-            traffic = msgspec.structs.replace(scenario.traffic, tmax_ms=scenario.faults.tmax_cut_ms)
-            self._hurried = make_templates(traffic, scenario.seed, now_ms())
+        self._hurried = _hurried(scenario, now_ms())
         known = read_users(Path(scenario.traffic.user_file)) if scenario.traffic.user_file else []
         self._population = Population(scenario.traffic, known, self._seed)
         catalogue = Path(scenario.checks.catalogue)
