@@ -32,7 +32,8 @@ from loadtest.run import run_scenario
 from loadtest.scenario import Scenario, load_scenario, scenario_names
 from loadtest.search import Found, measure_rate, search
 from tests.kit.fixtures import REPOSITORY
-from tests.kit.load_docs import HEADER, describe, figures, load_reports, write_docs
+from tests.kit.load_docs import HEADER, OTHERS, describe, figures, load_reports, write_docs
+from tests.kit.neighbours import Neighbours
 from tests.kit.processes import RunningGrosz, grosz
 from tests.kit.redis_outage import behind_a_proxy, run_with_trouble
 
@@ -134,8 +135,12 @@ async def capacity_of(target: Target) -> Found:
     steady = target.aimed("steady", PROBE_S)
 
     async def measure(rate: float) -> Report:
-        report = await measure_rate(steady, rate, lambda _: None, asyncio.Event())
-        print(f"  {rate:,.0f}/s: p99 {report.percentiles_ms['latency']['p99']} ms", file=sys.stderr, flush=True)
+        neighbours = Neighbours(target.up.family())
+        report = with_others(await measure_rate(steady, rate, lambda _: None, asyncio.Event()), neighbours.share())
+        print(
+            f"  {rate:,.0f}/s: p99 {report.percentiles_ms['latency']['p99']} ms, others {report.environment[OTHERS]}",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
         return report
 
     return await search(START_RATE, GOAL_P99_MS, measure)
@@ -154,11 +159,19 @@ async def run(target: Target, scenario: Scenario) -> Report:
     """Run a scenario and audit its bill."""
     before = await target.ledger()
     started_ms = time.time_ns() // 1_000_000
+    neighbours = Neighbours(target.up.family())
     series = await run_scenario(scenario, lambda _: None, asyncio.Event())
+    others = neighbours.share()
     audited = None
     if scenario.notices.send:
         audited = await settled_audit(series.total.bill, target.ledger, before, load_books(target.catalogue))
-    return make_report(scenario, series, started_ms, audit=audited)
+    return with_others(make_report(scenario, series, started_ms, audit=audited), others)
+
+
+def with_others(report: Report, share: float) -> Report:
+    """A report that says how much of the machine others used."""
+    report.environment[OTHERS] = f"{share:.0%} of all cores"
+    return report
 
 
 async def run_with_redis_away(capacity: float) -> Report:
@@ -172,7 +185,9 @@ async def run_with_redis_away(capacity: float) -> Report:
                 pin(up)
                 scenario = rated(Target(up, data).aimed("redis-outage"), capacity)
                 started_ms = time.time_ns() // 1_000_000
-                return make_report(scenario, await run_with_trouble(scenario, proxy), started_ms)
+                neighbours = Neighbours([*up.family(), server.pid or 0])
+                series = await run_with_trouble(scenario, proxy)
+                return with_others(make_report(scenario, series, started_ms), neighbours.share())
         finally:
             server.stop()
 

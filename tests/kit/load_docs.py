@@ -10,9 +10,12 @@ from tests.kit.line_chart import line_chart
 BEGIN = "<!-- scripts/bench load --write-docs: begin -->"
 END = "<!-- scripts/bench load --write-docs: end -->"
 
+OTHERS = "other processes"
+"""Of a report's environment: how much of the machine was not ours."""
+
 HEADER = (
-    "| scenario | rate | seconds | p50 | p99 | p99.9 | inside tmax | bids | violations | bill | generator | goals |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| scenario | rate | seconds | p50 | p99 | p99.9 | inside tmax | bids | violations | bill | generator | others | "
+    "goals |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -31,6 +34,7 @@ def describe(report: Report) -> str:
         f"{sum(report.violations.values())}",
         "not audited" if audit is None else "agrees" if audit.agrees else "DIFFERS",
         f"{report.generator.busiest_share:.0%}",
+        report.environment.get(OTHERS, "?").partition(" ")[0],
         missed or "held",
     )
     return f"| {' | '.join(cells)} |"

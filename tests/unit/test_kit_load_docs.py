@@ -17,7 +17,7 @@ def report(name: str, latency_s: float = 0.004, audit: AuditReport | None = None
 
 def test_a_line_says_what_was_missed_and_whether_the_bill_agrees() -> None:
     assert "| not audited |" in describe(report("steady"))
-    assert describe(report("smoke", audit=AuditReport([], True, ""))).endswith("| agrees | 20% | held |")
+    assert describe(report("smoke", audit=AuditReport([], True, ""))).endswith("| agrees | 20% | ? | held |")
     line = describe(report("steady", 0.02, AuditReport([], False, "1 DIFFER")))
     assert "| DIFFERS |" in line
     assert "p99 missed: 20.00 ms, bill missed: 1 DIFFER |" in line
