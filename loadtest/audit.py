@@ -8,21 +8,26 @@ answered, a range is allowed, and the report says so.
 import asyncio
 import csv
 import io
-from collections.abc import Awaitable, Callable, Mapping
+import os
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import orjson
 
-from loadtest.facts import mapping, objects, text
+from loadtest.books import CAMPAIGN, NO_BOOKS, Books
+from loadtest.facts import mapping, objects
 from loadtest.report import AuditLine, AuditReport
 from loadtest.scenario import ScenarioError
 from loadtest.tally import BillKey, BillLine
 
 MICROS = 1_000_000
 
-_CAMPAIGN = "campaign-"
+# The ledger of a year of days is read in seconds; a command that takes this long waits for something.
+LEDGER_COMMAND_S = 60.0
 
 _LINE_ITEM = ("line_item_id", "line_item")
 _CURRENCY = ("currency", "charge_currency")
@@ -31,11 +36,17 @@ _MICROS = ("charge_micros", "micros", "amount_micros")
 _AMOUNT = ("charge", "amount")
 
 
+Line = TypeVar("Line")
+
+
 class LedgerLine(NamedTuple):
     """What the ledger says of one line item."""
 
     micros: int = 0
     impressions: int = 0
+
+    def plus(self, other: "LedgerLine") -> "LedgerLine":
+        return LedgerLine(self.micros + other.micros, self.impressions + other.impressions)
 
 
 Ledger = Mapping[BillKey, LedgerLine]
@@ -48,10 +59,8 @@ def read_ledger(export: str) -> dict[BillKey, LedgerLine]:
         totals: dict[BillKey, LedgerLine] = {}
         for row in rows:
             key = BillKey(str(_first(row, _LINE_ITEM)), str(_first(row, _CURRENCY)))
-            before = totals.get(key, LedgerLine())
-            totals[key] = LedgerLine(
-                before.micros + _micros(row), before.impressions + int(str(_first(row, _IMPRESSIONS)))
-            )
+            line = LedgerLine(_micros(row), int(str(_first(row, _IMPRESSIONS))))
+            totals[key] = totals.get(key, LedgerLine()).plus(line)
     except (ValueError, KeyError, InvalidOperation) as error:
         raise ScenarioError(f"the ledger export cannot be read: {error}") from error
     return totals
@@ -98,61 +107,59 @@ def _micros(row: Mapping[str, object]) -> int:
 
 
 def audit(
-    bill: Mapping[str, BillLine],
-    after: Ledger,
-    before: Ledger | None = None,
-    campaign_of: Mapping[str, str] | None = None,
+    bill: Mapping[str, BillLine], after: Ledger, before: Ledger | None = None, books: Books = NO_BOOKS
 ) -> AuditReport:
     """Compare our bill with what the ledger gained between two exports.
 
-    `campaign_of` (line item to campaign) is needed where bids named only their campaign: the ledger is then added up
-    alike.
+    `books` are those that the bill was written by: where they could not tell line items apart, the ledger is added up
+    by the same accounts.
     """
     ours = {BillKey.parse(key): line for key, line in bill.items()}
-    if any(key.account.startswith(_CAMPAIGN) for key in ours):
-        if campaign_of is None:
-            raise ScenarioError(
-                "the bids name only their campaigns: give the catalogue, so that line items can be added up"
-            )
-        after, before = _by_campaign(after, campaign_of), _by_campaign(before or {}, campaign_of)
+    unknown = sorted({key.account for key in ours if key.account.startswith(CAMPAIGN)})
+    if unknown:
+        return AuditReport(
+            [], False,
+            f"not possible: nothing tells which line items belong to {', '.join(unknown[:3])}; give the bidder's "
+            "present catalogue with --catalogue",
+        )  # fmt: skip
+    accounts = books.account_of_line_item
+    if not {key.account for key in ours} <= accounts.keys():  # otherwise every bid named its own line item
+        ours = _by_account(ours, accounts, BillLine.plus, BillLine())
+        after = _by_account(after, accounts, LedgerLine.plus, LedgerLine())
+        before = _by_account(before or {}, accounts, LedgerLine.plus, LedgerLine())
     before = before or {}
     lines = []
     for key in sorted({*ours, *after}):
         old, new = before.get(key, LedgerLine()), after.get(key, LedgerLine())
         gained = LedgerLine(new.micros - old.micros, new.impressions - old.impressions)
         mine = ours.get(key, BillLine())
-        if mine == BillLine() and gained == LedgerLine():
-            continue
-        lines.append(_compare(key, mine, gained))
-    agrees = all(line.agrees for line in lines)
-    wrong = sum(not line.agrees for line in lines)
-    doubtful = sum(line.doubtful for line in ours.values())
-    unpriced = sum(line.unpriced for line in ours.values())
-    total = sum(line.ledger for line in lines)
-    summary = f"{len(lines)} accounts, {total / MICROS:.6f} in the ledger, " + (
-        "every one agrees" if agrees else f"{wrong} DIFFER"
-    )
-    if unpriced or doubtful:
-        summary += f" ({unpriced} impressions without a price and {doubtful} unanswered notices judged by range)"
-    return AuditReport(lines, agrees, summary)
+        if mine != BillLine() or gained != LedgerLine():
+            lines.append(_compare(key, mine, gained))
+    return AuditReport(lines, all(line.agrees for line in lines), _summary(lines, ours.values()))
 
 
-def _by_campaign(ledger: Ledger, campaign_of: Mapping[str, str]) -> Ledger:
-    totals: dict[BillKey, LedgerLine] = {}
-    for key, line in ledger.items():
-        campaign = BillKey(f"{_CAMPAIGN}{campaign_of.get(key.account, '?')}", key.currency)
-        old = totals.get(campaign, LedgerLine())
-        totals[campaign] = LedgerLine(old.micros + line.micros, old.impressions + line.impressions)
+def _by_account(
+    lines: Mapping[BillKey, Line], accounts: Mapping[str, str], plus: Callable[[Line, Line], Line], nothing: Line
+) -> dict[BillKey, Line]:
+    totals: dict[BillKey, Line] = {}
+    for key, line in lines.items():
+        account = BillKey(accounts.get(key.account, key.account), key.currency)
+        totals[account] = plus(totals.get(account, nothing), line)
     return totals
 
 
-def load_campaigns(path: Path) -> dict[str, str]:
-    """Campaign of each line item, from a `grosz catalogue export` file. Raises ScenarioError."""
-    try:
-        catalogue = mapping(orjson.loads(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise ScenarioError(f"catalogue '{path}' cannot be read: {error}") from error
-    return {text(item.get("id")): text(item.get("campaign_id")) for item in objects(catalogue.get("line_items"))}
+def _summary(lines: Sequence[AuditLine], ours: Iterable[BillLine]) -> str:
+    ours = list(ours)
+    wrong = sum(not line.agrees for line in lines)
+    totals: Counter[str] = Counter()
+    for line in lines:
+        totals[line.currency] += line.ledger
+    amounts = ", ".join(f"{micros / MICROS:.6f} {currency}" for currency, micros in sorted(totals.items())) or "nothing"
+    summary = f"{len(lines)} accounts, {amounts} in the ledger, {f'{wrong} DIFFER' if wrong else 'every one agrees'}"
+    unpriced, doubtful = sum(line.unpriced for line in ours), sum(line.doubtful for line in ours)
+    if unpriced or doubtful:
+        summary += f" ({unpriced} impressions without a price and {doubtful} unanswered notices judged by range)"
+    return summary
 
 
 def _compare(key: BillKey, mine: BillLine, gained: LedgerLine) -> AuditLine:
@@ -171,21 +178,38 @@ def _compare(key: BillKey, mine: BillLine, gained: LedgerLine) -> AuditLine:
     )
 
 
+async def ledger_of_command(command: str) -> dict[BillKey, LedgerLine]:
+    """What a command prints, read as a ledger. Raises ScenarioError when it fails or takes too long."""
+    process = await asyncio.create_subprocess_shell(
+        command, stdout=asyncio.subprocess.PIPE, start_new_session=True  # Ctrl-C is for the run, not for its ledger
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(LEDGER_COMMAND_S):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise ScenarioError(f"the ledger command took longer than {LEDGER_COMMAND_S:.0f} s: {command}") from None
+    if process.returncode:
+        raise ScenarioError(f"the ledger command ended with {process.returncode}: {command}")
+    return read_ledger(output.decode())
+
+
 async def settled_audit(
     bill: Mapping[str, BillLine],
     read: Callable[[], Awaitable[Ledger]],
     before: Ledger,
-    campaign_of: Mapping[str, str] | None,
+    books: Books = NO_BOOKS,
     *,
     attempts: int = 10,
     pause_s: float = 0.5,
 ) -> AuditReport:
     """Audit against a ledger that is written a moment after a notice is acknowledged: try until it agrees, for a
     while."""
-    report = audit(bill, await read(), before, campaign_of)
+    report = audit(bill, await read(), before, books)
     for _ in range(attempts - 1):
         if report.agrees:
             break
         await asyncio.sleep(pause_s)
-        report = audit(bill, await read(), before, campaign_of)
+        report = audit(bill, await read(), before, books)
     return report

@@ -1,18 +1,32 @@
-"""A catalogue of any size for scenarios that need one: JSON as `grosz catalogue import` reads it.
+"""Catalogues: a file that `grosz catalogue export` wrote, or one of any size for `grosz catalogue import`.
 
 Line items are spread over shops and differ in targeting, so that about `eligible` of them fit an average banner
 impression in Poland: what a match has to sift is the whole, what it finds stays the same.
 """
 
 import random
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
 
 from loadtest import vocabulary
+from loadtest.facts import mapping
+from loadtest.scenario import ScenarioError
 
 Object = dict[str, object]
 
 _FORMAT = "grosz-catalogue/1"
 _LINE_ITEMS_PER_CAMPAIGN = 10
 _SIZES = tuple((width, height) for width, height, _ in vocabulary.BANNER_SIZES)
+
+
+def read_catalogue(path: Path) -> Mapping[str, object]:
+    """A `grosz catalogue export` file. Raises ScenarioError."""
+    try:
+        return mapping(orjson.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise ScenarioError(f"catalogue '{path}' cannot be read: {error}") from error
 
 
 def make_catalogue(

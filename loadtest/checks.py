@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
+import msgspec
 
+from loadtest.catalogue import read_catalogue
 from loadtest.facts import (
     BANNER,
     FIXED_PRICE,
@@ -21,12 +22,11 @@ from loadtest.facts import (
     RequestFacts,
     listed,
     mapping,
-    number,
     objects,
     text,
     texts,
+    whole,
 )
-from loadtest.scenario import ScenarioError
 
 Json = Mapping[str, Any]
 
@@ -34,6 +34,9 @@ Json = Mapping[str, Any]
 # limit doubled.
 MAX_NOTICE_URL = 1024
 
+_DEFAULT_CURRENCIES = frozenset({"USD"})
+_BANNER_ALONE = frozenset({BANNER})
+_HARMLESS_HOSTS = frozenset({"127.0.0.1", "localhost", "www.w3.org"})
 _INSECURE = re.compile(r"""(?:src|href|url|action)\s*[=(:]\s*["']?http://""", re.IGNORECASE)
 
 
@@ -59,17 +62,18 @@ class CatalogueRules(NamedTuple):
     line_items: Mapping[int, LineItemRules]
     by_creative: Mapping[tuple[int, int], tuple[int, ...]]
 
-    def judge(self, bid: Json, now_ms: int, profile_allowed: bool) -> Iterator[Violation]:
+    def judge(self, bid: "Bid", now_ms: int, profile_allowed: bool) -> Iterator[Violation]:
         """A bid without a tactic may stand for any line item of its campaign with its creative: all must be at
         fault."""
-        tactic = int(number(bid.get("tactic")))
-        pair = (int(number(bid.get("cid"))), int(number(bid.get("adid"))))
-        candidates = (tactic,) if tactic else self.by_creative.get(pair, ())
-        faults = [self._fault(line_item, now_ms, profile_allowed) for line_item in candidates]
-        if not faults:
-            yield Violation("unknown-line-item", f"no line item of campaign {pair[0]} has creative {pair[1]}")
-        elif None not in faults:
-            yield from (fault for fault in faults[:1] if fault is not None)
+        tactic = whole(bid.tactic)
+        pair = (whole(bid.cid), whole(bid.adid))
+        first = None
+        for line_item in (tactic,) if tactic else self.by_creative.get(pair, ()):
+            fault = self._fault(line_item, now_ms, profile_allowed)
+            if fault is None:
+                return
+            first = first or fault
+        yield first or Violation("unknown-line-item", f"no line item of campaign {pair[0]} has creative {pair[1]}")
 
     def _fault(self, line_item: int, now_ms: int, profile_allowed: bool) -> Violation | None:
         rules = self.line_items.get(line_item)
@@ -87,20 +91,17 @@ class CatalogueRules(NamedTuple):
 
 def load_rules(path: Path) -> CatalogueRules:
     """Rules from a `grosz catalogue export` file. Raises ScenarioError."""
-    try:
-        catalogue = orjson.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ScenarioError(f"catalogue '{path}' cannot be read: {error}") from error
-    campaigns = {int(number(campaign.get("id"))): campaign for campaign in objects(catalogue.get("campaigns"))}
-    advertisers = {int(number(entry.get("id"))): entry for entry in objects(catalogue.get("advertisers"))}
+    catalogue = read_catalogue(path)
+    campaigns = {whole(campaign.get("id")): campaign for campaign in objects(catalogue.get("campaigns"))}
+    advertisers = {whole(entry.get("id")): entry for entry in objects(catalogue.get("advertisers"))}
     rules: dict[int, LineItemRules] = {}
     by_creative: dict[tuple[int, int], tuple[int, ...]] = {}
     for item in objects(catalogue.get("line_items")):
-        key, campaign = int(number(item.get("id"))), int(number(item.get("campaign_id")))
-        advertiser = advertisers.get(int(number(item.get("advertiser_id"))), {})
+        key, campaign = whole(item.get("id")), whole(item.get("campaign_id"))
+        advertiser = advertisers.get(whole(item.get("advertiser_id")), {})
         rules[key] = _line_item(item, campaigns.get(campaign, {}), advertiser)
         for creative in listed(item.get("creative_ids")):
-            pair = (campaign, int(number(creative)))
+            pair = (campaign, whole(creative))
             by_creative[pair] = (*by_creative.get(pair, ()), key)
     return CatalogueRules(rules, by_creative)
 
@@ -124,14 +125,51 @@ def _moment(value: object) -> int | None:
     )
 
 
+class Bid(msgspec.Struct, frozen=True, gc=False):
+    """The members of a bid that an exchange looks at, of whatever type they came in."""
+
+    id: object = None
+    impid: object = None
+    price: object = None
+    adid: object = None
+    adm: object = None
+    adomain: object = None
+    attr: object = None
+    burl: object = None
+    cat: object = None
+    cid: object = None
+    crid: object = None
+    dealid: object = None
+    h: object = None
+    lurl: object = None
+    mtype: object = None
+    nurl: object = None
+    tactic: object = None
+    w: object = None
+
+
+class _Seat(msgspec.Struct, gc=False):
+    seat: object = None
+    bid: list[Bid] | None = None
+
+
+class _Answer(msgspec.Struct, gc=False):
+    id: object = None
+    cur: object = None
+    nbr: object = None
+    seatbid: list[_Seat] | None = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
 class OfferedBid(NamedTuple):
     """One bid of an answer, as far as the auction and the notices need it. `price` is CPM micros."""
 
     impression: str
     price: int
     currency: str
-    account: str
-    bid: Json
+    bid: Bid
     deal: str
     seat: str
 
@@ -139,14 +177,9 @@ class OfferedBid(NamedTuple):
 class Answer(NamedTuple):
     """A parsed answer: what is wrong with it, and the bids that an exchange could still take."""
 
-    bids: tuple[OfferedBid, ...]
-    violations: tuple[Violation, ...]
+    bids: list[OfferedBid]
+    violations: list[Violation]
     no_bid_code: int | None = None
-
-
-def account_of(bid: Json) -> str:
-    """Whom a bid is billed to: its `tactic`, which is the line item, or else its campaign."""
-    return text(bid.get("tactic")) or f"campaign-{text(bid.get('cid'))}"
 
 
 class Checker:
@@ -161,78 +194,67 @@ class Checker:
     def check(self, request_id: str, facts: RequestFacts, body: bytes) -> Answer:
         """Parse and judge one 200 answer."""
         try:
-            answer = orjson.loads(body)
-        except ValueError as error:
-            return Answer((), (Violation("not-json", str(error)),))
-        if not isinstance(answer, dict):
-            return Answer((), (Violation("not-json", "the answer is not an object"),))
-        seats = objects(answer.get("seatbid"))
-        if not any(objects(seat.get("bid")) for seat in seats):
-            return self._no_bid(request_id, answer)
-        found = list(self._check_envelope(request_id, facts, answer))
-        currency = text(answer.get("cur")) or "USD"
-        bids = []
+            answer = _decode(body)
+        except msgspec.ValidationError as error:
+            return Answer([], [Violation("malformed-answer", str(error))])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return Answer([], [Violation("not-json", str(error))])
+        found: list[Violation] = []
+        if answer.id != request_id and (answer.id is not None or any(seat.bid for seat in answer.seatbid or ())):
+            found.append(Violation("id-echo", f"answer id {answer.id} to request {request_id}"))
+        currency = text(answer.cur) or "USD"
+        bids: list[OfferedBid] = []
         seen: set[str] = set()
-        for seat in seats:
-            name = text(seat.get("seat"))
-            for bid in objects(seat.get("bid")):
-                problems = list(self._check_bid(facts, bid, currency, name))
-                if text(bid.get("id")) in seen:
-                    problems.append(Violation("duplicate-bid-id", f"bid id {bid.get('id')} occurs twice"))
-                seen.add(text(bid.get("id")))
-                if not problems:
-                    bids.append(_offered(bid, currency, name))
-                found += problems
-        return Answer(tuple(bids) if not found else (), tuple(found))
+        for seat in answer.seatbid or ():
+            name = text(seat.seat)
+            for bid in seat.bid or ():
+                key = text(bid.id)
+                if key in seen:
+                    found.append(Violation("duplicate-bid-id", f"bid id {key} occurs twice"))
+                seen.add(key)
+                bids.append(self._check_bid(found, facts, bid, currency, name))
+        if not bids:
+            return Answer([], found, whole(answer.nbr) if answer.nbr is not None else None)
+        if currency not in (facts.currencies or _DEFAULT_CURRENCIES):
+            found.append(Violation("currency", f"{currency} is not one of {', '.join(sorted(facts.currencies))}"))
+        return Answer([] if found else bids, found)
 
-    def _no_bid(self, request_id: str, answer: Json) -> Answer:
-        code = answer.get("nbr")
-        found: tuple[Violation, ...] = ()
-        if "id" in answer and answer["id"] != request_id:
-            found = (Violation("id-echo", f"answer id {answer['id']} to request {request_id}"),)
-        return Answer((), found, int(number(code)) if code is not None else None)
-
-    def _check_envelope(self, request_id: str, facts: RequestFacts, answer: Json) -> Iterator[Violation]:
-        if answer.get("id") != request_id:
-            yield Violation("id-echo", f"answer id {answer.get('id')} to request {request_id}")
-        currency = text(answer.get("cur")) or "USD"
-        allowed = facts.currencies or frozenset({"USD"})
-        if currency not in allowed:
-            yield Violation("currency", f"{currency} is not one of {', '.join(sorted(allowed))}")
-
-    def _check_bid(self, facts: RequestFacts, bid: Json, currency: str, seat: str) -> Iterator[Violation]:
-        key = text(bid.get("impid"))
+    def _check_bid(self, found: list[Violation], facts: RequestFacts, bid: Bid, currency: str, seat: str) -> OfferedBid:
+        """Add what is wrong with a bid to `found`."""
+        key, deal, price = text(bid.impid), text(bid.dealid), bid.price
         imp = facts.impressions.get(key)
         if imp is None:
-            yield Violation("unknown-impression", f"impression {key!r} was not offered")
-            return
-        yield from self._check_price(imp, bid, currency)
-        yield from _check_deal(imp, bid, seat)
-        yield from _check_creative(imp, bid)
-        yield from _check_blocking(facts, imp, bid)
-        if (facts.seats and seat not in facts.seats) or seat in facts.blocked_seats:
-            yield Violation("seat", f"seat {seat!r} may not bid")
-        if not text(bid.get("id")) or not text(bid.get("crid")):
-            yield Violation("missing-member", "a bid needs an id and a crid")
-        if self._rules is not None:
-            yield from self._rules.judge(bid, self._now_ms(), facts.profile_allowed)
+            found.append(Violation("unknown-impression", f"impression {key!r} was not offered"))
+        elif not isinstance(price, int | float) or isinstance(price, bool) or not 0 < price < MICROS:
+            found.append(Violation("price", f"{price!r} is not a price"))
+        else:
+            micros = round(price * MICROS)
+            self._check_price(found, imp.deals.get(deal) or imp, micros, currency)
+            if deal or imp.private:
+                _check_deal(found, imp, bid, deal, seat)
+            _check_slot(found, imp, bid)
+            _check_markup(found, imp, bid)
+            _check_blocking(found, facts, imp, bid)
+            if (facts.seats and seat not in facts.seats) or seat in facts.blocked_seats:
+                found.append(Violation("seat", f"seat {seat!r} may not bid"))
+            if not text(bid.id) or not text(bid.crid):
+                found.append(Violation("missing-member", "a bid needs an id and a crid"))
+            if self._rules is not None:
+                found += self._rules.judge(bid, self._now_ms(), facts.profile_allowed)
+            return OfferedBid(key, micros, currency, bid, deal, seat)
+        return OfferedBid(key, 0, currency, bid, deal, seat)  # never sold: something was found
 
-    def _check_price(self, imp: ImpressionFacts, bid: Json, currency: str) -> Iterator[Violation]:
-        price = bid.get("price")
-        if not isinstance(price, int | float) or isinstance(price, bool) or not 0 < price < MICROS:
-            yield Violation("price", f"{price!r} is not a price")
+    def _check_price(
+        self, found: list[Violation], owner: ImpressionFacts | DealFacts, micros: int, currency: str
+    ) -> None:
+        floor = self.floor_micros(owner, currency)
+        if floor is None:
             return
-        deal = imp.deals.get(text(bid.get("dealid")))
-        floor = self.floor_micros(deal or imp, currency)
-        if floor is not None and round(price * MICROS) < floor:
-            yield Violation("below-floor", f"{price} {currency} is below the floor of {floor / MICROS} {currency}")
-        if (
-            deal is not None
-            and deal.auction_type == FIXED_PRICE
-            and floor is not None
-            and round(price * MICROS) != floor
-        ):
-            yield Violation("deal-price", f"{price} {currency} on a deal at the fixed price of {floor / MICROS}")
+        if micros < floor:
+            found.append(Violation("below-floor", f"{micros / MICROS} {currency} is below the floor {floor / MICROS}"))
+        if isinstance(owner, DealFacts) and owner.auction_type == FIXED_PRICE and micros != floor:
+            detail = f"{micros / MICROS} {currency} on a deal at the fixed price of {floor / MICROS}"
+            found.append(Violation("deal-price", detail))
 
     def floor_micros(self, owner: ImpressionFacts | DealFacts, currency: str) -> int | None:
         """A floor in the currency of the answer, rounded up; None when there is no rate to judge it by."""
@@ -242,67 +264,64 @@ class Checker:
         return None if rate is None else -(-owner.floor * round(rate * MICROS) // MICROS)
 
 
-def _offered(bid: Json, currency: str, seat: str) -> OfferedBid:
-    return OfferedBid(
-        impression=text(bid.get("impid")),
-        price=round(number(bid.get("price")) * MICROS),
-        currency=currency,
-        account=account_of(bid),
-        bid=bid,
-        deal=text(bid.get("dealid")),
-        seat=seat,
-    )
-
-
-def _check_deal(imp: ImpressionFacts, bid: Json, seat: str) -> Iterator[Violation]:
-    name = text(bid.get("dealid"))
-    if not name:
-        if imp.private:
-            yield Violation("private-auction", "a bid without a deal in a private auction")
-        return
+def _check_deal(found: list[Violation], imp: ImpressionFacts, bid: Bid, name: str, seat: str) -> None:
     deal = imp.deals.get(name)
-    if deal is None:
-        yield Violation("unknown-deal", f"deal {name!r} was not offered on the impression")
-        return
-    if deal.seats and seat not in deal.seats:
-        yield Violation("deal-seat", f"seat {seat!r} has no part in deal {name}")
-    if deal.domains and not any(domain.lower() in deal.domains for domain in texts(bid.get("adomain"))):
-        yield Violation("deal-domain", f"the advertiser is not one of deal {name}")
+    if not name:
+        found.append(Violation("private-auction", "a bid without a deal in a private auction"))
+    elif deal is None:
+        found.append(Violation("unknown-deal", f"deal {name!r} was not offered on the impression"))
+    else:
+        if deal.seats and seat not in deal.seats:
+            found.append(Violation("deal-seat", f"seat {seat!r} has no part in deal {name}"))
+        if deal.domains and not any(domain.lower() in deal.domains for domain in texts(bid.adomain)):
+            found.append(Violation("deal-domain", f"the advertiser is not one of deal {name}"))
 
 
-def _check_creative(imp: ImpressionFacts, bid: Json) -> Iterator[Violation]:
-    kind = int(number(bid.get("mtype")))
+def _check_slot(found: list[Violation], imp: ImpressionFacts, bid: Bid) -> None:
+    kind = whole(bid.mtype)
     if (kind and kind not in imp.formats) or (not kind and len(imp.formats) > 1):
-        yield Violation("format", f"markup type {kind} was not offered: {sorted(imp.formats)}")
-    if (kind == BANNER or imp.formats == {BANNER}) and imp.sizes:
-        size = (int(number(bid.get("w"))), int(number(bid.get("h"))))
+        found.append(Violation("format", f"markup type {kind} was not offered: {sorted(imp.formats)}"))
+    if imp.sizes and (kind == BANNER or imp.formats == _BANNER_ALONE):
+        size = (whole(bid.w), whole(bid.h))
         if size not in imp.sizes:
-            yield Violation("size", f"{size[0]}x{size[1]} is not one of {sorted(imp.sizes)}")
-    markup = text(bid.get("adm"))
-    if not markup and not text(bid.get("nurl")):
-        yield Violation("no-markup", "a bid has neither adm nor nurl")
+            found.append(Violation("size", f"{size[0]}x{size[1]} is not one of {sorted(imp.sizes)}"))
+
+
+def _check_markup(found: list[Violation], imp: ImpressionFacts, bid: Bid) -> None:
+    markup = text(bid.adm)
+    if not markup and not text(bid.nurl):
+        found.append(Violation("no-markup", "a bid has neither adm nor nurl"))
     # nurl, burl and lurl are called by servers and need not be https; the page sees only the markup
-    if imp.secure and _INSECURE.search(markup) and not _only_loopback(markup):
-        yield Violation("insecure", "the markup loads http:// on a secure page")
-    for name in ("nurl", "burl", "lurl"):
-        if len(text(bid.get(name))) > MAX_NOTICE_URL:
-            yield Violation("long-notice-url", f"{name} has more than {MAX_NOTICE_URL} characters")
+    if imp.secure and not _is_secure(markup):
+        found.append(Violation("insecure", "the markup loads http:// on a secure page"))
+    for name, url in (("nurl", bid.nurl), ("burl", bid.burl), ("lurl", bid.lurl)):
+        if isinstance(url, str) and len(url) > MAX_NOTICE_URL:
+            found.append(Violation("long-notice-url", f"{name} has more than {MAX_NOTICE_URL} characters"))
 
 
-def _only_loopback(markup: str) -> bool:
-    """Browsers treat loopback as secure, so a tracker of a test set-up on 127.0.0.1 over http breaks no page."""
+def _is_secure(markup: str) -> bool:
+    """Whether nothing is loaded by http. Browsers treat loopback as secure, so a tracker on 127.0.0.1 breaks no
+    page."""
+    links = markup.count("http://")
+    if links == 0 or links == markup.count("http://127.0.0.1:"):  # counting costs a tenth of the patterns below
+        return True
     hosts = re.findall(r"http://([^/:\"'\s]+)", markup)
-    return all(host in ("127.0.0.1", "localhost", "www.w3.org") for host in hosts)
+    return all(host in _HARMLESS_HOSTS for host in hosts) or not _INSECURE.search(markup)
 
 
-def _check_blocking(facts: RequestFacts, imp: ImpressionFacts, bid: Json) -> Iterator[Violation]:
-    for domain in texts(bid.get("adomain")):
-        labels = domain.lower().split(".")
-        if any(".".join(labels[start:]) in facts.blocked_domains for start in range(len(labels))):
-            yield Violation("blocked-domain", f"{domain} is blocked")
-    for category in texts(bid.get("cat")):
-        if category in facts.blocked_categories or category.split("-")[0] in facts.blocked_categories:
-            yield Violation("blocked-category", f"{category} is blocked")
-    attributes = {int(number(value)) for value in listed(bid.get("attr"))}
-    if attributes & imp.blocked_attributes:
-        yield Violation("blocked-attribute", f"attributes {sorted(attributes & imp.blocked_attributes)} are blocked")
+def _check_blocking(found: list[Violation], facts: RequestFacts, imp: ImpressionFacts, bid: Bid) -> None:
+    if facts.blocked_domains:
+        for domain in texts(bid.adomain):
+            labels = domain.lower().split(".")
+            if any(".".join(labels[start:]) in facts.blocked_domains for start in range(len(labels))):
+                found.append(Violation("blocked-domain", f"{domain} is blocked"))
+    if facts.blocked_categories:
+        found += [
+            Violation("blocked-category", f"{category} is blocked")
+            for category in texts(bid.cat)
+            if category in facts.blocked_categories or category.split("-")[0] in facts.blocked_categories
+        ]
+    if bid.attr and imp.blocked_attributes:
+        attributes = {whole(value) for value in listed(bid.attr)} & imp.blocked_attributes
+        if attributes:
+            found.append(Violation("blocked-attribute", f"attributes {sorted(attributes)} are blocked"))

@@ -7,17 +7,21 @@ the time after which it was given up.
 
 import asyncio
 import gc
+import hashlib
+import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from loadtest import landscape
 from loadtest.arrival import Burst, Constant, DayCurve, Ramp, Shape, Steps, arrivals
+from loadtest.books import NO_BOOKS, load_books
 from loadtest.checks import Checker, load_rules
 from loadtest.client import STATUS_NO_ANSWER, Pool, parse_target, request_head
 from loadtest.faults import Gremlins
@@ -39,6 +43,9 @@ _SWEEP_S = 0.25
 # The tracker answers a notice in a fraction of a millisecond; this many at once keep up with any bid rate of one core.
 _NOTICE_CONNECTIONS = 16
 _SHOPPER_CONNECTIONS = 8
+
+# Prepared draws: see landscape.py.
+_BLOCK = 8192
 
 _HEADERS = (("Content-Type", "application/json"), ("x-openrtb-version", "2.6"))
 
@@ -64,6 +71,21 @@ def _landscape_of(scenario: Scenario, seed: int) -> landscape.Landscape:
     return landscape.log_normal(market.median * market.scale, market.sigma, market.bidders, market.silence, seed)
 
 
+def _id_prefix(scenario: Scenario, index: int, now_ms: int) -> bytes:
+    """Eight characters that request ids begin with: the same seed gives the same load, but no exchange ever gives an
+    auction's id again."""
+    name = f"{now_ms}:{scenario.name}:{scenario.seed}:{index}".encode()
+    return hashlib.blake2b(name, digest_size=4).hexdigest().encode()
+
+
+def _hurried(scenario: Scenario, now_ms: int) -> list[Template]:
+    """The scenario's templates with the tmax that comes in the middle of the run; none where it does not change."""
+    if scenario.faults.tmax_cut_at >= 1.0 or scenario.traffic.recorded:
+        return []
+    traffic = msgspec.structs.replace(scenario.traffic, tmax_ms=scenario.faults.tmax_cut_ms)
+    return make_templates(traffic, scenario.seed, now_ms)
+
+
 class ExchangeProcess:
     """Process number `index` of a run. `report` is given what was counted, each half second and at the end."""
 
@@ -83,19 +105,22 @@ class ExchangeProcess:
         self._share = 1 / scenario.processes
         self._tally = Tally()
         self._chance = random.Random(self._seed)
-        self._prefix = b"%05x%03x" % (scenario.seed & 0xFFFFF, index)
+        self._prefix = _id_prefix(scenario, index, now_ms())
         self._number = 0
         self._templates = make_templates(scenario.traffic, scenario.seed, now_ms())
-        self._cut_templates = self._after_tmax_cut(now_ms())
+        self._hurried = _hurried(scenario, now_ms())
         known = read_users(Path(scenario.traffic.user_file)) if scenario.traffic.user_file else []
         self._population = Population(scenario.traffic, known, self._seed)
-        rules = load_rules(Path(scenario.checks.catalogue)) if scenario.checks.catalogue else None
+        catalogue = Path(scenario.checks.catalogue)
+        rules = load_rules(catalogue) if scenario.checks.catalogue else None
+        self._books = load_books(catalogue) if scenario.checks.catalogue else NO_BOOKS
         checker = Checker(rules, scenario.checks.rates, now_ms)
         prices = _landscape_of(scenario, self._seed)
         self._market = Market(checker, prices, self._tally, self._chance, check_share=scenario.checks.share)
         self._target = parse_target(scenario.url)
         self._tracker = parse_target(scenario.track_url)
-        self._head = request_head(self._target, "POST", _HEADERS, None)[:-2] + b"Content-Length: "
+        self._head = request_head(self._target, "POST", _HEADERS, None)[:-2]
+        self._draw_template = self._drawn_from(self._templates)
         self._pool: Pool[Sent] = Pool(
             self._target,
             max(1, round(scenario.connections * self._share)),
@@ -117,14 +142,22 @@ class ExchangeProcess:
         self._due: deque[float] = deque()
         self._schedule_ended = False
         self._start = 0.0
+        self._hurry_at = math.inf
         self._next_report = self._next_sweep = 0.0
         self._reported_at = self._reported_cpu = 0.0
 
-    def _after_tmax_cut(self, now_ms: int) -> list[Template]:
-        faults, traffic = self._scenario.faults, self._scenario.traffic
-        if faults.tmax_cut_at >= 1.0 or traffic.recorded:
-            return self._templates
-        return make_templates(msgspec.structs.replace(traffic, tmax_ms=faults.tmax_cut_ms), self._scenario.seed, now_ms)
+    def _drawn_from(self, templates: list[Template]) -> Callable[[], Template]:
+        """A function that gives one of the templates after the other, by chance: drawn in blocks, 60 ns each."""
+        for template in templates:
+            template.address(self._head)
+        generator = np.random.default_rng(self._seed)
+
+        def draws() -> Iterator[Template]:
+            while True:
+                for index in generator.integers(0, len(templates), _BLOCK).tolist():
+                    yield templates[index]
+
+        return draws().__next__
 
     @property
     def open_requests(self) -> int:
@@ -149,6 +182,7 @@ class ExchangeProcess:
         pool = Pool(self._tracker, _NOTICE_CONNECTIONS, on_answer, self._monotonic)
         desk = NoticeDesk(
             self._scenario.notices,
+            self._books,
             self._scenario.track_url,
             pool,
             self._tally,
@@ -186,8 +220,10 @@ class ExchangeProcess:
     async def run(self, start: float, stop: asyncio.Event) -> None:
         """Send from `start` (monotonic seconds) until the schedule ends or `stop` is set; then wait for what is
         open."""
-        self._start = self._reported_at = start
-        self._next_report = self._next_sweep = start
+        self._start = self._reported_at = self._next_sweep = start
+        self._next_report = start + _REPORT_S
+        if self._hurried:
+            self._hurry_at = start + self._scenario.faults.tmax_cut_at * self._scenario.duration_s
         self._reported_cpu = time.process_time()
         gc.collect()
         gc.freeze()  # templates live as long as the process; scanning them would show up as latency
@@ -207,6 +243,8 @@ class ExchangeProcess:
             ticker.close()
             gc.unfreeze()
             await self._close()
+        if gremlins.done() and not gremlins.cancelled():
+            gremlins.result()  # a fault of its own must not end in silence
         self._send_report(last=True)
 
     def _gremlins(self) -> Gremlins:
@@ -245,6 +283,8 @@ class ExchangeProcess:
         now = self._monotonic()
         while self._backlog:
             self._give_up(self._backlog.popleft(), now)
+        if self._notices is not None:
+            self._notices.close()
         await self._pool.close()
         for pool in self._side_pools:
             await pool.close()
@@ -258,6 +298,9 @@ class ExchangeProcess:
         now = self._monotonic()
         if now < self._start:
             return
+        if now >= self._hurry_at:
+            self._hurry_at = math.inf
+            self._draw_template = self._drawn_from(self._hurried)
         if not self._schedule_ended:
             self._send_due(now)
         if self._backlog:
@@ -272,7 +315,8 @@ class ExchangeProcess:
             for pool in self._side_pools:
                 pool.sweep()
         if now >= self._next_report:
-            self._next_report = now + _REPORT_S
+            # on the grid of the run's seconds, so that each second has the same share of the reports
+            self._next_report += _REPORT_S * (1 + (now - self._next_report) // _REPORT_S)
             self._send_report()
 
     def _refill(self) -> bool:
@@ -291,7 +335,9 @@ class ExchangeProcess:
             intended = self._start + self._due.popleft()
             self._tally.offered += 1
             if self._pool.idle and not self._backlog:
-                self._send(intended)
+                lateness = self._send(intended)
+                if lateness > LATE_SEND_S:
+                    self._tally.late_sends += 1
             else:
                 self._backlog.append(intended)
 
@@ -303,6 +349,7 @@ class ExchangeProcess:
                 self._give_up(self._backlog.popleft(), now)
             elif self._pool.idle:
                 self._send(self._backlog.popleft())
+                self._tally.blocked_sends += 1
             else:
                 return
 
@@ -314,23 +361,18 @@ class ExchangeProcess:
         self._number += 1
         return b"%b%012d" % (self._prefix, self._number)
 
-    def _send(self, intended: float) -> None:
+    def _send(self, intended: float) -> float:
+        """Send what was due at `intended` over a free connection; returns how late that is."""
         now = self._monotonic()
         tally = self._tally
         lateness = now - intended
         tally.histograms[LATENESS].record(lateness)
-        if lateness > LATE_SEND_S:
-            tally.late_sends += 1
         tally.sent += 1
-        scenario = self._scenario
-        is_cut = now - self._start > scenario.faults.tmax_cut_at * scenario.duration_s
-        templates = self._cut_templates if is_cut else self._templates
-        template = templates[int(self._chance.random() * len(templates))]
+        template = self._draw_template()
         user = self._population.draw() if template.has_user else b""
         request_id = self._new_id()
-        body = template.body(request_id, user)
-        data = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
-        self._pool.submit(Sent(intended, now, template, request_id, user), data)
+        self._pool.submit(Sent(intended, now, template, request_id, user), template.message(request_id, user), now)
+        return lateness
 
     def _on_answer(self, sent: Sent, status: int, head: bytes, body: bytes) -> None:
         del head
@@ -338,11 +380,10 @@ class ExchangeProcess:
         tally = self._tally
         latency = now - sent.intended
         tally.histograms[LATENCY].record(latency)
-        in_time = latency * 1000 <= sent.template.tmax_ms
-        counts = tally.counts
         if status == STATUS_NO_ANSWER:
-            counts["unanswered"] += 1
+            tally.counts["unanswered"] += 1
             return
+        in_time = latency * 1000 <= sent.template.tmax_ms
         tally.histograms[SERVICE].record(now - sent.sent)
         tally.answered += 1
         tally.in_time += in_time
@@ -353,7 +394,7 @@ class ExchangeProcess:
             if body:
                 self._market.violate("204-with-body", "an answer 204 has a body", sent, body)
         else:
-            counts[f"status.{status}"] += 1
+            tally.counts[f"status.{status}"] += 1
             kind = "server-error" if status >= 500 else "refused-request"
             self._market.violate(kind, f"a valid request was answered {status}", sent, body)
         if self._backlog:

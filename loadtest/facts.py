@@ -4,6 +4,7 @@ The checks hold answers against these facts, not against anything the bidder und
 rules, so every member is read with care: what has the wrong type is taken as absent.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -156,15 +157,19 @@ def texts(value: object) -> frozenset[str]:
 
 
 def number(value: object) -> float:
-    """A number, also from its text; 0 for everything else."""
-    if isinstance(value, bool | int | float):
-        return float(value) if abs(value) < float("inf") else 0.0
-    if isinstance(value, str):
+    """A finite number, also from its text; 0 for everything else."""
+    if isinstance(value, bool | int | float | str):
         try:
-            return float(value)
-        except ValueError:
+            found = float(value)
+        except (ValueError, OverflowError):
             return 0.0
+        return found if math.isfinite(found) else 0.0
     return 0.0
+
+
+def whole(value: object) -> int:
+    """A whole number, also from its text or cut off from a fraction; 0 for everything else."""
+    return value if type(value) is int else int(number(value))
 
 
 def _micros(value: object) -> int:

@@ -6,15 +6,19 @@ delays or cuts it. What a fault is answered with is counted; only a 5xx, or no a
 
 import asyncio
 import random
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from loadtest.client import Target, request_head
+from loadtest.client import Target, header_value, request_head
 from loadtest.scenario import FaultPlan
 from loadtest.tally import Tally
 
+# An answer that takes longer than this does not come.
+_PATIENCE_S = 5.0
+
 # A fault that hangs is over after this; also the longest that a bidder may take to get rid of a bad peer here.
-_PATIENCE_S = 10.0
+_FAULT_S = 15.0
 
 _READ_BYTES = 65_536
 
@@ -59,7 +63,7 @@ class Gremlins:
     async def _commit(self, name: str, fault: Callable[[], Awaitable[None]]) -> None:
         self._tally.counts[f"fault.{name}"] += 1
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_FAULT_S):
                 await fault()
         except TimeoutError:
             self._tally.counts[f"fault.{name}.timeout"] += 1
@@ -67,30 +71,53 @@ class Gremlins:
             self._tally.counts[f"fault.{name}.disconnected"] += 1
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self._target.host, self._target.port)
+        context = ssl.create_default_context() if self._target.tls else None
+        return await asyncio.open_connection(self._target.host, self._target.port, ssl=context)
 
     def _request(self, body: bytes) -> bytes:
         return request_head(self._target, "POST", _CONTENT, len(body)) + body
 
-    def _answered(self, name: str, line: bytes) -> None:
-        """Count an answer by its status; a 5xx is a violation."""
+    async def _answer(self, name: str, reader: asyncio.StreamReader) -> str:
+        """Count an answer by its status ("none" without one); a 5xx, and an answer that never comes, is a violation."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                line = await reader.readline()
+        except (TimeoutError, ConnectionError):
+            line = b""
         status = line[9:12].decode("ascii", "replace") or "none"
         self._tally.counts[f"fault.{name}.{status}"] += 1
         if status.startswith("5"):
             self._tally.violate("fault-5xx", f"{name} was answered {status}", "", line.decode("latin-1"))
+        if status == "none":
+            self._tally.violate("fault-unanswered", f"{name}: no answer, where one is due", "", "")
+        return status
 
     async def malformed(self) -> None:
-        """A body that is no bid request: 400, and the connection lives on for a good one."""
+        """A body that is no bid request is answered 4xx, and the connection lives on for a good one."""
         reader, writer = await self._open()
         try:
             body = self._chance.choice(MALFORMED_BODIES)
             writer.write(self._request(body))
-            line = await reader.readline()
-            self._answered("malformed", line)
-            if not line.startswith(b"HTTP/1.1 4"):
-                self._tally.violate("malformed-accepted", f"answered {line[:60]!r}", body[:200].decode("latin-1"), "")
+            status = await self._answer("malformed", reader)
+            if status[0] not in "45n":
+                self._tally.violate("malformed-accepted", f"answered {status}", body[:200].decode("latin-1"), "")
+            if status.startswith("4") and await self._skip_answer("malformed", reader):
+                writer.write(self._request(self._body()))
+                after = await self._answer("after-malformed", reader)
+                if after.startswith("4"):
+                    self._tally.violate("refused-request", f"a valid request after a malformed one: {after}", "", "")
         finally:
             writer.close()
+
+    async def _skip_answer(self, name: str, reader: asyncio.StreamReader) -> bool:
+        """Read the rest of an answer whose first line has been read; whether it came whole."""
+        try:
+            head = b"\r\n" + await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(header_value(head, b"content-length") or 0))
+        except (EOFError, ValueError, asyncio.LimitOverrunError) as error:
+            self._tally.violate("fault-unanswered", f"{name}: the answer is broken ({error})", "", "")
+            return False
+        return True
 
     async def slow_sender(self) -> None:
         """A request that trickles in: 20 pieces over two seconds."""
@@ -101,7 +128,7 @@ class Gremlins:
             for start in range(0, len(data), step):
                 writer.write(data[start : start + step])
                 await asyncio.sleep(0.1)
-            self._answered("slow", await reader.readline())
+            await self._answer("slow", reader)
         finally:
             writer.close()
 
@@ -123,7 +150,7 @@ class Gremlins:
             writer.write(self._request(self._body()))
             if writer.can_write_eof():
                 writer.write_eof()
-            self._answered("half-close", await reader.readline())
+            await self._answer("half-close", reader)
         finally:
             writer.close()
 

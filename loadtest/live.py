@@ -10,7 +10,7 @@ from rich.text import Text
 from loadtest.report import Report
 from loadtest.scenario import Scenario
 from loadtest.series import Series
-from loadtest.tally import LATENCY, NOTICE
+from loadtest.tally import LATENCY, NOTICE, SERVICE
 
 
 def live_view(scenario: Scenario, series: Series) -> RenderableType:
@@ -34,11 +34,10 @@ def live_view(scenario: Scenario, series: Series) -> RenderableType:
             f"p{percent:g}", _milliseconds(latency.percentile(percent)),
             _milliseconds(total.histograms[LATENCY].percentile(percent)),
         )  # fmt: skip
-    late = [
-        source["answered"] - source["in_time"] + source["unanswered"] + source["unsent"]
-        for source in (counts, total.counts)
-    ]
-    table.add_row("beyond tmax", f"{late[0] / window:,.0f}/s", f"{late[1]:,}")
+    late = [source["answered"] - source["in_time"] for source in (counts, total.counts)]
+    table.add_row("answered beyond tmax", f"{late[0] / window:,.0f}/s", f"{late[1]:,}")
+    timeouts = [source["unanswered"] + source["unsent"] for source in (counts, total.counts)]
+    table.add_row("timeouts", f"{timeouts[0] / window:,.0f}/s", f"{timeouts[1]:,}")
     table.add_row("spend", f"{counts['won_micros'] / 1e6 / window:,.4f}/s", f"{total.counts['won_micros'] / 1e6:,.4f}")
     table.add_row("violations", "", f"{total.violations.total():,}")
     done = ProgressBar(total=scenario.duration_s, completed=min(series.elapsed_s, scenario.duration_s), width=50)
@@ -54,21 +53,27 @@ def summary(report: Report) -> RenderableType:
     for name in ("offered", "answered", "in_time", "unanswered", "unsent", "no_bid", "bids", "won", "lost", "billed"):
         table.add_row(name.replace("_", " "), f"{report.count(name):,}")
     table.add_row("paid", f"{report.count('billed_micros') / 1e6:,.6f} {report.scenario.traffic.currency}")
-    for label, name in (("latency", LATENCY), ("notices", NOTICE)):
-        values = report.percentiles_ms[name]
-        table.add_row(
-            label, "  ".join(f"{key} {value:.2f}" for key, value in values.items() if value is not None) + " ms"
-        )
-    generator = report.generator
-    table.add_row("generator", f"{generator.cpu_share:.0%} of a core, {generator.late_share:.2%} sent late")
     for kind, count in sorted(report.violations.items()):
         table.add_row(Text(f"violation: {kind}", style="red"), f"{count:,}")
+    generator = report.generator
     for goal in report.goals:
         verdict = Text("met", style="green") if goal.met else Text("missed", style="red")
         table.add_row(Text(f"goal: {goal.goal} {goal.wanted}: ").append(verdict), goal.measured)
-    parts: list[RenderableType] = [table]
+    parts: list[RenderableType] = [table, _latencies(report), Text(f"generator: {generator.words}")]
     parts += [Text(f"warning: {warning}", style="yellow") for warning in generator.warnings]
     return Group(*parts)
+
+
+def _latencies(report: Report) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("ms")
+    for name in report.percentiles_ms[LATENCY]:
+        table.add_column(name, justify="right")
+    labels = {LATENCY: "from when due", SERVICE: "from when sent", NOTICE: "notices"}
+    for name, label in labels.items():
+        values = report.percentiles_ms[name].values()
+        table.add_row(label, *("-" if value is None else f"{value:.2f}" for value in values))
+    return table
 
 
 def _milliseconds(seconds: float) -> str:

@@ -1,9 +1,12 @@
 """What happens to an answer: it is judged, its bids meet the competitors, and the outcome goes to the notices."""
 
 import random
+from collections.abc import Sequence
+
+import msgspec
 
 from loadtest.auction import LOST_TO_HIGHER_BID, Outcome, Rules, hold
-from loadtest.checks import Answer, Checker, OfferedBid
+from loadtest.checks import Checker, OfferedBid
 from loadtest.facts import FIRST_PRICE, FIXED_PRICE, RequestFacts
 from loadtest.landscape import Landscape
 from loadtest.notices import NoticeDesk
@@ -16,17 +19,14 @@ _GROSZ_MICROS = 10_000
 _EXAMPLE_CHARS = 8_000
 
 
-class Sent:
-    """One bid request that is due, on its way or waiting."""
+class Sent(msgspec.Struct, frozen=True, gc=False):
+    """One bid request on its way: when it was due and when it was sent (monotonic seconds), and what it says."""
 
-    __slots__ = ("intended", "request_id", "sent", "template", "user")
-
-    def __init__(self, intended: float, sent: float, template: Template, request_id: bytes, user: bytes) -> None:
-        self.intended = intended
-        self.sent = sent
-        self.template = template
-        self.request_id = request_id
-        self.user = user
+    intended: float
+    sent: float
+    template: Template
+    request_id: bytes
+    user: bytes
 
 
 class Market:
@@ -49,33 +49,33 @@ class Market:
 
     def judge(self, sent: Sent, body: bytes, in_time: bool) -> None:
         """Judge an answer 200; hold its auctions when it came in time."""
-        counts = self._tally.counts
+        tally = self._tally
         if self._check_share < 1.0 and self._chance.random() >= self._check_share:
-            counts["unchecked"] += 1
+            tally.counts["unchecked"] += 1
             return
         facts = sent.template.facts
         answer = self._checker.check(sent.request_id.decode(), facts, body)
-        counts["checked"] += 1
+        tally.checked += 1
         for violation in answer.violations:
             self.violate(violation.kind, violation.detail, sent, body)
-        if not answer.bids:
-            if answer.violations:
-                counts["invalid_answers"] += 1
+        if answer.bids:
+            tally.bid_answers += 1
+            tally.bids += len(answer.bids)
+            if in_time:
+                self._hold_auctions(sent, facts, answer.bids)
             else:
-                self._tally.no_bid += 1
-            if answer.no_bid_code is not None:
-                counts[f"nbr.{answer.no_bid_code}"] += 1
+                tally.counts["late_bids"] += len(answer.bids)
             return
-        counts["bid_answers"] += 1
-        counts["bids"] += len(answer.bids)
-        if in_time:
-            self._hold_auctions(sent, facts, answer)
+        if answer.violations:
+            tally.counts["invalid_answers"] += 1
         else:
-            counts["late_bids"] += len(answer.bids)
+            tally.no_bid += 1
+        if answer.no_bid_code is not None:
+            tally.counts[f"nbr.{answer.no_bid_code}"] += 1
 
-    def _hold_auctions(self, sent: Sent, facts: RequestFacts, answer: Answer) -> None:
+    def _hold_auctions(self, sent: Sent, facts: RequestFacts, bids: Sequence[OfferedBid]) -> None:
         best: dict[str, OfferedBid] = {}
-        for bid in sorted(answer.bids, key=lambda bid: bid.price, reverse=True):
+        for bid in bids if len(bids) == 1 else sorted(bids, key=lambda bid: bid.price, reverse=True):
             if bid.impression in best:
                 self._lose(sent, bid, Outcome(False, best[bid.impression].price, LOST_TO_HIGHER_BID))
             else:
@@ -86,13 +86,13 @@ class Market:
             if not outcome.won:
                 self._lose(sent, bid, outcome)
                 continue
-            self._tally.counts["won"] += 1
-            self._tally.counts["won_micros"] += outcome.price // 1000
+            self._tally.won += 1
+            self._tally.won_micros += outcome.price // 1000
             if self.notices is not None:
                 self.notices.won(sent.request_id.decode(), bid, outcome, rules, sent.user, facts.is_test)
 
     def _lose(self, sent: Sent, bid: OfferedBid, outcome: Outcome) -> None:
-        self._tally.counts["lost"] += 1
+        self._tally.lost += 1
         if self.notices is not None:
             self.notices.lost(sent.request_id.decode(), bid, outcome)
 

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from loadtest.auction import Outcome, Rules, clearing_price
+from loadtest.books import Books
 from loadtest.checks import OfferedBid
 from loadtest.client import STATUS_NO_ANSWER, Pool
 from loadtest.facts import text
 from loadtest.markup import links_of
 from loadtest.scenario import NoticePlan
-from loadtest.tally import NOTICE, BillKey, BillLine, Tally
+from loadtest.tally import NOTICE, BillLine, Tally
 
 Kind = Literal["win", "bill", "loss", "impression", "click"]
 
@@ -68,6 +69,7 @@ class NoticeDesk:
     def __init__(
         self,
         plan: NoticePlan,
+        books: Books,
         tracker: str,
         pool: "Pool[Notice]",
         tally: Tally,
@@ -76,6 +78,7 @@ class NoticeDesk:
         on_shown: Callable[[bytes], None],
     ) -> None:
         self._plan = plan
+        self._books = books
         self._origin = tracker.rstrip("/") + "/"
         self._host = self._origin.split("/")[2]
         self._pool = pool
@@ -86,6 +89,7 @@ class NoticeDesk:
         self._queue: list[tuple[float, int, Notice]] = []
         self._number = 0
         self._in_flight = 0
+        self._is_over = False
 
     @property
     def pending(self) -> int:
@@ -101,12 +105,12 @@ class NoticeDesk:
         plan, chance = self._plan, self._chance
         sale = Sale(request_id, bid, outcome.price, rules, is_test)
         now = self._monotonic()
-        self._announce("win", text(bid.bid.get("nurl")), sale, now + self._delay(plan.win_delay_ms))
+        self._announce("win", text(bid.bid.nurl), sale, now + self._delay(plan.win_delay_ms))
         if chance.random() >= plan.rendered_share:
             return
         billed_at = now + self._delay(plan.bill_delay_ms)
-        self._announce("bill", text(bid.bid.get("burl")), sale, billed_at)
-        links = links_of(text(bid.bid.get("adm")), self.is_ours)
+        self._announce("bill", text(bid.bid.burl), sale, billed_at)
+        links = links_of(text(bid.bid.adm), self.is_ours)
         for url in links.pixels:
             self._schedule(billed_at, self._notice("impression", url, sale, user))
         if links.click and chance.random() < plan.click_rate:
@@ -114,7 +118,7 @@ class NoticeDesk:
 
     def lost(self, request_id: str, bid: OfferedBid, outcome: Outcome) -> None:
         """Our bid lost: tell why."""
-        url = text(bid.bid.get("lurl"))
+        url = text(bid.bid.lurl)
         if not url or self._chance.random() >= self._plan.loss_share:
             return
         values = self._values(request_id, bid, 0) | {
@@ -156,7 +160,7 @@ class NoticeDesk:
             "AUCTION_ID": request_id,
             "AUCTION_IMP_ID": bid.impression,
             "AUCTION_SEAT_ID": bid.seat,
-            "AUCTION_AD_ID": text(bid.bid.get("adid")),
+            "AUCTION_AD_ID": text(bid.bid.adid),
             "AUCTION_CURRENCY": bid.currency,
             "AUCTION_PRICE": _price_text(price),
             "AUCTION_MBR": f"{price / bid.price:.4f}",
@@ -186,6 +190,16 @@ class NoticeDesk:
         """Send everything that is still scheduled, due or not: the run is over."""
         self.pump(float("inf"))
 
+    def close(self) -> None:
+        """The run is over, and the pool will report what is still on its way: account for what is still scheduled, and
+        repeat nothing."""
+        self._is_over = True
+        for _, _, notice in self._queue:
+            self._tally.counts[f"notice.{notice.kind}.unsent"] += 1
+            if notice.attempt > 1:
+                self._in_doubt(notice)
+        self._queue.clear()
+
     def _send(self, notice: Notice) -> None:
         notice.sent = self._monotonic()
         self._in_flight += 1
@@ -211,7 +225,7 @@ class NoticeDesk:
             self._acknowledged(notice)
         elif 400 <= status < 500:
             counts[f"notice.{notice.kind}.refused"] += 1
-        elif notice.attempt < MAX_ATTEMPTS:
+        elif notice.attempt < MAX_ATTEMPTS and not self._is_over:
             notice.attempt += 1
             self._schedule(now + RETRY_S, notice)
         else:
@@ -228,15 +242,18 @@ class NoticeDesk:
             return
         sale.billed = True
         line = BillLine(impressions=1)
+        bid = sale.bid
+        key = self._books.key(bid.bid, bid.currency)
+        self._tally.counts["billed"] += 1
         if notice.priced and notice.kind != "impression":
-            line.exact_micros = sale.price // 1000
+            line.exact_micros = self._books.charge(sale.price, bid.price, bid.currency, key.currency)
+            self._tally.counts["billed_micros"] += sale.price // 1000
         else:  # the bidder knows neither competitors nor price: it settles between the floor and its own bid
             line.unpriced = 1
-            line.low_micros = clearing_price(sale.bid.price, 0, sale.rules) // 1000
-            line.high_micros = sale.bid.price // 1000
-        self._tally.counts["billed"] += 1
-        self._tally.counts["billed_micros"] += line.exact_micros
-        self._tally.owe(BillKey(sale.bid.account, sale.bid.currency), line)
+            alone = clearing_price(bid.price, 0, sale.rules)
+            line.low_micros = self._books.charge(alone, bid.price, bid.currency, key.currency)
+            line.high_micros = self._books.charge(bid.price, bid.price, bid.currency, key.currency)
+        self._tally.owe(key, line)
 
     def _in_doubt(self, notice: Notice) -> None:
         """Nobody knows whether a notice without an answer was settled; the audit allows for it and says so."""
@@ -244,9 +261,11 @@ class NoticeDesk:
         if sale is None or notice.kind != self._plan.billing_event or sale.billed or sale.is_test:
             return
         sale.billed = True
+        bid = sale.bid
+        key = self._books.key(bid.bid, bid.currency)
         self._tally.counts["billed.in_doubt"] += 1
-        line = BillLine(doubtful=1, high_micros=sale.bid.price // 1000)
-        self._tally.owe(BillKey(sale.bid.account, sale.bid.currency), line)
+        most = self._books.charge(bid.price, bid.price, bid.currency, key.currency)
+        self._tally.owe(key, BillLine(doubtful=1, high_micros=most))
 
 
 def _price_text(micros: int) -> str:

@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import Sequence
 from importlib import resources
+from itertools import accumulate
 from pathlib import Path
 
 from loadtest.histogram import Histogram, bucket_bounds
@@ -20,6 +21,8 @@ _FUNNEL = (
     ("won", "won"),
     ("billed", "billed"),
 )
+
+_PACING = "Even pacing follows the traffic, so the two curves run together; a budget that is gone makes it flat."
 
 
 def _static(name: str) -> str:
@@ -40,6 +43,8 @@ def render(report: Report) -> str:
         '<h2>Latency over time</h2><div id="latency"></div>',
         '<h2>Latency histogram</h2><div id="histogram"></div>',
         '<h2>Spend</h2><div id="spend"></div>',
+        f'<h2>Pacing</h2><p>{_PACING}</p><div id="pacing"></div>',
+        '<h2>Generator</h2><div id="generator"></div>',
         "<h2>Funnel</h2>",
         _table(("", "count", "of requests due"), _funnel_rows(report)),
         _shoppers(report),
@@ -69,28 +74,29 @@ def save_page(report: Report, path: Path) -> None:
 
 
 def chart_data(report: Report) -> dict[str, object]:
-    """Columns of the four charts: seconds and values; latencies in ms, money in units."""
+    """Columns of the charts: seconds and values; latencies in ms, money in units, shares in percent."""
     seconds = report.seconds
-    won = billed = 0.0
-    spend: list[tuple[float, float]] = []
-    for second in seconds:
-        won += second.counts.get("won_micros", 0) / 1e6
-        billed += second.counts.get("billed_micros", 0) / 1e6
-        spend.append((won, billed))
     times = list(range(len(seconds)))
+
+    def column(name: str) -> list[int]:
+        return [second.counts.get(name, 0) for second in seconds]
+
+    def running(name: str) -> list[int]:
+        return list(accumulate(column(name)))
+
     return {
-        "rates": [
-            times,
-            *([_count(second, name) for second in seconds] for name in ("offered", "answered", "bid_answers")),
-        ],
+        "rates": [times, column("offered"), column("answered"), column("bid_answers")],
         "latency": [times, *([_percentile_ms(second, percent) for second in seconds] for percent in (50, 99, 99.9))],
         "histogram": _histogram_columns(report),
-        "spend": [times, [entry[0] for entry in spend], [entry[1] for entry in spend]],
+        "spend": [times, *([micros / 1e6 for micros in running(name)] for name in ("won_micros", "billed_micros"))],
+        "pacing": [times, _shares(running("offered")), _shares(running("won_micros"))],
+        "generator": [times, [round(100 * second.generator_share, 1) for second in seconds]],
     }
 
 
-def _count(second: SecondReport, name: str) -> int:
-    return second.counts.get(name, 0)
+def _shares(totals: list[int]) -> list[float]:
+    """Percent of the last total that was reached at each second."""
+    return [round(100 * total / totals[-1], 2) if totals[-1] else 0.0 for total in totals]
 
 
 def _percentile_ms(second: SecondReport, percent: float) -> float | None:
@@ -137,7 +143,7 @@ def _funnel_rows(report: Report) -> list[tuple[str, ...]]:
 
 def _warnings(report: Report) -> str:
     generator = report.generator
-    lines = [f"<p>Generator: {generator.cpu_share:.0%} of a core in use, {generator.late_share:.2%} sent late.</p>"]
+    lines = [f"<p>Generator: {_escape(generator.words)}.</p>"]
     lines += [f'<p class="warn">{_escape(warning)}</p>' for warning in generator.warnings]
     if report.scenario.checks.share < 1:
         lines.append(f'<p class="warn">Only {report.scenario.checks.share:.0%} of the bid answers were checked.</p>')

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from loadtest.compare import Difference, compare_seconds
+from loadtest.compare import LEAST_S, Difference, compare_seconds
 from loadtest.report import Report, SecondReport, make_report
 from loadtest.run import Progress, run_scenario
 from loadtest.scenario import NoticePlan, Scenario, ScenarioError
@@ -26,15 +26,21 @@ class Peer(NamedTuple):
         return [second for report in self.reports for second in report.seconds[1:]]
 
 
+def check_peers(urls: Sequence[str], duration_s: float, turns: int) -> None:
+    """Refuse what could not be compared afterwards. Raises ScenarioError."""
+    if len(urls) < 2:
+        raise ScenarioError("give at least two endpoints to compare")
+    if turns * (int(duration_s / turns) - 1) < LEAST_S:
+        raise ScenarioError(
+            f"{turns} turns in {duration_s:g} s leave less than {LEAST_S} s without the first second of each: give a "
+            "longer --duration or fewer --turns"
+        )
+
+
 async def run_peers(
     scenario: Scenario, urls: Sequence[str], turns: int, progress: Progress, stop: asyncio.Event
 ) -> list[Peer]:
-    """Run the scenario against each URL in turn, `turns` times; its duration is divided among the turns.
-
-    Raises ScenarioError for fewer than two endpoints.
-    """
-    if len(urls) < 2:
-        raise ScenarioError("give at least two endpoints to compare")
+    """Run the scenario against each URL in turn, `turns` times; its duration is divided among the turns."""
     peers = [Peer(url, []) for url in urls]
     for turn in range(turns):
         # the order is turned round each time, so nobody always goes first
@@ -44,7 +50,7 @@ async def run_peers(
             plan = msgspec.structs.replace(
                 scenario,
                 url=peer.url,
-                duration_s=max(2.0, scenario.duration_s / turns),
+                duration_s=scenario.duration_s / turns,
                 seed=scenario.seed + turn,
                 notices=NoticePlan(send=False),  # other endpoints have other trackers
             )

@@ -143,5 +143,6 @@ async def replay(
                 await finished.wait()
         except TimeoutError:
             pool.sweep()
+            result.latency.settle()
     await pool.close()
     return result

@@ -111,10 +111,14 @@ async def _collect(
     scenario: Scenario,
 ) -> None:
     async def listen(generator: _Generator) -> None:
+        is_complete = False
         async for message in generator.messages():
             if isinstance(message, Delta):
                 series.add(message)
                 progress(series)
+                is_complete = message.last
+        if not is_complete:
+            raise ScenarioError("a generator process ended in the middle of the run: see its output above")
 
     async def pass_on_stop() -> None:
         await stop.wait()

@@ -10,13 +10,17 @@ _WINDOW_S = 3
 
 
 class Second:
-    """What happened in one second of the run; latencies belong to the second of their answer."""
+    """What happened in one second of the run; latencies belong to the second of their answer.
 
-    __slots__ = ("counts", "latency")
+    `cpu_s` and `wall_s` are the generator's, over its processes and only while they sent.
+    """
+
+    __slots__ = ("counts", "cpu_s", "latency", "wall_s")
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.latency = Histogram()
+        self.cpu_s = self.wall_s = 0.0
 
 
 class Series:
@@ -30,11 +34,14 @@ class Series:
     def add(self, delta: Delta) -> None:
         """Take in one report."""
         self.total.add(delta)
-        index = max(0, int(delta.second - 1e-6))
+        index = max(0, int(delta.second - delta.wall_s / 2))
         while len(self.seconds) <= index:
             self.seconds.append(Second())
         second = self.seconds[index]
         second.counts.update(delta.counts)
+        if delta.counts.get("sent"):  # waiting for the last notices is no rest that a mean should count
+            second.cpu_s += delta.cpu_s
+            second.wall_s += delta.wall_s
         latency = delta.histograms.get(LATENCY)
         if latency is not None:
             second.latency.merge_sparse(latency.counts, latency.maximum_us)

@@ -47,6 +47,12 @@ class BillLine(msgspec.Struct):
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    def plus(self, other: "BillLine") -> "BillLine":
+        total = BillLine()
+        total.add(self)
+        total.add(other)
+        return total
+
 
 class SparseHistogram(msgspec.Struct):
     """A histogram on its way between processes or into a report."""
@@ -84,28 +90,32 @@ class BillKey(NamedTuple):
         return cls(account, currency)
 
 
-_ATTRIBUTES = ("offered", "sent", "late_sends", "answered", "in_time", "no_bid")
+# What every request or every bid counts is a plain attribute: 30 ns against 250 ns for a key of a Counter, ten times a
+# request.
+_ATTRIBUTES = (
+    "offered", "sent", "late_sends", "blocked_sends", "answered", "in_time", "no_bid",
+    "checked", "bid_answers", "bids", "won", "won_micros", "lost",
+)  # fmt: skip
 
 
 class Tally:
-    """Counts of one run or of a part of it."""
+    """Counts of one run or of a part of it.
 
-    __slots__ = (
-        "answered", "bill", "counts", "cpu_s", "examples", "histograms", "in_time", "late_sends", "no_bid", "offered",
-        "sent", "violations", "wall_s",
-    )  # fmt: skip
+    `late_sends` went out late although a connection was free: the generator was behind. `blocked_sends` waited for a
+    connection: the bidder was.
+    """
+
+    __slots__ = (*_ATTRIBUTES, "bill", "counts", "examples", "histograms", "violations")
 
     def __init__(self) -> None:
-        # What every request counts is a plain attribute: 30 ns against 250 ns for a key of a Counter, seven times a
-        # request.
-        self.offered = self.sent = self.late_sends = self.answered = self.in_time = self.no_bid = 0
+        self.offered = self.sent = self.late_sends = self.blocked_sends = 0
+        self.answered = self.in_time = self.no_bid = 0
+        self.checked = self.bid_answers = self.bids = self.won = self.won_micros = self.lost = 0
         self.counts: Counter[str] = Counter()
         self.histograms = {name: Histogram() for name in (LATENCY, SERVICE, LATENESS, NOTICE)}
         self.violations: Counter[str] = Counter()
         self.examples: list[Example] = []
         self.bill: dict[str, BillLine] = {}
-        self.cpu_s = 0.0
-        self.wall_s = 0.0
 
     def violate(self, kind: str, detail: str, request: str, answer: str) -> None:
         """Count a violation; the first ones of each kind are kept as examples."""
@@ -125,8 +135,6 @@ class Tally:
             self.histograms[name].merge_sparse(histogram.counts, histogram.maximum_us)
         for key, line in delta.bill.items():
             self.bill.setdefault(key, BillLine()).add(line)
-        self.cpu_s += delta.cpu_s
-        self.wall_s += delta.wall_s
 
     def take(self, second: float, cpu_s: float, wall_s: float, *, last: bool = False) -> Delta:
         """Everything counted so far, as a delta; this tally starts again from nothing."""

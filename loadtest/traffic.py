@@ -36,7 +36,7 @@ _GDPR_STATES = ("full", "no-profile", "refused", "missing")
 class Template:
     """One request without its ids: `pieces` around the id, our user id and the exchange's user id."""
 
-    __slots__ = ("facts", "has_user", "pieces", "tmax_ms")
+    __slots__ = ("_start", "facts", "has_user", "pieces", "tmax_ms")
 
     def __init__(self, request: Object, facts: RequestFacts) -> None:
         body = orjson.dumps(request)
@@ -51,6 +51,8 @@ class Template:
         else:
             self.pieces = (before, rest)
 
+        self._start = self.pieces[0]
+
     @property
     def size(self) -> int:
         """Bytes of the finished body."""
@@ -58,10 +60,21 @@ class Template:
 
     def body(self, request_id: bytes, user: bytes) -> bytes:
         """The finished body; ids have their fixed lengths. The exchange's id of the user is ours reversed."""
+        return self._filled(self.pieces[0], request_id, user)
+
+    def address(self, head: bytes) -> None:
+        """Give the template the request line and fields that `message` puts before its body."""
+        self._start = b"%bContent-Length: %d\r\n\r\n%b" % (head, self.size, self.pieces[0])
+
+    def message(self, request_id: bytes, user: bytes) -> bytes:
+        """The whole HTTP request, once the template has an address."""
+        return self._filled(self._start, request_id, user)
+
+    def _filled(self, start: bytes, request_id: bytes, user: bytes) -> bytes:
         pieces = self.pieces
         if self.has_user:
-            return b"".join((pieces[0], request_id, pieces[1], user[::-1], pieces[2], user, pieces[3]))
-        return b"".join((pieces[0], request_id, pieces[1]))
+            return b"".join((start, request_id, pieces[1], user[::-1], pieces[2], user, pieces[3]))
+        return b"".join((start, request_id, pieces[1]))
 
 
 def synthetic_user(seed: int, index: int) -> bytes:
@@ -228,8 +241,18 @@ class _Author:
             "mobile": 1,
             "privacypolicy": 1,
             "publisher": {"id": f"pub-{chance.randrange(500)}", "name": domain, "domain": domain},
-            "content": {"language": "pl", "title": " ".join(words), "keywords": ",".join(words), "cat": [category]},
+            "content": self._content(words, category),
         }
+
+    def _content(self, words: list[str], category: str) -> Object:
+        """What the page is about, with the contextual segments of a supplier, as headers of 2026 have them."""
+        chance = self._chance
+        topics = [{"id": str(chance.randrange(1, 700)), "name": word} for word in words]
+        return {
+            "id": f"{chance.getrandbits(64):016x}", "language": "pl", "title": " ".join(words),
+            "keywords": ",".join(words), "cat": [category], "context": 5,
+            "data": [{"id": "2", "name": vocabulary.SELLERS[0], "ext": {"segtax": 6}, "segment": topics}],
+        }  # fmt: skip
 
     def _app(self) -> Object:
         bundle, name, category = self._chance.choice(vocabulary.APPS)
@@ -242,6 +265,7 @@ class _Author:
             "ver": "5.2.1",
             "privacypolicy": 1,
             "publisher": {"id": f"pub-{self._chance.randrange(500)}", "name": name},
+            "content": self._content(self._chance.sample(vocabulary.PAGE_WORDS, 4), category),
         }
 
     def _device(self, mobile: bool) -> Object:

@@ -63,7 +63,11 @@ async def serve() -> None:
     try:
         process = ExchangeProcess(order.scenario, order.index, _say)
         await process.connect()
-    except (OSError, ScenarioError, ValueError) as error:
+    except OSError as error:
+        places = f"{order.scenario.url} and the tracker at {order.scenario.track_url}"
+        _say(Failed(f"nothing answers at {places} ({error}): start it with `grosz up --seed demo`"))
+        return
+    except (ScenarioError, ValueError) as error:
         _say(Failed(str(error)))
         return
     _say(Ready())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -17,18 +18,18 @@ from rich.table import Table
 from core.errors import InputError
 from loadtest import audit as bill
 from loadtest import peers as side_by_side
+from loadtest.books import NO_BOOKS, load_books
 from loadtest.catalogue import make_catalogue
 from loadtest.compare import Difference
 from loadtest.compare import compare as compare_reports
 from loadtest.live import live_view, summary
 from loadtest.page import save_page
-from loadtest.report import Report, load_report, make_report, save_report
+from loadtest.report import AuditReport, Report, load_report, make_report, save_report
 from loadtest.run import run_scenario
 from loadtest.scenario import MAX_DURATION_S, Scenario, ScenarioError, check_run, load_scenario, scenario_names
 from loadtest.search import Found, measure_rate
 from loadtest.search import search as bisect
 from loadtest.series import Series
-from loadtest.tally import BillKey
 
 app = typer.Typer(no_args_is_help=True, help="Put a bidder under an exchange's load and judge its answers.")
 
@@ -96,6 +97,9 @@ def run(
         },
         users, user_file, catalogue, own_target=i_own_this_target,
     )  # fmt: skip
+    if ledger_before and not ledger_command:
+        raise InputError("--ledger-before alone audits nothing", hint="add --ledger-command, which is run at the end")
+    _check_out(out)
     report = _translated(lambda: _interruptible(_run(plan, ledger_command, ledger_before)))
     Console().print(summary(report))
     _save(report, out)
@@ -120,17 +124,18 @@ def search(
     goal = _milliseconds(p99)
 
     async def find(stop: asyncio.Event) -> Found:
-        async def measure(tried: float) -> Report:
-            if stop.is_set():
-                raise ScenarioError("stopped before the search was over")
+        async def measure(tried: float) -> Report | None:
             report = await measure_rate(plan, tried, _quiet, stop)
-            values = report.percentiles_ms["latency"]
-            typer.echo(f"{tried:10,.0f}/s  p99 {values['p99']} ms  in tmax {report.share('in_time', 'offered'):.3%}")
+            if stop.is_set():
+                return None
+            typer.echo(_probe_line(report))
             return report
 
         return await bisect(plan.rate, goal, measure)
 
     found = _translated(lambda: _interruptible(find))
+    if not found.probes:
+        raise InputError("stopped before any rate was tried", hint="let it run for longer, or lower --duration")
     typer.echo(f"highest rate with p99 <= {p99}: {found.rate:,.0f}/s")
     if found.generator_bound:
         typer.echo(
@@ -155,12 +160,13 @@ def peers(
     ],
     scenario: Annotated[str, typer.Option(help="Scenario whose traffic is used.")] = "steady",
     rate: Rate = None,
-    duration: Annotated[float, typer.Option(help="Seconds for each endpoint in all.", min=4, max=MAX_DURATION_S)] = 60,
+    duration: Annotated[float, typer.Option(help="Seconds for each endpoint in all.", min=30, max=MAX_DURATION_S)] = 60,
     turns: Annotated[int, typer.Option(help="Turns that the duration is divided into.", min=1, max=100)] = 6,
     i_own_this_target: OwnTarget = False,
 ) -> None:
     """Run the same load against several endpoints in short turns, side by side."""
     options = {"url": urls[0], "rate": rate, "duration_s": duration}
+    _translated(lambda: side_by_side.check_peers(urls, duration, turns))
     plans = [_plan(scenario, options | {"url": url}, None, None, None, own_target=i_own_this_target) for url in urls]
 
     async def both(stop: asyncio.Event) -> list[side_by_side.Peer]:
@@ -235,39 +241,50 @@ def _run(
     plan: Scenario, ledger_command: str | None, ledger_before: Path | None
 ) -> Callable[[asyncio.Event], Coroutine[Any, Any, Report]]:
     async def work(stop: asyncio.Event) -> Report:
-        before = bill.load_ledger(ledger_before) if ledger_before else await _ledger(ledger_command)
+        before = bill.load_ledger(ledger_before) if ledger_before else await read()
         started_ms = time.time_ns() // 1_000_000
         console = Console()
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             series = await run_scenario(plan, lambda counted: live.update(live_view(plan, counted)), stop)
-        audited = None
-        if ledger_command:
-            campaigns = bill.load_campaigns(Path(plan.checks.catalogue)) if plan.checks.catalogue else None
-            audited = await bill.settled_audit(series.total.bill, lambda: _ledger(ledger_command), before, campaigns)
+        audited = await judge(series, before) if ledger_command else None
         return make_report(plan, series, started_ms, stopped_early=stop.is_set(), audit=audited)
+
+    async def read() -> bill.Ledger:
+        return await bill.ledger_of_command(ledger_command) if ledger_command else {}
+
+    async def judge(series: Series, before: bill.Ledger) -> AuditReport:
+        books = load_books(Path(plan.checks.catalogue)) if plan.checks.catalogue else NO_BOOKS
+        try:
+            return await bill.settled_audit(series.total.bill, read, before, books)
+        except ScenarioError as error:  # the run is over: its report is worth more than this fault
+            return AuditReport([], False, f"not possible: {error}")
 
     return work
 
 
-async def _ledger(command: str | None) -> dict[BillKey, bill.LedgerLine]:
-    """What a ledger command prints, read; empty without a command."""
-    if not command:
-        return {}
-    process = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
-    if process.returncode:
-        raise ScenarioError(f"the ledger command ended with {process.returncode}: {command}")
-    return bill.read_ledger(output.decode())
+def _probe_line(report: Report) -> str:
+    p99 = report.percentiles_ms["latency"]["p99"]
+    return (
+        f"{report.scenario.rate:10,.0f}/s  p99 {'-' if p99 is None else f'{p99:.2f}'} ms  inside tmax "
+        f"{report.share('in_time', 'offered'):.3%}  bid on {report.share('bid_answers', 'answered'):.0%}  generator "
+        f"{report.generator.busiest_share:.0%}"
+    )
 
 
 def _quiet(series: Series) -> None:
     """Progress that nobody watches: several short runs print a line each instead."""
 
 
+def _check_out(out: Path | None) -> None:
+    """Refuse a place for the report that cannot be written to, before the run and not after it."""
+    if out is not None and not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
+        raise InputError(f"there is no folder '{out.parent}' to write to", hint="make it, or give another --out")
+
+
 def _save(report: Report, out: Path | None) -> None:
     if out is None:
         return
-    page, data = out.with_suffix(".html"), out.with_suffix(".json")
+    page, data = (out.with_name(out.name + suffix) for suffix in (".html", ".json"))
     save_page(report, page)
     save_report(report, data)
     typer.echo(f"report: {page} and {data}")

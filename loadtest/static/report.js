@@ -1,12 +1,14 @@
 const WIDTH = Math.min(960, document.body.clientWidth);
 const line = (label, stroke) => ({ label, stroke, width: 1.5 });
-const chart = (id, series, options = {}) => new uPlot(
+const chart = (id, series, options = {}, x = "second") => new uPlot(
   { width: WIDTH, height: 260, scales: { x: { time: false } }, axes: [{ label: "seconds" }, { size: 70 }],
-    series: [{ label: "second" }, ...series], ...options },
+    series: [{ label: x }, ...series], ...options },
   REPORT[id], document.getElementById(id));
 chart("rates", [line("offered/s", "#8794a6"), line("answered/s", "#1f6feb"), line("with a bid/s", "#2da44e")]);
 chart("latency", [line("p50 ms", "#2da44e"), line("p99 ms", "#d29922"), line("p99.9 ms", "#cf222e")],
   { scales: { x: { time: false }, y: { distr: 3 } } });
 chart("histogram", [{ label: "answers", stroke: "#1f6feb", fill: "#1f6feb55", paths: uPlot.paths.bars({ size: [0.9] }) }],
-  { scales: { x: { time: false, distr: 3 }, y: { distr: 3 } }, axes: [{ label: "ms" }, { size: 70 }] });
+  { scales: { x: { time: false, distr: 3 }, y: { distr: 3 } }, axes: [{ label: "ms" }, { size: 70 }] }, "from ms");
 chart("spend", [line("won", "#1f6feb"), line("billed", "#2da44e")]);
+chart("pacing", [line("requests so far, %", "#8794a6"), line("spent so far, %", "#1f6feb")]);
+chart("generator", [line("of a core, %", "#8250df")], { scales: { x: { time: false }, y: { range: [0, 100] } } });

@@ -1,27 +1,33 @@
-"""Every scenario of the load test against the real thing, in a shortened form; speed is not judged here."""
+"""Every scenario of the load test against the real thing, in a shortened form; speed is not judged here.
+
+Two `grosz up` serve all of them but the one that takes Redis away, and scenarios run side by side.
+"""
 
 import asyncio
 import datetime
 import json
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from admin.store.database import Database
 from admin.store.ledger import SqlLedgerStore
-from loadtest.audit import Ledger, LedgerLine, load_campaigns, settled_audit
-from loadtest.catalogue import make_catalogue
+from loadtest.audit import Ledger, LedgerLine, settled_audit
+from loadtest.books import load_books
+from loadtest.catalogue import Object, make_catalogue
 from loadtest.demo import run_demo
-from loadtest.faults import TcpProxy
-from loadtest.report import Report, make_report
-from loadtest.run import misbehave, run_scenario
+from loadtest.exchange import ExchangeProcess
+from loadtest.report import AuditReport, Report, make_report
 from loadtest.scenario import Scenario, load_scenario, scenario_names
 from loadtest.series import Series
-from loadtest.tally import BillKey
+from loadtest.tally import BillKey, BillLine
 from tests.kit.processes import RunningGrosz, grosz
+from tests.kit.redis_outage import behind_a_proxy, run_with_trouble
 
 replace = msgspec.structs.replace
 
@@ -29,18 +35,22 @@ replace = msgspec.structs.replace
 REGISTERED = {"GROSZ_CONSENT_VENDOR_ID": "755"}
 
 # These need a bidder of their own, below.
-SPECIAL = {"redis-outage", "many-line-items", "budget-exhaustion"}
+SPECIAL = {"redis-outage", "many-line-items", "budget-exhaustion", "notice-storm"}
+GENERAL = sorted(set(scenario_names()) - SPECIAL)
+
+DAILY_BUDGET_MICROS = 50_000
+POOR = 6  # the shop that can afford little, on an exchange of its own
 
 
-def shortened(name: str, urls: dict[str, str]) -> Scenario:
-    """Three hundred requests of a scenario, with its notices told soon."""
+def shortened(name: str, urls: Mapping[str, str], exchange: str = "demo", catalogue: Path | None = None) -> Scenario:
+    """A hundred and fifty requests of a scenario, with its notices told soon."""
     scenario = load_scenario(name)
     return replace(
         scenario,
-        url=f"{urls['bid']}/openrtb2/demo",
+        url=f"{urls['bid']}/openrtb2/{exchange}",
         track_url=urls["track"],
-        rate=100.0,
-        duration_s=2.0,
+        rate=50.0,
+        duration_s=3.0,
         connections=16,
         processes=1,
         traffic=replace(scenario.traffic, templates=100, users=1_000),
@@ -48,13 +58,50 @@ def shortened(name: str, urls: dict[str, str]) -> Scenario:
         shoppers=replace(
             scenario.shoppers, count=min(10, scenario.shoppers.count), page_seconds=0.1, return_after_s=0.3
         ),
-        checks=replace(scenario.checks, share=1.0),
+        checks=replace(scenario.checks, share=1.0, catalogue=str(catalogue or "")),
     )
 
 
-async def run(scenario: Scenario) -> Report:
-    series = await run_scenario(scenario, lambda _: None, asyncio.Event())
-    return make_report(scenario, series, 0)
+async def side_by_side(*scenarios: Scenario) -> dict[str, Report]:
+    """Run scenarios at the same time, each as one process of it would, in this one."""
+
+    async def run(scenario: Scenario) -> Report:
+        series = Series()
+        process = ExchangeProcess(scenario, 0, series.add)
+        await process.connect()
+        await process.run(time.monotonic(), asyncio.Event())
+        return make_report(scenario, series, 0)
+
+    reports = await asyncio.gather(*map(run, scenarios))
+    return {report.scenario.name: report for report in reports}
+
+
+def bill_of(reports: Mapping[str, Report]) -> dict[str, BillLine]:
+    """What all of them owe together."""
+    total: dict[str, BillLine] = {}
+    for report in reports.values():
+        for key, line in report.bill.items():
+            total[key] = total.get(key, BillLine()).plus(line)
+    return total
+
+
+async def ledger_of(data: Path) -> Ledger:
+    """What the ledger of a data directory has, by line item."""
+    database = Database.open(f"sqlite+aiosqlite:///{data / 'grosz.sqlite'}")
+    store = SqlLedgerStore(database)
+    totals: dict[BillKey, LedgerLine] = {}
+    today = datetime.datetime.now(datetime.UTC).toordinal() - datetime.date(1970, 1, 1).toordinal()
+    for day in (today - 1, today, today + 1):
+        for line in await store.day_lines(day):
+            key = BillKey(str(line.line_item_id), line.currency)
+            totals[key] = totals.get(key, LedgerLine()).plus(LedgerLine(line.charge_micros, line.impressions))
+    await database.close()
+    return totals
+
+
+async def audited(reports: Mapping[str, Report], data: Path, catalogue: Path) -> AuditReport:
+    """The bill of scenarios that ran on an empty ledger, against that ledger."""
+    return await settled_audit(bill_of(reports), lambda: ledger_of(data), {}, load_books(catalogue), attempts=20)
 
 
 def assert_right(report: Report) -> None:
@@ -64,39 +111,50 @@ def assert_right(report: Report) -> None:
     assert report.count("answered") == report.count("offered")
 
 
-def import_catalogue(data: Path, document: object) -> Path:
-    """Put a catalogue into an empty data directory; returns its file."""
-    file = data / "imported.json"
-    data.mkdir()
-    file.write_text(json.dumps(document))
-    done = grosz("catalogue", "import", str(file), "--data", str(data))
-    assert done.returncode == 0, done.stderr
-    return file
+class Ran:
+    """Scenarios that ran side by side against a Grosz that is still there."""
+
+    def __init__(self, urls: Mapping[str, str], reports: Mapping[str, Report], audit: AuditReport, data: Path) -> None:
+        self.urls = urls
+        self.reports = reports
+        self.audit = audit
+        self.data = data
 
 
 @pytest.fixture(scope="module")
-def up() -> Iterator[RunningGrosz]:
-    with (
-        tempfile.TemporaryDirectory(prefix="grosz-") as directory,
-        RunningGrosz(Path(directory) / "data", "--seed", "demo", environ=REGISTERED) as running,
-    ):
-        yield running
+def general() -> Iterator[Ran]:
+    """What needs nothing special, on the demo catalogue."""
+    with tempfile.TemporaryDirectory(prefix="grosz-") as directory:
+        data = Path(directory) / "data"
+        with RunningGrosz(data, "--seed", "demo", environ=REGISTERED) as up:
+            catalogue = data / "exported.json"
+            done = grosz("catalogue", "export", str(catalogue), "--data", str(data))
+            assert done.returncode == 0, done.stderr
+            scenarios = [shortened(name, up.urls, catalogue=catalogue) for name in GENERAL]
+            reports = asyncio.run(side_by_side(*scenarios))
+            yield Ran(up.urls, reports, asyncio.run(audited(reports, data, catalogue)), data)
 
 
-@pytest.mark.parametrize("name", sorted(set(scenario_names()) - SPECIAL))
-async def test_a_scenario_runs_without_a_violation(up: RunningGrosz, name: str) -> None:
-    report = await run(shortened(name, up.urls))
+@pytest.mark.parametrize("name", GENERAL)
+def test_a_scenario_runs_without_a_violation(general: Ran, name: str) -> None:
+    report = general.reports[name]
     assert_right(report)
     assert report.count("bids") > 0
 
 
-async def test_the_demos_load_is_bid_on_won_paid_and_shopped_for(up: RunningGrosz) -> None:
+def test_the_bill_of_shops_in_several_currencies_agrees_to_the_micro(general: Ran) -> None:
+    assert general.audit.agrees, general.audit
+    assert len({line.currency for line in general.audit.lines}) > 1
+    assert sum(line.ledger_impressions for line in general.audit.lines) > 100
+
+
+async def test_the_demos_load_is_bid_on_won_paid_and_shopped_for(general: Ran) -> None:
     seen: list[int] = []
 
     def progress(series: Series) -> None:
         seen.append(series.total.counts["answered"])
 
-    result = await run_demo(f"{up.urls['bid']}/openrtb2/demo", up.urls["track"], 3.0, progress)
+    result = await run_demo(f"{general.urls['bid']}/openrtb2/demo", general.urls["track"], 3.0, progress)
     assert result.violations == {}
     assert result.answered == result.requests
     assert result.bids >= result.won >= result.billed > 0 < result.paid_micros
@@ -104,86 +162,78 @@ async def test_the_demos_load_is_bid_on_won_paid_and_shopped_for(up: RunningGros
     assert seen == sorted(seen)
 
 
-async def ledger_of(data: Path, advertisers: range) -> dict[BillKey, LedgerLine]:
-    """What the ledger of a data directory has, by line item."""
-    database = Database.open(f"sqlite+aiosqlite:///{data / 'grosz.sqlite'}")
-    store = SqlLedgerStore(database)
-    totals: dict[BillKey, LedgerLine] = {}
-    today = datetime.datetime.now(datetime.UTC).toordinal() - datetime.date(1970, 1, 1).toordinal()
-    for day in (today - 1, today, today + 1):
-        for line in await store.day_lines(day):
-            if line.advertiser_id in advertisers:
-                key = BillKey(str(line.line_item_id), line.currency)
-                old = totals.get(key, LedgerLine())
-                totals[key] = LedgerLine(old.micros + line.charge_micros, old.impressions + line.impressions)
-    await database.close()
-    return totals
+def two_markets() -> Object:
+    """Five hundred line items on one exchange, and three that can afford little on another."""
+    rich = make_catalogue(500, advertisers=POOR - 1)
+    poor = make_catalogue(3, advertisers=1, daily_budget=f"{DAILY_BUDGET_MICROS / 1e6:.2f}", asap=True)
+    creatives = [item | {"id": 1_000 + item["id"], "advertiser_id": POOR} for item in objects(poor, "creatives")]
+    moved = {
+        "advertisers": [item | {"id": POOR, "name": "Poor shop"} for item in objects(poor, "advertisers")],
+        "campaigns": [item | {"id": 900, "advertiser_id": POOR} for item in objects(poor, "campaigns")],
+        "creatives": creatives,
+        "exchanges": [item | {"id": 2, "key": "poor", "name": "Poor"} for item in objects(poor, "exchanges")],
+        "line_items": [
+            item | {"id": 900 + item["id"], "advertiser_id": POOR, "campaign_id": 900,
+                    "creative_ids": [creative["id"] for creative in creatives]}
+            for item in objects(poor, "line_items")
+        ],
+    }  # fmt: skip
+    document: Object = {"format": rich["format"]}
+    for kind, added in moved.items():
+        document[kind] = [*objects(rich, kind), *added]
+    for item in objects(document, "line_items"):
+        item["targeting"] = item["targeting"] | {"exchanges": [2 if item["advertiser_id"] == POOR else 1]}
+    return document
 
 
-async def audited(scenario: Scenario, data: Path, advertisers: range) -> Report:
-    """Run a scenario on an empty ledger and compare the bills."""
-    series = await run_scenario(scenario, lambda _: None, asyncio.Event())
-
-    async def read() -> Ledger:
-        return await ledger_of(data, advertisers)
-
-    audit = await settled_audit(series.total.bill, read, {}, load_campaigns(Path(scenario.checks.catalogue)))
-    return make_report(scenario, series, 0, audit=audit)
+def objects(document: Object, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = document[kind]  # type: ignore[assignment]  # lists of objects, by construction
+    return found
 
 
-def with_catalogue(scenario: Scenario, file: Path) -> Scenario:
-    return replace(scenario, checks=replace(scenario.checks, catalogue=str(file)))
+@pytest.fixture(scope="module")
+def two_exchanges() -> Iterator[Ran]:
+    """What needs a made catalogue: a storm of notices among many line items, and budgets that end."""
+    with tempfile.TemporaryDirectory(prefix="grosz-") as directory:
+        data = Path(directory) / "data"
+        data.mkdir()
+        catalogue = data / "imported.json"
+        catalogue.write_text(json.dumps(two_markets()))
+        done = grosz("catalogue", "import", str(catalogue), "--data", str(data))
+        assert done.returncode == 0, done.stderr
+        with RunningGrosz(data, environ=REGISTERED) as up:
+            spend_all = replace(shortened("budget-exhaustion", up.urls, "poor", catalogue), rate=100.0, duration_s=4.0)
+            scenarios = [shortened(name, up.urls, "demo", catalogue) for name in ("many-line-items", "notice-storm")]
+            reports = asyncio.run(side_by_side(*scenarios, spend_all))
+            yield Ran(up.urls, reports, asyncio.run(audited(reports, data, catalogue)), data)
 
 
-async def test_after_a_storm_of_notices_the_ledger_agrees_to_the_micro(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    file = import_catalogue(data, make_catalogue(20, advertisers=2))
-    with RunningGrosz(data, environ=REGISTERED) as up:
-        scenario = with_catalogue(shortened("notice-storm", up.urls), file)
-        report = await audited(scenario, data, range(1, 3))
-    assert report.audit is not None
-    assert report.audit.agrees, report.audit
+def test_after_a_storm_of_notices_the_ledger_agrees_to_the_micro(two_exchanges: Ran) -> None:
+    assert two_exchanges.audit.agrees, two_exchanges.audit
+    report = two_exchanges.reports["notice-storm"]
     assert_right(report)
     assert report.count("billed") > 50
     assert report.count("notice.bill.duplicate") > 0 < report.count("notice.bill.lost")
 
 
-async def test_budgets_are_spent_and_never_exceeded(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    file = import_catalogue(data, make_catalogue(3, advertisers=1, daily_budget="0.05", asap=True))
-    with RunningGrosz(data, environ=REGISTERED) as up:
-        scenario = with_catalogue(shortened("budget-exhaustion", up.urls), file)
-        report = await audited(replace(scenario, duration_s=4.0), data, range(1, 2))
-        spent = await ledger_of(data, range(1, 2))
-    assert report.audit is not None
-    assert report.audit.agrees, report.audit
+def test_budgets_are_spent_and_never_exceeded(two_exchanges: Ran) -> None:
+    report = two_exchanges.reports["budget-exhaustion"]
     assert_right(report)
-    assert all(line.micros <= 50_000 for line in spent.values())
-    assert sum(line.micros for line in spent.values()) > 50_000  # the budgets of three line items were really used
+    ledger = asyncio.run(ledger_of(two_exchanges.data))
+    spent = [line.micros for key, line in ledger.items() if key.account in ("901", "902", "903")]
+    assert all(micros <= DAILY_BUDGET_MICROS for micros in spent)
+    assert sum(spent) > DAILY_BUDGET_MICROS  # the budgets of three line items were really used
     assert report.count("bids") < report.count("offered") / 2  # and then bidding stopped
 
 
-async def test_many_line_items_bid_without_a_violation(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    file = import_catalogue(data, make_catalogue(500, advertisers=5))
-    with RunningGrosz(data, environ=REGISTERED) as up:
-        report = await run(with_catalogue(shortened("many-line-items", up.urls), file))
+def test_many_line_items_bid_without_a_violation(two_exchanges: Ran) -> None:
+    report = two_exchanges.reports["many-line-items"]
     assert_right(report)
     assert report.count("bids") > 0
 
 
 async def test_an_outage_of_redis_leaves_no_request_unanswered(tmp_path: Path, valkey: str) -> None:
-    proxy = TcpProxy(valkey)
-    environ = REGISTERED | {"GROSZ_REDIS_URL": f"redis://127.0.0.1:{await proxy.start()}"}
-    up = RunningGrosz(tmp_path / "data", "--seed", "demo", environ=environ)
-    try:
-        await asyncio.to_thread(up.__enter__)  # it blocks, and needs the proxy of this loop meanwhile
-        scenario = shortened("redis-outage", up.urls)
-        scenario = replace(scenario, duration_s=5.0, redis=replace(scenario.redis, listen_port=0))
-        running = asyncio.create_task(run(scenario))
-        await misbehave(proxy, load_scenario("redis-outage").redis, scenario.duration_s)
-        report = await running
-    finally:
-        await asyncio.to_thread(up.__exit__, None, None, None)
-        await proxy.close()
+    async with behind_a_proxy(valkey, tmp_path / "data", REGISTERED) as (up, proxy):
+        scenario = replace(shortened("redis-outage", up.urls), duration_s=5.0)
+        report = make_report(scenario, await run_with_trouble(scenario, proxy), 0)
     assert_right(report)

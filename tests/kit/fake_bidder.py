@@ -1,11 +1,12 @@
 """A bidder whose every answer and delay the test decides, on a real socket."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
 Reply = Callable[[bytes], bytes]
-"""From a request's body to the whole answer, head included."""
+"""From a request's body to the whole answer, head included; empty: the test answers later, over `held`."""
 
 NO_BID = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -41,7 +42,11 @@ class _Connection(asyncio.Protocol):
             body = self._buffer[end + 4 : end + 4 + size]
             self._buffer = self._buffer[end + 4 + size :]
             self._bidder.heads.append(head)
-            self._transport.write(self._bidder.reply(body))
+            answer = self._bidder.reply(body)
+            if answer:
+                self._transport.write(answer)
+            else:
+                self._bidder.held.append(self._transport)
 
 
 class FakeBidder:
@@ -51,6 +56,7 @@ class FakeBidder:
         self.reply = reply
         self.heads: list[bytes] = []
         self.transports: list[asyncio.Transport] = []
+        self.held: deque[asyncio.Transport] = deque()  # those that wait for an answer, in the order of their requests
         self.port = 0
         self._server: asyncio.Server | None = None
 

@@ -1,9 +1,10 @@
 from pathlib import Path
 
-import orjson
 import pytest
 
-from loadtest.audit import LedgerLine, audit, load_campaigns, load_ledger, read_ledger, settled_audit
+from loadtest import audit as auditing
+from loadtest.audit import LedgerLine, audit, ledger_of_command, load_ledger, read_ledger, settled_audit
+from loadtest.books import Books
 from loadtest.scenario import ScenarioError
 from loadtest.tally import BillKey, BillLine
 
@@ -17,7 +18,7 @@ LEDGER = {BillKey("70", "PLN"): LedgerLine(4_520, 3), BillKey("71", "PLN"): Ledg
 def test_a_ledger_that_says_the_same_agrees() -> None:
     report = audit(BILL, LEDGER)
     assert report.agrees
-    assert report.summary == "2 accounts, 0.005530 in the ledger, every one agrees"
+    assert report.summary == "2 accounts, 0.005530 PLN in the ledger, every one agrees"
 
 
 @pytest.mark.parametrize("difference", [-1, 1])
@@ -66,12 +67,24 @@ def test_a_bill_in_doubt_may_be_settled_or_not(line: tuple[int, int], agrees: bo
     assert "1 unanswered notices" in report.summary
 
 
-def test_bids_that_name_their_campaign_are_compared_by_campaign() -> None:
-    bill = {"campaign-7:PLN": BillLine(exact_micros=5_530, impressions=4)}
-    assert audit(bill, LEDGER, campaign_of={"70": "7", "71": "7"}).agrees
-    assert not audit(bill, LEDGER, campaign_of={"70": "7", "71": "8"}).agrees
-    with pytest.raises(ScenarioError, match="give the catalogue"):
-        audit(bill, LEDGER)
+def test_line_items_that_bids_do_not_tell_apart_are_added_up() -> None:
+    bill = {"70+71:PLN": BillLine(exact_micros=5_530, impressions=4), "72:PLN": BillLine(exact_micros=9, impressions=1)}
+    ledger = LEDGER | {BillKey("72", "PLN"): LedgerLine(9, 1)}
+    books = Books({}, {"70": "70+71", "71": "70+71", "72": "72"}, {}, {})
+    assert audit(bill, ledger, books=books).agrees
+    assert not audit(bill, ledger, books=Books({}, {"70": "70+71", "71": "71+73", "72": "72"}, {}, {})).agrees
+    assert audit(bill, ledger, {BillKey("71", "PLN"): LedgerLine(1, 0)}, books).lines[0].ledger == 5_529
+
+
+def test_a_bid_of_an_unknown_campaign_fails_the_audit_and_says_what_is_missing() -> None:
+    report = audit({"campaign-7:PLN": BillLine(exact_micros=5_530, impressions=4)}, LEDGER)
+    assert not report.agrees
+    assert "campaign-7; give the bidder's present catalogue" in report.summary
+
+
+def test_amounts_of_several_currencies_are_not_added_up() -> None:
+    ledger = {BillKey("70", "PLN"): LedgerLine(1_000_000, 1), BillKey("71", "EUR"): LedgerLine(2_000_000, 1)}
+    assert "2.000000 EUR, 1.000000 PLN in the ledger" in audit({}, ledger).summary
 
 
 CSV = """day,advertiser_id,line_item_id,exchange_id,impressions,charge,currency
@@ -111,12 +124,22 @@ def test_an_export_that_makes_no_sense_is_refused(text: str) -> None:
 
 def test_files_are_read_or_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.csv").write_text(CSV)
-    (tmp_path / "catalogue.json").write_bytes(orjson.dumps({"line_items": [{"id": 70, "campaign_id": 7}]}))
     assert load_ledger(tmp_path / "ledger.csv") == LEDGER
-    assert load_campaigns(tmp_path / "catalogue.json") == {"70": "7"}
-    for load in (load_ledger, load_campaigns):
-        with pytest.raises(ScenarioError, match="cannot be read"):
-            load(tmp_path / "none")
+    with pytest.raises(ScenarioError, match="cannot be read"):
+        load_ledger(tmp_path / "none")
+
+
+async def test_the_ledger_of_a_command_is_what_it_prints(tmp_path: Path) -> None:
+    (tmp_path / "ledger.csv").write_text(CSV)
+    assert await ledger_of_command(f"cat '{tmp_path}/ledger.csv'") == LEDGER
+    with pytest.raises(ScenarioError, match="ended with 3"):
+        await ledger_of_command("exit 3")
+
+
+async def test_a_ledger_command_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditing, "LEDGER_COMMAND_S", 0.05)
+    with pytest.raises(ScenarioError, match="took longer"):
+        await ledger_of_command("sleep 600 | cat")
 
 
 async def test_a_ledger_that_is_written_a_moment_later_is_waited_for_and_one_that_never_agrees_is_not() -> None:
@@ -125,6 +148,6 @@ async def test_a_ledger_that_is_written_a_moment_later_is_waited_for_and_one_tha
     async def read() -> dict[BillKey, LedgerLine]:
         return reads.pop(0) if len(reads) > 1 else reads[0]
 
-    assert (await settled_audit(BILL, read, {}, None, pause_s=0.0)).agrees
+    assert (await settled_audit(BILL, read, {}, pause_s=0.0)).agrees
     reads[:] = [{}]
-    assert not (await settled_audit(BILL, read, {}, None, attempts=3, pause_s=0.0)).agrees
+    assert not (await settled_audit(BILL, read, {}, attempts=3, pause_s=0.0)).agrees

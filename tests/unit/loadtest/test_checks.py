@@ -1,12 +1,16 @@
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from loadtest.checks import Answer, CatalogueRules, Checker, load_rules
+from loadtest.checks import Answer, Bid, CatalogueRules, Checker, LineItemRules, load_rules
 from loadtest.facts import facts_of
 from loadtest.scenario import ScenarioError
 
@@ -51,9 +55,9 @@ def judge(body: Object | bytes, rules: CatalogueRules | None = None, **facts: bo
 
 def test_a_good_answer_has_no_violation_and_its_bid_can_be_sold() -> None:
     judged = judge(answer())
-    assert judged.violations == ()
+    assert judged.violations == []
     (bid,) = judged.bids
-    assert (bid.impression, bid.price, bid.currency, bid.account) == ("1", 2_500_000, "PLN", "campaign-7")
+    assert (bid.impression, bid.price, bid.currency, bid.bid.cid) == ("1", 2_500_000, "PLN", "7")
 
 
 def set_bid(**members: object) -> Callable[[Object], None]:
@@ -98,6 +102,7 @@ PLANTED: list[tuple[str, Callable[[Object], None]]] = [
     ("format", set_bid(mtype=4)),
     ("format", set_bid(impid="2", mtype=None, dealid="P")),
     ("insecure", set_bid(adm='<img src="http://cdn.example/a.png">')),
+    ("insecure", set_bid(adm='<img src="http://127.0.0.1.example/a.png"><img src="http://127.0.0.1:1/a.png">')),
     ("blocked-domain", set_bid(adomain=["www.kasyno.example"])),
     ("blocked-category", set_bid(cat=["IAB7-39"])),
     ("blocked-attribute", set_bid(attr=[1, 3])),
@@ -115,18 +120,42 @@ def test_a_planted_violation_is_found(kind: str, plant: Callable[[Object], None]
     plant(body)
     judged = judge(body)
     assert kind in {violation.kind for violation in judged.violations}
-    assert judged.bids == ()
+    assert judged.bids == []
+
+
+RULES = CatalogueRules({70: LineItemRules(None, None, active=True, needs_profile=False)}, {(7, 9): (70,)})
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["1e999", "nan", 10**400, "3", "IAB7", "kasyno.example", "D1", "1"])
+)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+
+
+@given(st.sampled_from([field.name for field in msgspec.structs.fields(Bid)]), VALUES)
+def test_no_value_of_any_member_stops_the_checker(name: str, value: object) -> None:
+    body = answer()
+    set_bid(**{name: value})(body)
+    judged = judge(json.dumps(body).encode(), RULES)
+    assert judged.bids or judged.violations
 
 
 def test_an_answer_that_is_not_json_is_found() -> None:
     assert [violation.kind for violation in judge(b"{oops").violations] == ["not-json"]
-    assert [violation.kind for violation in judge(b"[]").violations] == ["not-json"]
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"seatbid":{}}', b'{"seatbid":[{"bid":{}}]}', b'{"seatbid":[{"bid":[7]}]}'])
+def test_an_answer_of_another_shape_is_found(body: bytes) -> None:
+    assert [violation.kind for violation in judge(body).violations] == ["malformed-answer"]
 
 
 @pytest.mark.parametrize("body", [{}, {"id": "r1"}, {"id": "r1", "seatbid": []}, {"id": "r1", "nbr": 8}])
 def test_every_legal_form_of_no_is_no_violation(body: Object) -> None:
     judged = judge(body)
-    assert (judged.bids, judged.violations, judged.no_bid_code) == ((), (), body.get("nbr"))
+    assert (judged.bids, judged.violations, judged.no_bid_code) == ([], [], body.get("nbr"))
 
 
 def test_a_no_bid_for_another_request_is_found() -> None:
@@ -143,7 +172,7 @@ def test_floors_in_another_currency_are_converted_and_rounded_up() -> None:
 def test_an_insecure_tracker_on_loopback_breaks_no_page() -> None:
     body = answer()
     set_bid(adm='<img src="http://127.0.0.1:8081/t/imp/x">')(body)
-    assert judge(body).violations == ()
+    assert judge(body).violations == []
 
 
 def catalogue(tmp_path: Path, **line_item: object) -> CatalogueRules:
@@ -158,7 +187,7 @@ def catalogue(tmp_path: Path, **line_item: object) -> CatalogueRules:
 
 def test_a_line_item_in_its_flight_may_bid(tmp_path: Path) -> None:
     rules = catalogue(tmp_path, start="2020-01-01T00:00:00Z", end="2099-01-01T00:00:00+01:00")
-    assert judge(answer(), rules).violations == ()
+    assert judge(answer(), rules).violations == []
 
 
 @pytest.mark.parametrize(
@@ -179,7 +208,7 @@ def test_what_the_catalogue_forbids_is_found(tmp_path: Path, kind: str, line_ite
 
 def test_a_profile_may_be_used_where_it_is_permitted(tmp_path: Path) -> None:
     rules = catalogue(tmp_path, targeting={"segments_any": [3]})
-    assert judge(answer(), rules, profile_allowed=True).violations == ()
+    assert judge(answer(), rules, profile_allowed=True).violations == []
 
 
 def test_a_tactic_names_the_line_item(tmp_path: Path) -> None:

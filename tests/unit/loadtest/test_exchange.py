@@ -97,6 +97,82 @@ async def test_percentiles_are_those_of_an_exact_computation(stall_s: float) -> 
         assert service - 2e-6 <= total.histograms[SERVICE].percentile(percent) <= service * 1.01 + 2e-6
 
 
+class OneByOne:
+    """A bidder that answers requests in their order, one at a time, each after a delay; in manual time."""
+
+    def __init__(self, bidder: FakeBidder, delays: Sequence[float]) -> None:
+        self.bidder = bidder
+        self.delays = delays
+        self.answered = 0
+        self.free_at = 0.0
+        self.next_at = math.inf
+
+    def answer(self) -> None:
+        """The time has come: answer, and begin with the next request that is there."""
+        self.bidder.held.popleft().write(NO_BID)
+        self.answered += 1
+        self.free_at, self.next_at = self.next_at, math.inf
+
+    def look(self, now: float) -> None:
+        """Begin with a request if there is one and nothing else to do."""
+        if self.bidder.held and self.next_at == math.inf:
+            self.next_at = max(now, self.free_at) + self.delays[self.answered]
+
+
+def latencies_behind(
+    connections: int, due: Sequence[float], delays: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """Exact, of a bidder that answers one by one: from when each request is due, and from when it is sent, which is
+    once a connection is free."""
+    ends: list[float] = []
+    from_due, from_sent = [], []
+    for number, (moment, delay) in enumerate(zip(due, delays, strict=True)):
+        sent = max(moment, ends[number - connections]) if number >= connections else moment
+        ends.append(max(sent, ends[-1] if ends else 0.0) + delay)
+        from_due.append(ends[-1] - moment)
+        from_sent.append(ends[-1] - sent)
+    return from_due, from_sent
+
+
+@pytest.mark.parametrize("connections", [1, 3, 40])
+async def test_percentiles_are_exact_with_any_number_of_connections_and_stalls(connections: int) -> None:
+    chance, clock = random.Random(12), ManualClock()
+    async with FakeBidder(lambda _: b"") as bidder:
+        plan = scenario(bidder.url, connections=connections)
+        due = schedule(plan)
+        delays = [chance.expovariate(1 / 0.006) for _ in due]
+        for place, stall_s in ((0.2, 0.5), (0.6, 0.9)):
+            delays[int(place * len(due))] += stall_s
+        server = OneByOne(bidder, delays)
+        series = Series()
+        process = ExchangeProcess(plan, 0, series.add, monotonic=clock.monotonic, now_ms=clock.now_ms)
+        await process.connect()
+        stop = asyncio.Event()
+        run = asyncio.create_task(process.run(0.0, stop))
+        asked = 0
+        while server.answered < len(due):
+            moment = due[asked] + 1e-9 if asked < len(due) else math.inf
+            clock.advance(max(0.0, min(moment, server.next_at) - clock.monotonic()))
+            if server.next_at <= moment:
+                server.answer()
+            else:
+                asked += 1
+            sent = min(asked, server.answered + connections)
+            await until(partial(is_reached, process, bidder, asked - server.answered, sent))
+            server.look(clock.monotonic())
+        stop.set()
+        await run
+    exact, service = latencies_behind(connections, due, delays)
+    for percent in PERCENTS:
+        for name, values in ((LATENCY, exact), (SERVICE, service)):
+            expected = exact_percentile(values, percent)
+            assert expected - 2e-6 <= series.total.histograms[name].percentile(percent) <= expected * 1.01 + 2e-6
+
+
+def is_reached(process: ExchangeProcess, bidder: FakeBidder, open_requests: int, sent: int) -> bool:
+    return process.open_requests == open_requests and len(bidder.heads) == sent
+
+
 async def test_a_stall_shows_in_the_latency_of_every_request_that_it_delayed() -> None:
     clock = ManualClock()
     async with FakeBidder() as bidder:
@@ -111,7 +187,7 @@ async def test_a_stall_shows_in_the_latency_of_every_request_that_it_delayed() -
         series = await measure(plan, bidder, clock, due)
     # 100 requests a second were due during the second in which nothing was answered
     assert series.total.histograms[LATENCY].share_above(0.05) == pytest.approx(96 / len(due), abs=2 / len(due))
-    assert series.total.counts["late_sends"] >= 95
+    assert series.total.counts["blocked_sends"] >= 95
 
 
 async def test_requests_that_never_got_a_connection_are_reported_with_the_time_they_waited() -> None:
@@ -184,3 +260,39 @@ async def test_errors_of_the_server_are_violations() -> None:
         series = await measure(plan, bidder, clock, schedule(plan))
     offered = series.total.counts["offered"]
     assert series.total.violations == {"server-error": (offered + 1) // 2, "refused-request": offered // 2}
+
+
+async def test_no_auction_has_the_id_of_another_run_or_process() -> None:
+    ids: list[str] = []
+
+    def note_the_id(body: bytes) -> bytes:
+        ids.append(orjson.loads(body)["id"])
+        return NO_BID
+
+    async with FakeBidder(note_the_id) as bidder:
+        plan = scenario(bidder.url, duration_s=0.1)
+        for moment in (1_790_000_000_000, 1_790_000_000_001):
+            for index in range(2):
+                clock = ManualClock(moment)
+                process = ExchangeProcess(plan, index, Series().add, monotonic=clock.monotonic, now_ms=clock.now_ms)
+                await process.connect()
+                run = asyncio.create_task(process.run(clock.monotonic() - 0.2, asyncio.Event()))
+                await run
+    assert len(ids) == len(set(ids)) > 20
+    assert {len(name) for name in ids} == {20}
+
+
+async def test_a_204_with_a_body_is_a_violation() -> None:
+    clock = ManualClock()
+    async with FakeBidder(lambda _: b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}") as bidder:
+        plan = scenario(bidder.url, duration_s=0.2)
+        series = await measure(plan, bidder, clock, schedule(plan))
+    assert series.total.violations == {"204-with-body": series.total.counts["offered"]}
+
+
+async def test_an_answer_that_nobody_asked_for_is_a_violation() -> None:
+    clock = ManualClock()
+    async with FakeBidder(lambda _: NO_BID * (2 if len(bidder.heads) == 3 else 1)) as bidder:
+        plan = scenario(bidder.url, duration_s=0.2)
+        series = await measure(plan, bidder, clock, schedule(plan))
+    assert series.total.violations == {"unsolicited-answer": 1}

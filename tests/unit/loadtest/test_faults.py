@@ -25,13 +25,45 @@ async def ended(run: asyncio.Task[None]) -> None:
 
 async def test_a_malformed_request_wants_a_4xx() -> None:
     tally = Tally()
-    async with FakeBidder(lambda _: json_answer(b"", 400)) as bidder:
+    async with FakeBidder(lambda body: NO_BID if body == b'{"id":"1"}' else json_answer(b"why", 400)) as bidder:
         await gremlins(bidder, tally).malformed()
         assert tally.violations == {}
-        assert tally.counts["fault.malformed.400"] == 1
+        assert (tally.counts["fault.malformed.400"], tally.counts["fault.after-malformed.204"]) == (1, 1)
+        assert len(bidder.transports) == 1
         bidder.reply = lambda _: NO_BID
         await gremlins(bidder, tally).malformed()
     assert tally.violations == {"malformed-accepted": 1}
+
+
+async def test_a_connection_that_does_not_outlive_a_malformed_request_is_a_violation() -> None:
+    tally = Tally()
+    async with FakeBidder() as bidder:
+
+        def refuse_and_close(_: bytes) -> bytes:
+            asyncio.get_running_loop().call_soon(bidder.transports[-1].close)
+            return json_answer(b"", 400)
+
+        bidder.reply = refuse_and_close
+        await gremlins(bidder, tally).malformed()
+        assert tally.violations == {"fault-unanswered": 1}
+        bidder.reply = lambda _: b"HTTP/1.1 400 Bad Request\r\nContent-Length: x\r\n\r\n"
+        await gremlins(bidder, tally).malformed()
+        bidder.reply = lambda _: json_answer(b"", 400)
+        await gremlins(bidder, tally).malformed()
+    assert tally.violations == {"fault-unanswered": 2, "refused-request": 1}
+
+
+async def test_a_half_closed_connection_that_gets_no_answer_is_a_violation() -> None:
+    tally = Tally()
+    async with FakeBidder() as bidder:
+
+        def hang_up(_: bytes) -> bytes:
+            bidder.transports[-1].abort()
+            return b""
+
+        bidder.reply = hang_up
+        await gremlins(bidder, tally).half_close()
+    assert tally.violations == {"fault-unanswered": 1}
 
 
 async def test_a_server_error_is_a_violation_whatever_the_fault() -> None:

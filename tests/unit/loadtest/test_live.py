@@ -17,7 +17,7 @@ def shown(view: RenderableType) -> str:
 
 def test_the_live_view_has_rates_percentiles_and_spend() -> None:
     text = shown(live_view(scenario(), series_of(bid_answers=50, won_micros=1_000_000)))
-    for expected in ("100/s", "bid rate", "50.0%", "p99.9", "4.00 ms", "spend", "1.0000/s"):
+    for expected in ("100/s", "bid rate", "50.0%", "p99.9", "4.00 ms", "spend", "1.0000/s", "timeouts"):
         assert expected in text
 
 

@@ -1,8 +1,10 @@
+import msgspec
 import pytest
 
 from core.clock import ManualClock
 from loadtest.auction import Outcome, Rules
-from loadtest.checks import OfferedBid
+from loadtest.books import NO_BOOKS, Books
+from loadtest.checks import Bid, OfferedBid
 from loadtest.client import Pool, parse_target
 from loadtest.notices import Notice, NoticeDesk
 from loadtest.scenario import NoticePlan
@@ -16,26 +18,30 @@ PLAIN = NoticePlan(duplicate_share=0, post_share=0, rendered_share=1.0, click_ra
 class Desk:
     """A notice desk in front of a fake tracker, in manual time."""
 
-    def __init__(self, tracker: FakeBidder, plan: NoticePlan) -> None:
+    def __init__(self, tracker: FakeBidder, plan: NoticePlan, books: Books = NO_BOOKS) -> None:
         self.clock = ManualClock()
         self.tally = Tally()
         self.tracker = tracker
         self.shown: list[bytes] = []
         self.pool: Pool[Notice] = Pool(parse_target(tracker.url), 1, self._on_answer, self.clock.monotonic)
-        self.desk = NoticeDesk(plan, tracker.url, self.pool, self.tally, self.clock.monotonic, 1, self.shown.append)
+        self.desk = NoticeDesk(
+            plan, books, tracker.url, self.pool, self.tally, self.clock.monotonic, 1, self.shown.append
+        )
 
     def _on_answer(self, notice: Notice, status: int, head: bytes, body: bytes) -> None:
         self.desk.on_answer(notice, status, head, body)
 
     def bid(self, price: int = 3_000_000) -> OfferedBid:
         url = self.tracker.url
-        members = {
-            "nurl": url + "/n/win/T?p=${AUCTION_PRICE}&c=${AUCTION_CURRENCY}",
-            "burl": url + "/n/bill/T?p=${AUCTION_PRICE}",
-            "lurl": url + "/n/loss/T?r=${AUCTION_LOSS}&m=${AUCTION_MIN_TO_WIN}&i=${AUCTION_IMP_ID}",
-            "adm": f'<a href="{url}/t/click/T"><img src="{url}/t/imp/T"></a>',
-        }
-        return OfferedBid("1", price, "PLN", "70", members, "", "grosz")
+        members = Bid(
+            tactic="70",
+            cid="7",
+            nurl=url + "/n/win/T?p=${AUCTION_PRICE}&c=${AUCTION_CURRENCY}",
+            burl=url + "/n/bill/T?p=${AUCTION_PRICE}",
+            lurl=url + "/n/loss/T?r=${AUCTION_LOSS}&m=${AUCTION_MIN_TO_WIN}&i=${AUCTION_IMP_ID}",
+            adm=f'<a href="{url}/t/click/T"><img src="{url}/t/imp/T"></a>',
+        )
+        return OfferedBid("1", price, "PLN", members, "", "grosz")
 
     def win(self, price: int = 1_500_000, *, is_test: bool = False) -> None:
         self.desk.won("r1", self.bid(), Outcome(True, price), RULES, b"user", is_test)
@@ -138,8 +144,37 @@ async def test_only_the_tracker_of_the_run_is_ever_called() -> None:
     async with FakeBidder() as tracker, FakeBidder(lambda _: NO_BID) as stranger:
         desk = Desk(tracker, PLAIN)
         bid = desk.bid()
-        foreign = {name: str(url).replace(tracker.url, stranger.url) for name, url in bid.bid.items()}
-        desk.desk.won("r1", bid._replace(bid=foreign), Outcome(True, 1_500_000), RULES, b"", False)
+        foreign = {name: str(getattr(bid.bid, name)).replace(tracker.url, stranger.url) for name in ("nurl", "burl")}
+        moved = bid._replace(bid=msgspec.structs.replace(bid.bid, adm="", **foreign))
+        desk.desk.won("r1", moved, Outcome(True, 1_500_000), RULES, b"", False)
         assert await desk.play() == []
         assert stranger.heads == []
     assert desk.tally.violations["foreign-notice-url"] == 2
+
+
+async def test_an_advertiser_that_pays_in_another_currency_is_billed_in_it() -> None:
+    books = Books({}, {}, {"7": "EUR"}, {"EUR": 4_270_000})
+    async with FakeBidder() as tracker:
+        desk = Desk(tracker, PLAIN, books)
+        desk.win()
+        await desk.play()
+    # the bid of 3.00 PLN a thousand is at most 703 micros of a euro an impression, and half of it is charged
+    assert desk.tally.bill == {"70:EUR": BillLine(exact_micros=352, impressions=1)}
+    assert desk.tally.counts["billed_micros"] == 1_500
+
+
+async def test_what_is_on_its_way_when_the_run_ends_is_in_doubt_and_what_never_left_is_counted() -> None:
+    async with FakeBidder(lambda _: b"") as silent:
+        desk = Desk(silent, NoticePlan(duplicate_share=0, post_share=0, rendered_share=1, click_rate=0, jitter=0))
+        await desk.pool.open()
+        desk.win()
+        desk.clock.advance(0.5)
+        desk.desk.pump(desk.clock.monotonic())  # the win goes out; the bill waits behind it for the only connection
+        desk.win()
+        await until(lambda: len(silent.heads) == 1)
+        desk.desk.close()
+        await desk.pool.close()
+    counts = desk.tally.counts
+    assert counts["notice.win.unsent"] == counts["notice.bill.unsent"] == counts["notice.impression.unsent"] == 1
+    assert desk.tally.bill == {"70:PLN": BillLine(doubtful=1, high_micros=3_000)}
+    assert desk.desk.pending == 0

@@ -20,7 +20,10 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
 def test_charts_have_one_value_for_each_second() -> None:
     report = make_report(scenario(), series_of(seconds=5, latency_s=0.02, won_micros=2_000_000), 0)
     data = json.loads(json.dumps(chart_data(report)))
-    assert [len(column) for name in ("rates", "latency", "spend") for column in data[name]] == [5] * 11
+    names = ("rates", "latency", "spend", "pacing", "generator")
+    assert [len(column) for name in names for column in data[name]] == [5] * 16
+    assert data["pacing"][1:] == [[20, 40, 60, 80, 100]] * 2
+    assert data["generator"][1] == [20] * 5
     assert data["spend"][1] == [2, 4, 6, 8, 10]
     assert data["histogram"][1] == [500]
     assert 19 < data["latency"][1][0] < 21 > data["histogram"][0][0] > 15

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import signal
 
 import pytest
 
@@ -7,6 +9,7 @@ from loadtest.run import run_scenario
 from loadtest.scenario import NoticePlan, RedisPlan, Scenario, ScenarioError, TrafficPlan
 from loadtest.series import Series
 from tests.kit.fake_bidder import FakeBidder, json_answer
+from tests.kit.processes import descendants
 
 
 def scenario(url: str, **changes: object) -> Scenario:
@@ -46,10 +49,21 @@ async def test_a_run_that_is_stopped_reports_what_there_is() -> None:
         assert series.total.counts["answered"] == len(bidder.heads)
 
 
+async def test_a_generator_that_dies_in_the_middle_fails_the_run() -> None:
+    def kill_it(series: Series) -> None:
+        for pid, command in descendants(os.getpid()).items():
+            if "loadtest.worker" in command:
+                os.kill(pid, signal.SIGKILL)
+
+    async with FakeBidder() as bidder:
+        with pytest.raises(ScenarioError, match="in the middle of the run"):
+            await run_scenario(scenario(bidder.url, duration_s=60.0), kill_it, asyncio.Event())
+
+
 async def test_a_target_where_nothing_listens_is_reported() -> None:
     async with FakeBidder() as bidder:
         pass
-    with pytest.raises(ScenarioError, match=r"refused|Connect"):
+    with pytest.raises(ScenarioError, match=r"nothing answers at http.*start it with"):
         await run_scenario(scenario(bidder.url), lambda _: None, asyncio.Event())
 
 

@@ -4,6 +4,9 @@ import msgspec
 import pytest
 
 from loadtest.scenario import (
+    ArrivalPlan,
+    FaultPlan,
+    RedisPlan,
     Scenario,
     ScenarioError,
     TrafficPlan,
@@ -77,6 +80,9 @@ def test_a_target_that_is_no_url_is_refused() -> None:
         {"traffic": TrafficPlan(consent_full=0.9, consent_refused=0.9)},
         {"url": "http://bid.example/"},
         {"track_url": "http://track.example/"},
+        {"arrival": ArrivalPlan(shape="steps", steps=(1.0, 1e10))},
+        {"faults": FaultPlan(reset_rate=1e10)},
+        {"redis": RedisPlan(listen_port=1, upstream="redis.example:6379")},
     ],
 )
 def test_an_unbounded_or_senseless_run_is_refused(changes: dict[str, object]) -> None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 from admin.cli.loadtest import app
 from core.errors import InputError
 from loadtest.report import make_report, save_report
+from loadtest.search import TRIES
 from tests.kit.fake_bidder import NO_BID, json_answer
 from tests.kit.served import served
 from tests.unit.loadtest.test_report import scenario, series_of
@@ -61,9 +62,33 @@ def test_a_ledger_that_does_not_agree_is_a_missed_goal(tmp_path: Path) -> None:
     assert "1 DIFFER" in done.output
 
 
+def test_a_ledger_that_fails_after_the_run_costs_the_audit_and_not_the_report(tmp_path: Path) -> None:
+    flag = tmp_path / "second"
+    command = f"if [ -e {flag} ]; then exit 5; else touch {flag}; echo '[]'; fi"
+    with served(lambda _: NO_BID) as bidder:
+        done = invoke(
+            "run", own_scenario(tmp_path), "--url", bidder.url, "--ledger-command", command,
+            "--out", str(tmp_path / "a.b"),
+        )  # fmt: skip
+    assert done.exit_code == 1
+    assert "not possible: the ledger command ended with 5" in done.output
+    assert (tmp_path / "a.b.json").exists()
+    assert (tmp_path / "a.b.html").exists()
+
+
+def test_a_search_says_what_it_tried_and_found() -> None:
+    with served(lambda _: NO_BID) as bidder:
+        done = invoke(
+            "search", "--p99", "0.001ms", "--url", bidder.url, "--rate", "1", "--duration", "1", "--connections", "2"
+        )
+    assert done.exit_code == 0, done.output
+    assert "highest rate with p99 <= 0.001ms: 0/s" in done.output
+    assert done.output.count("inside tmax") == TRIES
+
+
 def test_two_reports_are_compared(tmp_path: Path) -> None:
     for name, latency_s in (("a", 0.004), ("b", 0.008)):
-        save_report(make_report(scenario(), series_of(latency_s=latency_s), 0), tmp_path / f"{name}.json")
+        save_report(make_report(scenario(), series_of(seconds=22, latency_s=latency_s), 0), tmp_path / f"{name}.json")
     done = invoke("compare", str(tmp_path / "a.json"), str(tmp_path / "b.json"))
     assert done.exit_code == 0, done.output
     assert "p99.9" in done.output
@@ -81,10 +106,13 @@ def test_a_catalogue_is_written(tmp_path: Path) -> None:
         ("run", "nothing"),
         ("run", "smoke", "--url", "http://bid.example/"),
         ("run", "smoke", "--track-url", "http://track.example/"),
+        ("run", "smoke", "--out", "nowhere/at/all"),
+        ("run", "smoke", "--ledger-before", "ledger.csv"),
         ("search", "--p99", "fast"),
         ("search", "--p99", "-1ms"),
         ("compare", "none.json", "none.json"),
         ("peers", "http://127.0.0.1:1/"),
+        ("peers", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "--duration", "30", "--turns", "15"),
     ],
 )
 def test_what_cannot_be_done_is_refused(arguments: Sequence[str]) -> None:
