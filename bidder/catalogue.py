@@ -41,7 +41,7 @@ MAX_CATALOGUE_BYTES = 1024 * 1024 * 1024
 # what the log says of it: the old one ages meanwhile.
 RETRY_REFUSED_S = 60.0
 
-CHILD_NICENESS = 10
+CHILD_NICENESS = 5
 
 # While there is no catalogue yet nothing else can be done: a process that starts asks more often.
 FIRST_POLL_S = 0.025
