@@ -25,8 +25,9 @@ from core.errors import ConfigError, UnavailableError
 from core.logs import set_up_logging
 from core.processes import DRAIN_TIMEOUT_S, READY_PIPE, die_with_parent
 
-# Starting takes one to two seconds; a role that is not ready by now has a fault that waiting does not mend.
-READY_TIMEOUT_S = 30.0
+# Starting takes one to two seconds, with 100,000 line items ten, on a machine with other work three times as long; a
+# role that is not ready by now has a fault that waiting does not mend.
+READY_TIMEOUT_S = 90.0
 
 # Pauses before a dead role is started again: at once the first time, so that a crash costs a second, and never so
 # often that a role which cannot start keeps a core busy.

@@ -41,7 +41,10 @@ MAX_CATALOGUE_BYTES = 1024 * 1024 * 1024
 # what the log says of it: the old one ages meanwhile.
 RETRY_REFUSED_S = 60.0
 
-CHILD_NICENESS = 10
+CHILD_NICENESS = 5
+
+# While there is no catalogue yet nothing else can be done: a process that starts asks more often.
+FIRST_POLL_S = 0.025
 
 _log = logging.getLogger("grosz.bidder.catalogue")
 _encoder = msgspec.msgpack.Encoder()
@@ -251,7 +254,7 @@ class CatalogueWatcher:
                 _log.error("catalogue %d cannot be installed; %d stays and ages: %s", refused, self._version, error)
             except (UnavailableError, RedisError, OSError) as error:
                 _log.warning("the catalogue is not followed: %s", error)
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(self._poll_s if self._version >= 0 else min(FIRST_POLL_S, self._poll_s))
 
     async def follow(self) -> None:
         """One poll: install the published version if it is new."""

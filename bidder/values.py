@@ -11,8 +11,6 @@ import re
 import urllib.parse
 from collections.abc import Iterator
 
-import ua_parser
-
 from core.model import Radius
 
 EARTH_RADIUS_KM = 6371.0088
@@ -115,6 +113,9 @@ def region_of(key: tuple[str | None, str | None]) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=4096)  # os and browser are asked for the same agent; 47 us a parse
 def _parse_agent(agent: str) -> tuple[str, str]:
+    # Imported by who reads agents: other roles compile no catalogue, and it would be a fifth of their start.
+    import ua_parser
+
     result = ua_parser.parse(agent)
     system = result.os.family if result.os else ""
     browser = result.user_agent.family if result.user_agent else ""

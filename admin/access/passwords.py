@@ -19,8 +19,7 @@ class Passwords:
     def __init__(self, hasher: argon2.PasswordHasher | None = None) -> None:
         self._hasher = hasher or argon2.PasswordHasher()
         self._slots = asyncio.Semaphore(PARALLEL)
-        # Verified for unknown names, so that the time of an answer does not tell which names exist.
-        self._decoy = self._hasher.hash("nobody's password")
+        self._decoy = ""
 
     async def hash(self, password: str) -> str:
         async with self._slots:
@@ -29,11 +28,13 @@ class Passwords:
     async def verify(self, stored: str | None, password: str) -> bool:
         """Whether the password is right; with `stored` None it takes as long and is wrong."""
         async with self._slots:
-            right = await asyncio.to_thread(self._matches, stored or self._decoy, password)
-            return right and stored is not None
+            return await asyncio.to_thread(self._matches, stored, password)
 
-    def _matches(self, stored: str, password: str) -> bool:
+    def _matches(self, stored: str | None, password: str) -> bool:
+        # A hash to verify for unknown names, so that the time of an answer does not tell which names exist. Made at the
+        # first login, whoever's it is: it takes 0.1 s, which a start need not wait for.
+        self._decoy = self._decoy or self._hasher.hash("nobody's password")
         try:
-            return self._hasher.verify(stored, password)
+            return self._hasher.verify(stored or self._decoy, password) and stored is not None
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False

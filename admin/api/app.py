@@ -113,5 +113,5 @@ def build_app(
     app.add_routes(Effective(store, redis, clock).routes())
     app.add_routes(Explanations(reader, explaining, funnels).routes())
     app.add_routes(Doctoring(reader, doctor).routes())
-    app.add_routes(page_routes(description()))
+    app.add_routes(page_routes(description))
     return app

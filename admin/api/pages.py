@@ -1,6 +1,7 @@
 """The pages of the API itself: its description (`/openapi.json`, `/docs`) and the one-time setup form (`/setup`)."""
 
 import html
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,11 @@ _ASSETS = {
 }
 
 
-def page_routes(description: dict[str, Any]) -> list[web.RouteDef]:
-    """Routes of the pages; `description` is the OpenAPI document."""
-    encoded = msgspec.json.encode(description)
+def page_routes(describe: Callable[[], dict[str, Any]]) -> list[web.RouteDef]:
+    """Routes of the pages; `describe` makes the OpenAPI document, when it is first asked for."""
 
     async def openapi(_request: web.Request) -> web.Response:
+        encoded = msgspec.json.encode(describe())
         return web.Response(body=encoded, content_type="application/json", headers=_HEADERS)
 
     async def docs(_request: web.Request) -> web.Response:

@@ -1,7 +1,8 @@
 """`grosz demo`: everything on this machine for half a minute, with simulated shoppers and a simulated exchange.
 
-It runs the same `grosz up` that a user would, in a data directory that is thrown away, and ends with the money audit:
-a demo of a bidder that loses a grosz is a failed demo.
+It runs the same `grosz up` that a user would, in a data directory that is thrown away, makes one more shop through the
+admin API, and ends with the money audit: a demo of a bidder that loses a grosz is a failed demo, and so is one in which
+the shop of the API does not bid.
 """
 
 import asyncio
@@ -12,11 +13,16 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
+import aiohttp
 import typer
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from admin.cli.demo_shop import SHOP, Delivered, DemoShop
+from admin.cli.opening import open_store
+from admin.store.accounts import AccountStore
+from core.clock import SystemClock
 from core.errors import UnavailableError
 from core.money import format_micros
 from loadtest.demo import DemoResult, demo_scenario, run_demo
@@ -27,10 +33,12 @@ app = typer.Typer()
 
 # How long a cart must lie idle before it counts as abandoned; an hour in real life, too long for half a minute.
 CART_DELAY_S = 3
+# Shops of the seed whose simulated shoppers come along; the shop that is made through the API is the fourth.
+SEEDED_SHOPS = (1, 2, 3)
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
-# The last notices settle, and their rows reach the ledger, within this.
-SETTLE_S = 2.0
+# The last notices settle, their rows reach the ledger, and the last counts of bids are written, within this.
+SETTLE_S = 6.0
 
 EXIT_FAILED = 1
 
@@ -57,14 +65,29 @@ async def _demo(duration: float, data: Path) -> int:
     running = await _start(data, log)
     try:
         addresses = await _wait_until_ready(running, log)
-        result = await _show(console, addresses, duration)
-        await asyncio.sleep(SETTLE_S)
+        # Browsers keep the login's cookie although the host is an address; aiohttp must be told to.
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            shop = DemoShop(session, addresses["admin"])
+            await shop.open(await _setup_token(data), CART_DELAY_S)
+            console.print(f"made '{SHOP}' through the admin API: advertiser {shop.advertiser_id}")
+            result = await _show(console, addresses, duration, shop.advertiser_id)
+            await asyncio.sleep(SETTLE_S)
+            delivered = await shop.delivered()
         audited = await _audit(data)
     finally:
         await _stop(running)
-    console.print(_table(result))
+    console.print(_table(result, delivered))
     console.print(f"money audit: {'every counter agrees with the ledger' if audited == 0 else 'FAILED'}")
-    return 0 if audited == 0 and result.bids and not result.violations else EXIT_FAILED
+    if not delivered.bids:
+        console.print(f"'{SHOP}', made through the API, did not bid: FAILED")
+    good = audited == 0 and result.bids and delivered.bids and not result.violations
+    return 0 if good else EXIT_FAILED
+
+
+async def _setup_token(data: Path) -> str:
+    """A way in, as `grosz setup-link` makes it; the one that `grosz up` printed is used up in a kept directory."""
+    async with open_store(None, data) as store:
+        return await AccountStore(store.database, SystemClock()).make_setup_link()
 
 
 async def _start(data: Path, log: Path) -> asyncio.subprocess.Process:
@@ -98,10 +121,11 @@ def _end_of(log: Path) -> str:
     return log.read_text(errors="replace")[-2000:]
 
 
-async def _show(console: Console, addresses: dict[str, str], duration: float) -> DemoResult:
+async def _show(console: Console, addresses: dict[str, str], duration: float, shop_id: int) -> DemoResult:
     bid_url, track_url = f"{addresses['bid']}/openrtb2/demo", addresses["track"]
     console.print(f"exchange -> {bid_url}   shops -> {track_url}   admin API -> {addresses['admin']}/docs")
-    scenario = demo_scenario(bid_url, track_url, duration)
+    advertisers = (*SEEDED_SHOPS, shop_id)
+    scenario = demo_scenario(bid_url, track_url, duration, advertisers)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
     with Live(console=console, refresh_per_second=4) as live:
@@ -109,7 +133,7 @@ async def _show(console: Console, addresses: dict[str, str], duration: float) ->
         def show(series: Series) -> None:
             live.update(live_view(scenario, series))
 
-        return await run_demo(bid_url, track_url, duration, show, stop=stop)
+        return await run_demo(bid_url, track_url, duration, show, advertisers=advertisers, stop=stop)
 
 
 async def _audit(data: Path) -> int:
@@ -131,7 +155,7 @@ async def _stop(running: asyncio.subprocess.Process) -> None:
         await running.wait()
 
 
-def _table(result: DemoResult) -> Table:
+def _table(result: DemoResult, delivered: Delivered) -> Table:
     table = Table(title="What happened", show_header=False)
     rows = {
         "bid requests": f"{result.requests:,} ({result.answered:,} answered)",
@@ -144,6 +168,9 @@ def _table(result: DemoResult) -> Table:
         "shopper visits": f"{result.shopper_visits:,}",
         "carts, purchases": f"{result.carts:,}, {result.purchases:,}",
         "impressions, clicks": f"{result.impressions_shown:,}, {result.clicks:,}",
+        f"{SHOP} (by the API)": (
+            f"{delivered.bids:,} bids, {delivered.impressions:,} impressions, {delivered.spend} spent"
+        ),
         "broken rules in answers": ", ".join(f"{kind}: {n}" for kind, n in result.violations.items()) or "none",
     }
     for label, text in rows.items():

@@ -21,6 +21,7 @@ from bidder.observe import BidMetrics, report_port
 from bidder.port import BidLimits
 from bidder.server import BidServer
 from bidder.stages.consent import ConsentPolicy
+from bidder.values import operating_system
 from core import keys
 from core.telemetry import CONTENT_TYPE
 from pacing.lease_client import LeaseClient
@@ -68,6 +69,7 @@ async def build(role: RoleContext) -> None:
     )
     catalogue = BidCatalogue(compiler, load_model(), book, handler, funnel, settings.track.public_url, clock)
     watcher = CatalogueWatcher(control, catalogue.take, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
+    operating_system((None, "Mozilla/5.0"))  # loads the parser of agents, 0.2 s, before somebody waits for it
     await _serve(role, handler)
     role.health.require("catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?")
     age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current")

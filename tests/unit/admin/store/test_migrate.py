@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from admin.access.passwords import Passwords
 from admin.catalogue_file import export_bytes, import_bytes
@@ -147,5 +149,8 @@ async def test_rows_of_the_change_log_and_the_ledger_cannot_be_changed(
     await database.close()
 
 
-def test_versions_are_encoded_in_file_names() -> None:
-    assert msgspec.json.encode(newest()) == b'"0003"'
+def test_the_newest_file_is_the_newest_version() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(REPOSITORY / "admin" / "store" / "migrations"))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_current_head() == newest() == "0003"
