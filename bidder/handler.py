@@ -31,7 +31,12 @@ MAX_BATCH = 64
 
 # Requests that come while a look-up is under way leave together after it: under load that makes one batch of what would
 # be several small ones. Never later than this, in seconds, so that a slow Redis holds nobody up.
-HOLD_S = 0.001
+HOLD_S = 0.002
+
+# A turn with so many requests says that the process is busy. Then a batch also waits without a look-up, until it has
+# enough requests: where nine of ten are unwanted, batches of 8 instead of 5 cost 37 instead of 40 us a request.
+BUSY_TURN = 16
+ENOUGH = 32
 
 # Share of a request's time that its profile look-up may use; the rest is for pricing and writing.
 LOOK_UP_SHARE = 0.6
@@ -81,6 +86,7 @@ class BidderHandler:
         self._looking_up = 0  # batches whose profiles are on their way
         self._tasks: set[asyncio.Task[None]] = set()
         self._tolerances: dict[str, Tolerances] = {}
+        self._busy = False  # by the last turn
         self._waiting = 0  # requests submitted and not answered
         # Smoothed cost of a request, in seconds: until its look-up is sent, and from its profile to its answer.
         self._screen_cost_s = 0.00005
@@ -166,16 +172,17 @@ class BidderHandler:
             self._answer(auction, reply, None, screened)
         cost_s = (self._clock.monotonic() - started) / len(batch)
         self._screen_cost_s = _smoothed(self._screen_cost_s, cost_s)
+        self._busy = len(batch) >= BUSY_TURN
         if wanted:
             self._hold(wanted, snapshot)
 
     def _hold(self, wanted: list[tuple[Auction, Reply]], snapshot: Snapshot) -> None:
-        """Add screened requests to the next batch; it leaves at once unless a look-up is under way."""
+        """Add screened requests to the next batch; it leaves at once unless a look-up is under way, or we are busy."""
         if self._held and (snapshot is not self._held_for or len(self._held) + len(wanted) > MAX_BATCH):
             self._leave()
         self._held += wanted
         self._held_for = snapshot
-        if not self._looking_up:
+        if len(self._held) >= ENOUGH or not (self._looking_up or self._busy):
             self._leave()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(HOLD_S, self._leave)
@@ -194,7 +201,7 @@ class BidderHandler:
 
     def _looked_up(self) -> None:
         self._looking_up -= 1
-        if not self._looking_up:
+        if not (self._looking_up or self._busy):
             self._leave()
 
     def _is_wanted(self, auction: Auction, snapshot: Snapshot, now: float) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bidder.auction import Auction
-from bidder.handler import MAX_BATCH, BidderHandler
+from bidder.handler import BUSY_TURN, ENOUGH, MAX_BATCH, BidderHandler
 from bidder.observe import BidMetrics
 from bidder.pipeline import screen
 from bidder.snapshot import Snapshot
@@ -258,6 +258,38 @@ async def test_requests_that_come_during_a_look_up_leave_together_after_it() -> 
     profiles.go.set()
     assert await desk.statuses() == [200] * 4
     assert profiles.batches == [1, 3]
+
+
+UNWANTED = body_of(raw_request(imp=[{"id": "1", "video": {}}]))
+
+
+async def test_a_busy_process_collects_what_is_wanted_before_it_asks() -> None:
+    profiles = CountingProfiles()
+    profiles.go.set()
+    desk = Desk(profiles=profiles)
+    for _ in range(ENOUGH // 2):
+        for _ in range(BUSY_TURN):
+            desk.submit(UNWANTED)
+        desk.submit()
+        desk.submit()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn for the look-up, which could have been made
+    assert (await desk.statuses()).count(200) == ENOUGH
+    assert profiles.batches == [ENOUGH]
+
+
+async def test_a_busy_process_that_falls_silent_answers_what_it_has_collected() -> None:
+    profiles = CountingProfiles()
+    profiles.go.set()
+    desk = Desk(profiles=profiles)
+    for _ in range(BUSY_TURN):
+        desk.submit(UNWANTED)
+    number = desk.submit()
+    await asyncio.sleep(0)
+    assert profiles.batches == []
+    while not desk.replies[number]:
+        await asyncio.sleep(0.001)
+    assert desk.replies[number][0][0] == 200
 
 
 async def test_a_look_up_that_hangs_holds_nobody_up() -> None:
