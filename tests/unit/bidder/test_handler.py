@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import bidder.handler
 from bidder.auction import Auction
 from bidder.handler import BUSY_TURN, ENOUGH, MAX_BATCH, BidderHandler
 from bidder.observe import BidMetrics
@@ -18,6 +19,7 @@ from core.clock import ManualClock
 from core.model import Catalogue, NoBidStyle
 from core.telemetry import Telemetry
 from segments.profiles import ProfileBatch, ProfileReader, UserLookup
+from tests.kit.bid_port import until
 from tests.kit.bidding import KnownProfiles, TestBidder, profile_batch
 from tests.kit.catalogues import EXCHANGE, catalogue, line_item
 from tests.kit.openrtb import body_of, corpus_lines, raw_request
@@ -263,7 +265,8 @@ async def test_requests_that_come_during_a_look_up_leave_together_after_it() -> 
 UNWANTED = body_of(raw_request(imp=[{"id": "1", "video": {}}]))
 
 
-async def test_a_busy_process_collects_what_is_wanted_before_it_asks() -> None:
+async def test_a_busy_process_collects_what_is_wanted_before_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bidder.handler, "HOLD_S", 60.0)
     profiles = CountingProfiles()
     profiles.go.set()
     desk = Desk(profiles=profiles)
@@ -287,8 +290,7 @@ async def test_a_busy_process_that_falls_silent_answers_what_it_has_collected() 
     number = desk.submit()
     await asyncio.sleep(0)
     assert profiles.batches == []
-    while not desk.replies[number]:
-        await asyncio.sleep(0.001)
+    await until(lambda: bool(desk.replies[number]))
     assert desk.replies[number][0][0] == 200
 
 
