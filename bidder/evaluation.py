@@ -118,6 +118,7 @@ def _price(
     """Set `state` and `cpm` of the pairs, and their `scores` if there is no memo."""
     hour_utc = now_ms // 3_600_000 % 24
     slots, model, rate = found.slots, snapshot.model, found.rate
+    model.make_room(len(slots))
     kinds = [model.slot_kind(slot.auction, slot.impression, hour_utc) for slot in slots]
     slot_kinds = np.array(kinds, dtype=np.int64)
     auctions = [slot.number for slot in slots]
@@ -142,7 +143,8 @@ def _price(
         found.scores = scored(slice(None), personal=True)
         found.cpm = found.scores.cpm
         return
-    keys = [(kind, slot.auction.currency) for kind, slot in zip(kinds, slots, strict=True)]
+    generation = model.generation
+    keys = [(generation, kind, slot.auction.currency) for kind, slot in zip(kinds, slots, strict=True)]
     found.cpm = memo.bids(
         keys, found.lengths, found.positions, snapshot.book.multiplier, lambda pairs: scored(pairs, personal=False).cpm
     )

@@ -38,7 +38,8 @@ class BoundModel:
     """A model with what follows from it for one index."""
 
     __slots__ = (
-        "_kinds", "_request_fields", "cart_norm", "column", "frequency_decay", "least_cpm", "one_column", "slot_logits",
+        "_kinds", "_request_fields", "cart_norm", "column", "frequency_decay", "generation", "least_cpm", "one_column",
+        "slot_logits",
         "slot_rates", "user_buckets", "values", "weights",
     )  # fmt: skip
 
@@ -66,10 +67,20 @@ class BoundModel:
         self.least_cpm: Floats = np.maximum(lines.min_cpm, 1.0)  # what is below is no bid
         self._request_fields = manifest.request_fields
         self._kinds: dict[tuple[object, ...], int] = {}
+        self.generation = 0  # of the kinds' numbers: those of another one mean something else
         # Row 0 holds the bias alone; grows by doubling, a row a kind.
         self.slot_logits: Floats = np.tile(np.array(manifest.bias), (64, len(columns), 1))  # (kinds, columns, heads)
         # (heads, kinds, columns): P(click) and the value's factor of a conversion where no shop knows the user.
         self.slot_rates: Floats = np.moveaxis(_rates(self.slot_logits), -1, 0).copy()
+
+    def make_room(self, slots: int) -> None:
+        """Forget all kinds where those of so many more slots might be too many.
+
+        Not between the slots of one batch: their numbers must not change their meaning.
+        """
+        if len(self._kinds) + slots > MAX_SLOT_KINDS:
+            self._kinds.clear()
+            self.generation += 1
 
     def slot_kind(self, auction: Auction, impression: Impression, hour_utc: int) -> int:
         """Row of `slot_logits` for an impression: all request features are looked up once per distinct combination."""
@@ -85,8 +96,6 @@ class BoundModel:
         return kind if kind is not None else self._add_kind(key, impression)
 
     def _add_kind(self, key: tuple[object, ...], impression: Impression) -> int:
-        if len(self._kinds) >= MAX_SLOT_KINDS:
-            self._kinds.clear()
         hour, device_type, _size, position, has_deals = key
         width, height = impression.sizes[0] if impression.sizes else (0, 0)
         features = {

@@ -87,3 +87,19 @@ def test_rows_of_slot_kinds_are_kept_when_the_table_grows() -> None:
         assert model.slot_kind(auction, auction.impressions[0], width % 24) == kind
     assert len(rows) == 299
     assert all(model.slot_logits[kind].ravel().tolist() == row for kind, row in rows.items())
+
+
+def test_kinds_of_impressions_that_are_forgotten_leave_no_price_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their numbers are given to other kinds, also while bids are remembered by them."""
+    configured = catalogue(line_item(1, goal=Goal.CPC, bid_micros=300_000_000, max_cpm_micros=10**12))
+    requests = [
+        raw_request(regs={"gdpr": 0}, device={"devicetype": device}, id=f"r{device}-{position}",
+                    imp=[{"id": "1", "banner": {"w": 300, "h": 250, "pos": position}}])
+        for device in (1, 2, 4, 5) for position in (0, 1, 3)
+    ]  # fmt: skip
+    expected = [price_of(TestBidder(configured).answer(request)) for request in requests]
+    assert len(set(expected)) > 3, "the kinds differ in price"
+    monkeypatch.setattr("bidder.stages.score.MAX_SLOT_KINDS", 2)
+    bidder = TestBidder(configured)
+    for _ in range(2):
+        assert [price_of(bidder.answer(request)) for request in requests] == expected
