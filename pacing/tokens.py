@@ -20,7 +20,7 @@ import msgspec
 from core.errors import ConfigError, InputError
 from core.money import GROSZ_CPM_MICROS
 
-FORMAT = 1
+FORMAT = 2  # 1 had the members in another order
 
 # 96 bits: a forger who sends 10,000 tokens a second for a thousand years has a chance of 1 in 10^14.
 MAC_BYTES = 12

@@ -103,6 +103,14 @@ def test_an_old_key_is_accepted_until_it_is_taken_out() -> None:
     assert fault_of(TokenSigner({1: b"c" * 32}), old) is TokenFault.FORGED
 
 
+def test_a_token_of_another_format_is_refused_though_its_key_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    signer = TokenSigner({1: b"k" * 32})
+    monkeypatch.setattr("pacing.tokens.FORMAT", 1)
+    token = signer.sign(CLAIMS)
+    monkeypatch.undo()
+    assert fault_of(signer, token) is TokenFault.UNKNOWN_KEY
+
+
 def test_a_key_may_wait_before_it_signs() -> None:
     waiting = TokenSigner({1: b"a" * 32, 2: b"b" * 32}, signing_key_id=1)
     assert waiting.sign(CLAIMS) == SIGNER.sign(CLAIMS)
