@@ -29,7 +29,7 @@ class BidMetrics:
         self._faults = telemetry.counter(
             "grosz_bid_faults_total", "Batches that ended in a fault of the bidder; should stay 0"
         ).labels()
-        self._by_reason: dict[tuple[str, NoBid], CounterChild] = {}
+        self._by_reason: dict[tuple[str, NoBid], tuple[CounterChild, CounterChild]] = {}  # by reason, by outcome
         self._by_outcome: dict[tuple[str, str], CounterChild] = {}
         self._by_exchange: dict[str, HistogramChild] = {}
 
@@ -39,12 +39,12 @@ class BidMetrics:
 
     def no_bid(self, exchange_key: str, reason: NoBid) -> None:
         """An answer without a bid."""
-        child = self._by_reason.get((exchange_key, reason))
-        if child is None:
+        children = self._by_reason.get((exchange_key, reason))
+        if children is None:
             child = self._no_bids.labels(exchange_key, reason.name.lower())
-            self._by_reason[exchange_key, reason] = child
-        child.value += 1
-        self._outcome(exchange_key, "no_bid").value += 1
+            children = self._by_reason[exchange_key, reason] = (child, self._outcome(exchange_key, "no_bid"))
+        for child in children:
+            child.value += 1
 
     def refused(self, reason: NoBid) -> None:
         """A request for no exchange of ours, or without its credentials; a key that the sender chose is no label."""

@@ -107,7 +107,7 @@ class BidProtocol(asyncio.Protocol):
         else:
             self._feed_slices(data)
         self._corked = False
-        if self._queue:
+        if self._queue and self._queue[0].answer is not None:  # most answers come later
             self._flush()
 
     def eof_received(self) -> bool:

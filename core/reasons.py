@@ -21,6 +21,9 @@ class NoBid(enum.Enum):
         member.index = len(cls.__members__)
         return member
 
+    # Members are single objects; Enum's own hash is a Python function, called for each answer that is counted.
+    __hash__ = object.__hash__
+
     # the whole request
     MALFORMED = 2, "request is malformed", "see the grosz_malformed_requests_total metric for the rule it broke"
     UNKNOWN_EXCHANGE = (
