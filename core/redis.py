@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import hiredis
 import redis.asyncio
+import redis.exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
@@ -231,14 +232,37 @@ def control_redis(
 
     Nothing is connected until the first command. Raises ConfigError for a URL that cannot be read.
     """
-    return redis.asyncio.Redis.from_url(url, **_control_options(url, username, password, timeout_s))
+    client = redis.asyncio.Redis.from_url(url, **_control_options(url, username, password, timeout_s))
+    pool = client.connection_pool
+    pool.connection_class = _translated(pool.connection_class)
+    return client
 
 
 def control_cluster(
     url: str, *, username: str = "", password: str = "", timeout_s: float = CONTROL_TIMEOUT_S
 ) -> redis.asyncio.RedisCluster:
     """The same for a Redis Cluster; `url` is any of its nodes."""
-    return redis.asyncio.RedisCluster.from_url(url, **_control_options(url, username, password, timeout_s))
+    client = redis.asyncio.RedisCluster.from_url(url, **_control_options(url, username, password, timeout_s))
+    for node in client.nodes_manager.startup_nodes.values():
+        node.connection_class = _translated(node.connection_class)
+    kept = client.nodes_manager.connection_kwargs
+    kept["connection_class"] = _translated(kept["connection_class"])
+    return client
+
+
+class _SaysConnectionError:
+    """Over a class of redis-py's connections. Who writes to a connection that was reset a moment ago gets a bare
+    RuntimeError from uvloop, which nobody expects of Redis: it would end the loop that asked, and with it the role."""
+
+    async def send_packed_command(self, command: object, check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)  # type: ignore[misc]  # of the class below
+        except RuntimeError as error:
+            raise redis.exceptions.ConnectionError(f"the connection is closed: {error}") from error
+
+
+def _translated(connection_class: type[Any]) -> type[Any]:
+    return type(connection_class.__name__, (_SaysConnectionError, connection_class), {})
 
 
 def _control_options(url: str, username: str, password: str, timeout_s: float) -> dict[str, Any]:

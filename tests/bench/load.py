@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -225,6 +226,7 @@ def main() -> None:
     if unknown := set(options.names) - {*names, SOAK}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join([*names, SOAK])}")
     options.out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no Grosz is left behind
 
     def keep(report: Report) -> None:
         save_page(report, options.out / f"{report.scenario.name}.html")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import hiredis
 import pytest
+import redis.exceptions
+import uvloop
 
 from core.clock import SystemClock
 from core.errors import ConfigError, UnavailableError
@@ -227,3 +229,27 @@ async def test_the_facades_give_bytes(valkey: str, cluster: RealCluster) -> None
         assert await control.get("k") == b"v"
         assert await control.hgetall("none") == {}
         await control.aclose()
+
+
+def test_a_connection_that_was_reset_a_moment_ago_is_a_fault_of_redis_on_uvloop_too(
+    valkey: str, cluster: RealCluster
+) -> None:
+    async def write_to_a_closed_transport() -> None:
+        control = control_redis(valkey)
+        many = await control_cluster(cluster.url).initialize()
+        nodes = many.get_nodes()
+        for connection in (
+            control.connection_pool.make_connection(),  # type: ignore[no-untyped-call]
+            *(node.connection_class(**node.connection_kwargs) for node in nodes),
+        ):
+            await connection.connect()
+            connection._writer.transport.abort()
+            await asyncio.sleep(0.01)
+            with pytest.raises(redis.exceptions.ConnectionError):
+                await connection.send_packed_command([b"*1\r\n$4\r\nPING\r\n"], check_health=False)
+        assert await control.ping()
+        assert await many.set("k", "v")
+        await control.aclose()
+        await many.aclose()
+
+    uvloop.run(write_to_a_closed_transport())
