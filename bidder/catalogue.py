@@ -177,10 +177,15 @@ class BidCatalogue:
 
     async def take(self, data: bytes) -> int:
         """Compile and swap in; the version that is served from now on."""
+        begun = self._clock.monotonic()
         try:
-            version, left = self._install(await self._compiler.compile(data))
+            compiled = await self._compiler.compile(data)
+            ready = self._clock.monotonic()
+            version, left = self._install(compiled)
         finally:
             gc.enable()
+        done = self._clock.monotonic()
+        _log.info("catalogue %d: compiled in %.2f s, swapped in %.3f s", version, ready - begun, done - ready)
         if left is not None:
             await self._funnel.add(left)
         return version

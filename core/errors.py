@@ -16,6 +16,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+# More are no help on a line of text; machines get them all.
+MAX_ALLOWED_SHOWN = 12
+
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     """One fault of an input: `pointer` is a JSON pointer (or a setting's dotted name), `code` a stable short word."""
@@ -25,6 +28,11 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str
     hint: str = ""
     allowed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        choice = f"one of {', '.join(self.allowed)}" if 0 < len(self.allowed) <= MAX_ALLOWED_SHOWN else ""
+        advice = self.hint or choice
+        return f"{self.pointer}: {self.message}" + (f" ({advice})" if advice else "")
 
 
 class GroszError(Exception):
@@ -37,10 +45,7 @@ class GroszError(Exception):
         self.faults = tuple(faults)
 
     def __str__(self) -> str:
-        lines = [self.message]
-        lines += [
-            f"  {fault.pointer}: {fault.message}" + (f" ({fault.hint})" if fault.hint else "") for fault in self.faults
-        ]
+        lines = [self.message, *(f"  {fault}" for fault in self.faults)]
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)

@@ -251,7 +251,8 @@ CATALOGUE_ALIVE: Final = "catalogue:{catalogue}:alive"
 """Integer: when a publisher last found the snapshot current (unix ms). Writer: admin, each second; reader: bidder."""
 
 CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
-"""Hash: bidder process -> `version unix_ms` it runs, renewed each few seconds. Writer: bidder; reader: admin."""
+"""Hash: bidder process -> `version unix_ms` it runs, and what it cannot install (bidder.effective), renewed twice a
+second. Writer: bidder; reader: admin."""
 
 CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
 """Channel: the new version, after each publication. Publisher: admin; for who does not want to wait for a poll."""

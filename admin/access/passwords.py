@@ -35,6 +35,7 @@ class Passwords:
         # first login, whoever's it is: it takes 0.1 s, which a start need not wait for.
         self._decoy = self._decoy or self._hasher.hash("nobody's password")
         try:
-            return self._hasher.verify(stored or self._decoy, password) and stored is not None
+            self._hasher.verify(stored or self._decoy, password)
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
+        return stored is not None

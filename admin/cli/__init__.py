@@ -107,7 +107,7 @@ def grosz(
 def main() -> None:
     """The console script: errors of Grosz are shown with their hint and no traceback."""
     try:
-        app()
+        app(prog_name="grosz")  # also as `python -m admin.cli`: shell completion goes by this name
     except GroszError as error:
         sys.stderr.write(f"grosz: {error}\n")
         sys.exit(EXIT_USER_ERROR)

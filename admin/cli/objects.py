@@ -205,12 +205,16 @@ def _document(kind: Kind, fields: list[str] | None, file: typer.FileBinaryRead |
             if not isinstance(place, dict):
                 raise InputError(f"'{name}' lies inside of a value that is no object")
         place[last] = msgspec.json.decode(value) if value[:1] in ("[", "{") or value == "null" else value
+    wanted = {field.name: field.type for field in msgspec.structs.fields(patch_type(kind.document))}
+    return {name: _typed(value, wanted.get(name, Any)) for name, value in document.items()}
+
+
+def _typed(value: Any, wanted: Any) -> Any:  # noqa: ANN401 - a field and its type
+    """A field's text as its type has it; as it is when that does not fit, so that the check of the whole says why."""
     try:
-        typed = msgspec.convert(document, patch_type(kind.document), strict=False)
+        return msgspec.to_builtins(msgspec.convert(value, wanted, strict=False))
     except msgspec.ValidationError:
-        return document  # the check of the whole document says everything that is wrong with it
-    built: Json = msgspec.to_builtins(typed)
-    return built
+        return value
 
 
 def _print_page(kind: Kind, page: Json, *, as_json: bool) -> None:

@@ -34,6 +34,8 @@ from tests.kit.processes import RunningGrosz
 SETTLE_S = 10.0
 EFFECTIVE_POLL_S = 0.05
 CONNECTIONS = 64
+# Some 300 of 100,000 line items are for the site of a request.
+DOMAINS = 333
 
 REQUESTS = [
     {
@@ -65,7 +67,7 @@ async def prepare(data: Path, count: int) -> str:
     database = Database.open(database_url("", data))
     await migrate(database)
     store = CatalogueStore(database, SystemClock())
-    await fill(store, count)
+    await fill(store, count, domains=DOMAINS)
     secret = new_key_secret()
     async with store.write(command_line().actor) as writer:
         (key_id,) = await writer.reserve_ids(API_KEYS.kind, 1)

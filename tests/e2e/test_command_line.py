@@ -24,6 +24,20 @@ def test_every_command_in_the_table_can_be_loaded_and_says_what_it_does(name: st
     assert COMMANDS[name][1].endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("grosz line", {"line-item"}),
+        ("grosz line-item ", {"list", "show", "create", "update", "copy", "pause", "resume", "archive"}),
+        ("grosz deal list --js", {"--json"}),
+    ],
+)
+def test_the_shell_completes_commands_and_options(words: str, completed: set[str]) -> None:
+    position = str(len(words.split(" ")) - 1)
+    asked = {"_GROSZ_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": position}
+    assert set(grosz(environ=asked).stdout.split()) == completed
+
+
 def test_version_is_shown() -> None:
     assert grosz("--version").stdout == f"grosz {VERSION}\n"
 

@@ -86,6 +86,17 @@ async def test_faults_and_missing_objects_are_errors_with_hints(options: list[st
         await _run(advertiser, "show", "99", *options)
 
 
+async def test_a_wrong_field_leaves_the_others_what_they_are(options: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        await _run(
+            line_item, "create", "--set", "advertiser_id=1", "--set", "name=x", "--set", "goal=cpx",
+            "--set", "bid.amount=abc", "--set", "max_cpm.amount=6", *options,
+        )  # fmt: skip
+    found = {fault.pointer: fault.code for fault in caught.value.faults}
+    assert found == {"/campaign_id": "required", "/goal": "not_allowed", "/bid/amount": "pattern"}
+    assert "one of cpm, cpc, cpa" in str(caught.value)
+
+
 async def test_a_wrong_key_is_an_access_error(valkey: str, clock: ManualClock, tmp_path: Path) -> None:
     async with running_api(f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}", valkey, clock) as api:
         with pytest.raises(AccessError):
