@@ -192,7 +192,12 @@ def _respond(
             position=impression.position,
         )
         deal_id = _deal(auction, impression, bid.position, snapshot, bid.cpm) if impression.deal_floors else ""
-        texts.append(bid_parts(bid.offer.prepared, impression=impression, cpm=bid.cpm, deal_id=deal_id, token=token))
+        offer = bid.offer
+        texts.append(
+            bid_parts(
+                offer.prepared, impression=impression, cpm=bid.cpm, deal_id=deal_id, tactic=offer.tactic, token=token
+            )
+        )
     return response_json(auction, texts, digest.hex())
 
 

@@ -17,7 +17,7 @@ from bidder.index import Index, compile_index
 from bidder.live import LiveSets
 from bidder.price_memo import PriceMemo
 from bidder.stages.match import Matcher
-from bidder.stages.respond import PreparedBid, creative_rules, may_show
+from bidder.stages.respond import PreparedBid, creative_rules, may_show, tactic_json
 from bidder.stages.score import BoundModel
 from core.model import Catalogue, Exchange
 from core.money import MoneyError
@@ -47,11 +47,12 @@ class Line(NamedTuple):
 class Offer:
     """A line item with a creative that it may show, on one exchange."""
 
-    __slots__ = ("_exchange_id", "_token_part", "line", "prepared")
+    __slots__ = ("_exchange_id", "_token_part", "line", "prepared", "tactic")
 
     def __init__(self, prepared: PreparedBid, line: Line, exchange: Exchange) -> None:
         self.prepared = prepared
         self.line = line
+        self.tactic = tactic_json(line.line_item_id)
         self._exchange_id = exchange.id
         self._token_part = b""
 

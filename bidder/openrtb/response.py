@@ -30,6 +30,7 @@ class Bid(msgspec.Struct, omit_defaults=True, kw_only=True):
     iurl: str = ""
     cid: str = ""
     crid: str = ""
+    tactic: str = ""
     cat: tuple[str, ...] = ()
     attr: tuple[int, ...] = ()
     apis: tuple[int, ...] = ()

@@ -118,10 +118,20 @@ def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
     return any(tag.partition("-")[0].lower() == primary for tag in wanted)
 
 
-def bid_parts(prepared: PreparedBid, *, impression: Impression, cpm: int, deal_id: str, token: bytes) -> list[bytes]:
-    """JSON of one bid in parts, to be joined with the rest of the answer. `cpm` is CPM micros on the grosz grid."""
-    parts = [_bid_start(impression.position, impression.imp.id), _price(cpm), *prepared.parts]
-    parts[3::2] = [token] * (len(prepared.parts) // 2)
+def tactic_json(line_item_id: int) -> bytes:
+    """The member by which a bid names its line item to the exchange (OpenRTB 2.6 section 4.2.3, `tactic`)."""
+    return b',"tactic":"%d"' % line_item_id
+
+
+def bid_parts(
+    prepared: PreparedBid, *, impression: Impression, cpm: int, deal_id: str, tactic: bytes, token: bytes
+) -> list[bytes]:
+    """JSON of one bid in parts, to be joined with the rest of the answer.
+
+    `cpm` is CPM micros on the grosz grid, `tactic` comes from `tactic_json`.
+    """
+    parts = [_bid_start(impression.position, impression.imp.id), _price(cpm), tactic, *prepared.parts]
+    parts[4::2] = [token] * (len(prepared.parts) // 2)
     if deal_id:
         parts.insert(2, b',"dealid":' + quote(deal_id))
     return parts

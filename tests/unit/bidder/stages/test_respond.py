@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bidder.stages.respond import BID_EXPIRY_S, PreparedBid, bid_parts, may_show, response_json
+from bidder.stages.respond import BID_EXPIRY_S, PreparedBid, bid_parts, may_show, response_json, tactic_json
 from bidder.stages.validate import check_request
 from core.model import BillingEvent, Creative
 from tests.kit.bidding import TRACK, TestBidder
@@ -23,7 +23,9 @@ def bid_of(bid: PreparedBid, imp_id: str = "1", deal_id: str = "") -> dict[str, 
     bidder = TestBidder(catalogue(line_item(1)))
     imp = {"id": imp_id, "banner": {"w": 300, "h": 250}}
     auction = bidder.screened(raw_request(imp=[imp], regs={"gdpr": 0}))
-    parts = bid_parts(bid, impression=auction.impressions[0], cpm=1_050_000, deal_id=deal_id, token=TOKEN)
+    parts = bid_parts(
+        bid, impression=auction.impressions[0], cpm=1_050_000, deal_id=deal_id, tactic=tactic_json(7), token=TOKEN
+    )
     response = json.loads(response_json(auction, [parts], "b1"))
     assert (response["id"], response["cur"], response["bidid"]) == ("r1", "PLN", "b1")
     assert response["seatbid"][0]["seat"] == "grosz"
@@ -36,6 +38,7 @@ def test_a_bid_says_what_is_shown_what_it_costs_and_whom_to_tell() -> None:
     bid = bid_of(prepared())
     assert (bid["id"], bid["impid"], bid["price"], bid["w"], bid["h"]) == ("1", "1", 1.05, 300, 250)
     assert (bid["adomain"], bid["cid"], bid["crid"], bid["adid"]) == (["shop1.example"], "9", "1-1", "1")
+    assert bid["tactic"] == "7", "the line item"
     assert (bid["cat"], bid["mtype"], bid["exp"]) == (["IAB22"], 1, BID_EXPIRY_S)
     token = TOKEN.decode()
     assert bid["nurl"] == f"{TRACK}/n/win/{token}?p=${{AUCTION_PRICE}}&c=${{AUCTION_CURRENCY}}"
