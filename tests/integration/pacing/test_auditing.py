@@ -144,6 +144,14 @@ async def test_a_rebuild_brings_back_only_the_days_that_are_kept(shop: Shop) -> 
     assert (result.spent_micros, result.differences) == (4_600, [])
 
 
+async def test_a_rebuild_counts_rows_that_the_store_does_not_have_yet(shop: Shop) -> None:
+    await bill(shop, 3)
+    await shop.transitions.command("HDEL", keys.money_meta(ADVERTISER), "epoch")
+    await shop.bank.tick()
+    result = await audit(shop.transitions, shop.store, ADVERTISER)
+    assert (result.spent_micros, result.differences) == (3_000, [])
+
+
 async def test_rows_after_a_failover_to_a_clock_behind_are_not_taken_for_old_ones(shop: Shop) -> None:
     await bill(shop, 1)
     await shop.writer.drain(ADVERTISER)
