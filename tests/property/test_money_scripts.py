@@ -211,7 +211,7 @@ class Scripts(RuleBasedStateMachine):
 
     @invariant()
     def counters_agree(self) -> None:
-        levels, leases, rows = self.run(self.scripts.snapshot(ADVERTISER, ""))
+        levels, leases, rows, _ = self.run(self.scripts.snapshot(ADVERTISER, ""))
         assert broken_invariants(levels, leases.values()) == []
         assert levels == self.model.levels()
         held = {name: [each.held_micros, each.held_impressions, each.closes_ms] for name, each in leases.items()}

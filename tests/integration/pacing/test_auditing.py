@@ -144,6 +144,25 @@ async def test_a_rebuild_brings_back_only_the_days_that_are_kept(shop: Shop) -> 
     assert (result.spent_micros, result.differences) == (4_600, [])
 
 
+async def test_days_that_are_half_dropped_are_no_difference(shop: Shop) -> None:
+    day = await bill(shop, 1)
+    for _ in range(3):
+        shop.clock.advance(MS_PER_DAY / 1000)
+        await shop.bank.tick()
+        await bill(shop, 1)
+    before = (await shop.transitions.snapshot(ADVERTISER, "")).levels
+    assert day not in {day_of(name) for name in before}
+    # One level of a past day is back, as between two calls that drop them.
+    key = keys.money_levels(ADVERTISER)
+    packed = await shop.transitions.command("HGET", key, f"q{LINE_ITEM}.0@{day + 1}")
+    assert isinstance(packed, bytes)
+    await shop.transitions.command("HSET", key, f"q{LINE_ITEM}.0@{day}", packed)
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
+    # A level of a day that is kept must be there.
+    await shop.transitions.command("HDEL", key, f"d{LINE_ITEM}@{day + 2}")
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences != []
+
+
 async def test_a_rebuild_counts_rows_that_the_store_does_not_have_yet(shop: Shop) -> None:
     await bill(shop, 3)
     await shop.transitions.command("HDEL", keys.money_meta(ADVERTISER), "epoch")
