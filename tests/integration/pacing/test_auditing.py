@@ -116,12 +116,19 @@ async def correct(shop: Shop, name: str, day: int, micros: int) -> None:
     assert outcome == "corrected"
 
 
-@pytest.mark.parametrize("days_ago", [0, 1, 2, 3, 9])
-async def test_a_correction_of_any_day_leaves_counters_that_the_ledger_explains(shop: Shop, days_ago: int) -> None:
-    for _ in range(9):
-        day = await bill(shop, 1)
+async def bill_on_days(shop: Shop, days: int) -> int:
+    """A bill a day, and on to the day after the last, which is returned."""
+    billed = [0]
+    for _ in range(days):
+        billed.append(await bill(shop, 1))
         shop.clock.advance(MS_PER_DAY / 1000)
         await shop.bank.tick()
+    return billed[-1]
+
+
+@pytest.mark.parametrize("days_ago", [0, 1, 2, 3, 9])
+async def test_a_correction_of_any_day_leaves_counters_that_the_ledger_explains(shop: Shop, days_ago: int) -> None:
+    day = await bill_on_days(shop, 9)
     await correct(shop, "invoice", day + 1 - days_ago, -400)
     result = await audit(shop.transitions, shop.store, ADVERTISER)
     assert (result.spent_micros, result.differences) == (8_600, [])
@@ -130,10 +137,7 @@ async def test_a_correction_of_any_day_leaves_counters_that_the_ledger_explains(
 
 
 async def test_a_rebuild_brings_back_only_the_days_that_are_kept(shop: Shop) -> None:
-    for _ in range(5):
-        day = await bill(shop, 1)
-        shop.clock.advance(MS_PER_DAY / 1000)
-        await shop.bank.tick()
+    day = await bill_on_days(shop, 5)
     await shop.writer.drain(ADVERTISER)
     await shop.transitions.command("FLUSHALL")
     await shop.bank.tick()
