@@ -235,7 +235,7 @@ def storm(machine: Scripts, random: Random, steps: int) -> None:
     machine.begin()
     for _ in range(steps):
         chance = random.random()
-        if chance < 0.02:
+        if chance < 0.07:
             machine.grant(random.choice(PROCESSES), random.choice(POOLS), 900, 3, random.randrange(99))
         elif chance < 0.35:
             machine.grant_and_reserve(random.choice(PROCESSES), random.choice(POOLS), random.randrange(10_000))

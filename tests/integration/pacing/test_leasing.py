@@ -221,6 +221,15 @@ async def test_a_bidder_whose_clock_is_hours_off_leases_and_stops_at_the_right_m
     assert not book.reserve(0, 1_000, own.now_ms())
 
 
+async def test_a_process_that_was_cut_off_does_not_go_on_with_the_lease_that_it_had(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    before = book.lease_id(0)
+    shop.clock.advance(TIMING.lease_valid_ms / 1000)
+    await client.tick()
+    await client.tick()
+    assert book.lease_id(0) not in (0, before)
+
+
 async def test_a_day_ends_with_its_leases(shop: Shop) -> None:
     book, client = await shop.bidder()
     midnight_ms = (DAILY + 1) * 86_400_000
