@@ -160,7 +160,7 @@ def money_levels(advertiser_id: int) -> str:
 
 
 def money_meta(advertiser_id: int) -> str:
-    """Hash: epoch, lease counter, recall counter, the day and when it ends.
+    """Hash: epoch, lease counter, recall counter, the day, when it ends, first day whose levels are kept.
 
     TTL: none, its absence means that the counters are lost; writer, reader: money scripts; 0.2 KiB.
     """
@@ -197,9 +197,9 @@ def money_processes(advertiser_id: int) -> str:
 
 
 def money_notices(advertiser_id: int, bucket: int) -> str:
-    """Hash: notice key (18 bytes) -> what became of the bid, for bids issued in one bucket of time.
+    """Hash: notice key (18 bytes) -> what became of the bid, `c` and notice key -> clicked, for bids of ten minutes.
 
-    TTL: as long as its tokens are accepted; writer, reader: settlement script; about 0.1 KiB a notified bid.
+    TTL: as long as its tokens are accepted; writer, reader: money scripts; about 0.1 KiB a notified bid.
     """
     return f"{{a:{advertiser_id}}}:n:{bucket}"
 

@@ -5,7 +5,6 @@ read in one moment; so the store is read first and asked again afterwards, and i
 starts over.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -71,10 +70,9 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
         Difference(advertiser_id, "", "", 0, 0, fault)
         for fault in broken_invariants(snapshot.levels, snapshot.leases.values())
     ]
-    # Daily levels are dropped some days after their own; what the ledger has of days before is not compared.
-    oldest = min(map(day_of, snapshot.levels), default=math.inf)
     for name in snapshot.levels.keys() | expected.keys():
-        if name not in snapshot.levels and day_of(name) < oldest:
+        # Daily levels are dropped some days after their own, one after the other.
+        if name not in snapshot.levels and day_of(name) < snapshot.keep_from_day:
             continue
         level = snapshot.levels.get(name)
         counters = (level.micros.spent, level.impressions.spent) if level else (0, 0)

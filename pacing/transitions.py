@@ -121,6 +121,7 @@ class Snapshot(NamedTuple):
     levels: dict[str, Level]
     leases: dict[str, Lease]
     entries: list[StreamEntry]
+    keep_from_day: int  # daily levels of earlier days may have been dropped
 
 
 class SettleReply(NamedTuple):
@@ -384,13 +385,14 @@ class Transitions:
     async def snapshot(self, advertiser_id: int, last_ledger_id: str) -> Snapshot:
         """The counters and what the ledger's store does not have yet, at one moment."""
         key_list = [
-            keys.money_levels(advertiser_id), keys.money_leases(advertiser_id), keys.money_ledger(advertiser_id)
+            keys.money_levels(advertiser_id), keys.money_leases(advertiser_id), keys.money_ledger(advertiser_id),
+            keys.money_meta(advertiser_id),
         ]  # fmt: skip
         reply = await self._run("snapshot", key_list, [last_ledger_id])
-        if not isinstance(reply, list) or len(reply) != 3:
-            raise UnavailableError("Redis answered a snapshot with something else than three lists")
-        levels, leases, entries = reply
-        return Snapshot(decode_levels(pairs(levels)), decode_leases(pairs(leases)), stream_entries(entries))
+        if not isinstance(reply, list) or len(reply) != 4:
+            raise UnavailableError("Redis answered a snapshot with something else than three lists and a day")
+        levels, leases, entries, keep = reply
+        return Snapshot(decode_levels(pairs(levels)), decode_leases(pairs(leases)), stream_entries(entries), int(keep))
 
     def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> Command:
         """The record script, in the slot of a user (pacing/touches.py)."""

@@ -3,8 +3,8 @@
 `python -m tests.bench.pacing [--step SECONDS] [--svg FILE]`. Protocol P1 of spec science 2.6 on iPinYou campaign 2997:
 the first half of the stream says what a click costs (the value of a click), the second half is one day with budgets of
 1/64 to 1/2 of its cost. A bid wins when it is at least the market price (as in rlb-dp) and pays that price; what a
-budget cannot pay is not bought. The line items are to spend all, since the first half's click price does not spend 1/2 of
-the second's; `--profit` shows what they do without that. Every multiplier comes from pacing.board, the code that the
+budget cannot pay is not bought. The line items are to spend all, since the first half's click price does not spend 1/2
+of the second's; `--profit` shows what they do without that. Every multiplier comes from pacing.board, the code that the
 worker runs.
 """
 

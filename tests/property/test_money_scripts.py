@@ -211,7 +211,7 @@ class Scripts(RuleBasedStateMachine):
 
     @invariant()
     def counters_agree(self) -> None:
-        levels, leases, rows = self.run(self.scripts.snapshot(ADVERTISER, ""))
+        levels, leases, rows, _ = self.run(self.scripts.snapshot(ADVERTISER, ""))
         assert broken_invariants(levels, leases.values()) == []
         assert levels == self.model.levels()
         held = {name: [each.held_micros, each.held_impressions, each.closes_ms] for name, each in leases.items()}
@@ -235,7 +235,7 @@ def storm(machine: Scripts, random: Random, steps: int) -> None:
     machine.begin()
     for _ in range(steps):
         chance = random.random()
-        if chance < 0.02:
+        if chance < 0.07:
             machine.grant(random.choice(PROCESSES), random.choice(POOLS), 900, 3, random.randrange(99))
         elif chance < 0.35:
             machine.grant_and_reserve(random.choice(PROCESSES), random.choice(POOLS), random.randrange(10_000))
@@ -247,10 +247,7 @@ def storm(machine: Scripts, random: Random, steps: int) -> None:
         elif chance < 0.85 and machine.local:
             machine.seal_or_crash(random.randrange(10_000), random.choice((0, 1, 2)))
         elif chance < 0.87 and machine.bids:
-            micros, count = random.choice(((1, 12), (1, 12), (300, 1)))
-            machine.bid_without_reserving(len(machine.bids) - 1, random.choice((None, *POOLS)), micros, count)
-            for number in range(len(machine.bids) - count, len(machine.bids)):
-                machine.notice(random.choice("wbbl"), number, None)
+            bid_and_report_without_reserving(machine, random)
         elif chance < 0.94:
             machine.wait(random.choice((1, 15, 59, 61, 130)), random.random() < 0.6, random.random() < 0.6)
         elif chance < 0.97:
@@ -260,6 +257,13 @@ def storm(machine: Scripts, random: Random, steps: int) -> None:
         else:
             machine.new_epoch(0)
         machine.counters_agree()
+
+
+def bid_and_report_without_reserving(machine: Scripts, random: Random) -> None:
+    micros, count = random.choice(((1, 12), (1, 12), (300, 1)))
+    machine.bid_without_reserving(len(machine.bids) - 1, random.choice((None, *POOLS)), micros, count)
+    for number in range(len(machine.bids) - count, len(machine.bids)):
+        machine.notice(random.choice("wbbl"), number, None)
 
 
 @pytest.mark.parametrize("seed", range(4))

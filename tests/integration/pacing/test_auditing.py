@@ -116,12 +116,19 @@ async def correct(shop: Shop, name: str, day: int, micros: int) -> None:
     assert outcome == "corrected"
 
 
-@pytest.mark.parametrize("days_ago", [0, 1, 2, 3, 9])
-async def test_a_correction_of_any_day_leaves_counters_that_the_ledger_explains(shop: Shop, days_ago: int) -> None:
-    for _ in range(9):
-        day = await bill(shop, 1)
+async def bill_on_days(shop: Shop, days: int) -> int:
+    """A bill a day, and on to the day after the last, which is returned."""
+    billed = [0]
+    for _ in range(days):
+        billed.append(await bill(shop, 1))
         shop.clock.advance(MS_PER_DAY / 1000)
         await shop.bank.tick()
+    return billed[-1]
+
+
+@pytest.mark.parametrize("days_ago", [0, 1, 2, 3, 9])
+async def test_a_correction_of_any_day_leaves_counters_that_the_ledger_explains(shop: Shop, days_ago: int) -> None:
+    day = await bill_on_days(shop, 9)
     await correct(shop, "invoice", day + 1 - days_ago, -400)
     result = await audit(shop.transitions, shop.store, ADVERTISER)
     assert (result.spent_micros, result.differences) == (8_600, [])
@@ -130,10 +137,7 @@ async def test_a_correction_of_any_day_leaves_counters_that_the_ledger_explains(
 
 
 async def test_a_rebuild_brings_back_only_the_days_that_are_kept(shop: Shop) -> None:
-    for _ in range(5):
-        day = await bill(shop, 1)
-        shop.clock.advance(MS_PER_DAY / 1000)
-        await shop.bank.tick()
+    day = await bill_on_days(shop, 5)
     await shop.writer.drain(ADVERTISER)
     await shop.transitions.command("FLUSHALL")
     await shop.bank.tick()
@@ -142,6 +146,33 @@ async def test_a_rebuild_brings_back_only_the_days_that_are_kept(shop: Shop) -> 
     await correct(shop, "invoice", day - 4, -400)
     result = await audit(shop.transitions, shop.store, ADVERTISER)
     assert (result.spent_micros, result.differences) == (4_600, [])
+
+
+async def test_days_that_are_half_dropped_are_no_difference(shop: Shop) -> None:
+    day = await bill(shop, 1)
+    for _ in range(3):
+        shop.clock.advance(MS_PER_DAY / 1000)
+        await shop.bank.tick()
+        await bill(shop, 1)
+    before = (await shop.transitions.snapshot(ADVERTISER, "")).levels
+    assert day not in {day_of(name) for name in before}
+    # One level of a past day is back, as between two calls that drop them.
+    key = keys.money_levels(ADVERTISER)
+    packed = await shop.transitions.command("HGET", key, f"q{LINE_ITEM}.0@{day + 1}")
+    assert isinstance(packed, bytes)
+    await shop.transitions.command("HSET", key, f"q{LINE_ITEM}.0@{day}", packed)
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
+    # A level of a day that is kept must be there.
+    await shop.transitions.command("HDEL", key, f"d{LINE_ITEM}@{day + 2}")
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences != []
+
+
+async def test_a_rebuild_counts_rows_that_the_store_does_not_have_yet(shop: Shop) -> None:
+    await bill(shop, 3)
+    await shop.transitions.command("HDEL", keys.money_meta(ADVERTISER), "epoch")
+    await shop.bank.tick()
+    result = await audit(shop.transitions, shop.store, ADVERTISER)
+    assert (result.spent_micros, result.differences) == (3_000, [])
 
 
 async def test_rows_after_a_failover_to_a_clock_behind_are_not_taken_for_old_ones(shop: Shop) -> None:

@@ -14,9 +14,10 @@ from pacing.bank import CHECK_S, RESYNC_S
 from pacing.lease_client import TICK_S, LeaseClient
 from pacing.leases import LeaseBook
 from pacing.levels import Level, broken_invariants
-from pacing.pools import PoolKey, active_pools
-from pacing.transitions import SYNC_PART, Want
-from tests.kit.money import ADVERTISER, LINE_ITEM, TIMING, Shop, catalogue, line_item
+from pacing.pools import NO_LIMIT, Limit, PoolKey, active_pools
+from pacing.timing import MS_PER_DAY
+from pacing.transitions import SYNC_PART, Calendar, PoolLimits, Want
+from tests.kit.money import ADVERTISER, CAMPAIGN, LINE_ITEM, TIMING, Shop, catalogue, line_item
 
 DAILY = 20717  # the manual clock's day
 DEAD_S = TIMING.dead_after_ms / 1000
@@ -202,12 +203,14 @@ async def test_a_bidder_whose_clock_is_hours_off_leases_and_stops_at_the_right_m
 
     await client.tick()
     await client.tick()
-    assert book.reserve(0, 1_000, own.now_ms())
+    before = book.reserve(0, 1_000, own.now_ms())
+    assert before
     await advance(TIMING.lease_valid_ms / 1000)
     assert not book.reserve(0, 1_000, own.now_ms())  # cut off from Redis: it was not asked since
     await client.tick()
     await client.tick()
-    assert book.reserve(0, 1_000, own.now_ms())
+    after = book.reserve(0, 1_000, own.now_ms())
+    assert after not in (0, before)  # others may have taken it for dead: it does not go on with what it had
     day_ends_ms = (DAILY + 1) * 86_400_000
     await advance((day_ends_ms - shop.clock.now_ms()) / 1000 - 1)
     await shop.bank.tick()
@@ -216,6 +219,15 @@ async def test_a_bidder_whose_clock_is_hours_off_leases_and_stops_at_the_right_m
     assert book.reserve(0, 1_000, own.now_ms())
     await advance(1)
     assert not book.reserve(0, 1_000, own.now_ms())
+
+
+async def test_a_process_that_was_cut_off_does_not_go_on_with_the_lease_that_it_had(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    before = book.lease_id(0)
+    shop.clock.advance(TIMING.lease_valid_ms / 1000)
+    await client.tick()
+    await client.tick()
+    assert book.lease_id(0) not in (0, before)
 
 
 async def test_a_day_ends_with_its_leases(shop: Shop) -> None:
@@ -310,6 +322,40 @@ async def test_the_largest_budget_is_counted_to_the_micro(shop: Shop) -> None:
     for name in ("a", "l7"):
         budget, spent, exposure, free, _ = (await level(shop, name)).micros
         assert (budget, spent + exposure + free) == (MAX_BUDGET_MICROS, MAX_BUDGET_MICROS)
+
+
+async def test_a_level_that_a_lease_stands_on_is_not_dropped(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    await shop.transitions.forget(ADVERTISER, [f"d7@{DAILY}", f"q7.0@{DAILY}"])
+    assert (await level(shop, f"d7@{DAILY}")).micros.exposure == 10_000
+    assert book.open[0]
+    await client.close()
+    await shop.transitions.forget(ADVERTISER, [f"d7@{DAILY}", f"q7.0@{DAILY}"])
+    assert f"d7@{DAILY}" not in (await shop.transitions.snapshot(ADVERTISER, "")).levels
+
+
+async def test_a_worker_whose_clock_is_a_day_behind_limits_the_day_that_is_being_spent(shop: Shop) -> None:
+    await shop.bidder()
+    epoch = (await shop.transitions.witness(ADVERTISER)).epoch
+    behind = Calendar(DAILY - 1, DAILY * MS_PER_DAY, DAILY, (DAILY + 1) * MS_PER_DAY, DAILY - 3)
+    pool = PoolLimits(PoolKey(LINE_ITEM, 0), CAMPAIGN, Limit(70_000, -1), NO_LIMIT)
+    assert await shop.transitions.sync(ADVERTISER, epoch, behind, [], [pool])
+    assert (await level(shop, f"d7@{DAILY}")).micros.budget == 70_000
+    # Days that were dropped are not kept again.
+    assert await shop.transitions.command("HGET", keys.money_meta(ADVERTISER), "keep") == b"%d" % (DAILY - 2)
+
+
+async def test_budgets_of_another_epoch_are_not_written(shop: Shop) -> None:
+    days = Calendar(DAILY, (DAILY + 1) * MS_PER_DAY, DAILY + 1, (DAILY + 2) * MS_PER_DAY, DAILY - 2)
+    assert not await shop.transitions.sync(ADVERTISER, "1", days, [("a", Limit(5, -1))], [])
+    assert (await level(shop, "a")).micros.budget == -1
+
+
+async def test_only_the_worker_that_announced_itself_last_rebuilds(shop: Shop) -> None:
+    epoch = (await shop.transitions.witness(ADVERTISER)).epoch
+    assert not await shop.transitions.rebuild(ADVERTISER, "77", 0, "", [("a", 9, 9)])
+    assert (await shop.transitions.witness(ADVERTISER)).epoch == epoch
+    assert (await level(shop, "a")).micros.spent == 0
 
 
 async def test_levels_of_past_days_are_dropped(shop: Shop) -> None:

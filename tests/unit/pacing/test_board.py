@@ -99,12 +99,12 @@ def test_what_is_to_spend_all_bids_above_its_value_when_that_is_not_enough() -> 
 
 
 def test_line_items_that_share_a_campaigns_budget_keep_their_own_highest_multiplier() -> None:
-    no_budget = {"daily_budget": Budget(), "end_ms": MIDNIGHT_MS + DAY_MS}
-    present = plan(line(spend_all=True, **no_budget), line(8, **no_budget), campaign_total=Budget(micros=BUDGET))
+    ends_ms = MIDNIGHT_MS + DAY_MS
+    marked = line(spend_all=True, daily_budget=Budget(), end_ms=ends_ms)
+    present = plan(marked, line(8, daily_budget=Budget(), end_ms=ends_ms), campaign_total=Budget(micros=BUDGET))
     assert [row.level for row in present.rows] == ["c3"]
     day = Day(PacingBoard(present, TrafficShape(), MIDNIGHT_MS), MIDNIGHT_MS)
-    for _ in range(40):
-        values = day.tick(0.0, 0.0)
+    values = [day.tick(0.0, 0.0) for _ in range(40)][-1]
     assert values == pytest.approx([SPEND_ALL_MULTIPLIER, 1.0])
 
 
