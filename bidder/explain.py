@@ -340,13 +340,15 @@ def _user(profiles: ProfileBatch, index: Index, viewer: Viewer) -> UserFacts:
         {
             "advertiser_id": int(advertiser),
             "cart_micros": int(cart),
+            "cart_stage": int(stage),
             "cart_age_s": float(age) if np.isfinite(age) else -1.0,
             "last_visit_age_s": float(visit) if np.isfinite(visit) else -1.0,
             "visits": float(visits),
         }
-        for advertiser, cart, age, visit, visits in zip(
+        for advertiser, cart, stage, age, visit, visits in zip(
             profiles.state_advertiser,
             profiles.cart_micros,
+            profiles.cart_stage,
             profiles.cart_age_s,
             profiles.last_visit_age_s,
             profiles.visits,

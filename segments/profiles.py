@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from core.errors import UnavailableError
 from core.keys import exchange_user, user_profile
-from segments.facts import CART_LIFETIME_S
+from segments.facts import CART_LIFETIME_S, CartStage
 from segments.layout import HEADER, HEADER_BYTES, HOT_VERSION, WINDOW, WINDOW_BYTES
 from segments.meta import is_opted_out
 
@@ -41,7 +41,7 @@ class Pipeline(Protocol):
 
 
 _STATE_ARRAYS: Final = (
-    "cart_age_s", "cart_micros", "last_purchase_age_s", "last_visit_age_s", "products_viewed", "score",
+    "cart_age_s", "cart_micros", "cart_stage", "last_purchase_age_s", "last_visit_age_s", "products_viewed", "score",
     "state_advertiser", "state_request", "visits",
 )  # fmt: skip
 
@@ -49,13 +49,14 @@ _STATE_ARRAYS: Final = (
 class ProfileBatch:
     """Profiles of one batch of requests; lists have one entry a request, `state_*` arrays one row a known shop.
 
-    `state_request` and `state_advertiser` say whose row it is. `cart_micros` is 0 and `*_age_s` infinite where there
-    is none. `segments` are sorted little-endian uint32 ids of what each request's user is a member of now.
+    `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
+    `*_age_s` infinite where there is none. `segments` are sorted little-endian uint32 ids of what each request's user
+    is a member of now.
     """
 
     __slots__ = (
-        "cart_age_s", "cart_micros", "found", "last_purchase_age_s", "last_visit_age_s", "products_viewed", "rings",
-        "score", "segments", "state_advertiser", "state_request", "unavailable", "user_ids", "visits",
+        "cart_age_s", "cart_micros", "cart_stage", "found", "last_purchase_age_s", "last_visit_age_s",
+        "products_viewed", "rings", "score", "segments", "state_advertiser", "state_request", "unavailable", "user_ids", "visits",
     )  # fmt: skip
 
     def __init__(self, user_ids: list[str | None]) -> None:
@@ -68,6 +69,7 @@ class ProfileBatch:
         self.state_request: npt.NDArray[np.int64] = _NO_INTEGERS
         self.state_advertiser: npt.NDArray[np.int64] = _NO_INTEGERS
         self.cart_micros: npt.NDArray[np.int64] = _NO_INTEGERS
+        self.cart_stage: npt.NDArray[np.int64] = _NO_INTEGERS
         self.cart_age_s: npt.NDArray[np.float64] = _NO_FLOATS
         self.last_visit_age_s: npt.NDArray[np.float64] = _NO_FLOATS
         self.last_purchase_age_s: npt.NDArray[np.float64] = _NO_FLOATS
@@ -175,14 +177,14 @@ def _decode_states(
     batch.state_request = request
     batch.state_advertiser = advertiser
     batch.last_visit_age_s, batch.last_purchase_age_s, cart_age = ages.T
-    cart = header["cart_micros"]
+    cart, stage = header["cart_micros"], header["stage"].astype(np.int64)
     if np.count_nonzero(cart):
         no_cart = (cart <= 0) | (cart_age >= CART_LIFETIME_S)
         cart = np.where(no_cart, 0, cart)
-        cart_age[no_cart] = np.inf
+        cart_age[no_cart], stage[no_cart] = np.inf, CartStage.NONE
     else:
-        cart_age[:] = np.inf
-    batch.cart_micros, batch.cart_age_s = cart, cart_age
+        cart_age[:], stage[:] = np.inf, CartStage.NONE
+    batch.cart_micros, batch.cart_age_s, batch.cart_stage = cart, cart_age, stage
     batch.visits, batch.products_viewed = words[:, _VISITS], words[:, _PRODUCTS]
     batch.score = header["score"].astype(np.float64)
 

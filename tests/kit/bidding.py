@@ -31,6 +31,7 @@ class ShopState(msgspec.Struct, frozen=True):
     """What one shop knows of a user."""
 
     cart_micros: int = 0
+    cart_stage: int = 0
     cart_age_s: float = np.inf
     last_visit_age_s: float = 3_600.0
     visits: float = 1.0
@@ -63,6 +64,7 @@ def profile_batch(shoppers: Sequence[Shopper | None]) -> ProfileBatch:
         batch.state_request = np.array([number for number, _, _ in rows], dtype=np.int64)
         batch.state_advertiser = np.array([advertiser for _, advertiser, _ in rows], dtype=np.int64)
         batch.cart_micros = np.array([state.cart_micros for _, _, state in rows], dtype=np.int64)
+        batch.cart_stage = np.array([state.cart_stage for _, _, state in rows], dtype=np.int64)
         batch.score = np.zeros(len(rows))
         batch.last_purchase_age_s = np.full(len(rows), np.inf)
         for name in ("cart_age_s", "last_visit_age_s", "visits", "products_viewed"):

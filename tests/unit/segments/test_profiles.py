@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.errors import UnavailableError
-from segments.facts import CART_LIFETIME_S, CartLine, Facts
+from segments.facts import CART_LIFETIME_S, CartLine, CartStage, Facts
 from segments.layout import Window, pack_hot
 from segments.meta import Meta, pack_meta
 from segments.profiles import Command, ProfileBatch, ProfileReader, UserLookup
@@ -73,10 +73,19 @@ async def test_ages_are_infinite_where_nothing_happened_and_never_negative() -> 
 
 @pytest.mark.parametrize(("age_s", "expected"), [(0, 70), (CART_LIFETIME_S - 1, 70), (CART_LIFETIME_S, 0)])
 async def test_a_cart_is_gone_after_its_lifetime(age_s: int, expected: int) -> None:
-    facts = Facts(cart=[CartLine("x", "", 70)], cart_micros=70, cart_idle_s=NOW_S - age_s)
+    facts = Facts(
+        cart=[CartLine("x", "", 70)], cart_micros=70, cart_idle_s=NOW_S - age_s, cart_stage=CartStage.SHIPPING
+    )
     redis = Scripted({"u:{a}": [b"1", pack_hot(facts, [], NOW_S, NOW_S + 99)]})
     batch = await fetch(redis, ("a", 1, None))
     assert batch.cart_micros.tolist() == [expected]
+    assert batch.cart_stage.tolist() == [CartStage.SHIPPING if expected else CartStage.NONE]
+
+
+async def test_without_any_cart_there_is_no_stage() -> None:
+    redis = Scripted({"u:{a}": [b"1", hot(cart_stage=CartStage.FORM)]})
+    batch = await fetch(redis, ("a", 1, None))
+    assert (batch.cart_stage.tolist(), batch.cart_age_s.tolist()) == ([CartStage.NONE], [np.inf])
 
 
 async def test_a_field_whose_retention_is_over_is_void() -> None:
