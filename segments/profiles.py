@@ -56,7 +56,8 @@ class ProfileBatch:
 
     __slots__ = (
         "cart_age_s", "cart_micros", "cart_stage", "found", "last_purchase_age_s", "last_visit_age_s",
-        "products_viewed", "rings", "score", "segments", "state_advertiser", "state_request", "unavailable", "user_ids", "visits",
+        "products_viewed", "rings", "score", "segments", "state_advertiser", "state_request", "unavailable", "user_ids",
+        "visits",
     )  # fmt: skip
 
     def __init__(self, user_ids: list[str | None]) -> None:
