@@ -23,6 +23,9 @@ from core.reasons import NoBid
 MAX_MEMO_ANSWERS = 20_000
 MAX_MEMO_BYTES = 16 * 1024 * 1024
 
+# Of each text, number or tuple in a key, beside its characters or members.
+_OBJECT_BYTES = 56
+
 Key = Any
 """What a dimension is asked for: each has a type of its own, told by its function in stages.match."""
 
@@ -30,10 +33,11 @@ ValuesOf = Callable[[Key], Iterable[Hashable]]
 """Turns the key of a request into the values to look up."""
 
 
-def _bytes_of(key: Key) -> int:
-    if isinstance(key, (str, bytes)):
-        return len(key)
-    return sum(_bytes_of(part) for part in key) if isinstance(key, tuple) else 0
+def bytes_of(key: Key) -> int:
+    """About the memory of a key: a sender decides how long its texts and lists are."""
+    if isinstance(key, tuple):
+        return _OBJECT_BYTES + sum(bytes_of(part) for part in key)
+    return _OBJECT_BYTES + (len(key) if isinstance(key, (str, bytes)) else 0)
 
 
 class PositionLists:
@@ -83,7 +87,7 @@ class Dimension(abc.ABC):
         if len(self.memo) >= MAX_MEMO_ANSWERS or self._memo_bytes >= MAX_MEMO_BYTES:
             self._fold()
         bits = self.evaluate(key)
-        self._memo_bytes += _bytes_of(key)
+        self._memo_bytes += bytes_of(key)
         shared = self._shared.get(bits)
         if shared is None:
             shared = self._shared[bits] = bits
@@ -286,7 +290,7 @@ class Group:
         if bits not in self._shared:
             self._shared[bits] = bits
             self._bytes += self._dimensions[0].count // 8
-        self._bytes += _bytes_of(part)
+        self._bytes += bytes_of(part)
         answer = self.memo[part] = JointBits(self._shared[bits], parts)
         return answer
 

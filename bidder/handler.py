@@ -216,9 +216,26 @@ class BidderHandler:
             self._metrics.fault()
             return False
 
-    async def _decide(self, batch: list[tuple[Auction, Reply]], snapshot: Snapshot) -> None:
-        auctions = [auction for auction, _reply in batch]
+    def _in_time(self, held: list[tuple[Auction, Reply]], now: float) -> list[tuple[Auction, Reply]]:
+        """What still has time for a look-up after it was held; the rest is answered, and cuts nobody else's time."""
+        if all(auction.deadline - now >= MIN_REMAINING_S for auction, _reply in held):
+            return held
+        batch = []
+        for auction, reply in held:
+            if auction.deadline - now >= MIN_REMAINING_S:
+                batch.append((auction, reply))
+            else:
+                auction.no_bid = NoBid.NO_TIME
+                self._answer(auction, reply, None, now)
+        return batch
+
+    async def _decide(self, held: list[tuple[Auction, Reply]], snapshot: Snapshot) -> None:
         started = self._clock.monotonic()
+        batch = self._in_time(held, started)
+        if not batch:
+            self._looked_up()
+            return
+        auctions = [auction for auction, _reply in batch]
         nearest = min(auction.deadline for auction in auctions)
         deadline = started + (nearest - started) * LOOK_UP_SHARE
         try:

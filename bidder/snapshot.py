@@ -13,6 +13,7 @@ from bidder.artefact import Model
 from bidder.auction import Auction, Impression, Size
 from bidder.bitmaps import UnpackedRows
 from bidder.counting import FunnelCounts
+from bidder.dimensions import bytes_of
 from bidder.index import Index, compile_index
 from bidder.live import LiveSets
 from bidder.price_memo import PriceMemo
@@ -26,8 +27,10 @@ from pacing.leases import LeaseBook
 from pacing.pools import PoolSpec
 from pacing.tokens import TokenSigner
 
-# Distinct (line item, offered sizes, exchange, rules) whose creatives are remembered; some 400 bytes each.
+# Distinct (line item, offered sizes, exchange, rules) whose creatives are remembered; some 400 bytes each. Senders
+# decide how long their lists are: longer ones are looked at each time.
 MAX_FITTING = 50_000
+MAX_FITTING_KEY_BYTES = 4_096
 
 
 # Pools in one part of what a child process hands over: 10 ms to unpickle.
@@ -162,12 +165,14 @@ class Snapshot:
         key = (position, impression.sizes, auction.exchange.id, *creative_rules(auction, impression))
         found = self._fitting.get(key)
         if found is None:
-            if len(self._fitting) >= MAX_FITTING:
-                self._fitting.clear()
             line, exchange = self.line(position), auction.exchange
             prepared = self.prepared(position, impression.sizes, exchange)
             admitted = (each for each in prepared if may_show(each, auction, impression))
-            found = self._fitting[key] = tuple(Offer(each, line, exchange) for each in admitted)
+            found = tuple(Offer(each, line, exchange) for each in admitted)
+            if bytes_of(key) <= MAX_FITTING_KEY_BYTES:
+                if len(self._fitting) >= MAX_FITTING:
+                    self._fitting.clear()
+                self._fitting[key] = found
         return found
 
     def _prepare(self, creative_id: int, exchange: Exchange, position: int) -> PreparedBid:

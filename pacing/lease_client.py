@@ -175,7 +175,8 @@ class LeaseClient:
         return (rotate | short) & (self._retry_ms <= now_ms), want
 
     async def _ask(self, advertiser_id: int, positions: npt.NDArray[np.int64], want: "MakeWant") -> None:
-        known, pools = self._advertisers[advertiser_id], self._book.pools
+        # What `positions` and `want` speak of: the book may have been bound anew since the tick made them.
+        known, pools = self._advertisers[advertiser_id], self._pools
         for start in range(0, max(len(positions), 1), CHUNK):
             if self._book.pools is not pools:
                 return  # a new snapshot came meanwhile: positions mean something else
@@ -287,6 +288,8 @@ class LeaseClient:
         except UnavailableError:
             self._failed.inc()
             return
+        if self._book.pools is not self._pools:
+            return  # a new snapshot came meanwhile; `uncertain` stays, so this is done again
         held = {self._book.lease_id(position) for position in self._positions[advertiser_id].tolist()}
         for lease_id, lease in decode_leases(pairs(packed)).items():
             if lease.process == self.process and not lease.closes_ms and int(lease_id) not in held | set(known.pending):

@@ -12,6 +12,10 @@ COORDINATE_DECIMALS = 2
 # Senders know places by databases of addresses, so the same ones come again; 300 bytes each.
 REMEMBERED_PLACES = 16_384
 
+# Country, region, city and postcode together. What is longer is no place and would fill the memory: it is read each
+# time.
+MAX_REMEMBERED_CHARS = 200
+
 
 def locate(auction: Auction) -> None:
     """Set `auction.place`."""
@@ -22,7 +26,9 @@ def locate(auction: Auction) -> None:
     if geo is None:
         auction.place = NOWHERE
         return
-    place = _place(geo.country, geo.region, geo.city, geo.zip, geo.lat, geo.lon)
+    length = len(geo.country or "") + len(geo.region or "") + len(geo.city or "") + len(geo.zip or "")
+    read = _place if length <= MAX_REMEMBERED_CHARS else _place.__wrapped__
+    place = read(geo.country, geo.region, geo.city, geo.zip, geo.lat, geo.lon)
     regs = request.regs
     if regs is not None and regs.coppa:  # nothing finer than the region (spec: openrtb 3.5)
         place = Place(place.country, place.region)

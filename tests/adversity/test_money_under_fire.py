@@ -10,6 +10,7 @@ import pytest
 
 from core.clock import ManualClock
 from core.embedded import EmbeddedServer
+from core.errors import UnavailableError
 from core.model import Budget
 from pacing.audit import audit
 from pacing.levels import broken_invariants
@@ -50,6 +51,18 @@ async def bill_until_durable(shop: Shop, token: str) -> int:
     return 0
 
 
+async def until_connected(shop: Shop) -> None:
+    """Return when the restarted server is reached: the notices may all have been settled before it was killed."""
+    for _ in range(500):
+        try:
+            await shop.transitions.snapshot(ADVERTISER, "")
+        except UnavailableError:
+            await asyncio.sleep(0.02)
+        else:
+            return
+    raise TimeoutError("the restarted server is not reached")
+
+
 async def check(shop: Shop, bills: int) -> None:
     result = await audit(shop.transitions, shop.store, ADVERTISER)
     assert result.differences == []
@@ -71,6 +84,7 @@ async def test_a_server_killed_while_settling_loses_and_repeats_nothing(
     os.kill(valkey_server.pid, signal.SIGKILL)
     valkey_server.restart()  # in this thread: the server dies with the thread that started it
     assert sum(await asyncio.gather(*notices)) == 240
+    await until_connected(shop)
     await check(shop, 120)
 
 

@@ -1,5 +1,6 @@
 """Bank, bidder processes and Redis together: how budgets become leases and come back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -119,6 +120,16 @@ async def test_a_cut_below_what_is_out_stops_at_once(shop: Shop) -> None:
     await client.tick()
     assert not book.reserve(0, 1, shop.clock.now_ms())
     assert (await level(shop, f"d7@{DAILY}")).micros == (5_000, 0, 6_000, -1_000, 0)
+
+
+async def test_a_snapshot_that_comes_between_a_tick_and_its_calls_is_not_taken_for_the_old_one(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    assert book.reserve(0, 10_000, shop.clock.now_ms())
+    shop.clock.advance(TICK_S)
+    asyncio.get_running_loop().call_soon(book.bind, [])  # runs before the calls that the tick is about to schedule
+    await client.tick()
+    await client.tick()
+    assert (await level(shop, "a")).micros.exposure == 10_000, "what was reserved, and no lease that nobody knows"
 
 
 async def test_a_new_snapshot_without_the_pool_returns_its_lease(shop: Shop) -> None:

@@ -138,3 +138,10 @@ def test_long_keys_empty_a_memo_long_before_it_has_many_answers() -> None:
         phrase.get((f"{number}", "x" * (MAX_MEMO_BYTES // 10))).hits += 1
     assert len(phrase.memo) <= 10
     assert sum(phrase.harvest().values()) == 40
+
+
+def test_long_lists_of_a_sender_do_not_fill_the_memo() -> None:
+    dimension = Offered(NoBid.SIZE, COUNT, lists(((300, 250),)))
+    for number in range(40):
+        dimension.get(tuple((width, number + 1) for width in range(1, 11_000)))  # a `format` that fills a request
+    assert len(dimension.memo) <= 10, "of 1.8 MB each"

@@ -307,6 +307,36 @@ async def test_a_look_up_that_hangs_holds_nobody_up() -> None:
     assert await desk.statuses() == [200, 200]
 
 
+async def test_a_request_that_ran_out_of_time_while_it_was_held_takes_nobody_else_s() -> None:
+    profiles = CountingProfiles()
+    desk = Desk(profiles=profiles)
+    desk.submit()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    desk.submit()
+    desk.submit(body_of(raw_request(id="short", tmax=EXCHANGE.network_margin_ms + 3, regs={"gdpr": 0})))
+    await asyncio.sleep(0)
+    desk.clock.advance(0.0015)
+    profiles.go.set()
+    assert await desk.statuses() == [200, 200, 204]
+    assert profiles.batches == [1, 1]
+
+
+async def test_a_batch_that_ran_out_of_time_while_it_was_held_is_answered() -> None:
+    profiles = CountingProfiles()
+    desk = Desk(profiles=profiles)
+    desk.submit()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    desk.submit(body_of(raw_request(id="short", tmax=EXCHANGE.network_margin_ms + 3, regs={"gdpr": 0})))
+    await asyncio.sleep(0)
+    desk.clock.advance(0.0015)
+    profiles.go.set()
+    assert await desk.statuses() == [200, 204]
+    later = desk.submit()
+    assert (await desk.statuses())[later] == 200
+
+
 async def test_drain_answers_what_is_pending_and_under_way() -> None:
     profiles = HeldProfiles()
     desk = Desk(profiles=profiles)

@@ -5,6 +5,7 @@ from core.model import Exchange
 from pacing.leases import LeaseBook
 from tests.kit.bidding import TestBidder
 from tests.kit.catalogues import EXCHANGE, catalogue, creative, line_item
+from tests.kit.openrtb import raw_request
 
 
 def test_what_a_child_compiles_can_be_bound_here() -> None:
@@ -36,6 +37,15 @@ def test_creatives_are_those_of_the_offered_sizes_for_each_exchange() -> None:
     assert [each.creative.id for each in prepared] == [1, 3]
     other = bidder.snapshot.prepared(0, ((300, 250),), Exchange(id=2, key="x", price_macro="${P}"))
     assert other[0] is not prepared[0]
+
+
+def test_rules_that_fill_a_request_are_followed_and_not_remembered() -> None:
+    bidder = TestBidder(catalogue(line_item(1)))
+    for blocked in ([1], list(range(1, 10_000))):
+        imp = {"id": "1", "banner": {"w": 300, "h": 250, "battr": blocked}}
+        auction = bidder.screened(raw_request(imp=[imp], regs={"gdpr": 0}))
+        assert len(bidder.snapshot.showable(0, auction, auction.impressions[0])) == 1
+    assert len(bidder.snapshot._fitting) == 1
 
 
 def test_rates_are_zero_where_there_is_none() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from bidder.auction import NOWHERE, Place
-from bidder.stages.locate import locate
+from bidder.stages.locate import _place, locate
 from tests.kit.openrtb import EXCHANGE, auction_of
 
 GEO = {"country": "POL", "region": "MZ", "city": "Warszawa", "zip": "00-950", "lat": 52.23456, "lon": 21.01999}
@@ -21,6 +21,12 @@ def test_the_user_s_place_counts_where_the_device_has_none() -> None:
     assert place_of(user={"geo": GEO}).city == "Warszawa"
     assert place_of(user={"geo": {"city": "Gdynia"}}, device={"geo": GEO}).city == "Warszawa"
     assert place_of() == NOWHERE
+
+
+def test_a_name_that_fills_a_request_is_read_and_not_remembered() -> None:
+    known = _place.cache_info().currsize
+    assert place_of(device={"geo": {**GEO, "city": "x" * 100_000}}).city == "x" * 100_000
+    assert _place.cache_info().currsize == known
 
 
 def test_two_letter_countries_are_known() -> None:
