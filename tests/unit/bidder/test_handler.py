@@ -238,6 +238,20 @@ async def test_a_crowd_that_waits_is_shed_and_the_handler_recovers() -> None:
     assert (await desk.statuses())[later] == 200
 
 
+async def test_requests_that_waited_unread_through_a_long_turn_are_shed() -> None:
+    desk = Desk()
+    desk.submit()
+    desk.clock.advance(0.1)  # it took so long, while others came that nobody read
+    await asyncio.sleep(0)
+    unread = desk.submit()
+    assert desk.replies[unread] == [(204, b"")]
+    await desk.statuses()
+    await asyncio.sleep(0)  # the turn ends
+    desk.clock.advance(0.09)  # nothing to do: who comes now is read at once
+    later = desk.submit()
+    assert (await desk.statuses())[later] == 200
+
+
 async def test_full_batches_leave_at_once_and_all_are_answered() -> None:
     profiles = HeldProfiles()
     desk = Desk(profiles=profiles)
