@@ -42,9 +42,9 @@ ENOUGH = 32
 # writing are the rest, 31 of 62 us.
 WHOLE_COST = 2.0
 
-# Share of a request's time that waiting may use up by that estimate before it is shed. At 1.0, 2.5 % of the answers of
-# an overload came after tmax (109 ms of 100 at p99): what is read in one turn is also written in one.
-WAITING_SHARE = 0.6
+# Share of a request's time that waiting may use up by that estimate before it is shed: what is read in one turn is also
+# written in one (docs/decisions/0012 has the measurements).
+WAITING_SHARE = 0.7
 
 # A turn that begins so long after the last work, in seconds, was waited for: its requests are read as they come.
 IDLE_S = 0.002
@@ -103,11 +103,11 @@ class BidderHandler:
         self._turn_requests = 0
         self._worked_until = -1.0  # monotonic seconds
         self._busy = False  # by the last turn
-        self._lag_s = 0.0  # so long a request of this turn waited on average before it was read
+        self._lag_s = 0.0  # at most so long a request of this turn waited before it was read
         self._waiting = 0  # requests submitted and not answered
         # Smoothed cost of a request, in seconds: until its look-up is sent, and from its profile to its answer.
-        self._screen_cost_s = 0.00005
-        self._price_cost_s = 0.00005
+        self._screen_cost_s = 0.000025
+        self._price_cost_s = 0.000025
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -158,8 +158,8 @@ class BidderHandler:
 
     def _begin_turn(self) -> None:
         now = self._clock.monotonic()
-        # Whoever is read now came after the last turn had read: if we have worked since, any time from then until now.
-        self._lag_s = (now - self._turn_began) / 2 if now - self._worked_until < IDLE_S else 0.0
+        # Whoever is read now came after the last turn had read: if we have worked since, as early as right after it.
+        self._lag_s = now - self._turn_began if now - self._worked_until < IDLE_S else 0.0
         self._turn_began = now
         self._turn_requests = 0
         self._in_turn = True
