@@ -41,12 +41,11 @@ class Evaluation:
 
     __slots__ = (
         "_ends", "cost", "cpm", "eligible", "floors", "lengths", "positions", "rate", "scores", "slot_of_pair", "slots",
-        "starts", "state", "verdict",
+        "starts", "verdict",
     )  # fmt: skip
 
     slot_of_pair: Integers
     positions: Integers
-    state: Integers | None  # see score.state_of_pairs
     cpm: Integers  # the bid: CPM micros of the auction's currency, on the grosz grid
     rate: Floats | float  # units of the auction's currency for one of the advertiser's
     scores: score.Scores | None  # how the bids came about; None where they were remembered
@@ -115,14 +114,14 @@ def _price(
     now_ms: int,
     memo: PriceMemo | None,
 ) -> None:
-    """Set `state` and `cpm` of the pairs, and their `scores` if there is no memo."""
+    """Set `cpm` of the pairs, and their `scores` if there is no memo."""
     hour_utc = now_ms // 3_600_000 % 24
     slots, model, rate = found.slots, snapshot.model, found.rate
     model.make_room(len(slots))
     kinds = [model.slot_kind(slot.auction, slot.impression, hour_utc) for slot in slots]
     slot_kinds = np.array(kinds, dtype=np.int64)
     auctions = [slot.number for slot in slots]
-    found.state = state = score.state_of_pairs(auctions, found.lengths, found.positions, profiles, snapshot.index)
+    state = score.state_of_pairs(auctions, found.lengths, found.positions, profiles, snapshot.index)
     frequency = _frequency(found, profiles, snapshot, now_ms // 1000)
 
     def scored(pairs: Integers | slice, *, personal: bool) -> score.Scores:

@@ -114,6 +114,20 @@ class Desk:
         return sum(sample.value for each in self.telemetry.families() if each.name == family for sample in each.samples)
 
 
+async def desk_with_a_look_up() -> tuple[Desk, CountingProfiles]:
+    """A desk whose first request has its look-up under way, until `go` is set."""
+    profiles = CountingProfiles()
+    desk = Desk(profiles=profiles)
+    desk.submit()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return desk, profiles
+
+
+SHORT = body_of(raw_request(id="short", tmax=EXCHANGE.network_margin_ms + 3, regs={"gdpr": 0}))
+"""Has 3 ms for us: enough to begin with, not enough after a while of being held."""
+
+
 def with_exchange(**members: object) -> Catalogue:
     return catalogue(line_item(1), exchanges=(msgspec.structs.replace(EXCHANGE, **members),))
 
@@ -262,11 +276,7 @@ async def test_full_batches_leave_at_once_and_all_are_answered() -> None:
 
 
 async def test_requests_that_come_during_a_look_up_leave_together_after_it() -> None:
-    profiles = CountingProfiles()
-    desk = Desk(profiles=profiles)
-    desk.submit()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    desk, profiles = await desk_with_a_look_up()
     for _ in range(3):
         desk.submit()
         await asyncio.sleep(0)  # each in a turn of its own
@@ -309,11 +319,7 @@ async def test_a_busy_process_that_falls_silent_answers_what_it_has_collected() 
 
 
 async def test_a_look_up_that_hangs_holds_nobody_up() -> None:
-    profiles = CountingProfiles()
-    desk = Desk(profiles=profiles)
-    desk.submit()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    desk, profiles = await desk_with_a_look_up()
     desk.submit()
     await profiles.second.wait()  # the first never ends
     assert profiles.batches == [1, 1]
@@ -322,13 +328,9 @@ async def test_a_look_up_that_hangs_holds_nobody_up() -> None:
 
 
 async def test_a_request_that_ran_out_of_time_while_it_was_held_takes_nobody_else_s() -> None:
-    profiles = CountingProfiles()
-    desk = Desk(profiles=profiles)
+    desk, profiles = await desk_with_a_look_up()
     desk.submit()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    desk.submit()
-    desk.submit(body_of(raw_request(id="short", tmax=EXCHANGE.network_margin_ms + 3, regs={"gdpr": 0})))
+    desk.submit(SHORT)
     await asyncio.sleep(0)
     desk.clock.advance(0.0015)
     profiles.go.set()
@@ -337,12 +339,8 @@ async def test_a_request_that_ran_out_of_time_while_it_was_held_takes_nobody_els
 
 
 async def test_a_batch_that_ran_out_of_time_while_it_was_held_is_answered() -> None:
-    profiles = CountingProfiles()
-    desk = Desk(profiles=profiles)
-    desk.submit()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    desk.submit(body_of(raw_request(id="short", tmax=EXCHANGE.network_margin_ms + 3, regs={"gdpr": 0})))
+    desk, profiles = await desk_with_a_look_up()
+    desk.submit(SHORT)
     await asyncio.sleep(0)
     desk.clock.advance(0.0015)
     profiles.go.set()
