@@ -49,7 +49,7 @@ return tonumber(ARGV[2])
 
 
 class Encoder(Protocol):
-    """bidder.catalogue.encode_catalogue; given, so that this module does not decide the format."""
+    """bidder.published.encode_catalogue; given, so that this module does not decide the format."""
 
     def __call__(self, catalogue: Catalogue, /) -> bytes: ...
 

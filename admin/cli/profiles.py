@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from admin.cli.settings import settings_for
-from bidder.catalogue import decode_catalogue
+from bidder.published import decode_catalogue
 from core.clock import SystemClock
 from core.config import Settings
 from core.embedded import EmbeddedServer

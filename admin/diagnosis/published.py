@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from bidder.catalogue import decode_catalogue
+from bidder.published import decode_catalogue
 from bidder.snapshot import Compiled
 from core import keys
 from core.errors import UnavailableError

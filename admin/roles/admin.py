@@ -18,7 +18,7 @@ from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
-from bidder.catalogue import encode_catalogue
+from bidder.published import encode_catalogue
 from core.clock import Clock
 from core.config import AdminSettings
 from core.errors import UnavailableError

@@ -13,8 +13,9 @@ from redis.exceptions import RedisError
 from admin.roles.connections import pipelined_redis, plain_redis, token_signer
 from admin.roles.lifecycle import RoleContext
 from bidder.artefact import load_model
-from bidder.catalogue import BidCatalogue, CatalogueWatcher, Compiler
+from bidder.catalogue import BidCatalogue, Compiler
 from bidder.effective import VersionReport, encode_report
+from bidder.following import CatalogueWatcher
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
 from bidder.observe import BidMetrics, report_port

@@ -5,7 +5,7 @@ from typing import cast
 from redis.asyncio import Redis, RedisCluster
 
 from admin.roles.lifecycle import RoleContext
-from bidder.catalogue import CatalogueFollower, CatalogueWatcher
+from bidder.following import CatalogueFollower, CatalogueWatcher
 from core.errors import ConfigError
 from core.redis import Pipelined, PipelinedRedis, control_cluster, control_redis
 from core.redis_cluster import PipelinedCluster

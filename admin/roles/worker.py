@@ -6,7 +6,7 @@ from admin.roles.connections import follow_catalogue, pipelined_redis, profile_s
 from admin.roles.lifecycle import RoleContext
 from admin.store.database import Database, database_url
 from admin.store.ledger import SqlLedgerStore
-from bidder.catalogue import CatalogueFollower
+from bidder.following import CatalogueFollower
 from core.model import ConversionRule
 from core.redis import Pipelined
 from pacing.bank import LeaseBank

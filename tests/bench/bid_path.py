@@ -24,7 +24,7 @@ import orjson
 import uvloop
 from aiohttp import web
 
-from bidder.catalogue import encode_catalogue
+from bidder.published import encode_catalogue
 from core import keys
 from core.clock import SystemClock
 from core.embedded import EmbeddedServer

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bidder.catalogue import encode_catalogue
+from bidder.published import encode_catalogue
 from core import keys
 from core.clock import SystemClock
 from core.embedded import EmbeddedServer

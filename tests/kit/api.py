@@ -24,7 +24,7 @@ from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore, CatalogueWriter
 from admin.store.database import Database
 from admin.store.migrate import migrate
-from bidder.catalogue import encode_catalogue
+from bidder.published import encode_catalogue
 from core.clock import Clock, SystemClock
 from core.config import Settings
 from core.redis import PipelinedRedis, control_redis

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from bidder.catalogue import decode_catalogue
+from bidder.published import decode_catalogue
 from core import keys
 from core.clock import ManualClock
 from core.model import Catalogue

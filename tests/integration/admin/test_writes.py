@@ -1,6 +1,6 @@
 """Creating and changing objects through the API."""
 
-from bidder.catalogue import decode_catalogue
+from bidder.published import decode_catalogue
 from core import keys
 from core.clock import ManualClock
 from core.model import Catalogue

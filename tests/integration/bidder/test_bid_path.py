@@ -11,10 +11,11 @@ import pytest
 
 from admin.seed import demo_catalogue
 from bidder.artefact import load_model
-from bidder.catalogue import BidCatalogue, Compiler, encode_catalogue
+from bidder.catalogue import BidCatalogue, Compiler
 from bidder.funnel import FIVE_MINUTES_S, FunnelWriter, line_item_counts
 from bidder.handler import BidderHandler
 from bidder.observe import BidMetrics
+from bidder.published import encode_catalogue
 from bidder.server import BidServer
 from bidder.stages.consent import ConsentPolicy
 from core import keys

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from admin.cli import app
-from bidder.catalogue import encode_catalogue
+from bidder.published import encode_catalogue
 from core.clock import SystemClock
 from core.ids import new_user_id
 from core.keys import CATALOGUE_SNAPSHOT, WEBHOOK_DEAD

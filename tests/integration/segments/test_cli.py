@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from admin.cli import app
-from bidder.catalogue import encode_catalogue
+from bidder.published import encode_catalogue
 from core.clock import SystemClock
 from core.errors import InputError
 from core.ids import new_user_id

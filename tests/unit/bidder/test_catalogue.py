@@ -14,21 +14,12 @@ import pytest
 import zstandard
 
 from bidder.artefact import load_model
-from bidder.catalogue import (
-    CHILD_NICENESS,
-    FORMAT,
-    RETRY_REFUSED_S,
-    BidCatalogue,
-    CatalogueFollower,
-    CatalogueWatcher,
-    Compiler,
-    compile_bytes,
-    decode_catalogue,
-    encode_catalogue,
-)
+from bidder.catalogue import CHILD_NICENESS, BidCatalogue, Compiler, compile_bytes
+from bidder.following import RETRY_REFUSED_S, CatalogueFollower, CatalogueWatcher
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
 from bidder.observe import BidMetrics
+from bidder.published import FORMAT, decode_catalogue, encode_catalogue
 from bidder.stages.consent import ConsentPolicy
 from core import keys
 from core.clock import ManualClock
