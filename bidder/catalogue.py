@@ -144,7 +144,7 @@ class BidCatalogue:
     def _install(self, compiled: Compiled) -> tuple[int, TakenCounts | None]:
         # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         snapshot = Snapshot(compiled, self._model, self._book, self._track_url)
-        self._book.bind(compiled.pools)
+        self._book.bind(compiled.index.pools)
         snapshot.live.refresh(self._clock.now_ms(), self._book)
         left = self._funnel.follow(snapshot.counts)
         self._handler.install(snapshot)

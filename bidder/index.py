@@ -33,7 +33,7 @@ from core.errors import CatalogueError
 from core.model import Advertiser, Campaign, Catalogue, Creative, Exchange, Format, Goal, LineItem, Status
 from core.money import FxTable
 from core.reasons import NoBid
-from pacing.pools import PoolKey, PoolSpec, pools_of
+from pacing.pools import PoolKey, PoolTable, pools_of
 
 NEVER_MS = 2**62
 HOURS_A_WEEK = 168
@@ -83,8 +83,6 @@ class Index(msgspec.Struct):
     excluded_segments: Denied
     deals: DealAccess
     by_line_item: dict[int, tuple[int, ...]]
-    by_campaign: dict[int, tuple[int, ...]]
-    by_advertiser: dict[int, tuple[int, ...]]
     banners: NDArray[np.int64]  # creative ids, one list of banners after the other
     banner_ends: NDArray[np.int64]  # where each list ends
     banner_list: NDArray[np.int64]  # number of the list of each position; line items with the same ads share one
@@ -93,7 +91,7 @@ class Index(msgspec.Struct):
     currencies: tuple[str, ...]
     timezones: tuple[str, ...]
     fx: FxTable
-    pools: list[PoolSpec]  # what leases are held for, by position
+    pools: PoolTable  # what leases are held for
     owners: dict[int, int]  # advertiser id -> its number in `lines.owner`
 
     def banners_of(self, position: int) -> list[Creative]:
@@ -150,8 +148,6 @@ def compile_index(catalogue: Catalogue) -> Index:
         excluded_segments=_excluded_segments(entries, catalogue),
         deals=_deal_access(entries, catalogue),
         by_line_item=_grouped(entry.line.id for entry in entries),
-        by_campaign=_grouped(entry.campaign.id for entry in entries),
-        by_advertiser=_grouped(entry.advertiser.id for entry in entries),
         banners=np.fromiter(itertools.chain.from_iterable(lists), dtype=np.int64),
         banner_ends=np.fromiter(itertools.accumulate(map(len, lists)), dtype=np.int64),
         banner_list=np.fromiter((entry.ads.number for entry in entries), dtype=np.int64),
@@ -161,7 +157,7 @@ def compile_index(catalogue: Catalogue) -> Index:
         timezones=timezones,
         fx=FxTable(catalogue.fx_base, catalogue.fx_rates),
         owners=owners,
-        pools=[pools_of(entry.line, entry.campaign)[entry.share] for entry in entries],
+        pools=PoolTable.of(pools_of(entry.line, entry.campaign)[entry.share] for entry in entries),
     )
 
 

@@ -1,7 +1,6 @@
 """Everything the bid path derives from one version of the catalogue, swapped as one reference."""
 
 import copy
-import itertools
 import pickle
 from collections.abc import Generator, Iterable
 from typing import NamedTuple
@@ -24,17 +23,12 @@ from core.model import Catalogue, Exchange
 from core.money import MoneyError
 from pacing.caps import CapTable
 from pacing.leases import LeaseBook
-from pacing.pools import PoolSpec
 from pacing.tokens import TokenSigner
 
 # Distinct (line item, offered sizes, exchange, rules) whose creatives are remembered; some 400 bytes each. Senders
 # decide how long their lists are: longer ones are looked at each time.
 MAX_FITTING = 50_000
 MAX_FITTING_KEY_BYTES = 4_096
-
-
-# Pools in one part of what a child process hands over: 10 ms to unpickle.
-POOLS_A_PART = 10_000
 
 
 class Line(NamedTuple):
@@ -83,21 +77,17 @@ class Offer:
 class Compiled:
     """What a child process compiles from a catalogue and hands over; plain data that pickles."""
 
-    __slots__ = ("advertiser_domains", "caps", "index", "pools")
+    __slots__ = ("advertiser_domains", "caps", "index")
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.index = compile_index(catalogue)
         self.caps = CapTable(catalogue)
-        self.pools: tuple[PoolSpec, ...] = tuple(self.index.pools)
         self.advertiser_domains = {advertiser.id: advertiser.domain for advertiser in catalogue.advertisers}
 
     def packed(self) -> list[bytes]:
         """Pickles of its parts: unpickling all at once would hold up the requests of the receiving process."""
-        index = [getattr(self.index, name) for name in Index.__struct_fields__ if name != "pools"]
-        pools = [self.pools[start : start + POOLS_A_PART] for start in range(0, len(self.pools), POOLS_A_PART)]
-        return [
-            pickle.dumps(part, pickle.HIGHEST_PROTOCOL) for part in (self.caps, self.advertiser_domains, *index, *pools)
-        ]
+        index = [getattr(self.index, name) for name in Index.__struct_fields__]
+        return [pickle.dumps(part, pickle.HIGHEST_PROTOCOL) for part in (self.caps, self.advertiser_domains, *index)]
 
     @classmethod
     def unpack(cls, packed: Iterable[bytes]) -> Generator[None, None, "Compiled"]:
@@ -106,12 +96,9 @@ class Compiled:
         for part in packed:
             parts.append(pickle.loads(part))  # noqa: S301 - from the child process that we started
             yield
-        names = [name for name in Index.__struct_fields__ if name != "pools"]
         compiled = cls.__new__(cls)
-        compiled.caps, compiled.advertiser_domains = parts[:2]
-        compiled.pools = tuple(itertools.chain.from_iterable(parts[2 + len(names) :]))
-        members = dict(zip(names, parts[2:], strict=False))
-        compiled.index = Index(**members, pools=list(compiled.pools))
+        compiled.caps, compiled.advertiser_domains, *members = parts
+        compiled.index = Index(*members)
         return compiled
 
 
@@ -119,7 +106,7 @@ class Snapshot:
     """The compiled catalogue with its bound model and memos. `book` must have been bound to the same pools."""
 
     __slots__ = (
-        "_advertiser_domains", "_fitting", "_lines", "_pools", "_prepared", "_rates", "_track_url", "book", "caps",
+        "_advertiser_domains", "_fitting", "_lines", "_prepared", "_rates", "_track_url", "book", "caps",
         "counts", "index", "live", "matcher", "model", "prices", "unpacked",
     )  # fmt: skip
 
@@ -134,7 +121,6 @@ class Snapshot:
         self.unpacked = UnpackedRows(self.index.count)
         self.prices = PriceMemo(self.index.count)
         self._advertiser_domains = compiled.advertiser_domains
-        self._pools = compiled.pools
         self._track_url = track_url
         self._prepared: dict[tuple[int, int, int], PreparedBid] = {}
         self._fitting: dict[tuple[object, ...], tuple[Offer, ...]] = {}
@@ -144,7 +130,7 @@ class Snapshot:
     @property
     def is_bound(self) -> bool:
         """Whether the book's positions are this snapshot's; another one's may have been bound while a batch waited."""
-        return self.book.pools is self._pools
+        return self.book.pools is self.index.pools
 
     def rehearsal(self) -> "Snapshot":
         """The same snapshot on a copy of the book and with counters of its own: what it does leaves no trace."""

@@ -18,9 +18,9 @@ from core import keys
 from core.clock import Clock
 from core.errors import UnavailableError
 from core.telemetry import Telemetry
-from pacing.leases import LeaseBook, PoolCodes, Sealed
+from pacing.leases import LeaseBook, Sealed
 from pacing.levels import decode_leases
-from pacing.pools import PoolSpec
+from pacing.pools import PoolTable
 from pacing.timing import LEASE_SECONDS
 from pacing.transitions import GrantReply, Transitions, Want, pairs
 
@@ -80,8 +80,7 @@ class LeaseClient:
         self._transitions = transitions
         self._clock = clock
         self._advertisers: defaultdict[int, _Advertiser] = defaultdict(_Advertiser)
-        self._pools: tuple[PoolSpec, ...] | None = None
-        self._codes = PoolCodes(())
+        self._pools: PoolTable | None = None
         self._positions: dict[int, npt.NDArray[np.int64]] = {}
         calls = telemetry.counter("grosz_lease_calls_total", "calls of the lease client to Redis", ("outcome",))
         self._done, self._failed = calls.labels("done"), calls.labels("failed")
@@ -124,23 +123,23 @@ class LeaseClient:
         book = self._book
         if self._pools is book.pools:
             return
-        old = None if self._pools is None else (self._rate, self._impression_rate, self._opened_ms, self._codes)
+        old = None if self._pools is None else (self._rate, self._impression_rate, self._opened_ms, self._pools)
         size = len(book.pools)
         self._rate: npt.NDArray[np.float64] = np.zeros(size)  # micros a second
         self._impression_rate: npt.NDArray[np.float64] = np.zeros(size)
         self._opened_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self._retry_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         # Whole arrays, since the event loop waits: one pool after the other took 0.4 s for 100,000.
-        self._max_bid = np.fromiter((pool.max_bid_micros for pool in book.pools), np.int64, size)
-        self._codes = PoolCodes(book.pools)
+        self._max_bid = book.pools.max_bid
         if old is not None:
-            rate, impression_rate, opened_ms, codes = old
-            was = codes.find(self._codes.of_pools)
+            rate, impression_rate, opened_ms, pools = old
+            was = pools.find(book.pools.numbers)
             known = (was >= 0).nonzero()[0]
             self._rate[known], self._impression_rate[known] = rate[was[known]], impression_rate[was[known]]
             self._opened_ms[known] = opened_ms[was[known]]
-        owners = np.fromiter((pool.advertiser_id for pool in book.pools), np.int64, size)
+        owners = book.pools.advertiser
         by_owner = owners.argsort(kind="stable")
+        by_owner = by_owner[owners[by_owner] > 0]  # the others have lost their pools
         advertisers, starts = np.unique(owners[by_owner], return_index=True)
         self._positions = dict(zip(advertisers.tolist(), np.split(by_owner, starts[1:]), strict=False))
         self._observed = book.reserved(), book.reserved_impressions()
@@ -170,7 +169,7 @@ class LeaseClient:
             else:
                 micros = max(micros - int(book.remaining[position]), 1)
                 amount = max(amount - int(book.impressions_left[position]), 1)
-            return Want(book.pools[position].key, lease, micros, amount)
+            return Want(book.pools.key(position), lease, micros, amount)
 
         return (rotate | short) & (self._retry_ms <= now_ms), want
 

@@ -11,35 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pacing.pools import PoolKey, PoolSpec
-
-_LINE_ITEM, _SHARE, _COLD_START = (PoolSpec._fields.index(name) for name in ("line_item_id", "share", "cold_start"))
-# Shares of a line item, the general one with them, that have codes of their own: many more than may be saved (17).
-_MAX_SHARES = 1 << 8
-
-
-class PoolCodes:
-    """Pools as numbers, sorted, to find the positions of whole arrays at once: 100,000 in a dictionary cost 0.1 s."""
-
-    __slots__ = ("_order", "_sorted", "of_pools")
-
-    def __init__(self, pools: Sequence[PoolSpec]) -> None:
-        line_items = np.fromiter((pool[_LINE_ITEM] for pool in pools), np.int64, len(pools))
-        shares = np.fromiter((pool[_SHARE] for pool in pools), np.int64, len(pools))
-        self.of_pools = line_items * _MAX_SHARES + shares
-        self._order = self.of_pools.argsort(kind="stable")
-        self._sorted = self.of_pools[self._order]
-
-    def find(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The position of each code, -1 where there is none."""
-        if not len(self._sorted):
-            return np.full(len(codes), -1, np.int64)
-        places = self._sorted.searchsorted(codes).clip(max=len(self._sorted) - 1)
-        return np.where(self._sorted[places] == codes, self._order[places], -1)
-
-    def position(self, line_item_id: int, share: int) -> int | None:
-        found = int(self.find(np.array([line_item_id * _MAX_SHARES + share]))[0])
-        return None if found < 0 else found
+from pacing.pools import PoolKey, PoolSpec, PoolTable, table_of
 
 
 class LeaseBook:
@@ -51,16 +23,14 @@ class LeaseBook:
     """
 
     __slots__ = (
-        "_codes", "_granted", "_granted_impressions", "_impressions_view", "_lease_ids", "_multiplier_memory",
-        "_remaining_view", "_retired", "_until_view", "_used", "_used_impressions", "impressions_left", "multiplier",
-        "open", "pools", "remaining", "scored", "valid_until_ms",
+        "_granted", "_granted_impressions", "_id_view", "_impressions_view", "_lease_ids", "_remaining_view",
+        "_retired", "_until_view", "_used", "_used_impressions", "impressions_left", "multiplier", "open", "pools",
+        "remaining", "scored", "valid_until_ms",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._retired: list[Sealed] = []
-        self._multiplier_memory: dict[PoolKey, float] = {}
-        self.pools: tuple[PoolSpec, ...] = ()
-        self._codes = PoolCodes(())
+        self.pools = PoolTable.of(())
         self._allocate(0)
 
     def _allocate(self, size: int) -> None:
@@ -73,47 +43,46 @@ class LeaseBook:
         self.scored: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self._used: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # reserved from earlier leases
         self._used_impressions: npt.NDArray[np.int64] = np.zeros(size, np.int64)
-        self._lease_ids: list[int] = [0] * size
+        self._lease_ids: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self._granted: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self._granted_impressions: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         # Memoryviews read and write one number in 30 ns as a Python int; indexing the array makes numpy scalars.
         self._remaining_view = self.remaining.data
         self._impressions_view = self.impressions_left.data
         self._until_view = self.valid_until_ms.data
+        self._id_view = self._lease_ids.data
 
-    def bind(self, pools: Sequence[PoolSpec]) -> None:
+    def bind(self, pools: PoolTable | Sequence[PoolSpec]) -> None:
         """Realign the arrays to a new snapshot. Leases of pools that stay are kept, others are handed back."""
         old = (self._lease_ids, self._granted, self._granted_impressions,
                self.remaining, self.impressions_left, self.valid_until_ms, self.multiplier, self.pools)  # fmt: skip
         lease_ids, granted, granted_impressions, remaining, impressions, until, multiplier, specs = old
-        counts, codes = (self.scored, self._used, self._used_impressions), self._codes
+        counts = (self.scored, self._used, self._used_impressions)
         self._allocate(len(pools))
-        self.pools = tuple(pools)
-        self._codes = PoolCodes(self.pools)
-        # Where each pool was; whole arrays from here on, since the event loop waits: 30 ms for 100,000.
-        was = codes.find(self._codes.of_pools)
-        known = (was >= 0).nonzero()[0]
-        self.multiplier[:] = np.fromiter((pool[_COLD_START] for pool in self.pools), np.float64, len(pools))
+        self.pools = table = table_of(pools)
+        # Where each pool was; whole arrays from here on, since the event loop waits.
+        was = specs.find(table.numbers)
+        known = ((was >= 0) & (table.line_item > 0)).nonzero()[0]
+        self.multiplier[:] = table.cold_start
         self.multiplier[known] = multiplier[was[known]]
         for mine, theirs in zip((self.scored, self._used, self._used_impressions), counts, strict=True):
             mine[known] = theirs[was[known]]
-        held = known[np.array(lease_ids, np.int64)[was[known]] != 0]
+        held = known[lease_ids[was[known]] != 0]
         source = was[held]
-        for position, before in zip(held.tolist(), source.tolist(), strict=True):
-            self._lease_ids[position] = lease_ids[before]
+        self._lease_ids[held] = lease_ids[source]
         self._granted[held] = granted[source]
         self._granted_impressions[held] = granted_impressions[source]
         self.remaining[held] = remaining[source]
         self.impressions_left[held] = impressions[source]
         self.valid_until_ms[held] = until[source]
         self.open[held] = True
-        gone = np.array(lease_ids, np.int64) != 0
+        gone = lease_ids != 0
         gone[was[known]] = False
         for before in gone.nonzero()[0].tolist():
             self._retired.append(
                 Sealed(
-                    specs[before].advertiser_id,
-                    lease_ids[before],
+                    int(specs.advertiser[before]),
+                    int(lease_ids[before]),
                     int(granted[before] - remaining[before]),
                     int(granted_impressions[before] - impressions[before]),
                 )
@@ -123,7 +92,8 @@ class LeaseBook:
         """A book with the same leases that is nobody's: to try bids on that will not be sent."""
         twin = LeaseBook()
         twin._allocate(len(self.pools))
-        twin.pools, twin._codes, twin._lease_ids = self.pools, self._codes, list(self._lease_ids)
+        twin.pools = self.pools
+        twin._lease_ids[:] = self._lease_ids
         for name in ("remaining", "impressions_left", "valid_until_ms", "multiplier", "open"):
             getattr(twin, name)[:] = getattr(self, name)
         twin._granted[:] = self._granted
@@ -132,7 +102,7 @@ class LeaseBook:
 
     def position(self, line_item_id: int, share: int = 0) -> int | None:
         """Where a pool is in the arrays; None if it is not bound."""
-        return self._codes.position(line_item_id, share)
+        return self.pools.position(PoolKey(line_item_id, share))
 
     def reserve(self, position: int, micros: int, now_ms: int) -> int:
         """Set a bid aside at its full price: the lease's id for the token, or 0 if the lease does not hold enough."""
@@ -144,21 +114,21 @@ class LeaseBook:
             return 0
         self._remaining_view[position] = left
         self._impressions_view[position] = impressions - 1
-        return self._lease_ids[position]
+        return self._id_view[position]
 
     def drop(self, advertiser_id: int | None = None) -> None:
         """Forget leases at once, of one advertiser or all: Redis has lost or taken them. Nothing is handed back."""
-        for position, pool in enumerate(self.pools):
-            if advertiser_id is None or pool.advertiser_id == advertiser_id:
-                self._clear(position)
+        theirs = self.open if advertiser_id is None else self.open & (self.pools.advertiser == advertiser_id)
+        for position in theirs.nonzero()[0].tolist():
+            self._clear(position)
 
     def take(self, position: int) -> "Sealed | None":
         """Close the pool's lease to new reservations: what to tell Redis about it, None without a lease."""
-        lease_id = self._lease_ids[position]
+        lease_id = self._id_view[position]
         if not lease_id:
             return None
         sealed = Sealed(
-            self.pools[position].advertiser_id,
+            int(self.pools.advertiser[position]),
             lease_id,
             int(self._granted[position] - self.remaining[position]),
             int(self._granted_impressions[position] - self.impressions_left[position]),
@@ -179,7 +149,7 @@ class LeaseBook:
         return self._granted_impressions - self.impressions_left
 
     def lease_id(self, position: int) -> int:
-        return self._lease_ids[position]
+        return self._id_view[position]
 
     def reserved(self) -> npt.NDArray[np.int64]:
         """Micros reserved from the current leases, by position."""
@@ -187,7 +157,7 @@ class LeaseBook:
 
     def grant(self, position: int, lease_id: int, micros: int, impressions: int, until_ms: int) -> "Sealed | None":
         """Put a granted amount in: more on the lease that is held, or a new lease, and then the old one is returned."""
-        sealed = self.take(position) if self._lease_ids[position] != lease_id else None
+        sealed = self.take(position) if self._id_view[position] != lease_id else None
         self._lease_ids[position] = lease_id
         self._granted[position] += micros
         self._granted_impressions[position] += impressions

@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pacing.pools import pool_number
+
 MULTIPLIER: Final = np.dtype([("line_item", "<u4"), ("share", "<u4"), ("multiplier", "<f8")])
 DEMAND: Final = np.dtype(
     [
@@ -63,11 +65,6 @@ def decode_demand(packed: bytes) -> Demand | None:
 def pool_numbers(records: Records) -> npt.NDArray[np.int64]:
     """One number a record that names its pool, to be sorted and searched."""
     return pool_number(records["line_item"], records["share"])
-
-
-def pool_number(line_items: npt.ArrayLike, shares: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """The same for two columns; a line item has far less than 2^16 shares."""
-    return (np.asarray(line_items, np.int64) << 16) | np.asarray(shares, np.int64)
 
 
 def _decode(packed: bytes, magic: bytes, dtype: "np.dtype[np.void]") -> tuple[int, int, Records] | None:

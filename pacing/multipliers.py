@@ -22,10 +22,9 @@ from pacing.messages import (
     Multipliers,
     decode_multipliers,
     encode_demand,
-    pool_number,
     pool_numbers,
 )
-from pacing.pools import PoolSpec
+from pacing.pools import PoolTable
 from pacing.transitions import Transitions
 
 # The worker makes a new array each second.
@@ -57,7 +56,7 @@ class PacingFollower:
         self._process = process
         self._auctions = auctions
         self._latest: Multipliers | None = None
-        self._bound: tuple[PoolSpec, ...] | None = None
+        self._bound: PoolTable | None = None
         self._numbers: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._highest: npt.NDArray[np.float64] = np.zeros(0)
         age = telemetry.gauge(
@@ -118,8 +117,8 @@ class PacingFollower:
     def _bind(self) -> None:
         pools = self._book.pools
         if self._bound is not pools:
-            self._numbers = pool_number([pool.line_item_id for pool in pools], [pool.share for pool in pools])
-            self._highest = np.array([pool.highest_multiplier for pool in pools], np.float64)
+            self._numbers = pools.numbers
+            self._highest = pools.highest
             # Who may no longer bid above the value of an impression stops with the catalogue that says so.
             np.minimum(self._book.multiplier, self._highest, out=self._book.multiplier)
             self._bound = pools

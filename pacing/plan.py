@@ -16,8 +16,7 @@ import numpy.typing as npt
 from core.model import Budget, Campaign, Catalogue, LineItem, Pacing
 from pacing.days import local_date, number_of, starts_ms
 from pacing.goals import is_bound
-from pacing.messages import pool_number
-from pacing.pools import NO_LIMIT, UNLIMITED, Limit, PoolKey, PoolSpec, active_pools, limit_of, share_limit
+from pacing.pools import NO_LIMIT, UNLIMITED, Limit, PoolKey, PoolSpec, active_pools, limit_of, pool_number, share_limit
 from pacing.traffic import Curves, Floats, Integers, hours_mask
 
 MICROS: Final = 0
@@ -89,7 +88,7 @@ class PacingPlan:
         self._daily = np.array([row.daily for row in self.rows], np.bool_)
 
     def positions(self, numbers: Integers) -> Integers:
-        """Positions of pools by their numbers (pacing.messages.pool_number), -1 for those that are not here."""
+        """Positions of pools by their numbers (pacing.pools.pool_number), -1 for those that are not here."""
         if not len(self.pool_numbers) or not len(numbers):
             return np.full(len(numbers), -1, np.int64)
         at = np.searchsorted(self.pool_numbers, numbers, sorter=self._order)

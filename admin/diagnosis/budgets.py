@@ -118,12 +118,12 @@ class MoneyAsItStands:
         self._levels = levels
         self.book = LeaseBook()
         compiled = published.compiled
-        self.book.bind(compiled.pools)
+        self.book.bind(compiled.index.pools)
         lines, timezones = compiled.index.lines, compiled.index.timezones
         days = [calendar(timezone, now_ms).day for timezone in timezones]
         self._days = [days[number] for number in lines.timezone.tolist()]
         self._campaigns = lines.campaign.tolist()
-        for position, pool in enumerate(compiled.pools):
+        for position, pool in enumerate(compiled.index.pools):
             own = levels.get(pool.advertiser_id, {})
             micros, impressions = left_in(own, pool, self._campaigns[position], self._days[position])
             if micros > 0 and impressions > 0:
@@ -146,7 +146,7 @@ class MoneyAsItStands:
         return reason, ""
 
     def _money(self, position: int) -> tuple[NoBid, str]:
-        pool = self._published.compiled.pools[position]
+        pool = self._published.compiled.index.pools[position]
         levels = self._levels.get(pool.advertiser_id, {})
         if f"l{pool.line_item_id}" not in levels:
             return NoBid.NO_LEASE, "its budgets are not in Redis yet: the worker role enters them within seconds"
@@ -155,7 +155,7 @@ class MoneyAsItStands:
         return (NoBid.NO_LEASE, "") if found is None else (NoBid.BUDGET_SPENT, found.text)
 
     def _stopped(self, position: int) -> str:
-        pool = self._published.compiled.pools[position]
+        pool = self._published.compiled.index.pools[position]
         objects = {
             "line item": self._published.line_items.get(pool.line_item_id),
             "campaign": self._published.campaigns.get(self._campaigns[position]),

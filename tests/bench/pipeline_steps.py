@@ -46,8 +46,8 @@ class Bench:
         self.batch = batch
         compiled = Compiled(large_catalogue(line_items, eligible / line_items))
         book = LeaseBook()
-        book.bind(compiled.pools)
-        for position in range(len(compiled.pools)):
+        book.bind(compiled.index.pools)
+        for position in range(len(compiled.index.pools)):
             book.grant(position, position + 1, 10**12, 10**9, self.now_ms + 10**9)
         self.snapshot = Snapshot(compiled, load_model(), book, "https://track.example")
         self.snapshot.live.refresh(self.now_ms, book)

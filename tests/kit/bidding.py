@@ -115,7 +115,7 @@ class TestBidder:
         self.signer = TokenSigner(KEYS)
         self.book = LeaseBook()
         compiled = Compiled(catalogue)
-        self.book.bind(compiled.pools)
+        self.book.bind(compiled.index.pools)
         if leases:
             generous(self.book)
         self.snapshot = Snapshot(compiled, model or load_model(), self.book, TRACK)

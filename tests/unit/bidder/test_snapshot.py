@@ -11,14 +11,14 @@ from tests.kit.openrtb import raw_request
 def test_what_a_child_compiles_can_be_bound_here() -> None:
     compiled = pickle.loads(pickle.dumps(Compiled(catalogue(line_item(1), line_item(2)))))  # noqa: S301 - made here
     book = LeaseBook()
-    book.bind(compiled.pools)
-    assert book.pools is compiled.pools
+    book.bind(compiled.index.pools)
+    assert book.pools is compiled.index.pools
 
 
 def test_a_snapshot_knows_whether_the_book_is_still_its_own() -> None:
     bidder = TestBidder(catalogue(line_item(1)))
     assert bidder.snapshot.is_bound
-    bidder.book.bind(Compiled(catalogue(line_item(1))).pools)
+    bidder.book.bind(Compiled(catalogue(line_item(1))).index.pools)
     assert not bidder.snapshot.is_bound
 
 

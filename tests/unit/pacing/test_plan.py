@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from core.model import Advertiser, Budget, BudgetShare, Campaign, Catalogue, LineItem, Pacing, Targeting
-from pacing.messages import pool_number
 from pacing.plan import FAR_MS, PacingPlan
+from pacing.pools import pool_number
 from pacing.traffic import BINS
 
 HOUR_MS = 3_600_000

@@ -1,3 +1,7 @@
+import pickle
+
+import numpy as np
+
 from core.model import Advertiser, Budget, BudgetShare, Campaign, Catalogue, LineItem, Pacing, Status
 from core.money import MAX_BUDGET_MICROS
 from pacing.pools import (
@@ -5,6 +9,9 @@ from pacing.pools import (
     NO_LIMIT,
     SPEND_ALL_MULTIPLIER,
     Limit,
+    PoolKey,
+    PoolSpec,
+    PoolTable,
     active_pools,
     limit_of,
     pools_of,
@@ -79,3 +86,26 @@ def test_a_pool_may_spend_only_while_everything_above_it_is_active() -> None:
     assert active_pools(catalogue(line(status=Status.PAUSED))) == []
     assert active_pools(catalogue(line(), campaign=paused)) == []
     assert active_pools(catalogue(line(), status=Status.PAUSED)) == []
+
+
+def pool(line_item: int, share: int = 0, advertiser: int = 1) -> PoolSpec:
+    return PoolSpec(line_item, share, advertiser, 5_000, COLD_START, SPEND_ALL_MULTIPLIER)
+
+
+def test_a_table_gives_back_the_pools_that_it_was_made_of() -> None:
+    pools = [pool(8), pool(7), pool(7, 1, advertiser=2)]
+    table = PoolTable.of(pools)
+    assert (len(table), list(table), table[2], table.key(2)) == (3, pools, pools[2], PoolKey(7, 1))
+    assert list(pickle.loads(pickle.dumps(table))) == pools  # noqa: S301 - our own
+    assert [table.position(each) for each in (PoolKey(7, 1), PoolKey(8, 0), PoolKey(8, 1), PoolKey(9, 0))] == [
+        2, 0, None, None
+    ]  # fmt: skip
+    assert (list(PoolTable.of([])), PoolTable.of([]).position(PoolKey(7, 0))) == ([], None)
+
+
+def test_a_table_above_another_takes_the_pools_that_went_there() -> None:
+    below, above = PoolTable.of([pool(7), pool(8), pool(9)]), PoolTable.of([pool(8, 1), pool(8)])
+    table = above.above(below, np.array([1]))
+    assert [table.key(position) for position in range(5)] == [(7, 0), (0, 0), (9, 0), (8, 1), (8, 0)]
+    assert table.position(PoolKey(8, 0)) == 4
+    assert list(below) == [pool(7), pool(8), pool(9)]
