@@ -10,12 +10,13 @@ import gc
 import logging
 import multiprocessing
 import os
+from collections.abc import Sequence
 
 from bidder.artefact import Model
 from bidder.counting import TakenCounts
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
-from bidder.published import decode_catalogue
+from bidder.published import decode_published
 from bidder.snapshot import Compiled, Snapshot
 from core.clock import Clock
 from core.errors import CatalogueError, UnavailableError
@@ -27,10 +28,10 @@ CHILD_NICENESS = 5
 _log = logging.getLogger("grosz.bidder.catalogue")
 
 
-def compile_bytes(data: bytes) -> Compiled:
+def compile_bytes(snapshot: bytes, changes: Sequence[bytes] = ()) -> Compiled:
     """Decode and compile: what the child process runs. Raises CatalogueError for whatever cannot be compiled."""
     try:
-        return Compiled(decode_catalogue(data))
+        return Compiled(decode_published(snapshot, changes))
     except CatalogueError:
         raise
     except Exception as error:
@@ -50,9 +51,9 @@ def warm_up() -> None:
     """Nothing, in the child: it has imported this module then, which takes longer than to compile a small catalogue."""
 
 
-def compile_parts(data: bytes) -> list[bytes]:
+def compile_parts(snapshot: bytes, changes: Sequence[bytes]) -> list[bytes]:
     """`compile_bytes` for another process, which takes the parts one by one."""
-    return compile_bytes(data).packed()
+    return compile_bytes(snapshot, changes).packed()
 
 
 class Compiler:
@@ -74,14 +75,15 @@ class Compiler:
         executor.submit(warm_up)
         return executor
 
-    async def compile(self, data: bytes) -> Compiled:
-        """Compile an encoded catalogue. Raises CatalogueError when it cannot be, UnavailableError if the child died."""
+    async def compile(self, snapshot: bytes, changes: Sequence[bytes]) -> Compiled:
+        """Compile what is published. Raises CatalogueError when it cannot be, UnavailableError if the child died."""
         if self._executor is None:
-            compiled = compile_bytes(data)
+            compiled = compile_bytes(snapshot, changes)
             self._executor = self._start()
             return compiled
         try:
-            parts = await asyncio.get_running_loop().run_in_executor(self._executor, compile_parts, data)
+            loop = asyncio.get_running_loop()
+            parts = await loop.run_in_executor(self._executor, compile_parts, snapshot, tuple(changes))
         except concurrent.futures.process.BrokenProcessPool as error:
             self._executor = self._start()
             raise UnavailableError("the compiling process died", hint="it is started again") from error
@@ -125,16 +127,23 @@ class BidCatalogue:
         self._funnel = funnel
         self._track_url = track_url
         self._clock = clock
+        self._published: tuple[bytes, tuple[bytes, ...]] = (b"", ())
 
-    async def take(self, data: bytes) -> int:
+    async def take_changes(self, changes: Sequence[bytes]) -> int:
+        """Compile all of it again; see `following.CatalogueTaker`."""
+        snapshot, before = self._published
+        return await self.take(snapshot, (*before, *changes))
+
+    async def take(self, snapshot: bytes, changes: Sequence[bytes]) -> int:
         """Compile and swap in; the version that is served from now on."""
         begun = self._clock.monotonic()
         try:
-            compiled = await self._compiler.compile(data)
+            compiled = await self._compiler.compile(snapshot, changes)
             ready = self._clock.monotonic()
             version, left = self._install(compiled)
         finally:
             gc.enable()
+        self._published = (snapshot, tuple(changes))
         done = self._clock.monotonic()
         _log.info("catalogue %d: compiled in %.2f s, swapped in %.3f s", version, ready - begun, done - ready)
         if left is not None:

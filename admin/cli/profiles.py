@@ -7,12 +7,11 @@ from pathlib import Path
 import msgspec
 
 from admin.cli.settings import settings_for
-from bidder.published import decode_catalogue
+from bidder.following import CommandSource, read_catalogue
 from core.clock import SystemClock
 from core.config import Settings
 from core.embedded import EmbeddedServer
-from core.errors import CatalogueError, UnavailableError
-from core.keys import CATALOGUE_SNAPSHOT
+from core.errors import UnavailableError
 from core.model import Catalogue
 from core.redis import Pipelined, PipelinedRedis
 from core.redis_cluster import PipelinedCluster
@@ -29,11 +28,8 @@ class Profiles(msgspec.Struct, frozen=True):
     url: str  # of the server, for a second connection
 
     async def catalogue(self) -> Catalogue:
-        """The catalogue that the roles work with. Raises CatalogueError if none was published yet."""
-        (data,) = await self.store.commands([("GET", CATALOGUE_SNAPSHOT)])
-        if not isinstance(data, bytes):
-            raise CatalogueError("no catalogue has been published", hint="start `grosz up` or the admin role first")
-        return decode_catalogue(data)
+        """The catalogue that the roles work with. Raises UnavailableError if none was published yet."""
+        return await read_catalogue(CommandSource(self.store.commands))
 
 
 @contextlib.asynccontextmanager

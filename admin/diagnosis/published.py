@@ -6,10 +6,9 @@ from typing import Protocol
 
 import msgspec
 
-from bidder.published import decode_catalogue
+from bidder.following import CommandSource, read_catalogue
 from bidder.snapshot import Compiled
 from core import keys
-from core.errors import UnavailableError
 from core.model import Advertiser, Campaign, Catalogue, LineItem
 
 
@@ -63,7 +62,4 @@ class PublishedCatalogue:
 
 async def read_published(redis: Commands) -> Catalogue:
     """The published catalogue as values. Raises UnavailableError before the first."""
-    (data,) = await redis.commands([("GET", keys.CATALOGUE_SNAPSHOT)])
-    if not isinstance(data, bytes):
-        raise UnavailableError("no catalogue is published", hint="is the admin role running?")
-    return await asyncio.to_thread(decode_catalogue, data)
+    return await read_catalogue(CommandSource(redis.commands))

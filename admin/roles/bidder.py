@@ -69,7 +69,7 @@ async def build(role: RoleContext) -> None:
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
     )
     catalogue = BidCatalogue(compiler, load_model(), book, handler, funnel, settings.track.public_url, clock)
-    watcher = CatalogueWatcher(control, catalogue.take, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
+    watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
     operating_system((None, "Mozilla/5.0"))  # loads the parser of agents, 0.2 s, before somebody waits for it
     await _serve(role, handler)
     role.health.require("catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?")

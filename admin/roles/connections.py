@@ -66,6 +66,6 @@ def follow_catalogue(role: RoleContext) -> CatalogueFollower:
     """The published catalogue as values, kept current by a loop of the role."""
     follower = CatalogueFollower()
     poll_s = role.settings.catalogue.poll_ms / 1000
-    watcher = CatalogueWatcher(plain_redis(role), follower.take, clock=role.clock, poll_s=poll_s)
+    watcher = CatalogueWatcher(plain_redis(role), follower, clock=role.clock, poll_s=poll_s)
     role.run_loop(watcher.run(), "catalogue")
     return follower

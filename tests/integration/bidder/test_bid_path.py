@@ -107,7 +107,7 @@ async def bid_path(
     bank = await PipelinedRedis.open(url, clock=clock)
     path = BidPath(url, connection, bank, configured)
     try:
-        await path.catalogue.take(encode_catalogue(configured))
+        await path.catalogue.take(encode_catalogue(configured), ())
         if lend:
             await path.lend()
         await path.server.start("127.0.0.1", 0)
@@ -225,7 +225,7 @@ async def test_requests_in_flight_survive_a_change_of_the_catalogue(valkey: str)
         running = asyncio.create_task(traffic())
         await until(lambda: len(bids) > 10)
         path.configured = second
-        await path.catalogue.take(encode_catalogue(second))
+        await path.catalogue.take(encode_catalogue(second), ())
         await running
         assert {answer.status for answer in bids} <= {200, 204}
         assert path.faults() == 0

@@ -4,22 +4,20 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
-import zstandard
 
 from bidder.artefact import load_model
 from bidder.catalogue import CHILD_NICENESS, BidCatalogue, Compiler, compile_bytes
-from bidder.following import RETRY_REFUSED_S, CatalogueFollower, CatalogueWatcher
+from bidder.following import RETRY_REFUSED_S, CatalogueWatcher
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
 from bidder.observe import BidMetrics
-from bidder.published import FORMAT, decode_catalogue, encode_catalogue
+from bidder.published import difference, encode_catalogue
 from bidder.stages.consent import ConsentPolicy
 from core import keys
 from core.clock import ManualClock
@@ -32,26 +30,7 @@ from pacing.tokens import TokenSigner
 from tests.kit.bid_port import until
 from tests.kit.bidding import KEYS, TRACK, KnownProfiles
 from tests.kit.catalogues import catalogue, line_item
-from tests.kit.random_bidding import random_catalogue
-
-
-class Published:
-    """What the publisher wrote, as redis-py gives it; counts the reads of the catalogue itself."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, bytes | str | None] = {}
-        self.snapshot_reads = 0
-
-    async def get(self, name: str) -> bytes | str | None:
-        self.snapshot_reads += name == keys.CATALOGUE_SNAPSHOT
-        return self.values.get(name)
-
-    def publish(self, data: bytes, version: int, alive_ms: int = 0) -> None:
-        self.values = {
-            keys.CATALOGUE_SNAPSHOT: data,
-            keys.CATALOGUE_VERSION: b"%d" % version,
-            keys.CATALOGUE_ALIVE: b"%d" % alive_ms,
-        }
+from tests.kit.publishing import PublishedValues
 
 
 class NoStore:
@@ -85,8 +64,8 @@ class Side:
         self.funnel = FunnelWriter(NoStore(), "p", self.clock)
         self.compiler = Compiler()
         self.bid = BidCatalogue(self.compiler, load_model(), self.book, self.handler, self.funnel, TRACK, self.clock)
-        self.published = Published()
-        self.watcher = CatalogueWatcher(self.published, self.bid.take, clock=self.clock, poll_s=0.001)
+        self.published = PublishedValues()
+        self.watcher = CatalogueWatcher(self.published, self.bid, clock=self.clock, poll_s=0.001)
 
 
 @pytest.fixture
@@ -94,30 +73,6 @@ async def side() -> AsyncIterator[Side]:
     made = Side()
     yield made
     await made.compiler.close()
-
-
-def test_a_catalogue_comes_back_as_it_was_published() -> None:
-    for seed in range(5):
-        published = random_catalogue(random.Random(seed))
-        assert decode_catalogue(encode_catalogue(published)) == published
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"C0" + encode_catalogue(catalogue())[2:],
-        FORMAT,
-        FORMAT + b"rubbish",
-        encode_catalogue(catalogue(line_item(1)))[:-5],
-        FORMAT + zstandard.ZstdCompressor().compress(b"rubbish"),
-        FORMAT + zstandard.ZstdCompressor().compress(msgspec.msgpack.encode({"version": "x"})),
-    ],
-)
-def test_what_is_not_a_catalogue_is_refused_with_a_hint(data: bytes) -> None:
-    with pytest.raises(CatalogueError) as caught:
-        decode_catalogue(data)
-    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -147,6 +102,19 @@ async def test_a_new_version_is_installed_and_an_old_one_not_read_again(side: Si
     assert snapshot is not None
     assert snapshot.is_bound
     assert snapshot.live.parts
+
+
+async def test_a_change_is_installed(side: Side) -> None:
+    versions = [catalogue(*(line_item(n) for n in range(1, version + 1)), version=version) for version in range(1, 4)]
+    side.published.publish(encode_catalogue(versions[0]), 1)
+    side.published.append(difference(versions[0], versions[1]))
+    await side.watcher.follow()
+    assert side.handler.snapshot is not None
+    assert set(side.handler.snapshot.index.by_line_item) == {1, 2}
+    side.published.append(difference(versions[1], versions[2]))
+    await side.watcher.follow()
+    assert set(side.handler.snapshot.index.by_line_item) == {1, 2, 3}
+    assert (side.watcher.version, side.published.snapshot_reads) == (3, 1)
 
 
 async def test_the_age_is_that_of_the_publisher_s_last_sign_of_life(side: Side) -> None:
@@ -248,12 +216,3 @@ async def test_a_killed_compiler_is_started_again_and_the_old_catalogue_stays(si
     assert side.watcher.version == 1
     await side.watcher.follow()
     assert side.watcher.version == 2
-
-
-async def test_the_roles_without_an_index_hear_of_each_catalogue() -> None:
-    follower, heard = CatalogueFollower(), list[int]()
-    follower.listen(lambda published: heard.append(published.version))
-    assert follower.current is None
-    assert await follower.take(encode_catalogue(catalogue(version=7))) == 7
-    assert heard == [7]
-    assert follower.current == catalogue(version=7)
