@@ -259,6 +259,40 @@ class DealAccess(Dimension):
         return [deal_id for deal_id in deal_ids if position in by_value.get((exchange_id, deal_id), ())]
 
 
+class Layered(Dimension):
+    """The answers of a base and, at the positions that follow it, those of an overlay (bidder.layers).
+
+    The base remembers its part, so a new overlay costs a request a few microseconds and not the base's evaluation.
+    """
+
+    def __init__(self, base: Dimension, overlay: Dimension) -> None:
+        super().__init__(base.reason, base.count + overlay.count)
+        self._base = base
+        self._overlay = overlay
+
+    @property
+    def restricts(self) -> bool:
+        return self._base.restricts or self._overlay.restricts
+
+    def evaluate(self, key: Key) -> int:
+        return self._base.get(key).bits | (self._overlay.evaluate(key) << self._base.count)
+
+
+class LayeredDeals(Layered):
+    """`Layered` for `DealAccess`."""
+
+    def __init__(self, base: "DealAccess | LayeredDeals", overlay: "DealAccess | LayeredDeals") -> None:
+        super().__init__(base, overlay)
+        self._parts = base, overlay
+
+    def held(self, exchange_id: int, position: int, deal_ids: Iterable[str]) -> list[str]:
+        """See `DealAccess.held`."""
+        base, overlay = self._parts
+        if position < base.count:
+            return base.held(exchange_id, position, deal_ids)
+        return overlay.held(exchange_id, position - base.count, deal_ids)
+
+
 class Group:
     """Dimensions whose keys come from one part of a request, asked together: one look-up where each would cost one.
 

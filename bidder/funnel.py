@@ -61,6 +61,7 @@ class Rows(NamedTuple):
 def rows_of(line_items: Counts, pairs: Counts) -> Rows:
     """Counts by position, summed over the positions of each line item; arrays of their own."""
     order = line_items.argsort(kind="stable")
+    order = order[line_items[order].searchsorted(1) :]  # line item 0 stands where none is any more
     ids, starts, sizes = np.unique(line_items[order], return_index=True, return_counts=True)
     counts = pairs[order[starts]]
     # Few line items have shares, and those a few: quicker than numpy's reduceat over all rows (30 against 450 ms).

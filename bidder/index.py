@@ -23,6 +23,7 @@ from bidder.dimensions import (
     DealAccess,
     Denied,
     Dimension,
+    LayeredDeals,
     Matching,
     Offered,
     PositionLists,
@@ -42,7 +43,10 @@ FOREIGN_SEGMENT = 0
 
 
 class LineArrays(msgspec.Struct):
-    """Arrays over positions. Amounts are the advertiser's micros: `*_value` of one event, `*_cpm` of 1,000."""
+    """Arrays over positions. Amounts are the advertiser's micros: `*_value` of one event, `*_cpm` of 1,000.
+
+    Line item 0, which does not exist, stands where a line item was that is now in the overlay (bidder.layers).
+    """
 
     line_item: NDArray[np.int64]
     share: NDArray[np.int64]
@@ -79,9 +83,9 @@ class Index(msgspec.Struct):
     lines: LineArrays
     context: dict[str, Dimension]
     slot: dict[str, Dimension]
-    segments: SegmentMembership
-    excluded_segments: Denied
-    deals: DealAccess
+    segments: Dimension
+    excluded_segments: Dimension
+    deals: DealAccess | LayeredDeals
     by_line_item: dict[int, tuple[int, ...]]
     banners: NDArray[np.int64]  # creative ids, one list of banners after the other
     banner_ends: NDArray[np.int64]  # where each list ends
@@ -92,7 +96,7 @@ class Index(msgspec.Struct):
     timezones: tuple[str, ...]
     fx: FxTable
     pools: PoolTable  # what leases are held for
-    owners: dict[int, int]  # advertiser id -> its number in `lines.owner`
+    owners: dict[int, int]  # advertiser id -> its number in `lines.owner`, in the order of the numbers
 
     def banners_of(self, position: int) -> list[Creative]:
         """The active banners of the line item at `position`, in its order."""

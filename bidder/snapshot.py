@@ -3,7 +3,7 @@
 import copy
 import pickle
 from collections.abc import Generator, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,13 @@ class Compiled:
         self.caps = CapTable(catalogue)
         self.advertiser_domains = {advertiser.id: advertiser.domain for advertiser in catalogue.advertisers}
 
+    @classmethod
+    def of(cls, index: Index, caps: CapTable, advertiser_domains: dict[int, str]) -> Self:
+        """Of parts that are compiled already."""
+        compiled = cls.__new__(cls)
+        compiled.index, compiled.caps, compiled.advertiser_domains = index, caps, advertiser_domains
+        return compiled
+
     def packed(self) -> list[bytes]:
         """Pickles of its parts: unpickling all at once would hold up the requests of the receiving process."""
         index = [getattr(self.index, name) for name in Index.__struct_fields__]
@@ -96,10 +103,8 @@ class Compiled:
         for part in packed:
             parts.append(pickle.loads(part))  # noqa: S301 - from the child process that we started
             yield
-        compiled = cls.__new__(cls)
-        compiled.caps, compiled.advertiser_domains, *members = parts
-        compiled.index = Index(*members)
-        return compiled
+        caps, advertiser_domains, *members = parts
+        return cls.of(Index(*members), caps, advertiser_domains)
 
 
 class Snapshot:

@@ -153,6 +153,26 @@ class CapTable:
         self._owned: dict[tuple[bool, int], list[PoolKey]] = {}
         self.longest_window_s = min(MAX_WINDOW_S, max(_windows(catalogue), default=0))
 
+    def above(self, base: "CapTable", replaced: NDArray[np.int64]) -> "CapTable":
+        """Both tables as one, without what `base` says of the line items `replaced`.
+
+        This one must be of the later catalogue with all campaigns and advertisers.
+        """
+        table = CapTable.__new__(CapTable)
+        table._campaign_caps, table._advertiser_caps = self._campaign_caps, self._advertiser_caps
+        table._limits = base._limits + self._limits
+        kept = ~np.isin(base._ids, replaced)
+        ids = np.concatenate((base._ids[kept], self._ids))
+        order = ids.argsort(kind="stable")
+        numbers = np.concatenate((base._limits_of[kept], self._limits_of + len(base._limits)))
+        table._ids, table._limits_of = ids[order], numbers[order]
+        table._campaigns = np.concatenate((base._campaigns[kept], self._campaigns))[order]
+        table._advertisers = np.concatenate((base._advertisers[kept], self._advertisers))[order]
+        table._live = np.concatenate((base._live[kept], self._live))[order]
+        table._known, table._owned = {}, {}
+        table.longest_window_s = max(base.longest_window_s, self.longest_window_s)
+        return table
+
     def _number_limits(self, lines: Iterable[LineItem]) -> Iterable[int]:
         numbers: dict[tuple[object, ...], int] = {}
         for item in lines:

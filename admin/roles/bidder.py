@@ -13,9 +13,9 @@ from redis.exceptions import RedisError
 from admin.roles.connections import pipelined_redis, plain_redis, token_signer
 from admin.roles.lifecycle import RoleContext
 from bidder.artefact import load_model
-from bidder.catalogue import BidCatalogue, Compiler
+from bidder.catalogue import BidCatalogue
 from bidder.effective import VersionReport, encode_report
-from bidder.following import CatalogueWatcher
+from bidder.following import CatalogueWatcher, read_whole
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
 from bidder.observe import BidMetrics, report_port
@@ -54,8 +54,6 @@ async def build(role: RoleContext) -> None:
     book = LeaseBook()
     transitions = Transitions(redis, clock)
     leases = LeaseClient(book, transitions, clock, role.telemetry)
-    compiler = Compiler()
-    role.on_close(compiler.close)
     # A container that is started again has the same process id: its blocks must not replace those it wrote before.
     funnel = FunnelWriter(control, f"{process}-{secrets.token_hex(4)}", clock)
     metrics = BidMetrics(role.telemetry)
@@ -68,7 +66,16 @@ async def build(role: RoleContext) -> None:
         tmax_cap_ms=settings.bid.tmax_cap_ms,
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
     )
-    catalogue = BidCatalogue(compiler, load_model(), book, handler, funnel, settings.track.public_url, clock)
+    catalogue = BidCatalogue(
+        read_whole=lambda: read_whole(control),
+        model=load_model(),
+        book=book,
+        handler=handler,
+        funnel=funnel,
+        track_url=settings.track.public_url,
+        clock=clock,
+    )
+    role.on_close(catalogue.close)
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
     operating_system((None, "Mozilla/5.0"))  # loads the parser of agents, 0.2 s, before somebody waits for it
     await _serve(role, handler)

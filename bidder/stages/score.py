@@ -54,9 +54,8 @@ class BoundModel:
         self.frequency_decay = manifest.frequency_decay
         columns = {name: number for number, name in enumerate(manifest.columns)}
         self.one_column = len(columns) == 1
-        self.column: Integers = np.fromiter(
-            (columns.get(f"advertiser:{advertiser}", 0) for advertiser in lines.advertiser.tolist()), dtype=np.int64
-        )
+        of_owner = np.array([columns.get(f"advertiser:{advertiser}", 0) for advertiser in index.owners], dtype=np.int64)
+        self.column: Integers = of_owner[lines.owner]
         self.cart_norm = _cart_kernel_norm(lines.cart_rise_s, lines.cart_decay_s)
         self.values: Floats = np.column_stack(
             (

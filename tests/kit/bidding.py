@@ -108,13 +108,14 @@ class TestBidder:
         leases: bool = True,
         consent: ConsentSettings | None = None,
         shoppers: Mapping[str, Shopper] | None = None,
+        compiled: Compiled | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.clock = ManualClock(now_ms)
         self.policy = ConsentPolicy(consent or ConsentSettings())
         self.signer = TokenSigner(KEYS)
         self.book = LeaseBook()
-        compiled = Compiled(catalogue)
+        compiled = compiled or Compiled(catalogue)
         self.book.bind(compiled.index.pools)
         if leases:
             generous(self.book)

@@ -15,6 +15,7 @@ from bidder.stages.respond import may_show
 from core.model import Catalogue, Creative
 from core.money import GROSZ_CPM_MICROS, settle
 from tests.kit.bidding import NOBODY, Shopper, TestBidder, bids_of, profile_batch
+from tests.kit.layering import random_compiled
 from tests.kit.naive_targeting import banners_of, offered_sizes
 from tests.kit.random_bidding import (
     CURRENCIES,
@@ -55,7 +56,7 @@ def traffic(seed: int) -> tuple[TestBidder, dict[str, Any], Shopper, str]:
     """A random bidder, request, user and exchange; half of the catalogues restrict nothing, so that many compete."""
     chance = random.Random(seed)
     catalogue, now_ms = random_catalogue(chance, LINE_ITEMS, targeted=chance.random() < 0.4), chance.choice(MOMENTS)
-    bidder = TestBidder(catalogue, now_ms=now_ms)
+    bidder = TestBidder(catalogue, now_ms=now_ms, compiled=random_compiled(chance, catalogue))
     request = random_request(chance, seed % 1000)
     exchange = chance.choice(EXCHANGES)
     return bidder, request, random_shopper(chance, LINE_ITEMS, now_ms) or NOBODY, exchange.key

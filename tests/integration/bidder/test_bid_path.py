@@ -11,7 +11,8 @@ import pytest
 
 from admin.seed import demo_catalogue
 from bidder.artefact import load_model
-from bidder.catalogue import BidCatalogue, Compiler
+from bidder.catalogue import BidCatalogue
+from bidder.following import read_whole
 from bidder.funnel import FIVE_MINUTES_S, FunnelWriter, line_item_counts
 from bidder.handler import BidderHandler
 from bidder.observe import BidMetrics
@@ -63,10 +64,15 @@ class BidPath:
             tmax_cap_ms=TMAX_MS,
             fresh=lambda: True,
         )
-        self.compiler = Compiler()
         self.funnel = FunnelWriter(self.control, "p", self.clock)
         self.catalogue = BidCatalogue(
-            self.compiler, load_model(), self.book, self.handler, self.funnel, TRACK, self.clock
+            read_whole=lambda: read_whole(self.control),
+            model=load_model(),
+            book=self.book,
+            handler=self.handler,
+            funnel=self.funnel,
+            track_url=TRACK,
+            clock=self.clock,
         )
         transitions, store = Transitions(bank, self.clock), MemoryLedgerStore()
         writer = LedgerWriter(transitions, store, lambda: (), self.telemetry)
@@ -114,7 +120,7 @@ async def bid_path(
         yield path
     finally:
         path.server.abort()
-        await path.compiler.close()
+        await path.catalogue.close()
         await path.control.aclose()
         await connection.close()
         await bank.close()

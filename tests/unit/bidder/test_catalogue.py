@@ -12,8 +12,10 @@ import msgspec
 import pytest
 
 from bidder.artefact import load_model
-from bidder.catalogue import CHILD_NICENESS, BidCatalogue, Compiler, compile_bytes
-from bidder.following import RETRY_REFUSED_S, CatalogueWatcher
+from bidder.catalogue import LEAST_MERGED, BidCatalogue
+from bidder.compile_process import CHILD_NICENESS
+from bidder.compiling import CatalogueCompiler
+from bidder.following import RETRY_REFUSED_S, CatalogueWatcher, Chain, read_whole
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
 from bidder.observe import BidMetrics
@@ -23,7 +25,7 @@ from core import keys
 from core.clock import ManualClock
 from core.config import ConsentSettings
 from core.errors import CatalogueError, UnavailableError
-from core.model import Advertiser, Catalogue, Targeting
+from core.model import Advertiser, Catalogue, LineItem, Targeting
 from core.telemetry import Telemetry
 from pacing.leases import LeaseBook
 from pacing.tokens import TokenSigner
@@ -62,17 +64,31 @@ class Side:
             fresh=lambda: True,
         )
         self.funnel = FunnelWriter(NoStore(), "p", self.clock)
-        self.compiler = Compiler()
-        self.bid = BidCatalogue(self.compiler, load_model(), self.book, self.handler, self.funnel, TRACK, self.clock)
         self.published = PublishedValues()
+        self.may_merge = asyncio.Event()
+        self.may_merge.set()
+        self.bid = BidCatalogue(
+            read_whole=self._read_whole,
+            model=load_model(),
+            book=self.book,
+            handler=self.handler,
+            funnel=self.funnel,
+            track_url=TRACK,
+            clock=self.clock,
+        )
         self.watcher = CatalogueWatcher(self.published, self.bid, clock=self.clock, poll_s=0.001)
+
+    async def _read_whole(self) -> tuple[bytes, Chain]:
+        found = await read_whole(self.published)
+        await self.may_merge.wait()
+        return found
 
 
 @pytest.fixture
 async def side() -> AsyncIterator[Side]:
     made = Side()
     yield made
-    await made.compiler.close()
+    await made.bid.close()
 
 
 @pytest.mark.parametrize(
@@ -87,7 +103,7 @@ async def side() -> AsyncIterator[Side]:
 )
 def test_what_cannot_be_compiled_is_refused_where_it_is_compiled(broken: Catalogue) -> None:
     with pytest.raises(CatalogueError):
-        compile_bytes(encode_catalogue(broken))
+        CatalogueCompiler().whole(encode_catalogue(broken), ())
 
 
 async def test_a_new_version_is_installed_and_an_old_one_not_read_again(side: Side) -> None:
@@ -115,6 +131,76 @@ async def test_a_change_is_installed(side: Side) -> None:
     await side.watcher.follow()
     assert set(side.handler.snapshot.index.by_line_item) == {1, 2, 3}
     assert (side.watcher.version, side.published.snapshot_reads) == (3, 1)
+
+
+def line_items(side: Side) -> dict[int, int]:
+    """The line items that are served, and their positions."""
+    assert side.handler.snapshot is not None
+    return {line_item: position for line_item, (position,) in side.handler.snapshot.index.by_line_item.items()}
+
+
+async def test_changes_lie_above_the_base_until_they_are_many(side: Side) -> None:
+    present = catalogue(*(line_item(n) for n in range(1, 4)), version=1)
+    side.published.publish(encode_catalogue(present), 1)
+    await side.watcher.follow()
+    assert line_items(side) == {1: 0, 2: 1, 3: 2}
+
+    async def change(*changed: LineItem) -> None:
+        nonlocal present
+        known = {line.id: line for line in present.line_items} | {line.id: line for line in changed}
+        before, present = present, catalogue(*(known[n] for n in sorted(known)), version=present.version + 1)
+        side.published.append(difference(before, present))
+        await side.watcher.follow()
+
+    await change(line_item(2, max_cpm_micros=7_000_000))
+    await change(line_item(4))
+    assert line_items(side) == {1: 0, 2: 3, 3: 2, 4: 4}
+    assert side.handler.snapshot is not None
+    assert side.handler.snapshot.index.lines.max_cpm[3] == 7_000_000
+    assert side.handler.snapshot.is_bound
+    await change(*(line_item(n) for n in range(5, 6 + LEAST_MERGED)))
+    await until(lambda: line_items(side)[2] == 1)
+    assert line_items(side) == {n: n - 1 for n in range(1, 6 + LEAST_MERGED)}
+    assert side.handler.snapshot.index.version == side.watcher.version == 4
+    await change(line_item(1, max_cpm_micros=8_000_000))
+    assert line_items(side)[1] == 5 + LEAST_MERGED
+    assert (side.published.snapshot_reads, side.watcher.version) == (2, 5)
+
+
+async def test_a_change_that_comes_while_a_base_is_compiled_is_not_lost(side: Side) -> None:
+    many = [line_item(n) for n in range(1, 3 + LEAST_MERGED)]
+    versions = [catalogue(line_item(1), version=1), catalogue(*many, version=2)]
+    versions.append(catalogue(line_item(1, max_cpm_micros=7_000_000), *many[1:], version=3))
+    side.published.publish(encode_catalogue(versions[0]), 1)
+    await side.watcher.follow()
+    side.may_merge.clear()
+    side.published.append(difference(versions[0], versions[1]))
+    await side.watcher.follow()
+    await until(lambda: side.published.snapshot_reads == 2)  # of version 2, for the new base
+    side.published.append(difference(versions[1], versions[2]))
+    await side.watcher.follow()
+    assert line_items(side)[2] == 1 + 1
+    side.may_merge.set()
+    await until(lambda: line_items(side)[2] == 1)
+    assert side.handler.snapshot is not None
+    index = side.handler.snapshot.index
+    assert (index.version, index.lines.max_cpm[line_items(side)[1]]) == (3, 7_000_000)
+
+
+async def test_a_change_that_cannot_be_compiled_is_refused_and_the_next_one_is_taken(side: Side) -> None:
+    versions = [catalogue(line_item(1), version=1), catalogue(line_item(1), line_item(2, campaign_id=99), version=2)]
+    versions.append(catalogue(line_item(1), line_item(2), version=3))
+    side.published.publish(encode_catalogue(versions[0]), 1)
+    await side.watcher.follow()
+    side.published.append(difference(versions[0], versions[1]))
+    with pytest.raises(UnavailableError):
+        await side.watcher.follow()
+    with pytest.raises(CatalogueError):
+        await side.watcher.follow()
+    assert (side.watcher.version, line_items(side)) == (1, {1: 0})
+    side.published.append(difference(versions[1], versions[2]))
+    await side.watcher.follow()
+    assert (side.watcher.version, set(line_items(side)), side.watcher.refusal) == (3, {1, 2}, None)
 
 
 async def test_the_age_is_that_of_the_publisher_s_last_sign_of_life(side: Side) -> None:
@@ -216,3 +302,21 @@ async def test_a_killed_compiler_is_started_again_and_the_old_catalogue_stays(si
     assert side.watcher.version == 1
     await side.watcher.follow()
     assert side.watcher.version == 2
+
+
+async def test_the_whole_is_compiled_when_the_child_died_before_a_change(side: Side) -> None:
+    versions = [catalogue(*(line_item(n) for n in range(1, version + 1)), version=version) for version in range(1, 4)]
+    side.published.publish(encode_catalogue(versions[0]), 1)
+    before = compilers()
+    await side.watcher.follow()
+    await until(lambda: bool(compilers() - before))
+    side.published.append(difference(versions[0], versions[1]))
+    for child in compilers() - before:
+        os.kill(child, signal.SIGKILL)
+    with pytest.raises(UnavailableError):
+        await side.watcher.follow()
+    await side.watcher.follow()
+    assert (side.watcher.version, line_items(side)) == (2, {1: 0, 2: 1})
+    side.published.append(difference(versions[1], versions[2]))
+    await side.watcher.follow()
+    assert (side.watcher.version, line_items(side)) == (3, {1: 0, 2: 1, 3: 2})

@@ -23,6 +23,7 @@ from core.reasons import NoBid
 from tests.kit.bid_port import until
 from tests.kit.bidding import NOW_MS, TestBidder
 from tests.kit.catalogues import catalogue, line_item
+from tests.kit.layering import compiled_by_changes
 from tests.kit.openrtb import raw_request
 
 
@@ -105,6 +106,20 @@ async def test_counts_survive_a_change_of_the_catalogue_and_shares_add_up() -> N
     see(second)
     await writer.flush()
     assert stored(store, HOUR_S, NOW_MS) == {"seen": 3}, "two pools of the first, one of the second"
+
+
+async def test_nothing_is_written_of_positions_that_have_lost_their_line_item() -> None:
+    store, clock = Store(), ManualClock(NOW_MS)
+    before = catalogue(line_item(1, max_cpm_micros=1), line_item(2), line_item(3), version=1)
+    present = catalogue(line_item(1), line_item(2), version=2)
+    bidder = TestBidder(present, compiled=compiled_by_changes([before, present]))
+    assert 0 in bidder.snapshot.index.lines.line_item
+    writer = writer_of(bidder, store, clock)
+    bidder.answer(raw_request())
+    await writer.flush()
+    blocks = [value for value, _ in store.values.values()]
+    assert set(counts_by_line_item(blocks[:1])) == {1, 2}
+    assert line_item_counts(blocks[:1], 1)["seen"] == 1
 
 
 async def test_while_redis_is_away_the_counts_wait(

@@ -1,0 +1,75 @@
+"""Compiles a catalogue as bidders do after changes: an overlay above a base, by way of random earlier catalogues."""
+
+import itertools
+import random
+from typing import Any
+
+import msgspec
+
+from bidder.compiling import CatalogueCompiler
+from bidder.layers import Overlay, layered
+from bidder.published import BY_ID, difference, encode_catalogue, encode_change
+from bidder.snapshot import Compiled
+from core.model import Catalogue
+from tests.kit.random_bidding import RATES, random_catalogue
+
+# Members of which an earlier catalogue may lack some: line items refer to the others.
+OPTIONAL = ("line_items", "creatives", "deals", "segments")
+
+
+def earlier(chance: random.Random, later: Catalogue, *, version: int = 1) -> Catalogue:
+    """A catalogue from which changes lead to `later`: objects are missing, too many, or not yet as they will be."""
+    other = random_catalogue(random.Random(chance.random()), len(later.line_items) + 3, targeted=chance.random() < 0.8)
+    share = chance.choice((0.1, 0.5, 1.0))
+    differing = BY_ID if chance.random() < 0.3 else chance.sample(BY_ID, 1)
+    members: dict[str, Any] = {name: _mixed(chance, name, later, other, share) for name in differing}
+    if chance.random() < 0.3:  # segments that belonged to another shop
+        members["segments"] = tuple(
+            msgspec.structs.replace(each, advertiser_id=1 + each.advertiser_id % 3) for each in later.segments
+        )
+    rates = {name: rate * chance.choice((1, 2)) for name, rate in RATES.items()}
+    return msgspec.structs.replace(later, version=version, fx_rates=rates, **members)
+
+
+def _mixed(chance: random.Random, name: str, later: Catalogue, other: Catalogue, share: float) -> tuple[Any, ...]:
+    known = {each.id: each for each in getattr(later, name)}
+    for each in getattr(other, name):
+        if chance.random() < share:
+            known[each.id] = each
+    if name in OPTIONAL:
+        known = {number: each for number, each in known.items() if chance.random() > share / 3}
+    return tuple(each for _, each in sorted(known.items()))
+
+
+def compiled_in_layers(chance: random.Random, catalogue: Catalogue) -> Compiled:
+    """The catalogue above a base of an earlier one, after one to three changes."""
+    steps = chance.randint(1, 3)
+    versions = [earlier(chance, catalogue, version=step + 1) for step in range(steps)]
+    versions.append(msgspec.structs.replace(catalogue, version=steps + 1))
+    return compiled_by_changes(versions)
+
+
+def compiled_by_changes(versions: list[Catalogue]) -> Compiled:
+    """The last of several versions, of which the first is the base."""
+    compiler = CatalogueCompiler()
+    base = compiler.whole(encode_catalogue(versions[0]), ())
+    compiled = base
+    for before, after in itertools.pairwise(versions):
+        compiled = layered_now(base, compiler.overlay([encode_change(difference(before, after))]))
+    return compiled
+
+
+def layered_now(base: Compiled, overlay: Overlay) -> Compiled:
+    """All steps of `layered` at once."""
+    work = layered(base, overlay)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            compiled: Compiled = end.value
+            return compiled
+
+
+def random_compiled(chance: random.Random, catalogue: Catalogue) -> Compiled:
+    """Compiled whole or in layers: nobody may see a difference."""
+    return Compiled(catalogue) if chance.random() < 0.4 else compiled_in_layers(chance, catalogue)
