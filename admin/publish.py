@@ -1,74 +1,150 @@
 """Brings every change of the catalogue to the bidders within a second.
 
-The publisher keeps the catalogue in memory and reads only the rows that a newer revision wrote, so a change among
-100,000 line items costs one row and one encoding. It is woken by this process's own writes and looks at the version a
-few times a second for those of others (a command line, a second admin). Changes that come while it encodes go out
-together in the next round.
+The publisher keeps the catalogue in memory and reads only the rows that a newer revision wrote; what it writes is the
+change from what Redis has, so one of 100,000 line items costs one row and a few hundred bytes. It is woken by this
+process's own writes and looks at the version a few times a second for those of others (a command line, a second admin).
+Changes that come while it works go out together in the next round. The whole catalogue, for who starts, is written
+now and then, behind the changes (docs/decisions/0013).
 """
 
 import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from admin.store.catalogue import ARCHIVED_MEMBERS, NEVER_MS, CatalogueStore, Changed
-from admin.store.kinds import KINDS
+from admin.consistency import CatalogueBuilder
+from admin.store.catalogue import NEVER_MS, CatalogueStore
+from bidder.following import read_catalogue, read_changes
+from bidder.published import (
+    BY_ID,
+    FORMAT,
+    HEADER_BYTES,
+    Change,
+    apply_encoded,
+    difference,
+    encode_catalogue,
+    encode_change,
+    header_of,
+    version_of,
+)
 from core import keys
 from core.clock import Clock
-from core.errors import UnavailableError
-from core.model import Advertiser, Campaign, Catalogue, LineItem, Status
+from core.errors import CatalogueError, UnavailableError
+from core.model import Catalogue
 
 log = logging.getLogger(__name__)
 
 # Writes of another process are seen after this; with the bidders' own 250 ms poll a change is effective within 1 s.
 POLL_S = 0.2
-# How often the bidders are told that the snapshot is current although nothing changed.
+# How often the bidders are told that the version is current although nothing changed.
 ALIVE_S = 1.0
 # A database or Redis that is away is asked again after this; the bidders keep their snapshot meanwhile.
 RETRY_S = 0.5
 # After so many new objects the garbage collector is told to leave them alone: they are in no cycle, and walking 100,000
 # line items in each full collection stops the API for 0.2 s.
 MANY_OBJECTS = 1_000
+# Another admin that publishes at the same time is caught up with so often before everything is published.
+CATCH_UPS = 3
 
-# Two admins may publish at the same time: the newer version stays, whoever comes last. An empty store has version 0 and
-# is published too: roles are ready once they know the catalogue, also that there is nothing in it.
-PUBLISH_SCRIPT = """
+# A new snapshot is due when the changes after the last one are more than this share of the objects: who starts reads
+# little more than the snapshot, and memory in Redis is bounded.
+SNAPSHOT_SHARE = 8
+# Applying a change takes a millisecond at 100,000 line items: a quarter of a second more for who starts.
+SNAPSHOT_ENTRIES = 256
+# Whatever went wrong with a change in Redis is over then; catalogue.max_age_s, after which nobody bids, is 15 minutes.
+SNAPSHOT_AFTER_S = 300.0
+SNAPSHOT_POLL_S = 1.0
+
+# Of two admins that publish at the same time the newer version stays, whoever comes last; a version has one content,
+# the store's. A change is only appended to what it begins at: the last one or, if there is none, the snapshot.
+CHANGE_SCRIPT = """
+local version, since, header = ARGV[1], ARGV[2], ARGV[3]
 local current = tonumber(redis.call('GET', KEYS[2]) or '-1')
-if tonumber(ARGV[2]) <= current then return current end
-redis.call('SET', KEYS[1], ARGV[1])
-redis.call('SET', KEYS[2], ARGV[2])
+if tonumber(version) <= current then return current end
+if tonumber(since) ~= current then return -1 end
+local last = redis.call('XREVRANGE', KEYS[4], '+', '-', 'COUNT', 1)[1]
+if last then
+  if last[1] ~= since .. '-0' then return -1 end
+elseif redis.call('GETRANGE', KEYS[1], 0, #header - 1) ~= header then
+  return -1
+end
+redis.call('XADD', KEYS[4], version .. '-0', 'since', since, 'change', ARGV[5])
+redis.call('SET', KEYS[2], version)
+redis.call('SET', KEYS[3], ARGV[4])
+return tonumber(version)
+"""
+DIVERGED: Final = -1
+"""Its answer when Redis has another version than the change begins at."""
+
+# An empty store has version 0 and is published too: roles are ready once they know the catalogue, also that there is
+# nothing in it.
+WHOLE_SCRIPT = """
+local current = tonumber(redis.call('GET', KEYS[2]) or '-1')
+if tonumber(ARGV[1]) <= current then return current end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[2], ARGV[1])
 redis.call('SET', KEYS[3], ARGV[3])
-redis.call('PUBLISH', ARGV[4], ARGV[2])
-return tonumber(ARGV[2])
+redis.call('DEL', KEYS[4])
+return tonumber(ARGV[1])
+"""
+
+# Unless somebody has replaced the snapshot since its header was read. The changes after that one stay: whoever has read
+# it a moment ago reads on from there.
+SNAPSHOT_SCRIPT = """
+if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('XTRIM', KEYS[2], 'MINID', ARGV[3])
+return 1
 """
 
 
-class Encoder(Protocol):
-    """bidder.published.encode_catalogue; given, so that this module does not decide the format."""
+class Backlog:
+    """What was published since the last snapshot."""
 
-    def __call__(self, catalogue: Catalogue, /) -> bytes: ...
+    def __init__(self) -> None:
+        self.entries = self.objects = 0
+        self.begun_s = 0.0
+
+    def add(self, change: Change, now_s: float) -> None:
+        if not self.entries:
+            self.begun_s = now_s
+        self.entries += 1
+        self.objects += change.count
+
+    def drop(self, entries: int, objects: int, now_s: float) -> None:
+        """A snapshot has so many of them."""
+        self.entries -= entries
+        self.objects -= objects
+        self.begun_s = now_s
+
+    def is_due(self, catalogue: Catalogue, now_s: float) -> bool:
+        """Whether there is enough for a new snapshot."""
+        if not self.entries:
+            return False
+        objects = sum(len(getattr(catalogue, name)) for name in BY_ID)
+        is_late = now_s - self.begun_s >= SNAPSHOT_AFTER_S
+        return is_late or self.entries > SNAPSHOT_ENTRIES or self.objects * SNAPSHOT_SHARE > objects
 
 
 class Publisher:
-    """Publishes the catalogue of one store to one Redis. `wake` after each commit, `run` as a task."""
+    """Publishes the catalogue of one store to one Redis. `wake` after each commit; `run`, `run_snapshots` as tasks."""
 
-    def __init__(self, store: CatalogueStore, redis: Redis, encode: Encoder, clock: Clock) -> None:
+    def __init__(self, store: CatalogueStore, redis: Redis, clock: Clock) -> None:
         self._store = store
         self._redis = redis
-        self._encode = encode
         self._clock = clock
-        self._objects: dict[str, dict[int, Any]] = {kind.name: {} for kind in KINDS if kind.member}
-        self._archived: dict[str, dict[int, Any]] = {name: {} for name in ARCHIVED_MEMBERS}
+        self._builder = CatalogueBuilder()
+        self._in_redis: Catalogue | None = None  # the newest that Redis is known to have had
+        self._backlog = Backlog()
         self._seen = -1
         self._expires_ms = NEVER_MS
         self._woken = asyncio.Event()
         self.published_version = 0
-        """Version of the last publication by this process."""
+        """The version that Redis had after the last publication of this process."""
 
     def wake(self) -> None:
         """Something was committed: publish now, without waiting for the poll."""
@@ -82,6 +158,17 @@ class Publisher:
             except (UnavailableError, RedisError, OSError) as error:
                 log.warning("the catalogue is not published: %s", error)
                 await asyncio.sleep(RETRY_S)
+
+    async def run_snapshots(self) -> None:
+        """Writes the whole catalogue when it is due, until cancelled; an outage of Redis is waited out."""
+        while True:
+            await asyncio.sleep(SNAPSHOT_POLL_S)
+            if self._in_redis is None or not self._backlog.is_due(self._in_redis, self._clock.monotonic()):
+                continue
+            try:
+                await self.write_snapshot()
+            except (RedisError, OSError) as error:
+                log.warning("the whole catalogue is not written: %s", error)
 
     async def _run_connected(self) -> None:
         await self.start()
@@ -108,66 +195,79 @@ class Publisher:
     async def publish(self) -> int:
         """Publishes the catalogue as it is now; returns the version that Redis has afterwards."""
         changed = await self._store.changed_since(self._seen)
-        for kind_name, objects in changed.objects.items():
-            current = self._objects[kind_name]
-            for object_id, value in objects.items():
-                if value.status is Status.ARCHIVED:
-                    current.pop(object_id, None)
-                    self._archived.get(kind_name, {})[object_id] = value
-                else:
-                    current[object_id] = value
         if sum(map(len, changed.objects.values())) >= MANY_OBJECTS:
             gc.freeze()
         self._seen = changed.version
         self._expires_ms = changed.expires_ms
-        now_ms = self._clock.now_ms()
-        # Encoding 100,000 line items takes about half a second; the API answers meanwhile.
-        body = await asyncio.to_thread(self._build, changed, now_ms)
-        names = (keys.CATALOGUE_SNAPSHOT, keys.CATALOGUE_VERSION, keys.CATALOGUE_ALIVE)
-        result = await self._redis.eval(
-            PUBLISH_SCRIPT, 3, *names, body, changed.version, now_ms, keys.CATALOGUE_CHANGES
-        )
-        self.published_version = int(result)
+        # Threads: what takes longer than a few milliseconds must not keep the API from answering.
+        catalogue = await asyncio.to_thread(self._builder.build, changed, self._clock.now_ms())
+        self.published_version = await self._put(catalogue)
         return self.published_version
 
     async def _lost(self) -> bool:
-        """Whether Redis has forgotten the snapshot (restarted without its data)."""
+        """Whether Redis has forgotten the catalogue (restarted without its data)."""
         return int(await self._redis.get(keys.CATALOGUE_VERSION) or 0) < self._seen
 
-    def _build(self, changed: Changed, now_ms: int) -> bytes:
-        members = {kind.member: self._objects[kind.name] for kind in KINDS if kind.member}
-        members |= {member: self._archived[name] for name, member in ARCHIVED_MEMBERS.items()}
-        return self._encode(consistent_catalogue(changed, now_ms, members))
+    async def _put(self, catalogue: Catalogue) -> int:
+        """The change from what Redis has, or everything; returns the version that Redis has afterwards."""
+        base = self._in_redis or await self._read(None)
+        for _ in range(CATCH_UPS):
+            if base is None or base.version >= catalogue.version:  # Redis has lost it
+                break
+            current = await self._append(base, catalogue)
+            if current != DIVERGED:
+                return current
+            base = self._in_redis = await self._read(base)
+        return await self._put_whole(catalogue)
+
+    async def _append(self, base: Catalogue, catalogue: Catalogue) -> int:
+        change, body = await asyncio.to_thread(_encoded_difference, base, catalogue)
+        names = (keys.CATALOGUE_SNAPSHOT, keys.CATALOGUE_VERSION, keys.CATALOGUE_ALIVE, keys.CATALOGUE_CHANGES)
+        header, now_ms = header_of(change.since), self._clock.now_ms()
+        current = int(
+            await self._redis.eval(CHANGE_SCRIPT, 4, *names, change.version, change.since, header, now_ms, body)
+        )
+        if current == catalogue.version:
+            self._in_redis = catalogue
+            self._backlog.add(change, self._clock.monotonic())
+        return current
+
+    async def _read(self, base: Catalogue | None) -> Catalogue | None:
+        """What Redis has, by the changes after `base` if there are any; None if it is nothing to go on from."""
+        try:
+            if base is not None:
+                chain = await read_changes(self._redis, base.version)
+                if chain.changes:
+                    return await asyncio.to_thread(apply_encoded, base, chain.changes)
+            return await read_catalogue(self._redis)
+        except (CatalogueError, UnavailableError) as error:
+            log.info("the catalogue is published as a whole: %s", error)
+            return None
+
+    async def _put_whole(self, catalogue: Catalogue) -> int:
+        body = await asyncio.to_thread(encode_catalogue, catalogue)
+        names = (keys.CATALOGUE_SNAPSHOT, keys.CATALOGUE_VERSION, keys.CATALOGUE_ALIVE, keys.CATALOGUE_CHANGES)
+        current = int(await self._redis.eval(WHOLE_SCRIPT, 4, *names, catalogue.version, body, self._clock.now_ms()))
+        if current == catalogue.version:
+            self._in_redis = catalogue
+            self._backlog = Backlog()
+        return current
+
+    async def write_snapshot(self) -> None:
+        """Writes the whole of what this process published last; the changes that come meanwhile stay behind it."""
+        catalogue, backlog = self._in_redis, self._backlog
+        if catalogue is None:
+            return
+        entries, objects = backlog.entries, backlog.objects
+        body = await asyncio.to_thread(encode_catalogue, catalogue)
+        header = await self._redis.getrange(keys.CATALOGUE_SNAPSHOT, 0, HEADER_BYTES - 1)
+        # Else Redis has lost it, or another admin was faster.
+        if isinstance(header, bytes) and header.startswith(FORMAT) and version_of(header) < catalogue.version:
+            names = (keys.CATALOGUE_SNAPSHOT, keys.CATALOGUE_CHANGES)
+            await self._redis.eval(SNAPSHOT_SCRIPT, 2, *names, header, body, f"{version_of(header) + 1}-0")
+        backlog.drop(entries, objects, self._clock.monotonic())
 
 
-def consistent_catalogue(changed: Changed, published_ms: int, members: dict[str, dict[int, Any]]) -> Catalogue:
-    """A catalogue without objects whose owner is gone: the index refuses a line item without campaign or advertiser."""
-    advertisers: dict[int, Advertiser] = members["advertisers"]
-    campaigns: dict[int, Campaign] = members["campaigns"]
-
-    def owned(value: Any) -> bool:  # noqa: ANN401 - any tenant's object
-        return value.advertiser_id is None or value.advertiser_id in advertisers
-
-    def placed(value: LineItem) -> bool:
-        campaign = campaigns.get(value.campaign_id)
-        return campaign is not None and campaign.advertiser_id == value.advertiser_id and owned(value)
-
-    ownerless = ("advertisers", "exchanges", *ARCHIVED_MEMBERS.values())
-    keep: dict[str, Callable[[Any], bool]] = {"line_items": placed, **dict.fromkeys(ownerless, _always)}
-    chosen: dict[str, Any] = {
-        name: tuple(value for _, value in sorted(objects.items()) if keep.get(name, owned)(value))
-        for name, objects in members.items()
-    }
-    return Catalogue(
-        version=changed.version,
-        published_ms=published_ms,
-        fx_rates=changed.rates,
-        webhooks=changed.webhooks,
-        event_keys=changed.event_keys,
-        conversions=changed.conversions,
-        **chosen,
-    )
-
-
-def _always(_value: object) -> bool:
-    return True
+def _encoded_difference(base: Catalogue, catalogue: Catalogue) -> tuple[Change, bytes]:
+    change = difference(base, catalogue)
+    return change, encode_change(change)

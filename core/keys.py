@@ -239,23 +239,30 @@ TTL: none; writer: worker, each 5 s; reader: worker; about 30 bytes a budget, 8 
 PACING_OWNER: Final = "pacing:{pacing}:owner"
 """String: the worker that paces; others stand by. TTL: seconds (the lease); writer, reader: worker; 0.1 KiB."""
 
-# Catalogue (admin/, bidder/): one slot, so that snapshot and version change together -------------------------------
+# Catalogue (admin/, bidder/): one slot, so that version, changes and snapshot change together ----------------------
 
 CATALOGUE_SNAPSHOT: Final = "catalogue:{catalogue}:snapshot"
-"""String: the whole catalogue (bidder.catalogue). Writer: admin; readers: all roles; 1 MiB for 10,000 line items."""
+"""String: a whole catalogue (bidder.published), possibly older than the version in force: CATALOGUE_CHANGES leads on.
+
+Writer: admin; readers: all roles, when they start; 1 MiB for 10,000 line items.
+"""
 
 CATALOGUE_VERSION: Final = "catalogue:{catalogue}:version"
-"""Integer: version of the snapshot, only ever raised. Writer: admin; reader: all roles, a few times a second."""
+"""Integer: the version in force, only ever raised. Writer: admin; reader: all roles, a few times a second."""
 
 CATALOGUE_ALIVE: Final = "catalogue:{catalogue}:alive"
-"""Integer: when a publisher last found the snapshot current (unix ms). Writer: admin, each second; reader: bidder."""
+"""Integer: when a publisher last found the version current (unix ms). Writer: admin, each second; reader: bidder."""
 
 CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
 """Hash: bidder process -> `version unix_ms` it runs, and what it cannot install (bidder.effective), renewed twice a
 second. Writer: bidder; reader: admin."""
 
 CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
-"""Channel: the new version, after each publication. Publisher: admin; for who does not want to wait for a poll."""
+"""Stream: what leads from one version to the next, as entry `<version>-0` with the version it begins at (`since`) and
+a bidder.published.Change (`change`).
+
+TTL: none, trimmed by admin behind the snapshot before the last; writer: admin; reader: all roles; about 1 KiB a change.
+"""
 
 # Funnel (bidder/) ------------------------------------------------------------------------------------------------
 

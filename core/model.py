@@ -313,7 +313,7 @@ class ConversionRule(msgspec.Struct, frozen=True):
 
 
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the bid path needs to know, at one version. Published as a whole; never changed in place."""
+    """Everything the bid path needs to know, at one version. Never changed in place: a change makes another one."""
 
     version: int
     published_ms: int

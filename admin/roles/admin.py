@@ -18,7 +18,6 @@ from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
-from bidder.published import encode_catalogue
 from core.clock import Clock
 from core.config import AdminSettings
 from core.errors import UnavailableError
@@ -38,8 +37,9 @@ async def build(role: RoleContext) -> None:
     if settings.seed == "demo":
         await seed_demo(store, settings.seed_cart_delay_s)
     redis = plain_redis(role)
-    publisher = Publisher(store, redis, encode_catalogue, role.clock)
+    publisher = Publisher(store, redis, role.clock)
     role.run_loop(publisher.run(), "catalogue publisher")
+    role.run_loop(publisher.run_snapshots(), "catalogue snapshots")
     profiles = await pipelined_redis(role, needed=False)  # objects can be managed while Redis is away
     commands = ProfileStore(profiles, role.clock)
     explaining = make_explain_desk(profiles, commands, role.settings, role.clock)

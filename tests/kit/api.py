@@ -24,7 +24,6 @@ from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore, CatalogueWriter
 from admin.store.database import Database
 from admin.store.migrate import migrate
-from bidder.published import encode_catalogue
 from core.clock import Clock, SystemClock
 from core.config import Settings
 from core.redis import PipelinedRedis, control_redis
@@ -148,7 +147,7 @@ async def running_api(
     await migrate(database)
     store = CatalogueStore(database, clock)
     redis = control_redis(redis_url)
-    publisher = Publisher(store, redis, encode_catalogue, clock)
+    publisher = Publisher(store, redis, clock)
     pipelined = await PipelinedRedis.open(redis_url, clock=SystemClock())
     commands = ProfileStore(pipelined, SystemClock())
     app = build_app(

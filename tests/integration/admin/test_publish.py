@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from bidder.published import decode_catalogue
+from bidder.following import read_catalogue
 from core import keys
 from core.clock import ManualClock
 from core.model import Catalogue
@@ -15,9 +15,7 @@ from tests.kit.api import Api
 async def _published(valkey: str) -> Catalogue:
     redis = control_redis(valkey)
     try:
-        data = await redis.get(keys.CATALOGUE_SNAPSHOT)
-        assert isinstance(data, bytes)
-        catalogue = decode_catalogue(data)
+        catalogue = await read_catalogue(redis)
         assert int(await redis.get(keys.CATALOGUE_VERSION) or 0) == catalogue.version
         return catalogue
     finally:

@@ -1,9 +1,8 @@
 """Creating and changing objects through the API."""
 
-from bidder.published import decode_catalogue
+from bidder.following import read_catalogue
 from core import keys
 from core.clock import ManualClock
-from core.model import Catalogue
 from core.redis import control_redis
 from tests.integration.admin.conftest import Shop
 from tests.kit.api import Api
@@ -14,11 +13,9 @@ async def test_a_created_line_item_is_published_with_micros_inside(api: Api, sho
     version = await api.publisher.start()
 
     redis = control_redis(valkey)
-    snapshot = await redis.get(keys.CATALOGUE_SNAPSHOT)
+    catalogue = await read_catalogue(redis)
     assert int(await redis.get(keys.CATALOGUE_VERSION) or 0) == version
     await redis.aclose()
-    assert isinstance(snapshot, bytes)
-    catalogue: Catalogue = decode_catalogue(snapshot)
     (line_item,) = catalogue.line_items
     assert (line_item.id, line_item.bid_micros, line_item.max_cpm_micros) == (made["id"], 4_000_000, 6_000_000)
     assert line_item.cart is not None
@@ -213,10 +210,9 @@ async def test_a_line_item_may_be_told_to_spend_all(api: Api, shop: Shop, valkey
     assert (paced.body["spend_all"], paced.warned) == (True, set())
     await api.publisher.start()
     redis = control_redis(valkey)
-    snapshot = await redis.get(keys.CATALOGUE_SNAPSHOT)
+    catalogue = await read_catalogue(redis)
     await redis.aclose()
-    assert isinstance(snapshot, bytes)
-    assert [line_item.spend_all for line_item in decode_catalogue(snapshot).line_items] == [True]
+    assert [line_item.spend_all for line_item in catalogue.line_items] == [True]
 
 
 async def test_no_budget_is_larger_than_money_is_counted_exactly(api: Api, shop: Shop) -> None:
