@@ -14,7 +14,6 @@ from redis.exceptions import RedisError
 from bidder.artefact import Model
 from bidder.auction import Auction
 from bidder.compile_process import Compiler, collected_later, in_steps
-from bidder.counting import TakenCounts
 from bidder.following import Chain
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
@@ -121,7 +120,7 @@ class BidCatalogue:
         # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         self._book.bind(compiled.index.pools)
         snapshot.live.refresh(self._clock.now_ms(), self._book)
-        left: TakenCounts | None = self._funnel.follow(snapshot.counts)
+        self._funnel.follow(snapshot.counts)
         self._handler.install(snapshot)
         self._base = base
         done = self._clock.monotonic()
@@ -129,8 +128,6 @@ class BidCatalogue:
             "catalogue %d: compiled in %.2f s, rehearsed in %.2f s, swapped in %.3f s",
             compiled.index.version, ready - begun, warm - ready, done - warm,
         )  # fmt: skip
-        if left is not None:
-            await self._funnel.add(left)
         return compiled.index.version
 
     async def _rehearse(self, snapshot: Snapshot) -> None:

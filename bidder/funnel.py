@@ -52,35 +52,42 @@ class Block(msgspec.Struct, array_like=True):
 
 
 class Rows(NamedTuple):
-    """Counts by line item: ids without repetition, ascending, and int64 (ids, columns)."""
+    """Counts by line item: ids without repetition, ascending, and int64 (columns, ids)."""
 
     line_items: Counts
     counts: Counts
 
 
-def rows_of(line_items: Counts, pairs: Counts) -> Rows:
+def rows_of(line_items: Counts, counts: Counts) -> Rows:
     """Counts by position, summed over the positions of each line item; arrays of their own."""
     order = line_items.argsort(kind="stable")
     order = order[line_items[order].searchsorted(1) :]  # line item 0 stands where none is any more
     ids, starts, sizes = np.unique(line_items[order], return_index=True, return_counts=True)
-    counts = pairs[order[starts]]
-    # Few line items have shares, and those a few: quicker than numpy's reduceat over all rows (30 against 450 ms).
-    for share in range(1, sizes.max(initial=0)):
-        having = np.flatnonzero(sizes > share)
-        counts[having] += pairs[order[starts[having] + share]]
-    return Rows(ids, counts)
+    found = np.zeros((len(counts), len(ids)), np.int64)
+    for column in np.flatnonzero(counts.any(axis=1)).tolist():
+        found[column] = counts[column, order[starts]]
+        # Few line items have shares, and those a few: quicker than numpy's reduceat over all rows (30 against 450 ms).
+        for share in range(1, sizes.max(initial=0)):
+            having = np.flatnonzero(sizes > share)
+            found[column, having] += counts[column, order[starts[having] + share]]
+    return Rows(ids, found)
 
 
 def merged(known: Rows, more: Rows) -> Rows:
     """The sums of both; `known` may be written to."""
-    if np.array_equal(known.line_items, more.line_items):
-        np.add(known.counts, more.counts, out=known.counts)
-        return known
-    ids = np.union1d(known.line_items, more.line_items)
-    counts = np.zeros((len(ids), known.counts.shape[1]), np.int64)
-    for rows in (known, more):
-        counts[ids.searchsorted(rows.line_items)] += rows.counts
+    ids, counts = known
+    if not np.array_equal(ids, more.line_items):
+        ids = np.union1d(known.line_items, more.line_items)
+        counts = np.zeros((len(known.counts), len(ids)), np.int64)
+        _add(counts, ids, known)
+    _add(counts, ids, more)
     return Rows(ids, counts)
+
+
+def _add(counts: Counts, ids: Counts, more: Rows) -> None:
+    at = ids.searchsorted(more.line_items)
+    for column in np.flatnonzero(more.counts.any(axis=1)).tolist():
+        counts[column, at] += more.counts[column]
 
 
 class FunnelWriter:
@@ -95,14 +102,15 @@ class FunnelWriter:
         self._process = process
         self._clock = clock
         self._source: FunnelCounts | None = None
+        self._left: list[TakenCounts] = []
         self._buckets: dict[int, tuple[int, Rows]] = {}
         self._working = asyncio.Lock()
 
-    def follow(self, source: FunnelCounts) -> TakenCounts | None:
-        """Count from another snapshot from now on; what the old one still holds, which `add` takes."""
-        left = self._source.take() if self._source is not None else None
+    def follow(self, source: FunnelCounts) -> None:
+        """Count from another snapshot from now on; what the old one still holds goes out with the next flush."""
+        if self._source is not None:
+            self._left.append(self._source.take())
         self._source = source
-        return left
 
     async def run(self) -> None:
         """Write every few seconds until cancelled. While Redis is away the counts wait for the next time."""
@@ -115,8 +123,11 @@ class FunnelWriter:
 
     async def flush(self) -> None:
         """Take, fold and write what was counted since the last time."""
+        left, self._left = self._left, []
+        for taken in left:
+            await self._add(taken)
         if self._source is not None:
-            await self.add(self._source.take())
+            await self._add(self._source.take())
         now_s = self._clock.now_ms() // 1000
         async with self._working:
             for length, (bucket, rows) in list(self._buckets.items()):
@@ -128,18 +139,20 @@ class FunnelWriter:
                 if bucket != now_s // length:
                     del self._buckets[length]
 
-    async def add(self, taken: TakenCounts) -> None:
+    async def _add(self, taken: TakenCounts) -> None:
         """Fold counts into the current buckets, giving way to requests between two steps."""
         for _step in taken.fold():
             await asyncio.sleep(0)
-        if not taken.pairs.any():
-            return
         async with self._working:
             await asyncio.to_thread(self._accumulate, taken)
 
     def _accumulate(self, taken: TakenCounts) -> None:
         now_s = self._clock.now_ms() // 1000
-        rows = rows_of(taken.line_items, taken.pairs)
+        is_empty = not taken.counts.any()
+        rows = rows_of(taken.line_items, taken.counts)
+        taken.recycle()
+        if is_empty:
+            return
         for length in KEPT_S:
             bucket, known = self._buckets.get(length, (now_s // length, None))
             own = Rows(rows.line_items, rows.counts.copy()) if known is None else merged(known, rows)
@@ -148,14 +161,14 @@ class FunnelWriter:
 
 def encode_block(counts: Mapping[int, Counts]) -> bytes:
     """Bytes of a block of rows by line item."""
-    return encode_rows(Rows(np.fromiter(counts, dtype=np.int64), np.stack(list(counts.values()))))
+    return encode_rows(Rows(np.fromiter(counts, dtype=np.int64), np.stack(list(counts.values()), axis=1)))
 
 
 def encode_rows(rows: Rows) -> bytes:
     """Bytes of a block: only columns in which something was counted. Mostly zeros, so it packs to a tenth or less."""
-    counted = np.flatnonzero(rows.counts.any(axis=0))
+    counted = np.flatnonzero(rows.counts.any(axis=1))
     columns = tuple(COLUMN_NAMES[column] for column in counted.tolist())
-    counts = np.ascontiguousarray(rows.counts[:, counted])
+    counts = np.ascontiguousarray(rows.counts[counted].T)
     block = Block(columns, rows.line_items.tobytes(), counts.tobytes())
     return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(block))
 

@@ -290,7 +290,8 @@ class LeaseClient:
         if self._book.pools is not self._pools:
             return  # a new snapshot came meanwhile; `uncertain` stays, so this is done again
         held = {self._book.lease_id(position) for position in self._positions[advertiser_id].tolist()}
+        held.update(known.pending)
         for lease_id, lease in decode_leases(pairs(packed)).items():
-            if lease.process == self.process and not lease.closes_ms and int(lease_id) not in held | set(known.pending):
+            if lease.process == self.process and not lease.closes_ms and int(lease_id) not in held:
                 known.pending[int(lease_id)] = Sealed(advertiser_id, int(lease_id), 0, 0)
         known.uncertain = False

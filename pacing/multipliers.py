@@ -128,11 +128,8 @@ class PacingFollower:
         self._bind()
         if self._latest is None or not len(self._latest.records) or not len(self._numbers):
             return
-        known = pool_numbers(self._latest.records)
-        order = np.argsort(known)
-        at = order[np.minimum(np.searchsorted(known, self._numbers, sorter=order), len(known) - 1)]
-        found = known[at] == self._numbers
+        at = self._book.pools.find(pool_numbers(self._latest.records))
+        values = self._latest.records["multiplier"]
         # A block that another program wrote must not become a bid of any size; NaN fails both comparisons.
-        values = self._latest.records["multiplier"][at]
-        sane = found & (values >= LEAST_MULTIPLIER) & (values <= self._highest)
-        self._book.multiplier[sane] = values[sane]
+        sane = (at >= 0) & (values >= LEAST_MULTIPLIER) & (values <= self._highest[at])
+        self._book.multiplier[at[sane]] = values[sane]

@@ -83,16 +83,16 @@ def test_counts_equal_a_plain_count_of_reasons(seed: int) -> None:
             bidder.refresh()  # what was counted before a refresh is kept
     taken = bidder.snapshot.counts.take()
     list(taken.fold())
-    rows, columns = taken.pairs.nonzero()
+    columns, rows = taken.counts.nonzero()
     found = {
-        (int(row), int(column)): int(taken.pairs[row, column])
+        (int(row), int(column)): int(taken.counts[column, row])
         for row, column in zip(rows, columns, strict=True)
         if taken.line_items[row]  # those of line items that are in the overlay now are nobody's
     }
     assert found == dict(expected)
     again = bidder.snapshot.counts.take()
     list(again.fold())
-    assert not again.pairs.any(), "what was taken is not counted again"
+    assert not again.counts.any(), "what was taken is not counted again"
 
 
 def plain_counts(

@@ -16,8 +16,8 @@ def test_counts_of_pairs_add_up_even_within_one_call() -> None:
     counts.count_blocked(1, NoBid.FREQUENCY_CAP, 3)
     taken = counts.take()
     list(taken.fold())
-    assert taken.pairs[0, BIDS] == 2
-    assert (taken.pairs[1, NoBid.FLOOR.index], taken.pairs[1, NoBid.FREQUENCY_CAP.index]) == (1, 3)
+    assert taken.counts[BIDS, 0] == 2
+    assert (taken.counts[NoBid.FLOOR.index, 1], taken.counts[NoBid.FREQUENCY_CAP.index, 1]) == (1, 3)
 
 
 def test_what_was_seen_and_not_wanted_is_counted_for_each_line_item() -> None:
@@ -27,5 +27,19 @@ def test_what_was_seen_and_not_wanted_is_counted_for_each_line_item() -> None:
     taken = bidder.snapshot.counts.take()
     list(taken.fold())
     assert taken.line_items.tolist() == [1, 2]
-    assert taken.pairs[:, SEEN].tolist() == [3, 3]
-    assert taken.pairs[:, NoBid.COUNTRY.index].tolist() == [0, 3]
+    assert taken.counts[SEEN, :].tolist() == [3, 3]
+    assert taken.counts[NoBid.COUNTRY.index, :].tolist() == [0, 3]
+
+
+def test_an_array_that_was_given_back_counts_from_zero() -> None:
+    counts = TestBidder(catalogue(line_item(1), line_item(2))).snapshot.counts
+    first = counts.take()
+    counts.count_pairs(np.array([0]), np.array([BIDS]))
+    first.counts[SEEN] += 7
+    first.recycle()
+    second = counts.take()
+    counts.count_pairs(np.array([1]), np.array([BIDS]))
+    third = counts.take()
+    assert second.counts[BIDS].tolist() == [1, 0]
+    assert third.counts is first.counts
+    assert (third.counts[BIDS].tolist(), third.counts.sum()) == ([0, 1], 1)

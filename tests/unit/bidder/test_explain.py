@@ -59,7 +59,7 @@ async def test_the_explained_winner_is_the_bidder_s_over_the_recorded_requests(
 def rows_of(bidder: TestBidder) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     taken = bidder.snapshot.counts.take()
     list(taken.fold())
-    return taken.pairs
+    return taken.counts
 
 
 async def test_explaining_reserves_nothing_and_counts_nothing() -> None:

@@ -95,5 +95,5 @@ def test_a_rehearsal_weighs_nothing_in_the_counts() -> None:
     assert choose(found, rehearsal, NOW_MS)
     taken = bidder.snapshot.counts.take()
     list(taken.fold())
-    assert not taken.pairs.any()
+    assert not taken.counts.any()
     assert (bidder.book.reserved() == 0).all()
