@@ -41,6 +41,9 @@ _REDIS_POLL_S = 0.25
 # Later groups serve earlier ones while those drain: bids and notices first, then what settles and publishes them.
 _STOP_ORDER: tuple[tuple[str, ...], ...] = (("bidder", "tracker"), ("worker",), ("admin",))
 
+# Who has seconds gives way to those who have milliseconds, on a machine with fewer cores than busy roles.
+_NICENESS = {"admin": 5, "worker": 5}
+
 _STANDARD_ERROR = 2
 _COMMAND = ("-m", "admin.cli")
 
@@ -74,7 +77,7 @@ class Child:
                 stdout=_STANDARD_ERROR,  # standard output has one line, the supervisor's
                 env={**self._environment, READY_PIPE: str(writing)},
                 pass_fds=(writing,),
-                preexec_fn=die_with_parent(),
+                preexec_fn=die_with_parent(niceness=_NICENESS.get(self.role, 0)),
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the roles in order
             )
         finally:

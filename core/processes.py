@@ -6,6 +6,7 @@ Python watch `os.getppid()`, and the embedded server is adopted by the next star
 """
 
 import ctypes
+import functools
 import os
 import signal
 import sys
@@ -24,20 +25,21 @@ DRAIN_TIMEOUT_S = 10.0
 EXIT_ORPHANED = 3
 
 
-def die_with_parent(signal_number: signal.Signals = signal.SIGTERM) -> Callable[[], None]:
-    """A `preexec_fn` for subprocess: the child gets `signal_number` when its parent dies. Does nothing off Linux.
+def die_with_parent(signal_number: signal.Signals = signal.SIGTERM, niceness: int = 0) -> Callable[[], object]:
+    """A `preexec_fn` for subprocess: the child gets `signal_number` when its parent dies (on Linux), and a niceness.
 
     The kernel watches the parent's *thread* that forked, so fork from a thread that lives as long as the process.
-    Everything is looked up here, in the parent: between fork and exec the child only makes two system calls.
+    Everything is looked up here, in the parent: between fork and exec the child only makes three system calls.
     """
     parent = os.getpid()
     if sys.platform != "linux":
-        return _nothing
+        return functools.partial(os.nice, niceness)
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     number = ctypes.c_ulong(int(signal_number))
 
     def in_child() -> None:
         prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+        os.nice(niceness)
         if os.getppid() != parent:  # the parent died before prctl: no signal will come
             os._exit(EXIT_ORPHANED)
 
@@ -50,10 +52,6 @@ def end_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(int(signal.SIGKILL)), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(EXIT_ORPHANED)
-
-
-def _nothing() -> None:
-    """Off Linux there is no such signal."""
 
 
 def is_alive(pid: int) -> bool:

@@ -125,6 +125,11 @@ class _Line:
             yield from ((pool, NoBid.FREQUENCY_CAP, text) for text in _texts(owner, caps, times, now_s))
 
 
+def longest_window_s(catalogue: Catalogue) -> int:
+    """How far back any cap or gap of a catalogue looks: a tenth of the work of a CapTable."""
+    return min(MAX_WINDOW_S, max(_windows(catalogue), default=0))
+
+
 class CapTable:
     """The caps of a catalogue, ready to be asked. Immutable but for its memos, and picklable.
 
@@ -151,7 +156,7 @@ class CapTable:
         self._limits_of = _integers(self._number_limits(lines))
         self._known: dict[int, _Line | None] = {}
         self._owned: dict[tuple[bool, int], list[PoolKey]] = {}
-        self.longest_window_s = min(MAX_WINDOW_S, max(_windows(catalogue), default=0))
+        self.longest_window_s = longest_window_s(catalogue)
 
     def above(self, base: "CapTable", replaced: NDArray[np.int64]) -> "CapTable":
         """Both tables as one, without what `base` says of the line items `replaced`.

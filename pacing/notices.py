@@ -15,7 +15,7 @@ from core.clock import Clock
 from core.model import BillingEvent, Catalogue
 from core.money import FxTable
 from core.telemetry import CounterChild, Telemetry
-from pacing.caps import CapTable
+from pacing.caps import longest_window_s
 from pacing.charges import notice_key, settlement_of
 from pacing.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
 from pacing.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
@@ -112,7 +112,7 @@ class Reference:
         self.exchanges = {exchange.id: exchange for exchange in exchanges}
         self.currencies = {advertiser.id: advertiser.currency for advertiser in advertisers}
         self.fx = FxTable(catalogue.fx_base, catalogue.fx_rates)
-        self.longest_window_s = CapTable(catalogue).longest_window_s
+        self.longest_window_s = longest_window_s(catalogue)
 
 
 class NoticeDesk:
