@@ -63,6 +63,14 @@ class BidCatalogue:
         self._merging: asyncio.Task[None] | None = None
         self._while_merging: list[bytes] = []
 
+    @property
+    def layers(self) -> tuple[int, int]:
+        """Positions of the base and of the overlay above it."""
+        snapshot, base = self._handler.snapshot, self._base
+        if snapshot is None or base is None:
+            return 0, 0
+        return base.index.count, snapshot.index.count - base.index.count
+
     async def take(self, snapshot: bytes, changes: Sequence[bytes]) -> int:
         """Compile a whole catalogue and swap it in; the version that is served from now on."""
         async with self._installing:
@@ -88,10 +96,8 @@ class BidCatalogue:
         return await self._install(base, compiled, begun)
 
     def _merge_if_large(self) -> None:
-        snapshot, base = self._handler.snapshot, self._base
-        if snapshot is None or base is None or self._merging is not None:
-            return
-        if snapshot.index.count - base.index.count > max(LEAST_MERGED, MERGED_PART * base.index.count):
+        base, overlay = self.layers
+        if self._merging is None and overlay > max(LEAST_MERGED, MERGED_PART * base):
             self._while_merging = []
             self._merging = asyncio.create_task(self._merge(), name="merge the overlay")
 

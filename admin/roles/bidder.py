@@ -86,6 +86,11 @@ async def build(role: RoleContext) -> None:
         "grosz_catalogue_refused", "1 while the published catalogue cannot be installed and the one before it ages"
     )
     refused.labels().follow(lambda: float(watcher.refusal is not None))
+    positions = role.telemetry.gauge(
+        "grosz_catalogue_positions", "Line items and budget shares that are bid for, by layer of the index", ("layer",)
+    )
+    positions.labels("base").follow(lambda: float(catalogue.layers[0]))
+    positions.labels("overlay").follow(lambda: float(catalogue.layers[1]))
     role.run_loop(watcher.run(), "catalogue")
     role.run_loop(leases.run(), "leases")
     role.on_close(leases.close)

@@ -1,15 +1,17 @@
-"""Bids while the catalogue is swapped: latency percentiles and misses before, during and after a bulk write of 10,000.
+"""Bids while the catalogue changes: latency percentiles and misses before, during and after bulk writes of 10,000.
 
     scripts/bench catalogue_swap [--line-items 100000] [--rate 200] [--bulk 10000] [--tmax 100] [--settle 60]
 
 Starts `grosz up` with so many line items, sends bid requests at an even rate whatever the answers (open loop), creates
-the line items in one bulk request through the API, and waits until `effective-version` says that the bidders have
-them. A miss is a request without an answer within tmax of the moment when it was due.
+the line items in two bulk requests through the API, and waits each time until `effective-version` says that the bidders
+have them. The second makes the bidders compile all of it anew. A miss is a request without an answer within tmax of the
+moment when it was due.
 """
 
 import argparse
 import asyncio
 import itertools
+import re
 import tempfile
 import time
 from collections.abc import Awaitable
@@ -33,6 +35,7 @@ from tests.kit.processes import RunningGrosz
 
 AFTER_S = 20.0
 EFFECTIVE_POLL_S = 0.05
+NOTHING_ABOVE = re.compile(r'^grosz_catalogue_positions\{.*layer="overlay".*\} 0(\.0)?$', re.MULTILINE)
 CONNECTIONS = 64
 # Some 300 of 100,000 line items are for the site of a request.
 DOMAINS = 333
@@ -144,6 +147,26 @@ async def effective(session: aiohttp.ClientSession, admin: str, version: str) ->
         await asyncio.sleep(EFFECTIVE_POLL_S)
 
 
+async def bulk_create(session: aiohttp.ClientSession, admin: str, body: bytes) -> str:
+    """Sends a bulk request; the version of the catalogue that has it."""
+    headers = {"Content-Type": "application/json"}
+    async with session.post(f"{admin}/v1/line-items/bulk", data=body, headers=headers) as response:
+        answer = await response.read()
+        assert b'"failed":0' in answer, answer[:1000]
+        return response.headers["Grosz-Catalogue-Version"]
+
+
+async def merged(session: aiohttp.ClientSession, bid: str) -> None:
+    """Waits until no bidder has an overlay."""
+    while True:
+        async with session.get(f"{bid}/metrics") as response:
+            if re.search(
+                r'^grosz_catalogue_positions\{.*layer="overlay".*\} 0(\.0)?$', await response.text(), re.MULTILINE
+            ):
+                return
+        await asyncio.sleep(EFFECTIVE_POLL_S)
+
+
 async def measure(urls: dict[str, str], secret: str, arguments: argparse.Namespace) -> None:
     """The run itself; prints what it saw."""
     headers = {"Content-Type": "application/json"}
@@ -153,22 +176,24 @@ async def measure(urls: dict[str, str], secret: str, arguments: argparse.Namespa
         aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=5), connector=connector) as exchange,
         aiohttp.ClientSession(headers=key, timeout=aiohttp.ClientTimeout(total=120)) as program,
     ):
+        # Encoded beforehand: what holds up this process would look like a bidder that is late.
+        operations = [{"action": "create", "document": document(f"bulk {n}")} for n in range(arguments.bulk)]
+        bulk = msgspec.json.encode({"operations": operations})
         load = Load(f"{urls['bid']}/openrtb2/demo", arguments.rate, exchange)
         running = asyncio.create_task(load.run())
         marks = [await _mark(asyncio.sleep(arguments.settle))]
         _, answered = await call(program, "POST", f"{urls['admin']}/v1/line-items", document("one"))
         marks.append(await _mark(effective(program, urls["admin"], answered["Grosz-Catalogue-Version"])))
         print(f"{'one line item to effective':<38} {marks[1] - marks[0]:6.2f} s")
-        operations = [{"action": "create", "document": document(f"bulk {n}")} for n in range(arguments.bulk)]
-        begun = time.perf_counter()
-        answer, answered = await call(
-            program, "POST", f"{urls['admin']}/v1/line-items/bulk", {"operations": operations}
-        )
-        assert answer["failed"] == 0, answer["results"][0]
-        marks.append(time.perf_counter())
-        print(f"{f'bulk create of {arguments.bulk:,}':<38} {marks[2] - begun:6.2f} s   target < 20 s")
-        marks.append(await _mark(effective(program, urls["admin"], answered["Grosz-Catalogue-Version"])))
-        print(f"{'from there to effective':<38} {marks[3] - marks[2]:6.2f} s   target < 5 s")
+        for turn in ("first", "second"):
+            begun = time.perf_counter()
+            version = await bulk_create(program, urls["admin"], bulk)
+            marks.append(time.perf_counter())
+            print(f"{f'{turn} bulk create of {arguments.bulk:,}':<38} {marks[-1] - begun:6.2f} s   target < 20 s")
+            marks.append(await _mark(effective(program, urls["admin"], version)))
+            print(f"{'from there to effective':<38} {marks[-1] - marks[-2]:6.2f} s   target < 5 s")
+        marks.append(await _mark(merged(program, urls["bid"])))
+        print(f"{'from there to a new base':<38} {marks[-1] - marks[-2]:6.2f} s   target < 10 s")
         marks.append(await _mark(asyncio.sleep(AFTER_S)))
         load.stop()
         await running
@@ -176,8 +201,11 @@ async def measure(urls: dict[str, str], secret: str, arguments: argparse.Namespa
     titles = (
         "before",
         "while one line item became effective",
-        "during the bulk request",
-        "during publication and swap",
+        "during the first bulk request",
+        "until the first was effective",
+        "during the second bulk request",
+        "until the second was effective",
+        "until the base was compiled anew",
         "after",
     )
     for title, start, end in zip(titles, ends[:-1], ends[1:], strict=True):
