@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.model import Catalogue, FrequencyCap, LineItem, Status
+from core.model import Advertiser, Campaign, Catalogue, FrequencyCap, LineItem, Status
 from core.moments import duration_text, moment_text
 from core.reasons import NoBid
 from pacing.pools import PoolKey
@@ -126,7 +126,7 @@ class _Line:
 
 
 def longest_window_s(catalogue: Catalogue) -> int:
-    """How far back any cap or gap of a catalogue looks: a tenth of the work of a CapTable."""
+    """How far back any cap or gap of a catalogue looks."""
     return min(MAX_WINDOW_S, max(_windows(catalogue), default=0))
 
 
@@ -280,13 +280,10 @@ def _integers(numbers: Iterable[int]) -> NDArray[np.int64]:
     return np.fromiter(numbers, dtype=np.int64)
 
 
-def _windows(catalogue: Catalogue) -> Iterable[int]:
-    for line_item in catalogue.line_items:
-        yield line_item.min_gap_s
-        yield from (cap.window_s for cap in line_item.caps)
-        for share in line_item.budget_shares:
-            yield from (cap.window_s for cap in share.caps)
-    for campaign in catalogue.campaigns:
-        yield from (cap.window_s for cap in campaign.caps)
-    for advertiser in catalogue.advertisers:
-        yield from (cap.window_s for cap in advertiser.caps)
+def _windows(catalogue: Catalogue) -> set[int]:
+    owners: tuple[tuple[LineItem | Campaign | Advertiser, ...], ...]
+    owners = (catalogue.line_items, catalogue.campaigns, catalogue.advertisers)
+    shares = (share for line_item in catalogue.line_items for share in line_item.budget_shares)
+    gaps = {line_item.min_gap_s for line_item in catalogue.line_items}
+    own = {cap.window_s for each in owners for owner in each for cap in owner.caps}
+    return gaps | own | {cap.window_s for share in shares for cap in share.caps}

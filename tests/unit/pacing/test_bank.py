@@ -1,11 +1,15 @@
 import datetime
+import random
 
+import msgspec
 import pytest
 
 from core.model import Budget, BudgetShare, Status
-from pacing.bank import budgets_of, calendar
+from pacing.bank import BudgetBook, budgets_of, calendar
 from pacing.pools import NO_LIMIT, Limit
 from tests.kit.money import catalogue, line_item
+from tests.kit.publishing import changed_catalogue
+from tests.kit.random_bidding import random_catalogue
 
 
 def ms(text: str) -> int:
@@ -52,3 +56,21 @@ def test_budgets_name_every_level_and_the_pools_that_may_lease() -> None:
         ((7, 0), Limit(1_000, -1), Limit(750, -1)),
         ((7, 1), Limit(1_000, -1), Limit(250, -1)),
     ]
+
+
+def test_budgets_from_one_catalogue_to_the_next_are_those_of_each() -> None:
+    for seed in range(30):
+        chance, book = random.Random(seed), BudgetBook()
+        present = random_catalogue(chance)
+        for _ in range(5):
+            assert book.update(present) == budgets_of(present)
+            present = changed_catalogue(chance, present)
+
+
+def test_who_has_not_changed_keeps_the_same_budgets() -> None:
+    book, present = BudgetBook(), random_catalogue(random.Random(1))
+    before = book.update(present)
+    other = msgspec.structs.replace(present.line_items[0], total_budget=Budget(micros=123_456))
+    changed = msgspec.structs.replace(present, version=2, line_items=(other, *present.line_items[1:]))
+    after = book.update(changed)
+    assert {number for number in before if after[number] is not before[number]} == {other.advertiser_id}
