@@ -30,6 +30,9 @@ from pacing.leases import LeaseBook
 LEAST_MERGED = 1_000
 MERGED_PART = 1 / 8
 
+MERGING = "merge the overlay"
+"""Name of the task that does."""
+
 ReadWhole = Callable[[], Awaitable[tuple[bytes, Chain]]]
 """following.read_whole of the published catalogue."""
 
@@ -99,17 +102,18 @@ class BidCatalogue:
         base, overlay = self.layers
         if self._merging is None and overlay > max(LEAST_MERGED, MERGED_PART * base):
             self._while_merging = []
-            self._merging = asyncio.create_task(self._merge(), name="merge the overlay")
+            self._merging = asyncio.create_task(self._merge(), name=MERGING)
 
     async def _merge(self) -> None:
         """Compile a new base and put what has changed meanwhile above it."""
-        compiler, begun = Compiler(), self._clock.monotonic()
+        compiler, begun, replaced = Compiler(), self._clock.monotonic(), self._base
         try:
             snapshot, chain = await self._read_whole()
             base = await compiler.whole(snapshot, chain.changes)
             async with self._installing:
-                await self._overlay(compiler, self._while_merging, base, begun)
-                compiler, self._compiler = self._compiler, compiler
+                if self._base is replaced:  # else a whole one was installed meanwhile, which has everything
+                    await self._overlay(compiler, self._while_merging, base, begun)
+                    compiler, self._compiler = self._compiler, compiler
         except (CatalogueError, UnavailableError, RedisError, OSError) as error:
             _log.warning("the overlay is not merged, which the next change tries again: %s", error)
         finally:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bidder.artefact import load_model
-from bidder.catalogue import LEAST_MERGED, BidCatalogue
+from bidder.catalogue import LEAST_MERGED, MERGING, BidCatalogue
 from bidder.compile_process import CHILD_NICENESS
 from bidder.compiling import CatalogueCompiler
 from bidder.following import RETRY_REFUSED_S, CatalogueWatcher, Chain, read_whole
@@ -185,6 +185,22 @@ async def test_a_change_that_comes_while_a_base_is_compiled_is_not_lost(side: Si
     assert side.handler.snapshot is not None
     index = side.handler.snapshot.index
     assert (index.version, index.lines.max_cpm[line_items(side)[1]]) == (3, 7_000_000)
+
+
+async def test_a_whole_one_that_comes_while_a_base_is_compiled_stays(side: Side) -> None:
+    many = [line_item(n) for n in range(1, 3 + LEAST_MERGED)]
+    versions = [catalogue(line_item(1), version=1), catalogue(*many, version=2), catalogue(line_item(1), version=3)]
+    side.published.publish(encode_catalogue(versions[0]), 1)
+    await side.watcher.follow()
+    side.may_merge.clear()
+    side.published.append(difference(versions[0], versions[1]))
+    await side.watcher.follow()
+    await until(lambda: side.published.snapshot_reads == 2)
+    side.published.publish(encode_catalogue(versions[2]), 3)
+    await side.watcher.follow()
+    side.may_merge.set()
+    await until(lambda: not any(task.get_name() == MERGING for task in asyncio.all_tasks()))
+    assert (side.watcher.version, line_items(side), side.bid.layers) == (3, {1: 0}, (1, 0))
 
 
 async def test_a_change_that_cannot_be_compiled_is_refused_and_the_next_one_is_taken(side: Side) -> None:
