@@ -8,7 +8,7 @@ import msgspec
 from admin.api import budgets, changes, doctoring, effective, explanations, ledger, schemas, sessions
 from admin.api.bulk import BulkRequest
 from admin.api.handlers import ACTIONS, PREFIX
-from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, Field, fields_of, reference_filters
+from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, UNLISTED, Field, fields_of, reference_filters
 from admin.api.problem import CONTENT_TYPE, JSON, Problem
 from admin.api.resource import Resource
 from admin.diagnosis.findings import Report
@@ -23,10 +23,12 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 _DESCRIPTION = """Everything that is configured in Grosz. Amounts are decimal texts with a currency; times are ISO 8601.
 
-Every list takes filters on its fields (`name=`, for numbers and times also `name.min=` and `name.max=`), `q=`, `sort=`,
-`fields=`, `limit=` and `cursor=`; repeating a filter means any of its values. Archived objects are listed only by
-`status=archived`. Every write takes `dry_run=true`, an `Idempotency-Key` and, for existing objects, `If-Match` with the
-version that you read. Errors are problem documents (RFC 9457) with every fault at once.
+Every list takes filters on its fields (`name=`, for numbers and times also `name.min=` and `name.max=`), `q=`,
+`sort=`, `fields=`, `limit=` and `cursor=`; repeating a filter means any of its values. Archived objects are listed
+only by `status=archived`. Every field of one value is a filter and an order, but for secrets and {unlisted}. Of
+fields of many values, those that name objects are filters (`creative_id=`) where the list says so. Every write takes
+`dry_run=true`, an `Idempotency-Key` and, for existing objects, `If-Match` with the version that you read. Errors are
+problem documents (RFC 9457) with every fault at once.
 """
 
 _FIELD_SCHEMAS: dict[str, Json] = {
@@ -51,9 +53,10 @@ def describe(resources: Sequence[Resource]) -> Json:
     for resource in resources:
         paths |= _resource_paths(resource)
     paths |= _other_paths()
+    unlisted = ", ".join(f"`{name}` ({reason})" for name, reason in UNLISTED.items())
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Grosz admin API", "version": VERSION, "description": _DESCRIPTION},
+        "info": {"title": "Grosz admin API", "version": VERSION, "description": _DESCRIPTION.format(unlisted=unlisted)},
         "paths": paths,
         "components": {"schemas": _schemas(resources), "securitySchemes": _security_schemes()},
         "security": [{"key": []}, {"session": []}],
