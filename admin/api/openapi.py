@@ -52,7 +52,7 @@ def describe(resources: Sequence[Resource]) -> Json:
     paths: Json = {}
     for resource in resources:
         paths |= _resource_paths(resource)
-    paths |= _other_paths()
+    paths |= _session_paths() | _other_paths()
     unlisted = ", ".join(f"`{name}` ({reason})" for name, reason in UNLISTED.items())
     return {
         "openapi": "3.1.0",
@@ -70,7 +70,13 @@ def _schemas(resources: Sequence[Resource]) -> Json:
         kind = resource.kind
         types += [kind.document, schemas.read_type(kind), schemas.page_type(kind), schemas.patch_type(kind.document)]
         types.append(schemas.created_type(kind))
-    types += [sessions.LoginRequest, sessions.SetupRequest, sessions.Identity, effective.EffectiveVersion]
+    types += [
+        sessions.LoginRequest,
+        sessions.PasswordRequest,
+        sessions.SetupRequest,
+        sessions.Identity,
+        effective.EffectiveVersion,
+    ]
     types += [changes.ChangePage, budgets.BudgetPage, ledger.LedgerPage, ledger.DayPage]
     types += [explanations.ExplainRequest, Explanation, Funnel, Report]
     _, components = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
@@ -264,19 +270,30 @@ def _without_null(schema: Json) -> Json:
     return dict(options[0]) if options else dict(schema)
 
 
-def _other_paths() -> Json:
+def _session_paths() -> Json:
     login = _operation(None, "login", "Log in", sessions.Identity, [], sessions.LoginRequest)
     setup = _operation(None, "setup", "Create the first administrator", Problem, [], sessions.SetupRequest, 201)
     setup["responses"]["201"]["content"] = {JSON: {"schema": {"$ref": _REF.format(name="User")}}}
     for public in (login, setup):
         public["security"] = []
     logout = _operation(None, "logout", "Log out", Problem, [])
-    logout["responses"] = {"204": {"description": "Logged out."}, "default": logout["responses"]["default"]}
+    password = _operation(
+        None, "changePassword", "Change one's own password; other sessions end", Problem, [], sessions.PasswordRequest
+    )
+    for silent, text in ((logout, "Logged out."), (password, "Changed.")):
+        silent["responses"] = {"204": {"description": text}, "default": silent["responses"]["default"]}
+    me = _operation(None, "me", "Who am I", sessions.Identity, [])
     return {
         "/v1/login": {"post": login},
         "/v1/logout": {"post": logout},
         "/v1/setup": {"post": setup},
-        "/v1/me": {"get": _operation(None, "me", "Who am I", sessions.Identity, [])},
+        "/v1/me": {"get": me},
+        "/v1/me/password": {"post": password},
+    }
+
+
+def _other_paths() -> Json:
+    return {
         "/v1/effective-version": {
             "get": _operation(
                 None, "effectiveVersion", "Which version all bidders run", effective.EffectiveVersion,
