@@ -3,7 +3,7 @@
     scripts/bench admin_lists [--postgres] [--data DIR] [--only sorts|filters|pages] [--part 2/4]
 
 Each query is asked alone, with the total, with a `q=` that few, that some and that all line items meet, by somebody who
-may see everything, by a shop with a sixth of the line items (`shop`) and by one with a thousandth (`small`).
+may see everything, by a shop with a sixth of the line items (`shop`) and by one with seven (`small`).
 A row a query: median, p99 (of so few rounds: the longest), and a mark where that is over the target. With `--data` the
 database is kept in that directory and filled only once.
 """
