@@ -8,7 +8,7 @@ import msgspec
 from admin.api import budgets, changes, doctoring, effective, explanations, ledger, schemas, sessions
 from admin.api.bulk import BulkRequest
 from admin.api.handlers import ACTIONS, PREFIX
-from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, Field, fields_of, reference_filters
+from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, UNLISTED, Field, fields_of, reference_filters
 from admin.api.problem import CONTENT_TYPE, JSON, Problem
 from admin.api.resource import Resource
 from admin.diagnosis.findings import Report
@@ -23,10 +23,12 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 _DESCRIPTION = """Everything that is configured in Grosz. Amounts are decimal texts with a currency; times are ISO 8601.
 
-Every list takes filters on its fields (`name=`, for numbers and times also `name.min=` and `name.max=`), `q=`, `sort=`,
-`fields=`, `limit=` and `cursor=`; repeating a filter means any of its values. Archived objects are listed only by
-`status=archived`. Every write takes `dry_run=true`, an `Idempotency-Key` and, for existing objects, `If-Match` with the
-version that you read. Errors are problem documents (RFC 9457) with every fault at once.
+Every list takes filters on its fields (`name=`, for numbers and times also `name.min=` and `name.max=`), `q=`,
+`sort=`, `fields=`, `limit=` and `cursor=`; repeating a filter means any of its values. Archived objects are listed
+only by `status=archived`. Every field of one value is a filter and an order, but for secrets and {unlisted}. Of
+fields of many values, those that name objects are filters (`creative_id=`) where the list says so. Every write takes
+`dry_run=true`, an `Idempotency-Key` and, for existing objects, `If-Match` with the version that you read. Errors are
+problem documents (RFC 9457) with every fault at once.
 """
 
 _FIELD_SCHEMAS: dict[str, Json] = {
@@ -50,10 +52,11 @@ def describe(resources: Sequence[Resource]) -> Json:
     paths: Json = {}
     for resource in resources:
         paths |= _resource_paths(resource)
-    paths |= _other_paths()
+    paths |= _session_paths() | _other_paths()
+    unlisted = ", ".join(f"`{name}` ({reason})" for name, reason in UNLISTED.items())
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Grosz admin API", "version": VERSION, "description": _DESCRIPTION},
+        "info": {"title": "Grosz admin API", "version": VERSION, "description": _DESCRIPTION.format(unlisted=unlisted)},
         "paths": paths,
         "components": {"schemas": _schemas(resources), "securitySchemes": _security_schemes()},
         "security": [{"key": []}, {"session": []}],
@@ -67,7 +70,13 @@ def _schemas(resources: Sequence[Resource]) -> Json:
         kind = resource.kind
         types += [kind.document, schemas.read_type(kind), schemas.page_type(kind), schemas.patch_type(kind.document)]
         types.append(schemas.created_type(kind))
-    types += [sessions.LoginRequest, sessions.SetupRequest, sessions.Identity, effective.EffectiveVersion]
+    types += [
+        sessions.LoginRequest,
+        sessions.PasswordRequest,
+        sessions.SetupRequest,
+        sessions.Identity,
+        effective.EffectiveVersion,
+    ]
     types += [changes.ChangePage, budgets.BudgetPage, ledger.LedgerPage, ledger.DayPage]
     types += [explanations.ExplainRequest, Explanation, Funnel, Report]
     _, components = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
@@ -261,19 +270,30 @@ def _without_null(schema: Json) -> Json:
     return dict(options[0]) if options else dict(schema)
 
 
-def _other_paths() -> Json:
+def _session_paths() -> Json:
     login = _operation(None, "login", "Log in", sessions.Identity, [], sessions.LoginRequest)
     setup = _operation(None, "setup", "Create the first administrator", Problem, [], sessions.SetupRequest, 201)
     setup["responses"]["201"]["content"] = {JSON: {"schema": {"$ref": _REF.format(name="User")}}}
     for public in (login, setup):
         public["security"] = []
     logout = _operation(None, "logout", "Log out", Problem, [])
-    logout["responses"] = {"204": {"description": "Logged out."}, "default": logout["responses"]["default"]}
+    password = _operation(
+        None, "changePassword", "Change one's own password; other sessions end", Problem, [], sessions.PasswordRequest
+    )
+    for silent, text in ((logout, "Logged out."), (password, "Changed.")):
+        silent["responses"] = {"204": {"description": text}, "default": silent["responses"]["default"]}
+    me = _operation(None, "me", "Who am I", sessions.Identity, [])
     return {
         "/v1/login": {"post": login},
         "/v1/logout": {"post": logout},
         "/v1/setup": {"post": setup},
-        "/v1/me": {"get": _operation(None, "me", "Who am I", sessions.Identity, [])},
+        "/v1/me": {"get": me},
+        "/v1/me/password": {"post": password},
+    }
+
+
+def _other_paths() -> Json:
+    return {
         "/v1/effective-version": {
             "get": _operation(
                 None, "effectiveVersion", "Which version all bidders run", effective.EffectiveVersion,

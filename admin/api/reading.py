@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.access.principal import Principal
-from admin.api.listing import Query, choose, count_statement, make_cursor, page_statement
+from admin.api.listing import Query, choose, make_cursor
+from admin.api.paging import find_page
 from admin.api.problem import documented
 from admin.api.resource import Resource
 from admin.store import tables
@@ -46,7 +47,7 @@ class Reader:
         """One page: items, count, next cursor, and the total when asked for."""
         kind = resource.kind
         async with self.store.database.read() as connection:
-            rows = (await connection.execute(page_statement(kind, query, principal))).all()
+            rows, total = await find_page(connection, kind, query, principal)
             page = rows[: query.limit]
             decoder = msgspec.json.Decoder(kind.domain)
             items: list[dict[str, Any]] = []
@@ -59,8 +60,8 @@ class Reader:
             envelope: dict[str, Any] = {"items": items, "count": len(items), "next": None}
             if len(rows) > query.limit:
                 envelope["next"] = make_cursor(query, page[-1].sort_value, page[-1].id)
-            if query.total:
-                envelope["total"] = await connection.scalar(count_statement(kind, query, principal))
+            if total is not None:
+                envelope["total"] = total
         return envelope
 
     async def require(self, connection: AsyncConnection, principal: Principal, kind: Kind, object_id: int) -> Stored:

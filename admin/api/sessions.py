@@ -1,4 +1,4 @@
-"""Logging in and out, the first administrator by the one-time setup link, and who one is."""
+"""Logging in and out, one's own password, the first administrator by the one-time setup link, and who one is."""
 
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -7,19 +7,19 @@ import msgspec
 from aiohttp import web
 
 from admin.access.passwords import Passwords
-from admin.access.principal import Principal
+from admin.access.principal import Forbidden, Principal
 from admin.api import requests
 from admin.api.authentication import COOKIE, Authentication
 from admin.api.operations import Operations, Reply, Write
 from admin.api.problem import ApiError
 from admin.api.resource import Resource
 from admin.model import Scope
-from admin.store.accounts import SESSION_MS, AccountStore
+from admin.store.accounts import SESSION_MS, AccountStore, Login, change_password_hash
 from admin.store.catalogue import CatalogueWriter
 from admin.validation.decode import decode
 from admin.validation.fields import Email, Name, Password
 from core.clock import Clock
-from core.errors import AccessError
+from core.errors import AccessError, ConflictError, Fault, InputError
 
 _SETUP = Principal("system", 0, "setup link", frozenset(Scope), None)
 
@@ -29,6 +29,13 @@ class LoginRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     email: Email
     password: str
+
+
+class PasswordRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The password that one has, and the one that takes its place."""
+
+    old_password: str
+    new_password: Password
 
 
 class SetupRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,21 +83,15 @@ class Sessions:
             web.post("/v1/logout", self.logout),
             web.post("/v1/setup", self.setup),
             web.get("/v1/me", self.me, allow_head=False),
+            web.post("/v1/me/password", self.change_password),
         ]
 
     async def login(self, request: web.Request) -> web.Response:
         """POST /v1/login"""
         self._authentication.refuse_guesser(request)
         wanted = decode(await requests.read_json(request), LoginRequest)
-        attempt = await self._accounts.begin_attempt(wanted.email)
-        if not attempt.allowed:
-            self._refuse_locked(attempt.locked_until_ms)
-        found = await self._accounts.find_login(wanted.email)
-        right = await self._passwords.verify(found.password_hash if found else None, wanted.password)
-        if found is None or not right:
-            self._authentication.count_failure(request)
-            if attempt.locked_until_ms:
-                self._refuse_locked(attempt.locked_until_ms)
+        found = await self._checked(request, wanted.email, wanted.password)
+        if found is None:
             raise AccessError("the address or the password is wrong", hint="after five failures the account rests")
         token, csrf = await self._accounts.open_session(found.user)
         scopes = [scope.value for scope in found.user.scopes]
@@ -142,6 +143,44 @@ class Sessions:
         allowed = None if caller.advertiser_ids is None else sorted(caller.advertiser_ids)
         scopes = sorted(scope.value for scope in caller.scopes)
         return requests.respond_json(Identity(caller.kind, caller.id, caller.name, scopes, allowed, caller.csrf_token))
+
+    async def change_password(self, request: web.Request) -> web.Response:
+        """POST /v1/me/password"""
+        requests.reject_unknown(request, ())
+        caller = request[requests.PRINCIPAL]
+        if caller.kind != "user":
+            raise Forbidden("only people have passwords", hint="log in at POST /v1/login")
+        self._authentication.refuse_guesser(request)
+        wanted = decode(await requests.read_json(request), PasswordRequest)
+        found = await self._checked(request, caller.name, wanted.old_password)
+        if found is None:
+            fault = Fault(
+                "/old_password", "wrong", "this is not your password", "after five failures the account rests"
+            )
+            raise InputError("the input is not valid", faults=[fault])
+        new_hash = await self._passwords.hash(wanted.new_password)
+
+        async def work(writer: CatalogueWriter) -> Reply:
+            if not await change_password_hash(writer.connection, found, new_hash, request.cookies[COOKIE]):
+                raise ConflictError("the password was changed meanwhile", hint="log in again")
+            await writer.note_secret(self._users.kind, caller.id, "password")
+            return Reply(HTTPStatus.NO_CONTENT, {})
+
+        await self._operations.run(caller, Write(), work, requests.render)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _checked(self, request: web.Request, email: str, password: str) -> Login | None:
+        """The login, if the password is right. A wrong one is counted; raises ApiError 429 while the address rests."""
+        attempt = await self._accounts.begin_attempt(email)
+        if not attempt.allowed:
+            self._refuse_locked(attempt.locked_until_ms)
+        found = await self._accounts.find_login(email)
+        if await self._passwords.verify(found.password_hash if found else None, password):
+            return found
+        self._authentication.count_failure(request)
+        if attempt.locked_until_ms:
+            self._refuse_locked(attempt.locked_until_ms)
+        return None
 
     def _refuse_locked(self, until_ms: int) -> NoReturn:
         left_s = max(1, -(-(until_ms - self._clock.now_ms()) // 1000))

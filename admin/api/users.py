@@ -34,6 +34,7 @@ class UserHooks(Hooks):
     async def after(self, writer: CatalogueWriter, value: Any, context: str | None) -> dict[str, Any]:  # noqa: ANN401
         if context is not None:
             await set_password_hash(writer.connection, value, context)
+            await writer.note_secret(USERS, value.id, "password")
         return {}
 
 

@@ -206,6 +206,19 @@ async def set_password_hash(connection: AsyncConnection, user: User, password_ha
     await forget_failures(connection, user.email)
 
 
+async def change_password_hash(connection: AsyncConnection, login: Login, password_hash: str, token: str) -> bool:
+    """Whether the password was still that of `login`; then it is the new one, and other sessions of the user end."""
+    private, sessions, user = tables.user_secrets, tables.sessions, login.user
+    same = (private.c.user_id == user.id, private.c.password_hash == login.password_hash)
+    changed = await connection.execute(sa.update(private).where(*same).values(password_hash=password_hash))
+    if changed.rowcount != 1:
+        return False
+    others = (sessions.c.user_id == user.id, sessions.c.digest != digest(token))
+    await connection.execute(sa.delete(sessions).where(*others))
+    await forget_failures(connection, user.email)
+    return True
+
+
 def address_digest(email: str) -> bytes:
     """Key of an address in `login_failures`."""
     return digest(email.lower())

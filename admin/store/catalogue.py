@@ -14,6 +14,7 @@ from admin.store import tables
 from admin.store.changes import Actor, ChangeWriter
 from admin.store.database import Database
 from admin.store.kinds import KIND_BY_NAME, KINDS, Kind, Reference, columns_of
+from admin.validation.convert import HIDDEN
 from core.clock import Clock
 from core.errors import ConflictError, NotFoundError
 from core.ids import MAX_ID
@@ -117,6 +118,10 @@ class CatalogueWriter:
                 changed += 1
         await _at_least(self.connection, kind.name, max((value.id for value in values), default=0))
         return len(fresh), changed
+
+    async def note_secret(self, kind: Kind, object_id: int, field: str) -> None:
+        """That a secret which is kept apart was changed, in the change log."""
+        await self._changes.account(kind.name, object_id, "update", field, HIDDEN, HIDDEN)
 
     async def set_rates(self, rates: Mapping[str, int]) -> None:
         """Replaces the exchange rates: micros of the base currency (PLN) for one unit."""

@@ -18,6 +18,9 @@ BUSY_TIMEOUT_MS = 10_000
 POSTGRES_POOL = 8
 # Readers of SQLite: each is a thread with its own page cache.
 SQLITE_POOL = 4
+# Compiled statements that are kept. Lists have thousands of forms, of which people use a few again and again. Each
+# collection of garbage visits all that are kept: 30 ms with 75 of them, 100 with 200.
+STATEMENTS_KEPT = 50
 
 
 def database_url(url: str, data_dir: Path | None = None) -> str:
@@ -50,11 +53,19 @@ class Database:
     def open(cls, url: str) -> "Database":
         """Opens `url` (see database_url). Connections are made when first used."""
         if url.startswith("sqlite"):
-            engine = create_async_engine(url, pool_size=SQLITE_POOL, max_overflow=SQLITE_POOL)
+            engine = create_async_engine(
+                url, pool_size=SQLITE_POOL, max_overflow=SQLITE_POOL, query_cache_size=STATEMENTS_KEPT
+            )
             sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
         else:
-            engine = create_async_engine(url, pool_size=POSTGRES_POOL, max_overflow=POSTGRES_POOL, pool_pre_ping=True)
+            engine = create_async_engine(
+                url,
+                pool_size=POSTGRES_POOL,
+                max_overflow=POSTGRES_POOL,
+                pool_pre_ping=True,
+                query_cache_size=STATEMENTS_KEPT,
+            )
         return cls(engine)
 
     @property

@@ -21,6 +21,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    false,
     select,
 )
 
@@ -51,49 +52,65 @@ DOCUMENTS: dict[str, Table] = {}
 """The table of whole objects beside each catalogue table, by the latter's name."""
 
 
+LONG = {"long": True}
+"""Marks a text of thousands of characters: too long for an index row of PostgreSQL, and nothing that people sort by."""
+
+_OWN_COLUMNS = frozenset({"id", "revision", SEARCH})
+
+
 def _catalogue_table(name: str, *columns: Column[object], tenant: bool = True) -> Table:
     owner = [Column("advertiser_id", BigInteger)] if tenant else []
-    # A shop's own lists are sorted by name or by last change; without these all of its rows would be sorted for a page.
-    owned = [
-        Index(f"ix_{name}_owner_name", "advertiser_id", "name"),
-        Index(f"ix_{name}_owner_updated_ms", "advertiser_id", "updated_ms"),
-    ]
+    owned_by = ["advertiser_id"] if tenant else []
     DOCUMENTS[name] = Table(
         f"{name}_documents",
         metadata,
         Column("id", KEY, primary_key=True, autoincrement=False),
         Column("document", LargeBinary, nullable=False),
     )
-    return Table(
+    table = Table(
         name,
         metadata,
         Column("id", KEY, primary_key=True, autoincrement=False),
         *owner,
         Column("external_id", Text, nullable=False),
-        Column("name", Text, nullable=False, index=True),
-        Column("notes", Text, nullable=False),
-        Column("status", Text, nullable=False, index=True),
+        Column("name", Text, nullable=False),
+        Column("notes", Text, nullable=False, info=LONG),
+        Column("status", Text, nullable=False),
         Column("version", BigInteger, nullable=False),
         Column("revision", BigInteger, nullable=False, index=True),
-        Column("created_ms", BigInteger, nullable=False, index=True),
-        Column("updated_ms", BigInteger, nullable=False, index=True),
+        Column("created_ms", BigInteger, nullable=False),
+        Column("updated_ms", BigInteger, nullable=False),
         Column(SEARCH, Text, nullable=False, server_default=""),
         *columns,
-        Index(f"ix_{name}_owner_external_id", *(["advertiser_id"] if tenant else []), "external_id"),
-        *(owned if tenant else []),
+        Index(f"ix_{name}_owner_external_id", *owned_by, "external_id"),
+        # All that counting the finds of a search reads: in SQLite 9 ms for 100,000 rows instead of 19.
+        Index(f"ix_{name}_owner_search", *owned_by, "status", SEARCH),
     )
+    for column in table.columns:
+        if column.name not in _OWN_COLUMNS and not column.info:
+            Index(f"ix_{name}_{column.name}_id", column, table.c.id)
+    return table
 
 
-def _text(name: str) -> Column[object]:
-    return Column(name, Text, nullable=False)
+def order_index(column: Column[Any]) -> bool:
+    """Whether an index has the rows of a catalogue table in the order of `column` and id."""
+    return column.name == "id" or (column.name not in _OWN_COLUMNS and not column.info)
 
 
-def _number(name: str, *, nullable: bool = True, index: bool = False) -> Column[object]:
-    return Column(name, BigInteger, nullable=nullable, index=index)
+def _text(name: str, *, default: str | None = None) -> Column[object]:
+    return Column(name, Text, nullable=False, server_default=default)
 
 
-def _flag(name: str, *, nullable: bool = False) -> Column[object]:
-    return Column(name, Boolean, nullable=nullable)
+def _long_text(name: str) -> Column[object]:
+    return Column(name, Text, nullable=False, info=LONG)
+
+
+def _number(name: str, *, nullable: bool = True) -> Column[object]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _flag(name: str, *, nullable: bool = False, default: ColumnElement[bool] | None = None) -> Column[object]:
+    return Column(name, Boolean, nullable=nullable, server_default=default)
 
 
 advertisers = _catalogue_table(
@@ -114,11 +131,11 @@ campaigns = _catalogue_table(
 )
 line_items = _catalogue_table(
     "line_items",
-    _number("campaign_id", nullable=False, index=True),
+    _number("campaign_id", nullable=False),
     _number("start_ms"),
     _number("end_ms"),
     _text("goal"),
-    _number("bid_micros", index=True),
+    _number("bid_micros"),
     _number("max_cpm_micros"),
     _number("min_cpm_micros"),
     _number("daily_budget_micros"),
@@ -130,6 +147,7 @@ line_items = _catalogue_table(
     _number("target_roas_percent"),
     _number("min_gap_s"),
     _flag("several_per_request"),
+    _flag("spend_all", default=false()),
 )
 creatives = _catalogue_table(
     "creatives",
@@ -137,15 +155,13 @@ creatives = _catalogue_table(
     _number("width"),
     _number("height"),
     _text("alt_text"),
-    _text("landing_url"),
+    _long_text("landing_url"),
     _text("advertiser_domain"),
     _text("language"),
-    _text("sample_url"),
+    _long_text("sample_url"),
 )
-segments = _catalogue_table("segments", _text("rule"), _number("webhook_id"))
-deals = _catalogue_table(
-    "deals", _number("exchange_id", nullable=False, index=True), Column("deal_id", Text, nullable=False, index=True)
-)
+segments = _catalogue_table("segments", _long_text("rule"), _number("webhook_id"))
+deals = _catalogue_table("deals", _number("exchange_id", nullable=False), _text("deal_id"))
 exchanges = _catalogue_table(
     "exchanges",
     Column("key", Text, nullable=False, unique=True),
@@ -159,10 +175,11 @@ exchanges = _catalogue_table(
     _number("default_tmax_ms"),
     _number("network_margin_ms"),
     _text("openrtb_version"),
-    _text("sync_url"),
+    _long_text("sync_url"),
+    _text("price_macro", default=""),
     tenant=False,
 )
-feeds = _catalogue_table("feeds", _text("url"), _text("format"), _number("refresh_s"))
+feeds = _catalogue_table("feeds", _long_text("url"), _text("format"), _number("refresh_s"))
 conversions = _catalogue_table(
     "conversions",
     _text("event"),
@@ -171,7 +188,7 @@ conversions = _catalogue_table(
     _number("default_value_micros"),
     _text("count"),
 )
-webhooks = _catalogue_table("webhooks", _text("url"))
+webhooks = _catalogue_table("webhooks", _long_text("url"))
 
 object_references = Table(
     "object_references",

@@ -19,20 +19,22 @@ SYSTEM_USER = "postgres"
 class PostgresServer:
     """A running server; `directory` holds its socket."""
 
-    def __init__(self, programs: Path, directory: Path) -> None:
+    def __init__(self, programs: Path, directory: Path, memory: str = "16MB") -> None:
         self._programs = programs
         self._directory = directory
+        self._memory = memory
         self._number = 0
 
     def start(self) -> None:
         if os.geteuid() == 0:
             os.chown(self._directory, pwd.getpwnam(SYSTEM_USER).pw_uid, -1)
         data = self._directory / "data"
-        self._run(
-            "initdb", "-D", str(data), "-A", "trust", "-U", SYSTEM_USER, "--no-sync", "--locale=C.UTF-8", "-E", "UTF8"
-        )
+        if not data.exists():
+            login = ("-A", "trust", "-U", SYSTEM_USER)
+            self._run("initdb", "-D", str(data), *login, "--no-sync", "--locale=C.UTF-8", "-E", "UTF8")
         options = (
-            f"-k {self._directory} -c listen_addresses='' -c fsync=off -c shared_buffers=16MB -c max_connections=30"
+            f"-k {self._directory} -c listen_addresses='' -c fsync=off -c shared_buffers={self._memory} "
+            "-c max_connections=30"
         )
         self._run("pg_ctl", "-D", str(data), "-l", str(self._directory / "log"), "-w", "-o", options, "start")
 
@@ -44,6 +46,10 @@ class PostgresServer:
         self._number += 1
         name = f"test_{self._number}"
         self._run("createdb", "-h", str(self._directory), "-U", SYSTEM_USER, name)
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """URL of a database that exists."""
         return f"postgresql+asyncpg://{SYSTEM_USER}@/{name}?host={self._directory}"
 
     def _run(self, program: str, *arguments: str) -> None:

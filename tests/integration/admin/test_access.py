@@ -215,6 +215,64 @@ async def test_a_new_password_ends_the_sessions(api: Api) -> None:
     assert (await _login(api))[0] == 401
 
 
+NEW_PASSWORD = "a password of my own"
+OWN = {"old_password": PASSWORD, "new_password": NEW_PASSWORD}
+
+
+async def _browser(api: Api) -> Caller:
+    """Somebody with a session of his own, apart from the client's cookies."""
+    answer = await api.anonymous.post("/v1/login", {"email": "ada@szpilka.example", "password": PASSWORD})
+    caller = Caller(api.client)
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    caller.headers = {"Cookie": cookie, "X-CSRF-Token": answer.body["csrf_token"]}
+    api.client.session.cookie_jar.clear()
+    return caller
+
+
+async def test_people_change_their_own_password_and_keep_only_this_session(api: Api) -> None:
+    await _user(api)
+    one, other = await _browser(api), await _browser(api)
+    assert (await one.post("/v1/me/password", OWN)).status == 204
+    assert (await one.get("/v1/me")).status == 200
+    assert (await other.get("/v1/me")).status == 401
+    assert [(await _login(api, password))[0] for password in (PASSWORD, NEW_PASSWORD)] == [401, 200]
+    log = (await (await api.caller()).get("/v1/change-log?kind=users")).body["items"]
+    row, made = (row for row in log if row["field"] == "password")
+    assert made["actor_kind"] == "api_key"
+    assert (row["actor_kind"], row["actor_name"], row["action"]) == ("user", "ada@szpilka.example", "update")
+    assert (row["old"], row["new"]) == ("***", "***")
+
+
+async def test_an_administrators_new_password_for_somebody_is_in_the_change_log(api: Api) -> None:
+    await _user(api)
+    owner = await api.caller()
+    assert (await owner.patch("/v1/users/1", {"password": NEW_PASSWORD})).status == 200
+    log = (await owner.get("/v1/change-log?kind=users")).body["items"]
+    changes = [row for row in log if row["field"] == "password"]
+    assert [(row["actor_kind"], row["old"], row["new"]) for row in changes] == [("api_key", "***", "***")] * 2
+
+
+async def test_a_password_is_changed_only_by_whoever_knows_it(api: Api, clock: ManualClock) -> None:
+    await _user(api)
+    browser = await _browser(api)
+    csrf = browser.headers.pop("X-CSRF-Token")
+    assert (await browser.post("/v1/me/password", OWN)).status == 403, "without the CSRF token"
+    browser.headers["X-CSRF-Token"] = csrf
+    assert (await api.anonymous.post("/v1/me/password", OWN)).status == 401
+    assert (await (await api.caller()).post("/v1/me/password", OWN)).status == 403, "a key has no password"
+    short = await browser.post("/v1/me/password", OWN | {"new_password": "short"})
+    assert "/new_password" in short.codes
+    for _ in range(4):
+        assert (await browser.post("/v1/me/password", OWN | {"old_password": "x"})).codes == {"/old_password": "wrong"}
+    fifth = await browser.post("/v1/me/password", OWN | {"old_password": "x"})
+    assert (fifth.status, int(fifth.headers["Retry-After"]) > 0) == (429, True)
+    assert (await browser.post("/v1/me/password", OWN)).status == 429, "the right one does not help while it rests"
+    assert (await _login(api))[0] == 429
+    assert (await browser.get("/v1/me")).status == 200
+    clock.advance(61)
+    assert (await browser.post("/v1/me/password", OWN)).status == 204
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

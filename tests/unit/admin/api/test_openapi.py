@@ -1,6 +1,7 @@
 """The description of the API, and the pages that show it."""
 
 import re
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from admin.access.passwords import Passwords
 from admin.api.app import description, resources
 from admin.api.handlers import PREFIX
+from admin.api.listing import UNLISTED
 from admin.api.resource import Resource
+from admin.validation.convert import SECRETS
 
 
 def test_every_route_is_described_and_every_description_is_a_route() -> None:
@@ -40,3 +43,32 @@ def test_no_read_schema_has_a_secret_hash() -> None:
     assert "password" not in schemas["User"]["properties"]
     assert "secret" not in schemas["ApiKey"]["properties"]
     assert "secret" in schemas["NewApiKey"]["properties"]
+
+
+def _single(schema: dict[str, Any], components: dict[str, Any]) -> list[str]:
+    """Names of the parts of a field that have one value: ``, `spend` and `impressions`, none of a list."""
+    options = schema.get("anyOf", [schema])
+    if any(option.get("type") == "array" for option in options):
+        return []
+    named = [option["$ref"].rpartition("/")[2] for option in options if "$ref" in option]
+    structs = [name for name in named if components[name].get("type") == "object"]
+    if not structs or structs[0] in ("Amount", "Price"):
+        return [""]
+    return [f".{name}" for name in components[structs[0]]["properties"]] if structs == ["BudgetDocument"] else []
+
+
+@pytest.mark.parametrize("resource", resources(Passwords()), ids=lambda resource: resource.name)
+def test_every_field_of_one_value_is_a_filter_and_an_order_or_is_said_not_to_be(resource: Resource) -> None:
+    document = description()
+    components = document["components"]["schemas"]
+    fields = components[resource.tag]["properties"]
+    parameters = {one["name"]: one for one in document["paths"][f"{PREFIX}/{resource.name}"]["get"]["parameters"]}
+    single = {name + part for name, schema in fields.items() for part in _single(schema, components)}
+    listed = single - SECRETS - set(UNLISTED)
+    assert listed <= set(parameters)
+    assert set(parameters["sort"]["schema"]["enum"]) == {sign + name for name in listed for sign in ("", "-")}
+    ranged = {name for name in listed if f"{name}.min" in parameters}
+    assert ranged == {name for name in listed if f"{name}.max" in parameters}
+    assert {"id", "version", "created_at", "updated_at"} <= ranged
+    for name in UNLISTED:
+        assert f"`{name}`" in document["info"]["description"]

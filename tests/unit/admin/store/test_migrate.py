@@ -93,9 +93,14 @@ async def test_a_database_of_an_older_version_keeps_its_data_on_the_way_up(
             *await connection.scalars(sa.select(tables.line_items.c.search)),
             *await connection.scalars(sa.select(tables.users.c.search)),
         ]
+        filled = (
+            await connection.scalar(sa.select(tables.line_items.c.spend_all)),
+            await connection.scalar(sa.select(tables.exchanges.c.price_macro)),
+        )
         changes = await connection.scalar(sa.select(sa.func.count()).select_from(tables.change_log))
     assert folded == ["łódzkie buty\nsklep-1", "porzucone koszyki\n", "ada\n"]
     assert changes == 13
+    assert filled == (False, "${AUCTION_PRICE}")
     async with store.write(CLI) as writer:
         await writer.update(LINE_ITEMS, line_item, msgspec.structs.replace(line_item, name="NOWA", version=3))
     await database.close()
@@ -107,8 +112,11 @@ async def test_the_way_down_and_up_again_keeps_the_data(any_database_url: str, c
     store = CatalogueStore(database, clock)
     await seed_demo(store)
     await SqlLedgerStore(database).append(1, [a_row()])
+    first = (await store.catalogue(0)).line_items[0]
+    async with store.write(CLI) as writer:
+        await writer.update(LINE_ITEMS, first, msgspec.structs.replace(first, spend_all=True, version=2))
     before = await export_bytes(store)
-    for older in ("0002", "0001"):
+    for older in ("0003", "0002", "0001"):
         assert await migrate(database, older) == (newest(), older)
         assert await export_bytes(store) == before
         assert await migrate(database) == (older, newest())
@@ -117,6 +125,11 @@ async def test_the_way_down_and_up_again_keeps_the_data(any_database_url: str, c
     assert await SqlLedgerStore(database).last_stream_id(1) == "", "the oldest version had no ledger"
     async with database.read() as connection:
         named = await connection.scalar(sa.select(sa.func.count()).where(tables.line_items.c.search != ""))
+        spending = list(
+            await connection.scalars(sa.select(tables.line_items.c.id).where(tables.line_items.c.spend_all))
+        )
+        macros = list(await connection.scalars(sa.select(tables.exchanges.c.price_macro)))
+    assert (spending, macros) == ([first.id], ["${AUCTION_PRICE}"])
     assert named == len((await store.catalogue(0)).line_items)
     await database.close()
 
@@ -153,4 +166,4 @@ def test_the_newest_file_is_the_newest_version() -> None:
     config = Config()
     config.set_main_option("script_location", str(REPOSITORY / "admin" / "store" / "migrations"))
     config.set_main_option("path_separator", "os")
-    assert ScriptDirectory.from_config(config).get_current_head() == newest() == "0003"
+    assert ScriptDirectory.from_config(config).get_current_head() == newest() == "0004"
