@@ -1,7 +1,7 @@
 """What is worked out of line items, block by block, and again only for the blocks that a change concerns.
 
 The catalogue's objects never change in place, and those that a change leaves alone stay the same objects. To see that
-100,000 line items in 400 blocks are as they were takes 3 ms; to work anything out of each takes a hundred times that.
+100,000 line items in 400 blocks are as they were takes 5 ms; to work out all of their budgets takes 2 s.
 """
 
 import bisect
@@ -12,7 +12,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from core.model import Budget, Campaign, Catalogue, LineItem
 from pacing.pools import Owners, owners_of
 
-# 256 line items: a changed block costs some 5 ms, and arrays of 400 blocks are put together in 1 ms.
+# 256 line items: a changed block costs some 5 ms, and 400 of them are looked at in as much.
 BLOCK_BITS: Final = 8
 
 _id_of = operator.attrgetter("id")

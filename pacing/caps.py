@@ -127,7 +127,7 @@ class _Line:
 
 
 class WindowBook:
-    """How far back any cap or gap of a catalogue looks, from one catalogue to the next: 2 ms at 100,000 line items."""
+    """How far back any cap or gap of a catalogue looks, told of one after the other. 8 ms at 100,000 line items."""
 
     def __init__(self) -> None:
         self._blocks = BlockBook(lambda line_items, _owners: _longest_of(line_items))
