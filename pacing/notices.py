@@ -15,7 +15,7 @@ from core.clock import Clock
 from core.model import BillingEvent, Catalogue
 from core.money import FxTable
 from core.telemetry import CounterChild, Telemetry
-from pacing.caps import longest_window_s
+from pacing.caps import WindowBook
 from pacing.charges import notice_key, settlement_of
 from pacing.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
 from pacing.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
@@ -106,13 +106,13 @@ class Reference:
 
     __slots__ = ("currencies", "exchanges", "fx", "longest_window_s")
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, longest_window_s: int) -> None:
         exchanges = (*catalogue.archived_exchanges, *catalogue.exchanges)
         advertisers = (*catalogue.archived_advertisers, *catalogue.advertisers)
         self.exchanges = {exchange.id: exchange for exchange in exchanges}
         self.currencies = {advertiser.id: advertiser.currency for advertiser in advertisers}
         self.fx = FxTable(catalogue.fx_base, catalogue.fx_rates)
-        self.longest_window_s = longest_window_s(catalogue)
+        self.longest_window_s = longest_window_s
 
 
 class NoticeDesk:
@@ -138,6 +138,7 @@ class NoticeDesk:
         # Its bucket is forgotten so long after the first notice of it: the last bid of the bucket was made up to a
         # bucket later, and twice the skew, since the bidder's clock may be behind and the tracker's ahead.
         self._remember_s = token_max_age_s + NOTICE_BUCKET_S + 2 * MAX_CLOCK_SKEW_S
+        self._windows = WindowBook()
         self._reference: tuple[Catalogue, Reference] | None = None
         self._outcomes = telemetry.counter(
             "grosz_notices_total", "notices by what became of them", ("event", "outcome")
@@ -312,7 +313,7 @@ class NoticeDesk:
         if catalogue is None:
             return None
         if self._reference is None or self._reference[0] is not catalogue:
-            self._reference = (catalogue, Reference(catalogue))
+            self._reference = (catalogue, Reference(catalogue, self._windows.update(catalogue)))
         return self._reference[1]
 
     def _count(self, event: Event, result: NoticeResult) -> NoticeResult:

@@ -5,12 +5,14 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from core import keys
 from pacing.board import Bids, Spent
 from pacing.ledger import decode_entry
 from pacing.messages import Demand, decode_demand, pool_numbers
-from pacing.plan import IMPRESSIONS, MICROS, PacingPlan
+from pacing.plan import PacingPlan
+from pacing.rows import IMPRESSIONS, MICROS
 from pacing.traffic import Floats, Integers
 from pacing.transitions import Argument, pairs, stream_entries
 
@@ -53,19 +55,20 @@ class LevelReader:
 
     def _compile(self, days: Integers) -> None:
         plan = self._plan
-        names = plan.level_names(days)
-        wanted = [(row.advertiser_id, name) for row, name in zip(plan.rows, names, strict=True)]
-        wanted += [(pool.advertiser_id, f"p{pool.line_item_id}.{pool.share}") for pool in plan.pools]
-        by_advertiser = sorted(range(len(wanted)), key=lambda at: wanted[at][0])
-        self._commands, placed = [], []
-        start = 0
-        while start < len(by_advertiser):
-            advertiser = wanted[by_advertiser[start]][0]
-            part = [at for at in by_advertiser[start : start + FIELDS_PER_CALL] if wanted[at][0] == advertiser]
-            self._commands.append(("HMGET", keys.money_levels(advertiser), *(wanted[at][1] for at in part)))
-            placed += part
-            start += len(part)
-        self._order = np.array(placed, np.int64)
+        pools = zip(plan.pools.line_item.tolist(), plan.pools.share.tolist(), strict=True)
+        names: npt.NDArray[np.object_] = np.empty(len(plan.rows) + len(plan.pools), np.object_)
+        names[:] = [*plan.level_names(days), *(f"p{line_item}.{share}" for line_item, share in pools)]
+        owners = np.concatenate([plan.rows.data["advertiser"], plan.pools.advertiser])
+        self._order = owners.argsort(kind="stable")
+        advertisers, counts = np.unique(owners, return_counts=True)
+        ends = counts.cumsum()
+        self._commands = [
+            ("HMGET", keys.money_levels(advertiser), *names[self._order[start : min(start + FIELDS_PER_CALL, end)]])
+            for advertiser, first, end in zip(
+                *(each.tolist() for each in (advertisers, ends - counts, ends)), strict=True
+            )
+            for start in range(first, end, FIELDS_PER_CALL)
+        ]
 
     def spent(self, replies: Sequence[object]) -> Spent:
         """`Spent` from the replies to `commands`; a level that does not exist has spent nothing."""
@@ -162,7 +165,7 @@ def _add(bids: Bids, plan: PacingPlan, report: Demand, last: Demand | None) -> N
         at = order[np.minimum(np.searchsorted(known, numbers, sorter=order), len(known) - 1)]
         before = np.stack([last.records[name][at].astype(np.float64) for name in columns])
         grown = np.where((known[at] == numbers) & (now >= before).all(axis=0), now - before, now)
-    positions = plan.positions(numbers)
+    positions = plan.pools.find(numbers)
     here = positions >= 0
     np.add.at(bids.scored, positions[here], grown[0, here])
     np.add.at(bids.reserved[MICROS], positions[here], grown[1, here])

@@ -95,17 +95,33 @@ def pools_of(line_item: LineItem, campaign: Campaign) -> list[PoolSpec]:
     ]
 
 
-def active_pools(catalogue: Catalogue) -> list[PoolSpec]:
-    """Every pool that may spend now, in the catalogue's order; flights are the bid path's matter."""
-    advertisers = {advertiser.id for advertiser in catalogue.advertisers if advertiser.status is Status.ACTIVE}
-    campaigns = {campaign.id: campaign for campaign in catalogue.campaigns if campaign.status is Status.ACTIVE}
+class Owners(NamedTuple):
+    """Who may spend: the active advertisers, and the active campaigns by id."""
+
+    advertisers: frozenset[int]
+    campaigns: dict[int, Campaign]
+
+
+def owners_of(catalogue: Catalogue) -> Owners:
+    return Owners(
+        frozenset(advertiser.id for advertiser in catalogue.advertisers if advertiser.status is Status.ACTIVE),
+        {campaign.id: campaign for campaign in catalogue.campaigns if campaign.status is Status.ACTIVE},
+    )
+
+
+def pools_under(owners: Owners, line_items: Iterable[LineItem]) -> list[PoolSpec]:
+    """Every pool of the line items that may spend now, in their order; flights are the bid path's matter."""
     pools: list[PoolSpec] = []
-    for line_item in catalogue.line_items:
-        campaign = campaigns.get(line_item.campaign_id)
-        if campaign is None or line_item.status is not Status.ACTIVE or line_item.advertiser_id not in advertisers:
-            continue
-        pools += pools_of(line_item, campaign)
+    for line_item in line_items:
+        campaign = owners.campaigns.get(line_item.campaign_id)
+        if campaign is not None and line_item.status is Status.ACTIVE and line_item.advertiser_id in owners.advertisers:
+            pools += pools_of(line_item, campaign)
     return pools
+
+
+def active_pools(catalogue: Catalogue) -> list[PoolSpec]:
+    """Every pool that may spend now, in the catalogue's order."""
+    return pools_under(owners_of(catalogue), catalogue.line_items)
 
 
 def pool_number(line_items: ArrayLike, shares: ArrayLike) -> NDArray[np.int64]:
@@ -116,29 +132,49 @@ def pool_number(line_items: ArrayLike, shares: ArrayLike) -> NDArray[np.int64]:
 _DTYPES = (np.int64, np.int64, np.int64, np.int64, np.float64, np.float64)
 
 
-class PoolTable:
+class Numbered:
+    """What has a number for each position, by which it is found."""
+
+    __slots__ = ("_order", "_sorted", "numbers")
+
+    def __init__(self, numbers: NDArray[np.int64]) -> None:
+        self.numbers = numbers
+        self._order = numbers.argsort(kind="stable")
+        self._sorted = numbers[self._order]
+
+    def find(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The position of each number; -1 where it is not here."""
+        if not len(self._sorted):
+            return np.full(len(numbers), -1, np.int64)
+        places = self._sorted.searchsorted(numbers).clip(max=len(self._sorted) - 1)
+        return np.where(self._sorted[places] == numbers, self._order[places], -1)
+
+
+class PoolTable(Numbered):
     """Pools by position, as arrays: as an object each, 100,000 of them hold up the event loop for 0.1 s.
 
-    Positions that have lost their pool are of line item 0, which nobody has; they are to be skipped.
+    Positions that have lost their pool are of line item 0, which nobody has; they are to be skipped. The numbers are
+    each pool's `pool_number`.
     """
 
-    __slots__ = (
-        "_order", "_sorted", "advertiser", "cold_start", "columns", "highest", "line_item", "max_bid", "numbers",
-        "share",
-    )  # fmt: skip
+    __slots__ = ("advertiser", "cold_start", "columns", "highest", "line_item", "max_bid", "share")
 
     def __init__(self, columns: Sequence[NDArray[Any]]) -> None:
         """An array over positions for each field of PoolSpec, in their order: float64 for multipliers, else int64."""
         self.columns = tuple(columns)
         self.line_item, self.share, self.advertiser, self.max_bid, self.cold_start, self.highest = self.columns
-        self.numbers = pool_number(self.line_item, self.share)
-        self._order = self.numbers.argsort(kind="stable")
-        self._sorted = self.numbers[self._order]
+        super().__init__(pool_number(self.line_item, self.share))
 
     @classmethod
     def of(cls, pools: Iterable[PoolSpec]) -> Self:
         columns = list(zip(*pools, strict=True)) or [()] * len(_DTYPES)
         return cls([np.array(column, dtype) for column, dtype in zip(columns, _DTYPES, strict=True)])
+
+    @classmethod
+    def joined(cls, tables: Sequence["PoolTable"]) -> Self:
+        """The positions of several tables one after the other."""
+        columns = zip(*(table.columns for table in (PoolTable.of([]), *tables)), strict=True)
+        return cls([np.concatenate(parts) for parts in columns])
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.columns,)
@@ -154,13 +190,6 @@ class PoolTable:
 
     def key(self, position: int) -> PoolKey:
         return PoolKey(int(self.line_item[position]), int(self.share[position]))
-
-    def find(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The position of each pool, given by its `pool_number`; -1 where there is none."""
-        if not len(self._sorted):
-            return np.full(len(numbers), -1, np.int64)
-        places = self._sorted.searchsorted(numbers).clip(max=len(self._sorted) - 1)
-        return np.where(self._sorted[places] == numbers, self._order[places], -1)
 
     def position(self, pool: PoolKey) -> int | None:
         found = int(self.find(pool_number([pool.line_item_id], [pool.share]))[0])

@@ -102,7 +102,7 @@ def test_line_items_that_share_a_campaigns_budget_keep_their_own_highest_multipl
     ends_ms = MIDNIGHT_MS + DAY_MS
     marked = line(spend_all=True, daily_budget=Budget(), end_ms=ends_ms)
     present = plan(marked, line(8, daily_budget=Budget(), end_ms=ends_ms), campaign_total=Budget(micros=BUDGET))
-    assert [row.level for row in present.rows] == ["c3"]
+    assert present.rows.names() == ["c3"]
     day = Day(PacingBoard(present, TrafficShape(), MIDNIGHT_MS), MIDNIGHT_MS)
     values = [day.tick(0.0, 0.0) for _ in range(40)][-1]
     assert values == pytest.approx([SPEND_ALL_MULTIPLIER, 1.0])

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from core.model import Advertiser, Budget, BudgetShare, Campaign, Catalogue, LineItem, Pacing, Targeting
-from pacing.plan import FAR_MS, PacingPlan
+from pacing.plan import PacingPlan
 from pacing.pools import pool_number
+from pacing.rows import FAR_MS
 from pacing.traffic import BINS
 
 HOUR_MS = 3_600_000
@@ -35,7 +36,7 @@ def line(**changes: object) -> LineItem:
 
 
 def names(compiled: PacingPlan) -> list[str]:
-    return [row.name for row in compiled.rows]
+    return compiled.rows.names()
 
 
 def ms(text: str, timezone: str = "UTC") -> int:
@@ -44,7 +45,7 @@ def ms(text: str, timezone: str = "UTC") -> int:
 
 def test_a_pool_without_a_budget_has_no_row() -> None:
     compiled = plan(line())
-    assert (compiled.rows, compiled.rows_of_pool.tolist()) == ([], [[-1]])
+    assert (names(compiled), compiled.rows_of_pool.tolist()) == ([], [[-1]])
 
 
 def test_money_and_impressions_are_rows_of_their_own() -> None:
@@ -55,7 +56,7 @@ def test_money_and_impressions_are_rows_of_their_own() -> None:
 
 def test_as_soon_as_possible_is_not_paced() -> None:
     compiled = plan(line(daily_budget=Budget(micros=5), pacing=Pacing.ASAP), campaign_budget=Budget(micros=9), end_ms=9)
-    assert compiled.rows == []
+    assert names(compiled) == []
 
 
 def test_a_total_budget_is_paced_against_the_end_of_its_flight() -> None:
@@ -79,8 +80,8 @@ def test_a_campaign_budget_is_one_row_over_all_its_line_items() -> None:
 
 def test_a_campaign_without_an_end_ends_with_the_last_of_its_line_items() -> None:
     ends = (line(end_ms=NOW_MS), line(id=8, end_ms=NOW_MS + 5))
-    assert plan(*ends, campaign_budget=Budget(micros=9)).rows[0].ends_ms == NOW_MS + 5
-    assert plan(*ends, line(id=9), campaign_budget=Budget(micros=9)).rows == []
+    assert plan(*ends, campaign_budget=Budget(micros=9)).period(NOW_MS).ends_ms.tolist() == [NOW_MS + 5]
+    assert names(plan(*ends, line(id=9), campaign_budget=Budget(micros=9))) == []
 
 
 def test_shares_have_rows_of_their_own_beside_the_whole() -> None:
@@ -123,8 +124,8 @@ def test_only_its_own_hours_count_for_a_line_item() -> None:
 
 def test_positions_are_found_by_pool_number() -> None:
     compiled = plan(line(id=9), line(id=7), line(id=8))
-    assert compiled.positions(pool_number([8, 9, 5, 7], [0, 0, 0, 1])).tolist() == [2, 0, -1, -1]
-    assert plan().positions(pool_number([8], [0])).tolist() == [-1]
+    assert compiled.pools.find(pool_number([8, 9, 5, 7], [0, 0, 0, 1])).tolist() == [2, 0, -1, -1]
+    assert plan().pools.find(pool_number([8], [0])).tolist() == [-1]
 
 
 def test_a_day_of_an_advertiser_is_numbered_in_its_own_zone() -> None:
