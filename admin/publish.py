@@ -92,10 +92,15 @@ redis.call('DEL', KEYS[4])
 return tonumber(ARGV[1])
 """
 
-# Unless somebody has replaced the snapshot since its header was read. The changes after that one stay: whoever has read
-# it a moment ago reads on from there.
+# Unless somebody has replaced the snapshot since its header was read, or Redis has come back with older data: then it
+# does not have the version yet, or the changes that follow begin at another one. The changes after the snapshot before
+# stay: whoever has read it a moment ago reads on from there.
 SNAPSHOT_SCRIPT = """
+local version = ARGV[4]
 if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end
+if tonumber(redis.call('GET', KEYS[3]) or '-1') < tonumber(version) then return 0 end
+local following = redis.call('XRANGE', KEYS[2], '(' .. version .. '-0', '+', 'COUNT', 1)[1]
+if following and following[2][2] ~= version then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 redis.call('XTRIM', KEYS[2], 'MINID', ARGV[3])
 return 1
@@ -108,6 +113,10 @@ class Backlog:
     def __init__(self) -> None:
         self.entries = self.objects = 0
         self.begun_s = 0.0
+
+    def find(self, entries: int, now_s: float) -> None:
+        """So many were published by others; an admin that starts again and again would never write a snapshot."""
+        self.entries, self.begun_s = entries, now_s
 
     def add(self, change: Change, now_s: float) -> None:
         if not self.entries:
@@ -210,7 +219,10 @@ class Publisher:
 
     async def _put(self, catalogue: Catalogue) -> int:
         """The change from what Redis has, or everything; returns the version that Redis has afterwards."""
-        base = self._in_redis or await self._read(None)
+        base = self._in_redis
+        if base is None:
+            base = await self._read(None)
+            self._backlog.find(await self._redis.xlen(keys.CATALOGUE_CHANGES), self._clock.monotonic())
         for _ in range(CATCH_UPS):
             if base is None or base.version >= catalogue.version:  # Redis has lost it
                 break
@@ -263,8 +275,10 @@ class Publisher:
         header = await self._redis.getrange(keys.CATALOGUE_SNAPSHOT, 0, HEADER_BYTES - 1)
         # Else Redis has lost it, or another admin was faster.
         if isinstance(header, bytes) and header.startswith(FORMAT) and version_of(header) < catalogue.version:
-            names = (keys.CATALOGUE_SNAPSHOT, keys.CATALOGUE_CHANGES)
-            await self._redis.eval(SNAPSHOT_SCRIPT, 2, *names, header, body, f"{version_of(header) + 1}-0")
+            names = (keys.CATALOGUE_SNAPSHOT, keys.CATALOGUE_CHANGES, keys.CATALOGUE_VERSION)
+            first = f"{version_of(header) + 1}-0"
+            if not await self._redis.eval(SNAPSHOT_SCRIPT, 3, *names, header, body, first, catalogue.version):
+                return  # stays due
         backlog.drop(entries, objects, self._clock.monotonic())
 
 

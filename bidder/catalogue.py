@@ -17,6 +17,7 @@ from bidder.compile_process import Compiler, collected_later, in_steps
 from bidder.following import Chain
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
+from bidder.index import Index
 from bidder.layers import layered
 from bidder.live import LiveSets
 from bidder.snapshot import Compiled, Snapshot
@@ -80,7 +81,8 @@ class BidCatalogue:
             begun = self._clock.monotonic()
             compile_whole = self._compiler.first if self._base is None else self._compiler.whole
             base = await compile_whole(snapshot, changes)
-            return await self._install(base, base, begun)
+            await self._rehearse(base.index)
+            return self._install(base, base, begun)
 
     async def take_changes(self, changes: Sequence[bytes]) -> int:
         """Compile what has changed as an overlay and swap it in; the version that is served from now on."""
@@ -96,7 +98,7 @@ class BidCatalogue:
         if base is None:
             raise UnavailableError("there is no catalogue to change yet", hint="the whole one is compiled next")
         compiled = await in_steps(layered(base, await compiler.overlay(changes)))
-        return await self._install(base, compiled, begun)
+        return self._install(base, compiled, begun)
 
     def _merge_if_large(self) -> None:
         base, overlay = self.layers
@@ -106,27 +108,32 @@ class BidCatalogue:
 
     async def _merge(self) -> None:
         """Compile a new base and put what has changed meanwhile above it."""
-        compiler, begun, replaced = Compiler(), self._clock.monotonic(), self._base
+        compiler, begun, present = Compiler(), self._clock.monotonic(), self._handler.snapshot
+        before = self._base
         try:
             snapshot, chain = await self._read_whole()
+            if present is not None and chain.version < present.index.version:
+                # Redis is behind for a moment; whoever follows the version would not notice that we went back.
+                raise UnavailableError(
+                    f"catalogue {chain.version} is older than what is served", hint="the publisher writes it again"
+                )
             base = await compiler.whole(snapshot, chain.changes)
+            await self._rehearse(base.index)  # seconds on a busy machine, in which changes must be taken
             async with self._installing:
-                if self._base is replaced:  # else a whole one was installed meanwhile, which has everything
-                    await self._overlay(compiler, self._while_merging, base, begun)
-                    compiler, self._compiler = self._compiler, compiler
+                if self._base is not before:  # `_while_merging` does not lead on to what was installed meanwhile
+                    raise UnavailableError("a whole catalogue came meanwhile", hint="it is the base now")
+                await self._overlay(compiler, self._while_merging, base, begun)
+                compiler, self._compiler = self._compiler, compiler
         except (CatalogueError, UnavailableError, RedisError, OSError) as error:
             _log.warning("the overlay is not merged, which the next change tries again: %s", error)
         finally:
             self._merging = None
             await compiler.close()
 
-    async def _install(self, base: Compiled, compiled: Compiled, begun: float) -> int:
+    def _install(self, base: Compiled, compiled: Compiled, begun: float) -> int:
         ready = self._clock.monotonic()
         with collected_later():
             snapshot = Snapshot(compiled, self._model, self._book, self._track_url)
-        if base is not self._base:
-            await self._rehearse(snapshot)
-        warm = self._clock.monotonic()
         # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         self._book.bind(compiled.index.pools)
         snapshot.live.refresh(self._clock.now_ms(), self._book)
@@ -134,17 +141,19 @@ class BidCatalogue:
         self._handler.install(snapshot)
         self._base = base
         done = self._clock.monotonic()
-        _log.info(
-            "catalogue %d: compiled in %.2f s, rehearsed in %.2f s, swapped in %.3f s",
-            compiled.index.version, ready - begun, warm - ready, done - warm,
-        )  # fmt: skip
-        return compiled.index.version
+        version = compiled.index.version
+        _log.info("catalogue %d: made in %.2f s, swapped in %.3f s", version, ready - begun, done - ready)
+        return version
 
-    async def _rehearse(self, snapshot: Snapshot) -> None:
+    async def _rehearse(self, base: Index) -> None:
         """Match recent requests: what a new base is asked first costs it 1-3 ms a request at 100,000 line items."""
-        matcher = Matcher(snapshot.index, LiveSets(snapshot.index), counts_hits=False)
+        matcher = Matcher(base, LiveSets(base), counts_hits=False)
         for auction in tuple(self._handler.recent):
-            matcher.match_context(_twin(auction))
+            try:
+                matcher.match_context(_twin(auction))
+            except Exception:
+                # Nor could it be matched when it came; no request may keep a catalogue from being installed.
+                _log.exception("a recent request cannot be matched")
             await asyncio.sleep(0)
 
     async def refresh(self, interval_s: float) -> None:

@@ -103,6 +103,14 @@ class Framing:
         self.reading = False
         self._begin()
 
+    def end(self) -> None:
+        """Nothing more is read: let go of who refers back, so that the last reference frees the connection.
+
+        Garbage collection, which else does that, leaves alone what was there when a catalogue came
+        (bidder.compile_process).
+        """
+        del self._parser, self._sink
+
     def feed(self, data: bytes) -> None:
         """Read on; `data` has at most SLICE_BYTES. Raises Refusal when no later byte can be made sense of."""
         if self._missing:

@@ -91,6 +91,7 @@ class BidProtocol(asyncio.Protocol):
         self._queue.clear()
         self._held = b""
         self._last = True
+        self._framing.end()
 
     def data_received(self, data: bytes) -> None:
         if self._last:

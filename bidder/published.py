@@ -66,6 +66,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(getattr(self.changed, name)) + len(self.removed.get(name, ())) for name in BY_ID)
 
 
+# What damaged bytes lead to; msgspec lets that of text that is not UTF-8 through.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, zstandard.ZstdError)
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Catalogue)
 _change_decoder = msgspec.msgpack.Decoder(Change)
@@ -97,7 +100,7 @@ def encode_catalogue(catalogue: Catalogue) -> bytes:
                 _encoder.encode_into(each, body, -1)
         else:
             body += _encoder.encode(value)
-    return header_of(catalogue.version) + zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(body)
+    return header_of(catalogue.version) + _compressed(body)
 
 
 def _map_header(length: int) -> bytes:
@@ -113,7 +116,7 @@ def decode_catalogue(data: bytes) -> Catalogue:
     version = version_of(data)
     try:
         catalogue = _decoder.decode(_decompressed(data[HEADER_BYTES:]))
-    except (msgspec.DecodeError, zstandard.ZstdError) as error:
+    except _UNREADABLE as error:
         raise CatalogueError(f"the published catalogue cannot be read: {error}", hint="publish it again") from error
     if catalogue.version != version:
         raise CatalogueError(
@@ -124,7 +127,7 @@ def decode_catalogue(data: bytes) -> Catalogue:
 
 def encode_change(change: Change) -> bytes:
     """Bytes to publish."""
-    return CHANGE_FORMAT + zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(_encoder.encode(change))
+    return CHANGE_FORMAT + _compressed(_encoder.encode(change))
 
 
 def decode_change(data: bytes) -> Change:
@@ -135,13 +138,20 @@ def decode_change(data: bytes) -> Change:
         )
     try:
         return _change_decoder.decode(_decompressed(data[len(CHANGE_FORMAT) :]))
-    except (msgspec.DecodeError, zstandard.ZstdError) as error:
+    except _UNREADABLE as error:
         raise CatalogueError(
             f"the published change cannot be read: {error}", hint="the next whole publication replaces it"
         ) from error
 
 
+def _compressed(data: bytes | bytearray) -> bytes:
+    # With a checksum: a flipped bit could be another bid and not only another letter.
+    return zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True).compress(data)
+
+
 def _decompressed(data: bytes) -> bytes:
+    if zstandard.frame_content_size(data) > MAX_CATALOGUE_BYTES:  # else it is allocated, whatever it says
+        raise zstandard.ZstdError("its length is damaged")
     return zstandard.ZstdDecompressor().decompress(data, max_output_size=MAX_CATALOGUE_BYTES)
 
 

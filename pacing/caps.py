@@ -148,7 +148,7 @@ class CapTable:
 
     __slots__ = (
         "_advertiser_caps", "_advertisers", "_campaign_caps", "_campaigns", "_ids", "_known", "_limits", "_limits_of",
-        "_live", "_owned", "longest_window_s",
+        "_live", "_owned",
     )  # fmt: skip
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -165,7 +165,6 @@ class CapTable:
         self._limits_of = _integers(self._number_limits(lines))
         self._known: dict[int, _Line | None] = {}
         self._owned: dict[tuple[bool, int], list[PoolKey]] = {}
-        self.longest_window_s = WindowBook().update(catalogue)
 
     def above(self, base: "CapTable", replaced: NDArray[np.int64]) -> "CapTable":
         """Both tables as one, without what `base` says of the line items `replaced`.
@@ -184,7 +183,6 @@ class CapTable:
         table._advertisers = np.concatenate((base._advertisers[kept], self._advertisers))[order]
         table._live = np.concatenate((base._live[kept], self._live))[order]
         table._known, table._owned = {}, {}
-        table.longest_window_s = max(base.longest_window_s, self.longest_window_s)
         return table
 
     def _number_limits(self, lines: Iterable[LineItem]) -> Iterable[int]:

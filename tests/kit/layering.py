@@ -27,6 +27,14 @@ def earlier(chance: random.Random, later: Catalogue, *, version: int = 1) -> Cat
         members["segments"] = tuple(
             msgspec.structs.replace(each, advertiser_id=1 + each.advertiser_id % 3) for each in later.segments
         )
+    if chance.random() < 0.3:  # shops elsewhere, whose currencies and time zones the later ones may not have
+        currency, zone = chance.choice(("CZK", "USD")), chance.choice(("Asia/Tokyo", "America/New_York"))
+        members["advertisers"] = tuple(
+            msgspec.structs.replace(each, currency=currency, timezone=zone, domain=f"old{each.id}.example")
+            for each in later.advertisers
+        )
+    if chance.random() < 0.3:
+        members["exchanges"] = tuple(msgspec.structs.replace(each, seat="old") for each in later.exchanges)
     rates = {name: rate * chance.choice((1, 2)) for name, rate in RATES.items()}
     return msgspec.structs.replace(later, version=version, fx_rates=rates, **members)
 

@@ -215,6 +215,21 @@ async def test_a_change_is_not_appended_to_another_one_than_it_begins_at(world: 
     assert (await snapshot_version(world), await entries(world)) == (published, []), "everything was published"
 
 
+@pytest.mark.parametrize("has_version", [False, True])
+async def test_nothing_is_appended_where_version_and_changes_disagree(world: World, *, has_version: bool) -> None:
+    for _ in range(2):
+        await world.insert(LINE_ITEMS, line_item)
+        await world.publishers[0].publish()
+    first, second = await entries(world)
+    if has_version:
+        await world.redis.xdel(keys.CATALOGUE_CHANGES, second[0])
+    else:
+        await world.redis.set(keys.CATALOGUE_VERSION, int(first[0].partition(b"-")[0]))
+    await world.insert(LINE_ITEMS, line_item)
+    published = await world.publishers[0].publish()
+    assert (await snapshot_version(world), await entries(world)) == (published, []), "everything was published"
+
+
 async def test_a_restarted_admin_goes_on_from_what_is_published(world: World) -> None:
     before = await snapshot_version(world)
     await world.followers[0].poll()
@@ -292,6 +307,39 @@ async def test_a_snapshot_is_not_put_over_a_newer_one_or_into_an_empty_redis(wor
     await world.redis.flushall()
     await world.publishers[0].write_snapshot()
     assert await world.redis.get(keys.CATALOGUE_SNAPSHOT) is None
+
+
+async def test_a_snapshot_waits_while_redis_has_not_its_version(world: World) -> None:
+    before, versions = await snapshot_version(world), []
+    for _ in range(2):
+        await world.insert(LINE_ITEMS, line_item)
+        versions.append(await world.publishers[0].publish())
+    first, second = await entries(world)
+    await world.redis.xdel(keys.CATALOGUE_CHANGES, second[0])  # restarted with older data
+    await world.redis.set(keys.CATALOGUE_VERSION, versions[0])
+    await world.publishers[0].write_snapshot()
+    assert await snapshot_version(world) == before
+    newest = versions[1] + 1  # another admin goes on from there
+    fields: dict[Any, Any] = {**first[1], SINCE: versions[0]}
+    await world.redis.xadd(keys.CATALOGUE_CHANGES, fields, id=f"{newest}-0")
+    await world.redis.set(keys.CATALOGUE_VERSION, newest)
+    await world.publishers[0].write_snapshot()
+    assert await snapshot_version(world) == before, "nobody could go on from what it has"
+
+
+async def test_an_admin_that_starts_again_and_again_writes_a_snapshot_in_the_end(world: World) -> None:
+    before = await snapshot_version(world)
+    for _ in range(SNAPSHOT_ENTRIES + 1):
+        world.publishers[0] = Publisher(world.stores[0], world.redis, world.clock)
+        await world.publishers[0].start()
+    await world.restart(0)
+    running = asyncio.create_task(world.publishers[0].run_snapshots())
+    try:
+        async with asyncio.timeout(20):
+            while await snapshot_version(world) == before:  # noqa: ASYNC110 - what is awaited is in another task
+                await asyncio.sleep(0.05)
+    finally:
+        running.cancel()
 
 
 def test_a_snapshot_is_due_by_objects_by_entries_and_by_time() -> None:

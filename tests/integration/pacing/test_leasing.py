@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from core import keys
@@ -17,7 +19,7 @@ from pacing.leases import LeaseBook
 from pacing.levels import Level, broken_invariants
 from pacing.pools import NO_LIMIT, Limit, PoolKey, active_pools
 from pacing.timing import MS_PER_DAY
-from pacing.transitions import SYNC_PART, Calendar, PoolLimits, Want
+from pacing.transitions import SYNC_PART, Calendar, GrantReply, PoolLimits, Transitions, Want
 from tests.kit.money import ADVERTISER, CAMPAIGN, LINE_ITEM, TIMING, Shop, catalogue, line_item
 
 DAILY = 20717  # the manual clock's day
@@ -130,6 +132,29 @@ async def test_a_snapshot_that_comes_between_a_tick_and_its_calls_is_not_taken_f
     await client.tick()
     await client.tick()
     assert (await level(shop, "a")).micros.exposure == 10_000, "what was reserved, and no lease that nobody knows"
+
+
+async def test_a_pool_keeps_its_lease_where_it_moves_and_nothing_is_asked_for_where_it_was(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, client = await shop.bidder()
+    assert book.reserve(0, 1_000, shop.clock.now_ms())
+    asked, grant = list[int](), Transitions.grant
+
+    async def noted(self: Transitions, advertiser_id: int, *arguments: Any) -> GrantReply:  # noqa: ANN401 - as they are
+        asked.append(advertiser_id)
+        return await grant(self, advertiser_id, *arguments)
+
+    monkeypatch.setattr(Transitions, "grant", noted)
+    lease = book.lease_id(0)
+    book.bind(book.pools.above(book.pools, np.array([0])))
+    for _ in range(2):
+        shop.clock.advance(TICK_S)
+        await client.tick()
+    assert (set(asked), book.open.tolist(), book.lease_id(1)) == ({ADVERTISER}, [False, True], lease)
+    assert book.reserved().tolist() == [0, 1_000]
+    await client.close()
+    assert (await level(shop, "a")).micros.exposure == 1_000
 
 
 async def test_a_new_snapshot_without_the_pool_returns_its_lease(shop: Shop) -> None:

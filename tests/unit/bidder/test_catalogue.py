@@ -7,17 +7,20 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
 
 from bidder.artefact import load_model
+from bidder.auction import Impression
 from bidder.catalogue import LEAST_MERGED, MERGING, BidCatalogue
 from bidder.compile_process import CHILD_NICENESS
 from bidder.compiling import CatalogueCompiler
 from bidder.following import RETRY_REFUSED_S, CatalogueWatcher, Chain, read_whole
 from bidder.funnel import FunnelWriter
 from bidder.handler import BidderHandler
+from bidder.index import Index
 from bidder.observe import BidMetrics
 from bidder.published import difference, encode_catalogue
 from bidder.stages.consent import ConsentPolicy
@@ -25,13 +28,14 @@ from core import keys
 from core.clock import ManualClock
 from core.config import ConsentSettings
 from core.errors import CatalogueError, UnavailableError
-from core.model import Advertiser, Catalogue, LineItem, Targeting
+from core.model import Advertiser, Catalogue, LineItem, Status, Targeting
 from core.telemetry import Telemetry
 from pacing.leases import LeaseBook
 from pacing.tokens import TokenSigner
 from tests.kit.bid_port import until
-from tests.kit.bidding import KEYS, TRACK, KnownProfiles
+from tests.kit.bidding import KEYS, TRACK, KnownProfiles, TestBidder
 from tests.kit.catalogues import catalogue, line_item
+from tests.kit.openrtb import raw_request
 from tests.kit.publishing import PublishedValues
 
 
@@ -187,20 +191,81 @@ async def test_a_change_that_comes_while_a_base_is_compiled_is_not_lost(side: Si
     assert (index.version, index.lines.max_cpm[line_items(side)[1]]) == (3, 7_000_000)
 
 
-async def test_a_whole_one_that_comes_while_a_base_is_compiled_stays(side: Side) -> None:
+async def merging(side: Side) -> list[Catalogue]:
+    """Two versions, the second of which is served and being merged into a new base; nothing is read for that yet."""
     many = [line_item(n) for n in range(1, 3 + LEAST_MERGED)]
-    versions = [catalogue(line_item(1), version=1), catalogue(*many, version=2), catalogue(line_item(1), version=3)]
+    versions = [catalogue(line_item(1), version=1), catalogue(*many, version=2)]
     side.published.publish(encode_catalogue(versions[0]), 1)
     await side.watcher.follow()
-    side.may_merge.clear()
     side.published.append(difference(versions[0], versions[1]))
     await side.watcher.follow()
-    await until(lambda: side.published.snapshot_reads == 2)
-    side.published.publish(encode_catalogue(versions[2]), 3)
+    assert side.bid.layers == (1, 1 + LEAST_MERGED)
+    return versions
+
+
+async def merged(side: Side) -> None:
+    """Wait until no base is being compiled any more."""
+    await until(lambda: MERGING not in {task.get_name() for task in asyncio.all_tasks()})
+
+
+async def test_a_base_that_is_older_than_a_whole_catalogue_that_came_meanwhile_is_given_up(side: Side) -> None:
+    side.may_merge.clear()
+    (_, second) = await merging(side)
+    await until(lambda: side.published.snapshot_reads == 2)  # of version 2, for the new base
+    paused = line_item(1, status=Status.PAUSED)
+    side.published.publish(encode_catalogue(catalogue(paused, *second.line_items[1:], version=3)), 3)
     await side.watcher.follow()
     side.may_merge.set()
-    await until(lambda: not any(task.get_name() == MERGING for task in asyncio.all_tasks()))
-    assert (side.watcher.version, line_items(side), side.bid.layers) == (3, {1: 0}, (1, 0))
+    await merged(side)
+    assert side.handler.snapshot is not None
+    index = side.handler.snapshot.index
+    assert (side.watcher.version, index.version, bool(index.lines.active[line_items(side)[1]])) == (3, 3, False)
+
+
+async def test_changes_are_taken_while_a_new_base_is_tried(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(_base: Index) -> None:
+        tried.set()
+        await go_on.wait()
+
+    versions = await merging(side)
+    monkeypatch.setattr(side.bid, "_rehearse", wait)
+    await tried.wait()
+    paused = catalogue(line_item(1, status=Status.PAUSED), *versions[1].line_items[1:], version=3)
+    side.published.append(difference(versions[1], paused))
+    await side.watcher.follow()
+    assert side.bid.layers == (1, 2 + LEAST_MERGED)
+    go_on.set()
+    await merged(side)
+    assert side.bid.layers == (2 + LEAST_MERGED, 1)
+    assert side.handler.snapshot is not None
+    index = side.handler.snapshot.index
+    assert (index.version, bool(index.lines.active[line_items(side)[1]])) == (3, False)
+
+
+async def test_no_base_is_compiled_of_what_is_older_than_what_is_served(side: Side) -> None:
+    versions = await merging(side)
+    side.published.publish(encode_catalogue(versions[0]), 1)  # restarted with older data, and soon published again
+    await merged(side)
+    assert side.published.snapshot_reads == 2
+    side.published.publish(encode_catalogue(versions[1]), 2)
+    await side.watcher.follow()
+    assert side.handler.snapshot is not None
+    assert (side.watcher.version, side.handler.snapshot.index.version) == (2, 2)
+
+
+async def test_a_request_that_cannot_be_matched_keeps_no_catalogue_from_being_installed(
+    side: Side, caplog: pytest.LogCaptureFixture
+) -> None:
+    bidder = TestBidder(catalogue(line_item(1)))
+    strange = bidder.screened(raw_request())
+    strange.impressions = [cast(Impression, object())]
+    side.handler.recent.append(strange)
+    side.published.publish(encode_catalogue(catalogue(line_item(1), version=1)), 1)
+    await side.watcher.follow()
+    assert (side.watcher.version, line_items(side)) == (1, {1: 0})
+    assert "a recent request cannot be matched" in caplog.text
 
 
 async def test_a_change_that_cannot_be_compiled_is_refused_and_the_next_one_is_taken(side: Side) -> None:

@@ -61,6 +61,10 @@ def shop(number: int) -> set[int]:
         (replaced("campaigns", BASE.campaigns[0].id, total_budget=Budget(micros=1)), shop(1)),
         (replaced("campaigns", BASE.campaigns[0].id, name="another", notes="n", version=9), set()),
         (replaced("advertisers", 2, timezone="Asia/Tokyo"), shop(2)),
+        (replaced("advertisers", 2, currency="EUR"), shop(2)),
+        (replaced("advertisers", 2, domain="other.example"), shop(2)),
+        (replaced("advertisers", 2, product_categories=("IAB18",)), shop(2)),
+        (replaced("advertisers", 2, status=Status.PAUSED), shop(2)),
         (replaced("advertisers", 2, caps=(FrequencyCap(1, 60),)), shop(2)),
         (replaced("advertisers", 2, balance_micros=5, name="another", version=9), set()),
         (replaced("exchanges", 1, seat="another"), set()),
@@ -100,6 +104,17 @@ def test_changes_that_are_known_are_passed_over_and_strange_ones_refused() -> No
     assert compiler.overlay([next_one]).compiled.index.version == BASE.version + 1
     with pytest.raises(UnavailableError, match="does not follow"):
         compiler.overlay([change_to(BASE.version + 9, BASE.version + 7)])
+
+
+def test_a_new_base_has_everything_and_an_overlay_above_it_only_what_comes_after() -> None:
+    compiler = CatalogueCompiler()
+    compiler.whole(encode_catalogue(BASE), ())
+    later = replaced("line_items", 2, max_cpm_micros=1)
+    assert compiler.overlay([encode_change(difference(BASE, later))]).replaced.tolist() == [2]
+    compiler.whole(encode_catalogue(later), ())
+    assert compiler.overlay([]).replaced.tolist() == []
+    compiler.hold(encode_catalogue(BASE), ())
+    assert (compiler.overlay([]).base_version, compiler.overlay([]).replaced.tolist()) == (BASE.version, [])
 
 
 def test_what_cannot_be_compiled_leaves_everything_as_it_was() -> None:

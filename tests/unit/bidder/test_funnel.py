@@ -12,9 +12,12 @@ from bidder.funnel import (
     HOUR_S,
     KEPT_S,
     FunnelWriter,
+    Rows,
     counts_by_line_item,
     encode_block,
     line_item_counts,
+    merged,
+    rows_of,
 )
 from core import keys
 from core.clock import ManualClock
@@ -118,6 +121,26 @@ async def test_nothing_is_written_of_positions_that_have_lost_their_line_item() 
     blocks = [value for value, _ in store.values.values()]
     assert set(counts_by_line_item(blocks[:1])) == {1, 2}
     assert line_item_counts(blocks[:1], 1)["seen"] == 1
+
+
+def test_all_positions_of_a_line_item_are_one_row() -> None:
+    counts = np.zeros((COLUMNS, 6), np.int64)
+    counts[SEEN], counts[BIDS, 1] = [1, 2, 4, 8, 16, 32], 1
+    rows = rows_of(np.array([5, 7, 5, 5, 0, 5]), counts)
+    assert (rows.line_items.tolist(), rows.counts[SEEN].tolist()) == ([5, 7], [1 + 4 + 8 + 32, 2])
+    assert (rows.counts[BIDS].tolist(), rows.counts.sum()) == ([0, 1], 48)
+
+
+def test_rows_of_other_line_items_add_up() -> None:
+    def rows(*line_items: int) -> Rows:
+        counts = np.zeros((COLUMNS, len(line_items)), np.int64)
+        counts[SEEN] = line_items
+        return Rows(np.array(line_items), counts)
+
+    both = merged(rows(1, 3), rows(2, 3))
+    assert (both.line_items.tolist(), both.counts[SEEN].tolist()) == ([1, 2, 3], [1, 2, 6])
+    again = merged(both, rows(1, 2, 3))
+    assert (again.line_items.tolist(), again.counts[SEEN].tolist()) == ([1, 2, 3], [2, 4, 9])
 
 
 async def test_while_redis_is_away_the_counts_wait(

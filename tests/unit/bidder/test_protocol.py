@@ -1,7 +1,9 @@
 """A connection of the bid port without a network: order, coalescing, backpressure, time limits, the end."""
 
 import asyncio
+import gc
 import gzip
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -139,6 +141,22 @@ async def test_a_reply_to_a_peer_that_has_gone_is_harmless(connect: Connect) -> 
     assert connection.peer.writes == []
     assert connection.port.counters.replies_abandoned == 1
     assert connection.port.connections == set()
+
+
+async def test_a_connection_that_has_ended_is_freed_by_its_last_reference(connect: Connect) -> None:
+    """Whatever was open when a catalogue came is left alone by garbage collection for good."""
+    connection = connect()
+    connection.receive(post(b"{}") + post(b"{}")[:20])
+    connection.handler.replies.pop()(204, b"")
+    await asyncio.sleep(0)
+    gc.disable()
+    try:
+        connection.protocol.connection_lost(None)
+        peer = weakref.ref(connection.peer)
+        del connection.protocol, connection.peer
+        assert peer() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_fault_of_the_handler_is_a_no_bid_and_reported(connect: Connect) -> None:

@@ -1,5 +1,6 @@
 """The published bytes, and the arithmetic of changes: what is between two catalogues leads from one to the other."""
 
+import contextlib
 import random
 import struct
 
@@ -89,6 +90,49 @@ def test_what_is_not_a_change_is_refused_with_a_hint(data: bytes) -> None:
     with pytest.raises(CatalogueError) as caught:
         decode_change(data)
     assert caught.value.hint
+
+
+def test_damaged_bytes_are_refused_and_nothing_else_happens() -> None:
+    """Whoever follows the catalogue survives CatalogueError alone."""
+    chance = random.Random(1)
+    before = random_catalogue(chance)
+    whole, change = encode_catalogue(before), encode_change(difference(before, changed_catalogue(chance, before)))
+    for turn in range(4_000):
+        data = bytearray(change if turn % 2 else whole)
+        # Half of the damage is in the header, which says how long the rest is.
+        data[chance.randrange(2, 24 if turn % 4 < 2 else len(data))] ^= 1 << chance.randrange(8)
+        with contextlib.suppress(CatalogueError):
+            if turn % 2:
+                decode_change(bytes(data))
+            else:
+                decode_catalogue(bytes(data))
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"\xc3"])
+def test_text_that_is_none_is_refused(name: bytes) -> None:
+    body = msgspec.msgpack.encode(difference(catalogue(), catalogue(line_item(1), version=2)))
+    assert body.count(b"line item 1") == 1
+    damaged = body.replace(b"line item 1", name + b"x" * (11 - len(name)))
+    with pytest.raises(CatalogueError) as caught:
+        decode_change(CHANGE_FORMAT + zstandard.ZstdCompressor().compress(damaged))
+    assert caught.value.hint
+
+
+def test_a_flipped_bit_is_no_other_bid() -> None:
+    change = encode_change(difference(catalogue(), catalogue(line_item(1), version=2)))
+    flipped = [bytearray(change) for _ in range(8 * len(change))]
+    for bit, data in enumerate(flipped):
+        data[bit // 8] ^= 1 << bit % 8
+    changed = [data for data in map(bytes, flipped) if is_read(data) and decode_change(data) != decode_change(change)]
+    assert changed == []
+
+
+def is_read(data: bytes) -> bool:
+    """Whether it is taken for a change."""
+    with contextlib.suppress(CatalogueError):
+        decode_change(data)
+        return True
+    return False
 
 
 def test_a_change_knows_every_member_of_a_catalogue() -> None:

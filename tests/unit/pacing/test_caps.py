@@ -6,7 +6,7 @@ import pytest
 
 from core.model import Advertiser, BudgetShare, Campaign, Catalogue, FrequencyCap, LineItem, Status
 from core.reasons import NoBid
-from pacing.caps import CapTable, pack_record, recent_impressions
+from pacing.caps import CapTable, WindowBook, pack_record, recent_impressions
 from pacing.pools import PoolKey
 
 NOW = 1_790_000_000
@@ -103,8 +103,16 @@ def test_a_ring_cut_in_the_middle_of_a_record_is_read_up_to_there() -> None:
 
 
 def test_the_longest_window_of_anybody_is_what_rings_must_keep() -> None:
-    assert table(cap(1, 60), cap(1, 7 * DAY), cap(1, DAY), gap=30).longest_window_s == 7 * DAY
-    assert table().longest_window_s == 0
+    line = LineItem(id=7, advertiser_id=1, campaign_id=3, name="l", caps=cap(1, 60), min_gap_s=30)
+    catalogue = Catalogue(
+        version=1,
+        published_ms=0,
+        advertisers=(Advertiser(id=1, name="a", caps=cap(1, DAY)),),
+        campaigns=(Campaign(id=3, advertiser_id=1, name="c", caps=cap(1, 7 * DAY)),),
+        line_items=(line,),
+    )
+    assert WindowBook().update(catalogue) == 7 * DAY
+    assert WindowBook().update(Catalogue(version=1, published_ms=0)) == 0
 
 
 def test_recent_impressions_are_counted_by_line_item() -> None:
