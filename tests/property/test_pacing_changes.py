@@ -6,6 +6,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from core.model import Catalogue
 from pacing.bank import BudgetBook, Parts, difference, joined
 from pacing.board import Bids, PacingBoard, Spent
 from pacing.caps import MAX_WINDOW_S, WindowBook
