@@ -16,6 +16,7 @@ from pacing.leases import LeaseBook
 from pacing.pools import PoolKey
 from tests.kit.bidding import NEVER_ENDS_MS, TestBidder, bids_of
 from tests.kit.layering import compiled_by_changes, earlier, layered_now
+from tests.kit.naive_pricing import two_column_model
 from tests.kit.random_bidding import EXCHANGES, MOMENTS, random_catalogue, random_request, random_shopper
 
 LINE_ITEMS = 14
@@ -70,8 +71,9 @@ def test_layers_say_of_each_pool_what_a_whole_says(seed: int) -> None:
 def test_layers_bid_the_same_as_a_whole(seed: int) -> None:
     chance, versions = versions_of(seed, 1 + seed % 3)
     now_ms = chance.choice(MOMENTS)
-    layers = TestBidder(versions[-1], now_ms=now_ms, compiled=compiled_by_changes(versions))
-    whole = TestBidder(versions[-1], now_ms=now_ms)
+    model = two_column_model(seed)
+    layers = TestBidder(versions[-1], now_ms=now_ms, model=model, compiled=compiled_by_changes(versions))
+    whole = TestBidder(versions[-1], now_ms=now_ms, model=model)
     for number in range(6):
         request, exchange = random_request(chance, number), chance.choice(EXCHANGES)
         user = random_shopper(chance, LINE_ITEMS, now_ms)
