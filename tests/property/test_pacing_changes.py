@@ -6,7 +6,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from core.model import Catalogue
+from core.model import Advertiser, BudgetShare, Campaign, Catalogue, LineItem
 from pacing.bank import BudgetBook, Parts, difference, joined
 from pacing.board import Bids, PacingBoard, Spent
 from pacing.caps import MAX_WINDOW_S, WindowBook
@@ -144,6 +144,7 @@ class _Told:
 def longest_of(catalogue: Catalogue) -> int:
     """Seconds that any cap or gap of the catalogue looks back, cap by cap."""
     shares = [share for line in catalogue.line_items for share in line.budget_shares]
+    capped: tuple[LineItem | Campaign | Advertiser | BudgetShare, ...]
     capped = (*catalogue.line_items, *catalogue.campaigns, *catalogue.advertisers, *shares)
     gaps = [line.min_gap_s for line in catalogue.line_items]
     return min(MAX_WINDOW_S, max([*gaps, *(cap.window_s for each in capped for cap in each.caps)], default=0))
