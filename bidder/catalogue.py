@@ -118,12 +118,15 @@ class BidCatalogue:
                     f"catalogue {chain.version} is older than what is served", hint="the publisher writes it again"
                 )
             base = await compiler.whole(snapshot, chain.changes)
+            compiled = self._clock.monotonic()
             await self._rehearse(base.index)  # seconds on a busy machine, in which changes must be taken
             async with self._installing:
                 if self._base is not before:  # `_while_merging` does not lead on to what was installed meanwhile
                     raise UnavailableError("a whole catalogue came meanwhile", hint="it is the base now")
                 await self._overlay(compiler, self._while_merging, base, begun)
                 compiler, self._compiler = self._compiler, compiler
+            tried = self._clock.monotonic()
+            _log.info("a new base: compiled in %.2f s, tried in %.2f s", compiled - begun, tried - compiled)
         except (CatalogueError, UnavailableError, RedisError, OSError) as error:
             _log.warning("the overlay is not merged, which the next change tries again: %s", error)
         finally:

@@ -35,17 +35,20 @@ def prepare_child(parent: int) -> None:
 
 def hold(snapshot: bytes, changes: Sequence[bytes]) -> None:
     """`CatalogueCompiler.hold`, in the child."""
-    _in_child.hold(snapshot, changes)
+    with collected_later():
+        _in_child.hold(snapshot, changes)
 
 
 def compile_whole(snapshot: bytes, changes: Sequence[bytes]) -> list[bytes]:
     """`CatalogueCompiler.whole`, in the child: the parts of what it compiles."""
-    return _in_child.whole(snapshot, changes).packed()
+    with collected_later():
+        return _in_child.whole(snapshot, changes).packed()
 
 
 def compile_overlay(changes: Sequence[bytes]) -> tuple[int, bytes, list[bytes]]:
     """`CatalogueCompiler.overlay`, in the child: the base's version, int64 ids that are replaced, parts of the rest."""
-    overlay = _in_child.overlay(changes)
+    with collected_later():
+        overlay = _in_child.overlay(changes)
     return overlay.base_version, overlay.replaced.tobytes(), overlay.compiled.packed()
 
 
