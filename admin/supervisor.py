@@ -23,7 +23,7 @@ from core.config import ENVIRONMENT_PREFIX, Settings, TrackSettings, to_environm
 from core.embedded import EmbeddedServer
 from core.errors import ConfigError, UnavailableError
 from core.logs import set_up_logging
-from core.processes import DRAIN_TIMEOUT_S, READY_PIPE, die_with_parent
+from core.processes import DRAIN_TIMEOUT_S, READY_PIPE, die_with_parent, give_way
 
 # Starting takes one to two seconds, with 100,000 line items ten, on a machine with other work three times as long; a
 # role that is not ready by now has a fault that waiting does not mend.
@@ -43,6 +43,8 @@ _STOP_ORDER: tuple[tuple[str, ...], ...] = (("bidder", "tracker"), ("worker",), 
 
 # Who has seconds gives way to those who have milliseconds, on a machine with fewer cores than busy roles.
 _NICENESS = {"admin": 5, "worker": 5}
+
+_AGAIN_S = 0.1
 
 _STANDARD_ERROR = 2
 _COMMAND = ("-m", "admin.cli")
@@ -77,12 +79,14 @@ class Child:
                 stdout=_STANDARD_ERROR,  # standard output has one line, the supervisor's
                 env={**self._environment, READY_PIPE: str(writing)},
                 pass_fds=(writing,),
-                preexec_fn=die_with_parent(niceness=_NICENESS.get(self.role, 0)),
+                preexec_fn=die_with_parent(),
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the roles in order
             )
         finally:
             os.close(writing)
         asyncio.get_running_loop().add_reader(reading, self._on_ready_pipe, reading)
+        while not give_way(self.process.pid, _NICENESS.get(self.role, 0)):  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(_AGAIN_S)
 
     def _on_ready_pipe(self, reading: int) -> None:
         if os.read(reading, 64):

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from bidder.compiling import CatalogueCompiler
 from bidder.layers import Overlay
 from bidder.snapshot import Compiled
 from core.errors import UnavailableError
-from core.processes import end_with_parent
+from core.processes import end_with_parent, give_way
 
 CHILD_NICENESS = 5
 
@@ -30,7 +31,9 @@ _in_child = CatalogueCompiler()
 def prepare_child(parent: int) -> None:
     """What the child process does first: end with its parent, and leave the processor to those who answer requests."""
     end_with_parent(parent)
-    os.nice(CHILD_NICENESS)
+    os.setsid()
+    while not give_way(os.getpid(), CHILD_NICENESS):
+        time.sleep(0.1)
 
 
 def hold(snapshot: bytes, changes: Sequence[bytes]) -> None:

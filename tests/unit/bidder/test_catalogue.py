@@ -347,7 +347,7 @@ async def test_the_child_is_there_before_the_first_change_and_gives_way_to_reque
     await side.watcher.follow()
     await until(lambda: bool(compilers() - before))
     (child,) = compilers() - before
-    await until(lambda: os.getpriority(os.PRIO_PROCESS, child) == os.getpriority(os.PRIO_PROCESS, 0) + CHILD_NICENESS)
+    await until(lambda: os.getpriority(os.PRIO_PROCESS, child) == CHILD_NICENESS and os.getsid(child) == child)
 
 
 async def test_following_goes_on_after_a_failure(side: Side, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,9 +1,10 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from core.processes import die_with_parent, is_alive
+from core.processes import die_with_parent, give_way, is_alive
 from tests.kit.fixtures import REPOSITORY
 
 PARENT = """
@@ -73,3 +74,21 @@ def test_a_pool_s_child_of_a_killed_parent_ends(tmp_path: Path) -> None:
 
 def test_preexec_function_does_not_disturb_a_normal_child() -> None:
     assert subprocess.run(["true"], preexec_fn=die_with_parent(), check=False).returncode == 0
+
+
+def test_a_session_gives_way_as_a_whole() -> None:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as child:
+        while not give_way(child.pid, 5):
+            time.sleep(0.1)
+        assert os.getpriority(os.PRIO_PROCESS, child.pid) == max(5, os.getpriority(os.PRIO_PROCESS, 0))
+        autogroup = Path(f"/proc/{child.pid}/autogroup")
+        assert not autogroup.exists() or autogroup.read_text().endswith("nice 5\n")
+        child.kill()
+        child.wait()
+        assert give_way(child.pid, 5), "a process that has ended is left alone"
+
+
+def test_who_is_as_important_as_others_is_left_alone() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, os.getpid())
+    assert give_way(os.getpid(), 0)
+    assert os.getpriority(os.PRIO_PROCESS, os.getpid()) == before
