@@ -53,7 +53,7 @@ def shortened(name: str, urls: Mapping[str, str], exchange: str = "demo", catalo
         duration_s=3.0,
         connections=16,
         processes=1,
-        # `overload` has an exchange give up after a second, within which a busy machine may not run this process at all.
+        # `overload` has an exchange give up after a second, for which a busy machine may not run this process at all.
         patience_s=5.0,
         traffic=replace(scenario.traffic, templates=100, users=1_000),
         notices=replace(scenario.notices, bill_delay_ms=50, click_delay_ms=100, late_delay_ms=500, drain_s=5),
