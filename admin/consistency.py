@@ -51,7 +51,7 @@ class CatalogueBuilder:
         }
         removed = {name: tuple(objects.keys() - kept[name].keys()) for name, objects in touched.items()}
         members = {name: tuple(objects.values()) for name, objects in kept.items()}
-        return Change(since=built.version, changed=_catalogue(changed, published_ms, members), removed=removed)
+        return Change(since=built.version, changed=changed.catalogue(published_ms, members), removed=removed)
 
 
 def touched_by(changed: Changed) -> dict[str, dict[int, Any]]:
@@ -91,8 +91,7 @@ def _owner(value: Any) -> int | None:  # noqa: ANN401 - an advertiser, a campaig
 def consistent_catalogue(changed: Changed, published_ms: int, members: Members) -> Catalogue:
     """All of the store's objects that have their owners."""
     belongs = _rule(members)
-    return _catalogue(
-        changed,
+    return changed.catalogue(
         published_ms,
         {
             name: tuple(value for _, value in sorted(objects.items()) if belongs(name, value))
@@ -116,16 +115,3 @@ def _rule(members: Members) -> Callable[[str, Any], bool]:
         return campaign is not None and campaign.advertiser_id == value.advertiser_id
 
     return belongs
-
-
-def _catalogue(changed: Changed, published_ms: int, members: dict[str, tuple[Any, ...]]) -> Catalogue:
-    chosen: dict[str, Any] = dict(members)
-    return Catalogue(
-        version=changed.version,
-        published_ms=published_ms,
-        fx_rates=changed.rates,
-        webhooks=changed.webhooks,
-        event_keys=changed.event_keys,
-        conversions=changed.conversions,
-        **chosen,
-    )

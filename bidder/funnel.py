@@ -148,10 +148,9 @@ class FunnelWriter:
 
     def _accumulate(self, taken: TakenCounts) -> None:
         now_s = self._clock.now_ms() // 1000
-        is_empty = not taken.counts.any()
-        rows = rows_of(taken.line_items, taken.counts)
+        rows = rows_of(taken.line_items, taken.counts) if taken.counts.any() else None
         taken.recycle()
-        if is_empty:
+        if rows is None:
             return
         for length in KEPT_S:
             bucket, known = self._buckets.get(length, (now_s // length, None))

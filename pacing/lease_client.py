@@ -132,7 +132,6 @@ class LeaseClient:
         self._opened_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self._retry_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         # Whole arrays, since the event loop waits: one pool after the other took 0.4 s for 100,000.
-        self._max_bid = book.pools.max_bid
         if old is not None:
             rate, impression_rate, opened_ms, pools = old
             was = pools.find(book.pools.numbers)
@@ -158,11 +157,11 @@ class LeaseClient:
         used, shown = (reserved - self._observed[0]) / elapsed, (impressions - self._observed[1]) / elapsed
         self._rate = np.maximum(used, self._rate * RATE_DECAY)
         self._impression_rate = np.maximum(shown, self._impression_rate * RATE_DECAY)
-        target = np.maximum(self._max_bid, (self._rate * LEASE_SECONDS).astype(np.int64))
+        target = np.maximum(book.pools.max_bid, (self._rate * LEASE_SECONDS).astype(np.int64))
         count = np.maximum(LEAST_IMPRESSIONS, (self._impression_rate * LEASE_SECONDS).astype(np.int64))
         lifetime = self._transitions.timing.lease_bucket_ms
         rotate = book.open & (reserved > 0) & (now_ms - self._opened_ms >= lifetime)
-        short = (book.remaining < np.maximum(self._max_bid, target // 2)) | (book.impressions_left * 2 < count)
+        short = (book.remaining < np.maximum(book.pools.max_bid, target // 2)) | (book.impressions_left * 2 < count)
 
         def want(position: int) -> Want:
             lease, micros, amount = book.lease_id(position), int(target[position]), int(count[position])

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from core import keys
 from core.clock import Clock
@@ -57,8 +56,6 @@ class PacingFollower:
         self._auctions = auctions
         self._latest: Multipliers | None = None
         self._bound: PoolTable | None = None
-        self._numbers: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self._highest: npt.NDArray[np.float64] = np.zeros(0)
         age = telemetry.gauge(
             "grosz_pacing_multiplier_age_seconds", "since the multipliers in use were computed", merge=Merge.MAX
         )
@@ -107,8 +104,8 @@ class PacingFollower:
         reserved, impressions = book.demand()
         active = np.flatnonzero((book.scored > 0) | (reserved > 0))
         records = np.zeros(len(active), DEMAND)
-        records["line_item"] = self._numbers[active] >> 16
-        records["share"] = self._numbers[active] & 0xFFFF
+        records["line_item"] = book.pools.line_item[active]
+        records["share"] = book.pools.share[active]
         records["scored"] = book.scored[active]
         records["reserved"] = reserved[active]
         records["reserved_impressions"] = impressions[active]
@@ -117,19 +114,18 @@ class PacingFollower:
     def _bind(self) -> None:
         pools = self._book.pools
         if self._bound is not pools:
-            self._numbers = pools.numbers
-            self._highest = pools.highest
             # Who may no longer bid above the value of an impression stops with the catalogue that says so.
-            np.minimum(self._book.multiplier, self._highest, out=self._book.multiplier)
+            np.minimum(self._book.multiplier, pools.highest, out=self._book.multiplier)
             self._bound = pools
 
     def _apply(self) -> None:
         """Put the latest multipliers where the bid path reads them; pools that are not in it keep theirs."""
         self._bind()
-        if self._latest is None or not len(self._latest.records) or not len(self._numbers):
+        pools = self._book.pools
+        if self._latest is None or not len(self._latest.records) or not len(pools):
             return
-        at = self._book.pools.find(pool_numbers(self._latest.records))
+        at = pools.find(pool_numbers(self._latest.records))
         values = self._latest.records["multiplier"]
         # A block that another program wrote must not become a bid of any size; NaN fails both comparisons.
-        sane = (at >= 0) & (values >= LEAST_MULTIPLIER) & (values <= self._highest[at])
+        sane = (at >= 0) & (values >= LEAST_MULTIPLIER) & (values <= pools.highest[at])
         self._book.multiplier[at[sane]] = values[sane]

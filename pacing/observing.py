@@ -12,6 +12,7 @@ from pacing.board import Bids, Spent
 from pacing.ledger import decode_entry
 from pacing.messages import Demand, decode_demand, pool_numbers
 from pacing.plan import PacingPlan
+from pacing.pools import Numbered
 from pacing.rows import IMPRESSIONS, MICROS
 from pacing.traffic import Floats, Integers
 from pacing.transitions import Argument, pairs, stream_entries
@@ -160,11 +161,9 @@ def _add(bids: Bids, plan: PacingPlan, report: Demand, last: Demand | None) -> N
     now = np.stack([report.records[name].astype(np.float64) for name in columns])
     grown = now
     if last is not None and len(last.records) and len(numbers):
-        known = pool_numbers(last.records)
-        order = np.argsort(known)
-        at = order[np.minimum(np.searchsorted(known, numbers, sorter=order), len(known) - 1)]
+        at = Numbered(pool_numbers(last.records)).find(numbers)
         before = np.stack([last.records[name][at].astype(np.float64) for name in columns])
-        grown = np.where((known[at] == numbers) & (now >= before).all(axis=0), now - before, now)
+        grown = np.where((at >= 0) & (now >= before).all(axis=0), now - before, now)
     positions = plan.pools.find(numbers)
     here = positions >= 0
     np.add.at(bids.scored, positions[here], grown[0, here])

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
-from admin.cli.opening import open_database
+from admin.cli.opening import open_migrated
 from admin.cli.settings import settings_for
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
-from admin.store.migrate import migrate
 from core.clock import SystemClock
 from core.config import Settings
 from core.embedded import EmbeddedServer
@@ -32,16 +31,9 @@ class Books(NamedTuple):
 @contextlib.asynccontextmanager
 async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Books]:
     """Ledger and catalogue of the store, with an up-to-date schema."""
-    settings = settings_for(config)
-    if not settings.admin.database_url:
-        (data or Path(settings.data.directory)).mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = open_database(settings, data)
-    try:
-        await migrate(database)
+    async with open_migrated(config, data) as database:
         store = CatalogueStore(database, SystemClock())
         yield Books(SqlLedgerStore(database), await store.catalogue(0), store)
-    finally:
-        await database.close()
 
 
 @contextlib.asynccontextmanager

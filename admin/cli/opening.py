@@ -26,14 +26,21 @@ def open_database(settings: Settings, data: Path | None) -> Database:
 
 
 @contextlib.asynccontextmanager
-async def open_store(config: Path | None, data: Path | None) -> AsyncIterator[CatalogueStore]:
-    """The catalogue store with an up-to-date schema, closed at the end."""
+async def open_migrated(config: Path | None, data: Path | None) -> AsyncIterator[Database]:
+    """The database with an up-to-date schema, closed at the end."""
     settings = settings_for(config)
     if not settings.admin.database_url:
         (data or Path(settings.data.directory)).mkdir(parents=True, exist_ok=True, mode=0o700)
     database = open_database(settings, data)
     try:
         await migrate(database)
-        yield CatalogueStore(database, SystemClock())
+        yield database
     finally:
         await database.close()
+
+
+@contextlib.asynccontextmanager
+async def open_store(config: Path | None, data: Path | None) -> AsyncIterator[CatalogueStore]:
+    """The catalogue store, closed at the end."""
+    async with open_migrated(config, data) as database:
+        yield CatalogueStore(database, SystemClock())

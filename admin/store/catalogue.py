@@ -51,6 +51,18 @@ class Changed(msgspec.Struct, frozen=True):
     expires_ms: int
     conversions: tuple[ConversionRule, ...] = ()
 
+    def catalogue(self, published_ms: int, members: Mapping[str, Any]) -> Catalogue:
+        """A catalogue of what is whole here and of the given `members`, tuples of objects by their names."""
+        return Catalogue(
+            version=self.version,
+            published_ms=published_ms,
+            fx_rates=self.rates,
+            webhooks=self.webhooks,
+            event_keys=self.event_keys,
+            conversions=self.conversions,
+            **members,
+        )
+
 
 class CatalogueWriter:
     """What can be done inside one write transaction. Made by CatalogueStore.write, never alone."""
@@ -210,7 +222,7 @@ class CatalogueStore:
         """Everything that is not archived, as one value. For tools; the publisher keeps its own copy up to date."""
         found = await self.changed_since(-1)
         objects = found.objects
-        members: dict[str, Any] = {
+        members = {
             kind.member: tuple(value for value in objects[kind.name].values() if value.status is not Status.ARCHIVED)
             for kind in KINDS
             if kind.member
@@ -219,15 +231,7 @@ class CatalogueStore:
             member: tuple(value for value in objects[name].values() if value.status is Status.ARCHIVED)
             for name, member in ARCHIVED_MEMBERS.items()
         }
-        return Catalogue(
-            version=found.version,
-            published_ms=published_ms,
-            fx_rates=found.rates,
-            webhooks=found.webhooks,
-            event_keys=found.event_keys,
-            conversions=found.conversions,
-            **members,
-        )
+        return found.catalogue(published_ms, members)
 
 
 async def rates(connection: AsyncConnection) -> dict[str, int]:

@@ -6,7 +6,7 @@ from core.redis import PipelinedRedis
 from core.telemetry import Telemetry
 from pacing.bank import LeaseBank
 from pacing.delivery import DeliveryCounts
-from pacing.lease_client import LeaseClient
+from pacing.lease_client import TICK_S, LeaseClient
 from pacing.leases import LeaseBook
 from pacing.ledger import LedgerWriter
 from pacing.notices import NoticeDesk
@@ -84,6 +84,14 @@ class Shop:
         await client.tick()  # learns the epoch
         await client.tick()
         return book, client
+
+    async def reserve_all(self, book: LeaseBook, client: LeaseClient, micros: int, ticks: int) -> None:
+        """Before each tick, reserve bids of `micros` until the lease of the first pool does not hold another."""
+        for _ in range(ticks):
+            while book.reserve(0, micros, self.clock.now_ms()):
+                pass
+            self.clock.advance(TICK_S)
+            await client.tick()
 
     def claims(self, lease: int, micros: int = 10_000, /, **changes: object) -> Claims:
         """A bid of `micros` an impression, no rival, floor 1.00."""

@@ -53,11 +53,7 @@ async def test_a_first_lease_holds_one_maximum_bid(shop: Shop) -> None:
 
 async def test_leases_follow_the_rate_of_spending(shop: Shop) -> None:
     book, client = await shop.bidder()
-    for _ in range(3):
-        while book.reserve(0, 1_000, shop.clock.now_ms()):
-            pass
-        shop.clock.advance(TICK_S)
-        await client.tick()
+    await shop.reserve_all(book, client, 1_000, ticks=3)
     assert book.remaining[0] > 100_000
 
 
@@ -350,11 +346,7 @@ async def test_the_largest_budget_is_counted_to_the_micro(shop: Shop) -> None:
     line = line_item(total_budget=Budget(micros=10**18))
     await publish(shop, line, balance_micros=10**18)  # a store may have it from before such budgets were refused
     book, client = await shop.bidder()
-    for _ in range(5):
-        while book.reserve(0, 9_999, shop.clock.now_ms()):
-            pass
-        shop.clock.advance(TICK_S)
-        await client.tick()
+    await shop.reserve_all(book, client, 9_999, ticks=5)
     for name in ("a", "l7"):
         budget, spent, exposure, free, _ = (await level(shop, name)).micros
         assert (budget, spent + exposure + free) == (MAX_BUDGET_MICROS, MAX_BUDGET_MICROS)

@@ -38,11 +38,7 @@ async def shop(valkey: str, clock: ManualClock) -> AsyncIterator[Shop]:
 @pytest.fixture
 async def book(shop: Shop) -> LeaseBook:
     book, client = await shop.bidder()
-    for _ in range(3):  # work up a lease of many bids
-        while book.reserve(0, 10_000, shop.clock.now_ms()):
-            pass
-        shop.clock.advance(0.25)
-        await client.tick()
+    await shop.reserve_all(book, client, 10_000, ticks=3)  # works up a lease of many bids
     return book
 
 

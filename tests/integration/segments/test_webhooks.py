@@ -60,6 +60,14 @@ async def abandon(rig: EventRig, user: str) -> None:
     await rig.settle()
 
 
+async def queue_call(rig: EventRig, clock: ManualClock, *users: str) -> None:
+    """Carts that the users left, for so long that a call is due for each."""
+    for user in users:
+        await abandon(rig, user)
+    clock.advance(3_602)
+    await pass_due(rig)
+
+
 @contextlib.asynccontextmanager
 async def hooked(url: str, clock: ManualClock, receiver: Receiver) -> AsyncIterator[tuple[EventRig, WebhookSender]]:
     """A shop whose abandoned carts are told to `receiver`."""
@@ -96,9 +104,7 @@ async def test_a_cart_that_time_abandons_is_told_once_and_signed(valkey: str, cl
 async def test_a_hook_without_a_secret_is_called_unsigned(valkey: str, clock: ManualClock) -> None:
     receiver = Receiver(secret="")
     async with hooked(valkey, clock, receiver) as (rig, sending):
-        await abandon(rig, new_user_id())
-        clock.advance(3_602)
-        await pass_due(rig)
+        await queue_call(rig, clock, new_user_id())
         assert await sending.step() == 1
         assert [signed for _, signed in receiver.calls] == [""]
 
@@ -119,9 +125,7 @@ async def test_a_failing_receiver_is_tried_again_later_and_given_up_in_the_end(v
     receiver = Receiver()
     receiver.status = 500
     async with hooked(valkey, clock, receiver) as (rig, sending):
-        await abandon(rig, new_user_id())
-        clock.advance(3_602)
-        await pass_due(rig)
+        await queue_call(rig, clock, new_user_id())
         assert await sending.step() == 1
         clock.advance(FIRST_RETRY_MS / 1000 - 1)
         assert await sending.step() == 0, "not before its time"
@@ -139,9 +143,7 @@ async def test_a_call_that_was_given_up_is_made_again_on_request(valkey: str, cl
     receiver = Receiver()
     receiver.status = 500
     async with hooked(valkey, clock, receiver) as (rig, sending):
-        await abandon(rig, new_user_id())
-        clock.advance(3_602)
-        await pass_due(rig)
+        await queue_call(rig, clock, new_user_id())
         for _ in range(MAX_ATTEMPTS):
             await sending.step()
             clock.advance(3_600)
@@ -162,9 +164,7 @@ async def test_an_erasure_takes_back_calls_that_wait_are_being_made_or_were_give
     async with hooked(valkey, clock, receiver) as (rig, sending):
         identities = Identities(rig.store, rig.sizes, clock)
         for user in (forgotten, kept):
-            await abandon(rig, user)
-        clock.advance(3_602)
-        await pass_due(rig)
+            await queue_call(rig, clock, user)
         await identities.forget(forgotten, "test")
         assert await sending.step() == 1, "a call that waits is not made any more"
         receiver.before_answer = lambda: identities.forget(kept, "test")
@@ -176,9 +176,7 @@ async def test_an_erasure_takes_back_calls_that_wait_are_being_made_or_were_give
 async def test_a_visitor_who_leaves_the_shop_is_not_told_of_any_more(valkey: str, clock: ManualClock) -> None:
     receiver, user = Receiver(), new_user_id()
     async with hooked(valkey, clock, receiver) as (rig, sending):
-        await abandon(rig, user)
-        clock.advance(3_602)
-        await pass_due(rig)
+        await queue_call(rig, clock, user)
         await rig.send(Event(FORGET, 1, user, clock.now_ms()))
         await rig.settle()
         assert await sending.step() == 0
