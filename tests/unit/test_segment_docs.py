@@ -5,8 +5,8 @@ import hashlib
 import re
 from pathlib import Path
 
-from segments.events import ALIASES, Kind
-from segments.layout import HEADER
+from segments.facts.event import ALIASES, Kind
+from segments.facts.layout import HEADER
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
