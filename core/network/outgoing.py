@@ -33,8 +33,8 @@ _NOT_PUBLIC_V4: Final = tuple(
         "224.0.0.0/4", "240.0.0.0/4",
     )
 )  # fmt: skip
-# All global unicast addresses lie in 2000::/3. Loopback, IPv4-compatible and IPv4-mapped addresses, 64:ff9b::/96, unique
-# local, link-local, site-local (fec0::) and multicast ones lie outside of it.
+# All global unicast addresses lie in 2000::/3. Loopback, IPv4-compatible and IPv4-mapped addresses, 64:ff9b::/96,
+# unique local, link-local, site-local (fec0::) and multicast ones lie outside of it.
 _GLOBAL_UNICAST_V6: Final = ipaddress.IPv6Network("2000::/3")
 # Protocol assignments with Teredo, documentation, 6to4. The tunnels lead to an IPv4 address of the sender's choice.
 _NOT_PUBLIC_V6: Final = tuple(
