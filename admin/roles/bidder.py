@@ -77,7 +77,7 @@ async def build(role: RoleContext) -> None:
     )
     role.on_close(catalogue.close)
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
-    operating_system((None, "Mozilla/5.0"))  # loads the parser of agents, 0.2 s, before somebody waits for it
+    operating_system(None, "Mozilla/5.0")  # loads the parser of agents, 0.2 s, before somebody waits for it
     await _serve(role, handler)
     role.health.require("catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?")
     age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current")

@@ -22,6 +22,7 @@ from bidder.targeting.compiled import Compiled
 from bidder.targeting.eligible_now import LiveSets
 from bidder.targeting.index import Index
 from bidder.targeting.match import Matcher
+from bidder.targeting.memory import MemoryBudget
 from bidder.targeting.overlay import layered
 from core.catalogue.follower import Chain
 from core.clock import Clock
@@ -152,7 +153,7 @@ class BidCatalogue:
 
     async def _rehearse(self, base: Index) -> None:
         """Match recent requests: what a new base is asked first costs it 1-3 ms a request at 100,000 line items."""
-        matcher = Matcher(base, LiveSets(base), counts_hits=False)
+        matcher = Matcher(base, LiveSets(base), MemoryBudget(), counts_hits=False)
         for auction in tuple(self._handler.recent):
             try:
                 matcher.match_context(_twin(auction))

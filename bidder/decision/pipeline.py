@@ -70,8 +70,17 @@ def respond(
         responses = answer(found, chosen, snapshot, profiles, signer, now_ms)
     for number, auction in enumerate(auctions):
         if number not in responses:
-            auction.no_bid = NoBid.NOBODY_BIDS if found is not None else NoBid.NOT_TARGETED
+            auction.no_bid = why_silent(auction, profiles, number, snapshot)
     return responses
+
+
+def why_silent(auction: Auction, profiles: ProfileBatch, number: int, snapshot: Snapshot) -> NoBid:
+    """The reason of a matched auction without a bid. It does not depend on what else was in the batch."""
+    if any(impression.eligible for impression in auction.impressions):
+        return NoBid.NOBODY_BIDS
+    # Line items wanted the impressions, and none this user: a stranger is in nobody's way but for segments.
+    is_stranger = profiles.segments[number] is None and not profiles.rings[number]
+    return NoBid.NO_PROFILE if is_stranger and snapshot.index.segments.restricts else NoBid.NOT_TARGETED
 
 
 async def decide(

@@ -15,16 +15,17 @@ from bidder.targeting.bitmaps import UnpackedRows
 from bidder.targeting.compiled import Compiled
 from bidder.targeting.counting import FunnelCounts
 from bidder.targeting.eligible_now import LiveSets
-from bidder.targeting.fields import bytes_of
 from bidder.targeting.match import Matcher
+from bidder.targeting.memory import OBJECT_BYTES, Memo, MemoryBudget, bytes_of
 from core.model import Exchange
 from core.money import MoneyError
 from pacing.budgets.leases import LeaseBook
 from pacing.notices.tokens import TokenSigner
 
-# Distinct (line item, offered sizes, exchange, rules) whose creatives are remembered; some 400 bytes each. Senders
+# What is remembered of one (line item, offered sizes, exchange, rules), beside its key and for each creative. Senders
 # decide how long their lists are: longer ones are looked at each time.
-MAX_FITTING = 50_000
+FITTING_BYTES = 200
+OFFER_BYTES = 600
 MAX_FITTING_KEY_BYTES = 4_096
 
 
@@ -71,28 +72,51 @@ class Offer:
         )
 
 
+class Creatives(Memo):
+    """What was prepared of creatives, and which of them fit which impressions."""
+
+    __slots__ = ("fitting", "prepared")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prepared: dict[tuple[int, int, int], PreparedBid] = {}
+        self.fitting: dict[tuple[object, ...], tuple[Offer, ...]] = {}
+
+    def forget(self) -> None:
+        """See `Memo`."""
+        self.prepared.clear()
+        self.fitting.clear()
+        self.nbytes = 0
+
+
 class Snapshot:
-    """The compiled catalogue with its bound model and memos. `book` must have been bound to the same pools."""
+    """The compiled catalogue with its bound model and memos. `book` must have been bound to the same pools.
+
+    All that is remembered, of requests and of creatives, shares the bytes of `memory`.
+    """
 
     __slots__ = (
-        "_advertiser_domains", "_fitting", "_lines", "_prepared", "_rates", "_track_url", "book", "caps",
-        "counts", "index", "live", "matcher", "model", "prices", "unpacked",
+        "_advertiser_domains", "_creatives", "_lines", "_rates", "_track_url", "book", "caps",
+        "counts", "index", "live", "matcher", "memory", "model", "prices", "unpacked",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, model: Model, book: LeaseBook, track_url: str) -> None:
         self.index = compiled.index
         self.caps = compiled.caps
         self.book = book
+        self.memory = MemoryBudget()
         self.model = BoundModel(model, self.index)
         self.live = LiveSets(self.index)
-        self.matcher = Matcher(self.index, self.live)
-        self.counts = FunnelCounts(self.index, self.live, self.matcher.settle)
+        self.matcher = Matcher(self.index, self.live, self.memory)
+        self.counts = FunnelCounts(self.index, self.live, self.matcher.dimensions, self.matcher.settle)
         self.unpacked = UnpackedRows(self.index.count)
         self.prices = PriceMemo(self.index.count)
+        self._creatives = Creatives()
+        self.memory.reserve(self.prices.nbytes)
+        for memo in (self.model, self.unpacked, self._creatives):
+            memo.join(self.memory)
         self._advertiser_domains = compiled.advertiser_domains
         self._track_url = track_url
-        self._prepared: dict[tuple[int, int, int], PreparedBid] = {}
-        self._fitting: dict[tuple[object, ...], tuple[Offer, ...]] = {}
         self._lines: dict[int, Line] = {}
         self._rates: dict[str, NDArray[np.float64]] = {}
 
@@ -105,8 +129,8 @@ class Snapshot:
         """The same snapshot on a copy of the book and with counters of its own: what it does leaves no trace."""
         twin = copy.copy(self)
         twin.book = self.book.copy()
-        twin.matcher = Matcher(self.index, self.live, counts_hits=False)
-        twin.counts = FunnelCounts(self.index, LiveSets(self.index), twin.matcher.settle)
+        twin.matcher = Matcher(self.index, self.live, self.memory, counts_hits=False)
+        twin.counts = FunnelCounts(self.index, LiveSets(self.index), (), twin.matcher.settle)
         return twin
 
     def prepared(self, position: int, sizes: tuple[Size, ...], exchange: Exchange) -> tuple[PreparedBid, ...]:
@@ -118,26 +142,28 @@ class Snapshot:
     def showable(self, position: int, auction: Auction, impression: Impression) -> "tuple[Offer, ...]":
         """Offers of those of `prepared` that the request admits, remembered by the rules that decide it."""
         key = (position, impression.sizes, auction.exchange.id, *creative_rules(auction, impression))
-        found = self._fitting.get(key)
+        found = self._creatives.fitting.get(key)
         if found is None:
             line, exchange = self.line(position), auction.exchange
             prepared = self.prepared(position, impression.sizes, exchange)
             admitted = (each for each in prepared if may_show(each, auction, impression))
             found = tuple(Offer(each, line, exchange) for each in admitted)
-            if bytes_of(key) <= MAX_FITTING_KEY_BYTES:
-                if len(self._fitting) >= MAX_FITTING:
-                    self._fitting.clear()
-                self._fitting[key] = found
+            key_bytes = bytes_of(key)
+            if key_bytes <= MAX_FITTING_KEY_BYTES:
+                self._creatives.take(key_bytes + FITTING_BYTES + OFFER_BYTES * len(found))
+                self._creatives.fitting[key] = found
         return found
 
     def _prepare(self, creative_id: int, exchange: Exchange, position: int) -> PreparedBid:
         campaign_id = self.line(position).campaign_id
         key = (creative_id, exchange.id, campaign_id)
-        prepared = self._prepared.get(key)
+        prepared = self._creatives.prepared.get(key)
         if prepared is None:
             creative = self.index.creatives[creative_id]
             domain = self._advertiser_domains[creative.advertiser_id]
-            prepared = self._prepared[key] = PreparedBid(creative, exchange, domain, campaign_id, self._track_url)
+            prepared = PreparedBid(creative, exchange, domain, campaign_id, self._track_url)
+            self._creatives.take(OFFER_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
+            self._creatives.prepared[key] = prepared
         return prepared
 
     def line(self, position: int) -> Line:

@@ -41,9 +41,12 @@ PHRASES = ("szpilki", "czerwone szpilki", "ślubne szpilki", "buty", "but", "but
 CATEGORIES = ("IAB18", "IAB18-3", "IAB1", "IAB17-3", "IAB7")
 CITIES = (("POL", "MZ", "Warszawa", "00-950", 52.23, 21.01), ("POL", "MA", "Kraków", "30-001", 50.06, 19.94),
           ("CZE", "10", "Praha", "110 00", 50.09, 14.42))  # fmt: skip
+PUBLISHERS = ("815", "demo/815", "house/815", "4711")
+GPIDS = ("/1/news", "/1/news/top", "/1/news/top#2", "/1", "/1/new")
+VENUES = ("transit", "transit.airports", "1", "101", "10101", "2", "trans")
 EXCHANGES = (
     Exchange(id=1, key="demo", seat="grosz", default_currency="PLN"),
-    Exchange(id=2, key="house", seat="g2", default_currency="EUR", clearing=Clearing.HOUSE),
+    Exchange(id=2, key="house", seat="g2", default_currency="EUR", clearing=Clearing.HOUSE, admits_uncategorised=True),
 )
 FLOORS = (0.05, 0.5, 1.234567)
 HOUR_MS = 3_600_000
@@ -190,6 +193,16 @@ def _targeting(chance: random.Random) -> Targeting:
         page_keywords_deny=some(chance, PHRASES, common, 1),
         categories=some(chance, CATEGORIES, common),
         categories_deny=some(chance, CATEGORIES, common, 1),
+        publishers_allow=some(chance, PUBLISHERS, rare),
+        publishers_deny=some(chance, PUBLISHERS, rare, 1),
+        venues=some(chance, VENUES, 0.04),
+        tag_ids_allow=some(chance, ("top", "bottom"), rare),
+        tag_ids_deny=some(chance, ("top", "bottom"), rare, 1),
+        gpids_allow=some(chance, GPIDS, rare),
+        gpids_deny=some(chance, GPIDS, rare, 1),
+        placement_types=some(chance, (1, 2), 0.04),
+        interstitial=some(chance, (0, 1), rare),
+        rewarded=some(chance, (0, 1), rare),
         positions=some(chance, (1, 3), rare),
         hours_of_week=some(chance, tuple(range(168)), common, 120),
         deals=some(chance, (1, 2, 3, 4), rare),
@@ -223,6 +236,8 @@ def random_request(chance: random.Random, number: int = 0, *, plain: bool = Fals
         request["badv"] = list(some(chance, ("shop1.example", "www.shop2.example", "promo.shop3.example"), 1.0, 1))
     if not plain and chance.random() < 0.15:
         request["bcat"] = list(some(chance, CATEGORIES, 1.0, 2))
+    elif not plain and chance.random() < 0.1:
+        request["acat"] = list(some(chance, CATEGORIES, 1.0, 3))
     return request
 
 
@@ -230,7 +245,11 @@ def _random_place(chance: random.Random) -> dict[str, Any]:
     described = {
         "cat": list(some(chance, CATEGORIES, 0.7)),
         "keywords": ",".join(some(chance, ("moda i styl", "sport", "buty", "czerwone"), 0.6)),
+        "publisher": {"id": chance.choice(("815", "4711", "1"))} if chance.random() < 0.7 else {},
     }
+    if chance.random() < 0.1:
+        venue = chance.choice(("transit.airports.gates", "Transit", "10101", "201", "transport"))
+        return {"dooh": {"venuetype": [venue], "publisher": described["publisher"]}}
     if chance.random() < 0.2:
         return {"app": {"bundle": chance.choice(("com.game", "com.news", "com.bad")), **described}}
     content = {"title": chance.choice(("Czerwone szpilki na wesele", "Moda", "Nie tylko obuty kot"))}
@@ -245,6 +264,10 @@ def _random_imp(chance: random.Random, identifier: str, plain: bool) -> dict[str
     if not plain and chance.random() < 0.15:
         banner["battr"] = [chance.choice((1, 2, 3))]
     imp: dict[str, Any] = {"id": identifier, "banner": banner}
+    if chance.random() < 0.4:
+        imp |= {"tagid": chance.choice(("top", "bottom")), "ext": {"gpid": chance.choice((*GPIDS, "/1/newspaper"))}}
+    if chance.random() < 0.2:
+        imp |= {"instl": 1, "rwdd": chance.choice((0, 1)), "video": {"plcmt": chance.choice((1, 2))}}
     if chance.random() < 0.5:
         imp["bidfloor"] = chance.choice((0.1, 0.333333, 0.75, 2.0))
         imp["bidfloorcur"] = "PLN" if plain else chance.choice(("PLN", "EUR", "USD"))

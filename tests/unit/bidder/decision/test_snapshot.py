@@ -45,7 +45,7 @@ def test_rules_that_fill_a_request_are_followed_and_not_remembered() -> None:
         imp = {"id": "1", "banner": {"w": 300, "h": 250, "battr": blocked}}
         auction = bidder.screened(raw_request(imp=[imp], regs={"gdpr": 0}))
         assert len(bidder.snapshot.showable(0, auction, auction.impressions[0])) == 1
-    assert len(bidder.snapshot._fitting) == 1
+    assert len(bidder.snapshot._creatives.fitting) == 1
 
 
 def test_rates_are_zero_where_there_is_none() -> None:
