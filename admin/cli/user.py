@@ -12,12 +12,12 @@ from admin.cli.opening import DataOption
 from admin.cli.profiles import Profiles, open_profiles
 from admin.cli.settings import ConfigFile
 from admin.cli.user_ids import checked_user_id
-from admin.days import date_of
+from admin.validation.days import date_of
 from core.clock import SystemClock
 from core.keys import user_touches
-from pacing.touches import Touch, unpack_touch
-from segments.identity import Erased, Identities, UserExport
-from segments.sizes import SegmentSizes
+from pacing.notices.touches import Touch, unpack_touch
+from segments.audiences.sizes import SegmentSizes
+from segments.identity.persons import Erased, Identities, UserExport
 
 app = typer.Typer(no_args_is_help=True, help="Show or erase everything that is stored of one user id.")
 

@@ -13,7 +13,7 @@ def test_help_lists_every_command_without_importing_it() -> None:
     assert result.returncode == 0
     listed = {line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ") and line.split()}
     assert set(COMMANDS) <= listed
-    heavy = ("aiohttp", "numpy", "sqlalchemy", "uvloop", "redis", "admin.supervisor")
+    heavy = ("aiohttp", "numpy", "sqlalchemy", "uvloop", "redis", "admin.roles.supervisor")
     assert [name for name in heavy if f"import '{name}' " in result.stderr] == []
 
 
@@ -65,9 +65,10 @@ def test_a_wrong_word_is_answered_with_the_command_that_was_meant(typed: str, me
 
 
 READING = (
-    "advertiser list", "line-item show 1", "campaign pause 1", "segment create --set name=x", "key create --set name=x",
-    "audience sizes 1", "audience switch-on 1 product_viewers", "user show AAAAAAAAAAAAAAAAAAAAAA", "doctor", "funnel 1", "audit", "ledger export",
-    "catalogue export -", "setup-link", "events import {file} --advertiser 1", "explain {file}",
+    "advertiser list", "line-item show 1", "campaign pause 1", "segment create --set name=x",
+    "key create --set name=x", "audience sizes 1", "audience switch-on 1 product_viewers",
+    "user show AAAAAAAAAAAAAAAAAAAAAA", "doctor", "funnel 1", "audit", "ledger export", "catalogue export -",
+    "setup-link", "events import {file} --advertiser 1", "explain {file}",
 )  # fmt: skip
 
 

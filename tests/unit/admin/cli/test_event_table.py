@@ -85,7 +85,8 @@ def test_quoted_fields_keep_delimiters_and_doubled_quotes() -> None:
 
 @pytest.mark.parametrize("first", ["", "sep=;\n", '"sep=;"\n', "SEP=;\r\n"])
 def test_a_polish_spreadsheet_is_read(first: str) -> None:
-    text = f"{first}transaction_id;value;quantity;item_id;offline\r\nA;1 234,56;2,00;x;PRAWDA\r\nB;120,50;1;y;FAŁSZ\r\n;;;;\r\n"
+    header = "transaction_id;value;quantity;item_id;offline"
+    text = f"{first}{header}\r\nA;1 234,56;2,00;x;PRAWDA\r\nB;120,50;1;y;FAŁSZ\r\n;;;;\r\n"
     rows = [row for _, row, _ in lines(text)]
     assert [row and row["value"] for row in rows] == ["1234.56", "120.50"]
     assert [row and row["offline"] for row in rows] == ["true", "false"]
