@@ -64,26 +64,6 @@ def test_a_wrong_word_is_answered_with_the_command_that_was_meant(typed: str, me
     assert f"Did you mean '{meant}'?" in result.stderr
 
 
-READING = (
-    "advertiser list", "line-item show 1", "campaign pause 1", "segment create --set name=x",
-    "key create --set name=x", "audience sizes 1", "audience switch-on 1 product_viewers",
-    "user show AAAAAAAAAAAAAAAAAAAAAA", "doctor", "funnel 1", "audit", "ledger export", "catalogue export -",
-    "setup-link", "events import {file} --advertiser 1", "explain {file}",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("words", READING)
-def test_a_command_in_a_wrong_directory_makes_nothing(words: str, tmp_path: Path) -> None:
-    file = tmp_path / "request.json"
-    file.write_text("{}")
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    result = grosz(*words.format(file=file).split(), cwd=folder)
-    assert result.returncode == 2, result.stdout
-    assert result.stderr.startswith("grosz: there is no Grosz in ./data; give --data DIR\n")
-    assert list(folder.iterdir()) == []
-
-
 def test_an_unknown_schema_version_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     result = grosz("migrate", "9999", cwd=tmp_path)
     assert result.returncode == 2
