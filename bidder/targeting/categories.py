@@ -131,7 +131,7 @@ def _perhaps(code: str) -> frozenset[str]:
 
 def _split(code: str) -> tuple[int, str]:
     taxonomy, colon, name = code.partition(":")
-    if colon and taxonomy.isascii() and taxonomy.isdigit():
+    if colon and taxonomy.isascii() and taxonomy.removeprefix("-").isdigit():
         return int(taxonomy), name
     return CONTENT_1_0, code.strip().upper()
 

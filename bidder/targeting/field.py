@@ -123,7 +123,7 @@ class Values:
     def __init__(self, values_of: Callable[..., Iterable[Hashable]]) -> None:
         self._values_of = values_of
 
-    def __call__(self, named: Mapping[Hashable, object], key: tuple[Any, ...]) -> Iterable[Hashable]:
+    def __call__(self, _named: Mapping[Hashable, object], key: tuple[Any, ...]) -> Iterable[Hashable]:
         return self._values_of(*key)
 
 

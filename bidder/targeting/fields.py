@@ -123,7 +123,8 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field(
         name="tag_id", part=Part.IMPRESSION, reads=("imp.tagid",), allow="tag_ids_allow",
-        deny="tag_ids_deny", reason=NoBid.TAG_ID, item=shapes.Token, about="`tagid`: the exchange's id of the placement",
+        deny="tag_ids_deny", reason=NoBid.TAG_ID, item=shapes.Token,
+        about="`tagid`: the exchange's id of the placement",
     ),
     Field(
         name="gpid", part=Part.IMPRESSION, reads=("imp.ext.gpid",), values=normalise.gpid_and_parents,
@@ -171,6 +172,7 @@ SPECIAL: tuple[Special, ...] = (
     Special("segments_any", NoBid.SEGMENT, shapes.Id, MAX_LIST, "the user is in one of these segments", "segments"),
     Special("segments_all", NoBid.SEGMENT, shapes.Id, MAX_LIST, "the user is in all of these segments", "segments"),
     Special(
-        "segments_none", NoBid.EXCLUDED_SEGMENT, shapes.Id, MAX_LIST, "the user is in none of these segments", "segments"
+        "segments_none", NoBid.EXCLUDED_SEGMENT, shapes.Id, MAX_LIST, "the user is in none of these segments",
+        "segments",
     ),
 )  # fmt: skip

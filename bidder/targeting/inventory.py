@@ -13,7 +13,7 @@ def environment(auction: Auction) -> str | None:
 
 
 def domain(auction: Auction) -> str | None:
-    """Where the domain of a site is found: its own, else the page's or the publisher's."""
+    """Domain of a site: its own, else that of the page or the publisher."""
     site = auction.request.site
     if site is None:
         return None
@@ -33,7 +33,7 @@ def publisher(auction: Auction) -> str | None:
 
 
 def categories(auction: Auction) -> tuple[str, ...]:
-    """Category codes of the place, its section, page and content, as `bidder.targeting.categories.coded` writes them.
+    """Category codes of the place, its section, page and content.
 
     A place without `cattax` speaks the first taxonomy (OpenRTB 2.6 section 3.2.13).
     """

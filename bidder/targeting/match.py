@@ -5,7 +5,6 @@ look-up at all. `match_user` adds what the profile says: segments, frequency cap
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.counting import FunnelCounts

@@ -49,9 +49,9 @@ class Memo(abc.ABC):
 
     def take(self, size: int) -> None:
         """Say that so many bytes are about to be remembered; this or another memo may forget everything before."""
-        self.nbytes += size
         if self._budget is not None:
             self._budget.spend(size)
+        self.nbytes += size
 
     @abc.abstractmethod
     def forget(self) -> None:
@@ -70,8 +70,8 @@ class MemoryBudget:
 
     def add(self, memo: Memo) -> None:
         """See `Memo.join`."""
-        self._memos.add(memo)
         self.spend(memo.nbytes)
+        self._memos.add(memo)
 
     def leave(self, memo: Memo) -> None:
         """The memo has joined another budget."""
@@ -86,7 +86,7 @@ class MemoryBudget:
         """So many bytes more; where that is too much, the memos that hold most forget."""
         self.used += size
         if self.used > self.most:
-            self.used = sum(memo.nbytes for memo in self._memos)
+            self.used = size + sum(memo.nbytes for memo in self._memos)
             for memo in sorted(self._memos, key=lambda memo: memo.nbytes, reverse=True):
                 if self.used <= self.most:
                     break

@@ -73,7 +73,9 @@ def _walk(start: object, path: str) -> object:
 def failed_for_user(
     catalogue: Catalogue, line: LineItem, share: int, user: Shopper | None, now_ms: int, *, counted: bool = False
 ) -> set[NoBid]:
-    """Every reason of the user, None for a stranger. `counted`: of caps and gaps only the one that counts, as the bid path stops there.
+    """Every reason of the user, None for a stranger.
+
+    `counted`: of caps and gaps only the one that counts, as the bid path stops there.
 
     A cap of campaign or advertiser counts before a gap, and a gap before a cap of the line item.
     """

@@ -167,48 +167,54 @@ def _line_item(chance: random.Random, number: int, targeted: bool) -> LineItem:
     )
 
 
+_SEGMENTS = tuple(shop * 10 + kind for shop in range(1, SHOPS + 1) for kind in range(3))
+_RADII = (Radius(52.2, 21.0, 30.0), Radius(50.0, 20.0, 9.0), Radius(-80.0, 170.0, 500.0))
+_RARE, _COMMON = 0.08, 0.12
+TARGETED: dict[str, tuple[tuple[Any, ...], float, int]] = {
+    "exchanges": ((1, 2), _COMMON, 3),
+    "environments": (("site", "app"), _COMMON, 3),
+    "countries": (("POL", "CZE", "DEU"), _COMMON, 3),
+    "regions": (("POL/MZ", "POL/MA", "CZE/10"), _RARE, 3),
+    "cities": (("warszawa", "kraków", "praha"), _RARE, 3),
+    "postcodes": (("00", "009", "30001", "1"), _RARE, 3),
+    "radii": (_RADII, _RARE, 3),
+    "device_types": ((1, 2, 4), _RARE, 3),
+    "operating_systems": (tuple(system for system, _ in AGENTS.values()), _RARE, 3),
+    "browsers": (tuple(browser for _, browser in AGENTS.values()), _RARE, 3),
+    "connections": ((1, 2, 6), _RARE, 3),
+    "languages": (("pl", "en"), _COMMON, 3),
+    "domains_allow": (DOMAINS, _COMMON, 3),
+    "domains_deny": (DOMAINS, _COMMON, 1),
+    "apps_allow": (("com.game", "com.news"), _RARE, 3),
+    "apps_deny": (("com.game", "com.bad"), _COMMON, 3),
+    "page_paths": (("/buty/*", "/sport/", "/", "/moda/*"), _RARE, 3),
+    "page_keywords": (PHRASES, _COMMON, 3),
+    "page_keywords_deny": (PHRASES, _COMMON, 1),
+    "categories": (CATEGORIES, _COMMON, 3),
+    "categories_deny": (CATEGORIES, _COMMON, 1),
+    "publishers_allow": (PUBLISHERS, _RARE, 3),
+    "publishers_deny": (PUBLISHERS, _RARE, 1),
+    "venues": (VENUES, 0.04, 3),
+    "tag_ids_allow": (("top", "bottom"), _RARE, 3),
+    "tag_ids_deny": (("top", "bottom"), _RARE, 1),
+    "gpids_allow": (GPIDS, _RARE, 3),
+    "gpids_deny": (GPIDS, _RARE, 1),
+    "placement_types": ((1, 2), 0.04, 3),
+    "interstitial": ((0, 1), _RARE, 3),
+    "rewarded": ((0, 1), _RARE, 3),
+    "positions": ((1, 3), _RARE, 3),
+    "hours_of_week": (tuple(range(168)), _COMMON, 120),
+    "deals": ((1, 2, 3, 4), _RARE, 3),
+    "segments_any": (_SEGMENTS, _COMMON, 3),
+    "segments_all": (_SEGMENTS, _RARE, 2),
+    "segments_none": (_SEGMENTS, _COMMON, 2),
+}
+"""By member of Targeting: values to choose from, how often there are any, and how many at most."""
+
+
 def _targeting(chance: random.Random) -> Targeting:
-    segments = tuple(shop * 10 + kind for shop in range(1, SHOPS + 1) for kind in range(3))
-    agents = tuple(AGENTS.values())
-    rare, common = 0.08, 0.12
     return Targeting(
-        exchanges=some(chance, (1, 2), common),
-        environments=some(chance, ("site", "app"), common),
-        countries=some(chance, ("POL", "CZE", "DEU"), common),
-        regions=some(chance, ("POL/MZ", "POL/MA", "CZE/10"), rare),
-        cities=some(chance, ("warszawa", "kraków", "praha"), rare),
-        postcodes=some(chance, ("00", "009", "30001", "1"), rare),
-        radii=some(chance, (Radius(52.2, 21.0, 30.0), Radius(50.0, 20.0, 9.0), Radius(-80.0, 170.0, 500.0)), rare),
-        device_types=some(chance, (1, 2, 4), rare),
-        operating_systems=some(chance, tuple(system for system, _ in agents), rare),
-        browsers=some(chance, tuple(browser for _, browser in agents), rare),
-        connections=some(chance, (1, 2, 6), rare),
-        languages=some(chance, ("pl", "en"), common),
-        domains_allow=some(chance, DOMAINS, common),
-        domains_deny=some(chance, DOMAINS, common, 1),
-        apps_allow=some(chance, ("com.game", "com.news"), rare),
-        apps_deny=some(chance, ("com.game", "com.bad"), common),
-        page_paths=some(chance, ("/buty/*", "/sport/", "/", "/moda/*"), rare),
-        page_keywords=some(chance, PHRASES, common),
-        page_keywords_deny=some(chance, PHRASES, common, 1),
-        categories=some(chance, CATEGORIES, common),
-        categories_deny=some(chance, CATEGORIES, common, 1),
-        publishers_allow=some(chance, PUBLISHERS, rare),
-        publishers_deny=some(chance, PUBLISHERS, rare, 1),
-        venues=some(chance, VENUES, 0.04),
-        tag_ids_allow=some(chance, ("top", "bottom"), rare),
-        tag_ids_deny=some(chance, ("top", "bottom"), rare, 1),
-        gpids_allow=some(chance, GPIDS, rare),
-        gpids_deny=some(chance, GPIDS, rare, 1),
-        placement_types=some(chance, (1, 2), 0.04),
-        interstitial=some(chance, (0, 1), rare),
-        rewarded=some(chance, (0, 1), rare),
-        positions=some(chance, (1, 3), rare),
-        hours_of_week=some(chance, tuple(range(168)), common, 120),
-        deals=some(chance, (1, 2, 3, 4), rare),
-        segments_any=some(chance, segments, common),
-        segments_all=some(chance, segments, rare, 2),
-        segments_none=some(chance, segments, common, 2),
+        **{member: some(chance, values, share, most) for member, (values, share, most) in TARGETED.items()}
     )
 
 
