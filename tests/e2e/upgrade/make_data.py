@@ -4,9 +4,9 @@
     python tests/e2e/upgrade/make_data.py /tmp/old tests/e2e/upgrade/COMMIT.tar.xz
 
 The checkout's `grosz up` takes events of two shops, bids on four exchanges, settles some of its bids and is ended by
-SIGTERM. The archive has its data directory as it was left (`data/`), what it said meanwhile (`expected.json`: which bids
-it made, which notices it answered, what its own commands told of ledger, audit and users), and the modules of its bidder
-role (`program/`), which a test runs beside a bidder of today.
+SIGTERM. The archive has its data directory as it was left (`data/`), what it said meanwhile (`expected.json`: which
+bids it made, which notices it answered, what its own commands told of ledger, audit and users), and the modules of its
+bidder role (`program/`), which a test runs beside a bidder of today.
 
 The checkout is told in SQL to keep profiles for twenty years, longer than its API allows: otherwise Redis would drop
 them, and the archive would be empty one day. Everything else is as users have it.
@@ -62,7 +62,7 @@ def shop(number: int) -> dict[str, list[dict[str, Any]]]:
         "last_visit in 365d",
         'attribute.loyalty_tier = "gold"',
     )
-    reach = (
+    reach: tuple[tuple[str, str, float, dict[str, list[int]]], ...] = (
         ("everybody", "cpm", 2.00, {}),
         ("shoes", "cpm", 4.00, {"segments_any": [first], "segments_none": [first + 1]}),
         ("carts", "cpa", 600.00, {"segments_any": [first + 2], "segments_none": [first + 1]}),
@@ -230,11 +230,11 @@ def bids(old: OldGrosz, users: list[str]) -> Iterator[dict[str, Any]]:
 def notice(bid: dict[str, Any], name: str, price: str) -> str:
     """A URL of the bid with its macros filled in; `pixel` and `click` are taken from the markup."""
     if name == "pixel":
-        url = bid["adm"].split('src="', 1)[1].split('"', 1)[0].replace("&amp;", "&")
+        url = str(bid["adm"]).split('src="', 1)[1].split('"', 1)[0].replace("&amp;", "&")
     elif name == "click":
-        url = bid["adm"].split('href="', 1)[1].split('"', 1)[0].replace("&amp;", "&")
+        url = str(bid["adm"]).split('href="', 1)[1].split('"', 1)[0].replace("&amp;", "&")
     else:
-        url = bid[name]
+        url = str(bid[name])
     return (
         url.replace("${AUCTION_PRICE}", price).replace("${AUCTION_CURRENCY}", "PLN").replace("${AUCTION_LOSS}", "102")
     )
