@@ -53,6 +53,8 @@ class RedisSettings(Component, frozen=True, kw_only=True):
 
     # redis://, rediss:// or unix://; empty: `grosz up` starts a server of its own.
     url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://")] = ""
+    # The server that `grosz up` starts; empty: the program that wrote the data, else the first that is found.
+    program: str = ""
     username: str = ""
     password: Secret = ""
     cluster: bool = False
@@ -112,7 +114,7 @@ class MoneySettings(Component, frozen=True, kw_only=True):
     token_key_id: Annotated[int, Meta(ge=0, le=255)] | None = None  # the one that signs; None: the highest
 
     def keys(self) -> dict[int, bytes]:
-        """The token keys by id, as `pacing.tokens.TokenSigner` takes them."""
+        """The token keys by id, as `pacing.notices.tokens.TokenSigner` takes them."""
         return {int(key_id): bytes.fromhex(key) for key_id, key in self.token_keys.items()}
 
 

@@ -11,13 +11,13 @@ from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
 from core.clock import SystemClock
 from core.config import Settings
-from core.embedded import EmbeddedServer
 from core.errors import UnavailableError
 from core.model import Catalogue
-from core.redis import Pipelined, PipelinedRedis
-from core.redis_cluster import PipelinedCluster
-from core.redis_url import parse_redis_url
-from pacing.transitions import Transitions
+from core.redis.client import Pipelined, PipelinedRedis
+from core.redis.cluster import PipelinedCluster
+from core.redis.embedded import EmbeddedServer
+from core.redis.url import parse_redis_url
+from pacing.budgets.transitions import Transitions
 
 
 class Books(NamedTuple):
@@ -44,7 +44,8 @@ async def open_transitions(config: Path | None, data: Path | None) -> AsyncItera
         if settings.redis.url:
             connection: Pipelined = await _configured(settings)
         else:
-            server = EmbeddedServer(data or Path(settings.data.directory))
+            program = Path(settings.redis.program) if settings.redis.program else None
+            server = EmbeddedServer(data or Path(settings.data.directory), program=program)
             try:
                 connection = await PipelinedRedis.open(server.url, clock=SystemClock())
             except UnavailableError:  # nobody serves this directory: it is ours for now

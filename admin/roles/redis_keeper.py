@@ -46,8 +46,12 @@ async def keep_server(server: EmbeddedServer) -> None:
     """
     pauses = Pauses()
     started = time.monotonic()
+    is_noted = True
     while True:
-        while server.alive():  # noqa: ASYNC110 - see _POLL_S
+        while server.alive():
+            if not is_noted and await asyncio.to_thread(server.ask) is Answer.READY:
+                server.note_program()
+                is_noted = True
             await asyncio.sleep(_POLL_S)
         lived_s = time.monotonic() - started
         pause_s = pauses.after(lived_s)
@@ -57,5 +61,6 @@ async def keep_server(server: EmbeddedServer) -> None:
         started = time.monotonic()
         try:
             server.begin()
+            is_noted = False
         except (GroszError, OSError) as error:
             log.error("the embedded Redis server cannot be started", extra={"fields": {"error": str(error)}})

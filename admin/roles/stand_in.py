@@ -7,8 +7,8 @@ next one it listens itself and says "no bid" to everything; it steps aside as so
 import asyncio
 import logging
 
-from bidder.port import Reply
-from bidder.server import BidServer
+from bidder.door.limits import Reply
+from bidder.door.server import BidServer
 from core.clock import SystemClock
 
 # Requests that come on connections of the stand-in after a bidder is ready get their answer with `Connection: close`;

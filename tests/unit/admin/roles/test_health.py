@@ -3,8 +3,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from admin.roles.health import HealthPages, health_routes
-from core.scrape import ScrapePoint
-from core.telemetry import Telemetry
+from core.telemetry.metrics import Telemetry
+from core.telemetry.scrape import ScrapePoint
 
 
 def pages(*, public_metrics: bool = False) -> HealthPages:
@@ -20,6 +20,17 @@ def test_role_is_ready_when_every_check_agrees() -> None:
     health.require("catalogue", lambda: None)
     assert health.readiness() == (503, b"redis: no answer\n")
     faults.clear()
+    assert health.readiness() == (200, b"ready\n")
+
+
+def test_what_is_needed_to_begin_is_not_asked_for_again() -> None:
+    health = pages()
+    faults: list[str] = ["is not there yet"]
+    health.require_once("catalogue", lambda: faults[0] if faults else None)
+    assert health.readiness() == (503, b"catalogue: is not there yet\n")
+    faults.clear()
+    assert health.readiness() == (200, b"ready\n")
+    faults.append("has gone")
     assert health.readiness() == (200, b"ready\n")
 
 
