@@ -80,7 +80,9 @@ async def build(role: RoleContext) -> None:
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
     operating_system((None, "Mozilla/5.0"))  # loads the parser of agents, 0.2 s, before somebody waits for it
     await _serve(role, handler)
-    role.health.require_once("catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?")
+    role.health.require_once(
+        "catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?"
+    )
     age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current")
     age.labels().follow(lambda: watcher.age_s)
     refused = role.telemetry.gauge(

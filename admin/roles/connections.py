@@ -26,7 +26,9 @@ async def pipelined_redis(role: RoleContext) -> Pipelined:
             address, clock=role.clock, max_in_flight=settings.max_in_flight, required=False
         )
     role.on_close(connection.close)
-    connected = role.telemetry.gauge("grosz_redis_connected", "1 while Redis, or every node of its cluster, is reached.")
+    connected = role.telemetry.gauge(
+        "grosz_redis_connected", "1 while Redis, or every node of its cluster, is reached."
+    )
     connected.labels().follow(lambda: float(connection.connected))
     return connection
 

@@ -54,7 +54,9 @@ async def build(role: RoleContext) -> None:
         metrics,
         secure=urlsplit(settings.track.public_url).scheme == "https",
     )
-    role.health.require_once("catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?")
+    role.health.require_once(
+        "catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?"
+    )
     app = web.Application()
     app.add_routes([*notice_routes(desk), *shop_routes(site)])
     port = NoticePort(desk, clock)

@@ -39,7 +39,9 @@ async def build(role: RoleContext) -> None:
     _run_money(role, transitions, catalogue)
     desk = ConversionDesk(transitions, role.telemetry, lambda advertiser: _windows(catalogue, advertiser))
     await _run_profiles(role, redis, catalogue, _crediting(desk, catalogue))
-    role.health.require_once("catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?")
+    role.health.require_once(
+        "catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?"
+    )
     await role.serve(web.Application(), settings.host, settings.port)
 
 

@@ -101,9 +101,8 @@ def choose_program(
         raise ConfigError(
             f"the data in {directory} was written by {writer}, and there is only {', '.join(map(str, found))}",
             hint=(
-                f"set GROSZ_REDIS_PROGRAM to a {writer.names[0]}-server >= {version_text(writer.version)}; to change "
-                "over, run `grosz backup` with the old program and `grosz restore` with the new one; "
-                "or begin anew with another --data"
+                f"set GROSZ_REDIS_PROGRAM to a {writer.names[0]}-server >= {version_text(writer.version)}, "
+                "or begin anew with another --data; see docs/operate.md"
             ),
         )
     return next((program for program in fitting if str(program.path) == writer.path), fitting[0])

@@ -67,11 +67,18 @@ def wait_for_replica(pair: tuple[ServerNode, ServerNode]) -> None:
 
     WAIT would not do: it waits for the writes of the connection that asks, and those are another connection's.
     """
-    written = int(re.search(r"'master_repl_offset': (\d+)", str(pair[0].ask("INFO", "replication")))[1])
+    written = offset(pair[0], "master")
     deadline = time.monotonic() + 10
-    while int(re.search(r"'slave_repl_offset': (\d+)", str(pair[1].ask("INFO", "replication")))[1]) < written:
+    while offset(pair[1], "slave") < written:
         assert time.monotonic() < deadline
         time.sleep(POLL_S)
+
+
+def offset(node: ServerNode, side: str) -> int:
+    """How far a server has come in the stream of changes, as a `master` or as a `slave`."""
+    found = re.search(rf"'{side}_repl_offset': (\d+)", str(node.ask("INFO", "replication")))
+    assert found is not None
+    return int(found[1])
 
 
 async def fail_over(shop: Shop, pair: tuple[ServerNode, ServerNode]) -> None:
