@@ -13,6 +13,7 @@ them, and the archive would be empty one day. Everything else is as users have i
 """
 
 import argparse
+import http.client
 import json
 import os
 import random
@@ -21,8 +22,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-import urllib.error
-import urllib.request
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -175,19 +175,19 @@ class OldGrosz:
 
 def call(url: str, body: object = None, **headers: str) -> tuple[int, bytes]:
     """Status and content; without a body a GET. Redirects are not followed."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"User-Agent": AGENT, "Content-Type": "application/json", **headers})
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc)
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request) as response:
-            return int(response.status), response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_arguments: object) -> None:
-        return None
+        connection.request(
+            "GET" if body is None else "POST",
+            urllib.parse.urlunsplit(("", "", parts.path, parts.query, "")),
+            None if body is None else json.dumps(body).encode(),
+            {"User-Agent": AGENT, "Content-Type": "application/json", **headers},
+        )
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
 
 
 def send_events(old: OldGrosz, secret: str, users: list[str], now_s: int) -> None:
