@@ -1,7 +1,7 @@
 """Everything on one machine: the embedded Redis, and one process for each role, watched and restarted.
 
 The supervisor itself does no work that could fail: it reserves the ports, starts the children, says when all can serve,
-starts a dead one again with growing pauses, and ends them in an order in which nobody misses whom it still needs.
+starts a dead one again with growing pauses, and ends them in an order in which no role loses one that it still needs.
 It holds each port without listening on it: only its own children share it, and a second Grosz is refused.
 """
 
@@ -41,7 +41,7 @@ _REDIS_POLL_S = 0.25
 # Later groups serve earlier ones while those drain: bids and notices first, then what settles and publishes them.
 _STOP_ORDER: tuple[tuple[str, ...], ...] = (("bidder", "tracker"), ("worker",), ("admin",))
 
-# Who has seconds gives way to those who have milliseconds, on a machine with fewer cores than busy roles.
+# Roles that have seconds give way to those that have milliseconds, on a machine with fewer cores than busy roles.
 _NICENESS = {"admin": 5, "worker": 5}
 
 _AGAIN_S = 0.1
@@ -245,7 +245,7 @@ _COMPONENTS = {"bidder": "bid", "tracker": "track", "worker": "worker", "admin":
 def reserve_port(host: str, port: int, role: str) -> socket.socket:
     """A bound socket that does not listen: it keeps the port (0: any) for this process's children.
 
-    Raises ConfigError when somebody uses the port already, also somebody who would share it.
+    Raises ConfigError when another program uses the port already, even one that would share it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if port:
