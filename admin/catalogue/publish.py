@@ -3,8 +3,8 @@
 The publisher keeps the catalogue in memory and reads only the rows that a newer revision wrote; what it writes is the
 change from what Redis has, so one of 100,000 line items costs one row and a few hundred bytes. It is woken by this
 process's own writes and looks at the version a few times a second for those of others (a command line, a second admin).
-Changes that come while it works go out together in the next round. The whole catalogue, for a process that starts, is written
-now and then, behind the changes (docs/decisions/0013).
+Changes that come while it works go out together in the next round. The whole catalogue, for a process that starts, is
+written now and then, behind the changes (docs/decisions/0013).
 """
 
 import asyncio
@@ -50,8 +50,8 @@ MANY_OBJECTS = 1_000
 # Another admin that publishes at the same time is caught up with so often before everything is published.
 CATCH_UPS = 3
 
-# A new snapshot is due when the changes after the last one are more than this share of the objects: a starting process reads
-# little more than the snapshot, and memory in Redis is bounded.
+# A new snapshot is due when the changes after the last one are more than this share of the objects: a starting process
+# reads little more than the snapshot, and memory in Redis is bounded.
 SNAPSHOT_SHARE = 8
 # Applying a change takes a millisecond at 100,000 line items: a quarter of a second more for a process that starts.
 SNAPSHOT_ENTRIES = 256
@@ -59,8 +59,8 @@ SNAPSHOT_ENTRIES = 256
 SNAPSHOT_AFTER_S = 300.0
 SNAPSHOT_POLL_S = 1.0
 
-# Of two admins that publish at the same time the newer version stays, in whatever order they come; a version has one content,
-# the store's. A change is only appended to what it begins at: the last one or, if there is none, the snapshot.
+# Of two admins that publish at the same time the newer version stays, in whatever order they come; a version has one
+# content, the store's. A change is only appended to what it begins at: the last one or, if there is none, the snapshot.
 CHANGE_SCRIPT = """
 local version, since, header = ARGV[1], ARGV[2], ARGV[3]
 local current = tonumber(redis.call('GET', KEYS[2]) or '-1')
