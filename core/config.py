@@ -53,6 +53,8 @@ class RedisSettings(Component, frozen=True, kw_only=True):
 
     # redis://, rediss:// or unix://; empty: `grosz up` starts a server of its own.
     url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://")] = ""
+    # The server that `grosz up` starts; empty: the program that wrote the data, else the first that is found.
+    program: str = ""
     username: str = ""
     password: Secret = ""
     cluster: bool = False

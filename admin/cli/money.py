@@ -44,7 +44,8 @@ async def open_transitions(config: Path | None, data: Path | None) -> AsyncItera
         if settings.redis.url:
             connection: Pipelined = await _configured(settings)
         else:
-            server = EmbeddedServer(data or Path(settings.data.directory))
+            program = Path(settings.redis.program) if settings.redis.program else None
+            server = EmbeddedServer(data or Path(settings.data.directory), program=program)
             try:
                 connection = await PipelinedRedis.open(server.url, clock=SystemClock())
             except UnavailableError:  # nobody serves this directory: it is ours for now
