@@ -21,7 +21,9 @@ BIAS = (-6.5, -4.18)
 
 # field -> value -> (click logit, conversion logit)
 REQUEST_FIELDS = {
-    "hour": {str(h): (0.08 if 18 <= h <= 22 else -0.1 if 1 <= h < 7 else 0.0, 0.1 if 19 <= h <= 22 else 0.0) for h in HOURS},
+    "hour": {
+        str(h): (0.08 if 18 <= h <= 22 else -0.1 if 1 <= h < 7 else 0.0, 0.1 if 19 <= h <= 22 else 0.0) for h in HOURS
+    },
     "device": {
         "1": (0.2, -0.3), "2": (0.0, 0.2), "3": (-1.0, -0.5), "4": (0.2, -0.3),
         "5": (0.15, -0.1), "7": (-1.0, -0.5),

@@ -11,6 +11,7 @@ index, an edge or a logit is checked here, so that an artefact is either refused
 
 import ast
 import hashlib
+import itertools
 import math
 import pathlib
 import re
@@ -135,7 +136,7 @@ def _fault_of_fields(kind: str, fields: Mapping[str, FieldVocabulary], names: fr
         last = field.other + 1 + len(edges) if kind == "user" else max((field.other, *field.rows.values()))
         if last >= rows:
             return f"{kind} field {name} names row {last} of {rows}"
-        if not all(map(math.isfinite, edges)) or any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
+        if not all(map(math.isfinite, edges)) or any(low >= high for low, high in itertools.pairwise(edges)):
             return f"edges of {name} must be finite and ascend"
     return ""
 

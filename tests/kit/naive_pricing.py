@@ -118,7 +118,7 @@ def _hour(request: dict[str, Any], now_ms: int, timezone: str) -> int:
     """Of the user's clock, else of the advertiser's."""
     offset = request.get("device", {}).get("geo", {}).get("utcoffset")
     if offset is not None and abs(offset) <= 840:
-        return (now_ms // 60_000 + offset) // 60 % 24
+        return int((now_ms // 60_000 + offset) // 60 % 24)
     return datetime.datetime.fromtimestamp(now_ms / 1000, zoneinfo.ZoneInfo(timezone)).hour
 
 

@@ -1,9 +1,9 @@
 """What each fact about a shopper does to a bid: carts by age and value, purchases, the hour, numbers out of range."""
 
 import datetime
+import itertools
 import math
 import zoneinfo
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,16 +28,14 @@ GOALS = st.sampled_from((Goal.CPC, Goal.CPA))
 ORDINARY = CartValue()
 
 
-def bidder_for(goal: Goal, cart: CartValue | None = None, bid_micros: int | None = None, **changes: Any) -> TestBidder:
+def bidder_for(goal: Goal, cart: CartValue | None = None, bid_micros: int | None = None) -> TestBidder:
     bid = bid_micros or (CPC if goal is Goal.CPC else CPA)
-    return TestBidder(
-        catalogue(line_item(1, goal=goal, bid_micros=bid, max_cpm_micros=10**15, cart=cart, **changes))
-    )
+    return TestBidder(catalogue(line_item(1, goal=goal, bid_micros=bid, max_cpm_micros=10**15, cart=cart)))
 
 
-def bid(bidder: TestBidder, request: dict[str, object] = REQUEST, **state: Any) -> float:
+def bid(bidder: TestBidder, **state: float) -> float:
     """The price for a visitor of whom the shop knows this."""
-    return price_of(bidder.answer(request, Shopper(shops={1: ShopState(**state)})))
+    return price_of(bidder.answer(REQUEST, Shopper(shops={1: msgspec.convert(state, ShopState, strict=False)})))
 
 
 @settings(max_examples=40, deadline=None)
@@ -89,7 +87,7 @@ def test_no_bid_jumps_when_a_cart_ends_on_its_fourteenth_day(goal: Goal, cart: C
     bidder = bidder_for(goal, cart)
     ages = [14 * DAY_S + seconds for seconds in (-2.0, -1.0, -0.5, 0.0)]
     bids = [bid(bidder, cart_micros=micros * (age < 14 * DAY_S), cart_age_s=age, last_visit_age_s=age) for age in ages]
-    assert all(later >= 0.95 * earlier for earlier, later in zip(bids, bids[1:], strict=False))
+    assert all(later >= 0.95 * earlier for earlier, later in itertools.pairwise(bids))
 
 
 def test_no_bid_jumps_as_time_goes_by() -> None:
@@ -111,7 +109,7 @@ def test_who_has_just_bought_is_bid_a_quarter_at_most(
     goal: Goal, bought_s: float, visits: int, products: int, has_cart_value: bool
 ) -> None:
     bidder = bidder_for(goal, ORDINARY if has_cart_value else None)
-    known: dict[str, Any] = {"visits": visits, "products_viewed": products, "last_visit_age_s": bought_s}
+    known: dict[str, float] = {"visits": visits, "products_viewed": products, "last_visit_age_s": bought_s}
     assert bid(bidder, last_purchase_age_s=bought_s, **known) <= 0.25 * bid(bidder, **known)
 
 
@@ -119,8 +117,8 @@ def test_who_has_just_bought_is_bid_a_quarter_at_most(
 @given(GOALS, st.floats(0, 60 * DAY_S))
 def test_a_newer_cart_ends_what_a_purchase_did_and_an_older_one_does_not(goal: Goal, bought_s: float) -> None:
     bidder = bidder_for(goal)
-    newer = {"cart_micros": 200 * MILLION, "cart_age_s": bought_s / 2}
-    older = {"cart_micros": 200 * MILLION, "cart_age_s": bought_s + 1}
+    newer: dict[str, float] = {"cart_micros": 200 * MILLION, "cart_age_s": bought_s / 2}
+    older: dict[str, float] = {"cart_micros": 200 * MILLION, "cart_age_s": bought_s + 1}
     assert bid(bidder, last_purchase_age_s=bought_s + 1, **newer) == bid(bidder, **newer)
     assert bid(bidder, last_purchase_age_s=bought_s, **older) == bid(bidder, last_purchase_age_s=bought_s)
 
@@ -160,7 +158,9 @@ def hour_of(price: float, midnight: float) -> int:
     st.sampled_from(("Europe/Warsaw", "America/New_York", "Asia/Kolkata")),
 )
 def test_the_hour_is_the_user_s_else_the_advertiser_s(now_ms: int, offset: int | None, zone: str) -> None:
-    configured = catalogue(line_item(1, goal=Goal.CPC, bid_micros=CPC // 100, max_cpm_micros=10**15), line_item(2, advertiser=2))
+    configured = catalogue(
+        line_item(1, goal=Goal.CPC, bid_micros=CPC // 100, max_cpm_micros=10**15), line_item(2, advertiser=2)
+    )
     shops = tuple(
         msgspec.structs.replace(shop, timezone=zone if shop.id == 1 else "Pacific/Auckland")
         for shop in configured.advertisers
@@ -189,4 +189,3 @@ def test_logits_of_any_size_are_probabilities(bias: float, sale: float, weight: 
     kinds = bidder.snapshot.model.slot_rates
     assert np.isfinite(kinds).all()
     assert ((kinds >= 0) & (kinds <= 1)).all()
-
