@@ -33,8 +33,8 @@ STEPS: Final = 64
 RATIOS: Final[Floats] = np.geomspace(1 / STEPS, 1.0, STEPS)
 """The parts of the value that may be bid, step 1 the least.
 
-They lie 7% apart: where few impressions are worth a hundred times what they cost, small parts count most (against 32 even
-steps 0.5% more surplus on such a market, as much on campaign 2997).
+They lie 7% apart: where few impressions are worth a hundred times what they cost, small parts count most (against 32
+even steps 0.5% more surplus on such a market, as much on campaign 2997).
 """
 
 FULL_VALUE: Final = STEPS
