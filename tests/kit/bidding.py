@@ -37,6 +37,7 @@ class ShopState(msgspec.Struct, frozen=True):
     cart_stage: int = 0
     cart_age_s: float = np.inf
     last_visit_age_s: float = 3_600.0
+    last_purchase_age_s: float = np.inf
     visits: float = 1.0
     products_viewed: float = 1.0
 
@@ -69,8 +70,7 @@ def profile_batch(shoppers: Sequence[Shopper | None]) -> ProfileBatch:
         batch.cart_micros = np.array([state.cart_micros for _, _, state in rows], dtype=np.int64)
         batch.cart_stage = np.array([state.cart_stage for _, _, state in rows], dtype=np.int64)
         batch.score = np.zeros(len(rows))
-        batch.last_purchase_age_s = np.full(len(rows), np.inf)
-        for name in ("cart_age_s", "last_visit_age_s", "visits", "products_viewed"):
+        for name in ("cart_age_s", "last_purchase_age_s", "last_visit_age_s", "visits", "products_viewed"):
             setattr(batch, name, np.array([getattr(state, name) for _, _, state in rows], dtype=np.float64))
     return batch
 
