@@ -212,6 +212,7 @@ class Geo(msgspec.Struct, gc=False):
     long: Number | None = None
     type: Int | None = None
     accuracy: Number | None = None  # metres
+    utcoffset: Int | None = None  # minutes
 
 
 class BrandVersion(msgspec.Struct, gc=False):

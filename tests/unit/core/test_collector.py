@@ -11,10 +11,8 @@ PACKAGES = ("core", "bidder", "segments", "pacing", "creatives", "admin")
 
 
 def imports_gc(path: Path) -> bool:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return any(
-        isinstance(node, ast.Import) and any(alias.name == "gc" for alias in node.names) for node in ast.walk(tree)
-    )
+    imports = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Import))
+    return any(alias.name == "gc" for each in imports for alias in each.names)
 
 
 def test_nobody_else_tells_the_collector_what_to_do() -> None:
@@ -38,7 +36,7 @@ def test_what_is_built_is_exempted_and_collection_goes_on() -> None:
     before = gc.get_freeze_count()
     with building_what_lives_long():
         assert not gc.isenabled()
-        made = [[] for _ in range(1_000)]
+        made: list[list[int]] = [[] for _ in range(1_000)]
     assert gc.isenabled()
     assert gc.get_freeze_count() >= before + len(made)
 
@@ -52,6 +50,6 @@ def test_a_build_that_fails_leaves_the_collector_on() -> None:
 
 @pytest.mark.usefixtures("thawed")
 def test_what_exists_is_exempted() -> None:
-    made = [[] for _ in range(1_000)]
+    made: list[list[int]] = [[] for _ in range(1_000)]
     exempt_what_exists()
     assert gc.get_freeze_count() >= len(made)
