@@ -286,7 +286,9 @@ class _Telling:
             return Verdict(line_item, share, "bid", (), bid_price, winner[1])
         found = [(reason, detail) for reason, passing, detail in targeting if not passing >> position & 1]
         own = int(everything.verdict[pair])
-        if own != rank.ELIGIBLE:
+        # What pacing holds back altogether is priced at nothing, which is no reason of its own.
+        is_paced_out = any(reason is NoBid.PACED_OUT for reason, _detail in found)
+        if own != rank.ELIGIBLE and not (is_paced_out and own == NoBid.VALUE_TOO_LOW.index):
             found.append((NO_BID_REASONS[own], _near_miss(NO_BID_REASONS[own], bid_price)))
         in_auction = real.get((impression.position, position))
         if in_auction is not None and 0 <= in_auction < len(NO_BID_REASONS) and in_auction != own:
