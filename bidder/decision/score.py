@@ -83,20 +83,20 @@ class BoundModel:
 
     def slot_kind(self, auction: Auction, impression: Impression, hour_utc: int) -> int:
         """Row of `slot_logits` for an impression: all request features are looked up once per distinct combination."""
-        device, banner = auction.request.device, impression.imp.banner
+        device, sizes = auction.request.device, impression.offers[0].sizes
         key = (
             hour_utc,
             device.devicetype if device is not None else None,
-            impression.sizes[0] if impression.sizes else None,
-            banner.pos if banner is not None else None,
+            sizes[0] if sizes else None,
+            impression.placement,
             bool(impression.deal_floors),
         )
         kind = self._kinds.get(key)
-        return kind if kind is not None else self._add_kind(key, impression)
+        return kind if kind is not None else self._add_kind(key)
 
-    def _add_kind(self, key: tuple[object, ...], impression: Impression) -> int:
-        hour, device_type, _size, position, has_deals = key
-        width, height = impression.sizes[0] if impression.sizes else (0, 0)
+    def _add_kind(self, key: tuple[object, ...]) -> int:
+        hour, device_type, size, position, has_deals = key
+        width, height = size if isinstance(size, tuple) else (0, 0)
         features = {
             "hour": str(hour),
             "device": str(device_type),

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from core.dialects import spoken_by
 from core.model import Exchange
 from core.money import settle
 from pacing.budgets.pools import PoolKey
@@ -60,6 +61,6 @@ def charge_micros(claims: Claims, price_cpm: int) -> int:
 
 def house_cpm(claims: Claims, exchange: Exchange | None) -> int:
     """The clearing price that nobody told us: of a first-price exchange the bid, else second price plus one grosz."""
-    if exchange is not None and exchange.first_price:
+    if exchange is not None and spoken_by(exchange).first_price:
         return claims.bid_cpm
     return int(settle(claims.bid_cpm, claims.second_cpm, claims.floor_cpm))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from core import keys
 from core.clock import Clock
+from core.dialects import spoken_by
 from core.model import BillingEvent, Catalogue
 from core.money import FxTable
 from core.telemetry.metrics import CounterChild, Telemetry
@@ -175,7 +176,7 @@ class NoticeDesk:
         if reference is None:
             return answer(503, "unavailable")
         exchange = reference.exchanges.get(claims.exchange_id)
-        kind = _MONEY.get((event, BillingEvent.BILL if exchange is None else exchange.billing_event))
+        kind = _MONEY.get((event, BillingEvent.BILL if exchange is None else spoken_by(exchange).billing_event))
         if kind is None:
             if event is Event.IMPRESSION:
                 return self._see(claims, answer)

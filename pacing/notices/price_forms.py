@@ -7,9 +7,11 @@ by the exchange's word where that can be believed and by the house rule where no
 import enum
 from typing import NamedTuple
 
+from core.dialects import spoken_by
 from core.model import Clearing, Exchange, PriceEncryption
 from core.money import FxTable, MoneyError
-from pacing.notices.prices import PriceError, PriceKeys, decrypt_price, keys_of
+from pacing.notices.dialects import reader_of
+from pacing.notices.prices import PriceError, PriceKeys, decrypt_price
 
 # An encrypted price has 38 characters, a number fewer; whoever sends more is not an exchange that we know.
 MAX_PRICE_CHARS = 128
@@ -73,12 +75,12 @@ def _is_macro(text: str) -> bool:
 
 
 def _sent_by(exchange: Exchange, text: str) -> Price:
-    if exchange.price_encryption is PriceEncryption.NONE:
-        return _plain(text)
+    is_plain = spoken_by(exchange).price_encryption is PriceEncryption.NONE
     try:
-        return Price(PriceForm.ENCRYPTED, decrypt_price(text, exchange.price_encryption, keys_of(exchange)))
+        cpm = reader_of(exchange).read_price(text, exchange)
     except PriceError:
-        return Price(PriceForm.UNDECRYPTABLE, NO_PRICE)
+        return Price(PriceForm.MALFORMED if is_plain else PriceForm.UNDECRYPTABLE, NO_PRICE)
+    return Price(PriceForm.NUMBER if is_plain else PriceForm.ENCRYPTED, cpm)
 
 
 def _plain(text: str) -> Price:
