@@ -99,7 +99,7 @@ def _types(creative: Creative) -> frozenset[int]:
 
 
 def check_banner(creative: Creative) -> list[Fault]:
-    """What would keep a banner from being served, for whoever saves it; pointers are relative to the creative."""
+    """What would keep a banner from being served, told when it is saved; pointers are relative to the creative."""
     faults: list[Fault] = []
     if bool(creative.html) == bool(creative.image_url):
         faults.append(Fault("/html", "exactly_one", "a banner has either html or image_url", "set one of the two"))

@@ -18,7 +18,7 @@ UNLIMITED = -1
 """A budget that limits nothing, as the scripts store it."""
 
 # Where pacing starts on a line item that nobody has paced yet: starting ten times too low costs under 3% of the
-# clicks, ten times too high up to 91% (spec: science, 1c).
+# clicks, ten times too high up to 91% (docs/evidence.md, "Starting low").
 COLD_START = 0.1
 
 # How far above the value of an impression a line item may bid that is to spend all. Half of the replayed market cannot
@@ -160,7 +160,8 @@ class PoolTable(Numbered):
     __slots__ = ("advertiser", "cold_start", "columns", "highest", "line_item", "max_bid", "share")
 
     def __init__(self, columns: Sequence[NDArray[Any]]) -> None:
-        """An array over positions for each field of PoolSpec, in their order: float64 for multipliers, else int64."""
+        """An array over positions for each field of PoolSpec, in their order: multipliers as float64, the rest as
+        int64."""
         self.columns = tuple(columns)
         self.line_item, self.share, self.advertiser, self.max_bid, self.cold_start, self.highest = self.columns
         super().__init__(pool_number(self.line_item, self.share))

@@ -1,7 +1,7 @@
 """The other constraint: what a conversion may cost, or what money must bring back (target CPA and ROAS).
 
 It caps the multiplier beside the budgets: `min(alpha_budget, alpha_roi)`. Conversions come late, so only the matured
-part of each day's cost counts (spec: science, 1f): half of the orders come within a day, and a controller that took the
+part of each day's cost counts (docs/evidence.md): half of the orders come within a day, and a controller that took the
 missing half for failure would stop every campaign on its first evening.
 
 What is estimated is the cost of a conversion *at multiplier 1*: cost is divided by the multiplier that it was spent at.
@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 from core.model import Goal, LineItem
 from pacing.pace.controller import LEAST_MULTIPLIER
 
-# Conversions' worth of belief that the target is met; fewer conversions than this prove little (spec: science, 1f).
+# Conversions' worth of belief that the target is met; fewer conversions than this prove little (docs/evidence.md).
 PRIOR_CONVERSIONS: Final = 50.0
 
-# Half of the conversions come within a day of the click (spec: science, 1e): F(age) = 1 - exp(-age / MEAN_DELAY_S).
+# Half of the conversions come within a day of the click (docs/evidence.md): F(age) = 1 - exp(-age / MEAN_DELAY_S).
 MEAN_DELAY_S: Final = 86_400 / math.log(2)
 
 # What is older says little about today's market, and is matured to more than 99% anyway.
@@ -93,7 +93,7 @@ def _multiplier(cost: float, allowed: float, prior: float) -> float:
 
 
 def _allowed_order(line_item: LineItem, value: float, conversions: float, per_value: float) -> float:
-    """What an average order may cost: as measured, else what the line item bids for one, else unknown (0)."""
+    """What an average order may cost: as measured, otherwise what the line item bids for one, otherwise unknown (0)."""
     if conversions > 0.0 and value > 0.0:
         return value / conversions * per_value
     return float(line_item.bid_micros) if line_item.goal is Goal.CPA else 0.0

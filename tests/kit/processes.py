@@ -9,25 +9,29 @@ from pathlib import Path
 from types import TracebackType
 
 from core.processes import is_alive
-from tests.kit.fixtures import REPOSITORY
+from tests.kit.fixtures import REPOSITORY, chosen_server
 
 
-def grosz(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def grosz(
+    *arguments: str, environ: dict[str, str] | None = None, cwd: Path = REPOSITORY
+) -> subprocess.CompletedProcess[str]:
     """Run `grosz` to its end."""
     return subprocess.run(
         [sys.executable, "-m", "admin.cli", *arguments],
         capture_output=True,
         text=True,
         check=False,
-        cwd=REPOSITORY,
-        env=clean_environment() | (environ or {}),
+        cwd=cwd,
+        env=clean_environment() | {"PYTHONPATH": str(REPOSITORY)} | (environ or {}),
     )
 
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without settings of Grosz, and with bytecode, which halves the time of a start."""
     unwanted = ("GROSZ_", "PYTHONDONTWRITEBYTECODE")
-    return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    program = chosen_server()
+    return kept if program is None else kept | {"GROSZ_REDIS_PROGRAM": str(program)}
 
 
 class RunningGrosz:
