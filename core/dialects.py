@@ -16,6 +16,7 @@ import msgspec
 from core.model import BillingEvent, Exchange, NoBidStyle, PriceEncryption
 
 GENERIC = "generic"
+ASSUMED = "assumed"
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,9 +29,16 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     first_price: bool | None = None
     """Whether a bid is charged as it stands; None: as `at` of each request or deal says."""
     no_bid_style: NoBidStyle = NoBidStyle.NO_CONTENT
+    """How the exchange wants to hear "no"."""
     price_encryption: PriceEncryption = PriceEncryption.NONE
+    """How prices in notices are encrypted."""
     price_macro: str = "${AUCTION_PRICE}"
+    """What the exchange replaces by the clearing price."""
     billing_event: BillingEvent = BillingEvent.BILL
+    """Which notice makes a bid billable: `bill` (burl), `win` (nurl) or `impression` (our own pixel)."""
+
+    sources: dict[str, str] = {}
+    """Where each member that differs from `generic` is publicly said, by the member's name; ASSUMED where nowhere."""
 
 
 OVERRIDES = ("first_price", "no_bid_style", "price_encryption", "price_macro", "billing_event")

@@ -7,7 +7,6 @@ import msgspec
 from core.dialects import GENERIC, spoken_by
 from core.model import Exchange
 from core.money import CpmMicros
-from pacing.notices.loss_codes import LOSS_TEXTS
 from pacing.notices.prices import decrypt_price, keys_of
 
 
@@ -16,9 +15,6 @@ class NoticeReader(msgspec.Struct, frozen=True):
 
     read_price: Callable[[str, Exchange], CpmMicros]
     """CPM micros of the text in the place of a price. Raises PriceError for anything that is not a price."""
-
-    loss_texts: dict[int, str] = LOSS_TEXTS
-    """What the loss codes mean."""
 
 
 def read_by_settings(text: str, exchange: Exchange) -> CpmMicros:
