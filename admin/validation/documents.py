@@ -11,7 +11,7 @@ from msgspec import Meta
 from admin.store.model import CountUnique, FeedFormat, Scope
 from admin.validation import fields as f
 from core.dialects import GENERIC
-from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption
+from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption, UnreadablePrice
 
 WritableStatus = Literal["active", "paused"]
 Moment = Annotated[
@@ -242,6 +242,7 @@ class ExchangeDocument(Document, kw_only=True):
     price_encryption: PriceEncryption | None = None
     encryption_key: f.Secret = ""
     integrity_key: f.Secret = ""
+    unreadable_price: UnreadablePrice = UnreadablePrice.BID
     no_bid_style: NoBidStyle | None = None
     default_tmax_ms: Annotated[int, Meta(ge=10, le=5_000)] = 100
     network_margin_ms: Annotated[int, Meta(ge=0, le=1_000)] = 20

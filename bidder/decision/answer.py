@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from bidder.decision.choose import Chosen, deal_of, showable
 from bidder.decision.pricing import Evaluation
 from bidder.decision.snapshot import Snapshot
+from bidder.dialects.generic import Speaker
 from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import bid_parts
-from core.model import Clearing
+from bidder.request.auction import Impression
+from core.model import AuctionType, Clearing
 from core.reasons import NoBid
-from pacing.notices.tokens import TokenSigner, auction_digest, auction_part
+from pacing.notices.tokens import TokenSigner, auction_part
 from segments.profiles.reading import ProfileBatch
 
 
@@ -48,31 +50,45 @@ def _respond(
     """JSON of the response of one auction; `bids` has its (slot, bid) pairs."""
     auction = found.slots[bids[0][0]].auction
     exchange = auction.exchange
-    digest = auction_digest(exchange.id, auction.request.id)
-    common = auction_part(auction.currency, digest, issued_s, user_id)
-    texts = []
+    speaker = speaker_of(exchange)
+    common = auction_part(auction.currency, issued_s, user_id)
+    usual_type = speaker.auction_type(auction.request.at)
+    texts, nonce = [], 0
     for number, bid in bids:
         impression = found.slots[number].impression
         second_cpm = _second_price(found, number, bids, snapshot) if exchange.clearing is Clearing.HOUSE else 0
+        deal_id, kind = "", usual_type
+        if impression.deal_floors:
+            deal_id = deal_of(auction, impression, bid.position, snapshot, bid.cpm)
+            kind = _deal_type(speaker, impression, deal_id) or usual_type
+        nonce = next(signer.nonces)
         token = signer.sign_parts(
             bid.shown.token_part(signer, is_test=auction.is_test),
             common,
+            nonce=nonce,
             lease_id=bid.lease_id,
             reserved_micros=bid.cost,
             bid_cpm=bid.cpm,
             second_cpm=second_cpm,
             # A deal may have a floor of its own for each of its line items.
             floor_cpm=int(found.floors[bid.pair]) if impression.deal_floors else impression.floor_cpm,
-            position=impression.position,
+            auction_type=kind,
         )
-        deal_id = deal_of(auction, impression, bid.position, snapshot, bid.cpm) if impression.deal_floors else ""
         texts.append(
             bid_parts(
                 bid.shown.prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
                 deal_id=deal_id, tactic=bid.shown.tactic, token=token,
             )
         )  # fmt: skip
-    return speaker_of(exchange).answer(auction.request.id, texts, auction.currency, digest.hex())
+    return speaker.answer(auction.request.id, texts, auction.currency, f"{nonce:016x}")
+
+
+def _deal_type(speaker: Speaker, impression: Impression, deal_id: str) -> AuctionType | None:
+    """How a bid on a deal is charged; None where the deal does not say. A fixed price is one whatever is configured."""
+    deal_type = impression.deal_floors[deal_id][1] if deal_id else 0
+    if deal_type == AuctionType.FIXED_PRICE:
+        return AuctionType.FIXED_PRICE
+    return speaker.auction_type(deal_type) if deal_type else None
 
 
 def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chosen]], snapshot: Snapshot) -> int:

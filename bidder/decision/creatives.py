@@ -21,7 +21,8 @@ from creatives.formats.base import Ad
 from creatives.formats.offer import Offer
 from creatives.formats.table import FORMATS
 from creatives.macros import TOKEN
-from pacing.notices.tokens import TokenSigner, landing_digest
+from pacing.notices.claims import landing_digest, terms_of
+from pacing.notices.tokens import TokenSigner
 
 # Distinct (line item, offers, exchange, rules) whose creatives are remembered; some 400 bytes each. Senders decide how
 # long their lists are: longer ones are looked at each time.
@@ -78,13 +79,13 @@ class Line(NamedTuple):
 class Showable:
     """A line item with an ad that it may show, on one exchange."""
 
-    __slots__ = ("_exchange_id", "_token_part", "line", "prepared", "tactic")
+    __slots__ = ("_exchange", "_token_part", "line", "prepared", "tactic")
 
     def __init__(self, prepared: PreparedBid, line: Line, exchange: Exchange) -> None:
         self.prepared = prepared
         self.line = line
         self.tactic = tactic_json(line.line_item_id)
-        self._exchange_id = exchange.id
+        self._exchange = exchange
         self._token_part = b""
 
     def token_part(self, signer: TokenSigner, *, is_test: bool) -> bytes:
@@ -96,15 +97,19 @@ class Showable:
         return self._token_part
 
     def _make_token_part(self, signer: TokenSigner, *, is_test: bool) -> bytes:
+        creative = self.prepared.ad.creative
         return signer.offer_part(
+            terms=terms_of(self._exchange),
             is_test=is_test,
             share=self.line.share,
             line_item_id=self.line.line_item_id,
             advertiser_id=self.line.advertiser_id,
             campaign_id=self.line.campaign_id,
-            creative_id=self.prepared.ad.creative.id,
-            exchange_id=self._exchange_id,
+            creative_id=creative.id,
+            exchange_id=self._exchange.id,
             landing=self.prepared.landing,
+            markup=creative.format,
+            model_version=0,
         )
 
 

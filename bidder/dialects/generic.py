@@ -6,11 +6,10 @@ dialect with quirks that data cannot say is a subclass in a module beside this o
 
 from collections.abc import Sequence
 
-from bidder.openrtb.enums import AuctionType
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.response import encode_no_bid, encode_response
 from core.dialects import spoken_by
-from core.model import BillingEvent, Exchange, NoBidStyle
+from core.model import AuctionType, BillingEvent, Exchange, NoBidStyle
 from core.reasons import NoBid
 from creatives.formats.base import Ad
 from creatives.macros import TOKEN
@@ -26,14 +25,20 @@ UNKNOWN_REASON = 0
 BID_EXPIRY_S = 300
 
 
+_AUCTION_TYPES = {int(each): each for each in AuctionType}
+_FIRST, _SECOND = AuctionType.FIRST_PRICE, AuctionType.SECOND_PRICE
+
+
 class Speaker:
     """Speaks for one exchange: answers in its dialect, made once per exchange and catalogue."""
 
-    __slots__ = ("_says_nothing", "dialect", "exchange")
+    __slots__ = ("_auction_type", "_says_nothing", "dialect", "exchange")
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.dialect = spoken_by(exchange)
+        first = self.dialect.first_price
+        self._auction_type = None if first is None else _FIRST if first else _SECOND
         self._says_nothing = self.dialect.no_bid_style is NoBidStyle.NO_CONTENT
 
     def no_bid(self, request_id: str, reason: NoBid) -> tuple[int, bytes]:
@@ -48,14 +53,17 @@ class Speaker:
             return UNKNOWN_REASON
         return reason.nbr
 
-    def is_first_price(self, at: int | None) -> bool:
-        """Whether a bid is charged as it stands, by the exchange or else by the `at` of the request or deal.
+    def auction_type(self, at: int | None) -> AuctionType:
+        """What a bid is charged by: as the exchange is configured, otherwise by the `at` of the request or deal.
 
-        A type we do not know counts as first price: bidding less than we would pay at most is the safe mistake.
+        Without an `at` it is second price, OpenRTB's default. A type that we do not know counts as first price: we then
+        never book less than the exchange may charge.
         """
-        if self.dialect.first_price is not None:
-            return self.dialect.first_price
-        return at is not None and at != AuctionType.SECOND_PRICE
+        if self._auction_type is not None:
+            return self._auction_type
+        if at is None:
+            return AuctionType.SECOND_PRICE
+        return _AUCTION_TYPES.get(at, AuctionType.FIRST_PRICE)
 
     def members(self, ad: Ad, advertiser_domain: str, campaign_id: int, track_url: str) -> dict[str, object]:
         """Members of a bid that are the same in every auction; `TOKEN` stands where the token goes.

@@ -4,28 +4,23 @@ from collections.abc import Callable
 
 import msgspec
 
-from core.dialects import GENERIC, spoken_by
-from core.model import Exchange
+from core.dialects import GENERIC
+from core.model import Exchange, PriceEncryption
 from core.money import CpmMicros
-from pacing.notices.prices import decrypt_price, keys_of
+from pacing.notices.prices import PriceKeys, decrypt_price
 
 
 class NoticeReader(msgspec.Struct, frozen=True):
     """What is special about the notices of one dialect."""
 
-    read_price: Callable[[str, Exchange], CpmMicros]
+    read_price: Callable[[str, PriceEncryption, PriceKeys], CpmMicros] = decrypt_price
     """CPM micros of the text in the place of a price. Raises PriceError for anything that is not a price."""
 
 
-def read_by_settings(text: str, exchange: Exchange) -> CpmMicros:
-    """A plain or encrypted price, as the exchange and its dialect say."""
-    return decrypt_price(text, spoken_by(exchange).price_encryption, keys_of(exchange))
-
-
-READERS: dict[str, NoticeReader] = {GENERIC: NoticeReader(read_by_settings)}
+READERS: dict[str, NoticeReader] = {GENERIC: NoticeReader()}
 """By the names of `core.dialects`."""
 
 
-def reader_of(exchange: Exchange) -> NoticeReader:
-    """Who reads an exchange's notices. Never fails: a dialect of a later version is read as the generic one."""
-    return READERS.get(exchange.dialect, READERS[GENERIC])
+def reader_of(exchange: Exchange | None) -> NoticeReader:
+    """What reads an exchange's notices. Never fails: a dialect of a later version is read as the generic one."""
+    return READERS.get(exchange.dialect if exchange is not None else GENERIC, READERS[GENERIC])

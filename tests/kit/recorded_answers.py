@@ -1,10 +1,11 @@
-"""What the bid port answers to the recorded requests, written down request by request: proof that a change of structure
+"""What the bid port answers to the recorded requests, written down one by one: proof that a change of structure
 changes no byte of an answer.
 
 `python -m tests.kit.recorded_answers` writes `tests/golden/answers.json` anew. Do it only in the commit that means to
 change answers, and say there which and why. A record holds a digest of each answer instead of its text, since the
-requests themselves are test data from outside of the repository. Clock, leases, keys and profiles are fixed. The token
-in a notice URL is replaced by what it says, so that its format may change without its meaning.
+requests themselves are test data from outside of the repository. Clock, leases, keys and profiles are fixed, and line
+items bid a price of their own, so that another pricing model changes nothing here. The token in a notice URL is
+replaced by what it says, so that its format may change without its meaning.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ import msgspec
 from admin.seed.catalogue import demo_catalogue
 from bidder.door.handler import BidderHandler
 from bidder.door.metrics import BidMetrics
-from core.model import BillingEvent, Catalogue, Clearing, NoBidStyle
+from core.model import BillingEvent, Catalogue, Clearing, Goal, NoBidStyle
 from core.telemetry.metrics import Telemetry
 from pacing.notices.tokens import TokenSigner
 from tests.kit.bidding import NOW_MS, KnownProfiles, Shopper, ShopState, TestBidder
@@ -34,10 +35,10 @@ DIGEST_CHARS = 10
 A_TURN = 7
 
 _TOKEN = re.compile(rb"(?<=/)[A-Za-z0-9_-]{100,300}(?=[/?\"&\\<']|$)")
+_BID_ID = re.compile(rb'"bidid":"[^"]*"')
 _MEANINGS = (
-    "advertiser_id", "auction", "bid_cpm", "campaign_id", "creative_id", "currency", "exchange_id", "floor_cpm",
-    "is_test", "issued_s", "landing", "lease_id", "line_item_id", "position", "reserved_micros", "second_cpm", "share",
-    "user_id",
+    "advertiser_id", "bid_cpm", "campaign_id", "creative_id", "currency", "exchange_id", "floor_cpm", "is_test",
+    "issued_s", "landing", "lease_id", "line_item_id", "reserved_micros", "second_cpm", "share", "user_id",
 )  # fmt: skip
 
 SHOPPER = Shopper(
@@ -63,7 +64,7 @@ def exchanges() -> dict[str, dict[str, Any]]:
 
 
 def recorded_catalogue() -> Catalogue:
-    """The demo catalogue with all of these exchanges; each gets its own deals."""
+    """The demo catalogue with all of these exchanges, each with its own deals, and prices that no model decides."""
     demo = demo_catalogue()
     (first,) = demo.exchanges
     every = tuple(
@@ -75,7 +76,11 @@ def recorded_catalogue() -> Catalogue:
         for exchange in every
         for deal in demo.deals
     )
-    return msgspec.structs.replace(demo, exchanges=every, deals=deals)
+    lines = tuple(
+        msgspec.structs.replace(line, goal=Goal.CPM, bid_micros=1_000_000 + 370_000 * (line.id % 17), cart=None)
+        for line in demo.line_items
+    )
+    return msgspec.structs.replace(demo, exchanges=every, deals=deals, line_items=lines)
 
 
 async def recorded(requests: Mapping[str, object]) -> dict[str, dict[str, str]]:
@@ -111,13 +116,13 @@ def digest(status: int, body: bytes, signer: TokenSigner) -> str:
 
 
 def meaning(body: bytes, signer: TokenSigner) -> bytes:
-    """An answer with each token replaced by what it says."""
+    """An answer with each token replaced by what it says, without its own id."""
 
     def said(found: re.Match[bytes]) -> bytes:
         claims = signer.verify(found[0], NOW_MS // 1000)
         return repr([(name, getattr(claims, name)) for name in _MEANINGS]).encode()
 
-    return _TOKEN.sub(said, body)
+    return _BID_ID.sub(b'"bidid":"-"', _TOKEN.sub(said, body))
 
 
 def known_user(request: dict[str, Any]) -> dict[str, Any]:

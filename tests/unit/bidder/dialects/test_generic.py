@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bidder.dialects.generic import Speaker
-from core.model import Exchange, NoBidStyle
+from core.model import AuctionType, Exchange, NoBidStyle
 from core.reasons import NoBid
 
 EXCHANGE = Exchange(id=1, key="demo")
@@ -26,8 +26,20 @@ def test_older_exchanges_hear_only_codes_they_know() -> None:
     assert json.loads(Speaker(OLDER).no_bid("r", NoBid.NO_TIME)[1])["nbr"] == 0
 
 
-@pytest.mark.parametrize(("at", "first"), [(None, False), (1, True), (2, False), (3, True), (501, True)])
-def test_the_request_s_auction_type_counts_unless_configured(at: int | None, first: bool) -> None:
-    assert Speaker(EXCHANGE).is_first_price(at) is first
-    for configured in (True, False):
-        assert Speaker(msgspec.structs.replace(EXCHANGE, first_price=configured)).is_first_price(at) is configured
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        (None, AuctionType.SECOND_PRICE),
+        (1, AuctionType.FIRST_PRICE),
+        (2, AuctionType.SECOND_PRICE),
+        (3, AuctionType.FIXED_PRICE),
+        (0, AuctionType.FIRST_PRICE),
+        (501, AuctionType.FIRST_PRICE),
+        (-2, AuctionType.FIRST_PRICE),
+    ],
+)
+def test_the_request_s_auction_type_counts_unless_configured(at: int | None, expected: AuctionType) -> None:
+    assert Speaker(EXCHANGE).auction_type(at) is expected
+    first, second = (Speaker(msgspec.structs.replace(EXCHANGE, first_price=configured)) for configured in (True, False))
+    assert first.auction_type(at) is AuctionType.FIRST_PRICE
+    assert second.auction_type(at) is AuctionType.SECOND_PRICE
