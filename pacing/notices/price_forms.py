@@ -58,7 +58,7 @@ class Bid(NamedTuple):
 def read_price(
     text: str | None, currency: str | None, bid: Bid, terms: Terms, exchange: Exchange | None, fx: FxTable
 ) -> Price:
-    """The price that a notice names, by the terms of its bid; keys are those of the exchange now, None if it is gone."""
+    """The price that a notice names, by the terms of its bid; keys are those of the exchange now (None: gone)."""
     stripped = (text or "").strip()
     if stripped.upper() == "AUDIT":
         return Price(PriceForm.AUDIT, NO_PRICE)
