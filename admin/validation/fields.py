@@ -13,6 +13,7 @@ from bidder.targeting.shapes import END as END
 from bidder.targeting.shapes import TEXT as TEXT
 from bidder.targeting.shapes import Category as Category
 from bidder.targeting.shapes import Id as Id
+from core.dialects import DIALECTS, GENERIC
 
 PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*" + END
 Name = Annotated[
@@ -86,6 +87,14 @@ OptionalLanguage = Annotated[str, Meta(pattern=r"^([a-z]{2,3})?" + END)]
 ListCode = Annotated[int, Meta(ge=1, le=999)]
 ExchangeKey = Annotated[
     str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}" + END, description="Name in the bid URL.", examples=["demo"])
+]
+DialectName = Annotated[
+    str,
+    Meta(
+        pattern="^(" + "|".join(DIALECTS) + ")" + END,
+        description="How the exchange speaks OpenRTB (docs/dialects.md): " + ", ".join(DIALECTS) + ".",
+        examples=[GENERIC],
+    ),
 ]
 Email = Annotated[str, Meta(max_length=254, pattern=r"^[^\s@\x00-\x20\x7f]+@[^\s@\x00-\x20\x7f]+" + END)]
 # Twelve characters is what password guidance asks of a secret without further rules; the upper bound is argon2's work.

@@ -12,6 +12,7 @@ import urllib.parse
 from collections.abc import Hashable, Iterator
 
 from core.model import Radius
+from creatives.formats.offer import Shape, shape_text
 
 EARTH_RADIUS_KM = 6371.0088
 # Longest phrase of words that is looked up in page keywords; "czerwone szpilki ślubne na platformie" has five.
@@ -224,6 +225,6 @@ def point_shown(point: tuple[float, float] | None, accuracy_km: float | None) ->
     return f"{point[0]}, {point[1]}" + (f", exact to {accuracy_km:g} km" if accuracy_km is not None else "")
 
 
-def sizes_shown(sizes: tuple[tuple[int, int], ...]) -> str:
-    """Offered sizes as a person reads them."""
-    return " ".join(f"{width}x{height}" for width, height in sizes)
+def shapes_shown(shapes: tuple[Shape, ...]) -> str:
+    """What an impression offers as a person reads it: sizes of a banner."""
+    return " ".join(map(shape_text, shapes))

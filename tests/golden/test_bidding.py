@@ -10,6 +10,7 @@ import pytest
 
 import admin.diagnosis.budgets
 import bidder.decision.choose
+import bidder.decision.creatives
 import bidder.decision.pipeline
 import bidder.decision.rank
 import bidder.door.handler
@@ -17,8 +18,8 @@ import bidder.openrtb.codec
 import bidder.request.consent
 import bidder.request.validate
 import bidder.targeting.eligible_now
+import creatives.formats.banner
 import pacing.caps
-from bidder.decision import answer
 from bidder.targeting.bitmaps import all_ones
 from bidder.targeting.dimensions import DealAccess, Dimension, PrivateAuction, SegmentMembership, Strangers
 from bidder.targeting.field import Field
@@ -46,7 +47,8 @@ FIELD_OF = {field.reason: field for field in FIELDS}
 # Functions that are all rules: each of their conditions is one. MALFORMED and CREATIVE_BLOCKED have several each.
 RULES_OF: tuple[tuple[NoBid, types.ModuleType, str], ...] = (
     (NoBid.MALFORMED, bidder.openrtb.codec, "_check"),
-    (NoBid.CREATIVE_BLOCKED, answer, "may_show"),
+    (NoBid.CREATIVE_BLOCKED, bidder.decision.creatives, "may_show"),
+    (NoBid.CREATIVE_BLOCKED, creatives.formats.banner, "admits"),
 )
 
 
