@@ -1,6 +1,7 @@
 """Which line items may spend right now: recomputed each second, so that the bid path pays one AND.
 
-Status, flight, daypart (in each advertiser's time zone), and whether the process holds a lease with money left.
+Status, flight, daypart (in each advertiser's time zone), and whether the process has a lease with money left or may ask
+for one: a pool without a lease is priced all the same, since that is how the lease client learns that it is wanted.
 """
 
 import datetime
@@ -44,7 +45,7 @@ class LiveSets:
             (NoBid.OUTSIDE_FLIGHT, from_flags(in_flight)),
             (NoBid.DAYPART, from_flags(in_daypart)),
             (NoBid.PACED_OUT, from_flags(book.multiplier > 0.0)),
-            (NoBid.NO_LEASE, from_flags(book.open & (book.remaining > 0))),
+            (NoBid.NO_LEASE, from_flags((book.remaining > 0) | (book.refused_until_ms <= now_ms))),
         ]
         bits = self._parts[0][1]
         for _reason, passing in self._parts[1:]:
