@@ -38,7 +38,7 @@ async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Bo
 
 @contextlib.asynccontextmanager
 async def open_transitions(config: Path | None, data: Path | None) -> AsyncIterator[Transitions]:
-    """The counters: in the configured Redis, else in the embedded server, started for the while if need be."""
+    """The counters: in the configured Redis, otherwise in the embedded server, started for the while if need be."""
     settings = settings_for(config)
     async with contextlib.AsyncExitStack() as stack:
         if settings.redis.url:

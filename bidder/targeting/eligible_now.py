@@ -29,6 +29,18 @@ class LiveSets:
         self.hits = 0
 
     @property
+    def nobody(self) -> NoBid | None:
+        """Why no line item at all may bid now; None while one may."""
+        if self.bits:
+            return None
+        left = -1
+        for reason, passing in self._parts:
+            left &= passing
+            if not left:
+                return reason
+        return None
+
+    @property
     def parts(self) -> list[tuple[NoBid, int]]:
         """(reason, set that passes) of each part, for explanations."""
         return self._parts

@@ -1,6 +1,6 @@
 """One answer to /metrics for all processes of a role on this machine.
 
-Bidder processes share one port, so the kernel decides which of them a scrape reaches, while whoever scrapes wants the
+Bidder processes share one port, so the kernel decides which of them a scrape reaches, while the scraper wants the
 sum. Each process therefore notes its metrics in a file each second, and the one that is reached adds the others' notes
 to its own present values: no process waits for another, and a stuck one still counts. The notes of a process that
 ended go into a common remainder, so that counters of the role never go down; a killed process loses the counts of its

@@ -42,9 +42,7 @@ class Fleet:
         self.bidders: list[tuple[LeaseBook, LeaseClient]] = []
 
     async def start(self, processes: int) -> None:
-        self.bidders = [
-            await self.shop.bidder(f"p{number}", jitter=self.draw.random) for number in range(processes)
-        ]
+        self.bidders = [await self.shop.bidder(f"p{number}", jitter=self.draw.random) for number in range(processes)]
 
     async def auction(self, process: int, cost: int, *, wins: float = 0.5) -> bool:
         """One auction in which the pool is priced; whether it bid."""
