@@ -1,4 +1,4 @@
-"""What is answered right after `ready` is worth as much as what is answered later: leases are there from the beginning."""
+"""What is answered right after `ready` is worth as much as what is answered later: leases are there."""
 
 import asyncio
 import re
