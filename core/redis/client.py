@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 import hiredis
 import redis.asyncio
 import redis.exceptions
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
@@ -272,9 +273,12 @@ class _Cluster(redis.asyncio.RedisCluster):
         last_failed_node_name: str | None = None,
     ) -> "_Cluster":
         """Ask the known nodes for the slot table, and the seeds if none of those answers."""
-        nodes = [*(additional_startup_nodes_info or ()), *self.seeds]
+        known = self.nodes_manager.startup_nodes
+        for host, port in self.seeds if self._initialize else ():
+            node = ClusterNode(host, port, **self.nodes_manager.connection_kwargs)
+            known.setdefault(node.name, node)
         with _as_connection_error():
-            _ = await super().initialize(nodes, last_failed_node_name)
+            _ = await super().initialize(additional_startup_nodes_info, last_failed_node_name)
         return self
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as redis-py's

@@ -28,7 +28,7 @@ async def bids(url: str, bodies: list[bytes]) -> int:
             async with session.post(f"{url}/openrtb2/demo", data=body) as answer:
                 found += answer.status == 200
 
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
         await asyncio.gather(*(send(session) for _ in range(AT_ONCE)))
     return found
 
