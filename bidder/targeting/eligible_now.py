@@ -9,7 +9,7 @@ import zoneinfo
 
 import numpy as np
 
-from bidder.targeting.bitmaps import from_flags
+from bidder.targeting.bitmaps import all_ones, from_flags
 from bidder.targeting.index import Index
 from core.reasons import NoBid
 from pacing.budgets.leases import LeaseBook
@@ -33,8 +33,8 @@ class LiveSets:
         """Why no line item at all may bid now; None while one may."""
         if self.bits:
             return None
-        left = -1
-        for reason, passing in self._parts:
+        left = all_ones(self._index.count)
+        for reason, passing in self._parts if left else ():  # without line items nobody is kept from bidding
             left &= passing
             if not left:
                 return reason

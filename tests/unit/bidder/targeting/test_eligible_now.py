@@ -76,14 +76,15 @@ def test_without_money_or_pace_a_line_item_is_out() -> None:
 
 def test_where_nobody_may_bid_the_sets_say_why() -> None:
     sets, book = live(catalogue(line_item(1), line_item(2)))
-    assert sets.nobody is None
+    reasons = [sets.nobody]
     book.remaining[:] = 0
     book.refused_until_ms[:] = NOW_MS + 1
     sets.refresh(NOW_MS, book)
-    assert sets.nobody is NoBid.NO_LEASE
+    reasons.append(sets.nobody)
     book.multiplier[:] = 0.0
     sets.refresh(NOW_MS, book)
-    assert sets.nobody is NoBid.PACED_OUT
+    reasons.append(sets.nobody)
+    assert reasons == [None, NoBid.NO_LEASE, NoBid.PACED_OUT]
 
 
 def test_impressions_count_for_the_sets_that_were_in_force() -> None:
