@@ -12,7 +12,6 @@ import urllib.parse
 from typing import Any, Final
 
 import msgspec
-import orjson
 from aiohttp import hdrs, web
 
 from core.clock import Clock
@@ -23,7 +22,9 @@ from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import ConsentPolicy
 from segments.events.intake import Context, split_batch
 from segments.events.problems import problem
+from segments.events.reading import read_json
 from segments.events.source import host_of
+from segments.events.texts import stripped
 from segments.identity.cookie_sync import CookieSync
 from segments.identity.persons import COOKIE_LIFETIME_S, Identities
 from segments.profiles.directory import Directory
@@ -97,10 +98,8 @@ class TrackerSite:
         if len(body) > MAX_BODY_BYTES:
             return problem(413, "the body is too large", hint=f"at most {MAX_BODY_BYTES} bytes", headers=cors)
         try:
-            payload = orjson.loads(body)
+            payload = read_json(body)
             rows = split_batch(payload)
-        except orjson.JSONDecodeError as error:
-            return problem(400, "not JSON", faults=[Fault("", "json", str(error))], headers=cors)
         except InputError as error:
             return problem(400, error.message, faults=error.faults, headers=cors)
         own_page = not trusted and _is_own_page(request, advertiser)
@@ -225,7 +224,7 @@ class TrackerSite:
         self,
         request: web.Request,
         advertiser: Advertiser,
-        rows: list[dict[str, Any]],
+        rows: list[Any],
         *,
         trusted: bool,
         cors: dict[str, str],
@@ -254,7 +253,7 @@ class TrackerSite:
             self._set_cookie(answer, COOKIE, user_id)
         return answer
 
-    async def _of_client(self, rows: list[dict[str, Any]], context: Context, client_id: str) -> tuple[Context, bool]:
+    async def _of_client(self, rows: list[Any], context: Context, client_id: str) -> tuple[Context, bool]:
         """The context with the user of a first-party id, and whether our cookie is to be tried.
 
         A known id belongs to a browser that did not keep the cookie, so it gets none: what one shop's pages keep must
@@ -354,9 +353,13 @@ def _try_again(cors: dict[str, str], hint: str = "") -> web.Response:
     return problem(503, "events cannot be stored now", hint=hint or "send them again", headers=headers)
 
 
-def _leaves(rows: list[dict[str, Any]]) -> bool:
+def _leaves(rows: list[Any]) -> bool:
     """Whether one of the events is the visitor's wish to be forgotten by the shop."""
-    return any(OPT_OUT_EVENT in (row.get("event"), row.get("name")) for row in rows)
+    return any(_is_wish(row.get("event")) or _is_wish(row.get("name")) for row in rows if isinstance(row, dict))
+
+
+def _is_wish(name: object) -> bool:
+    return isinstance(name, str) and stripped(name) == OPT_OUT_EVENT
 
 
 def _client_id(payload: object) -> str:
@@ -384,9 +387,9 @@ def _from_own_pages(request: web.Request, advertiser: Advertiser, name: str) -> 
 def _event_object(text: str) -> dict[str, Any]:
     """An event as JSON. Raises InputError for anything else."""
     try:
-        event = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InputError("not JSON", faults=[Fault("/d", "json", str(error))]) from None
+        event = read_json(text.encode("utf-8", errors="replace"))
+    except InputError as error:
+        raise InputError("not JSON", faults=[Fault("/d", "json", error.message)]) from None
     if not isinstance(event, dict):
         raise InputError("not an event", faults=[Fault("/d", "type", "expected an event object")])
     return event
@@ -413,6 +416,6 @@ def _outcomes_response(outcomes: list[Outcome], cors: dict[str, str], *, trusted
             for fault in outcome.errors
         ]
         return problem(400, "the event is not valid", faults=faults, headers=cors)
-    if not trusted and "invalid" not in statuses:
+    if not trusted and "invalid" not in statuses and not any(outcome.warnings for outcome in outcomes):
         return web.Response(status=204, headers=cors)
     return web.Response(body=_encoder.encode({"results": results}), content_type="application/json", headers=cors)
