@@ -104,9 +104,8 @@ class ConversionDesk:
         fields: list[bytes | str | int] = []
         if touch is not None:
             name = f"{touch.line_item_id}:{attribution.credit.value}"
-            fields = [f"{name}_value_micros", value_micros]
-            if conversions:
-                fields += [f"{name}_conversions", conversions]
+            fields = [f"{name}_conversions", conversions] if conversions else []
+            fields += [f"{name}_value_micros", value_micros]
         return await self._transitions.convert(
             [keys.order(advertiser_id, digest), keys.delivery(advertiser_id, touch.day if touch else 0)],
             [ORDER_MEMORY_S, COUNTS_LIFE_S, *fields],

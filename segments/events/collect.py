@@ -83,6 +83,11 @@ class EventCollector:
             await self._notebook.take(context.advertiser.id, itertools.chain.from_iterable(notes), context.now_ms)
         return [_told(outcome or Outcome("accepted"), noted) for outcome, noted in zip(outcomes, notes, strict=True)]
 
+    def look(self, rows: Sequence[object], context: Context) -> list[Outcome]:
+        """What would become of the events, as far as they alone decide it; nothing is stored or counted."""
+        judged = [read_event(row, context) for row in rows]
+        return [Outcome("accepted") if one.event else Outcome("invalid", errors=one.faults) for one in judged]
+
     async def forget(self, advertiser_id: int, user_id: str) -> bool:
         """Let the worker erase what one shop knows of a browser; False if the log is full.
 

@@ -113,21 +113,22 @@ class TrackerSite:
 
         Plain fields in the query, or a whole event as JSON in `d`. An image has no Origin, and its Referer may be left
         out by the page that shows it: the check keeps honest pages of other sites out.
+        A HEAD request (link checkers, previews) is answered alike and stores nothing.
         """
         advertiser = self._advertiser(request)
         if advertiser is None:
             return _refuse(unknown=True)
         if not _from_own_pages(request, advertiser, hdrs.REFERER):
             return _refuse_page(request.headers[hdrs.REFERER])
-        row: dict[str, Any] = {name: value for name, value in request.query.items() if name not in ("d", "items")}
-        if "items" in request.query:  # id:price:quantity, comma separated
-            row["items"] = [_item_of(text) for text in request.query["items"].split(",") if text]
-        if "d" in request.query:
-            try:
-                row |= _event_object(request.query["d"])
-            except InputError as error:
-                return problem(400, error.message, faults=error.faults)
-        answer = await self._answer(request, advertiser, [row], trusted=False, cors={})
+        try:
+            row = _row_of(request)
+        except InputError as error:
+            return problem(400, error.message, faults=error.faults)
+        if request.method == hdrs.METH_HEAD:
+            outcomes = self._collector.look([row], self._context(request, advertiser, self._cookie(request)[0]))
+            answer = _outcomes_response(outcomes, {}, trusted=False)
+        else:
+            answer = await self._answer(request, advertiser, [row], trusted=False, cors={})
         if answer.status not in (200, 204):
             return answer
         pixel = web.Response(body=PIXEL, content_type="image/gif", headers=_PIXEL_HEADERS)
@@ -158,7 +159,10 @@ class TrackerSite:
         return web.Response(body=self._tag, content_type="text/javascript", charset="utf-8", headers=headers)
 
     async def sync(self, request: web.Request) -> web.Response:
-        """`GET /sync/{exchange}`: with `uid` the exchange tells its id of this browser; without, it is told ours."""
+        """`GET /sync/{exchange}`: with `uid` the exchange tells its id of this browser; without, it is told ours.
+
+        A HEAD request is answered alike, and neither stores nor counts.
+        """
         exchange = self._directory.exchange(request.match_info["exchange"])
         if exchange is None:
             return problem(404, "no such exchange")
@@ -174,6 +178,7 @@ class TrackerSite:
             permitted=flags.identifiers,
             opted_out=OPT_OUT_COOKIE in request.cookies,
             user_agent=request.headers.get(hdrs.USER_AGENT, ""),
+            look_only=request.method == hdrs.METH_HEAD,
         )
         if outcome.fault is not None:
             return problem(outcome.status, outcome.fault.message, faults=[outcome.fault])
@@ -233,14 +238,7 @@ class TrackerSite:
         user_id, is_new = self._cookie(request)
         if not trusted and OPT_OUT_COOKIE in request.cookies:
             return web.Response(status=204, headers=cors)
-        context = Context(
-            advertiser,
-            self._directory.fx,
-            self._clock.now_ms(),
-            user_id,
-            trusted,
-            request.headers.get(hdrs.REFERER, ""),
-        )
+        context = self._context(request, advertiser, user_id, trusted=trusted)
         try:
             if is_new and client_id:
                 context, is_new = await self._of_client(rows, context, client_id)
@@ -252,6 +250,10 @@ class TrackerSite:
         if is_new and not trusted and any(outcome.status == "accepted" for outcome in outcomes):
             self._set_cookie(answer, COOKIE, user_id)
         return answer
+
+    def _context(self, request: web.Request, advertiser: Advertiser, user_id: str, *, trusted: bool = False) -> Context:
+        referrer = request.headers.get(hdrs.REFERER, "")
+        return Context(advertiser, self._directory.fx, self._clock.now_ms(), user_id, trusted, referrer)
 
     async def _of_client(self, rows: list[Any], context: Context, client_id: str) -> tuple[Context, bool]:
         """The context with the user of a first-party id, and whether our cookie is to be tried.
@@ -312,10 +314,10 @@ def routes(site: TrackerSite) -> list[web.RouteDef]:
     """Routes for the tracker's application."""
     return [
         web.post("/e/{advertiser}", site.post_events),
-        web.get("/e/{advertiser}", site.get_event, allow_head=False),
+        web.get("/e/{advertiser}", site.get_event),
         web.options("/e/{advertiser}", site.preflight),
         web.get("/tag.js", site.tag),
-        web.get("/sync/{exchange}", site.sync, allow_head=False),
+        web.get("/sync/{exchange}", site.sync),
         web.get("/optout", site.opt_out_page),
         web.post("/optout", site.opt_out),
     ]
@@ -382,6 +384,16 @@ def _from_own_pages(request: web.Request, advertiser: Advertiser, name: str) -> 
         return True
     origin = host_of(header)  # '' for "null", which is what a sandboxed frame of any site sends
     return origin == own or origin.endswith("." + own)
+
+
+def _row_of(request: web.Request) -> dict[str, Any]:
+    """The event of an image's query. Raises InputError for a `d` that is no event object."""
+    row: dict[str, Any] = {name: value for name, value in request.query.items() if name not in ("d", "items")}
+    if "items" in request.query:  # id:price:quantity, comma separated
+        row["items"] = [_item_of(text) for text in request.query["items"].split(",") if text]
+    if "d" in request.query:
+        row |= _event_object(request.query["d"])
+    return row
 
 
 def _event_object(text: str) -> dict[str, Any]:

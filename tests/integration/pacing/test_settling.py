@@ -390,3 +390,26 @@ async def test_without_redis_notices_are_sent_back_and_clicks_arrive(shop: Shop,
 async def test_an_unknown_exchange_is_settled_by_the_house_rule_without_a_price(shop: Shop, book: LeaseBook) -> None:
     assert (await shop.desk.bill(bid(shop, book, exchange_id=EXCHANGE + 1), None, None)).outcome == "billed"
     assert (await spent(shop))[0] == 1_010
+
+
+async def test_a_look_at_a_notice_is_answered_alike_and_has_no_effect(shop: Shop, book: LeaseBook, http: Http) -> None:
+    """HEAD is what scanners of mails, link checkers and previews send."""
+    token = bid(shop, book)
+    click = f"/t/click/{token}?to={quote(LANDING, safe='')}"
+    answers = {
+        f"/n/win/{token}": 204, f"/n/bill/{token}?p=1": 204, f"/n/loss/{token}?r=1": 204, f"/t/imp/{token}": 200,
+        click: 302, f"/t/click/{token}?to=x": 400,
+    }  # fmt: skip
+    for path, status in answers.items():
+        async with http.head(path, allow_redirects=False) as response:
+            assert response.status == status, path
+            assert await response.read() == b""
+            assert response.headers.get("Location", LANDING) == LANDING
+    for path in ("/n/win/x", "/n/bill/x", "/n/loss/x", "/t/imp/x", "/t/click/x?to=y"):
+        async with http.head(path) as looked, http.get(path) as asked:
+            assert looked.status == asked.status
+    assert shop.counted("grosz_notices_total", "click", "clicked") == 0
+    assert await spent(shop) == (0, 0)
+    async with http.get(f"/n/bill/{token}?p=1.00&c=PLN") as response:
+        assert response.status == 204
+    assert (await spent(shop))[1] == 1, "the loss that was looked at has released nothing"
