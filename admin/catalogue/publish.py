@@ -3,8 +3,8 @@
 The publisher keeps the catalogue in memory and reads only the rows that a newer revision wrote; what it writes is the
 change from what Redis has, so one of 100,000 line items costs one row and a few hundred bytes. It is woken by this
 process's own writes and looks at the version a few times a second for those of others (a command line, a second admin).
-Changes that come while it works go out together in the next round. The whole catalogue, for who starts, is written
-now and then, behind the changes (docs/decisions/0013).
+Changes that come while it works go out together in the next round. The whole catalogue, for a process that starts, is
+written now and then, behind the changes (docs/decisions/0013).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from admin.catalogue.consistency import CatalogueBuilder
+from admin.catalogue.consistency import Built, CatalogueBuilder
 from admin.store.catalogue import NEVER_MS, CatalogueStore
 from core import keys
 from core.catalogue.codec import (
@@ -50,17 +50,17 @@ MANY_OBJECTS = 1_000
 # Another admin that publishes at the same time is caught up with so often before everything is published.
 CATCH_UPS = 3
 
-# A new snapshot is due when the changes after the last one are more than this share of the objects: who starts reads
-# little more than the snapshot, and memory in Redis is bounded.
+# A new snapshot is due when the changes after the last one are more than this share of the objects: a starting process
+# reads little more than the snapshot, and memory in Redis is bounded.
 SNAPSHOT_SHARE = 8
-# Applying a change takes a millisecond at 100,000 line items: a quarter of a second more for who starts.
+# Applying a change takes a millisecond at 100,000 line items: a quarter of a second more for a process that starts.
 SNAPSHOT_ENTRIES = 256
 # Whatever went wrong with a change in Redis is over then; catalogue.max_age_s, after which nobody bids, is 15 minutes.
 SNAPSHOT_AFTER_S = 300.0
 SNAPSHOT_POLL_S = 1.0
 
-# Of two admins that publish at the same time the newer version stays, whoever comes last; a version has one content,
-# the store's. A change is only appended to what it begins at: the last one or, if there is none, the snapshot.
+# Of two admins that publish at the same time the newer version stays, in whatever order they come; a version has one
+# content, the store's. A change is only appended to what it begins at: the last one or, if there is none, the snapshot.
 CHANGE_SCRIPT = """
 local version, since, header = ARGV[1], ARGV[2], ARGV[3]
 local current = tonumber(redis.call('GET', KEYS[2]) or '-1')
@@ -94,7 +94,7 @@ return tonumber(ARGV[1])
 
 # Unless somebody has replaced the snapshot since its header was read, or Redis has come back with older data: then it
 # does not have the version yet, or the changes that follow begin at another one. The changes after the snapshot before
-# stay: whoever has read it a moment ago reads on from there.
+# stay: a process that has read it a moment ago reads on from there.
 SNAPSHOT_SCRIPT = """
 local version = ARGV[4]
 if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end
@@ -209,38 +209,38 @@ class Publisher:
         self._seen = changed.version
         self._expires_ms = changed.expires_ms
         # Threads: what takes longer than a few milliseconds must not keep the API from answering.
-        catalogue = await asyncio.to_thread(self._builder.build, changed, self._clock.now_ms())
-        self.published_version = await self._put(catalogue)
+        built = await asyncio.to_thread(self._builder.build, changed, self._clock.now_ms())
+        self.published_version = await self._put(built)
         return self.published_version
 
     async def _lost(self) -> bool:
         """Whether Redis has forgotten the catalogue (restarted without its data)."""
         return int(await self._redis.get(keys.CATALOGUE_VERSION) or 0) < self._seen
 
-    async def _put(self, catalogue: Catalogue) -> int:
+    async def _put(self, built: Built) -> int:
         """The change from what Redis has, or everything; returns the version that Redis has afterwards."""
-        base = self._in_redis
+        base, catalogue = self._in_redis, built.catalogue
         if base is None:
             base = await self._read(None)
             self._backlog.find(await self._redis.xlen(keys.CATALOGUE_CHANGES), self._clock.monotonic())
         for _ in range(CATCH_UPS):
             if base is None or base.version >= catalogue.version:  # Redis has lost it
                 break
-            current = await self._append(base, catalogue)
+            current = await self._append(base, built)
             if current != DIVERGED:
                 return current
             base = self._in_redis = await self._read(base)
         return await self._put_whole(catalogue)
 
-    async def _append(self, base: Catalogue, catalogue: Catalogue) -> int:
-        change, body = await asyncio.to_thread(_encoded_difference, base, catalogue)
+    async def _append(self, base: Catalogue, built: Built) -> int:
+        change, body = await asyncio.to_thread(_encoded_change, base, built)
         names = (keys.CATALOGUE_SNAPSHOT, keys.CATALOGUE_VERSION, keys.CATALOGUE_ALIVE, keys.CATALOGUE_CHANGES)
         header, now_ms = header_of(change.since), self._clock.now_ms()
         current = int(
             await self._redis.eval(CHANGE_SCRIPT, 4, *names, change.version, change.since, header, now_ms, body)
         )
-        if current == catalogue.version:
-            self._in_redis = catalogue
+        if current == built.catalogue.version:
+            self._in_redis = built.catalogue
             self._backlog.add(change, self._clock.monotonic())
         return current
 
@@ -282,6 +282,9 @@ class Publisher:
         backlog.drop(entries, objects, self._clock.monotonic())
 
 
-def _encoded_difference(base: Catalogue, catalogue: Catalogue) -> tuple[Change, bytes]:
-    change = difference(base, catalogue)
+def _encoded_change(base: Catalogue, built: Built) -> tuple[Change, bytes]:
+    """What leads on from `base`: as it was built or, where others have published meanwhile, by comparing."""
+    change = built.change
+    if change is None or change.since != base.version:
+        change = difference(base, built.catalogue)
     return change, encode_change(change)

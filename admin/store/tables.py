@@ -171,12 +171,14 @@ exchanges = _catalogue_table(
     _text("clearing"),
     _text("billing_event"),
     _text("price_encryption"),
+    _text("unreadable_price", default="bid"),
     _text("no_bid_style"),
     _number("default_tmax_ms"),
     _number("network_margin_ms"),
     _text("openrtb_version"),
     _long_text("sync_url"),
     _text("price_macro", default=""),
+    _text("dialect", default="generic"),
     tenant=False,
 )
 feeds = _catalogue_table("feeds", _long_text("url"), _text("format"), _number("refresh_s"))

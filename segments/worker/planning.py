@@ -71,11 +71,12 @@ class PoisonError(Exception):
 
 
 class Purchase(msgspec.Struct, frozen=True):
-    """An order as it was applied, for whoever credits orders to ads.
+    """An order as it was applied, to be credited to ads.
 
-    `order` is the same each time the order is reported (its number, else what names this one report); `devices` are the
-    user ids under which the buyer may have seen ads, the one of the event first. Value in micros of the advertiser's
-    currency, 0 where nobody said. `corrects`: it is no order but what a known one, made at `at_ms`, is worth more.
+    `order` is the same each time the order is reported (its number, otherwise what names this one report); `devices`
+    are the user ids under which the buyer may have seen ads, the one of the event first. Value in micros of the
+    advertiser's currency, 0 where nobody said. `corrects`: it is no order but what a known one, made at `at_ms`, is
+    worth more.
     """
 
     advertiser_id: int

@@ -44,8 +44,9 @@ class Guide:
 
     def run(self, *blocks: str) -> str:
         """What the commands print; what they export is there for the next ones, as in one terminal."""
+        keep = "export -p | grep -E ' (SHOP|KEY)=' >terminal || true"
         done = subprocess.run(
-            ["bash", "-c", "\n".join((GROSZ, *blocks, "export -p | grep -E ' (SHOP|KEY)=' >terminal || true"))], cwd=self._folder, env=self._environ, capture_output=True,
+            ["bash", "-c", "\n".join((GROSZ, *blocks, keep))], cwd=self._folder, env=self._environ, capture_output=True,
             text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -78,9 +79,7 @@ class Guide:
 @pytest.mark.needs_package("curl")
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", [(), ("--seed", "demo")], ids=["empty", "seeded"])
-def test_the_guide_leads_a_newcomer_from_nothing_to_a_segment_that_fills(
-    tmp_path: Path, seed: tuple[str, ...]
-) -> None:
+def test_the_guide_leads_a_newcomer_from_nothing_to_a_segment_that_fills(tmp_path: Path, seed: tuple[str, ...]) -> None:
     with RunningGrosz(tmp_path / "data", *seed) as running:
         guide = Guide(tmp_path, running)
         begin, page, look, server, files, webhook = guide.blocks
