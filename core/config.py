@@ -241,7 +241,7 @@ def _fields(kind: type[Component]) -> list[_Field]:
 
 def _read_file(path: Path, faults: list[Fault]) -> dict[str, dict[str, object]]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the settings file {path} cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:

@@ -132,6 +132,14 @@ def tag_health(advertiser_id: int) -> str:
     return f"tag:{advertiser_id}"
 
 
+def tag_members(advertiser_id: int) -> str:
+    """Hash: member of an event -> when, and how it was last written wrongly.
+
+    TTL: 9 days after the last note; writers: tracker, file imports; reader: admin; at most 2 KiB an advertiser.
+    """
+    return f"tag:{advertiser_id}:members"
+
+
 def sync_counts(exchange_id: int) -> str:
     """Hash: sync calls by browser, outcome and day. TTL: 35 days; writer: tracker; reader: admin; about 5 KiB."""
     return f"sync:{exchange_id}"
