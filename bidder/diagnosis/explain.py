@@ -13,7 +13,7 @@ import numpy as np
 
 from bidder.decision import rank
 from bidder.decision.choose import Chosen, choose
-from bidder.decision.pipeline import evaluate, look_up, screen, why_silent
+from bidder.decision.pipeline import evaluate, lacking_leases, look_up, screen, why_silent
 from bidder.decision.pricing import Evaluation, price
 from bidder.decision.snapshot import Snapshot
 from bidder.diagnosis.near_misses import clock_detail
@@ -151,7 +151,7 @@ class Explainer:
         auction = Auction(request, snapshot.index.exchanges[exchange_key], self._clock.monotonic() + LOOK_UP_S)
         screen(auction, rehearsal, self._policy)
         unwanted = auction.no_bid
-        if unwanted not in (None, NoBid.NOT_TARGETED):
+        if unwanted not in (None, NoBid.NOT_TARGETED, rehearsal.live.nobody):
             return _refusal(auction)
         if user_id is not None and auction.consent is not None and auction.consent.identifiers:
             auction.user_id = user_id
@@ -159,7 +159,7 @@ class Explainer:
         profiles = await look_up([auction], self._profiles, now_ms, auction.deadline)
         found = evaluate([auction], profiles, rehearsal, now_ms)
         chosen = choose(found, rehearsal, now_ms) if found is not None else {}
-        silent = unwanted or why_silent(auction, profiles, 0, rehearsal)
+        silent = unwanted or why_silent(auction, profiles, 0, rehearsal, lacking_leases(found))
         # Priced on the book as it is, without what the rehearsal reserved.
         wanted = _wanted(snapshot.index, line_item_id, viewer)
         everything = _price_all(auction, profiles, snapshot, now_ms, wanted)
