@@ -6,6 +6,7 @@ stated as an absolute amount, so that repeating a call whose answer was lost cha
 """
 
 import asyncio
+import logging
 import secrets
 import socket
 from collections import defaultdict
@@ -21,6 +22,7 @@ from core.telemetry.metrics import Telemetry
 from pacing.budgets.leases import LeaseBook, Sealed
 from pacing.budgets.levels import decode_leases
 from pacing.budgets.pools import PoolTable
+from pacing.budgets.server_time import ServerTime
 from pacing.budgets.timing import LEASE_SECONDS
 from pacing.budgets.transitions import GrantReply, Transitions, Want, pairs
 
@@ -41,6 +43,8 @@ REFUSED_BACKOFF_MS = 1_000
 # What a lease holds in impressions at least; without an impression budget the number limits nothing.
 LEAST_IMPRESSIONS = 16
 
+
+_log = logging.getLogger("grosz.pacing.leases")
 
 MakeWant = Callable[[int], Want]
 """What the pool at a position asks for."""
@@ -81,6 +85,8 @@ class LeaseClient:
         self._book = book
         self._transitions = transitions
         self._clock = clock
+        self.server_time = ServerTime(clock)
+        """How far our clock is off; while it is too far, nothing is leased and what is left is handed back."""
         self._advertisers: defaultdict[int, _Advertiser] = defaultdict(_Advertiser)
         self._pools: PoolTable | None = None
         self._positions: dict[int, npt.NDArray[np.int64]] = {}
@@ -93,6 +99,8 @@ class LeaseClient:
         )
         gauge = telemetry.gauge("grosz_lease_pools", "pools with a lease that can be reserved from")
         gauge.labels().follow(lambda: float(np.count_nonzero(self._book.valid_until_ms > self._clock.now_ms())))
+        offset = telemetry.gauge("grosz_clock_offset_seconds", "Redis's clock minus this process's")
+        offset.labels().follow(lambda: self.server_time.offset_ms / 1000)
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -104,13 +112,29 @@ class LeaseClient:
         """One round: heartbeats and wants, then returns. Redis being away is counted, not raised."""
         self._realign()
         wanting, want = self._wants()
+        if self.server_time.is_off:
+            wanting[:] = False
         await asyncio.gather(
             *(self._ask(advertiser, group[wanting[group]], want) for advertiser, group in self._positions.items())
         )
+        self._judge_clock()
         self._observed = self._book.reserved(), self._book.reserved_impressions()
         for sealed in self._book.retired():
             self._advertisers[sealed.advertiser_id].pending[sealed.lease_id] = sealed
         await self._return_pending()
+
+    def _judge_clock(self) -> None:
+        was_off = self.server_time.is_off
+        self.server_time.end_round()
+        fault = self.server_time.fault()
+        if fault is None:
+            if was_off:
+                _log.warning("this machine's clock agrees with Redis's again: bidding goes on")
+            return
+        if not was_off:
+            _log.error("bidding stops: %s", fault)
+        for advertiser in self._positions:
+            self._take_all(advertiser)
 
     async def close(self) -> None:
         """Hand everything back; reservations keep their part until they are settled or expire."""
@@ -192,6 +216,7 @@ class LeaseClient:
                 known.uncertain = known.uncertain or bool(part)
                 return
             self._done.inc()
+            self.server_time.note(sent_ms, reply.now_ms)
             if self._book.pools is not pools:
                 known.uncertain = known.uncertain or bool(part)
                 return

@@ -15,6 +15,7 @@ from core.clock import Clock
 from core.model import BillingEvent, Catalogue, Exchange
 from core.money import FxTable
 from core.telemetry.metrics import CounterChild, Telemetry
+from pacing.budgets.server_time import ServerTime
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BUCKET_S, lease_day, notice_bucket
 from pacing.budgets.transitions import Command, SettleReply, Transitions, settle_reply
 from pacing.budgets.turns import TurnBatch
@@ -122,14 +123,17 @@ class NoticeDesk:
         telemetry: Telemetry,
         delivery: DeliveryCounts,
         *,
+        server_time: ServerTime | None = None,
         token_max_age_s: int = DEFAULT_MAX_AGE_S,
     ) -> None:
+        """Tokens are judged by `server_time`: by Redis's clock where this process's is known to be off."""
         self._signer = signer
         self._delivery = delivery
         self._transitions = transitions
         self._turn = TurnBatch(transitions)
         self._catalogue = catalogue
         self._clock = clock
+        self._server_time = server_time or ServerTime(clock)
         # Its bucket is forgotten so long after the first notice of it: the last bid of the bucket was made up to a
         # bucket later, and twice the skew, since the bidder's clock may be behind and the tracker's ahead.
         self._remember_s = token_max_age_s + NOTICE_BUCKET_S + 2 * MAX_CLOCK_SKEW_S
@@ -138,8 +142,10 @@ class NoticeDesk:
         self._outcomes = telemetry.counter(
             "grosz_notices_total", "notices by what became of them", ("event", "outcome")
         )
-        forms = telemetry.counter("grosz_notice_prices_total", "prices in notices by their form", ("form",))
-        self._forms = {form: forms.labels(form.value) for form in PriceForm}
+        self._forms = telemetry.counter(
+            "grosz_notice_prices_total", "prices in notices by exchange and their form", ("exchange", "form")
+        )
+        self._bound_forms: dict[tuple[str, PriceForm], CounterChild] = {}
         self._losses = telemetry.counter("grosz_losses_total", "loss notices by OpenRTB loss code", ("code",))
         self._charged = telemetry.counter(
             "grosz_charged_micros_total", "settled money in micros of the currency", ("currency",)
@@ -163,7 +169,7 @@ class NoticeDesk:
             reply(self._count(event, NoticeResult(status, outcome)))
 
         try:
-            claims = self._signer.verify(token, self._clock.now_ms() // 1000)
+            claims = self._signer.verify(token, self._now_s())
         except TokenError as error:
             return answer(_STATUS_OF_FAULT[error.fault], error.fault.value)
         if claims.is_test:
@@ -183,7 +189,7 @@ class NoticeDesk:
             bid = Bid(claims.bid_cpm, claims.currency)
             price_keys = keys_of(exchange) if exchange is not None else _NO_KEYS
             known = read_price(report.price, report.currency, bid, terms, price_keys, reference.fx)
-            self._forms[known.form].inc()
+            self._count_form("" if exchange is None else exchange.key, known.form)
         if known.form is PriceForm.AUDIT:
             return answer(204, "audit")
         currency = reference.currencies.get(claims.advertiser_id, "")
@@ -268,7 +274,7 @@ class NoticeDesk:
             return None
         touch = Touch(
             kind, claims.advertiser_id, claims.campaign_id, claims.line_item_id, claims.creative_id,
-            claims.exchange_id, lease_day(claims.lease_id), self._clock.now_ms() // 1000,
+            claims.exchange_id, lease_day(claims.lease_id), self._now_s(),
         )  # fmt: skip
         return touch_command(self._transitions, claims.user_id, touch, longest_window_s)
 
@@ -281,7 +287,7 @@ class NoticeDesk:
 
     async def _click(self, token: str, landing: str | None) -> NoticeResult:
         try:
-            claims, in_date = self._signer.verify(token, self._clock.now_ms() // 1000), True
+            claims, in_date = self._signer.verify(token, self._now_s()), True
         except TokenError as error:
             if error.claims is None:
                 return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value)
@@ -305,6 +311,10 @@ class NoticeDesk:
             self._untracked.inc(await self._turn.run(touch) is None)
         return NoticeResult(302, "clicked", landing)
 
+    def _now_s(self) -> int:
+        """Now by the clock that all processes share."""
+        return (self._clock.now_ms() + self._server_time.offset_ms) // 1000
+
     def _refer(self) -> Reference | None:
         catalogue = self._catalogue()
         if catalogue is None:
@@ -312,6 +322,12 @@ class NoticeDesk:
         if self._reference is None or self._reference[0] is not catalogue:
             self._reference = (catalogue, Reference(catalogue, self._windows.update(catalogue)))
         return self._reference[1]
+
+    def _count_form(self, exchange: str, form: PriceForm) -> None:
+        child = self._bound_forms.get((exchange, form))
+        if child is None:
+            child = self._bound_forms[exchange, form] = self._forms.labels(exchange, form.value)
+        child.inc()
 
     def _count(self, event: Event, result: NoticeResult) -> NoticeResult:
         key = (event, result.outcome)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from core.query import query_values
 from pacing.notices.notices import NoticeDesk, NoticeResult
 
 # The smallest transparent GIF.
@@ -23,25 +24,25 @@ def routes(desk: NoticeDesk) -> list[web.RouteDef]:
     """`/n/{win,bill,loss}/{token}` and `/t/{imp,click}/{token}`; notices come by GET or POST, all in the query."""
 
     async def win(request: web.Request) -> web.Response:
-        query = request.query
+        query = _query(request)
         return _answer(await desk.win(request.match_info["token"], query.get("p"), query.get("c")))
 
     async def bill(request: web.Request) -> web.Response:
-        query = request.query
+        query = _query(request)
         return _answer(await desk.bill(request.match_info["token"], query.get("p"), query.get("c")))
 
     async def loss(request: web.Request) -> web.Response:
-        return _answer(await desk.loss(request.match_info["token"], request.query.get("r")))
+        return _answer(await desk.loss(request.match_info["token"], _query(request).get("r")))
 
     async def impression(request: web.Request) -> web.Response:
-        query = request.query
+        query = _query(request)
         result = await desk.impression(request.match_info["token"], query.get("p"), query.get("c"))
         if result.status in (200, 204):
             return web.Response(body=PIXEL, content_type="image/gif", headers=_UNCACHED)
         return _answer(result)
 
     async def click(request: web.Request) -> web.Response:
-        result = await desk.click(request.match_info["token"], request.query.get("to"))
+        result = await desk.click(request.match_info["token"], _query(request).get("to"))
         if not result.location:
             return _answer(result)
         headers = {**_UNCACHED, "Location": result.location, "Referrer-Policy": "no-referrer-when-downgrade"}
@@ -54,6 +55,10 @@ def routes(desk: NoticeDesk) -> list[web.RouteDef]:
         web.get("/t/imp/{token}", impression, allow_head=False),
         web.get("/t/click/{token}", click, allow_head=False),
     ]
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    return query_values(request.rel_url.raw_query_string)
 
 
 def _answer(result: NoticeResult) -> web.Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from core import keys
 from core.clock import ManualClock
 from core.model import AuctionType, BillingEvent, Budget, Clearing, Exchange, PriceEncryption, UnreadablePrice
 from core.money import MAX_CPM_MICROS
+from core.telemetry.metrics import Telemetry
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.levels import broken_invariants
+from pacing.budgets.server_time import ServerTime, TimeWatch
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BUCKET_S, lease_day, notice_bucket
 from pacing.ledger.audit import audit
 from pacing.ledger.rows import LedgerRow, PriceSource
+from pacing.notices.notices import NoticeDesk
 from pacing.notices.web import PIXEL, routes
 from tests.kit.money import ADVERTISER, EXCHANGE, LANDING, LINE_ITEM, TIMING, USER, Shop, catalogue, line_item
 from tests.kit.old_tokens import old_token
@@ -292,6 +296,31 @@ async def test_a_late_bill_that_no_budget_covers_is_recorded_as_over_budget(shop
     (row,) = await rows(shop)
     assert (row.late, row.over_micros) == (True, 400)
     assert shop.counted("grosz_over_budget_micros_total", "PLN") == 400
+
+
+@pytest.mark.parametrize("behind_s", [400, -7 * 3600])
+async def test_a_tracker_whose_clock_is_off_judges_tokens_by_redis_s(
+    shop: Shop, book: LeaseBook, behind_s: int
+) -> None:
+    clock = ManualClock(shop.clock.now_ms() - 1_000 * behind_s)
+    server_time = ServerTime(clock)
+    desk = NoticeDesk(
+        shop.signer, shop.transitions, lambda: shop.present, clock, Telemetry(), shop.delivery,
+        server_time=server_time,
+    )  # fmt: skip
+    token = bid(shop, book)
+    assert (await desk.bill(token, "1.00", "PLN")).outcome == ("from_the_future" if behind_s > 0 else "expired")
+    server_time.note(clock.now_ms(), shop.clock.now_ms())
+    server_time.end_round()
+    assert (await desk.bill(token, "1.00", "PLN")).outcome == "billed"
+
+
+async def test_the_tracker_learns_redis_s_time(shop: Shop) -> None:
+    clock = ManualClock(round(time.time() * 1000) - 400_000)
+    server_time = ServerTime(clock)
+    await TimeWatch(server_time, shop.transitions, clock).look()
+    assert server_time.offset_ms == pytest.approx(400_000, abs=5_000)
+    assert server_time.is_off
 
 
 async def test_an_expired_notice_is_gone(shop: Shop, book: LeaseBook) -> None:
