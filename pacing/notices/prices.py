@@ -34,7 +34,7 @@ _IMPRESSIONS_PER_CPM = 1000
 _WEB_SAFE = re.compile(r"[A-Za-z0-9_-]+")
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{16}")
 # Bounded everywhere, so that no text makes a large number to compute with. Some servers write small ones as 1.0E-4.
-_DECIMAL = re.compile(r"\+?([0-9]{1,12}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,2})?")
+_DECIMAL = re.compile(r"([0-9]{1,12}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,2})?")
 
 # What stands where an exchange did not fill in a price; `AUDIT` is what it writes when somebody reviews the creative.
 _UNFILLED = frozenset({"", "AUDIT"})
