@@ -24,7 +24,6 @@ from pacing.notices.charges import notice_key, settlement_of
 from pacing.notices.claims import Claims, Terms, landing_digest, terms_of
 from pacing.notices.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
 from pacing.notices.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
-from pacing.notices.prices import PriceKeys, keys_of
 from pacing.notices.tokens import TokenError, TokenFault, TokenSigner
 from pacing.notices.touches import Touch, TouchKind, touch_command
 
@@ -93,7 +92,6 @@ class Report(NamedTuple):
 Reply = Callable[[NoticeResult], None]
 Answer = Callable[[int, str], None]
 
-_NO_KEYS = PriceKeys()
 _NOT_NAMED = Price(PriceForm.ABSENT, NO_PRICE)
 
 
@@ -140,21 +138,23 @@ class NoticeDesk:
         self._windows = WindowBook()
         self._reference: tuple[Catalogue, Reference] | None = None
         self._outcomes = telemetry.counter(
-            "grosz_notices_total", "notices by what became of them", ("event", "outcome")
+            "grosz_notices_total", "Notices by what became of them.", ("event", "outcome")
         )
         self._forms = telemetry.counter(
-            "grosz_notice_prices_total", "prices in notices by exchange and their form", ("exchange", "form")
+            "grosz_notice_prices_total", "Prices in notices by exchange and their form.", ("exchange", "form")
         )
         self._bound_forms: dict[tuple[str, PriceForm], CounterChild] = {}
-        self._losses = telemetry.counter("grosz_losses_total", "loss notices by OpenRTB loss code", ("code",))
+        self._losses = telemetry.counter("grosz_losses_total", "Loss notices by OpenRTB loss code.", ("code",))
         self._charged = telemetry.counter(
-            "grosz_charged_micros_total", "settled money in micros of the currency", ("currency",)
+            "grosz_charged_micros_total", "Settled money in micros of the currency.", ("currency",)
         )
         self._late = telemetry.counter(
-            "grosz_late_bills_micros_total", "of it, billed after its lease closed", ("currency",)
+            "grosz_late_bills_micros_total", "Settled money of bills whose lease was closed.", ("currency",)
         )
-        self._over = telemetry.counter("grosz_over_budget_micros_total", "of it, that no budget covered", ("currency",))
-        self._untracked = telemetry.counter("grosz_touches_lost_total", "impressions and clicks not noted").labels()
+        self._over = telemetry.counter(
+            "grosz_over_budget_micros_total", "Settled money that no budget covered: the overspend.", ("currency",)
+        )
+        self._untracked = telemetry.counter("grosz_touches_lost_total", "Impressions and clicks not noted.").labels()
         self._charged_in: dict[str, CounterChild] = {}
         self._bound: dict[tuple[Event, str], CounterChild] = {}
 
@@ -187,8 +187,7 @@ class NoticeDesk:
         known = _NOT_NAMED
         if event is not Event.LOSS:
             bid = Bid(claims.bid_cpm, claims.currency)
-            price_keys = keys_of(exchange) if exchange is not None else _NO_KEYS
-            known = read_price(report.price, report.currency, bid, terms, price_keys, reference.fx)
+            known = read_price(report.price, report.currency, bid, terms, exchange, reference.fx)
             self._count_form("" if exchange is None else exchange.key, known.form)
         if known.form is PriceForm.AUDIT:
             return answer(204, "audit")
