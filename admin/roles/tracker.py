@@ -38,7 +38,9 @@ async def build(role: RoleContext) -> None:
     transitions, delivery = Transitions(redis, clock), DeliveryCounts(clock)
     server_time = ServerTime(clock)
     role.run_loop(TimeWatch(server_time, transitions, clock).run, "Redis's time")
-    offset = role.telemetry.gauge("grosz_clock_offset_seconds", "Seconds by which Redis's clock is ahead of this process's.")
+    offset = role.telemetry.gauge(
+        "grosz_clock_offset_seconds", "Seconds by which Redis's clock is ahead of this process's."
+    )
     offset.labels().follow(lambda: server_time.offset_ms / 1000)
     desk = NoticeDesk(
         token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery,

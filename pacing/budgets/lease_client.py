@@ -101,7 +101,9 @@ class LeaseClient:
         )
         gauge = telemetry.gauge("grosz_lease_pools", "Pools with a lease that can be reserved from.")
         gauge.labels().follow(lambda: float(np.count_nonzero(self._book.valid_until_ms > self._clock.now_ms())))
-        offset = telemetry.gauge("grosz_clock_offset_seconds", "Seconds by which Redis's clock is ahead of this process's.")
+        offset = telemetry.gauge(
+            "grosz_clock_offset_seconds", "Seconds by which Redis's clock is ahead of this process's."
+        )
         offset.labels().follow(lambda: self.server_time.offset_ms / 1000)
 
     async def run(self) -> None:
