@@ -62,8 +62,12 @@ async def build(role: RoleContext) -> None:
     # A container that is started again has the same process id: its blocks must not replace those it wrote before.
     funnel = FunnelWriter(control, f"{process}-{secrets.token_hex(4)}", clock)
     metrics = BidMetrics(role.telemetry)
+    failed = role.telemetry.counter(
+        "grosz_profile_look_ups_failed_total", "Bid requests whose user could not be looked up in time."
+    )
+    profiles = ProfileReader(redis, failed.labels().inc)
     handler = BidderHandler(
-        profiles=ProfileReader(redis),
+        profiles=profiles,
         signer=token_signer(role),
         policy=ConsentPolicy(settings.consent),
         clock=clock,

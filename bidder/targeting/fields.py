@@ -77,6 +77,11 @@ class Dimension(abc.ABC):
     def restricts(self) -> bool:
         """Whether any line item is restricted here; where none is, the bid path skips the dimension."""
 
+    @property
+    def denying(self) -> int:
+        """The set of line items that deny any value here."""
+        return 0
+
     @abc.abstractmethod
     def evaluate(self, key: Key) -> int:
         """The set of line items that accept `key`, computed from scratch."""
@@ -155,6 +160,10 @@ class Denied(Dimension):
     @property
     def restricts(self) -> bool:
         return bool(self._lists.restricted)
+
+    @property
+    def denying(self) -> int:
+        return from_positions(self._lists.restricted, self.count)
 
     def evaluate(self, key: Key) -> int:
         return all_ones(self.count) & ~self._set_of(self._lists, self._values_of(key))
@@ -277,6 +286,10 @@ class Layered(Dimension):
     @property
     def restricts(self) -> bool:
         return self._base.restricts or self._overlay.restricts
+
+    @property
+    def denying(self) -> int:
+        return self._base.denying | (self._overlay.denying << self._base.count)
 
     def evaluate(self, key: Key) -> int:
         return self._base.get(key).bits | (self._overlay.evaluate(key) << self._base.count)

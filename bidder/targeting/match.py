@@ -8,7 +8,10 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from bidder.request.auction import Auction, Impression
+from bidder.targeting.bitmaps import from_flags, to_flags
 from bidder.targeting.counting import FunnelCounts
 from bidder.targeting.eligible_now import LiveSets
 from bidder.targeting.fields import Group, JointBits
@@ -226,7 +229,7 @@ class _Grouped:
 class Matcher:
     """The dimensions of one index that restrict anything, each with the function that reads its key."""
 
-    __slots__ = ("_context", "_membership", "_positions_restrict", "_slots", "_weight", "index", "live")
+    __slots__ = ("_careful", "_context", "_membership", "_positions_restrict", "_slots", "_weight", "index", "live")
 
     def __init__(self, index: Index, live: LiveSets, *, counts_hits: bool = True) -> None:
         self.index = index
@@ -238,6 +241,7 @@ class Matcher:
         slots = [index.slot["size"], index.deals, *([index.slot["position"]] if self._positions_restrict else [])]
         self._slots = Group(slots)
         self._membership = Group([index.segments, index.excluded_segments])
+        self._careful: int | None = None
 
     def settle(self) -> None:
         """Pass all counted impressions on to the dimensions, which are about to be harvested."""
@@ -307,6 +311,24 @@ class Matcher:
                 bits &= ~self._blocked(ring, caps, counts, hits, now_s)
             for impression in auction.impressions:
                 impression.eligible &= bits
+        for number in profiles.failed:
+            self._sit_out(auctions[number], self.careful(caps), counts)
+
+    def careful(self, caps: CapTable) -> int:
+        """The set of line items that must know the user: those with caps, gaps or excluded segments."""
+        if self._careful is None:
+            capped = from_flags(np.isin(self.index.lines.line_item, caps.line_items))
+            self._careful = capped | self.index.excluded_segments.denying
+        return self._careful
+
+    def _sit_out(self, auction: Auction, careful: int, counts: FunnelCounts) -> None:
+        """Where the user could not be looked up, line items that must know whom they are shown to do not bid."""
+        for impression in auction.impressions:
+            out = impression.eligible & careful
+            impression.eligible &= ~careful
+            if out and self._weight:
+                positions = to_flags(out, self.index.count).nonzero()[0]
+                counts.count_pairs(positions, np.full(len(positions), NoBid.LOOK_UP_FAILED.index))
 
     def _blocked(self, ring: bytes, caps: CapTable, counts: FunnelCounts, hits: int, now_s: int) -> int:
         """The set of line items whose caps or gaps the user's impressions have reached."""
@@ -338,6 +360,8 @@ class Matcher:
             (NoBid.SEGMENT, index.segments.get(segments).bits, ""),
             (NoBid.EXCLUDED_SEGMENT, index.excluded_segments.get(segments).bits, ""),
         ]
+        if number in profiles.failed:
+            found.append((NoBid.LOOK_UP_FAILED, ~self.careful(caps), ""))
         ring = profiles.rings[number]
         for pool, reason, text in caps.describe(ring, now_s):
             blocked = sum(1 << at for at in index.positions_of(pool))
