@@ -88,6 +88,7 @@ async def build(role: RoleContext) -> None:
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
     operating_system((None, "Mozilla/5.0"))  # loads the parser of agents, 0.2 s, before somebody waits for it
     await _serve(role, handler)
+    role.health.require("clock", leases.server_time.fault)
     role.health.require_once(
         "catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?"
     )
