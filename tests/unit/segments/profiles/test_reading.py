@@ -101,7 +101,7 @@ async def test_an_opted_out_user_is_nobody() -> None:
     batch = await fetch(redis, ("a", 1, None), ("b", 1, None))
     assert batch.found == [False, True]
     assert batch.rings == [b"", b""]
-    assert batch.segments == [b"", b""]
+    assert batch.segments == [None, b""]
     assert batch.state_request.tolist() == [1]
 
 
