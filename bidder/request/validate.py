@@ -4,6 +4,7 @@ Whatever is wrong with one impression costs that impression alone: it is left ou
 for explain. Prices become CPM micros of the auction's currency here, once, so no later stage converts.
 """
 
+from bidder.openrtb.formats.banner import interstitial
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.types import Deal, Imp
 from bidder.request.auction import Auction, Impression
@@ -53,6 +54,9 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     offers = _offers(auction, imp, position)
     if not offers:
         return None
+    device = auction.request.device
+    if imp.instl and device is not None and device.ext is not None:
+        offers = tuple(interstitial(offer, device) for offer in offers)
     try:
         floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:
