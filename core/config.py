@@ -95,6 +95,10 @@ class AdminSettings(Component, frozen=True, kw_only=True):
     )
     seed: Literal["", "demo"] = ""  # what an empty store starts with
     seed_cart_delay_s: Seconds = 3_600  # of the seeded line items: idle for so long, a cart counts as abandoned
+    # Where exchange rates are read anew: "ecb" (the European Central Bank's daily file), another address or a file in
+    # its form; empty: they are set by hand.
+    fx_source: str = ""
+    fx_refresh_s: Seconds = 21_600  # the bank publishes once a working day
 
 
 class WorkerSettings(Component, frozen=True, kw_only=True):
