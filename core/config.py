@@ -9,6 +9,7 @@ tables in the environment are JSON; a list of plain words may be separated by co
 """
 
 import difflib
+import re
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -38,8 +39,10 @@ ENVIRONMENT_PREFIX = "GROSZ_"
 # Variables of the same prefix that are not settings: the settings file, the supervisor's pipe, the tests' own.
 _NOT_SETTINGS = ("GROSZ_CONFIG", "GROSZ_READY_PIPE", "GROSZ_CORPUS", "GROSZ_TEST_", "GROSZ_BENCH_")
 
-# The folder of the data sets that tests and benchmarks replay; as a whole, since [data] is a table of settings.
-_DATA_SETS = "GROSZ_DATA"
+# As whole names, since [data] and [admin] are tables of settings: the folder of the data sets that tests and benchmarks
+# replay, and where and as whom commands reach the admin API of another machine.
+OF_COMMANDS = ("GROSZ_ADMIN_URL", "GROSZ_API_KEY")
+_OTHER_VARIABLES = ("GROSZ_DATA", *OF_COMMANDS)
 
 _MASK = "***"
 
@@ -51,7 +54,8 @@ class Component(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class RedisSettings(Component, frozen=True, kw_only=True):
     """The shared store of profiles, money counters and streams."""
 
-    # redis://, rediss:// or unix://; empty: `grosz up` starts a server of its own.
+    # redis://, rediss:// or unix://; of a cluster one or several nodes, separated by commas. Empty: `grosz up` starts a
+    # server of its own.
     url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://")] = ""
     # The server that `grosz up` starts; empty: the program that wrote the data, else the first that is found.
     program: str = ""
@@ -263,7 +267,9 @@ def _read_file(path: Path, faults: list[Fault]) -> dict[str, dict[str, object]]:
 def _read_environment(environ: Mapping[str, str], faults: list[Fault]) -> dict[str, dict[str, str]]:
     variables: dict[str, dict[str, str]] = {}
     for variable, text in sorted(environ.items()):
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable.startswith(_NOT_SETTINGS) or variable == _DATA_SETS:
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable.startswith(_NOT_SETTINGS):
+            continue
+        if variable in _OTHER_VARIABLES:
             continue
         component, _, field = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("_")
         if component in _component_types():
@@ -352,6 +358,10 @@ def _redact(value: object, hint: object) -> object:
 
 def _mask_url(text: str) -> str:
     """The text with the password of a URL masked; other texts come back as they are."""
+    return ",".join(_masked_url(url) for url in re.split(r",(?=\s*\w+://)", text))
+
+
+def _masked_url(text: str) -> str:
     if "://" not in text or "@" not in text:
         return text
     parts = urlsplit(text)

@@ -205,6 +205,14 @@ def money_processes(advertiser_id: int) -> str:
     return f"{{a:{advertiser_id}}}:processes"
 
 
+def money_hungry(advertiser_id: int) -> str:
+    """Hash: budget level -> when a lease under it was last refused while others held some (unix ms), and to whom.
+
+    TTL: 6 s; writer, reader: money scripts; 0.1 KiB a level.
+    """
+    return f"{{a:{advertiser_id}}}:hungry"
+
+
 def money_notices(advertiser_id: int, bucket: int) -> str:
     """Hash: notice key (18 bytes) -> what became of the bid, `c` and notice key -> clicked, for bids of ten minutes.
 

@@ -40,15 +40,25 @@ async def check_roles(endpoints: Mapping[str, str]) -> list[Finding]:
         return [note("processes", "not looked at: their addresses are known only on a machine of `grosz up`")]
     timeout = aiohttp.ClientTimeout(total=ASK_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        return list(await asyncio.gather(*(_check_role(session, role, url) for role, url in endpoints.items())))
+        said = await asyncio.gather(*(_ask_role(session, url) for url in endpoints.values()))
+    if len(endpoints) > 1 and not any(said):
+        text = f"no role answers ({', '.join(f'{role} at {url}' for role, url in endpoints.items())})"
+        return [stop("processes", text, "start `grosz up`, or see its log if it should be running")]
+    return [_judge_role(role, url, text) for (role, url), text in zip(endpoints.items(), said, strict=True)]
 
 
-async def _check_role(session: aiohttp.ClientSession, role: str, url: str) -> Finding:
-    advice = "see its log; `grosz up` starts a dead role again by itself"
+async def _ask_role(session: aiohttp.ClientSession, url: str) -> str | None:
+    """What a role says of itself; None where nobody answers."""
     try:
         async with session.get(f"{url}/readyz") as response:
-            text = (await response.text()).strip()
+            return (await response.text()).strip() or f"status {response.status}"
     except (aiohttp.ClientError, TimeoutError, OSError):
+        return None
+
+
+def _judge_role(role: str, url: str, text: str | None) -> Finding:
+    advice = "see its log; `grosz up` starts a dead role again by itself"
+    if text is None:
         return stop("processes", f"the {role} does not answer at {url}: {_CONSEQUENCE[role]}", f"start it; {advice}")
     if text != "ready":
         return stop("processes", f"the {role} cannot serve ({', '.join(text.splitlines())})", advice)
@@ -73,7 +83,8 @@ async def check_redis(redis: Commands) -> list[Finding]:
         await redis.commands([("GET", keys.CATALOGUE_VERSION)])
     except UnavailableError as error:
         advice = "start it; bidders go on with the leases they have, then stop bidding"
-        return [stop("redis", f"Redis does not answer: {error.message}", advice)]
+        reason = error.message.removeprefix("Redis is not available: ")
+        return [stop("redis", f"Redis does not answer: {reason}", advice)]
     try:
         (text,) = await redis.commands([("INFO",)])
     except UnavailableError:

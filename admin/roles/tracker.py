@@ -8,6 +8,7 @@ from admin.roles.connections import follow_catalogue, pipelined_redis, token_sig
 from admin.roles.consents import consent_reader
 from admin.roles.lifecycle import RoleContext
 from core.model import Catalogue
+from pacing.budgets.server_time import ServerTime, TimeWatch
 from pacing.budgets.transitions import Transitions
 from pacing.notices.delivery import DeliveryCounts, DeliveryWriter
 from pacing.notices.notices import NoticeDesk
@@ -36,7 +37,16 @@ async def build(role: RoleContext) -> None:
     directory = CatalogueDirectory(CompiledRules, lambda: _server_keys(catalogue.current))
     catalogue.listen(directory.replace)
     transitions, delivery = Transitions(redis, clock), DeliveryCounts(clock)
-    desk = NoticeDesk(token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery)
+    server_time = ServerTime(clock)
+    role.run_loop(TimeWatch(server_time, transitions, clock).run, "Redis's time")
+    offset = role.telemetry.gauge(
+        "grosz_clock_offset_seconds", "Seconds by which Redis's clock is ahead of this process's."
+    )
+    offset.labels().follow(lambda: server_time.offset_ms / 1000)
+    desk = NoticeDesk(
+        token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery,
+        server_time=server_time,
+    )  # fmt: skip
     writer = DeliveryWriter(delivery, transitions)
     role.run_loop(writer.run, "delivery counts")
     role.on_close(writer.close)

@@ -130,7 +130,7 @@ async def test_an_amount_without_its_member_is_told_the_members_name(options: li
 async def test_exchange_rates_are_set_shown_and_kept(options: list[str]) -> None:
     await _run(fx.app, "set", "USD=3.64", "eur=4.27", *options)
     shown = json.loads(await _run(fx.app, "set", "USD=3.70", "--json", *options))
-    assert shown["rates"] == {"EUR": "4.27", "USD": "3.7"}
+    assert shown["rates"] == {"EUR": "4.27", "USD": "3.70"}
     assert shown == json.loads(await _run(fx.app, "show", "--json", *options))
     assert "3.7" in await _run(fx.app, "show", *options)
     with pytest.raises(InputError, match="not a rate"):
