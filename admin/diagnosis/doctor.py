@@ -9,7 +9,14 @@ from admin.diagnosis.budgets import read_levels
 from admin.diagnosis.deliverability import Scene, examine, is_paused
 from admin.diagnosis.findings import Finding, Report, Severity, fine, note, stop
 from admin.diagnosis.funnels import FunnelDesk
-from admin.diagnosis.installation import ask_metrics, check_catalogue, check_database, check_redis, check_roles
+from admin.diagnosis.installation import (
+    ask_metrics,
+    check_catalogue,
+    check_database,
+    check_rates,
+    check_redis,
+    check_roles,
+)
 from admin.diagnosis.prices import check_prices
 from admin.diagnosis.published import Commands, read_published
 from admin.diagnosis.traffic import Traffic, check_exchanges
@@ -48,6 +55,7 @@ class Doctor:
         findings = await check_roles(patient.endpoints)
         if patient.store is not None:
             findings += await check_database(patient.store)
+            findings += await check_rates(patient.store, self._clock.now_ms())
         redis = await check_redis(patient.redis)
         findings += redis
         if redis[0].severity is Severity.STOP:
