@@ -53,6 +53,12 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     offers = _offers(auction, imp, position)
     if not offers:
         return None
+    if imp.qty is not None and imp.qty.multiplier not in (None, 1):
+        # How many of its impressions are billed, and at which price, each exchange says for itself.
+        _report(
+            auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
+        )
+        return None
     try:
         floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:
