@@ -4,8 +4,8 @@ Live traffic breaks types in a few ways (docs/openrtb.md), and none of them says
 So each declared member has a reader that takes any JSON value and gives the declared type, or `None` for "as if
 absent". The readers are made once, from the annotations in `types`: a new member there needs no code here.
 
-What limits us fails closed. A privacy flag that is present but cannot be read counts as set; a floor that cannot be read
-becomes one that no price reaches, a list of who may bid one that nobody is on.
+What limits us fails closed. A privacy flag that is present but cannot be read counts as set; such a floor becomes one
+that no price reaches, such a list of who may bid one that nobody is on.
 """
 
 import types as python_types

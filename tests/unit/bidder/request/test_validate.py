@@ -188,7 +188,21 @@ def test_recorded_requests_offer_banners_to_bid_on(corpus: Path) -> None:
     assert biddable >= 390
 
 
-UNREADABLE = ("99,50", "99 PLN", "1e16", "nan", 1e16, 1e308, int("9" * 400), {}, [], [1.5], True, "", "1" * 50)
+UNREADABLE: tuple[object, ...] = (
+    "99,50",
+    "99 PLN",
+    "1e16",
+    "nan",
+    1e16,
+    1e308,
+    int("9" * 400),
+    {},
+    [],
+    [1.5],
+    True,
+    "",
+    "1" * 50,
+)
 
 
 @pytest.mark.parametrize("floor", UNREADABLE, ids=lambda floor: repr(floor)[:20])
