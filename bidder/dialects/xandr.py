@@ -1,7 +1,7 @@
 """Xandr: creatives are registered before they are shown, and a bid names its own by our code.
 
-https://learn.microsoft.com/en-us/xandr/bidders/submit-a-bid-response shows it as `ext.appnexus.crcode` of a bid; the code
-that a creative was registered with is here its `crid`.
+https://learn.microsoft.com/en-us/xandr/bidders/submit-a-bid-response shows it as `ext.appnexus.crcode` of a bid; the
+code that a creative was registered with is here its `crid`.
 """
 
 from bidder.dialects.generic import Speaker
