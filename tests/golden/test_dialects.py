@@ -2,7 +2,7 @@
 
 A case has a request and what is expected: the `status`, the whole `response`, members of the first `bid` (null:
 absent), texts that a member `has`, how many `bids` and `seats`, the `seat`, and the notice that `bills`. Or it has a
-A case has a request and what is expected: the `status`, the whole `response`, members of the first `bid` (null means
+`price` as a notice brings it, with its form and CPM micros. `exchange` and `creative` change what it is played with.
 """
 
 import json
