@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 
 from core.errors import InputError
+from loadtest.exchange.dialects import MANNERS, as_exchange
 from loadtest.judging import audit as bill
 from loadtest.judging.books import NO_BOOKS, load_books
 from loadtest.measure.series import Series
@@ -52,6 +53,10 @@ UserFile = Annotated[Path | None, typer.Option(help="User ids of the profile sto
 Catalogue = Annotated[
     Path | None, typer.Option(help="`grosz catalogue export` file: judges flights and consent.", show_default=False)
 ]
+DialectName = Annotated[
+    str | None,
+    typer.Option("--dialect", help=f"Exchange that is played: {', '.join(MANNERS)}.", show_default=False),
+]
 OwnTarget = Annotated[bool, typer.Option("--i-own-this-target", help="Allow a target that is not this machine.")]
 Out = Annotated[Path | None, typer.Option(help="Write NAME.html and NAME.json.", metavar="NAME", show_default=False)]
 
@@ -81,6 +86,7 @@ def run(
     seed: Seed = None,
     user_file: UserFile = None,
     catalogue: Catalogue = None,
+    dialect: DialectName = None,
     ledger_before: Annotated[Path | None, typer.Option(help="Ledger export from before the run.")] = None,
     ledger_command: Annotated[
         str | None, typer.Option(help="Command that prints the ledger; run before and after, the bill is audited.")
@@ -95,7 +101,7 @@ def run(
             "url": url, "track_url": track_url, "rate": rate, "duration_s": duration, "connections": connections,
             "processes": processes, "seed": seed,
         },
-        users, user_file, catalogue, own_target=i_own_this_target,
+        users, user_file, catalogue, own_target=i_own_this_target, dialect=dialect,
     )  # fmt: skip
     if ledger_before and not ledger_command:
         raise InputError("--ledger-before alone audits nothing", hint="add --ledger-command, which is run at the end")
@@ -199,6 +205,7 @@ def _plan(
     catalogue: Path | None,
     *,
     own_target: bool,
+    dialect: str | None = None,
 ) -> Scenario:
     """The scenario with the options that were given; refused when it may not run."""
 
@@ -212,6 +219,8 @@ def _plan(
         if catalogue is not None:
             given["checks"] = msgspec.structs.replace(scenario.checks, catalogue=str(catalogue))
         scenario = msgspec.structs.replace(scenario, **given)
+        if dialect is not None:
+            scenario = as_exchange(scenario, dialect)
         check_run(scenario, own_target=own_target)
         return scenario
 

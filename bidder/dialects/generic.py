@@ -12,8 +12,9 @@ from bidder.openrtb.response import encode_no_bid, encode_response
 from bidder.openrtb.types import Imp
 from core.dialects import spoken_by
 from core.errors import Fault
-from core.model import AuctionType, BillingEvent, Exchange, NoBidStyle
+from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle
 from core.reasons import NoBid
+from creatives.card import card_path
 from creatives.formats.base import Ad
 from creatives.macros import TOKEN, Tracker
 
@@ -94,7 +95,7 @@ class Speaker:
             "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}",
             "adm": ad.markup,
             "adomain": [domain] if (domain := creative.advertiser_domain or advertiser_domain) else [],
-            "iurl": creative.sample_url or creative.image_url,
+            "iurl": _sample_url(creative, track_url),
             "cid": self.exchange.seat if self.dialect.campaign_is_seat else str(campaign_id),
             "crid": f"{creative.id}-{creative.version}",
             "cat": creative.categories,
@@ -128,3 +129,11 @@ class Speaker:
     def answer(self, request_id: str, bids: Sequence[Sequence[bytes]], currency: str, bid_id: str) -> bytes:
         """JSON of a whole answer; each bid is a JSON object in parts, `bid_id` our own id of the answer."""
         return encode_response(request_id, [(self.exchange.seat, bids)], currency, bid_id)
+
+
+def _sample_url(creative: Creative, track_url: str) -> str:
+    """An absolute address of a picture of the ad."""
+    for url in (creative.sample_url, creative.image_url):
+        if url.startswith(("https://", "http://")):
+            return url
+    return track_url + card_path(creative.width, creative.height)

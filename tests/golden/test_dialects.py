@@ -2,7 +2,8 @@
 
 A case has a request and what is expected: the `status`, the whole `response`, members of the first `bid` (null:
 absent), texts that a member `has`, how many `bids` and `seats`, the `seat`, and the notice that `bills`. Or it has a
-`price` as a notice brings it, with its form and CPM micros. `exchange` and `creative` change what it is played with.
+`price` as a notice brings it, with its form and CPM micros. `exchange`, `advertiser` and `creative` change what the
+case is played with.
 """
 
 import json
@@ -53,7 +54,9 @@ def catalogue_of(exchange: Exchange, case: Json) -> Catalogue:
     on_deal = line_item(2, targeting=msgspec.structs.replace(line_item(2).targeting, deals=(5,)))
     lines = (line_item(1, several_per_request=True), on_deal)
     deals = (Deal(id=5, exchange_id=1, deal_id="D-7"),)
-    return catalogue(*lines, exchanges=(exchange,), creatives=(creative(1, 1, **made),), deals=deals)
+    made_of = catalogue(*lines, exchanges=(exchange,), creatives=(creative(1, 1, **made),), deals=deals)
+    shops = tuple(msgspec.structs.replace(shop, **case.get("advertiser", {})) for shop in made_of.advertisers)
+    return msgspec.structs.replace(made_of, advertisers=shops)
 
 
 async def answer_to(request: Json, configured: Catalogue) -> tuple[int, Json | None]:
