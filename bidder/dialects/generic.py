@@ -60,6 +60,10 @@ class Speaker:
             return 200, encode_no_bid(request_id)
         return 200, encode_no_bid(request_id, self.reason_code(reason))
 
+    def shed(self) -> tuple[int, bytes]:
+        """Status and body of 'no' to a request that nobody has read, so that its id is not known."""
+        return (200, b"{}") if self.dialect.no_bid_style is NoBidStyle.EMPTY else NO_CONTENT
+
     def reason_code(self, reason: NoBid) -> int:
         """The `nbr` of a reason, in the list of the exchange's version."""
         if reason.nbr > LAST_REASON_OF_2_5 and min(self.exchange.openrtb_version, self.dialect.version) < "2.6":

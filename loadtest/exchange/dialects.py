@@ -173,5 +173,5 @@ def as_exchange(scenario: Scenario, name: str) -> Scenario:
         scenario,
         dialect=name,
         traffic=msgspec.structs.replace(scenario.traffic, **traffic),
-        notices=msgspec.structs.replace(scenario.notices, billing_event=manner.billing_event),
+        notices=msgspec.structs.replace(scenario.notices, send=True, billing_event=manner.billing_event),
     )
