@@ -1,9 +1,7 @@
 """A plain picture of an ad's size, for exchanges that want an image of every creative.
 
-Advertisers often give none.
-
-It is what `iurl` of a bid points to (OpenRTB 2.6 section 4.2.3) where a creative names no sample image: the same for all
-creatives of a size, always by an absolute address.
+Where a creative names no sample image, `iurl` of its bids points here (OpenRTB 2.6 section 4.2.3): the same picture for
+all creatives of a size, always by an absolute address.
 """
 
 import functools
