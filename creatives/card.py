@@ -9,8 +9,8 @@ import struct
 import zlib
 from typing import Final
 
-# Larger than any screen: beyond it nobody asks for an ad's picture.
-MAX_PIXELS: Final = 4_096
+# Making the largest takes 10 ms of a core, and anybody may ask for it; larger ads have the usual picture.
+MAX_PIXELS: Final = 1_024
 
 DEFAULT_SIZE: Final = (300, 250)
 
