@@ -290,6 +290,7 @@ async def test_profiles_of_the_layout_before_are_rewritten_without_an_event(valk
         reindexer = make_reindexer(rig, scanner)
         viewed = [Event(Kind.VIEW_ITEM, 1, user, clock.now_ms(), path="/", items=(Item("boot"),)) for user in users]
         await rig.send(*viewed)
+        await visit(rig, clock, *users)
         await visit(rig, clock, *users[:10], advertiser_id=3)  # which has no rules
         await finish(reindexer, clock)
         before = {user: [await hot_of(rig, user, 1), await hot_of(rig, user, 3)] for user in users}
