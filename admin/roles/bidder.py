@@ -1,7 +1,6 @@
 """Composition root of the bidder role: answers bid requests."""
 
 import asyncio
-import gc
 import logging
 import os
 import secrets
@@ -26,6 +25,7 @@ from bidder.targeting.normalise import operating_system
 from core import keys
 from core.catalogue.follower import CatalogueWatcher, read_whole
 from core.catalogue.version_report import VersionReport, encode_report
+from core.collector import collect_rarely
 from core.telemetry.metrics import CONTENT_TYPE
 from pacing.budgets.lease_client import LeaseClient
 from pacing.budgets.leases import LeaseBook
@@ -43,17 +43,13 @@ REFRESH_INTERVAL_S = 0.25
 # A bidder is ready when Redis has answered for every pool, at the latest so long after its first catalogue.
 FIRST_LEASES_S = 10.0
 
-# New containers before the collector looks at the young ones. A batch holds some 3,000 at a time, all of which are
-# freed by reference, so Python's 700 means several walks over live objects a batch: 5 of 72 us a request.
-COLLECT_AFTER = 20_000
-
 _log = logging.getLogger("grosz.bidder")
 
 
 async def build(role: RoleContext) -> None:
     """Make the role's objects and register their life with `role`."""
     settings, clock = role.settings, role.clock
-    gc.set_threshold(COLLECT_AFTER)
+    collect_rarely()
     process = f"{socket.gethostname()}-{os.getpid()}"
     redis, control = await pipelined_redis(role), plain_redis(role)
     book = LeaseBook()
@@ -82,7 +78,7 @@ async def build(role: RoleContext) -> None:
     )
     role.on_close(catalogue.close)
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
-    operating_system((None, "Mozilla/5.0"))  # loads the parser of agents, 0.2 s, before somebody waits for it
+    operating_system(None, "Mozilla/5.0")  # loads the parser of agents, 0.2 s, before somebody waits for it
     await _serve(role, handler)
     role.health.require("clock", leases.server_time.fault)
     role.health.require_once(

@@ -59,7 +59,8 @@ class ProfileBatch:
 
     `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
     `*_age_s` infinite where there is none. `state_fields` are the rows' hot fields, which `references` reads.
-    `segments` are sorted little-endian uint32 ids of what each request's user is a member of now.
+    `segments` are sorted little-endian uint32 ids of what each request's user is a member of now; None where nothing
+    is known of the user, or may be.
     """
 
     __slots__ = (
@@ -72,7 +73,7 @@ class ProfileBatch:
         count = len(user_ids)
         self.user_ids = user_ids
         self.found = [False] * count
-        self.segments = [b""] * count
+        self.segments: list[bytes | None] = [None] * count
         self.rings = [b""] * count
         self.unavailable = False
         self.state_fields: list[bytes] = []
@@ -89,7 +90,7 @@ class ProfileBatch:
 
     def keep_only_ring(self, request: int) -> None:
         """Forget what shops know about one request's user: consent admits the id, but not its use for selection."""
-        self.segments[request] = b""
+        self.segments[request] = None
         kept = self.state_request != request
         self.state_fields = [self.state_fields[row] for row in kept.nonzero()[0].tolist()]
         for name in _STATE_ARRAYS:
@@ -174,6 +175,7 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
                 fields.append(value)
         else:
             batch.found[at] = True
+            batch.segments[at] = b""
     if fields:
         _decode_states(batch, owners, advertisers, fields, now_ms)
 
