@@ -149,3 +149,9 @@ def test_the_page_of_settings_names_each_with_its_variable() -> None:
         for field in fields:
             assert f"| `{field}`<br>`GROSZ_{component.upper()}_{field.upper()}` |" in document
     assert not [line for line in document.splitlines() if line.endswith("|  |")], "each setting has a meaning"
+
+
+def test_variables_that_only_commands_read_are_no_settings() -> None:
+    """A user exports them once, and everything is started from the same shell."""
+    environ = {"GROSZ_ADMIN_URL": "http://127.0.0.1:8082", "GROSZ_API_KEY": "grosz_x", "GROSZ_CONFIG": "x.toml"}
+    assert load_settings(None, environ) == Settings()
