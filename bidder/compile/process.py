@@ -21,6 +21,7 @@ from core.errors import UnavailableError
 from core.processes import end_with_parent, give_way
 
 CHILD_NICENESS = 5
+_TRACKER_FILTER = "ignore:resource_tracker:UserWarning"
 
 Result = TypeVar("Result")
 
@@ -91,6 +92,7 @@ class Compiler:
 
     def _child(self) -> concurrent.futures.ProcessPoolExecutor:
         if self._executor is None:
+            _silence_tracker()
             # A pool's child does not notice that its parent was killed; it would wait for work for ever.
             self._executor = concurrent.futures.ProcessPoolExecutor(
                 1, multiprocessing.get_context("spawn"), initializer=prepare_child, initargs=(os.getpid(),)
@@ -103,6 +105,17 @@ class Compiler:
         except concurrent.futures.process.BrokenProcessPool as error:
             self._executor = None
             raise UnavailableError("the compiling process died", hint="it is started again") from error
+
+
+def _silence_tracker() -> None:
+    """Let multiprocessing's tracker clean up after a bidder that was killed without a warning of leaked semaphores.
+
+    That is what it is there for; the supervisor's log says that the bidder ended. The tracker is a process of its own,
+    which takes its filters from the environment.
+    """
+    filters = [one for one in os.environ.get("PYTHONWARNINGS", "").split(",") if one]
+    if _TRACKER_FILTER not in filters:
+        os.environ["PYTHONWARNINGS"] = ",".join([*filters, _TRACKER_FILTER])
 
 
 async def in_steps(work: Generator[None, None, Result]) -> Result:

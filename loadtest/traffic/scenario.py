@@ -23,7 +23,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 MAX_DURATION_S = 24 * 3600.0
 MAX_REQUESTS = 1_000_000_000
 
-_DEFAULT_URL = "http://127.0.0.1:8080/openrtb2/demo"
+DEFAULT_URL = "http://127.0.0.1:8080/openrtb2/demo"
 
 
 class ScenarioError(ValueError):
@@ -177,7 +177,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     name: str
     summary: str = ""
-    url: str = _DEFAULT_URL
+    url: str = DEFAULT_URL
     dialect: str = "generic"  # the exchange that is played: loadtest.exchange.dialects
     rate: Positive
     duration_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_DURATION_S)]
