@@ -87,6 +87,11 @@ class NoBid(enum.Enum):
     SEGMENT = 0, "user is not in a targeted segment", "widen the segments; check their size"
     EXCLUDED_SEGMENT = 0, "user is in an excluded segment", "nothing to do: it works as set"
     NO_PROFILE = 8, "user is unknown, or consent forbids the profile", "raise the cookie-sync match rate"
+    LOOK_UP_FAILED = (
+        1,
+        "the user could not be looked up in time, so nobody knows of caps and exclusions",
+        "see grosz_profile_look_ups_failed_total: Redis is slow, or a node of it is away",
+    )
     FREQUENCY_CAP = 9, "frequency cap is reached", "raise the cap or wait"
     MIN_GAP = 9, "too soon after the last impression", "lower the minimum gap"
     PACED_OUT = 0, "held back by pacing", "raise the budget or the bid"

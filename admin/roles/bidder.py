@@ -58,8 +58,12 @@ async def build(role: RoleContext) -> None:
     # A container that is started again has the same process id: its blocks must not replace those it wrote before.
     funnel = FunnelWriter(control, f"{process}-{secrets.token_hex(4)}", clock)
     metrics = BidMetrics(role.telemetry)
+    failed = role.telemetry.counter(
+        "grosz_profile_look_ups_failed_total", "Bid requests whose user could not be looked up in time."
+    )
+    profiles = ProfileReader(redis, failed.labels().inc)
     handler = BidderHandler(
-        profiles=ProfileReader(redis),
+        profiles=profiles,
         signer=token_signer(role),
         policy=ConsentPolicy(settings.consent),
         clock=clock,
@@ -84,6 +88,21 @@ async def build(role: RoleContext) -> None:
     role.health.require_once(
         "catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?"
     )
+    _tell_of_catalogue(role, watcher, catalogue)
+    role.run_loop(watcher.run, "catalogue")
+    role.health.require_once("leases", _FirstLeases(leases, lambda: handler.snapshot is not None, role).missing)
+    role.run_loop(leases.run, "leases")
+    role.on_close(leases.close)
+    pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
+    role.run_loop(pacing.run, "pacing")
+    role.on_close(pacing.close)
+    role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
+    role.run_loop(funnel.run, "funnel")
+    role.run_loop(partial(_report, control, process, watcher, role), "version report")
+
+
+def _tell_of_catalogue(role: RoleContext, watcher: CatalogueWatcher, catalogue: BidCatalogue) -> None:
+    """Metrics of the catalogue that is bid from."""
     age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current.")
     age.labels().follow(lambda: watcher.age_s)
     refused = role.telemetry.gauge(
@@ -95,16 +114,6 @@ async def build(role: RoleContext) -> None:
     )
     positions.labels("base").follow(lambda: float(catalogue.layers[0]))
     positions.labels("overlay").follow(lambda: float(catalogue.layers[1]))
-    role.run_loop(watcher.run, "catalogue")
-    role.health.require_once("leases", _FirstLeases(leases, lambda: handler.snapshot is not None, role).missing)
-    role.run_loop(leases.run, "leases")
-    role.on_close(leases.close)
-    pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
-    role.run_loop(pacing.run, "pacing")
-    role.on_close(pacing.close)
-    role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
-    role.run_loop(funnel.run, "funnel")
-    role.run_loop(partial(_report, control, process, watcher, role), "version report")
 
 
 class _FirstLeases:

@@ -57,6 +57,11 @@ class Dimension(Memo):
     def restricts(self) -> bool:
         """Whether any line item is restricted here; where none is, the bid path skips the dimension."""
 
+    @property
+    def denying(self) -> int:
+        """The set of line items that deny any value here."""
+        return 0
+
     @abc.abstractmethod
     def evaluate(self, key: Key) -> int:
         """The set of line items that accept `key`, computed from scratch."""
@@ -131,6 +136,10 @@ class Denied(Dimension):
     @property
     def restricts(self) -> bool:
         return bool(self._lists.restricted)
+
+    @property
+    def denying(self) -> int:
+        return from_positions(self._lists.restricted, self.count)
 
     def evaluate(self, key: Key) -> int:
         return all_ones(self.count) & ~self._set_of(self._lists, self._applies(self._lists.by_value, key))
@@ -275,6 +284,10 @@ class Layered(Dimension):
         """See `Memo.join`; also for what the base remembers."""
         super().join(budget)
         self._base.join(budget)
+
+    @property
+    def denying(self) -> int:
+        return self._base.denying | (self._overlay.denying << self._base.count)
 
     def evaluate(self, key: Key) -> int:
         return self._base.get(key).bits | (self._overlay.evaluate(key) << self._base.count)

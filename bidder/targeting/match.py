@@ -6,7 +6,10 @@ look-up at all. `match_user` adds what the profile says: segments, frequency cap
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from bidder.request.auction import Auction, Impression
+from bidder.targeting.bitmaps import from_flags, to_flags
 from bidder.targeting.counting import FunnelCounts
 from bidder.targeting.dimensions import Dimension, Group, JointBits, PrivateAuction, Strangers
 from bidder.targeting.eligible_now import LiveSets
@@ -39,7 +42,10 @@ class Matcher:
     What they remember is bounded by `memory`.
     """
 
-    __slots__ = ("_context", "_deals", "_membership", "_slot_reads", "_slots", "_weight", "dimensions", "index", "live")
+    __slots__ = (
+        "_careful", "_context", "_deals", "_membership", "_slot_reads", "_slots", "_weight", "dimensions", "index",
+        "live",
+    )  # fmt: skip
 
     def __init__(self, index: Index, live: LiveSets, memory: MemoryBudget, *, counts_hits: bool = True) -> None:
         self.index = index
@@ -54,6 +60,7 @@ class Matcher:
         self._slots = Group([*(index.dimensions[field.name] for field in slots), *self._deals])
         membership = (index.segments, Strangers(index.segments), index.excluded_segments)
         self._membership = Group(membership)
+        self._careful: int | None = None
         self.dimensions: tuple[Dimension, ...] = (*index.dimensions.values(), *self._deals, *membership)
         """Everything that counts impressions, for the funnel."""
         for group in (*(grouped.group for grouped in self._context), self._slots, self._membership):
@@ -125,6 +132,24 @@ class Matcher:
                 bits &= ~self._blocked(ring, caps, counts, hits, now_s)
             for impression in auction.impressions:
                 impression.eligible &= bits
+        for number in profiles.failed:
+            self._sit_out(auctions[number], self.careful(caps), counts)
+
+    def careful(self, caps: CapTable) -> int:
+        """The set of line items that must know the user: those with caps, gaps or excluded segments."""
+        if self._careful is None:
+            capped = from_flags(np.isin(self.index.lines.line_item, caps.line_items))
+            self._careful = capped | self.index.excluded_segments.denying
+        return self._careful
+
+    def _sit_out(self, auction: Auction, careful: int, counts: FunnelCounts) -> None:
+        """Where the user could not be looked up, line items that must know whom they are shown to do not bid."""
+        for impression in auction.impressions:
+            out = impression.eligible & careful
+            impression.eligible &= ~careful
+            if out and self._weight:
+                positions = to_flags(out, self.index.count).nonzero()[0]
+                counts.count_pairs(positions, np.full(len(positions), NoBid.LOOK_UP_FAILED.index))
 
     def _blocked(self, ring: bytes, caps: CapTable, counts: FunnelCounts, hits: int, now_s: int) -> int:
         """The set of line items whose caps or gaps the user's impressions have reached."""
@@ -149,6 +174,8 @@ class Matcher:
         deals, segments = _deals_of(auction, impression), profiles.segments[number]
         found += [(dimension.reason, dimension.get(deals).bits, " ".join(deals[1])) for dimension in self._deals]
         found += [(dimension.reason, dimension.get(segments).bits, "") for dimension in self._membership.dimensions]
+        if number in profiles.failed:
+            found.append((NoBid.LOOK_UP_FAILED, ~self.careful(caps), ""))
         ring = profiles.rings[number]
         for pool, reason, text in caps.describe(ring, now_s):
             blocked = sum(1 << at for at in index.positions_of(pool))
