@@ -8,7 +8,10 @@ from bidder.openrtb.types import Banner, Device, DeviceExt, DeviceExtPrebid, For
 from core.errors import Fault
 from creatives.formats.banner import FORMAT
 from creatives.formats.offer import Offer, Shape, SizeRange, SizeRatio
+from creatives.macros import Tracker
 from tests.kit.catalogues import creative
+
+TRACKER = Tracker("https://track.example")
 
 
 @pytest.mark.parametrize(
@@ -105,9 +108,9 @@ def test_a_screen_that_is_not_told_changes_nothing() -> None:
 
 def test_a_banner_that_fits_by_its_ratio_says_so() -> None:
     flexible = offer(Banner(format=(Format(wratio=6, hratio=5, wmin=200), Format(w=728, h=90))))
-    flexing = CODEC.write(FORMAT.render(creative(1, 1), flexible, "https://track.example"))
+    flexing = CODEC.write(FORMAT.render(creative(1, 1), flexible, TRACKER))
     assert flexing == {"w": 300, "h": 250, "mtype": 1, "wratio": 6, "hratio": 5}
-    exact = CODEC.write(FORMAT.render(creative(1, 1, (728, 90)), flexible, "https://track.example"))
+    exact = CODEC.write(FORMAT.render(creative(1, 1, (728, 90)), flexible, TRACKER))
     assert exact == {"w": 728, "h": 90, "mtype": 1}
     assert FORMAT.variant(flexible) != FORMAT.variant(offer(Banner(w=300, h=250)))
     assert msgspec.json.encode(flexing)
