@@ -52,10 +52,25 @@ class BillingEvent(enum.StrEnum):
     IMPRESSION = "impression"  # our own pixel
 
 
+class AuctionType(enum.IntEnum):
+    """What the winner of an auction pays. The numbers are OpenRTB's `at`, of a request (1, 2) or of a deal (also 3)."""
+
+    FIRST_PRICE = 1
+    SECOND_PRICE = 2
+    FIXED_PRICE = 3  # what was agreed in the deal
+
+
 class PriceEncryption(enum.StrEnum):
     NONE = "none"
     GOOGLE = "google"  # also OpenX and others
     RUBICON = "rubicon"
+
+
+class UnreadablePrice(enum.StrEnum):
+    """What a bill is charged whose price nobody can read: not a number, not genuine, an unfilled macro."""
+
+    BID = "bid"  # the bid, the most that the exchange may ask
+    HOUSE = "house"  # by our rule over the bids we know
 
 
 class NoBidStyle(enum.StrEnum):
@@ -124,7 +139,17 @@ class Targeting(msgspec.Struct, frozen=True):
     page_keywords_deny: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()  # IAB Content Taxonomy 1.0 codes; "IAB18" covers "IAB18-3"
     categories_deny: tuple[str, ...] = ()
+    publishers_allow: tuple[str, ...] = ()  # the exchange's id of the publisher; "demo/815" on one exchange only
+    publishers_deny: tuple[str, ...] = ()
+    venues: tuple[str, ...] = ()  # OpenOOH venue types, by name or number, with what is below them
     positions: tuple[int, ...] = ()  # AdCOM placement position: 1 above the fold, 3 below, ...
+    tag_ids_allow: tuple[str, ...] = ()  # imp.tagid
+    tag_ids_deny: tuple[str, ...] = ()
+    gpids_allow: tuple[str, ...] = ()  # global placement ids, with what is below them
+    gpids_deny: tuple[str, ...] = ()
+    placement_types: tuple[int, ...] = ()  # AdCOM video placement: 1 in-stream, 2 accompanying content, ...
+    interstitial: tuple[int, ...] = ()  # 1 full screen, 0 not
+    rewarded: tuple[int, ...] = ()  # 1 rewarded, 0 not
     hours_of_week: tuple[int, ...] = ()  # 0 is Monday 00:00-01:00 in the advertiser's time zone, up to 167
     deals: tuple[int, ...] = ()  # Deal ids; bids only on impressions that offer one of them
     segments_any: tuple[int, ...] = ()
@@ -268,19 +293,22 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = Status.ACTIVE
     seat: str = ""
     default_currency: str = "USD"
-    first_price: bool | None = None  # None: as each request's `at` says
+    dialect: str = "generic"  # of core.dialects; the next columns are None where the exchange keeps to it
+    first_price: bool | None = None  # None in the dialect, too: as each request's `at` says
+    billing_event: BillingEvent | None = None
+    price_macro: str | None = None
+    price_encryption: PriceEncryption | None = None
+    no_bid_style: NoBidStyle | None = None
     clearing: Clearing = Clearing.REPORTED
-    billing_event: BillingEvent = BillingEvent.BILL
-    price_macro: str = "${AUCTION_PRICE}"
-    price_encryption: PriceEncryption = PriceEncryption.NONE
     encryption_key: str = ""  # web-safe or plain base64
     integrity_key: str = ""
-    no_bid_style: NoBidStyle = NoBidStyle.NO_CONTENT
+    unreadable_price: UnreadablePrice = UnreadablePrice.BID
     default_tmax_ms: int = 100
     network_margin_ms: int = 20  # what the way back costs, taken off tmax
     openrtb_version: str = "2.6"
     sync_url: str = ""  # their cookie-sync endpoint, with {uid}
     bearer_token: str = ""  # when set, bid requests must carry it
+    admits_uncategorised: bool = False  # ads without categories may answer requests that block some
     external_id: str = ""
     notes: str = ""
     version: int = 1

@@ -7,12 +7,16 @@ The objects are the API's documents with their `id`. An import creates and chang
 one transaction, and touches no other; references may point into the file or into the store.
 """
 
+import codecs
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
+from admin.rates.reference import ReferenceRates
+from admin.rates.store import replace_rates
 from admin.store import tables
 from admin.store.catalogue import CatalogueStore, owners_of, rates
 from admin.store.changes import Actor
@@ -54,7 +58,7 @@ def member(kind: Kind) -> str:
 def parse(body: bytes, currencies: Mapping[int, str]) -> Parsed:
     """Reads a file; `currencies` are those of the advertisers in the store. Raises CatalogueError with all faults."""
     try:
-        document = msgspec.json.decode(body)
+        document = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, RecursionError) as error:
         raise CatalogueError("the file is not JSON", hint=str(error)) from None
     faults: list[Fault] = []
@@ -160,8 +164,9 @@ async def import_bytes(store: CatalogueStore, body: bytes, actor: Actor) -> Impo
                 raise CatalogueError("the catalogue names objects that do not exist", faults=faults[:MAX_FAULTS])
             added, updated = await writer.upsert(kind, [value for _, value in pairs])
             created, changed = created + added, changed + updated
-        if parsed.fx_rates is not None:
-            await writer.set_rates(parsed.fx_rates)
+        if parsed.fx_rates is not None and parsed.fx_rates != await rates(writer.connection):
+            today = datetime.datetime.fromtimestamp(writer.now_ms / 1000, datetime.UTC).date()
+            await replace_rates(writer, ReferenceRates(today, parsed.fx_rates), "a catalogue file")
     total = sum(len(pairs) for pairs in parsed.objects.values())
     return Imported(created, changed, total - created - changed)
 

@@ -56,7 +56,7 @@ def _run_money(role: RoleContext, transitions: Transitions, catalogue: Catalogue
         everyone = (*present.advertisers, *present.archived_advertisers) if present else ()
         return [advertiser.id for advertiser in everyone]
 
-    writer = LedgerWriter(transitions, ledger, advertisers, role.telemetry)
+    writer = LedgerWriter(transitions, ledger, advertisers, role.telemetry, role.clock)
     bank = LeaseBank(transitions, ledger, writer, lambda: catalogue.current, role.clock, role.telemetry)
     role.run_loop(writer.run, "ledger writer")
     role.run_loop(bank.run, "lease bank")
@@ -97,6 +97,11 @@ def _crediting(desk: ConversionDesk, catalogue: CatalogueFollower) -> OnPurchase
 
     async def on_purchase(purchase: Purchase) -> None:
         value = purchase.value_micros
+        if purchase.corrects:
+            await desk.correct_conversion(
+                purchase.devices, purchase.advertiser_id, purchase.order, value, purchase.at_ms // 1000
+            )
+            return
         if not value and (rule := _purchase_rule(catalogue, purchase.advertiser_id)) is not None:
             value = rule.default_value_micros
         await desk.record_conversion(

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from admin.store import tables
 from admin.store.model import ApiKey, Conversion, Feed, User, Webhook
 from admin.validation import documents
+from admin.validation.targeting import REFERENCES
+from core.dialects import spelled_out
 from core.model import Advertiser, Budget, Campaign, Creative, Deal, Exchange, LineItem, Segment
 
 Reference = tuple[str, str, int]
@@ -46,13 +48,7 @@ def _line_item(value: LineItem) -> Iterable[Reference]:
     for position, share in enumerate(value.budget_shares):
         yield f"/budget_shares/{position}/segment_id", "segments", share.segment_id
     targeting = value.targeting
-    for field, kind in (
-        ("exchanges", "exchanges"),
-        ("deals", "deals"),
-        ("segments_any", "segments"),
-        ("segments_all", "segments"),
-        ("segments_none", "segments"),
-    ):
+    for field, kind in REFERENCES:
         for position, target in enumerate(getattr(targeting, field)):
             yield f"/targeting/{field}/{position}", kind, target
 
@@ -135,6 +131,8 @@ _OWN_COLUMNS = frozenset({"revision", "created_ms", "updated_ms", tables.SEARCH}
 
 def columns_of(kind: Kind, value: msgspec.Struct) -> dict[str, Any]:
     """The typed columns of an object. `total_budget_micros` is read from the Budget `total_budget`."""
+    if isinstance(value, Exchange):  # lists are filtered by what is in force, not by who says so
+        value = spelled_out(value)
     searched = f"{getattr(value, 'name', '')}\n{getattr(value, 'external_id', '')}"
     out: dict[str, Any] = {tables.SEARCH: tables.folded(searched)}
     for column in kind.table.columns:

@@ -171,12 +171,14 @@ exchanges = _catalogue_table(
     _text("clearing"),
     _text("billing_event"),
     _text("price_encryption"),
+    _text("unreadable_price", default="bid"),
     _text("no_bid_style"),
     _number("default_tmax_ms"),
     _number("network_margin_ms"),
     _text("openrtb_version"),
     _long_text("sync_url"),
     _text("price_macro", default=""),
+    _text("dialect", default="generic"),
     tenant=False,
 )
 feeds = _catalogue_table("feeds", _long_text("url"), _text("format"), _number("refresh_s"))
@@ -211,6 +213,16 @@ writers go one after the other and versions become visible in order."""
 fx_rates = Table(
     "fx_rates", metadata, Column("currency", Text, primary_key=True), Column("rate_micros", BigInteger, nullable=False)
 )
+
+fx_state = Table(
+    "fx_state",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("as_of", Text, nullable=False),  # the day that the rates were published for
+    Column("source", Text, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)
+"""One row about the exchange rates in force; none while they are those of an installation from before it was kept."""
 
 change_log = Table(
     "change_log",

@@ -3,14 +3,6 @@
 import enum
 
 
-class AuctionType(enum.IntEnum):
-    """`at` of a request (1, 2; from 500 on the exchange's own) or of a deal (also 3)."""
-
-    FIRST_PRICE = 1
-    SECOND_PRICE = 2
-    FIXED_PRICE = 3
-
-
 class GppSection(enum.IntEnum):
     """Sections of the Global Privacy Platform that `gpp_sid` may list; 7 to 27 are the United States and its states."""
 
@@ -28,6 +20,14 @@ class TrackingStatus(enum.IntEnum):
     RESTRICTED = 1
     DENIED = 2
     AUTHORIZED = 3
+
+
+class LocationType(enum.IntEnum):
+    """`geo.type`: how a place was found (AdCOM "Location Types")."""
+
+    GPS = 1
+    IP_ADDRESS = 2
+    USER_PROVIDED = 3
 
 
 class Purpose(enum.IntEnum):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidder.targeting.compiled import Compiled
-from bidder.targeting.fields import Dimension, Layered, LayeredDeals
+from bidder.targeting.dimensions import Dimension, Layered, LayeredDeals
 from bidder.targeting.index import Index, LineArrays
 from core.errors import CatalogueError
 
@@ -58,15 +58,15 @@ def layered(base: Compiled, overlay: Overlay) -> Generator[None, None, Compiled]
         published_ms=above.published_ms,
         count=below.count + above.count,
         lines=lines,
-        context=_dimensions(below.context, above.context),
-        slot=_dimensions(below.slot, above.slot),
+        fields=above.fields,
+        dimensions=_dimensions(below.dimensions, above.dimensions),
         segments=Layered(below.segments, above.segments),
         excluded_segments=Layered(below.excluded_segments, above.excluded_segments),
         deals=LayeredDeals(below.deals, above.deals),
         by_line_item=by_line_item,
-        banners=np.concatenate((below.banners, above.banners)),
-        banner_ends=np.concatenate((below.banner_ends, above.banner_ends + len(below.banners))),
-        banner_list=np.concatenate((below.banner_list, above.banner_list + len(below.banner_ends))),
+        ads=np.concatenate((below.ads, above.ads)),
+        ad_ends=np.concatenate((below.ad_ends, above.ad_ends + len(below.ads))),
+        ad_list=np.concatenate((below.ad_list, above.ad_list + len(below.ad_ends))),
         # The base's line items with a creative that has changed are all struck out.
         creatives=below.creatives | above.creatives,
         exchanges=above.exchanges,

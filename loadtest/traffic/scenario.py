@@ -4,6 +4,7 @@ Each section is a struct of its own; what a file leaves out has the default here
 processes, shares lie between 0 and 1, prices are units of the auction's currency CPM (a thousand impressions).
 """
 
+import codecs
 import ipaddress
 from importlib import resources
 from pathlib import Path
@@ -22,7 +23,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 MAX_DURATION_S = 24 * 3600.0
 MAX_REQUESTS = 1_000_000_000
 
-_DEFAULT_URL = "http://127.0.0.1:8080/openrtb2/demo"
+DEFAULT_URL = "http://127.0.0.1:8080/openrtb2/demo"
 
 
 class ScenarioError(ValueError):
@@ -175,7 +176,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     name: str
     summary: str = ""
-    url: str = _DEFAULT_URL
+    url: str = DEFAULT_URL
     rate: Positive
     duration_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_DURATION_S)]
     connections: Annotated[int, msgspec.Meta(ge=1, le=20_000)] = 64
@@ -205,7 +206,7 @@ def load_scenario(name: str) -> Scenario:
     shipped = resources.files("loadtest") / "scenarios" / f"{name}.toml"
     try:
         if name.endswith(".toml"):
-            text = Path(name).read_bytes()
+            text = Path(name).read_bytes().removeprefix(codecs.BOM_UTF8)
         elif name in scenario_names():
             text = shipped.read_bytes()
         else:

@@ -3,7 +3,7 @@
 A miss, an opted-out user and a slow Redis are normal outcomes: they come back as "not found", never as an exception.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import hiredis
@@ -51,12 +51,14 @@ class ProfileBatch:
 
     `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
     `*_age_s` infinite where there is none. `segments` are sorted little-endian uint32 ids of what each request's user
-    is a member of now.
+    is a member of now; None where nothing is known of the user, or may be.
+    `failed` are the requests whose user could not be looked up: nobody knows what is known of them, which is not the
+    same as that nothing is.
     """
 
     __slots__ = (
-        "cart_age_s", "cart_micros", "cart_stage", "found", "last_purchase_age_s", "last_visit_age_s",
-        "products_viewed", "rings", "score", "segments", "state_advertiser", "state_request", "unavailable", "user_ids",
+        "cart_age_s", "cart_micros", "cart_stage", "failed", "found", "last_purchase_age_s", "last_visit_age_s",
+        "products_viewed", "rings", "score", "segments", "state_advertiser", "state_request", "user_ids",
         "visits",
     )  # fmt: skip
 
@@ -64,9 +66,9 @@ class ProfileBatch:
         count = len(user_ids)
         self.user_ids = user_ids
         self.found = [False] * count
-        self.segments = [b""] * count
+        self.segments: list[bytes | None] = [None] * count
         self.rings = [b""] * count
-        self.unavailable = False
+        self.failed: set[int] = set()
         self.state_request: npt.NDArray[np.int64] = _NO_INTEGERS
         self.state_advertiser: npt.NDArray[np.int64] = _NO_INTEGERS
         self.cart_micros: npt.NDArray[np.int64] = _NO_INTEGERS
@@ -80,7 +82,7 @@ class ProfileBatch:
 
     def keep_only_ring(self, request: int) -> None:
         """Forget what shops know about one request's user: consent admits the id, but not its use for selection."""
-        self.segments[request] = b""
+        self.segments[request] = None
         kept = self.state_request != request
         for name in _STATE_ARRAYS:
             setattr(self, name, getattr(self, name)[kept])
@@ -89,16 +91,18 @@ class ProfileBatch:
 class ProfileReader:
     """Reads the hot halves of profiles."""
 
-    __slots__ = ("_redis",)
+    __slots__ = ("_on_failed", "_redis")
 
-    def __init__(self, redis: Pipeline) -> None:
+    def __init__(self, redis: Pipeline, on_failed: Callable[[int], None] = lambda _count: None) -> None:
+        """`on_failed` is told how many requests of a batch could not be looked up."""
         self._redis = redis
+        self._on_failed = on_failed
 
     async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
         """Profiles of a batch's users at `now_ms`; `deadline` in monotonic seconds.
 
-        A second round trip happens only for requests that know nothing but the exchange's user id. When Redis does
-        not answer in time, `unavailable` is set and everybody is unknown.
+        A second round trip happens only for requests that know nothing but the exchange's user id. Users whom Redis
+        does not tell of in time are unknown, and their requests `failed`.
         """
         batch = ProfileBatch([user[0] for user in users])
         try:
@@ -110,8 +114,11 @@ class ProfileReader:
                 commands: list[Command] = [("HGETALL", user_profile(user_id)) for _, user_id in asked]
                 replies = await self._redis.batch(commands, deadline)
                 decode(batch, [at for at, _ in asked], replies, now_ms)
-        except UnavailableError:
-            batch.unavailable = True
+        except (UnavailableError, ValueError, TypeError):  # the latter two: somebody else has written what was read
+            batch = ProfileBatch([user[0] for user in users])
+            batch.failed.update(at for at, user in enumerate(users) if user[0] is not None or user[2] is not None)
+        if batch.failed:
+            self._on_failed(len(batch.failed))
         return batch
 
     async def _resolve(
@@ -121,7 +128,9 @@ class ProfileReader:
         replies = await self._redis.batch(commands, deadline)
         for at, reply in zip(unresolved, replies, strict=True):
             if isinstance(reply, bytes):
-                batch.user_ids[at] = reply.decode("ascii")
+                batch.user_ids[at] = reply.decode("ascii", "replace")
+            elif reply is not None:  # an error, or what no string is
+                batch.failed.add(at)
 
 
 def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[object], now_ms: int) -> None:
@@ -135,7 +144,7 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
     for at, reply in zip(requests, replies, strict=True):
         if not isinstance(reply, list) or not reply:
             if isinstance(reply, hiredis.ReplyError):
-                batch.unavailable = True
+                batch.failed.add(at)
             continue
         start = len(fields)
         members = iter(reply)
@@ -153,6 +162,7 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
                 fields.append(value)
         else:
             batch.found[at] = True
+            batch.segments[at] = b""
     if fields:
         _decode_states(batch, owners, advertisers, fields, now_ms)
 

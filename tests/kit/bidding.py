@@ -1,5 +1,6 @@
 """The bid path without a network: a compiled catalogue, leases that never end, users that a test makes up."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -18,7 +19,8 @@ from core.config import ConsentSettings
 from core.model import Catalogue
 from pacing.budgets.leases import LeaseBook
 from pacing.caps import pack_record
-from pacing.notices.tokens import Claims, TokenSigner
+from pacing.notices.claims import Claims
+from pacing.notices.tokens import TokenSigner
 from segments.profiles.reading import ProfileBatch, ProfileReader, UserLookup
 from tests.kit.openrtb import body_of
 
@@ -115,6 +117,7 @@ class TestBidder:
         self.clock = ManualClock(now_ms)
         self.policy = ConsentPolicy(consent or ConsentSettings())
         self.signer = TokenSigner(KEYS)
+        self.signer.nonces = itertools.repeat(0)  # equal bids are equal bytes
         self.book = LeaseBook()
         compiled = compiled or Compiled(catalogue)
         self.book.bind(compiled.index.pools)

@@ -87,12 +87,15 @@ async def test_concurrent_duplicates_charge_once(shop: Shop, book: LeaseBook, ti
         ("10.01", "PLN", 10_000, PriceSource.ABOVE_BID),
         ("0", "PLN", 0, PriceSource.REPORTED),
         ("0.50", "USD", 2_000, PriceSource.REPORTED),
-        ("0.50", "XYZ", 1_010, PriceSource.HOUSE),
+        ("0.50", "XYZ", 10_000, PriceSource.UNREADABLE),
         (None, None, 1_010, PriceSource.HOUSE),
         ("", "", 1_010, PriceSource.HOUSE),
-        ("${AUCTION_PRICE}", "${AUCTION_CURRENCY}", 1_010, PriceSource.HOUSE),
-        ("-3", "PLN", 1_010, PriceSource.HOUSE),
-        ("nan", "PLN", 1_010, PriceSource.HOUSE),
+        ("${AUCTION_PRICE}", "${AUCTION_CURRENCY}", 10_000, PriceSource.UNREADABLE),
+        ("-3", "PLN", 10_000, PriceSource.UNREADABLE),
+        ("nan", "PLN", 10_000, PriceSource.UNREADABLE),
+        ("1,5", "PLN", 10_000, PriceSource.UNREADABLE),
+        ("1.5 PLN", "PLN", 10_000, PriceSource.UNREADABLE),
+        ("1e12", "PLN", 10_000, PriceSource.UNREADABLE),
     ],
 )
 async def test_each_price_has_its_charge(
@@ -253,9 +256,11 @@ async def test_every_encrypted_price_is_charged_as_what_it_hides(shop: Shop, cor
         result = await shop.desk.bill(shop.token(1, bid_cpm // 1000), quote(vector["cipher"]), "PLN")
         assert result.status == 204, number
         hidden = vector.get("value")
-        # A price beyond a million CPM is none; none, and one that was touched, is settled by the house rule.
+        # A price beyond a million CPM is none; none, and one that was touched, is unreadable and charges the bid; where
+        # nothing stands it is settled by the house rule.
         known = hidden is not None and hidden * 1000 <= MAX_CPM_MICROS
-        assert (await spent(shop))[0] - before == (min(hidden, bid_cpm // 1000) if known else 1_010), vector
+        charge = min(hidden, bid_cpm // 1000) if known else bid_cpm // 1000 if vector["cipher"] else 1_010
+        assert (await spent(shop))[0] - before == charge, vector
 
 
 async def test_a_bid_of_an_archived_advertiser_is_billed_in_its_currency(shop: Shop, book: LeaseBook) -> None:

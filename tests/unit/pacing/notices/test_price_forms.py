@@ -2,6 +2,7 @@ import pytest
 
 from core.model import Clearing, Exchange, PriceEncryption
 from core.money import FxTable
+from pacing.notices.claims import Terms, terms_of
 from pacing.notices.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
 
 FX = FxTable("PLN", {"USD": 4_000_000})
@@ -18,7 +19,8 @@ ENCRYPTED = Exchange(
 
 
 def read(text: str | None, currency: str | None = None, exchange: Exchange | None = PLAIN) -> Price:
-    return read_price(text, currency, BID, exchange, FX)
+    terms = terms_of(exchange) if exchange else Terms()
+    return read_price(text, currency, BID, terms, exchange, FX)
 
 
 @pytest.mark.parametrize(

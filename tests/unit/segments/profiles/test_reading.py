@@ -101,7 +101,7 @@ async def test_an_opted_out_user_is_nobody() -> None:
     batch = await fetch(redis, ("a", 1, None), ("b", 1, None))
     assert batch.found == [False, True]
     assert batch.rings == [b"", b""]
-    assert batch.segments == [b"", b""]
+    assert batch.segments == [None, b""]
     assert batch.state_request.tolist() == [1]
 
 
@@ -131,17 +131,30 @@ async def test_without_users_nothing_is_sent() -> None:
 
 
 async def test_a_redis_that_is_away_is_a_normal_outcome() -> None:
-    batch = await fetch(Down(), ("a", 1, None))
-    assert batch.unavailable
-    assert batch.found == [False]
+    batch = await fetch(Down(), ("a", 1, None), (None, 1, None), (None, 1, "theirs"))
+    assert batch.failed == {0, 2}, "who has no id at all was not to be looked up"
+    assert batch.found == [False] * 3
     assert batch.state_request.tolist() == []
 
 
 async def test_an_error_answer_counts_as_unavailable_for_that_user_alone() -> None:
     redis = Scripted({"u:{a}": hiredis.ReplyError("LOADING"), "u:{b}": [b"1", hot(visits=4)]})
     batch = await fetch(redis, ("a", 1, None), ("b", 1, None))
-    assert batch.unavailable
+    assert batch.failed == {0}
     assert batch.visits.tolist() == [4]
+
+
+async def test_an_error_for_the_exchange_s_id_is_no_unknown_user() -> None:
+    redis = Scripted({"x:5:theirs": hiredis.ReplyError("CLUSTERDOWN")})
+    told: list[int] = []
+    batch = await ProfileReader(redis, told.append).fetch([(None, 5, "theirs"), (None, 5, "unknown")], NOW_MS, 1.0)
+    assert (batch.failed, batch.user_ids, told) == ({0}, [None, None], [1])
+
+
+async def test_what_cannot_be_read_fails_the_look_up_and_nothing_else() -> None:
+    for reply in ([b"not a shop", hot(visits=1)], [b"1"]):
+        batch = await fetch(Scripted({"u:{a}": reply}), ("a", 1, None), (None, 1, None))
+        assert (batch.failed, batch.found, batch.state_request.tolist()) == ({0}, [False, False], [])
 
 
 async def test_a_damaged_field_does_not_hurt_its_neighbours() -> None:
