@@ -18,6 +18,7 @@ from admin.diagnosis.installation import (
     check_roles,
 )
 from admin.diagnosis.prices import check_prices
+from admin.diagnosis.profiles import check_profiles
 from admin.diagnosis.published import Commands, read_published
 from admin.diagnosis.traffic import Traffic, check_exchanges
 from admin.store.catalogue import CatalogueStore
@@ -69,6 +70,7 @@ class Doctor:
         wanted = None if line_item_id is None else _require(catalogue, line_item_id)
         scene = await self._scene(catalogue, wanted)
         findings += await self._exchanges(catalogue, scene)
+        findings += await check_profiles(patient.redis)
         findings += check_prices(await ask_metrics(self._patient.endpoints.get("tracker")), catalogue.exchanges)
         if wanted is not None:
             return Report.of([*findings, *examine(wanted, scene)])
