@@ -180,9 +180,7 @@ async def test_every_bid_may_be_made_again_without_a_new_event(left: Left) -> No
             )
             line_item, price = int(offer["bid"]["tactic"]), round(offer["bid"]["price"] * 1_000_000)
             assert line_item in prices, offer["request"]["id"]
-            if (
-                goals[line_item] is Goal.CPM and offer["exchange"] != "firsts"
-            ):  # others depend on a model, or on shading
+            if goals[line_item] is Goal.CPM and offer["exchange"] != "firsts":  # by model, or shaded
                 assert prices[line_item] == price, offer["request"]["id"]
 
 
