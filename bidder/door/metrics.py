@@ -30,11 +30,11 @@ class BidMetrics:
             "grosz_bid_faults_total", "Batches that ended in a fault of the bidder; should stay 0."
         ).labels()
         self._checked = telemetry.counter(
-            "grosz_checked_answers_total", "Answers that were checked against their request before they left"
+            "grosz_checked_answers_total", "Answers that were checked against their request before they left."
         ).labels()
         self._violations = telemetry.counter(
             "grosz_bid_violations_total",
-            "Rules that withheld bids broke, by exchange and rule; should stay 0",
+            "Rules that withheld bids broke, by exchange and rule; should stay 0.",
             ("exchange", "rule"),
         )
         self._by_reason: dict[tuple[str, NoBid], tuple[CounterChild, CounterChild]] = {}  # by reason, by outcome
