@@ -1,4 +1,4 @@
-"""From where in a request each of these is read; what becomes of it is tests/unit/bidder/targeting/test_normalise.py."""
+"""From where in a request each of these is read; what becomes of it is tested with bidder.targeting.normalise."""
 
 import pytest
 
