@@ -3,7 +3,7 @@
 import pytest
 
 from bidder.targeting import inventory
-from tests.kit.openrtb import auction_of
+from tests.kit.openrtb import EXCHANGE, auction_of
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from tests.kit.openrtb import auction_of
     ],
 )
 def test_the_agent_goes_before_the_brands(members: dict[str, object], agent: object) -> None:
-    assert inventory.agent(auction_of(**members)) == agent
+    assert inventory.agent(auction_of(EXCHANGE, **members)) == agent
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,14 @@ def test_the_agent_goes_before_the_brands(members: dict[str, object], agent: obj
     ],
 )
 def test_categories_come_with_their_taxonomy(members: dict[str, object], listed: tuple[object, ...]) -> None:
-    assert inventory.categories(auction_of(**members)) == listed
+    assert inventory.categories(auction_of(EXCHANGE, **members)) == listed
 
 
 @pytest.mark.parametrize("kind", ["site", "app", "dooh"])
 def test_a_publisher_has_a_place_of_any_kind(kind: str) -> None:
-    assert inventory.publisher(auction_of(**{kind: {"publisher": {"id": 815}}})) == "815"
-    assert inventory.publisher(auction_of(**{kind: {"publisher": {}}})) is None
-    assert inventory.environment(auction_of(**{kind: {"id": "1"}})) == kind
+    assert inventory.publisher(auction_of(EXCHANGE, **{kind: {"publisher": {"id": 815}}})) == "815"
+    assert inventory.publisher(auction_of(EXCHANGE, **{kind: {"publisher": {}}})) is None
+    assert inventory.environment(auction_of(EXCHANGE, **{kind: {"id": "1"}})) == kind
 
 
 def test_venues_are_read_where_either_text_puts_them() -> None:
