@@ -185,9 +185,9 @@ def test_answers_to_equal_requests_are_different_bids() -> None:
         assert all(token in str(bid[name]) for name in ("nurl", "burl", "lurl", "adm"))
 
 
-def shaded_bidder(step: int, **members: object) -> TestBidder:
+def shaded_bidder(step: int, min_cpm_micros: int = 0) -> TestBidder:
     """A bidder that believes in one part of the value at first price."""
-    bidder = TestBidder(catalogue(line_item(1, bid_micros=8_000_000, **members)))
+    bidder = TestBidder(catalogue(line_item(1, bid_micros=8_000_000, min_cpm_micros=min_cpm_micros)))
     bidder.snapshot.shading.replace([CellSteps(1, "PLN", 0, 0, 1.0, bytes([step]) * BINS)])
     return bidder
 
