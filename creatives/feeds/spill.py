@@ -1,0 +1,78 @@
+"""Rows of a feed set aside on disk, in parts by the hash of their id, until the whole feed is known to be good.
+
+A million rows are 250 MB: in memory they would take twice what a load may. A part is small enough to be sorted there.
+"""
+
+import functools
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final, Self
+
+import msgspec
+
+from creatives.products.codec import PackedProduct, block_count, block_of
+
+PARTS: Final = 128
+_SHIFT: Final = 32 - 7  # the first seven bits of a hash name its part
+BUFFER_BYTES: Final = 64 * 1024
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(tuple[str, bytes])
+
+
+class Spill:
+    """Takes rows in the order of the feed and gives them back part by part; of equal ids only the last."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        """`directory` None: the system's folder of temporary files. The files have no name and vanish when closed."""
+        self._files: list[IO[bytes]] = [
+            tempfile.TemporaryFile(dir=directory, buffering=BUFFER_BYTES)  # noqa: SIM115 - closed in __exit__
+            for _ in range(PARTS)
+        ]
+        self.rows = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files:
+            file.close()
+
+    def add(self, product_id: str, row: bytes) -> None:
+        blob = _encoder.encode((product_id, row))
+        file = self._files[zlib.crc32(product_id.encode()) >> _SHIFT]
+        file.write(len(blob).to_bytes(4, "little") + blob)
+        self.rows += 1
+
+    def blocks(self) -> Iterator[tuple[int, list[PackedProduct]]]:
+        """Number and rows of each block that has any. Call `distinct` first: it says how many blocks there are."""
+        count = block_count(self.distinct)
+        number, rows = -1, list[PackedProduct]()
+        for part in self._parts():
+            for product in part:
+                block = block_of(product.id, count)
+                if block != number and rows:
+                    yield number, rows
+                    rows = []
+                number = block
+                rows.append(product)
+        if rows:
+            yield number, rows
+
+    @functools.cached_property
+    def distinct(self) -> int:
+        """How many different ids there are; nothing may be added any more."""
+        return sum(len(part) for part in self._parts())
+
+    def _parts(self) -> Iterator[list[PackedProduct]]:
+        """Each part's rows in the order of their blocks."""
+        for file in self._files:
+            file.seek(0)
+            known: dict[str, bytes] = {}
+            while length := file.read(4):
+                product_id, row = _decoder.decode(file.read(int.from_bytes(length, "little")))
+                known[product_id] = row
+            rows = [PackedProduct(product_id, row) for product_id, row in known.items()]
+            yield sorted(rows, key=lambda row: zlib.crc32(row.id.encode()))
