@@ -1,0 +1,1 @@
+"""The network seen from inside: which addresses our own processes may call."""
