@@ -110,6 +110,13 @@ class FaultLog:
         if len(known.examples) < MAX_EXAMPLES:
             known.examples.append(Example(line, product_id[:MAX_VALUE_CHARS], value[:MAX_VALUE_CHARS]))
 
+    def count(self, code: str, field: str, more: int) -> None:
+        """Note that a fault, of which there are examples, occurred `more` times beside them."""
+        known = self._counts.get((field, code))
+        if known is not None and more > 0:
+            known.count += more
+            self.total += more
+
     def table(self) -> list[FaultCount]:
         """Refused rows first, then dropped values and warnings; the most frequent first."""
         order = list(Effect)

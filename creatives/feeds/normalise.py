@@ -14,7 +14,7 @@ import msgspec
 
 from creatives.feeds.columns import Dialect
 from creatives.feeds.faults import FaultLog
-from creatives.feeds.prices import MICROS, NotAPrice, parse_price
+from creatives.feeds.prices import NotAPrice, parse_price
 from creatives.feeds.product import MAX_ID_CHARS, Availability, Product
 from creatives.feeds.text import MAX_URL_CHARS, clean_text, clean_url
 
@@ -272,16 +272,3 @@ def _moment(text: str, *, last: bool) -> int | None:
     return seconds if 0 < seconds < 2**32 else None
 
 
-def product_with_current(product: Product, price_micros: int | None, sale_micros: int | None) -> Product:
-    """The product with a price that was told between feed runs; a sale price of 0 ends the sale."""
-    changes: dict[str, int] = {}
-    if price_micros is not None:
-        changes["price_micros"] = price_micros
-    if sale_micros is not None:
-        changes |= {"sale_micros": sale_micros, "sale_from_s": 0, "sale_to_s": 0}
-    return msgspec.structs.replace(product, **changes) if changes else product
-
-
-def price_of(amount: float) -> int:
-    """Micros of an amount in the currency's unit, on the grid of hundredths."""
-    return round(amount * 100) * (MICROS // 100)

@@ -39,6 +39,7 @@ class FeedReader:
         self._unpacker = Unpacker(options.max_bytes)
         self._decoder = TextDecoder(options.encoding or charset)
         self.rows = 0
+        self.line = 0  # at which the row begins that was read last
         self.form = ""
 
     @property
@@ -97,6 +98,7 @@ class FeedReader:
                 normaliser = Normaliser(self._faults, xml.dialect or GOOGLE, options.currency)
                 normaliser.categories = xml.categories
             self.rows += 1
+            self.line = line
             product = normaliser.product(row, line)
             if product is not None:
                 yield product
@@ -108,6 +110,7 @@ class FeedReader:
         normaliser = Normaliser(self._faults, _DELIMITED, options.currency)
         for line, row in rows.rows(texts):
             self.rows += 1
+            self.line = line
             product = normaliser.product(row, line)
             if product is not None:
                 yield product

@@ -6,12 +6,13 @@ A million rows are 250 MB: in memory they would take twice what a load may. A pa
 import functools
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final, Self
 
 import msgspec
 
+from creatives.feeds.faults import MAX_EXAMPLES
 from creatives.products.codec import PackedProduct, block_count, block_of
 
 PARTS: Final = 128
@@ -19,7 +20,11 @@ _SHIFT: Final = 32 - 7  # the first seven bits of a hash name its part
 BUFFER_BYTES: Final = 64 * 1024
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(tuple[str, bytes])
+_decoder: Final = msgspec.msgpack.Decoder(tuple[str, bytes, int])
+
+
+def _ignore(_line: int, _product_id: str) -> None:
+    """Repetitions are counted once."""
 
 
 class Spill:
@@ -32,6 +37,7 @@ class Spill:
             for _ in range(PARTS)
         ]
         self.rows = 0
+        self.repeated: list[tuple[int, str]] = []  # line and id of the first repetitions; see `distinct`
 
     def __enter__(self) -> Self:
         return self
@@ -40,8 +46,9 @@ class Spill:
         for file in self._files:
             file.close()
 
-    def add(self, product_id: str, row: bytes) -> None:
-        blob = _encoder.encode((product_id, row))
+    def add(self, product_id: str, row: bytes, line: int = 0) -> None:
+        """`line` is where the row stands in the feed, for the report of repeated ids."""
+        blob = _encoder.encode((product_id, row, line))
         file = self._files[zlib.crc32(product_id.encode()) >> _SHIFT]
         file.write(len(blob).to_bytes(4, "little") + blob)
         self.rows += 1
@@ -64,15 +71,21 @@ class Spill:
     @functools.cached_property
     def distinct(self) -> int:
         """How many different ids there are; nothing may be added any more."""
-        return sum(len(part) for part in self._parts())
+        return sum(len(part) for part in self._parts(self._note))
 
-    def _parts(self) -> Iterator[list[PackedProduct]]:
+    def _note(self, line: int, product_id: str) -> None:
+        if len(self.repeated) < MAX_EXAMPLES:
+            self.repeated.append((line, product_id))
+
+    def _parts(self, on_repeated: Callable[[int, str], None] = _ignore) -> Iterator[list[PackedProduct]]:
         """Each part's rows in the order of their blocks."""
         for file in self._files:
             file.seek(0)
             known: dict[str, bytes] = {}
             while length := file.read(4):
-                product_id, row = _decoder.decode(file.read(int.from_bytes(length, "little")))
+                product_id, row, line = _decoder.decode(file.read(int.from_bytes(length, "little")))
+                if product_id in known:
+                    on_repeated(line, product_id)
                 known[product_id] = row
             rows = [PackedProduct(product_id, row) for product_id, row in known.items()]
             yield sorted(rows, key=lambda row: zlib.crc32(row.id.encode()))

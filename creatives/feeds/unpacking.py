@@ -17,6 +17,8 @@ MAX_BYTES: Final = 4 * 1024**3
 MAX_RATIO: Final = 200
 # Below this the ratio does not matter, and a small feed of equal rows may have any.
 RATIO_FROM_BYTES: Final = 64 * 1024**2
+# feed.xml.gz sent with Content-Encoding: gzip is packed twice.
+MAX_LAYERS: Final = 2
 
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
@@ -36,24 +38,28 @@ class Unpacker:
 
     def chunks(self, source: Iterable[bytes]) -> Iterator[bytes]:
         """Unpacked chunks. Raises FeedError for what is damaged, cut short, encrypted or too large."""
-        counted = self._count_packed(source)
+        unpacked = self._count_packed(source)
+        for _ in range(MAX_LAYERS):
+            unpacked = self._unpacked(unpacked)
+        for chunk in unpacked:
+            self.unpacked += len(chunk)
+            self._check()
+            yield chunk
+
+    def _unpacked(self, source: Iterator[bytes]) -> Iterator[bytes]:
         first = b""
-        for chunk in counted:
+        for chunk in source:
             first += chunk
             if len(first) >= _ZIP_HEADER.size:
                 break
         if first.startswith(_GZIP):
             self.kind = "gzip"
-            unpacked = self._gzip(first, counted)
+            yield from self._gzip(first, source)
         elif first.startswith(_ZIP):
             self.kind = "zip"
-            unpacked = self._zip(first, counted)
+            yield from self._zip(first, source)
         else:
-            unpacked = _chain(first, counted)
-        for chunk in unpacked:
-            self.unpacked += len(chunk)
-            self._check()
-            yield chunk
+            yield from _chain(first, source)
 
     def _count_packed(self, source: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in source:

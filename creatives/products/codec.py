@@ -178,6 +178,10 @@ class TablePacker:
         image_prefix, image = self.prefixes.split(product.image)
         return _encoder.encode(_Row(link_prefix, image_prefix, _with_addresses(product, link, image)))
 
+    def reader(self) -> "TableReader":
+        """What reads rows of this packer before there is a table."""
+        return TableReader(Head(TABLE_VERSION, 0, 0, 0, 0, 1, self.prefixes.texts, self.dictionary))
+
     def block(self, rows: Sequence[PackedProduct]) -> bytes:
         """A block of rows with different ids."""
         return self._compressor.compress(_encode_block(sorted(rows)))
