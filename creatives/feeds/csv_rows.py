@@ -56,8 +56,6 @@ class CsvRows:
                 break
         else:
             raise FeedError("empty", "the feed is empty")
-        if "\0" in line:
-            raise FeedError("not_text", "the feed is not a text file")
         if not self.separator:
             self.separator = max(SEPARATORS, key=lambda separator: _known_columns(line, separator))
         return line
@@ -219,7 +217,7 @@ class _Lines:
             if len(line) > MAX_LINE_CHARS:
                 self._faults.add("line_too_long", "", self.number, line)
                 continue
-            if "\0" in line or _CONTROL.search(line):
+            if _CONTROL.search(line):
                 self._faults.add("control_characters", "", self.number)
                 line = _CONTROL.sub("", line) or "\n"
             return line

@@ -10,7 +10,7 @@ import tempfile
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Final
-from urllib.parse import parse_qsl, unquote, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 import aiohttp
 import msgspec
@@ -32,7 +32,9 @@ PORTS: Final = frozenset({None, 80, 443})
 
 _SECRET_NAME: Final = re.compile(r"key|token|secret|pass|pwd|auth|sig|hash|credential|session|access", re.IGNORECASE)
 # A long run of letters and digits in a path is a key: /feeds/9f8e7d6c5b4a39281706f5e4d3c2b1a0.xml
-_SECRET_PART: Final = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9_-]{20,}(?![A-Za-z0-9])")
+_SECRET_PART: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9_-]{20,}(?![A-Za-z0-9])"
+)
 _MASK: Final = "***"
 _GONE: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -55,20 +57,28 @@ class Fetched(msgspec.Struct, frozen=True):
 
 
 def mask_url(url: str) -> str:
-    """The address for people's eyes: without password, keys in the query, and key-like parts of the path."""
+    """The address for people's eyes: without password, keys in the query, and key-like parts of the path.
+
+    An address without any comes back as it is, and so does one that is masked already.
+    """
     try:
         parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
     except ValueError:
         return _MASK
-    user = f"{_MASK}@" if "@" in parts.netloc else ""
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    query = urlencode(
-        [(name, _MASK if _SECRET_NAME.search(name) or _SECRET_PART.search(value) else value) for name, value in pairs],
-        safe="*:/",
-    )
-    path = _SECRET_PART.sub(_MASK, unquote(parts.path)) if _SECRET_PART.search(unquote(parts.path)) else parts.path
-    return urlunsplit((parts.scheme, user + host, path, query if pairs else "", ""))
+    host = parts.netloc.rpartition("@")[2]
+    netloc = f"{_MASK}@{host}" if "@" in parts.netloc else parts.netloc
+    pieces = [_masked_piece(piece) for piece in parts.query.split("&")]
+    path = _SECRET_PART.sub(_MASK, parts.path)
+    return urlunsplit((parts.scheme, netloc, path, "&".join(pieces), parts.fragment))
+
+
+def _masked_piece(piece: str) -> str:
+    """One `name=value` of a query."""
+    name, equals, value = piece.partition("=")
+    if not equals:
+        return _SECRET_PART.sub(_MASK, name)
+    is_secret = _SECRET_NAME.search(name) or _SECRET_PART.search(unquote(value))
+    return f"{name}={_MASK}" if is_secret and value else piece
 
 
 class FeedFetcher:
@@ -103,6 +113,8 @@ class FeedFetcher:
                 requote_redirect_url=False,
             ) as session:
                 return await self._follow(session, url, known)
+        except FeedError:  # a ValueError, as those below
+            raise
         except TimeoutError:
             raise FeedError("timeout", f"{mask_url(url)} did not answer in time") from None
         except aiohttp.ClientPayloadError:

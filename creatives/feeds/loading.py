@@ -165,9 +165,7 @@ class FeedLoader:
         await self._store.forget_told(job.advertiser_id)
         run.outcome, run.version, run.as_of_ms = Outcome.LOADED, version, as_of_ms
 
-    async def _write(
-        self, lock: Lock, version: int, packer: TablePacker, spill: Spill, progress: Progressing
-    ) -> None:
+    async def _write(self, lock: Lock, version: int, packer: TablePacker, spill: Spill, progress: Progressing) -> None:
         written = 0
         for part in _batched(((number, packer.block(rows)) for number, rows in spill.blocks()), CHUNK):
             await self._store.write_blocks(lock, version, part)

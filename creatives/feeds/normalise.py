@@ -270,5 +270,3 @@ def _moment(text: str, *, last: bool) -> int | None:
         moment = moment.replace(tzinfo=UTC)
     seconds = int(moment.timestamp()) + (86_400 if last and len(text) == 10 else 0)
     return seconds if 0 < seconds < 2**32 else None
-
-

@@ -10,7 +10,7 @@ MAX_PRICE_MICROS: Final = 10_000_000 * MICROS
 
 _SYMBOLS: Final = {
     "zł": "PLN", "zl": "PLN", "€": "EUR", "£": "GBP", "kč": "CZK", "kc": "CZK", "ft": "HUF", "lei": "RON", "лв": "BGN",
-    "₽": "RUB", "₴": "UAH", "₺": "TRY", "us$": "USD", "c$": "CAD", "a$": "AUD", "rur": "RUB", "chf": "CHF",
+    "₽": "RUB", "₴": "UAH", "₺": "TRY", "us$": "USD", "c$": "CAD", "a$": "AUD",
 }  # fmt: skip
 # Signs of several currencies: they only confirm the feed's default currency.
 _SHARED_SYMBOLS: Final = {
@@ -19,7 +19,9 @@ _SHARED_SYMBOLS: Final = {
     "kr.": frozenset({"SEK", "NOK", "DKK", "ISK"}),
     "¥": frozenset({"JPY", "CNY"}),
 }
-# Currencies without minor units, and with three digits of them (ISO 4217).
+# Codes that feeds still write.
+_RENAMED: Final = {"RUR": "RUB"}
+# Currencies with three digits of minor units (ISO 4217).
 _THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 _PLAIN: Final = re.compile(r"([0-9]{1,8})(?:\.([0-9]{1,2}))? ?([A-Z]{3})?")
@@ -42,8 +44,8 @@ def parse_price(text: str, default_currency: str = "") -> tuple[int, str, bool]:
     """Micros, ISO 4217 code, and whether the code is the default's. Raises NotAPrice."""
     plain = _PLAIN.fullmatch(text)
     if plain is not None:
-        whole, cents, currency = plain.groups()
-        micros = int(whole) * MICROS + int((cents or "").ljust(2, "0")) * 10_000
+        whole, cents, currency = plain.groups("")
+        micros = int(whole) * MICROS + int(cents.ljust(2, "0")) * 10_000
     else:
         shape = _SHAPE.fullmatch(_DASHES.sub("", text.strip()))
         if shape is None or (shape[1] and shape[3]):
@@ -56,7 +58,7 @@ def parse_price(text: str, default_currency: str = "") -> tuple[int, str, bool]:
         raise NotAPrice("not_a_price")
     if not currency and not default_currency:
         raise NotAPrice("no_currency")
-    return micros, currency or default_currency, not currency
+    return micros, _RENAMED.get(currency, currency) or default_currency, not currency
 
 
 def _currency(text: str, default: str) -> str:
@@ -65,8 +67,7 @@ def _currency(text: str, default: str) -> str:
     if not text:
         return ""
     if len(text) == 3 and text.isascii() and text.isalpha():
-        code = text.upper()
-        return "RUB" if code == "RUR" else code
+        return text.upper()
     sign = text.lower()
     if sign in _SYMBOLS:
         return _SYMBOLS[sign]
@@ -110,7 +111,13 @@ def _split(text: str, currency: str) -> tuple[str, str]:
         return _ungroup(text, separator), ""
     whole, _, fraction = text.partition(separator)
     # 1,299 is English for 1299; with a point, feeds mean three decimals of a float.
-    if separator == "," and len(fraction) == 3 and 1 <= len(whole) <= 3 and whole != "0" and currency not in _THREE_DIGITS:
+    if (
+        separator == ","
+        and len(fraction) == 3
+        and 1 <= len(whole) <= 3
+        and whole != "0"
+        and currency not in _THREE_DIGITS
+    ):
         return whole + fraction, ""
     return whole or "0", fraction or "0"
 

@@ -67,6 +67,8 @@ class FeedReader:
         first = _first_text(texts)
         if not first.strip():
             raise FeedError("empty", "the feed is empty")
+        if "\0" in first:
+            raise FeedError("not_text", "the address answers with a binary file, not with a feed")
         rest = _chain(first, texts)
         if self._is_xml(first):
             yield from self._xml(rest)

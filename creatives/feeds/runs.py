@@ -109,9 +109,7 @@ class RunStore:
         """What was asked for and not yet taken."""
         reply = (await self._store.commands([("HGETALL", FEED_REQUESTS)]))[0]
         pairs = reply if isinstance(reply, list) else []
-        return {
-            int(pairs[at]): msgspec.json.decode(pairs[at + 1], type=Request) for at in range(0, len(pairs), 2)
-        }
+        return {int(pairs[at]): msgspec.json.decode(pairs[at + 1], type=Request) for at in range(0, len(pairs), 2)}
 
     async def take(self, feed_id: int) -> None:
         """A request is being served."""

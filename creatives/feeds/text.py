@@ -9,14 +9,16 @@ MAX_URL_CHARS: Final = 2_000
 """Google Merchant's bound on links."""
 
 # One search decides whether a text needs any work at all; most do not.
-_SUSPECT: Final = re.compile(r"[<&\x00-\x1f\x7f-\xa0\u2028\u2029\ufffd]|  |Ã.|Å.|Ä.|â€|^\s|\s$")
+_SUSPECT: Final = re.compile(r"[<&\x00-\x1f\x7f-\xa0\u2028\u2029\ufffd]|  |[ÃÂÅÄ].|â€|^\s|\s$")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _RAW_TEXT: Final = re.compile(r"<(script|style)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->", re.DOTALL)
 _ENTITY: Final = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _SPACE: Final = re.compile(r"[\s\xa0\u2028\u2029]+")
 # UTF-8 read as cp1252 or cp1250 and written again: a lead byte of two (Ã, Å, Ä, Â) and what follows, or a dash as â€”.
-_MOJIBAKE: Final = re.compile(r"Ã[\x80-\xbf\u0192\u201e-\u2122]|Â[\xa0-\xbf]|Å[\x80-\xbf\u0161\u017a\u201a]|Ä[\x85\u2122\u2026\u2021]|â€[\u0080-\u2122]")
+_MOJIBAKE: Final = re.compile(
+    r"Ã[\x80-\xbf\u0192\u201e-\u2122]|Â[\xa0-\xbf]|Å[\x80-\xbf\u0161\u017a\u201a]|Ä[\x85\u2122\u2026\u2021]|â€[\u0080-\u2122]"
+)
 _URL_UNSAFE: Final = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
 
 

@@ -233,7 +233,17 @@ class _Children(dict[str, "_Node"]):
 class _Node:
     """What an element at one place of the document means."""
 
-    __slots__ = ("attributes", "by_name", "children", "field", "is_category", "is_item", "keeps_text", "rank", "resolve")
+    __slots__ = (
+        "attributes",
+        "by_name",
+        "children",
+        "field",
+        "is_category",
+        "is_item",
+        "keeps_text",
+        "rank",
+        "resolve",
+    )
 
     def __init__(self, resolve: "_Resolve", field: str = "", rank: int = 0) -> None:
         self.keeps_text = bool(field)

@@ -129,7 +129,9 @@ class Prefixes:
             counts = above
         found = cls(list(dict.fromkeys(chosen)))
         hosts = dict.fromkeys(
-            address[: address.find("/", 8) + 1] for address in sample if address and found.split(address)[0] == _NO_PREFIX
+            address[: address.find("/", 8) + 1]
+            for address in sample
+            if address and found.split(address)[0] == _NO_PREFIX
         )
         return cls([*found.texts, *itertools.islice((host for host in hosts if host), MAX_HOSTS)])
 

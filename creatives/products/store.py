@@ -44,7 +44,9 @@ if #KEYS >= 4 then redis.call('EXPIRE', KEYS[4], ARGV[4]) end
 return 1
 """
 _UNLOCK: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-_RENEW: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0"
+_RENEW: Final = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0"
+)
 # Told values are read, changed here and written back; a writer that was faster is seen and the change made again.
 _TELL: Final = """
 for i = 1, #ARGV, 3 do
