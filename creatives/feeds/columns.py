@@ -101,7 +101,8 @@ HEUREKA: Final = Dialect(
 )  # fmt: skip
 
 ROOTS: Final[dict[str, Dialect]] = {
-    "rss": GOOGLE, "feed": GOOGLE, "rdf": GOOGLE, "channel": GOOGLE, "offers": CENEO, "yml_catalog": YML, "shop": HEUREKA,
+    "rss": GOOGLE, "feed": GOOGLE, "rdf": GOOGLE, "channel": GOOGLE, "offers": CENEO,
+    "yml_catalog": YML, "shop": HEUREKA,
 }  # fmt: skip
 """Root element -> dialect. Another root needs a mapping of the feed's own."""
 

@@ -45,7 +45,7 @@ KINDS: Final[dict[str, FaultKind]] = {
     ),
     "price_not_positive": FaultKind(_ROW, "is not above zero", "leave out products that cannot be sold"),
     "not_a_link": FaultKind(_ROW, "is not an http(s) address", "write the whole address, with https://"),
-    "too_few_fields": FaultKind(_ROW, "has fewer fields than the header", "quote values with line breaks or separators"),
+    "too_few_fields": FaultKind(_ROW, "has fewer fields than the header", "quote values with line breaks"),
     "too_many_fields": FaultKind(_ROW, "has more fields than the header", "quote values that contain the separator"),
     "unclosed_quote": FaultKind(_ROW, "opens a quote that is not closed", "double the quotes inside a quoted value"),
     "line_too_long": FaultKind(_ROW, "is longer than a product can be", "end each row with a line break"),
@@ -58,7 +58,7 @@ KINDS: Final[dict[str, FaultKind]] = {
     "bad_image": FaultKind(_VALUE, "is not an http(s) address", "the product has no image now"),
     "bad_loyalty_price": FaultKind(_VALUE, "is not a price", "write it as 12.00 PLN"),
     "unknown_availability": FaultKind(
-        _WARNING, "is not an availability", "write in_stock, out_of_stock, preorder or backorder; it counts as out of stock"
+        _WARNING, "is not an availability", "write in_stock, out_of_stock, preorder or backorder; now out of stock"
     ),
     "no_availability": FaultKind(_WARNING, "is missing", "the product counts as in stock"),
     "default_currency": FaultKind(_WARNING, "has no currency", "the feed's default currency was taken"),

@@ -123,6 +123,7 @@ class FeedFetcher:
             raise FeedError("unreachable", f"{mask_url(url)} cannot be fetched: {_reason(error)}") from None
 
     async def _follow(self, session: aiohttp.ClientSession, url: str, known: Validators) -> Fetched:
+        self._checked(url)
         origin = urlsplit(url).netloc
         for _ in range(MAX_REDIRECTS + 1):
             plain, authorization = self._checked(url)
@@ -133,7 +134,10 @@ class FeedFetcher:
                 target = answer.headers.get("Location", "")
             if not target:
                 raise FeedError("unreachable", f"{mask_url(url)} redirects to nowhere")
-            url = urljoin(plain, target)
+            try:
+                url = urljoin(plain, target)
+            except ValueError:
+                raise FeedError("unreachable", f"{mask_url(plain)} redirects to what is no address") from None
         raise FeedError("redirects", f"more than {MAX_REDIRECTS} redirects")
 
     def _checked(self, url: str) -> tuple[str, str]:
@@ -163,7 +167,7 @@ class FeedFetcher:
             raise FeedError("status", f"{mask_url(url)} answered {answer.status}", hint=hint)
         if answer.content_length is not None and answer.content_length > self._max_bytes:
             raise self._too_large()
-        file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115, ASYNC230 - the reader closes it
+        file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - the reader closes it
         try:
             size = 0
             async for chunk in answer.content.iter_chunked(CHUNK_BYTES):

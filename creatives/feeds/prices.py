@@ -1,4 +1,4 @@
-"""Prices as feeds write them: `15.00 PLN`, `1 299,00 zł`, `PLN 15`, `32.0 USD`. What is not certainly a price is none."""
+"""Prices as feeds write them: `15.00 PLN`, `1 299,00 zł`, `PLN 15`. What is not certainly a price is none."""
 
 import re
 from functools import lru_cache
@@ -25,10 +25,10 @@ _RENAMED: Final = {"RUR": "RUB"}
 _THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 _PLAIN: Final = re.compile(r"([0-9]{1,8})(?:\.([0-9]{1,2}))? ?([A-Z]{3})?")
-_SHAPE: Final = re.compile(r"([^\d+\-.,]*?)\s*([-+]?[\d][\d.,\s'’\xa0\u202f]*?)\s*([^\d.,\s'’][^\d]*)?")
-_SPACES: Final = re.compile(r"[\s'’\xa0\u202f]")
-_DASHES: Final = re.compile(r"[.,](-{1,2}|–)(?=\s|$)")  # 1299,- Kč
-_GROUPED: Final = re.compile(r"[0-9]{1,3}([\s'’\xa0\u202f][0-9]{3})+([.,][0-9]{1,2})?")
+_SHAPE: Final = re.compile(r"([^\d+\-.,]*?)\s*([-+]?[\d][\d.,\s'\u2019\xa0\u202f]*?)\s*([^\d.,\s'\u2019][^\d]*)?")
+_SPACES: Final = re.compile(r"[\s'\u2019\xa0\u202f]")
+_DASHES: Final = re.compile(r"[.,](-{1,2}|\u2013)(?=\s|$)")  # 1299,- Kč
+_GROUPED: Final = re.compile(r"[0-9]{1,3}([\s'\u2019\xa0\u202f][0-9]{3})+([.,][0-9]{1,2})?")
 
 
 class NotAPrice(ValueError):

@@ -57,7 +57,7 @@ def _character(match: re.Match[str]) -> str:
     name = match[1]
     if name[0] != "#":
         return html.entities.html5.get(f"{name};", match[0])
-    code = int(name[2:], 16) if name[1] in "xX" else int(name[1:])
+    code = int(f"0{name[1:]}", base=0) if name[1] in "xX" else int(name[1:])
     return chr(code) if 0 < code <= 0x10FFFF and not 0xD800 <= code < 0xE000 else ""
 
 

@@ -2,8 +2,8 @@
 
 The next product is taken to come from one of these: a rule from one of the last products (`following`, `together`), a
 return to one of them, or the bestsellers. How often each is right differs between shops (in some a third of views are
-returns), so the shares are estimated by expectation maximisation on the newest sessions, with tables made without them.
-Which products were seen stays a candidate: leaving them out costs a third of the hits (docs/choosing.md).
+returns), so the shares are learned (learning.py). What was seen stays a candidate: leaving it out costs a third of the
+hits (docs/choosing.md).
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from creatives.products.sessions import Floats, Ints, Sessions
-from creatives.products.tables import Table, Tables, fit_tables
+from creatives.products.tables import Tables
 
 # Last products whose rules are asked, and last different products that may be returned to.
 RULES_OF: Final = 5
@@ -23,11 +22,6 @@ SHARES: Final = 2 * RULES_OF + RETURNS_TO + 1
 POPULAR: Final = SHARES - 1
 # Sessions so far of 1, 2, 3, and 4 or more products have shares of their own.
 LENGTHS: Final = 4
-# Examples to learn the shares from; more do not move them.
-MAX_EXAMPLES: Final = 20_000
-MIN_EXAMPLES: Final = 200
-NEWEST_PERCENT: Final = 15
-ROUNDS: Final = 30
 # A source that is right once in ten thousand times costs as much as the others.
 NEGLIGIBLE: Final = 1e-4
 
@@ -88,76 +82,6 @@ def returns(seen: Sequence[int]) -> list[int]:
     return list(dict.fromkeys(reversed(seen)))[:RETURNS_TO]
 
 
-def fit_blend(views: Sessions, baskets: Sessions, products: int) -> Blend:
-    """Tables of all sessions, with shares learned on the newest ones."""
-    first = views.count - max(1, views.count * NEWEST_PERCENT // 100)
-    shares = default_shares()
-    if first > 0:
-        examples = _examples(fit_tables(views.part(0, first), baskets.part(0, 0), products), views, first)
-        shares = _learn(examples)
-    return Blend(fit_tables(views, baskets, products), shares)
-
-
 def default_shares() -> Shares:
     """Shares of a shop that has too few sessions."""
     return np.tile(np.asarray(DEFAULT_SHARES), (LENGTHS, 1))
-
-
-def _examples(tables: Tables, views: Sessions, first: int) -> tuple[Floats, Ints]:
-    """Probability of the product that came next by each source, and the length class of the session before it."""
-    rows: list[Floats] = []
-    lengths: list[int] = []
-    for number in range(first, views.count):
-        session = views.session(number).tolist()
-        for at in range(1, len(session)):
-            rows.append(_probabilities(tables, session[:at], session[at]))
-            lengths.append(min(at, LENGTHS) - 1)
-        if len(rows) >= MAX_EXAMPLES:
-            break
-    return np.asarray(rows).reshape(-1, SHARES), np.asarray(lengths, dtype=np.int64)
-
-
-def _probabilities(tables: Tables, seen: list[int], target: int) -> Floats:
-    row = np.zeros(SHARES)
-    for lag, product in enumerate(seen[: -RULES_OF - 1 : -1]):
-        row[lag] = _weight(tables.following, product, target)
-        row[RULES_OF + lag] = _weight(tables.together, product, target)
-    again = returns(seen)
-    if target in again:
-        row[2 * RULES_OF + again.index(target)] = 1
-    row[POPULAR] = tables.popularity[target]
-    return row
-
-
-def _weight(table: Table, product: int, target: int) -> float:
-    numbers, weights = table.row(product)
-    at = np.flatnonzero(numbers == target)
-    return float(weights[at[0]]) if len(at) else 0.0
-
-
-def _learn(examples: tuple[Floats, Ints]) -> Shares:
-    """Shares by length, each from those over all lengths; few examples stay near the default."""
-    rows, lengths = examples
-    if len(rows) < MIN_EXAMPLES:
-        return default_shares()
-    overall = _maximise(rows, np.asarray(DEFAULT_SHARES) + 1e-3)
-    shares = np.tile(overall, (LENGTHS, 1))
-    for length in range(LENGTHS):
-        part = rows[lengths == length]
-        if len(part) >= MIN_EXAMPLES:
-            shares[length] = _maximise(part, overall + 1e-3)
-    return shares
-
-
-def _maximise(rows: Floats, start: Floats) -> Floats:
-    """Expectation maximisation of a mixture's shares, whose components are given."""
-    shares = start / start.sum()
-    for _ in range(ROUNDS):
-        parts = rows * shares
-        whole = parts.sum(axis=1, keepdims=True)
-        known = whole[:, 0] > 0
-        if not known.any():
-            return shares
-        shares = (parts[known] / whole[known]).sum(axis=0)
-        shares /= shares.sum()
-    return shares

@@ -1,6 +1,6 @@
 """What a shop tells of a product between two runs of its feed: availability and prices, each with its moment.
 
-A value holds until a feed is loaded that shows a later moment than it; so a feed made before the change does not undo it.
+A value holds until a feed is loaded that shows a later moment, so a feed made before a change does not undo it.
 """
 
 from collections.abc import Iterable

@@ -163,7 +163,9 @@ class TablePacker:
         prefixes = Prefixes.learn(address for product in sample for address in (product.link, product.image))
         packer = cls(prefixes)
         rows = [PackedProduct(product.id, packer.row(product)) for product in sample]
-        blocks = [_encode_block(rows[at : at + ROWS_A_BLOCK]) for at in range(0, len(rows), ROWS_A_BLOCK)]
+        blocks: list[bytes | bytearray | memoryview[int]] = [
+            _encode_block(rows[at : at + ROWS_A_BLOCK]) for at in range(0, len(rows), ROWS_A_BLOCK)
+        ]
         whole = sum(map(len, blocks)) * max(1, expected) // max(1, len(sample))
         size = min(MAX_DICTIONARY_BYTES, whole // DICTIONARY_SHARE)
         if size < MIN_DICTIONARY_BYTES or len(blocks) < 8:

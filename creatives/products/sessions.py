@@ -5,6 +5,7 @@ visitor's views without a pause of half an hour; a basket is what one visitor bo
 """
 
 import enum
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -125,7 +126,7 @@ def views_of(numbered: Numbered) -> Sessions:
     session = (np.cumsum(new) - 1)[stays]
     items, at_s = items[stays], at_s[stays]
     bounds = np.flatnonzero(np.concatenate(([True], np.diff(session) != 0, [True])))
-    parts = [items[low:high] for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+    parts = [items[low:high] for low, high in itertools.pairwise(bounds)]
     return make_sessions(parts, [float(at_s[high - 1]) for high in bounds[1:]])
 
 
@@ -137,5 +138,5 @@ def baskets_of(numbered: Numbered, window_s: int = 90 * DAY_S) -> Sessions:
         return make_sessions([], [])
     new = np.concatenate(([True], (visitors[1:] != visitors[:-1]) | (np.diff(at_s) > window_s)))
     bounds = np.append(np.flatnonzero(new), len(items))
-    parts = [items[low:high] for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+    parts = [items[low:high] for low, high in itertools.pairwise(bounds)]
     return make_sessions(parts, [float(at_s[high - 1]) for high in bounds[1:]])

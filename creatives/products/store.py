@@ -130,7 +130,7 @@ class ProductStore:
             for at, (product_id, block) in enumerate(zip(wanted, part, strict=True)):
                 product = reader.find(block, product_id) if isinstance(block, bytes) else None
                 if product is not None and product_id not in found:
-                    change = unpack_told(told[at]) if told[at] else Told()
+                    change = unpack_told(blob) if isinstance(blob := told[at], bytes) else Told()
                     found[product_id] = Found(as_told(product, change, reader.head.as_of_ms), reader.head.feed_id)
         if missing_tables and not await self._still_there(advertiser_id, readers, missing_tables):
             return None
@@ -142,7 +142,7 @@ class ProductStore:
         return all(feed in present and present[feed].version == readers[feed].head.version for feed in feeds)
 
     async def scan(self, advertiser_id: int) -> AsyncIterator[list[Product]]:
-        """All products as they are now, some at a time; a product of two feeds once. Skips a table swapped meanwhile."""
+        """All products as they are now, some at a time; of two feeds once. Skips a table that was swapped meanwhile."""
         seen: set[str] = set()
         heads = await self.heads(advertiser_id)
         several = len(heads) > 1

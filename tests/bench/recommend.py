@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from creatives.products.blend import Blend, fit_blend
+from creatives.products.blend import Blend
+from creatives.products.learning import fit_blend
 from creatives.products.sessions import make_sessions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -21,13 +22,11 @@ BEST_OF = 5  # a query's time is the smallest of so many, in passes far apart: t
 
 def read_log(path: Path) -> list[tuple[float, list[str]]]:
     """(end, products in order) of each session of a tab-separated log with a header: SessionId ItemId Time."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     sessions: dict[str, list[tuple[float, str]]] = {}
-    with opened as lines:
-        next(lines)
-        for line in lines:
-            session, item, moment = line.rstrip("\n").split("\t")[:3]
-            sessions.setdefault(session, []).append((float(moment), item))
+    for line in data.decode().splitlines()[1:]:
+        session, item, moment = line.split("\t")[:3]
+        sessions.setdefault(session, []).append((float(moment), item))
     found = []
     for clicks in sessions.values():
         clicks.sort(key=lambda click: click[0])
@@ -115,7 +114,7 @@ def report_log(train: list, test: list) -> None:  # type: ignore[type-arg]
     hits, reciprocal = quality(blend, asked)
     median, mean = query_us(blend, asked)
     print(f"{len(train):,} sessions, {len(numbers):,} products; fit {fitted:.1f} s CPU")
-    print(f"{len(asked):,} prefixes: HR@20 {hits:.3f}  MRR@20 {reciprocal:.3f}  {mean:.0f} us a query, median {median:.0f}")
+    print(f"{len(asked):,} prefixes: HR@20 {hits:.3f}  MRR@20 {reciprocal:.3f}  {mean:.0f} us, median {median:.0f}")
 
 
 def report_made(products: int, sessions: int) -> None:
@@ -130,7 +129,9 @@ def report_made(products: int, sessions: int) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     median, mean = query_us(blend, list(prefixes(log[-2_000:], numbers)))
     print(f"made: {products:,} products, {len(log):,} sessions, {clicks:,} clicks")
-    print(f"fit {fitted:.1f} s CPU, peak {peak:.0f} MiB ({before:.0f} before); {mean:.0f} us a query, median {median:.0f}")
+    print(
+        f"fit {fitted:.1f} s CPU, peak {peak:.0f} MiB ({before:.0f} before); {mean:.0f} us a query, median {median:.0f}"
+    )
 
 
 def main() -> None:

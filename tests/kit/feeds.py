@@ -107,7 +107,8 @@ CZECH = google(
     item("4f9a2c10-0000-4000-8000-000000000001", "<g:product_type>Počítače &gt; Notebooky</g:product_type>",
          "<g:additional_image_link>https://cdn.szpilka.example/1b.jpg</g:additional_image_link>",
          "<g:shipping><g:country>CZ</g:country><g:price>0 CZK</g:price></g:shipping>", price="18990 CZK"),
-    item("4f9a2c10-0000-4000-8000-000000000002", "<g:shipping><g:price>99 CZK</g:price></g:shipping>", price="1290 CZK"),
+    item("4f9a2c10-0000-4000-8000-000000000002", "<g:shipping><g:price>99 CZK</g:price></g:shipping>",
+         price="1290 CZK"),
     item("4f9a2c10-0000-4000-8000-000000000001", price="17990 CZK"),
 )  # fmt: skip
 
@@ -139,7 +140,7 @@ ARABIC = google(
 
 # 5. Meta's template as it is downloaded: two comment lines, byte order mark, CRLF, a last column without a name.
 META = (
-    "\ufeff# Required | A unique id, with commas. | ...\r\n# Obligatoire | Un identifiant\u00a0unique, s'il vous plaît\r\n"
+    "\ufeff# Required | A unique id, with commas.\r\n# Obligatoire | Un identifiant\u00a0unique, s'il vous plaît\r\n"
     "id,title,description,availability,condition,price,link,image_link,brand,video[0].url,\r\n"
     'FB_1,"Chemise ""Bleue"", lin",Texte,in stock,new,10.00 EUR,https://szpilka.example/1,'
     "https://cdn.szpilka.example/1.jpg,Marque,,\r\n"
@@ -149,7 +150,7 @@ META = (
 
 # 6. Ceneo: values in attributes, attributes of the product by name, days until the parcel leaves.
 CENEO = (
-    '<?xml version="1.0" encoding="utf-8"?>\n<offers xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" version="1">\n'
+    '<?xml version="1.0" encoding="utf-8"?>\n<offers xmlns:xsi="http://www.w3.org/2001/XMLSchema" version="1">\n'
     '<o id="11" url="https://szpilka.example/11" price="49.99" avail="1" set="0" weight="1" basket="1" stock="10">\n'
     "<cat><![CDATA[Dom/Kuchnia/Garnki]]></cat><name><![CDATA[Garnek żeliwny]]></name>\n"
     '<imgs><main url="https://cdn.szpilka.example/11.jpg"/><i url="https://cdn.szpilka.example/11b.jpg"/></imgs>\n'
@@ -166,7 +167,7 @@ YML = (
     '<offers>\n<offer id="21" type="vendor.model" available="true" group_id="5">\n<url>https://szpilka.example/21</url>\n'
     "<price>100</price><oldprice>150</oldprice><currencyId>RUR</currencyId><categoryId>2</categoryId>\n"
     "<picture>https://cdn.szpilka.example/21.jpg</picture><picture>https://cdn.szpilka.example/21b.jpg</picture>\n"
-    '<typePrefix>Комбинезон</typePrefix><vendor>Лес</vendor><model>К1</model><param name="Размер">86</param></offer>\n'
+    '<typePrefix>Комбинезон</typePrefix><vendor>Лес</vendor><model>Б1</model><param name="Размер">86</param></offer>\n'
     '<offer id="22" available="false"><url>https://szpilka.example/22</url><price>5</price>\n'
     "<currencyId>RUR</currencyId><categoryId>1</categoryId><name>Шапка</name></offer>\n</offers></shop></yml_catalog>\n"
 ).encode("cp1251")
@@ -200,7 +201,7 @@ FAULTY = (
     + "8,,text,in stock,15.00 PLN,https://szpilka.example/8,https://cdn.szpilka.example/8.jpg,Acme\n"  # line 9: title
     + "9,Nine,text\n"  # line 10: too short
     + "10,Ten,a,b,in stock,15.00 PLN,https://szpilka.example/10,https://cdn.szpilka.example/10.jpg,Acme\n"  # line 11
-    + '11,"Eleven,text,in stock,15.00 PLN,https://szpilka.example/11,https://cdn.szpilka.example/11.jpg,Acme\n'  # line 12
+    + '11,"Eleven,text,in stock,15.00 PLN,https://szpilka.example/11,https://cdn.szpilka.example/11.jpg,Ac\n'  # line 12
     + csv_row(12, title="BrÃ¼cke")  # line 13: mojibake
     + csv_row(1, title="Again")  # line 14: repeated
     + f"{'x' * 101},Long,text,in stock,15.00 PLN,https://szpilka.example/x,https://cdn.szpilka.example/x.jpg,Acme\n"

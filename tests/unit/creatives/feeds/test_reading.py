@@ -69,7 +69,7 @@ def test_a_ceneo_feed_has_its_values_in_attributes() -> None:
 def test_a_yml_feed_names_categories_by_number_and_reductions_by_the_old_price() -> None:
     reading = read(feeds.YML, piece=9)
     first, second = reading.products
-    assert (first.title, first.category) == ("Комбинезон Лес К1", "Одежда > Детская")
+    assert (first.title, first.category) == ("Комбинезон Лес Б1", "Одежда > Детская")
     assert (first.price_micros, first.sale_micros, first.currency) == (150_000_000, 100_000_000, "RUB")
     assert (first.size, first.group, first.image) == ("86", "5", "https://cdn.szpilka.example/21.jpg")
     assert (second.title, second.category, second.for_sale) == ("Шапка", "Одежда", False)

@@ -21,7 +21,7 @@ from creatives.feeds.text import clean_text, clean_url, unescape
         ("Shoe\x00\x0b", "Shoe", ["control_characters"]),
         ("BrÃ¼cke", "BrÃ¼cke", ["mojibake"]),
         ("25Â°", "25Â°", ["mojibake"]),
-        ("Å‚uk", "Å‚uk", ["mojibake"]),
+        ("\xc5\u201auk", "\xc5\u201auk", ["mojibake"]),
         ("Århus", "Århus", []),
         ("SÃO PAULO", "SÃO PAULO", []),
         ("?a=1&copy=2", "?a=1&copy=2", []),
