@@ -22,6 +22,7 @@ import uvloop
 from aiohttp import web
 
 from admin.roles.health import HealthPages, health_routes
+from admin.roles.pauses import Pauses
 from core.clock import Clock, SystemClock
 from core.config import Settings, redacted
 from core.processes import DRAIN_TIMEOUT_S, READY_PIPE
@@ -41,6 +42,8 @@ log = logging.getLogger("grosz.role")
 
 Build = Callable[["RoleContext"], Awaitable[None]]
 AsyncAction = Callable[[], Awaitable[None]]
+Loop = Callable[[], Coroutine[None, None, None]]
+"""Begins a background loop, which runs until it is cancelled."""
 
 
 class Front(Protocol):
@@ -73,6 +76,9 @@ class RoleContext:
         self._drains: list[AsyncAction] = []
         self._closings: list[AsyncAction] = []
         self._loops: list[asyncio.Task[None]] = []
+        self._loop_failures = self.telemetry.counter(
+            "grosz_loop_failures_total", "Background loops that failed and were started again.", ("loop",)
+        )
 
     def on_drain(self, action: AsyncAction) -> None:
         """At the end, first: stop accepting and finish what is in flight. All drains run at the same time."""
@@ -82,9 +88,25 @@ class RoleContext:
         """At the end, last: flush and close; in the reverse order of registration."""
         self._closings.append(action)
 
-    def run_loop(self, loop: Coroutine[None, None, None], name: str) -> None:
-        """Run a background loop until the end. One that fails ends the role, so that it is started afresh."""
-        self._loops.append(asyncio.create_task(loop, name=name))
+    def run_loop(self, loop: Loop, name: str) -> None:
+        """Run a background loop until the end of the role. One that fails is logged, counted and started again.
+
+        A value that nobody can read, or a fault of ours in one loop, must not close the ports that the role serves.
+        """
+        self._loops.append(asyncio.create_task(self._keep_running(loop, name), name=name))
+
+    async def _keep_running(self, loop: Loop, name: str) -> None:
+        pauses = Pauses()
+        while True:
+            began = time.monotonic()
+            try:
+                await loop()
+            except Exception:
+                log.exception("background loop failed; it is started again", extra={"fields": {"loop": name}})
+            else:
+                log.error("background loop ended; it is started again", extra={"fields": {"loop": name}})
+            self._loop_failures.labels(name).inc()
+            await asyncio.sleep(pauses.after(time.monotonic() - began))
 
     async def serve(self, app: web.Application, host: str, port: int, *, front: Front | None = None) -> None:
         """Serve an aiohttp app, with the health pages added, from now on until the drain; `front` reads first."""
@@ -104,14 +126,6 @@ class RoleContext:
             await runner.cleanup()
 
         self.on_drain(stop_accepting)
-
-    async def wait_for_failure(self) -> None:
-        """Return when a background loop has ended; it should not have."""
-        if not self._loops:
-            await asyncio.Event().wait()
-        done, _ = await asyncio.wait(self._loops, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            log.error("background loop ended", exc_info=task.exception(), extra={"fields": {"loop": task.get_name()}})
 
     async def shut_down(self) -> None:
         """Drain, end the loops, close; each step also when one before it failed, and the failures are logged."""
@@ -145,11 +159,11 @@ async def _live(name: str, build: Build, settings: Settings, ready_pipe: int | N
     exit_code = 0
     try:
         role.scrape_point.open()
-        role.run_loop(role.scrape_point.run(), "metrics notes")
+        role.run_loop(role.scrape_point.run, "metrics notes")
         await build(role)
         if ready_pipe is not None:
-            role.run_loop(_watch_parent(stop), "parent watch")
-        exit_code = await _serve_until(stop, role, ready_pipe, started)
+            role.run_loop(partial(_watch_parent, stop), "parent watch")
+        await _serve_until(stop, role, ready_pipe, started)
     finally:
         log.info("draining")
         try:
@@ -162,17 +176,12 @@ async def _live(name: str, build: Build, settings: Settings, ready_pipe: int | N
     return exit_code
 
 
-async def _serve_until(stop: asyncio.Event, role: RoleContext, ready_pipe: int | None, started: float) -> int:
-    """Run until told to stop (0) or until a background loop failed (`EXIT_FAILED`)."""
-    stopping = asyncio.create_task(stop.wait())
-    failing = asyncio.create_task(role.wait_for_failure())
+async def _serve_until(stop: asyncio.Event, role: RoleContext, ready_pipe: int | None, started: float) -> None:
+    """Run until told to stop."""
     announcing = asyncio.create_task(_announce(role, ready_pipe, started))
-    await asyncio.wait((stopping, failing), return_when=asyncio.FIRST_COMPLETED)
-    exit_code = 0 if stop.is_set() else EXIT_FAILED
-    for task in (stopping, failing, announcing):
-        task.cancel()
-    await asyncio.gather(stopping, failing, announcing, return_exceptions=True)
-    return exit_code
+    await stop.wait()
+    announcing.cancel()
+    await asyncio.gather(announcing, return_exceptions=True)
 
 
 async def _announce(role: RoleContext, ready_pipe: int | None, started: float) -> None:

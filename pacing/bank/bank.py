@@ -299,7 +299,7 @@ class LeaseBank:
             await self._transitions.commands(commands)
 
     async def _sync(self, advertiser_id: int, parts: Parts, days: Calendar, epoch: str) -> None:
-        """Write everything when a day or an epoch begins, else what the catalogue has changed."""
+        """Write everything when a day or an epoch begins, otherwise what the catalogue has changed."""
         now = self._clock.monotonic()
         last = self._synced.get(advertiser_id)
         if last is None or (last.epoch, last.days) != (epoch, days) or now - last.at_s >= RESYNC_S:

@@ -59,7 +59,7 @@ def charge_micros(claims: Claims, price_cpm: int) -> int:
 
 
 def house_cpm(claims: Claims, exchange: Exchange | None) -> int:
-    """The clearing price that nobody told us: of a first-price exchange the bid, else second price plus one grosz."""
+    """The clearing price that nobody told us: the bid at first price, otherwise second price plus one grosz."""
     if exchange is not None and exchange.first_price:
         return claims.bid_cpm
     return int(settle(claims.bid_cpm, claims.second_cpm, claims.floor_cpm))

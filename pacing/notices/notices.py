@@ -215,7 +215,7 @@ class NoticeDesk:
         future: asyncio.Future[NoticeResult] = asyncio.get_running_loop().create_future()
 
         def reply(result: NoticeResult) -> None:
-            if not future.done():  # else the sender has hung up meanwhile
+            if not future.done():  # otherwise the sender has hung up meanwhile
                 future.set_result(result)
 
         self.submit(report, reply)

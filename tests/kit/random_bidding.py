@@ -57,7 +57,7 @@ MOMENTS = tuple(
 
 
 def some(chance: random.Random, values: tuple[Any, ...], share: float = 0.3, most: int = 3) -> tuple[Any, ...]:
-    """Nothing most of the time, else some of the values."""
+    """Nothing most of the time, otherwise some of the values."""
     if chance.random() >= share:
         return ()
     return tuple(chance.sample(values, chance.randint(1, min(most, len(values)))))
