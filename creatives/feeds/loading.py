@@ -23,7 +23,7 @@ from creatives.feeds.reading import FeedReader, ReadOptions
 from creatives.feeds.runs import Outcome, Progress, Run, RunStore
 from creatives.feeds.spill import Spill
 from creatives.feeds.unpacking import CHUNK_BYTES
-from creatives.products.codec import TABLE_VERSION, Head, TablePacker, block_count
+from creatives.products.codec import TABLE_VERSION, Head, TablePacker, block_count, is_group
 from creatives.products.store import CHUNK, LOCK_S, Lock, ProductStore
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,8 @@ class FeedLoader:
         with Spill(directory) as spill:
             expected = before.products if before else size // 500
             packer = await read_feed(job.options, run, file, size, charset, spill, expected, progress)
-            check_size(spill.distinct, before.products if before else 0, force=job.force)
+            blocks = block_count(spill.distinct)
+            check_size(spill.products, before.products if before else 0, force=job.force)
             version = max(run.started_ms, before.version + 1 if before else 0)
             try:
                 await self._write(lock, version, packer, spill, progress)
@@ -158,7 +159,7 @@ class FeedLoader:
                     await self._store.discard(lock, version)
                 raise
             head = Head(
-                TABLE_VERSION, job.feed_id, version, as_of_ms, spill.distinct, block_count(spill.distinct),
+                TABLE_VERSION, job.feed_id, version, as_of_ms, spill.products, blocks,
                 packer.prefixes.texts, packer.dictionary,
             )  # fmt: skip
             await self._store.swap(lock, head)
@@ -171,7 +172,7 @@ class FeedLoader:
             await self._store.write_blocks(lock, version, part)
             written += len(part)
             if written % (CHUNK * 16) == 0:
-                await progress("writing", spill.rows, spill.distinct, 100 * written // block_count(spill.distinct))
+                await progress("writing", spill.rows, spill.products, 100 * written // block_count(spill.distinct))
 
 
 async def read_feed(
@@ -194,15 +195,17 @@ async def read_feed(
         loop = asyncio.get_running_loop()
         shown = 0.0
         for number, product in enumerate(itertools.chain(sample, products)):
-            spill.add(product.id, packer.row(product), reader.line)
+            spill.add_product(product, packer.row(product), reader.line)
             if number % ROWS_A_TURN == 0:
                 await asyncio.sleep(0)
                 if loop.time() - shown >= PROGRESS_S:
                     shown = loop.time()
                     await progress("reading", reader.rows, spill.rows, 100 * reader.packed_bytes // max(1, size))
-        for line, product_id in spill.repeated[: spill.rows - spill.distinct]:
+        _ = spill.distinct  # counts, and finds repeated ids
+        for line, product_id in spill.repeated:
             faults.add("repeated_id", "id", line, product_id, product_id)
-        faults.count("repeated_id", "id", spill.rows - spill.distinct - len(spill.repeated))
+        faults.count("repeated_id", "id", spill.rows - spill.products - len(spill.repeated))
+        await progress("writing", reader.rows, spill.products, 0)
         if not spill.rows:
             raise FeedError("no_good_row", "no row of the feed is a product", hint="see its faults")
     finally:
@@ -210,7 +213,7 @@ async def read_feed(
         run.encoding, run.encoding_guessed = reader.encoding, reader.encoding_guessed
         run.rows_refused = reader.rows - spill.rows
         run.faults, run.faults_total = faults.table(), faults.total
-    run.read, run.repeated = spill.distinct, spill.rows - spill.distinct
+    run.read, run.repeated = spill.products, spill.rows - spill.products
     return packer
 
 
@@ -246,7 +249,7 @@ async def check_feed(options: ReadOptions, file: IO[bytes], size: int, charset: 
             run.outcome = Outcome.LOADED
             reader = packer.reader()
             for _, rows in itertools.islice(spill.blocks(), 1):
-                shown = [reader.row(row.row) for row in rows[:5]]
+                shown = [reader.row(row.row) for row in rows if not is_group(row.id)][:5]
         except FeedError as error:
             _refuse(run, error, Outcome.REFUSED)
     return run, shown

@@ -13,7 +13,8 @@ from typing import IO, Final, Self
 import msgspec
 
 from creatives.feeds.faults import MAX_EXAMPLES
-from creatives.products.codec import PackedProduct, block_count, block_of
+from creatives.feeds.product import Product
+from creatives.products.codec import PackedProduct, block_count, block_of, group_row, is_group
 
 PARTS: Final = 128
 _SHIFT: Final = 32 - 7  # the first seven bits of a hash name its part
@@ -36,7 +37,9 @@ class Spill:
             tempfile.TemporaryFile(dir=directory, buffering=BUFFER_BYTES)  # noqa: SIM115 - closed in __exit__
             for _ in range(PARTS)
         ]
-        self.rows = 0
+        self.rows = 0  # of products, repeated ones too
+        self.products = 0  # different ones; see `distinct`
+        self._groups: set[str] = set()
         self.repeated: list[tuple[int, str]] = []  # line and id of the first repetitions; see `distinct`
 
     def __enter__(self) -> Self:
@@ -51,7 +54,15 @@ class Spill:
         blob = _encoder.encode((product_id, row, line))
         file = self._files[zlib.crc32(product_id.encode()) >> _SHIFT]
         file.write(len(blob).to_bytes(4, "little") + blob)
+
+    def add_product(self, product: Product, row: bytes, line: int = 0) -> None:
+        """A product, and a row for its group if it is the first of it."""
+        self.add(product.id, row, line)
         self.rows += 1
+        group = product.group
+        if group and group != product.id and group not in self._groups:
+            self._groups.add(group)
+            self.add(*group_row(group, product.id))
 
     def blocks(self) -> Iterator[tuple[int, list[PackedProduct]]]:
         """Number and rows of each block that has any. Call `distinct` first: it says how many blocks there are."""
@@ -70,8 +81,13 @@ class Spill:
 
     @functools.cached_property
     def distinct(self) -> int:
-        """How many different ids there are; nothing may be added any more."""
-        return sum(len(part) for part in self._parts(self._note))
+        """How many rows with different ids there are, groups too; nothing may be added any more."""
+        counted = products = 0
+        for part in self._parts(self._note):
+            counted += len(part)
+            products += sum(not is_group(row.id) for row in part)
+        self.products = products
+        return counted
 
     def _note(self, line: int, product_id: str) -> None:
         if len(self.repeated) < MAX_EXAMPLES:

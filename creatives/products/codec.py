@@ -31,6 +31,8 @@ MIN_DICTIONARY_BYTES: Final = 1_024
 LEVEL: Final = 9
 
 _NO_PREFIX: Final = 0
+# Rows that say which product stands for a group; no id of a feed begins with a control character.
+_GROUP: Final = "\x1f"
 
 
 class TableError(CatalogueError):
@@ -45,7 +47,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     version: int  # of the products: unix ms at which they were loaded, only ever raised
     as_of_ms: int  # the moment the feed shows: later changes by API and tag stay on top of it
     products: int
-    blocks: int
+    blocks: int  # of products and groups together
     prefixes: tuple[str, ...]
     dictionary: bytes
 
@@ -73,6 +75,7 @@ class _Row(msgspec.Struct, array_like=True):
 _encoder: Final = msgspec.msgpack.Encoder()
 _row_decoder: Final = msgspec.msgpack.Decoder(_Row)
 _block_decoder: Final = msgspec.msgpack.Decoder(_Block)
+_text_decoder: Final = msgspec.msgpack.Decoder(str)
 _head_decoder: Final = msgspec.msgpack.Decoder(Head)
 
 
@@ -103,6 +106,21 @@ def block_of(product_id: str, blocks: int) -> int:
 def block_count(products: int) -> int:
     """Blocks for so many products."""
     return max(1, -(-products // ROWS_A_BLOCK))
+
+
+def group_row(group: str, product_id: str) -> PackedProduct:
+    """A row by which a product is found by its item group."""
+    return PackedProduct(group_id(group), _encoder.encode(product_id))
+
+
+def group_id(group: str) -> str:
+    """Under which id the row of a group lies."""
+    return f"{_GROUP}{group}"
+
+
+def is_group(row_id: str) -> bool:
+    """Whether a row stands for a group and is no product."""
+    return row_id.startswith(_GROUP)
 
 
 class Prefixes:
@@ -212,9 +230,18 @@ class TableReader:
             return None
         return self._product(parts.rows[at])
 
+    def find_in_group(self, block: bytes, group: str) -> str | None:
+        """The id of the product that stands for a group, out of the group's block."""
+        parts = self._unpack(block)
+        try:
+            return _text_decoder.decode(parts.rows[parts.ids.index(group_id(group))])
+        except ValueError:
+            return None
+
     def all(self, block: bytes) -> list[Product]:
         """All products of a block. Raises TableError for damaged bytes."""
-        return [self._product(row) for row in self._unpack(block).rows]
+        parts = self._unpack(block)
+        return [self._product(row) for row_id, row in zip(parts.ids, parts.rows, strict=True) if not is_group(row_id)]
 
     def row(self, row: bytes | msgspec.Raw) -> Product:
         """A product of its row."""

@@ -17,7 +17,7 @@ from core.errors import ConflictError, UnavailableError
 from core.keys import PRODUCT_NEWS, feed_lock, product_changes, product_heads, product_table
 from creatives.feeds.product import Product
 from creatives.products.changes import Change, Told, as_told, merged, pack_told, unpack_told, with_change
-from creatives.products.codec import Head, TableReader, block_of, pack_head, unpack_head
+from creatives.products.codec import Head, TableReader, block_of, group_id, pack_head, unpack_head
 
 Argument = bytes | str | int
 Command = tuple[Argument, ...]
@@ -78,10 +78,11 @@ class Lock(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A product as it is now, and the feed it comes from."""
+    """A product as it is now, the feed it comes from, and whether it stands for the group that was asked for."""
 
     product: Product
     feed_id: int
+    by_group: bool = False
 
 
 class ProductStore:
@@ -99,19 +100,47 @@ class ProductStore:
         return dict(sorted(found.items()))
 
     async def find(self, advertiser_id: int, product_ids: Iterable[str]) -> dict[str, Found]:
-        """The products that are known, as they are now, in the order asked for."""
+        """The products that are known, as they are now, in the order asked for; by id, else by item group."""
         wanted = list(dict.fromkeys(product_ids))
         for _ in range(MAX_TRIES):
             readers = {feed: TableReader(head) for feed, head in (await self.heads(advertiser_id)).items()}
             found = await self._find_in(advertiser_id, wanted, readers)
-            if found is not None:
-                return found
+            if found is None:
+                continue
+            stand_ins = await self._stand_ins(advertiser_id, [one for one in wanted if one not in found], readers)
+            named = await self._find_in(advertiser_id, sorted(set(stand_ins.values())), readers)
+            if named is not None:
+                found |= {
+                    group: named[product_id]._replace(by_group=True)
+                    for group, product_id in stand_ins.items()
+                    if product_id in named
+                }
+                return {product_id: found[product_id] for product_id in wanted if product_id in found}
         raise UnavailableError("the product tables keep changing")
+
+    async def _stand_ins(
+        self, advertiser_id: int, groups: list[str], readers: Mapping[int, TableReader]
+    ) -> dict[str, str]:
+        """Group -> the product that stands for it, of those that are groups."""
+        commands: list[Command] = []
+        asked: list[tuple[str, TableReader]] = []
+        for reader in readers.values():
+            for group in groups:
+                block = block_of(group_id(group), reader.head.blocks)
+                commands.append(("HGET", table_key(advertiser_id, reader.head), block))
+                asked.append((group, reader))
+        found: dict[str, str] = {}
+        replies = await self.commands(commands) if commands else []
+        for (group, reader), block in zip(asked, replies, strict=True):
+            product_id = reader.find_in_group(block, group) if isinstance(block, bytes) else None
+            if product_id is not None:
+                found.setdefault(group, product_id)
+        return found
 
     async def _find_in(
         self, advertiser_id: int, wanted: list[str], readers: Mapping[int, TableReader]
     ) -> dict[str, Found] | None:
-        """None: a table was swapped meanwhile and its blocks are gone."""
+        """By id. None: a table was swapped meanwhile and its blocks are gone."""
         commands: list[Command] = [
             ("HGET", table_key(advertiser_id, reader.head), block_of(product_id, reader.head.blocks))
             for reader in readers.values()
@@ -120,21 +149,19 @@ class ProductStore:
         if not commands:
             return {}
         told_reply, *blocks = await self.commands([("HMGET", product_changes(advertiser_id), *wanted), *commands])
-        told = told_reply if isinstance(told_reply, list) else [None] * len(wanted)
+        told: list[object] = told_reply if isinstance(told_reply, list) else [None] * len(wanted)
         found: dict[str, Found] = {}
-        missing_tables = set()
+        empty = set()
         for number, reader in enumerate(readers.values()):
             part = blocks[number * len(wanted) : (number + 1) * len(wanted)]
             if not any(part):
-                missing_tables.add(reader.head.feed_id)
+                empty.add(reader.head.feed_id)
             for at, (product_id, block) in enumerate(zip(wanted, part, strict=True)):
                 product = reader.find(block, product_id) if isinstance(block, bytes) else None
                 if product is not None and product_id not in found:
                     change = unpack_told(blob) if isinstance(blob := told[at], bytes) else Told()
                     found[product_id] = Found(as_told(product, change, reader.head.as_of_ms), reader.head.feed_id)
-        if missing_tables and not await self._still_there(advertiser_id, readers, missing_tables):
-            return None
-        return {product_id: found[product_id] for product_id in wanted if product_id in found}
+        return found if not empty or await self._still_there(advertiser_id, readers, empty) else None
 
     async def _still_there(self, advertiser_id: int, readers: Mapping[int, TableReader], feeds: set[int]) -> bool:
         """Whether tables of which nothing was found are those in force."""
@@ -168,12 +195,12 @@ class ProductStore:
         wanted = merged(changes)
         known = await self.find(advertiser_id, wanted)
         key = product_changes(advertiser_id)
-        if known:
-            ids = list(known)
+        ids = [product_id for product_id, found in known.items() if not found.by_group]
+        if ids:
             for start in range(0, len(ids), CHUNK):
                 await self._tell(key, ids[start : start + CHUNK], wanted, at_ms)
             await self.announce(advertiser_id, ids)
-        return [product_id for product_id in wanted if product_id not in known]
+        return [product_id for product_id in wanted if product_id not in ids]
 
     async def _tell(self, key: str, ids: Sequence[str], wanted: Mapping[str, Change], at_ms: int) -> None:
         for _ in range(MAX_TRIES):
