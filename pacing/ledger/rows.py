@@ -36,6 +36,7 @@ class PriceSource(enum.StrEnum):
     WIN_NOTICE = "win_notice"  # its earlier win notice
     ABOVE_BID = "above_bid"  # reported above the bid: charged at the bid, to be disputed
     HOUSE = "house"  # nobody said: second price plus one grosz over the bids that we know
+    UNREADABLE = "unreadable"  # what stood there was no price: charged at the bid, to be disputed
     CORRECTION = "correction"
 
 
@@ -58,6 +59,7 @@ class RowHead(msgspec.Struct, frozen=True, array_like=True):
     reserved_micros: int
     price_source: PriceSource
     note: str = ""
+    unreadable: bool = False  # where nobody says a price, it is the bid, since this notice's cannot be read
 
 
 class LedgerRow(msgspec.Struct, frozen=True):
@@ -151,7 +153,7 @@ def decode_entry(entry: StreamEntry) -> LedgerRow | None:
     head = _decode_head(fields[b"row"])
     source = head.price_source
     if fields[b"house"] == b"1":
-        source = PriceSource.HOUSE
+        source = PriceSource.UNREADABLE if head.unreadable else PriceSource.HOUSE
     elif source is PriceSource.HOUSE:  # the notice had no price, and an earlier one had
         source = PriceSource.WIN_NOTICE
     return LedgerRow(

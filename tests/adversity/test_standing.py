@@ -24,7 +24,8 @@ import pytest
 
 from core.processes import is_alive
 from core.redis.program import find_programs
-from pacing.notices.tokens import Claims, TokenSigner, auction_digest, landing_digest
+from pacing.notices.claims import Claims, landing_digest
+from pacing.notices.tokens import TokenSigner
 from tests.kit.openrtb import body_of, raw_request
 from tests.kit.processes import RunningGrosz, descendants
 
@@ -82,7 +83,7 @@ class Installation:
         claims = Claims(
             share=0, line_item_id=1, advertiser_id=1, campaign_id=1, creative_id=1, exchange_id=1, lease_id=1,
             reserved_micros=1_000, bid_cpm=1_000_000, second_cpm=0, floor_cpm=0, currency="PLN",
-            auction=auction_digest(1, f"standing {self._bills}"), position=0, issued_s=int(time.time()),
+            nonce=self._bills, issued_s=int(time.time()),
             user_id="", landing=landing_digest("https://shop.example/"),
         )  # fmt: skip
         token = TokenSigner({1: key}).sign(claims).decode()
