@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final
@@ -35,6 +36,7 @@ ROWS_A_TURN: Final = 100
 PROGRESS_S: Final = 1.0
 # A feed with fewer products than this share of the last good run is taken for broken.
 MIN_SHARE_PERCENT: Final = 50
+VERSION_RANDOM_BITS: Final = 10
 
 Progressing = Callable[[str, int, int, int], Awaitable[None]]
 """Told of stage, rows, products and percent now and then."""
@@ -151,7 +153,7 @@ class FeedLoader:
             packer = await read_feed(job.options, run, file, size, charset, spill, expected, progress)
             blocks = block_count(spill.distinct)
             check_size(spill.products, before.products if before else 0, force=job.force)
-            version = max(run.started_ms, before.version + 1 if before else 0)
+            version = next_version(run.started_ms, before.version if before else 0)
             try:
                 await self._write(lock, version, packer, spill, progress)
             except BaseException:
@@ -215,6 +217,12 @@ async def read_feed(
         run.faults, run.faults_total = faults.table(), faults.total
     run.read, run.repeated = spill.products, spill.rows - spill.products
     return packer
+
+
+def next_version(now_ms: int, before: int) -> int:
+    """Later than the version before, and no other loader's, which may have begun in the same millisecond."""
+    moment = max(now_ms, (before >> VERSION_RANDOM_BITS) + 1)
+    return moment << VERSION_RANDOM_BITS | secrets.randbits(VERSION_RANDOM_BITS)
 
 
 def check_size(products: int, before: int, *, force: bool) -> None:

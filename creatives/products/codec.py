@@ -44,7 +44,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
 
     table_version: int
     feed_id: int
-    version: int  # of the products: unix ms at which they were loaded, only ever raised
+    version: int  # of the products, only ever raised: unix ms of their loading, and random bits
     as_of_ms: int  # the moment the feed shows: later changes by API and tag stay on top of it
     products: int
     blocks: int  # of products and groups together

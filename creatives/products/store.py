@@ -285,7 +285,8 @@ class ProductStore:
             keys.append(table_key(advertiser_id, before))
         arguments: list[Argument] = [lock.token, feed_id, pack_head(head), GRACE_S]
         if (await self.commands([("EVAL", _SWAP, len(keys), *keys, *arguments)]))[0] != 1:
-            await self.discard(lock, head.version)
+            if before is None or before.version != head.version:
+                await self.discard(lock, head.version)
             raise ConflictError(f"feed {feed_id} was loaded by another process meanwhile")
         await self.announce(advertiser_id, None)
 
