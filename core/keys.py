@@ -374,3 +374,24 @@ def feed_progress(advertiser_id: int, feed_id: int) -> str:
 
 FEED_REQUESTS: Final = "p:{feeds}:requests"
 """Hash: feed id -> how it is to be loaded at once, as JSON. Writer: admin; reader: worker, which removes it."""
+
+
+def product_touches(advertiser_id: int) -> str:
+    """List: packed parts of what visitors did with products, the newest last (creatives.products.interactions).
+
+    TTL: 90 days after the last, and a bounded length; writer: worker; reader: worker, admin; about 10 bytes each.
+    """
+    return f"{{p:{advertiser_id}}}:touches"
+
+
+def product_model(advertiser_id: int) -> str:
+    """Hash: `model` -> recommendation tables, packed; `fitted` -> when (unix ms); `touches` -> to what.
+
+    `seen` counts interactions. TTL: none; writer: worker; readers: tracker, admin; 0.1 to 1 KiB a product.
+    """
+    return f"{{p:{advertiser_id}}}:model"
+
+
+def product_fit(advertiser_id: int) -> str:
+    """String: the worker that fits the model now. TTL: ten minutes; writer, reader: worker; 0.1 KiB."""
+    return f"{{p:{advertiser_id}}}:fit"

@@ -26,14 +26,14 @@ NEWEST_PERCENT: Final = 15
 ROUNDS: Final = 30
 
 
-def fit_blend(views: Sessions, baskets: Sessions, products: int) -> Blend:
+def fit_blend(views: Sessions, baskets: Sessions, products: int, content: Table | None = None) -> Blend:
     """Tables of all sessions, with shares learned on the newest ones."""
     first = views.count - max(1, views.count * NEWEST_PERCENT // 100)
     shares = default_shares()
     if first > 0:
         examples = _examples(fit_tables(views.part(0, first), baskets.part(0, 0), products), views, first)
         shares = _learn(examples)
-    return Blend(fit_tables(views, baskets, products), shares)
+    return Blend(fit_tables(views, baskets, products, content), shares)
 
 
 def _examples(tables: Tables, views: Sessions, first: int) -> tuple[Floats, Ints]:

@@ -131,8 +131,8 @@ class ProductStore:
                 asked.append((group, reader))
         found: dict[str, str] = {}
         replies = await self.commands(commands) if commands else []
-        for (group, reader), block in zip(asked, replies, strict=True):
-            product_id = reader.find_in_group(block, group) if isinstance(block, bytes) else None
+        for (group, reader), reply in zip(asked, replies, strict=True):
+            product_id = reader.find_in_group(reply, group) if isinstance(reply, bytes) else None
             if product_id is not None:
                 found.setdefault(group, product_id)
         return found
@@ -148,8 +148,10 @@ class ProductStore:
         ]
         if not commands:
             return {}
-        told_reply, *blocks = await self.commands([("HMGET", product_changes(advertiser_id), *wanted), *commands])
-        told: list[object] = told_reply if isinstance(told_reply, list) else [None] * len(wanted)
+        replies = await self.commands([("HMGET", product_changes(advertiser_id), *wanted), *commands])
+        told, blocks = replies[0], replies[1:]
+        if not isinstance(told, list):
+            raise TypeError("HMGET answers with a list")
         found: dict[str, Found] = {}
         empty = set()
         for number, reader in enumerate(readers.values()):
@@ -159,7 +161,8 @@ class ProductStore:
             for at, (product_id, block) in enumerate(zip(wanted, part, strict=True)):
                 product = reader.find(block, product_id) if isinstance(block, bytes) else None
                 if product is not None and product_id not in found:
-                    change = unpack_told(blob) if isinstance(blob := told[at], bytes) else Told()
+                    blob = told[at]
+                    change = unpack_told(blob) if isinstance(blob, bytes) else Told()
                     found[product_id] = Found(as_told(product, change, reader.head.as_of_ms), reader.head.feed_id)
         return found if not empty or await self._still_there(advertiser_id, readers, empty) else None
 

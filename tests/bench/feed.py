@@ -17,9 +17,10 @@ from creatives.feeds.child import run_once
 from creatives.feeds.loading import FeedJob
 
 WORDS = (
-    "Buty Trampki Kozaki Sukienka Koszula Spodnie Kurtka Plecak Zegarek Lampa Garnek Fotel Stolik Rower Namiot"
-    " sportowe damskie męskie dziecięce skórzane bawełniane zimowe letnie klasyczne wygodne lekkie ciepłe"
-).split()
+    "Buty", "Trampki", "Kozaki", "Sukienka", "Koszula", "Spodnie", "Kurtka", "Plecak", "Zegarek", "Lampa",
+    "Garnek", "Fotel", "Stolik", "Rower", "Namiot", "sportowe", "damskie", "męskie", "dziecięce", "skórzane",
+    "bawełniane", "zimowe", "letnie", "klasyczne", "wygodne", "lekkie", "ciepłe",
+)  # fmt: skip
 
 
 def words(number: int, count: int) -> str:
@@ -37,21 +38,23 @@ def xml_item(number: int) -> str:
         f"<description>{words(number, 60)}</description>\n"
         f"<link>https://www.szpilka.example/{words(number, 3).lower().replace(' ', '-')}-{number}.html</link>\n"
         f"<g:image_link>https://cdn.szpilka.example/img/{number % 100}/{key(number):016x}.jpg</g:image_link>\n"
-        f"<g:additional_image_link>https://cdn.szpilka.example/img/{key(number + 1):016x}.jpg</g:additional_image_link>\n"
+        f"<g:mpn>{key(number + 1):016x}</g:mpn>\n"
         "<g:condition>new</g:condition>\n<g:availability>in stock</g:availability>\n"
         f"<g:price>{20 + number % 400}.99 PLN</g:price>\n<g:sale_price>{15 + number % 400}.49 PLN</g:sale_price>\n"
         "<g:sale_price_effective_date>2026-11-01T00:00+01:00/2026-12-24T23:59+01:00</g:sale_price_effective_date>\n"
         f"<g:brand>Marka {number % 300}</g:brand>\n<g:gtin>{5_900_000_000_000 + number}</g:gtin>\n"
         f"<g:product_type>{words(number % 500, 1)} &gt; {words(number % 500, 3)}</g:product_type>\n"
-        f"<g:item_group_id>G{number // 4}</g:item_group_id>\n<g:color>czarny</g:color>\n<g:size>{36 + number % 8}</g:size>\n"
+        f"<g:item_group_id>G{number // 4}</g:item_group_id>\n<g:color>czarny</g:color>\n"
+        f"<g:size>{36 + number % 8}</g:size>\n"
         f"<g:custom_label_0>{('low', 'middle', 'high')[number % 3]}</g:custom_label_0>\n</item>\n"
     )
 
 
 def csv_row(number: int) -> str:
     return (
-        f"SKU-{number},{words(number, 4)} {number % 977},\"{words(number, 60)}\",in stock,{20 + number % 400}.99 PLN,"
-        f"{15 + number % 400}.49 PLN,https://www.szpilka.example/{words(number, 3).lower().replace(' ', '-')}-{number}.html,"
+        f'SKU-{number},{words(number, 4)} {number % 977},"{words(number, 60)}",in stock,{20 + number % 400}.99 PLN,'
+        f"{15 + number % 400}.49 PLN,"
+        f"https://www.szpilka.example/{words(number, 3).lower().replace(' ', '-')}-{number}.html,"
         f"https://cdn.szpilka.example/img/{number % 100}/{key(number):016x}.jpg,Marka {number % 300},"
         f"{words(number % 500, 1)} > {words(number % 500, 3)},G{number // 4},czarny,{36 + number % 8},high\n"
     )
@@ -114,7 +117,9 @@ def main() -> None:
                 path.unlink()
                 time.sleep(12)  # the version before goes away after its grace
                 used = memory(server)
-                print(f"  in Valkey {used / 1024**2:,.1f} MiB, {used / options.products:.0f} bytes a product", flush=True)
+                print(
+                    f"  in Valkey {used / 1024**2:,.1f} MiB, {used / options.products:.0f} bytes a product", flush=True
+                )
         finally:
             server.stop()
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.kit.products import product_shop
 
 
 async def test_each_of_the_ten_feeds_comes_back_from_redis_as_it_was_read(valkey: str) -> None:
-    ten: list[tuple[bytes | str, dict[str, object]]] = [
+    ten: list[tuple[bytes | str, dict[str, Any]]] = [
         (feeds.CZECH, {}), (feeds.SPANISH, {}), (feeds.ATOM, {}), (feeds.ARABIC, {}), (feeds.META, {}),
         (feeds.CENEO, {}), (feeds.YML, {}), (feeds.POLISH_1250, {}), (feeds.FAULTY, {}),
         (feeds.DANISH, {"item_element": "product", "mapping": feeds.DANISH_MAPPING, "currency": "DKK"}),
