@@ -83,14 +83,14 @@ async def build(role: RoleContext) -> None:
     role.health.require_once(
         "catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?"
     )
-    age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current")
+    age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current.")
     age.labels().follow(lambda: watcher.age_s)
     refused = role.telemetry.gauge(
-        "grosz_catalogue_refused", "1 while the published catalogue cannot be installed and the one before it ages"
+        "grosz_catalogue_refused", "1 while the published catalogue cannot be installed and the one before it ages."
     )
     refused.labels().follow(lambda: float(watcher.refusal is not None))
     positions = role.telemetry.gauge(
-        "grosz_catalogue_positions", "Line items and budget shares that are bid for, by layer of the index", ("layer",)
+        "grosz_catalogue_positions", "Line items and budget shares that are bid for, by layer of the index.", ("layer",)
     )
     positions.labels("base").follow(lambda: float(catalogue.layers[0]))
     positions.labels("overlay").follow(lambda: float(catalogue.layers[1]))

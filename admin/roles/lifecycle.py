@@ -11,6 +11,7 @@ import contextlib
 import gc
 import logging
 import os
+import platform
 import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -22,13 +23,15 @@ import uvloop
 from aiohttp import web
 
 from admin.roles.health import HealthPages, health_routes
+from admin.roles.http_metrics import counting
 from admin.roles.pauses import Pauses
 from core.clock import Clock, SystemClock
 from core.config import Settings, redacted
 from core.processes import DRAIN_TIMEOUT_S, READY_PIPE
 from core.telemetry.logs import set_up_logging
-from core.telemetry.metrics import Telemetry, process_families
+from core.telemetry.metrics import Merge, Telemetry, process_families
 from core.telemetry.scrape import ScrapePoint
+from core.version import VERSION
 
 # Connections that wait to be accepted while the loop is busy; aiohttp's own number.
 BACKLOG = 128
@@ -67,6 +70,11 @@ class RoleContext:
         self.clock = clock or SystemClock()
         self.telemetry = Telemetry()
         self.telemetry.add_source(process_families)
+        build_info = self.telemetry.gauge(
+            "grosz_build_info", "Always 1: the version of Grosz and of Python that the role runs.",
+            ("version", "python"), merge=Merge.MAX,
+        )  # fmt: skip
+        build_info.labels(VERSION, platform.python_version()).set(1)
         run_directory = settings.telemetry.run_directory
         self.scrape_point = ScrapePoint(
             self.telemetry.families, directory=Path(run_directory) if run_directory else None, role=name
@@ -111,6 +119,7 @@ class RoleContext:
     async def serve(self, app: web.Application, host: str, port: int, *, front: Front | None = None) -> None:
         """Serve an aiohttp app, with the health pages added, from now on until the drain; `front` reads first."""
         app.add_routes(health_routes(self.health))
+        app.middlewares.insert(0, counting(self.telemetry))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_TIMEOUT_S / 2, handle_signals=False)
         await runner.setup()
         full = cast(Callable[[], asyncio.Protocol], runner.server)  # made by setup()

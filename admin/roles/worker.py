@@ -56,7 +56,7 @@ def _run_money(role: RoleContext, transitions: Transitions, catalogue: Catalogue
         everyone = (*present.advertisers, *present.archived_advertisers) if present else ()
         return [advertiser.id for advertiser in everyone]
 
-    writer = LedgerWriter(transitions, ledger, advertisers, role.telemetry)
+    writer = LedgerWriter(transitions, ledger, advertisers, role.telemetry, role.clock)
     bank = LeaseBank(transitions, ledger, writer, lambda: catalogue.current, role.clock, role.telemetry)
     role.run_loop(writer.run, "ledger writer")
     role.run_loop(bank.run, "lease bank")

@@ -65,7 +65,7 @@ class ConversionDesk:
     ) -> None:
         self._transitions = transitions
         self._windows = windows or (lambda _advertiser_id: DEFAULT_WINDOWS)
-        counter = telemetry.counter("grosz_conversions_total", "orders by what they were credited to", ("credit",))
+        counter = telemetry.counter("grosz_conversions_total", "Orders by what they were credited to.", ("credit",))
         self._counts = {credit: counter.labels(credit.value) for credit in Credit}
 
     async def record_conversion(

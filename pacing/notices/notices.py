@@ -136,19 +136,21 @@ class NoticeDesk:
         self._windows = WindowBook()
         self._reference: tuple[Catalogue, Reference] | None = None
         self._outcomes = telemetry.counter(
-            "grosz_notices_total", "notices by what became of them", ("event", "outcome")
+            "grosz_notices_total", "Notices by what became of them.", ("event", "outcome")
         )
-        forms = telemetry.counter("grosz_notice_prices_total", "prices in notices by their form", ("form",))
+        forms = telemetry.counter("grosz_notice_prices_total", "Prices in notices by their form.", ("form",))
         self._forms = {form: forms.labels(form.value) for form in PriceForm}
-        self._losses = telemetry.counter("grosz_losses_total", "loss notices by OpenRTB loss code", ("code",))
+        self._losses = telemetry.counter("grosz_losses_total", "Loss notices by OpenRTB loss code.", ("code",))
         self._charged = telemetry.counter(
-            "grosz_charged_micros_total", "settled money in micros of the currency", ("currency",)
+            "grosz_charged_micros_total", "Settled money in micros of the currency.", ("currency",)
         )
         self._late = telemetry.counter(
-            "grosz_late_bills_micros_total", "of it, billed after its lease closed", ("currency",)
+            "grosz_late_bills_micros_total", "Settled money of bills whose lease was closed.", ("currency",)
         )
-        self._over = telemetry.counter("grosz_over_budget_micros_total", "of it, that no budget covered", ("currency",))
-        self._untracked = telemetry.counter("grosz_touches_lost_total", "impressions and clicks not noted").labels()
+        self._over = telemetry.counter(
+            "grosz_over_budget_micros_total", "Settled money that no budget covered: the overspend.", ("currency",)
+        )
+        self._untracked = telemetry.counter("grosz_touches_lost_total", "Impressions and clicks not noted.").labels()
         self._charged_in: dict[str, CounterChild] = {}
         self._bound: dict[tuple[Event, str], CounterChild] = {}
 
