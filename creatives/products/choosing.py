@@ -20,8 +20,8 @@ from creatives.products.store import Found
 MAX_CANDIDATES: Final = 80
 MARGINS: Final = ("low", "medium", "high")
 _MARGIN_NAMES: Final = {
-    "low": 0, "niska": 0, "l": 0, "1": 0, "medium": 1, "middle": 1, "mid": 1, "srednia": 1, "średnia": 1, "m": 1, "2": 1,
-    "high": 2, "wysoka": 2, "h": 2, "3": 2,
+    "low": 0, "niska": 0, "l": 0, "1": 0, "medium": 1, "middle": 1, "mid": 1, "srednia": 1, "średnia": 1, "m": 1,
+    "2": 1, "high": 2, "wysoka": 2, "h": 2, "3": 2,
 }  # fmt: skip
 
 
