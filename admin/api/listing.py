@@ -40,6 +40,7 @@ UNLISTED = {
     "encoding": "says how a feed is read",
     "image_url": "may be a whole image",
     "item_element": "says how a feed is read",
+    "mapping": "says how a feed is read",
     "price_currency": "says how a feed is read",
     "last_used_at": "changes without a change of the object",
     "warnings": "made for each answer",

@@ -10,6 +10,7 @@ from admin.catalogue.publish import Publisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.products.desk import ProductDesk
 from admin.roles.connections import pipelined_redis, plain_redis
 from admin.roles.lifecycle import RoleContext
 from admin.roles.local_state import endpoints_of
@@ -56,6 +57,7 @@ async def build(role: RoleContext) -> None:
         explaining,
         funnels,
         doctor,
+        ProductDesk(profiles, commands, role.settings.redis, role.clock),
         committed=publisher.wake,
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
     )

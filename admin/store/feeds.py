@@ -30,7 +30,7 @@ async def planned_feeds(database: Database, *, allow_private: bool = False) -> l
     return found
 
 
-def job_of(feed: Feed, *, allow_private: bool = False, directory: str = "") -> FeedJob:
+def job_of(feed: Feed, *, allow_private: bool = False, force: bool = False) -> FeedJob:
     """A feed's run, without what is only known when it begins."""
     return FeedJob(
         feed_id=feed.id,
@@ -44,5 +44,5 @@ def job_of(feed: Feed, *, allow_private: bool = False, directory: str = "") -> F
             mapping=feed.mapping,
         ),
         allow_private=allow_private,
-        directory=directory,
+        force=force,
     )
