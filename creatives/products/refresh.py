@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 
 # A visitor's session is over in half an hour; what he did an hour ago should help the next one.
 REFRESH_S: Final = 300.0
-POLL_S: Final = 5.0
+# A shop of which nothing is new is looked at again so soon: its first feed should not wait for five minutes.
+LOOK_S: Final = 15.0
+POLL_S: Final = 3.0
 
 Advertisers = Callable[[], Iterable[int]]
 Fit = Callable[[int], Awaitable[None]]
@@ -37,7 +39,7 @@ class ModelRefresher:
         self._advertisers = advertisers
         self._fit = fit
         self._clock = clock
-        self._tried: dict[int, float] = {}
+        self._next_s: dict[int, float] = {}
         self._fitted = telemetry.counter("grosz_product_models_total", "Recommendation models", ("outcome",))
         self._seconds = telemetry.gauge(
             "grosz_product_model_fit_seconds", "How long the last recommendation model took to fit"
@@ -53,11 +55,12 @@ class ModelRefresher:
         """Fit what is due, one advertiser after the other."""
         for advertiser_id in list(self._advertisers()):
             now_s = self._clock.monotonic()
-            if now_s - self._tried.get(advertiser_id, -REFRESH_S) < REFRESH_S:
+            if now_s < self._next_s.get(advertiser_id, 0.0):
                 continue
-            self._tried[advertiser_id] = now_s
+            self._next_s[advertiser_id] = now_s + REFRESH_S
             try:
-                await self.refresh(advertiser_id)
+                if not await self.refresh(advertiser_id):
+                    self._next_s[advertiser_id] = now_s + LOOK_S
             except UnavailableError as error:
                 self._fitted.labels("failed").inc()
                 log.warning("the recommendations of advertiser %d stay as they are: %s", advertiser_id, error.message)
