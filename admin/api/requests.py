@@ -1,5 +1,6 @@
 """What every handler needs of a request: its body, its conditions, its caller; and how answers are written."""
 
+import codecs
 import hashlib
 from http import HTTPStatus
 from typing import Any
@@ -36,7 +37,7 @@ async def read_json(request: web.Request, *, optional: bool = False) -> object:
         raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"cannot read {request.content_type}", hint=hint)
     body = await read_body(request)
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
 

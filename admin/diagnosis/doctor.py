@@ -10,6 +10,7 @@ from admin.diagnosis.deliverability import Scene, examine, is_paused
 from admin.diagnosis.findings import Finding, Report, Severity, note, stop
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.installation import ask_metrics, check_catalogue, check_database, check_redis, check_roles
+from admin.diagnosis.prices import check_prices
 from admin.diagnosis.published import Commands, read_published
 from admin.diagnosis.traffic import Traffic, check_exchanges
 from admin.store.catalogue import CatalogueStore
@@ -60,6 +61,7 @@ class Doctor:
         wanted = None if line_item_id is None else _require(catalogue, line_item_id)
         scene = await self._scene(catalogue, wanted)
         findings += await self._exchanges(catalogue, scene)
+        findings += check_prices(await ask_metrics(self._patient.endpoints.get("tracker")), catalogue.exchanges)
         if wanted is not None:
             return Report.of([*findings, *examine(wanted, scene)])
         # In a thread: 100,000 of them take seconds, in which the API goes on answering.

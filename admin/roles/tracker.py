@@ -8,6 +8,7 @@ from admin.roles.connections import follow_catalogue, pipelined_redis, token_sig
 from admin.roles.consents import consent_reader
 from admin.roles.lifecycle import RoleContext
 from core.model import Catalogue
+from pacing.budgets.server_time import ServerTime, TimeWatch
 from pacing.budgets.transitions import Transitions
 from pacing.notices.delivery import DeliveryCounts, DeliveryWriter
 from pacing.notices.notices import NoticeDesk
@@ -16,6 +17,7 @@ from pacing.notices.web import routes as notice_routes
 from segments.audiences.sizes import SegmentSizes
 from segments.events.collect import EventCollector
 from segments.events.consent import ConsentPolicy
+from segments.events.member_notes import MemberNotes
 from segments.events.web import TrackerSite
 from segments.events.web import routes as shop_routes
 from segments.identity.cookie_sync import CookieSync
@@ -35,7 +37,16 @@ async def build(role: RoleContext) -> None:
     directory = CatalogueDirectory(CompiledRules, lambda: _server_keys(catalogue.current))
     catalogue.listen(directory.replace)
     transitions, delivery = Transitions(redis, clock), DeliveryCounts(clock)
-    desk = NoticeDesk(token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery)
+    server_time = ServerTime(clock)
+    role.run_loop(TimeWatch(server_time, transitions, clock).run, "Redis's time")
+    offset = role.telemetry.gauge(
+        "grosz_clock_offset_seconds", "Seconds by which Redis's clock is ahead of this process's."
+    )
+    offset.labels().follow(lambda: server_time.offset_ms / 1000)
+    desk = NoticeDesk(
+        token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery,
+        server_time=server_time,
+    )  # fmt: skip
     writer = DeliveryWriter(delivery, transitions)
     role.run_loop(writer.run, "delivery counts")
     role.on_close(writer.close)
@@ -43,7 +54,9 @@ async def build(role: RoleContext) -> None:
     store = ProfileStore(redis, clock)
     identities = Identities(store, SegmentSizes(store), clock)
     consent = ConsentPolicy(consent_reader(settings.consent))
-    collector = EventCollector(EventLog(redis, clock, metrics), identities, consent, clock, metrics)
+    collector = EventCollector(
+        EventLog(redis, clock, metrics), identities, consent, clock, metrics, MemberNotes(store, metrics)
+    )
     site = TrackerSite(
         directory,
         collector,

@@ -1,9 +1,10 @@
 """HTTP routes of the notices, for the tracker's application. What they do is in pacing/notices/notices.py."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
+from core.query import query_values
 from pacing.notices.notices import NoticeDesk, NoticeResult
 
 # The smallest transparent GIF.
@@ -20,32 +21,31 @@ _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def routes(desk: NoticeDesk) -> list[web.RouteDef]:
-    """`/n/{win,bill,loss}/{token}` and `/t/{imp,click}/{token}`; notices come by GET or POST, all in the query."""
+    """`/n/{win,bill,loss}/{token}` and `/t/{imp,click}/{token}`; notices come by GET or POST, all in the query.
+
+    HEAD, which mail scanners, link checkers and previews send, is answered as GET would be and has no effect.
+    """
 
     async def win(request: web.Request) -> web.Response:
-        query = request.query
+        query = _query(request)
         return _answer(await desk.win(request.match_info["token"], query.get("p"), query.get("c")))
 
     async def bill(request: web.Request) -> web.Response:
-        query = request.query
+        query = _query(request)
         return _answer(await desk.bill(request.match_info["token"], query.get("p"), query.get("c")))
 
     async def loss(request: web.Request) -> web.Response:
-        return _answer(await desk.loss(request.match_info["token"], request.query.get("r")))
+        return _answer(await desk.loss(request.match_info["token"], _query(request).get("r")))
 
     async def impression(request: web.Request) -> web.Response:
-        query = request.query
+        query = _query(request)
         result = await desk.impression(request.match_info["token"], query.get("p"), query.get("c"))
         if result.status in (200, 204):
             return web.Response(body=PIXEL, content_type="image/gif", headers=_UNCACHED)
         return _answer(result)
 
     async def click(request: web.Request) -> web.Response:
-        result = await desk.click(request.match_info["token"], request.query.get("to"))
-        if not result.location:
-            return _answer(result)
-        headers = {**_UNCACHED, "Location": result.location, "Referrer-Policy": "no-referrer-when-downgrade"}
-        return web.Response(status=302, headers=headers)
+        return _redirect(await desk.click(request.match_info["token"], _query(request).get("to")))
 
     notices: dict[str, _Handler] = {"/n/win/{token}": win, "/n/bill/{token}": bill, "/n/loss/{token}": loss}
     return [
@@ -53,7 +53,41 @@ def routes(desk: NoticeDesk) -> list[web.RouteDef]:
         *(web.post(path, handler) for path, handler in notices.items()),
         web.get("/t/imp/{token}", impression, allow_head=False),
         web.get("/t/click/{token}", click, allow_head=False),
+        *_looking(desk, notices),
     ]
+
+
+def _looking(desk: NoticeDesk, notices: Iterable[str]) -> list[web.RouteDef]:
+    """The answers to HEAD."""
+
+    async def notice(request: web.Request) -> web.Response:
+        return _answer(desk.look(request.match_info["token"]))
+
+    async def impression(request: web.Request) -> web.Response:
+        result = desk.look(request.match_info["token"])
+        if result.status == 204:
+            return web.Response(body=PIXEL, content_type="image/gif", headers=_UNCACHED)
+        return _answer(result)
+
+    async def click(request: web.Request) -> web.Response:
+        return _redirect(desk.look_at_click(request.match_info["token"], _query(request).get("to")))
+
+    return [
+        *(web.head(path, notice) for path in notices),
+        web.head("/t/imp/{token}", impression),
+        web.head("/t/click/{token}", click),
+    ]
+
+
+def _redirect(result: NoticeResult) -> web.Response:
+    if not result.location:
+        return _answer(result)
+    headers = {**_UNCACHED, "Location": result.location, "Referrer-Policy": "no-referrer-when-downgrade"}
+    return web.Response(status=302, headers=headers)
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    return query_values(request.rel_url.raw_query_string)
 
 
 def _answer(result: NoticeResult) -> web.Response:
