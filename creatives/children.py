@@ -17,9 +17,8 @@ from core.clock import Clock
 from core.config import RedisSettings
 from core.errors import ConflictError, GroszError, UnavailableError
 from core.processes import end_with_parent, give_way
-from core.redis.client import Pipelined, PipelinedRedis
-from core.redis.cluster import PipelinedCluster
-from core.redis.url import parse_redis_url
+from core.redis.client import Pipelined
+from core.redis.opening import open_pipelined
 
 CHILD_NICENESS: Final = 10
 
@@ -52,12 +51,7 @@ async def in_child(
 @contextlib.asynccontextmanager
 async def connected(redis: RedisSettings, clock: Clock) -> AsyncIterator[Pipelined]:
     """A connection of a child's own."""
-    address = parse_redis_url(redis.url, username=redis.username, password=redis.password)
-    connection: Pipelined
-    if redis.cluster:
-        connection = await PipelinedCluster.open(address, clock=clock)
-    else:
-        connection = await PipelinedRedis.open(address, clock=clock)
+    connection = await open_pipelined(redis, clock)
     try:
         yield connection
     finally:

@@ -29,7 +29,6 @@ from admin.store.catalogue import CatalogueStore
 from admin.store.kinds import ADVERTISERS, FEEDS
 from admin.store.model import Feed
 from core.clock import SystemClock
-from core.config import RedisSettings
 from creatives.feeds.runs import Run
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -130,8 +129,5 @@ async def open_products(url: str, key: str, data: Path | None, config: Path | No
         yield HttpProducts(url, key)
         return
     async with open_store(config, data) as store, open_profiles(config, data) as profiles:
-        settings = profiles.settings.redis
-        redis = RedisSettings(
-            url=profiles.url, username=settings.username, password=settings.password, cluster=settings.cluster
-        )
+        redis = msgspec.structs.replace(profiles.settings.redis, url=profiles.url)
         yield LocalProducts(ProductDesk(profiles.redis, profiles.store, redis, SystemClock()), store)

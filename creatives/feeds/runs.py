@@ -1,7 +1,6 @@
 """What became of a feed's run, as the API, the command line and the doctor show it."""
 
 import enum
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -119,12 +118,3 @@ class RunStore:
 
 def _run(blob: object) -> Run | None:
     return msgspec.json.decode(blob, type=Run) if isinstance(blob, bytes) else None
-
-
-def counts_by_effect(run: Run, effects: Mapping[str, str]) -> dict[str, int]:
-    """How many faults of a run had each effect; `effects` maps a fault's code to it."""
-    counts: dict[str, int] = {}
-    for fault in run.faults:
-        effect = effects.get(fault.code, "warning")
-        counts[effect] = counts.get(effect, 0) + fault.count
-    return counts

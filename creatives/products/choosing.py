@@ -6,13 +6,12 @@ advertiser's data: everything is asked with one advertiser's id.
 
 import enum
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from creatives.feeds.product import Product
-from creatives.products.models import KnownModel
 from creatives.products.sessions import DAY_S
 from creatives.products.store import Found
 
@@ -177,8 +176,3 @@ def margin_rank_of(label: str) -> int:
 def tie_break(seed: str, product_id: str) -> int:
     """An order among equals that is the same every time, and another for another seed."""
     return int.from_bytes(hashlib.blake2b(f"{seed}\x1f{product_id}".encode(), digest_size=8).digest(), "big")
-
-
-def names_of(known: KnownModel, numbers: Sequence[int]) -> list[str]:
-    """Ids of product numbers."""
-    return [known.model.ids[number] for number in numbers]

@@ -42,11 +42,6 @@ def fit_model(interactions: Iterable[Interaction], products: Iterable[Product], 
     )  # fmt: skip
 
 
-def empty_model(products: Iterable[Product], now_ms: int) -> Model:
-    """The model of a shop without visitors yet."""
-    return fit_model((), products, now_ms)
-
-
 def step_of(text: str) -> float:
     """A size or another label as a number: `86`, `EU 42,5`; NO_STEP for what has none."""
     found = _NUMBER.search(text)
