@@ -35,7 +35,7 @@ FEED = HEADER + "".join(
     f"\n{name},{title},{SHOP}/{name},{SHOP}/{name}.jpg,{price},,in stock,{category},Acme,{margin}"
     for name, title, price, category, margin in PRODUCTS
 )
-FRESH_S = 60.0
+FRESH_S = 240.0
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -84,7 +84,8 @@ def make_key(running: RunningGrosz) -> str:
 
 
 @pytest.mark.needs_package("curl")
-@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_guides_lead_a_newcomer_from_a_feed_to_recommendations(tmp_path: Path, feed_address: str) -> None:
     with RunningGrosz(tmp_path / "data", environ={"GROSZ_WORKER_PRIVATE_FEEDS": "true"}) as running:
         environ = clean_environment() | {
