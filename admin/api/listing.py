@@ -42,6 +42,7 @@ UNLISTED = {
     "item_element": "says how a feed is read",
     "mapping": "says how a feed is read",
     "price_currency": "says how a feed is read",
+    "admits_uncategorised": "exchanges are few, and read whole",
     "last_used_at": "changes without a change of the object",
     "warnings": "made for each answer",
 }
