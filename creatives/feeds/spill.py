@@ -5,7 +5,6 @@ A million rows are 250 MB: in memory they would take twice what a load may. A pa
 
 import functools
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final, Self
@@ -14,10 +13,10 @@ import msgspec
 
 from creatives.feeds.faults import MAX_EXAMPLES
 from creatives.feeds.product import Product
-from creatives.products.codec import PackedProduct, block_count, block_of, group_row, is_group
+from creatives.products.codec import PackedProduct, block_count, block_of, group_row, is_group, place_of
 
 PARTS: Final = 128
-_SHIFT: Final = 32 - 7  # the first seven bits of a hash name its part
+_SHIFT: Final = 64 - 7  # the first seven bits of a place name its part
 BUFFER_BYTES: Final = 64 * 1024
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -52,7 +51,7 @@ class Spill:
     def add(self, product_id: str, row: bytes, line: int = 0) -> None:
         """`line` is where the row stands in the feed, for the report of repeated ids."""
         blob = _encoder.encode((product_id, row, line))
-        file = self._files[zlib.crc32(product_id.encode()) >> _SHIFT]
+        file = self._files[place_of(product_id) >> _SHIFT]
         file.write(len(blob).to_bytes(4, "little") + blob)
 
     def add_product(self, product: Product, row: bytes, line: int = 0) -> None:
@@ -104,4 +103,4 @@ class Spill:
                     on_repeated(line, product_id)
                 known[product_id] = row
             rows = [PackedProduct(product_id, row) for product_id, row in known.items()]
-            yield sorted(rows, key=lambda row: zlib.crc32(row.id.encode()))
+            yield sorted(rows, key=lambda row: place_of(row.id))

@@ -5,7 +5,6 @@ one of its rows is unpacked without the others. Addresses keep what follows a pr
 """
 
 import itertools
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
@@ -14,6 +13,7 @@ import msgspec
 import zstandard
 
 from core.errors import CatalogueError
+from core.ids import product_reference
 from creatives.feeds.product import Product
 
 TABLE_VERSION: Final = 1
@@ -98,9 +98,19 @@ def unpack_head(blob: bytes) -> Head:
     return head
 
 
+def place_of(row_id: str) -> int:
+    """What a row is found by: the reference of its product id (core.ids), or of its group; 64 bits."""
+    return product_reference(row_id.removeprefix(_GROUP))
+
+
+def block_at(place: int, blocks: int) -> int:
+    """Block of a place among `blocks`: in the order of places, so that a sorted load fills one by one."""
+    return place * blocks >> 64
+
+
 def block_of(product_id: str, blocks: int) -> int:
-    """Where a product lies among `blocks` blocks: in the order of the hash, so that a sorted load fills one by one."""
-    return zlib.crc32(product_id.encode()) * blocks >> 32
+    """Block of a product, or of a group by its name."""
+    return block_at(place_of(product_id), blocks)
 
 
 def block_count(products: int) -> int:
@@ -229,6 +239,17 @@ class TableReader:
         except ValueError:
             return None
         return self._product(parts.rows[at])
+
+    def find_reference(self, block: bytes, reference: int) -> Product | str | None:
+        """A product by its reference; the id of the one that stands for a group, where the reference is a group's."""
+        parts = self._unpack(block)
+        stand_in: str | None = None
+        for row_id, row in zip(parts.ids, parts.rows, strict=True):
+            if place_of(row_id) == reference:
+                if not is_group(row_id):
+                    return self._product(row)
+                stand_in = _text_decoder.decode(row)
+        return stand_in
 
     def find_in_group(self, block: bytes, group: str) -> str | None:
         """The id of the product that stands for a group, out of the group's block."""

@@ -17,7 +17,7 @@ from core.errors import ConflictError, UnavailableError
 from core.keys import PRODUCT_NEWS, feed_lock, product_changes, product_heads, product_table
 from creatives.feeds.product import Product
 from creatives.products.changes import Change, Told, as_told, merged, pack_told, unpack_told, with_change
-from creatives.products.codec import Head, TableReader, block_of, group_id, pack_head, unpack_head
+from creatives.products.codec import Head, TableReader, block_of, pack_head, unpack_head
 
 Argument = bytes | str | int
 Command = tuple[Argument, ...]
@@ -126,7 +126,7 @@ class ProductStore:
         asked: list[tuple[str, TableReader]] = []
         for reader in readers.values():
             for group in groups:
-                block = block_of(group_id(group), reader.head.blocks)
+                block = block_of(group, reader.head.blocks)
                 commands.append(("HGET", table_key(advertiser_id, reader.head), block))
                 asked.append((group, reader))
         found: dict[str, str] = {}
