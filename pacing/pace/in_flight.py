@@ -31,20 +31,24 @@ class InFlight:
         self.sent: Floats = np.zeros((2, pools))  # reserved lately: what a bid is on average
         self._reserved: Floats = np.zeros((2, pools))
         self._charged: Floats = np.zeros((2, pools))
+        self._billed: Floats = np.zeros((2, pools))  # of the last tick's bids, by their age
 
     def carry(self, other: "InFlight", here: npt.NDArray[np.int64], there: npt.NDArray[np.int64]) -> None:
         """Take over what `other` knows: its pool `there[i]` is `here[i]`."""
-        for name in ("open", "sent", "_reserved", "_charged"):
+        for name in ("open", "sent", "_reserved", "_charged", "_billed"):
             getattr(self, name)[:, here] = getattr(other, name)[:, there]
 
     def observe(self, reserved: Floats, charged: Floats, delay_s: Floats, elapsed_s: float) -> None:
         """What was bid and billed in the last `elapsed_s` seconds; `delay_s`: from bid to bill on average, by pool."""
         gone = -np.expm1(-elapsed_s / delay_s)
         # The new bids were sent all through the tick: on a long one most of them are billed when it ends.
-        ripe = self.open * gone + reserved * (1.0 - gone * delay_s / elapsed_s)
+        ripe = self.open * gone
+        billed = reserved * (1.0 - gone * delay_s / elapsed_s)
         fade = np.exp(-elapsed_s / np.maximum(LEAST_MEMORY_S, DELAYS_REMEMBERED * delay_s))
-        self.open += reserved - ripe
-        self._reserved = self._reserved * fade + ripe
+        self.open += reserved - billed - ripe
+        # Their bills count in the next tick at the latest; until then they must not look like bids that won nothing.
+        self._reserved = self._reserved * fade + ripe + self._billed
+        self._billed = billed
         self._charged = self._charged * fade + charged
         # A pool that pauses keeps its last bids: they are the best guess at its next.
         self.sent = np.where(self.sent[1] * fade >= 1.0, self.sent * fade, self.sent) + reserved
