@@ -1,9 +1,9 @@
 """Products in a process's memory, by the references of hot profiles: what the bid path asks, without waiting.
 
-A hit is a look-up in a dict. A miss is noted, answered with "not known yet", and fetched in the background; until then an
-ad that needs the product is filled when it is shown. The cache has two generations: what is used moves to the younger
-one, and when that is half of the bound the older one goes. Changes are followed by a stream, so a price or stock that was
-told is seen within half a second.
+A hit is a look-up in a dict. A miss is noted, answered with "not known yet", and fetched in the background; until then
+an ad that needs the product is filled when it is shown. The cache has two generations: what is used moves to the
+younger one, and when that is half of the bound the older one goes. Changes are followed by a stream, so a price or
+stock that was told is seen within half a second.
 """
 
 import asyncio
