@@ -18,6 +18,7 @@ from bidder.targeting.match import Matcher
 from bidder.targeting.memory import MemoryBudget
 from core.money import MoneyError
 from pacing.budgets.leases import LeaseBook
+from pacing.landscape.shading import Shading
 
 
 class Snapshot:
@@ -28,17 +29,24 @@ class Snapshot:
     """
 
     __slots__ = (
-        "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "out", "prices", "showcase",
-        "unpacked",
+        "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "out", "prices", "shading",
+        "showcase", "unpacked",
     )  # fmt: skip
 
     def __init__(
-        self, compiled: Compiled, model: Model, book: LeaseBook, track_url: str, out: BidsOut | None = None
+        self,
+        compiled: Compiled,
+        model: Model,
+        book: LeaseBook,
+        track_url: str,
+        shading: Shading | None = None,
+        out: BidsOut | None = None,
     ) -> None:
         self.index = compiled.index
         self.caps = compiled.caps
         self.book = book
         self.out = out
+        self.shading = shading or Shading()
         self.model = BoundModel(model, self.index)
         self.live = LiveSets(self.index)
         self.memory = MemoryBudget()

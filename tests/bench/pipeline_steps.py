@@ -54,7 +54,7 @@ class Bench:
         for position in range(len(compiled.index.pools)):
             book.grant(position, position + 1, 10**12, 10**9, self.now_ms + 10**9)
         self.out = BidsOut()
-        self.snapshot = Snapshot(compiled, load_model(), book, "https://track.example", self.out)
+        self.snapshot = Snapshot(compiled, load_model(), book, "https://track.example", out=self.out)
         self.snapshot.live.refresh(self.now_ms, book)
         self.policy = ConsentPolicy(ConsentSettings())
         self.signer = TokenSigner({1: b"k" * 32})
