@@ -6,7 +6,6 @@ from bidder.decision.choose import Chosen, deal_of, showable
 from bidder.decision.pricing import Evaluation
 from bidder.decision.snapshot import Snapshot
 from bidder.dialects.generic import Speaker
-from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import bid_parts
 from bidder.request.auction import Impression
 from core.model import AuctionType, Clearing
@@ -50,7 +49,7 @@ def _respond(
     """JSON of the response of one auction; `bids` has its (slot, bid) pairs."""
     auction = found.slots[bids[0][0]].auction
     exchange = auction.exchange
-    speaker = speaker_of(exchange)
+    speaker = auction.speaker
     common = auction_part(auction.currency, issued_s, user_id)
     usual_type = speaker.auction_type(auction.request.at)
     texts, nonce = [], 0

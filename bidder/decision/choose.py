@@ -9,7 +9,6 @@ from bidder.decision import rank
 from bidder.decision.creatives import Showable
 from bidder.decision.pricing import Evaluation, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
-from bidder.dialects.table import speaker_of
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.counting import BIDS
 from bidder.targeting.normalise import normal_domain
@@ -53,7 +52,7 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int) -> dict[int, Chos
         pairs.tolist(), *(column.take(pairs).tolist() for column in columns), strict=True
     ):
         slot = found.slots[number]
-        limit = speaker_of(slot.auction.exchange).dialect.max_bids
+        limit = slot.auction.speaker.max_bids
         if limit:
             sent[slot.number] = sent.get(slot.number, 0) + 1
             if sent[slot.number] > limit:

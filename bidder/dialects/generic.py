@@ -39,7 +39,7 @@ _FIRST, _SECOND = AuctionType.FIRST_PRICE, AuctionType.SECOND_PRICE
 class Speaker:
     """Speaks for one exchange: answers in its dialect, made once per exchange and catalogue."""
 
-    __slots__ = ("_auction_type", "_price", "_says_nothing", "dialect", "exchange")
+    __slots__ = ("_auction_type", "_price", "_says_nothing", "dialect", "exchange", "max_bids")
 
     has_rules = False
     """Whether `refuses` has anything to say; most exchanges do not."""
@@ -47,6 +47,7 @@ class Speaker:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.dialect = spoken_by(exchange)
+        self.max_bids = self.dialect.max_bids
         self._price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
         first = self.dialect.first_price
         self._auction_type = None if first is None else _FIRST if first else _SECOND
