@@ -52,7 +52,7 @@ def _respond(
     speaker = auction.speaker
     common = auction_part(auction.currency, issued_s, user_id)
     usual_type = speaker.auction_type(auction.request.at)
-    texts, nonce = [], 0
+    bids_of_answer, nonce = [], 0
     for number, bid in bids:
         impression = found.slots[number].impression
         second_cpm = _second_price(found, number, bids, snapshot) if exchange.clearing is Clearing.HOUSE else 0
@@ -73,13 +73,13 @@ def _respond(
             floor_cpm=int(found.floors[bid.pair]) if impression.deal_floors else impression.floor_cpm,
             auction_type=kind,
         )
-        texts.append(
-            bid_parts(
-                bid.shown.prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
-                deal_id=deal_id, tactic=bid.shown.tactic, token=token,
-            )
+        prepared = bid.shown.prepared
+        parts = bid_parts(
+            prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
+            deal_id=deal_id, tactic=bid.shown.tactic, token=token,
         )  # fmt: skip
-    return speaker.answer(auction.request.id, texts, auction.currency, f"{nonce:016x}")
+        bids_of_answer.append((prepared.seat, parts))
+    return speaker.answer(auction.request.id, bids_of_answer, auction.currency, f"{nonce:016x}")
 
 
 def _deal_type(speaker: Speaker, impression: Impression, deal_id: str) -> AuctionType | None:

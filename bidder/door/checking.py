@@ -52,7 +52,7 @@ class AnswerCheck:
         answer: dict[str, Any] = _decode(response)
         exchange = auction.exchange
         macro = auction.speaker.dialect.price_macro
-        terms = Terms(exchange.default_currency, frozenset((exchange.seat,)), macro)
+        terms = Terms(exchange.default_currency, auction.speaker.seats, macro)
         of_all = list(faults_of_answer(auction.request, answer, terms))
         kept: list[dict[str, Any]] = []
         found = list(of_all)

@@ -22,7 +22,7 @@ NO_DEALS: dict[str, tuple[int, int]] = {}
 
 def check_request(auction: Auction, fx: FxTable) -> None:
     """Set `currency`, `is_test` and `impressions` of the auction, or its `no_bid`; add faults of impressions."""
-    request, exchange = auction.request, auction.exchange
+    request = auction.request
     auction.is_test = request.test == 1
     speaker = auction.speaker
     currency = _choose_currency(request.cur, speaker, fx)
@@ -30,7 +30,7 @@ def check_request(auction: Auction, fx: FxTable) -> None:
         auction.no_bid = NoBid.CURRENCY
         return
     auction.currency = currency
-    if (request.wseat and exchange.seat not in request.wseat) or (request.bseat and exchange.seat in request.bseat):
+    if (request.wseat or request.bseat) and not speaker.may_bid(request.wseat, request.bseat):
         auction.no_bid = NoBid.SEAT_BLOCKED
         return
     impressions = auction.impressions
@@ -122,12 +122,12 @@ def _deal_floors(auction: Auction, deals: tuple[Deal, ...], position: int, fx: F
 
     A bid on a deal has the deal's floor alone to clear (implementation notes, 7.11), which is 0 if it names none.
     """
-    seat = auction.exchange.seat
+    seats = auction.speaker.seats
     floors = {}
     for number, deal in enumerate(deals):
         if not deal.id:
             _report(auction, f"/imp/{position}/pmp/deals/{number}", "no_deal_id", "has no id, so no bid can name it")
-        elif not deal.wseat or seat in deal.wseat:
+        elif not deal.wseat or not seats.isdisjoint(deal.wseat):
             try:
                 floor = _floor(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
             except MoneyError as error:
