@@ -31,8 +31,8 @@ Seconds = Annotated[int, Meta(ge=1)]
 Secret = Annotated[str, Meta(extra={"secret": True})]
 TcfPurpose = Annotated[int, Meta(ge=1, le=24)]
 
-TokenKeyId = Annotated[str, Meta(pattern=r"^(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$")]
-TokenKey = Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}){16,64}$", extra={"secret": True})]
+TokenKeyId = Annotated[str, Meta(pattern=r"^(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$(?!\n)")]
+TokenKey = Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}){16,64}$(?!\n)", extra={"secret": True})]
 
 ENVIRONMENT_PREFIX = "GROSZ_"
 
@@ -56,7 +56,7 @@ class RedisSettings(Component, frozen=True, kw_only=True):
 
     # redis://, rediss:// or unix://; of a cluster one or several nodes, separated by commas. Empty: `grosz up` starts a
     # server of its own.
-    url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://")] = ""
+    url: Annotated[str, Meta(pattern=r"^$(?!\n)|^(redis|rediss|unix)://")] = ""
     # The server that `grosz up` starts; empty: the program that wrote the data, else the first that is found.
     program: str = ""
     username: str = ""
@@ -86,7 +86,9 @@ class TrackSettings(Component, frozen=True, kw_only=True):
     port: Port = 8081
     workers: Count = 1  # processes that share the port; one settles thousands of notices a second
     # What browsers and exchanges reach the tracker at; goes into markup, so without a slash at its end.
-    public_url: Annotated[str, Meta(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$")] = "http://127.0.0.1:8081"
+    public_url: Annotated[str, Meta(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$(?!\n)")] = (
+        "http://127.0.0.1:8081"
+    )
 
 
 class AdminSettings(Component, frozen=True, kw_only=True):
@@ -99,6 +101,10 @@ class AdminSettings(Component, frozen=True, kw_only=True):
     )
     seed: Literal["", "demo"] = ""  # what an empty store starts with
     seed_cart_delay_s: Seconds = 3_600  # of the seeded line items: idle for so long, a cart counts as abandoned
+    # Where exchange rates are read anew: "ecb" (the European Central Bank's daily file), another address or a file in
+    # its form; empty: they are set by hand.
+    fx_source: str = ""
+    fx_refresh_s: Seconds = 21_600  # the bank publishes once a working day
 
 
 class WorkerSettings(Component, frozen=True, kw_only=True):

@@ -9,8 +9,16 @@ from admin.diagnosis.budgets import read_levels
 from admin.diagnosis.deliverability import Scene, examine, is_paused
 from admin.diagnosis.findings import Finding, Report, Severity, fine, note, stop
 from admin.diagnosis.funnels import FunnelDesk
-from admin.diagnosis.installation import ask_metrics, check_catalogue, check_database, check_redis, check_roles
+from admin.diagnosis.installation import (
+    ask_metrics,
+    check_catalogue,
+    check_database,
+    check_rates,
+    check_redis,
+    check_roles,
+)
 from admin.diagnosis.prices import check_prices
+from admin.diagnosis.profiles import check_profiles
 from admin.diagnosis.published import Commands, read_published
 from admin.diagnosis.traffic import Traffic, check_exchanges
 from admin.store.catalogue import CatalogueStore
@@ -48,6 +56,7 @@ class Doctor:
         findings = await check_roles(patient.endpoints)
         if patient.store is not None:
             findings += await check_database(patient.store)
+            findings += await check_rates(patient.store, self._clock.now_ms())
         redis = await check_redis(patient.redis)
         findings += redis
         if redis[0].severity is Severity.STOP:
@@ -61,6 +70,7 @@ class Doctor:
         wanted = None if line_item_id is None else _require(catalogue, line_item_id)
         scene = await self._scene(catalogue, wanted)
         findings += await self._exchanges(catalogue, scene)
+        findings += await check_profiles(patient.redis)
         findings += check_prices(await ask_metrics(self._patient.endpoints.get("tracker")), catalogue.exchanges)
         if wanted is not None:
             return Report.of([*findings, *examine(wanted, scene)])

@@ -1,12 +1,14 @@
 """The doctor's first half: processes, Redis, the database, the catalogue's way to the bidders."""
 
 import asyncio
+import datetime
 from collections.abc import Iterator, Mapping
 
 import aiohttp
 
 from admin.diagnosis.findings import Finding, fine, note, stop
 from admin.diagnosis.published import Commands
+from admin.rates.store import STALE_DAYS, rates_in_force
 from admin.store.catalogue import CatalogueStore
 from admin.store.migrate import current, newest
 from core import keys
@@ -136,6 +138,25 @@ async def check_database(store: CatalogueStore) -> list[Finding]:
         text = f"its schema is {schema or 'empty'}, this installation needs {newest()}"
         return [stop("database", text, "run `grosz migrate`, or restart the admin role")]
     return [fine("database", f"the database answers, schema {schema}")]
+
+
+async def check_rates(store: CatalogueStore, now_ms: int) -> list[Finding]:
+    """How old the exchange rates are; nothing where the database cannot be read (check_database has said so)."""
+    try:
+        if await current(store.database) != newest():
+            return []
+        async with store.database.read() as connection:
+            found = await rates_in_force(connection)
+    except UnavailableError:
+        return []
+    age = found.age_days(datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC).date())
+    if age is None or not found.rates:
+        return []
+    advice = "set admin.fx_source to 'ecb', or run `grosz fx refresh` each working day"
+    text = f"the exchange rates are of {found.as_of} ({found.source})"
+    return [
+        note("exchange rates", f"{text}: {age} days old", advice) if age > STALE_DAYS else fine("exchange rates", text)
+    ]
 
 
 async def check_catalogue(redis: Commands, store: CatalogueStore | None, now_ms: int, max_age_s: int) -> list[Finding]:

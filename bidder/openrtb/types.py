@@ -121,6 +121,7 @@ class ImpExtPrebid(msgspec.Struct, gc=False):
 
 
 class ImpExt(msgspec.Struct, gc=False):
+    billing_id: Texts | None = None  # of Google: the billing ids that may bid
     gpid: str | None = None
     rewarded: Flag | None = None
     prebid: ImpExtPrebid | None = None

@@ -75,14 +75,18 @@ def test_token_keys_come_from_the_environment_as_json() -> None:
     assert settings.money.keys() == {7: bytes.fromhex(KEY)}
 
 
-@pytest.mark.parametrize("keys", [{"256": KEY}, {"1": "short"}, {"1": KEY[:-1]}, {"one": KEY}])
+@pytest.mark.parametrize(
+    "keys", [{"256": KEY}, {"1": "short"}, {"1": KEY[:-1]}, {"1": KEY + "\n"}, {"1\n": KEY}, {"one": KEY}]
+)
 def test_unusable_token_key_is_a_fault(keys: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(None, {"GROSZ_MONEY_TOKEN_KEYS": msgspec.json.encode(keys).decode()})
     assert caught.value.faults[0].pointer == "GROSZ_MONEY_TOKEN_KEYS"
 
 
-@pytest.mark.parametrize("url", ["t.shop.example", "ftp://t.shop.example", "https://t.shop.example/"])
+@pytest.mark.parametrize(
+    "url", ["t.shop.example", "ftp://t.shop.example", "https://t.shop.example/", "https://t.shop.example\n"]
+)
 def test_public_url_that_would_break_markup_is_a_fault(url: str) -> None:
     with pytest.raises(ConfigError):
         load_settings(None, {"GROSZ_TRACK_PUBLIC_URL": url})

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from core.errors import UnavailableError
-from segments.facts.facts import CART_LIFETIME_S, CartLine, CartStage, Facts
+from core.ids import product_reference
+from segments.facts.facts import CART_LIFETIME_S, CartLine, CartStage, Facts, Product
 from segments.facts.layout import Window, pack_hot
 from segments.facts.meta import Meta, pack_meta
 from segments.profiles.reading import Command, ProfileBatch, ProfileReader, UserLookup
@@ -162,3 +163,46 @@ async def test_a_damaged_field_does_not_hurt_its_neighbours() -> None:
     redis = Scripted({"u:{a}": [b"1", cut], "u:{b}": [b"1", hot([(3, 0, NOW_S + 9)]), b"2", b"\x07old"]})
     batch = await fetch(redis, ("a", 1, None), ("b", 1, None))
     assert batch.segments == [b"", ids(3)]
+
+
+def old_hot(windows: Sequence[Window] = (), **facts: float) -> bytes:
+    """A field of version 1, which has no references to products."""
+    packed = bytearray(pack_hot(Facts(**facts), windows, NOW_S - 100_000, NOW_S + 999))  # type: ignore[arg-type]  # numbers
+    packed[0] = 1
+    return bytes(packed)
+
+
+async def test_fields_of_both_versions_are_read_side_by_side() -> None:
+    facts = Facts(products=[Product("a", seen_s=1), Product("b", seen_s=2)], visits=7)
+    new = pack_hot(facts, [(4, 0, NOW_S + 9)], NOW_S - 100_000, NOW_S + 999)
+    redis = Scripted({
+        "u:{a}": [b"1", old_hot([(3, 0, NOW_S + 9)], visits=5), b"2", new],
+        "u:{b}": [b"1", new, b"2", old_hot([(9, 0, NOW_S + 9)], visits=2)],
+    })  # fmt: skip
+    batch = await fetch(redis, ("a", 1, None), ("b", 1, None))
+    assert batch.segments == [ids(3, 4), ids(4, 9)]
+    assert batch.visits.tolist() == [5, 7, 7, 2]
+    assert batch.references(0, 1) == batch.references(1, 2) == ((), 0)
+    assert batch.references(0, 2) == batch.references(1, 1) == ((product_reference("b"), product_reference("a")), 0)
+    assert batch.references(0, 3) == batch.references(2, 1) == ((), 0)
+
+
+def cart_of(age_s: int) -> bytes:
+    facts = Facts(cart=[CartLine("x", "", 70)], cart_micros=70, cart_idle_s=NOW_S - age_s, cart_stage=1)
+    facts.products = [Product("y", seen_s=1)]
+    return pack_hot(facts, [], NOW_S - 10_000_000, NOW_S + 99)
+
+
+@pytest.mark.parametrize(("age_s", "of_cart"), [(0, 1), (CART_LIFETIME_S, 0)])
+async def test_products_of_a_cart_that_has_lost_its_value_are_products_like_others(age_s: int, of_cart: int) -> None:
+    batch = await fetch(Scripted({"u:{a}": [b"1", cart_of(age_s)]}), ("a", 1, None))
+    assert batch.references(0, 1) == ((product_reference("x"), product_reference("y")), of_cart)
+
+
+async def test_products_go_where_the_rest_of_the_profile_goes() -> None:
+    redis = Scripted({"u:{a}": [b"1", hot(expires_s=NOW_S), b"2", cart_of(0)], "u:{b}": [b"1", cart_of(0)]})
+    batch = await fetch(redis, ("a", 1, None), ("b", 1, None))
+    assert (batch.references(0, 1)[0], len(batch.references(0, 2)[0])) == ((), 2)
+    batch.keep_only_ring(0)
+    assert batch.references(0, 2) == ((), 0)
+    assert len(batch.references(1, 1)[0]) == 2
