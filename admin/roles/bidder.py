@@ -13,6 +13,7 @@ from admin.roles.lifecycle import RoleContext
 from bidder.compile.installing import BidCatalogue
 from bidder.decision.model_file import load_model
 from bidder.diagnosis.funnel import FunnelWriter
+from bidder.door.checking import AnswerCheck
 from bidder.door.handler import BidderHandler
 from bidder.door.limits import BidLimits
 from bidder.door.metrics import BidMetrics, report_port
@@ -27,6 +28,8 @@ from core.telemetry.metrics import CONTENT_TYPE
 from pacing.budgets.lease_client import LeaseClient, new_process_name
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.transitions import Transitions
+from pacing.landscape.shading import Shading
+from pacing.landscape.telling import LandscapeFollower
 from pacing.pace.multipliers import PacingFollower
 from segments.profiles.reading import ProfileReader
 
@@ -59,15 +62,18 @@ async def build(role: RoleContext) -> None:
         "grosz_profile_look_ups_failed_total", "Bid requests whose user could not be looked up in time."
     )
     profiles = ProfileReader(redis, failed.labels().inc)
+    signer = token_signer(role)
     handler = BidderHandler(
         profiles=profiles,
-        signer=token_signer(role),
+        signer=signer,
         policy=ConsentPolicy(settings.consent),
         clock=clock,
         metrics=metrics,
         tmax_cap_ms=settings.bid.tmax_cap_ms,
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
+        check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
     )
+    shading = Shading()
     catalogue = BidCatalogue(
         read_whole=lambda: read_whole(control),
         model=load_model(),
@@ -76,6 +82,7 @@ async def build(role: RoleContext) -> None:
         funnel=funnel,
         track_url=settings.track.public_url,
         clock=clock,
+        shading=shading,
     )
     role.on_close(catalogue.close)
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
@@ -92,6 +99,7 @@ async def build(role: RoleContext) -> None:
     role.on_close(leases.close)
     pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
     role.run_loop(pacing.run, "pacing")
+    role.run_loop(LandscapeFollower(shading, transitions, clock, role.telemetry).run, "landscape")
     role.on_close(pacing.close)
     role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
     role.run_loop(funnel.run, "funnel")
