@@ -112,7 +112,7 @@ class MoneySettings(Component, frozen=True, kw_only=True):
     token_key_id: Annotated[int, Meta(ge=0, le=255)] | None = None  # the one that signs; None: the highest
 
     def keys(self) -> dict[int, bytes]:
-        """The token keys by id, as `pacing.tokens.TokenSigner` takes them."""
+        """The token keys by id, as `pacing.notices.tokens.TokenSigner` takes them."""
         return {int(key_id): bytes.fromhex(key) for key_id, key in self.token_keys.items()}
 
 

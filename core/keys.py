@@ -103,7 +103,8 @@ def due_entries(partition: int) -> str:
 def segment_members(segment_id: int, level: int, edge: str) -> str:
     """Sorted set: sampled members (user id) by when they `enter` or `leave` (unix seconds).
 
-    TTL: retention; writer: worker; reader: admin; bounded by the sample (segments/sizes.py), about 0.1 KiB a member.
+    TTL: retention; writer: worker; reader: admin; bounded by the sample
+    (segments/audiences/sizes.py), about 0.1 KiB a member.
     """
     return f"sg:{{{segment_id}}}:{level}:{edge}"
 
@@ -242,7 +243,8 @@ PACING_OWNER: Final = "pacing:{pacing}:owner"
 # Catalogue (admin/, bidder/): one slot, so that version, changes and snapshot change together ----------------------
 
 CATALOGUE_SNAPSHOT: Final = "catalogue:{catalogue}:snapshot"
-"""String: a whole catalogue (bidder.published), possibly older than the version in force: CATALOGUE_CHANGES leads on.
+"""String: a whole catalogue (core.catalogue.codec), possibly older than the version in force: CATALOGUE_CHANGES
+leads on.
 
 Writer: admin; readers: all roles, when they start; 1 MiB for 10,000 line items.
 """
@@ -254,12 +256,12 @@ CATALOGUE_ALIVE: Final = "catalogue:{catalogue}:alive"
 """Integer: when a publisher last found the version current (unix ms). Writer: admin, each second; reader: bidder."""
 
 CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
-"""Hash: bidder process -> `version unix_ms` it runs, and what it cannot install (bidder.effective), renewed twice a
-second. Writer: bidder; reader: admin."""
+"""Hash: bidder process -> `version unix_ms` it runs, and what it cannot install
+(core.catalogue.version_report), renewed twice a second. Writer: bidder; reader: admin."""
 
 CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
 """Stream: what leads from one version to the next, as entry `<version>-0` with the version it begins at (`since`) and
-a bidder.published.Change (`change`).
+a core.catalogue.codec.Change (`change`).
 
 TTL: none, trimmed by admin behind the snapshot before the last; writer: admin; reader: all roles; about 1 KiB a change.
 """

@@ -2,7 +2,7 @@
 
 An embedded Redis left behind by a killed `grosz up` would hold the data directory, and a left-behind bidder would keep
 its port and its leases. Linux can signal a child at its parent's death (PR_SET_PDEATHSIG); elsewhere children that are
-Python watch `os.getppid()`, and the embedded server is adopted by the next start (core.embedded).
+Python watch `os.getppid()`, and the embedded server is adopted by the next start (core.redis.embedded).
 """
 
 import ctypes

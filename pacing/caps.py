@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from core.model import Advertiser, Campaign, Catalogue, FrequencyCap, LineItem, Status
 from core.moments import duration_text, moment_text
 from core.reasons import NoBid
-from pacing.blocks import BlockBook
-from pacing.pools import PoolKey
+from pacing.budgets.blocks import BlockBook
+from pacing.budgets.pools import PoolKey
 
 # Bounds the bytes that each bid request reads for a user: 512. A user who saw more than 64 ads within the longest
 # window loses the oldest records first, so a cap of more than 64 impressions is not enforced.

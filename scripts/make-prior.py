@@ -1,4 +1,5 @@
-"""Write the shipped prior, bidder/prior: what is believed about clicks and conversions before any log has been seen.
+"""Write the shipped prior, bidder/decision/prior: what is believed about clicks and conversions before any log has
+been seen.
 
 Not trained: logits set by hand from published rates (display CTR of 0.1-0.3 %, 1-3 % of clicks convert; retargeting
 several times that: spec science 1e). Training replaces it; this script documents where its numbers come from.
@@ -10,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-DIRECTORY = pathlib.Path(__file__).parent.parent / "bidder" / "prior"
+DIRECTORY = pathlib.Path(__file__).parent.parent / "bidder" / "decision" / "prior"
 
 # P(click) 0.15 %, P(conversion | click) 1.5 %
 HOURS = range(24)  # UTC: a Polish evening is 17 to 21

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from admin.model import Scope
 from admin.store.changes import Actor
+from admin.store.model import Scope
 from core.errors import AccessError
 
 

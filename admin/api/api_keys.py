@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.access.principal import Forbidden, Principal
 from admin.api.reading import moment_text
 from admin.api.resource import Hooks, Resource
-from admin.model import Scope
 from admin.store.accounts import SHOWN_CHARS, last_used, new_key_secret, set_key_digest
 from admin.store.catalogue import CatalogueWriter
 from admin.store.kinds import API_KEYS
+from admin.store.model import Scope
 
 
 class ApiKeyHooks(Hooks):

@@ -9,8 +9,8 @@ from admin.access.limits import RateLimiter
 from admin.access.principal import Principal
 from admin.api.problem import ApiError, Handler, respond_problem
 from admin.api.requests import PRINCIPAL
-from admin.model import ApiKey, Scope, User
 from admin.store.accounts import KEY_PREFIX, AccountStore
+from admin.store.model import ApiKey, Scope, User
 from core.clock import Clock
 from core.errors import AccessError, GroszError
 

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.api import requests
 from admin.api.reading import Reader
 from admin.diagnosis.published import Commands
-from admin.model import Scope
 from admin.store import tables
 from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, Kind
+from admin.store.model import Scope
 from admin.validation.decode import decode
 from admin.validation.fields import END, Amount, Id
 from core import keys
@@ -22,9 +22,9 @@ from core.clock import Clock
 from core.errors import UnavailableError
 from core.model import Advertiser, LineItem, Status
 from core.money import format_micros
-from pacing.bank import calendar
-from pacing.levels import Amounts, decode_level, level_names
-from pacing.pools import UNLIMITED
+from pacing.bank.bank import calendar
+from pacing.budgets.levels import Amounts, decode_level, level_names
+from pacing.budgets.pools import UNLIMITED
 
 KindName = Literal["advertisers", "campaigns", "line-items"]
 # In this order they are listed: what limits all others comes first.

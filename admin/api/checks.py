@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.access.principal import Principal
 from admin.api.resource import Resource
-from admin.model import Scope
 from admin.store.catalogue import owners_of
 from admin.store.kinds import Kind
+from admin.store.model import Scope
 from admin.validation.rules import check_references
 from core.errors import Fault, InputError
 

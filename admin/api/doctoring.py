@@ -6,8 +6,8 @@ from aiohttp import web
 from admin.api import requests
 from admin.api.reading import Reader
 from admin.diagnosis.doctor import Doctor
-from admin.model import Scope
 from admin.store.kinds import LINE_ITEMS
+from admin.store.model import Scope
 from admin.validation.decode import decode
 from admin.validation.fields import Id
 

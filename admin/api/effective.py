@@ -13,8 +13,8 @@ from admin.api import requests
 from admin.api.reading import moment_text
 from admin.store.catalogue import CatalogueStore
 from admin.validation.decode import decode
-from bidder.effective import GONE_MS, decode_report
 from core import keys
+from core.catalogue.version_report import GONE_MS, decode_report
 from core.clock import Clock
 from core.errors import UnavailableError
 

@@ -1,8 +1,8 @@
 """Exchanges: who sends bid requests, and how each is answered and paid."""
 
 from admin.api.resource import Resource
-from admin.model import Scope
 from admin.store.kinds import EXCHANGES
+from admin.store.model import Scope
 
 RESOURCE = Resource(
     kind=EXCHANGES,

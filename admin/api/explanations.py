@@ -13,11 +13,11 @@ from admin.api.problem import ApiError
 from admin.api.reading import Reader
 from admin.diagnosis.explaining import ExplainDesk
 from admin.diagnosis.funnels import FunnelDesk
-from admin.model import Scope
 from admin.store.kinds import ADVERTISERS, LINE_ITEMS
+from admin.store.model import Scope
 from admin.validation.decode import decode
 from admin.validation.fields import END, ExchangeKey, Id
-from bidder.explain import Malformed
+from bidder.diagnosis.explain import Malformed
 from core.errors import Fault, InputError
 from core.ids import USER_ID_CHARS
 from core.model import Advertiser, LineItem

@@ -9,13 +9,13 @@ from msgspec import Meta
 from admin.access.principal import Principal
 from admin.api import requests
 from admin.api.reading import moment_text
-from admin.model import Scope
 from admin.store.ledger import SqlLedgerStore
+from admin.store.model import Scope
 from admin.validation.decode import decode
 from admin.validation.fields import Id
 from core.errors import NotFoundError
 from core.money import format_micros
-from pacing.ledger import LedgerRow
+from pacing.ledger.rows import LedgerRow
 
 StreamId = Annotated[str, Meta(pattern=r"^[0-9]{1,15}-[0-9]{1,15}$(?!\n)")]
 

@@ -15,7 +15,7 @@ from admin.diagnosis.findings import Report
 from admin.diagnosis.funnels import Funnel
 from admin.validation.convert import document_field
 from admin.validation.fields import AMOUNT
-from bidder.explain import Explanation
+from bidder.diagnosis.explain import Explanation
 from core.version import VERSION
 
 Json = dict[str, Any]

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from admin.access.principal import Principal
-from admin.model import Scope
 from admin.store.catalogue import CatalogueWriter
 from admin.store.kinds import Kind
+from admin.store.model import Scope
 
 
 class Hooks:

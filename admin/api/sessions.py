@@ -13,9 +13,9 @@ from admin.api.authentication import COOKIE, Authentication
 from admin.api.operations import Operations, Reply, Write
 from admin.api.problem import ApiError
 from admin.api.resource import Resource
-from admin.model import Scope
 from admin.store.accounts import SESSION_MS, AccountStore, Login, change_password_hash
 from admin.store.catalogue import CatalogueWriter
+from admin.store.model import Scope
 from admin.validation.decode import decode
 from admin.validation.fields import Email, Name, Password
 from core.clock import Clock

@@ -6,10 +6,10 @@ from typing import Any
 from admin.access.passwords import Passwords
 from admin.access.principal import Principal
 from admin.api.resource import Hooks, Resource
-from admin.model import Scope
 from admin.store.accounts import set_password_hash
 from admin.store.catalogue import CatalogueWriter
 from admin.store.kinds import USERS
+from admin.store.model import Scope
 from admin.validation.decode import decode
 from admin.validation.fields import Password
 from core.errors import Fault, InputError

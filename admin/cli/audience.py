@@ -16,19 +16,19 @@ from core.clock import SystemClock
 from core.errors import InputError, NotFoundError
 from core.model import Advertiser, Catalogue, Status
 from core.money import MICROS_PER_UNIT
-from core.redis import control_cluster, control_redis
-from core.telemetry import Telemetry
-from segments.counting import Counted, ProfileCounter
-from segments.dead_letters import DeadLetter, read_dead_letters, send_again
-from segments.identity import Identities
-from segments.matrix import Matrix, axis, counted, matrix
-from segments.metrics import IntakeMetrics
-from segments.reindex import read_progress
+from core.redis.client import control_cluster, control_redis
+from core.telemetry.metrics import Telemetry
+from segments.audiences.counting import Counted, ProfileCounter
+from segments.audiences.dead_letters import DeadLetter, read_dead_letters, send_again
+from segments.audiences.matrix import Matrix, axis, counted, matrix
+from segments.audiences.sizes import SegmentSizes
+from segments.audiences.tag_health import TagHealth
+from segments.identity.cookie_sync import CookieSync
+from segments.identity.persons import Identities
+from segments.profiles.metrics import IntakeMetrics
+from segments.profiles.scanning import ClusterScanner, Scanner, ServerScanner
 from segments.rules.vocabulary import Type, fact_named
-from segments.scanning import ClusterScanner, Scanner, ServerScanner
-from segments.sizes import SegmentSizes
-from segments.syncing import CookieSync
-from segments.tags import TagHealth
+from segments.worker.reindex import read_progress
 
 app = typer.Typer(no_args_is_help=True, help="Segment sizes, overlaps, matrices, tag health and match rates.")
 app.add_typer(ready_made.app)

@@ -9,7 +9,7 @@ from admin.cli.money import open_books, open_transitions
 from admin.cli.opening import DataOption
 from admin.cli.settings import ConfigFile
 from core.money import format_micros
-from pacing.audit import Audit, audit
+from pacing.ledger.audit import Audit, audit
 
 app = typer.Typer()
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from admin.catalogue_file import Imported, export_bytes, import_bytes
+from admin.catalogue.file import Imported, export_bytes, import_bytes
 from admin.cli.opening import DataOption, open_store
 from admin.cli.settings import ConfigFile
 from admin.store.changes import CLI

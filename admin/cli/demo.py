@@ -25,9 +25,9 @@ from admin.store.accounts import AccountStore
 from core.clock import SystemClock
 from core.errors import UnavailableError
 from core.money import format_micros
-from loadtest.demo import DemoResult, demo_scenario, run_demo
-from loadtest.live import live_view
-from loadtest.series import Series
+from loadtest.measure.series import Series
+from loadtest.report.live import live_view
+from loadtest.running.demo import DemoResult, demo_scenario, run_demo
 
 app = typer.Typer()
 

@@ -18,19 +18,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from admin.cli.opening import DataOption
 from admin.cli.profiles import open_profiles
 from admin.cli.settings import ConfigFile
-from admin.consents import consent_reader
+from admin.roles.consents import consent_reader
 from core.clock import SystemClock
 from core.errors import InputError, NotFoundError
-from core.telemetry import Telemetry
-from segments.collect import EventCollector, Outcome
-from segments.consent import ConsentPolicy
-from segments.directory import CatalogueDirectory
-from segments.identity import Identities
-from segments.intake import Context
-from segments.log import EventLog
-from segments.metrics import IntakeMetrics
+from core.telemetry.metrics import Telemetry
+from segments.audiences.sizes import SegmentSizes
+from segments.events.collect import EventCollector, Outcome
+from segments.events.consent import ConsentPolicy
+from segments.events.intake import Context
+from segments.identity.persons import Identities
+from segments.profiles.directory import CatalogueDirectory
+from segments.profiles.log import EventLog
+from segments.profiles.metrics import IntakeMetrics
 from segments.rules.ruleset import CompiledRules
-from segments.sizes import SegmentSizes
 
 app = typer.Typer(no_args_is_help=True, help="Import events from files.")
 

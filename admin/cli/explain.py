@@ -15,7 +15,7 @@ from admin.cli.objects import JsonOption, KeyOption, UrlOption
 from admin.cli.opening import DataOption
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
-from bidder.explain import Explanation, ImpressionVerdicts, UserFacts, Verdict
+from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, UserFacts, Verdict
 from core.errors import InputError
 from core.money import format_micros
 

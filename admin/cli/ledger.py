@@ -15,8 +15,8 @@ from admin.cli.settings import ConfigFile
 from core.errors import InputError, NotFoundError, UnavailableError
 from core.model import LineItem
 from core.money import MAX_BUDGET_MICROS, MoneyError, format_micros, parse_decimal
-from pacing.ledger import DayLine, PriceSource, RowHead, RowKind, encode_head
-from pacing.pools import PoolKey
+from pacing.budgets.pools import PoolKey
+from pacing.ledger.rows import DayLine, PriceSource, RowHead, RowKind, encode_head
 
 app = typer.Typer(no_args_is_help=True, help="Export the ledger of settled notices, or correct it.")
 

@@ -16,20 +16,20 @@ from rich.live import Live
 from rich.table import Table
 
 from core.errors import InputError
-from loadtest import audit as bill
-from loadtest import peers as side_by_side
-from loadtest.books import NO_BOOKS, load_books
-from loadtest.catalogue import make_catalogue
-from loadtest.compare import Difference
-from loadtest.compare import compare as compare_reports
-from loadtest.live import live_view, summary
-from loadtest.page import save_page
-from loadtest.report import AuditReport, Report, load_report, make_report, save_report
-from loadtest.run import run_scenario
-from loadtest.scenario import MAX_DURATION_S, Scenario, ScenarioError, check_run, load_scenario, scenario_names
-from loadtest.search import Found, measure_rate
-from loadtest.search import search as bisect
-from loadtest.series import Series
+from loadtest.judging import audit as bill
+from loadtest.judging.books import NO_BOOKS, load_books
+from loadtest.measure.series import Series
+from loadtest.report.compare import Difference
+from loadtest.report.compare import compare as compare_reports
+from loadtest.report.live import live_view, summary
+from loadtest.report.page import save_page
+from loadtest.report.report import AuditReport, Report, load_report, make_report, save_report
+from loadtest.running import peers as side_by_side
+from loadtest.running.run import run_scenario
+from loadtest.running.search import Found, measure_rate
+from loadtest.running.search import search as bisect
+from loadtest.traffic.catalogue import make_catalogue
+from loadtest.traffic.scenario import MAX_DURATION_S, Scenario, ScenarioError, check_run, load_scenario, scenario_names
 
 app = typer.Typer(no_args_is_help=True, help="Put a bidder under an exchange's load and judge its answers.")
 

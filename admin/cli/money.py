@@ -11,13 +11,13 @@ from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
 from core.clock import SystemClock
 from core.config import Settings
-from core.embedded import EmbeddedServer
 from core.errors import UnavailableError
 from core.model import Catalogue
-from core.redis import Pipelined, PipelinedRedis
-from core.redis_cluster import PipelinedCluster
-from core.redis_url import parse_redis_url
-from pacing.transitions import Transitions
+from core.redis.client import Pipelined, PipelinedRedis
+from core.redis.cluster import PipelinedCluster
+from core.redis.embedded import EmbeddedServer
+from core.redis.url import parse_redis_url
+from pacing.budgets.transitions import Transitions
 
 
 class Books(NamedTuple):

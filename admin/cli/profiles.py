@@ -7,16 +7,16 @@ from pathlib import Path
 import msgspec
 
 from admin.cli.settings import settings_for
-from bidder.following import CommandSource, read_catalogue
+from core.catalogue.follower import CommandSource, read_catalogue
 from core.clock import SystemClock
 from core.config import Settings
-from core.embedded import EmbeddedServer
 from core.errors import UnavailableError
 from core.model import Catalogue
-from core.redis import Pipelined, PipelinedRedis
-from core.redis_cluster import PipelinedCluster
-from core.redis_url import parse_redis_url
-from segments.store import ProfileStore
+from core.redis.client import Pipelined, PipelinedRedis
+from core.redis.cluster import PipelinedCluster
+from core.redis.embedded import EmbeddedServer
+from core.redis.url import parse_redis_url
+from segments.profiles.store import ProfileStore
 
 
 class Profiles(msgspec.Struct, frozen=True):

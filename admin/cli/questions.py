@@ -16,18 +16,18 @@ from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.findings import Report, stop
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.published import read_published
-from admin.local_state import read_endpoints
+from admin.roles.local_state import read_endpoints
 from admin.store.catalogue import CatalogueStore
-from bidder.explain import Explanation
+from bidder.diagnosis.explain import Explanation
 from core.clock import SystemClock
 from core.config import Settings
-from core.embedded import EmbeddedServer
 from core.errors import NotFoundError, UnavailableError
-from core.redis import Pipelined, PipelinedRedis
-from core.redis_cluster import PipelinedCluster
-from core.redis_url import parse_redis_url
-from segments.sizes import SegmentSizes
-from segments.store import ProfileStore
+from core.redis.client import Pipelined, PipelinedRedis
+from core.redis.cluster import PipelinedCluster
+from core.redis.embedded import EmbeddedServer
+from core.redis.url import parse_redis_url
+from segments.audiences.sizes import SegmentSizes
+from segments.profiles.store import ProfileStore
 
 
 class Questions(Protocol):

@@ -13,7 +13,7 @@ from admin.cli.objects import KeyOption, UrlOption
 from admin.cli.opening import DataOption, open_store
 from admin.cli.settings import ConfigFile
 from core.errors import InputError
-from segments.ready_made import READY_MADE, default_text, parameter_value, ready_made, rule_of
+from segments.audiences.ready_made import READY_MADE, default_text, parameter_value, ready_made, rule_of
 
 app = typer.Typer()
 

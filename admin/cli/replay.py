@@ -10,9 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from core.errors import InputError, UnavailableError
-from loadtest.reasons import counted_reasons, reasons_since
-from loadtest.replay import NO_REASON, ReplayResult, read_requests, replay
-from loadtest.scenario import ScenarioError, check_target
+from loadtest.judging.reasons import counted_reasons, reasons_since
+from loadtest.running.replay import NO_REASON, ReplayResult, read_requests, replay
+from loadtest.traffic.scenario import ScenarioError, check_target
 
 app = typer.Typer()
 

@@ -30,7 +30,7 @@ def _run(role: str, settings: Settings) -> None:
 def _run_several(role: str, settings: Settings, processes: int) -> None:
     if processes == 1 or READY_PIPE in os.environ:
         _run(role, settings)
-    from admin.supervisor import supervise
+    from admin.roles.supervisor import supervise
 
     if not settings.redis.url or not settings.money.token_keys:
         raise ConfigError(

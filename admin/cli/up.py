@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from admin.cli.settings import ConfigFile, settings_for
-from admin.supervisor import ALL_ROLES, supervise
+from admin.roles.supervisor import ALL_ROLES, supervise
 from core.config import Component, Settings
 
 app = typer.Typer()

@@ -15,9 +15,9 @@ from core.clock import SystemClock
 from core.errors import InputError
 from core.ids import is_user_id
 from core.keys import user_touches
-from pacing.touches import unpack_touch
-from segments.identity import Erased, Identities, UserExport
-from segments.sizes import SegmentSizes
+from pacing.notices.touches import unpack_touch
+from segments.audiences.sizes import SegmentSizes
+from segments.identity.persons import Erased, Identities, UserExport
 
 app = typer.Typer(no_args_is_help=True, help="Show or erase everything that is stored of one user id.")
 

@@ -14,11 +14,11 @@ from core.clock import Clock
 from core.model import Status
 from core.money import format_micros
 from core.reasons import NoBid
-from pacing.bank import calendar
-from pacing.leases import LeaseBook
-from pacing.levels import Amounts, Level, decode_levels, level_names
-from pacing.messages import decode_multipliers
-from pacing.pools import UNLIMITED, PoolSpec
+from pacing.bank.bank import calendar
+from pacing.budgets.leases import LeaseBook
+from pacing.budgets.levels import Amounts, Level, decode_levels, level_names
+from pacing.budgets.pools import UNLIMITED, PoolSpec
+from pacing.pace.messages import decode_multipliers
 
 # A budget that limits nothing counts as this much: more than any bid, and far from the end of 64 bits.
 PLENTY = 10**15
@@ -138,7 +138,7 @@ class MoneyAsItStands:
                 self.book.multiplier[position] = record["multiplier"]
 
     def refine(self, reason: NoBid, position: int) -> tuple[NoBid, str]:
-        """Implements bidder.explain.Background."""
+        """Implements bidder.diagnosis.explain.Background."""
         if reason is NoBid.NO_LEASE:
             return self._money(position)
         if reason is NoBid.INACTIVE:

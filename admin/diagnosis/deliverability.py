@@ -14,8 +14,8 @@ from admin.validation.warnings import Surroundings, warnings_of
 from core.errors import Fault
 from core.model import Advertiser, Campaign, Catalogue, Creative, LineItem, Status
 from core.reasons import NoBid
-from pacing.bank import calendar
-from pacing.pools import PoolSpec, pools_of
+from pacing.bank.bank import calendar
+from pacing.budgets.pools import PoolSpec, pools_of
 
 # Warnings (admin/validation/warnings.py) that mean that nothing is delivered; the others only mean that less is.
 _STOPPING = frozenset(

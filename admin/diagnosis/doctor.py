@@ -16,7 +16,7 @@ from admin.store.catalogue import CatalogueStore
 from core.clock import Clock
 from core.errors import CatalogueError, NotFoundError, UnavailableError
 from core.model import Catalogue, LineItem
-from segments.sizes import SegmentSizes
+from segments.audiences.sizes import SegmentSizes
 
 # A screen or two; who has more line items in trouble asks for one of them.
 MAX_LINE_ITEMS_SHOWN = 50

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from admin.diagnosis.budgets import MoneyReader
 from admin.diagnosis.published import Commands, Published, PublishedCatalogue
-from bidder.artefact import load_model
-from bidder.explain import Explainer, Explanation, Viewer
-from bidder.snapshot import Snapshot
-from bidder.stages.consent import ConsentPolicy
+from bidder.decision.model_file import load_model
+from bidder.decision.snapshot import Snapshot
+from bidder.diagnosis.explain import Explainer, Explanation, Viewer
+from bidder.request.consent import ConsentPolicy
 from core.clock import Clock
 from core.config import Settings
 from core.errors import NotFoundError
-from segments.profiles import Pipeline, ProfileReader
+from segments.profiles.reading import Pipeline, ProfileReader
 
 
 class ExplainDesk:

@@ -1,6 +1,7 @@
 """Funnels: from the requests that bidders saw to the money that was spent, for one line item or all.
 
-Two sides are put together, each in blocks by process and time (bidder/funnel.py, pacing/delivery.py). Both write every
+Two sides are put together, each in blocks by process and time (bidder/diagnosis/funnel.py,
+pacing/notices/delivery.py). Both write every
 five seconds, so what is read here is never older than that and a round trip.
 """
 
@@ -11,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from admin.diagnosis.published import Commands
-from bidder.funnel import FIVE_MINUTES_S, HOUR_S, counts_by_line_item, line_item_counts
+from bidder.diagnosis.funnel import FIVE_MINUTES_S, HOUR_S, counts_by_line_item, line_item_counts
 from core import keys
 from core.clock import Clock
 from core.money import format_micros
 from core.reasons import NoBid
-from pacing.delivery import (
+from pacing.notices.delivery import (
     CLICKS,
     IMPRESSIONS,
     LOSS_PREFIX,
@@ -25,7 +26,7 @@ from pacing.delivery import (
     buckets_until,
     delivery_by_line_item,
 )
-from pacing.loss_codes import loss_text
+from pacing.notices.loss_codes import loss_text
 
 LAST_HOUR_BUCKETS = 12
 LAST_DAY_BUCKETS = 24

@@ -9,8 +9,8 @@ from admin.diagnosis.findings import Finding, fine, note, stop
 from admin.diagnosis.published import Commands
 from admin.store.catalogue import CatalogueStore
 from admin.store.migrate import current, newest
-from bidder.effective import GONE_MS, VersionReport, decode_report
 from core import keys
+from core.catalogue.version_report import GONE_MS, VersionReport, decode_report
 from core.errors import UnavailableError
 from core.moments import duration_text
 

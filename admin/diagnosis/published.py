@@ -6,14 +6,14 @@ from typing import Protocol
 
 import msgspec
 
-from bidder.following import CommandSource, read_catalogue
-from bidder.snapshot import Compiled
+from bidder.targeting.compiled import Compiled
 from core import keys
+from core.catalogue.follower import CommandSource, read_catalogue
 from core.model import Advertiser, Campaign, Catalogue, LineItem
 
 
 class Commands(Protocol):
-    """What is needed of segments.store.ProfileStore: plain commands in one round trip, on a cluster too."""
+    """What is needed of segments.profiles.store.ProfileStore: plain commands in one round trip, on a cluster too."""
 
     async def commands(self, commands: Sequence[tuple[bytes | str | int, ...]]) -> list[object]:
         """Answers in order. Raises UnavailableError."""

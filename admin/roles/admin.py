@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from admin.api.app import build_app
 from admin.api.reading import SegmentSizes as SizesReader
+from admin.catalogue.publish import Publisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
-from admin.local_state import endpoints_of
-from admin.publish import Publisher
 from admin.roles.connections import pipelined_redis, plain_redis
 from admin.roles.lifecycle import RoleContext
-from admin.seed import seed_demo
+from admin.roles.local_state import endpoints_of
+from admin.seed.catalogue import seed_demo
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
@@ -21,8 +21,8 @@ from admin.store.migrate import migrate
 from core.clock import Clock
 from core.config import AdminSettings
 from core.errors import UnavailableError
-from segments.sizes import SegmentSizes
-from segments.store import ProfileStore
+from segments.audiences.sizes import SegmentSizes
+from segments.profiles.store import ProfileStore
 
 log = logging.getLogger("grosz.admin")
 

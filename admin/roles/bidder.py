@@ -12,24 +12,24 @@ from redis.exceptions import RedisError
 
 from admin.roles.connections import pipelined_redis, plain_redis, token_signer
 from admin.roles.lifecycle import RoleContext
-from bidder.artefact import load_model
-from bidder.catalogue import BidCatalogue
-from bidder.effective import VersionReport, encode_report
-from bidder.following import CatalogueWatcher, read_whole
-from bidder.funnel import FunnelWriter
-from bidder.handler import BidderHandler
-from bidder.observe import BidMetrics, report_port
-from bidder.port import BidLimits
-from bidder.server import BidServer
-from bidder.stages.consent import ConsentPolicy
-from bidder.values import operating_system
+from bidder.compile.installing import BidCatalogue
+from bidder.decision.model_file import load_model
+from bidder.diagnosis.funnel import FunnelWriter
+from bidder.door.handler import BidderHandler
+from bidder.door.limits import BidLimits
+from bidder.door.metrics import BidMetrics, report_port
+from bidder.door.server import BidServer
+from bidder.request.consent import ConsentPolicy
+from bidder.targeting.normalise import operating_system
 from core import keys
-from core.telemetry import CONTENT_TYPE
-from pacing.lease_client import LeaseClient
-from pacing.leases import LeaseBook
-from pacing.multipliers import PacingFollower
-from pacing.transitions import Transitions
-from segments.profiles import ProfileReader
+from core.catalogue.follower import CatalogueWatcher, read_whole
+from core.catalogue.version_report import VersionReport, encode_report
+from core.telemetry.metrics import CONTENT_TYPE
+from pacing.budgets.lease_client import LeaseClient
+from pacing.budgets.leases import LeaseBook
+from pacing.budgets.transitions import Transitions
+from pacing.pace.multipliers import PacingFollower
+from segments.profiles.reading import ProfileReader
 
 # How often a process says which catalogue it runs; admin calls a change effective when all of them have it. A new one
 # is said at once, that is after the second interval.

@@ -5,13 +5,13 @@ from typing import cast
 from redis.asyncio import Redis, RedisCluster
 
 from admin.roles.lifecycle import RoleContext
-from bidder.following import CatalogueFollower, CatalogueWatcher
+from core.catalogue.follower import CatalogueFollower, CatalogueWatcher
 from core.errors import ConfigError
-from core.redis import Pipelined, PipelinedRedis, control_cluster, control_redis
-from core.redis_cluster import PipelinedCluster
-from core.redis_url import parse_redis_url
-from pacing.tokens import TokenSigner
-from segments.scanning import ClusterScanner, Scanner, ServerScanner
+from core.redis.client import Pipelined, PipelinedRedis, control_cluster, control_redis
+from core.redis.cluster import PipelinedCluster
+from core.redis.url import parse_redis_url
+from pacing.notices.tokens import TokenSigner
+from segments.profiles.scanning import ClusterScanner, Scanner, ServerScanner
 
 
 async def pipelined_redis(role: RoleContext, *, needed: bool = True) -> Pipelined:

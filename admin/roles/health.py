@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from core.scrape import ScrapePoint
-from core.telemetry import CONTENT_TYPE
+from core.telemetry.metrics import CONTENT_TYPE
+from core.telemetry.scrape import ScrapePoint
 
 ReadyCheck = Callable[[], str | None]
 """Says what is missing before the role can serve, or None."""

@@ -24,10 +24,10 @@ from aiohttp import web
 from admin.roles.health import HealthPages, health_routes
 from core.clock import Clock, SystemClock
 from core.config import Settings, redacted
-from core.logs import set_up_logging
 from core.processes import DRAIN_TIMEOUT_S, READY_PIPE
-from core.scrape import ScrapePoint
-from core.telemetry import Telemetry, process_families
+from core.telemetry.logs import set_up_logging
+from core.telemetry.metrics import Telemetry, process_families
+from core.telemetry.scrape import ScrapePoint
 
 # Connections that wait to be accepted while the loop is busy; aiohttp's own number.
 BACKLOG = 128

@@ -4,27 +4,27 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from admin.consents import consent_reader
 from admin.roles.connections import follow_catalogue, pipelined_redis, token_signer
+from admin.roles.consents import consent_reader
 from admin.roles.lifecycle import RoleContext
 from core.model import Catalogue
-from pacing.delivery import DeliveryCounts, DeliveryWriter
-from pacing.notice_port import NoticePort
-from pacing.notices import NoticeDesk
-from pacing.transitions import Transitions
-from pacing.web import routes as notice_routes
-from segments.collect import EventCollector
-from segments.consent import ConsentPolicy
-from segments.directory import CatalogueDirectory, ServerKey
-from segments.identity import Identities
-from segments.log import EventLog
-from segments.metrics import IntakeMetrics
+from pacing.budgets.transitions import Transitions
+from pacing.notices.delivery import DeliveryCounts, DeliveryWriter
+from pacing.notices.notices import NoticeDesk
+from pacing.notices.short_way import NoticePort
+from pacing.notices.web import routes as notice_routes
+from segments.audiences.sizes import SegmentSizes
+from segments.events.collect import EventCollector
+from segments.events.consent import ConsentPolicy
+from segments.events.web import TrackerSite
+from segments.events.web import routes as shop_routes
+from segments.identity.cookie_sync import CookieSync
+from segments.identity.persons import Identities
+from segments.profiles.directory import CatalogueDirectory, ServerKey
+from segments.profiles.log import EventLog
+from segments.profiles.metrics import IntakeMetrics
+from segments.profiles.store import ProfileStore
 from segments.rules.ruleset import CompiledRules
-from segments.sizes import SegmentSizes
-from segments.store import ProfileStore
-from segments.syncing import CookieSync
-from segments.web import TrackerSite
-from segments.web import routes as shop_routes
 
 
 async def build(role: RoleContext) -> None:

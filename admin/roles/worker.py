@@ -6,28 +6,28 @@ from admin.roles.connections import follow_catalogue, pipelined_redis, profile_s
 from admin.roles.lifecycle import RoleContext
 from admin.store.database import Database, database_url
 from admin.store.ledger import SqlLedgerStore
-from bidder.following import CatalogueFollower
+from core.catalogue.follower import CatalogueFollower
 from core.model import ConversionRule
-from core.redis import Pipelined
-from pacing.bank import LeaseBank
-from pacing.conversions import DEFAULT_WINDOWS, ConversionDesk, Windows
-from pacing.ledger import LedgerWriter
-from pacing.pacer import Pacer
-from pacing.transitions import Transitions
-from segments.callout import Caller
-from segments.directory import CatalogueDirectory
-from segments.events import Kind
-from segments.log import PARTITIONS
-from segments.metrics import WorkerMetrics
-from segments.partitions import PartitionLeases
-from segments.planning import Purchase, UserPlanner
-from segments.reindex import SegmentReindexer
+from core.redis.client import Pipelined
+from pacing.bank.bank import LeaseBank
+from pacing.budgets.transitions import Transitions
+from pacing.ledger.rows import LedgerWriter
+from pacing.notices.conversions import DEFAULT_WINDOWS, ConversionDesk, Windows
+from pacing.pace.pacer import Pacer
+from segments.audiences.callout import Caller
+from segments.audiences.hooks import DueEntries, WebhookSender, WebhookTarget
+from segments.audiences.sizes import SegmentSizes
+from segments.audiences.tag_health import TagHealth
+from segments.facts.event import Kind
+from segments.profiles.directory import CatalogueDirectory
+from segments.profiles.log import PARTITIONS
+from segments.profiles.metrics import WorkerMetrics
+from segments.profiles.partitions import PartitionLeases
+from segments.profiles.store import ProfileStore
 from segments.rules.ruleset import CompiledRules
-from segments.sizes import SegmentSizes
-from segments.store import ProfileStore
-from segments.tags import TagHealth
-from segments.webhooks import DueEntries, WebhookSender, WebhookTarget
-from segments.worker import EventWorker, OnPurchase
+from segments.worker.planning import Purchase, UserPlanner
+from segments.worker.reindex import SegmentReindexer
+from segments.worker.worker import EventWorker, OnPurchase
 
 
 async def build(role: RoleContext) -> None:

@@ -8,9 +8,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.model import ApiKey, User
 from admin.store import tables
 from admin.store.database import Database
+from admin.store.model import ApiKey, User
 from core.clock import Clock
 from core.model import Status
 

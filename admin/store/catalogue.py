@@ -9,11 +9,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from admin.model import ApiKey, Conversion, Scope, Webhook
 from admin.store import tables
 from admin.store.changes import Actor, ChangeWriter
 from admin.store.database import Database
 from admin.store.kinds import KIND_BY_NAME, KINDS, Kind, Reference, columns_of
+from admin.store.model import ApiKey, Conversion, Scope, Webhook
 from admin.validation.convert import HIDDEN
 from core.clock import Clock
 from core.errors import ConflictError, NotFoundError

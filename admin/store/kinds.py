@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from admin.model import ApiKey, Conversion, Feed, User, Webhook
 from admin.store import tables
+from admin.store.model import ApiKey, Conversion, Feed, User, Webhook
 from admin.validation import documents
 from core.model import Advertiser, Budget, Campaign, Creative, Deal, Exchange, LineItem, Segment
 

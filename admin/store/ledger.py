@@ -1,4 +1,4 @@
-"""The ledger in SQL: pacing.ledger.LedgerStore. Rows are added, never changed; the database itself refuses more."""
+"""The ledger in SQL: pacing.ledger.rows.LedgerStore. Rows are added and never changed: the database refuses it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.store.database import Database
 from admin.store.tables import ledger
-from pacing.ledger import DayLine, LedgerRow, PoolTotal, PriceSource, RowHead, RowKind, Totals, stream_id_order
+from pacing.ledger.rows import DayLine, LedgerRow, PoolTotal, PriceSource, RowHead, RowKind, Totals, stream_id_order
 
 _HEAD_COLUMNS = tuple(name for name in RowHead.__struct_fields__ if name != "price_source")
 _ROW_COLUMNS = ("settled_ms", "price_cpm", "charge_micros", "impressions", "late", "over_micros")

@@ -321,7 +321,7 @@ ledger = Table(
     Index("ix_ledger_day", "day", "advertiser_id"),
     Index("ix_ledger_issued", "advertiser_id", "issued_s"),
 )
-"""One row a bill or correction (pacing.ledger.LedgerRow), never changed."""
+"""One row a bill or correction (pacing.ledger.rows.LedgerRow), never changed."""
 
 APPEND_ONLY = ("change_log", "ledger")
 """Tables whose rows the database itself refuses to change or delete (triggers made by the migrations)."""

@@ -1,4 +1,5 @@
-"""The documents of the API and of catalogue files, one struct a resource. They mirror core.model (and admin.model):
+"""The documents of the API and of catalogue files, one struct a resource. They mirror core.model (and
+admin.store.model):
 same field names, except that `*_micros` is an amount without the suffix and `start_ms`, `end_ms` are `start`, `end`."""
 
 import datetime
@@ -7,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from admin.model import CountUnique, FeedFormat, Scope
+from admin.store.model import CountUnique, FeedFormat, Scope
 from admin.validation import fields as f
 from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from admin.model import ApiKey
 from admin.store.kinds import Kind
+from admin.store.model import ApiKey
 from admin.validation.convert import amounts_in
 from core.errors import Fault, GroszError
 from core.model import (
@@ -27,7 +27,7 @@ from core.model import (
     Segment,
 )
 from core.money import MAX_BUDGET_MICROS, format_micros
-from creatives.banner import check_banner
+from creatives.formats.banner import check_banner
 
 RuleChecker = Callable[[str], object]
 """Checks a segment rule; raises a GroszError that says where it is wrong."""

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable
 from typing import Final
 
-from segments.facts import Facts
+from segments.facts.facts import Facts
 from segments.rules import syntax
 from segments.rules.happenings import source_of
 from segments.rules.lexer import Kind

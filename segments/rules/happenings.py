@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from segments.facts import (
+from segments.facts.facts import (
     CART_LIFETIME_S,
     MAX_BOUGHT,
     MAX_CART_LINES,

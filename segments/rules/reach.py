@@ -7,7 +7,7 @@ evaluating the rule again (ruleset.py). A rule with a longer reach is evaluated 
 
 from typing import Final
 
-from segments.facts import CART_LIFETIME_S, DAY_S, LIFECYCLE_EXIT_S, RECENCY_BOUNDS_S, YEAR_S
+from segments.facts.facts import CART_LIFETIME_S, DAY_S, LIFECYCLE_EXIT_S, RECENCY_BOUNDS_S, YEAR_S
 from segments.rules import conditions
 from segments.rules.conditions import Condition
 from segments.rules.vocabulary import Fact

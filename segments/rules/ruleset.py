@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from core.model import Advertiser, Segment, Status
-from segments.facts import DAY_S, Facts
-from segments.layout import FOREVER_S, Window
+from segments.facts.facts import DAY_S, Facts
+from segments.facts.layout import FOREVER_S, Window
 from segments.rules.check import check
 from segments.rules.conditions import Condition, Key, reads, shared_keys
 from segments.rules.errors import RuleError
@@ -155,7 +155,7 @@ class CompiledRules:
         A segment whose stored windows were as many as fit, one of which has ended, is evaluated again, too. Of a
         membership that goes on, `enter` stays what it was, so "member since" is true; a new one enters now. Windows
         of segments without a rule here are dropped. The first event of a visitor changes every field
-        (`segments.facts.FACT_NAMES`): also rules about what never happened hold from then on.
+        (`segments.facts.facts.FACT_NAMES`): also rules about what never happened hold from then on.
         """
         now_s = now_ms // 1000
         due, rules = self.affected(changed), self._rules

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from segments.facts import (
+from segments.facts.facts import (
     CART_LIFETIME_S,
     LIFECYCLE_EXIT_S,
     RECENCY_BOUNDS_S,
@@ -23,7 +23,7 @@ from segments.facts import (
     lifecycle_at,
     recency_class_at,
 )
-from segments.layout import biddable_cart_micros, products_viewed
+from segments.facts.layout import biddable_cart_micros, products_viewed
 
 Value = str | int | float | bool | tuple[str, ...] | None
 """A fact at a moment; None where there is none. Money in micros, moments in unix seconds, words by position."""

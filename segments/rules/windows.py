@@ -8,8 +8,8 @@ then compares a clock with windows and never sees a rule (DESIGN.md section 4).
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from segments.facts import Facts
-from segments.layout import FOREVER_S
+from segments.facts.facts import Facts
+from segments.facts.layout import FOREVER_S
 from segments.rules import conditions
 from segments.rules.conditions import Condition, Key, shared_key
 from segments.rules.predicates import Predicate

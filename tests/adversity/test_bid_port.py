@@ -7,7 +7,7 @@ import random
 import socket
 import struct
 
-from bidder.server import BidLimits, BidServer
+from bidder.door.server import BidLimits, BidServer
 from core.clock import SystemClock
 from tests.kit.bid_port import (
     EchoHandler,

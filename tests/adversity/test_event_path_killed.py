@@ -21,8 +21,8 @@ import pytest
 import redis
 
 from core.clock import SystemClock
-from core.embedded import EmbeddedServer
 from core.keys import event_stream
+from core.redis.embedded import EmbeddedServer
 from tests.kit.event_feed import Feed, Happening
 from tests.kit.fixtures import REPOSITORY
 from tests.kit.profiles import PARTITIONS, EventRig, event_rig

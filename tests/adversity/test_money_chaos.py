@@ -22,8 +22,8 @@ from typing import NamedTuple
 import pytest
 
 from core.money import MICROS_PER_UNIT
-from pacing.charges import notice_key
-from pacing.tokens import TokenSigner
+from pacing.notices.charges import notice_key
+from pacing.notices.tokens import TokenSigner
 from tests.kit.chaos import BadExchange, kills, small_budgets
 from tests.kit.processes import RunningGrosz, grosz
 

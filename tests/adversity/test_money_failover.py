@@ -10,10 +10,10 @@ import pytest
 
 from core.clock import ManualClock, SystemClock
 from core.model import Budget
-from core.redis import PipelinedRedis
-from pacing.audit import audit
-from pacing.leases import LeaseBook
-from pacing.levels import broken_invariants
+from core.redis.client import PipelinedRedis
+from pacing.budgets.leases import LeaseBook
+from pacing.budgets.levels import broken_invariants
+from pacing.ledger.audit import audit
 from tests.kit.money import ADVERTISER, Shop, catalogue, line_item
 from tests.kit.server_node import POLL_S, ServerNode, server_program
 

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.clock import ManualClock
-from core.embedded import EmbeddedServer
 from core.errors import UnavailableError
 from core.model import Budget
-from pacing.audit import audit
-from pacing.levels import broken_invariants
+from core.redis.embedded import EmbeddedServer
+from pacing.budgets.levels import broken_invariants
+from pacing.ledger.audit import audit
 from tests.kit.fixtures import REPOSITORY
 from tests.kit.money import ADVERTISER, TIMING, Shop, catalogue, line_item
 

@@ -7,10 +7,10 @@ import signal
 import pytest
 
 from core.clock import SystemClock
-from core.embedded import EmbeddedServer
 from core.errors import UnavailableError
-from core.redis import BACKOFF_FIRST_S, BACKOFF_LAST_S, PipelinedRedis, backoff_s
-from core.redis_url import parse_redis_url
+from core.redis.client import BACKOFF_FIRST_S, BACKOFF_LAST_S, PipelinedRedis, backoff_s
+from core.redis.embedded import EmbeddedServer
+from core.redis.url import parse_redis_url
 from tests.kit.proxy import FaultProxy
 
 CLOCK = SystemClock()

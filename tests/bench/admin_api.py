@@ -18,16 +18,16 @@ from typing import Any
 
 import msgspec
 
-from admin.seed import demo_catalogue, seed_demo
+from admin.seed.catalogue import demo_catalogue, seed_demo
 from admin.store.catalogue import CatalogueStore
 from admin.store.changes import SYSTEM
 from admin.store.kinds import LINE_ITEMS
-from bidder.compiling import CatalogueCompiler
-from bidder.following import read_whole
+from bidder.compile.compiler import CatalogueCompiler
+from core.catalogue.follower import read_whole
 from core.clock import SystemClock
-from core.embedded import EmbeddedServer
 from core.model import LineItem
-from core.redis import control_redis
+from core.redis.client import control_redis
+from core.redis.embedded import EmbeddedServer
 from tests.kit.api import Api, Caller, running_api
 
 BULK = 10_000

@@ -25,15 +25,15 @@ import sqlalchemy as sa
 
 from admin.api.line_items import RESOURCE
 from admin.api.listing import Field, fields_of, reference_filters
-from admin.seed import demo_catalogue, seed_demo
+from admin.seed.catalogue import demo_catalogue, seed_demo
 from admin.store.catalogue import CatalogueStore
 from admin.store.changes import SYSTEM
 from admin.store.database import Database
 from admin.store.kinds import LINE_ITEMS
 from admin.store.migrate import migrate
 from core.clock import ManualClock, SystemClock
-from core.embedded import EmbeddedServer
 from core.model import Budget, LineItem, Status
+from core.redis.embedded import EmbeddedServer
 from tests.kit.api import Caller, running_api
 from tests.kit.postgres import PostgresServer, find_programs
 

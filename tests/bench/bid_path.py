@@ -24,17 +24,17 @@ import orjson
 import uvloop
 from aiohttp import web
 
-from bidder.published import encode_catalogue
 from core import keys
+from core.catalogue.codec import encode_catalogue
 from core.clock import SystemClock
-from core.embedded import EmbeddedServer
-from core.redis import PipelinedRedis, control_redis
-from core.telemetry import Telemetry
-from pacing.bank import LeaseBank
-from pacing.ledger import DayLine, LedgerRow, LedgerWriter, Totals
-from pacing.transitions import Transitions
-from segments.facts import Facts
-from segments.layout import pack_hot
+from core.redis.client import PipelinedRedis, control_redis
+from core.redis.embedded import EmbeddedServer
+from core.telemetry.metrics import Telemetry
+from pacing.bank.bank import LeaseBank
+from pacing.budgets.transitions import Transitions
+from pacing.ledger.rows import DayLine, LedgerRow, LedgerWriter, Totals
+from segments.facts.facts import Facts
+from segments.facts.layout import pack_hot
 from tests.bench.interleave import Comparison, Contender, compare, table
 from tests.kit.catalogues import large_catalogue
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
-from bidder.port import Reply
-from bidder.server import BidServer
+from bidder.door.limits import Reply
+from bidder.door.server import BidServer
 from core.clock import SystemClock
 from tests.bench.interleave import Contender, compare, table
 

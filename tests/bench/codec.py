@@ -12,15 +12,15 @@ from typing import Any
 import msgspec
 import orjson
 
-from bidder.auction import Auction
 from bidder.openrtb.codec import decode_request
-from bidder.openrtb.permission import read_view
-from bidder.openrtb.tcf import decode
+from bidder.openrtb.consent.permission import read_view
+from bidder.openrtb.consent.tcf import decode
 from bidder.openrtb.tolerance import Tolerances
 from bidder.openrtb.types import BidRequest
-from bidder.stages.consent import ConsentPolicy, resolve_consent
-from bidder.stages.identify import identify
-from bidder.stages.validate import check_request
+from bidder.request.auction import Auction
+from bidder.request.consent import ConsentPolicy, resolve_consent
+from bidder.request.identify import identify
+from bidder.request.validate import check_request
 from core.config import ConsentSettings
 from tests.kit.openrtb import EXCHANGE, FX, USER_ID
 from tests.kit.tc_strings import TcFields, tc_string

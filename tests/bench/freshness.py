@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 from core.clock import SystemClock
-from core.embedded import EmbeddedServer
 from core.ids import new_user_id
 from core.model import Segment
-from segments.events import Event, Item, Kind
+from core.redis.embedded import EmbeddedServer
+from segments.facts.event import Event, Item, Kind
 from tests.bench.profiles import write
 from tests.kit.profiles import EventRig, catalogue, event_rig
 

@@ -18,10 +18,10 @@ from typing import NamedTuple, cast
 import orjson
 import uvloop
 
-from loadtest.client import Pool, parse_target, request_head
-from loadtest.exchange import ExchangeProcess
-from loadtest.scenario import NoticePlan, Scenario
-from loadtest.series import Series
+from loadtest.exchange.exchange import ExchangeProcess
+from loadtest.measure.series import Series
+from loadtest.traffic.scenario import NoticePlan, Scenario
+from loadtest.wire.client import Pool, parse_target, request_head
 
 TARGET = 30_000.0
 

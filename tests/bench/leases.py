@@ -11,9 +11,9 @@ import time
 
 import numpy as np
 
-from bidder.stages.pace import affordable
-from pacing.leases import LeaseBook
-from pacing.pools import PoolSpec
+from bidder.decision.afford import affordable
+from pacing.budgets.leases import LeaseBook
+from pacing.budgets.pools import PoolSpec
 
 POOLS = 1_000
 PAIRS_PER_BID = 60

@@ -23,15 +23,15 @@ from pathlib import Path
 
 import msgspec
 
-from core.embedded import EmbeddedServer
-from loadtest.audit import Ledger, ledger_of_command, settled_audit
-from loadtest.books import load_books
-from loadtest.catalogue import make_catalogue
-from loadtest.page import save_page
-from loadtest.report import Report, make_report, save_report
-from loadtest.run import run_scenario
-from loadtest.scenario import Scenario, load_scenario, scenario_names
-from loadtest.search import Found, measure_rate, search
+from core.redis.embedded import EmbeddedServer
+from loadtest.judging.audit import Ledger, ledger_of_command, settled_audit
+from loadtest.judging.books import load_books
+from loadtest.report.page import save_page
+from loadtest.report.report import Report, make_report, save_report
+from loadtest.running.run import run_scenario
+from loadtest.running.search import Found, measure_rate, search
+from loadtest.traffic.catalogue import make_catalogue
+from loadtest.traffic.scenario import Scenario, load_scenario, scenario_names
 from tests.kit.fixtures import REPOSITORY
 from tests.kit.load_docs import HEADER, OTHERS, describe, figures, load_reports, write_docs
 from tests.kit.neighbours import Neighbours

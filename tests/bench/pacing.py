@@ -4,8 +4,8 @@
 the first half of the stream says what a click costs (the value of a click), the second half is one day with budgets of
 1/64 to 1/2 of its cost. A bid wins when it is at least the market price (as in rlb-dp) and pays that price; what a
 budget cannot pay is not bought. The line items are to spend all, since the first half's click price does not spend 1/2
-of the second's; `--profit` shows what they do without that. Every multiplier comes from pacing.board, the code that the
-worker runs.
+of the second's; `--profit` shows what they do without that. Every multiplier comes from pacing.pace.board, the code
+that the worker runs.
 """
 
 import argparse
@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from core.model import Advertiser, Budget, Campaign, Catalogue, LineItem
-from pacing.board import Bids, PacingBoard, Spent
-from pacing.plan import PacingPlan
-from pacing.traffic import TrafficShape
+from pacing.pace.board import Bids, PacingBoard, Spent
+from pacing.pace.plan import PacingPlan
+from pacing.pace.traffic import TrafficShape
 from tests.kit.fixtures import REPOSITORY
 
 Floats = npt.NDArray[np.float64]

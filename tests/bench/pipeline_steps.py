@@ -16,20 +16,21 @@ import sys
 import time
 from collections.abc import Callable
 
-from bidder import bidding, pipeline
-from bidder.artefact import load_model
-from bidder.auction import Auction
+from bidder.decision import choose, pipeline
+from bidder.decision.model_file import load_model
+from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
-from bidder.snapshot import Compiled, Snapshot
-from bidder.stages.consent import ConsentPolicy
+from bidder.request.auction import Auction
+from bidder.request.consent import ConsentPolicy
+from bidder.targeting.compiled import Compiled
 from core.clock import SystemClock
 from core.config import ConsentSettings
-from pacing.leases import LeaseBook
-from pacing.tokens import TokenSigner
-from segments.facts import Facts
-from segments.layout import pack_hot
-from segments.profiles import ProfileBatch, decode
+from pacing.budgets.leases import LeaseBook
+from pacing.notices.tokens import TokenSigner
+from segments.facts.facts import Facts
+from segments.facts.layout import pack_hot
+from segments.profiles.reading import ProfileBatch, decode
 from tests.bench.bid_path import request_body
 from tests.kit.catalogues import EXCHANGE, large_catalogue
 
@@ -90,11 +91,11 @@ class Bench:
         at = self._timed("evaluate", at)
         self.match_and_price_s.append(screen_s + at - fetched)
         assert found is not None
-        chosen = bidding.choose(found, self.snapshot, self.now_ms)
+        chosen = choose.choose(found, self.snapshot, self.now_ms)
         at = self._timed("choose", at)
         self.snapshot.counts.count_pairs(found.positions, found.verdict)
         at = self._timed("count", at)
-        answers = bidding.answer(found, chosen, self.snapshot, profiles, self.signer, self.now_ms)
+        answers = choose.answer(found, chosen, self.snapshot, profiles, self.signer, self.now_ms)
         self._timed("answer", at)
         return len(answers)
 

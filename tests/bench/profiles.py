@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.clock import SystemClock
-from core.embedded import EmbeddedServer
 from core.ids import new_user_id
 from core.keys import user_facts, user_profile
-from core.redis import PipelinedRedis
-from segments.facts import CartLine, Entry, Facts, PathVisit, Product
-from segments.layout import pack_cold, pack_hot
-from segments.profiles import Command, ProfileBatch, ProfileReader, decode
+from core.redis.client import PipelinedRedis
+from core.redis.embedded import EmbeddedServer
+from segments.facts.facts import CartLine, Entry, Facts, PathVisit, Product
+from segments.facts.layout import pack_cold, pack_hot
+from segments.profiles.reading import Command, ProfileBatch, ProfileReader, decode
 
 BATCH = 16
 ROUNDS = 2_000

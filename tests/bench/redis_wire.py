@@ -14,8 +14,8 @@ from pathlib import Path
 import uvloop
 
 from core.clock import SystemClock
-from core.embedded import EmbeddedServer
-from core.redis import PipelinedRedis, control_redis
+from core.redis.client import PipelinedRedis, control_redis
+from core.redis.embedded import EmbeddedServer
 
 USERS = 1000
 

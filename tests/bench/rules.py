@@ -12,7 +12,8 @@ import timeit
 from collections.abc import Callable
 
 from core.model import Advertiser, Segment
-from segments.facts import (
+from segments.audiences.ready_made import READY_MADE, ParameterKind, ParameterValue, rule_of
+from segments.facts.facts import (
     DAY_S,
     FACT_NAMES,
     Bought,
@@ -24,7 +25,6 @@ from segments.facts import (
     Product,
     Search,
 )
-from segments.ready_made import READY_MADE, ParameterKind, ParameterValue, rule_of
 from segments.rules.ruleset import CompiledRules, Rule, compile_rule
 from segments.rules.view import View
 
@@ -32,7 +32,7 @@ NOW_S = 1_790_000_000
 RETENTION_S = 90 * DAY_S
 REPEATS = 60
 
-# What a page view of a known visitor changes (segments/apply.py): the commonest event by far.
+# What a page view of a known visitor changes (segments/facts/apply.py): the commonest event by far.
 PAGE_VIEW = frozenset({"last_visit_s", "pages", "visit_pages", "paths", "events", "score", "engagement", "cart_idle_s"})
 
 RULES = (

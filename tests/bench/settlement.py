@@ -19,20 +19,20 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bidder.published import encode_catalogue
 from core import keys
+from core.catalogue.codec import encode_catalogue
 from core.clock import SystemClock
-from core.embedded import EmbeddedServer
 from core.model import Budget, Catalogue
-from core.redis import PipelinedRedis
-from core.telemetry import Telemetry
-from pacing.audit import audit
-from pacing.bank import LeaseBank
-from pacing.ledger import LedgerWriter
-from pacing.pools import PoolKey
-from pacing.timing import Timing
-from pacing.tokens import Claims, TokenSigner, auction_digest
-from pacing.transitions import Transitions, Want
+from core.redis.client import PipelinedRedis
+from core.redis.embedded import EmbeddedServer
+from core.telemetry.metrics import Telemetry
+from pacing.bank.bank import LeaseBank
+from pacing.budgets.pools import PoolKey
+from pacing.budgets.timing import Timing
+from pacing.budgets.transitions import Transitions, Want
+from pacing.ledger.audit import audit
+from pacing.ledger.rows import LedgerWriter
+from pacing.notices.tokens import Claims, TokenSigner, auction_digest
 from tests.bench.client import run_load
 from tests.kit.fixtures import REPOSITORY, find_free_port
 from tests.kit.ledger_store import MemoryLedgerStore

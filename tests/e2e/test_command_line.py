@@ -13,7 +13,7 @@ def test_help_lists_every_command_without_importing_it() -> None:
     assert result.returncode == 0
     listed = {line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ") and line.split()}
     assert set(COMMANDS) <= listed
-    heavy = ("aiohttp", "numpy", "sqlalchemy", "uvloop", "redis", "admin.supervisor")
+    heavy = ("aiohttp", "numpy", "sqlalchemy", "uvloop", "redis", "admin.roles.supervisor")
     assert [name for name in heavy if f"import '{name}' " in result.stderr] == []
 
 

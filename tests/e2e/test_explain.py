@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from core.clock import SystemClock
-from pacing.tokens import TokenSigner
+from pacing.notices.tokens import TokenSigner
 from tests.kit.processes import RunningGrosz, grosz
 
 pytestmark = pytest.mark.timeout(180)

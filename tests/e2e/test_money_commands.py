@@ -16,10 +16,10 @@ import pytest
 import redis
 
 from core import keys
-from core.embedded import EmbeddedServer
 from core.ids import new_user_id
-from loadtest.audit import read_ledger
-from loadtest.tally import BillKey
+from core.redis.embedded import EmbeddedServer
+from loadtest.judging.audit import read_ledger
+from loadtest.measure.tally import BillKey
 from tests.kit.chaos import small_budgets
 from tests.kit.processes import RunningGrosz, grosz
 

@@ -17,15 +17,15 @@ import pytest
 
 from admin.store.database import Database
 from admin.store.ledger import SqlLedgerStore
-from loadtest.audit import Ledger, LedgerLine, settled_audit
-from loadtest.books import load_books
-from loadtest.catalogue import Object, make_catalogue
-from loadtest.demo import run_demo
-from loadtest.exchange import ExchangeProcess
-from loadtest.report import AuditReport, Report, make_report
-from loadtest.scenario import Scenario, load_scenario, scenario_names
-from loadtest.series import Series
-from loadtest.tally import BillKey, BillLine
+from loadtest.exchange.exchange import ExchangeProcess
+from loadtest.judging.audit import Ledger, LedgerLine, settled_audit
+from loadtest.judging.books import load_books
+from loadtest.measure.series import Series
+from loadtest.measure.tally import BillKey, BillLine
+from loadtest.report.report import AuditReport, Report, make_report
+from loadtest.running.demo import run_demo
+from loadtest.traffic.catalogue import Object, make_catalogue
+from loadtest.traffic.scenario import Scenario, load_scenario, scenario_names
 from tests.kit.processes import RunningGrosz, grosz
 from tests.kit.redis_outage import behind_a_proxy, run_with_trouble
 

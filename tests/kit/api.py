@@ -16,19 +16,19 @@ from admin.api.authentication import FAILURES_PER_MINUTE
 from admin.api.operations import Operations, Reply, Write
 from admin.api.reading import Reader
 from admin.api.requests import render
+from admin.catalogue.publish import Publisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
-from admin.publish import Publisher
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore, CatalogueWriter
 from admin.store.database import Database
 from admin.store.migrate import migrate
 from core.clock import Clock, SystemClock
 from core.config import Settings
-from core.redis import PipelinedRedis, control_redis
-from segments.sizes import SegmentSizes
-from segments.store import ProfileStore
+from core.redis.client import PipelinedRedis, control_redis
+from segments.audiences.sizes import SegmentSizes
+from segments.profiles.store import ProfileStore
 
 ALL_SCOPES = ("read", "trade", "finance", "admin")
 

@@ -9,8 +9,8 @@ import zlib
 
 from aiohttp import web
 
-from bidder.http import MAX_BODY_BYTES, MIN_GZIP_BYTES
-from bidder.port import BidHandler
+from bidder.door.http import MAX_BODY_BYTES, MIN_GZIP_BYTES
+from bidder.door.limits import BidHandler
 from core.clock import Clock
 
 _JSON_TYPES = ("", "application/json", "text/json")

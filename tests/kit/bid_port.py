@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import uvloop
 
-from bidder.port import BidHandler, Reply
-from bidder.server import BidLimits, BidServer
+from bidder.door.limits import BidHandler, Reply
+from bidder.door.server import BidLimits, BidServer
 from core.clock import SystemClock
 
 

@@ -5,20 +5,21 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from bidder.artefact import Model, load_model
-from bidder.auction import Auction
+from bidder.decision.model_file import Model, load_model
+from bidder.decision.pipeline import look_up, respond, screen
+from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
-from bidder.pipeline import look_up, respond, screen
-from bidder.snapshot import Compiled, Snapshot
-from bidder.stages.consent import ConsentPolicy
+from bidder.request.auction import Auction
+from bidder.request.consent import ConsentPolicy
+from bidder.targeting.compiled import Compiled
 from core.clock import ManualClock
 from core.config import ConsentSettings
 from core.model import Catalogue
+from pacing.budgets.leases import LeaseBook
 from pacing.caps import pack_record
-from pacing.leases import LeaseBook
-from pacing.tokens import Claims, TokenSigner
-from segments.profiles import ProfileBatch, ProfileReader, UserLookup
+from pacing.notices.tokens import Claims, TokenSigner
+from segments.profiles.reading import ProfileBatch, ProfileReader, UserLookup
 from tests.kit.openrtb import body_of
 
 NOW_MS = 1_790_000_000_000  # Monday 2026-09-21 13:33:20 UTC

@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 
 from core.money import MICROS_PER_UNIT
-from loadtest.markup import links_of
+from loadtest.exchange.markup import links_of
 
 EXCHANGES = ("bills", "wins", "pixels")
 """Exchange keys of the catalogue below, named by what they bill on."""

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from core.errors import UnavailableError
-from segments.events import Event, Item, Kind, order_key
+from segments.facts.event import Event, Item, Kind, order_key
 from tests.kit.profiles import EventRig
 
 USERS: Final = tuple(f"user-{number:017d}" for number in range(60))

@@ -6,7 +6,7 @@ import sys
 from aiohttp import web
 
 from core.clock import SystemClock
-from segments.identity import Identities
+from segments.identity.persons import Identities
 from tests.kit.profiles import event_rig
 from tests.kit.tracker import SERVER_KEYS, tracker_application
 

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from core.clock import ManualClock
-from core.embedded import EmbeddedServer
+from core.redis.embedded import EmbeddedServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from bidder.compiling import CatalogueCompiler
-from bidder.layers import Overlay, layered
-from bidder.published import BY_ID, difference, encode_catalogue, encode_change
-from bidder.snapshot import Compiled
+from bidder.compile.compiler import CatalogueCompiler
+from bidder.targeting.compiled import Compiled
+from bidder.targeting.overlay import Overlay, layered
+from core.catalogue.codec import BY_ID, difference, encode_catalogue, encode_change
 from core.model import Catalogue
 from tests.kit.random_bidding import RATES, random_catalogue
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pacing.ledger import LedgerRow, PriceSource, RowHead, RowKind
+from pacing.ledger.rows import LedgerRow, PriceSource, RowHead, RowKind
 
 
 def a_row(stream_id: str = "1790000000000-0", **changes: object) -> LedgerRow:

@@ -3,11 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from pacing.ledger import DayLine, LedgerRow, PoolTotal, RowKind, Totals, stream_id_order
+from pacing.ledger.rows import DayLine, LedgerRow, PoolTotal, RowKind, Totals, stream_id_order
 
 
 class MemoryLedgerStore:
-    """pacing.ledger.LedgerStore by hand."""
+    """pacing.ledger.rows.LedgerStore by hand."""
 
     def __init__(self) -> None:
         self.rows: defaultdict[int, list[LedgerRow]] = defaultdict(list)

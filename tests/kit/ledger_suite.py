@@ -1,11 +1,11 @@
-"""What every pacing.ledger.LedgerStore must show; run it against each implementation, those of tests included.
+"""What every pacing.ledger.rows.LedgerStore must show; run it against each implementation, those of tests included.
 
 Each check gets an empty store. `CHECKS` are all of them, to parametrize a test with.
 """
 
 from collections.abc import Awaitable, Callable
 
-from pacing.ledger import DayLine, LedgerStore, PoolTotal, RowKind
+from pacing.ledger.rows import DayLine, LedgerStore, PoolTotal, RowKind
 from tests.kit.ledger_rows import a_row
 
 Check = Callable[[LedgerStore], Awaitable[None]]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from loadtest.histogram import Histogram
-from loadtest.report import Report, SecondReport, load_report, recovery_s, trouble_end_s
+from loadtest.measure.histogram import Histogram
+from loadtest.report.report import Report, SecondReport, load_report, recovery_s, trouble_end_s
 from tests.kit.line_chart import line_chart
 
 BEGIN = "<!-- scripts/bench load --write-docs: begin -->"

@@ -2,18 +2,18 @@
 
 from core.clock import ManualClock, SystemClock
 from core.model import Advertiser, BillingEvent, Budget, Campaign, Catalogue, Clearing, Exchange, LineItem, Pacing
-from core.redis import PipelinedRedis
-from core.telemetry import Telemetry
-from pacing.bank import LeaseBank
-from pacing.delivery import DeliveryCounts
-from pacing.lease_client import TICK_S, LeaseClient
-from pacing.leases import LeaseBook
-from pacing.ledger import LedgerWriter
-from pacing.notices import NoticeDesk
-from pacing.pools import active_pools
-from pacing.timing import Timing
-from pacing.tokens import Claims, TokenSigner, auction_digest, landing_digest
-from pacing.transitions import Transitions
+from core.redis.client import PipelinedRedis
+from core.telemetry.metrics import Telemetry
+from pacing.bank.bank import LeaseBank
+from pacing.budgets.lease_client import TICK_S, LeaseClient
+from pacing.budgets.leases import LeaseBook
+from pacing.budgets.pools import active_pools
+from pacing.budgets.timing import Timing
+from pacing.budgets.transitions import Transitions
+from pacing.ledger.rows import LedgerWriter
+from pacing.notices.delivery import DeliveryCounts
+from pacing.notices.notices import NoticeDesk
+from pacing.notices.tokens import Claims, TokenSigner, auction_digest, landing_digest
 from tests.kit.ledger_store import MemoryLedgerStore
 
 ADVERTISER, CAMPAIGN, LINE_ITEM, EXCHANGE = 1, 3, 7, 5

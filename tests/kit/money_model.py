@@ -7,9 +7,9 @@ level from them, so it cannot make the mistake that the scripts could make: forg
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pacing.levels import Amounts, Level, level_names
-from pacing.pools import NO_LIMIT, UNLIMITED, Limit, PoolKey
-from pacing.timing import LEASE_DAY_SHIFT, Timing
+from pacing.budgets.levels import Amounts, Level, level_names
+from pacing.budgets.pools import NO_LIMIT, UNLIMITED, Limit, PoolKey
+from pacing.budgets.timing import LEASE_DAY_SHIFT, Timing
 
 POOL_CAMPAIGN = 3
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bidder.artefact import FieldVocabulary, Manifest, Model, load_model
+from bidder.decision.model_file import FieldVocabulary, Manifest, Model, load_model
 from core.model import CartValue, Catalogue, Goal, LineItem
 from tests.kit.bidding import Shopper
 

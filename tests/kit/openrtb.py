@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from bidder.auction import Auction
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.openrtb.types import BidRequest
+from bidder.request.auction import Auction
 from core.model import Exchange
 from core.money import FxTable
 

@@ -28,7 +28,7 @@ _Object = TypeVar("_Object", Advertiser, Campaign, LineItem)
 
 
 def paced_catalogue(chance: random.Random, line_items: int = 40, *, ordered: bool = True) -> Catalogue:
-    """Three shops of two campaigns each, and line items with ids of several blocks (pacing/blocks.py)."""
+    """Three shops of two campaigns each, and line items with ids of several blocks (pacing/budgets/blocks.py)."""
     numbers = sorted(chance.sample(range(1, 2_000), line_items))
     if not ordered:
         chance.shuffle(numbers)

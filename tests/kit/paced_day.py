@@ -6,11 +6,11 @@ from collections import defaultdict
 import numpy as np
 
 from core.clock import ManualClock
-from core.telemetry import Telemetry
-from pacing.lease_client import LeaseClient
-from pacing.leases import LeaseBook
-from pacing.multipliers import PacingFollower
-from pacing.pacer import Pacer
+from core.telemetry.metrics import Telemetry
+from pacing.budgets.lease_client import LeaseClient
+from pacing.budgets.leases import LeaseBook
+from pacing.pace.multipliers import PacingFollower
+from pacing.pace.pacer import Pacer
 from tests.kit.money import ADVERTISER, LINE_ITEM, Shop
 
 AUCTIONS = 120  # a second; more than a window of the controller needs

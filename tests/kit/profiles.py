@@ -5,22 +5,22 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from core.clock import Clock
 from core.model import Advertiser, Catalogue, Exchange, Segment
-from core.redis import PipelinedRedis
-from core.telemetry import Telemetry
-from segments.directory import CatalogueDirectory, SegmentRules, ServerKey
-from segments.events import Event
-from segments.facts import Facts
-from segments.layout import unpack_cold
-from segments.log import PARTITIONS, EventLog
-from segments.metrics import IntakeMetrics, WorkerMetrics
-from segments.partitions import PartitionLeases
-from segments.planning import UserPlanner
-from segments.profiles import ProfileReader
+from core.redis.client import PipelinedRedis
+from core.telemetry.metrics import Telemetry
+from segments.audiences.sizes import SegmentSizes
+from segments.audiences.tag_health import TagHealth
+from segments.facts.event import Event
+from segments.facts.facts import Facts
+from segments.facts.layout import unpack_cold
+from segments.profiles.directory import CatalogueDirectory, SegmentRules, ServerKey
+from segments.profiles.log import PARTITIONS, EventLog
+from segments.profiles.metrics import IntakeMetrics, WorkerMetrics
+from segments.profiles.partitions import PartitionLeases
+from segments.profiles.reading import ProfileReader
+from segments.profiles.store import ProfileStore
 from segments.rules.ruleset import CompiledRules
-from segments.sizes import SegmentSizes
-from segments.store import ProfileStore
-from segments.tags import TagHealth
-from segments.worker import EventWorker, OnPurchase, nobody_asks
+from segments.worker.planning import UserPlanner
+from segments.worker.worker import EventWorker, OnPurchase, nobody_asks
 
 __all__ = ["PARTITIONS", "EventRig", "catalogue", "event_rig"]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from bidder.following import CHANGE, SINCE
-from bidder.published import BY_ID, Change, encode_catalogue, encode_change
 from core import keys
+from core.catalogue.codec import BY_ID, Change, encode_catalogue, encode_change
+from core.catalogue.follower import CHANGE, SINCE
 from core.model import Catalogue, ConversionRule, EventKey, WebhookTarget
 from tests.kit.catalogues import line_item
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from loadtest.faults import TcpProxy
-from loadtest.run import misbehave, run_scenario
-from loadtest.scenario import Scenario
-from loadtest.series import Series
+from loadtest.exchange.faults import TcpProxy
+from loadtest.measure.series import Series
+from loadtest.running.run import misbehave, run_scenario
+from loadtest.traffic.scenario import Scenario
 from tests.kit.processes import RunningGrosz
 
 replace = msgspec.structs.replace

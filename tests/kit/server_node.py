@@ -6,8 +6,8 @@ from pathlib import Path
 
 import redis
 
-from core.embedded import locate_server
 from core.processes import die_with_parent
+from core.redis.embedded import locate_server
 from tests.kit.fixtures import find_free_port, skip_or_fail
 
 START_TIMEOUT_S = 20.0

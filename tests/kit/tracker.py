@@ -9,13 +9,13 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from core.clock import Clock
 from core.model import Catalogue, Exchange
-from segments.collect import EventCollector
-from segments.consent import ConsentFlags, ConsentPolicy
-from segments.directory import ServerKey
-from segments.identity import Identities
-from segments.log import MAX_BACKLOG, EventLog
-from segments.syncing import CookieSync
-from segments.web import TrackerSite, routes
+from segments.events.collect import EventCollector
+from segments.events.consent import ConsentFlags, ConsentPolicy
+from segments.events.web import TrackerSite, routes
+from segments.identity.cookie_sync import CookieSync
+from segments.identity.persons import Identities
+from segments.profiles.directory import ServerKey
+from segments.profiles.log import MAX_BACKLOG, EventLog
 from tests.kit.profiles import PARTITIONS, EventRig, catalogue, event_rig
 
 API_KEY = "key-of-shoes"

@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidder.bidding import choose
-from bidder.evaluation import Evaluation
-from bidder.pipeline import evaluate
-from bidder.stages.respond import may_show
+from bidder.decision.answer import may_show
+from bidder.decision.choose import choose
+from bidder.decision.pipeline import evaluate
+from bidder.decision.pricing import Evaluation
 from core.model import Catalogue, Creative
 from core.money import GROSZ_CPM_MICROS, settle
 from tests.kit.bidding import NOBODY, Shopper, TestBidder, bids_of, profile_batch

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidder.framing import Framing, Head
-from bidder.http import Refusal
+from bidder.door.framing import Framing, Head
+from bidder.door.http import Refusal
 from tests.kit.bid_port import chunked, post
 
 Seen = list[tuple[object, ...]]

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.model import Advertiser, Segment
-from segments.apply import apply_event
-from segments.events import Event, Item, Kind, Source, order_key
-from segments.facts import DAY_S, FACT_NAMES, Facts
-from segments.layout import Window, expiry_s
-from segments.ready_made import READY_MADE, ParameterKind, ParameterValue, rule_of
+from segments.audiences.ready_made import READY_MADE, ParameterKind, ParameterValue, rule_of
+from segments.facts.apply import apply_event
+from segments.facts.event import Event, Item, Kind, Source, order_key
+from segments.facts.facts import DAY_S, FACT_NAMES, Facts
+from segments.facts.layout import Window, expiry_s
 from segments.rules.ruleset import CompiledRules
 
 START_S: Final = 1_790_000_000
@@ -109,7 +109,7 @@ def test_windows_kept_through_a_history_are_those_of_its_end(history: list[tuple
 
 
 def _as_stored(windows: list[Window], now_s: int, expires_s: int) -> list[Window]:
-    """What of windows a profile's field keeps (segments/layout.py)."""
+    """What of windows a profile's field keeps (segments/facts/layout.py)."""
     return [(key, enter, min(leave, expires_s)) for key, enter, leave in windows if leave > now_s and enter < expires_s]
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from bidder.compiling import CatalogueCompiler
-from bidder.index import Index, LineArrays
-from bidder.published import difference, encode_catalogue, encode_change
-from bidder.snapshot import Compiled
+from bidder.compile.compiler import CatalogueCompiler
+from bidder.targeting.compiled import Compiled
+from bidder.targeting.index import Index, LineArrays
+from core.catalogue.codec import difference, encode_catalogue, encode_change
 from core.model import Catalogue
-from pacing.leases import LeaseBook
-from pacing.pools import PoolKey
+from pacing.budgets.leases import LeaseBook
+from pacing.budgets.pools import PoolKey
 from tests.kit.bidding import NEVER_ENDS_MS, TestBidder, bids_of
 from tests.kit.layering import compiled_by_changes, earlier, layered_now
 from tests.kit.naive_pricing import two_column_model

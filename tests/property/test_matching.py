@@ -6,10 +6,10 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidder.auction import Auction
-from bidder.bidding import choose
-from bidder.counting import BIDS, SEEN
-from bidder.pipeline import evaluate
+from bidder.decision.choose import choose
+from bidder.decision.pipeline import evaluate
+from bidder.request.auction import Auction
+from bidder.targeting.counting import BIDS, SEEN
 from core.model import Catalogue, LineItem
 from core.reasons import NO_BID_REASONS, NoBid
 from tests.kit.bidding import NOBODY, Shopper, TestBidder, profile_batch

@@ -23,13 +23,13 @@ from hypothesis.stateful import (
 
 from core import keys
 from core.clock import ManualClock, SystemClock
-from core.redis import PipelinedRedis
-from pacing.leases import Sealed
-from pacing.ledger import PriceSource, RowHead, RowKind, encode_head
-from pacing.levels import broken_invariants
-from pacing.pools import NO_LIMIT, Limit, PoolKey
-from pacing.timing import MS_PER_DAY, Timing
-from pacing.transitions import Calendar, PoolLimits, Settlement, Transitions, Want
+from core.redis.client import PipelinedRedis
+from pacing.budgets.leases import Sealed
+from pacing.budgets.levels import broken_invariants
+from pacing.budgets.pools import NO_LIMIT, Limit, PoolKey
+from pacing.budgets.timing import MS_PER_DAY, Timing
+from pacing.budgets.transitions import Calendar, PoolLimits, Settlement, Transitions, Want
+from pacing.ledger.rows import PriceSource, RowHead, RowKind, encode_head
 from tests.kit.money_model import POOL_CAMPAIGN, ModelBid, MoneyModel
 
 ADVERTISER = 1

@@ -10,14 +10,14 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidder.auction import Auction
 from bidder.openrtb import lenient
 from bidder.openrtb.codec import Malformed, decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.openrtb.types import BidRequest
-from bidder.stages.consent import ConsentPolicy, resolve_consent
-from bidder.stages.identify import identify
-from bidder.stages.validate import check_request
+from bidder.request.auction import Auction
+from bidder.request.consent import ConsentPolicy, resolve_consent
+from bidder.request.identify import identify
+from bidder.request.validate import check_request
 from core.config import ConsentSettings
 from core.money import MAX_CPM_MICROS
 from tests.kit.openrtb import EXCHANGE, FX, corpus_lines

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from core.model import Advertiser, BudgetShare, Campaign, Catalogue, LineItem
-from pacing.bank import BudgetBook, Parts, difference, joined
-from pacing.board import Bids, PacingBoard, Spent
+from pacing.bank.bank import BudgetBook, Parts, difference, joined
+from pacing.budgets.pools import PoolKey, active_pools
+from pacing.budgets.transitions import PoolLimits
 from pacing.caps import MAX_WINDOW_S, WindowBook
-from pacing.observing import LevelReader
-from pacing.plan import PacingPlan, PlanBook
-from pacing.pools import PoolKey, active_pools
-from pacing.traffic import TrafficShape
-from pacing.transitions import PoolLimits
+from pacing.pace.board import Bids, PacingBoard, Spent
+from pacing.pace.observation import LevelReader
+from pacing.pace.plan import PacingPlan, PlanBook
+from pacing.pace.traffic import TrafficShape
 from tests.kit.paced_catalogues import NOW_MS, later_catalogue, paced_catalogue
 
 SEEDS = range(40)

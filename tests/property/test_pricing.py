@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidder.bitmaps import all_ones
-from bidder.evaluation import Evaluation, price
-from bidder.price_memo import PriceMemo
+from bidder.decision.price_memo import PriceMemo
+from bidder.decision.pricing import Evaluation, price
+from bidder.targeting.bitmaps import all_ones
 from core.model import CartValue, Catalogue, Goal
 from tests.kit.bidding import NOBODY, Shopper, ShopState, TestBidder, bids_of, profile_batch
 from tests.kit.catalogues import catalogue, line_item

@@ -7,20 +7,20 @@ import msgspec
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from bidder.pipeline import respond
+from bidder.decision.pipeline import respond
 from core.model import CartValue, LineItem, Segment, Targeting
-from core.telemetry import Telemetry
-from segments.apply import apply_event
-from segments.directory import CatalogueDirectory
-from segments.events import FORGET, Event, Item, Kind, Source, order_key, person_digest
-from segments.facts import Facts
-from segments.merge import merge
-from segments.meta import Meta
-from segments.metrics import WorkerMetrics
-from segments.planning import Entry, UserPlanner
-from segments.profiles import ProfileBatch, decode
+from core.telemetry.metrics import Telemetry
+from segments.facts.apply import apply_event
+from segments.facts.event import FORGET, Event, Item, Kind, Source, order_key, person_digest
+from segments.facts.facts import Facts
+from segments.facts.merge import merge
+from segments.facts.meta import Meta
+from segments.profiles.directory import CatalogueDirectory
+from segments.profiles.metrics import WorkerMetrics
+from segments.profiles.reading import ProfileBatch, decode
+from segments.profiles.store import StoredField, StoredUser
 from segments.rules.ruleset import CompiledRules
-from segments.store import StoredField, StoredUser
+from segments.worker.planning import Entry, UserPlanner
 from tests.kit.bidding import TestBidder, bids_of
 from tests.kit.catalogues import catalogue as bidding
 from tests.kit.catalogues import line_item

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.clock import ManualClock
 from core.errors import UnavailableError
-from core.redis_wire import Wire
+from core.redis.wire import Wire
 
 # A call of some commands with a time limit; time passes; some bytes of the answers arrive; a caller gives up.
 CALL = st.tuples(st.just("call"), st.integers(1, 4), st.floats(0.01, 2.0))

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.model import Advertiser, Segment
-from segments.facts import (
+from segments.facts.facts import (
     CART_LIFETIME_S,
     DAY_S,
     Bought,
@@ -23,7 +23,7 @@ from segments.facts import (
     Product,
     Search,
 )
-from segments.layout import FOREVER_S
+from segments.facts.layout import FOREVER_S
 from segments.rules.check import check
 from segments.rules.evaluate import evaluate
 from segments.rules.happenings import SOURCES

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidder.openrtb.permission import Vendor, permits, read_view, view
-from bidder.openrtb.tcf import TcError, TcString, decode
+from bidder.openrtb.consent.permission import Vendor, permits, read_view, view
+from bidder.openrtb.consent.tcf import TcError, TcString, decode
 from tests.kit.tc_strings import TcFields, core_bits, tc_string, text_of_bits
 
 LETTERS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=2, max_size=2)

@@ -4,10 +4,10 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from loadtest.report import AuditReport, Report, make_report, save_report
-from loadtest.scenario import ArrivalPlan, load_scenario
+from loadtest.report.report import AuditReport, Report, make_report, save_report
+from loadtest.traffic.scenario import ArrivalPlan, load_scenario
 from tests.kit.load_docs import BEGIN, END, describe, figures, write_docs
-from tests.unit.loadtest.test_report import series_of
+from tests.unit.loadtest.report.test_report import series_of
 
 
 def report(name: str, latency_s: float = 0.004, audit: AuditReport | None = None) -> Report:

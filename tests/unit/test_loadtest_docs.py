@@ -15,7 +15,7 @@ _RAISED = (
 
 
 def kinds() -> set[str]:
-    sources = "".join(path.read_text() for path in sorted((_ROOT / "loadtest").glob("*.py")))
+    sources = "".join(path.read_text() for path in sorted((_ROOT / "loadtest").rglob("*.py")))
     return {kind for pattern in _RAISED for kind in pattern.findall(sources)}
 
 
@@ -27,5 +27,5 @@ def test_the_documentation_lists_exactly_the_kinds_that_there_are() -> None:
 
 @pytest.mark.parametrize("kind", sorted(kinds()))
 def test_every_kind_is_planted_by_a_test(kind: str) -> None:
-    tests = (_ROOT / "tests" / "unit" / "loadtest").glob("test_*.py")
+    tests = (_ROOT / "tests" / "unit" / "loadtest").rglob("test_*.py")
     assert any(f'"{kind}"' in path.read_text() for path in tests)

@@ -5,14 +5,14 @@ import hashlib
 import re
 from pathlib import Path
 
-from segments.events import ALIASES, Kind
-from segments.layout import HEADER
+from segments.facts.event import ALIASES, Kind
+from segments.facts.layout import HEADER
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_the_integrity_value_in_the_docs_is_that_of_the_tag() -> None:
-    tag = (REPOSITORY / "segments" / "tag.js").read_bytes()
+    tag = (REPOSITORY / "segments" / "events" / "tag.js").read_bytes()
     digest = base64.b64encode(hashlib.sha384(tag).digest()).decode()
     assert f"sha384-{digest}" in (REPOSITORY / "docs" / "events.md").read_text()
     assert len(tag) < 3 * 1_024

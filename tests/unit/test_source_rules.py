@@ -62,11 +62,15 @@ def impurities(path: Path) -> Iterator[str]:
             yield f"{path}:{node.lineno} waits"
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
-            yield from (f"{path}:{node.lineno} imports {name}" for name in names if name in ("logging", "core.logs"))
+            yield from (
+                f"{path}:{node.lineno} imports {name}" for name in names if name in ("logging", "core.telemetry.logs")
+            )
 
 
 def test_stages_neither_wait_nor_log() -> None:
-    assert [fault for path in modules("bidder/stages") for fault in impurities(path)] == []
+    # The pipeline holds the one await of the bid path (docs/decisions/0005).
+    rooms = modules("bidder/request", "bidder/targeting", "bidder/decision")
+    assert [fault for path in rooms if path.stem != "pipeline" for fault in impurities(path)] == []
 
 
 def test_every_module_says_why_it_exists() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from core import keys
 from core.clock import ManualClock
-from core.redis import control_redis
-from pacing.bank import calendar
+from core.redis.client import control_redis
+from pacing.bank.bank import calendar
 from tests.integration.admin.conftest import Shop, make_shop
 from tests.kit.api import Api
 

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from admin.api.reading import moment_text
-from bidder.counting import BIDS, COLUMNS, SEEN, Counts
-from bidder.funnel import FIVE_MINUTES_S, encode_block
+from bidder.diagnosis.funnel import FIVE_MINUTES_S, encode_block
+from bidder.targeting.counting import BIDS, COLUMNS, SEEN, Counts
 from core import keys
 from core.clock import ManualClock, SystemClock
 from core.reasons import NoBid
-from core.redis import PipelinedRedis
-from core.telemetry import Telemetry
-from pacing.bank import LeaseBank, calendar
+from core.redis.client import PipelinedRedis
+from core.telemetry.metrics import Telemetry
+from pacing.bank.bank import LeaseBank, calendar
+from pacing.budgets.transitions import Transitions
 from pacing.caps import pack_record
-from pacing.delivery import CLICKS, IMPRESSIONS, SPEND_MICROS, WINS, DeliveryCounts, DeliveryWriter
-from pacing.ledger import LedgerWriter
-from pacing.transitions import Transitions
+from pacing.ledger.rows import LedgerWriter
+from pacing.notices.delivery import CLICKS, IMPRESSIONS, SPEND_MICROS, WINS, DeliveryCounts, DeliveryWriter
 from tests.integration.admin.conftest import Shop, make_shop
 from tests.kit.api import Api
 from tests.kit.ledger_store import MemoryLedgerStore

@@ -3,11 +3,11 @@
 import asyncio
 from typing import Any
 
-from bidder.following import read_catalogue
 from core import keys
+from core.catalogue.follower import read_catalogue
 from core.clock import ManualClock
 from core.model import Catalogue
-from core.redis import control_redis
+from core.redis.client import control_redis
 from tests.integration.admin.conftest import Shop
 from tests.kit.api import Api
 

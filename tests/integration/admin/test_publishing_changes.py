@@ -10,19 +10,19 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from admin.publish import SNAPSHOT_AFTER_S, SNAPSHOT_ENTRIES, Backlog, Publisher
+from admin.catalogue.publish import SNAPSHOT_AFTER_S, SNAPSHOT_ENTRIES, Backlog, Publisher
 from admin.store.catalogue import CatalogueStore
 from admin.store.changes import SYSTEM
 from admin.store.database import Database
 from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, Kind
 from admin.store.migrate import migrate
-from bidder.following import CHANGE, SINCE, CatalogueFollower, CatalogueWatcher, read_catalogue
-from bidder.published import BY_ID, apply_change, difference, encode_catalogue, encode_change, version_of
 from core import keys
+from core.catalogue.codec import BY_ID, apply_change, difference, encode_catalogue, encode_change, version_of
+from core.catalogue.follower import CHANGE, SINCE, CatalogueFollower, CatalogueWatcher, read_catalogue
 from core.clock import ManualClock
 from core.errors import CatalogueError, UnavailableError
 from core.model import Advertiser, Campaign, Catalogue, Status
-from core.redis import control_redis
+from core.redis.client import control_redis
 from tests.kit.catalogues import catalogue, line_item
 from tests.kit.publishing import PublishedValues
 

@@ -1,9 +1,9 @@
 """Creating and changing objects through the API."""
 
-from bidder.following import read_catalogue
 from core import keys
+from core.catalogue.follower import read_catalogue
 from core.clock import ManualClock
-from core.redis import control_redis
+from core.redis.client import control_redis
 from tests.integration.admin.conftest import Shop
 from tests.kit.api import Api
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from bidder.server import BidServer
+from bidder.door.server import BidServer
 from core.clock import SystemClock
 from tests.kit.bid_oracle import bid_application, plain_body
 from tests.kit.bid_port import Answer, EchoHandler, chunked, exchange, parse_answers, post

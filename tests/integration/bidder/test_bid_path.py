@@ -9,31 +9,31 @@ from pathlib import Path
 
 import pytest
 
-from admin.seed import demo_catalogue
-from bidder.artefact import load_model
-from bidder.catalogue import BidCatalogue
-from bidder.following import read_whole
-from bidder.funnel import FIVE_MINUTES_S, FunnelWriter, line_item_counts
-from bidder.handler import BidderHandler
-from bidder.observe import BidMetrics
-from bidder.published import encode_catalogue
-from bidder.server import BidServer
-from bidder.stages.consent import ConsentPolicy
+from admin.seed.catalogue import demo_catalogue
+from bidder.compile.installing import BidCatalogue
+from bidder.decision.model_file import load_model
+from bidder.diagnosis.funnel import FIVE_MINUTES_S, FunnelWriter, line_item_counts
+from bidder.door.handler import BidderHandler
+from bidder.door.metrics import BidMetrics
+from bidder.door.server import BidServer
+from bidder.request.consent import ConsentPolicy
 from core import keys
+from core.catalogue.codec import encode_catalogue
+from core.catalogue.follower import read_whole
 from core.clock import SystemClock
 from core.config import ConsentSettings
 from core.model import CartValue, Catalogue, Goal
-from core.redis import PipelinedRedis, control_redis
-from core.telemetry import Telemetry
-from pacing.bank import LeaseBank
-from pacing.lease_client import LeaseClient
-from pacing.leases import LeaseBook
-from pacing.ledger import LedgerWriter
-from pacing.tokens import TokenSigner
-from pacing.transitions import Transitions
-from segments.facts import CartLine, Facts
-from segments.layout import pack_hot
-from segments.profiles import ProfileReader
+from core.redis.client import PipelinedRedis, control_redis
+from core.telemetry.metrics import Telemetry
+from pacing.bank.bank import LeaseBank
+from pacing.budgets.lease_client import LeaseClient
+from pacing.budgets.leases import LeaseBook
+from pacing.budgets.transitions import Transitions
+from pacing.ledger.rows import LedgerWriter
+from pacing.notices.tokens import TokenSigner
+from segments.facts.facts import CartLine, Facts
+from segments.facts.layout import pack_hot
+from segments.profiles.reading import ProfileReader
 from tests.kit.bid_port import Answer, exchange, parse_answers, post, until
 from tests.kit.bidding import KEYS, TRACK
 from tests.kit.catalogues import catalogue, line_item

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bidder.server import BidLimits, BidServer
+from bidder.door.server import BidLimits, BidServer
 from core.clock import SystemClock
 from tests.kit.bid_port import (
     EchoHandler,
@@ -135,5 +135,5 @@ async def test_an_address_is_known_only_after_the_start() -> None:
 
 def test_the_bid_port_needs_no_web_framework() -> None:
     """aiohttp costs 0.3 s and 20 MB of a process that never uses it."""
-    code = "import sys, bidder.server; sys.exit('aiohttp' in sys.modules)"
+    code = "import sys, bidder.door.server; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,9 +11,9 @@ import uvloop
 
 from core.clock import SystemClock
 from core.errors import ConfigError, UnavailableError
-from core.redis import Pipelined, PipelinedRedis, control_cluster, control_redis
-from core.redis_cluster import PipelinedCluster
-from core.redis_url import parse_redis_url
+from core.redis.client import Pipelined, PipelinedRedis, control_cluster, control_redis
+from core.redis.cluster import PipelinedCluster
+from core.redis.url import parse_redis_url
 from tests.kit.cluster import RealCluster
 from tests.kit.tls import TlsFront, make_certificate
 

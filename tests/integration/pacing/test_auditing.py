@@ -7,11 +7,11 @@ import pytest
 from core import keys
 from core.clock import ManualClock
 from core.errors import UnavailableError
-from pacing.audit import audit
-from pacing.ledger import DayLine, LedgerRow, LedgerWriter, PriceSource, RowHead, RowKind, encode_head
-from pacing.levels import day_of
-from pacing.pools import PoolKey
-from pacing.timing import MS_PER_DAY, lease_day
+from pacing.budgets.levels import day_of
+from pacing.budgets.pools import PoolKey
+from pacing.budgets.timing import MS_PER_DAY, lease_day
+from pacing.ledger.audit import audit
+from pacing.ledger.rows import DayLine, LedgerRow, LedgerWriter, PriceSource, RowHead, RowKind, encode_head
 from tests.kit.ledger_store import MemoryLedgerStore
 from tests.kit.money import ADVERTISER, CAMPAIGN, EXCHANGE, LINE_ITEM, Shop
 

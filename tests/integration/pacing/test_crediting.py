@@ -6,10 +6,10 @@ import pytest
 
 from core import keys
 from core.clock import ManualClock
+from pacing.budgets.timing import lease_day
 from pacing.caps import RING_RECORDS
-from pacing.conversions import ConversionDesk, Credit, Windows
-from pacing.timing import lease_day
-from pacing.touches import MAX_TOUCHES, Touch, TouchKind, record_touch
+from pacing.notices.conversions import ConversionDesk, Credit, Windows
+from pacing.notices.touches import MAX_TOUCHES, Touch, TouchKind, record_touch
 from tests.kit.money import ADVERTISER, LANDING, LINE_ITEM, USER, Shop
 
 DAY = 86_400

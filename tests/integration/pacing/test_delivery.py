@@ -8,8 +8,10 @@ from core import keys
 from core.clock import ManualClock, SystemClock
 from core.errors import UnavailableError
 from core.model import BillingEvent
-from core.redis import PipelinedRedis
-from pacing.delivery import (
+from core.redis.client import PipelinedRedis
+from pacing.budgets.leases import LeaseBook
+from pacing.budgets.transitions import Transitions
+from pacing.notices.delivery import (
     CLICKS,
     FIVE_MINUTES_S,
     HOUR_S,
@@ -19,8 +21,6 @@ from pacing.delivery import (
     DeliveryWriter,
     delivery_by_line_item,
 )
-from pacing.leases import LeaseBook
-from pacing.transitions import Transitions
 from tests.kit.money import LANDING, LINE_ITEM, Shop, catalogue
 
 

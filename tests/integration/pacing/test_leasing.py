@@ -12,14 +12,14 @@ from core import keys
 from core.clock import ManualClock
 from core.model import Budget, BudgetShare, Status
 from core.money import MAX_BUDGET_MICROS
-from core.telemetry import Telemetry
-from pacing.bank import CHECK_S, RESYNC_S
-from pacing.lease_client import TICK_S, LeaseClient
-from pacing.leases import LeaseBook
-from pacing.levels import Level, broken_invariants
-from pacing.pools import NO_LIMIT, Limit, PoolKey, active_pools
-from pacing.timing import MS_PER_DAY
-from pacing.transitions import SYNC_PART, Calendar, GrantReply, PoolLimits, Transitions, Want
+from core.telemetry.metrics import Telemetry
+from pacing.bank.bank import CHECK_S, RESYNC_S
+from pacing.budgets.lease_client import TICK_S, LeaseClient
+from pacing.budgets.leases import LeaseBook
+from pacing.budgets.levels import Level, broken_invariants
+from pacing.budgets.pools import NO_LIMIT, Limit, PoolKey, active_pools
+from pacing.budgets.timing import MS_PER_DAY
+from pacing.budgets.transitions import SYNC_PART, Calendar, GrantReply, PoolLimits, Transitions, Want
 from tests.kit.money import ADVERTISER, CAMPAIGN, LINE_ITEM, TIMING, Shop, catalogue, line_item
 
 DAILY = 20717  # the manual clock's day

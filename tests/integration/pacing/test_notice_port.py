@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 
 from core.clock import ManualClock
-from pacing.leases import LeaseBook
-from pacing.notice_port import IDLE_TIMEOUT_S, MAX_PIPELINED, NoticePort
-from pacing.web import PIXEL, routes
+from pacing.budgets.leases import LeaseBook
+from pacing.notices.short_way import IDLE_TIMEOUT_S, MAX_PIPELINED, NoticePort
+from pacing.notices.web import PIXEL, routes
 from tests.kit.money import Shop
 
 HOST = "Host: track.example\r\n"

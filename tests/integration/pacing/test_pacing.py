@@ -9,10 +9,10 @@ import pytest
 from core import keys
 from core.clock import ManualClock
 from core.model import Budget, BudgetShare, Catalogue, Pacing
-from pacing.audit import audit
-from pacing.messages import Multipliers, decode_multipliers
-from pacing.pacer import READ_WORDS
-from pacing.pools import SPEND_ALL_MULTIPLIER
+from pacing.budgets.pools import SPEND_ALL_MULTIPLIER
+from pacing.ledger.audit import audit
+from pacing.pace.messages import Multipliers, decode_multipliers
+from pacing.pace.pacer import READ_WORDS
 from tests.bench.pacing import data_folder, read_stream, replay, stream_file, table
 from tests.kit.fixtures import skip_or_fail
 from tests.kit.money import ADVERTISER, LINE_ITEM, Shop, catalogue, line_item
@@ -76,7 +76,7 @@ async def test_without_pacing_the_same_traffic_spends_the_budget_in_the_first_ha
 async def test_a_cut_of_the_budget_slows_the_spending_at_once(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, words_at_once: int
 ) -> None:
-    monkeypatch.setattr("pacing.pacer.READ_WORDS", words_at_once)
+    monkeypatch.setattr("pacing.pace.pacer.READ_WORDS", words_at_once)
     bidder, pacer = await PacedBidder.open(shop), new_pacer(shop)
     before = await run_seconds(shop, pacer, [bidder], 50)
     shop.present = paced(before[-1] + BUDGET // 20, version=2)

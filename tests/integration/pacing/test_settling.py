@@ -15,13 +15,12 @@ from core import keys
 from core.clock import ManualClock
 from core.model import BillingEvent, Budget, Clearing, Exchange, PriceEncryption
 from core.money import MAX_CPM_MICROS
-from pacing.audit import audit
-from pacing.leases import LeaseBook
-from pacing.ledger import LedgerRow, PriceSource
-from pacing.levels import broken_invariants
-from pacing.timing import NOTICE_BUCKET_S, lease_day, notice_bucket
-from pacing.tokens import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S
-from pacing.web import PIXEL, routes
+from pacing.budgets.leases import LeaseBook
+from pacing.budgets.levels import broken_invariants
+from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BUCKET_S, lease_day, notice_bucket
+from pacing.ledger.audit import audit
+from pacing.ledger.rows import LedgerRow, PriceSource
+from pacing.notices.web import PIXEL, routes
 from tests.kit.money import ADVERTISER, EXCHANGE, LANDING, LINE_ITEM, TIMING, USER, Shop, catalogue, line_item
 
 

@@ -11,17 +11,17 @@ import pytest
 from typer.testing import CliRunner
 
 from admin.cli import app
-from bidder.published import encode_catalogue
+from core.catalogue.codec import encode_catalogue
 from core.clock import SystemClock
 from core.ids import new_user_id
 from core.keys import CATALOGUE_SNAPSHOT, WEBHOOK_DEAD
 from core.model import Exchange, Segment
-from core.redis import control_redis
-from segments.counting import ProfileCounter
-from segments.events import Event, Item, Kind, order_key
-from segments.ready_made import READY_MADE
-from segments.scanning import ServerScanner
-from segments.webhooks import MAX_ATTEMPTS, Delivery
+from core.redis.client import control_redis
+from segments.audiences.counting import ProfileCounter
+from segments.audiences.hooks import MAX_ATTEMPTS, Delivery
+from segments.audiences.ready_made import READY_MADE
+from segments.facts.event import Event, Item, Kind, order_key
+from segments.profiles.scanning import ServerScanner
 from tests.kit.profiles import SHOES, catalogue, event_rig
 
 SEGMENTS = [

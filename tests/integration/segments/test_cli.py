@@ -9,14 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from admin.cli import app
-from bidder.published import encode_catalogue
+from core.catalogue.codec import encode_catalogue
 from core.clock import SystemClock
 from core.errors import InputError
 from core.ids import new_user_id
 from core.keys import CATALOGUE_SNAPSHOT, user_touches
-from pacing.touches import Touch, TouchKind, pack_touch
-from segments.events import Event, Item, Kind, person_digest
-from segments.facts import Facts
+from pacing.notices.touches import Touch, TouchKind, pack_touch
+from segments.facts.event import Event, Item, Kind, person_digest
+from segments.facts.facts import Facts
 from tests.kit.profiles import catalogue, event_rig
 
 EMAIL = hashlib.sha256(b"jan@example.pl").hexdigest()

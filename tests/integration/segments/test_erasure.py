@@ -10,12 +10,12 @@ from core.clock import SystemClock
 from core.ids import new_user_id
 from core.keys import user_profile, user_touches
 from core.model import Segment
-from segments.events import FORGET, LINK, Event, Item, Kind, order_key, person_digest
-from segments.facts import Facts
-from segments.identity import Identities
-from segments.layout import pack_cold
-from segments.planning import Purchase
-from segments.profiles import Command
+from segments.facts.event import FORGET, LINK, Event, Item, Kind, order_key, person_digest
+from segments.facts.facts import Facts
+from segments.facts.layout import pack_cold
+from segments.identity.persons import Identities
+from segments.profiles.reading import Command
+from segments.worker.planning import Purchase
 from tests.kit.profiles import EventRig, catalogue, event_rig
 
 PERSON = person_digest(1, "ab" * 32)

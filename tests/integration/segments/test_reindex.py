@@ -9,18 +9,18 @@ from core.clock import ManualClock
 from core.ids import new_user_id
 from core.keys import SEGMENT_SWEEP, SEGMENT_SWEEP_OWNER, user_profile
 from core.model import Catalogue, Segment
-from core.redis import control_redis
-from core.telemetry import Telemetry
-from segments.directory import CatalogueDirectory
-from segments.events import Event, Kind
-from segments.meta import Meta, pack_meta
-from segments.planning import UserPlanner
-from segments.profiles import META_FIELD
-from segments.reindex import SETTLE_S, Progress, SegmentReindexer, read_progress
+from core.redis.client import control_redis
+from core.telemetry.metrics import Telemetry
+from segments.facts.event import Event, Kind
+from segments.facts.meta import Meta, pack_meta
+from segments.profiles.directory import CatalogueDirectory
+from segments.profiles.reading import META_FIELD
+from segments.profiles.scanning import ServerScanner
+from segments.profiles.store import ProfileStore, StoredUser
 from segments.rules.ruleset import CompiledRules
-from segments.scanning import ServerScanner
-from segments.store import ProfileStore, StoredUser
-from segments.worker import EventWorker
+from segments.worker.planning import UserPlanner
+from segments.worker.reindex import SETTLE_S, Progress, SegmentReindexer, read_progress
+from segments.worker.worker import EventWorker
 from tests.kit.profiles import PARTITIONS, EventRig, catalogue, event_rig
 
 VISITED = Segment(id=7, advertiser_id=1, name="visited", rule="pages.count >= 1")

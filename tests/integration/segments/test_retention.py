@@ -6,9 +6,9 @@ from core.clock import SystemClock
 from core.ids import new_user_id
 from core.keys import client_user, exchange_user, person, user_aliases, user_facts, user_profile
 from core.model import Advertiser
-from segments.events import Event, Kind, person_digest
-from segments.facts import DAY_S
-from segments.identity import _CLIENT_TRIAL_S, COOKIE_LIFETIME_S, Identities
+from segments.facts.event import Event, Kind, person_digest
+from segments.facts.facts import DAY_S
+from segments.identity.persons import _CLIENT_TRIAL_S, COOKIE_LIFETIME_S, Identities
 from tests.kit.profiles import EventRig, catalogue, event_rig
 
 PERSON = person_digest(1, "ab" * 32)

@@ -8,8 +8,8 @@ from redis.asyncio import Redis, RedisCluster
 from core.errors import UnavailableError
 from core.ids import new_user_id
 from core.keys import event_cursor, user_facts, user_profile
-from core.redis import control_cluster, control_redis
-from segments.scanning import ClusterScanner, Scanner, ServerScanner
+from core.redis.client import control_cluster, control_redis
+from segments.profiles.scanning import ClusterScanner, Scanner, ServerScanner
 from tests.kit.cluster import RealCluster
 
 USERS = 2_000

@@ -2,10 +2,10 @@
 
 from core.clock import ManualClock
 from core.ids import new_user_id
-from segments.events import SERVER_ORIGIN, Event, Kind
-from segments.facts import DAY_S
-from segments.layout import Window
-from segments.sizes import SegmentSizes, level_of, membership_changes
+from segments.audiences.sizes import SegmentSizes, level_of, membership_changes
+from segments.facts.event import SERVER_ORIGIN, Event, Kind
+from segments.facts.facts import DAY_S
+from segments.facts.layout import Window
 from tests.kit.profiles import event_rig
 
 

@@ -11,8 +11,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from core.clock import SystemClock
-from segments.events import Kind, person_digest
-from segments.facts import Facts
+from segments.facts.event import Kind, person_digest
+from segments.facts.facts import Facts
 from tests.kit.fixtures import REPOSITORY
 from tests.kit.tracker import Shop, shop
 

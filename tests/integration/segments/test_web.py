@@ -11,7 +11,7 @@ from yarl import URL
 from core.clock import ManualClock
 from core.keys import USER_AUDIT, client_user, exchange_user
 from core.model import Segment
-from segments.events import person_digest
+from segments.facts.event import person_digest
 from tests.kit.profiles import catalogue
 from tests.kit.tracker import API_KEY, Shop, shop
 

@@ -13,14 +13,14 @@ from core.clock import ManualClock
 from core.ids import new_user_id
 from core.keys import WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_QUEUE, event_dead
 from core.model import Segment
-from segments.callout import Caller
-from segments.dead_letters import read_dead_letters, send_again
-from segments.due import pseudonym
-from segments.events import FORGET, Event, Item, Kind, order_key, pack_event
-from segments.identity import Identities
-from segments.leftovers import KEPT_DAYS, expiry_commands
-from segments.log import partition_of
-from segments.webhooks import FIRST_RETRY_MS, MAX_ATTEMPTS, DueEntries, WebhookSender, WebhookTarget
+from segments.audiences.callout import Caller
+from segments.audiences.dead_letters import read_dead_letters, send_again
+from segments.audiences.due import pseudonym
+from segments.audiences.hooks import FIRST_RETRY_MS, MAX_ATTEMPTS, DueEntries, WebhookSender, WebhookTarget
+from segments.audiences.leftovers import KEPT_DAYS, expiry_commands
+from segments.facts.event import FORGET, Event, Item, Kind, order_key, pack_event
+from segments.identity.persons import Identities
+from segments.profiles.log import partition_of
 from tests.kit.profiles import PARTITIONS, EventRig, catalogue, event_rig
 
 CART = Segment(id=7, advertiser_id=1, name="carts", rule="cart.value >= 500 PLN and cart.age in 1h..14d", webhook_id=4)

@@ -8,10 +8,10 @@ from core.clock import ManualClock, SystemClock
 from core.ids import new_user_id
 from core.keys import event_cursor, event_dead, event_owner, event_stream
 from core.model import Segment
-from segments.events import Event, Item, Kind, order_key, person_digest
-from segments.log import partition_of
-from segments.partitions import LEASE_MS
-from segments.planning import Entry
+from segments.facts.event import Event, Item, Kind, order_key, person_digest
+from segments.profiles.log import partition_of
+from segments.profiles.partitions import LEASE_MS
+from segments.worker.planning import Entry
 from tests.kit.profiles import PARTITIONS, catalogue, event_rig
 
 CART = Segment(id=7, advertiser_id=1, name="cart", rule="cart.value >= 500 PLN and cart.age in 1h..14d")

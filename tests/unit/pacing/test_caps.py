@@ -6,8 +6,8 @@ import pytest
 
 from core.model import Advertiser, BudgetShare, Campaign, Catalogue, FrequencyCap, LineItem, Status
 from core.reasons import NoBid
+from pacing.budgets.pools import PoolKey
 from pacing.caps import CapTable, WindowBook, pack_record, recent_impressions
-from pacing.pools import PoolKey
 
 NOW = 1_790_000_000
 DAY = 86_400

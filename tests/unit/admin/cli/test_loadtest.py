@@ -7,11 +7,11 @@ from typer.testing import CliRunner, Result
 
 from admin.cli.loadtest import app
 from core.errors import InputError
-from loadtest.report import make_report, save_report
-from loadtest.search import TRIES
+from loadtest.report.report import make_report, save_report
+from loadtest.running.search import TRIES
 from tests.kit.fake_bidder import NO_BID, json_answer
 from tests.kit.served import served
-from tests.unit.loadtest.test_report import scenario, series_of
+from tests.unit.loadtest.report.test_report import scenario, series_of
 
 
 def invoke(*arguments: str) -> Result:

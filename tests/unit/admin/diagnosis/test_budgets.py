@@ -1,8 +1,8 @@
 import pytest
 
 from admin.diagnosis.budgets import PLENTY, left_in, shortage
-from pacing.levels import Amounts, Level
-from pacing.pools import PoolSpec
+from pacing.budgets.levels import Amounts, Level
+from pacing.budgets.pools import PoolSpec
 
 POOL = PoolSpec(7, 0, 1, 10_000, 1.0)
 NONE = Amounts(-1, 0, 0, 0, 0)

@@ -7,8 +7,8 @@ from admin.diagnosis.deliverability import Scene, examine
 from admin.diagnosis.findings import Severity
 from admin.diagnosis.funnels import Window, window_of
 from core.model import Budget, BudgetShare, Campaign, Catalogue, LineItem, Status, Targeting
-from pacing.bank import calendar
-from pacing.levels import Amounts, Level
+from pacing.bank.bank import calendar
+from pacing.budgets.levels import Amounts, Level
 from tests.kit.catalogues import catalogue, line_item
 
 NOW_MS = 1_790_000_000_000  # Monday 2026-09-21 16:13 in Warsaw

@@ -4,8 +4,8 @@ import pytest
 
 from admin.diagnosis.findings import Severity
 from admin.diagnosis.installation import check_catalogue, check_redis, check_roles, judge_redis
-from bidder.effective import VersionReport, encode_report
 from core import keys
+from core.catalogue.version_report import VersionReport, encode_report
 from core.errors import UnavailableError
 
 NOW_MS = 1_790_000_000_000

@@ -3,8 +3,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from admin.roles.health import HealthPages, health_routes
-from core.scrape import ScrapePoint
-from core.telemetry import Telemetry
+from core.telemetry.metrics import Telemetry
+from core.telemetry.scrape import ScrapePoint
 
 
 def pages(*, public_metrics: bool = False) -> HealthPages:

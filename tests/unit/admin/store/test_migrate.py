@@ -11,8 +11,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from admin.access.passwords import Passwords
-from admin.catalogue_file import export_bytes, import_bytes
-from admin.seed import seed_demo
+from admin.catalogue.file import export_bytes, import_bytes
+from admin.seed.catalogue import seed_demo
 from admin.store import tables
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from admin.seed import demo_catalogue
+from admin.seed.catalogue import demo_catalogue
 from admin.store.kinds import KINDS, Kind
 from admin.validation.convert import HIDDEN, merge_patch, represent
 from admin.validation.intake import build

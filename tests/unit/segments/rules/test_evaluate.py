@@ -1,6 +1,6 @@
 import pytest
 
-from segments.facts import CartLine, Facts, PathVisit
+from segments.facts.facts import CartLine, Facts, PathVisit
 from segments.rules.errors import RuleError
 from segments.rules.evaluate import evaluate
 

@@ -1,4 +1,4 @@
-from segments.facts import Facts, Product, Search
+from segments.facts.facts import Facts, Product, Search
 from segments.rules.happenings import SOURCES, source_of
 from segments.rules.parser import VERBS
 

@@ -1,6 +1,6 @@
 import pytest
 
-from segments.facts import CART_LIFETIME_S, DAY_S, LIFECYCLE_EXIT_S
+from segments.facts.facts import CART_LIFETIME_S, DAY_S, LIFECYCLE_EXIT_S
 from segments.rules.check import check
 from segments.rules.reach import UNBOUNDED_S, reach_s
 

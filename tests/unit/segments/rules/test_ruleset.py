@@ -2,8 +2,8 @@ import msgspec
 import pytest
 
 from core.model import Advertiser, Segment, Status
-from segments.facts import DAY_S, FACT_NAMES, CartLine, Entry, Facts
-from segments.layout import FOREVER_S
+from segments.facts.facts import DAY_S, FACT_NAMES, CartLine, Entry, Facts
+from segments.facts.layout import FOREVER_S
 from segments.rules.errors import RuleError
 from segments.rules.ruleset import MAX_WINDOWS_PER_SEGMENT, CompiledRules, compile_rule
 

@@ -1,6 +1,6 @@
 import pytest
 
-from segments.facts import FACT_NAMES, Bought, CartLine, Cooldown, Entry, Facts, Order, PathVisit, Product, Search
+from segments.facts.facts import FACT_NAMES, Bought, CartLine, Cooldown, Entry, Facts, Order, PathVisit, Product, Search
 from segments.rules.happenings import SOURCES
 from segments.rules.lexer import KEYWORDS, tokens_of
 from segments.rules.parser import VERBS

@@ -1,7 +1,17 @@
 import pytest
 
-from segments.facts import CART_LIFETIME_S, DAY_S, LIFECYCLE_EXIT_S, CartLine, Entry, Facts, Lifecycle, Order, PathVisit
-from segments.layout import FOREVER_S
+from segments.facts.facts import (
+    CART_LIFETIME_S,
+    DAY_S,
+    LIFECYCLE_EXIT_S,
+    CartLine,
+    Entry,
+    Facts,
+    Lifecycle,
+    Order,
+    PathVisit,
+)
+from segments.facts.layout import FOREVER_S
 from segments.rules.check import check
 from segments.rules.spans import ALWAYS, NEVER, Spans
 from segments.rules.view import View

@@ -1,0 +1,97 @@
+"""What a machine of its own keeps in its data directory: settings that must outlive a restart but that nobody chose.
+
+`grosz up` needs no configuration, yet tokens in notices must verify after a restart and the catalogue must still be
+there. A deployment of single roles sets these explicitly instead, since its roles do not share a disk.
+"""
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from core.config import Settings
+
+_TOKEN_KEY_BYTES = 32
+
+ENDPOINTS = "endpoints.json"
+
+
+def complete(settings: Settings, redis_url: str) -> Settings:
+    """The settings with everything filled in that a machine of its own can decide by itself."""
+    directory = Path(settings.data.directory).absolute()
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    replace = msgspec.structs.replace
+    money, admin, telemetry = settings.money, settings.admin, settings.telemetry
+    if not money.token_keys:
+        money = replace(money, token_keys={"1": token_key(directory)})
+    if not admin.database_url:
+        admin = replace(admin, database_url=f"sqlite+aiosqlite:///{directory / 'grosz.sqlite'}")
+    if not telemetry.run_directory:
+        telemetry = replace(telemetry, run_directory=str(run_directory(directory)))
+    return replace(
+        settings,
+        redis=replace(settings.redis, url=redis_url),
+        money=money,
+        admin=admin,
+        telemetry=telemetry,
+        data=replace(settings.data, directory=str(directory)),
+    )
+
+
+def token_key(directory: Path) -> str:
+    """The hexadecimal key that signs tokens here; made at the first start, readable by this user only."""
+    path = directory / "token.key"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        key = secrets.token_hex(_TOKEN_KEY_BYTES)
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # a key lost in a power cut would make every open notice worthless
+    return key
+
+
+def url_of(host: str, port: int) -> str:
+    """Where something on this machine that listens on `host` is reached."""
+    address = ipaddress.ip_address(host) if host[:1].isdigit() or ":" in host else None
+    if address is not None and address.is_unspecified:  # all addresses: this machine's own is one of them
+        host = "127.0.0.1" if address.version == 4 else "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def endpoints_of(settings: Settings) -> dict[str, str]:
+    """Role -> URL, when all roles run on this machine."""
+    return {
+        "admin": url_of(settings.admin.host, settings.admin.port),
+        "worker": url_of(settings.worker.host, settings.worker.port),
+        "tracker": url_of(settings.track.host, settings.track.port),
+        "bidder": url_of(settings.bid.host, settings.bid.port),
+    }
+
+
+def write_endpoints(settings: Settings, roles: Sequence[str]) -> None:
+    """Leave a note of where the roles of this run are reached, for commands like `grosz doctor`."""
+    found = {role: url for role, url in endpoints_of(settings).items() if role in roles}
+    (Path(settings.data.directory) / ENDPOINTS).write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+
+
+def read_endpoints(directory: Path) -> dict[str, str]:
+    """Where the roles of the last `grosz up` are reached; empty where there was none."""
+    try:
+        return msgspec.json.decode((directory / ENDPOINTS).read_bytes(), type=dict[str, str])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return {}
+
+
+def run_directory(directory: Path) -> Path:
+    """An empty folder for what the processes of this run share (core.telemetry.scrape)."""
+    path = directory / "run"
+    path.mkdir(exist_ok=True, mode=0o700)
+    for left_behind in path.iterdir():
+        left_behind.unlink()
+    return path

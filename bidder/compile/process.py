@@ -1,0 +1,133 @@
+"""The child process in which a bidder compiles: in its own it would hold up requests for seconds (docs/performance.md).
+
+What comes back is unpacked in steps, between which the event loop serves requests.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import gc
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from bidder.compile.compiler import CatalogueCompiler
+from bidder.targeting.compiled import Compiled
+from bidder.targeting.overlay import Overlay
+from core.errors import UnavailableError
+from core.processes import end_with_parent, give_way
+
+CHILD_NICENESS = 5
+
+Result = TypeVar("Result")
+
+_in_child = CatalogueCompiler()
+
+
+def prepare_child(parent: int) -> None:
+    """What the child process does first: end with its parent, and leave the processor to those who answer requests."""
+    end_with_parent(parent)
+    os.setsid()
+    while not give_way(os.getpid(), CHILD_NICENESS):
+        time.sleep(0.1)
+
+
+def hold(snapshot: bytes, changes: Sequence[bytes]) -> None:
+    """`CatalogueCompiler.hold`, in the child."""
+    with collected_later():
+        _in_child.hold(snapshot, changes)
+
+
+def compile_whole(snapshot: bytes, changes: Sequence[bytes]) -> list[bytes]:
+    """`CatalogueCompiler.whole`, in the child: the parts of what it compiles."""
+    with collected_later():
+        return _in_child.whole(snapshot, changes).packed()
+
+
+def compile_overlay(changes: Sequence[bytes]) -> tuple[int, bytes, list[bytes]]:
+    """`CatalogueCompiler.overlay`, in the child: the base's version, int64 ids that are replaced, parts of the rest."""
+    with collected_later():
+        overlay = _in_child.overlay(changes)
+    return overlay.base_version, overlay.replaced.tobytes(), overlay.compiled.packed()
+
+
+class Compiler:
+    """Compiles in a child process, which is started again if it dies.
+
+    All methods raise CatalogueError for what cannot be compiled, and UnavailableError if the child died: what comes
+    next must be a whole catalogue then.
+    """
+
+    def __init__(self) -> None:
+        self._executor: concurrent.futures.ProcessPoolExecutor | None = None
+
+    async def first(self, snapshot: bytes, changes: Sequence[bytes]) -> Compiled:
+        """Compile in this process: nothing is served yet, and a child takes a second to start.
+
+        It is started then and reads the same, so that the first change does not wait for it.
+        """
+        with collected_later():
+            compiled = CatalogueCompiler().whole(snapshot, changes)
+        self._child().submit(hold, snapshot, tuple(changes))
+        return compiled
+
+    async def whole(self, snapshot: bytes, changes: Sequence[bytes]) -> Compiled:
+        """Compile a published catalogue."""
+        parts = await self._run(compile_whole, snapshot, tuple(changes))
+        return await in_steps(Compiled.unpack(parts))
+
+    async def overlay(self, changes: Sequence[bytes]) -> Overlay:
+        """Compile what differs from the whole one that was compiled last; see `CatalogueCompiler.overlay`."""
+        base_version, replaced, parts = await self._run(compile_overlay, tuple(changes))
+        return Overlay(base_version, np.frombuffer(replaced, dtype=np.int64), await in_steps(Compiled.unpack(parts)))
+
+    async def close(self) -> None:
+        """End the child."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _child(self) -> concurrent.futures.ProcessPoolExecutor:
+        if self._executor is None:
+            # A pool's child does not notice that its parent was killed; it would wait for work for ever.
+            self._executor = concurrent.futures.ProcessPoolExecutor(
+                1, multiprocessing.get_context("spawn"), initializer=prepare_child, initargs=(os.getpid(),)
+            )
+        return self._executor
+
+    async def _run(self, function: Callable[..., Result], *arguments: object) -> Result:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._child(), function, *arguments)
+        except concurrent.futures.process.BrokenProcessPool as error:
+            self._executor = None
+            raise UnavailableError("the compiling process died", hint="it is started again") from error
+
+
+async def in_steps(work: Generator[None, None, Result]) -> Result:
+    """The result of a generator, serving requests between its steps."""
+    with collected_later():
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            await asyncio.sleep(0)
+
+
+@contextlib.contextmanager
+def collected_later() -> Iterator[None]:
+    """What is made here lives long: set apart from garbage collection, which else walks all of it again and again.
+
+    No collection before that, which would walk it once, for half a second at 100,000 line items; what is made is in no
+    cycle, so it is freed by its last reference.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -1,0 +1,96 @@
+"""decide(): the stages of one batch of bid requests, in order.
+
+A batch is all requests that arrived in one turn of the event loop: one profile round trip (the only await), one numpy
+pass over every (impression, line item) pair, one internal auction per impression.
+"""
+
+from collections.abc import Callable, Sequence
+
+from bidder.decision.choose import answer, choose
+from bidder.decision.pricing import Evaluation, price
+from bidder.decision.snapshot import Snapshot
+from bidder.request.auction import Auction
+from bidder.request.consent import ConsentPolicy, resolve_consent
+from bidder.request.identify import identify
+from bidder.request.locate import locate
+from bidder.request.validate import check_request
+from core.clock import Clock
+from core.reasons import NoBid
+from pacing.notices.tokens import TokenSigner
+from segments.profiles.reading import ProfileBatch, ProfileReader
+
+
+def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
+    """The stages that need the request alone. False, with `auction.no_bid` set, when there is nothing to bid on."""
+    check_request(auction, snapshot.index.fx)
+    if auction.no_bid is None:
+        resolve_consent(auction, policy)
+    if auction.no_bid is None:
+        identify(auction)
+        locate(auction)
+        if not snapshot.matcher.match_context(auction):
+            auction.no_bid = NoBid.NOT_TARGETED
+    return auction.no_bid is None
+
+
+async def look_up(auctions: Sequence[Auction], profiles: ProfileReader, now_ms: int, deadline: float) -> ProfileBatch:
+    """Profiles of the batch, in its order, without what consent does not let us use."""
+    users = [(auction.user_id, auction.exchange.id, auction.exchange_user) for auction in auctions]
+    batch = await profiles.fetch(users, now_ms, deadline)
+    for number, auction in enumerate(auctions):
+        if batch.found[number] and not (auction.consent is not None and auction.consent.segments):
+            batch.keep_only_ring(number)
+    return batch
+
+
+def evaluate(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapshot, now_ms: int) -> Evaluation | None:
+    """Match users, price and judge all pairs. None when no pair is left."""
+    snapshot.matcher.match_user(auctions, profiles, snapshot.caps, snapshot.counts, now_ms // 1000)
+    if not any(impression.eligible for auction in auctions for impression in auction.impressions):
+        return None
+    return price(auctions, profiles, snapshot, now_ms, snapshot.prices)
+
+
+def respond(
+    auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapshot, signer: TokenSigner, now_ms: int
+) -> dict[int, bytes]:
+    """Everything after the look-up: responses by auction number; auctions without one have `no_bid` set.
+
+    A batch whose catalogue was replaced while it waited is not bid on: its positions name other leases by now.
+    """
+    if not snapshot.is_bound:
+        for auction in auctions:
+            auction.no_bid = NoBid.NO_SNAPSHOT
+        return {}
+    found = evaluate(auctions, profiles, snapshot, now_ms)
+    responses: dict[int, bytes] = {}
+    if found is not None:
+        chosen = choose(found, snapshot, now_ms)
+        snapshot.counts.count_pairs(found.positions, found.verdict)
+        responses = answer(found, chosen, snapshot, profiles, signer, now_ms)
+    for number, auction in enumerate(auctions):
+        if number not in responses:
+            auction.no_bid = NoBid.NOBODY_BIDS if found is not None else NoBid.NOT_TARGETED
+    return responses
+
+
+async def decide(
+    auctions: Sequence[Auction],
+    snapshot: Snapshot,
+    profiles: ProfileReader,
+    signer: TokenSigner,
+    clock: Clock,
+    deadline: float,
+    looked_up: Callable[[], None],
+) -> tuple[dict[int, bytes], float]:
+    """Responses of a screened batch by auction number, and the seconds that they took after the look-up.
+
+    `deadline` of the look-up is in monotonic seconds. `looked_up` is called when it has ended, however it ended.
+    """
+    try:
+        batch = await look_up(auctions, profiles, clock.now_ms(), deadline)
+    finally:
+        looked_up()
+    started = clock.monotonic()
+    responses = respond(auctions, batch, snapshot, signer, clock.now_ms())
+    return responses, clock.monotonic() - started

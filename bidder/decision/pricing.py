@@ -1,0 +1,213 @@
+"""All (impression, line item) pairs of a batch as arrays: priced, and judged against floors, deals and leases."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bidder.decision import afford, rank, score
+from bidder.decision.price_memo import PriceMemo
+from bidder.decision.snapshot import Snapshot
+from bidder.request.auction import Auction, Impression
+from bidder.targeting.counting import tally
+from core.money import ceil_to_grosz
+from pacing.caps import recent_impressions
+from segments.profiles.reading import ProfileBatch
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_NO_PAIRS: Integers = np.zeros(0, dtype=np.int64)
+
+FIXED_PRICE_DEAL = 3  # `deal.at`: bid exactly the deal's price (OpenRTB 2.6 section 3.2.12)
+# Impressions older than a day no longer lower the value of the next one (spec: science 1e).
+FREQUENCY_WINDOW_S = 24 * 3600
+
+
+class Slot:
+    """One impression of one auction of the batch that at least one line item may bid on."""
+
+    __slots__ = ("auction", "impression", "number")
+
+    def __init__(self, number: int, auction: Auction, impression: Impression) -> None:
+        self.number = number  # of the auction in the batch
+        self.auction = auction
+        self.impression = impression
+
+
+class Evaluation:
+    """Arrays with one row a pair, ordered by slot, then by position."""
+
+    __slots__ = (
+        "_ends", "cost", "cpm", "eligible", "floors", "lengths", "positions", "rate", "scores", "slot_of_pair", "slots",
+        "starts", "verdict",
+    )  # fmt: skip
+
+    slot_of_pair: Integers
+    positions: Integers
+    cpm: Integers  # the bid: CPM micros of the auction's currency, on the grosz grid
+    rate: Floats | float  # units of the auction's currency for one of the advertiser's
+    scores: score.Scores | None  # how the bids came about; None where they were remembered
+    floors: Integers  # CPM micros of the auction's currency
+    cost: Integers  # micros of the advertiser's currency
+    verdict: Integers  # rank.ELIGIBLE or a column of bidder.targeting.counting
+    eligible: NDArray[np.bool_]
+
+    def __init__(self, slots: list[Slot], positions: list[Integers]) -> None:
+        self.slots = slots
+        self._ends = list(itertools.accumulate(map(len, positions), initial=0))
+        ends = np.array(self._ends)
+        self.starts = ends[:-1]  # first pair of each slot
+        self.lengths = ends[1:] - self.starts  # pairs of each slot; none is without
+        self.slot_of_pair = np.arange(len(slots)).repeat(self.lengths)
+        self.positions = np.concatenate(positions)
+        self.scores = None
+
+    def pair_range(self, slot: int) -> tuple[int, int]:
+        """First pair of a slot, and the one after its last."""
+        return self._ends[slot], self._ends[slot + 1]
+
+    def by_slot(self, values: Sequence[int]) -> Integers:
+        """A value of each slot, for each pair."""
+        return np.array(values, dtype=np.int64).repeat(self.lengths)
+
+
+def price(
+    auctions: Sequence[Auction],
+    profiles: ProfileBatch,
+    snapshot: Snapshot,
+    now_ms: int,
+    memo: PriceMemo | None = None,
+) -> Evaluation:
+    """Price and judge every pair that the impressions' `eligible` sets name; there must be one.
+
+    With a `memo` bids that are the same for everybody are looked up there; the result has no `scores` then.
+    """
+    slots: list[Slot] = []
+    has_deals = False
+    for number, auction in enumerate(auctions):
+        for impression in auction.impressions:
+            if impression.eligible:
+                slots.append(Slot(number, auction, impression))
+                has_deals = has_deals or bool(impression.deal_floors)
+    found = Evaluation(slots, snapshot.unpacked.positions([slot.impression.eligible for slot in slots]))
+    book = snapshot.book
+    tally(book.scored, found.positions)  # pacing learns from auctions that a pool lost, too
+    found.rate = rate = _rates(found, snapshot)
+    _price(found, profiles, snapshot, now_ms, memo)
+    found.floors = found.by_slot([slot.impression.floor_cpm for slot in slots])
+    if has_deals:
+        _apply_deals(found, snapshot)
+    too_low = score.too_low(found.cpm, found.positions, rate, snapshot.model)
+    found.cost = afford.costs(found.cpm, rate)
+    affordable = afford.affordable(found.cost, found.positions, book)
+    found.verdict = rank.verdicts(found.cpm, found.floors, too_low, affordable)
+    found.eligible = found.verdict == rank.ELIGIBLE
+    return found
+
+
+def _price(
+    found: Evaluation,
+    profiles: ProfileBatch,
+    snapshot: Snapshot,
+    now_ms: int,
+    memo: PriceMemo | None,
+) -> None:
+    """Set `cpm` of the pairs, and their `scores` if there is no memo."""
+    hour_utc = now_ms // 3_600_000 % 24
+    slots, model, rate = found.slots, snapshot.model, found.rate
+    model.make_room(len(slots))
+    kinds = [model.slot_kind(slot.auction, slot.impression, hour_utc) for slot in slots]
+    slot_kinds = np.array(kinds, dtype=np.int64)
+    auctions = [slot.number for slot in slots]
+    state = score.state_of_pairs(auctions, found.lengths, found.positions, profiles, snapshot.index)
+    frequency = _frequency(found, profiles, snapshot, now_ms // 1000)
+
+    def scored(pairs: Integers | slice, *, personal: bool) -> score.Scores:
+        return score.score(
+            slot_of_pair=found.slot_of_pair[pairs],
+            positions=found.positions[pairs],
+            slot_kinds=slot_kinds,
+            state_of_pair=state[pairs] if state is not None and personal else None,
+            profiles=profiles,
+            frequency=frequency[pairs] if frequency is not None and personal else None,
+            multiplier=snapshot.book.multiplier,
+            rate=rate if isinstance(rate, float) else rate[pairs],
+            model=model,
+            index=snapshot.index,
+        )
+
+    if memo is None:
+        found.scores = scored(slice(None), personal=True)
+        found.cpm = found.scores.cpm
+        return
+    generation = model.generation
+    keys = [(generation, kind, slot.auction.currency) for kind, slot in zip(kinds, slots, strict=True)]
+    found.cpm = memo.bids(
+        keys, found.lengths, found.positions, snapshot.book.multiplier, lambda pairs: scored(pairs, personal=False).cpm
+    )
+    personal = _personal(state, frequency)
+    if len(personal):
+        found.cpm[personal] = scored(personal, personal=True).cpm
+
+
+def _personal(state: Integers | None, frequency: Floats | None) -> Integers:
+    """The pairs whose bid depends on the user."""
+    if frequency is None:
+        return state.nonzero()[0] if state is not None else _NO_PAIRS
+    return (frequency > 0 if state is None else (state > 0) | (frequency > 0)).nonzero()[0]
+
+
+def _rates(found: Evaluation, snapshot: Snapshot) -> Floats | float:
+    currencies = {slot.auction.currency for slot in found.slots}
+    if len(currencies) == 1 and len(snapshot.index.currencies) == 1:
+        return float(snapshot.rates_to(currencies.pop())[0])
+    table = np.stack([snapshot.rates_to(slot.auction.currency) for slot in found.slots])
+    return table[found.slot_of_pair, snapshot.index.lines.currency[found.positions]]
+
+
+def _frequency(found: Evaluation, profiles: ProfileBatch, snapshot: Snapshot, now_s: int) -> Floats | None:
+    """Impressions of each pair's line item that its user has had in a day; None when nobody had any."""
+    frequency: Floats | None = None
+    for number, slot in enumerate(found.slots):
+        ring = profiles.rings[slot.number]
+        if not ring:
+            continue
+        start, end = found.pair_range(number)
+        positions = found.positions[start:end]
+        for line_item, shown in recent_impressions(ring, now_s - FREQUENCY_WINDOW_S).items():
+            for position in snapshot.index.by_line_item.get(line_item, ()):
+                at = int(np.searchsorted(positions, position))
+                if at < len(positions) and positions[at] == position:
+                    frequency = np.zeros(len(found.positions)) if frequency is None else frequency
+                    frequency[start + at] = shown
+    return frequency
+
+
+def _apply_deals(found: Evaluation, snapshot: Snapshot) -> None:
+    """Line items on a deal meet the deal's floor instead of the impression's, or bid its fixed price exactly.
+
+    Of several deals it is the dearest that the bid reaches; a fixed price between two groszes is the upper one.
+    """
+    for number, slot in enumerate(found.slots):
+        deals = slot.impression.deal_floors
+        if not deals:
+            continue
+        start, end = found.pair_range(number)
+        for at in range(start, end):
+            held = snapshot.index.deals.held(slot.auction.exchange.id, int(found.positions[at]), deals)
+            if held:
+                deal_id = dearest_deal(deals, held, int(found.cpm[at]))
+                if deal_id is None:
+                    found.floors[at] = min(deals[name][0] for name in held)
+                    continue
+                found.floors[at], auction_type = deals[deal_id]
+                if auction_type == FIXED_PRICE_DEAL:
+                    found.cpm[at] = ceil_to_grosz(deals[deal_id][0])
+
+
+def dearest_deal(deals: Mapping[str, tuple[int, int]], held: Iterable[str], cpm: int) -> str | None:
+    """The held deal of the highest floor that a bid of `cpm` reaches, on the grosz grid; the first of equal ones."""
+    reached = [name for name in held if ceil_to_grosz(deals[name][0]) <= cpm]
+    return max(reached, key=lambda name: deals[name][0], default=None)

@@ -1,0 +1,379 @@
+"""Why each line item bids or does not bid on one request: the same stages, with everything they know written down.
+
+What really happens is decided first, by the stages as the bid path runs them. Then each line item is asked for all its
+reasons, not the first one, and priced even where it is not eligible, so that near misses show: "floor 1.20, your bid
+1.05". Nothing is reserved, counted or sent.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from bidder.decision import rank
+from bidder.decision.choose import Chosen, choose
+from bidder.decision.pipeline import evaluate, look_up, screen
+from bidder.decision.pricing import Evaluation, price
+from bidder.decision.snapshot import Snapshot
+from bidder.diagnosis.near_misses import clock_detail
+from bidder.openrtb.codec import Malformed, decode_request
+from bidder.openrtb.tolerance import Tolerances
+from bidder.request.auction import Auction, Impression
+from bidder.request.consent import ConsentPolicy
+from bidder.targeting.bitmaps import all_ones
+from bidder.targeting.index import Index
+from bidder.targeting.normalise import members
+from core.clock import Clock
+from core.money import format_micros
+from core.reasons import NO_BID_REASONS, NoBid
+from pacing.caps import recent_impressions
+from segments.profiles.reading import ProfileBatch, ProfileReader
+
+# A look-up for explain waits longer than a bid would: the person would rather know.
+LOOK_UP_S = 2.0
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reason of one line item on one impression."""
+
+    reason: str
+    text: str
+    hint: str
+    detail: str = ""
+
+
+class PriceBuildUp(msgspec.Struct, frozen=True):
+    """How a bid came about. Amounts are decimal text; bid and floor in `currency`, the rest in the advertiser's."""
+
+    click_rate: float
+    conversion_rate: float
+    cart_value: str  # added to the value of a conversion
+    expected_value: str  # of one impression
+    pacing_multiplier: float
+    bid_factor: float
+    maximum_cpm: str
+    bid_cpm: str
+    floor_cpm: str
+    currency: str
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line item (or one of its budget shares) on one impression."""
+
+    line_item_id: int
+    share: int
+    outcome: str  # "bid" or "no_bid"
+    reasons: tuple[Reason, ...]
+    price: PriceBuildUp
+    creative_id: int | None = None
+
+
+class ImpressionVerdicts(msgspec.Struct, frozen=True):
+    impression_id: str
+    winner: int | None  # line item id
+    line_items: tuple[Verdict, ...]
+    won_by_another: bool = False  # a line item won that the viewer may not know of
+
+
+class UserFacts(msgspec.Struct, frozen=True):
+    """What the user's profile contributed."""
+
+    user_id: str | None
+    found: bool
+    segments: tuple[int, ...]
+    shops: tuple[dict[str, float], ...]
+    impressions_remembered: int
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    request_id: str
+    outcome: str
+    reason: Reason | None
+    faults: tuple[str, ...]  # of impressions that were left out
+    user: UserFacts | None
+    impressions: tuple[ImpressionVerdicts, ...]
+
+
+class Viewer(msgspec.Struct, frozen=True):
+    """Who an explanation is for. Line items, segments and profile parts of other advertisers are left out of it."""
+
+    advertisers: frozenset[int] | None = None  # None: all
+    segments: frozenset[int] = frozenset()  # those of these advertisers
+
+    def sees(self, advertiser: int) -> bool:
+        return self.advertisers is None or advertiser in self.advertisers
+
+
+EVERYBODY = Viewer()
+
+
+class Background(Protocol):
+    """What is known beside the bid path: the catalogue's words, the budgets behind a lease."""
+
+    def refine(self, reason: NoBid, position: int) -> tuple[NoBid, str]:
+        """A more precise reason for the line item at an index position, and its detail; or the same and ""."""
+        ...
+
+
+class NothingMore:
+    """No background: the bid path's own words."""
+
+    def refine(self, reason: NoBid, position: int) -> tuple[NoBid, str]:  # noqa: ARG002 - the protocol's
+        return reason, ""
+
+
+class Explainer:
+    """Explains requests against one snapshot. `snapshot.book` decides what counts as affordable."""
+
+    def __init__(self, profiles: ProfileReader, policy: ConsentPolicy, clock: Clock) -> None:
+        self._profiles = profiles
+        self._policy = policy
+        self._clock = clock
+
+    async def explain(
+        self,
+        body: bytes,
+        exchange_key: str,
+        snapshot: Snapshot,
+        *,
+        line_item_id: int | None = None,
+        user_id: str | None = None,
+        viewer: Viewer = EVERYBODY,
+        background: Background | None = None,
+    ) -> Explanation:
+        """Explain a bid request to `viewer`; optionally for one line item, and as if `user_id` had sent it.
+
+        Raises Malformed for a body that is not a bid request, KeyError for an unknown exchange.
+        """
+        rehearsal = snapshot.rehearsal()
+        request = decode_request(body, Tolerances())
+        auction = Auction(request, snapshot.index.exchanges[exchange_key], self._clock.monotonic() + LOOK_UP_S)
+        screen(auction, rehearsal, self._policy)
+        if auction.no_bid not in (None, NoBid.NOT_TARGETED):
+            return _refusal(auction)
+        if user_id is not None and auction.consent is not None and auction.consent.identifiers:
+            auction.user_id = user_id
+        now_ms = self._clock.now_ms()
+        profiles = await look_up([auction], self._profiles, now_ms, auction.deadline)
+        found = evaluate([auction], profiles, rehearsal, now_ms)
+        chosen = choose(found, rehearsal, now_ms) if found is not None else {}
+        # Priced on the book as it is, without what the rehearsal reserved.
+        wanted = _wanted(snapshot.index, line_item_id, viewer)
+        everything = _price_all(auction, profiles, snapshot, now_ms, wanted)
+        told = _Telling(auction, profiles, snapshot, now_ms, viewer, background or NothingMore())
+        return told.explanation(found, chosen, everything)
+
+
+def _refusal(auction: Auction) -> Explanation:
+    reason = auction.no_bid or NoBid.NO_BIDDABLE_IMPRESSION
+    faults = tuple(str(fault.pointer) + ": " + fault.message for fault in auction.faults)
+    return Explanation(auction.request.id, "no_bid", _reason(reason), faults, None, ())
+
+
+def _wanted(index: Index, line_item_id: int | None, viewer: Viewer) -> int:
+    """The set of positions to tell about."""
+    if line_item_id is not None:
+        positions: Iterable[int] = index.by_line_item.get(line_item_id, ())
+    elif viewer.advertisers is None:
+        return all_ones(index.count)
+    else:
+        positions = np.flatnonzero(np.isin(index.lines.advertiser, list(viewer.advertisers))).tolist()
+    return sum(1 << position for position in positions if viewer.sees(int(index.lines.advertiser[position])))
+
+
+def _price_all(
+    auction: Auction, profiles: ProfileBatch, snapshot: Snapshot, now_ms: int, wanted: int
+) -> Evaluation | None:
+    """Every wanted line item on every impression; None when there is none."""
+    if not wanted:
+        return None
+    for impression in auction.impressions:
+        impression.eligible = wanted
+    return price([auction], profiles, snapshot, now_ms)
+
+
+Winners = dict[int, tuple[int, int]]
+"""Impression position -> (index position, creative id) of the bid."""
+
+
+class _Telling:
+    """What one explanation is put together from."""
+
+    def __init__(
+        self,
+        auction: Auction,
+        profiles: ProfileBatch,
+        snapshot: Snapshot,
+        now_ms: int,
+        viewer: Viewer,
+        background: Background,
+    ) -> None:
+        self._auction = auction
+        self._profiles = profiles
+        self._snapshot = snapshot
+        self._now_ms = now_ms
+        self._viewer = viewer
+        self._background = background
+
+    def explanation(
+        self, found: Evaluation | None, chosen: dict[int, Chosen], everything: Evaluation | None
+    ) -> Explanation:
+        auction = self._auction
+        real = _real_verdicts(found)
+        winners: Winners = {
+            found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.offer.prepared.creative.id)
+            for number, bid in chosen.items()
+            if found is not None
+        }
+        impressions = tuple(
+            self._impression(number, impression, everything, real, winners)
+            for number, impression in enumerate(auction.impressions)
+        )
+        reason = None if winners else _reason(NoBid.NOBODY_BIDS if found is not None else NoBid.NOT_TARGETED)
+        faults = tuple(f"{fault.pointer}: {fault.message}" for fault in auction.faults)
+        outcome = "bid" if winners else "no_bid"
+        user = _user(self._profiles, self._snapshot.index, self._viewer)
+        return Explanation(auction.request.id, outcome, reason, faults, user, impressions)
+
+    def _impression(
+        self,
+        number: int,
+        impression: Impression,
+        everything: Evaluation | None,
+        real: dict[tuple[int, int], int],
+        winners: Winners,
+    ) -> ImpressionVerdicts:
+        snapshot, lines = self._snapshot, self._snapshot.index.lines
+        verdicts: list[Verdict] = []
+        if everything is not None:
+            targeting = snapshot.matcher.reasons(
+                self._auction, impression, self._profiles, 0, snapshot.caps, self._now_ms // 1000
+            )
+            verdicts = [
+                self._verdict(everything, pair, impression, targeting, real, winners)
+                for pair in range(*everything.pair_range(number))
+            ]
+        winner = winners.get(impression.position)
+        if winner is None:
+            return ImpressionVerdicts(impression.imp.id, None, tuple(verdicts))
+        hidden = not self._viewer.sees(int(lines.advertiser[winner[0]]))
+        won = None if hidden else int(lines.line_item[winner[0]])
+        return ImpressionVerdicts(impression.imp.id, won, tuple(verdicts), hidden)
+
+    def _verdict(
+        self,
+        everything: Evaluation,
+        pair: int,
+        impression: Impression,
+        targeting: Sequence[tuple[NoBid, int, str]],
+        real: dict[tuple[int, int], int],
+        winners: Winners,
+    ) -> Verdict:
+        position = int(everything.positions[pair])
+        lines = self._snapshot.index.lines
+        line_item, share = int(lines.line_item[position]), int(lines.share[position])
+        bid_price = _price(everything, pair, position, self._auction, self._snapshot)
+        winner = winners.get(impression.position)
+        if winner is not None and winner[0] == position:
+            return Verdict(line_item, share, "bid", (), bid_price, winner[1])
+        found = [(reason, detail) for reason, passing, detail in targeting if not passing >> position & 1]
+        own = int(everything.verdict[pair])
+        if own != rank.ELIGIBLE:
+            found.append((NO_BID_REASONS[own], _near_miss(NO_BID_REASONS[own], bid_price)))
+        in_auction = real.get((impression.position, position))
+        if in_auction is not None and 0 <= in_auction < len(NO_BID_REASONS) and in_auction != own:
+            found.append((NO_BID_REASONS[in_auction], ""))
+        return Verdict(line_item, share, "no_bid", self._reasons(found, position), bid_price)
+
+    def _reasons(self, found: Iterable[tuple[NoBid, str]], position: int) -> tuple[Reason, ...]:
+        """In the order found, each once: money that is missing shows both in the live sets and in the auction."""
+        told: dict[tuple[NoBid, str], None] = {}
+        for reason, detail in found:
+            better, words = self._background.refine(reason, position)
+            words = words or detail or clock_detail(reason, self._snapshot.index, position, self._now_ms)
+            told.setdefault((better, words))
+        return tuple(_reason(reason, words) for reason, words in told)
+
+
+def _real_verdicts(found: Evaluation | None) -> dict[tuple[int, int], int]:
+    """(impression position, index position) -> what the auction itself said of the pair."""
+    if found is None:
+        return {}
+    positions = [slot.impression.position for slot in found.slots]
+    return {
+        (positions[slot], position): verdict
+        for slot, position, verdict in zip(
+            found.slot_of_pair.tolist(), found.positions.tolist(), found.verdict.tolist(), strict=True
+        )
+    }
+
+
+def _price(everything: Evaluation, pair: int, position: int, auction: Auction, snapshot: Snapshot) -> PriceBuildUp:
+    scores, lines = everything.scores, snapshot.index.lines
+    assert scores is not None  # noqa: S101 - tells the type checker that these were priced without a memo
+    return PriceBuildUp(
+        click_rate=round(float(scores.click_rate[pair]), 8),
+        conversion_rate=round(float(scores.conversion_rate[pair]), 8),
+        cart_value=format_micros(round(float(scores.cart_value[pair])) if scores.cart_value is not None else 0),
+        expected_value=format_micros(round(float(scores.expected_value[pair]))),
+        pacing_multiplier=float(snapshot.book.multiplier[position]),
+        bid_factor=float(lines.bid_factor[position]),
+        maximum_cpm=format_micros(round(float(lines.max_cpm[position]))),
+        bid_cpm=format_micros(int(everything.cpm[pair])),
+        floor_cpm=format_micros(int(everything.floors[pair])),
+        currency=auction.currency,
+    )
+
+
+def _near_miss(reason: NoBid, bid: PriceBuildUp) -> str:
+    if reason is NoBid.FLOOR:
+        return f"floor {bid.floor_cpm} {bid.currency}, your bid {bid.bid_cpm}"
+    if reason is NoBid.VALUE_TOO_LOW:
+        return f"your bid would be {bid.bid_cpm} {bid.currency}"
+    return ""
+
+
+def _user(profiles: ProfileBatch, index: Index, viewer: Viewer) -> UserFacts:
+    """The profile as far as the viewer may know of it; of a stranger to his advertisers, that he is unknown."""
+    shops = tuple(
+        {
+            "advertiser_id": int(advertiser),
+            "cart_micros": int(cart),
+            "cart_stage": int(stage),
+            "cart_age_s": float(age) if np.isfinite(age) else -1.0,
+            "last_visit_age_s": float(visit) if np.isfinite(visit) else -1.0,
+            "visits": float(visits),
+        }
+        for advertiser, cart, stage, age, visit, visits in zip(
+            profiles.state_advertiser,
+            profiles.cart_micros,
+            profiles.cart_stage,
+            profiles.cart_age_s,
+            profiles.last_visit_age_s,
+            profiles.visits,
+            strict=True,
+        )
+        if viewer.sees(int(advertiser))
+    )
+    segments, shown = members(profiles.segments[0]), recent_impressions(profiles.rings[0], 0)
+    if viewer.advertisers is None:
+        return UserFacts(profiles.user_ids[0], profiles.found[0], segments, shops, sum(shown.values()))
+    segments = tuple(segment for segment in segments if segment in viewer.segments)
+    owners = {line_item: _owner(index, line_item) for line_item in shown}
+    remembered = sum(count for line_item, count in shown.items() if owners[line_item] in viewer.advertisers)
+    known = bool(shops or segments or remembered)
+    return UserFacts(profiles.user_ids[0] if known else None, known, segments, shops, remembered)
+
+
+def _owner(index: Index, line_item: int) -> int | None:
+    """The advertiser of a line item, None once it is gone."""
+    positions = index.by_line_item.get(line_item, ())
+    return int(index.lines.advertiser[positions[0]]) if positions else None
+
+
+def _reason(reason: NoBid, detail: str = "") -> Reason:
+    return Reason(reason.name.lower(), reason.text, reason.hint, detail)
+
+
+__all__ = ["EVERYBODY", "Background", "Explainer", "Explanation", "Malformed", "Viewer"]

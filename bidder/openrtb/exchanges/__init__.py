@@ -1,1 +1,0 @@
-"""How single exchanges differ from the specification. `generic` holds what their configuration can say."""

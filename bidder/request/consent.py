@@ -1,0 +1,235 @@
+"""What may be done with data about the user: one `Consent` for each auction.
+
+Each signal that applies can only take away: the TC string where GDPR applies, an opt-out of the United States, COPPA,
+limited ad tracking. A signal that is there but cannot be read counts as refusal; so does one that is missing where it
+is needed. Nothing here looks at who the user is. Sources: spec, openrtb 3.1 to 3.5; docs/consent.md.
+"""
+
+import functools
+import re
+
+import msgspec
+
+from bidder.openrtb.consent.permission import Vendor, VendorView, permits, read_view
+from bidder.openrtb.consent.tcf import TcError
+from bidder.openrtb.countries import alpha_3
+from bidder.openrtb.enums import GppSection, Purpose, TrackingStatus
+from bidder.openrtb.lenient import UNREADABLE_SECTION
+from bidder.openrtb.types import BidRequest, Device, Regs
+from bidder.request.auction import Auction, Consent
+from core.config import ConsentSettings
+from core.reasons import NoBid
+
+# Countries where GDPR or its British and Swiss likeness holds, overseas parts of the EU included.
+GDPR_COUNTRIES = frozenset({
+    "AUT", "BEL", "BGR", "HRV", "CYP", "CZE", "DNK", "EST", "FIN", "FRA", "DEU", "GRC", "HUN", "IRL", "ITA", "LVA",
+    "LTU", "LUX", "MLT", "NLD", "POL", "PRT", "ROU", "SVK", "SVN", "ESP", "SWE", "ISL", "LIE", "NOR", "GBR", "CHE",
+    "GIB", "IMN", "JEY", "GGY", "ALA", "GLP", "MTQ", "GUF", "REU", "MYT", "MAF",
+})  # fmt: skip
+UNITED_STATES = frozenset({"USA", "PRI", "GUM", "VIR", "ASM", "MNP", "UMI"})
+
+# 2026-03-01 00:00 UTC in deciseconds: strings made from then on must list the vendors they disclosed (TCF 2.3).
+DISCLOSURE_REQUIRED_FROM = 17_723_232_000
+
+PRECISE_GEO = 1  # special feature of the TCF
+
+_US_PRIVACY = re.compile(r"1[YN-][YN-][YN-]", re.IGNORECASE)
+_SALE_OPT_OUT = 2  # place of the answer in a US privacy string
+
+# Longer strings are read each time, so that a sender cannot fill the memory with them.
+MAX_REMEMBERED_CHARS = 4_096
+
+_LIMITED_STATUSES = frozenset({TrackingStatus.NOT_DETERMINED, TrackingStatus.RESTRICTED, TrackingStatus.DENIED})
+_NO_SECTION_APPLIES = -1
+_READ_SECTIONS = frozenset({_NO_SECTION_APPLIES, GppSection.TCF_EU})
+_GPC_SIGNALS = frozenset({1, "1", "true"})
+
+EVERYTHING = Consent(
+    identifiers=True, ads=True, profile_write=True, segments=True, measurement=True, precise_geo=True
+)  # fmt: skip
+"""No signal limits anything."""
+
+CONTEXTUAL = Consent(
+    identifiers=False, ads=True, profile_write=False, segments=False, measurement=False, precise_geo=False
+)  # fmt: skip
+"""Ads by the page alone: opt-outs, COPPA, limited ad tracking."""
+
+NOTHING = Consent(
+    identifiers=False, ads=False, profile_write=False, segments=False, measurement=False, precise_geo=False
+)  # fmt: skip
+"""GDPR applies and the user refused, was not asked, or the answer cannot be read."""
+
+
+class ConsentPolicy:
+    """The settings, compiled, with the outcomes of the TC strings seen last."""
+
+    def __init__(self, settings: ConsentSettings) -> None:
+        self.settings = settings
+        self._vendor = Vendor(
+            id=settings.vendor_id,
+            consent_purposes=frozenset(settings.consent_purposes),
+            interest_purposes=frozenset(settings.interest_purposes),
+            flexible_purposes=frozenset(settings.flexible_purposes),
+        )
+        self._remembered = functools.lru_cache(maxsize=settings.cached_strings)(self._evaluate)
+
+    def permitted(self, tc_string: str) -> Consent:
+        """What a TC string permits us; NOTHING for one that cannot be read or relied upon."""
+        if len(tc_string) > MAX_REMEMBERED_CHARS:
+            return self._evaluate(tc_string)
+        return self._remembered(tc_string)
+
+    def _evaluate(self, tc_string: str) -> Consent:
+        settings = self.settings
+        if not settings.vendor_id and not settings.trust_purposes_alone:
+            return NOTHING
+        try:
+            tc = read_view(tc_string, settings.vendor_id)
+        except TcError:  # undecodable is refused: that is the whole consequence
+            return NOTHING
+        if settings.trust_purposes_alone:
+            tc = _as_if_named(tc)
+        return self._flags(tc) if self._is_reliable(tc) else NOTHING
+
+    def _is_reliable(self, tc: VendorView) -> bool:
+        settings = self.settings
+        if tc.policy_version < settings.min_policy_version:
+            return False
+        if settings.require_service_specific and not tc.service_specific:
+            return False
+        must_disclose = settings.require_disclosed_vendors and tc.created >= DISCLOSURE_REQUIRED_FROM
+        return tc.disclosed is True or not must_disclose
+
+    def _flags(self, tc: VendorView) -> Consent:
+        interest_allowed = tc.disclosed is True or (tc.disclosed is None and tc.created < DISCLOSURE_REQUIRED_FROM)
+
+        def allows(purpose: Purpose) -> bool:
+            return permits(tc, self._vendor, purpose, interest_allowed=interest_allowed)
+
+        waived = tc.purpose_one_treatment and tc.publisher_country in self.settings.purpose_one_waived_in
+        identifiers = waived or allows(Purpose.STORE_AND_ACCESS)
+        ads = allows(Purpose.BASIC_ADS)
+        return _consent(
+            identifiers,
+            ads,
+            identifiers and allows(Purpose.PROFILE_FOR_ADS),
+            identifiers and ads and allows(Purpose.PERSONALISED_ADS),
+            allows(Purpose.MEASURE_ADS),
+            ads and tc.special_features[PRECISE_GEO - 1] == "1",
+        )
+
+
+@functools.cache  # 64 at most; equal outcomes are one object
+def _consent(
+    identifiers: bool, ads: bool, profile_write: bool, segments: bool, measurement: bool, precise_geo: bool
+) -> Consent:
+    return Consent(
+        identifiers=identifiers,
+        ads=ads,
+        profile_write=profile_write,
+        segments=segments,
+        measurement=measurement,
+        precise_geo=precise_geo,
+    )
+
+
+def _as_if_named(tc: VendorView) -> VendorView:
+    return msgspec.structs.replace(tc, has_consent=True, has_interest=True, restrictions=frozenset(), disclosed=True)
+
+
+def resolve_consent(auction: Auction, policy: ConsentPolicy) -> None:
+    """Set `consent` of the auction, and its `no_bid` where no ad may be selected at all."""
+    request = auction.request
+    consent = EVERYTHING
+    if gdpr_applies(request):
+        tc_string = _tc_string(request)
+        consent = policy.permitted(tc_string) if tc_string else NOTHING
+        if not consent.ads:
+            auction.consent = NOTHING
+            if not policy.settings.bid_without_purpose_2:
+                auction.no_bid = NoBid.CONSENT_PURPOSE_2
+            return
+    if is_limited(request, honour_do_not_track=policy.settings.honour_do_not_track):
+        consent = CONTEXTUAL
+    auction.consent = consent
+
+
+def gdpr_applies(request: BidRequest) -> bool:
+    """Whether a TC string is needed: as `gpp_sid` or `gdpr` says; if neither does, by country or the string itself."""
+    regs = request.regs
+    if regs is not None:
+        sections = regs.gpp_sid
+        if sections and GppSection.TCF_EU in sections:
+            return True
+        if regs.gdpr is not None:
+            return regs.gdpr != 0  # 2 and the like mean something, and it is not "no"
+        if sections and UNREADABLE_SECTION not in sections:
+            return False  # other sections apply, this one does not
+    user = request.user
+    if user is not None and user.consent:
+        return True
+    return not GDPR_COUNTRIES.isdisjoint(_countries(request))
+
+
+def _countries(request: BidRequest) -> list[str]:
+    device, user = request.device, request.user
+    places = (device.geo if device is not None else None, user.geo if user is not None else None)
+    codes = [alpha_3(geo.country) for geo in places if geo is not None]
+    return [code for code in codes if code is not None]
+
+
+def _tc_string(request: BidRequest) -> str | None:
+    """The string that counts; None where it is missing, or is in a GPP string and nowhere else.
+
+    GPP carries the TC string as it is, as one of its sections: `user.consent` that is found there is that section.
+    Where they differ the GPP's would win (spec: openrtb 3.1), which cannot be read yet, so the request has none.
+    """
+    user, regs = request.user, request.regs
+    consent = user.consent if user is not None else None
+    in_gpp = regs is not None and regs.gpp and regs.gpp_sid and GppSection.TCF_EU in regs.gpp_sid
+    if in_gpp and regs is not None and regs.gpp is not None:
+        return consent if consent in regs.gpp.split("~") else None
+    return consent
+
+
+def is_limited(request: BidRequest, *, honour_do_not_track: bool) -> bool:
+    """Whether anything but GDPR keeps the user's data out: a child, an opt-out, limited tracking."""
+    regs, device = request.regs, request.device
+    if regs is not None:
+        if regs.coppa or ((regs.gpp or regs.gpp_sid) and _sections_limit(regs)):
+            return True
+        if (regs.us_privacy or regs.gpc is not None) and _opted_out(request, regs):
+            return True
+    return device is not None and _tracking_is_limited(device, honour_do_not_track=honour_do_not_track)
+
+
+def _sections_limit(regs: Regs) -> bool:
+    """GPP sections other than the European: an opt-out may be in them, and they cannot be read yet."""
+    if regs.gpp_sid:
+        return not _READ_SECTIONS.issuperset(regs.gpp_sid)
+    return bool(regs.gpp)
+
+
+def _opted_out(request: BidRequest, regs: Regs) -> bool:
+    us_privacy = regs.us_privacy
+    if us_privacy:
+        if _US_PRIVACY.fullmatch(us_privacy):
+            if us_privacy[_SALE_OPT_OUT] in "Yy":
+                return True
+        elif _may_be_in_united_states(request):
+            return True
+    return regs.gpc in _GPC_SIGNALS and _may_be_in_united_states(request)
+
+
+def _may_be_in_united_states(request: BidRequest) -> bool:
+    countries = _countries(request)
+    return not countries or not UNITED_STATES.isdisjoint(countries)
+
+
+def _tracking_is_limited(device: Device, *, honour_do_not_track: bool) -> bool:
+    if device.lmt or (device.dnt and honour_do_not_track):
+        return True
+    if device.ext is not None and device.ext.atts in _LIMITED_STATUSES:
+        return True
+    ifa = device.ifa
+    return bool(ifa) and ifa is not None and not ifa.strip("0-")  # all zeros: the answer where tracking is off

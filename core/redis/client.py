@@ -1,0 +1,278 @@
+"""Redis as the parts of Grosz see it: an auto-pipelining connection for the bid path, redis-py for everything else.
+
+`PipelinedRedis` is the bid path's client for one server; core.redis.cluster has the same interface for a cluster.
+`control_redis` is the facade on redis-py (streams, scripts, publish and subscribe). Commands of the bid path are never
+sent twice: after a fault the caller learns that it does not know, and decides.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import hiredis
+import redis.asyncio
+import redis.exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from core.clock import Clock
+from core.errors import ConfigError, UnavailableError
+from core.redis.url import RedisAddress, parse_redis_url
+from core.redis.wire import Command, Wire
+
+# Commands sent and not answered. About 200 bytes each; ten thousand are half a second of a server's work, and whoever
+# comes later has no chance to meet a bid's deadline.
+MAX_IN_FLIGHT = 10_000
+
+# TCP, TLS and AUTH on a slow day. Longer than that, another try is the better bet.
+CONNECT_TIMEOUT_S = 2.0
+
+# First pause after a loss; doubled at each failure. A restarted local server is back within 0.1 s.
+BACKOFF_FIRST_S = 0.05
+
+# Longest pause. Thousands of bidder processes that try twice a second do not keep a server from coming up.
+BACKOFF_LAST_S = 2.0
+
+CONTROL_TIMEOUT_S = 5.0
+CONTROL_RETRIES = 3
+
+# Replies of a wrong configuration: trying again does not help, a person does.
+_REFUSALS = ("NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH", "ERR invalid password", "ERR DB index", "ERR invalid DB")
+
+
+class Pipelined(Protocol):
+    """What the bid path needs of Redis."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a call would be sent now."""
+        ...
+
+    async def batch(self, commands: Sequence[Command], deadline: float) -> list[object]:
+        """Replies of the commands, in their order; bytes, int, None, lists of them, or hiredis.ReplyError.
+
+        `deadline` in seconds of Clock.monotonic(); a call may end up to 2 ms after it. Raises UnavailableError at the
+        deadline, at once when the server is away or too much is in flight, and when the connection breaks: then the
+        commands may or may not have been done.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End; what is pending fails."""
+        ...
+
+
+class PipelinedRedis:
+    """One server, one connection, many callers."""
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        *,
+        clock: Clock,
+        max_in_flight: int = MAX_IN_FLIGHT,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._address = address
+        self._monotonic = clock.monotonic
+        self._max_in_flight = max_in_flight
+        self._jitter = jitter
+        self._tls = address.tls_context()
+        self._wire: Wire | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._reason = "not connected yet"
+        self._tried = asyncio.Event()
+        self.reconnects = 0
+
+    @classmethod
+    async def open(
+        cls,
+        url: str | RedisAddress,
+        *,
+        clock: Clock,
+        max_in_flight: int = MAX_IN_FLIGHT,
+        required: bool = True,
+        jitter: Callable[[], float] = random.random,
+    ) -> "PipelinedRedis":
+        """Connect, and stay connected until `close()`.
+
+        `required`: raise UnavailableError when the first try fails; otherwise go on trying in the background. Wrong
+        credentials or a wrong database are a ConfigError either way. `jitter` gives numbers from 0 to 1.
+        """
+        address = parse_redis_url(url) if isinstance(url, str) else url
+        client = cls(address, clock=clock, max_in_flight=max_in_flight, jitter=jitter)
+        try:
+            client._wire = await client._connect()
+        except UnavailableError as error:
+            if required:
+                raise
+            client._reason = error.message
+        client._keep()
+        return client
+
+    async def connect_until(self, deadline: float) -> None:
+        """Begin to connect in the background and wait for it until `deadline`, without an error when it fails."""
+        self._keep(at_once=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._tried.wait(), max(deadline - self._monotonic(), 0.0))
+
+    @property
+    def connected(self) -> bool:
+        """Whether a call would be sent now."""
+        return self._wire is not None and not self._wire.closed
+
+    @property
+    def in_flight(self) -> int:
+        """Commands whose replies are still to come."""
+        return 0 if self._wire is None else self._wire.in_flight
+
+    async def batch(self, commands: Sequence[Command], deadline: float) -> list[object]:
+        """See `Pipelined.batch`."""
+        if not commands:
+            return []
+        return await self.send(commands, deadline)
+
+    def send(self, commands: Sequence[Command], deadline: float) -> asyncio.Future[list[object]]:
+        """`batch` of at least one command, for a caller of several servers; what is known is raised at once."""
+        wire = self._wire
+        if wire is None or wire.closed:
+            raise UnavailableError(f"Redis at {self._address.place} is not available: {self._reason}")
+        if wire.in_flight + len(commands) > self._max_in_flight:
+            raise UnavailableError(f"more than {self._max_in_flight} Redis commands are in flight")
+        return wire.send(commands, deadline)
+
+    async def close(self) -> None:
+        """End; what is pending fails."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+            self._keeper = None
+        if self._wire is not None:
+            self._wire.close("closed")
+        self._reason = "closed"
+
+    def _keep(self, *, at_once: bool = False) -> None:
+        name = f"redis {self._address.place}"
+        self._keeper = asyncio.create_task(self._keep_connected(at_once=at_once), name=name)
+
+    async def _keep_connected(self, *, at_once: bool) -> None:
+        failures = 0
+        while True:
+            wire = self._wire
+            if wire is not None:
+                self._reason = await asyncio.shield(wire.lost)
+            if not at_once:
+                await asyncio.sleep(backoff_s(failures) * (0.5 + self._jitter() / 2))
+            at_once = False
+            try:
+                self._wire = await self._connect()
+                self.reconnects += 1
+                failures = 0
+            except (UnavailableError, ConfigError) as error:  # a password may be mended while we run
+                self._wire = None
+                self._reason = error.message
+                failures += 1
+            self._tried.set()
+
+    async def _connect(self) -> Wire:
+        """A connection that has been let in and answers. Raises UnavailableError or ConfigError."""
+        address, loop = self._address, asyncio.get_running_loop()
+        wire = Wire(self._monotonic)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                if address.path:
+                    await loop.create_unix_connection(lambda: wire, address.path)
+                else:
+                    await loop.create_connection(lambda: wire, address.host, address.port, ssl=self._tls)
+                replies = await wire.send(_greeting(address), self._monotonic() + CONNECT_TIMEOUT_S)
+            self._check_greeting(replies)
+        except OSError as error:  # includes TimeoutError, ssl.SSLError and UnavailableError
+            wire.close("not let in")
+            raise UnavailableError(
+                f"cannot connect to Redis at {address.place}: {str(error) or type(error).__name__}",
+                hint="check that it runs and that GROSZ_REDIS_URL is right",
+            ) from error
+        except BaseException:
+            wire.close("given up")
+            raise
+        return wire
+
+    def _check_greeting(self, replies: list[object]) -> None:
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                message = f"Redis at {self._address.place} refuses the connection: {reply}"
+                if str(reply).startswith(_REFUSALS):
+                    raise ConfigError(message, hint="check user name, password and database in GROSZ_REDIS_URL")
+                raise UnavailableError(message)  # LOADING, MASTERDOWN: it passes
+
+
+def backoff_s(failures: int) -> float:
+    """Pause before the next try, before jitter: doubles from BACKOFF_FIRST_S to BACKOFF_LAST_S."""
+    return float(min(BACKOFF_FIRST_S * 2 ** min(failures, 16), BACKOFF_LAST_S))
+
+
+def _greeting(address: RedisAddress) -> list[Command]:
+    greeting: list[Command] = []
+    if address.username:
+        greeting.append((b"AUTH", address.username, address.password))
+    elif address.password:
+        greeting.append((b"AUTH", address.password))
+    if address.database:
+        greeting.append((b"SELECT", address.database))
+    # Without PING, a server that is loading its data would be taken for one that serves.
+    return [*greeting, (b"PING",)]
+
+
+def control_redis(
+    url: str, *, username: str = "", password: str = "", timeout_s: float = CONTROL_TIMEOUT_S
+) -> redis.asyncio.Redis:
+    """redis-py for what is not the bid path: bytes replies, RESP2, retries after connection faults.
+
+    Nothing is connected until the first command. Raises ConfigError for a URL that cannot be read.
+    """
+    client = redis.asyncio.Redis.from_url(url, **_control_options(url, username, password, timeout_s))
+    pool = client.connection_pool
+    pool.connection_class = _translated(pool.connection_class)
+    return client
+
+
+def control_cluster(
+    url: str, *, username: str = "", password: str = "", timeout_s: float = CONTROL_TIMEOUT_S
+) -> redis.asyncio.RedisCluster:
+    """The same for a Redis Cluster; `url` is any of its nodes."""
+    client = redis.asyncio.RedisCluster.from_url(url, **_control_options(url, username, password, timeout_s))
+    for node in client.nodes_manager.startup_nodes.values():
+        node.connection_class = _translated(node.connection_class)
+    kept = client.nodes_manager.connection_kwargs
+    kept["connection_class"] = _translated(kept["connection_class"])
+    return client
+
+
+class _SaysConnectionError:
+    """Over a class of redis-py's connections. Who writes to a connection that was reset a moment ago gets a bare
+    RuntimeError from uvloop, which nobody expects of Redis: it would end the loop that asked, and with it the role."""
+
+    async def send_packed_command(self, command: object, check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)  # type: ignore[misc]  # of the class below
+        except RuntimeError as error:
+            raise redis.exceptions.ConnectionError(f"the connection is closed: {error}") from error
+
+
+def _translated(connection_class: type[Any]) -> type[Any]:
+    return type(connection_class.__name__, (_SaysConnectionError, connection_class), {})
+
+
+def _control_options(url: str, username: str, password: str, timeout_s: float) -> dict[str, Any]:
+    address = parse_redis_url(url, username=username, password=password)
+    return {
+        "username": address.username or None,
+        "password": address.password or None,
+        "decode_responses": False,
+        "protocol": 2,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "retry": Retry(ExponentialBackoff(cap=BACKOFF_LAST_S, base=BACKOFF_FIRST_S), CONTROL_RETRIES),
+    }

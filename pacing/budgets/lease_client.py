@@ -1,0 +1,303 @@
+"""Keeps a bidder process in leases: asks for what it is about to spend, returns what it will not, four times a second.
+
+All safety is in two rules (docs/money.md): a lease is only used for LEASE_VALID_MS after the *sending* of the last
+heartbeat that Redis has acknowledged, so Redis can tell when a silent process has stopped; and what is returned is
+stated as an absolute amount, so that repeating a call whose answer was lost changes nothing.
+"""
+
+import asyncio
+import secrets
+import socket
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from core import keys
+from core.clock import Clock
+from core.errors import UnavailableError
+from core.telemetry.metrics import Telemetry
+from pacing.budgets.leases import LeaseBook, Sealed
+from pacing.budgets.levels import decode_leases
+from pacing.budgets.pools import PoolTable
+from pacing.budgets.timing import LEASE_SECONDS
+from pacing.budgets.transitions import GrantReply, Transitions, Want, pairs
+
+# A pause or a cut must stop the bidding within a second: one tick to see it, one to spare.
+TICK_S = 0.25
+
+# A script call that handles more than this would hold up every other client of its server for milliseconds.
+CHUNK = 200
+# Leases that are looked at between two turns of the event loop: 2 ms.
+RECONCILED = 500
+
+# The demand of a pool fades with this factor a tick when it bids less: half after two seconds.
+RATE_DECAY = 0.92
+
+# A pool without budget is asked for again only so often.
+REFUSED_BACKOFF_MS = 1_000
+
+# What a lease holds in impressions at least; without an impression budget the number limits nothing.
+LEAST_IMPRESSIONS = 16
+
+
+MakeWant = Callable[[int], Want]
+"""What the pool at a position asks for."""
+
+
+def new_process_name() -> str:
+    """A name that no other process has or had."""
+    return f"{socket.gethostname()}-{secrets.token_hex(6)}"
+
+
+class _Advertiser:
+    """What the client knows of one advertiser's money."""
+
+    __slots__ = ("day_ends_ms", "epoch", "pending", "recall", "uncertain", "until_ms")
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self.recall = -1
+        self.day_ends_ms = 0
+        self.until_ms = 0
+        self.uncertain = False  # a grant may have been made whose answer was lost
+        self.pending: dict[int, Sealed] = {}  # to return, until Redis has said that it is done
+
+
+class LeaseClient:
+    """Background task of a bidder process. `run()` until cancelled, then `close()` hands everything back."""
+
+    def __init__(
+        self,
+        book: LeaseBook,
+        transitions: Transitions,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        process: str | None = None,
+    ) -> None:
+        self.process = process or new_process_name()
+        self._book = book
+        self._transitions = transitions
+        self._clock = clock
+        self._advertisers: defaultdict[int, _Advertiser] = defaultdict(_Advertiser)
+        self._pools: PoolTable | None = None
+        self._positions: dict[int, npt.NDArray[np.int64]] = {}
+        calls = telemetry.counter("grosz_lease_calls_total", "calls of the lease client to Redis", ("outcome",))
+        self._done, self._failed = calls.labels("done"), calls.labels("failed")
+        grants = telemetry.counter("grosz_lease_grants_total", "leases asked for", ("outcome",))
+        self._granted, self._refused = grants.labels("granted"), grants.labels("refused")
+        self._dropped = telemetry.counter(
+            "grosz_lease_drops_total", "times that all leases of an advertiser were given up, by why", ("reason",)
+        )
+        gauge = telemetry.gauge("grosz_lease_pools", "pools with a lease that can be reserved from")
+        gauge.labels().follow(lambda: float(np.count_nonzero(self._book.valid_until_ms > self._clock.now_ms())))
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await self.tick()
+            await asyncio.sleep(TICK_S)
+
+    async def tick(self) -> None:
+        """One round: heartbeats and wants, then returns. Redis being away is counted, not raised."""
+        self._realign()
+        wanting, want = self._wants()
+        await asyncio.gather(
+            *(self._ask(advertiser, group[wanting[group]], want) for advertiser, group in self._positions.items())
+        )
+        self._observed = self._book.reserved(), self._book.reserved_impressions()
+        for sealed in self._book.retired():
+            self._advertisers[sealed.advertiser_id].pending[sealed.lease_id] = sealed
+        await self._return_pending()
+
+    async def close(self) -> None:
+        """Hand everything back; reservations keep their part until they are settled or expire."""
+        self._realign()
+        for advertiser in self._positions:
+            self._take_all(advertiser)
+        for sealed in self._book.retired():
+            self._advertisers[sealed.advertiser_id].pending[sealed.lease_id] = sealed
+        await self._return_pending()
+
+    def _realign(self) -> None:
+        book = self._book
+        if self._pools is book.pools:
+            return
+        old = None if self._pools is None else (self._rate, self._impression_rate, self._opened_ms, self._pools)
+        size = len(book.pools)
+        self._rate: npt.NDArray[np.float64] = np.zeros(size)  # micros a second
+        self._impression_rate: npt.NDArray[np.float64] = np.zeros(size)
+        self._opened_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
+        self._retry_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
+        # Whole arrays, since the event loop waits: one pool after the other took 0.4 s for 100,000.
+        if old is not None:
+            rate, impression_rate, opened_ms, pools = old
+            was = pools.find(book.pools.numbers)
+            known = (was >= 0).nonzero()[0]
+            self._rate[known], self._impression_rate[known] = rate[was[known]], impression_rate[was[known]]
+            self._opened_ms[known] = opened_ms[was[known]]
+        owners = book.pools.advertiser
+        by_owner = owners.argsort(kind="stable")
+        by_owner = by_owner[owners[by_owner] > 0]  # the others have lost their pools
+        advertisers, starts = np.unique(owners[by_owner], return_index=True)
+        self._positions = dict(zip(advertisers.tolist(), np.split(by_owner, starts[1:]), strict=False))
+        self._observed = book.reserved(), book.reserved_impressions()
+        self._seen = self._clock.monotonic()
+        self._pools = book.pools
+
+    def _wants(self) -> "tuple[npt.NDArray[np.bool_], MakeWant]":
+        """Which pools ask for something, and for what: two seconds of the present demand, one maximum bid at least."""
+        book, now_ms = self._book, self._clock.now_ms()
+        reserved, impressions = book.reserved(), book.reserved_impressions()
+        now = self._clock.monotonic()
+        elapsed = max(now - self._seen, TICK_S)
+        self._seen = now
+        used, shown = (reserved - self._observed[0]) / elapsed, (impressions - self._observed[1]) / elapsed
+        self._rate = np.maximum(used, self._rate * RATE_DECAY)
+        self._impression_rate = np.maximum(shown, self._impression_rate * RATE_DECAY)
+        target = np.maximum(book.pools.max_bid, (self._rate * LEASE_SECONDS).astype(np.int64))
+        count = np.maximum(LEAST_IMPRESSIONS, (self._impression_rate * LEASE_SECONDS).astype(np.int64))
+        lifetime = self._transitions.timing.lease_bucket_ms
+        rotate = book.open & (reserved > 0) & (now_ms - self._opened_ms >= lifetime)
+        short = (book.remaining < np.maximum(book.pools.max_bid, target // 2)) | (book.impressions_left * 2 < count)
+
+        def want(position: int) -> Want:
+            lease, micros, amount = book.lease_id(position), int(target[position]), int(count[position])
+            if rotate[position]:
+                lease = 0
+            else:
+                micros = max(micros - int(book.remaining[position]), 1)
+                amount = max(amount - int(book.impressions_left[position]), 1)
+            return Want(book.pools.key(position), lease, micros, amount)
+
+        return (rotate | short) & (self._retry_ms <= now_ms), want
+
+    async def _ask(self, advertiser_id: int, positions: npt.NDArray[np.int64], want: "MakeWant") -> None:
+        # What `positions` and `want` speak of: the book may have been bound anew since the tick made them.
+        known, pools = self._advertisers[advertiser_id], self._pools
+        for start in range(0, max(len(positions), 1), CHUNK):
+            if self._book.pools is not pools:
+                return  # a new snapshot came meanwhile: positions mean something else
+            # Made when they are sent, so that the 100,000 of a fresh process do not hold up its requests.
+            part = [(position, want(position)) for position in positions[start : start + CHUNK].tolist()]
+            sent_ms = self._clock.now_ms()
+            try:
+                reply = await self._transitions.grant(
+                    advertiser_id, known.epoch, self.process, [want for _, want in part]
+                )
+            except UnavailableError:
+                self._failed.inc()
+                known.uncertain = known.uncertain or bool(part)
+                return
+            self._done.inc()
+            if self._book.pools is not pools:
+                known.uncertain = known.uncertain or bool(part)
+                return
+            if not self._accept(advertiser_id, known, reply, sent_ms):
+                return
+            self._apply(advertiser_id, part, reply, sent_ms)
+        if known.uncertain:
+            await self._reconcile(advertiser_id, known)
+
+    def _accept(self, advertiser_id: int, known: _Advertiser, reply: GrantReply, sent_ms: int) -> bool:
+        """Whether the reply is of the epoch that we are in; takes the leases back where it says so."""
+        if reply.epoch != known.epoch or not reply.epoch:
+            if known.epoch:
+                self._dropped.labels("epoch").inc()
+            self._book.drop(advertiser_id)
+            self._advertisers[advertiser_id] = fresh = _Advertiser()
+            fresh.epoch = reply.epoch
+            return False
+        lapsed = 0 < known.until_ms <= sent_ms
+        if lapsed or known.day_ends_ms != reply.day_ends_ms or known.recall != reply.recall:
+            if known.recall >= 0:
+                reason = "lapsed" if lapsed else "recall" if known.recall != reply.recall else "day"
+                self._dropped.labels(reason).inc()
+            self._take_all(advertiser_id)
+        known.recall, known.day_ends_ms = reply.recall, reply.day_ends_ms
+        lifetime = self._transitions.timing.lease_valid_ms
+        known.until_ms = sent_ms + min(lifetime, max(reply.day_ends_ms - reply.now_ms, 0))
+        self._book.renew(self._positions[advertiser_id], known.until_ms)
+        return True
+
+    def _apply(self, advertiser_id: int, part: Sequence[tuple[int, Want]], reply: GrantReply, sent_ms: int) -> None:
+        known = self._advertisers[advertiser_id]
+        for (position, want), granted in zip(part, reply.leases, strict=True):
+            held = self._book.lease_id(position)
+            if not granted.lease_id:
+                self._refused.inc()
+                self._retry_ms[position] = sent_ms + REFUSED_BACKOFF_MS
+                if want.lease_id == 0 and held:  # due for rotation: its reservations must be able to close
+                    self._seal(known, self._book.take(position))
+                continue
+            self._granted.inc()
+            if granted.lease_id != held:
+                if granted.lease_id == want.lease_id:  # taken back while the call was under way
+                    known.uncertain = True
+                    continue
+                self._opened_ms[position] = sent_ms
+            self._seal(
+                known,
+                self._book.grant(position, granted.lease_id, granted.micros, granted.impressions, known.until_ms),
+            )
+
+    def _take_all(self, advertiser_id: int) -> None:
+        known = self._advertisers[advertiser_id]
+        positions = self._positions[advertiser_id]
+        for position in positions[self._book.open[positions]].tolist():
+            self._seal(known, self._book.take(position))
+        self._retry_ms[positions] = 0
+
+    @staticmethod
+    def _seal(known: _Advertiser, sealed: Sealed | None) -> None:
+        if sealed is not None:
+            known.pending[sealed.lease_id] = sealed
+
+    async def _return_pending(self) -> None:
+        """Return what is pending, of all advertisers at once; most have nothing, and a task for each is not free."""
+        owing = [advertiser for advertiser, known in self._advertisers.items() if known.pending]
+        if owing:
+            await asyncio.gather(*(self._return(advertiser) for advertiser in owing))
+
+    async def _return(self, advertiser_id: int) -> None:
+        """Tell Redis what is not needed; stays pending until it has answered."""
+        known = self._advertisers[advertiser_id]
+        pending = list(known.pending.values())
+        for start in range(0, len(pending), CHUNK):
+            part = pending[start : start + CHUNK]
+            try:
+                current = await self._transitions.seal(advertiser_id, known.epoch, part)
+            except UnavailableError:
+                self._failed.inc()
+                return
+            self._done.inc()
+            # Of an epoch that is over nothing can be returned: its leases are quarantined or gone.
+            self._forget(known, part if current else pending)
+
+    @staticmethod
+    def _forget(known: _Advertiser, leases: Iterable[Sealed]) -> None:
+        for sealed in leases:
+            known.pending.pop(sealed.lease_id, None)
+
+    async def _reconcile(self, advertiser_id: int, known: _Advertiser) -> None:
+        """Return leases that Redis made for us in calls whose answers were lost: nothing was reserved from them."""
+        try:
+            packed = await self._transitions.command("HGETALL", keys.money_leases(advertiser_id))
+        except UnavailableError:
+            self._failed.inc()
+            return
+        if self._book.pools is not self._pools:
+            return  # a new snapshot came meanwhile; `uncertain` stays, so this is done again
+        held = {self._book.lease_id(position) for position in self._positions[advertiser_id].tolist()}
+        held.update(known.pending)
+        # Nobody else asks for leases of this advertiser meanwhile, so what is held may be compared in parts: tens of
+        # thousands at once held up requests for 0.1 s.
+        listed = list(pairs(packed).items())
+        for start in range(0, len(listed), RECONCILED):
+            for lease_id, lease in decode_leases(dict(listed[start : start + RECONCILED])).items():
+                if lease.process == self.process and not lease.closes_ms and int(lease_id) not in held:
+                    known.pending[int(lease_id)] = Sealed(advertiser_id, int(lease_id), 0, 0)
+            await asyncio.sleep(0)
+        known.uncertain = False

@@ -1,0 +1,226 @@
+"""The ledger: one row for each bill and each correction, append-only, the last word on what was spent.
+
+Rows are born inside the settlement script, in the same moment as the counters change (a stream in the advertiser's
+slot). The worker moves them to a store, SQLite or PostgreSQL, which remembers the last stream id together with the
+rows: a crash between the two ends repeats a batch, and the store leaves out what it has.
+"""
+
+import asyncio
+import enum
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from core import keys
+from core.errors import UnavailableError
+from core.telemetry.metrics import Telemetry
+from pacing.budgets.transitions import StreamEntry, Transitions, stream_entries
+
+# Rows in one transaction of the store: SQLite commits 1,000 rows in about 10 ms.
+BATCH_ROWS = 1_000
+
+# How long a row may wait for its store while the tracker is idle; nobody reads the store in real time.
+POLL_S = 0.5
+
+
+class RowKind(enum.StrEnum):
+    BILL = "bill"
+    CORRECTION = "correction"
+
+
+class PriceSource(enum.StrEnum):
+    """Where the price of a bill came from."""
+
+    REPORTED = "reported"  # the exchange's notice, as it was
+    WIN_NOTICE = "win_notice"  # its earlier win notice
+    ABOVE_BID = "above_bid"  # reported above the bid: charged at the bid, to be disputed
+    HOUSE = "house"  # nobody said: second price plus one grosz over the bids that we know
+    CORRECTION = "correction"
+
+
+class RowHead(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of a row before it is settled, as it travels in the stream. Field order is the encoding."""
+
+    kind: RowKind
+    notice: str  # hex of the notice key; of a correction its name
+    campaign_id: int
+    line_item_id: int
+    share: int
+    day: int  # since 1970, in the advertiser's time zone: the day of the bid
+    exchange_id: int
+    creative_id: int
+    lease_id: int
+    issued_s: int  # when the bid was made
+    currency: str  # the advertiser's
+    auction_currency: str
+    bid_cpm: int
+    reserved_micros: int
+    price_source: PriceSource
+    note: str = ""
+
+
+class LedgerRow(msgspec.Struct, frozen=True):
+    """One settled row. Amounts are micros of `head.currency`; prices CPM micros of `head.auction_currency`."""
+
+    stream_id: str
+    head: RowHead
+    settled_ms: int
+    price_cpm: int
+    charge_micros: int
+    impressions: int
+    late: bool  # its lease was closed: charged from what was free
+    over_micros: int  # the part that no budget covered
+    price_source: PriceSource
+
+
+class PoolTotal(NamedTuple):
+    """What one pool spent on one day."""
+
+    campaign_id: int
+    line_item_id: int
+    share: int
+    day: int
+    charge_micros: int
+    impressions: int
+
+
+class Totals(NamedTuple):
+    """Everything that the store has of an advertiser, at one moment."""
+
+    last_stream_id: str  # "" before the first row
+    pools: list[PoolTotal]
+
+
+class DayLine(NamedTuple):
+    """One line of an accountant's export."""
+
+    advertiser_id: int
+    line_item_id: int
+    exchange_id: int
+    currency: str
+    impressions: int
+    charge_micros: int
+
+
+class LedgerStore(Protocol):
+    """Where rows stay for good. tests/kit/ledger_suite.py is the behaviour that every implementation must show."""
+
+    async def append(self, advertiser_id: int, rows: Sequence[LedgerRow]) -> None:
+        """Keep the rows (ascending stream ids) and the last id in one transaction; leave out what is there already."""
+        ...
+
+    async def last_stream_id(self, advertiser_id: int) -> str:
+        """The id of the newest row, "" without one."""
+        ...
+
+    async def totals(self, advertiser_id: int) -> Totals:
+        """Sums by pool and day, with the id that they go up to, from one transaction."""
+        ...
+
+    async def notices_since(self, advertiser_id: int, issued_s: int) -> list[tuple[str, int]]:
+        """(notice in hex, issued_s) of every bill of a bid made at or after `issued_s`."""
+        ...
+
+    async def days(self) -> list[int]:
+        """Days on which anything was booked, ascending."""
+        ...
+
+    async def day_lines(self, day: int) -> list[DayLine]:
+        """Sums of one day by advertiser, line item, exchange and currency, ordered so."""
+        ...
+
+
+def stream_id_order(stream_id: str) -> tuple[int, int]:
+    """Sort key of a stream id; "" comes before all."""
+    if not stream_id:
+        return (-1, -1)
+    milliseconds, _, sequence = stream_id.partition("-")
+    return (int(milliseconds), int(sequence))
+
+
+_decode_head = msgspec.msgpack.Decoder(RowHead).decode
+encode_head: Callable[[RowHead], bytes] = msgspec.msgpack.Encoder().encode
+
+
+def decode_entry(entry: StreamEntry) -> LedgerRow | None:
+    """The row of a stream entry; None for the mark that begins an epoch."""
+    fields = entry.fields
+    if b"row" not in fields:
+        return None
+    head = _decode_head(fields[b"row"])
+    source = head.price_source
+    if fields[b"house"] == b"1":
+        source = PriceSource.HOUSE
+    elif source is PriceSource.HOUSE:  # the notice had no price, and an earlier one had
+        source = PriceSource.WIN_NOTICE
+    return LedgerRow(
+        stream_id=entry.id,
+        head=head,
+        settled_ms=int(fields[b"at"]),
+        price_cpm=int(fields[b"price"]),
+        charge_micros=int(fields[b"charge"]),
+        impressions=int(fields[b"impressions"]),
+        late=fields[b"late"] == b"1",
+        over_micros=int(fields[b"over"]),
+        price_source=source,
+    )
+
+
+class LedgerWriter:
+    """Moves rows from the streams to the store, exactly once. Several may run; the store decides."""
+
+    def __init__(
+        self,
+        transitions: Transitions,
+        store: LedgerStore,
+        advertisers: Callable[[], Iterable[int]],
+        telemetry: Telemetry,
+    ) -> None:
+        self._transitions = transitions
+        self._store = store
+        self._advertisers = advertisers
+        self._moved_to: dict[int, str] = {}
+        rows = telemetry.counter("grosz_ledger_rows_total", "ledger rows moved to the store")
+        self._rows = rows.labels()
+        self._failures = telemetry.counter("grosz_ledger_failures_total", "failed attempts to move rows").labels()
+
+    async def run(self) -> None:
+        """Move rows until cancelled."""
+        while True:
+            for advertiser_id in tuple(self._advertisers()):
+                try:
+                    await self.drain(advertiser_id)
+                except UnavailableError:
+                    self._failures.inc()
+            await asyncio.sleep(POLL_S)
+
+    async def drain(self, advertiser_id: int) -> int:
+        """Move everything that is in the stream now; how many rows that was."""
+        moved = 0
+        # Asked of the store once a start and after each failure: hundreds of idle advertisers must not cost queries.
+        last = self._moved_to.pop(advertiser_id, None)
+        if last is None:
+            last = await self._store.last_stream_id(advertiser_id)
+        async for entries in self._batches(advertiser_id, last):
+            rows = [row for row in map(decode_entry, entries) if row is not None]
+            await self._store.append(advertiser_id, rows)
+            moved += len(rows)
+            self._rows.inc(len(rows))
+            # The newest entry stays: a stream that was never empty tells a lost one from an idle one.
+            last = entries[-1].id
+            await self._transitions.command("XTRIM", keys.money_ledger(advertiser_id), "MINID", last)
+        self._moved_to[advertiser_id] = last
+        return moved
+
+    async def _batches(self, advertiser_id: int, last: str) -> AsyncIterator[list[StreamEntry]]:
+        while True:
+            after = f"({last}" if last else "-"
+            reply = await self._transitions.command(
+                "XRANGE", keys.money_ledger(advertiser_id), after, "+", "COUNT", BATCH_ROWS
+            )
+            entries = stream_entries(reply)
+            if not entries:
+                return
+            yield entries
+            last = entries[-1].id

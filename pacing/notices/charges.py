@@ -1,0 +1,65 @@
+"""What a notice means in money: its key, its price, and the settlement that Redis is asked for."""
+
+from typing import Final
+
+from core.model import Exchange
+from core.money import settle
+from pacing.budgets.pools import PoolKey
+from pacing.budgets.timing import lease_day, notice_bucket
+from pacing.budgets.transitions import Settlement
+from pacing.ledger.rows import PriceSource, RowHead, RowKind, encode_head
+from pacing.notices.price_forms import Price, PriceForm
+from pacing.notices.tokens import Claims
+
+_NO_CHARGE: Final = -1
+
+
+def settlement_of(
+    kind: str, claims: Claims, price: Price, exchange: Exchange | None, currency: str, remember_s: int
+) -> Settlement:
+    """The settlement of kind w, b or l. `currency` is the advertiser's; `exchange` None for one no longer known."""
+    house = house_cpm(claims, exchange)
+    source = PriceSource.REPORTED
+    if price.form is PriceForm.ABOVE_BID:
+        source = PriceSource.ABOVE_BID
+    elif price.cpm < 0:
+        source = PriceSource.HOUSE
+    notice = notice_key(claims)
+    row = b""
+    if kind == "b":  # only bills are written to the ledger
+        row = encode_head(
+            RowHead(
+                RowKind.BILL, notice.hex(), claims.campaign_id, claims.line_item_id, claims.share,
+                lease_day(claims.lease_id), claims.exchange_id, claims.creative_id, claims.lease_id, claims.issued_s,
+                currency, claims.currency, claims.bid_cpm, claims.reserved_micros, source,
+            )
+        )  # fmt: skip
+    return Settlement(
+        claims.advertiser_id, kind, notice, notice_bucket(claims.issued_s), claims.lease_id,
+        PoolKey(claims.line_item_id, claims.share), claims.campaign_id, claims.reserved_micros, price.cpm,
+        charge_micros(claims, price.cpm) if price.cpm >= 0 else _NO_CHARGE, house, charge_micros(claims, house),
+        remember_s, row,
+    )  # fmt: skip
+
+
+def notice_key(claims: Claims) -> bytes:
+    """18 bytes that name a bid: the auction, the impression in it, and the lease (request ids do come twice)."""
+    return claims.auction + claims.position.to_bytes(2, "little") + claims.lease_id.to_bytes(8, "little")
+
+
+def charge_micros(claims: Claims, price_cpm: int) -> int:
+    """What a clearing price costs in the advertiser's currency, at the exchange rate of the bid; half rounds up.
+
+    Exact where the currencies are the same: the reservation is a thousandth of the bid then.
+    """
+    if claims.bid_cpm <= 0:
+        return 0
+    charge = (2 * price_cpm * claims.reserved_micros + claims.bid_cpm) // (2 * claims.bid_cpm)
+    return min(charge, claims.reserved_micros)
+
+
+def house_cpm(claims: Claims, exchange: Exchange | None) -> int:
+    """The clearing price that nobody told us: of a first-price exchange the bid, else second price plus one grosz."""
+    if exchange is not None and exchange.first_price:
+        return claims.bid_cpm
+    return int(settle(claims.bid_cpm, claims.second_cpm, claims.floor_cpm))

@@ -1,0 +1,333 @@
+"""Notices: what a tracker does when an exchange or a browser reports on one of our bids.
+
+Every way in which a notice can arrive has one outcome here, with a status, an effect and a counter (the table is in
+docs/money.md). A notice is answered 204 only when its settlement is durable; bad input is the sender's fault (4xx) and
+never ours; 503 means that nothing was done and the sender may repeat it.
+"""
+
+import asyncio
+import enum
+from collections.abc import Callable
+from typing import NamedTuple
+
+from core import keys
+from core.clock import Clock
+from core.model import BillingEvent, Catalogue
+from core.money import FxTable
+from core.telemetry.metrics import CounterChild, Telemetry
+from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BUCKET_S, lease_day, notice_bucket
+from pacing.budgets.transitions import Command, SettleReply, Transitions, settle_reply
+from pacing.budgets.turns import TurnBatch
+from pacing.caps import WindowBook
+from pacing.notices.charges import notice_key, settlement_of
+from pacing.notices.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
+from pacing.notices.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
+from pacing.notices.tokens import (
+    Claims,
+    TokenError,
+    TokenFault,
+    TokenSigner,
+    landing_digest,
+)
+from pacing.notices.touches import Touch, TouchKind, touch_command
+
+# Counts of delivery are kept for year-on-year comparisons.
+DELIVERY_LIFE_S = 400 * 86_400
+
+# Loss codes of OpenRTB go to 499; exchanges add their own above. Others are counted together.
+MAX_LOSS_CODE = 1_000
+
+_STATUS_OF_FAULT = {
+    TokenFault.MALFORMED: 400,
+    TokenFault.UNKNOWN_KEY: 403,
+    TokenFault.FORGED: 403,
+    TokenFault.EXPIRED: 410,
+    TokenFault.FROM_THE_FUTURE: 400,
+}
+
+_BILLED = frozenset({"billed", "late_bill", "over_budget"})
+# The first news of a win or loss; repetitions have outcomes of their own. Late ones came after their lease had closed.
+_WON = frozenset({"won", "late_win", "win_after_loss"})
+_LOST = frozenset({"lost", "late_loss", "loss_after_win"})
+
+
+class Event(enum.StrEnum):
+    """What is reported."""
+
+    WIN = "win"
+    BILL = "bill"
+    LOSS = "loss"
+    IMPRESSION = "impression"
+    CLICK = "click"
+
+
+# What each event does to the money, by what the exchange bills on: b settles, w keeps the reservation, l releases it.
+_MONEY: dict[tuple[Event, BillingEvent], str] = {
+    (Event.WIN, BillingEvent.BILL): "w",
+    (Event.WIN, BillingEvent.WIN): "b",
+    (Event.WIN, BillingEvent.IMPRESSION): "w",
+    (Event.BILL, BillingEvent.BILL): "b",
+    (Event.BILL, BillingEvent.IMPRESSION): "w",  # not what counts, but it names the price
+    (Event.IMPRESSION, BillingEvent.IMPRESSION): "b",
+    (Event.LOSS, BillingEvent.BILL): "l",
+    (Event.LOSS, BillingEvent.WIN): "l",
+    (Event.LOSS, BillingEvent.IMPRESSION): "l",
+}
+
+
+class NoticeResult(NamedTuple):
+    """The HTTP status to answer with, what happened, and for a click where to go ("" nowhere)."""
+
+    status: int
+    outcome: str
+    location: str = ""
+
+
+class Report(NamedTuple):
+    """A notice as it came; `price` and `currency` as the query has them, None where it has none."""
+
+    event: Event
+    token: str
+    price: str | None = None
+    currency: str | None = None
+    loss_code: str | None = None
+
+
+Reply = Callable[[NoticeResult], None]
+Answer = Callable[[int, str], None]
+
+_NOT_NAMED = Price(PriceForm.ABSENT, NO_PRICE)
+
+
+class Reference:
+    """What notices need of a catalogue. `currencies` is by advertiser."""
+
+    __slots__ = ("currencies", "exchanges", "fx", "longest_window_s")
+
+    def __init__(self, catalogue: Catalogue, longest_window_s: int) -> None:
+        exchanges = (*catalogue.archived_exchanges, *catalogue.exchanges)
+        advertisers = (*catalogue.archived_advertisers, *catalogue.advertisers)
+        self.exchanges = {exchange.id: exchange for exchange in exchanges}
+        self.currencies = {advertiser.id: advertiser.currency for advertiser in advertisers}
+        self.fx = FxTable(catalogue.fx_base, catalogue.fx_rates)
+        self.longest_window_s = longest_window_s
+
+
+class NoticeDesk:
+    """Settles notices. `catalogue` gives the present snapshot; without one (None) notices are answered 503."""
+
+    def __init__(
+        self,
+        signer: TokenSigner,
+        transitions: Transitions,
+        catalogue: Callable[[], Catalogue | None],
+        clock: Clock,
+        telemetry: Telemetry,
+        delivery: DeliveryCounts,
+        *,
+        token_max_age_s: int = DEFAULT_MAX_AGE_S,
+    ) -> None:
+        self._signer = signer
+        self._delivery = delivery
+        self._transitions = transitions
+        self._turn = TurnBatch(transitions)
+        self._catalogue = catalogue
+        self._clock = clock
+        # Its bucket is forgotten so long after the first notice of it: the last bid of the bucket was made up to a
+        # bucket later, and twice the skew, since the bidder's clock may be behind and the tracker's ahead.
+        self._remember_s = token_max_age_s + NOTICE_BUCKET_S + 2 * MAX_CLOCK_SKEW_S
+        self._windows = WindowBook()
+        self._reference: tuple[Catalogue, Reference] | None = None
+        self._outcomes = telemetry.counter(
+            "grosz_notices_total", "notices by what became of them", ("event", "outcome")
+        )
+        forms = telemetry.counter("grosz_notice_prices_total", "prices in notices by their form", ("form",))
+        self._forms = {form: forms.labels(form.value) for form in PriceForm}
+        self._losses = telemetry.counter("grosz_losses_total", "loss notices by OpenRTB loss code", ("code",))
+        self._charged = telemetry.counter(
+            "grosz_charged_micros_total", "settled money in micros of the currency", ("currency",)
+        )
+        self._late = telemetry.counter(
+            "grosz_late_bills_micros_total", "of it, billed after its lease closed", ("currency",)
+        )
+        self._over = telemetry.counter("grosz_over_budget_micros_total", "of it, that no budget covered", ("currency",))
+        self._untracked = telemetry.counter("grosz_touches_lost_total", "impressions and clicks not noted").labels()
+        self._charged_in: dict[str, CounterChild] = {}
+        self._bound: dict[tuple[Event, str], CounterChild] = {}
+
+    def submit(self, report: Report, reply: Reply) -> None:
+        """Judge a notice and call `reply` once: at once, or when its effect is durable.
+
+        All notices of one turn of the event loop are settled in one round trip.
+        """
+        event, token = report.event, report.token
+
+        def answer(status: int, outcome: str) -> None:
+            reply(self._count(event, NoticeResult(status, outcome)))
+
+        try:
+            claims = self._signer.verify(token, self._clock.now_ms() // 1000)
+        except TokenError as error:
+            return answer(_STATUS_OF_FAULT[error.fault], error.fault.value)
+        if claims.is_test:
+            return answer(204, "test")
+        reference = self._refer()
+        if reference is None:
+            return answer(503, "unavailable")
+        exchange = reference.exchanges.get(claims.exchange_id)
+        kind = _MONEY.get((event, BillingEvent.BILL if exchange is None else exchange.billing_event))
+        if kind is None:
+            if event is Event.IMPRESSION:
+                return self._see(claims, answer)
+            return answer(204, "not_the_billing_event")
+        known = _NOT_NAMED
+        if event is not Event.LOSS:
+            bid = Bid(claims.bid_cpm, claims.currency)
+            known = read_price(report.price, report.currency, bid, exchange, reference.fx)
+            self._forms[known.form].inc()
+        if known.form is PriceForm.AUDIT:
+            return answer(204, "audit")
+        currency = reference.currencies.get(claims.advertiser_id, "")
+        settlement = settlement_of(kind, claims, known, exchange, currency, self._remember_s)
+        self._turn.add(
+            self._transitions.settle_command(settlement),
+            lambda raw: self._settled(report, claims, currency, reference, raw, answer),
+        )
+
+    async def win(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
+        """A win notice (nurl)."""
+        return await self.answer(Report(Event.WIN, token, price, currency))
+
+    async def bill(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
+        """A billing notice (burl)."""
+        return await self.answer(Report(Event.BILL, token, price, currency))
+
+    async def loss(self, token: str, code: str | None) -> NoticeResult:
+        """A loss notice (lurl)."""
+        return await self.answer(Report(Event.LOSS, token, loss_code=code))
+
+    async def impression(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
+        """The pixel in our markup; the billable event where the exchange bills on impressions."""
+        return await self.answer(Report(Event.IMPRESSION, token, price, currency))
+
+    async def answer(self, report: Report) -> NoticeResult:
+        """`submit` for who waits."""
+        future: asyncio.Future[NoticeResult] = asyncio.get_running_loop().create_future()
+
+        def reply(result: NoticeResult) -> None:
+            if not future.done():  # else the sender has hung up meanwhile
+                future.set_result(result)
+
+        self.submit(report, reply)
+        return await future
+
+    async def click(self, token: str, landing: str | None) -> NoticeResult:
+        """A click: on to the landing page that the token pins, whether or not it could be counted."""
+        return self._count(Event.CLICK, await self._click(token, landing))
+
+    def _settled(
+        self, report: Report, claims: Claims, currency: str, reference: Reference, raw: object, answer: Answer
+    ) -> None:
+        """Go on with what Redis said about a settlement."""
+        reply = None if raw is None else settle_reply(raw)
+        if reply is None or reply.outcome == "unready":
+            return answer(503, "unavailable")
+        outcome, event = reply.outcome, report.event
+        if event is Event.WIN and (outcome in _WON or outcome in _BILLED):
+            self._delivery.add(claims.line_item_id, WINS)
+        elif event is Event.LOSS and outcome in _LOST:
+            code = _loss_code(report.loss_code)
+            self._losses.labels(code).inc()
+            self._delivery.add(claims.line_item_id, LOSS_PREFIX + code)
+        if outcome not in _BILLED:
+            return answer(204, outcome)
+        self._account(claims, reply, currency)
+        touch = self._touch(claims, TouchKind.VIEW, reference.longest_window_s)
+        if touch is None:
+            return answer(204, outcome)
+
+        def touched(raw: object) -> None:
+            self._untracked.inc(raw is None)
+            answer(204, outcome)
+
+        self._turn.add(touch, touched)
+
+    def _account(self, claims: Claims, reply: SettleReply, currency: str) -> None:
+        charged = self._charged_in.get(currency)
+        if charged is None:
+            charged = self._charged_in[currency] = self._charged.labels(currency)
+        charged.inc(reply.charge_micros)
+        self._delivery.add(claims.line_item_id, IMPRESSIONS)
+        self._delivery.add(claims.line_item_id, SPEND_MICROS, reply.charge_micros)
+        if reply.late:
+            self._late.labels(currency).inc(reply.charge_micros)
+            self._over.labels(currency).inc(reply.over_micros)
+
+    def _touch(self, claims: Claims, kind: TouchKind, longest_window_s: int) -> Command | None:
+        """The command that notes a touch; None for a user whom nobody may know."""
+        if not claims.user_id:
+            return None
+        touch = Touch(
+            kind, claims.advertiser_id, claims.campaign_id, claims.line_item_id, claims.creative_id,
+            claims.exchange_id, lease_day(claims.lease_id), self._clock.now_ms() // 1000,
+        )  # fmt: skip
+        return touch_command(self._transitions, claims.user_id, touch, longest_window_s)
+
+    def _see(self, claims: Claims, answer: Answer) -> None:
+        """A pixel that bills nothing: counted for viewability and discrepancy reports."""
+        key = keys.delivery(claims.advertiser_id, lease_day(claims.lease_id))
+        count: Command = ("HINCRBY", key, f"{claims.line_item_id}:seen", 1)
+        self._turn.add(count, lambda raw: answer(200, "not_counted" if raw is None else "seen"))
+        self._turn.add(("EXPIRE", key, DELIVERY_LIFE_S), _ignore)
+
+    async def _click(self, token: str, landing: str | None) -> NoticeResult:
+        try:
+            claims, in_date = self._signer.verify(token, self._clock.now_ms() // 1000), True
+        except TokenError as error:
+            if error.claims is None:
+                return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value)
+            claims, in_date = error.claims, False  # a page that was open overnight: the user still gets there
+        if not landing or landing_digest(landing) != claims.landing:
+            return NoticeResult(400, "wrong_landing")
+        if claims.is_test:
+            return NoticeResult(302, "test", landing)
+        if not in_date:
+            return NoticeResult(302, "expired", landing)
+        count = self._transitions.click_command(
+            claims.advertiser_id, notice_bucket(claims.issued_s), lease_day(claims.lease_id),
+            (notice_key(claims), f"{claims.line_item_id}:{CLICKS}", self._remember_s, DELIVERY_LIFE_S),
+        )  # fmt: skip
+        counted = await self._turn.run(count)
+        if not counted:  # 0: the link was followed again; None: Redis is away
+            return NoticeResult(302, "not_counted" if counted is None else "duplicate_click", landing)
+        self._delivery.add(claims.line_item_id, CLICKS)
+        touch = self._touch(claims, TouchKind.CLICK, 0)
+        if touch is not None:
+            self._untracked.inc(await self._turn.run(touch) is None)
+        return NoticeResult(302, "clicked", landing)
+
+    def _refer(self) -> Reference | None:
+        catalogue = self._catalogue()
+        if catalogue is None:
+            return None
+        if self._reference is None or self._reference[0] is not catalogue:
+            self._reference = (catalogue, Reference(catalogue, self._windows.update(catalogue)))
+        return self._reference[1]
+
+    def _count(self, event: Event, result: NoticeResult) -> NoticeResult:
+        key = (event, result.outcome)
+        child = self._bound.get(key)
+        if child is None:
+            child = self._bound[key] = self._outcomes.labels(event.value, result.outcome)
+        child.inc()
+        return result
+
+
+def _ignore(_reply: object) -> None:
+    """A time to live that was not renewed is renewed by the next pixel."""
+
+
+def _loss_code(text: str | None) -> str:
+    if text and text.isascii() and text.isdigit() and int(text[:9]) < MAX_LOSS_CODE:
+        return str(int(text))
+    return "other"

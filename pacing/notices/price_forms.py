@@ -1,0 +1,98 @@
+"""What exchanges put where the price of a notice belongs, and what each form of it means.
+
+No form raises: a notice is money that somebody will put on an invoice, so it is settled whatever its price looks like,
+by the exchange's word where that can be believed and by the house rule where not.
+"""
+
+import enum
+from typing import NamedTuple
+
+from core.model import Clearing, Exchange, PriceEncryption
+from core.money import FxTable, MoneyError
+from pacing.notices.prices import PriceError, PriceKeys, decrypt_price, keys_of
+
+# An encrypted price has 38 characters, a number fewer; whoever sends more is not an exchange that we know.
+MAX_PRICE_CHARS = 128
+
+NO_PRICE = -1
+
+_NO_KEYS = PriceKeys()
+
+
+class PriceForm(enum.StrEnum):
+    """The form that a price came in; also the metric label."""
+
+    NUMBER = "number"
+    ENCRYPTED = "encrypted"
+    CONVERTED = "converted"  # in another currency than the auction's, converted at the present rate
+    ABOVE_BID = "above_bid"  # cut down to the bid
+    ABSENT = "absent"  # no parameter, or an empty one
+    MACRO = "macro"  # the exchange did not fill the macro in
+    AUDIT = "audit"  # the creative is being reviewed: no auction has taken place
+    UNDECRYPTABLE = "undecryptable"  # also a plain number where the exchange encrypts: anybody can write one
+    MALFORMED = "malformed"  # no number, negative, infinite
+    UNKNOWN_CURRENCY = "unknown_currency"
+    HOUSE = "house"  # not looked at: the exchange is settled by the house rule
+
+
+class Price(NamedTuple):
+    form: PriceForm
+    cpm: int  # CPM micros of the auction's currency, or NO_PRICE
+
+
+class Bid(NamedTuple):
+    """What a price is judged by."""
+
+    cpm: int
+    currency: str
+
+
+def read_price(text: str | None, currency: str | None, bid: Bid, exchange: Exchange | None, fx: FxTable) -> Price:
+    """The price that a notice names. `exchange` is None for one that is no longer in the catalogue."""
+    stripped = (text or "").strip()
+    if stripped.upper() == "AUDIT":
+        return Price(PriceForm.AUDIT, NO_PRICE)
+    if exchange is not None and exchange.clearing is Clearing.HOUSE:
+        return Price(PriceForm.HOUSE, NO_PRICE)
+    if not stripped:
+        return Price(PriceForm.ABSENT, NO_PRICE)
+    if _is_macro(stripped):
+        return Price(PriceForm.MACRO, NO_PRICE)
+    if len(stripped) > MAX_PRICE_CHARS:
+        return Price(PriceForm.MALFORMED, NO_PRICE)
+    price = _plain(stripped) if exchange is None else _sent_by(exchange, stripped)
+    if price.cpm != NO_PRICE:
+        price = _in_currency(price, (currency or "").strip().upper(), bid.currency, fx)
+    return Price(PriceForm.ABOVE_BID, bid.cpm) if price.cpm > bid.cpm else price
+
+
+def _is_macro(text: str) -> bool:
+    """`${AUCTION_PRICE}`, also percent-encoded once more than our query is, or another exchange's %%MACRO%%."""
+    upper = text.upper()
+    return "${" in upper or "%24%7B" in upper or "%%" in upper or "AUCTION_PRICE" in upper
+
+
+def _sent_by(exchange: Exchange, text: str) -> Price:
+    if exchange.price_encryption is PriceEncryption.NONE:
+        return _plain(text)
+    try:
+        return Price(PriceForm.ENCRYPTED, decrypt_price(text, exchange.price_encryption, keys_of(exchange)))
+    except PriceError:
+        return Price(PriceForm.UNDECRYPTABLE, NO_PRICE)
+
+
+def _plain(text: str) -> Price:
+    try:
+        return Price(PriceForm.NUMBER, decrypt_price(text, PriceEncryption.NONE, _NO_KEYS))
+    except PriceError:
+        return Price(PriceForm.MALFORMED, NO_PRICE)
+
+
+def _in_currency(price: Price, named: str, auction: str, fx: FxTable) -> Price:
+    """A currency that is not named, or named by an unfilled macro, is the auction's."""
+    if named in ("", auction) or _is_macro(named) or "AUCTION_CURRENCY" in named:
+        return price
+    try:
+        return Price(PriceForm.CONVERTED, int(fx.convert(price.cpm, named, auction)))
+    except MoneyError:
+        return Price(PriceForm.UNKNOWN_CURRENCY, NO_PRICE)

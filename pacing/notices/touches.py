@@ -1,0 +1,73 @@
+"""What a user saw and clicked: the frequency ring that bids are capped by, and the touches that orders are credited to.
+
+Both live in the user's slot and are written by one script. They follow the settlement and may be lost with a crash
+between the two; they are never written twice for one bill, since a duplicate settles nothing.
+"""
+
+import enum
+import struct
+from typing import NamedTuple
+
+import hiredis
+
+from core import keys
+from core.errors import UnavailableError
+from pacing.budgets.transitions import Command, Transitions
+from pacing.caps import RING_RECORDS
+
+# Orders are credited to a click for up to 30 days, the longest window that advertisers may choose.
+TOUCH_LIFE_S = 30 * 86_400
+
+# As many as the ring: more ads than that in a month to one user is a fault of the caps.
+MAX_TOUCHES = 64
+
+_TOUCH = struct.Struct("<BIIIIIII")
+
+
+class TouchKind(enum.IntEnum):
+    VIEW = 1
+    CLICK = 2
+
+
+class Touch(NamedTuple):
+    """One billed impression or click."""
+
+    kind: TouchKind
+    advertiser_id: int
+    campaign_id: int
+    line_item_id: int
+    creative_id: int
+    exchange_id: int
+    day: int  # that the bid is booked on
+    at_s: int
+
+
+def pack_touch(touch: Touch) -> bytes:
+    return _TOUCH.pack(*touch)
+
+
+def unpack_touch(packed: bytes) -> Touch | None:
+    """None for a record of another version."""
+    if len(packed) != _TOUCH.size:
+        return None
+    kind, *rest = _TOUCH.unpack(packed)
+    return Touch(TouchKind(kind), *rest)
+
+
+def touch_command(transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int) -> Command:
+    """The command that notes a touch; an impression also enters the frequency ring."""
+    line_item = touch.line_item_id if touch.kind is TouchKind.VIEW else 0
+    return transitions.record_command(
+        (keys.user_profile(user_id), keys.user_touches(user_id)),
+        (
+            touch.at_s, line_item, max(longest_window_s, 1), RING_RECORDS,
+            pack_touch(touch), MAX_TOUCHES, TOUCH_LIFE_S,
+        ),
+    )  # fmt: skip
+
+
+async def record_touch(transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int) -> None:
+    """Note a touch. Raises UnavailableError."""
+    (reply,) = await transitions.run_many([touch_command(transitions, user_id, touch, longest_window_s)])
+    if isinstance(reply, hiredis.ReplyError):
+        raise UnavailableError(f"Redis refused to note a touch: {reply}") from reply

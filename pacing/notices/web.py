@@ -1,0 +1,61 @@
+"""HTTP routes of the notices, for the tracker's application. What they do is in pacing/notices/notices.py."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from pacing.notices.notices import NoticeDesk, NoticeResult
+
+# The smallest transparent GIF.
+PIXEL = (
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00"
+    b"\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+)
+
+# Seconds after which a notice that could not be made durable is worth sending again: a restart takes less.
+RETRY_AFTER = "5"
+
+_UNCACHED = {"Cache-Control": "no-store"}
+_Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def routes(desk: NoticeDesk) -> list[web.RouteDef]:
+    """`/n/{win,bill,loss}/{token}` and `/t/{imp,click}/{token}`; notices come by GET or POST, all in the query."""
+
+    async def win(request: web.Request) -> web.Response:
+        query = request.query
+        return _answer(await desk.win(request.match_info["token"], query.get("p"), query.get("c")))
+
+    async def bill(request: web.Request) -> web.Response:
+        query = request.query
+        return _answer(await desk.bill(request.match_info["token"], query.get("p"), query.get("c")))
+
+    async def loss(request: web.Request) -> web.Response:
+        return _answer(await desk.loss(request.match_info["token"], request.query.get("r")))
+
+    async def impression(request: web.Request) -> web.Response:
+        query = request.query
+        result = await desk.impression(request.match_info["token"], query.get("p"), query.get("c"))
+        if result.status in (200, 204):
+            return web.Response(body=PIXEL, content_type="image/gif", headers=_UNCACHED)
+        return _answer(result)
+
+    async def click(request: web.Request) -> web.Response:
+        result = await desk.click(request.match_info["token"], request.query.get("to"))
+        if not result.location:
+            return _answer(result)
+        headers = {**_UNCACHED, "Location": result.location, "Referrer-Policy": "no-referrer-when-downgrade"}
+        return web.Response(status=302, headers=headers)
+
+    notices: dict[str, _Handler] = {"/n/win/{token}": win, "/n/bill/{token}": bill, "/n/loss/{token}": loss}
+    return [
+        *(web.get(path, handler, allow_head=False) for path, handler in notices.items()),
+        *(web.post(path, handler) for path, handler in notices.items()),
+        web.get("/t/imp/{token}", impression, allow_head=False),
+        web.get("/t/click/{token}", click, allow_head=False),
+    ]
+
+
+def _answer(result: NoticeResult) -> web.Response:
+    headers = {"Retry-After": RETRY_AFTER} if result.status == 503 else None
+    return web.Response(status=result.status, headers=headers)

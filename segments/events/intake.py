@@ -1,0 +1,234 @@
+"""From a request body to validated events: batches, currency, time, and faults that name the field.
+
+One fault of a payload's shape is reported at a time for an event (the decoder stops there); faults of meaning are
+reported together. Each event of a batch is judged alone.
+"""
+
+import datetime
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from core.errors import Fault, InputError
+from core.ids import is_user_id
+from core.model import Advertiser
+from core.money import MICROS_PER_UNIT, FxTable
+from segments.events.dialects import normalised
+from segments.events.source import path_of, source_of
+from segments.facts.event import (
+    MAX_BATCH,
+    MAX_TEXT_CHARS,
+    NEEDS_ITEMS,
+    Event,
+    EventIn,
+    Item,
+    ItemIn,
+    Kind,
+    Source,
+    order_key,
+    person_digest,
+)
+from segments.facts.facts import DAY_S, AttributeValue
+
+# Clocks of shops run ahead by seconds; minutes mean a wrong time zone, and a visit in the future would never go idle.
+MAX_AHEAD_S: Final = 300
+# Unix seconds reach this in the year 2286; a larger number is in milliseconds, one a thousand times larger in
+# microseconds (GA4's `timestamp_micros`).
+_SECONDS_LIMIT: Final = 10_000_000_000
+_ATTRIBUTE_NAME: Final = re.compile(r"^[a-z][a-z0-9_]{0,29}$")
+_LOCATION: Final = re.compile(r"^(.*?) - at `\$(.*)`$", re.DOTALL)
+_ENVELOPE: Final = (
+    "url", "referrer", "consent", "gdpr", "ad_personalization", "user_id", "email_sha256", "user_data", "place",
+    "timestamp_micros",
+)  # fmt: skip
+_HINTS: Final = {
+    "email_sha256": "send the SHA-256 of the trimmed lower-case address as 64 hex digits, never the address itself",
+    "event": "a lower-case GA4 name such as view_item, or a custom one of a-z, 0-9 and _, 40 characters at most",
+    "currency": "three capital letters of ISO 4217, such as PLN",
+}
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What the receiver knows besides the payload. `trusted` senders hold an API key (or are the shop's own import)."""
+
+    advertiser: Advertiser
+    fx: FxTable
+    now_ms: int
+    user_id: str = ""  # from our cookie
+    trusted: bool = False
+    referrer: str = ""  # the page, from the Referer header, when the payload names none
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """One judged event: `event` when `faults` is empty; the consent words are still to be judged."""
+
+    event: Event | None
+    faults: tuple[Fault, ...] = ()
+    consent: str = ""
+    gdpr: int | None = None
+    ad_personalization: str = ""
+
+
+def split_batch(payload: object) -> list[dict[str, Any]]:
+    """Events of a decoded body: one object, a list of them, or a GA4 envelope `{"events": [...], ...}`.
+
+    Fields beside `events` (url, consent, user_id, ...) hold for each event that does not set its own. Raises
+    InputError for any other shape, an empty batch, or more than MAX_BATCH events.
+    """
+    if isinstance(payload, dict) and "events" in payload:
+        shared = {name: payload[name] for name in _ENVELOPE if name in payload}
+        events = payload["events"]
+        rows = events
+        if isinstance(events, list):
+            rows = [shared | row if isinstance(row, dict) else row for row in events]
+    else:
+        rows = payload if isinstance(payload, list) else [payload]
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        fault = Fault("/events", "type", "expected an event object or a non-empty list of them")
+        raise InputError("no events in the body", faults=[fault])
+    if len(rows) > MAX_BATCH:
+        fault = Fault("/events", "limit", f"{len(rows)} events, {MAX_BATCH} at most", hint="send smaller batches")
+        raise InputError("the batch is too long", faults=[fault])
+    return rows
+
+
+def read_event(row: Mapping[str, Any], context: Context) -> Incoming:
+    """Judge one event object. Never raises: what is wrong comes back as faults."""
+    try:
+        parsed = msgspec.convert(normalised(row), EventIn, strict=False)
+    except msgspec.ValidationError as error:
+        return Incoming(None, (_shape_fault(str(error)),))
+    except RecursionError:
+        return Incoming(None, (Fault("", "type", "nested too deeply"),))
+    faults: list[Fault] = []
+    event = _build(parsed, context, faults)
+    if faults:
+        return Incoming(None, tuple(faults))
+    return Incoming(event, (), parsed.consent, parsed.gdpr, parsed.ad_personalization)
+
+
+def _shape_fault(message: str) -> Fault:
+    located = _LOCATION.match(message)
+    text, path = (located[1], located[2]) if located else (message, "")
+    pointer = re.sub(r"\[(\d+)\]", r"/\1", path.replace("[...]", "").replace(".", "/"))  # [...]: a value by its name
+    missing = re.search(r"missing required field `(\w+)`", text)
+    if missing:
+        pointer += f"/{missing[1]}"
+    field = pointer.rsplit("/", 1)[-1]
+    return Fault(pointer, "missing" if missing else "value", text[:1].lower() + text[1:], hint=_HINTS.get(field, ""))
+
+
+def _build(parsed: EventIn, context: Context, faults: list[Fault]) -> Event:
+    advertiser, url = context.advertiser, parsed.url or context.referrer
+    currency = parsed.currency or advertiser.currency
+    if not context.fx.knows(currency) and currency != advertiser.currency:
+        known = tuple(sorted({context.fx.base, *context.fx.rates}))
+        faults.append(Fault("/currency", "unknown", f"no exchange rate for {currency}", allowed=known))
+        currency = advertiser.currency
+    if parsed.event in NEEDS_ITEMS and not parsed.items:
+        faults.append(Fault("/items", "missing", f"{parsed.event} needs at least one item", hint='[{"item_id": "42"}]'))
+    if parsed.event == Kind.REFUND and not parsed.transaction_id:
+        faults.append(Fault("/transaction_id", "missing", "a refund names the order that it takes back"))
+    person = person_digest(advertiser.id, parsed.email_sha256) if parsed.email_sha256 else b""
+    place = parsed.place
+    return Event(
+        kind=parsed.event,
+        advertiser_id=advertiser.id,
+        user_id=_user_of(parsed, context, person, faults),
+        at_ms=_time_of(parsed, context, faults),
+        path=path_of(url),
+        source=_source_of(parsed, url, advertiser),
+        items=tuple(_item(item, currency, context) for item in parsed.items),
+        value_micros=_value_of(parsed, currency, context),
+        order=order_key(parsed.transaction_id),
+        phrase=" ".join(parsed.search_term.split()).lower()[:80],
+        seconds=round(parsed.seconds),
+        person=person,
+        attributes=_attributes(parsed, faults),
+        country=place.country.upper() if place else "",
+        region=place.region if place else "",
+        city=place.city.lower() if place else "",
+        offline=_offline_of(parsed, context, faults),
+    )
+
+
+def _user_of(parsed: EventIn, context: Context, person: bytes, faults: list[Fault]) -> str:
+    """Our cookie of the browser; a trusted sender may name the user instead, or leave it to the hashed e-mail."""
+    if not context.trusted:
+        return context.user_id
+    if parsed.user_id and not is_user_id(parsed.user_id):
+        faults.append(Fault("/user_id", "value", "not a Grosz user id", hint="send the value that /sync gave you"))
+    if not parsed.user_id and not person:
+        faults.append(Fault("/user_id", "missing", "an event needs user_id or email_sha256"))
+    return parsed.user_id
+
+
+def _offline_of(parsed: EventIn, context: Context, faults: list[Fault]) -> bool:
+    if parsed.offline and not context.trusted:
+        faults.append(Fault("/offline", "forbidden", "a browser cannot report offline events", hint="use an API key"))
+    return parsed.offline
+
+
+def _source_of(parsed: EventIn, url: str, advertiser: Advertiser) -> Source | None:
+    return None if parsed.offline or not url else source_of(url, parsed.referrer, advertiser.domain)
+
+
+def _micros(amount: float, currency: str, context: Context) -> int:
+    micros = round(amount * MICROS_PER_UNIT)
+    return context.fx.convert(micros, currency, context.advertiser.currency)
+
+
+def _item(item: ItemIn, currency: str, context: Context) -> Item:
+    price = _micros(item.price, currency, context) if item.price is not None else 0
+    return Item(item.item_id, " ".join(item.item_category.split()).lower()[:60], price, item.quantity)
+
+
+def _value_of(parsed: EventIn, currency: str, context: Context) -> int | None:
+    return _micros(parsed.value, currency, context) if parsed.value is not None else None
+
+
+def _time_of(parsed: EventIn, context: Context, faults: list[Fault]) -> int:
+    """The sender's time if it may be believed (a trusted one); browsers' clocks are not."""
+    if parsed.time is None or not context.trusted:
+        return context.now_ms
+    at_ms = _parse_time(parsed.time)
+    oldest_ms = context.now_ms - context.advertiser.profile_retention_days * DAY_S * 1000
+    if at_ms is None:
+        hint = "unix seconds, milliseconds or microseconds, or ISO 8601 with an offset: 2026-03-01T12:00:00+01:00"
+        faults.append(Fault("/time", "value", "not a time", hint=hint))
+    elif at_ms > context.now_ms + MAX_AHEAD_S * 1000:
+        faults.append(Fault("/time", "range", "lies in the future", hint="check the sender's clock and time zone"))
+    elif at_ms < oldest_ms:
+        days = context.advertiser.profile_retention_days
+        faults.append(Fault("/time", "range", f"is older than the {days} days that profiles are kept"))
+    return min(at_ms or context.now_ms, context.now_ms)
+
+
+def _parse_time(value: str | float) -> int | None:
+    if isinstance(value, str) and not re.fullmatch(r"\d{1,16}(\.\d+)?", value):
+        try:
+            moment = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        return round(moment.timestamp() * 1000) if moment.tzinfo is not None else None
+    number = float(value)
+    if not 0 < number < _SECONDS_LIMIT * 1_000_000:  # also refuses NaN
+        return None
+    per_second = next(unit for unit in (1, 1_000, 1_000_000) if number < _SECONDS_LIMIT * unit)
+    return round(number * 1_000 / per_second)
+
+
+def _attributes(parsed: EventIn, faults: list[Fault]) -> dict[str, AttributeValue | None]:
+    """Attributes with valid names; null removes one. Texts are bounded, numbers finite (JSON has no others)."""
+    for name, value in parsed.attributes.items():
+        pointer = f"/attributes/{name}"
+        if not _ATTRIBUTE_NAME.match(name):
+            hint = "a-z, 0-9 and _, starting with a letter, 30 characters at most"
+            faults.append(Fault(pointer, "name", "not a valid attribute name", hint=hint))
+        elif isinstance(value, str) and len(value) > MAX_TEXT_CHARS:
+            faults.append(Fault(pointer, "limit", f"longer than {MAX_TEXT_CHARS} characters"))
+        elif isinstance(value, int) and not -(2**53) <= value <= 2**53:
+            faults.append(Fault(pointer, "range", "beyond 2^53"))
+    return dict(parsed.attributes)

@@ -1,0 +1,313 @@
+"""What an event does to facts: plain functions, no I/O, no clock. The event brings its own time.
+
+`apply_event` changes the facts it is given (the worker has just decoded them and owns them) and returns the names of
+the fields that changed, so that only rules that read one of them are evaluated again. Events may come late (a till's
+day is sent in the evening): what has happened since is never undone by an older event.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from segments.facts.carts import drop_stale_cart, end_cart, fill_cart, put_in_cart, raise_stage, take_from_cart
+from segments.facts.derive import derive
+from segments.facts.event import Event, Item, Kind
+from segments.facts.facts import (
+    DAY_S,
+    MAX_ATTRIBUTES,
+    MAX_BOUGHT,
+    MAX_COOLDOWNS,
+    MAX_ENTRIES,
+    MAX_EVENT_KINDS,
+    MAX_PATHS,
+    MAX_PRODUCTS,
+    MAX_SEARCHES,
+    VISIT_GAP_S,
+    Bought,
+    CartStage,
+    Cooldown,
+    Entry,
+    Facts,
+    Order,
+    PathVisit,
+    Product,
+    Search,
+)
+from segments.facts.orders import is_counted, remember_orders
+
+
+class ApplyPolicy(msgspec.Struct, frozen=True):
+    """`cooldown_s`: how long after a purchase its categories do not count as an abandoned cart (seconds)."""
+
+    cooldown_s: int = 14 * DAY_S
+
+
+DEFAULT_POLICY: Final = ApplyPolicy()
+
+_STAGES: Final = {
+    Kind.VIEW_CART: CartStage.CART,
+    Kind.BEGIN_CHECKOUT: CartStage.FORM,
+    Kind.ADD_SHIPPING_INFO: CartStage.SHIPPING,
+    Kind.ADD_PAYMENT_INFO: CartStage.PAYMENT,
+}
+
+
+def apply_event(facts: Facts, event: Event, policy: ApplyPolicy = DEFAULT_POLICY) -> frozenset[str]:
+    """Let `event` happen to `facts`; names of the fields of Facts that changed."""
+    at_s = event.at_ms // 1000
+    changed: set[str] = set()
+    elapsed_s = max(0, at_s - max(facts.last_visit_s, facts.last_purchase_s))
+    drop_stale_cart(facts, at_s, changed)
+    if not event.offline:
+        _visit(facts, event, at_s, changed)
+    handler = _HANDLERS.get(event.kind)
+    if handler is not None:
+        handler(facts, event, at_s, changed)
+    if event.kind == Kind.PURCHASE:
+        _purchase(facts, event, at_s, policy, changed)
+    _remember_kind(facts, event.kind, at_s, changed)
+    _learn(facts, event, changed)
+    if facts.cart and not event.offline and at_s > facts.cart_idle_s:
+        facts.cart_idle_s = at_s
+        changed.add("cart_idle_s")
+    derive(facts, event.kind, elapsed_s, changed)
+    return frozenset(changed)
+
+
+def category_of(facts: Facts, item: Item) -> str:
+    """The item's category; if the event does not say, what was said when it was viewed or put into the cart."""
+    if item.category:
+        return item.category
+    for product in facts.products:
+        if product.id == item.id and product.category:
+            return product.category
+    return next((line.category for line in facts.cart if line.id == item.id), "")
+
+
+def _visit(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
+    first = facts.last_visit_s == 0
+    if first or at_s - facts.last_visit_s > VISIT_GAP_S:
+        facts.previous_visit_s, facts.visit_start_s = facts.visit_start_s, at_s
+        facts.visits += 1
+        facts.visit_pages = 0
+        changed.update(("previous_visit_s", "visit_start_s", "visits", "visit_pages"))
+        _enter(facts, event, at_s, changed)
+    elif event.source is not None and event.source.explicit and not _same_source(facts, event):
+        _enter(facts, event, at_s, changed)
+    if first or at_s < facts.first_visit_s:
+        facts.first_visit_s = at_s
+        changed.add("first_visit_s")
+    if at_s > facts.last_visit_s:
+        facts.last_visit_s = at_s
+        changed.add("last_visit_s")
+    if event.seconds:
+        facts.seconds_on_site += event.seconds
+        changed.add("seconds_on_site")
+    if event.path and event.kind != Kind.HEARTBEAT:
+        _page(facts, event, at_s, changed)
+
+
+def _same_source(facts: Facts, event: Event) -> bool:
+    if not facts.entries or event.source is None:
+        return False
+    last, source = facts.entries[-1], event.source
+    return (last.source, last.campaign, last.phrase) == (source.source, source.campaign, source.phrase)
+
+
+def _enter(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
+    source = event.source
+    if source is None:
+        entry = Entry(at_s, "direct", "none", path=event.path)
+    else:
+        entry = Entry(at_s, source.source, source.medium, source.campaign, source.phrase, event.path)
+    facts.entries = [*facts.entries, entry][-MAX_ENTRIES:]
+    changed.add("entries")
+
+
+def _page(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
+    """Every event that names a page keeps its path; only page_view counts as a page."""
+    counts = event.kind == Kind.PAGE_VIEW
+    known = next((visit for visit in facts.paths if visit.path == event.path), None)
+    if known is None:
+        facts.paths = [*facts.paths, PathVisit(event.path, at_s)][-MAX_PATHS:]
+    else:
+        known.at_s = max(known.at_s, at_s)
+        known.count += counts
+        facts.paths.remove(known)
+        facts.paths.append(known)
+    changed.add("paths")
+
+
+def _page_view(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:  # noqa: ARG001 handlers share a shape
+    facts.pages += 1
+    facts.visit_pages += 1
+    changed.update(("pages", "visit_pages"))
+
+
+def _view_items(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
+    for item in event.items:
+        _see(facts, item, at_s, changed).views += 1
+
+
+def _like_items(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
+    for item in event.items:
+        product = _see(facts, item, at_s, changed)
+        if not product.liked:
+            product.liked = True
+            facts.likes += 1
+            changed.add("likes")
+
+
+def _see(facts: Facts, item: Item, at_s: int, changed: set[str]) -> Product:
+    """The viewed product's entry, moved to the end; a new one has no views yet."""
+    product = next((known for known in facts.products if known.id == item.id), None)
+    if product is None:
+        product = Product(item.id, views=0)
+    else:
+        facts.products.remove(product)
+    product.category = item.category or product.category
+    product.price_micros = item.price_micros or product.price_micros
+    product.seen_s = max(product.seen_s, at_s)
+    facts.products.append(product)
+    if len(facts.products) > MAX_PRODUCTS:
+        del facts.products[0]
+        facts.products_count += 1
+        changed.add("products_count")
+    changed.add("products")
+    return product
+
+
+def _search(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
+    if event.phrase:
+        others = [search for search in facts.searches if search.phrase != event.phrase]
+        facts.searches = [*others, Search(event.phrase, at_s)][-MAX_SEARCHES:]
+        changed.add("searches")
+
+
+def _add_to_cart(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
+    for item in event.items:
+        put_in_cart(facts, item, category_of(facts, item), event.value_micros, len(event.items), at_s, changed)
+
+
+def _remove_from_cart(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
+    for item in event.items:
+        take_from_cart(facts, item, at_s, changed)
+
+
+def _show_cart(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
+    """view_cart and the steps of the checkout show the whole cart: what they list replaces what we have."""
+    lines = [(item, category_of(facts, item)) for item in event.items]
+    fill_cart(facts, lines, event.value_micros, at_s, changed)
+    raise_stage(facts, _STAGES[Kind(event.kind)], at_s, changed)
+
+
+def _purchase(facts: Facts, event: Event, at_s: int, policy: ApplyPolicy, changed: set[str]) -> None:
+    if is_counted(facts, event.order):
+        return
+    value = event.value_micros
+    if value is None:
+        value = sum(item.price_micros * item.quantity for item in event.items) or facts.cart_micros
+    items = event.items or tuple(Item(line.id, line.category, line.price_micros, line.quantity) for line in facts.cart)
+    categories = [category_of(facts, item) for item in items]
+    facts.purchases += 1
+    facts.purchases_micros += value
+    facts.first_purchase_s = min(facts.first_purchase_s or at_s, at_s)
+    if at_s >= facts.last_purchase_s:
+        facts.last_purchase_s, facts.last_purchase_micros = at_s, value
+    remember_orders(facts, [*facts.orders, Order(event.order, at_s, value)], facts.older_orders)
+    changed.update((
+        "purchases", "purchases_micros", "first_purchase_s", "last_purchase_s", "last_purchase_micros", "orders",
+        "older_orders",
+    ))  # fmt: skip
+    for item, category in zip(items, categories, strict=True):
+        _buy(facts, item, category, at_s, changed)
+    _cool_down(facts, categories, at_s + policy.cooldown_s, at_s, changed)
+    if at_s >= facts.cart_since_s:  # a till's purchase of last week does not end today's cart
+        end_cart(facts, at_s, changed)
+
+
+def _buy(facts: Facts, item: Item, category: str, at_s: int, changed: set[str]) -> None:
+    if not item.id:
+        return
+    known = next((bought for bought in facts.bought if bought.id == item.id), None)
+    if known is None:
+        facts.bought = [*facts.bought, Bought(item.id, category, at_s, item.quantity)][-MAX_BOUGHT:]
+    else:
+        known.quantity += item.quantity
+        known.bought_s = max(known.bought_s, at_s)
+        facts.bought.remove(known)
+        facts.bought.append(known)
+    changed.add("bought")
+
+
+def _cool_down(facts: Facts, categories: Iterable[str], until_s: int, at_s: int, changed: set[str]) -> None:
+    until = {cooldown.category: cooldown.until_s for cooldown in facts.cooldowns if cooldown.until_s > at_s}
+    for category in categories:
+        if category:
+            until[category] = max(until.get(category, 0), until_s)
+    newest = sorted(until.items(), key=lambda entry: entry[1])[-MAX_COOLDOWNS:]
+    cooldowns = [Cooldown(category, moment) for category, moment in newest]
+    if cooldowns != facts.cooldowns:
+        facts.cooldowns = cooldowns
+        changed.add("cooldowns")
+
+
+def _refund(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:  # noqa: ARG001 handlers share a shape
+    """Takes back the value, once for each micro of it; an order refunded whole no longer counts as a purchase."""
+    order = next((order for order in facts.orders if order.key == event.order), None)
+    if order is None or order.value_micros == 0:
+        return
+    asked = order.value_micros if event.value_micros is None else event.value_micros
+    amount = min(asked, order.value_micros)
+    order.value_micros -= amount
+    facts.purchases_micros -= amount
+    facts.refunds += 1
+    if order.value_micros == 0:
+        facts.purchases -= 1
+        changed.add("purchases")
+    changed.update(("orders", "purchases_micros", "refunds"))
+
+
+def _remember_kind(facts: Facts, kind: str, at_s: int, changed: set[str]) -> None:
+    if at_s > facts.events.get(kind, 0):
+        facts.events[kind] = at_s
+        changed.add("events")
+    if len(facts.events) > MAX_EVENT_KINDS:
+        del facts.events[min(facts.events, key=facts.events.__getitem__)]
+
+
+def _learn(facts: Facts, event: Event, changed: set[str]) -> None:
+    """Attributes (None removes one; a full table takes no new name), place and person."""
+    for name, value in event.attributes.items():
+        if value is None:
+            if facts.attributes.pop(name, None) is not None:
+                changed.add("attributes")
+        elif facts.attributes.get(name) != value and _has_room(facts, name):
+            facts.attributes[name] = value
+            changed.add("attributes")
+    for name in ("country", "region", "city", "person"):
+        value = getattr(event, name)
+        if value and value != getattr(facts, name):
+            setattr(facts, name, value)
+            changed.add(name)
+
+
+def _has_room(facts: Facts, attribute: str) -> bool:
+    return attribute in facts.attributes or len(facts.attributes) < MAX_ATTRIBUTES
+
+
+_Handler = Callable[[Facts, Event, int, set[str]], None]
+_HANDLERS: Final[dict[str, _Handler]] = {
+    Kind.PAGE_VIEW: _page_view,
+    Kind.VIEW_ITEM: _view_items,
+    Kind.ADD_TO_WISHLIST: _like_items,
+    Kind.SEARCH: _search,
+    Kind.ADD_TO_CART: _add_to_cart,
+    Kind.REMOVE_FROM_CART: _remove_from_cart,
+    Kind.VIEW_CART: _show_cart,
+    Kind.BEGIN_CHECKOUT: _show_cart,
+    Kind.ADD_SHIPPING_INFO: _show_cart,
+    Kind.ADD_PAYMENT_INFO: _show_cart,
+    Kind.REFUND: _refund,
+}

@@ -1,0 +1,251 @@
+"""Binary layout of profiles in Redis (docs/profile-layout.md is the reference).
+
+Two hashes a user, in one slot. `u:{uid}` is what the bid path reads with one HGETALL: per advertiser a *hot* field of a
+fixed 40-byte header and 12-byte membership windows, which a whole batch decodes with two numpy calls. `f:{uid}` holds
+the *cold* field, all facts, which only the worker reads (docs/decisions/profile-split.md has the measurements).
+"""
+
+import itertools
+import operator
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from segments.facts.facts import DAY_S, Facts, Product
+
+HOT_VERSION: Final = 1
+COLD_VERSION: Final = 1
+
+HEADER: Final = np.dtype(
+    [
+        ("version", "u1"),
+        ("stage", "u1"),  # CartStage
+        ("windows", "<u2"),
+        ("last_visit_s", "<u4"),
+        ("cart_micros", "<i8"),  # biddable value: lines outside a category cool-down
+        ("cart_idle_s", "<u4"),  # abandonment is measured from here
+        ("expires_s", "<u4"),  # the advertiser's retention: the field is void from here on
+        ("last_purchase_s", "<u4"),
+        ("visits", "<u4"),
+        ("products", "<u4"),
+        ("score", "<f4"),
+    ]
+)
+HEADER_BYTES: Final = 40
+COLD_HEADER_BYTES: Final = 3
+# The same bytes come out as with the default 8, whose hash table is four times as large and cleared for every profile.
+DEFLATE_MEMORY: Final = 6
+
+# Deflate's preset dictionary: words that nearly every profile has. It is part of COLD_VERSION: never edit it in place.
+COMMON_TEXT: Final = (
+    b"sign_up\xcej\xabrefund\xcej\xablogin\xcej\xabadd_to_wishlist\xcej\xabremove_from_cart\xcej\xabheartbeat\xcej\xab"
+    b"bing\xa7organicfacebook\xa6socialinstagramnewsletter\xa5emailreferral/category//product//search/checkout/cart"
+    b"purchase\xcej\xabadd_payment_info\xcej\xabadd_shipping_info\xcej\xabbegin_checkout\xcej\xabview_cart\xcej\xab"
+    b"view_item_list\xcej\xa6search\xcej\xabadd_to_cart\xcej\xa9view_item\xcej\xa9page_view\xcej\xb1POL\xa5"
+    b"\xa6direct\xa4none\xa0\xa0\xa6google\xa3cpc\xa6google\xa7organic\xa0"
+    b"\x00\x00\x00\x90\x00\x90\x90\x00\x90\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x90\x90\x00\x90\xcb\x00\x00\x00"
+)
+
+# The same layout for one field at a time: struct packs it in 1 us where a numpy row takes 30.
+_pack_header = struct.Struct("<BBHIqIIIIIf").pack
+_EXPIRES_AT: Final = 20
+
+WINDOW: Final = np.dtype([("segment", "<u4"), ("enter_s", "<u4"), ("leave_s", "<u4")])
+WINDOW_BYTES: Final = 12
+
+FOREVER_S: Final = 2**32 - 1
+"""`leave_s` of a membership that only an event can end."""
+
+# A user of one advertiser with thousands of windows would slow every bid on him; admin refuses rules far below this.
+MAX_WINDOWS: Final = 1_000
+
+Window = tuple[int, int, int]
+"""(segment id, enter at, leave at): unsigned 32-bit; unix seconds; a member while `enter <= now < leave`."""
+
+_encoder = msgspec.msgpack.Encoder()
+
+MICROS_PER_HUNDREDTH: Final = 10_000
+
+
+class LayoutError(ValueError):
+    """A packed profile of an unknown version, or one that is cut short."""
+
+
+def biddable_cart_micros(facts: Facts, now_s: int) -> int:
+    """The cart's value without the lines whose category was bought so recently that it still cools down."""
+    if not facts.cart:
+        return 0
+    cooling = {cooldown.category for cooldown in facts.cooldowns if cooldown.until_s > now_s}
+    cooled = sum(line.price_micros * line.quantity for line in facts.cart if line.category in cooling)
+    return max(0, facts.cart_micros - cooled)
+
+
+def stored_windows(windows: Sequence[Window], now_s: int, expires_s: int) -> list[Window]:
+    """What the hot field keeps of windows: those that have not ended, cut at `expires_s` (unix seconds)."""
+    return [
+        (segment, max(0, enter), min(expires_s, leave))
+        for segment, enter, leave in windows
+        if leave > now_s and enter < leave and enter < expires_s
+    ][:MAX_WINDOWS]
+
+
+def pack_hot(facts: Facts, windows: Sequence[Window], now_s: int, expires_s: int) -> bytes:
+    """The hot field: header and `stored_windows`."""
+    kept = stored_windows(windows, now_s, expires_s)
+    header = _pack_header(
+        HOT_VERSION, facts.cart_stage, len(kept), facts.last_visit_s, biddable_cart_micros(facts, now_s),
+        facts.cart_idle_s, expires_s, facts.last_purchase_s, facts.visits, products_viewed(facts), facts.score,
+    )  # fmt: skip
+    return header + struct.pack(f"<{3 * len(kept)}I", *itertools.chain.from_iterable(kept))
+
+
+def unpack_windows(hot: bytes) -> list[Window]:
+    """All windows of one hot field, ended ones too. For the worker and tools; the bid path decodes batches."""
+    if len(hot) < HEADER_BYTES or hot[0] != HOT_VERSION:
+        raise LayoutError("not a hot profile field of version 1: rebuild it from the cold field")
+    rows: list[Window] = np.frombuffer(hot, dtype=WINDOW, offset=HEADER_BYTES).tolist()
+    return rows
+
+
+def expires_of(hot: bytes) -> int:
+    """The end of retention (unix seconds) in a hot field that `unpack_windows` accepts."""
+    return int.from_bytes(hot[_EXPIRES_AT : _EXPIRES_AT + 4], "little")
+
+
+def unpack_header(hot: bytes) -> npt.NDArray[np.void]:
+    """The header of one hot field as a one-row structured array of dtype HEADER."""
+    if len(hot) < HEADER_BYTES or hot[0] != HOT_VERSION:
+        raise LayoutError("not a hot profile field of version 1: rebuild it from the cold field")
+    return np.frombuffer(hot, dtype=HEADER, count=1)
+
+
+def products_viewed(facts: Facts) -> int:
+    """How many different products were viewed ever, those that fell off the bounded list included."""
+    return facts.products_count + len(facts.products)
+
+
+class PackedProducts(msgspec.Struct, frozen=True):
+    """The viewed products of a cold field as they are stored: most events leave them alone."""
+
+    ids: list[str]
+    categories: list[str]
+    liked: list[int]  # positions
+    widths: list[int]  # bits of each column: gap to the one before, price, category, views
+    columns: bytes
+
+
+def pack_products(products: Sequence[Product]) -> PackedProducts:
+    """Numbers packed to their width and left out of the deflate take 5 bytes a product, as msgpack rows they take 9.
+
+    Prices keep hundredths of the currency's unit.
+    """
+    rows = sorted(products, key=_seen_s)  # gaps between neighbours are small and never negative
+    categories = list(dict.fromkeys(product.category for product in rows))
+    columns, widths = _pack_columns(rows, categories)
+    liked = [index for index, product in enumerate(rows) if product.liked]
+    return PackedProducts([product.id for product in rows], categories, liked, widths, columns)
+
+
+def pack_cold(facts: Facts, packed: PackedProducts | None = None) -> bytes:
+    """The cold field: version, length of the product columns (u16), bit-packed product columns, deflated msgpack.
+
+    `packed` are the facts' products if they are still as they were stored.
+    """
+    kept = facts.products
+    packed = pack_products(kept) if packed is None else packed
+    facts.products = []
+    try:
+        body = _encoder.encode(_Cold(facts, packed.ids, packed.categories, packed.liked, packed.widths))
+    finally:
+        facts.products = kept
+    compressor = zlib.compressobj(1, zlib.DEFLATED, -12, DEFLATE_MEMORY, zlib.Z_DEFAULT_STRATEGY, COMMON_TEXT)
+    header = _pack_cold_header(COLD_VERSION, len(packed.columns))
+    return header + packed.columns + compressor.compress(body) + compressor.flush()
+
+
+def unpack_cold(cold: bytes) -> Facts:
+    """Facts of a cold field. Raises LayoutError for another version or damaged bytes."""
+    return unpack_cold_parts(cold)[0]
+
+
+def unpack_cold_parts(cold: bytes) -> tuple[Facts, PackedProducts]:
+    """Facts of a cold field, and their products as they are stored. Raises LayoutError as `unpack_cold`."""
+    if len(cold) < COLD_HEADER_BYTES or cold[0] != COLD_VERSION:
+        raise LayoutError("not a cold profile field of version 1")
+    body_at = COLD_HEADER_BYTES + int.from_bytes(cold[1:COLD_HEADER_BYTES], "little")
+    try:
+        parts = _cold_decoder.decode(zlib.decompressobj(-15, COMMON_TEXT).decompress(cold[body_at:]))
+        columns = cold[COLD_HEADER_BYTES:body_at]
+        parts.facts.products = _unpack_products(parts, columns)
+    except (zlib.error, msgspec.DecodeError, ValueError, IndexError) as error:
+        raise LayoutError(f"damaged cold profile field: {error}") from error
+    return parts.facts, PackedProducts(parts.product_ids, parts.categories, parts.liked, parts.widths, columns)
+
+
+class _Cold(msgspec.Struct, array_like=True):
+    """What is deflated: facts without products, then what of the products is not a number."""
+
+    facts: Facts
+    product_ids: list[str]
+    categories: list[str]
+    liked: list[int]  # positions
+    widths: list[int]  # bits of each column: gap to the one before, price, category, views
+
+
+_seen_s = operator.attrgetter("seen_s")
+_cold_decoder = msgspec.msgpack.Decoder(_Cold)
+_pack_cold_header = struct.Struct("<BH").pack
+
+
+def _pack_columns(products: list[Product], categories: list[str]) -> tuple[bytes, list[int]]:
+    if not products:
+        return b"", []
+    position = {category: index for index, category in enumerate(categories)}
+    seen = [product.seen_s for product in products]
+    columns = (
+        [*(later - earlier for earlier, later in itertools.pairwise(seen)), 0],
+        [product.price_micros // MICROS_PER_HUNDREDTH for product in products],
+        [position[product.category] for product in products],
+        [product.views for product in products],
+    )
+    widths = [max(column).bit_length() for column in columns]
+    packed = seen[0].to_bytes(4, "little")
+    for column, width in zip(columns, widths, strict=True):
+        bits = 0
+        for number in reversed(column):
+            bits = bits << width | number
+        packed += bits.to_bytes((width * len(column) + 7) // 8, "little")
+    return packed, widths
+
+
+def _unpack_products(parts: _Cold, packed: bytes) -> list[Product]:
+    count = len(parts.product_ids)
+    if not count:
+        return []
+    columns, offset = [], 4
+    for width in parts.widths:
+        size = (width * count + 7) // 8
+        bits, mask = int.from_bytes(packed[offset : offset + size], "little"), (1 << width) - 1
+        columns.append([bits >> shift & mask for shift in range(0, width * count, width)] if width else [0] * count)
+        offset += size
+    gaps, prices, categories, views = columns
+    seen = itertools.accumulate(gaps[:-1], initial=int.from_bytes(packed[:4], "little"))
+    liked = frozenset(parts.liked)
+    return [
+        Product(
+            product_id, parts.categories[category], seen_s, price * MICROS_PER_HUNDREDTH, view_count, index in liked
+        )
+        for index, (product_id, category, seen_s, price, view_count) in enumerate(
+            zip(parts.product_ids, categories, seen, prices, views, strict=True)
+        )
+    ]
+
+
+def expiry_s(facts: Facts, retention_days: int) -> int:
+    """When the advertiser's retention ends for these facts: unix seconds after the last event or purchase."""
+    return max(facts.last_visit_s, facts.last_purchase_s) + retention_days * DAY_S

@@ -1,0 +1,203 @@
+"""Two devices of one person at one advertiser: one set of facts.
+
+`merge` is commutative, and idempotent for what it has merged before: `merged` lists whose history is inside, and two
+sides that share a device take the larger counter instead of the sum. Lists are united by their keys with the newest
+moment; moments take the earliest or the latest as their name says. It is not associative for counters of overlapping
+sides: devices that link in a ring within the same second may count a visit twice, never lose one.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
+
+from segments.facts.derive import settle_derived
+from segments.facts.facts import (
+    CART_LIFETIME_S,
+    MAX_ATTRIBUTES,
+    MAX_BOUGHT,
+    MAX_COOLDOWNS,
+    MAX_DEVICES,
+    MAX_ENTRIES,
+    MAX_EVENT_KINDS,
+    MAX_ORDERS,
+    MAX_PATHS,
+    MAX_PRODUCTS,
+    MAX_SEARCHES,
+    Bought,
+    Cooldown,
+    Facts,
+    Order,
+    PathVisit,
+    Product,
+    Search,
+)
+from segments.facts.orders import remember_orders, united_digests
+
+Row = TypeVar("Row")
+Key = TypeVar("Key")
+
+_COUNTERS: Final = ("visits", "pages", "seconds_on_site", "products_count", "likes", "refunds")
+_LATEST: Final = ("last_visit_s", "previous_visit_s", "cart_ended_s", "last_purchase_s", "lifecycle")
+_EARLIEST: Final = ("first_visit_s", "first_purchase_s")
+_CART: Final = ("cart", "cart_micros", "cart_stage", "cart_since_s", "cart_changed_s", "cart_idle_s")
+_LATER_WINS: Final = ("country", "region", "city", "person")
+
+
+def merge(mine: Facts, my_id: str, other: Facts, other_id: str) -> None:
+    """Take `other` (facts of `other_id`, not changed) into `mine` (facts of `my_id`)."""
+    theirs = {other_id, *other.merged}
+    ours = {my_id, *mine.merged}
+    overlap = not theirs.isdisjoint(ours)
+    later, earlier = (mine, other) if _order(mine) >= _order(other) else (other, mine)
+    _merge_cart(mine, other)
+    for name in _COUNTERS:
+        _set(mine, other, name, max if overlap else _add)
+    _merge_purchases(mine, other, overlap)
+    for name in _LATER_WINS:
+        setattr(mine, name, getattr(later, name) or getattr(earlier, name))
+    mine.attributes = _bounded({**earlier.attributes, **later.attributes}, MAX_ATTRIBUTES)
+    mine.visit_start_s, mine.visit_pages = later.visit_start_s, later.visit_pages
+    for name in _LATEST:
+        _set(mine, other, name, max)
+    for name in _EARLIEST:
+        _set(mine, other, name, _earliest)
+    _merge_lists(mine, other)
+    mine.score = max(mine.score, other.score) if overlap else round(mine.score + other.score, 3)
+    mine.merged = sorted((ours | theirs) - {my_id})[: 2 * MAX_DEVICES]
+    settle_derived(mine)
+
+
+def _order(facts: Facts) -> tuple[int, int, int, int, int, str]:
+    """Which of two sides is the later one; down to what the later one decides, so that both sides answer alike."""
+    decided = repr((sorted(facts.attributes.items()), [getattr(facts, name) for name in _LATER_WINS]))
+    return (facts.last_visit_s, facts.visit_start_s, facts.pages, facts.last_purchase_s, facts.visit_pages, decided)
+
+
+def _add(left: int, right: int) -> int:
+    return left + right
+
+
+def _earliest(left: int, right: int) -> int:
+    return min(left, right) if left and right else left or right
+
+
+def _set(mine: Facts, other: Facts, name: str, choose: Callable[[int, int], int]) -> None:
+    setattr(mine, name, choose(getattr(mine, name), getattr(other, name)))
+
+
+def _bounded(attributes: dict[str, Key], limit: int) -> dict[str, Key]:
+    return {name: attributes[name] for name in sorted(attributes)[:limit]}
+
+
+def _merge_cart(mine: Facts, other: Facts) -> None:
+    """The cart that changed last, unless the other device ended one later (by a purchase or by emptying it)."""
+    ended_s = max(mine.cart_ended_s, other.cart_ended_s)
+    sides = [side for side in (mine, other) if side.cart and side.cart_changed_s > ended_s]
+    newest = max(sides, key=_cart_order, default=None)
+    cart = newest if newest is not None else Facts()
+    idle_s = max((side.cart_idle_s for side in sides), default=0)
+    if newest is not None:  # activity on either device postpones abandonment
+        last_visit_s = max(mine.last_visit_s, other.last_visit_s)
+        idle_s = max(idle_s, min(last_visit_s, newest.cart_changed_s + CART_LIFETIME_S))
+    values = {name: getattr(cart, name) for name in _CART}
+    for name, value in values.items():
+        setattr(mine, name, list(value) if name == "cart" else value)
+    mine.cart_idle_s = idle_s
+
+
+def _cart_order(facts: Facts) -> tuple[int, int, int, list[tuple[str, int]]]:
+    return (
+        facts.cart_changed_s, facts.cart_micros, facts.cart_since_s, [(line.id, line.quantity) for line in facts.cart]
+    )  # fmt: skip
+
+
+def _merge_purchases(mine: Facts, other: Facts, overlap: bool) -> None:
+    """Orders that both sides know count once, and at what is left of them after refunds on either side."""
+    ours = {order.key: order.value_micros for order in mine.orders if order.key}
+    theirs = {order.key: order.value_micros for order in other.orders if order.key}
+    shared = {key: min(value, theirs[key]) for key, value in ours.items() if key in theirs}
+    shared_count = sum(value > 0 for value in shared.values())
+    counts = [
+        side.purchases - sum(values[key] > 0 for key in shared) + shared_count
+        for side, values in ((mine, ours), (other, theirs))
+    ]
+    amounts = [
+        side.purchases_micros - sum(values[key] - left for key, left in shared.items())
+        for side, values in ((mine, ours), (other, theirs))
+    ]
+    if overlap:
+        mine.purchases, mine.purchases_micros = max(counts), max(amounts)
+    else:
+        mine.purchases = sum(counts) - shared_count
+        mine.purchases_micros = sum(amounts) - sum(shared.values())
+    if (other.last_purchase_s, other.last_purchase_micros) > (mine.last_purchase_s, mine.last_purchase_micros):
+        mine.last_purchase_micros = other.last_purchase_micros
+
+
+def _merge_lists(mine: Facts, other: Facts) -> None:
+    mine.entries = _union([*mine.entries, *other.entries], lambda e: (e.at_s, e.source, e.path), _first, MAX_ENTRIES)
+    mine.products = _union([*mine.products, *other.products], lambda p: p.id, _same_product, MAX_PRODUCTS)
+    mine.products.sort(key=lambda product: (product.seen_s, product.id))
+    mine.searches = _union([*mine.searches, *other.searches], lambda s: s.phrase, _later_search, MAX_SEARCHES)
+    mine.paths = _union([*mine.paths, *other.paths], lambda p: p.path, _same_path, MAX_PATHS)
+    orders = _union([*mine.orders, *other.orders], _order_identity, _smaller_order, 2 * MAX_ORDERS)
+    remember_orders(mine, orders, united_digests(mine.older_orders, other.older_orders))
+    mine.bought = _union([*mine.bought, *other.bought], lambda b: b.id, _same_bought, MAX_BOUGHT)
+    mine.cooldowns = _union([*mine.cooldowns, *other.cooldowns], lambda c: c.category, _later_cooldown, MAX_COOLDOWNS)
+    kinds = {kind: max(mine.events.get(kind, 0), other.events.get(kind, 0)) for kind in {*mine.events, *other.events}}
+    newest = sorted(kinds, key=lambda kind: (kinds[kind], kind))[-MAX_EVENT_KINDS:]
+    mine.events = {kind: kinds[kind] for kind in newest}
+
+
+def _union(rows: Iterable[Row], key: Callable[[Row], Key], join: Callable[[Row, Row], Row], limit: int) -> list[Row]:
+    """Rows by key, joined where they meet; the newest `limit` of them, oldest first."""
+    found: dict[Key, Row] = {}
+    for row in rows:
+        identity = key(row)
+        found[identity] = join(found[identity], row) if identity in found else row
+    return sorted(found.values(), key=_moment)[-limit:]
+
+
+def _moment(row: object) -> tuple[int, str]:
+    for name in ("at_s", "seen_s", "bought_s", "until_s"):
+        moment = getattr(row, name, None)
+        if moment is not None:
+            return moment, repr(row)
+    raise TypeError(f"{type(row).__name__} has no moment to be ordered by")
+
+
+def _first(left: Row, right: Row) -> Row:  # noqa: ARG001 equal by key
+    return left
+
+
+def _same_product(left: Product, right: Product) -> Product:
+    newer, older = (left, right) if _moment(left) >= _moment(right) else (right, left)
+    return Product(
+        newer.id, newer.category or older.category, newer.seen_s, newer.price_micros or older.price_micros,
+        max(left.views, right.views), left.liked or right.liked,
+    )  # fmt: skip
+
+
+def _later_search(left: Search, right: Search) -> Search:
+    return max(left, right, key=_moment)
+
+
+def _same_path(left: PathVisit, right: PathVisit) -> PathVisit:
+    return PathVisit(left.path, max(left.at_s, right.at_s), max(left.count, right.count))
+
+
+def _order_identity(order: Order) -> tuple[int, int]:
+    return (order.key, 0 if order.key else order.at_s)
+
+
+def _smaller_order(left: Order, right: Order) -> Order:
+    """A refund on either side has taken value back."""
+    return min(left, right, key=lambda order: (order.value_micros, order.at_s))
+
+
+def _same_bought(left: Bought, right: Bought) -> Bought:
+    newer, older = (left, right) if _moment(left) >= _moment(right) else (right, left)
+    return Bought(newer.id, newer.category or older.category, newer.bought_s, max(left.quantity, right.quantity))
+
+
+def _later_cooldown(left: Cooldown, right: Cooldown) -> Cooldown:
+    return max(left, right, key=_moment)

@@ -1,0 +1,222 @@
+"""The bid path's view of profiles: one round trip and two numpy decodes for a whole batch of requests.
+
+A miss, an opted-out user and a slow Redis are normal outcomes: they come back as "not found", never as an exception.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import hiredis
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import UnavailableError
+from core.keys import exchange_user, user_profile
+from segments.facts.facts import CART_LIFETIME_S, CartStage
+from segments.facts.layout import HEADER, HEADER_BYTES, HOT_VERSION, WINDOW, WINDOW_BYTES
+from segments.facts.meta import is_opted_out
+
+Command = tuple[bytes | str | int, ...]
+UserLookup = tuple[str | None, int, str | None]
+"""(our user id or None, exchange id, the exchange's user id or None)."""
+
+RING_FIELD: Final = b"i"
+META_FIELD: Final = b"m"
+
+_NO_FLOATS: Final = np.zeros(0)
+_NO_INTEGERS: Final = np.zeros(0, dtype=np.int64)
+# Columns of the header read as 32-bit words.
+_MOMENTS: Final = (1, 6, 4)  # last visit, last purchase, cart idle since
+_EXPIRES: Final = 5
+_VISITS: Final = 7
+_PRODUCTS: Final = 8
+
+
+class Pipeline(Protocol):
+    """What is needed of core.redis.client.PipelinedRedis; a cluster's has the same shape."""
+
+    async def batch(self, commands: Sequence[Command], deadline: float) -> list[object]:
+        """Answers in order; an error answer is a hiredis.ReplyError in the list. Raises UnavailableError."""
+        ...
+
+
+_STATE_ARRAYS: Final = (
+    "cart_age_s", "cart_micros", "cart_stage", "last_purchase_age_s", "last_visit_age_s", "products_viewed", "score",
+    "state_advertiser", "state_request", "visits",
+)  # fmt: skip
+
+
+class ProfileBatch:
+    """Profiles of one batch of requests; lists have one entry a request, `state_*` arrays one row a known shop.
+
+    `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
+    `*_age_s` infinite where there is none. `segments` are sorted little-endian uint32 ids of what each request's user
+    is a member of now.
+    """
+
+    __slots__ = (
+        "cart_age_s", "cart_micros", "cart_stage", "found", "last_purchase_age_s", "last_visit_age_s",
+        "products_viewed", "rings", "score", "segments", "state_advertiser", "state_request", "unavailable", "user_ids",
+        "visits",
+    )  # fmt: skip
+
+    def __init__(self, user_ids: list[str | None]) -> None:
+        count = len(user_ids)
+        self.user_ids = user_ids
+        self.found = [False] * count
+        self.segments = [b""] * count
+        self.rings = [b""] * count
+        self.unavailable = False
+        self.state_request: npt.NDArray[np.int64] = _NO_INTEGERS
+        self.state_advertiser: npt.NDArray[np.int64] = _NO_INTEGERS
+        self.cart_micros: npt.NDArray[np.int64] = _NO_INTEGERS
+        self.cart_stage: npt.NDArray[np.int64] = _NO_INTEGERS
+        self.cart_age_s: npt.NDArray[np.float64] = _NO_FLOATS
+        self.last_visit_age_s: npt.NDArray[np.float64] = _NO_FLOATS
+        self.last_purchase_age_s: npt.NDArray[np.float64] = _NO_FLOATS
+        self.visits: npt.NDArray[np.float64] = _NO_FLOATS
+        self.score: npt.NDArray[np.float64] = _NO_FLOATS
+        self.products_viewed: npt.NDArray[np.float64] = _NO_FLOATS
+
+    def keep_only_ring(self, request: int) -> None:
+        """Forget what shops know about one request's user: consent admits the id, but not its use for selection."""
+        self.segments[request] = b""
+        kept = self.state_request != request
+        for name in _STATE_ARRAYS:
+            setattr(self, name, getattr(self, name)[kept])
+
+
+class ProfileReader:
+    """Reads the hot halves of profiles."""
+
+    __slots__ = ("_redis",)
+
+    def __init__(self, redis: Pipeline) -> None:
+        self._redis = redis
+
+    async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
+        """Profiles of a batch's users at `now_ms`; `deadline` in monotonic seconds.
+
+        A second round trip happens only for requests that know nothing but the exchange's user id. When Redis does
+        not answer in time, `unavailable` is set and everybody is unknown.
+        """
+        batch = ProfileBatch([user[0] for user in users])
+        try:
+            unresolved = [at for at, user in enumerate(users) if user[0] is None and user[2] is not None]
+            if unresolved:
+                await self._resolve(users, unresolved, batch, deadline)
+            asked = [(at, user_id) for at, user_id in enumerate(batch.user_ids) if user_id is not None]
+            if asked:
+                commands: list[Command] = [("HGETALL", user_profile(user_id)) for _, user_id in asked]
+                replies = await self._redis.batch(commands, deadline)
+                decode(batch, [at for at, _ in asked], replies, now_ms)
+        except UnavailableError:
+            batch.unavailable = True
+        return batch
+
+    async def _resolve(
+        self, users: Sequence[UserLookup], unresolved: list[int], batch: ProfileBatch, deadline: float
+    ) -> None:
+        commands: list[Command] = [("GET", exchange_user(users[at][1], users[at][2] or "")) for at in unresolved]
+        replies = await self._redis.batch(commands, deadline)
+        for at, reply in zip(unresolved, replies, strict=True):
+            if isinstance(reply, bytes):
+                batch.user_ids[at] = reply.decode("ascii")
+
+
+def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[object], now_ms: int) -> None:
+    """Fill `batch` from HGETALL replies; `replies[i]` belongs to request `requests[i]`.
+
+    A field of another layout version is skipped: it is rewritten by the user's next event.
+    """
+    owners: list[int] = []
+    advertisers: list[int] = []
+    fields: list[bytes] = []
+    for at, reply in zip(requests, replies, strict=True):
+        if not isinstance(reply, list) or not reply:
+            if isinstance(reply, hiredis.ReplyError):
+                batch.unavailable = True
+            continue
+        start = len(fields)
+        members = iter(reply)
+        for name, value in zip(members, members, strict=True):
+            if name == RING_FIELD:
+                batch.rings[at] = value
+            elif name == META_FIELD:
+                if is_opted_out(value):
+                    batch.rings[at] = b""
+                    del owners[start:], advertisers[start:], fields[start:]
+                    break
+            elif len(value) >= HEADER_BYTES and value[0] == HOT_VERSION:
+                owners.append(at)
+                advertisers.append(int(name))
+                fields.append(value)
+        else:
+            batch.found[at] = True
+    if fields:
+        _decode_states(batch, owners, advertisers, fields, now_ms)
+
+
+def _decode_states(
+    batch: ProfileBatch, owners: list[int], advertisers: list[int], fields: list[bytes], now_ms: int
+) -> None:
+    now_s = now_ms / 1000
+    joined = b"".join([field[:HEADER_BYTES] for field in fields])
+    header = np.frombuffer(joined, dtype=HEADER)
+    # Most columns are 32-bit words: converted all at once, a call instead of seven.
+    words = np.frombuffer(joined, dtype="<u4").reshape(-1, HEADER_BYTES // 4).astype(np.float64)
+    request = np.array(owners, dtype=np.int64)
+    _decode_segments(batch, request, header, fields, now_ms // 1000)
+    advertiser = np.array(advertisers, dtype=np.int64)
+    live = words[:, _EXPIRES] > now_s
+    if np.count_nonzero(live) != len(live):
+        header, request, advertiser, words = header[live], request[live], advertiser[live], words[live]
+    moments = words[:, _MOMENTS]
+    # Not negative: the clocks of two machines differ. Infinite: it never happened.
+    ages = np.maximum(now_s - moments, 0.0)
+    np.putmask(ages, moments == 0.0, np.inf)
+    batch.state_request = request
+    batch.state_advertiser = advertiser
+    batch.last_visit_age_s, batch.last_purchase_age_s, cart_age = ages.T
+    cart, stage = header["cart_micros"], header["stage"].astype(np.int64)
+    if np.count_nonzero(cart):
+        no_cart = (cart <= 0) | (cart_age >= CART_LIFETIME_S)
+        cart = np.where(no_cart, 0, cart)
+        cart_age[no_cart], stage[no_cart] = np.inf, CartStage.NONE
+    else:
+        cart_age[:], stage[:] = np.inf, CartStage.NONE
+    batch.cart_micros, batch.cart_age_s, batch.cart_stage = cart, cart_age, stage
+    batch.visits, batch.products_viewed = words[:, _VISITS], words[:, _PRODUCTS]
+    batch.score = header["score"].astype(np.float64)
+
+
+def _decode_segments(
+    batch: ProfileBatch,
+    request: npt.NDArray[np.int64],
+    header: npt.NDArray[np.void],
+    fields: list[bytes],
+    now_s: int,
+) -> None:
+    joined = b"".join([field[HEADER_BYTES:] for field in fields])
+    counts = header["windows"]
+    if len(joined) != int(counts.sum()) * WINDOW_BYTES:  # a damaged field: keep what the sound ones say
+        lengths = np.array([len(field) for field in fields])
+        sound = lengths == HEADER_BYTES + counts.astype(np.int64) * WINDOW_BYTES
+        joined = b"".join([fields[at][HEADER_BYTES:] for at in np.flatnonzero(sound)])
+        request, counts = request[sound], counts[sound]
+    if not joined:
+        return
+    windows = np.frombuffer(joined, dtype=WINDOW)
+    owner = np.repeat(request, counts)
+    active = (windows["enter_s"] <= now_s) & (now_s < windows["leave_s"])
+    # (request, segment) as one number: one sort groups by request and orders the ids. A segment's windows do not
+    # overlap and its id belongs to one shop, so none comes twice.
+    keys = owner[active] << 32 | windows["segment"][active]
+    keys.sort()
+    ids = keys.astype("<u4").tobytes()  # the low halves
+    start = 0
+    for at, count in enumerate(np.bincount(keys >> 32).tolist()):
+        if count:
+            end = start + 4 * count
+            batch.segments[at] = ids[start:end]
+            start = end

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import msgspec
+
+from admin.roles.local_state import complete, read_endpoints, run_directory, token_key, write_endpoints
+from core.config import AdminSettings, BidSettings, DataSettings, MoneySettings, Settings
+
+KEY = "00112233445566778899aabbccddeeff"
+
+
+def test_machine_of_its_own_decides_what_nobody_chose(tmp_path: Path) -> None:
+    settings = complete(Settings(data=DataSettings(directory=str(tmp_path / "data"))), "unix:///tmp/server.sock")
+    assert settings.redis.url == "unix:///tmp/server.sock"
+    assert settings.admin.database_url == f"sqlite+aiosqlite:///{tmp_path}/data/grosz.sqlite"
+    assert len(settings.money.keys()[1]) == 32
+    assert Path(settings.telemetry.run_directory).is_dir()
+
+
+def test_what_was_chosen_stays(tmp_path: Path) -> None:
+    chosen = Settings(
+        data=DataSettings(directory=str(tmp_path)),
+        admin=AdminSettings(database_url="postgresql+asyncpg://db/grosz"),
+        money=MoneySettings(token_keys={"4": KEY}),
+    )
+    settings = complete(chosen, "redis://cache")
+    assert settings.admin == chosen.admin
+    assert settings.money == chosen.money
+    assert not (tmp_path / "token.key").exists()
+
+
+def test_token_key_is_made_once_and_private(tmp_path: Path) -> None:
+    key = token_key(tmp_path)
+    assert token_key(tmp_path) == key
+    assert (tmp_path / "token.key").stat().st_mode & 0o777 == 0o600
+    assert len(bytes.fromhex(key)) == 32
+
+
+def test_run_directory_is_empty_at_each_start(tmp_path: Path) -> None:
+    (run_directory(tmp_path) / "bidder.remainder").write_bytes(msgspec.msgpack.encode([]))
+    assert list(run_directory(tmp_path).iterdir()) == []
+
+
+def test_a_run_leaves_a_note_of_where_its_roles_are(tmp_path: Path) -> None:
+    settings = Settings(data=DataSettings(directory=str(tmp_path)), bid=BidSettings(host="0.0.0.0", port=9000))
+    assert read_endpoints(tmp_path) == {}
+    write_endpoints(settings, ("bidder", "tracker"))
+    assert read_endpoints(tmp_path) == {"bidder": "http://127.0.0.1:9000", "tracker": "http://127.0.0.1:8081"}

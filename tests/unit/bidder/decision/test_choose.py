@@ -1,0 +1,106 @@
+"""From pairs to bids: one a request, creatives in turns, money set aside; the auction's rules are in tests/property."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bidder.decision.choose import seed_of
+from core.model import Clearing, Exchange
+from tests.kit.bidding import TestBidder, bids_of
+from tests.kit.catalogues import catalogue, creative, line_item
+from tests.kit.openrtb import USER_ID, auction_of, raw_request
+
+HOUSE = Exchange(id=1, key="demo", seat="grosz", default_currency="PLN", clearing=Clearing.HOUSE)
+
+
+def request(count: int = 1, **imp: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    imps = [{"id": str(number), "banner": {"w": 300, "h": 250}, **imp} for number in range(count)]
+    return raw_request(imp=imps, regs={"gdpr": 0})
+
+
+def winners(bidder: TestBidder, raw: object) -> list[int]:
+    return [bidder.claims(bid).line_item_id for bid in bids_of(bidder.answer(raw))]
+
+
+def test_a_line_item_bids_on_one_impression_and_others_follow() -> None:
+    lines = [line_item(number, bid_micros=number * 1_000_000) for number in (1, 2, 3)]
+    assert winners(TestBidder(catalogue(*lines)), request(4)) == [3, 2, 1]
+
+
+def test_unless_it_may_bid_several_times() -> None:
+    assert winners(TestBidder(catalogue(line_item(1, several_per_request=True))), request(3)) == [1, 1, 1]
+
+
+def test_the_same_line_item_may_bid_in_each_request_of_a_batch() -> None:
+    bidder = TestBidder(catalogue(line_item(1)))
+    assert winners(bidder, request()) == winners(bidder, {**request(), "id": "r2"}) == [1]
+
+
+def test_the_next_one_bids_where_the_best_has_no_money_or_creative_left() -> None:
+    lines = [line_item(number, bid_micros=number * 1_000_000, creative_ids=(number,)) for number in (1, 2, 3)]
+    ads = (creative(1, 1), creative(2, 1), creative(3, 1, attributes=(7,)))
+    bidder = TestBidder(catalogue(*lines, creatives=ads))
+    assert winners(bidder, request()) == [3]
+    blocked = request(banner={"w": 300, "h": 250, "battr": [7]})
+    assert winners(bidder, blocked) == [2]
+    bidder.book.remaining[1] = 1_999
+    assert winners(bidder, blocked) == [1]
+
+
+def test_each_bid_sets_its_full_price_aside() -> None:
+    bidder = TestBidder(catalogue(line_item(1)))
+    before = int(bidder.book.remaining[0])
+    (bid,) = bids_of(bidder.answer(request()))
+    claims = bidder.claims(bid)
+    assert before - int(bidder.book.remaining[0]) == claims.reserved_micros == 2_000
+    assert claims.lease_id == bidder.book.lease_id(0)
+
+
+def test_creatives_that_fit_take_turns_by_the_auction() -> None:
+    ads = tuple(creative(number, 1) for number in (1, 2, 3))
+    bidder = TestBidder(catalogue(line_item(1, creative_ids=(1, 2, 3)), creatives=ads))
+    shown = {
+        str(bid["adid"]) for number in range(40) for bid in bids_of(bidder.answer({**request(), "id": f"r{number}"}))
+    }
+    assert shown == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize(("battr", "second"), [((), 2_000_000), ((7,), 1_000_000)])
+def test_in_house_clearing_a_rival_that_could_not_be_shown_does_not_set_the_price(
+    battr: tuple[int, ...], second: int
+) -> None:
+    lines = [line_item(number, bid_micros=number * 1_000_000, creative_ids=(number,)) for number in (1, 2, 3)]
+    ads = (creative(1, 1), creative(2, 1, attributes=(7,)), creative(3, 1))
+    bidder = TestBidder(catalogue(*lines, creatives=ads, exchanges=(HOUSE,)))
+    (bid,) = bids_of(bidder.answer(request(banner={"w": 300, "h": 250, "battr": list(battr)})))
+    claims = bidder.claims(bid)
+    assert (claims.line_item_id, claims.second_cpm) == (3, second)
+
+
+def test_in_house_clearing_a_dearer_bid_that_went_elsewhere_does_not_set_the_price() -> None:
+    lines = [line_item(number, bid_micros=number * 1_000_000) for number in (1, 2)]
+    bidder = TestBidder(catalogue(*lines, exchanges=(HOUSE,)))
+    claims = [bidder.claims(bid) for bid in bids_of(bidder.answer(request(2)))]
+    assert [(each.line_item_id, each.second_cpm) for each in claims] == [(2, 0), (1, 0)]
+
+
+async def test_the_token_names_the_user_only_where_it_may() -> None:
+    bidder = TestBidder(catalogue(line_item(1)))
+    known = {**request(), "user": {"buyeruid": USER_ID}}
+    for raw, user_id in ((known, USER_ID), ({**known, "regs": {"coppa": 1}}, ""), (request(), "")):
+        answer = await bidder.answer_known(raw)
+        assert answer is not None
+        (bid,) = bids_of(json.loads(answer))
+        assert bidder.claims(bid).user_id == user_id
+
+
+def test_test_requests_are_marked() -> None:
+    bidder = TestBidder(catalogue(line_item(1)))
+    for value, marked in ((0, False), (1, True)):
+        (bid,) = bids_of(bidder.answer({**request(), "test": value}))
+        assert bidder.claims(bid).is_test is marked
+
+
+def test_ties_depend_on_the_request_alone() -> None:
+    assert seed_of(auction_of(id="a")) == seed_of(auction_of(id="a")) != seed_of(auction_of(id="b"))

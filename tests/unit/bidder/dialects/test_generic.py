@@ -1,0 +1,33 @@
+"""What an exchange's configuration says of its dialect."""
+
+import json
+
+import msgspec
+import pytest
+
+from bidder.dialects.generic import is_first_price, no_bid, reason_code
+from core.model import Exchange, NoBidStyle
+from core.reasons import NoBid
+
+EXCHANGE = Exchange(id=1, key="demo")
+WITH_REASONS = msgspec.structs.replace(EXCHANGE, no_bid_style=NoBidStyle.REASON_CODE)
+OLDER = msgspec.structs.replace(WITH_REASONS, openrtb_version="2.5")
+
+
+def test_no_bid_is_no_content_unless_configured() -> None:
+    assert no_bid(EXCHANGE, "r", NoBid.NO_TIME) == (204, b"")
+    status, body = no_bid(WITH_REASONS, "r", NoBid.NO_TIME)
+    assert (status, json.loads(body)) == (200, {"id": "r", "seatbid": [], "nbr": 15})
+
+
+def test_older_exchanges_hear_only_codes_they_know() -> None:
+    assert reason_code(OLDER, NoBid.NO_TIME) == 0
+    assert reason_code(OLDER, NoBid.NO_PROFILE) == 8
+    assert json.loads(no_bid(OLDER, "r", NoBid.NO_TIME)[1])["nbr"] == 0
+
+
+@pytest.mark.parametrize(("at", "first"), [(None, False), (1, True), (2, False), (3, True), (501, True)])
+def test_the_request_s_auction_type_counts_unless_configured(at: int | None, first: bool) -> None:
+    assert is_first_price(EXCHANGE, at) is first
+    for configured in (True, False):
+        assert is_first_price(msgspec.structs.replace(EXCHANGE, first_price=configured), at) is configured

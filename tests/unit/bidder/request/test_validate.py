@@ -1,0 +1,216 @@
+"""Which impressions can be bid on, in which currency, above which floors."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bidder.openrtb.codec import decode_request
+from bidder.openrtb.tolerance import Tolerances
+from bidder.openrtb.types import Banner, Format
+from bidder.request.auction import Auction
+from bidder.request.validate import banner_sizes, check_request
+from core.reasons import NoBid
+from tests.kit.openrtb import EXCHANGE, FX, auction_of, corpus_lines
+
+BANNER = {"w": 300, "h": 250}
+
+
+def checked(auction: Auction) -> Auction:
+    check_request(auction, FX)
+    return auction
+
+
+def with_imp(**members: object) -> Auction:
+    return checked(auction_of(imp=[{"id": "1", "banner": BANNER, **members}]))
+
+
+def codes(auction: Auction) -> list[tuple[str, str]]:
+    return [(fault.pointer, fault.code) for fault in auction.faults]
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        (None, "PLN"),
+        ([], "PLN"),
+        (["USD"], "USD"),
+        (["JPY", "EUR", "USD"], "EUR"),
+        (["eur "], "EUR"),
+        (["JPY"], None),
+    ],
+)
+def test_the_first_currency_with_a_rate_is_bid_in(offered: list[str] | None, chosen: str | None) -> None:
+    auction = checked(auction_of(cur=offered))
+    if chosen is None:
+        assert auction.no_bid is NoBid.CURRENCY
+    else:
+        assert (auction.no_bid, auction.currency) == (None, chosen)
+
+
+def test_an_exchange_that_settles_in_a_currency_without_rate_gets_no_bid() -> None:
+    exchange = msgspec.structs.replace(EXCHANGE, default_currency="JPY")
+    assert checked(auction_of(exchange)).no_bid is NoBid.CURRENCY
+
+
+@pytest.mark.parametrize(
+    ("members", "blocked"),
+    [
+        ({}, False),
+        ({"wseat": []}, False),
+        ({"wseat": ["other", "grosz"]}, False),
+        ({"wseat": ["other"]}, True),
+        ({"bseat": ["other"]}, False),
+        ({"bseat": ["grosz"]}, True),
+        ({"wseat": ["grosz"], "bseat": ["grosz"]}, True),
+    ],
+)
+def test_seats_invited_and_blocked(members: dict[str, Any], blocked: bool) -> None:
+    assert checked(auction_of(**members)).no_bid is (NoBid.SEAT_BLOCKED if blocked else None)
+
+
+@pytest.mark.parametrize(("test", "is_test"), [(None, False), (0, False), (1, True), (True, True)])
+def test_test_requests_are_marked(test: object, is_test: bool) -> None:
+    assert checked(auction_of(test=test)).is_test is is_test
+
+
+@pytest.mark.parametrize(
+    ("members", "floor"),
+    [
+        ({}, 0),
+        ({"bidfloor": 0}, 0),
+        ({"bidfloor": -3.5}, 0),
+        ({"bidfloor": 0, "bidfloorcur": "JPY"}, 0),
+        ({"bidfloor": 1.5}, 6_000_000),  # USD where the impression does not say
+        ({"bidfloor": 1.5, "bidfloorcur": "PLN"}, 1_500_000),
+        ({"bidfloor": 1.5, "bidfloorcur": "pln"}, 1_500_000),
+        ({"bidfloor": 1.5, "bidfloorcur": "EUR"}, 6_450_000),
+        ({"bidfloor": 1e-7, "bidfloorcur": "PLN"}, 0),
+    ],
+)
+def test_floors_become_micros_of_the_auction_s_currency(members: dict[str, object], floor: int) -> None:
+    (impression,) = with_imp(**members).impressions
+    assert impression.floor_cpm == floor
+
+
+def test_a_converted_floor_is_rounded_up() -> None:
+    auction = checked(auction_of(cur=["EUR"], imp=[{"id": "1", "banner": BANNER, "bidfloor": 1, "bidfloorcur": "PLN"}]))
+    assert auction.impressions[0].floor_cpm == 232_559  # 1 / 4.3 is 0.2325581...
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"bidfloor": 1, "bidfloorcur": "JPY"},
+        {"bidfloor": 1, "bidfloorcur": "?"},
+        {"bidfloor": 2e6, "bidfloorcur": "PLN"},
+        {"bidfloor": 9e5, "bidfloorcur": "USD"},
+        {"bidfloor": 1e14},
+    ],
+)
+def test_an_impression_whose_floor_cannot_be_compared_is_left_out(members: dict[str, object]) -> None:
+    auction = with_imp(**members)
+    assert auction.no_bid is NoBid.NO_BIDDABLE_IMPRESSION
+    assert codes(auction) == [("/imp/0/bidfloor", "bad_floor")]
+
+
+@pytest.mark.parametrize(
+    ("banner", "sizes"),
+    [
+        (Banner(w=300, h=250), ((300, 250),)),
+        (Banner(w=300, h=250, format=(Format(w=728, h=90), Format(w=970, h=90))), ((728, 90), (970, 90))),
+        (Banner(w=300, h=250, format=()), ((300, 250),)),
+        (Banner(w=300, h=250, format=(Format(w=0, h=90),)), ((300, 250),)),
+        (Banner(format=(Format(w=30, h=0), Format(w=30, h=20))), ((30, 20),)),
+        (Banner(format=(Format(w=50, h=50, wratio=-1),)), ()),
+        (Banner(format=(Format(w=50, h=50, hratio=-1),)), ()),
+        (Banner(format=(Format(w=50, h=50, wmin=-1),)), ()),
+        (Banner(format=(Format(w=50, h=50, wratio=1, hratio=1, wmin=20),)), ((50, 50),)),
+        (Banner(format=(Format(wratio=16, hratio=9, wmin=200),)), ()),
+        (Banner(w=300), ()),
+        (Banner(h=300), ()),
+        (Banner(w=-1, h=50), ()),
+        (Banner(), ()),
+        (Banner(wmin=300, wmax=340, hmin=240, hmax=290), ((300, 250), (336, 280))),
+        (Banner(w=320, h=280, wmin=300, wmax=320, hmin=240, hmax=290), ((320, 280), (300, 250))),
+        (Banner(w=300, h=250, wmin=300, wmax=320, hmin=240, hmax=290), ((300, 250),)),
+        (Banner(w=300, h=250, wmax=400, hmax=300), ((300, 250),)),
+    ],
+)
+def test_offered_sizes(banner: Banner, sizes: tuple[tuple[int, int], ...]) -> None:
+    assert banner_sizes(banner) == sizes
+
+
+def test_impressions_that_cannot_be_served_are_left_out_with_their_fault() -> None:
+    auction = checked(
+        auction_of(
+            imp=[
+                {"id": "a"},
+                {"id": "b", "video": {"mimes": ["video/mp4"]}},
+                {"id": "c", "banner": {"w": 300}},
+                {"id": "d", "banner": BANNER},
+            ]
+        )
+    )
+    assert auction.no_bid is None
+    assert [(impression.imp.id, impression.position) for impression in auction.impressions] == [("d", 3)]
+    assert codes(auction) == [("/imp/0", "no_banner"), ("/imp/1", "no_banner"), ("/imp/2/banner", "no_size")]
+
+
+def test_deals_carry_their_own_floors_and_auction_types() -> None:
+    (impression,) = with_imp(
+        bidfloor=9,
+        bidfloorcur="PLN",
+        pmp={
+            "deals": [
+                {"id": "plain"},
+                {"id": "dollars", "bidfloor": 1},
+                {"id": "fixed", "bidfloor": 2.5, "bidfloorcur": "PLN", "at": 3},
+                {"id": "ours", "wseat": ["x", "grosz"]},
+                {"id": "theirs", "wseat": ["x"]},
+            ]
+        },
+    ).impressions
+    assert impression.floor_cpm == 9_000_000
+    assert impression.private_auction is False
+    assert impression.deal_floors == {
+        "plain": (0, 0), "dollars": (4_000_000, 0), "fixed": (2_500_000, 3), "ours": (0, 0),
+    }  # fmt: skip
+
+
+def test_faulty_deals_are_not_offered() -> None:
+    deals = [{"bidfloor": 1}, {"id": ""}, {"id": "yen", "bidfloor": 1, "bidfloorcur": "JPY"}]
+    auction = with_imp(pmp={"private_auction": 1, "deals": deals})
+    (impression,) = auction.impressions
+    assert impression.private_auction is True
+    assert impression.deal_floors == {}
+    assert codes(auction) == [
+        ("/imp/0/pmp/deals/0", "no_deal_id"),
+        ("/imp/0/pmp/deals/1", "no_deal_id"),
+        ("/imp/0/pmp/deals/2/bidfloor", "bad_floor"),
+    ]
+
+
+def test_faulty_impressions_of_the_corpus_get_no_banner_bid(corpus: Path) -> None:
+    """Lines that are about one impression leave nothing but sound impressions to bid on."""
+    for line in corpus_lines(corpus / "invalid.jsonl"):
+        if line["severity"] == "hard":
+            continue
+        auction = Auction(decode_request(line["body"].encode(), Tolerances()), EXCHANGE, 1.0)
+        auction.request.cur = None
+        check_request(auction, FX)
+        faulty = {fault.pointer.split("/")[2] for fault in auction.faults}
+        assert len(auction.impressions) + len(faulty) == len(auction.request.imp), line["name"]
+        for impression in auction.impressions:
+            assert impression.sizes
+            assert all(width > 0 and height > 0 for width, height in impression.sizes)
+
+
+def test_recorded_requests_offer_banners_to_bid_on(corpus: Path) -> None:
+    biddable = 0
+    for line in corpus_lines(corpus / "requests.jsonl"):
+        auction = checked(auction_of(**{**line["request"], "wseat": None}))
+        biddable += bool(auction.impressions)
+        assert bool(auction.impressions) is (auction.no_bid is None)
+    assert biddable >= 390

@@ -1,0 +1,126 @@
+import pytest
+
+from bidder.targeting import normalise
+from core.model import Radius
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("News.Example", "news.example"),
+        ("https://www.news.example:8080/a?b#c", "news.example"),
+        ("//news.example/a", "news.example"),
+        ("news.example.", "news.example"),
+        (" news.example?x=http://other.example", "news.example"),
+        ("www.www.example", "www.example"),
+        ("", ""),
+        ("https://", ""),
+    ],
+)
+def test_domains_have_one_form(raw: str, name: str) -> None:
+    assert normalise.normal_domain(raw) == name
+
+
+def test_a_domain_is_under_each_of_its_parents() -> None:
+    assert list(normalise.domain_suffixes("www.a.b.example")) == ["a.b.example", "b.example", "example"]
+    assert list(normalise.domain_suffixes(None)) == []
+
+
+def test_categories_come_with_their_parents() -> None:
+    assert list(normalise.category_and_parents(("iab18-3", " IAB1"))) == ["IAB18-3", "IAB18", "IAB1"]
+
+
+def test_postcodes_are_known_by_all_their_prefixes() -> None:
+    assert list(normalise.postcode_prefixes("00-95 0")) == ["0", "00", "009", "0095", "00950"]
+    assert list(normalise.postcode_prefixes(None)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [(("POL", "MZ"), ("POL/MZ",)), (("POL", "pl-mz"), ("POL/MZ",)), ((None, "MZ"), ()), (("POL", None), ())],
+)
+def test_regions_are_named_with_their_country(key: tuple[str | None, str | None], found: tuple[str, ...]) -> None:
+    assert normalise.region_of(key) == found
+
+
+@pytest.mark.parametrize("tag", ["pl", "PL", "pl-PL", "pl_PL", " pl "])
+def test_of_a_language_the_primary_tag_counts(tag: str) -> None:
+    assert normalise.primary_language(tag) == ("pl",)
+    assert normalise.primary_language(None) == ()
+
+
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.2 "
+    "Mobile/15E148 Safari/604.1"
+)
+
+
+def test_a_named_system_wins_over_the_agent_s() -> None:
+    assert normalise.operating_system(("Android", IPHONE)) == ("android",)
+    assert normalise.operating_system((None, IPHONE)) == ("ios",)
+    assert normalise.operating_system(("OS X", None)) == ("macos",)
+    assert normalise.operating_system((None, None)) == ()
+
+
+def test_mobile_browsers_are_of_their_family() -> None:
+    assert normalise.browser(IPHONE) == ("safari",)
+    assert normalise.browser(None) == ()
+
+
+def test_keywords_are_whole_words_and_runs_of_them() -> None:
+    found = set(normalise.phrases("Czerwone SZPILKI_damskie, 38"))
+    assert {"szpilki", "czerwone szpilki", "szpilki damskie 38"} <= found
+    assert "szpil" not in found
+    assert normalise.normal_phrase("  Czerwone   Szpilki! ") == "czerwone szpilki"
+
+
+def test_no_phrase_goes_from_one_text_to_the_next() -> None:
+    text = normalise.TEXT_BREAK.join(("moda na buty", "damskie"))
+    assert "buty damskie" not in set(normalise.phrases(text))
+    assert "moda na buty" in set(normalise.phrases(text))
+
+
+def test_percent_encoded_addresses_are_read() -> None:
+    found = set(normalise.phrases("https://x.example/%C5%9Blubne-szpilki?q=buty+na%20obcasie&r=50%"))
+    assert {"ślubne szpilki", "buty na obcasie"} <= found
+
+
+def test_the_words_of_a_page_are_bounded() -> None:
+    text = " ".join(f"w{number}" for number in range(2 * normalise.MAX_PAGE_WORDS))
+    found = set(normalise.phrases(text + normalise.TEXT_BREAK + "last"))
+    assert f"w{normalise.MAX_PAGE_WORDS - 1}" in found
+    assert not {f"w{normalise.MAX_PAGE_WORDS}", "last"} & found
+    assert max(phrase.count(" ") for phrase in found) == normalise.MAX_PHRASE_WORDS - 1
+
+
+@pytest.mark.parametrize(
+    ("page", "path"),
+    [
+        ("https://x.example/buty/a%20b?c=/d", "/buty/a b"),
+        ("https://x.example", "/"),
+        (None, "/"),
+        ("http://[broken", "/"),
+        ("/only/path", "/only/path"),
+    ],
+)
+def test_the_path_of_a_page(page: str | None, path: str) -> None:
+    assert normalise.page_path(page) == path
+
+
+def test_path_patterns_match_case_and_whole_paths() -> None:
+    assert normalise.path_matches("/buty/*", "https://x.example/buty/38/czerwone")
+    assert not normalise.path_matches("/buty/*", "https://x.example/BUTY/38")
+    assert not normalise.path_matches("/buty", "https://x.example/buty/38")
+
+
+def test_a_circle_goes_over_the_date_line_and_the_pole() -> None:
+    assert normalise.in_circle(Radius(0.0, 179.9, 30.0), (0.0, -179.9))
+    assert normalise.in_circle(Radius(89.9, 0.0, 30.0), (89.9, 180.0))
+    assert not normalise.in_circle(Radius(52.23, 21.01, 200.0), (50.06, 19.94))
+    assert not normalise.in_circle(Radius(0.0, 0.0, 20_000.0), None)
+    assert normalise.in_circle(Radius(0.0, 0.0, 20_040.0), (0.0, 180.0))
+
+
+def test_members_are_unpacked_from_little_endian_numbers() -> None:
+    assert normalise.members(b"\x01\0\0\0\xff\xff\xff\xff") == (1, 2**32 - 1)
+    assert normalise.members(b"") == ()

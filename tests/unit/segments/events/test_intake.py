@@ -1,0 +1,203 @@
+"""Payloads to events, and the faults in them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import InputError
+from core.model import Advertiser
+from core.money import FxTable
+from segments.events.intake import Context, read_event, split_batch
+from segments.facts.event import MAX_BATCH, Event, Kind, order_key, person_digest
+
+NOW_MS = 1_790_000_000_000
+SHOP = Advertiser(id=1, name="Shoes", domain="buty.example")
+USER = "A" * 22
+
+
+def context(*, trusted: bool = False) -> Context:
+    return Context(SHOP, FxTable("PLN", {"USD": 3_640_000}), NOW_MS, USER, trusted)
+
+
+def event_of(row: dict[str, Any], *, trusted: bool = False) -> Event:
+    incoming = read_event(row, context(trusted=trusted))
+    assert incoming.event is not None, incoming.faults
+    return incoming.event
+
+
+def pointers(row: dict[str, Any], *, trusted: bool = False) -> list[str]:
+    incoming = read_event(row, context(trusted=trusted))
+    assert incoming.event is None
+    return [fault.pointer for fault in incoming.faults]
+
+
+def test_a_ga4_event_is_read_as_it_is() -> None:
+    event = event_of(
+        {"name": "purchase", "params": {"transaction_id": "A-1", "value": 640, "currency": "PLN",
+                                        "items": [{"item_id": "a", "item_name": "x", "price": 320, "quantity": 2}]}}
+    )  # fmt: skip
+    assert (event.kind, event.order, event.value_micros) == (Kind.PURCHASE, order_key("A-1"), 640_000_000)
+    assert [(item.id, item.price_micros, item.quantity) for item in event.items] == [("a", 320_000_000, 2)]
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "items"),
+    [
+        ({"event": "viewItem", "item": 123}, "view_item", ["123"]),
+        ({"event": "viewList", "item": ["1", "2"]}, "view_item_list", ["1", "2"]),
+        ({"event": "viewBasket", "item": [{"id": "9", "price": 5, "quantity": 1}]}, "view_cart", ["9"]),
+        ({"event": "trackTransaction", "id": "o1", "item": [{"id": 9, "price": "5.50"}]}, "purchase", ["9"]),
+        ({"event": "viewHome"}, "page_view", []),
+    ],
+)
+def test_criteo_names_are_aliases(row: dict[str, Any], kind: str, items: list[str]) -> None:
+    event = event_of(row)
+    assert event.kind == kind
+    assert [item.id for item in event.items] == items
+
+
+def test_an_event_of_a_tag_managers_data_layer_keeps_what_it_says() -> None:
+    event = event_of(
+        {"event": "purchase", "ecommerce": {"transaction_id": "A-1", "value": 640, "currency": "PLN",
+                                            "items": [{"item_id": "a", "price": 320, "quantity": 2}]}}
+    )  # fmt: skip
+    assert (event.order, event.value_micros, event.items[0].price_micros) == (
+        order_key("A-1"), 640_000_000, 320_000_000,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ["AB" * 32, ["ab" * 32]])
+@pytest.mark.parametrize("row", [{"name": "login", "user_data": {}}, {"event": "setHashedEmail", "email": None}])
+def test_a_hashed_address_may_come_alone_or_in_a_list(row: dict[str, Any], address: object) -> None:
+    filled = (
+        {**row, "user_data": {"sha256_email_address": address}} if "user_data" in row else {**row, "email": address}
+    )
+    assert event_of(filled).person == person_digest(1, "ab" * 32)
+
+
+@pytest.mark.parametrize(
+    ("consent", "word"),
+    [
+        ({"ad_personalization": "DENIED", "ad_user_data": "GRANTED"}, "denied"),
+        ({"ad_personalization": "GRANTED", "ad_user_data": "DENIED"}, "denied"),
+        ({"ad_personalization": "GRANTED"}, "granted"),
+        ({}, ""),
+    ],
+)
+def test_consent_in_ga4s_words_is_understood(consent: dict[str, str], word: str) -> None:
+    incoming = read_event({"name": "page_view", "consent": consent}, context())
+    assert (incoming.consent, incoming.ad_personalization) == ("", word)
+
+
+def test_a_refusal_is_not_taken_back_by_other_words() -> None:
+    row = {"event": "page_view", "ad_personalization": "denied", "consent": {"ad_personalization": "GRANTED"}}
+    assert read_event(row, context()).ad_personalization == "denied"
+
+
+def test_amounts_are_converted_into_the_advertisers_currency() -> None:
+    event = event_of({"event": "purchase", "value": 10, "currency": "USD", "items": [{"item_id": "a", "price": 1}]})
+    assert event.value_micros == 36_400_000
+    assert event.items[0].price_micros == 3_640_000
+
+
+@pytest.mark.parametrize(
+    ("row", "pointer"),
+    [
+        ({}, "/event"),
+        ({"event": "Bad Name"}, "/event"),
+        ({"event": "_link"}, "/event"),
+        ({"event": "view_item"}, "/items"),
+        ({"event": "view_item", "items": [{"price": 1}]}, "/items/0/item_id"),
+        ({"event": "view_item", "items": [{"item_id": "a", "quantity": -1}]}, "/items/0/quantity"),
+        ({"event": "purchase", "value": -1}, "/value"),
+        ({"event": "purchase", "value": "nan"}, "/value"),
+        ({"event": "purchase", "value": "inf"}, "/value"),
+        ({"event": "purchase", "value": 10**8}, "/value"),
+        ({"event": "purchase", "currency": "zloty"}, "/currency"),
+        ({"event": "purchase", "currency": "XXX"}, "/currency"),
+        ({"event": "refund"}, "/transaction_id"),
+        ({"event": "login", "email_sha256": "jan@example.pl"}, "/email_sha256"),
+        ({"event": "login", "email": "jan@example.pl"}, "/email_sha256"),
+        ({"event": "x", "attributes": {"Bad Name": 1}}, "/attributes/Bad Name"),
+        ({"event": "x", "attributes": {"a": "x" * 500}}, "/attributes/a"),
+        ({"event": "x", "attributes": {"a": 2**60}}, "/attributes/a"),
+        ({"event": "x", "attributes": {"a": {"b": 1}}}, "/attributes"),
+        ({"event": "x", "place": {"country": "Polska"}}, "/place/country"),
+        ({"event": "x", "offline": True}, "/offline"),
+    ],
+)
+def test_a_fault_names_its_field(row: dict[str, Any], pointer: str) -> None:
+    assert pointers(row) == [pointer]
+
+
+def test_faults_of_meaning_are_reported_together() -> None:
+    row = {"event": "view_item", "currency": "XXX", "attributes": {"B": 1}, "offline": True}
+    assert pointers(row) == ["/currency", "/items", "/attributes/B", "/offline"]
+
+
+@pytest.mark.parametrize(
+    "time", [1_789_999_000, 1_789_999_000_000, "1789999000", "1789999000000000", "2026-09-21T15:36:40+02:00"]
+)
+def test_a_trusted_sender_may_say_when(time: str | int) -> None:
+    assert event_of({"event": "x", "user_id": USER, "time": time}, trusted=True).at_ms // 1000 in (
+        1_789_999_000, 1_789_997_800,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2026-09-21T15:36:40", 1_790_001_000, 1_000_000_000, -5])
+def test_a_time_that_cannot_be_is_refused(time: str | int) -> None:
+    assert pointers({"event": "x", "user_id": USER, "time": time}, trusted=True) == ["/time"]
+
+
+def test_a_browsers_clock_is_not_believed() -> None:
+    assert event_of({"event": "x", "time": 1}).at_ms == NOW_MS
+
+
+def test_a_trusted_event_needs_somebody_it_happened_to() -> None:
+    assert pointers({"event": "x"}, trusted=True) == ["/user_id"]
+    assert pointers({"event": "x", "user_id": "short"}, trusted=True) == ["/user_id"]
+    email = "AB" * 32
+    assert event_of({"event": "x", "email_sha256": email}, trusted=True).person == person_digest(1, email.lower())
+
+
+def test_a_call_of_the_measurement_protocol_is_read_whole() -> None:
+    call = {
+        "client_id": "123.456", "user_id": USER, "timestamp_micros": str((NOW_MS - 5_000) * 1_000),
+        "consent": {"ad_personalization": "GRANTED"}, "events": [{"name": "search", "params": {"search_term": "Buty"}}],
+    }  # fmt: skip
+    (row,) = split_batch(call)
+    event = event_of(row, trusted=True)
+    assert (event.kind, event.phrase, event.user_id, event.at_ms) == ("search", "buty", USER, NOW_MS - 5_000)
+
+
+def test_a_batch_shares_what_stands_beside_it() -> None:
+    rows = split_batch({"consent": "C", "events": [{"event": "a"}, {"event": "b", "consent": "D"}]})
+    assert [row["consent"] for row in rows] == ["C", "D"]
+
+
+@pytest.mark.parametrize("payload", [None, 5, [], {"events": []}, {"events": [1]}, [{}] * (MAX_BATCH + 1)])
+def test_a_body_without_events_or_with_too_many_is_refused(payload: object) -> None:
+    with pytest.raises(InputError) as caught:
+        split_batch(payload)
+    assert caught.value.faults
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.sampled_from(
+    ["event", "name", "items", "item", "value", "currency", "time", "attributes", "params", "place", "url", "referrer",
+     "seconds", "engagement_time_msec", "email", "gdpr", "consent", "ecommerce", "user_data",
+     "user_id", "offline", "search_term"]
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(fields, json_values, max_size=6), st.booleans())
+def test_no_payload_raises(row: dict[str, Any], trusted: bool) -> None:
+    incoming = read_event(row, context(trusted=trusted))
+    assert (incoming.event is None) == bool(incoming.faults)

@@ -1,0 +1,113 @@
+"""Packed profiles."""
+
+import random
+
+import pytest
+
+from segments.facts.facts import CartLine, Cooldown, Entry, Facts, PathVisit, Product
+from segments.facts.layout import (
+    HEADER,
+    HEADER_BYTES,
+    LayoutError,
+    biddable_cart_micros,
+    pack_cold,
+    pack_hot,
+    unpack_cold,
+    unpack_header,
+    unpack_windows,
+)
+from segments.profiles.reading import _MOMENTS
+
+NOW_S = 1_790_000_000
+DAY_S = 86_400
+
+
+def busy_facts(seed: int, products: int = 50) -> Facts:
+    """A visitor of a month: six visits, fifty products, a cart, two campaigns."""
+    draw = random.Random(seed)
+    visits = [NOW_S - draw.randrange(30 * DAY_S) for _ in range(6)]
+    seen = sorted(draw.choice(visits) + draw.randrange(1_500) for _ in range(products))
+    facts = Facts(first_visit_s=NOW_S - 30 * DAY_S, last_visit_s=NOW_S, visits=6, pages=80, score=33.25)
+    facts.products = [
+        Product(
+            str(draw.randrange(10**6)), draw.choice(["shoes", "boots", "bags/leather"]), moment,
+            (draw.randrange(20, 900) * 100 - 1) * 10_000, draw.randrange(1, 5), draw.random() < 0.1,
+        )
+        for moment in seen
+    ]  # fmt: skip
+    facts.cart = [CartLine("123", "shoes", 300_000_000, 1, NOW_S)]
+    facts.cart_micros = 300_000_000
+    facts.entries = [Entry(NOW_S, "google", "cpc", "autumn", "szpilki czerwone", "/buty")] * 2
+    facts.events = dict.fromkeys(("page_view", "view_item", "add_to_cart", "search", "begin_checkout"), NOW_S - 5)
+    facts.paths = [PathVisit(f"/buty/{index}", NOW_S - 100 * index) for index in range(8)]
+    return facts
+
+
+def test_the_header_has_the_size_that_the_bid_path_cuts_at() -> None:
+    assert HEADER.itemsize == HEADER_BYTES == len(pack_hot(Facts(), [], NOW_S, NOW_S + 1))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_20_segments_and_50_products_stay_under_a_kibibyte(seed: int) -> None:
+    draw = random.Random(seed)
+    windows = [(index + 100, NOW_S - 5, NOW_S + draw.randrange(1, 10**6)) for index in range(20)]
+    facts = busy_facts(seed)
+    hot = pack_hot(facts, windows, NOW_S, NOW_S + 90 * DAY_S)
+    assert len(unpack_windows(hot)) == 20
+    assert len(hot) + len(pack_cold(facts)) < 1_024
+
+
+@pytest.mark.parametrize("products", [0, 1, 2, 50])
+def test_facts_survive_packing(products: int) -> None:
+    facts = busy_facts(5, products)
+    assert unpack_cold(pack_cold(facts)) == facts
+
+
+def test_packing_leaves_the_facts_as_they_were() -> None:
+    facts = busy_facts(5)
+    products = facts.products
+    pack_cold(facts)
+    assert facts.products is products
+
+
+def test_the_moments_lie_where_the_reader_takes_them_from() -> None:
+    offsets = [HEADER.fields[name][1] for name in ("last_visit_s", "last_purchase_s", "cart_idle_s")]  # type: ignore[index]  # numpy's stub has no string keys
+    assert tuple(offset // 4 for offset in offsets) == _MOMENTS
+
+
+def test_the_hot_field_holds_only_windows_that_go_on_and_cuts_them_at_the_retention() -> None:
+    windows = [(1, 0, NOW_S), (2, 0, NOW_S + 1), (3, NOW_S + 5, 2**32 - 1), (4, NOW_S + 200, NOW_S + 300)]
+    assert unpack_windows(pack_hot(Facts(), windows, NOW_S, NOW_S + 100)) == [
+        (2, 0, NOW_S + 1),
+        (3, NOW_S + 5, NOW_S + 100),
+    ]
+
+
+def test_the_header_carries_what_the_price_needs() -> None:
+    facts = Facts(last_visit_s=7, cart_idle_s=8, visits=3, last_purchase_s=2, products_count=4, score=1.5, cart_stage=2)
+    facts.cart, facts.cart_micros = [CartLine("a", "", 5_000_000)], 5_000_000
+    header = unpack_header(pack_hot(facts, [], NOW_S, NOW_S + 9))
+    values = {name: header[name][0] for name in HEADER.names or ()}
+    assert values == {
+        "version": 1, "stage": 2, "windows": 0, "last_visit_s": 7, "cart_micros": 5_000_000, "cart_idle_s": 8,
+        "expires_s": NOW_S + 9, "last_purchase_s": 2, "visits": 3, "products": 4, "score": 1.5,
+    }  # fmt: skip
+
+
+def test_lines_of_a_category_that_was_just_bought_are_not_bid_on() -> None:
+    facts = Facts(cart_micros=50, cart=[CartLine("a", "shoes", 20), CartLine("b", "hats", 15, 2)])
+    facts.cooldowns = [Cooldown("shoes", NOW_S + 10)]
+    assert biddable_cart_micros(facts, NOW_S) == 30
+    assert biddable_cart_micros(facts, NOW_S + 10) == 50
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x02", b"\x01\xff\xff", b"\x01\x00\x00rubbish", pack_cold(Facts())[:-4]])
+def test_a_damaged_cold_field_is_refused(damage: bytes) -> None:
+    with pytest.raises(LayoutError):
+        unpack_cold(damage)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x01" * 39, b"\x02" + bytes(39)])
+def test_a_damaged_hot_field_is_refused(damage: bytes) -> None:
+    with pytest.raises(LayoutError):
+        unpack_windows(damage)
