@@ -125,7 +125,7 @@ SEGMENT_SWEEP_OWNER: Final = "sg:{sweep}:owner"
 
 
 def tag_health(advertiser_id: int) -> str:
-    """Hash: counts by event name and day, last time by event name.
+    """Hash: counts by event name (200 at most, and the rest together) and day, last time by event name.
 
     TTL: 10 days after the last event; writer: worker; reader: admin; about 3 KiB an advertiser.
     """

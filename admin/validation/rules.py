@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from admin.store.kinds import Kind
-from admin.store.model import ApiKey
+from admin.store.model import ApiKey, Webhook
 from admin.validation.convert import amounts_in
 from core.errors import Fault, GroszError
 from core.model import (
@@ -27,6 +27,7 @@ from core.model import (
     Segment,
 )
 from core.money import MAX_BUDGET_MICROS, format_micros
+from core.network.outgoing import check_url
 from creatives.formats.banner import check_banner
 
 RuleChecker = Callable[[str], object]
@@ -50,6 +51,8 @@ def check_fields(value: object, check_rule: RuleChecker) -> list[Fault]:
             found = _segment(value, check_rule)
         case ApiKey():
             found = _moments(value, "expires")
+        case Webhook():
+            found = _webhook(value)
         case _:
             found = iter(())
     return [*found, *_caps(getattr(value, "caps", ()), "/caps")]
@@ -173,6 +176,13 @@ def _exchange(value: Exchange) -> Iterator[Fault]:
         yield Fault("/encryption_key", "required", "encrypted prices need the key", "the exchange's support gives it")
     if value.price_encryption is PriceEncryption.GOOGLE and not value.integrity_key:
         yield Fault("/integrity_key", "required", "this encryption needs the integrity key too")
+
+
+def _webhook(value: Webhook) -> Iterator[Fault]:
+    """What can be called nowhere; whether private addresses may be is the worker's setting (validation.warnings)."""
+    fault = check_url(value.url, allow_private=True)
+    if fault is not None:
+        yield fault
 
 
 def _segment(value: Segment, check_rule: RuleChecker) -> Iterator[Fault]:

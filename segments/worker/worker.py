@@ -312,7 +312,7 @@ class EventWorker:
             self._metrics.applied.inc(len(applied))
             self._metrics.lag_s.set(max(0, now_ms - unpack_id(max(applied))[0]) / 1000)
         events: list[Event] = [entry.event for user_id, _ in done for entry in waiting[user_id] if entry.id in applied]
-        await self._store.commands(self._tags.commands(events, now_ms))
+        await self._tags.count(events, now_ms)
 
     async def _set_aside(self, partition: int, blob: bytes, reason: str) -> None:
         log.error("an event of partition %d %s", partition, reason)

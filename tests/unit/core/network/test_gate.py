@@ -30,6 +30,7 @@ class Port:
         self.refused: list[str] = []
         self.gate = Gate(caps, proxies, self.clock, self.refused.append)
         self.number = 0
+        self.writers: list[asyncio.StreamWriter] = []
 
     async def start(self) -> None:
         async def echo(request: web.Request) -> web.Response:
@@ -54,9 +55,14 @@ class Port:
         self.number = self.server.sockets[0].getsockname()[1]
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.number)
+        opened = await asyncio.open_connection("127.0.0.1", self.number)
+        self.writers.append(opened[1])
+        return opened
 
     async def stop(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.01)
         self.server.close()
         await self.runner.cleanup()
 
@@ -129,20 +135,16 @@ async def test_a_trusted_proxy_may_bring_any_number(port: Port) -> None:
         writer.close()
 
 
-@pytest.mark.parametrize(
-    "half", [b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: 1", REQUEST + b"GET /"]
-)
+@pytest.mark.parametrize("half", [b"GE", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: 1"])
 async def test_half_a_head_ends_the_connection_after_its_time(port: Port, half: bytes) -> None:
-    reader, writer = await port.connect()
+    _, writer = await port.connect()
     writer.write(half)
-    if half.startswith(REQUEST):
-        assert await answered(reader) == b"HTTP/1.1 200 OK\r\n"
     await noticed(port, 1)
     await asyncio.sleep(0.05)
     port.clock.now += gates.HEAD_TIMEOUT_S - 1
     port.sweep()
     assert port.gate.connections == 1
-    writer.write(b"x")  # a byte now and then buys no time
+    writer.write(b"T")  # a byte now and then buys no time
     await asyncio.sleep(0.05)
     port.clock.now += 2
     port.sweep()
