@@ -60,6 +60,29 @@ _ERASE: Final = Script(
 )
 
 
+# An id that a request brought while its user was being erased must not point to him again. Requests are answered within
+# milliseconds; the server's clock stamps both sides.
+_IN_FLIGHT_MS: Final = 5_000
+
+# KEYS: u:{uid}, al:{uid}. ARGV: field, value, time to live (s), how long after an erasure nothing is noted (ms). 0: the
+# user has opted out or was just erased (or has a tombstone that cannot be read), and nothing is written.
+_NOTE_ALIAS: Final = Script(
+    """
+    local tombstone = redis.call('HGET', KEYS[1], 'm')
+    if tombstone then
+      if #tombstone ~= 10 or string.byte(tombstone, 1) ~= 1 or string.byte(tombstone, 2) % 2 == 1 then return 0 end
+      local low, high = struct.unpack('<I4I4', tombstone, 3)
+      local time = redis.call('TIME')
+      local now = time[1] * 1000 + math.floor(time[2] / 1000)
+      if now <= high * 4294967296 + low + tonumber(ARGV[4]) then return 0 end
+    end
+    redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+    redis.call('EXPIRE', KEYS[2], ARGV[3])
+    return 1
+    """
+)
+
+
 class Erased(msgspec.Struct, frozen=True):
     """What an erasure removed; `user_ids` are the asked one and the person's linked devices."""
 
@@ -102,8 +125,12 @@ class Identities:
         return unpack_meta(meta if isinstance(meta, bytes) else None).opted_out
 
     async def bind(self, exchange_id: int, exchange_user_id: str, user_id: str) -> None:
-        """Remember that an exchange knows our user under its own id; both ways, so that an erasure finds it."""
-        await self._alias(user_id, f"x{exchange_id}", exchange_user_id)
+        """Remember that an exchange knows our user under its own id; both ways, so that an erasure finds it.
+
+        Nothing is remembered of a user who has opted out or was just erased.
+        """
+        if not await self._alias(user_id, f"x{exchange_id}", exchange_user_id):
+            return
         key = exchange_user(exchange_id, exchange_user_id)
         await self._store.commands([("SET", key, user_id, "EX", COOKIE_LIFETIME_S)])
         if not await self._is_alias(user_id, f"x{exchange_id}"):  # erased in between
@@ -116,7 +143,9 @@ class Identities:
         if not isinstance(user_id, bytes):
             return None
         if int(str(seconds)) < _CLIENT_TRIAL_S - _CLIENT_GRACE_S or int(str(seconds)) > _CLIENT_TRIAL_S:
-            await self._alias(user_id.decode(), f"c{advertiser_id}", _client_digest(client_id))
+            if not await self._alias(user_id.decode(), f"c{advertiser_id}", _client_digest(client_id)):
+                await self._store.commands([("DEL", key)])
+                return None
             await self._store.commands([("EXPIRE", key, COOKIE_LIFETIME_S)])
         return user_id.decode()
 
@@ -127,12 +156,16 @@ class Identities:
         await self._store.commands([("SET", key, user_id, "EX", _CLIENT_TRIAL_S, "NX")])
         (known,) = await self._store.commands([("GET", key)])
         found = known.decode() if isinstance(known, bytes) else user_id
-        await self._alias(found, f"c{advertiser_id}", digest)
+        if not await self._alias(found, f"c{advertiser_id}", digest):
+            await self._store.commands([("DEL", key)])
         return found
 
-    async def _alias(self, user_id: str, field: str, value: str) -> None:
-        key = user_aliases(user_id)
-        await self._store.commands([("HSET", key, field, value), ("EXPIRE", key, COOKIE_LIFETIME_S)])
+    async def _alias(self, user_id: str, field: str, value: str) -> bool:
+        """Note what points to a user; False, and it is not noted, where his tombstone forbids it."""
+        keys = [user_profile(user_id), user_aliases(user_id)]
+        call = _NOTE_ALIAS.call(keys, [field, value, COOKIE_LIFETIME_S, _IN_FLIGHT_MS])
+        (noted,) = await self._store.script(_NOTE_ALIAS, [call])
+        return noted == 1
 
     async def _is_alias(self, user_id: str, field: str) -> bool:
         (found,) = await self._store.commands([("HEXISTS", user_aliases(user_id), field)])

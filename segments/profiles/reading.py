@@ -144,6 +144,8 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
                 batch.rings[at] = value
             elif name == META_FIELD:
                 if is_opted_out(value):
+                    # Nor may the bid carry the id: its notices would write what the opt-out has erased.
+                    batch.user_ids[at] = None
                     batch.rings[at] = b""
                     del owners[start:], advertisers[start:], fields[start:]
                     break
