@@ -133,7 +133,7 @@ class Targeting(msgspec.Struct, frozen=True):
 
 
 class CartValue(msgspec.Struct, frozen=True):
-    """How an abandoned cart raises the value of a conversion (spec: science, section 1e).
+    """How an abandoned cart raises the value of a conversion (docs/evidence.md, "Carts").
 
     Adds `margin_ppm / 1e6 * min(cart value, cap) * g(age)`, where g is 0 until `delay_s`, rises with time constant
     `rise_s`, decays with `decay_s` and is normalised to a maximum of 1.

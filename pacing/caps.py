@@ -2,7 +2,7 @@
 
 All caps of a user (line item, campaign, advertiser, any window) are answered by the same few bytes, which the bid path
 has already read with the profile: field `i` of `u:{uid}`, an array of little-endian (line item id, unix seconds), the
-oldest first. The tracker appends to it at the billable impression (scripts/record.lua).
+oldest first. The tracker appends to it at the billable impression (pacing/budgets/scripts/record.lua).
 """
 
 import struct

@@ -1,5 +1,6 @@
 """`GET /v1/budgets`: what is spent, held by open leases and free, as the money counters in Redis have it now."""
 
+import datetime
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from admin.diagnosis.published import Commands
 from admin.store import tables
 from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, Kind
 from admin.store.model import Scope
+from admin.validation.days import date_of
 from admin.validation.decode import decode
 from admin.validation.fields import END, Amount, Id
 from core import keys
@@ -67,7 +69,7 @@ class Impressions(msgspec.Struct):
 
 
 class BudgetState(msgspec.Struct):
-    """One budget of an object. `day` (since 1970-01-01, in the advertiser's time zone) is null for a total budget.
+    """One budget of an object. `day` (in the advertiser's time zone) is null for a total budget.
 
     `share` is null for the whole object, 0 for what the budget shares of a line item leave, n for the n-th share.
     """
@@ -75,7 +77,7 @@ class BudgetState(msgspec.Struct):
     kind: KindName
     object_id: int
     share: int | None
-    day: int | None
+    day: datetime.date | None
     spend: Spend
     impressions: Impressions
 
@@ -138,7 +140,8 @@ class Budgets:
                 continue
             micros, impressions = decode_level(level)
             spend = _spend(micros, advertiser.currency)
-            states.append(BudgetState(one.kind, one.object_id, one.share, one.day, spend, _impressions(impressions)))
+            day = None if one.day is None else date_of(one.day)
+            states.append(BudgetState(one.kind, one.object_id, one.share, day, spend, _impressions(impressions)))
         return states
 
 

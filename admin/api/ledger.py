@@ -1,5 +1,6 @@
 """The ledger, to read: `GET /v1/ledger` (every settled row) and `GET /v1/ledger/days` (sums of one day)."""
 
+import datetime
 from typing import Annotated
 
 import msgspec
@@ -11,6 +12,7 @@ from admin.api import requests
 from admin.api.reading import moment_text
 from admin.store.ledger import SqlLedgerStore
 from admin.store.model import Scope
+from admin.validation.days import Day, date_of, number_of
 from admin.validation.decode import decode
 from admin.validation.fields import Id
 from core.errors import NotFoundError
@@ -29,9 +31,9 @@ class LedgerQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DayQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """Days since 1970-01-01, in each advertiser's time zone."""
+    """Which day, in each advertiser's time zone."""
 
-    day: Annotated[int, Meta(ge=0, le=100_000)]
+    day: Day
 
 
 class LedgerEntry(msgspec.Struct):
@@ -43,7 +45,7 @@ class LedgerEntry(msgspec.Struct):
     line_item_id: int
     creative_id: int
     exchange_id: int
-    day: int
+    day: datetime.date
     settled_at: str
     currency: str
     charge: str
@@ -115,7 +117,7 @@ class LedgerPages:
                 line.advertiser_id, line.line_item_id, line.exchange_id, line.currency, line.impressions,
                 format_micros(line.charge_micros),
             )
-            for line in await self._store.day_lines(query.day)
+            for line in await self._store.day_lines(number_of(query.day))
             if principal.sees(line.advertiser_id)
         ]  # fmt: skip
         return requests.respond_json(DayPage(items, len(items)))
@@ -136,7 +138,7 @@ def _entry(row: LedgerRow) -> LedgerEntry:
         line_item_id=head.line_item_id,
         creative_id=head.creative_id,
         exchange_id=head.exchange_id,
-        day=head.day,
+        day=date_of(head.day),
         settled_at=moment_text(row.settled_ms),
         currency=head.currency,
         charge=format_micros(row.charge_micros),

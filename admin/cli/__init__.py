@@ -4,6 +4,7 @@
 module imports nothing of Grosz but its errors. A new family is a module with a `typer.Typer` and a line in the table.
 """
 
+import difflib
 import importlib
 import sys
 from typing import Annotated
@@ -50,6 +51,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("admin.cli.config:app", "Show the settings in force, secrets masked."),
 }
 
+# What people also call them; a close word is answered with the command's own name.
+_OTHER_WORDS = {
+    "lineitem": "line-item", "line_item": "line-item", "lineitems": "line-item", "line-items": "line-item",
+    "run": "up", "start": "up", "serve": "up", "server": "up", "catalog": "catalogue", "load-test": "loadtest",
+    "settings": "config", "shop": "advertiser", "status": "health", "api-key": "key", "setup": "setup-link",
+}  # fmt: skip
+
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
@@ -67,8 +75,16 @@ class LazyGroup(TyperGroup):
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and args[0][:1] != "-":
+            ctx.fail(_unknown(args[0]))
         name, command, rest = super().resolve_command(ctx, args)
         return name, command if name is None else load_command(name), rest
+
+
+def _unknown(word: str) -> str:
+    close = difflib.get_close_matches(word, [*COMMANDS, *_OTHER_WORDS], n=1)
+    advice = f"Did you mean '{_OTHER_WORDS.get(close[0], close[0])}'?" if close else "`grosz --help` lists them all."
+    return f"No such command '{word}'. {advice}"
 
 
 def load_command(name: str) -> Command:

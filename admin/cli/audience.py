@@ -111,7 +111,7 @@ def matches_command(
             sync = CookieSync(profiles.store, identities, clock, IntakeMetrics(Telemetry()))
             return [
                 [
-                    row.day,
+                    datetime.date.fromisoformat(row.day).isoformat(),
                     row.browser,
                     *map(str, (row.returning, row.new, row.refused, row.opted_out)),
                     f"{row.rate:.0%}",

@@ -37,7 +37,7 @@ def export_command(
 
 
 async def _import(body: bytes, config: Path | None, data: Path | None) -> Imported:
-    async with open_store(config, data) as store:
+    async with open_store(config, data, make=True) as store:
         return await import_bytes(store, body, CLI)
 
 

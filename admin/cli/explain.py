@@ -1,6 +1,7 @@
 """`grosz explain`: why each line item bids or does not bid on one request."""
 
 import asyncio
+import codecs
 import sys
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from admin.cli.objects import JsonOption, KeyOption, UrlOption
 from admin.cli.opening import DataOption
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
+from admin.cli.user_ids import checked_user_id
 from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, UserFacts, Verdict
 from core.errors import InputError
 from core.money import format_micros
@@ -42,6 +44,8 @@ def explain(
 ) -> None:
     """Say for every line item whether it bids on a request, at which price, and all reasons why not."""
     request = read_request(file.read())
+    if user is not None:
+        checked_user_id(user)
 
     async def ask() -> Explanation:
         async with open_questions(url, key, data, config) as questions:
@@ -57,7 +61,7 @@ def explain(
 def read_request(text: bytes) -> Json:
     """The bid request of a file: bare, or as the member `request` of a recorded line. Raises InputError."""
     try:
-        document = msgspec.json.decode(text, type=dict[str, Any])
+        document = msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8), type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise InputError("the file is not a JSON object", hint=str(error)) from None
     inner = document.get("request")

@@ -12,6 +12,7 @@ import typer
 from admin.cli.money import Books, open_books, open_transitions
 from admin.cli.opening import DataOption
 from admin.cli.settings import ConfigFile
+from admin.validation.days import date_of, number_of
 from core.errors import InputError, NotFoundError, UnavailableError
 from core.model import LineItem
 from core.money import MAX_BUDGET_MICROS, MoneyError, format_micros, parse_decimal
@@ -19,8 +20,6 @@ from pacing.budgets.pools import PoolKey
 from pacing.ledger.rows import DayLine, PriceSource, RowHead, RowKind, encode_head
 
 app = typer.Typer(no_args_is_help=True, help="Export the ledger of settled notices, or correct it.")
-
-_EPOCH = datetime.date(1970, 1, 1)
 
 COLUMNS = ("day", "advertiser_id", "advertiser", "line_item_id", "exchange", "impressions", "charge", "currency")
 
@@ -67,9 +66,7 @@ def correct_command(
     config: ConfigFile = None,
 ) -> None:
     """Book what was settled wrongly: a ledger row, and every counter with it."""
-    correction = Correction(
-        name, line_item, share, (day.date() - _EPOCH).days, _micros(amount), impressions, exchange, note
-    )
+    correction = Correction(name, line_item, share, number_of(day.date()), _micros(amount), impressions, exchange, note)
     typer.echo(asyncio.run(_correct(correction, config, data)))
 
 
@@ -128,9 +125,5 @@ async def _export(
     day: datetime.date | None, config: Path | None, data: Path | None
 ) -> tuple[list[tuple[datetime.date, DayLine]], Books]:
     async with open_books(config, data) as books:
-        days = await books.ledger.days() if day is None else [(day - _EPOCH).days]
-        return [
-            (_EPOCH + datetime.timedelta(number), line)
-            for number in days
-            for line in await books.ledger.day_lines(number)
-        ], books
+        days = await books.ledger.days() if day is None else [number_of(day)]
+        return [(date_of(number), line) for number in days for line in await books.ledger.day_lines(number)], books

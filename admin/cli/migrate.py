@@ -8,7 +8,7 @@ import typer
 
 from admin.cli.opening import DataOption, open_database
 from admin.cli.settings import ConfigFile, settings_for
-from admin.store.migrate import migrate
+from admin.store.migrate import migrate, require_known
 
 app = typer.Typer()
 
@@ -25,6 +25,7 @@ def migrate_command(
 
 
 async def _migrate(target: str, config: Path | None, data: Path | None) -> tuple[str | None, str | None]:
+    require_known(target)  # before a directory is made for it
     settings = settings_for(config)
     if not settings.admin.database_url:
         (data or Path(settings.data.directory)).mkdir(parents=True, exist_ok=True, mode=0o700)

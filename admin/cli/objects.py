@@ -7,22 +7,22 @@ data directory, which works also while `grosz up` runs.
 import asyncio
 import contextlib
 import sys
+import zoneinfo
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from admin.api.schemas import patch_type
+from admin.cli.assignments import is_day, moment_of, pair, plain_dates, read_document
 from admin.cli.object_access import HttpObjects, Json, Objects, StoreObjects
 from admin.cli.opening import DataOption, open_store
 from admin.cli.settings import ConfigFile
 from admin.store import kinds
 from admin.store.kinds import Kind
-from core.errors import InputError
 
 # What a table shows of each kind beside id, name and status; everything else is in `show` and `--json`.
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -35,6 +35,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "deals": ("exchange_id", "advertiser_id", "deal_id"),
     "api-keys": ("prefix", "scopes", "advertiser_ids", "expires", "last_used_at"),
 }
+
+# What may come first in a new installation. Everything else belongs to something that exists, a key to people's tools.
+_FIRST = ("advertisers", "exchanges")
 
 IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1)]
 UrlOption = Annotated[
@@ -57,19 +60,58 @@ class _Reach:
         self._kind, self._url, self._key, self._data, self._config = kind, url, key, data, config
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[Objects]:
+    async def open(self, *, make: bool = False) -> AsyncIterator[tuple[Objects, Objects]]:
+        """The objects of the kind, and the advertisers; `make`: the first one may begin a new installation."""
         if self._url:
-            yield HttpObjects(self._url, self._key, self._kind.name)
+            yield HttpObjects(self._url, self._key, self._kind.name), HttpObjects(self._url, self._key, "advertisers")
             return
-        async with open_store(self._config, self._data) as store:
-            yield StoreObjects(store, self._kind.name)
+        async with open_store(self._config, self._data, make=make and self._kind.name in _FIRST) as store:
+            yield StoreObjects(store, self._kind.name), StoreObjects(store, "advertisers")
 
     def run(self, action: Callable[[Objects], Awaitable[Json]]) -> Json:
         async def call() -> Json:
-            async with self.open() as objects:
+            async with self.open() as (objects, _):
                 return await action(objects)
 
         return asyncio.run(call())
+
+    def write(
+        self, document: Json, object_id: int | None, action: "Callable[[Objects, Json], Awaitable[Json]]"
+    ) -> Json:
+        """Run `action` with the document, its plain dates as moments of the advertiser's time zone."""
+
+        async def call() -> Json:
+            async with self.open(make=object_id is None) as (objects, advertisers):
+                dates = plain_dates(self._kind.document, document)
+                if dates:
+                    owners = document if object_id is None else {**(await objects.show(object_id)), **document}
+                    zone = await _zone(owners, advertisers)
+                    return await action(objects, document | {one: moment_of(one, document[one], zone) for one in dates})
+                return await action(objects, document)
+
+        return asyncio.run(call())
+
+    def page(self, query: list[tuple[str, str]]) -> Json:
+        """A page of a list; plain dates are days of the advertiser that the list is filtered by."""
+
+        async def call() -> Json:
+            async with self.open() as (objects, advertisers):
+                if any(is_day(value) for _, value in query) and "advertiser_id" in dict(query):
+                    zone = await _zone({"advertiser_id": dict(query)["advertiser_id"]}, advertisers)
+                    dated = [(name, moment_of(name, text, zone) if is_day(text) else text) for name, text in query]
+                    return await objects.page(dated)
+                return await objects.page(query)
+
+        return asyncio.run(call())
+
+
+async def _zone(document: Json, advertisers: Objects) -> zoneinfo.ZoneInfo:
+    """The time zone of the document's only advertiser; UTC where it has none, or several."""
+    owners = [document["advertiser_id"]] if "advertiser_id" in document else document.get("advertiser_ids") or []
+    number = str(owners[0]) if len(owners) == 1 else ""
+    if not (number.isascii() and number.isdigit()):
+        return zoneinfo.ZoneInfo("UTC")
+    return zoneinfo.ZoneInfo(str((await advertisers.show(int(number)))["timezone"]))
 
 
 def commands_for(kind: Kind) -> typer.Typer:
@@ -97,8 +139,8 @@ def _add_reading_commands(app: typer.Typer, kind: Kind) -> None:
         data: DataOption = None,
         config: ConfigFile = None,
     ) -> None:
-        query = [("sort", sort), ("limit", str(limit)), *(_pair(text) for text in filters or [])]
-        page = _Reach(kind, url, key, data, config).run(lambda objects: objects.page(query))
+        query = [("sort", sort), ("limit", str(limit)), *(pair(text) for text in filters or [])]
+        page = _Reach(kind, url, key, data, config).page(query)
         _print_page(kind, page, as_json=as_json)
 
     @app.command("show")
@@ -127,7 +169,9 @@ def _add_writing_commands(app: typer.Typer, kind: Kind) -> None:
         config: ConfigFile = None,
     ) -> None:
         document = _document(kind, fields, file)
-        made = _Reach(kind, url, key, data, config).run(lambda objects: objects.create(document, dry_run=dry_run))
+        made = _Reach(kind, url, key, data, config).write(
+            document, None, lambda objects, dated: objects.create(dated, dry_run=dry_run)
+        )
         _print_object(made, as_json=as_json)
 
     @app.command("update")
@@ -143,8 +187,8 @@ def _add_writing_commands(app: typer.Typer, kind: Kind) -> None:
         config: ConfigFile = None,
     ) -> None:
         patch = _document(kind, fields, file)
-        changed = _Reach(kind, url, key, data, config).run(
-            lambda objects: objects.update(object_id, patch, dry_run=dry_run)
+        changed = _Reach(kind, url, key, data, config).write(
+            patch, object_id, lambda objects, dated: objects.update(object_id, dated, dry_run=dry_run)
         )
         _print_object(changed, as_json=as_json)
 
@@ -160,7 +204,9 @@ def _add_writing_commands(app: typer.Typer, kind: Kind) -> None:
         config: ConfigFile = None,
     ) -> None:
         changes = _document(kind, fields, file)
-        made = _Reach(kind, url, key, data, config).run(lambda objects: objects.copy(object_id, changes))
+        made = _Reach(kind, url, key, data, config).write(
+            changes, object_id, lambda objects, dated: objects.copy(object_id, dated)
+        )
         _print_object(made, as_json=as_json)
 
 
@@ -181,40 +227,8 @@ def _add_status_command(app: typer.Typer, kind: Kind, name: str) -> None:
             typer.echo(f"{kind.title} {object_id} is {changed['status']}")
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise InputError(f"'{text}' is not FIELD=VALUE", hint="for example status=active")
-    return name, value
-
-
 def _document(kind: Kind, fields: list[str] | None, file: typer.FileBinaryRead | None) -> Json:
-    """The document of --file with the fields of --set over it, typed as the kind's documents are."""
-    document: Json = {}
-    if file is not None:
-        try:
-            document = msgspec.json.decode(file.read(), type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise InputError("the file is not a JSON object", hint=str(error)) from None
-    for text in fields or []:
-        name, value = _pair(text)
-        *parents, last = name.split(".")
-        place = document
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise InputError(f"'{name}' lies inside of a value that is no object")
-        place[last] = msgspec.json.decode(value) if value[:1] in ("[", "{") or value == "null" else value
-    wanted = {field.name: field.type for field in msgspec.structs.fields(patch_type(kind.document))}
-    return {name: _typed(value, wanted.get(name, Any)) for name, value in document.items()}
-
-
-def _typed(value: Any, wanted: Any) -> Any:  # noqa: ANN401 - a field and its type
-    """A field's text as its type has it; as it is when that does not fit, so that the check of the whole says why."""
-    try:
-        return msgspec.to_builtins(msgspec.convert(value, wanted, strict=False))
-    except msgspec.ValidationError:
-        return value
+    return read_document(kind.document, fields or [], None if file is None else file.read())
 
 
 def _print_page(kind: Kind, page: Json, *, as_json: bool) -> None:

@@ -10,9 +10,15 @@ import typer
 from admin.cli.settings import settings_for
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
-from admin.store.migrate import migrate
+from admin.store.migrate import current, migrate
 from core.clock import SystemClock
 from core.config import Settings
+from core.errors import NotFoundError
+
+DATABASE_FILE = "grosz.sqlite"
+REDIS_DIRECTORY = "redis"
+
+_HOW_TO_BEGIN = "a new installation is made by `grosz up`, or by `grosz migrate`"
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Data directory of `grosz up` (default: settings, or ./data).")
@@ -25,22 +31,68 @@ def open_database(settings: Settings, data: Path | None) -> Database:
     return Database.open(database_url(settings.admin.database_url, directory.absolute()))
 
 
+def data_directory(settings: Settings, data: Path | None) -> Path:
+    """Where this installation keeps its files."""
+    return data or Path(settings.data.directory)
+
+
+def require_installation(settings: Settings, data: Path | None) -> None:
+    """For commands that talk to the Redis of a machine of its own: refuse a directory in which no Grosz has ever run.
+
+    Raises NotFoundError. A Redis that the settings name is found or not found when it is called.
+    """
+    directory = data_directory(settings, data)
+    if not settings.redis.url and not has_database_file(directory) and not (directory / REDIS_DIRECTORY).is_dir():
+        raise _no_grosz_in(directory)
+
+
+def has_database_file(directory: Path) -> bool:
+    """Whether `grosz up` or `grosz migrate` has made its database here."""
+    return (directory / DATABASE_FILE).is_file()
+
+
+def _no_grosz_in(directory: Path) -> NotFoundError:
+    return NotFoundError(f"there is no Grosz in {_shown(directory)}; give --data DIR", hint=_HOW_TO_BEGIN)
+
+
+def _shown(directory: Path) -> str:
+    """`./data` for a relative path, so that it cannot be taken for a word."""
+    return str(directory) if directory.is_absolute() or directory.parts[:1] == ("..",) else f"./{directory}"
+
+
 @contextlib.asynccontextmanager
-async def open_migrated(config: Path | None, data: Path | None) -> AsyncIterator[Database]:
-    """The database with an up-to-date schema, closed at the end."""
+async def open_migrated(config: Path | None, data: Path | None, *, make: bool = False) -> AsyncIterator[Database]:
+    """The database with an up-to-date schema, closed at the end.
+
+    Without `make` it must exist: raises NotFoundError for a directory, or a database, without Grosz.
+    """
     settings = settings_for(config)
+    directory = data_directory(settings, data)
     if not settings.admin.database_url:
-        (data or Path(settings.data.directory)).mkdir(parents=True, exist_ok=True, mode=0o700)
+        if make:
+            if not has_database_file(directory):
+                typer.echo(f"made a new Grosz in {_shown(directory)}", err=True)
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        elif not has_database_file(directory):
+            raise _no_grosz_in(directory)
     database = open_database(settings, data)
     try:
+        if not make and (_lacks_file(database) or await current(database) is None):
+            raise NotFoundError("there is no Grosz in the database of admin.database_url", hint=_HOW_TO_BEGIN)
         await migrate(database)
         yield database
     finally:
         await database.close()
 
 
+def _lacks_file(database: Database) -> bool:
+    """Whether connecting would make a new SQLite file."""
+    name = database.engine.url.database
+    return database.is_sqlite and bool(name) and not Path(str(name)).is_file()
+
+
 @contextlib.asynccontextmanager
-async def open_store(config: Path | None, data: Path | None) -> AsyncIterator[CatalogueStore]:
-    """The catalogue store, closed at the end."""
-    async with open_migrated(config, data) as database:
+async def open_store(config: Path | None, data: Path | None, *, make: bool = False) -> AsyncIterator[CatalogueStore]:
+    """The catalogue store, closed at the end; see open_migrated."""
+    async with open_migrated(config, data, make=make) as database:
         yield CatalogueStore(database, SystemClock())

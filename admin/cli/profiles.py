@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from admin.cli.opening import require_installation
 from admin.cli.settings import settings_for
 from core.catalogue.follower import CommandSource, read_catalogue
 from core.clock import SystemClock
@@ -36,6 +37,7 @@ class Profiles(msgspec.Struct, frozen=True):
 async def open_profiles(config: Path | None, data: Path | None) -> AsyncIterator[Profiles]:
     """The Redis of the settings, or the running server of the data directory. Raises UnavailableError."""
     settings, clock = settings_for(config), SystemClock()
+    require_installation(settings, data)
     url = _url(settings, data)
     address = parse_redis_url(url, username=settings.redis.username, password=settings.redis.password)
     redis: Pipelined

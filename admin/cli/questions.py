@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from admin.cli.object_access import Json, call_api
-from admin.cli.opening import open_database
+from admin.cli.opening import has_database_file, open_database, require_installation
 from admin.cli.settings import settings_for
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
@@ -95,18 +95,21 @@ class LocalQuestions:
         return shown
 
     async def doctor(self, line_item_id: int | None) -> Report:
-        database = open_database(self._settings, self._directory)
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            store = None
+            # Without a file there is no database to look at, and looking would make one.
+            if self._settings.admin.database_url or has_database_file(self._directory):
+                database = open_database(self._settings, self._directory)
+                stack.push_async_callback(database.close)
+                store = CatalogueStore(database, SystemClock())
             patient = Patient(
                 self._commands,
                 SegmentSizes(self._commands),
-                CatalogueStore(database, SystemClock()),
+                store,
                 read_endpoints(self._directory),
                 self._settings.catalogue.max_age_s,
             )
             return await Doctor(patient, SystemClock()).examine(line_item_id)
-        finally:
-            await database.close()
 
 
 @contextlib.asynccontextmanager
@@ -116,6 +119,7 @@ async def open_questions(url: str, key: str, data: Path | None, config: Path | N
         yield HttpQuestions(url, key)
         return
     settings, clock = settings_for(config), SystemClock()
+    require_installation(settings, data)
     directory = (data or Path(settings.data.directory)).absolute()
     server = settings.redis.url or EmbeddedServer(directory).url
     address = parse_redis_url(server, username=settings.redis.username, password=settings.redis.password)

@@ -11,11 +11,11 @@ import typer
 from admin.cli.opening import DataOption
 from admin.cli.profiles import Profiles, open_profiles
 from admin.cli.settings import ConfigFile
+from admin.cli.user_ids import checked_user_id
+from admin.validation.days import date_of
 from core.clock import SystemClock
-from core.errors import InputError
-from core.ids import is_user_id
 from core.keys import user_touches
-from pacing.notices.touches import unpack_touch
+from pacing.notices.touches import Touch, unpack_touch
 from segments.audiences.sizes import SegmentSizes
 from segments.identity.persons import Erased, Identities, UserExport
 
@@ -27,7 +27,7 @@ UserArgument = Annotated[str, typer.Argument(metavar="USER_ID", help="Value of t
 @app.command("show")
 def show_command(user_id: UserArgument, data: DataOption = None, config: ConfigFile = None) -> None:
     """Print everything stored of the user as JSON. The access is noted in the audit stream."""
-    export, touches = asyncio.run(_show(_checked(user_id), config, data))
+    export, touches = asyncio.run(_show(checked_user_id(user_id), config, data))
     document = {**msgspec.to_builtins(export), "ads": touches}
     typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
     if not export.found and not touches:
@@ -44,17 +44,11 @@ def forget_command(
     """Erase the user's profile at every advertiser, and those of devices linked by a login. There is no way back."""
     if not yes:
         typer.confirm(f"Erase everything about {user_id} and linked devices?", abort=True)
-    erased = asyncio.run(_forget(_checked(user_id), config, data))
+    erased = asyncio.run(_forget(checked_user_id(user_id), config, data))
     typer.echo(
         f"erased {len(erased.user_ids)} user id(s): {erased.advertisers} advertiser profile(s), "
         f"{erased.exchange_ids} exchange id(s)"
     )
-
-
-def _checked(user_id: str) -> str:
-    if not is_user_id(user_id):
-        raise InputError(f"'{user_id}' is not a user id", hint="pass the 22 characters of the grosz_uid cookie")
-    return user_id
 
 
 def _of(profiles: Profiles) -> Identities:
@@ -66,8 +60,12 @@ async def _show(user_id: str, config: Path | None, data: Path | None) -> tuple[U
     async with open_profiles(config, data) as profiles:
         (records,) = await profiles.store.commands([("LRANGE", user_touches(user_id), 0, -1)])
         touches = [unpack_touch(record) for record in records] if isinstance(records, list) else []
-        ads = [{**touch._asdict(), "kind": touch.kind.name.lower()} for touch in touches if touch is not None]
+        ads = [_shown(touch) for touch in touches if touch is not None]
         return await _of(profiles).export(user_id, _actor()), ads
+
+
+def _shown(touch: Touch) -> dict[str, Any]:
+    return {**touch._asdict(), "kind": touch.kind.name.lower(), "day": date_of(touch.day).isoformat()}
 
 
 async def _forget(user_id: str, config: Path | None, data: Path | None) -> Erased:

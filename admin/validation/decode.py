@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 # An input with thousands of faults (a wrong file) is not made clearer by listing them all.
 MAX_FAULTS = 200
+MAX_MEMBERS_NAMED = 6
 
 
 def decode(value: object, wanted: type[T], pointer: str = "", *, strict: bool = True) -> T:
@@ -51,7 +52,7 @@ class _Walk:
         self._strict = strict
 
     def walk(self, value: object, wanted: Any, pointer: str) -> None:  # noqa: ANN401 - a type expression
-        bare, optional = _strip(wanted)
+        bare, optional = unwrapped(wanted)
         if optional and value is None:
             return
         if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and isinstance(value, Mapping):
@@ -85,7 +86,7 @@ class _Walk:
         return None
 
 
-def _strip(wanted: Any) -> tuple[Any, bool]:  # noqa: ANN401 - as above
+def unwrapped(wanted: Any) -> tuple[Any, bool]:  # noqa: ANN401 - as above
     """The type without annotations and without None, and whether None was allowed."""
     optional = False
     while True:
@@ -112,7 +113,17 @@ def _worded(message: str, value: object, wanted: Any, pointer: str) -> Fault:  #
         return Fault(pointer, "length", message[0].lower() + message[1:], _hint(wanted))
     if " >" in message or " <" in message:
         return Fault(pointer, "range", message[0].lower() + message[1:], _hint(wanted))
-    return Fault(pointer, "type", message[0].lower() + message[1:], _hint(wanted), allowed)
+    hint = _hint(wanted) or _members(wanted, pointer)
+    return Fault(pointer, "type", message[0].lower() + message[1:], hint, allowed)
+
+
+def _members(wanted: Any, pointer: str) -> str:  # noqa: ANN401 - a type expression
+    """For a single value where an object belongs: the members that take it."""
+    bare, _ = unwrapped(wanted)
+    if not (isinstance(bare, type) and issubclass(bare, msgspec.Struct)):
+        return ""
+    names = [field.encode_name for field in msgspec.structs.fields(bare)]
+    return f"set its members: {', '.join(f'{pointer}/{name}' for name in names[:MAX_MEMBERS_NAMED])}"
 
 
 def _show(value: object) -> str:
@@ -121,7 +132,7 @@ def _show(value: object) -> str:
 
 
 def _allowed(wanted: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above
-    bare, _ = _strip(wanted)
+    bare, _ = unwrapped(wanted)
     if typing.get_origin(bare) is typing.Literal:
         return tuple(str(option) for option in typing.get_args(bare))
     if isinstance(bare, type) and issubclass(bare, enum.Enum):

@@ -2,7 +2,7 @@
 
 An artefact is a directory: `manifest.json` (format, fields, vocabulary, columns, metrics), `weights.npy` (float32,
 (rows, 2 heads, columns): the materialised logits of every (field, value)) and `SHA256SUMS`. Never pickle. One row per
-value was measured at 16 us for 100 campaigns against 78 us for hashing at request time (spec: science, decision 2).
+value was measured at 16 us for 100 campaigns against 78 us for hashing at request time (docs/evidence.md).
 The heads are P(click | impression) and P(conversion | click).
 """
 
@@ -37,7 +37,7 @@ class Manifest(msgspec.Struct, frozen=True):
     request_fields: dict[str, FieldVocabulary]
     user_fields: dict[str, FieldVocabulary]
     bias: tuple[float, float]  # logits of the two heads
-    frequency_decay: float = 0.15  # spec: science 1e, h(n) = exp(-0.15 n)
+    frequency_decay: float = 0.15  # docs/evidence.md, "Frequency": exp(-0.15 n)
     notes: str = ""
 
 

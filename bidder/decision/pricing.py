@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 _NO_PAIRS: Integers = np.zeros(0, dtype=np.int64)
 
 FIXED_PRICE_DEAL = 3  # `deal.at`: bid exactly the deal's price (OpenRTB 2.6 section 3.2.12)
-# Impressions older than a day no longer lower the value of the next one (spec: science 1e).
+# Impressions older than a day no longer lower the value of the next one (docs/evidence.md, "Frequency").
 FREQUENCY_WINDOW_S = 24 * 3600
 
 

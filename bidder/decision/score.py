@@ -1,4 +1,4 @@
-"""Price every (impression, line item) pair of a batch in one numpy pass (spec: science 2.2).
+"""Price every (impression, line item) pair of a batch in one numpy pass (docs/evidence.md).
 
     expected value = impression value + P(click) * (click value + P(conversion | click) * conversion value)
     conversion value = goal value + margin * min(cart, cap) * g(cart age)
@@ -20,7 +20,7 @@ from bidder.targeting.index import Index
 from core.money import GROSZ_CPM_MICROS
 from segments.profiles.reading import ProfileBatch
 
-# q / (1 - q) undoes the fake-negative labels of delayed conversions (spec: science 1f); above 0.5 it explodes.
+# q / (1 - q) undoes the fake-negative labels of delayed conversions (docs/evidence.md); above 0.5 it explodes.
 MAX_CONVERSION_RATE = 0.5
 SECONDS_AN_HOUR = 3600.0
 

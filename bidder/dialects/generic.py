@@ -13,7 +13,7 @@ UNKNOWN_REASON = 0
 
 
 def no_bid(exchange: Exchange, request_id: str, reason: NoBid) -> tuple[int, bytes]:
-    """Status and body of 'no', in the exchange's style and version (spec: openrtb T2, T3, T13)."""
+    """Status and body of 'no', in the exchange's style and version (OpenRTB 2.6 implementation notes 7.1)."""
     if exchange.no_bid_style is NoBidStyle.NO_CONTENT:
         return NO_CONTENT
     return 200, encode_no_bid(request_id, reason_code(exchange, reason))

@@ -73,7 +73,7 @@ _log = logging.getLogger("grosz.bidder")
 
 
 class BidderHandler:
-    """Takes requests from the port (`bidder.door.connection.BidHandler`) and answers each exactly once.
+    """Takes requests from the port (`bidder.door.limits.BidHandler`) and answers each exactly once.
 
     `install` swaps the snapshot; until there is one, and while `fresh` says that it is too old, everything is a no-bid.
     """
@@ -133,7 +133,7 @@ class BidderHandler:
         self._snapshot = snapshot
 
     def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:
-        """See `bidder.door.connection.BidHandler`."""
+        """See `bidder.door.limits.BidHandler`."""
         if not self._in_turn:
             self._begin_turn()
         self._turn_requests += 1

@@ -11,7 +11,7 @@ from typing import NamedTuple
 # room for both and bounds what one connection can make us hold, before and after decompression.
 MAX_BODY_BYTES = 256 * 1024
 
-# Below this the gzip header, the checksum and 20 us of CPU cost more than the bytes saved are worth (spec: openrtb T7).
+# Below this the gzip header, the checksum and 20 us of CPU cost more than the bytes saved are worth (docs/bid-port.md).
 MIN_GZIP_BYTES = 1024
 
 # Level 1: markup shrinks to within 10 % of level 6 in a third of the time.
@@ -99,7 +99,7 @@ def route(url: bytes) -> Route:
 
 @lru_cache(maxsize=MEMO_SIZE)
 def is_json(content_type: bytes) -> bool:
-    """Whether a Content-Type announces JSON; parameters such as `charset` do not matter (spec: openrtb T4)."""
+    """Whether a Content-Type announces JSON; parameters such as `charset` do not matter (OpenRTB 2.6 section 2.3)."""
     media_type = content_type.partition(b";")[0].strip().lower()
     return media_type in (b"", b"application/json", b"text/json") or (
         media_type.startswith(b"application/") and media_type.endswith(b"+json")
@@ -156,7 +156,7 @@ def gunzip(body: bytes | bytearray, limit: int = MAX_BODY_BYTES) -> bytes | None
 
 
 def bid_answer(status: int, body: bytes, *, closes: bool, gzips: bool) -> bytes:
-    """The bytes of an answer to a bid request; statuses other than 200 have no content (spec: openrtb T2, T3)."""
+    """The bytes of an answer to a bid request; statuses other than 200 have no content (OpenRTB 2.6 section 2.1)."""
     if status != 200:
         return _EMPTY_CLOSING[status] if closes else _EMPTY[status]
     coding = b""

@@ -34,7 +34,7 @@ SLICE_BYTES = 16 * 1024
 # Answers not yet taken by the peer. Above it neither reading nor answering more makes sense.
 MAX_UNSENT_BYTES = 256 * 1024
 
-# Exchanges hold idle connections for a minute and longer (spec: openrtb T9); below 60 s we would close on them first.
+# Exchanges hold idle connections for a minute and longer (OpenRTB 2.6, 2.1); below 60 s we would close on them first.
 IDLE_TIMEOUT_S = 75.0
 
 # A request that needs longer than this to arrive has missed every tmax long ago.

@@ -108,7 +108,7 @@ def _read_imp(raw: dict[str, Any], tolerances: Tolerances) -> Imp:
 
 
 def _check(request: BidRequest) -> None:
-    """The rules whose breach makes the whole request malformed (spec: openrtb, T3 and 1.2)."""
+    """The rules whose breach makes the whole request malformed (OpenRTB 2.6 sections 2.1 and 3.2.1)."""
     imps = request.imp
     if not request.id:
         raise Malformed(MalformedReason.NO_ID)

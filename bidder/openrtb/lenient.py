@@ -1,6 +1,6 @@
 """Reads a request whose members are of the wrong type, after the typed decode refused it.
 
-Live traffic breaks types in a few ways (spec: openrtb, section 2), and none of them says that the request is worthless.
+Live traffic breaks types in a few ways (docs/openrtb.md), and none of them says that the request is worthless.
 So each declared member has a reader that takes any JSON value and gives the declared type, or `None` for "as if
 absent". The readers are made once, from the annotations in `types`: a new member there needs no code here.
 

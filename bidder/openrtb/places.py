@@ -1,7 +1,7 @@
 """Moves members from where older versions and vendors put them to their place in OpenRTB 2.6.
 
-The first place that has a value wins, in the order of the specification's own fallback table (spec: openrtb, section
-2), so the stages read one member each. Most of live traffic is 2.5 in this respect: this runs on every request, hence
+The first place that has a value wins, in the order of the specification's own fallback table (docs/openrtb.md), so
+the stages read one member each. Most of live traffic is 2.5 in this respect: this runs on every request, hence
 the plain code instead of a table of paths (measured: 2 us against 6).
 """
 

@@ -3,7 +3,7 @@
 A bid's markup is kilobytes of text that is kept escaped: encoding an object would escape it again for every bid (2.7 us
 for 1.4 kB). The types say the same once more, the slow and obvious way: tests and tools decode answers with them.
 
-Rules (spec: openrtb, 1.10): no `null`, no exponent in a price, `id`, `impid` and `dealid` as they came, `cur` always.
+Rules (OpenRTB 2.6 section 4.2): no `null`, no exponent in a price, `cur` always; `id`, `impid`, `dealid` as they came.
 """
 
 import functools

@@ -27,7 +27,7 @@ NOWHERE = Place()
 
 
 class Consent:
-    """What the user permits, as flags (spec: openrtb 3.3). Set by the consent stage alone."""
+    """What the user permits, as flags (docs/consent.md). Set by the consent stage alone."""
 
     __slots__ = ("ads", "identifiers", "measurement", "precise_geo", "profile_write", "segments")
 

@@ -182,7 +182,7 @@ def _tc_string(request: BidRequest) -> str | None:
     """The string that counts; None where it is missing, or is in a GPP string and nowhere else.
 
     GPP carries the TC string as it is, as one of its sections: `user.consent` that is found there is that section.
-    Where they differ the GPP's would win (spec: openrtb 3.1), which cannot be read yet, so the request has none.
+    Where they differ the GPP's would win (docs/consent.md), which cannot be read yet, so the request has none.
     """
     user, regs = request.user, request.regs
     consent = user.consent if user is not None else None

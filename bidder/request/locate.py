@@ -5,7 +5,7 @@ import functools
 from bidder.openrtb.countries import alpha_3
 from bidder.request.auction import NOWHERE, Auction, Place
 
-# Two decimals are about a kilometre: what remains when precise location is not permitted (spec: openrtb 3.3), and
+# Two decimals are about a kilometre: what remains when precise location is not permitted (docs/consent.md), and
 # fine enough that circles in cities still work while the memo of the radius dimension stays small.
 COORDINATE_DECIMALS = 2
 
@@ -30,7 +30,7 @@ def locate(auction: Auction) -> None:
     read = _place if length <= MAX_REMEMBERED_CHARS else _place.__wrapped__
     place = read(geo.country, geo.region, geo.city, geo.zip, geo.lat, geo.lon)
     regs = request.regs
-    if regs is not None and regs.coppa:  # nothing finer than the region (spec: openrtb 3.5)
+    if regs is not None and regs.coppa:  # nothing finer than the region (docs/consent.md)
         place = Place(place.country, place.region)
     auction.place = place
 

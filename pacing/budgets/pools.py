@@ -18,7 +18,7 @@ UNLIMITED = -1
 """A budget that limits nothing, as the scripts store it."""
 
 # Where pacing starts on a line item that nobody has paced yet: starting ten times too low costs under 3% of the
-# clicks, ten times too high up to 91% (spec: science, 1c).
+# clicks, ten times too high up to 91% (docs/evidence.md, "Starting low").
 COLD_START = 0.1
 
 # How far above the value of an impression a line item may bid that is to spend all. Half of the replayed market cannot

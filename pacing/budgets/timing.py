@@ -18,7 +18,7 @@ DEAD_AFTER_MS: Final = 15_000
 RESERVATION_MS: Final = 300_000
 
 # After a win notice the reservation is kept this long for its bill: an hour is the longest `exp` that exchanges use
-# for prefetched display ads (spec: openrtb, 1.12).
+# for prefetched display ads (OpenRTB 2.6 implementation notes 7.8).
 WIN_HOLD_MS: Final = 3_600_000
 
 # A lease with reservations is sealed at this age, so that what was reserved from it closes together.

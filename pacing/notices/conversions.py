@@ -2,7 +2,7 @@
 
 The rule is last touch within windows: the newest click of the click window, else the newest impression of the view
 window, of the same advertiser and the same user. It credits, it does not prove: what advertising causes is measured
-against a holdout (spec: science, 1e).
+against a holdout (docs/evidence.md).
 """
 
 import enum
@@ -18,7 +18,7 @@ from pacing.budgets.transitions import Transitions
 from pacing.notices.touches import Touch, TouchKind, unpack_touch
 
 # About 35% of conversions come within an hour of the click and half within a day; 30 days is what others report
-# (spec: science, 1e), so numbers compare.
+# (docs/evidence.md), so numbers compare.
 CLICK_WINDOW_S = 30 * 86_400
 
 # Somebody who only saw an ad is credited for a day: longer windows credit chance.

@@ -3,7 +3,7 @@
 Google's scheme also serves OpenX and others; Rubicon's is historic. Whatever cannot be read raises `PriceError`: the
 notice is then settled by the house rule and nothing is booked at a price somebody made up.
 
-Sources: Authorized Buyers, "Decrypt price confirmations"; rtbkit's Rubicon connector; spec: openrtb 4.1, 4.2.
+Sources: Authorized Buyers, "Decrypt price confirmations"; rtbkit's Rubicon connector.
 """
 
 import base64

@@ -120,10 +120,6 @@ class PacingBoard:
         same: Flags = (common == counts) & (common == np.bincount(theirs.pair_row, minlength=len(theirs.rows))[there])
         return same
 
-    def day_of_rows(self, now_ms: int) -> Integers:
-        """The day whose level each row is to be read from."""
-        return self.plan.period(now_ms).day
-
     def tick(self, now_ms: int, spent: Spent, bids: Bids, delay_s: Floats, ceiling: Floats) -> Floats:
         """New multipliers by pool. `delay_s`: from bid to bill, by advertiser; `ceiling`: by pool, of other targets."""
         plan = self.plan

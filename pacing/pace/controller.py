@@ -1,7 +1,8 @@
 """The pacing rule: how each budget's multiplier follows from what it should have spent and what it did.
 
 A bid is `multiplier * expected value`, so lowering the multiplier keeps the best impressions and drops the others,
-where throttling drops at random: three to six times the expected clicks at tight budgets (spec: science, 1c and 4.2).
+where throttling drops at random: three to six times the expected clicks at tight budgets
+(docs/evidence.md, "Pacing in the log domain").
 
 Everything here is a pure function over arrays with one row a budget; docs/pacing.md tells the rule in words.
 """
@@ -19,7 +20,7 @@ Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 GAIN: Final = 0.2
-"""How far a full error moves the logarithm of the multiplier: tenfold takes a dozen windows (spec: science, 1c)."""
+"""How far a full error moves the logarithm of the multiplier: tenfold takes a dozen windows (docs/evidence.md)."""
 
 LEAST_MULTIPLIER: Final = 1e-4
 
@@ -120,7 +121,7 @@ def restarted(state: ControllerState, rows: Flags, now_ms: int, committed: Float
 def tightest(state: ControllerState, rows_of_pool: Integers, ceiling: Floats) -> Floats:
     """Each pool's multiplier: the least of its budgets' (rows, shape (pools, n), -1 for none) and of `ceiling`.
 
-    The minimum over constraints paces about as well as the coupled dual problem (spec: science, 0.5).
+    The minimum over constraints paces about as well as the coupled dual problem (docs/evidence.md, "Two bounds").
     """
     logs = np.append(state.log_multiplier, np.inf)[rows_of_pool]  # row -1 is the appended one
     least: Floats = np.minimum(np.exp(logs.min(axis=1)), ceiling)

@@ -1,7 +1,7 @@
 """The other constraint: what a conversion may cost, or what money must bring back (target CPA and ROAS).
 
 It caps the multiplier beside the budgets: `min(alpha_budget, alpha_roi)`. Conversions come late, so only the matured
-part of each day's cost counts (spec: science, 1f): half of the orders come within a day, and a controller that took the
+part of each day's cost counts (docs/evidence.md): half of the orders come within a day, and a controller that took the
 missing half for failure would stop every campaign on its first evening.
 
 What is estimated is the cost of a conversion *at multiplier 1*: cost is divided by the multiplier that it was spent at.
@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 from core.model import Goal, LineItem
 from pacing.pace.controller import LEAST_MULTIPLIER
 
-# Conversions' worth of belief that the target is met; fewer conversions than this prove little (spec: science, 1f).
+# Conversions' worth of belief that the target is met; fewer conversions than this prove little (docs/evidence.md).
 PRIOR_CONVERSIONS: Final = 50.0
 
-# Half of the conversions come within a day of the click (spec: science, 1e): F(age) = 1 - exp(-age / MEAN_DELAY_S).
+# Half of the conversions come within a day of the click (docs/evidence.md): F(age) = 1 - exp(-age / MEAN_DELAY_S).
 MEAN_DELAY_S: Final = 86_400 / math.log(2)
 
 # What is older says little about today's market, and is matured to more than 99% anyway.

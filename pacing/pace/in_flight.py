@@ -1,7 +1,8 @@
 """What is likely to be charged for bids that nobody has reported on yet.
 
 A controller that only sees bills steers by the past: with notices a minute late it bids far too high, then far too low,
-and delivers half (spec: science, 1c). So the pacer counts each bid at once, at what bids of its pool have cost on
+and delivers half (docs/evidence.md, "Bids in flight").
+So the pacer counts each bid at once, at what bids of its pool have cost on
 average, and takes that back as the bill comes. Independent of loss notices, which many exchanges do not send.
 """
 

@@ -70,7 +70,7 @@ def _duration(name: str, summary: str, seconds: int) -> Parameter:
 
 
 # Reminders within the first hour lower purchases against no reminder, and after two weeks a cart is worth nothing any
-# more (spec: science, section 1e).
+# more (docs/evidence.md, "Carts").
 _DELAY: Final = _duration("delay", "how long after the visitor left the cart", HOUR_S)
 _UNTIL: Final = _duration("until", "when the cart counts as lost", 14 * DAY_S)
 _ABANDONED: Final = "cart.age in {delay}..{until} and not purchased since cart"

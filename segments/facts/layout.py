@@ -2,7 +2,8 @@
 
 Two hashes a user, in one slot. `u:{uid}` is what the bid path reads with one HGETALL: per advertiser a *hot* field of a
 fixed 40-byte header and 12-byte membership windows, which a whole batch decodes with two numpy calls. `f:{uid}` holds
-the *cold* field, all facts, which only the worker reads (docs/decisions/profile-split.md has the measurements).
+the *cold* field, all facts, which only the worker reads (measurements:
+docs/decisions/0007-profiles-in-two-halves.md).
 """
 
 import itertools

@@ -2,7 +2,7 @@
 
 A condition on facts that only events change holds always or never; one that looks at the clock holds in spans. `and`,
 `or` and `not` are intersection, union and complement of those spans, so the result is exact to the second. The bid path
-then compares a clock with windows and never sees a rule (DESIGN.md section 4).
+then compares a clock with windows and never sees a rule (docs/profile-layout.md).
 """
 
 from collections.abc import Callable, Mapping

@@ -48,6 +48,29 @@ def test_unknown_command_is_told_apart_from_a_fault() -> None:
     assert "No such command 'bider'" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("lineitem", "line-item"),
+        ("line_item", "line-item"),
+        ("adverts", "advertiser"),
+        ("serve", "up"),
+        ("docter", "doctor"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_command_that_was_meant(typed: str, meant: str) -> None:
+    result = grosz(typed)
+    assert result.returncode == 2
+    assert f"Did you mean '{meant}'?" in result.stderr
+
+
+def test_an_unknown_schema_version_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    result = grosz("migrate", "9999", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("grosz: '9999' is no schema version")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_role_without_redis_says_what_to_do_and_shows_no_traceback() -> None:
     result = grosz("tracker")
     assert result.returncode == 2

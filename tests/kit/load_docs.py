@@ -41,7 +41,7 @@ def describe(report: Report) -> str:
 
 
 def figures(capacity: float, reports: Mapping[str, Report]) -> list[str]:
-    """The lines of DESIGN.md section 7 that these runs answer: wanted, measured, held or missed."""
+    """The lines of docs/performance.md that these runs answer: wanted, measured, held or missed."""
     lines = ["| figure | wanted | measured | |", "|---|---|---|---|"]
     steady, overload = reports.get("steady"), reports.get("overload")
     if steady is not None:

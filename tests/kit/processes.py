@@ -12,15 +12,17 @@ from core.processes import is_alive
 from tests.kit.fixtures import REPOSITORY
 
 
-def grosz(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def grosz(
+    *arguments: str, environ: dict[str, str] | None = None, cwd: Path = REPOSITORY
+) -> subprocess.CompletedProcess[str]:
     """Run `grosz` to its end."""
     return subprocess.run(
         [sys.executable, "-m", "admin.cli", *arguments],
         capture_output=True,
         text=True,
         check=False,
-        cwd=REPOSITORY,
-        env=clean_environment() | (environ or {}),
+        cwd=cwd,
+        env=clean_environment() | {"PYTHONPATH": str(REPOSITORY)} | (environ or {}),
     )
 
 

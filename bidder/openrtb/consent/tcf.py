@@ -5,7 +5,7 @@ what does not decode completely is refused. (The PyPI reader `iab-tcf` reads pas
 Whether a decoded string may be relied upon, and what it permits us, is the question of `permission`; that module also
 has the short reader of the bid path, which tests hold against this one.
 
-Layout: IAB "Consent string and vendor list formats v2", as of policies 4 (TCF 2.2) and 5 (2.3); spec: openrtb 3.2.
+Layout: IAB "Consent string and vendor list formats v2", as of policies 4 (TCF 2.2) and 5 (2.3); docs/consent.md.
 """
 
 import base64

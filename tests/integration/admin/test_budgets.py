@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from admin.validation.days import date_of
 from core import keys
 from core.clock import ManualClock
 from core.redis.client import control_redis
@@ -34,6 +35,7 @@ async def test_budgets_show_what_is_spent_held_and_free(api: Api, shop: Shop, va
     line_item = (await shop.caller.made("/v1/line-items", shop.line_item(budget_shares=shares)))["id"]
     fresh = (await shop.caller.made("/v1/line-items", shop.line_item()))["id"]
     day = calendar("Europe/Warsaw", clock.now_ms()).day
+    today = date_of(day).isoformat()
     await _enter(
         valkey,
         advertiser,
@@ -52,7 +54,7 @@ async def test_budgets_show_what_is_spent_held_and_free(api: Api, shop: Shop, va
         ("advertisers", advertiser, None, None),
         ("campaigns", campaign, None, None),
         ("line-items", line_item, None, None),
-        ("line-items", line_item, None, day),
+        ("line-items", line_item, None, today),
         ("line-items", line_item, 1, None),
     }, "yesterday's, and what nobody has entered yet, are left out"
     assert fresh not in {one["object_id"] for one in page["items"] if one["kind"] == "line-items"}
@@ -68,7 +70,7 @@ async def test_budgets_show_what_is_spent_held_and_free(api: Api, shop: Shop, va
     }  # fmt: skip
     unlimited = rows["advertisers", advertiser, None, None]["spend"]
     assert (unlimited["budget"], unlimited["free"]) == (None, None)
-    assert rows["line-items", line_item, None, day]["spend"]["over"]["amount"] == "0.50"
+    assert rows["line-items", line_item, None, today]["spend"]["over"]["amount"] == "0.50"
 
 
 async def test_budgets_are_paged_by_object_and_narrowed(api: Api, shop: Shop, valkey: str) -> None:

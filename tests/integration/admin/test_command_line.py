@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from admin.cli import migrate
 from admin.cli.objects import advertiser, campaign, key, line_item
 from core.clock import ManualClock
 from core.errors import AccessError, InputError, NotFoundError
@@ -20,6 +21,7 @@ async def options(
 ) -> AsyncIterator[list[str]]:
     """Options that reach an empty installation one way or the other."""
     if request.param == "data":
+        await _run(migrate.app, "--data", str(tmp_path))
         yield ["--data", str(tmp_path)]
         return
     async with running_api(f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}", valkey, clock) as api:
@@ -101,3 +103,25 @@ async def test_a_wrong_key_is_an_access_error(valkey: str, clock: ManualClock, t
     async with running_api(f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}", valkey, clock) as api:
         with pytest.raises(AccessError):
             await _run(advertiser, "list", "--url", str(api.client.make_url("/")), "--key", "grosz_wrong")
+
+
+async def test_a_plain_date_is_a_day_of_the_shop(options: list[str]) -> None:
+    shop = json.loads(
+        await _run(advertiser, "create", "--set", "name=a", "--set", "timezone=America/New_York", "--json", *options)
+    )
+    mine = f"advertiser_id={shop['id']}"
+    flight = ("--set", "start=2026-12-01", "--set", "end=2026-12-24")
+    made = json.loads(await _run(campaign, "create", "--set", mine, "--set", "name=b", *flight, "--json", *options))
+    assert (made["start"], made["end"]) == ("2026-12-01T05:00:00.000Z", "2026-12-25T05:00:00.000Z")
+    number = str(made["id"])
+    changed = json.loads(await _run(campaign, "update", number, "--set", "end=2026-12-31", "--json", *options))
+    assert changed["end"] == "2027-01-01T05:00:00.000Z"
+    listed = json.loads(await _run(campaign, "list", mine, "start.min=2026-12-01", "--json", *options))
+    assert [one["id"] for one in listed["items"]] == [made["id"]]
+    later = json.loads(await _run(campaign, "list", mine, "start.min=2026-12-02", "--json", *options))
+    assert later["items"] == []
+
+
+async def test_an_amount_without_its_member_is_told_the_members_name(options: list[str]) -> None:
+    with pytest.raises(InputError, match=r"write --set bid\.amount=14"):
+        await _run(line_item, "create", "--set", "bid=14", *options)

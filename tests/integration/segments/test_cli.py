@@ -148,7 +148,7 @@ def test_ads_that_a_user_saw_are_shown_and_forgotten(deployment: str) -> None:
     asyncio.run(click())
     shown = CliRunner().invoke(app, ["user", "show", user])
     assert shown.exit_code == 0
-    assert json.loads(shown.stdout)["ads"] == [{**touch._asdict(), "kind": "click"}]
+    assert json.loads(shown.stdout)["ads"] == [{**touch._asdict(), "kind": "click", "day": "2026-09-04"}]
     CliRunner().invoke(app, ["user", "forget", user, "--yes"])
     assert json.loads(CliRunner().invoke(app, ["user", "show", user]).stdout)["ads"] == []
 

@@ -18,7 +18,7 @@ from tests.kit.schemas import schema_faults
 
 SCHEMA = "openrtb-2.6-202606-bid-response"
 URL = re.compile(r"""https?://[^\s"'<>]+""")
-# What is common among browsers, proxies and exchanges (spec: openrtb 1.11); servers see notices in their access logs.
+# What is common among browsers, proxies and exchanges (OpenRTB 2.6 section 4.4); access logs show notices.
 MAX_URL_CHARS, MAX_NOTICE_CHARS = 2_048, 512
 
 
