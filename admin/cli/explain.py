@@ -99,8 +99,6 @@ def _about(user: UserFacts) -> str:
 
 
 def _headline(impression: ImpressionVerdicts) -> str:
-    if impression.won_by_another:
-        return f"impression {impression.impression_id}: another advertiser bids"
     if impression.winner is None:
         return f"impression {impression.impression_id}: nobody bids"
     return f"impression {impression.impression_id}: line item {impression.winner} bids"

@@ -7,6 +7,7 @@ import typer
 
 from admin.cli.opening import DataOption, open_store
 from admin.cli.settings import ConfigFile, settings_for
+from admin.roles.local_state import setup_url
 from admin.store.accounts import AccountStore
 from core.clock import SystemClock
 
@@ -17,8 +18,7 @@ app = typer.Typer()
 def setup_link(data: DataOption = None, config: ConfigFile = None) -> None:
     """Print a link that makes one administrator; it works once, for a day, and ends the links before it."""
     token = asyncio.run(_make(data, config))
-    settings = settings_for(config).admin
-    typer.echo(f"http://{settings.host}:{settings.port}/setup?token={token}")
+    typer.echo(setup_url(settings_for(config).admin, token))
 
 
 async def _make(data: Path | None, config: Path | None) -> str:

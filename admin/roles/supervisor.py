@@ -21,7 +21,7 @@ import msgspec
 from admin.roles.local_state import complete, url_of, write_endpoints
 from core.config import ENVIRONMENT_PREFIX, Settings, TrackSettings, to_environment
 from core.errors import ConfigError, UnavailableError
-from core.processes import DRAIN_TIMEOUT_S, READY_PIPE, die_with_parent, give_way
+from core.processes import DRAIN_TIMEOUT_S, PRIVATE_UMASK, READY_PIPE, die_with_parent, give_way
 from core.redis.embedded import EmbeddedServer
 from core.telemetry.logs import set_up_logging
 
@@ -325,6 +325,7 @@ def supervise(
     settings: Settings, *, roles: Sequence[str], environ: Mapping[str, str], announce: Callable[[str], None]
 ) -> int:
     """Run `roles` in the foreground until SIGTERM or SIGINT; the process's exit code. Raises GroszError."""
+    os.umask(PRIVATE_UMASK)
     set_up_logging("supervisor", settings.telemetry.log_level)
     asyncio.run(Supervisor(settings, roles=roles, environ=environ, announce=announce).run())
     return 0

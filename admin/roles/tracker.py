@@ -59,7 +59,7 @@ async def build(role: RoleContext) -> None:
     app.add_routes([*notice_routes(desk), *shop_routes(site)])
     port = NoticePort(desk, clock)
     role.run_loop(port.sweep(), "idle notice connections")
-    await role.serve(app, settings.track.host, settings.track.port, front=port)
+    await role.serve(app, settings.track.host, settings.track.port, front=port, public_url=settings.track.public_url)
 
 
 def _server_keys(catalogue: Catalogue | None) -> list[ServerKey]:

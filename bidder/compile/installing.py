@@ -26,6 +26,7 @@ from bidder.targeting.overlay import layered
 from core.catalogue.follower import Chain
 from core.clock import Clock
 from core.errors import CatalogueError, UnavailableError
+from core.telemetry.logs import WITHOUT_CONTENT
 from pacing.budgets.leases import LeaseBook
 
 # An overlay of more positions than this and than this part of the base is merged into a new base. Requests match an
@@ -158,7 +159,7 @@ class BidCatalogue:
                 matcher.match_context(_twin(auction))
             except Exception:
                 # Nor could it be matched when it came; no request may keep a catalogue from being installed.
-                _log.exception("a recent request cannot be matched")
+                _log.exception("a recent request cannot be matched", extra=WITHOUT_CONTENT)
             await asyncio.sleep(0)
 
     async def refresh(self, interval_s: float) -> None:

@@ -73,7 +73,6 @@ class ImpressionVerdicts(msgspec.Struct, frozen=True):
     impression_id: str
     winner: int | None  # line item id
     line_items: tuple[Verdict, ...]
-    won_by_another: bool = False  # a line item won that the viewer may not know of
 
 
 class UserFacts(msgspec.Struct, frozen=True):
@@ -96,7 +95,12 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 class Viewer(msgspec.Struct, frozen=True):
-    """Who an explanation is for. Line items, segments and profile parts of other advertisers are left out of it."""
+    """Who an explanation is for. Line items, segments and profile parts of other advertisers are left out of it.
+
+    For somebody who may not know of all advertisers the auction itself is among the line items of his own: that
+    another one bids more, for a user and above a floor of the asker's choice, would tell who visited another shop, and
+    by bisection what it bids.
+    """
 
     advertisers: frozenset[int] | None = None  # None: all
     segments: frozenset[int] = frozenset()  # those of these advertisers
@@ -152,6 +156,10 @@ class Explainer:
         screen(auction, rehearsal, self._policy)
         if auction.no_bid not in (None, NoBid.NOT_TARGETED):
             return _refusal(auction)
+        if viewer.advertisers is not None:
+            own = _wanted(snapshot.index, None, viewer)
+            for impression in auction.impressions:
+                impression.eligible &= own
         if user_id is not None and auction.consent is not None and auction.consent.identifiers:
             auction.user_id = user_id
         now_ms = self._clock.now_ms()
@@ -255,11 +263,8 @@ class _Telling:
                 for pair in range(*everything.pair_range(number))
             ]
         winner = winners.get(impression.position)
-        if winner is None:
-            return ImpressionVerdicts(impression.imp.id, None, tuple(verdicts))
-        hidden = not self._viewer.sees(int(lines.advertiser[winner[0]]))
-        won = None if hidden else int(lines.line_item[winner[0]])
-        return ImpressionVerdicts(impression.imp.id, won, tuple(verdicts), hidden)
+        won = None if winner is None else int(lines.line_item[winner[0]])
+        return ImpressionVerdicts(impression.imp.id, won, tuple(verdicts))
 
     def _verdict(
         self,

@@ -31,7 +31,7 @@ class BodyRefused(GroszError):
         self.closes = closes
 
 
-class BodyTooSlow(Exception):
+class BodyTooSlow(TimeoutError):
     """Set on a body's stream when its sender's time is over (core.network.gate)."""
 
 

@@ -58,6 +58,10 @@ class Proxies:
         return self.trusts(peer or "") and last.strip().lower() == "https"
 
 
+NO_PROXIES: Final = Proxies()
+"""Nobody is believed."""
+
+
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """An address; an IPv4 one that a dual-stack socket shows as `::ffff:a.b.c.d` is the IPv4 one."""
     try:

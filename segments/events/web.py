@@ -5,6 +5,7 @@ nothing anywhere else. Only a caller with an API key may name a user. An answer 
 durable or was rightly dropped; 503 means that at least one is to be sent again.
 """
 
+import base64
 import hashlib
 import importlib.resources
 import re
@@ -19,6 +20,8 @@ from core.clock import Clock
 from core.errors import Fault, InputError, UnavailableError
 from core.ids import is_user_id, new_user_id
 from core.model import Advertiser
+from core.network.bodies import BodyRefused, read_body
+from core.network.headers import CSP
 from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import ConsentPolicy
 from segments.events.intake import Context, split_batch
@@ -48,11 +51,18 @@ PIXEL: Final = bytes.fromhex(
 _PIXEL_HEADERS: Final = {hdrs.CACHE_CONTROL: "no-store, private", "Cross-Origin-Resource-Policy": "cross-origin"}
 _encoder = msgspec.json.Encoder()
 
-_OPT_OUT_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Opt out</title>
-<meta name="viewport" content="width=device-width">
-<body style="font:16px/1.5 sans-serif;max-width:40em;margin:3em auto">
-<h1>Advertising profile</h1><p>{text}</p>
-<form method="post"><button style="font:inherit;padding:.5em 1em">Delete my profile and opt out</button></form>"""
+_OPT_OUT_STYLE: Final = (
+    "body{font:16px/1.5 sans-serif;max-width:40em;margin:3em auto;padding:0 1em}button{font:inherit;padding:.5em 1em}"
+)
+_OPT_OUT_PAGE: Final = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Opt out</title>
+<meta name="viewport" content="width=device-width"><style>{_OPT_OUT_STYLE}</style>
+<h1>Advertising profile</h1><p>%s</p>
+<form method="post"><button>Delete my profile and opt out</button></form>"""
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_OPT_OUT_STYLE.encode()).digest()).decode()
+# Nothing is loaded, framed or run; the button sends its form to the page itself.
+_OPT_OUT_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 class TrackerSite:
@@ -91,14 +101,14 @@ class TrackerSite:
         cors = _cors(request)
         if not trusted and not _from_own_pages(request, advertiser, hdrs.ORIGIN):
             return _refuse_page(request.headers[hdrs.ORIGIN])
-        body = await request.content.read(MAX_BODY_BYTES + 1)
-        while len(body) <= MAX_BODY_BYTES and not request.content.at_eof():
-            body += await request.content.read(MAX_BODY_BYTES + 1 - len(body))
-        if len(body) > MAX_BODY_BYTES:
-            return problem(413, "the body is too large", hint=f"at most {MAX_BODY_BYTES} bytes", headers=cors)
         try:
-            payload = orjson.loads(body)
+            payload = orjson.loads(await read_body(request, MAX_BODY_BYTES))
             rows = split_batch(payload)
+        except BodyRefused as error:
+            refusal = problem(error.status, error.message, hint=error.hint, headers=cors)
+            if error.closes:
+                refusal.force_close()
+            return refusal
         except orjson.JSONDecodeError as error:
             return problem(400, "not JSON", faults=[Fault("", "json", str(error))], headers=cors)
         except InputError as error:
@@ -198,9 +208,8 @@ class TrackerSite:
             "Shops you visited let us show you their products elsewhere. The button deletes what we know of this "
             "browser and stops it for good."
         )  # fmt: skip
-        page = _OPT_OUT_PAGE.format(text=text)
-        headers = {hdrs.CACHE_CONTROL: "no-store", "X-Frame-Options": "DENY"}
-        return web.Response(text=page, content_type="text/html", headers=headers)
+        headers = {hdrs.CACHE_CONTROL: "no-store", "X-Frame-Options": "DENY", CSP: _OPT_OUT_POLICY}
+        return web.Response(text=_OPT_OUT_PAGE % text, content_type="text/html", headers=headers)
 
     async def opt_out(self, request: web.Request) -> web.Response:
         """`POST /optout`: erase this browser's profile and remember the wish in a cookie without an id.

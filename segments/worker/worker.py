@@ -15,6 +15,7 @@ import msgspec
 from core.clock import Clock
 from core.errors import UnavailableError
 from core.keys import event_dead, event_stream, person, user_profile
+from core.telemetry.logs import WITHOUT_CONTENT
 from segments.audiences.due import taken_back
 from segments.audiences.leftovers import expiry_commands
 from segments.audiences.sizes import Membership, SegmentSizes
@@ -276,7 +277,7 @@ class EventWorker:
             try:
                 return self._planner.plan(user, entries, persons, now_ms)
             except PoisonError as poison:
-                log.exception("an event is set aside")
+                log.exception("an event is set aside", extra=WITHOUT_CONTENT)
                 entries.remove(poison.entry)
                 partition = partition_of(user.user_id, self._partitions)
                 await self._set_aside(partition, msgspec.msgpack.encode(poison.entry.event), str(poison.__cause__))

@@ -169,7 +169,9 @@ async def everything(world: World) -> dict[str, str]:
     try:
         found = {}
         async for key in redis.scan_iter():
-            found[repr(key)] = repr(await readers[(await redis.type(key)).decode()](key))  # type: ignore[operator]
+            kind = await redis.type(key)
+            name = kind.decode() if isinstance(kind, bytes) else kind
+            found[repr(key)] = repr(await readers[name](key))  # type: ignore[operator]
         return found
     finally:
         await redis.aclose()
