@@ -1,7 +1,7 @@
 """What can be set, and where the values come from: defaults, then a TOML file, then the environment, later ones win.
 
 One frozen struct a component, so that a part is given its own settings and cannot read its neighbours'. All faults of
-a configuration are reported at once, because whoever starts a container wants to restart it once. Secrets are marked
+a configuration are reported at once, so that a container need be restarted only once. Secrets are marked
 in the types and `redacted()` is the only form that is ever printed or logged.
 
 In TOML a component is a table (`[bid]`, `port = 8080`); in the environment a field is `GROSZ_BID_PORT`. Lists and
@@ -53,6 +53,8 @@ class RedisSettings(Component, frozen=True, kw_only=True):
 
     # redis://, rediss:// or unix://; empty: `grosz up` starts a server of its own.
     url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://")] = ""
+    # The server that `grosz up` starts; empty: the program that wrote the data, else the first that is found.
+    program: str = ""
     username: str = ""
     password: Secret = ""
     cluster: bool = False

@@ -52,10 +52,25 @@ class BillingEvent(enum.StrEnum):
     IMPRESSION = "impression"  # our own pixel
 
 
+class AuctionType(enum.IntEnum):
+    """What the winner of an auction pays. The numbers are OpenRTB's `at`, of a request (1, 2) or of a deal (also 3)."""
+
+    FIRST_PRICE = 1
+    SECOND_PRICE = 2
+    FIXED_PRICE = 3  # what was agreed in the deal
+
+
 class PriceEncryption(enum.StrEnum):
     NONE = "none"
     GOOGLE = "google"  # also OpenX and others
     RUBICON = "rubicon"
+
+
+class UnreadablePrice(enum.StrEnum):
+    """What a bill is charged whose price nobody can read: not a number, not genuine, an unfilled macro."""
+
+    BID = "bid"  # the bid, the most that the exchange may ask
+    HOUSE = "house"  # by our rule over the bids we know
 
 
 class NoBidStyle(enum.StrEnum):
@@ -275,6 +290,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     price_encryption: PriceEncryption = PriceEncryption.NONE
     encryption_key: str = ""  # web-safe or plain base64
     integrity_key: str = ""
+    unreadable_price: UnreadablePrice = UnreadablePrice.BID
     no_bid_style: NoBidStyle = NoBidStyle.NO_CONTENT
     default_tmax_ms: int = 100
     network_margin_ms: int = 20  # what the way back costs, taken off tmax

@@ -29,7 +29,7 @@ GROSZ_CPM_MICROS = 10_000
 # Beyond a million units CPM a price is a fault of the sender, and int64 sums over a day's bids stay exact below it.
 MAX_CPM_MICROS = 1_000_000 * MICROS_PER_UNIT
 
-# Budgets are counted in doubles, exact to 2^53 micros; above this a budget limits nobody whom we know of.
+# Budgets are counted in doubles, exact to 2^53 micros; above this a budget is beyond any advertiser.
 MAX_BUDGET_MICROS = 9_000_000_000 * MICROS_PER_UNIT
 
 

@@ -63,8 +63,8 @@ def give_way(pid: int, niceness: int) -> bool:
     """Let others go before a process just started that leads a session; False when it has to be tried again in 0.1 s.
 
     Where Linux groups processes by session (autogroups, sched(7)), niceness counts only within a session, and a session
-    has one of its own; who is not root may set only a few of these a second. Without it a bidder waited up to 0.25 s
-    for its own compiling child and for the worker. A process that has ended is left alone.
+    has one of its own; a user other than root may set only a few of these a second. Without it a bidder waited up to
+    0.25 s for its own compiling child and for the worker. A process that has ended is left alone.
     """
     if not niceness:
         return True

@@ -3,8 +3,8 @@
 The publisher keeps the catalogue in memory and reads only the rows that a newer revision wrote; what it writes is the
 change from what Redis has, so one of 100,000 line items costs one row and a few hundred bytes. It is woken by this
 process's own writes and looks at the version a few times a second for those of others (a command line, a second admin).
-Changes that come while it works go out together in the next round. The whole catalogue, for who starts, is written
-now and then, behind the changes (docs/decisions/0013).
+Changes that come while it works go out together in the next round. The whole catalogue, for a process that starts, is
+written now and then, behind the changes (docs/decisions/0013).
 """
 
 import asyncio
@@ -50,17 +50,17 @@ MANY_OBJECTS = 1_000
 # Another admin that publishes at the same time is caught up with so often before everything is published.
 CATCH_UPS = 3
 
-# A new snapshot is due when the changes after the last one are more than this share of the objects: who starts reads
-# little more than the snapshot, and memory in Redis is bounded.
+# A new snapshot is due when the changes after the last one are more than this share of the objects: a starting process
+# reads little more than the snapshot, and memory in Redis is bounded.
 SNAPSHOT_SHARE = 8
-# Applying a change takes a millisecond at 100,000 line items: a quarter of a second more for who starts.
+# Applying a change takes a millisecond at 100,000 line items: a quarter of a second more for a process that starts.
 SNAPSHOT_ENTRIES = 256
 # Whatever went wrong with a change in Redis is over then; catalogue.max_age_s, after which nobody bids, is 15 minutes.
 SNAPSHOT_AFTER_S = 300.0
 SNAPSHOT_POLL_S = 1.0
 
-# Of two admins that publish at the same time the newer version stays, whoever comes last; a version has one content,
-# the store's. A change is only appended to what it begins at: the last one or, if there is none, the snapshot.
+# Of two admins that publish at the same time the newer version stays, in whatever order they come; a version has one
+# content, the store's. A change is only appended to what it begins at: the last one or, if there is none, the snapshot.
 CHANGE_SCRIPT = """
 local version, since, header = ARGV[1], ARGV[2], ARGV[3]
 local current = tonumber(redis.call('GET', KEYS[2]) or '-1')
@@ -94,7 +94,7 @@ return tonumber(ARGV[1])
 
 # Unless somebody has replaced the snapshot since its header was read, or Redis has come back with older data: then it
 # does not have the version yet, or the changes that follow begin at another one. The changes after the snapshot before
-# stay: whoever has read it a moment ago reads on from there.
+# stay: a process that has read it a moment ago reads on from there.
 SNAPSHOT_SCRIPT = """
 local version = ARGV[4]
 if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end

@@ -38,13 +38,14 @@ async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Bo
 
 @contextlib.asynccontextmanager
 async def open_transitions(config: Path | None, data: Path | None) -> AsyncIterator[Transitions]:
-    """The counters: in the configured Redis, else in the embedded server, started for the while if need be."""
+    """The counters: in the configured Redis, otherwise in the embedded server, started for the while if need be."""
     settings = settings_for(config)
     async with contextlib.AsyncExitStack() as stack:
         if settings.redis.url:
             connection: Pipelined = await _configured(settings)
         else:
-            server = EmbeddedServer(data or Path(settings.data.directory))
+            program = Path(settings.redis.program) if settings.redis.program else None
+            server = EmbeddedServer(data or Path(settings.data.directory), program=program)
             try:
                 connection = await PipelinedRedis.open(server.url, clock=SystemClock())
             except UnavailableError:  # nobody serves this directory: it is ours for now

@@ -114,7 +114,7 @@ class LocalQuestions:
 
 @contextlib.asynccontextmanager
 async def open_questions(url: str, key: str, data: Path | None, config: Path | None) -> AsyncIterator[Questions]:
-    """Over HTTP when there is a URL, else on this machine. A Redis that is away is an answer for the doctor."""
+    """Over HTTP when there is a URL, otherwise on this machine. A Redis that is away is an answer for the doctor."""
     if url:
         yield HttpQuestions(url, key)
         return

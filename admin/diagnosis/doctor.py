@@ -18,7 +18,7 @@ from core.errors import CatalogueError, NotFoundError, UnavailableError
 from core.model import Catalogue, LineItem
 from segments.audiences.sizes import SegmentSizes
 
-# A screen or two; who has more line items in trouble asks for one of them.
+# A screen or two; with more line items in trouble one asks for a single line item.
 MAX_LINE_ITEMS_SHOWN = 50
 
 

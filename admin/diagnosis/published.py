@@ -1,4 +1,4 @@
-"""The catalogue as the bidders have it, compiled like theirs, for whoever asks questions about it."""
+"""The catalogue as the bidders have it, compiled as they compile it, to answer questions about it."""
 
 import asyncio
 from collections.abc import Sequence

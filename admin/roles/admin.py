@@ -39,9 +39,9 @@ async def build(role: RoleContext) -> None:
         await seed_demo(store, settings.seed_cart_delay_s)
     redis = plain_redis(role)
     publisher = Publisher(store, redis, role.clock)
-    role.run_loop(publisher.run(), "catalogue publisher")
-    role.run_loop(publisher.run_snapshots(), "catalogue snapshots")
-    profiles = await pipelined_redis(role, needed=False)  # objects can be managed while Redis is away
+    role.run_loop(publisher.run, "catalogue publisher")
+    role.run_loop(publisher.run_snapshots, "catalogue snapshots")
+    profiles = await pipelined_redis(role)  # objects can be managed while Redis is away
     commands = ProfileStore(profiles, role.clock)
     explaining = make_explain_desk(profiles, commands, role.settings, role.clock)
     funnels = FunnelDesk(commands, role.clock)

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+from functools import partial
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -79,27 +80,29 @@ async def build(role: RoleContext) -> None:
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
     operating_system((None, "Mozilla/5.0"))  # loads the parser of agents, 0.2 s, before somebody waits for it
     await _serve(role, handler)
-    role.health.require("catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?")
-    age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current")
+    role.health.require_once(
+        "catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?"
+    )
+    age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current.")
     age.labels().follow(lambda: watcher.age_s)
     refused = role.telemetry.gauge(
-        "grosz_catalogue_refused", "1 while the published catalogue cannot be installed and the one before it ages"
+        "grosz_catalogue_refused", "1 while the published catalogue cannot be installed and the one before it ages."
     )
     refused.labels().follow(lambda: float(watcher.refusal is not None))
     positions = role.telemetry.gauge(
-        "grosz_catalogue_positions", "Line items and budget shares that are bid for, by layer of the index", ("layer",)
+        "grosz_catalogue_positions", "Line items and budget shares that are bid for, by layer of the index.", ("layer",)
     )
     positions.labels("base").follow(lambda: float(catalogue.layers[0]))
     positions.labels("overlay").follow(lambda: float(catalogue.layers[1]))
-    role.run_loop(watcher.run(), "catalogue")
-    role.run_loop(leases.run(), "leases")
+    role.run_loop(watcher.run, "catalogue")
+    role.run_loop(leases.run, "leases")
     role.on_close(leases.close)
     pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
-    role.run_loop(pacing.run(), "pacing")
+    role.run_loop(pacing.run, "pacing")
     role.on_close(pacing.close)
-    role.run_loop(catalogue.refresh(REFRESH_INTERVAL_S), "live sets")
-    role.run_loop(funnel.run(), "funnel")
-    role.run_loop(_report(control, process, watcher, role), "version report")
+    role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
+    role.run_loop(funnel.run, "funnel")
+    role.run_loop(partial(_report, control, process, watcher, role), "version report")
 
 
 async def _serve(role: RoleContext, handler: BidderHandler) -> None:

@@ -14,8 +14,8 @@ from pacing.notices.tokens import TokenSigner
 from segments.profiles.scanning import ClusterScanner, Scanner, ServerScanner
 
 
-async def pipelined_redis(role: RoleContext, *, needed: bool = True) -> Pipelined:
-    """The connection whose calls share round trips; if it is `needed`, the role is ready only while it is connected."""
+async def pipelined_redis(role: RoleContext) -> Pipelined:
+    """The connection whose calls share round trips. It comes and goes with Redis; a role starts and serves without."""
     settings = role.settings.redis
     connection: Pipelined
     address = parse_redis_url(settings.url, username=settings.username, password=settings.password)
@@ -26,8 +26,10 @@ async def pipelined_redis(role: RoleContext, *, needed: bool = True) -> Pipeline
             address, clock=role.clock, max_in_flight=settings.max_in_flight, required=False
         )
     role.on_close(connection.close)
-    if needed:
-        role.health.require("redis", lambda: None if connection.connected else "is not connected")
+    connected = role.telemetry.gauge(
+        "grosz_redis_connected", "1 while Redis, or every node of its cluster, is reached."
+    )
+    connected.labels().follow(lambda: float(connection.connected))
     return connection
 
 
@@ -67,5 +69,5 @@ def follow_catalogue(role: RoleContext) -> CatalogueFollower:
     follower = CatalogueFollower()
     poll_s = role.settings.catalogue.poll_ms / 1000
     watcher = CatalogueWatcher(plain_redis(role), follower, clock=role.clock, poll_s=poll_s)
-    role.run_loop(watcher.run(), "catalogue")
+    role.run_loop(watcher.run, "catalogue")
     return follower

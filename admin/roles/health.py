@@ -30,8 +30,24 @@ class HealthPages:
         self._draining = False
 
     def require(self, name: str, check: ReadyCheck) -> None:
-        """The role is ready only while `check` returns None; called at each probe, so it must be cheap."""
+        """The role is ready only while `check` returns None; called at each probe, so it must be cheap.
+
+        Only for what keeps *this process* from answering. What all processes share (Redis, the database) does not
+        belong here: a balancer would take all of them away at once, and turn slow or careful answers into none.
+        """
         self._checks[name] = check
+
+    def require_once(self, name: str, check: ReadyCheck) -> None:
+        """The role is not ready before `check` has returned None for the first time."""
+        met = False
+
+        def check_once() -> str | None:
+            nonlocal met
+            fault = None if met else check()
+            met = fault is None
+            return fault
+
+        self.require(name, check_once)
 
     def drain(self) -> None:
         """Say "not ready" from now on."""

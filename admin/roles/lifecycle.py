@@ -11,9 +11,11 @@ import contextlib
 import gc
 import logging
 import os
+import platform
 import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -21,6 +23,8 @@ import uvloop
 from aiohttp import web
 
 from admin.roles.health import HealthPages, health_routes
+from admin.roles.http_metrics import counting
+from admin.roles.pauses import Pauses
 from core.clock import Clock, SystemClock
 from core.config import Settings, redacted
 from core.network.gate import KEEP_ALIVE_S, Caps, Gate, fitted, raise_handle_limit
@@ -29,8 +33,9 @@ from core.network.proxies import Proxies
 from core.network.refusals import server_logger
 from core.processes import DRAIN_TIMEOUT_S, PRIVATE_UMASK, READY_PIPE
 from core.telemetry.logs import WITHOUT_CONTENT, set_up_logging
-from core.telemetry.metrics import Telemetry, process_families
+from core.telemetry.metrics import Merge, Telemetry, process_families
 from core.telemetry.scrape import ScrapePoint
+from core.version import VERSION
 
 # Connections that wait to be accepted while the loop is busy; aiohttp's own number.
 BACKLOG = 128
@@ -47,6 +52,8 @@ log = logging.getLogger("grosz.role")
 
 Build = Callable[["RoleContext"], Awaitable[None]]
 AsyncAction = Callable[[], Awaitable[None]]
+Loop = Callable[[], Coroutine[None, None, None]]
+"""Begins a background loop, which runs until it is cancelled."""
 
 
 class Front(Protocol):
@@ -73,6 +80,11 @@ class RoleContext:
         self.clock = clock or SystemClock()
         self.telemetry = Telemetry()
         self.telemetry.add_source(process_families)
+        build_info = self.telemetry.gauge(
+            "grosz_build_info", "Always 1: the version of Grosz and of Python that the role runs.",
+            ("version", "python"), merge=Merge.MAX,
+        )  # fmt: skip
+        build_info.labels(VERSION, platform.python_version()).set(1)
         run_directory = settings.telemetry.run_directory
         self.scrape_point = ScrapePoint(
             self.telemetry.families, directory=Path(run_directory) if run_directory else None, role=name
@@ -90,6 +102,9 @@ class RoleContext:
         self._drains: list[AsyncAction] = []
         self._closings: list[AsyncAction] = []
         self._loops: list[asyncio.Task[None]] = []
+        self._loop_failures = self.telemetry.counter(
+            "grosz_loop_failures_total", "Background loops that failed and were started again.", ("loop",)
+        )
 
     def on_drain(self, action: AsyncAction) -> None:
         """At the end, first: stop accepting and finish what is in flight. All drains run at the same time."""
@@ -99,9 +114,25 @@ class RoleContext:
         """At the end, last: flush and close; in the reverse order of registration."""
         self._closings.append(action)
 
-    def run_loop(self, loop: Coroutine[None, None, None], name: str) -> None:
-        """Run a background loop until the end. One that fails ends the role, so that it is started afresh."""
-        self._loops.append(asyncio.create_task(loop, name=name))
+    def run_loop(self, loop: Loop, name: str) -> None:
+        """Run a background loop until the end of the role. One that fails is logged, counted and started again.
+
+        A value that nobody can read, or a fault of ours in one loop, must not close the ports that the role serves.
+        """
+        self._loops.append(asyncio.create_task(self._keep_running(loop, name), name=name))
+
+    async def _keep_running(self, loop: Loop, name: str) -> None:
+        pauses = Pauses()
+        while True:
+            began = time.monotonic()
+            try:
+                await loop()
+            except Exception:
+                log.exception("background loop failed; it is started again", extra={"fields": {"loop": name}})
+            else:
+                log.error("background loop ended; it is started again", extra={"fields": {"loop": name}})
+            self._loop_failures.labels(name).inc()
+            await asyncio.sleep(pauses.after(time.monotonic() - began))
 
     async def serve(
         self, app: web.Application, host: str, port: int, *, front: Front | None = None, public_url: str = ""
@@ -115,7 +146,7 @@ class RoleContext:
         network = self.settings.network
         caps = fitted(Caps(network.max_connections, network.max_connections_per_address), raise_handle_limit())
         gate = Gate(caps, self.proxies, self.clock, self._count_refusal)
-        app.middlewares.insert(0, gate.middleware)
+        app.middlewares[:0] = (gate.middleware, counting(self.telemetry))
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -137,7 +168,7 @@ class RoleContext:
         server = await asyncio.get_running_loop().create_server(
             connection, host, port, backlog=BACKLOG, reuse_port=self.share_port or None
         )
-        self.run_loop(gate.sweep(), "slow connections")
+        self.run_loop(gate.sweep, "slow connections")
 
         async def stop_accepting() -> None:
             server.close()
@@ -149,14 +180,6 @@ class RoleContext:
 
     def _count_refusal(self, reason: str) -> None:
         self._refused.labels(reason).inc()
-
-    async def wait_for_failure(self) -> None:
-        """Return when a background loop has ended; it should not have."""
-        if not self._loops:
-            await asyncio.Event().wait()
-        done, _ = await asyncio.wait(self._loops, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            log.error("background loop ended", exc_info=task.exception(), extra={"fields": {"loop": task.get_name()}})
 
     async def shut_down(self) -> None:
         """Drain, end the loops, close; each step also when one before it failed, and the failures are logged."""
@@ -193,11 +216,11 @@ async def _live(name: str, build: Build, settings: Settings, ready_pipe: int | N
     exit_code = 0
     try:
         role.scrape_point.open()
-        role.run_loop(role.scrape_point.run(), "metrics notes")
+        role.run_loop(role.scrape_point.run, "metrics notes")
         await build(role)
         if ready_pipe is not None:
-            role.run_loop(_watch_parent(stop), "parent watch")
-        exit_code = await _serve_until(stop, role, ready_pipe, started)
+            role.run_loop(partial(_watch_parent, stop), "parent watch")
+        await _serve_until(stop, role, ready_pipe, started)
     finally:
         log.info("draining")
         try:
@@ -217,17 +240,12 @@ def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, object]
     log.error("the event loop reports: %s", context.get("message"), exc_info=caught, extra=WITHOUT_CONTENT)
 
 
-async def _serve_until(stop: asyncio.Event, role: RoleContext, ready_pipe: int | None, started: float) -> int:
-    """Run until told to stop (0) or until a background loop failed (`EXIT_FAILED`)."""
-    stopping = asyncio.create_task(stop.wait())
-    failing = asyncio.create_task(role.wait_for_failure())
+async def _serve_until(stop: asyncio.Event, role: RoleContext, ready_pipe: int | None, started: float) -> None:
+    """Run until told to stop."""
     announcing = asyncio.create_task(_announce(role, ready_pipe, started))
-    await asyncio.wait((stopping, failing), return_when=asyncio.FIRST_COMPLETED)
-    exit_code = 0 if stop.is_set() else EXIT_FAILED
-    for task in (stopping, failing, announcing):
-        task.cancel()
-    await asyncio.gather(stopping, failing, announcing, return_exceptions=True)
-    return exit_code
+    await stop.wait()
+    announcing.cancel()
+    await asyncio.gather(announcing, return_exceptions=True)
 
 
 async def _announce(role: RoleContext, ready_pipe: int | None, started: float) -> None:

@@ -6,22 +6,21 @@ It holds each port without listening on it: only its own children share it, and 
 """
 
 import asyncio
-import contextlib
-import logging
 import os
 import signal
 import socket
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from admin.roles.child import Child
 from admin.roles.local_state import complete, url_of, write_endpoints
+from admin.roles.redis_keeper import keep_server, start_server
+from admin.roles.stand_in import StandIn
 from core.config import ENVIRONMENT_PREFIX, Settings, TrackSettings, to_environment
 from core.errors import ConfigError, UnavailableError
-from core.processes import DRAIN_TIMEOUT_S, PRIVATE_UMASK, READY_PIPE, die_with_parent, give_way
+from core.processes import PRIVATE_UMASK
 from core.redis.embedded import EmbeddedServer
 from core.telemetry.logs import set_up_logging
 
@@ -29,86 +28,10 @@ from core.telemetry.logs import set_up_logging
 # role that is not ready by now has a fault that waiting does not mend.
 READY_TIMEOUT_S = 90.0
 
-# Pauses before a dead role is started again: at once the first time, so that a crash costs a second, and never so
-# often that a role which cannot start keeps a core busy.
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 10.0
-# A process that lived this long was healthy; its next death starts the pauses anew.
-HEALTHY_AFTER_S = 30.0
-
-_REDIS_POLL_S = 0.25
-
 # Later groups serve earlier ones while those drain: bids and notices first, then what settles and publishes them.
 _STOP_ORDER: tuple[tuple[str, ...], ...] = (("bidder", "tracker"), ("worker",), ("admin",))
 
-# Who has seconds gives way to those who have milliseconds, on a machine with fewer cores than busy roles.
-_NICENESS = {"admin": 5, "worker": 5}
-
-_AGAIN_S = 0.1
-
-_STANDARD_ERROR = 2
-_COMMAND = ("-m", "admin.cli")
-
 ALL_ROLES = ("admin", "worker", "tracker", "bidder")
-
-log = logging.getLogger("grosz.supervisor")
-
-
-class Child:
-    """One role process and those that follow it when it dies."""
-
-    def __init__(self, role: str, number: int, environment: Mapping[str, str]) -> None:
-        self.role = role
-        self.name = f"{role}-{number}"
-        self.ready = asyncio.Event()
-        self.process: asyncio.subprocess.Process | None = None
-        self.started = 0.0
-        self._environment = environment
-
-    async def start(self) -> None:
-        """Start the process; `ready` is set when it says that it can serve."""
-        self.ready.clear()
-        self.started = time.monotonic()
-        reading, writing = os.pipe()
-        try:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *_COMMAND,
-                self.role,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=_STANDARD_ERROR,  # standard output has one line, the supervisor's
-                env={**self._environment, READY_PIPE: str(writing)},
-                pass_fds=(writing,),
-                preexec_fn=die_with_parent(),
-                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the roles in order
-            )
-        finally:
-            os.close(writing)
-        asyncio.get_running_loop().add_reader(reading, self._on_ready_pipe, reading)
-        while not give_way(self.process.pid, _NICENESS.get(self.role, 0)):  # noqa: ASYNC110 - the kernel tells nobody
-            await asyncio.sleep(_AGAIN_S)
-
-    def _on_ready_pipe(self, reading: int) -> None:
-        if os.read(reading, 64):
-            self.ready.set()
-        asyncio.get_running_loop().remove_reader(reading)
-        os.close(reading)
-
-    async def stop(self) -> None:
-        """Ask the process to drain; end it if it does not."""
-        process = self.process
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(DRAIN_TIMEOUT_S + 1.0):
-                await process.wait()
-        except TimeoutError:
-            log.error("role does not end; killed", extra={"fields": {"child": self.name}})
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
 
 
 class Supervisor:
@@ -129,6 +52,8 @@ class Supervisor:
         self._redis: EmbeddedServer | None = None
         self._ports: list[socket.socket] = []
         self._children: list[Child] = []
+        self._stand_in: StandIn | None = None
+        self._announced = False
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -140,32 +65,63 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        keeping_redis: asyncio.Task[None] | None = None
         try:
-            settings = self._prepare()
+            settings = await self._prepare()
+            if self._stop.is_set():
+                return
+            if self._redis is not None:
+                keeping_redis = asyncio.create_task(keep_server(self._redis), name="embedded Redis")
             environment = _child_environment(self._environ, settings)
             self._children = [
-                Child(role, number, environment)
+                Child(role, number, environment, self._changed)
                 for role in self._roles
                 for number in range(_processes_of(role, settings))
             ]
+            if "bidder" in self._roles:
+                self._stand_in = StandIn(settings.bid.host, settings.bid.port)
             await asyncio.gather(*(child.start() for child in self._children))
             if await self._come_up():
+                self._announced = True
                 self._announce(ready_line(settings, self._roles))
                 await self._keep()
         finally:
-            await self._end()
+            self._announced = False  # who ends now needs no stand-in
+            await self._end(keeping_redis)
 
-    def _prepare(self) -> Settings:
+    async def _prepare(self) -> Settings:
         """Ports, Redis and local state: everything that the children need before they start."""
         settings = self._reserve_ports(self._settings)
         redis_url = settings.redis.url
         if not redis_url:
-            self._redis = EmbeddedServer(Path(settings.data.directory))
-            self._redis.start()
+            program = Path(settings.redis.program) if settings.redis.program else None
+            self._redis = EmbeddedServer(Path(settings.data.directory), program=program)
+            await self._until_stopped(start_server(self._redis))
             redis_url = self._redis.url
         settings = complete(settings, redis_url)
         write_endpoints(settings, self._roles)
         return settings
+
+    async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
+        """Do the work, or leave it when told to stop."""
+        working, stopping = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (working, stopping):
+                task.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
+        if not working.cancelled():
+            working.result()
+
+    def _changed(self) -> None:
+        """A process has become ready, or ended."""
+        if self._stand_in is None:
+            return
+        if any(child.role == "bidder" and child.ready.is_set() for child in self._children):
+            self._stand_in.step_aside()
+        elif self._announced:
+            self._stand_in.cover()
 
     def _reserve_ports(self, settings: Settings) -> Settings:
         for role in self._roles:
@@ -182,7 +138,7 @@ class Supervisor:
 
     async def _come_up(self) -> bool:
         """Wait until every role can serve; False when told to stop meanwhile."""
-        waits = [asyncio.create_task(_ready_or_dead(child)) for child in self._children]
+        waits = [asyncio.create_task(child.ready_or_dead()) for child in self._children]
         stopping = asyncio.create_task(self._stop.wait())
         everything = asyncio.gather(*waits)
         try:
@@ -205,8 +161,7 @@ class Supervisor:
 
     async def _keep(self) -> None:
         """Start again what dies, until told to stop."""
-        tasks = [asyncio.create_task(_keep_child(child)) for child in self._children]
-        tasks.append(asyncio.create_task(self._keep_redis()))
+        tasks = [asyncio.create_task(child.keep(), name=child.name) for child in self._children]
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait((stopping, *tasks), return_when=asyncio.FIRST_COMPLETED)
         for task in (stopping, *tasks):
@@ -216,19 +171,14 @@ class Supervisor:
             if isinstance(result, Exception):
                 raise result
 
-    async def _keep_redis(self) -> None:
-        if self._redis is None:
-            return await _forever()
-        while True:
-            await asyncio.sleep(_REDIS_POLL_S)
-            if not self._redis.alive():
-                log.error("the embedded Redis server ended; it is started again")
-                # In this thread, although it blocks for 0.1 s: the server dies with the thread that started it.
-                self._redis.restart()
-
-    async def _end(self) -> None:
+    async def _end(self, keeping_redis: asyncio.Task[None] | None) -> None:
         for group in _STOP_ORDER:
             await asyncio.gather(*(child.stop() for child in self._children if child.role in group))
+        if self._stand_in is not None:
+            await self._stand_in.close()
+        if keeping_redis is not None:
+            keeping_redis.cancel()
+            await asyncio.gather(keeping_redis, return_exceptions=True)
         if self._redis is not None:
             self._redis.stop()
         for held in self._ports:
@@ -287,38 +237,6 @@ def _child_environment(environ: Mapping[str, str], settings: Settings) -> dict[s
     """The parent's environment with its settings replaced by the completed ones."""
     others = {name: value for name, value in environ.items() if not name.startswith(ENVIRONMENT_PREFIX)}
     return {**others, **to_environment(settings)}
-
-
-async def _ready_or_dead(child: Child) -> None:
-    """Return when the child can serve; raises UnavailableError when it ends before."""
-    process = child.process
-    if process is None:
-        raise UnavailableError(f"{child.name} was not started")
-    ready, ended = asyncio.create_task(child.ready.wait()), asyncio.create_task(process.wait())
-    try:
-        await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        ready.cancel()
-        ended.cancel()
-    if not child.ready.is_set():
-        raise UnavailableError(f"{child.name} ended before it was ready", hint="see its log above")
-
-
-async def _keep_child(child: Child) -> None:
-    pause = FIRST_PAUSE_S
-    while True:
-        exit_code = await child.process.wait() if child.process is not None else 0
-        lived = time.monotonic() - child.started
-        pause = FIRST_PAUSE_S if lived >= HEALTHY_AFTER_S else pause
-        fields = {"child": child.name, "exit_code": exit_code, "lived_seconds": round(lived, 1), "pause_seconds": pause}
-        log.error("role ended; it is started again", extra={"fields": fields})
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE_S)
-        await child.start()
-
-
-async def _forever() -> None:
-    await asyncio.Event().wait()
 
 
 def supervise(

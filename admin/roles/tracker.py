@@ -37,7 +37,7 @@ async def build(role: RoleContext) -> None:
     transitions, delivery = Transitions(redis, clock), DeliveryCounts(clock)
     desk = NoticeDesk(token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery)
     writer = DeliveryWriter(delivery, transitions)
-    role.run_loop(writer.run(), "delivery counts")
+    role.run_loop(writer.run, "delivery counts")
     role.on_close(writer.close)
     metrics = IntakeMetrics(role.telemetry)
     store = ProfileStore(redis, clock)
@@ -54,11 +54,13 @@ async def build(role: RoleContext) -> None:
         metrics,
         secure=urlsplit(settings.track.public_url).scheme == "https",
     )
-    role.health.require("catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?")
+    role.health.require_once(
+        "catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?"
+    )
     app = web.Application()
     app.add_routes([*notice_routes(desk), *shop_routes(site)])
     port = NoticePort(desk, clock)
-    role.run_loop(port.sweep(), "idle notice connections")
+    role.run_loop(port.sweep, "idle notice connections")
     await role.serve(app, settings.track.host, settings.track.port, front=port, public_url=settings.track.public_url)
 
 

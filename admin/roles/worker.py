@@ -39,7 +39,9 @@ async def build(role: RoleContext) -> None:
     _run_money(role, transitions, catalogue)
     desk = ConversionDesk(transitions, role.telemetry, lambda advertiser: _windows(catalogue, advertiser))
     await _run_profiles(role, redis, catalogue, _crediting(desk, catalogue))
-    role.health.require("catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?")
+    role.health.require_once(
+        "catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?"
+    )
     await role.serve(web.Application(), settings.host, settings.port)
 
 
@@ -54,12 +56,12 @@ def _run_money(role: RoleContext, transitions: Transitions, catalogue: Catalogue
         everyone = (*present.advertisers, *present.archived_advertisers) if present else ()
         return [advertiser.id for advertiser in everyone]
 
-    writer = LedgerWriter(transitions, ledger, advertisers, role.telemetry)
+    writer = LedgerWriter(transitions, ledger, advertisers, role.telemetry, role.clock)
     bank = LeaseBank(transitions, ledger, writer, lambda: catalogue.current, role.clock, role.telemetry)
-    role.run_loop(writer.run(), "ledger writer")
-    role.run_loop(bank.run(), "lease bank")
+    role.run_loop(writer.run, "ledger writer")
+    role.run_loop(bank.run, "lease bank")
     pacer = Pacer(transitions, lambda: catalogue.current, role.clock, role.telemetry)
-    role.run_loop(pacer.run(), "pacing")
+    role.run_loop(pacer.run, "pacing")
     role.on_close(pacer.close)
 
 
@@ -82,11 +84,11 @@ async def _run_profiles(
     caller = Caller(allow_private=role.settings.worker.private_webhooks)
     await caller.__aenter__()
     role.on_close(lambda: caller.__aexit__(None, None, None))
-    role.run_loop(worker.run(), "events")
-    role.run_loop(reindexer.run(), "segment rules to profiles")
-    role.run_loop(DueEntries(store, leases, directory, clock).run(), "audience entries")
+    role.run_loop(worker.run, "events")
+    role.run_loop(reindexer.run, "segment rules to profiles")
+    role.run_loop(DueEntries(store, leases, directory, clock).run, "audience entries")
     role.run_loop(
-        WebhookSender(store, caller, lambda number: _target(catalogue, number), clock, metrics).run(), "audience hooks"
+        WebhookSender(store, caller, lambda number: _target(catalogue, number), clock, metrics).run, "audience hooks"
     )
 
 

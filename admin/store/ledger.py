@@ -10,7 +10,8 @@ from admin.store.database import Database
 from admin.store.tables import ledger
 from pacing.ledger.rows import DayLine, LedgerRow, PoolTotal, PriceSource, RowHead, RowKind, Totals, stream_id_order
 
-_HEAD_COLUMNS = tuple(name for name in RowHead.__struct_fields__ if name != "price_source")
+# `unreadable` is told by the row's `price_source`.
+_HEAD_COLUMNS = tuple(name for name in RowHead.__struct_fields__ if name not in ("price_source", "unreadable"))
 _ROW_COLUMNS = ("settled_ms", "price_cpm", "charge_micros", "impressions", "late", "over_micros")
 
 

@@ -171,6 +171,7 @@ exchanges = _catalogue_table(
     _text("clearing"),
     _text("billing_event"),
     _text("price_encryption"),
+    _text("unreadable_price", default="bid"),
     _text("no_bid_style"),
     _number("default_tmax_ms"),
     _number("network_margin_ms"),

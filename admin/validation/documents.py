@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from admin.store.model import CountUnique, FeedFormat, Scope
 from admin.validation import fields as f
-from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption
+from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption, UnreadablePrice
 
 WritableStatus = Literal["active", "paused"]
 Moment = Annotated[
@@ -240,6 +240,7 @@ class ExchangeDocument(Document, kw_only=True):
     price_encryption: PriceEncryption = PriceEncryption.NONE
     encryption_key: f.Secret = ""
     integrity_key: f.Secret = ""
+    unreadable_price: UnreadablePrice = UnreadablePrice.BID
     no_bid_style: NoBidStyle = NoBidStyle.NO_CONTENT
     default_tmax_ms: Annotated[int, Meta(ge=10, le=5_000)] = 100
     network_margin_ms: Annotated[int, Meta(ge=0, le=1_000)] = 20

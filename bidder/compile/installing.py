@@ -116,7 +116,7 @@ class BidCatalogue:
         try:
             snapshot, chain = await self._read_whole()
             if present is not None and chain.version < present.index.version:
-                # Redis is behind for a moment; whoever follows the version would not notice that we went back.
+                # Redis is behind for a moment; what follows the version would not notice that we went back.
                 raise UnavailableError(
                     f"catalogue {chain.version} is older than what is served", hint="the publisher writes it again"
                 )

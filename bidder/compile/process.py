@@ -29,7 +29,7 @@ _in_child = CatalogueCompiler()
 
 
 def prepare_child(parent: int) -> None:
-    """What the child process does first: end with its parent, and leave the processor to those who answer requests."""
+    """What the child process does first: end with its parent, and leave the processor to those that answer requests."""
     end_with_parent(parent)
     os.setsid()
     while not give_way(os.getpid(), CHILD_NICENESS):

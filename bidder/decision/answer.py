@@ -16,7 +16,7 @@ from bidder.targeting.normalise import normal_domain
 from core.model import BillingEvent, Creative, Exchange
 from core.money import cpm_to_text
 from creatives.formats.banner import TOKEN, banner_markup, is_secure
-from pacing.notices.tokens import landing_digest
+from pacing.notices.claims import landing_digest
 
 # How long we wait for the impression, told to the exchange as `exp` (OpenRTB 2.6 section 4.2.3): implementation notes
 # 7.2 say 60 s for web, 300 s for app banners. Leases outlast it (docs/money.md).

@@ -10,12 +10,13 @@ from bidder.decision import rank
 from bidder.decision.answer import bid_parts, response_json
 from bidder.decision.pricing import Evaluation, Slot, dearest_deal
 from bidder.decision.snapshot import Offer, Snapshot
+from bidder.dialects.generic import auction_type
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.counting import BIDS
 from bidder.targeting.normalise import normal_domain
-from core.model import Clearing
+from core.model import AuctionType, Clearing, Exchange
 from core.reasons import NoBid
-from pacing.notices.tokens import TokenSigner, auction_digest, auction_part
+from pacing.notices.tokens import TokenSigner, auction_part
 from segments.profiles.reading import ProfileBatch
 
 
@@ -174,31 +175,44 @@ def _respond(
     """JSON of the response of one auction; `bids` has its (slot, bid) pairs."""
     auction = found.slots[bids[0][0]].auction
     exchange = auction.exchange
-    digest = auction_digest(exchange.id, auction.request.id)
-    common = auction_part(auction.currency, digest, issued_s, user_id)
-    texts = []
+    common = auction_part(auction.currency, issued_s, user_id)
+    usual_type = auction_type(exchange, auction.request.at)
+    texts, nonce = [], 0
     for number, bid in bids:
         impression = found.slots[number].impression
         second_cpm = _second_price(found, number, bids, snapshot) if exchange.clearing is Clearing.HOUSE else 0
+        deal_id, kind = "", usual_type
+        if impression.deal_floors:
+            deal_id = _deal(auction, impression, bid.position, snapshot, bid.cpm)
+            kind = _deal_type(exchange, impression, deal_id) or usual_type
+        nonce = next(signer.nonces)
         token = signer.sign_parts(
             bid.offer.token_part(signer, is_test=auction.is_test),
             common,
+            nonce=nonce,
             lease_id=bid.lease_id,
             reserved_micros=bid.cost,
             bid_cpm=bid.cpm,
             second_cpm=second_cpm,
             # A deal may have a floor of its own for each of its line items.
             floor_cpm=int(found.floors[bid.pair]) if impression.deal_floors else impression.floor_cpm,
-            position=impression.position,
+            auction_type=kind,
         )
-        deal_id = _deal(auction, impression, bid.position, snapshot, bid.cpm) if impression.deal_floors else ""
         offer = bid.offer
         texts.append(
             bid_parts(
                 offer.prepared, impression=impression, cpm=bid.cpm, deal_id=deal_id, tactic=offer.tactic, token=token
             )
         )
-    return response_json(auction, texts, digest.hex())
+    return response_json(auction, texts, f"{nonce:016x}")
+
+
+def _deal_type(exchange: Exchange, impression: Impression, deal_id: str) -> AuctionType | None:
+    """How a bid on a deal is charged; None where the deal does not say. A fixed price is one whatever is configured."""
+    deal_type = impression.deal_floors[deal_id][1] if deal_id else 0
+    if deal_type == AuctionType.FIXED_PRICE:
+        return AuctionType.FIXED_PRICE
+    return auction_type(exchange, deal_type) if deal_type else None
 
 
 def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chosen]], snapshot: Snapshot) -> int:

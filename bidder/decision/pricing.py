@@ -115,10 +115,10 @@ def _price(
     memo: PriceMemo | None,
 ) -> None:
     """Set `cpm` of the pairs, and their `scores` if there is no memo."""
-    hour_utc = now_ms // 3_600_000 % 24
+    minutes = now_ms // 60_000
     slots, model, rate = found.slots, snapshot.model, found.rate
     model.make_room(len(slots))
-    kinds = [model.slot_kind(slot.auction, slot.impression, hour_utc) for slot in slots]
+    kinds = [model.slot_kind(slot.auction, slot.impression, minutes) for slot in slots]
     slot_kinds = np.array(kinds, dtype=np.int64)
     auctions = [slot.number for slot in slots]
     state = score.state_of_pairs(auctions, found.lengths, found.positions, profiles, snapshot.index)

@@ -1,6 +1,7 @@
 """Price every (impression, line item) pair of a batch in one numpy pass (docs/evidence.md).
 
     expected value = impression value + P(click) * (click value + P(conversion | click) * conversion value)
+    P(click) = the model's * exp(-decay * impressions of the day) * what a purchase has left of the interest
     conversion value = goal value + margin * min(cart, cap) * g(cart age)
     bid = 1000 * expected value * pacing multiplier * share factor, at most the maximum CPM, down to the grosz grid
 
@@ -9,15 +10,18 @@ step, which converts to the currency of the auction. A batch has a few thousand 
 number of numpy calls (about 1 us each), not their length: columns that are gathered together lie in one matrix.
 """
 
+import datetime
+import zoneinfo
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bidder.decision.model_file import CLICK, CONVERSION, FieldVocabulary, Model
+from bidder.decision.model_file import CLICK, CONVERSION, MAX_LOGIT, FieldVocabulary, Model
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.index import Index
 from core.money import GROSZ_CPM_MICROS
+from segments.facts.facts import CART_LIFETIME_S, DAY_S
 from segments.profiles.reading import ProfileBatch
 
 # q / (1 - q) undoes the fake-negative labels of delayed conversions (docs/evidence.md); above 0.5 it explodes.
@@ -27,6 +31,12 @@ SECONDS_AN_HOUR = 3600.0
 # Distinct (hour, device, size, position, deal) combinations that are remembered; a day of real traffic has hundreds.
 MAX_SLOT_KINDS = 50_000
 
+# Zones on earth lie between UTC-12 and UTC+14; a request that says something else says nothing.
+MAX_OFFSET_MINUTES = 14 * 60
+
+# All zones change their offset from UTC at a quarter of an hour at the latest.
+_QUARTER_MINUTES = 15
+
 # Columns of `BoundModel.values`.
 IMPRESSION_VALUE, CLICK_VALUE, CONVERSION_VALUE, FACTOR, MAX_CPM = range(5)
 
@@ -35,27 +45,40 @@ Integers = NDArray[np.int64]
 
 
 class BoundModel:
-    """A model with what follows from it for one index."""
+    """A model with what follows from it for one index.
+
+    A *column* is one of the model's together with a time zone of advertisers: where a request does not tell the user's
+    hour, it is the advertiser's. With one zone and no weights of an advertiser's own there is one.
+    """
 
     __slots__ = (
-        "_kinds", "_request_fields", "cart_norm", "column", "frequency_decay", "generation", "least_cpm", "one_column",
-        "slot_logits",
-        "slot_rates", "user_buckets", "values", "weights",
+        "_hours_are_local", "_kinds", "_model_rows", "_quarter", "_request_fields", "_zone_hours", "_zone_of_column",
+        "_zones", "cart_norm", "column", "frequency_decay", "generation", "least_cpm", "one_column", "purchase_cycle_s",
+        "purchase_floor", "slot_logits", "slot_rates", "user_buckets", "values", "weights",
     )  # fmt: skip
 
     def __init__(self, model: Model, index: Index) -> None:
         manifest, lines = model.manifest, index.lines
-        self.weights: Floats = model.weights.transpose(0, 2, 1).astype(np.float64)  # (rows, columns, heads)
         # Edges of each field's buckets, and the row of the first one.
         self.user_buckets = {
             name: (np.array(field.edges, dtype=np.float64), field.other + 1)
             for name, field in manifest.user_fields.items()
         }
         self.frequency_decay = manifest.frequency_decay
+        self.purchase_floor, self.purchase_cycle_s = manifest.purchase_floor, manifest.purchase_cycle_s
         columns = {name: number for number, name in enumerate(manifest.columns)}
-        self.one_column = len(columns) == 1
         of_owner = np.array([columns.get(f"advertiser:{advertiser}", 0) for advertiser in index.owners], dtype=np.int64)
-        self.column: Integers = of_owner[lines.owner]
+        self._hours_are_local = manifest.hours_are_local
+        self._zones = [zoneinfo.ZoneInfo(name) for name in index.timezones] or [zoneinfo.ZoneInfo("UTC")]
+        pairs = of_owner[lines.owner] * len(self._zones) + lines.timezone
+        known, column = np.unique(np.append(pairs, 0), return_inverse=True)  # an empty index has a column, too
+        self.column: Integers = column[:-1]
+        of_model, self._zone_of_column = np.divmod(known, len(self._zones))
+        self.one_column = len(known) == 1
+        # (rows, columns, heads)
+        self.weights: Floats = model.weights[:, :, of_model].transpose(0, 2, 1).astype(np.float64)
+        self._quarter = -1
+        self._zone_hours: tuple[int, ...] = ()
         self.cart_norm = _cart_kernel_norm(lines.cart_rise_s, lines.cart_decay_s)
         self.values: Floats = np.column_stack(
             (
@@ -68,7 +91,7 @@ class BoundModel:
         self._kinds: dict[tuple[object, ...], int] = {}
         self.generation = 0  # of the kinds' numbers: those of another one mean something else
         # Row 0 holds the bias alone; grows by doubling, a row a kind.
-        self.slot_logits: Floats = np.tile(np.array(manifest.bias), (64, len(columns), 1))  # (kinds, columns, heads)
+        self.slot_logits: Floats = np.tile(np.array(manifest.bias), (64, len(known), 1))  # (kinds, columns, heads)
         # (heads, kinds, columns): P(click) and the value's factor of a conversion where no shop knows the user.
         self.slot_rates: Floats = np.moveaxis(_rates(self.slot_logits), -1, 0).copy()
 
@@ -81,35 +104,56 @@ class BoundModel:
             self._kinds.clear()
             self.generation += 1
 
-    def slot_kind(self, auction: Auction, impression: Impression, hour_utc: int) -> int:
-        """Row of `slot_logits` for an impression: all request features are looked up once per distinct combination."""
+    def slot_kind(self, auction: Auction, impression: Impression, minutes: int) -> int:
+        """Row of `slot_logits` for an impression: all request features are looked up once per distinct combination.
+
+        `minutes`: since 1970, UTC.
+        """
         device, banner = auction.request.device, impression.imp.banner
+        hours = self._hours(auction, minutes)
         key = (
-            hour_utc,
+            hours,
             device.devicetype if device is not None else None,
             impression.sizes[0] if impression.sizes else None,
             banner.pos if banner is not None else None,
             bool(impression.deal_floors),
         )
         kind = self._kinds.get(key)
-        return kind if kind is not None else self._add_kind(key, impression)
+        return kind if kind is not None else self._add_kind(key, hours, impression)
 
-    def _add_kind(self, key: tuple[object, ...], impression: Impression) -> int:
-        hour, device_type, _size, position, has_deals = key
+    def _hours(self, auction: Auction, minutes: int) -> tuple[int, ...]:
+        """The user's hour, or that of each advertisers' time zone."""
+        if minutes // _QUARTER_MINUTES != self._quarter:
+            self._quarter = minutes // _QUARTER_MINUTES
+            moment = datetime.datetime.fromtimestamp(60 * minutes, datetime.UTC)
+            zones = self._zones if self._hours_are_local else [datetime.UTC] * len(self._zones)
+            self._zone_hours = tuple(moment.astimezone(zone).hour for zone in zones)
+        device = auction.request.device
+        if device is not None and device.geo is not None and device.geo.utcoffset is not None:
+            offset = device.geo.utcoffset
+            if self._hours_are_local and -MAX_OFFSET_MINUTES <= offset <= MAX_OFFSET_MINUTES:
+                return ((minutes + offset) // 60 % 24,)
+        return self._zone_hours
+
+    def _add_kind(self, key: tuple[object, ...], hours: tuple[int, ...], impression: Impression) -> int:
+        _hours, device_type, _size, position, has_deals = key
         width, height = impression.sizes[0] if impression.sizes else (0, 0)
         features = {
-            "hour": str(hour),
             "device": str(device_type),
             "size": f"{width}x{height}",
             "position": str(position),
             "deal": "yes" if has_deals else "no",
         }
         rows = [_row(self._request_fields[name], value) for name, value in features.items()]
+        hour_field = self._request_fields["hour"]
+        hour_rows = np.array([_row(hour_field, str(hour)) for hour in hours])
+        zones = self._zone_of_column if len(hours) > 1 else np.zeros_like(self._zone_of_column)
+        of_hour = self.weights[hour_rows[zones], np.arange(len(zones))]
         kind = len(self._kinds) + 1
         if kind >= len(self.slot_logits):
             self.slot_logits = np.concatenate((self.slot_logits, np.tile(self.slot_logits[0], (kind, 1, 1))))
             self.slot_rates = np.concatenate((self.slot_rates, np.zeros_like(self.slot_rates)), axis=1)
-        self.slot_logits[kind] = self.slot_logits[0] + self.weights[rows].sum(axis=0)
+        self.slot_logits[kind] = self.slot_logits[0] + self.weights[rows].sum(axis=0) + of_hour
         self.slot_rates[:, kind] = _rates(self.slot_logits[kind]).T
         self._kinds[key] = kind
         return kind
@@ -117,7 +161,7 @@ class BoundModel:
 
 def _rates(logits: Floats) -> Floats:
     """P(click) and the factor of a conversion, of logits whose last axis has the heads."""
-    rates: Floats = np.exp(logits)
+    rates: Floats = np.exp(np.clip(logits, -MAX_LOGIT, MAX_LOGIT))
     click_odds = rates[..., CLICK]
     rates[..., CLICK] = click_odds / (1.0 + click_odds)
     np.minimum(rates[..., CONVERSION], MAX_CONVERSION_RATE, out=rates[..., CONVERSION])  # odds are q / (1 - q)
@@ -155,7 +199,6 @@ def user_logits(profiles: ProfileBatch, model: BoundModel) -> Floats:
         "last_visit_hours": profiles.last_visit_age_s / SECONDS_AN_HOUR,
         "visits": profiles.visits,
         "products_viewed": profiles.products_viewed,
-        "cart": profiles.cart_micros > 0,
     }
     logits: Floats = np.zeros((len(profiles.visits) + 1, *model.weights.shape[1:]))
     added = logits[1:]
@@ -257,7 +300,25 @@ def _rates_of_pairs(
         logits = model.slot_logits[slot_kinds[slot_of_pair[known]], column]
         own = _rates(logits + user_logits(profiles, model)[state[known], column])
         click[known], conversion[known] = own[:, CLICK], own[:, CONVERSION]
+        interest = interest_after_purchase(profiles, model)
+        if interest is not None:
+            click[known] *= interest[state[known] - 1]
     return click, conversion
+
+
+def interest_after_purchase(profiles: ProfileBatch, model: BoundModel) -> Floats | None:
+    """What a purchase has left of each state's interest, in [floor, 1]; None where nobody has bought.
+
+    Who has just bought has what was wanted: the interest falls to the model's floor and comes back along the purchase
+    cycle, or at once with a cart that is newer than the purchase.
+    """
+    age = profiles.last_purchase_age_s
+    if age.min() == np.inf:
+        return None
+    back = np.minimum(age / model.purchase_cycle_s, 1.0)
+    interest: Floats = model.purchase_floor + (1.0 - model.purchase_floor) * back
+    interest[(profiles.cart_micros > 0) & (profiles.cart_age_s < age)] = 1.0
+    return interest
 
 
 def _cart_value(
@@ -272,8 +333,11 @@ def _cart_value(
     if not len(with_cart):
         return None
     row, at = state[with_cart] - 1, positions[with_cart]
-    age = np.maximum(profiles.cart_age_s[row] - lines.cart_delay_s[at], 0.0)
+    idle = profiles.cart_age_s[row]
+    age = np.maximum(idle - lines.cart_delay_s[at], 0.0)
     kernel = (1.0 - np.exp(-age / lines.cart_rise_s[at])) * np.exp(-age / lines.cart_decay_s[at]) / model.cart_norm[at]
+    # Carts end after two weeks, which a slow decay would make a cliff: the last day of them is a slope.
+    kernel *= np.clip((CART_LIFETIME_S - idle) / DAY_S, 0.0, 1.0)
     added = np.zeros(len(positions))
     added[with_cart] = lines.cart_margin[at] * np.minimum(profiles.cart_micros[row], lines.cart_cap[at]) * kernel
     return added

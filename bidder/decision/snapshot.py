@@ -20,6 +20,7 @@ from bidder.targeting.match import Matcher
 from core.model import Exchange
 from core.money import MoneyError
 from pacing.budgets.leases import LeaseBook
+from pacing.notices.claims import terms_of
 from pacing.notices.tokens import TokenSigner
 
 # Distinct (line item, offered sizes, exchange, rules) whose creatives are remembered; some 400 bytes each. Senders
@@ -41,13 +42,13 @@ class Line(NamedTuple):
 class Offer:
     """A line item with a creative that it may show, on one exchange."""
 
-    __slots__ = ("_exchange_id", "_token_part", "line", "prepared", "tactic")
+    __slots__ = ("_exchange", "_token_part", "line", "prepared", "tactic")
 
     def __init__(self, prepared: PreparedBid, line: Line, exchange: Exchange) -> None:
         self.prepared = prepared
         self.line = line
         self.tactic = tactic_json(line.line_item_id)
-        self._exchange_id = exchange.id
+        self._exchange = exchange
         self._token_part = b""
 
     def token_part(self, signer: TokenSigner, *, is_test: bool) -> bytes:
@@ -60,14 +61,17 @@ class Offer:
 
     def _make_token_part(self, signer: TokenSigner, *, is_test: bool) -> bytes:
         return signer.offer_part(
+            terms=terms_of(self._exchange),
             is_test=is_test,
             share=self.line.share,
             line_item_id=self.line.line_item_id,
             advertiser_id=self.line.advertiser_id,
             campaign_id=self.line.campaign_id,
             creative_id=self.prepared.creative.id,
-            exchange_id=self._exchange_id,
+            exchange_id=self._exchange.id,
             landing=self.prepared.landing,
+            markup=self.prepared.creative.format,
+            model_version=0,
         )
 
 

@@ -1,8 +1,7 @@
 """What an exchange's configuration says of its dialect. An exchange with more quirks gets a module beside this one."""
 
-from bidder.openrtb.enums import AuctionType
 from bidder.openrtb.response import encode_no_bid
-from core.model import Exchange, NoBidStyle
+from core.model import AuctionType, Exchange, NoBidStyle
 from core.reasons import NoBid
 
 NO_CONTENT: tuple[int, bytes] = (204, b"")
@@ -26,11 +25,17 @@ def reason_code(exchange: Exchange, reason: NoBid) -> int:
     return reason.nbr
 
 
-def is_first_price(exchange: Exchange, at: int | None) -> bool:
-    """Whether a bid is charged as it stands, by the configuration or else by the `at` of the request or deal.
+def auction_type(exchange: Exchange, at: int | None) -> AuctionType:
+    """What a bid is charged by: as the exchange is configured, otherwise by the `at` of the request or deal.
 
-    A type we do not know counts as first price: bidding less than we would pay at most is the safe mistake.
+    Without an `at` it is second price, OpenRTB's default. A type that we do not know counts as first price: we then
+    never book less than the exchange may charge.
     """
     if exchange.first_price is not None:
-        return exchange.first_price
-    return at is not None and at != AuctionType.SECOND_PRICE
+        return AuctionType.FIRST_PRICE if exchange.first_price else AuctionType.SECOND_PRICE
+    if at is None:
+        return AuctionType.SECOND_PRICE
+    return _AUCTION_TYPES.get(at, AuctionType.FIRST_PRICE)
+
+
+_AUCTION_TYPES = {int(each): each for each in AuctionType}

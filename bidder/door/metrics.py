@@ -13,21 +13,21 @@ class BidMetrics:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._answers = telemetry.counter(
-            "grosz_bid_requests_total", "Bid requests by exchange and outcome", ("exchange", "outcome")
+            "grosz_bid_requests_total", "Bid requests by exchange and outcome.", ("exchange", "outcome")
         )
         self._no_bids = telemetry.counter(
-            "grosz_no_bids_total", "Bid requests without a bid, by exchange and reason", ("exchange", "reason")
+            "grosz_no_bids_total", "Bid requests without a bid, by exchange and reason.", ("exchange", "reason")
         )
         self._malformed = telemetry.counter(
             "grosz_malformed_requests_total",
-            "Bid requests answered with 400, by exchange and rule",
+            "Bid requests answered with 400, by exchange and rule.",
             ("exchange", "rule"),
         )
         self._latency = telemetry.histogram(
-            "grosz_bid_latency_seconds", "From the first byte of a request to its answer, by exchange", ("exchange",)
+            "grosz_bid_latency_seconds", "From the first byte of a request to its answer, by exchange.", ("exchange",)
         )
         self._faults = telemetry.counter(
-            "grosz_bid_faults_total", "Batches that ended in a fault of the bidder; should stay 0"
+            "grosz_bid_faults_total", "Batches that ended in a fault of the bidder; should stay 0."
         ).labels()
         self._by_reason: dict[tuple[str, NoBid], tuple[CounterChild, CounterChild]] = {}  # by reason, by outcome
         self._by_outcome: dict[tuple[str, str], CounterChild] = {}

@@ -3,14 +3,6 @@
 import enum
 
 
-class AuctionType(enum.IntEnum):
-    """`at` of a request (1, 2; from 500 on the exchange's own) or of a deal (also 3)."""
-
-    FIRST_PRICE = 1
-    SECOND_PRICE = 2
-    FIXED_PRICE = 3
-
-
 class GppSection(enum.IntEnum):
     """Sections of the Global Privacy Platform that `gpp_sid` may list; 7 to 27 are the United States and its states."""
 

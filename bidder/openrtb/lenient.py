@@ -128,7 +128,7 @@ def read_keywords(value: object, tolerances: Tolerances) -> str | None:
 
 
 def read_text_or_object(value: object, tolerances: Tolerances) -> str | dict[str, Any] | None:
-    """`native.request`, which is a text or an object; what is in it is checked by whoever parses it."""
+    """`native.request`, which is a text or an object; its content is checked where it is parsed."""
     if isinstance(value, (str, dict)):
         return value
     tolerances.dropped += 1

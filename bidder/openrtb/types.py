@@ -209,6 +209,7 @@ class Geo(msgspec.Struct, gc=False):
     lon: Number | None = None  # also from `long`
     long: Number | None = None
     type: Int | None = None
+    utcoffset: Int | None = None  # minutes
 
 
 class BrandVersion(msgspec.Struct, gc=False):

@@ -1,4 +1,4 @@
-"""Where the device is, as far as we may know: `device.geo`, else `user.geo` (OpenRTB 2.6 sections 3.2.18-3.2.20)."""
+"""Where the device is, as far as we may know: `device.geo`, otherwise `user.geo` (OpenRTB 2.6, 3.2.18-3.2.20)."""
 
 import functools
 

@@ -113,7 +113,7 @@ def region_of(key: tuple[str | None, str | None]) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=4096)  # os and browser are asked for the same agent; 47 us a parse
 def _parse_agent(agent: str) -> tuple[str, str]:
-    # Imported by who reads agents: other roles compile no catalogue, and it would be a fifth of their start.
+    # Imported where agents are read: other roles compile no catalogue, and it would be a fifth of their start.
     import ua_parser
 
     result = ua_parser.parse(agent)

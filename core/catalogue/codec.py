@@ -1,8 +1,8 @@
 """The catalogue as it is published in Redis: whole, and as changes from one version to the next; their bytes.
 
 A change among 100,000 line items is a few hundred bytes that every process applies in a millisecond; the whole is 10 MB
-that takes each of them a second. Who has a version needs the changes after it, who has none the whole and the changes
-after that (core.catalogue.follower reads both).
+that takes each of them a second. A process with a version needs the changes after it, one without the whole and the
+changes after that (core.catalogue.follower reads both).
 """
 
 import bisect

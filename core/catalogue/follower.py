@@ -1,8 +1,8 @@
 """How a process follows the published catalogue: it polls the version, a few bytes, several times a second.
 
-What is published is a whole catalogue and a stream of changes. Who has a version takes the changes after it; who has
-none, or one that they do not lead on from, takes the whole and the changes after that. The whole may be older than what
-is in force, and is never installed without them: a paused line item would bid again.
+What is published is a whole catalogue and a stream of changes. A process with a version takes the changes after it; one
+that has none, or one that they do not lead on from, takes the whole and the changes after that. The whole may be older
+than what is in force, and is never installed without them: a paused line item would bid again.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class CatalogueSource(Protocol):
 
 
 class CommandSource:
-    """`CatalogueSource` for whoever has no client of redis-py's but sends plain commands (ProfileStore.commands)."""
+    """`CatalogueSource` over plain commands, for roles without a client of redis-py (ProfileStore.commands)."""
 
     def __init__(self, send: Callable[[Sequence[tuple[bytes | str | int, ...]]], Awaitable[list[object]]]) -> None:
         self._send = send

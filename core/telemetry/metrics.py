@@ -4,7 +4,8 @@ A child (one combination of label values) is bound once and then costs an additi
 counter, and a sixth of its histogram (0.25 against 2.6 us, 0.4 against 2.6 us in one run), which lock and search. One
 thread runs everything that counts here, so there is nothing to lock. prometheus_client still owns the text format.
 
-There is one `Telemetry` a process, handed to whoever counts; core.telemetry.scrape adds up the processes of one role.
+There is one `Telemetry` a process, handed to everything that counts; core.telemetry.scrape adds up the processes of one
+role.
 """
 
 import abc

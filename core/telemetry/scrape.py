@@ -1,15 +1,19 @@
 """One answer to /metrics for all processes of a role on this machine.
 
-Bidder processes share one port, so the kernel decides which of them a scrape reaches, while whoever scrapes wants the
+Bidder processes share one port, so the kernel decides which of them a scrape reaches, while the scraper wants the
 sum. Each process therefore notes its metrics in a file each second, and the one that is reached adds the others' notes
 to its own present values: no process waits for another, and a stuck one still counts. The notes of a process that
 ended go into a common remainder, so that counters of the role never go down; a killed process loses the counts of its
 last second.
+
+Counting is never worth more than what is counted: where a file cannot be written (a full disk, no handle left), the
+note is skipped and tried again, and whoever is scraped answers for itself alone.
 """
 
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +25,8 @@ from core.telemetry.metrics import Family, merge_families, render
 
 # A note of 300 lines costs 1 ms, so one a second is 0.1% of a core; scrapes come every 5 to 60 s.
 NOTE_INTERVAL_S = 1.0
+
+_log = logging.getLogger("grosz.metrics")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Family]).decode
@@ -36,15 +42,21 @@ class ScrapePoint:
         # Process ids are used again; a name never is.
         self._name = f"{role}-{os.getpid()}-{secrets.token_hex(3)}"
         self._alive: int | None = None
+        self._is_failing = False
 
     def open(self) -> None:
-        """Become one of the role's processes: hold the lock that says that this one lives."""
+        """Become one of the role's processes: hold the lock that says that this one lives. `note` tries again."""
+        with self._excused():
+            self._open()
+
+    def _open(self) -> None:
         if self._directory is None or self._alive is not None:
             return
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._locked():
-            self._alive = os.open(self._file(self._name, "alive"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._alive, fcntl.LOCK_EX)
+            alive = os.open(self._file(self._name, "alive"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(alive, fcntl.LOCK_EX)
+            self._alive = alive
 
     async def run(self) -> None:
         """Note the metrics each second, until cancelled."""
@@ -54,17 +66,20 @@ class ScrapePoint:
 
     def note(self) -> None:
         """Let the neighbours know the metrics as they are now."""
-        if self._alive is not None:
-            self._write(self._file(self._name, "note"), list(self._collect()))
+        with self._excused():
+            self._open()
+            if self._alive is not None:
+                self._write(self._file(self._name, "note"), list(self._collect()))
 
     def scrape(self) -> bytes:
-        """The metrics of the whole role in Prometheus text."""
+        """The metrics of the whole role in Prometheus text; of this process where the others' cannot be read."""
         own = list(self._collect())
         if self._directory is None:
             return render(own)
-        with self._locked():
-            counted = [own, *(self._neighbour(path.stem) for path in self._directory.glob(f"{self._role}-*.alive"))]
-            counted.append(self._read(self._file(self._role, "remainder")))
+        counted = [own]
+        with self._excused(), self._locked():
+            others = [self._neighbour(path.stem) for path in self._directory.glob(f"{self._role}-*.alive")]
+            counted = [own, *others, self._read(self._file(self._role, "remainder"))]
         return render(merge_families(counted))
 
     def close(self) -> None:
@@ -72,10 +87,24 @@ class ScrapePoint:
         if self._alive is None:
             return
         self.note()
-        with self._locked():
+        with self._excused(), self._locked():
             self._retire(self._name)
         os.close(self._alive)
         self._alive = None
+
+    @contextlib.contextmanager
+    def _excused(self) -> Iterator[None]:
+        """What the operating system refuses is logged when it begins and when it is over, and goes no further."""
+        try:
+            yield
+        except OSError as error:
+            if not self._is_failing:
+                _log.warning("metrics are not noted for the other processes: %s", error)
+            self._is_failing = True
+        else:
+            if self._is_failing:
+                _log.warning("metrics are noted again")
+            self._is_failing = False
 
     def _neighbour(self, name: str) -> list[Family]:
         """What another process has noted; nothing when it is dead, since the remainder has it then."""
@@ -106,8 +135,12 @@ class ScrapePoint:
     def _write(self, path: Path, families: list[Family]) -> None:
         """Whole or not at all, and apart from any other process's attempt."""
         attempt = path.with_suffix(f".{os.getpid()}.new")
-        attempt.write_bytes(_encode(families))
-        attempt.replace(path)
+        try:
+            attempt.write_bytes(_encode(families))
+            attempt.replace(path)
+        except OSError:
+            attempt.unlink(missing_ok=True)  # half a note would take up room where there is none
+            raise
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

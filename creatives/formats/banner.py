@@ -70,7 +70,7 @@ def is_secure(creative: Creative, track_url: str) -> bool:
 
 
 def check_banner(creative: Creative) -> list[Fault]:
-    """What would keep a banner from being served, for whoever saves it; pointers are relative to the creative."""
+    """What would keep a banner from being served, told when it is saved; pointers are relative to the creative."""
     faults: list[Fault] = []
     if bool(creative.html) == bool(creative.image_url):
         faults.append(Fault("/html", "exactly_one", "a banner has either html or image_url", "set one of the two"))

@@ -10,7 +10,7 @@ import urllib.parse
 import urllib.request
 from collections import Counter
 
-# A process writes its counts down each second; whoever is asked adds up what was written.
+# Each process writes its counts down each second; the one that is asked adds up what was written.
 SETTLE_S = 1.5
 TIMEOUT_S = 5.0
 

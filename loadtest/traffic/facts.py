@@ -106,7 +106,7 @@ def _deal(deal: Json) -> DealFacts:
 
 
 def _sizes(banner: Json) -> frozenset[Size]:
-    """Sizes of a banner: `format` where it has one (flexible ones restrict nothing exactly), else `w` and `h`."""
+    """Sizes of a banner: `format` where it has one (flexible ones restrict nothing exactly), otherwise `w` and `h`."""
     formats = objects(banner.get("format"))
     pairs = [(entry.get("w"), entry.get("h")) for entry in formats] or [(banner.get("w"), banner.get("h"))]
     if any(entry.get("wratio") is not None for entry in formats):

@@ -1,7 +1,7 @@
 """An HTTP/1.1 client that is never the bottleneck: raw protocol, keep-alive, one request at a time on a connection.
 
 A generator that costs as much as the server it measures measures itself. This client writes prebuilt bytes and parses
-only what it needs of an answer: status, length, and the head as bytes for whoever wants a header.
+only what it needs of an answer: status, length, and the head as bytes, where a caller wants a header.
 """
 
 import asyncio

@@ -191,14 +191,18 @@ class LeaseBank:
         self._synced: dict[int, _Synced] = {}
         self._checked: dict[int, float] = {}
         self._visited: dict[int, float] = {}
-        self._failures = telemetry.counter("grosz_bank_failures_total", "rounds of the lease bank that failed").labels()
-        self._closed = telemetry.counter("grosz_leases_closed_total", "leases that came to their end").labels()
-        self._dead = telemetry.counter("grosz_lease_processes_dead_total", "processes whose leases were taken").labels()
+        self._failures = telemetry.counter(
+            "grosz_bank_failures_total", "Rounds of the lease bank that failed."
+        ).labels()
+        self._closed = telemetry.counter("grosz_leases_closed_total", "Leases that came to their end.").labels()
+        self._dead = telemetry.counter(
+            "grosz_lease_processes_dead_total", "Processes whose leases were taken."
+        ).labels()
         self._rebuilds = telemetry.counter(
-            "grosz_money_rebuilds_total", "times that counters were begun anew", ("reason",)
+            "grosz_money_rebuilds_total", "Times that the counters of an advertiser were begun anew.", ("reason",)
         )
         self._faults = telemetry.gauge(
-            "grosz_money_invariant_faults", "counters that contradict each other: must be 0", ("advertiser",)
+            "grosz_money_invariant_faults", "Counters that contradict each other: must be 0.", ("advertiser",)
         )
 
     async def run(self) -> None:
@@ -299,7 +303,7 @@ class LeaseBank:
             await self._transitions.commands(commands)
 
     async def _sync(self, advertiser_id: int, parts: Parts, days: Calendar, epoch: str) -> None:
-        """Write everything when a day or an epoch begins, else what the catalogue has changed."""
+        """Write everything when a day or an epoch begins, otherwise what the catalogue has changed."""
         now = self._clock.monotonic()
         last = self._synced.get(advertiser_id)
         if last is None or (last.epoch, last.days) != (epoch, days) or now - last.at_s >= RESYNC_S:

@@ -36,7 +36,7 @@ class _Known(NamedTuple, Generic[_T]):
 
 
 class BlockBook(Generic[_T]):
-    """Remembers what `work_out` made of each block; it is given line items and who of their owners may spend.
+    """Remembers what `work_out` made of each block; it is given line items and which of their owners may spend.
 
     It may depend on no more of the owners than a Frame has.
     """

@@ -84,14 +84,16 @@ class LeaseClient:
         self._advertisers: defaultdict[int, _Advertiser] = defaultdict(_Advertiser)
         self._pools: PoolTable | None = None
         self._positions: dict[int, npt.NDArray[np.int64]] = {}
-        calls = telemetry.counter("grosz_lease_calls_total", "calls of the lease client to Redis", ("outcome",))
+        calls = telemetry.counter("grosz_lease_calls_total", "Calls of the lease client to Redis.", ("outcome",))
         self._done, self._failed = calls.labels("done"), calls.labels("failed")
-        grants = telemetry.counter("grosz_lease_grants_total", "leases asked for", ("outcome",))
+        grants = telemetry.counter(
+            "grosz_lease_grants_total", "Leases that a process asked for, by outcome.", ("outcome",)
+        )
         self._granted, self._refused = grants.labels("granted"), grants.labels("refused")
         self._dropped = telemetry.counter(
-            "grosz_lease_drops_total", "times that all leases of an advertiser were given up, by why", ("reason",)
+            "grosz_lease_drops_total", "Times that all leases of an advertiser were given up, by why.", ("reason",)
         )
-        gauge = telemetry.gauge("grosz_lease_pools", "pools with a lease that can be reserved from")
+        gauge = telemetry.gauge("grosz_lease_pools", "Pools with a lease that can be reserved from.")
         gauge.labels().follow(lambda: float(np.count_nonzero(self._book.valid_until_ms > self._clock.now_ms())))
 
     async def run(self) -> None:

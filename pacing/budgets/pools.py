@@ -160,7 +160,8 @@ class PoolTable(Numbered):
     __slots__ = ("advertiser", "cold_start", "columns", "highest", "line_item", "max_bid", "share")
 
     def __init__(self, columns: Sequence[NDArray[Any]]) -> None:
-        """An array over positions for each field of PoolSpec, in their order: float64 for multipliers, else int64."""
+        """An array over positions for each field of PoolSpec, in their order: multipliers as float64, the rest as
+        int64."""
         self.columns = tuple(columns)
         self.line_item, self.share, self.advertiser, self.max_bid, self.cold_start, self.highest = self.columns
         super().__init__(pool_number(self.line_item, self.share))

@@ -305,7 +305,7 @@ class Transitions:
         return settle_reply(reply)
 
     def settle_command(self, notice: Settlement) -> Command:
-        """What `settle` sends, for who sends many at once; `settle_reply` reads the reply."""
+        """What `settle` sends, for callers that send many at once; `settle_reply` reads the reply."""
         arguments = (
             notice.kind, notice.notice, notice.lease_id, *notice.key, notice.campaign_id, lease_day(notice.lease_id),
             notice.reserved_micros, notice.price_cpm, notice.charge_micros, notice.house_cpm, notice.house_micros,

@@ -42,7 +42,7 @@ class TurnBatch:
         self._dones.append(done)
 
     async def run(self, command: Command) -> object:
-        """The same for who waits: the reply, or None."""
+        """The same for a caller that waits: the reply, or None."""
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
         def done(reply: object) -> None:

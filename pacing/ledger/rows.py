@@ -13,8 +13,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from core import keys
+from core.clock import Clock, SystemClock
 from core.errors import UnavailableError
-from core.telemetry.metrics import Telemetry
+from core.telemetry.metrics import Merge, Telemetry
 from pacing.budgets.transitions import StreamEntry, Transitions, stream_entries
 
 # Rows in one transaction of the store: SQLite commits 1,000 rows in about 10 ms.
@@ -36,6 +37,7 @@ class PriceSource(enum.StrEnum):
     WIN_NOTICE = "win_notice"  # its earlier win notice
     ABOVE_BID = "above_bid"  # reported above the bid: charged at the bid, to be disputed
     HOUSE = "house"  # nobody said: second price plus one grosz over the bids that we know
+    UNREADABLE = "unreadable"  # what stood there was no price: charged at the bid, to be disputed
     CORRECTION = "correction"
 
 
@@ -58,6 +60,7 @@ class RowHead(msgspec.Struct, frozen=True, array_like=True):
     reserved_micros: int
     price_source: PriceSource
     note: str = ""
+    unreadable: bool = False  # where nobody says a price, it is the bid, since this notice's cannot be read
 
 
 class LedgerRow(msgspec.Struct, frozen=True):
@@ -151,7 +154,7 @@ def decode_entry(entry: StreamEntry) -> LedgerRow | None:
     head = _decode_head(fields[b"row"])
     source = head.price_source
     if fields[b"house"] == b"1":
-        source = PriceSource.HOUSE
+        source = PriceSource.UNREADABLE if head.unreadable else PriceSource.HOUSE
     elif source is PriceSource.HOUSE:  # the notice had no price, and an earlier one had
         source = PriceSource.WIN_NOTICE
     return LedgerRow(
@@ -176,14 +179,21 @@ class LedgerWriter:
         store: LedgerStore,
         advertisers: Callable[[], Iterable[int]],
         telemetry: Telemetry,
+        clock: Clock | None = None,
     ) -> None:
         self._transitions = transitions
         self._store = store
         self._advertisers = advertisers
         self._moved_to: dict[int, str] = {}
-        rows = telemetry.counter("grosz_ledger_rows_total", "ledger rows moved to the store")
+        rows = telemetry.counter("grosz_ledger_rows_total", "Ledger rows moved to the store.")
         self._rows = rows.labels()
-        self._failures = telemetry.counter("grosz_ledger_failures_total", "failed attempts to move rows").labels()
+        self._clock = clock or SystemClock()
+        self._oldest_ms: dict[int, int] = {}
+        age = telemetry.gauge(
+            "grosz_ledger_wait_seconds", "Age of the oldest ledger row that waits for the store.", merge=Merge.MAX
+        )
+        age.labels().follow(self._wait_s)
+        self._failures = telemetry.counter("grosz_ledger_failures_total", "Failed attempts to move rows.").labels()
 
     async def run(self) -> None:
         """Move rows until cancelled."""
@@ -203,6 +213,7 @@ class LedgerWriter:
         if last is None:
             last = await self._store.last_stream_id(advertiser_id)
         async for entries in self._batches(advertiser_id, last):
+            self._oldest_ms[advertiser_id] = stream_id_order(entries[0].id)[0]
             rows = [row for row in map(decode_entry, entries) if row is not None]
             await self._store.append(advertiser_id, rows)
             moved += len(rows)
@@ -211,7 +222,12 @@ class LedgerWriter:
             last = entries[-1].id
             await self._transitions.command("XTRIM", keys.money_ledger(advertiser_id), "MINID", last)
         self._moved_to[advertiser_id] = last
+        self._oldest_ms.pop(advertiser_id, None)
         return moved
+
+    def _wait_s(self) -> float:
+        now_ms = self._clock.now_ms()
+        return max(0, now_ms - min(self._oldest_ms.values(), default=now_ms)) / 1000
 
     async def _batches(self, advertiser_id: int, last: str) -> AsyncIterator[list[StreamEntry]]:
         while True:

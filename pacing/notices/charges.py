@@ -2,23 +2,30 @@
 
 from typing import Final
 
-from core.model import Exchange
+from core.model import AuctionType, Exchange, UnreadablePrice
 from core.money import settle
 from pacing.budgets.pools import PoolKey
 from pacing.budgets.timing import lease_day, notice_bucket
 from pacing.budgets.transitions import Settlement
 from pacing.ledger.rows import PriceSource, RowHead, RowKind, encode_head
-from pacing.notices.price_forms import Price, PriceForm
-from pacing.notices.tokens import Claims
+from pacing.notices.claims import Claims, Terms
+from pacing.notices.price_forms import UNREADABLE, Price, PriceForm
 
 _NO_CHARGE: Final = -1
 
 
 def settlement_of(
-    kind: str, claims: Claims, price: Price, exchange: Exchange | None, currency: str, remember_s: int
+    kind: str,
+    claims: Claims,
+    price: Price,
+    terms: Terms,
+    exchange: Exchange | None,
+    currency: str,
+    remember_s: int,
 ) -> Settlement:
     """The settlement of kind w, b or l. `currency` is the advertiser's; `exchange` None for one no longer known."""
-    house = house_cpm(claims, exchange)
+    unreadable = price.form in UNREADABLE and terms.unreadable_price is UnreadablePrice.BID
+    house = claims.bid_cpm if unreadable else house_cpm(claims, exchange)
     source = PriceSource.REPORTED
     if price.form is PriceForm.ABOVE_BID:
         source = PriceSource.ABOVE_BID
@@ -31,7 +38,7 @@ def settlement_of(
             RowHead(
                 RowKind.BILL, notice.hex(), claims.campaign_id, claims.line_item_id, claims.share,
                 lease_day(claims.lease_id), claims.exchange_id, claims.creative_id, claims.lease_id, claims.issued_s,
-                currency, claims.currency, claims.bid_cpm, claims.reserved_micros, source,
+                currency, claims.currency, claims.bid_cpm, claims.reserved_micros, source, unreadable=unreadable,
             )
         )  # fmt: skip
     return Settlement(
@@ -43,7 +50,9 @@ def settlement_of(
 
 
 def notice_key(claims: Claims) -> bytes:
-    """18 bytes that name a bid: the auction, the impression in it, and the lease (request ids do come twice)."""
+    """Bytes that name a bid: its nonce and lease; of a token of layout 2 auction, impression and lease."""
+    if not claims.auction:
+        return claims.nonce.to_bytes(8, "little") + claims.lease_id.to_bytes(8, "little")
     return claims.auction + claims.position.to_bytes(2, "little") + claims.lease_id.to_bytes(8, "little")
 
 
@@ -59,7 +68,14 @@ def charge_micros(claims: Claims, price_cpm: int) -> int:
 
 
 def house_cpm(claims: Claims, exchange: Exchange | None) -> int:
-    """The clearing price that nobody told us: of a first-price exchange the bid, else second price plus one grosz."""
-    if exchange is not None and exchange.first_price:
+    """The clearing price that nobody told us: second price plus one grosz, or the bid where the auction is no such one.
+
+    A token of layout 2 does not know its auction's type; where the exchange's configuration does not tell it either, it
+    counts as first price.
+    """
+    is_second = claims.auction_type is AuctionType.SECOND_PRICE
+    if claims.terms is None and exchange is not None and exchange.first_price is not None:
+        is_second = not exchange.first_price
+    if not is_second:
         return claims.bid_cpm
     return int(settle(claims.bid_cpm, claims.second_cpm, claims.floor_cpm))

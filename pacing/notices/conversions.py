@@ -1,6 +1,6 @@
 """Conversions: which click or impression of ours an order is credited to.
 
-The rule is last touch within windows: the newest click of the click window, else the newest impression of the view
+The rule is last touch within windows: the newest click of the click window, otherwise the newest impression of the view
 window, of the same advertiser and the same user. It credits, it does not prove: what advertising causes is measured
 against a holdout (docs/evidence.md).
 """
@@ -65,7 +65,7 @@ class ConversionDesk:
     ) -> None:
         self._transitions = transitions
         self._windows = windows or (lambda _advertiser_id: DEFAULT_WINDOWS)
-        counter = telemetry.counter("grosz_conversions_total", "orders by what they were credited to", ("credit",))
+        counter = telemetry.counter("grosz_conversions_total", "Orders by what they were credited to.", ("credit",))
         self._counts = {credit: counter.labels(credit.value) for credit in Credit}
 
     async def record_conversion(
@@ -101,7 +101,7 @@ class ConversionDesk:
 
 
 def credit(touches: list[Touch], advertiser_id: int, now_s: int, windows: Windows) -> Attribution:
-    """The newest click in its window, else the newest impression in its window."""
+    """The newest click in its window, otherwise the newest impression in its window."""
     own = [touch for touch in touches if touch.advertiser_id == advertiser_id and touch.at_s <= now_s]
     for kind, window, name in (
         (TouchKind.CLICK, windows.click_s, Credit.CLICK),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from core import keys
 from core.clock import Clock
-from core.model import BillingEvent, Catalogue
+from core.model import BillingEvent, Catalogue, Exchange
 from core.money import FxTable
 from core.telemetry.metrics import CounterChild, Telemetry
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BUCKET_S, lease_day, notice_bucket
@@ -20,15 +20,11 @@ from pacing.budgets.transitions import Command, SettleReply, Transitions, settle
 from pacing.budgets.turns import TurnBatch
 from pacing.caps import WindowBook
 from pacing.notices.charges import notice_key, settlement_of
+from pacing.notices.claims import Claims, Terms, landing_digest, terms_of
 from pacing.notices.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
 from pacing.notices.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
-from pacing.notices.tokens import (
-    Claims,
-    TokenError,
-    TokenFault,
-    TokenSigner,
-    landing_digest,
-)
+from pacing.notices.prices import PriceKeys, keys_of
+from pacing.notices.tokens import TokenError, TokenFault, TokenSigner
 from pacing.notices.touches import Touch, TouchKind, touch_command
 
 # Counts of delivery are kept for year-on-year comparisons.
@@ -96,6 +92,7 @@ class Report(NamedTuple):
 Reply = Callable[[NoticeResult], None]
 Answer = Callable[[int, str], None]
 
+_NO_KEYS = PriceKeys()
 _NOT_NAMED = Price(PriceForm.ABSENT, NO_PRICE)
 
 
@@ -139,19 +136,21 @@ class NoticeDesk:
         self._windows = WindowBook()
         self._reference: tuple[Catalogue, Reference] | None = None
         self._outcomes = telemetry.counter(
-            "grosz_notices_total", "notices by what became of them", ("event", "outcome")
+            "grosz_notices_total", "Notices by what became of them.", ("event", "outcome")
         )
-        forms = telemetry.counter("grosz_notice_prices_total", "prices in notices by their form", ("form",))
+        forms = telemetry.counter("grosz_notice_prices_total", "Prices in notices by their form.", ("form",))
         self._forms = {form: forms.labels(form.value) for form in PriceForm}
-        self._losses = telemetry.counter("grosz_losses_total", "loss notices by OpenRTB loss code", ("code",))
+        self._losses = telemetry.counter("grosz_losses_total", "Loss notices by OpenRTB loss code.", ("code",))
         self._charged = telemetry.counter(
-            "grosz_charged_micros_total", "settled money in micros of the currency", ("currency",)
+            "grosz_charged_micros_total", "Settled money in micros of the currency.", ("currency",)
         )
         self._late = telemetry.counter(
-            "grosz_late_bills_micros_total", "of it, billed after its lease closed", ("currency",)
+            "grosz_late_bills_micros_total", "Settled money of bills whose lease was closed.", ("currency",)
         )
-        self._over = telemetry.counter("grosz_over_budget_micros_total", "of it, that no budget covered", ("currency",))
-        self._untracked = telemetry.counter("grosz_touches_lost_total", "impressions and clicks not noted").labels()
+        self._over = telemetry.counter(
+            "grosz_over_budget_micros_total", "Settled money that no budget covered: the overspend.", ("currency",)
+        )
+        self._untracked = telemetry.counter("grosz_touches_lost_total", "Impressions and clicks not noted.").labels()
         self._charged_in: dict[str, CounterChild] = {}
         self._bound: dict[tuple[Event, str], CounterChild] = {}
 
@@ -175,7 +174,8 @@ class NoticeDesk:
         if reference is None:
             return answer(503, "unavailable")
         exchange = reference.exchanges.get(claims.exchange_id)
-        kind = _MONEY.get((event, BillingEvent.BILL if exchange is None else exchange.billing_event))
+        terms = _terms(claims, exchange)
+        kind = _MONEY.get((event, terms.billing_event))
         if kind is None:
             if event is Event.IMPRESSION:
                 return self._see(claims, answer)
@@ -183,12 +183,13 @@ class NoticeDesk:
         known = _NOT_NAMED
         if event is not Event.LOSS:
             bid = Bid(claims.bid_cpm, claims.currency)
-            known = read_price(report.price, report.currency, bid, exchange, reference.fx)
+            price_keys = keys_of(exchange) if exchange is not None else _NO_KEYS
+            known = read_price(report.price, report.currency, bid, terms, price_keys, reference.fx)
             self._forms[known.form].inc()
         if known.form is PriceForm.AUDIT:
             return answer(204, "audit")
         currency = reference.currencies.get(claims.advertiser_id, "")
-        settlement = settlement_of(kind, claims, known, exchange, currency, self._remember_s)
+        settlement = settlement_of(kind, claims, known, terms, exchange, currency, self._remember_s)
         self._turn.add(
             self._transitions.settle_command(settlement),
             lambda raw: self._settled(report, claims, currency, reference, raw, answer),
@@ -215,7 +216,7 @@ class NoticeDesk:
         future: asyncio.Future[NoticeResult] = asyncio.get_running_loop().create_future()
 
         def reply(result: NoticeResult) -> None:
-            if not future.done():  # else the sender has hung up meanwhile
+            if not future.done():  # otherwise the sender has hung up meanwhile
                 future.set_result(result)
 
         self.submit(report, reply)
@@ -321,6 +322,13 @@ class NoticeDesk:
             child = self._bound[key] = self._outcomes.labels(event.value, result.outcome)
         child.inc()
         return result
+
+
+def _terms(claims: Claims, exchange: Exchange | None) -> Terms:
+    """The terms of the bid; of a token that has none those of the exchange now, or the usual ones where it is gone."""
+    if claims.terms is not None:
+        return claims.terms
+    return Terms() if exchange is None else terms_of(exchange)
 
 
 def _ignore(_reply: object) -> None:

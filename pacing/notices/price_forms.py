@@ -5,11 +5,12 @@ by the exchange's word where that can be believed and by the house rule where no
 """
 
 import enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from core.model import Clearing, Exchange, PriceEncryption
+from core.model import Clearing, PriceEncryption
 from core.money import FxTable, MoneyError
-from pacing.notices.prices import PriceError, PriceKeys, decrypt_price, keys_of
+from pacing.notices.claims import Terms
+from pacing.notices.prices import PriceError, PriceKeys, decrypt_price
 
 # An encrypted price has 38 characters, a number fewer; whoever sends more is not an exchange that we know.
 MAX_PRICE_CHARS = 128
@@ -35,6 +36,12 @@ class PriceForm(enum.StrEnum):
     HOUSE = "house"  # not looked at: the exchange is settled by the house rule
 
 
+UNREADABLE: Final = frozenset(
+    {PriceForm.MACRO, PriceForm.UNDECRYPTABLE, PriceForm.MALFORMED, PriceForm.UNKNOWN_CURRENCY}
+)
+"""Something stands where the price belongs, and no price can be read from it."""
+
+
 class Price(NamedTuple):
     form: PriceForm
     cpm: int  # CPM micros of the auction's currency, or NO_PRICE
@@ -47,12 +54,14 @@ class Bid(NamedTuple):
     currency: str
 
 
-def read_price(text: str | None, currency: str | None, bid: Bid, exchange: Exchange | None, fx: FxTable) -> Price:
-    """The price that a notice names. `exchange` is None for one that is no longer in the catalogue."""
+def read_price(
+    text: str | None, currency: str | None, bid: Bid, terms: Terms, price_keys: PriceKeys, fx: FxTable
+) -> Price:
+    """The price that a notice names, by the terms of its bid. `price_keys` are those of the exchange now."""
     stripped = (text or "").strip()
     if stripped.upper() == "AUDIT":
         return Price(PriceForm.AUDIT, NO_PRICE)
-    if exchange is not None and exchange.clearing is Clearing.HOUSE:
+    if terms.clearing is Clearing.HOUSE:
         return Price(PriceForm.HOUSE, NO_PRICE)
     if not stripped:
         return Price(PriceForm.ABSENT, NO_PRICE)
@@ -60,7 +69,7 @@ def read_price(text: str | None, currency: str | None, bid: Bid, exchange: Excha
         return Price(PriceForm.MACRO, NO_PRICE)
     if len(stripped) > MAX_PRICE_CHARS:
         return Price(PriceForm.MALFORMED, NO_PRICE)
-    price = _plain(stripped) if exchange is None else _sent_by(exchange, stripped)
+    price = _decoded(stripped, terms.price_encryption, price_keys)
     if price.cpm != NO_PRICE:
         price = _in_currency(price, (currency or "").strip().upper(), bid.currency, fx)
     return Price(PriceForm.ABOVE_BID, bid.cpm) if price.cpm > bid.cpm else price
@@ -72,11 +81,11 @@ def _is_macro(text: str) -> bool:
     return "${" in upper or "%24%7B" in upper or "%%" in upper or "AUCTION_PRICE" in upper
 
 
-def _sent_by(exchange: Exchange, text: str) -> Price:
-    if exchange.price_encryption is PriceEncryption.NONE:
+def _decoded(text: str, encryption: PriceEncryption, price_keys: PriceKeys) -> Price:
+    if encryption is PriceEncryption.NONE:
         return _plain(text)
     try:
-        return Price(PriceForm.ENCRYPTED, decrypt_price(text, exchange.price_encryption, keys_of(exchange)))
+        return Price(PriceForm.ENCRYPTED, decrypt_price(text, encryption, price_keys))
     except PriceError:
         return Price(PriceForm.UNDECRYPTABLE, NO_PRICE)
 

@@ -1,27 +1,39 @@
 """Signed tokens: what a notice must say about the bid it belongs to, carried by the notice itself.
 
 No store of open bids exists. Everything a settlement needs (which lease, how much was reserved, the rival price for
-house clearing, which user's caps) travels in the tracking URLs, so a tracker can settle a bid that it never saw and
-an exchange can change none of it. The layout is fixed and binary: 99 bytes of claims and 12 bytes of HMAC-SHA256 give
-148 characters of base64url without padding, so every character counts and each token has one spelling only.
+house clearing, by which event and rule the exchange bills, which user's caps) travels in the tracking URLs, so a
+tracker can settle a bid that it never saw, and an exchange can change none of it. The layout is fixed and binary: 108
+bytes of claims and 12 bytes of HMAC-SHA256 give 160 characters of base64url without padding, so every character counts
+and each token has one spelling only. docs/tokens.md has it byte by byte.
 """
 
 import binascii
 import enum
-import functools
 import hashlib
 import hmac
+import itertools
 import re
+import secrets
 import struct
-from collections.abc import Mapping
-
-import msgspec
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from core.errors import ConfigError, InputError
+from core.model import AuctionType
 from core.money import GROSZ_CPM_MICROS
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S
+from pacing.notices import token_before
+from pacing.notices.claims import (
+    FORMATS,
+    NO_MULTIPLIER,
+    NOT_SHADED,
+    Claims,
+    Terms,
+    decode_terms,
+    encode_terms,
+)
 
-FORMAT = 2  # 1 had the members in another order
+LAYOUT: Final = 3
 
 # 96 bits: a forger who sends 10,000 tokens a second for a thousand years has a chance of 1 in 10^14.
 MAC_BYTES = 12
@@ -35,13 +47,21 @@ MIN_KEY_BYTES = 16
 USER_FIELD_BYTES = 22
 
 # What is the same for all bids of a creative, for all bids of an auction, and what belongs to one bid.
-_OFFER, _AUCTION, _BID = "BB?BIIIII8s", "3s8sI22s", "QQIIIH"
+_OFFER, _AUCTION, _BID = "BBBBBHIIIII8s", "3sI22s", "QQQIIIBBIH"
 _LAYOUT = struct.Struct(f"<{_OFFER}{_AUCTION}{_BID}")
 _pack_offer = struct.Struct(f"<{_OFFER}").pack
 _pack_auction = struct.Struct(f"<{_AUCTION}").pack
 _pack_bid = struct.Struct(f"<{_BID}").pack
-_PACKED_BYTES = _LAYOUT.size
-TOKEN_CHARS = (_PACKED_BYTES + MAC_BYTES) * 4 // 3
+TOKEN_CHARS = (_LAYOUT.size + MAC_BYTES) * 4 // 3
+
+# In front of what a click's signature is about: no token begins with it.
+_CLICK: Final = b"\0click"
+
+# A nonce is a random number of this many bits and a multiple of a random odd step: two processes meet by chance alone,
+# and who sees two tokens does not see how many bids lie between them. 64 bits hold 10^11 bids of one process.
+_FIRST_NONCE_BITS, _NONCE_STEP_BITS = 63, 26
+
+_AUCTION_TYPES: Final = {int(each): each for each in AuctionType}
 
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _URL_SAFE = re.compile(rb"[A-Za-z0-9_-]+")
@@ -53,38 +73,10 @@ class TokenFault(enum.StrEnum):
     """Why a token is refused; also the metric label."""
 
     MALFORMED = "malformed"  # not the right length or alphabet
-    UNKNOWN_KEY = "unknown_key"  # signed with a key that was rotated out, or by somebody else
+    UNKNOWN_KEY = "unknown_key"  # signed with a key that was rotated out, by somebody else, or in a later layout
     FORGED = "forged"  # the signature does not fit the claims
     EXPIRED = "expired"
     FROM_THE_FUTURE = "from_the_future"  # issued further ahead than clocks may differ
-
-
-class Claims(msgspec.Struct, frozen=True):
-    """One bid on one impression.
-
-    `*_cpm` are CPM micros of the auction's currency; `bid_cpm` lies on the grosz grid, and rival prices are lifted to
-    it, which changes no house clearing price. `reserved_micros` is what one impression at the full bid costs in the
-    advertiser's currency: together with `bid_cpm` it fixes the exchange rate of the settlement at the bid's.
-    """
-
-    share: int  # 0: the general budget; n: the n-th budget share
-    line_item_id: int
-    advertiser_id: int
-    campaign_id: int
-    creative_id: int
-    exchange_id: int
-    lease_id: int
-    reserved_micros: int
-    bid_cpm: int
-    second_cpm: int  # the best rival bid of our own in the same auction; 0 without one
-    floor_cpm: int
-    currency: str
-    auction: bytes  # 8 bytes, `auction_digest`
-    position: int  # of the impression in the request
-    issued_s: int
-    user_id: str = ""  # "" where the user may not be identified
-    landing: bytes = bytes(8)  # `landing_digest` of the only URL that the click may go to
-    is_test: bool = False
 
 
 class TokenError(InputError):
@@ -96,26 +88,9 @@ class TokenError(InputError):
         self.claims = claims
 
 
-def auction_digest(exchange_id: int, request_id: str) -> bytes:
-    """8 bytes that name an auction: request ids are unique to one exchange only."""
-    state = _exchange_state(exchange_id).copy()  # half the cost of a fresh hash
-    state.update(request_id.encode())
-    return state.digest()
-
-
-@functools.lru_cache(maxsize=1024)
-def _exchange_state(exchange_id: int) -> "hashlib.blake2b":
-    return hashlib.blake2b(digest_size=8, salt=exchange_id.to_bytes(4, "little"))
-
-
-def auction_part(currency: str, auction: bytes, issued_s: int, user_id: str) -> bytes:
+def auction_part(currency: str, issued_s: int, user_id: str) -> bytes:
     """What the tokens of one auction have in common; see `Claims` for the members."""
-    return _pack_auction(currency.encode(), auction, issued_s, user_id.encode())
-
-
-def landing_digest(url: str) -> bytes:
-    """8 bytes that pin the landing page of a click."""
-    return hashlib.blake2b(url.encode(), digest_size=8).digest()
+    return _pack_auction(currency.encode(), issued_s, user_id.encode())
 
 
 class TokenSigner:
@@ -123,9 +98,10 @@ class TokenSigner:
 
     `keys` maps a key id (0-255) to its secret (16 to 64 bytes); `signing_key_id` is the one that signs, the highest
     by default. Rotation: add a key everywhere, then sign with it, then drop the old one after `max_age_s`.
+    `nonces` yields one for each bid.
     """
 
-    __slots__ = ("_inner", "_key_id", "_max_age_s", "_outer", "_states")
+    __slots__ = ("_inner", "_key_id", "_max_age_s", "_outer", "_states", "nonces")
 
     def __init__(
         self, keys: Mapping[int, bytes], *, signing_key_id: int | None = None, max_age_s: int = DEFAULT_MAX_AGE_S
@@ -149,10 +125,13 @@ class TokenSigner:
         self._key_id = current
         self._inner, self._outer = self._states[current]
         self._max_age_s = max_age_s
+        step = 2 * secrets.randbits(_NONCE_STEP_BITS - 1) + 1
+        self.nonces: Iterator[int] = itertools.count(secrets.randbits(_FIRST_NONCE_BITS), step)
 
     def sign(self, claims: Claims) -> bytes:
         """The token's ASCII text. Raises `struct.error` for a claim that does not fit its field."""
         offer = self.offer_part(
+            terms=claims.terms or Terms(),
             is_test=claims.is_test,
             share=claims.share,
             line_item_id=claims.line_item_id,
@@ -161,21 +140,28 @@ class TokenSigner:
             creative_id=claims.creative_id,
             exchange_id=claims.exchange_id,
             landing=claims.landing,
+            markup=claims.format,
+            model_version=claims.model_version,
         )
         return self.sign_parts(
             offer,
-            auction_part(claims.currency, claims.auction, claims.issued_s, claims.user_id),
+            auction_part(claims.currency, claims.issued_s, claims.user_id),
+            nonce=claims.nonce,
             lease_id=claims.lease_id,
             reserved_micros=claims.reserved_micros,
             bid_cpm=claims.bid_cpm,
             second_cpm=claims.second_cpm,
             floor_cpm=claims.floor_cpm,
-            position=claims.position,
+            auction_type=claims.auction_type,
+            arm=claims.arm,
+            multiplier_milli=claims.multiplier_milli,
+            shading=claims.shading,
         )
 
     def offer_part(
         self,
         *,
+        terms: Terms,
         is_test: bool,
         share: int,
         line_item_id: int,
@@ -184,11 +170,16 @@ class TokenSigner:
         creative_id: int,
         exchange_id: int,
         landing: bytes,
+        markup: str,
+        model_version: int,
     ) -> bytes:
-        """What the tokens of one line item with one creative have in common on one exchange."""
+        """What the tokens of one line item with one creative have in common on one exchange.
+
+        `markup` is the format, one of FORMATS. Raises ValueError for another.
+        """
         return _pack_offer(
-            FORMAT, self._key_id, is_test, share, line_item_id, advertiser_id, campaign_id, creative_id, exchange_id,
-            landing,
+            LAYOUT, self._key_id, encode_terms(terms, is_test=is_test), share, FORMATS.index(markup), model_version,
+            line_item_id, advertiser_id, campaign_id, creative_id, exchange_id, landing,
         )  # fmt: skip
 
     def sign_parts(
@@ -196,24 +187,32 @@ class TokenSigner:
         offer: bytes,
         auction: bytes,
         *,
+        nonce: int,
         lease_id: int,
         reserved_micros: int,
         bid_cpm: int,
         second_cpm: int,
         floor_cpm: int,
-        position: int,
+        auction_type: int,
+        arm: int = 0,
+        multiplier_milli: int = NO_MULTIPLIER,
+        shading: int = NOT_SHADED,
     ) -> bytes:
         """`sign` for the bid path, which packs what many bids have in common once: `offer_part`, `auction_part`."""
         packed = (
             offer
             + auction
             + _pack_bid(
+                nonce,
                 lease_id,
                 reserved_micros,
                 bid_cpm // GROSZ_CPM_MICROS,
                 -(-second_cpm // GROSZ_CPM_MICROS),
                 -(-floor_cpm // GROSZ_CPM_MICROS),
-                position,
+                auction_type,
+                arm,
+                multiplier_milli,
+                shading,
             )
         )
         inner = self._inner.copy()
@@ -225,41 +224,79 @@ class TokenSigner:
 
     def verify(self, text: str | bytes, now_s: int) -> Claims:
         """What the token says. Raises TokenError unless it is genuine and in date."""
-        packed, mac = _split(text)
+        unpack, packed, mac = _split(text)
         states = self._states.get(packed[1])
-        if states is None or packed[0] != FORMAT:
+        if states is None:
             raise TokenError(TokenFault.UNKNOWN_KEY)
-        inner, outer = states[0].copy(), states[1].copy()
-        inner.update(packed)
-        outer.update(inner.digest())
-        if not hmac.compare_digest(outer.digest()[:MAC_BYTES], mac):
+        if not hmac.compare_digest(_mac(states, packed), mac):
             raise TokenError(TokenFault.FORGED)
-        claims = _unpack(packed)
+        try:
+            claims = unpack(packed)
+        except ValueError:  # genuine, and of a later release that shares our keys
+            raise TokenError(TokenFault.UNKNOWN_KEY) from None
         if claims.issued_s > now_s + MAX_CLOCK_SKEW_S:
             raise TokenError(TokenFault.FROM_THE_FUTURE)
         if claims.issued_s + self._max_age_s < now_s:
             raise TokenError(TokenFault.EXPIRED, claims)
         return claims
 
+    def sign_click(self, nonce: int, product_id: str, url: str) -> str:
+        """16 characters that make `url` a landing page of this bid's ad, for a click on this product in it.
 
-def _split(text: str | bytes) -> tuple[bytes, bytes]:
+        A token pins one page; an ad that shows several products has links of which each is signed by itself.
+        """
+        return _signed_click(self._states[self._key_id], nonce, product_id, url).decode()
+
+    def is_signed_click(self, nonce: int, product_id: str, url: str, signature: str) -> bool:
+        """Whether `signature` comes from `sign_click` with one of the keys."""
+        given = signature.encode("utf-8", "replace")
+        return any(
+            hmac.compare_digest(_signed_click(states, nonce, product_id, url), given)
+            for states in self._states.values()
+        )
+
+
+_States = tuple["hashlib._Hash", "hashlib._Hash"]
+_Unpack = Callable[[bytes], Claims]
+
+
+def _mac(states: _States, data: bytes) -> bytes:
+    inner, outer = states[0].copy(), states[1].copy()
+    inner.update(data)
+    outer.update(inner.digest())
+    return outer.digest()[:MAC_BYTES]
+
+
+def _signed_click(states: _States, nonce: int, product_id: str, url: str) -> bytes:
+    product = product_id.encode("utf-8", "surrogatepass")
+    data = _CLICK + nonce.to_bytes(8, "little") + len(product).to_bytes(4, "little") + product
+    mac = _mac(states, data + url.encode("utf-8", "surrogatepass"))
+    return binascii.b2a_base64(mac, newline=False).replace(b"+", b"-").replace(b"/", b"_")
+
+
+def _split(text: str | bytes) -> tuple[_Unpack, bytes, bytes]:
+    """How to read the claims, the claims, and the signature."""
     try:
         raw = text.encode("ascii") if isinstance(text, str) else text
     except UnicodeEncodeError:
         raise TokenError(TokenFault.MALFORMED) from None
     # The pattern is needed: base64 decoders skip what they do not know, which would give a token many spellings.
-    if len(raw) != TOKEN_CHARS or _URL_SAFE.fullmatch(raw) is None:
+    if len(raw) not in _READERS or _URL_SAFE.fullmatch(raw) is None:
         raise TokenError(TokenFault.MALFORMED)
+    layout, unpack = _READERS[len(raw)]
     packed = binascii.a2b_base64(raw.translate(_FROM_URL_SAFE))
-    return packed[:_PACKED_BYTES], packed[_PACKED_BYTES:]
+    if packed[0] != layout:
+        raise TokenError(TokenFault.UNKNOWN_KEY)
+    return unpack, packed[:-MAC_BYTES], packed[-MAC_BYTES:]
 
 
 def _unpack(packed: bytes) -> Claims:
     (
-        _, _, is_test, share, line_item, advertiser, campaign, creative, exchange, landing,
-        currency, auction, issued_s, user,
-        lease, reserved, bid, second, floor, position,
+        _, _, terms_byte, share, markup, model_version, line_item, advertiser, campaign, creative, exchange, landing,
+        currency, issued_s, user,
+        nonce, lease, reserved, bid, second, floor, auction_type, arm, multiplier_milli, shading,
     ) = _LAYOUT.unpack(packed)  # fmt: skip
+    terms, is_test = decode_terms(terms_byte)
     return Claims(
         share=share,
         line_item_id=line_item,
@@ -273,10 +310,23 @@ def _unpack(packed: bytes) -> Claims:
         second_cpm=second * GROSZ_CPM_MICROS,
         floor_cpm=floor * GROSZ_CPM_MICROS,
         currency=currency.decode(),
-        auction=auction,
-        position=position,
         issued_s=issued_s,
         user_id=user.rstrip(b"\0").decode(),
         landing=landing,
         is_test=is_test,
+        nonce=nonce,
+        terms=terms,
+        auction_type=_AUCTION_TYPES.get(auction_type, AuctionType.FIRST_PRICE),
+        format=FORMATS[markup] if markup < len(FORMATS) else "",
+        multiplier_milli=multiplier_milli,
+        shading=shading,
+        arm=arm,
+        model_version=model_version,
     )
+
+
+# By the length of the text.
+_READERS: Final[dict[int, tuple[int, _Unpack]]] = {
+    TOKEN_CHARS: (LAYOUT, _unpack),
+    (token_before.PACKED_BYTES + MAC_BYTES) * 4 // 3: (token_before.LAYOUT, token_before.unpack),
+}

@@ -93,7 +93,7 @@ def _multiplier(cost: float, allowed: float, prior: float) -> float:
 
 
 def _allowed_order(line_item: LineItem, value: float, conversions: float, per_value: float) -> float:
-    """What an average order may cost: as measured, else what the line item bids for one, else unknown (0)."""
+    """What an average order may cost: as measured, otherwise what the line item bids for one, otherwise unknown (0)."""
     if conversions > 0.0 and value > 0.0:
         return value / conversions * per_value
     return float(line_item.bid_micros) if line_item.goal is Goal.CPA else 0.0

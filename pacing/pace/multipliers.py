@@ -57,11 +57,11 @@ class PacingFollower:
         self._latest: Multipliers | None = None
         self._bound: PoolTable | None = None
         age = telemetry.gauge(
-            "grosz_pacing_multiplier_age_seconds", "since the multipliers in use were computed", merge=Merge.MAX
+            "grosz_pacing_multiplier_age_seconds", "Since the multipliers in use were computed.", merge=Merge.MAX
         )
         age.labels().follow(self._age_s)
         self._failures = telemetry.counter(
-            "grosz_pacing_exchange_failures_total", "times that multipliers were not read from Redis"
+            "grosz_pacing_exchange_failures_total", "Times that multipliers were not read from Redis."
         ).labels()
 
     async def run(self) -> None:

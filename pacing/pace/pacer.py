@@ -76,9 +76,9 @@ class Pacer:
         self._name = secrets.token_hex(8)
         self._book = PlanBook()
         self._stand_by()
-        self._failures = telemetry.counter("grosz_pacing_failures_total", "ticks of the pacer that failed").labels()
+        self._failures = telemetry.counter("grosz_pacing_failures_total", "Ticks of the pacer that failed.").labels()
         self._ticks = telemetry.counter(
-            "grosz_pacing_ticks_total", "ticks in which multipliers were published"
+            "grosz_pacing_ticks_total", "Ticks in which multipliers were published."
         ).labels()
         telemetry.add_source(self._families)
 
@@ -264,9 +264,13 @@ class Pacer:
         rows = board.tightest_row()[: len(pools)]
         labels = [{"line_item": str(pool.line_item_id), "share": str(pool.share)} for pool in pools]
         for name, text, values in (
-            ("grosz_pacing_multiplier", "factor on every bid of a pool", board.multipliers[: len(pools)]),
-            ("grosz_pacing_spend_ratio", "spend of the tightest budget against its plan until now", board.ratio[rows]),
-            ("grosz_pacing_error", "of its last window: 1 spent nothing, -1 far too much", board.state.error[rows]),
+            ("grosz_pacing_multiplier", "Factor on every bid of a pool.", board.multipliers[: len(pools)]),
+            ("grosz_pacing_spend_ratio", "Spend of the tightest budget against its plan until now.", board.ratio[rows]),
+            (
+                "grosz_pacing_error",
+                "Error of the last window: 1 spent nothing, -1 far too much.",
+                board.state.error[rows],
+            ),
         ):
             samples = [
                 Sample(name, label, float(value))

@@ -60,7 +60,8 @@ class TrafficShape:
         self.rates[position] = count if np.isnan(known) else known + NEWEST * (count - known)
 
     def weights(self) -> Floats:
-        """Relative traffic of each bin: what was learned, else the other weekdays' same time, else the mean."""
+        """Relative traffic of each bin: what was learned, otherwise the same time of other weekdays, otherwise the
+        mean."""
         days = self.rates.reshape(7, DAY_BINS)
         known = ~np.isnan(days)
         if not known.any():

@@ -40,7 +40,7 @@ class Caller:
             await self._session.close()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
-        """'' when the receiver answered 2xx, else why not. The answer's body is not read."""
+        """'' when the receiver answered 2xx, otherwise why not. The answer's body is not read."""
         fault = check_url(url, allow_private=self._allow_private)
         if fault is not None:
             return fault.message

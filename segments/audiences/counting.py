@@ -26,7 +26,7 @@ MAX_PROFILES: Final = 20_000
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """`visitors[i]` is for the i-th rule; exact if `share` is 1, else scaled up from that share of all keys."""
+    """`visitors[i]` is for the i-th rule; exact if `share` is 1, otherwise scaled up from that share of all keys."""
 
     visitors: tuple[int, ...]
     asked: int  # profiles of the advertiser that were looked at

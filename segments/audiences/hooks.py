@@ -207,6 +207,7 @@ class WebhookSender:
         self._sent = metrics.webhooks.labels("sent")
         self._failed = metrics.webhooks.labels("failed")
         self._dead = metrics.webhooks.labels("dead")
+        self._wait_s = metrics.hook_wait_s
 
     async def run(self) -> None:
         """Send for ever."""
@@ -222,6 +223,9 @@ class WebhookSender:
     async def step(self) -> int:
         """Try what is due, in parallel; how many deliveries that were."""
         now_ms = self._clock.now_ms()
+        (oldest,) = await self._store.commands([("ZRANGE", WEBHOOK_QUEUE, 0, 0, "WITHSCORES")])
+        due_ms = float(oldest[1]) if isinstance(oldest, list) and oldest else now_ms
+        self._wait_s.set(max(now_ms - due_ms, 0) / 1000)
         keys = [WEBHOOK_QUEUE, WEBHOOK_BODIES]
         (reply,) = await self._store.script(_CLAIM, [_CLAIM.call(keys, [now_ms, now_ms + CLAIM_MS, SEND_BATCH])])
         flat: Sequence[bytes] = reply if isinstance(reply, list) else []

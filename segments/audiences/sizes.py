@@ -99,7 +99,7 @@ class SegmentSizes:
                 floor = await self._drop_level(segment_id, floor)
 
     async def size(self, segment_id: int, now_ms: int) -> int:
-        """Members now: exact while the sample is whole, else within about 1% (2 in 3 times)."""
+        """Members now: exact while the sample is whole, otherwise within about 1% (2 in 3 times)."""
         floor = await self._floor(segment_id)
         now_s = now_ms // 1000
         commands: list[Command] = []

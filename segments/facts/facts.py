@@ -72,8 +72,8 @@ class Entry(msgspec.Struct, array_like=True):
     """How one visit began."""
 
     at_s: int
-    source: str = ""  # utm_source, else the referrer's name ("google", "facebook", host), else "direct"
-    medium: str = ""  # utm_medium, else "organic", "social", "referral", "none"
+    source: str = ""  # utm_source, otherwise the referrer's name ("google", "facebook", host), otherwise "direct"
+    medium: str = ""  # utm_medium, otherwise "organic", "social", "referral", "none"
     campaign: str = ""  # utm_campaign
     phrase: str = ""  # utm_term or the search engine's query, lower case
     path: str = ""  # landing page's path

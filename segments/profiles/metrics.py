@@ -11,22 +11,22 @@ class IntakeMetrics:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self.accepted: CounterChild = telemetry.counter(
-            "grosz_events_accepted_total", "Shop events stored durably and acknowledged"
+            "grosz_events_accepted_total", "Shop events stored durably and acknowledged."
         ).labels()
         self.refused: CounterChild = telemetry.counter(
-            "grosz_events_refused_total", "Shop events refused with 503 because their partition's backlog is full"
+            "grosz_events_refused_total", "Shop events refused with 503 because their partition's backlog is full."
         ).labels()
         self.invalid: CounterChild = telemetry.counter(
-            "grosz_events_invalid_total", "Shop events refused with 400 because of a fault in them"
+            "grosz_events_invalid_total", "Shop events refused with 400 because of a fault in them."
         ).labels()
         self.without_consent: CounterChild = telemetry.counter(
-            "grosz_events_without_consent_total", "Shop events dropped because a profile may not be written"
+            "grosz_events_without_consent_total", "Shop events dropped because a profile may not be written."
         ).labels()
         self.unmatched: CounterChild = telemetry.counter(
-            "grosz_events_unmatched_total", "Events by hashed e-mail of a person that no device has logged in as"
+            "grosz_events_unmatched_total", "Events by hashed e-mail of a person that no device has logged in as."
         ).labels()
         self.syncs = telemetry.counter(
-            "grosz_cookie_syncs_total", "Cookie sync calls", ("exchange", "browser", "outcome")
+            "grosz_cookie_syncs_total", "Cookie sync calls.", ("exchange", "browser", "outcome")
         )
 
 
@@ -35,30 +35,33 @@ class WorkerMetrics:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self.applied: CounterChild = telemetry.counter(
-            "grosz_events_applied_total", "Shop events applied to a profile"
+            "grosz_events_applied_total", "Shop events applied to a profile."
         ).labels()
-        outcomes = telemetry.counter("grosz_events_skipped_total", "Shop events that changed nothing", ("reason",))
+        outcomes = telemetry.counter("grosz_events_skipped_total", "Shop events that changed nothing.", ("reason",))
         self.repeated: CounterChild = outcomes.labels("repeated")
         self.opted_out: CounterChild = outcomes.labels("opted_out")
         self.erased: CounterChild = outcomes.labels("erased")
         self.unknown_advertiser: CounterChild = outcomes.labels("unknown_advertiser")
         self.dead: CounterChild = telemetry.counter(
-            "grosz_events_dead_total", "Shop events set aside because they could not be applied; must stay 0"
+            "grosz_events_dead_total", "Shop events set aside because they could not be applied; must stay 0."
         ).labels()
         self.contended: CounterChild = telemetry.counter(
-            "grosz_profile_contended_total", "Profile writes repeated because something else wrote first"
+            "grosz_profile_contended_total", "Profile writes repeated because something else wrote first."
         ).labels()
         self.backlog: GaugeChild = telemetry.gauge(
-            "grosz_event_backlog", "Shop events stored but not yet applied, over this worker's partitions"
+            "grosz_event_backlog", "Shop events stored but not yet applied, over this worker's partitions."
         ).labels()
         self.partitions: GaugeChild = telemetry.gauge(
-            "grosz_event_partitions", "Partitions that this worker owns"
+            "grosz_event_partitions", "Partitions that this worker owns."
         ).labels()
         self.lag_s: GaugeChild = telemetry.gauge(
-            "grosz_event_lag_seconds", "Age of the newest applied event", merge=Merge.MAX
+            "grosz_event_lag_seconds", "Age of the newest applied event.", merge=Merge.MAX
         ).labels()
         self.freshness = telemetry.histogram(
-            "grosz_event_freshness_seconds", "From an event's acknowledgement to its profile being biddable",
+            "grosz_event_freshness_seconds", "From an event's acknowledgement to its profile being biddable.",
             bounds=FRESHNESS_BUCKETS,
         ).labels()  # fmt: skip
-        self.webhooks = telemetry.counter("grosz_webhook_deliveries_total", "Audience hook calls", ("outcome",))
+        self.hook_wait_s: GaugeChild = telemetry.gauge(
+            "grosz_webhook_wait_seconds", "How long the oldest audience hook call has been due.", merge=Merge.MAX
+        ).labels()
+        self.webhooks = telemetry.counter("grosz_webhook_deliveries_total", "Audience hook calls.", ("outcome",))

@@ -68,11 +68,11 @@ class PoisonError(Exception):
 
 
 class Purchase(msgspec.Struct, frozen=True):
-    """An order as it was applied, for whoever credits orders to ads.
+    """An order as it was applied, to be credited to ads.
 
-    `order` is the same each time the order is reported (its number, else what names this one report); `devices` are the
-    user ids under which the buyer may have seen ads, the one of the event first. Value in micros of the advertiser's
-    currency, 0 where nobody said.
+    `order` is the same each time the order is reported (its number, otherwise what names this one report); `devices`
+    are the user ids under which the buyer may have seen ads, the one of the event first. Value in micros of the
+    advertiser's currency, 0 where nobody said.
     """
 
     advertiser_id: int

@@ -107,11 +107,11 @@ class SegmentReindexer:
         self._known_since = clock.monotonic()
         self._profiles = telemetry.counter(
             "grosz_segment_pass_profiles_total",
-            "Profiles that a background pass looked at, rewritten or not",
+            "Profiles that a background pass looked at, rewritten or not.",
             ("outcome",),
         )
         self._remaining = telemetry.gauge(
-            "grosz_segment_pass_remaining_profiles", "Profiles that the background pass has still to look at, roughly"
+            "grosz_segment_pass_remaining_profiles", "Profiles that the background pass has still to look at, roughly."
         ).labels()
 
     async def run(self) -> None:

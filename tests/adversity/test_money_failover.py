@@ -1,6 +1,7 @@
 """A real replica takes over, with and without the last settlements of the server that died."""
 
 import asyncio
+import re
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -61,6 +62,25 @@ async def bill(shop: Shop, token: str) -> str:
     return (await shop.desk.bill(token, "0.50", "PLN")).outcome
 
 
+def wait_for_replica(pair: tuple[ServerNode, ServerNode]) -> None:
+    """Until the second server has all that the first has written.
+
+    WAIT would not do: it waits for the writes of the connection that asks, and those are another connection's.
+    """
+    written = offset(pair[0], "master")
+    deadline = time.monotonic() + 10
+    while offset(pair[1], "slave") < written:
+        assert time.monotonic() < deadline
+        time.sleep(POLL_S)
+
+
+def offset(node: ServerNode, side: str) -> int:
+    """How far a server has come in the stream of changes, as a `master` or as a `slave`."""
+    found = re.search(rf"'{side}_repl_offset': (\d+)", str(node.ask("INFO", "replication")))
+    assert found is not None
+    return int(found[1])
+
+
 async def fail_over(shop: Shop, pair: tuple[ServerNode, ServerNode]) -> None:
     """The first server is gone; everybody is connected to the second."""
     pair[0].kill()
@@ -74,7 +94,7 @@ async def test_a_replica_that_has_everything_goes_on(shop: Shop, pair: tuple[Ser
     book, client = await shop.bidder()
     tokens = await bids(shop, book, 6)
     assert [await bill(shop, token) for token in tokens[:3]] == ["billed"] * 3
-    assert pair[0].ask("WAIT", 1, 10_000) == 1
+    wait_for_replica(pair)
     await fail_over(shop, pair)
     await shop.bank.tick()
     assert shop.counted("grosz_money_rebuilds_total", "restarted") == 1
@@ -91,7 +111,7 @@ async def test_settlements_that_the_replica_missed_come_back_from_the_ledger(
     book, client = await shop.bidder()
     tokens = await bids(shop, book, 6)
     assert await bill(shop, tokens[0]) == "billed"
-    assert pair[0].ask("WAIT", 1, 10_000) == 1
+    wait_for_replica(pair)
     pair[1].ask("REPLICAOF", "NO", "ONE")  # cut off: what comes now it does not have
     assert [await bill(shop, token) for token in tokens[1:4]] == ["billed"] * 3
     await shop.writer.drain(ADVERTISER)

@@ -166,7 +166,7 @@ async def run_load(
 
 
 def read_bodies(path: Path) -> list[bytes]:
-    """Bodies from a .jsonl file: each line's `request` member where it has one, else the line as it is."""
+    """Bodies from a .jsonl file: each line's `request` member where it has one, otherwise the line as it is."""
     bodies = []
     for line in path.read_bytes().splitlines():
         parsed = json.loads(line)

@@ -9,7 +9,6 @@ that the worker runs.
 """
 
 import argparse
-import gzip
 import math
 import os
 from pathlib import Path
@@ -27,9 +26,6 @@ from tests.kit.fixtures import REPOSITORY
 Floats = npt.NDArray[np.float64]
 
 FRACTIONS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
-
-# The last auction of the first half, as in spec science 4.2.
-TRAINING = 78_031
 
 # The data's prices are CPM in fen; as micros an impression of a made-up currency, so that nothing is rounded.
 MICROS = 1_000
@@ -85,13 +81,17 @@ def stream_file(folder: Path) -> Path:
     return folder / "ipinyou-theta-2997" / "test.theta.txt.gz"
 
 
+def read_columns(path: Path) -> tuple[Floats, ...]:
+    """The columns of a file of auctions, plain or gzipped: click, price to beat, predicted click rate, perhaps hour."""
+    return tuple(np.ascontiguousarray(column) for column in np.loadtxt(path, ndmin=2).T)
+
+
 def read_stream(path: Path) -> Stream:
-    """The second half of the stream, with the click value that the first half shows."""
-    with gzip.open(path, "rt", encoding="ascii") as file:
-        table = np.fromstring(file.read(), sep=" ").reshape(-1, 3)
-    clicks, prices, rates = table.T
-    click_value = prices[:TRAINING].sum() / clicks[:TRAINING].sum() * MICROS
-    clicks, prices, rates = clicks[TRAINING:], prices[TRAINING:] * MICROS, rates[TRAINING:]
+    """The second half of a stream, with the click value that the first half shows."""
+    clicks, prices, rates, *_ = read_columns(path)
+    half = len(clicks) // 2
+    click_value = prices[:half].sum() / clicks[:half].sum() * MICROS
+    clicks, prices, rates = clicks[half:], prices[half:] * MICROS, rates[half:]
     return Stream(clicks, prices, click_value * rates, rates)
 
 

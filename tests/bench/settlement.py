@@ -32,7 +32,8 @@ from pacing.budgets.timing import Timing
 from pacing.budgets.transitions import Transitions, Want
 from pacing.ledger.audit import audit
 from pacing.ledger.rows import LedgerWriter
-from pacing.notices.tokens import Claims, TokenSigner, auction_digest
+from pacing.notices.claims import Claims, Terms
+from pacing.notices.tokens import TokenSigner
 from tests.bench.client import run_load
 from tests.kit.fixtures import REPOSITORY, find_free_port
 from tests.kit.ledger_store import MemoryLedgerStore
@@ -80,8 +81,8 @@ def requests_for(leases: list[int], host: str) -> list[bytes]:
         claims = Claims(
             share=0, line_item_id=LINE_ITEM, advertiser_id=ADVERTISER, campaign_id=CAMPAIGN, creative_id=9,
             exchange_id=EXCHANGE, lease_id=lease_id, reserved_micros=BID_MICROS, bid_cpm=BID_MICROS * 1_000,
-            second_cpm=0, floor_cpm=1_000_000, currency="PLN", auction=auction_digest(EXCHANGE, str(number)),
-            position=0, issued_s=issued_s, user_id=f"{number % USERS:022d}",
+            second_cpm=0, floor_cpm=1_000_000, currency="PLN", nonce=number, terms=Terms(),
+            issued_s=issued_s, user_id=f"{number % USERS:022d}",
         )  # fmt: skip
         target = f"/n/bill/{signer.sign(claims).decode()}?p=2.5&c=PLN"
         requests.append(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: exchange/1.0\r\n\r\n".encode())

@@ -1,5 +1,6 @@
 """The bid path without a network: a compiled catalogue, leases that never end, users that a test makes up."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -18,7 +19,8 @@ from core.config import ConsentSettings
 from core.model import Catalogue
 from pacing.budgets.leases import LeaseBook
 from pacing.caps import pack_record
-from pacing.notices.tokens import Claims, TokenSigner
+from pacing.notices.claims import Claims
+from pacing.notices.tokens import TokenSigner
 from segments.profiles.reading import ProfileBatch, ProfileReader, UserLookup
 from tests.kit.openrtb import body_of
 
@@ -35,6 +37,7 @@ class ShopState(msgspec.Struct, frozen=True):
     cart_stage: int = 0
     cart_age_s: float = np.inf
     last_visit_age_s: float = 3_600.0
+    last_purchase_age_s: float = np.inf
     visits: float = 1.0
     products_viewed: float = 1.0
 
@@ -67,8 +70,7 @@ def profile_batch(shoppers: Sequence[Shopper | None]) -> ProfileBatch:
         batch.cart_micros = np.array([state.cart_micros for _, _, state in rows], dtype=np.int64)
         batch.cart_stage = np.array([state.cart_stage for _, _, state in rows], dtype=np.int64)
         batch.score = np.zeros(len(rows))
-        batch.last_purchase_age_s = np.full(len(rows), np.inf)
-        for name in ("cart_age_s", "last_visit_age_s", "visits", "products_viewed"):
+        for name in ("cart_age_s", "last_purchase_age_s", "last_visit_age_s", "visits", "products_viewed"):
             setattr(batch, name, np.array([getattr(state, name) for _, _, state in rows], dtype=np.float64))
     return batch
 
@@ -115,6 +117,7 @@ class TestBidder:
         self.clock = ManualClock(now_ms)
         self.policy = ConsentPolicy(consent or ConsentSettings())
         self.signer = TokenSigner(KEYS)
+        self.signer.nonces = itertools.repeat(0)  # equal bids are equal bytes
         self.book = LeaseBook()
         compiled = compiled or Compiled(catalogue)
         self.book.bind(compiled.index.pools)

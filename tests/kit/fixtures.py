@@ -16,6 +16,12 @@ from core.redis.embedded import EmbeddedServer
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def chosen_server() -> Path | None:
+    """The Redis or Valkey program that GROSZ_TEST_SERVER asks for; None: whichever Grosz itself would start."""
+    path = os.environ.get("GROSZ_TEST_SERVER")
+    return Path(path) if path else None
+
+
 def in_ci() -> bool:
     """Whether missing test data and packages are failures: nobody reads the reasons of skips in CI."""
     return os.environ.get("CI", "") not in ("", "0", "false")
@@ -39,7 +45,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def valkey_server() -> Iterator[EmbeddedServer]:
     """A real server that lives as long as this test process; its directory's path is short, since it holds a socket."""
     directory = Path(tempfile.mkdtemp(prefix="grosz-test-"))
-    server = EmbeddedServer(directory)
+    server = EmbeddedServer(directory, program=chosen_server())
     server.start()
     yield server
     server.stop()

@@ -21,9 +21,13 @@ def line_chart(
     logarithmic: bool = False,
     shaded: tuple[float, float] | None = None,
     bound: float | None = None,
+    axis: str = "seconds",
+    spacing: float = 1.0,
 ) -> str:
-    """Lines by name, a value a second (None: a gap), over a run of `seconds`. `shaded` marks a part of the run, `bound`
-    a value that should not be passed."""
+    """Lines by name, a value each `spacing` seconds (None: a gap), over a run of `seconds`, or of what `axis` says.
+
+    `shaded` marks a part of the run, `bound` a value that should not be passed.
+    """
     values = [value for line in lines.values() for value in line if value is not None]
     low, high = _range([*values, *([] if bound is None else [bound])], logarithmic)
 
@@ -52,12 +56,12 @@ def line_chart(
         f'<text x="{x(second):.1f}" y="{_BOTTOM + 16}" text-anchor="middle">{second:g}</text>'
         for second in (seconds * step / _STEPS for step in range(_STEPS + 1))
     ]
-    svg.append(f'<text x="{_RIGHT}" y="{_BOTTOM + 30}" text-anchor="end">seconds; {escape(unit)}</text>')
+    svg.append(f'<text x="{_RIGHT}" y="{_BOTTOM + 30}" text-anchor="end">{escape(axis)}; {escape(unit)}</text>')
     if bound is not None:
         level = f'y1="{y(bound):.1f}" y2="{y(bound):.1f}"'
         svg.append(f'<line x1="{_LEFT}" x2="{_RIGHT}" {level} stroke="#000" stroke-dasharray="4 4"/>')
     for at, ((name, line), colour) in enumerate(zip(lines.items(), COLOURS, strict=False)):
-        filled = ((second + 0.5, value) for second, value in enumerate(line) if value is not None)
+        filled = (((second + 0.5) * spacing, value) for second, value in enumerate(line) if value is not None)
         points = " ".join(f"{x(second):.1f},{y(value):.1f}" for second, value in filled)
         svg.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.4"/>')
         svg.append(f'<text x="{_RIGHT + 10}" y="{_TOP + 12 + 18 * at}" fill="{colour}">{escape(name)}</text>')

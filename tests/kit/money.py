@@ -1,7 +1,9 @@
 """A small advertiser with money, for tests of everything that spends it."""
 
+from typing import Any
+
 from core.clock import ManualClock, SystemClock
-from core.model import Advertiser, BillingEvent, Budget, Campaign, Catalogue, Clearing, Exchange, LineItem, Pacing
+from core.model import Advertiser, AuctionType, Budget, Campaign, Catalogue, Exchange, LineItem, Pacing
 from core.redis.client import PipelinedRedis
 from core.telemetry.metrics import Telemetry
 from pacing.bank.bank import LeaseBank
@@ -11,9 +13,10 @@ from pacing.budgets.pools import active_pools
 from pacing.budgets.timing import Timing
 from pacing.budgets.transitions import Transitions
 from pacing.ledger.rows import LedgerWriter
+from pacing.notices.claims import Claims, landing_digest, terms_of
 from pacing.notices.delivery import DeliveryCounts
 from pacing.notices.notices import NoticeDesk
-from pacing.notices.tokens import Claims, TokenSigner, auction_digest, landing_digest
+from pacing.notices.tokens import TokenSigner
 from tests.kit.ledger_store import MemoryLedgerStore
 
 ADVERTISER, CAMPAIGN, LINE_ITEM, EXCHANGE = 1, 3, 7, 5
@@ -37,18 +40,17 @@ def catalogue(
     version: int = 1,
     balance_micros: int | None = None,
     total: Budget = NO_BUDGET,
-    billing_event: BillingEvent = BillingEvent.BILL,
-    clearing: Clearing = Clearing.REPORTED,
     timezone: str = "UTC",
+    **exchange: Any,  # noqa: ANN401 - tests name fields that exist
 ) -> Catalogue:
-    """One advertiser, one campaign, one exchange."""
+    """One advertiser, one campaign, one exchange with the settings that are named."""
     return Catalogue(
         version=version,
         published_ms=0,
         advertisers=(Advertiser(id=ADVERTISER, name="shop", balance_micros=balance_micros, timezone=timezone),),
         campaigns=(Campaign(id=CAMPAIGN, advertiser_id=ADVERTISER, name="campaign", total_budget=total),),
         line_items=lines or (line_item(),),
-        exchanges=(Exchange(id=EXCHANGE, key="demo", billing_event=billing_event, clearing=clearing),),
+        exchanges=(Exchange(id=EXCHANGE, key="demo", **exchange),),
         fx_rates={"USD": 4_000_000},
     )
 
@@ -94,13 +96,14 @@ class Shop:
             await client.tick()
 
     def claims(self, lease: int, micros: int = 10_000, /, **changes: object) -> Claims:
-        """A bid of `micros` an impression, no rival, floor 1.00."""
+        """A bid of `micros` an impression in a second-price auction, no rival, floor 1.00, by the terms of now."""
         self.auctions += 1
+        (exchange,) = (*self.present.exchanges, *self.present.archived_exchanges)
         values: dict[str, object] = {
             "share": 0, "line_item_id": LINE_ITEM, "advertiser_id": ADVERTISER, "campaign_id": CAMPAIGN,
             "creative_id": 9, "exchange_id": EXCHANGE, "lease_id": lease, "reserved_micros": micros,
             "bid_cpm": micros * 1000, "second_cpm": 0, "floor_cpm": 1_000_000, "currency": "PLN",
-            "auction": auction_digest(EXCHANGE, str(self.auctions)), "position": 0,
+            "nonce": self.auctions, "terms": terms_of(exchange), "auction_type": AuctionType.SECOND_PRICE,
             "issued_s": self.clock.now_ms() // 1000, "user_id": USER, "landing": landing_digest(LANDING),
         }  # fmt: skip
         return Claims(**(values | changes))  # type: ignore[arg-type]  # tests name fields that exist

@@ -3,13 +3,14 @@
 import datetime
 import functools
 import math
+import zoneinfo
 from typing import Any
 
 import numpy as np
 
 from bidder.decision.model_file import FieldVocabulary, Manifest, Model, load_model
 from core.model import CartValue, Catalogue, Goal, LineItem
-from tests.kit.bidding import Shopper
+from tests.kit.bidding import Shopper, ShopState
 
 DAY_S = 86_400
 
@@ -37,9 +38,10 @@ def priced(
     """Price by the formula."""
     model = model or load_model()
     advertiser = next(item for item in catalogue.advertisers if item.id == line.advertiser_id)
-    click_logit, conversion_logit = _logits(model, line, request, imp, shopper, now_ms)
+    click_logit, conversion_logit = _logits(model, line, request, imp, shopper, now_ms, advertiser.timezone)
     shown = sum(1 for number, at in shopper.shown if number == line.id and now_ms // 1000 - at < DAY_S)
     click = 1 / (1 + math.exp(-click_logit)) * math.exp(-model.manifest.frequency_decay * shown)
+    click *= _interest(model.manifest, shopper.shops.get(line.advertiser_id))
     q = 1 / (1 + math.exp(-conversion_logit))
     conversion = min(q / (1 - q), 0.5)
     state = shopper.shops.get(line.advertiser_id)
@@ -57,10 +59,21 @@ def priced(
 
 
 def kernel(cart: CartValue, age_s: float) -> float:
-    """g(age): 0 before the delay, 1 at its peak."""
-    if age_s <= cart.delay_s:
+    """g(age): 0 before the delay, 1 at its peak, and a slope to nothing on the last of the cart's fourteen days."""
+    if not cart.delay_s < age_s < 14 * DAY_S:
         return 0.0
-    return _shape(cart.rise_s, cart.decay_s, age_s - cart.delay_s) / _peak(cart.rise_s, cart.decay_s)
+    shape = _shape(cart.rise_s, cart.decay_s, age_s - cart.delay_s) / _peak(cart.rise_s, cart.decay_s)
+    return shape * min(14 - age_s / DAY_S, 1.0)
+
+
+def _interest(manifest: Manifest, state: ShopState | None) -> float:
+    """Low after a purchase, whole again a purchase cycle later or with a newer cart."""
+    if state is None or math.isinf(state.last_purchase_age_s):
+        return 1.0
+    if state.cart_micros and state.cart_age_s < state.last_purchase_age_s:
+        return 1.0
+    back = min(state.last_purchase_age_s / manifest.purchase_cycle_s, 1.0)
+    return manifest.purchase_floor + (1 - manifest.purchase_floor) * back
 
 
 def _shape(rise_s: float, decay_s: float, age_s: float) -> float:
@@ -85,21 +98,37 @@ def _rate(catalogue: Catalogue, source: str, target: str) -> float:
 
 
 def _logits(
-    model: Model, line: LineItem, request: dict[str, Any], imp: dict[str, Any], shopper: Shopper, now_ms: int
+    model: Model,
+    line: LineItem,
+    request: dict[str, Any],
+    imp: dict[str, Any],
+    shopper: Shopper,
+    now_ms: int,
+    timezone: str,
 ) -> tuple[float, float]:
     manifest = model.manifest
     own = f"advertiser:{line.advertiser_id}"
     column = manifest.columns.index(own) if own in manifest.columns else 0
-    rows = _request_rows(manifest, request, imp, now_ms) + _user_rows(manifest, line, shopper)
+    rows = _request_rows(manifest, request, imp, now_ms, timezone) + _user_rows(manifest, line, shopper)
     sums = [manifest.bias[head] + math.fsum(float(model.weights[row, head, column]) for row in rows) for head in (0, 1)]
     return sums[0], sums[1]
 
 
-def _request_rows(manifest: Manifest, request: dict[str, Any], imp: dict[str, Any], now_ms: int) -> list[int]:
+def _hour(request: dict[str, Any], now_ms: int, timezone: str) -> int:
+    """Of the user's clock, else of the advertiser's."""
+    offset = request.get("device", {}).get("geo", {}).get("utcoffset")
+    if offset is not None and abs(offset) <= 840:
+        return int((now_ms // 60_000 + offset) // 60 % 24)
+    return datetime.datetime.fromtimestamp(now_ms / 1000, zoneinfo.ZoneInfo(timezone)).hour
+
+
+def _request_rows(
+    manifest: Manifest, request: dict[str, Any], imp: dict[str, Any], now_ms: int, timezone: str
+) -> list[int]:
     banner = imp["banner"]
     first = banner["format"][0] if "format" in banner else banner
     said = {
-        "hour": str(datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC).hour),
+        "hour": str(_hour(request, now_ms, timezone)),
         "device": str(request.get("device", {}).get("devicetype")),
         "size": f"{first['w']}x{first['h']}",
         "position": str(banner.get("pos")),
@@ -119,7 +148,6 @@ def _user_rows(manifest: Manifest, line: LineItem, shopper: Shopper) -> list[int
         "last_visit_hours": state.last_visit_age_s / 3600,
         "visits": state.visits,
         "products_viewed": state.products_viewed,
-        "cart": 1.0 if state.cart_micros else 0.0,
     }
     return [_bucket(manifest.user_fields[name], number) for name, number in numbers.items()]
 
@@ -132,7 +160,7 @@ def two_column_model(seed: int) -> Model:
     """The shipped model's fields with random weights, and weights of their own for advertiser 2."""
     shipped = load_model().manifest
     manifest = Manifest(
-        format=1,
+        format=2,
         name="test",
         rows=shipped.rows,
         columns=("default", "advertiser:2"),

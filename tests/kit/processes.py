@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from core.processes import is_alive
-from tests.kit.fixtures import REPOSITORY
+from tests.kit.fixtures import REPOSITORY, chosen_server
 
 
 def grosz(
@@ -29,7 +29,9 @@ def grosz(
 def clean_environment() -> dict[str, str]:
     """This process's environment without settings of Grosz, and with bytecode, which halves the time of a start."""
     unwanted = ("GROSZ_", "PYTHONDONTWRITEBYTECODE")
-    return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    program = chosen_server()
+    return kept if program is None else kept | {"GROSZ_REDIS_PROGRAM": str(program)}
 
 
 class RunningGrosz:

@@ -1,6 +1,7 @@
 """Random catalogues, bid requests and users whose values collide often, from a seeded generator."""
 
 import datetime
+import math
 import random
 from typing import Any
 
@@ -57,7 +58,7 @@ MOMENTS = tuple(
 
 
 def some(chance: random.Random, values: tuple[Any, ...], share: float = 0.3, most: int = 3) -> tuple[Any, ...]:
-    """Nothing most of the time, else some of the values."""
+    """Nothing most of the time, otherwise some of the values."""
     if chance.random() >= share:
         return ()
     return tuple(chance.sample(values, chance.randint(1, min(most, len(values)))))
@@ -203,6 +204,8 @@ def random_request(chance: random.Random, number: int = 0, *, plain: bool = Fals
     """A request with one to three banners; `plain`: nothing blocked, no deals, no foreign floors."""
     country, region, city, postcode, latitude, longitude = chance.choice(CITIES)
     geo: dict[str, Any] = {"country": country, "region": region}
+    if chance.random() < 0.3:
+        geo["utcoffset"] = chance.choice((-720, -210, 0, 60, 120, 345, 840, 9_999))
     if chance.random() < 0.7:
         geo |= {"city": city, "zip": postcode, "lat": latitude, "lon": longitude}
     device = {
@@ -269,11 +272,15 @@ def random_shopper(chance: random.Random, line_items: int, now_ms: int) -> Shopp
 
 
 def _random_state(chance: random.Random) -> ShopState:
+    bought_s = chance.choice((math.inf, math.inf, 360.0, 19_000.0, 2_000_000.0, 10.0**8))
     if chance.random() < 0.5:
-        return ShopState(last_visit_age_s=chance.uniform(0, 10**6), visits=chance.randint(1, 40))
+        return ShopState(
+            last_visit_age_s=chance.uniform(0, 10**6), visits=chance.randint(1, 40), last_purchase_age_s=bought_s
+        )
     return ShopState(
         cart_micros=chance.randint(1, 5_000) * 1_000_000,
-        cart_age_s=chance.choice((10.0, 3_599.0, 3_601.0, 20_000.0, 500_000.0)),
+        cart_age_s=chance.choice((10.0, 3_599.0, 3_601.0, 20_000.0, 500_000.0, 1_150_000.0)),
+        last_purchase_age_s=bought_s,
         last_visit_age_s=chance.uniform(0, 10**6),
         visits=float(chance.randint(1, 40)),
         products_viewed=float(chance.randint(0, 30)),

@@ -8,7 +8,7 @@ import redis
 
 from core.processes import die_with_parent
 from core.redis.embedded import locate_server
-from tests.kit.fixtures import find_free_port, skip_or_fail
+from tests.kit.fixtures import chosen_server, find_free_port, skip_or_fail
 
 START_TIMEOUT_S = 20.0
 POLL_S = 0.02
@@ -16,7 +16,7 @@ POLL_S = 0.02
 
 def server_program() -> Path:
     """The server to start; the test is skipped (in CI it fails) where there is none."""
-    program = locate_server()
+    program = chosen_server() or locate_server()
     if program is None:
         skip_or_fail("no Redis server to start")
         raise AssertionError("skip_or_fail returned")

@@ -88,7 +88,7 @@ def resolves(name: str) -> bool:
         place = REPOSITORY.joinpath(*parts[:length])
         if not place.is_dir() and not place.with_suffix(".py").is_file():
             continue
-        found = importlib.import_module(".".join(parts[:length]))
+        found: object = importlib.import_module(".".join(parts[:length]))
         for member in parts[length:]:
             if not hasattr(found, member) and member not in getattr(found, "__annotations__", {}):
                 return False

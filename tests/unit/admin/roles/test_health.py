@@ -23,6 +23,17 @@ def test_role_is_ready_when_every_check_agrees() -> None:
     assert health.readiness() == (200, b"ready\n")
 
 
+def test_what_is_needed_to_begin_is_not_asked_for_again() -> None:
+    health = pages()
+    faults: list[str] = ["is not there yet"]
+    health.require_once("catalogue", lambda: faults[0] if faults else None)
+    assert health.readiness() == (503, b"catalogue: is not there yet\n")
+    faults.clear()
+    assert health.readiness() == (200, b"ready\n")
+    faults.append("has gone")
+    assert health.readiness() == (200, b"ready\n")
+
+
 def test_draining_role_is_not_ready() -> None:
     health = pages()
     health.drain()

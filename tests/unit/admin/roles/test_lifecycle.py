@@ -46,17 +46,32 @@ def test_role_drains_before_it_closes_and_closes_in_reverse() -> None:
     assert steps == ["stop accepting", "flush events", "close redis"]
 
 
-def test_role_with_a_failed_loop_ends_so_that_it_is_started_afresh(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_loop_is_started_again_and_ends_no_role(capsys: pytest.CaptureFixture[str]) -> None:
+    starts: list[int] = []
+
     async def build(role: RoleContext) -> None:
-        async def fail() -> None:
-            raise ConnectionError("the store went away")
+        async def fail_twice() -> None:
+            starts.append(len(starts))
+            if len(starts) == 1:
+                raise ValueError("undecodable")
+            if len(starts) == 3:
+                terminate_soon()
+                await asyncio.Event().wait()
 
-        role.run_loop(fail(), "ledger flush")
+        async def read_counter() -> None:
+            (family,) = [f for f in role.telemetry.families() if f.name == "grosz_loop_failures_total"]
+            assert [(sample.labels, sample.value) for sample in family.samples] == [({"loop": "ledger flush"}, 2)]
 
-    assert run("worker", build, Settings(), {}) == EXIT_FAILED
+        role.run_loop(fail_twice, "ledger flush")
+        role.on_close(read_counter)
+
+    assert run("worker", build, Settings(), {}) == 0
+    assert starts == [0, 1, 2]
     logged = capsys.readouterr().err
-    assert "ledger flush" in logged
-    assert "the store went away" in logged
+    assert "background loop failed" in logged
+    assert "background loop ended" in logged
+    assert "undecodable" in logged
+    assert "AssertionError" not in logged
 
 
 def test_one_failed_step_does_not_keep_the_others_from_closing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +108,7 @@ def test_role_says_ready_once_its_checks_agree() -> None:
                 terminate_soon()
             await asyncio.Event().wait()
 
-        role.run_loop(arrive(), "catalogue")
+        role.run_loop(arrive, "catalogue")
 
     assert run("bidder", build, Settings(), {READY_PIPE: str(writing)}) == 0
     assert os.read(reading, 64) == b"ready\n"

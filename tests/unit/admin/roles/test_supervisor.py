@@ -49,7 +49,7 @@ async def test_child_that_ends_early_ends_the_start_and_all_its_siblings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "admin.roles.supervisor._COMMAND", ("-c", "import sys, time; time.sleep(sys.argv[1] != 'worker' and 60)")
+        "admin.roles.child._COMMAND", ("-c", "import sys, time; time.sleep(sys.argv[1] != 'worker' and 60)")
     )
     settings = Settings(
         data=DataSettings(directory=str(tmp_path)),

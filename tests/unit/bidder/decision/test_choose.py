@@ -6,8 +6,20 @@ from typing import Any
 import pytest
 
 from bidder.decision.choose import seed_of
-from core.model import Clearing, Exchange
-from tests.kit.bidding import TestBidder, bids_of
+from core.model import (
+    AuctionType,
+    BillingEvent,
+    Clearing,
+    Deal,
+    Exchange,
+    PriceEncryption,
+    Targeting,
+    UnreadablePrice,
+)
+from pacing.notices.charges import notice_key
+from pacing.notices.claims import Claims, terms_of
+from pacing.notices.tokens import TokenSigner
+from tests.kit.bidding import KEYS, TestBidder, bids_of
 from tests.kit.catalogues import catalogue, creative, line_item
 from tests.kit.openrtb import USER_ID, auction_of, raw_request
 
@@ -104,3 +116,68 @@ def test_test_requests_are_marked() -> None:
 
 def test_ties_depend_on_the_request_alone() -> None:
     assert seed_of(auction_of(id="a")) == seed_of(auction_of(id="a")) != seed_of(auction_of(id="b"))
+
+
+def only_claims(bidder: TestBidder, raw: object) -> Claims:
+    (bid,) = bids_of(bidder.answer(raw))
+    return bidder.claims(bid)
+
+
+@pytest.mark.parametrize(
+    ("at", "first_price", "expected"),
+    [
+        (1, None, AuctionType.FIRST_PRICE),
+        (2, None, AuctionType.SECOND_PRICE),
+        (None, None, AuctionType.SECOND_PRICE),  # OpenRTB's default
+        (500, None, AuctionType.FIRST_PRICE),
+        (3, None, AuctionType.FIXED_PRICE),
+        (1, False, AuctionType.SECOND_PRICE),
+        (2, True, AuctionType.FIRST_PRICE),
+    ],
+)
+def test_the_token_says_by_which_rule_the_auction_is_charged(
+    at: int | None, first_price: bool | None, expected: AuctionType
+) -> None:
+    exchange = Exchange(id=1, key="demo", seat="grosz", default_currency="PLN", first_price=first_price)
+    bidder = TestBidder(catalogue(line_item(1), exchanges=(exchange,)))
+    assert only_claims(bidder, {**request(), "at": at}).auction_type is expected
+
+
+@pytest.mark.parametrize(
+    ("deal_at", "first_price", "expected"),
+    [
+        (None, None, AuctionType.SECOND_PRICE),
+        (1, None, AuctionType.FIRST_PRICE),
+        (3, None, AuctionType.FIXED_PRICE),
+        (3, False, AuctionType.FIXED_PRICE),
+        (1, False, AuctionType.SECOND_PRICE),
+    ],
+)
+def test_on_a_deal_it_is_the_deal_s_rule(deal_at: int | None, first_price: bool | None, expected: AuctionType) -> None:
+    exchange = Exchange(id=1, key="demo", seat="grosz", default_currency="PLN", first_price=first_price)
+    deal = Deal(id=1, exchange_id=1, deal_id="d")
+    line = line_item(1, targeting=Targeting(deals=(1,)))
+    bidder = TestBidder(catalogue(line, exchanges=(exchange,), deals=(deal,)))
+    pmp = {"deals": [{"id": "d", "bidfloor": 1.0, "bidfloorcur": "PLN", "at": deal_at}]}
+    assert only_claims(bidder, {**request(pmp=pmp), "at": 2}).auction_type is expected
+
+
+def test_the_token_carries_the_exchange_s_terms() -> None:
+    exchange = Exchange(
+        id=1, key="demo", seat="grosz", default_currency="PLN", billing_event=BillingEvent.WIN,
+        clearing=Clearing.HOUSE, price_encryption=PriceEncryption.RUBICON, unreadable_price=UnreadablePrice.HOUSE,
+    )  # fmt: skip
+    claims = only_claims(TestBidder(catalogue(line_item(1), exchanges=(exchange,))), request())
+    assert claims.terms == terms_of(exchange)
+    assert claims.format == "banner"
+
+
+def test_answers_to_equal_requests_are_different_bids() -> None:
+    bidder = TestBidder(catalogue(line_item(1)))
+    bidder.signer = TokenSigner(KEYS)
+    bids = [bid for _ in range(4) for bid in bids_of(bidder.answer(request()))]
+    assert len({notice_key(bidder.claims(bid)) for bid in bids}) == 4
+    assert len({str(bid["burl"]).split("/n/bill/")[1].split("?")[0] for bid in bids}) == 4
+    for bid in bids:  # and each says in all its places that it is itself
+        token = str(bid["burl"]).split("/n/bill/")[1].split("?")[0]
+        assert all(token in str(bid[name]) for name in ("nurl", "burl", "lurl", "adm"))

@@ -65,7 +65,7 @@ def test_weights_and_manifests_that_do_not_fit_are_refused_though_sealed(artefac
     else:
         manifest = artefact / "manifest.json"
         text = manifest.read_text()
-        manifest.write_text(text.replace('"format": 1', '"format": 2', 1) if fault == "format" else "{}")
+        manifest.write_text(text.replace('"format": 2', '"format": 3', 1) if fault == "format" else "{}")
     seal(artefact)
     with pytest.raises(ConfigError):
         load_model(artefact)

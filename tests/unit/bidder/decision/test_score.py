@@ -82,9 +82,9 @@ def test_rows_of_slot_kinds_are_kept_when_the_table_grows() -> None:
     for width in range(1, 300):
         imp = {"id": "1", "banner": {"w": width, "h": 250, "pos": width % 5}}
         auction = bidder.screened(raw_request(imp=[imp], regs={"gdpr": 0}))
-        kind = model.slot_kind(auction, auction.impressions[0], width % 24)
+        kind = model.slot_kind(auction, auction.impressions[0], 60 * width)
         rows[kind] = model.slot_logits[kind].ravel().tolist()
-        assert model.slot_kind(auction, auction.impressions[0], width % 24) == kind
+        assert model.slot_kind(auction, auction.impressions[0], 60 * width) == kind
     assert len(rows) == 299
     assert all(model.slot_logits[kind].ravel().tolist() == row for kind, row in rows.items())
 

@@ -5,8 +5,8 @@ import json
 import msgspec
 import pytest
 
-from bidder.dialects.generic import is_first_price, no_bid, reason_code
-from core.model import Exchange, NoBidStyle
+from bidder.dialects.generic import auction_type, no_bid, reason_code
+from core.model import AuctionType, Exchange, NoBidStyle
 from core.reasons import NoBid
 
 EXCHANGE = Exchange(id=1, key="demo")
@@ -26,8 +26,20 @@ def test_older_exchanges_hear_only_codes_they_know() -> None:
     assert json.loads(no_bid(OLDER, "r", NoBid.NO_TIME)[1])["nbr"] == 0
 
 
-@pytest.mark.parametrize(("at", "first"), [(None, False), (1, True), (2, False), (3, True), (501, True)])
-def test_the_request_s_auction_type_counts_unless_configured(at: int | None, first: bool) -> None:
-    assert is_first_price(EXCHANGE, at) is first
-    for configured in (True, False):
-        assert is_first_price(msgspec.structs.replace(EXCHANGE, first_price=configured), at) is configured
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        (None, AuctionType.SECOND_PRICE),
+        (1, AuctionType.FIRST_PRICE),
+        (2, AuctionType.SECOND_PRICE),
+        (3, AuctionType.FIXED_PRICE),
+        (0, AuctionType.FIRST_PRICE),
+        (501, AuctionType.FIRST_PRICE),
+        (-2, AuctionType.FIRST_PRICE),
+    ],
+)
+def test_the_request_s_auction_type_counts_unless_configured(at: int | None, expected: AuctionType) -> None:
+    assert auction_type(EXCHANGE, at) is expected
+    first, second = (msgspec.structs.replace(EXCHANGE, first_price=configured) for configured in (True, False))
+    assert auction_type(first, at) is AuctionType.FIRST_PRICE
+    assert auction_type(second, at) is AuctionType.SECOND_PRICE

@@ -1,4 +1,4 @@
-"""Following what is published: by changes where they lead on, else whole, and never less than what is in force."""
+"""Following what is published: by changes where they lead on, otherwise whole, and never less than what is in force."""
 
 import asyncio
 import logging

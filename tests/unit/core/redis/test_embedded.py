@@ -121,8 +121,10 @@ def test_deep_data_directory_gets_its_socket_elsewhere(tmp_path: Path) -> None:
 
 
 def test_program_that_ends_at_once_is_reported_with_its_log(tmp_path: Path, fake_programs: Path) -> None:
-    write_program(fake_programs / "broken-server", "no memory")
-    server = EmbeddedServer(tmp_path, program=fake_programs / "broken-server")
+    broken = fake_programs / "broken-server"
+    broken.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Valkey server v=9.0.0" || echo "no memory"\n')
+    broken.chmod(0o755)
+    server = EmbeddedServer(tmp_path, program=broken)
     with pytest.raises(UnavailableError, match="does not come up") as caught:
         server.start()
     assert "server.log" in caught.value.hint

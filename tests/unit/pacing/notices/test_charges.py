@@ -3,14 +3,13 @@
 import pytest
 
 from pacing.notices.charges import charge_micros
-from pacing.notices.tokens import Claims
+from pacing.notices.claims import Claims
 
 
 def claims(bid_cpm: int, reserved_micros: int) -> Claims:
     return Claims(
         share=0, line_item_id=7, advertiser_id=1, campaign_id=3, creative_id=9, exchange_id=5, lease_id=1,
-        reserved_micros=reserved_micros, bid_cpm=bid_cpm, second_cpm=0, floor_cpm=0, currency="USD", auction=bytes(8),
-        position=0, issued_s=0,
+        reserved_micros=reserved_micros, bid_cpm=bid_cpm, second_cpm=0, floor_cpm=0, currency="USD", issued_s=0,
     )  # fmt: skip
 
 
