@@ -4,12 +4,13 @@ It has no objects whose owner is gone: the index refuses a line item without cam
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from admin.store.catalogue import ARCHIVED_MEMBERS, Changed
 from admin.store.kinds import KINDS
 from core.catalogue.codec import BY_ID, Change, apply_change
-from core.model import Catalogue, Status
+from core.dialects import spelled_out
+from core.model import Catalogue, Exchange, Status
 
 MEMBER_OF: Final = {kind.name: kind.member for kind in KINDS if kind.member}
 OWNERLESS: Final = frozenset({"advertisers", "exchanges", *ARCHIVED_MEMBERS.values()})
@@ -18,28 +19,37 @@ Members = dict[str, dict[int, Any]]
 """Objects of the store by member of the catalogue and id."""
 
 
-class CatalogueBuilder:
-    """Builds each catalogue from the one before it.
+class Built(NamedTuple):
+    """A catalogue, and what leads to it from the one that was built before; None for the first one."""
 
-    At 100,000 line items one changed row takes 3 ms. All of them take 0.1 s: when an advertiser or a campaign comes,
-    goes or changes hands, other objects come or go with it.
+    catalogue: Catalogue
+    change: Change | None
+
+
+class CatalogueBuilder:
+    """Builds each catalogue from the one before it, by a change that is there to be published.
+
+    At 100,000 line items one changed row takes 3 ms. When an advertiser or a campaign comes, goes or changes hands, the
+    objects that come or go with it are looked for among all, which takes 0.05 s.
     """
 
     def __init__(self) -> None:
         self._members: Members = {name: {} for name in BY_ID}
         self._built: Catalogue | None = None
 
-    def build(self, changed: Changed, published_ms: int) -> Catalogue:
+    def build(self, changed: Changed, published_ms: int) -> Built:
         """The catalogue after these rows have changed."""
         touched = touched_by(changed)
-        is_same_order = not _changes_owners(self._members, touched)
+        owners = _changed_owners(self._members, touched)
         for name, objects in touched.items():
             put(self._members[name], objects)
-        if self._built is None or not is_same_order:
+        if self._built is None:
             self._built = consistent_catalogue(changed, published_ms, self._members)
-        else:
-            self._built = apply_change(self._built, self._change(self._built, changed, published_ms, touched))
-        return self._built
+            return Built(self._built, None)
+        _add_owned(touched, self._members, owners)
+        change = self._change(self._built, changed, published_ms, touched)
+        self._built = apply_change(self._built, change)
+        return Built(self._built, change)
 
     def _change(
         self, built: Catalogue, changed: Changed, published_ms: int, touched: dict[str, dict[int, Any]]
@@ -49,7 +59,11 @@ class CatalogueBuilder:
             name: {number: value for number, value in objects.items() if value is not None and belongs(name, value)}
             for name, objects in touched.items()
         }
-        removed = {name: tuple(objects.keys() - kept[name].keys()) for name, objects in touched.items()}
+        removed = {
+            name: tuple(objects.keys() - kept[name].keys())
+            for name, objects in touched.items()
+            if len(objects) > len(kept[name])
+        }
         members = {name: tuple(objects.values()) for name, objects in kept.items()}
         return Change(since=built.version, changed=changed.catalogue(published_ms, members), removed=removed)
 
@@ -59,10 +73,11 @@ def touched_by(changed: Changed) -> dict[str, dict[int, Any]]:
     touched: dict[str, dict[int, Any]] = {name: {} for name in BY_ID}
     for kind, objects in changed.objects.items():
         for number, value in objects.items():
+            published = spelled_out(value) if isinstance(value, Exchange) else value
             is_archived = value.status is Status.ARCHIVED
-            touched[MEMBER_OF[kind]][number] = None if is_archived else value
+            touched[MEMBER_OF[kind]][number] = None if is_archived else published
             if kind in ARCHIVED_MEMBERS:
-                touched[ARCHIVED_MEMBERS[kind]][number] = value if is_archived else None
+                touched[ARCHIVED_MEMBERS[kind]][number] = published if is_archived else None
     return touched
 
 
@@ -75,13 +90,35 @@ def put(objects: dict[int, Any], touched: dict[int, Any]) -> None:
             objects[number] = value
 
 
-def _changes_owners(members: Members, touched: dict[str, dict[int, Any]]) -> bool:
-    """Whether another object's place may have changed: `_rule` looks at nothing else."""
-    return any(
-        _owner(members[name].get(number)) != _owner(value)
+class Owners(NamedTuple):
+    """Ids of advertisers and campaigns that came, went or changed hands."""
+
+    advertisers: frozenset[int]
+    campaigns: frozenset[int]
+
+
+def _changed_owners(members: Members, touched: dict[str, dict[int, Any]]) -> Owners:
+    """Those that `_rule` may say another thing of than before."""
+    advertisers, campaigns = (
+        frozenset(
+            number for number, value in touched[name].items() if _owner(members[name].get(number)) != _owner(value)
+        )
         for name in ("advertisers", "campaigns")
-        for number, value in touched[name].items()
     )
+    return Owners(advertisers, campaigns)
+
+
+def _add_owned(touched: dict[str, dict[int, Any]], members: Members, owners: Owners) -> None:
+    """Add to what is touched the objects whose place in the catalogue depends on these owners."""
+    if not (owners.advertisers or owners.campaigns):
+        return
+    for name, objects in members.items():
+        if name not in OWNERLESS:
+            touched[name] = {
+                number: value
+                for number, value in objects.items()
+                if value.advertiser_id in owners.advertisers or getattr(value, "campaign_id", None) in owners.campaigns
+            } | touched[name]
 
 
 def _owner(value: Any) -> int | None:  # noqa: ANN401 - an advertiser, a campaign or None

@@ -16,7 +16,7 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from admin.catalogue.consistency import CatalogueBuilder
+from admin.catalogue.consistency import Built, CatalogueBuilder
 from admin.store.catalogue import NEVER_MS, CatalogueStore
 from core import keys
 from core.catalogue.codec import (
@@ -209,38 +209,38 @@ class Publisher:
         self._seen = changed.version
         self._expires_ms = changed.expires_ms
         # Threads: what takes longer than a few milliseconds must not keep the API from answering.
-        catalogue = await asyncio.to_thread(self._builder.build, changed, self._clock.now_ms())
-        self.published_version = await self._put(catalogue)
+        built = await asyncio.to_thread(self._builder.build, changed, self._clock.now_ms())
+        self.published_version = await self._put(built)
         return self.published_version
 
     async def _lost(self) -> bool:
         """Whether Redis has forgotten the catalogue (restarted without its data)."""
         return int(await self._redis.get(keys.CATALOGUE_VERSION) or 0) < self._seen
 
-    async def _put(self, catalogue: Catalogue) -> int:
+    async def _put(self, built: Built) -> int:
         """The change from what Redis has, or everything; returns the version that Redis has afterwards."""
-        base = self._in_redis
+        base, catalogue = self._in_redis, built.catalogue
         if base is None:
             base = await self._read(None)
             self._backlog.find(await self._redis.xlen(keys.CATALOGUE_CHANGES), self._clock.monotonic())
         for _ in range(CATCH_UPS):
             if base is None or base.version >= catalogue.version:  # Redis has lost it
                 break
-            current = await self._append(base, catalogue)
+            current = await self._append(base, built)
             if current != DIVERGED:
                 return current
             base = self._in_redis = await self._read(base)
         return await self._put_whole(catalogue)
 
-    async def _append(self, base: Catalogue, catalogue: Catalogue) -> int:
-        change, body = await asyncio.to_thread(_encoded_difference, base, catalogue)
+    async def _append(self, base: Catalogue, built: Built) -> int:
+        change, body = await asyncio.to_thread(_encoded_change, base, built)
         names = (keys.CATALOGUE_SNAPSHOT, keys.CATALOGUE_VERSION, keys.CATALOGUE_ALIVE, keys.CATALOGUE_CHANGES)
         header, now_ms = header_of(change.since), self._clock.now_ms()
         current = int(
             await self._redis.eval(CHANGE_SCRIPT, 4, *names, change.version, change.since, header, now_ms, body)
         )
-        if current == catalogue.version:
-            self._in_redis = catalogue
+        if current == built.catalogue.version:
+            self._in_redis = built.catalogue
             self._backlog.add(change, self._clock.monotonic())
         return current
 
@@ -282,6 +282,9 @@ class Publisher:
         backlog.drop(entries, objects, self._clock.monotonic())
 
 
-def _encoded_difference(base: Catalogue, catalogue: Catalogue) -> tuple[Change, bytes]:
-    change = difference(base, catalogue)
+def _encoded_change(base: Catalogue, built: Built) -> tuple[Change, bytes]:
+    """What leads on from `base`: as it was built or, where others have published meanwhile, by comparing."""
+    change = built.change
+    if change is None or change.since != base.version:
+        change = difference(base, built.catalogue)
     return change, encode_change(change)

@@ -21,7 +21,7 @@ from pacing.budgets.pools import PoolSpec, pools_of
 _STOPPING = frozenset(
     {
         "paused", "advertiser_stopped", "campaign_stopped", "flight_over", "flight_not_begun", "no_creative",
-        "no_active_creative", "no_banner", "budget_below_one_impression", "bid_below_minimum", "no_rate", "no_balance",
+        "no_active_creative", "no_format", "budget_below_one_impression", "bid_below_minimum", "no_rate", "no_balance",
     }
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ next one it listens itself and says "no bid" to everything; it steps aside as so
 import asyncio
 import logging
 
-from bidder.door.limits import Reply
+from bidder.door.port import Reply
 from bidder.door.server import BidServer
 from core.clock import SystemClock
 

@@ -13,7 +13,6 @@ from admin.store.changes import SYSTEM
 from admin.store.kinds import KINDS
 from core.model import (
     Advertiser,
-    BillingEvent,
     Budget,
     BudgetShare,
     Campaign,
@@ -55,7 +54,6 @@ def demo_catalogue(cart_delay_s: int = HOUR_S) -> Catalogue:
         seat="grosz",
         default_currency="USD",
         clearing=Clearing.REPORTED,
-        billing_event=BillingEvent.BILL,
     )
     parts = [_Part(position + 1, shop, cart_delay_s) for position, shop in enumerate(SHOPS)]
     return Catalogue(

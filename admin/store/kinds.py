@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from admin.store import tables
 from admin.store.model import ApiKey, Conversion, Feed, User, Webhook
 from admin.validation import documents
+from core.dialects import spelled_out
 from core.model import Advertiser, Budget, Campaign, Creative, Deal, Exchange, LineItem, Segment
 
 Reference = tuple[str, str, int]
@@ -135,6 +136,8 @@ _OWN_COLUMNS = frozenset({"revision", "created_ms", "updated_ms", tables.SEARCH}
 
 def columns_of(kind: Kind, value: msgspec.Struct) -> dict[str, Any]:
     """The typed columns of an object. `total_budget_micros` is read from the Budget `total_budget`."""
+    if isinstance(value, Exchange):  # lists are filtered by what is in force, not by who says so
+        value = spelled_out(value)
     searched = f"{getattr(value, 'name', '')}\n{getattr(value, 'external_id', '')}"
     out: dict[str, Any] = {tables.SEARCH: tables.folded(searched)}
     for column in kind.table.columns:

@@ -178,6 +178,7 @@ exchanges = _catalogue_table(
     _text("openrtb_version"),
     _long_text("sync_url"),
     _text("price_macro", default=""),
+    _text("dialect", default="generic"),
     tenant=False,
 )
 feeds = _catalogue_table("feeds", _long_text("url"), _text("format"), _number("refresh_s"))

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from admin.store.model import CountUnique, FeedFormat, Scope
 from admin.validation import fields as f
+from core.dialects import GENERIC
 from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption, UnreadablePrice
 
 WritableStatus = Literal["active", "paused"]
@@ -233,15 +234,16 @@ class ExchangeDocument(Document, kw_only=True):
     name: f.ShortText = ""
     seat: f.ShortText = ""
     default_currency: f.Currency = "USD"
+    dialect: f.DialectName = GENERIC
     first_price: bool | None = None
     clearing: Clearing = Clearing.REPORTED
-    billing_event: BillingEvent = BillingEvent.BILL
-    price_macro: f.ShortText = "${AUCTION_PRICE}"
-    price_encryption: PriceEncryption = PriceEncryption.NONE
+    billing_event: BillingEvent | None = None
+    price_macro: f.ShortText | None = None
+    price_encryption: PriceEncryption | None = None
     encryption_key: f.Secret = ""
     integrity_key: f.Secret = ""
     unreadable_price: UnreadablePrice = UnreadablePrice.BID
-    no_bid_style: NoBidStyle = NoBidStyle.NO_CONTENT
+    no_bid_style: NoBidStyle | None = None
     default_tmax_ms: Annotated[int, Meta(ge=10, le=5_000)] = 100
     network_margin_ms: Annotated[int, Meta(ge=0, le=1_000)] = 20
     openrtb_version: Literal["2.3", "2.4", "2.5", "2.6"] = "2.6"

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from core.dialects import DIALECTS, GENERIC
 from core.ids import MAX_ID
 
 END = r"$(?!\n)"
@@ -114,6 +115,14 @@ HourOfWeek = Annotated[int, Meta(ge=0, le=167, description="0 is Monday 00:00-01
 ListCode = Annotated[int, Meta(ge=1, le=999)]
 ExchangeKey = Annotated[
     str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}" + END, description="Name in the bid URL.", examples=["demo"])
+]
+DialectName = Annotated[
+    str,
+    Meta(
+        pattern="^(" + "|".join(DIALECTS) + ")" + END,
+        description="How the exchange speaks OpenRTB (docs/dialects.md): " + ", ".join(DIALECTS) + ".",
+        examples=[GENERIC],
+    ),
 ]
 Email = Annotated[str, Meta(max_length=254, pattern=r"^[^\s@\x00-\x20\x7f]+@[^\s@\x00-\x20\x7f]+" + END)]
 # Twelve characters is what password guidance asks of a secret without further rules; the upper bound is argon2's work.

@@ -14,13 +14,13 @@ import msgspec
 from admin.store.kinds import Kind
 from admin.store.model import ApiKey, Webhook
 from admin.validation.convert import amounts_in
+from core.dialects import spoken_by
 from core.errors import Fault, GroszError
 from core.model import (
     Advertiser,
     Campaign,
     Creative,
     Exchange,
-    Format,
     FrequencyCap,
     LineItem,
     PriceEncryption,
@@ -28,7 +28,7 @@ from core.model import (
 )
 from core.money import MAX_BUDGET_MICROS, format_micros
 from core.network.outgoing import check_url
-from creatives.formats.banner import check_banner
+from creatives.formats.table import check_creative, is_known
 
 RuleChecker = Callable[[str], object]
 """Checks a segment rule; raises a GroszError that says where it is wrong."""
@@ -162,19 +162,20 @@ def _line_item(value: LineItem) -> Iterator[Fault]:
 
 
 def _creative(value: Creative) -> Iterator[Fault]:
-    if value.format is not Format.BANNER:
+    if not is_known(value):
         return
-    yield from check_banner(value)
+    yield from check_creative(value)
     if not value.advertiser_domain:
         yield Fault("/advertiser_domain", "required", "exchanges want the advertiser's domain with every bid")
 
 
 def _exchange(value: Exchange) -> Iterator[Fault]:
-    if value.price_encryption is PriceEncryption.NONE:
+    encryption = spoken_by(value).price_encryption
+    if encryption is PriceEncryption.NONE:
         return
     if not value.encryption_key:
         yield Fault("/encryption_key", "required", "encrypted prices need the key", "the exchange's support gives it")
-    if value.price_encryption is PriceEncryption.GOOGLE and not value.integrity_key:
+    if encryption is PriceEncryption.GOOGLE and not value.integrity_key:
         yield Fault("/integrity_key", "required", "this encryption needs the integrity key too")
 
 

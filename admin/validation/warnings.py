@@ -12,9 +12,10 @@ import msgspec
 from admin.store.kinds import Kind
 from admin.store.model import Webhook
 from core.errors import Fault
-from core.model import Advertiser, Budget, Campaign, Creative, Format, Goal, LineItem, Pacing, Segment, Status
+from core.model import Advertiser, Budget, Campaign, Creative, Goal, LineItem, Pacing, Segment, Status
 from core.money import format_micros
 from core.network.outgoing import check_url
+from creatives.formats.table import FORMATS, is_known
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -116,9 +117,10 @@ def _creatives(value: LineItem, around: Surroundings) -> Iterator[Fault]:
     if not usable:
         hint = "resume one, or name another"
         yield Fault("/creative_ids", "no_active_creative", "no creative is active: no size can be filled", hint)
-    elif all(ad.format is not Format.BANNER for ad in usable):
-        text = "no active creative is a banner, and nothing else is shown yet"
-        yield Fault("/creative_ids", "no_banner", text, "add a banner")
+    elif not any(is_known(ad) for ad in usable):
+        shown = " or ".join(FORMATS)
+        text = f"no active creative is a {shown}, and nothing else is shown yet"
+        yield Fault("/creative_ids", "no_format", text, f"add a {shown}")
     for position, ad in enumerate(known):
         if ad is None or ad.status is Status.ARCHIVED:
             yield Fault(f"/creative_ids/{position}", "archived_creative", "the creative is archived", "remove it")

@@ -6,7 +6,8 @@ pass over every (impression, line item) pair, one internal auction per impressio
 
 from collections.abc import Callable, Sequence
 
-from bidder.decision.choose import answer, choose
+from bidder.decision.answer import answer
+from bidder.decision.choose import choose
 from bidder.decision.pricing import Evaluation, price
 from bidder.decision.snapshot import Snapshot
 from bidder.request.auction import Auction

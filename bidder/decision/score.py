@@ -109,17 +109,17 @@ class BoundModel:
 
         `minutes`: since 1970, UTC.
         """
-        device, banner = auction.request.device, impression.imp.banner
+        device, sizes = auction.request.device, impression.offers[0].sizes
         hours = self._hours(auction, minutes)
         key = (
             hours,
             device.devicetype if device is not None else None,
-            impression.sizes[0] if impression.sizes else None,
-            banner.pos if banner is not None else None,
+            sizes[0] if sizes else None,
+            impression.placement,
             bool(impression.deal_floors),
         )
         kind = self._kinds.get(key)
-        return kind if kind is not None else self._add_kind(key, hours, impression)
+        return kind if kind is not None else self._add_kind(key, hours)
 
     def _hours(self, auction: Auction, minutes: int) -> tuple[int, ...]:
         """The user's hour, or that of each advertisers' time zone."""
@@ -135,9 +135,9 @@ class BoundModel:
                 return ((minutes + offset) // 60 % 24,)
         return self._zone_hours
 
-    def _add_kind(self, key: tuple[object, ...], hours: tuple[int, ...], impression: Impression) -> int:
-        _hours, device_type, _size, position, has_deals = key
-        width, height = impression.sizes[0] if impression.sizes else (0, 0)
+    def _add_kind(self, key: tuple[object, ...], hours: tuple[int, ...]) -> int:
+        _hours, device_type, size, position, has_deals = key
+        width, height = size if isinstance(size, tuple) else (0, 0)
         features = {
             "device": str(device_type),
             "size": f"{width}x{height}",

@@ -230,7 +230,7 @@ class _Telling:
         auction = self._auction
         real = _real_verdicts(found)
         winners: Winners = {
-            found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.offer.prepared.creative.id)
+            found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.shown.prepared.ad.creative.id)
             for number, bid in chosen.items()
             if found is not None
         }

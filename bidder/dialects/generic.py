@@ -1,8 +1,18 @@
-"""What an exchange's configuration says of its dialect. An exchange with more quirks gets a module beside this one."""
+"""How bids and refusals are put in OpenRTB as it is written, which every other dialect begins with.
 
-from bidder.openrtb.response import encode_no_bid
-from core.model import AuctionType, Exchange, NoBidStyle
+A `Speaker` speaks for one exchange: it has the exchange's settings and the data of its dialect (`core.dialects`). A
+dialect with quirks that data cannot say is a subclass in a module beside this one.
+"""
+
+from collections.abc import Sequence
+
+from bidder.openrtb.formats.table import CODECS
+from bidder.openrtb.response import encode_no_bid, encode_response
+from core.dialects import spoken_by
+from core.model import AuctionType, BillingEvent, Exchange, NoBidStyle
 from core.reasons import NoBid
+from creatives.formats.base import Ad
+from creatives.macros import TOKEN
 
 NO_CONTENT: tuple[int, bytes] = (204, b"")
 
@@ -10,32 +20,79 @@ NO_CONTENT: tuple[int, bytes] = (204, b"")
 LAST_REASON_OF_2_5 = 10
 UNKNOWN_REASON = 0
 
-
-def no_bid(exchange: Exchange, request_id: str, reason: NoBid) -> tuple[int, bytes]:
-    """Status and body of 'no', in the exchange's style and version (OpenRTB 2.6 implementation notes 7.1)."""
-    if exchange.no_bid_style is NoBidStyle.NO_CONTENT:
-        return NO_CONTENT
-    return 200, encode_no_bid(request_id, reason_code(exchange, reason))
-
-
-def reason_code(exchange: Exchange, reason: NoBid) -> int:
-    """The `nbr` of a reason, in the list of the exchange's version."""
-    if reason.nbr > LAST_REASON_OF_2_5 and exchange.openrtb_version < "2.6":
-        return UNKNOWN_REASON
-    return reason.nbr
-
-
-def auction_type(exchange: Exchange, at: int | None) -> AuctionType:
-    """What a bid is charged by: as the exchange is configured, otherwise by the `at` of the request or deal.
-
-    Without an `at` it is second price, OpenRTB's default. A type that we do not know counts as first price: we then
-    never book less than the exchange may charge.
-    """
-    if exchange.first_price is not None:
-        return AuctionType.FIRST_PRICE if exchange.first_price else AuctionType.SECOND_PRICE
-    if at is None:
-        return AuctionType.SECOND_PRICE
-    return _AUCTION_TYPES.get(at, AuctionType.FIRST_PRICE)
+# How long we wait for the impression, told to the exchange as `exp` (OpenRTB 2.6 section 4.2.3): implementation notes
+# 7.2 say 60 s for web, 300 s for app banners. Leases outlast it (docs/money.md).
+BID_EXPIRY_S = 300
 
 
 _AUCTION_TYPES = {int(each): each for each in AuctionType}
+_FIRST, _SECOND = AuctionType.FIRST_PRICE, AuctionType.SECOND_PRICE
+
+
+class Speaker:
+    """Speaks for one exchange: answers in its dialect, made once per exchange and catalogue."""
+
+    __slots__ = ("_auction_type", "_says_nothing", "dialect", "exchange")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.dialect = spoken_by(exchange)
+        first = self.dialect.first_price
+        self._auction_type = None if first is None else _FIRST if first else _SECOND
+        self._says_nothing = self.dialect.no_bid_style is NoBidStyle.NO_CONTENT
+
+    def no_bid(self, request_id: str, reason: NoBid) -> tuple[int, bytes]:
+        """Status and body of 'no', in the exchange's style and version (OpenRTB 2.6 sections 2.1, 7.1)."""
+        if self._says_nothing:
+            return NO_CONTENT
+        return 200, encode_no_bid(request_id, self.reason_code(reason))
+
+    def reason_code(self, reason: NoBid) -> int:
+        """The `nbr` of a reason, in the list of the exchange's version."""
+        if reason.nbr > LAST_REASON_OF_2_5 and self.exchange.openrtb_version < "2.6":
+            return UNKNOWN_REASON
+        return reason.nbr
+
+    def auction_type(self, at: int | None) -> AuctionType:
+        """What a bid is charged by: as the exchange is configured, otherwise by the `at` of the request or deal.
+
+        Without an `at` it is second price, OpenRTB's default. A type that we do not know counts as first price: we then
+        never book less than the exchange may charge.
+        """
+        if self._auction_type is not None:
+            return self._auction_type
+        if at is None:
+            return AuctionType.SECOND_PRICE
+        return _AUCTION_TYPES.get(at, AuctionType.FIRST_PRICE)
+
+    def members(self, ad: Ad, advertiser_domain: str, campaign_id: int, track_url: str) -> dict[str, object]:
+        """Members of a bid that are the same in every auction; `TOKEN` stands where the token goes.
+
+        `advertiser_domain` is that of creatives that name none, `track_url` the tracker's public address.
+        """
+        creative = ad.creative
+        price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
+        members: dict[str, object] = {
+            "adid": str(creative.id),
+            "nurl": f"{track_url}/n/win/{TOKEN}?{price}",
+            "burl": f"{track_url}/n/bill/{TOKEN}?{price}",
+            "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}",
+            "adm": ad.markup,
+            "adomain": [creative.advertiser_domain or advertiser_domain],
+            "iurl": creative.sample_url or creative.image_url,
+            "cid": str(campaign_id),
+            "crid": f"{creative.id}-{creative.version}",
+            "cat": creative.categories,
+            "attr": creative.attributes,
+            "apis": creative.apis,
+            "language": creative.language,
+            **CODECS[creative.format].write(ad),
+            "exp": BID_EXPIRY_S,
+        }
+        if self.dialect.billing_event is not BillingEvent.BILL:
+            del members["burl"]
+        return {name: value for name, value in members.items() if value not in ("", (), [""])}
+
+    def answer(self, request_id: str, bids: Sequence[Sequence[bytes]], currency: str, bid_id: str) -> bytes:
+        """JSON of a whole answer; each bid is a JSON object in parts, `bid_id` our own id of the answer."""
+        return encode_response(request_id, [(self.exchange.seat, bids)], currency, bid_id)

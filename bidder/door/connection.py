@@ -11,7 +11,8 @@ from typing import cast
 
 from bidder.door.framing import Framing, Head
 from bidder.door.http import CONTINUE, NO_CONTENT, Refusal, bid_answer, gunzip, method_answer, page_answer
-from bidder.door.limits import MAX_UNSENT_BYTES, SLICE_BYTES, Port
+from bidder.door.limits import MAX_UNSENT_BYTES, SLICE_BYTES
+from bidder.door.port import Port
 
 _PAGE_METHODS = (b"GET", b"HEAD")
 

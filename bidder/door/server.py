@@ -1,7 +1,6 @@
 """The bid port: a listening socket, the connections it accepted, their time limits, and the way down.
 
-aiohttp costs 80-88 us of CPU a request, which is more than a whole bid; bidder.door.connection on httptools costs a
-fraction
+aiohttp costs 80-88 us of CPU a request, more than a whole bid; bidder.door.connection on httptools a fraction of it
 (docs/bid-port.md has the figures). Several processes share one port by SO_REUSEPORT: the kernel spreads connections.
 """
 
@@ -9,7 +8,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from bidder.door.connection import BidProtocol
-from bidder.door.limits import BidCounters, BidHandler, BidLimits, MaySee, Page, Port, Reply
+from bidder.door.limits import BidLimits
+from bidder.door.port import BidCounters, BidHandler, MaySee, Page, Port, Reply
 from core.clock import Clock
 
 __all__ = ["BidCounters", "BidHandler", "BidLimits", "BidServer", "Page", "Reply"]

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-MARKUP_BANNER = 1
-"""`mtype` (OpenRTB 2.6, section 4.2.3): which of the impression's formats the markup is."""
+from core.money import cpm_to_text
 
 
 class Bid(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -64,6 +63,37 @@ def quote(text: str) -> bytes:
         return _encode(text)
     except UnicodeEncodeError:
         return _encode(text.encode("utf-8", "replace").decode())
+
+
+def tactic_json(line_item_id: int) -> bytes:
+    """The member by which a bid names its line item to the exchange (OpenRTB 2.6 section 4.2.3, `tactic`)."""
+    return b',"tactic":"%d"' % line_item_id
+
+
+def bid_parts(
+    static: Sequence[bytes], *, number: int, impression_id: str, cpm: int, deal_id: str, tactic: bytes, token: bytes
+) -> list[bytes]:
+    """JSON of one bid in parts, to be joined with the rest of the answer.
+
+    `static` has everything that is the same in each auction, with an empty part wherever the token goes. `number` makes
+    the bid's id, `cpm` is CPM micros on the grosz grid, `tactic` comes from `tactic_json`.
+    """
+    parts = [_bid_start(number, impression_id), _price(cpm), tactic, *static]
+    parts[4::2] = [token] * (len(static) // 2)
+    if deal_id:
+        parts.insert(2, b',"dealid":' + quote(deal_id))
+    return parts
+
+
+# Exchanges number their impressions, or name them by places that come again and again.
+@functools.lru_cache(maxsize=1024)
+def _bid_start(number: int, impression_id: str) -> bytes:
+    return b'{"id":"%d","impid":%b,"price":' % (number, quote(impression_id))
+
+
+@functools.lru_cache(maxsize=4096)  # prices lie on the grosz grid: this is all of them up to 40 a thousand
+def _price(cpm: int) -> bytes:
+    return cpm_to_text(cpm).encode()
 
 
 def encode_response(

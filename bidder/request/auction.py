@@ -9,8 +9,7 @@ from bidder.openrtb.types import BidRequest, Imp
 from core.errors import Fault
 from core.model import Exchange
 from core.reasons import NoBid
-
-Size = tuple[int, int]
+from creatives.formats.offer import Offer, Shape
 
 
 class Place(NamedTuple):
@@ -52,21 +51,28 @@ class Consent:
 class Impression:
     """One impression that can be bid on."""
 
-    __slots__ = ("deal_floors", "eligible", "floor_cpm", "imp", "position", "private_auction", "sizes")
+    __slots__ = (
+        "deal_floors", "eligible", "floor_cpm", "imp", "offers", "placement", "position", "private_auction", "shapes"
+    )  # fmt: skip
 
     def __init__(
         self,
         imp: Imp,
         position: int,
         floor_cpm: int,
-        sizes: tuple[Size, ...],
+        offers: tuple[Offer, ...],
         deal_floors: dict[str, tuple[int, int]],
         private_auction: bool,
     ) -> None:
         self.imp = imp
         self.position = position  # index in BidRequest.imp
         self.floor_cpm = floor_cpm
-        self.sizes = sizes  # banner sizes that are offered, exact
+        self.offers = offers  # at least one: the formats that it may be filled with
+        first = offers[0]
+        self.shapes: tuple[Shape, ...] = first.shapes  # of all offers; what creatives are matched by
+        if len(offers) > 1:
+            self.shapes = tuple([shape for offer in offers for shape in offer.shapes])
+        self.placement = first.placement  # AdCOM "Placement Positions", None where unknown
         self.deal_floors = deal_floors  # exchange's deal id -> (floor CPM micros, auction type or 0)
         self.private_auction = private_auction
         self.eligible = 0  # set of line items, as a bitmap over the positions of the index

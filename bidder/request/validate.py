@@ -4,26 +4,19 @@ Whatever is wrong with one impression costs that impression alone: it is left ou
 for explain. Prices become CPM micros of the auction's currency here, once, so no later stage converts.
 """
 
-import functools
-
-from bidder.openrtb.types import Banner, Deal, Format, Imp
-from bidder.request.auction import Auction, Impression, Size
+from bidder.openrtb.formats.table import CODECS
+from bidder.openrtb.types import Deal, Imp
+from bidder.request.auction import Auction, Impression
 from core.errors import Fault
 from core.model import Exchange
 from core.money import MAX_CPM_MICROS, FxTable, MoneyError, cpm_from_float
 from core.reasons import NoBid
+from creatives.formats.offer import Offer
 
 DEFAULT_FLOOR_CURRENCY = "USD"  # OpenRTB 2.6, section 3.2.4; a deal's floor does not inherit the impression's currency
 
 NO_DEALS: dict[str, tuple[int, int]] = {}
 """Shared by every impression without deals; nobody writes to it."""
-
-# Sizes worth looking for in the ranges of OpenRTB 2.3 and before: the fixed sizes of the IAB's portfolio.
-KNOWN_SIZES: tuple[Size, ...] = (
-    (300, 250), (336, 280), (728, 90), (970, 90), (970, 250), (160, 600), (120, 600), (300, 600), (300, 1050),
-    (320, 50), (320, 100), (320, 480), (480, 320), (468, 60), (234, 60), (250, 250), (200, 200), (180, 150),
-    (300, 50), (300, 100), (216, 36), (168, 28), (120, 20), (750, 100), (750, 200), (750, 300), (930, 180),
-)  # fmt: skip
 
 
 def check_request(auction: Auction, fx: FxTable) -> None:
@@ -57,15 +50,8 @@ def _choose_currency(offered: tuple[str, ...] | None, exchange: Exchange, fx: Fx
 
 
 def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) -> Impression | None:
-    banner = imp.banner
-    if banner is None:
-        _report(auction, f"/imp/{position}", "no_banner", "offers no banner: other formats are not bid on")
-        return None
-    sizes = banner_sizes(banner)
-    if not sizes:
-        _report(
-            auction, f"/imp/{position}/banner", "no_size", "has no exact size above zero, in `format` or `w` and `h`"
-        )
+    offers = _offers(auction, imp, position)
+    if not offers:
         return None
     try:
         floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
@@ -74,48 +60,33 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
         return None
     pmp = imp.pmp
     if pmp is None:
-        return Impression(imp, position, floor, sizes, NO_DEALS, private_auction=False)
+        return Impression(imp, position, floor, offers, NO_DEALS, private_auction=False)
     deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
-    return Impression(imp, position, floor, sizes, deals, private_auction=bool(pmp.private_auction))
+    return Impression(imp, position, floor, offers, deals, private_auction=bool(pmp.private_auction))
+
+
+def _offers(auction: Auction, imp: Imp, position: int) -> tuple[Offer, ...]:
+    """What the impression may be filled with, of the formats that we have; the reasons where that is nothing."""
+    offers: list[Offer] = []
+    faults: list[Fault] = []
+    for codec in CODECS.values():
+        found = codec.read(imp)
+        if found is None:
+            continue
+        if isinstance(found, Fault):
+            faults.append(found)
+        else:
+            offers.append(found)
+    if not offers:
+        if not faults:
+            _report(auction, f"/imp/{position}", "no_format", f"offers none of the formats {', '.join(CODECS)}")
+        for fault in faults:
+            _report(auction, f"/imp/{position}{fault.pointer}", fault.code, fault.message)
+    return tuple(offers)
 
 
 def _report(auction: Auction, pointer: str, code: str, message: str) -> None:
     auction.faults.append(Fault(pointer=pointer, code=code, message=message))
-
-
-def banner_sizes(banner: Banner) -> tuple[Size, ...]:
-    """The exact sizes a banner offers.
-
-    `format` decides where it holds a size (OpenRTB 2.6, section 3.2.6); otherwise `w` and `h`, and, where all four
-    bounds of 2.3 are there, the known sizes between them. Flexible sizes (`wratio`, `hratio`) are not offered: they
-    need a creative that says that it flexes.
-    """
-    if banner.format:
-        offered = []
-        for item in banner.format:
-            width, height = item.w, item.h
-            if width and height and width > 0 and height > 0:
-                flexes = item.wratio is not None or item.hratio is not None or item.wmin is not None
-                if not flexes or not _is_unsound(item):
-                    offered.append((width, height))
-        if offered:
-            return tuple(offered)
-    width, height = banner.w or 0, banner.h or 0
-    sizes: tuple[Size, ...] = ((width, height),) if width > 0 and height > 0 else ()
-    if banner.wmin and banner.wmax and banner.hmin and banner.hmax:
-        between = _known_sizes_between(banner.wmin, banner.wmax, banner.hmin, banner.hmax)
-        sizes += tuple([size for size in between if size not in sizes])
-    return sizes
-
-
-def _is_unsound(item: Format) -> bool:
-    """A negative ratio or minimum says that the sender's numbers cannot be relied upon."""
-    return min(item.wratio or 0, item.hratio or 0, item.wmin or 0) < 0
-
-
-@functools.lru_cache(maxsize=1024)  # publishers repeat a handful of ranges
-def _known_sizes_between(wmin: int, wmax: int, hmin: int, hmax: int) -> tuple[Size, ...]:
-    return tuple([(w, h) for w, h in KNOWN_SIZES if wmin <= w <= wmax and hmin <= h <= hmax])
 
 
 def _floor(bidfloor: float | None, bidfloorcur: str | None, currency: str, fx: FxTable) -> int:

@@ -14,6 +14,8 @@ import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from bidder.targeting import normalise
 from bidder.targeting.bitmaps import Bits, all_ones, from_positions
 from core.reasons import NoBid
@@ -37,6 +39,8 @@ def bytes_of(key: Key) -> int:
     """About the memory of a key: a sender decides how long its texts and lists are."""
     if isinstance(key, tuple):
         return _OBJECT_BYTES + sum(bytes_of(part) for part in key)
+    if isinstance(key, msgspec.Struct):
+        return bytes_of(msgspec.structs.astuple(key))
     return _OBJECT_BYTES + (len(key) if isinstance(key, (str, bytes)) else 0)
 
 

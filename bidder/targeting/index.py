@@ -32,9 +32,11 @@ from bidder.targeting.fields import (
     ValuesOf,
 )
 from core.errors import CatalogueError
-from core.model import Advertiser, Campaign, Catalogue, Creative, Exchange, Format, Goal, LineItem, Status
+from core.model import Advertiser, Campaign, Catalogue, Creative, Exchange, Goal, LineItem, Status
 from core.money import FxTable
 from core.reasons import NoBid
+from creatives.formats.offer import Shape
+from creatives.formats.table import FORMATS
 from pacing.budgets.pools import PoolKey, PoolTable, pools_of
 
 NEVER_MS = 2**62
@@ -88,9 +90,9 @@ class Index(msgspec.Struct):
     excluded_segments: Dimension
     deals: DealAccess | LayeredDeals
     by_line_item: dict[int, tuple[int, ...]]
-    banners: NDArray[np.int64]  # creative ids, one list of banners after the other
-    banner_ends: NDArray[np.int64]  # where each list ends
-    banner_list: NDArray[np.int64]  # number of the list of each position; line items with the same ads share one
+    ads: NDArray[np.int64]  # creative ids, one list of ads after the other
+    ad_ends: NDArray[np.int64]  # where each list ends
+    ad_list: NDArray[np.int64]  # number of the list of each position; line items with the same ads share one
     creatives: dict[int, Creative]
     exchanges: dict[str, Exchange]  # active ones, by key
     currencies: tuple[str, ...]
@@ -99,11 +101,11 @@ class Index(msgspec.Struct):
     pools: PoolTable  # what leases are held for
     owners: dict[int, int]  # advertiser id -> its number in `lines.owner`, in the order of the numbers
 
-    def banners_of(self, position: int) -> list[Creative]:
-        """The active banners of the line item at `position`, in its order."""
-        number = int(self.banner_list[position])
-        start = int(self.banner_ends[number - 1]) if number else 0
-        return [self.creatives[each] for each in self.banners[start : self.banner_ends[number]].tolist()]
+    def creatives_of(self, position: int) -> list[Creative]:
+        """The active creatives of the line item at `position` that something makes ads of, in its order."""
+        number = int(self.ad_list[position])
+        start = int(self.ad_ends[number - 1]) if number else 0
+        return [self.creatives[each] for each in self.ads[start : self.ad_ends[number]].tolist()]
 
     def positions_of(self, pool: PoolKey) -> tuple[int, ...]:
         """Where a pool is: shares of a line item follow each other. Empty for one that the index does not have."""
@@ -112,11 +114,11 @@ class Index(msgspec.Struct):
 
 
 class _Ads(msgspec.Struct, frozen=True):
-    """The active banners of one advertiser's choice of creatives, and what targeting asks of them."""
+    """The active creatives of one advertiser's choice, and what targeting asks of them."""
 
     number: int
-    banners: tuple[int, ...]  # creative ids
-    sizes: frozenset[tuple[int, int]]
+    creatives: tuple[int, ...]  # their ids
+    shapes: frozenset[Shape]  # of the offers that they fit into
     domains: frozenset[str]  # that they advertise, with their parents
     categories: frozenset[str]  # of what they advertise, with their parents
 
@@ -136,7 +138,7 @@ def compile_index(catalogue: Catalogue) -> Index:
     """
     creatives = {item.id: item for item in catalogue.creatives if item.status is Status.ACTIVE}
     entries = list(_entries(catalogue, creatives))
-    lists = list({entry.ads.number: entry.ads.banners for entry in entries}.values())
+    lists = list({entry.ads.number: entry.ads.creatives for entry in entries}.values())
     timezones = tuple(sorted({entry.advertiser.timezone for entry in entries}))
     for name in timezones:
         zoneinfo.ZoneInfo(name)  # an unknown one fails here and not in the process that serves
@@ -153,9 +155,9 @@ def compile_index(catalogue: Catalogue) -> Index:
         excluded_segments=_excluded_segments(entries, catalogue),
         deals=_deal_access(entries, catalogue),
         by_line_item=_grouped(entry.line.id for entry in entries),
-        banners=np.fromiter(itertools.chain.from_iterable(lists), dtype=np.int64),
-        banner_ends=np.fromiter(itertools.accumulate(map(len, lists)), dtype=np.int64),
-        banner_list=np.fromiter((entry.ads.number for entry in entries), dtype=np.int64),
+        ads=np.fromiter(itertools.chain.from_iterable(lists), dtype=np.int64),
+        ad_ends=np.fromiter(itertools.accumulate(map(len, lists)), dtype=np.int64),
+        ad_list=np.fromiter((entry.ads.number for entry in entries), dtype=np.int64),
         creatives=creatives,
         exchanges={item.key: item for item in catalogue.exchanges if item.status is Status.ACTIVE},
         currencies=currencies,
@@ -346,24 +348,24 @@ def _context_dimensions(entries: list[_Entry]) -> dict[str, Dimension]:
 def _slot_dimensions(entries: list[_Entry]) -> dict[str, Dimension]:
     """Dimensions whose key belongs to one impression."""
     return {
-        "size": Offered(NoBid.SIZE, len(entries), _lists_of_ads(entries, lambda ads: ads.sizes)),
+        "size": Offered(NoBid.SIZE, len(entries), _lists_of_ads(entries, lambda ads: ads.shapes)),
         "position": Allowed(NoBid.POSITION, len(entries), _lists(entries, "positions"), normalise.one),
     }
 
 
 def _ads(number: int, advertiser: Advertiser, chosen: tuple[int, ...], creatives: Mapping[int, Creative]) -> _Ads:
     found = (creatives.get(identifier) for identifier in chosen)
-    banners = [
+    own = [
         creative
         for creative in found
-        if creative is not None and creative.format is Format.BANNER and creative.advertiser_id == advertiser.id
+        if creative is not None and creative.format in FORMATS and creative.advertiser_id == advertiser.id
     ]
-    domains = {banner.advertiser_domain or advertiser.domain for banner in banners}
-    named = {code for banner in banners for code in banner.categories}
+    domains = {creative.advertiser_domain or advertiser.domain for creative in own}
+    named = {code for creative in own for code in creative.categories}
     return _Ads(
         number,
-        tuple(banner.id for banner in banners),
-        frozenset((banner.width, banner.height) for banner in banners),
+        tuple(creative.id for creative in own),
+        frozenset(shape for creative in own for shape in FORMATS[creative.format].shapes(creative)),
         frozenset(suffix for domain in domains for suffix in normalise.domain_suffixes(domain)),
         frozenset(normalise.category_and_parents((*named, *advertiser.product_categories))),
     )

@@ -15,6 +15,7 @@ from bidder.targeting.fields import Group, JointBits
 from bidder.targeting.index import Index
 from bidder.targeting.normalise import TEXT_BREAK
 from core.reasons import NoBid
+from creatives.formats.offer import shape_text
 from pacing.caps import CapTable
 from segments.profiles.reading import ProfileBatch
 
@@ -264,8 +265,8 @@ class Matcher:
         union = 0
         known = self._slots.memo
         for impression in impressions:
-            position = impression.imp.banner.pos if self._positions_restrict and impression.imp.banner else None
-            slot: tuple[object, ...] = (impression.sizes, position)
+            position = impression.placement if self._positions_restrict else None
+            slot: tuple[object, ...] = (impression.shapes, position)
             if impression.imp.pmp is not None:
                 slot += (auction.exchange.id, tuple(impression.deal_floors), impression.private_auction)
             answer = known.get(slot)
@@ -278,7 +279,7 @@ class Matcher:
 
     def _resolve_slot(self, slot: object, auction: Auction, impression: Impression, position: int | None) -> JointBits:
         deals = (auction.exchange.id, tuple(impression.deal_floors), impression.private_auction)
-        keys = (impression.sizes, deals, position)
+        keys = (impression.shapes, deals, position)
         return self._slots.resolve(slot, keys if self._positions_restrict else keys[:2])
 
     def match_user(
@@ -326,13 +327,12 @@ class Matcher:
             if dimension.restricts:
                 key = CONTEXT_KEYS[name](auction)
                 found.append((dimension.reason, dimension.get(key).bits, _shown(key)))
-        banner = impression.imp.banner
         deals = (auction.exchange.id, tuple(impression.deal_floors), impression.private_auction)
-        position = banner.pos if banner is not None else None
-        sizes = " ".join(f"{width}x{height}" for width, height in impression.sizes)
+        position = impression.placement
+        shapes = " ".join(map(shape_text, impression.shapes))
         segments = profiles.segments[number]
         found += [
-            (NoBid.SIZE, index.slot["size"].get(impression.sizes).bits, sizes),
+            (NoBid.SIZE, index.slot["size"].get(impression.shapes).bits, shapes),
             (NoBid.POSITION, index.slot["position"].get(position).bits, _shown(position)),
             (NoBid.DEAL, index.deals.get(deals).bits, " ".join(deals[1])),
             (NoBid.SEGMENT, index.segments.get(segments).bits, ""),

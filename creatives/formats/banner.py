@@ -1,7 +1,7 @@
-"""Banner markup: what the browser gets, as a template whose only variable is the signed token.
+"""Banner ads: what the browser gets, as HTML whose only variable is the signed token.
 
 Markup is rendered once per creative and tracker address; a bid then costs one `bytes.join` of the prepared parts around
-its token. Own markup may use the macros below; OpenRTB's `${AUCTION_...}` macros pass through to the exchange.
+its token.
 """
 
 import html
@@ -10,13 +10,18 @@ import urllib.parse
 
 from core.errors import Fault
 from core.model import Creative
-
-TOKEN = "@TOKEN@"  # noqa: S105 - a placeholder, not a secret
-"""Stands for the signed token in prepared text; tokens are URL-safe, so it needs no escaping in HTML, JSON or a URL."""
-
-CLICK_URL = "${CLICK_URL}"  # counted click, for an href
-CLICK_URL_ENCODED = "${CLICK_URL_ENC}"  # the same, percent-encoded, to hand on to another tracker
-WIDTH, HEIGHT = "${WIDTH}", "${HEIGHT}"
+from creatives.formats.base import Ad, AdFormat
+from creatives.formats.offer import Offer, Size
+from creatives.macros import (
+    CLICK_URL,
+    CLICK_URL_ENCODED,
+    HEIGHT,
+    TOKEN,
+    WIDTH,
+    are_trustworthy,
+    click_url,
+    impression_url,
+)
 
 # 10 kB of markup a bid is far above what exchanges accept without complaint (OpenX prefers answers below 1 kB).
 MAX_MARKUP_CHARS = 10_000
@@ -24,20 +29,37 @@ MAX_MARKUP_CHARS = 10_000
 # Browsers, proxies and exchanges take URLs of 2 kB; the tracker's address and the token need up to 250 of them.
 MAX_LANDING_CHARS = 1_800
 
+TYPE_HTML, TYPE_SCRIPT, TYPE_IFRAME = 2, 3, 4
+"""OpenRTB 2.x, list "Banner Ad Types": XHTML banner, JavaScript ad, iframe."""
+
+MARKUP_MIMES = frozenset({"text/html", "application/javascript"})
+"""A request that names MIME types admits markup by these."""
+
 _URL = re.compile(r"""http://[^\s"'<>)]+""", re.IGNORECASE)  # anywhere: also in srcset, poster, scripts and styles
-_NAMES = re.compile(r"^http://www\.w3\.org/", re.IGNORECASE)  # XML namespaces are names that nobody loads
-_LOOPBACK = re.compile(r"^http://(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?(?:/|$)", re.IGNORECASE)
 _PIXEL_STYLE = "position:absolute;left:0;top:0;width:1px;height:1px;border:0"
 
 
-def click_url(track_url: str, landing_url: str) -> str:
-    """Address that counts a click and redirects to the landing page; the token pins that page."""
-    return f"{track_url}/t/click/{TOKEN}?to={urllib.parse.quote(landing_url, safe='')}"
+def shapes(creative: Creative) -> tuple[Size, ...]:
+    """A banner fits where its exact size is offered."""
+    return ((creative.width, creative.height),)
 
 
-def impression_url(track_url: str) -> str:
-    """Address of the pixel that counts the impression."""
-    return f"{track_url}/t/imp/{TOKEN}"
+def render(creative: Creative, _offer: Offer, track_url: str) -> Ad:
+    """The banner as an ad; it looks the same whatever else the offer says."""
+    return Ad(creative, banner_markup(creative, track_url), is_secure(creative, track_url), _types(creative))
+
+
+def admits(ad: Ad, offer: Offer) -> bool:
+    """Whether the offer's rules allow the banner (OpenRTB 2.6 section 3.2.6)."""
+    creative = ad.creative
+    if offer.blocked_types and not ad.types.isdisjoint(offer.blocked_types):
+        return False
+    blocked = offer.blocked_attributes
+    if creative.attributes and blocked and not set(creative.attributes).isdisjoint(blocked):
+        return False
+    if creative.apis and not set(creative.apis).issubset(offer.frameworks or ()):
+        return False
+    return not offer.mimes or not MARKUP_MIMES.isdisjoint(offer.mimes)
 
 
 def banner_markup(creative: Creative, track_url: str) -> str:
@@ -61,12 +83,19 @@ def banner_markup(creative: Creative, track_url: str) -> str:
 
 
 def is_secure(creative: Creative, track_url: str) -> bool:
-    """Whether every URL of the markup may be loaded by an https page.
-
-    Plain http on loopback counts: browsers treat it as potentially trustworthy (W3C Secure Contexts, section 3.1).
-    """
+    """Whether every URL of the markup may be loaded by an https page."""
     markup = html.unescape(banner_markup(creative, track_url)).replace("\\/", "/")  # scripts may write http:\/\/
-    return all(_LOOPBACK.match(url) or _NAMES.match(url) for url in _URL.findall(markup))
+    return are_trustworthy(_URL.findall(markup))
+
+
+def _types(creative: Creative) -> frozenset[int]:
+    markup = html.unescape(creative.html).lower()
+    kinds = {TYPE_HTML}
+    if "<script" in markup or "javascript:" in markup:
+        kinds.add(TYPE_SCRIPT)
+    if "<iframe" in markup:
+        kinds.add(TYPE_IFRAME)
+    return frozenset(kinds)
 
 
 def check_banner(creative: Creative) -> list[Fault]:
@@ -96,3 +125,6 @@ def check_banner(creative: Creative) -> list[Fault]:
         message = f"the landing page has {encoded} characters when percent-encoded, as the click URL carries it"
         faults.append(Fault("/landing_url", "too_long", message, f"at most {MAX_LANDING_CHARS}"))
     return faults
+
+
+FORMAT = AdFormat(name="banner", shapes=shapes, check=check_banner, render=render, admits=admits)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from core.dialects import spoken_by
 from core.model import AuctionType, Exchange, UnreadablePrice
 from core.money import settle
 from pacing.budgets.pools import PoolKey
@@ -74,8 +75,9 @@ def house_cpm(claims: Claims, exchange: Exchange | None) -> int:
     counts as first price.
     """
     is_second = claims.auction_type is AuctionType.SECOND_PRICE
-    if claims.terms is None and exchange is not None and exchange.first_price is not None:
-        is_second = not exchange.first_price
+    configured = spoken_by(exchange).first_price if exchange is not None else None
+    if claims.terms is None and configured is not None:
+        is_second = not configured
     if not is_second:
         return claims.bid_cpm
     return int(settle(claims.bid_cpm, claims.second_cpm, claims.floor_cpm))

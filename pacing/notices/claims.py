@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from core.dialects import spoken_by
 from core.model import AuctionType, BillingEvent, Clearing, Exchange, PriceEncryption, UnreadablePrice
 
 NO_MULTIPLIER: Final = 1_000
@@ -44,7 +45,8 @@ class Terms(NamedTuple):
 
 def terms_of(exchange: Exchange) -> Terms:
     """The terms of a bid that is made now."""
-    return Terms(exchange.billing_event, exchange.clearing, exchange.price_encryption, exchange.unreadable_price)
+    spoken = spoken_by(exchange)
+    return Terms(spoken.billing_event, exchange.clearing, spoken.price_encryption, exchange.unreadable_price)
 
 
 def encode_terms(terms: Terms, *, is_test: bool) -> int:

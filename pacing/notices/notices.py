@@ -23,7 +23,6 @@ from pacing.notices.charges import notice_key, settlement_of
 from pacing.notices.claims import Claims, Terms, landing_digest, terms_of
 from pacing.notices.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
 from pacing.notices.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
-from pacing.notices.prices import PriceKeys, keys_of
 from pacing.notices.tokens import TokenError, TokenFault, TokenSigner
 from pacing.notices.touches import Touch, TouchKind, touch_command
 
@@ -92,7 +91,6 @@ class Report(NamedTuple):
 Reply = Callable[[NoticeResult], None]
 Answer = Callable[[int, str], None]
 
-_NO_KEYS = PriceKeys()
 _NOT_NAMED = Price(PriceForm.ABSENT, NO_PRICE)
 
 
@@ -183,8 +181,7 @@ class NoticeDesk:
         known = _NOT_NAMED
         if event is not Event.LOSS:
             bid = Bid(claims.bid_cpm, claims.currency)
-            price_keys = keys_of(exchange) if exchange is not None else _NO_KEYS
-            known = read_price(report.price, report.currency, bid, terms, price_keys, reference.fx)
+            known = read_price(report.price, report.currency, bid, terms, exchange, reference.fx)
             self._forms[known.form].inc()
         if known.form is PriceForm.AUDIT:
             return answer(204, "audit")

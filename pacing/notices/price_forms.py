@@ -7,10 +7,11 @@ by the exchange's word where that can be believed and by the house rule where no
 import enum
 from typing import Final, NamedTuple
 
-from core.model import Clearing, PriceEncryption
+from core.model import Clearing, Exchange, PriceEncryption
 from core.money import FxTable, MoneyError
 from pacing.notices.claims import Terms
-from pacing.notices.prices import PriceError, PriceKeys, decrypt_price
+from pacing.notices.dialects import reader_of
+from pacing.notices.prices import PriceError, PriceKeys, keys_of
 
 # An encrypted price has 38 characters, a number fewer; whoever sends more is not an exchange that we know.
 MAX_PRICE_CHARS = 128
@@ -55,9 +56,9 @@ class Bid(NamedTuple):
 
 
 def read_price(
-    text: str | None, currency: str | None, bid: Bid, terms: Terms, price_keys: PriceKeys, fx: FxTable
+    text: str | None, currency: str | None, bid: Bid, terms: Terms, exchange: Exchange | None, fx: FxTable
 ) -> Price:
-    """The price that a notice names, by the terms of its bid. `price_keys` are those of the exchange now."""
+    """The price that a notice names, by the terms of its bid; keys are those of the exchange now (None: gone)."""
     stripped = (text or "").strip()
     if stripped.upper() == "AUDIT":
         return Price(PriceForm.AUDIT, NO_PRICE)
@@ -69,7 +70,7 @@ def read_price(
         return Price(PriceForm.MACRO, NO_PRICE)
     if len(stripped) > MAX_PRICE_CHARS:
         return Price(PriceForm.MALFORMED, NO_PRICE)
-    price = _decoded(stripped, terms.price_encryption, price_keys)
+    price = _decoded(stripped, terms.price_encryption, exchange)
     if price.cpm != NO_PRICE:
         price = _in_currency(price, (currency or "").strip().upper(), bid.currency, fx)
     return Price(PriceForm.ABOVE_BID, bid.cpm) if price.cpm > bid.cpm else price
@@ -81,20 +82,14 @@ def _is_macro(text: str) -> bool:
     return "${" in upper or "%24%7B" in upper or "%%" in upper or "AUCTION_PRICE" in upper
 
 
-def _decoded(text: str, encryption: PriceEncryption, price_keys: PriceKeys) -> Price:
-    if encryption is PriceEncryption.NONE:
-        return _plain(text)
+def _decoded(text: str, encryption: PriceEncryption, exchange: Exchange | None) -> Price:
+    is_plain = encryption is PriceEncryption.NONE
+    price_keys = keys_of(exchange) if exchange is not None else _NO_KEYS
     try:
-        return Price(PriceForm.ENCRYPTED, decrypt_price(text, encryption, price_keys))
+        cpm = reader_of(exchange).read_price(text, encryption, price_keys)
     except PriceError:
-        return Price(PriceForm.UNDECRYPTABLE, NO_PRICE)
-
-
-def _plain(text: str) -> Price:
-    try:
-        return Price(PriceForm.NUMBER, decrypt_price(text, PriceEncryption.NONE, _NO_KEYS))
-    except PriceError:
-        return Price(PriceForm.MALFORMED, NO_PRICE)
+        return Price(PriceForm.MALFORMED if is_plain else PriceForm.UNDECRYPTABLE, NO_PRICE)
+    return Price(PriceForm.NUMBER if is_plain else PriceForm.ENCRYPTED, cpm)
 
 
 def _in_currency(price: Price, named: str, auction: str, fx: FxTable) -> Price:

@@ -175,10 +175,11 @@ class TokenSigner:
     ) -> bytes:
         """What the tokens of one line item with one creative have in common on one exchange.
 
-        `markup` is the format, one of FORMATS. Raises ValueError for another.
+        `markup` is the format; one that is not in FORMATS is written as the unknown one.
         """
+        number = FORMATS.index(markup) if markup in FORMATS else 0
         return _pack_offer(
-            LAYOUT, self._key_id, encode_terms(terms, is_test=is_test), share, FORMATS.index(markup), model_version,
+            LAYOUT, self._key_id, encode_terms(terms, is_test=is_test), share, number, model_version,
             line_item_id, advertiser_id, campaign_id, creative_id, exchange_id, landing,
         )  # fmt: skip
 

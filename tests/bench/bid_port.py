@@ -16,7 +16,7 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
-from bidder.door.limits import Reply
+from bidder.door.port import Reply
 from bidder.door.server import BidServer
 from core.clock import SystemClock
 from tests.bench.interleave import Contender, compare, table

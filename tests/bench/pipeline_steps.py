@@ -16,7 +16,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from bidder.decision import choose, pipeline
+from bidder.decision import pipeline
+from bidder.decision.answer import answer
+from bidder.decision.choose import choose
 from bidder.decision.model_file import load_model
 from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.codec import decode_request
@@ -91,11 +93,11 @@ class Bench:
         at = self._timed("evaluate", at)
         self.match_and_price_s.append(screen_s + at - fetched)
         assert found is not None
-        chosen = choose.choose(found, self.snapshot, self.now_ms)
+        chosen = choose(found, self.snapshot, self.now_ms)
         at = self._timed("choose", at)
         self.snapshot.counts.count_pairs(found.positions, found.verdict)
         at = self._timed("count", at)
-        answers = choose.answer(found, chosen, self.snapshot, profiles, self.signer, self.now_ms)
+        answers = answer(found, chosen, self.snapshot, profiles, self.signer, self.now_ms)
         self._timed("answer", at)
         return len(answers)
 

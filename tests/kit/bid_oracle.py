@@ -10,7 +10,7 @@ import zlib
 from aiohttp import web
 
 from bidder.door.http import MAX_BODY_BYTES, MIN_GZIP_BYTES
-from bidder.door.limits import BidHandler
+from bidder.door.port import BidHandler
 from core.clock import Clock
 
 _JSON_TYPES = ("", "application/json", "text/json")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import uvloop
 
-from bidder.door.limits import BidHandler, Reply
+from bidder.door.port import BidHandler, Reply
 from bidder.door.server import BidLimits, BidServer
 from core.clock import SystemClock
 

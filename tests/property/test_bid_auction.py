@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidder.decision.answer import may_show
 from bidder.decision.choose import choose
+from bidder.decision.creatives import may_show
 from bidder.decision.pipeline import evaluate
 from bidder.decision.pricing import Evaluation
 from core.model import Catalogue, Creative
@@ -77,7 +77,7 @@ def test_each_impression_goes_to_the_highest_bid_that_may_be_sent(seed: int) -> 
         bid = chosen.get(number)
         assert (bid is None) == (not usable)
         if bid is not None:
-            line = bidder.snapshot.line(bid.position)
+            line = bidder.snapshot.showcase.line(bid.position)
             assert (line.line_item_id, bid.position) in usable
             assert found.cpm[bid.pair] == max(usable.values())
             taken.add(line.line_item_id)
@@ -88,13 +88,13 @@ def usable_bids(bidder: TestBidder, found: Evaluation, number: int, taken: set[i
     slot, usable = found.slots[number], {}
     for pair in range(*found.pair_range(number)):
         position, cpm = int(found.positions[pair]), int(found.cpm[pair])
-        line = bidder.snapshot.line(position)
+        line = bidder.snapshot.showcase.line(position)
         least = bidder.snapshot.index.lines.min_cpm[position] * np.broadcast_to(found.rate, len(found.cpm))[pair]
         if cpm <= 0 or cpm < found.floors[pair] or cpm < least:
             continue
         if line.line_item_id in taken and not line.several_per_request:
             continue
-        prepared = bidder.snapshot.prepared(position, slot.impression.sizes, slot.auction.exchange)
+        prepared = bidder.snapshot.showcase.prepared(position, slot.impression.offers, slot.auction.exchange)
         if any(may_show(each, slot.auction, slot.impression) for each in prepared):
             usable[line.line_item_id, position] = cpm
     return usable

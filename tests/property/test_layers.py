@@ -46,7 +46,7 @@ def by_pool(index: Index) -> dict[PoolKey, dict[str, Any]]:
                 "timezone": index.timezones[lines.timezone[at]],
                 "owner": list(index.owners)[lines.owner[at]],
                 "hours": lines.hours[lines.hour_pattern[at]].tolist(),
-                "banners": index.banners_of(at),
+                "banners": index.creatives_of(at),
                 "pool": index.pools[at],
             }
     return found

@@ -53,7 +53,10 @@ def test_prices_follow_the_formula(seed: int) -> None:
     lines = {line.id: line for line in catalogue.line_items}
     for pair in range(len(found.positions)):
         slot, position = found.slots[int(found.slot_of_pair[pair])], int(found.positions[pair])
-        line, share = lines[int(bidder.snapshot.index.lines.line_item[position])], bidder.snapshot.line(position).share
+        line, share = (
+            lines[int(bidder.snapshot.index.lines.line_item[position])],
+            bidder.snapshot.showcase.line(position).share,
+        )
         request = requests[slot.number]
         imps = request["imp"]
         assert isinstance(imps, list)

@@ -66,7 +66,7 @@ async def test_archived_advertisers_and_exchanges_are_named_for_their_last_bills
     await api.publisher.publish()
     for catalogue in (await _published(valkey), await api.store.catalogue(0)):
         assert [each.id for each in catalogue.archived_advertisers] == [shop.advertiser["id"]]
-        assert [each.billing_event.value for each in catalogue.archived_exchanges] == ["win"]
+        assert [each.billing_event for each in catalogue.archived_exchanges] == ["win"]
         assert exchange["id"] not in [each.id for each in catalogue.exchanges]
         assert catalogue.advertisers == ()
 

@@ -8,7 +8,7 @@ import msgspec
 from admin.catalogue.consistency import CatalogueBuilder, consistent_catalogue, put, touched_by
 from admin.store.catalogue import NEVER_MS, Changed
 from admin.store.kinds import KINDS
-from core.catalogue.codec import BY_ID
+from core.catalogue.codec import BY_ID, apply_change, decode_change, encode_change
 from core.model import Advertiser, Campaign, Catalogue, Deal, Exchange, Segment, Status
 from tests.kit.catalogues import creative, line_item
 
@@ -62,10 +62,14 @@ def test_step_by_step_gives_the_same_as_all_at_once() -> None:
             changed = random_change(chance, version)
             for name, objects in touched_by(changed).items():
                 put(members[name], objects)
-            built = builder.build(changed, version * 1_000)
+            built, change = builder.build(changed, version * 1_000)
             assert built == consistent_catalogue(changed, version * 1_000, members)
             assert has_owners(built)
             stepped += before is not None and built.advertisers is before.advertisers
+            assert (change is None) == (before is None)
+            if before is not None and change is not None:
+                assert apply_change(before, change) == built
+                assert apply_change(before, decode_change(encode_change(change))) == built, "what is published"
             before = built
     assert stepped > 100
 
@@ -76,7 +80,7 @@ def test_what_is_left_out_for_its_owner_comes_back_with_it() -> None:
 
     def build(version: int, **objects: Any) -> Catalogue:  # noqa: ANN401 - rows of any kind
         rows = nothing | {name.replace("_", "-"): {value.id: value} for name, value in objects.items()}
-        return builder.build(Changed(version, rows, {}, (), (), NEVER_MS), 0)
+        return builder.build(Changed(version, rows, {}, (), (), NEVER_MS), 0).catalogue
 
     shop, campaign = Advertiser(id=1, name="shop"), Campaign(id=1, advertiser_id=1, name="campaign")
     assert build(1, line_items=line_item(1)).line_items == ()

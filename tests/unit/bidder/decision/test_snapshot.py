@@ -1,11 +1,9 @@
 import pickle
 
 from bidder.targeting.compiled import Compiled
-from core.model import Exchange
 from pacing.budgets.leases import LeaseBook
 from tests.kit.bidding import TestBidder
-from tests.kit.catalogues import EXCHANGE, catalogue, creative, line_item
-from tests.kit.openrtb import raw_request
+from tests.kit.catalogues import catalogue, line_item
 
 
 def test_what_a_child_compiles_can_be_bound_here() -> None:
@@ -28,24 +26,6 @@ def test_a_rehearsal_spends_from_a_book_of_its_own() -> None:
     assert rehearsal.book.reserve(0, 1_000, bidder.clock.now_ms()) == bidder.book.lease_id(0)
     assert rehearsal.book.remaining[0] == bidder.book.remaining[0] - 1_000
     assert rehearsal.is_bound
-
-
-def test_creatives_are_those_of_the_offered_sizes_for_each_exchange() -> None:
-    ads = (creative(1, 1), creative(2, 1, (728, 90)), creative(3, 1))
-    bidder = TestBidder(catalogue(line_item(1, creative_ids=(1, 2, 3)), creatives=ads))
-    prepared = bidder.snapshot.prepared(0, ((300, 250), (320, 50)), EXCHANGE)
-    assert [each.creative.id for each in prepared] == [1, 3]
-    other = bidder.snapshot.prepared(0, ((300, 250),), Exchange(id=2, key="x", price_macro="${P}"))
-    assert other[0] is not prepared[0]
-
-
-def test_rules_that_fill_a_request_are_followed_and_not_remembered() -> None:
-    bidder = TestBidder(catalogue(line_item(1)))
-    for blocked in ([1], list(range(1, 10_000))):
-        imp = {"id": "1", "banner": {"w": 300, "h": 250, "battr": blocked}}
-        auction = bidder.screened(raw_request(imp=[imp], regs={"gdpr": 0}))
-        assert len(bidder.snapshot.showable(0, auction, auction.impressions[0])) == 1
-    assert len(bidder.snapshot._fitting) == 1
 
 
 def test_rates_are_zero_where_there_is_none() -> None:

@@ -138,11 +138,11 @@ async def test_a_user_may_be_assumed() -> None:
 
 async def test_a_request_that_stops_early_has_its_reason_and_faults() -> None:
     bidder = TestBidder(catalogue(line_item(1)))
-    no_banner = await explained(bidder, raw_request(imp=[{"id": "1"}], regs={"gdpr": 0}))
-    assert no_banner.reason is not None
-    assert no_banner.reason.reason == "no_biddable_impression"
-    assert no_banner.faults
-    assert "no_banner" not in no_banner.faults[0]
+    no_format = await explained(bidder, raw_request(imp=[{"id": "1"}], regs={"gdpr": 0}))
+    assert no_format.reason is not None
+    assert no_format.reason.reason == "no_biddable_impression"
+    assert no_format.faults
+    assert "no_format" not in no_format.faults[0]
     refused = await explained(bidder, raw_request(regs={"gdpr": 1}))
     assert refused.reason is not None
     assert refused.reason.reason == "consent_purpose_2"

@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from bidder.dialects.generic import auction_type, no_bid, reason_code
+from bidder.dialects.generic import Speaker
 from core.model import AuctionType, Exchange, NoBidStyle
 from core.reasons import NoBid
 
@@ -15,15 +15,15 @@ OLDER = msgspec.structs.replace(WITH_REASONS, openrtb_version="2.5")
 
 
 def test_no_bid_is_no_content_unless_configured() -> None:
-    assert no_bid(EXCHANGE, "r", NoBid.NO_TIME) == (204, b"")
-    status, body = no_bid(WITH_REASONS, "r", NoBid.NO_TIME)
+    assert Speaker(EXCHANGE).no_bid("r", NoBid.NO_TIME) == (204, b"")
+    status, body = Speaker(WITH_REASONS).no_bid("r", NoBid.NO_TIME)
     assert (status, json.loads(body)) == (200, {"id": "r", "seatbid": [], "nbr": 15})
 
 
 def test_older_exchanges_hear_only_codes_they_know() -> None:
-    assert reason_code(OLDER, NoBid.NO_TIME) == 0
-    assert reason_code(OLDER, NoBid.NO_PROFILE) == 8
-    assert json.loads(no_bid(OLDER, "r", NoBid.NO_TIME)[1])["nbr"] == 0
+    assert Speaker(OLDER).reason_code(NoBid.NO_TIME) == 0
+    assert Speaker(OLDER).reason_code(NoBid.NO_PROFILE) == 8
+    assert json.loads(Speaker(OLDER).no_bid("r", NoBid.NO_TIME)[1])["nbr"] == 0
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_older_exchanges_hear_only_codes_they_know() -> None:
     ],
 )
 def test_the_request_s_auction_type_counts_unless_configured(at: int | None, expected: AuctionType) -> None:
-    assert auction_type(EXCHANGE, at) is expected
-    first, second = (msgspec.structs.replace(EXCHANGE, first_price=configured) for configured in (True, False))
-    assert auction_type(first, at) is AuctionType.FIRST_PRICE
-    assert auction_type(second, at) is AuctionType.SECOND_PRICE
+    assert Speaker(EXCHANGE).auction_type(at) is expected
+    first, second = (Speaker(msgspec.structs.replace(EXCHANGE, first_price=configured)) for configured in (True, False))
+    assert first.auction_type(at) is AuctionType.FIRST_PRICE
+    assert second.auction_type(at) is AuctionType.SECOND_PRICE

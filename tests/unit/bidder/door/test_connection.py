@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from bidder.door.connection import BidProtocol
-from bidder.door.limits import BidLimits, MaySee, Page, Port
+from bidder.door.limits import BidLimits
+from bidder.door.port import MaySee, Page, Port
 from core.clock import ManualClock
 from tests.kit.bid_port import Answer, RecordingHandler, parse_answers, post
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import bidder.door.handler
+import bidder.door.batching
 from bidder.decision.pipeline import screen
 from bidder.decision.snapshot import Snapshot
-from bidder.door.handler import BUSY_TURN, ENOUGH, MAX_BATCH, BidderHandler
+from bidder.door.batching import ENOUGH, MAX_BATCH
+from bidder.door.handler import BidderHandler
+from bidder.door.load import BUSY_TURN
 from bidder.door.metrics import BidMetrics
 from bidder.request.auction import Auction
 from bidder.request.consent import ConsentPolicy
@@ -290,7 +292,7 @@ UNWANTED = body_of(raw_request(imp=[{"id": "1", "video": {}}]))
 
 
 async def test_a_busy_process_collects_what_is_wanted_before_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bidder.door.handler, "HOLD_S", 60.0)
+    monkeypatch.setattr(bidder.door.batching, "HOLD_S", 60.0)
     profiles = CountingProfiles()
     profiles.go.set()
     desk = Desk(profiles=profiles)

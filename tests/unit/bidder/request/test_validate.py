@@ -8,9 +8,8 @@ import pytest
 
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
-from bidder.openrtb.types import Banner, Format
 from bidder.request.auction import Auction
-from bidder.request.validate import banner_sizes, check_request
+from bidder.request.validate import check_request
 from core.reasons import NoBid
 from tests.kit.openrtb import EXCHANGE, FX, auction_of, corpus_lines
 
@@ -115,33 +114,6 @@ def test_an_impression_whose_floor_cannot_be_compared_is_left_out(members: dict[
     assert codes(auction) == [("/imp/0/bidfloor", "bad_floor")]
 
 
-@pytest.mark.parametrize(
-    ("banner", "sizes"),
-    [
-        (Banner(w=300, h=250), ((300, 250),)),
-        (Banner(w=300, h=250, format=(Format(w=728, h=90), Format(w=970, h=90))), ((728, 90), (970, 90))),
-        (Banner(w=300, h=250, format=()), ((300, 250),)),
-        (Banner(w=300, h=250, format=(Format(w=0, h=90),)), ((300, 250),)),
-        (Banner(format=(Format(w=30, h=0), Format(w=30, h=20))), ((30, 20),)),
-        (Banner(format=(Format(w=50, h=50, wratio=-1),)), ()),
-        (Banner(format=(Format(w=50, h=50, hratio=-1),)), ()),
-        (Banner(format=(Format(w=50, h=50, wmin=-1),)), ()),
-        (Banner(format=(Format(w=50, h=50, wratio=1, hratio=1, wmin=20),)), ((50, 50),)),
-        (Banner(format=(Format(wratio=16, hratio=9, wmin=200),)), ()),
-        (Banner(w=300), ()),
-        (Banner(h=300), ()),
-        (Banner(w=-1, h=50), ()),
-        (Banner(), ()),
-        (Banner(wmin=300, wmax=340, hmin=240, hmax=290), ((300, 250), (336, 280))),
-        (Banner(w=320, h=280, wmin=300, wmax=320, hmin=240, hmax=290), ((320, 280), (300, 250))),
-        (Banner(w=300, h=250, wmin=300, wmax=320, hmin=240, hmax=290), ((300, 250),)),
-        (Banner(w=300, h=250, wmax=400, hmax=300), ((300, 250),)),
-    ],
-)
-def test_offered_sizes(banner: Banner, sizes: tuple[tuple[int, int], ...]) -> None:
-    assert banner_sizes(banner) == sizes
-
-
 def test_impressions_that_cannot_be_served_are_left_out_with_their_fault() -> None:
     auction = checked(
         auction_of(
@@ -155,7 +127,7 @@ def test_impressions_that_cannot_be_served_are_left_out_with_their_fault() -> No
     )
     assert auction.no_bid is None
     assert [(impression.imp.id, impression.position) for impression in auction.impressions] == [("d", 3)]
-    assert codes(auction) == [("/imp/0", "no_banner"), ("/imp/1", "no_banner"), ("/imp/2/banner", "no_size")]
+    assert codes(auction) == [("/imp/0", "no_format"), ("/imp/1", "no_format"), ("/imp/2/banner", "no_size")]
 
 
 def test_deals_carry_their_own_floors_and_auction_types() -> None:
@@ -203,8 +175,8 @@ def test_faulty_impressions_of_the_corpus_get_no_banner_bid(corpus: Path) -> Non
         faulty = {fault.pointer.split("/")[2] for fault in auction.faults}
         assert len(auction.impressions) + len(faulty) == len(auction.request.imp), line["name"]
         for impression in auction.impressions:
-            assert impression.sizes
-            assert all(width > 0 and height > 0 for width, height in impression.sizes)
+            assert impression.shapes
+            assert all(width > 0 and height > 0 for width, height in impression.offers[0].sizes)
 
 
 def test_recorded_requests_offer_banners_to_bid_on(corpus: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creatives.formats.banner import MAX_MARKUP_CHARS, TOKEN, banner_markup, check_banner, click_url, is_secure
+from creatives.formats.banner import MAX_MARKUP_CHARS, banner_markup, check_banner, is_secure
+from creatives.macros import TOKEN, click_url
 from tests.kit.catalogues import creative
 
 TRACK = "https://track.example"

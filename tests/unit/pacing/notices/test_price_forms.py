@@ -4,7 +4,6 @@ from core.model import Clearing, Exchange, PriceEncryption
 from core.money import FxTable
 from pacing.notices.claims import Terms, terms_of
 from pacing.notices.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
-from pacing.notices.prices import PriceKeys, keys_of
 
 FX = FxTable("PLN", {"USD": 4_000_000})
 BID = Bid(5_000_000, "PLN")
@@ -20,8 +19,8 @@ ENCRYPTED = Exchange(
 
 
 def read(text: str | None, currency: str | None = None, exchange: Exchange | None = PLAIN) -> Price:
-    terms, price_keys = (terms_of(exchange), keys_of(exchange)) if exchange else (Terms(), PriceKeys())
-    return read_price(text, currency, BID, terms, price_keys, FX)
+    terms = terms_of(exchange) if exchange else Terms()
+    return read_price(text, currency, BID, terms, exchange, FX)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,19 @@
+"""Bids as they are prepared, and which of them a request admits."""
+
 import json
 from typing import Any
 
 import msgspec
 import pytest
 
-from bidder.decision.answer import BID_EXPIRY_S, PreparedBid, bid_parts, may_show, response_json, tactic_json
+from bidder.decision.creatives import PreparedBid, may_show
+from bidder.dialects.generic import BID_EXPIRY_S
+from bidder.dialects.table import speaker_of
+from bidder.openrtb.response import bid_parts, tactic_json
 from bidder.request.validate import check_request
-from core.model import BillingEvent, Creative
+from core.model import BillingEvent, Creative, Exchange
+from creatives.formats.offer import Offer
+from creatives.formats.table import FORMATS
 from tests.kit.bidding import TRACK, TestBidder
 from tests.kit.catalogues import EXCHANGE, catalogue, creative, line_item
 from tests.kit.openrtb import raw_request
@@ -16,17 +23,15 @@ TOKEN = b"T" * 148
 
 def prepared(changes: dict[str, Any] | None = None, **exchange: object) -> PreparedBid:
     made: Creative = msgspec.structs.replace(creative(1, 1), **(changes or {}))
-    return PreparedBid(made, msgspec.structs.replace(EXCHANGE, **exchange), "shop1.example", 9, TRACK)
+    ad = FORMATS[made.format].render(made, Offer("banner", ((300, 250),)), TRACK)
+    return PreparedBid(ad, speaker_of(msgspec.structs.replace(EXCHANGE, **exchange)), "shop1.example", 9, TRACK)
 
 
 def bid_of(bid: PreparedBid, imp_id: str = "1", deal_id: str = "") -> dict[str, Any]:
-    bidder = TestBidder(catalogue(line_item(1)))
-    imp = {"id": imp_id, "banner": {"w": 300, "h": 250}}
-    auction = bidder.screened(raw_request(imp=[imp], regs={"gdpr": 0}))
     parts = bid_parts(
-        bid, impression=auction.impressions[0], cpm=1_050_000, deal_id=deal_id, tactic=tactic_json(7), token=TOKEN
+        bid.parts, number=1, impression_id=imp_id, cpm=1_050_000, deal_id=deal_id, tactic=tactic_json(7), token=TOKEN
     )
-    response = json.loads(response_json(auction, [parts], "b1"))
+    response = json.loads(speaker_of(EXCHANGE).answer("r1", [parts], "PLN", "b1"))
     assert (response["id"], response["cur"], response["bidid"]) == ("r1", "PLN", "b1")
     assert response["seatbid"][0]["seat"] == "grosz"
     (found,) = response["seatbid"][0]["bid"]
@@ -63,6 +68,30 @@ def test_hostile_texts_stay_in_their_strings(text: str) -> None:
     bid = bid_of(prepared({"html": f'<a href="${{CLICK_URL}}">{text}</a>', "language": text}), text, text)
     assert (bid["impid"], bid["dealid"], bid["language"], bid["price"]) == (text, text, text, 1.05)
     assert text in bid["adm"]
+
+
+def banner(*measures: int) -> Offer:
+    """A banner offer of some sizes, given as width, height, width, height ..."""
+    sizes = tuple(zip(measures[::2], measures[1::2], strict=True))
+    return Offer("banner", sizes, sizes)
+
+
+def test_creatives_are_those_of_the_offered_sizes_for_each_exchange() -> None:
+    ads = (creative(1, 1), creative(2, 1, (728, 90)), creative(3, 1))
+    bidder = TestBidder(catalogue(line_item(1, creative_ids=(1, 2, 3)), creatives=ads))
+    prepared = bidder.snapshot.showcase.prepared(0, (banner(300, 250, 320, 50),), EXCHANGE)
+    assert [each.ad.creative.id for each in prepared] == [1, 3]
+    other = bidder.snapshot.showcase.prepared(0, (banner(300, 250),), Exchange(id=2, key="x", price_macro="${P}"))
+    assert other[0] is not prepared[0]
+
+
+def test_rules_that_fill_a_request_are_followed_and_not_remembered() -> None:
+    bidder = TestBidder(catalogue(line_item(1)))
+    for blocked in ([1], list(range(1, 10_000))):
+        imp = {"id": "1", "banner": {"w": 300, "h": 250, "battr": blocked}}
+        auction = bidder.screened(raw_request(imp=[imp], regs={"gdpr": 0}))
+        assert len(bidder.snapshot.showcase.showable(0, auction, auction.impressions[0])) == 1
+    assert len(bidder.snapshot.showcase._fitting) == 1
 
 
 def may(changes: dict[str, Any], imp: dict[str, Any], **request: object) -> bool:

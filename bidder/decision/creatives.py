@@ -1,0 +1,180 @@
+"""Creatives as they stand in a bid: prepared once for each exchange, and admitted by the rules of a request.
+
+Everything of a bid that does not change between auctions (markup, notice URLs, advertiser, size) is encoded to JSON
+once per creative and exchange and cut at the places of the token; a bid is then a handful of joins.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from bidder.dialects.generic import Speaker
+from bidder.dialects.table import speaker_of
+from bidder.openrtb.response import tactic_json
+from bidder.request.auction import Auction, Impression
+from bidder.targeting.fields import bytes_of
+from bidder.targeting.index import Index
+from bidder.targeting.normalise import normal_domain
+from core.model import Creative, Exchange
+from creatives.formats.base import Ad
+from creatives.formats.offer import Offer
+from creatives.formats.table import FORMATS
+from creatives.macros import TOKEN
+from pacing.notices.claims import landing_digest, terms_of
+from pacing.notices.tokens import TokenSigner
+
+# Distinct (line item, offers, exchange, rules) whose creatives are remembered; some 400 bytes each. Senders decide how
+# long their lists are: longer ones are looked at each time.
+MAX_FITTING = 50_000
+MAX_FITTING_KEY_BYTES = 4_096
+
+_to_json = msgspec.json.Encoder().encode
+
+
+class PreparedBid:
+    """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
+
+    __slots__ = ("ad", "domain", "landing", "parts")
+
+    def __init__(self, ad: Ad, speaker: Speaker, advertiser_domain: str, campaign_id: int, track_url: str) -> None:
+        creative = ad.creative
+        self.ad = ad
+        self.domain = normal_domain(creative.advertiser_domain or advertiser_domain)
+        self.landing = landing_digest(creative.landing_url)
+        static = _to_json(speaker.members(ad, advertiser_domain, campaign_id, track_url))
+        # A comma for the opening brace: what is static follows the variable members. At odd places the token goes in.
+        cut = (b"," + static[1:]).split(TOKEN.encode())
+        self.parts = [part for each in cut for part in (each, b"")][:-1]
+
+
+def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) -> bool:
+    """Whether the request's rules for creatives admit this one (OpenRTB 2.6 sections 3.2.1, 3.2.4)."""
+    ad, request = prepared.ad, auction.request
+    creative = ad.creative
+    if impression.imp.secure and not ad.secure:
+        return False
+    languages = request.wlang or request.wlangb
+    if languages and creative.language and not _speaks(creative.language, languages):
+        return False
+    admits = FORMATS[creative.format].admits
+    return any(offer.format == creative.format and admits(ad, offer) for offer in impression.offers)
+
+
+def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
+    primary = language.partition("-")[0].lower()
+    return any(tag.partition("-")[0].lower() == primary for tag in wanted)
+
+
+class Line(NamedTuple):
+    """What a bid says of its line item."""
+
+    line_item_id: int
+    share: int
+    advertiser_id: int
+    campaign_id: int
+    several_per_request: bool
+
+
+class Showable:
+    """A line item with an ad that it may show, on one exchange."""
+
+    __slots__ = ("_exchange", "_token_part", "line", "prepared", "tactic")
+
+    def __init__(self, prepared: PreparedBid, line: Line, exchange: Exchange) -> None:
+        self.prepared = prepared
+        self.line = line
+        self.tactic = tactic_json(line.line_item_id)
+        self._exchange = exchange
+        self._token_part = b""
+
+    def token_part(self, signer: TokenSigner, *, is_test: bool) -> bytes:
+        """Its part of a token, made once; `signer` is always the same."""
+        if is_test:
+            return self._make_token_part(signer, is_test=True)
+        if not self._token_part:
+            self._token_part = self._make_token_part(signer, is_test=False)
+        return self._token_part
+
+    def _make_token_part(self, signer: TokenSigner, *, is_test: bool) -> bytes:
+        creative = self.prepared.ad.creative
+        return signer.offer_part(
+            terms=terms_of(self._exchange),
+            is_test=is_test,
+            share=self.line.share,
+            line_item_id=self.line.line_item_id,
+            advertiser_id=self.line.advertiser_id,
+            campaign_id=self.line.campaign_id,
+            creative_id=creative.id,
+            exchange_id=self._exchange.id,
+            landing=self.prepared.landing,
+            markup=creative.format,
+            model_version=0,
+        )
+
+
+class Showcase:
+    """The ads of one catalogue that bids have shown, each prepared at its first use."""
+
+    __slots__ = ("_advertiser_domains", "_fitting", "_index", "_lines", "_prepared", "_track_url")
+
+    def __init__(self, index: Index, advertiser_domains: Mapping[int, str], track_url: str) -> None:
+        self._index = index
+        self._advertiser_domains = advertiser_domains
+        self._lines: dict[int, Line] = {}
+        self._track_url = track_url
+        self._prepared: dict[Hashable, PreparedBid] = {}
+        self._fitting: dict[Hashable, tuple[Showable, ...]] = {}
+
+    def prepared(self, position: int, offers: Sequence[Offer], exchange: Exchange) -> tuple[PreparedBid, ...]:
+        """Prepared bids of a line item's creatives that have an offered shape, best shape first."""
+        creatives = self._index.creatives_of(position)
+        return tuple(
+            self._prepare(creative, offer, exchange, position)
+            for offer in offers
+            for shape in offer.shapes
+            for creative in creatives
+            if creative.format == offer.format and shape in FORMATS[creative.format].shapes(creative)
+        )
+
+    def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[Showable, ...]:
+        """Those of `prepared` that the request admits, remembered by all that decides it."""
+        request, exchange = auction.request, auction.exchange
+        languages = request.wlang or request.wlangb
+        key = (position, impression.offers, exchange.id, impression.imp.secure, languages)
+        found = self._fitting.get(key)
+        if found is None:
+            line = self.line(position)
+            fitting = self.prepared(position, impression.offers, exchange)
+            found = tuple(Showable(each, line, exchange) for each in fitting if may_show(each, auction, impression))
+            if bytes_of(key) <= MAX_FITTING_KEY_BYTES:
+                if len(self._fitting) >= MAX_FITTING:
+                    self._fitting.clear()
+                self._fitting[key] = found
+        return found
+
+    def line(self, position: int) -> Line:
+        """What a bid says of its line item, as Python values: reading them from arrays costs 0.1 us each."""
+        line = self._lines.get(position)
+        if line is None:
+            lines = self._index.lines
+            line = self._lines[position] = Line(
+                int(lines.line_item[position]),
+                int(lines.share[position]),
+                int(lines.advertiser[position]),
+                int(lines.campaign[position]),
+                bool(lines.several_per_request[position]),
+            )
+        return line
+
+    def _prepare(self, creative: Creative, offer: Offer, exchange: Exchange, position: int) -> PreparedBid:
+        campaign_id = self.line(position).campaign_id
+        ad_format = FORMATS[creative.format]
+        key = (creative.id, exchange.id, campaign_id, ad_format.variant(offer))
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            domain = self._advertiser_domains[creative.advertiser_id]
+            ad = ad_format.render(creative, offer, self._track_url)
+            prepared = PreparedBid(ad, speaker_of(exchange), domain, campaign_id, self._track_url)
+            self._prepared[key] = prepared
+        return prepared
