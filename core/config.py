@@ -9,6 +9,7 @@ tables in the environment are JSON; a list of plain words may be separated by co
 """
 
 import difflib
+import re
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -51,7 +52,8 @@ class Component(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class RedisSettings(Component, frozen=True, kw_only=True):
     """The shared store of profiles, money counters and streams."""
 
-    # redis://, rediss:// or unix://; empty: `grosz up` starts a server of its own.
+    # redis://, rediss:// or unix://; of a cluster one or several nodes, separated by commas. Empty: `grosz up` starts a
+    # server of its own.
     url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://")] = ""
     # The server that `grosz up` starts; empty: the program that wrote the data, else the first that is found.
     program: str = ""
@@ -255,7 +257,7 @@ def _fields(kind: type[Component]) -> list[_Field]:
 
 def _read_file(path: Path, faults: list[Fault]) -> dict[str, dict[str, object]]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the settings file {path} cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
@@ -364,6 +366,10 @@ def _redact(value: object, hint: object) -> object:
 
 def _mask_url(text: str) -> str:
     """The text with the password of a URL masked; other texts come back as they are."""
+    return ",".join(_masked_url(url) for url in re.split(r",(?=\s*\w+://)", text))
+
+
+def _masked_url(text: str) -> str:
     if "://" not in text or "@" not in text:
         return text
     parts = urlsplit(text)

@@ -132,6 +132,14 @@ def tag_health(advertiser_id: int) -> str:
     return f"tag:{advertiser_id}"
 
 
+def tag_members(advertiser_id: int) -> str:
+    """Hash: member of an event -> when, and how it was last written wrongly.
+
+    TTL: 9 days after the last note; writers: tracker, file imports; reader: admin; at most 2 KiB an advertiser.
+    """
+    return f"tag:{advertiser_id}:members"
+
+
 def sync_counts(exchange_id: int) -> str:
     """Hash: sync calls by browser, outcome and day. TTL: 35 days; writer: tracker; reader: admin; about 5 KiB."""
     return f"sync:{exchange_id}"
@@ -195,6 +203,14 @@ def money_closing(advertiser_id: int) -> str:
 def money_processes(advertiser_id: int) -> str:
     """Hash: bidder process -> its last heartbeat (unix ms). TTL: none; writer, reader: money scripts; 0.1 KiB each."""
     return f"{{a:{advertiser_id}}}:processes"
+
+
+def money_hungry(advertiser_id: int) -> str:
+    """Hash: budget level -> when a lease under it was last refused while others held some (unix ms), and to whom.
+
+    TTL: 6 s; writer, reader: money scripts; 0.1 KiB a level.
+    """
+    return f"{{a:{advertiser_id}}}:hungry"
 
 
 def money_notices(advertiser_id: int, bucket: int) -> str:

@@ -1,5 +1,6 @@
 """What every handler needs of a request: its body, its conditions, its caller; and how answers are written."""
 
+import codecs
 import hashlib
 from http import HTTPStatus
 from typing import Any
@@ -40,7 +41,7 @@ async def read_json(request: web.Request, *, optional: bool = False, of_stranger
         raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "cannot read this content type", hint=hint)
     body = await read_body(request, MAX_STRANGERS_BYTES, codings=()) if of_stranger else await whole_body(request)
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
 

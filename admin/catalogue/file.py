@@ -7,6 +7,7 @@ The objects are the API's documents with their `id`. An import creates and chang
 one transaction, and touches no other; references may point into the file or into the store.
 """
 
+import codecs
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def member(kind: Kind) -> str:
 def parse(body: bytes, currencies: Mapping[int, str]) -> Parsed:
     """Reads a file; `currencies` are those of the advertisers in the store. Raises CatalogueError with all faults."""
     try:
-        document = msgspec.json.decode(body)
+        document = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, RecursionError) as error:
         raise CatalogueError("the file is not JSON", hint=str(error)) from None
     faults: list[Fault] = []

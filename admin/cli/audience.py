@@ -23,6 +23,7 @@ from segments.audiences.dead_letters import DeadLetter, read_dead_letters, send_
 from segments.audiences.matrix import Matrix, axis, counted, matrix
 from segments.audiences.sizes import SegmentSizes
 from segments.audiences.tag_health import TagHealth
+from segments.events.member_notes import MemberNote, MemberNotes
 from segments.identity.cookie_sync import CookieSync
 from segments.identity.persons import Identities
 from segments.profiles.metrics import IntakeMetrics
@@ -81,16 +82,21 @@ def overlap_command(
 def tags_command(advertiser_id: AdvertiserArgument, data: DataOption = None, config: ConfigFile = None) -> None:
     """When each event last came, and how often today, yesterday, and a day of the last week."""
 
-    async def run() -> list[list[str]]:
+    async def run() -> tuple[list[list[str]], list[MemberNote]]:
         async with open_profiles(config, data) as profiles:
             _advertiser(await profiles.catalogue(), advertiser_id)
             report = await TagHealth(profiles.store).report(advertiser_id, SystemClock().now_ms())
-            return [
-                [row.event, _moment(row.last_ms), str(row.today), str(row.yesterday), f"{row.daily_mean:.1f}"]
-                for row in report
-            ]
+            notes = await MemberNotes(profiles.store, IntakeMetrics(Telemetry())).report(advertiser_id)
+        rows = [
+            [row.event, _moment(row.last_ms), str(row.today), str(row.yesterday), f"{row.daily_mean:.1f}"]
+            for row in report
+        ]
+        return rows, notes
 
-    _table(["event", "last", "today", "yesterday", "daily mean"], asyncio.run(run()))
+    rows, notes = asyncio.run(run())
+    _table(["event", "last", "today", "yesterday", "daily mean"], rows)
+    for note in notes:
+        typer.echo(f"ignored: '{note.written}' stands where '{note.meant}' was probably meant, {_moment(note.last_ms)}")
 
 
 @app.command("matches")
@@ -111,7 +117,7 @@ def matches_command(
             sync = CookieSync(profiles.store, identities, clock, IntakeMetrics(Telemetry()))
             return [
                 [
-                    datetime.date.fromisoformat(row.day).isoformat(),
+                    row.day,
                     row.browser,
                     *map(str, (row.returning, row.new, row.refused, row.opted_out)),
                     f"{row.rate:.0%}",

@@ -2,19 +2,19 @@
 
 import asyncio
 import contextlib
-import csv
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
-import orjson
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from admin.cli.event_files import read_lines
+from admin.cli.event_table import Line
 from admin.cli.opening import DataOption
 from admin.cli.profiles import open_profiles
 from admin.cli.settings import ConfigFile
@@ -26,6 +26,8 @@ from segments.audiences.sizes import SegmentSizes
 from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import ConsentPolicy
 from segments.events.intake import Context
+from segments.events.member_notes import MemberNotes
+from segments.facts.event import Kind
 from segments.identity.persons import Identities
 from segments.profiles.directory import CatalogueDirectory
 from segments.profiles.log import EventLog
@@ -35,15 +37,12 @@ from segments.rules.ruleset import CompiledRules
 app = typer.Typer(no_args_is_help=True, help="Import events from files.")
 
 BATCH: Final = 200
+COUNTED: Final = ("accepted", "unmatched", "dropped", "invalid")
 # A file with a wrong column has a fault in every line; the first ones say all.
 MAX_FAULTS_SHOWN: Final = 50
 # The worker drains a full log within a minute; a file is in no hurry.
 RETRY_S: Final = 1.0
 MAX_RETRIES: Final = 120
-_ITEM_COLUMNS: Final = ("item_id", "price", "quantity", "item_category")
-
-Line = tuple[int, dict[str, Any] | None, str]
-"""(line number from 1, the event or None, why it could not be read)."""
 
 
 @app.callback()
@@ -58,6 +57,13 @@ def import_command(
     ],
     advertiser: Annotated[int, typer.Option("--advertiser", help="Id of the advertiser.")],
     online: Annotated[bool, typer.Option("--online", help="Events of the shop's site, not of its tills.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Orders that are known already take the values of FILE.")
+    ] = False,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="Leave a CSV column out. Repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
@@ -66,106 +72,86 @@ def import_command(
     Repeating an import is safe for purchases that name their order: one order counts once.
     """
     console = Console(stderr=True)
-    counts = asyncio.run(_import(file, advertiser, online, config, data, console))
-    typer.echo(", ".join(f"{name} {counts[name]}" for name in ("accepted", "unmatched", "dropped", "invalid")))
-    if counts["invalid"]:
+    wanted = _Wanted(file, advertiser, not online, replace, tuple(ignore or ()))
+    done = asyncio.run(_import(wanted, config, data, console))
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(done.document()), indent=2).decode())
+    else:
+        typer.echo(", ".join(f"{name} {done.counts[name]}" for name in COUNTED))
+    if done.counts["invalid"]:
         raise typer.Exit(1)
 
 
-def read_lines(file: Path) -> Iterator[Line]:
-    """Lines of a file by its suffix: `.csv` with a header, anything else as JSON objects.
+class _Wanted(msgspec.Struct, frozen=True):
+    """What is to be imported, and what holds for each line that does not say otherwise."""
 
-    Raises InputError for a CSV file that is no text in UTF-8 or has no header.
-    """
-    if file.suffix.lower() == ".csv":
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            try:
-                yield from _csv_lines(text)
-            except UnicodeDecodeError as error:
-                hint = "save it as CSV UTF-8; a file of Windows converts with `iconv -f cp1250 -t utf-8`"
-                raise InputError(f"{file.name} is not in UTF-8: {error}", hint=hint) from None
-            except csv.Error as error:
-                raise InputError(f"{file.name} is not a CSV file: {error}", hint="see docs/events.md, Files") from None
-    else:
-        with file.open("rb") as stream:
-            yield from _json_lines(stream)
+    file: Path
+    advertiser_id: int
+    offline: bool
+    replace: bool
+    ignored: tuple[str, ...]
 
+    def lines(self) -> Iterator[Line]:
+        return read_lines(self.file, self.ignored)
 
-def _json_lines(stream: Iterable[bytes]) -> Iterator[Line]:
-    for number, line in enumerate(stream, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            yield number, None, f"not JSON: {error}"
-            continue
-        yield (number, row, "") if isinstance(row, dict) else (number, None, "not a JSON object")
+    def event(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The event of a line."""
+        kind = row.get("event") or row.get("name")
+        corrects = self.replace and str(kind) == Kind.PURCHASE and bool(row.get("transaction_id"))
+        return {"offline": self.offline, **({"replace": True} if corrects else {}), **row}
 
 
-def _csv_lines(stream: Iterable[str]) -> Iterator[Line]:
-    """Columns are fields of the event; item columns make its one item, `attributes.NAME` an attribute.
+class _Done:
+    """What became of the lines."""
 
-    The header tells the delimiter: spreadsheets of countries with a decimal comma write semicolons.
-    """
-    lines = iter(stream)
-    header = next(lines, "")
-    if not header.strip():
-        raise InputError("the file has no header", hint="the first line names the columns, as in docs/events.md")
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(itertools.chain([header], lines), delimiter=delimiter)
-    for row in reader:
-        if None in row:
-            yield reader.line_num, None, "more fields than the header has"
-            continue
-        yield reader.line_num, _event_of(row), ""
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.faults: list[dict[str, Any]] = []
+        self.warned: dict[str, int] = {}  # what, and the first line that has it
 
+    def take(self, number: int, outcome: Outcome) -> str:
+        """Count a line; what there is to say about it, "" for nothing."""
+        self.counts[outcome.status] += 1
+        said = []
+        for warning in outcome.warnings:
+            text = f"{warning.message} ({warning.hint})"
+            if text not in self.warned:
+                self.warned[text] = number
+                said.append(f"line {number}: {warning.pointer}: {text}, said once")
+        if outcome.status == "invalid" and self.counts["invalid"] <= MAX_FAULTS_SHOWN:
+            text = _explained(outcome)
+            self.faults.append({"line": number, "fault": text})
+            said.append(f"line {number}: {text}")
+        return "\n".join(said)
 
-def _event_of(row: Mapping[str, str | None]) -> dict[str, Any]:
-    filled = {name.strip(): value.strip() for name, value in row.items() if value is not None and value.strip()}
-    event: dict[str, Any] = {}
-    item: dict[str, str] = {}
-    attributes: dict[str, str] = {}
-    for name, value in filled.items():
-        if name in _ITEM_COLUMNS:
-            item[name] = value
-        elif name.startswith("attributes."):
-            attributes[name.removeprefix("attributes.")] = value
-        else:
-            event[name] = value
-    if item:
-        event["items"] = [item]
-    if attributes:
-        event["attributes"] = attributes
-    event.setdefault("event", "purchase")
-    return event
+    def document(self) -> dict[str, Any]:
+        """For machines."""
+        warnings = [{"line": number, "warning": text} for text, number in self.warned.items()]
+        return {**{name: self.counts[name] for name in COUNTED}, "faults": self.faults, "warnings": warnings}
 
 
-async def _import(
-    file: Path, advertiser_id: int, online: bool, config: Path | None, data: Path | None, console: Console
-) -> Counter[str]:
-    total = sum(1 for _ in read_lines(file))
-    counts: Counter[str] = Counter()
+async def _import(wanted: _Wanted, config: Path | None, data: Path | None, console: Console) -> _Done:
+    total = sum(1 for _ in wanted.lines())
+    done = _Done()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    async with _collecting(advertiser_id, config, data) as (collector, context_of):
+    async with _collecting(wanted.advertiser_id, config, data) as (collector, context_of):
         with Progress(*columns, console=console) as progress:
-            task = progress.add_task(file.name, total=total)
-            lines = read_lines(file)
+            task = progress.add_task(wanted.file.name, total=total)
+            lines = wanted.lines()
             while batch := list(itertools.islice(lines, BATCH)):
-                for number, outcome in await _send(batch, collector, context_of, offline=not online):
-                    counts[outcome.status] += 1
-                    if outcome.status == "invalid" and counts["invalid"] <= MAX_FAULTS_SHOWN:
-                        progress.console.print(_explained(number, outcome), markup=False, highlight=False)
+                for number, outcome in await _send(batch, collector, context_of, wanted):
+                    if said := done.take(number, outcome):
+                        progress.console.print(said, markup=False, highlight=False)
                 progress.advance(task, len(batch))
-    return counts
+    return done
 
 
 async def _send(
-    batch: list[Line], collector: EventCollector, context_of: "ContextSource", *, offline: bool
+    batch: list[Line], collector: EventCollector, context_of: "ContextSource", wanted: _Wanted
 ) -> list[tuple[int, Outcome]]:
     """Outcomes by line; events that the full log refused are sent again until it takes them."""
     outcomes = [(number, Outcome("invalid", reason)) for number, row, reason in batch if row is None]
-    waiting = [(number, {"offline": offline} | row) for number, row, _ in batch if row is not None]
+    waiting = [(number, wanted.event(row)) for number, row, _ in batch if row is not None]
     for _ in range(MAX_RETRIES):
         answers = await collector.collect([row for _, row in waiting], context_of())
         refused = []
@@ -181,12 +167,12 @@ async def _send(
     raise InputError("the event log stays full", hint="is the worker running? import the file again later")
 
 
-def _explained(number: int, outcome: Outcome) -> str:
+def _explained(outcome: Outcome) -> str:
     faults = [
         f"{fault.pointer or '/'}: {fault.message}" + (f" ({fault.hint})" if fault.hint else "")
         for fault in outcome.errors
     ]
-    return f"line {number}: {'; '.join(faults) or outcome.reason}"
+    return "; ".join(faults) or outcome.reason
 
 
 class ContextSource(msgspec.Struct, frozen=True):
@@ -215,4 +201,5 @@ async def _collecting(
         log = EventLog(profiles.redis, clock, metrics)
         context_of = ContextSource(directory, advertiser_id)
         context_of()  # an unknown advertiser is said before the first line
-        yield EventCollector(log, identities, consent, clock, metrics), context_of
+        notes = MemberNotes(profiles.store, metrics)
+        yield EventCollector(log, identities, consent, clock, metrics, notes), context_of

@@ -10,13 +10,11 @@ from admin.cli.settings import settings_for
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
 from core.clock import SystemClock
-from core.config import Settings
 from core.errors import UnavailableError
 from core.model import Catalogue
-from core.redis.client import Pipelined, PipelinedRedis
-from core.redis.cluster import PipelinedCluster
+from core.redis.client import PipelinedRedis
 from core.redis.embedded import EmbeddedServer
-from core.redis.url import parse_redis_url
+from core.redis.opening import open_pipelined
 from pacing.budgets.transitions import Transitions
 
 
@@ -42,7 +40,7 @@ async def open_transitions(config: Path | None, data: Path | None) -> AsyncItera
     settings = settings_for(config)
     async with contextlib.AsyncExitStack() as stack:
         if settings.redis.url:
-            connection: Pipelined = await _configured(settings)
+            connection = await open_pipelined(settings.redis, SystemClock())
         else:
             program = Path(settings.redis.program) if settings.redis.program else None
             server = EmbeddedServer(data or Path(settings.data.directory), program=program)
@@ -54,11 +52,3 @@ async def open_transitions(config: Path | None, data: Path | None) -> AsyncItera
                 connection = await PipelinedRedis.open(server.url, clock=SystemClock())
         stack.push_async_callback(connection.close)
         yield Transitions(connection, SystemClock())
-
-
-async def _configured(settings: Settings) -> Pipelined:
-    redis = settings.redis
-    address = parse_redis_url(redis.url, username=redis.username, password=redis.password)
-    if redis.cluster:
-        return await PipelinedCluster.open(address, clock=SystemClock())
-    return await PipelinedRedis.open(address, clock=SystemClock())

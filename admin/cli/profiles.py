@@ -13,10 +13,9 @@ from core.clock import SystemClock
 from core.config import Settings
 from core.errors import UnavailableError
 from core.model import Catalogue
-from core.redis.client import Pipelined, PipelinedRedis
-from core.redis.cluster import PipelinedCluster
+from core.redis.client import Pipelined
 from core.redis.embedded import EmbeddedServer
-from core.redis.url import parse_redis_url
+from core.redis.opening import open_pipelined
 from segments.profiles.store import ProfileStore
 
 
@@ -39,13 +38,8 @@ async def open_profiles(config: Path | None, data: Path | None) -> AsyncIterator
     settings, clock = settings_for(config), SystemClock()
     require_installation(settings, data)
     url = _url(settings, data)
-    address = parse_redis_url(url, username=settings.redis.username, password=settings.redis.password)
-    redis: Pipelined
     try:
-        if settings.redis.cluster:
-            redis = await PipelinedCluster.open(address, clock=clock)
-        else:
-            redis = await PipelinedRedis.open(address, clock=clock)
+        redis = await open_pipelined(settings.redis, clock, url=url)
     except UnavailableError as error:
         hint = "start `grosz up`, or set GROSZ_REDIS_URL to the deployment's Redis"
         raise UnavailableError(error.message, hint=hint) from None

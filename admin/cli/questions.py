@@ -22,10 +22,9 @@ from bidder.diagnosis.explain import Explanation
 from core.clock import SystemClock
 from core.config import Settings
 from core.errors import NotFoundError, UnavailableError
-from core.redis.client import Pipelined, PipelinedRedis
-from core.redis.cluster import PipelinedCluster
+from core.redis.client import Pipelined
 from core.redis.embedded import EmbeddedServer
-from core.redis.url import parse_redis_url
+from core.redis.opening import open_pipelined
 from segments.audiences.sizes import SegmentSizes
 from segments.profiles.store import ProfileStore
 
@@ -122,12 +121,7 @@ async def open_questions(url: str, key: str, data: Path | None, config: Path | N
     require_installation(settings, data)
     directory = (data or Path(settings.data.directory)).absolute()
     server = settings.redis.url or EmbeddedServer(directory).url
-    address = parse_redis_url(server, username=settings.redis.username, password=settings.redis.password)
-    redis: Pipelined
-    if settings.redis.cluster:
-        redis = await PipelinedCluster.open(address, clock=clock)
-    else:
-        redis = await PipelinedRedis.open(address, clock=clock, required=False)
+    redis = await open_pipelined(settings.redis, clock, url=server, required=False)
     try:
         yield LocalQuestions(redis, ProfileStore(redis, clock), settings, directory)
     finally:

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from functools import partial
 
 from redis.asyncio import Redis
@@ -38,6 +39,9 @@ REPORT_INTERVAL_S = 0.5
 REPORT_POLL_S = 0.05
 # Leases, flights and dayparts are looked at this often.
 REFRESH_INTERVAL_S = 0.25
+
+# A bidder is ready when Redis has answered for every pool, at the latest so long after its first catalogue.
+FIRST_LEASES_S = 10.0
 
 # New containers before the collector looks at the young ones. A batch holds some 3,000 at a time, all of which are
 # freed by reference, so Python's 700 means several walks over live objects a batch: 5 of 72 us a request.
@@ -95,6 +99,7 @@ async def build(role: RoleContext) -> None:
     positions.labels("base").follow(lambda: float(catalogue.layers[0]))
     positions.labels("overlay").follow(lambda: float(catalogue.layers[1]))
     role.run_loop(watcher.run, "catalogue")
+    role.health.require_once("leases", _FirstLeases(leases, lambda: handler.snapshot is not None, role).missing)
     role.run_loop(leases.run, "leases")
     role.on_close(leases.close)
     pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
@@ -103,6 +108,24 @@ async def build(role: RoleContext) -> None:
     role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
     role.run_loop(funnel.run, "funnel")
     role.run_loop(partial(_report, control, process, watcher, role), "version report")
+
+
+class _FirstLeases:
+    """Whether the first leases are there: a bidder that is sent traffic before would answer it with nothing."""
+
+    def __init__(self, leases: LeaseClient, has_catalogue: Callable[[], bool], role: RoleContext) -> None:
+        self._leases, self._has_catalogue, self._clock = leases, has_catalogue, role.clock
+        self._since: float | None = None
+
+    def missing(self) -> str | None:
+        """What to wait for; nothing more after a while, since an advertiser without budgets must not stop the rest."""
+        if not self._has_catalogue():
+            return "wait for the catalogue"
+        now = self._clock.monotonic()
+        self._since = now if self._since is None else self._since
+        if self._leases.is_settled or now - self._since > FIRST_LEASES_S:
+            return None
+        return "are not there yet: is the worker role up?"
 
 
 async def _serve(role: RoleContext, handler: BidderHandler) -> None:

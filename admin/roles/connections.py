@@ -7,24 +7,15 @@ from redis.asyncio import Redis, RedisCluster
 from admin.roles.lifecycle import RoleContext
 from core.catalogue.follower import CatalogueFollower, CatalogueWatcher
 from core.errors import ConfigError
-from core.redis.client import Pipelined, PipelinedRedis, control_cluster, control_redis
-from core.redis.cluster import PipelinedCluster
-from core.redis.url import parse_redis_url
+from core.redis.client import Pipelined, control_cluster, control_redis
+from core.redis.opening import open_pipelined
 from pacing.notices.tokens import TokenSigner
 from segments.profiles.scanning import ClusterScanner, Scanner, ServerScanner
 
 
 async def pipelined_redis(role: RoleContext) -> Pipelined:
     """The connection whose calls share round trips. It comes and goes with Redis; a role starts and serves without."""
-    settings = role.settings.redis
-    connection: Pipelined
-    address = parse_redis_url(settings.url, username=settings.username, password=settings.password)
-    if settings.cluster:
-        connection = await PipelinedCluster.open(address, clock=role.clock, max_in_flight=settings.max_in_flight)
-    else:
-        connection = await PipelinedRedis.open(
-            address, clock=role.clock, max_in_flight=settings.max_in_flight, required=False
-        )
+    connection = await open_pipelined(role.settings.redis, role.clock, required=False)
     role.on_close(connection.close)
     connected = role.telemetry.gauge(
         "grosz_redis_connected", "1 while Redis, or every node of its cluster, is reached."

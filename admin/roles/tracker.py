@@ -16,6 +16,7 @@ from pacing.notices.web import routes as notice_routes
 from segments.audiences.sizes import SegmentSizes
 from segments.events.collect import EventCollector
 from segments.events.consent import ConsentPolicy
+from segments.events.member_notes import MemberNotes
 from segments.events.web import TrackerSite
 from segments.events.web import routes as shop_routes
 from segments.identity.cookie_sync import CookieSync
@@ -43,7 +44,9 @@ async def build(role: RoleContext) -> None:
     store = ProfileStore(redis, clock)
     identities = Identities(store, SegmentSizes(store), clock)
     consent = ConsentPolicy(consent_reader(settings.consent))
-    collector = EventCollector(EventLog(redis, clock, metrics), identities, consent, clock, metrics)
+    collector = EventCollector(
+        EventLog(redis, clock, metrics), identities, consent, clock, metrics, MemberNotes(store, metrics)
+    )
     site = TrackerSite(
         directory,
         collector,

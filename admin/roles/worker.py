@@ -97,6 +97,11 @@ def _crediting(desk: ConversionDesk, catalogue: CatalogueFollower) -> OnPurchase
 
     async def on_purchase(purchase: Purchase) -> None:
         value = purchase.value_micros
+        if purchase.corrects:
+            await desk.correct_conversion(
+                purchase.devices, purchase.advertiser_id, purchase.order, value, purchase.at_ms // 1000
+            )
+            return
         if not value and (rule := _purchase_rule(catalogue, purchase.advertiser_id)) is not None:
             value = rule.default_value_micros
         await desk.record_conversion(

@@ -30,7 +30,8 @@ def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
         identify(auction)
         locate(auction)
         if not snapshot.matcher.match_context(auction):
-            auction.no_bid = NoBid.NOT_TARGETED
+            # Nobody may bid on anything: that is why, not the request.
+            auction.no_bid = snapshot.live.nobody or NoBid.NOT_TARGETED
     return auction.no_bid is None
 
 
@@ -69,10 +70,19 @@ def respond(
         chosen = choose(found, snapshot, now_ms)
         snapshot.counts.count_pairs(found.positions, found.verdict)
         responses = answer(found, chosen, snapshot, profiles, signer, now_ms)
-    for number, auction in enumerate(auctions):
-        if number not in responses:
-            auction.no_bid = NoBid.NOBODY_BIDS if found is not None else NoBid.NOT_TARGETED
+    if len(responses) < len(auctions):
+        lacking = _lacking_leases(found) if found is not None else frozenset()
+        for number, auction in enumerate(auctions):
+            if number not in responses:
+                refused = NoBid.NO_LEASE if number in lacking else NoBid.NOBODY_BIDS
+                auction.no_bid = refused if found is not None else NoBid.NOT_TARGETED
     return responses
+
+
+def _lacking_leases(found: Evaluation) -> frozenset[int]:
+    """The auctions in which a line item would have met the floor, but this process holds no lease that covers it."""
+    slots = found.slot_of_pair[found.verdict == NoBid.NO_LEASE.index]
+    return frozenset([found.slots[slot].number for slot in set(slots.tolist())]) if len(slots) else frozenset()
 
 
 async def decide(

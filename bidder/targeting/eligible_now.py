@@ -1,6 +1,7 @@
 """Which line items may spend right now: recomputed each second, so that the bid path pays one AND.
 
-Status, flight, daypart (in each advertiser's time zone), and whether the process holds a lease with money left.
+Status, flight, daypart (in each advertiser's time zone), and whether the process has a lease with money left or may ask
+for one: a pool without a lease is priced all the same, since that is how the lease client learns that it is wanted.
 """
 
 import datetime
@@ -8,7 +9,7 @@ import zoneinfo
 
 import numpy as np
 
-from bidder.targeting.bitmaps import from_flags
+from bidder.targeting.bitmaps import all_ones, from_flags
 from bidder.targeting.index import Index
 from core.reasons import NoBid
 from pacing.budgets.leases import LeaseBook
@@ -28,6 +29,18 @@ class LiveSets:
         self.hits = 0
 
     @property
+    def nobody(self) -> NoBid | None:
+        """Why no line item at all may bid now; None while one may."""
+        if self.bits:
+            return None
+        left = all_ones(self._index.count)
+        for reason, passing in self._parts if left else ():  # without line items nobody is kept from bidding
+            left &= passing
+            if not left:
+                return reason
+        return None
+
+    @property
     def parts(self) -> list[tuple[NoBid, int]]:
         """(reason, set that passes) of each part, for explanations."""
         return self._parts
@@ -44,7 +57,7 @@ class LiveSets:
             (NoBid.OUTSIDE_FLIGHT, from_flags(in_flight)),
             (NoBid.DAYPART, from_flags(in_daypart)),
             (NoBid.PACED_OUT, from_flags(book.multiplier > 0.0)),
-            (NoBid.NO_LEASE, from_flags(book.open & (book.remaining > 0))),
+            (NoBid.NO_LEASE, from_flags((book.remaining > 0) | (book.refused_until_ms <= now_ms))),
         ]
         bits = self._parts[0][1]
         for _reason, passing in self._parts[1:]:

@@ -8,18 +8,19 @@ sent twice: after a fault the caller learns that it does not know, and decides.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, cast
 
 import hiredis
 import redis.asyncio
 import redis.exceptions
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from core.clock import Clock
 from core.errors import ConfigError, UnavailableError
-from core.redis.url import RedisAddress, parse_redis_url
+from core.redis.url import RedisAddress, parse_redis_url, parse_redis_urls, split_urls
 from core.redis.wire import Command, Wire
 
 # Commands sent and not answered. About 200 bytes each; ten thousand are half a second of a server's work, and whoever
@@ -232,7 +233,8 @@ def control_redis(
 
     Nothing is connected until the first command. Raises ConfigError for a URL that cannot be read.
     """
-    client = redis.asyncio.Redis.from_url(url, **_control_options(url, username, password, timeout_s))
+    address = parse_redis_url(url, username=username, password=password)
+    client = redis.asyncio.Redis.from_url(url, **_control_options(address, timeout_s))
     pool = client.connection_pool
     pool.connection_class = _translated(pool.connection_class)
     return client
@@ -241,18 +243,63 @@ def control_redis(
 def control_cluster(
     url: str, *, username: str = "", password: str = "", timeout_s: float = CONTROL_TIMEOUT_S
 ) -> redis.asyncio.RedisCluster:
-    """The same for a Redis Cluster; `url` is any of its nodes."""
-    client = redis.asyncio.RedisCluster.from_url(url, **_control_options(url, username, password, timeout_s))
+    """The same for a Redis Cluster; `url` names any of its nodes, several of them separated by commas.
+
+    All of its errors are RedisErrors. The nodes of `url` are asked again whenever those are gone that it has told of.
+    """
+    seeds = parse_redis_urls(url, username=username, password=password)
+    client = cast(_Cluster, _Cluster.from_url(split_urls(url)[0], **_control_options(seeds[0], timeout_s)))
+    client.seeds = [(seed.host, seed.port) for seed in seeds]
     for node in client.nodes_manager.startup_nodes.values():
         node.connection_class = _translated(node.connection_class)
     kept = client.nodes_manager.connection_kwargs
-    kept["connection_class"] = _translated(kept["connection_class"])
+    kept["connection_class"] = client.connection_kwargs["connection_class"] = _translated(kept["connection_class"])
     return client
 
 
+# What redis-py's cluster client raises besides RedisErrors while nodes are away: its own family that is none, and what
+# it stumbles over where it takes for granted that there is a node.
+_CLUSTER_FAULTS = (redis.exceptions.RedisClusterException, AttributeError, IndexError, KeyError, RuntimeError)
+
+
+class _Cluster(redis.asyncio.RedisCluster):
+    """redis-py's cluster client, whose every fault is a RedisError."""
+
+    seeds: list[tuple[str, int]] = []
+
+    async def initialize(
+        self,
+        additional_startup_nodes_info: list[tuple[str, int]] | None = None,
+        last_failed_node_name: str | None = None,
+    ) -> "_Cluster":
+        """Ask the known nodes for the slot table, and the seeds if none of those answers."""
+        known = self.nodes_manager.startup_nodes
+        for host, port in self.seeds if self._initialize else ():
+            node = ClusterNode(host, port, **self.nodes_manager.connection_kwargs)
+            known.setdefault(node.name, node)
+        with _as_connection_error():
+            _ = await super().initialize(additional_startup_nodes_info, last_failed_node_name)
+        return self
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as redis-py's
+        with _as_connection_error():
+            return await super().execute_command(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def _as_connection_error() -> Iterator[None]:
+    try:
+        yield
+    except _CLUSTER_FAULTS as error:
+        if isinstance(error, redis.exceptions.RedisError):
+            raise
+        raise redis.exceptions.ConnectionError(f"the Redis cluster is not available: {error}") from error
+
+
 class _SaysConnectionError:
-    """Over a class of redis-py's connections. Who writes to a connection that was reset a moment ago gets a bare
-    RuntimeError from uvloop, which nobody expects of Redis: it would end the loop that asked, and with it the role."""
+    """Over a class of redis-py's connections. Whoever writes to a connection that was reset a moment ago gets a bare
+    RuntimeError from uvloop, and whoever is sent what is no RESP gets what the parser stumbled over; nobody expects
+    either of Redis: it would end the loop that asked."""
 
     async def send_packed_command(self, command: object, check_health: bool = True) -> None:
         try:
@@ -260,13 +307,19 @@ class _SaysConnectionError:
         except RuntimeError as error:
             raise redis.exceptions.ConnectionError(f"the connection is closed: {error}") from error
 
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as redis-py's
+        try:
+            return await super().read_response(*args, **kwargs)  # type: ignore[misc]  # of the class below
+        except (ValueError, TypeError, RuntimeError, hiredis.HiredisError) as error:
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]  # what follows belongs to nobody
+            raise redis.exceptions.ConnectionError(f"the server does not speak RESP as expected: {error}") from error
+
 
 def _translated(connection_class: type[Any]) -> type[Any]:
     return type(connection_class.__name__, (_SaysConnectionError, connection_class), {})
 
 
-def _control_options(url: str, username: str, password: str, timeout_s: float) -> dict[str, Any]:
-    address = parse_redis_url(url, username=username, password=password)
+def _control_options(address: RedisAddress, timeout_s: float) -> dict[str, Any]:
     return {
         "username": address.username or None,
         "password": address.password or None,

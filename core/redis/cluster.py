@@ -1,14 +1,16 @@
 """The bid path's Redis client for a Redis Cluster: the interface of PipelinedRedis, one connection a primary.
 
 A batch is split by node and joined again. The slot table comes from CLUSTER SLOTS at the start, after MOVED and after a
-node was lost. MOVED and ASK are followed: a redirected command has not been done, so sending it again is safe. A node
-that cannot be reached costs only its own commands: they are answered with `UnreachableReply` in their places, so that
-the other users of a batch still get their profiles.
+node was lost; when all known nodes are gone, from the seeds again. MOVED and ASK are followed: a redirected command has
+not been done, so sending it again is safe. A node that cannot be reached costs only its own commands: they are answered
+with `UnreachableReply` in their places, so that the other users of a batch still get their profiles.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import hiredis
 
@@ -16,7 +18,7 @@ from core.clock import Clock
 from core.errors import ConfigError, UnavailableError
 from core.redis.client import MAX_IN_FLIGHT, PipelinedRedis
 from core.redis.slots import SLOTS, command_slot
-from core.redis.url import RedisAddress, parse_redis_url
+from core.redis.url import RedisAddress, parse_redis_urls
 from core.redis.wire import Command
 
 # A slot moves once; more than this many redirections of one command are a cluster that disagrees with itself.
@@ -49,13 +51,14 @@ class PipelinedCluster:
 
     def __init__(
         self,
-        address: RedisAddress,
+        seeds: Sequence[RedisAddress],
         *,
         clock: Clock,
         max_in_flight: int = MAX_IN_FLIGHT,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._seed = address
+        self._seeds = tuple(seeds)
+        self._seed = seeds[0]  # the others let us in the same way
         self._clock = clock
         self._max_in_flight = max_in_flight
         self._jitter = jitter
@@ -68,27 +71,29 @@ class PipelinedCluster:
     @classmethod
     async def open(
         cls,
-        url: str | RedisAddress,
+        url: str | Sequence[RedisAddress],
         *,
         clock: Clock,
         max_in_flight: int = MAX_IN_FLIGHT,
+        required: bool = True,
         jitter: Callable[[], float] = random.random,
     ) -> "PipelinedCluster":
-        """Connect to every primary that the node at `url` knows of.
+        """Connect to every primary that a node of `url` knows of; the nodes are asked one after the other.
 
-        Raises UnavailableError when that node does not answer, ConfigError when it is not part of a cluster.
-        `max_in_flight` is a bound for each node.
+        `required`: raise UnavailableError when none of them answers; otherwise go on trying with each call. A node that
+        is not part of a cluster is a ConfigError. `max_in_flight` is a bound for each node.
         """
-        address = parse_redis_url(url) if isinstance(url, str) else url
-        cluster = cls(address, clock=clock, max_in_flight=max_in_flight, jitter=jitter)
-        seed = await PipelinedRedis.open(address, clock=clock, jitter=jitter)
+        seeds = parse_redis_urls(url) if isinstance(url, str) else url
+        cluster = cls(seeds, clock=clock, max_in_flight=max_in_flight, jitter=jitter)
         try:
-            await cluster._load_slots(seed, (address.host, address.port))
+            await cluster._ask_seeds()
+        except UnavailableError:
+            if required:
+                await cluster.close()
+                raise
         except BaseException:
             await cluster.close()
             raise
-        finally:
-            await seed.close()
         return cluster
 
     @property
@@ -230,9 +235,27 @@ class PipelinedCluster:
         for node, client in tuple(self._nodes.items()):
             try:
                 await self._load_slots(client, node)
-            except (UnavailableError, ConfigError):  # the next node may know; if none does, the table stays as it is
+            except (UnavailableError, ConfigError):  # the next node may know
                 continue
             return
+        # All that were known are gone, or there were none yet. If no seed knows more, the table stays as it is.
+        with contextlib.suppress(UnavailableError, ConfigError):
+            await self._ask_seeds()
+
+    async def _ask_seeds(self) -> None:
+        """Take over the slot table of the first seed that answers; raises what the last one said if none does."""
+        for number, address in enumerate(self._seeds, 1):
+            try:
+                seed = await PipelinedRedis.open(address, clock=self._clock, jitter=self._jitter)
+                try:
+                    await self._load_slots(seed, (address.host, address.port))
+                finally:
+                    await seed.close()
+            except UnavailableError:
+                if number == len(self._seeds):
+                    raise
+            else:
+                return
 
     async def _load_slots(self, client: PipelinedRedis, node: Node) -> None:
         """Take over the slot table of one node, meet new primaries, part from those that serve nothing any more."""
@@ -240,13 +263,13 @@ class PipelinedCluster:
         (table,) = await client.batch([(b"CLUSTER", b"SLOTS")], deadline)
         if not isinstance(table, list):
             raise ConfigError(
-                f"Redis at {self._seed.place} is not part of a cluster: {table}",
+                f"Redis at {node[0]}:{node[1]} is not part of a cluster: {table}",
                 hint="set redis.cluster = false, or give the URL of a cluster node",
             )
-        slots: list[Node | None] = [None] * SLOTS
-        for first, last, primary, *_ in table:
-            host = (primary[0] or b"").decode() or node[0]  # an empty name: the host that was asked
-            slots[first : last + 1] = [(host, int(primary[1]))] * (last + 1 - first)
+        try:
+            slots = _slots_of(table, node)
+        except (ValueError, TypeError, AttributeError, IndexError) as error:
+            raise UnavailableError(f"Redis node {node[0]}:{node[1]} has a slot table that cannot be read") from error
         primaries = {primary for primary in slots if primary is not None}
         if not primaries:  # a node that was reset: taking its word would leave nobody to ask
             raise UnavailableError(f"Redis node {node[0]}:{node[1]} knows of no slots")
@@ -254,3 +277,12 @@ class PipelinedCluster:
         self._slots = slots
         for gone in [known for known in self._nodes if known not in primaries]:
             await self._nodes.pop(gone).close()
+
+
+def _slots_of(table: list[Any], asked: Node) -> list[Node | None]:
+    """The primary of each slot, by an answer to CLUSTER SLOTS."""
+    slots: list[Node | None] = [None] * SLOTS
+    for first, last, primary, *_ in table:
+        host = (primary[0] or b"").decode() or asked[0]  # an empty name: the host that was asked
+        slots[first : last + 1] = [(host, int(primary[1]))] * (last + 1 - first)
+    return slots

@@ -4,6 +4,7 @@
 query parameters of redis-py: `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs=none`.
 """
 
+import re
 import ssl
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -59,8 +60,20 @@ class RedisAddress(msgspec.Struct, frozen=True):
         return context
 
 
+def split_urls(urls: str) -> list[str]:
+    """The URLs of a list that is separated by commas."""
+    return [url.strip() for url in re.split(r",(?=\s*(?:redis|rediss|unix)://)", urls)]
+
+
+def parse_redis_urls(urls: str, *, username: str = "", password: str = "") -> list[RedisAddress]:
+    """`parse_redis_url` for several nodes of one cluster, separated by commas."""
+    return [parse_redis_url(url, username=username, password=password) for url in split_urls(urls)]
+
+
 def parse_redis_url(url: str, *, username: str = "", password: str = "") -> RedisAddress:
     """Read a URL; `username` and `password` fill in what it leaves out. Raises ConfigError."""
+    if len(split_urls(url)) > 1:
+        raise ConfigError("several Redis URLs name nodes of a cluster", hint="set redis.cluster = true")
     parts = urlsplit(url)
     if parts.scheme not in ("redis", "rediss", "unix"):
         raise ConfigError("a Redis URL begins with redis://, rediss:// or unix://", hint="see GROSZ_REDIS_URL")

@@ -69,7 +69,7 @@ def read_ledger(export: str) -> dict[BillKey, LedgerLine]:
 def load_ledger(path: Path) -> dict[BillKey, LedgerLine]:
     """The same from a file. Raises ScenarioError."""
     try:
-        return read_ledger(path.read_text())
+        return read_ledger(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ScenarioError(f"ledger '{path}' cannot be read: {error}") from error
 

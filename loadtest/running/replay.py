@@ -4,6 +4,7 @@ Closed loop on purpose: the question is what the answers are, not how much load 
 """
 
 import asyncio
+import codecs
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -87,7 +88,7 @@ def _json(body: bytes) -> object:
 def read_requests(path: Path) -> list[tuple[int, bytes]]:
     """Line number and body of every request of a JSONL file. Raises ScenarioError."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
     except OSError as error:
         raise ScenarioError(f"recorded requests cannot be read: {error}") from error
     if len(lines) > MAX_REQUESTS:

@@ -4,6 +4,7 @@ Line items are spread over shops and differ in targeting, so that about `eligibl
 impression in Poland: what a match has to sift is the whole, what it finds stays the same.
 """
 
+import codecs
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ _SIZES = tuple((width, height) for width, height, _ in vocabulary.BANNER_SIZES)
 def read_catalogue(path: Path) -> Mapping[str, object]:
     """A `grosz catalogue export` file. Raises ScenarioError."""
     try:
-        return mapping(orjson.loads(path.read_bytes()))
+        return mapping(orjson.loads(path.read_bytes().removeprefix(codecs.BOM_UTF8)))
     except (OSError, ValueError) as error:
         raise ScenarioError(f"catalogue '{path}' cannot be read: {error}") from error
 

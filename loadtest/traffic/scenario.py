@@ -4,6 +4,7 @@ Each section is a struct of its own; what a file leaves out has the default here
 processes, shares lie between 0 and 1, prices are units of the auction's currency CPM (a thousand impressions).
 """
 
+import codecs
 import ipaddress
 from importlib import resources
 from pathlib import Path
@@ -205,7 +206,7 @@ def load_scenario(name: str) -> Scenario:
     shipped = resources.files("loadtest") / "scenarios" / f"{name}.toml"
     try:
         if name.endswith(".toml"):
-            text = Path(name).read_bytes()
+            text = Path(name).read_bytes().removeprefix(codecs.BOM_UTF8)
         elif name in scenario_names():
             text = shipped.read_bytes()
         else:

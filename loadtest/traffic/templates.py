@@ -5,6 +5,7 @@ hundred), the users are drawn for every request.
 """
 
 import base64
+import codecs
 import hashlib
 import random
 from collections.abc import Sequence
@@ -95,7 +96,7 @@ def recorded_templates(path: Path) -> list[Template]:
     """Templates from a JSONL file of requests (bare, or as `{"request": ...}`). Raises ScenarioError."""
     templates = []
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
     except OSError as error:
         raise ScenarioError(f"recorded requests cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):

@@ -1,5 +1,6 @@
 """Who is on the page: a made population with a Zipf habit, and the part of it that the profile store knows."""
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ _BLOCK = 8192
 def read_users(path: Path) -> list[bytes]:
     """User ids of the profile store, one a line. Raises ScenarioError for an id of the wrong length."""
     try:
-        ids = [line.strip() for line in path.read_bytes().splitlines() if line.strip()]
+        ids = [line.strip() for line in path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines() if line.strip()]
     except OSError as error:
         raise ScenarioError(f"user ids cannot be read: {error}") from error
     for number, user in enumerate(ids, 1):

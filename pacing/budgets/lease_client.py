@@ -6,6 +6,7 @@ stated as an absolute amount, so that repeating a call whose answer was lost cha
 """
 
 import asyncio
+import random
 import secrets
 import socket
 from collections import defaultdict
@@ -20,7 +21,7 @@ from core.errors import UnavailableError
 from core.telemetry.metrics import Telemetry
 from pacing.budgets.leases import LeaseBook, Sealed
 from pacing.budgets.levels import decode_leases
-from pacing.budgets.pools import PoolTable
+from pacing.budgets.pools import PoolTable, pool_number
 from pacing.budgets.timing import LEASE_SECONDS
 from pacing.budgets.transitions import GrantReply, Transitions, Want, pairs
 
@@ -35,15 +36,58 @@ RECONCILED = 500
 # The demand of a pool fades with this factor a tick when it bids less: half after two seconds.
 RATE_DECAY = 0.92
 
+# Between two ticks it is looked at so often whether a pool is wanted that has no lease, or a burst has used one up.
+URGENT_S = 0.05
+
 # A pool without budget is asked for again only so often.
 REFUSED_BACKOFF_MS = 1_000
 
-# What a lease holds in impressions at least; without an impression budget the number limits nothing.
-LEAST_IMPRESSIONS = 16
+# Who has just met an advertiser's budgets may meet them while they are being put in place: until then refused pools are
+# asked for again at each tick.
+SETTLING_MS = 1_500
+
+# A pool that was priced in an auction within this is in demand.
+DEMAND_MS = 2_000
+
+# Bids that a process would hold before there is any demand, so that a burst finds leases: 500 requests of two
+# impressions, of which half want the same line item. The script cuts it to a hundredth of each budget.
+AHEAD_BIDS = 500
+
+# A budget that is too small to be held ahead of demand is asked for when there is demand; ahead again after this.
+AHEAD_AGAIN_MS = 60_000
+
+# Money under a level that somebody goes without is given back when nobody has bid with it for so long; a pool that
+# gave back is not asked for again at once, twice as long each time, up to so often.
+UNUSED_MS = 1_000
+LONGEST_UNUSED_BACKOFF_MS = 8_000
 
 
 MakeWant = Callable[[int], Want]
 """What the pool at a position asks for."""
+
+
+# What is known of a pool and stays known when a new snapshot puts it in another place.
+_KEPT = (
+    "_rate", "_impression_rate", "_opened_ms", "_used_ms", "_wanted_ms", "_ahead_ms", "_unused", "_scored",
+    "_answered",
+)  # fmt: skip
+
+
+def _under(levels: Iterable[str], pools: PoolTable, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the positions spend from one of the levels; of a campaign's level it may be any of the advertiser's."""
+    lines: set[int] = set()
+    shares: set[int] = set()
+    for level in levels:
+        kind, name = level[:1], level[1:].partition("@")[0]
+        if kind in "ac":
+            return np.ones(len(positions), np.bool_)
+        line_item, _, share = name.partition(".")
+        if kind in "pq":
+            shares.add(int(pool_number(int(line_item), int(share))))
+        else:
+            lines.add(int(line_item))
+    under: npt.NDArray[np.bool_] = np.isin(pools.line_item[positions], [*lines])
+    return under | np.isin(pools.numbers[positions], [*shares])
 
 
 def new_process_name() -> str:
@@ -54,13 +98,14 @@ def new_process_name() -> str:
 class _Advertiser:
     """What the client knows of one advertiser's money."""
 
-    __slots__ = ("day_ends_ms", "epoch", "pending", "recall", "uncertain", "until_ms")
+    __slots__ = ("day_ends_ms", "epoch", "known_since_ms", "pending", "recall", "uncertain", "until_ms")
 
     def __init__(self) -> None:
         self.epoch = ""
         self.recall = -1
         self.day_ends_ms = 0
         self.until_ms = 0
+        self.known_since_ms = 0  # when the epoch was learned
         self.uncertain = False  # a grant may have been made whose answer was lost
         self.pending: dict[int, Sealed] = {}  # to return, until Redis has said that it is done
 
@@ -76,8 +121,11 @@ class LeaseClient:
         telemetry: Telemetry,
         *,
         process: str | None = None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
+        """`jitter` gives numbers from 0 to 1."""
         self.process = process or new_process_name()
+        self._jitter = jitter
         self._book = book
         self._transitions = transitions
         self._clock = clock
@@ -96,15 +144,24 @@ class LeaseClient:
         gauge = telemetry.gauge("grosz_lease_pools", "Pools with a lease that can be reserved from.")
         gauge.labels().follow(lambda: float(np.count_nonzero(self._book.valid_until_ms > self._clock.now_ms())))
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether Redis has said of every pool what this process may spend of it."""
+        return self._pools is self._book.pools and bool(self._answered[self._book.pools.advertiser > 0].all())
+
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
             await self.tick()
-            await asyncio.sleep(TICK_S)
+            for _ in range(round(TICK_S / URGENT_S)):
+                await asyncio.sleep(URGENT_S)
+                if self._is_urgent():
+                    break
 
     async def tick(self) -> None:
         """One round: heartbeats and wants, then returns. Redis being away is counted, not raised."""
         self._realign()
+        self._observe()
         wanting, want = self._wants()
         await asyncio.gather(
             *(self._ask(advertiser, group[wanting[group]], want) for advertiser, group in self._positions.items())
@@ -127,19 +184,25 @@ class LeaseClient:
         book = self._book
         if self._pools is book.pools:
             return
-        old = None if self._pools is None else (self._rate, self._impression_rate, self._opened_ms, self._pools)
+        old = None if self._pools is None else (self._pools, [getattr(self, name) for name in _KEPT])
         size = len(book.pools)
         self._rate: npt.NDArray[np.float64] = np.zeros(size)  # micros a second
         self._impression_rate: npt.NDArray[np.float64] = np.zeros(size)
         self._opened_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
+        self._used_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # last reservation
+        self._wanted_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # last priced in an auction
+        self._ahead_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # not held ahead of demand before
+        self._unused: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # times given back without a bid
+        self._scored: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # what was seen of book.scored
+        self._answered: npt.NDArray[np.bool_] = np.zeros(size, np.bool_)
         self._retry_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         # Whole arrays, since the event loop waits: one pool after the other took 0.4 s for 100,000.
         if old is not None:
-            rate, impression_rate, opened_ms, pools = old
+            pools, arrays = old
             was = pools.find(book.pools.numbers)
             known = (was >= 0).nonzero()[0]
-            self._rate[known], self._impression_rate[known] = rate[was[known]], impression_rate[was[known]]
-            self._opened_ms[known] = opened_ms[was[known]]
+            for name, array in zip(_KEPT, arrays, strict=True):
+                getattr(self, name)[known] = array[was[known]]
         owners = book.pools.advertiser
         by_owner = owners.argsort(kind="stable")
         by_owner = by_owner[owners[by_owner] > 0]  # the others have lost their pools
@@ -149,32 +212,58 @@ class LeaseClient:
         self._seen = self._clock.monotonic()
         self._pools = book.pools
 
-    def _wants(self) -> "tuple[npt.NDArray[np.bool_], MakeWant]":
-        """Which pools ask for something, and for what: two seconds of the present demand, one maximum bid at least."""
-        book, now_ms = self._book, self._clock.now_ms()
-        reserved, impressions = book.reserved(), book.reserved_impressions()
-        now = self._clock.monotonic()
+    def _is_urgent(self) -> bool:
+        """Whether a pool that is wanted now has nothing to bid with, and may be asked for."""
+        book = self._book
+        if self._pools is not book.pools:
+            return True
+        empty = (book.remaining < book.pools.max_bid) | (book.impressions_left <= 0)
+        return bool((empty & (book.scored != self._scored) & (self._retry_ms <= self._clock.now_ms())).any())
+
+    def _observe(self) -> None:
+        """Notice what was wanted and reserved since the last round."""
+        book, now_ms, now = self._book, self._clock.now_ms(), self._clock.monotonic()
         elapsed = max(now - self._seen, TICK_S)
+        decay = RATE_DECAY ** (max(now - self._seen, 0.0) / TICK_S)
         self._seen = now
-        used, shown = (reserved - self._observed[0]) / elapsed, (impressions - self._observed[1]) / elapsed
-        self._rate = np.maximum(used, self._rate * RATE_DECAY)
-        self._impression_rate = np.maximum(shown, self._impression_rate * RATE_DECAY)
-        target = np.maximum(book.pools.max_bid, (self._rate * LEASE_SECONDS).astype(np.int64))
-        count = np.maximum(LEAST_IMPRESSIONS, (self._impression_rate * LEASE_SECONDS).astype(np.int64))
+        used = (book.reserved() - self._observed[0]) / elapsed
+        shown = (book.reserved_impressions() - self._observed[1]) / elapsed
+        self._rate = np.maximum(used, self._rate * decay)
+        self._impression_rate = np.maximum(shown, self._impression_rate * decay)
+        self._used_ms[shown > 0] = now_ms
+        self._unused[shown > 0] = 0
+        self._wanted_ms[(book.scored != self._scored) | (shown > 0)] = now_ms
+        self._scored[:] = book.scored
+
+    def _wants(self) -> "tuple[npt.NDArray[np.bool_], MakeWant]":
+        """Which pools ask for something, and for what.
+
+        Where there is demand: two seconds of it, one maximum bid at least. Ahead of demand what the budget allows.
+        """
+        book, now_ms, max_bid = self._book, self._clock.now_ms(), self._book.pools.max_bid
+        need = np.maximum(max_bid, (self._rate * LEASE_SECONDS).astype(np.int64))
+        count = np.maximum(1, (self._impression_rate * LEASE_SECONDS).astype(np.int64))
+        demanded = now_ms - self._wanted_ms <= DEMAND_MS
+        ahead = self._ahead_ms <= now_ms
         lifetime = self._transitions.timing.lease_bucket_ms
-        rotate = book.open & (reserved > 0) & (now_ms - self._opened_ms >= lifetime)
-        short = (book.remaining < np.maximum(book.pools.max_bid, target // 2)) | (book.impressions_left * 2 < count)
+        rotate = book.open & (book.reserved() > 0) & (now_ms - self._opened_ms >= lifetime)
+        short = (book.remaining < np.maximum(max_bid, need // 2)) | (book.impressions_left * 2 < count)
+        may_ask = demanded | (ahead & ~book.open)
 
         def want(position: int) -> Want:
-            lease, micros, amount = book.lease_id(position), int(target[position]), int(count[position])
+            bid, lease = int(max_bid[position]), book.lease_id(position)
+            micros, amount, least, fewest = (int(need[position]), int(count[position]), bid, 1)
             if rotate[position]:
                 lease = 0
-            else:
-                micros = max(micros - int(book.remaining[position]), 1)
+            elif demanded[position]:
+                micros, least = (max(amount_of - int(book.remaining[position]), 1) for amount_of in (micros, least))
                 amount = max(amount - int(book.impressions_left[position]), 1)
-            return Want(book.pools.key(position), lease, micros, amount)
+            bids = AHEAD_BIDS if ahead[position] else 0
+            if not demanded[position]:
+                micros = amount = 0
+            return Want(book.pools.key(position), lease, micros, amount, least, fewest, bids * bid, bids)
 
-        return (rotate | short) & (self._retry_ms <= now_ms), want
+        return (rotate | (short & may_ask)) & (self._retry_ms <= now_ms), want
 
     async def _ask(self, advertiser_id: int, positions: npt.NDArray[np.int64], want: "MakeWant") -> None:
         # What `positions` and `want` speak of: the book may have been bound anew since the tick made them.
@@ -200,6 +289,8 @@ class LeaseClient:
             if not self._accept(advertiser_id, known, reply, sent_ms):
                 return
             self._apply(advertiser_id, part, reply, sent_ms)
+            if reply.hungry:
+                self._give_back(advertiser_id, reply.hungry, sent_ms)
         if known.uncertain:
             await self._reconcile(advertiser_id, known)
 
@@ -210,7 +301,7 @@ class LeaseClient:
                 self._dropped.labels("epoch").inc()
             self._book.drop(advertiser_id)
             self._advertisers[advertiser_id] = fresh = _Advertiser()
-            fresh.epoch = reply.epoch
+            fresh.epoch, fresh.known_since_ms = reply.epoch, sent_ms
             return False
         lapsed = 0 < known.until_ms <= sent_ms
         if lapsed or known.day_ends_ms != reply.day_ends_ms or known.recall != reply.recall:
@@ -229,12 +320,16 @@ class LeaseClient:
         for (position, want), granted in zip(part, reply.leases, strict=True):
             held = self._book.lease_id(position)
             if not granted.lease_id:
-                self._refused.inc()
-                self._retry_ms[position] = sent_ms + REFUSED_BACKOFF_MS
+                if granted.waits_for_demand:
+                    self._answered[position] = True
+                    self._ahead_ms[position] = sent_ms + AHEAD_AGAIN_MS
+                else:
+                    self._refuse(known, position, sent_ms)
                 if want.lease_id == 0 and held:  # due for rotation: its reservations must be able to close
                     self._seal(known, self._book.take(position))
                 continue
             self._granted.inc()
+            self._answered[position] = True
             if granted.lease_id != held:
                 if granted.lease_id == want.lease_id:  # taken back while the call was under way
                     known.uncertain = True
@@ -244,6 +339,33 @@ class LeaseClient:
                 known,
                 self._book.grant(position, granted.lease_id, granted.micros, granted.impressions, known.until_ms),
             )
+
+    def _refuse(self, known: _Advertiser, position: int, sent_ms: int) -> None:
+        """Redis has nothing for a pool."""
+        self._refused.inc()
+        is_settling = sent_ms - known.known_since_ms < SETTLING_MS
+        self._answered[position] |= not is_settling
+        if not is_settling:
+            self._retry_ms[position] = self._book.refused_until_ms[position] = sent_ms + REFUSED_BACKOFF_MS
+
+    def _give_back(self, advertiser_id: int, hungry: Sequence[str], now_ms: int) -> None:
+        """Return what this process holds under levels that somebody goes without, and does not use or need."""
+        book, known = self._book, self._advertisers[advertiser_id]
+        positions = self._positions[advertiser_id]
+        positions = positions[book.open[positions] & (now_ms - self._opened_ms[positions] >= UNUSED_MS)]
+        positions = positions[_under(hungry, book.pools, positions)]
+        need = np.maximum(book.pools.max_bid[positions], (self._rate[positions] * LEASE_SECONDS).astype(np.int64))
+        unused = now_ms - self._used_ms[positions] >= UNUSED_MS
+        for position in positions[~unused & (book.remaining[positions] > 2 * need)].tolist():
+            self._seal(known, book.take(position))  # and asks for what it needs
+            self._ahead_ms[position] = now_ms + AHEAD_AGAIN_MS
+        for position in positions[unused].tolist():
+            self._seal(known, book.take(position))
+            self._ahead_ms[position] = now_ms + AHEAD_AGAIN_MS
+            pause_ms = min(UNUSED_MS // 2 * 2 ** int(self._unused[position]), LONGEST_UNUSED_BACKOFF_MS)
+            # Of several processes that gave back together not always the same one should be first.
+            self._retry_ms[position] = now_ms + round(pause_ms * (0.5 + self._jitter()))
+            self._unused[position] = min(self._unused[position] + 1, 8)
 
     def _take_all(self, advertiser_id: int) -> None:
         known = self._advertisers[advertiser_id]

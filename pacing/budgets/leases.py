@@ -25,7 +25,7 @@ class LeaseBook:
     __slots__ = (
         "_granted", "_granted_impressions", "_id_view", "_impressions_view", "_lease_ids", "_remaining_view",
         "_retired", "_until_view", "_used", "_used_impressions", "impressions_left", "multiplier", "open", "pools",
-        "remaining", "scored", "valid_until_ms",
+        "refused_until_ms", "remaining", "scored", "valid_until_ms",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -39,6 +39,8 @@ class LeaseBook:
         self.valid_until_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self.multiplier: npt.NDArray[np.float64] = np.ones(size, np.float64)
         self.open: npt.NDArray[np.bool_] = np.zeros(size, np.bool_)
+        # Until then nobody need try to bid without a lease: Redis has just refused one.
+        self.refused_until_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         # Auctions in which the pool was priced, whether it bid or not; the bid path adds to it, the worker reads it
         # (pacing/pace/messages.py).
         self.scored: npt.NDArray[np.int64] = np.zeros(size, np.int64)
@@ -58,7 +60,7 @@ class LeaseBook:
         old = (self._lease_ids, self._granted, self._granted_impressions,
                self.remaining, self.impressions_left, self.valid_until_ms, self.multiplier, self.pools)  # fmt: skip
         lease_ids, granted, granted_impressions, remaining, impressions, until, multiplier, specs = old
-        counts = (self.scored, self._used, self._used_impressions)
+        counts = (self.scored, self.refused_until_ms, self._used, self._used_impressions)
         self._allocate(len(pools))
         self.pools = table = table_of(pools)
         # Where each pool was; whole arrays from here on, since the event loop waits.
@@ -66,7 +68,9 @@ class LeaseBook:
         known = ((was >= 0) & (table.line_item > 0)).nonzero()[0]
         self.multiplier[:] = table.cold_start
         self.multiplier[known] = multiplier[was[known]]
-        for mine, theirs in zip((self.scored, self._used, self._used_impressions), counts, strict=True):
+        for mine, theirs in zip(
+            (self.scored, self.refused_until_ms, self._used, self._used_impressions), counts, strict=True
+        ):
             mine[known] = theirs[was[known]]
         held = known[lease_ids[was[known]] != 0]
         source = was[held]

@@ -4,9 +4,11 @@ This module knows keys, argument order and replies; what the scripts mean is in 
 own (`now_ms=0`), the only clock that all processes share; tests own the time by passing `time_ms`.
 """
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
 from typing import NamedTuple, Protocol
 
@@ -66,18 +68,39 @@ class Calendar(NamedTuple):
 
 
 class Want(NamedTuple):
-    """A request for a lease: `lease_id` 0 asks for a new one, another for more on that one."""
+    """A request for a lease: `lease_id` 0 asks for a new one, another for more on that one.
+
+    `micros` and `impressions` are what the present demand needs, 0 where there is none. `least_*` is what is of use at
+    all (-1: everything that is asked for), `ahead_*` what the process would hold before there is demand.
+    """
 
     key: PoolKey
     lease_id: int
     micros: int
     impressions: int
+    least_micros: int = -1
+    least_impressions: int = -1
+    ahead_micros: int = 0
+    ahead_impressions: int = 0
+
+    def arguments(self) -> tuple[int, ...]:
+        least = self.micros if self.least_micros < 0 else self.least_micros
+        fewest = self.impressions if self.least_impressions < 0 else self.least_impressions
+        return (
+            *self.key, self.lease_id, self.micros, self.impressions, least, fewest, self.ahead_micros,
+            self.ahead_impressions,
+        )  # fmt: skip
 
 
 class Granted(NamedTuple):
     lease_id: int  # 0: a budget is used up, or the pool may not lease
     micros: int
     impressions: int
+
+    @property
+    def waits_for_demand(self) -> bool:
+        """Nothing was given, and nothing is wrong: the budget is too small to be held ahead of demand."""
+        return self.impressions < 0
 
 
 class GrantReply(NamedTuple):
@@ -86,6 +109,8 @@ class GrantReply(NamedTuple):
     recall: int
     day_ends_ms: int
     leases: list[Granted]
+    hungry: tuple[str, ...] = ()
+    """Levels under which somebody was refused within the last seconds while others hold leases."""
 
 
 class Settlement(NamedTuple):
@@ -259,8 +284,9 @@ class Transitions:
     async def known_pools(self, advertiser_id: int) -> set[PoolKey]:
         """The pools that may lease."""
         fields = await self.command("HKEYS", keys.money_pools(advertiser_id))
-        parts = [field.decode().split(".") for field in fields] if isinstance(fields, list) else []
-        return {PoolKey(int(line_item), int(share)) for line_item, share in parts}
+        with _decoded("pools"):
+            parts = [field.decode().split(".") for field in fields] if isinstance(fields, list) else []
+            return {PoolKey(int(line_item), int(share)) for line_item, share in parts}
 
     async def forget(self, advertiser_id: int, names: Sequence[str]) -> None:
         """Drop these levels but for those that a lease or a hold still stands on. Idempotent."""
@@ -271,18 +297,21 @@ class Transitions:
         """Heartbeat and ask for leases. Not idempotent: after a failure look for leases that nobody knows of."""
         arguments: list[Argument] = [epoch, process]
         for want in wants:
-            arguments += (*want.key, want.lease_id, want.micros, want.impressions)
+            arguments += want.arguments()
         key_list = [
             keys.money_levels(advertiser_id),
             keys.money_meta(advertiser_id),
             keys.money_pools(advertiser_id),
             keys.money_leases(advertiser_id),
             keys.money_processes(advertiser_id),
+            keys.money_hungry(advertiser_id),
         ]
-        epoch_now, now_ms, recall, ends_ms, *leases = _texts(await self._run("grant", key_list, arguments))
-        numbers = [int(number) for number in leases]
-        granted = [Granted(*numbers[at : at + 3]) for at in range(0, len(numbers), 3)]
-        return GrantReply(epoch_now, int(now_ms), int(recall), int(ends_ms), granted)
+        with _decoded("grant"):
+            epoch_now, now_ms, recall, ends_ms, hungry, *leases = _texts(await self._run("grant", key_list, arguments))
+            numbers = [int(number) for number in leases]
+            granted = [Granted(*numbers[at : at + 3]) for at in range(0, len(numbers), 3)]
+            names = tuple(hungry.split())
+            return GrantReply(epoch_now, int(now_ms), int(recall), int(ends_ms), granted, names)
 
     async def seal(self, advertiser_id: int, epoch: str, leases: Sequence[Sealed]) -> bool:
         """Return what is not reserved; False when the epoch has changed. Idempotent."""
@@ -392,7 +421,9 @@ class Transitions:
         if not isinstance(reply, list) or len(reply) != 4:
             raise UnavailableError("Redis answered a snapshot with something else than three lists and a day")
         levels, leases, entries, keep = reply
-        return Snapshot(decode_levels(pairs(levels)), decode_leases(pairs(leases)), stream_entries(entries), int(keep))
+        with _decoded("snapshot"):
+            counters = decode_levels(pairs(levels)), decode_leases(pairs(leases))
+            return Snapshot(*counters, stream_entries(entries), int(keep))
 
     def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> Command:
         """The record script, in the slot of a user (pacing/notices/touches.py)."""
@@ -410,14 +441,25 @@ class Transitions:
 
     async def witness(self, advertiser_id: int) -> Witness:
         """Which epoch the counters are in, and whether the server is the one that it began on."""
-        epoch, known, server = _texts(await self._run("witness", [keys.money_meta(advertiser_id)], []))
-        return Witness(epoch, known == server)
+        with _decoded("witness"):
+            epoch, known, server = _texts(await self._run("witness", [keys.money_meta(advertiser_id)], []))
+            return Witness(epoch, known == server)
+
+
+@contextlib.contextmanager
+def _decoded(name: str) -> Iterator[None]:
+    """What cannot be read is as if it had not come: nobody knows whether the transition was done."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, struct.error) as error:
+        raise UnavailableError(f"Redis answered the {name} transition with something that cannot be read") from error
 
 
 def settle_reply(reply: object) -> SettleReply:
     """What settle.lua answered. Raises UnavailableError for anything else."""
-    outcome, charge, late, over, house = _texts(reply)
-    return SettleReply(outcome, int(charge), late == "1", int(over), house == "1")
+    with _decoded("settle"):
+        outcome, charge, late, over, house = _texts(reply)
+        return SettleReply(outcome, int(charge), late == "1", int(over), house == "1")
 
 
 def _texts(reply: object) -> list[str]:

@@ -75,22 +75,41 @@ class ConversionDesk:
 
         Raises UnavailableError: then call again.
         """
-        touches = await self._touches(devices)
-        attribution = credit(touches, advertiser_id, now_s, self._windows(advertiser_id))
+        attribution = await self._attribution(devices, advertiser_id, now_s)
+        if not await self._book(attribution, advertiser_id, order_id, value_micros, conversions=1):
+            attribution = Attribution(Credit.DUPLICATE, None)
+        self._counts[attribution.credit].inc()
+        return attribution
+
+    async def correct_conversion(
+        self, devices: Sequence[str], advertiser_id: int, correction_id: str, change_micros: int, made_s: int
+    ) -> None:
+        """Credit what an order made at `made_s` is worth more, or less, to what the order itself was credited to.
+
+        Raises UnavailableError: then call again; a correction counts once by its id.
+        """
+        if change_micros:
+            attribution = await self._attribution(devices, advertiser_id, made_s)
+            await self._book(attribution, advertiser_id, correction_id, change_micros, conversions=0)
+
+    async def _attribution(self, devices: Sequence[str], advertiser_id: int, at_s: int) -> Attribution:
+        return credit(await self._touches(devices), advertiser_id, at_s, self._windows(advertiser_id))
+
+    async def _book(
+        self, attribution: Attribution, advertiser_id: int, order_id: str, value_micros: int, *, conversions: int
+    ) -> bool:
+        """Whether it was counted now, and not before."""
         touch = attribution.touch
         digest = hashlib.blake2b(order_id.encode(), digest_size=16).hexdigest()
         fields: list[bytes | str | int] = []
         if touch is not None:
             name = f"{touch.line_item_id}:{attribution.credit.value}"
-            fields = [f"{name}_conversions", 1, f"{name}_value_micros", value_micros]
-        fresh = await self._transitions.convert(
+            fields = [f"{name}_conversions", conversions] if conversions else []
+            fields += [f"{name}_value_micros", value_micros]
+        return await self._transitions.convert(
             [keys.order(advertiser_id, digest), keys.delivery(advertiser_id, touch.day if touch else 0)],
             [ORDER_MEMORY_S, COUNTS_LIFE_S, *fields],
         )
-        if not fresh:
-            attribution = Attribution(Credit.DUPLICATE, None)
-        self._counts[attribution.credit].inc()
-        return attribution
 
     async def _touches(self, devices: Sequence[str]) -> list[Touch]:
         if not devices:

@@ -223,6 +223,18 @@ class NoticeDesk:
         """A click: on to the landing page that the token pins, whether or not it could be counted."""
         return self._count(Event.CLICK, await self._click(token, landing))
 
+    def look(self, token: str) -> NoticeResult:
+        """What a notice with this token would be answered, without any effect."""
+        try:
+            self._signer.verify(token, self._clock.now_ms() // 1000)
+        except TokenError as error:
+            return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value)
+        return NoticeResult(503, "unavailable") if self._refer() is None else NoticeResult(204, "looked")
+
+    def look_at_click(self, token: str, landing: str | None) -> NoticeResult:
+        """Where a click with this token would lead, without counting it."""
+        return self._destination(token, landing)[0]
+
     def _settled(
         self, report: Report, claims: Claims, currency: str, reference: Reference, raw: object, answer: Answer
     ) -> None:
@@ -278,19 +290,27 @@ class NoticeDesk:
         self._turn.add(count, lambda raw: answer(200, "not_counted" if raw is None else "seen"))
         self._turn.add(("EXPIRE", key, DELIVERY_LIFE_S), _ignore)
 
-    async def _click(self, token: str, landing: str | None) -> NoticeResult:
+    def _destination(self, token: str, landing: str | None) -> tuple[NoticeResult, Claims | None]:
+        """The answer to a click that is not counted, and the claims of one that is to be."""
         try:
             claims, in_date = self._signer.verify(token, self._clock.now_ms() // 1000), True
         except TokenError as error:
             if error.claims is None:
-                return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value)
+                return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value), None
             claims, in_date = error.claims, False  # a page that was open overnight: the user still gets there
         if not landing or landing_digest(landing) != claims.landing:
-            return NoticeResult(400, "wrong_landing")
+            return NoticeResult(400, "wrong_landing"), None
         if claims.is_test:
-            return NoticeResult(302, "test", landing)
+            return NoticeResult(302, "test", landing), None
         if not in_date:
-            return NoticeResult(302, "expired", landing)
+            return NoticeResult(302, "expired", landing), None
+        return NoticeResult(302, "not_counted", landing), claims
+
+    async def _click(self, token: str, landing: str | None) -> NoticeResult:
+        answer, claims = self._destination(token, landing)
+        if claims is None:
+            return answer
+        landing = answer.location
         count = self._transitions.click_command(
             claims.advertiser_id, notice_bucket(claims.issued_s), lease_day(claims.lease_id),
             (notice_key(claims), f"{claims.line_item_id}:{CLICKS}", self._remember_s, DELIVERY_LIFE_S),

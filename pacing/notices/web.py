@@ -1,6 +1,6 @@
 """HTTP routes of the notices, for the tracker's application. What they do is in pacing/notices/notices.py."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
@@ -20,7 +20,10 @@ _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def routes(desk: NoticeDesk) -> list[web.RouteDef]:
-    """`/n/{win,bill,loss}/{token}` and `/t/{imp,click}/{token}`; notices come by GET or POST, all in the query."""
+    """`/n/{win,bill,loss}/{token}` and `/t/{imp,click}/{token}`; notices come by GET or POST, all in the query.
+
+    HEAD, which mail scanners, link checkers and previews send, is answered as GET would be and has no effect.
+    """
 
     async def win(request: web.Request) -> web.Response:
         query = request.query
@@ -41,11 +44,7 @@ def routes(desk: NoticeDesk) -> list[web.RouteDef]:
         return _answer(result)
 
     async def click(request: web.Request) -> web.Response:
-        result = await desk.click(request.match_info["token"], request.query.get("to"))
-        if not result.location:
-            return _answer(result)
-        headers = {**_UNCACHED, "Location": result.location, "Referrer-Policy": "no-referrer-when-downgrade"}
-        return web.Response(status=302, headers=headers)
+        return _redirect(await desk.click(request.match_info["token"], request.query.get("to")))
 
     notices: dict[str, _Handler] = {"/n/win/{token}": win, "/n/bill/{token}": bill, "/n/loss/{token}": loss}
     return [
@@ -53,7 +52,37 @@ def routes(desk: NoticeDesk) -> list[web.RouteDef]:
         *(web.post(path, handler) for path, handler in notices.items()),
         web.get("/t/imp/{token}", impression, allow_head=False),
         web.get("/t/click/{token}", click, allow_head=False),
+        *_looking(desk, notices),
     ]
+
+
+def _looking(desk: NoticeDesk, notices: Iterable[str]) -> list[web.RouteDef]:
+    """The answers to HEAD."""
+
+    async def notice(request: web.Request) -> web.Response:
+        return _answer(desk.look(request.match_info["token"]))
+
+    async def impression(request: web.Request) -> web.Response:
+        result = desk.look(request.match_info["token"])
+        if result.status == 204:
+            return web.Response(body=PIXEL, content_type="image/gif", headers=_UNCACHED)
+        return _answer(result)
+
+    async def click(request: web.Request) -> web.Response:
+        return _redirect(desk.look_at_click(request.match_info["token"], request.query.get("to")))
+
+    return [
+        *(web.head(path, notice) for path in notices),
+        web.head("/t/imp/{token}", impression),
+        web.head("/t/click/{token}", click),
+    ]
+
+
+def _redirect(result: NoticeResult) -> web.Response:
+    if not result.location:
+        return _answer(result)
+    headers = {**_UNCACHED, "Location": result.location, "Referrer-Policy": "no-referrer-when-downgrade"}
+    return web.Response(status=302, headers=headers)
 
 
 def _answer(result: NoticeResult) -> web.Response:

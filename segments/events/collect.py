@@ -3,8 +3,9 @@
 Both the web routes and the file import use it, so an event means the same whichever way it came.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+import itertools
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -12,6 +13,7 @@ from core.clock import Clock
 from core.errors import Fault
 from segments.events.consent import ConsentPolicy
 from segments.events.intake import Context, Incoming, read_event
+from segments.events.member_notes import MemberNotes
 from segments.facts.event import FORGET, SERVER_ORIGIN, Event
 from segments.identity.persons import Identities
 from segments.profiles.log import EventLog
@@ -25,11 +27,13 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `accepted`: durable. `invalid`: see `errors`. `dropped`: no consent, or opted out (`reason`). `unmatched`: valid,
     but no device is known for the hashed e-mail. `retry`: the log is full, nothing is stored, send this one again.
+    `warnings` name members that were ignored and were probably meant to be known ones, whatever became of the event.
     """
 
     status: Status
     reason: str = ""
     errors: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
 
 
 class EventCollector:
@@ -42,19 +46,25 @@ class EventCollector:
         consent: ConsentPolicy,
         clock: Clock,
         metrics: IntakeMetrics,
+        notebook: MemberNotes,
     ) -> None:
         self._log = log
+        self._notebook = notebook
         self._identities = identities
         self._consent = consent
         self._clock = clock
         self._metrics = metrics
 
-    async def collect(self, rows: Sequence[Mapping[str, Any]], context: Context) -> list[Outcome]:
+    async def collect(self, rows: Sequence[object], context: Context) -> list[Outcome]:
         """Outcomes in the order of `rows`. Raises UnavailableError when Redis does not answer."""
         outcomes: list[Outcome | None] = []
+        notes: list[tuple[Fault, ...]] = []
         events: list[tuple[int, Event]] = []
         for at, row in enumerate(rows):
             incoming = read_event(row, context)
+            notes.append(incoming.notes)
+            for member in incoming.mended:
+                self._metrics.mended.labels(member).inc()
             outcome = self._judge(incoming, context)
             outcomes.append(outcome)
             if outcome is None and incoming.event is not None:
@@ -69,7 +79,14 @@ class EventCollector:
                 outcomes[at] = Outcome("retry", "the event log is full")
             elif outcomes[at] is None:
                 outcomes[at] = Outcome("accepted")
-        return [outcome if outcome is not None else Outcome("accepted") for outcome in outcomes]
+        if any(notes):
+            await self._notebook.take(context.advertiser.id, itertools.chain.from_iterable(notes), context.now_ms)
+        return [_told(outcome or Outcome("accepted"), noted) for outcome, noted in zip(outcomes, notes, strict=True)]
+
+    def look(self, rows: Sequence[object], context: Context) -> list[Outcome]:
+        """What would become of the events, as far as they alone decide it; nothing is stored or counted."""
+        judged = [read_event(row, context) for row in rows]
+        return [Outcome("accepted") if one.event else Outcome("invalid", errors=one.faults) for one in judged]
 
     async def forget(self, advertiser_id: int, user_id: str) -> bool:
         """Let the worker erase what one shop knows of a browser; False if the log is full.
@@ -79,7 +96,7 @@ class EventCollector:
         (durable,) = await self._log.append([Event(FORGET, advertiser_id, user_id, self._clock.now_ms())])
         return durable
 
-    def permits(self, rows: Sequence[Mapping[str, Any]], context: Context) -> bool:
+    def permits(self, rows: Sequence[object], context: Context) -> bool:
         """Whether one of the events may be stored; counts nothing."""
         return any(
             incoming.event is not None and self._may_store(incoming, context)
@@ -108,3 +125,7 @@ class EventCollector:
             return [event]
         devices = await self._identities.devices(event.advertiser_id, event.person)
         return [msgspec.structs.replace(event, user_id=device, origin=SERVER_ORIGIN) for device in devices]
+
+
+def _told(outcome: Outcome, notes: tuple[Fault, ...]) -> Outcome:
+    return msgspec.structs.replace(outcome, warnings=notes) if notes else outcome

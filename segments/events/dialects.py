@@ -6,17 +6,18 @@ Nothing is judged here: what has a wrong type stays as it is, and the decoder na
 from collections.abc import Mapping
 from typing import Any, Final
 
+from segments.events.texts import stripped
 from segments.facts.event import ALIASES
 
 # The measurement protocol has an event's fields in `params`, a tag manager's data layer in `ecommerce`.
 _WRAPPERS: Final = ("params", "ecommerce")
 # Criteo and older GA spellings of fields.
-_FIELD_ALIASES: Final = {
+FIELD_ALIASES: Final = {
     "name": "event", "item": "items", "products": "items", "product": "items", "id": "transaction_id",
     "email": "email_sha256", "keywords": "search_term", "page_location": "url", "page_referrer": "referrer",
     "timestamp": "time", "timestamp_micros": "time", "gdpr_consent": "consent",
 }  # fmt: skip
-_ITEM_ALIASES: Final = {"id": "item_id", "product_id": "item_id", "category": "item_category"}
+ITEM_ALIASES: Final = {"id": "item_id", "product_id": "item_id", "category": "item_category"}
 
 
 def normalised(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,16 +29,18 @@ def normalised(row: Mapping[str, Any]) -> dict[str, Any]:
             merged |= inner
     _lift_user_data(merged)
     _lift_consent(merged)
-    for alias, name in _FIELD_ALIASES.items():
+    for alias, name in FIELD_ALIASES.items():
         if alias in merged and name not in merged:
             merged[name] = merged.pop(alias)
     kind = merged.get("event")
     if isinstance(kind, str):
+        kind = stripped(kind)
         merged["event"] = str(ALIASES.get(kind, kind))
     merged["email_sha256"] = _only(merged.get("email_sha256"))
     if "engagement_time_msec" in merged and "seconds" not in merged:
         milliseconds = merged["engagement_time_msec"]
-        merged["seconds"] = milliseconds / 1000 if isinstance(milliseconds, int | float) else milliseconds
+        is_number = isinstance(milliseconds, int | float) and not isinstance(milliseconds, bool)
+        merged["seconds"] = milliseconds / 1000 if is_number else milliseconds
     items = merged.get("items")
     if items is not None:
         rows = items if isinstance(items, list) else [items]
@@ -68,11 +71,8 @@ def _only(value: object) -> object:
 
 
 def _normalised_item(item: object) -> object:
-    if isinstance(item, str | int):  # Criteo's viewList: bare ids
-        return {"item_id": str(item)}
+    if isinstance(item, str | int | float) and not isinstance(item, bool):  # Criteo's viewList: bare ids
+        return {"item_id": item}
     if not isinstance(item, dict):
         return item
-    renamed = {_ITEM_ALIASES.get(name, name): value for name, value in item.items() if value is not None}
-    if isinstance(renamed.get("item_id"), int):
-        renamed["item_id"] = str(renamed["item_id"])
-    return renamed
+    return {ITEM_ALIASES.get(name, name): value for name, value in item.items() if value is not None}

@@ -5,8 +5,8 @@ reported together. Each event of a batch is judged alone.
 """
 
 import datetime
+import math
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +16,9 @@ from core.ids import is_user_id
 from core.model import Advertiser
 from core.money import MICROS_PER_UNIT, FxTable
 from segments.events.dialects import normalised
+from segments.events.members import unknown_members
 from segments.events.source import path_of, source_of
+from segments.events.texts import mend, stripped
 from segments.facts.event import (
     MAX_BATCH,
     MAX_TEXT_CHARS,
@@ -27,6 +29,7 @@ from segments.facts.event import (
     ItemIn,
     Kind,
     Source,
+    event_key,
     order_key,
     person_digest,
 )
@@ -37,11 +40,12 @@ MAX_AHEAD_S: Final = 300
 # Unix seconds reach this in the year 2286; a larger number is in milliseconds, one a thousand times larger in
 # microseconds (GA4's `timestamp_micros`).
 _SECONDS_LIMIT: Final = 10_000_000_000
-_ATTRIBUTE_NAME: Final = re.compile(r"^[a-z][a-z0-9_]{0,29}$")
-_LOCATION: Final = re.compile(r"^(.*?) - at `\$(.*)`$", re.DOTALL)
+_ATTRIBUTE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,29}")
+_LOCATION: Final = re.compile(r"\A(.*?) - at `\$(.*)`\Z", re.DOTALL)
 _ENVELOPE: Final = (
-    "url", "referrer", "consent", "gdpr", "ad_personalization", "user_id", "email_sha256", "user_data", "place",
-    "timestamp_micros",
+    "url", "page_location", "referrer", "page_referrer", "consent", "gdpr", "gdpr_consent", "ad_personalization",
+    "user_id", "email", "email_sha256", "user_data", "place", "currency", "time", "timestamp", "timestamp_micros",
+    "offline",
 )  # fmt: skip
 _HINTS: Final = {
     "email_sha256": "send the SHA-256 of the trimmed lower-case address as 64 hex digits, never the address itself",
@@ -62,20 +66,26 @@ class Context(msgspec.Struct, frozen=True):
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """One judged event: `event` when `faults` is empty; the consent words are still to be judged."""
+    """One judged event: `event` when `faults` is empty; the consent words are still to be judged.
+
+    `notes` tell of members that were probably meant to be known ones, `mended` of those that were cut or changed.
+    """
 
     event: Event | None
     faults: tuple[Fault, ...] = ()
     consent: str = ""
     gdpr: int | None = None
     ad_personalization: str = ""
+    notes: tuple[Fault, ...] = ()
+    mended: tuple[str, ...] = ()
 
 
-def split_batch(payload: object) -> list[dict[str, Any]]:
+def split_batch(payload: object) -> list[Any]:
     """Events of a decoded body: one object, a list of them, or a GA4 envelope `{"events": [...], ...}`.
 
     Fields beside `events` (url, consent, user_id, ...) hold for each event that does not set its own. Raises
-    InputError for any other shape, an empty batch, or more than MAX_BATCH events.
+    InputError for any other shape, a batch without an event object, or more than MAX_BATCH events. What else is in a
+    batch beside objects is for `read_event` to judge.
     """
     if isinstance(payload, dict) and "events" in payload:
         shared = {name: payload[name] for name in _ENVELOPE if name in payload}
@@ -85,7 +95,7 @@ def split_batch(payload: object) -> list[dict[str, Any]]:
             rows = [shared | row if isinstance(row, dict) else row for row in events]
     else:
         rows = payload if isinstance(payload, list) else [payload]
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not any(isinstance(row, dict) for row in rows):
         fault = Fault("/events", "type", "expected an event object or a non-empty list of them")
         raise InputError("no events in the body", faults=[fault])
     if len(rows) > MAX_BATCH:
@@ -94,19 +104,30 @@ def split_batch(payload: object) -> list[dict[str, Any]]:
     return rows
 
 
-def read_event(row: Mapping[str, Any], context: Context) -> Incoming:
+def read_event(row: object, context: Context) -> Incoming:
     """Judge one event object. Never raises: what is wrong comes back as faults."""
+    if not isinstance(row, dict):
+        return Incoming(None, (Fault("", "type", "expected an event object"),))
+    mended: list[str] = []
+    notes: list[Fault] = []
     try:
-        parsed = msgspec.convert(normalised(row), EventIn, strict=False)
+        event = normalised(row)
+        notes = unknown_members(event)
+        mended = mend(event)
+        if not context.trusted:
+            event.pop("time", None)  # a browser's clock is not believed, so it cannot spoil the event either
+        parsed = msgspec.convert(event, EventIn, strict=False)
     except msgspec.ValidationError as error:
-        return Incoming(None, (_shape_fault(str(error)),))
+        return Incoming(None, (_shape_fault(str(error)),), notes=tuple(notes))
     except RecursionError:
         return Incoming(None, (Fault("", "type", "nested too deeply"),))
     faults: list[Fault] = []
-    event = _build(parsed, context, faults)
+    built = _build(parsed, context, faults)
     if faults:
-        return Incoming(None, tuple(faults))
-    return Incoming(event, (), parsed.consent, parsed.gdpr, parsed.ad_personalization)
+        return Incoming(None, tuple(faults), notes=tuple(notes))
+    return Incoming(
+        built, (), parsed.consent, parsed.gdpr, parsed.ad_personalization, tuple(notes), tuple(dict.fromkeys(mended))
+    )
 
 
 def _shape_fault(message: str) -> Fault:
@@ -151,6 +172,8 @@ def _build(parsed: EventIn, context: Context, faults: list[Fault]) -> Event:
         region=place.region if place else "",
         city=place.city.lower() if place else "",
         offline=_offline_of(parsed, context, faults),
+        once=event_key(parsed.event_id),
+        replaces=_replaces_of(parsed, context, faults),
     )
 
 
@@ -169,6 +192,16 @@ def _offline_of(parsed: EventIn, context: Context, faults: list[Fault]) -> bool:
     if parsed.offline and not context.trusted:
         faults.append(Fault("/offline", "forbidden", "a browser cannot report offline events", hint="use an API key"))
     return parsed.offline
+
+
+def _replaces_of(parsed: EventIn, context: Context, faults: list[Fault]) -> bool:
+    """Whether the order corrects what is known of it; only those who keep the shop's books may say so."""
+    if parsed.replace and not context.trusted:
+        faults.append(Fault("/replace", "forbidden", "a browser cannot correct orders", hint="use an API key"))
+    elif parsed.replace and (parsed.event != Kind.PURCHASE or not parsed.transaction_id):
+        text = "only a purchase that names its transaction_id can replace one"
+        faults.append(Fault("/replace", "value", text))
+    return parsed.replace
 
 
 def _source_of(parsed: EventIn, url: str, advertiser: Advertiser) -> Source | None:
@@ -224,11 +257,13 @@ def _attributes(parsed: EventIn, faults: list[Fault]) -> dict[str, AttributeValu
     """Attributes with valid names; null removes one. Texts are bounded, numbers finite (JSON has no others)."""
     for name, value in parsed.attributes.items():
         pointer = f"/attributes/{name}"
-        if not _ATTRIBUTE_NAME.match(name):
+        if not _ATTRIBUTE_NAME.fullmatch(name):
             hint = "a-z, 0-9 and _, starting with a letter, 30 characters at most"
             faults.append(Fault(pointer, "name", "not a valid attribute name", hint=hint))
+        elif isinstance(value, float) and not math.isfinite(value):
+            faults.append(Fault(pointer, "value", "is not a number"))
         elif isinstance(value, str) and len(value) > MAX_TEXT_CHARS:
             faults.append(Fault(pointer, "limit", f"longer than {MAX_TEXT_CHARS} characters"))
         elif isinstance(value, int) and not -(2**53) <= value <= 2**53:
             faults.append(Fault(pointer, "range", "beyond 2^53"))
-    return dict(parsed.attributes)
+    return {name: stripped(value) if isinstance(value, str) else value for name, value in parsed.attributes.items()}

@@ -17,6 +17,12 @@ _SOCIAL: Final = {
 }  # fmt: skip
 _CLICK_IDS: Final = {"gclid": ("google", "cpc"), "msclkid": ("bing", "cpc"), "fbclid": ("facebook", "social")}
 _MAX_CHARS: Final = 80
+# Of an address that is too long: what `source_of` reads, from its first part, each value as far as it is kept anyway.
+_KEPT: Final = frozenset(
+    {"utm_source", "utm_medium", "utm_campaign", "utm_term", *_CLICK_IDS, *_SEARCH_ENGINES.values()}
+)
+_MAX_KEPT_VALUE: Final = 160
+_MAX_READ: Final = 65_536
 
 
 def path_of(url: str, limit: int = 120) -> str:
@@ -26,6 +32,18 @@ def path_of(url: str, limit: int = 120) -> str:
     except ValueError:  # "http://[": a broken IPv6 address
         return ""
     return urllib.parse.unquote(path)[:limit]
+
+
+def shortened(url: str, limit: int) -> str:
+    """A URL within `limit` characters: of a longer one the query keeps only what says where the visit came from."""
+    if len(url) <= limit:
+        return url
+    address, _, rest = url.partition("?")
+    kept = {name: value[:_MAX_KEPT_VALUE] for name, value in _query(f"?{rest[:_MAX_READ]}").items() if name in _KEPT}
+    query = urllib.parse.urlencode(kept)
+    if not query or len(query) >= limit:
+        return url[:limit]
+    return f"{address.partition('#')[0][: limit - len(query) - 1]}?{query}"
 
 
 def host_of(url: str) -> str:

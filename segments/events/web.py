@@ -13,7 +13,6 @@ import urllib.parse
 from typing import Any, Final
 
 import msgspec
-import orjson
 from aiohttp import hdrs, web
 
 from core.clock import Clock
@@ -26,7 +25,9 @@ from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import ConsentPolicy
 from segments.events.intake import Context, split_batch
 from segments.events.problems import problem
+from segments.events.reading import read_json
 from segments.events.source import host_of
+from segments.events.texts import stripped
 from segments.identity.cookie_sync import CookieSync
 from segments.identity.persons import COOKIE_LIFETIME_S, Identities
 from segments.profiles.directory import Directory
@@ -102,15 +103,13 @@ class TrackerSite:
         if not trusted and not _from_own_pages(request, advertiser, hdrs.ORIGIN):
             return _refuse_page(request.headers[hdrs.ORIGIN])
         try:
-            payload = orjson.loads(await read_body(request, MAX_BODY_BYTES))
+            payload = read_json(await read_body(request, MAX_BODY_BYTES))
             rows = split_batch(payload)
         except BodyRefused as error:
             refusal = problem(error.status, error.message, hint=error.hint, headers=cors)
             if error.closes:
                 refusal.force_close()
             return refusal
-        except orjson.JSONDecodeError as error:
-            return problem(400, "not JSON", faults=[Fault("", "json", str(error))], headers=cors)
         except InputError as error:
             return problem(400, error.message, faults=error.faults, headers=cors)
         own_page = not trusted and _is_own_page(request, advertiser)
@@ -124,21 +123,22 @@ class TrackerSite:
 
         Plain fields in the query, or a whole event as JSON in `d`. An image has no Origin, and its Referer may be left
         out by the page that shows it: the check keeps honest pages of other sites out.
+        A HEAD request (link checkers, previews) is answered alike and stores nothing.
         """
         advertiser = self._advertiser(request)
         if advertiser is None:
             return _refuse(unknown=True)
         if not _from_own_pages(request, advertiser, hdrs.REFERER):
             return _refuse_page(request.headers[hdrs.REFERER])
-        row: dict[str, Any] = {name: value for name, value in request.query.items() if name not in ("d", "items")}
-        if "items" in request.query:  # id:price:quantity, comma separated
-            row["items"] = [_item_of(text) for text in request.query["items"].split(",") if text]
-        if "d" in request.query:
-            try:
-                row |= _event_object(request.query["d"])
-            except InputError as error:
-                return problem(400, error.message, faults=error.faults)
-        answer = await self._answer(request, advertiser, [row], trusted=False, cors={})
+        try:
+            row = _row_of(request)
+        except InputError as error:
+            return problem(400, error.message, faults=error.faults)
+        if request.method == hdrs.METH_HEAD:
+            outcomes = self._collector.look([row], self._context(request, advertiser, self._cookie(request)[0]))
+            answer = _outcomes_response(outcomes, {}, trusted=False)
+        else:
+            answer = await self._answer(request, advertiser, [row], trusted=False, cors={})
         if answer.status not in (200, 204):
             return answer
         pixel = web.Response(body=PIXEL, content_type="image/gif", headers=_PIXEL_HEADERS)
@@ -169,7 +169,10 @@ class TrackerSite:
         return web.Response(body=self._tag, content_type="text/javascript", charset="utf-8", headers=headers)
 
     async def sync(self, request: web.Request) -> web.Response:
-        """`GET /sync/{exchange}`: with `uid` the exchange tells its id of this browser; without, it is told ours."""
+        """`GET /sync/{exchange}`: with `uid` the exchange tells its id of this browser; without, it is told ours.
+
+        A HEAD request is answered alike, and neither stores nor counts.
+        """
         exchange = self._directory.exchange(request.match_info["exchange"])
         if exchange is None:
             return problem(404, "no such exchange")
@@ -185,6 +188,7 @@ class TrackerSite:
             permitted=flags.identifiers,
             opted_out=OPT_OUT_COOKIE in request.cookies,
             user_agent=request.headers.get(hdrs.USER_AGENT, ""),
+            look_only=request.method == hdrs.METH_HEAD,
         )
         if outcome.fault is not None:
             return problem(outcome.status, outcome.fault.message, faults=[outcome.fault])
@@ -234,7 +238,7 @@ class TrackerSite:
         self,
         request: web.Request,
         advertiser: Advertiser,
-        rows: list[dict[str, Any]],
+        rows: list[Any],
         *,
         trusted: bool,
         cors: dict[str, str],
@@ -243,14 +247,7 @@ class TrackerSite:
         user_id, is_new = self._cookie(request)
         if not trusted and OPT_OUT_COOKIE in request.cookies:
             return web.Response(status=204, headers=cors)
-        context = Context(
-            advertiser,
-            self._directory.fx,
-            self._clock.now_ms(),
-            user_id,
-            trusted,
-            request.headers.get(hdrs.REFERER, ""),
-        )
+        context = self._context(request, advertiser, user_id, trusted=trusted)
         try:
             if is_new and client_id:
                 context, is_new = await self._of_client(rows, context, client_id)
@@ -263,7 +260,11 @@ class TrackerSite:
             self._set_cookie(answer, COOKIE, user_id)
         return answer
 
-    async def _of_client(self, rows: list[dict[str, Any]], context: Context, client_id: str) -> tuple[Context, bool]:
+    def _context(self, request: web.Request, advertiser: Advertiser, user_id: str, *, trusted: bool = False) -> Context:
+        referrer = request.headers.get(hdrs.REFERER, "")
+        return Context(advertiser, self._directory.fx, self._clock.now_ms(), user_id, trusted, referrer)
+
+    async def _of_client(self, rows: list[Any], context: Context, client_id: str) -> tuple[Context, bool]:
         """The context with the user of a first-party id, and whether our cookie is to be tried.
 
         A known id belongs to a browser that did not keep the cookie, so it gets none: what one shop's pages keep must
@@ -322,10 +323,10 @@ def routes(site: TrackerSite) -> list[web.RouteDef]:
     """Routes for the tracker's application."""
     return [
         web.post("/e/{advertiser}", site.post_events),
-        web.get("/e/{advertiser}", site.get_event, allow_head=False),
+        web.get("/e/{advertiser}", site.get_event),
         web.options("/e/{advertiser}", site.preflight),
         web.get("/tag.js", site.tag),
-        web.get("/sync/{exchange}", site.sync, allow_head=False),
+        web.get("/sync/{exchange}", site.sync),
         web.get("/optout", site.opt_out_page),
         web.post("/optout", site.opt_out),
     ]
@@ -363,9 +364,13 @@ def _try_again(cors: dict[str, str], hint: str = "") -> web.Response:
     return problem(503, "events cannot be stored now", hint=hint or "send them again", headers=headers)
 
 
-def _leaves(rows: list[dict[str, Any]]) -> bool:
+def _leaves(rows: list[Any]) -> bool:
     """Whether one of the events is the visitor's wish to be forgotten by the shop."""
-    return any(OPT_OUT_EVENT in (row.get("event"), row.get("name")) for row in rows)
+    return any(_is_wish(row.get("event")) or _is_wish(row.get("name")) for row in rows if isinstance(row, dict))
+
+
+def _is_wish(name: object) -> bool:
+    return isinstance(name, str) and stripped(name) == OPT_OUT_EVENT
 
 
 def _client_id(payload: object) -> str:
@@ -390,12 +395,22 @@ def _from_own_pages(request: web.Request, advertiser: Advertiser, name: str) -> 
     return origin == own or origin.endswith("." + own)
 
 
+def _row_of(request: web.Request) -> dict[str, Any]:
+    """The event of an image's query. Raises InputError for a `d` that is no event object."""
+    row: dict[str, Any] = {name: value for name, value in request.query.items() if name not in ("d", "items")}
+    if "items" in request.query:  # id:price:quantity, comma separated
+        row["items"] = [_item_of(text) for text in request.query["items"].split(",") if text]
+    if "d" in request.query:
+        row |= _event_object(request.query["d"])
+    return row
+
+
 def _event_object(text: str) -> dict[str, Any]:
     """An event as JSON. Raises InputError for anything else."""
     try:
-        event = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InputError("not JSON", faults=[Fault("/d", "json", str(error))]) from None
+        event = read_json(text.encode("utf-8", errors="replace"))
+    except InputError as error:
+        raise InputError("not JSON", faults=[Fault("/d", "json", error.message)]) from None
     if not isinstance(event, dict):
         raise InputError("not an event", faults=[Fault("/d", "type", "expected an event object")])
     return event
@@ -422,6 +437,6 @@ def _outcomes_response(outcomes: list[Outcome], cors: dict[str, str], *, trusted
             for fault in outcome.errors
         ]
         return problem(400, "the event is not valid", faults=faults, headers=cors)
-    if not trusted and "invalid" not in statuses:
+    if not trusted and "invalid" not in statuses and not any(outcome.warnings for outcome in outcomes):
         return web.Response(status=204, headers=cors)
     return web.Response(body=_encoder.encode({"results": results}), content_type="application/json", headers=cors)

@@ -34,7 +34,8 @@ from segments.facts.facts import (
     Product,
     Search,
 )
-from segments.facts.orders import is_counted, remember_orders
+from segments.facts.orders import is_counted, known_order, remember_orders
+from segments.facts.repeats import remember_event
 
 
 class ApplyPolicy(msgspec.Struct, frozen=True):
@@ -55,6 +56,8 @@ _STAGES: Final = {
 
 def apply_event(facts: Facts, event: Event, policy: ApplyPolicy = DEFAULT_POLICY) -> frozenset[str]:
     """Let `event` happen to `facts`; names of the fields of Facts that changed."""
+    if event.once:
+        remember_event(facts, event.once)
     at_s = event.at_ms // 1000
     changed: set[str] = set()
     elapsed_s = max(0, at_s - max(facts.last_visit_s, facts.last_purchase_s))
@@ -204,6 +207,8 @@ def _show_cart(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None
 
 def _purchase(facts: Facts, event: Event, at_s: int, policy: ApplyPolicy, changed: set[str]) -> None:
     if is_counted(facts, event.order):
+        if event.replaces:
+            _correct(facts, event, at_s, changed)
         return
     value = event.value_micros
     if value is None:
@@ -225,6 +230,24 @@ def _purchase(facts: Facts, event: Event, at_s: int, policy: ApplyPolicy, change
     _cool_down(facts, categories, at_s + policy.cooldown_s, at_s, changed)
     if at_s >= facts.cart_since_s:  # a till's purchase of last week does not end today's cart
         end_cart(facts, at_s, changed)
+
+
+def _correct(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
+    """Take the value of an order that was counted wrongly; it stays the purchase that it was, at its time.
+
+    Only the newest orders are known whole (docs/events.md says how many); the value of an older one stays.
+    """
+    order = known_order(facts, event.order)
+    if order is None or event.value_micros is None or at_s < order.corrected_s:
+        return
+    facts.purchases_micros += event.value_micros - order.value_micros
+    if order.refunded:
+        facts.purchases += 1
+        changed.add("purchases")
+    if order.at_s == facts.last_purchase_s:
+        facts.last_purchase_micros = event.value_micros
+    order.value_micros, order.refunded, order.corrected_s = event.value_micros, False, at_s
+    changed.update(("orders", "purchases_micros", "last_purchase_micros"))
 
 
 def _buy(facts: Facts, item: Item, category: str, at_s: int, changed: set[str]) -> None:
@@ -255,7 +278,7 @@ def _cool_down(facts: Facts, categories: Iterable[str], until_s: int, at_s: int,
 
 def _refund(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:  # noqa: ARG001 handlers share a shape
     """Takes back the value, once for each micro of it; an order refunded whole no longer counts as a purchase."""
-    order = next((order for order in facts.orders if order.key == event.order), None)
+    order = known_order(facts, event.order)
     if order is None or order.value_micros == 0:
         return
     asked = order.value_micros if event.value_micros is None else event.value_micros
@@ -265,6 +288,7 @@ def _refund(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:  
     facts.refunds += 1
     if order.value_micros == 0:
         facts.purchases -= 1
+        order.refunded = True
         changed.add("purchases")
     changed.update(("orders", "purchases_micros", "refunds"))
 

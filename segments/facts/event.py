@@ -74,11 +74,16 @@ MAX_TEXT_CHARS: Final = 200
 MAX_URL_CHARS: Final = 2_048
 # Ten million units of any currency: a price above is a fault of the sender (an id in the price field).
 MAX_AMOUNT: Final = 10_000_000
+MAX_SECONDS: Final = 3_600
 
+# Patterns end in \Z: Python's $ alone also matches before a final line break.
 ShortText = Annotated[str, Meta(max_length=MAX_TEXT_CHARS)]
-Identifier = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
+# What is compared and shown as it is: without control characters and line separators, which nobody types into an id.
+_NO_CONTROL: Final = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]"
+Identifier = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS, pattern=rf"\A{_NO_CONTROL}*\Z")]
+OptionalIdentifier = Annotated[str, Meta(max_length=MAX_ID_CHARS, pattern=rf"\A{_NO_CONTROL}*\Z")]
 Amount = Annotated[float, Meta(ge=0, le=MAX_AMOUNT)]
-CurrencyCode = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+CurrencyCode = Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
 
 
 class ItemIn(msgspec.Struct):
@@ -93,7 +98,7 @@ class ItemIn(msgspec.Struct):
 class PlaceIn(msgspec.Struct):
     """Where the visitor is, as far as the sender knows."""
 
-    country: Annotated[str, Meta(pattern="^([A-Za-z]{3})?$")] = ""
+    country: Annotated[str, Meta(pattern=r"\A([A-Za-z]{3})?\Z")] = ""
     region: Annotated[str, Meta(max_length=20)] = ""
     city: Annotated[str, Meta(max_length=60)] = ""
 
@@ -101,24 +106,26 @@ class PlaceIn(msgspec.Struct):
 class EventIn(msgspec.Struct):
     """One event on the wire, aliases resolved."""
 
-    event: Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS, pattern="^[a-z][a-z0-9_]*$")]
+    event: Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS, pattern=r"\A[a-z][a-z0-9_]*\Z")]
     url: Annotated[str, Meta(max_length=MAX_URL_CHARS)] = ""
     referrer: Annotated[str, Meta(max_length=MAX_URL_CHARS)] = ""
     items: Annotated[list[ItemIn], Meta(max_length=MAX_ITEMS)] = []
     value: Amount | None = None
     currency: CurrencyCode | None = None
-    transaction_id: Annotated[str, Meta(max_length=MAX_ID_CHARS)] = ""
+    transaction_id: OptionalIdentifier = ""
+    event_id: OptionalIdentifier = ""
     search_term: ShortText = ""
-    seconds: Annotated[float, Meta(ge=0, le=3_600)] = 0
+    seconds: Annotated[float, Meta(ge=0, le=MAX_SECONDS)] = 0
     time: str | int | float | None = None  # unix seconds or milliseconds, or ISO 8601 with an offset
     user_id: str = ""
-    email_sha256: Annotated[str, Meta(pattern="^([0-9a-fA-F]{64})?$")] = ""
+    email_sha256: Annotated[str, Meta(pattern=r"\A([0-9a-fA-F]{64})?\Z")] = ""
     attributes: Annotated[dict[str, AttributeValue | None], Meta(max_length=16)] = {}
     place: PlaceIn | None = None
     consent: Annotated[str, Meta(max_length=4_096)] = ""
     gdpr: int | None = None
     ad_personalization: str = ""
     offline: bool = False
+    replace: bool = False
 
 
 class Item(msgspec.Struct, array_like=True, frozen=True):
@@ -163,6 +170,8 @@ class Event(msgspec.Struct, array_like=True, frozen=True):
     origin: str = ""  # the device where it happened, when it was passed on to a linked one
     origin_id: bytes = b""  # its stream id there
     snapshot: bytes = b""  # packed facts of LINK and LINK_BACK
+    once: int = 0  # event_key of the sender's event id; 0: none given
+    replaces: bool = False  # corrects the order, if it is known
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -185,6 +194,14 @@ def order_key(transaction_id: str) -> int:
         return 0
     digest = hashlib.blake2b(transaction_id.encode(), digest_size=6).digest()
     return int.from_bytes(digest, "big") or 1
+
+
+def event_key(event_id: str) -> int:
+    """32-bit digest of a sender's event id: what a profile remembers of it; never 0 for a non-empty one."""
+    if not event_id:
+        return 0
+    digest = hashlib.blake2b(event_id.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little") or 1
 
 
 def person_digest(advertiser_id: int, email_sha256: str) -> bytes:

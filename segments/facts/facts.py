@@ -130,6 +130,8 @@ class Order(msgspec.Struct, array_like=True):
     key: int  # 48-bit digest of the transaction id
     at_s: int = 0
     value_micros: int = 0
+    refunded: bool = False  # whole: it counts as no purchase until it is corrected
+    corrected_s: int = 0  # when its value was last replaced; 0: never
 
 
 class Cooldown(msgspec.Struct, array_like=True):
@@ -197,6 +199,7 @@ class Facts(msgspec.Struct, array_like=True):
     forwarded: dict[str, bytes] = {}  # per linked device, stream id of its last event that reached these facts
     merged: list[str] = []  # user ids whose history is in these facts, besides this one
     older_orders: bytes = b""  # digests of orders that fell off `orders` (orders.py)
+    recent_events: bytes = b""  # digests of the last events that had an id (repeats.py)
 
     @property
     def average_basket_micros(self) -> int:

@@ -31,6 +31,7 @@ from segments.facts.facts import (
     Search,
 )
 from segments.facts.orders import remember_orders, united_digests
+from segments.facts.repeats import united_events
 
 Row = TypeVar("Row")
 Key = TypeVar("Key")
@@ -112,9 +113,9 @@ def _cart_order(facts: Facts) -> tuple[int, int, int, list[tuple[str, int]]]:
 
 def _merge_purchases(mine: Facts, other: Facts, overlap: bool) -> None:
     """Orders that both sides know count once, and at what is left of them after refunds on either side."""
-    ours = {order.key: order.value_micros for order in mine.orders if order.key}
-    theirs = {order.key: order.value_micros for order in other.orders if order.key}
-    shared = {key: min(value, theirs[key]) for key, value in ours.items() if key in theirs}
+    known = [{order.key: order for order in side.orders if order.key} for side in (mine, other)]
+    ours, theirs = ({key: order.value_micros for key, order in orders.items()} for orders in known)
+    shared = {key: _same_order(known[0][key], known[1][key]).value_micros for key in ours.keys() & theirs.keys()}
     shared_count = sum(value > 0 for value in shared.values())
     counts = [
         side.purchases - sum(values[key] > 0 for key in shared) + shared_count
@@ -139,8 +140,9 @@ def _merge_lists(mine: Facts, other: Facts) -> None:
     mine.products.sort(key=lambda product: (product.seen_s, product.id))
     mine.searches = _union([*mine.searches, *other.searches], lambda s: s.phrase, _later_search, MAX_SEARCHES)
     mine.paths = _union([*mine.paths, *other.paths], lambda p: p.path, _same_path, MAX_PATHS)
-    orders = _union([*mine.orders, *other.orders], _order_identity, _smaller_order, 2 * MAX_ORDERS)
+    orders = _union([*mine.orders, *other.orders], _order_identity, _same_order, 2 * MAX_ORDERS)
     remember_orders(mine, orders, united_digests(mine.older_orders, other.older_orders))
+    mine.recent_events = united_events(mine.recent_events, other.recent_events)
     mine.bought = _union([*mine.bought, *other.bought], lambda b: b.id, _same_bought, MAX_BOUGHT)
     mine.cooldowns = _union([*mine.cooldowns, *other.cooldowns], lambda c: c.category, _later_cooldown, MAX_COOLDOWNS)
     kinds = {kind: max(mine.events.get(kind, 0), other.events.get(kind, 0)) for kind in {*mine.events, *other.events}}
@@ -189,9 +191,9 @@ def _order_identity(order: Order) -> tuple[int, int]:
     return (order.key, 0 if order.key else order.at_s)
 
 
-def _smaller_order(left: Order, right: Order) -> Order:
-    """A refund on either side has taken value back."""
-    return min(left, right, key=lambda order: (order.value_micros, order.at_s))
+def _same_order(left: Order, right: Order) -> Order:
+    """The side that was corrected last; else a refund on either side has taken value back."""
+    return min(left, right, key=lambda order: (-order.corrected_s, order.value_micros, not order.refunded, order.at_s))
 
 
 def _same_bought(left: Bought, right: Bought) -> Bought:

@@ -22,6 +22,11 @@ def is_counted(facts: Facts, key: int) -> bool:
     return any(order.key == key for order in facts.orders) or _digest(key) in _digests(facts.older_orders)
 
 
+def known_order(facts: Facts, key: int) -> Order | None:
+    """The order itself, where it is one of the newest and so known whole."""
+    return next((order for order in facts.orders if order.key == key), None) if key else None
+
+
 def remember_orders(facts: Facts, orders: list[Order], older: bytes = b"") -> None:
     """Make `orders` (oldest first) and the digests `older` what the facts know."""
     overflow = [_digest(order.key) for order in orders[:-MAX_ORDERS] if order.key]

@@ -36,7 +36,7 @@ class SyncOutcome(msgspec.Struct, frozen=True):
 
 
 class MatchRate(msgspec.Struct, frozen=True):
-    """Calls of one browser family at one exchange on one day (UTC, yyyymmdd). `returning` brought our cookie back."""
+    """Calls of one browser family at one exchange on one day (UTC). `returning` brought our cookie back."""
 
     day: str
     browser: str
@@ -72,9 +72,13 @@ class CookieSync:
         permitted: bool,
         opted_out: bool,
         user_agent: str,
+        look_only: bool = False,
     ) -> SyncOutcome:
-        """One call. The redirect only ever goes to the exchange's configured address."""
-        browser = browser_of(user_agent)
+        """One call. The redirect only ever goes to the exchange's configured address.
+
+        `look_only`: answer alike, but store and count nothing.
+        """
+        browser = "" if look_only else browser_of(user_agent)
         if their_id and not _is_plain(their_id):
             fault = Fault("/uid", "value", f"expected up to {MAX_EXCHANGE_ID_CHARS} printable ASCII characters")
             return SyncOutcome(status=400, fault=fault)
@@ -86,14 +90,14 @@ class CookieSync:
             if opted_out or await self._identities.opted_out(user_id):
                 await self._count(exchange, browser, "opted_out")
                 return SyncOutcome()
-            if their_id:
+            if their_id and not look_only:
                 await self._identities.bind(exchange.id, their_id, user_id)
             await self._count(exchange, browser, "new" if is_new else "returning")
         except UnavailableError:
             return SyncOutcome(status=503, fault=Fault("", "unavailable", "the id cannot be stored now"))
         redirect = exchange.sync_url and (wants_redirect or not their_id)
         location = exchange.sync_url.replace("{uid}", urllib.parse.quote(user_id, safe="")) if redirect else ""
-        return SyncOutcome(location=location, set_cookie=True)
+        return SyncOutcome(location=location, set_cookie=not look_only)
 
     async def match_rates(self, exchange_id: int) -> list[MatchRate]:
         """Counts by day and browser, oldest first."""
@@ -107,7 +111,7 @@ class CookieSync:
         groups = sorted({tuple(name.split(":")[:2]) for name in counts if name >= oldest})
         return [
             MatchRate(
-                day=day,
+                day=datetime.date.fromisoformat(day).isoformat(),
                 browser=browser,
                 returning=counts.get(f"{day}:{browser}:returning", 0),
                 new=counts.get(f"{day}:{browser}:new", 0),
@@ -118,6 +122,9 @@ class CookieSync:
         ]
 
     async def _count(self, exchange: Exchange, browser: str, outcome: str) -> None:
+        """Count a call of a browser; "" is nobody's."""
+        if not browser:
+            return
         self._metrics.syncs.labels(exchange.key, browser, outcome).inc()
         day = _day(self._clock.now_ms())
         key = sync_counts(exchange.id)

@@ -6,6 +6,7 @@ erasure may come in between and refuse the commit. The next attempt finds its to
 it, and takes back what the lost attempt, or one that a crash ended, may have left of them.
 """
 
+import copy
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -19,7 +20,7 @@ from segments.audiences.leftovers import uncalled_commands
 from segments.audiences.sizes import Membership, membership_changes, rounded
 from segments.facts.apply import ApplyPolicy, apply_event
 from segments.facts.event import FORGET, LINK, LINK_BACK, SERVER_ORIGIN, Event, Kind, pack_event
-from segments.facts.facts import DAY_S, FACT_NAMES, MAX_DEVICES, Facts
+from segments.facts.facts import DAY_S, FACT_NAMES, MAX_DEVICES, Facts, Order
 from segments.facts.layout import (
     LayoutError,
     PackedProducts,
@@ -34,6 +35,8 @@ from segments.facts.layout import (
     unpack_windows,
 )
 from segments.facts.merge import merge
+from segments.facts.orders import known_order
+from segments.facts.repeats import is_repeated
 from segments.facts.streams import revised, unpack_id
 from segments.profiles.directory import Directory
 from segments.profiles.log import FIELD, partition_of
@@ -72,7 +75,8 @@ class Purchase(msgspec.Struct, frozen=True):
 
     `order` is the same each time the order is reported (its number, otherwise what names this one report); `devices`
     are the user ids under which the buyer may have seen ads, the one of the event first. Value in micros of the
-    advertiser's currency, 0 where nobody said.
+    advertiser's currency, 0 where nobody said. `corrects`: it is no order but what a known one, made at `at_ms`, is
+    worth more.
     """
 
     advertiser_id: int
@@ -80,6 +84,7 @@ class Purchase(msgspec.Struct, frozen=True):
     devices: tuple[str, ...]
     value_micros: int
     at_ms: int
+    corrects: bool = False
 
 
 class UserPlan(msgspec.Struct, frozen=True):
@@ -162,13 +167,15 @@ class UserPlanner:
                 if happened_ms(entry) <= user.meta.erased_ms:
                     erased.append(entry.event)
                 continue
+            before = _order_before(state.facts, entry.event)
             try:
-                if self._apply(state, user.user_id, entry, persons, side):
-                    applied.append(entry.id)
+                if not self._apply(state, user.user_id, entry, persons, side):
+                    continue
             except Exception as error:
                 raise PoisonError(entry) from error
+            applied.append(entry.id)
             if entry.event.kind == Kind.PURCHASE and entry.event.origin in ("", SERVER_ORIGIN):
-                purchases.append(_purchase(state.facts, user.user_id, entry))
+                purchases.append(_purchase(state.facts, user.user_id, entry, before))
         plan = self._finish(user, states, side, applied, last, now_ms) if states else UserPlan(None)
         if purchases:
             plan = msgspec.structs.replace(plan, purchases=tuple(purchases))
@@ -250,6 +257,10 @@ class UserPlanner:
         if event.kind == FORGET:
             side += _forget(state, user_id)
             return True
+        # An order counts once by its number, for longer, and may be corrected: its event id says nothing more.
+        if not (event.kind == Kind.PURCHASE and event.order) and is_repeated(facts, event.once):
+            self._metrics.repeated.inc()
+            return False
         logs_in = bool(event.person) and event.person != facts.person
         if logs_in:
             facts.devices = []
@@ -385,17 +396,28 @@ def happened_ms(entry: Entry) -> int:
     return min(at_ms, unpack_id(entry.event.origin_id)[0]) if entry.event.origin_id else at_ms
 
 
-def _purchase(facts: Facts, user_id: str, entry: Entry) -> Purchase:
+def _order_before(facts: Facts, event: Event) -> Order | None:
+    """What is known of the order that an event corrects."""
+    known = known_order(facts, event.order) if event.replaces else None
+    return copy.copy(known)
+
+
+def _purchase(facts: Facts, user_id: str, entry: Entry, before: Order | None) -> Purchase:
     event = entry.event
     known = next((order for order in reversed(facts.orders) if order.key == event.order), None)
+    devices = (user_id, *(device for device in facts.devices if device != user_id))
+    value_micros = known.value_micros if known else 0
+    if before is not None:  # the order was credited as it was before: what is missing, or too much, goes the same way
+        name = f"order {event.order:x} corrected {event.at_ms} {event.value_micros}"
+        change = value_micros - before.value_micros
+        return Purchase(event.advertiser_id, name, devices, change, before.at_s * 1000, corrects=True)
     if event.order:
         name = f"order {event.order:x}"
     elif event.origin:  # sent to each device of a person: one purchase all the same
         name = f"person {event.person.hex()} {event.at_ms} {event.value_micros}"
     else:
         name = f"event {user_id} {entry.id.hex()}"
-    devices = (user_id, *(device for device in facts.devices if device != user_id))
-    return Purchase(event.advertiser_id, name, devices, known.value_micros if known else 0, event.at_ms)
+    return Purchase(event.advertiser_id, name, devices, value_micros, event.at_ms)
 
 
 def _link(kind: str, event: Event, to: str, origin: str, origin_id: bytes, snapshot: bytes) -> Event:

@@ -6,7 +6,6 @@ GROSZ_TEST_STANDING_ROUNDS=50 kills more often.
 """
 
 import errno
-import http.client
 import io
 import os
 import resource
@@ -26,7 +25,7 @@ from core.processes import is_alive
 from core.redis.program import find_programs
 from pacing.notices.claims import Claims, landing_digest
 from pacing.notices.tokens import TokenSigner
-from tests.kit.openrtb import body_of, raw_request
+from tests.kit.asking import bid_status, status_of
 from tests.kit.processes import RunningGrosz, descendants
 
 ROUNDS = int(os.environ.get("GROSZ_TEST_STANDING_ROUNDS", "3"))
@@ -74,7 +73,7 @@ class Installation:
 
     def bid(self) -> int:
         """Status of a bid request on a connection of its own; 0 where there is no answer."""
-        return _status(self.bid_port, "POST", "/openrtb2/demo", body_of(raw_request(site={"domain": "news.example"})))
+        return bid_status(self.bid_port)
 
     def bill(self) -> int:
         """Status of a bill that nobody has sent before."""
@@ -87,11 +86,11 @@ class Installation:
             user_id="", landing=landing_digest("https://shop.example/"),
         )  # fmt: skip
         token = TokenSigner({1: key}).sign(claims).decode()
-        return _status(self.track_port, "POST", f"/n/bill/{token}?p=0.5&c=PLN", b"")
+        return status_of(self.track_port, "POST", f"/n/bill/{token}?p=0.5&c=PLN")
 
     def ready(self) -> bool:
         """Whether bidder and tracker say so."""
-        return all(_status(port, "GET", "/readyz", b"") == 200 for port in (self.bid_port, self.track_port))
+        return all(status_of(port, "GET", "/readyz") == 200 for port in (self.bid_port, self.track_port))
 
     def roles(self) -> dict[str, int]:
         return {role: self.pid_of(role) for role in ("admin", "worker", "tracker", "bidder")}
@@ -99,17 +98,6 @@ class Installation:
     def settle(self) -> None:
         """Wait until everything serves."""
         until(lambda: all(self.roles().values()) and self.ready() and self.bill() == 204)
-
-
-def _status(port: int, method: str, path: str, body: bytes) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return 0
-    finally:
-        connection.close()
 
 
 def until(condition: Callable[[], bool]) -> float:

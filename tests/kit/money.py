@@ -1,5 +1,6 @@
 """A small advertiser with money, for tests of everything that spends it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from core.clock import ManualClock, SystemClock
@@ -78,11 +79,14 @@ class Shop:
         await shop.bank.tick()
         return shop
 
-    async def bidder(self, process: str = "p1") -> tuple[LeaseBook, LeaseClient]:
-        """A bidder process with its first leases."""
+    async def bidder(
+        self, process: str = "p1", *, demanded: bool = True, jitter: Callable[[], float] = lambda: 0.5
+    ) -> tuple[LeaseBook, LeaseClient]:
+        """A bidder process with its first leases; unless they are `demanded`, those that it holds ahead of demand."""
         book = LeaseBook()
         book.bind(active_pools(self.present))
-        client = LeaseClient(book, self.transitions, self.clock, Telemetry(), process=process)
+        book.scored += demanded  # an auction has asked for every pool
+        client = LeaseClient(book, self.transitions, self.clock, Telemetry(), process=process, jitter=jitter)
         await client.tick()  # learns the epoch
         await client.tick()
         return book, client

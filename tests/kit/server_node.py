@@ -1,5 +1,6 @@
 """One real Redis-compatible server on a TCP port, for tests that need several."""
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -63,6 +64,16 @@ class ServerNode:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def freeze(self) -> None:
+        """Stop the process as it is: it keeps its connections and answers nothing."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     @property
     def alive(self) -> bool:

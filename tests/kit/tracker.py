@@ -11,6 +11,7 @@ from core.clock import Clock
 from core.model import Catalogue, Exchange
 from segments.events.collect import EventCollector
 from segments.events.consent import ConsentFlags, ConsentPolicy
+from segments.events.member_notes import MemberNotes
 from segments.events.web import TrackerSite, routes
 from segments.identity.cookie_sync import CookieSync
 from segments.identity.persons import Identities
@@ -68,7 +69,9 @@ def tracker_application(
     clock = rig.clock
     log = EventLog(rig.redis, clock, rig.intake_metrics, partitions=PARTITIONS, max_backlog=max_backlog)
     consent = ConsentPolicy(read_consent)
-    collector = EventCollector(log, identities, consent, clock, rig.intake_metrics)
+    collector = EventCollector(
+        log, identities, consent, clock, rig.intake_metrics, MemberNotes(rig.store, rig.intake_metrics)
+    )
     sync = CookieSync(rig.store, identities, clock, rig.intake_metrics)
     site = TrackerSite(rig.directory, collector, identities, sync, consent, clock, rig.intake_metrics, secure=secure)
     application = web.Application()

@@ -118,3 +118,18 @@ async def test_the_advertisers_own_windows_are_used(shop: Shop) -> None:
     await clicked(shop)
     shop.clock.advance(60)
     assert (await desk.record_conversion([USER], ADVERTISER, "order-1", 1, seconds(shop))).credit is Credit.NOBODY
+
+
+async def test_a_correction_goes_to_what_the_order_was_credited_to_once(shop: Shop, desk: ConversionDesk) -> None:
+    day = await clicked(shop)
+    shop.clock.advance(60)
+    made_s = seconds(shop)
+    await desk.record_conversion([USER], ADVERTISER, "order-1", 100_000_000, made_s)
+    shop.clock.advance(60)
+    await clicked(shop)  # a later click has nothing to do with that order
+    for _ in range(2):
+        await desk.correct_conversion([USER], ADVERTISER, "order-1 corrected", 20_000_000, made_s)
+    await desk.correct_conversion([USER], ADVERTISER, "order-1 corrected to the same", 0, made_s)
+    key = keys.delivery(ADVERTISER, day)
+    counts = await shop.transitions.command("HMGET", key, "7:click_conversions", "7:click_value_micros")
+    assert counts == [b"1", b"120000000"]

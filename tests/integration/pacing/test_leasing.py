@@ -67,7 +67,7 @@ async def test_processes_together_never_hold_more_than_the_budget(shop: Shop) ->
             shop.clock.advance(TICK_S)
             await client.tick()
     assert 1_000_000 - 3 * 7_000 <= reserved <= 1_000_000
-    assert (await level(shop, f"d7@{DAILY}")).micros.free == 0
+    assert (await level(shop, f"d7@{DAILY}")).micros.free < 7_000
 
 
 async def test_a_refused_pool_is_asked_for_again(shop: Shop) -> None:
@@ -90,8 +90,13 @@ async def test_every_budget_must_allow_a_spend(shop: Shop) -> None:
     assert book.remaining[0] == 4_000
     await client.close()
     await publish(shop, line_item(total_budget=Budget(impressions=2)))
-    book, _client = await shop.bidder("impressions")
-    assert [bool(book.reserve(0, 1, shop.clock.now_ms())) for _ in range(3)] == [True, True, False]
+    book, client = await shop.bidder("impressions")
+    reserved = 0
+    for _ in range(8):
+        reserved += bool(book.reserve(0, 1, shop.clock.now_ms()))
+        shop.clock.advance(TICK_S)
+        await client.tick()
+    assert reserved == 2
 
 
 async def test_a_share_is_kept_for_its_segment(shop: Shop) -> None:

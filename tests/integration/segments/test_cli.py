@@ -157,3 +157,60 @@ def test_a_value_that_is_no_user_id_is_refused(deployment: str) -> None:
     result = CliRunner().invoke(app, ["user", "show", "jan@example.pl"])
     assert result.exit_code == 1
     assert "is not a user id" in str(result.exception)
+
+
+def test_a_wrong_column_stops_a_file_before_anything_is_stored(deployment: str, tmp_path: Path) -> None:
+    file = tmp_path / "till.csv"
+    file.write_text(f"user_id,transaction_id,valu\n{new_user_id()},A,120\n")
+    with pytest.raises(InputError) as caught:
+        CliRunner().invoke(app, ["events", "import", str(file), "--advertiser", "1"], catch_exceptions=False)
+    assert "did you mean 'value'?" in str(caught.value)
+    left_out = CliRunner().invoke(
+        app, ["events", "import", str(file), "--advertiser", "1", "--ignore", "valu", "--json"]
+    )
+    assert json.loads(left_out.stdout)["accepted"] == 1
+
+
+@pytest.mark.parametrize("how", ["option", "column"])
+def test_an_order_with_a_wrong_value_is_corrected_by_another_import(deployment: str, tmp_path: Path, how: str) -> None:
+    user = new_user_id()
+    file = tmp_path / "till.csv"
+    runner = ["events", "import", str(file), "--advertiser", "1"]
+    file.write_text(f"user_id,transaction_id,value\n{user},A,0\n")
+    assert CliRunner().invoke(app, runner).exit_code == 0
+    column = ("", "") if how == "option" else (",replace", ",PRAWDA")
+    file.write_text(f"user_id,transaction_id,value{column[0]}\n{user},A,120.50{column[1]}\n")
+    for _ in range(2):
+        assert CliRunner().invoke(app, [*runner, "--replace"] if how == "option" else runner).exit_code == 0
+    happen(deployment)
+    facts = facts_of(deployment, user)
+    assert facts is not None
+    assert (facts.purchases, facts.purchases_micros) == (1, 120_500_000)
+
+
+def test_a_polish_spreadsheet_of_tills_is_imported(deployment: str, tmp_path: Path) -> None:
+    user = new_user_id()
+    file = tmp_path / "kasa.csv"
+    file.write_bytes(
+        "\ufeffsep=;\r\nuser_id;transaction_id;value;currency;item_id;quantity\r\n"
+        f"{user};10001;1\u00a0234,56;pln;red;2,00\r\n;;;;;\r\n".encode()
+    )
+    result = CliRunner().invoke(app, ["events", "import", str(file), "--advertiser", "1"])
+    assert result.stdout == "accepted 1, unmatched 0, dropped 0, invalid 0\n"
+    happen(deployment)
+    facts = facts_of(deployment, user)
+    assert facts is not None
+    assert facts.purchases_micros == 1_234_560_000
+
+
+def test_members_of_lines_that_are_nearly_known_are_said_once(deployment: str, tmp_path: Path) -> None:
+    file = tmp_path / "orders.jsonl"
+    row = {"event": "purchase", "user_id": new_user_id(), "valu": 5}
+    bad = '{"event": "page_view", "user_id": "' + new_user_id() + '", "search_term": "\\ud800"}'
+    file.write_bytes(b"\xef\xbb\xbf" + "\n".join([json.dumps(row), json.dumps(row), bad, "[1]"]).encode())
+    result = CliRunner().invoke(app, ["events", "import", str(file), "--advertiser", "1"])
+    assert "accepted 3, unmatched 0, dropped 0, invalid 1" in result.stdout
+    assert result.stderr.count("did you mean 'value'?") == 1
+    assert "line 4: not a JSON object" in result.stderr
+    tags = CliRunner().invoke(app, ["audience", "tags", "1"])
+    assert "valu" in tags.stdout

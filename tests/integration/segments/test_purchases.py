@@ -91,3 +91,46 @@ async def test_an_event_passed_on_between_devices_is_not_an_order_of_its_own(val
     assert on_the_other is not None
     assert on_the_other.purchases == 1
     assert [order.devices[0] for order in told.purchases] == [phone]
+
+
+async def test_a_corrected_order_stays_one_purchase_with_its_new_value(valkey: str, clock: ManualClock) -> None:
+    told, user = Told(), new_user_id()
+    async with event_rig(valkey, clock, on_purchase=told) as rig:
+        await rig.send(purchase(user, clock, order=order_key("A-1"), value_micros=0, items=(Item("shoe"),)))
+        await rig.settle()
+        made_ms = clock.now_ms()
+        clock.advance(3_600)
+        corrected = purchase(user, clock, order=order_key("A-1"), value_micros=120, replaces=True, offline=True)
+        for _ in range(2):
+            await rig.send(corrected)
+        await rig.settle()
+        facts = await rig.facts(user)
+    assert facts is not None
+    assert (facts.purchases, facts.purchases_micros, facts.last_purchase_micros) == (1, 120, 120)
+    assert facts.last_purchase_s == made_ms // 1000
+    _, change, again = told.purchases
+    assert (change.corrects, change.value_micros, change.at_ms) == (True, 120, made_ms)
+    assert (again.value_micros, again.order) == (0, change.order), "a correction counts once"
+
+
+async def test_a_correction_of_an_order_that_is_not_known_is_the_order(valkey: str, clock: ManualClock) -> None:
+    told, user = Told(), new_user_id()
+    async with event_rig(valkey, clock, on_purchase=told) as rig:
+        await rig.send(purchase(user, clock, order=order_key("A-1"), value_micros=120, replaces=True))
+        await rig.settle()
+        facts = await rig.facts(user)
+    assert facts is not None
+    assert (facts.purchases, facts.purchases_micros) == (1, 120)
+    (order,) = told.purchases
+    assert (order.corrects, order.value_micros) == (False, 120)
+
+
+async def test_a_purchase_without_a_number_counts_once_by_its_event_id(valkey: str, clock: ManualClock) -> None:
+    told, user = Told(), new_user_id()
+    async with event_rig(valkey, clock, on_purchase=told) as rig:
+        for _ in range(2):
+            await rig.send(purchase(user, clock, value_micros=5, once=7))
+        await rig.settle()
+        facts = await rig.facts(user)
+    assert facts is not None
+    assert (facts.purchases, len(told.purchases)) == (1, 1)

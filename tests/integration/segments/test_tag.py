@@ -128,3 +128,44 @@ async def test_leaving_the_page_tells_how_long_it_was_looked_at(valkey: str, tmp
         (facts,) = await visitors(site)
     assert 30 <= facts.seconds_on_site < 60
     assert facts.pages == 1
+
+
+async def test_a_long_landing_page_keeps_where_the_visit_came_from(valkey: str, tmp_path: Path) -> None:
+    script = """
+        grosz.push({set: {gdpr: 0}});
+        grosz.push({event: "search", search_term: "b".repeat(5000)});
+    """
+    url = f"http://buty.example/szpilki/7?x={'y' * 6000}&utm_source=google&utm_medium=cpc&gclid={'z' * 500}"
+    async with shop(valkey, SystemClock()) as site:
+        await visit(site, tmp_path, script, url=url)
+        (facts,) = await visitors(site)
+    assert {Kind.PAGE_VIEW, Kind.SEARCH} <= facts.events.keys()
+    assert [(entry.source, entry.medium, entry.path) for entry in facts.entries] == [("google", "cpc", "/szpilki/7")]
+
+
+async def test_what_exceeds_the_browsers_quota_is_split(valkey: str, tmp_path: Path) -> None:
+    script = """
+        grosz.push({set: {gdpr: 0}});
+        const items = n => Array.from({length: 150}, (_, i) => ({item_id: `p${n}-${i}-` + "x".repeat(60)}));
+        for (let n = 0; n < 15; n++) grosz.push({event: "view_item_list", items: items(n)});
+        for (let n = 0; n < 15; n++) grosz.push({event: `custom_${n}`, attributes: {note: "y".repeat(100)}});
+    """
+    async with shop(valkey, SystemClock()) as site:
+        await visit(site, tmp_path, script)
+        (facts,) = await visitors(site)
+    assert {f"custom_{number}" for number in range(15)} <= facts.events.keys()
+    assert Kind.VIEW_ITEM_LIST in facts.events
+
+
+async def test_each_event_has_an_id_of_its_own(valkey: str, tmp_path: Path) -> None:
+    script = """
+        grosz.push({set: {gdpr: 0}});
+        for (let n = 0; n < 3; n++) grosz.push({event: "page_view"});
+        grosz.push({event: "page_view", event_id: "mine"});
+        grosz.push({event: "page_view", event_id: "mine"});
+    """
+    async with shop(valkey, SystemClock()) as site:
+        await visit(site, tmp_path, script)
+        (facts,) = await visitors(site)
+    assert facts.pages == 5, "one of the snippet, three alike, and one of two with the same id"
+    assert len(facts.recent_events) >= 5 * 4, "and perhaps one of a heartbeat"

@@ -63,12 +63,28 @@ def test_without_money_or_pace_a_line_item_is_out() -> None:
     assert sets.bits == 0b1111
     book.multiplier[0] = 0.0
     book.remaining[1] = 0
+    book.refused_until_ms[1:3] = NOW_MS + 1
     book.take(2)
     sets.refresh(NOW_MS, book)
     assert sets.bits == 0b1000
     passing = dict(sets.parts)
     assert passing[NoBid.PACED_OUT] == 0b1110
     assert passing[NoBid.NO_LEASE] == 0b1001
+    sets.refresh(NOW_MS + 1, book)
+    assert sets.bits == 0b1110, "what may be asked for again is priced, so that somebody asks"
+
+
+def test_where_nobody_may_bid_the_sets_say_why() -> None:
+    sets, book = live(catalogue(line_item(1), line_item(2)))
+    reasons = [sets.nobody]
+    book.remaining[:] = 0
+    book.refused_until_ms[:] = NOW_MS + 1
+    sets.refresh(NOW_MS, book)
+    reasons.append(sets.nobody)
+    book.multiplier[:] = 0.0
+    sets.refresh(NOW_MS, book)
+    reasons.append(sets.nobody)
+    assert reasons == [None, NoBid.NO_LEASE, NoBid.PACED_OUT]
 
 
 def test_impressions_count_for_the_sets_that_were_in_force() -> None:

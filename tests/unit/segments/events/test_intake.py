@@ -201,3 +201,92 @@ fields = st.sampled_from(
 def test_no_payload_raises(row: dict[str, Any], trusted: bool) -> None:
     incoming = read_event(row, context(trusted=trusted))
     assert (incoming.event is None) == bool(incoming.faults)
+
+
+TEXTS = {
+    "event": "page_view", "transaction_id": "A-1", "event_id": "e-1", "search_term": "buty", "url": "https://a.example/",
+    "referrer": "https://b.example/", "currency": "PLN", "email_sha256": "ab" * 32, "ad_personalization": "granted",
+    "user_id": USER,
+}  # fmt: skip
+BASE: dict[str, Any] = {"event": "purchase", "user_id": USER, "items": [{"item_id": "a"}]}
+
+
+def placed(path: str, value: object) -> dict[str, Any]:
+    """A purchase with one member set; `items/x` in its item, `place/x` in its place."""
+    holder, _, member = path.rpartition("/")
+    if holder == "items":
+        return BASE | {"items": [{"item_id": "a", member: value}]}
+    return BASE | ({"place": {member: value}} if holder == "place" else {member: value})
+
+
+IDENTIFYING = ("transaction_id", "event_id", "items/item_id", "currency", "email_sha256", "event", "user_id")
+ALL_TEXTS = {**TEXTS, "items/item_id": "a", "items/item_category": "shoes", "place/country": "POL", "place/city": "x",
+             "place/region": "MZ"}  # fmt: skip
+
+
+@pytest.mark.parametrize("mark", ["\n", "\r\n", "\x00", "\u2028", "\x85", "\ufeff"])
+@pytest.mark.parametrize("path", ALL_TEXTS)
+def test_a_line_end_at_a_text_is_stripped_or_refused_and_never_stored(path: str, mark: str) -> None:
+    plain = event_of(placed(path, ALL_TEXTS[path]), trusted=True)
+    marked = read_event(placed(path, ALL_TEXTS[path] + mark), context(trusted=True))
+    assert marked.event is None or marked.event == plain
+
+
+@pytest.mark.parametrize("mark", ["\n", "\x00", "\u2028"])
+@pytest.mark.parametrize(
+    "path", ["transaction_id", "event_id", "items/item_id", "currency", "email_sha256", "event", "user_id"]
+)
+def test_a_line_end_inside_of_what_identifies_is_refused(path: str, mark: str) -> None:
+    text = ALL_TEXTS[path]
+    assert read_event(placed(path, text[:1] + mark + text[1:] + "x"), context(trusted=True)).event is None
+
+
+@pytest.mark.parametrize(
+    "path", ["transaction_id", "items/item_id", "items/item_category", "search_term", "place/city", "url"]
+)
+def test_numbers_are_texts_and_booleans_are_not(path: str) -> None:
+    for number in (10001, 10001.0):
+        assert event_of(placed(path, number), trusted=True) == event_of(placed(path, "10001"), trusted=True)
+    for boolean in (True, False):
+        assert read_event(placed(path, boolean), context(trusted=True)).event is None
+
+
+def test_what_only_decorates_an_event_does_not_lose_it() -> None:
+    incoming = read_event(
+        {"event": "search", "search_term": "b" * 5000, "url": "https://buty.example/x?" + "y" * 9000, "currency": "pln",
+         "seconds": 1e9, "referrer": "https://www.google.com/" + "z" * 9000, "value": "", "time": {"not": "a time"}},
+        context(),
+    )  # fmt: skip
+    assert incoming.event is not None, incoming.faults
+    assert set(incoming.mended) == {"search_term", "url", "currency", "seconds", "referrer"}
+    assert incoming.event.source is not None
+    assert incoming.event.source.source == "google"
+
+
+def test_a_row_that_is_no_object_is_a_fault_of_its_own() -> None:
+    rows = split_batch({"events": [1, {"event": "page_view"}], "gdpr": 0})
+    assert [read_event(row, context()).event is None for row in rows] == [True, False]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("path", ["value", "items/price", "items/quantity"])
+def test_what_is_no_number_is_refused_where_one_belongs(path: str, value: float) -> None:
+    assert read_event(placed(path, value), context(trusted=True)).event is None
+
+
+def test_only_who_keeps_the_books_may_correct_an_order() -> None:
+    order = {"event": "purchase", "transaction_id": "A", "value": 5, "replace": True}
+    assert pointers(order) == ["/replace"]
+    assert event_of(order | {"user_id": USER}, trusted=True).replaces
+    assert pointers({"event": "purchase", "user_id": USER, "replace": True}, trusted=True) == ["/replace"]
+    assert pointers({"event": "refund", "user_id": USER, "transaction_id": "A", "replace": True}, trusted=True) == [
+        "/replace"
+    ]
+
+
+def test_members_beside_the_events_hold_for_each_by_all_their_names() -> None:
+    payload = {"events": [{"event": "page_view"}], "gdpr_consent": "C", "page_location": "https://a.example/p"}
+    (row,) = split_batch(payload)
+    incoming = read_event(row, context())
+    assert incoming.event is not None
+    assert (incoming.consent, incoming.event.path) == ("C", "/p")

@@ -241,3 +241,33 @@ def test_the_last_line_that_leaves_a_cart_ends_all_of_it() -> None:
 
     assert facts.cart == []
     assert {"cart", "cart_micros", "cart_stage", "cart_since_s", "cart_changed_s", "cart_idle_s"} <= changed
+
+
+def test_a_correction_takes_the_value_and_leaves_the_time() -> None:
+    facts = Facts()
+    happen(facts, Kind.PURCHASE, T0, order=order_key("A"), value_micros=10 * PLN)
+    happen(facts, Kind.PURCHASE, T0 + 60, order=order_key("B"), value_micros=7 * PLN)
+    happen(facts, Kind.PURCHASE, T0 + 90, order=order_key("A"), value_micros=4 * PLN, replaces=True, offline=True)
+    assert (facts.purchases, facts.purchases_micros) == (2, 11 * PLN)
+    assert (facts.last_purchase_s, facts.last_purchase_micros) == (T0 + 60, 7 * PLN)
+    happen(facts, Kind.PURCHASE, T0 + 91, order=order_key("B"), value_micros=8 * PLN, replaces=True, offline=True)
+    assert facts.last_purchase_micros == 8 * PLN
+    older = happen(facts, Kind.PURCHASE, T0 + 80, order=order_key("B"), value_micros=1, replaces=True, offline=True)
+    assert "purchases_micros" not in older, "a correction from before the last one"
+
+
+def test_a_corrected_order_that_was_taken_back_counts_again() -> None:
+    facts = Facts()
+    happen(facts, Kind.PURCHASE, T0, order=order_key("A"), value_micros=10 * PLN)
+    happen(facts, Kind.REFUND, T0 + 1, order=order_key("A"))
+    assert (facts.purchases, facts.purchases_micros) == (0, 0)
+    happen(facts, Kind.PURCHASE, T0 + 2, order=order_key("A"), value_micros=3 * PLN, replaces=True)
+    assert (facts.purchases, facts.purchases_micros) == (1, 3 * PLN)
+
+
+def test_a_correction_ends_no_cart() -> None:
+    facts = Facts()
+    happen(facts, Kind.PURCHASE, T0, order=order_key("A"), value_micros=0)
+    happen(facts, Kind.ADD_TO_CART, T0 + 10, shoe())
+    happen(facts, Kind.PURCHASE, T0 + 20, order=order_key("A"), value_micros=PLN, replaces=True, offline=True)
+    assert [line.id for line in facts.cart] == ["heels"]

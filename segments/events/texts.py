@@ -1,0 +1,143 @@
+"""Texts of events: numbers where a text belongs, line ends that a till's export leaves, addresses longer than we keep.
+
+A shop's order number is a number in one system and a text in the other, so a number is a text everywhere. True and
+false are not: nobody's order is called True. What only decorates an event (the page's address, a phrase, a category) is
+cut and never a reason to lose the event; what identifies something is taken as it is or refused.
+"""
+
+import contextlib
+import math
+import re
+from collections.abc import MutableMapping
+from typing import Any, Final, NamedTuple
+
+from segments.events.source import shortened
+from segments.facts.event import MAX_SECONDS, MAX_TEXT_CHARS, MAX_URL_CHARS
+
+# What stands at the ends of a text by accident: spaces of any kind, control characters, line separators, a byte order
+# mark in the middle of a file.
+_ENDS: Final = re.compile(
+    r"\A[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b]+|[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b]+\Z"
+)
+_INSIDE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+# A double holds whole numbers up to here exactly; a larger one was no id any more when it was sent.
+_EXACT: Final = 2**53
+
+_CURRENCY_SIGNS: Final = {"ZŁ": "PLN", "ZL": "PLN", "€": "EUR", "£": "GBP"}
+
+
+class _Text(NamedTuple):
+    """How a member is read: `most` characters are kept (0: its own check counts them), inner control characters go."""
+
+    most: int = 0
+    decorates: bool = False
+    is_url: bool = False
+
+
+_ID: Final = _Text()
+_EVENT: Final = {
+    "event": _ID, "transaction_id": _ID, "event_id": _ID, "user_id": _ID, "email_sha256": _ID, "currency": _ID,
+    "consent": _ID, "ad_personalization": _ID,
+    "url": _Text(MAX_URL_CHARS, decorates=True, is_url=True),
+    "referrer": _Text(MAX_URL_CHARS, decorates=True, is_url=True),
+    "search_term": _Text(MAX_TEXT_CHARS, decorates=True),
+}  # fmt: skip
+_ITEM: Final = {"item_id": _ID, "item_category": _Text(MAX_TEXT_CHARS, decorates=True)}
+_PLACE: Final = {"country": _ID, "region": _Text(20, decorates=True), "city": _Text(60, decorates=True)}
+# Empty texts stand for nothing where a number or a flag belongs: templates of shops print them.
+_NUMBERS: Final = ("value", "seconds", "time", "gdpr", "offline", "replace")
+_ITEM_NUMBERS: Final = ("price", "quantity")
+
+
+def stripped(text: str) -> str:
+    """The text without spaces, control characters and line separators at its ends."""
+    return _ENDS.sub("", text)
+
+
+def mend(event: MutableMapping[str, Any]) -> list[str]:
+    """Make an event's texts what its check wants, in place; names of the members that were cut or changed.
+
+    What is no text and no number stays, and so does what identifies something: the check refuses it by name.
+    """
+    mended: list[str] = []
+    _mend_texts(event, _EVENT, mended)
+    _drop_empty(event, _NUMBERS)
+    for item in _objects(event.get("items")):
+        _mend_texts(item, _ITEM, mended)
+        _drop_empty(item, _ITEM_NUMBERS)
+    for place in _objects([event.get("place")]):
+        _mend_texts(place, _PLACE, mended)
+    _mend_currency(event, mended)
+    _mend_gdpr(event)
+    _mend_seconds(event, mended)
+    return mended
+
+
+def _objects(values: object) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def _mend_texts(values: MutableMapping[str, Any], members: dict[str, _Text], mended: list[str]) -> None:
+    for name, how in members.items():
+        if name not in values:
+            continue
+        value = values[name]
+        text = _number_text(value) if isinstance(value, int | float) else value
+        if not isinstance(text, str):
+            continue
+        text = stripped(text)
+        if how.decorates:
+            text = _INSIDE.sub(" ", text)
+            if len(text) > how.most:
+                text = shortened(text, how.most) if how.is_url else text[: how.most]
+                mended.append(name)
+        values[name] = text
+
+
+def _number_text(value: float) -> object:
+    """`10001` for 10001 and for 10001.0, which some languages make of it; what is no number in JSON as it is."""
+    if isinstance(value, bool) or not math.isfinite(value):
+        return value
+    return str(int(value)) if value == int(value) and abs(value) < _EXACT else str(value)
+
+
+def _drop_empty(values: MutableMapping[str, Any], names: tuple[str, ...]) -> None:
+    for name in names:
+        value = values.get(name)
+        if isinstance(value, str):
+            values[name] = value = stripped(value)
+            if not value:
+                del values[name]
+
+
+def _mend_currency(event: MutableMapping[str, Any], mended: list[str]) -> None:
+    currency = event.get("currency")
+    if not isinstance(currency, str):
+        return
+    upper = currency.upper()
+    known = _CURRENCY_SIGNS.get(upper, upper)
+    if known != currency:
+        mended.append("currency")
+    event["currency"] = known
+    if not known:
+        del event["currency"]
+
+
+def _mend_gdpr(event: MutableMapping[str, Any]) -> None:
+    """True and false are 1 and 0 here, as texts too; anything else that is said means that the regulation applies."""
+    if "gdpr" not in event:
+        return
+    value = event["gdpr"]
+    word = value.lower() if isinstance(value, str) else value
+    event["gdpr"] = 0 if word in (0, "0", "false", "no") else 1
+
+
+def _mend_seconds(event: MutableMapping[str, Any], mended: list[str]) -> None:
+    """A page that stays open over night counts as the longest visit there is, a clock set back as none."""
+    seconds = event.get("seconds")
+    if isinstance(seconds, str):
+        with contextlib.suppress(ValueError):
+            seconds = float(seconds)
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and not 0 <= seconds <= MAX_SECONDS:
+        event["seconds"] = MAX_SECONDS if seconds > 0 else 0
+        mended.append("seconds")
