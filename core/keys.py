@@ -34,7 +34,9 @@ def user_aliases(user_id: str) -> str:
 
 
 def exchange_user(exchange_id: int, exchange_user_id: str) -> str:
-    """String: our user id of an exchange's user id.
+    """String: our user id of an exchange's user id, `:claims:day` behind it once another browser claimed it too.
+
+    `nobody:day` for an id that too many browsers claimed on that day.
 
     TTL: cookie lifetime, renewed by each sync; writer: tracker; reader: bidder; about 0.1 KiB.
     """

@@ -225,14 +225,14 @@ def is_limited(request: BidRequest, gpp: GppString | None, *, honour_do_not_trac
     """Whether anything but GDPR keeps the user's data out: a child, an opt-out, limited tracking."""
     regs, device = request.regs, request.device
     if regs is not None:
-        if regs.coppa or ((regs.gpp or regs.gpp_sid) and _sections_limit(regs, gpp)):
+        if regs.coppa or ((regs.gpp or regs.gpp_sid) and sections_limit(regs, gpp)):
             return True
         if (regs.us_privacy or regs.gpc is not None) and _opted_out(request, regs):
             return True
     return device is not None and _tracking_is_limited(device, honour_do_not_track=honour_do_not_track)
 
 
-def _sections_limit(regs: Regs, gpp: GppString | None) -> bool:
+def sections_limit(regs: Regs, gpp: GppString | None) -> bool:
     """Whether a GPP section that applies, other than the European, limits us, is missing or cannot be read.
 
     Without `gpp_sid` nobody says which of them applies, so all that are in the string do.

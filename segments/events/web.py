@@ -17,13 +17,14 @@ from aiohttp import hdrs, web
 
 from core.clock import Clock
 from core.errors import Fault, InputError, UnavailableError
-from core.ids import is_user_id, new_user_id
+from core.ids import is_user_id, means_nobody, new_user_id
 from core.model import Advertiser
 from core.network.bodies import BodyRefused, read_body
 from core.network.headers import CSP
 from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import ConsentPolicy
 from segments.events.intake import Context, split_batch
+from segments.events.privacy import signals_of
 from segments.events.problems import problem
 from segments.events.reading import read_json
 from segments.events.source import host_of
@@ -34,6 +35,7 @@ from segments.profiles.directory import Directory
 from segments.profiles.metrics import IntakeMetrics
 
 COOKIE: Final = "grosz_uid"
+SEC_GPC: Final = "Sec-GPC"
 OPT_OUT_COOKIE: Final = "grosz_optout"
 
 # MAX_BATCH events of half a kilobyte; a page's queue is under 10 KiB.
@@ -176,8 +178,7 @@ class TrackerSite:
         exchange = self._directory.exchange(request.match_info["exchange"])
         if exchange is None:
             return problem(404, "no such exchange")
-        gdpr = request.query.get("gdpr", "")
-        flags = self._consent.flags(int(gdpr) if gdpr in ("0", "1") else None, request.query.get("gdpr_consent", ""))
+        flags = self._consent.flags(signals_of(request.query, sec_gpc=request.headers.get(SEC_GPC, "")))
         user_id, is_new = self._cookie(request)
         outcome = await self._sync.handle(
             exchange,
@@ -262,7 +263,8 @@ class TrackerSite:
 
     def _context(self, request: web.Request, advertiser: Advertiser, user_id: str, *, trusted: bool = False) -> Context:
         referrer = request.headers.get(hdrs.REFERER, "")
-        return Context(advertiser, self._directory.fx, self._clock.now_ms(), user_id, trusted, referrer)
+        sec_gpc = "" if trusted else request.headers.get(SEC_GPC, "")  # a server's own header is no person's wish
+        return Context(advertiser, self._directory.fx, self._clock.now_ms(), user_id, trusted, referrer, sec_gpc)
 
     async def _of_client(self, rows: list[Any], context: Context, client_id: str) -> tuple[Context, bool]:
         """The context with the user of a first-party id, and whether our cookie is to be tried.
@@ -376,7 +378,9 @@ def _is_wish(name: object) -> bool:
 def _client_id(payload: object) -> str:
     """The id that the shop's own pages keep for a browser; '' if there is none of the right shape."""
     client_id = payload.get("client_id") if isinstance(payload, dict) else None
-    return client_id if isinstance(client_id, str) and _CLIENT_ID.fullmatch(client_id) else ""
+    if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id) or means_nobody(client_id):
+        return ""
+    return client_id
 
 
 def _is_own_page(request: web.Request, advertiser: Advertiser) -> bool:

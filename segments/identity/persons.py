@@ -29,7 +29,7 @@ from segments.audiences.sizes import SegmentSizes
 from segments.facts.facts import DAY_S, Facts
 from segments.facts.layout import LayoutError, Window, unpack_cold, unpack_windows
 from segments.facts.meta import Meta, pack_meta, unpack_meta
-from segments.profiles.reading import META_FIELD, RING_FIELD, Command
+from segments.profiles.reading import META_FIELD, NOBODY, RING_FIELD, Command
 from segments.profiles.scripts import Script
 from segments.profiles.store import ProfileStore
 
@@ -83,6 +83,41 @@ _NOTE_ALIAS: Final = Script(
 )
 
 
+# A browser that is cleared comes back as another one; so does one with two people. More than that on a day is a
+# placeholder that no list knows, a test id, or somebody who fishes for others' carts.
+MAX_CLAIMS: Final = 5
+
+# KEYS: x:{exchange}:{id}. ARGV: user id, time to live (s), day, most claims, what stands for nobody, its time to live
+# (s). The value is a user id, behind it `:claims:day` once another browser has claimed it; or `nobody:day`.
+_CLAIM: Final = Script(
+    """
+    local held = redis.call('GET', KEYS[1])
+    local claims = 0
+    if held and string.sub(held, 1, #ARGV[5] + 1) == ARGV[5] .. ':' then
+      if string.sub(held, #ARGV[5] + 2) == ARGV[3] then return 0 end
+      held = false
+    end
+    if held then
+      local user, count, day = string.match(held, '^([^:]*):?(%d*):?(%d*)$')
+      if user == ARGV[1] then
+        redis.call('EXPIRE', KEYS[1], ARGV[2])
+        return 1
+      end
+      claims = day == ARGV[3] and tonumber(count) or 1
+    end
+    claims = claims + 1
+    if claims > tonumber(ARGV[4]) then
+      redis.call('SET', KEYS[1], ARGV[5] .. ':' .. ARGV[3], 'EX', ARGV[6])
+      return 0
+    end
+    local value = ARGV[1]
+    if claims > 1 then value = value .. ':' .. claims .. ':' .. ARGV[3] end
+    redis.call('SET', KEYS[1], value, 'EX', ARGV[2])
+    return 1
+    """
+)
+
+
 class Erased(msgspec.Struct, frozen=True):
     """What an erasure removed; `user_ids` are the asked one and the person's linked devices."""
 
@@ -124,17 +159,22 @@ class Identities:
         (meta,) = await self._store.commands([("HGET", user_profile(user_id), META_FIELD)])
         return unpack_meta(meta if isinstance(meta, bytes) else None).opted_out
 
-    async def bind(self, exchange_id: int, exchange_user_id: str, user_id: str) -> None:
+    async def bind(self, exchange_id: int, exchange_user_id: str, user_id: str) -> bool:
         """Remember that an exchange knows our user under its own id; both ways, so that an erasure finds it.
 
-        Nothing is remembered of a user who has opted out or was just erased.
+        False, and nothing is remembered: of a user who has opted out or was just erased, and under an id that more than
+        MAX_CLAIMS browsers claimed on one day, which stands for nobody until the next.
         """
         if not await self._alias(user_id, f"x{exchange_id}", exchange_user_id):
-            return
+            return False
         key = exchange_user(exchange_id, exchange_user_id)
-        await self._store.commands([("SET", key, user_id, "EX", COOKIE_LIFETIME_S)])
+        day = self._clock.now_ms() // (DAY_S * 1000)
+        call = _CLAIM.call([key], [user_id, COOKIE_LIFETIME_S, day, MAX_CLAIMS, NOBODY, 2 * DAY_S])
+        (bound,) = await self._store.script(_CLAIM, [call])
         if not await self._is_alias(user_id, f"x{exchange_id}"):  # erased in between
             await self._store.commands([("DEL", key)])
+            return False
+        return bound == 1
 
     async def user_of_client(self, advertiser_id: int, client_id: str) -> str | None:
         """Our user of a first-party id at one shop; None for one that was not adopted, or whose trial is over."""
