@@ -16,6 +16,7 @@ from bidder.decision.choose import Chosen, choose
 from bidder.decision.pipeline import evaluate, look_up, screen
 from bidder.decision.pricing import Evaluation, price
 from bidder.decision.snapshot import Snapshot
+from bidder.diagnosis.consent_words import consent_words
 from bidder.diagnosis.near_misses import clock_detail
 from bidder.openrtb.codec import Malformed, decode_request
 from bidder.openrtb.tolerance import Tolerances
@@ -92,6 +93,7 @@ class Explanation(msgspec.Struct, frozen=True):
     faults: tuple[str, ...]  # of impressions that were left out
     user: UserFacts | None
     impressions: tuple[ImpressionVerdicts, ...]
+    consent: str = ""  # what limits the use of the user's data; "" where nothing does
 
 
 class Viewer(msgspec.Struct, frozen=True):
@@ -152,10 +154,11 @@ class Explainer:
         """
         rehearsal = snapshot.rehearsal()
         request = decode_request(body, Tolerances())
+        words = consent_words(request, self._policy)
         auction = Auction(request, snapshot.index.exchanges[exchange_key], self._clock.monotonic() + LOOK_UP_S)
         screen(auction, rehearsal, self._policy)
         if auction.no_bid not in (None, NoBid.NOT_TARGETED):
-            return _refusal(auction)
+            return _refusal(auction, words)
         if viewer.advertisers is not None:
             own = _wanted(snapshot.index, None, viewer)
             for impression in auction.impressions:
@@ -169,14 +172,15 @@ class Explainer:
         # Priced on the book as it is, without what the rehearsal reserved.
         wanted = _wanted(snapshot.index, line_item_id, viewer)
         everything = _price_all(auction, profiles, snapshot, now_ms, wanted)
-        told = _Telling(auction, profiles, snapshot, now_ms, viewer, background or NothingMore())
+        told = _Telling(auction, profiles, snapshot, now_ms, viewer, background or NothingMore(), words)
         return told.explanation(found, chosen, everything)
 
 
-def _refusal(auction: Auction) -> Explanation:
+def _refusal(auction: Auction, consent: str) -> Explanation:
     reason = auction.no_bid or NoBid.NO_BIDDABLE_IMPRESSION
+    detail = consent if reason is NoBid.CONSENT_PURPOSE_2 else ""
     faults = tuple(str(fault.pointer) + ": " + fault.message for fault in auction.faults)
-    return Explanation(auction.request.id, "no_bid", _reason(reason), faults, None, ())
+    return Explanation(auction.request.id, "no_bid", _reason(reason, detail), faults, None, (), consent)
 
 
 def _wanted(index: Index, line_item_id: int | None, viewer: Viewer) -> int:
@@ -216,7 +220,9 @@ class _Telling:
         now_ms: int,
         viewer: Viewer,
         background: Background,
+        consent: str,
     ) -> None:
+        self._consent = consent
         self._auction = auction
         self._profiles = profiles
         self._snapshot = snapshot
@@ -242,7 +248,7 @@ class _Telling:
         faults = tuple(f"{fault.pointer}: {fault.message}" for fault in auction.faults)
         outcome = "bid" if winners else "no_bid"
         user = _user(self._profiles, self._snapshot.index, self._viewer)
-        return Explanation(auction.request.id, outcome, reason, faults, user, impressions)
+        return Explanation(auction.request.id, outcome, reason, faults, user, impressions, self._consent)
 
     def _impression(
         self,
@@ -297,6 +303,8 @@ class _Telling:
         for reason, detail in found:
             better, words = self._background.refine(reason, position)
             words = words or detail or clock_detail(reason, self._snapshot.index, position, self._now_ms)
+            if reason is NoBid.NO_PROFILE:
+                words = words or self._consent
             told.setdefault((better, words))
         return tuple(_reason(reason, words) for reason, words in told)
 

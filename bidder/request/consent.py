@@ -107,17 +107,29 @@ class ConsentPolicy:
             return NOTHING
         if settings.trust_purposes_alone:
             tc = _as_if_named(tc)
-        return self._flags(tc) if self._is_reliable(tc) else NOTHING
+        return NOTHING if self._doubt(tc) else self._flags(tc)
 
-    def _is_reliable(self, tc: VendorView) -> bool:
+    def doubt(self, tc_string: str) -> str:
+        """Why a TC string is not relied upon, in words; "" for one that is."""
+        if not self.settings.vendor_id and not self.settings.trust_purposes_alone:
+            return "we are not registered as a vendor (consent.vendor_id)"
+        try:
+            tc = read_view(tc_string, self.settings.vendor_id)
+        except TcError as error:
+            return f"the consent string cannot be read: it {error.message}"
+        return self._doubt(_as_if_named(tc) if self.settings.trust_purposes_alone else tc)
+
+    def _doubt(self, tc: VendorView) -> str:
         settings = self.settings
         if tc.policy_version < settings.min_policy_version:
-            return False
+            return f"the consent string is of policy {tc.policy_version}, before {settings.min_policy_version}"
         if settings.require_service_specific and not tc.service_specific:
-            return False
-        if tc.updated < tc.created:  # it contradicts itself
-            return False
-        return tc.disclosed is True or not (settings.require_disclosed_vendors and _must_disclose(tc))
+            return "the consent string is not for this service alone"
+        if tc.updated < tc.created:
+            return "the consent string was updated before it was created"
+        if tc.disclosed is not True and settings.require_disclosed_vendors and _must_disclose(tc):
+            return "the consent string does not list us among the vendors that were shown"
+        return ""
 
     def _flags(self, tc: VendorView) -> Consent:
         interest_allowed = tc.disclosed is True or (tc.disclosed is None and not _must_disclose(tc))
@@ -171,14 +183,14 @@ def resolve_consent(auction: Auction, policy: ConsentPolicy) -> None:
     regs = request.regs
     gpp = policy.gpp(regs.gpp) if regs is not None and regs.gpp else None
     if gdpr_applies(request, gpp):
-        tc_string = _tc_string(request, gpp)
+        tc_string = tc_string_of(request, gpp)
         consent = policy.permitted(tc_string) if tc_string else NOTHING
         if not consent.ads:
             auction.consent = NOTHING
             if not policy.settings.bid_without_purpose_2:
                 auction.no_bid = NoBid.CONSENT_PURPOSE_2
             return
-    if is_limited(request, gpp, honour_do_not_track=policy.settings.honour_do_not_track):
+    if limit_of(request, gpp, honour_do_not_track=policy.settings.honour_do_not_track):
         consent = CONTEXTUAL
     auction.consent = consent
 
@@ -207,7 +219,7 @@ def _countries(request: BidRequest) -> list[str]:
     return [code for code in codes if code is not None]
 
 
-def _tc_string(request: BidRequest, gpp: GppString | None) -> str | None:
+def tc_string_of(request: BidRequest, gpp: GppString | None) -> str | None:
     """The string that counts: the GPP's where its European section applies or is there, else `user.consent`.
 
     None where it is missing, also where a GPP string that should have it does not, or cannot be read.
@@ -221,15 +233,19 @@ def _tc_string(request: BidRequest, gpp: GppString | None) -> str | None:
     return user.consent if user is not None else None
 
 
-def is_limited(request: BidRequest, gpp: GppString | None, *, honour_do_not_track: bool) -> bool:
-    """Whether anything but GDPR keeps the user's data out: a child, an opt-out, limited tracking."""
+def limit_of(request: BidRequest, gpp: GppString | None, *, honour_do_not_track: bool) -> str:
+    """What but GDPR keeps the user's data out, in words: a child, an opt-out, limited tracking; "" for nothing."""
     regs, device = request.regs, request.device
     if regs is not None:
-        if regs.coppa or ((regs.gpp or regs.gpp_sid) and sections_limit(regs, gpp)):
-            return True
+        if regs.coppa:
+            return "the request is of a child (coppa)"
+        if (regs.gpp or regs.gpp_sid) and sections_limit(regs, gpp):
+            return "a GPP section that applies limits us, is missing or cannot be read"
         if (regs.us_privacy or regs.gpc is not None) and _opted_out(request, regs):
-            return True
-    return device is not None and _tracking_is_limited(device, honour_do_not_track=honour_do_not_track)
+            return "the user opted out (us_privacy, gpc), or us_privacy cannot be read"
+    if device is not None and _tracking_is_limited(device, honour_do_not_track=honour_do_not_track):
+        return "the device limits tracking (lmt, dnt, atts or an empty advertising id)"
+    return ""
 
 
 def sections_limit(regs: Regs, gpp: GppString | None) -> bool:
