@@ -31,16 +31,18 @@ Seconds = Annotated[int, Meta(ge=1)]
 Secret = Annotated[str, Meta(extra={"secret": True})]
 TcfPurpose = Annotated[int, Meta(ge=1, le=24)]
 
-TokenKeyId = Annotated[str, Meta(pattern=r"^(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$")]
-TokenKey = Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}){16,64}$", extra={"secret": True})]
+TokenKeyId = Annotated[str, Meta(pattern=r"^(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$(?!\n)")]
+TokenKey = Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}){16,64}$(?!\n)", extra={"secret": True})]
 
 ENVIRONMENT_PREFIX = "GROSZ_"
 
 # Variables of the same prefix that are not settings: the settings file, the supervisor's pipe, the tests' own.
 _NOT_SETTINGS = ("GROSZ_CONFIG", "GROSZ_READY_PIPE", "GROSZ_CORPUS", "GROSZ_TEST_", "GROSZ_BENCH_")
 
-# The folder of the data sets that tests and benchmarks replay; as a whole, since [data] is a table of settings.
-_DATA_SETS = "GROSZ_DATA"
+# As whole names, since [data] and [admin] are tables of settings: the folder of the data sets that tests and benchmarks
+# replay, and where and as whom commands reach the admin API of another machine.
+OF_COMMANDS = ("GROSZ_ADMIN_URL", "GROSZ_API_KEY")
+_OTHER_VARIABLES = ("GROSZ_DATA", *OF_COMMANDS)
 
 _MASK = "***"
 
@@ -54,7 +56,7 @@ class RedisSettings(Component, frozen=True, kw_only=True):
 
     # redis://, rediss:// or unix://; of a cluster one or several nodes, separated by commas. Empty: `grosz up` starts a
     # server of its own.
-    url: Annotated[str, Meta(pattern=r"^$|^(redis|rediss|unix)://")] = ""
+    url: Annotated[str, Meta(pattern=r"^$(?!\n)|^(redis|rediss|unix)://")] = ""
     # The server that `grosz up` starts; empty: the program that wrote the data, else the first that is found.
     program: str = ""
     username: str = ""
@@ -84,7 +86,9 @@ class TrackSettings(Component, frozen=True, kw_only=True):
     port: Port = 8081
     workers: Count = 1  # processes that share the port; one settles thousands of notices a second
     # What browsers and exchanges reach the tracker at; goes into markup, so without a slash at its end.
-    public_url: Annotated[str, Meta(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$")] = "http://127.0.0.1:8081"
+    public_url: Annotated[str, Meta(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$(?!\n)")] = (
+        "http://127.0.0.1:8081"
+    )
 
 
 class AdminSettings(Component, frozen=True, kw_only=True):
@@ -100,6 +104,10 @@ class AdminSettings(Component, frozen=True, kw_only=True):
     public_url: Annotated[str, Meta(pattern=r"^$|^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$")] = ""
     seed: Literal["", "demo"] = ""  # what an empty store starts with
     seed_cart_delay_s: Seconds = 3_600  # of the seeded line items: idle for so long, a cart counts as abandoned
+    # Where exchange rates are read anew: "ecb" (the European Central Bank's daily file), another address or a file in
+    # its form; empty: they are set by hand.
+    fx_source: str = ""
+    fx_refresh_s: Seconds = 21_600  # the bank publishes once a working day
 
 
 class WorkerSettings(Component, frozen=True, kw_only=True):
@@ -277,7 +285,9 @@ def _read_file(path: Path, faults: list[Fault]) -> dict[str, dict[str, object]]:
 def _read_environment(environ: Mapping[str, str], faults: list[Fault]) -> dict[str, dict[str, str]]:
     variables: dict[str, dict[str, str]] = {}
     for variable, text in sorted(environ.items()):
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable.startswith(_NOT_SETTINGS) or variable == _DATA_SETS:
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable.startswith(_NOT_SETTINGS):
+            continue
+        if variable in _OTHER_VARIABLES:
             continue
         component, _, field = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("_")
         if component in _component_types():

@@ -3,6 +3,7 @@
 Catalogue objects have positive 32-bit integers, so that ids pack into tokens, profiles and arrays; a user has a string.
 """
 
+import hashlib
 import re
 import secrets
 import urllib.parse
@@ -61,3 +62,9 @@ def means_nobody(identifier: str) -> bool:
     text = urllib.parse.unquote(identifier) if "%" in identifier else identifier
     text = text.strip()
     return not text.strip(_ALL_THE_SAME) or text.lower() in _NOBODY or _MACRO.search(text) is not None
+
+
+def product_reference(product_id: str) -> int:
+    """64 bits that stand for a product within one shop: what hot profiles name products by (docs/profile-layout.md)."""
+    digest = hashlib.blake2b(product_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")

@@ -78,6 +78,7 @@ class NoBidStyle(enum.StrEnum):
 
     NO_CONTENT = "204"
     REASON_CODE = "nbr"  # 200 {"id": ..., "nbr": n}
+    EMPTY = "empty"  # 200 {"id": ..., "seatbid": []}
 
 
 class FrequencyCap(msgspec.Struct, frozen=True):
@@ -139,7 +140,17 @@ class Targeting(msgspec.Struct, frozen=True):
     page_keywords_deny: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()  # IAB Content Taxonomy 1.0 codes; "IAB18" covers "IAB18-3"
     categories_deny: tuple[str, ...] = ()
+    publishers_allow: tuple[str, ...] = ()  # the exchange's id of the publisher; "demo/815" on one exchange only
+    publishers_deny: tuple[str, ...] = ()
+    venues: tuple[str, ...] = ()  # OpenOOH venue types, by name or number, with what is below them
     positions: tuple[int, ...] = ()  # AdCOM placement position: 1 above the fold, 3 below, ...
+    tag_ids_allow: tuple[str, ...] = ()  # imp.tagid
+    tag_ids_deny: tuple[str, ...] = ()
+    gpids_allow: tuple[str, ...] = ()  # global placement ids, with what is below them
+    gpids_deny: tuple[str, ...] = ()
+    placement_types: tuple[int, ...] = ()  # AdCOM video placement: 1 in-stream, 2 accompanying content, ...
+    interstitial: tuple[int, ...] = ()  # 1 full screen, 0 not
+    rewarded: tuple[int, ...] = ()  # 1 rewarded, 0 not
     hours_of_week: tuple[int, ...] = ()  # 0 is Monday 00:00-01:00 in the advertiser's time zone, up to 167
     deals: tuple[int, ...] = ()  # Deal ids; bids only on impressions that offer one of them
     segments_any: tuple[int, ...] = ()
@@ -298,6 +309,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     openrtb_version: str = "2.6"
     sync_url: str = ""  # their cookie-sync endpoint, with {uid}
     bearer_token: str = ""  # when set, bid requests must carry it
+    admits_uncategorised: bool = False  # ads without categories may answer requests that block some
     external_id: str = ""
     notes: str = ""
     version: int = 1

@@ -39,7 +39,6 @@ class NoBid(enum.Enum):
     CONSENT_PURPOSE_2 = 0, "no consent to select basic ads", "see what is missing: the user was not asked, or refused"
     SEAT_BLOCKED = 2, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
     NO_BIDDABLE_IMPRESSION = 2, "no impression in a format and size that can be bid on", "see the impression's fault"
-    ONLY_CHANNEL_CONFLICT = 2, "more than one of site, app and dooh", "the exchange must send one of them"
     NOT_TARGETED = 0, "no line item targets this request", "see `grosz explain` for each line item's reasons"
     NOBODY_BIDS = 0, "line items matched, but none could pay the floor or was free to bid", "see `grosz explain`"
     # a line item on an impression
@@ -54,7 +53,11 @@ class NoBid(enum.Enum):
         "see blocked attributes, types, languages or frameworks",
     )
     ADVERTISER_BLOCKED = 0, "the publisher blocks the advertiser's domain", "nothing to do on this site"
-    CATEGORY_BLOCKED = 0, "the publisher blocks the product category", "nothing to do on this site"
+    CATEGORY_BLOCKED = (
+        0,
+        "the publisher blocks the product category, or an ad has none",
+        "give every creative its categories; what is blocked otherwise is the publisher's choice",
+    )
     COUNTRY = 0, "country is not targeted", "widen the countries"
     REGION = 0, "region is not targeted", "widen the regions"
     CITY = 0, "city is not targeted", "widen the cities"
@@ -70,13 +73,25 @@ class NoBid(enum.Enum):
     PAGE_PATH = 0, "page path does not match", "check the path patterns"
     PAGE_KEYWORD = 0, "page keywords do not match", "check the keywords and the denied keywords"
     CATEGORY = 0, "content category is not targeted", "widen the categories"
+    PUBLISHER = 0, "publisher is denied or not allowed", "check the publisher lists"
+    VENUE = 0, "venue type is not targeted", "widen the venues"
     POSITION = 0, "ad position is not targeted", "widen the positions"
+    TAG_ID = 0, "placement (tagid) is denied or not allowed", "check the lists of tag ids"
+    GPID = 0, "global placement id is denied or not allowed", "check the lists of global placement ids"
+    PLACEMENT_TYPE = 0, "video placement type is not targeted", "widen the placement types"
+    INTERSTITIAL = 0, "full screen or not is not as targeted", "target both kinds"
+    REWARDED = 0, "rewarded or not is not as targeted", "target both kinds"
     DAYPART = 0, "now is outside the targeted hours", "widen the hours of the week"
     DEAL = 0, "impression does not offer a targeted deal", "check the deal ids with the exchange"
     PRIVATE_AUCTION = 0, "private auction and no deal of this line item", "target one of the offered deals"
     SEGMENT = 0, "user is not in a targeted segment", "widen the segments; check their size"
     EXCLUDED_SEGMENT = 0, "user is in an excluded segment", "nothing to do: it works as set"
     NO_PROFILE = 8, "user is unknown, or consent forbids the profile", "raise the cookie-sync match rate"
+    LOOK_UP_FAILED = (
+        1,
+        "the user could not be looked up in time, so nobody knows of caps and exclusions",
+        "see grosz_profile_look_ups_failed_total: Redis is slow, or a node of it is away",
+    )
     FREQUENCY_CAP = 9, "frequency cap is reached", "raise the cap or wait"
     MIN_GAP = 9, "too soon after the last impression", "lower the minimum gap"
     PACED_OUT = 0, "held back by pacing", "raise the budget or the bid"

@@ -185,6 +185,11 @@ class CapTable:
         table._known, table._owned = {}, {}
         return table
 
+    @property
+    def line_items(self) -> NDArray[np.int64]:
+        """Ids of the line items that have a cap or a gap, their own or that of their campaign or advertiser."""
+        return self._ids
+
     def _number_limits(self, lines: Iterable[LineItem]) -> Iterable[int]:
         numbers: dict[tuple[object, ...], int] = {}
         for item in lines:

@@ -30,6 +30,7 @@ from admin.api.changes import Changes
 from admin.api.doctoring import Doctoring
 from admin.api.effective import Effective
 from admin.api.explanations import Explanations
+from admin.api.fx_rates import FxPages
 from admin.api.handlers import ResourceHandlers
 from admin.api.ledger import LedgerPages
 from admin.api.openapi import describe
@@ -43,6 +44,7 @@ from admin.diagnosis.doctor import Doctor
 from admin.diagnosis.explaining import ExplainDesk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.published import Commands
+from admin.rates.refresh import RateDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
@@ -94,6 +96,7 @@ def build_app(
     passwords: Passwords | None = None,
     failures_per_minute: int = FAILURES_PER_MINUTE,
     edge: Edge | None = None,
+    fx_source: str = "",
 ) -> web.Application:
     """The API as an aiohttp application, to be served without aiohttp's own decompression.
 
@@ -114,6 +117,7 @@ def build_app(
     app.add_routes(Changes(store.database).routes())
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
     app.add_routes(Budgets(reader, commands, clock).routes())
+    app.add_routes(FxPages(RateDesk(store, clock, committed), fx_source).routes())
     app.add_routes(Effective(store, redis, clock).routes())
     app.add_routes(Explanations(reader, explaining, funnels).routes())
     app.add_routes(Doctoring(reader, doctor).routes())

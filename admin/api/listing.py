@@ -38,6 +38,7 @@ _NOT_LISTED = frozenset({"revision", SEARCH})
 UNLISTED = {
     "html": "a whole ad",
     "image_url": "may be a whole image",
+    "admits_uncategorised": "exchanges are few, and read whole",
     "last_used_at": "changes without a change of the object",
     "warnings": "made for each answer",
 }

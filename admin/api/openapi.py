@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from admin.api import budgets, changes, doctoring, effective, explanations, ledger, schemas, sessions
+from admin.api import budgets, changes, doctoring, effective, explanations, fx_rates, ledger, schemas, sessions
 from admin.api.bulk import BulkRequest
 from admin.api.handlers import ACTIONS, PREFIX
 from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, UNLISTED, Field, fields_of, reference_filters
@@ -77,6 +77,7 @@ def _schemas(resources: Sequence[Resource]) -> Json:
         sessions.Identity,
         effective.EffectiveVersion,
     ]
+    types += [fx_rates.FxRates, fx_rates.FxRatesRequest, fx_rates.FxRefreshRequest]
     types += [changes.ChangePage, budgets.BudgetPage, ledger.LedgerPage, ledger.DayPage]
     types += [explanations.ExplainRequest, Explanation, Funnel, Report]
     _, components = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
@@ -310,6 +311,18 @@ def _other_paths() -> Json:
             "get": _operation(
                 None, "budgets", "What is spent, held and free now", budgets.BudgetPage,
                 _struct_parameters(budgets.BudgetQuery),
+            )
+        },
+        "/v1/fx-rates": {
+            "get": _operation(None, "fxRates", "The exchange rates in force, their day and source", fx_rates.FxRates,
+            []), "put": _operation(
+                None, "setFxRates", "Replace the exchange rates", fx_rates.FxRates, [], fx_rates.FxRatesRequest
+            ),
+        },
+        "/v1/fx-rates/refresh": {
+            "post": _operation(
+                None, "refreshFxRates", "Read the exchange rates from their source now", fx_rates.FxRates, [],
+                fx_rates.FxRefreshRequest,
             )
         },
         "/v1/explain": {

@@ -8,12 +8,15 @@ one transaction, and touches no other; references may point into the file or int
 """
 
 import codecs
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
+from admin.rates.reference import ReferenceRates
+from admin.rates.store import replace_rates
 from admin.store import tables
 from admin.store.catalogue import CatalogueStore, owners_of, rates
 from admin.store.changes import Actor
@@ -161,8 +164,9 @@ async def import_bytes(store: CatalogueStore, body: bytes, actor: Actor) -> Impo
                 raise CatalogueError("the catalogue names objects that do not exist", faults=faults[:MAX_FAULTS])
             added, updated = await writer.upsert(kind, [value for _, value in pairs])
             created, changed = created + added, changed + updated
-        if parsed.fx_rates is not None:
-            await writer.set_rates(parsed.fx_rates)
+        if parsed.fx_rates is not None and parsed.fx_rates != await rates(writer.connection):
+            today = datetime.datetime.fromtimestamp(writer.now_ms / 1000, datetime.UTC).date()
+            await replace_rates(writer, ReferenceRates(today, parsed.fx_rates), "a catalogue file")
     total = sum(len(pairs) for pairs in parsed.objects.values())
     return Imported(created, changed, total - created - changed)
 

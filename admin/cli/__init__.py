@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "segment": ("admin.cli.objects:segment", "List, create and change segments."),
     "exchange": ("admin.cli.objects:exchange", "List, create and change exchanges."),
     "deal": ("admin.cli.objects:deal", "List, create and change deals."),
+    "fx": ("admin.cli.fx:app", "Show, set and refresh exchange rates."),
     "key": ("admin.cli.objects:key", "List, create and end API keys."),
     "setup-link": ("admin.cli.setup_link:app", "Make a one-time link for an administrator."),
     "migrate": ("admin.cli.migrate:app", "Bring the database's schema up, or down."),
@@ -55,7 +56,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 _OTHER_WORDS = {
     "lineitem": "line-item", "line_item": "line-item", "lineitems": "line-item", "line-items": "line-item",
     "run": "up", "start": "up", "serve": "up", "server": "up", "catalog": "catalogue", "load-test": "loadtest",
-    "settings": "config", "shop": "advertiser", "status": "health", "api-key": "key", "setup": "setup-link",
+    "settings": "config", "rates": "fx", "currency": "fx", "shop": "advertiser", "status": "health", "api-key": "key",
+    "setup": "setup-link",
 }  # fmt: skip
 
 EXIT_USER_ERROR = 2

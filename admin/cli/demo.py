@@ -23,6 +23,7 @@ from admin.cli.demo_shop import SHOP, Delivered, DemoShop
 from admin.cli.opening import open_store
 from admin.store.accounts import AccountStore
 from core.clock import SystemClock
+from core.config import ENVIRONMENT_PREFIX, OF_COMMANDS
 from core.errors import UnavailableError
 from core.money import format_micros
 from loadtest.measure.series import Series
@@ -50,11 +51,24 @@ def demo(
         Path | None, typer.Option(help="Keep the data here; a temporary directory by default.", show_default=False)
     ] = None,
 ) -> None:
-    """Show it working: bids, wins, money and latency against a simulated exchange, then audit the money."""
+    """Show it working: bids, wins, money and latency against a simulated exchange, then audit the money.
+
+    It takes no settings: those of the environment are of another installation, whose servers it must not touch.
+    """
+    _forget_settings()
     if data is not None:
         sys.exit(asyncio.run(_demo(duration, data)))
     with tempfile.TemporaryDirectory(prefix="grosz-demo-") as directory:
         sys.exit(asyncio.run(_demo(duration, Path(directory))))
+
+
+def _forget_settings() -> None:
+    """Take settings out of this process's environment, and so of what it starts; say which."""
+    names = [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name not in OF_COMMANDS]
+    for name in names:
+        del os.environ[name]
+    if names:
+        typer.echo(f"the demo runs by itself, without {', '.join(sorted(names))}", err=True)
 
 
 async def _demo(duration: float, data: Path) -> int:

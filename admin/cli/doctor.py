@@ -14,7 +14,8 @@ from admin.cli.objects import JsonOption, KeyOption, UrlOption
 from admin.cli.opening import DataOption
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
-from admin.diagnosis.findings import Report, Severity
+from admin.diagnosis.findings import Report, Severity, stop
+from core.errors import NotFoundError
 
 app = typer.Typer()
 
@@ -38,7 +39,13 @@ def doctor(
         async with open_questions(url, key, data, config) as questions:
             return await questions.doctor(line_item)
 
-    report = asyncio.run(ask())
+    try:
+        report = asyncio.run(ask())
+    except NotFoundError as error:
+        if line_item is not None:
+            raise
+        # Nothing runs here and nothing ever has: that, too, is what the doctor is asked for.
+        report = Report.of([stop("redis", f"Redis does not answer: {error.message}", error.hint)])
     if as_json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     else:
@@ -49,16 +56,17 @@ def doctor(
 
 def show(report: Report, console: Console) -> None:
     """Print a report for people: everything in its order, and at the end what to do first."""
-    table = Table("", "where", "what", "what to do")
-    for finding in report.findings:
-        where = finding.area if finding.line_item_id is None else f"line item {finding.line_item_id}, {finding.area}"
-        style = _STYLES[finding.severity]
-        table.add_row(
-            f"[{style}]{finding.severity.value}[/{style}]", where, escape(finding.text), escape(finding.advice)
-        )
-    console.print(table)
     first = next((finding for finding in report.findings if finding.severity is Severity.STOP), None)
+    if len(report.findings) > 1 or first is None:
+        table = Table("", "where", "what", "what to do")
+        for finding in report.findings:
+            style = _STYLES[finding.severity]
+            mark = f"[{style}]{finding.severity.value}[/{style}]"
+            table.add_row(mark, escape(finding.where), escape(finding.text), escape(finding.advice))
+        console.print(table)
     if first is None:
         console.print("nothing stops delivery", highlight=False)
-    else:
-        console.print(f"first of all: {first.text}", f"-> {first.advice}", sep="\n", highlight=False, markup=False)
+        return
+    where = f"{first.where}: " if first.line_item_id is not None else ""
+    begin = "first of all: " if len(report.findings) > 1 else ""
+    console.print(f"{begin}{where}{first.text}", f"-> {first.advice}", sep="\n", highlight=False, markup=False)

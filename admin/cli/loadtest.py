@@ -15,7 +15,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from admin.cli.opening import DataOption
+from admin.cli.targets import local_target
 from core.errors import InputError
+from core.version import VERSION
+from loadtest.exchange.dialects import MANNERS, as_exchange
 from loadtest.judging import audit as bill
 from loadtest.judging.books import NO_BOOKS, load_books
 from loadtest.measure.series import Series
@@ -29,7 +33,15 @@ from loadtest.running.run import run_scenario
 from loadtest.running.search import Found, measure_rate
 from loadtest.running.search import search as bisect
 from loadtest.traffic.catalogue import make_catalogue
-from loadtest.traffic.scenario import MAX_DURATION_S, Scenario, ScenarioError, check_run, load_scenario, scenario_names
+from loadtest.traffic.scenario import (
+    DEFAULT_URL,
+    MAX_DURATION_S,
+    Scenario,
+    ScenarioError,
+    check_run,
+    load_scenario,
+    scenario_names,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Put a bidder under an exchange's load and judge its answers.")
 
@@ -39,9 +51,12 @@ EXIT_MISSED = 1
 
 ScenarioName = Annotated[str, typer.Argument(help="Name of a scenario (see `grosz loadtest list`) or a TOML file.")]
 Url = Annotated[
-    str | None, typer.Option(help="Bid endpoint [http://127.0.0.1:8080/openrtb2/demo].", show_default=False)
+    str | None,
+    typer.Option(help="Bid endpoint [of `grosz up` here, or http://127.0.0.1:8080/openrtb2/demo].", show_default=False),
 ]
-TrackUrl = Annotated[str | None, typer.Option(help="Tracker [http://127.0.0.1:8081].", show_default=False)]
+TrackUrl = Annotated[
+    str | None, typer.Option(help="Tracker [of `grosz up` here, or http://127.0.0.1:8081].", show_default=False)
+]
 Rate = Annotated[float | None, typer.Option(help="Requests a second.", min=0.1, show_default=False)]
 Duration = Annotated[float | None, typer.Option(help="Seconds.", min=0.5, max=MAX_DURATION_S, show_default=False)]
 Connections = Annotated[int | None, typer.Option(help="Keep-alive connections.", min=1, show_default=False)]
@@ -51,6 +66,10 @@ Seed = Annotated[int | None, typer.Option(help="Same seed, same load.", show_def
 UserFile = Annotated[Path | None, typer.Option(help="User ids of the profile store, one a line.", show_default=False)]
 Catalogue = Annotated[
     Path | None, typer.Option(help="`grosz catalogue export` file: judges flights and consent.", show_default=False)
+]
+DialectName = Annotated[
+    str | None,
+    typer.Option("--dialect", help=f"Exchange that is played: {', '.join(MANNERS)}.", show_default=False),
 ]
 OwnTarget = Annotated[bool, typer.Option("--i-own-this-target", help="Allow a target that is not this machine.")]
 Out = Annotated[Path | None, typer.Option(help="Write NAME.html and NAME.json.", metavar="NAME", show_default=False)]
@@ -81,11 +100,13 @@ def run(
     seed: Seed = None,
     user_file: UserFile = None,
     catalogue: Catalogue = None,
+    dialect: DialectName = None,
     ledger_before: Annotated[Path | None, typer.Option(help="Ledger export from before the run.")] = None,
     ledger_command: Annotated[
         str | None, typer.Option(help="Command that prints the ledger; run before and after, the bill is audited.")
     ] = None,
     out: Out = None,
+    data: DataOption = None,
     i_own_this_target: OwnTarget = False,
 ) -> None:
     """Run SCENARIO; Ctrl-C ends it early with the report so far. Exits with 1 when a goal is missed."""
@@ -95,7 +116,7 @@ def run(
             "url": url, "track_url": track_url, "rate": rate, "duration_s": duration, "connections": connections,
             "processes": processes, "seed": seed,
         },
-        users, user_file, catalogue, own_target=i_own_this_target,
+        users, user_file, catalogue, own_target=i_own_this_target, data=data, dialect=dialect,
     )  # fmt: skip
     if ledger_before and not ledger_command:
         raise InputError("--ledger-before alone audits nothing", hint="add --ledger-command, which is run at the end")
@@ -116,11 +137,12 @@ def search(
     duration: Annotated[float, typer.Option(help="Seconds for each try.", min=1, max=600)] = 10,
     connections: Connections = None,
     processes: Processes = None,
+    data: DataOption = None,
     i_own_this_target: OwnTarget = False,
 ) -> None:
     """Find the highest rate at which p99 meets the goal and 99.9 % of the answers come inside tmax, by bisection."""
     options = {"url": url, "rate": rate, "duration_s": duration, "connections": connections, "processes": processes}
-    plan = _plan(scenario, options, None, None, None, own_target=i_own_this_target)
+    plan = _plan(scenario, options, None, None, None, own_target=i_own_this_target, data=data)
     goal = _milliseconds(p99)
 
     async def find(stop: asyncio.Event) -> Found:
@@ -199,11 +221,16 @@ def _plan(
     catalogue: Path | None,
     *,
     own_target: bool,
+    data: Path | None = None,
+    dialect: str | None = None,
 ) -> Scenario:
     """The scenario with the options that were given; refused when it may not run."""
 
     def build() -> Scenario:
         scenario = load_scenario(name)
+        # A scenario that names a place of its own is for that place.
+        if options.get("url") is None and scenario.url == DEFAULT_URL:
+            options.update(_local(options, data))
         given = {key: value for key, value in options.items() if value is not None}
         traffic = {"users": users, "user_file": str(user_file) if user_file else None}
         given["traffic"] = msgspec.structs.replace(
@@ -212,10 +239,21 @@ def _plan(
         if catalogue is not None:
             given["checks"] = msgspec.structs.replace(scenario.checks, catalogue=str(catalogue))
         scenario = msgspec.structs.replace(scenario, **given)
+        if dialect is not None:
+            scenario = as_exchange(scenario, dialect)
         check_run(scenario, own_target=own_target)
         return scenario
 
     return _translated(build)
+
+
+def _local(options: dict[str, Any], data: Path | None) -> dict[str, str]:
+    """The ports of the `grosz up` of this directory, as far as nobody has said another place."""
+    target = local_target(data)
+    if target is None:
+        return {}
+    track_url = {"track_url": target.track_url} if options.get("track_url") is None and target.track_url else {}
+    return {"url": target.url, **track_url}
 
 
 def _translated(action: Callable[[], Result]) -> Result:
@@ -247,7 +285,7 @@ def _run(
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             series = await run_scenario(plan, lambda counted: live.update(live_view(plan, counted)), stop)
         audited = await judge(series, before) if ledger_command else None
-        return make_report(plan, series, started_ms, stopped_early=stop.is_set(), audit=audited)
+        return make_report(plan, series, started_ms, stopped_early=stop.is_set(), audit=audited, version=VERSION)
 
     async def read() -> bill.Ledger:
         return await bill.ledger_of_command(ledger_command) if ledger_command else {}

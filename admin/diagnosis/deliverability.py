@@ -30,6 +30,9 @@ _TOLD_ELSEWHERE = frozenset({"inactive", "outside_flight", "daypart", "no_lease"
 
 COMMON_SIZES = "300x250, 728x90, 320x50, 160x600, 300x600"
 
+# Fewer impressions say nothing about the traffic: a line item for one region waits for its visitors.
+LEAST_JUDGED = 30
+
 # Of several reasons that together leave nothing, the three most frequent are enough to begin with.
 TOP_REASONS = 3
 
@@ -86,7 +89,8 @@ def examine(line_item: LineItem, scene: Scene) -> list[Finding]:
         findings += _budgets(line_item, campaign, advertiser, scene)
     findings += _creatives(line_item, scene)
     findings += _funnel(line_item, scene, advertiser.currency)
-    return sorted(findings, key=lambda one: one.severity is not Severity.STOP)
+    named = [msgspec.structs.replace(finding, name=line_item.name) for finding in findings]
+    return sorted(named, key=lambda one: one.severity is not Severity.STOP)
 
 
 def _of_warning(fault: Fault, line_item_id: int) -> Finding:
@@ -158,6 +162,9 @@ def _funnel(line_item: LineItem, scene: Scene, currency: str) -> Iterator[Findin
     window = scene.windows.get(line_item.id)
     if window is None or not window.requests:
         yield note("last hour", "no impression was offered", "see the findings about exchanges", line_item.id)
+    elif not window.bids and window.requests < LEAST_JUDGED:
+        text = f"no bid yet on {window.requests} impressions, too few to say why"
+        yield note("last hour", text, f"ask again after {LEAST_JUDGED}", line_item.id)
     elif not window.bids:
         yield from _why_no_bid(line_item, window, scene)
     elif not window.wins and not window.impressions:
@@ -175,6 +182,11 @@ def _funnel(line_item: LineItem, scene: Scene, currency: str) -> Iterator[Findin
 
 def _why_no_bid(line_item: LineItem, window: Window, scene: Scene) -> Iterator[Finding]:
     """Reasons that applied everywhere, each of which must go; without one, those that applied most."""
+    if any(one.reason == NoBid.OUTRANKED.name.lower() for one in window.reasons):
+        # It passed everything else there, so nothing of its own stops it.
+        text = f"no bid on {window.requests} impressions: where it fits, another of our line items pays more"
+        yield note("last hour", text, "raise the bid to win these from one's own other line items", line_item.id)
+        return
     everywhere = [one for one in window.reasons if one.count >= window.requests]
     mattering = [one for one in everywhere if one.reason not in _TOLD_ELSEWHERE]
     if everywhere and not mattering:

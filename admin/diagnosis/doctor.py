@@ -1,15 +1,24 @@
 """The doctor: walks the whole chain top down and says in plain words what stops delivery, and what to do."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from admin.diagnosis.budgets import read_levels
 from admin.diagnosis.deliverability import Scene, examine, is_paused
-from admin.diagnosis.findings import Finding, Report, Severity, note, stop
+from admin.diagnosis.findings import Finding, Report, Severity, fine, note, stop
 from admin.diagnosis.funnels import FunnelDesk
-from admin.diagnosis.installation import ask_metrics, check_catalogue, check_database, check_redis, check_roles
+from admin.diagnosis.installation import (
+    ask_metrics,
+    check_catalogue,
+    check_database,
+    check_rates,
+    check_redis,
+    check_roles,
+)
+from admin.diagnosis.prices import check_prices
+from admin.diagnosis.profiles import check_profiles
 from admin.diagnosis.published import Commands, read_published
 from admin.diagnosis.traffic import Traffic, check_exchanges
 from admin.store.catalogue import CatalogueStore
@@ -47,6 +56,7 @@ class Doctor:
         findings = await check_roles(patient.endpoints)
         if patient.store is not None:
             findings += await check_database(patient.store)
+            findings += await check_rates(patient.store, self._clock.now_ms())
         redis = await check_redis(patient.redis)
         findings += redis
         if redis[0].severity is Severity.STOP:
@@ -60,10 +70,12 @@ class Doctor:
         wanted = None if line_item_id is None else _require(catalogue, line_item_id)
         scene = await self._scene(catalogue, wanted)
         findings += await self._exchanges(catalogue, scene)
+        findings += await check_profiles(patient.redis)
+        findings += check_prices(await ask_metrics(self._patient.endpoints.get("tracker")), catalogue.exchanges)
         if wanted is not None:
             return Report.of([*findings, *examine(wanted, scene)])
         # In a thread: 100,000 of them take seconds, in which the API goes on answering.
-        findings += await asyncio.to_thread(_line_items, catalogue, scene)
+        findings += await asyncio.to_thread(line_item_findings, catalogue, scene)
         return Report.of(findings)
 
     async def examine_line_item(self, line_item_id: int) -> Report:
@@ -101,22 +113,34 @@ def _require(catalogue: Catalogue, line_item_id: int) -> LineItem:
     return found
 
 
-def _line_items(catalogue: Catalogue, scene: Scene) -> list[Finding]:
-    """Line items that are stopped by anything but somebody's wish, and how many there are of each kind."""
+def line_item_findings(catalogue: Catalogue, scene: Scene) -> list[Finding]:
+    """One row for each line item that delivers nothing although nobody paused it.
+
+    Some always do: an audience fills, a budget is spent until midnight. That stops delivery only where none is left.
+    """
     running = [line_item for line_item in catalogue.line_items if not is_paused(line_item, scene)]
     paused = len(catalogue.line_items) - len(running)
     if not running:
         advice = "create one (`grosz line-item create`), or resume one with its campaign and advertiser"
         return [stop("line items", f"no line item is active ({paused} are paused)", advice)]
     findings = [note("line items", f"{paused} line items are paused")] if paused else []
-    in_trouble = 0
-    for line_item in running:
-        found = examine(line_item, scene)
-        stops = [finding for finding in found if finding.severity is Severity.STOP]
-        in_trouble += bool(stops)
-        if in_trouble <= MAX_LINE_ITEMS_SHOWN:
-            findings += stops
-    if in_trouble > MAX_LINE_ITEMS_SHOWN:
-        findings.append(note("line items", f"{in_trouble - MAX_LINE_ITEMS_SHOWN} more cannot deliver"))
-    text = f"{len(running) - in_trouble} of {len(running)} active line items have nothing that stops them"
-    return [note("line items", text), *findings]
+    rows = [row for line_item in running if (row := _row(examine(line_item, scene))) is not None]
+    findings += rows[:MAX_LINE_ITEMS_SHOWN]
+    if len(rows) > MAX_LINE_ITEMS_SHOWN:
+        findings.append(note("line items", f"{len(rows) - MAX_LINE_ITEMS_SHOWN} more deliver nothing now"))
+    if len(rows) == len(running):
+        first = rows[0]
+        text = f"none of {len(running)} active line items can deliver; the first is {first.where}: {first.text}"
+        return [stop("line items", text, first.advice), *findings]
+    text = f"{len(running) - len(rows)} of {len(running)} active line items have nothing that stops them"
+    return [fine("line items", text), *findings]
+
+
+def _row(findings: Sequence[Finding]) -> Finding | None:
+    """The first thing that stops a line item, as a note of the whole; None where nothing does."""
+    stops = [finding for finding in findings if finding.severity is Severity.STOP]
+    if not stops:
+        return None
+    first, more = stops[0], len(stops) - 1
+    others = f" (and {more} more: `grosz doctor --line-item {first.line_item_id}`)" if more else ""
+    return msgspec.structs.replace(first, severity=Severity.NOTE, text=first.text + others)

@@ -22,6 +22,15 @@ class Finding(msgspec.Struct, frozen=True):
     text: str
     advice: str = ""
     line_item_id: int | None = None
+    name: str = ""  # of the line item
+
+    @property
+    def where(self) -> str:
+        """What it is about, for people: the line item by number and name, and the area."""
+        if self.line_item_id is None:
+            return self.area
+        name = f" '{self.name}'" if self.name else ""
+        return f"line item {self.line_item_id}{name}, {self.area}"
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -1,12 +1,14 @@
 """The doctor's first half: processes, Redis, the database, the catalogue's way to the bidders."""
 
 import asyncio
+import datetime
 from collections.abc import Iterator, Mapping
 
 import aiohttp
 
 from admin.diagnosis.findings import Finding, fine, note, stop
 from admin.diagnosis.published import Commands
+from admin.rates.store import STALE_DAYS, rates_in_force
 from admin.store.catalogue import CatalogueStore
 from admin.store.migrate import current, newest
 from core import keys
@@ -38,15 +40,25 @@ async def check_roles(endpoints: Mapping[str, str]) -> list[Finding]:
         return [note("processes", "not looked at: their addresses are known only on a machine of `grosz up`")]
     timeout = aiohttp.ClientTimeout(total=ASK_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        return list(await asyncio.gather(*(_check_role(session, role, url) for role, url in endpoints.items())))
+        said = await asyncio.gather(*(_ask_role(session, url) for url in endpoints.values()))
+    if len(endpoints) > 1 and not any(said):
+        text = f"no role answers ({', '.join(f'{role} at {url}' for role, url in endpoints.items())})"
+        return [stop("processes", text, "start `grosz up`, or see its log if it should be running")]
+    return [_judge_role(role, url, text) for (role, url), text in zip(endpoints.items(), said, strict=True)]
 
 
-async def _check_role(session: aiohttp.ClientSession, role: str, url: str) -> Finding:
-    advice = "see its log; `grosz up` starts a dead role again by itself"
+async def _ask_role(session: aiohttp.ClientSession, url: str) -> str | None:
+    """What a role says of itself; None where nobody answers."""
     try:
         async with session.get(f"{url}/readyz") as response:
-            text = (await response.text()).strip()
+            return (await response.text()).strip() or f"status {response.status}"
     except (aiohttp.ClientError, TimeoutError, OSError):
+        return None
+
+
+def _judge_role(role: str, url: str, text: str | None) -> Finding:
+    advice = "see its log; `grosz up` starts a dead role again by itself"
+    if text is None:
         return stop("processes", f"the {role} does not answer at {url}: {_CONSEQUENCE[role]}", f"start it; {advice}")
     if text != "ready":
         return stop("processes", f"the {role} cannot serve ({', '.join(text.splitlines())})", advice)
@@ -71,7 +83,8 @@ async def check_redis(redis: Commands) -> list[Finding]:
         await redis.commands([("GET", keys.CATALOGUE_VERSION)])
     except UnavailableError as error:
         advice = "start it; bidders go on with the leases they have, then stop bidding"
-        return [stop("redis", f"Redis does not answer: {error.message}", advice)]
+        reason = error.message.removeprefix("Redis is not available: ")
+        return [stop("redis", f"Redis does not answer: {reason}", advice)]
     try:
         (text,) = await redis.commands([("INFO",)])
     except UnavailableError:
@@ -125,6 +138,25 @@ async def check_database(store: CatalogueStore) -> list[Finding]:
         text = f"its schema is {schema or 'empty'}, this installation needs {newest()}"
         return [stop("database", text, "run `grosz migrate`, or restart the admin role")]
     return [fine("database", f"the database answers, schema {schema}")]
+
+
+async def check_rates(store: CatalogueStore, now_ms: int) -> list[Finding]:
+    """How old the exchange rates are; nothing where the database cannot be read (check_database has said so)."""
+    try:
+        if await current(store.database) != newest():
+            return []
+        async with store.database.read() as connection:
+            found = await rates_in_force(connection)
+    except UnavailableError:
+        return []
+    age = found.age_days(datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC).date())
+    if age is None or not found.rates:
+        return []
+    advice = "set admin.fx_source to 'ecb', or run `grosz fx refresh` each working day"
+    text = f"the exchange rates are of {found.as_of} ({found.source})"
+    return [
+        note("exchange rates", f"{text}: {age} days old", advice) if age > STALE_DAYS else fine("exchange rates", text)
+    ]
 
 
 async def check_catalogue(redis: Commands, store: CatalogueStore | None, now_ms: int, max_age_s: int) -> list[Finding]:

@@ -10,6 +10,7 @@ from admin.catalogue.publish import Publisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.rates.refresh import RateDesk, RateLoop
 from admin.roles.connections import pipelined_redis, plain_redis
 from admin.roles.lifecycle import RoleContext
 from admin.roles.local_state import endpoints_of, setup_url
@@ -60,7 +61,10 @@ async def build(role: RoleContext) -> None:
         committed=publisher.wake,
         edge=Edge(settings.public_url, role.proxies),
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
+        fx_source=settings.fx_source,
     )
+    desk = RateDesk(store, role.clock, publisher.wake)
+    role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
     await role.serve(app, settings.host, settings.port, public_url=settings.public_url)
     await _offer_setup(AccountStore(database, role.clock), settings)
 

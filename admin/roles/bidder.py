@@ -1,7 +1,6 @@
 """Composition root of the bidder role: answers bid requests."""
 
 import asyncio
-import gc
 import logging
 import os
 import secrets
@@ -26,6 +25,7 @@ from bidder.targeting.normalise import operating_system
 from core import keys
 from core.catalogue.follower import CatalogueWatcher, read_whole
 from core.catalogue.version_report import VersionReport, encode_report
+from core.collector import collect_rarely
 from core.telemetry.metrics import CONTENT_TYPE
 from pacing.budgets.lease_client import LeaseClient
 from pacing.budgets.leases import LeaseBook
@@ -43,17 +43,13 @@ REFRESH_INTERVAL_S = 0.25
 # A bidder is ready when Redis has answered for every pool, at the latest so long after its first catalogue.
 FIRST_LEASES_S = 10.0
 
-# New containers before the collector looks at the young ones. A batch holds some 3,000 at a time, all of which are
-# freed by reference, so Python's 700 means several walks over live objects a batch: 5 of 72 us a request.
-COLLECT_AFTER = 20_000
-
 _log = logging.getLogger("grosz.bidder")
 
 
 async def build(role: RoleContext) -> None:
     """Make the role's objects and register their life with `role`."""
     settings, clock = role.settings, role.clock
-    gc.set_threshold(COLLECT_AFTER)
+    collect_rarely()
     process = f"{socket.gethostname()}-{os.getpid()}"
     redis, control = await pipelined_redis(role), plain_redis(role)
     book = LeaseBook()
@@ -62,8 +58,12 @@ async def build(role: RoleContext) -> None:
     # A container that is started again has the same process id: its blocks must not replace those it wrote before.
     funnel = FunnelWriter(control, f"{process}-{secrets.token_hex(4)}", clock)
     metrics = BidMetrics(role.telemetry)
+    failed = role.telemetry.counter(
+        "grosz_profile_look_ups_failed_total", "Bid requests whose user could not be looked up in time."
+    )
+    profiles = ProfileReader(redis, failed.labels().inc)
     handler = BidderHandler(
-        profiles=ProfileReader(redis),
+        profiles=profiles,
         signer=token_signer(role),
         policy=ConsentPolicy(settings.consent),
         clock=clock,
@@ -82,11 +82,27 @@ async def build(role: RoleContext) -> None:
     )
     role.on_close(catalogue.close)
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
-    operating_system((None, "Mozilla/5.0"))  # loads the parser of agents, 0.2 s, before somebody waits for it
+    operating_system(None, "Mozilla/5.0")  # loads the parser of agents, 0.2 s, before somebody waits for it
     await _serve(role, handler)
+    role.health.require("clock", leases.server_time.fault)
     role.health.require_once(
         "catalogue", lambda: None if handler.snapshot else "is not there yet: is the admin role up?"
     )
+    _tell_of_catalogue(role, watcher, catalogue)
+    role.run_loop(watcher.run, "catalogue")
+    role.health.require_once("leases", _FirstLeases(leases, lambda: handler.snapshot is not None, role).missing)
+    role.run_loop(leases.run, "leases")
+    role.on_close(leases.close)
+    pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
+    role.run_loop(pacing.run, "pacing")
+    role.on_close(pacing.close)
+    role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
+    role.run_loop(funnel.run, "funnel")
+    role.run_loop(partial(_report, control, process, watcher, role), "version report")
+
+
+def _tell_of_catalogue(role: RoleContext, watcher: CatalogueWatcher, catalogue: BidCatalogue) -> None:
+    """Metrics of the catalogue that is bid from."""
     age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current.")
     age.labels().follow(lambda: watcher.age_s)
     refused = role.telemetry.gauge(
@@ -98,16 +114,6 @@ async def build(role: RoleContext) -> None:
     )
     positions.labels("base").follow(lambda: float(catalogue.layers[0]))
     positions.labels("overlay").follow(lambda: float(catalogue.layers[1]))
-    role.run_loop(watcher.run, "catalogue")
-    role.health.require_once("leases", _FirstLeases(leases, lambda: handler.snapshot is not None, role).missing)
-    role.run_loop(leases.run, "leases")
-    role.on_close(leases.close)
-    pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
-    role.run_loop(pacing.run, "pacing")
-    role.on_close(pacing.close)
-    role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
-    role.run_loop(funnel.run, "funnel")
-    role.run_loop(partial(_report, control, process, watcher, role), "version report")
 
 
 class _FirstLeases:

@@ -8,7 +8,6 @@ in the reverse order of opening, and is gone within `DRAIN_TIMEOUT_S`.
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import platform
@@ -26,6 +25,7 @@ from admin.roles.health import HealthPages, health_routes
 from admin.roles.http_metrics import counting
 from admin.roles.pauses import Pauses
 from core.clock import Clock, SystemClock
+from core.collector import exempt_what_exists
 from core.config import Settings, redacted
 from core.network.gate import KEEP_ALIVE_S, Caps, Gate, fitted, raise_handle_limit
 from core.network.headers import Edge, safe_headers
@@ -252,9 +252,7 @@ async def _announce(role: RoleContext, ready_pipe: int | None, started: float) -
     """Say that the role can serve, once, when all its checks agree."""
     while role.health.faults():  # noqa: ASYNC110 - checks are asked, they do not call
         await asyncio.sleep(_READY_POLL_S)
-    # Modules and what the composition root made live until the end: a full collection that walks them stops everything
-    # for 0.1 s in the admin role.
-    gc.freeze()
+    exempt_what_exists()
     log.info("ready", extra={"fields": {"seconds": round(time.monotonic() - started, 3)}})
     if ready_pipe is not None:
         with contextlib.suppress(BrokenPipeError):  # the supervisor is on its way out

@@ -8,6 +8,8 @@ from admin.roles.connections import follow_catalogue, pipelined_redis, token_sig
 from admin.roles.consents import event_policy
 from admin.roles.lifecycle import RoleContext
 from core.model import Catalogue
+from creatives.web import routes as ad_routes
+from pacing.budgets.server_time import ServerTime, TimeWatch
 from pacing.budgets.transitions import Transitions
 from pacing.notices.delivery import DeliveryCounts, DeliveryWriter
 from pacing.notices.notices import NoticeDesk
@@ -35,7 +37,16 @@ async def build(role: RoleContext) -> None:
     directory = CatalogueDirectory(CompiledRules, lambda: _server_keys(catalogue.current))
     catalogue.listen(directory.replace)
     transitions, delivery = Transitions(redis, clock), DeliveryCounts(clock)
-    desk = NoticeDesk(token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery)
+    server_time = ServerTime(clock)
+    role.run_loop(TimeWatch(server_time, transitions, clock).run, "Redis's time")
+    offset = role.telemetry.gauge(
+        "grosz_clock_offset_seconds", "Seconds by which Redis's clock is ahead of this process's."
+    )
+    offset.labels().follow(lambda: server_time.offset_ms / 1000)
+    desk = NoticeDesk(
+        token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery,
+        server_time=server_time,
+    )  # fmt: skip
     writer = DeliveryWriter(delivery, transitions)
     role.run_loop(writer.run, "delivery counts")
     role.on_close(writer.close)
@@ -60,7 +71,7 @@ async def build(role: RoleContext) -> None:
         "catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?"
     )
     app = web.Application()
-    app.add_routes([*notice_routes(desk), *shop_routes(site)])
+    app.add_routes([*notice_routes(desk), *shop_routes(site), *ad_routes()])
     port = NoticePort(desk, clock)
     role.run_loop(port.sweep, "idle notice connections")
     await role.serve(app, settings.track.host, settings.track.port, front=port, public_url=settings.track.public_url)

@@ -19,6 +19,7 @@ from core.clock import Clock
 from core.errors import ConflictError, NotFoundError
 from core.ids import MAX_ID
 from core.model import Catalogue, ConversionRule, EventKey, Status, WebhookTarget
+from core.money import format_micros
 
 CATALOGUE = "catalogue"
 NEVER_MS = 2**62
@@ -141,6 +142,11 @@ class CatalogueWriter:
         if rates:
             rows = [{"currency": currency, "rate_micros": rate} for currency, rate in rates.items()]
             await self.connection.execute(sa.insert(tables.fx_rates), rows)
+
+    async def note_rate(self, currency: str, old: int | None, new: int | None) -> None:
+        """That the rate of a currency has moved (micros of the base for one unit), in the change log."""
+        texts = [None if rate is None else format_micros(rate) for rate in (old, new)]
+        await self._changes.account("fx-rates", 0, "update", currency, *texts)
 
     async def _write_references(self, kind: Kind, values: Iterable[Any]) -> None:
         codes = {name: target.code for name, target in KIND_BY_NAME.items()}

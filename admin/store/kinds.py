@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from admin.store import tables
 from admin.store.model import ApiKey, Conversion, Feed, User, Webhook
 from admin.validation import documents
+from admin.validation.targeting import REFERENCES
 from core.dialects import spelled_out
 from core.model import Advertiser, Budget, Campaign, Creative, Deal, Exchange, LineItem, Segment
 
@@ -47,13 +48,7 @@ def _line_item(value: LineItem) -> Iterable[Reference]:
     for position, share in enumerate(value.budget_shares):
         yield f"/budget_shares/{position}/segment_id", "segments", share.segment_id
     targeting = value.targeting
-    for field, kind in (
-        ("exchanges", "exchanges"),
-        ("deals", "deals"),
-        ("segments_any", "segments"),
-        ("segments_all", "segments"),
-        ("segments_none", "segments"),
-    ):
+    for field, kind in REFERENCES:
         for position, target in enumerate(getattr(targeting, field)):
             yield f"/targeting/{field}/{position}", kind, target
 

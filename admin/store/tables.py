@@ -214,6 +214,16 @@ fx_rates = Table(
     "fx_rates", metadata, Column("currency", Text, primary_key=True), Column("rate_micros", BigInteger, nullable=False)
 )
 
+fx_state = Table(
+    "fx_state",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("as_of", Text, nullable=False),  # the day that the rates were published for
+    Column("source", Text, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)
+"""One row about the exchange rates in force; none while they are those of an installation from before it was kept."""
+
 change_log = Table(
     "change_log",
     metadata,

@@ -3,13 +3,14 @@ admin.store.model):
 same field names, except that `*_micros` is an amount without the suffix and `start_ms`, `end_ms` are `start`, `end`."""
 
 import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from admin.store.model import CountUnique, FeedFormat, Scope
 from admin.validation import fields as f
+from admin.validation.targeting import targeting_document
 from core.dialects import GENERIC
 from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption, UnreadablePrice
 
@@ -55,44 +56,13 @@ class BudgetShareDocument(msgspec.Struct, forbid_unknown_fields=True):
     caps: Caps = []
 
 
-class RadiusDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """A circle on the earth."""
+if TYPE_CHECKING:
 
-    latitude: Annotated[float, Meta(ge=-90, le=90)]
-    longitude: Annotated[float, Meta(ge=-180, le=180)]
-    kilometres: Annotated[float, Meta(gt=0, le=20_040)]
+    class TargetingDocument(msgspec.Struct):
+        """See admin.validation.targeting, which makes it of the table of fields."""
 
-
-class TargetingDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """Which impressions may be bid on: every non-empty field restricts, values inside a field are alternatives."""
-
-    exchanges: IdList = []
-    environments: Annotated[list[Literal["site", "app", "dooh"]], Meta(max_length=3)] = []
-    countries: Annotated[list[f.Country], Meta(max_length=f.MAX_LIST)] = []
-    regions: Annotated[list[f.Region], Meta(max_length=f.MAX_LIST)] = []
-    cities: Annotated[list[f.LowerText], Meta(max_length=f.MAX_LIST)] = []
-    postcodes: Annotated[list[f.Postcode], Meta(max_length=f.MAX_LIST)] = []
-    radii: Annotated[list[RadiusDocument], Meta(max_length=100)] = []
-    device_types: Annotated[list[Annotated[int, Meta(ge=1, le=8)]], Meta(max_length=8)] = []
-    operating_systems: Annotated[list[f.LowerText], Meta(max_length=100)] = []
-    browsers: Annotated[list[f.LowerText], Meta(max_length=100)] = []
-    connections: Annotated[list[Annotated[int, Meta(ge=1, le=7)]], Meta(max_length=7)] = []
-    languages: Annotated[list[f.Language], Meta(max_length=200)] = []
-    domains_allow: Annotated[list[f.Domain], Meta(max_length=f.MAX_LIST)] = []
-    domains_deny: Annotated[list[f.Domain], Meta(max_length=f.MAX_LIST)] = []
-    apps_allow: Annotated[list[f.Bundle], Meta(max_length=f.MAX_LIST)] = []
-    apps_deny: Annotated[list[f.Bundle], Meta(max_length=f.MAX_LIST)] = []
-    page_paths: Annotated[list[f.PathPattern], Meta(max_length=1000)] = []
-    page_keywords: Annotated[list[f.Keyword], Meta(max_length=1000)] = []
-    page_keywords_deny: Annotated[list[f.Keyword], Meta(max_length=1000)] = []
-    categories: Annotated[list[f.Category], Meta(max_length=500)] = []
-    categories_deny: Annotated[list[f.Category], Meta(max_length=500)] = []
-    positions: Annotated[list[Annotated[int, Meta(ge=0, le=7)]], Meta(max_length=8)] = []
-    hours_of_week: Annotated[list[f.HourOfWeek], Meta(max_length=168)] = []
-    deals: IdList = []
-    segments_any: IdList = []
-    segments_all: IdList = []
-    segments_none: IdList = []
+else:
+    TargetingDocument = targeting_document()
 
 
 class CartValueDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -249,6 +219,9 @@ class ExchangeDocument(Document, kw_only=True):
     openrtb_version: Literal["2.3", "2.4", "2.5", "2.6"] = "2.6"
     sync_url: f.Url = ""
     bearer_token: f.Secret = ""
+    admits_uncategorised: Annotated[
+        bool, Meta(description="Whether creatives without categories may answer requests that block categories.")
+    ] = False
 
 
 class WebhookDocument(Document, kw_only=True):

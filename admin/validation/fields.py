@@ -8,19 +8,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from bidder.targeting.field import MAX_LIST as MAX_LIST
+from bidder.targeting.shapes import END as END
+from bidder.targeting.shapes import TEXT as TEXT
+from bidder.targeting.shapes import Category as Category
+from bidder.targeting.shapes import Id as Id
 from core.dialects import DIALECTS, GENERIC
-from core.ids import MAX_ID
 
-END = r"$(?!\n)"
-
-# Text goes into logs, tables and HTML headers: no control characters, and PostgreSQL cannot store NUL at all.
-TEXT = r"^[^\x00-\x1f\x7f]*" + END
 PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*" + END
-
-# Lists of one targeting field. The largest domain lists in use (to deny made-for-advertising sites) have 20,000 lines.
-MAX_LIST = 20_000
-
-Id = Annotated[int, Meta(ge=1, le=MAX_ID, description="Number of an object.")]
 Name = Annotated[
     str, Meta(min_length=1, max_length=255, pattern=TEXT, description="Name for people.", examples=["Autumn"])
 ]
@@ -32,14 +27,6 @@ Notes = Annotated[str, Meta(max_length=4000, pattern=PROSE, description="Free te
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, description="ISO 4217 code.", examples=["PLN"])]
 Timezone = Annotated[
     str, Meta(min_length=1, max_length=64, pattern=TEXT, description="IANA time zone.", examples=["Europe/Warsaw"])
-]
-Domain = Annotated[
-    str,
-    Meta(
-        max_length=253,
-        pattern=r"^([a-z0-9_]([a-z0-9_-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?" + END,
-        examples=["buty.example"],
-    ),
 ]
 OptionalDomain = Annotated[
     str,
@@ -96,22 +83,7 @@ Percent = Annotated[int, Meta(ge=1, le=100)]
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000, description="Seconds, a year at most.")]
 PositiveCount = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 
-Country = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, description="ISO 3166 alpha-3.", examples=["POL"])]
-Region = Annotated[str, Meta(pattern=r"^[A-Z]{3}/[A-Z0-9]{1,8}" + END, examples=["POL/MZ"])]
-LowerText = Annotated[
-    str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7fA-Z]+" + END, description="Lower case.")
-]
-Bundle = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+" + END)]
-Postcode = Annotated[str, Meta(pattern=r"^[a-z0-9]{1,12}" + END, description="Prefix, without spaces and dashes.")]
-Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}" + END, examples=["pl"])]
 OptionalLanguage = Annotated[str, Meta(pattern=r"^([a-z]{2,3})?" + END)]
-PathPattern = Annotated[str, Meta(min_length=1, max_length=512, pattern=r"^/[!-~]*" + END, examples=["/buty/*"])]
-Keyword = Annotated[str, Meta(min_length=1, max_length=128, pattern=TEXT, examples=["szpilki"])]
-Category = Annotated[
-    str,
-    Meta(pattern=r"^IAB[0-9]{1,2}(-[0-9]{1,2})?" + END, description="IAB Content Taxonomy 1.0.", examples=["IAB18-3"]),
-]
-HourOfWeek = Annotated[int, Meta(ge=0, le=167, description="0 is Monday 00:00-01:00 in the advertiser's time zone.")]
 ListCode = Annotated[int, Meta(ge=1, le=999)]
 ExchangeKey = Annotated[
     str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}" + END, description="Name in the bid URL.", examples=["demo"])

@@ -11,6 +11,7 @@ import msgspec
 
 from admin.store.kinds import Kind
 from admin.store.model import Webhook
+from bidder.targeting.categories import UNCATEGORISED, advertised
 from core.errors import Fault
 from core.model import Advertiser, Budget, Campaign, Creative, Goal, LineItem, Pacing, Segment, Status
 from core.money import format_micros
@@ -44,7 +45,7 @@ def warnings_of(kind: Kind, value: Any, around: Surroundings) -> list[Fault]:  #
         case Segment():
             found = _size(value.id, "/rule", around)
         case Creative():
-            found = _paused("creative", value)
+            found = _creative(value, around)
         case Webhook():
             found = _webhook(value)
         case _:
@@ -124,6 +125,15 @@ def _creatives(value: LineItem, around: Surroundings) -> Iterator[Fault]:
     for position, ad in enumerate(known):
         if ad is None or ad.status is Status.ARCHIVED:
             yield Fault(f"/creative_ids/{position}", "archived_creative", "the creative is archived", "remove it")
+
+
+def _creative(value: Creative, around: Surroundings) -> Iterator[Fault]:
+    yield from _paused("creative", value)
+    advertiser = around.find("advertisers", value.advertiser_id)
+    products = advertiser.product_categories if advertiser is not None else ()
+    if UNCATEGORISED in advertised((*value.categories, *products)):
+        text = "it has no category that can be checked: publishers who block or allow categories refuse it"
+        yield Fault("/categories", "no_category", text, "say what it advertises, for example IAB18-3")
 
 
 def _budgets(value: LineItem, campaign: Campaign | None) -> Iterator[Fault]:

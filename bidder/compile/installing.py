@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from redis.exceptions import RedisError
 
-from bidder.compile.process import Compiler, collected_later, in_steps
+from bidder.compile.process import Compiler, in_steps
 from bidder.decision.model_file import Model
 from bidder.decision.snapshot import Snapshot
 from bidder.diagnosis.funnel import FunnelWriter
@@ -22,9 +22,11 @@ from bidder.targeting.compiled import Compiled
 from bidder.targeting.eligible_now import LiveSets
 from bidder.targeting.index import Index
 from bidder.targeting.match import Matcher
+from bidder.targeting.memory import MemoryBudget
 from bidder.targeting.overlay import layered
 from core.catalogue.follower import Chain
 from core.clock import Clock
+from core.collector import building_what_lives_long
 from core.errors import CatalogueError, UnavailableError
 from core.telemetry.logs import WITHOUT_CONTENT
 from pacing.budgets.leases import LeaseBook
@@ -138,7 +140,7 @@ class BidCatalogue:
 
     def _install(self, base: Compiled, compiled: Compiled, begun: float) -> int:
         ready = self._clock.monotonic()
-        with collected_later():
+        with building_what_lives_long():
             snapshot = Snapshot(compiled, self._model, self._book, self._track_url)
         # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         self._book.bind(compiled.index.pools)
@@ -153,7 +155,7 @@ class BidCatalogue:
 
     async def _rehearse(self, base: Index) -> None:
         """Match recent requests: what a new base is asked first costs it 1-3 ms a request at 100,000 line items."""
-        matcher = Matcher(base, LiveSets(base), counts_hits=False)
+        matcher = Matcher(base, LiveSets(base), MemoryBudget(), counts_hits=False)
         for auction in tuple(self._handler.recent):
             try:
                 matcher.match_context(_twin(auction))

@@ -5,12 +5,10 @@ What comes back is unpacked in steps, between which the event loop serves reques
 
 import asyncio
 import concurrent.futures
-import contextlib
-import gc
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -18,10 +16,12 @@ import numpy as np
 from bidder.compile.compiler import CatalogueCompiler
 from bidder.targeting.compiled import Compiled
 from bidder.targeting.overlay import Overlay
+from core.collector import building_what_lives_long
 from core.errors import UnavailableError
 from core.processes import end_with_parent, give_way
 
 CHILD_NICENESS = 5
+_TRACKER_FILTER = "ignore:resource_tracker:UserWarning"
 
 Result = TypeVar("Result")
 
@@ -38,19 +38,19 @@ def prepare_child(parent: int) -> None:
 
 def hold(snapshot: bytes, changes: Sequence[bytes]) -> None:
     """`CatalogueCompiler.hold`, in the child."""
-    with collected_later():
+    with building_what_lives_long():
         _in_child.hold(snapshot, changes)
 
 
 def compile_whole(snapshot: bytes, changes: Sequence[bytes]) -> list[bytes]:
     """`CatalogueCompiler.whole`, in the child: the parts of what it compiles."""
-    with collected_later():
+    with building_what_lives_long():
         return _in_child.whole(snapshot, changes).packed()
 
 
 def compile_overlay(changes: Sequence[bytes]) -> tuple[int, bytes, list[bytes]]:
     """`CatalogueCompiler.overlay`, in the child: the base's version, int64 ids that are replaced, parts of the rest."""
-    with collected_later():
+    with building_what_lives_long():
         overlay = _in_child.overlay(changes)
     return overlay.base_version, overlay.replaced.tobytes(), overlay.compiled.packed()
 
@@ -70,7 +70,7 @@ class Compiler:
 
         It is started then and reads the same, so that the first change does not wait for it.
         """
-        with collected_later():
+        with building_what_lives_long():
             compiled = CatalogueCompiler().whole(snapshot, changes)
         self._child().submit(hold, snapshot, tuple(changes))
         return compiled
@@ -92,6 +92,7 @@ class Compiler:
 
     def _child(self) -> concurrent.futures.ProcessPoolExecutor:
         if self._executor is None:
+            _silence_tracker()
             # A pool's child does not notice that its parent was killed; it would wait for work for ever.
             self._executor = concurrent.futures.ProcessPoolExecutor(
                 1, multiprocessing.get_context("spawn"), initializer=prepare_child, initargs=(os.getpid(),)
@@ -106,9 +107,20 @@ class Compiler:
             raise UnavailableError("the compiling process died", hint="it is started again") from error
 
 
+def _silence_tracker() -> None:
+    """Let multiprocessing's tracker clean up after a bidder that was killed without a warning of leaked semaphores.
+
+    That is what it is there for; the supervisor's log says that the bidder ended. The tracker is a process of its own,
+    which takes its filters from the environment.
+    """
+    filters = [one for one in os.environ.get("PYTHONWARNINGS", "").split(",") if one]
+    if _TRACKER_FILTER not in filters:
+        os.environ["PYTHONWARNINGS"] = ",".join([*filters, _TRACKER_FILTER])
+
+
 async def in_steps(work: Generator[None, None, Result]) -> Result:
     """The result of a generator, serving requests between its steps."""
-    with collected_later():
+    with building_what_lives_long():
         while True:
             try:
                 next(work)
@@ -116,18 +128,3 @@ async def in_steps(work: Generator[None, None, Result]) -> Result:
                 result: Result = end.value
                 return result
             await asyncio.sleep(0)
-
-
-@contextlib.contextmanager
-def collected_later() -> Iterator[None]:
-    """What is made here lives long: set apart from garbage collection, which else walks all of it again and again.
-
-    No collection before that, which would walk it once, for half a second at 100,000 line items; what is made is in no
-    cycle, so it is freed by its last reference.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

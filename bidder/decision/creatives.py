@@ -13,8 +13,8 @@ from bidder.dialects.generic import Speaker
 from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import tactic_json
 from bidder.request.auction import Auction, Impression
-from bidder.targeting.fields import bytes_of
 from bidder.targeting.index import Index
+from bidder.targeting.memory import OBJECT_BYTES, Memo, bytes_of
 from bidder.targeting.normalise import normal_domain
 from core.model import Creative, Exchange
 from creatives.formats.base import Ad
@@ -24,9 +24,10 @@ from creatives.macros import TOKEN
 from pacing.notices.claims import landing_digest, terms_of
 from pacing.notices.tokens import TokenSigner
 
-# Distinct (line item, offers, exchange, rules) whose creatives are remembered; some 400 bytes each. Senders decide how
+# What is remembered of one (line item, offers, exchange, rules), beside its key and for each ad. Senders decide how
 # long their lists are: longer ones are looked at each time.
-MAX_FITTING = 50_000
+FITTING_BYTES = 200
+SHOWABLE_BYTES = 600
 MAX_FITTING_KEY_BYTES = 4_096
 
 _to_json = msgspec.json.Encoder().encode
@@ -35,14 +36,16 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
-    __slots__ = ("ad", "domain", "landing", "parts")
+    __slots__ = ("ad", "domain", "is_complete", "landing", "parts")
 
     def __init__(self, ad: Ad, speaker: Speaker, advertiser_domain: str, campaign_id: int, track_url: str) -> None:
         creative = ad.creative
         self.ad = ad
         self.domain = normal_domain(creative.advertiser_domain or advertiser_domain)
         self.landing = landing_digest(creative.landing_url)
-        static = _to_json(speaker.members(ad, advertiser_domain, campaign_id, track_url))
+        members = speaker.members(ad, advertiser_domain, campaign_id, track_url)
+        self.is_complete = members.keys() >= set(speaker.dialect.needed)
+        static = _to_json(members)
         # A comma for the opening brace: what is static follows the variable members. At odd places the token goes in.
         cut = (b"," + static[1:]).split(TOKEN.encode())
         self.parts = [part for each in cut for part in (each, b"")][:-1]
@@ -52,7 +55,7 @@ def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) ->
     """Whether the request's rules for creatives admit this one (OpenRTB 2.6 sections 3.2.1, 3.2.4)."""
     ad, request = prepared.ad, auction.request
     creative = ad.creative
-    if impression.imp.secure and not ad.secure:
+    if not prepared.is_complete or (impression.imp.secure and not ad.secure):
         return False
     languages = request.wlang or request.wlangb
     if languages and creative.language and not _speaks(creative.language, languages):
@@ -84,7 +87,7 @@ class Showable:
     def __init__(self, prepared: PreparedBid, line: Line, exchange: Exchange) -> None:
         self.prepared = prepared
         self.line = line
-        self.tactic = tactic_json(line.line_item_id)
+        self.tactic = tactic_json(line.line_item_id) if speaker_of(exchange).sends("tactic") else b""
         self._exchange = exchange
         self._token_part = b""
 
@@ -113,18 +116,25 @@ class Showable:
         )
 
 
-class Showcase:
+class Showcase(Memo):
     """The ads of one catalogue that bids have shown, each prepared at its first use."""
 
     __slots__ = ("_advertiser_domains", "_fitting", "_index", "_lines", "_prepared", "_track_url")
 
     def __init__(self, index: Index, advertiser_domains: Mapping[int, str], track_url: str) -> None:
+        super().__init__()
         self._index = index
         self._advertiser_domains = advertiser_domains
         self._lines: dict[int, Line] = {}
         self._track_url = track_url
         self._prepared: dict[Hashable, PreparedBid] = {}
         self._fitting: dict[Hashable, tuple[Showable, ...]] = {}
+
+    def forget(self) -> None:
+        """See `Memo`."""
+        self._prepared.clear()
+        self._fitting.clear()
+        self.nbytes = 0
 
     def prepared(self, position: int, offers: Sequence[Offer], exchange: Exchange) -> tuple[PreparedBid, ...]:
         """Prepared bids of a line item's creatives that have an offered shape, best shape first."""
@@ -147,9 +157,9 @@ class Showcase:
             line = self.line(position)
             fitting = self.prepared(position, impression.offers, exchange)
             found = tuple(Showable(each, line, exchange) for each in fitting if may_show(each, auction, impression))
-            if bytes_of(key) <= MAX_FITTING_KEY_BYTES:
-                if len(self._fitting) >= MAX_FITTING:
-                    self._fitting.clear()
+            key_bytes = bytes_of(key)
+            if key_bytes <= MAX_FITTING_KEY_BYTES:
+                self.take(key_bytes + FITTING_BYTES + SHOWABLE_BYTES * len(found))
                 self._fitting[key] = found
         return found
 
@@ -173,8 +183,9 @@ class Showcase:
         key = (creative.id, exchange.id, campaign_id, ad_format.variant(offer))
         prepared = self._prepared.get(key)
         if prepared is None:
-            domain = self._advertiser_domains[creative.advertiser_id]
-            ad = ad_format.render(creative, offer, self._track_url)
-            prepared = PreparedBid(ad, speaker_of(exchange), domain, campaign_id, self._track_url)
+            domain, speaker = self._advertiser_domains[creative.advertiser_id], speaker_of(exchange)
+            ad = ad_format.render(creative, offer, speaker.tracker(self._track_url))
+            prepared = PreparedBid(ad, speaker, domain, campaign_id, self._track_url)
+            self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
             self._prepared[key] = prepared
         return prepared

@@ -71,16 +71,31 @@ def respond(
         snapshot.counts.count_pairs(found.positions, found.verdict)
         responses = answer(found, chosen, snapshot, profiles, signer, now_ms)
     if len(responses) < len(auctions):
-        lacking = _lacking_leases(found) if found is not None else frozenset()
+        lacking = lacking_leases(found)
         for number, auction in enumerate(auctions):
             if number not in responses:
-                refused = NoBid.NO_LEASE if number in lacking else NoBid.NOBODY_BIDS
-                auction.no_bid = refused if found is not None else NoBid.NOT_TARGETED
+                auction.no_bid = why_silent(auction, profiles, number, snapshot, lacking)
     return responses
 
 
-def _lacking_leases(found: Evaluation) -> frozenset[int]:
+def why_silent(
+    auction: Auction, profiles: ProfileBatch, number: int, snapshot: Snapshot, lacking: frozenset[int]
+) -> NoBid:
+    """The reason of a matched auction without a bid; `lacking` are those of its batch that `lacking_leases` gives.
+
+    It does not depend on what else was in the batch.
+    """
+    if any(impression.eligible for impression in auction.impressions):
+        return NoBid.NO_LEASE if number in lacking else NoBid.NOBODY_BIDS
+    # Line items wanted the impressions, and none this user: a stranger is in nobody's way but for segments.
+    is_stranger = profiles.segments[number] is None and not profiles.rings[number]
+    return NoBid.NO_PROFILE if is_stranger and snapshot.index.segments.restricts else NoBid.NOT_TARGETED
+
+
+def lacking_leases(found: Evaluation | None) -> frozenset[int]:
     """The auctions in which a line item would have met the floor, but this process holds no lease that covers it."""
+    if found is None:
+        return frozenset()
     slots = found.slot_of_pair[found.verdict == NoBid.NO_LEASE.index]
     return frozenset([found.slots[slot].number for slot in set(slots.tolist())]) if len(slots) else frozenset()
 

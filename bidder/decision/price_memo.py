@@ -37,6 +37,11 @@ class PriceMemo:
         self._rows: dict[object, int] = {}
         self._multiplier: Floats = np.zeros(0)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes once every row was used."""
+        return self._bids.nbytes
+
     def bids(
         self, kinds: Sequence[object], lengths: Integers, positions: Integers, multiplier: Floats, compute: Compute
     ) -> Integers:

@@ -117,7 +117,7 @@ def _price(
     """Set `cpm` of the pairs, and their `scores` if there is no memo."""
     minutes = now_ms // 60_000
     slots, model, rate = found.slots, snapshot.model, found.rate
-    model.make_room(len(slots))
+    model.make_room()
     kinds = [model.slot_kind(slot.auction, slot.impression, minutes) for slot in slots]
     slot_kinds = np.array(kinds, dtype=np.int64)
     auctions = [slot.number for slot in slots]

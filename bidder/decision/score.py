@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bidder.decision.model_file import CLICK, CONVERSION, MAX_LOGIT, FieldVocabulary, Model
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.index import Index
+from bidder.targeting.memory import Memo
 from core.money import GROSZ_CPM_MICROS
 from segments.facts.facts import CART_LIFETIME_S, DAY_S
 from segments.profiles.reading import ProfileBatch
@@ -28,8 +29,8 @@ from segments.profiles.reading import ProfileBatch
 MAX_CONVERSION_RATE = 0.5
 SECONDS_AN_HOUR = 3600.0
 
-# Distinct (hour, device, size, position, deal) combinations that are remembered; a day of real traffic has hundreds.
-MAX_SLOT_KINDS = 50_000
+# What is remembered of a combination of hour, device, size, position and deal, beside its logits and rates: its key.
+KIND_BYTES = 400
 
 # Zones on earth lie between UTC-12 and UTC+14; a request that says something else says nothing.
 MAX_OFFSET_MINUTES = 14 * 60
@@ -44,20 +45,21 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-class BoundModel:
-    """A model with what follows from it for one index.
+class BoundModel(Memo):
+    """A model with what follows from it for one index, and what it remembers of kinds of impressions.
 
     A *column* is one of the model's together with a time zone of advertisers: where a request does not tell the user's
     hour, it is the advertiser's. With one zone and no weights of an advertiser's own there is one.
     """
 
     __slots__ = (
-        "_hours_are_local", "_kinds", "_model_rows", "_quarter", "_request_fields", "_zone_hours", "_zone_of_column",
-        "_zones", "cart_norm", "column", "frequency_decay", "generation", "least_cpm", "one_column", "purchase_cycle_s",
-        "purchase_floor", "slot_logits", "slot_rates", "user_buckets", "values", "weights",
+        "_hours_are_local", "_kinds", "_model_rows", "_quarter", "_request_fields", "_to_forget", "_zone_hours",
+        "_zone_of_column", "_zones", "cart_norm", "column", "frequency_decay", "generation", "least_cpm", "one_column",
+        "purchase_cycle_s", "purchase_floor", "slot_logits", "slot_rates", "user_buckets", "values", "weights",
     )  # fmt: skip
 
     def __init__(self, model: Model, index: Index) -> None:
+        super().__init__()
         manifest, lines = model.manifest, index.lines
         # Edges of each field's buckets, and the row of the first one.
         self.user_buckets = {
@@ -88,21 +90,31 @@ class BoundModel:
         )  # fmt: skip
         self.least_cpm: Floats = np.maximum(lines.min_cpm, 1.0)  # what is below is no bid
         self._request_fields = manifest.request_fields
-        self._kinds: dict[tuple[object, ...], int] = {}
         self.generation = 0  # of the kinds' numbers: those of another one mean something else
-        # Row 0 holds the bias alone; grows by doubling, a row a kind.
-        self.slot_logits: Floats = np.tile(np.array(manifest.bias), (64, len(known), 1))  # (kinds, columns, heads)
-        # (heads, kinds, columns): P(click) and the value's factor of a conversion where no shop knows the user.
-        self.slot_rates: Floats = np.moveaxis(_rates(self.slot_logits), -1, 0).copy()
+        self._begin_kinds(np.tile(np.array(manifest.bias), (64, len(known), 1)))
 
-    def make_room(self, slots: int) -> None:
-        """Forget all kinds where those of so many more slots might be too many.
+    def _begin_kinds(self, bias: Floats) -> None:
+        self._kinds: dict[tuple[object, ...], int] = {}
+        self._to_forget = False
+        # Row 0 holds the bias alone; grows by doubling, a row a kind.
+        self.slot_logits: Floats = bias  # (kinds, columns, heads)
+        # (heads, kinds, columns): P(click) and the value's factor of a conversion where no shop knows the user.
+        self.slot_rates: Floats = np.moveaxis(_rates(bias), -1, 0).copy()
+
+    def forget(self) -> None:
+        """See `Memo`; kinds are forgotten before the next batch."""
+        self._to_forget = True
+        self.nbytes = 0
+
+    def make_room(self) -> None:
+        """Forget all kinds if that is due.
 
         Not between the slots of one batch: their numbers must not change their meaning.
         """
-        if len(self._kinds) + slots > MAX_SLOT_KINDS:
-            self._kinds.clear()
+        if self._to_forget:
+            self._begin_kinds(np.tile(self.slot_logits[0], (64, 1, 1)))
             self.generation += 1
+            self.nbytes = 0
 
     def slot_kind(self, auction: Auction, impression: Impression, minutes: int) -> int:
         """Row of `slot_logits` for an impression: all request features are looked up once per distinct combination.
@@ -150,6 +162,8 @@ class BoundModel:
         zones = self._zone_of_column if len(hours) > 1 else np.zeros_like(self._zone_of_column)
         of_hour = self.weights[hour_rows[zones], np.arange(len(zones))]
         kind = len(self._kinds) + 1
+        # Twice, since the arrays grow by doubling.
+        self.take(KIND_BYTES + 2 * (self.slot_logits[0].nbytes + self.slot_rates[:, 0].nbytes))
         if kind >= len(self.slot_logits):
             self.slot_logits = np.concatenate((self.slot_logits, np.tile(self.slot_logits[0], (kind, 1, 1))))
             self.slot_rates = np.concatenate((self.slot_rates, np.zeros_like(self.slot_rates)), axis=1)

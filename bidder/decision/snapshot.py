@@ -14,15 +14,20 @@ from bidder.targeting.compiled import Compiled
 from bidder.targeting.counting import FunnelCounts
 from bidder.targeting.eligible_now import LiveSets
 from bidder.targeting.match import Matcher
+from bidder.targeting.memory import MemoryBudget
 from core.money import MoneyError
 from pacing.budgets.leases import LeaseBook
 
 
 class Snapshot:
-    """The compiled catalogue with its bound model and memos. `book` must have been bound to the same pools."""
+    """The compiled catalogue with its bound model and memos. `book` must have been bound to the same pools.
+
+    All that is remembered, of requests and of creatives, shares the bytes of `memory`.
+    """
 
     __slots__ = (
-        "_rates", "book", "caps", "counts", "index", "live", "matcher", "model", "prices", "showcase", "unpacked",
+        "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "prices", "showcase",
+        "unpacked",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, model: Model, book: LeaseBook, track_url: str) -> None:
@@ -31,11 +36,15 @@ class Snapshot:
         self.book = book
         self.model = BoundModel(model, self.index)
         self.live = LiveSets(self.index)
-        self.matcher = Matcher(self.index, self.live)
-        self.counts = FunnelCounts(self.index, self.live, self.matcher.settle)
+        self.memory = MemoryBudget()
+        self.matcher = Matcher(self.index, self.live, self.memory)
+        self.counts = FunnelCounts(self.index, self.live, self.matcher.dimensions, self.matcher.settle)
         self.unpacked = UnpackedRows(self.index.count)
         self.prices = PriceMemo(self.index.count)
         self.showcase = Showcase(self.index, compiled.advertiser_domains, track_url)
+        self.memory.reserve(self.prices.nbytes)
+        for memo in (self.model, self.unpacked, self.showcase):
+            memo.join(self.memory)
         self._rates: dict[str, NDArray[np.float64]] = {}
 
     @property
@@ -47,8 +56,8 @@ class Snapshot:
         """The same snapshot on a copy of the book and with counters of its own: what it does leaves no trace."""
         twin = copy.copy(self)
         twin.book = self.book.copy()
-        twin.matcher = Matcher(self.index, self.live, counts_hits=False)
-        twin.counts = FunnelCounts(self.index, LiveSets(self.index), twin.matcher.settle)
+        twin.matcher = Matcher(self.index, self.live, self.memory, counts_hits=False)
+        twin.counts = FunnelCounts(self.index, LiveSets(self.index), (), twin.matcher.settle)
         return twin
 
     def rates_to(self, currency: str) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bidder.decision import rank
 from bidder.decision.choose import Chosen, choose
-from bidder.decision.pipeline import evaluate, look_up, screen
+from bidder.decision.pipeline import evaluate, lacking_leases, look_up, screen, why_silent
 from bidder.decision.pricing import Evaluation, price
 from bidder.decision.snapshot import Snapshot
 from bidder.diagnosis.consent_words import consent_words
@@ -157,7 +157,8 @@ class Explainer:
         words = consent_words(request, self._policy)
         auction = Auction(request, snapshot.index.exchanges[exchange_key], self._clock.monotonic() + LOOK_UP_S)
         screen(auction, rehearsal, self._policy)
-        if auction.no_bid not in (None, NoBid.NOT_TARGETED):
+        unwanted = auction.no_bid
+        if unwanted not in (None, NoBid.NOT_TARGETED, rehearsal.live.nobody):
             return _refusal(auction, words)
         if viewer.advertisers is not None:
             own = _wanted(snapshot.index, None, viewer)
@@ -169,11 +170,23 @@ class Explainer:
         profiles = await look_up([auction], self._profiles, now_ms, auction.deadline)
         found = evaluate([auction], profiles, rehearsal, now_ms)
         chosen = choose(found, rehearsal, now_ms) if found is not None else {}
+        lacking = lacking_leases(found)
+        if viewer.advertisers is None:
+            silent = unwanted or why_silent(auction, profiles, 0, rehearsal, lacking)
+        else:
+            silent = _own_silence(found, lacking)
         # Priced on the book as it is, without what the rehearsal reserved.
         wanted = _wanted(snapshot.index, line_item_id, viewer)
         everything = _price_all(auction, profiles, snapshot, now_ms, wanted)
         told = _Telling(auction, profiles, snapshot, now_ms, viewer, background or NothingMore(), words)
-        return told.explanation(found, chosen, everything)
+        return told.explanation(found, chosen, everything, silent)
+
+
+def _own_silence(found: Evaluation | None, lacking: frozenset[int]) -> NoBid:
+    """Why none of a viewer's own line items bids, without what would differ by those of others."""
+    if found is None:
+        return NoBid.NOT_TARGETED
+    return NoBid.NO_LEASE if lacking else NoBid.NOBODY_BIDS
 
 
 def _refusal(auction: Auction, consent: str) -> Explanation:
@@ -231,8 +244,13 @@ class _Telling:
         self._background = background
 
     def explanation(
-        self, found: Evaluation | None, chosen: dict[int, Chosen], everything: Evaluation | None
+        self,
+        found: Evaluation | None,
+        chosen: dict[int, Chosen],
+        everything: Evaluation | None,
+        silent: NoBid,
     ) -> Explanation:
+        """`silent` is the reason where there is no bid."""
         auction = self._auction
         real = _real_verdicts(found)
         winners: Winners = {
@@ -244,7 +262,7 @@ class _Telling:
             self._impression(number, impression, everything, real, winners)
             for number, impression in enumerate(auction.impressions)
         )
-        reason = None if winners else _reason(NoBid.NOBODY_BIDS if found is not None else NoBid.NOT_TARGETED)
+        reason = None if winners else _reason(silent)
         faults = tuple(f"{fault.pointer}: {fault.message}" for fault in auction.faults)
         outcome = "bid" if winners else "no_bid"
         user = _user(self._profiles, self._snapshot.index, self._viewer)
@@ -290,7 +308,9 @@ class _Telling:
             return Verdict(line_item, share, "bid", (), bid_price, winner[1])
         found = [(reason, detail) for reason, passing, detail in targeting if not passing >> position & 1]
         own = int(everything.verdict[pair])
-        if own != rank.ELIGIBLE:
+        # What pacing holds back altogether is priced at nothing, which is no reason of its own.
+        is_paced_out = any(reason is NoBid.PACED_OUT for reason, _detail in found)
+        if own != rank.ELIGIBLE and not (is_paced_out and own == NoBid.VALUE_TOO_LOW.index):
             found.append((NO_BID_REASONS[own], _near_miss(NO_BID_REASONS[own], bid_price)))
         in_auction = real.get((impression.position, position))
         if in_auction is not None and 0 <= in_auction < len(NO_BID_REASONS) and in_auction != own:

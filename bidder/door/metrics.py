@@ -53,7 +53,7 @@ class BidMetrics:
     def malformed(self, exchange_key: str, rule: MalformedReason) -> None:
         """A request answered with 400."""
         self._malformed.labels(exchange_key, rule).value += 1
-        self._outcome(exchange_key, "malformed").value += 1
+        self._outcome(exchange_key, NoBid.MALFORMED.name.lower()).value += 1
 
     def answered(self, exchange_key: str, latency_s: float) -> None:
         """An answer was given, so long after its request's first byte."""

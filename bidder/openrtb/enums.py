@@ -22,6 +22,14 @@ class TrackingStatus(enum.IntEnum):
     AUTHORIZED = 3
 
 
+class LocationType(enum.IntEnum):
+    """`geo.type`: how a place was found (AdCOM "Location Types")."""
+
+    GPS = 1
+    IP_ADDRESS = 2
+    USER_PROVIDED = 3
+
+
 class Purpose(enum.IntEnum):
     """Purposes of the TCF that a retargeting bidder asks for."""
 

@@ -121,6 +121,7 @@ class ImpExtPrebid(msgspec.Struct, gc=False):
 
 
 class ImpExt(msgspec.Struct, gc=False):
+    billing_id: Texts | None = None  # of Google: the billing ids that may bid
     gpid: str | None = None
     rewarded: Flag | None = None
     prebid: ImpExtPrebid | None = None
@@ -193,6 +194,8 @@ class App(msgspec.Struct, gc=False):
 class Dooh(msgspec.Struct, gc=False):
     id: Text | None = None
     name: str | None = None
+    venuetype: Texts | None = None
+    venuetypeid: Texts | None = None  # where the specification's own samples have them
     domain: str | None = None
     keywords: str | None = None
     kwarray: Texts | None = None
@@ -209,6 +212,7 @@ class Geo(msgspec.Struct, gc=False):
     lon: Number | None = None  # also from `long`
     long: Number | None = None
     type: Int | None = None
+    accuracy: Number | None = None  # metres
     utcoffset: Int | None = None  # minutes
 
 

@@ -20,6 +20,7 @@ class Place(NamedTuple):
     city: str | None = None
     postcode: str | None = None
     point: tuple[float, float] | None = None  # (latitude, longitude), rounded
+    accuracy_km: float | None = None  # of the point, where the sender says it or how it was found
 
 
 NOWHERE = Place()

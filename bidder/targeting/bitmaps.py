@@ -4,15 +4,18 @@ An AND of two such integers costs 30 ns at 1,000 line items and about 1 us at 10
 per operation; numpy arrays of the same sets cost 0.5 us before the first bit.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bidder.targeting.memory import Memo
+
 Positions = NDArray[np.int64]
 
-# Sets and positions that `UnpackedRows` keeps: 12,000 of them at 1,000 line items, 1,000 at 100,000.
-MAX_REMEMBERED_BYTES = 16 * 1024 * 1024
+# Of an array beside its elements, and of its slot in a table.
+ARRAY_BYTES = 200
 
 
 class Bits:
@@ -67,36 +70,37 @@ def unpack_rows(rows: Sequence[int], count: int) -> tuple[Positions, Positions]:
     return flat >> (width.bit_length() - 1), flat & (width - 1)
 
 
-class UnpackedRows:
+class UnpackedRows(Memo):
     """Remembers the positions of the sets seen last: those of requests that differ only in what nobody targets.
 
     A set that is known costs 0.1 us, one that is not its share of `unpack_rows`, about 3 us.
     """
 
-    __slots__ = ("_bytes", "_count", "_known")
+    __slots__ = ("_count", "_known")
 
     def __init__(self, count: int) -> None:
+        super().__init__()
         self._count = count
         self._known: dict[int, Positions] = {}
-        self._bytes = 0
+
+    def forget(self) -> None:
+        """See `Memo`."""
+        self._known.clear()
+        self.nbytes = 0
 
     def positions(self, rows: Sequence[int]) -> list[Positions]:
         """The positions of each set, ascending; arrays are shared, nobody writes to them."""
         known = self._known
         found = [known.get(bits) for bits in rows]  # once each: hashing a set of 100,000 takes 3 us
-        missing = {bits for bits, positions in zip(rows, found, strict=True) if positions is None}
+        missing = list({bits for bits, positions in zip(rows, found, strict=True) if positions is None})
         if not missing:
             return [positions for positions in found if positions is not None]
-        if self._bytes >= MAX_REMEMBERED_BYTES:
-            known.clear()
-            self._bytes = 0
-            missing = set(rows)
-        self._learn(list(missing))
-        return [known[bits] for bits in rows]
+        learnt = dict(zip(missing, self._unpacked(missing), strict=True))
+        self.take(sum(ARRAY_BYTES + positions.nbytes + self._count // 8 for positions in learnt.values()))
+        known.update(learnt)
+        return [learnt[bits] if positions is None else positions for bits, positions in zip(rows, found, strict=True)]
 
-    def _learn(self, rows: Sequence[int]) -> None:
+    def _unpacked(self, rows: Sequence[int]) -> list[Positions]:
         row, position = unpack_rows(rows, self._count)
         ends = row.searchsorted(np.arange(len(rows) + 1)).tolist()
-        for number, bits in enumerate(rows):
-            self._known[bits] = found = position[ends[number] : ends[number + 1]].copy()
-            self._bytes += found.nbytes + self._count // 8
+        return [position[start:end].copy() for start, end in itertools.pairwise(ends)]

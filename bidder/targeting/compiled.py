@@ -4,6 +4,8 @@ import pickle
 from collections.abc import Generator, Iterable
 from typing import Self
 
+from bidder.targeting.field import Field
+from bidder.targeting.fields import FIELDS
 from bidder.targeting.index import Index, compile_index
 from core.model import Catalogue
 from pacing.caps import CapTable
@@ -14,8 +16,8 @@ class Compiled:
 
     __slots__ = ("advertiser_domains", "caps", "index")
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.index = compile_index(catalogue)
+    def __init__(self, catalogue: Catalogue, fields: tuple[Field, ...] = FIELDS) -> None:
+        self.index = compile_index(catalogue, fields)
         self.caps = CapTable(catalogue)
         self.advertiser_domains = {advertiser.id: advertiser.domain for advertiser in catalogue.advertisers}
 

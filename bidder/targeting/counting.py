@@ -6,12 +6,13 @@ each line item outside it n times. Several reasons may exclude a line item on on
 is what somebody who wants to widen a campaign has to know.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bidder.targeting.bitmaps import to_flags
+from bidder.targeting.dimensions import Dimension
 from bidder.targeting.eligible_now import LiveSets
 from bidder.targeting.index import Index
 from core.reasons import REASON_COUNT, NoBid
@@ -39,11 +40,14 @@ def tally(counts: Counts, at: Counts) -> None:
 class FunnelCounts:
     """Counts of one snapshot, int64 (COLUMNS, positions): a column nobody counts in takes no memory."""
 
-    __slots__ = ("_counts", "_index", "_live", "_settle", "_spare")
+    __slots__ = ("_counts", "_dimensions", "_index", "_live", "_settle", "_spare")
 
-    def __init__(self, index: Index, live: LiveSets, settle: Callable[[], None]) -> None:
+    def __init__(
+        self, index: Index, live: LiveSets, dimensions: Sequence[Dimension], settle: Callable[[], None]
+    ) -> None:
         """`settle` passes on to the dimensions what the matcher has counted for several of them together."""
         self._index = index
+        self._dimensions = dimensions
         self._live = live
         self._settle = settle
         self._counts: Counts = np.zeros((COLUMNS, index.count), dtype=np.int64)
@@ -64,10 +68,7 @@ class FunnelCounts:
         self._counts = self._spare.pop() if self._spare else np.zeros(counts.shape, dtype=np.int64)
         index = self._index
         self._settle()
-        dimensions = [
-            *index.context.values(), *index.slot.values(), index.segments, index.excluded_segments, index.deals,
-        ]  # fmt: skip
-        excluded = [(d.reason, bits, hits) for d in dimensions for bits, hits in d.harvest().items()]
+        excluded = [(d.reason, bits, hits) for d in self._dimensions for bits, hits in d.harvest().items()]
         of_live = self._live.harvest()
         excluded += [(reason, bits, hits) for (reason, bits), hits in of_live.items()]
         seen = sum(hits for (reason, _bits), hits in of_live.items() if reason is NoBid.INACTIVE)

@@ -8,7 +8,7 @@ pickled.
 
 import array
 import itertools
-import urllib.parse
+import operator
 import zoneinfo
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
@@ -18,19 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidder.targeting import normalise
-from bidder.targeting.fields import (
+from bidder.targeting.categories import advertised
+from bidder.targeting.dimensions import (
     Allowed,
     AllowedAndDenied,
     DealAccess,
     Denied,
     Dimension,
     LayeredDeals,
-    Matching,
     Offered,
     PositionLists,
     SegmentMembership,
-    ValuesOf,
 )
+from bidder.targeting.field import Field
+from bidder.targeting.fields import FIELDS
 from core.errors import CatalogueError
 from core.model import Advertiser, Campaign, Catalogue, Creative, Exchange, Goal, LineItem, Status
 from core.money import FxTable
@@ -78,14 +79,14 @@ class LineArrays(msgspec.Struct):
 
 
 class Index(msgspec.Struct):
-    """What the bid path reads. `context` and `slot` map a field's name to its dimension; stages.match has the keys."""
+    """What the bid path reads. `dimensions` are those of `fields`, by name."""
 
     version: int
     published_ms: int
     count: int
     lines: LineArrays
-    context: dict[str, Dimension]
-    slot: dict[str, Dimension]
+    fields: tuple[Field, ...]
+    dimensions: dict[str, Dimension]
     segments: Dimension
     excluded_segments: Dimension
     deals: DealAccess | LayeredDeals
@@ -113,14 +114,17 @@ class Index(msgspec.Struct):
         return positions[pool.share : pool.share + 1]
 
 
-class _Ads(msgspec.Struct, frozen=True):
-    """The active creatives of one advertiser's choice, and what targeting asks of them."""
+class Ads(msgspec.Struct, frozen=True):
+    """The active creatives of one advertiser's choice, and what fields ask of them (`Field.ads`).
+
+    One blocked creative blocks the line item here: never a violation, at worst a bid less.
+    """
 
     number: int
     creatives: tuple[int, ...]  # their ids
     shapes: frozenset[Shape]  # of the offers that they fit into
     domains: frozenset[str]  # that they advertise, with their parents
-    categories: frozenset[str]  # of what they advertise, with their parents
+    categories: frozenset[str]  # of what they advertise, as `categories.advertised` has them
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -128,10 +132,10 @@ class _Entry(msgspec.Struct, frozen=True):
     share: int
     campaign: Campaign
     advertiser: Advertiser
-    ads: _Ads
+    ads: Ads
 
 
-def compile_index(catalogue: Catalogue) -> Index:
+def compile_index(catalogue: Catalogue, fields: tuple[Field, ...] = FIELDS) -> Index:
     """Compile a catalogue. Archived line items are left out; paused ones are kept, so that they can be explained.
 
     Raises CatalogueError when a line item refers to a campaign or advertiser that the catalogue does not have.
@@ -149,8 +153,8 @@ def compile_index(catalogue: Catalogue) -> Index:
         published_ms=catalogue.published_ms,
         count=len(entries),
         lines=_line_arrays(entries, timezones, currencies, owners),
-        context=_context_dimensions(entries),
-        slot=_slot_dimensions(entries),
+        fields=fields,
+        dimensions={field.name: _dimension(field, entries) for field in fields},
         segments=_segment_membership(entries, catalogue),
         excluded_segments=_excluded_segments(entries, catalogue),
         deals=_deal_access(entries, catalogue),
@@ -171,7 +175,7 @@ def compile_index(catalogue: Catalogue) -> Index:
 def _entries(catalogue: Catalogue, creatives: Mapping[int, Creative]) -> Iterable[_Entry]:
     campaigns = {item.id: item for item in catalogue.campaigns}
     advertisers = {item.id: item for item in catalogue.advertisers}
-    known: dict[tuple[int, tuple[int, ...]], _Ads] = {}
+    known: dict[tuple[int, tuple[int, ...]], Ads] = {}
     for line in catalogue.line_items:
         campaign, advertiser = campaigns.get(line.campaign_id), advertisers.get(line.advertiser_id)
         if campaign is None or advertiser is None:
@@ -270,90 +274,28 @@ def _restricted(entries: list[_Entry], field: str) -> Iterable[tuple[int, Sequen
             yield position, named
 
 
-def _lists(entries: list[_Entry], field: str) -> PositionLists:
-    lists = PositionLists()
-    for position, named in _restricted(entries, field):
-        lists.add(position, named)
-    return lists
-
-
-def _normal_lists(entries: list[_Entry], field: str, normal_form: Callable[[str], str] = str.casefold) -> PositionLists:
-    lists = PositionLists()
-    for position, named in _restricted(entries, field):
-        lists.add(position, [normal_form(text) for text in named])
-    return lists
-
-
-def _context_dimensions(entries: list[_Entry]) -> dict[str, Dimension]:
-    """Dimensions whose key is the same for every impression of a request."""
+def _dimension(field: Field, entries: list[_Entry]) -> Dimension:
+    """What line items name in a field, compiled."""
     count = len(entries)
-
-    def both(reason: NoBid, allowed: PositionLists, denied: PositionLists, values_of: ValuesOf) -> Dimension:
-        return AllowedAndDenied(Allowed(reason, count, allowed, values_of), Denied(reason, count, denied, values_of))
-
-    domain, phrase, postcode = normalise.normal_domain, normalise.normal_phrase, normalise.normal_postcode
-    return {
-        "exchange": Allowed(NoBid.EXCHANGE, count, _lists(entries, "exchanges"), normalise.one),
-        "environment": Allowed(NoBid.ENVIRONMENT, count, _lists(entries, "environments"), normalise.one),
-        "country": Allowed(NoBid.COUNTRY, count, _lists(entries, "countries"), normalise.one),
-        "region": Allowed(NoBid.REGION, count, _lists(entries, "regions"), normalise.region_of),
-        "city": Allowed(NoBid.CITY, count, _normal_lists(entries, "cities"), normalise.lower),
-        "postcode": Allowed(
-            NoBid.POSTCODE, count, _normal_lists(entries, "postcodes", postcode), normalise.postcode_prefixes
-        ),
-        "radius": Matching(NoBid.RADIUS, count, _lists(entries, "radii"), normalise.in_circle),
-        "device_type": Allowed(NoBid.DEVICE_TYPE, count, _lists(entries, "device_types"), normalise.one),
-        "operating_system": Allowed(
-            NoBid.OPERATING_SYSTEM, count, _normal_lists(entries, "operating_systems"), normalise.operating_system
-        ),
-        "browser": Allowed(NoBid.BROWSER, count, _normal_lists(entries, "browsers"), normalise.browser),
-        "connection": Allowed(NoBid.CONNECTION, count, _lists(entries, "connections"), normalise.one),
-        "language": Allowed(NoBid.LANGUAGE, count, _normal_lists(entries, "languages"), normalise.primary_language),
-        "domain": both(
-            NoBid.DOMAIN,
-            _normal_lists(entries, "domains_allow", domain),
-            _normal_lists(entries, "domains_deny", domain),
-            normalise.domain_suffixes,
-        ),
-        "app": both(
-            NoBid.APP, _normal_lists(entries, "apps_allow"), _normal_lists(entries, "apps_deny"), normalise.lower
-        ),
-        "page_path": Matching(
-            NoBid.PAGE_PATH, count, _normal_lists(entries, "page_paths", urllib.parse.unquote), normalise.path_matches
-        ),
-        "page_keyword": both(
-            NoBid.PAGE_KEYWORD,
-            _normal_lists(entries, "page_keywords", phrase),
-            _normal_lists(entries, "page_keywords_deny", phrase),
-            normalise.phrases,
-        ),
-        "category": both(
-            NoBid.CATEGORY,
-            _lists(entries, "categories"),
-            _lists(entries, "categories_deny"),
-            normalise.category_and_parents,
-        ),
-        "blocked_advertiser": Denied(
-            NoBid.ADVERTISER_BLOCKED, count, _advertiser_domains(entries), normalise.blocked_domains
-        ),
-        "blocked_category": Denied(
-            NoBid.CATEGORY_BLOCKED,
-            count,
-            _lists_of_ads(entries, lambda ads: ads.categories),
-            normalise.blocked_categories,
-        ),
-    }
+    if field.ads:
+        lists = _lists_of_ads(entries, operator.attrgetter(field.ads))
+        if field.must_offer:
+            return Offered(field.reason, count, lists, field.allows)
+        return Denied(field.reason, count, lists, field.denies)
+    allowed = Allowed(field.reason, count, _lists(entries, field.allow, field), field.allows)
+    if not field.deny:
+        return allowed
+    return AllowedAndDenied(allowed, Denied(field.reason, count, _lists(entries, field.deny, field), field.denies))
 
 
-def _slot_dimensions(entries: list[_Entry]) -> dict[str, Dimension]:
-    """Dimensions whose key belongs to one impression."""
-    return {
-        "size": Offered(NoBid.SIZE, len(entries), _lists_of_ads(entries, lambda ads: ads.shapes)),
-        "position": Allowed(NoBid.POSITION, len(entries), _lists(entries, "positions"), normalise.one),
-    }
+def _lists(entries: list[_Entry], member: str, field: Field) -> PositionLists:
+    lists = PositionLists()
+    for position, named in _restricted(entries, member):
+        lists.add(position, map(field.normal, named))
+    return lists
 
 
-def _ads(number: int, advertiser: Advertiser, chosen: tuple[int, ...], creatives: Mapping[int, Creative]) -> _Ads:
+def _ads(number: int, advertiser: Advertiser, chosen: tuple[int, ...], creatives: Mapping[int, Creative]) -> Ads:
     found = (creatives.get(identifier) for identifier in chosen)
     own = [
         creative
@@ -361,25 +303,17 @@ def _ads(number: int, advertiser: Advertiser, chosen: tuple[int, ...], creatives
         if creative is not None and creative.format in FORMATS and creative.advertiser_id == advertiser.id
     ]
     domains = {creative.advertiser_domain or advertiser.domain for creative in own}
-    named = {code for creative in own for code in creative.categories}
-    return _Ads(
+    products = advertiser.product_categories
+    return Ads(
         number,
         tuple(creative.id for creative in own),
         frozenset(shape for creative in own for shape in FORMATS[creative.format].shapes(creative)),
         frozenset(suffix for domain in domains for suffix in normalise.domain_suffixes(domain)),
-        frozenset(normalise.category_and_parents((*named, *advertiser.product_categories))),
+        frozenset(code for creative in own for code in advertised((*creative.categories, *products))),
     )
 
 
-def _advertiser_domains(entries: list[_Entry]) -> PositionLists:
-    """Every domain that a line item's ads advertise, with its parents: blocking 'example' blocks 'shop.example'.
-
-    One blocked creative blocks the line item here: never a violation, at worst a bid less.
-    """
-    return _lists_of_ads(entries, lambda ads: ads.domains)
-
-
-def _lists_of_ads(entries: list[_Entry], values_of: Callable[[_Ads], Iterable[Hashable]]) -> PositionLists:
+def _lists_of_ads(entries: list[_Entry], values_of: Callable[[Ads], Iterable[Hashable]]) -> PositionLists:
     """Lists of what line items have by their ads, which many share: added once for all of them."""
     numbers = np.fromiter((entry.ads.number for entry in entries), dtype=np.int64)
     order = numbers.argsort(kind="stable")
@@ -427,7 +361,11 @@ def _excluded_segments(entries: list[_Entry], catalogue: Catalogue) -> Denied:
     for position, excluded in _restricted(entries, "segments_none"):
         own = entries[position].advertiser.id
         lists.add(position, [segment for segment in excluded if owner.get(segment) == own])
-    return Denied(NoBid.EXCLUDED_SEGMENT, len(entries), lists, normalise.members)
+    return Denied(NoBid.EXCLUDED_SEGMENT, len(entries), lists, _in_segments)
+
+
+def _in_segments(_named: Mapping[Hashable, object], packed: bytes | None) -> tuple[int, ...]:
+    return normalise.members(packed)
 
 
 def _deal_access(entries: list[_Entry], catalogue: Catalogue) -> DealAccess:

@@ -9,9 +9,10 @@ import functools
 import math
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 from core.model import Radius
+from creatives.formats.offer import Shape, shape_text
 
 EARTH_RADIUS_KM = 6371.0088
 # Longest phrase of words that is looked up in page keywords; "czerwone szpilki ślubne na platformie" has five.
@@ -37,11 +38,6 @@ _BROWSERS = {
 }  # fmt: skip
 
 
-def one(value: str | int | None) -> tuple[str | int, ...]:
-    """A single value to look up; none for a missing one."""
-    return () if value is None else (value,)
-
-
 def domain_suffixes(domain: str | None) -> Iterator[str]:
     """A domain and all its parents: 'a.b.example' gives itself, 'b.example', 'example'. Scheme, port and 'www.' go."""
     name = normal_domain(domain or "")
@@ -57,28 +53,23 @@ def normal_domain(text: str) -> str:
     return name.removeprefix("www.")
 
 
-def category_and_parents(categories: tuple[str, ...]) -> Iterator[str]:
-    """IAB 1.0 codes with their tier-one parents: 'IAB18-3' gives 'IAB18-3' and 'IAB18'."""
-    for category in categories:
-        code = category.strip().upper()
-        yield code
-        parent, dash, _child = code.partition("-")
-        if dash:
-            yield parent
-
-
-def blocked_domains(domains: tuple[str, ...]) -> Iterator[str]:
+def blocked_domains(domains: tuple[str, ...] | None) -> Iterator[str]:
     """A request's blocked advertiser domains in normal form."""
-    return map(normal_domain, domains)
+    return map(normal_domain, domains or ())
 
 
-def blocked_categories(categories: tuple[str, ...]) -> Iterator[str]:
-    """A request's blocked category codes in normal form; the catalogue's side also lists each category's parent."""
-    return (category.strip().upper() for category in categories)
+def each(values: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    """Several values to look up, as they are."""
+    return values
 
 
-def members(packed: bytes) -> tuple[int, ...]:
-    """Ids of a user's active segments, from little-endian uint32."""
+def flag(value: int | None) -> tuple[int]:
+    """1 for a flag that is set; one that is absent is not (OpenRTB 2.6 section 3.2.4, `instl` and `rwdd`)."""
+    return (1 if value else 0,)
+
+
+def members(packed: bytes | None) -> tuple[int, ...]:
+    """Ids of a user's active segments, from little-endian uint32; none of a user who is not known."""
     return tuple(memoryview(packed).cast("I")) if packed else ()
 
 
@@ -87,8 +78,9 @@ def lower(value: str | None) -> tuple[str, ...]:
     return (value.strip().casefold(),) if value else ()
 
 
-def primary_language(value: str | None) -> tuple[str, ...]:
-    """Primary subtag of a language tag: 'pl-PL' and 'PL' give 'pl'."""
+def primary_language(language: str | None, tag: str | None) -> tuple[str, ...]:
+    """Primary subtag of `device.language`, else of `device.langb`: 'pl-PL' and 'PL' give 'pl'."""
+    value = language or tag
     return (re.split(r"[-_]", value.strip().lower(), maxsplit=1)[0],) if value else ()
 
 
@@ -103,9 +95,8 @@ def normal_postcode(value: str) -> str:
     return re.sub(r"[\s-]", "", value).lower()
 
 
-def region_of(key: tuple[str | None, str | None]) -> tuple[str, ...]:
+def region_of(country: str | None, region: str | None) -> tuple[str, ...]:
     """'POL/MZ' of a country and a region, which exchanges send as 'MZ', 'mz' or 'PL-MZ'."""
-    country, region = key
     if not country or not region:
         return ()
     return (f"{country}/{region.strip().upper().rpartition('-')[2]}",)
@@ -122,17 +113,52 @@ def _parse_agent(agent: str) -> tuple[str, str]:
     return system.lower(), browser.lower()
 
 
-def operating_system(key: tuple[str | None, str | None]) -> tuple[str, ...]:
-    """Family of the operating system, of (`device.os` or structured agent's platform, user agent); the former wins."""
-    named, agent = key
+def operating_system(named: str | None, agent: str | None) -> tuple[str, ...]:
+    """Family of the operating system: by `device.os` or the structured agent's platform, else by the user agent."""
     family = named.strip().lower() if named else _parse_agent(agent)[0] if agent else ""
     return (_OPERATING_SYSTEMS.get(family, family),) if family else ()
 
 
-def browser(agent: str | None) -> tuple[str, ...]:
-    """Family of the browser, of the user agent."""
-    family = _parse_agent(agent)[1] if agent else ""
+# What lists of brands also hold: the engine, and a made-up brand against those who look for known ones only
+# (Client Hints, "GREASE"), such as "Not(A:Brand".
+_ENGINE = "chromium"
+_MADE_UP = re.compile(r"not.?a.?brand", re.IGNORECASE)
+
+
+def browser(agent: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Family of the browser: of a user agent, or of the brands of a structured one."""
+    if isinstance(agent, tuple):
+        brands = [brand.strip().lower() for brand in agent if not _MADE_UP.search(brand)]
+        family = next((brand for brand in brands if brand != _ENGINE), _ENGINE if brands else "")
+    else:
+        family = _parse_agent(agent)[1] if agent else ""
     return (_BROWSERS.get(family, family),) if family else ()
+
+
+def publisher_of(exchange_key: str, publisher: str | None) -> tuple[str, ...]:
+    """A publisher's id, which only its exchange gives a meaning: '815', and 'demo/815' for that of one exchange."""
+    return (publisher, f"{exchange_key}/{publisher}") if publisher else ()
+
+
+def gpid_and_parents(gpid: str | None) -> Iterator[str]:
+    """A global placement id, without the part behind '#', and the path above it."""
+    name = (gpid or "").strip()
+    if "#" in name:
+        yield name
+        name = name.partition("#")[0]
+    while name and name != "/":
+        yield name
+        name = name.rpartition("/")[0]
+
+
+def venue_and_parents(venues: tuple[str, ...]) -> Iterator[str]:
+    """OpenOOH venue types with those above: by name ('transit.airports') or by number, two digits a level ('101')."""
+    for venue in venues:
+        name = venue.strip().lower()
+        is_number = name.isascii() and name.isdigit()
+        while name:
+            yield name
+            name = name[:-2] if is_number else name.rpartition(".")[0]
 
 
 def phrases(text: str) -> Iterator[str]:
@@ -166,14 +192,22 @@ def page_path(page: str | None) -> str:
         return "/"
 
 
+def normal_path(pattern: str) -> str:
+    """A targeted path pattern in the form of `page_path`."""
+    return urllib.parse.unquote(pattern)
+
+
 def path_matches(pattern: str, page: str | None) -> bool:
     """Whether the path of a page URL fits a glob such as '/buty/*'."""
     return fnmatch.fnmatchcase(page_path(page), pattern)
 
 
-def in_circle(circle: Radius, point: tuple[float, float] | None) -> bool:
-    """Whether a (latitude, longitude) in degrees lies in a circle on the earth (haversine)."""
-    if point is None:
+def in_circle(circle: Radius, point: tuple[float, float] | None, accuracy_km: float | None) -> bool:
+    """Whether a (latitude, longitude) in degrees lies in a circle on the earth (haversine).
+
+    A point that is less exact than the circle is large says nothing about it.
+    """
+    if point is None or (accuracy_km is not None and accuracy_km > circle.kilometres):
         return False
     latitude, longitude = math.radians(point[0]), math.radians(point[1])
     centre_latitude, centre_longitude = math.radians(circle.latitude), math.radians(circle.longitude)
@@ -182,3 +216,15 @@ def in_circle(circle: Radius, point: tuple[float, float] | None) -> bool:
         + math.cos(latitude) * math.cos(centre_latitude) * math.sin((longitude - centre_longitude) / 2) ** 2
     )
     return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, a))) <= circle.kilometres
+
+
+def point_shown(point: tuple[float, float] | None, accuracy_km: float | None) -> str:
+    """A point as a person reads it."""
+    if point is None:
+        return ""
+    return f"{point[0]}, {point[1]}" + (f", exact to {accuracy_km:g} km" if accuracy_km is not None else "")
+
+
+def shapes_shown(shapes: tuple[Shape, ...]) -> str:
+    """What an impression offers as a person reads it: sizes of a banner."""
+    return " ".join(map(shape_text, shapes))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidder.targeting.compiled import Compiled
-from bidder.targeting.fields import Dimension, Layered, LayeredDeals
+from bidder.targeting.dimensions import Dimension, Layered, LayeredDeals
 from bidder.targeting.index import Index, LineArrays
 from core.errors import CatalogueError
 
@@ -58,8 +58,8 @@ def layered(base: Compiled, overlay: Overlay) -> Generator[None, None, Compiled]
         published_ms=above.published_ms,
         count=below.count + above.count,
         lines=lines,
-        context=_dimensions(below.context, above.context),
-        slot=_dimensions(below.slot, above.slot),
+        fields=above.fields,
+        dimensions=_dimensions(below.dimensions, above.dimensions),
         segments=Layered(below.segments, above.segments),
         excluded_segments=Layered(below.excluded_segments, above.excluded_segments),
         deals=LayeredDeals(below.deals, above.deals),

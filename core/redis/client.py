@@ -139,7 +139,9 @@ class PipelinedRedis:
         """`batch` of at least one command, for a caller of several servers; what is known is raised at once."""
         wire = self._wire
         if wire is None or wire.closed:
-            raise UnavailableError(f"Redis at {self._address.place} is not available: {self._reason}")
+            place = self._address.place
+            where = "" if place in self._reason else f" at {place}"  # said once, by whichever says it first
+            raise UnavailableError(f"Redis{where} is not available: {self._reason}")
         if wire.in_flight + len(commands) > self._max_in_flight:
             raise UnavailableError(f"more than {self._max_in_flight} Redis commands are in flight")
         return wire.send(commands, deadline)

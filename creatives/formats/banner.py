@@ -18,6 +18,7 @@ from creatives.macros import (
     HEIGHT,
     TOKEN,
     WIDTH,
+    Tracker,
     are_trustworthy,
     click_url,
     impression_url,
@@ -44,9 +45,9 @@ def shapes(creative: Creative) -> tuple[Size, ...]:
     return ((creative.width, creative.height),)
 
 
-def render(creative: Creative, _offer: Offer, track_url: str) -> Ad:
+def render(creative: Creative, _offer: Offer, tracker: Tracker) -> Ad:
     """The banner as an ad; it looks the same whatever else the offer says."""
-    return Ad(creative, banner_markup(creative, track_url), is_secure(creative, track_url), _types(creative))
+    return Ad(creative, banner_markup(creative, tracker), is_secure(creative, tracker), _types(creative))
 
 
 def admits(ad: Ad, offer: Offer) -> bool:
@@ -62,9 +63,9 @@ def admits(ad: Ad, offer: Offer) -> bool:
     return not offer.mimes or not MARKUP_MIMES.isdisjoint(offer.mimes)
 
 
-def banner_markup(creative: Creative, track_url: str) -> str:
-    """HTML of a banner with `TOKEN` in it; `track_url` is the tracker's public address, without a slash at the end."""
-    click = click_url(track_url, creative.landing_url)
+def banner_markup(creative: Creative, tracker: Tracker) -> str:
+    """HTML of a banner with `TOKEN` in it."""
+    click = click_url(tracker, creative.landing_url)
     if creative.html:
         body = (
             creative.html.replace(CLICK_URL_ENCODED, urllib.parse.quote(click, safe="@"))
@@ -78,13 +79,13 @@ def banner_markup(creative: Creative, track_url: str) -> str:
             f'<img src="{html.escape(creative.image_url)}" width="{creative.width}" height="{creative.height}" '
             f'alt="{html.escape(creative.alt_text)}" style="border:0"></a>'
         )
-    pixel = f'<img src="{html.escape(impression_url(track_url))}" width="1" height="1" alt="" style="{_PIXEL_STYLE}">'
+    pixel = f'<img src="{html.escape(impression_url(tracker))}" width="1" height="1" alt="" style="{_PIXEL_STYLE}">'
     return body + pixel
 
 
-def is_secure(creative: Creative, track_url: str) -> bool:
+def is_secure(creative: Creative, tracker: Tracker) -> bool:
     """Whether every URL of the markup may be loaded by an https page."""
-    markup = html.unescape(banner_markup(creative, track_url)).replace("\\/", "/")  # scripts may write http:\/\/
+    markup = html.unescape(banner_markup(creative, tracker)).replace("\\/", "/")  # scripts may write http:\/\/
     return are_trustworthy(_URL.findall(markup))
 
 

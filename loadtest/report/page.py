@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadtest.measure.histogram import Histogram, bucket_bounds
 from loadtest.measure.tally import LATENCY, NOTICE, SERVICE
-from loadtest.report.report import Report, SecondReport, histogram_of
+from loadtest.report.report import Report, SecondReport, histogram_of, moment_text, whole_seconds
 
 _FUNNEL = (
     ("offered", "requests due"),
@@ -36,6 +36,7 @@ def render(report: Report) -> str:
     stopped = " (stopped early)" if report.stopped_early else ""
     body = [
         f"<h1>{_escape(scenario.name)}: {verdict}{stopped}</h1><p>{_escape(scenario.summary)}</p>",
+        f"<p>{_escape(_when(report))}</p>",
         _table(("goal", "wanted", "measured", ""), _goal_rows(report)),
         _table(("latency, ms", *report.percentiles_ms[LATENCY]), _latency_rows(report)),
         _warnings(report),
@@ -69,29 +70,50 @@ def render(report: Report) -> str:
     )
 
 
+def _when(report: Report) -> str:
+    version = f", by Grosz {report.version}" if report.version else ""
+    return f"{report.started or moment_text(report.started_ms)}{version}, against {report.scenario.url}"
+
+
 def save_page(report: Report, path: Path) -> None:
     path.write_text(render(report), encoding="utf-8")
 
 
 def chart_data(report: Report) -> dict[str, object]:
-    """Columns of the charts: seconds and values; latencies in ms, money in units, shares in percent."""
-    seconds = report.seconds
-    times = list(range(len(seconds)))
+    """Columns of the charts: seconds and values; latencies in ms, money in units of `currency`, shares in percent.
+
+    Rates and latencies are of whole seconds; what adds up goes on until the last notice.
+    """
+    seconds = whole_seconds(report)
+    times, all_times = list(range(len(seconds))), list(range(len(report.seconds)))
 
     def column(name: str) -> list[int]:
         return [second.counts.get(name, 0) for second in seconds]
 
     def running(name: str) -> list[int]:
-        return list(accumulate(column(name)))
+        return list(accumulate(second.counts.get(name, 0) for second in report.seconds))
 
+    percentiles = ([_percentile_ms(second, percent) for second in seconds] for percent in (50, 99, 99.9))
     return {
+        "currency": report.scenario.traffic.currency,
         "rates": [times, column("offered"), column("answered"), column("bid_answers")],
-        "latency": [times, *([_percentile_ms(second, percent) for second in seconds] for percent in (50, 99, 99.9))],
+        "latency": [times, *percentiles],
+        "tmax": _tmax_ms(report, len(times)),
         "histogram": _histogram_columns(report),
-        "spend": [times, *([micros / 1e6 for micros in running(name)] for name in ("won_micros", "billed_micros"))],
-        "pacing": [times, _shares(running("offered")), _shares(running("won_micros"))],
+        "spend": [all_times, *([micros / 1e6 for micros in running(name)] for name in ("won_micros", "billed_micros"))],
+        "pacing": [all_times, _shares(running("offered")), _shares(running("won_micros"))],
         "generator": [times, [round(100 * second.generator_share, 1) for second in seconds]],
     }
+
+
+def _tmax_ms(report: Report, seconds: int) -> list[int | None]:
+    """The tmax of the requests of each second; recorded ones bring their own, so there is no line of it."""
+    scenario = report.scenario
+    if scenario.traffic.recorded:
+        return [None] * seconds
+    cut_at = scenario.faults.tmax_cut_at * scenario.duration_s
+    whole, cut = scenario.traffic.tmax_ms, scenario.faults.tmax_cut_ms
+    return [cut if scenario.faults.tmax_cut_at < 1.0 and at >= cut_at else whole for at in range(seconds)]
 
 
 def _shares(totals: list[int]) -> list[float]:
@@ -185,6 +207,8 @@ def _audit(report: Report) -> str:
 def _run_rows(report: Report) -> list[tuple[str, str]]:
     scenario = report.scenario
     return [
+        ("begun", report.started or moment_text(report.started_ms)),
+        ("version", report.version or "unknown"),
         ("target", scenario.url),
         ("rate", f"{scenario.rate:g}/s, {scenario.arrival.shape}"),
         ("duration", f"{report.elapsed_s:.1f} s"),

@@ -1,5 +1,6 @@
 """The result of a run as data: one JSON file for machines, from which the HTML report and comparisons are made."""
 
+import datetime
 import math
 import os
 import platform
@@ -110,6 +111,8 @@ class Report(msgspec.Struct):
     goals: list[GoalResult]
     audit: AuditReport | None = None
     format: int = FORMAT
+    started: str = ""  # date and time in UTC, for people
+    version: str = ""  # of Grosz, whose load test this is
 
     @property
     def passed(self) -> bool:
@@ -122,6 +125,20 @@ class Report(msgspec.Struct):
     def share(self, part: str, whole: str) -> float:
         """One count over another; 0 when there is nothing to divide by."""
         return self.count(part) / self.count(whole) if self.count(whole) else 0.0
+
+
+def moment_text(at_ms: int) -> str:
+    """A date and time of day in UTC."""
+    return datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def whole_seconds(report: Report) -> list[SecondReport]:
+    """The seconds in which requests were due from their begin to their end; at least the first.
+
+    The last one is often cut short, and answers come after it: as a rate it would look like an outage.
+    """
+    ended_s = min(report.elapsed_s, report.scenario.duration_s) if report.elapsed_s else report.scenario.duration_s
+    return report.seconds[: max(1, int(ended_s))]
 
 
 def environment() -> dict[str, str]:
@@ -181,8 +198,9 @@ def make_report(
     *,
     stopped_early: bool = False,
     audit: AuditReport | None = None,
+    version: str = "",
 ) -> Report:
-    """Draw up the report of a run."""
+    """Draw up the report of a run; `version` is that of the program."""
     total = series.total
     report = Report(
         scenario=scenario,
@@ -210,6 +228,8 @@ def make_report(
         generator=_generator(series, scenario.processes),
         goals=[],
         audit=audit,
+        started=moment_text(started_ms),
+        version=version,
     )
     report.goals = judge_goals(scenario.goals, report)
     return report

@@ -23,7 +23,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 MAX_DURATION_S = 24 * 3600.0
 MAX_REQUESTS = 1_000_000_000
 
-_DEFAULT_URL = "http://127.0.0.1:8080/openrtb2/demo"
+DEFAULT_URL = "http://127.0.0.1:8080/openrtb2/demo"
 
 
 class ScenarioError(ValueError):
@@ -74,6 +74,7 @@ class TrafficPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     impossible_share: Share = 0.0  # requests with a floor that nobody pays: 0.9 makes the 90 % no-bid mix
     easy: bool = False  # floor 0, full consent, banners in common sizes, no blocking: the 100 % bid mix
     currency: str = "PLN"
+    billing_ids: tuple[str, ...] = ()  # that impressions offer, of exchanges that bill by them
     tmax_ms: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 
 
@@ -176,7 +177,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     name: str
     summary: str = ""
-    url: str = _DEFAULT_URL
+    url: str = DEFAULT_URL
+    dialect: str = "generic"  # the exchange that is played: loadtest.exchange.dialects
     rate: Positive
     duration_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_DURATION_S)]
     connections: Annotated[int, msgspec.Meta(ge=1, le=20_000)] = 64

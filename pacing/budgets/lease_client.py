@@ -6,6 +6,7 @@ stated as an absolute amount, so that repeating a call whose answer was lost cha
 """
 
 import asyncio
+import logging
 import random
 import secrets
 import socket
@@ -22,6 +23,7 @@ from core.telemetry.metrics import Telemetry
 from pacing.budgets.leases import LeaseBook, Sealed
 from pacing.budgets.levels import decode_leases
 from pacing.budgets.pools import PoolTable, pool_number
+from pacing.budgets.server_time import ServerTime
 from pacing.budgets.timing import LEASE_SECONDS
 from pacing.budgets.transitions import GrantReply, Transitions, Want, pairs
 
@@ -61,6 +63,8 @@ AHEAD_AGAIN_MS = 60_000
 UNUSED_MS = 1_000
 LONGEST_UNUSED_BACKOFF_MS = 8_000
 
+
+_log = logging.getLogger("grosz.pacing.leases")
 
 MakeWant = Callable[[int], Want]
 """What the pool at a position asks for."""
@@ -129,6 +133,8 @@ class LeaseClient:
         self._book = book
         self._transitions = transitions
         self._clock = clock
+        self.server_time = ServerTime(clock)
+        """How far our clock is off; while it is too far, nothing is leased and what is left is handed back."""
         self._advertisers: defaultdict[int, _Advertiser] = defaultdict(_Advertiser)
         self._pools: PoolTable | None = None
         self._positions: dict[int, npt.NDArray[np.int64]] = {}
@@ -143,6 +149,10 @@ class LeaseClient:
         )
         gauge = telemetry.gauge("grosz_lease_pools", "Pools with a lease that can be reserved from.")
         gauge.labels().follow(lambda: float(np.count_nonzero(self._book.valid_until_ms > self._clock.now_ms())))
+        offset = telemetry.gauge(
+            "grosz_clock_offset_seconds", "Seconds by which Redis's clock is ahead of this process's."
+        )
+        offset.labels().follow(lambda: self.server_time.offset_ms / 1000)
 
     @property
     def is_settled(self) -> bool:
@@ -163,13 +173,29 @@ class LeaseClient:
         self._realign()
         self._observe()
         wanting, want = self._wants()
+        if self.server_time.is_off:
+            wanting[:] = False
         await asyncio.gather(
             *(self._ask(advertiser, group[wanting[group]], want) for advertiser, group in self._positions.items())
         )
+        self._judge_clock()
         self._observed = self._book.reserved(), self._book.reserved_impressions()
         for sealed in self._book.retired():
             self._advertisers[sealed.advertiser_id].pending[sealed.lease_id] = sealed
         await self._return_pending()
+
+    def _judge_clock(self) -> None:
+        was_off = self.server_time.is_off
+        self.server_time.end_round()
+        fault = self.server_time.fault()
+        if fault is None:
+            if was_off:
+                _log.warning("this machine's clock agrees with Redis's again: bidding goes on")
+            return
+        if not was_off:
+            _log.error("bidding stops: %s", fault)
+        for advertiser in self._positions:
+            self._take_all(advertiser)
 
     async def close(self) -> None:
         """Hand everything back; reservations keep their part until they are settled or expire."""
@@ -217,6 +243,8 @@ class LeaseClient:
         book = self._book
         if self._pools is not book.pools:
             return True
+        if self.server_time.is_off:
+            return False
         empty = (book.remaining < book.pools.max_bid) | (book.impressions_left <= 0)
         return bool((empty & (book.scored != self._scored) & (self._retry_ms <= self._clock.now_ms())).any())
 
@@ -283,6 +311,7 @@ class LeaseClient:
                 known.uncertain = known.uncertain or bool(part)
                 return
             self._done.inc()
+            self.server_time.note(sent_ms, reply.now_ms)
             if self._book.pools is not pools:
                 known.uncertain = known.uncertain or bool(part)
                 return

@@ -15,6 +15,7 @@ from core.clock import Clock
 from core.model import BillingEvent, Catalogue, Exchange
 from core.money import FxTable
 from core.telemetry.metrics import CounterChild, Telemetry
+from pacing.budgets.server_time import ServerTime
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BUCKET_S, lease_day, notice_bucket
 from pacing.budgets.transitions import Command, SettleReply, Transitions, settle_reply
 from pacing.budgets.turns import TurnBatch
@@ -120,14 +121,17 @@ class NoticeDesk:
         telemetry: Telemetry,
         delivery: DeliveryCounts,
         *,
+        server_time: ServerTime | None = None,
         token_max_age_s: int = DEFAULT_MAX_AGE_S,
     ) -> None:
+        """Tokens are judged by `server_time`: by Redis's clock where this process's is known to be off."""
         self._signer = signer
         self._delivery = delivery
         self._transitions = transitions
         self._turn = TurnBatch(transitions)
         self._catalogue = catalogue
         self._clock = clock
+        self._server_time = server_time or ServerTime(clock)
         # Its bucket is forgotten so long after the first notice of it: the last bid of the bucket was made up to a
         # bucket later, and twice the skew, since the bidder's clock may be behind and the tracker's ahead.
         self._remember_s = token_max_age_s + NOTICE_BUCKET_S + 2 * MAX_CLOCK_SKEW_S
@@ -136,8 +140,10 @@ class NoticeDesk:
         self._outcomes = telemetry.counter(
             "grosz_notices_total", "Notices by what became of them.", ("event", "outcome")
         )
-        forms = telemetry.counter("grosz_notice_prices_total", "Prices in notices by their form.", ("form",))
-        self._forms = {form: forms.labels(form.value) for form in PriceForm}
+        self._forms = telemetry.counter(
+            "grosz_notice_prices_total", "Prices in notices by exchange and their form.", ("exchange", "form")
+        )
+        self._bound_forms: dict[tuple[str, PriceForm], CounterChild] = {}
         self._losses = telemetry.counter("grosz_losses_total", "Loss notices by OpenRTB loss code.", ("code",))
         self._charged = telemetry.counter(
             "grosz_charged_micros_total", "Settled money in micros of the currency.", ("currency",)
@@ -163,7 +169,7 @@ class NoticeDesk:
             reply(self._count(event, NoticeResult(status, outcome)))
 
         try:
-            claims = self._signer.verify(token, self._clock.now_ms() // 1000)
+            claims = self._signer.verify(token, self._now_s())
         except TokenError as error:
             return answer(_STATUS_OF_FAULT[error.fault], error.fault.value)
         if claims.is_test:
@@ -182,7 +188,7 @@ class NoticeDesk:
         if event is not Event.LOSS:
             bid = Bid(claims.bid_cpm, claims.currency)
             known = read_price(report.price, report.currency, bid, terms, exchange, reference.fx)
-            self._forms[known.form].inc()
+            self._count_form("" if exchange is None else exchange.key, known.form)
         if known.form is PriceForm.AUDIT:
             return answer(204, "audit")
         currency = reference.currencies.get(claims.advertiser_id, "")
@@ -279,7 +285,7 @@ class NoticeDesk:
             return None
         touch = Touch(
             kind, claims.advertiser_id, claims.campaign_id, claims.line_item_id, claims.creative_id,
-            claims.exchange_id, lease_day(claims.lease_id), self._clock.now_ms() // 1000,
+            claims.exchange_id, lease_day(claims.lease_id), self._now_s(),
         )  # fmt: skip
         return touch_command(self._transitions, claims.user_id, touch, longest_window_s, claims.issued_s)
 
@@ -293,7 +299,7 @@ class NoticeDesk:
     def _destination(self, token: str, landing: str | None) -> tuple[NoticeResult, Claims | None]:
         """The answer to a click that is not counted, and the claims of one that is to be."""
         try:
-            claims, in_date = self._signer.verify(token, self._clock.now_ms() // 1000), True
+            claims, in_date = self._signer.verify(token, self._now_s()), True
         except TokenError as error:
             if error.claims is None:
                 return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value), None
@@ -324,6 +330,10 @@ class NoticeDesk:
             self._untracked.inc(await self._turn.run(touch) is None)
         return NoticeResult(302, "clicked", landing)
 
+    def _now_s(self) -> int:
+        """Now by the clock that all processes share."""
+        return (self._clock.now_ms() + self._server_time.offset_ms) // 1000
+
     def _refer(self) -> Reference | None:
         catalogue = self._catalogue()
         if catalogue is None:
@@ -331,6 +341,12 @@ class NoticeDesk:
         if self._reference is None or self._reference[0] is not catalogue:
             self._reference = (catalogue, Reference(catalogue, self._windows.update(catalogue)))
         return self._reference[1]
+
+    def _count_form(self, exchange: str, form: PriceForm) -> None:
+        child = self._bound_forms.get((exchange, form))
+        if child is None:
+            child = self._bound_forms[exchange, form] = self._forms.labels(exchange, form.value)
+        child.inc()
 
     def _count(self, event: Event, result: NoticeResult) -> NoticeResult:
         key = (event, result.outcome)

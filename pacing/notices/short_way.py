@@ -9,13 +9,13 @@ understand differently.
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Final, cast
-from urllib.parse import parse_qsl
 
 from core.clock import Clock
 from core.network.gate import Gate
+from core.query import query_values
 from pacing.notices.notices import Event, NoticeDesk, NoticeResult, Report
 from pacing.notices.web import PIXEL, RETRY_AFTER
 
@@ -171,16 +171,8 @@ def _report(found: re.Match[bytes]) -> Report:
     event, token, query = _EVENTS[found[1]], found[2].decode("ascii"), found[3]
     if not query:
         return Report(event, token)
-    values: dict[str, str] = {}
-    for name, value in _pairs(query.decode("ascii")):
-        values.setdefault(name, value)
+    values = query_values(query.decode("ascii"))
     return Report(event, token, values.get("p"), values.get("c"), values.get("r"))
-
-
-def _pairs(query: str) -> Iterable[Sequence[str]]:
-    if "%" in query or "+" in query:
-        return parse_qsl(query, keep_blank_values=True)
-    return (part.partition("=")[::2] for part in query.split("&"))
 
 
 def _encode(event: Event, result: NoticeResult) -> bytes:

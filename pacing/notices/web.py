@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
+from core.query import query_values
 from pacing.notices.notices import NoticeDesk, NoticeResult
 
 # The smallest transparent GIF.
@@ -26,25 +27,25 @@ def routes(desk: NoticeDesk) -> list[web.RouteDef]:
     """
 
     async def win(request: web.Request) -> web.Response:
-        query = request.query
+        query = _query(request)
         return _answer(await desk.win(request.match_info["token"], query.get("p"), query.get("c")))
 
     async def bill(request: web.Request) -> web.Response:
-        query = request.query
+        query = _query(request)
         return _answer(await desk.bill(request.match_info["token"], query.get("p"), query.get("c")))
 
     async def loss(request: web.Request) -> web.Response:
-        return _answer(await desk.loss(request.match_info["token"], request.query.get("r")))
+        return _answer(await desk.loss(request.match_info["token"], _query(request).get("r")))
 
     async def impression(request: web.Request) -> web.Response:
-        query = request.query
+        query = _query(request)
         result = await desk.impression(request.match_info["token"], query.get("p"), query.get("c"))
         if result.status in (200, 204):
             return web.Response(body=PIXEL, content_type="image/gif", headers=_UNCACHED)
         return _answer(result)
 
     async def click(request: web.Request) -> web.Response:
-        return _redirect(await desk.click(request.match_info["token"], request.query.get("to")))
+        return _redirect(await desk.click(request.match_info["token"], _query(request).get("to")))
 
     notices: dict[str, _Handler] = {"/n/win/{token}": win, "/n/bill/{token}": bill, "/n/loss/{token}": loss}
     return [
@@ -69,7 +70,7 @@ def _looking(desk: NoticeDesk, notices: Iterable[str]) -> list[web.RouteDef]:
         return _answer(result)
 
     async def click(request: web.Request) -> web.Response:
-        return _redirect(desk.look_at_click(request.match_info["token"], request.query.get("to")))
+        return _redirect(desk.look_at_click(request.match_info["token"], _query(request).get("to")))
 
     return [
         *(web.head(path, notice) for path in notices),
@@ -83,6 +84,10 @@ def _redirect(result: NoticeResult) -> web.Response:
         return _answer(result)
     headers = {**_UNCACHED, "Location": result.location, "Referrer-Policy": "no-referrer-when-downgrade"}
     return web.Response(status=302, headers=headers)
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    return query_values(request.rel_url.raw_query_string)
 
 
 def _answer(result: NoticeResult) -> web.Response:

@@ -21,6 +21,7 @@ from core.ids import is_user_id, means_nobody, new_user_id
 from core.model import Advertiser
 from core.network.bodies import BodyRefused, read_body
 from core.network.headers import CSP
+from core.query import query_values
 from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import ConsentPolicy
 from segments.events.intake import Context, split_batch
@@ -182,7 +183,7 @@ class TrackerSite:
         user_id, is_new = self._cookie(request)
         outcome = await self._sync.handle(
             exchange,
-            their_id=request.query.get("uid", ""),
+            their_id=query_values(request.rel_url.raw_query_string).get("uid", ""),
             wants_redirect=request.query.get("redirect") == "1",
             user_id=user_id,
             is_new=is_new,

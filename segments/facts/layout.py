@@ -17,9 +17,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from core.ids import product_reference
 from segments.facts.facts import DAY_S, Facts, Product
 
-HOT_VERSION: Final = 1
+HOT_VERSION: Final = 2
+"""What is written. 1 is the same without product references, and is read as well."""
+
+OLDEST_HOT_VERSION: Final = 1
 COLD_VERSION: Final = 1
 
 HEADER: Final = np.dtype(
@@ -65,6 +69,9 @@ FOREVER_S: Final = 2**32 - 1
 # A user of one advertiser with thousands of windows would slow every bid on him; admin refuses rules far below this.
 MAX_WINDOWS: Final = 1_000
 
+MAX_REFERENCES: Final = 8
+REFERENCE_BYTES: Final = 8
+
 Window = tuple[int, int, int]
 """(segment id, enter at, leave at): unsigned 32-bit; unix seconds; a member while `enter <= now < leave`."""
 
@@ -96,21 +103,67 @@ def stored_windows(windows: Sequence[Window], now_s: int, expires_s: int) -> lis
 
 
 def pack_hot(facts: Facts, windows: Sequence[Window], now_s: int, expires_s: int) -> bytes:
-    """The hot field: header and `stored_windows`."""
+    """The hot field: header, `stored_windows`, references to products."""
     kept = stored_windows(windows, now_s, expires_s)
     header = _pack_header(
         HOT_VERSION, facts.cart_stage, len(kept), facts.last_visit_s, biddable_cart_micros(facts, now_s),
         facts.cart_idle_s, expires_s, facts.last_purchase_s, facts.visits, products_viewed(facts), facts.score,
     )  # fmt: skip
-    return header + struct.pack(f"<{3 * len(kept)}I", *itertools.chain.from_iterable(kept))
+    windows_part = struct.pack(f"<{3 * len(kept)}I", *itertools.chain.from_iterable(kept))
+    return header + windows_part + _pack_references(*referred_products(facts, now_s))
+
+
+def referred_products(facts: Facts, now_s: int) -> tuple[list[str], int]:
+    """Ids of the products that an ad may show, dearest cart lines first, then last seen; how many are of the cart.
+
+    Left out are lines whose category cools down after a purchase, and products that were bought since they were seen.
+    """
+    cooling = {cooldown.category for cooldown in facts.cooldowns if cooldown.until_s > now_s}
+    lines = sorted(facts.cart, key=lambda line: (line.price_micros * line.quantity, line.since_s), reverse=True)
+    chosen = list(dict.fromkeys(line.id for line in lines if line.category not in cooling))[:MAX_REFERENCES]
+    of_cart, taken = len(chosen), {line.id for line in facts.cart}
+    bought = {each.id: each.bought_s for each in facts.bought}
+    for product in reversed(facts.products):
+        if len(chosen) == MAX_REFERENCES:
+            break
+        if product.id not in taken and bought.get(product.id, -1) < product.seen_s:
+            chosen.append(product.id)
+    return chosen, of_cart
+
+
+def _pack_references(product_ids: Sequence[str], of_cart: int) -> bytes:
+    """8 bytes each, then how many of them are of the cart (u8); nothing without a product."""
+    if not product_ids:
+        return b""
+    return struct.pack(f"<{len(product_ids)}QB", *map(product_reference, product_ids), of_cart)
+
+
+def unpack_references(hot: bytes) -> tuple[tuple[int, ...], int]:
+    """`product_reference`s in a hot field, and how many of them are of the cart. None in a field of version 1."""
+    rest = hot[windows_end(hot) :] if len(hot) >= HEADER_BYTES and hot[0] > 1 else b""
+    count, odd = divmod(len(rest), REFERENCE_BYTES)
+    if odd != 1 or not 0 < count <= MAX_REFERENCES:
+        return (), 0
+    *references, of_cart = struct.unpack(f"<{count}QB", rest)
+    return tuple(references), min(of_cart, count)
+
+
+def windows_end(hot: bytes) -> int:
+    """Where the windows of a hot field end and its references begin."""
+    return HEADER_BYTES + WINDOW_BYTES * int.from_bytes(hot[2:4], "little")
 
 
 def unpack_windows(hot: bytes) -> list[Window]:
     """All windows of one hot field, ended ones too. For the worker and tools; the bid path decodes batches."""
-    if len(hot) < HEADER_BYTES or hot[0] != HOT_VERSION:
-        raise LayoutError("not a hot profile field of version 1: rebuild it from the cold field")
-    rows: list[Window] = np.frombuffer(hot, dtype=WINDOW, offset=HEADER_BYTES).tolist()
+    _check_hot(hot)
+    rows: list[Window] = np.frombuffer(hot[HEADER_BYTES : windows_end(hot)], dtype=WINDOW).tolist()
     return rows
+
+
+def _check_hot(hot: bytes) -> None:
+    known = len(hot) >= HEADER_BYTES and OLDEST_HOT_VERSION <= hot[0] <= HOT_VERSION
+    if not known or len(hot) < windows_end(hot):
+        raise LayoutError("not a hot profile field of a version that is read here: rebuild it from the cold field")
 
 
 def expires_of(hot: bytes) -> int:
@@ -120,8 +173,7 @@ def expires_of(hot: bytes) -> int:
 
 def unpack_header(hot: bytes) -> npt.NDArray[np.void]:
     """The header of one hot field as a one-row structured array of dtype HEADER."""
-    if len(hot) < HEADER_BYTES or hot[0] != HOT_VERSION:
-        raise LayoutError("not a hot profile field of version 1: rebuild it from the cold field")
+    _check_hot(hot)
     return np.frombuffer(hot, dtype=HEADER, count=1)
 
 

@@ -26,11 +26,11 @@ class IntakeMetrics:
             "grosz_events_unmatched_total", "Events by hashed e-mail of a person that no device has logged in as."
         ).labels()
         self.mended = telemetry.counter(
-            "grosz_events_mended_total", "Members of shop events that were cut or rewritten to be taken", ("member",)
+            "grosz_events_mended_total", "Members of shop events that were cut or rewritten to be taken.", ("member",)
         )
         self.unknown_members = telemetry.counter(
             "grosz_events_unknown_members_total",
-            "Members of shop events that were ignored and are spelt nearly like a known one",
+            "Members of shop events that were ignored and are spelt nearly like a known one.",
             ("member",),
         )
         self.syncs = telemetry.counter(

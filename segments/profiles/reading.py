@@ -3,7 +3,7 @@
 A miss, an opted-out user and a slow Redis are normal outcomes: they come back as "not found", never as an exception.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import hiredis
@@ -14,7 +14,15 @@ from core.errors import UnavailableError
 from core.ids import USER_ID_CHARS
 from core.keys import exchange_user, user_profile
 from segments.facts.facts import CART_LIFETIME_S, CartStage
-from segments.facts.layout import HEADER, HEADER_BYTES, HOT_VERSION, WINDOW, WINDOW_BYTES
+from segments.facts.layout import (
+    HEADER,
+    HEADER_BYTES,
+    HOT_VERSION,
+    OLDEST_HOT_VERSION,
+    WINDOW,
+    WINDOW_BYTES,
+    unpack_references,
+)
 from segments.facts.meta import is_opted_out
 
 Command = tuple[bytes | str | int, ...]
@@ -55,23 +63,26 @@ class ProfileBatch:
     """Profiles of one batch of requests; lists have one entry a request, `state_*` arrays one row a known shop.
 
     `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
-    `*_age_s` infinite where there is none. `segments` are sorted little-endian uint32 ids of what each request's user
-    is a member of now.
+    `*_age_s` infinite where there is none. `state_fields` are the rows' hot fields, which `references` reads.
+    `segments` are sorted little-endian uint32 ids of what each request's user is a member of now; None where nothing
+    is known of the user, or may be. `failed` are the requests whose user could not be looked up: nobody knows what is
+    known of them, which is not the same as that nothing is.
     """
 
     __slots__ = (
-        "cart_age_s", "cart_micros", "cart_stage", "found", "last_purchase_age_s", "last_visit_age_s",
-        "products_viewed", "rings", "score", "segments", "state_advertiser", "state_request", "unavailable", "user_ids",
-        "visits",
+        "cart_age_s", "cart_micros", "cart_stage", "failed", "found", "last_purchase_age_s", "last_visit_age_s",
+        "products_viewed", "rings", "score", "segments", "state_advertiser", "state_fields", "state_request",
+        "user_ids", "visits",
     )  # fmt: skip
 
     def __init__(self, user_ids: list[str | None]) -> None:
         count = len(user_ids)
         self.user_ids = user_ids
         self.found = [False] * count
-        self.segments = [b""] * count
+        self.segments: list[bytes | None] = [None] * count
         self.rings = [b""] * count
-        self.unavailable = False
+        self.failed: set[int] = set()
+        self.state_fields: list[bytes] = []
         self.state_request: npt.NDArray[np.int64] = _NO_INTEGERS
         self.state_advertiser: npt.NDArray[np.int64] = _NO_INTEGERS
         self.cart_micros: npt.NDArray[np.int64] = _NO_INTEGERS
@@ -85,25 +96,39 @@ class ProfileBatch:
 
     def keep_only_ring(self, request: int) -> None:
         """Forget what shops know about one request's user: consent admits the id, but not its use for selection."""
-        self.segments[request] = b""
+        self.segments[request] = None
         kept = self.state_request != request
+        self.state_fields = [self.state_fields[row] for row in kept.nonzero()[0].tolist()]
         for name in _STATE_ARRAYS:
             setattr(self, name, getattr(self, name)[kept])
+
+    def references(self, request: int, advertiser_id: int) -> tuple[tuple[int, ...], int]:
+        """Products that a shop knows one request's user by (core.ids.product_reference), dearest cart lines first.
+
+        Also how many of them are in a cart that has not lost its value. Nothing of an unknown or other shop's user.
+        """
+        rows = ((self.state_request == request) & (self.state_advertiser == advertiser_id)).nonzero()[0]
+        if not len(rows):
+            return (), 0
+        references, of_cart = unpack_references(self.state_fields[rows[0]])
+        return references, of_cart if self.cart_micros[rows[0]] > 0 else 0
 
 
 class ProfileReader:
     """Reads the hot halves of profiles."""
 
-    __slots__ = ("_redis",)
+    __slots__ = ("_on_failed", "_redis")
 
-    def __init__(self, redis: Pipeline) -> None:
+    def __init__(self, redis: Pipeline, on_failed: Callable[[int], None] = lambda _count: None) -> None:
+        """`on_failed` is told how many requests of a batch could not be looked up."""
         self._redis = redis
+        self._on_failed = on_failed
 
     async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
         """Profiles of a batch's users at `now_ms`; `deadline` in monotonic seconds.
 
-        A second round trip happens only for requests that know nothing but the exchange's user id. When Redis does
-        not answer in time, `unavailable` is set and everybody is unknown.
+        A second round trip happens only for requests that know nothing but the exchange's user id. Users whom Redis
+        does not tell of in time are unknown, and their requests `failed`.
         """
         batch = ProfileBatch([user[0] for user in users])
         try:
@@ -115,8 +140,11 @@ class ProfileReader:
                 commands: list[Command] = [("HGETALL", user_profile(user_id)) for _, user_id in asked]
                 replies = await self._redis.batch(commands, deadline)
                 decode(batch, [at for at, _ in asked], replies, now_ms)
-        except UnavailableError:
-            batch.unavailable = True
+        except (UnavailableError, ValueError, TypeError):  # the latter two: somebody else has written what was read
+            batch = ProfileBatch([user[0] for user in users])
+            batch.failed.update(at for at, user in enumerate(users) if user[0] is not None or user[2] is not None)
+        if batch.failed:
+            self._on_failed(len(batch.failed))
         return batch
 
     async def _resolve(
@@ -126,14 +154,17 @@ class ProfileReader:
         replies = await self._redis.batch(commands, deadline)
         for at, reply in zip(unresolved, replies, strict=True):
             # Behind the user id may stand how many browsers claimed the exchange's id today; too many are nobody.
-            if isinstance(reply, bytes) and not reply.startswith(NOBODY_PREFIX):
-                batch.user_ids[at] = reply[:USER_ID_CHARS].decode("ascii")
+            if isinstance(reply, bytes):
+                if not reply.startswith(NOBODY_PREFIX):
+                    batch.user_ids[at] = reply[:USER_ID_CHARS].decode("ascii", "replace")
+            elif reply is not None:  # an error, or what no string is
+                batch.failed.add(at)
 
 
 def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[object], now_ms: int) -> None:
     """Fill `batch` from HGETALL replies; `replies[i]` belongs to request `requests[i]`.
 
-    A field of another layout version is skipped: it is rewritten by the user's next event.
+    A field of a layout version that is not read here is skipped.
     """
     owners: list[int] = []
     advertisers: list[int] = []
@@ -141,7 +172,7 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
     for at, reply in zip(requests, replies, strict=True):
         if not isinstance(reply, list) or not reply:
             if isinstance(reply, hiredis.ReplyError):
-                batch.unavailable = True
+                batch.failed.add(at)
             continue
         start = len(fields)
         members = iter(reply)
@@ -155,12 +186,13 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
                     batch.rings[at] = b""
                     del owners[start:], advertisers[start:], fields[start:]
                     break
-            elif len(value) >= HEADER_BYTES and value[0] == HOT_VERSION:
+            elif len(value) >= HEADER_BYTES and OLDEST_HOT_VERSION <= value[0] <= HOT_VERSION:
                 owners.append(at)
                 advertisers.append(int(name))
                 fields.append(value)
         else:
             batch.found[at] = True
+            batch.segments[at] = b""
     if fields:
         _decode_states(batch, owners, advertisers, fields, now_ms)
 
@@ -179,6 +211,8 @@ def _decode_states(
     live = words[:, _EXPIRES] > now_s
     if np.count_nonzero(live) != len(live):
         header, request, advertiser, words = header[live], request[live], advertiser[live], words[live]
+        fields = [fields[row] for row in live.nonzero()[0].tolist()]
+    batch.state_fields = fields
     moments = words[:, _MOMENTS]
     # Not negative: the clocks of two machines differ. Infinite: it never happened.
     ages = np.maximum(now_s - moments, 0.0)
@@ -205,12 +239,12 @@ def _decode_segments(
     fields: list[bytes],
     now_s: int,
 ) -> None:
-    joined = b"".join([field[HEADER_BYTES:] for field in fields])
-    counts = header["windows"]
+    counts = header["windows"].astype(np.int64)
+    ends = counts * WINDOW_BYTES + HEADER_BYTES
+    joined = b"".join([field[HEADER_BYTES:end] for field, end in zip(fields, ends.tolist(), strict=True)])
     if len(joined) != int(counts.sum()) * WINDOW_BYTES:  # a damaged field: keep what the sound ones say
-        lengths = np.array([len(field) for field in fields])
-        sound = lengths == HEADER_BYTES + counts.astype(np.int64) * WINDOW_BYTES
-        joined = b"".join([fields[at][HEADER_BYTES:] for at in np.flatnonzero(sound)])
+        sound = np.array([len(field) for field in fields]) >= ends
+        joined = b"".join([fields[at][HEADER_BYTES : ends[at]] for at in np.flatnonzero(sound)])
         request, counts = request[sound], counts[sound]
     if not joined:
         return

@@ -1,17 +1,18 @@
 """How a new or changed rule reaches the profiles that exist already: a slow pass over all users in the background.
 
 Events evaluate only rules that read what they change, and most users are silent for days; without the pass a new
-segment would fill up one visitor at a time. One worker of all walks over the keys with SCAN, evaluates the rules of
-those advertisers whose fingerprint changed, and writes like the event worker does: a profile that an event has changed
-in between is read again. Where it stands is in one hash, so that another worker goes on after a crash and the console
-can show it.
+segment would fill up one visitor at a time. The same pass rewrites profiles of an older hot layout, which are read as
+they are until then. One worker of all walks over the keys with SCAN, evaluates the rules of those advertisers whose
+fingerprint changed (of all, where an older layout may be left), and writes like the event worker does: a profile that
+an event has changed in between is read again. Where it stands is in one hash, so that another worker goes on after a
+crash and the console can show it.
 """
 
 import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -21,6 +22,7 @@ from core.keys import SEGMENT_SWEEP, SEGMENT_SWEEP_OWNER
 from core.telemetry.metrics import Telemetry
 from segments.audiences.due import taken_back
 from segments.audiences.sizes import SegmentSizes
+from segments.facts.layout import HOT_VERSION
 from segments.profiles.reading import Command
 from segments.profiles.scanning import Scanner
 from segments.profiles.scripts import Script
@@ -57,6 +59,14 @@ _SAVE: Final = Script(
 )
 
 
+class Asking(Protocol):
+    """What is needed to read where the pass stands (segments.profiles.store.ProfileStore has it)."""
+
+    async def commands(self, commands: Sequence[Command]) -> list[object]:
+        """Answers in order. Raises UnavailableError."""
+        ...
+
+
 class Progress(msgspec.Struct, frozen=True):
     """Where the pass stands. `targets` are the rules (advertiser -> fingerprint) that it brings, empty for no pass."""
 
@@ -69,6 +79,7 @@ class Progress(msgspec.Struct, frozen=True):
     rewritten: int = 0
     started_ms: int = 0
     finished_ms: int = 0
+    layout: int = 0  # the hot layout that all profiles have at least; 0: nobody has looked
 
     @property
     def share(self) -> float:
@@ -76,6 +87,11 @@ class Progress(msgspec.Struct, frozen=True):
         if not self.targets:
             return 1.0
         return min(0.999, self.scanned / self.expected) if self.expected else 0.0
+
+    @property
+    def brings_layout(self) -> bool:
+        """Whether profiles of an older hot layout may be there, which the pass rewrites."""
+        return self.layout < HOT_VERSION
 
 
 class SegmentReindexer:
@@ -136,15 +152,15 @@ class SegmentReindexer:
         if versions is None:
             return None
         progress = self._progress or await read_progress(self._store)
-        targets = _to_bring(progress.seen, versions)
-        if not targets and not progress.targets:
+        targets = _to_bring(progress, versions)
+        if not targets and not progress.targets and not progress.brings_layout:
             return None
         if not await self._save(None):
             self._progress = None  # another worker is at it
             self._remaining.set(0)
             return None
         progress = self._progress or await read_progress(self._store)
-        targets = _to_bring(progress.seen, versions)
+        targets = _to_bring(progress, versions)
         server = await self._scanner.server()
         if progress.targets != targets or progress.server != server:
             progress = await self._begin(progress, targets, server)
@@ -165,7 +181,10 @@ class SegmentReindexer:
         users = await self._scanner.size() // 2  # each user has two keys; all others together are few
         log.info("a background pass brings the rules of %d advertisers to about %d profiles", len(targets), users)
         seen = progress.seen | dict.fromkeys(targets, _UNSETTLED)
-        return Progress(seen=seen, targets=targets, server=server, expected=users, started_ms=self._clock.now_ms())
+        return Progress(
+            seen=seen, targets=targets, server=server, expected=users, started_ms=self._clock.now_ms(),
+            layout=progress.layout,
+        )  # fmt: skip
 
     async def _batch(self, progress: Progress) -> int:
         position, users = await self._scanner.scan(progress.position) if progress.targets else ("", [])
@@ -176,7 +195,9 @@ class SegmentReindexer:
         )
         if not position:
             seen = {key: version for key, version in (progress.seen | progress.targets).items() if version}
-            progress = msgspec.structs.replace(progress, seen=seen, targets={}, finished_ms=self._clock.now_ms())
+            progress = msgspec.structs.replace(
+                progress, seen=seen, targets={}, finished_ms=self._clock.now_ms(), layout=HOT_VERSION
+            )
             log.info("the background pass is done: %d profiles, %d of them changed", scanned, progress.rewritten)
         self._progress = progress if await self._save(progress) else None
         self._remaining.set(max(0, progress.expected - scanned) if progress.targets else 0)
@@ -221,7 +242,7 @@ class SegmentReindexer:
         return reply == 1
 
 
-async def read_progress(store: ProfileStore) -> Progress:
+async def read_progress(store: Asking) -> Progress:
     """Where the pass stands, for the console and the command line. Raises UnavailableError."""
     (reply,) = await store.commands([("HGETALL", SEGMENT_SWEEP)])
     if not isinstance(reply, list):
@@ -239,10 +260,11 @@ def _fields(progress: Progress) -> list[str]:
     return fields
 
 
-def _to_bring(seen: Mapping[int, int], versions: Mapping[int, int]) -> dict[int, int]:
-    """Advertisers whose rules not all profiles have seen; 0 stands for an advertiser without rules."""
+def _to_bring(progress: Progress, versions: Mapping[int, int]) -> dict[int, int]:
+    """Advertisers whose rules or layout not all profiles have; 0 stands for an advertiser without rules."""
+    seen = progress.seen
     return {
         advertiser: versions.get(advertiser, 0)
         for advertiser in sorted(seen.keys() | versions.keys())
-        if seen.get(advertiser, 0) != versions.get(advertiser, 0)
+        if progress.brings_layout or seen.get(advertiser, 0) != versions.get(advertiser, 0)
     }

@@ -85,6 +85,15 @@ def test_killed_role_is_started_again(running: RunningGrosz) -> None:
     wait_until(lambda: is_ready(running.urls["track"]))
 
 
+def test_a_killed_bidder_leaves_no_warnings_of_what_it_leaves_behind(running: RunningGrosz) -> None:
+    victim = next(pid for pid, line in running.family().items() if line.endswith(" bidder"))
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: '"child":"bidder' in running.log() and victim not in running.family())
+    wait_until(lambda: len([line for line in running.family().values() if line.endswith(" bidder")]) == 2)
+    time.sleep(1)  # the tracker of a dead process's semaphores ends a moment later
+    assert "leaked" not in running.log()
+
+
 def test_killed_redis_is_started_again(running: RunningGrosz) -> None:
     victim = next(pid for pid, line in running.family().items() if "-server" in line)
     os.kill(victim, signal.SIGKILL)

@@ -64,6 +64,7 @@ def profile_batch(shoppers: Sequence[Shopper | None]) -> ProfileBatch:
         batch.segments[number] = np.array(sorted(shopper.segments), dtype="<u4").tobytes()
         batch.rings[number] = b"".join(pack_record(*shown) for shown in sorted(shopper.shown, key=lambda pair: pair[1]))
         rows += [(number, advertiser, state) for advertiser, state in shopper.shops.items()]
+    batch.state_fields = [b""] * len(rows)
     if rows:
         batch.state_request = np.array([number for number, _, _ in rows], dtype=np.int64)
         batch.state_advertiser = np.array([advertiser for _, advertiser, _ in rows], dtype=np.int64)

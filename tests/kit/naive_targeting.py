@@ -12,6 +12,8 @@ import zoneinfo
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from bidder.request.auction import Auction, Impression
+from bidder.targeting.field import Field, Part
 from core.model import Catalogue, Creative, Exchange, Format, FrequencyCap, LineItem, Radius, Status, Targeting
 from core.reasons import NoBid
 from tests.kit.bidding import Shopper
@@ -36,20 +38,51 @@ def failed(
     """Every reason but those of the user for which a line item may not bid on an impression."""
     targeting = line.targeting
     reasons = {reason for reason, holds in CONTEXT.items() if not holds(targeting, exchange, request, imp)}
-    reasons |= _failed_by_catalogue(catalogue, line, request, imp, now_ms)
-    if not _deal_holds(catalogue, line, exchange, imp):
+    reasons |= _failed_by_catalogue(catalogue, line, exchange, request, imp, now_ms)
+    if not targeting.deals and imp.get("pmp", {}).get("private_auction"):
+        reasons.add(NoBid.PRIVATE_AUCTION)
+    if targeting.deals and not _deal_holds(catalogue, line, exchange, imp):
         reasons.add(NoBid.DEAL)
     return reasons
 
 
+def failed_as_declared(field: Field, targeting: Targeting, auction: Auction, impression: Impression) -> bool:
+    """Whether a field excludes, by the plain reading of its declaration: no index, no memo, no group.
+
+    For fields that a test makes up; what those of the table mean is written out in `CONTEXT`.
+    """
+    start: object = impression if field.part is Part.IMPRESSION else auction
+    read = [_walk(start, each) if isinstance(each, str) else each(start) for each in field.reads]
+
+    def names(member: str) -> bool:
+        named = [field.normal(value) for value in getattr(targeting, member)]
+        if field.matches is not None:
+            return any(field.matches(pattern, *read) for pattern in named)
+        return bool(set(named) & set(field.values(*read)))
+
+    is_allowed = not field.allow or not getattr(targeting, field.allow) or names(field.allow)
+    return not is_allowed or bool(field.deny and names(field.deny))
+
+
+def _walk(start: object, path: str) -> object:
+    for member in path.split("."):
+        start = getattr(start, member) if start is not None else None
+    return start
+
+
 def failed_for_user(
-    catalogue: Catalogue, line: LineItem, share: int, user: Shopper, now_ms: int, *, counted: bool = False
+    catalogue: Catalogue, line: LineItem, share: int, user: Shopper | None, now_ms: int, *, counted: bool = False
 ) -> set[NoBid]:
-    """Every reason of the user. `counted`: of caps and gaps only the one that counts, as the bid path stops there.
+    """Every reason of the user, None for a stranger.
+
+    `counted`: of caps and gaps only the one that counts, as the bid path stops there.
 
     A cap of campaign or advertiser counts before a gap, and a gap before a cap of the line item.
     """
     own = {segment.id for segment in catalogue.segments if segment.advertiser_id == line.advertiser_id}
+    if user is None:
+        wants = line.targeting.segments_any or line.targeting.segments_all or share
+        return {NoBid.NO_PROFILE} if wants else set()
     held = set(user.segments) & own
     targeting, reasons = line.targeting, set()
     if targeting.segments_any and not held & set(targeting.segments_any):
@@ -92,7 +125,9 @@ def _is_full(cap: FrequencyCap, times: Iterable[int], now_s: int) -> bool:
     return sum(now_s - at < cap.window_s for at in times) >= cap.impressions
 
 
-def _failed_by_catalogue(catalogue: Catalogue, line: LineItem, request: Json, imp: Json, now_ms: int) -> set[NoBid]:
+def _failed_by_catalogue(
+    catalogue: Catalogue, line: LineItem, exchange: Exchange, request: Json, imp: Json, now_ms: int
+) -> set[NoBid]:
     campaign = next(item for item in catalogue.campaigns if item.id == line.campaign_id)
     advertiser = next(item for item in catalogue.advertisers if item.id == line.advertiser_id)
     reasons = set()
@@ -113,10 +148,19 @@ def _failed_by_catalogue(catalogue: Catalogue, line: LineItem, request: Json, im
     domains = {banner.advertiser_domain or advertiser.domain for banner in banners}
     if any(is_under(domain, entry) for domain in domains for entry in request.get("badv", ())):
         reasons.add(NoBid.ADVERTISER_BLOCKED)
-    products = {code for banner in banners for code in banner.categories} | set(advertiser.product_categories)
-    if any(is_category_under(product, entry) for product in products for entry in request.get("bcat", ())):
+    if any(_is_blocked({*banner.categories, *advertiser.product_categories}, exchange, request) for banner in banners):
         reasons.add(NoBid.CATEGORY_BLOCKED)
     return reasons
+
+
+def _is_blocked(products: set[str], exchange: Exchange, request: Json) -> bool:
+    """Whether an ad for these products is one that the publisher does not want."""
+    blocked, allowed = request.get("bcat", ()), request.get("acat", ())
+    if not products:
+        return bool(blocked or allowed) and not exchange.admits_uncategorised
+    if allowed and not all(any(is_category_under(product, entry) for entry in allowed) for product in products):
+        return True
+    return any(is_category_under(product, entry) for product in products for entry in blocked)
 
 
 def banners_of(catalogue: Catalogue, line: LineItem) -> list[Creative]:
@@ -245,6 +289,35 @@ def _keyword_holds(targeting: Targeting, request: Json) -> bool:
     return allowed and not any(_says(phrase, texts) for phrase in targeting.page_keywords_deny)
 
 
+def _publisher_holds(targeting: Targeting, exchange: Exchange, request: Json) -> bool:
+    place = request.get("site") or request.get("app") or request.get("dooh") or {}
+    publisher = place.get("publisher", {}).get("id")
+
+    def is_meant(entry: str) -> bool:
+        return publisher is not None and entry in (publisher, f"{exchange.key}/{publisher}")
+
+    return _any_listed(targeting.publishers_allow, is_meant) and not any(map(is_meant, targeting.publishers_deny))
+
+
+def _tag_holds(targeting: Targeting, imp: Json) -> bool:
+    tag: str | None = imp.get("tagid")
+    return _any_listed(targeting.tag_ids_allow, lambda entry: entry == tag) and tag not in targeting.tag_ids_deny
+
+
+def _gpid_holds(targeting: Targeting, imp: Json) -> bool:
+    gpid: str = imp.get("ext", {}).get("gpid", "")
+
+    def covers(entry: str) -> bool:
+        return gpid == entry or gpid.startswith((entry + "/", entry + "#"))
+
+    return _any_listed(targeting.gpids_allow, covers) and not any(map(covers, targeting.gpids_deny))
+
+
+def _venue_holds(entry: str, request: Json) -> bool:
+    venues = [venue.lower() for venue in request.get("dooh", {}).get("venuetype", ())]
+    return any(venue == entry or venue.startswith(entry + ("" if venue.isdigit() else ".")) for venue in venues)
+
+
 def _path_holds(pattern: str, request: Json) -> bool:
     path = urllib.parse.unquote(urllib.parse.urlsplit(request.get("site", {}).get("page", "")).path) or "/"
     if pattern.endswith("*"):
@@ -282,5 +355,14 @@ CONTEXT: dict[NoBid, Holds] = {
     NoBid.PAGE_PATH: lambda t, _e, r, _i: _any_listed(t.page_paths, lambda pattern: _path_holds(pattern, r)),
     NoBid.PAGE_KEYWORD: lambda t, _e, r, _i: _keyword_holds(t, r),
     NoBid.CATEGORY: lambda t, _e, r, _i: _category_holds(t, r),
+    NoBid.PUBLISHER: lambda t, exchange, r, _i: _publisher_holds(t, exchange, r),
+    NoBid.VENUE: lambda t, _e, r, _i: _any_listed(t.venues, lambda entry: _venue_holds(entry, r)),
+    NoBid.TAG_ID: lambda t, _e, _r, imp: _tag_holds(t, imp),
+    NoBid.GPID: lambda t, _e, _r, imp: _gpid_holds(t, imp),
+    NoBid.PLACEMENT_TYPE: lambda t, _e, _r, imp: _any_listed(
+        t.placement_types, lambda kind: kind == imp.get("video", {}).get("plcmt")
+    ),
+    NoBid.INTERSTITIAL: lambda t, _e, _r, imp: _any_listed(t.interstitial, lambda value: value == imp.get("instl", 0)),
+    NoBid.REWARDED: lambda t, _e, _r, imp: _any_listed(t.rewarded, lambda value: value == imp.get("rwdd", 0)),
     NoBid.POSITION: lambda t, _e, _r, imp: _any_listed(t.positions, lambda at: at == imp["banner"].get("pos")),
 }

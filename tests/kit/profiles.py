@@ -84,7 +84,7 @@ class EventRig:
         """Active segment ids as the bid path sees them."""
         deadline = self.clock.monotonic() + 5
         batch = await self.reader.fetch([(user, 0, None) for user in user_ids], self.clock.now_ms(), deadline)
-        return batch.segments
+        return [segments or b"" for segments in batch.segments]
 
 
 def catalogue(

@@ -42,9 +42,12 @@ PHRASES = ("szpilki", "czerwone szpilki", "ślubne szpilki", "buty", "but", "but
 CATEGORIES = ("IAB18", "IAB18-3", "IAB1", "IAB17-3", "IAB7")
 CITIES = (("POL", "MZ", "Warszawa", "00-950", 52.23, 21.01), ("POL", "MA", "Kraków", "30-001", 50.06, 19.94),
           ("CZE", "10", "Praha", "110 00", 50.09, 14.42))  # fmt: skip
+PUBLISHERS = ("815", "demo/815", "house/815", "4711")
+GPIDS = ("/1/news", "/1/news/top", "/1/news/top#2", "/1", "/1/new")
+VENUES = ("transit", "transit.airports", "1", "101", "10101", "2", "trans")
 EXCHANGES = (
     Exchange(id=1, key="demo", seat="grosz", default_currency="PLN"),
-    Exchange(id=2, key="house", seat="g2", default_currency="EUR", clearing=Clearing.HOUSE),
+    Exchange(id=2, key="house", seat="g2", default_currency="EUR", clearing=Clearing.HOUSE, admits_uncategorised=True),
 )
 FLOORS = (0.05, 0.5, 1.234567)
 HOUR_MS = 3_600_000
@@ -165,38 +168,54 @@ def _line_item(chance: random.Random, number: int, targeted: bool) -> LineItem:
     )
 
 
+_SEGMENTS = tuple(shop * 10 + kind for shop in range(1, SHOPS + 1) for kind in range(3))
+_RADII = (Radius(52.2, 21.0, 30.0), Radius(50.0, 20.0, 9.0), Radius(-80.0, 170.0, 500.0))
+_RARE, _COMMON = 0.08, 0.12
+TARGETED: dict[str, tuple[tuple[Any, ...], float, int]] = {
+    "exchanges": ((1, 2), _COMMON, 3),
+    "environments": (("site", "app"), _COMMON, 3),
+    "countries": (("POL", "CZE", "DEU"), _COMMON, 3),
+    "regions": (("POL/MZ", "POL/MA", "CZE/10"), _RARE, 3),
+    "cities": (("warszawa", "kraków", "praha"), _RARE, 3),
+    "postcodes": (("00", "009", "30001", "1"), _RARE, 3),
+    "radii": (_RADII, _RARE, 3),
+    "device_types": ((1, 2, 4), _RARE, 3),
+    "operating_systems": (tuple(system for system, _ in AGENTS.values()), _RARE, 3),
+    "browsers": (tuple(browser for _, browser in AGENTS.values()), _RARE, 3),
+    "connections": ((1, 2, 6), _RARE, 3),
+    "languages": (("pl", "en"), _COMMON, 3),
+    "domains_allow": (DOMAINS, _COMMON, 3),
+    "domains_deny": (DOMAINS, _COMMON, 1),
+    "apps_allow": (("com.game", "com.news"), _RARE, 3),
+    "apps_deny": (("com.game", "com.bad"), _COMMON, 3),
+    "page_paths": (("/buty/*", "/sport/", "/", "/moda/*"), _RARE, 3),
+    "page_keywords": (PHRASES, _COMMON, 3),
+    "page_keywords_deny": (PHRASES, _COMMON, 1),
+    "categories": (CATEGORIES, _COMMON, 3),
+    "categories_deny": (CATEGORIES, _COMMON, 1),
+    "publishers_allow": (PUBLISHERS, _RARE, 3),
+    "publishers_deny": (PUBLISHERS, _RARE, 1),
+    "venues": (VENUES, 0.04, 3),
+    "tag_ids_allow": (("top", "bottom"), _RARE, 3),
+    "tag_ids_deny": (("top", "bottom"), _RARE, 1),
+    "gpids_allow": (GPIDS, _RARE, 3),
+    "gpids_deny": (GPIDS, _RARE, 1),
+    "placement_types": ((1, 2), 0.04, 3),
+    "interstitial": ((0, 1), _RARE, 3),
+    "rewarded": ((0, 1), _RARE, 3),
+    "positions": ((1, 3), _RARE, 3),
+    "hours_of_week": (tuple(range(168)), _COMMON, 120),
+    "deals": ((1, 2, 3, 4), _RARE, 3),
+    "segments_any": (_SEGMENTS, _COMMON, 3),
+    "segments_all": (_SEGMENTS, _RARE, 2),
+    "segments_none": (_SEGMENTS, _COMMON, 2),
+}
+"""By member of Targeting: values to choose from, how often there are any, and how many at most."""
+
+
 def _targeting(chance: random.Random) -> Targeting:
-    segments = tuple(shop * 10 + kind for shop in range(1, SHOPS + 1) for kind in range(3))
-    agents = tuple(AGENTS.values())
-    rare, common = 0.08, 0.12
     return Targeting(
-        exchanges=some(chance, (1, 2), common),
-        environments=some(chance, ("site", "app"), common),
-        countries=some(chance, ("POL", "CZE", "DEU"), common),
-        regions=some(chance, ("POL/MZ", "POL/MA", "CZE/10"), rare),
-        cities=some(chance, ("warszawa", "kraków", "praha"), rare),
-        postcodes=some(chance, ("00", "009", "30001", "1"), rare),
-        radii=some(chance, (Radius(52.2, 21.0, 30.0), Radius(50.0, 20.0, 9.0), Radius(-80.0, 170.0, 500.0)), rare),
-        device_types=some(chance, (1, 2, 4), rare),
-        operating_systems=some(chance, tuple(system for system, _ in agents), rare),
-        browsers=some(chance, tuple(browser for _, browser in agents), rare),
-        connections=some(chance, (1, 2, 6), rare),
-        languages=some(chance, ("pl", "en"), common),
-        domains_allow=some(chance, DOMAINS, common),
-        domains_deny=some(chance, DOMAINS, common, 1),
-        apps_allow=some(chance, ("com.game", "com.news"), rare),
-        apps_deny=some(chance, ("com.game", "com.bad"), common),
-        page_paths=some(chance, ("/buty/*", "/sport/", "/", "/moda/*"), rare),
-        page_keywords=some(chance, PHRASES, common),
-        page_keywords_deny=some(chance, PHRASES, common, 1),
-        categories=some(chance, CATEGORIES, common),
-        categories_deny=some(chance, CATEGORIES, common, 1),
-        positions=some(chance, (1, 3), rare),
-        hours_of_week=some(chance, tuple(range(168)), common, 120),
-        deals=some(chance, (1, 2, 3, 4), rare),
-        segments_any=some(chance, segments, common),
-        segments_all=some(chance, segments, rare, 2),
-        segments_none=some(chance, segments, common, 2),
+        **{member: some(chance, values, share, most) for member, (values, share, most) in TARGETED.items()}
     )
 
 
@@ -226,6 +245,8 @@ def random_request(chance: random.Random, number: int = 0, *, plain: bool = Fals
         request["badv"] = list(some(chance, ("shop1.example", "www.shop2.example", "promo.shop3.example"), 1.0, 1))
     if not plain and chance.random() < 0.15:
         request["bcat"] = list(some(chance, CATEGORIES, 1.0, 2))
+    elif not plain and chance.random() < 0.1:
+        request["acat"] = list(some(chance, CATEGORIES, 1.0, 3))
     return request
 
 
@@ -233,7 +254,11 @@ def _random_place(chance: random.Random) -> dict[str, Any]:
     described = {
         "cat": list(some(chance, CATEGORIES, 0.7)),
         "keywords": ",".join(some(chance, ("moda i styl", "sport", "buty", "czerwone"), 0.6)),
+        "publisher": {"id": chance.choice(("815", "4711", "1"))} if chance.random() < 0.7 else {},
     }
+    if chance.random() < 0.1:
+        venue = chance.choice(("transit.airports.gates", "Transit", "10101", "201", "transport"))
+        return {"dooh": {"venuetype": [venue], "publisher": described["publisher"]}}
     if chance.random() < 0.2:
         return {"app": {"bundle": chance.choice(("com.game", "com.news", "com.bad")), **described}}
     content = {"title": chance.choice(("Czerwone szpilki na wesele", "Moda", "Nie tylko obuty kot"))}
@@ -248,6 +273,10 @@ def _random_imp(chance: random.Random, identifier: str, plain: bool) -> dict[str
     if not plain and chance.random() < 0.15:
         banner["battr"] = [chance.choice((1, 2, 3))]
     imp: dict[str, Any] = {"id": identifier, "banner": banner}
+    if chance.random() < 0.4:
+        imp |= {"tagid": chance.choice(("top", "bottom")), "ext": {"gpid": chance.choice((*GPIDS, "/1/newspaper"))}}
+    if chance.random() < 0.2:
+        imp |= {"instl": 1, "rwdd": chance.choice((0, 1)), "video": {"plcmt": chance.choice((1, 2))}}
     if chance.random() < 0.5:
         imp["bidfloor"] = chance.choice((0.1, 0.333333, 0.75, 2.0))
         imp["bidfloorcur"] = "PLN" if plain else chance.choice(("PLN", "EUR", "USD"))

@@ -12,7 +12,7 @@ from bidder.request.auction import Auction
 from bidder.targeting.counting import BIDS, SEEN
 from core.model import Catalogue, LineItem
 from core.reasons import NO_BID_REASONS, NoBid
-from tests.kit.bidding import NOBODY, Shopper, TestBidder, profile_batch
+from tests.kit.bidding import Shopper, TestBidder, profile_batch
 from tests.kit.layering import random_compiled
 from tests.kit.naive_targeting import failed, failed_for_user
 from tests.kit.random_bidding import EXCHANGES, MOMENTS, random_catalogue, random_request, random_shopper
@@ -34,13 +34,12 @@ def test_bitmaps_agree_with_a_plain_evaluation_of_targeting(seed: int) -> None:
     for number in range(12):
         request, exchange = random_request(chance, number), chance.choice(EXCHANGES)
         shopper = random_shopper(chance, LINE_ITEMS, now_ms)
-        user = shopper or NOBODY
         expected = [
             {
                 (line.id, share)
                 for line, share in pools(catalogue)
                 if not failed(catalogue, line, exchange, request, imp, now_ms)
-                and not failed_for_user(catalogue, line, share, user, now_ms)
+                and not failed_for_user(catalogue, line, share, shopper, now_ms)
             }
             for imp in request["imp"]
         ]
@@ -54,7 +53,7 @@ def test_explanations_give_the_reasons_of_a_plain_evaluation(seed: int) -> None:
     catalogue, now_ms = random_catalogue(chance, LINE_ITEMS), chance.choice(MOMENTS)
     bidder = TestBidder(catalogue, now_ms=now_ms, compiled=random_compiled(chance, catalogue))
     request, exchange = random_request(chance), chance.choice(EXCHANGES)
-    user = random_shopper(chance, LINE_ITEMS, now_ms) or NOBODY
+    user = random_shopper(chance, LINE_ITEMS, now_ms)
     auction = bidder.screened(request, exchange.key)
     for impression, imp in zip(auction.impressions, request["imp"], strict=True):
         told = bidder.snapshot.matcher.reasons(
@@ -77,7 +76,7 @@ def test_counts_equal_a_plain_count_of_reasons(seed: int) -> None:
     expected: collections.Counter[tuple[int, int]] = collections.Counter()
     for number in range(15):
         request, exchange = random_request(chance, number), chance.choice(EXCHANGES)
-        user = random_shopper(chance, LINE_ITEMS, now_ms) or NOBODY
+        user = random_shopper(chance, LINE_ITEMS, now_ms)
         expected += plain_counts(bidder, request, exchange.key, user)
         if number % 5 == 4:
             bidder.refresh()  # what was counted before a refresh is kept
@@ -96,7 +95,7 @@ def test_counts_equal_a_plain_count_of_reasons(seed: int) -> None:
 
 
 def plain_counts(
-    bidder: TestBidder, request: dict[str, object], exchange_key: str, user: Shopper
+    bidder: TestBidder, request: dict[str, object], exchange_key: str, user: Shopper | None
 ) -> collections.Counter[tuple[int, int]]:
     """Runs one request and counts, from the plain evaluation and from the auction's verdicts, what it should count."""
     catalogue, now_ms = bidder.catalogue, bidder.clock.now_ms()
@@ -119,7 +118,7 @@ def plain_counts(
     return counts
 
 
-def verdicts(bidder: TestBidder, auction: Auction, user: Shopper) -> collections.Counter[tuple[int, int]]:
+def verdicts(bidder: TestBidder, auction: Auction, user: Shopper | None) -> collections.Counter[tuple[int, int]]:
     """The auction's own verdicts: exactly one a pair that reached pricing."""
     profiles, now_ms = profile_batch([user]), bidder.clock.now_ms()
     found = evaluate([auction], profiles, bidder.snapshot, now_ms)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from core.config import Settings
 from tests.kit.fixtures import REPOSITORY
 
 PACKAGES = ("core", "bidder", "segments", "pacing", "creatives", "journal", "admin", "loadtest")
@@ -84,6 +85,9 @@ def test_sections_that_are_named_exist() -> None:
 def resolves(name: str) -> bool:
     """Whether `a.b.c` is a module, or a member of one."""
     parts = name.split(".")
+    component = Settings.__annotations__.get(parts[0])
+    if len(parts) == 2 and component is not None and parts[1] in component.__struct_fields__:
+        return True  # a setting, as configuration files name it
     for length in range(len(parts), 0, -1):
         place = REPOSITORY.joinpath(*parts[:length])
         if not place.is_dir() and not place.with_suffix(".py").is_file():

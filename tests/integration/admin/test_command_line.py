@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from admin.cli import migrate
+from admin.cli import fx, migrate
 from admin.cli.objects import advertiser, campaign, key, line_item
 from core.clock import ManualClock
 from core.errors import AccessError, InputError, NotFoundError
@@ -125,3 +125,15 @@ async def test_a_plain_date_is_a_day_of_the_shop(options: list[str]) -> None:
 async def test_an_amount_without_its_member_is_told_the_members_name(options: list[str]) -> None:
     with pytest.raises(InputError, match=r"write --set bid\.amount=14"):
         await _run(line_item, "create", "--set", "bid=14", *options)
+
+
+async def test_exchange_rates_are_set_shown_and_kept(options: list[str]) -> None:
+    await _run(fx.app, "set", "USD=3.64", "eur=4.27", *options)
+    shown = json.loads(await _run(fx.app, "set", "USD=3.70", "--json", *options))
+    assert shown["rates"] == {"EUR": "4.27", "USD": "3.70"}
+    assert shown == json.loads(await _run(fx.app, "show", "--json", *options))
+    assert "3.7" in await _run(fx.app, "show", *options)
+    with pytest.raises(InputError, match="not a rate"):
+        await _run(fx.app, "set", "USD", *options)
+    with pytest.raises(InputError):
+        await _run(fx.app, "set", "USD=0", *options)

@@ -6,7 +6,9 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from admin.seed.catalogue import demo_catalogue
@@ -22,7 +24,16 @@ from core.catalogue.codec import encode_catalogue
 from core.catalogue.follower import read_whole
 from core.clock import SystemClock
 from core.config import ConsentSettings
-from core.model import CartValue, Catalogue, Goal
+from core.model import (
+    Advertiser,
+    Campaign,
+    CartValue,
+    Catalogue,
+    FrequencyCap,
+    Goal,
+    Segment,
+    Targeting,
+)
 from core.redis.client import PipelinedRedis, control_redis
 from core.telemetry.metrics import Telemetry
 from pacing.bank.bank import LeaseBank
@@ -211,6 +222,50 @@ async def test_while_redis_is_away_contextual_line_items_bid_within_tmax(valkey:
             proxy.cut()
         assert (await path.bid({**raw, "id": "again"}))[0] in (200, 204)
         assert path.faults() == 0
+
+
+CAP = (FrequencyCap(impressions=1, window_s=3_600),)
+
+
+@pytest.mark.parametrize(
+    "careful",
+    [
+        catalogue(line_item(1, caps=CAP)),
+        catalogue(line_item(1, min_gap_s=60)),
+        catalogue(
+            line_item(1, targeting=Targeting(segments_none=(10,))),
+            segments=(Segment(id=10, advertiser_id=1, name="buyers", rule="purchased"),),
+        ),
+        catalogue(line_item(1), campaigns=(Campaign(id=1, advertiser_id=1, name="c", caps=CAP),)),
+        msgspec.structs.replace(catalogue(line_item(1)), advertisers=(Advertiser(id=1, name="shop", caps=CAP),)),
+    ],
+    ids=["cap", "gap", "excluded segment", "campaign's cap", "advertiser's cap"],
+)
+async def test_who_must_know_the_user_sits_out_a_request_whose_look_up_failed(valkey: str, careful: Catalogue) -> None:
+    socket_path = valkey.partition("://")[2].partition("?")[0]
+    known = raw_request(regs={"gdpr": 0}, user={"buyeruid": USER_ID}, tmax=TMAX_MS)
+    async with (
+        FaultProxy(unix_socket=socket_path) as proxy,
+        bid_path(valkey, careful, bidder_url=f"redis://127.0.0.1:{proxy.port}") as path,
+    ):
+        assert await bids(path, known), "nothing is known of the user, which is well known"
+        proxy.half_open()
+        for number in range(3):
+            assert (await path.bid({**known, "id": f"r{number}"}))[0] == 204
+        nobody = raw_request(regs={"gdpr": 0}, tmax=TMAX_MS)
+        assert await bids(path, nobody), "there is no user who could have seen anything"
+        proxy.heal()
+        proxy.cut()
+        await path.funnel.flush()
+        minute = int(time.time()) // FIVE_MINUTES_S
+        blocks = [await path.control.get(keys.funnel_block(FIVE_MINUTES_S, at, "p")) for at in (minute - 1, minute)]
+        counts = line_item_counts([block for block in blocks if isinstance(block, bytes)], 1)
+        assert 1 <= counts["look_up_failed"] <= 3
+
+
+async def bids(path: BidPath, raw: dict[str, Any]) -> bool:
+    """Whether there is a bid, in several tries: a busy machine may miss the deadline of one."""
+    return 200 in [(await path.bid({**raw, "id": f"try-{number}"}))[0] for number in range(5)]
 
 
 async def test_requests_in_flight_survive_a_change_of_the_catalogue(valkey: str) -> None:

@@ -103,12 +103,39 @@ async def test_a_plain_bill_is_settled_here(tracker: Tracker, book: LeaseBook) -
     assert await tracker.ask(bill(token(tracker, book))) == [(204, b"")]
     assert tracker.handed_over == 0
     assert tracker.shop.counted("grosz_notices_total", "bill", "billed") == 1
-    assert tracker.shop.counted("grosz_notice_prices_total", "number") == 1
+    assert tracker.shop.counted("grosz_notice_prices_total", "demo", "number") == 1
 
 
 async def test_a_percent_encoded_price_is_read(tracker: Tracker, book: LeaseBook) -> None:
     assert await tracker.ask(bill(token(tracker, book), "?c=PLN&p=0%2E005&p=9")) == [(204, b"")]
-    assert tracker.shop.counted("grosz_notice_prices_total", "number") == 1
+    assert tracker.shop.counted("grosz_notice_prices_total", "demo", "number") == 1
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize(
+    ("price", "charge"),
+    [
+        ("1.2E+1", 12_000),
+        ("1.2E%2B1", 12_000),
+        ("+3.00", 0),
+        ("1200E-2", 12_000),
+        ("1.2e1", 12_000),
+        ("12.00", 12_000),
+    ],
+)
+async def test_a_plus_in_a_price_means_itself(
+    tracker: Tracker, valkey: str, price: str, charge: int, *, alone: bool
+) -> None:
+    """The query of a notice is no form, where it would be a space."""
+    shop = tracker.shop
+    sent = shop.token(1, 20_000, floor_cpm=1_000_000)  # no such lease: a late bill is charged all the same
+    assert await tracker.ask(bill(sent, f"?p={price}&c=PLN"), alone=alone) == [(204, b"")]
+    await shop.writer.drain(1)
+    (row,) = shop.store.rows[1]
+    if charge:
+        assert (row.charge_micros, row.price_source) == (charge, "reported")
+    else:
+        assert (row.charge_micros, row.price_source) == (20_000, "unreadable")
 
 
 async def test_the_pixel_is_an_image(tracker: Tracker, book: LeaseBook) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -14,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from core import keys
 from core.clock import ManualClock
-from core.model import AuctionType, BillingEvent, Budget, Clearing, Exchange, PriceEncryption, UnreadablePrice
+from core.model import BillingEvent, Budget, Clearing, Exchange, PriceEncryption
 from core.money import MAX_CPM_MICROS
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.levels import broken_invariants
@@ -23,7 +22,6 @@ from pacing.ledger.audit import audit
 from pacing.ledger.rows import LedgerRow, PriceSource
 from pacing.notices.web import PIXEL, routes
 from tests.kit.money import ADVERTISER, EXCHANGE, LANDING, LINE_ITEM, TIMING, USER, Shop, catalogue, line_item
-from tests.kit.old_tokens import old_token
 
 
 @pytest.fixture
@@ -106,105 +104,6 @@ async def test_each_price_has_its_charge(
     await shop.desk.bill(bid(shop, book), price, currency)
     (row,) = await rows(shop)
     assert (row.charge_micros, row.price_source) == (charge, source)
-
-
-@pytest.mark.parametrize("price", ["1,5", "1.5 PLN", "${AUCTION_PRICE}", "1e12"])
-async def test_an_exchange_may_be_settled_by_the_house_rule_where_its_price_cannot_be_read(
-    shop: Shop, book: LeaseBook, price: str
-) -> None:
-    shop.present = catalogue(unreadable_price=UnreadablePrice.HOUSE)
-    await shop.desk.bill(bid(shop, book, second_cpm=4_000_000), price, "PLN")
-    (row,) = await rows(shop)
-    assert (row.charge_micros, row.price_source) == (4_010, PriceSource.HOUSE)
-
-
-@pytest.mark.parametrize("price", ["1,5", "${AUCTION_PRICE}"])
-async def test_the_win_notice_s_price_stands_where_the_bill_s_cannot_be_read(
-    shop: Shop, book: LeaseBook, price: str
-) -> None:
-    token = bid(shop, book)
-    await shop.desk.win(token, "2.00", "PLN")
-    await shop.desk.bill(token, price, "PLN")
-    (row,) = await rows(shop)
-    assert (row.charge_micros, row.price_source) == (2_000, PriceSource.WIN_NOTICE)
-
-
-async def test_bids_on_equal_requests_are_billed_each(shop: Shop, book: LeaseBook) -> None:
-    """Exchanges send one request id many times; a bid is named by its own nonce."""
-    for price in ("1.00", "2.00", "3.00", "4.00"):
-        assert (await shop.desk.bill(bid(shop, book), price, "PLN")).outcome == "billed"
-    assert await spent(shop) == (10_000, 4)
-
-
-@pytest.mark.parametrize("now", BillingEvent)
-@pytest.mark.parametrize("then", BillingEvent)
-async def test_a_bid_is_billed_by_the_event_that_its_exchange_had_when_it_was_made(
-    shop: Shop, book: LeaseBook, then: BillingEvent, now: BillingEvent
-) -> None:
-    shop.present = catalogue(billing_event=then)
-    token = bid(shop, book)
-    shop.present = catalogue(billing_event=now, version=2)
-    names = {BillingEvent.BILL: "bill", BillingEvent.WIN: "win", BillingEvent.IMPRESSION: "impression"}
-    outcomes = {}
-    for event in (BillingEvent.BILL, BillingEvent.IMPRESSION, BillingEvent.WIN):
-        if event is not then:
-            outcomes[event] = (await getattr(shop.desk, names[event])(token, "1.00", "PLN")).outcome
-    assert "billed" not in outcomes.values()
-    assert (await getattr(shop.desk, names[then])(token, "1.00", "PLN")).outcome == "billed"
-    assert await spent(shop) == (1_000, 1)
-
-
-@pytest.mark.parametrize(
-    ("then", "now", "charge"),
-    [
-        ({"clearing": Clearing.REPORTED}, {"clearing": Clearing.HOUSE}, 2_000),
-        ({"clearing": Clearing.HOUSE}, {"clearing": Clearing.REPORTED}, 4_010),
-        ({}, {"price_encryption": PriceEncryption.RUBICON, "encryption_key": "k" * 16}, 2_000),
-        ({"unreadable_price": UnreadablePrice.HOUSE}, {"price_encryption": PriceEncryption.GOOGLE}, 2_000),
-        ({}, {"first_price": True}, 2_000),
-        ({}, {"first_price": True, "clearing": Clearing.HOUSE}, 2_000),
-        ({"clearing": Clearing.HOUSE}, {"first_price": True}, 4_010),
-    ],
-)
-async def test_a_bid_is_charged_by_the_rule_that_its_exchange_had_when_it_was_made(
-    shop: Shop, book: LeaseBook, then: dict[str, Any], now: dict[str, Any], charge: int
-) -> None:
-    shop.present = catalogue(**then)
-    token = bid(shop, book, second_cpm=4_000_000)
-    shop.present = catalogue(version=2, **now)
-    await shop.desk.bill(token, "2.00", "PLN")
-    (row,) = await rows(shop)
-    assert row.charge_micros == charge
-
-
-@pytest.mark.parametrize(
-    ("auction_type", "charge"),
-    [(AuctionType.FIRST_PRICE, 10_000), (AuctionType.SECOND_PRICE, 4_010), (AuctionType.FIXED_PRICE, 10_000)],
-)
-async def test_without_a_price_the_type_of_the_auction_decides(
-    shop: Shop, book: LeaseBook, auction_type: AuctionType, charge: int
-) -> None:
-    await shop.desk.bill(bid(shop, book, second_cpm=4_000_000, auction_type=auction_type), None, None)
-    (row,) = await rows(shop)
-    assert row.charge_micros == charge
-
-
-@pytest.mark.parametrize(("first_price", "charge"), [(None, 10_000), (True, 10_000), (False, 4_010)])
-async def test_a_token_of_layout_2_is_settled_by_the_configuration_of_now(
-    shop: Shop, book: LeaseBook, first_price: bool | None, charge: int
-) -> None:
-    lease = book.reserve(0, 10_000, shop.clock.now_ms())
-    token = old_token(
-        b"k" * 32, line_item_id=LINE_ITEM, advertiser_id=ADVERTISER, campaign_id=3, creative_id=9,
-        exchange_id=EXCHANGE, request_id="r", issued_s=shop.clock.now_ms() // 1000, lease_id=lease,
-        reserved_micros=10_000, bid_groszes=1_000, second_groszes=400, floor_groszes=100, user_id=USER,
-    )  # fmt: skip
-    shop.present = catalogue(billing_event=BillingEvent.WIN, first_price=first_price)
-    assert (await shop.desk.bill(token, None, None)).outcome == "not_the_billing_event"
-    assert (await shop.desk.win(token, None, None)).outcome == "billed"
-    assert (await shop.desk.win(token, None, None)).outcome == "duplicate_bill"
-    (row,) = await rows(shop)
-    assert row.charge_micros == charge
 
 
 async def test_a_review_of_the_creative_books_nothing(shop: Shop, book: LeaseBook) -> None:

@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 
 import msgspec
 
+from admin.diagnosis.findings import Severity
+from admin.diagnosis.profiles import judge_pass
 from core.clock import ManualClock
-from core.ids import new_user_id
+from core.ids import new_user_id, product_reference
 from core.keys import SEGMENT_SWEEP, SEGMENT_SWEEP_OWNER, user_profile
 from core.model import Catalogue, Segment
 from core.redis.client import control_redis
 from core.telemetry.metrics import Telemetry
-from segments.facts.event import Event, Kind
+from segments.facts.event import Event, Item, Kind
+from segments.facts.layout import HOT_VERSION, unpack_references, unpack_windows, windows_end
 from segments.facts.meta import Meta, pack_meta
 from segments.profiles.directory import CatalogueDirectory
 from segments.profiles.reading import META_FIELD
@@ -49,6 +52,7 @@ async def rig_with_scanner(
 ) -> AsyncIterator[tuple[EventRig, ServerScanner]]:
     async with event_rig(url, clock, published=published) as rig:
         client = control_redis(url)
+        await client.hset(SEGMENT_SWEEP, "layout", HOT_VERSION)
         try:
             yield rig, ServerScanner(client)
         finally:
@@ -262,3 +266,53 @@ async def test_an_unreachable_catalogue_starts_no_pass(valkey: str, clock: Manua
 async def test_progress_is_empty_before_the_first_pass(valkey: str, clock: ManualClock) -> None:
     async with event_rig(valkey, clock) as rig:
         assert await read_progress(rig.store) == Progress()
+
+
+async def hot_of(rig: EventRig, user: str, advertiser_id: int) -> bytes:
+    (hot,) = await rig.store.commands([("HGET", user_profile(user), advertiser_id)])
+    return hot if isinstance(hot, bytes) else b""
+
+
+async def as_version_1(rig: EventRig, user: str) -> None:
+    """Leave the user's fields as the release before wrote them: without references."""
+    (flat,) = await rig.store.commands([("HGETALL", user_profile(user))])
+    assert isinstance(flat, list)
+    for name, hot in zip(flat[::2], flat[1::2], strict=True):
+        if name.isdigit():
+            old = b"\x01" + hot[1 : windows_end(hot)]
+            await rig.store.commands([("HSET", user_profile(user), name, old)])
+
+
+async def test_profiles_of_the_layout_before_are_rewritten_without_an_event(valkey: str, clock: ManualClock) -> None:
+    users = [new_user_id() for _ in range(30)]
+    published = catalogue(segments=[VISITED, OTHERS])
+    async with rig_with_scanner(valkey, clock, published) as (rig, scanner):
+        reindexer = make_reindexer(rig, scanner)
+        viewed = [Event(Kind.VIEW_ITEM, 1, user, clock.now_ms(), path="/", items=(Item("boot"),)) for user in users]
+        await rig.send(*viewed)
+        await visit(rig, clock, *users)
+        await visit(rig, clock, *users[:10], advertiser_id=3)  # which has no rules
+        await finish(reindexer, clock)
+        before = {user: [await hot_of(rig, user, 1), await hot_of(rig, user, 3)] for user in users}
+        for user in users:
+            await as_version_1(rig, user)
+        await rig.store.commands([("HDEL", SEGMENT_SWEEP, "layout"), ("DEL", SEGMENT_SWEEP_OWNER)])
+        again = make_reindexer(rig, scanner)
+        await again.step()
+        assert [finding.severity for finding in judge_pass(await read_progress(rig.store))] == [Severity.NOTE]
+        assert await finish(again, clock) == 30
+        assert {user: [await hot_of(rig, user, 1), await hot_of(rig, user, 3)] for user in users} == before
+        hot = before[users[0]][0]
+        assert unpack_references(hot) == ((product_reference("boot"),), 0)
+        assert [window[0] for window in unpack_windows(hot)] == [7]
+        progress = await read_progress(rig.store)
+        assert (progress.layout, progress.rewritten) == (HOT_VERSION, 30)
+        assert [finding.severity for finding in judge_pass(progress)] == [Severity.OK]
+        assert await finish(again, clock) == 0
+
+
+async def test_a_new_installation_has_nothing_to_rewrite(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_pass(valkey, clock, catalogue()) as (rig, reindexer):
+        await rig.store.commands([("HDEL", SEGMENT_SWEEP, "layout")])
+        assert await finish(reindexer, clock) == 0
+        assert (await read_progress(rig.store)).layout == HOT_VERSION

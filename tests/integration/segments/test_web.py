@@ -392,6 +392,9 @@ async def test_an_exchange_tells_its_id_and_is_told_ours(valkey: str, clock: Man
         user = site.user_id()
         (mapped,) = await site.rig.store.commands([("GET", exchange_user(5, "theirs-1"))])
         assert mapped == user.encode()
+        await site.client.get(URL("/sync/demo?gdpr=0&uid=a+b/c==", encoded=True))  # base64, as exchanges have it
+        (plus,) = await site.rig.store.commands([("GET", exchange_user(5, "a+b/c=="))])
+        assert plus == user.encode()
         ours = await site.client.get("/sync/demo?gdpr=0", allow_redirects=False)
         assert ours.status == 302
         assert ours.headers["Location"] == f"https://exchange.example/match?dsp=grosz&id={user}"

@@ -75,14 +75,18 @@ def test_token_keys_come_from_the_environment_as_json() -> None:
     assert settings.money.keys() == {7: bytes.fromhex(KEY)}
 
 
-@pytest.mark.parametrize("keys", [{"256": KEY}, {"1": "short"}, {"1": KEY[:-1]}, {"one": KEY}])
+@pytest.mark.parametrize(
+    "keys", [{"256": KEY}, {"1": "short"}, {"1": KEY[:-1]}, {"1": KEY + "\n"}, {"1\n": KEY}, {"one": KEY}]
+)
 def test_unusable_token_key_is_a_fault(keys: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(None, {"GROSZ_MONEY_TOKEN_KEYS": msgspec.json.encode(keys).decode()})
     assert caught.value.faults[0].pointer == "GROSZ_MONEY_TOKEN_KEYS"
 
 
-@pytest.mark.parametrize("url", ["t.shop.example", "ftp://t.shop.example", "https://t.shop.example/"])
+@pytest.mark.parametrize(
+    "url", ["t.shop.example", "ftp://t.shop.example", "https://t.shop.example/", "https://t.shop.example\n"]
+)
 def test_public_url_that_would_break_markup_is_a_fault(url: str) -> None:
     with pytest.raises(ConfigError):
         load_settings(None, {"GROSZ_TRACK_PUBLIC_URL": url})
@@ -149,3 +153,9 @@ def test_the_page_of_settings_names_each_with_its_variable() -> None:
         for field in fields:
             assert f"| `{field}`<br>`GROSZ_{component.upper()}_{field.upper()}` |" in document
     assert not [line for line in document.splitlines() if line.endswith("|  |")], "each setting has a meaning"
+
+
+def test_variables_that_only_commands_read_are_no_settings() -> None:
+    """A user exports them once, and everything is started from the same shell."""
+    environ = {"GROSZ_ADMIN_URL": "http://127.0.0.1:8082", "GROSZ_API_KEY": "grosz_x", "GROSZ_CONFIG": "x.toml"}
+    assert load_settings(None, environ) == Settings()

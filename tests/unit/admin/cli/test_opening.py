@@ -9,8 +9,8 @@ from core.errors import NotFoundError
 READING = (
     "advertiser list", "line-item show 1", "campaign pause 1", "segment create --set name=x",
     "key create --set name=x", "audience sizes 1", "audience switch-on 1 product_viewers",
-    "user show AAAAAAAAAAAAAAAAAAAAAA", "doctor", "funnel 1", "audit", "ledger export", "catalogue export -",
-    "setup-link", "events import {file} --advertiser 1", "explain {file}",
+    "user show AAAAAAAAAAAAAAAAAAAAAA", "doctor --line-item 1", "funnel 1", "audit", "ledger export",
+    "catalogue export -", "setup-link", "events import {file} --advertiser 1", "explain {file}",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import msgspec
 
 from admin.diagnosis.budgets import Levels
-from admin.diagnosis.deliverability import Scene, examine
+from admin.diagnosis.deliverability import LEAST_JUDGED, Scene, examine
 from admin.diagnosis.findings import Severity
 from admin.diagnosis.funnels import Window, window_of
 from core.model import Budget, BudgetShare, Campaign, Catalogue, LineItem, Status, Targeting
@@ -114,3 +114,30 @@ def test_a_line_item_without_an_active_creative_is_stopped() -> None:
     paused = tuple(msgspec.structs.replace(ad, status=Status.PAUSED) for ad in base.creatives)
     texts = stops(value, around=catalogue(value, creatives=paused))
     assert texts == ["no creative is active: no size can be filled"]
+
+
+def found(window: Window, severity: Severity) -> list[str]:
+    value = line_item(1)
+    scene = Scene.of(catalogue(value), {1: ENTERED}, {}, {1: window}, NOW_MS)
+    return [one.text for one in examine(value, scene) if one.severity is severity]
+
+
+def test_losing_to_our_own_better_line_item_is_a_note() -> None:
+    window = window_of({"seen": 400, "outranked": 10, "floor": 390, "country": 5}, {})
+    assert stops(line_item(1), window=window) == []
+    assert "no bid on 400 impressions: where it fits, another of our line items pays more" in found(
+        window, Severity.NOTE
+    )
+
+
+def test_a_few_impressions_are_no_ground_to_judge_by() -> None:
+    few = window_of({"seen": LEAST_JUDGED - 1, "country": LEAST_JUDGED - 1}, {})
+    assert stops(line_item(1), window=few) == []
+    assert len(found(few, Severity.NOTE)) == 1
+    assert stops(line_item(1), window=window_of({"seen": LEAST_JUDGED, "country": LEAST_JUDGED}, {}))
+
+
+def test_a_finding_names_its_line_item() -> None:
+    value = line_item(1, name="Carts", status=Status.PAUSED)
+    scene = Scene.of(catalogue(value), {1: ENTERED}, {}, {}, NOW_MS)
+    assert examine(value, scene)[0].where == "line item 1 'Carts', line item"

@@ -90,7 +90,7 @@ async def test_no_recorded_request_rests_on_the_user_once_permission_is_gone(cor
 def test_the_user_s_segments_and_state_are_dropped_where_only_ids_are_permitted() -> None:
     batch = profile_batch([Shopper((10,), {1: ShopState()}, ((1, 5),)), Shopper((20,), {2: ShopState()})])
     batch.keep_only_ring(0)
-    assert batch.segments == [b"", (20).to_bytes(4, "little")]
+    assert batch.segments == [None, (20).to_bytes(4, "little")]
     assert batch.state_request.tolist() == [1]
     assert batch.rings[0]
 

@@ -89,7 +89,7 @@ def test_rows_of_slot_kinds_are_kept_when_the_table_grows() -> None:
     assert all(model.slot_logits[kind].ravel().tolist() == row for kind, row in rows.items())
 
 
-def test_kinds_of_impressions_that_are_forgotten_leave_no_price_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kinds_of_impressions_that_are_forgotten_leave_no_price_behind() -> None:
     """Their numbers are given to other kinds, also while bids are remembered by them."""
     configured = catalogue(line_item(1, goal=Goal.CPC, bid_micros=300_000_000, max_cpm_micros=10**12))
     requests = [
@@ -99,7 +99,8 @@ def test_kinds_of_impressions_that_are_forgotten_leave_no_price_behind(monkeypat
     ]  # fmt: skip
     expected = [price_of(TestBidder(configured).answer(request)) for request in requests]
     assert len(set(expected)) > 3, "the kinds differ in price"
-    monkeypatch.setattr("bidder.decision.score.MAX_SLOT_KINDS", 2)
     bidder = TestBidder(configured)
-    for _ in range(2):
-        assert [price_of(bidder.answer(request)) for request in requests] == expected
+    for number, request in enumerate((*requests, *requests)):
+        assert price_of(bidder.answer(request)) == expected[number % len(requests)]
+        if number % 2:
+            bidder.snapshot.model.forget()

@@ -12,6 +12,7 @@ from tests.kit.openrtb import EXCHANGE, auction_of
 from tests.kit.tc_strings import TcFields, tc_string
 
 APPLIES = "GDPR applies"
+LISTED = f"{APPLIES} (gpp_sid lists section 2)"
 CAME = f"{APPLIES} (a consent string came with the request)"
 POLICY = ConsentPolicy(ConsentSettings(vendor_id=7))
 
@@ -29,7 +30,7 @@ POLICY = ConsentPolicy(ConsentSettings(vendor_id=7))
         ),
         (
             {"regs": {"gpp_sid": [2], "gpp": "DBAA"}},
-            f"{APPLIES} (gpp_sid lists section 2) and there is no consent string in the GPP string, or it cannot be read",
+            f"{LISTED} and there is no consent string in the GPP string, or it cannot be read",
         ),
         (
             {"user": {"consent": "garbage"}},

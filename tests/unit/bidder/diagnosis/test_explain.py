@@ -92,7 +92,7 @@ async def test_all_reasons_of_a_line_item_are_given() -> None:
     targeting = Targeting(countries=("POL",), positions=(7,), segments_any=(10,), environments=("app",))
     bidder = TestBidder(catalogue(line_item(1, targeting=targeting, max_cpm_micros=0)))
     explanation = await explained(bidder, raw_request(regs={"gdpr": 0}))
-    assert set(reasons(explanation, 1)) == {"environment", "country", "position", "segment", "value_too_low"}
+    assert set(reasons(explanation, 1)) == {"environment", "country", "position", "no_profile", "value_too_low"}
     assert explanation.reason is not None
     assert explanation.reason.reason == "not_targeted"
 

@@ -1,147 +1,35 @@
-import array
+import subprocess
+import sys
 
-import pytest
+from bidder.targeting.fields import FIELDS, SPECIAL
+from core.model import Targeting
+from tests.kit.fixtures import REPOSITORY
+from tests.kit.random_bidding import TARGETED
 
-from bidder.targeting import normalise
-from bidder.targeting.bitmaps import from_positions, to_flags
-from bidder.targeting.fields import (
-    MAX_MEMO_ANSWERS,
-    MAX_MEMO_BYTES,
-    Allowed,
-    AllowedAndDenied,
-    DealAccess,
-    Denied,
-    Matching,
-    Offered,
-    PositionLists,
-    SegmentMembership,
-)
-from core.model import Radius
-from core.reasons import NoBid
-
-COUNT = 4
+MEMBERS = [
+    *(member for field in FIELDS for member in (field.allow, field.deny) if member),
+    *(special.member for special in SPECIAL),
+]
 
 
-def lists(*named: tuple[object, ...]) -> PositionLists:
-    made = PositionLists()
-    for position, values_of_position in enumerate(named):
-        made.add(position, values_of_position)
-    return made
+def test_every_member_of_targeting_is_declared_once() -> None:
+    assert sorted(MEMBERS) == sorted(Targeting.__struct_fields__)
 
 
-def members(bits: int) -> set[int]:
-    return {position for position in range(COUNT) if bits >> position & 1}
+def test_every_field_has_a_reason_of_its_own() -> None:
+    assert len({field.reason for field in FIELDS}) == len({field.name for field in FIELDS}) == len(FIELDS)
 
 
-def packed(*segments: int) -> bytes:
-    return b"".join(segment.to_bytes(4, "little") for segment in segments)
+def test_random_line_items_target_every_member() -> None:
+    assert set(TARGETED) == set(MEMBERS)
 
 
-def test_unrestricted_line_items_are_in_every_answer() -> None:
-    country = Allowed(NoBid.COUNTRY, COUNT, lists((), ("POL",), ("POL", "DEU"), ("CZE",)), normalise.one)
-    assert members(country.get("POL").bits) == {0, 1, 2}
-    assert members(country.get("FRA").bits) == {0}
-    assert members(country.get(None).bits) == {0}
-
-
-def test_a_dimension_that_nobody_restricts_says_so() -> None:
-    assert not Allowed(NoBid.COUNTRY, COUNT, lists((), ()), normalise.one).restricts
-    assert Allowed(NoBid.COUNTRY, COUNT, lists((), ("POL",)), normalise.one).restricts
-
-
-def test_denied_values_exclude_and_win_over_allowed_ones() -> None:
-    allowed = Allowed(NoBid.DOMAIN, COUNT, lists((), ("news.example",), ("example",), ()), normalise.domain_suffixes)
-    denied = Denied(NoBid.DOMAIN, COUNT, lists((), (), ("bad.example",), ("bad.example",)), normalise.domain_suffixes)
-    domain = AllowedAndDenied(allowed, denied)
-    assert members(domain.get("www.news.example").bits) == {0, 1, 2, 3}
-    assert members(domain.get("sub.bad.example").bits) == {0}
-    assert members(domain.get("other.test").bits) == {0, 3}
-
-
-def test_patterns_are_tried_on_the_key() -> None:
-    warsaw = Radius(52.23, 21.01, 10)
-    circle = Matching(NoBid.RADIUS, COUNT, lists((), (warsaw,)), normalise.in_circle)
-    assert members(circle.get((52.25, 21.0)).bits) == {0, 1, 2, 3}
-    assert members(circle.get((50.06, 19.94)).bits) == {0, 2, 3}
-    assert members(circle.get(None).bits) == {0, 2, 3}
-
-
-def test_a_circle_includes_its_inside_and_excludes_its_outside() -> None:
-    warsaw = Radius(52.23, 21.01, 10)
-    circle = Matching(NoBid.RADIUS, 1, lists((warsaw,)), normalise.in_circle)
-    assert circle.get((52.25, 21.0)).bits == 1
-    assert circle.get((50.06, 19.94)).bits == 0
-
-
-def test_sizes_offer_nothing_without_a_creative() -> None:
-    size = Offered(NoBid.SIZE, COUNT, lists(((300, 250),), (), ((300, 250), (728, 90))))
-    assert members(size.get(((300, 250),)).bits) == {0, 2}
-    assert members(size.get(((728, 90), (300, 250))).bits) == {0, 2}
-    assert members(size.get(()).bits) == set()
-
-
-@pytest.mark.parametrize(
-    ("held", "expected"),
-    [
-        (packed(), {0}),
-        (packed(7), {0, 1}),
-        (packed(7, 8), {0, 1, 2}),
-        (packed(8), {0}),
-        (packed(9), {0}),
-        (packed(7, 8, 9), {0, 1, 2, 3}),
-    ],
-)
-def test_any_and_all_segments_are_both_needed(held: bytes, expected: set[int]) -> None:
-    any_of = lists((), (7,), (), (9,))
-    all_of: dict[tuple[int, ...], array.array[int]] = {(7, 8): array.array("q", [2, 3])}
-    assert members(SegmentMembership(COUNT, any_of, all_of).get(held).bits) == expected
-
-
-def test_a_private_auction_admits_only_holders_of_an_offered_deal() -> None:
-    deals = DealAccess(COUNT, lists((), ((1, "gold"),), ((1, "silver"),), ((2, "gold"),)))
-    assert members(deals.get((1, ("gold",), False)).bits) == {0, 1}
-    assert members(deals.get((1, ("gold",), True)).bits) == {1}
-    assert members(deals.get((1, (), True)).bits) == set()
-    assert deals.held(1, 1, ["silver", "gold"]) == ["gold"]
-
-
-def test_harvest_counts_impressions_by_answered_set_and_starts_again() -> None:
-    country = Allowed(NoBid.COUNTRY, COUNT, lists((), ("POL",)), normalise.one)
-    country.get("POL").hits += 3
-    country.get("DEU").hits += 2
-    country.get("FRA").hits += 1
-
-    counts = country.harvest()
-
-    assert counts == {from_positions([0, 1, 2, 3], COUNT): 3, from_positions([0, 2, 3], COUNT): 3}
-    assert country.harvest() == {}
-
-
-def test_a_full_memo_is_emptied_without_losing_counts() -> None:
-    domain = Allowed(NoBid.DOMAIN, COUNT, lists(("a.example",)), normalise.domain_suffixes)
-    for number in range(MAX_MEMO_ANSWERS + 10):
-        domain.get(f"site{number}.test").hits += 1
-
-    assert len(domain.memo) <= MAX_MEMO_ANSWERS
-    assert sum(domain.harvest().values()) == MAX_MEMO_ANSWERS + 10
-
-
-def test_flags_of_an_answer_have_one_element_a_line_item() -> None:
-    country = Allowed(NoBid.COUNTRY, COUNT, lists((), ("POL",)), normalise.one)
-    assert to_flags(country.get("POL").bits, COUNT).tolist() == [True, True, True, True]
-
-
-def test_long_keys_empty_a_memo_long_before_it_has_many_answers() -> None:
-    """Senders choose keys: a page's words, a list of blocked domains."""
-    phrase = Allowed(NoBid.PAGE_KEYWORD, COUNT, lists((), ("a",), (), ()), iter)
-    for number in range(40):
-        phrase.get((f"{number}", "x" * (MAX_MEMO_BYTES // 10))).hits += 1
-    assert len(phrase.memo) <= 10
-    assert sum(phrase.harvest().values()) == 40
-
-
-def test_long_lists_of_a_sender_do_not_fill_the_memo() -> None:
-    dimension = Offered(NoBid.SIZE, COUNT, lists(((300, 250),)))
-    for number in range(40):
-        dimension.get(tuple((width, number + 1) for width in range(1, 11_000)))  # a `format` that fills a request
-    assert len(dimension.memo) <= 10, "of 1.8 MB each"
+def test_the_page_of_targeting_is_what_the_table_says() -> None:
+    printed = subprocess.run(
+        [sys.executable, REPOSITORY / "scripts" / "make-targeting", "--print"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    page = (REPOSITORY / "docs" / "targeting.md").read_text(encoding="utf-8")
+    assert page == printed, "run scripts/make-targeting"

@@ -123,4 +123,4 @@ def test_an_index_travels_between_processes() -> None:
     index = compile_index(catalogue(line_item(1, targeting=Targeting(countries=("POL",))), line_item(2)))
     again = pickle.loads(pickle.dumps(index))  # noqa: S301 - what was just made here
     assert again.lines.line_item.tolist() == index.lines.line_item.tolist()
-    assert again.context["country"].get("POL").bits == index.context["country"].get("POL").bits == 0b11
+    assert again.dimensions["country"].get(("POL",)).bits == index.dimensions["country"].get(("POL",)).bits == 0b11

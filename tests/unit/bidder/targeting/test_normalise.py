@@ -26,10 +26,6 @@ def test_a_domain_is_under_each_of_its_parents() -> None:
     assert list(normalise.domain_suffixes(None)) == []
 
 
-def test_categories_come_with_their_parents() -> None:
-    assert list(normalise.category_and_parents(("iab18-3", " IAB1"))) == ["IAB18-3", "IAB18", "IAB1"]
-
-
 def test_postcodes_are_known_by_all_their_prefixes() -> None:
     assert list(normalise.postcode_prefixes("00-95 0")) == ["0", "00", "009", "0095", "00950"]
     assert list(normalise.postcode_prefixes(None)) == []
@@ -40,13 +36,14 @@ def test_postcodes_are_known_by_all_their_prefixes() -> None:
     [(("POL", "MZ"), ("POL/MZ",)), (("POL", "pl-mz"), ("POL/MZ",)), ((None, "MZ"), ()), (("POL", None), ())],
 )
 def test_regions_are_named_with_their_country(key: tuple[str | None, str | None], found: tuple[str, ...]) -> None:
-    assert normalise.region_of(key) == found
+    assert normalise.region_of(*key) == found
 
 
 @pytest.mark.parametrize("tag", ["pl", "PL", "pl-PL", "pl_PL", " pl "])
 def test_of_a_language_the_primary_tag_counts(tag: str) -> None:
-    assert normalise.primary_language(tag) == ("pl",)
-    assert normalise.primary_language(None) == ()
+    assert normalise.primary_language(tag, "en") == ("pl",)
+    assert normalise.primary_language(None, tag) == ("pl",)
+    assert normalise.primary_language(None, None) == ()
 
 
 IPHONE = (
@@ -56,15 +53,63 @@ IPHONE = (
 
 
 def test_a_named_system_wins_over_the_agent_s() -> None:
-    assert normalise.operating_system(("Android", IPHONE)) == ("android",)
-    assert normalise.operating_system((None, IPHONE)) == ("ios",)
-    assert normalise.operating_system(("OS X", None)) == ("macos",)
-    assert normalise.operating_system((None, None)) == ()
+    assert normalise.operating_system("Android", IPHONE) == ("android",)
+    assert normalise.operating_system(None, IPHONE) == ("ios",)
+    assert normalise.operating_system("OS X", None) == ("macos",)
+    assert normalise.operating_system(None, None) == ()
 
 
 def test_mobile_browsers_are_of_their_family() -> None:
     assert normalise.browser(IPHONE) == ("safari",)
     assert normalise.browser(None) == ()
+
+
+@pytest.mark.parametrize(
+    ("brands", "family"),
+    [
+        (("Not(A:Brand", "Google Chrome", "Chromium"), "chrome"),
+        (("Chromium", "Microsoft Edge", " Not A;Brand"), "edge"),
+        (("Opera", "Not/A)Brand", "Chromium"), "opera"),
+        (("Samsung Internet", "Chromium"), "samsung internet"),
+        (("Chromium", "Not_A Brand"), "chromium"),
+    ],
+)
+def test_of_a_structured_agent_the_brand_counts_that_is_no_engine(brands: tuple[str, ...], family: str) -> None:
+    assert normalise.browser(brands) == (family,)
+    assert normalise.browser(tuple(reversed(brands))) == (family,)
+
+
+def test_a_structured_agent_that_names_nobody_is_no_browser() -> None:
+    assert normalise.browser(()) == normalise.browser(("Not A;Brand",)) == ()
+
+
+def test_a_publisher_is_known_by_its_id_and_by_its_exchange_s() -> None:
+    assert normalise.publisher_of("demo", "815") == ("815", "demo/815")
+    assert normalise.publisher_of("demo", None) == ()
+
+
+@pytest.mark.parametrize(
+    ("gpid", "names"),
+    [
+        ("/1234/news/top#2", ["/1234/news/top#2", "/1234/news/top", "/1234/news", "/1234"]),
+        ("/1234/news", ["/1234/news", "/1234"]),
+        ("home", ["home"]),
+        ("/", []),
+        (None, []),
+    ],
+)
+def test_a_global_placement_id_is_in_the_ones_above_it(gpid: str | None, names: list[str]) -> None:
+    assert list(normalise.gpid_and_parents(gpid)) == names
+
+
+def test_venues_have_levels_by_name_and_by_number() -> None:
+    assert list(normalise.venue_and_parents(("Transit.Airports", "10101"))) == [
+        "transit.airports", "transit", "10101", "101", "1",
+    ]  # fmt: skip
+
+
+def test_a_flag_that_is_absent_is_not_set() -> None:
+    assert [normalise.flag(value) for value in (None, 0, False, 1, True)] == [(0,), (0,), (0,), (1,), (1,)]
 
 
 def test_keywords_are_whole_words_and_runs_of_them() -> None:
@@ -114,13 +159,22 @@ def test_path_patterns_match_case_and_whole_paths() -> None:
 
 
 def test_a_circle_goes_over_the_date_line_and_the_pole() -> None:
-    assert normalise.in_circle(Radius(0.0, 179.9, 30.0), (0.0, -179.9))
-    assert normalise.in_circle(Radius(89.9, 0.0, 30.0), (89.9, 180.0))
-    assert not normalise.in_circle(Radius(52.23, 21.01, 200.0), (50.06, 19.94))
-    assert not normalise.in_circle(Radius(0.0, 0.0, 20_000.0), None)
-    assert normalise.in_circle(Radius(0.0, 0.0, 20_040.0), (0.0, 180.0))
+    assert normalise.in_circle(Radius(0.0, 179.9, 30.0), (0.0, -179.9), None)
+    assert normalise.in_circle(Radius(89.9, 0.0, 30.0), (89.9, 180.0), None)
+    assert not normalise.in_circle(Radius(52.23, 21.01, 200.0), (50.06, 19.94), None)
+    assert not normalise.in_circle(Radius(0.0, 0.0, 20_000.0), None, None)
+    assert normalise.in_circle(Radius(0.0, 0.0, 20_040.0), (0.0, 180.0), None)
 
 
 def test_members_are_unpacked_from_little_endian_numbers() -> None:
     assert normalise.members(b"\x01\0\0\0\xff\xff\xff\xff") == (1, 2**32 - 1)
-    assert normalise.members(b"") == ()
+    assert normalise.members(b"") == normalise.members(None) == ()
+
+
+def test_a_point_is_in_no_circle_that_is_smaller_than_its_error() -> None:
+    warsaw, point = Radius(52.23, 21.01, 10.0), (52.23, 21.01)
+    assert normalise.in_circle(warsaw, point, 10.0)
+    assert not normalise.in_circle(warsaw, point, 50.0)
+    assert normalise.point_shown(point, 50.0) == "52.23, 21.01, exact to 50 km"
+    assert normalise.point_shown(point, None) == "52.23, 21.01"
+    assert normalise.point_shown(None, None) == ""

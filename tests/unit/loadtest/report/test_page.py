@@ -49,3 +49,31 @@ def test_the_bill_is_shown_line_by_line() -> None:
 def test_sampled_checks_are_stated() -> None:
     plan = msgspec.structs.replace(scenario(), checks=msgspec.structs.replace(scenario().checks, share=0.25))
     assert "Only 25%" in render(make_report(plan, series_of(), 0))
+
+
+def test_the_page_says_when_and_by_which_version_it_was_made() -> None:
+    page = render(make_report(scenario(), series_of(), 1_790_000_000_000, version="1.2.3"))
+    assert "2026-09-21 14:13:20 UTC, by Grosz 1.2.3, against http://" in page
+
+
+def test_a_last_second_that_is_cut_short_is_no_outage() -> None:
+    """Answers and notices after the end belong to no rate; what adds up goes on."""
+    series = series_of(seconds=5, won_micros=2_000_000)
+    plan = msgspec.structs.replace(scenario(), duration_s=3.5)
+    data = json.loads(json.dumps(chart_data(make_report(plan, series, 0))))
+    assert [len(column) for name in ("rates", "latency", "generator") for column in data[name]] == [3] * 10
+    assert len(data["spend"][1]) == 5
+
+
+def test_charts_have_units_and_a_line_of_tmax() -> None:
+    plan = scenario()
+    plan = msgspec.structs.replace(
+        plan,
+        duration_s=4.0,
+        traffic=msgspec.structs.replace(plan.traffic, tmax_ms=120, currency="EUR"),
+        faults=msgspec.structs.replace(plan.faults, tmax_cut_at=0.5, tmax_cut_ms=30),
+    )
+    data = chart_data(make_report(plan, series_of(seconds=4), 0))
+    assert (data["currency"], data["tmax"]) == ("EUR", [120, 120, 30, 30])
+    recorded = msgspec.structs.replace(plan, traffic=msgspec.structs.replace(plan.traffic, recorded="requests.jsonl"))
+    assert chart_data(make_report(recorded, series_of(seconds=4), 0))["tmax"] == [None] * 4

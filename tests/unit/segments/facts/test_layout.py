@@ -4,17 +4,21 @@ import random
 
 import pytest
 
-from segments.facts.facts import CartLine, Cooldown, Entry, Facts, PathVisit, Product
+from core.ids import product_reference
+from segments.facts.facts import Bought, CartLine, Cooldown, Entry, Facts, PathVisit, Product
 from segments.facts.layout import (
     HEADER,
     HEADER_BYTES,
     LayoutError,
+    Window,
     biddable_cart_micros,
     pack_cold,
     pack_hot,
     unpack_cold,
     unpack_header,
+    unpack_references,
     unpack_windows,
+    windows_end,
 )
 from segments.profiles.reading import _MOMENTS
 
@@ -54,7 +58,9 @@ def test_20_segments_and_50_products_stay_under_a_kibibyte(seed: int) -> None:
     facts = busy_facts(seed)
     hot = pack_hot(facts, windows, NOW_S, NOW_S + 90 * DAY_S)
     assert len(unpack_windows(hot)) == 20
-    assert len(hot) + len(pack_cold(facts)) < 1_024
+    references = len(hot) - windows_end(hot)
+    assert references <= 72
+    assert len(hot) - references + len(pack_cold(facts)) < 1_024
 
 
 @pytest.mark.parametrize("products", [0, 1, 2, 50])
@@ -89,7 +95,7 @@ def test_the_header_carries_what_the_price_needs() -> None:
     header = unpack_header(pack_hot(facts, [], NOW_S, NOW_S + 9))
     values = {name: header[name][0] for name in HEADER.names or ()}
     assert values == {
-        "version": 1, "stage": 2, "windows": 0, "last_visit_s": 7, "cart_micros": 5_000_000, "cart_idle_s": 8,
+        "version": 2, "stage": 2, "windows": 0, "last_visit_s": 7, "cart_micros": 5_000_000, "cart_idle_s": 8,
         "expires_s": NOW_S + 9, "last_purchase_s": 2, "visits": 3, "products": 4, "score": 1.5,
     }  # fmt: skip
 
@@ -107,7 +113,66 @@ def test_a_damaged_cold_field_is_refused(damage: bytes) -> None:
         unpack_cold(damage)
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x01" * 39, b"\x02" + bytes(39)])
+@pytest.mark.parametrize(
+    "damage", [b"", b"\x01" * 39, b"\x02" * 39, b"\x03" + bytes(39), bytes(40), b"\x02\x00\x01" + bytes(37)]
+)
 def test_a_damaged_hot_field_is_refused(damage: bytes) -> None:
     with pytest.raises(LayoutError):
         unpack_windows(damage)
+
+
+def referred(facts: Facts) -> tuple[list[int], int]:
+    hot = pack_hot(facts, [(1, 0, NOW_S + 9)] * 3, NOW_S, NOW_S + 99)
+    assert len(hot) - windows_end(hot) <= 72
+    references, of_cart = unpack_references(hot)
+    return list(references), of_cart
+
+
+def numbers(*product_ids: str) -> list[int]:
+    return [product_reference(product_id) for product_id in product_ids]
+
+
+def test_products_are_the_dearest_cart_lines_then_those_seen_last() -> None:
+    facts = Facts(products=[Product(f"p{number}", seen_s=NOW_S - 100 + number) for number in range(20)])
+    facts.cart = [CartLine("cheap", "", 10, 1), CartLine("many", "", 20, 30), CartLine("p19", "", 500, 1)]
+    assert referred(facts) == (numbers("many", "p19", "cheap", "p18", "p17", "p16", "p15", "p14"), 3)
+
+
+def test_a_cart_of_many_lines_leaves_no_room_for_others() -> None:
+    facts = Facts(products=[Product("seen", seen_s=NOW_S)], cart=[CartLine(f"c{n}", "", n) for n in range(30)])
+    assert referred(facts) == (numbers(*(f"c{n}" for n in range(29, 21, -1))), 8)
+
+
+def test_what_was_just_bought_is_not_referred_to() -> None:
+    facts = Facts(cart=[CartLine("cooling", "shoes", 90), CartLine("kept", "hats", 10)])
+    facts.cooldowns = [Cooldown("shoes", NOW_S + 10)]
+    facts.products = [Product("again", seen_s=NOW_S - 5), Product("bought", seen_s=NOW_S - 9), Product("cooling")]
+    facts.bought = [Bought("again", "", NOW_S - 6), Bought("bought", "", NOW_S - 9)]
+    assert referred(facts) == (numbers("kept", "again"), 1)
+
+
+def test_without_products_nothing_is_added() -> None:
+    assert referred(Facts()) == ([], 0)
+
+
+def old_hot(facts: Facts, windows: list[Window]) -> bytes:
+    """A field of version 1: the same without references."""
+    hot = bytearray(pack_hot(facts, windows, NOW_S, NOW_S + 99))
+    hot[0] = 1
+    return bytes(hot[: windows_end(bytes(hot))])
+
+
+def test_a_field_of_version_1_is_read() -> None:
+    facts = Facts(visits=3, products=[Product("a", seen_s=NOW_S)])
+    windows = [(1, 0, NOW_S + 9), (2, NOW_S, NOW_S + 5)]
+    old, new = old_hot(facts, windows), pack_hot(facts, windows, NOW_S, NOW_S + 99)
+    assert len(new) - len(old) == 9
+    assert unpack_windows(old) == unpack_windows(new) == windows
+    assert unpack_header(old)["visits"][0] == 3
+    assert unpack_references(old) == ((), 0)
+
+
+@pytest.mark.parametrize("rest", [b"x", b"x" * 8, b"x" * 10, b"x" * 73, b"x" * 81])
+def test_damaged_references_are_none(rest: bytes) -> None:
+    assert unpack_references(pack_hot(Facts(), [], NOW_S, NOW_S + 9) + rest) == ((), 0)
+    assert unpack_windows(pack_hot(Facts(), [], NOW_S, NOW_S + 9) + rest) == []

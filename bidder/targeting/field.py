@@ -1,0 +1,219 @@
+"""What a targeting field is: one value, from which the index, the matcher and all that speaks of targeting follow.
+
+A field names what it reads of a request (`reads`), and its functions are given exactly that, so what is remembered by
+what was read can never depend on anything else. A new field is one entry in bidder/targeting/fields.py, its members in
+core.model.Targeting and its reason in core.reasons (CONTRIBUTING.md, "A new targeting field").
+"""
+
+import enum
+import functools
+import operator
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from core.reasons import NoBid
+
+Read = str | Callable[[Any], Hashable]
+"""A path of members, any of which may be missing (None is read then), or a function of what the path starts from.
+
+Fields of a request start from its `Auction`, those of an impression from its `Impression`.
+"""
+
+Applies = Callable[[Mapping[Hashable, object], Any], Iterable[Hashable]]
+"""Of the values that line items name, those that apply to what was read. May also give values that nobody names."""
+
+# The largest domain lists in use (to deny made-for-advertising sites) have 20,000 lines.
+MAX_LIST = 20_000
+
+# Longest detail of an explanation: a line.
+MAX_SHOWN_CHARS = 200
+
+
+class Part(enum.Enum):
+    """What repeats together in requests: the fields of one part that anybody targets share one look-up.
+
+    A field alone in its part is one that nearly every request has a value of its own for.
+    """
+
+    EXCHANGE = "the exchange, and what the publisher blocks"
+    PLACE = "place"
+    POINT = "point on the map"
+    DEVICE = "device"
+    INVENTORY = "site, app or screen"
+    PAGE = "path of the page"
+    WORDS = "words of the page"
+    IMPRESSION = "impression"
+
+
+def one(value: str | int | None) -> tuple[str | int, ...]:
+    """A single value to look up; none for a missing one."""
+    return () if value is None else (value,)
+
+
+def itself(value: Hashable) -> Hashable:
+    """The normal form of what is written in one way only."""
+    return value
+
+
+def shown(*read: object) -> str:
+    """What a request said, as a person reads it."""
+    parts = [part for value in read for part in (value if isinstance(value, tuple) else (value,))]
+    return ", ".join(str(part) for part in parts if part is not None)
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One targeting field.
+
+    Line items name values in the members `allow` and `deny` of their targeting, or by their ads (`ads`, a member of
+    bidder.targeting.index.Ads). A line item without any is not restricted, except where it `must_offer`: sizes. What
+    was read, in the order of `reads`, becomes the values that are looked up among those (`values`), or is matched with
+    each pattern that somebody names (`matches`). `deny_values` is the reading for denied values where it is wider.
+    """
+
+    name: str
+    part: Part
+    reads: tuple[Read, ...]
+    reason: NoBid
+    about: str  # a line for docs/targeting.md and the API's description
+    allow: str = ""
+    deny: str = ""
+    ads: str = ""
+    must_offer: bool = False
+    values: Callable[..., Iterable[Hashable]] = one
+    deny_values: Callable[..., Iterable[Hashable]] | None = None
+    matches: Callable[..., bool] | None = None
+    normal: Callable[[Any], Hashable] = itself  # of a value that a line item names
+    shown: Callable[..., str] = shown
+    item: Any = str  # the API's type of one value
+    most: int = MAX_LIST  # values in a list
+    refers: str = ""  # the kind of object whose ids the values are
+
+    def __reduce__(self) -> tuple[Callable[[str], "Field"], tuple[str]]:
+        """Between processes a field is its name: both know the table."""
+        return _field_of_the_table, (self.name,)
+
+    @property
+    def allows(self) -> Applies:
+        """How allowed values are found."""
+        return Patterns(self.matches) if self.matches is not None else Values(self.values)
+
+    @property
+    def denies(self) -> Applies:
+        """How denied values are found."""
+        return Patterns(self.matches) if self.matches is not None else Values(self.deny_values or self.values)
+
+    def detail(self, read: tuple[Any, ...]) -> str:
+        """What the request said, cut to a line, for explanations."""
+        return self.shown(*read)[:MAX_SHOWN_CHARS]
+
+
+def _field_of_the_table(name: str) -> Field:
+    from bidder.targeting.fields import FIELD_BY_NAME  # the table imports this module
+
+    return FIELD_BY_NAME[name]
+
+
+class Values:
+    """Applies the values that a function makes of what was read."""
+
+    __slots__ = ("_values_of",)
+
+    def __init__(self, values_of: Callable[..., Iterable[Hashable]]) -> None:
+        self._values_of = values_of
+
+    def __call__(self, _named: Mapping[Hashable, object], key: tuple[Any, ...]) -> Iterable[Hashable]:
+        return self._values_of(*key)
+
+
+class Patterns:
+    """Applies the patterns that match what was read: globs and circles, which cannot be looked up."""
+
+    __slots__ = ("_matches",)
+
+    def __init__(self, matches: Callable[..., bool]) -> None:
+        self._matches = matches
+
+    def __call__(self, named: Mapping[Hashable, object], key: tuple[Any, ...]) -> Iterable[Hashable]:
+        return [pattern for pattern in named if self._matches(pattern, *key)]
+
+
+class Reads:
+    """Reads what several fields depend on, all at once; each field's share of that by its number.
+
+    `read` gives the key of a memo: a tuple, or the value itself where only one is read.
+    """
+
+    __slots__ = ("_count", "_places", "read")
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        together = tuple(dict.fromkeys(read for field in fields for read in field.reads))
+        self._count = len(together)
+        self._places = [tuple(together.index(read) for read in field.reads) for field in fields]
+        self.read = reader(together)
+
+    def shares(self, key: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - what `read` gave
+        """The part of a key that belongs to each field, in their order."""
+        whole = key if self._count > 1 else (key,)
+        return [tuple([whole[place] for place in places]) for places in self._places]
+
+
+def reader(reads: Sequence[Read]) -> Callable[[Any], Any]:
+    """A function that reads all of `reads`: a tuple, or the value itself where there is one.
+
+    Members of an object that may be missing are read together, behind one look whether it is there.
+    """
+    if len(reads) == 1:
+        return _getter(reads[0])
+    paths = [read for read in reads if isinstance(read, str)]
+    owners = {path.rpartition(".")[0] for path in paths}
+    if len(paths) == len(reads) and all(_is_always_there(owner) for owner in owners):
+        return operator.attrgetter(*paths)
+    if len(paths) == len(reads) and len(owners) == 1:
+        return _behind(owners.pop(), [path.rpartition(".")[2] for path in paths])
+    getters = tuple(_getter(read) for read in reads)
+
+    def read_each(start: object) -> tuple[object, ...]:
+        return tuple([get(start) for get in getters])
+
+    return read_each
+
+
+# What `Auction`, `Impression`, `BidRequest` and `Imp` always have; everything else of a request may be missing.
+_ALWAYS_THERE = frozenset({"", "exchange", "place", "request", "imp"})
+
+
+def _is_always_there(owner: str) -> bool:
+    return owner in _ALWAYS_THERE
+
+
+def _getter(read: Read) -> Callable[[Any], Any]:
+    if not isinstance(read, str):
+        return read
+    owner, _dot, member = read.rpartition(".")
+    return operator.attrgetter(read) if _is_always_there(owner) else _behind(owner, [member])
+
+
+def _behind(owner: str, members: Sequence[str]) -> Callable[[Any], Any]:
+    """Reads members of an object that may be missing, or behind one that may be."""
+    find = _getter(owner)
+    values = operator.attrgetter(*members)
+    nothing = (None,) * len(members) if len(members) > 1 else None
+
+    def read(start: object) -> object:
+        found = find(start)
+        return values(found) if found is not None else nothing
+
+    return read
+
+
+@functools.cache
+def read_one(field: Field) -> Callable[[Any], tuple[Any, ...]]:
+    """Reads what one field depends on; for explanations, which ask for fields one by one."""
+    getters = [_getter(read) for read in field.reads]
+
+    def read(start: object) -> tuple[Any, ...]:
+        return tuple([get(start) for get in getters])
+
+    return read

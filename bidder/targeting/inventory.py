@@ -1,0 +1,94 @@
+"""What a request says of the page, app or screen that its impressions are on, from wherever it says it."""
+
+from bidder.openrtb.types import App, Dooh, Site
+from bidder.request.auction import Auction
+from bidder.targeting.categories import CONTENT_1_0, coded
+from bidder.targeting.normalise import TEXT_BREAK
+
+
+def environment(auction: Auction) -> str | None:
+    """`site`, `app` or `dooh`."""
+    request = auction.request
+    return "site" if request.site else "app" if request.app else "dooh" if request.dooh else None
+
+
+def domain(auction: Auction) -> str | None:
+    """Domain of a site: its own, else that of the page or the publisher."""
+    site = auction.request.site
+    if site is None:
+        return None
+    return site.domain or site.page or (site.publisher.domain if site.publisher is not None else None)
+
+
+def app(auction: Auction) -> str | None:
+    """Bundle or store id of an app, else the exchange's id of it."""
+    found = auction.request.app
+    return (found.bundle or found.id) if found is not None else None
+
+
+def publisher(auction: Auction) -> str | None:
+    """The exchange's id of the publisher."""
+    place = _place(auction)
+    return place.publisher.id if place is not None and place.publisher is not None else None
+
+
+def categories(auction: Auction) -> tuple[str, ...]:
+    """Category codes of the place, its section, page and content.
+
+    A place without `cattax` speaks the first taxonomy (OpenRTB 2.6 section 3.2.13).
+    """
+    request = auction.request
+    place = request.site or request.app
+    if place is None:
+        return ()
+    plain = place.cattax is None or place.cattax == CONTENT_1_0
+    if plain and not (place.sectioncat or place.pagecat or place.content):
+        return place.cat or ()
+    own = (*(place.cat or ()), *(place.sectioncat or ()), *(place.pagecat or ()))
+    found = own if plain else coded(own, place.cattax)
+    content = place.content
+    if content is not None and content.cat:
+        found += coded(content.cat, content.cattax)
+    return found
+
+
+def page_text(auction: Auction) -> str:
+    """All words by which a publisher describes the page: URL, keywords, content title and keywords."""
+    place = _place(auction)
+    if place is None:
+        return ""
+    site = auction.request.site
+    page = site.page if site is not None else None
+    texts: list[str | None] = [page, _listed(place.keywords), *(place.kwarray or ())]
+    content = place.content
+    if content is not None:
+        texts += [content.title, _listed(content.keywords), *(content.kwarray or ())]
+    return TEXT_BREAK.join([text for text in texts if text])
+
+
+def _place(auction: Auction) -> Site | App | Dooh | None:
+    request = auction.request
+    return request.site or request.app or request.dooh
+
+
+def _listed(keywords: str | None) -> str | None:
+    """A comma-separated list with its entries kept apart."""
+    return keywords.replace(",", TEXT_BREAK) if keywords else None
+
+
+def venues(auction: Auction) -> tuple[str, ...]:
+    """Venue types of a screen out of home (OpenRTB 2.6 section 3.2.31), in whichever member the sender puts them."""
+    dooh = auction.request.dooh
+    if dooh is None:
+        return ()
+    return (*(dooh.venuetype or ()), *(dooh.venuetypeid or ()))
+
+
+def agent(auction: Auction) -> str | tuple[str, ...] | None:
+    """The user agent; without one, the brands of the structured one (OpenRTB 2.6 section 3.2.29)."""
+    device = auction.request.device
+    if device is None:
+        return None
+    if device.ua or device.sua is None or not device.sua.browsers:
+        return device.ua
+    return tuple([each.brand for each in device.sua.browsers if each.brand])
