@@ -27,6 +27,8 @@ GDPR_COUNTRIES = frozenset({
     "LTU", "LUX", "MLT", "NLD", "POL", "PRT", "ROU", "SVK", "SVN", "ESP", "SWE", "ISL", "LIE", "NOR", "GBR", "CHE",
     "GIB", "IMN", "JEY", "GGY", "ALA", "GLP", "MTQ", "GUF", "REU", "MYT", "MAF",
 })  # fmt: skip
+# What cannot be read is a place that somebody meant: it counts as one of these.
+INSIDE: frozenset[str | None] = GDPR_COUNTRIES | {None}
 UNITED_STATES = frozenset({"USA", "PRI", "GUM", "VIR", "ASM", "MNP", "UMI"})
 
 # 2026-03-01 00:00 UTC in deciseconds: strings made from then on must list the vendors they disclosed (TCF 2.3).
@@ -209,14 +211,15 @@ def gdpr_applies(request: BidRequest, gpp: GppString | None) -> bool:
     user = request.user
     if (user is not None and user.consent) or (gpp is not None and gpp.tc_string is not None):
         return True
-    return not GDPR_COUNTRIES.isdisjoint(_countries(request))
+    return not INSIDE.isdisjoint(_countries(request))
 
 
-def _countries(request: BidRequest) -> list[str]:
+def _countries(request: BidRequest) -> list[str | None]:
+    """Where the request says that device and user are; None for a place that it says and that cannot be read."""
     device, user = request.device, request.user
     places = (device.geo if device is not None else None, user.geo if user is not None else None)
-    codes = [alpha_3(geo.country) for geo in places if geo is not None]
-    return [code for code in codes if code is not None]
+    said = [geo.country for geo in places if geo is not None and geo.country and geo.country.strip()]
+    return [alpha_3(country) for country in said]
 
 
 def tc_string_of(request: BidRequest, gpp: GppString | None) -> str | None:
@@ -276,7 +279,7 @@ def _opted_out(request: BidRequest, regs: Regs) -> bool:
 
 def _may_be_in_united_states(request: BidRequest) -> bool:
     countries = _countries(request)
-    return not countries or not UNITED_STATES.isdisjoint(countries)
+    return not countries or None in countries or not UNITED_STATES.isdisjoint(countries)
 
 
 def _tracking_is_limited(device: Device, *, honour_do_not_track: bool) -> bool:

@@ -83,6 +83,14 @@ def test_outcomes_are_shared_objects() -> None:
         ({"regs": {"gpp_sid": [7]}, "device": {"geo": {"country": "POL"}}}, False),
         ({"regs": {}, "device": {"geo": {"country": "USA"}}}, False),
         ({"device": {"geo": {}}, "user": {"consent": ""}}, False),
+        ({"device": {"geo": {"country": "UK"}}}, True),
+        ({"device": {"geo": {"country": "EL"}}}, True),
+        ({"device": {"geo": {"country": "616"}}}, True),
+        ({"device": {"geo": {"country": "Deutschland"}}}, True),
+        ({"device": {"geo": {"country": "Atlantis"}}}, True),  # it says something, and nobody knows what
+        ({"device": {"geo": {"country": "USA"}}, "user": {"geo": {"country": "??"}}}, True),
+        ({"device": {"geo": {"country": "840"}}}, False),
+        ({"device": {"geo": {"country": " "}}}, False),
     ],
 )
 def test_where_a_tc_string_is_needed(members: dict[str, Any], applies: bool) -> None:
