@@ -4,7 +4,7 @@ Everything of a bid that does not change between auctions (markup, notice URLs, 
 once per creative and exchange and cut at the places of the token; a bid is then a handful of joins.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from bidder.targeting.memory import OBJECT_BYTES, Memo, bytes_of
 from bidder.targeting.normalise import normal_domain
 from core.model import Creative, Exchange
 from creatives.formats.base import Ad
-from creatives.formats.offer import Offer
+from creatives.formats.offer import Offer, fits
 from creatives.formats.table import FORMATS
 from creatives.macros import TOKEN
 from pacing.notices.claims import landing_digest, terms_of
@@ -142,9 +142,7 @@ class Showcase(Memo):
         return tuple(
             self._prepare(creative, offer, exchange, position)
             for offer in offers
-            for shape in offer.shapes
-            for creative in creatives
-            if creative.format == offer.format and shape in FORMATS[creative.format].shapes(creative)
+            for creative in _fitting([each for each in creatives if each.format == offer.format], offer)
         )
 
     def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[Showable, ...]:
@@ -177,6 +175,13 @@ class Showcase(Memo):
             )
         return line
 
+    def domains(self, position: int) -> frozenset[str]:
+        """What a line item's creatives advertise."""
+        return frozenset(
+            normal_domain(creative.advertiser_domain or self._advertiser_domains[creative.advertiser_id])
+            for creative in self._index.creatives_of(position)
+        )
+
     def _prepare(self, creative: Creative, offer: Offer, exchange: Exchange, position: int) -> PreparedBid:
         campaign_id = self.line(position).campaign_id
         ad_format = FORMATS[creative.format]
@@ -189,3 +194,13 @@ class Showcase(Memo):
             self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
             self._prepared[key] = prepared
         return prepared
+
+
+def _fitting(creatives: Sequence[Creative], offer: Offer) -> Iterable[Creative]:
+    """Creatives of an offered shape, each once: those of the best shape first."""
+    found: dict[int, Creative] = {}
+    for shape in offer.shapes:
+        for creative in creatives:
+            if any(fits(own, shape) for own in FORMATS[creative.format].shapes(creative)):
+                found.setdefault(creative.id, creative)
+    return found.values()

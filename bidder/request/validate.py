@@ -6,6 +6,7 @@ for explain. Prices become CPM micros of the auction's currency here, once, so n
 
 from bidder.dialects.generic import Speaker
 from bidder.dialects.table import speaker_of
+from bidder.openrtb.formats.banner import interstitial
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.types import Deal, Imp
 from bidder.request.auction import Auction, Impression
@@ -65,6 +66,9 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
             auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
         )
         return None
+    device = auction.request.device
+    if imp.instl and device is not None and device.ext is not None:
+        offers = tuple(interstitial(offer, device) for offer in offers)
     try:
         floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:

@@ -7,11 +7,12 @@ its token.
 import html
 import re
 import urllib.parse
+from collections.abc import Hashable
 
 from core.errors import Fault
 from core.model import Creative
 from creatives.formats.base import Ad, AdFormat
-from creatives.formats.offer import Offer, Size
+from creatives.formats.offer import Offer, Size, SizeRatio, fits
 from creatives.macros import (
     CLICK_URL,
     CLICK_URL_ENCODED,
@@ -41,13 +42,32 @@ _PIXEL_STYLE = "position:absolute;left:0;top:0;width:1px;height:1px;border:0"
 
 
 def shapes(creative: Creative) -> tuple[Size, ...]:
-    """A banner fits where its exact size is offered."""
+    """A banner fits where its size is offered, alone or among others."""
     return ((creative.width, creative.height),)
 
 
-def render(creative: Creative, _offer: Offer, tracker: Tracker) -> Ad:
+class BannerAd(Ad, frozen=True):
+    """A banner; `ratio` where it flexes: it fits by its ratio alone."""
+
+    ratio: SizeRatio | None = None
+
+
+def render(creative: Creative, offer: Offer, tracker: Tracker) -> Ad:
     """The banner as an ad; it looks the same whatever else the offer says."""
-    return Ad(creative, banner_markup(creative, tracker), is_secure(creative, tracker), _types(creative))
+    ratio = _ratio((creative.width, creative.height), offer)
+    secure = is_secure(creative, tracker)
+    return BannerAd(creative, banner_markup(creative, tracker), secure, _types(creative), ratio)
+
+
+def _ratio(size: Size, offer: Offer) -> SizeRatio | None:
+    fitting = [shape for shape in offer.shapes if fits(size, shape)]
+    ratios = [shape for shape in fitting if isinstance(shape, SizeRatio)]
+    return ratios[0] if ratios and len(ratios) == len(fitting) else None
+
+
+def variant(offer: Offer) -> Hashable:
+    """Where an offer has ratios, how a banner fits is told the exchange."""
+    return offer.shapes if any(isinstance(shape, SizeRatio) for shape in offer.shapes) else None
 
 
 def admits(ad: Ad, offer: Offer) -> bool:
@@ -128,4 +148,4 @@ def check_banner(creative: Creative) -> list[Fault]:
     return faults
 
 
-FORMAT = AdFormat(name="banner", shapes=shapes, check=check_banner, render=render, admits=admits)
+FORMAT = AdFormat(name="banner", shapes=shapes, check=check_banner, render=render, admits=admits, variant=variant)
