@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from bidder.openrtb.types import BidRequest, Deal, Imp
+from bidder.openrtb.types import Banner, BidRequest, Deal, Device, Imp
 from core.money import GROSZ_CPM_MICROS, FxTable, MoneyError, ceil_to_grosz, cpm_from_float
 from creatives.macros import TOKEN
 
@@ -70,7 +70,7 @@ def faults_of_bid(
             return
     yield from _deal(imp, deal, bid, seat)
     yield from _price(imp, deal, bid, currency, fx)
-    yield from _format(imp, bid)
+    yield from _format(request, imp, bid)
     yield from _blocked(request, imp, bid)
     yield from _markup(imp, bid, terms)
 
@@ -114,19 +114,39 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
         yield Violation("deal_price", f"{price} {currency} where {floor / 1e6} is fixed")
 
 
-def _format(imp: Imp, bid: Json) -> Iterator[Violation]:
+def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
     offered = [name for name in FORMAT_OF_MARKUP.values() if getattr(imp, name) is not None]
     kind = FORMAT_OF_MARKUP.get(bid.get("mtype", 0), offered[0] if len(offered) == 1 else "")
     if kind not in offered:
         yield Violation("format", f"markup of type {bid.get('mtype')} where {', '.join(offered)} is offered")
-    banner = imp.banner
-    if kind != "banner" or banner is None:
-        return
-    size = (bid.get("w"), bid.get("h"))
-    sizes: list[tuple[object, object]] = [(each.w, each.h) for each in banner.format or () if each.w and each.h]
-    in_range = bool(banner.wmin and banner.wmax and banner.hmin and banner.hmax)
-    if size not in (sizes or [(banner.w, banner.h)]) and not (in_range and not sizes):
-        yield Violation("size", f"{size[0]}x{size[1]} is not offered")
+    if kind == "banner" and imp.banner is not None and not _has_size(imp.banner, bid, request.device):
+        yield Violation("size", f"{bid.get('w')}x{bid.get('h')} is not offered")
+
+
+def _has_size(banner: Banner, bid: Json, device: Device | None) -> bool:
+    width, height = bid.get("w", 0), bid.get("h", 0)
+    offered = [(each.w, each.h) for each in banner.format or ()] + [(banner.w, banner.h)]
+    if (width, height) in offered:
+        return True
+    ratio = (bid.get("wratio"), bid.get("hratio"))
+    flexible = [each for each in banner.format or () if each.wratio and (each.wratio, each.hratio) == ratio]
+    if any(width >= (each.wmin or 0) for each in flexible):
+        return True
+    bounds = (banner.wmin or 0, banner.wmax or 0, banner.hmin or 0, banner.hmax or 0)
+    if all(bounds) and bounds[0] <= width <= bounds[1] and bounds[2] <= height <= bounds[3]:
+        return True
+    return _fills_screen(offered, width, height, device)
+
+
+def _fills_screen(offered: list[tuple[int | None, int | None]], width: int, height: int, device: Device | None) -> bool:
+    """Whether a full-screen ad fills as much of the largest size as Prebid's extension of the device asks for."""
+    ext = device.ext if device is not None else None
+    told = ext.prebid.interstitial if ext is not None and ext.prebid is not None else None
+    if told is None or device is None:
+        return False
+    most = next((size for size in offered if size[0] and size[1] and size != (1, 1)), (device.w, device.h))
+    least = ((most[0] or 0) * (told.minwidthperc or 0), (most[1] or 0) * (told.minheightperc or 0))
+    return least[0] <= 100 * width <= 100 * (most[0] or 0) and least[1] <= 100 * height <= 100 * (most[1] or 0)
 
 
 def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:

@@ -98,6 +98,31 @@ def test_what_only_looks_like_a_fault_is_none(changes: Json) -> None:
     assert kinds(BID | changes) == []
 
 
+FLEX: Json = {"format": [{"wratio": 4, "hratio": 1, "wmin": 320}]}
+FULL_SCREEN: Json = {"w": 320, "h": 480, "ext": {"prebid": {"interstitial": {"minwidthperc": 80, "minheightperc": 60}}}}
+
+
+@pytest.mark.parametrize(
+    ("banner", "device", "bid", "fits"),
+    [
+        (FLEX, {}, {"w": 320, "h": 80, "wratio": 4, "hratio": 1}, True),
+        (FLEX, {}, {"w": 300, "h": 75, "wratio": 4, "hratio": 1}, False),
+        ({"format": [{"wratio": 4, "hratio": 1}]}, {}, {"w": 320, "h": 80}, False),
+        ({"wmin": 300, "wmax": 320, "hmin": 50, "hmax": 250}, {}, {"w": 310, "h": 60}, True),
+        ({"wmin": 300, "wmax": 320, "hmin": 50, "hmax": 250}, {}, {"w": 321, "h": 60}, False),
+        ({"wmin": 300, "wmax": 320, "hmin": 50}, {}, {"w": 310, "h": 60}, False),
+        ({"w": 1, "h": 1}, FULL_SCREEN, {"w": 300, "h": 300}, True),
+        ({"w": 1, "h": 1}, FULL_SCREEN, {"w": 300, "h": 250}, False),
+        ({"w": 1, "h": 1}, {"w": 320, "h": 480}, {"w": 300, "h": 300}, False),
+    ],
+)  # fmt: skip
+def test_a_size_may_be_a_ratio_a_range_or_a_part_of_the_screen(
+    banner: Json, device: Json, bid: Json, fits: bool
+) -> None:
+    request = {"id": "r1", "imp": [{"id": "1", "banner": banner}], "device": device}
+    assert kinds(BID | {"apis": []} | bid, request) == ([] if fits else ["size"])
+
+
 def test_private_auctions_take_bids_on_deals_alone() -> None:
     private = copy.deepcopy(REQUEST)
     private["imp"][0]["pmp"]["private_auction"] = 1
