@@ -21,7 +21,7 @@ from core.errors import (
     NotFoundError,
     UnavailableError,
 )
-from core.network.bodies import BodyRefused
+from core.network.bodies import UNREADABLE, BodyRefused, refused
 from core.telemetry.logs import WITHOUT_CONTENT
 
 log = logging.getLogger("grosz.admin.api")
@@ -139,6 +139,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             raise
         headers = {name: value for name, value in error.headers.items() if name == "Allow"}
         return respond_problem(ApiError(HTTPStatus(error.status), error.reason, headers=headers))
+    except UNREADABLE as error:
+        return respond_problem(refused(error))
     except IntegrityError:
         # Two writers chose the same unique value at once; the check before the write words the usual case better.
         return respond_problem(ConflictError("somebody else has just taken the same key, address or id"))

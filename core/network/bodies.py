@@ -35,6 +35,17 @@ class BodyTooSlow(TimeoutError):
     """Set on a body's stream when its sender's time is over (core.network.gate)."""
 
 
+UNREADABLE: Final = (BodyTooSlow, web.RequestPayloadError, HttpProcessingError)
+"""What reading the stream of a body raises when its sender is slow or cuts it: never a fault of ours."""
+
+
+def refused(error: BaseException) -> BodyRefused:
+    """The refusal that one of UNREADABLE means."""
+    if isinstance(error, BodyTooSlow):
+        return BodyRefused(408, "the body came too slowly", closes=True)
+    return BodyRefused(400, "the body is not whole", closes=True)
+
+
 async def read_body(request: web.Request, max_bytes: int, *, codings: Collection[str] = GZIP) -> bytes:
     """The body without its Content-Encoding, `max_bytes` at most before and after. May be called again.
 
@@ -65,10 +76,8 @@ async def _received(request: web.Request, max_bytes: int) -> bytes:
             if size > max_bytes:
                 raise _too_large(max_bytes)
             parts.append(part)
-    except BodyTooSlow:
-        raise BodyRefused(408, "the body came too slowly", closes=True) from None
-    except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
-        raise BodyRefused(400, "the body is not whole", closes=True) from None
+    except (*UNREADABLE, ConnectionError) as error:
+        raise refused(error) from None
     return b"".join(parts)
 
 
