@@ -37,14 +37,136 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     billing_event: BillingEvent = BillingEvent.BILL
     """Which notice makes a bid billable: `bill` (burl), `win` (nurl) or `impression` (our own pixel)."""
 
+    version: str = "2.6"
+    """The newest version of OpenRTB that the exchange speaks: members of a bid that came later are not sent."""
+    currencies: tuple[str, ...] = ()
+    """What bids may be in; none: whatever the request allows."""
+    win_notice: bool = True
+    """Whether the exchange calls a bid's nurl when it has won."""
+    price_in_markup: bool = False
+    """Whether our pixel in the markup carries the price macro."""
+    seat_required: bool = False
+    """Whether every bid must name a seat."""
+    seat_is_number: bool = False
+    """Whether a seat is a text of digits."""
+    campaign_is_seat: bool = False
+    """Whether `cid` names what the exchange bills, and not our campaign: the seat is sent in its place."""
+    max_bids: int = 0
+    """Bids that one answer may have; 0: no limit is known."""
+    needed: tuple[str, ...] = ()
+    """Members without which a bid is not taken: a creative that lacks them is not shown."""
+    sent_when_empty: tuple[str, ...] = ()
+    """Lists that must be there even if nothing is in them."""
+    one_value_lists: tuple[str, ...] = ()
+    """Lists of which only the first element is sent."""
+
     sources: dict[str, str] = {}
     """Where each member that differs from `generic` is publicly said, by the member's name; ASSUMED where nowhere."""
 
 
+_XANDR = "https://learn.microsoft.com/en-us/xandr/bidders/incoming-bid-response-from-bidders"
+_XANDR_EXAMPLE = "https://learn.microsoft.com/en-us/xandr/bidders/submit-a-bid-response"
+_GOOGLE_GUIDE = "https://developers.google.com/authorized-buyers/rtb/response-guide"
+_GOOGLE_PRICE = "https://support.google.com/authorizedbuyers/answer/3187591"
+_GOOGLE_FIELDS = "https://developers.google.com/ad-exchange/rtb/adx-extensions-guide"
+_PUBMATIC_21 = "https://community.pubmatic.com/docs/DOC-1753"
+_PUBMATIC_23 = "https://community.pubmatic.com/display/BA/OpenRTB+2.3+PubMatic+Extensions"
+_INDEX_MACRO = "https://kb.indexexchange.com/dsps/open-rtb/notification_macro.htm"
+_INDEX_FIELDS = "https://kb.indexexchange.com/dsps/open-rtb/list_of_supported_openrtb_bid_response_fields_dsp.htm"
+_OPENX_ANSWER = "https://docs.openx.com/demand-partners/openrtb-bidresponse/"
+_OPENX_PRICE = "https://docs.openx.com/demand-partners/openrtb-win-notification/"
+_MAGNITE = "https://help.magnite.com/help/openrtb-specification"
+
 OVERRIDES = ("first_price", "no_bid_style", "price_encryption", "price_macro", "billing_event")
 """Members of a dialect that are also columns of an exchange; None there means: as the dialect says."""
 
-DIALECTS: dict[str, Dialect] = {each.name: each for each in (Dialect(name=GENERIC, title="OpenRTB 2.x"),)}
+DIALECTS: dict[str, Dialect] = {
+    each.name: each
+    for each in (
+        Dialect(name=GENERIC, title="OpenRTB 2.x"),
+        Dialect(
+            name="google",
+            title="Google Authorized Buyers, OpenRTB in JSON",
+            no_bid_style=NoBidStyle.EMPTY,
+            price_encryption=PriceEncryption.GOOGLE,
+            campaign_is_seat=True,
+            needed=("crid", "adomain"),
+            sources={
+                "no_bid_style": _GOOGLE_GUIDE,
+                "price_encryption": _GOOGLE_PRICE,
+                "campaign_is_seat": _GOOGLE_FIELDS,
+                "needed": _GOOGLE_GUIDE,
+            },
+        ),
+        Dialect(
+            name="xandr",
+            title="Xandr (Microsoft)",
+            version="2.4",
+            billing_event=BillingEvent.WIN,
+            seat_required=True,
+            sources={"version": _XANDR, "billing_event": _XANDR_EXAMPLE, "seat_required": _XANDR},
+        ),
+        Dialect(
+            name="pubmatic",
+            title="PubMatic",
+            currencies=("USD", "JPY", "EUR", "GBP", "CAD", "AUD", "SEK", "CHF", "CZK", "DKK", "BRL", "NZD"),
+            win_notice=False,
+            seat_required=True,
+            seat_is_number=True,
+            max_bids=5,
+            needed=("adomain", "cid", "crid", "iurl"),
+            sent_when_empty=("attr",),
+            one_value_lists=("adomain", "attr"),
+            sources={
+                "currencies": _PUBMATIC_21,
+                "win_notice": _PUBMATIC_21,
+                "seat_required": _PUBMATIC_21,
+                "seat_is_number": _PUBMATIC_23,
+                "max_bids": _PUBMATIC_23,
+                "needed": _PUBMATIC_21,
+                "sent_when_empty": _PUBMATIC_21,
+                "one_value_lists": _PUBMATIC_23,
+            },
+        ),
+        Dialect(
+            name="index",
+            title="Index Exchange",
+            currencies=("USD",),
+            billing_event=BillingEvent.IMPRESSION,
+            price_in_markup=True,
+            needed=("adm", "adomain"),
+            one_value_lists=("adomain",),
+            sources={
+                "currencies": _INDEX_MACRO,
+                "billing_event": _INDEX_MACRO,
+                "price_in_markup": _INDEX_MACRO,
+                "needed": _INDEX_FIELDS,
+                "one_value_lists": _INDEX_FIELDS,
+            },
+        ),
+        Dialect(
+            name="magnite",
+            title="Magnite",
+            version="2.5",
+            seat_required=True,
+            sources={"version": _MAGNITE, "seat_required": ASSUMED},
+        ),
+        Dialect(
+            name="openx",
+            title="OpenX",
+            price_encryption=PriceEncryption.GOOGLE,
+            price_macro="${AUCTION_PRICE:OXCRYPT}",
+            billing_event=BillingEvent.IMPRESSION,
+            price_in_markup=True,
+            sources={
+                "price_encryption": _OPENX_PRICE,
+                "price_macro": _OPENX_PRICE,
+                "billing_event": _OPENX_PRICE,
+                "price_in_markup": _OPENX_PRICE,
+            },
+        ),
+    )
+}
 
 
 @functools.lru_cache(maxsize=1024)

@@ -248,9 +248,10 @@ pool that has been scored.
 """
 
 PACING_STATE: Final = "pacing:{pacing}:state"
-"""Hash: advertiser -> the controllers' memory, `traffic` -> the learned week, so that a restarted worker goes on.
+"""Hash: advertiser -> the controllers' memory, `week` -> the learned week (`traffic`: that of version 1, in UTC).
 
-TTL: none; writer: worker, each 5 s; reader: worker; about 30 bytes a budget, 8 KiB for the week.
+TTL: none, a restarted worker goes on from it; writer: worker, each 5 s; reader: worker; about 30 bytes a budget,
+18 KiB for the week.
 """
 
 PACING_OWNER: Final = "pacing:{pacing}:owner"

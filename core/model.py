@@ -78,6 +78,7 @@ class NoBidStyle(enum.StrEnum):
 
     NO_CONTENT = "204"
     REASON_CODE = "nbr"  # 200 {"id": ..., "nbr": n}
+    EMPTY = "empty"  # 200 {"id": ..., "seatbid": []}
 
 
 class FrequencyCap(msgspec.Struct, frozen=True):

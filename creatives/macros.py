@@ -6,6 +6,7 @@ Own markup may use the macros below; OpenRTB's `${AUCTION_...}` macros pass thro
 import re
 import urllib.parse
 from collections.abc import Iterable
+from typing import NamedTuple
 
 TOKEN = "@TOKEN@"  # noqa: S105 - a placeholder, not a secret
 """Stands for the signed token in prepared text; tokens are URL-safe, so it needs no escaping in HTML, JSON or a URL."""
@@ -18,14 +19,23 @@ _LOOPBACK = re.compile(r"^http://(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+
 _NAMES = re.compile(r"^http://www\.w3\.org/", re.IGNORECASE)  # XML namespaces are names that nobody loads
 
 
-def click_url(track_url: str, landing_url: str) -> str:
+class Tracker(NamedTuple):
+    """Where markup reports to."""
+
+    url: str
+    """The tracker's public address, without a slash at the end."""
+    price: str = ""
+    """The query by which the exchange's price macro comes with the impression; "" where it does not."""
+
+
+def click_url(tracker: Tracker, landing_url: str) -> str:
     """Address that counts a click and redirects to the landing page; the token pins that page."""
-    return f"{track_url}/t/click/{TOKEN}?to={urllib.parse.quote(landing_url, safe='')}"
+    return f"{tracker.url}/t/click/{TOKEN}?to={urllib.parse.quote(landing_url, safe='')}"
 
 
-def impression_url(track_url: str) -> str:
+def impression_url(tracker: Tracker) -> str:
     """Address of the pixel that counts the impression."""
-    return f"{track_url}/t/imp/{TOKEN}"
+    return f"{tracker.url}/t/imp/{TOKEN}" + (f"?{tracker.price}" if tracker.price else "")
 
 
 def are_trustworthy(urls: Iterable[str]) -> bool:

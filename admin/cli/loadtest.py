@@ -19,6 +19,7 @@ from admin.cli.opening import DataOption
 from admin.cli.targets import local_target
 from core.errors import InputError
 from core.version import VERSION
+from loadtest.exchange.dialects import MANNERS, as_exchange
 from loadtest.judging import audit as bill
 from loadtest.judging.books import NO_BOOKS, load_books
 from loadtest.measure.series import Series
@@ -66,6 +67,10 @@ UserFile = Annotated[Path | None, typer.Option(help="User ids of the profile sto
 Catalogue = Annotated[
     Path | None, typer.Option(help="`grosz catalogue export` file: judges flights and consent.", show_default=False)
 ]
+DialectName = Annotated[
+    str | None,
+    typer.Option("--dialect", help=f"Exchange that is played: {', '.join(MANNERS)}.", show_default=False),
+]
 OwnTarget = Annotated[bool, typer.Option("--i-own-this-target", help="Allow a target that is not this machine.")]
 Out = Annotated[Path | None, typer.Option(help="Write NAME.html and NAME.json.", metavar="NAME", show_default=False)]
 
@@ -95,6 +100,7 @@ def run(
     seed: Seed = None,
     user_file: UserFile = None,
     catalogue: Catalogue = None,
+    dialect: DialectName = None,
     ledger_before: Annotated[Path | None, typer.Option(help="Ledger export from before the run.")] = None,
     ledger_command: Annotated[
         str | None, typer.Option(help="Command that prints the ledger; run before and after, the bill is audited.")
@@ -110,7 +116,7 @@ def run(
             "url": url, "track_url": track_url, "rate": rate, "duration_s": duration, "connections": connections,
             "processes": processes, "seed": seed,
         },
-        users, user_file, catalogue, own_target=i_own_this_target, data=data,
+        users, user_file, catalogue, own_target=i_own_this_target, data=data, dialect=dialect,
     )  # fmt: skip
     if ledger_before and not ledger_command:
         raise InputError("--ledger-before alone audits nothing", hint="add --ledger-command, which is run at the end")
@@ -216,6 +222,7 @@ def _plan(
     *,
     own_target: bool,
     data: Path | None = None,
+    dialect: str | None = None,
 ) -> Scenario:
     """The scenario with the options that were given; refused when it may not run."""
 
@@ -232,6 +239,8 @@ def _plan(
         if catalogue is not None:
             given["checks"] = msgspec.structs.replace(scenario.checks, catalogue=str(catalogue))
         scenario = msgspec.structs.replace(scenario, **given)
+        if dialect is not None:
+            scenario = as_exchange(scenario, dialect)
         check_run(scenario, own_target=own_target)
         return scenario
 

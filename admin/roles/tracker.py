@@ -8,6 +8,7 @@ from admin.roles.connections import follow_catalogue, pipelined_redis, token_sig
 from admin.roles.consents import consent_reader
 from admin.roles.lifecycle import RoleContext
 from core.model import Catalogue
+from creatives.web import routes as ad_routes
 from pacing.budgets.server_time import ServerTime, TimeWatch
 from pacing.budgets.transitions import Transitions
 from pacing.notices.delivery import DeliveryCounts, DeliveryWriter
@@ -71,7 +72,7 @@ async def build(role: RoleContext) -> None:
         "catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?"
     )
     app = web.Application()
-    app.add_routes([*notice_routes(desk), *shop_routes(site)])
+    app.add_routes([*notice_routes(desk), *shop_routes(site), *ad_routes()])
     port = NoticePort(desk, clock)
     role.run_loop(port.sweep, "idle notice connections")
     await role.serve(app, settings.track.host, settings.track.port, front=port)

@@ -167,7 +167,14 @@ def _creative(value: Creative) -> Iterator[Fault]:
 
 
 def _exchange(value: Exchange) -> Iterator[Fault]:
-    encryption = spoken_by(value).price_encryption
+    dialect = spoken_by(value)
+    if dialect.seat_required and not value.seat:
+        yield Fault("/seat", "required", f"{dialect.title} takes no bid without a seat", "the exchange gives it")
+    if dialect.seat_is_number and value.seat and not (value.seat.isascii() and value.seat.isdigit()):
+        yield Fault("/seat", "not_a_number", f"seats of {dialect.title} are numbers", "use digits alone")
+    if dialect.campaign_is_seat and not value.seat:
+        yield Fault("/seat", "required", f"{dialect.title} bills by what is here the seat", "enter the billing id")
+    encryption = dialect.price_encryption
     if encryption is PriceEncryption.NONE:
         return
     if not value.encryption_key:

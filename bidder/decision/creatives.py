@@ -4,7 +4,7 @@ Everything of a bid that does not change between auctions (markup, notice URLs, 
 once per creative and exchange and cut at the places of the token; a bid is then a handful of joins.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from bidder.targeting.memory import OBJECT_BYTES, Memo, bytes_of
 from bidder.targeting.normalise import normal_domain
 from core.model import Creative, Exchange
 from creatives.formats.base import Ad
-from creatives.formats.offer import Offer
+from creatives.formats.offer import Offer, fits
 from creatives.formats.table import FORMATS
 from creatives.macros import TOKEN
 from pacing.notices.claims import landing_digest, terms_of
@@ -36,14 +36,16 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
-    __slots__ = ("ad", "domain", "landing", "parts")
+    __slots__ = ("ad", "domain", "is_complete", "landing", "parts")
 
     def __init__(self, ad: Ad, speaker: Speaker, advertiser_domain: str, campaign_id: int, track_url: str) -> None:
         creative = ad.creative
         self.ad = ad
         self.domain = normal_domain(creative.advertiser_domain or advertiser_domain)
         self.landing = landing_digest(creative.landing_url)
-        static = _to_json(speaker.members(ad, advertiser_domain, campaign_id, track_url))
+        members = speaker.members(ad, advertiser_domain, campaign_id, track_url)
+        self.is_complete = members.keys() >= set(speaker.dialect.needed)
+        static = _to_json(members)
         # A comma for the opening brace: what is static follows the variable members. At odd places the token goes in.
         cut = (b"," + static[1:]).split(TOKEN.encode())
         self.parts = [part for each in cut for part in (each, b"")][:-1]
@@ -53,7 +55,7 @@ def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) ->
     """Whether the request's rules for creatives admit this one (OpenRTB 2.6 sections 3.2.1, 3.2.4)."""
     ad, request = prepared.ad, auction.request
     creative = ad.creative
-    if impression.imp.secure and not ad.secure:
+    if not prepared.is_complete or (impression.imp.secure and not ad.secure):
         return False
     languages = request.wlang or request.wlangb
     if languages and creative.language and not _speaks(creative.language, languages):
@@ -85,7 +87,7 @@ class Showable:
     def __init__(self, prepared: PreparedBid, line: Line, exchange: Exchange) -> None:
         self.prepared = prepared
         self.line = line
-        self.tactic = tactic_json(line.line_item_id)
+        self.tactic = tactic_json(line.line_item_id) if speaker_of(exchange).sends("tactic") else b""
         self._exchange = exchange
         self._token_part = b""
 
@@ -140,9 +142,7 @@ class Showcase(Memo):
         return tuple(
             self._prepare(creative, offer, exchange, position)
             for offer in offers
-            for shape in offer.shapes
-            for creative in creatives
-            if creative.format == offer.format and shape in FORMATS[creative.format].shapes(creative)
+            for creative in _fitting([each for each in creatives if each.format == offer.format], offer)
         )
 
     def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[Showable, ...]:
@@ -181,9 +181,19 @@ class Showcase(Memo):
         key = (creative.id, exchange.id, campaign_id, ad_format.variant(offer))
         prepared = self._prepared.get(key)
         if prepared is None:
-            domain = self._advertiser_domains[creative.advertiser_id]
-            ad = ad_format.render(creative, offer, self._track_url)
-            prepared = PreparedBid(ad, speaker_of(exchange), domain, campaign_id, self._track_url)
+            domain, speaker = self._advertiser_domains[creative.advertiser_id], speaker_of(exchange)
+            ad = ad_format.render(creative, offer, speaker.tracker(self._track_url))
+            prepared = PreparedBid(ad, speaker, domain, campaign_id, self._track_url)
             self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
             self._prepared[key] = prepared
         return prepared
+
+
+def _fitting(creatives: Sequence[Creative], offer: Offer) -> Iterable[Creative]:
+    """Creatives of an offered shape, each once: those of the best shape first."""
+    found: dict[int, Creative] = {}
+    for shape in offer.shapes:
+        for creative in creatives:
+            if any(fits(own, shape) for own in FORMATS[creative.format].shapes(creative)):
+                found.setdefault(creative.id, creative)
+    return found.values()

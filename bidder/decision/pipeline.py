@@ -88,6 +88,8 @@ def why_silent(
     if any(impression.eligible for impression in auction.impressions):
         return NoBid.NO_LEASE if number in lacking else NoBid.NOBODY_BIDS
     # Line items wanted the impressions, and none this user: a stranger is in nobody's way but for segments.
+    if number in profiles.failed:
+        return NoBid.LOOK_UP_FAILED
     is_stranger = profiles.segments[number] is None and not profiles.rings[number]
     return NoBid.NO_PROFILE if is_stranger and snapshot.index.segments.restricts else NoBid.NOT_TARGETED
 

@@ -5,14 +5,18 @@ dialect with quirks that data cannot say is a subclass in a module beside this o
 """
 
 from collections.abc import Sequence
+from typing import Final, cast
 
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.response import encode_no_bid, encode_response
+from bidder.openrtb.types import Imp
 from core.dialects import spoken_by
-from core.model import AuctionType, BillingEvent, Exchange, NoBidStyle
+from core.errors import Fault
+from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle
 from core.reasons import NoBid
+from creatives.card import card_path
 from creatives.formats.base import Ad
-from creatives.macros import TOKEN
+from creatives.macros import TOKEN, Tracker
 
 NO_CONTENT: tuple[int, bytes] = (204, b"")
 
@@ -25,6 +29,9 @@ UNKNOWN_REASON = 0
 BID_EXPIRY_S = 300
 
 
+ADDED_IN: Final = {"burl": "2.5", "lurl": "2.5", "tactic": "2.5", "language": "2.5", "apis": "2.6", "mtype": "2.6"}
+"""The version that each of these members of a bid came with; all others are as old as 2.4."""
+
 _AUCTION_TYPES = {int(each): each for each in AuctionType}
 _FIRST, _SECOND = AuctionType.FIRST_PRICE, AuctionType.SECOND_PRICE
 
@@ -32,11 +39,15 @@ _FIRST, _SECOND = AuctionType.FIRST_PRICE, AuctionType.SECOND_PRICE
 class Speaker:
     """Speaks for one exchange: answers in its dialect, made once per exchange and catalogue."""
 
-    __slots__ = ("_auction_type", "_says_nothing", "dialect", "exchange")
+    __slots__ = ("_auction_type", "_price", "_says_nothing", "dialect", "exchange")
+
+    has_rules = False
+    """Whether `refuses` has anything to say; most exchanges do not."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.dialect = spoken_by(exchange)
+        self._price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
         first = self.dialect.first_price
         self._auction_type = None if first is None else _FIRST if first else _SECOND
         self._says_nothing = self.dialect.no_bid_style is NoBidStyle.NO_CONTENT
@@ -45,11 +56,17 @@ class Speaker:
         """Status and body of 'no', in the exchange's style and version (OpenRTB 2.6 sections 2.1, 7.1)."""
         if self._says_nothing:
             return NO_CONTENT
+        if self.dialect.no_bid_style is NoBidStyle.EMPTY:
+            return 200, encode_no_bid(request_id)
         return 200, encode_no_bid(request_id, self.reason_code(reason))
+
+    def shed(self) -> tuple[int, bytes]:
+        """Status and body of 'no' to a request that nobody has read, so that its id is not known."""
+        return (200, b"{}") if self.dialect.no_bid_style is NoBidStyle.EMPTY else NO_CONTENT
 
     def reason_code(self, reason: NoBid) -> int:
         """The `nbr` of a reason, in the list of the exchange's version."""
-        if reason.nbr > LAST_REASON_OF_2_5 and self.exchange.openrtb_version < "2.6":
+        if reason.nbr > LAST_REASON_OF_2_5 and min(self.exchange.openrtb_version, self.dialect.version) < "2.6":
             return UNKNOWN_REASON
         return reason.nbr
 
@@ -65,22 +82,25 @@ class Speaker:
             return AuctionType.SECOND_PRICE
         return _AUCTION_TYPES.get(at, AuctionType.FIRST_PRICE)
 
+    def refuses(self, _imp: Imp) -> Fault | None:
+        """What of the exchange's own members keeps us from bidding on an impression; the pointer is relative to it."""
+        return None
+
     def members(self, ad: Ad, advertiser_domain: str, campaign_id: int, track_url: str) -> dict[str, object]:
         """Members of a bid that are the same in every auction; `TOKEN` stands where the token goes.
 
         `advertiser_domain` is that of creatives that name none, `track_url` the tracker's public address.
         """
-        creative = ad.creative
-        price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
+        creative, price = ad.creative, self._price
         members: dict[str, object] = {
             "adid": str(creative.id),
             "nurl": f"{track_url}/n/win/{TOKEN}?{price}",
             "burl": f"{track_url}/n/bill/{TOKEN}?{price}",
             "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}",
             "adm": ad.markup,
-            "adomain": [creative.advertiser_domain or advertiser_domain],
-            "iurl": creative.sample_url or creative.image_url,
-            "cid": str(campaign_id),
+            "adomain": [domain] if (domain := creative.advertiser_domain or advertiser_domain) else [],
+            "iurl": _sample_url(creative, track_url),
+            "cid": self.exchange.seat if self.dialect.campaign_is_seat else str(campaign_id),
             "crid": f"{creative.id}-{creative.version}",
             "cat": creative.categories,
             "attr": creative.attributes,
@@ -91,8 +111,33 @@ class Speaker:
         }
         if self.dialect.billing_event is not BillingEvent.BILL:
             del members["burl"]
-        return {name: value for name, value in members.items() if value not in ("", (), [""])}
+        if not self.dialect.win_notice:
+            del members["nurl"]
+        for name in self.dialect.one_value_lists:
+            members[name] = list(cast(Sequence[object], members[name]))[:1]
+        kept = self.dialect.sent_when_empty
+        return {
+            name: value
+            for name, value in members.items()
+            if (value not in ("", (), []) or name in kept) and self.sends(name)
+        }
+
+    def sends(self, member: str) -> bool:
+        """Whether a member of a bid is part of the version that the exchange speaks."""
+        return ADDED_IN.get(member, "") <= self.dialect.version
+
+    def tracker(self, track_url: str) -> Tracker:
+        """Where markup for this exchange reports to."""
+        return Tracker(track_url, self._price if self.dialect.price_in_markup else "")
 
     def answer(self, request_id: str, bids: Sequence[Sequence[bytes]], currency: str, bid_id: str) -> bytes:
         """JSON of a whole answer; each bid is a JSON object in parts, `bid_id` our own id of the answer."""
         return encode_response(request_id, [(self.exchange.seat, bids)], currency, bid_id)
+
+
+def _sample_url(creative: Creative, track_url: str) -> str:
+    """An absolute address of a picture of the ad."""
+    for url in (creative.sample_url, creative.image_url):
+        if url.startswith(("https://", "http://")):
+            return url
+    return track_url + card_path(creative.width, creative.height)

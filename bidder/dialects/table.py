@@ -1,12 +1,22 @@
 """All dialects that bids are put in, by name, and who speaks for an exchange."""
 
 from bidder.dialects.generic import Speaker
+from bidder.dialects.google import Google
+from bidder.dialects.xandr import Xandr
 from core.dialects import GENERIC
 from core.errors import CatalogueError
 from core.model import Exchange
 
-SPEAKERS: dict[str, type[Speaker]] = {GENERIC: Speaker}
-"""By the names of `core.dialects`; a dialect without quirks in its answers is spoken as the generic one."""
+SPEAKERS: dict[str, type[Speaker]] = {
+    GENERIC: Speaker,
+    "google": Google,
+    "xandr": Xandr,
+    "pubmatic": Speaker,
+    "index": Speaker,
+    "magnite": Speaker,
+    "openx": Speaker,
+}
+"""By the names of `core.dialects`; a dialect that its data describes wholly is spoken by `Speaker` itself."""
 
 # A process serves a handful of exchanges; each new catalogue may have each of them anew.
 MAX_REMEMBERED = 1_024

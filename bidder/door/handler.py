@@ -115,7 +115,7 @@ class BidderHandler:
         budget_s = time_budget(None, exchange, self._tmax_cap_ms)
         if self._load.is_too_much(self._waiting, budget_s, arrival, self._clock.monotonic()):
             self._metrics.no_bid(exchange_key, NoBid.OVERLOAD)
-            reply(204, b"")
+            reply(*speaker_of(exchange).shed())
             return
         self._accept(exchange, body, arrival, reply)
 

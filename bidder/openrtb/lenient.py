@@ -4,7 +4,8 @@ Live traffic breaks types in a few ways (docs/openrtb.md), and none of them says
 So each declared member has a reader that takes any JSON value and gives the declared type, or `None` for "as if
 absent". The readers are made once, from the annotations in `types`: a new member there needs no code here.
 
-Privacy flags fail closed: one that is present but cannot be read counts as set.
+What limits us fails closed. A privacy flag that is present but cannot be read counts as set; such a floor becomes one
+that no price reaches, such a list of who may bid one that nobody is on.
 """
 
 import types as python_types
@@ -29,6 +30,15 @@ PRIVACY_FLAGS = frozenset({"gdpr", "coppa", "lmt", "dnt", "gpc"})
 UNREADABLE_TEXT = "unreadable"
 UNREADABLE_SECTION = 0
 PRIVACY_TEXTS = frozenset({"consent", "us_privacy", "gpp"})
+
+# Limits of other kinds that are there and cannot be read: what is read instead keeps us from bidding.
+LIMIT_NUMBERS = frozenset({"bidfloor", "multiplier"})
+UNREADABLE_NUMBER = 1e300  # no floor in reach, no impression that could be billed
+LIMIT_TEXTS = frozenset({"bidfloorcur"})  # an unreadable currency has no exchange rate
+LIMIT_FLAGS = frozenset({"secure", "private_auction"})  # read as 1
+LIMIT_LISTS = frozenset({"wseat", "wadomain"})
+NOBODY = "unreadable"  # is the name of no seat and no domain
+UNKNOWN_AUCTION = 0  # `at`: counts as first price (docs/money.md)
 
 TRUE_WORDS = frozenset({"true", "yes", "y", "on"})
 FALSE_WORDS = frozenset({"false", "no", "n", "off"})
@@ -95,6 +105,30 @@ def read_privacy_flag(value: object, tolerances: Tolerances) -> int | None:
     return flag
 
 
+def read_limit(value: object, tolerances: Tolerances) -> float:
+    """As `read_number`, but what cannot be read is beyond every number."""
+    number = read_number(value, tolerances)
+    return UNREADABLE_NUMBER if number is None else number
+
+
+def read_limit_flag(value: object, tolerances: Tolerances) -> int:
+    """As `read_flag`, but what cannot be read is 1."""
+    flag = read_flag(value, tolerances)
+    return 1 if flag is None else flag
+
+
+def read_auction_type(value: object, tolerances: Tolerances) -> int:
+    """As `read_int`, but what cannot be read is a type of auction that nobody knows."""
+    number = read_int(value, tolerances)
+    return UNKNOWN_AUCTION if number is None else number
+
+
+def read_limit_text(value: object, tolerances: Tolerances) -> str:
+    """As `read_text`, but what cannot be read is a text that names nothing."""
+    text = read_text(value, tolerances)
+    return UNREADABLE_TEXT if text is None else text
+
+
 def read_text(value: object, tolerances: Tolerances) -> str | None:
     """A text, from a text, a number, or an array that holds nothing but one of them."""
     if isinstance(value, list) and len(value) == 1:
@@ -152,6 +186,15 @@ def _array_reader(read_item: Reader) -> Reader:
         return tuple(item for item in items if item is not None)
 
     return read_array
+
+
+def _limit_list_reader(read_array: Reader) -> Reader:
+    def read_list(value: object, tolerances: Tolerances) -> tuple[str, ...]:
+        names: tuple[str, ...] = read_array(value, tolerances)
+        # An empty list says nothing; one of which nothing can be read says that there is a limit.
+        return names if names or value == [] else (NOBODY,)
+
+    return read_list
 
 
 def _privacy_sections_reader(read_array: Reader) -> Reader:
@@ -213,16 +256,29 @@ _SCALAR_READERS: dict[frozenset[Any], Reader] = {
 }
 
 
+_LIMIT_READERS: dict[tuple[str, Reader], Reader] = {
+    **{(name, read_number): read_limit for name in LIMIT_NUMBERS},
+    **{(name, read_flag): read_limit_flag for name in LIMIT_FLAGS},
+    **{(name, read_text): read_limit_text for name in LIMIT_TEXTS},
+    ("at", read_int): read_auction_type,
+}
+
+
 def _reader_of(name: str, hint: object) -> Reader:
     members = _union_members(hint)
     if len(members) == 1:
         (only,) = members
         if typing.get_origin(only) is tuple:
             array = _array_reader(_reader_of("", typing.get_args(only)[0]))
+            if name in LIMIT_LISTS:
+                return _limit_list_reader(array)
             return _privacy_sections_reader(array) if name == "gpp_sid" else array
         if isinstance(only, type) and issubclass(only, msgspec.Struct):
             return _struct_reader(only)
     reader = _SCALAR_READERS[frozenset(typing.get_origin(member) or member for member in members)]
+    limit = _LIMIT_READERS.get((name, reader))
+    if limit is not None:
+        return limit
     if name in PRIVACY_FLAGS and reader is read_flag:
         return read_privacy_flag
     if name in PRIVACY_TEXTS and reader is read_text:

@@ -130,6 +130,8 @@ def _currency_end(currency: str) -> bytes:
     return b',"cur":' + _encode(currency) + b"}"
 
 
-def encode_no_bid(request_id: str, nbr: int) -> bytes:
-    """A no-bid with its reason code, for exchanges that want one."""
+def encode_no_bid(request_id: str, nbr: int | None = None) -> bytes:
+    """A no-bid with its reason code, for exchanges that want one, or without."""
+    if nbr is None:
+        return b'{"id":' + quote(request_id) + b',"seatbid":[]}'
     return b'{"id":' + quote(request_id) + b',"seatbid":[],"nbr":' + str(nbr).encode() + b"}"

@@ -121,6 +121,7 @@ class ImpExtPrebid(msgspec.Struct, gc=False):
 
 
 class ImpExt(msgspec.Struct, gc=False):
+    billing_id: Texts | None = None  # of Google: the billing ids that may bid
     gpid: str | None = None
     rewarded: Flag | None = None
     prebid: ImpExtPrebid | None = None
@@ -226,9 +227,21 @@ class UserAgent(msgspec.Struct, gc=False):
     mobile: Flag | None = None
 
 
+class Interstitial(msgspec.Struct, gc=False):
+    """Prebid's `device.ext.prebid.interstitial`: how much of the screen an ad has to fill at least, in percent."""
+
+    minwidthperc: Int | None = None
+    minheightperc: Int | None = None
+
+
+class DeviceExtPrebid(msgspec.Struct, gc=False):
+    interstitial: Interstitial | None = None
+
+
 class DeviceExt(msgspec.Struct, gc=False):
     atts: Int | None = None
     ifa_type: str | None = None
+    prebid: DeviceExtPrebid | None = None
 
 
 class Device(msgspec.Struct, gc=False):
@@ -240,6 +253,8 @@ class Device(msgspec.Struct, gc=False):
     dnt: Flag | None = None
     lmt: Flag | None = None
     devicetype: Int | None = None
+    w: Int | None = None  # of the screen, in pixels
+    h: Int | None = None
     os: str | None = None  # also from `sua.platform.brand`, which wins
     language: str | None = None
     langb: str | None = None

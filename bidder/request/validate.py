@@ -4,11 +4,13 @@ Whatever is wrong with one impression costs that impression alone: it is left ou
 for explain. Prices become CPM micros of the auction's currency here, once, so no later stage converts.
 """
 
+from bidder.dialects.generic import Speaker
+from bidder.dialects.table import speaker_of
+from bidder.openrtb.formats.banner import interstitial
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.types import Deal, Imp
 from bidder.request.auction import Auction, Impression
 from core.errors import Fault
-from core.model import Exchange
 from core.money import MAX_CPM_MICROS, FxTable, MoneyError, cpm_from_float
 from core.reasons import NoBid
 from creatives.formats.offer import Offer
@@ -23,7 +25,8 @@ def check_request(auction: Auction, fx: FxTable) -> None:
     """Set `currency`, `is_test` and `impressions` of the auction, or its `no_bid`; add faults of impressions."""
     request, exchange = auction.request, auction.exchange
     auction.is_test = request.test == 1
-    currency = _choose_currency(request.cur, exchange, fx)
+    speaker = speaker_of(exchange)
+    currency = _choose_currency(request.cur, speaker, fx)
     if currency is None:
         auction.no_bid = NoBid.CURRENCY
         return
@@ -33,6 +36,9 @@ def check_request(auction: Auction, fx: FxTable) -> None:
         return
     impressions = auction.impressions
     for position, imp in enumerate(request.imp):
+        if speaker.has_rules and (fault := speaker.refuses(imp)) is not None:
+            _report(auction, f"/imp/{position}{fault.pointer}", fault.code, fault.message)
+            continue
         impression = _check_impression(auction, imp, position, fx)
         if impression is not None:
             impressions.append(impression)
@@ -40,11 +46,12 @@ def check_request(auction: Auction, fx: FxTable) -> None:
         auction.no_bid = NoBid.NO_BIDDABLE_IMPRESSION
 
 
-def _choose_currency(offered: tuple[str, ...] | None, exchange: Exchange, fx: FxTable) -> str | None:
+def _choose_currency(offered: tuple[str, ...] | None, speaker: Speaker, fx: FxTable) -> str | None:
     """The first offered currency that can be priced in: exchanges list the one they settle in first."""
-    for currency in offered or (exchange.default_currency,):
+    taken = speaker.dialect.currencies
+    for currency in offered or (speaker.exchange.default_currency,):
         code = currency if currency.isupper() else currency.strip().upper()
-        if fx.knows(code):
+        if fx.knows(code) and (not taken or code in taken):
             return code
     return None
 
@@ -53,6 +60,15 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     offers = _offers(auction, imp, position)
     if not offers:
         return None
+    if imp.qty is not None and imp.qty.multiplier not in (None, 1):
+        # How many of its impressions are billed, and at which price, each exchange says for itself.
+        _report(
+            auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
+        )
+        return None
+    device = auction.request.device
+    if imp.instl and device is not None and device.ext is not None:
+        offers = tuple(interstitial(offer, device) for offer in offers)
     try:
         floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:

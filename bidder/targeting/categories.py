@@ -10,7 +10,7 @@ Lab, Creative Commons Attribution 3.0).
 import csv
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +21,16 @@ _MAPPED_AS: Mapping[int, int] = {2: 2, 5: 2, 6: 2, 7: 2, 9: 2, 8: 8}
 UNCATEGORISED = ""
 """Stands for an ad that says nothing, or nothing that can be checked, of what it advertises."""
 
+Listed = str | tuple[int | None, tuple[str, ...]]
+"""Of what a page is about: a code of Content 1.0, or (`cattax`, codes of it)."""
+
 _FOLDER = Path(__file__).parent / "taxonomies"
 _CODE_1_0 = re.compile(r"IAB\d{1,2}(-\d{1,2})?")
 
-# Codes whose reading is remembered: all that there are, and some that senders make up.
-_REMEMBERED_CODES = 8_192
-# No code is as long; what is cut off something longer cannot make it one.
-MAX_CODE_CHARS = 40
+# Codes whose reading is remembered: all that there are, and those that look like one.
+_REMEMBERED_CODES = 16_384
+# Senders decide how long their codes are; no longer one is any.
+_MAX_CODE_CHARS = 40
 
 
 class Taxonomies(NamedTuple):
@@ -37,7 +40,7 @@ class Taxonomies(NamedTuple):
     children: dict[tuple[int, str], tuple[str, ...]]
     inwards: dict[tuple[int, str], frozenset[str]]  # (cattax, id) -> codes of Content 1.0, by the mapping from there
     outwards: dict[tuple[int, str], frozenset[str]]  # likewise, by the mapping from Content 1.0
-    codes: frozenset[str]  # all of Content 1.0
+    names: dict[int, frozenset[str]]  # cattax -> its ids
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
@@ -61,31 +64,53 @@ def taxonomies() -> Taxonomies:
         table, other, ours = (inwards, source, target) if target[0] == CONTENT_1_0 else (outwards, target, source)
         if ours in parents:  # one row of the source names a code that does not exist
             table[other] = table.get(other, frozenset()) | {ours[1]}
-    codes = frozenset(code for taxonomy, code in parents if taxonomy == CONTENT_1_0)
-    return Taxonomies(parents, children, inwards, outwards, codes)
+    names: dict[int, set[str]] = {}
+    for taxonomy, code in parents:
+        names.setdefault(taxonomy, set()).add(code)
+    return Taxonomies(parents, children, inwards, outwards, {each: frozenset(ids) for each, ids in names.items()})
 
 
-def coded(codes: Iterable[str], taxonomy: int | None) -> tuple[str, ...]:
-    """Codes of a taxonomy as one text each: "IAB18-3" of Content 1.0, "7:552" of any other.
+class _Codes(NamedTuple):
+    """A sender's codes, as far as they are any: ids of its taxonomy, and codes of Content 1.0 (also among others)."""
 
-    What looks like a code of Content 1.0 is one, whatever taxonomy the sender says.
-    """
-    if taxonomy is None or taxonomy == CONTENT_1_0:
-        return tuple([code[:MAX_CODE_CHARS] for code in codes])
-    names = [code.strip()[:MAX_CODE_CHARS] for code in codes]
-    return tuple([name if _CODE_1_0.fullmatch(name.upper()) else f"{taxonomy}:{name}" for name in names])
+    own: frozenset[str]
+    of_1_0: frozenset[str]
+    others: bool  # whether there are any that are neither
 
 
-def category_and_parents(codes: Iterable[str]) -> Iterator[str]:
-    """The Content 1.0 categories that something with these codes is surely in: the narrow reading, for targeting."""
-    for code in codes:
-        yield from _surely(code)
+def _read(codes: Iterable[str], taxonomy: int) -> _Codes:
+    """In set operations: a request of 2 MB holds 200,000 codes, of which a thousand can be real."""
+    texts = set(map(str.strip, codes))
+    texts.discard("")
+    known = taxonomies().names.get(taxonomy, frozenset()) if taxonomy != CONTENT_1_0 else frozenset[str]()
+    own = known & texts
+    left = {text for text in map(str.upper, texts - own) if text.startswith("IAB") and len(text) <= _MAX_CODE_CHARS}
+    return _Codes(own, frozenset(left), len(own) + len(left) < len(texts))
 
 
-def perhaps_categories(codes: Iterable[str]) -> Iterator[str]:
-    """The Content 1.0 categories that something with these codes may be in: the wide reading, for denied categories."""
-    for code in codes:
-        yield from _perhaps(code)
+def category_and_parents(listed: Iterable[Listed]) -> Iterator[str]:
+    """The Content 1.0 categories that something of these is surely in: the narrow reading, for targeting."""
+    return _meanings(listed, _surely)
+
+
+def perhaps_categories(listed: Iterable[Listed]) -> Iterator[str]:
+    """The Content 1.0 categories that something of these may be in: the wide reading, for denied categories."""
+    return _meanings(listed, _perhaps)
+
+
+def _meanings(listed: Iterable[Listed], meaning: Callable[[int, str], frozenset[str]]) -> Iterator[str]:
+    plain: list[str] = []
+    for each in listed:
+        if isinstance(each, str):
+            plain.append(each)
+        else:
+            taxonomy = each[0] or CONTENT_1_0
+            codes = _read(each[1], taxonomy)
+            plain += codes.of_1_0
+            for code in codes.own:
+                yield from meaning(taxonomy, code)
+    for code in _read(plain, CONTENT_1_0).of_1_0:
+        yield from _upwards(code)
 
 
 def _upwards(code: str) -> Iterator[str]:
@@ -97,15 +122,10 @@ def _upwards(code: str) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=_REMEMBERED_CODES)
-def _surely(code: str) -> frozenset[str]:
-    taxonomy, name = _split(code)
-    if taxonomy == CONTENT_1_0:
-        return frozenset(_upwards(name))
-    tables, mapped_as = taxonomies(), _MAPPED_AS.get(taxonomy)
-    if mapped_as is None:
-        return frozenset()
+def _surely(taxonomy: int, code: str) -> frozenset[str]:
+    tables, mapped_as = taxonomies(), _MAPPED_AS.get(taxonomy, 0)
     found: frozenset[str] = frozenset()
-    for each in _line_of(tables, taxonomy, name):  # what is in a category is in its parents too
+    for each in _line_of(tables, taxonomy, code):  # what is in a category is in its parents too
         meanings = tables.inwards.get((mapped_as, each), frozenset())
         if meanings:
             found |= frozenset.intersection(*(frozenset(_upwards(meaning)) for meaning in meanings))
@@ -113,27 +133,15 @@ def _surely(code: str) -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=_REMEMBERED_CODES)
-def _perhaps(code: str) -> frozenset[str]:
-    taxonomy, name = _split(code)
-    if taxonomy == CONTENT_1_0:
-        return frozenset(_upwards(name))
-    tables, mapped_as = taxonomies(), _MAPPED_AS.get(taxonomy)
-    if mapped_as is None:
-        return frozenset()
+def _perhaps(taxonomy: int, code: str) -> frozenset[str]:
+    tables, mapped_as = taxonomies(), _MAPPED_AS.get(taxonomy, 0)
     meanings = {
         meaning
-        for each in _line_of(tables, taxonomy, name)
+        for each in _line_of(tables, taxonomy, code)
         for table in (tables.inwards, tables.outwards)
         for meaning in table.get((mapped_as, each), frozenset())
     }
     return frozenset(each for meaning in meanings for each in _upwards(meaning))
-
-
-def _split(code: str) -> tuple[int, str]:
-    taxonomy, colon, name = code.partition(":")
-    if colon and taxonomy.isascii() and taxonomy.removeprefix("-").isdigit():
-        return int(taxonomy), name
-    return CONTENT_1_0, code.strip().upper()
 
 
 def _line_of(tables: Taxonomies, taxonomy: int, code: str) -> Iterator[str]:
@@ -148,43 +156,48 @@ def refused_categories(
     allowed: tuple[str, ...] | None,
     taxonomy: int | None,
     admits_uncategorised: bool,
-) -> Iterator[str]:
+) -> set[str]:
     """What an ad must not say it advertises: `bcat` and `acat` in Content 1.0, with `UNCATEGORISED`, read wide.
 
-    Of a taxonomy that we cannot read no ad can be shown to comply, so it refuses all of them.
+    Of a taxonomy that we cannot read no ad can be shown to comply, so it refuses all of them. An id that a taxonomy
+    does not have refuses nothing: no category of ours is mapped to it.
     """
+    refused: set[str] = set()
     if not blocked and not allowed:
-        return
+        return refused
     if not admits_uncategorised:
-        yield UNCATEGORISED
-    known = taxonomies().codes
-    for code in coded(blocked or (), taxonomy):
-        refused = _blocked_by(code)
-        yield from known if refused is None else refused
+        refused.add(UNCATEGORISED)
+    number = taxonomy or CONTENT_1_0
+    is_readable = number == CONTENT_1_0 or number in _MAPPED_AS
+    known = taxonomies().names[CONTENT_1_0]
+    if blocked:
+        codes = _read(blocked, number)
+        if not is_readable and (codes.own or codes.others):
+            refused |= known
+        refused.update(*(_blocked_by(number, code) for code in codes.own))
+        refused.update(*(_blocked_by(CONTENT_1_0, code) for code in codes.of_1_0))
     if allowed:
-        admitted = [_allowed_by(code) for code in coded(allowed, taxonomy)]
-        yield from known.difference(*admitted)
+        codes = _read(allowed, number)
+        admitted = [_allowed_by(number, code) for code in codes.own]
+        admitted += [_allowed_by(CONTENT_1_0, code) for code in codes.of_1_0]
+        refused |= known.difference(*admitted)
+    return refused
 
 
 @functools.lru_cache(maxsize=_REMEMBERED_CODES)
-def _blocked_by(code: str) -> frozenset[str] | None:
-    """All codes of Content 1.0 that a blocked one may mean; None: nobody can tell."""
-    taxonomy, name = _split(code)
+def _blocked_by(taxonomy: int, code: str) -> frozenset[str]:
+    """All codes of Content 1.0 that a blocked one may mean."""
     tables = taxonomies()
     if taxonomy == CONTENT_1_0:
-        return frozenset((name, *_downwards(tables, CONTENT_1_0, name)))
-    mapped_as = _MAPPED_AS.get(taxonomy)
-    if mapped_as is None:
-        return None
-    if (taxonomy, name) not in tables.parents:  # nothing of ours is mapped to what the taxonomy does not have
-        return frozenset()
+        return frozenset((code, *_downwards(tables, CONTENT_1_0, code)))
+    mapped_as = _MAPPED_AS.get(taxonomy, 0)
     meanings = {
         meaning
-        for each in (name, *_downwards(tables, taxonomy, name))
+        for each in (code, *_downwards(tables, taxonomy, code))
         for table in (tables.inwards, tables.outwards)
         for meaning in table.get((mapped_as, each), frozenset())
     }
-    for each in _line_of(tables, taxonomy, name):  # a category without a mapping may mean whatever its parent means
+    for each in _line_of(tables, taxonomy, code):  # a category without a mapping may mean whatever its parent means
         if found := tables.inwards.get((mapped_as, each)):
             meanings |= found
             break
@@ -192,14 +205,13 @@ def _blocked_by(code: str) -> frozenset[str] | None:
 
 
 @functools.lru_cache(maxsize=_REMEMBERED_CODES)
-def _allowed_by(code: str) -> frozenset[str]:
+def _allowed_by(taxonomy: int, code: str) -> frozenset[str]:
     """The codes of Content 1.0 that an allowed one surely covers."""
-    taxonomy, name = _split(code)
     tables = taxonomies()
     if taxonomy == CONTENT_1_0:
-        return frozenset((name, *_downwards(tables, CONTENT_1_0, name)))
+        return frozenset((code, *_downwards(tables, CONTENT_1_0, code)))
     mapped_as = _MAPPED_AS.get(taxonomy, 0)
-    covered = (name, *_downwards(tables, taxonomy, name))
+    covered = (code, *_downwards(tables, taxonomy, code))
     return frozenset(each for other in covered for each in tables.outwards.get((mapped_as, other), frozenset()))
 
 
@@ -215,7 +227,7 @@ def advertised(codes: Iterable[str]) -> frozenset[str]:
 
     A code that the taxonomy does not have cannot be checked against other taxonomies: the ad is uncategorised too.
     """
-    known, found = taxonomies().codes, set[str]()
+    known, found = taxonomies().names[CONTENT_1_0], set[str]()
     for code in codes:
         name = code.strip().upper()
         if _CODE_1_0.fullmatch(name):

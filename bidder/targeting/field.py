@@ -69,7 +69,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     Line items name values in the members `allow` and `deny` of their targeting, or by their ads (`ads`, a member of
     bidder.targeting.index.Ads). A line item without any is not restricted, except where it `must_offer`: sizes. What
     was read, in the order of `reads`, becomes the values that are looked up among those (`values`), or is matched with
-    each pattern that somebody names (`matches`). `deny_values` is the reading for denied values where it is wider.
+    each pattern that somebody names (`matches`), or is given together with all that is named (`finds`). `deny_values`
+    is the reading for denied values where it is wider.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     values: Callable[..., Iterable[Hashable]] = one
     deny_values: Callable[..., Iterable[Hashable]] | None = None
     matches: Callable[..., bool] | None = None
+    finds: Callable[..., Iterable[Hashable]] | None = None
     normal: Callable[[Any], Hashable] = itself  # of a value that a line item names
     shown: Callable[..., str] = shown
     item: Any = str  # the API's type of one value
@@ -97,6 +99,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def allows(self) -> Applies:
         """How allowed values are found."""
+        if self.finds is not None:
+            return Finds(self.finds)
         return Patterns(self.matches) if self.matches is not None else Values(self.values)
 
     @property
@@ -137,6 +141,18 @@ class Patterns:
 
     def __call__(self, named: Mapping[Hashable, object], key: tuple[Any, ...]) -> Iterable[Hashable]:
         return [pattern for pattern in named if self._matches(pattern, *key)]
+
+
+class Finds:
+    """Applies what a function finds among all that is named."""
+
+    __slots__ = ("_find",)
+
+    def __init__(self, find: Callable[..., Iterable[Hashable]]) -> None:
+        self._find = find
+
+    def __call__(self, named: Mapping[Hashable, object], key: tuple[Any, ...]) -> Iterable[Hashable]:
+        return self._find(named, *key)
 
 
 class Reads:

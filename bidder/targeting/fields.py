@@ -113,8 +113,9 @@ FIELDS: tuple[Field, ...] = (
         about="words or phrases of the page's URL, title and keywords: whole words, case does not matter",
     ),
     Field(
-        name="size", part=Part.IMPRESSION, reads=("shapes",), values=normalise.each, ads="shapes", must_offer=True,
-        reason=NoBid.SIZE, about="formats and sizes that the impression offers", shown=normalise.shapes_shown,
+        name="size", part=Part.IMPRESSION, reads=("shapes",), finds=normalise.fitting_shapes, ads="shapes",
+        must_offer=True, reason=NoBid.SIZE, about="formats and sizes that the impression offers",
+        shown=normalise.shapes_shown,
     ),
     Field(
         name="position", part=Part.IMPRESSION, reads=("placement",), allow="positions", reason=NoBid.POSITION,

@@ -2,7 +2,7 @@
 
 from bidder.openrtb.types import App, Dooh, Site
 from bidder.request.auction import Auction
-from bidder.targeting.categories import CONTENT_1_0, coded
+from bidder.targeting.categories import CONTENT_1_0, Listed
 from bidder.targeting.normalise import TEXT_BREAK
 
 
@@ -32,7 +32,7 @@ def publisher(auction: Auction) -> str | None:
     return place.publisher.id if place is not None and place.publisher is not None else None
 
 
-def categories(auction: Auction) -> tuple[str, ...]:
+def categories(auction: Auction) -> tuple[Listed, ...]:
     """Category codes of the place, its section, page and content.
 
     A place without `cattax` speaks the first taxonomy (OpenRTB 2.6 section 3.2.13).
@@ -45,10 +45,10 @@ def categories(auction: Auction) -> tuple[str, ...]:
     if plain and not (place.sectioncat or place.pagecat or place.content):
         return place.cat or ()
     own = (*(place.cat or ()), *(place.sectioncat or ()), *(place.pagecat or ()))
-    found = own if plain else coded(own, place.cattax)
+    found: tuple[Listed, ...] = own if plain else ((place.cattax, own),)
     content = place.content
     if content is not None and content.cat:
-        found += coded(content.cat, content.cattax)
+        found += ((content.cattax, content.cat),)
     return found
 
 

@@ -9,14 +9,16 @@ import functools
 import math
 import re
 import urllib.parse
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 
 from core.model import Radius
-from creatives.formats.offer import Shape, shape_text
+from creatives.formats.offer import Shape, SizeRange, SizeRatio, fits, shape_text
 
 EARTH_RADIUS_KM = 6371.0088
 # Longest phrase of words that is looked up in page keywords; "czerwone szpilki ślubne na platformie" has five.
 MAX_PHRASE_WORDS = 5
+# Offers of many sizes in one impression that are considered; each is tried on every size that somebody has.
+MAX_OPEN_SHAPES = 16
 # Words of a page that are considered; titles and keyword lists of real requests stay far below.
 MAX_PAGE_WORDS = 400
 
@@ -223,6 +225,15 @@ def point_shown(point: tuple[float, float] | None, accuracy_km: float | None) ->
     if point is None:
         return ""
     return f"{point[0]}, {point[1]}" + (f", exact to {accuracy_km:g} km" if accuracy_km is not None else "")
+
+
+def fitting_shapes(named: Mapping[Shape, object], offered: tuple[Shape, ...]) -> list[Shape]:
+    """Those of the named shapes that fit into an offered one; of offers of many sizes only the first few count."""
+    found = [shape for shape in offered if shape in named]
+    open_ones = [shape for shape in offered if isinstance(shape, SizeRange | SizeRatio)][:MAX_OPEN_SHAPES]
+    if open_ones:
+        found += [shape for shape in named if any(fits(shape, each) for each in open_ones)]
+    return found
 
 
 def shapes_shown(shapes: tuple[Shape, ...]) -> str:

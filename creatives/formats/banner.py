@@ -7,17 +7,19 @@ its token.
 import html
 import re
 import urllib.parse
+from collections.abc import Hashable
 
 from core.errors import Fault
 from core.model import Creative
 from creatives.formats.base import Ad, AdFormat
-from creatives.formats.offer import Offer, Size
+from creatives.formats.offer import Offer, Size, SizeRatio, fits
 from creatives.macros import (
     CLICK_URL,
     CLICK_URL_ENCODED,
     HEIGHT,
     TOKEN,
     WIDTH,
+    Tracker,
     are_trustworthy,
     click_url,
     impression_url,
@@ -40,13 +42,32 @@ _PIXEL_STYLE = "position:absolute;left:0;top:0;width:1px;height:1px;border:0"
 
 
 def shapes(creative: Creative) -> tuple[Size, ...]:
-    """A banner fits where its exact size is offered."""
+    """A banner fits where its size is offered, alone or among others."""
     return ((creative.width, creative.height),)
 
 
-def render(creative: Creative, _offer: Offer, track_url: str) -> Ad:
+class BannerAd(Ad, frozen=True):
+    """A banner; `ratio` where it flexes: it fits by its ratio alone."""
+
+    ratio: SizeRatio | None = None
+
+
+def render(creative: Creative, offer: Offer, tracker: Tracker) -> Ad:
     """The banner as an ad; it looks the same whatever else the offer says."""
-    return Ad(creative, banner_markup(creative, track_url), is_secure(creative, track_url), _types(creative))
+    ratio = _ratio((creative.width, creative.height), offer)
+    secure = is_secure(creative, tracker)
+    return BannerAd(creative, banner_markup(creative, tracker), secure, _types(creative), ratio)
+
+
+def _ratio(size: Size, offer: Offer) -> SizeRatio | None:
+    fitting = [shape for shape in offer.shapes if fits(size, shape)]
+    ratios = [shape for shape in fitting if isinstance(shape, SizeRatio)]
+    return ratios[0] if ratios and len(ratios) == len(fitting) else None
+
+
+def variant(offer: Offer) -> Hashable:
+    """Where an offer has ratios, how a banner fits is told the exchange."""
+    return offer.shapes if any(isinstance(shape, SizeRatio) for shape in offer.shapes) else None
 
 
 def admits(ad: Ad, offer: Offer) -> bool:
@@ -62,9 +83,9 @@ def admits(ad: Ad, offer: Offer) -> bool:
     return not offer.mimes or not MARKUP_MIMES.isdisjoint(offer.mimes)
 
 
-def banner_markup(creative: Creative, track_url: str) -> str:
-    """HTML of a banner with `TOKEN` in it; `track_url` is the tracker's public address, without a slash at the end."""
-    click = click_url(track_url, creative.landing_url)
+def banner_markup(creative: Creative, tracker: Tracker) -> str:
+    """HTML of a banner with `TOKEN` in it."""
+    click = click_url(tracker, creative.landing_url)
     if creative.html:
         body = (
             creative.html.replace(CLICK_URL_ENCODED, urllib.parse.quote(click, safe="@"))
@@ -78,13 +99,13 @@ def banner_markup(creative: Creative, track_url: str) -> str:
             f'<img src="{html.escape(creative.image_url)}" width="{creative.width}" height="{creative.height}" '
             f'alt="{html.escape(creative.alt_text)}" style="border:0"></a>'
         )
-    pixel = f'<img src="{html.escape(impression_url(track_url))}" width="1" height="1" alt="" style="{_PIXEL_STYLE}">'
+    pixel = f'<img src="{html.escape(impression_url(tracker))}" width="1" height="1" alt="" style="{_PIXEL_STYLE}">'
     return body + pixel
 
 
-def is_secure(creative: Creative, track_url: str) -> bool:
+def is_secure(creative: Creative, tracker: Tracker) -> bool:
     """Whether every URL of the markup may be loaded by an https page."""
-    markup = html.unescape(banner_markup(creative, track_url)).replace("\\/", "/")  # scripts may write http:\/\/
+    markup = html.unescape(banner_markup(creative, tracker)).replace("\\/", "/")  # scripts may write http:\/\/
     return are_trustworthy(_URL.findall(markup))
 
 
@@ -127,4 +148,4 @@ def check_banner(creative: Creative) -> list[Fault]:
     return faults
 
 
-FORMAT = AdFormat(name="banner", shapes=shapes, check=check_banner, render=render, admits=admits)
+FORMAT = AdFormat(name="banner", shapes=shapes, check=check_banner, render=render, admits=admits, variant=variant)

@@ -7,6 +7,7 @@ import msgspec
 from core.errors import Fault
 from core.model import Creative
 from creatives.formats.offer import Offer, Shape
+from creatives.macros import Tracker
 
 
 class Ad(msgspec.Struct, frozen=True):
@@ -36,8 +37,8 @@ class AdFormat(msgspec.Struct, frozen=True):
     check: Callable[[Creative], list[Fault]]
     """What would keep a creative from being served, for whoever saves it; pointers are relative to the creative."""
 
-    render: Callable[[Creative, Offer, str], Ad]
-    """The ad for an offer that has one of the creative's shapes; the text is the tracker's public address."""
+    render: Callable[[Creative, Offer, Tracker], Ad]
+    """The ad for an offer that has one of the creative's shapes."""
 
     admits: Callable[[Ad, Offer], bool]
     """Whether the offer's rules allow the ad; its shape fits already."""

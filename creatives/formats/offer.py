@@ -6,6 +6,7 @@ previewed for an offer that no bid request made.
 """
 
 from collections.abc import Hashable
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +15,42 @@ Size = tuple[int, int]
 
 Shape = tuple[Hashable, ...]
 """What a creative and an offer must have in common for the one to fit into the other: of a banner its size. A shape of
-any other format begins with the format's name, so that shapes of two formats are never equal."""
+any other format begins with the format's name, so that shapes of two formats are never equal. An offer may also have
+shapes that stand for many sizes: `SizeRange`, `SizeRatio`."""
+
+
+class SizeRange(NamedTuple):
+    """Offered: every size between two, both included."""
+
+    least_width: int
+    most_width: int
+    least_height: int
+    most_height: int
+
+
+class SizeRatio(NamedTuple):
+    """Offered: every size of a ratio that is at least so wide (OpenRTB 2.6, flex ads)."""
+
+    width: int
+    height: int
+    least_width: int
+
+
+def fits(own: Shape, offered: Shape) -> bool:
+    """Whether a creative of shape `own` fits into an offered one."""
+    if own == offered:
+        return True
+    if not isinstance(offered, SizeRange | SizeRatio) or len(own) != 2:
+        return False
+    width, height = own
+    if not isinstance(width, int) or not isinstance(height, int):
+        return False
+    if isinstance(offered, SizeRange):
+        least_width, most_width, least_height, most_height = offered
+        return least_width <= width <= most_width and least_height <= height <= most_height
+    # Heights are whole pixels: 300 wide at 16:9 is 168.75 high.
+    error = abs(width * offered.height - height * offered.width)
+    return width >= offered.least_width and error < max(offered.width, offered.height)
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False):
@@ -41,5 +77,9 @@ class Offer(msgspec.Struct, frozen=True, gc=False):
 
 
 def shape_text(shape: Shape) -> str:
-    """A shape as a person reads it: `300x250`, `video 15`."""
+    """A shape as a person reads it: `300x250`, `video 15`, `300..336x250..280`, `16:9 from 300`."""
+    if isinstance(shape, SizeRange):
+        return f"{shape.least_width}..{shape.most_width}x{shape.least_height}..{shape.most_height}"
+    if isinstance(shape, SizeRatio):
+        return f"{shape.width}:{shape.height} from {shape.least_width}"
     return ("x" if all(isinstance(part, int) for part in shape) else " ").join(map(str, shape))

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from loadtest.exchange import landscape
+from loadtest.exchange.dialects import manner_of
 from loadtest.exchange.faults import Gremlins
 from loadtest.exchange.market import Market, Sent
 from loadtest.exchange.notices import Notice, NoticeDesk
@@ -46,8 +47,6 @@ _SHOPPER_CONNECTIONS = 8
 
 # Prepared draws: see landscape.py.
 _BLOCK = 8192
-
-_HEADERS = (("Content-Type", "application/json"), ("x-openrtb-version", "2.6"))
 
 
 def shape_of(scenario: Scenario, rate: float) -> Shape:
@@ -114,12 +113,16 @@ class ExchangeProcess:
         catalogue = Path(scenario.checks.catalogue)
         rules = load_rules(catalogue) if scenario.checks.catalogue else None
         self._books = load_books(catalogue) if scenario.checks.catalogue else NO_BOOKS
-        checker = Checker(rules, scenario.checks.rates, now_ms)
+        self._manner = manner_of(scenario.dialect)
+        checker = Checker(rules, scenario.checks.rates, now_ms, self._manner.judge)
         prices = _landscape_of(scenario, self._seed)
-        self._market = Market(checker, prices, self._tally, self._chance, check_share=scenario.checks.share)
+        self._market = Market(
+            checker, prices, self._tally, self._chance, check_share=scenario.checks.share,
+            empty_answers=self._manner.empty_answers,
+        )  # fmt: skip
         self._target = parse_target(scenario.url)
         self._tracker = parse_target(scenario.track_url)
-        self._head = request_head(self._target, "POST", _HEADERS, None)[:-2]
+        self._head = request_head(self._target, "POST", self._manner.headers(), None)[:-2]
         self._draw_template = self._drawn_from(self._templates)
         self._pool: Pool[Sent] = Pool(
             self._target,
@@ -189,6 +192,7 @@ class ExchangeProcess:
             self._monotonic,
             self._seed,
             self._on_shown,
+            self._manner,
         )
         await pool.open()
         self._side_pools.append(pool)
@@ -371,8 +375,15 @@ class ExchangeProcess:
         template = self._draw_template()
         user = self._population.draw() if template.has_user else b""
         request_id = self._new_id()
-        self._pool.submit(Sent(intended, now, template, request_id, user), template.message(request_id, user), now)
+        message = self._message(template, request_id, user)
+        self._pool.submit(Sent(intended, now, template, request_id, user), message, now)
         return lateness
+
+    def _message(self, template: Template, request_id: bytes, user: bytes) -> bytes:
+        if not self._manner.gzips:
+            return template.message(request_id, user)
+        body = self._manner.encoded(template.body(request_id, user))
+        return b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body)
 
     def _on_answer(self, sent: Sent, status: int, head: bytes, body: bytes) -> None:
         del head
@@ -391,6 +402,8 @@ class ExchangeProcess:
             self._market.judge(sent, body, in_time)
         elif status == 204:
             tally.no_bid += 1
+            if not self._manner.no_content:
+                self._market.violate("no-content", "an answer must be JSON that can be read", sent, body)
             if body:
                 self._market.violate("204-with-body", "an answer 204 has a body", sent, body)
         else:

@@ -33,8 +33,16 @@ class Market:
     """Judges answers and sells impressions. `notices` None: nobody is told."""
 
     def __init__(
-        self, checker: Checker, prices: Landscape, tally: Tally, chance: random.Random, *, check_share: float
+        self,
+        checker: Checker,
+        prices: Landscape,
+        tally: Tally,
+        chance: random.Random,
+        *,
+        check_share: float,
+        empty_answers: bool = True,
     ) -> None:
+        self._empty_answers = empty_answers
         self._checker = checker
         self._landscape = prices
         self._tally = tally
@@ -66,6 +74,8 @@ class Market:
             else:
                 tally.counts["late_bids"] += len(answer.bids)
             return
+        if not self._empty_answers:
+            self.violate("empty-answer", "no bid is told by 204 alone", sent, body)
         if answer.violations:
             tally.counts["invalid_answers"] += 1
         else:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from loadtest.exchange.auction import Outcome, Rules, clearing_price
+from loadtest.exchange.dialects import GENERIC, Manner, plain_price
 from loadtest.exchange.markup import links_of
 from loadtest.judging.books import Books
 from loadtest.judging.checks import OfferedBid
@@ -27,7 +28,7 @@ Kind = Literal["win", "bill", "loss", "impression", "click"]
 MAX_ATTEMPTS = 3
 RETRY_S = 0.5
 
-_MACRO = re.compile(r"\$\{(AUCTION_[A-Z_]+)\}")
+_MACRO = re.compile(r"\$\{(AUCTION_[A-Z_]+(?::[A-Z0-9]+)?)\}")
 
 # Longer than this the bidder's tracker would be measured, not loaded: more notices than that wait as counted backlog.
 MAX_PENDING = 1_000_000
@@ -76,7 +77,9 @@ class NoticeDesk:
         monotonic: Callable[[], float],
         seed: int,
         on_shown: Callable[[bytes], None],
+        manner: Manner = GENERIC,
     ) -> None:
+        self._manner = manner
         self._plan = plan
         self._books = books
         self._origin = tracker.rstrip("/") + "/"
@@ -103,16 +106,18 @@ class NoticeDesk:
     def won(self, request_id: str, bid: OfferedBid, outcome: Outcome, rules: Rules, user: bytes, is_test: bool) -> None:
         """Our bid won: schedule what follows."""
         plan, chance = self._plan, self._chance
-        sale = Sale(request_id, bid, outcome.price, rules, is_test)
+        price = outcome.price - outcome.price % self._manner.price_step
+        sale = Sale(request_id, bid, price, rules, is_test)
         now = self._monotonic()
-        self._announce("win", text(bid.bid.nurl), sale, now + self._delay(plan.win_delay_ms))
+        if self._manner.calls_win_notice:
+            self._announce("win", text(bid.bid.nurl), sale, now + self._delay(plan.win_delay_ms))
         if chance.random() >= plan.rendered_share:
             return
         billed_at = now + self._delay(plan.bill_delay_ms)
         self._announce("bill", text(bid.bid.burl), sale, billed_at)
         links = links_of(text(bid.bid.adm), self.is_ours)
         for url in links.pixels:
-            self._schedule(billed_at, self._notice("impression", url, sale, user))
+            self._schedule(billed_at, self._shown(url, sale, user))
         if links.click and chance.random() < plan.click_rate:
             self._schedule(billed_at + self._delay(plan.click_delay_ms), self._notice("click", links.click, sale, user))
 
@@ -123,7 +128,7 @@ class NoticeDesk:
             return
         values = self._values(request_id, bid, 0) | {
             "AUCTION_LOSS": str(outcome.loss_code),
-            "AUCTION_MIN_TO_WIN": _price_text(outcome.price + 10_000),
+            "AUCTION_MIN_TO_WIN": plain_price(outcome.price + 10_000, b""),
         }
         notice = Notice("loss", _replace(url, values), None, post=self._chance.random() < self._plan.post_share)
         self._schedule(self._monotonic() + self._delay(self._plan.win_delay_ms), notice)
@@ -139,7 +144,7 @@ class NoticeDesk:
         priced = chance.random() >= plan.unreplaced_share
         values = self._values(sale.request_id, sale.bid, sale.price)
         if not priced:
-            del values["AUCTION_PRICE"]
+            del values[self._manner.price_macro]
         final = _replace(url, values)
         if chance.random() < plan.late_share:
             due += plan.late_delay_ms / 1000
@@ -149,6 +154,16 @@ class NoticeDesk:
             self._schedule(due + copy * self._delay(plan.bill_delay_ms), notice)
         if copies == 2:
             self._tally.counts[f"notice.{kind}.duplicate"] += 1
+
+    def _shown(self, url: str, sale: Sale, user: bytes) -> Notice:
+        """Our pixel as the page calls it; it has a price where the markup has the exchange's macro."""
+        values = self._values(sale.request_id, sale.bid, sale.price)
+        priced = f"${{{self._manner.price_macro}}}" in url and self._chance.random() >= self._plan.unreplaced_share
+        if not priced:
+            del values[self._manner.price_macro]
+        notice = self._notice("impression", _replace(url, values), sale, user)
+        notice.priced = priced
+        return notice
 
     def _notice(self, kind: Kind, url: str, sale: Sale, user: bytes) -> Notice:
         notice = Notice(kind, url, sale)
@@ -162,7 +177,7 @@ class NoticeDesk:
             "AUCTION_SEAT_ID": bid.seat,
             "AUCTION_AD_ID": text(bid.bid.adid),
             "AUCTION_CURRENCY": bid.currency,
-            "AUCTION_PRICE": _price_text(price),
+            self._manner.price_macro: self._manner.write_price(price, f"{request_id} {bid.impression}".encode()),
             "AUCTION_MBR": f"{price / bid.price:.4f}",
         }
 
@@ -245,7 +260,7 @@ class NoticeDesk:
         bid = sale.bid
         key = self._books.key(bid.bid, bid.currency)
         self._tally.counts["billed"] += 1
-        if notice.priced and notice.kind != "impression":
+        if notice.priced:
             line.exact_micros = self._books.charge(sale.price, bid.price, bid.currency, key.currency)
             self._tally.counts["billed_micros"] += sale.price // 1000
         else:  # the bidder knows neither competitors nor price: it settles between the floor and its own bid
@@ -266,12 +281,6 @@ class NoticeDesk:
         self._tally.counts["billed.in_doubt"] += 1
         most = self._books.charge(bid.price, bid.price, bid.currency, key.currency)
         self._tally.owe(key, BillLine(doubtful=1, high_micros=most))
-
-
-def _price_text(micros: int) -> str:
-    """A price as exchanges write it: units with two decimals when it lies on the grosz grid, six otherwise."""
-    units, rest = divmod(micros, 1_000_000)
-    return f"{units}.{rest // 10_000:02d}" if rest % 10_000 == 0 else f"{units}.{rest:06d}"
 
 
 def _replace(url: str, values: dict[str, str]) -> str:

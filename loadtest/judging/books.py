@@ -39,7 +39,9 @@ class Books:
         account_of_line_item: Mapping[str, str],
         currency_of_campaign: Mapping[str, str],
         rates: Mapping[str, int],
+        campaign_of_line_item: Mapping[str, str] | None = None,
     ) -> None:
+        self._campaign_of_line_item = campaign_of_line_item or {}
         self._account_of_pair = account_of_pair
         self.account_of_line_item = account_of_line_item
         self._currency_of_campaign = currency_of_campaign
@@ -50,6 +52,8 @@ class Books:
         campaign = text(bid.cid)
         pair = (campaign, text(bid.adid))
         account = text(bid.tactic) or self._account_of_pair.get(pair, f"{CAMPAIGN}{campaign}")
+        # An exchange may want its own billing id in the place of our campaign.
+        campaign = self._campaign_of_line_item.get(text(bid.tactic), campaign)
         owner = self._currency_of_campaign.get(campaign, currency)
         return BillKey(account, owner if {owner, currency} <= self._rates.keys() else currency)
 
@@ -81,7 +85,9 @@ def load_books(path: Path) -> Books:
         for creative in listed(item.get("creative_ids")):
             users[text(item.get("campaign_id")), text(creative)].append(text(item.get("id")))
     accounts = _accounts(users)
-    return Books({pair: accounts[items[0]] for pair, items in users.items()}, accounts, currencies, rates)
+    campaigns = {text(item.get("id")): text(item.get("campaign_id")) for item in objects(catalogue.get("line_items"))}
+    by_pair = {pair: accounts[items[0]] for pair, items in users.items()}
+    return Books(by_pair, accounts, currencies, rates, campaigns)
 
 
 def _accounts(users: Mapping[Pair, list[str]]) -> dict[str, str]:

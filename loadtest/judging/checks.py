@@ -130,6 +130,7 @@ class Bid(msgspec.Struct, frozen=True, gc=False):
 
     id: object = None
     impid: object = None
+    iurl: object = None
     price: object = None
     adid: object = None
     adm: object = None
@@ -140,6 +141,7 @@ class Bid(msgspec.Struct, frozen=True, gc=False):
     cid: object = None
     crid: object = None
     dealid: object = None
+    ext: object = None
     h: object = None
     lurl: object = None
     mtype: object = None
@@ -184,9 +186,16 @@ class Answer(NamedTuple):
 
 class Checker:
     """Checks answers. `rates` convert a floor's currency to the answer's: units of the latter for one unit of the
-    former."""
+    former. `judge` knows what the exchange that is played asks besides, of the bids by seat."""
 
-    def __init__(self, rules: CatalogueRules | None, rates: Mapping[str, float], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        rules: CatalogueRules | None,
+        rates: Mapping[str, float],
+        now_ms: Callable[[], int],
+        judge: Callable[[list[tuple[str, list["Bid"]]]], Iterator[Violation]] = lambda _seats: iter(()),
+    ) -> None:
+        self._judge = judge
         self._rules = rules
         self._rates = dict(rates)
         self._now_ms = now_ms
@@ -213,6 +222,8 @@ class Checker:
                     found.append(Violation("duplicate-bid-id", f"bid id {key} occurs twice"))
                 seen.add(key)
                 bids.append(self._check_bid(found, facts, bid, currency, name))
+        if bids:
+            found += self._judge([(text(seat.seat), seat.bid or []) for seat in answer.seatbid or ()])
         if not bids:
             return Answer([], found, whole(answer.nbr) if answer.nbr is not None else None)
         if currency not in (facts.currencies or _DEFAULT_CURRENCIES):

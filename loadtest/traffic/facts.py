@@ -106,10 +106,11 @@ def _deal(deal: Json) -> DealFacts:
 
 
 def _sizes(banner: Json) -> frozenset[Size]:
-    """Sizes of a banner: `format` where it has one (flexible ones restrict nothing exactly), otherwise `w` and `h`."""
+    """Sizes of a banner: `format` where it has one, otherwise `w` and `h`; flexible ones and ranges restrict nothing
+    exactly."""
     formats = objects(banner.get("format"))
     pairs = [(entry.get("w"), entry.get("h")) for entry in formats] or [(banner.get("w"), banner.get("h"))]
-    if any(entry.get("wratio") is not None for entry in formats):
+    if any(entry.get("wratio") is not None for entry in formats) or banner.get("wmax") is not None:
         return frozenset()
     return frozenset((int(number(w)), int(number(h))) for w, h in pairs if number(w) > 0 and number(h) > 0)
 

@@ -74,6 +74,7 @@ class TrafficPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     impossible_share: Share = 0.0  # requests with a floor that nobody pays: 0.9 makes the 90 % no-bid mix
     easy: bool = False  # floor 0, full consent, banners in common sizes, no blocking: the 100 % bid mix
     currency: str = "PLN"
+    billing_ids: tuple[str, ...] = ()  # that impressions offer, of exchanges that bill by them
     tmax_ms: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 
 
@@ -177,6 +178,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     name: str
     summary: str = ""
     url: str = DEFAULT_URL
+    dialect: str = "generic"  # the exchange that is played: loadtest.exchange.dialects
     rate: Positive
     duration_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_DURATION_S)]
     connections: Annotated[int, msgspec.Meta(ge=1, le=20_000)] = 64

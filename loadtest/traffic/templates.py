@@ -187,7 +187,8 @@ class _Author:
             "displaymanager": "example-wrapper",
             "displaymanagerver": "9.53.2",
             "metric": [{"type": "viewability", "value": round(chance.uniform(0.3, 0.95), 2), "vendor": "EXCHANGE"}],
-            "ext": {"gpid": f"/1234567/strona/{chance.choice(vocabulary.SECTIONS)[0]}/slot{chance.randrange(40)}"},
+            "ext": {"gpid": f"/1234567/strona/{chance.choice(vocabulary.SECTIONS)[0]}/slot{chance.randrange(40)}"}
+            | ({"billing_id": list(plan.billing_ids)} if plan.billing_ids else {}),
         }
         draw = 1.0 if plan.easy else chance.random()
         if draw < plan.native_share:

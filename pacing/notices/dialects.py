@@ -17,8 +17,18 @@ class NoticeReader(msgspec.Struct, frozen=True):
     """CPM micros of the text in the place of a price. Raises PriceError for anything that is not a price."""
 
 
-READERS: dict[str, NoticeReader] = {GENERIC: NoticeReader()}
-"""By the names of `core.dialects`."""
+_AS_SAID = NoticeReader()
+
+READERS: dict[str, NoticeReader] = {
+    GENERIC: _AS_SAID,
+    "google": _AS_SAID,
+    "xandr": _AS_SAID,
+    "pubmatic": _AS_SAID,
+    "index": _AS_SAID,
+    "magnite": _AS_SAID,
+    "openx": _AS_SAID,
+}
+"""By the names of `core.dialects`. All of these write prices in one of the forms of `pacing.notices.prices`."""
 
 
 def reader_of(exchange: Exchange | None) -> NoticeReader:

@@ -23,9 +23,10 @@ from pacing.pace.controller import (
     tightest,
 )
 from pacing.pace.in_flight import InFlight
+from pacing.pace.local_time import Integers
 from pacing.pace.plan import PacingPlan
 from pacing.pace.rows import IMPRESSIONS, MICROS, RowTable
-from pacing.pace.traffic import Curves, Integers, TrafficShape
+from pacing.pace.traffic import Curves, TrafficShape
 
 # A row that nobody has observed yet, as a day.
 _UNSEEN: Final = -1
@@ -61,6 +62,7 @@ class PacingBoard:
     ) -> None:
         self.plan = plan
         self.traffic = traffic
+        traffic.move_to(plan.usual_zone, now_ms)
         size = len(plan.rows)
         self.state: ControllerState = cold_state(size, now_ms)
         for at, name in enumerate(plan.row_names() if remembered else ()):
@@ -70,7 +72,7 @@ class PacingBoard:
         self._log_most: Floats = np.log(plan.row_highest)
         np.minimum(self.state.log_multiplier, self._log_most, out=self.state.log_multiplier)
         self.multipliers: Floats = tightest(self.state, plan.rows_of_pool, plan.highest)
-        self.in_flight = InFlight(plan.max_bid)
+        self.in_flight = InFlight(len(plan.pools))
         self.charged: Floats = np.zeros((2, len(plan.pools)))  # settled in the last tick
         self.ratio: Floats = np.zeros(size)  # committed of what the plan says until now
         self._days: Integers = np.full(size, _UNSEEN, np.int64)
@@ -136,13 +138,15 @@ class PacingBoard:
         self._days = period.day
         curves, pattern = self._traffic_curves(now_ms)
         since = np.maximum(self.state.since_ms, period.starts_ms)
+        charge, is_measured = self._charges(spent.pools)
         seen = Observation(
             now_ms=now_ms,
             budget=plan.budget,
             committed=committed,
             scored=scored,
             share=curves.share(pattern, since, now_ms, period.ends_ms),
-            charge=self._charges(spent.pools),
+            charge=charge,
+            is_measured=is_measured,
             delay_ms=1000 * delay_s[plan.row_advertiser],
             log_most=self._log_most,
         )
@@ -183,17 +187,19 @@ class PacingBoard:
         sums = np.bincount(plan.pair_row, weights=of_pool[plan.pair_pool], minlength=len(plan.rows))
         return sums.astype(np.float64)
 
-    def _charges(self, pools_spent: Floats) -> Floats:
-        """A typical charge of each row: as measured; before the first one, the maximum bid."""
-        plan = self.plan
+    def _charges(self, pools_spent: Floats) -> tuple[Floats, Flags]:
+        """A typical charge of each row, and whether it was measured: before the first one it is a typical bid, or 0."""
+        plan, sent = self.plan, self.in_flight.sent
         shown = self._sum(pools_spent[IMPRESSIONS])
-        highest = self._sum(plan.max_bid) / np.maximum(self._sum(np.ones(len(plan.pools))), 1.0)
-        measured = np.where(shown > 0.0, self._sum(pools_spent[MICROS]) / np.where(shown > 0.0, shown, 1.0), highest)
-        return np.where(plan.unit == IMPRESSIONS, 1.0, measured)
+        bids = np.maximum(self._sum(sent[IMPRESSIONS]), 1.0)
+        is_measured: Flags = shown > 0.0
+        spent = np.where(is_measured, self._sum(pools_spent[MICROS]) / np.maximum(shown, 1.0), 0.0)
+        charge = np.where(is_measured, spent, self._sum(sent[MICROS]) / bids)
+        return np.where(plan.unit == IMPRESSIONS, 1.0, charge), is_measured
 
     def _traffic_curves(self, now_ms: int) -> tuple[Curves, Integers]:
         if self._curves is None or now_ms - self._curves_ms >= _CURVES_MS:
-            self._curves = self.plan.curves(self.traffic.weights(), now_ms)
+            self._curves = self.plan.curves(self.traffic.weights(), now_ms, self.traffic.clock(now_ms))
             self._curves_ms = now_ms
         return self._curves
 

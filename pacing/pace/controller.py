@@ -68,6 +68,7 @@ class Observation(NamedTuple):
     charge: Floats  # of a typical impression
     delay_ms: Floats  # from a bid to its bill
     log_most: Floats  # logarithm of the highest multiplier: 0 unless the whole budget is to be spent
+    is_measured: Flags | bool = True  # whether anything was charged yet; else `charge` is what was bid, 0 without a bid
 
 
 def cold_state(size: int, now_ms: int) -> ControllerState:
@@ -104,6 +105,9 @@ def errors(state: ControllerState, seen: Observation) -> Floats:
     planned = left * np.clip(seen.share, 0.0, 1.0)
     spent = np.maximum(seen.committed - state.committed, 0.0)
     least = np.maximum(np.minimum(LEAST_CHARGES * seen.charge, left / LEAST_PARTS), seen.charge)
+    # Until the first win there is no noise to damp, only a price that was not reached: the multiplier rises by all of
+    # the error, and a line item in a market with floors does not wait for a third of the day.
+    least = np.where(seen.is_measured, least, seen.charge)
     scale = np.maximum(np.maximum(planned, spent), least)
     error: Floats = (planned - spent) / np.where(scale > 0.0, scale, 1.0)
     return error

@@ -14,7 +14,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 # Until a pool has shown what becomes of its bids: a tenth of what was bid is charged, believed as firmly as this many
-# bids at the maximum. Both are undercut or confirmed within the first minute of traffic.
+# of its bids. Both are undercut or confirmed within the first minute of traffic.
 PRIOR_RATIO: Final = 0.1
 PRIOR_BIDS: Final = 20.0
 
@@ -26,29 +26,39 @@ DELAYS_REMEMBERED: Final = 3.0
 class InFlight:
     """Expected charges of open bids, shape (2 units, pools): micros, then impressions."""
 
-    def __init__(self, max_bid: Floats) -> None:
-        """`max_bid`: micros of an impression at each pool's highest bid."""
-        self._prior: Floats = PRIOR_BIDS * np.stack([max_bid, np.ones(len(max_bid))])
-        self.open: Floats = np.zeros_like(self._prior)  # reserved and, by its age, not billed yet
-        self._reserved: Floats = np.zeros_like(self._prior)
-        self._charged: Floats = np.zeros_like(self._prior)
+    def __init__(self, pools: int) -> None:
+        self.open: Floats = np.zeros((2, pools))  # reserved and, by its age, not billed yet
+        self.sent: Floats = np.zeros((2, pools))  # reserved lately: what a bid is on average
+        self._reserved: Floats = np.zeros((2, pools))
+        self._charged: Floats = np.zeros((2, pools))
+        self._billed: Floats = np.zeros((2, pools))  # of the last tick's bids, by their age
 
     def carry(self, other: "InFlight", here: npt.NDArray[np.int64], there: npt.NDArray[np.int64]) -> None:
         """Take over what `other` knows: its pool `there[i]` is `here[i]`."""
-        for name in ("open", "_reserved", "_charged"):
+        for name in ("open", "sent", "_reserved", "_charged", "_billed"):
             getattr(self, name)[:, here] = getattr(other, name)[:, there]
 
     def observe(self, reserved: Floats, charged: Floats, delay_s: Floats, elapsed_s: float) -> None:
         """What was bid and billed in the last `elapsed_s` seconds; `delay_s`: from bid to bill on average, by pool."""
-        ripe = self.open * -np.expm1(-elapsed_s / delay_s)
+        gone = -np.expm1(-elapsed_s / delay_s)
+        # The new bids were sent all through the tick: on a long one most of them are billed when it ends.
+        ripe = self.open * gone
+        billed = reserved * (1.0 - gone * delay_s / elapsed_s)
         fade = np.exp(-elapsed_s / np.maximum(LEAST_MEMORY_S, DELAYS_REMEMBERED * delay_s))
-        self.open += reserved - ripe
-        self._reserved = self._reserved * fade + ripe
+        self.open += reserved - billed - ripe
+        # Their bills count in the next tick at the latest; until then they must not look like bids that won nothing.
+        self._reserved = self._reserved * fade + ripe + self._billed
+        self._billed = billed
         self._charged = self._charged * fade + charged
+        # A pool that pauses keeps its last bids: they are the best guess at its next.
+        self.sent = np.where(self.sent[1] * fade >= 1.0, self.sent * fade, self.sent) + reserved
 
     def ratio(self) -> Floats:
         """Charged of each micro, and each impression, that was bid; in [0, 1]."""
-        ratio: Floats = (self._charged + PRIOR_RATIO * self._prior) / (self._reserved + self._prior)
+        count = np.maximum(self.sent[1], 1.0)
+        prior = PRIOR_BIDS * np.stack([self.sent[0] / count, np.ones(len(count))])
+        known = self._reserved + prior
+        ratio: Floats = (self._charged + PRIOR_RATIO * prior) / np.where(known > 0.0, known, 1.0)
         return np.clip(ratio, 0.0, 1.0)
 
     def expected(self) -> Floats:

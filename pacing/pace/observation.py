@@ -12,10 +12,11 @@ from pacing.budgets.pools import Numbered
 from pacing.budgets.transitions import Argument, pairs, stream_entries
 from pacing.ledger.rows import decode_entry
 from pacing.pace.board import Bids, Spent
+from pacing.pace.day_curve import Floats
+from pacing.pace.local_time import Integers
 from pacing.pace.messages import Demand, decode_demand, pool_numbers
 from pacing.pace.plan import PacingPlan
 from pacing.pace.rows import IMPRESSIONS, MICROS
-from pacing.pace.traffic import Floats, Integers
 
 # An HMGET of this many levels takes Redis a quarter of a millisecond, which others wait for.
 FIELDS_PER_CALL: Final = 500

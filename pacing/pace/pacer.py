@@ -21,12 +21,13 @@ from core.model import Catalogue
 from core.telemetry.metrics import Family, Merge, Sample, Telemetry
 from pacing.budgets.transitions import Argument, Transitions, pairs
 from pacing.pace.board import PacingBoard
+from pacing.pace.day_curve import BINS, Floats
 from pacing.pace.goals import COHORT_DAYS, Cohort, CostBook, ceiling
 from pacing.pace.messages import MULTIPLIER, Multipliers, encode_multipliers
 from pacing.pace.observation import DelayMeter, DemandMeter, LevelReader
 from pacing.pace.plan import PacingPlan, PlanBook
 from pacing.pace.rows import MICROS
-from pacing.pace.traffic import BINS, Floats, TrafficShape
+from pacing.pace.traffic import TrafficShape
 
 TICK_S: Final = 1.0
 
@@ -46,7 +47,8 @@ READ_WORDS: Final = 10_000
 # A scrape with three lines a pool for more than this would be the largest that Prometheus gets.
 POOLS_REPORTED: Final = 1_000
 
-_TRAFFIC_FIELD: Final = b"traffic"
+_WEEK_FIELD: Final = b"week"
+_TRAFFIC_FIELD: Final = b"traffic"  # version 1: a week of UTC
 
 
 class Memory(msgspec.Struct, array_like=True):
@@ -147,7 +149,7 @@ class Pacer:
     async def _restore(self, plan: PacingPlan) -> PacingBoard:
         """A board that goes on where the last worker stopped."""
         fields = pairs(await self._transitions.command("HGETALL", keys.PACING_STATE))
-        rates = np.frombuffer(fields.pop(_TRAFFIC_FIELD, b""), "<f8")
+        week, before = fields.pop(_WEEK_FIELD, b""), fields.pop(_TRAFFIC_FIELD, b"")
         remembered: dict[tuple[int, str], float] = {}
         for field, packed in fields.items():
             try:
@@ -156,7 +158,7 @@ class Pacer:
                 continue  # of another version: these pools start cold
             remembered.update({(int(field), name): log for name, log in memory.logs.items()})
             self._costs.lines.update(memory.costs)
-        traffic = TrafficShape(rates.copy() if len(rates) == BINS else None)
+        traffic = TrafficShape.restored(week) or _shape_of_before(before, plan, self._clock.now_ms())
         return PacingBoard(plan, traffic, self._clock.now_ms(), remembered)
 
     async def _pace(self, board: PacingBoard, levels: LevelReader) -> None:
@@ -205,7 +207,7 @@ class Pacer:
         for line_item, days in self._costs.lines.items():
             if line_item in board.plan.lines:
                 kept[board.plan.lines[line_item].advertiser_id].costs[line_item] = days
-        call: list[Argument] = ["HSET", keys.PACING_STATE, _TRAFFIC_FIELD, board.traffic.rates.tobytes()]
+        call: list[Argument] = ["HSET", keys.PACING_STATE, _WEEK_FIELD, board.traffic.memory()]
         for advertiser, memory in kept.items():
             call += (advertiser, _encode(memory))
         return call
@@ -278,6 +280,13 @@ class Pacer:
                 if row >= 0
             ]
             yield Family(name, "gauge", text, Merge.MAX, tuple(samples))
+
+
+def _shape_of_before(rates: bytes, plan: PacingPlan, now_ms: int) -> TrafficShape:
+    """The week that version 1 kept, else the shipped one."""
+    if len(rates) != 8 * BINS:
+        return TrafficShape.shipped()
+    return TrafficShape.of_utc(np.frombuffer(rates, "<f8").copy(), now_ms, plan.usual_zone)
 
 
 def _carried(board: PacingBoard, plan: PacingPlan, now_ms: int) -> PacingBoard:

@@ -11,8 +11,10 @@ from core.model import Catalogue
 from pacing.budgets.blocks import BlockBook
 from pacing.budgets.days import local_date, number_of, starts_ms
 from pacing.budgets.pools import PoolTable
+from pacing.pace.day_curve import Floats
+from pacing.pace.local_time import Integers, LocalTime, offset_ms
 from pacing.pace.rows import NO_MARKS, RowBlock, RowTable, block_of, campaign_rows
-from pacing.pace.traffic import Curves, Floats, Integers, hours_mask
+from pacing.pace.traffic import Curves, hours_mask
 
 
 class Period(NamedTuple):
@@ -92,29 +94,31 @@ class PacingPlan:
         """The advertiser of each row, and what it is called among the advertiser's: the same every day."""
         return list(zip(self.rows.data["advertiser"].tolist(), self.rows.names(), strict=True))
 
-    def curves(self, weights: Floats, now_ms: int) -> tuple[Curves, Integers]:
-        """Traffic by row: the learned week, cut to the hours in which a line item may spend."""
+    @property
+    def usual_zone(self) -> str:
+        """The time zone of most advertisers, the first by name of several."""
+        names = [zone.key for zone in self._zones]
+        return min(set(names), key=lambda name: (-names.count(name), name), default="UTC")
+
+    def curves(self, weights: Floats, now_ms: int, clock: LocalTime | None = None) -> tuple[Curves, Integers]:
+        """Traffic by row: the learned week of `clock` (None: UTC), cut to the hours in which a line item may spend."""
+        here_ms = clock.local(now_ms) - now_ms if clock is not None else 0
         kinds = self.rows.data["hours"] * len(self._zones) + self.row_advertiser
         numbers, places = np.unique(kinds, return_inverse=True)
         patterns: dict[tuple[tuple[int, ...], int], int] = {}
         of_kind: list[int] = []
         for hours_at, zone_at in zip(*np.divmod(numbers, max(len(self._zones), 1)), strict=True):
             hours = self.rows.hours[hours_at]
-            offset = _offset_ms(self._zones[zone_at], now_ms) if hours else 0
+            offset = offset_ms(self._zones[zone_at], now_ms) - here_ms if hours else 0
             of_kind.append(patterns.setdefault((hours, offset), len(patterns)))
         masked = [weights * hours_mask(hours, offset) for hours, offset in patterns]
-        return Curves(masked), np.array(of_kind, np.int64)[places]
+        return Curves(masked, clock), np.array(of_kind, np.int64)[places]
 
 
 def _day(zone: zoneinfo.ZoneInfo, now_ms: int) -> tuple[int, int, int]:
     """Days since 1970, begin and end of the local day."""
     today = local_date(zone, now_ms)
     return number_of(today), starts_ms(zone, today), starts_ms(zone, today + datetime.timedelta(days=1))
-
-
-def _offset_ms(zone: zoneinfo.ZoneInfo, now_ms: int) -> int:
-    offset = datetime.datetime.fromtimestamp(now_ms / 1000, zone).utcoffset()
-    return round(offset.total_seconds() * 1000) if offset is not None else 0
 
 
 def _padded(rows: Integers, pools: Integers, size: int) -> Integers:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from core.model import Budget, Campaign, LineItem, Pacing
 from pacing.budgets.pools import UNLIMITED, Limit, Numbered, Owners, PoolTable, limit_of, pools_under, share_limit
 from pacing.pace.goals import is_bound
-from pacing.pace.traffic import Integers
+from pacing.pace.local_time import Integers
 
 MICROS: Final = 0
 IMPRESSIONS: Final = 1

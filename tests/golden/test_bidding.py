@@ -24,6 +24,7 @@ from bidder.targeting.bitmaps import all_ones
 from bidder.targeting.dimensions import DealAccess, Dimension, PrivateAuction, SegmentMembership, Strangers
 from bidder.targeting.field import Field
 from bidder.targeting.fields import FIELDS
+from bidder.targeting.match import Matcher
 from core.reasons import NoBid
 from tests.kit.golden_bidding import Case, holds, neighbour_of, outcome_of, read_case
 from tests.kit.rules_out import WithoutCondition, WithoutReason, conditions, take_out
@@ -119,6 +120,8 @@ async def test_without_the_rule_of_a_reason_a_case_fails(reason: NoBid, monkeypa
         return
     if reason in DIMENSIONS:
         monkeypatch.setattr(DIMENSIONS[reason], "evaluate", everybody)
+    elif reason is NoBid.LOOK_UP_FAILED:
+        monkeypatch.setattr(Matcher, "_sit_out", lambda *_arguments: None)
     elif reason is NoBid.EXCLUDED_SEGMENT:
         nobody_is_excluded(monkeypatch)
     else:

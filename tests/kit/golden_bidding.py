@@ -30,6 +30,7 @@ from core.model import Catalogue
 from core.telemetry.metrics import Telemetry
 from pacing.budgets.levels import Amounts, Level
 from pacing.budgets.pools import UNLIMITED
+from segments.profiles.reading import ProfileBatch, UserLookup
 from tests.kit.bidding import NOW_MS, TRACK, KnownProfiles, Shopper, TestBidder, bids_of
 from tests.kit.catalogues import catalogue, line_item
 from tests.kit.openrtb import USER_ID, body_of, raw_request
@@ -49,8 +50,20 @@ class Setting(msgspec.Struct, forbid_unknown_fields=True):
     multiplier: float | None = None  # of pacing, for every line item
     spent: tuple[int, int] | None = None  # micros of line item 1's total budget: budget, spent
     bid_without_purpose_2: bool = False
+    look_up_fails: bool = False  # Redis does not tell of the user in time
     user: dict[str, Any] | None = None
     """Of the request's user: `segments`, and `shown` as (line item, seconds ago)."""
+
+
+class SilentProfiles(KnownProfiles):
+    """A profile store that does not answer in time."""
+
+    __slots__ = ()
+
+    async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
+        batch = ProfileBatch([user[0] for user in users])
+        batch.failed.update(range(len(users)))
+        return batch
 
 
 class Case(msgspec.Struct, forbid_unknown_fields=True):
@@ -156,6 +169,8 @@ async def outcome_of(case: Case, fields: tuple[Field, ...] = FIELDS) -> Outcome:
     if setting.multiplier is not None:
         bidder.book.multiplier[:] = setting.multiplier
         bidder.refresh()
+    if setting.look_up_fails:
+        bidder.profiles = SilentProfiles()
     answer, body = await _answer(case, bidder)
     bids = bids_of(json.loads(body)) if body else []
     if setting.exchange not in bidder.snapshot.index.exchanges or answer in ("malformed", "exchange_access"):

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacing.pace.controller import LEAST_MULTIPLIER, Observation, advance, cold_state
-from pacing.pace.traffic import BINS, WEEK_MS, Curves
+from pacing.pace.day_curve import BINS
+from pacing.pace.traffic import WEEK_MS, Curves
 
 AMOUNTS = st.one_of(st.just(0.0), st.floats(0, 2**53), st.sampled_from([1.0, 1e-9, 1e12]))
 SHARES = st.floats(-0.5, 1.5)

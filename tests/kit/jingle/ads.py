@@ -6,7 +6,7 @@ from core.errors import Fault
 from core.model import Creative
 from creatives.formats.base import Ad, AdFormat
 from creatives.formats.offer import Offer, Shape
-from creatives.macros import impression_url
+from creatives.macros import Tracker, impression_url
 
 NAME = "jingle"
 
@@ -31,9 +31,9 @@ def check(creative: Creative) -> list[Fault]:
     return [] if creative.width else [Fault("/width", "no_length", "a jingle has a length")]
 
 
-def render(creative: Creative, offer: Offer, track_url: str) -> Jingle:
+def render(creative: Creative, offer: Offer, tracker: Tracker) -> Jingle:
     volume = offer.volume if isinstance(offer, JingleOffer) else 100
-    markup = f"<jingle volume={volume} heard={impression_url(track_url)}>"
+    markup = f"<jingle volume={volume} heard={impression_url(tracker)}>"
     return Jingle(creative, markup, secure=True, seconds=creative.width)
 
 

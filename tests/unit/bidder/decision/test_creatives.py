@@ -14,6 +14,7 @@ from bidder.request.validate import check_request
 from core.model import BillingEvent, Creative, Exchange
 from creatives.formats.offer import Offer
 from creatives.formats.table import FORMATS
+from creatives.macros import Tracker
 from tests.kit.bidding import TRACK, TestBidder
 from tests.kit.catalogues import EXCHANGE, catalogue, creative, line_item
 from tests.kit.openrtb import raw_request
@@ -23,7 +24,7 @@ TOKEN = b"T" * 148
 
 def prepared(changes: dict[str, Any] | None = None, **exchange: object) -> PreparedBid:
     made: Creative = msgspec.structs.replace(creative(1, 1), **(changes or {}))
-    ad = FORMATS[made.format].render(made, Offer("banner", ((300, 250),)), TRACK)
+    ad = FORMATS[made.format].render(made, Offer("banner", ((300, 250),)), Tracker(TRACK))
     return PreparedBid(ad, speaker_of(msgspec.structs.replace(EXCHANGE, **exchange)), "shop1.example", 9, TRACK)
 
 

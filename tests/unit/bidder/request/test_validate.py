@@ -186,3 +186,70 @@ def test_recorded_requests_offer_banners_to_bid_on(corpus: Path) -> None:
         biddable += bool(auction.impressions)
         assert bool(auction.impressions) is (auction.no_bid is None)
     assert biddable >= 390
+
+
+UNREADABLE: tuple[object, ...] = (
+    "99,50",
+    "99 PLN",
+    "1e16",
+    "nan",
+    1e16,
+    1e308,
+    int("9" * 400),
+    {},
+    [],
+    [1.5],
+    True,
+    "",
+    "1" * 50,
+)
+
+
+@pytest.mark.parametrize("floor", UNREADABLE, ids=lambda floor: repr(floor)[:20])
+def test_a_floor_that_cannot_be_read_is_not_no_floor(floor: object) -> None:
+    auction = checked(auction_of(imp=[{"id": "1", "banner": BANNER, "bidfloor": floor}, {"id": "2", "banner": BANNER}]))
+    assert [impression.imp.id for impression in auction.impressions] == ["2"]
+    assert codes(auction) == [("/imp/0/bidfloor", "bad_floor")]
+
+
+@pytest.mark.parametrize("floor", UNREADABLE, ids=lambda floor: repr(floor)[:20])
+def test_a_deal_whose_floor_cannot_be_read_is_not_bid_on(floor: object) -> None:
+    auction = with_imp(pmp={"deals": [{"id": "d1", "bidfloor": floor}, {"id": "d2", "bidfloor": 1}]})
+    assert list(auction.impressions[0].deal_floors) == ["d2"]
+
+
+@pytest.mark.parametrize("floor", [-1, "-3", 0, "0", None])
+def test_a_floor_that_no_price_is_below_limits_nothing(floor: object) -> None:
+    assert with_imp(bidfloor=floor).impressions[0].floor_cpm == 0
+
+
+@pytest.mark.parametrize("currency", [{}, ["PLN", "EUR"], True, "zloty"])
+def test_a_floor_in_a_currency_that_cannot_be_read_is_not_one_in_dollars(currency: object) -> None:
+    assert codes(with_imp(bidfloor=1.5, bidfloorcur=currency)) == [("/imp/0/bidfloor", "bad_floor")]
+
+
+@pytest.mark.parametrize("multiplier", [50, 0.5, "50", "many", {}, 1e300, 0, -1])
+def test_an_impression_that_counts_as_several_is_left_out(multiplier: object) -> None:
+    assert codes(with_imp(qty={"multiplier": multiplier})) == [("/imp/0/qty", "multiplier")]
+
+
+@pytest.mark.parametrize("quantity", [{}, {"multiplier": 1}, {"multiplier": 1.0}, {"multiplier": "1"}, None])
+def test_an_impression_that_counts_once_is_bid_on(quantity: object) -> None:
+    assert with_imp(qty=quantity).impressions
+
+
+@pytest.mark.parametrize("seats", [{"a": 1}, [{}], [[]], [None, {}], True])
+def test_a_list_of_seats_that_cannot_be_read_invites_nobody(seats: object) -> None:
+    assert checked(auction_of(wseat=seats)).no_bid is NoBid.SEAT_BLOCKED
+
+
+@pytest.mark.parametrize("flag", ["x", {}, [], 2])
+def test_flags_that_cannot_be_read_are_set(flag: object) -> None:
+    impression = with_imp(secure=flag, pmp={"private_auction": flag}).impressions[0]
+    assert impression.imp.secure
+    assert impression.private_auction
+
+
+@pytest.mark.parametrize("at", ["first", {}, 2**40, "1,0"])
+def test_an_auction_type_that_cannot_be_read_is_one_that_nobody_knows(at: object) -> None:
+    assert auction_of(at=at).request.at == 0

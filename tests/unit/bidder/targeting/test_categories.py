@@ -1,11 +1,9 @@
 import pytest
 
 from bidder.targeting.categories import (
-    MAX_CODE_CHARS,
     UNCATEGORISED,
     advertised,
     category_and_parents,
-    coded,
     perhaps_categories,
     refused_categories,
     taxonomies,
@@ -13,11 +11,11 @@ from bidder.targeting.categories import (
 
 
 def narrow(taxonomy: int, *codes: str) -> set[str]:
-    return set(category_and_parents(coded(codes, taxonomy)))
+    return set(category_and_parents([(taxonomy, codes)]))
 
 
 def wide(taxonomy: int, *codes: str) -> set[str]:
-    return set(perhaps_categories(coded(codes, taxonomy)))
+    return set(perhaps_categories([(taxonomy, codes)]))
 
 
 def refused(
@@ -32,7 +30,7 @@ def test_categories_come_with_their_parents() -> None:
 
 def test_the_tables_are_whole() -> None:
     tables = taxonomies()
-    assert len(tables.codes) == 392
+    assert len(tables.names[1]) == 392
     assert {taxonomy for taxonomy, _code in tables.parents} == {1, 2, 3, 5, 6, 7, 8, 9}
     assert all(parent == "" or (taxonomy, parent) in tables.parents for (taxonomy, _), parent in tables.parents.items())
 
@@ -69,14 +67,14 @@ def test_blocks_of_another_taxonomy_are_read_wide() -> None:
 
 @pytest.mark.parametrize("taxonomy", [3, 4, 500])
 def test_nothing_can_be_shown_to_comply_with_a_taxonomy_that_cannot_be_read(taxonomy: int) -> None:
-    assert refused(("1",), taxonomy=taxonomy) == {UNCATEGORISED, *taxonomies().codes}
-    assert refused((), ("1",), taxonomy=taxonomy) == {UNCATEGORISED, *taxonomies().codes}
+    assert refused(("1",), taxonomy=taxonomy) == {UNCATEGORISED, *taxonomies().names[1]}
+    assert refused((), ("1",), taxonomy=taxonomy) == {UNCATEGORISED, *taxonomies().names[1]}
 
 
 def test_of_allowed_categories_only_what_they_surely_cover_is_admitted() -> None:
-    left = taxonomies().codes - refused((), ("IAB18",))
-    assert left == {code for code in taxonomies().codes if code.split("-")[0] == "IAB18"}
-    assert taxonomies().codes - refused((), ("1",), taxonomy=2) >= {"IAB2", "IAB2-1"}
+    left = taxonomies().names[1] - refused((), ("IAB18",))
+    assert left == {code for code in taxonomies().names[1] if code.split("-")[0] == "IAB18"}
+    assert taxonomies().names[1] - refused((), ("1",), taxonomy=2) >= {"IAB2", "IAB2-1"}
     assert "IAB18" in refused((), ("1",), taxonomy=2)
 
 
@@ -92,7 +90,11 @@ def test_an_ad_is_known_by_codes_that_the_taxonomy_has() -> None:
     assert advertised(("IAB18-99",)) == {"IAB18-99", "IAB18", UNCATEGORISED}
 
 
-def test_what_is_too_long_to_be_a_code_is_cut() -> None:
-    (code,) = coded(("x" * 10_000,), 7)
-    assert len(code) <= MAX_CODE_CHARS + 2
-    assert len(coded(("x" * 10_000,), None)[0]) == MAX_CODE_CHARS
+def test_what_is_too_long_to_be_a_code_is_none() -> None:
+    assert refused(("IAB" + "1" * 10_000,)) == {UNCATEGORISED}
+    assert refused(("x" * 10_000,), taxonomy=7) == {UNCATEGORISED}
+
+
+def test_what_a_page_is_about_comes_from_several_taxonomies() -> None:
+    listed = ("IAB18-3", (None, ("IAB1",)), (2, ("1", "IAB7")))
+    assert set(category_and_parents(listed)) == {"IAB18-3", "IAB18", "IAB1", "IAB2", "IAB7"}

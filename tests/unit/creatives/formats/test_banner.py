@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from creatives.formats.banner import MAX_MARKUP_CHARS, banner_markup, check_banner, is_secure
-from creatives.macros import TOKEN, click_url
+from creatives.macros import TOKEN, Tracker, click_url
 from tests.kit.catalogues import creative
 
 TRACK = "https://track.example"
+TRACKER = Tracker(TRACK)
 IMAGE = creative(1, 1, html="", image_url="https://cdn.example/a.png", alt_text="boots")
 HOSTILE = st.text(st.sampled_from("\"'<>&/\\@${}ą😀 %\n"), max_size=12).map(
     lambda text: text + "</script>\"'><img src=x onerror=y>"
@@ -31,7 +32,7 @@ class Elements(html.parser.HTMLParser):
 
 
 def test_an_image_is_linked_and_counted() -> None:
-    (link, anchor), (_, image), (_, pixel) = Elements(banner_markup(IMAGE, TRACK)).found
+    (link, anchor), (_, image), (_, pixel) = Elements(banner_markup(IMAGE, TRACKER)).found
     assert link == "a"
     assert anchor["href"] == f"{TRACK}/t/click/{TOKEN}?to=https%3A%2F%2Fshop1.example%2F"
     assert (image["src"], image["width"], image["height"]) == ("https://cdn.example/a.png", "300", "250")
@@ -43,7 +44,7 @@ def test_no_text_of_a_creative_gets_out_of_its_attribute(alt: str, image: str, l
     hostile = msgspec.structs.replace(
         IMAGE, alt_text=alt, image_url="https://cdn.example/" + image, landing_url="https://shop.example/" + landing
     )
-    elements = Elements(banner_markup(hostile, TRACK)).found
+    elements = Elements(banner_markup(hostile, TRACKER)).found
     assert [tag for tag, _ in elements] == ["a", "img", "img"]
     assert elements[1][1]["alt"] == alt
     query = urllib.parse.urlsplit(str(elements[0][1]["href"])).query
@@ -52,9 +53,9 @@ def test_no_text_of_a_creative_gets_out_of_its_attribute(alt: str, image: str, l
 
 def test_own_markup_gets_its_macros() -> None:
     markup = '<a href="${CLICK_URL}" data-next="${CLICK_URL_ENC}">${WIDTH}x${HEIGHT} ${AUCTION_PRICE}</a>'
-    rendered = banner_markup(creative(1, 1, html=markup), TRACK)
+    rendered = banner_markup(creative(1, 1, html=markup), TRACKER)
     (_, anchor), _pixel = Elements(rendered).found
-    click = click_url(TRACK, "https://shop1.example/")
+    click = click_url(TRACKER, "https://shop1.example/")
     assert anchor["href"] == click
     assert urllib.parse.unquote(str(anchor["data-next"])) == click
     assert TOKEN in str(anchor["data-next"])
@@ -77,7 +78,7 @@ def test_own_markup_gets_its_macros() -> None:
     ],
 )
 def test_markup_that_loads_over_plain_http_is_not_secure(markup: str) -> None:
-    assert not is_secure(creative(1, 1, html=markup + '<a href="${CLICK_URL}">x</a>'), TRACK)
+    assert not is_secure(creative(1, 1, html=markup + '<a href="${CLICK_URL}">x</a>'), TRACKER)
 
 
 @pytest.mark.parametrize(
@@ -90,13 +91,13 @@ def test_markup_that_loads_over_plain_http_is_not_secure(markup: str) -> None:
     ],
 )
 def test_other_markup_is_secure(markup: str) -> None:
-    assert is_secure(creative(1, 1, html=markup), TRACK)
-    assert not is_secure(creative(1, 1, html=markup), "http://track.example")
-    assert is_secure(creative(1, 1, html=markup), "http://127.0.0.1:8081")
+    assert is_secure(creative(1, 1, html=markup), TRACKER)
+    assert not is_secure(creative(1, 1, html=markup), Tracker("http://track.example"))
+    assert is_secure(creative(1, 1, html=markup), Tracker("http://127.0.0.1:8081"))
 
 
 def test_a_landing_page_over_plain_http_does_not_make_the_ad_insecure() -> None:
-    assert is_secure(creative(1, 1, landing_url="http://shop.example/"), TRACK)
+    assert is_secure(creative(1, 1, landing_url="http://shop.example/"), TRACKER)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 
 from core.model import Advertiser, Budget, BudgetShare, Campaign, Catalogue, LineItem, Pacing, Targeting
 from pacing.budgets.pools import pool_number
+from pacing.pace.day_curve import BINS
 from pacing.pace.plan import PacingPlan
 from pacing.pace.rows import FAR_MS
-from pacing.pace.traffic import BINS
 
 HOUR_MS = 3_600_000
 NOW_MS = 1_790_000_000_000  # 2026-09-21 13:33:20 UTC
