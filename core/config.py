@@ -77,6 +77,8 @@ class BidSettings(Component, frozen=True, kw_only=True):
     max_connections: Count = 4_096  # of one process; about 20 KiB each when idle
     idle_timeout_s: Seconds = 75  # exchanges keep connections for a minute; the proxy in front should close first
     max_body_bytes: Annotated[int, Meta(ge=1_024)] = 256 * 1024  # also after decompression
+    # Part of the answers that are checked against their request before they leave: 60 us each.
+    checked_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.01
 
 
 class TrackSettings(Component, frozen=True, kw_only=True):

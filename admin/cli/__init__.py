@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("admin.cli.demo:app", "Show it working for half a minute: shoppers, an exchange, the money audit."),
     "catalogue": ("admin.cli.catalogue:app", "Import or export the catalogue as a file."),
     "audit": ("admin.cli.audit:app", "Recompute every money counter from the ledger."),
+    "backup": ("admin.cli.backup:backup", "Copy everything of a running installation into a folder."),
+    "restore": ("admin.cli.backup:restored", "Bring a backup back into a new data directory."),
     "ledger": ("admin.cli.ledger:app", "Export the ledger of settled notices."),
     "loadtest": ("admin.cli.loadtest:app", "Put a bidder under an exchange's load and judge its answers."),
     "replay": ("admin.cli.replay:app", "Send recorded bid requests to a bidder."),

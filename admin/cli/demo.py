@@ -107,7 +107,7 @@ async def _setup_token(data: Path) -> str:
 
 
 async def _start(data: Path, log: Path) -> asyncio.subprocess.Process:
-    environ = {**os.environ, "GROSZ_ADMIN_SEED_CART_DELAY_S": str(CART_DELAY_S)}
+    environ = {**os.environ, "GROSZ_ADMIN_SEED_CART_DELAY_S": str(CART_DELAY_S), "GROSZ_BID_CHECKED_SHARE": "1"}
     ports = [argument for role in ("bid", "track", "admin") for argument in (f"--{role}-port", "0")]
     with log.open("wb") as output:
         return await asyncio.create_subprocess_exec(

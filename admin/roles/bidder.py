@@ -16,6 +16,7 @@ from admin.roles.lifecycle import RoleContext
 from bidder.compile.installing import BidCatalogue
 from bidder.decision.model_file import load_model
 from bidder.diagnosis.funnel import FunnelWriter
+from bidder.door.checking import AnswerCheck
 from bidder.door.handler import BidderHandler
 from bidder.door.limits import BidLimits
 from bidder.door.metrics import BidMetrics, report_port
@@ -62,14 +63,16 @@ async def build(role: RoleContext) -> None:
         "grosz_profile_look_ups_failed_total", "Bid requests whose user could not be looked up in time."
     )
     profiles = ProfileReader(redis, failed.labels().inc)
+    signer = token_signer(role)
     handler = BidderHandler(
         profiles=profiles,
-        signer=token_signer(role),
+        signer=signer,
         policy=ConsentPolicy(settings.consent),
         clock=clock,
         metrics=metrics,
         tmax_cap_ms=settings.bid.tmax_cap_ms,
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
+        check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
     )
     catalogue = BidCatalogue(
         read_whole=lambda: read_whole(control),

@@ -7,7 +7,7 @@ import numpy as np
 
 from bidder.decision import rank
 from bidder.decision.creatives import Showable
-from bidder.decision.pricing import Evaluation, Slot, dearest_deal
+from bidder.decision.pricing import Evaluation, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
 from bidder.dialects.table import speaker_of
 from bidder.request.auction import Auction, Impression
@@ -145,6 +145,4 @@ def _invited(impression: Impression, deal_id: str) -> frozenset[str] | None:
 
 def deal_of(auction: Auction, impression: Impression, position: int, snapshot: Snapshot, cpm: int) -> str:
     """The dearest offered deal of the line item that its bid reaches; "" without one."""
-    floors = impression.deal_floors
-    held = snapshot.index.deals.held(auction.exchange.id, position, floors)
-    return dearest_deal(floors, held, cpm) or ""
+    return dearest_deal(impression.deal_floors, usable_deals(auction, impression, position, snapshot), cpm) or ""

@@ -175,6 +175,13 @@ class Showcase(Memo):
             )
         return line
 
+    def domains(self, position: int) -> frozenset[str]:
+        """What a line item's creatives advertise."""
+        return frozenset(
+            normal_domain(creative.advertiser_domain or self._advertiser_domains[creative.advertiser_id])
+            for creative in self._index.creatives_of(position)
+        )
+
     def _prepare(self, creative: Creative, offer: Offer, exchange: Exchange, position: int) -> PreparedBid:
         campaign_id = self.line(position).campaign_id
         ad_format = FORMATS[creative.format]

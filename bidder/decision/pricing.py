@@ -11,6 +11,7 @@ from bidder.decision.price_memo import PriceMemo
 from bidder.decision.snapshot import Snapshot
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.counting import tally
+from bidder.targeting.normalise import normal_domain
 from core.money import ceil_to_grosz
 from pacing.caps import recent_impressions
 from segments.profiles.reading import ProfileBatch
@@ -196,7 +197,7 @@ def _apply_deals(found: Evaluation, snapshot: Snapshot) -> None:
             continue
         start, end = found.pair_range(number)
         for at in range(start, end):
-            held = snapshot.index.deals.held(slot.auction.exchange.id, int(found.positions[at]), deals)
+            held = usable_deals(slot.auction, slot.impression, int(found.positions[at]), snapshot)
             if held:
                 deal_id = dearest_deal(deals, held, int(found.cpm[at]))
                 if deal_id is None:
@@ -205,6 +206,21 @@ def _apply_deals(found: Evaluation, snapshot: Snapshot) -> None:
                 found.floors[at], auction_type = deals[deal_id]
                 if auction_type == FIXED_PRICE_DEAL:
                     found.cpm[at] = ceil_to_grosz(deals[deal_id][0])
+
+
+def usable_deals(auction: Auction, impression: Impression, position: int, snapshot: Snapshot) -> Sequence[str]:
+    """The offered deals of a line item that are open to what it advertises (OpenRTB 2.6 section 3.2.12, `wadomain`).
+
+    Where none is, all that it holds: its creatives are refused one by one then, which says the reason.
+    """
+    held = tuple(snapshot.index.deals.held(auction.exchange.id, position, impression.deal_floors))
+    pmp = impression.imp.pmp
+    closed = {deal.id: deal.wadomain for deal in pmp.deals or () if deal.wadomain} if pmp is not None else {}
+    if not held or not closed:
+        return held
+    own = snapshot.showcase.domains(position)
+    invited = [name for name in held if not closed.get(name) or not own.isdisjoint(map(normal_domain, closed[name]))]
+    return invited or held
 
 
 def dearest_deal(deals: Mapping[str, tuple[int, int]], held: Iterable[str], cpm: int) -> str | None:

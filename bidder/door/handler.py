@@ -16,6 +16,7 @@ from bidder.decision.pipeline import decide, screen
 from bidder.decision.snapshot import Snapshot
 from bidder.dialects.table import speaker_of
 from bidder.door.batching import MAX_BATCH, Batches, Waiting
+from bidder.door.checking import AnswerCheck
 from bidder.door.load import Load, time_budget
 from bidder.door.metrics import BidMetrics
 from bidder.door.port import Reply
@@ -59,7 +60,9 @@ class BidderHandler:
         metrics: BidMetrics,
         tmax_cap_ms: int,
         fresh: Callable[[], bool],
+        check: AnswerCheck | None = None,
     ) -> None:
+        self._check = check
         self._profiles = profiles
         self._signer = signer
         self._policy = policy
@@ -226,6 +229,8 @@ class BidderHandler:
             if response is not None and finished > auction.deadline:
                 # Nobody reads an answer after tmax; what was reserved for it comes back when the lease closes.
                 auction.no_bid, response = NoBid.NO_TIME, None
+            elif response is not None and self._check is not None:
+                response = self._check.passed(auction, response, snapshot)
             self._answer(auction, reply, response, finished)
         self._load.worked(self._clock.monotonic())
 

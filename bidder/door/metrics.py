@@ -29,6 +29,14 @@ class BidMetrics:
         self._faults = telemetry.counter(
             "grosz_bid_faults_total", "Batches that ended in a fault of the bidder; should stay 0."
         ).labels()
+        self._checked = telemetry.counter(
+            "grosz_checked_answers_total", "Answers that were checked against their request before they left."
+        ).labels()
+        self._violations = telemetry.counter(
+            "grosz_bid_violations_total",
+            "Rules that withheld bids broke, by exchange and rule; should stay 0.",
+            ("exchange", "rule"),
+        )
         self._by_reason: dict[tuple[str, NoBid], tuple[CounterChild, CounterChild]] = {}  # by reason, by outcome
         self._by_outcome: dict[tuple[str, str], CounterChild] = {}
         self._by_exchange: dict[str, HistogramChild] = {}
@@ -65,6 +73,14 @@ class BidMetrics:
     def answers(self) -> int:
         """Requests answered so far, from all exchanges: the traffic that pacing learns the shape of."""
         return sum(sum(child.counts) for child in self._by_exchange.values())
+
+    def checked(self) -> None:
+        """An answer was checked against its request."""
+        self._checked.value += 1
+
+    def violation(self, exchange_key: str, rule: str) -> None:
+        """A bid was withheld that broke a rule of its request."""
+        self._violations.labels(exchange_key, rule).value += 1
 
     def fault(self) -> None:
         """A batch failed on an exception."""

@@ -121,6 +121,12 @@ class LeaseBook:
         self._impressions_view[position] = impressions - 1
         return self._id_view[position]
 
+    def release(self, position: int, lease_id: int, micros: int) -> None:
+        """Give back what `reserve` has set aside for a bid that was not sent; nothing, if its lease is another now."""
+        if lease_id and self._id_view[position] == lease_id:
+            self._remaining_view[position] += micros
+            self._impressions_view[position] += 1
+
     def drop(self, advertiser_id: int | None = None) -> None:
         """Forget leases at once, of one advertiser or all: Redis has lost or taken them. Nothing is handed back."""
         theirs = self.open if advertiser_id is None else self.open & (self.pools.advertiser == advertiser_id)

@@ -64,7 +64,7 @@ async def answer_to(request: Json, configured: Catalogue) -> tuple[int, Json | N
     bidder = TestBidder(configured)
     handler = BidderHandler(
         profiles=KnownProfiles(), signer=bidder.signer, policy=bidder.policy, clock=bidder.clock,
-        metrics=BidMetrics(Telemetry()), tmax_cap_ms=100, fresh=lambda: True,
+        metrics=BidMetrics(Telemetry()), tmax_cap_ms=100, fresh=lambda: True, check=bidder.check,
     )  # fmt: skip
     handler.install(bidder.snapshot)
     replies: list[tuple[int, bytes]] = []

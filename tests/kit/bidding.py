@@ -9,6 +9,8 @@ import numpy as np
 from bidder.decision.model_file import Model, load_model
 from bidder.decision.pipeline import look_up, respond, screen
 from bidder.decision.snapshot import Snapshot
+from bidder.door.checking import AnswerCheck
+from bidder.door.metrics import BidMetrics
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.request.auction import Auction
@@ -17,6 +19,7 @@ from bidder.targeting.compiled import Compiled
 from core.clock import ManualClock
 from core.config import ConsentSettings
 from core.model import Catalogue
+from core.telemetry.metrics import Telemetry
 from pacing.budgets.leases import LeaseBook
 from pacing.caps import pack_record
 from pacing.notices.claims import Claims
@@ -126,6 +129,7 @@ class TestBidder:
             generous(self.book)
         self.snapshot = Snapshot(compiled, model or load_model(), self.book, TRACK)
         self.profiles = KnownProfiles(shoppers)
+        self.check = AnswerCheck(self.signer, self.clock, BidMetrics(Telemetry()), 1.0)
         self.refresh()
 
     def refresh(self) -> None:
@@ -170,6 +174,8 @@ class TestBidder:
             return None
         profiles = profile_batch([shopper])
         found = respond([auction], profiles, self.snapshot, self.signer, self.clock.now_ms())
+        if found:
+            assert self.check.passed(auction, found[0], self.snapshot) is found[0], "a bid breaks a rule of its request"
         decoded: dict[str, object] | None = msgspec.json.decode(found[0]) if found else None
         return decoded
 

@@ -89,7 +89,7 @@ async def recorded(requests: Mapping[str, object]) -> dict[str, dict[str, str]]:
     bidder = TestBidder(recorded_catalogue(), shoppers={USER_ID: SHOPPER})
     handler = BidderHandler(
         profiles=KnownProfiles({USER_ID: SHOPPER}), signer=bidder.signer, policy=bidder.policy, clock=bidder.clock,
-        metrics=BidMetrics(Telemetry()), tmax_cap_ms=100, fresh=lambda: True,
+        metrics=BidMetrics(Telemetry()), tmax_cap_ms=100, fresh=lambda: True, check=bidder.check,
     )  # fmt: skip
     handler.install(bidder.snapshot)
     found: dict[str, dict[str, str]] = {}

@@ -70,6 +70,25 @@ def test_a_deal_may_be_for_some_advertisers_only(domains: list[str], invited: bo
     assert bool(bids_of(response)) == invited
 
 
+@pytest.mark.parametrize(
+    ("gold", "silver", "named"),
+    [
+        ([], ["other.example"], "gold"),
+        (["shop1.example"], ["other.example"], "gold"),
+        (["other.example"], [], "silver"),
+        (["other.example"], ["shop1.example", "x.example"], "silver"),
+        ([], [], "silver"),
+        (["other.example"], ["other.example"], None),
+    ],
+)
+def test_a_dearer_deal_that_is_for_others_hides_none_that_is_for_us(
+    gold: list[str], silver: list[str], named: str | None
+) -> None:
+    cheap = {"id": "gold", "bidfloor": 1.0, "wadomain": gold}
+    found = bids_of(bidder().answer(request(cheap, {"id": "silver", "bidfloor": 1.8, "wadomain": silver})))
+    assert (found[0]["dealid"] if found else None) == named
+
+
 def test_of_the_deals_that_a_bid_reaches_the_dearest_counts() -> None:
     deals = {"a": (1_000_000, 0), "b": (1_505_000, 0), "c": (1_505_000, 3)}
     assert dearest_deal(deals, ["a", "b", "c"], 1_510_000) == "b"

@@ -1,0 +1,2 @@
+"""Backups: a consistent copy of everything an installation would miss, taken while it runs, and brought back
+elsewhere."""

@@ -1,0 +1,96 @@
+"""`grosz backup` and `grosz restore`: a running installation into a folder, and a folder into a new installation."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from admin.backup.backup import Installation, back_up, copy_keys
+from admin.backup.restore import Target, restore
+from admin.cli.opening import DataOption, data_directory, has_database_file, open_database, require_installation
+from admin.cli.settings import ConfigFile, settings_for
+from core.clock import SystemClock
+from core.errors import ConfigError, ConflictError
+from core.redis.embedded import EmbeddedServer
+from core.redis.url import parse_redis_url
+
+backup = typer.Typer()
+restored = typer.Typer()
+
+EXIT_DIFFERENCES = 1
+
+
+@backup.command("backup")
+def backup_command(
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of backups; each is a folder in it.")],
+    keys: Annotated[
+        Path | None, typer.Option(help="Also copy the keys, into this folder: keep it apart from the backups.")
+    ] = None,
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Back up Redis, the database, media and journal while everything runs; the keys only where --keys says.
+
+    Example: grosz backup /backups --keys /safe/keys
+    """
+    settings = settings_for(config)
+    require_installation(settings, data)
+    directory = data_directory(settings, data).absolute()
+    if settings.redis.cluster:
+        raise ConfigError(
+            "a cluster has a snapshot for each of its primaries", hint="take them on its nodes: docs/operate.md"
+        )
+    url = settings.redis.url or EmbeddedServer(directory).url
+    address = parse_redis_url(url, username=settings.redis.username, password=settings.redis.password)
+
+    async def run() -> Path:
+        database = open_database(settings, data)
+        try:
+            return await back_up(Installation(address, database, directory), target, SystemClock().now_ms())
+        finally:
+            await database.close()
+
+    made = asyncio.run(run())
+    typer.echo(f"backed up to {made}")
+    if keys is None:
+        typer.echo("the keys are not in it: --keys DIR copies them apart", err=True)
+    else:
+        typer.echo(f"keys: {', '.join(copy_keys(directory, keys)) or 'none in the data directory'}, in {keys}")
+
+
+@restored.command("restore")
+def restore_command(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="A backup, or a folder of them: the newest.")],
+    keys: Annotated[Path | None, typer.Option(help="Folder of the keys that were copied apart.")] = None,
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Bring a backup back into a new data directory, and audit the money; exits with 1 on any difference.
+
+    Example: grosz restore /backups --keys /safe/keys --data /var/lib/grosz
+    """
+    settings = settings_for(config)
+    directory = data_directory(settings, data).absolute()
+    if settings.redis.url:
+        raise ConfigError(
+            "only an embedded Redis is restored here", hint="give the snapshot to your server: docs/operate.md"
+        )
+    if not settings.admin.database_url and has_database_file(directory):
+        raise ConflictError(f"{directory} has data already", hint="restore into a directory of its own with --data")
+    program = Path(settings.redis.program) if settings.redis.program else None
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def run() -> tuple[Path, int]:
+        database = open_database(settings, data)
+        try:
+            return await restore(source, Target(directory, database, keys, program))
+        finally:
+            await database.close()
+
+    used, differences = asyncio.run(run())
+    typer.echo(f"restored {used} into {directory}; the audit finds {differences} differences")
+    if keys is None:
+        typer.echo("without --keys new ones are made: notices of bids that were out are refused", err=True)
+    if differences:
+        raise typer.Exit(EXIT_DIFFERENCES)

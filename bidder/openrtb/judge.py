@@ -1,0 +1,194 @@
+"""Whether an answer keeps to the request that it answers, judged from both alone.
+
+The stages make an answer right; this reads it as its exchange will and says what is wrong, by rules of its own: nothing
+here is shared with what chose the bid. `bidder.door.checking` asks it about every answer in tests, about some in life.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from bidder.openrtb.types import Banner, BidRequest, Deal, Device, Imp
+from core.money import GROSZ_CPM_MICROS, FxTable, MoneyError, ceil_to_grosz, cpm_from_float
+from creatives.macros import TOKEN
+
+Json = Mapping[str, Any]
+
+FIXED_PRICE: Final = 3
+FORMAT_OF_MARKUP: Final = {1: "banner", 2: "video", 3: "audio", 4: "native"}
+"""By `mtype` of a bid (OpenRTB 2.6 section 4.2.3)."""
+
+_HARMLESS = r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?:[:/\"'?#<\s]|$)|www\.w3\.org/"
+_INSECURE = re.compile(rf"http://(?!{_HARMLESS})", re.IGNORECASE)
+
+
+class Violation(NamedTuple):
+    """One rule that a bid broke: `kind` is a metric label."""
+
+    kind: str
+    detail: str
+
+
+class Terms(NamedTuple):
+    """What the request leaves to the exchange's configuration."""
+
+    currency: str
+    """Of bids where the request names none."""
+    seats: frozenset[str]
+    """That are ours."""
+    price_macro: str
+    """That must be in a notice or in the markup."""
+
+
+def faults_of_answer(request: BidRequest, answer: Json, terms: Terms) -> Iterator[Violation]:
+    """What is wrong with an answer besides its bids."""
+    if answer.get("id") != request.id:
+        yield Violation("id", f"answers {answer.get('id')!r}")
+    if answer.get("cur") not in [code.strip().upper() for code in request.cur or (terms.currency,)]:
+        yield Violation("currency", f"{answer.get('cur')!r} was not asked for")
+    ids = [bid.get("id") for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
+    if len(set(ids)) < len(ids) or not all(ids):
+        yield Violation("bid_id", "ids of bids are missing or repeated")
+
+
+def faults_of_bid(
+    request: BidRequest, bid: Json, seat: str, currency: str, terms: Terms, fx: FxTable
+) -> Iterator[Violation]:
+    """What is wrong with one bid."""
+    imp = next((imp for imp in request.imp if imp.id == bid.get("impid")), None)
+    if imp is None:
+        yield Violation("impression", f"bids on {bid.get('impid')!r}")
+        return
+    yield from _seat(request, seat, terms)
+    deal, deals = None, imp.pmp.deals or () if imp.pmp is not None else ()
+    if bid.get("dealid") is not None:
+        deal = next((deal for deal in deals if deal.id == bid["dealid"]), None)
+        if deal is None:
+            yield Violation("deal", f"{bid['dealid']!r} was not offered")
+            return
+    yield from _deal(imp, deal, bid, seat)
+    yield from _price(imp, deal, bid, currency, fx)
+    yield from _format(request, imp, bid)
+    yield from _blocked(request, imp, bid)
+    yield from _markup(imp, bid, terms)
+
+
+def _seat(request: BidRequest, seat: str, terms: Terms) -> Iterator[Violation]:
+    if seat not in terms.seats:
+        yield Violation("seat", f"{seat!r} is none of ours")
+    if (request.wseat and seat not in request.wseat) or (request.bseat and seat in request.bseat):
+        yield Violation("seat", f"{seat!r} may not bid")
+
+
+def _deal(imp: Imp, deal: Deal | None, bid: Json, seat: str) -> Iterator[Violation]:
+    if deal is None:
+        if imp.pmp is not None and imp.pmp.private_auction:
+            yield Violation("private_auction", "a bid without a deal")
+        return
+    if deal.wseat and seat not in deal.wseat:
+        yield Violation("deal", f"{deal.id} is for other seats")
+    if deal.wadomain and not any(_is_under(own, deal.wadomain) for own in bid.get("adomain", ())):
+        yield Violation("deal", f"{deal.id} is for other advertisers")
+
+
+def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -> Iterator[Violation]:
+    price = bid.get("price")
+    if not isinstance(price, (int, float)) or isinstance(price, bool) or not (math.isfinite(price) and price > 0):
+        yield Violation("price", f"{price!r} is no price")
+        return
+    cpm, owner = cpm_from_float(price), deal or imp
+    if cpm % GROSZ_CPM_MICROS:
+        yield Violation("price", f"{price} is finer than a hundredth")
+    if owner.bidfloor is None or owner.bidfloor <= 0:
+        return
+    try:
+        floor = fx.floor_cpm(cpm_from_float(owner.bidfloor), (owner.bidfloorcur or "USD").strip().upper(), currency)
+    except MoneyError as error:
+        yield Violation("floor", str(error))
+        return
+    if cpm < floor:
+        yield Violation("floor", f"{price} {currency} is below {floor / 1e6}")
+    if deal is not None and deal.at == FIXED_PRICE and cpm != ceil_to_grosz(floor):
+        yield Violation("deal_price", f"{price} {currency} where {floor / 1e6} is fixed")
+
+
+def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
+    offered = [name for name in FORMAT_OF_MARKUP.values() if getattr(imp, name) is not None]
+    kind = FORMAT_OF_MARKUP.get(bid.get("mtype", 0), offered[0] if len(offered) == 1 else "")
+    if kind not in offered:
+        yield Violation("format", f"markup of type {bid.get('mtype')} where {', '.join(offered)} is offered")
+    if kind == "banner" and imp.banner is not None and not _has_size(imp.banner, bid, request.device):
+        yield Violation("size", f"{bid.get('w')}x{bid.get('h')} is not offered")
+
+
+def _has_size(banner: Banner, bid: Json, device: Device | None) -> bool:
+    width, height = bid.get("w", 0), bid.get("h", 0)
+    offered = [(each.w, each.h) for each in banner.format or ()] + [(banner.w, banner.h)]
+    if (width, height) in offered:
+        return True
+    ratio = (bid.get("wratio"), bid.get("hratio"))
+    flexible = [each for each in banner.format or () if each.wratio and (each.wratio, each.hratio) == ratio]
+    if any(width >= (each.wmin or 0) for each in flexible):
+        return True
+    bounds = (banner.wmin or 0, banner.wmax or 0, banner.hmin or 0, banner.hmax or 0)
+    if all(bounds) and bounds[0] <= width <= bounds[1] and bounds[2] <= height <= bounds[3]:
+        return True
+    return _fills_screen(offered, width, height, device)
+
+
+def _fills_screen(offered: list[tuple[int | None, int | None]], width: int, height: int, device: Device | None) -> bool:
+    """Whether a full-screen ad fills as much of the largest size as Prebid's extension of the device asks for."""
+    ext = device.ext if device is not None else None
+    told = ext.prebid.interstitial if ext is not None and ext.prebid is not None else None
+    if told is None or device is None:
+        return False
+    most = next((size for size in offered if size[0] and size[1] and size != (1, 1)), (device.w, device.h))
+    least = ((most[0] or 0) * (told.minwidthperc or 0), (most[1] or 0) * (told.minheightperc or 0))
+    return least[0] <= 100 * width <= 100 * (most[0] or 0) and least[1] <= 100 * height <= 100 * (most[1] or 0)
+
+
+def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
+    for own in bid.get("adomain", ()):
+        if _is_under(own, request.badv or ()):
+            yield Violation("blocked_advertiser", f"{own} is blocked")
+    for category in bid.get("cat", ()):
+        if any(category == blocked or category.startswith(f"{blocked}-") for blocked in request.bcat or ()):
+            yield Violation("blocked_category", f"{category} is blocked")
+    banner = imp.banner
+    if banner is not None and set(bid.get("attr", ())) & set(banner.battr or ()):
+        yield Violation("blocked_attribute", f"{bid['attr']} are blocked")
+    if banner is not None and not set(bid.get("apis", ())) <= set(banner.api or ()):
+        yield Violation("framework", f"{bid['apis']} are not supported")
+    wanted = request.wlang or request.wlangb
+    language = bid.get("language")
+    if wanted and language and language.partition("-")[0] not in [tag.partition("-")[0].lower() for tag in wanted]:
+        yield Violation("language", f"{language} is not asked for")
+
+
+def _markup(imp: Imp, bid: Json, terms: Terms) -> Iterator[Violation]:
+    markup = bid.get("adm", "")
+    if not markup:
+        yield Violation("markup", "there is none")
+    if imp.secure and _INSECURE.search(markup.replace("\\/", "/")):
+        yield Violation("secure", "the markup loads http on a secure page")
+    texts = [bid.get(name, "") for name in ("adm", "nurl", "burl", "lurl")]
+    if any(TOKEN in text for text in texts):
+        yield Violation("macro", "a token is missing")
+    if not any(terms.price_macro in text for text in texts):
+        yield Violation("macro", f"{terms.price_macro} is nowhere")
+    if not bid.get("iurl", "https://").startswith(("https://", "http://")):
+        yield Violation("sample_image", "iurl is no absolute address")
+
+
+def _is_under(domain: str, names: tuple[str, ...]) -> bool:
+    """Whether a domain is one of some, or under one of them."""
+    own = "." + _plain(domain)
+    return any(own.endswith("." + _plain(name)) for name in names if name.strip())
+
+
+def _plain(name: str) -> str:
+    name = name.strip().lower()
+    host = urlsplit(name).hostname or "" if "//" in name else name.partition("/")[0]
+    return host.removeprefix("www.").strip(".")
