@@ -152,6 +152,7 @@ def commands_for(kind: Kind) -> typer.Typer:
     )
     _add_reading_commands(app, kind, told)
     _add_writing_commands(app, kind, told)
+    _add_copying_command(app, kind, told)
     for name in ("pause", "resume", "archive"):
         _add_status_command(app, kind, name, told)
     return app
@@ -252,6 +253,8 @@ def _add_writing_commands(app: typer.Typer, kind: Kind, told: _Told) -> None:
         )
         _print_object(changed, as_json=as_json)
 
+
+def _add_copying_command(app: typer.Typer, kind: Kind, told: _Told) -> None:
     @app.command(
         "copy",
         help=f"Copy one {kind.title}, with other fields where given; the copy of what bids is paused.",
