@@ -116,6 +116,8 @@ class WorkerSettings(Component, frozen=True, kw_only=True):
     port: Port = 8083
     # Audience hooks go to addresses that advertisers choose; into private networks only where the operator allows it.
     private_webhooks: bool = False
+    # So do fetches of product feeds; allowed are any address and port then, not only 80 and 443.
+    private_feeds: bool = False
 
 
 class MoneySettings(Component, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "line-items": ("advertiser_id", "campaign_id", "goal", "bid", "max_cpm", "daily_budget", "end"),
     "creatives": ("advertiser_id", "format", "width", "height", "landing_url"),
     "segments": ("advertiser_id", "rule"),
+    "feeds": ("advertiser_id", "format", "refresh_s", "url"),
     "exchanges": ("key", "default_currency", "clearing", "billing_event"),
     "deals": ("exchange_id", "advertiser_id", "deal_id"),
     "webhooks": ("advertiser_id", "url"),

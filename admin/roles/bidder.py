@@ -31,6 +31,8 @@ from core.telemetry.metrics import CONTENT_TYPE
 from pacing.budgets.lease_client import LeaseClient
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.transitions import Transitions
+from pacing.landscape.shading import Shading
+from pacing.landscape.telling import LandscapeFollower
 from pacing.pace.multipliers import PacingFollower
 from segments.profiles.reading import ProfileReader
 
@@ -74,6 +76,7 @@ async def build(role: RoleContext) -> None:
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
     )
+    shading = Shading()
     catalogue = BidCatalogue(
         read_whole=lambda: read_whole(control),
         model=load_model(),
@@ -82,6 +85,7 @@ async def build(role: RoleContext) -> None:
         funnel=funnel,
         track_url=settings.track.public_url,
         clock=clock,
+        shading=shading,
     )
     role.on_close(catalogue.close)
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
@@ -98,6 +102,7 @@ async def build(role: RoleContext) -> None:
     role.on_close(leases.close)
     pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
     role.run_loop(pacing.run, "pacing")
+    role.run_loop(LandscapeFollower(shading, transitions, clock, role.telemetry).run, "landscape")
     role.on_close(pacing.close)
     role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
     role.run_loop(funnel.run, "funnel")

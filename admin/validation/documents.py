@@ -167,13 +167,24 @@ class SegmentDocument(Document, kw_only=True):
 
 
 class FeedDocument(Document, kw_only=True):
-    """A product feed."""
+    """A product feed (docs/feeds.md)."""
 
     advertiser_id: f.Id
     name: f.Name
-    url: f.RequiredUrl
-    format: FeedFormat = FeedFormat.XML
+    url: Annotated[
+        f.Url,
+        Meta(description="Written whole, read back with password and keys masked. Empty: only uploads."),
+    ] = ""
+    secret_url: f.SecretUrl = ""
+    format: FeedFormat = FeedFormat.AUTO
     refresh_s: Annotated[int, Meta(ge=300, le=604_800)] = 14_400
+    price_currency: f.OptionalCurrency = ""
+    encoding: Annotated[str, Meta(max_length=40, pattern=r"^[A-Za-z0-9._-]*" + f.END)] = ""
+    item_element: Annotated[str, Meta(max_length=100, pattern=r"^[\w:.-]*" + f.END)] = ""
+    mapping: Annotated[
+        dict[str, Annotated[str, Meta(min_length=1, max_length=200, pattern=f.TEXT)]],
+        Meta(max_length=40, examples=[{"margin": "custom_label_0", "id": "attrs/a[Code]"}]),
+    ] = {}
 
 
 class ConversionDocument(Document, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from admin.store.kinds import Kind
-from admin.store.model import ApiKey
+from admin.store.model import ApiKey, Feed
 from admin.validation.convert import amounts_in
 from core.dialects import spoken_by
 from core.errors import Fault, GroszError
@@ -27,6 +27,7 @@ from core.model import (
     Segment,
 )
 from core.money import MAX_BUDGET_MICROS, format_micros
+from creatives.feeds.columns import check_mapping
 from creatives.formats.table import check_creative, is_known
 
 RuleChecker = Callable[[str], object]
@@ -48,6 +49,8 @@ def check_fields(value: object, check_rule: RuleChecker) -> list[Fault]:
             found = _exchange(value)
         case Segment():
             found = _segment(value, check_rule)
+        case Feed():
+            found = iter(check_mapping(value.mapping))
         case ApiKey():
             found = _moments(value, "expires")
         case _:
