@@ -51,7 +51,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exchange": ("admin.cli.objects:exchange", "List, create and change exchanges."),
     "deal": ("admin.cli.objects:deal", "List, create and change deals."),
     "webhook": ("admin.cli.objects:webhook", "List, create and change webhooks of audiences."),
-    "feed": ("admin.cli.objects:feed", "List, create and change product feeds."),
     "conversion": ("admin.cli.objects:conversion", "List, create and change what counts as success."),
     "people": ("admin.cli.objects:people", "List, create and change the people who may log in."),
     "fx": ("admin.cli.fx:app", "Show, set and refresh exchange rates."),

@@ -36,7 +36,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "exchanges": ("key", "default_currency", "clearing", "billing_event"),
     "deals": ("exchange_id", "advertiser_id", "deal_id"),
     "webhooks": ("advertiser_id", "url"),
-    "feeds": ("advertiser_id", "format", "url", "refresh_s"),
     "conversions": ("advertiser_id", "event", "click_window_s", "view_window_s"),
     "users": ("email", "scopes", "advertiser_ids"),
     "api-keys": ("prefix", "scopes", "advertiser_ids", "expires", "last_used_at"),
@@ -361,7 +360,6 @@ segment = commands_for(kinds.SEGMENTS)
 exchange = commands_for(kinds.EXCHANGES)
 deal = commands_for(kinds.DEALS)
 webhook = commands_for(kinds.WEBHOOKS)
-feed = commands_for(kinds.FEEDS)
 conversion = commands_for(kinds.CONVERSIONS)
 people = commands_for(kinds.USERS)
 key = commands_for(kinds.API_KEYS)

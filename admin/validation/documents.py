@@ -208,12 +208,21 @@ class DealDocument(Document, kw_only=True):
     name: f.ShortText = ""
 
 
+class SeatDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """An advertiser, or one campaign of it, whose bids have a seat of their own."""
+
+    advertiser_id: f.Id
+    seat: Annotated[str, Meta(min_length=1, max_length=255, pattern=f.TEXT)]
+    campaign_id: f.Id | None = None
+
+
 class ExchangeDocument(Document, kw_only=True):
     """One exchange that sends bid requests."""
 
     key: f.ExchangeKey
     name: f.ShortText = ""
     seat: f.ShortText = ""
+    seats: Annotated[list[SeatDocument], Meta(max_length=10_000)] = []
     default_currency: f.Currency = "USD"
     dialect: f.DialectName = GENERIC
     first_price: bool | None = None

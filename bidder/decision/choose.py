@@ -6,10 +6,10 @@ import zlib
 import numpy as np
 
 from bidder.decision import rank
-from bidder.decision.creatives import Showable
+from bidder.decision.creatives import PreparedBid, Showable
 from bidder.decision.pricing import Evaluation, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
-from bidder.dialects.table import speaker_of
+from bidder.openrtb.types import Deal
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.counting import BIDS
 from bidder.targeting.normalise import normal_domain
@@ -70,7 +70,7 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int) -> dict[int, Chos
         pairs.tolist(), *(column.take(pairs).tolist() for column in columns), strict=True
     ):
         slot = found.slots[number]
-        limit = speaker_of(slot.auction.exchange).dialect.max_bids
+        limit = slot.auction.speaker.max_bids
         if limit:
             sent[slot.number] = sent.get(slot.number, 0) + 1
             if sent[slot.number] > limit:
@@ -150,7 +150,7 @@ def _take(
 
 def auction_type(slot: Slot, deal_id: str) -> AuctionType:
     """What a bid is charged by; a deal may say, and a fixed price is one whatever is configured."""
-    speaker = speaker_of(slot.auction.exchange)
+    speaker = slot.auction.speaker
     at = slot.auction.request.at
     if deal_id:
         deal_type = slot.impression.deal_floors[deal_id][1]
@@ -179,18 +179,24 @@ def showable(slot: Slot, snapshot: Snapshot, position: int, cpm: int) -> tuple[S
     auction, impression = slot.auction, slot.impression
     fitting = snapshot.showcase.showable(position, auction, impression)
     if impression.deal_floors and fitting:
-        invited = _invited(impression, deal_of(auction, impression, position, snapshot, cpm))
-        fitting = tuple(each for each in fitting if invited is None or each.prepared.domain in invited)
+        deal = _named(impression, deal_of(auction, impression, position, snapshot, cpm))
+        if deal is not None:
+            fitting = tuple(each for each in fitting if _is_invited(each.prepared, deal))
     return fitting
 
 
-def _invited(impression: Impression, deal_id: str) -> frozenset[str] | None:
-    """Advertiser domains that a deal is open to (OpenRTB 2.6 section 3.2.12, `wadomain`); None: all."""
+def _named(impression: Impression, deal_id: str) -> Deal | None:
+    """The deal that a bid names; None without one."""
     pmp = impression.imp.pmp
-    for deal in (pmp.deals or ()) if pmp is not None and deal_id else ():
-        if deal.id == deal_id and deal.wadomain:
-            return frozenset(normal_domain(domain) for domain in deal.wadomain)
-    return None
+    deals = (pmp.deals or ()) if pmp is not None and deal_id else ()
+    return next((deal for deal in deals if deal.id == deal_id), None)
+
+
+def _is_invited(prepared: PreparedBid, deal: Deal) -> bool:
+    """Whether a deal is open to an ad's seat and domain (OpenRTB 2.6 section 3.2.12, `wseat`, `wadomain`)."""
+    if deal.wseat and prepared.seat not in deal.wseat:
+        return False
+    return not deal.wadomain or prepared.domain in map(normal_domain, deal.wadomain)
 
 
 def deal_of(auction: Auction, impression: Impression, position: int, snapshot: Snapshot, cpm: int) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from admin.cli import fx, ledger, migrate
-from admin.cli.objects import advertiser, campaign, conversion, feed, key, line_item, people, webhook
+from admin.cli import feed, fx, ledger, migrate
+from admin.cli.objects import advertiser, campaign, conversion, key, line_item, people, webhook
 from core.clock import ManualClock
 from core.errors import AccessError, InputError, NotFoundError
 from tests.kit.api import running_api
@@ -143,7 +143,7 @@ async def test_feeds_webhooks_conversions_and_people_are_objects_too(options: li
     shop = json.loads(await _run(advertiser, "create", "--set", "name=Szpilka", "--json", *options))
     mine = ("--set", f"advertiser_id={shop['id']}", "--set", "name=x", "--json")
     address = ("--set", "url=https://buty.example/x")
-    for kind, fields in ((feed, address), (webhook, address), (conversion, ("--set", "event=sign_up"))):
+    for kind, fields in ((feed.app, address), (webhook, address), (conversion, ("--set", "event=sign_up"))):
         made = json.loads(await _run(kind, "create", *mine, *fields, *options))
         listed = json.loads(await _run(kind, "list", f"advertiser_id={shop['id']}", "--json", *options))
         assert [one["id"] for one in listed["items"]] == [made["id"]]
