@@ -24,16 +24,12 @@ def audit_command(as_json: JsonOption = False, data: DataOption = None, config: 
     Example: grosz audit --json
     """
     results = asyncio.run(_audit(config, data))
-<<<<<<< HEAD
     if as_json:
         print_json([_document(*result) for result in results])
-        if any(result.differences for _, _, result in results):
+        if any(texts for *_, texts in results):
             raise typer.Exit(EXIT_DIFFERENCES)
         return
-    for name, currency, result in results:
-=======
     for name, currency, result, texts in results:
->>>>>>> main
         spent = f"{format_micros(result.spent_micros)} {currency}"
         typer.echo(f"{name}: spent {spent}, {result.levels} counters, {len(texts)} differences")
         for text in texts:
@@ -44,26 +40,22 @@ def audit_command(as_json: JsonOption = False, data: DataOption = None, config: 
         raise typer.Exit(EXIT_DIFFERENCES)
 
 
-<<<<<<< HEAD
-def _document(name: str, currency: str, result: Audit) -> dict[str, object]:
+def _document(name: str, currency: str, result: Audit, texts: list[str]) -> dict[str, object]:
     """An advertiser's audit for machines; amounts in units of the currency."""
     return {
         "advertiser": name,
         "spent": {"amount": format_micros(result.spent_micros), "currency": currency},
         "counters": result.levels,
-        "differences": [difference.text for difference in result.differences],
+        "differences": texts,
     }
 
 
-async def _audit(config: Path | None, data: Path | None) -> list[tuple[str, str, Audit]]:
-=======
 async def _audit(config: Path | None, data: Path | None) -> list[tuple[str, str, Audit, list[str]]]:
     """Of each advertiser: name, currency, the audit, and every difference in words.
 
     Counters are compared with the ledger's sums, and the sums with its rows.
     """
     found = []
->>>>>>> main
     async with open_books(config, data) as books, open_transitions(config, data) as transitions:
         for advertiser in (*books.catalogue.advertisers, *books.catalogue.archived_advertisers):
             result = await audit(transitions, books.ledger, advertiser.id)
