@@ -244,6 +244,6 @@ def supervise(
 ) -> int:
     """Run `roles` in the foreground until SIGTERM or SIGINT; the process's exit code. Raises GroszError."""
     os.umask(PRIVATE_UMASK)
-    set_up_logging("supervisor", settings.telemetry.log_level)
+    set_up_logging("supervisor", settings.telemetry.log_level, form=settings.telemetry.log_format)
     asyncio.run(Supervisor(settings, roles=roles, environ=environ, announce=announce).run())
     return 0
