@@ -37,6 +37,16 @@ def without_content(error: BaseException | None) -> str:
     return "\n\nafter:\n".join(lines)
 
 
+def _traceback_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    if record.exc_info is None:
+        return ""
+    return (
+        without_content(record.exc_info[1])
+        if getattr(record, PRIVATE, False)
+        else formatter.formatException(record.exc_info)
+    )
+
+
 class JsonFormatter(logging.Formatter):
     """One log record as one line of JSON."""
 
@@ -57,10 +67,7 @@ class JsonFormatter(logging.Formatter):
         if isinstance(fields, dict):
             line |= {name: value for name, value in fields.items() if name not in line}
         if record.exc_info:
-            is_private = getattr(record, PRIVATE, False)
-            line["exception"] = (
-                without_content(record.exc_info[1]) if is_private else self.formatException(record.exc_info)
-            )
+            line["exception"] = _traceback_of(self, record)
         return msgspec.json.encode(line, enc_hook=str).decode()
 
 
@@ -86,7 +93,7 @@ class TextFormatter(logging.Formatter):
         if isinstance(fields, dict):
             shown = [f"{name} {value}" for name, value in fields.items() if _is_short(value)]
             line += self._in(_DIM, f"  {', '.join(shown)}") if shown else ""
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return f"{line}\n{_traceback_of(self, record)}" if record.exc_info else line
 
     def _in(self, colour: str, text: str) -> str:
         return f"{colour}{text}{_PLAIN}" if self._coloured and colour else text
