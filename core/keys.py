@@ -257,6 +257,27 @@ TTL: none, a restarted worker goes on from it; writer: worker, each 5 s; reader:
 PACING_OWNER: Final = "pacing:{pacing}:owner"
 """String: the worker that paces; others stand by. TTL: seconds (the lease); writer, reader: worker; 0.1 KiB."""
 
+LANDSCAPE_NEWS: Final = "landscape:{landscape}:news"
+"""List: packed counts of what became of bids at first price, until the worker has added them up.
+
+TTL: none, the newest 10,000; writer: bidder, tracker, each 5 s; reader: worker; about 0.3 KiB a block.
+"""
+
+LANDSCAPE_STATE: Final = "landscape:{landscape}:state"
+"""Hash: exchange, currency and size -> packed counts that fade by half in a day.
+
+TTL: none, at most 2,000 fields; writer: worker, each 5 s; reader: worker; 9 KiB a field.
+"""
+
+LANDSCAPE_STEPS: Final = "landscape:{landscape}:steps"
+"""String: what part of its value to bid at first price, by exchange, currency, size and value.
+
+TTL: none, the last one holds while no worker runs; writer: worker, each 5 s; reader: bidder; 0.2 KiB a cell.
+"""
+
+LANDSCAPE_OWNER: Final = "landscape:{landscape}:owner"
+"""String: the worker that keeps the landscape. TTL: seconds (the lease); writer, reader: worker; 0.1 KiB."""
+
 # Catalogue (admin/, bidder/): one slot, so that version, changes and snapshot change together ----------------------
 
 CATALOGUE_SNAPSHOT: Final = "catalogue:{catalogue}:snapshot"
@@ -274,7 +295,8 @@ CATALOGUE_ALIVE: Final = "catalogue:{catalogue}:alive"
 
 CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
 """Hash: bidder process -> `version unix_ms` it runs, and what it cannot install
-(core.catalogue.version_report), renewed twice a second. Writer: bidder; reader: admin."""
+(core.catalogue.version_report), renewed twice a second. Writer: bidder, which removes its own at its end; admin removes
+what is an hour old. Reader: admin."""
 
 CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
 """Stream: what leads from one version to the next, as entry `<version>-0` with the version it begins at (`since`) and

@@ -12,6 +12,7 @@ from core.model import ConversionRule
 from core.redis.client import Pipelined
 from pacing.bank.bank import LeaseBank
 from pacing.budgets.transitions import Transitions
+from pacing.landscape.keeper import LandscapeKeeper
 from pacing.ledger.rows import LedgerWriter
 from pacing.notices.conversions import DEFAULT_WINDOWS, ConversionDesk, Windows
 from pacing.pace.pacer import Pacer
@@ -65,6 +66,9 @@ def _run_money(role: RoleContext, transitions: Transitions, catalogue: Catalogue
     pacer = Pacer(transitions, lambda: catalogue.current, role.clock, role.telemetry)
     role.run_loop(pacer.run, "pacing")
     role.on_close(pacer.close)
+    keeper = LandscapeKeeper(transitions, role.clock, role.telemetry)
+    role.run_loop(keeper.run, "landscape")
+    role.on_close(keeper.close)
 
 
 async def _run_profiles(

@@ -13,21 +13,38 @@ from bidder.dialects.table import speaker_of
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.counting import BIDS
 from bidder.targeting.normalise import normal_domain
+from core.model import AuctionType
 from core.reasons import NoBid
+from pacing.notices.claims import NOT_SHADED
 
 
 class Chosen:
     """A bid that will be sent."""
 
-    __slots__ = ("cost", "cpm", "lease_id", "pair", "position", "shown")
+    __slots__ = ("auction_type", "cost", "cpm", "deal_id", "lease_id", "pair", "position", "shading", "shown")
 
-    def __init__(self, pair: int, position: int, shown: Showable, lease_id: int, cpm: int, cost: int) -> None:
+    def __init__(
+        self,
+        *,
+        pair: int,
+        position: int,
+        shown: Showable,
+        lease_id: int,
+        cpm: int,
+        cost: int,
+        deal_id: str,
+        auction_type: AuctionType,
+        shading: int,
+    ) -> None:
         self.pair = pair
         self.position = position
         self.shown = shown
         self.lease_id = lease_id
         self.cpm = cpm
         self.cost = cost
+        self.deal_id = deal_id
+        self.auction_type = auction_type
+        self.shading = shading  # the bid as a part of what it was worth, in ten-thousandths
 
 
 def seed_of(auction: Auction) -> int:
@@ -116,12 +133,45 @@ def _take(
     if mark in taken and not line.several_per_request:
         found.verdict[pair] = NoBid.ALREADY_IN_REQUEST.index
         return None
+    deal_id = deal_of(slot.auction, impression, position, snapshot, cpm) if impression.deal_floors else ""
+    kind, shading = auction_type(slot, deal_id), NOT_SHADED
+    if kind is AuctionType.FIRST_PRICE:
+        cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost)
     lease = snapshot.book.reserve(position, cost, now_ms)
     if not lease:
         found.verdict[pair] = NoBid.NO_LEASE.index
         return None
     taken.add(mark)
-    return Chosen(pair, position, shown, lease, cpm, cost)
+    return Chosen(
+        pair=pair, position=position, shown=shown, lease_id=lease, cpm=cpm, cost=cost, deal_id=deal_id,
+        auction_type=kind, shading=shading,
+    )  # fmt: skip
+
+
+def auction_type(slot: Slot, deal_id: str) -> AuctionType:
+    """What a bid is charged by; a deal may say, and a fixed price is one whatever is configured."""
+    speaker = speaker_of(slot.auction.exchange)
+    at = slot.auction.request.at
+    if deal_id:
+        deal_type = slot.impression.deal_floors[deal_id][1]
+        if deal_type == AuctionType.FIXED_PRICE:
+            return AuctionType.FIXED_PRICE
+        at = deal_type or at
+    return speaker.auction_type(at)
+
+
+def _shaded(
+    found: Evaluation, snapshot: Snapshot, pair: int, position: int, shown: Showable, cpm: int, cost: int
+) -> tuple[int, int, int]:
+    """Bid, its cost, and the part of the value that is bid, at first price: not below floor or least bid."""
+    slot, shading = found.slots[found.slot_of_pair[pair]], snapshot.shading
+    creative, rate = shown.prepared.ad.creative, found.rate
+    least = snapshot.model.least_cpm[position] * (rate if isinstance(rate, float) else rate[pair])
+    cell = (slot.auction.exchange.id, slot.auction.currency, creative.width, creative.height)
+    bid = shading.shade(cell, cpm, max(float(found.floors[pair]), float(least)))
+    shading.note_sent(cell, bid)
+    # Exact where the currencies are the same; in others rounded up, as the whole cost was.
+    return bid, -(-cost * bid // cpm), bid * NOT_SHADED // cpm
 
 
 def showable(slot: Slot, snapshot: Snapshot, position: int, cpm: int) -> tuple[Showable, ...]:

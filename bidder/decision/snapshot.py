@@ -17,6 +17,7 @@ from bidder.targeting.match import Matcher
 from bidder.targeting.memory import MemoryBudget
 from core.money import MoneyError
 from pacing.budgets.leases import LeaseBook
+from pacing.landscape.shading import Shading
 
 
 class Snapshot:
@@ -26,14 +27,17 @@ class Snapshot:
     """
 
     __slots__ = (
-        "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "prices", "showcase",
-        "unpacked",
+        "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "prices", "shading",
+        "showcase", "unpacked",
     )  # fmt: skip
 
-    def __init__(self, compiled: Compiled, model: Model, book: LeaseBook, track_url: str) -> None:
+    def __init__(
+        self, compiled: Compiled, model: Model, book: LeaseBook, track_url: str, shading: Shading | None = None
+    ) -> None:
         self.index = compiled.index
         self.caps = compiled.caps
         self.book = book
+        self.shading = shading or Shading()
         self.model = BoundModel(model, self.index)
         self.live = LiveSets(self.index)
         self.memory = MemoryBudget()
