@@ -426,7 +426,7 @@ def product_touches(advertiser_id: int) -> str:
 def product_model(advertiser_id: int) -> str:
     """Hash: `model` -> recommendation tables, packed; `fitted` -> when (unix ms); `touches` -> to what.
 
-    `seen` counts interactions, `swaps` those of tables. TTL: none; writer: worker, feed loader; readers: tracker, admin;
+    `seen` counts interactions, `swaps` those of tables. TTL: none; writers: worker, feed loader; readers: others;
     0.1 to 1 KiB a product.
     """
     return f"{{p:{advertiser_id}}}:model"
