@@ -178,6 +178,8 @@ class TelemetrySettings(Component, frozen=True, kw_only=True):
     """Logs and metrics."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # What log lines are: JSON for whatever collects them, text for people, or text where they go to a terminal.
+    log_format: Literal["auto", "json", "text"] = "auto"
     # A folder for the sockets by which the processes of one role add up their metrics; empty: each answers for itself.
     run_directory: str = ""
     # /metrics tells a competitor the business: only loopback and private networks see it unless this is set.

@@ -314,6 +314,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     integrity_key: str = ""
     unreadable_price: UnreadablePrice = UnreadablePrice.BID
     default_tmax_ms: int = 100
+    time_to_notice_ms: int = 5_000  # how long after a bid its ad may still be shown without a notice of it
     network_margin_ms: int = 20  # what the way back costs, taken off tmax
     openrtb_version: str = "2.6"
     sync_url: str = ""  # their cookie-sync endpoint, with {uid}

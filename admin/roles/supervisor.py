@@ -242,6 +242,6 @@ def supervise(
     settings: Settings, *, roles: Sequence[str], environ: Mapping[str, str], announce: Callable[[str], None]
 ) -> int:
     """Run `roles` in the foreground until SIGTERM or SIGINT; the process's exit code. Raises GroszError."""
-    set_up_logging("supervisor", settings.telemetry.log_level)
+    set_up_logging("supervisor", settings.telemetry.log_level, form=settings.telemetry.log_format)
     asyncio.run(Supervisor(settings, roles=roles, environ=environ, announce=announce).run())
     return 0

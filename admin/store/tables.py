@@ -175,6 +175,7 @@ exchanges = _catalogue_table(
     _text("no_bid_style"),
     _number("default_tmax_ms"),
     _number("network_margin_ms"),
+    Column("time_to_notice_ms", BigInteger, nullable=False, server_default="5000"),
     _text("openrtb_version"),
     _long_text("sync_url"),
     _text("price_macro", default=""),

@@ -235,6 +235,7 @@ class ExchangeDocument(Document, kw_only=True):
     unreadable_price: UnreadablePrice = UnreadablePrice.BID
     no_bid_style: NoBidStyle | None = None
     default_tmax_ms: Annotated[int, Meta(ge=10, le=5_000)] = 100
+    time_to_notice_ms: Annotated[int, Meta(ge=0, le=300_000)] = 5_000
     network_margin_ms: Annotated[int, Meta(ge=0, le=1_000)] = 20
     openrtb_version: Literal["2.3", "2.4", "2.5", "2.6"] = "2.6"
     sync_url: f.Url = ""
