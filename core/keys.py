@@ -428,7 +428,8 @@ def product_touches(advertiser_id: int) -> str:
 def product_model(advertiser_id: int) -> str:
     """Hash: `model` -> recommendation tables, packed; `fitted` -> when (unix ms); `touches` -> to what.
 
-    `seen` counts interactions. TTL: none; writer: worker; readers: tracker, admin; 0.1 to 1 KiB a product.
+    `seen` counts interactions, `swaps` those of tables. TTL: none; writers: worker, feed loader; readers: others;
+    0.1 to 1 KiB a product.
     """
     return f"{{p:{advertiser_id}}}:model"
 
