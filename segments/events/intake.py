@@ -17,6 +17,8 @@ from core.model import Advertiser
 from core.money import MICROS_PER_UNIT, FxTable
 from segments.events.dialects import normalised
 from segments.events.members import unknown_members
+from segments.events.privacy import MEMBERS as PRIVACY_MEMBERS
+from segments.events.privacy import NOTHING_SAID, Signals, signals_of
 from segments.events.source import path_of, source_of
 from segments.events.texts import mend, stripped
 from segments.facts.event import (
@@ -43,9 +45,8 @@ _SECONDS_LIMIT: Final = 10_000_000_000
 _ATTRIBUTE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _LOCATION: Final = re.compile(r"\A(.*?) - at `\$(.*)`\Z", re.DOTALL)
 _ENVELOPE: Final = (
-    "url", "page_location", "referrer", "page_referrer", "consent", "gdpr", "gdpr_consent", "ad_personalization",
-    "user_id", "email", "email_sha256", "user_data", "place", "currency", "time", "timestamp", "timestamp_micros",
-    "offline",
+    *PRIVACY_MEMBERS, "url", "page_location", "referrer", "page_referrer", "user_id", "email", "email_sha256",
+    "user_data", "place", "currency", "time", "timestamp", "timestamp_micros", "offline",
 )  # fmt: skip
 _HINTS: Final = {
     "email_sha256": "send the SHA-256 of the trimmed lower-case address as 64 hex digits, never the address itself",
@@ -63,19 +64,18 @@ class Context(msgspec.Struct, frozen=True):
     user_id: str = ""  # from our cookie
     trusted: bool = False
     referrer: str = ""  # the page, from the Referer header, when the payload names none
+    sec_gpc: str = ""  # the browser's own header
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """One judged event: `event` when `faults` is empty; the consent words are still to be judged.
+    """One judged event: `event` when `faults` is empty; the signals of consent are still to be judged.
 
     `notes` tell of members that were probably meant to be known ones, `mended` of those that were cut or changed.
     """
 
     event: Event | None
     faults: tuple[Fault, ...] = ()
-    consent: str = ""
-    gdpr: int | None = None
-    ad_personalization: str = ""
+    signals: Signals = NOTHING_SAID
     notes: tuple[Fault, ...] = ()
     mended: tuple[str, ...] = ()
 
@@ -111,7 +111,10 @@ def read_event(row: object, context: Context) -> Incoming:
     mended: list[str] = []
     notes: list[Fault] = []
     try:
+        signals = signals_of(row, sec_gpc=context.sec_gpc)
         event = normalised(row)
+        for name in PRIVACY_MEMBERS:  # judged as signals: no form of them makes the event itself wrong
+            event.pop(name, None)
         notes = unknown_members(event)
         mended = mend(event)
         if not context.trusted:
@@ -125,9 +128,7 @@ def read_event(row: object, context: Context) -> Incoming:
     built = _build(parsed, context, faults)
     if faults:
         return Incoming(None, tuple(faults), notes=tuple(notes))
-    return Incoming(
-        built, (), parsed.consent, parsed.gdpr, parsed.ad_personalization, tuple(notes), tuple(dict.fromkeys(mended))
-    )
+    return Incoming(built, (), signals, tuple(notes), tuple(dict.fromkeys(mended)))
 
 
 def _shape_fault(message: str) -> Fault:

@@ -78,22 +78,26 @@ def test_a_hashed_address_may_come_alone_or_in_a_list(row: dict[str, Any], addre
 
 
 @pytest.mark.parametrize(
-    ("consent", "word"),
+    ("consent", "refuses"),
     [
-        ({"ad_personalization": "DENIED", "ad_user_data": "GRANTED"}, "denied"),
-        ({"ad_personalization": "GRANTED", "ad_user_data": "DENIED"}, "denied"),
-        ({"ad_personalization": "GRANTED"}, "granted"),
-        ({}, ""),
+        ({"ad_personalization": "DENIED", "ad_user_data": "GRANTED"}, True),
+        ({"ad_personalization": "GRANTED", "ad_user_data": "DENIED"}, True),
+        ({"ad_personalization": "GRANTED"}, False),
+        ({}, False),
     ],
 )
-def test_consent_in_ga4s_words_is_understood(consent: dict[str, str], word: str) -> None:
+def test_consent_in_ga4s_words_is_understood(consent: dict[str, str], refuses: bool) -> None:
     incoming = read_event({"name": "page_view", "consent": consent}, context())
-    assert (incoming.consent, incoming.ad_personalization) == ("", word)
+    assert incoming.event is not None
+    assert (incoming.signals.consent, bool(incoming.signals.refusal)) == ("", refuses)
 
 
-def test_a_refusal_is_not_taken_back_by_other_words() -> None:
-    row = {"event": "page_view", "ad_personalization": "denied", "consent": {"ad_personalization": "GRANTED"}}
-    assert read_event(row, context()).ad_personalization == "denied"
+def test_a_wish_of_any_form_makes_no_event_wrong() -> None:
+    for name in ("gdpr", "consent", "ad_personalization", "ad_storage", "npa", "gpp", "us_privacy", "coppa"):
+        values: tuple[object, ...] = (True, 5, "x", [], {}, None, 1.5)
+        for value in values:
+            incoming = read_event({"event": "page_view", name: value}, context())
+            assert incoming.event is not None, (name, value)
 
 
 def test_an_item_may_name_the_currency_of_its_price() -> None:
@@ -309,4 +313,4 @@ def test_members_beside_the_events_hold_for_each_by_all_their_names() -> None:
     (row,) = split_batch(payload)
     incoming = read_event(row, context())
     assert incoming.event is not None
-    assert (incoming.consent, incoming.event.path) == ("C", "/p")
+    assert (incoming.signals.consent, incoming.event.path) == ("C", "/p")
