@@ -116,6 +116,8 @@ class WorkerSettings(Component, frozen=True, kw_only=True):
     port: Port = 8083
     # Audience hooks go to addresses that advertisers choose; into private networks only where the operator allows it.
     private_webhooks: bool = False
+    # So do fetches of product feeds; allowed are any address and port then, not only 80 and 443.
+    private_feeds: bool = False
 
 
 class MoneySettings(Component, frozen=True, kw_only=True):
@@ -176,6 +178,8 @@ class TelemetrySettings(Component, frozen=True, kw_only=True):
     """Logs and metrics."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # What log lines are: JSON for whatever collects them, text for people, or text where they go to a terminal.
+    log_format: Literal["auto", "json", "text"] = "auto"
     # A folder for the sockets by which the processes of one role add up their metrics; empty: each answers for itself.
     run_directory: str = ""
     # /metrics tells a competitor the business: only loopback and private networks see it unless this is set.

@@ -257,6 +257,27 @@ TTL: none, a restarted worker goes on from it; writer: worker, each 5 s; reader:
 PACING_OWNER: Final = "pacing:{pacing}:owner"
 """String: the worker that paces; others stand by. TTL: seconds (the lease); writer, reader: worker; 0.1 KiB."""
 
+LANDSCAPE_NEWS: Final = "landscape:{landscape}:news"
+"""List: packed counts of what became of bids at first price, until the worker has added them up.
+
+TTL: none, the newest 10,000; writer: bidder, tracker, each 5 s; reader: worker; about 0.3 KiB a block.
+"""
+
+LANDSCAPE_STATE: Final = "landscape:{landscape}:state"
+"""Hash: exchange, currency and size -> packed counts that fade by half in a day.
+
+TTL: none, at most 2,000 fields; writer: worker, each 5 s; reader: worker; 9 KiB a field.
+"""
+
+LANDSCAPE_STEPS: Final = "landscape:{landscape}:steps"
+"""String: what part of its value to bid at first price, by exchange, currency, size and value.
+
+TTL: none, the last one holds while no worker runs; writer: worker, each 5 s; reader: bidder; 0.2 KiB a cell.
+"""
+
+LANDSCAPE_OWNER: Final = "landscape:{landscape}:owner"
+"""String: the worker that keeps the landscape. TTL: seconds (the lease); writer, reader: worker; 0.1 KiB."""
+
 # Catalogue (admin/, bidder/): one slot, so that version, changes and snapshot change together ----------------------
 
 CATALOGUE_SNAPSHOT: Final = "catalogue:{catalogue}:snapshot"
@@ -274,7 +295,8 @@ CATALOGUE_ALIVE: Final = "catalogue:{catalogue}:alive"
 
 CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
 """Hash: bidder process -> `version unix_ms` it runs, and what it cannot install
-(core.catalogue.version_report), renewed twice a second. Writer: bidder; reader: admin."""
+(core.catalogue.version_report), renewed twice a second. Writer: bidder, which removes its own at its end; admin removes
+what is an hour old. Reader: admin."""
 
 CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
 """Stream: what leads from one version to the next, as entry `<version>-0` with the version it begins at (`since`) and
@@ -334,3 +356,81 @@ def delivery(advertiser_id: int, day: int) -> str:
 def order(advertiser_id: int, digest: str) -> str:
     """String: an order that was counted. TTL: 90 days; writer, reader: worker; about 0.1 KiB."""
     return f"{{a:{advertiser_id}}}:order:{digest}"
+
+
+# Products (creatives/): all of one advertiser in one slot ---------------------------------------------------------
+
+
+def product_heads(advertiser_id: int) -> str:
+    """Hash: feed id -> packed head of its table in force: version, count, URL prefixes, dictionary.
+
+    TTL: none; writer: feed loader; readers: all roles; up to 70 KiB a feed, 100 bytes where it is small.
+    """
+    return f"{{p:{advertiser_id}}}:heads"
+
+
+def product_table(advertiser_id: int, feed_id: int, version: int) -> str:
+    """Hash: block number -> about 16 products, compressed (creatives.products.codec).
+
+    TTL: none for the version in force, half a minute for the one before, an hour while it is written; writer: feed
+    loader; readers: tracker, bidder, worker, admin; 100 to 200 bytes a product.
+    """
+    return f"{{p:{advertiser_id}}}:table:{feed_id}:{version}"
+
+
+def product_changes(advertiser_id: int) -> str:
+    """Hash: product id -> availability and prices told since the feed was made, with their times, packed.
+
+    TTL: none, removed when a newer feed is loaded; writers: admin, worker; readers as the tables'; 0.1 KiB a product.
+    """
+    return f"{{p:{advertiser_id}}}:changes"
+
+
+PRODUCT_NEWS: Final = "p:{news}"
+"""Stream: an advertiser whose products changed (`a`), and the ids (`i`, packed; none: all of them).
+
+TTL: none, bounded to the last 10,000; writers: feed loader, admin, worker; readers: caches of products.
+"""
+
+
+def feed_runs(advertiser_id: int) -> str:
+    """Hash: feed id -> its last run as JSON; `<feed id>:good` -> the last one that changed the products.
+
+    TTL: none; writer: feed loader; readers: admin, CLI; up to 0.2 MiB a feed with many kinds of faults.
+    """
+    return f"{{p:{advertiser_id}}}:runs"
+
+
+def feed_lock(advertiser_id: int, feed_id: int) -> str:
+    """String: who loads the feed now. TTL: a minute, renewed; writer, reader: feed loader; 0.1 KiB."""
+    return f"{{p:{advertiser_id}}}:lock:{feed_id}"
+
+
+def feed_progress(advertiser_id: int, feed_id: int) -> str:
+    """String: what a running load has done so far, as JSON. TTL: a minute; writer: feed loader; reader: admin, CLI."""
+    return f"{{p:{advertiser_id}}}:progress:{feed_id}"
+
+
+FEED_REQUESTS: Final = "p:{feeds}:requests"
+"""Hash: feed id -> how it is to be loaded at once, as JSON. Writer: admin; reader: worker, which removes it."""
+
+
+def product_touches(advertiser_id: int) -> str:
+    """List: packed parts of what visitors did with products, the newest last (creatives.products.interactions).
+
+    TTL: 90 days after the last, and a bounded length; writer: worker; reader: worker, admin; about 10 bytes each.
+    """
+    return f"{{p:{advertiser_id}}}:touches"
+
+
+def product_model(advertiser_id: int) -> str:
+    """Hash: `model` -> recommendation tables, packed; `fitted` -> when (unix ms); `touches` -> to what.
+
+    `seen` counts interactions. TTL: none; writer: worker; readers: tracker, admin; 0.1 to 1 KiB a product.
+    """
+    return f"{{p:{advertiser_id}}}:model"
+
+
+def product_fit(advertiser_id: int) -> str:
+    """String: the worker that fits the model now. TTL: ten minutes; writer, reader: worker; 0.1 KiB."""
+    return f"{{p:{advertiser_id}}}:fit"

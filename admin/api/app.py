@@ -36,6 +36,7 @@ from admin.api.openapi import describe
 from admin.api.operations import Operations
 from admin.api.pages import page_routes
 from admin.api.problem import problems
+from admin.api.products import ProductPages
 from admin.api.reading import Reader, SegmentSizes
 from admin.api.resource import Resource
 from admin.api.sessions import Sessions
@@ -43,6 +44,7 @@ from admin.diagnosis.doctor import Doctor
 from admin.diagnosis.explaining import ExplainDesk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.published import Commands
+from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
@@ -91,6 +93,7 @@ def build_app(
     explaining: ExplainDesk,
     funnels: FunnelDesk,
     doctor: Doctor,
+    products: ProductDesk,
     *,
     committed: Callable[[], None],
     segment_sizes: SegmentSizes = uncounted,
@@ -117,5 +120,6 @@ def build_app(
     app.add_routes(Effective(store, redis, clock).routes())
     app.add_routes(Explanations(reader, explaining, funnels).routes())
     app.add_routes(Doctoring(reader, doctor).routes())
+    app.add_routes(ProductPages(reader, products).routes())
     app.add_routes(page_routes(description))
     return app

@@ -37,7 +37,11 @@ INT64 = 2**63 - 1
 _NOT_LISTED = frozenset({"revision", SEARCH})
 UNLISTED = {
     "html": "a whole ad",
+    "encoding": "says how a feed is read",
     "image_url": "may be a whole image",
+    "item_element": "says how a feed is read",
+    "mapping": "says how a feed is read",
+    "price_currency": "says how a feed is read",
     "admits_uncategorised": "exchanges are few, and read whole",
     "last_used_at": "changes without a change of the object",
     "warnings": "made for each answer",

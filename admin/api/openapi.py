@@ -10,6 +10,7 @@ from admin.api.bulk import BulkRequest
 from admin.api.handlers import ACTIONS, PREFIX
 from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, UNLISTED, Field, fields_of, reference_filters
 from admin.api.problem import CONTENT_TYPE, JSON, Problem
+from admin.api.product_paths import PRODUCT_TYPES, product_paths
 from admin.api.resource import Resource
 from admin.diagnosis.findings import Report
 from admin.diagnosis.funnels import Funnel
@@ -80,6 +81,7 @@ def _schemas(resources: Sequence[Resource]) -> Json:
     types += [fx_rates.FxRates, fx_rates.FxRatesRequest, fx_rates.FxRefreshRequest]
     types += [changes.ChangePage, budgets.BudgetPage, ledger.LedgerPage, ledger.DayPage]
     types += [explanations.ExplainRequest, Explanation, Funnel, Report]
+    types += list(PRODUCT_TYPES)
     _, components = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
     for resource in resources:
         components[schemas.type_name(resource.kind.document)]["examples"] = [resource.example]
@@ -339,6 +341,7 @@ def _other_paths() -> Json:
                 None, "doctor", "What stops delivery, and what to do", Report, _struct_parameters(doctoring.DoctorQuery)
             )
         },
+        **product_paths(_operation, _struct_parameters, _query, _ID),
         "/v1/ledger": {
             "get": _operation(
                 None, "ledger", "Settled rows of an advertiser", ledger.LedgerPage,

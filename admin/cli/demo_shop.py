@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from admin.seed.products import demo_products
 from core.errors import UnavailableError
 from core.money import format_micros, parse_decimal
 
@@ -75,6 +76,8 @@ class DemoShop:
         carts = await self._created("segments", own | {"name": "Abandoned carts", "rule": rule})
         creatives = [await self._created("creatives", own | _banner(width, height)) for width, height in SIZES]
         budget = {"total_budget": {"spend": {"amount": "100000.00"}}}
+        feed = await self._created("feeds", own | {"name": "Mugs", "mapping": {"margin": "custom_label_0"}})
+        await self._upload(feed)
         campaign = await self._created("campaigns", own | budget | {"name": "Mugs for autumn"})
         common = own | {"campaign_id": campaign, "creative_ids": creatives, "goal": "cpm", "pacing": "asap"}
         for line_item in (
@@ -92,6 +95,13 @@ class DemoShop:
     async def _created(self, kind: str, document: Json) -> int:
         number: int = (await self._call("POST", kind, document))["id"]
         return number
+
+    async def _upload(self, feed: int) -> None:
+        data = demo_products(feed, SHOP, DOMAIN, "PLN", ("Kubek", "Talerz", "Miska", "Wazon"), 120)
+        async with self._session.put(f"{self._url}/feeds/{feed}/content", data=data, headers=self._headers) as response:
+            run: Json = await response.json(content_type=None)
+            if response.status >= 400 or run["outcome"] != "loaded":
+                raise UnavailableError(f"the demo's feed was not loaded: {run}")
 
     async def _until_effective(self) -> None:
         try:

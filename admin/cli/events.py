@@ -70,6 +70,8 @@ def import_command(
     """Send each line of FILE as an event; lines with faults are reported and left out (docs/events.md).
 
     Repeating an import is safe for purchases that name their order: one order counts once.
+
+    Example: grosz events import till.csv --advertiser 1
     """
     console = Console(stderr=True)
     wanted = _Wanted(file, advertiser, not online, replace, tuple(ignore or ()))

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from admin.cli.object_access import Json
-from admin.cli.objects import JsonOption, KeyOption, UrlOption
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
 from admin.cli.user_ids import checked_user_id
@@ -42,7 +42,10 @@ def explain(
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Say for every line item whether it bids on a request, at which price, and all reasons why not."""
+    """Say for every line item whether it bids on a request, at which price, and all reasons why not.
+
+    Example: grosz explain request.json --line-item 7
+    """
     request = read_request(file.read())
     if user is not None:
         checked_user_id(user)

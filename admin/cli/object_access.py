@@ -5,6 +5,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -26,6 +27,8 @@ from core.model import Status
 Json = dict[str, Any]
 
 TIMEOUT_S = 30.0
+# A large feed is read and loaded before the answer.
+UPLOAD_TIMEOUT_S = 1_800.0
 
 STATUSES = {"pause": Status.PAUSED, "resume": Status.ACTIVE, "archive": Status.ARCHIVED}
 
@@ -75,13 +78,26 @@ class HttpObjects:
         return call_api(method, self._base + path, self._key, body)
 
 
-def call_api(method: str, url: str, key: str, body: Mapping[str, Any] | None = None) -> Json:
-    """One call of the admin API. Raises the error that its problem document tells of, UnavailableError without one."""
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+def call_api(
+    method: str, url: str, key: str, body: Mapping[str, Any] | None = None, *, file: Path | None = None
+) -> Json:
+    """One call of the admin API, with a JSON body or a file's content.
+
+    Raises the error that its problem document tells of, UnavailableError without one.
+    """
     data = None if body is None else msgspec.json.encode(body)
-    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - the user's URL
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    if file is not None:
+        with file.open("rb") as opened:
+            size = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}
+            request = urllib.request.Request(url, opened, headers | size, method=method)  # noqa: S310 - the user's URL
+            return _answer_of(request, UPLOAD_TIMEOUT_S)
+    return _answer_of(urllib.request.Request(url, data, headers, method=method), TIMEOUT_S)  # noqa: S310 - as above
+
+
+def _answer_of(request: urllib.request.Request, timeout_s: float) -> Json:
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310 - as above
             answer: Json = json.load(response)
             return answer
     except urllib.error.HTTPError as error:

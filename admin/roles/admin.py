@@ -10,11 +10,13 @@ from admin.catalogue.publish import Publisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
 from admin.roles.connections import pipelined_redis, plain_redis
 from admin.roles.lifecycle import RoleContext
 from admin.roles.local_state import endpoints_of
 from admin.seed.catalogue import seed_demo
+from admin.seed.products import DemoFeeds
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
@@ -22,6 +24,7 @@ from admin.store.migrate import migrate
 from core.clock import Clock
 from core.config import AdminSettings
 from core.errors import UnavailableError
+from creatives.products.store import ProductStore
 from segments.audiences.sizes import SegmentSizes
 from segments.profiles.store import ProfileStore
 
@@ -41,8 +44,11 @@ async def build(role: RoleContext) -> None:
     publisher = Publisher(store, redis, role.clock)
     role.run_loop(publisher.run, "catalogue publisher")
     role.run_loop(publisher.run_snapshots, "catalogue snapshots")
+    role.run_loop(publisher.run_tidying, "catalogue reports")
     profiles = await pipelined_redis(role)  # objects can be managed while Redis is away
     commands = ProfileStore(profiles, role.clock)
+    if settings.seed == "demo":
+        role.run_loop(DemoFeeds(ProductStore(profiles, role.clock), role.clock).run, "demo feeds")
     explaining = make_explain_desk(profiles, commands, role.settings, role.clock)
     funnels = FunnelDesk(commands, role.clock)
     # Under a supervisor all roles are on this machine; elsewhere nobody but the operator knows where they are.
@@ -57,6 +63,7 @@ async def build(role: RoleContext) -> None:
         explaining,
         funnels,
         doctor,
+        ProductDesk(profiles, commands, role.settings.redis, role.clock),
         committed=publisher.wake,
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
         fx_source=settings.fx_source,

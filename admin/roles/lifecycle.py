@@ -150,7 +150,7 @@ class RoleContext:
 
 def run(name: str, build: Build, settings: Settings, environ: Mapping[str, str]) -> int:
     """Run a role in this process until it is told to end; the process's exit code."""
-    set_up_logging(name, settings.telemetry.log_level)
+    set_up_logging(name, settings.telemetry.log_level, form=settings.telemetry.log_format)
     ready_pipe = int(environ[READY_PIPE]) if READY_PIPE in environ else None
     context_settings = redacted(settings)
     log.info("starting", extra={"fields": {"settings": context_settings}})

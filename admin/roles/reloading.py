@@ -1,7 +1,7 @@
 """Which settings a running installation takes over when it is told to read them again (SIGHUP).
 
 The roles are started again one after the other with the new settings, so nearly everything may change. What may not is
-what the supervisor itself holds: its ports, how many processes share them, the data directory, and which Redis serves it.
+what the supervisor itself holds: its ports, how many processes share them, the data directory, and its Redis.
 """
 
 from typing import Final, NamedTuple
@@ -13,7 +13,8 @@ from core.config import Settings
 FIXED: Final = frozenset(
     (
         "redis.url", "redis.program", "redis.cluster", "bid.host", "bid.port", "bid.workers", "track.host",
-        "track.port", "track.workers", "admin.host", "admin.port", "admin.database_url", "admin.seed", "worker.host", "worker.port",
+        "track.port", "track.workers", "admin.host", "admin.port", "admin.database_url", "admin.seed", "worker.host",
+        "worker.port",
         "data.directory", "telemetry.run_directory",
     )
 )  # fmt: skip

@@ -291,7 +291,7 @@ def supervise(
     read_again: Callable[[], Settings] | None = None,
 ) -> int:
     """Run `roles` in the foreground until SIGTERM or SIGINT; the process's exit code. Raises GroszError."""
-    set_up_logging("supervisor", settings.telemetry.log_level)
+    set_up_logging("supervisor", settings.telemetry.log_level, form=settings.telemetry.log_format)
     supervisor = Supervisor(settings, roles=roles, environ=environ, announce=announce, read_again=read_again)
     asyncio.run(supervisor.run())
     return 0

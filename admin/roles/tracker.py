@@ -11,6 +11,8 @@ from core.model import Catalogue
 from creatives.web import routes as ad_routes
 from pacing.budgets.server_time import ServerTime, TimeWatch
 from pacing.budgets.transitions import Transitions
+from pacing.landscape.observations import Tally
+from pacing.landscape.telling import LandscapeWriter
 from pacing.notices.delivery import DeliveryCounts, DeliveryWriter
 from pacing.notices.notices import NoticeDesk
 from pacing.notices.short_way import NoticePort
@@ -44,9 +46,11 @@ async def build(role: RoleContext) -> None:
         "grosz_clock_offset_seconds", "Seconds by which Redis's clock is ahead of this process's."
     )
     offset.labels().follow(lambda: server_time.offset_ms / 1000)
+    tally = Tally()
+    role.run_loop(LandscapeWriter(tally, transitions).run, "landscape")
     desk = NoticeDesk(
         token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery,
-        server_time=server_time,
+        server_time=server_time, landscape=tally,
     )  # fmt: skip
     writer = DeliveryWriter(delivery, transitions)
     role.run_loop(writer.run, "delivery counts")

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from admin.roles.connections import follow_catalogue, pipelined_redis, profile_scanner
 from admin.roles.lifecycle import RoleContext
+from admin.roles.products import run_products
 from admin.store.database import Database, database_url
 from admin.store.ledger import SqlLedgerStore
 from core.catalogue.follower import CatalogueFollower
@@ -11,6 +12,7 @@ from core.model import ConversionRule
 from core.redis.client import Pipelined
 from pacing.bank.bank import LeaseBank
 from pacing.budgets.transitions import Transitions
+from pacing.landscape.keeper import LandscapeKeeper
 from pacing.ledger.rows import LedgerWriter
 from pacing.notices.conversions import DEFAULT_WINDOWS, ConversionDesk, Windows
 from pacing.pace.pacer import Pacer
@@ -27,7 +29,7 @@ from segments.profiles.store import ProfileStore
 from segments.rules.ruleset import CompiledRules
 from segments.worker.planning import Purchase, UserPlanner
 from segments.worker.reindex import SegmentReindexer
-from segments.worker.worker import EventWorker, OnPurchase
+from segments.worker.worker import EventWorker, OnApplied, OnPurchase
 
 
 async def build(role: RoleContext) -> None:
@@ -36,19 +38,20 @@ async def build(role: RoleContext) -> None:
     redis = await pipelined_redis(role)
     catalogue = follow_catalogue(role)
     transitions = Transitions(redis, role.clock)
-    _run_money(role, transitions, catalogue)
+    database = Database.open(database_url(role.settings.admin.database_url))
+    role.on_close(database.close)
+    _run_money(role, transitions, catalogue, database)
     desk = ConversionDesk(transitions, role.telemetry, lambda advertiser: _windows(catalogue, advertiser))
-    await _run_profiles(role, redis, catalogue, _crediting(desk, catalogue))
+    on_applied = run_products(role, redis, catalogue, database)
+    await _run_profiles(role, redis, catalogue, _crediting(desk, catalogue), on_applied)
     role.health.require_once(
         "catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?"
     )
     await role.serve(web.Application(), settings.host, settings.port)
 
 
-def _run_money(role: RoleContext, transitions: Transitions, catalogue: CatalogueFollower) -> None:
+def _run_money(role: RoleContext, transitions: Transitions, catalogue: CatalogueFollower, database: Database) -> None:
     """Lease bank, ledger writer and pacing."""
-    database = Database.open(database_url(role.settings.admin.database_url))
-    role.on_close(database.close)
     ledger = SqlLedgerStore(database)
 
     def advertisers() -> list[int]:
@@ -63,6 +66,9 @@ def _run_money(role: RoleContext, transitions: Transitions, catalogue: Catalogue
     pacer = Pacer(transitions, lambda: catalogue.current, role.clock, role.telemetry)
     role.run_loop(pacer.run, "pacing")
     role.on_close(pacer.close)
+    keeper = LandscapeKeeper(transitions, role.clock, role.telemetry)
+    role.run_loop(keeper.run, "landscape")
+    role.on_close(keeper.close)
 
 
 async def _run_profiles(
@@ -70,6 +76,7 @@ async def _run_profiles(
     redis: Pipelined,
     catalogue: CatalogueFollower,
     on_purchase: OnPurchase,
+    on_applied: OnApplied,
 ) -> None:
     """Shop events to profiles, and the audience hooks that follow from them."""
     clock, metrics = role.clock, WorkerMetrics(role.telemetry)
@@ -78,7 +85,9 @@ async def _run_profiles(
     catalogue.listen(directory.replace)
     leases = PartitionLeases(store, clock)
     planner, sizes = UserPlanner(directory, metrics, PARTITIONS), SegmentSizes(store)
-    worker = EventWorker(store, leases, planner, sizes, TagHealth(store), clock, metrics, PARTITIONS, on_purchase)
+    worker = EventWorker(
+        store, leases, planner, sizes, TagHealth(store), clock, metrics, PARTITIONS, on_purchase, on_applied
+    )
     scanner = profile_scanner(role)
     reindexer = SegmentReindexer(store, scanner, planner, directory.rule_versions, sizes, clock, role.telemetry)
     caller = Caller(allow_private=role.settings.worker.private_webhooks)

@@ -7,10 +7,11 @@ items that bid worldwide, one by page context, and retargeting of visitors, aban
 import msgspec
 
 from admin.seed.ads import SIZES, creatives
+from admin.seed.products import demo_feeds
 from admin.seed.shops import SHOPS, Shop
 from admin.store.catalogue import CatalogueStore
 from admin.store.changes import SYSTEM
-from admin.store.kinds import KINDS
+from admin.store.kinds import FEEDS, KINDS
 from core.model import (
     Advertiser,
     Budget,
@@ -255,5 +256,6 @@ async def seed_demo(store: CatalogueStore, cart_delay_s: int = HOUR_S) -> bool:
         for kind in KINDS:
             if kind.member:
                 await writer.upsert(kind, getattr(catalogue, kind.member))
+        await writer.upsert(FEEDS, demo_feeds())
         await writer.set_rates(RATES)
     return True

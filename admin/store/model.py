@@ -12,9 +12,16 @@ from core.model import Status
 
 
 class FeedFormat(enum.StrEnum):
+    """`auto` tells the form by the feed itself; xml by its root element."""
+
+    AUTO = "auto"
     CSV = "csv"
     TSV = "tsv"
     XML = "xml"
+    GOOGLE = "google"
+    CENEO = "ceneo"
+    YML = "yml"
+    HEUREKA = "heureka"
 
 
 class CountUnique(enum.StrEnum):
@@ -26,15 +33,23 @@ class CountUnique(enum.StrEnum):
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a shop's product list is fetched from, and how often."""
+    """Where a shop's product list is fetched from, how often, and how it is read (docs/feeds.md).
+
+    `url` is shown with password and keys masked; the whole address is `secret_url` then, which nobody can read back.
+    """
 
     id: int
     advertiser_id: int
     name: str
-    url: str
+    url: str = ""  # "": only uploads
+    secret_url: str = ""
     status: Status = Status.ACTIVE
-    format: FeedFormat = FeedFormat.XML
+    format: FeedFormat = FeedFormat.AUTO
     refresh_s: int = 14_400
+    price_currency: str = ""  # of prices without one
+    encoding: str = ""  # "": as the feed says, else UTF-8, else told by its bytes
+    item_element: str = ""  # of XML that is of no known form
+    mapping: dict[str, str] = {}  # field of products -> column, or path of an element
     external_id: str = ""
     notes: str = ""
     version: int = 1

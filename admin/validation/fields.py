@@ -100,3 +100,12 @@ Email = Annotated[str, Meta(max_length=254, pattern=r"^[^\s@\x00-\x20\x7f]+@[^\s
 # Twelve characters is what password guidance asks of a secret without further rules; the upper bound is argon2's work.
 Password = Annotated[str, Meta(min_length=12, max_length=256, description="Write-only.")]
 Secret = Annotated[str, Meta(max_length=512, pattern=r"^[!-~]*" + END, description="Write-only: read back as '***'.")]
+SecretUrl = Annotated[
+    str,
+    Meta(
+        max_length=2048,
+        pattern=r"^(\*\*\*|https?://[!-~]+)?" + END,
+        description="The whole address where `url` masks a part of it. Read back as '***'; need not be written.",
+    ),
+]
+OptionalCurrency = Annotated[str, Meta(pattern=r"^([A-Z]{3})?" + END, description="ISO 4217 code, or empty.")]

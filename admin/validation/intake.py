@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from admin.store.kinds import Kind
+from admin.store.model import Feed
 from admin.validation.convert import HIDDEN, SECRETS, to_domain
 from admin.validation.decode import decode
 from admin.validation.rules import check_currencies, check_fields, prefixed
 from core.errors import Fault, InputError
+from creatives.feeds.fetching import mask_url
 from segments.rules.check import check as check_rule
 
 CurrencyOf = Callable[[int], str | None]
@@ -44,10 +46,27 @@ def build(
         if getattr(value, name) == HIDDEN
     }
     value = msgspec.structs.replace(value, **kept) if kept else value
+    if isinstance(value, Feed):
+        value = without_secrets(value, previous)
     faults += check_fields(value, functools.partial(check_rule, currency=currency or "PLN"))
     if faults:
         raise InputError("the input is not valid", faults=prefixed(faults, pointer))
     return value
+
+
+def without_secrets(feed: Feed, previous: Feed | None) -> Feed:
+    """A feed whose `url` can be shown: an address with a password or keys in it is kept whole in `secret_url`."""
+    masked = mask_url(feed.url)
+    if previous is not None and feed.url == previous.url:
+        return msgspec.structs.replace(feed, secret_url=previous.secret_url)
+    if feed.secret_url and feed.secret_url != HIDDEN and mask_url(feed.secret_url) == feed.url:
+        return feed
+    if masked != feed.url:
+        return msgspec.structs.replace(feed, url=masked, secret_url=feed.url)
+    if HIDDEN in feed.url:
+        fault = Fault("/url", "masked", "the address has *** where its password or key was", "write it whole")
+        raise InputError("the input is not valid", faults=[fault])
+    return msgspec.structs.replace(feed, secret_url="")
 
 
 def _currency(document: Any, currency_of: CurrencyOf) -> str | None:  # noqa: ANN401 - any document

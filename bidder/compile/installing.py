@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from redis.exceptions import RedisError
 
 from bidder.compile.process import Compiler, in_steps
+from bidder.decision.bids_out import BidsOut
 from bidder.decision.model_file import Model
 from bidder.decision.snapshot import Snapshot
 from bidder.diagnosis.funnel import FunnelWriter
@@ -29,6 +30,7 @@ from core.clock import Clock
 from core.collector import building_what_lives_long
 from core.errors import CatalogueError, UnavailableError
 from pacing.budgets.leases import LeaseBook
+from pacing.landscape.shading import Shading
 
 # An overlay of more positions than this and than this part of the base is merged into a new base. Requests match an
 # overlay as fast as a base; what grows is the time until a change is effective, 2.5 s for 100,000 positions.
@@ -57,14 +59,17 @@ class BidCatalogue:
         funnel: FunnelWriter,
         track_url: str,
         clock: Clock,
+        shading: Shading | None = None,
     ) -> None:
         self._read_whole = read_whole
         self._model = model
         self._book = book
+        self._out = BidsOut()
         self._handler = handler
         self._funnel = funnel
         self._track_url = track_url
         self._clock = clock
+        self._shading = shading or Shading()
         self._compiler = Compiler()
         self._base: Compiled | None = None
         self._installing = asyncio.Lock()
@@ -140,7 +145,7 @@ class BidCatalogue:
     def _install(self, base: Compiled, compiled: Compiled, begun: float) -> int:
         ready = self._clock.monotonic()
         with building_what_lives_long():
-            snapshot = Snapshot(compiled, self._model, self._book, self._track_url)
+            snapshot = Snapshot(compiled, self._model, self._book, self._track_url, self._shading, self._out)
         # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         self._book.bind(compiled.index.pools)
         snapshot.live.refresh(self._clock.now_ms(), self._book)

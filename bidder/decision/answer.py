@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 
-from bidder.decision.choose import Chosen, deal_of, showable
+from bidder.decision.choose import Chosen, showable
 from bidder.decision.pricing import Evaluation
 from bidder.decision.snapshot import Snapshot
-from bidder.dialects.generic import Speaker
-from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import bid_parts
-from bidder.request.auction import Impression
-from core.model import AuctionType, Clearing
+from core.model import Clearing
 from core.reasons import NoBid
 from pacing.notices.tokens import TokenSigner, auction_part
 from segments.profiles.reading import ProfileBatch
@@ -50,17 +47,12 @@ def _respond(
     """JSON of the response of one auction; `bids` has its (slot, bid) pairs."""
     auction = found.slots[bids[0][0]].auction
     exchange = auction.exchange
-    speaker = speaker_of(exchange)
+    speaker = auction.speaker
     common = auction_part(auction.currency, issued_s, user_id)
-    usual_type = speaker.auction_type(auction.request.at)
-    texts, nonce = [], 0
+    bids_of_answer, nonce = [], 0
     for number, bid in bids:
         impression = found.slots[number].impression
         second_cpm = _second_price(found, number, bids, snapshot) if exchange.clearing is Clearing.HOUSE else 0
-        deal_id, kind = "", usual_type
-        if impression.deal_floors:
-            deal_id = deal_of(auction, impression, bid.position, snapshot, bid.cpm)
-            kind = _deal_type(speaker, impression, deal_id) or usual_type
         nonce = next(signer.nonces)
         token = signer.sign_parts(
             bid.shown.token_part(signer, is_test=auction.is_test),
@@ -72,23 +64,16 @@ def _respond(
             second_cpm=second_cpm,
             # A deal may have a floor of its own for each of its line items.
             floor_cpm=int(found.floors[bid.pair]) if impression.deal_floors else impression.floor_cpm,
-            auction_type=kind,
+            auction_type=bid.auction_type,
+            shading=bid.shading,
         )
-        texts.append(
-            bid_parts(
-                bid.shown.prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
-                deal_id=deal_id, tactic=bid.shown.tactic, token=token,
-            )
+        prepared = bid.shown.prepared
+        parts = bid_parts(
+            prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
+            deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
         )  # fmt: skip
-    return speaker.answer(auction.request.id, texts, auction.currency, f"{nonce:016x}")
-
-
-def _deal_type(speaker: Speaker, impression: Impression, deal_id: str) -> AuctionType | None:
-    """How a bid on a deal is charged; None where the deal does not say. A fixed price is one whatever is configured."""
-    deal_type = impression.deal_floors[deal_id][1] if deal_id else 0
-    if deal_type == AuctionType.FIXED_PRICE:
-        return AuctionType.FIXED_PRICE
-    return speaker.auction_type(deal_type) if deal_type else None
+        bids_of_answer.append((prepared.seat, parts))
+    return speaker.answer(auction.request.id, bids_of_answer, auction.currency, f"{nonce:016x}")
 
 
 def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chosen]], snapshot: Snapshot) -> int:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from core import keys
 from core.clock import Clock
-from core.model import BillingEvent, Catalogue, Exchange
+from core.model import AuctionType, BillingEvent, Catalogue, Exchange
 from core.money import FxTable
 from core.telemetry.metrics import CounterChild, Telemetry
 from pacing.budgets.server_time import ServerTime
@@ -20,6 +20,7 @@ from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BU
 from pacing.budgets.transitions import Command, SettleReply, Transitions, settle_reply
 from pacing.budgets.turns import TurnBatch
 from pacing.caps import WindowBook
+from pacing.landscape.observations import SEVERAL_SIZES, Cell, Kind, Tally
 from pacing.notices.charges import notice_key, settlement_of
 from pacing.notices.claims import Claims, Terms, landing_digest, terms_of
 from pacing.notices.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
@@ -29,6 +30,8 @@ from pacing.notices.touches import Touch, TouchKind, touch_command
 
 # Counts of delivery are kept for year-on-year comparisons.
 DELIVERY_LIFE_S = 400 * 86_400
+
+MAX_TOLD_CPM = 1e6
 
 # Loss codes of OpenRTB go to 499; exchanges add their own above. Others are counted together.
 MAX_LOSS_CODE = 1_000
@@ -40,6 +43,10 @@ _STATUS_OF_FAULT = {
     TokenFault.EXPIRED: 410,
     TokenFault.FROM_THE_FUTURE: 400,
 }
+
+# Loss codes that are about the price (OpenRTB 2.6, list of loss reasons): below the floors, or to a higher bid. A code
+# that is not given counts as one of them.
+_LOST_TO_A_PRICE = frozenset(("other", "100", "101", "102"))
 
 _BILLED = frozenset({"billed", "late_bill", "over_budget"})
 # The first news of a win or loss; repetitions have outcomes of their own. Late ones came after their lease had closed.
@@ -87,6 +94,7 @@ class Report(NamedTuple):
     price: str | None = None
     currency: str | None = None
     loss_code: str | None = None
+    min_to_win: str | None = None
 
 
 Reply = Callable[[NoticeResult], None]
@@ -96,14 +104,16 @@ _NOT_NAMED = Price(PriceForm.ABSENT, NO_PRICE)
 
 
 class Reference:
-    """What notices need of a catalogue. `currencies` is by advertiser."""
+    """What notices need of a catalogue. `currencies` is by advertiser, `sizes` (width, height) by creative."""
 
-    __slots__ = ("currencies", "exchanges", "fx", "longest_window_s")
+    __slots__ = ("currencies", "exchanges", "fx", "longest_window_s", "sizes")
 
     def __init__(self, catalogue: Catalogue, longest_window_s: int) -> None:
         exchanges = (*catalogue.archived_exchanges, *catalogue.exchanges)
         advertisers = (*catalogue.archived_advertisers, *catalogue.advertisers)
         self.exchanges = {exchange.id: exchange for exchange in exchanges}
+        creatives = catalogue.creatives
+        self.sizes = {creative.id: (creative.width, creative.height) for creative in creatives}
         self.currencies = {advertiser.id: advertiser.currency for advertiser in advertisers}
         self.fx = FxTable(catalogue.fx_base, catalogue.fx_rates)
         self.longest_window_s = longest_window_s
@@ -121,11 +131,13 @@ class NoticeDesk:
         telemetry: Telemetry,
         delivery: DeliveryCounts,
         *,
+        landscape: Tally | None = None,
         server_time: ServerTime | None = None,
         token_max_age_s: int = DEFAULT_MAX_AGE_S,
     ) -> None:
         """Tokens are judged by `server_time`: by Redis's clock where this process's is known to be off."""
         self._signer = signer
+        self._landscape = landscape or Tally()
         self._delivery = delivery
         self._transitions = transitions
         self._turn = TurnBatch(transitions)
@@ -206,9 +218,9 @@ class NoticeDesk:
         """A billing notice (burl)."""
         return await self.answer(Report(Event.BILL, token, price, currency))
 
-    async def loss(self, token: str, code: str | None) -> NoticeResult:
-        """A loss notice (lurl)."""
-        return await self.answer(Report(Event.LOSS, token, loss_code=code))
+    async def loss(self, token: str, code: str | None, min_to_win: str | None = None) -> NoticeResult:
+        """A loss notice (lurl); `min_to_win` is the CPM that would have won, as the query has it."""
+        return await self.answer(Report(Event.LOSS, token, loss_code=code, min_to_win=min_to_win))
 
     async def impression(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
         """The pixel in our markup; the billable event where the exchange bills on impressions."""
@@ -249,6 +261,8 @@ class NoticeDesk:
         if reply is None or reply.outcome == "unready":
             return answer(503, "unavailable")
         outcome, event = reply.outcome, report.event
+        if claims.auction_type is AuctionType.FIRST_PRICE and outcome in _WON | _LOST | _BILLED:
+            self._observe(report, claims, reference)
         if event is Event.WIN and (outcome in _WON or outcome in _BILLED):
             self._delivery.add(claims.line_item_id, WINS)
         elif event is Event.LOSS and outcome in _LOST:
@@ -267,6 +281,20 @@ class NoticeDesk:
             answer(204, outcome)
 
         self._turn.add(touch, touched)
+
+    def _observe(self, report: Report, claims: Claims, reference: Reference) -> None:
+        """Tell the landscape what became of a bid at first price."""
+        size = reference.sizes.get(claims.creative_id, (SEVERAL_SIZES, SEVERAL_SIZES))
+        cell = Cell(claims.exchange_id, claims.currency, *size)
+        price = _cpm_of(report.min_to_win)
+        if report.event is Event.LOSS:
+            kind = Kind.LOSS if _loss_code(report.loss_code) in _LOST_TO_A_PRICE else Kind.VOID
+            told = price if kind is Kind.LOSS and price is not None and price >= claims.bid_cpm else None
+            self._landscape.note(cell, kind, claims.bid_cpm, told)
+        else:
+            kind = Kind.WIN if report.event is Event.WIN else Kind.BILL
+            told = price if price is not None and price <= claims.bid_cpm else None
+            self._landscape.note(cell, kind, claims.bid_cpm, told)
 
     def _account(self, claims: Claims, reply: SettleReply, currency: str) -> None:
         charged = self._charged_in.get(currency)
@@ -366,6 +394,15 @@ def _terms(claims: Claims, exchange: Exchange | None) -> Terms:
 
 def _ignore(_reply: object) -> None:
     """A time to live that was not renewed is renewed by the next pixel."""
+
+
+def _cpm_of(text: str | None) -> int | None:
+    """CPM micros of a price that an exchange filled in; None where it did not."""
+    try:
+        cpm = float(text or "nan")
+    except ValueError:
+        return None
+    return round(cpm * 1e6) if 0.0 <= cpm <= MAX_TOLD_CPM else None
 
 
 def _loss_code(text: str | None) -> str:

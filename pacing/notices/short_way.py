@@ -168,7 +168,7 @@ def _report(found: re.Match[bytes]) -> Report:
     if not query:
         return Report(event, token)
     values = query_values(query.decode("ascii"))
-    return Report(event, token, values.get("p"), values.get("c"), values.get("r"))
+    return Report(event, token, values.get("p"), values.get("c"), values.get("r"), values.get("m"))
 
 
 def _encode(event: Event, result: NoticeResult) -> bytes:

@@ -35,7 +35,8 @@ def routes(desk: NoticeDesk) -> list[web.RouteDef]:
         return _answer(await desk.bill(request.match_info["token"], query.get("p"), query.get("c")))
 
     async def loss(request: web.Request) -> web.Response:
-        return _answer(await desk.loss(request.match_info["token"], _query(request).get("r")))
+        query = _query(request)
+        return _answer(await desk.loss(request.match_info["token"], query.get("r"), query.get("m")))
 
     async def impression(request: web.Request) -> web.Response:
         query = _query(request)

@@ -215,7 +215,11 @@ def _micros(amount: float, currency: str, context: Context) -> int:
 
 def _item(item: ItemIn, currency: str, context: Context) -> Item:
     price = _micros(item.price, currency, context) if item.price is not None else 0
-    return Item(item.item_id, " ".join(item.item_category.split()).lower()[:60], price, item.quantity)
+    availability = item.availability
+    if not availability and item.stock is not None:
+        availability = "in_stock" if item.stock > 0 else "out_of_stock"
+    category = " ".join(item.item_category.split()).lower()[:60]
+    return Item(item.item_id, category, price, item.quantity, availability[:20])
 
 
 def _value_of(parsed: EventIn, currency: str, context: Context) -> int | None:

@@ -93,6 +93,8 @@ class ItemIn(msgspec.Struct):
     item_category: ShortText = ""
     price: Amount | None = None
     quantity: Annotated[int, Meta(ge=0, le=10_000)] = 1
+    availability: ShortText = ""  # as in product feeds: in_stock, out_of_stock, preorder, backorder
+    stock: Annotated[float, Meta(ge=0)] | None = None  # pieces; counts where no availability is told
 
 
 class PlaceIn(msgspec.Struct):
@@ -135,6 +137,7 @@ class Item(msgspec.Struct, array_like=True, frozen=True):
     category: str = ""
     price_micros: int = 0
     quantity: int = 1
+    availability: str = ""  # as told; "" where nothing was
 
 
 class Source(msgspec.Struct, array_like=True, frozen=True):

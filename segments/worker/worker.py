@@ -57,17 +57,23 @@ class Row(NamedTuple):
 
 
 OnPurchase = Callable[[Purchase], Awaitable[None]]
+OnApplied = Callable[[Sequence[Event]], None]
 
 
 async def nobody_asks(_purchase: Purchase) -> None:
     """Where orders are not credited to ads."""
 
 
+def nobody_watches(_events: Sequence[Event]) -> None:
+    """Where nobody wants to know what was applied."""
+
+
 class EventWorker:
     """Applies events of the partitions that `leases` holds.
 
     `on_purchase` is told of each order, at least once and before the event counts as applied: it must recognise
-    repetitions. It raises UnavailableError to be asked again.
+    repetitions. It raises UnavailableError to be asked again. `on_applied` is told of events after they were applied,
+    at most once: it must not wait.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class EventWorker:
         metrics: WorkerMetrics,
         partitions: int,
         on_purchase: OnPurchase = nobody_asks,
+        on_applied: OnApplied = nobody_watches,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -91,6 +98,7 @@ class EventWorker:
         self._metrics = metrics
         self._partitions = partitions
         self._on_purchase = on_purchase
+        self._on_applied = on_applied
         self._cursors: dict[int, tuple[bytes, bytes]] = {}  # partition -> (lease value, cursor)
 
     async def run(self) -> None:
@@ -312,6 +320,7 @@ class EventWorker:
             self._metrics.applied.inc(len(applied))
             self._metrics.lag_s.set(max(0, now_ms - unpack_id(max(applied))[0]) / 1000)
         events: list[Event] = [entry.event for user_id, _ in done for entry in waiting[user_id] if entry.id in applied]
+        self._on_applied(events)
         await self._store.commands(self._tags.commands(events, now_ms))
 
     async def _set_aside(self, partition: int, blob: bytes, reason: str) -> None:

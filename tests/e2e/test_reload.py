@@ -37,14 +37,14 @@ def test_settings_are_taken_over_while_bid_requests_are_answered(tmp_path: Path)
     config.write_text("[catalogue]\nmax_age_s = 600\n")
     with RunningGrosz(tmp_path / "data", "--seed", "demo", "--config", str(config), "--workers", "2") as running:
         keys = environment_of(running, "tracker")["GROSZ_MONEY_TOKEN_KEYS"]
-        config.write_text("[catalogue]\nmax_age_s = 77\n[bid]\nworkers = 5\n")
+        config.write_text("[catalogue]\nmax_age_s = 77\n[track]\nworkers = 5\n")
         os.kill(running.process.pid, signal.SIGHUP)
         deadline, answers = until(120), []
         while "settings are in force" not in running.log() and time.monotonic() < deadline:
             answers.append(status_of_a_bid_request(running))
         assert set(answers) <= {200, 204}
         assert "settings are in force: catalogue.max_age_s" in running.log()
-        assert "take a restart: bid.workers" in running.log()
+        assert "take a restart: track.workers" in running.log()
         environment = environment_of(running, "tracker")
         assert environment["GROSZ_CATALOGUE_MAX_AGE_S"] == "77"
         assert environment["GROSZ_MONEY_TOKEN_KEYS"] == keys

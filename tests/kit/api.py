@@ -20,12 +20,13 @@ from admin.catalogue.publish import Publisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.products.desk import ProductDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore, CatalogueWriter
 from admin.store.database import Database
 from admin.store.migrate import migrate
 from core.clock import Clock, SystemClock
-from core.config import Settings
+from core.config import RedisSettings, Settings
 from core.redis.client import PipelinedRedis, control_redis
 from segments.audiences.sizes import SegmentSizes
 from segments.profiles.store import ProfileStore
@@ -158,6 +159,7 @@ async def running_api(
         make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
         FunnelDesk(commands, clock),
         Doctor(Patient(commands, SegmentSizes(commands), store, {}, Settings().catalogue.max_age_s), clock),
+        ProductDesk(pipelined, commands, RedisSettings(url=redis_url), TestTime(clock)),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,

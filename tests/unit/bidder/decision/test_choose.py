@@ -16,10 +16,12 @@ from core.model import (
     Targeting,
     UnreadablePrice,
 )
+from pacing.landscape.curve import BINS, FULL_VALUE, RATIOS
+from pacing.landscape.messages import CellSteps
 from pacing.notices.charges import notice_key
 from pacing.notices.claims import Claims, terms_of
 from pacing.notices.tokens import TokenSigner
-from tests.kit.bidding import KEYS, TestBidder, bids_of
+from tests.kit.bidding import KEYS, TestBidder, bids_of, price_of
 from tests.kit.catalogues import catalogue, creative, line_item
 from tests.kit.openrtb import USER_ID, auction_of, raw_request
 
@@ -181,3 +183,59 @@ def test_answers_to_equal_requests_are_different_bids() -> None:
     for bid in bids:  # and each says in all its places that it is itself
         token = str(bid["burl"]).split("/n/bill/")[1].split("?")[0]
         assert all(token in str(bid[name]) for name in ("nurl", "burl", "lurl", "adm"))
+
+
+def shaded_bidder(step: int, min_cpm_micros: int = 0) -> TestBidder:
+    """A bidder that believes in one part of the value at first price."""
+    bidder = TestBidder(catalogue(line_item(1, bid_micros=8_000_000, min_cpm_micros=min_cpm_micros)))
+    bidder.snapshot.shading.replace([CellSteps(1, "PLN", 0, 0, 1.0, bytes([step]) * BINS)])
+    return bidder
+
+
+def priced_by(at: int, **members: object) -> dict[str, object]:
+    imp = {"id": "1", "banner": {"w": 300, "h": 250}, **members}
+    return {"id": "r", "at": at, "imp": [imp], "cur": ["PLN"], "regs": {"gdpr": 0}}
+
+
+async def test_at_second_price_answers_are_the_same_bytes_whatever_the_landscape_says() -> None:
+    answers = {await shaded_bidder(step).answer_known(priced_by(2)) for step in (1, 20, FULL_VALUE)}
+    assert len(answers) == 1
+    assert None not in answers
+
+
+def test_at_first_price_the_winner_bids_its_part_of_the_value_and_says_so() -> None:
+    bidder = shaded_bidder(40)
+    (bid,) = bids_of(bidder.answer(priced_by(1)))
+    price = int(8 * RATIOS[39] * 100) / 100
+    assert bid["price"] == price
+    claims = bidder.claims(bid)
+    assert claims.shading == round(price / 8 * 10_000 - 0.5)
+    assert claims.reserved_micros == round(price * 1_000)
+
+
+def test_a_shaded_bid_is_not_below_the_floor_or_the_least_that_is_bid() -> None:
+    assert price_of(shaded_bidder(1).answer(priced_by(1, bidfloor=3.333, bidfloorcur="PLN"))) == 3.34
+    assert price_of(shaded_bidder(1, min_cpm_micros=5_000_000).answer(priced_by(1))) == 5.0
+    assert price_of(shaded_bidder(1).answer(priced_by(1))) == 0.12
+
+
+def test_a_deal_says_itself_how_it_is_charged() -> None:
+    def deal(kind: int) -> dict[str, object]:
+        return {
+            "pmp": {"private_auction": 0, "deals": [{"id": "d", "at": kind, "bidfloor": 1.0, "bidfloorcur": "PLN"}]}
+        }
+
+    def priced(at: int, kind: int) -> float:
+        targeting = Targeting(deals=(1,))
+        bidder = TestBidder(
+            catalogue(
+                line_item(1, bid_micros=8_000_000, targeting=targeting),
+                deals=(Deal(id=1, exchange_id=1, advertiser_id=1, name="d", deal_id="d"),),
+            )
+        )
+        bidder.snapshot.shading.replace([CellSteps(1, "PLN", 0, 0, 1.0, bytes([40]) * BINS)])
+        return price_of(bidder.answer(priced_by(at, **deal(kind))))
+
+    assert priced(1, 2) == 8.0
+    assert priced(2, 1) < 8.0
+    assert priced(1, 3) == 1.0

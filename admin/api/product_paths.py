@@ -1,0 +1,62 @@
+"""The part of the API's description that is about products and their feeds."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from admin.products import documents
+from creatives.feeds.runs import Run
+
+Json = dict[str, Any]
+
+PRODUCT_TYPES: Final[Sequence[type]] = (
+    documents.FeedReport, documents.RefreshRequest, documents.RefreshAnswer, Run, documents.ProductPage,
+    documents.ProductChanges, documents.ProductChangesAnswer, documents.MatchReport, documents.RecommendRequest,
+    documents.Recommended,
+)  # fmt: skip
+
+
+def product_paths(
+    operation: Callable[..., Json], parameters: Callable[..., list[Json]], query: Callable[..., Json], object_id: Json
+) -> Json:
+    """Paths by the builders of admin.api.openapi."""
+    upload = operation(
+        None, "uploadFeed", "Load a feed from the request's body", Run,
+        [object_id, query("force", {"type": "boolean", "default": False}, "Take it although it shrank.")],
+    )  # fmt: skip
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    upload["requestBody"] = {"required": True, "content": {"application/octet-stream": binary}}
+    products = "/v1/advertisers/{id}/products"
+    return {
+        "/v1/feeds/{id}/report": {
+            "get": operation(None, "feedReport", "How a feed fares: faults, counts", documents.FeedReport, [object_id])
+        },
+        "/v1/feeds/{id}/refresh": {
+            "post": operation(
+                None, "refreshFeed", "Load a feed at once", documents.RefreshAnswer, [object_id],
+                documents.RefreshRequest, 202,
+            )
+        },
+        "/v1/feeds/{id}/content": {"put": upload},
+        products: {
+            "get": operation(
+                None, "searchProducts", "Products as they are now", documents.ProductPage,
+                [object_id, *parameters(documents.ProductQuery)],
+            ),
+            "patch": operation(
+                None, "changeProducts", "Change availability and prices between two runs of a feed",
+                documents.ProductChangesAnswer, [object_id], documents.ProductChanges,
+            ),
+        },
+        f"{products}/match": {
+            "get": operation(
+                None, "matchProducts", "Whether the ids of events are those of the feeds", documents.MatchReport,
+                [object_id],
+            )
+        },
+        "/v1/advertisers/{id}/recommendations": {
+            "post": operation(
+                None, "recommendProducts", "Which products an ad would show, and why", documents.Recommended,
+                [object_id], documents.RecommendRequest,
+            )
+        },
+    }  # fmt: skip

@@ -1,0 +1,133 @@
+"""Two ways to ask about products: the admin API, or Redis and the database of this machine."""
+
+import contextlib
+import urllib.parse
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from admin.access.principal import command_line
+from admin.api.app import uncounted
+from admin.api.reading import Reader
+from admin.cli.object_access import call_api
+from admin.cli.opening import open_store
+from admin.cli.profiles import open_profiles
+from admin.products.desk import ProductDesk
+from admin.products.documents import (
+    FeedReport,
+    MatchReport,
+    ProductPage,
+    ProductQuery,
+    Recommended,
+    RecommendRequest,
+    RefreshAnswer,
+    RefreshRequest,
+)
+from admin.store.catalogue import CatalogueStore
+from admin.store.kinds import ADVERTISERS, FEEDS
+from admin.store.model import Feed
+from core.clock import SystemClock
+from creatives.feeds.runs import Run
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class ProductQuestions(Protocol):
+    """What the commands ask. Failures are GroszErrors with hints."""
+
+    async def report(self, feed_id: int) -> FeedReport: ...
+
+    async def refresh(self, feed_id: int, *, force: bool) -> None: ...
+
+    async def upload(self, feed_id: int, file: Path, *, force: bool) -> Run: ...
+
+    async def search(self, advertiser_id: int, query: ProductQuery) -> ProductPage: ...
+
+    async def match(self, advertiser_id: int) -> MatchReport: ...
+
+    async def recommend(self, advertiser_id: int, request: RecommendRequest) -> Recommended: ...
+
+
+class HttpProducts:
+    """Over the API of a running admin role."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._base = f"{url.rstrip('/')}/v1"
+        self._key = key
+
+    async def report(self, feed_id: int) -> FeedReport:
+        return self._call("GET", f"/feeds/{feed_id}/report", FeedReport)
+
+    async def refresh(self, feed_id: int, *, force: bool) -> None:
+        self._call("POST", f"/feeds/{feed_id}/refresh", RefreshAnswer, RefreshRequest(force))
+
+    async def upload(self, feed_id: int, file: Path, *, force: bool) -> Run:
+        query = "?force=true" if force else ""
+        answer = call_api("PUT", f"{self._base}/feeds/{feed_id}/content{query}", self._key, file=file)
+        return msgspec.convert(answer, Run)
+
+    async def search(self, advertiser_id: int, query: ProductQuery) -> ProductPage:
+        asked = {"limit": query.limit} | ({"id": query.id} if query.id is not None else {"q": query.q})
+        return self._call("GET", f"/advertisers/{advertiser_id}/products?{urllib.parse.urlencode(asked)}", ProductPage)
+
+    async def match(self, advertiser_id: int) -> MatchReport:
+        return self._call("GET", f"/advertisers/{advertiser_id}/products/match", MatchReport)
+
+    async def recommend(self, advertiser_id: int, request: RecommendRequest) -> Recommended:
+        return self._call("POST", f"/advertisers/{advertiser_id}/recommendations", Recommended, request)
+
+    def _call(self, method: str, path: str, wanted: type[T], body: msgspec.Struct | None = None) -> T:
+        sent = None if body is None else msgspec.to_builtins(body)
+        return msgspec.convert(call_api(method, self._base + path, self._key, sent), wanted)
+
+
+class LocalProducts:
+    """On Redis and the database themselves, with all rights."""
+
+    def __init__(self, desk: ProductDesk, store: CatalogueStore) -> None:
+        self._desk = desk
+        self._reader = Reader(store, SystemClock(), uncounted)
+
+    async def report(self, feed_id: int) -> FeedReport:
+        return await self._desk.report(await self._feed(feed_id))
+
+    async def refresh(self, feed_id: int, *, force: bool) -> None:
+        await self._desk.refresh(await self._feed(feed_id), force=force)
+
+    async def upload(self, feed_id: int, file: Path, *, force: bool) -> Run:
+        return await self._desk.upload(await self._feed(feed_id), file, force=force)
+
+    async def search(self, advertiser_id: int, query: ProductQuery) -> ProductPage:
+        await self._require_advertiser(advertiser_id)
+        return await self._desk.search(advertiser_id, query)
+
+    async def match(self, advertiser_id: int) -> MatchReport:
+        await self._require_advertiser(advertiser_id)
+        return await self._desk.match(advertiser_id)
+
+    async def recommend(self, advertiser_id: int, request: RecommendRequest) -> Recommended:
+        await self._require_advertiser(advertiser_id)
+        return await self._desk.recommend(advertiser_id, request)
+
+    async def _feed(self, feed_id: int) -> Feed:
+        async with self._reader.store.database.read() as connection:
+            stored = await self._reader.require(connection, command_line(), FEEDS, feed_id)
+        feed: Feed = stored.value
+        return feed
+
+    async def _require_advertiser(self, advertiser_id: int) -> None:
+        async with self._reader.store.database.read() as connection:
+            await self._reader.require(connection, command_line(), ADVERTISERS, advertiser_id)
+
+
+@contextlib.asynccontextmanager
+async def open_products(url: str, key: str, data: Path | None, config: Path | None) -> AsyncIterator[ProductQuestions]:
+    """Over HTTP when there is a URL, else on this machine."""
+    if url:
+        yield HttpProducts(url, key)
+        return
+    async with open_store(config, data) as store, open_profiles(config, data) as profiles:
+        redis = msgspec.structs.replace(profiles.settings.redis, url=profiles.url)
+        yield LocalProducts(ProductDesk(profiles.redis, profiles.store, redis, SystemClock()), store)

@@ -1,0 +1,81 @@
+"""`grosz recommend`: which products an ad would show to somebody, and why each was taken or left out."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.product_access import open_products
+from admin.cli.settings import ConfigFile
+from admin.products.documents import Recommended, RecommendRequest
+from creatives.products.choosing import DEFAULT_ORDER, Strategy
+
+app = typer.Typer(rich_markup_mode=None)
+
+MAX_LEFT_OUT = 20
+UNINTERESTING = ("", "the list is full", "is in the list already")
+
+
+@app.command()
+def recommend(
+    advertiser_id: Annotated[int, typer.Argument(metavar="ADVERTISER", min=1, help="Its number.")],
+    user: Annotated[str, typer.Option("--user", help="A user id of ours.")] = "",
+    seen: Annotated[
+        list[str] | None, typer.Option("--seen", metavar="ID", help="Products seen in this visit. Repeatable.")
+    ] = None,
+    strategies: Annotated[
+        list[Strategy] | None, typer.Option("--strategy", help="In this order. Repeatable.", case_sensitive=False)
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=50)] = 8,
+    seed: Annotated[str, typer.Option(help="Decides between equals.")] = "",
+    as_json: JsonOption = False,
+    url: UrlOption = "",
+    key: KeyOption = "",
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Choose products for a user, or for somebody who has just seen some.
+
+    Example: grosz recommend 1 --seen red-heels
+    """
+    request = RecommendRequest(
+        user_id=user, products=seen or [], strategies=strategies or list(DEFAULT_ORDER), count=count, seed=seed
+    )
+
+    async def ask() -> Recommended:
+        async with open_products(url, key, data, config) as questions:
+            return await questions.recommend(advertiser_id, request)
+
+    recommended = asyncio.run(ask())
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(recommended)) + b"\n")
+        return
+    show(recommended, Console())
+
+
+def show(recommended: Recommended, console: Console) -> None:
+    """Print a recommendation for people."""
+    if not recommended.model_fitted_ms:
+        console.print("no recommendation model yet: it is fitted within minutes of the first feed or event")
+    titles = {product.id: product for product in recommended.products}
+    chosen = Table("id", "title", "price", "strategy", "why")
+    left = Table("left out", "strategy", "would be", "because")
+    for choice in recommended.choices:
+        product = titles.get(choice.id)
+        if not choice.left_out and product is not None:
+            price = f"{product.current_price.amount} {product.current_price.currency}"
+            chosen.add_row(Text(choice.id), Text(product.title), price, choice.strategy.value, Text(choice.reason))
+        elif (
+            choice.left_out not in ("", "the list is full", "is in the list already") and left.row_count < MAX_LEFT_OUT
+        ):
+            left.add_row(Text(choice.id), choice.strategy.value, Text(choice.reason), Text(choice.left_out))
+    console.print(chosen if chosen.row_count else "no product", markup=False)
+    if left.row_count:
+        console.print(left, markup=False)

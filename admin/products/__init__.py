@@ -1,0 +1,1 @@
+"""Products in the control plane: feeds' runs, search, changes, match rates, recommendations."""

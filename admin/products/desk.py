@@ -1,0 +1,167 @@
+"""Questions about products and feeds, for the API and for the command line alike."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from admin.products.documents import (
+    EventMatch,
+    FeedReport,
+    MatchReport,
+    ProductChanges,
+    ProductChangesAnswer,
+    ProductPage,
+    ProductQuery,
+    Recommended,
+    RecommendRequest,
+    change_of,
+    plan_of,
+    view_of,
+)
+from admin.products.shopper import shopper_of, visitor_of
+from admin.store.feeds import job_of
+from admin.store.model import Feed
+from core.clock import Clock
+from core.config import RedisSettings
+from core.errors import Fault, InputError, NotFoundError
+from core.ids import is_user_id
+from creatives.feeds.child import LoadInChild
+from creatives.feeds.product import Product
+from creatives.feeds.runs import Request, Run, RunStore
+from creatives.products.choosing import Shopper
+from creatives.products.interactions import InteractionLog
+from creatives.products.models import ModelStore
+from creatives.products.recommending import Recommender
+from creatives.products.sessions import Touch
+from creatives.products.store import Batch, Found, ProductStore
+from segments.facts.layout import unpack_cold
+from segments.profiles.store import ProfileStore
+
+# What match rates are made of: a busy shop's last hours.
+NEWEST_EVENTS: Final = 20_000
+MAX_EXAMPLES: Final = 5
+_WORD: Final = re.compile(r"\w+")
+_EVENTS: Final = {Touch.VIEW: "view_item", Touch.CART: "add_to_cart", Touch.BUY: "purchase"}
+
+
+class ProductDesk:
+    """Answers over one connection to Redis. Everything is asked of one advertiser."""
+
+    def __init__(self, redis: Batch, profiles: ProfileStore, settings: RedisSettings, clock: Clock) -> None:
+        self._store = ProductStore(redis, clock)
+        self._runs = RunStore(self._store)
+        self._models = ModelStore(self._store, clock)
+        self._recommender = Recommender(self._store, self._models, clock)
+        self._touches = InteractionLog(self._store)
+        self._profiles = profiles
+        self._loader = LoadInChild(settings)
+        self._clock = clock
+
+    async def report(self, feed: Feed) -> FeedReport:
+        """How a feed fares."""
+        last, good = await self._runs.last(feed.advertiser_id, feed.id)
+        return FeedReport(feed.id, last, good, await self._runs.progress(feed.advertiser_id, feed.id))
+
+    async def refresh(self, feed: Feed, *, force: bool) -> None:
+        """Ask the worker to load a feed at once. Raises InputError for one without an address."""
+        if not feed.url:
+            raise InputError(f"feed {feed.id} has no address", hint="upload it: PUT /v1/feeds/{id}/content")
+        await self._runs.request(feed.id, Request(asked_ms=self._clock.now_ms(), force=force))
+
+    async def upload(self, feed: Feed, path: Path, *, force: bool) -> Run:
+        """Load a file as the feed's products. Raises ConflictError while the feed is being loaded."""
+        return await self._loader.load(job_of(feed, force=force), path, self._clock.now_ms())
+
+    async def search(self, advertiser_id: int, query: ProductQuery) -> ProductPage:
+        """Products by id or by words, in no particular order."""
+        now_s = self._clock.now_ms() // 1000
+        if query.id is not None:
+            found = await self._store.find(advertiser_id, [query.id])
+            views = [view_of(one.product, now_s) for one in found.values()]
+            return ProductPage(views, len(views), True)
+        fits = _matcher(query.q)
+        views = []
+        async for part in self._store.scan(advertiser_id):
+            for product in part:
+                if fits(product):
+                    if len(views) == query.limit:
+                        return ProductPage(views, len(views), False)
+                    views.append(view_of(product, now_s))
+        return ProductPage(views, len(views), True)
+
+    async def tell(self, advertiser_id: int, changes: ProductChanges) -> ProductChangesAnswer:
+        """Apply changes. Raises InputError when an amount names another currency than its product has."""
+        found = await self._store.find(advertiser_id, [change.id for change in changes.products])
+        faults = [
+            Fault(f"/products/{place}/{name}/currency", "currency", f"the product's currency is {own}", "leave it out")
+            for place, change in enumerate(changes.products)
+            if change.id in found and (own := found[change.id].product.currency)
+            for name in ("price", "sale_price")
+            if (named := getattr(getattr(change, name), "currency", None)) is not None and named != own
+        ]
+        if faults:
+            raise InputError("the input is not valid", faults=faults)
+        told = [change_of(change) for change in changes.products]
+        unknown = await self._store.tell(advertiser_id, told, self._clock.now_ms())
+        return ProductChangesAnswer(len({change.id for change in told}) - len(unknown), unknown)
+
+    async def match(self, advertiser_id: int) -> MatchReport:
+        """How many ids of the newest events the feeds have."""
+        touches = await self._touches.newest(advertiser_id, NEWEST_EVENTS)
+        counts = {touch: Counter(one.product_id for one in touches if one.touch == touch) for touch in Touch}
+        ids = sorted({one.product_id for one in touches})
+        found: dict[str, Found] = {}
+        for start in range(0, len(ids), 500):
+            found |= await self._store.find(advertiser_id, ids[start : start + 500])
+        events = [
+            _match(_EVENTS[touch], counted, {one: found[one].by_group for one in counted if one in found})
+            for touch, counted in counts.items()
+            if counted
+        ]
+        heads = await self._store.heads(advertiser_id)
+        return MatchReport(events, sum(head.products for head in heads.values()))
+
+    async def recommend(self, advertiser_id: int, request: RecommendRequest) -> Recommended:
+        """Products for a user, or for somebody who has seen some. Raises NotFoundError for an unknown user."""
+        now_s = self._clock.now_ms() // 1000
+        if request.products:
+            shopper = visitor_of(request.products, now_s)
+        elif request.user_id:
+            shopper = await self._shopper(advertiser_id, request.user_id, now_s)
+        else:
+            shopper = Shopper()
+        selection = await self._recommender.recommend(advertiser_id, shopper, plan_of(request))
+        known = await self._models.get(advertiser_id)
+        views = [view_of(product, now_s) for product in selection.products]
+        return Recommended(views, list(selection.choices), known.model.fitted_ms if known else 0)
+
+    async def _shopper(self, advertiser_id: int, user_id: str, now_s: int) -> Shopper:
+        if not is_user_id(user_id):
+            fault = Fault("/user_id", "value", "is not a user id", "pass the 22 characters of the grosz_uid cookie")
+            raise InputError("the input is not valid", faults=[fault])
+        field = (await self._profiles.read({user_id: [advertiser_id]}))[user_id].fields[advertiser_id]
+        if not field.cold:
+            raise NotFoundError(f"the shop knows nothing of the user {user_id}")
+        return shopper_of(unpack_cold(field.cold), now_s)
+
+
+def _match(event: str, counted: Counter[str], found: dict[str, bool]) -> EventMatch:
+    by_group = sum(count for one, count in counted.items() if found.get(one))
+    by_id = sum(count for one, count in counted.items() if one in found) - by_group
+    total = sum(counted.values())
+    missing = [one for one, _ in counted.most_common() if one not in found]
+    return EventMatch(
+        event, total, by_id, by_group, total - by_id - by_group, (by_id + by_group) / total, missing[:MAX_EXAMPLES]
+    )
+
+
+def _matcher(text: str) -> Callable[[Product], bool]:
+    words: Sequence[str] = _WORD.findall(text.lower())
+
+    def fits(product: Product) -> bool:
+        searched = f"{product.id} {product.title} {product.brand} {product.category}".lower()
+        return all(word in searched for word in words)
+
+    return fits

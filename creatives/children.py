@@ -1,0 +1,74 @@
+"""Heavy work in a process of its own: a minute of computation and a hundred megabytes, which then go back.
+
+A child ends with its parent, gives way to everybody who answers requests, and is told what to do over a pipe: addresses
+of feeds and of Redis have passwords in them, so they are in no argument and no environment.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import multiprocessing
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final, ParamSpec, TypeVar
+
+from core.clock import Clock
+from core.config import RedisSettings
+from core.errors import ConflictError, GroszError, UnavailableError
+from core.processes import end_with_parent, give_way
+from core.redis.client import Pipelined
+from core.redis.opening import open_pipelined
+
+CHILD_NICENESS: Final = 10
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+async def in_child(
+    function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+) -> Result:
+    """What `function` returns in a new process; it and its arguments must be picklable.
+
+    Errors of Grosz come back as UnavailableError with their text, ConflictError as itself. Raises UnavailableError if
+    the process dies.
+    """
+    # A child for each call: what Python has taken from the system for it, it would not give back.
+    executor = concurrent.futures.ProcessPoolExecutor(
+        1, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(os.getpid(),)
+    )
+    try:
+        future = executor.submit(_called, function, arguments, named)
+        result: Result = await asyncio.wrap_future(future)
+        return result
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise UnavailableError(f"the process of {function.__name__} died", hint="it is tried again") from error
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+@contextlib.asynccontextmanager
+async def connected(redis: RedisSettings, clock: Clock) -> AsyncIterator[Pipelined]:
+    """A connection of a child's own."""
+    connection = await open_pipelined(redis, clock)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _prepare(parent: int) -> None:
+    end_with_parent(parent)
+    os.setsid()
+    while not give_way(os.getpid(), CHILD_NICENESS):
+        time.sleep(0.1)
+
+
+def _called(function: Callable[..., Result], arguments: tuple[object, ...], named: dict[str, object]) -> Result:
+    try:
+        return function(*arguments, **named)
+    except ConflictError as error:
+        raise ConflictError(error.message) from None
+    except GroszError as error:  # its other arguments would be lost on the way
+        raise UnavailableError(error.message) from None

@@ -1,0 +1,129 @@
+"""Prices as feeds write them: `15.00 PLN`, `1 299,00 zł`, `PLN 15`. What is not certainly a price is none."""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+MICROS: Final = 1_000_000
+# Ten million units of any currency, as in shop events: above it stands an id in the price column.
+MAX_PRICE_MICROS: Final = 10_000_000 * MICROS
+
+_SYMBOLS: Final = {
+    "zł": "PLN", "zl": "PLN", "€": "EUR", "£": "GBP", "kč": "CZK", "kc": "CZK", "ft": "HUF", "lei": "RON", "лв": "BGN",
+    "₽": "RUB", "₴": "UAH", "₺": "TRY", "us$": "USD", "c$": "CAD", "a$": "AUD",
+}  # fmt: skip
+# Signs of several currencies: they only confirm the feed's default currency.
+_SHARED_SYMBOLS: Final = {
+    "$": frozenset({"USD", "CAD", "AUD", "NZD", "MXN", "SGD", "HKD"}),
+    "kr": frozenset({"SEK", "NOK", "DKK", "ISK"}),
+    "kr.": frozenset({"SEK", "NOK", "DKK", "ISK"}),
+    "¥": frozenset({"JPY", "CNY"}),
+}
+# Codes that feeds still write.
+_RENAMED: Final = {"RUR": "RUB"}
+# Currencies with three digits of minor units (ISO 4217).
+_THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+
+_PLAIN: Final = re.compile(r"([0-9]{1,8})(?:\.([0-9]{1,2}))? ?([A-Z]{3})?")
+_SHAPE: Final = re.compile(r"([^\d+\-.,]*?)\s*([-+]?[\d][\d.,\s'\u2019\xa0\u202f]*?)\s*([^\d.,\s'\u2019][^\d]*)?")
+_SPACES: Final = re.compile(r"[\s'\u2019\xa0\u202f]")
+_DASHES: Final = re.compile(r"[.,](-{1,2}|\u2013)(?=\s|$)")  # 1299,- Kč
+_GROUPED: Final = re.compile(r"[0-9]{1,3}([\s'\u2019\xa0\u202f][0-9]{3})+([.,][0-9]{1,2})?")
+
+
+class NotAPrice(ValueError):
+    """`code` is a key of creatives.feeds.faults.KINDS."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@lru_cache(maxsize=16_384)  # shops have far fewer prices than products, and prefer those that end in 9
+def parse_price(text: str, default_currency: str = "") -> tuple[int, str, bool]:
+    """Micros, ISO 4217 code, and whether the code is the default's. Raises NotAPrice."""
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None:
+        whole, cents, currency = plain.groups("")
+        micros = int(whole) * MICROS + int(cents.ljust(2, "0")) * 10_000
+    else:
+        shape = _SHAPE.fullmatch(_DASHES.sub("", text.strip()))
+        if shape is None or (shape[1] and shape[3]):
+            raise NotAPrice("not_a_price")
+        currency = _currency(shape[1] or shape[3] or "", default_currency)
+        micros = _number(shape[2], currency or default_currency)
+    if micros <= 0:
+        raise NotAPrice("price_not_positive")
+    if micros > MAX_PRICE_MICROS:
+        raise NotAPrice("not_a_price")
+    if not currency and not default_currency:
+        raise NotAPrice("no_currency")
+    return micros, _RENAMED.get(currency, currency) or default_currency, not currency
+
+
+def _currency(text: str, default: str) -> str:
+    """The ISO code of a code or sign; '' for none. A sign of several currencies stands for the default, or for none."""
+    text = text.strip()
+    if not text:
+        return ""
+    if len(text) == 3 and text.isascii() and text.isalpha():
+        return text.upper()
+    sign = text.lower()
+    if sign in _SYMBOLS:
+        return _SYMBOLS[sign]
+    if sign in _SHARED_SYMBOLS:
+        if default in _SHARED_SYMBOLS[sign]:
+            return default
+        raise NotAPrice("no_currency")
+    raise NotAPrice("not_a_price")
+
+
+def _number(text: str, currency: str) -> int:
+    """Micros of a decimal number with any of the usual separators."""
+    if _SPACES.search(text):
+        if _GROUPED.fullmatch(text) is None:
+            raise NotAPrice("not_a_price")
+        text = _SPACES.sub("", text)
+    if text.startswith("-"):
+        raise NotAPrice("price_not_positive")
+    whole, fraction = _split(text.lstrip("+"), currency)
+    if not whole.isdigit() or (fraction and not fraction.isdigit()) or len(whole) > 12 or not text.isascii():
+        raise NotAPrice("not_a_price")
+    digits = fraction[:7].ljust(7, "0")  # generators print floats: 362.00800000000004
+    micros = int(whole) * MICROS + (int(digits) + 5) // 10
+    smallest = 1_000 if currency in _THREE_DIGITS else 10_000
+    return (micros + smallest // 2) // smallest * smallest
+
+
+def _split(text: str, currency: str) -> tuple[str, str]:
+    """Whole part and fraction. Of two kinds of separator the last is the decimal one; a repeated one groups."""
+    points, commas = text.count("."), text.count(",")
+    if not points and not commas:
+        return text, ""
+    if points and commas:
+        decimal = "." if text.rfind(".") > text.rfind(",") else ","
+        if text.count(decimal) > 1:
+            raise NotAPrice("not_a_price")
+        whole, _, fraction = text.rpartition(decimal)
+        return _ungroup(whole, "," if decimal == "." else "."), fraction or "0"
+    separator = "." if points else ","
+    if points + commas > 1:
+        return _ungroup(text, separator), ""
+    whole, _, fraction = text.partition(separator)
+    # 1,299 is English for 1299; with a point, feeds mean three decimals of a float.
+    if (
+        separator == ","
+        and len(fraction) == 3
+        and 1 <= len(whole) <= 3
+        and whole != "0"
+        and currency not in _THREE_DIGITS
+    ):
+        return whole + fraction, ""
+    return whole or "0", fraction or "0"
+
+
+def _ungroup(text: str, separator: str) -> str:
+    first, *groups = text.split(separator)
+    if not 1 <= len(first) <= 3 or any(len(group) != 3 for group in groups):
+        raise NotAPrice("not_a_price")
+    return first + "".join(groups)

@@ -1,0 +1,289 @@
+"""The strategies: from a shopper, the advertiser's model and the looked-up anchors to candidates with reasons."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from creatives.feeds.product import Product
+from creatives.products.choosing import MAX_CANDIDATES, Choice, Plan, Shopper, Strategy, tie_break
+from creatives.products.model import Model
+from creatives.products.models import KnownModel
+from creatives.products.sessions import DAY_S
+from creatives.products.store import Found
+from creatives.products.tables import Table
+
+# Products that similar and complementary ones are looked for.
+ANCHORS: Final = 3
+# A dearer product is offered up to this multiple of the price: beyond it, it is another kind of product.
+UPSELL_UP_TO: Final = 2.0
+# A prompt comes a little before the usual day.
+REORDER_FROM: Final = 0.8
+NEXT_OF: Final = 40
+# A cosine of 1 is worth as much as being in a fifth of a product's visits.
+CONTENT_WEIGHT: Final = 0.2
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """What strategies look at."""
+
+    plan: Plan
+    shopper: Shopper
+    known: KnownModel | None
+    anchors: Mapping[str, Found]
+    now_s: int
+
+    @property
+    def model(self) -> Model | None:
+        return self.known.model if self.known else None
+
+    def number(self, product_id: str) -> int | None:
+        """The model's number of a product."""
+        return self.known.numbers.get(product_id) if self.known else None
+
+    def product(self, product_id: str) -> Product | None:
+        found = self.anchors.get(product_id)
+        return found.product if found else None
+
+
+def candidates(scene: Scene) -> list[Choice]:
+    """Candidates of all strategies of the plan, in their order, at most MAX_CANDIDATES of each."""
+    found: list[Choice] = []
+    for strategy in scene.plan.strategies:
+        for number, choice in enumerate(_STRATEGIES[strategy](scene)):
+            if number >= MAX_CANDIDATES:
+                break
+            found.append(choice)
+    return found
+
+
+def _cart(scene: Scene) -> Iterator[Choice]:
+    for place, product_id in enumerate(scene.shopper.cart, start=1):
+        yield Choice(product_id, Strategy.CART, f"number {place} of the cart by value")
+
+
+def _last_visit(scene: Scene) -> Iterator[Choice]:
+    for seen in reversed(scene.shopper.seen):
+        if seen.at_s >= scene.shopper.visit_start_s:
+            yield Choice(seen.id, Strategy.LAST_VISIT, f"seen {_ago(scene.now_s - seen.at_s)} in the last visit")
+
+
+def _ever_seen(scene: Scene) -> Iterator[Choice]:
+    for seen in reversed(scene.shopper.seen):
+        yield Choice(seen.id, Strategy.EVER_SEEN, f"seen {_ago(scene.now_s - seen.at_s)}")
+
+
+def _next(scene: Scene) -> Iterator[Choice]:
+    model = scene.model
+    if model is None:
+        return
+    visit = [scene.number(seen.id) for seen in scene.shopper.seen if seen.at_s >= scene.shopper.visit_start_s]
+    known = [number for number in visit if number is not None]
+    if not known:
+        return
+    last = model.ids[known[-1]]
+    ranking = model.blend.rank(known, NEXT_OF)
+    for number, score in zip(ranking.numbers.tolist(), ranking.scores.tolist(), strict=True):
+        reason = "returned to" if number in known else f"often next after {last}"
+        yield Choice(model.ids[number], Strategy.NEXT, f"{reason}, probability {score:.3f}", score)
+
+
+def _bought(scene: Scene) -> Iterator[Choice]:
+    cycle_s = scene.shopper.cycle_s or scene.plan.reorder_after_s
+    due = [
+        (scene.now_s - one.at_s, one)
+        for one in scene.shopper.bought
+        if scene.now_s - one.at_s >= REORDER_FROM * cycle_s
+    ]
+    for age_s, one in sorted(due, key=lambda pair: (-pair[0], tie_break(scene.plan.seed, pair[1].id))):
+        reason = f"bought {age_s // DAY_S} days ago; bought again about every {cycle_s // DAY_S} days"
+        yield Choice(one.id, Strategy.BOUGHT, reason, age_s / cycle_s)
+
+
+def _similar(scene: Scene) -> Iterator[Choice]:
+    """Neighbours of the last products, those with more attributes in common first, then the closer ones."""
+    model = scene.model
+    if model is None:
+        return
+    within = scene.plan.price_within_percent / 100
+    ranked: dict[str, tuple[int, float, str]] = {}
+    for anchor_id in _last_different(scene):
+        anchor, number = scene.product(anchor_id), scene.number(anchor_id)
+        if number is None:
+            continue
+        price = anchor.current_micros(scene.now_s) if anchor else int(model.prices[number])
+        for other, weight in _neighbours(model, number):
+            if price and abs(int(model.prices[other]) - price) > within * price:
+                continue
+            same = int(model.categories[other] == model.categories[number]) + int(
+                model.brands[other] == model.brands[number] and model.brands[other] >= 0
+            )
+            product_id = model.ids[other]
+            if product_id not in ranked or ranked[product_id][:2] < (same, weight):
+                ranked[product_id] = (same, weight, anchor_id)
+    for product_id, (same, weight, anchor_id) in sorted(
+        ranked.items(), key=lambda item: (-item[1][0], -item[1][1], tie_break(scene.plan.seed, item[0]))
+    ):
+        alike = ("", "same category or brand, ", "same category and brand, ")[same]
+        yield Choice(product_id, Strategy.SIMILAR, f"like {anchor_id}: {alike}price within {within:.0%}", weight)
+
+
+def _neighbours(model: Model, number: int) -> Iterator[tuple[int, float]]:
+    """Seen together, and alike by content within the category; a product with few observations relies on the second."""
+    found = dict(_row(model.tables.together, number))
+    for other, weight in _row(model.tables.content, number):
+        if other in found or model.categories[other] == model.categories[number]:
+            found[other] = found.get(other, 0.0) + CONTENT_WEIGHT * weight
+    yield from sorted(found.items(), key=lambda pair: -pair[1])
+
+
+def _row(table: Table, number: int) -> Iterator[tuple[int, float]]:
+    numbers, weights = table.row(number)
+    return zip(numbers.tolist(), weights.tolist(), strict=True)
+
+
+def _complementary(scene: Scene) -> Iterator[Choice]:
+    model = scene.model
+    if model is None:
+        return
+    own = list(dict.fromkeys([*scene.shopper.cart, *(one.id for one in reversed(scene.shopper.bought))]))[:ANCHORS]
+    yield from _from_rows(scene, model.tables.bought, own, Strategy.COMPLEMENTARY, "bought together with")
+
+
+def _from_rows(scene: Scene, table: Table, anchors: Sequence[str], strategy: Strategy, words: str) -> Iterator[Choice]:
+    model = scene.model
+    ranked: dict[int, tuple[float, str]] = {}
+    for anchor in anchors:
+        number = scene.number(anchor)
+        if model is None or number is None:
+            continue
+        for other, weight in _row(table, number):
+            if model.ids[other] not in anchors and ranked.get(other, (0.0, ""))[0] < weight:
+                ranked[other] = (weight, anchor)
+    for other, (weight, anchor) in sorted(ranked.items(), key=lambda item: -item[1][0]):
+        if model is not None:
+            yield Choice(model.ids[other], strategy, f"{words} {anchor}, strength {weight:.3f}", weight)
+
+
+def _upsell(scene: Scene) -> Iterator[Choice]:
+    model = scene.model
+    if model is None:
+        return
+    for anchor_id in _last_different(scene):
+        number = scene.number(anchor_id)
+        if number is None or model.categories[number] < 0 or model.prices[number] <= 0:
+            continue
+        price = int(model.prices[number])
+        dearer = (model.prices > price) & (model.prices <= UPSELL_UP_TO * price) & model.in_feed
+        for other in _popular(scene, model, dearer & (model.categories == model.categories[number])):
+            yield Choice(model.ids[other], Strategy.UPSELL, f"dearer than {anchor_id} in its category")
+
+
+def _reduced(scene: Scene) -> Iterator[Choice]:
+    for seen in reversed(scene.shopper.seen):
+        product = scene.product(seen.id)
+        if product is None:
+            continue
+        current = product.current_micros(scene.now_s)
+        if product.on_sale(scene.now_s):
+            yield Choice(seen.id, Strategy.REDUCED, f"seen {_ago(scene.now_s - seen.at_s)}, reduced now")
+        elif 0 < current < seen.price_micros:
+            yield Choice(seen.id, Strategy.REDUCED, f"seen {_ago(scene.now_s - seen.at_s)}, cheaper now")
+
+
+def _successor(scene: Scene) -> Iterator[Choice]:
+    """The next size in the category of what was bought long ago; of the same brand first, then by popularity."""
+    model = scene.model
+    if model is None:
+        return
+    for one in reversed(scene.shopper.bought):
+        number = scene.number(one.id)
+        if number is None or scene.now_s - one.at_s < scene.plan.successor_after_s or np.isnan(model.sizes[number]):
+            continue
+        fits = (model.categories == model.categories[number]) & model.in_feed & (model.sizes > model.sizes[number])
+        wanted = model.sizes[number] + scene.plan.successor_step
+        exact = fits & (model.sizes == wanted)
+        larger = model.sizes[fits]
+        if not exact.any() and len(larger):
+            wanted = larger.min()
+            exact = fits & (model.sizes == wanted)
+        same_brand = exact & (model.brands == model.brands[number])
+        years = (scene.now_s - one.at_s) // DAY_S
+        for other in [*_popular(scene, model, same_brand), *_popular(scene, model, exact & ~same_brand)]:
+            reason = f"size {wanted:g} after {model.sizes[number]:g}, bought {years} days ago ({one.id})"
+            yield Choice(model.ids[other], Strategy.SUCCESSOR, reason)
+
+
+def _bestsellers(scene: Scene) -> Iterator[Choice]:
+    """Of the categories that were looked at last first, then of the whole shop."""
+    model = scene.model
+    if model is None:
+        return
+    categories = list(dict.fromkeys(
+        int(model.categories[number])
+        for seen in reversed(scene.shopper.seen)
+        if (number := scene.number(seen.id)) is not None and model.categories[number] >= 0
+    ))[:ANCHORS]  # fmt: skip
+    for category in categories:
+        name = model.category_names[category]
+        for number in _popular(scene, model, (model.categories == category) & model.in_feed):
+            yield Choice(model.ids[number], Strategy.BESTSELLERS, f"bestseller of {name}")
+    for number in _popular(scene, model, model.in_feed):
+        yield Choice(model.ids[number], Strategy.BESTSELLERS, "bestseller of the shop")
+
+
+def _trending(scene: Scene) -> Iterator[Choice]:
+    model = scene.model
+    if model is None:
+        return
+    trends = np.where(model.in_feed, model.trends, 0)
+    for number in np.argsort(-trends, kind="stable")[:MAX_CANDIDATES].tolist():
+        if trends[number] <= 1:
+            return
+        yield Choice(
+            model.ids[number], Strategy.TRENDING, f"viewed {trends[number]:.1f} times as often as before",
+            float(trends[number]),
+        )  # fmt: skip
+
+
+def _popular(scene: Scene, model: Model, mask: npt.NDArray[np.bool_]) -> list[int]:
+    """Product numbers under a mask by popularity; equal ones by the seed."""
+    numbers = np.flatnonzero(mask)
+    popularity = model.tables.popularity[numbers]
+    if len(numbers) > MAX_CANDIDATES:
+        bound = np.partition(popularity, -MAX_CANDIDATES)[-MAX_CANDIDATES]
+        numbers = numbers[popularity >= bound][: 4 * MAX_CANDIDATES]
+    keyed = [(-float(model.tables.popularity[number]), tie_break(scene.plan.seed, model.ids[number]), number)
+             for number in numbers.tolist()]  # fmt: skip
+    return [number for _, _, number in sorted(keyed)[: MAX_CANDIDATES // 2]]
+
+
+def _last_different(scene: Scene) -> list[str]:
+    """The anchors: cart lines and the last products seen."""
+    seen = [one.id for one in reversed(scene.shopper.seen)]
+    return list(dict.fromkeys([*seen[:ANCHORS], *scene.shopper.cart]))[:ANCHORS]
+
+
+def _ago(seconds: int) -> str:
+    for unit, length in (("days", DAY_S), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} ago"
+    return "just now"
+
+
+_STRATEGIES: Final[dict[Strategy, Callable[[Scene], Iterator[Choice]]]] = {
+    Strategy.CART: _cart,
+    Strategy.LAST_VISIT: _last_visit,
+    Strategy.EVER_SEEN: _ever_seen,
+    Strategy.NEXT: _next,
+    Strategy.BOUGHT: _bought,
+    Strategy.SIMILAR: _similar,
+    Strategy.COMPLEMENTARY: _complementary,
+    Strategy.UPSELL: _upsell,
+    Strategy.REDUCED: _reduced,
+    Strategy.SUCCESSOR: _successor,
+    Strategy.BESTSELLERS: _bestsellers,
+    Strategy.TRENDING: _trending,
+}

@@ -1,0 +1,140 @@
+"""What processes tell of bids at first price: counts by cell, kind and bin, in blocks that the worker adds up.
+
+A *cell* is an exchange, a currency and a size of ad: what it takes to win differs between them. Trackers count what
+notices say, bidders what they sent; a bid of which nothing was heard was lost, which many exchanges do not tell.
+"""
+
+import enum
+from collections import deque
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from pacing.landscape.curve import BINS, Evidence, Floats, bins_of
+
+UNKNOWN: Final = -1
+"""The bin of a price that was not told."""
+
+SEVERAL_SIZES: Final = 0
+"""Width and height of the cell of all of an exchange's sizes."""
+
+
+class Cell(NamedTuple):
+    exchange_id: int
+    currency: str
+    width: int = SEVERAL_SIZES
+    height: int = SEVERAL_SIZES
+
+
+class Kind(enum.IntEnum):
+    """What is told of a bid. Stored by number: append only."""
+
+    WIN = 0
+    BILL = 1
+    LOSS = 2  # to a price: a higher bid or a floor
+    VOID = 3  # for another reason, which says nothing of prices
+    SENT = 4
+
+
+class Count(NamedTuple):
+    """So many bids of one bin of which the same was told; `price` is a bin or UNKNOWN."""
+
+    exchange_id: int
+    currency: str
+    width: int
+    height: int
+    kind: int
+    bid: int
+    price: int
+    number: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Count]).decode
+
+
+class Tally:
+    """One process's counts until they are taken. `lag` blocks are held back: news of a bid takes its time."""
+
+    def __init__(self, lag: int = 0) -> None:
+        self._counts: dict[tuple[Cell, int, int, int], int] = {}
+        self._held: deque[bytes] = deque()
+        self._lag = lag
+
+    def note(self, cell: Cell, kind: Kind, bid_cpm: int, price_cpm: int | None = None) -> None:
+        """Count a bid and what was told of it; CPM micros of the cell's currency."""
+        price = UNKNOWN if price_cpm is None else int(bins_of(price_cpm))
+        self.add(cell, kind, int(bins_of(bid_cpm)), price)
+
+    def add(self, cell: Cell, kind: Kind, bid: int, price: int = UNKNOWN) -> None:
+        """`note` for bins that are known."""
+        key = (cell, int(kind), bid, price)
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    def take(self) -> list[bytes]:
+        """Blocks that are due, each once."""
+        if self._counts:
+            rows = [Count(*cell, kind, bid, price, number) for (cell, kind, bid, price), number in self._counts.items()]
+            self._held.append(_encode(rows))
+            self._counts = {}
+        elif self._held:
+            self._held.append(b"")
+        due = []
+        while len(self._held) > self._lag or (self._held and not self._held[0]):
+            block = self._held.popleft()
+            if block:
+                due.append(block)
+        return due
+
+
+def decode_counts(block: bytes) -> list[Count]:
+    """The counts of a block; none of one that this version does not understand, or whose numbers are out of range."""
+    try:
+        rows = _decode(block)
+    except msgspec.DecodeError:
+        return []
+    return [
+        row
+        for row in rows
+        if 0 <= row.kind < len(Kind) and 0 <= row.bid < BINS and UNKNOWN <= row.price < BINS and row.number > 0
+    ]
+
+
+# Rows of a ledger: of wins, bills and losses all by the bid's bin, those with a price by it, those without by the bid.
+_ROWS_A_KIND: Final = 3
+_VOID_ROW: Final = 9
+_SENT_ROW: Final = 10
+ROWS: Final = 11
+
+
+def new_book() -> Floats:
+    """The counts of one cell, shape (ROWS, BINS)."""
+    return np.zeros((ROWS, BINS))
+
+
+def enter(book: Floats, count: Count) -> None:
+    """Add a count to its cell's book."""
+    if count.kind >= Kind.VOID:
+        book[_VOID_ROW if count.kind == Kind.VOID else _SENT_ROW, count.bid] += count.number
+        return
+    first = _ROWS_A_KIND * count.kind
+    book[first, count.bid] += count.number
+    if count.price == UNKNOWN:
+        book[first + 2, count.bid] += count.number
+    else:
+        book[first + 1, count.price] += count.number
+
+
+def evidence_of(books: Floats) -> Evidence:
+    """What the books of cells, shape (cells, ROWS, BINS), say of prices.
+
+    A win is told twice, by its notice and its bill, or by one of them: the kind with more of them counts. What was sent
+    and never heard of was lost.
+    """
+    wins, bills, losses = (books[:, first : first + _ROWS_A_KIND] for first in (0, 3, 6))
+    more = (wins[:, 0].sum(axis=1) >= bills[:, 0].sum(axis=1))[:, None, None]
+    won = np.where(more, wins, bills)
+    heard = won[:, 0] + losses[:, 0] + books[:, _VOID_ROW]
+    silent = np.maximum(books[:, _SENT_ROW] - heard, 0.0)
+    return Evidence(won[:, 1] + losses[:, 1], won[:, 2], losses[:, 2] + silent)

@@ -1,0 +1,81 @@
+"""The cache of products: bounded, filled from misses, and fresh within a second."""
+
+import asyncio
+import time
+
+from core.clock import SystemClock
+from core.ids import product_reference
+from core.telemetry.metrics import Telemetry
+from creatives.feeds.product import Availability, Product
+from creatives.products.cache import ProductCache, ProductFollower
+from creatives.products.changes import Change
+from tests.kit.feeds import csv_feed, google, item
+from tests.kit.products import product_shop
+
+
+def references(*ids: str) -> list[int]:
+    return [product_reference(one) for one in ids]
+
+
+async def test_a_miss_is_known_after_the_next_round_trip(valkey: str) -> None:
+    async with product_shop(valkey) as shop:
+        await shop.load(csv_feed(500))
+        cache = ProductCache(Telemetry())
+        follower = ProductFollower(cache, shop.store, SystemClock())
+        await follower.follow()
+        assert cache.get(1, references("7", "8", "unknown")) == []
+        await follower.fetch()
+        assert [one.id for one in cache.get(1, references("7", "8", "unknown"))] == ["7", "8"]
+        assert cache.waiting() == []  # that there is no such product is known too
+
+
+async def test_a_group_is_found_by_its_reference(valkey: str) -> None:
+    async with product_shop(valkey) as shop:
+        await shop.load(google(item(1, "<g:item_group_id>G1</g:item_group_id>"), item(2)))
+        cache = ProductCache(Telemetry())
+        follower = ProductFollower(cache, shop.store, SystemClock())
+        cache.get(1, references("G1"))
+        await follower.fetch()
+        assert [one.id for one in cache.get(1, references("G1"))] == ["1"]
+
+
+async def test_changes_and_new_feeds_are_seen_within_a_second(valkey: str) -> None:
+    async with product_shop(valkey) as shop:
+        await shop.load(csv_feed(50), as_of_ms=1)
+        cache = ProductCache(Telemetry())
+        following = asyncio.create_task(ProductFollower(cache, shop.store, SystemClock()).run())
+
+        async def until(wanted: int, stock: Availability) -> float:
+            began = time.monotonic()
+            while [(one.price_micros, one.availability) for one in cache.get(1, references("3"))] != [(wanted, stock)]:
+                assert time.monotonic() - began < 20
+                await asyncio.sleep(0.01)
+            return time.monotonic() - began
+
+        await until(15_000_000, Availability.IN_STOCK)
+        await shop.store.tell(1, [Change("3", Availability.OUT_OF_STOCK, 5_000_000)], SystemClock().now_ms())
+        assert await until(5_000_000, Availability.OUT_OF_STOCK) < 1
+        await shop.load(csv_feed(50, price="33.00 PLN"), as_of_ms=SystemClock().now_ms() + 1)
+        assert await until(33_000_000, Availability.IN_STOCK) < 1
+        following.cancel()
+
+
+def test_the_cache_is_bounded_and_keeps_what_is_used() -> None:
+    telemetry = Telemetry()
+    cache = ProductCache(telemetry, size=100)
+    cache.put((1, 0), Product("used"))
+    for number in range(1, 1_000):
+        cache.put((1, number), Product(str(number)))
+        assert cache.get(1, [0])
+    (size,) = [family for family in telemetry.families() if family.name == "grosz_product_cache_size"]
+    assert size.samples[0].value <= 102
+
+
+def test_products_of_shops_are_kept_apart() -> None:
+    cache = ProductCache(Telemetry())
+    cache.put((1, 5), Product("one"))
+    cache.put((2, 5), Product("two"))
+    assert [one.id for one in cache.get(2, [5])] == ["two"]
+    cache.forget(1, None)
+    assert cache.get(1, [5]) == []
+    assert [one.id for one in cache.get(2, [5])] == ["two"]
