@@ -295,7 +295,8 @@ CATALOGUE_ALIVE: Final = "catalogue:{catalogue}:alive"
 
 CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
 """Hash: bidder process -> `version unix_ms` it runs, and what it cannot install
-(core.catalogue.version_report), renewed twice a second. Writer: bidder; reader: admin."""
+(core.catalogue.version_report), renewed twice a second. Writer: bidder, which removes its own at its end; admin removes
+what is an hour old. Reader: admin."""
 
 CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
 """Stream: what leads from one version to the next, as entry `<version>-0` with the version it begins at (`since`) and

@@ -44,6 +44,7 @@ async def build(role: RoleContext) -> None:
     publisher = Publisher(store, redis, role.clock)
     role.run_loop(publisher.run, "catalogue publisher")
     role.run_loop(publisher.run_snapshots, "catalogue snapshots")
+    role.run_loop(publisher.run_tidying, "catalogue reports")
     profiles = await pipelined_redis(role)  # objects can be managed while Redis is away
     commands = ProfileStore(profiles, role.clock)
     if settings.seed == "demo":

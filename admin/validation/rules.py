@@ -173,6 +173,11 @@ def _exchange(value: Exchange) -> Iterator[Fault]:
     dialect = spoken_by(value)
     if dialect.seat_required and not value.seat:
         yield Fault("/seat", "required", f"{dialect.title} takes no bid without a seat", "the exchange gives it")
+    if dialect.one_seat and value.seats:
+        yield Fault("/seats", "one_seat", f"{dialect.title} takes answers of one seat", "use seat alone")
+    names = [(each.advertiser_id, each.campaign_id) for each in value.seats]
+    if len(set(names)) < len(names):
+        yield Fault("/seats", "duplicate", "an advertiser or campaign has two seats")
     if dialect.seat_is_number and value.seat and not (value.seat.isascii() and value.seat.isdigit()):
         yield Fault("/seat", "not_a_number", f"seats of {dialect.title} are numbers", "use digits alone")
     if dialect.campaign_is_seat and not value.seat:

@@ -244,7 +244,7 @@ class BidderHandler:
             return
         reason = auction.no_bid or NoBid.NOBODY_BIDS
         self._metrics.no_bid(exchange.key, reason)
-        reply(*speaker_of(exchange).no_bid(auction.request.id, reason))
+        reply(*auction.speaker.no_bid(auction.request.id, reason))
 
     async def drain(self) -> None:
         """Answer everything that was submitted."""

@@ -3,7 +3,7 @@
 from bidder.openrtb.types import App, Dooh, Site
 from bidder.request.auction import Auction
 from bidder.targeting.categories import CONTENT_1_0, Listed
-from bidder.targeting.normalise import TEXT_BREAK
+from bidder.targeting.normalise import TEXT_BREAK, store_id
 
 
 def environment(auction: Auction) -> str | None:
@@ -21,9 +21,11 @@ def domain(auction: Auction) -> str | None:
 
 
 def app(auction: Auction) -> str | None:
-    """Bundle or store id of an app, else the exchange's id of it."""
+    """Bundle or store id of an app, also from the address in its store; else the exchange's id of it."""
     found = auction.request.app
-    return (found.bundle or found.id) if found is not None else None
+    if found is None:
+        return None
+    return found.bundle or store_id(found.storeurl) or found.id
 
 
 def publisher(auction: Auction) -> str | None:

@@ -25,6 +25,9 @@ MAX_PAGE_WORDS = 400
 TEXT_BREAK = " | "
 """Between two texts about a page: the end of one and the start of the next are no phrase."""
 
+# Addresses of stores are short, and read anew with each request.
+MAX_STORE_URL_CHARS = 1_000
+_STORE_ID = re.compile(r"[?&]id=([\w.]+)|/id(\d+)(?![\w-])")
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//")
 _WORD = re.compile(r"\w+")
 _OPERATING_SYSTEMS = {
@@ -161,6 +164,12 @@ def venue_and_parents(venues: tuple[str, ...]) -> Iterator[str]:
         while name:
             yield name
             name = name[:-2] if is_number else name.rpartition(".")[0]
+
+
+def store_id(url: str | None) -> str | None:
+    """The id in an app's address in its store: `.../details?id=com.game`, `.../app/name/id123456`."""
+    found = _STORE_ID.search(url[:MAX_STORE_URL_CHARS]) if url else None
+    return (found[1] or found[2]) if found is not None else None
 
 
 def phrases(text: str) -> Iterator[str]:

@@ -61,11 +61,14 @@ class RequestFacts(NamedTuple):
 def facts_of(request: Json, *, profile_allowed: bool | None = None) -> RequestFacts:
     """Facts of a parsed request. `profile_allowed` None: from the privacy members alone (a consent string is not
     decoded)."""
+    # How large an ad on a full screen has to be, Prebid says there; then its size restricts nothing exactly.
+    ext = mapping(mapping(request.get("device")).get("ext"))
+    is_scaled = mapping(mapping(ext.get("prebid")).get("interstitial")) != {}
     impressions = {}
     for imp in objects(request.get("imp")):
         key = text(imp.get("id"))
         if key:
-            impressions[key] = _impression(imp)
+            impressions[key] = _impression(imp, is_scaled=is_scaled)
     return RequestFacts(
         impressions=impressions,
         currencies=texts(request.get("cur")),
@@ -80,14 +83,14 @@ def facts_of(request: Json, *, profile_allowed: bool | None = None) -> RequestFa
     )
 
 
-def _impression(imp: Json) -> ImpressionFacts:
+def _impression(imp: Json, *, is_scaled: bool) -> ImpressionFacts:
     banner = mapping(imp.get("banner"))
     pmp = mapping(imp.get("pmp"))
     return ImpressionFacts(
         floor=_micros(imp.get("bidfloor")),
         currency=text(imp.get("bidfloorcur")) or "USD",
         formats=frozenset(code for name, code in _FORMATS if imp.get(name) is not None),
-        sizes=_sizes(banner),
+        sizes=frozenset() if is_scaled and number(imp.get("instl")) == 1 else _sizes(banner),
         secure=number(imp.get("secure")) == 1,
         blocked_attributes=frozenset(int(number(value)) for value in listed(banner.get("battr"))),
         deals={text(deal["id"]): _deal(deal) for deal in objects(pmp.get("deals")) if text(deal.get("id"))},

@@ -60,14 +60,15 @@ class ProfileBatch:
     `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
     `*_age_s` infinite where there is none. `state_fields` are the rows' hot fields, which `references` reads.
     `segments` are sorted little-endian uint32 ids of what each request's user is a member of now; None where nothing
-    is known of the user, or may be. `failed` are the requests whose user could not be looked up: nobody knows what is
-    known of them, which is not the same as that nothing is.
+    is known of the user, or may be. `cap_rings` are what caps are asked of: `rings`, unless the bid path puts others
+    there. `failed` are the requests whose user could not be looked up: nobody knows what is known of them, which is
+    not the same as that nothing is.
     """
 
     __slots__ = (
-        "cart_age_s", "cart_micros", "cart_stage", "failed", "found", "last_purchase_age_s", "last_visit_age_s",
-        "products_viewed", "rings", "score", "segments", "state_advertiser", "state_fields", "state_request",
-        "user_ids", "visits",
+        "cap_rings", "cart_age_s", "cart_micros", "cart_stage", "failed", "found", "last_purchase_age_s",
+        "last_visit_age_s", "products_viewed", "rings", "score", "segments", "state_advertiser", "state_fields",
+        "state_request", "user_ids", "visits",
     )  # fmt: skip
 
     def __init__(self, user_ids: list[str | None]) -> None:
@@ -76,6 +77,7 @@ class ProfileBatch:
         self.found = [False] * count
         self.segments: list[bytes | None] = [None] * count
         self.rings = [b""] * count
+        self.cap_rings = self.rings
         self.failed: set[int] = set()
         self.state_fields: list[bytes] = []
         self.state_request: npt.NDArray[np.int64] = _NO_INTEGERS

@@ -185,6 +185,17 @@ async def test_what_saves_but_cannot_deliver_is_warned_about(shop: Shop, clock: 
     ] == "no_active_creative"
 
 
+async def test_an_ad_that_does_not_say_what_it_advertises_is_warned_about(api: Api, shop: Shop) -> None:
+    creative = f"/v1/creatives/{shop.creative['id']}"
+    assert (await shop.caller.patch(creative, {"categories": []})).warned == {"no_category"}
+    assert (await shop.caller.patch(creative, {"categories": ["IAB99-99"]})).warned == {"no_category"}
+    assert (await shop.caller.patch(creative, {"categories": ["IAB18-3"]})).warned == set()
+    await shop.caller.patch(creative, {"categories": []})
+    bank = await api.caller()
+    await bank.patch(f"/v1/advertisers/{shop.advertiser['id']}", {"product_categories": ["IAB18"]})
+    assert (await shop.caller.get(creative)).warned == set(), "what the shop sells is said of all its ads"
+
+
 async def test_what_stops_the_owner_is_warned_about_too(api: Api, shop: Shop) -> None:
     bank = await api.caller()
     made = await shop.caller.made("/v1/line-items", shop.line_item())

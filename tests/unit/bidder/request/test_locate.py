@@ -1,7 +1,7 @@
 import pytest
 
 from bidder.request.auction import NOWHERE, Place
-from bidder.request.locate import _place, locate
+from bidder.request.locate import IP_ACCURACY_KM, _place, locate
 from tests.kit.openrtb import EXCHANGE, auction_of
 
 GEO = {"country": "POL", "region": "MZ", "city": "Warszawa", "zip": "00-950", "lat": 52.23456, "lon": 21.01999}
@@ -41,3 +41,29 @@ def test_an_impossible_point_is_none(point: tuple[float | None, float | None]) -
 
 def test_of_a_child_no_more_than_the_region_is_known() -> None:
     assert place_of(device={"geo": GEO}, regs={"coppa": 1}) == Place("POL", "MZ")
+
+
+def test_the_user_s_place_counts_where_the_device_has_no_country_and_its_point_stays() -> None:
+    device = {"geo": {"region": "XX", "lat": 50.06, "lon": 19.94, "accuracy": 20_000}}
+    found = place_of(device=device, user={"geo": GEO})
+    assert found == Place("POL", "MZ", "Warszawa", "00-950", (50.06, 19.94), 20.0)
+    assert place_of(device={"geo": {"region": "XX"}}, user={"geo": GEO}).point == (52.23, 21.02)
+    assert place_of(device=device, user={"geo": {"city": "Gdynia"}}).city is None, "a home without a country is none"
+    assert place_of(device=device).point == (50.06, 19.94)
+
+
+@pytest.mark.parametrize(
+    ("told", "accuracy_km"),
+    [
+        ({}, None),
+        ({"type": 1}, None),
+        ({"type": 2}, IP_ACCURACY_KM),
+        ({"type": 2, "accuracy": 5_000}, 5.0),
+        ({"type": 3, "accuracy": 50_000}, 50.0),
+        ({"accuracy": 0}, None),
+        ({"type": 2, "accuracy": -1}, IP_ACCURACY_KM),
+        ({"accuracy": "500"}, 0.5),
+    ],
+)
+def test_a_point_is_as_exact_as_the_sender_says(told: dict[str, object], accuracy_km: float | None) -> None:
+    assert place_of(device={"geo": {**GEO, **told}}).accuracy_km == accuracy_km

@@ -89,6 +89,21 @@ def test_a_publisher_is_known_by_its_id_and_by_its_exchange_s() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "app"),
+    [
+        ("https://play.google.example/store/apps/details?hl=pl&id=com.game.one", "com.game.one"),
+        ("https://apps.apple.example/pl/app/some-name/id123456?mt=8", "123456"),
+        ("https://apps.apple.example/pl/app/some-name/id12-b", None),
+        ("https://store.example/?grid=7", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_an_app_is_known_by_its_address_in_the_store(url: str | None, app: str | None) -> None:
+    assert normalise.store_id(url) == app
+
+
+@pytest.mark.parametrize(
     ("gpid", "names"),
     [
         ("/1234/news/top#2", ["/1234/news/top#2", "/1234/news/top", "/1234/news", "/1234"]),

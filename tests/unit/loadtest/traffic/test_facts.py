@@ -30,9 +30,24 @@ def test_facts_of_a_whole_request() -> None:
     assert (second.deals["D"].floor, second.deals["D"].currency) == (2_000_000, "USD")
 
 
-def test_flexible_formats_restrict_no_exact_size() -> None:
-    banner = {"format": [{"wratio": 16, "hratio": 9, "wmin": 300}]}
+@pytest.mark.parametrize(
+    "banner",
+    [
+        {"format": [{"wratio": 16, "hratio": 9, "wmin": 300}]},
+        {"w": 300, "h": 250, "wmin": 200, "wmax": 400, "hmin": 100, "hmax": 300},
+    ],
+)
+def test_flexible_formats_restrict_no_exact_size(banner: dict[str, object]) -> None:
     assert facts_of({"imp": [{"id": "1", "banner": banner}]}).impressions["1"].sizes == frozenset()
+
+
+def test_a_full_screen_that_is_scaled_restricts_no_exact_size() -> None:
+    imp = {"id": "1", "banner": {"w": 320, "h": 480}}
+    device = {"ext": {"prebid": {"interstitial": {"minwidthperc": 50}}}}
+    full, plain = ({**imp, "instl": 1}, {**imp, "id": "2"})
+    facts = facts_of({"imp": [full, plain], "device": device})
+    assert not facts.impressions["1"].sizes
+    assert facts.impressions["2"].sizes == {(320, 480)}
 
 
 @pytest.mark.parametrize(
