@@ -7,6 +7,7 @@ import typer
 
 from admin.cli.money import open_books, open_transitions
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile
 from core.money import format_micros
 from pacing.ledger.audit import Audit, audit
@@ -17,9 +18,17 @@ EXIT_DIFFERENCES = 1
 
 
 @app.command()
-def audit_command(data: DataOption = None, config: ConfigFile = None) -> None:
-    """Recompute every money counter from the ledger and compare; may run while Grosz does."""
+def audit_command(as_json: JsonOption = False, data: DataOption = None, config: ConfigFile = None) -> None:
+    """Recompute every money counter from the ledger and compare; may run while Grosz does.
+
+    Example: grosz audit --json
+    """
     results = asyncio.run(_audit(config, data))
+    if as_json:
+        print_json([_document(*result) for result in results])
+        if any(texts for *_, texts in results):
+            raise typer.Exit(EXIT_DIFFERENCES)
+        return
     for name, currency, result, texts in results:
         spent = f"{format_micros(result.spent_micros)} {currency}"
         typer.echo(f"{name}: spent {spent}, {result.levels} counters, {len(texts)} differences")
@@ -29,6 +38,16 @@ def audit_command(data: DataOption = None, config: ConfigFile = None) -> None:
     typer.echo(f"{len(results)} advertisers, {differences} differences")
     if differences:
         raise typer.Exit(EXIT_DIFFERENCES)
+
+
+def _document(name: str, currency: str, result: Audit, texts: list[str]) -> dict[str, object]:
+    """An advertiser's audit for machines; amounts in units of the currency."""
+    return {
+        "advertiser": name,
+        "spent": {"amount": format_micros(result.spent_micros), "currency": currency},
+        "counters": result.levels,
+        "differences": texts,
+    }
 
 
 async def _audit(config: Path | None, data: Path | None) -> list[tuple[str, str, Audit, list[str]]]:

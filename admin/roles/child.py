@@ -120,6 +120,8 @@ class Child:
 
     def _on_ready_pipe(self, reading: int) -> None:
         if os.read(reading, 64):
+            fields = {"child": self.name, "after_seconds": round(time.monotonic() - self._started, 1)}
+            log.info("role is ready", extra={"fields": fields})
             self.ready.set()
             self._changed()
         asyncio.get_running_loop().remove_reader(reading)

@@ -20,6 +20,7 @@ from admin.roles.redis_keeper import keep_server, start_server
 from admin.roles.stand_in import StandIn
 from core.config import ENVIRONMENT_PREFIX, Settings, TrackSettings, to_environment
 from core.errors import ConfigError, UnavailableError
+from core.processes import PRIVATE_UMASK
 from core.redis.embedded import EmbeddedServer
 from core.telemetry.logs import set_up_logging
 
@@ -242,6 +243,7 @@ def supervise(
     settings: Settings, *, roles: Sequence[str], environ: Mapping[str, str], announce: Callable[[str], None]
 ) -> int:
     """Run `roles` in the foreground until SIGTERM or SIGINT; the process's exit code. Raises GroszError."""
-    set_up_logging("supervisor", settings.telemetry.log_level)
+    os.umask(PRIVATE_UMASK)
+    set_up_logging("supervisor", settings.telemetry.log_level, form=settings.telemetry.log_format)
     asyncio.run(Supervisor(settings, roles=roles, environ=environ, announce=announce).run())
     return 0
