@@ -22,6 +22,7 @@ from admin.roles.reloading import reload
 from admin.roles.stand_in import StandIn
 from core.config import ENVIRONMENT_PREFIX, Settings, TrackSettings, to_environment
 from core.errors import ConfigError, GroszError, UnavailableError
+from core.processes import PRIVATE_UMASK
 from core.redis.embedded import EmbeddedServer
 from core.telemetry.logs import set_up_logging
 
@@ -291,6 +292,7 @@ def supervise(
     read_again: Callable[[], Settings] | None = None,
 ) -> int:
     """Run `roles` in the foreground until SIGTERM or SIGINT; the process's exit code. Raises GroszError."""
+    os.umask(PRIVATE_UMASK)
     set_up_logging("supervisor", settings.telemetry.log_level, form=settings.telemetry.log_format)
     supervisor = Supervisor(settings, roles=roles, environ=environ, announce=announce, read_again=read_again)
     asyncio.run(supervisor.run())

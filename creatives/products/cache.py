@@ -196,5 +196,5 @@ class ProductFollower:
         known = self._readers.get(advertiser_id)
         now_s = self._clock.monotonic()
         if known is None or now_s - known[0] > HEADS_S:
-            heads = await self._store.heads(advertiser_id)
-            self._readers[advertiser_id] = (now_s, [TableReader(head) for head in heads.values()])
+            readers = await self._store.readers(advertiser_id)
+            self._readers[advertiser_id] = (now_s, list(readers.values()))

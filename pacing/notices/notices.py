@@ -315,7 +315,7 @@ class NoticeDesk:
             kind, claims.advertiser_id, claims.campaign_id, claims.line_item_id, claims.creative_id,
             claims.exchange_id, lease_day(claims.lease_id), self._now_s(),
         )  # fmt: skip
-        return touch_command(self._transitions, claims.user_id, touch, longest_window_s)
+        return touch_command(self._transitions, claims.user_id, touch, longest_window_s, claims.issued_s)
 
     def _see(self, claims: Claims, answer: Answer) -> None:
         """A pixel that bills nothing: counted for viewability and discrepancy reports."""
