@@ -144,11 +144,7 @@ def _shape_fault(message: str) -> Fault:
 
 def _build(parsed: EventIn, context: Context, faults: list[Fault]) -> Event:
     advertiser, url = context.advertiser, parsed.url or context.referrer
-    currency = parsed.currency or advertiser.currency
-    if not context.fx.knows(currency) and currency != advertiser.currency:
-        known = tuple(sorted({context.fx.base, *context.fx.rates}))
-        faults.append(Fault("/currency", "unknown", f"no exchange rate for {currency}", allowed=known))
-        currency = advertiser.currency
+    currency = _known_currency(_currency_of(parsed) or advertiser.currency, "/currency", context, faults)
     if parsed.event in NEEDS_ITEMS and not parsed.items:
         faults.append(Fault("/items", "missing", f"{parsed.event} needs at least one item", hint='[{"item_id": "42"}]'))
     if parsed.event == Kind.REFUND and not parsed.transaction_id:
@@ -162,7 +158,7 @@ def _build(parsed: EventIn, context: Context, faults: list[Fault]) -> Event:
         at_ms=_time_of(parsed, context, faults),
         path=path_of(url),
         source=_source_of(parsed, url, advertiser),
-        items=tuple(_item(item, currency, context) for item in parsed.items),
+        items=tuple(_item(item, at, currency, context, faults) for at, item in enumerate(parsed.items)),
         value_micros=_value_of(parsed, currency, context),
         order=order_key(parsed.transaction_id),
         phrase=" ".join(parsed.search_term.split()).lower()[:80],
@@ -214,7 +210,25 @@ def _micros(amount: float, currency: str, context: Context) -> int:
     return context.fx.convert(micros, currency, context.advertiser.currency)
 
 
-def _item(item: ItemIn, currency: str, context: Context) -> Item:
+def _currency_of(parsed: EventIn) -> str | None:
+    """The event's currency; of an event that names none the one that all its items name: its value is in that, too."""
+    named = {item.currency for item in parsed.items}
+    return parsed.currency or (named.pop() if len(named) == 1 else None)
+
+
+def _known_currency(currency: str, pointer: str, context: Context, faults: list[Fault]) -> str:
+    """A currency with a rate, or the advertiser's and a fault."""
+    own = context.advertiser.currency
+    if context.fx.knows(currency) or currency == own:
+        return currency
+    known = tuple(sorted({context.fx.base, *context.fx.rates}))
+    faults.append(Fault(pointer, "unknown", f"no exchange rate for {currency}", allowed=known))
+    return own
+
+
+def _item(item: ItemIn, at: int, currency: str, context: Context, faults: list[Fault]) -> Item:
+    if item.currency and item.currency != currency:
+        currency = _known_currency(item.currency, f"/items/{at}/currency", context, faults)
     price = _micros(item.price, currency, context) if item.price is not None else 0
     availability = item.availability
     if not availability and item.stock is not None:

@@ -100,6 +100,26 @@ def test_a_wish_of_any_form_makes_no_event_wrong() -> None:
             assert incoming.event is not None, (name, value)
 
 
+def test_an_item_may_name_the_currency_of_its_price() -> None:
+    """As GA4's items do; each price is converted by its own, and the value by the only one that is named."""
+    usd = {"item_id": "a", "price": 100, "currency": "USD"}
+    assert event_of({"event": "add_to_cart", "items": [usd]}).items[0].price_micros == 364_000_000
+    mixed = [usd, {"item_id": "b", "price": 100, "currency": "PLN"}, {"item_id": "c", "price": 100}]
+    prices = [item.price_micros for item in event_of({"event": "add_to_cart", "items": mixed}).items]
+    assert prices == [364_000_000, 100_000_000, 100_000_000]
+    assert event_of({"event": "view_cart", "value": 100, "items": [usd]}).value_micros == 364_000_000
+    assert event_of({"event": "view_cart", "value": 100, "items": mixed}).value_micros == 100_000_000
+    explicit = event_of({"event": "view_cart", "value": 100, "currency": "PLN", "items": [usd]})
+    assert (explicit.value_micros, explicit.items[0].price_micros) == (100_000_000, 364_000_000)
+    assert event_of({"event": "add_to_cart", "items": [usd | {"currency": "usd"}]}).items[0].price_micros == 364_000_000
+
+
+def test_an_item_s_currency_without_a_rate_is_a_fault_of_the_item() -> None:
+    items = [{"item_id": "a", "price": 1}, {"item_id": "b", "price": 1, "currency": "XXX"}]
+    assert pointers({"event": "add_to_cart", "items": items}) == ["/items/1/currency"]
+    assert pointers({"event": "add_to_cart", "items": [{"item_id": "b", "currency": "zloty"}]}) == ["/items/0/currency"]
+
+
 def test_amounts_are_converted_into_the_advertisers_currency() -> None:
     event = event_of({"event": "purchase", "value": 10, "currency": "USD", "items": [{"item_id": "a", "price": 1}]})
     assert event.value_micros == 36_400_000
