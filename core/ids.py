@@ -23,8 +23,11 @@ def new_user_id() -> UserId:
 
 
 def is_user_id(text: str) -> bool:
-    """Whether `text` has the exact shape of a user id of ours; anything else came from somebody else's cookie."""
-    return _USER_ID.fullmatch(text) is not None and not means_nobody(text)
+    """Whether `text` has the exact shape of a user id of ours; anything else came from somebody else's cookie.
+
+    Zeros and the like are nobody's. The other placeholders of `means_nobody` have another length.
+    """
+    return _USER_ID.fullmatch(text) is not None and text.strip(_ALL_THE_SAME) != ""
 
 
 # Long enough for no word of `_NOBODY`, and short enough for every id that is one: numbers of twelve digits, UUIDs.

@@ -46,7 +46,7 @@ async def build(role: RoleContext) -> None:
     )
     offset.labels().follow(lambda: server_time.offset_ms / 1000)
     tally = Tally()
-    role.run_loop(LandscapeWriter(tally, transitions).run, "landscape")
+    role.run_loop(LandscapeWriter(tally.take, transitions).run, "landscape")
     desk = NoticeDesk(
         token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery,
         server_time=server_time, landscape=tally,
