@@ -47,6 +47,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """Whether our pixel in the markup carries the price macro."""
     seat_required: bool = False
     """Whether every bid must name a seat."""
+    one_seat: bool = False
+    """Whether all bids of an answer must be of one seat."""
     seat_is_number: bool = False
     """Whether a seat is a text of digits."""
     campaign_is_seat: bool = False
@@ -158,7 +160,9 @@ DIALECTS: dict[str, Dialect] = {
             price_macro="${AUCTION_PRICE:OXCRYPT}",
             billing_event=BillingEvent.IMPRESSION,
             price_in_markup=True,
+            one_seat=True,
             sources={
+                "one_seat": _OPENX_ANSWER,
                 "price_encryption": _OPENX_PRICE,
                 "price_macro": _OPENX_PRICE,
                 "billing_event": _OPENX_PRICE,

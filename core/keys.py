@@ -34,7 +34,9 @@ def user_aliases(user_id: str) -> str:
 
 
 def exchange_user(exchange_id: int, exchange_user_id: str) -> str:
-    """String: our user id of an exchange's user id.
+    """String: our user id of an exchange's user id, `:claims:day` behind it once another browser claimed it too.
+
+    `nobody:day` for an id that too many browsers claimed on that day.
 
     TTL: cookie lifetime, renewed by each sync; writer: tracker; reader: bidder; about 0.1 KiB.
     """
@@ -125,7 +127,7 @@ SEGMENT_SWEEP_OWNER: Final = "sg:{sweep}:owner"
 
 
 def tag_health(advertiser_id: int) -> str:
-    """Hash: counts by event name and day, last time by event name.
+    """Hash: counts by event name (200 at most, and the rest together) and day, last time by event name.
 
     TTL: 10 days after the last event; writer: worker; reader: admin; about 3 KiB an advertiser.
     """
@@ -295,7 +297,8 @@ CATALOGUE_ALIVE: Final = "catalogue:{catalogue}:alive"
 
 CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
 """Hash: bidder process -> `version unix_ms` it runs, and what it cannot install
-(core.catalogue.version_report), renewed twice a second. Writer: bidder; reader: admin."""
+(core.catalogue.version_report), renewed twice a second. Writer: bidder, which removes its own at its end; admin removes
+what is an hour old. Reader: admin."""
 
 CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
 """Stream: what leads from one version to the next, as entry `<version>-0` with the version it begins at (`since`) and
@@ -425,7 +428,8 @@ def product_touches(advertiser_id: int) -> str:
 def product_model(advertiser_id: int) -> str:
     """Hash: `model` -> recommendation tables, packed; `fitted` -> when (unix ms); `touches` -> to what.
 
-    `seen` counts interactions. TTL: none; writer: worker; readers: tracker, admin; 0.1 to 1 KiB a product.
+    `seen` counts interactions, `swaps` those of tables. TTL: none; writers: worker, feed loader; readers: others;
+    0.1 to 1 KiB a product.
     """
     return f"{{p:{advertiser_id}}}:model"
 

@@ -285,6 +285,14 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class Seat(msgspec.Struct, frozen=True):
+    """Whose bids an exchange knows by a seat of their own: an advertiser's, or one campaign's of it."""
+
+    advertiser_id: int
+    seat: str
+    campaign_id: int | None = None
+
+
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """One exchange as configured. `key` is its name in the bid URL: `/openrtb2/{key}`."""
 
@@ -293,6 +301,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     status: Status = Status.ACTIVE
     seat: str = ""
+    seats: tuple[Seat, ...] = ()  # of those that do not bid by `seat`
     default_currency: str = "USD"
     dialect: str = "generic"  # of core.dialects; the next columns are None where the exchange keeps to it
     first_price: bool | None = None  # None in the dialect, too: as each request's `at` says
@@ -305,6 +314,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     integrity_key: str = ""
     unreadable_price: UnreadablePrice = UnreadablePrice.BID
     default_tmax_ms: int = 100
+    time_to_notice_ms: int = 5_000  # how long after a bid its ad may still be shown without a notice of it
     network_margin_ms: int = 20  # what the way back costs, taken off tmax
     openrtb_version: str = "2.6"
     sync_url: str = ""  # their cookie-sync endpoint, with {uid}

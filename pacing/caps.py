@@ -41,6 +41,11 @@ def recent_impressions(ring: bytes, since_s: int) -> dict[int, int]:
     return counts
 
 
+def shown_since(ring: bytes, line_item_id: int, since_s: int) -> int:
+    """How many impressions of a line item the user saw at `since_s` or later."""
+    return sum(1 for line_item, shown_s in _records(ring) if line_item == line_item_id and shown_s >= since_s)
+
+
 def pack_record(line_item_id: int, shown_s: int) -> bytes:
     """One record of the ring."""
     return _RECORD.pack(line_item_id, shown_s)
@@ -207,6 +212,10 @@ class CapTable:
             or line_item.advertiser_id in self._advertiser_caps
             or any(share.caps for share in line_item.budget_shares)
         )
+
+    def limits(self, line_item_id: int) -> bool:
+        """Whether a cap or a gap concerns the line item."""
+        return self._line(line_item_id) is not None
 
     def _line(self, number: int) -> _Line | None:
         """The line item of that id, None when nothing caps it."""

@@ -42,6 +42,20 @@ need_environment() {
   if command -v flock >/dev/null 2>&1; then exec 9>&-; fi
 }
 
+# Counts on a terminal, where somebody waits for a minute; says nothing elsewhere.
+install_packages() {
+  local install=(.venv/bin/python -m pip install --disable-pip-version-check --no-input --require-hashes --no-deps -r "$1")
+  if [ ! -t 2 ]; then
+    "${install[@]}" -qq
+    return
+  fi
+  # pip's own exit status decides: a pipe's would be that of awk.
+  set -o pipefail
+  "${install[@]}" --progress-bar off | awk -v total="$(grep -c '^[A-Za-z0-9].*==' "$1")" '
+    /^Collecting/ { printf "\r  package %d of %d ", ++count, total >"/dev/stderr" }
+    /^Installing/ { printf "\r  unpacking %d packages\n", total >"/dev/stderr" }'
+}
+
 make_environment() {
   local python
   if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
@@ -54,7 +68,7 @@ make_environment() {
     "$python" -m venv --clear .venv
   fi
   echo "installing $1 into .venv (once, and when the lock changes)" >&2
-  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes --no-deps -r "$1"
+  install_packages "$1"
   .venv/bin/python - <<'PYTHON'
 import os
 import sysconfig

@@ -77,7 +77,10 @@ class Effective:
     def _bidders(self, reported: Mapping[Any, Any]) -> list[BidderVersion]:
         found = []
         for process, text in sorted(reported.items()):
-            report = decode_report(text)
+            try:
+                report = decode_report(text)
+            except ValueError:  # not a bidder's: the publisher removes it
+                continue
             if report.seen_ms > self._clock.now_ms() - GONE_MS:
                 seen_at, refused = moment_text(report.seen_ms), report.refused or None
                 found.append(BidderVersion(process.decode(), report.version, seen_at, refused, report.reason))

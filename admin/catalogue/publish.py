@@ -31,6 +31,7 @@ from core.catalogue.codec import (
     version_of,
 )
 from core.catalogue.follower import read_catalogue, read_changes
+from core.catalogue.version_report import forgotten
 from core.clock import Clock
 from core.collector import exempt_what_exists
 from core.errors import CatalogueError, UnavailableError
@@ -57,6 +58,9 @@ SNAPSHOT_ENTRIES = 256
 # Whatever went wrong with a change in Redis is over then; catalogue.max_age_s, after which nobody bids, is 15 minutes.
 SNAPSHOT_AFTER_S = 300.0
 SNAPSHOT_POLL_S = 1.0
+
+# How often reports of bidder processes that are gone are removed.
+TIDY_S = 60.0
 
 # Of two admins that publish at the same time the newer version stays, in whatever order they come; a version has one
 # content, the store's. A change is only appended to what it begins at: the last one or, if there is none, the snapshot.
@@ -177,6 +181,21 @@ class Publisher:
                 await self.write_snapshot()
             except (RedisError, OSError) as error:
                 log.warning("the whole catalogue is not written: %s", error)
+
+    async def run_tidying(self) -> None:
+        """Removes what processes have said that are gone, until cancelled; an outage of Redis is waited out."""
+        while True:
+            try:
+                await self.tidy()
+            except (RedisError, OSError) as error:
+                log.warning("reports of processes that are gone are not removed: %s", error)
+            await asyncio.sleep(TIDY_S)
+
+    async def tidy(self) -> None:
+        """One round of `run_tidying`."""
+        gone = forgotten(await self._redis.hgetall(keys.CATALOGUE_EFFECTIVE), self._clock.now_ms())
+        if gone:
+            await self._redis.hdel(keys.CATALOGUE_EFFECTIVE, *gone)
 
     async def _run_connected(self) -> None:
         await self.start()

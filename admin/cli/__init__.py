@@ -50,6 +50,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recommend": ("admin.cli.recommend:app", "Say which products an ad would show to a user, and why."),
     "exchange": ("admin.cli.objects:exchange", "List, create and change exchanges."),
     "deal": ("admin.cli.objects:deal", "List, create and change deals."),
+    "webhook": ("admin.cli.objects:webhook", "List, create and change webhooks of audiences."),
+    "conversion": ("admin.cli.objects:conversion", "List, create and change what counts as success."),
+    "people": ("admin.cli.objects:people", "List, create and change the people who may log in."),
     "fx": ("admin.cli.fx:app", "Show, set and refresh exchange rates."),
     "key": ("admin.cli.objects:key", "List, create and end API keys."),
     "setup-link": ("admin.cli.setup_link:app", "Make a one-time link for an administrator."),
@@ -62,7 +65,7 @@ _OTHER_WORDS = {
     "lineitem": "line-item", "line_item": "line-item", "lineitems": "line-item", "line-items": "line-item",
     "run": "up", "start": "up", "serve": "up", "server": "up", "catalog": "catalogue", "load-test": "loadtest",
     "settings": "config", "rates": "fx", "currency": "fx", "shop": "advertiser", "status": "health", "api-key": "key",
-    "setup": "setup-link",
+    "setup": "setup-link", "hook": "webhook", "person": "people", "account": "people",
 }  # fmt: skip
 
 EXIT_USER_ERROR = 2
@@ -97,7 +100,9 @@ def _unknown(word: str) -> str:
 def load_command(name: str) -> Command:
     """The command itself, out of its module."""
     module, _, attribute = COMMANDS[name][0].partition(":")
-    command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+    family: typer.Typer = getattr(importlib.import_module(module), attribute)
+    family._add_completion = False  # said once, by `grosz --help`
+    command = typer.main.get_command(family)
     command.name = name
     return command
 

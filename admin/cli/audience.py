@@ -6,10 +6,12 @@ import datetime
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Annotated
 
+import msgspec
 import typer
 
 from admin.cli import ready_made
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, print_json
 from admin.cli.profiles import Profiles, open_profiles
 from admin.cli.settings import ConfigFile
 from core.clock import SystemClock
@@ -29,7 +31,7 @@ from segments.identity.persons import Identities
 from segments.profiles.metrics import IntakeMetrics
 from segments.profiles.scanning import ClusterScanner, Scanner, ServerScanner
 from segments.rules.vocabulary import Type, fact_named
-from segments.worker.reindex import read_progress
+from segments.worker.reindex import Progress, read_progress
 
 app = typer.Typer(no_args_is_help=True, help="Segment sizes, overlaps, matrices, tag health and match rates.")
 app.add_typer(ready_made.app)
@@ -39,8 +41,13 @@ _SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
 @app.command("sizes")
-def sizes_command(advertiser_id: AdvertiserArgument, data: DataOption = None, config: ConfigFile = None) -> None:
-    """Visitors in each active segment now."""
+def sizes_command(
+    advertiser_id: AdvertiserArgument, as_json: JsonOption = False, data: DataOption = None, config: ConfigFile = None
+) -> None:
+    """Visitors in each active segment now.
+
+    Example: grosz audience sizes 1
+    """
 
     async def run() -> list[list[str]]:
         async with open_profiles(config, data) as profiles:
@@ -53,17 +60,21 @@ def sizes_command(advertiser_id: AdvertiserArgument, data: DataOption = None, co
                 if segment.advertiser_id == advertiser_id and segment.status is Status.ACTIVE
             ]
 
-    _table(["segment", "name", "visitors"], asyncio.run(run()))
+    _table(["segment", "name", "visitors"], asyncio.run(run()), as_json)
 
 
 @app.command("overlap")
 def overlap_command(
     left: Annotated[int, typer.Argument(metavar="SEGMENT")],
     right: Annotated[int, typer.Argument(metavar="SEGMENT")],
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Visitors who are in both of two segments of one advertiser now."""
+    """Visitors who are in both of two segments of one advertiser now.
+
+    Example: grosz audience overlap 1 2
+    """
 
     async def run() -> int:
         async with open_profiles(config, data) as profiles:
@@ -75,12 +86,21 @@ def overlap_command(
                 raise InputError("the segments are not of one advertiser", hint="shops learn nothing of each other")
             return await SegmentSizes(profiles.store).overlap(left, right, SystemClock().now_ms())
 
-    typer.echo(str(asyncio.run(run())))
+    both = asyncio.run(run())
+    if as_json:
+        print_json({"segments": [left, right], "visitors": both})
+    else:
+        typer.echo(str(both))
 
 
 @app.command("tags")
-def tags_command(advertiser_id: AdvertiserArgument, data: DataOption = None, config: ConfigFile = None) -> None:
-    """When each event last came, and how often today, yesterday, and a day of the last week."""
+def tags_command(
+    advertiser_id: AdvertiserArgument, as_json: JsonOption = False, data: DataOption = None, config: ConfigFile = None
+) -> None:
+    """When each event last came, and how often today, yesterday, and a day of the last week.
+
+    Example: grosz audience tags 1
+    """
 
     async def run() -> tuple[list[list[str]], list[MemberNote]]:
         async with open_profiles(config, data) as profiles:
@@ -94,7 +114,11 @@ def tags_command(advertiser_id: AdvertiserArgument, data: DataOption = None, con
         return rows, notes
 
     rows, notes = asyncio.run(run())
-    _table(["event", "last", "today", "yesterday", "daily mean"], rows)
+    heads = ["event", "last", "today", "yesterday", "daily mean"]
+    if as_json:
+        print_json({"events": [dict(zip(heads, row, strict=True)) for row in rows], "ignored": notes})
+        return
+    _table(heads, rows)
     for note in notes:
         typer.echo(f"ignored: '{note.written}' stands where '{note.meant}' was probably meant, {_moment(note.last_ms)}")
 
@@ -102,10 +126,14 @@ def tags_command(advertiser_id: AdvertiserArgument, data: DataOption = None, con
 @app.command("matches")
 def matches_command(
     exchange: Annotated[str, typer.Argument(metavar="EXCHANGE", help="Its name in URLs.")],
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Cookie sync by day and browser: how many browsers brought our cookie back."""
+    """Cookie sync by day and browser: how many browsers brought our cookie back.
+
+    Example: grosz audience matches demo
+    """
 
     async def run() -> list[list[str]]:
         async with open_profiles(config, data) as profiles:
@@ -125,16 +153,20 @@ def matches_command(
                 for row in await sync.match_rates(found.id)
             ]
 
-    _table(["day", "browser", "returning", "new", "refused", "opted out", "rate"], asyncio.run(run()))
+    _table(["day", "browser", "returning", "new", "refused", "opted out", "rate"], asyncio.run(run()), as_json)
 
 
 @app.command("hooks")
 def hooks_command(
     again: Annotated[bool, typer.Option("--send-again", help="Make the calls again, with all their tries.")] = False,
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Audience hooks that were given up after their last try; they are kept for 30 days."""
+    """Audience hooks that were given up after their last try; they are kept for 30 days.
+
+    Example: grosz audience hooks --send-again
+    """
 
     async def run() -> tuple[list[DeadLetter], int]:
         async with open_profiles(config, data) as profiles:
@@ -144,46 +176,63 @@ def hooks_command(
 
     letters, sent = asyncio.run(run())
     if again:
-        typer.echo(f"{sent} calls are made again")
+        if as_json:
+            print_json({"sent_again": sent})
+        else:
+            typer.echo(f"{sent} calls are made again")
         return
     rows = [
         [_moment(letter.given_up_ms), str(letter.delivery.webhook_id), letter.delivery_id, letter.reason]
         for letter in letters
     ]
-    _table(["given up", "webhook", "delivery", "reason"], rows)
+    _table(["given up", "webhook", "delivery", "reason"], rows, as_json)
 
 
 @app.command("progress")
-def progress_command(data: DataOption = None, config: ConfigFile = None) -> None:
-    """How far the background pass is that brings changed rules to existing profiles."""
+def progress_command(as_json: JsonOption = False, data: DataOption = None, config: ConfigFile = None) -> None:
+    """How far the background pass is that brings changed rules to existing profiles.
 
-    async def run() -> str:
+    Example: grosz audience progress
+    """
+
+    async def run() -> Progress:
         async with open_profiles(config, data) as profiles:
-            progress = await read_progress(profiles.store)
-        if not progress.targets:
-            return f"no pass runs; the last one ended {_moment(progress.finished_ms)}, {progress.rewritten} changed"
-        return (
+            return await read_progress(profiles.store)
+
+    progress = asyncio.run(run())
+    if as_json:
+        print_json(progress)
+    elif not progress.targets:
+        ended = _moment(progress.finished_ms)
+        typer.echo(f"no pass runs; the last one ended {ended}, {progress.rewritten} changed")
+    else:
+        typer.echo(
             f"{progress.share:.1%}: {progress.scanned} of about {progress.expected} profiles, {progress.rewritten} "
             f"changed, for advertisers {', '.join(map(str, progress.targets))}"
         )
-
-    typer.echo(asyncio.run(run()))
 
 
 @app.command("count")
 def count_command(
     advertiser_id: AdvertiserArgument,
     rule: Annotated[str, typer.Argument(help="A rule as in docs/segments.md.")],
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Visitors for whom a rule would hold now."""
+    """Visitors for whom a rule would hold now.
+
+    Example: grosz audience count 1 'cart.value >= 500 PLN'
+    """
 
     async def run() -> Counted:
         async with _counter(config, data) as (counter, catalogue):
             return await counter.count(_advertiser(catalogue, advertiser_id), [rule])
 
     found = asyncio.run(run())
+    if as_json:
+        print_json({"visitors": found.visitors[0], "share": found.share, "asked": found.asked})
+        return
     exact = "" if found.share == 1 else f" (scaled up from {found.asked} profiles, {found.share:.1%} of all)"
     typer.echo(f"{found.visitors[0]}{exact}")
 
@@ -193,11 +242,15 @@ def matrix_command(
     advertiser_id: AdvertiserArgument,
     rows: Annotated[str, typer.Argument(help="FACT or FACT:BOUND,BOUND: lifetime_value:100,500 or last_visit:7d,30d")],
     columns: Annotated[str, typer.Argument(help="As ROWS.")],
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
     rules: Annotated[bool, typer.Option("--rules", help="Print the rule of each cell instead.")] = False,
 ) -> None:
-    """Two facts crossed into a grid, with the number of visitors in each cell."""
+    """Two facts crossed into a grid, with the number of visitors in each cell.
+
+    Example: grosz audience matrix 1 lifetime_value:100,500 last_visit:7d,30d
+    """
 
     async def run() -> Matrix:
         async with _counter(config, data) as (counter, catalogue):
@@ -212,6 +265,9 @@ def matrix_command(
             return grid if rules else await counted(grid, count)
 
     grid = asyncio.run(run())
+    if as_json:
+        print_json([[{**msgspec.to_builtins(cell)} for cell in row] for row in grid.cells])
+        return
     if rules:
         for row in grid.cells:
             for cell in row:
@@ -273,7 +329,10 @@ def _moment(at_ms: int) -> str:
     return datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC).isoformat(sep=" ", timespec="seconds")
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], as_json: bool = False) -> None:
+    if as_json:
+        print_json([dict(zip(heads, row, strict=True)) for row in rows])
+        return
     lines = [list(heads), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:

@@ -9,6 +9,7 @@ import typer
 from admin.backup.backup import Installation, back_up, copy_keys
 from admin.backup.restore import Target, restore
 from admin.cli.opening import DataOption, data_directory, has_database_file, open_database, require_installation
+from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile, settings_for
 from core.clock import SystemClock
 from core.errors import ConfigError, ConflictError
@@ -27,6 +28,7 @@ def backup_command(
     keys: Annotated[
         Path | None, typer.Option(help="Also copy the keys, into this folder: keep it apart from the backups.")
     ] = None,
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
@@ -52,17 +54,22 @@ def backup_command(
             await database.close()
 
     made = asyncio.run(run())
+    copied = list(copy_keys(directory, keys)) if keys is not None else []
+    if as_json:
+        print_json({"backup": str(made), "keys": copied})
+        return
     typer.echo(f"backed up to {made}")
     if keys is None:
         typer.echo("the keys are not in it: --keys DIR copies them apart", err=True)
     else:
-        typer.echo(f"keys: {', '.join(copy_keys(directory, keys)) or 'none in the data directory'}, in {keys}")
+        typer.echo(f"keys: {', '.join(copied) or 'none in the data directory'}, in {keys}")
 
 
 @restored.command("restore")
 def restore_command(
     source: Annotated[Path, typer.Argument(metavar="DIR", help="A backup, or a folder of them: the newest.")],
     keys: Annotated[Path | None, typer.Option(help="Folder of the keys that were copied apart.")] = None,
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
@@ -89,7 +96,10 @@ def restore_command(
             await database.close()
 
     used, differences = asyncio.run(run())
-    typer.echo(f"restored {used} into {directory}; the audit finds {differences} differences")
+    if as_json:
+        print_json({"backup": str(used), "directory": str(directory), "differences": differences})
+    else:
+        typer.echo(f"restored {used} into {directory}; the audit finds {differences} differences")
     if keys is None:
         typer.echo("without --keys new ones are made: notices of bids that were out are refused", err=True)
     if differences:

@@ -8,6 +8,7 @@ import typer
 
 from admin.catalogue.file import Imported, export_bytes, import_bytes
 from admin.cli.opening import DataOption, open_store
+from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile
 from admin.store.changes import CLI
 
@@ -17,11 +18,18 @@ app = typer.Typer(no_args_is_help=True, help="Import and export the whole catalo
 @app.command("import")
 def import_command(
     file: Annotated[typer.FileBinaryRead, typer.Argument(metavar="FILE", help="JSON file; - for standard input.")],
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Create and change the objects of FILE, all or none; every fault is reported with its JSON pointer."""
+    """Create and change the objects of FILE, all or none; every fault is reported with its JSON pointer.
+
+    Example: grosz catalogue import catalogue.json
+    """
     done = asyncio.run(_import(file.read(), config, data))
+    if as_json:
+        print_json({"created": done.created, "changed": done.changed, "unchanged": done.unchanged})
+        return
     typer.echo(f"created {done.created}, changed {done.changed}, unchanged {done.unchanged}")
 
 
@@ -32,7 +40,10 @@ def export_command(
     config: ConfigFile = None,
     secrets: Annotated[bool, typer.Option("--with-secrets", help="Include keys and tokens in the clear.")] = False,
 ) -> None:
-    """Write everything that is not archived to FILE."""
+    """Write everything that is not archived to FILE.
+
+    Example: grosz catalogue export catalogue.json
+    """
     file.write(asyncio.run(_export(config, data, secrets)))
 
 

@@ -3,6 +3,7 @@
 import msgspec
 import typer
 
+from admin.cli.options import JsonOption
 from admin.cli.settings import ConfigFile, settings_for
 from core.config import redacted
 
@@ -10,6 +11,12 @@ app = typer.Typer()
 
 
 @app.command()
-def show(config: ConfigFile = None) -> None:
-    """Show the settings in force as JSON, secrets masked; exit with 2 and all faults when they are not valid."""
+def show(
+    as_json: JsonOption = True,  # noqa: ARG001 - it prints nothing else; who asks for it is not refused
+    config: ConfigFile = None,
+) -> None:
+    """Show the settings in force as JSON, secrets masked; exit with 2 and all faults when they are not valid.
+
+    Example: grosz config --config grosz.toml
+    """
     typer.echo(msgspec.json.format(msgspec.json.encode(redacted(settings_for(config)))).decode())

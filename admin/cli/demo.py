@@ -54,6 +54,8 @@ def demo(
     """Show it working: bids, wins, money and latency against a simulated exchange, then audit the money.
 
     It takes no settings: those of the environment are of another installation, whose servers it must not touch.
+
+    Example: grosz demo --duration 60
     """
     _forget_settings()
     if data is not None:

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from admin.cli.explain import LineItemOption
-from admin.cli.objects import JsonOption, KeyOption, UrlOption
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
 from admin.diagnosis.findings import Report, Severity, stop
@@ -33,7 +33,10 @@ def doctor(
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Look at everything from the processes down to the line items (or one of them) and say what stops delivery."""
+    """Look at everything from the processes down to the line items (or one of them) and say what stops delivery.
+
+    Example: grosz doctor --line-item 7
+    """
 
     async def ask() -> Report:
         async with open_questions(url, key, data, config) as questions:

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from admin.cli.objects import JsonOption, KeyOption, UrlOption, commands_for
+from admin.cli.objects import commands_for
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.product_access import ProductQuestions, open_products
 from admin.cli.settings import ConfigFile
 from admin.store import kinds
@@ -49,7 +50,10 @@ def check_command(
     private: Annotated[bool, typer.Option("--private", help="Also fetch from addresses of private networks.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a feed to its end and show what is wrong with it."""
+    """Read a feed to its end and show what is wrong with it.
+
+    Example: grosz feed check https://buty.example/feed.xml
+    """
     if form not in ("auto", "csv", "tsv", "xml", *DIALECTS):
         raise InputError(f"'{form}' is not a format", hint="auto, csv, tsv, xml, google, ceneo, yml or heureka")
     fields = dict(_pair(text) for text in mapping or [])
@@ -91,7 +95,10 @@ def report_command(
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Show a feed's last run: counts, and a table of its faults."""
+    """Show a feed's last run: counts, and a table of its faults.
+
+    Example: grosz feed report 7
+    """
 
     async def ask() -> None:
         async with open_products(url, key, data, config) as questions:
@@ -118,12 +125,16 @@ def refresh_command(
     force: ForceOption = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until it is loaded.")] = True,
     file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Load this file instead.")] = None,
+    as_json: JsonOption = False,
     url: UrlOption = "",
     key: KeyOption = "",
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Load a feed now."""
+    """Load a feed now.
+
+    Example: grosz feed refresh 7
+    """
 
     async def ask() -> Run | None:
         async with open_products(url, key, data, config) as questions:
@@ -134,11 +145,13 @@ def refresh_command(
             return await _wait(questions, feed_id, before) if wait else None
 
     run = asyncio.run(ask())
-    if run is None:
+    if as_json:
+        print_json({"feed_id": feed_id, "run": run})
+    elif run is None:
         typer.echo(f"feed {feed_id} is loaded within a second; see `grosz feed report {feed_id}`")
-        return
-    show_run(run, Console())
-    if run.outcome not in (Outcome.LOADED, Outcome.UNCHANGED):
+    else:
+        show_run(run, Console())
+    if run is not None and run.outcome not in (Outcome.LOADED, Outcome.UNCHANGED):
         raise typer.Exit(EXIT_REFUSED)
 
 

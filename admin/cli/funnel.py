@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from admin.cli.object_access import Json
-from admin.cli.objects import JsonOption, KeyOption, UrlOption
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
 from admin.diagnosis.funnels import Funnel, Window
@@ -28,7 +28,10 @@ def funnel(
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Show how many impressions a line item was offered, why it did not bid, and what became of its bids."""
+    """Show how many impressions a line item was offered, why it did not bid, and what became of its bids.
+
+    Example: grosz funnel 7
+    """
 
     async def ask() -> Json:
         async with open_questions(url, key, data, config) as questions:

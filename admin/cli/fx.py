@@ -14,8 +14,8 @@ from rich.table import Table
 from admin.access.principal import command_line
 from admin.api.fx_rates import FxRates, read_rates, shown
 from admin.cli.object_access import call_api
-from admin.cli.objects import JsonOption, KeyOption, UrlOption
 from admin.cli.opening import DataOption, open_store
+from admin.cli.options import JsonOption, KeyOption, UrlOption
 from admin.cli.settings import ConfigFile
 from admin.rates.reference import ReferenceRates
 from admin.rates.refresh import RateDesk

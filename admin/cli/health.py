@@ -2,11 +2,14 @@
 
 import urllib.error
 import urllib.request
+from typing import Annotated
 
 import typer
 
+from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile, settings_for
 from core.config import Settings
+from core.errors import InputError
 
 app = typer.Typer()
 
@@ -17,32 +20,50 @@ EXIT_NOT_READY = 1
 
 
 @app.command()
-def health(config: ConfigFile = None) -> None:
-    """Exit with 0 when a role answers on this machine and every role that answers can serve."""
-    answers = {role: _ask(port) for role, port in _ports(settings_for(config)).items()}
+def health(
+    url: Annotated[
+        list[str] | None, typer.Option("--url", help="Ask this role instead, wherever it is. Repeatable.")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigFile = None,
+) -> None:
+    """Exit with 0 when a role answers on this machine and every role that answers can serve.
+
+    Example: grosz health --json
+    """
+    places = {one: one.rstrip("/") for one in url or ()} or _places(settings_for(config))
+    answers = {role: _ask(place) for role, place in places.items()}
+    if as_json:
+        print_json(answers)
     for role, answer in answers.items():
-        if answer is not None:
+        if answer is not None and not as_json:
             typer.echo(f"{role}: {answer}")
     found = [answer for answer in answers.values() if answer is not None]
-    if not found:
+    if not found and not as_json and not url:
         typer.echo("no role answers on this machine")
-    if not found or any(answer != "ready" for answer in found):
+    silent = [place for place, answer in answers.items() if answer is None] if url else []
+    for place in silent:
+        typer.echo(f"{place}: no answer", err=as_json)
+    if silent or not found or any(answer != "ready" for answer in found):
         raise typer.Exit(EXIT_NOT_READY)
 
 
-def _ports(settings: Settings) -> dict[str, int]:
-    return {
+def _places(settings: Settings) -> dict[str, str]:
+    ports = {
         "bidder": settings.bid.port,
         "tracker": settings.track.port,
         "worker": settings.worker.port,
         "admin": settings.admin.port,
     }
+    return {role: f"http://127.0.0.1:{port}" for role, port in ports.items()}
 
 
-def _ask(port: int) -> str | None:
+def _ask(place: str) -> str | None:
     """What /readyz says, or None where nobody listens."""
+    if not place.startswith(("http://", "https://")):
+        raise InputError(f"'{place}' is no address of a role", hint="write http://HOST:PORT")
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=TIMEOUT_S) as answer:
+        with urllib.request.urlopen(f"{place}/readyz", timeout=TIMEOUT_S) as answer:  # noqa: S310 - looked at above
             return str(answer.read(1_000).decode("utf-8", "replace")).strip()
     except urllib.error.HTTPError as error:
         with error:

@@ -4,13 +4,16 @@ import asyncio
 import csv
 import datetime
 import sys
+import urllib.parse
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
 from admin.cli.money import Books, open_books, open_transitions
+from admin.cli.object_access import call_api
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
 from admin.validation.days import date_of, number_of
 from core.errors import InputError, NotFoundError, UnavailableError
@@ -30,24 +33,74 @@ def export_command(
         datetime.datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Day in each advertiser's time zone [every day].", show_default=False),
     ] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = "",
+    key: KeyOption = "",
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Write sums by day, line item and exchange as CSV; rows settled in the last second may still be missing."""
+    """Write sums by day, line item and exchange as CSV; rows settled in the last second may still be missing.
+
+    Example: grosz ledger export --day 2026-11-01 > november-1.csv
+    """
+    rows = _remote_rows(day, url, key) if url else _local_rows(day, config, data)
+    if as_json:
+        print_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
+        return
+    writer = csv.writer(sys.stdout)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+
+
+Row = tuple[str, int, str, int, str | int, int, str, str]
+"""A line of the export, in the order of COLUMNS."""
+
+
+def _remote_rows(day: datetime.datetime | None, url: str, key: str) -> list[Row]:
+    """One day over the API, which shows a key what it may see."""
+    if day is None:
+        raise InputError("over the API a day is exported at a time", hint="add --day 2026-11-01")
+    base = f"{url.rstrip('/')}/v1"
+    booked = day.date().isoformat()
+    sums = call_api("GET", f"{base}/ledger/days?day={booked}", key)["items"]
+    names = _remote_names(f"{base}/advertisers", key, "name")
+    exchanges = _remote_names(f"{base}/exchanges", key, "key") if sums else {}
+    return [
+        (
+            booked, one["advertiser_id"], names.get(one["advertiser_id"], ""), one["line_item_id"],
+            exchanges.get(one["exchange_id"], one["exchange_id"]), one["impressions"], one["charge"], one["currency"],
+        )
+        for one in sums
+    ]  # fmt: skip
+
+
+def _remote_names(url: str, key: str, field: str) -> dict[int, str]:
+    """What objects are called, by number: all pages of a list, archived ones too."""
+    found: dict[int, str] = {}
+    for status in ("active", "paused", "archived"):
+        cursor = ""
+        while True:
+            page = call_api("GET", f"{url}?status={status}&limit=500&fields=id,{field}{cursor}", key)
+            found |= {one["id"]: one[field] for one in page["items"]}
+            if page["next"] is None:
+                break
+            cursor = f"&cursor={urllib.parse.quote(str(page['next']))}"
+    return found
+
+
+def _local_rows(day: datetime.datetime | None, config: Path | None, data: Path | None) -> list[Row]:
     lines, books = asyncio.run(_export(day.date() if day else None, config, data))
     present = books.catalogue
     names = {each.id: each.name for each in (*present.archived_advertisers, *present.advertisers)}
     exchanges = {each.id: each.key for each in (*present.archived_exchanges, *present.exchanges)}
-    writer = csv.writer(sys.stdout)
-    writer.writerow(COLUMNS)
-    for booked, line in lines:
-        writer.writerow(
-            (
-                booked.isoformat(), line.advertiser_id, names.get(line.advertiser_id, ""), line.line_item_id,
-                exchanges.get(line.exchange_id, line.exchange_id), line.impressions,
-                format_micros(line.charge_micros), line.currency,
-            )
-        )  # fmt: skip
+    return [
+        (
+            booked.isoformat(), line.advertiser_id, names.get(line.advertiser_id, ""), line.line_item_id,
+            exchanges.get(line.exchange_id, line.exchange_id), line.impressions,
+            format_micros(line.charge_micros), line.currency,
+        )
+        for booked, line in lines
+    ]  # fmt: skip
 
 
 @app.command("correct")
@@ -62,12 +115,20 @@ def correct_command(
     impressions: Annotated[int, typer.Option(help="Impressions to add; negative takes away.")] = 0,
     share: Annotated[int, typer.Option(min=0, help="Budget share; 0 is the general budget.")] = 0,
     exchange: Annotated[str, typer.Option(help="Key of the exchange that it is about.")] = "",
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Book what was settled wrongly: a ledger row, and every counter with it."""
+    """Book what was settled wrongly: a ledger row, and every counter with it.
+
+    Example: grosz ledger correct invoice-7 --line-item 12 --day 2026-11-01 --amount -1.50 --note discount
+    """
     correction = Correction(name, line_item, share, number_of(day.date()), _micros(amount), impressions, exchange, note)
-    typer.echo(asyncio.run(_correct(correction, config, data)))
+    said = asyncio.run(_correct(correction, config, data))
+    if as_json:
+        print_json({"outcome": said})
+    else:
+        typer.echo(said)
 
 
 class Correction(NamedTuple):

@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from admin.cli.completion import scenarios
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, print_json
 from admin.cli.targets import local_target
 from core.errors import InputError
 from core.version import VERSION
@@ -49,7 +51,10 @@ Result = TypeVar("Result")
 
 EXIT_MISSED = 1
 
-ScenarioName = Annotated[str, typer.Argument(help="Name of a scenario (see `grosz loadtest list`) or a TOML file.")]
+ScenarioName = Annotated[
+    str,
+    typer.Argument(help="Name of a scenario (see `grosz loadtest list`) or a TOML file.", autocompletion=scenarios),
+]
 Url = Annotated[
     str | None,
     typer.Option(help="Bid endpoint [of `grosz up` here, or http://127.0.0.1:8080/openrtb2/demo].", show_default=False),
@@ -76,8 +81,20 @@ Out = Annotated[Path | None, typer.Option(help="Write NAME.html and NAME.json.",
 
 
 @app.command("list")
-def list_command() -> None:
-    """Show the scenarios that come with Grosz."""
+def list_command(as_json: JsonOption = False) -> None:
+    """Show the scenarios that come with Grosz.
+
+    Example: grosz loadtest list
+    """
+    if as_json:
+        found = [load_scenario(name) for name in scenario_names()]
+        print_json(
+            [
+                {"name": one.name, "rate": one.rate, "duration_s": one.duration_s, "summary": one.summary}
+                for one in found
+            ]
+        )
+        return
     table = Table(box=None)
     for column in ("scenario", "rate", "seconds", "what it is for"):
         table.add_column(column)
@@ -106,10 +123,14 @@ def run(
         str | None, typer.Option(help="Command that prints the ledger; run before and after, the bill is audited.")
     ] = None,
     out: Out = None,
+    as_json: JsonOption = False,
     data: DataOption = None,
     i_own_this_target: OwnTarget = False,
 ) -> None:
-    """Run SCENARIO; Ctrl-C ends it early with the report so far. Exits with 1 when a goal is missed."""
+    """Run SCENARIO; Ctrl-C ends it early with the report so far. Exits with 1 when a goal is missed.
+
+    Example: grosz loadtest run steady --rate 500 --duration 30 --out steady
+    """
     plan = _plan(
         scenario,
         {
@@ -122,8 +143,11 @@ def run(
         raise InputError("--ledger-before alone audits nothing", hint="add --ledger-command, which is run at the end")
     _check_out(out)
     report = _translated(lambda: _interruptible(_run(plan, ledger_command, ledger_before)))
-    Console().print(summary(report))
-    _save(report, out)
+    if as_json:
+        print_json(report)
+    else:
+        Console().print(summary(report))
+    _save(report, out, quiet=as_json)
     if not report.passed:
         raise typer.Exit(EXIT_MISSED)
 
@@ -137,10 +161,14 @@ def search(
     duration: Annotated[float, typer.Option(help="Seconds for each try.", min=1, max=600)] = 10,
     connections: Connections = None,
     processes: Processes = None,
+    as_json: JsonOption = False,
     data: DataOption = None,
     i_own_this_target: OwnTarget = False,
 ) -> None:
-    """Find the highest rate at which p99 meets the goal and 99.9 % of the answers come inside tmax, by bisection."""
+    """Find the highest rate at which p99 meets the goal and 99.9 % of the answers come inside tmax, by bisection.
+
+    Example: grosz loadtest search --p99 10ms
+    """
     options = {"url": url, "rate": rate, "duration_s": duration, "connections": connections, "processes": processes}
     plan = _plan(scenario, options, None, None, None, own_target=i_own_this_target, data=data)
     goal = _milliseconds(p99)
@@ -150,7 +178,7 @@ def search(
             report = await measure_rate(plan, tried, _quiet, stop)
             if stop.is_set():
                 return None
-            typer.echo(_probe_line(report))
+            typer.echo(_probe_line(report), err=as_json)
             return report
 
         return await bisect(plan.rate, goal, measure)
@@ -158,6 +186,9 @@ def search(
     found = _translated(lambda: _interruptible(find))
     if not found.probes:
         raise InputError("stopped before any rate was tried", hint="let it run for longer, or lower --duration")
+    if as_json:
+        print_json({"rate": found.rate, "p99": p99, "generator_bound": found.generator_bound})
+        return
     typer.echo(f"highest rate with p99 <= {p99}: {found.rate:,.0f}/s")
     if found.generator_bound:
         typer.echo(
@@ -169,9 +200,16 @@ def search(
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A.json", help="Report of a run.")],
     second: Annotated[Path, typer.Argument(metavar="B.json", help="Report of another run.")],
+    as_json: JsonOption = False,
 ) -> None:
-    """Show how B differs from A, with 95 % confidence intervals."""
+    """Show how B differs from A, with 95 % confidence intervals.
+
+    Example: grosz loadtest compare before.json after.json
+    """
     rows = _translated(lambda: compare_reports(load_report(first), load_report(second)))
+    if as_json:
+        print_json(rows)
+        return
     Console().print(_difference_table(rows, first.stem, second.stem))
 
 
@@ -184,9 +222,13 @@ def peers(
     rate: Rate = None,
     duration: Annotated[float, typer.Option(help="Seconds for each endpoint in all.", min=30, max=MAX_DURATION_S)] = 60,
     turns: Annotated[int, typer.Option(help="Turns that the duration is divided into.", min=1, max=100)] = 6,
+    as_json: JsonOption = False,
     i_own_this_target: OwnTarget = False,
 ) -> None:
-    """Run the same load against several endpoints in short turns, side by side."""
+    """Run the same load against several endpoints in short turns, side by side.
+
+    Example: grosz loadtest peers http://127.0.0.1:8080/openrtb2/demo http://127.0.0.1:9080/openrtb2/demo
+    """
     options = {"url": urls[0], "rate": rate, "duration_s": duration}
     _translated(lambda: side_by_side.check_peers(urls, duration, turns))
     plans = [_plan(scenario, options | {"url": url}, None, None, None, own_target=i_own_this_target) for url in urls]
@@ -195,7 +237,11 @@ def peers(
         return await side_by_side.run_peers(plans[0], urls, turns, _quiet, stop)
 
     result = _translated(lambda: _interruptible(both))
-    for url, rows in _translated(lambda: side_by_side.differences(result)).items():
+    found = _translated(lambda: side_by_side.differences(result))
+    if as_json:
+        print_json(found)
+        return
+    for url, rows in found.items():
         Console().print(_difference_table(rows, urls[0], url))
 
 
@@ -207,7 +253,10 @@ def catalogue_command(
     eligible: Annotated[int, typer.Option(help="Line items that fit an average impression.", min=1)] = 60,
     asap: Annotated[bool, typer.Option("--asap", help="Spend as fast as possible, not over the day.")] = False,
 ) -> None:
-    """Write a catalogue of LINE_ITEMS line items for scenarios that need many."""
+    """Write a catalogue of LINE_ITEMS line items for scenarios that need many.
+
+    Example: grosz loadtest catalogue 1000 many.json
+    """
     document = make_catalogue(line_items, daily_budget=daily_budget, eligible=eligible, asap=asap)
     file.write_text(json.dumps(document), encoding="utf-8")
     typer.echo(f"wrote {line_items:,} line items to {file}")
@@ -281,7 +330,7 @@ def _run(
     async def work(stop: asyncio.Event) -> Report:
         before = bill.load_ledger(ledger_before) if ledger_before else await read()
         started_ms = time.time_ns() // 1_000_000
-        console = Console()
+        console = Console(stderr=True)
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             series = await run_scenario(plan, lambda counted: live.update(live_view(plan, counted)), stop)
         audited = await judge(series, before) if ledger_command else None
@@ -319,13 +368,14 @@ def _check_out(out: Path | None) -> None:
         raise InputError(f"there is no folder '{out.parent}' to write to", hint="make it, or give another --out")
 
 
-def _save(report: Report, out: Path | None) -> None:
+def _save(report: Report, out: Path | None, *, quiet: bool) -> None:
     if out is None:
         return
     page, data = (out.with_name(out.name + suffix) for suffix in (".html", ".json"))
     save_page(report, page)
     save_report(report, data)
-    typer.echo(f"report: {page} and {data}")
+    if not quiet:
+        typer.echo(f"report: {page} and {data}")
 
 
 def _milliseconds(text: str) -> float:

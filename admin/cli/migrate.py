@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from admin.cli.opening import DataOption, open_database
+from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile, settings_for
 from admin.store.migrate import migrate, require_known
 
@@ -16,11 +17,18 @@ app = typer.Typer()
 @app.command()
 def migrate_command(
     target: Annotated[str, typer.Argument(help="Schema version, `head` (newest) or `base` (empty database).")] = "head",
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Bring the database's schema to TARGET. Going down drops what the older version does not have."""
+    """Bring the database's schema to TARGET. Going down drops what the older version does not have.
+
+    Example: grosz migrate
+    """
     before, after = asyncio.run(_migrate(target, config, data))
+    if as_json:
+        print_json({"before": before, "after": after})
+        return
     typer.echo(f"schema {before or 'empty'} -> {after or 'empty'}")
 
 

@@ -6,20 +6,21 @@ data directory, which works also while `grosz up` runs.
 
 import asyncio
 import contextlib
-import sys
+import shlex
 import zoneinfo
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from admin.cli.assignments import is_day, moment_of, pair, plain_dates, read_document
+from admin.cli.completion import fields_of, ids_of
 from admin.cli.object_access import HttpObjects, Json, Objects, StoreObjects
 from admin.cli.opening import DataOption, open_store
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
 from admin.store import kinds
 from admin.store.kinds import Kind
@@ -34,22 +35,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "feeds": ("advertiser_id", "format", "refresh_s", "url"),
     "exchanges": ("key", "default_currency", "clearing", "billing_event"),
     "deals": ("exchange_id", "advertiser_id", "deal_id"),
+    "webhooks": ("advertiser_id", "url"),
+    "conversions": ("advertiser_id", "event", "click_window_s", "view_window_s"),
+    "users": ("email", "scopes", "advertiser_ids"),
     "api-keys": ("prefix", "scopes", "advertiser_ids", "expires", "last_used_at"),
 }
 
 # What may come first in a new installation. Everything else belongs to something that exists, a key to people's tools.
 _FIRST = ("advertisers", "exchanges")
 
-IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1)]
-UrlOption = Annotated[
-    str, typer.Option("--url", envvar="GROSZ_ADMIN_URL", help="Admin API, such as http://127.0.0.1:8082.")
-]
-KeyOption = Annotated[str, typer.Option("--key", envvar="GROSZ_API_KEY", help="API key for --url.", show_envvar=True)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="A field, nested by dots: bid.amount=4.20. Repeatable."),
-]
 FileOption = Annotated[typer.FileBinaryRead | None, typer.Option("--file", help="JSON document; - for standard input.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, save nothing.")]
 
@@ -115,18 +109,76 @@ async def _zone(document: Json, advertisers: Objects) -> zoneinfo.ZoneInfo:
     return zoneinfo.ZoneInfo(str((await advertisers.show(int(number)))["timezone"]))
 
 
+class _Told(NamedTuple):
+    """What help says of a kind: its command's name, something to create, to change, and to filter by."""
+
+    kind: str
+    command: str
+    fields: str
+    change: str
+    filters: str = "advertiser_id=1"
+
+
+_TOLD = {
+    told.kind: told
+    for told in (
+        _Told("advertisers", "advertiser", "name=Szpilka domain=buty.example", "balance.amount=500", "name=Szpilka"),
+        _Told("campaigns", "campaign", "advertiser_id=1 name=Autumn start=2026-09-01", "end=2026-11-30"),
+        _Told(
+            "line-items", "line-item", "advertiser_id=1 campaign_id=1 name=Carts bid.amount=4.20 max_cpm.amount=12",
+            "targeting.countries=POL,DEU", "status=active bid.min=2",
+        ),
+        _Told("creatives", "creative", "advertiser_id=1 name=Red width=300 height=250", "name=Blue", "width=300"),
+        _Told("segments", "segment", "advertiser_id=1 name=Buyers 'rule=purchases.count > 0'", "name=Customers"),
+        _Told("exchanges", "exchange", "key=ssp default_currency=EUR", "sync_url=https://...", "clearing=reported"),
+        _Told("deals", "deal", "exchange_id=1 deal_id=D-1 advertiser_id=1", "status=paused", "exchange_id=1"),
+        _Told("webhooks", "webhook", "advertiser_id=1 name=Mail url=https://mail.example/hook", "secret=..."),
+        _Told("feeds", "feed", "advertiser_id=1 name=Shoes url=https://buty.example/feed.xml", "refresh_s=3600"),
+        _Told("conversions", "conversion", "advertiser_id=1 name=Orders event=purchase", "view_window_s=3600"),
+        _Told("users", "people", "email=jan@example.pl name=Jan scopes=read password=-", "scopes=read", "name=Jan"),
+        _Told("api-keys", "key", "name=Tills scopes=trade", "expires=2026-12-31", "status=active"),
+    )
+}  # fmt: skip
+
+
 def commands_for(kind: Kind) -> typer.Typer:
     """The command family of a kind."""
-    app = typer.Typer(no_args_is_help=True, help=f"Work with {kind.title}s.", rich_markup_mode=None)
-    _add_reading_commands(app, kind)
-    _add_writing_commands(app, kind)
+    told = _TOLD[kind.name]
+    app = typer.Typer(
+        no_args_is_help=True,
+        help=f"Work with {kind.title}s, on this machine or by --url.",
+        rich_markup_mode=None,
+        epilog=f"Example: grosz {told.command} list {told.filters}",
+    )
+    _add_reading_commands(app, kind, told)
+    _add_writing_commands(app, kind, told)
+    _add_copying_command(app, kind, told)
     for name in ("pause", "resume", "archive"):
-        _add_status_command(app, kind, name)
+        _add_status_command(app, kind, name, told)
     return app
 
 
-def _add_reading_commands(app: typer.Typer, kind: Kind) -> None:
-    @app.command("list")
+def _id_argument(kind: Kind) -> Any:  # noqa: ANN401 - what typer takes as a default
+    return typer.Argument(metavar="ID", min=1, help=f"Number of the {kind.title}.", autocompletion=ids_of(kind))
+
+
+def _set_option(kind: Kind) -> Any:  # noqa: ANN401 - as above
+    return typer.Option(
+        "--set", metavar="FIELD=VALUE", help="A field, nested by dots: bid.amount=4.20. Repeatable.",
+        autocompletion=fields_of(kind.document),
+    )  # fmt: skip
+
+
+def _sets(fields: str) -> str:
+    return " ".join(f"--set {field}" for field in shlex.split(fields, posix=False))
+
+
+def _add_reading_commands(app: typer.Typer, kind: Kind, told: _Told) -> None:
+    @app.command(
+        "list",
+        help=f"Show {kind.title}s in a table, filtered and sorted.",
+        epilog=f"Example: grosz {told.command} list {told.filters} --sort -id --json",
+    )
     def list_command(
         filters: Annotated[
             list[str] | None,
@@ -144,9 +196,9 @@ def _add_reading_commands(app: typer.Typer, kind: Kind) -> None:
         page = _Reach(kind, url, key, data, config).page(query)
         _print_page(kind, page, as_json=as_json)
 
-    @app.command("show")
+    @app.command("show", help=f"Show all fields of one {kind.title}.", epilog=f"Example: grosz {told.command} show 7")
     def show_command(
-        object_id: IdArgument,
+        object_id: Annotated[int, _id_argument(kind)],
         as_json: JsonOption = False,
         url: UrlOption = "",
         key: KeyOption = "",
@@ -157,10 +209,14 @@ def _add_reading_commands(app: typer.Typer, kind: Kind) -> None:
         _print_object(shown, as_json=as_json)
 
 
-def _add_writing_commands(app: typer.Typer, kind: Kind) -> None:
-    @app.command("create")
+def _add_writing_commands(app: typer.Typer, kind: Kind, told: _Told) -> None:
+    @app.command(
+        "create",
+        help=f"Create one {kind.title} from fields, a JSON file, or both.",
+        epilog=f"Example: grosz {told.command} create {_sets(told.fields)}",
+    )
     def create_command(
-        fields: SetOption = None,
+        fields: Annotated[list[str] | None, _set_option(kind)] = None,
         file: FileOption = None,
         dry_run: DryRunOption = False,
         as_json: JsonOption = False,
@@ -175,10 +231,14 @@ def _add_writing_commands(app: typer.Typer, kind: Kind) -> None:
         )
         _print_object(made, as_json=as_json)
 
-    @app.command("update")
+    @app.command(
+        "update",
+        help=f"Change fields of one {kind.title}; FIELD=null goes back to the default.",
+        epilog=f"Example: grosz {told.command} update 7 {_sets(told.change)} --dry-run",
+    )
     def update_command(
-        object_id: IdArgument,
-        fields: SetOption = None,
+        object_id: Annotated[int, _id_argument(kind)],
+        fields: Annotated[list[str] | None, _set_option(kind)] = None,
         file: FileOption = None,
         dry_run: DryRunOption = False,
         as_json: JsonOption = False,
@@ -193,10 +253,16 @@ def _add_writing_commands(app: typer.Typer, kind: Kind) -> None:
         )
         _print_object(changed, as_json=as_json)
 
-    @app.command("copy")
+
+def _add_copying_command(app: typer.Typer, kind: Kind, told: _Told) -> None:
+    @app.command(
+        "copy",
+        help=f"Copy one {kind.title}, with other fields where given; the copy of what bids is paused.",
+        epilog=f"Example: grosz {told.command} copy 7 --set name=Second",
+    )
     def copy_command(
-        object_id: IdArgument,
-        fields: SetOption = None,
+        object_id: Annotated[int, _id_argument(kind)],
+        fields: Annotated[list[str] | None, _set_option(kind)] = None,
         file: FileOption = None,
         as_json: JsonOption = False,
         url: UrlOption = "",
@@ -211,10 +277,17 @@ def _add_writing_commands(app: typer.Typer, kind: Kind) -> None:
         _print_object(made, as_json=as_json)
 
 
-def _add_status_command(app: typer.Typer, kind: Kind, name: str) -> None:
-    @app.command(name)
+_STATUS_HELP = {
+    "pause": "Stop one {} until it is resumed.",
+    "resume": "Let one {} work again.",
+    "archive": "End one {} for good; what it did stays in the books.",
+}
+
+
+def _add_status_command(app: typer.Typer, kind: Kind, name: str, told: _Told) -> None:
+    @app.command(name, help=_STATUS_HELP[name].format(kind.title), epilog=f"Example: grosz {told.command} {name} 7")
     def status_command(
-        object_id: IdArgument,
+        object_id: Annotated[int, _id_argument(kind)],
         as_json: JsonOption = False,
         url: UrlOption = "",
         key: KeyOption = "",
@@ -229,12 +302,15 @@ def _add_status_command(app: typer.Typer, kind: Kind, name: str) -> None:
 
 
 def _document(kind: Kind, fields: list[str] | None, file: typer.FileBinaryRead | None) -> Json:
-    return read_document(kind.document, fields or [], None if file is None else file.read())
+    document = read_document(kind.document, fields or [], None if file is None else file.read())
+    if document.get("password") == "-":  # typed unseen, and in no shell's history
+        document["password"] = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return document
 
 
 def _print_page(kind: Kind, page: Json, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(page)) + b"\n")
+        print_json(page)
         return
     table = Table("id", "name", "status", *COLUMNS.get(kind.name, ()))
     for item in page["items"]:
@@ -248,7 +324,7 @@ def _print_page(kind: Kind, page: Json, *, as_json: bool) -> None:
 
 def _print_object(value: Json, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
+        print_json(value)
         return
     table = Table("field", "value")
     for name, field in value.items():
@@ -283,4 +359,7 @@ creative = commands_for(kinds.CREATIVES)
 segment = commands_for(kinds.SEGMENTS)
 exchange = commands_for(kinds.EXCHANGES)
 deal = commands_for(kinds.DEALS)
+webhook = commands_for(kinds.WEBHOOKS)
+conversion = commands_for(kinds.CONVERSIONS)
+people = commands_for(kinds.USERS)
 key = commands_for(kinds.API_KEYS)

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from admin.cli.objects import JsonOption, KeyOption, UrlOption
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption
 from admin.cli.product_access import open_products
 from admin.cli.settings import ConfigFile
 from admin.products.documents import MAX_FOUND, MatchReport, ProductPage, ProductQuery
@@ -33,7 +33,10 @@ def search_command(
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Find products by words of title, brand, category or id."""
+    """Find products by words of title, brand, category or id.
+
+    Example: grosz products search 1 red heels
+    """
 
     async def ask() -> ProductPage:
         async with open_products(url, key, data, config) as questions:
@@ -62,7 +65,10 @@ def match_command(
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Compare the ids of the newest events with those of the feeds."""
+    """Compare the ids of the newest events with those of the feeds.
+
+    Example: grosz products match 1
+    """
 
     async def ask() -> MatchReport:
         async with open_products(url, key, data, config) as questions:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from admin.cli.object_access import HttpObjects, Objects, StoreObjects
-from admin.cli.objects import KeyOption, UrlOption
 from admin.cli.opening import DataOption, open_store
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
 from core.errors import InputError
 from segments.audiences.ready_made import READY_MADE, default_text, parameter_value, ready_made, rule_of
@@ -19,8 +19,14 @@ app = typer.Typer()
 
 
 @app.command("ready-made")
-def list_command() -> None:
-    """The segments that can be switched on, with their parameters (docs/segments.md)."""
+def list_command(as_json: JsonOption = False) -> None:
+    """The segments that can be switched on, with their parameters (docs/segments.md).
+
+    Example: grosz audience ready-made
+    """
+    if as_json:
+        print_json(list(READY_MADE.values()))
+        return
     for segment in READY_MADE.values():
         typer.echo(f"{segment.key}: {segment.summary}")
         typer.echo(f"    {segment.template}")
@@ -40,12 +46,16 @@ def switch_on_command(
     name: Annotated[str, typer.Option("--name", help="What the segment is called instead of its own name.")] = "",
     webhook: Annotated[int | None, typer.Option("--webhook", help="Webhook to call when a visitor enters.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the rule, make nothing.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = "",
     api_key: KeyOption = "",
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Make a ready-made segment a segment of the advertiser's own."""
+    """Make a ready-made segment a segment of the advertiser's own.
+
+    Example: grosz audience switch-on 1 cart_abandoners at_least=500 --webhook 2
+    """
     segment = ready_made(key)
     given = dict(_pair(text) for text in parameters or [])
 
@@ -64,6 +74,9 @@ def switch_on_command(
             return await segments.create(document, dry_run=dry_run)
 
     made = asyncio.run(run())
+    if as_json:
+        print_json(made)
+        return
     typer.echo("would be made" if dry_run else f"segment {made['id']} is made")
     typer.echo(f"{made['name']}: {made['rule']}")
 

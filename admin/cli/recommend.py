@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from admin.cli.objects import JsonOption, KeyOption, UrlOption
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption
 from admin.cli.product_access import open_products
 from admin.cli.settings import ConfigFile
 from admin.products.documents import Recommended, RecommendRequest
@@ -41,7 +41,10 @@ def recommend(
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
-    """Choose products for a user, or for somebody who has just seen some."""
+    """Choose products for a user, or for somebody who has just seen some.
+
+    Example: grosz recommend 1 --seen red-heels
+    """
     request = RecommendRequest(
         user_id=user, products=seen or [], strategies=strategies or list(DEFAULT_ORDER), count=count, seed=seed
     )

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from admin.cli.objects import JsonOption
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption
 from admin.cli.targets import local_target
 from core.errors import InputError, UnavailableError
 from loadtest.judging.reasons import counted_reasons, reasons_since
@@ -45,7 +45,10 @@ def replay_command(
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """Send recorded requests and count what becomes of them: outcomes, no-bid reasons, latency."""
+    """Send recorded requests and count what becomes of them: outcomes, no-bid reasons, latency.
+
+    Example: grosz replay requests.jsonl --expect-valid
+    """
     if url is None:
         found = local_target(data)
         url = found.url if found is not None else DEFAULT_URL

@@ -42,25 +42,37 @@ def _run_several(role: str, settings: Settings, processes: int) -> None:
 
 @bidder.command()
 def run_bidder(config: ConfigFile = None) -> None:
-    """Answer bid requests, in as many processes as bid.workers says."""
+    """Answer bid requests, in as many processes as bid.workers says.
+
+    Example: GROSZ_REDIS_URL=redis://10.0.0.5:6379 grosz bidder
+    """
     settings = settings_for(config)
     _run_several("bidder", settings, settings.bid.workers)
 
 
 @tracker.command()
 def run_tracker(config: ConfigFile = None) -> None:
-    """Serve notices, impressions, clicks, shop events and cookie sync, in as many processes as track.workers says."""
+    """Serve notices, impressions, clicks, shop events and cookie sync, in as many processes as track.workers says.
+
+    Example: GROSZ_REDIS_URL=redis://10.0.0.5:6379 grosz tracker
+    """
     settings = settings_for(config)
     _run_several("tracker", settings, settings.track.workers)
 
 
 @worker.command()
 def run_worker(config: ConfigFile = None) -> None:
-    """Run the background loops."""
+    """Run the background loops.
+
+    Example: GROSZ_REDIS_URL=redis://10.0.0.5:6379 grosz worker
+    """
     _run("worker", settings_for(config))
 
 
 @admin.command()
 def run_admin(config: ConfigFile = None) -> None:
-    """Serve the private API."""
+    """Serve the private API.
+
+    Example: GROSZ_REDIS_URL=redis://10.0.0.5:6379 grosz admin
+    """
     _run("admin", settings_for(config))

@@ -6,7 +6,9 @@ from pathlib import Path
 import typer
 
 from admin.cli.opening import DataOption, open_store
+from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile, settings_for
+from admin.roles.local_state import setup_url
 from admin.store.accounts import AccountStore
 from core.clock import SystemClock
 
@@ -14,11 +16,17 @@ app = typer.Typer()
 
 
 @app.command()
-def setup_link(data: DataOption = None, config: ConfigFile = None) -> None:
-    """Print a link that makes one administrator; it works once, for a day, and ends the links before it."""
+def setup_link(as_json: JsonOption = False, data: DataOption = None, config: ConfigFile = None) -> None:
+    """Print a link that makes one administrator; it works once, for a day, and ends the links before it.
+
+    Example: grosz setup-link
+    """
     token = asyncio.run(_make(data, config))
-    settings = settings_for(config).admin
-    typer.echo(f"http://{settings.host}:{settings.port}/setup?token={token}")
+    link = setup_url(settings_for(config).admin, token)
+    if as_json:
+        print_json({"link": link})
+    else:
+        typer.echo(link)
 
 
 async def _make(data: Path | None, config: Path | None) -> str:

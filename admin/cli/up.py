@@ -24,6 +24,14 @@ class Seed(enum.StrEnum):
     DEMO = "demo"
 
 
+class LogFormat(enum.StrEnum):
+    """What log lines are."""
+
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
 @app.command()
 def up(
     config: ConfigFile = None,
@@ -33,16 +41,53 @@ def up(
     track_port: Annotated[int | None, typer.Option(help="Port of the public web side [8081].", **_PORT)] = None,
     admin_port: Annotated[int | None, typer.Option(help="Port of the private API [8082].", **_PORT)] = None,
     seed: Annotated[Seed | None, typer.Option(help="Catalogue to start an empty store with.")] = None,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="Log lines: text on a terminal, else JSON.", show_default=False)
+    ] = None,
 ) -> None:
-    """Run everything on this machine until a signal; prints one line when all roles can serve."""
-    settings = settings_for(config)
-    settings = _with(settings, "data", directory=str(data) if data is not None else None)
-    settings = _with(settings, "bid", workers=workers, port=bid_port)
-    settings = _with(settings, "track", port=track_port)
-    settings = _with(settings, "admin", port=admin_port, seed=seed.value if seed is not None else None)
-    if admin_port is not None:  # so that two of these on one machine need only the three ports that people call
-        settings = _with(settings, "worker", port=admin_port + 1 if admin_port else 0)
-    sys.exit(supervise(settings, roles=ALL_ROLES, environ=os.environ, announce=typer.echo))
+    """Run everything on this machine until a signal; prints one line when all roles can serve.
+
+    At SIGHUP the settings are read again, and the roles are started anew with them, one process after the other.
+
+    Examples: `grosz up --seed demo` to look around; `grosz up --data /var/lib/grosz --workers 4 --log-format json`.
+    """
+
+    def read() -> Settings:
+        settings = settings_for(config)
+        settings = _with(settings, "data", directory=str(data) if data is not None else None)
+        settings = _with(settings, "bid", workers=workers, port=bid_port)
+        settings = _with(settings, "track", port=track_port)
+        settings = _with(settings, "admin", port=admin_port, seed=seed.value if seed is not None else None)
+        settings = _with(settings, "telemetry", log_format=log_format.value if log_format is not None else None)
+        if admin_port is not None:  # so that two of these on one machine need only the three ports that people call
+            settings = _with(settings, "worker", port=admin_port + 1 if admin_port else 0)
+        return settings
+
+    sys.exit(supervise(read(), roles=ALL_ROLES, environ=os.environ, announce=announce, read_again=read))
+
+
+def announce(line: str) -> None:
+    """Print the line that says where all can be reached; on a terminal also what to do next."""
+    if not sys.stdout.isatty():
+        typer.echo(line)
+        return
+    places = dict(part.split("=", 1) for part in line.split()[1:])
+    endpoint, kind = f"{places.get('bid', '')}/openrtb2/demo", "'Content-Type: application/json'"
+    typer.secho(f"\n{line}\n", fg="green", bold=True)
+    steps = (
+        ("an administrator", "open the setup link above, or make one with `grosz setup-link`"),
+        ("the API, to try", f"{places.get('admin', '')}/docs"),
+        (
+            "a first bid",
+            f"curl -i {endpoint} -H {kind} -d @request.json",
+        ),
+        ("a load", "grosz loadtest run smoke"),
+        ("why nothing bids", "grosz doctor"),
+        ("the end", "Ctrl-C"),
+    )
+    for what, how in steps:
+        typer.echo(f"  {what:<18}{how}")
+    typer.echo()
 
 
 def _with(settings: Settings, component: str, **options: object) -> Settings:

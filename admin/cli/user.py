@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, print_json
 from admin.cli.profiles import Profiles, open_profiles
 from admin.cli.settings import ConfigFile
 from admin.cli.user_ids import checked_user_id
@@ -25,8 +26,16 @@ UserArgument = Annotated[str, typer.Argument(metavar="USER_ID", help="Value of t
 
 
 @app.command("show")
-def show_command(user_id: UserArgument, data: DataOption = None, config: ConfigFile = None) -> None:
-    """Print everything stored of the user as JSON. The access is noted in the audit stream."""
+def show_command(
+    user_id: UserArgument,
+    as_json: JsonOption = True,  # noqa: ARG001 - it prints nothing else; who asks for it is not refused
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Print everything stored of the user as JSON. The access is noted in the audit stream.
+
+    Example: grosz user show 22CHARACTERSOFTHECOOKI
+    """
     export, touches = asyncio.run(_show(checked_user_id(user_id), config, data))
     document = {**msgspec.to_builtins(export), "ads": touches}
     typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
@@ -40,11 +49,18 @@ def forget_command(
     data: DataOption = None,
     config: ConfigFile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Erase the user's profile at every advertiser, and those of devices linked by a login. There is no way back."""
+    """Erase the user's profile at every advertiser, and those of devices linked by a login. There is no way back.
+
+    Example: grosz user forget 22CHARACTERSOFTHECOOKI
+    """
     if not yes:
         typer.confirm(f"Erase everything about {user_id} and linked devices?", abort=True)
     erased = asyncio.run(_forget(checked_user_id(user_id), config, data))
+    if as_json:
+        print_json(erased)
+        return
     typer.echo(
         f"erased {len(erased.user_ids)} user id(s): {erased.advertisers} advertiser profile(s), "
         f"{erased.exchange_ids} exchange id(s)"

@@ -18,6 +18,7 @@ from admin.diagnosis.installation import (
     check_roles,
 )
 from admin.diagnosis.prices import check_prices
+from admin.diagnosis.products import check_products
 from admin.diagnosis.profiles import check_profiles
 from admin.diagnosis.published import Commands, read_published
 from admin.diagnosis.traffic import Traffic, check_exchanges
@@ -67,6 +68,7 @@ class Doctor:
         except (UnavailableError, CatalogueError) as error:
             findings.append(stop("catalogue", error.message, error.hint))
             return Report.of(findings)
+        findings += await self._products()
         wanted = None if line_item_id is None else _require(catalogue, line_item_id)
         scene = await self._scene(catalogue, wanted)
         findings += await self._exchanges(catalogue, scene)
@@ -96,6 +98,13 @@ class Doctor:
         }
         sizes = {segment: await self._patient.sizes.size(segment, now_ms) for segment in sorted(segments)}
         return Scene.of(catalogue, levels, sizes, await self._funnels.last_hour(), now_ms)
+
+    async def _products(self) -> list[Finding]:
+        database = None if self._patient.store is None else self._patient.store.database
+        try:
+            return await check_products(self._patient.redis, database, self._clock)
+        except (UnavailableError, CatalogueError) as error:
+            return [note("products", f"cannot be looked at: {error.message}", error.hint)]
 
     async def _exchanges(self, catalogue: Catalogue, scene: Scene) -> list[Finding]:
         bid_url = self._patient.endpoints.get("bidder")

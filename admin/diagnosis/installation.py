@@ -12,7 +12,7 @@ from admin.rates.store import STALE_DAYS, rates_in_force
 from admin.store.catalogue import CatalogueStore
 from admin.store.migrate import current, newest
 from core import keys
-from core.catalogue.version_report import GONE_MS, VersionReport, decode_report
+from core.catalogue.version_report import GONE_MS, VersionReport, decode_report, forgotten
 from core.errors import UnavailableError
 from core.moments import duration_text
 
@@ -173,7 +173,11 @@ async def check_catalogue(redis: Commands, store: CatalogueStore | None, now_ms:
         text = f"the last change (version {stored}) is not published, bidders can have version {published}"
         findings.append(stop("catalogue", text, "wait a second; if it stays, see the admin role's log"))
     flat = reported if isinstance(reported, list) else []
-    reports = {process.decode(): decode_report(report) for process, report in zip(flat[0::2], flat[1::2], strict=True)}
+    reported_by = dict(zip(flat[0::2], flat[1::2], strict=True))
+    gone = set(forgotten(reported_by, now_ms))
+    reports = {
+        process.decode(): decode_report(report) for process, report in reported_by.items() if process not in gone
+    }
     living = {process: report for process, report in reports.items() if report.seen_ms > now_ms - GONE_MS}
     return [*findings, *_bidders(living, published, max_age_s)]
 

@@ -1,13 +1,11 @@
 """Questions about products and feeds, for the API and for the command line alike."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from admin.products.documents import (
-    EventMatch,
     FeedReport,
     MatchReport,
     ProductChanges,
@@ -20,6 +18,7 @@ from admin.products.documents import (
     plan_of,
     view_of,
 )
+from admin.products.matching import match_ids
 from admin.products.shopper import shopper_of, visitor_of
 from admin.store.feeds import job_of
 from admin.store.model import Feed
@@ -31,19 +30,13 @@ from creatives.feeds.child import LoadInChild
 from creatives.feeds.product import Product
 from creatives.feeds.runs import Request, Run, RunStore
 from creatives.products.choosing import Shopper
-from creatives.products.interactions import InteractionLog
 from creatives.products.models import ModelStore
 from creatives.products.recommending import Recommender
-from creatives.products.sessions import Touch
-from creatives.products.store import Batch, Found, ProductStore
+from creatives.products.store import Batch, ProductStore
 from segments.facts.layout import unpack_cold
 from segments.profiles.store import ProfileStore
 
-# What match rates are made of: a busy shop's last hours.
-NEWEST_EVENTS: Final = 20_000
-MAX_EXAMPLES: Final = 5
 _WORD: Final = re.compile(r"\w+")
-_EVENTS: Final = {Touch.VIEW: "view_item", Touch.CART: "add_to_cart", Touch.BUY: "purchase"}
 
 
 class ProductDesk:
@@ -54,7 +47,6 @@ class ProductDesk:
         self._runs = RunStore(self._store)
         self._models = ModelStore(self._store, clock)
         self._recommender = Recommender(self._store, self._models, clock)
-        self._touches = InteractionLog(self._store)
         self._profiles = profiles
         self._loader = LoadInChild(settings)
         self._clock = clock
@@ -109,19 +101,7 @@ class ProductDesk:
 
     async def match(self, advertiser_id: int) -> MatchReport:
         """How many ids of the newest events the feeds have."""
-        touches = await self._touches.newest(advertiser_id, NEWEST_EVENTS)
-        counts = {touch: Counter(one.product_id for one in touches if one.touch == touch) for touch in Touch}
-        ids = sorted({one.product_id for one in touches})
-        found: dict[str, Found] = {}
-        for start in range(0, len(ids), 500):
-            found |= await self._store.find(advertiser_id, ids[start : start + 500])
-        events = [
-            _match(_EVENTS[touch], counted, {one: found[one].by_group for one in counted if one in found})
-            for touch, counted in counts.items()
-            if counted
-        ]
-        heads = await self._store.heads(advertiser_id)
-        return MatchReport(events, sum(head.products for head in heads.values()))
+        return await match_ids(self._store, advertiser_id)
 
     async def recommend(self, advertiser_id: int, request: RecommendRequest) -> Recommended:
         """Products for a user, or for somebody who has seen some. Raises NotFoundError for an unknown user."""
@@ -145,16 +125,6 @@ class ProductDesk:
         if not field.cold:
             raise NotFoundError(f"the shop knows nothing of the user {user_id}")
         return shopper_of(unpack_cold(field.cold), now_s)
-
-
-def _match(event: str, counted: Counter[str], found: dict[str, bool]) -> EventMatch:
-    by_group = sum(count for one, count in counted.items() if found.get(one))
-    by_id = sum(count for one, count in counted.items() if one in found) - by_group
-    total = sum(counted.values())
-    missing = [one for one, _ in counted.most_common() if one not in found]
-    return EventMatch(
-        event, total, by_id, by_group, total - by_id - by_group, (by_id + by_group) / total, missing[:MAX_EXAMPLES]
-    )
 
 
 def _matcher(text: str) -> Callable[[Product], bool]:

@@ -2,9 +2,6 @@
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 from collections.abc import Callable
 from functools import partial
 
@@ -28,7 +25,7 @@ from core.catalogue.follower import CatalogueWatcher, read_whole
 from core.catalogue.version_report import VersionReport, encode_report
 from core.collector import collect_rarely
 from core.telemetry.metrics import CONTENT_TYPE
-from pacing.budgets.lease_client import LeaseClient
+from pacing.budgets.lease_client import LeaseClient, new_process_name
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.transitions import Transitions
 from pacing.landscape.shading import Shading
@@ -53,13 +50,13 @@ async def build(role: RoleContext) -> None:
     """Make the role's objects and register their life with `role`."""
     settings, clock = role.settings, role.clock
     collect_rarely()
-    process = f"{socket.gethostname()}-{os.getpid()}"
+    # Neither the process id nor the host's name tells two containers apart, or a container that is started again.
+    process = new_process_name()
     redis, control = await pipelined_redis(role), plain_redis(role)
     book = LeaseBook()
     transitions = Transitions(redis, clock)
-    leases = LeaseClient(book, transitions, clock, role.telemetry)
-    # A container that is started again has the same process id: its blocks must not replace those it wrote before.
-    funnel = FunnelWriter(control, f"{process}-{secrets.token_hex(4)}", clock)
+    leases = LeaseClient(book, transitions, clock, role.telemetry, process=process)
+    funnel = FunnelWriter(control, process, clock)
     metrics = BidMetrics(role.telemetry)
     failed = role.telemetry.counter(
         "grosz_profile_look_ups_failed_total", "Bid requests whose user could not be looked up in time."
@@ -106,6 +103,7 @@ async def build(role: RoleContext) -> None:
     role.on_close(pacing.close)
     role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
     role.run_loop(funnel.run, "funnel")
+    role.on_close(partial(_withdraw, control, process))
     role.run_loop(partial(_report, control, process, watcher, role), "version report")
 
 
@@ -183,3 +181,11 @@ async def _report(control: Redis, process: str, watcher: CatalogueWatcher, role:
             await asyncio.sleep(REPORT_POLL_S)
             if (watcher.version, watcher.refusal) != (version, refusal):
                 break
+
+
+async def _withdraw(control: Redis, process: str) -> None:
+    """This process ends: admin need not wait for its report to grow old."""
+    try:
+        await control.hdel(keys.CATALOGUE_EFFECTIVE, process)
+    except (RedisError, OSError) as error:
+        _log.warning("the report of the catalogue's version stays for an hour: %s", error)

@@ -175,6 +175,7 @@ exchanges = _catalogue_table(
     _text("no_bid_style"),
     _number("default_tmax_ms"),
     _number("network_margin_ms"),
+    Column("time_to_notice_ms", BigInteger, nullable=False, server_default="5000"),
     _text("openrtb_version"),
     _long_text("sync_url"),
     _text("price_macro", default=""),
@@ -334,6 +335,41 @@ ledger = Table(
     Index("ix_ledger_issued", "advertiser_id", "issued_s"),
 )
 """One row a bill or correction (pacing.ledger.rows.LedgerRow), never changed."""
+
+_POOL = (
+    ("advertiser_id", BigInteger), ("campaign_id", BigInteger), ("line_item_id", BigInteger), ("share", Integer)
+)  # fmt: skip
+_SUMS = ("charge_micros", "impressions")
+
+ledger_days = Table(
+    "ledger_days",
+    metadata,
+    *(
+        Column(name, kind, primary_key=True, autoincrement=False)
+        for name, kind in (*_POOL, ("day", Integer), ("exchange_id", BigInteger), ("currency", Text))
+    ),
+    *(Column(name, BigInteger, nullable=False) for name in _SUMS),
+    Index("ix_ledger_days_owner_day", "advertiser_id", "day"),
+    Index("ix_ledger_days_day", "day"),
+)
+"""Sums of the ledger by pool, day, exchange and currency, changed in the transaction that adds the rows."""
+
+ledger_pools = Table(
+    "ledger_pools",
+    metadata,
+    *(Column(name, kind, primary_key=True, autoincrement=False) for name, kind in _POOL),
+    *(Column(name, BigInteger, nullable=False) for name in _SUMS),
+)
+"""Sums of the ledger by pool, of all days."""
+
+ledger_marks = Table(
+    "ledger_marks",
+    metadata,
+    Column("advertiser_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream_ms", BigInteger, nullable=False),
+    Column("stream_sequence", BigInteger, nullable=False),
+)
+"""The newest row of each advertiser: what has come before is not added again."""
 
 APPEND_ONLY = ("change_log", "ledger")
 """Tables whose rows the database itself refuses to change or delete (triggers made by the migrations)."""

@@ -208,12 +208,21 @@ class DealDocument(Document, kw_only=True):
     name: f.ShortText = ""
 
 
+class SeatDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """An advertiser, or one campaign of it, whose bids have a seat of their own."""
+
+    advertiser_id: f.Id
+    seat: Annotated[str, Meta(min_length=1, max_length=255, pattern=f.TEXT)]
+    campaign_id: f.Id | None = None
+
+
 class ExchangeDocument(Document, kw_only=True):
     """One exchange that sends bid requests."""
 
     key: f.ExchangeKey
     name: f.ShortText = ""
     seat: f.ShortText = ""
+    seats: Annotated[list[SeatDocument], Meta(max_length=10_000)] = []
     default_currency: f.Currency = "USD"
     dialect: f.DialectName = GENERIC
     first_price: bool | None = None
@@ -226,6 +235,7 @@ class ExchangeDocument(Document, kw_only=True):
     unreadable_price: UnreadablePrice = UnreadablePrice.BID
     no_bid_style: NoBidStyle | None = None
     default_tmax_ms: Annotated[int, Meta(ge=10, le=5_000)] = 100
+    time_to_notice_ms: Annotated[int, Meta(ge=0, le=300_000)] = 5_000
     network_margin_ms: Annotated[int, Meta(ge=0, le=1_000)] = 20
     openrtb_version: Literal["2.3", "2.4", "2.5", "2.6"] = "2.6"
     sync_url: f.Url = ""

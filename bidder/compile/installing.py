@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from redis.exceptions import RedisError
 
 from bidder.compile.process import Compiler, in_steps
+from bidder.decision.bids_out import BidsOut
 from bidder.decision.model_file import Model
 from bidder.decision.snapshot import Snapshot
 from bidder.diagnosis.funnel import FunnelWriter
@@ -28,6 +29,7 @@ from core.catalogue.follower import Chain
 from core.clock import Clock
 from core.collector import building_what_lives_long
 from core.errors import CatalogueError, UnavailableError
+from core.telemetry.logs import WITHOUT_CONTENT
 from pacing.budgets.leases import LeaseBook
 from pacing.landscape.shading import Shading
 
@@ -63,6 +65,7 @@ class BidCatalogue:
         self._read_whole = read_whole
         self._model = model
         self._book = book
+        self._out = BidsOut()
         self._handler = handler
         self._funnel = funnel
         self._track_url = track_url
@@ -143,7 +146,7 @@ class BidCatalogue:
     def _install(self, base: Compiled, compiled: Compiled, begun: float) -> int:
         ready = self._clock.monotonic()
         with building_what_lives_long():
-            snapshot = Snapshot(compiled, self._model, self._book, self._track_url, self._shading)
+            snapshot = Snapshot(compiled, self._model, self._book, self._track_url, self._shading, self._out)
         # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         self._book.bind(compiled.index.pools)
         snapshot.live.refresh(self._clock.now_ms(), self._book)
@@ -163,7 +166,7 @@ class BidCatalogue:
                 matcher.match_context(_twin(auction))
             except Exception:
                 # Nor could it be matched when it came; no request may keep a catalogue from being installed.
-                _log.exception("a recent request cannot be matched")
+                _log.exception("a recent request cannot be matched", extra=WITHOUT_CONTENT)
             await asyncio.sleep(0)
 
     async def refresh(self, interval_s: float) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from bidder.decision.choose import Chosen, showable
 from bidder.decision.pricing import Evaluation
 from bidder.decision.snapshot import Snapshot
-from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import bid_parts
 from core.model import Clearing
 from core.reasons import NoBid
@@ -48,9 +47,9 @@ def _respond(
     """JSON of the response of one auction; `bids` has its (slot, bid) pairs."""
     auction = found.slots[bids[0][0]].auction
     exchange = auction.exchange
-    speaker = speaker_of(exchange)
+    speaker = auction.speaker
     common = auction_part(auction.currency, issued_s, user_id)
-    texts, nonce = [], 0
+    bids_of_answer, nonce = [], 0
     for number, bid in bids:
         impression = found.slots[number].impression
         second_cpm = _second_price(found, number, bids, snapshot) if exchange.clearing is Clearing.HOUSE else 0
@@ -68,13 +67,13 @@ def _respond(
             auction_type=bid.auction_type,
             shading=bid.shading,
         )
-        texts.append(
-            bid_parts(
-                bid.shown.prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
-                deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
-            )
+        prepared = bid.shown.prepared
+        parts = bid_parts(
+            prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
+            deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
         )  # fmt: skip
-    return speaker.answer(auction.request.id, texts, auction.currency, f"{nonce:016x}")
+        bids_of_answer.append((prepared.seat, parts))
+    return speaker.answer(auction.request.id, bids_of_answer, auction.currency, f"{nonce:016x}")
 
 
 def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chosen]], snapshot: Snapshot) -> int:

@@ -6,10 +6,11 @@ import zlib
 import numpy as np
 
 from bidder.decision import rank
-from bidder.decision.creatives import Showable
+from bidder.decision.bids_out import BatchCaps
+from bidder.decision.creatives import PreparedBid, Showable
 from bidder.decision.pricing import Evaluation, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
-from bidder.dialects.table import speaker_of
+from bidder.openrtb.types import Deal
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.counting import BIDS
 from bidder.targeting.normalise import normal_domain
@@ -52,8 +53,11 @@ def seed_of(auction: Auction) -> int:
     return zlib.crc32(auction.request.id.encode("utf-8", "surrogatepass"))
 
 
-def choose(found: Evaluation, snapshot: Snapshot, now_ms: int) -> dict[int, Chosen]:
-    """Run the internal auctions and reserve money: slot number -> chosen bid. Sets the verdicts of the losers."""
+def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps | None = None) -> dict[int, Chosen]:
+    """Run the internal auctions and reserve money: slot number -> chosen bid. Sets the verdicts of the losers.
+
+    `caps` are told of each bid, and asked before one whether those of the same batch leave room for it.
+    """
 
     @functools.cache  # most batches need none
     def ties() -> rank.Ties:
@@ -70,14 +74,14 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int) -> dict[int, Chos
         pairs.tolist(), *(column.take(pairs).tolist() for column in columns), strict=True
     ):
         slot = found.slots[number]
-        limit = speaker_of(slot.auction.exchange).dialect.max_bids
+        limit = slot.auction.speaker.max_bids
         if limit:
             sent[slot.number] = sent.get(slot.number, 0) + 1
             if sent[slot.number] > limit:
                 continue
-        bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms)
+        bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps)
         if bid is None:
-            bid = _take_next(found, snapshot, number, pair, ties(), taken, now_ms)
+            bid = _take_next(found, snapshot, number, pair, ties(), taken, now_ms, caps)
         if bid is not None:
             chosen[number] = bid
     verdict = found.verdict
@@ -94,12 +98,13 @@ def _take_next(
     ties: rank.Ties,
     taken: set[tuple[int, int]],
     now_ms: int,
+    caps: BatchCaps | None,
 ) -> Chosen | None:
     """The best pair of a slot after `best`, which could not be used, that can."""
     for pair in rank.ranking(*found.pair_range(number), number, found.cpm, found.eligible, ties):
         if pair != best:
             position, cpm, cost = int(found.positions[pair]), int(found.cpm[pair]), int(found.cost[pair])
-            bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms)
+            bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps)
             if bid is not None:
                 return bid
     return None
@@ -115,6 +120,7 @@ def _take(
     cost: int,
     taken: set[tuple[int, int]],
     now_ms: int,
+    caps: BatchCaps | None,
 ) -> Chosen | None:
     """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease."""
     slot = found.slots[number]
@@ -133,6 +139,10 @@ def _take(
     if mark in taken and not line.several_per_request:
         found.verdict[pair] = NoBid.ALREADY_IN_REQUEST.index
         return None
+    reason = None if caps is None else caps.reason(slot.number, line.line_item_id, line.share)
+    if reason is not None:
+        found.verdict[pair] = reason.index
+        return None
     deal_id = deal_of(slot.auction, impression, position, snapshot, cpm) if impression.deal_floors else ""
     kind, shading = auction_type(slot, deal_id), NOT_SHADED
     if kind is AuctionType.FIRST_PRICE:
@@ -142,6 +152,8 @@ def _take(
         found.verdict[pair] = NoBid.NO_LEASE.index
         return None
     taken.add(mark)
+    if caps is not None and not slot.auction.is_test:
+        caps.note(slot.number, line.line_item_id, slot.auction.exchange.time_to_notice_ms)
     return Chosen(
         pair=pair, position=position, shown=shown, lease_id=lease, cpm=cpm, cost=cost, deal_id=deal_id,
         auction_type=kind, shading=shading,
@@ -150,7 +162,7 @@ def _take(
 
 def auction_type(slot: Slot, deal_id: str) -> AuctionType:
     """What a bid is charged by; a deal may say, and a fixed price is one whatever is configured."""
-    speaker = speaker_of(slot.auction.exchange)
+    speaker = slot.auction.speaker
     at = slot.auction.request.at
     if deal_id:
         deal_type = slot.impression.deal_floors[deal_id][1]
@@ -179,18 +191,24 @@ def showable(slot: Slot, snapshot: Snapshot, position: int, cpm: int) -> tuple[S
     auction, impression = slot.auction, slot.impression
     fitting = snapshot.showcase.showable(position, auction, impression)
     if impression.deal_floors and fitting:
-        invited = _invited(impression, deal_of(auction, impression, position, snapshot, cpm))
-        fitting = tuple(each for each in fitting if invited is None or each.prepared.domain in invited)
+        deal = _named(impression, deal_of(auction, impression, position, snapshot, cpm))
+        if deal is not None:
+            fitting = tuple(each for each in fitting if _is_invited(each.prepared, deal))
     return fitting
 
 
-def _invited(impression: Impression, deal_id: str) -> frozenset[str] | None:
-    """Advertiser domains that a deal is open to (OpenRTB 2.6 section 3.2.12, `wadomain`); None: all."""
+def _named(impression: Impression, deal_id: str) -> Deal | None:
+    """The deal that a bid names; None without one."""
     pmp = impression.imp.pmp
-    for deal in (pmp.deals or ()) if pmp is not None and deal_id else ():
-        if deal.id == deal_id and deal.wadomain:
-            return frozenset(normal_domain(domain) for domain in deal.wadomain)
-    return None
+    deals = (pmp.deals or ()) if pmp is not None and deal_id else ()
+    return next((deal for deal in deals if deal.id == deal_id), None)
+
+
+def _is_invited(prepared: PreparedBid, deal: Deal) -> bool:
+    """Whether a deal is open to an ad's seat and domain (OpenRTB 2.6 section 3.2.12, `wseat`, `wadomain`)."""
+    if deal.wseat and prepared.seat not in deal.wseat:
+        return False
+    return not deal.wadomain or prepared.domain in map(normal_domain, deal.wadomain)
 
 
 def deal_of(auction: Auction, impression: Impression, position: int, snapshot: Snapshot, cpm: int) -> str:

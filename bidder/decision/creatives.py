@@ -36,11 +36,12 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
-    __slots__ = ("ad", "domain", "is_complete", "landing", "parts")
+    __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "seat")
 
     def __init__(self, ad: Ad, speaker: Speaker, advertiser_domain: str, campaign_id: int, track_url: str) -> None:
         creative = ad.creative
         self.ad = ad
+        self.seat = speaker.seat_of(creative.advertiser_id, campaign_id)
         self.domain = normal_domain(creative.advertiser_domain or advertiser_domain)
         self.landing = landing_digest(creative.landing_url)
         members = speaker.members(ad, advertiser_domain, campaign_id, track_url)
@@ -56,6 +57,8 @@ def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) ->
     ad, request = prepared.ad, auction.request
     creative = ad.creative
     if not prepared.is_complete or (impression.imp.secure and not ad.secure):
+        return False
+    if (request.wseat and prepared.seat not in request.wseat) or (request.bseat and prepared.seat in request.bseat):
         return False
     languages = request.wlang or request.wlangb
     if languages and creative.language and not _speaks(creative.language, languages):
@@ -149,7 +152,8 @@ class Showcase(Memo):
         """Those of `prepared` that the request admits, remembered by all that decides it."""
         request, exchange = auction.request, auction.exchange
         languages = request.wlang or request.wlangb
-        key = (position, impression.offers, exchange.id, impression.imp.secure, languages)
+        seats = (request.wseat, request.bseat) if exchange.seats else None
+        key = (position, impression.offers, exchange.id, impression.imp.secure, languages, seats)
         found = self._fitting.get(key)
         if found is None:
             line = self.line(position)

@@ -7,6 +7,7 @@ pass over every (impression, line item) pair, one internal auction per impressio
 from collections.abc import Callable, Sequence
 
 from bidder.decision.answer import answer
+from bidder.decision.bids_out import BatchCaps
 from bidder.decision.choose import choose
 from bidder.decision.pricing import Evaluation, price
 from bidder.decision.snapshot import Snapshot
@@ -53,6 +54,16 @@ def evaluate(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snap
     return price(auctions, profiles, snapshot, now_ms, snapshot.prices)
 
 
+def count_bids_out(profiles: ProfileBatch, snapshot: Snapshot, now_ms: int) -> None:
+    """Let caps count what this process has bid for the batch's users and what may still be shown."""
+    out = snapshot.out
+    if out:
+        profiles.cap_rings = [
+            ring if user is None else out.ring(user, ring, now_ms)
+            for user, ring in zip(profiles.user_ids, profiles.rings, strict=True)
+        ]
+
+
 def respond(
     auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapshot, signer: TokenSigner, now_ms: int
 ) -> dict[int, bytes]:
@@ -64,10 +75,13 @@ def respond(
         for auction in auctions:
             auction.no_bid = NoBid.NO_SNAPSHOT
         return {}
+    count_bids_out(profiles, snapshot, now_ms)
     found = evaluate(auctions, profiles, snapshot, now_ms)
     responses: dict[int, bytes] = {}
     if found is not None:
-        chosen = choose(found, snapshot, now_ms)
+        out = snapshot.out
+        caps = None if out is None else BatchCaps(out, snapshot.caps, profiles, now_ms)
+        chosen = choose(found, snapshot, now_ms, caps)
         snapshot.counts.count_pairs(found.positions, found.verdict)
         responses = answer(found, chosen, snapshot, profiles, signer, now_ms)
     if len(responses) < len(auctions):

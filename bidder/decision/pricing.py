@@ -209,18 +209,24 @@ def _apply_deals(found: Evaluation, snapshot: Snapshot) -> None:
 
 
 def usable_deals(auction: Auction, impression: Impression, position: int, snapshot: Snapshot) -> Sequence[str]:
-    """The offered deals of a line item that are open to what it advertises (OpenRTB 2.6 section 3.2.12, `wadomain`).
+    """The offered deals of a line item that are open to it (OpenRTB 2.6 section 3.2.12, `wadomain` and `wseat`).
 
     Where none is, all that it holds: its creatives are refused one by one then, which says the reason.
     """
     held = tuple(snapshot.index.deals.held(auction.exchange.id, position, impression.deal_floors))
     pmp = impression.imp.pmp
-    closed = {deal.id: deal.wadomain for deal in pmp.deals or () if deal.wadomain} if pmp is not None else {}
+    closed = [deal for deal in pmp.deals or () if deal.wadomain or deal.wseat] if pmp is not None else []
     if not held or not closed:
         return held
-    own = snapshot.showcase.domains(position)
-    invited = [name for name in held if not closed.get(name) or not own.isdisjoint(map(normal_domain, closed[name]))]
-    return invited or held
+    line, own = snapshot.showcase.line(position), snapshot.showcase.domains(position)
+    seat = auction.speaker.seat_of(line.advertiser_id, line.campaign_id)
+    refused = {
+        deal.id
+        for deal in closed
+        if (deal.wseat and seat not in deal.wseat)
+        or (deal.wadomain and own.isdisjoint(map(normal_domain, deal.wadomain)))
+    }
+    return tuple(name for name in held if name not in refused) or held
 
 
 def dearest_deal(deals: Mapping[str, tuple[int, int]], held: Iterable[str], cpm: int) -> str | None:

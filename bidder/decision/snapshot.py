@@ -5,6 +5,7 @@ import copy
 import numpy as np
 from numpy.typing import NDArray
 
+from bidder.decision.bids_out import BidsOut
 from bidder.decision.creatives import Showcase
 from bidder.decision.model_file import Model
 from bidder.decision.price_memo import PriceMemo
@@ -23,20 +24,28 @@ from pacing.landscape.shading import Shading
 class Snapshot:
     """The compiled catalogue with its bound model and memos. `book` must have been bound to the same pools.
 
-    All that is remembered, of requests and of creatives, shares the bytes of `memory`.
+    All that is remembered, of requests and of creatives, shares the bytes of `memory`. `out` outlives the snapshot: it
+    is what this process has bid (None: bids that are out count against no cap).
     """
 
     __slots__ = (
-        "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "prices", "shading",
+        "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "out", "prices", "shading",
         "showcase", "unpacked",
     )  # fmt: skip
 
     def __init__(
-        self, compiled: Compiled, model: Model, book: LeaseBook, track_url: str, shading: Shading | None = None
+        self,
+        compiled: Compiled,
+        model: Model,
+        book: LeaseBook,
+        track_url: str,
+        shading: Shading | None = None,
+        out: BidsOut | None = None,
     ) -> None:
         self.index = compiled.index
         self.caps = compiled.caps
         self.book = book
+        self.out = out
         self.shading = shading or Shading()
         self.model = BoundModel(model, self.index)
         self.live = LiveSets(self.index)
@@ -59,7 +68,7 @@ class Snapshot:
     def rehearsal(self) -> "Snapshot":
         """The same snapshot on a copy of the book and with counters of its own: what it does leaves no trace."""
         twin = copy.copy(self)
-        twin.book = self.book.copy()
+        twin.book, twin.out = self.book.copy(), None
         twin.matcher = Matcher(self.index, self.live, self.memory, counts_hits=False)
         twin.counts = FunnelCounts(self.index, LiveSets(self.index), (), twin.matcher.settle)
         return twin

@@ -4,7 +4,7 @@ A `Speaker` speaks for one exchange: it has the exchange's settings and the data
 dialect with quirks that data cannot say is a subclass in a module beside this one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, cast
 
 from bidder.openrtb.formats.table import CODECS
@@ -39,7 +39,7 @@ _FIRST, _SECOND = AuctionType.FIRST_PRICE, AuctionType.SECOND_PRICE
 class Speaker:
     """Speaks for one exchange: answers in its dialect, made once per exchange and catalogue."""
 
-    __slots__ = ("_auction_type", "_price", "_says_nothing", "dialect", "exchange")
+    __slots__ = ("_auction_type", "_price", "_says_nothing", "_seat_of", "dialect", "exchange", "max_bids", "seats")
 
     has_rules = False
     """Whether `refuses` has anything to say; most exchanges do not."""
@@ -47,6 +47,9 @@ class Speaker:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.dialect = spoken_by(exchange)
+        self.max_bids = self.dialect.max_bids
+        self._seat_of = {(each.advertiser_id, each.campaign_id): each.seat for each in exchange.seats}
+        self.seats = frozenset((exchange.seat, *self._seat_of.values()))
         self._price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
         first = self.dialect.first_price
         self._auction_type = None if first is None else _FIRST if first else _SECOND
@@ -82,6 +85,15 @@ class Speaker:
             return AuctionType.SECOND_PRICE
         return _AUCTION_TYPES.get(at, AuctionType.FIRST_PRICE)
 
+    def seat_of(self, advertiser_id: int, campaign_id: int) -> str:
+        """The seat that bids of a campaign are made by: its own, its advertiser's, or the exchange's usual one."""
+        found = self._seat_of.get((advertiser_id, campaign_id)) or self._seat_of.get((advertiser_id, None))
+        return found or self.exchange.seat
+
+    def may_bid(self, invited: Collection[str] | None, blocked: Collection[str] | None) -> bool:
+        """Whether any of our seats may (OpenRTB 2.6 section 3.2.1, `wseat` and `bseat`)."""
+        return any((not invited or seat in invited) and (not blocked or seat not in blocked) for seat in self.seats)
+
     def refuses(self, _imp: Imp) -> Fault | None:
         """What of the exchange's own members keeps us from bidding on an impression; the pointer is relative to it."""
         return None
@@ -100,7 +112,9 @@ class Speaker:
             "adm": ad.markup,
             "adomain": [domain] if (domain := creative.advertiser_domain or advertiser_domain) else [],
             "iurl": _sample_url(creative, track_url),
-            "cid": self.exchange.seat if self.dialect.campaign_is_seat else str(campaign_id),
+            "cid": self.seat_of(creative.advertiser_id, campaign_id)
+            if self.dialect.campaign_is_seat
+            else str(campaign_id),
             "crid": f"{creative.id}-{creative.version}",
             "cat": creative.categories,
             "attr": creative.attributes,
@@ -130,9 +144,17 @@ class Speaker:
         """Where markup for this exchange reports to."""
         return Tracker(track_url, self._price if self.dialect.price_in_markup else "")
 
-    def answer(self, request_id: str, bids: Sequence[Sequence[bytes]], currency: str, bid_id: str) -> bytes:
-        """JSON of a whole answer; each bid is a JSON object in parts, `bid_id` our own id of the answer."""
-        return encode_response(request_id, [(self.exchange.seat, bids)], currency, bid_id)
+    def answer(self, request_id: str, bids: Sequence[tuple[str, Sequence[bytes]]], currency: str, bid_id: str) -> bytes:
+        """JSON of a whole answer, its bids grouped by seat.
+
+        Each bid is its seat and a JSON object in parts, `bid_id` our own id of the answer.
+        """
+        if not self._seat_of:
+            return encode_response(request_id, [(self.exchange.seat, [bid for _seat, bid in bids])], currency, bid_id)
+        by_seat: dict[str, list[Sequence[bytes]]] = {}
+        for seat, bid in bids:
+            by_seat.setdefault(seat, []).append(bid)
+        return encode_response(request_id, list(by_seat.items()), currency, bid_id)
 
 
 def _sample_url(creative: Creative, track_url: str) -> str:

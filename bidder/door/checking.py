@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from bidder.decision.snapshot import Snapshot
-from bidder.dialects.table import speaker_of
 from bidder.door.metrics import BidMetrics
 from bidder.openrtb.judge import Terms, Violation, faults_of_answer, faults_of_bid
 from bidder.openrtb.types import BidRequest
@@ -52,8 +51,8 @@ class AnswerCheck:
     def _judged(self, auction: Auction, response: bytes, snapshot: Snapshot) -> bytes | None:
         answer: dict[str, Any] = _decode(response)
         exchange = auction.exchange
-        speaker = speaker_of(exchange)
-        terms = Terms(exchange.default_currency, frozenset((exchange.seat,)), speaker.dialect.price_macro)
+        macro = auction.speaker.dialect.price_macro
+        terms = Terms(exchange.default_currency, auction.speaker.seats, macro)
         of_all = list(faults_of_answer(auction.request, answer, terms))
         kept: list[dict[str, Any]] = []
         found = list(of_all)

@@ -5,12 +5,23 @@ of the server, so that a request costs no timer. Answers that are due in one tur
 """
 
 import asyncio
+import ipaddress
 import socket
 from collections import deque
 from typing import cast
 
 from bidder.door.framing import Framing, Head
-from bidder.door.http import CONTINUE, NO_CONTENT, Refusal, bid_answer, gunzip, method_answer, page_answer
+from bidder.door.http import (
+    CONTINUE,
+    EXPLANATIONS,
+    NO_CONTENT,
+    Refusal,
+    bid_answer,
+    error_answer,
+    gunzip,
+    method_answer,
+    page_answer,
+)
 from bidder.door.limits import MAX_UNSENT_BYTES, SLICE_BYTES
 from bidder.door.port import Port
 
@@ -39,6 +50,8 @@ class _Slot:
             self.closes = True
         if status == 204 and not self.closes:
             self.answer = NO_CONTENT
+        elif status >= 400:
+            self.answer = protocol.refusal(status, body, closes=self.closes)
         else:
             self.answer = bid_answer(status, body, closes=self.closes, gzips=self.gzips)
         protocol.answered(self)
@@ -51,7 +64,8 @@ class BidProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_arrival", "_corked", "_flush_scheduled", "_framing", "_held", "_held_since", "_idle_since", "_last",
-        "_lingers_since", "_loop", "_now", "_paused", "_peer_ended", "_queue", "_starved_since", "_transport", "port",
+        "_lingers_since", "_loop", "_now", "_paused", "_peer_ended", "_proxied", "_queue", "_starved_since",
+        "_transport", "port",
     )  # fmt: skip
 
     def __init__(self, port: Port) -> None:
@@ -60,6 +74,7 @@ class BidProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._framing = Framing(self, port.limits.body_bytes)
         self._queue: deque[_Slot] = deque()
+        self._proxied = False  # a proxy speaks for somebody else
         self._now = port.monotonic()
         self._arrival = self._now  # of the first byte of the request being read
         self._idle_since = self._now
@@ -171,6 +186,8 @@ class BidProtocol(asyncio.Protocol):
         if not exchange or head.refusal or head.method != b"POST":
             self._answer_here(head)
             return
+        if head.forwarded:
+            self._proxied = True
         plain = self._decompress(head, body) if head.gzipped else bytes(body)
         if plain is None:
             return
@@ -253,14 +270,29 @@ class BidProtocol(asyncio.Protocol):
         name = self._transport.get_extra_info("peername")
         return str(name[0]) if isinstance(name, tuple) else None
 
+    def refusal(self, status: int, text: bytes = b"", *, closes: bool) -> bytes:
+        """The bytes of a refusal: without content (OpenRTB 2.6 section 2.4), but with words for this machine itself."""
+        words = text or EXPLANATIONS.get(status, b"")
+        if words and not self._proxied and self._is_local():
+            return error_answer(status, words, closes=closes)
+        return bid_answer(status, b"", closes=closes, gzips=False)
+
+    def _is_local(self) -> bool:
+        """Whether the peer is on this machine."""
+        try:
+            return ipaddress.ip_address(self._peer() or "").is_loopback
+        except ValueError:
+            return False
+
     def _refuse(self, head: Head, status: int) -> None:
         self.port.counters.refuse(status)
         closes = not head.keeps_alive
-        self._append(bid_answer(status, b"", closes=closes, gzips=False), closes=closes)
+        self._proxied = self._proxied or head.forwarded
+        self._append(self.refusal(status, closes=closes), closes=closes)
 
     def _refuse_and_close(self, status: int) -> None:
         self.port.counters.refuse(status)
-        self._append(bid_answer(status, b"", closes=True, gzips=False), closes=True)
+        self._append(self.refusal(status, closes=True), closes=True)
         self._last = True
         self._held = b""
         if not self._corked:

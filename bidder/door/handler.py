@@ -27,6 +27,7 @@ from bidder.request.consent import ConsentPolicy
 from core.clock import Clock
 from core.model import Exchange
 from core.reasons import NoBid
+from core.telemetry.logs import WITHOUT_CONTENT
 from pacing.notices.tokens import TokenSigner
 from segments.profiles.reading import ProfileReader
 
@@ -109,11 +110,11 @@ class BidderHandler:
         exchange = snapshot.index.exchanges.get(exchange_key)
         if exchange is None:
             self._metrics.refused(NoBid.UNKNOWN_EXCHANGE)
-            reply(404, b"")
+            reply(404, b"no active exchange has this key: see `grosz exchange list`\n")
             return
         if exchange.bearer_token and not _has_token(authorization, exchange.bearer_token):
             self._metrics.refused(NoBid.EXCHANGE_ACCESS)
-            reply(401, b"")
+            reply(401, b"the exchange has a bearer token: send Authorization: Bearer ...\n")
             return
         budget_s = time_budget(None, exchange, self._tmax_cap_ms)
         if self._load.is_too_much(self._waiting, budget_s, arrival, self._clock.monotonic()):
@@ -141,7 +142,7 @@ class BidderHandler:
             request = decode_request(body, tolerances)
         except Malformed as error:
             self._metrics.malformed(exchange.key, error.reason)
-            reply(400, b"")
+            reply(400, f"{error.message}; see docs/openrtb.md for what is refused\n".encode())
             return
         auction = Auction(request, exchange, arrival + time_budget(request, exchange, self._tmax_cap_ms), arrival)
         self._waiting += 1
@@ -187,7 +188,7 @@ class BidderHandler:
             return screen(auction, snapshot, self._policy)
         except Exception:
             # One request that we stumble over must not leave the others of its turn without an answer.
-            _log.exception("screening a request failed")
+            _log.exception("screening a request failed", extra=WITHOUT_CONTENT)
             self._metrics.fault()
             return False
 
@@ -220,7 +221,7 @@ class BidderHandler:
             self._load.priced(took_s, len(batch))
         except Exception:
             # A fault of ours must not become an error at the exchange, nor stop the process: no bid, and a traceback.
-            _log.exception("deciding a batch of %d failed", len(batch))
+            _log.exception("deciding a batch of %d failed", len(batch), extra=WITHOUT_CONTENT)
             self._metrics.fault()
             responses = {}
         finished = self._clock.monotonic()
@@ -244,7 +245,7 @@ class BidderHandler:
             return
         reason = auction.no_bid or NoBid.NOBODY_BIDS
         self._metrics.no_bid(exchange.key, reason)
-        reply(*speaker_of(exchange).no_bid(auction.request.id, reason))
+        reply(*auction.speaker.no_bid(auction.request.id, reason))
 
     async def drain(self) -> None:
         """Answer everything that was submitted."""

@@ -62,6 +62,19 @@ _STATUS_FIELDS = {
 }
 
 
+# What a refusal of the port's own says to somebody on this machine, where the handler has not said more.
+EXPLANATIONS = {
+    400: b"not a request that can be read: POST JSON to /openrtb2/{exchange}, see docs/bid-port.md\n",
+    401: b"the exchange has a bearer token: send Authorization: Bearer ...\n",
+    404: b"no such address, or no active exchange with this key: POST to /openrtb2/{exchange}\n",
+    408: b"the request did not come whole in time\n",
+    413: b"the body is larger than bid.max_body_bytes\n",
+    415: b"this content type or coding is not taken: send application/json, plain or gzip\n",
+    431: b"the header is too large\n",
+    503: b"too many connections: bid.max_connections\n",
+}
+
+
 class Refusal(Exception):
     """A request whose end cannot be told, or is not worth waiting for: answer with `status`, then close.
 
@@ -166,6 +179,18 @@ def bid_answer(status: int, body: bytes, *, closes: bool, gzips: bool) -> bytes:
     if closes:
         coding += _CLOSE
     return b"%s%scontent-length: %d\r\n\r\n%s" % (_JSON_HEAD, coding, len(body), body)
+
+
+def error_answer(status: int, text: bytes, *, closes: bool) -> bytes:
+    """A refusal with words, for whoever tries the port from this machine; exchanges get none."""
+    return b"HTTP/1.1 %d %s\r\n%s%scontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n\r\n%s" % (
+        status,
+        REASONS[status],
+        _STATUS_FIELDS.get(status, b""),
+        _CLOSE if closes else b"",
+        len(text),
+        text,
+    )
 
 
 def page_answer(status: int, content_type: str, body: bytes, *, closes: bool, head: bool) -> bytes:

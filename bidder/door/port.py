@@ -19,8 +19,8 @@ class BidHandler(Protocol):
         """Take one request, called in the turn of the event loop in which its last byte was read.
 
         `body` is decompressed; `arrival` is Clock.monotonic() of its first byte; `authorization` is the header's value,
-        b"" without one. Call `reply(status, body)` exactly once, now or later, with 200 and JSON, or with 204, 400, 401
-        or 404 and b"". The handler batches by itself.
+        b"" without one. Call `reply(status, body)` exactly once, now or later, with 200 and JSON, with 204 and b"", or
+        with 400, 401 or 404 and a short text, which only peers on this machine are shown. The handler batches.
         """
         ...
 

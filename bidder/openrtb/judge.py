@@ -116,7 +116,9 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
 
 def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
     offered = [name for name in FORMAT_OF_MARKUP.values() if getattr(imp, name) is not None]
-    kind = FORMAT_OF_MARKUP.get(bid.get("mtype", 0), offered[0] if len(offered) == 1 else "")
+    # Versions before 2.6 have no `mtype`: the exchange looks at the markup. What is not VAST or JSON is a banner.
+    looks = "banner" if imp.banner is not None or not offered else offered[0]
+    kind = FORMAT_OF_MARKUP.get(bid["mtype"], "") if bid.get("mtype") else looks
     if kind not in offered:
         yield Violation("format", f"markup of type {bid.get('mtype')} where {', '.join(offered)} is offered")
     if kind == "banner" and imp.banner is not None and not _has_size(imp.banner, bid, request.device):

@@ -33,7 +33,7 @@ PRIVACY_TEXTS = frozenset({"consent", "us_privacy", "gpp"})
 
 # Limits of other kinds that are there and cannot be read: what is read instead keeps us from bidding.
 LIMIT_NUMBERS = frozenset({"bidfloor", "multiplier"})
-UNREADABLE_NUMBER = 1e300  # no floor in reach, no impression that could be billed
+UNREADABLE_NUMBER = NUMBER_BOUND  # no floor in reach, no impression that could be billed
 LIMIT_TEXTS = frozenset({"bidfloorcur"})  # an unreadable currency has no exchange rate
 LIMIT_FLAGS = frozenset({"secure", "private_auction"})  # read as 1
 LIMIT_LISTS = frozenset({"wseat", "wadomain"})

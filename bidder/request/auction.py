@@ -5,6 +5,7 @@ Amounts are CPM micros of the auction's currency. Everything here lives for one 
 
 from typing import NamedTuple
 
+from bidder.dialects.table import speaker_of
 from bidder.openrtb.types import BidRequest, Imp
 from core.errors import Fault
 from core.model import Exchange
@@ -84,12 +85,13 @@ class Auction:
 
     __slots__ = (
         "arrival", "consent", "currency", "deadline", "exchange", "exchange_user", "faults", "impressions", "is_test",
-        "no_bid", "place", "request", "user_id",
+        "no_bid", "place", "request", "speaker", "user_id",
     )  # fmt: skip
 
     def __init__(self, request: BidRequest, exchange: Exchange, deadline: float, arrival: float = 0.0) -> None:
         self.request = request
         self.exchange = exchange
+        self.speaker = speaker_of(exchange)
         self.arrival = arrival  # monotonic seconds
         self.deadline = deadline  # monotonic seconds
         self.currency = ""

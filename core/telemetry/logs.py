@@ -1,4 +1,5 @@
 """Log lines as JSON, one object a line on standard error, so that whatever collects a container's output can search it.
+On a terminal they are short coloured lines instead, since a person reads them there.
 
 The bid path does not log at all; roles log what changes their state: start, stop, trouble and its end. Fields are given
 with `extra={"fields": {...}}` and spelled out; secrets do not belong in them (core.config.redacted).
@@ -7,8 +8,9 @@ with `extra={"fields": {...}}` and spelled out; secrets do not belong in them (c
 import logging
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Final, TextIO
 
 import msgspec
 
@@ -16,6 +18,33 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 # Libraries that tell at INFO what our own metrics count.
 _QUIET_LIBRARIES = ("aiohttp.access", "asyncio", "alembic")
+
+
+PRIVATE: Final = "private"
+"""Attribute of a record whose error may quote what somebody sent: logged without its words."""
+WITHOUT_CONTENT: Final = {PRIVATE: True}
+"""The `extra` that makes a record so."""
+
+
+def without_content(error: BaseException | None) -> str:
+    """Where an error came from and of which kind, without its words: they may quote what somebody sent."""
+    lines: list[str] = []
+    while error is not None:
+        kind = type(error)
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        lines.append(f"Traceback (most recent call last):\n{frames}{kind.__module__}.{kind.__qualname__}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nafter:\n".join(lines)
+
+
+def _traceback_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    if record.exc_info is None:
+        return ""
+    return (
+        without_content(record.exc_info[1])
+        if getattr(record, PRIVATE, False)
+        else formatter.formatException(record.exc_info)
+    )
 
 
 class JsonFormatter(logging.Formatter):
@@ -38,14 +67,53 @@ class JsonFormatter(logging.Formatter):
         if isinstance(fields, dict):
             line |= {name: value for name, value in fields.items() if name not in line}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = _traceback_of(self, record)
         return msgspec.json.encode(line, enc_hook=str).decode()
 
 
-def set_up_logging(role: str, level: str, stream: TextIO | None = None) -> None:
-    """Send all logging of this process to `stream` (standard error) from `level` up (see TelemetrySettings)."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter(role))
+_COLOURS = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+# Longer values (all settings, at a start) are for machines.
+_MAX_VALUE_CHARS = 80
+
+
+class TextFormatter(logging.Formatter):
+    """One log record as a short line for a person: time, role, message, plain fields."""
+
+    def __init__(self, role: str, *, coloured: bool) -> None:
+        super().__init__()
+        self._role = role
+        self._coloured = coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        head = self._in(_DIM, f"{time} {self._role:<10}")
+        line = f"{head} {self._in(_COLOURS.get(record.levelno, ''), record.getMessage())}"
+        fields = getattr(record, "fields", None)
+        if isinstance(fields, dict):
+            shown = [f"{name} {value}" for name, value in fields.items() if _is_short(value)]
+            line += self._in(_DIM, f"  {', '.join(shown)}") if shown else ""
+        return f"{line}\n{_traceback_of(self, record)}" if record.exc_info else line
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"{colour}{text}{_PLAIN}" if self._coloured and colour else text
+
+
+def _is_short(value: object) -> bool:
+    return isinstance(value, str | int | float) and len(str(value)) <= _MAX_VALUE_CHARS
+
+
+def set_up_logging(role: str, level: str, stream: TextIO | None = None, form: str = "auto") -> None:
+    """Send all logging of this process to `stream` (standard error) from `level` up.
+
+    `level` and `form` are as in TelemetrySettings; lines for a terminal have colours unless NO_COLOR is set.
+    """
+    output = stream or sys.stderr
+    handler = logging.StreamHandler(output)
+    if form == "text" or (form == "auto" and output.isatty()):
+        handler.setFormatter(TextFormatter(role, coloured=output.isatty() and not os.environ.get("NO_COLOR")))
+    else:
+        handler.setFormatter(JsonFormatter(role))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])

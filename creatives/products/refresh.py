@@ -40,9 +40,9 @@ class ModelRefresher:
         self._fit = fit
         self._clock = clock
         self._next_s: dict[int, float] = {}
-        self._fitted = telemetry.counter("grosz_product_models_total", "Recommendation models", ("outcome",))
+        self._fitted = telemetry.counter("grosz_product_models_total", "Recommendation models.", ("outcome",))
         self._seconds = telemetry.gauge(
-            "grosz_product_model_fit_seconds", "How long the last recommendation model took to fit"
+            "grosz_product_model_fit_seconds", "How long the last recommendation model took to fit."
         ).labels()
 
     async def run(self) -> None:
@@ -84,12 +84,9 @@ class ModelRefresher:
 
 async def world_state(store: ProductStore, advertiser_id: int) -> str:
     """Text that changes with what a model is fitted to; '' when there is nothing to fit to."""
-    seen = (await store.commands([("HGET", product_model(advertiser_id), "seen")]))[0]
-    heads = await store.heads(advertiser_id)
-    count = int(seen) if isinstance(seen, bytes) else 0
-    if not count and not heads:
-        return ""
-    return f"{count}:" + ",".join(f"{feed}.{head.version}" for feed, head in heads.items())
+    reply = (await store.commands([("HMGET", product_model(advertiser_id), "seen", "swaps")]))[0]
+    seen, swaps = reply if isinstance(reply, list) else (None, None)
+    return f"{int(seen or 0)}:{int(swaps or 0)}" if seen or swaps else ""
 
 
 async def fit_advertiser(store: ProductStore, advertiser_id: int, clock: Clock) -> None:

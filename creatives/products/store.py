@@ -6,6 +6,7 @@ that of the older one. Everything of one advertiser lies in one slot; nothing he
 
 import asyncio
 import secrets
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -14,7 +15,7 @@ import msgspec
 
 from core.clock import Clock
 from core.errors import ConflictError, UnavailableError
-from core.keys import PRODUCT_NEWS, feed_lock, product_changes, product_heads, product_table
+from core.keys import PRODUCT_NEWS, feed_lock, product_changes, product_heads, product_model, product_table
 from creatives.feeds.product import Product
 from creatives.products.changes import Change, Told, as_told, merged, pack_told, unpack_told, with_change
 from creatives.products.codec import Head, TableReader, block_of, pack_head, unpack_head
@@ -34,14 +35,20 @@ MAX_NEWS: Final = 10_000
 # More ids than this are told as "all products".
 MAX_NEWS_IDS: Final = 1_000
 
-# KEYS: lock, heads, new table, news is told separately. ARGV: token, feed, head, the advertiser's table prefix, grace.
-# 0: the lock is lost. The table before, whose name its head gives, ends after the grace.
+# KEYS: lock, heads, model (which counts swaps), new table, the table before if there is one. ARGV: token, feed, head,
+# grace. 0: the lock is lost. The table before ends after the grace.
 _SWAP: Final = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
-if #KEYS >= 3 then redis.call('PERSIST', KEYS[3]) end
-if #KEYS >= 4 then redis.call('EXPIRE', KEYS[4], ARGV[4]) end
+redis.call('HINCRBY', KEYS[3], 'swaps', 1)
+redis.call('PERSIST', KEYS[4])
+if #KEYS >= 5 then redis.call('EXPIRE', KEYS[5], ARGV[4]) end
 return 1
+"""
+# KEYS: heads, model. ARGV: feed.
+_REMOVE: Final = """
+redis.call('HINCRBY', KEYS[2], 'swaps', 1)
+return redis.call('HDEL', KEYS[1], ARGV[1])
 """
 _UNLOCK: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 _RENEW: Final = (
@@ -59,6 +66,8 @@ end
 return 0
 """
 MAX_TRIES: Final = 20
+# Of so many advertisers the heads are kept.
+KEPT_READERS: Final = 200
 
 
 class Batch(Protocol):
@@ -86,11 +95,12 @@ class Found(NamedTuple):
 
 
 class ProductStore:
-    """Reads and writes the products of advertisers. Heads are kept and looked at again when `forget` says so."""
+    """Reads and writes the products of advertisers. Heads, which have dictionaries of 64 KiB in them, are kept."""
 
     def __init__(self, redis: Batch, clock: Clock) -> None:
         self._redis = redis
         self._clock = clock
+        self._readers: OrderedDict[int, tuple[int, dict[int, TableReader]]] = OrderedDict()
 
     async def heads(self, advertiser_id: int) -> dict[int, Head]:
         """Head of each feed that was loaded, by feed id, in that order."""
@@ -99,11 +109,28 @@ class ProductStore:
         found = {int(pairs[at]): unpack_head(pairs[at + 1]) for at in range(0, len(pairs), 2)}
         return dict(sorted(found.items()))
 
+    async def swaps(self, advertiser_id: int) -> int:
+        """How often tables of the advertiser were swapped or removed."""
+        reply = (await self.commands([("HGET", product_model(advertiser_id), "swaps")]))[0]
+        return int(reply) if isinstance(reply, bytes) else 0
+
+    async def readers(self, advertiser_id: int) -> dict[int, TableReader]:
+        """A reader of each feed's table in force, by feed id, in that order."""
+        swaps = await self.swaps(advertiser_id)
+        known = self._readers.get(advertiser_id)
+        if known is None or known[0] != swaps:
+            found = {feed: TableReader(head) for feed, head in (await self.heads(advertiser_id)).items()}
+            known = self._readers[advertiser_id] = (swaps, found)
+            while len(self._readers) > KEPT_READERS:
+                self._readers.popitem(last=False)
+        self._readers.move_to_end(advertiser_id)
+        return known[1]
+
     async def find(self, advertiser_id: int, product_ids: Iterable[str]) -> dict[str, Found]:
         """The products that are known, as they are now, in the order asked for; by id, else by item group."""
         wanted = list(dict.fromkeys(product_ids))
         for _ in range(MAX_TRIES):
-            readers = {feed: TableReader(head) for feed, head in (await self.heads(advertiser_id)).items()}
+            readers = await self.readers(advertiser_id)
             found = await self._find_in(advertiser_id, wanted, readers)
             if found is None:
                 continue
@@ -168,6 +195,7 @@ class ProductStore:
 
     async def _still_there(self, advertiser_id: int, readers: Mapping[int, TableReader], feeds: set[int]) -> bool:
         """Whether tables of which nothing was found are those in force."""
+        self._readers.pop(advertiser_id, None)
         present = await self.heads(advertiser_id)
         return all(feed in present and present[feed].version == readers[feed].head.version for feed in feeds)
 
@@ -282,6 +310,7 @@ class ProductStore:
         keys: list[Argument] = [
             feed_lock(advertiser_id, feed_id),
             product_heads(advertiser_id),
+            product_model(advertiser_id),
             product_table(advertiser_id, feed_id, head.version),
         ]
         if before is not None and before.version != head.version:
@@ -297,9 +326,8 @@ class ProductStore:
         """Forget a feed's products, as when it is archived."""
         head = (await self.heads(advertiser_id)).get(feed_id)
         if head is not None:
-            await self.commands(
-                [("HDEL", product_heads(advertiser_id), feed_id), ("UNLINK", table_key(advertiser_id, head))]
-            )
+            keys = (product_heads(advertiser_id), product_model(advertiser_id))
+            await self.commands([("EVAL", _REMOVE, 2, *keys, feed_id), ("UNLINK", table_key(advertiser_id, head))])
             await self.announce(advertiser_id, None)
 
     async def announce(self, advertiser_id: int, product_ids: Sequence[str] | None) -> None:

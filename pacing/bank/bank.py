@@ -276,7 +276,7 @@ class LeaseBank:
         meta = keys.money_meta(advertiser_id)
         await self._transitions.commands([("HSET", meta, "rebuilding", epoch), ("HDEL", meta, "epoch")])
         await self._writer.drain(advertiser_id)
-        totals = await self._store.totals(advertiser_id)
+        totals = await self._store.totals(advertiser_id, keep_from_day)
         await self._remember_notices(advertiser_id)
         # Lease ids must not come again: the counter starts above any that the day's earlier epochs can have reached.
         first_lease = (self._clock.now_ms() % MS_PER_DAY) << 9

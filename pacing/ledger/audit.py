@@ -5,13 +5,14 @@ read in one moment; so the store is read first and asked again afterwards, and i
 starts over.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from core.errors import UnavailableError
 from pacing.budgets.levels import broken_invariants, day_of, level_names
-from pacing.budgets.transitions import Transitions
+from pacing.budgets.transitions import NO_LEDGER_ROWS, Transitions
 from pacing.ledger.rows import LedgerStore, PoolTotal, decode_entry
 
 # Rows move twice a second at most; a store that moves under ten readings in a row is being bulk-loaded.
@@ -51,8 +52,9 @@ def spent_by_level(pools: Iterable[PoolTotal]) -> dict[str, tuple[int, int]]:
 
 async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int) -> Audit:
     """Compare; raises UnavailableError when Redis or the store does not answer, or never stands still."""
+    since_day = await _first_day(transitions, advertiser_id)
     for _ in range(ATTEMPTS):
-        totals = await store.totals(advertiser_id)
+        totals = await store.totals(advertiser_id, since_day)
         snapshot = await transitions.snapshot(advertiser_id, totals.last_stream_id)
         if await store.last_stream_id(advertiser_id) == totals.last_stream_id:
             break
@@ -66,6 +68,7 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
             PoolTotal(head.campaign_id, head.line_item_id, head.share, head.day, row.charge_micros, row.impressions)
         )
     expected = spent_by_level(pools)
+    recent = spent_by_level(pool for pool in pools if pool.day >= snapshot.keep_from_day)
     differences = [
         Difference(advertiser_id, "", "", 0, 0, fault)
         for fault in broken_invariants(snapshot.levels, snapshot.leases.values())
@@ -73,6 +76,9 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
     for name in snapshot.levels.keys() | expected.keys():
         # Daily levels are dropped some days after their own, one after the other.
         if name not in snapshot.levels and day_of(name) < snapshot.keep_from_day:
+            continue
+        # So are those of objects that were archived long ago.
+        if name not in snapshot.levels and name not in recent and "a" in snapshot.levels:
             continue
         level = snapshot.levels.get(name)
         counters = (level.micros.spent, level.impressions.spent) if level else (0, 0)
@@ -82,3 +88,10 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
                 differences.append(Difference(advertiser_id, name, unit, counter, ledger, text))
     spent = snapshot.levels["a"].micros.spent if "a" in snapshot.levels else 0
     return Audit(advertiser_id, len(rows), len(snapshot.levels), spent, sorted(differences))
+
+
+async def _first_day(transitions: Transitions, advertiser_id: int) -> int:
+    """The earliest day of which a counter is there; spending of earlier days counts only in sums."""
+    snapshot = await transitions.snapshot(advertiser_id, NO_LEDGER_ROWS)
+    days = [int(day) for day in map(day_of, snapshot.levels) if math.isfinite(day)]
+    return min([*days, snapshot.keep_from_day])

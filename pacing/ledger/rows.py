@@ -88,6 +88,10 @@ class PoolTotal(NamedTuple):
     impressions: int
 
 
+BEFORE = 0
+"""The day of a PoolTotal that sums up all earlier days."""
+
+
 class Totals(NamedTuple):
     """Everything that the store has of an advertiser, at one moment."""
 
@@ -117,8 +121,15 @@ class LedgerStore(Protocol):
         """The id of the newest row, "" without one."""
         ...
 
-    async def totals(self, advertiser_id: int) -> Totals:
-        """Sums by pool and day, with the id that they go up to, from one transaction."""
+    async def totals(self, advertiser_id: int, since_day: int = 0) -> Totals:
+        """Sums by pool and day, with the id that they go up to, from one transaction.
+
+        Of the days before `since_day` one sum a pool, as of day BEFORE: what is read does not grow with the history.
+        """
+        ...
+
+    async def check(self, advertiser_id: int) -> list[str]:
+        """Where the sums differ from those of the rows, in words; reads all rows."""
         ...
 
     async def notices_since(self, advertiser_id: int, issued_s: int) -> list[tuple[str, int]]:

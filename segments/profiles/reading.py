@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UnavailableError
+from core.ids import USER_ID_CHARS
 from core.keys import exchange_user, user_profile
 from segments.facts.facts import CART_LIFETIME_S, CartStage
 from segments.facts.layout import (
@@ -27,6 +28,10 @@ from segments.facts.meta import is_opted_out
 Command = tuple[bytes | str | int, ...]
 UserLookup = tuple[str | None, int, str | None]
 """(our user id or None, exchange id, the exchange's user id or None)."""
+
+NOBODY: Final = "nobody"
+"""Value of an exchange's id that too many browsers claim, before `:` and the day."""
+NOBODY_PREFIX: Final = f"{NOBODY}:".encode()
 
 RING_FIELD: Final = b"i"
 META_FIELD: Final = b"m"
@@ -60,14 +65,15 @@ class ProfileBatch:
     `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
     `*_age_s` infinite where there is none. `state_fields` are the rows' hot fields, which `references` reads.
     `segments` are sorted little-endian uint32 ids of what each request's user is a member of now; None where nothing
-    is known of the user, or may be. `failed` are the requests whose user could not be looked up: nobody knows what is
-    known of them, which is not the same as that nothing is.
+    is known of the user, or may be. `cap_rings` are what caps are asked of: `rings`, unless the bid path puts others
+    there. `failed` are the requests whose user could not be looked up: nobody knows what is known of them, which is
+    not the same as that nothing is.
     """
 
     __slots__ = (
-        "cart_age_s", "cart_micros", "cart_stage", "failed", "found", "last_purchase_age_s", "last_visit_age_s",
-        "products_viewed", "rings", "score", "segments", "state_advertiser", "state_fields", "state_request",
-        "user_ids", "visits",
+        "cap_rings", "cart_age_s", "cart_micros", "cart_stage", "failed", "found", "last_purchase_age_s",
+        "last_visit_age_s", "products_viewed", "rings", "score", "segments", "state_advertiser", "state_fields",
+        "state_request", "user_ids", "visits",
     )  # fmt: skip
 
     def __init__(self, user_ids: list[str | None]) -> None:
@@ -76,6 +82,7 @@ class ProfileBatch:
         self.found = [False] * count
         self.segments: list[bytes | None] = [None] * count
         self.rings = [b""] * count
+        self.cap_rings = self.rings
         self.failed: set[int] = set()
         self.state_fields: list[bytes] = []
         self.state_request: npt.NDArray[np.int64] = _NO_INTEGERS
@@ -148,8 +155,10 @@ class ProfileReader:
         commands: list[Command] = [("GET", exchange_user(users[at][1], users[at][2] or "")) for at in unresolved]
         replies = await self._redis.batch(commands, deadline)
         for at, reply in zip(unresolved, replies, strict=True):
+            # Behind the user id may stand how many browsers claimed the exchange's id today; too many are nobody.
             if isinstance(reply, bytes):
-                batch.user_ids[at] = reply.decode("ascii", "replace")
+                if not reply.startswith(NOBODY_PREFIX):
+                    batch.user_ids[at] = reply[:USER_ID_CHARS].decode("ascii", "replace")
             elif reply is not None:  # an error, or what no string is
                 batch.failed.add(at)
 
@@ -174,6 +183,8 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
                 batch.rings[at] = value
             elif name == META_FIELD:
                 if is_opted_out(value):
+                    # Nor may the bid carry the id: its notices would write what the opt-out has erased.
+                    batch.user_ids[at] = None
                     batch.rings[at] = b""
                     del owners[start:], advertisers[start:], fields[start:]
                     break

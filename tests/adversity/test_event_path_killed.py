@@ -24,7 +24,7 @@ from core.clock import SystemClock
 from core.keys import event_stream
 from core.redis.embedded import EmbeddedServer
 from tests.kit.event_feed import Feed, Happening
-from tests.kit.fixtures import REPOSITORY
+from tests.kit.fixtures import REPOSITORY, chosen_server
 from tests.kit.profiles import PARTITIONS, EventRig, event_rig
 from tests.kit.tracker import API_KEY
 
@@ -38,7 +38,7 @@ class Running:
     """The three processes; each can be killed and is started again at once."""
 
     def __init__(self, folder: Path) -> None:
-        self.server = EmbeddedServer(folder)
+        self.server = EmbeddedServer(folder, program=chosen_server())
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])

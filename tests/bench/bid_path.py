@@ -59,13 +59,16 @@ class EmptyLedger:
     async def last_stream_id(self, advertiser_id: int) -> str:
         return ""
 
-    async def totals(self, advertiser_id: int) -> Totals:
+    async def totals(self, advertiser_id: int, since_day: int = 0) -> Totals:
         return Totals("", [])
 
     async def notices_since(self, advertiser_id: int, issued_s: int) -> list[tuple[str, int]]:
         return []
 
     async def days(self) -> list[int]:
+        return []
+
+    async def check(self, advertiser_id: int) -> list[str]:
         return []
 
     async def day_lines(self, day: int) -> list[DayLine]:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from bidder.decision import pipeline
 from bidder.decision.answer import answer
+from bidder.decision.bids_out import BatchCaps, BidsOut
 from bidder.decision.choose import choose
 from bidder.decision.model_file import load_model
 from bidder.decision.snapshot import Snapshot
@@ -52,7 +53,8 @@ class Bench:
         book.bind(compiled.index.pools)
         for position in range(len(compiled.index.pools)):
             book.grant(position, position + 1, 10**12, 10**9, self.now_ms + 10**9)
-        self.snapshot = Snapshot(compiled, load_model(), book, "https://track.example")
+        self.out = BidsOut()
+        self.snapshot = Snapshot(compiled, load_model(), book, "https://track.example", out=self.out)
         self.snapshot.live.refresh(self.now_ms, book)
         self.policy = ConsentPolicy(ConsentSettings())
         self.signer = TokenSigner({1: b"k" * 32})
@@ -89,11 +91,14 @@ class Bench:
         decode(profiles, range(len(auctions)), self.replies[start : start + len(auctions)], self.now_ms)
         at = self._timed("profiles", at)
         fetched = at
+        pipeline.count_bids_out(profiles, self.snapshot, self.now_ms)
         found = pipeline.evaluate(auctions, profiles, self.snapshot, self.now_ms)
         at = self._timed("evaluate", at)
         self.match_and_price_s.append(screen_s + at - fetched)
         assert found is not None
-        chosen = choose(found, self.snapshot, self.now_ms)
+        chosen = choose(
+            found, self.snapshot, self.now_ms, BatchCaps(self.out, self.snapshot.caps, profiles, self.now_ms)
+        )
         at = self._timed("choose", at)
         self.snapshot.counts.count_pairs(found.positions, found.verdict)
         at = self._timed("count", at)

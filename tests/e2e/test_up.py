@@ -1,6 +1,9 @@
+import contextlib
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -10,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from core.processes import is_alive
-from tests.kit.processes import RunningGrosz, grosz
+from tests.kit.fixtures import REPOSITORY
+from tests.kit.processes import RunningGrosz, clean_environment, grosz
 
 
 @pytest.fixture
@@ -124,3 +128,27 @@ def test_restart_in_the_same_directory_keeps_its_token_key(tmp_path: Path) -> No
             keys.add((tmp_path / "token.key").read_text())
     assert len(keys) == 1
     assert (tmp_path / "token.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_at_a_terminal_it_speaks_to_a_person(tmp_path: Path) -> None:
+    reading, writing = os.openpty()
+    ports = ("--bid-port", "0", "--track-port", "0", "--admin-port", "0")
+    command = [sys.executable, "-m", "admin.cli", "up", "--data", str(tmp_path / "data"), *ports]
+    process = subprocess.Popen(command, stdout=writing, stderr=writing, cwd=REPOSITORY, env=clean_environment())
+    os.close(writing)
+    shown = ""
+    while "Ctrl-C" not in shown:
+        shown += os.read(reading, 65_536).decode()
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # the terminal's other side is closed by the last who ends
+        while os.read(reading, 65_536):
+            pass
+    assert process.wait() == 0
+    os.close(reading)
+    lines = re.sub(r"\x1b\[\d*m", "", shown).replace("\r", "").splitlines()
+    assert not any(line.startswith("{") for line in lines)
+    ready = re.compile(r"\d\d:\d\d:\d\d supervisor role is ready  child bidder-0, after_seconds .*")
+    assert any(ready.fullmatch(line) for line in lines), shown
+    assert any(line.startswith("ready bid=http://") for line in lines)
+    assert any(line.startswith("setup http://") for line in lines), "on a line of its own"
+    assert any("grosz doctor" in line for line in lines)

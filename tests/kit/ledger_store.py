@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from pacing.ledger.rows import DayLine, LedgerRow, PoolTotal, RowKind, Totals, stream_id_order
+from pacing.ledger.rows import BEFORE, DayLine, LedgerRow, PoolTotal, RowKind, Totals, stream_id_order
 
 
 class MemoryLedgerStore:
@@ -21,15 +21,19 @@ class MemoryLedgerStore:
         kept = self.rows[advertiser_id]
         return kept[-1].stream_id if kept else ""
 
-    async def totals(self, advertiser_id: int) -> Totals:
+    async def totals(self, advertiser_id: int, since_day: int = 0) -> Totals:
         charges: Counter[tuple[int, int, int, int]] = Counter()
         impressions: Counter[tuple[int, int, int, int]] = Counter()
         for row in self.rows[advertiser_id]:
-            pool = (row.head.campaign_id, row.head.line_item_id, row.head.share, row.head.day)
+            day = row.head.day if row.head.day >= since_day else BEFORE
+            pool = (row.head.campaign_id, row.head.line_item_id, row.head.share, day)
             charges[pool] += row.charge_micros
             impressions[pool] += row.impressions
         pools = [PoolTotal(*pool, charges[pool], impressions[pool]) for pool in sorted(charges)]
         return Totals(await self.last_stream_id(advertiser_id), pools)
+
+    async def check(self, advertiser_id: int) -> list[str]:
+        return []  # there are no sums beside the rows
 
     async def notices_since(self, advertiser_id: int, issued_s: int) -> list[tuple[str, int]]:
         return [

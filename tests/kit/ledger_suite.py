@@ -5,7 +5,7 @@ Each check gets an empty store. `CHECKS` are all of them, to parametrize a test 
 
 from collections.abc import Awaitable, Callable
 
-from pacing.ledger.rows import DayLine, LedgerStore, PoolTotal, RowKind
+from pacing.ledger.rows import BEFORE, DayLine, LedgerStore, PoolTotal, RowKind
 from tests.kit.ledger_rows import a_row
 
 Check = Callable[[LedgerStore], Awaitable[None]]
@@ -69,6 +69,31 @@ async def totals_are_by_pool_and_day(store: LedgerStore) -> None:
     ]
 
 
+async def of_early_days_there_is_one_sum_a_pool(store: LedgerStore) -> None:
+    rows = [
+        (20_000, 1, 100),
+        (20_001, 2, 100),
+        (20_717, 4, 100),
+        (20_718, 8, 100),
+        (20_001, 16, 101),
+        (20_002, -16, 101),
+    ]
+    await store.append(
+        SHOP,
+        [
+            a_row(f"{number}-0", day=day, charge_micros=charge, line_item_id=line, exchange_id=number)
+            for number, (day, charge, line) in enumerate(rows, 1)
+        ],
+    )
+    assert sorted((await store.totals(SHOP, 20_717)).pools) == [
+        PoolTotal(100, 100, 0, BEFORE, 3, 2),
+        PoolTotal(100, 100, 0, 20_717, 4, 1),
+        PoolTotal(100, 100, 0, 20_718, 8, 1),
+        PoolTotal(100, 101, 0, BEFORE, 0, 2),
+    ]
+    assert await store.check(SHOP) == []
+
+
 async def sums_are_exact_beyond_floats(store: LedgerStore) -> None:
     await store.append(SHOP, [a_row("1-0", charge_micros=2**53), a_row("2-0", charge_micros=1)])
     assert [pool.charge_micros for pool in (await store.totals(SHOP)).pools] == [2**53 + 1]
@@ -117,6 +142,7 @@ CHECKS: tuple[Check, ...] = (
     nothing_is_appended_by_an_empty_batch,
     advertisers_do_not_see_each_other,
     totals_are_by_pool_and_day,
+    of_early_days_there_is_one_sum_a_pool,
     sums_are_exact_beyond_floats,
     corrections_count_but_are_no_notices,
     notices_are_asked_for_by_when_their_bid_was_made,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from admin.cli import fx, migrate
-from admin.cli.objects import advertiser, campaign, key, line_item
+from admin.cli import feed, fx, ledger, migrate
+from admin.cli.objects import advertiser, campaign, conversion, key, line_item, people, webhook
 from core.clock import ManualClock
 from core.errors import AccessError, InputError, NotFoundError
 from tests.kit.api import running_api
@@ -137,3 +137,28 @@ async def test_exchange_rates_are_set_shown_and_kept(options: list[str]) -> None
         await _run(fx.app, "set", "USD", *options)
     with pytest.raises(InputError):
         await _run(fx.app, "set", "USD=0", *options)
+
+
+async def test_feeds_webhooks_conversions_and_people_are_objects_too(options: list[str]) -> None:
+    shop = json.loads(await _run(advertiser, "create", "--set", "name=Szpilka", "--json", *options))
+    mine = ("--set", f"advertiser_id={shop['id']}", "--set", "name=x", "--json")
+    address = ("--set", "url=https://buty.example/x")
+    for kind, fields in ((feed.app, address), (webhook, address), (conversion, ("--set", "event=sign_up"))):
+        made = json.loads(await _run(kind, "create", *mine, *fields, *options))
+        listed = json.loads(await _run(kind, "list", f"advertiser_id={shop['id']}", "--json", *options))
+        assert [one["id"] for one in listed["items"]] == [made["id"]]
+    person = ("--set", "email=jan@example.pl", "--set", "name=Jan", "--set", "scopes=read,trade")
+    made = json.loads(await _run(people, "create", *person, "--json", *options))
+    assert made["scopes"] == ["read", "trade"]
+    assert "password" not in made
+    assert "jan@example.pl" in await _run(people, "list", "name=Jan", *options)
+
+
+async def test_the_ledger_of_a_day_is_exported_from_anywhere(options: list[str]) -> None:
+    heads = "day,advertiser_id,advertiser,line_item_id,exchange,impressions,charge,currency"
+    day = ("export", "--day", "2026-11-01")
+    assert (await _run(ledger.app, *day, *options)).split() == [heads]
+    assert json.loads(await _run(ledger.app, *day, "--json", *options)) == []
+    if "--url" in options:
+        with pytest.raises(InputError, match="a day is exported at a time"):
+            await _run(ledger.app, "export", *options)

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from admin.store import tables
+from admin.store.feeds import planned_feeds
 from core.clock import ManualClock
 from tests.integration.admin.conftest import Shop, make_shop
 from tests.kit.api import Api
@@ -50,6 +51,7 @@ async def test_an_address_with_a_password_is_masked_in_every_answer_and_kept_for
         stored = await connection.scalar(sa.select(documents.c.document).where(documents.c.id == feed["id"]))
         column = await connection.scalar(sa.select(tables.feeds.c.url).where(tables.feeds.c.id == feed["id"]))
     assert json.loads(stored or "")["secret_url"] == SECRET
+    assert [planned.job.url for planned in await planned_feeds(api.store.database)][:1] == [SECRET]
     assert column == MASKED
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from core import keys
 from core.catalogue.follower import read_catalogue
+from core.catalogue.version_report import FORGOTTEN_MS
 from core.clock import ManualClock
 from core.model import Catalogue
 from core.redis.client import control_redis
@@ -120,4 +121,8 @@ async def test_the_effective_version_is_the_lowest_of_the_living_bidders(
     assert (refusing["refused_version"], refusing["refused_because"]) == (version, "no such campaign")
     await redis.hset(keys.CATALOGUE_EFFECTIVE, "b2", f"{version} {now}")
     assert (await shop.caller.get("/v1/effective-version")).body["is_effective"]
+    await redis.hset(keys.CATALOGUE_EFFECTIVE, mapping={"killed": f"1 {now - 2 * FORGOTTEN_MS}", "odd": "no report"})
+    assert len((await shop.caller.get("/v1/effective-version")).body["bidders"]) == 2
+    await api.publisher.tidy()
+    assert set(await redis.hkeys(keys.CATALOGUE_EFFECTIVE)) == {b"b1", b"b2", b"gone"}
     await redis.aclose()

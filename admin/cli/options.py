@@ -1,0 +1,19 @@
+"""Options that many commands share, and the form in which they print for machines."""
+
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+
+UrlOption = Annotated[
+    str, typer.Option("--url", envvar="GROSZ_ADMIN_URL", help="Admin API, such as http://127.0.0.1:8082.")
+]
+KeyOption = Annotated[str, typer.Option("--key", envvar="GROSZ_API_KEY", help="API key for --url.", show_envvar=True)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def print_json(value: object) -> None:
+    """Print a value of plain types and structs as indented JSON."""
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    sys.stdout.buffer.flush()

@@ -1,0 +1,109 @@
+"""Bids that are out count against caps: three slots of a page, in three auctions at once, are not three impressions.
+
+An impression enters the user's ring when it is billed, a second or more after its bid. Until then the process that bid
+remembers it: at once for every later request and for the rest of the same batch. A bid counts until its impression is
+in the ring, or until the exchange's time to notice is over, never for the reservation's life: by then the auction can
+not show the ad any more, or its notice is lost. Other processes learn of it with the bill (docs/money.md says what that
+means); to tell them at once would cost a round trip for each bid.
+"""
+
+from collections import deque
+from typing import Final
+
+from core.reasons import NoBid
+from pacing.budgets.pools import PoolKey
+from pacing.caps import CapTable, pack_record, shown_since
+from segments.profiles.reading import ProfileBatch
+
+# Some 200 bytes each: a process bids a thousand times a second, and each is forgotten after a few seconds.
+MAX_BIDS_OUT: Final = 20_000
+
+# Between the clocks of bidder and tracker: an impression that is noted so much before its bid is that bid's.
+CLOCK_SLACK_S: Final = 2
+
+_Out = tuple[int, int, int]  # line item, made (unix s), counts until (unix ms)
+
+
+class BidsOut:
+    """What one process has bid for users whom a cap of the line item concerns, for as long as it counts."""
+
+    __slots__ = ("_of_user", "_order")
+
+    def __init__(self) -> None:
+        self._of_user: dict[str, list[_Out]] = {}
+        self._order: deque[str] = deque()  # users by their bids, oldest first
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def add(self, user_id: str, line_item_id: int, now_ms: int, counts_ms: int) -> None:
+        """Remember a bid for `counts_ms` milliseconds."""
+        self._of_user.setdefault(user_id, []).append((line_item_id, now_ms // 1000, now_ms + counts_ms))
+        self._order.append(user_id)
+        self._forget(now_ms)
+
+    def _forget(self, now_ms: int) -> None:
+        """Drop the oldest bids that no longer count, and those above the bound."""
+        while self._order:
+            user_id = self._order[0]
+            bids = self._of_user[user_id]
+            if bids[0][2] > now_ms and len(self._order) <= MAX_BIDS_OUT:
+                return
+            self._order.popleft()
+            del bids[0]
+            if not bids:
+                del self._of_user[user_id]
+
+    def ring(self, user_id: str, ring: bytes, now_ms: int) -> bytes:
+        """The user's ring with the bids that are out and not in it yet."""
+        bids = self._of_user.get(user_id)
+        if bids is None:
+            return ring
+        shown: dict[int, int] = {}
+        out = b""
+        for line_item, made_s, until_ms in bids:
+            if until_ms <= now_ms:
+                continue
+            if line_item not in shown:
+                shown[line_item] = shown_since(ring, line_item, made_s - CLOCK_SLACK_S)
+            if shown[line_item] > 0:
+                shown[line_item] -= 1
+            else:
+                out += pack_record(line_item, made_s)
+        return ring + out if out else ring
+
+
+class BatchCaps:
+    """Caps within one batch: what its own bids leave room for."""
+
+    __slots__ = ("_blocked", "_caps", "_now_ms", "_out", "_profiles", "_rings")
+
+    def __init__(self, out: BidsOut, caps: CapTable, profiles: ProfileBatch, now_ms: int) -> None:
+        self._out = out
+        self._caps = caps
+        self._profiles = profiles
+        self._now_ms = now_ms
+        self._rings: dict[str, bytes] = {}  # of users who got a bid in this batch
+        self._blocked: dict[str, dict[PoolKey, NoBid]] = {}
+
+    def reason(self, request: int, line_item_id: int, share: int) -> NoBid | None:
+        """Why a bid of this pool for the user of one request is one too many; None where it is not."""
+        user_id = self._profiles.user_ids[request]
+        if user_id is None or user_id not in self._rings:
+            return None
+        blocked = self._blocked.get(user_id)
+        if blocked is None:
+            blocked = self._blocked[user_id] = self._caps.blocked(self._rings[user_id], self._now_ms // 1000)
+        return blocked.get(PoolKey(line_item_id, share))
+
+    def note(self, request: int, line_item_id: int, counts_ms: int) -> None:
+        """A bid that is sent for the user of one request."""
+        user_id = self._profiles.user_ids[request]
+        if user_id is None or not self._caps.limits(line_item_id):
+            return
+        ring = self._rings.get(user_id)
+        if ring is None:
+            ring = self._out.ring(user_id, self._profiles.rings[request], self._now_ms)
+        self._rings[user_id] = ring + pack_record(line_item_id, self._now_ms // 1000)
+        self._blocked.pop(user_id, None)
+        self._out.add(user_id, line_item_id, self._now_ms, counts_ms)
