@@ -101,6 +101,9 @@ class AdminSettings(Component, frozen=True, kw_only=True):
     database_url: Secret = (
         ""  # sqlite+aiosqlite:///... or postgresql+asyncpg://...; empty: SQLite in the data directory
     )
+    # What people's browsers reach the API and console at. With https, cookies are Secure and browsers are told to come
+    # by https only; empty: as each request came.
+    public_url: Annotated[str, Meta(pattern=r"^$|^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$")] = ""
     seed: Literal["", "demo"] = ""  # what an empty store starts with
     seed_cart_delay_s: Seconds = 3_600  # of the seeded line items: idle for so long, a cart counts as abandoned
     # Where exchange rates are read anew: "ecb" (the European Central Bank's daily file), another address or a file in
@@ -174,6 +177,18 @@ class DataSettings(Component, frozen=True, kw_only=True):
     directory: str = "data"
 
 
+class NetworkSettings(Component, frozen=True, kw_only=True):
+    """What lies in front of the ports, and how much one peer may hold of them."""
+
+    # Reverse proxies, as addresses or networks (10.0.0.0/8): what they say of the client in X-Forwarded-For and
+    # X-Forwarded-Proto counts. Empty: nobody is believed, and whoever connects is the client.
+    trusted_proxies: tuple[str, ...] = ()
+    # Of one tracker, admin or worker process, and of these from one address (the trusted proxies excepted). Lowered to
+    # what the process has handles for; the bid port has bid.max_connections.
+    max_connections: Count = 4_096
+    max_connections_per_address: Count = 512
+
+
 class TelemetrySettings(Component, frozen=True, kw_only=True):
     """Logs and metrics."""
 
@@ -199,6 +214,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     consent: ConsentSettings = ConsentSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     data: DataSettings = DataSettings()
+    network: NetworkSettings = NetworkSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
 

@@ -34,7 +34,9 @@ def user_aliases(user_id: str) -> str:
 
 
 def exchange_user(exchange_id: int, exchange_user_id: str) -> str:
-    """String: our user id of an exchange's user id.
+    """String: our user id of an exchange's user id, `:claims:day` behind it once another browser claimed it too.
+
+    `nobody:day` for an id that too many browsers claimed on that day.
 
     TTL: cookie lifetime, renewed by each sync; writer: tracker; reader: bidder; about 0.1 KiB.
     """
@@ -125,7 +127,7 @@ SEGMENT_SWEEP_OWNER: Final = "sg:{sweep}:owner"
 
 
 def tag_health(advertiser_id: int) -> str:
-    """Hash: counts by event name and day, last time by event name.
+    """Hash: counts by event name (200 at most, and the rest together) and day, last time by event name.
 
     TTL: 10 days after the last event; writer: worker; reader: admin; about 3 KiB an advertiser.
     """

@@ -20,6 +20,9 @@ READY_PIPE = "GROSZ_READY_PIPE"
 # What a process has between SIGTERM and SIGKILL; container runtimes grant as much by default.
 DRAIN_TIMEOUT_S = 10.0
 
+# Whatever a role writes (catalogue, ledger, logs of events, the embedded server's data) is for its own user alone.
+PRIVATE_UMASK = 0o077
+
 # Children that find their parent gone before they could ask to be told.
 EXIT_ORPHANED = 3
 

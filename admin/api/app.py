@@ -19,6 +19,7 @@ from admin.api import (
     exchanges,
     feeds,
     line_items,
+    requests,
     segments,
     users,
     webhooks,
@@ -50,9 +51,7 @@ from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
 from core.clock import Clock
-
-# Ten thousand line items with rich targeting are about 20 MB; nothing else is near a megabyte.
-MAX_BODY_BYTES = 32 * 1024 * 1024
+from core.network.headers import Edge
 
 
 def resources(passwords: Passwords) -> tuple[Resource, ...]:
@@ -99,20 +98,25 @@ def build_app(
     segment_sizes: SegmentSizes = uncounted,
     passwords: Passwords | None = None,
     failures_per_minute: int = FAILURES_PER_MINUTE,
+    edge: Edge | None = None,
     fx_source: str = "",
 ) -> web.Application:
-    """The API as an aiohttp application. `committed` is called after each commit (Publisher.wake)."""
+    """The API as an aiohttp application, to be served without aiohttp's own decompression.
+
+    `committed` is called after each commit (Publisher.wake); `edge` says what is in front of the port.
+    """
+    edge = edge or Edge()
     hasher = passwords or Passwords()
     accounts = AccountStore(store.database, clock)
-    authentication = Authentication(accounts, clock, failures_per_minute)
+    authentication = Authentication(accounts, clock, failures_per_minute, edge)
     reader = Reader(store, clock, segment_sizes)
     operations = Operations(store, reader, committed)
     known = resources(hasher)
-    app = web.Application(middlewares=[problems, authentication.middleware], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[problems, authentication.middleware], client_max_size=requests.MAX_BODY_BYTES)
     for resource in known:
         app.add_routes(ResourceHandlers(resource, reader, operations).routes())
     people = next(resource for resource in known if resource.name == "users")
-    app.add_routes(Sessions(accounts, hasher, authentication, operations, people, clock).routes())
+    app.add_routes(Sessions(accounts, hasher, authentication, operations, people, clock, edge).routes())
     app.add_routes(Changes(store.database).routes())
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
     app.add_routes(Budgets(reader, commands, clock).routes())

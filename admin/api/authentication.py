@@ -13,6 +13,7 @@ from admin.store.accounts import KEY_PREFIX, AccountStore
 from admin.store.model import ApiKey, Scope, User
 from core.clock import Clock
 from core.errors import AccessError, GroszError
+from core.network.headers import Edge
 
 COOKIE = "grosz_session"
 CSRF_HEADER = "X-CSRF-Token"
@@ -31,7 +32,8 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 class Authentication:
     """The middleware of `/v1`, and the limits that it keeps."""
 
-    def __init__(self, accounts: AccountStore, clock: Clock, failures_per_minute: int = FAILURES_PER_MINUTE) -> None:
+    def __init__(self, accounts: AccountStore, clock: Clock, failures_per_minute: int, edge: Edge) -> None:
+        self._edge = edge
         self._accounts = accounts
         self._limiter = RateLimiter(clock)
         self._failures_per_minute = failures_per_minute
@@ -65,7 +67,7 @@ class Authentication:
 
     def count_failure(self, request: web.Request) -> None:
         """Counts a wrong secret from an address. Raises ApiError 429 when there were too many."""
-        _, wait_s = self._limiter.take(_failures_of(request), self._failures_per_minute)
+        _, wait_s = self._limiter.take(self._failures_of(request), self._failures_per_minute)
         _refuse_until(wait_s)
 
     def refuse_guesser(self, request: web.Request) -> None:
@@ -73,7 +75,10 @@ class Authentication:
 
         For passwords, which can be guessed: the right one among many tries must not get in either. Keys cannot be.
         """
-        _refuse_until(self._limiter.wait_s(_failures_of(request), self._failures_per_minute))
+        _refuse_until(self._limiter.wait_s(self._failures_of(request), self._failures_per_minute))
+
+    def _failures_of(self, request: web.Request) -> str:
+        return f"failures:{self._edge.client_of(request)}"
 
     async def _by_key(self, request: web.Request, secret: str) -> Principal:
         key = await self._accounts.find_key(secret) if secret.startswith(KEY_PREFIX) else None
@@ -103,10 +108,6 @@ class Authentication:
             hint = f"at most {limit} requests a minute; use bulk requests"
             raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", hint=hint, headers=headers)
         return headers
-
-
-def _failures_of(request: web.Request) -> str:
-    return f"failures:{request.remote}"
 
 
 def _refuse_until(wait_s: int) -> None:

@@ -47,10 +47,31 @@ async def check_outside(
         if kind.tenant and value.advertiser_id is None and principal.advertiser_ids is not None:
             found.append(Fault("/advertiser_id", "required", "choose one of your advertisers"))
         faults.append(found)
+    # Whose uniqueness may be told: under an advertiser that the caller may not know of, nothing is said to exist.
+    told = [not kind.tenant or principal.sees(value.advertiser_id) for value in values]
+    shared = await _shared_ids(connection, principal, kind, values)
     for column in ("external_id", *UNIQUE.get(kind.name, ())):
         for position, pointer in await _taken(connection, kind, values, column, among):
-            faults[position].append(Fault(pointer, "taken", f"another {kind.title} has this {column}"))
+            if told[position] and position not in shared:
+                faults[position].append(Fault(pointer, "taken", f"another {kind.title} has this {column}"))
+    for position in shared:
+        hint = "ask an administrator"
+        faults[position].append(Fault("/external_id", "forbidden", "only callers for all advertisers set it", hint))
     return faults
+
+
+async def _shared_ids(connection: AsyncConnection, principal: Principal, kind: Kind, values: Sequence[Any]) -> set[int]:
+    """Positions of objects whose external id the caller may not set.
+
+    Those of advertisers are unique among all of them: "taken" would tell a restricted caller which ones others have.
+    """
+    if kind.tenant or principal.advertiser_ids is None:
+        return set()
+    table = kind.table
+    ids = [value.id for value in values]
+    rows = await connection.execute(sa.select(table.c.id, table.c.external_id).where(table.c.id.in_(ids)))
+    before = {row.id: row.external_id for row in rows}
+    return {at for at, value in enumerate(values) if value.external_id != before.get(value.id, "")}
 
 
 async def _taken(

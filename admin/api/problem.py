@@ -21,6 +21,8 @@ from core.errors import (
     NotFoundError,
     UnavailableError,
 )
+from core.network.bodies import UNREADABLE, BodyRefused, refused
+from core.telemetry.logs import WITHOUT_CONTENT
 
 log = logging.getLogger("grosz.admin.api")
 
@@ -77,6 +79,8 @@ _STATUS: tuple[tuple[type[GroszError], HTTPStatus], ...] = (
 
 def status_of(error: GroszError) -> HTTPStatus:
     """The HTTP status that an error means."""
+    if isinstance(error, BodyRefused):
+        return HTTPStatus(error.status)
     if isinstance(error, ApiError):
         return error.status
     return next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -114,7 +118,10 @@ def respond_problem(error: GroszError) -> web.Response:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", "1")
     body = msgspec.json.encode(problem_of(error))
-    return web.Response(status=status, body=body, content_type=CONTENT_TYPE, headers=headers)
+    response = web.Response(status=status, body=body, content_type=CONTENT_TYPE, headers=headers)
+    if isinstance(error, BodyRefused) and error.closes:
+        response.force_close()
+    return response
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -132,12 +139,14 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             raise
         headers = {name: value for name, value in error.headers.items() if name == "Allow"}
         return respond_problem(ApiError(HTTPStatus(error.status), error.reason, headers=headers))
+    except UNREADABLE as error:
+        return respond_problem(refused(error))
     except IntegrityError:
         # Two writers chose the same unique value at once; the check before the write words the usual case better.
         return respond_problem(ConflictError("somebody else has just taken the same key, address or id"))
     except DBAPIError:
-        log.exception("the database refused a statement")
+        log.exception("the database refused a statement", extra=WITHOUT_CONTENT)
         return respond_problem(UnavailableError("the database refused the request", hint="see the admin's log"))
     except Exception:
-        log.exception("a request failed: this is a fault of Grosz")
+        log.exception("a request failed: this is a fault of Grosz", extra=WITHOUT_CONTENT)
         return respond_problem(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected fault", hint="see the log"))

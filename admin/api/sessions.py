@@ -20,6 +20,7 @@ from admin.validation.decode import decode
 from admin.validation.fields import Email, Name, Password
 from core.clock import Clock
 from core.errors import AccessError, ConflictError, Fault, InputError
+from core.network.headers import Edge
 
 _SETUP = Principal("system", 0, "setup link", frozenset(Scope), None)
 
@@ -69,7 +70,9 @@ class Sessions:
         operations: Operations,
         users: Resource,
         clock: Clock,
+        edge: Edge,
     ) -> None:
+        self._edge = edge
         self._accounts = accounts
         self._passwords = passwords
         self._authentication = authentication
@@ -89,7 +92,7 @@ class Sessions:
     async def login(self, request: web.Request) -> web.Response:
         """POST /v1/login"""
         self._authentication.refuse_guesser(request)
-        wanted = decode(await requests.read_json(request), LoginRequest)
+        wanted = decode(await requests.read_json(request, of_stranger=True), LoginRequest)
         found = await self._checked(request, wanted.email, wanted.password)
         if found is None:
             raise AccessError("the address or the password is wrong", hint="after five failures the account rests")
@@ -98,9 +101,15 @@ class Sessions:
         allowed = list(found.user.advertiser_ids) or None
         body = Identity("user", found.user.id, found.user.email, scopes, allowed, csrf)
         response = requests.respond_json(body)
-        # Strict: no other site can make the browser send it. Secure wherever the request came by TLS.
+        # Strict: no other site can make the browser send it. Secure wherever the browser came by TLS.
         response.set_cookie(
-            COOKIE, token, max_age=SESSION_MS // 1000, path="/", httponly=True, samesite="Strict", secure=request.secure
+            COOKIE,
+            token,
+            max_age=SESSION_MS // 1000,
+            path="/",
+            httponly=True,
+            samesite="Strict",
+            secure=self._edge.is_secure(request),
         )
         return response
 
@@ -115,7 +124,7 @@ class Sessions:
     async def setup(self, request: web.Request) -> web.Response:
         """POST /v1/setup"""
         self._authentication.refuse_guesser(request)
-        wanted = decode(await requests.read_json(request), SetupRequest)
+        wanted = decode(await requests.read_json(request, of_stranger=True), SetupRequest)
         if not await self._accounts.knows_setup_link(wanted.token):  # before a password is hashed for a stranger
             self._authentication.count_failure(request)
             raise _unusable_link()

@@ -18,13 +18,12 @@ from admin.cli.event_table import Line
 from admin.cli.opening import DataOption
 from admin.cli.profiles import open_profiles
 from admin.cli.settings import ConfigFile
-from admin.roles.consents import consent_reader
+from admin.roles.consents import event_policy
 from core.clock import SystemClock
 from core.errors import InputError, NotFoundError
 from core.telemetry.metrics import Telemetry
 from segments.audiences.sizes import SegmentSizes
 from segments.events.collect import EventCollector, Outcome
-from segments.events.consent import ConsentPolicy
 from segments.events.intake import Context
 from segments.events.member_notes import MemberNotes
 from segments.facts.event import Kind
@@ -199,7 +198,7 @@ async def _collecting(
         directory = CatalogueDirectory(CompiledRules)
         directory.replace(await profiles.catalogue())
         identities = Identities(profiles.store, SegmentSizes(profiles.store), clock)
-        consent = ConsentPolicy(consent_reader(profiles.settings.consent))
+        consent = event_policy(profiles.settings.consent)
         log = EventLog(profiles.redis, clock, metrics)
         context_of = ContextSource(directory, advertiser_id)
         context_of()  # an unknown advertiser is said before the first line

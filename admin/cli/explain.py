@@ -75,10 +75,12 @@ def show(explanation: Explanation, console: Console) -> None:
     """Print an explanation for people."""
     if explanation.reason is not None:
         console.print(f"no bid: {explanation.reason.text} ({explanation.reason.hint})", highlight=False)
+    if explanation.consent:
+        console.print(f"consent: {explanation.consent}", highlight=False, markup=False)
     for fault in explanation.faults:
         console.print(f"left out: {fault}", highlight=False, markup=False)
     if explanation.user is not None:
-        console.print(_about(explanation.user), highlight=False)
+        console.print(_about(explanation.user, explanation.consent), highlight=False)
     for impression in explanation.impressions:
         console.print(_headline(impression), highlight=False, markup=False)
         if impression.line_items:
@@ -88,9 +90,9 @@ def show(explanation: Explanation, console: Console) -> None:
                 console.print(_build_up(verdict), highlight=False, markup=False)
 
 
-def _about(user: UserFacts) -> str:
+def _about(user: UserFacts, consent: str) -> str:
     if not user.found:
-        return "the user is unknown"
+        return "the user is not looked up, or not known for this" if consent else "the user is unknown"
     parts = [f"user {user.user_id}", f"{user.impressions_remembered} impressions remembered"]
     if user.segments:
         parts.append("in segments " + ", ".join(map(str, user.segments)))
@@ -102,8 +104,6 @@ def _about(user: UserFacts) -> str:
 
 
 def _headline(impression: ImpressionVerdicts) -> str:
-    if impression.won_by_another:
-        return f"impression {impression.impression_id}: another advertiser bids"
     if impression.winner is None:
         return f"impression {impression.impression_id}: nobody bids"
     return f"impression {impression.impression_id}: line item {impression.winner} bids"

@@ -8,7 +8,7 @@ import typer
 from admin.cli.opening import DataOption, open_store
 from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile, settings_for
-from admin.roles.local_state import url_of
+from admin.roles.local_state import setup_url
 from admin.store.accounts import AccountStore
 from core.clock import SystemClock
 
@@ -22,8 +22,7 @@ def setup_link(as_json: JsonOption = False, data: DataOption = None, config: Con
     Example: grosz setup-link
     """
     token = asyncio.run(_make(data, config))
-    settings = settings_for(config).admin
-    link = f"{url_of(settings.host, settings.port)}/setup?token={token}"
+    link = setup_url(settings_for(config).admin, token)
     if as_json:
         print_json({"link": link})
     else:

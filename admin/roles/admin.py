@@ -14,7 +14,7 @@ from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
 from admin.roles.connections import pipelined_redis, plain_redis
 from admin.roles.lifecycle import RoleContext
-from admin.roles.local_state import endpoints_of
+from admin.roles.local_state import endpoints_of, setup_url
 from admin.seed.catalogue import seed_demo
 from admin.seed.products import DemoFeeds
 from admin.store.accounts import AccountStore
@@ -24,6 +24,7 @@ from admin.store.migrate import migrate
 from core.clock import Clock
 from core.config import AdminSettings
 from core.errors import UnavailableError
+from core.network.headers import Edge
 from creatives.products.store import ProductStore
 from segments.audiences.sizes import SegmentSizes
 from segments.profiles.store import ProfileStore
@@ -65,12 +66,13 @@ async def build(role: RoleContext) -> None:
         doctor,
         ProductDesk(profiles, commands, role.settings.redis, role.clock),
         committed=publisher.wake,
+        edge=Edge(settings.public_url, role.proxies),
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
         fx_source=settings.fx_source,
     )
     desk = RateDesk(store, role.clock, publisher.wake)
     role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
-    await role.serve(app, settings.host, settings.port)
+    await role.serve(app, settings.host, settings.port, public_url=settings.public_url)
     await _offer_setup(AccountStore(database, role.clock), settings)
 
 
@@ -88,9 +90,15 @@ def _counted_by(sizes: SegmentSizes, clock: Clock) -> SizesReader:
 
 
 async def _offer_setup(accounts: AccountStore, settings: AdminSettings) -> None:
-    """Say where the first administrator is made; there is no default password."""
-    if not await accounts.has_users():
-        token = await accounts.make_setup_link()
-        host = "127.0.0.1" if settings.host in ("", "0.0.0.0", "::") else settings.host  # noqa: S104 - it is compared
-        sys.stderr.write(f"setup http://{host}:{settings.port}/setup?token={token} (once, within a day)\n")
-        sys.stderr.flush()
+    """Say where the first administrator is made; there is no default password.
+
+    The link itself is for the person at the terminal: whoever collects logs must not become the administrator.
+    """
+    if await accounts.has_users():
+        return
+    if not sys.stderr.isatty():
+        log.warning("there is no administrator yet: run `grosz setup-link` on this machine for the way in")
+        return
+    token = await accounts.make_setup_link()
+    sys.stderr.write(f"setup {setup_url(settings, token)} (once, within a day)\n")
+    sys.stderr.flush()

@@ -1,16 +1,23 @@
-"""One reading of a consent string for bids and for shops' events."""
+"""One reading of consent strings for bids and for shops' events and syncs."""
 
-from bidder.request.consent import ConsentPolicy
+from bidder.openrtb.types import Regs
+from bidder.request.consent import ConsentPolicy, sections_limit
 from core.config import ConsentSettings
-from segments.events.consent import ConsentFlags, ConsentReader
+from segments.events.consent import ConsentFlags, Sections
+from segments.events.consent import ConsentPolicy as EventPolicy
 
 
-def consent_reader(settings: ConsentSettings) -> ConsentReader:
-    """What the profile store asks, answered by the policy of the bid path."""
+def event_policy(settings: ConsentSettings) -> EventPolicy:
+    """What decides about events and syncs, with the readers of the bid path."""
     policy = ConsentPolicy(settings)
 
     def read(tc_string: str) -> ConsentFlags:
         permitted = policy.permitted(tc_string)
         return ConsentFlags(identifiers=permitted.identifiers, profile_write=permitted.profile_write)
 
-    return read
+    def read_sections(gpp: str, sections: tuple[int, ...]) -> Sections:
+        found = policy.gpp(gpp) if gpp else None
+        regs = Regs(gpp=gpp or None, gpp_sid=sections or None)
+        return Sections(sections_limit(regs, found), found.tc_string if found is not None else None)
+
+    return EventPolicy(read, read_sections)

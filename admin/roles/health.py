@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
+from core.network.proxies import NO_PROXIES, Proxies
 from core.telemetry.metrics import CONTENT_TYPE
 from core.telemetry.scrape import ScrapePoint
 
@@ -21,7 +22,8 @@ _FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 class HealthPages:
     """State of one role process, as its probes see it."""
 
-    def __init__(self, scrape_point: ScrapePoint, *, public_metrics: bool) -> None:
+    def __init__(self, scrape_point: ScrapePoint, *, public_metrics: bool, proxies: Proxies = NO_PROXIES) -> None:
+        self._proxies = proxies
         self._scrape_point = scrape_point
         self._public_metrics = public_metrics
         self._checks: dict[str, ReadyCheck] = {}
@@ -64,10 +66,13 @@ class HealthPages:
         return (503, "\n".join(faults).encode() + b"\n") if faults else (200, b"ready\n")
 
     def may_see_metrics(self, peer: str | None, headers: Mapping[str, str]) -> bool:
-        """Whether a peer address may read /metrics: loopback and private networks, unless it is open to all."""
+        """Whether a peer address may read /metrics: loopback and private networks, unless it is open to all.
+
+        A trusted proxy may not, whether or not it says for whom it asks.
+        """
         if self._public_metrics:
             return True
-        if any(name in headers for name in _FORWARDING_HEADERS):
+        if any(name in headers for name in _FORWARDING_HEADERS) or self._proxies.trusts(peer or ""):
             return False
         try:
             address = ipaddress.ip_address(peer or "")

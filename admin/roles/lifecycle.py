@@ -27,14 +27,21 @@ from admin.roles.pauses import Pauses
 from core.clock import Clock, SystemClock
 from core.collector import exempt_what_exists
 from core.config import Settings, redacted
-from core.processes import DRAIN_TIMEOUT_S, READY_PIPE
-from core.telemetry.logs import set_up_logging
+from core.network.gate import KEEP_ALIVE_S, Caps, Gate, fitted, raise_handle_limit
+from core.network.headers import Edge, safe_headers
+from core.network.proxies import Proxies
+from core.network.refusals import server_logger
+from core.processes import DRAIN_TIMEOUT_S, PRIVATE_UMASK, READY_PIPE
+from core.telemetry.logs import WITHOUT_CONTENT, set_up_logging
 from core.telemetry.metrics import Merge, Telemetry, process_families
 from core.telemetry.scrape import ScrapePoint
 from core.version import VERSION
 
 # Connections that wait to be accepted while the loop is busy; aiohttp's own number.
 BACKLOG = 128
+
+# How long the rest of a body is read that no handler wanted, so that its sender gets the answer.
+LINGER_S = 2.0
 
 _READY_POLL_S = 0.02
 _PARENT_POLL_S = 1.0
@@ -52,8 +59,11 @@ Loop = Callable[[], Coroutine[None, None, None]]
 class Front(Protocol):
     """What reads a role's connections before its aiohttp application does."""
 
-    def connection(self, full: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
-        """The protocol of a new connection, which may hand it over to one that `full` makes."""
+    def connection(self, gate: Gate, full: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+        """The protocol of a new connection, which may hand it over to one that `full` makes.
+
+        It asks `gate` to admit the connection, and releases it unless it has handed it over.
+        """
         ...
 
     async def drain(self) -> None:
@@ -79,7 +89,15 @@ class RoleContext:
         self.scrape_point = ScrapePoint(
             self.telemetry.families, directory=Path(run_directory) if run_directory else None, role=name
         )
-        self.health = HealthPages(self.scrape_point, public_metrics=settings.telemetry.public_metrics)
+        self.proxies = Proxies(settings.network.trusted_proxies)
+        self.health = HealthPages(
+            self.scrape_point, public_metrics=settings.telemetry.public_metrics, proxies=self.proxies
+        )
+        self._refused = self.telemetry.counter(
+            "grosz_http_refused_total",
+            "Connections and requests of the web ports that were refused unread.",
+            ("reason",),
+        )
         self.share_port = supervised  # the supervisor holds the port; its children listen on it together
         self._drains: list[AsyncAction] = []
         self._closings: list[AsyncAction] = []
@@ -116,17 +134,41 @@ class RoleContext:
             self._loop_failures.labels(name).inc()
             await asyncio.sleep(pauses.after(time.monotonic() - began))
 
-    async def serve(self, app: web.Application, host: str, port: int, *, front: Front | None = None) -> None:
-        """Serve an aiohttp app, with the health pages added, from now on until the drain; `front` reads first."""
+    async def serve(
+        self, app: web.Application, host: str, port: int, *, front: Front | None = None, public_url: str = ""
+    ) -> None:
+        """Serve an aiohttp app, with the health pages added, from now on until the drain; `front` reads first.
+
+        `public_url` is what browsers reach it at; with https they are told to come by https only.
+        """
         app.add_routes(health_routes(self.health))
-        app.middlewares.insert(0, counting(self.telemetry))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_TIMEOUT_S / 2, handle_signals=False)
+        app.on_response_prepare.append(safe_headers(Edge(public_url, self.proxies)))
+        network = self.settings.network
+        caps = fitted(Caps(network.max_connections, network.max_connections_per_address), raise_handle_limit())
+        gate = Gate(caps, self.proxies, self.clock, self._count_refusal)
+        app.middlewares[:0] = (gate.middleware, counting(self.telemetry))
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=DRAIN_TIMEOUT_S / 2,
+            handle_signals=False,
+            auto_decompress=False,  # core.network.bodies does, for those who may send much
+            keepalive_timeout=KEEP_ALIVE_S,
+            lingering_time=LINGER_S,
+            logger=server_logger(self._count_refusal),
+        )
         await runner.setup()
         full = cast(Callable[[], asyncio.Protocol], runner.server)  # made by setup()
-        factory = full if front is None else partial(front.connection, full)
+
+        def connection() -> asyncio.Protocol:
+            if front is None:
+                return gate.watch(full())
+            return front.connection(gate, lambda: gate.watch(full(), admitted=True))
+
         server = await asyncio.get_running_loop().create_server(
-            factory, host, port, backlog=BACKLOG, reuse_port=self.share_port or None
+            connection, host, port, backlog=BACKLOG, reuse_port=self.share_port or None
         )
+        self.run_loop(gate.sweep, "slow connections")
 
         async def stop_accepting() -> None:
             server.close()
@@ -135,6 +177,9 @@ class RoleContext:
             await runner.cleanup()
 
         self.on_drain(stop_accepting)
+
+    def _count_refusal(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
 
     async def shut_down(self) -> None:
         """Drain, end the loops, close; each step also when one before it failed, and the failures are logged."""
@@ -150,7 +195,9 @@ class RoleContext:
 
 def run(name: str, build: Build, settings: Settings, environ: Mapping[str, str]) -> int:
     """Run a role in this process until it is told to end; the process's exit code."""
+    os.umask(PRIVATE_UMASK)
     set_up_logging(name, settings.telemetry.log_level, form=settings.telemetry.log_format)
+    raise_handle_limit()
     ready_pipe = int(environ[READY_PIPE]) if READY_PIPE in environ else None
     context_settings = redacted(settings)
     log.info("starting", extra={"fields": {"settings": context_settings}})
@@ -162,6 +209,7 @@ async def _live(name: str, build: Build, settings: Settings, ready_pipe: int | N
     started = time.monotonic()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_loop_error)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     role = RoleContext(name, settings, supervised=ready_pipe is not None)
@@ -183,6 +231,13 @@ async def _live(name: str, build: Build, settings: Settings, ready_pipe: int | N
             exit_code = EXIT_FAILED
         log.info("stopped", extra={"fields": {"exit_code": exit_code}})
     return exit_code
+
+
+def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Instead of the loop's own words, which quote the protocol, its transport and what came over it."""
+    error = context.get("exception")
+    caught = (type(error), error, error.__traceback__) if isinstance(error, BaseException) else None
+    log.error("the event loop reports: %s", context.get("message"), exc_info=caught, extra=WITHOUT_CONTENT)
 
 
 async def _serve_until(stop: asyncio.Event, role: RoleContext, ready_pipe: int | None, started: float) -> None:

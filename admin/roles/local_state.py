@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.config import Settings
+from core.config import AdminSettings, Settings
 
 _TOKEN_KEY_BYTES = 32
 
@@ -23,6 +23,8 @@ def complete(settings: Settings, redis_url: str) -> Settings:
     """The settings with everything filled in that a machine of its own can decide by itself."""
     directory = Path(settings.data.directory).absolute()
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if directory.stat().st_uid == os.geteuid():  # a release before left a directory that was there as it was
+        directory.chmod(0o700)
     replace = msgspec.structs.replace
     money, admin, telemetry = settings.money, settings.admin, settings.telemetry
     if not money.token_keys:
@@ -62,6 +64,12 @@ def url_of(host: str, port: int) -> str:
     if address is not None and address.is_unspecified:  # all addresses: this machine's own is one of them
         host = "127.0.0.1" if address.version == 4 else "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def setup_url(settings: AdminSettings, token: str) -> str:
+    """Where the first administrator is made with a setup token."""
+    base = settings.public_url or url_of(settings.host or "0.0.0.0", settings.port)  # noqa: S104 - all addresses
+    return f"{base}/setup?token={token}"
 
 
 def endpoints_of(settings: Settings) -> dict[str, str]:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from admin.roles.connections import follow_catalogue, pipelined_redis, token_signer
-from admin.roles.consents import consent_reader
+from admin.roles.consents import event_policy
 from admin.roles.lifecycle import RoleContext
 from core.model import Catalogue
 from creatives.web import routes as ad_routes
@@ -19,7 +19,6 @@ from pacing.notices.short_way import NoticePort
 from pacing.notices.web import routes as notice_routes
 from segments.audiences.sizes import SegmentSizes
 from segments.events.collect import EventCollector
-from segments.events.consent import ConsentPolicy
 from segments.events.member_notes import MemberNotes
 from segments.events.web import TrackerSite
 from segments.events.web import routes as shop_routes
@@ -47,7 +46,7 @@ async def build(role: RoleContext) -> None:
     )
     offset.labels().follow(lambda: server_time.offset_ms / 1000)
     tally = Tally()
-    role.run_loop(LandscapeWriter(tally, transitions).run, "landscape")
+    role.run_loop(LandscapeWriter(tally.take, transitions).run, "landscape")
     desk = NoticeDesk(
         token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery,
         server_time=server_time, landscape=tally,
@@ -58,7 +57,7 @@ async def build(role: RoleContext) -> None:
     metrics = IntakeMetrics(role.telemetry)
     store = ProfileStore(redis, clock)
     identities = Identities(store, SegmentSizes(store), clock)
-    consent = ConsentPolicy(consent_reader(settings.consent))
+    consent = event_policy(settings.consent)
     collector = EventCollector(
         EventLog(redis, clock, metrics), identities, consent, clock, metrics, MemberNotes(store, metrics)
     )
@@ -79,7 +78,7 @@ async def build(role: RoleContext) -> None:
     app.add_routes([*notice_routes(desk), *shop_routes(site), *ad_routes()])
     port = NoticePort(desk, clock)
     role.run_loop(port.sweep, "idle notice connections")
-    await role.serve(app, settings.track.host, settings.track.port, front=port)
+    await role.serve(app, settings.track.host, settings.track.port, front=port, public_url=settings.track.public_url)
 
 
 def _server_keys(catalogue: Catalogue | None) -> list[ServerKey]:

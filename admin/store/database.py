@@ -54,8 +54,15 @@ class Database:
         """Opens `url` (see database_url). Connections are made when first used."""
         if url.startswith("sqlite"):
             engine = create_async_engine(
-                url, pool_size=SQLITE_POOL, max_overflow=SQLITE_POOL, query_cache_size=STATEMENTS_KEPT
+                url,
+                pool_size=SQLITE_POOL,
+                max_overflow=SQLITE_POOL,
+                query_cache_size=STATEMENTS_KEPT,
+                hide_parameters=True,
             )
+            path = _file_of(url)
+            if path is not None:
+                sa.event.listen(engine.sync_engine, "connect", lambda _connection, _record: _keep_private(path))
             sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
         else:
@@ -65,6 +72,7 @@ class Database:
                 max_overflow=POSTGRES_POOL,
                 pool_pre_ping=True,
                 query_cache_size=STATEMENTS_KEPT,
+                hide_parameters=True,  # errors and logs must not quote the values
             )
         return cls(engine)
 
@@ -112,6 +120,19 @@ def _translated() -> Iterator[None]:
 
 def _is_outage(error: DBAPIError) -> bool:
     return error.connection_invalidated or isinstance(error.orig, sqlite3.OperationalError)
+
+
+def _file_of(url: str) -> Path | None:
+    name = sa.make_url(url).database or ""
+    return None if not name or name == ":memory:" or name.startswith("file:") else Path(name)
+
+
+def _keep_private(path: Path) -> None:
+    """Let only this user read the file, also one of a release that left it to the umask; its WAL follows its mode."""
+    with contextlib.suppress(PermissionError):  # somebody else's file: its owner decides
+        for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            if part.exists() and part.stat().st_mode & 0o077:
+                part.chmod(0o600)
 
 
 def _prepare_sqlite(connection: object, _record: object) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from admin.store.kinds import Kind
-from admin.store.model import ApiKey, Feed
+from admin.store.model import ApiKey, Feed, Webhook
 from admin.validation.convert import amounts_in
 from core.dialects import spoken_by
 from core.errors import Fault, GroszError
@@ -27,6 +27,7 @@ from core.model import (
     Segment,
 )
 from core.money import MAX_BUDGET_MICROS, format_micros
+from core.network.outgoing import check_url
 from creatives.feeds.columns import check_mapping
 from creatives.formats.table import check_creative, is_known
 
@@ -53,6 +54,8 @@ def check_fields(value: object, check_rule: RuleChecker) -> list[Fault]:
             found = iter(check_mapping(value.mapping))
         case ApiKey():
             found = _moments(value, "expires")
+        case Webhook():
+            found = _webhook(value)
         case _:
             found = iter(())
     return [*found, *_caps(getattr(value, "caps", ()), "/caps")]
@@ -189,6 +192,13 @@ def _exchange(value: Exchange) -> Iterator[Fault]:
         yield Fault("/encryption_key", "required", "encrypted prices need the key", "the exchange's support gives it")
     if encryption is PriceEncryption.GOOGLE and not value.integrity_key:
         yield Fault("/integrity_key", "required", "this encryption needs the integrity key too")
+
+
+def _webhook(value: Webhook) -> Iterator[Fault]:
+    """What can be called nowhere; whether private addresses may be is the worker's setting (validation.warnings)."""
+    fault = check_url(value.url, allow_private=True)
+    if fault is not None:
+        yield fault
 
 
 def _segment(value: Segment, check_rule: RuleChecker) -> Iterator[Fault]:

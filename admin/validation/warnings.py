@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from admin.store.kinds import Kind
+from admin.store.model import Webhook
 from bidder.targeting.categories import UNCATEGORISED, advertised
 from core.errors import Fault
 from core.model import Advertiser, Budget, Campaign, Creative, Goal, LineItem, Pacing, Segment, Status
 from core.money import format_micros
+from core.network.outgoing import check_url
 from creatives.formats.table import FORMATS, is_known
 
 
@@ -44,6 +46,8 @@ def warnings_of(kind: Kind, value: Any, around: Surroundings) -> list[Fault]:  #
             found = _size(value.id, "/rule", around)
         case Creative():
             found = _creative(value, around)
+        case Webhook():
+            found = _webhook(value)
         case _:
             found = _paused(kind.title, value)
     return list(found)
@@ -52,6 +56,14 @@ def warnings_of(kind: Kind, value: Any, around: Surroundings) -> list[Fault]:  #
 def _advertiser(value: Advertiser, around: Surroundings) -> Iterator[Fault]:
     yield from _paused("advertiser", value)
     yield from _purse(value, around, "/currency", "/balance")
+
+
+def _webhook(value: Webhook) -> Iterator[Fault]:
+    yield from _paused("webhook", value)
+    fault = check_url(value.url, allow_private=False)
+    if fault is not None and fault.code in ("private", "scheme"):
+        text = f"{fault.message}: it is called only where worker.private_webhooks is set"
+        yield Fault("/url", "not_public", text, "use an https address that the internet can reach")
 
 
 def _owner(value: Campaign | LineItem, around: Surroundings) -> Iterator[Fault]:

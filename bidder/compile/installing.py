@@ -29,6 +29,7 @@ from core.catalogue.follower import Chain
 from core.clock import Clock
 from core.collector import building_what_lives_long
 from core.errors import CatalogueError, UnavailableError
+from core.telemetry.logs import WITHOUT_CONTENT
 from pacing.budgets.leases import LeaseBook
 from pacing.landscape.shading import Shading
 
@@ -165,7 +166,7 @@ class BidCatalogue:
                 matcher.match_context(_twin(auction))
             except Exception:
                 # Nor could it be matched when it came; no request may keep a catalogue from being installed.
-                _log.exception("a recent request cannot be matched")
+                _log.exception("a recent request cannot be matched", extra=WITHOUT_CONTENT)
             await asyncio.sleep(0)
 
     async def refresh(self, interval_s: float) -> None:

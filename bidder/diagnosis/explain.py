@@ -16,6 +16,7 @@ from bidder.decision.choose import Chosen, choose
 from bidder.decision.pipeline import evaluate, lacking_leases, look_up, screen, why_silent
 from bidder.decision.pricing import Evaluation, price
 from bidder.decision.snapshot import Snapshot
+from bidder.diagnosis.consent_words import consent_words
 from bidder.diagnosis.near_misses import clock_detail
 from bidder.openrtb.codec import Malformed, decode_request
 from bidder.openrtb.tolerance import Tolerances
@@ -73,7 +74,6 @@ class ImpressionVerdicts(msgspec.Struct, frozen=True):
     impression_id: str
     winner: int | None  # line item id
     line_items: tuple[Verdict, ...]
-    won_by_another: bool = False  # a line item won that the viewer may not know of
 
 
 class UserFacts(msgspec.Struct, frozen=True):
@@ -93,10 +93,16 @@ class Explanation(msgspec.Struct, frozen=True):
     faults: tuple[str, ...]  # of impressions that were left out
     user: UserFacts | None
     impressions: tuple[ImpressionVerdicts, ...]
+    consent: str = ""  # what limits the use of the user's data; "" where nothing does
 
 
 class Viewer(msgspec.Struct, frozen=True):
-    """Who an explanation is for. Line items, segments and profile parts of other advertisers are left out of it."""
+    """Who an explanation is for. Line items, segments and profile parts of other advertisers are left out of it.
+
+    For somebody who may not know of all advertisers the auction itself is among the line items of his own: that
+    another one bids more, for a user and above a floor of the asker's choice, would tell who visited another shop, and
+    by bisection what it bids.
+    """
 
     advertisers: frozenset[int] | None = None  # None: all
     segments: frozenset[int] = frozenset()  # those of these advertisers
@@ -148,29 +154,46 @@ class Explainer:
         """
         rehearsal = snapshot.rehearsal()
         request = decode_request(body, Tolerances())
+        words = consent_words(request, self._policy)
         auction = Auction(request, snapshot.index.exchanges[exchange_key], self._clock.monotonic() + LOOK_UP_S)
         screen(auction, rehearsal, self._policy)
         unwanted = auction.no_bid
         if unwanted not in (None, NoBid.NOT_TARGETED, rehearsal.live.nobody):
-            return _refusal(auction)
+            return _refusal(auction, words)
+        if viewer.advertisers is not None:
+            own = _wanted(snapshot.index, None, viewer)
+            for impression in auction.impressions:
+                impression.eligible &= own
         if user_id is not None and auction.consent is not None and auction.consent.identifiers:
             auction.user_id = user_id
         now_ms = self._clock.now_ms()
         profiles = await look_up([auction], self._profiles, now_ms, auction.deadline)
         found = evaluate([auction], profiles, rehearsal, now_ms)
         chosen = choose(found, rehearsal, now_ms) if found is not None else {}
-        silent = unwanted or why_silent(auction, profiles, 0, rehearsal, lacking_leases(found))
+        lacking = lacking_leases(found)
+        if viewer.advertisers is None:
+            silent = unwanted or why_silent(auction, profiles, 0, rehearsal, lacking)
+        else:
+            silent = _own_silence(found, lacking)
         # Priced on the book as it is, without what the rehearsal reserved.
         wanted = _wanted(snapshot.index, line_item_id, viewer)
         everything = _price_all(auction, profiles, snapshot, now_ms, wanted)
-        told = _Telling(auction, profiles, snapshot, now_ms, viewer, background or NothingMore())
+        told = _Telling(auction, profiles, snapshot, now_ms, viewer, background or NothingMore(), words)
         return told.explanation(found, chosen, everything, silent)
 
 
-def _refusal(auction: Auction) -> Explanation:
+def _own_silence(found: Evaluation | None, lacking: frozenset[int]) -> NoBid:
+    """Why none of a viewer's own line items bids, without what would differ by those of others."""
+    if found is None:
+        return NoBid.NOT_TARGETED
+    return NoBid.NO_LEASE if lacking else NoBid.NOBODY_BIDS
+
+
+def _refusal(auction: Auction, consent: str) -> Explanation:
     reason = auction.no_bid or NoBid.NO_BIDDABLE_IMPRESSION
+    detail = consent if reason is NoBid.CONSENT_PURPOSE_2 else ""
     faults = tuple(str(fault.pointer) + ": " + fault.message for fault in auction.faults)
-    return Explanation(auction.request.id, "no_bid", _reason(reason), faults, None, ())
+    return Explanation(auction.request.id, "no_bid", _reason(reason, detail), faults, None, (), consent)
 
 
 def _wanted(index: Index, line_item_id: int | None, viewer: Viewer) -> int:
@@ -210,7 +233,9 @@ class _Telling:
         now_ms: int,
         viewer: Viewer,
         background: Background,
+        consent: str,
     ) -> None:
+        self._consent = consent
         self._auction = auction
         self._profiles = profiles
         self._snapshot = snapshot
@@ -241,7 +266,7 @@ class _Telling:
         faults = tuple(f"{fault.pointer}: {fault.message}" for fault in auction.faults)
         outcome = "bid" if winners else "no_bid"
         user = _user(self._profiles, self._snapshot.index, self._viewer)
-        return Explanation(auction.request.id, outcome, reason, faults, user, impressions)
+        return Explanation(auction.request.id, outcome, reason, faults, user, impressions, self._consent)
 
     def _impression(
         self,
@@ -262,11 +287,8 @@ class _Telling:
                 for pair in range(*everything.pair_range(number))
             ]
         winner = winners.get(impression.position)
-        if winner is None:
-            return ImpressionVerdicts(impression.imp.id, None, tuple(verdicts))
-        hidden = not self._viewer.sees(int(lines.advertiser[winner[0]]))
-        won = None if hidden else int(lines.line_item[winner[0]])
-        return ImpressionVerdicts(impression.imp.id, won, tuple(verdicts), hidden)
+        won = None if winner is None else int(lines.line_item[winner[0]])
+        return ImpressionVerdicts(impression.imp.id, won, tuple(verdicts))
 
     def _verdict(
         self,
@@ -301,6 +323,8 @@ class _Telling:
         for reason, detail in found:
             better, words = self._background.refine(reason, position)
             words = words or detail or clock_detail(reason, self._snapshot.index, position, self._now_ms)
+            if reason is NoBid.NO_PROFILE:
+                words = words or self._consent
             told.setdefault((better, words))
         return tuple(_reason(reason, words) for reason, words in told)
 

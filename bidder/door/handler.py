@@ -27,6 +27,7 @@ from bidder.request.consent import ConsentPolicy
 from core.clock import Clock
 from core.model import Exchange
 from core.reasons import NoBid
+from core.telemetry.logs import WITHOUT_CONTENT
 from pacing.notices.tokens import TokenSigner
 from segments.profiles.reading import ProfileReader
 
@@ -187,7 +188,7 @@ class BidderHandler:
             return screen(auction, snapshot, self._policy)
         except Exception:
             # One request that we stumble over must not leave the others of its turn without an answer.
-            _log.exception("screening a request failed")
+            _log.exception("screening a request failed", extra=WITHOUT_CONTENT)
             self._metrics.fault()
             return False
 
@@ -220,7 +221,7 @@ class BidderHandler:
             self._load.priced(took_s, len(batch))
         except Exception:
             # A fault of ours must not become an error at the exchange, nor stop the process: no bid, and a traceback.
-            _log.exception("deciding a batch of %d failed", len(batch))
+            _log.exception("deciding a batch of %d failed", len(batch), extra=WITHOUT_CONTENT)
             self._metrics.fault()
             responses = {}
         finished = self._clock.monotonic()

@@ -1,29 +1,40 @@
-"""Country codes: OpenRTB asks for ISO 3166-1 alpha-3 (2.6 section 3.2.19), live traffic also sends alpha-2."""
-
-_PAIRS = """
-    ADAND AEARE AFAFG AGATG AIAIA ALALB AMARM AOAGO AQATA ARARG ASASM ATAUT AUAUS AWABW AXALA AZAZE BABIH BBBRB
-    BDBGD BEBEL BFBFA BGBGR BHBHR BIBDI BJBEN BLBLM BMBMU BNBRN BOBOL BQBES BRBRA BSBHS BTBTN BVBVT BWBWA BYBLR
-    BZBLZ CACAN CCCCK CDCOD CFCAF CGCOG CHCHE CICIV CKCOK CLCHL CMCMR CNCHN COCOL CRCRI CUCUB CVCPV CWCUW CXCXR
-    CYCYP CZCZE DEDEU DJDJI DKDNK DMDMA DODOM DZDZA ECECU EEEST EGEGY EHESH ERERI ESESP ETETH FIFIN FJFJI FKFLK
-    FMFSM FOFRO FRFRA GAGAB GBGBR GDGRD GEGEO GFGUF GGGGY GHGHA GIGIB GLGRL GMGMB GNGIN GPGLP GQGNQ GRGRC GSSGS
-    GTGTM GUGUM GWGNB GYGUY HKHKG HMHMD HNHND HRHRV HTHTI HUHUN IDIDN IEIRL ILISR IMIMN ININD IOIOT IQIRQ IRIRN
-    ISISL ITITA JEJEY JMJAM JOJOR JPJPN KEKEN KGKGZ KHKHM KIKIR KMCOM KNKNA KPPRK KRKOR KWKWT KYCYM KZKAZ LALAO
-    LBLBN LCLCA LILIE LKLKA LRLBR LSLSO LTLTU LULUX LVLVA LYLBY MAMAR MCMCO MDMDA MEMNE MFMAF MGMDG MHMHL MKMKD
-    MLMLI MMMMR MNMNG MOMAC MPMNP MQMTQ MRMRT MSMSR MTMLT MUMUS MVMDV MWMWI MXMEX MYMYS MZMOZ NANAM NCNCL NENER
-    NFNFK NGNGA NINIC NLNLD NONOR NPNPL NRNRU NUNIU NZNZL OMOMN PAPAN PEPER PFPYF PGPNG PHPHL PKPAK PLPOL PMSPM
-    PNPCN PRPRI PSPSE PTPRT PWPLW PYPRY QAQAT REREU ROROU RSSRB RURUS RWRWA SASAU SBSLB SCSYC SDSDN SESWE SGSGP
-    SHSHN SISVN SJSJM SKSVK SLSLE SMSMR SNSEN SOSOM SRSUR SSSSD STSTP SVSLV SXSXM SYSYR SZSWZ TCTCA TDTCD TFATF
-    TGTGO THTHA TJTJK TKTKL TLTLS TMTKM TNTUN TOTON TRTUR TTTTO TVTUV TWTWN TZTZA UAUKR UGUGA UMUMI USUSA UYURY
-    UZUZB VAVAT VCVCT VEVEN VGVGB VIVIR VNVNM VUVUT WFWLF WSWSM XKXKX YEYEM YTMYT ZAZAF ZMZMB ZWZWE
+"""Country codes: OpenRTB asks for ISO 3166-1 alpha-3 (2.6 section 3.2.19); live traffic also sends alpha-2 and numeric
+codes, `UK` and `EL`, and names. The table (countries.tsv) has the codes of ISO 3166-1 and Kosovo's user-assigned one.
 """
 
-_ALPHA_3 = {pair[:2]: pair[2:] for pair in _PAIRS.split()}
-_KNOWN = frozenset(_ALPHA_3.values())
+import importlib.resources
+import re
+import unicodedata
+
+
+def _plain(text: str) -> str:
+    """A name without case, accents and marks: `Österreich` and `OSTERREICH` are one."""
+    spread = unicodedata.normalize("NFKD", text.casefold())
+    return re.sub(r"[\W_]+", " ", "".join(letter for letter in spread if not unicodedata.combining(letter))).strip()
+
+
+def _read_table() -> dict[str, str]:
+    """Every form, plain, and the alpha-3 code that it means."""
+    forms: dict[str, str] = {}
+    table = importlib.resources.files("bidder.openrtb").joinpath("countries.tsv").read_text(encoding="utf-8")
+    for line in table.splitlines()[1:]:
+        alpha2, alpha3, numeric, names = line.split("\t")
+        for form in (alpha2, alpha3, numeric, numeric.lstrip("0"), *names.split("|")):
+            if form:
+                forms[_plain(form)] = alpha3
+    return forms
+
+
+_FORMS = _read_table()
+_ALPHA_3 = frozenset(_FORMS.values())
+# The longest name has 52 characters; what is longer is none, and not worth making plain.
+_MAX_CHARS = 64
 
 
 def alpha_3(code: str | None) -> str | None:
-    """The alpha-3 code of a country given by either code, in any case; None for anything else."""
+    """The alpha-3 code of a country in any of its forms, in any case; None for anything else."""
     if not code:
         return None
-    upper = code.strip().upper()
-    return upper if upper in _KNOWN else _ALPHA_3.get(upper)
+    if code in _ALPHA_3:
+        return code
+    return _FORMS.get(_plain(code)) if len(code) <= _MAX_CHARS else None

@@ -10,6 +10,7 @@ import re
 
 import msgspec
 
+from bidder.openrtb.consent.gpp import GppError, GppString, read_gpp
 from bidder.openrtb.consent.permission import Vendor, VendorView, permits, read_view
 from bidder.openrtb.consent.tcf import TcError
 from bidder.openrtb.countries import alpha_3
@@ -26,10 +27,15 @@ GDPR_COUNTRIES = frozenset({
     "LTU", "LUX", "MLT", "NLD", "POL", "PRT", "ROU", "SVK", "SVN", "ESP", "SWE", "ISL", "LIE", "NOR", "GBR", "CHE",
     "GIB", "IMN", "JEY", "GGY", "ALA", "GLP", "MTQ", "GUF", "REU", "MYT", "MAF",
 })  # fmt: skip
+# What cannot be read is a place that somebody meant: it counts as one of these.
+INSIDE: frozenset[str | None] = GDPR_COUNTRIES | {None}
 UNITED_STATES = frozenset({"USA", "PRI", "GUM", "VIR", "ASM", "MNP", "UMI"})
 
 # 2026-03-01 00:00 UTC in deciseconds: strings made from then on must list the vendors they disclosed (TCF 2.3).
 DISCLOSURE_REQUIRED_FROM = 17_723_232_000
+
+# 2019-08-21 00:00 UTC in deciseconds: version 2 of the TCF was published, and no string of it is older.
+FIRST_STRINGS = 15_663_456_000
 
 PRECISE_GEO = 1  # special feature of the TCF
 
@@ -41,7 +47,7 @@ MAX_REMEMBERED_CHARS = 4_096
 
 _LIMITED_STATUSES = frozenset({TrackingStatus.NOT_DETERMINED, TrackingStatus.RESTRICTED, TrackingStatus.DENIED})
 _NO_SECTION_APPLIES = -1
-_READ_SECTIONS = frozenset({_NO_SECTION_APPLIES, GppSection.TCF_EU})
+_READ_ELSEWHERE = frozenset({_NO_SECTION_APPLIES, GppSection.TCF_EU})
 _GPC_SIGNALS = frozenset({1, "1", "true"})
 
 EVERYTHING = Consent(
@@ -71,7 +77,21 @@ class ConsentPolicy:
             interest_purposes=frozenset(settings.interest_purposes),
             flexible_purposes=frozenset(settings.flexible_purposes),
         )
+        self._purposes = frozenset(settings.consent_purposes) | frozenset(settings.interest_purposes)
         self._remembered = functools.lru_cache(maxsize=settings.cached_strings)(self._evaluate)
+        self._remembered_gpp = functools.lru_cache(maxsize=settings.cached_strings)(self._read_gpp)
+
+    def gpp(self, text: str) -> GppString | None:
+        """What a GPP string says to us; None for one that cannot be read."""
+        if len(text) > MAX_REMEMBERED_CHARS:
+            return self._read_gpp(text)
+        return self._remembered_gpp(text)
+
+    def _read_gpp(self, text: str) -> GppString | None:
+        try:
+            return read_gpp(text, self.settings.vendor_id, self._purposes)
+        except GppError:  # unreadable is refused: that is the whole consequence
+            return None
 
     def permitted(self, tc_string: str) -> Consent:
         """What a TC string permits us; NOTHING for one that cannot be read or relied upon."""
@@ -89,19 +109,32 @@ class ConsentPolicy:
             return NOTHING
         if settings.trust_purposes_alone:
             tc = _as_if_named(tc)
-        return self._flags(tc) if self._is_reliable(tc) else NOTHING
+        return NOTHING if self._doubt(tc) else self._flags(tc)
 
-    def _is_reliable(self, tc: VendorView) -> bool:
+    def doubt(self, tc_string: str) -> str:
+        """Why a TC string is not relied upon, in words; "" for one that is."""
+        if not self.settings.vendor_id and not self.settings.trust_purposes_alone:
+            return "we are not registered as a vendor (consent.vendor_id)"
+        try:
+            tc = read_view(tc_string, self.settings.vendor_id)
+        except TcError as error:
+            return f"the consent string cannot be read: it {error.message}"
+        return self._doubt(_as_if_named(tc) if self.settings.trust_purposes_alone else tc)
+
+    def _doubt(self, tc: VendorView) -> str:
         settings = self.settings
         if tc.policy_version < settings.min_policy_version:
-            return False
+            return f"the consent string is of policy {tc.policy_version}, before {settings.min_policy_version}"
         if settings.require_service_specific and not tc.service_specific:
-            return False
-        must_disclose = settings.require_disclosed_vendors and tc.created >= DISCLOSURE_REQUIRED_FROM
-        return tc.disclosed is True or not must_disclose
+            return "the consent string is not for this service alone"
+        if tc.updated < tc.created:
+            return "the consent string was updated before it was created"
+        if tc.disclosed is not True and settings.require_disclosed_vendors and _must_disclose(tc):
+            return "the consent string does not list us among the vendors that were shown"
+        return ""
 
     def _flags(self, tc: VendorView) -> Consent:
-        interest_allowed = tc.disclosed is True or (tc.disclosed is None and tc.created < DISCLOSURE_REQUIRED_FROM)
+        interest_allowed = tc.disclosed is True or (tc.disclosed is None and not _must_disclose(tc))
 
         def allows(purpose: Purpose) -> bool:
             return permits(tc, self._vendor, purpose, interest_allowed=interest_allowed)
@@ -117,6 +150,14 @@ class ConsentPolicy:
             allows(Purpose.MEASURE_ADS),
             ads and tc.special_features[PRECISE_GEO - 1] == "1",
         )
+
+
+def _must_disclose(tc: VendorView) -> bool:
+    """Whether a string has to list the vendors that the user was shown.
+
+    The later of its times decides. One from before there were such strings is no time, and switches nothing off.
+    """
+    return tc.updated >= DISCLOSURE_REQUIRED_FROM or tc.created < FIRST_STRINGS
 
 
 @functools.cache  # 64 at most; equal outcomes are one object
@@ -141,20 +182,22 @@ def resolve_consent(auction: Auction, policy: ConsentPolicy) -> None:
     """Set `consent` of the auction, and its `no_bid` where no ad may be selected at all."""
     request = auction.request
     consent = EVERYTHING
-    if gdpr_applies(request):
-        tc_string = _tc_string(request)
+    regs = request.regs
+    gpp = policy.gpp(regs.gpp) if regs is not None and regs.gpp else None
+    if gdpr_applies(request, gpp):
+        tc_string = tc_string_of(request, gpp)
         consent = policy.permitted(tc_string) if tc_string else NOTHING
         if not consent.ads:
             auction.consent = NOTHING
             if not policy.settings.bid_without_purpose_2:
                 auction.no_bid = NoBid.CONSENT_PURPOSE_2
             return
-    if is_limited(request, honour_do_not_track=policy.settings.honour_do_not_track):
+    if limit_of(request, gpp, honour_do_not_track=policy.settings.honour_do_not_track):
         consent = CONTEXTUAL
     auction.consent = consent
 
 
-def gdpr_applies(request: BidRequest) -> bool:
+def gdpr_applies(request: BidRequest, gpp: GppString | None) -> bool:
     """Whether a TC string is needed: as `gpp_sid` or `gdpr` says; if neither does, by country or the string itself."""
     regs = request.regs
     if regs is not None:
@@ -166,48 +209,61 @@ def gdpr_applies(request: BidRequest) -> bool:
         if sections and UNREADABLE_SECTION not in sections:
             return False  # other sections apply, this one does not
     user = request.user
-    if user is not None and user.consent:
+    if (user is not None and user.consent) or (gpp is not None and gpp.tc_string is not None):
         return True
-    return not GDPR_COUNTRIES.isdisjoint(_countries(request))
+    return not INSIDE.isdisjoint(_countries(request))
 
 
-def _countries(request: BidRequest) -> list[str]:
+def _countries(request: BidRequest) -> list[str | None]:
+    """Where the request says that device and user are; None for a place that it says and that cannot be read."""
     device, user = request.device, request.user
     places = (device.geo if device is not None else None, user.geo if user is not None else None)
-    codes = [alpha_3(geo.country) for geo in places if geo is not None]
-    return [code for code in codes if code is not None]
+    said = [geo.country for geo in places if geo is not None and geo.country and geo.country.strip()]
+    return [alpha_3(country) for country in said]
 
 
-def _tc_string(request: BidRequest) -> str | None:
-    """The string that counts; None where it is missing, or is in a GPP string and nowhere else.
+def tc_string_of(request: BidRequest, gpp: GppString | None) -> str | None:
+    """The string that counts: the GPP's where its European section applies or is there, else `user.consent`.
 
-    GPP carries the TC string as it is, as one of its sections: `user.consent` that is found there is that section.
-    Where they differ the GPP's would win (docs/consent.md), which cannot be read yet, so the request has none.
+    None where it is missing, also where a GPP string that should have it does not, or cannot be read.
     """
     user, regs = request.user, request.regs
-    consent = user.consent if user is not None else None
-    in_gpp = regs is not None and regs.gpp and regs.gpp_sid and GppSection.TCF_EU in regs.gpp_sid
-    if in_gpp and regs is not None and regs.gpp is not None:
-        return consent if consent in regs.gpp.split("~") else None
-    return consent
+    if regs is not None and regs.gpp:
+        if regs.gpp_sid and GppSection.TCF_EU in regs.gpp_sid:
+            return gpp.tc_string if gpp is not None else None
+        if gpp is not None and gpp.tc_string is not None:
+            return gpp.tc_string
+    return user.consent if user is not None else None
 
 
-def is_limited(request: BidRequest, *, honour_do_not_track: bool) -> bool:
-    """Whether anything but GDPR keeps the user's data out: a child, an opt-out, limited tracking."""
+def limit_of(request: BidRequest, gpp: GppString | None, *, honour_do_not_track: bool) -> str:
+    """What but GDPR keeps the user's data out, in words: a child, an opt-out, limited tracking; "" for nothing."""
     regs, device = request.regs, request.device
     if regs is not None:
-        if regs.coppa or ((regs.gpp or regs.gpp_sid) and _sections_limit(regs)):
-            return True
+        if regs.coppa:
+            return "the request is of a child (coppa)"
+        if (regs.gpp or regs.gpp_sid) and sections_limit(regs, gpp):
+            return "a GPP section that applies limits us, is missing or cannot be read"
         if (regs.us_privacy or regs.gpc is not None) and _opted_out(request, regs):
-            return True
-    return device is not None and _tracking_is_limited(device, honour_do_not_track=honour_do_not_track)
+            return "the user opted out (us_privacy, gpc), or us_privacy cannot be read"
+    if device is not None and _tracking_is_limited(device, honour_do_not_track=honour_do_not_track):
+        return "the device limits tracking (lmt, dnt, atts or an empty advertising id)"
+    return ""
 
 
-def _sections_limit(regs: Regs) -> bool:
-    """GPP sections other than the European: an opt-out may be in them, and they cannot be read yet."""
-    if regs.gpp_sid:
-        return not _READ_SECTIONS.issuperset(regs.gpp_sid)
-    return bool(regs.gpp)
+def sections_limit(regs: Regs, gpp: GppString | None) -> bool:
+    """Whether a GPP section that applies, other than the European, limits us, is missing or cannot be read.
+
+    Without `gpp_sid` nobody says which of them applies, so all that are in the string do.
+    """
+    if not regs.gpp_sid:
+        return gpp is None or bool(gpp.limiting)
+    applying = set(regs.gpp_sid) - _READ_ELSEWHERE
+    if not applying:
+        return False
+    if gpp is None or not applying <= gpp.sections:
+        return True
+    return not applying.isdisjoint(gpp.limiting) or min(applying) < GppSection.TCF_CANADA
 
 
 def _opted_out(request: BidRequest, regs: Regs) -> bool:
@@ -223,7 +279,7 @@ def _opted_out(request: BidRequest, regs: Regs) -> bool:
 
 def _may_be_in_united_states(request: BidRequest) -> bool:
     countries = _countries(request)
-    return not countries or not UNITED_STATES.isdisjoint(countries)
+    return not countries or None in countries or not UNITED_STATES.isdisjoint(countries)
 
 
 def _tracking_is_limited(device: Device, *, honour_do_not_track: bool) -> bool:

@@ -8,8 +8,9 @@ with `extra={"fields": {...}}` and spelled out; secrets do not belong in them (c
 import logging
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Final, TextIO
 
 import msgspec
 
@@ -17,6 +18,33 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 # Libraries that tell at INFO what our own metrics count.
 _QUIET_LIBRARIES = ("aiohttp.access", "asyncio", "alembic")
+
+
+PRIVATE: Final = "private"
+"""Attribute of a record whose error may quote what somebody sent: logged without its words."""
+WITHOUT_CONTENT: Final = {PRIVATE: True}
+"""The `extra` that makes a record so."""
+
+
+def without_content(error: BaseException | None) -> str:
+    """Where an error came from and of which kind, without its words: they may quote what somebody sent."""
+    lines: list[str] = []
+    while error is not None:
+        kind = type(error)
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        lines.append(f"Traceback (most recent call last):\n{frames}{kind.__module__}.{kind.__qualname__}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nafter:\n".join(lines)
+
+
+def _traceback_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    if record.exc_info is None:
+        return ""
+    return (
+        without_content(record.exc_info[1])
+        if getattr(record, PRIVATE, False)
+        else formatter.formatException(record.exc_info)
+    )
 
 
 class JsonFormatter(logging.Formatter):
@@ -39,7 +67,7 @@ class JsonFormatter(logging.Formatter):
         if isinstance(fields, dict):
             line |= {name: value for name, value in fields.items() if name not in line}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = _traceback_of(self, record)
         return msgspec.json.encode(line, enc_hook=str).decode()
 
 
@@ -65,7 +93,7 @@ class TextFormatter(logging.Formatter):
         if isinstance(fields, dict):
             shown = [f"{name} {value}" for name, value in fields.items() if _is_short(value)]
             line += self._in(_DIM, f"  {', '.join(shown)}") if shown else ""
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return f"{line}\n{_traceback_of(self, record)}" if record.exc_info else line
 
     def _in(self, colour: str, text: str) -> str:
         return f"{colour}{text}{_PLAIN}" if self._coloured and colour else text

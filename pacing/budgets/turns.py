@@ -11,6 +11,7 @@ from collections.abc import Callable
 import hiredis
 
 from core.errors import UnavailableError
+from core.telemetry.logs import WITHOUT_CONTENT
 from pacing.budgets.transitions import Command, Transitions
 
 Done = Callable[[object], None]
@@ -72,6 +73,6 @@ def _handled(done: Done, reply: object) -> bool:
     try:
         done(reply)
     except Exception:  # a fault of ours with one notice must not leave the others of its turn unanswered
-        _log.exception("a reply of Redis could not be handled")
+        _log.exception("a reply of Redis could not be handled", extra=WITHOUT_CONTENT)
         return False
     return True

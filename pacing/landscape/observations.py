@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from pacing.landscape.curve import BINS, Evidence, Floats, bins_of
+from pacing.landscape.curve import BINS, Evidence, Floats, bin_of
 
 UNKNOWN: Final = -1
 """The bin of a price that was not told."""
@@ -64,13 +64,13 @@ class Tally:
 
     def note(self, cell: Cell, kind: Kind, bid_cpm: int, price_cpm: int | None = None) -> None:
         """Count a bid and what was told of it; CPM micros of the cell's currency."""
-        price = UNKNOWN if price_cpm is None else int(bins_of(price_cpm))
-        self.add(cell, kind, int(bins_of(bid_cpm)), price)
+        price = UNKNOWN if price_cpm is None else bin_of(price_cpm)
+        self.add(cell, kind, bin_of(bid_cpm), price, 1)
 
-    def add(self, cell: Cell, kind: Kind, bid: int, price: int = UNKNOWN) -> None:
-        """`note` for bins that are known."""
+    def add(self, cell: Cell, kind: Kind, bid: int, price: int, number: int) -> None:
+        """Count `number` bids of bins that are known."""
         key = (cell, int(kind), bid, price)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        self._counts[key] = self._counts.get(key, 0) + number
 
     def take(self) -> list[bytes]:
         """Blocks that are due, each once."""

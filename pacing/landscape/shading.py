@@ -3,15 +3,12 @@
 from typing import Final
 
 from core.money import GROSZ_CPM_MICROS
-from pacing.landscape.curve import FULL_VALUE, RATIOS, belief, best_steps, step_of
+from pacing.landscape.curve import FULL_VALUE, RATIOS, belief, best_steps, bin_of, step_of
 from pacing.landscape.messages import CellSteps
-from pacing.landscape.observations import Cell, Kind, Tally
+from pacing.landscape.observations import UNKNOWN, Cell, Kind, Tally
 
 # Blocks of what was sent are told this many writes (of five seconds) later: a bid whose bill is on its way is not lost.
 SENT_LAG: Final = 12
-
-WHOLE: Final = 10_000
-"""A ratio in ten-thousandths that shades nothing."""
 
 _RATIOS: Final = tuple(RATIOS.tolist())
 
@@ -19,12 +16,13 @@ _RATIOS: Final = tuple(RATIOS.tolist())
 class Shading:
     """Steps by cell, and what was bid by them. One thread: the event loop's."""
 
-    __slots__ = ("_believed", "_steps", "sent")
+    __slots__ = ("_believed", "_sent", "_steps", "_tally")
 
     def __init__(self) -> None:
         self._believed = best_steps(belief()[None, :])[0].tobytes()
         self._steps: dict[tuple[int, str, int, int], bytes] = {}
-        self.sent = Tally(SENT_LAG)
+        self._sent: dict[tuple[tuple[int, str, int, int], int], int] = {}
+        self._tally = Tally(SENT_LAG)
 
     def replace(self, cells: list[CellSteps]) -> None:
         """Bid by these steps from now on."""
@@ -42,4 +40,12 @@ class Shading:
 
     def note_sent(self, cell: tuple[int, str, int, int], bid_cpm: int) -> None:
         """A bid goes out."""
-        self.sent.note(Cell(*cell), Kind.SENT, bid_cpm)
+        key, sent = (cell, bin_of(bid_cpm)), self._sent
+        sent[key] = sent.get(key, 0) + 1
+
+    def take_sent(self) -> list[bytes]:
+        """Blocks of what was sent that are due, each once."""
+        sent, self._sent = self._sent, {}
+        for (cell, place), number in sent.items():
+            self._tally.add(Cell(*cell), Kind.SENT, place, UNKNOWN, number)
+        return self._tally.take()

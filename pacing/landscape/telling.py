@@ -1,6 +1,7 @@
 """Loops of the processes that tell the worker of bids, and of those that hear from it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from core import keys
@@ -9,7 +10,6 @@ from core.errors import UnavailableError
 from core.telemetry.metrics import Merge, Telemetry
 from pacing.budgets.transitions import Argument, Transitions
 from pacing.landscape.messages import decode_steps
-from pacing.landscape.observations import Tally
 from pacing.landscape.shading import Shading
 
 INTERVAL_S: Final = 5.0
@@ -21,8 +21,9 @@ MAX_BLOCKS: Final = 10_000
 class LandscapeWriter:
     """Tells what a process has counted, every few seconds. A process that is killed takes the last ones along."""
 
-    def __init__(self, tally: Tally, transitions: Transitions) -> None:
-        self._tally = tally
+    def __init__(self, take: Callable[[], list[bytes]], transitions: Transitions) -> None:
+        """`take` gives the blocks that are due, each once."""
+        self._take = take
         self._transitions = transitions
         self._waiting: list[bytes] = []
 
@@ -33,7 +34,7 @@ class LandscapeWriter:
             await self.write()
 
     async def write(self) -> None:
-        self._waiting = [*self._waiting, *self._tally.take()][-MAX_BLOCKS:]
+        self._waiting = [*self._waiting, *self._take()][-MAX_BLOCKS:]
         if not self._waiting:
             return
         commands: list[tuple[Argument, ...]] = [
@@ -54,7 +55,7 @@ class LandscapeFollower:
         self._transitions = transitions
         self._clock = clock
         self._made_ms = 0
-        self._writer = LandscapeWriter(shading.sent, transitions)
+        self._writer = LandscapeWriter(shading.take_sent, transitions)
         age = telemetry.gauge(
             "grosz_landscape_age_seconds",
             "Since the steps that first-price bids are shaded by were computed; 0 while the shipped ones are used.",

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final, cast
 
 from core.clock import Clock
+from core.network.gate import Gate
 from core.query import query_values
 from pacing.notices.notices import Event, NoticeDesk, NoticeResult, Report
 from pacing.notices.web import PIXEL, RETRY_AFTER
@@ -62,9 +63,9 @@ class NoticePort:
         self.monotonic = clock.monotonic
         self.connections: set[NoticeConnection] = set()
 
-    def connection(self, full: Callable[[], asyncio.Protocol]) -> "NoticeConnection":
-        """The protocol of a new connection; `full` makes one of the full server's."""
-        return NoticeConnection(self, full)
+    def connection(self, gate: Gate, full: Callable[[], asyncio.Protocol]) -> "NoticeConnection":
+        """The protocol of a new connection that `gate` counts; `full` makes one of the full server's."""
+        return NoticeConnection(self, gate, full)
 
     async def sweep(self) -> None:
         """Close idle connections until cancelled."""
@@ -85,10 +86,11 @@ class NoticePort:
 class NoticeConnection(asyncio.Protocol):
     """One connection until it is handed to the full server. Answers leave in the order of the requests."""
 
-    __slots__ = ("_answered", "_answers", "_asked", "_full", "_heard_at", "_port", "_rest", "_transport")
+    __slots__ = ("_answered", "_answers", "_asked", "_full", "_gate", "_heard_at", "_port", "_rest", "_transport")
 
-    def __init__(self, port: NoticePort, full: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, port: NoticePort, gate: Gate, full: Callable[[], asyncio.Protocol]) -> None:
         self._port = port
+        self._gate = gate
         self._full = full
         self._asked = self._answered = 0  # requests and answers so far
         self._answers: dict[int, bytes] = {}  # by number of request, those that must wait for an earlier one
@@ -98,10 +100,12 @@ class NoticeConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods, not by inheritance
         self._heard_at = self._port.monotonic()
-        self._port.connections.add(self)
+        if self._gate.admit(transport):
+            self._port.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._port.connections.discard(self)
+        self._gate.release(self._transport)
 
     def pause_writing(self) -> None:
         """Tens of kilobytes of our short answers are unread: this is no exchange."""
@@ -149,9 +153,9 @@ class NoticeConnection(asyncio.Protocol):
 
     def _hand_over(self) -> None:
         """Let the full server read on from what is no plain notice."""
-        self._port.connections.discard(self)
         if self._transport.is_closing():
             return
+        self._port.connections.discard(self)
         protocol, rest, self._rest = self._full(), self._rest, b""
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)

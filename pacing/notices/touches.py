@@ -12,6 +12,7 @@ import hiredis
 
 from core import keys
 from core.errors import UnavailableError
+from pacing.budgets.timing import MAX_CLOCK_SKEW_S
 from pacing.budgets.transitions import Command, Transitions
 from pacing.caps import RING_RECORDS
 
@@ -20,6 +21,10 @@ TOUCH_LIFE_S = 30 * 86_400
 
 # As many as the ring: more ads than that in a month to one user is a fault of the caps.
 MAX_TOUCHES = 64
+
+# An erasure is stamped by Redis, a bid by its bidder, whose clock may be ahead: a bid this long after the erasure still
+# counts as made before. A fifth of what tokens tolerate, beyond which a clock counts as wrong.
+CLOCK_MARGIN_S = MAX_CLOCK_SKEW_S // 5
 
 _TOUCH = struct.Struct("<BIIIIIII")
 
@@ -54,20 +59,27 @@ def unpack_touch(packed: bytes) -> Touch | None:
     return Touch(TouchKind(kind), *rest)
 
 
-def touch_command(transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int) -> Command:
-    """The command that notes a touch; an impression also enters the frequency ring."""
+def touch_command(
+    transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int, issued_s: int
+) -> Command:
+    """The command that notes a touch; an impression also enters the frequency ring.
+
+    It writes nothing for a user who has opted out, or who was erased after the bid was made (`issued_s`, unix seconds).
+    """
     line_item = touch.line_item_id if touch.kind is TouchKind.VIEW else 0
     return transitions.record_command(
         (keys.user_profile(user_id), keys.user_touches(user_id)),
         (
             touch.at_s, line_item, max(longest_window_s, 1), RING_RECORDS,
-            pack_touch(touch), MAX_TOUCHES, TOUCH_LIFE_S,
+            pack_touch(touch), MAX_TOUCHES, TOUCH_LIFE_S, issued_s, CLOCK_MARGIN_S,
         ),
     )  # fmt: skip
 
 
-async def record_touch(transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int) -> None:
+async def record_touch(
+    transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int, issued_s: int
+) -> None:
     """Note a touch. Raises UnavailableError."""
-    (reply,) = await transitions.run_many([touch_command(transitions, user_id, touch, longest_window_s)])
+    (reply,) = await transitions.run_many([touch_command(transitions, user_id, touch, longest_window_s, issued_s)])
     if isinstance(reply, hiredis.ReplyError):
         raise UnavailableError(f"Redis refused to note a touch: {reply}") from reply

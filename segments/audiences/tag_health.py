@@ -2,6 +2,9 @@
 
 Counted by the worker as events are applied. A crash between a profile's commit and this count loses the count of that
 batch: health needs no exactness.
+
+A page may name its events as it likes, so names are bounded: those that come when MAX_NAMES are known are counted
+together as OTHERS, and a name that has not come for KEPT_DAYS makes room.
 """
 
 import collections
@@ -15,12 +18,64 @@ import msgspec
 from core.keys import tag_health
 from segments.facts.event import SERVER_ORIGIN, Event
 from segments.facts.facts import DAY_S
-from segments.profiles.reading import Command
+from segments.profiles.scripts import Argument, Script
 from segments.profiles.store import ProfileStore
 
 KEPT_DAYS: Final = 9
-# Shops may name custom events freely; a page that generates names must not grow the hash without bound.
+# A shop has some twenty names, a large one with a tag manager of many hands a hundred.
 MAX_NAMES: Final = 200
+OTHERS: Final = "(others)"
+"""What names beyond MAX_NAMES are counted as; no event can be called so."""
+
+# KEYS: tag:{advertiser}. ARGV: now (unix ms), its day, oldest day that is kept, oldest moment of a name that is kept
+# (unix ms), most names, time to live (s), name of the others, then (event name, day, count) each.
+# The fields `:day` and `:names` say when the hash was last tidied, and how many names it has.
+_COUNT: Final = Script(
+    """
+    local key = KEYS[1]
+    if redis.call('HGET', key, ':day') ~= ARGV[2] then
+      local all, kept, gone = redis.call('HGETALL', key), {}, {}
+      local names = 0
+      for i = 1, #all, 2 do
+        local name, part = string.match(all[i], '^(.*):([^:]*)$')
+        if name and name ~= '' and part == 'last' and tonumber(all[i + 1]) >= tonumber(ARGV[4]) then
+          if name == ARGV[7] then
+            kept[name] = true
+          elseif names < tonumber(ARGV[5]) then
+            kept[name] = true
+            names = names + 1
+          end
+        end
+      end
+      for i = 1, #all, 2 do
+        local name, part = string.match(all[i], '^(.*):([^:]*)$')
+        if name ~= '' and (not name or not kept[name] or (part ~= 'last' and part < ARGV[3])) then
+          gone[#gone + 1] = all[i]
+        end
+      end
+      for i = 1, #gone, 1000 do
+        redis.call('HDEL', key, unpack(gone, i, math.min(i + 999, #gone)))
+      end
+      redis.call('HSET', key, ':day', ARGV[2], ':names', names)
+    end
+    for i = 8, #ARGV, 3 do
+      local name = ARGV[i]
+      if name ~= ARGV[7] and redis.call('HEXISTS', key, name .. ':last') == 0 then
+        if tonumber(redis.call('HGET', key, ':names')) >= tonumber(ARGV[5]) then
+          name = ARGV[7]
+        else
+          redis.call('HINCRBY', key, ':names', 1)
+        end
+      end
+      if ARGV[i + 1] >= ARGV[3] then
+        redis.call('HINCRBY', key, name .. ':' .. ARGV[i + 1], ARGV[i + 2])
+      end
+      redis.call('HSET', key, name .. ':last', ARGV[1])
+    end
+    redis.call('EXPIRE', key, ARGV[6])
+    return 1
+    """
+)
 
 
 class TagState(msgspec.Struct, frozen=True):
@@ -39,35 +94,36 @@ class TagHealth:
     def __init__(self, store: ProfileStore) -> None:
         self._store = store
 
-    def commands(self, events: Sequence[Event], now_ms: int) -> list[Command]:
-        """Commands that count these events on their days; `now_ms` is when they came, be it from last week's tills.
+    async def count(self, events: Sequence[Event], now_ms: int) -> None:
+        """Count these events on their days; `now_ms` is when they came, be it from last week's tills.
 
         Those passed on from another device, and our own, do not count; one that names a person does for each device.
+        Raises UnavailableError.
         """
-        counts: collections.Counter[tuple[int, str, str]] = collections.Counter()
+        counts: dict[int, collections.Counter[tuple[str, str]]] = {}
         for event in events:
             if event.origin not in ("", SERVER_ORIGIN) or event.kind.startswith("_"):
                 continue
-            counts[(event.advertiser_id, event.kind, _day(event.at_ms))] += 1
-        commands: list[Command] = [
-            ("HINCRBY", tag_health(advertiser), f"{kind}:{day}", count)
-            for (advertiser, kind, day), count in counts.items()
-        ]
-        seen = {(advertiser, kind) for advertiser, kind, _ in counts}
-        commands += [("HSET", tag_health(advertiser), f"{kind}:last", now_ms) for advertiser, kind in seen]
-        commands += [("EXPIRE", tag_health(advertiser), KEPT_DAYS * DAY_S) for advertiser in {key[0] for key in seen}]
-        return commands
+            counts.setdefault(event.advertiser_id, collections.Counter())[(str(event.kind), _day(event.at_ms))] += 1
+        oldest_ms = now_ms - (KEPT_DAYS - 1) * DAY_S * 1000
+        limits = (now_ms, _day(now_ms), _day(oldest_ms), oldest_ms, MAX_NAMES, KEPT_DAYS * DAY_S, OTHERS)
+        calls = []
+        for advertiser, counted in counts.items():
+            arguments: list[Argument] = [*limits]
+            for (kind, day), count in counted.items():
+                arguments += [kind, day, count]
+            calls.append(_COUNT.call([tag_health(advertiser)], arguments))
+        if calls:
+            await self._store.script(_COUNT, calls)
 
     async def report(self, advertiser_id: int, now_ms: int) -> list[TagState]:
-        """State of every event name seen within the kept days, by name; drops counts of older days."""
+        """State of every event name seen within the kept days, by name."""
         (reply,) = await self._store.commands([("HGETALL", tag_health(advertiser_id))])
         flat = reply if isinstance(reply, list) else []
         values = {flat[at].decode(): int(flat[at + 1]) for at in range(0, len(flat), 2)}
         days = [_day(now_ms - back * DAY_S * 1000) for back in range(KEPT_DAYS)]
-        stale = [name for name in values if name.rpartition(":")[2] not in ("last", *days)]
-        if stale:
-            await self._store.commands([("HDEL", tag_health(advertiser_id), *stale)])
-        names = sorted({name.rpartition(":")[0] for name in values})[:MAX_NAMES]
+        fields = [name.rpartition(":") for name in values]
+        names = sorted({name for name, _, part in fields if name and part in ("last", *days)})[: MAX_NAMES + 1]
         return [
             TagState(
                 event=name,

@@ -114,9 +114,7 @@ class EventCollector:
         return None
 
     def _may_store(self, incoming: Incoming, context: Context) -> bool:
-        flags = self._consent.flags(
-            incoming.gdpr, incoming.consent, incoming.ad_personalization, vouched=context.trusted
-        )
+        flags = self._consent.flags(incoming.signals, vouched=context.trusted)
         return flags.profile_write and flags.identifiers
 
     async def _targets(self, event: Event) -> list[Event]:

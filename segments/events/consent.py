@@ -1,9 +1,13 @@
-"""Consent at the door of the profile store. Decoding TC strings is another room's work: a reader is handed in."""
+"""Consent at the door of the profile store. Reading TC and GPP strings is another room's work: readers are given."""
 
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
+
+from segments.events.privacy import Signals
+
+_TCF_EU: Final = 2  # the section of a GPP string that holds a TC string
 
 
 class ConsentFlags(msgspec.Struct, frozen=True):
@@ -13,11 +17,26 @@ class ConsentFlags(msgspec.Struct, frozen=True):
     profile_write: bool
 
 
+class Sections(msgspec.Struct, frozen=True):
+    """What a GPP string says: whether a section that applies limits us or cannot be read, and the TC string in it."""
+
+    limited: bool
+    tc_string: str | None = None
+
+
 ConsentReader = Callable[[str], ConsentFlags]
 """Flags of a TC string; everything refused when it cannot be decoded. Never raises."""
 
+SectionReader = Callable[[str, tuple[int, ...]], Sections]
+"""What a GPP string says of these sections (of all that it has, when there are none). Never raises."""
+
 GRANTED: Final = ConsentFlags(identifiers=True, profile_write=True)
 REFUSED: Final = ConsentFlags(identifiers=False, profile_write=False)
+
+
+def read_nothing(_gpp: str, _sections: tuple[int, ...]) -> Sections:
+    """Where nobody reads GPP strings, each of them refuses."""
+    return Sections(limited=True)
 
 
 class ConsentPolicy:
@@ -26,26 +45,36 @@ class ConsentPolicy:
     `gdpr_by_default`: whether the regulation is taken to apply when the sender says nothing about it.
     """
 
-    __slots__ = ("_gdpr_by_default", "_reader")
+    __slots__ = ("_gdpr_by_default", "_reader", "_sections")
 
-    def __init__(self, reader: ConsentReader, *, gdpr_by_default: bool = True) -> None:
+    def __init__(
+        self, reader: ConsentReader, sections: SectionReader = read_nothing, *, gdpr_by_default: bool = True
+    ) -> None:
         self._reader = reader
+        self._sections = sections
         self._gdpr_by_default = gdpr_by_default
 
-    def flags(
-        self, gdpr: int | None, consent: str, ad_personalization: str = "", *, vouched: bool = False
-    ) -> ConsentFlags:
+    def flags(self, signals: Signals, *, vouched: bool = False) -> ConsentFlags:
         """Flags for one event; a consent string present means that the regulation applies unless gdpr says 0.
 
-        `vouched`: the sender holds the shop's API key; when it says nothing, the shop answers for having asked.
-        `ad_personalization` is the consent-mode word of tag managers: "denied" always refuses, whatever else is said;
-        "granted" is no proof and adds nothing.
+        `vouched`: the sender holds the shop's API key; when it says nothing, the shop answers for having asked. What it
+        does say counts: a word such as "granted" is no proof and adds nothing, one that refuses refuses.
         """
-        if ad_personalization.lower() == "denied":
+        if signals.refusal:
             return REFUSED
-        if gdpr == 0:
+        tc_string, applies = signals.consent, signals.gdpr
+        if signals.gpp or signals.sections:
+            found = self._sections(signals.gpp, signals.sections)
+            if found.limited:
+                return REFUSED
+            if _TCF_EU in signals.sections:
+                applies, tc_string = True, found.tc_string or ""
+            elif found.tc_string is not None:
+                tc_string = found.tc_string
+        if applies is False:
             return GRANTED
-        if consent:
-            return self._reader(consent)
-        applies = gdpr is not None or (self._gdpr_by_default and not vouched)
+        if tc_string:
+            return self._reader(tc_string)
+        if applies is None:
+            applies = self._gdpr_by_default and not vouched
         return REFUSED if applies else GRANTED

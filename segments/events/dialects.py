@@ -28,7 +28,6 @@ def normalised(row: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(inner, dict):
             merged |= inner
     _lift_user_data(merged)
-    _lift_consent(merged)
     for alias, name in FIELD_ALIASES.items():
         if alias in merged and name not in merged:
             merged[name] = merged.pop(alias)
@@ -53,16 +52,6 @@ def _lift_user_data(merged: dict[str, Any]) -> None:
     user_data = merged.pop("user_data", None)
     if isinstance(user_data, dict) and "sha256_email_address" in user_data:
         merged.setdefault("email_sha256", user_data["sha256_email_address"])
-
-
-def _lift_consent(merged: dict[str, Any]) -> None:
-    """GA4's `consent` is an object of words, of which each may refuse; ours is a TC string."""
-    words = merged.get("consent")
-    if isinstance(words, dict):
-        del merged["consent"]
-        said = [str(words[name]).lower() for name in ("ad_personalization", "ad_user_data") if name in words]
-        if said and merged.get("ad_personalization") != "denied":
-            merged["ad_personalization"] = "denied" if "denied" in said else said[0]
 
 
 def _only(value: object) -> object:

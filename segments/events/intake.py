@@ -17,6 +17,8 @@ from core.model import Advertiser
 from core.money import MICROS_PER_UNIT, FxTable
 from segments.events.dialects import normalised
 from segments.events.members import unknown_members
+from segments.events.privacy import MEMBERS as PRIVACY_MEMBERS
+from segments.events.privacy import NOTHING_SAID, Signals, signals_of
 from segments.events.source import path_of, source_of
 from segments.events.texts import mend, stripped
 from segments.facts.event import (
@@ -43,9 +45,8 @@ _SECONDS_LIMIT: Final = 10_000_000_000
 _ATTRIBUTE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _LOCATION: Final = re.compile(r"\A(.*?) - at `\$(.*)`\Z", re.DOTALL)
 _ENVELOPE: Final = (
-    "url", "page_location", "referrer", "page_referrer", "consent", "gdpr", "gdpr_consent", "ad_personalization",
-    "user_id", "email", "email_sha256", "user_data", "place", "currency", "time", "timestamp", "timestamp_micros",
-    "offline",
+    *PRIVACY_MEMBERS, "url", "page_location", "referrer", "page_referrer", "user_id", "email", "email_sha256",
+    "user_data", "place", "currency", "time", "timestamp", "timestamp_micros", "offline",
 )  # fmt: skip
 _HINTS: Final = {
     "email_sha256": "send the SHA-256 of the trimmed lower-case address as 64 hex digits, never the address itself",
@@ -63,19 +64,18 @@ class Context(msgspec.Struct, frozen=True):
     user_id: str = ""  # from our cookie
     trusted: bool = False
     referrer: str = ""  # the page, from the Referer header, when the payload names none
+    sec_gpc: str = ""  # the browser's own header
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """One judged event: `event` when `faults` is empty; the consent words are still to be judged.
+    """One judged event: `event` when `faults` is empty; the signals of consent are still to be judged.
 
     `notes` tell of members that were probably meant to be known ones, `mended` of those that were cut or changed.
     """
 
     event: Event | None
     faults: tuple[Fault, ...] = ()
-    consent: str = ""
-    gdpr: int | None = None
-    ad_personalization: str = ""
+    signals: Signals = NOTHING_SAID
     notes: tuple[Fault, ...] = ()
     mended: tuple[str, ...] = ()
 
@@ -111,7 +111,10 @@ def read_event(row: object, context: Context) -> Incoming:
     mended: list[str] = []
     notes: list[Fault] = []
     try:
+        signals = signals_of(row, sec_gpc=context.sec_gpc)
         event = normalised(row)
+        for name in PRIVACY_MEMBERS:  # judged as signals: no form of them makes the event itself wrong
+            event.pop(name, None)
         notes = unknown_members(event)
         mended = mend(event)
         if not context.trusted:
@@ -125,9 +128,7 @@ def read_event(row: object, context: Context) -> Incoming:
     built = _build(parsed, context, faults)
     if faults:
         return Incoming(None, tuple(faults), notes=tuple(notes))
-    return Incoming(
-        built, (), parsed.consent, parsed.gdpr, parsed.ad_personalization, tuple(notes), tuple(dict.fromkeys(mended))
-    )
+    return Incoming(built, (), signals, tuple(notes), tuple(dict.fromkeys(mended)))
 
 
 def _shape_fault(message: str) -> Fault:
@@ -143,11 +144,7 @@ def _shape_fault(message: str) -> Fault:
 
 def _build(parsed: EventIn, context: Context, faults: list[Fault]) -> Event:
     advertiser, url = context.advertiser, parsed.url or context.referrer
-    currency = parsed.currency or advertiser.currency
-    if not context.fx.knows(currency) and currency != advertiser.currency:
-        known = tuple(sorted({context.fx.base, *context.fx.rates}))
-        faults.append(Fault("/currency", "unknown", f"no exchange rate for {currency}", allowed=known))
-        currency = advertiser.currency
+    currency = _known_currency(_currency_of(parsed) or advertiser.currency, "/currency", context, faults)
     if parsed.event in NEEDS_ITEMS and not parsed.items:
         faults.append(Fault("/items", "missing", f"{parsed.event} needs at least one item", hint='[{"item_id": "42"}]'))
     if parsed.event == Kind.REFUND and not parsed.transaction_id:
@@ -161,7 +158,7 @@ def _build(parsed: EventIn, context: Context, faults: list[Fault]) -> Event:
         at_ms=_time_of(parsed, context, faults),
         path=path_of(url),
         source=_source_of(parsed, url, advertiser),
-        items=tuple(_item(item, currency, context) for item in parsed.items),
+        items=tuple(_item(item, at, currency, context, faults) for at, item in enumerate(parsed.items)),
         value_micros=_value_of(parsed, currency, context),
         order=order_key(parsed.transaction_id),
         phrase=" ".join(parsed.search_term.split()).lower()[:80],
@@ -213,7 +210,25 @@ def _micros(amount: float, currency: str, context: Context) -> int:
     return context.fx.convert(micros, currency, context.advertiser.currency)
 
 
-def _item(item: ItemIn, currency: str, context: Context) -> Item:
+def _currency_of(parsed: EventIn) -> str | None:
+    """The event's currency; of an event that names none the one that all its items name: its value is in that, too."""
+    named = {item.currency for item in parsed.items}
+    return parsed.currency or (named.pop() if len(named) == 1 else None)
+
+
+def _known_currency(currency: str, pointer: str, context: Context, faults: list[Fault]) -> str:
+    """A currency with a rate, or the advertiser's and a fault."""
+    own = context.advertiser.currency
+    if context.fx.knows(currency) or currency == own:
+        return currency
+    known = tuple(sorted({context.fx.base, *context.fx.rates}))
+    faults.append(Fault(pointer, "unknown", f"no exchange rate for {currency}", allowed=known))
+    return own
+
+
+def _item(item: ItemIn, at: int, currency: str, context: Context, faults: list[Fault]) -> Item:
+    if item.currency and item.currency != currency:
+        currency = _known_currency(item.currency, f"/items/{at}/currency", context, faults)
     price = _micros(item.price, currency, context) if item.price is not None else 0
     availability = item.availability
     if not availability and item.stock is not None:

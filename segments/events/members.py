@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from core.errors import Fault
 from segments.events.dialects import FIELD_ALIASES, ITEM_ALIASES
+from segments.events.privacy import MEMBERS as PRIVACY_MEMBERS
 from segments.facts.event import EventIn, ItemIn, PlaceIn
 
 _CONTAINERS: Final = frozenset({"params", "ecommerce", "user_data", "engagement_time_msec", "client_id", "events"})
-EVENT_MEMBERS: Final = frozenset({*EventIn.__struct_fields__, *FIELD_ALIASES, *_CONTAINERS})
+EVENT_MEMBERS: Final = frozenset({*EventIn.__struct_fields__, *FIELD_ALIASES, *_CONTAINERS, *PRIVACY_MEMBERS})
 ITEM_MEMBERS: Final = frozenset({*ItemIn.__struct_fields__, *ITEM_ALIASES})
 PLACE_MEMBERS: Final = frozenset(PlaceIn.__struct_fields__)
 NOTED_MEMBERS: Final = frozenset({*EventIn.__struct_fields__, *ItemIn.__struct_fields__, *PlaceIn.__struct_fields__})

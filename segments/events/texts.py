@@ -42,7 +42,7 @@ _EVENT: Final = {
     "referrer": _Text(MAX_URL_CHARS, decorates=True, is_url=True),
     "search_term": _Text(MAX_TEXT_CHARS, decorates=True),
 }  # fmt: skip
-_ITEM: Final = {"item_id": _ID, "item_category": _Text(MAX_TEXT_CHARS, decorates=True)}
+_ITEM: Final = {"item_id": _ID, "currency": _ID, "item_category": _Text(MAX_TEXT_CHARS, decorates=True)}
 _PLACE: Final = {"country": _ID, "region": _Text(20, decorates=True), "city": _Text(60, decorates=True)}
 # Empty texts stand for nothing where a number or a flag belongs: templates of shops print them.
 _NUMBERS: Final = ("value", "seconds", "time", "gdpr", "offline", "replace")
@@ -65,6 +65,7 @@ def mend(event: MutableMapping[str, Any]) -> list[str]:
     for item in _objects(event.get("items")):
         _mend_texts(item, _ITEM, mended)
         _drop_empty(item, _ITEM_NUMBERS)
+        _mend_currency(item, mended)
     for place in _objects([event.get("place")]):
         _mend_texts(place, _PLACE, mended)
     _mend_currency(event, mended)

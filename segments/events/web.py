@@ -5,6 +5,7 @@ nothing anywhere else. Only a caller with an API key may name a user. An answer 
 durable or was rightly dropped; 503 means that at least one is to be sent again.
 """
 
+import base64
 import hashlib
 import importlib.resources
 import re
@@ -16,12 +17,15 @@ from aiohttp import hdrs, web
 
 from core.clock import Clock
 from core.errors import Fault, InputError, UnavailableError
-from core.ids import is_user_id, new_user_id
+from core.ids import is_user_id, means_nobody, new_user_id
 from core.model import Advertiser
+from core.network.bodies import BodyRefused, read_body
+from core.network.headers import CSP
 from core.query import query_values
 from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import ConsentPolicy
 from segments.events.intake import Context, split_batch
+from segments.events.privacy import signals_of
 from segments.events.problems import problem
 from segments.events.reading import read_json
 from segments.events.source import host_of
@@ -32,6 +36,7 @@ from segments.profiles.directory import Directory
 from segments.profiles.metrics import IntakeMetrics
 
 COOKIE: Final = "grosz_uid"
+SEC_GPC: Final = "Sec-GPC"
 OPT_OUT_COOKIE: Final = "grosz_optout"
 
 # MAX_BATCH events of half a kilobyte; a page's queue is under 10 KiB.
@@ -50,11 +55,18 @@ PIXEL: Final = bytes.fromhex(
 _PIXEL_HEADERS: Final = {hdrs.CACHE_CONTROL: "no-store, private", "Cross-Origin-Resource-Policy": "cross-origin"}
 _encoder = msgspec.json.Encoder()
 
-_OPT_OUT_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Opt out</title>
-<meta name="viewport" content="width=device-width">
-<body style="font:16px/1.5 sans-serif;max-width:40em;margin:3em auto">
-<h1>Advertising profile</h1><p>{text}</p>
-<form method="post"><button style="font:inherit;padding:.5em 1em">Delete my profile and opt out</button></form>"""
+_OPT_OUT_STYLE: Final = (
+    "body{font:16px/1.5 sans-serif;max-width:40em;margin:3em auto;padding:0 1em}button{font:inherit;padding:.5em 1em}"
+)
+_OPT_OUT_PAGE: Final = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Opt out</title>
+<meta name="viewport" content="width=device-width"><style>{_OPT_OUT_STYLE}</style>
+<h1>Advertising profile</h1><p>%s</p>
+<form method="post"><button>Delete my profile and opt out</button></form>"""
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_OPT_OUT_STYLE.encode()).digest()).decode()
+# Nothing is loaded, framed or run; the button sends its form to the page itself.
+_OPT_OUT_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 class TrackerSite:
@@ -93,14 +105,14 @@ class TrackerSite:
         cors = _cors(request)
         if not trusted and not _from_own_pages(request, advertiser, hdrs.ORIGIN):
             return _refuse_page(request.headers[hdrs.ORIGIN])
-        body = await request.content.read(MAX_BODY_BYTES + 1)
-        while len(body) <= MAX_BODY_BYTES and not request.content.at_eof():
-            body += await request.content.read(MAX_BODY_BYTES + 1 - len(body))
-        if len(body) > MAX_BODY_BYTES:
-            return problem(413, "the body is too large", hint=f"at most {MAX_BODY_BYTES} bytes", headers=cors)
         try:
-            payload = read_json(body)
+            payload = read_json(await read_body(request, MAX_BODY_BYTES))
             rows = split_batch(payload)
+        except BodyRefused as error:
+            refusal = problem(error.status, error.message, hint=error.hint, headers=cors)
+            if error.closes:
+                refusal.force_close()
+            return refusal
         except InputError as error:
             return problem(400, error.message, faults=error.faults, headers=cors)
         own_page = not trusted and _is_own_page(request, advertiser)
@@ -167,8 +179,7 @@ class TrackerSite:
         exchange = self._directory.exchange(request.match_info["exchange"])
         if exchange is None:
             return problem(404, "no such exchange")
-        gdpr = request.query.get("gdpr", "")
-        flags = self._consent.flags(int(gdpr) if gdpr in ("0", "1") else None, request.query.get("gdpr_consent", ""))
+        flags = self._consent.flags(signals_of(request.query, sec_gpc=request.headers.get(SEC_GPC, "")))
         user_id, is_new = self._cookie(request)
         outcome = await self._sync.handle(
             exchange,
@@ -203,9 +214,8 @@ class TrackerSite:
             "Shops you visited let us show you their products elsewhere. The button deletes what we know of this "
             "browser and stops it for good."
         )  # fmt: skip
-        page = _OPT_OUT_PAGE.format(text=text)
-        headers = {hdrs.CACHE_CONTROL: "no-store", "X-Frame-Options": "DENY"}
-        return web.Response(text=page, content_type="text/html", headers=headers)
+        headers = {hdrs.CACHE_CONTROL: "no-store", "X-Frame-Options": "DENY", CSP: _OPT_OUT_POLICY}
+        return web.Response(text=_OPT_OUT_PAGE % text, content_type="text/html", headers=headers)
 
     async def opt_out(self, request: web.Request) -> web.Response:
         """`POST /optout`: erase this browser's profile and remember the wish in a cookie without an id.
@@ -254,7 +264,8 @@ class TrackerSite:
 
     def _context(self, request: web.Request, advertiser: Advertiser, user_id: str, *, trusted: bool = False) -> Context:
         referrer = request.headers.get(hdrs.REFERER, "")
-        return Context(advertiser, self._directory.fx, self._clock.now_ms(), user_id, trusted, referrer)
+        sec_gpc = "" if trusted else request.headers.get(SEC_GPC, "")  # a server's own header is no person's wish
+        return Context(advertiser, self._directory.fx, self._clock.now_ms(), user_id, trusted, referrer, sec_gpc)
 
     async def _of_client(self, rows: list[Any], context: Context, client_id: str) -> tuple[Context, bool]:
         """The context with the user of a first-party id, and whether our cookie is to be tried.
@@ -368,7 +379,9 @@ def _is_wish(name: object) -> bool:
 def _client_id(payload: object) -> str:
     """The id that the shop's own pages keep for a browser; '' if there is none of the right shape."""
     client_id = payload.get("client_id") if isinstance(payload, dict) else None
-    return client_id if isinstance(client_id, str) and _CLIENT_ID.fullmatch(client_id) else ""
+    if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id) or means_nobody(client_id):
+        return ""
+    return client_id
 
 
 def _is_own_page(request: web.Request, advertiser: Advertiser) -> bool:

@@ -60,6 +60,7 @@ def apply_event(facts: Facts, event: Event, policy: ApplyPolicy = DEFAULT_POLICY
         remember_event(facts, event.once)
     at_s = event.at_ms // 1000
     changed: set[str] = set()
+    is_repeated = event.kind == Kind.PURCHASE and is_counted(facts, event.order)
     elapsed_s = max(0, at_s - max(facts.last_visit_s, facts.last_purchase_s))
     drop_stale_cart(facts, at_s, changed)
     if not event.offline:
@@ -74,7 +75,7 @@ def apply_event(facts: Facts, event: Event, policy: ApplyPolicy = DEFAULT_POLICY
     if facts.cart and not event.offline and at_s > facts.cart_idle_s:
         facts.cart_idle_s = at_s
         changed.add("cart_idle_s")
-    derive(facts, event.kind, elapsed_s, changed)
+    derive(facts, "" if is_repeated else event.kind, elapsed_s, changed)
     return frozenset(changed)
 
 
@@ -290,7 +291,21 @@ def _refund(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:  
         facts.purchases -= 1
         order.refunded = True
         changed.add("purchases")
+        _unbuy(facts, order, changed)
     changed.update(("orders", "purchases_micros", "refunds"))
+
+
+def _unbuy(facts: Facts, refunded: Order, changed: set[str]) -> None:
+    """An order was refunded whole: what it was the last purchase of was not bought."""
+    kept = [order for order in facts.orders if order.value_micros > 0]
+    facts.bought = [bought for bought in facts.bought if facts.purchases > 0 and bought.bought_s != refunded.at_s]
+    if facts.purchases <= 0:
+        facts.first_purchase_s = facts.last_purchase_s = facts.last_purchase_micros = 0
+        facts.cooldowns = []
+    elif kept and facts.last_purchase_s == refunded.at_s:
+        newest = max(kept, key=lambda order: order.at_s)
+        facts.last_purchase_s, facts.last_purchase_micros = newest.at_s, newest.value_micros
+    changed.update(("bought", "cooldowns", "first_purchase_s", "last_purchase_s", "last_purchase_micros"))
 
 
 def _remember_kind(facts: Facts, kind: str, at_s: int, changed: set[str]) -> None:

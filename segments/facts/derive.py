@@ -1,11 +1,14 @@
 """Facts that follow from other facts: score, engagement, lifecycle, classes, lifetime value.
 
-They are computed at event time and stand still until the next event, so a rule over them has no window of its own.
+They are computed at event time. What fades with silence (score, engagement, lifetime value) is a function of facts and
+a moment, in steps, so that a rule over it knows beforehand when it will change its mind.
 """
 
+import itertools
 import math
 from typing import Final
 
+from core.money import MICROS_PER_UNIT
 from segments.facts.event import Kind
 from segments.facts.facts import (
     DAY_S,
@@ -15,6 +18,10 @@ from segments.facts.facts import (
     Facts,
     Lifecycle,
 )
+
+DEFINITIONS_VERSION: Final = 2
+"""Of what facts mean: another number starts a pass over all stored windows (segments.worker.reindex), with its progress
+in the doctor. 2: lifetime value by baskets, fading; score and engagement fade with silence."""
 
 POINTS: Final = {
     Kind.PAGE_VIEW: 1,
@@ -38,6 +45,19 @@ _POINTS_BY_NAME: Final[dict[str, int]] = {str(kind): points for kind, points in 
 # Half of an interest is gone after a week: a third of the effect of retargeting falls on its first day (science 1e).
 SCORE_HALF_LIFE_S: Final = 7 * DAY_S
 
+# Of a rhythm less than a month old: two orders a day apart do not promise a fortune.
+LEAST_RHYTHM_S: Final = 30 * DAY_S
+
+# A faded value moves in steps, each a moment that rules know of beforehand.
+STEPS_A_HALVING: Final = 4
+MAX_STEPS: Final = 40
+SCORE_DAYS: Final = 28
+ENGAGEMENT_STEP_S: Final = 10 * DAY_S
+ENGAGEMENT_STEPS: Final = 18
+
+SERVICE_COST: Final = "service_cost"
+"""The attribute in which a shop says what serving a customer costs in a month, in units of its currency."""
+
 _LOOK: Final = frozenset((Kind.VIEW_ITEM, Kind.SEARCH, Kind.ADD_TO_WISHLIST, Kind.VIEW_ITEM_LIST))
 
 
@@ -59,7 +79,7 @@ def _settle(facts: Facts, kind: str, changed: set[str]) -> None:
     _set(facts, "frequency_class", _class_of(facts.purchases, FREQUENCY_BOUNDS), changed)
     monetary = _class_of(facts.purchases_micros, MONETARY_BOUNDS_MICROS) if facts.purchases else 0
     _set(facts, "monetary_class", monetary, changed)
-    _set(facts, "lifetime_value_micros", lifetime_value_micros(facts), changed)
+    _set(facts, "lifetime_value_micros", lifetime_value_at(facts, last_sign_s(facts)), changed)
 
 
 def engagement(facts: Facts) -> int:
@@ -79,16 +99,96 @@ def engagement(facts: Facts) -> int:
     return round(sum(25 * math.sqrt(min(1.0, share)) for share in shares))
 
 
-def lifetime_value_micros(facts: Facts) -> int:
-    """A year's worth of the visitor: average basket times purchases a year at his rhythm.
+def baskets(facts: Facts) -> int:
+    """Purchases, where orders within 24 hours of each other count as one: a forgotten item is no second visit."""
+    if facts.purchases < 2:
+        return max(facts.purchases, 0)
+    times = sorted(order.at_s for order in facts.orders if order.value_micros > 0)
+    close = sum(later - earlier < DAY_S for earlier, later in itertools.pairwise(times))
+    return max(1, min(facts.purchases - close, 1 + (facts.last_purchase_s - facts.first_purchase_s) // DAY_S))
 
-    200 PLN every two months is 1,200 PLN. One purchase is worth itself; a rhythm is never taken to be faster than
-    daily, so that two orders of one afternoon do not promise a fortune.
+
+def basket_cycle_s(facts: Facts) -> int:
+    """Mean time between two baskets; 0 before the second. A month at least is looked at: less shows no rhythm yet."""
+    count = baskets(facts)
+    if count < 2:
+        return 0
+    return max(facts.last_purchase_s - facts.first_purchase_s, LEAST_RHYTHM_S) // (count - 1)
+
+
+def lifetime_value_at(facts: Facts, at_s: int) -> int:
+    """A year's worth of the visitor in micros: average basket times baskets a year at the visitor's rhythm.
+
+    200 PLN every two months is 1,200 PLN. One basket is worth itself. Who misses two of their own cycles (a year after
+    a single basket) is worth half as much for each further two (each further year).
     """
-    cycle_s = max(facts.cycle_s, DAY_S) if facts.purchases >= 2 else 0
-    if not cycle_s:
-        return max(0, facts.purchases_micros)
-    return facts.average_basket_micros * YEAR_S // cycle_s
+    if facts.purchases <= 0:
+        return 0
+    cycle_s = basket_cycle_s(facts)
+    whole = facts.purchases_micros
+    if cycle_s:
+        whole = facts.purchases_micros // baskets(facts) * YEAR_S // cycle_s
+    return int(max(0, whole) * 0.5 ** (_missed_steps(facts, at_s) / STEPS_A_HALVING))
+
+
+def lifetime_margin_at(facts: Facts, at_s: int) -> int:
+    """Lifetime value less what serving the customer costs in a year, as the shop tells (SERVICE_COST); not below 0."""
+    cost = facts.attributes.get(SERVICE_COST, 0)
+    if isinstance(cost, bool | str):
+        cost = 0
+    return max(0, lifetime_value_at(facts, at_s) - round(12 * max(cost, 0) * MICROS_PER_UNIT))
+
+
+def lifetime_changes(facts: Facts) -> list[int]:
+    """The moments at which silence takes a part of the lifetime value away."""
+    if facts.purchases <= 0:
+        return []
+    pause_s = _pause_s(facts)
+    first = facts.last_purchase_s + pause_s
+    return [first + step * pause_s // STEPS_A_HALVING for step in range(1, MAX_STEPS + 1)]
+
+
+def _pause_s(facts: Facts) -> int:
+    """Silence after which the value begins to fade, and which halves it then."""
+    return 2 * basket_cycle_s(facts) or YEAR_S
+
+
+def _missed_steps(facts: Facts, at_s: int) -> int:
+    pause_s = _pause_s(facts)
+    late_s = at_s - facts.last_purchase_s - pause_s
+    return min(MAX_STEPS, max(0, late_s * STEPS_A_HALVING // pause_s))
+
+
+def score_at(facts: Facts, at_s: int) -> float:
+    """The score after a silence: halved by every 7 days, in steps of a day."""
+    days = min(_silence_s(facts, at_s) // DAY_S, SCORE_DAYS)
+    return round(facts.score * math.exp2(-days * DAY_S / SCORE_HALF_LIFE_S), 3)
+
+
+def score_changes(facts: Facts) -> list[int]:
+    return [last_sign_s(facts) + day * DAY_S for day in range(1, SCORE_DAYS + 1)] if last_sign_s(facts) else []
+
+
+def engagement_at(facts: Facts, at_s: int) -> int:
+    """The engagement after a silence: halved by every 30 days, in steps of ten days."""
+    steps = min(_silence_s(facts, at_s) // ENGAGEMENT_STEP_S, ENGAGEMENT_STEPS)
+    return round(facts.engagement * 0.5 ** (steps / 3))
+
+
+def engagement_changes(facts: Facts) -> list[int]:
+    steps = range(1, ENGAGEMENT_STEPS + 1)
+    return [last_sign_s(facts) + step * ENGAGEMENT_STEP_S for step in steps] if last_sign_s(facts) else []
+
+
+def _silence_s(facts: Facts, at_s: int) -> int:
+    """0 where nobody knows when anything was heard."""
+    sign_s = last_sign_s(facts)
+    return max(0, at_s - sign_s) if sign_s else 0
+
+
+def last_sign_s(facts: Facts) -> int:
+    """When anything was last heard of the visitor."""
+    return max(facts.last_visit_s, facts.last_purchase_s)
 
 
 def _lifecycle(facts: Facts, kind: str) -> Lifecycle:

@@ -93,6 +93,7 @@ class ItemIn(msgspec.Struct):
     item_category: ShortText = ""
     price: Amount | None = None
     quantity: Annotated[int, Meta(ge=0, le=10_000)] = 1
+    currency: CurrencyCode | None = None  # of the price; the event's where the item names none
     availability: ShortText = ""  # as in product feeds: in_stock, out_of_stock, preorder, backorder
     stock: Annotated[float, Meta(ge=0)] | None = None  # pieces; counts where no availability is told
 

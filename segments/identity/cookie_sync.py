@@ -12,6 +12,7 @@ import msgspec
 
 from core.clock import Clock
 from core.errors import Fault, UnavailableError
+from core.ids import means_nobody
 from core.keys import sync_counts
 from core.model import Exchange
 from segments.facts.facts import DAY_S
@@ -82,6 +83,10 @@ class CookieSync:
         if their_id and not _is_plain(their_id):
             fault = Fault("/uid", "value", f"expected up to {MAX_EXCHANGE_ID_CHARS} printable ASCII characters")
             return SyncOutcome(status=400, fault=fault)
+        if their_id and means_nobody(their_id):  # a macro that was not replaced: the exchange may still be told our id
+            if not look_only:
+                self._metrics.syncs.labels(exchange.key, browser, "placeholder").inc()
+            their_id = ""
         try:
             if not permitted:
                 await self._count(exchange, browser, "refused")
@@ -90,8 +95,8 @@ class CookieSync:
             if opted_out or await self._identities.opted_out(user_id):
                 await self._count(exchange, browser, "opted_out")
                 return SyncOutcome()
-            if their_id and not look_only:
-                await self._identities.bind(exchange.id, their_id, user_id)
+            if their_id and not look_only and not await self._identities.bind(exchange.id, their_id, user_id):
+                self._metrics.syncs.labels(exchange.key, browser, "not_bound").inc()
             await self._count(exchange, browser, "new" if is_new else "returning")
         except UnavailableError:
             return SyncOutcome(status=503, fault=Fault("", "unavailable", "the id cannot be stored now"))

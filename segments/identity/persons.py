@@ -29,7 +29,7 @@ from segments.audiences.sizes import SegmentSizes
 from segments.facts.facts import DAY_S, Facts
 from segments.facts.layout import LayoutError, Window, unpack_cold, unpack_windows
 from segments.facts.meta import Meta, pack_meta, unpack_meta
-from segments.profiles.reading import META_FIELD, RING_FIELD, Command
+from segments.profiles.reading import META_FIELD, NOBODY, RING_FIELD, Command
 from segments.profiles.scripts import Script
 from segments.profiles.store import ProfileStore
 
@@ -56,6 +56,64 @@ _ERASE: Final = Script(
     redis.call('HSET', KEYS[1], 'm', ARGV[1])
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     return held
+    """
+)
+
+
+# An id that a request brought while its user was being erased must not point to him again. Requests are answered within
+# milliseconds; the server's clock stamps both sides.
+_IN_FLIGHT_MS: Final = 5_000
+
+# KEYS: u:{uid}, al:{uid}. ARGV: field, value, time to live (s), how long after an erasure nothing is noted (ms). 0: the
+# user has opted out or was just erased (or has a tombstone that cannot be read), and nothing is written.
+_NOTE_ALIAS: Final = Script(
+    """
+    local tombstone = redis.call('HGET', KEYS[1], 'm')
+    if tombstone then
+      if #tombstone ~= 10 or string.byte(tombstone, 1) ~= 1 or string.byte(tombstone, 2) % 2 == 1 then return 0 end
+      local low, high = struct.unpack('<I4I4', tombstone, 3)
+      local time = redis.call('TIME')
+      local now = time[1] * 1000 + math.floor(time[2] / 1000)
+      if now <= high * 4294967296 + low + tonumber(ARGV[4]) then return 0 end
+    end
+    redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+    redis.call('EXPIRE', KEYS[2], ARGV[3])
+    return 1
+    """
+)
+
+
+# A browser that is cleared comes back as another one; so does one with two people. More than that on a day is a
+# placeholder that no list knows, a test id, or somebody who fishes for others' carts.
+MAX_CLAIMS: Final = 5
+
+# KEYS: x:{exchange}:{id}. ARGV: user id, time to live (s), day, most claims, what stands for nobody, its time to live
+# (s). The value is a user id, behind it `:claims:day` once another browser has claimed it; or `nobody:day`.
+_CLAIM: Final = Script(
+    """
+    local held = redis.call('GET', KEYS[1])
+    local claims = 0
+    if held and string.sub(held, 1, #ARGV[5] + 1) == ARGV[5] .. ':' then
+      if string.sub(held, #ARGV[5] + 2) == ARGV[3] then return 0 end
+      held = false
+    end
+    if held then
+      local user, count, day = string.match(held, '^([^:]*):?(%d*):?(%d*)$')
+      if user == ARGV[1] then
+        redis.call('EXPIRE', KEYS[1], ARGV[2])
+        return 1
+      end
+      claims = day == ARGV[3] and tonumber(count) or 1
+    end
+    claims = claims + 1
+    if claims > tonumber(ARGV[4]) then
+      redis.call('SET', KEYS[1], ARGV[5] .. ':' .. ARGV[3], 'EX', ARGV[6])
+      return 0
+    end
+    local value = ARGV[1]
+    if claims > 1 then value = value .. ':' .. claims .. ':' .. ARGV[3] end
+    redis.call('SET', KEYS[1], value, 'EX', ARGV[2])
+    return 1
     """
 )
 
@@ -101,13 +159,22 @@ class Identities:
         (meta,) = await self._store.commands([("HGET", user_profile(user_id), META_FIELD)])
         return unpack_meta(meta if isinstance(meta, bytes) else None).opted_out
 
-    async def bind(self, exchange_id: int, exchange_user_id: str, user_id: str) -> None:
-        """Remember that an exchange knows our user under its own id; both ways, so that an erasure finds it."""
-        await self._alias(user_id, f"x{exchange_id}", exchange_user_id)
+    async def bind(self, exchange_id: int, exchange_user_id: str, user_id: str) -> bool:
+        """Remember that an exchange knows our user under its own id; both ways, so that an erasure finds it.
+
+        False, and nothing is remembered: of a user who has opted out or was just erased, and under an id that more than
+        MAX_CLAIMS browsers claimed on one day, which stands for nobody until the next.
+        """
+        if not await self._alias(user_id, f"x{exchange_id}", exchange_user_id):
+            return False
         key = exchange_user(exchange_id, exchange_user_id)
-        await self._store.commands([("SET", key, user_id, "EX", COOKIE_LIFETIME_S)])
+        day = self._clock.now_ms() // (DAY_S * 1000)
+        call = _CLAIM.call([key], [user_id, COOKIE_LIFETIME_S, day, MAX_CLAIMS, NOBODY, 2 * DAY_S])
+        (bound,) = await self._store.script(_CLAIM, [call])
         if not await self._is_alias(user_id, f"x{exchange_id}"):  # erased in between
             await self._store.commands([("DEL", key)])
+            return False
+        return bound == 1
 
     async def user_of_client(self, advertiser_id: int, client_id: str) -> str | None:
         """Our user of a first-party id at one shop; None for one that was not adopted, or whose trial is over."""
@@ -116,7 +183,9 @@ class Identities:
         if not isinstance(user_id, bytes):
             return None
         if int(str(seconds)) < _CLIENT_TRIAL_S - _CLIENT_GRACE_S or int(str(seconds)) > _CLIENT_TRIAL_S:
-            await self._alias(user_id.decode(), f"c{advertiser_id}", _client_digest(client_id))
+            if not await self._alias(user_id.decode(), f"c{advertiser_id}", _client_digest(client_id)):
+                await self._store.commands([("DEL", key)])
+                return None
             await self._store.commands([("EXPIRE", key, COOKIE_LIFETIME_S)])
         return user_id.decode()
 
@@ -127,12 +196,16 @@ class Identities:
         await self._store.commands([("SET", key, user_id, "EX", _CLIENT_TRIAL_S, "NX")])
         (known,) = await self._store.commands([("GET", key)])
         found = known.decode() if isinstance(known, bytes) else user_id
-        await self._alias(found, f"c{advertiser_id}", digest)
+        if not await self._alias(found, f"c{advertiser_id}", digest):
+            await self._store.commands([("DEL", key)])
         return found
 
-    async def _alias(self, user_id: str, field: str, value: str) -> None:
-        key = user_aliases(user_id)
-        await self._store.commands([("HSET", key, field, value), ("EXPIRE", key, COOKIE_LIFETIME_S)])
+    async def _alias(self, user_id: str, field: str, value: str) -> bool:
+        """Note what points to a user; False, and it is not noted, where his tombstone forbids it."""
+        keys = [user_profile(user_id), user_aliases(user_id)]
+        call = _NOTE_ALIAS.call(keys, [field, value, COOKIE_LIFETIME_S, _IN_FLIGHT_MS])
+        (noted,) = await self._store.script(_NOTE_ALIAS, [call])
+        return noted == 1
 
     async def _is_alias(self, user_id: str, field: str) -> bool:
         (found,) = await self._store.commands([("HEXISTS", user_aliases(user_id), field)])

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UnavailableError
+from core.ids import USER_ID_CHARS
 from core.keys import exchange_user, user_profile
 from segments.facts.facts import CART_LIFETIME_S, CartStage
 from segments.facts.layout import (
@@ -27,6 +28,10 @@ from segments.facts.meta import is_opted_out
 Command = tuple[bytes | str | int, ...]
 UserLookup = tuple[str | None, int, str | None]
 """(our user id or None, exchange id, the exchange's user id or None)."""
+
+NOBODY: Final = "nobody"
+"""Value of an exchange's id that too many browsers claim, before `:` and the day."""
+NOBODY_PREFIX: Final = f"{NOBODY}:".encode()
 
 RING_FIELD: Final = b"i"
 META_FIELD: Final = b"m"
@@ -150,8 +155,10 @@ class ProfileReader:
         commands: list[Command] = [("GET", exchange_user(users[at][1], users[at][2] or "")) for at in unresolved]
         replies = await self._redis.batch(commands, deadline)
         for at, reply in zip(unresolved, replies, strict=True):
+            # Behind the user id may stand how many browsers claimed the exchange's id today; too many are nobody.
             if isinstance(reply, bytes):
-                batch.user_ids[at] = reply.decode("ascii", "replace")
+                if not reply.startswith(NOBODY_PREFIX):
+                    batch.user_ids[at] = reply[:USER_ID_CHARS].decode("ascii", "replace")
             elif reply is not None:  # an error, or what no string is
                 batch.failed.add(at)
 
@@ -176,6 +183,8 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
                 batch.rings[at] = value
             elif name == META_FIELD:
                 if is_opted_out(value):
+                    # Nor may the bid carry the id: its notices would write what the opt-out has erased.
+                    batch.user_ids[at] = None
                     batch.rings[at] = b""
                     del owners[start:], advertisers[start:], fields[start:]
                     break

@@ -7,6 +7,7 @@ evaluating the rule again (ruleset.py). A rule with a longer reach is evaluated 
 
 from typing import Final
 
+from segments.facts.derive import ENGAGEMENT_STEP_S, ENGAGEMENT_STEPS, SCORE_DAYS
 from segments.facts.facts import CART_LIFETIME_S, DAY_S, LIFECYCLE_EXIT_S, RECENCY_BOUNDS_S, YEAR_S
 from segments.rules import conditions
 from segments.rules.conditions import Condition
@@ -14,12 +15,16 @@ from segments.rules.vocabulary import Fact
 
 # Events are taken up to a day before their time (clocks of shops) and cool-downs may be set to a year at most.
 _SLACK_S: Final = DAY_S
+UNBOUNDED_S: Final = 2**32
 _OWN_CHANGES_S: Final = {
     "lifecycle": LIFECYCLE_EXIT_S,
     "recency_class": max(RECENCY_BOUNDS_S),
     "cart.value": YEAR_S,  # the longest cool-down
+    "score": SCORE_DAYS * DAY_S,
+    "engagement": ENGAGEMENT_STEPS * ENGAGEMENT_STEP_S,
+    "lifetime_value": UNBOUNDED_S,  # fades at the visitor's own rhythm
+    "lifetime_margin": UNBOUNDED_S,
 }
-UNBOUNDED_S: Final = 2**32
 
 
 def reach_s(condition: Condition) -> int:

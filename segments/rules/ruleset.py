@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from core.model import Advertiser, Segment, Status
+from segments.facts.derive import DEFINITIONS_VERSION
 from segments.facts.facts import DAY_S, Facts
 from segments.facts.layout import FOREVER_S, Window
 from segments.rules.check import check
@@ -72,7 +73,7 @@ def rules_version(segments: Sequence[Segment], advertiser: Advertiser) -> int:
     mine = _active(segments, advertiser)
     if not mine:
         return 0
-    header = f"{LANGUAGE_VERSION} {advertiser.currency} {advertiser.profile_retention_days}"
+    header = f"{LANGUAGE_VERSION} {DEFINITIONS_VERSION} {advertiser.currency} {advertiser.profile_retention_days}"
     return zlib.crc32("\n".join([header, *(f"{segment.id} {segment.rule}" for segment in mine)]).encode()) or 1
 
 

@@ -11,6 +11,15 @@ from typing import Final
 
 import msgspec
 
+from segments.facts.derive import (
+    engagement_at,
+    engagement_changes,
+    lifetime_changes,
+    lifetime_margin_at,
+    lifetime_value_at,
+    score_at,
+    score_changes,
+)
 from segments.facts.facts import (
     CART_LIFETIME_S,
     LIFECYCLE_EXIT_S,
@@ -65,6 +74,9 @@ ATTRIBUTE_PREFIX: Final = "attribute."
 _CART_READS: Final = frozenset({"cart", "cart_changed_s"})
 
 
+_LIFETIME_READS: Final = ("purchases", "purchases_micros", "first_purchase_s", "last_purchase_s", "orders")
+
+
 def _cart_end(facts: Facts) -> Sequence[int]:
     return (facts.cart_changed_s + CART_LIFETIME_S,)
 
@@ -116,6 +128,20 @@ def _every_entry(name: str, read: Callable[[Entry], str], summary: str) -> Fact:
         return tuple(read(entry) for entry in facts.entries if read(entry)) or None
 
     return Fact(name=name, type=Type.TEXTS, summary=summary, reads=frozenset({"entries"}), value=value)
+
+
+def _fading(
+    name: str,
+    kind: Type,
+    summary: str,
+    value: Callable[[Facts, int], Value],
+    changes: Callable[[Facts], Sequence[int]],
+    *reads: str,
+) -> Fact:
+    """A fact that falls in steps while nothing is heard of the visitor."""
+    return Fact(
+        name=name, type=kind, summary=summary, reads=frozenset(reads), value=value, changes=changes, always=True
+    )
 
 
 def _lifecycle() -> Fact:
@@ -212,9 +238,14 @@ _OTHERS: Final = (
     _purchase_fact("purchases.average", Type.MONEY, "mean value of a purchase",
                    lambda facts: facts.average_basket_micros),
     _purchase_fact("purchases.cycle", Type.DURATION, "mean time between two purchases", lambda facts: facts.cycle_s),
-    _plain("lifetime_value", Type.MONEY, "lifetime_value_micros", "worth of a year at the customer's rhythm"),
-    _number("score", "score", "interest in points; halves with every 7 days between events"),
-    _number("engagement", "engagement", "engagement index, 0 to 100"),
+    _fading("lifetime_value", Type.MONEY, "worth of a year at the customer's rhythm; fades when purchases stay away",
+            lifetime_value_at, lifetime_changes, *_LIFETIME_READS),
+    _fading("lifetime_margin", Type.MONEY, "lifetime value less what serving costs (attribute service_cost, a month)",
+            lifetime_margin_at, lifetime_changes, *_LIFETIME_READS, "attributes"),
+    _fading("score", Type.NUMBER, "interest in points; halves with every 7 days of silence", score_at, score_changes,
+            "score", "last_visit_s", "last_purchase_s"),
+    _fading("engagement", Type.NUMBER, "engagement index, 0 to 100; halves with every 30 days of silence",
+            engagement_at, engagement_changes, "engagement", "last_visit_s", "last_purchase_s"),
     _lifecycle(),
     _recency_class(),
     _number("frequency_class", "frequency_class", "purchases: 5 is ten or more, 4 five, 3 three, 2 two, 1 one, 0 none"),

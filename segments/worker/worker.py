@@ -15,6 +15,7 @@ import msgspec
 from core.clock import Clock
 from core.errors import UnavailableError
 from core.keys import event_dead, event_stream, person, user_profile
+from core.telemetry.logs import WITHOUT_CONTENT
 from segments.audiences.due import taken_back
 from segments.audiences.leftovers import expiry_commands
 from segments.audiences.sizes import Membership, SegmentSizes
@@ -284,7 +285,7 @@ class EventWorker:
             try:
                 return self._planner.plan(user, entries, persons, now_ms)
             except PoisonError as poison:
-                log.exception("an event is set aside")
+                log.exception("an event is set aside", extra=WITHOUT_CONTENT)
                 entries.remove(poison.entry)
                 partition = partition_of(user.user_id, self._partitions)
                 await self._set_aside(partition, msgspec.msgpack.encode(poison.entry.event), str(poison.__cause__))
@@ -321,7 +322,7 @@ class EventWorker:
             self._metrics.lag_s.set(max(0, now_ms - unpack_id(max(applied))[0]) / 1000)
         events: list[Event] = [entry.event for user_id, _ in done for entry in waiting[user_id] if entry.id in applied]
         self._on_applied(events)
-        await self._store.commands(self._tags.commands(events, now_ms))
+        await self._tags.count(events, now_ms)
 
     async def _set_aside(self, partition: int, blob: bytes, reason: str) -> None:
         log.error("an event of partition %d %s", partition, reason)

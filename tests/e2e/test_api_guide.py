@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.fixtures import REPOSITORY
-from tests.kit.processes import RunningGrosz, clean_environment
+from tests.kit.processes import RunningGrosz, clean_environment, grosz
 
 GUIDE = REPOSITORY / "docs" / "api.md"
 
@@ -33,7 +33,8 @@ def commands() -> str:
 @pytest.mark.timeout(180)
 def test_the_guide_leads_a_newcomer_to_a_bid_for_an_abandoned_cart(tmp_path: Path) -> None:
     with RunningGrosz(tmp_path / "data") as running:
-        token = re.search(r"setup http://\S+\?token=(\S+)", running.log())
+        link = grosz("setup-link", "--data", str(tmp_path / "data")).stdout
+        token = re.search(r"http://\S+/setup\?token=(\S+)", link)
         assert token is not None
         environ = clean_environment() | {
             "ADMIN": running.urls["admin"],

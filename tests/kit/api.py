@@ -27,6 +27,7 @@ from admin.store.database import Database
 from admin.store.migrate import migrate
 from core.clock import Clock, SystemClock
 from core.config import RedisSettings, Settings
+from core.network.headers import Edge
 from core.redis.client import PipelinedRedis, control_redis
 from segments.audiences.sizes import SegmentSizes
 from segments.profiles.store import ProfileStore
@@ -141,7 +142,12 @@ class Api:
 
 @contextlib.asynccontextmanager
 async def running_api(
-    database_url: str, redis_url: str, clock: Clock, *, failures_per_minute: int = FAILURES_PER_MINUTE
+    database_url: str,
+    redis_url: str,
+    clock: Clock,
+    *,
+    failures_per_minute: int = FAILURES_PER_MINUTE,
+    edge: Edge | None = None,
 ) -> AsyncIterator[Api]:
     """The API over an empty database, and its publisher (not running: tests publish when they want)."""
     database = Database.open(database_url)
@@ -163,8 +169,11 @@ async def running_api(
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,
+        edge=edge,
     )
-    async with TestClient(TestServer(app)) as client:
+    server = TestServer(app)
+    await server.start_server(auto_decompress=False)
+    async with TestClient(server) as client:
         yield Api(client, store, publisher, clock)
     await pipelined.close()
     await redis.aclose()

@@ -14,7 +14,9 @@ from tests.kit.tracker import SERVER_KEYS, tracker_application
 async def main(url: str, port: int) -> None:
     """Serve until killed."""
     async with event_rig(url, SystemClock(), server_keys=SERVER_KEYS) as rig:
-        runner = web.AppRunner(tracker_application(rig, Identities(rig.store, rig.sizes, rig.clock)))
+        runner = web.AppRunner(
+            tracker_application(rig, Identities(rig.store, rig.sizes, rig.clock)), auto_decompress=False
+        )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
         await asyncio.Event().wait()

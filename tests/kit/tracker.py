@@ -56,7 +56,9 @@ async def shop(
     async with event_rig(url, clock, published=published, server_keys=SERVER_KEYS) as rig:
         identities = Identities(rig.store, rig.sizes, clock)
         application = tracker_application(rig, identities, secure=secure, max_backlog=max_backlog)
-        async with TestClient(TestServer(application)) as client:
+        server = TestServer(application)
+        await server.start_server(auto_decompress=False)
+        async with TestClient(server) as client:
             yield Shop(client, rig, identities)
 
 

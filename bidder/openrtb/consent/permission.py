@@ -35,6 +35,7 @@ class VendorView(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a TC string that concerns one vendor."""
 
     created: int  # deciseconds since 1970
+    updated: int
     policy_version: int
     service_specific: bool
     special_features: str  # "1" at place number - 1, as in the string
@@ -53,6 +54,7 @@ def view(tc: TcString, vendor_id: int) -> VendorView:
     disclosed = tc.disclosed_vendors
     return VendorView(
         created=tc.created,
+        updated=tc.updated,
         policy_version=tc.policy_version,
         service_specific=tc.service_specific,
         special_features=_field(tc.special_features, SPECIAL_FEATURES),
@@ -78,11 +80,12 @@ def read_view(text: str, vendor_id: int) -> VendorView:
         raise TcError(f"ends at bit {len(bits)}, inside the fixed part")
     if bits[:6] != _VERSION_2:
         raise TcError("is not of version 2")
-    has_consent, at = _vendor_bit(bits, _CORE_FIXED_BITS, vendor_id)
-    has_interest, at = _vendor_bit(bits, at, vendor_id)
+    has_consent, at = in_optimised_range(bits, _CORE_FIXED_BITS, vendor_id)
+    has_interest, at = in_optimised_range(bits, at, vendor_id)
     restrictions = _restrictions(bits, at, vendor_id)
     return VendorView(
         created=int(bits[6:42], 2),
+        updated=int(bits[42:78], 2),
         policy_version=int(bits[132:138], 2),
         service_specific=bits[138] == "1",
         special_features=bits[140:152],
@@ -107,8 +110,8 @@ def _number(bits: str, start: int, end: int) -> int:
     return int(bits[start:end], 2)
 
 
-def _vendor_bit(bits: str, at: int, vendor_id: int) -> tuple[bool, int]:
-    """Whether a vendor section names the vendor, and where the section ends."""
+def in_optimised_range(bits: str, at: int, vendor_id: int) -> tuple[bool, int]:
+    """Whether a vendor section that begins at bit `at` names the vendor, and where it ends. Raises TcError."""
     field = at + 17
     highest = _number(bits, at, field) >> 1
     if bits[field - 1] == "1":
@@ -169,7 +172,7 @@ def _disclosed(segments: list[str], vendor_id: int) -> bool | None:
             if custom + 6 + 2 * count > len(bits):
                 raise TcError(f"ends at bit {len(bits)}, inside the publisher's own purposes")
         elif kind in (DISCLOSED_VENDORS, ALLOWED_VENDORS):
-            named, _ = _vendor_bit(bits, 3, vendor_id)
+            named, _ = in_optimised_range(bits, 3, vendor_id)
             if kind == DISCLOSED_VENDORS:
                 disclosed = named
         else:

@@ -65,7 +65,7 @@ async def test_an_order_of_somebody_unknown_is_credited_to_nobody(shop: Shop, de
 
 async def note(shop: Shop, kind: TouchKind, window_s: int = DAY) -> None:
     touch = Touch(kind, ADVERTISER, 3, LINE_ITEM, 9, 5, 20_717, seconds(shop))
-    await record_touch(shop.transitions, USER, touch, window_s)
+    await record_touch(shop.transitions, USER, touch, window_s, touch.at_s)
 
 
 async def ring_length(shop: Shop) -> int:

@@ -74,7 +74,7 @@ class Market:
             shop.signer, shop.transitions, lambda: shop.present, shop.clock, Telemetry(), shop.delivery,
             landscape=self.tally,
         )  # fmt: skip
-        self.writer = LandscapeWriter(self.tally, shop.transitions)
+        self.writer = LandscapeWriter(self.tally.take, shop.transitions)
         self.keeper = LandscapeKeeper(shop.transitions, shop.clock, Telemetry())
         self.follower = LandscapeFollower(bidder.snapshot.shading, shop.transitions, shop.clock, Telemetry())
         # The median and the spread of the rivals are nowhere else.

@@ -7,6 +7,8 @@ import pytest
 from aiohttp import web
 
 from core.clock import ManualClock
+from core.network.gate import Caps, Gate
+from core.network.proxies import Proxies
 from pacing.budgets.leases import LeaseBook
 from pacing.notices.short_way import IDLE_TIMEOUT_S, MAX_PIPELINED, NoticePort
 from pacing.notices.web import PIXEL, routes
@@ -21,6 +23,8 @@ class Tracker:
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
         self.port = NoticePort(shop.desk, shop.clock)
+        self.refused: list[str] = []
+        self.gate = Gate(Caps(64, 32), Proxies(), shop.clock, self.refused.append)
         self.handed_over = 0
         self._servers: list[asyncio.Server] = []
 
@@ -34,10 +38,10 @@ class Tracker:
 
         def full() -> asyncio.Protocol:
             self.handed_over += 1
-            return server()
+            return self.gate.watch(server(), admitted=True)
 
         loop = asyncio.get_running_loop()
-        for factory in (lambda: self.port.connection(full), server):
+        for factory in (lambda: self.port.connection(self.gate, full), server):
             self._servers.append(await loop.create_server(factory, "127.0.0.1", 0))
 
     @staticmethod
@@ -241,3 +245,19 @@ async def test_a_drain_answers_what_it_owes(tracker: Tracker, book: LeaseBook) -
     assert await answer(reader) == (204, b"")
     assert await reader.read() == b""
     writer.close()
+
+
+async def test_connections_are_counted_on_both_ways_and_capped(tracker: Tracker, book: LeaseBook) -> None:
+    connections = [await tracker.connect() for _ in range(32)]
+    reader, writer = connections[0]
+    writer.write(f"GET /other HTTP/1.1\r\n{HOST}\r\n".encode())
+    assert (await answer(reader))[0] == 200
+    assert tracker.handed_over == 1
+    turned_away, extra = await tracker.connect()
+    assert await turned_away.read() == b""
+    assert tracker.refused == ["address"]
+    for _, each in [*connections, (turned_away, extra)]:
+        each.close()
+    while tracker.gate.connections:  # noqa: ASYNC110 - the test's timeout is the bound
+        await asyncio.sleep(0.01)
+    assert await tracker.ask(bill(token(tracker, book))) == [(204, b"")]

@@ -2,7 +2,9 @@
 
 from core.clock import ManualClock
 from core.ids import new_user_id
+from core.keys import tag_health
 from segments.audiences.sizes import SegmentSizes, level_of, membership_changes
+from segments.audiences.tag_health import MAX_NAMES, OTHERS
 from segments.facts.event import SERVER_ORIGIN, Event, Kind
 from segments.facts.facts import DAY_S
 from segments.facts.layout import Window
@@ -80,3 +82,40 @@ async def test_tag_health_counts_what_tills_send_late_and_not_what_devices_pass_
         await rig.settle()
         (row,) = await rig.tags.report(1, now_ms)
         assert (row.last_ms, row.today, row.yesterday) == (now_ms, 1, 1), "the last one came now, whenever it happened"
+
+
+async def test_names_that_a_client_invents_are_counted_together(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock) as rig:
+        user, now_ms = new_user_id(), clock.now_ms()
+        await rig.tags.count([Event(Kind.PAGE_VIEW, 1, user, now_ms)], now_ms)
+        invented = [
+            Event(f"invented_{number}", 1, user, now_ms - number % 90 * DAY_S * 1000) for number in range(5_000)
+        ]
+        for start in range(0, 5_000, 100):
+            await rig.tags.count(invented[start : start + 100], now_ms)
+        await rig.tags.count([Event(Kind.PAGE_VIEW, 1, user, now_ms)], now_ms)
+        (fields,) = await rig.store.commands([("HLEN", tag_health(1))])
+        assert isinstance(fields, int)
+        assert fields <= 3 * MAX_NAMES
+        report = {row.event: row for row in await rig.tags.report(1, now_ms)}
+        assert len(report) == MAX_NAMES + 1
+        assert report["page_view"].today == 2
+        counted = sum(row.today for row in report.values()) - 2
+        assert report[OTHERS].today > 0
+        assert counted == len([event for event in invented if event.at_ms == now_ms])
+        clock.advance(10 * DAY_S)
+        await rig.tags.count([Event("fresh", 1, user, clock.now_ms())], clock.now_ms())
+        assert [row.event for row in await rig.tags.report(1, clock.now_ms())] == ["fresh"]
+
+
+async def test_a_hash_that_grew_before_there_was_a_bound_is_cut(valkey: str, clock: ManualClock) -> None:
+    async with event_rig(valkey, clock) as rig:
+        now_ms = clock.now_ms()
+        for start in range(0, 20_000, 1_000):
+            pairs = [part for n in range(start, start + 1_000) for part in (f"name_{n}:last", now_ms)]
+            days = [part for n in range(start, start + 1_000) for part in (f"name_{n}:20260101", 1)]
+            await rig.store.commands([("HSET", tag_health(1), *pairs), ("HSET", tag_health(1), *days)])
+        await rig.tags.count([Event(Kind.PAGE_VIEW, 1, new_user_id(), now_ms)], now_ms)
+        (fields,) = await rig.store.commands([("HLEN", tag_health(1))])
+        assert isinstance(fields, int)
+        assert fields <= 3 * MAX_NAMES

@@ -1,6 +1,10 @@
-import pytest
+import base64
 
-from core.ids import USER_ID_CHARS, is_user_id, new_user_id
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.ids import is_user_id, means_nobody, new_user_id
 
 
 def test_new_ids_have_the_shape_of_ids_and_differ() -> None:
@@ -17,5 +21,38 @@ def test_anything_else_is_somebody_else_s(text: str) -> None:
 
 
 def test_dashes_and_underscores_are_part_of_the_alphabet() -> None:
-    assert is_user_id("-" * USER_ID_CHARS)
-    assert is_user_id("_" * USER_ID_CHARS)
+    assert is_user_id("-" * 21 + "a")
+    assert is_user_id("a" + "_" * 21)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$UID", "[UID]", "${USER_ID}", "{uid}", "{{uid}}", "<uid>", "%%UID%%", "%24%7BUSER_ID%7D", "__UID__", "##UID##",
+        "@@UID@@", "$!{user.id}", "(uid)", "0", "00000000", "-1", "-", "", "  ", "null", "NULL", "(null)", "undefined",
+        "Undefined",
+        "none", "OPTOUT", "opt-out", "unknown", "uid", "user_id", "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "0000000000000000000000",
+        "<script>alert(1)</script>", "[object Object]", "a b", "'; DROP", "%3Cuid%3E", "partner_uid", "$" * 30,
+    ],
+)  # fmt: skip
+def test_a_placeholder_is_nobody(text: str) -> None:
+    assert means_nobody(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "7", "42", "1234567890", "6D92078A-8246-4BA4-AE5B-76104861E7DC", "CAESEFPxfvNZq3hMeW2dQgJUwRs", "a1b2c3d4",
+        "AMsySZbXZ-3m9QzWq", "8d2f1c0e~k2", "ID5*aBcD-12_x", "1a00000000000000", "user123456", "abc@example.com|x",
+        "0f0e0d0c0b0a09080706050403020100", "XQ4-aB9_zz01LmNoPqRsTu", "u" * 22, "p=AbC+/=", "theirs-1", "%7E12ab",
+    ],
+)  # fmt: skip
+def test_an_id_is_somebody(text: str) -> None:
+    assert not means_nobody(text)
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_a_random_id_of_ours_is_one(raw: bytes) -> None:
+    text = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    assert is_user_id(text) or not text.strip("0-_:. fFxX")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from bidder.request.auction import Consent
-from bidder.request.consent import CONTEXTUAL, EVERYTHING, NOTHING, ConsentPolicy, resolve_consent
+from bidder.request.consent import CONTEXTUAL, EVERYTHING, FIRST_STRINGS, NOTHING, ConsentPolicy, resolve_consent
 from bidder.request.identify import identify
 from core.config import ConsentSettings
 from core.reasons import NoBid
+from tests.kit import gpp_strings
 from tests.kit.openrtb import EXCHANGE, USER_ID, auction_of, corpus_lines
 from tests.kit.tc_strings import TcFields, tc_string
 
@@ -19,6 +20,7 @@ POLICY = ConsentPolicy(ConsentSettings(vendor_id=VENDOR))
 FULL = tc_string()
 AFTER = 17_723_232_000  # 2026-03-01
 BEFORE = AFTER - 1
+US_OK, US_OPTED_OUT = "CVQqAAAAAACA.QA", "CVQpAAAAAABA.QA"
 
 
 def resolved(policy: ConsentPolicy = POLICY, **members: object) -> tuple[set[str], NoBid | None]:
@@ -81,6 +83,14 @@ def test_outcomes_are_shared_objects() -> None:
         ({"regs": {"gpp_sid": [7]}, "device": {"geo": {"country": "POL"}}}, False),
         ({"regs": {}, "device": {"geo": {"country": "USA"}}}, False),
         ({"device": {"geo": {}}, "user": {"consent": ""}}, False),
+        ({"device": {"geo": {"country": "UK"}}}, True),
+        ({"device": {"geo": {"country": "EL"}}}, True),
+        ({"device": {"geo": {"country": "616"}}}, True),
+        ({"device": {"geo": {"country": "Deutschland"}}}, True),
+        ({"device": {"geo": {"country": "Atlantis"}}}, True),  # it says something, and nobody knows what
+        ({"device": {"geo": {"country": "USA"}}, "user": {"geo": {"country": "??"}}}, True),
+        ({"device": {"geo": {"country": "840"}}}, False),
+        ({"device": {"geo": {"country": " "}}}, False),
     ],
 )
 def test_where_a_tc_string_is_needed(members: dict[str, Any], applies: bool) -> None:
@@ -112,8 +122,12 @@ def test_missing_and_undecodable_strings_are_refusals(tc: str | None) -> None:
         (TcFields(disclosed_vendors=None), False),
         (TcFields(disclosed_vendors=(8,)), False),
         (TcFields(disclosed_vendors=None, created=AFTER), False),
-        (TcFields(disclosed_vendors=None, created=BEFORE), True),
-        (TcFields(disclosed_vendors=(8,), created=BEFORE), True),
+        (TcFields(disclosed_vendors=None, created=BEFORE, updated=BEFORE), True),
+        (TcFields(disclosed_vendors=(8,), created=BEFORE, updated=BEFORE), True),
+        (TcFields(disclosed_vendors=None, created=BEFORE, updated=AFTER), False),  # the later time decides
+        (TcFields(disclosed_vendors=None, created=0, updated=0), False),  # no time switches a check off
+        (TcFields(disclosed_vendors=None, created=FIRST_STRINGS - 1, updated=BEFORE), False),
+        (TcFields(disclosed_vendors=None, created=2**36 - 1, updated=2**36 - 1), False),
     ],
 )
 def test_which_strings_may_be_relied_upon(fields: TcFields, reliable: bool) -> None:
@@ -122,6 +136,11 @@ def test_which_strings_may_be_relied_upon(fields: TcFields, reliable: bool) -> N
         vendor_id=VENDOR, min_policy_version=2, require_service_specific=False, require_disclosed_vendors=False
     )
     assert gdpr(tc_string(fields), ConsentPolicy(lax)) == WITHOUT_GEO
+
+
+def test_a_string_that_contradicts_itself_is_refused() -> None:
+    assert gdpr(tc_string(TcFields(created=AFTER, updated=AFTER - 1))) == set()
+    assert gdpr(tc_string(TcFields(created=BEFORE, updated=0, disclosed_vendors=None))) == set()
 
 
 def test_legitimate_interest_needs_disclosure_since_march_2026() -> None:
@@ -134,7 +153,7 @@ def test_legitimate_interest_needs_disclosure_since_march_2026() -> None:
         return gdpr(tc_string(TcFields(purpose_interests=(2, 7), vendor_interests=(VENDOR,), **fields)), policy)
 
     assert "ads" in by_interest()
-    assert "ads" in by_interest(disclosed_vendors=None, created=BEFORE)
+    assert "ads" in by_interest(disclosed_vendors=None, created=BEFORE, updated=BEFORE)
     assert "ads" not in by_interest(disclosed_vendors=None, created=AFTER)
     assert "ads" not in by_interest(disclosed_vendors=(8,))
 
@@ -252,12 +271,42 @@ def test_do_not_track_is_a_setting() -> None:
     assert resolved(policy, device={"dnt": 1, "lmt": 1}) == ({"ads"}, None)
 
 
-def test_a_gpp_string_confirms_the_tc_string_it_carries() -> None:
-    assert resolved(regs={"gpp_sid": [2], "gpp": f"DBAA~{FULL}"}, user={"consent": FULL}) == (WITHOUT_GEO, None)
+def gpp_with(*sections: tuple[int, str]) -> str:
+    return "~".join([gpp_strings.header([number for number, _ in sections]), *(text for _, text in sections)])
+
+
+def test_the_tc_string_of_a_gpp_string_is_the_one_that_counts() -> None:
+    permitting, refusing = gpp_with((2, FULL)), gpp_with((2, tc_string(TcFields(purpose_consents=()))))
+    assert resolved(regs={"gpp_sid": [2], "gpp": permitting}) == (WITHOUT_GEO, None)
+    assert resolved(regs={"gpp": permitting}) == (WITHOUT_GEO, None)
+    assert resolved(regs={"gpp_sid": [2], "gpp": permitting}, user={"consent": FULL}) == (WITHOUT_GEO, None)
+    assert resolved(regs={"gpp_sid": [2], "gpp": refusing}, user={"consent": FULL}) == REFUSED
+    assert resolved(regs={"gdpr": 1, "gpp": refusing}, user={"consent": FULL}) == REFUSED
+    assert resolved(regs={"gpp_sid": [2], "gpp": "DBAA"}, user={"consent": FULL}) == REFUSED
+    assert resolved(regs={"gpp_sid": [2], "gpp": gpp_with((7, US_OK))}, user={"consent": FULL}) == REFUSED
     assert resolved(regs={"gpp_sid": [2]}, user={"consent": FULL}) == (WITHOUT_GEO, None)
-    other = tc_string(TcFields(cmp_id=5))
-    assert resolved(regs={"gpp_sid": [2], "gpp": f"DBAA~{other}"}, user={"consent": FULL}) == REFUSED
-    assert resolved(regs={"gpp_sid": [2], "gpp": f"DBAA~{FULL}"}) == REFUSED
+
+
+@pytest.mark.parametrize(
+    ("regs", "limited"),
+    [
+        ({"gpp_sid": [7], "gpp": gpp_with((7, US_OK))}, False),
+        ({"gpp": gpp_with((7, US_OK))}, False),
+        ({"gpp_sid": [7], "gpp": gpp_with((7, US_OPTED_OUT))}, True),
+        ({"gpp": gpp_with((7, US_OPTED_OUT))}, True),
+        ({"gpp_sid": [8], "gpp": gpp_with((7, US_OK))}, True),  # what applies is not there
+        ({"gpp_sid": [8], "gpp": gpp_with((7, US_OPTED_OUT), (8, "BUoAAABA.QA"))}, False),  # what limits does not apply
+        ({"gpp_sid": [7, 8], "gpp": gpp_with((7, US_OPTED_OUT), (8, "BUoAAABA.QA"))}, True),
+        ({"gpp_sid": [-1], "gpp": gpp_with((7, US_OPTED_OUT))}, False),
+        ({"gpp_sid": [7], "gpp": gpp_with((7, US_OK)), "us_privacy": "1YYN"}, True),
+        ({"gpp_sid": [6], "gpp": gpp_with((6, "1YNN"))}, False),
+        ({"gpp_sid": [6], "gpp": gpp_with((6, "1YYN"))}, True),
+        ({"gpp_sid": [1], "gpp": gpp_with((1, "test"))}, True),
+        ({"gpp_sid": [99], "gpp": gpp_with((7, US_OK))}, True),
+    ],
+)
+def test_sections_of_the_united_states(regs: dict[str, Any], limited: bool) -> None:
+    assert resolved(regs=regs) == (({"ads"}, None) if limited else (ALL, None))
 
 
 def test_long_strings_are_read_without_being_remembered() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.telemetry.logs import set_up_logging
+from core.telemetry.logs import WITHOUT_CONTENT, set_up_logging
 
 
 @pytest.fixture
@@ -89,3 +89,20 @@ def test_json_is_had_at_a_terminal_when_asked_for(
     logging.getLogger("grosz").info("here")
     assert terminal.getvalue().startswith("{") is is_json
     assert "\x1b" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.usefixtures("output")
+def test_a_private_error_is_told_without_its_words(form: str) -> None:
+    stream = io.StringIO()
+    set_up_logging("admin", "info", stream, form)
+    log = logging.getLogger("grosz.test")
+    error = KeyError("secret-2")
+    error.__cause__ = ValueError("secret-1")
+    log.error("a request failed", exc_info=error, extra=WITHOUT_CONTENT)
+    log.error("a loop failed", exc_info=error)
+    private, told = stream.getvalue().split("a loop failed")
+    assert "secret" not in private
+    assert "builtins.KeyError" in private
+    assert "builtins.ValueError" in private
+    assert "secret-2" in told

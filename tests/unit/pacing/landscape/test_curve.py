@@ -16,6 +16,7 @@ from pacing.landscape.curve import (
     Evidence,
     belief,
     best_steps,
+    bin_of,
     bins_of,
     centres,
     fit,
@@ -122,3 +123,8 @@ def test_at_second_price_a_bill_tells_the_price() -> None:
 def test_bins_are_their_centres() -> None:
     assert (bins_of(centres()) == np.arange(BINS)).all()
     assert bins_of([0, 1, GROSZ_CPM_MICROS, 10**18]).tolist() == [0, 0, 0, BINS - 1]
+
+
+@given(st.integers(0, 10**13))
+def test_one_price_has_the_bin_of_the_array(price: int) -> None:
+    assert bin_of(price) == bins_of(price)

@@ -78,22 +78,46 @@ def test_a_hashed_address_may_come_alone_or_in_a_list(row: dict[str, Any], addre
 
 
 @pytest.mark.parametrize(
-    ("consent", "word"),
+    ("consent", "refuses"),
     [
-        ({"ad_personalization": "DENIED", "ad_user_data": "GRANTED"}, "denied"),
-        ({"ad_personalization": "GRANTED", "ad_user_data": "DENIED"}, "denied"),
-        ({"ad_personalization": "GRANTED"}, "granted"),
-        ({}, ""),
+        ({"ad_personalization": "DENIED", "ad_user_data": "GRANTED"}, True),
+        ({"ad_personalization": "GRANTED", "ad_user_data": "DENIED"}, True),
+        ({"ad_personalization": "GRANTED"}, False),
+        ({}, False),
     ],
 )
-def test_consent_in_ga4s_words_is_understood(consent: dict[str, str], word: str) -> None:
+def test_consent_in_ga4s_words_is_understood(consent: dict[str, str], refuses: bool) -> None:
     incoming = read_event({"name": "page_view", "consent": consent}, context())
-    assert (incoming.consent, incoming.ad_personalization) == ("", word)
+    assert incoming.event is not None
+    assert (incoming.signals.consent, bool(incoming.signals.refusal)) == ("", refuses)
 
 
-def test_a_refusal_is_not_taken_back_by_other_words() -> None:
-    row = {"event": "page_view", "ad_personalization": "denied", "consent": {"ad_personalization": "GRANTED"}}
-    assert read_event(row, context()).ad_personalization == "denied"
+def test_a_wish_of_any_form_makes_no_event_wrong() -> None:
+    for name in ("gdpr", "consent", "ad_personalization", "ad_storage", "npa", "gpp", "us_privacy", "coppa"):
+        values: tuple[object, ...] = (True, 5, "x", [], {}, None, 1.5)
+        for value in values:
+            incoming = read_event({"event": "page_view", name: value}, context())
+            assert incoming.event is not None, (name, value)
+
+
+def test_an_item_may_name_the_currency_of_its_price() -> None:
+    """As GA4's items do; each price is converted by its own, and the value by the only one that is named."""
+    usd = {"item_id": "a", "price": 100, "currency": "USD"}
+    assert event_of({"event": "add_to_cart", "items": [usd]}).items[0].price_micros == 364_000_000
+    mixed = [usd, {"item_id": "b", "price": 100, "currency": "PLN"}, {"item_id": "c", "price": 100}]
+    prices = [item.price_micros for item in event_of({"event": "add_to_cart", "items": mixed}).items]
+    assert prices == [364_000_000, 100_000_000, 100_000_000]
+    assert event_of({"event": "view_cart", "value": 100, "items": [usd]}).value_micros == 364_000_000
+    assert event_of({"event": "view_cart", "value": 100, "items": mixed}).value_micros == 100_000_000
+    explicit = event_of({"event": "view_cart", "value": 100, "currency": "PLN", "items": [usd]})
+    assert (explicit.value_micros, explicit.items[0].price_micros) == (100_000_000, 364_000_000)
+    assert event_of({"event": "add_to_cart", "items": [usd | {"currency": "usd"}]}).items[0].price_micros == 364_000_000
+
+
+def test_an_item_s_currency_without_a_rate_is_a_fault_of_the_item() -> None:
+    items = [{"item_id": "a", "price": 1}, {"item_id": "b", "price": 1, "currency": "XXX"}]
+    assert pointers({"event": "add_to_cart", "items": items}) == ["/items/1/currency"]
+    assert pointers({"event": "add_to_cart", "items": [{"item_id": "b", "currency": "zloty"}]}) == ["/items/0/currency"]
 
 
 def test_amounts_are_converted_into_the_advertisers_currency() -> None:
@@ -289,4 +313,4 @@ def test_members_beside_the_events_hold_for_each_by_all_their_names() -> None:
     (row,) = split_batch(payload)
     incoming = read_event(row, context())
     assert incoming.event is not None
-    assert (incoming.consent, incoming.event.path) == ("C", "/p")
+    assert (incoming.signals.consent, incoming.event.path) == ("C", "/p")

@@ -11,7 +11,7 @@ GA4 = (
     "shipping", "tax", "payment_type", "shipping_tier", "method", "customer_type", "page_title", "session_id",
     "session_number", "debug_mode", "content_type", "content_id", "language", "screen_resolution", "send_to",
     "virtual_currency_name", "level", "group_id", "campaign", "source", "medium", "term", "content", "score",
-    "character", "user_properties", "non_personalized_ads", "app_instance_id", "event_callback", "event_timeout",
+    "character", "user_properties", "app_instance_id", "event_callback", "event_timeout",
     "gtm.uniqueEventId", "_ee", "search_results",
 )  # fmt: skip
 

@@ -58,8 +58,8 @@ def test_a_comparison_of_ages_becomes_the_seconds_that_satisfy_it(written: str, 
 
 
 def test_a_rule_reads_only_the_fields_behind_its_names() -> None:
-    read = conditions.reads(check('score > 1 and not (viewed category "a" or bought since cart)', "PLN"))
-    assert read == {"score", "products", "orders", "cart", "cart_since_s", "cart_changed_s"}
+    read = conditions.reads(check('likes.count > 1 and not (viewed category "a" or bought since cart)', "PLN"))
+    assert read == {"likes", "products", "orders", "cart", "cart_since_s", "cart_changed_s"}
 
 
 def test_a_rule_about_everyone_reads_nothing() -> None:

@@ -8,9 +8,9 @@ from segments.rules.reach import UNBOUNDED_S, reach_s
 @pytest.mark.parametrize(
     ("rule", "least_s"),
     [
-        ("score > 1", 0),
+        ("likes.count > 1", 0),
         ("visited in 7d", 7 * DAY_S),
-        ("not (score > 1 and last_visit > 30d ago)", 30 * DAY_S),
+        ("not (likes.count > 1 and last_visit > 30d ago)", 30 * DAY_S),
         ("has cart", CART_LIFETIME_S),
         ("lifecycle = exit", LIFECYCLE_EXIT_S),
         ("purchased since cart", CART_LIFETIME_S),

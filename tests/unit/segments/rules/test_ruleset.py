@@ -48,9 +48,9 @@ def test_windows_that_have_ended_are_not_listed() -> None:
 
 
 def test_an_unaffected_rule_keeps_its_windows_to_the_end_of_the_new_retention() -> None:
-    compiled = rules("everyone", "score > 1", "last_visit in 1h")
+    compiled = rules("everyone", "likes.count > 1", "last_visit in 1h")
     stored = [(2, NOW - 9, NOW + 50), (3, NOW - 9, NOW + 3_600)]
-    facts = Facts(score=0.0, last_visit_s=NOW)
+    facts = Facts(likes=0, last_visit_s=NOW)
     renewed = compiled.renewed(facts, frozenset({"last_visit_s"}), NOW * 1000, stored, NOW + 50)
     assert renewed == [(1, NOW, FOREVER_S), (2, NOW - 9, FOREVER_S), (3, NOW - 9, NOW + 3_601)]
 
@@ -100,6 +100,6 @@ def test_a_cart_enters_its_segment_later_without_another_event() -> None:
 
 
 def test_one_rule_can_be_compiled_alone() -> None:
-    assert compile_rule(7, "score > 1", "PLN", 90 * DAY_S).reads == {"score"}
+    assert compile_rule(7, "likes.count > 1", "PLN", 90 * DAY_S).reads == {"likes"}
     with pytest.raises(RuleError):
         compile_rule(7, "scoer > 1", "PLN", 90 * DAY_S)
