@@ -1,4 +1,4 @@
-"""Typed identifiers.
+"""Identifiers.
 
 Catalogue objects have positive 32-bit integers, so that ids pack into tokens, profiles and arrays; a user has a string.
 """
@@ -8,15 +8,6 @@ import re
 import secrets
 import urllib.parse
 from typing import NewType
-
-AdvertiserId = NewType("AdvertiserId", int)
-CampaignId = NewType("CampaignId", int)
-LineItemId = NewType("LineItemId", int)
-CreativeId = NewType("CreativeId", int)
-DealId = NewType("DealId", int)
-SegmentId = NewType("SegmentId", int)
-ExchangeId = NewType("ExchangeId", int)
-LeaseId = NewType("LeaseId", int)
 
 UserId = NewType("UserId", str)
 """Grosz's own cookie value: 22 characters of base64url, 128 random bits (what exchanges send back as `buyeruid`)."""
@@ -32,8 +23,11 @@ def new_user_id() -> UserId:
 
 
 def is_user_id(text: str) -> bool:
-    """Whether `text` has the exact shape of a user id of ours; anything else came from somebody else's cookie."""
-    return _USER_ID.fullmatch(text) is not None and not means_nobody(text)
+    """Whether `text` has the exact shape of a user id of ours; anything else came from somebody else's cookie.
+
+    Zeros and the like are nobody's. The other placeholders of `means_nobody` have another length.
+    """
+    return _USER_ID.fullmatch(text) is not None and text.strip(_ALL_THE_SAME) != ""
 
 
 # Long enough for no word of `_NOBODY`, and short enough for every id that is one: numbers of twelve digits, UUIDs.

@@ -47,17 +47,23 @@ def up(
 ) -> None:
     """Run everything on this machine until a signal; prints one line when all roles can serve.
 
+    At SIGHUP the settings are read again, and the roles are started anew with them, one process after the other.
+
     Examples: `grosz up --seed demo` to look around; `grosz up --data /var/lib/grosz --workers 4 --log-format json`.
     """
-    settings = settings_for(config)
-    settings = _with(settings, "data", directory=str(data) if data is not None else None)
-    settings = _with(settings, "bid", workers=workers, port=bid_port)
-    settings = _with(settings, "track", port=track_port)
-    settings = _with(settings, "admin", port=admin_port, seed=seed.value if seed is not None else None)
-    settings = _with(settings, "telemetry", log_format=log_format.value if log_format is not None else None)
-    if admin_port is not None:  # so that two of these on one machine need only the three ports that people call
-        settings = _with(settings, "worker", port=admin_port + 1 if admin_port else 0)
-    sys.exit(supervise(settings, roles=ALL_ROLES, environ=os.environ, announce=announce))
+
+    def read() -> Settings:
+        settings = settings_for(config)
+        settings = _with(settings, "data", directory=str(data) if data is not None else None)
+        settings = _with(settings, "bid", workers=workers, port=bid_port)
+        settings = _with(settings, "track", port=track_port)
+        settings = _with(settings, "admin", port=admin_port, seed=seed.value if seed is not None else None)
+        settings = _with(settings, "telemetry", log_format=log_format.value if log_format is not None else None)
+        if admin_port is not None:  # so that two of these on one machine need only the three ports that people call
+            settings = _with(settings, "worker", port=admin_port + 1 if admin_port else 0)
+        return settings
+
+    sys.exit(supervise(read(), roles=ALL_ROLES, environ=os.environ, announce=announce, read_again=read))
 
 
 def announce(line: str) -> None:

@@ -102,6 +102,17 @@ class Child:
             except (OSError, RuntimeError) as error:  # RuntimeError: no thread left to watch it
                 log.error("role cannot be started", extra={"fields": {"child": self.name, "error": str(error)}})
 
+    async def renew(self, environment: Mapping[str, str], patience_s: float) -> bool:
+        """Let the process drain and its successor start with `environment`; whether that is ready in time."""
+        self._environment = environment
+        before = self.process
+        await self.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while self.process is before or not self.ready.is_set():  # noqa: ASYNC110 - `keep` starts it
+                    await asyncio.sleep(_AGAIN_S)
+        return self.process is not before and self.ready.is_set()
+
     async def stop(self) -> None:
         """Ask the process to drain; end it if it does not."""
         process = self.process

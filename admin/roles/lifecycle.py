@@ -95,7 +95,7 @@ class RoleContext:
         )
         self._refused = self.telemetry.counter(
             "grosz_http_refused_total",
-            "Connections and requests of the web ports that were refused unread",
+            "Connections and requests of the web ports that were refused unread.",
             ("reason",),
         )
         self.share_port = supervised  # the supervisor holds the port; its children listen on it together

@@ -6,6 +6,7 @@ It holds each port without listening on it: only its own children share it, and 
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -17,9 +18,10 @@ import msgspec
 from admin.roles.child import Child
 from admin.roles.local_state import complete, url_of, write_endpoints
 from admin.roles.redis_keeper import keep_server, start_server
+from admin.roles.reloading import reload
 from admin.roles.stand_in import StandIn
 from core.config import ENVIRONMENT_PREFIX, Settings, TrackSettings, to_environment
-from core.errors import ConfigError, UnavailableError
+from core.errors import ConfigError, GroszError, UnavailableError
 from core.processes import PRIVATE_UMASK
 from core.redis.embedded import EmbeddedServer
 from core.telemetry.logs import set_up_logging
@@ -33,6 +35,8 @@ _STOP_ORDER: tuple[tuple[str, ...], ...] = (("bidder", "tracker"), ("worker",), 
 
 ALL_ROLES = ("admin", "worker", "tracker", "bidder")
 
+log = logging.getLogger("grosz.supervisor")
+
 
 class Supervisor:
     """Runs `roles` with `settings` until told to stop. `announce` gets the one line that says where to reach them."""
@@ -44,8 +48,12 @@ class Supervisor:
         roles: Sequence[str] = ALL_ROLES,
         environ: Mapping[str, str],
         announce: Callable[[str], None],
+        read_again: Callable[[], Settings] | None = None,
     ) -> None:
+        """`read_again` gives the settings anew at each SIGHUP; without it that signal changes nothing."""
         self._settings = settings
+        self._read_again = read_again
+        self._reloading: asyncio.Task[None] | None = None
         self._roles = tuple(roles)
         self._environ = environ
         self._announce = announce
@@ -54,6 +62,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._stand_in: StandIn | None = None
         self._announced = False
+        self._prepared = settings
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -65,6 +74,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         keeping_redis: asyncio.Task[None] | None = None
         try:
             settings = await self._prepare()
@@ -100,7 +110,16 @@ class Supervisor:
             redis_url = self._redis.url
         settings = complete(settings, redis_url)
         write_endpoints(settings, self._roles)
+        self._prepared = settings
         return settings
+
+    def _completed(self, settings: Settings) -> Settings:
+        """What `_prepare` made of the first settings, with everything that may change as it is in `settings`."""
+        made = reload(self._prepared, settings).settings
+        if settings.track.public_url == TrackSettings().public_url:
+            track = msgspec.structs.replace(made.track, public_url=self._prepared.track.public_url)
+            made = msgspec.structs.replace(made, track=track)
+        return made if settings.money.token_keys else msgspec.structs.replace(made, money=self._prepared.money)
 
     async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
         """Do the work, or leave it when told to stop."""
@@ -113,6 +132,31 @@ class Supervisor:
             await asyncio.gather(working, stopping, return_exceptions=True)
         if not working.cancelled():
             working.result()
+
+    def _hang_up(self) -> None:
+        if self._announced and (self._reloading is None or self._reloading.done()):
+            self._reloading = asyncio.create_task(self._reload(), name="reload")
+
+    async def _reload(self) -> None:
+        """Read the settings again and start the roles anew with them, one process after the other."""
+        try:
+            new = self._read_again() if self._read_again is not None else self._settings
+        except GroszError as error:
+            log.error("settings stay as they are: %s", error.message, extra={"fields": {"hint": error.hint}})
+            return
+        found = reload(self._settings, new)
+        if found.refused:
+            log.warning("these settings take a restart: %s", ", ".join(found.refused))
+        if not found.changed:
+            log.info("no setting has changed that can be taken over")
+            return
+        self._settings = found.settings
+        environment = _child_environment(self._environ, self._completed(found.settings))
+        for child in sorted(self._children, key=lambda one: ALL_ROLES.index(one.role)):
+            if not await child.renew(environment, READY_TIMEOUT_S):
+                log.error("role is not ready with the new settings", extra={"fields": {"child": child.name}})
+                return
+        log.info("settings are in force: %s", ", ".join(found.changed))
 
     def _changed(self) -> None:
         """A process has become ready, or ended."""
@@ -240,10 +284,16 @@ def _child_environment(environ: Mapping[str, str], settings: Settings) -> dict[s
 
 
 def supervise(
-    settings: Settings, *, roles: Sequence[str], environ: Mapping[str, str], announce: Callable[[str], None]
+    settings: Settings,
+    *,
+    roles: Sequence[str],
+    environ: Mapping[str, str],
+    announce: Callable[[str], None],
+    read_again: Callable[[], Settings] | None = None,
 ) -> int:
     """Run `roles` in the foreground until SIGTERM or SIGINT; the process's exit code. Raises GroszError."""
     os.umask(PRIVATE_UMASK)
     set_up_logging("supervisor", settings.telemetry.log_level, form=settings.telemetry.log_format)
-    asyncio.run(Supervisor(settings, roles=roles, environ=environ, announce=announce).run())
+    supervisor = Supervisor(settings, roles=roles, environ=environ, announce=announce, read_again=read_again)
+    asyncio.run(supervisor.run())
     return 0

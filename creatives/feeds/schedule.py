@@ -64,12 +64,12 @@ class FeedSchedule:
         self._failures: dict[int, int] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(RUNS_AT_ONCE)
-        self._outcomes = telemetry.counter("grosz_feed_runs_total", "Runs of product feeds", ("outcome",))
-        telemetry.gauge("grosz_feeds_loading", "Product feeds that are being loaded").labels().follow(
+        self._outcomes = telemetry.counter("grosz_feed_runs_total", "Runs of product feeds.", ("outcome",))
+        telemetry.gauge("grosz_feeds_loading", "Product feeds that are being loaded.").labels().follow(
             lambda: float(len(self._running))
         )
         self._failing = telemetry.gauge(
-            "grosz_feeds_failing", "Product feeds whose last run failed or was refused"
+            "grosz_feeds_failing", "Product feeds whose last run failed or was refused."
         ).labels()
         self._failing.follow(lambda: float(sum(count > 0 for count in self._failures.values())))
 

@@ -48,9 +48,9 @@ class ProductCache:
         self._old: dict[Key, Product | None] = {}
         self._half = max(1, size // 2)
         self._waiting: dict[Key, None] = {}
-        looked = telemetry.counter("grosz_product_cache_total", "Products looked up in the cache", ("outcome",))
+        looked = telemetry.counter("grosz_product_cache_total", "Products looked up in the cache.", ("outcome",))
         self._hits, self._misses = looked.labels("hit"), looked.labels("miss")
-        telemetry.gauge("grosz_product_cache_size", "Products in the cache").labels().follow(
+        telemetry.gauge("grosz_product_cache_size", "Products in the cache.").labels().follow(
             lambda: float(len(self._young) + len(self._old))
         )
 

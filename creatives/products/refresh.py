@@ -40,9 +40,9 @@ class ModelRefresher:
         self._fit = fit
         self._clock = clock
         self._next_s: dict[int, float] = {}
-        self._fitted = telemetry.counter("grosz_product_models_total", "Recommendation models", ("outcome",))
+        self._fitted = telemetry.counter("grosz_product_models_total", "Recommendation models.", ("outcome",))
         self._seconds = telemetry.gauge(
-            "grosz_product_model_fit_seconds", "How long the last recommendation model took to fit"
+            "grosz_product_model_fit_seconds", "How long the last recommendation model took to fit."
         ).labels()
 
     async def run(self) -> None:
