@@ -1,4 +1,4 @@
-"""Typed identifiers.
+"""Identifiers.
 
 Catalogue objects have positive 32-bit integers, so that ids pack into tokens, profiles and arrays; a user has a string.
 """
@@ -8,15 +8,6 @@ import re
 import secrets
 import urllib.parse
 from typing import NewType
-
-AdvertiserId = NewType("AdvertiserId", int)
-CampaignId = NewType("CampaignId", int)
-LineItemId = NewType("LineItemId", int)
-CreativeId = NewType("CreativeId", int)
-DealId = NewType("DealId", int)
-SegmentId = NewType("SegmentId", int)
-ExchangeId = NewType("ExchangeId", int)
-LeaseId = NewType("LeaseId", int)
 
 UserId = NewType("UserId", str)
 """Grosz's own cookie value: 22 characters of base64url, 128 random bits (what exchanges send back as `buyeruid`)."""

@@ -7,6 +7,7 @@ core.model.Targeting and its reason in core.reasons (CONTRIBUTING.md, "A new tar
 
 import enum
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
@@ -164,7 +165,9 @@ class Reads:
     __slots__ = ("_count", "_places", "read")
 
     def __init__(self, fields: Sequence[Field]) -> None:
-        together = tuple(dict.fromkeys(read for field in fields for read in field.reads))
+        # What has one owner stands together, and is read at once; functions come last.
+        every = dict.fromkeys(read for field in fields for read in field.reads)
+        together = tuple(sorted(every, key=lambda read: (not isinstance(read, str), _owner(read))))
         self._count = len(together)
         self._places = [tuple(together.index(read) for read in field.reads) for field in fields]
         self.read = reader(together)
@@ -188,7 +191,24 @@ def reader(reads: Sequence[Read]) -> Callable[[Any], Any]:
         return operator.attrgetter(*paths)
     if len(paths) == len(reads) and len(owners) == 1:
         return _behind(owners.pop(), [path.rpartition(".")[2] for path in paths])
+    shared = len(
+        list(itertools.takewhile(lambda read: isinstance(read, str) and _owner(read) == _owner(reads[0]), reads))
+    )
+    if shared > 1 and len(reads) - shared == 1:
+        first, last = reader(reads[:shared]), _getter(reads[-1])
+
+        def read_shared(start: object) -> tuple[object, ...]:
+            return (*first(start), last(start))
+
+        return read_shared
     getters = tuple(_getter(read) for read in reads)
+    if len(getters) == 2:
+        one_of_two, other = getters
+
+        def read_two(start: object) -> tuple[object, ...]:
+            return one_of_two(start), other(start)
+
+        return read_two
 
     def read_each(start: object) -> tuple[object, ...]:
         return tuple([get(start) for get in getters])
@@ -198,6 +218,10 @@ def reader(reads: Sequence[Read]) -> Callable[[Any], Any]:
 
 # What `Auction`, `Impression`, `BidRequest` and `Imp` always have; everything else of a request may be missing.
 _ALWAYS_THERE = frozenset({"", "exchange", "place", "request", "imp"})
+
+
+def _owner(read: Read) -> str:
+    return read.rpartition(".")[0] if isinstance(read, str) else ""
 
 
 def _is_always_there(owner: str) -> bool:

@@ -5,6 +5,7 @@ own (`now_ms=0`), the only clock that all processes share; tests own the time by
 """
 
 import contextlib
+import enum
 import hashlib
 import re
 import struct
@@ -113,11 +114,19 @@ class GrantReply(NamedTuple):
     """Levels under which somebody was refused within the last seconds while others hold leases."""
 
 
+class NoticeKind(enum.StrEnum):
+    """What a notice does to a bid's money, as settle.lua calls it."""
+
+    WIN = "w"  # keeps the reservation for the bill
+    BILL = "b"
+    LOSS = "l"
+
+
 class Settlement(NamedTuple):
     """What settle.lua needs to know of a notice. A price is CPM micros, its charge micros; -1: none."""
 
     advertiser_id: int
-    kind: str  # w, b, l
+    kind: NoticeKind
     notice: bytes
     bucket: int
     lease_id: int
@@ -336,9 +345,9 @@ class Transitions:
     def settle_command(self, notice: Settlement) -> Command:
         """What `settle` sends, for callers that send many at once; `settle_reply` reads the reply."""
         arguments = (
-            notice.kind, notice.notice, notice.lease_id, *notice.key, notice.campaign_id, lease_day(notice.lease_id),
-            notice.reserved_micros, notice.price_cpm, notice.charge_micros, notice.house_cpm, notice.house_micros,
-            self.timing.win_hold_ms, notice.remember_s, notice.row,
+            notice.kind.value, notice.notice, notice.lease_id, *notice.key, notice.campaign_id,
+            lease_day(notice.lease_id), notice.reserved_micros, notice.price_cpm, notice.charge_micros,
+            notice.house_cpm, notice.house_micros, self.timing.win_hold_ms, notice.remember_s, notice.row,
         )  # fmt: skip
         advertiser_id = notice.advertiser_id
         fixed = self._settled_keys.get(advertiser_id)

@@ -7,7 +7,7 @@ from core.model import AuctionType, Exchange, UnreadablePrice
 from core.money import settle
 from pacing.budgets.pools import PoolKey
 from pacing.budgets.timing import lease_day, notice_bucket
-from pacing.budgets.transitions import Settlement
+from pacing.budgets.transitions import NoticeKind, Settlement
 from pacing.ledger.rows import PriceSource, RowHead, RowKind, encode_head
 from pacing.notices.claims import Claims, Terms
 from pacing.notices.price_forms import UNREADABLE, Price, PriceForm
@@ -16,7 +16,7 @@ _NO_CHARGE: Final = -1
 
 
 def settlement_of(
-    kind: str,
+    kind: NoticeKind,
     claims: Claims,
     price: Price,
     terms: Terms,
@@ -24,7 +24,7 @@ def settlement_of(
     currency: str,
     remember_s: int,
 ) -> Settlement:
-    """The settlement of kind w, b or l. `currency` is the advertiser's; `exchange` None for one no longer known."""
+    """The settlement of a notice. `currency` is the advertiser's; `exchange` None for one no longer known."""
     unreadable = price.form in UNREADABLE and terms.unreadable_price is UnreadablePrice.BID
     house = claims.bid_cpm if unreadable else house_cpm(claims, exchange)
     source = PriceSource.REPORTED
@@ -34,7 +34,7 @@ def settlement_of(
         source = PriceSource.HOUSE
     notice = notice_key(claims)
     row = b""
-    if kind == "b":  # only bills are written to the ledger
+    if kind is NoticeKind.BILL:  # only bills are written to the ledger
         row = encode_head(
             RowHead(
                 RowKind.BILL, notice.hex(), claims.campaign_id, claims.line_item_id, claims.share,

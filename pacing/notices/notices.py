@@ -17,7 +17,7 @@ from core.money import FxTable
 from core.telemetry.metrics import CounterChild, Telemetry
 from pacing.budgets.server_time import ServerTime
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BUCKET_S, lease_day, notice_bucket
-from pacing.budgets.transitions import Command, SettleReply, Transitions, settle_reply
+from pacing.budgets.transitions import Command, NoticeKind, SettleReply, Transitions, settle_reply
 from pacing.budgets.turns import TurnBatch
 from pacing.caps import WindowBook
 from pacing.landscape.observations import SEVERAL_SIZES, Cell, Kind, Tally
@@ -64,17 +64,17 @@ class Event(enum.StrEnum):
     CLICK = "click"
 
 
-# What each event does to the money, by what the exchange bills on: b settles, w keeps the reservation, l releases it.
-_MONEY: dict[tuple[Event, BillingEvent], str] = {
-    (Event.WIN, BillingEvent.BILL): "w",
-    (Event.WIN, BillingEvent.WIN): "b",
-    (Event.WIN, BillingEvent.IMPRESSION): "w",
-    (Event.BILL, BillingEvent.BILL): "b",
-    (Event.BILL, BillingEvent.IMPRESSION): "w",  # not what counts, but it names the price
-    (Event.IMPRESSION, BillingEvent.IMPRESSION): "b",
-    (Event.LOSS, BillingEvent.BILL): "l",
-    (Event.LOSS, BillingEvent.WIN): "l",
-    (Event.LOSS, BillingEvent.IMPRESSION): "l",
+# What each event does to the money, by what the exchange bills on.
+_MONEY: dict[tuple[Event, BillingEvent], NoticeKind] = {
+    (Event.WIN, BillingEvent.BILL): NoticeKind.WIN,
+    (Event.WIN, BillingEvent.WIN): NoticeKind.BILL,
+    (Event.WIN, BillingEvent.IMPRESSION): NoticeKind.WIN,
+    (Event.BILL, BillingEvent.BILL): NoticeKind.BILL,
+    (Event.BILL, BillingEvent.IMPRESSION): NoticeKind.WIN,  # not what counts, but it names the price
+    (Event.IMPRESSION, BillingEvent.IMPRESSION): NoticeKind.BILL,
+    (Event.LOSS, BillingEvent.BILL): NoticeKind.LOSS,
+    (Event.LOSS, BillingEvent.WIN): NoticeKind.LOSS,
+    (Event.LOSS, BillingEvent.IMPRESSION): NoticeKind.LOSS,
 }
 
 

@@ -172,7 +172,7 @@ def score_changes(facts: Facts) -> list[int]:
 def engagement_at(facts: Facts, at_s: int) -> int:
     """The engagement after a silence: halved by every 30 days, in steps of ten days."""
     steps = min(_silence_s(facts, at_s) // ENGAGEMENT_STEP_S, ENGAGEMENT_STEPS)
-    return round(facts.engagement * 0.5 ** (steps / 3))
+    return round(facts.engagement * math.exp2(-steps / 3))
 
 
 def engagement_changes(facts: Facts) -> list[int]:

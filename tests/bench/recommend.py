@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from creatives.feeds.product import Product
 from creatives.products.blend import Blend
+from creatives.products.content import fit_content
 from creatives.products.learning import fit_blend
 from creatives.products.sessions import make_sessions
+from tests.bench.feed import words
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("GROSZ_DATA") or REPOSITORY.parent / "shared" / "data") / "sessions"
@@ -106,6 +109,20 @@ def made_log(products: int, sessions: int, seed: int = 7) -> list[tuple[float, l
     return log
 
 
+def made_products(count: int) -> list[Product]:
+    """A feed's products, for the table of those that nobody has looked at."""
+    return [
+        Product(
+            str(number),
+            f"{words(number, 4)} {number % 977}",
+            price_micros=(20 + number % 400) * 1_000_000,
+            category=words(number % 500, 3),
+            brand=f"Brand {number % 300}",
+        )
+        for number in range(count)
+    ]
+
+
 def report_log(train: list, test: list) -> None:  # type: ignore[type-arg]
     started = time.process_time()
     blend, numbers = fit(train)
@@ -126,11 +143,15 @@ def report_made(products: int, sessions: int) -> None:
     views = make_sessions([[numbers[item] for item in items] for _, items in log], [end for end, _ in log])
     blend = fit_blend(views, make_sessions([], []), products)
     fitted = time.process_time() - started
+    started = time.process_time()
+    fit_content(made_products(products))
+    content = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     median, mean = query_us(blend, list(prefixes(log[-2_000:], numbers)))
     print(f"made: {products:,} products, {len(log):,} sessions, {clicks:,} clicks")
     print(
-        f"fit {fitted:.1f} s CPU, peak {peak:.0f} MiB ({before:.0f} before); {mean:.0f} us a query, median {median:.0f}"
+        f"fit {fitted:.1f} s CPU, content {content:.1f} s, peak {peak:.0f} MiB ({before:.0f} before); "
+        f"{mean:.0f} us a query, median {median:.0f}"
     )
 
 

@@ -172,7 +172,7 @@ async def outcome_of(case: Case, fields: tuple[Field, ...] = FIELDS) -> Outcome:
     if setting.look_up_fails:
         bidder.profiles = SilentProfiles()
     answer, body = await _answer(case, bidder)
-    bids = bids_of(json.loads(body)) if body else []
+    bids = bids_of(json.loads(body)) if answer == BID else []
     if setting.exchange not in bidder.snapshot.index.exchanges or answer in ("malformed", "exchange_access"):
         return Outcome(answer, None, bids)
     return Outcome(answer, _reasons(await _explanation(case, bidder, published)), bids)

@@ -28,7 +28,7 @@ from pacing.budgets.leases import Sealed
 from pacing.budgets.levels import broken_invariants
 from pacing.budgets.pools import NO_LIMIT, Limit, PoolKey
 from pacing.budgets.timing import MS_PER_DAY, Timing
-from pacing.budgets.transitions import Calendar, PoolLimits, Settlement, Transitions, Want
+from pacing.budgets.transitions import Calendar, NoticeKind, PoolLimits, Settlement, Transitions, Want
 from pacing.ledger.rows import PriceSource, RowHead, RowKind, encode_head
 from tests.kit.money_model import POOL_CAMPAIGN, ModelBid, MoneyModel
 
@@ -157,7 +157,7 @@ class Scripts(RuleBasedStateMachine):
         )  # fmt: skip
         price = -1 if charge is None else charge
         return Settlement(
-            ADVERTISER, kind, number.to_bytes(18, "big"), 0, bid.lease, bid.key, POOL_CAMPAIGN, bid.micros,
+            ADVERTISER, NoticeKind(kind), number.to_bytes(18, "big"), 0, bid.lease, bid.key, POOL_CAMPAIGN, bid.micros,
             price, price, bid.micros, bid.micros, 86_400, encode_head(row),
         )  # fmt: skip
 
