@@ -31,7 +31,7 @@ PREFIX: Final = "grosz-"
 _INCOMPLETE: Final = ".incomplete-"
 # What a data directory keeps beside Redis and the database; keys are left out and copied apart.
 FOLDERS: Final = ("media", "journal")
-KEY_FILES: Final = ("token.key", "secrets.key")
+KEY_FILES: Final = ("token.key",)
 
 
 class BackupFile(msgspec.Struct, frozen=True):

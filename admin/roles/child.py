@@ -39,11 +39,14 @@ class Child:
 
     async def start(self) -> None:
         """Start the process; `ready` is set when it says that it can serve. Raises OSError where it cannot begin."""
-        self.ready.clear()
+        self.ready = asyncio.Event()
+        self.process = await self._spawn(self.ready)
+
+    async def _spawn(self, ready: asyncio.Event) -> asyncio.subprocess.Process:
         self._started = time.monotonic()
         reading, writing = os.pipe()
         try:
-            self.process = await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *_COMMAND,
                 self.role,
@@ -59,12 +62,13 @@ class Child:
             raise
         finally:
             os.close(writing)
-        asyncio.get_running_loop().add_reader(reading, self._on_ready_pipe, reading)
+        asyncio.get_running_loop().add_reader(reading, self._on_ready_pipe, reading, ready)
         try:
-            while not give_way(self.process.pid, _NICENESS.get(self.role, 0)):  # noqa: ASYNC110 - the kernel tells nobody
+            while not give_way(process.pid, _NICENESS.get(self.role, 0)):  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(_AGAIN_S)
         except OSError as error:  # it serves all the same
             log.warning("role keeps its priority", extra={"fields": {"child": self.name, "error": str(error)}})
+        return process
 
     async def ready_or_dead(self) -> None:
         """Return when the process can serve; raises UnavailableError when it ends before."""
@@ -87,7 +91,10 @@ class Child:
         """
         pauses = Pauses()
         while True:
-            exit_code = await self.process.wait() if self.process is not None else 0
+            process = self.process
+            exit_code = await process.wait() if process is not None else 0
+            if self.process is not process:
+                continue  # a successor has taken its place (`renew`)
             self.ready.clear()
             self._changed()
             lived_s = time.monotonic() - self._started
@@ -103,19 +110,33 @@ class Child:
                 log.error("role cannot be started", extra={"fields": {"child": self.name, "error": str(error)}})
 
     async def renew(self, environment: Mapping[str, str], patience_s: float) -> bool:
-        """Let the process drain and its successor start with `environment`; whether that is ready in time."""
-        self._environment = environment
-        before = self.process
-        await self.stop()
-        with contextlib.suppress(TimeoutError):
+        """Start a successor with `environment` beside the process, then let that drain: the port is never without one.
+
+        False when the successor is not ready in time; then the process stays.
+        """
+        before, self._environment = self._environment, environment
+        ready = asyncio.Event()
+        successor = await self._spawn(ready)
+        try:
             async with asyncio.timeout(patience_s):
-                while self.process is before or not self.ready.is_set():  # noqa: ASYNC110 - `keep` starts it
+                while not ready.is_set() and successor.returncode is None:  # noqa: ASYNC110 - either may come
                     await asyncio.sleep(_AGAIN_S)
-        return self.process is not before and self.ready.is_set()
+        except TimeoutError:
+            log.error("successor is not ready", extra={"fields": {"child": self.name}})
+        if not ready.is_set():
+            self._environment = before
+            await self._end(successor)
+            return False
+        old, self.process, self.ready = self.process, successor, ready
+        self._changed()
+        await self._end(old)
+        return True
 
     async def stop(self) -> None:
         """Ask the process to drain; end it if it does not."""
-        process = self.process
+        await self._end(self.process)
+
+    async def _end(self, process: asyncio.subprocess.Process | None) -> None:
         if process is None or process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -129,11 +150,11 @@ class Child:
                 process.kill()
             await process.wait()
 
-    def _on_ready_pipe(self, reading: int) -> None:
+    def _on_ready_pipe(self, reading: int, ready: asyncio.Event) -> None:
         if os.read(reading, 64):
             fields = {"child": self.name, "after_seconds": round(time.monotonic() - self._started, 1)}
             log.info("role is ready", extra={"fields": fields})
-            self.ready.set()
+            ready.set()
             self._changed()
         asyncio.get_running_loop().remove_reader(reading)
         os.close(reading)
