@@ -25,7 +25,7 @@ from admin.api import (
     webhooks,
 )
 from admin.api.authentication import FAILURES_PER_MINUTE, Authentication
-from admin.api.budgets import Budgets
+from admin.api.budgets import BudgetPages
 from admin.api.changes import Changes
 from admin.api.doctoring import Doctoring
 from admin.api.effective import Effective
@@ -119,7 +119,7 @@ def build_app(
     app.add_routes(Sessions(accounts, hasher, authentication, operations, people, clock, edge).routes())
     app.add_routes(Changes(store.database).routes())
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
-    app.add_routes(Budgets(reader, commands, clock).routes())
+    app.add_routes(BudgetPages(reader, commands, clock).routes())
     app.add_routes(FxPages(RateDesk(store, clock, committed), fx_source).routes())
     app.add_routes(Effective(store, redis, clock).routes())
     app.add_routes(Explanations(reader, explaining, funnels).routes())

@@ -14,7 +14,7 @@ from admin.api import requests
 from admin.api.reading import Reader
 from admin.diagnosis.published import Commands
 from admin.store import tables
-from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, Kind
+from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, ObjectKind
 from admin.store.model import Scope
 from admin.validation.days import date_of
 from admin.validation.decode import decode
@@ -30,7 +30,7 @@ from pacing.budgets.pools import UNLIMITED
 
 KindName = Literal["advertisers", "campaigns", "line-items"]
 # In this order they are listed: what limits all others comes first.
-_KINDS: tuple[Kind, ...] = (ADVERTISERS, CAMPAIGNS, LINE_ITEMS)
+_KINDS: tuple[ObjectKind, ...] = (ADVERTISERS, CAMPAIGNS, LINE_ITEMS)
 
 Cursor = Annotated[str, Meta(pattern=r"^(advertisers|campaigns|line-items):[0-9]{1,10}" + END)]
 
@@ -100,7 +100,7 @@ class _Wanted(msgspec.Struct, frozen=True):
     day: int | None = None
 
 
-class Budgets:
+class BudgetPages:
     """Shows the money counters of what a caller may see."""
 
     def __init__(self, reader: Reader, redis: Commands, clock: Clock) -> None:
@@ -145,11 +145,11 @@ class Budgets:
         return states
 
 
-async def _objects(connection: AsyncConnection, query: BudgetQuery) -> list[tuple[Kind, Any]]:
+async def _objects(connection: AsyncConnection, query: BudgetQuery) -> list[tuple[ObjectKind, Any]]:
     """The objects of a page and one more, in order."""
     after_kind, _, after_id = (query.cursor or "advertisers:0").partition(":")
     first = [kind.name for kind in _KINDS].index(after_kind)
-    found: list[tuple[Kind, Any]] = []
+    found: list[tuple[ObjectKind, Any]] = []
     for kind in _KINDS[first:]:
         left = query.limit + 1 - len(found)
         if left <= 0 or query.kind not in (None, kind.name):
@@ -167,7 +167,7 @@ async def _objects(connection: AsyncConnection, query: BudgetQuery) -> list[tupl
     return found
 
 
-def _levels_of(kind: Kind, value: Any, day: int) -> list[_Wanted]:  # noqa: ANN401 - a struct of the kind
+def _levels_of(kind: ObjectKind, value: Any, day: int) -> list[_Wanted]:  # noqa: ANN401 - a struct of the kind
     """The levels of an object that are its own, today's and in total."""
     if not isinstance(value, LineItem):
         name: KindName = "advertisers" if kind is ADVERTISERS else "campaigns"

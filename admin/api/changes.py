@@ -31,7 +31,7 @@ class ChangeQuery(msgspec.Struct, forbid_unknown_fields=True):
     cursor: Cursor | None = None
 
 
-class Change(msgspec.Struct):
+class LoggedChange(msgspec.Struct):
     """One changed field (or a whole new object, with an empty `field`). Values are JSON texts."""
 
     id: int
@@ -52,7 +52,7 @@ class Change(msgspec.Struct):
 class ChangePage(msgspec.Struct):
     """A page of the change log."""
 
-    items: list[Change]
+    items: list[LoggedChange]
     count: int
     next: int | None
 
@@ -91,8 +91,8 @@ def _statement(query: ChangeQuery, principal: Principal) -> sa.Select[Any]:
     return statement
 
 
-def _change(row: Any) -> Change:  # noqa: ANN401 - a row of the table
-    return Change(
+def _change(row: Any) -> LoggedChange:  # noqa: ANN401 - a row of the table
+    return LoggedChange(
         id=row.id,
         at=moment_text(row.at_ms),
         transaction_id=row.transaction_id,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.access.principal import Principal
 from admin.api.resource import Resource
 from admin.store.catalogue import owners_of
-from admin.store.kinds import Kind
+from admin.store.kinds import ObjectKind
 from admin.store.model import Scope
 from admin.validation.rules import check_references
 from core.errors import Fault, InputError
@@ -23,7 +23,7 @@ UNIQUE = {"exchanges": ("key",), "users": ("email",)}
 async def check_outside(
     connection: AsyncConnection,
     principal: Principal,
-    kind: Kind,
+    kind: ObjectKind,
     values: Sequence[Any],
     known: Sequence[Iterable[tuple[str, str, int]]],
     among: Sequence[Any] = (),
@@ -60,7 +60,9 @@ async def check_outside(
     return faults
 
 
-async def _shared_ids(connection: AsyncConnection, principal: Principal, kind: Kind, values: Sequence[Any]) -> set[int]:
+async def _shared_ids(
+    connection: AsyncConnection, principal: Principal, kind: ObjectKind, values: Sequence[Any]
+) -> set[int]:
     """Positions of objects whose external id the caller may not set.
 
     Those of advertisers are unique among all of them: "taken" would tell a restricted caller which ones others have.
@@ -75,7 +77,7 @@ async def _shared_ids(connection: AsyncConnection, principal: Principal, kind: K
 
 
 async def _taken(
-    connection: AsyncConnection, kind: Kind, values: Sequence[Any], column: str, among: Sequence[Any]
+    connection: AsyncConnection, kind: ObjectKind, values: Sequence[Any], column: str, among: Sequence[Any]
 ) -> list[tuple[int, str]]:
     """(position, pointer) of each object whose `column` another object (in the store or before it here) already has."""
     wanted = {getattr(value, column) for value in values} - {""}

@@ -21,7 +21,7 @@ from admin.access.principal import Principal
 from admin.api.problem import twice
 from admin.api.resource import Resource
 from admin.store.hints import Unindexed
-from admin.store.kinds import KIND_BY_NAME, Kind
+from admin.store.kinds import KIND_BY_NAME, ObjectKind
 from admin.store.tables import SEARCH, folded, object_references
 from admin.validation.convert import document_field
 from admin.validation.fields import AMOUNT
@@ -53,7 +53,7 @@ _PLAIN = ("limit", "cursor", "total", "sort", "fields", "q", "updated_after", "c
 Column = sa.Column[Any]
 
 
-class Field(msgspec.Struct, frozen=True):
+class ListedField(msgspec.Struct, frozen=True):
     """A field that can be filtered and sorted by: its API name, column, and how its text is read."""
 
     name: str
@@ -101,7 +101,7 @@ class Query(msgspec.Struct):
     """A parsed list request."""
 
     conditions: list[Condition]
-    sort: Field
+    sort: ListedField
     descending: bool
     limit: int
     total: bool
@@ -114,7 +114,7 @@ class Query(msgspec.Struct):
 
 
 @functools.cache
-def fields_of(kind: Kind) -> dict[str, Field]:
+def fields_of(kind: ObjectKind) -> dict[str, ListedField]:
     """Every filterable field of a kind by its API name."""
     types = {field.name: field.type for field in msgspec.structs.fields(kind.domain)}
     budgets = {name for name, wanted in types.items() if wanted is Budget}
@@ -122,7 +122,7 @@ def fields_of(kind: Kind) -> dict[str, Field]:
     for column in kind.table.columns:
         if column.name not in _NOT_LISTED:
             allowed = _values_of(types.get(column.name))
-            field = Field(_api_name(column.name, budgets), column, _kind_of(column), allowed)
+            field = ListedField(_api_name(column.name, budgets), column, _kind_of(column), allowed)
             found[field.name] = field
     return found
 
@@ -159,14 +159,14 @@ def reference_filters(resource: Resource) -> dict[str, str]:
 
 def parse_query(resource: Resource, pairs: Sequence[tuple[str, str]]) -> Query:
     """A list request from its query string. Raises InputError with every fault, unknown parameters included."""
-    parser = _Parser(resource, pairs)
+    parser = _QueryParser(resource, pairs)
     query = parser.parse()
     if parser.faults:
         raise InputError("the query is not valid", faults=parser.faults)
     return query
 
 
-class _Parser:
+class _QueryParser:
     def __init__(self, resource: Resource, pairs: Sequence[tuple[str, str]]) -> None:
         self._resource = resource
         self._fields = fields_of(resource.kind)
@@ -242,7 +242,7 @@ class _Parser:
             found.append(Condition(table.c[SEARCH], lambda searched: searched.contains(part, autoescape=True)))
         return found
 
-    def _value(self, name: str, field: Field, text: str) -> Any:  # noqa: ANN401 - the field's kind says which
+    def _value(self, name: str, field: ListedField, text: str) -> Any:  # noqa: ANN401 - the field's kind says which
         match field.kind:
             case "text":
                 return self._one_of(name, field.allowed, text) if field.allowed else text
@@ -302,7 +302,7 @@ class _Parser:
             self._fault("limit", "range", f"the limit lies between 1 and {MAX_LIMIT}")
         return value or DEFAULT_LIMIT
 
-    def _sort(self) -> tuple[Field, bool]:
+    def _sort(self) -> tuple[ListedField, bool]:
         text = self._plain.get("sort", "id")
         name = text.removeprefix("-")
         if name not in self._fields:
@@ -342,7 +342,7 @@ def _bound(column: Column, compare: Callable[[Any, Any], Any], value: object) ->
     return Condition(column, lambda compared: compare(compared, sa.literal(value, column.type)), True, is_one=False)
 
 
-def _fits(field: Field, value: object) -> bool:
+def _fits(field: ListedField, value: object) -> bool:
     """Whether a cursor's value can be compared with the field's column."""
     if value is None:
         return True
@@ -359,7 +359,7 @@ def make_cursor(query: Query, value: Any, last_id: int) -> str:  # noqa: ANN401 
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 
-def visible(kind: Kind, principal: Principal) -> list[Condition]:
+def visible(kind: ObjectKind, principal: Principal) -> list[Condition]:
     """The condition that keeps other advertisers' objects out of every list and look-up."""
     if principal.advertiser_ids is None:
         return []

@@ -8,7 +8,7 @@ import msgspec
 from admin.api import budgets, changes, doctoring, effective, explanations, fx_rates, ledger, schemas, sessions
 from admin.api.bulk import BulkRequest
 from admin.api.handlers import ACTIONS, PREFIX
-from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, UNLISTED, Field, fields_of, reference_filters
+from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, UNLISTED, ListedField, fields_of, reference_filters
 from admin.api.problem import CONTENT_TYPE, JSON, Problem
 from admin.api.product_paths import PRODUCT_TYPES, product_paths
 from admin.api.resource import Resource
@@ -248,7 +248,7 @@ def _list_parameters(resource: Resource) -> list[Json]:
     return found
 
 
-def _filters(field: Field) -> list[Json]:
+def _filters(field: ListedField) -> list[Json]:
     schema = {"type": "string", "enum": list(field.allowed)} if field.allowed else _FIELD_SCHEMAS[field.kind]
     found = [_query(field.name, schema, f"With this {field.name}.")]
     if field.has_range:

@@ -17,8 +17,8 @@ from admin.api.resource import Resource
 from admin.api.schemas import system_fields
 from admin.store import tables
 from admin.store.catalogue import CatalogueStore, CatalogueWriter, Stored, objects_by_id
-from admin.store.idempotency import Answer, find_answer, keep_answer
-from admin.store.kinds import KIND_BY_NAME, Kind
+from admin.store.idempotency import KeptAnswer, find_answer, keep_answer
+from admin.store.kinds import KIND_BY_NAME, ObjectKind
 from admin.validation.convert import merge_patch
 from admin.validation.intake import build
 from admin.validation.rules import check_change
@@ -32,7 +32,7 @@ class Reply(msgspec.Struct):
     status: int
     body: dict[str, Any]
     value: Any = None
-    replayed: Answer | None = None
+    replayed: KeptAnswer | None = None
     catalogue_version: int = 0
 
 
@@ -93,7 +93,7 @@ class Operations:
             raise _Rollback(reply)
         if key:
             headers, body = render(reply)
-            answer = Answer(write.request_digest, reply.status, headers, body)
+            answer = KeptAnswer(write.request_digest, reply.status, headers, body)
             await keep_answer(writer.connection, principal.key, key, writer.now_ms, answer)
         return reply
 
@@ -285,7 +285,7 @@ class Operations:
         body = await self._reader.show(writer.connection, resource, stored)
         return Reply(status, body | extra, value)
 
-    async def _archive_children(self, writer: CatalogueWriter, kind: Kind, parent: Any) -> None:  # noqa: ANN401
+    async def _archive_children(self, writer: CatalogueWriter, kind: ObjectKind, parent: Any) -> None:  # noqa: ANN401
         for name, child in KIND_BY_NAME.items():
             if kind.name == "advertisers" and child.tenant:
                 condition = child.table.c.advertiser_id == parent.id

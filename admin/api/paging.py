@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.access.principal import Principal
 from admin.api.listing import Query, visible
-from admin.store.kinds import Kind
+from admin.store.kinds import ObjectKind
 from admin.store.tables import DOCUMENTS, order_index
 
 # Rows looked at for each one of a page. A thousand for a page of 50 take a millisecond.
@@ -33,7 +33,7 @@ Select = sa.Select[Any]
 
 
 async def find_page(
-    connection: AsyncConnection, kind: Kind, query: Query, principal: Principal
+    connection: AsyncConnection, kind: ObjectKind, query: Query, principal: Principal
 ) -> tuple[Sequence[Any], int | None]:
     """(rows, total): one row more than the page if there are more, and how many all pages have if that is asked."""
     finder = _Finder(kind, query, principal)
@@ -58,7 +58,7 @@ async def _total(connection: AsyncConnection, finder: "_Finder") -> int | None:
 class _Finder:
     """The statements of one list request."""
 
-    def __init__(self, kind: Kind, query: Query, principal: Principal) -> None:
+    def __init__(self, kind: ObjectKind, query: Query, principal: Principal) -> None:
         self._table = kind.table
         self.query = query
         self._sort = query.sort.column

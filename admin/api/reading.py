@@ -16,7 +16,7 @@ from admin.api.resource import Resource
 from admin.store import tables
 from admin.store.catalogue import CatalogueStore, Stored, objects_by_id, rates
 from admin.store.changes import owner_of
-from admin.store.kinds import KIND_BY_NAME, Kind
+from admin.store.kinds import KIND_BY_NAME, ObjectKind
 from admin.validation.convert import represent
 from admin.validation.warnings import Surroundings, warnings_of
 from core.clock import Clock
@@ -64,7 +64,9 @@ class Reader:
                 envelope["total"] = total
         return envelope
 
-    async def require(self, connection: AsyncConnection, principal: Principal, kind: Kind, object_id: int) -> Stored:
+    async def require(
+        self, connection: AsyncConnection, principal: Principal, kind: ObjectKind, object_id: int
+    ) -> Stored:
         """The object, if the caller may know of it. Raises NotFoundError."""
         found = await objects_by_id(connection, kind, [object_id])
         stored = found.get(object_id)
@@ -80,7 +82,7 @@ class Reader:
         document["warnings"] = (await self.warnings(connection, resource.kind, [stored.value]))[0]
         return document
 
-    async def warnings(self, connection: AsyncConnection, kind: Kind, values: Sequence[Any]) -> list[list[Any]]:
+    async def warnings(self, connection: AsyncConnection, kind: ObjectKind, values: Sequence[Any]) -> list[list[Any]]:
         """The warnings of each object."""
         wanted: dict[str, set[int]] = {}
         for value in values:
@@ -111,7 +113,7 @@ class Reader:
             statement = sa.select(table.c.id, table.c.currency).where(table.c.id.in_(missing[:10_000]))
             self._currencies |= {row.id: row.currency for row in await connection.execute(statement)}
 
-    def document(self, kind: Kind, value: Any, created_ms: int, updated_ms: int) -> dict[str, Any]:  # noqa: ANN401
+    def document(self, kind: ObjectKind, value: Any, created_ms: int, updated_ms: int) -> dict[str, Any]:  # noqa: ANN401
         currency = (
             value.currency if kind.name == "advertisers" else self._currency(getattr(value, "advertiser_id", None))
         )

@@ -7,7 +7,7 @@ import msgspec
 
 from admin.access.principal import Principal
 from admin.store.catalogue import CatalogueWriter
-from admin.store.kinds import Kind
+from admin.store.kinds import ObjectKind
 from admin.store.model import Scope
 
 
@@ -37,7 +37,7 @@ class Hooks:
 class Resource(msgspec.Struct, frozen=True):
     """One resource: its kind, who may write it, what the documentation says."""
 
-    kind: Kind
+    kind: ObjectKind
     summary: str
     example: dict[str, Any]
     write_scope: Scope = Scope.TRADE

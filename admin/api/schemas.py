@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from admin.api.problem import FaultDocument
-from admin.store.kinds import Kind
+from admin.store.kinds import ObjectKind
 from admin.validation.convert import document_field
 from admin.validation.fields import Id
 
@@ -22,14 +22,14 @@ AnyStatus = Literal["active", "paused", "archived"]
 _Fields = list[tuple[str, Any, Any]]
 
 
-def system_fields(kind: Kind) -> frozenset[str]:
+def system_fields(kind: ObjectKind) -> frozenset[str]:
     """Domain fields that no document has because Grosz fills them (a key's prefix)."""
     given = {"id", "version", *kind.document.__struct_fields__}
     return frozenset(name for name in kind.domain.__struct_fields__ if document_field(name) not in given)
 
 
 @functools.cache
-def read_type(kind: Kind) -> type[msgspec.Struct]:
+def read_type(kind: ObjectKind) -> type[msgspec.Struct]:
     """How an object is read: all of the document's fields (`fields=` may leave them out), its id, version and times."""
     fields: _Fields = [("id", Id, msgspec.NODEFAULT)]
     for field in msgspec.structs.fields(kind.document):
@@ -50,7 +50,7 @@ def read_type(kind: Kind) -> type[msgspec.Struct]:
 
 
 @functools.cache
-def created_type(kind: Kind) -> type[msgspec.Struct]:
+def created_type(kind: ObjectKind) -> type[msgspec.Struct]:
     """What a creation answers; an API key's has its secret."""
     plain = read_type(kind)
     if kind.name != "api-keys":
@@ -74,7 +74,7 @@ def patch_type(document: type[msgspec.Struct]) -> type[msgspec.Struct]:
 
 
 @functools.cache
-def page_type(kind: Kind) -> type[msgspec.Struct]:
+def page_type(kind: ObjectKind) -> type[msgspec.Struct]:
     """The envelope of a list."""
     fields: _Fields = [
         ("items", list[read_type(kind)], msgspec.NODEFAULT),  # type: ignore[misc]  # a type made at run time

@@ -42,7 +42,7 @@ class BackupFile(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class BackupManifest(msgspec.Struct, frozen=True):
     """What a backup holds. It is written last."""
 
     format: int
@@ -86,7 +86,7 @@ def _finish(folder: Path, final: Path, source: Installation, moment: datetime.da
     for part in FOLDERS:
         if (source.data / part).is_dir():
             shutil.copytree(source.data / part, folder / part)
-    manifest = Manifest(FORMAT, VERSION, moment.isoformat(), source.redis.place, list(_described(folder)))
+    manifest = BackupManifest(FORMAT, VERSION, moment.isoformat(), source.redis.place, list(_described(folder)))
     _write_durably(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
     folder.rename(final)
     _sync_folder(final.parent)
@@ -115,10 +115,10 @@ def find_backup(folder: Path) -> Path:
     return complete[-1]
 
 
-def read_manifest(backup: Path) -> Manifest:
+def read_manifest(backup: Path) -> BackupManifest:
     """The manifest, after every file was found whole. Raises InputError."""
     try:
-        manifest = msgspec.json.decode((backup / MANIFEST).read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode((backup / MANIFEST).read_bytes(), type=BackupManifest)
     except msgspec.DecodeError as error:
         raise InputError(f"the manifest of {backup} cannot be read: {error}") from None
     if manifest.format != FORMAT:

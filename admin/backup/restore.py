@@ -23,7 +23,7 @@ from pacing.ledger.audit import audit
 from pacing.ledger.rows import LedgerWriter
 
 
-class Target(NamedTuple):
+class RestoreTarget(NamedTuple):
     """Where a backup is brought back to. `keys`: the folder of keys copied apart; `program`: the server to start."""
 
     data: Path
@@ -32,7 +32,7 @@ class Target(NamedTuple):
     program: Path | None
 
 
-async def restore(folder: Path, target: Target) -> tuple[Path, int]:
+async def restore(folder: Path, target: RestoreTarget) -> tuple[Path, int]:
     """Bring the backup back; the one that was used, and the differences that the audit finds.
 
     Raises ConflictError where something is there already, InputError for a damaged backup; nothing is written then.
@@ -68,7 +68,7 @@ def _remove(scratch: Path) -> None:
         left_over.unlink()
 
 
-def _lay_out(backup: Path, target: Target, server_directory: Path) -> None:
+def _lay_out(backup: Path, target: RestoreTarget, server_directory: Path) -> None:
     place_snapshot(backup / REDIS_FILE, server_directory)
     for part in FOLDERS:
         if (backup / part).is_dir():

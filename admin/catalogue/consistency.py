@@ -90,14 +90,14 @@ def put(objects: dict[int, Any], touched: dict[int, Any]) -> None:
             objects[number] = value
 
 
-class Owners(NamedTuple):
+class OwnersOfChanges(NamedTuple):
     """Ids of advertisers and campaigns that came, went or changed hands."""
 
     advertisers: frozenset[int]
     campaigns: frozenset[int]
 
 
-def _changed_owners(members: Members, touched: dict[str, dict[int, Any]]) -> Owners:
+def _changed_owners(members: Members, touched: dict[str, dict[int, Any]]) -> OwnersOfChanges:
     """Those that `_rule` may say another thing of than before."""
     advertisers, campaigns = (
         frozenset(
@@ -105,10 +105,10 @@ def _changed_owners(members: Members, touched: dict[str, dict[int, Any]]) -> Own
         )
         for name in ("advertisers", "campaigns")
     )
-    return Owners(advertisers, campaigns)
+    return OwnersOfChanges(advertisers, campaigns)
 
 
-def _add_owned(touched: dict[str, dict[int, Any]], members: Members, owners: Owners) -> None:
+def _add_owned(touched: dict[str, dict[int, Any]], members: Members, owners: OwnersOfChanges) -> None:
     """Add to what is touched the objects whose place in the catalogue depends on these owners."""
     if not (owners.advertisers or owners.campaigns):
         return

@@ -20,7 +20,7 @@ from admin.rates.store import replace_rates
 from admin.store import tables
 from admin.store.catalogue import CatalogueStore, owners_of, rates
 from admin.store.changes import Actor
-from admin.store.kinds import ADVERTISERS, KINDS, Kind
+from admin.store.kinds import ADVERTISERS, KINDS, ObjectKind
 from admin.validation.convert import represent
 from admin.validation.decode import MAX_FAULTS
 from admin.validation.intake import as_object, build
@@ -50,7 +50,7 @@ class Parsed(msgspec.Struct, frozen=True):
     fx_rates: dict[str, int] | None
 
 
-def member(kind: Kind) -> str:
+def member(kind: ObjectKind) -> str:
     """The kind's name in a file: `line_items`."""
     return kind.name.replace("-", "_")
 
@@ -94,7 +94,9 @@ def _currencies_in(document: Mapping[str, Any]) -> dict[int, str]:
     }
 
 
-def _parse_kind(kind: Kind, rows: object, currencies: Mapping[int, str], faults: list[Fault]) -> list[tuple[str, Any]]:
+def _parse_kind(
+    kind: ObjectKind, rows: object, currencies: Mapping[int, str], faults: list[Fault]
+) -> list[tuple[str, Any]]:
     base = f"/{member(kind)}"
     if not isinstance(rows, list):
         faults.append(Fault(base, "type", "expected a list"))

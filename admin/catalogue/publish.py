@@ -142,7 +142,7 @@ class Backlog:
         return is_late or self.entries > SNAPSHOT_ENTRIES or self.objects * SNAPSHOT_SHARE > objects
 
 
-class Publisher:
+class CataloguePublisher:
     """Publishes the catalogue of one store to one Redis. `wake` after each commit; `run`, `run_snapshots` as tasks."""
 
     def __init__(self, store: CatalogueStore, redis: Redis, clock: Clock) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from admin.backup.backup import Installation, back_up, copy_keys
-from admin.backup.restore import Target, restore
+from admin.backup.restore import RestoreTarget, restore
 from admin.cli.opening import DataOption, data_directory, has_database_file, open_database, require_installation
 from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile, settings_for
@@ -91,7 +91,7 @@ def restore_command(
     async def run() -> tuple[Path, int]:
         database = open_database(settings, data)
         try:
-            return await restore(source, Target(directory, database, keys, program))
+            return await restore(source, RestoreTarget(directory, database, keys, program))
         finally:
             await database.close()
 

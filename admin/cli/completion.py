@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from typer._click.core import Context
 
-from admin.store.kinds import Kind
+from admin.store.kinds import ObjectKind
 from admin.validation.decode import unwrapped
 from loadtest.traffic.scenario import scenario_names
 
@@ -26,7 +26,7 @@ Offers = list[tuple[str, str]]
 """(word, what it is)."""
 
 
-def ids_of(kind: Kind) -> Callable[[Context, str], Offers]:
+def ids_of(kind: ObjectKind) -> Callable[[Context, str], Offers]:
     """Completes the number of an object, with its name."""
 
     def complete(ctx: Context, incomplete: str) -> Offers:
@@ -35,7 +35,7 @@ def ids_of(kind: Kind) -> Callable[[Context, str], Offers]:
     return complete
 
 
-def _ids(kind: Kind, data: object, incomplete: str) -> Iterator[tuple[str, str]]:
+def _ids(kind: ObjectKind, data: object, incomplete: str) -> Iterator[tuple[str, str]]:
     directory = Path(str(data or os.environ.get("GROSZ_DATA_DIRECTORY") or "data"))
     columns = kind.table.c
     label = next((name for name in ("name", "key", "email", "deal_id") if name in columns), "id")

@@ -29,7 +29,7 @@ Line = tuple[int, dict[str, Any] | None, str]
 """(line number from 1, the event or None, why it could not be read)."""
 
 
-class _Layout(NamedTuple):
+class _TableLayout(NamedTuple):
     """How the file is written: its columns in order (None: left out, "": without a name), and by whose rules."""
 
     columns: tuple[str | None, ...]
@@ -67,7 +67,7 @@ def _numbered(stream: Iterable[str]) -> Iterator[tuple[int, str]]:
         yield at, text.rstrip("\r\n")
 
 
-def _layout(lines: Iterator[tuple[int, str]], known: Sequence[str], ignored: Sequence[str]) -> _Layout:
+def _layout(lines: Iterator[tuple[int, str]], known: Sequence[str], ignored: Sequence[str]) -> _TableLayout:
     _, header = next(lines, (0, ""))
     declared = _SEPARATOR_LINE.fullmatch(header)
     if declared is not None:
@@ -83,7 +83,7 @@ def _layout(lines: Iterator[tuple[int, str]], known: Sequence[str], ignored: Seq
     left_out = {_column(title) for title in ignored}
     _check_columns(columns, known, left_out)
     # Whoever writes a decimal comma cannot separate columns by commas.
-    return _Layout(tuple(None if one in left_out else one for one in columns), delimiter, delimiter == ";")
+    return _TableLayout(tuple(None if one in left_out else one for one in columns), delimiter, delimiter == ";")
 
 
 def _column(title: str) -> str:
@@ -123,7 +123,7 @@ def _quoting(text: str, error: str) -> str:
     return f'quotes (") are misplaced: {error}; write "" for one inside of a quoted field'
 
 
-def _line(at: int, cells: Sequence[str], layout: _Layout) -> Line:
+def _line(at: int, cells: Sequence[str], layout: _TableLayout) -> Line:
     if len(cells) > len(layout.columns) and any(cell.strip() for cell in cells[len(layout.columns) :]):
         return at, None, _too_many(len(cells), layout)
     if len(cells) < len(layout.columns):
@@ -142,21 +142,21 @@ def _line(at: int, cells: Sequence[str], layout: _Layout) -> Line:
     return at, event_of(filled), ""
 
 
-def _too_many(found: int, layout: _Layout) -> str:
+def _too_many(found: int, layout: _TableLayout) -> str:
     text = f"{found} fields, more than the header has ({len(layout.columns)})"
     comma = layout.delimiter == ","
     return f"{text}: a decimal comma needs quotes, or semicolons between the columns" if comma else text
 
 
-def _text(text: str, _: _Layout) -> str:
+def _text(text: str, _: _TableLayout) -> str:
     return text
 
 
-def _number(text: str, layout: _Layout) -> str:
+def _number(text: str, layout: _TableLayout) -> str:
     return number(text, comma_country=layout.comma_country)
 
 
-_READERS: Final[Mapping[str, Callable[[str, _Layout], str]]] = {
+_READERS: Final[Mapping[str, Callable[[str, _TableLayout], str]]] = {
     **dict.fromkeys(_NUMBERS, _number),
     **dict.fromkeys(_TRUTHS, lambda text, _: truth(text)),
     **dict.fromkeys(_IDENTIFIERS, lambda text, _: identifier(text)),

@@ -73,7 +73,7 @@ def import_command(
     Example: grosz events import till.csv --advertiser 1
     """
     console = Console(stderr=True)
-    wanted = _Wanted(file, advertiser, not online, replace, tuple(ignore or ()))
+    wanted = _WantedEvents(file, advertiser, not online, replace, tuple(ignore or ()))
     done = asyncio.run(_import(wanted, config, data, console))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(done.document()), indent=2).decode())
@@ -83,7 +83,7 @@ def import_command(
         raise typer.Exit(1)
 
 
-class _Wanted(msgspec.Struct, frozen=True):
+class _WantedEvents(msgspec.Struct, frozen=True):
     """What is to be imported, and what holds for each line that does not say otherwise."""
 
     file: Path
@@ -131,7 +131,7 @@ class _Done:
         return {**{name: self.counts[name] for name in COUNTED}, "faults": self.faults, "warnings": warnings}
 
 
-async def _import(wanted: _Wanted, config: Path | None, data: Path | None, console: Console) -> _Done:
+async def _import(wanted: _WantedEvents, config: Path | None, data: Path | None, console: Console) -> _Done:
     total = sum(1 for _ in wanted.lines())
     done = _Done()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -148,7 +148,7 @@ async def _import(wanted: _Wanted, config: Path | None, data: Path | None, conso
 
 
 async def _send(
-    batch: list[Line], collector: EventCollector, context_of: "ContextSource", wanted: _Wanted
+    batch: list[Line], collector: EventCollector, context_of: "ContextSource", wanted: _WantedEvents
 ) -> list[tuple[int, Outcome]]:
     """Outcomes by line; events that the full log refused are sent again until it takes them."""
     outcomes = [(number, Outcome("invalid", reason)) for number, row, reason in batch if row is None]

@@ -23,9 +23,9 @@ from creatives.feeds.columns import check_mapping
 from creatives.feeds.faults import KINDS, FeedError
 from creatives.feeds.fetching import FeedFetcher, Validators
 from creatives.feeds.loading import check_feed
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.feeds.reading import DIALECTS, ReadOptions
-from creatives.feeds.runs import Outcome, Run
+from creatives.feeds.runs import Run, RunOutcome
 
 app = commands_for(kinds.FEEDS)
 
@@ -66,11 +66,11 @@ def check_command(
     else:
         show_run(run, Console(), checked=True)
         _show_products(products, Console())
-    if run.outcome is not Outcome.LOADED:
+    if run.outcome is not RunOutcome.LOADED:
         raise typer.Exit(EXIT_REFUSED)
 
 
-async def _check(source: str, options: ReadOptions, *, private: bool) -> tuple[Run, list[Product]]:
+async def _check(source: str, options: ReadOptions, *, private: bool) -> tuple[Run, list[FeedProduct]]:
     if "://" in source:
         fetched = await FeedFetcher(allow_private=private).fetch(source, Validators())
         if fetched.file is None:
@@ -151,7 +151,7 @@ def refresh_command(
         typer.echo(f"feed {feed_id} is loaded within a second; see `grosz feed report {feed_id}`")
     else:
         show_run(run, Console())
-    if run is not None and run.outcome not in (Outcome.LOADED, Outcome.UNCHANGED):
+    if run is not None and run.outcome not in (RunOutcome.LOADED, RunOutcome.UNCHANGED):
         raise typer.Exit(EXIT_REFUSED)
 
 
@@ -175,7 +175,9 @@ async def _wait(questions: ProductQuestions, feed_id: int, before: Run | None) -
 def show_run(run: Run, console: Console, *, checked: bool = False) -> None:
     """Print a run for people."""
     good = "can be loaded" if checked else run.outcome.value
-    console.print(f"{good if run.outcome in (Outcome.LOADED, Outcome.UNCHANGED) else run.outcome.value}", style="bold")
+    console.print(
+        f"{good if run.outcome in (RunOutcome.LOADED, RunOutcome.UNCHANGED) else run.outcome.value}", style="bold"
+    )
     if run.message:
         console.print(f"{run.message}" + (f" ({run.hint})" if run.hint else ""), highlight=False, markup=False)
     told = f"{run.encoding}, told by its bytes" if run.encoding_guessed else run.encoding
@@ -197,7 +199,7 @@ def show_run(run: Run, console: Console, *, checked: bool = False) -> None:
     console.print(table, markup=False)
 
 
-def _show_products(products: list[Product], console: Console) -> None:
+def _show_products(products: list[FeedProduct], console: Console) -> None:
     if not products:
         return
     table = Table("id", "title", "price", "availability", "category", title="some of its products")

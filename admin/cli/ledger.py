@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from admin.cli.money import Books, open_books, open_transitions
+from admin.cli.money import OpenedBooks, open_books, open_transitions
 from admin.cli.object_access import call_api
 from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
@@ -184,7 +184,7 @@ async def _correct(correction: Correction, config: Path | None, data: Path | Non
 
 async def _export(
     day: datetime.date | None, config: Path | None, data: Path | None
-) -> tuple[list[tuple[datetime.date, DayLine]], Books]:
+) -> tuple[list[tuple[datetime.date, DayLine]], OpenedBooks]:
     async with open_books(config, data) as books:
         days = await books.ledger.days() if day is None else [number_of(day)]
         return [(date_of(number), line) for number in days for line in await books.ledger.day_lines(number)], books

@@ -18,7 +18,7 @@ from core.redis.opening import open_pipelined
 from pacing.budgets.transitions import Transitions
 
 
-class Books(NamedTuple):
+class OpenedBooks(NamedTuple):
     """The stored side of the money."""
 
     ledger: SqlLedgerStore
@@ -27,11 +27,11 @@ class Books(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Books]:
+async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[OpenedBooks]:
     """Ledger and catalogue of the store, with an up-to-date schema."""
     async with open_migrated(config, data) as database:
         store = CatalogueStore(database, SystemClock())
-        yield Books(SqlLedgerStore(database), await store.catalogue(0), store)
+        yield OpenedBooks(SqlLedgerStore(database), await store.catalogue(0), store)
 
 
 @contextlib.asynccontextmanager

@@ -23,7 +23,7 @@ from admin.cli.opening import DataOption, open_store
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
 from admin.store import kinds
-from admin.store.kinds import Kind
+from admin.store.kinds import ObjectKind
 
 # What a table shows of each kind beside id, name and status; everything else is in `show` and `--json`.
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -51,7 +51,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything,
 class _Reach:
     """How the objects are reached, from the common options."""
 
-    def __init__(self, kind: Kind, url: str, key: str, data: Path | None, config: Path | None) -> None:
+    def __init__(self, kind: ObjectKind, url: str, key: str, data: Path | None, config: Path | None) -> None:
         self._kind, self._url, self._key, self._data, self._config = kind, url, key, data, config
 
     @contextlib.asynccontextmanager
@@ -141,7 +141,7 @@ _TOLD = {
 }  # fmt: skip
 
 
-def commands_for(kind: Kind) -> typer.Typer:
+def commands_for(kind: ObjectKind) -> typer.Typer:
     """The command family of a kind."""
     told = _TOLD[kind.name]
     app = typer.Typer(
@@ -158,11 +158,11 @@ def commands_for(kind: Kind) -> typer.Typer:
     return app
 
 
-def _id_argument(kind: Kind) -> Any:  # noqa: ANN401 - what typer takes as a default
+def _id_argument(kind: ObjectKind) -> Any:  # noqa: ANN401 - what typer takes as a default
     return typer.Argument(metavar="ID", min=1, help=f"Number of the {kind.title}.", autocompletion=ids_of(kind))
 
 
-def _set_option(kind: Kind) -> Any:  # noqa: ANN401 - as above
+def _set_option(kind: ObjectKind) -> Any:  # noqa: ANN401 - as above
     return typer.Option(
         "--set", metavar="FIELD=VALUE", help="A field, nested by dots: bid.amount=4.20. Repeatable.",
         autocompletion=fields_of(kind.document),
@@ -173,7 +173,7 @@ def _sets(fields: str) -> str:
     return " ".join(f"--set {field}" for field in shlex.split(fields, posix=False))
 
 
-def _add_reading_commands(app: typer.Typer, kind: Kind, told: _Told) -> None:
+def _add_reading_commands(app: typer.Typer, kind: ObjectKind, told: _Told) -> None:
     @app.command(
         "list",
         help=f"Show {kind.title}s in a table, filtered and sorted.",
@@ -209,7 +209,7 @@ def _add_reading_commands(app: typer.Typer, kind: Kind, told: _Told) -> None:
         _print_object(shown, as_json=as_json)
 
 
-def _add_writing_commands(app: typer.Typer, kind: Kind, told: _Told) -> None:
+def _add_writing_commands(app: typer.Typer, kind: ObjectKind, told: _Told) -> None:
     @app.command(
         "create",
         help=f"Create one {kind.title} from fields, a JSON file, or both.",
@@ -254,7 +254,7 @@ def _add_writing_commands(app: typer.Typer, kind: Kind, told: _Told) -> None:
         _print_object(changed, as_json=as_json)
 
 
-def _add_copying_command(app: typer.Typer, kind: Kind, told: _Told) -> None:
+def _add_copying_command(app: typer.Typer, kind: ObjectKind, told: _Told) -> None:
     @app.command(
         "copy",
         help=f"Copy one {kind.title}, with other fields where given; the copy of what bids is paused.",
@@ -284,7 +284,7 @@ _STATUS_HELP = {
 }
 
 
-def _add_status_command(app: typer.Typer, kind: Kind, name: str, told: _Told) -> None:
+def _add_status_command(app: typer.Typer, kind: ObjectKind, name: str, told: _Told) -> None:
     @app.command(name, help=_STATUS_HELP[name].format(kind.title), epilog=f"Example: grosz {told.command} {name} 7")
     def status_command(
         object_id: Annotated[int, _id_argument(kind)],
@@ -301,14 +301,14 @@ def _add_status_command(app: typer.Typer, kind: Kind, name: str, told: _Told) ->
             typer.echo(f"{kind.title} {object_id} is {changed['status']}")
 
 
-def _document(kind: Kind, fields: list[str] | None, file: typer.FileBinaryRead | None) -> Json:
+def _document(kind: ObjectKind, fields: list[str] | None, file: typer.FileBinaryRead | None) -> Json:
     document = read_document(kind.document, fields or [], None if file is None else file.read())
     if document.get("password") == "-":  # typed unseen, and in no shell's history
         document["password"] = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return document
 
 
-def _print_page(kind: Kind, page: Json, *, as_json: bool) -> None:
+def _print_page(kind: ObjectKind, page: Json, *, as_json: bool) -> None:
     if as_json:
         print_json(page)
         return

@@ -9,7 +9,7 @@ from admin.products.matching import match_ids
 from admin.store.database import Database
 from admin.store.feeds import planned_feeds
 from core.clock import Clock
-from creatives.feeds.runs import Outcome, Run, RunStore
+from creatives.feeds.runs import Run, RunOutcome, RunStore
 from creatives.feeds.schedule import PlannedFeed, State
 from creatives.products.store import Command, ProductStore
 
@@ -58,7 +58,7 @@ def _of_feed(planned: PlannedFeed, last: Run | None, good: Run | None, now_ms: i
     if last is None:
         wait = "the worker loads it within seconds" if planned.job.url else "upload it, or give it an address"
         return [note("products", f"{name} was never loaded", wait)]
-    if last.outcome in (Outcome.REFUSED, Outcome.FAILED):
+    if last.outcome in (RunOutcome.REFUSED, RunOutcome.FAILED):
         return [note("products", f"{name}: {last.message}; {last.products:,} products stay", advice)]
     loaded_ms = max(run.finished_ms for run in (last, good) if run is not None)
     if planned.job.url and now_ms - loaded_ms > OLD_INTERVALS * planned.refresh_s * 1000:

@@ -27,12 +27,12 @@ from core.config import RedisSettings
 from core.errors import Fault, InputError, NotFoundError
 from core.ids import is_user_id
 from creatives.feeds.child import LoadInChild
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.feeds.runs import Request, Run, RunStore
 from creatives.products.choosing import Shopper
 from creatives.products.models import ModelStore
 from creatives.products.recommending import Recommender
-from creatives.products.store import Batch, ProductStore
+from creatives.products.store import ProductBatch, ProductStore
 from segments.facts.layout import unpack_cold
 from segments.profiles.store import ProfileStore
 
@@ -42,7 +42,7 @@ _WORD: Final = re.compile(r"\w+")
 class ProductDesk:
     """Answers over one connection to Redis. Everything is asked of one advertiser."""
 
-    def __init__(self, redis: Batch, profiles: ProfileStore, settings: RedisSettings, clock: Clock) -> None:
+    def __init__(self, redis: ProductBatch, profiles: ProfileStore, settings: RedisSettings, clock: Clock) -> None:
         self._store = ProductStore(redis, clock)
         self._runs = RunStore(self._store)
         self._models = ModelStore(self._store, clock)
@@ -127,10 +127,10 @@ class ProductDesk:
         return shopper_of(unpack_cold(field.cold), now_s)
 
 
-def _matcher(text: str) -> Callable[[Product], bool]:
+def _matcher(text: str) -> Callable[[FeedProduct], bool]:
     words: Sequence[str] = _WORD.findall(text.lower())
 
-    def fits(product: Product) -> bool:
+    def fits(product: FeedProduct) -> bool:
         searched = f"{product.id} {product.title} {product.brand} {product.category}".lower()
         return all(word in searched for word in words)
 

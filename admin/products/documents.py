@@ -7,9 +7,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from admin.validation import fields as f
 from core.money import format_micros, parse_decimal
-from creatives.feeds.product import MAX_ID_CHARS, Availability, Product
-from creatives.feeds.runs import Progress, Run
-from creatives.products.changes import Change
+from creatives.feeds.product import MAX_ID_CHARS, Availability, FeedProduct
+from creatives.feeds.runs import Run, RunProgress
+from creatives.products.changes import StockChange
 from creatives.products.choosing import DEFAULT_ORDER, Choice, Plan, Strategy
 from creatives.products.sessions import DAY_S
 
@@ -27,7 +27,7 @@ class FeedReport(msgspec.Struct):
     feed_id: int
     last: Run | None
     good: Run | None
-    progress: Progress | None
+    progress: RunProgress | None
 
 
 class RefreshRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -150,7 +150,7 @@ class Recommended(msgspec.Struct):
     model_fitted_ms: int
 
 
-def view_of(product: Product, now_s: int) -> ProductView:
+def view_of(product: FeedProduct, now_s: int) -> ProductView:
     """A product for the API."""
 
     def amount(micros: int) -> f.Amount:
@@ -172,14 +172,14 @@ def _name(availability: Availability) -> AvailabilityName:
     return names[availability]
 
 
-def change_of(change: ProductChange) -> Change:
+def change_of(change: ProductChange) -> StockChange:
     """A change for the store."""
     sale: int | None = None
     if change.sale_price is None:
         sale = 0
     elif change.sale_price is not UNSET:
         sale = parse_decimal(change.sale_price.amount)
-    return Change(
+    return StockChange(
         change.id,
         None if change.availability is UNSET else Availability[change.availability.upper()],
         None if change.price is UNSET else parse_decimal(change.price.amount),

@@ -5,20 +5,20 @@ from typing import Final
 
 from admin.products.documents import EventMatch, MatchReport
 from creatives.products.interactions import InteractionLog
-from creatives.products.sessions import Touch
+from creatives.products.sessions import ProductTouch
 from creatives.products.store import Found, ProductStore
 
 # What match rates are made of: a busy shop's last hours.
 NEWEST_EVENTS: Final = 20_000
 IDS_AT_ONCE: Final = 500
 MAX_EXAMPLES: Final = 5
-_EVENTS: Final = {Touch.VIEW: "view_item", Touch.CART: "add_to_cart", Touch.BUY: "purchase"}
+_EVENTS: Final = {ProductTouch.VIEW: "view_item", ProductTouch.CART: "add_to_cart", ProductTouch.BUY: "purchase"}
 
 
 async def match_ids(store: ProductStore, advertiser_id: int) -> MatchReport:
     """The rates of an advertiser's newest events. Raises UnavailableError."""
     touches = await InteractionLog(store).newest(advertiser_id, NEWEST_EVENTS)
-    counts = {touch: Counter(one.product_id for one in touches if one.touch == touch) for touch in Touch}
+    counts = {touch: Counter(one.product_id for one in touches if one.touch == touch) for touch in ProductTouch}
     ids = sorted({one.product_id for one in touches})
     found: dict[str, Found] = {}
     for start in range(0, len(ids), IDS_AT_ONCE):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from admin.api.app import build_app
 from admin.api.reading import SegmentSizes as SizesReader
-from admin.catalogue.publish import Publisher
+from admin.catalogue.publish import CataloguePublisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
@@ -42,7 +42,7 @@ async def build(role: RoleContext) -> None:
     if settings.seed == "demo":
         await seed_demo(store, settings.seed_cart_delay_s)
     redis = plain_redis(role)
-    publisher = Publisher(store, redis, role.clock)
+    publisher = CataloguePublisher(store, redis, role.clock)
     role.run_loop(publisher.run, "catalogue publisher")
     role.run_loop(publisher.run_snapshots, "catalogue snapshots")
     role.run_loop(publisher.run_tidying, "catalogue reports")

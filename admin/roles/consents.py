@@ -4,7 +4,7 @@ from bidder.openrtb.types import Regs
 from bidder.request.consent import ConsentPolicy, sections_limit
 from core.config import ConsentSettings
 from segments.events.consent import ConsentFlags, Sections
-from segments.events.consent import ConsentPolicy as EventPolicy
+from segments.events.consent import EventConsentPolicy as EventPolicy
 
 
 def event_policy(settings: ConsentSettings) -> EventPolicy:

@@ -16,7 +16,7 @@ from creatives.feeds.child import LoadInChild
 from creatives.feeds.schedule import FeedSchedule
 from creatives.products.interactions import InteractionLog, visitor_hash
 from creatives.products.refresh import FitInChild, ModelRefresher
-from creatives.products.sessions import Interaction, Touch
+from creatives.products.sessions import Interaction, ProductTouch
 from creatives.products.stock import StockTold, availability_of
 from creatives.products.store import ProductStore
 from segments.facts.event import Event, Kind
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 FLUSH_S: Final = 0.25
 
 _TOUCHES: Final = {
-    Kind.VIEW_ITEM: Touch.VIEW,
-    Kind.ADD_TO_CART: Touch.CART,
-    Kind.PURCHASE: Touch.BUY,
+    Kind.VIEW_ITEM: ProductTouch.VIEW,
+    Kind.ADD_TO_CART: ProductTouch.CART,
+    Kind.PURCHASE: ProductTouch.BUY,
 }
 
 

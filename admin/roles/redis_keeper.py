@@ -6,7 +6,7 @@ import time
 
 from admin.roles.pauses import Pauses
 from core.errors import GroszError, UnavailableError
-from core.redis.embedded import START_TIMEOUT_S, Answer, EmbeddedServer
+from core.redis.embedded import START_TIMEOUT_S, EmbeddedServer, ServerState
 
 # The kernel tells the end of a process by a signal that asyncio keeps to itself; asking costs one system call.
 _POLL_S = 0.05
@@ -26,10 +26,10 @@ async def start_server(server: EmbeddedServer) -> None:
     silent_since = time.monotonic()
     while True:
         answer = await asyncio.to_thread(server.ask)
-        if answer is Answer.READY:
+        if answer is ServerState.READY:
             server.note_program()
             return
-        if answer is Answer.LOADING:
+        if answer is ServerState.LOADING:
             silent_since = time.monotonic()
         if not server.alive() or time.monotonic() - silent_since > START_TIMEOUT_S:
             raise UnavailableError(
@@ -49,7 +49,7 @@ async def keep_server(server: EmbeddedServer) -> None:
     is_noted = True
     while True:
         while server.alive():
-            if not is_noted and await asyncio.to_thread(server.ask) is Answer.READY:
+            if not is_noted and await asyncio.to_thread(server.ask) is ServerState.READY:
                 server.note_program()
                 is_noted = True
             await asyncio.sleep(_POLL_S)

@@ -17,7 +17,7 @@ from pacing.ledger.rows import LedgerWriter
 from pacing.notices.conversions import DEFAULT_WINDOWS, ConversionDesk, Windows
 from pacing.pace.pacer import Pacer
 from segments.audiences.callout import Caller
-from segments.audiences.hooks import DueEntries, WebhookSender, WebhookTarget
+from segments.audiences.hooks import DueEntries, HookTarget, WebhookSender
 from segments.audiences.sizes import SegmentSizes
 from segments.audiences.tag_health import TagHealth
 from segments.facts.event import Kind
@@ -130,6 +130,6 @@ def _windows(catalogue: CatalogueFollower, advertiser_id: int) -> Windows:
     return DEFAULT_WINDOWS if rule is None else Windows(rule.click_window_s, rule.view_window_s)
 
 
-def _target(catalogue: CatalogueFollower, number: int) -> WebhookTarget | None:
+def _target(catalogue: CatalogueFollower, number: int) -> HookTarget | None:
     known = catalogue.current.webhooks if catalogue.current else ()
-    return next((WebhookTarget(t.id, t.advertiser_id, t.url, t.secret) for t in known if t.id == number), None)
+    return next((HookTarget(t.id, t.advertiser_id, t.url, t.secret) for t in known if t.id == number), None)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from admin.store import tables
 from admin.store.changes import Actor, ChangeWriter
 from admin.store.database import Database
-from admin.store.kinds import KIND_BY_NAME, KINDS, Kind, Reference, columns_of
+from admin.store.kinds import KIND_BY_NAME, KINDS, ObjectKind, Reference, columns_of
 from admin.store.model import ApiKey, Conversion, Scope, Webhook
 from admin.validation.convert import HIDDEN
 from core.clock import Clock
@@ -74,19 +74,19 @@ class CatalogueWriter:
         self.now_ms = now_ms
         self._changes = ChangeWriter(connection, actor, now_ms, secrets.token_hex(8))
 
-    async def reserve_ids(self, kind: Kind, count: int) -> range:
+    async def reserve_ids(self, kind: ObjectKind, count: int) -> range:
         """`count` fresh ids, in order; ids are never used again, not even after a rollback of the object's creation."""
         first = await _bump(self.connection, kind.name, count) - count
         if first + count > MAX_ID:
             raise ConflictError(f"no more ids for {kind.name}: they are 32-bit numbers")
         return range(first + 1, first + count + 1)
 
-    async def insert(self, kind: Kind, values: Sequence[Any], action: str = "create") -> None:
+    async def insert(self, kind: ObjectKind, values: Sequence[Any], action: str = "create") -> None:
         """New objects, with ids from reserve_ids. Each gives one change-log row with the whole document."""
         for start in range(0, len(values), INSERTED_AT_ONCE):
             await self._insert(kind, values[start : start + INSERTED_AT_ONCE], action)
 
-    async def _insert(self, kind: Kind, values: Sequence[Any], action: str) -> None:
+    async def _insert(self, kind: ObjectKind, values: Sequence[Any], action: str) -> None:
         times = {"revision": self.revision, "created_ms": self.now_ms, "updated_ms": self.now_ms}
         await self.connection.execute(sa.insert(kind.table), [columns_of(kind, value) | times for value in values])
         whole = [{"id": value.id, "document": msgspec.json.encode(value)} for value in values]
@@ -94,7 +94,7 @@ class CatalogueWriter:
         await self._write_references(kind, values)
         await self._changes.created(kind, values, action)
 
-    async def update(self, kind: Kind, old: Any, new: Any, action: str = "update") -> None:  # noqa: ANN401 - a domain struct
+    async def update(self, kind: ObjectKind, old: Any, new: Any, action: str = "update") -> None:  # noqa: ANN401 - a domain struct
         """`new` in place of `old`. Raises ConflictError when the row is no longer at `old.version`."""
         statement = (
             sa.update(kind.table)
@@ -115,7 +115,7 @@ class CatalogueWriter:
         await self._write_references(kind, [new])
         await self._changes.updated(kind, old, new, action)
 
-    async def upsert(self, kind: Kind, values: Sequence[Any]) -> tuple[int, int]:
+    async def upsert(self, kind: ObjectKind, values: Sequence[Any]) -> tuple[int, int]:
         """Objects with given ids, for imports: (created, changed). Unchanged ones stay as they are."""
         present = await objects_by_id(self.connection, kind, [value.id for value in values])
         fresh = [msgspec.structs.replace(value, version=1) for value in values if value.id not in present]
@@ -132,7 +132,7 @@ class CatalogueWriter:
         await _at_least(self.connection, kind.name, max((value.id for value in values), default=0))
         return len(fresh), changed
 
-    async def note_secret(self, kind: Kind, object_id: int, field: str) -> None:
+    async def note_secret(self, kind: ObjectKind, object_id: int, field: str) -> None:
         """That a secret which is kept apart was changed, in the change log."""
         await self._changes.account(kind.name, object_id, "update", field, HIDDEN, HIDDEN)
 
@@ -148,7 +148,7 @@ class CatalogueWriter:
         texts = [None if rate is None else format_micros(rate) for rate in (old, new)]
         await self._changes.account("fx-rates", 0, "update", currency, *texts)
 
-    async def _write_references(self, kind: Kind, values: Iterable[Any]) -> None:
+    async def _write_references(self, kind: ObjectKind, values: Iterable[Any]) -> None:
         codes = {name: target.code for name, target in KIND_BY_NAME.items()}
         rows = {
             (kind.code, value.id, codes[target_kind], target_id)
@@ -182,7 +182,7 @@ class CatalogueStore:
             revision = await _bump(connection, CATALOGUE, 1)
             yield CatalogueWriter(connection, actor, self._clock.now_ms(), revision)
 
-    async def get(self, kind: Kind, object_id: int) -> Stored:
+    async def get(self, kind: ObjectKind, object_id: int) -> Stored:
         """Raises NotFoundError."""
         async with self.database.read() as connection:
             found = await objects_by_id(connection, kind, [object_id])
@@ -288,7 +288,7 @@ async def _event_keys(connection: AsyncConnection, now_ms: int) -> tuple[tuple[E
     return tuple(found), min(ends)
 
 
-async def objects_by_id(connection: AsyncConnection, kind: Kind, ids: Sequence[int]) -> dict[int, Stored]:
+async def objects_by_id(connection: AsyncConnection, kind: ObjectKind, ids: Sequence[int]) -> dict[int, Stored]:
     """The objects that exist among `ids`."""
     found: dict[int, Stored] = {}
     table = kind.table

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.store import tables
-from admin.store.kinds import Kind
+from admin.store.kinds import ObjectKind
 from admin.validation.convert import HIDDEN, SECRETS
 
 # A change of a 64 KiB creative is kept whole in the document; the log needs to show what it was about.
@@ -40,13 +40,13 @@ class ChangeWriter:
             "actor_name": actor.name,
         }
 
-    async def created(self, kind: Kind, values: Sequence[Any], action: str) -> None:
+    async def created(self, kind: ObjectKind, values: Sequence[Any], action: str) -> None:
         """One row an object, with the new document."""
         await self._add(
             [self._row(kind.name, value.id, owner_of(kind, value), action, "", None, _text(value)) for value in values]
         )
 
-    async def updated(self, kind: Kind, old: Any, new: Any, action: str) -> None:  # noqa: ANN401 - domain structs
+    async def updated(self, kind: ObjectKind, old: Any, new: Any, action: str) -> None:  # noqa: ANN401 - domain structs
         """One row a field that differs; `version` changes always and is left out."""
         before, after = _flat(old), _flat(new)
         rows = [
@@ -93,7 +93,7 @@ class ChangeWriter:
             await self._connection.execute(sa.insert(tables.change_log), rows)
 
 
-def owner_of(kind: Kind, value: Any) -> int | None:  # noqa: ANN401 - a domain struct
+def owner_of(kind: ObjectKind, value: Any) -> int | None:  # noqa: ANN401 - a domain struct
     """The advertiser whose object it is; an advertiser is its own."""
     if kind.name == "advertisers":
         return int(value.id)

@@ -10,7 +10,7 @@ from admin.store.tables import idempotency_keys
 KEEP_MS = 24 * 3_600_000
 
 
-class Answer(msgspec.Struct, frozen=True):
+class KeptAnswer(msgspec.Struct, frozen=True):
     """A kept answer and the digest of the request that it answered."""
 
     request_digest: bytes
@@ -19,7 +19,7 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
-async def find_answer(connection: AsyncConnection, principal: str, key: str, now_ms: int) -> Answer | None:
+async def find_answer(connection: AsyncConnection, principal: str, key: str, now_ms: int) -> KeptAnswer | None:
     """The answer that was given to this caller's key."""
     table = idempotency_keys
     statement = sa.select(table).where(
@@ -28,10 +28,10 @@ async def find_answer(connection: AsyncConnection, principal: str, key: str, now
     row = (await connection.execute(statement)).first()
     if row is None:
         return None
-    return Answer(row.request_digest, row.status, msgspec.json.decode(row.headers, type=dict[str, str]), row.body)
+    return KeptAnswer(row.request_digest, row.status, msgspec.json.decode(row.headers, type=dict[str, str]), row.body)
 
 
-async def keep_answer(connection: AsyncConnection, principal: str, key: str, now_ms: int, answer: Answer) -> None:
+async def keep_answer(connection: AsyncConnection, principal: str, key: str, now_ms: int, answer: KeptAnswer) -> None:
     """Keeps the answer in the transaction that does what it says; sweeps old ones."""
     table = idempotency_keys
     await connection.execute(sa.delete(table).where(table.c.created_ms <= now_ms - KEEP_MS))

@@ -17,7 +17,7 @@ Reference = tuple[str, str, int]
 """JSON pointer of the reference inside the document, kind of what it names, its id."""
 
 
-class Kind(msgspec.Struct, frozen=True):
+class ObjectKind(msgspec.Struct, frozen=True):
     """One kind. `name` is also its path in the API; `member` is its field in core.model.Catalogue.
 
     `member` is '' for what the bid path does not know. A kind that is not a tenant's belongs to no advertiser.
@@ -73,10 +73,10 @@ def _nothing(_value: object) -> Iterable[Reference]:
     return ()
 
 
-EXCHANGES = Kind(
+EXCHANGES = ObjectKind(
     "exchanges", "exchanges", Exchange, documents.ExchangeDocument, tables.exchanges, _nothing, 1, False, "exchange"
 )
-ADVERTISERS = Kind(
+ADVERTISERS = ObjectKind(
     "advertisers",
     "advertisers",
     Advertiser,
@@ -87,18 +87,18 @@ ADVERTISERS = Kind(
     False,
     "advertiser",
 )
-CAMPAIGNS = Kind(
+CAMPAIGNS = ObjectKind(
     "campaigns", "campaigns", Campaign, documents.CampaignDocument, tables.campaigns, _owner, 3, title="campaign"
 )
-WEBHOOKS = Kind("webhooks", "", Webhook, documents.WebhookDocument, tables.webhooks, _owner, 4, title="webhook")
-SEGMENTS = Kind(
+WEBHOOKS = ObjectKind("webhooks", "", Webhook, documents.WebhookDocument, tables.webhooks, _owner, 4, title="webhook")
+SEGMENTS = ObjectKind(
     "segments", "segments", Segment, documents.SegmentDocument, tables.segments, _segment, 5, title="segment"
 )
-CREATIVES = Kind(
+CREATIVES = ObjectKind(
     "creatives", "creatives", Creative, documents.CreativeDocument, tables.creatives, _owner, 6, title="creative"
 )
-DEALS = Kind("deals", "deals", Deal, documents.DealDocument, tables.deals, _deal, 7, title="deal")
-LINE_ITEMS = Kind(
+DEALS = ObjectKind("deals", "deals", Deal, documents.DealDocument, tables.deals, _deal, 7, title="deal")
+LINE_ITEMS = ObjectKind(
     "line-items",
     "line_items",
     LineItem,
@@ -108,15 +108,15 @@ LINE_ITEMS = Kind(
     8,
     title="line item",
 )
-FEEDS = Kind("feeds", "", Feed, documents.FeedDocument, tables.feeds, _owner, 9, title="feed")
-CONVERSIONS = Kind(
+FEEDS = ObjectKind("feeds", "", Feed, documents.FeedDocument, tables.feeds, _owner, 9, title="feed")
+CONVERSIONS = ObjectKind(
     "conversions", "", Conversion, documents.ConversionDocument, tables.conversions, _owner, 10, title="conversion"
 )
 
-USERS = Kind("users", "", User, documents.UserDocument, tables.users, _account, 11, False, "user")
-API_KEYS = Kind("api-keys", "", ApiKey, documents.ApiKeyDocument, tables.api_keys, _account, 12, False, "API key")
+USERS = ObjectKind("users", "", User, documents.UserDocument, tables.users, _account, 11, False, "user")
+API_KEYS = ObjectKind("api-keys", "", ApiKey, documents.ApiKeyDocument, tables.api_keys, _account, 12, False, "API key")
 
-KINDS: tuple[Kind, ...] = (
+KINDS: tuple[ObjectKind, ...] = (
     EXCHANGES, ADVERTISERS, CAMPAIGNS, WEBHOOKS, SEGMENTS, CREATIVES, DEALS, LINE_ITEMS, FEEDS, CONVERSIONS,
 )  # fmt: skip
 """In the order in which they can be created: what is referred to comes first."""
@@ -129,7 +129,7 @@ KIND_BY_NAME = {kind.name: kind for kind in (*KINDS, *ACCOUNT_KINDS)}
 _OWN_COLUMNS = frozenset({"revision", "created_ms", "updated_ms", tables.SEARCH})
 
 
-def columns_of(kind: Kind, value: msgspec.Struct) -> dict[str, Any]:
+def columns_of(kind: ObjectKind, value: msgspec.Struct) -> dict[str, Any]:
     """The typed columns of an object. `total_budget_micros` is read from the Budget `total_budget`."""
     if isinstance(value, Exchange):  # lists are filtered by what is in force, not by who says so
         value = spelled_out(value)

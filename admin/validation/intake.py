@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from admin.store.kinds import Kind
+from admin.store.kinds import ObjectKind
 from admin.store.model import Feed
 from admin.validation.convert import HIDDEN, SECRETS, to_domain
 from admin.validation.decode import decode
@@ -23,7 +23,7 @@ CurrencyOf = Callable[[int], str | None]
 
 
 def build(
-    kind: Kind,
+    kind: ObjectKind,
     raw: Mapping[str, Any],
     currency_of: CurrencyOf,
     *,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from admin.store.kinds import Kind
+from admin.store.kinds import ObjectKind
 from admin.store.model import ApiKey, Feed, Webhook
 from admin.validation.convert import amounts_in
 from core.dialects import spoken_by
@@ -76,7 +76,7 @@ def check_currencies(document: object, currency: str) -> list[Fault]:
     ]
 
 
-def check_references(kind: Kind, value: Any, owners: Mapping[tuple[str, int], int | None]) -> list[Fault]:  # noqa: ANN401
+def check_references(kind: ObjectKind, value: Any, owners: Mapping[tuple[str, int], int | None]) -> list[Fault]:  # noqa: ANN401
     """What the object names must exist, not be archived, and belong to the same advertiser or to nobody.
 
     `owners` holds the advertiser of each (kind, id) that exists. One text for all cases: whether another advertiser's
@@ -98,7 +98,7 @@ def check_references(kind: Kind, value: Any, owners: Mapping[tuple[str, int], in
 _ABSENT = object()
 
 
-def check_change(kind: Kind, old: Any, new: Any) -> list[Fault]:  # noqa: ANN401 - two structs of the kind
+def check_change(kind: ObjectKind, old: Any, new: Any) -> list[Fault]:  # noqa: ANN401 - two structs of the kind
     """Fields that cannot change once the object exists: money and history are booked under them."""
     fixed: dict[str, Sequence[str]] = {
         "advertisers": ("currency",),

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from admin.store.kinds import Kind
+from admin.store.kinds import ObjectKind
 from admin.store.model import Webhook
 from bidder.targeting.categories import UNCATEGORISED, advertised
 from core.errors import Fault
@@ -31,7 +31,7 @@ class Surroundings(msgspec.Struct, frozen=True):
         return self.objects.get((kind, object_id))
 
 
-def warnings_of(kind: Kind, value: Any, around: Surroundings) -> list[Fault]:  # noqa: ANN401 - a struct of the kind
+def warnings_of(kind: ObjectKind, value: Any, around: Surroundings) -> list[Fault]:  # noqa: ANN401 - a struct of the kind
     """All warnings of one object."""
     if getattr(value, "status", None) is Status.ARCHIVED:
         return []

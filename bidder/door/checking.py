@@ -12,7 +12,7 @@ import msgspec
 
 from bidder.decision.snapshot import Snapshot
 from bidder.door.metrics import BidMetrics
-from bidder.openrtb.judge import Terms, Violation, faults_of_answer, faults_of_bid
+from bidder.openrtb.judge import AnswerTerms, Violation, faults_of_answer, faults_of_bid
 from bidder.openrtb.types import BidRequest
 from bidder.request.auction import Auction
 from core.clock import Clock
@@ -52,7 +52,7 @@ class AnswerCheck:
         answer: dict[str, Any] = _decode(response)
         exchange = auction.exchange
         macro = auction.speaker.dialect.price_macro
-        terms = Terms(exchange.default_currency, auction.speaker.seats, macro)
+        terms = AnswerTerms(exchange.default_currency, auction.speaker.seats, macro)
         of_all = list(faults_of_answer(auction.request, answer, terms))
         kept: list[dict[str, Any]] = []
         found = list(of_all)

@@ -15,7 +15,7 @@ from bidder.door.http import (
     CONTINUE,
     EXPLANATIONS,
     NO_CONTENT,
-    Refusal,
+    HttpRefusal,
     bid_answer,
     error_answer,
     gunzip,
@@ -154,7 +154,7 @@ class BidProtocol(asyncio.Protocol):
     def _feed(self, data: bytes) -> None:
         try:
             self._framing.feed(data)
-        except Refusal as refusal:
+        except HttpRefusal as refusal:
             # What follows a closing request is an error to the parser, and is not answered (RFC 9112, 9.6).
             if not self._last:
                 self._refuse_and_close(refusal.status)
@@ -202,7 +202,7 @@ class BidProtocol(asyncio.Protocol):
     def _decompress(self, head: Head, body: bytes | bytearray) -> bytes | None:
         try:
             plain = gunzip(body, self.port.limits.body_bytes)
-        except Refusal as refusal:
+        except HttpRefusal as refusal:
             self._refuse(head, refusal.status)
             return None
         if plain is None:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import httptools
 
-from bidder.door.http import MAX_BODY_BYTES, Refusal, Route, accepts_gzip, content_coding, is_json, route
+from bidder.door.http import MAX_BODY_BYTES, HttpRefusal, Route, accepts_gzip, content_coding, is_json, route
 from bidder.door.limits import SLICE_BYTES
 
 # Request line and headers. Real ones have 300-800 bytes; proxies and cookies add a few kB. Counted by slices, so that
@@ -189,15 +189,15 @@ class Framing:
         except httptools.HttpParserCallbackError as error:
             raise (error.__context__ or error) from None
         except httptools.HttpParserError:
-            raise Refusal(400) from None
+            raise HttpRefusal(400) from None
         if whole and not self.reading and self._fruitless < MAX_FRUITLESS_HEADS:
             self._learn(data)
         self._received += len(data)
         if self._received > MAX_HEAD_BYTES + SLICE_BYTES:
             if not self._in_body:
-                raise Refusal(431)
+                raise HttpRefusal(431)
             if self._received > MAX_HEAD_BYTES + SLICE_BYTES + MAX_WIRE_FACTOR * self._max_body:
-                raise Refusal(413)
+                raise HttpRefusal(413)
 
     def _begin(self) -> None:
         self._url = b""
@@ -212,7 +212,7 @@ class Framing:
         The parser has ended that message at its head, so a fresh one gets the head again without the offer.
         """
         if not self._upgrades:
-            raise Refusal(400)  # the parser saw an offer where on_headers_complete saw none
+            raise HttpRefusal(400)  # the parser saw an offer where on_headers_complete saw none
         fields = [b"%s: %s\r\n" % field for field in self._fields.items() if field[0] != b"upgrade"]
         fields.append(b"connection: keep-alive\r\n" if self._head.keeps_alive else b"connection: close\r\n")
         head = b"%s %s HTTP/1.1\r\n%s\r\n" % (self._head.method, self._url, b"".join(fields))
@@ -250,7 +250,7 @@ class Framing:
             forwarded=b"forwarded" in fields,
         )
         if head.method == b"CONNECT":
-            raise Refusal(501)  # what follows would be a tunnel, not requests
+            raise HttpRefusal(501)  # what follows would be a tunnel, not requests
         if b"upgrade" in fields and parser.should_upgrade():
             self._upgrades = True
             return
@@ -262,9 +262,9 @@ class Framing:
             head.refusal = 400
         if b"transfer-encoding" in fields:
             if fields[b"transfer-encoding"].strip().lower() != b"chunked":
-                raise Refusal(501)
+                raise HttpRefusal(501)
         elif b"content-length" in fields and int(fields[b"content-length"]) > self._max_body:
-            raise Refusal(413)
+            raise HttpRefusal(413)
         if head.method == b"POST":
             self._negotiate(head, fields)
         if b"expect" in fields and version == "1.1":
@@ -272,9 +272,9 @@ class Framing:
 
     def _admit_old(self, version: str) -> None:
         if version != "1.0":
-            raise Refusal(505)
+            raise HttpRefusal(505)
         if b"transfer-encoding" in self._fields:
-            raise Refusal(400)  # a proxy of that age does not know chunks: the two of us would frame it differently
+            raise HttpRefusal(400)  # a proxy of that age does not know chunks: the two of us would frame it differently
         self._head.keeps_alive = False
 
     def _negotiate(self, head: Head, fields: dict[bytes, bytes]) -> None:
@@ -290,9 +290,9 @@ class Framing:
 
     def _expect(self, head: Head, fields: dict[bytes, bytes]) -> None:
         if fields[b"expect"].strip().lower() != b"100-continue":
-            raise Refusal(417)
+            raise HttpRefusal(417)
         if head.refusal:  # nobody can tell whether the content still comes after a final answer (RFC 9110, 10.1.1)
-            raise Refusal(head.refusal)
+            raise HttpRefusal(head.refusal)
         self._fruitless = MAX_FRUITLESS_HEADS  # each of its requests needs its own `100 Continue`
         self._known_head = None
         if int(fields.get(b"content-length", b"1")):
@@ -304,7 +304,7 @@ class Framing:
             self._body = part
             return
         if len(self._body) + len(part) > self._max_body:
-            raise Refusal(413)
+            raise HttpRefusal(413)
         if isinstance(self._body, bytes):
             self._body = bytearray(self._body)
         self._body += part

@@ -75,7 +75,7 @@ EXPLANATIONS = {
 }
 
 
-class Refusal(Exception):
+class HttpRefusal(Exception):
     """A request whose end cannot be told, or is not worth waiting for: answer with `status`, then close.
 
     An exception, since it has to come out of the parser's nested callbacks.
@@ -159,7 +159,7 @@ def gunzip(body: bytes | bytearray, limit: int = MAX_BODY_BYTES) -> bytes | None
         except zlib.error:
             return None
         if len(part) > room:
-            raise Refusal(413)
+            raise HttpRefusal(413)
         if not decompressor.eof:
             return None
         parts.append(part)

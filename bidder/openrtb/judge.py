@@ -31,7 +31,7 @@ class Violation(NamedTuple):
     detail: str
 
 
-class Terms(NamedTuple):
+class AnswerTerms(NamedTuple):
     """What the request leaves to the exchange's configuration."""
 
     currency: str
@@ -42,7 +42,7 @@ class Terms(NamedTuple):
     """That must be in a notice or in the markup."""
 
 
-def faults_of_answer(request: BidRequest, answer: Json, terms: Terms) -> Iterator[Violation]:
+def faults_of_answer(request: BidRequest, answer: Json, terms: AnswerTerms) -> Iterator[Violation]:
     """What is wrong with an answer besides its bids."""
     if answer.get("id") != request.id:
         yield Violation("id", f"answers {answer.get('id')!r}")
@@ -54,7 +54,7 @@ def faults_of_answer(request: BidRequest, answer: Json, terms: Terms) -> Iterato
 
 
 def faults_of_bid(
-    request: BidRequest, bid: Json, seat: str, currency: str, terms: Terms, fx: FxTable
+    request: BidRequest, bid: Json, seat: str, currency: str, terms: AnswerTerms, fx: FxTable
 ) -> Iterator[Violation]:
     """What is wrong with one bid."""
     imp = next((imp for imp in request.imp if imp.id == bid.get("impid")), None)
@@ -75,7 +75,7 @@ def faults_of_bid(
     yield from _markup(imp, bid, terms)
 
 
-def _seat(request: BidRequest, seat: str, terms: Terms) -> Iterator[Violation]:
+def _seat(request: BidRequest, seat: str, terms: AnswerTerms) -> Iterator[Violation]:
     if seat not in terms.seats:
         yield Violation("seat", f"{seat!r} is none of ours")
     if (request.wseat and seat not in request.wseat) or (request.bseat and seat in request.bseat):
@@ -169,7 +169,7 @@ def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
         yield Violation("language", f"{language} is not asked for")
 
 
-def _markup(imp: Imp, bid: Json, terms: Terms) -> Iterator[Violation]:
+def _markup(imp: Imp, bid: Json, terms: AnswerTerms) -> Iterator[Violation]:
     markup = bid.get("adm", "")
     if not markup:
         yield Violation("markup", "there is none")

@@ -74,7 +74,7 @@ class CatalogueTaker(Protocol):
         ...
 
 
-class Refusal(NamedTuple):
+class CatalogueRefusal(NamedTuple):
     """A published version that cannot be installed, and why."""
 
     version: int
@@ -133,7 +133,7 @@ class CatalogueWatcher:
         self._poll_s = poll_s
         self._version = -1
         self._needs_whole = True
-        self._refusal: Refusal | None = None
+        self._refusal: CatalogueRefusal | None = None
         self._refused_at = 0.0
         self._alive_ms = 0
 
@@ -143,7 +143,7 @@ class CatalogueWatcher:
         return self._version
 
     @property
-    def refusal(self) -> "Refusal | None":
+    def refusal(self) -> "CatalogueRefusal | None":
         """What is published and cannot be installed, until something later can."""
         return self._refusal
 
@@ -193,7 +193,7 @@ class CatalogueWatcher:
             snapshot, chain = await read_whole(self._source)
             self._version = await self._taker.take(snapshot, chain.changes)
         except CatalogueError as error:
-            self._refusal, self._refused_at = Refusal(version, str(error)), self._clock.monotonic()
+            self._refusal, self._refused_at = CatalogueRefusal(version, str(error)), self._clock.monotonic()
             raise
         self._needs_whole = False
         self._refusal = None

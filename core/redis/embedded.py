@@ -40,7 +40,7 @@ STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.01
 
 
-class Answer(enum.Enum):
+class ServerState(enum.Enum):
     """What a server says when it is asked whether it serves."""
 
     READY = "ready"
@@ -120,12 +120,12 @@ class EmbeddedServer:
             self._let_go()
             raise
 
-    def ask(self) -> Answer:
+    def ask(self) -> ServerState:
         """Whether the server serves; waits for its answer for a second at most. May be called in another thread."""
         answer = _ask(self._socket_path, b"PING\r\n")
         if answer.startswith(b"+PONG"):
-            return Answer.READY
-        return Answer.LOADING if answer.startswith(b"-LOADING") else Answer.NOTHING
+            return ServerState.READY
+        return ServerState.LOADING if answer.startswith(b"-LOADING") else ServerState.NOTHING
 
     def note_program(self) -> None:
         """Note beside the data which program serves it. To be called when the server answers for the first time.
@@ -244,10 +244,10 @@ class EmbeddedServer:
         silent_since = time.monotonic()
         while self.alive() and time.monotonic() - silent_since < START_TIMEOUT_S:
             answer = self.ask()
-            if answer is Answer.READY:
+            if answer is ServerState.READY:
                 self.note_program()
                 return
-            if answer is Answer.LOADING:
+            if answer is ServerState.LOADING:
                 silent_since = time.monotonic()
             time.sleep(_POLL_S)
         raise UnavailableError(

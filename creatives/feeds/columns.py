@@ -50,7 +50,7 @@ PREFERENCE: Final = {name: rank for rank, name in enumerate(ALIASES)}
 """Of several columns for one field the one with the lower rank is read: product_type before google_product_category."""
 
 
-class Dialect(msgspec.Struct, frozen=True):
+class FeedDialect(msgspec.Struct, frozen=True):
     """One form of XML feed: which element is a product, and where its fields lie."""
 
     items: tuple[str, ...]  # names of the product's element
@@ -60,13 +60,13 @@ class Dialect(msgspec.Struct, frozen=True):
     availability: Mapping[str, str] = {}  # its own codes
 
 
-GOOGLE: Final = Dialect(
+GOOGLE: Final = FeedDialect(
     items=("item", "entry"),
     paths=ALIASES | {"shipping/price": "shipping_price", "loyalty_program/price": "loyalty_price",
                      "loyalty_program/program_label": "loyalty", "link/@href": "link"},
 )  # fmt: skip
 
-CENEO: Final = Dialect(
+CENEO: Final = FeedDialect(
     items=("o",),
     paths={
         "@id": "id", "@url": "link", "@price": "price", "@avail": "availability", "name": "title", "cat": "category",
@@ -79,7 +79,7 @@ CENEO: Final = Dialect(
                   "99": "out_of_stock", "110": "backorder"},
 )  # fmt: skip
 
-YML: Final = Dialect(
+YML: Final = FeedDialect(
     items=("offer",),
     paths={
         "@id": "id", "@available": "availability", "@group_id": "group", "url": "link", "price": "price",
@@ -90,7 +90,7 @@ YML: Final = Dialect(
     categories="category",
 )  # fmt: skip
 
-HEUREKA: Final = Dialect(
+HEUREKA: Final = FeedDialect(
     items=("shopitem",),
     paths={
         "ITEM_ID": "id", "PRODUCTNAME": "title", "PRODUCT": "model", "URL": "link", "IMGURL": "image",
@@ -100,7 +100,7 @@ HEUREKA: Final = Dialect(
     currency="CZK",
 )  # fmt: skip
 
-ROOTS: Final[dict[str, Dialect]] = {
+ROOTS: Final[dict[str, FeedDialect]] = {
     "rss": GOOGLE, "feed": GOOGLE, "rdf": GOOGLE, "channel": GOOGLE, "offers": CENEO,
     "yml_catalog": YML, "shop": HEUREKA,
 }  # fmt: skip
@@ -136,12 +136,12 @@ def check_mapping(mapping: Mapping[str, str]) -> list[Fault]:
     return faults
 
 
-def own_dialect(item: str, mapping: Mapping[str, str], base: Dialect | None) -> Dialect:
+def own_dialect(item: str, mapping: Mapping[str, str], base: FeedDialect | None) -> FeedDialect:
     """A dialect with a feed's own mapping laid over `base`; a mapped field is read from its path alone."""
     faults = check_mapping(mapping)
     if faults:
         raise InputError("the feed's mapping is not valid", faults=faults)
-    start = base or Dialect(items=(), paths=ALIASES)
+    start = base or FeedDialect(items=(), paths=ALIASES)
     kept = {path: field for path, field in start.paths.items() if field not in mapping}
     paths = kept | {path: field for field, path in mapping.items()}
     items = (item,) if item else start.items

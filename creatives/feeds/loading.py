@@ -19,12 +19,12 @@ from core.clock import Clock
 from core.errors import ConflictError, UnavailableError
 from creatives.feeds.faults import FaultLog, FeedError
 from creatives.feeds.fetching import FeedFetcher, Validators
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.feeds.reading import FeedReader, ReadOptions
-from creatives.feeds.runs import Outcome, Progress, Run, RunStore
+from creatives.feeds.runs import Run, RunOutcome, RunProgress, RunStore
 from creatives.feeds.spill import Spill
 from creatives.feeds.unpacking import CHUNK_BYTES
-from creatives.products.codec import TABLE_VERSION, Head, TablePacker, block_count, is_group
+from creatives.products.codec import TABLE_VERSION, TableHead, TablePacker, block_count, is_group
 from creatives.products.store import CHUNK, LOCK_S, Lock, ProductStore
 
 log = logging.getLogger(__name__)
@@ -76,13 +76,13 @@ class FeedLoader:
                 fetched = await fetcher.fetch(job.url, job.validators)
                 run.etag, run.last_modified = fetched.validators.etag, fetched.validators.last_modified
                 if fetched.file is None:
-                    run.outcome = Outcome.UNCHANGED
+                    run.outcome = RunOutcome.UNCHANGED
                 else:
                     with fetched.file as file:
                         moment = min(fetched.modified_ms or run.started_ms, run.started_ms)
                         await self._load(job, lock, run, file, fetched.size, fetched.charset, moment)
             except FeedError as error:
-                _refuse(run, error, Outcome.FAILED if not run.rows else Outcome.REFUSED)
+                _refuse(run, error, RunOutcome.FAILED if not run.rows else RunOutcome.REFUSED)
             return await self._finish(run)
 
     async def load_file(self, job: FeedJob, file: IO[bytes], size: int, as_of_ms: int = 0) -> Run:
@@ -92,13 +92,13 @@ class FeedLoader:
             try:
                 await self._load(job, lock, run, file, size, "", as_of_ms or run.started_ms)
             except FeedError as error:
-                _refuse(run, error, Outcome.REFUSED)
+                _refuse(run, error, RunOutcome.REFUSED)
             return await self._finish(run)
 
     def _start(self, job: FeedJob) -> Run:
         now_ms = self._clock.now_ms()
         return Run(
-            feed_id=job.feed_id, advertiser_id=job.advertiser_id, outcome=Outcome.FAILED, started_ms=now_ms,
+            feed_id=job.feed_id, advertiser_id=job.advertiser_id, outcome=RunOutcome.FAILED, started_ms=now_ms,
         )  # fmt: skip
 
     async def _finish(self, run: Run) -> Run:
@@ -134,7 +134,7 @@ class FeedLoader:
                 log.warning("the lock of feed %d is not renewed: %s", lock.feed_id, error.message)
 
     async def _progress(self, job: FeedJob, run: Run, stage: str, rows: int, products: int, percent: int) -> None:
-        progress = Progress(
+        progress = RunProgress(
             stage=stage, started_ms=run.started_ms, rows=rows, products=products, percent=min(100, percent)
         )
         await self._runs.show_progress(job.advertiser_id, job.feed_id, progress)
@@ -160,13 +160,13 @@ class FeedLoader:
                 with contextlib.suppress(UnavailableError):
                     await self._store.discard(lock, version)
                 raise
-            head = Head(
+            head = TableHead(
                 TABLE_VERSION, job.feed_id, version, as_of_ms, spill.products, blocks,
                 packer.prefixes.texts, packer.dictionary,
             )  # fmt: skip
             await self._store.swap(lock, head)
         await self._store.forget_told(job.advertiser_id)
-        run.outcome, run.version, run.as_of_ms = Outcome.LOADED, version, as_of_ms
+        run.outcome, run.version, run.as_of_ms = RunOutcome.LOADED, version, as_of_ms
 
     async def _write(self, lock: Lock, version: int, packer: TablePacker, spill: Spill, progress: Progressing) -> None:
         written = 0
@@ -232,7 +232,7 @@ def check_size(products: int, before: int, *, force: bool) -> None:
         raise FeedError("shrunk", text, hint="if that is right, load it with --force")
 
 
-def _refuse(run: Run, error: FeedError, outcome: Outcome) -> None:
+def _refuse(run: Run, error: FeedError, outcome: RunOutcome) -> None:
     run.outcome, run.code, run.message, run.line = outcome, error.code, error.message, error.line
     run.hint = error.hint
 
@@ -247,17 +247,19 @@ async def nobody_watches(_stage: str, _rows: int, _products: int, _percent: int)
     """Progress that is not shown."""
 
 
-async def check_feed(options: ReadOptions, file: IO[bytes], size: int, charset: str = "") -> tuple[Run, list[Product]]:
+async def check_feed(
+    options: ReadOptions, file: IO[bytes], size: int, charset: str = ""
+) -> tuple[Run, list[FeedProduct]]:
     """Read a feed without loading it: its run, and some of its products."""
-    run = Run(feed_id=0, advertiser_id=0, outcome=Outcome.REFUSED)
-    shown: list[Product] = []
+    run = Run(feed_id=0, advertiser_id=0, outcome=RunOutcome.REFUSED)
+    shown: list[FeedProduct] = []
     with Spill() as spill:
         try:
             packer = await read_feed(options, run, file, size, charset, spill, 0, nobody_watches)
-            run.outcome = Outcome.LOADED
+            run.outcome = RunOutcome.LOADED
             reader = packer.reader()
             for _, rows in itertools.islice(spill.blocks(), 1):
                 shown = [reader.row(row.row) for row in rows if not is_group(row.id)][:5]
         except FeedError as error:
-            _refuse(run, error, Outcome.REFUSED)
+            _refuse(run, error, RunOutcome.REFUSED)
     return run, shown

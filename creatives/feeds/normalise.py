@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from creatives.feeds.columns import Dialect
+from creatives.feeds.columns import FeedDialect
 from creatives.feeds.faults import FaultLog
 from creatives.feeds.prices import NotAPrice, parse_price
-from creatives.feeds.product import MAX_ID_CHARS, Availability, Product
+from creatives.feeds.product import MAX_ID_CHARS, Availability, FeedProduct
 from creatives.feeds.text import MAX_URL_CHARS, clean_text, clean_url
 
 Row = Mapping[str, str]
@@ -44,7 +44,7 @@ _NOT_WORD: Final = re.compile(r"[^\w]+")
 class Normaliser:
     """Makes products of the rows of one feed."""
 
-    def __init__(self, faults: FaultLog, dialect: Dialect, default_currency: str = "") -> None:
+    def __init__(self, faults: FaultLog, dialect: FeedDialect, default_currency: str = "") -> None:
         self._faults = faults
         self._codes = dialect.availability
         self._currency = default_currency or dialect.currency
@@ -52,7 +52,7 @@ class Normaliser:
         self._currency_is_noted = bool(default_currency)
         self.categories: dict[str, str] = {}  # id -> whole name, of dialects that declare them
 
-    def product(self, row: Row, line: int) -> Product | None:
+    def product(self, row: Row, line: int) -> FeedProduct | None:
         """The product of a row that begins at `line`; None when the row is refused."""
         get = row.get
         product_id = get("id", "").strip()
@@ -68,7 +68,7 @@ class Normaliser:
             return None
         micros, currency = price
         sale, sale_from, sale_to = self._sale(row, micros, currency, note)
-        return Product(
+        return FeedProduct(
             product_id, title, link, self._image(get("image", ""), note), micros, currency, self._stock(row, note),
             sale, sale_from, sale_to,
             self._category(row, note),

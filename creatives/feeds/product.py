@@ -21,7 +21,7 @@ class Availability(enum.IntEnum):
     BACKORDER = 3
 
 
-class Product(msgspec.Struct, array_like=True, frozen=True):
+class FeedProduct(msgspec.Struct, array_like=True, frozen=True):
     """A product. An array on the wire: append fields at the end, with a default, and never reorder them."""
 
     id: str

@@ -5,17 +5,17 @@ from typing import Final
 
 import msgspec
 
-from creatives.feeds.columns import ALIASES, CENEO, GOOGLE, HEUREKA, YML, Dialect
+from creatives.feeds.columns import ALIASES, CENEO, GOOGLE, HEUREKA, YML, FeedDialect
 from creatives.feeds.csv_rows import CsvRows
 from creatives.feeds.decoding import TextDecoder
 from creatives.feeds.faults import FaultLog, FeedError
 from creatives.feeds.normalise import Normaliser
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.feeds.unpacking import MAX_BYTES, Unpacker
 from creatives.feeds.xml_rows import XmlRows
 
-DIALECTS: Final[dict[str, Dialect]] = {"google": GOOGLE, "ceneo": CENEO, "yml": YML, "heureka": HEUREKA}
-_DELIMITED: Final = Dialect(items=(), paths=ALIASES)
+DIALECTS: Final[dict[str, FeedDialect]] = {"google": GOOGLE, "ceneo": CENEO, "yml": YML, "heureka": HEUREKA}
+_DELIMITED: Final = FeedDialect(items=(), paths=ALIASES)
 
 
 class ReadOptions(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class FeedReader:
     def packed_bytes(self) -> int:
         return self._unpacker.packed
 
-    def products(self, source: Iterable[bytes]) -> Iterator[Product]:
+    def products(self, source: Iterable[bytes]) -> Iterator[FeedProduct]:
         """Products in the order of the feed, repeated ids too. Raises FeedError for a feed that cannot be read."""
         texts = self._decoder.texts(self._unpacker.chunks(source))
         first = _first_text(texts)
@@ -90,7 +90,7 @@ class FeedReader:
             raise FeedError("json", "JSON is no form of feed", hint="publish XML, CSV or TSV")
         return form != "auto" or start == "<"
 
-    def _xml(self, texts: Iterable[str]) -> Iterator[Product]:
+    def _xml(self, texts: Iterable[str]) -> Iterator[FeedProduct]:
         options = self._options
         dialect = DIALECTS.get(options.form)
         xml = XmlRows(self._faults, dialect, item=options.item_element, mapping=options.mapping)
@@ -106,7 +106,7 @@ class FeedReader:
                 yield product
         self.form = next((name for name, known in DIALECTS.items() if known is xml.dialect), "xml")
 
-    def _delimited(self, texts: Iterable[str]) -> Iterator[Product]:
+    def _delimited(self, texts: Iterable[str]) -> Iterator[FeedProduct]:
         options = self._options
         rows = CsvRows(self._faults, separator="\t" if options.form == "tsv" else "", mapping=options.mapping)
         normaliser = Normaliser(self._faults, _DELIMITED, options.currency)

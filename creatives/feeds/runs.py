@@ -10,7 +10,7 @@ from creatives.feeds.faults import FaultCount
 from creatives.products.store import LOCK_S, Command, ProductStore
 
 
-class Outcome(enum.StrEnum):
+class RunOutcome(enum.StrEnum):
     LOADED = "loaded"  # its products are in force
     UNCHANGED = "unchanged"  # the server said so; the products before are in force
     REFUSED = "refused"  # it was read and is not good enough; the products before are in force
@@ -22,7 +22,7 @@ class Run(msgspec.Struct, kw_only=True):
 
     feed_id: int
     advertiser_id: int
-    outcome: Outcome
+    outcome: RunOutcome
     code: str = ""  # of FeedError
     message: str = ""
     hint: str = ""
@@ -47,7 +47,7 @@ class Run(msgspec.Struct, kw_only=True):
     faults_total: int = 0
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a running load is."""
 
     stage: str  # fetching, reading, writing
@@ -77,7 +77,7 @@ class RunStore:
         """Keep a run as the feed's last one, and as the last good one if it loaded or found it unchanged."""
         key, blob = feed_runs(run.advertiser_id), msgspec.json.encode(run)
         fields: list[str | bytes] = [str(run.feed_id), blob]
-        if run.outcome is Outcome.LOADED:
+        if run.outcome is RunOutcome.LOADED:
             fields += [f"{run.feed_id}{_GOOD}", blob]
         await self._store.commands([("HSET", key, *fields), ("DEL", feed_progress(run.advertiser_id, run.feed_id))])
 
@@ -91,12 +91,12 @@ class RunStore:
     async def forget(self, advertiser_id: int, feed_id: int) -> None:
         await self._store.commands([("HDEL", feed_runs(advertiser_id), str(feed_id), f"{feed_id}{_GOOD}")])
 
-    async def progress(self, advertiser_id: int, feed_id: int) -> Progress | None:
+    async def progress(self, advertiser_id: int, feed_id: int) -> RunProgress | None:
         """None: it is not being loaded."""
         reply = (await self._store.commands([("GET", feed_progress(advertiser_id, feed_id))]))[0]
-        return msgspec.json.decode(reply, type=Progress) if isinstance(reply, bytes) else None
+        return msgspec.json.decode(reply, type=RunProgress) if isinstance(reply, bytes) else None
 
-    async def show_progress(self, advertiser_id: int, feed_id: int, progress: Progress) -> None:
+    async def show_progress(self, advertiser_id: int, feed_id: int, progress: RunProgress) -> None:
         key = feed_progress(advertiser_id, feed_id)
         await self._store.commands([("SET", key, msgspec.json.encode(progress), "EX", LOCK_S)])
 

@@ -16,7 +16,7 @@ from core.errors import ConflictError, UnavailableError
 from core.telemetry.metrics import Telemetry
 from creatives.feeds.fetching import Validators
 from creatives.feeds.loading import FeedJob
-from creatives.feeds.runs import Outcome, Request, Run, RunStore
+from creatives.feeds.runs import Request, Run, RunOutcome, RunStore
 from creatives.products.store import ProductStore
 
 log = logging.getLogger(__name__)
@@ -154,12 +154,12 @@ class FeedSchedule:
                 return
         self._outcomes.labels(run.outcome.value).inc()
         self._failures[job.feed_id] = _failures(run, self._failures.get(job.feed_id, 0) + 1)
-        if run.outcome in (Outcome.REFUSED, Outcome.FAILED):
+        if run.outcome in (RunOutcome.REFUSED, RunOutcome.FAILED):
             log.warning("feed %d: %s", job.feed_id, run.message)
 
 
 def _failures(last: Run | None, known: int) -> int:
     """Failures in a row, as far as this process knows."""
-    if last is None or last.outcome in (Outcome.LOADED, Outcome.UNCHANGED):
+    if last is None or last.outcome in (RunOutcome.LOADED, RunOutcome.UNCHANGED):
         return 0
     return max(1, known)

@@ -12,7 +12,7 @@ from typing import IO, Final, Self
 import msgspec
 
 from creatives.feeds.faults import MAX_EXAMPLES
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.products.codec import PackedProduct, block_count, block_of, group_row, is_group, place_of
 
 PARTS: Final = 128
@@ -54,7 +54,7 @@ class Spill:
         file = self._files[place_of(product_id) >> _SHIFT]
         file.write(len(blob).to_bytes(4, "little") + blob)
 
-    def add_product(self, product: Product, row: bytes, line: int = 0) -> None:
+    def add_product(self, product: FeedProduct, row: bytes, line: int = 0) -> None:
         """A product, and a row for its group if it is the first of it."""
         self.add(product.id, row, line)
         self.rows += 1

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 from xml.parsers import expat
 
-from creatives.feeds.columns import PREFERENCE, ROOTS, Dialect, own_dialect, plain_name, plain_path
+from creatives.feeds.columns import PREFERENCE, ROOTS, FeedDialect, own_dialect, plain_name, plain_path
 from creatives.feeds.faults import FaultLog, FeedError
 
 MAX_DEPTH: Final = 64
@@ -43,7 +43,12 @@ class XmlRows:
     """Reads one feed. `dialect` is known once the root element was read."""
 
     def __init__(
-        self, faults: FaultLog, dialect: Dialect | None = None, *, item: str = "", mapping: dict[str, str] | None = None
+        self,
+        faults: FaultLog,
+        dialect: FeedDialect | None = None,
+        *,
+        item: str = "",
+        mapping: dict[str, str] | None = None,
     ) -> None:
         self._faults = faults
         self._item = item
@@ -141,7 +146,7 @@ class XmlRows:
         self._parser.StartElementHandler = self._start
         self._start(name, attributes)
 
-    def _grow(self, dialect: Dialect) -> None:
+    def _grow(self, dialect: FeedDialect) -> None:
         """The nodes of a dialect's paths."""
         tree = _Tree(dialect)
         items = {plain_name(item) for item in dialect.items}
@@ -260,7 +265,7 @@ class _Node:
 class _Tree:
     """The nodes below an item, from a dialect's paths."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: FeedDialect) -> None:
         self._paths: dict[str, tuple[str, int]] = {}
         for number, (path, field) in enumerate(dialect.paths.items()):
             self._paths[plain_path(path)] = (field, 2 * PREFERENCE.get(path, number))

@@ -18,9 +18,9 @@ from core.errors import UnavailableError
 from core.ids import product_reference
 from core.keys import PRODUCT_NEWS, product_changes
 from core.telemetry.metrics import Telemetry
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.products.changes import Told, as_told, unpack_told
-from creatives.products.codec import Head, TableReader, block_at
+from creatives.products.codec import TableHead, TableReader, block_at
 from creatives.products.store import Command, ProductStore, table_key
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ class ProductCache:
     """Bounded by `size` products of all advertisers together; products that no feed has are remembered too."""
 
     def __init__(self, telemetry: Telemetry, size: int = DEFAULT_SIZE) -> None:
-        self._young: dict[Key, Product | None] = {}
-        self._old: dict[Key, Product | None] = {}
+        self._young: dict[Key, FeedProduct | None] = {}
+        self._old: dict[Key, FeedProduct | None] = {}
         self._half = max(1, size // 2)
         self._waiting: dict[Key, None] = {}
         looked = telemetry.counter("grosz_product_cache_total", "Products looked up in the cache.", ("outcome",))
@@ -54,10 +54,10 @@ class ProductCache:
             lambda: float(len(self._young) + len(self._old))
         )
 
-    def get(self, advertiser_id: int, references: Iterable[int]) -> list[Product]:
+    def get(self, advertiser_id: int, references: Iterable[int]) -> list[FeedProduct]:
         """The products among `references` that are known now; the others are fetched soon."""
         young = self._young
-        found: list[Product] = []
+        found: list[FeedProduct] = []
         hits = 0
         for reference in references:
             key = (advertiser_id, reference)
@@ -79,12 +79,12 @@ class ProductCache:
         if len(self._waiting) < MAX_WAITING:
             self._waiting[key] = None
 
-    def _promote(self, key: Key) -> Product | None:
+    def _promote(self, key: Key) -> FeedProduct | None:
         product = self._old.pop(key)
         self.put(key, product)
         return product
 
-    def put(self, key: Key, product: Product | None) -> None:
+    def put(self, key: Key, product: FeedProduct | None) -> None:
         """Remember a product, or that there is none."""
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
@@ -160,9 +160,9 @@ class ProductFollower:
         found = await self._look_up({key: key[1] for key in missed})
         # A reference of an item group leads to the product that stands for it.
         groups = {key: product_reference(one) for key, (one, _) in found.items() if isinstance(one, str)}
-        products = {key: (one, head) for key, (one, head) in found.items() if isinstance(one, Product)}
+        products = {key: (one, head) for key, (one, head) in found.items() if isinstance(one, FeedProduct)}
         named = await self._look_up(groups) if groups else {}
-        products |= {key: (one, head) for key, (one, head) in named.items() if isinstance(one, Product)}
+        products |= {key: (one, head) for key, (one, head) in named.items() if isinstance(one, FeedProduct)}
         changes = await self._changes(products)
         for key in missed:
             if key not in products:
@@ -171,7 +171,7 @@ class ProductFollower:
             product, head = products[key]
             self._cache.put(key, as_told(product, changes[key], head.as_of_ms) if key in changes else product)
 
-    async def _look_up(self, places: Mapping[Key, int]) -> dict[Key, tuple[Product | str, Head]]:
+    async def _look_up(self, places: Mapping[Key, int]) -> dict[Key, tuple[FeedProduct | str, TableHead]]:
         """What lies at each key's place in the tables of its advertiser."""
         asked = [(key, place, reader) for key, place in places.items() for reader in self._readers[key[0]][1]]
         commands: list[Command] = [
@@ -179,14 +179,14 @@ class ProductFollower:
             for key, place, reader in asked
         ]
         replies = await self._store.commands(commands) if commands else []
-        found: dict[Key, tuple[Product | str, Head]] = {}
+        found: dict[Key, tuple[FeedProduct | str, TableHead]] = {}
         for (key, place, reader), reply in zip(asked, replies, strict=True):
             one = reader.find_reference(reply, place) if isinstance(reply, bytes) else None
             if one is not None:
                 found.setdefault(key, (one, reader.head))
         return found
 
-    async def _changes(self, found: Mapping[Key, tuple[Product, Head]]) -> dict[Key, Told]:
+    async def _changes(self, found: Mapping[Key, tuple[FeedProduct, TableHead]]) -> dict[Key, Told]:
         keys = list(found)
         commands: list[Command] = [("HGET", product_changes(key[0]), found[key][0].id) for key in keys]
         replies: Sequence[object] = await self._store.commands(commands) if commands else []

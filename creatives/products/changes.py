@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from creatives.feeds.product import Availability, Product
+from creatives.feeds.product import Availability, FeedProduct
 
 
-class Change(msgspec.Struct, frozen=True):
+class StockChange(msgspec.Struct, frozen=True):
     """What was told at one moment; None leaves a value as it is. A sale price of 0 ends the sale."""
 
     id: str
@@ -48,7 +48,7 @@ def unpack_told(blob: bytes) -> Told:
     return _decoder.decode(blob)
 
 
-def with_change(told: Told, change: Change, at_ms: int) -> Told:
+def with_change(told: Told, change: StockChange, at_ms: int) -> Told:
     """`told` and a change at `at_ms`, which does not undo what was told later."""
     if change.availability is not None and at_ms >= told.availability_ms:
         told = msgspec.structs.replace(told, availability=change.availability, availability_ms=at_ms)
@@ -59,7 +59,7 @@ def with_change(told: Told, change: Change, at_ms: int) -> Told:
     return told
 
 
-def as_told(product: Product, told: Told, as_of_ms: int) -> Product:
+def as_told(product: FeedProduct, told: Told, as_of_ms: int) -> FeedProduct:
     """The product of a feed that shows `as_of_ms`, with what was told since."""
     changes: dict[str, object] = {}
     if told.availability is not None and told.availability_ms > as_of_ms:
@@ -71,9 +71,9 @@ def as_told(product: Product, told: Told, as_of_ms: int) -> Product:
     return msgspec.structs.replace(product, **changes) if changes else product
 
 
-def merged(changes: Iterable[Change]) -> dict[str, Change]:
+def merged(changes: Iterable[StockChange]) -> dict[str, StockChange]:
     """One change a product; of several the last value counts."""
-    found: dict[str, Change] = {}
+    found: dict[str, StockChange] = {}
     for change in changes:
         known = found.get(change.id)
         if known is None:

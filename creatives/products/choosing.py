@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.products.sessions import DAY_S
 from creatives.products.store import Found
 
@@ -98,7 +98,7 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
 class Selection(msgspec.Struct, frozen=True):
     """The products of an ad, in order, and every candidate with its reason."""
 
-    products: tuple[Product, ...]
+    products: tuple[FeedProduct, ...]
     choices: tuple[Choice, ...]
 
 
@@ -112,7 +112,7 @@ def select(
     plan: Plan, shopper: Shopper, candidates: Iterable[Choice], found: Mapping[str, Found], now_s: int
 ) -> Selection:
     """The first `plan.count` candidates that nothing speaks against."""
-    chosen: list[Product] = []
+    chosen: list[FeedProduct] = []
     choices: list[Choice] = []
     taken: set[str] = set()
     bought = {one.id: one.at_s for one in shopper.bought}
@@ -132,7 +132,7 @@ def _why_not(
     plan: Plan,
     shopper: Shopper,
     candidate: Choice,
-    product: Product | None,
+    product: FeedProduct | None,
     taken: set[str],
     bought: Mapping[str, int],
     now_s: int,
@@ -160,11 +160,11 @@ def _why_not(
     return ""
 
 
-def _group(product: Product) -> str:
+def _group(product: FeedProduct) -> str:
     return f"\x1f{product.group}" if product.group else ""
 
 
-def margin_rank(product: Product) -> int:
+def margin_rank(product: FeedProduct) -> int:
     """0 low to 2 high of the shop's margin label; -1 for none or one that says nothing."""
     return margin_rank_of(product.margin)
 

@@ -14,7 +14,7 @@ import zstandard
 
 from core.errors import CatalogueError
 from core.ids import product_reference
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 
 TABLE_VERSION: Final = 1
 ROWS_A_BLOCK: Final = 16
@@ -39,7 +39,7 @@ class TableError(CatalogueError):
     """A product table of another version, or damaged bytes."""
 
 
-class Head(msgspec.Struct, frozen=True, array_like=True):
+class TableHead(msgspec.Struct, frozen=True, array_like=True):
     """What is needed to read one version of one feed's table. Append fields at the end, with a default."""
 
     table_version: int
@@ -69,22 +69,22 @@ class _Row(msgspec.Struct, array_like=True):
 
     link_prefix: int
     image_prefix: int
-    product: Product
+    product: FeedProduct
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _row_decoder: Final = msgspec.msgpack.Decoder(_Row)
 _block_decoder: Final = msgspec.msgpack.Decoder(_Block)
 _text_decoder: Final = msgspec.msgpack.Decoder(str)
-_head_decoder: Final = msgspec.msgpack.Decoder(Head)
+_head_decoder: Final = msgspec.msgpack.Decoder(TableHead)
 
 
-def pack_head(head: Head) -> bytes:
+def pack_head(head: TableHead) -> bytes:
     """Stored form of a head."""
     return _encoder.encode(head)
 
 
-def unpack_head(blob: bytes) -> Head:
+def unpack_head(blob: bytes) -> TableHead:
     """A head from its stored form. Raises TableError for another version."""
     try:
         head = _head_decoder.decode(blob)
@@ -186,7 +186,7 @@ class TablePacker:
         self._compressor = _compressor(dictionary)
 
     @classmethod
-    def learn(cls, sample: Sequence[Product], expected: int) -> "TablePacker":
+    def learn(cls, sample: Sequence[FeedProduct], expected: int) -> "TablePacker":
         """From the first products of a feed, of which about `expected` are to come."""
         prefixes = Prefixes.learn(address for product in sample for address in (product.link, product.image))
         packer = cls(prefixes)
@@ -204,7 +204,7 @@ class TablePacker:
             return packer
         return cls(prefixes, dictionary)
 
-    def row(self, product: Product) -> bytes:
+    def row(self, product: FeedProduct) -> bytes:
         """One product's row."""
         link_prefix, link = self.prefixes.split(product.link)
         image_prefix, image = self.prefixes.split(product.image)
@@ -212,7 +212,7 @@ class TablePacker:
 
     def reader(self) -> "TableReader":
         """What reads rows of this packer before there is a table."""
-        return TableReader(Head(TABLE_VERSION, 0, 0, 0, 0, 1, self.prefixes.texts, self.dictionary))
+        return TableReader(TableHead(TABLE_VERSION, 0, 0, 0, 0, 1, self.prefixes.texts, self.dictionary))
 
     def block(self, rows: Sequence[PackedProduct]) -> bytes:
         """A block of rows with different ids."""
@@ -222,7 +222,7 @@ class TablePacker:
 class TableReader:
     """Unpacks blocks of one version. Not for several threads at once."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: TableHead) -> None:
         self.head = head
         self._prefixes = Prefixes(head.prefixes)
         self._decompressor = (
@@ -231,7 +231,7 @@ class TableReader:
             else zstandard.ZstdDecompressor()
         )
 
-    def find(self, block: bytes, product_id: str) -> Product | None:
+    def find(self, block: bytes, product_id: str) -> FeedProduct | None:
         """One product of a block. Raises TableError for damaged bytes."""
         parts = self._unpack(block)
         try:
@@ -240,7 +240,7 @@ class TableReader:
             return None
         return self._product(parts.rows[at])
 
-    def find_reference(self, block: bytes, reference: int) -> Product | str | None:
+    def find_reference(self, block: bytes, reference: int) -> FeedProduct | str | None:
         """A product by its reference; the id of the one that stands for a group, where the reference is a group's."""
         parts = self._unpack(block)
         stand_in: str | None = None
@@ -259,12 +259,12 @@ class TableReader:
         except ValueError:
             return None
 
-    def all(self, block: bytes) -> list[Product]:
+    def all(self, block: bytes) -> list[FeedProduct]:
         """All products of a block. Raises TableError for damaged bytes."""
         parts = self._unpack(block)
         return [self._product(row) for row_id, row in zip(parts.ids, parts.rows, strict=True) if not is_group(row_id)]
 
-    def row(self, row: bytes | msgspec.Raw) -> Product:
+    def row(self, row: bytes | msgspec.Raw) -> FeedProduct:
         """A product of its row."""
         return self._product(row)
 
@@ -274,7 +274,7 @@ class TableReader:
         except (zstandard.ZstdError, msgspec.DecodeError) as error:
             raise TableError(f"damaged block of a product table: {error}") from error
 
-    def _product(self, row: bytes | msgspec.Raw) -> Product:
+    def _product(self, row: bytes | msgspec.Raw) -> FeedProduct:
         try:
             parts = _row_decoder.decode(row)
             link = self._prefixes.join(parts.link_prefix, parts.product.link)
@@ -284,7 +284,7 @@ class TableReader:
         return _with_addresses(parts.product, link, image)
 
 
-def _with_addresses(product: Product, link: str, image: str) -> Product:
+def _with_addresses(product: FeedProduct, link: str, image: str) -> FeedProduct:
     return msgspec.structs.replace(product, link=link, image=image)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.products.fitting import Matrix, top_rows
 from creatives.products.tables import Table
 
@@ -24,7 +24,7 @@ MAX_WORDS: Final = 24
 _WORD: Final = re.compile(r"\w{2,30}")
 
 
-def words_of(product: Product) -> list[str]:
+def words_of(product: FeedProduct) -> list[str]:
     """What a product is compared by."""
     words = _WORD.findall(product.title.lower())[:MAX_WORDS]
     category = product.category.lower()
@@ -37,12 +37,12 @@ def words_of(product: Product) -> list[str]:
     return words
 
 
-def _band(product: Product) -> int:
+def _band(product: FeedProduct) -> int:
     """Prices within about a quarter of each other share a band."""
     return round(math.log(max(1, product.price_micros)) / math.log(1.25))
 
 
-def fit_content(products: Sequence[Product | None]) -> Table:
+def fit_content(products: Sequence[FeedProduct | None]) -> Table:
     """Rows of the NEIGHBOURS most alike; products that the feed does not know (None) have none and are in none."""
     matrix = _weights(products)
     parts = [
@@ -56,7 +56,7 @@ def fit_content(products: Sequence[Product | None]) -> Table:
     return Table(starts, numbers, weights)
 
 
-def _weights(products: Sequence[Product | None]) -> Matrix:
+def _weights(products: Sequence[FeedProduct | None]) -> Matrix:
     """A row of unit length a product, a column a word."""
     numbers: dict[str, int] = {}
     rows: list[int] = []

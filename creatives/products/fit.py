@@ -7,11 +7,19 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.products.content import fit_content
 from creatives.products.learning import fit_blend
-from creatives.products.model import NO_STEP, Model
-from creatives.products.sessions import DAY_S, Interaction, Numbered, Touch, baskets_of, number_products, views_of
+from creatives.products.model import NO_STEP, ProductModel
+from creatives.products.sessions import (
+    DAY_S,
+    Interaction,
+    NumberedSessions,
+    ProductTouch,
+    baskets_of,
+    number_products,
+    views_of,
+)
 
 # A model of so many products takes 100 MB while it is fitted. Products that were touched come first.
 MAX_PRODUCTS: Final = 100_000
@@ -21,7 +29,7 @@ TREND_PRIOR: Final = 5.0
 _NUMBER: Final = re.compile(r"[0-9]{1,4}(?:[.,][0-9])?")
 
 
-def fit_model(interactions: Iterable[Interaction], products: Iterable[Product], now_ms: int) -> Model:
+def fit_model(interactions: Iterable[Interaction], products: Iterable[FeedProduct], now_ms: int) -> ProductModel:
     """The model of what was touched and of what the feeds have."""
     numbered = number_products(interactions)
     known = {product.id: product for product in products}
@@ -32,7 +40,7 @@ def fit_model(interactions: Iterable[Interaction], products: Iterable[Product], 
     blend = fit_blend(views, baskets, len(ids), fit_content(feed))
     category_names, categories = _named(_categories(feed, numbered))
     brand_names, brands = _named([product.brand if product else "" for product in feed])
-    return Model(
+    return ProductModel(
         now_ms, len(numbered.items), ids, category_names, brand_names, categories, brands,
         np.asarray([product.price_micros if product else 0 for product in feed], dtype=np.int64),
         np.asarray([step_of(product.size) if product else NO_STEP for product in feed], dtype=np.float32),
@@ -48,7 +56,7 @@ def step_of(text: str) -> float:
     return float(found[0].replace(",", ".")) if found else NO_STEP
 
 
-def _categories(feed: Sequence[Product | None], numbered: Numbered) -> list[str]:
+def _categories(feed: Sequence[FeedProduct | None], numbered: NumberedSessions) -> list[str]:
     """The feed's category, else the one that events told."""
     told = numbered.categories + [""] * (len(feed) - len(numbered.categories))
     return [product.category if product and product.category else own for product, own in zip(feed, told, strict=True)]
@@ -61,9 +69,9 @@ def _named(texts: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int32]]:
     return list(numbers), np.asarray(found, dtype=np.int32)
 
 
-def _trends(numbered: Numbered, products: int, now_s: int) -> npt.NDArray[np.float32]:
+def _trends(numbered: NumberedSessions, products: int, now_s: int) -> npt.NDArray[np.float32]:
     """How much more often a product is viewed now than before, both as shares of all views, and damped by a prior."""
-    viewed = numbered.touches == Touch.VIEW
+    viewed = numbered.touches == ProductTouch.VIEW
     recent = numbered.at_s >= now_s - TREND_S
     now = np.bincount(numbered.items[viewed & recent], minlength=products).astype(np.float64)
     before = np.bincount(numbered.items[viewed & ~recent], minlength=products).astype(np.float64)

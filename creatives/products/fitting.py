@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from creatives.products.sessions import DAY_S, Floats, Ints, Sessions
+from creatives.products.sessions import DAY_S, Floats, Ints, ShopSessions
 from creatives.products.tables import NEIGHBOURS, Table, Tables, empty_table
 
 # Halved each month: fashions change, and within a month nothing is lost (docs/choosing.md has the measurement).
@@ -33,7 +33,7 @@ POPULARITY_SCALE: Final = 0.5
 Matrix = sp.csr_matrix[np.float32]
 
 
-def fit_tables(views: Sessions, baskets: Sessions, products: int, content: Table | None = None) -> Tables:
+def fit_tables(views: ShopSessions, baskets: ShopSessions, products: int, content: Table | None = None) -> Tables:
     """Tables over products 0 to `products` - 1."""
     ages = _weights(views)
     following = _shrunk(_following(views, ages, products), SHRINKAGE)
@@ -54,7 +54,7 @@ def _empty(products: int) -> Matrix:
     )
 
 
-def _weights(sessions: Sessions) -> Floats:
+def _weights(sessions: ShopSessions) -> Floats:
     """Of each session, by its age against the newest."""
     if not sessions.count:
         return np.empty(0)
@@ -62,7 +62,7 @@ def _weights(sessions: Sessions) -> Floats:
     return np.asarray(0.5 ** (age_days / HALF_LIFE_DAYS))
 
 
-def _following(sessions: Sessions, ages: Floats, products: int) -> Matrix:
+def _following(sessions: ShopSessions, ages: Floats, products: int) -> Matrix:
     items, numbers, positions = sessions.items, sessions.numbers(), sessions.positions()
     total = _empty(products)
     for lag in range(1, MAX_LAG + 1):
@@ -74,7 +74,7 @@ def _following(sessions: Sessions, ages: Floats, products: int) -> Matrix:
     return total
 
 
-def _together(sessions: Sessions, ages: Floats, products: int) -> Matrix:
+def _together(sessions: ShopSessions, ages: Floats, products: int) -> Matrix:
     """Co-occurrence in sessions, each of which shares out its weight, divided by popularity; nothing with itself."""
     if not sessions.count:
         return _empty(products)

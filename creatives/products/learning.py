@@ -16,7 +16,7 @@ from creatives.products.blend import (
     returns,
 )
 from creatives.products.fitting import fit_tables
-from creatives.products.sessions import Floats, Ints, Sessions
+from creatives.products.sessions import Floats, Ints, ShopSessions
 from creatives.products.tables import Table, Tables
 
 # Examples to learn the shares from; more do not move them.
@@ -26,7 +26,7 @@ NEWEST_PERCENT: Final = 15
 ROUNDS: Final = 30
 
 
-def fit_blend(views: Sessions, baskets: Sessions, products: int, content: Table | None = None) -> Blend:
+def fit_blend(views: ShopSessions, baskets: ShopSessions, products: int, content: Table | None = None) -> Blend:
     """Tables of all sessions, with shares learned on the newest ones."""
     first = views.count - max(1, views.count * NEWEST_PERCENT // 100)
     shares = default_shares()
@@ -36,7 +36,7 @@ def fit_blend(views: Sessions, baskets: Sessions, products: int, content: Table 
     return Blend(fit_tables(views, baskets, products, content), shares)
 
 
-def _examples(tables: Tables, views: Sessions, first: int) -> tuple[Floats, Ints]:
+def _examples(tables: Tables, views: ShopSessions, first: int) -> tuple[Floats, Ints]:
     """Probability of the product that came next by each source, and the length class of the session before it."""
     rows: list[Floats] = []
     lengths: list[int] = []

@@ -23,7 +23,7 @@ class ModelError(CatalogueError):
     """A model of another version, or damaged bytes."""
 
 
-class Model(msgspec.Struct, frozen=True):
+class ProductModel(msgspec.Struct, frozen=True):
     """Tables over an advertiser's products, and of each product what choosing needs before it is looked up."""
 
     fitted_ms: int
@@ -65,7 +65,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(_Stored)
 
 
-def pack_model(model: Model) -> bytes:
+def pack_model(model: ProductModel) -> bytes:
     """Stored form: about 1 KB a product with long rows, a tenth of it for those that are seldom seen."""
     tables = model.tables
     arrays: list[npt.NDArray[Any]] = [
@@ -83,7 +83,7 @@ def pack_model(model: Model) -> bytes:
     return zstandard.ZstdCompressor(level=3).compress(_encoder.encode(stored))
 
 
-def unpack_model(blob: bytes) -> Model:
+def unpack_model(blob: bytes) -> ProductModel:
     """A model from its stored form. Raises ModelError for another version or damaged bytes."""
     try:
         stored = _decoder.decode(zstandard.ZstdDecompressor().decompress(blob))
@@ -96,7 +96,7 @@ def unpack_model(blob: bytes) -> Model:
         raise ModelError(f"damaged product model: {error}") from error
 
 
-def _model(stored: _Stored) -> Model:
+def _model(stored: _Stored) -> ProductModel:
     kinds: tuple[type[np.generic], ...] = (
         np.int32,
         np.int32,
@@ -114,7 +114,7 @@ def _model(stored: _Stored) -> Model:
     shares = plain[7].astype(np.float64).reshape(LENGTHS, SHARES)
     following, together, bought, content = tables
     blend = Blend(Tables(following, together, bought, content, plain[6].astype(np.float32)), shares)
-    return Model(
+    return ProductModel(
         stored.fitted_ms, stored.interactions, stored.ids, stored.category_names, stored.brand_names,
         plain[0].astype(np.int32), plain[1].astype(np.int32), plain[2].astype(np.int64), plain[3].astype(np.float32),
         plain[4].astype(np.float32), plain[5].astype(np.bool_), blend,

@@ -8,7 +8,7 @@ import msgspec
 
 from core.clock import Clock
 from core.keys import product_fit, product_model
-from creatives.products.model import Model, pack_model, unpack_model
+from creatives.products.model import ProductModel, pack_model, unpack_model
 from creatives.products.store import ProductStore
 
 # A model of 50,000 products is some 60 MB in memory; of a usual shop, a few.
@@ -21,7 +21,7 @@ FIT_LOCK_S: Final = 600
 class KnownModel(msgspec.Struct):
     """A model with its products by id, and when Redis was last asked for a newer one."""
 
-    model: Model
+    model: ProductModel
     numbers: dict[str, int]
     looked_s: float
 
@@ -64,7 +64,7 @@ class ModelStore:
         fitted, touches = reply if isinstance(reply, list) else (None, None)
         return int(fitted or 0), (touches or b"").decode()
 
-    async def put(self, advertiser_id: int, model: Model, touches: str) -> None:
+    async def put(self, advertiser_id: int, model: ProductModel, touches: str) -> None:
         """Put a model in force; `touches` stands for the state of the world that it was fitted to."""
         key = product_model(advertiser_id)
         pairs = ("model", pack_model(model), "fitted", model.fitted_ms, "touches", touches)

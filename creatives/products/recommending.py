@@ -4,7 +4,7 @@ from core.clock import Clock
 from creatives.products.choosing import Plan, Selection, Shopper, anchors_of, select
 from creatives.products.models import ModelStore
 from creatives.products.store import ProductStore
-from creatives.products.strategies import Scene, candidates
+from creatives.products.strategies import ChoiceScene, candidates
 
 
 class Recommender:
@@ -20,7 +20,7 @@ class Recommender:
         now_s = self._clock.now_ms() // 1000
         known = await self._models.get(advertiser_id)
         anchors = await self._store.find(advertiser_id, anchors_of(shopper))
-        proposed = candidates(Scene(plan, shopper, known, anchors, now_s))
+        proposed = candidates(ChoiceScene(plan, shopper, known, anchors, now_s))
         missing = [choice.id for choice in proposed if choice.id not in anchors]
         found = anchors | (await self._store.find(advertiser_id, missing) if missing else {})
         return select(plan, shopper, proposed, found, now_s)

@@ -23,7 +23,7 @@ MAX_SESSION: Final = 60
 DAY_S: Final = 86_400
 
 
-class Touch(enum.IntEnum):
+class ProductTouch(enum.IntEnum):
     """What a visitor did with a product."""
 
     VIEW = 0
@@ -41,7 +41,7 @@ class Interaction(msgspec.Struct, array_like=True, frozen=True):
     category: str = ""
 
 
-class Sessions(msgspec.Struct, frozen=True):
+class ShopSessions(msgspec.Struct, frozen=True):
     """Sessions one after the other: product numbers, where each session begins, when it ended (unix seconds)."""
 
     items: Ints
@@ -63,13 +63,13 @@ class Sessions(msgspec.Struct, frozen=True):
         """The place of each item in its session, from 0."""
         return np.arange(len(self.items)) - np.repeat(self.starts[:-1], np.diff(self.starts))
 
-    def part(self, first: int, last: int) -> "Sessions":
+    def part(self, first: int, last: int) -> "ShopSessions":
         """Sessions from `first` up to `last`."""
         low, high = self.starts[first], self.starts[last]
-        return Sessions(self.items[low:high], self.starts[first : last + 1] - low, self.ended_s[first:last])
+        return ShopSessions(self.items[low:high], self.starts[first : last + 1] - low, self.ended_s[first:last])
 
 
-def make_sessions(sequences: Iterable[Sequence[int]], ended_s: Iterable[float]) -> Sessions:
+def make_sessions(sequences: Iterable[Sequence[int]], ended_s: Iterable[float]) -> ShopSessions:
     """Sessions of lists of product numbers, sorted by their end; of a long one the end is kept."""
     pairs = sorted(zip(ended_s, sequences, strict=True), key=lambda pair: pair[0])
     kept = [np.asarray(sequence[-MAX_SESSION:], dtype=np.int64) for _, sequence in pairs if len(sequence)]
@@ -77,10 +77,10 @@ def make_sessions(sequences: Iterable[Sequence[int]], ended_s: Iterable[float]) 
     starts = np.concatenate(([0], np.cumsum(lengths)))
     items = np.concatenate(kept) if kept else np.empty(0, dtype=np.int64)
     ends = np.asarray([end for end, sequence in pairs if len(sequence)], dtype=np.float64)
-    return Sessions(items, starts, ends)
+    return ShopSessions(items, starts, ends)
 
 
-class Numbered(msgspec.Struct, frozen=True):
+class NumberedSessions(msgspec.Struct, frozen=True):
     """Interactions by visitor and time, their products numbered from 0."""
 
     ids: list[str]
@@ -91,7 +91,7 @@ class Numbered(msgspec.Struct, frozen=True):
     items: Ints
 
 
-def number_products(interactions: Iterable[Interaction]) -> Numbered:
+def number_products(interactions: Iterable[Interaction]) -> NumberedSessions:
     """Sorted by visitor and time; the same product touched in the same way at the same moment counts once."""
     numbers: dict[str, int] = {}
     categories: dict[int, str] = {}
@@ -109,15 +109,15 @@ def number_products(interactions: Iterable[Interaction]) -> Numbered:
         same = (visitors[1:] == visitors[:-1]) & (rest[1:] == rest[:-1]).all(axis=1)
         fresh = np.concatenate(([True], ~same))
         visitors, rest = visitors[fresh], rest[fresh]
-    return Numbered(
+    return NumberedSessions(
         list(numbers), [categories.get(number, "") for number in range(len(numbers))],
         visitors, rest[:, 0], rest[:, 1].astype(np.int8), rest[:, 2],
     )  # fmt: skip
 
 
-def views_of(numbered: Numbered) -> Sessions:
+def views_of(numbered: NumberedSessions) -> ShopSessions:
     """Sessions of everything looked at or put in a cart; a product seen twice in a row counts once."""
-    chosen = numbered.touches != Touch.BUY
+    chosen = numbered.touches != ProductTouch.BUY
     visitors, at_s, items = numbered.visitors[chosen], numbered.at_s[chosen], numbered.items[chosen]
     if not len(items):
         return make_sessions([], [])
@@ -130,9 +130,9 @@ def views_of(numbered: Numbered) -> Sessions:
     return make_sessions(parts, [float(at_s[high - 1]) for high in bounds[1:]])
 
 
-def baskets_of(numbered: Numbered, window_s: int = 90 * DAY_S) -> Sessions:
+def baskets_of(numbered: NumberedSessions, window_s: int = 90 * DAY_S) -> ShopSessions:
     """What one visitor bought within `window_s` of the purchase before, in order: bought together, and bought after."""
-    chosen = numbered.touches == Touch.BUY
+    chosen = numbered.touches == ProductTouch.BUY
     visitors, at_s, items = numbered.visitors[chosen], numbered.at_s[chosen], numbered.items[chosen]
     if not len(items):
         return make_sessions([], [])

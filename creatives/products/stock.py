@@ -10,7 +10,7 @@ from core.clock import Clock
 from core.telemetry.metrics import Telemetry
 from creatives.feeds.normalise import AVAILABILITIES
 from creatives.feeds.product import Availability
-from creatives.products.changes import Change
+from creatives.products.changes import StockChange
 from creatives.products.store import ProductStore
 
 # Changes of an advertiser by events in a minute. A large shop sells out of some hundreds of products an hour.
@@ -58,7 +58,7 @@ class StockTold:
                 and found[product_id].product.for_sale != (told[0] is not Availability.OUT_OF_STOCK)
             }
             for product_id, (availability, at_ms) in list(changes.items())[: self._room(advertiser_id, len(changes))]:
-                await self._store.tell(advertiser_id, [Change(product_id, availability=availability)], at_ms)
+                await self._store.tell(advertiser_id, [StockChange(product_id, availability=availability)], at_ms)
                 self._changed.inc()
 
     def _room(self, advertiser_id: int, wanted: int) -> int:

@@ -16,9 +16,9 @@ import msgspec
 from core.clock import Clock
 from core.errors import ConflictError, UnavailableError
 from core.keys import PRODUCT_NEWS, feed_lock, product_changes, product_heads, product_model, product_table
-from creatives.feeds.product import Product
-from creatives.products.changes import Change, Told, as_told, merged, pack_told, unpack_told, with_change
-from creatives.products.codec import Head, TableReader, block_of, pack_head, unpack_head
+from creatives.feeds.product import FeedProduct
+from creatives.products.changes import StockChange, Told, as_told, merged, pack_told, unpack_told, with_change
+from creatives.products.codec import TableHead, TableReader, block_of, pack_head, unpack_head
 
 Argument = bytes | str | int
 Command = tuple[Argument, ...]
@@ -70,7 +70,7 @@ MAX_TRIES: Final = 20
 KEPT_READERS: Final = 200
 
 
-class Batch(Protocol):
+class ProductBatch(Protocol):
     """What is needed of a connection (core.redis.client.Pipelined has it)."""
 
     async def batch(self, commands: Sequence[Command], deadline: float) -> list[object]:
@@ -89,7 +89,7 @@ class Lock(NamedTuple):
 class Found(NamedTuple):
     """A product as it is now, the feed it comes from, and whether it stands for the group that was asked for."""
 
-    product: Product
+    product: FeedProduct
     feed_id: int
     by_group: bool = False
 
@@ -97,12 +97,12 @@ class Found(NamedTuple):
 class ProductStore:
     """Reads and writes the products of advertisers. Heads, which have dictionaries of 64 KiB in them, are kept."""
 
-    def __init__(self, redis: Batch, clock: Clock) -> None:
+    def __init__(self, redis: ProductBatch, clock: Clock) -> None:
         self._redis = redis
         self._clock = clock
         self._readers: OrderedDict[int, tuple[int, dict[int, TableReader]]] = OrderedDict()
 
-    async def heads(self, advertiser_id: int) -> dict[int, Head]:
+    async def heads(self, advertiser_id: int) -> dict[int, TableHead]:
         """Head of each feed that was loaded, by feed id, in that order."""
         reply = (await self.commands([("HGETALL", product_heads(advertiser_id))]))[0]
         pairs = reply if isinstance(reply, list) else []
@@ -199,7 +199,7 @@ class ProductStore:
         present = await self.heads(advertiser_id)
         return all(feed in present and present[feed].version == readers[feed].head.version for feed in feeds)
 
-    async def scan(self, advertiser_id: int) -> AsyncIterator[list[Product]]:
+    async def scan(self, advertiser_id: int) -> AsyncIterator[list[FeedProduct]]:
         """All products as they are now, some at a time; of two feeds once. Skips a table that was swapped meanwhile."""
         seen: set[str] = set()
         heads = await self.heads(advertiser_id)
@@ -221,7 +221,7 @@ class ProductStore:
                 yield products
                 await asyncio.sleep(0)
 
-    async def tell(self, advertiser_id: int, changes: Iterable[Change], at_ms: int) -> list[str]:
+    async def tell(self, advertiser_id: int, changes: Iterable[StockChange], at_ms: int) -> list[str]:
         """Apply changes told at `at_ms` to products that exist; the ids of those that do not. Seen within a second."""
         wanted = merged(changes)
         known = await self.find(advertiser_id, wanted)
@@ -233,7 +233,7 @@ class ProductStore:
             await self.announce(advertiser_id, ids)
         return [product_id for product_id in wanted if product_id not in ids]
 
-    async def _tell(self, key: str, ids: Sequence[str], wanted: Mapping[str, Change], at_ms: int) -> None:
+    async def _tell(self, key: str, ids: Sequence[str], wanted: Mapping[str, StockChange], at_ms: int) -> None:
         for _ in range(MAX_TRIES):
             reply = (await self.commands([("HMGET", key, *ids)]))[0]
             before = [blob or b"" for blob in reply] if isinstance(reply, list) else []
@@ -303,7 +303,7 @@ class ProductStore:
         """Remove what was written of a version that will not come into force."""
         await self.commands([("UNLINK", product_table(lock.advertiser_id, lock.feed_id, version))])
 
-    async def swap(self, lock: Lock, head: Head) -> None:
+    async def swap(self, lock: Lock, head: TableHead) -> None:
         """Put a written version in force. Raises ConflictError when another loader took over meanwhile."""
         advertiser_id, feed_id = lock.advertiser_id, lock.feed_id
         before = (await self.heads(advertiser_id)).get(feed_id)
@@ -345,6 +345,6 @@ class ProductStore:
         return replies
 
 
-def table_key(advertiser_id: int, head: Head) -> str:
+def table_key(advertiser_id: int, head: TableHead) -> str:
     """Where the blocks of a head lie."""
     return product_table(advertiser_id, head.feed_id, head.version)

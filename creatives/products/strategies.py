@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.products.choosing import MAX_CANDIDATES, Choice, Plan, Shopper, Strategy, tie_break
-from creatives.products.model import Model
+from creatives.products.model import ProductModel
 from creatives.products.models import KnownModel
 from creatives.products.sessions import DAY_S
 from creatives.products.store import Found
@@ -26,7 +26,7 @@ NEXT_OF: Final = 40
 CONTENT_WEIGHT: Final = 0.2
 
 
-class Scene(msgspec.Struct, frozen=True):
+class ChoiceScene(msgspec.Struct, frozen=True):
     """What strategies look at."""
 
     plan: Plan
@@ -36,19 +36,19 @@ class Scene(msgspec.Struct, frozen=True):
     now_s: int
 
     @property
-    def model(self) -> Model | None:
+    def model(self) -> ProductModel | None:
         return self.known.model if self.known else None
 
     def number(self, product_id: str) -> int | None:
         """The model's number of a product."""
         return self.known.numbers.get(product_id) if self.known else None
 
-    def product(self, product_id: str) -> Product | None:
+    def product(self, product_id: str) -> FeedProduct | None:
         found = self.anchors.get(product_id)
         return found.product if found else None
 
 
-def candidates(scene: Scene) -> list[Choice]:
+def candidates(scene: ChoiceScene) -> list[Choice]:
     """Candidates of all strategies of the plan, in their order, at most MAX_CANDIDATES of each."""
     found: list[Choice] = []
     for strategy in scene.plan.strategies:
@@ -59,23 +59,23 @@ def candidates(scene: Scene) -> list[Choice]:
     return found
 
 
-def _cart(scene: Scene) -> Iterator[Choice]:
+def _cart(scene: ChoiceScene) -> Iterator[Choice]:
     for place, product_id in enumerate(scene.shopper.cart, start=1):
         yield Choice(product_id, Strategy.CART, f"number {place} of the cart by value")
 
 
-def _last_visit(scene: Scene) -> Iterator[Choice]:
+def _last_visit(scene: ChoiceScene) -> Iterator[Choice]:
     for seen in reversed(scene.shopper.seen):
         if seen.at_s >= scene.shopper.visit_start_s:
             yield Choice(seen.id, Strategy.LAST_VISIT, f"seen {_ago(scene.now_s - seen.at_s)} in the last visit")
 
 
-def _ever_seen(scene: Scene) -> Iterator[Choice]:
+def _ever_seen(scene: ChoiceScene) -> Iterator[Choice]:
     for seen in reversed(scene.shopper.seen):
         yield Choice(seen.id, Strategy.EVER_SEEN, f"seen {_ago(scene.now_s - seen.at_s)}")
 
 
-def _next(scene: Scene) -> Iterator[Choice]:
+def _next(scene: ChoiceScene) -> Iterator[Choice]:
     model = scene.model
     if model is None:
         return
@@ -90,7 +90,7 @@ def _next(scene: Scene) -> Iterator[Choice]:
         yield Choice(model.ids[number], Strategy.NEXT, f"{reason}, probability {score:.3f}", score)
 
 
-def _bought(scene: Scene) -> Iterator[Choice]:
+def _bought(scene: ChoiceScene) -> Iterator[Choice]:
     cycle_s = scene.shopper.cycle_s or scene.plan.reorder_after_s
     due = [
         (scene.now_s - one.at_s, one)
@@ -102,7 +102,7 @@ def _bought(scene: Scene) -> Iterator[Choice]:
         yield Choice(one.id, Strategy.BOUGHT, reason, age_s / cycle_s)
 
 
-def _similar(scene: Scene) -> Iterator[Choice]:
+def _similar(scene: ChoiceScene) -> Iterator[Choice]:
     """Neighbours of the last products, those with more attributes in common first, then the closer ones."""
     model = scene.model
     if model is None:
@@ -130,7 +130,7 @@ def _similar(scene: Scene) -> Iterator[Choice]:
         yield Choice(product_id, Strategy.SIMILAR, f"like {anchor_id}: {alike}price within {within:.0%}", weight)
 
 
-def _neighbours(model: Model, number: int) -> Iterator[tuple[int, float]]:
+def _neighbours(model: ProductModel, number: int) -> Iterator[tuple[int, float]]:
     """Seen together, and alike by content within the category; a product with few observations relies on the second."""
     found = dict(_row(model.tables.together, number))
     for other, weight in _row(model.tables.content, number):
@@ -144,7 +144,7 @@ def _row(table: Table, number: int) -> Iterator[tuple[int, float]]:
     return zip(numbers.tolist(), weights.tolist(), strict=True)
 
 
-def _complementary(scene: Scene) -> Iterator[Choice]:
+def _complementary(scene: ChoiceScene) -> Iterator[Choice]:
     model = scene.model
     if model is None:
         return
@@ -152,7 +152,9 @@ def _complementary(scene: Scene) -> Iterator[Choice]:
     yield from _from_rows(scene, model.tables.bought, own, Strategy.COMPLEMENTARY, "bought together with")
 
 
-def _from_rows(scene: Scene, table: Table, anchors: Sequence[str], strategy: Strategy, words: str) -> Iterator[Choice]:
+def _from_rows(
+    scene: ChoiceScene, table: Table, anchors: Sequence[str], strategy: Strategy, words: str
+) -> Iterator[Choice]:
     model = scene.model
     ranked: dict[int, tuple[float, str]] = {}
     for anchor in anchors:
@@ -167,7 +169,7 @@ def _from_rows(scene: Scene, table: Table, anchors: Sequence[str], strategy: Str
             yield Choice(model.ids[other], strategy, f"{words} {anchor}, strength {weight:.3f}", weight)
 
 
-def _upsell(scene: Scene) -> Iterator[Choice]:
+def _upsell(scene: ChoiceScene) -> Iterator[Choice]:
     model = scene.model
     if model is None:
         return
@@ -181,7 +183,7 @@ def _upsell(scene: Scene) -> Iterator[Choice]:
             yield Choice(model.ids[other], Strategy.UPSELL, f"dearer than {anchor_id} in its category")
 
 
-def _reduced(scene: Scene) -> Iterator[Choice]:
+def _reduced(scene: ChoiceScene) -> Iterator[Choice]:
     for seen in reversed(scene.shopper.seen):
         product = scene.product(seen.id)
         if product is None:
@@ -193,7 +195,7 @@ def _reduced(scene: Scene) -> Iterator[Choice]:
             yield Choice(seen.id, Strategy.REDUCED, f"seen {_ago(scene.now_s - seen.at_s)}, cheaper now")
 
 
-def _successor(scene: Scene) -> Iterator[Choice]:
+def _successor(scene: ChoiceScene) -> Iterator[Choice]:
     """The next size in the category of what was bought long ago; of the same brand first, then by popularity."""
     model = scene.model
     if model is None:
@@ -216,7 +218,7 @@ def _successor(scene: Scene) -> Iterator[Choice]:
             yield Choice(model.ids[other], Strategy.SUCCESSOR, reason)
 
 
-def _bestsellers(scene: Scene) -> Iterator[Choice]:
+def _bestsellers(scene: ChoiceScene) -> Iterator[Choice]:
     """Of the categories that were looked at last first, then of the whole shop."""
     model = scene.model
     if model is None:
@@ -234,7 +236,7 @@ def _bestsellers(scene: Scene) -> Iterator[Choice]:
         yield Choice(model.ids[number], Strategy.BESTSELLERS, "bestseller of the shop")
 
 
-def _trending(scene: Scene) -> Iterator[Choice]:
+def _trending(scene: ChoiceScene) -> Iterator[Choice]:
     model = scene.model
     if model is None:
         return
@@ -248,7 +250,7 @@ def _trending(scene: Scene) -> Iterator[Choice]:
         )  # fmt: skip
 
 
-def _popular(scene: Scene, model: Model, mask: npt.NDArray[np.bool_]) -> list[int]:
+def _popular(scene: ChoiceScene, model: ProductModel, mask: npt.NDArray[np.bool_]) -> list[int]:
     """Product numbers under a mask by popularity; equal ones by the seed."""
     numbers = np.flatnonzero(mask)
     popularity = model.tables.popularity[numbers]
@@ -260,7 +262,7 @@ def _popular(scene: Scene, model: Model, mask: npt.NDArray[np.bool_]) -> list[in
     return [number for _, _, number in sorted(keyed)[: MAX_CANDIDATES // 2]]
 
 
-def _last_different(scene: Scene) -> list[str]:
+def _last_different(scene: ChoiceScene) -> list[str]:
     """The anchors: cart lines and the last products seen."""
     seen = [one.id for one in reversed(scene.shopper.seen)]
     return list(dict.fromkeys([*seen[:ANCHORS], *scene.shopper.cart]))[:ANCHORS]
@@ -273,7 +275,7 @@ def _ago(seconds: int) -> str:
     return "just now"
 
 
-_STRATEGIES: Final[dict[Strategy, Callable[[Scene], Iterator[Choice]]]] = {
+_STRATEGIES: Final[dict[Strategy, Callable[[ChoiceScene], Iterator[Choice]]]] = {
     Strategy.CART: _cart,
     Strategy.LAST_VISIT: _last_visit,
     Strategy.EVER_SEEN: _ever_seen,

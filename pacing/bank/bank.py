@@ -45,7 +45,7 @@ NOTICE_BATCH = 500
 _BILLED = b"b" + (-1).to_bytes(8, "little", signed=True) * 2
 
 
-class Budgets(NamedTuple):
+class BudgetParts(NamedTuple):
     """What the sync script needs of an advertiser, or of a part of its objects."""
 
     levels: list[tuple[str, Limit]]
@@ -61,7 +61,7 @@ def calendar(timezone: str, now_ms: int) -> Calendar:
     return Calendar(day, tomorrow, day + 1, after, day - DAYS_KEPT)
 
 
-Parts = tuple[Budgets, ...]
+Parts = tuple[BudgetParts, ...]
 """The budgets of one advertiser: its own and its campaigns', then those of its line items, block by block."""
 
 
@@ -77,7 +77,7 @@ class BudgetBook:
 
     def update(self, catalogue: Catalogue) -> dict[int, Parts]:
         """The budgets of a catalogue. Paused objects keep their levels; they only may not lease."""
-        parts: defaultdict[int, list[Budgets]] = defaultdict(list)
+        parts: defaultdict[int, list[BudgetParts]] = defaultdict(list)
         for number, head in _heads(catalogue).items():
             parts[number].append(head)
         for block in self._blocks.update(catalogue):
@@ -90,9 +90,9 @@ class BudgetBook:
         return self._known
 
 
-def _heads(catalogue: Catalogue) -> dict[int, Budgets]:
+def _heads(catalogue: Catalogue) -> dict[int, BudgetParts]:
     """The levels of advertisers and campaigns."""
-    by_advertiser: defaultdict[int, Budgets] = defaultdict(lambda: Budgets([], []))
+    by_advertiser: defaultdict[int, BudgetParts] = defaultdict(lambda: BudgetParts([], []))
     for advertiser in (*catalogue.advertisers, *catalogue.archived_advertisers):
         by_advertiser[advertiser.id].levels.append(("a", limit_of(Budget(micros=advertiser.balance_micros))))
     for campaign in catalogue.campaigns:
@@ -100,9 +100,9 @@ def _heads(catalogue: Catalogue) -> dict[int, Budgets]:
     return by_advertiser
 
 
-def _budgets_of_block(line_items: Sequence[LineItem], owners: Owners) -> dict[int, Budgets]:
+def _budgets_of_block(line_items: Sequence[LineItem], owners: Owners) -> dict[int, BudgetParts]:
     """Levels and pools of line items, by advertiser."""
-    by_advertiser: defaultdict[int, Budgets] = defaultdict(lambda: Budgets([], []))
+    by_advertiser: defaultdict[int, BudgetParts] = defaultdict(lambda: BudgetParts([], []))
     lines = {line_item.id: line_item for line_item in line_items}
     for line_item in lines.values():
         levels = by_advertiser[line_item.advertiser_id].levels
@@ -122,16 +122,16 @@ def _budgets_of_block(line_items: Sequence[LineItem], owners: Owners) -> dict[in
     return dict(by_advertiser)
 
 
-def joined(parts: Iterable[Budgets]) -> Budgets:
+def joined(parts: Iterable[BudgetParts]) -> BudgetParts:
     """Several parts as one."""
-    whole = Budgets([], [])
+    whole = BudgetParts([], [])
     for levels, pools in parts:
         whole.levels.extend(levels)
         whole.pools.extend(pools)
     return whole
 
 
-class Change(NamedTuple):
+class BudgetChange(NamedTuple):
     """What the sync script is told: limits, pools that may lease, pools that may not any more."""
 
     levels: list[tuple[str, Limit]]
@@ -139,18 +139,18 @@ class Change(NamedTuple):
     removed: list[PoolKey]
 
 
-def difference(before: Parts, after: Parts) -> Change:
+def difference(before: Parts, after: Parts) -> BudgetChange:
     """What `after` has that `before` has not. A level that is gone keeps its limit: late bills still meet it.
 
     Parts that both have are not looked into.
     """
     if before is after:
-        return Change([], [], [])
+        return BudgetChange([], [], [])
     both = {id(part) for part in before} & {id(part) for part in after}
     old, new = (joined(part for part in parts if id(part) not in both) for parts in (before, after))
     levels, pools = dict(old.levels), {pool.key: pool for pool in old.pools}
     kept = {pool.key for pool in new.pools}
-    return Change(
+    return BudgetChange(
         [(name, limit) for name, limit in new.levels if levels.get(name) != limit],
         [pool for pool in new.pools if pools.get(pool.key) != pool],
         [key for key in pools if key not in kept],
@@ -309,7 +309,7 @@ class LeaseBank:
         if last is None or (last.epoch, last.days) != (epoch, days) or now - last.at_s >= RESYNC_S:
             budgets = joined(parts)
             removed = await self._transitions.known_pools(advertiser_id) - {pool.key for pool in budgets.pools}
-            change, at_s = Change(budgets.levels, budgets.pools, sorted(removed)), now
+            change, at_s = BudgetChange(budgets.levels, budgets.pools, sorted(removed)), now
         else:
             change, at_s = difference(last.parts, parts), last.at_s
         if any(change) and not await self._transitions.sync(advertiser_id, epoch, days, *change):

@@ -151,7 +151,7 @@ class StreamEntry(NamedTuple):
     fields: dict[bytes, bytes]
 
 
-class Snapshot(NamedTuple):
+class CounterSnapshot(NamedTuple):
     levels: dict[str, Level]
     leases: dict[str, Lease]
     entries: list[StreamEntry]
@@ -420,7 +420,7 @@ class Transitions:
         ]
         return bool(await self._run("rebuild", key_list, arguments))
 
-    async def snapshot(self, advertiser_id: int, last_ledger_id: str) -> Snapshot:
+    async def snapshot(self, advertiser_id: int, last_ledger_id: str) -> CounterSnapshot:
         """The counters and what the ledger's store does not have yet, at one moment."""
         key_list = [
             keys.money_levels(advertiser_id), keys.money_leases(advertiser_id), keys.money_ledger(advertiser_id),
@@ -432,7 +432,7 @@ class Transitions:
         levels, leases, entries, keep = reply
         with _decoded("snapshot"):
             counters = decode_levels(pairs(levels)), decode_leases(pairs(leases))
-            return Snapshot(*counters, stream_entries(entries), int(keep))
+            return CounterSnapshot(*counters, stream_entries(entries), int(keep))
 
     def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> Command:
         """The record script, in the slot of a user (pacing/notices/touches.py)."""

@@ -19,7 +19,15 @@ from core.telemetry.metrics import Telemetry
 from pacing.budgets.transitions import Argument, Transitions, pairs
 from pacing.landscape.curve import BINS, Floats, belief, best_steps, fit
 from pacing.landscape.messages import CellSteps, encode_steps
-from pacing.landscape.observations import ROWS, SEVERAL_SIZES, Cell, decode_counts, enter, evidence_of, new_book
+from pacing.landscape.observations import (
+    ROWS,
+    SEVERAL_SIZES,
+    LandscapeCell,
+    decode_counts,
+    enter,
+    evidence_of,
+    new_book,
+)
 
 TICK_S: Final = 5.0
 
@@ -47,9 +55,9 @@ class LandscapeKeeper:
         self._transitions = transitions
         self._clock = clock
         self._name = secrets.token_hex(8)
-        self._books: dict[Cell, Floats] = {}
+        self._books: dict[LandscapeCell, Floats] = {}
         self._is_restored = False
-        self._shapes: dict[Cell, Floats] = {}
+        self._shapes: dict[LandscapeCell, Floats] = {}
         self._faded_ms = 0
         self._observed = telemetry.counter(
             "grosz_landscape_observations_total", "Bids at first price of which something was told."
@@ -117,9 +125,9 @@ class LandscapeKeeper:
         fade = fading(now_ms - self._faded_ms)
         self._faded_ms = now_ms
         self._books = {cell: book * fade for cell, book in self._books.items()}
-        changed: set[Cell] = set()
+        changed: set[LandscapeCell] = set()
         for count in (count for block in blocks for count in decode_counts(block)):
-            cell = Cell(count.exchange_id, count.currency, count.width, count.height)
+            cell = LandscapeCell(count.exchange_id, count.currency, count.width, count.height)
             for each in {cell, _whole(cell)}:
                 enter(self._books.setdefault(each, new_book()), count)
                 changed.add(each)
@@ -136,7 +144,7 @@ class LandscapeKeeper:
         commands.append(("LTRIM", keys.LANDSCAPE_NEWS, len(blocks), -1))
         await self._transitions.commands(commands)
 
-    def _give_up(self) -> list[Cell]:
+    def _give_up(self) -> list[LandscapeCell]:
         """Forget the cells of which least is known, beyond the most."""
         by_weight = sorted(self._books, key=lambda cell: float(self._books[cell].sum()))
         gone = by_weight[: max(len(by_weight) - MAX_CELLS, 0)]
@@ -161,7 +169,7 @@ class LandscapeKeeper:
         rows = zip(cells, weights.tolist(), steps, strict=True)
         return encode_steps(now_ms, [CellSteps(*cell, weight, row.tobytes()) for cell, weight, row in rows])
 
-    def _fit(self, books: dict[Cell, Floats], cells: list[Cell], priors: Floats) -> None:
+    def _fit(self, books: dict[LandscapeCell, Floats], cells: list[LandscapeCell], priors: Floats) -> None:
         if not cells:
             return
         started = np.stack([self._shapes.get(cell, prior) for cell, prior in zip(cells, priors, strict=True)])
@@ -171,7 +179,7 @@ class LandscapeKeeper:
         self._shapes.update(zip(cells, shapes, strict=True))
 
 
-def _whole(cell: Cell) -> Cell:
+def _whole(cell: LandscapeCell) -> LandscapeCell:
     """The cell of all sizes of the same exchange and currency."""
     return cell._replace(width=SEVERAL_SIZES, height=SEVERAL_SIZES)
 
@@ -181,7 +189,7 @@ def fading(elapsed_ms: float) -> float:
     return float(0.5 ** (max(elapsed_ms, 0.0) / 1000 / HALF_LIFE_S))
 
 
-def field_of(cell: Cell) -> bytes:
+def field_of(cell: LandscapeCell) -> bytes:
     """The cell's field in Redis."""
     return f"{cell.exchange_id}:{cell.currency}:{cell.width}x{cell.height}".encode()
 
@@ -189,16 +197,16 @@ def field_of(cell: Cell) -> bytes:
 class _Book(msgspec.Struct, array_like=True):
     version: bytes
     saved_ms: int
-    cell: Cell
+    cell: LandscapeCell
     counts: bytes  # float32, (ROWS, BINS)
 
 
-def encode_book(cell: Cell, book: Floats, now_ms: int) -> bytes:
+def encode_book(cell: LandscapeCell, book: Floats, now_ms: int) -> bytes:
     """A cell's counts as they are kept."""
     return msgspec.msgpack.encode(_Book(_STATE_VERSION, now_ms, cell, book.astype("<f4").tobytes()))
 
 
-def decode_book(packed: bytes) -> tuple[Cell, Floats, int] | None:
+def decode_book(packed: bytes) -> tuple[LandscapeCell, Floats, int] | None:
     """Cell, counts and when they were saved; None for anything that is not a book of this version."""
     try:
         book = msgspec.msgpack.decode(packed, type=_Book)

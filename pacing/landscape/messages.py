@@ -21,17 +21,17 @@ class CellSteps(NamedTuple):
     steps: bytes
 
 
-class _Block(msgspec.Struct, array_like=True):
+class _CellBlock(msgspec.Struct, array_like=True):
     version: str
     made_ms: int
     cells: list[CellSteps]
 
 
-_decode = msgspec.msgpack.Decoder(_Block).decode
+_decode = msgspec.msgpack.Decoder(_CellBlock).decode
 
 
 def encode_steps(made_ms: int, cells: Iterable[CellSteps]) -> bytes:
-    return msgspec.msgpack.encode(_Block(_VERSION, made_ms, list(cells)))
+    return msgspec.msgpack.encode(_CellBlock(_VERSION, made_ms, list(cells)))
 
 
 def decode_steps(packed: bytes) -> tuple[int, list[CellSteps]] | None:

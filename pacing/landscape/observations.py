@@ -20,14 +20,14 @@ SEVERAL_SIZES: Final = 0
 """Width and height of the cell of all of an exchange's sizes."""
 
 
-class Cell(NamedTuple):
+class LandscapeCell(NamedTuple):
     exchange_id: int
     currency: str
     width: int = SEVERAL_SIZES
     height: int = SEVERAL_SIZES
 
 
-class Kind(enum.IntEnum):
+class ObservationKind(enum.IntEnum):
     """What is told of a bid. Stored by number: append only."""
 
     WIN = 0
@@ -58,16 +58,16 @@ class Tally:
     """One process's counts until they are taken. `lag` blocks are held back: news of a bid takes its time."""
 
     def __init__(self, lag: int = 0) -> None:
-        self._counts: dict[tuple[Cell, int, int, int], int] = {}
+        self._counts: dict[tuple[LandscapeCell, int, int, int], int] = {}
         self._held: deque[bytes] = deque()
         self._lag = lag
 
-    def note(self, cell: Cell, kind: Kind, bid_cpm: int, price_cpm: int | None = None) -> None:
+    def note(self, cell: LandscapeCell, kind: ObservationKind, bid_cpm: int, price_cpm: int | None = None) -> None:
         """Count a bid and what was told of it; CPM micros of the cell's currency."""
         price = UNKNOWN if price_cpm is None else bin_of(price_cpm)
         self.add(cell, kind, bin_of(bid_cpm), price, 1)
 
-    def add(self, cell: Cell, kind: Kind, bid: int, price: int, number: int) -> None:
+    def add(self, cell: LandscapeCell, kind: ObservationKind, bid: int, price: int, number: int) -> None:
         """Count `number` bids of bins that are known."""
         key = (cell, int(kind), bid, price)
         self._counts[key] = self._counts.get(key, 0) + number
@@ -97,7 +97,10 @@ def decode_counts(block: bytes) -> list[Count]:
     return [
         row
         for row in rows
-        if 0 <= row.kind < len(Kind) and 0 <= row.bid < BINS and UNKNOWN <= row.price < BINS and row.number > 0
+        if 0 <= row.kind < len(ObservationKind)
+        and 0 <= row.bid < BINS
+        and UNKNOWN <= row.price < BINS
+        and row.number > 0
     ]
 
 
@@ -115,8 +118,8 @@ def new_book() -> Floats:
 
 def enter(book: Floats, count: Count) -> None:
     """Add a count to its cell's book."""
-    if count.kind >= Kind.VOID:
-        book[_VOID_ROW if count.kind == Kind.VOID else _SENT_ROW, count.bid] += count.number
+    if count.kind >= ObservationKind.VOID:
+        book[_VOID_ROW if count.kind == ObservationKind.VOID else _SENT_ROW, count.bid] += count.number
         return
     first = _ROWS_A_KIND * count.kind
     book[first, count.bid] += count.number

@@ -5,7 +5,7 @@ from typing import Final
 from core.money import GROSZ_CPM_MICROS
 from pacing.landscape.curve import FULL_VALUE, RATIOS, belief, best_steps, bin_of, step_of
 from pacing.landscape.messages import CellSteps
-from pacing.landscape.observations import UNKNOWN, Cell, Kind, Tally
+from pacing.landscape.observations import UNKNOWN, LandscapeCell, ObservationKind, Tally
 
 # Blocks of what was sent are told this many writes (of five seconds) later: a bid whose bill is on its way is not lost.
 SENT_LAG: Final = 12
@@ -47,5 +47,5 @@ class Shading:
         """Blocks of what was sent that are due, each once."""
         sent, self._sent = self._sent, {}
         for (cell, place), number in sent.items():
-            self._tally.add(Cell(*cell), Kind.SENT, place, UNKNOWN, number)
+            self._tally.add(LandscapeCell(*cell), ObservationKind.SENT, place, UNKNOWN, number)
         return self._tally.take()

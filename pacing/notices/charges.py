@@ -10,7 +10,7 @@ from pacing.budgets.timing import lease_day, notice_bucket
 from pacing.budgets.transitions import NoticeKind, Settlement
 from pacing.ledger.rows import PriceSource, RowHead, RowKind, encode_head
 from pacing.notices.claims import Claims, Terms
-from pacing.notices.price_forms import UNREADABLE, Price, PriceForm
+from pacing.notices.price_forms import UNREADABLE, NoticePrice, PriceForm
 
 _NO_CHARGE: Final = -1
 
@@ -18,7 +18,7 @@ _NO_CHARGE: Final = -1
 def settlement_of(
     kind: NoticeKind,
     claims: Claims,
-    price: Price,
+    price: NoticePrice,
     terms: Terms,
     exchange: Exchange | None,
     currency: str,

@@ -20,11 +20,11 @@ from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BU
 from pacing.budgets.transitions import Command, NoticeKind, SettleReply, Transitions, settle_reply
 from pacing.budgets.turns import TurnBatch
 from pacing.caps import WindowBook
-from pacing.landscape.observations import SEVERAL_SIZES, Cell, Kind, Tally
+from pacing.landscape.observations import SEVERAL_SIZES, LandscapeCell, ObservationKind, Tally
 from pacing.notices.charges import notice_key, settlement_of
 from pacing.notices.claims import Claims, Terms, landing_digest, terms_of
 from pacing.notices.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
-from pacing.notices.price_forms import NO_PRICE, Bid, Price, PriceForm, read_price
+from pacing.notices.price_forms import NO_PRICE, BidTerms, NoticePrice, PriceForm, read_price
 from pacing.notices.tokens import TokenError, TokenFault, TokenSigner
 from pacing.notices.touches import Touch, TouchKind, touch_command
 
@@ -54,7 +54,7 @@ _WON = frozenset({"won", "late_win", "win_after_loss"})
 _LOST = frozenset({"lost", "late_loss", "loss_after_win"})
 
 
-class Event(enum.StrEnum):
+class NoticeEvent(enum.StrEnum):
     """What is reported."""
 
     WIN = "win"
@@ -65,16 +65,16 @@ class Event(enum.StrEnum):
 
 
 # What each event does to the money, by what the exchange bills on.
-_MONEY: dict[tuple[Event, BillingEvent], NoticeKind] = {
-    (Event.WIN, BillingEvent.BILL): NoticeKind.WIN,
-    (Event.WIN, BillingEvent.WIN): NoticeKind.BILL,
-    (Event.WIN, BillingEvent.IMPRESSION): NoticeKind.WIN,
-    (Event.BILL, BillingEvent.BILL): NoticeKind.BILL,
-    (Event.BILL, BillingEvent.IMPRESSION): NoticeKind.WIN,  # not what counts, but it names the price
-    (Event.IMPRESSION, BillingEvent.IMPRESSION): NoticeKind.BILL,
-    (Event.LOSS, BillingEvent.BILL): NoticeKind.LOSS,
-    (Event.LOSS, BillingEvent.WIN): NoticeKind.LOSS,
-    (Event.LOSS, BillingEvent.IMPRESSION): NoticeKind.LOSS,
+_MONEY: dict[tuple[NoticeEvent, BillingEvent], NoticeKind] = {
+    (NoticeEvent.WIN, BillingEvent.BILL): NoticeKind.WIN,
+    (NoticeEvent.WIN, BillingEvent.WIN): NoticeKind.BILL,
+    (NoticeEvent.WIN, BillingEvent.IMPRESSION): NoticeKind.WIN,
+    (NoticeEvent.BILL, BillingEvent.BILL): NoticeKind.BILL,
+    (NoticeEvent.BILL, BillingEvent.IMPRESSION): NoticeKind.WIN,  # not what counts, but it names the price
+    (NoticeEvent.IMPRESSION, BillingEvent.IMPRESSION): NoticeKind.BILL,
+    (NoticeEvent.LOSS, BillingEvent.BILL): NoticeKind.LOSS,
+    (NoticeEvent.LOSS, BillingEvent.WIN): NoticeKind.LOSS,
+    (NoticeEvent.LOSS, BillingEvent.IMPRESSION): NoticeKind.LOSS,
 }
 
 
@@ -86,10 +86,10 @@ class NoticeResult(NamedTuple):
     location: str = ""
 
 
-class Report(NamedTuple):
+class NoticeReport(NamedTuple):
     """A notice as it came; `price` and `currency` as the query has them, None where it has none."""
 
-    event: Event
+    event: NoticeEvent
     token: str
     price: str | None = None
     currency: str | None = None
@@ -100,7 +100,7 @@ class Report(NamedTuple):
 Reply = Callable[[NoticeResult], None]
 Answer = Callable[[int, str], None]
 
-_NOT_NAMED = Price(PriceForm.ABSENT, NO_PRICE)
+_NOT_NAMED = NoticePrice(PriceForm.ABSENT, NO_PRICE)
 
 
 class Reference:
@@ -168,9 +168,9 @@ class NoticeDesk:
         )
         self._untracked = telemetry.counter("grosz_touches_lost_total", "Impressions and clicks not noted.").labels()
         self._charged_in: dict[str, CounterChild] = {}
-        self._bound: dict[tuple[Event, str], CounterChild] = {}
+        self._bound: dict[tuple[NoticeEvent, str], CounterChild] = {}
 
-    def submit(self, report: Report, reply: Reply) -> None:
+    def submit(self, report: NoticeReport, reply: Reply) -> None:
         """Judge a notice and call `reply` once: at once, or when its effect is durable.
 
         All notices of one turn of the event loop are settled in one round trip.
@@ -193,12 +193,12 @@ class NoticeDesk:
         terms = _terms(claims, exchange)
         kind = _MONEY.get((event, terms.billing_event))
         if kind is None:
-            if event is Event.IMPRESSION:
+            if event is NoticeEvent.IMPRESSION:
                 return self._see(claims, answer)
             return answer(204, "not_the_billing_event")
         known = _NOT_NAMED
-        if event is not Event.LOSS:
-            bid = Bid(claims.bid_cpm, claims.currency)
+        if event is not NoticeEvent.LOSS:
+            bid = BidTerms(claims.bid_cpm, claims.currency)
             known = read_price(report.price, report.currency, bid, terms, exchange, reference.fx)
             self._count_form("" if exchange is None else exchange.key, known.form)
         if known.form is PriceForm.AUDIT:
@@ -212,21 +212,21 @@ class NoticeDesk:
 
     async def win(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
         """A win notice (nurl)."""
-        return await self.answer(Report(Event.WIN, token, price, currency))
+        return await self.answer(NoticeReport(NoticeEvent.WIN, token, price, currency))
 
     async def bill(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
         """A billing notice (burl)."""
-        return await self.answer(Report(Event.BILL, token, price, currency))
+        return await self.answer(NoticeReport(NoticeEvent.BILL, token, price, currency))
 
     async def loss(self, token: str, code: str | None, min_to_win: str | None = None) -> NoticeResult:
         """A loss notice (lurl); `min_to_win` is the CPM that would have won, as the query has it."""
-        return await self.answer(Report(Event.LOSS, token, loss_code=code, min_to_win=min_to_win))
+        return await self.answer(NoticeReport(NoticeEvent.LOSS, token, loss_code=code, min_to_win=min_to_win))
 
     async def impression(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
         """The pixel in our markup; the billable event where the exchange bills on impressions."""
-        return await self.answer(Report(Event.IMPRESSION, token, price, currency))
+        return await self.answer(NoticeReport(NoticeEvent.IMPRESSION, token, price, currency))
 
-    async def answer(self, report: Report) -> NoticeResult:
+    async def answer(self, report: NoticeReport) -> NoticeResult:
         """`submit` for who waits."""
         future: asyncio.Future[NoticeResult] = asyncio.get_running_loop().create_future()
 
@@ -239,7 +239,7 @@ class NoticeDesk:
 
     async def click(self, token: str, landing: str | None) -> NoticeResult:
         """A click: on to the landing page that the token pins, whether or not it could be counted."""
-        return self._count(Event.CLICK, await self._click(token, landing))
+        return self._count(NoticeEvent.CLICK, await self._click(token, landing))
 
     def look(self, token: str) -> NoticeResult:
         """What a notice with this token would be answered, without any effect."""
@@ -254,7 +254,7 @@ class NoticeDesk:
         return self._destination(token, landing)[0]
 
     def _settled(
-        self, report: Report, claims: Claims, currency: str, reference: Reference, raw: object, answer: Answer
+        self, report: NoticeReport, claims: Claims, currency: str, reference: Reference, raw: object, answer: Answer
     ) -> None:
         """Go on with what Redis said about a settlement."""
         reply = None if raw is None else settle_reply(raw)
@@ -263,9 +263,9 @@ class NoticeDesk:
         outcome, event = reply.outcome, report.event
         if claims.auction_type is AuctionType.FIRST_PRICE and outcome in _WON | _LOST | _BILLED:
             self._observe(report, claims, reference)
-        if event is Event.WIN and (outcome in _WON or outcome in _BILLED):
+        if event is NoticeEvent.WIN and (outcome in _WON or outcome in _BILLED):
             self._delivery.add(claims.line_item_id, WINS)
-        elif event is Event.LOSS and outcome in _LOST:
+        elif event is NoticeEvent.LOSS and outcome in _LOST:
             code = _loss_code(report.loss_code)
             self._losses.labels(code).inc()
             self._delivery.add(claims.line_item_id, LOSS_PREFIX + code)
@@ -282,17 +282,17 @@ class NoticeDesk:
 
         self._turn.add(touch, touched)
 
-    def _observe(self, report: Report, claims: Claims, reference: Reference) -> None:
+    def _observe(self, report: NoticeReport, claims: Claims, reference: Reference) -> None:
         """Tell the landscape what became of a bid at first price."""
         size = reference.sizes.get(claims.creative_id, (SEVERAL_SIZES, SEVERAL_SIZES))
-        cell = Cell(claims.exchange_id, claims.currency, *size)
+        cell = LandscapeCell(claims.exchange_id, claims.currency, *size)
         price = _cpm_of(report.min_to_win)
-        if report.event is Event.LOSS:
-            kind = Kind.LOSS if _loss_code(report.loss_code) in _LOST_TO_A_PRICE else Kind.VOID
-            told = price if kind is Kind.LOSS and price is not None and price >= claims.bid_cpm else None
+        if report.event is NoticeEvent.LOSS:
+            kind = ObservationKind.LOSS if _loss_code(report.loss_code) in _LOST_TO_A_PRICE else ObservationKind.VOID
+            told = price if kind is ObservationKind.LOSS and price is not None and price >= claims.bid_cpm else None
             self._landscape.note(cell, kind, claims.bid_cpm, told)
         else:
-            kind = Kind.WIN if report.event is Event.WIN else Kind.BILL
+            kind = ObservationKind.WIN if report.event is NoticeEvent.WIN else ObservationKind.BILL
             told = price if price is not None and price <= claims.bid_cpm else None
             self._landscape.note(cell, kind, claims.bid_cpm, told)
 
@@ -376,7 +376,7 @@ class NoticeDesk:
             child = self._bound_forms[exchange, form] = self._forms.labels(exchange, form.value)
         child.inc()
 
-    def _count(self, event: Event, result: NoticeResult) -> NoticeResult:
+    def _count(self, event: NoticeEvent, result: NoticeResult) -> NoticeResult:
         key = (event, result.outcome)
         child = self._bound.get(key)
         if child is None:

@@ -43,12 +43,12 @@ UNREADABLE: Final = frozenset(
 """Something stands where the price belongs, and no price can be read from it."""
 
 
-class Price(NamedTuple):
+class NoticePrice(NamedTuple):
     form: PriceForm
     cpm: int  # CPM micros of the auction's currency, or NO_PRICE
 
 
-class Bid(NamedTuple):
+class BidTerms(NamedTuple):
     """What a price is judged by."""
 
     cpm: int
@@ -56,24 +56,24 @@ class Bid(NamedTuple):
 
 
 def read_price(
-    text: str | None, currency: str | None, bid: Bid, terms: Terms, exchange: Exchange | None, fx: FxTable
-) -> Price:
+    text: str | None, currency: str | None, bid: BidTerms, terms: Terms, exchange: Exchange | None, fx: FxTable
+) -> NoticePrice:
     """The price that a notice names, by the terms of its bid; keys are those of the exchange now (None: gone)."""
     stripped = (text or "").strip()
     if stripped.upper() == "AUDIT":
-        return Price(PriceForm.AUDIT, NO_PRICE)
+        return NoticePrice(PriceForm.AUDIT, NO_PRICE)
     if terms.clearing is Clearing.HOUSE:
-        return Price(PriceForm.HOUSE, NO_PRICE)
+        return NoticePrice(PriceForm.HOUSE, NO_PRICE)
     if not stripped:
-        return Price(PriceForm.ABSENT, NO_PRICE)
+        return NoticePrice(PriceForm.ABSENT, NO_PRICE)
     if _is_macro(stripped):
-        return Price(PriceForm.MACRO, NO_PRICE)
+        return NoticePrice(PriceForm.MACRO, NO_PRICE)
     if len(stripped) > MAX_PRICE_CHARS:
-        return Price(PriceForm.MALFORMED, NO_PRICE)
+        return NoticePrice(PriceForm.MALFORMED, NO_PRICE)
     price = _decoded(stripped, terms.price_encryption, exchange)
     if price.cpm != NO_PRICE:
         price = _in_currency(price, (currency or "").strip().upper(), bid.currency, fx)
-    return Price(PriceForm.ABOVE_BID, bid.cpm) if price.cpm > bid.cpm else price
+    return NoticePrice(PriceForm.ABOVE_BID, bid.cpm) if price.cpm > bid.cpm else price
 
 
 def _is_macro(text: str) -> bool:
@@ -82,21 +82,21 @@ def _is_macro(text: str) -> bool:
     return "${" in upper or "%24%7B" in upper or "%%" in upper or "AUCTION_PRICE" in upper
 
 
-def _decoded(text: str, encryption: PriceEncryption, exchange: Exchange | None) -> Price:
+def _decoded(text: str, encryption: PriceEncryption, exchange: Exchange | None) -> NoticePrice:
     is_plain = encryption is PriceEncryption.NONE
     price_keys = keys_of(exchange) if exchange is not None else _NO_KEYS
     try:
         cpm = reader_of(exchange).read_price(text, encryption, price_keys)
     except PriceError:
-        return Price(PriceForm.MALFORMED if is_plain else PriceForm.UNDECRYPTABLE, NO_PRICE)
-    return Price(PriceForm.NUMBER if is_plain else PriceForm.ENCRYPTED, cpm)
+        return NoticePrice(PriceForm.MALFORMED if is_plain else PriceForm.UNDECRYPTABLE, NO_PRICE)
+    return NoticePrice(PriceForm.NUMBER if is_plain else PriceForm.ENCRYPTED, cpm)
 
 
-def _in_currency(price: Price, named: str, auction: str, fx: FxTable) -> Price:
+def _in_currency(price: NoticePrice, named: str, auction: str, fx: FxTable) -> NoticePrice:
     """A currency that is not named, or named by an unfilled macro, is the auction's."""
     if named in ("", auction) or _is_macro(named) or "AUCTION_CURRENCY" in named:
         return price
     try:
-        return Price(PriceForm.CONVERTED, int(fx.convert(price.cpm, named, auction)))
+        return NoticePrice(PriceForm.CONVERTED, int(fx.convert(price.cpm, named, auction)))
     except MoneyError:
-        return Price(PriceForm.UNKNOWN_CURRENCY, NO_PRICE)
+        return NoticePrice(PriceForm.UNKNOWN_CURRENCY, NO_PRICE)

@@ -16,7 +16,7 @@ from typing import Final, cast
 from core.clock import Clock
 from core.network.gate import Gate
 from core.query import query_values
-from pacing.notices.notices import Event, NoticeDesk, NoticeResult, Report
+from pacing.notices.notices import NoticeDesk, NoticeEvent, NoticeReport, NoticeResult
 from pacing.notices.web import PIXEL, RETRY_AFTER
 
 # Connections without a request for this long are closed; exchanges keep theirs for a minute.
@@ -27,10 +27,10 @@ _SWEEP_S: Final = 5.0
 MAX_PIPELINED: Final = 32
 
 _EVENTS: Final = {
-    b"/n/win/": Event.WIN,
-    b"/n/bill/": Event.BILL,
-    b"/n/loss/": Event.LOSS,
-    b"/t/imp/": Event.IMPRESSION,
+    b"/n/win/": NoticeEvent.WIN,
+    b"/n/bill/": NoticeEvent.BILL,
+    b"/n/loss/": NoticeEvent.LOSS,
+    b"/t/imp/": NoticeEvent.IMPRESSION,
 }
 
 # One request: a path of ours with characters that mean themselves, and header lines of visible characters.
@@ -140,7 +140,7 @@ class NoticeConnection(asyncio.Protocol):
         """Requests without an answer yet."""
         return self._asked - self._answered
 
-    def _answer(self, number: int, event: Event, result: NoticeResult) -> None:
+    def _answer(self, number: int, event: NoticeEvent, result: NoticeResult) -> None:
         if number <= self._answered or number in self._answers:
             return  # answered already
         self._answers[number] = _encode(event, result)
@@ -167,17 +167,17 @@ def _is_plain(headers: bytes) -> bool:
     return _ASKING.search(headers) is None and len(_HOST.findall(headers)) == 1
 
 
-def _report(found: re.Match[bytes]) -> Report:
+def _report(found: re.Match[bytes]) -> NoticeReport:
     event, token, query = _EVENTS[found[1]], found[2].decode("ascii"), found[3]
     if not query:
-        return Report(event, token)
+        return NoticeReport(event, token)
     values = query_values(query.decode("ascii"))
-    return Report(event, token, values.get("p"), values.get("c"), values.get("r"), values.get("m"))
+    return NoticeReport(event, token, values.get("p"), values.get("c"), values.get("r"), values.get("m"))
 
 
-def _encode(event: Event, result: NoticeResult) -> bytes:
+def _encode(event: NoticeEvent, result: NoticeResult) -> bytes:
     status = result.status
-    if event is Event.IMPRESSION and status in (200, 204):
+    if event is NoticeEvent.IMPRESSION and status in (200, 204):
         return _PIXEL_ANSWER
     if status == 204:
         return b"HTTP/1.1 204 No Content\r\n\r\n"

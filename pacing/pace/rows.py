@@ -39,7 +39,7 @@ _POOL: Final = np.dtype([("campaign", "i8"), ("ends_ms", "i8"), ("is_even", "?")
 NO_MARKS: Final = np.zeros(0, _POOL)
 
 
-class Row(NamedTuple):
+class PlanRow(NamedTuple):
     """One budget that is spread over time."""
 
     advertiser_id: int
@@ -88,7 +88,7 @@ class RowTable(Numbered):
         self.pair_row, self.pair_pool = pairs
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Self:
+    def of(cls, rows: Sequence[PlanRow]) -> Self:
         hours: dict[tuple[int, ...], int] = {}
         values = [
             (
@@ -144,7 +144,7 @@ def block_of(line_items: Iterable[LineItem], owners: Owners) -> RowBlock:
     lines = {line_item.id: line_item for line_item in line_items}
     pools = pools_under(owners, lines.values())
     marks = [_marks(lines[pool.line_item_id]) for pool in pools]
-    rows: list[Row] = []
+    rows: list[PlanRow] = []
     start = 0
     while start < len(pools):
         line = lines[pools[start].line_item_id]
@@ -160,20 +160,20 @@ def _marks(line: LineItem) -> tuple[int, int, bool, bool]:
     return line.campaign_id, ends_ms, line.pacing is Pacing.EVEN, is_bound(line)
 
 
-def campaign_rows(campaigns: Iterable[Campaign], marks: npt.NDArray[np.void]) -> list[Row]:
+def campaign_rows(campaigns: Iterable[Campaign], marks: npt.NDArray[np.void]) -> list[PlanRow]:
     """The rows of budgets that several line items share. `marks` is of all pools, by position."""
     limited = {campaign.id: campaign for campaign in campaigns if campaign.total_budget != Budget()}
     even = np.flatnonzero(marks["is_even"])
     numbers, first, counts = np.unique(marks["campaign"][even], return_index=True, return_counts=True)
     groups = np.split(even[marks["campaign"][even].argsort(kind="stable")], counts.cumsum())
-    rows: list[Row] = []
+    rows: list[PlanRow] = []
     for at in first.argsort().tolist():
         campaign = limited.get(int(numbers[at]))
         if campaign is None:
             continue
         last = int(marks["ends_ms"][groups[at]].max())
         ends_ms = campaign.end_ms or (FAR_MS if last == _NEVER_MS else last)
-        level = Row(
+        level = PlanRow(
             campaign.advertiser_id, "c", campaign.id, 0, MICROS, 0, False, campaign.start_ms or 0, ends_ms, (),
             tuple(groups[at].tolist()),
         )  # fmt: skip
@@ -181,10 +181,10 @@ def campaign_rows(campaigns: Iterable[Campaign], marks: npt.NDArray[np.void]) ->
     return rows
 
 
-def _line_rows(line: LineItem, campaign: Campaign, positions: Sequence[int]) -> Iterator[Row]:
+def _line_rows(line: LineItem, campaign: Campaign, positions: Sequence[int]) -> Iterator[PlanRow]:
     """A line item's own budgets and those of its shares; `positions` of its pools."""
     ends = [end for end in (line.end_ms, campaign.end_ms) if end is not None]
-    level = Row(
+    level = PlanRow(
         line.advertiser_id, "d", line.id, 0, MICROS, 0, True, max(line.start_ms or 0, campaign.start_ms or 0),
         min(ends, default=FAR_MS), line.targeting.hours_of_week, tuple(positions),
     )  # fmt: skip
@@ -197,7 +197,7 @@ def _line_rows(line: LineItem, campaign: Campaign, positions: Sequence[int]) -> 
             yield from _by_unit(part._replace(kind="p", daily=False), share_limit(line, line.total_budget, share))
 
 
-def _by_unit(level: Row, limit: Limit) -> Iterator[Row]:
+def _by_unit(level: PlanRow, limit: Limit) -> Iterator[PlanRow]:
     """A row for each unit that the budget limits; a total that never ends is not paced."""
     if level.daily or level.ends_ms != FAR_MS:
         for unit, amount in ((MICROS, limit.micros), (IMPRESSIONS, limit.impressions)):

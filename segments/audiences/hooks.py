@@ -89,7 +89,7 @@ _BURY: Final = Script(
 )
 
 
-class WebhookTarget(msgspec.Struct, frozen=True):
+class HookTarget(msgspec.Struct, frozen=True):
     """Where an advertiser wants to hear of its audiences; `secret` signs every call, '' leaves them unsigned."""
 
     id: int
@@ -196,7 +196,7 @@ class WebhookSender:
         self,
         store: ProfileStore,
         caller: Caller,
-        target_of: Callable[[int], WebhookTarget | None],
+        target_of: Callable[[int], HookTarget | None],
         clock: Clock,
         metrics: WorkerMetrics,
     ) -> None:

@@ -15,7 +15,7 @@ from core.money import MICROS_PER_UNIT, format_micros
 from segments.facts.facts import DAY_S
 from segments.rules.errors import RuleError, did_you_mean
 from segments.rules.lexer import MAX_STRING_CHARS, UNIT_SECONDS, tokens_of
-from segments.rules.lexer import Kind as Token
+from segments.rules.lexer import TokenKind as Token
 from segments.rules.parser import MAX_CHOICES
 from segments.rules.vocabulary import STAGE_WORDS
 

@@ -11,7 +11,7 @@ import msgspec
 
 from core.clock import Clock
 from core.errors import Fault
-from segments.events.consent import ConsentPolicy
+from segments.events.consent import EventConsentPolicy
 from segments.events.intake import Context, Incoming, read_event
 from segments.events.member_notes import MemberNotes
 from segments.facts.event import FORGET, SERVER_ORIGIN, Event
@@ -43,7 +43,7 @@ class EventCollector:
         self,
         log: EventLog,
         identities: Identities,
-        consent: ConsentPolicy,
+        consent: EventConsentPolicy,
         clock: Clock,
         metrics: IntakeMetrics,
         notebook: MemberNotes,

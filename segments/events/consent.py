@@ -39,7 +39,7 @@ def read_nothing(_gpp: str, _sections: tuple[int, ...]) -> Sections:
     return Sections(limited=True)
 
 
-class ConsentPolicy:
+class EventConsentPolicy:
     """Decides from what came with an event or a sync.
 
     `gdpr_by_default`: whether the regulation is taken to apply when the sender says nothing about it.

@@ -23,7 +23,7 @@ from core.network.bodies import BodyRefused, read_body
 from core.network.headers import CSP
 from core.query import query_values
 from segments.events.collect import EventCollector, Outcome
-from segments.events.consent import ConsentPolicy
+from segments.events.consent import EventConsentPolicy
 from segments.events.intake import Context, split_batch
 from segments.events.privacy import signals_of
 from segments.events.problems import problem
@@ -78,7 +78,7 @@ class TrackerSite:
         collector: EventCollector,
         identities: Identities,
         sync: CookieSync,
-        consent: ConsentPolicy,
+        consent: EventConsentPolicy,
         clock: Clock,
         metrics: IntakeMetrics,
         *,

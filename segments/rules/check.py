@@ -3,21 +3,21 @@
 from segments.rules import conditions, patterns, predicates, syntax
 from segments.rules.conditions import Condition
 from segments.rules.errors import FaultCode, RuleError, Span, did_you_mean
-from segments.rules.happenings import SOURCES, Source, source_of
-from segments.rules.lexer import Kind
+from segments.rules.happenings import SOURCES, HappeningSource, source_of
+from segments.rules.lexer import TokenKind
 from segments.rules.parser import VERBS, parse
 from segments.rules.vocabulary import ATTRIBUTE_PREFIX, Fact, Type, fact_named, names
 
 # What a fact's type is compared with, and how that is written.
 _KINDS = {
-    Type.NUMBER: (Kind.NUMBER, "100"),
-    Type.MONEY: (Kind.MONEY, "500 PLN"),
-    Type.DURATION: (Kind.DURATION, "10m"),
-    Type.MOMENT: (Kind.DURATION, "7d"),
-    Type.AGE: (Kind.DURATION, "1h"),
-    Type.TEXT: (Kind.STRING, '"text"'),
-    Type.TEXTS: (Kind.STRING, '"text"'),
-    Type.WORD: (Kind.NAME, ""),
+    Type.NUMBER: (TokenKind.NUMBER, "100"),
+    Type.MONEY: (TokenKind.MONEY, "500 PLN"),
+    Type.DURATION: (TokenKind.DURATION, "10m"),
+    Type.MOMENT: (TokenKind.DURATION, "7d"),
+    Type.AGE: (TokenKind.DURATION, "1h"),
+    Type.TEXT: (TokenKind.STRING, '"text"'),
+    Type.TEXTS: (TokenKind.STRING, '"text"'),
+    Type.WORD: (TokenKind.NAME, ""),
 }
 _QUANTITIES = frozenset({Type.NUMBER, Type.MONEY, Type.DURATION})
 _TEXTS = frozenset({Type.TEXT, Type.TEXTS})
@@ -52,7 +52,7 @@ class _Checker:
                 return self._comparison(node)
             case syntax.Measure():
                 return self._measure(node)
-            case syntax.Event():
+            case syntax.EventClause():
                 return self._occurrences(node, least=1, most=None, weighted=False)
 
     # Facts
@@ -137,9 +137,9 @@ class _Checker:
         value, operator, fact = node.value, node.operator, self._fact(node.fact)
         first = value.items[0] if isinstance(value, syntax.Choices) else value
         first = first.low if isinstance(first, syntax.Range) else first
-        if first.kind is Kind.NUMBER:
+        if first.kind is TokenKind.NUMBER:
             return self._ordered_predicate(node, _as(fact, Type.NUMBER))
-        if first.kind is Kind.STRING:
+        if first.kind is TokenKind.STRING:
             return self._text_predicate(node, _as(fact, Type.TEXT))
         if first.text in {"true", "false"} and operator in {"=", "!="}:
             return predicates.is_flag((first.text == "true") == (operator == "="))
@@ -167,7 +167,7 @@ class _Checker:
             raise self._fault(node.span, problem, "rule_type", "compare with a smaller number")
         return self._occurrences(node.event, least=least or 0, most=most, weighted=weighted)
 
-    def _occurrences(self, node: syntax.Event, *, least: int, most: int | None, weighted: bool) -> Condition:
+    def _occurrences(self, node: syntax.EventClause, *, least: int, most: int | None, weighted: bool) -> Condition:
         source = self._source(node)
         low, high, since = 0, None, None
         if node.period is not None and not source.timed:
@@ -178,7 +178,7 @@ class _Checker:
         elif node.period is not None:
             since = self._anchor(node.period.moment)
         return conditions.Occurrences(
-            source=source, patterns=patterns.Patterns([literal.text for literal in node.patterns]),
+            source=source, patterns=patterns.TextPatterns([literal.text for literal in node.patterns]),
             low=low, high=high, since=since, least=least, most=most, weighted=weighted,
         )  # fmt: skip
 
@@ -189,10 +189,10 @@ class _Checker:
             raise self._fault(name.span, f"{fact.name} is not a moment", "rule_type", hint)
         return fact
 
-    def _source(self, node: syntax.Event) -> Source:
+    def _source(self, node: syntax.EventClause) -> HappeningSource:
         verb = node.verb.text
         for literal in node.patterns:
-            if literal.kind is not Kind.STRING:
+            if literal.kind is not TokenKind.STRING:
                 hint = f'put it in quotes: "{literal.text}"'
                 raise self._fault(literal.span, "this is not a text", "rule_type", hint)
         source = source_of(verb, node.kind, patterned=bool(node.patterns))
@@ -222,7 +222,7 @@ class _Checker:
             return low, high
         number = self._whole(fact, value)
         if operator == "in":
-            if value.kind is not Kind.DURATION:
+            if value.kind is not TokenKind.DURATION:
                 raise self._fault(value.span, '"in" needs a range', "rule_type", "write a range: 1..5")
             return 0, number
         low_high: dict[str, tuple[int | None, int | None]] = {
@@ -246,7 +246,7 @@ class _Checker:
         wanted, sample = _KINDS[fact.type]
         if literal.kind is not wanted:
             hint = f"write for example {sample}"
-            if fact.type is Type.MONEY and literal.kind is Kind.NUMBER:
+            if fact.type is Type.MONEY and literal.kind is TokenKind.NUMBER:
                 hint = f"write the currency: {literal.text} {self._currency}"
             raise self._kind_fault(fact, literal, hint)
         if literal.currency and literal.currency != self._currency:
@@ -257,13 +257,13 @@ class _Checker:
 
     def _word(self, fact: Fact, literal: syntax.Literal) -> int:
         word = literal.text.lower()
-        if literal.kind in {Kind.NAME, Kind.STRING} and word in fact.words:
+        if literal.kind in {TokenKind.NAME, TokenKind.STRING} and word in fact.words:
             return fact.words.index(word)
         hint = did_you_mean(word, fact.words) or f"{fact.name} is one of: {', '.join(fact.words)}"
         raise self._fault(literal.span, f'"{literal.text}" is not a value of {fact.name}', "rule_type", hint)
 
     def _string(self, fact: Fact, literal: syntax.Literal | syntax.Range) -> str:
-        if isinstance(literal, syntax.Range) or literal.kind is not Kind.STRING:
+        if isinstance(literal, syntax.Range) or literal.kind is not TokenKind.STRING:
             written = self._text[literal.span.start : literal.span.end]
             raise self._fault(literal.span, f"{fact.name} is a text", "rule_type", f'put it in quotes: "{written}"')
         return literal.text
@@ -296,7 +296,7 @@ def _text_match(operator: str, texts: list[str]) -> patterns.Matcher:
     if operator == "contains":
         return patterns.contains(texts)
     if operator == "like":
-        return patterns.Patterns(texts).covers
+        return patterns.TextPatterns(texts).covers
     matches = patterns.one_of(texts)
     return (lambda text: not matches(text)) if operator == "!=" else matches
 

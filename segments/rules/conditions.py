@@ -2,8 +2,8 @@
 
 import msgspec
 
-from segments.rules.happenings import Source
-from segments.rules.patterns import Patterns
+from segments.rules.happenings import HappeningSource
+from segments.rules.patterns import TextPatterns
 from segments.rules.predicates import Predicate
 from segments.rules.vocabulary import Fact
 
@@ -41,8 +41,8 @@ class Occurrences(msgspec.Struct, frozen=True, kw_only=True):
     that fact's moment; without such a moment none counts.
     """
 
-    source: Source
-    patterns: Patterns
+    source: HappeningSource
+    patterns: TextPatterns
     low: int
     high: int | None
     since: Fact | None

@@ -11,7 +11,7 @@ from typing import Final
 from segments.facts.facts import Facts
 from segments.rules import syntax
 from segments.rules.happenings import source_of
-from segments.rules.lexer import Kind
+from segments.rules.lexer import TokenKind
 from segments.rules.parser import parse
 from segments.rules.vocabulary import Fact, Type, Value, fact_named
 
@@ -44,7 +44,7 @@ def _holds(node: syntax.Node, facts: Facts, at_s: int) -> bool:
             return _compares(node, facts, at_s)
         case syntax.Measure():
             return _measures(node, facts, at_s)
-        case syntax.Event():
+        case syntax.EventClause():
             return bool(_matching(node, facts, at_s))
 
 
@@ -92,9 +92,9 @@ def _one_compares(
 def _bound(fact: Fact, literal: syntax.Literal) -> str | bool | int | float:
     if fact.type is Type.WORD:
         return fact.words.index(literal.text.lower())
-    if literal.kind is Kind.STRING:
+    if literal.kind is TokenKind.STRING:
         return literal.text
-    if literal.kind is Kind.NAME:
+    if literal.kind is TokenKind.NAME:
         return literal.text == "true"
     return literal.number
 
@@ -131,7 +131,7 @@ def _measures(node: syntax.Measure, facts: Facts, at_s: int) -> bool:
     return _COMPARE[node.operator](total, node.value.number)
 
 
-def _matching(event: syntax.Event, facts: Facts, at_s: int) -> list[tuple[int, int]]:
+def _matching(event: syntax.EventClause, facts: Facts, at_s: int) -> list[tuple[int, int]]:
     """(unix seconds, micros) of the events that count at a moment."""
     source = source_of(event.verb.text, event.kind, patterned=bool(event.patterns))
     if source is None or (source.ends is not None and at_s >= source.ends(facts)):

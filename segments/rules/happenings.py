@@ -26,7 +26,7 @@ Row = tuple[str, int]
 """What an event was about ('' where it is about nothing) and when, in unix seconds."""
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class HappeningSource(msgspec.Struct, frozen=True, kw_only=True):
     """Where the occurrences of one kind of event are."""
 
     summary: str
@@ -48,73 +48,73 @@ _PRODUCTS: Final = frozenset({"products"})
 _CART: Final = frozenset({"cart", "cart_changed_s"})
 _BOUGHT: Final = frozenset({"bought"})
 
-SOURCES: Final[dict[tuple[str, str], Source]] = {
-    ("visited", ""): Source(
+SOURCES: Final[dict[tuple[str, str], HappeningSource]] = {
+    ("visited", ""): HappeningSource(
         summary="a visit began", reads=frozenset({"entries"}), limit=MAX_ENTRIES, patterned=False,
         rows=lambda facts: [("", entry.at_s) for entry in facts.entries],
     ),
-    ("visited", "page"): Source(
+    ("visited", "page"): HappeningSource(
         summary="a page was opened; the pattern is its path", reads=frozenset({"paths"}), limit=MAX_PATHS,
         rows=lambda facts: [(page.path, page.at_s) for page in facts.paths],
     ),
-    ("viewed", ""): Source(
+    ("viewed", ""): HappeningSource(
         summary="any product was viewed", reads=_PRODUCTS, limit=MAX_PRODUCTS, patterned=False,
         rows=lambda facts: [("", product.seen_s) for product in facts.products],
     ),
-    ("viewed", "product"): Source(
+    ("viewed", "product"): HappeningSource(
         summary="a product was viewed, by its id", reads=_PRODUCTS, limit=MAX_PRODUCTS,
         rows=lambda facts: [(product.id, product.seen_s) for product in facts.products],
     ),
-    ("viewed", "category"): Source(
+    ("viewed", "category"): HappeningSource(
         summary="a product of a category was viewed", reads=_PRODUCTS, limit=MAX_PRODUCTS,
         rows=lambda facts: [(product.category, product.seen_s) for product in facts.products],
     ),
-    ("liked", ""): Source(
+    ("liked", ""): HappeningSource(
         summary="any product was put on a wish list", reads=_PRODUCTS, limit=MAX_PRODUCTS, patterned=False, timed=False,
         rows=lambda facts: [("", product.seen_s) for product in facts.products if product.liked],
     ),
-    ("liked", "product"): Source(
+    ("liked", "product"): HappeningSource(
         summary="a product was put on a wish list", reads=_PRODUCTS, limit=MAX_PRODUCTS, timed=False,
         rows=lambda facts: [(item.id, item.seen_s) for item in facts.products if item.liked],
     ),
-    ("liked", "category"): Source(
+    ("liked", "category"): HappeningSource(
         summary="a product of a category was put on a wish list", reads=_PRODUCTS, limit=MAX_PRODUCTS, timed=False,
         rows=lambda facts: [(item.category, item.seen_s) for item in facts.products if item.liked],
     ),
-    ("searched", ""): Source(
+    ("searched", ""): HappeningSource(
         summary="the shop's search was used; the pattern is the phrase", reads=frozenset({"searches"}),
         limit=MAX_SEARCHES,
         rows=lambda facts: [(search.phrase, search.at_s) for search in facts.searches],
     ),
-    ("bought", ""): Source(
+    ("bought", ""): HappeningSource(
         summary="a purchase, online or offline", reads=frozenset({"orders"}), limit=MAX_ORDERS, patterned=False,
         rows=lambda facts: [("", order.at_s) for order in facts.orders],
         amounts=lambda facts: [(order.at_s, order.value_micros) for order in facts.orders],
     ),
-    ("bought", "product"): Source(
+    ("bought", "product"): HappeningSource(
         summary="a product was bought, by its id", reads=_BOUGHT, limit=MAX_BOUGHT,
         rows=lambda facts: [(item.id, item.bought_s) for item in facts.bought],
     ),
-    ("bought", "category"): Source(
+    ("bought", "category"): HappeningSource(
         summary="a product of a category was bought", reads=_BOUGHT, limit=MAX_BOUGHT,
         rows=lambda facts: [(item.category, item.bought_s) for item in facts.bought],
     ),
-    ("added", ""): Source(
+    ("added", ""): HappeningSource(
         summary="a product was put in the cart and is still there", reads=_CART, limit=MAX_CART_LINES, patterned=False,
         ends=_cart_end,
         rows=lambda facts: [("", line.since_s) for line in facts.cart],
     ),
-    ("added", "product"): Source(
+    ("added", "product"): HappeningSource(
         summary="a product, by its id, was put in the cart and is still there", reads=_CART, limit=MAX_CART_LINES,
         ends=_cart_end,
         rows=lambda facts: [(line.id, line.since_s) for line in facts.cart],
     ),
-    ("added", "category"): Source(
+    ("added", "category"): HappeningSource(
         summary="a product of a category was put in the cart and is still there", reads=_CART, limit=MAX_CART_LINES,
         ends=_cart_end,
         rows=lambda facts: [(line.category, line.since_s) for line in facts.cart],
     ),
-    ("did", ""): Source(
+    ("did", ""): HappeningSource(
         summary="an event by its name, your own events included", reads=frozenset({"events"}), limit=MAX_EVENT_KINDS,
         required=True,
         rows=lambda facts: list(facts.events.items()),
@@ -123,7 +123,7 @@ SOURCES: Final[dict[tuple[str, str], Source]] = {
 """By (verb, object). `purchased` is `bought`, and `visited "/x"` is `visited page "/x"`."""
 
 
-def source_of(verb: str, kind: str, *, patterned: bool) -> Source | None:
+def source_of(verb: str, kind: str, *, patterned: bool) -> HappeningSource | None:
     """The source of an event as it is written; None where the verb knows no such object."""
     verb = "bought" if verb == "purchased" else verb
     if verb == "visited" and patterned:

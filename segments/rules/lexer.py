@@ -23,7 +23,7 @@ MAX_NUMBER = 10**12
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-class Kind(enum.StrEnum):
+class TokenKind(enum.StrEnum):
     """What a token is; the values are the words used in error messages."""
 
     NAME = "a name"
@@ -50,7 +50,7 @@ class Token(NamedTuple):
     `number` is seconds of a duration, micros of money, the value of a number. `currency` is set for money only.
     """
 
-    kind: Kind
+    kind: TokenKind
     text: str
     span: Span
     number: int | float = 0
@@ -114,7 +114,7 @@ def tokens_of(text: str) -> list[Token]:
             position = tokens[-1].span.end
         else:
             position = match.end()
-    tokens.append(Token(Kind.END, "", Span(len(text), len(text))))
+    tokens.append(Token(TokenKind.END, "", Span(len(text), len(text))))
     return tokens
 
 
@@ -122,13 +122,13 @@ def _token(text: str, match: re.Match[str]) -> Token:
     span = Span(*match.span())
     if match["word"]:
         word = match["word"].lower()
-        return Token(Kind.KEYWORD if word in KEYWORDS else Kind.NAME, word, span)
+        return Token(TokenKind.KEYWORD if word in KEYWORDS else TokenKind.NAME, word, span)
     if match["string"]:
         return _string(text, match["string"], span)
     if match["quantity"]:
         return _quantity(text, match, span)
     symbol = {"<>": "!=", "==": "="}.get(match["symbol"], match["symbol"])
-    return Token(Kind.SYMBOL, symbol, span)
+    return Token(TokenKind.SYMBOL, symbol, span)
 
 
 def _string(text: str, quoted: str, span: Span) -> Token:
@@ -136,7 +136,7 @@ def _string(text: str, quoted: str, span: Span) -> Token:
     if len(value) > MAX_STRING_CHARS:
         problem = f"the text is longer than {MAX_STRING_CHARS} characters"
         raise RuleError(text, span, problem, code="rule_limit", hint="a shorter pattern with * matches the same")
-    return Token(Kind.STRING, value, span)
+    return Token(TokenKind.STRING, value, span)
 
 
 def _quantity(text: str, match: re.Match[str], span: Span) -> Token:
@@ -155,7 +155,7 @@ def _quantity(text: str, match: re.Match[str], span: Span) -> Token:
     value = float(digits) if "." in digits else int(digits)
     if value > MAX_NUMBER:
         raise RuleError(text, span, "the number is too large", code="rule_limit", hint="the largest is 1000000000000")
-    return Token(Kind.NUMBER, digits, span, value)
+    return Token(TokenKind.NUMBER, digits, span, value)
 
 
 def _is_currency(unit: str) -> bool:
@@ -167,7 +167,7 @@ def _money(text: str, digits: str, currency: str, span: Span) -> Token:
         micros = parse_decimal(digits)
     except MoneyError as error:
         raise RuleError(text, span, str(error)) from None
-    return Token(Kind.MONEY, text[span.start : span.end], span, micros, currency)
+    return Token(TokenKind.MONEY, text[span.start : span.end], span, micros, currency)
 
 
 def _duration(text: str, quantity: str, span: Span) -> Token:
@@ -180,7 +180,7 @@ def _duration(text: str, quantity: str, span: Span) -> Token:
     seconds = sum(int(number) * UNIT_SECONDS[unit] for number, unit in parts)
     if seconds > MAX_DURATION_S:
         raise RuleError(text, span, "the duration is too long", code="rule_limit", hint="the longest is 3650d")
-    return Token(Kind.DURATION, quantity, span, seconds)
+    return Token(TokenKind.DURATION, quantity, span, seconds)
 
 
 def _no_token(text: str, position: int) -> RuleError:

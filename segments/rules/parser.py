@@ -5,7 +5,7 @@ Nesting, terms and list lengths are bounded while parsing, so every later pass m
 
 from segments.rules import syntax
 from segments.rules.errors import FaultCode, RuleError, Span, did_you_mean
-from segments.rules.lexer import Kind, Token, tokens_of
+from segments.rules.lexer import Token, TokenKind, tokens_of
 
 # People lose the thread at four levels; sixteen is a generated rule. It also bounds every recursion over the tree.
 MAX_NESTING = 16
@@ -61,7 +61,7 @@ class _Parser:
         self.token: Token = self._tokens[0]
 
     def at_end(self) -> bool:
-        return self.token.kind is Kind.END
+        return self.token.kind is TokenKind.END
 
     # Connectives
 
@@ -94,14 +94,14 @@ class _Parser:
     def _test(self) -> syntax.Node:
         self._count_term()
         token = self.token
-        if token.kind is Kind.KEYWORD:
+        if token.kind is TokenKind.KEYWORD:
             return self._keyword_test(token)
-        if token.kind is not Kind.NAME:
+        if token.kind is not TokenKind.NAME:
             raise self.unexpected("a fact or an event", hint=self._hint_for_missing_fact(token))
         name = self._name()
         if name.text in VERBS:
             return self._event(name)
-        if self.token.kind is Kind.STRING or self.token.text in _OBJECTS:
+        if self.token.kind is TokenKind.STRING or self.token.text in _OBJECTS:
             hint = did_you_mean(name.text, VERBS) or "events are: visited, viewed, liked, searched, bought, added, did"
             raise RuleError(self._text, name.span, f'there is no event "{name.text}"', code="rule_name", hint=hint)
         return self._comparison(name)
@@ -131,21 +131,21 @@ class _Parser:
         value = self._range_or_literal() if operator == "in" else self._literal()
         return syntax.Measure(function.text, event, operator, value, self._span_from(function.span))
 
-    def _event(self, verb: syntax.Name) -> syntax.Event:
+    def _event(self, verb: syntax.Name) -> syntax.EventClause:
         kind = self._object()
-        if kind and self.token.kind is not Kind.STRING and self.token.text != "(":
+        if kind and self.token.kind is not TokenKind.STRING and self.token.text != "(":
             raise self.unexpected("a text in quotes", hint=f'write for example {verb.text} {kind} "shoes*"')
         patterns: tuple[syntax.Literal, ...] = ()
-        if self.token.kind is Kind.STRING:
+        if self.token.kind is TokenKind.STRING:
             patterns = (self._literal(),)
-        elif self.token.text == "(" and self.token.kind is Kind.SYMBOL:
+        elif self.token.text == "(" and self.token.kind is TokenKind.SYMBOL:
             patterns = self._choices().items
         period = self._period()
-        return syntax.Event(verb, kind, patterns, period, self._span_from(verb.span))
+        return syntax.EventClause(verb, kind, patterns, period, self._span_from(verb.span))
 
     def _object(self) -> str:
         token = self.token
-        if token.kind is not Kind.KEYWORD or token.text not in _OBJECTS:
+        if token.kind is not TokenKind.KEYWORD or token.text not in _OBJECTS:
             return ""
         self._advance()
         return token.text
@@ -159,7 +159,7 @@ class _Parser:
         value = self._range_or_literal()
         low, high = (value.low, value.high) if isinstance(value, syntax.Range) else (None, value)
         for bound in (low, high):
-            if bound is not None and bound.kind is not Kind.DURATION:
+            if bound is not None and bound.kind is not TokenKind.DURATION:
                 hint = 'a period is a duration: "in 7d" or "in 1d..7d"'
                 raise RuleError(self._text, bound.span, "this is not a duration", code="rule_type", hint=hint)
         self._accept("ago")
@@ -188,14 +188,14 @@ class _Parser:
 
     def _operator(self) -> str:
         token = self.token
-        if token.kind is Kind.SYMBOL and token.text in COMPARISONS:
+        if token.kind is TokenKind.SYMBOL and token.text in COMPARISONS:
             self._advance()
             return token.text
-        if token.kind is Kind.KEYWORD and token.text in _LISTABLE:
+        if token.kind is TokenKind.KEYWORD and token.text in _LISTABLE:
             self._advance()
             return token.text
         hint = _FOREIGN_OPERATORS.get(token.text, "")
-        if not hint and token.kind in {Kind.END, Kind.KEYWORD}:
+        if not hint and token.kind in {TokenKind.END, TokenKind.KEYWORD}:
             hint = 'write "has" before a fact to ask whether it is known: has cart'
         raise self.unexpected("a comparison (=, !=, <, <=, >, >=, in, contains, like)", hint=hint)
 
@@ -224,19 +224,19 @@ class _Parser:
         start = self.token.span
         negative = self._accept("-")
         token = self.token
-        if negative and token.kind is not Kind.NUMBER:
+        if negative and token.kind is not TokenKind.NUMBER:
             raise self.unexpected("a number after the minus sign")
-        bare = token.kind is Kind.NAME or (token.kind is Kind.KEYWORD and token.text in _WORDS)
-        if not bare and token.kind not in {Kind.STRING, Kind.NUMBER, Kind.MONEY, Kind.DURATION}:
+        bare = token.kind is TokenKind.NAME or (token.kind is TokenKind.KEYWORD and token.text in _WORDS)
+        if not bare and token.kind not in {TokenKind.STRING, TokenKind.NUMBER, TokenKind.MONEY, TokenKind.DURATION}:
             raise self.unexpected("a value")
         self._advance()
-        kind = Kind.NAME if bare else token.kind
+        kind = TokenKind.NAME if bare else token.kind
         number = -token.number if negative else token.number
         return syntax.Literal(kind, token.text, self._span_from(start), number, token.currency)
 
     def _name(self) -> syntax.Name:
         token = self.token
-        if token.kind is not Kind.NAME:
+        if token.kind is not TokenKind.NAME:
             raise self.unexpected("a name")
         self._advance()
         return syntax.Name(token.text, token.span)
@@ -252,7 +252,7 @@ class _Parser:
         self.token = self._tokens[self._position]
 
     def _accept(self, text: str) -> bool:
-        if self.token.text != text or self.token.kind not in {Kind.SYMBOL, Kind.KEYWORD}:
+        if self.token.text != text or self.token.kind not in {TokenKind.SYMBOL, TokenKind.KEYWORD}:
             return False
         self._advance()
         return True
@@ -279,18 +279,20 @@ class _Parser:
     def unexpected(self, wanted: str, *, hint: str = "", at: Token | None = None) -> RuleError:
         """A fault because another token was needed here."""
         token = at or self.token
-        shown = token.kind.value if token.kind is Kind.END else f'"{self._text[token.span.start : token.span.end]}"'
+        shown = (
+            token.kind.value if token.kind is TokenKind.END else f'"{self._text[token.span.start : token.span.end]}"'
+        )
         return RuleError(self._text, token.span, f"{shown} stands where {wanted} is expected", hint=hint)
 
     def hint_for_rest(self) -> str:
         """What was probably meant by a token after a complete condition."""
-        if self._previous.kind is Kind.NUMBER and self.token.kind is Kind.NAME:
+        if self._previous.kind is TokenKind.NUMBER and self.token.kind is TokenKind.NAME:
             return "units follow the number at once: 30s, 5m, 12h, 7d, 2w; currencies are upper case: 500 PLN"
         return ""
 
     def _hint_for_missing_fact(self, token: Token) -> str:
         if token.text in COMPARISONS:
             return 'repeat the fact on both sides of "and", or write a range: cart.value in 100 PLN..500 PLN'
-        if token.kind in {Kind.STRING, Kind.NUMBER, Kind.MONEY, Kind.DURATION}:
+        if token.kind in {TokenKind.STRING, TokenKind.NUMBER, TokenKind.MONEY, TokenKind.DURATION}:
             return "the fact comes first, then the comparison, then the value: score >= 100"
         return ""

@@ -56,7 +56,7 @@ def like(pattern: str) -> Matcher:
     return covers
 
 
-class Patterns:
+class TextPatterns:
     """Several patterns of which one must cover a text; without any, every text is covered, also an empty one.
 
     Sorted by their shape, since "shoes*" and "*sale*" are what people write and C code can answer those for all

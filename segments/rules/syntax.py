@@ -6,7 +6,7 @@ Nodes keep their `span`, so that a type error found later points at the word tha
 import msgspec
 
 from segments.rules.errors import Span
-from segments.rules.lexer import Kind
+from segments.rules.lexer import TokenKind
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -19,7 +19,7 @@ class Name(msgspec.Struct, frozen=True):
 class Literal(msgspec.Struct, frozen=True):
     """A value. `number` is in the kind's unit (seconds, micros); `text` is a string's value, or the word as written."""
 
-    kind: Kind  # STRING, NUMBER, MONEY, DURATION, or NAME for a bare word (true, false, exit)
+    kind: TokenKind  # STRING, NUMBER, MONEY, DURATION, or NAME for a bare word (true, false, exit)
     text: str
     span: Span
     number: int | float = 0
@@ -55,7 +55,7 @@ class Since(msgspec.Struct, frozen=True):
     moment: Name
 
 
-class Event(msgspec.Struct, frozen=True):
+class EventClause(msgspec.Struct, frozen=True):
     """`viewed category "shoes*" in 7d`: things that the visitor did. `kind` is product, category, page or ''."""
 
     verb: Name
@@ -69,7 +69,7 @@ class Measure(msgspec.Struct, frozen=True):
     """`count(event) >= 3` or `total(event) >= 500 PLN`."""
 
     function: str
-    event: Event
+    event: EventClause
     operator: str
     value: Literal | Range
     span: Span
@@ -110,4 +110,4 @@ class Or(msgspec.Struct, frozen=True):
     parts: tuple["Node", ...]
 
 
-Node = And | Or | Not | Constant | Has | Comparison | Measure | Event
+Node = And | Or | Not | Constant | Has | Comparison | Measure | EventClause

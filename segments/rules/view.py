@@ -2,7 +2,7 @@
 
 from segments.facts.facts import Facts
 from segments.facts.layout import FOREVER_S
-from segments.rules.happenings import Source
+from segments.rules.happenings import HappeningSource
 from segments.rules.patterns import SEPARATOR
 from segments.rules.spans import Spans
 from segments.rules.vocabulary import Fact, Value
@@ -47,7 +47,7 @@ class View:
         self._pieces[fact.name] = pieces
         return pieces
 
-    def texts(self, source: Source) -> str:
+    def texts(self, source: HappeningSource) -> str:
         """What the source's events were about, folded, each behind a separator; made once however many rules ask."""
         known = self._texts.get(id(source))
         if known is None:
@@ -55,7 +55,7 @@ class View:
             self._texts[id(source)] = known
         return known
 
-    def column(self, source: Source) -> Column:
+    def column(self, source: HappeningSource) -> Column:
         """The source's events by what they were about; built once however many rules ask."""
         known = self._columns.get(id(source))  # sources live as long as the program
         if known is not None:

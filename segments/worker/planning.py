@@ -55,7 +55,7 @@ ALL_FACTS: Final = FACT_NAMES
 _RECENT_MS: Final = DAY_S * 1000
 
 
-class Entry(msgspec.Struct, frozen=True):
+class LogEntry(msgspec.Struct, frozen=True):
     """One stream entry."""
 
     id: bytes  # packed, see streams.py
@@ -65,7 +65,7 @@ class Entry(msgspec.Struct, frozen=True):
 class PoisonError(Exception):
     """An event that cannot be applied; a fault of ours. The worker sets it aside and plans the user again."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: LogEntry) -> None:
         super().__init__(f"event {unpack_id(entry.id)} of kind {entry.event.kind} cannot be applied")
         self.entry = entry
 
@@ -149,7 +149,7 @@ class UserPlanner:
         advertiser = self._directory.advertiser(advertiser_id)
         return (advertiser.profile_retention_days if advertiser else 1) * DAY_S
 
-    def plan(self, user: StoredUser, entries: Sequence[Entry], persons: Persons, now_ms: int) -> UserPlan:
+    def plan(self, user: StoredUser, entries: Sequence[LogEntry], persons: Persons, now_ms: int) -> UserPlan:
         """The plan for `entries`, oldest first. Raises PoisonError for an event that cannot be applied."""
         states: dict[int, _State] = {}
         side: list[Command] = []
@@ -231,7 +231,7 @@ class UserPlanner:
         write = msgspec.structs.replace(plan.write, fields=fields) if fields else None
         return msgspec.structs.replace(plan, write=write)
 
-    def _state_for(self, user: StoredUser, entry: Entry, states: dict[int, _State], now_ms: int) -> _State | None:
+    def _state_for(self, user: StoredUser, entry: LogEntry, states: dict[int, _State], now_ms: int) -> _State | None:
         advertiser_id = entry.event.advertiser_id
         if user.meta.opted_out:
             self._metrics.opted_out.inc()
@@ -247,7 +247,7 @@ class UserPlanner:
             states[advertiser_id] = _load(advertiser, user.fields.get(advertiser_id, StoredField()), now_ms)
         return states[advertiser_id]
 
-    def _apply(self, state: _State, user_id: str, entry: Entry, persons: Persons, side: list[Command]) -> bool:
+    def _apply(self, state: _State, user_id: str, entry: LogEntry, persons: Persons, side: list[Command]) -> bool:
         event, facts = entry.event, state.facts
         if event.origin and not self._receives(facts, event):
             return False
@@ -286,7 +286,7 @@ class UserPlanner:
             _bound_forwarded(facts)
         return True
 
-    def _introduce(self, facts: Facts, user_id: str, entry: Entry, persons: Persons, side: list[Command]) -> None:
+    def _introduce(self, facts: Facts, user_id: str, entry: LogEntry, persons: Persons, side: list[Command]) -> None:
         """Tell the person's other devices about this one; they answer with what they know (LINK_BACK)."""
         event = entry.event
         known = persons.get((event.advertiser_id, event.person), ())
@@ -297,7 +297,7 @@ class UserPlanner:
         facts.devices = list(others)
         side.extend(self._forward(_link(LINK, event, device, user_id, entry.id, snapshot)) for device in others)
 
-    def _link(self, state: _State, user_id: str, entry: Entry, side: list[Command]) -> None:
+    def _link(self, state: _State, user_id: str, entry: LogEntry, side: list[Command]) -> None:
         event, facts = entry.event, state.facts
         if event.person != facts.person:
             return  # somebody else has logged in here since, or the visitor has left
@@ -390,7 +390,7 @@ def _forget(state: _State, user_id: str) -> list[Command]:
     return removals
 
 
-def happened_ms(entry: Entry) -> int:
+def happened_ms(entry: LogEntry) -> int:
     """When an entry was acknowledged (unix ms), on the device where it happened."""
     at_ms = unpack_id(entry.id)[0]
     return min(at_ms, unpack_id(entry.event.origin_id)[0]) if entry.event.origin_id else at_ms
@@ -402,7 +402,7 @@ def _order_before(facts: Facts, event: Event) -> Order | None:
     return copy.copy(known)
 
 
-def _purchase(facts: Facts, user_id: str, entry: Entry, before: Order | None) -> Purchase:
+def _purchase(facts: Facts, user_id: str, entry: LogEntry, before: Order | None) -> Purchase:
     event = entry.event
     known = next((order for order in reversed(facts.orders) if order.key == event.order), None)
     devices = (user_id, *(device for device in facts.devices if device != user_id))

@@ -28,7 +28,7 @@ from segments.profiles.metrics import WorkerMetrics
 from segments.profiles.partitions import PartitionLeases
 from segments.profiles.reading import META_FIELD, Command
 from segments.profiles.store import ProfileStore, StoredUser
-from segments.worker.planning import Entry, Persons, PoisonError, Purchase, UserPlan, UserPlanner, happened_ms
+from segments.worker.planning import LogEntry, Persons, PoisonError, Purchase, UserPlan, UserPlanner, happened_ms
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ MAX_ROUNDS: Final = 20
 MAX_DEAD: Final = 10_000
 
 
-class Row(NamedTuple):
+class StoredRow(NamedTuple):
     """One stream entry as it was read."""
 
     id: bytes  # packed, see streams.py
@@ -160,13 +160,13 @@ class EventWorker:
         await asyncio.gather(*(self._advance(at, owned[at], rows[-1].id) for at, rows in streams.items()))
         return sum(map(len, streams.values()))
 
-    def _without_early(self, streams: dict[int, list[Row]]) -> dict[int, list[Row]]:
+    def _without_early(self, streams: dict[int, list[StoredRow]]) -> dict[int, list[StoredRow]]:
         """Cut each partition before a fresh event of an advertiser that is not known yet.
 
         The tracker may have a newer catalogue than the worker for a moment; order within a partition is kept.
         """
         earliest_ms = self._clock.now_ms() - ADVERTISER_WAIT_MS
-        kept: dict[int, list[Row]] = {}
+        kept: dict[int, list[StoredRow]] = {}
         for partition, rows in streams.items():
             early = (
                 at
@@ -186,7 +186,7 @@ class EventWorker:
         else:
             self._cursors.pop(partition, None)
 
-    async def _read(self, owned: dict[int, bytes]) -> dict[int, list[Row]]:
+    async def _read(self, owned: dict[int, bytes]) -> dict[int, list[StoredRow]]:
         for partition, lease in owned.items():
             known = self._cursors.get(partition)
             if known is None or known[0] != lease:
@@ -197,20 +197,20 @@ class EventWorker:
             for partition in owned
         ]
         replies = await self._store.commands(commands)
-        found: dict[int, list[Row]] = {}
+        found: dict[int, list[StoredRow]] = {}
         for partition, reply in zip(owned, replies, strict=True):
             if isinstance(reply, list) and reply:
                 found[partition] = [_row(entry_id, fields) for entry_id, fields in reply]
         return found
 
-    async def _apply(self, rows: Sequence[Row]) -> None:
+    async def _apply(self, rows: Sequence[StoredRow]) -> None:
         """Apply entries to all their users; returns when every one is applied, skipped or set aside."""
-        waiting: dict[str, list[Entry]] = {}
+        waiting: dict[str, list[LogEntry]] = {}
         for row in rows:
             if row.event is None:
                 await self._set_aside(0, row.blob, "cannot be decoded")
             else:
-                waiting.setdefault(row.event.user_id, []).append(Entry(row.id, row.event))
+                waiting.setdefault(row.event.user_id, []).append(LogEntry(row.id, row.event))
         lost: dict[str, UserPlan] = {}
         for _ in range(MAX_ROUNDS):
             if not waiting:
@@ -218,7 +218,9 @@ class EventWorker:
             waiting = await self._attempt(waiting, lost)
         raise UnavailableError(f"{len(waiting)} profiles keep changing under the worker", hint="is it running twice?")
 
-    async def _attempt(self, waiting: dict[str, list[Entry]], lost: dict[str, UserPlan]) -> dict[str, list[Entry]]:
+    async def _attempt(
+        self, waiting: dict[str, list[LogEntry]], lost: dict[str, UserPlan]
+    ) -> dict[str, list[LogEntry]]:
         """One read-plan-write; the users whose profile changed in between, to be tried again.
 
         `lost` are the refused plans of the attempt before, and takes up those of this one.
@@ -249,7 +251,7 @@ class EventWorker:
         await asyncio.gather(*(self._on_purchase(purchase) for _, plan in plans for purchase in plan.purchases))
         writes = [plan.write for _, plan in plans if plan.write is not None]
         outcomes = await self._store.write(writes) if writes else []
-        again: dict[str, list[Entry]] = {}
+        again: dict[str, list[LogEntry]] = {}
         done: list[tuple[str, UserPlan]] = []
         for (user_id, plan), written in zip(plans, outcomes, strict=True):
             if written:
@@ -261,7 +263,7 @@ class EventWorker:
         await self._account(done, waiting)
         return again
 
-    async def _drop_erased(self, waiting: dict[str, list[Entry]]) -> None:
+    async def _drop_erased(self, waiting: dict[str, list[LogEntry]]) -> None:
         """Take out what a device passed on before it was erased: it must not come back on another one."""
         origins = {entry.event.origin for entries in waiting.values() for entry in entries} - {"", SERVER_ORIGIN}
         if not origins:
@@ -280,7 +282,7 @@ class EventWorker:
             self._metrics.erased.inc(len(entries) - len(kept))
             entries[:] = kept
 
-    async def _plan(self, user: StoredUser, entries: list[Entry], persons: Persons, now_ms: int) -> UserPlan:
+    async def _plan(self, user: StoredUser, entries: list[LogEntry], persons: Persons, now_ms: int) -> UserPlan:
         while True:
             try:
                 return self._planner.plan(user, entries, persons, now_ms)
@@ -290,7 +292,7 @@ class EventWorker:
                 partition = partition_of(user.user_id, self._partitions)
                 await self._set_aside(partition, msgspec.msgpack.encode(poison.entry.event), str(poison.__cause__))
 
-    async def _persons(self, users: dict[str, StoredUser], waiting: dict[str, list[Entry]]) -> Persons:
+    async def _persons(self, users: dict[str, StoredUser], waiting: dict[str, list[LogEntry]]) -> Persons:
         """Note which device logged in as whom, and read who else did."""
         logins = {
             (entry.event.advertiser_id, entry.event.person, user_id)
@@ -312,7 +314,7 @@ class EventWorker:
             if isinstance(reply, list | set)
         }
 
-    async def _account(self, done: Sequence[tuple[str, UserPlan]], waiting: dict[str, list[Entry]]) -> None:
+    async def _account(self, done: Sequence[tuple[str, UserPlan]], waiting: dict[str, list[LogEntry]]) -> None:
         now_ms = self._clock.now_ms()
         applied = {entry_id for _, plan in done for entry_id in plan.applied}
         for entry_id in applied:
@@ -332,10 +334,10 @@ class EventWorker:
         )
 
 
-def _row(entry_id: bytes, fields: list[bytes]) -> Row:
+def _row(entry_id: bytes, fields: list[bytes]) -> StoredRow:
     """A stream entry's flat field list; without an event (and so set aside) for one of another shape."""
     blob = fields[1] if len(fields) == 2 and fields[0] == FIELD else b""
     try:
-        return Row(pack_id(entry_id), unpack_event(blob), blob)
+        return StoredRow(pack_id(entry_id), unpack_event(blob), blob)
     except msgspec.DecodeError:
-        return Row(pack_id(entry_id), None, blob)
+        return StoredRow(pack_id(entry_id), None, blob)

@@ -24,7 +24,7 @@ import msgspec
 import sqlalchemy as sa
 
 from admin.api.line_items import RESOURCE
-from admin.api.listing import Field, fields_of, reference_filters
+from admin.api.listing import ListedField, fields_of, reference_filters
 from admin.seed.catalogue import demo_catalogue, seed_demo
 from admin.store.catalogue import CatalogueStore
 from admin.store.changes import SYSTEM
@@ -106,7 +106,7 @@ def filters(row: dict[str, Any]) -> list[str]:
     return found
 
 
-def _text(field: Field, row: dict[str, Any]) -> str:
+def _text(field: ListedField, row: dict[str, Any]) -> str:
     value: Any = row
     for name in field.name.split("."):
         value = value[name]

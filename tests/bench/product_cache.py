@@ -7,7 +7,7 @@ import time
 
 from core.ids import product_reference
 from core.telemetry.metrics import Telemetry
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.products.cache import ProductCache
 
 SHOPS, PRODUCTS, REFERENCES = 3, 50_000, 8
@@ -25,7 +25,7 @@ def main() -> None:
     for shop in range(1, SHOPS + 1):
         for one, reference in zip(ids, references, strict=True):
             if chance.random() * 100 < options.hits:
-                cache.put((shop, reference), Product(one, f"Product {one}", price_micros=10_000_000))
+                cache.put((shop, reference), FeedProduct(one, f"Product {one}", price_micros=10_000_000))
     asked = [(chance.randint(1, SHOPS), chance.choices(references, k=REFERENCES)) for _ in range(options.bids)]
     times = []
     found = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.products.blend import Blend
 from creatives.products.content import fit_content
 from creatives.products.learning import fit_blend
@@ -109,10 +109,10 @@ def made_log(products: int, sessions: int, seed: int = 7) -> list[tuple[float, l
     return log
 
 
-def made_products(count: int) -> list[Product]:
+def made_products(count: int) -> list[FeedProduct]:
     """A feed's products, for the table of those that nobody has looked at."""
     return [
-        Product(
+        FeedProduct(
             str(number),
             f"{words(number, 4)} {number % 977}",
             price_micros=(20 + number % 400) * 1_000_000,

@@ -19,7 +19,7 @@ from core.model import Catalogue, Deal, Exchange
 from core.money import FxTable
 from core.telemetry.metrics import Telemetry
 from pacing.notices.claims import terms_of
-from pacing.notices.price_forms import Bid, read_price
+from pacing.notices.price_forms import BidTerms, read_price
 from tests.kit.bidding import KnownProfiles, TestBidder
 from tests.kit.catalogues import catalogue, creative, line_item
 from tests.kit.fixtures import REPOSITORY
@@ -80,7 +80,7 @@ async def test_a_case_is_as_it_is_written_down(members: Json, case: Json) -> Non
     if "bills" in case:
         assert spoken_by(exchange).billing_event == case["bills"]
     if "price" in case:
-        read = read_price(case["price"], None, Bid(10_000_000, "USD"), terms_of(exchange), exchange, FX)
+        read = read_price(case["price"], None, BidTerms(10_000_000, "USD"), terms_of(exchange), exchange, FX)
         assert (read.form, read.cpm) == (case["form"], case["cpm"])
         return
     status, response = await answer_to(case["request"], catalogue_of(exchange, case))

@@ -16,7 +16,7 @@ from admin.api.authentication import FAILURES_PER_MINUTE
 from admin.api.operations import Operations, Reply, Write
 from admin.api.reading import Reader
 from admin.api.requests import render
-from admin.catalogue.publish import Publisher
+from admin.catalogue.publish import CataloguePublisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
@@ -111,7 +111,7 @@ class Api:
     """The application and all its parts, for tests to look behind."""
 
     def __init__(
-        self, client: "TestClient[Any, Any]", store: CatalogueStore, publisher: Publisher, clock: Clock
+        self, client: "TestClient[Any, Any]", store: CatalogueStore, publisher: CataloguePublisher, clock: Clock
     ) -> None:
         self.client = client
         self.store = store
@@ -154,7 +154,7 @@ async def running_api(
     await migrate(database)
     store = CatalogueStore(database, clock)
     redis = control_redis(redis_url)
-    publisher = Publisher(store, redis, clock)
+    publisher = CataloguePublisher(store, redis, clock)
     pipelined = await PipelinedRedis.open(redis_url, clock=SystemClock())
     commands = ProfileStore(pipelined, SystemClock())
     app = build_app(

@@ -7,7 +7,7 @@ import zipfile
 import msgspec
 
 from creatives.feeds.faults import FaultLog
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.feeds.reading import FeedReader, ReadOptions
 
 GOOGLE_HEAD = (
@@ -21,7 +21,7 @@ CSV_HEAD = "id,title,description,availability,price,link,image_link,brand\n"
 class Reading(msgspec.Struct):
     """What came out of a feed."""
 
-    products: list[Product]
+    products: list[FeedProduct]
     log: FaultLog
     reader: FeedReader
 

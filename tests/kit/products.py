@@ -9,7 +9,7 @@ import msgspec
 from core.clock import Clock, SystemClock
 from core.redis.client import PipelinedRedis
 from creatives.feeds.loading import FeedJob, FeedLoader
-from creatives.feeds.product import Product
+from creatives.feeds.product import FeedProduct
 from creatives.feeds.reading import ReadOptions
 from creatives.feeds.runs import Run, RunStore
 from creatives.products.store import ProductStore
@@ -37,11 +37,11 @@ class Shop:
         )
         return await self.loader.load_file(job, io.BytesIO(data), len(data), as_of_ms)
 
-    async def all(self) -> dict[str, Product]:
+    async def all(self) -> dict[str, FeedProduct]:
         """Every product in force."""
         return {product.id: product async for part in self.store.scan(self.advertiser_id) for product in part}
 
-    async def product(self, product_id: str) -> Product:
+    async def product(self, product_id: str) -> FeedProduct:
         return (await self.store.find(self.advertiser_id, [product_id]))[product_id].product
 
     async def keys(self) -> set[str]:

@@ -1,6 +1,6 @@
 """Made-up visits and purchases, for recommendation tests."""
 
-from creatives.products.sessions import Interaction, Touch
+from creatives.products.sessions import Interaction, ProductTouch
 
 DAY_S = 86_400
 
@@ -11,7 +11,7 @@ def visits(*sessions: str, start_s: int = 1_790_000_000, gap_s: int = 7_200, vis
     for number, session in enumerate(sessions):
         at_s = start_s + number * gap_s
         found += [
-            Interaction(visitor + number, at_s + 60 * place, Touch.VIEW, product)
+            Interaction(visitor + number, at_s + 60 * place, ProductTouch.VIEW, product)
             for place, product in enumerate(session)
         ]
     return found
@@ -20,7 +20,7 @@ def visits(*sessions: str, start_s: int = 1_790_000_000, gap_s: int = 7_200, vis
 def baskets(*orders: str, start_s: int = 1_790_000_000, visitor: int = 10_000) -> list[Interaction]:
     """Purchases of products named by letters, each order of another visitor."""
     return [
-        Interaction(visitor + number, start_s + number, Touch.BUY, product)
+        Interaction(visitor + number, start_s + number, ProductTouch.BUY, product)
         for number, order in enumerate(orders)
         for product in order
     ]

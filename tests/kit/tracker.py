@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from core.clock import Clock
 from core.model import Catalogue, Exchange
 from segments.events.collect import EventCollector
-from segments.events.consent import ConsentFlags, ConsentPolicy
+from segments.events.consent import ConsentFlags, EventConsentPolicy
 from segments.events.member_notes import MemberNotes
 from segments.events.web import TrackerSite, routes
 from segments.identity.cookie_sync import CookieSync
@@ -68,7 +68,7 @@ def tracker_application(
     """The shop side's routes over a rig."""
     clock = rig.clock
     log = EventLog(rig.redis, clock, rig.intake_metrics, partitions=PARTITIONS, max_backlog=max_backlog)
-    consent = ConsentPolicy(read_consent)
+    consent = EventConsentPolicy(read_consent)
     collector = EventCollector(
         log, identities, consent, clock, rig.intake_metrics, MemberNotes(rig.store, rig.intake_metrics)
     )

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidder.door.framing import Framing, Head
-from bidder.door.http import Refusal
+from bidder.door.http import HttpRefusal
 from tests.kit.bid_port import chunked, post
 
 Seen = list[tuple[object, ...]]
@@ -56,7 +56,7 @@ def read(pieces: list[bytes]) -> tuple[Seen, int]:
     try:
         for piece in pieces:
             framing.feed(piece)
-    except Refusal as refusal:
+    except HttpRefusal as refusal:
         return recorder.seen, refusal.status
     return recorder.seen, 0
 

@@ -20,7 +20,7 @@ from segments.profiles.metrics import WorkerMetrics
 from segments.profiles.reading import ProfileBatch, decode
 from segments.profiles.store import StoredField, StoredUser
 from segments.rules.ruleset import CompiledRules
-from segments.worker.planning import Entry, UserPlanner
+from segments.worker.planning import LogEntry, UserPlanner
 from tests.kit.bidding import TestBidder, bids_of
 from tests.kit.catalogues import catalogue as bidding
 from tests.kit.catalogues import line_item
@@ -115,7 +115,7 @@ def run(history: Sequence[Sequence[tuple[int, Event]]], only: int | None = None)
             number += 1
             if only in (None, shop):
                 own = msgspec.structs.replace(event, advertiser_id=shop)
-                entries.append(Entry(number.to_bytes(8, "big") + bytes(8), own))
+                entries.append(LogEntry(number.to_bytes(8, "big") + bytes(8), own))
         if not entries:
             continue
         plan = plans.plan(StoredUser(USER, last, Meta(), b"", dict(fields)), entries, {}, now_ms)

@@ -34,7 +34,7 @@ from core.telemetry.metrics import Telemetry
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.transitions import Transitions
 from pacing.notices.delivery import DeliveryCounts
-from pacing.notices.notices import Event, NoticeDesk, Report
+from pacing.notices.notices import NoticeDesk, NoticeEvent, NoticeReport
 from pacing.notices.tokens import TokenSigner
 from segments.facts.layout import HOT_VERSION, unpack_windows
 from segments.profiles.reading import ProfileReader
@@ -46,7 +46,12 @@ from tests.kit.openrtb import body_of
 from tests.kit.profiles import EventRig, event_rig
 
 # By which notice the exchanges of the old catalogue bill.
-BILLING = {"bills": Event.BILL, "wins": Event.WIN, "pixels": Event.IMPRESSION, "firsts": Event.BILL}
+BILLING = {
+    "bills": NoticeEvent.BILL,
+    "wins": NoticeEvent.WIN,
+    "pixels": NoticeEvent.IMPRESSION,
+    "firsts": NoticeEvent.BILL,
+}
 
 
 class Left(NamedTuple):
@@ -193,7 +198,7 @@ async def test_notices_of_old_tokens_are_booked_once(left: Left) -> None:
         desk = NoticeDesk(left.signer, transitions, lambda: left.catalogue, clock, Telemetry(), DeliveryCounts(clock))
         for offer in left.old.offers:
             event = BILLING[offer["exchange"]]
-            result = await desk.answer(Report(event, left.old.token_of(offer), "1.20", "PLN"))
+            result = await desk.answer(NoticeReport(event, left.old.token_of(offer), "1.20", "PLN"))
             assert result.status == 204, result
             outcomes[state_of(offer), result.outcome] += 1
     assert set(outcomes) == {

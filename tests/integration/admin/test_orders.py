@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from admin.api import paging
-from admin.api.listing import Field, fields_of
+from admin.api.listing import ListedField, fields_of
 from admin.api.reading import moment_text
 from admin.store.changes import SYSTEM
 from admin.store.kinds import DEALS, LINE_ITEMS, columns_of
@@ -76,7 +76,7 @@ async def _fill(api: Api, clock: ManualClock, shop: Shop, rival: Shop) -> list[R
     return rows
 
 
-def _ordered(rows: list[Row], field: Field, *, descending: bool) -> list[int]:
+def _ordered(rows: list[Row], field: ListedField, *, descending: bool) -> list[int]:
     def key(row: Row) -> tuple[Any, ...]:
         value = row[field.column.name]
         return (value is None, 0 if value is None else value, row["id"])

@@ -9,7 +9,7 @@ from core.clock import ManualClock, SystemClock
 from core.telemetry.metrics import Telemetry
 from creatives.feeds.product import Availability
 from creatives.products.interactions import InteractionLog
-from creatives.products.sessions import Touch
+from creatives.products.sessions import ProductTouch
 from creatives.products.stock import MAX_CHANGES_A_MINUTE, StockTold
 from segments.facts.event import Event, Item, Kind
 from tests.integration.admin.conftest import Shop as ApiShop
@@ -80,7 +80,7 @@ async def test_views_carts_and_purchases_are_kept_for_the_tables(valkey: str) ->
         await watcher.flush()
         kept = await InteractionLog(shop.store).newest(1)
         assert [(one.product_id, one.touch) for one in kept] == [
-            ("1", Touch.VIEW), ("1", Touch.CART), ("1", Touch.BUY), ("2", Touch.BUY),
+            ("1", ProductTouch.VIEW), ("1", ProductTouch.CART), ("1", ProductTouch.BUY), ("2", ProductTouch.BUY),
         ]  # fmt: skip
         assert kept[0].category == "shoes"
         assert USER not in str(kept)

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from admin.catalogue.publish import SNAPSHOT_AFTER_S, SNAPSHOT_ENTRIES, Backlog, Publisher
+from admin.catalogue.publish import SNAPSHOT_AFTER_S, SNAPSHOT_ENTRIES, Backlog, CataloguePublisher
 from admin.store.catalogue import CatalogueStore
 from admin.store.changes import SYSTEM
 from admin.store.database import Database
-from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, Kind
+from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, ObjectKind
 from admin.store.migrate import migrate
 from core import keys
 from core.catalogue.codec import BY_ID, apply_change, difference, encode_catalogue, encode_change, version_of
@@ -57,7 +57,7 @@ class World:
         self.databases = [Database.open(database_url) for _ in range(2)]
         self.stores = [CatalogueStore(database, clock) for database in self.databases]
         self.redis = control_redis(redis_url)
-        self.publishers = [Publisher(store, self.redis, clock) for store in self.stores]
+        self.publishers = [CataloguePublisher(store, self.redis, clock) for store in self.stores]
         self.followers = [Follower(self.redis, clock) for _ in range(2)]
         self.versions: dict[int, Catalogue] = {}
 
@@ -68,18 +68,18 @@ class World:
 
     async def restart(self, number: int) -> None:
         """An admin is killed, and another one started."""
-        self.publishers[number] = Publisher(self.stores[number], self.redis, self.clock)
+        self.publishers[number] = CataloguePublisher(self.stores[number], self.redis, self.clock)
         await self.publishers[number].start()
         await self.remember()  # the version may have been lifted
 
-    async def insert(self, kind: Kind, make: Any) -> int:  # noqa: ANN401 - called with the new id
+    async def insert(self, kind: ObjectKind, make: Any) -> int:  # noqa: ANN401 - called with the new id
         async with self.stores[0].write(SYSTEM) as writer:
             (number,) = await writer.reserve_ids(kind, 1)
             await writer.insert(kind, [make(number)])
         await self.remember()
         return number
 
-    async def update(self, kind: Kind, number: int, **members: object) -> None:
+    async def update(self, kind: ObjectKind, number: int, **members: object) -> None:
         old = (await self.stores[1].get(kind, number)).value
         async with self.stores[1].write(SYSTEM) as writer:
             await writer.update(kind, old, msgspec.structs.replace(old, version=old.version + 1, **members))
@@ -330,7 +330,7 @@ async def test_a_snapshot_waits_while_redis_has_not_its_version(world: World) ->
 async def test_an_admin_that_starts_again_and_again_writes_a_snapshot_in_the_end(world: World) -> None:
     before = await snapshot_version(world)
     for _ in range(SNAPSHOT_ENTRIES + 1):
-        world.publishers[0] = Publisher(world.stores[0], world.redis, world.clock)
+        world.publishers[0] = CataloguePublisher(world.stores[0], world.redis, world.clock)
         await world.publishers[0].start()
     await world.restart(0)
     running = asyncio.create_task(world.publishers[0].run_snapshots())

@@ -11,9 +11,9 @@ import pytest
 
 from core.errors import ConflictError
 from creatives.feeds.product import Availability
-from creatives.feeds.runs import Outcome
-from creatives.products.changes import Change
-from creatives.products.codec import Head
+from creatives.feeds.runs import RunOutcome
+from creatives.products.changes import StockChange
+from creatives.products.codec import TableHead
 from tests.bench.feed import write_feed
 from tests.kit import feeds
 from tests.kit.feeds import csv_feed, csv_row, google, gzipped, item
@@ -30,7 +30,7 @@ async def test_each_of_the_ten_feeds_comes_back_from_redis_as_it_was_read(valkey
         for feed, options in ten:
             run = await shop.load(feed, force=True, **options)
             expected = {product.id: product for product in feeds.read(feed, **options).products}  # the last of an id
-            assert run.outcome is Outcome.LOADED
+            assert run.outcome is RunOutcome.LOADED
             assert await shop.all() == expected
             assert run.products == len(expected)
 
@@ -62,7 +62,7 @@ async def test_a_bad_feed_never_replaces_a_good_one(valkey: str, bad: bytes, cod
         good = await shop.load(csv_feed(100))
         before, keys = await shop.all(), await shop.keys()
         run = await shop.load(bad)
-        assert (run.outcome, run.code) == (Outcome.REFUSED, code)
+        assert (run.outcome, run.code) == (RunOutcome.REFUSED, code)
         assert run.products == 100
         assert await shop.all() == before
         assert await shop.keys() == keys
@@ -74,9 +74,9 @@ async def test_a_bad_feed_never_replaces_a_good_one(valkey: str, bad: bytes, cod
 async def test_half_of_the_products_are_enough_and_fewer_can_be_forced(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         await shop.load(csv_feed(100))
-        assert (await shop.load(csv_feed(50))).outcome is Outcome.LOADED
+        assert (await shop.load(csv_feed(50))).outcome is RunOutcome.LOADED
         assert (await shop.load(csv_feed(24))).code == "shrunk"
-        assert (await shop.load(csv_feed(24), force=True)).outcome is Outcome.LOADED
+        assert (await shop.load(csv_feed(24), force=True)).outcome is RunOutcome.LOADED
         assert len(await shop.all()) == 24
 
 
@@ -106,7 +106,7 @@ async def test_at_most_two_versions_exist_and_the_one_before_goes(valkey: str) -
     async with product_shop(valkey) as shop:
         for _ in range(3):
             await shop.load(csv_feed(40))
-        head: Head = (await shop.store.heads(1))[1]
+        head: TableHead = (await shop.store.heads(1))[1]
         keys = sorted(await shop.keys())
         ttls = await shop.store.commands([("TTL", key) for key in keys])
         lasting = [key for key, ttl in zip(keys, ttls, strict=True) if ttl == -1]
@@ -133,7 +133,7 @@ async def test_a_loader_that_is_killed_while_writing_leaves_the_good_feed(valkey
                 break
             assert await shop.all() == before
             await shop.store.commands([("DEL", "{p:1}:lock:1")])  # it would run out within a minute
-        assert (await shop.load(csv_feed(30_000), force=True)).outcome is Outcome.LOADED
+        assert (await shop.load(csv_feed(30_000), force=True)).outcome is RunOutcome.LOADED
         assert len(await shop.all()) == 30_000
 
 
@@ -179,9 +179,9 @@ async def test_a_product_is_found_by_its_group_when_no_id_is(valkey: str) -> Non
 async def test_a_change_between_runs_holds_until_a_newer_feed(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         await shop.load(csv_feed(10), as_of_ms=1_000)
-        change = Change("3", availability=Availability.OUT_OF_STOCK, price_micros=5_000_000)
-        assert await shop.store.tell(1, [change, Change("unknown", price_micros=1)], 5_000) == ["unknown"]
-        await shop.store.tell(1, [Change("3", price_micros=9_000_000)], 4_000)  # told later, but happened before
+        change = StockChange("3", availability=Availability.OUT_OF_STOCK, price_micros=5_000_000)
+        assert await shop.store.tell(1, [change, StockChange("unknown", price_micros=1)], 5_000) == ["unknown"]
+        await shop.store.tell(1, [StockChange("3", price_micros=9_000_000)], 4_000)  # told later, but happened before
         product = await shop.product("3")
         assert (product.availability, product.price_micros) == (Availability.OUT_OF_STOCK, 5_000_000)
         await shop.load(csv_feed(10, price="20.00 PLN"), as_of_ms=4_999)  # a file from before the change
@@ -198,7 +198,7 @@ async def test_one_shop_sees_nothing_of_another(valkey: str) -> None:
     async with product_shop(valkey) as shop, product_shop(valkey, advertiser_id=2) as rival:
         await shop.load(csv_feed(10))
         await rival.load(csv_feed(10, price="99.00 PLN"))
-        await rival.store.tell(2, [Change("1", price_micros=1)], 10**15)
+        await rival.store.tell(2, [StockChange("1", price_micros=1)], 10**15)
         assert {product.price_micros for product in (await shop.all()).values()} == {15_000_000}
         await rival.store.remove(2, 1)
         assert len(await shop.all()) == 10

@@ -10,7 +10,7 @@ from core.clock import ManualClock
 from core.errors import ConflictError, UnavailableError
 from core.telemetry.metrics import Telemetry
 from creatives.feeds.loading import FeedJob
-from creatives.feeds.runs import Outcome, Request, Run
+from creatives.feeds.runs import Request, Run, RunOutcome
 from creatives.feeds.schedule import FeedSchedule, PlannedFeed, State
 from tests.kit.feeds import csv_feed
 from tests.kit.products import Shop, product_shop
@@ -25,7 +25,7 @@ class Bench:
         self.shop = shop
         self.clock = clock
         self.jobs: list[FeedJob] = []
-        self.outcome = Outcome.LOADED
+        self.outcome = RunOutcome.LOADED
         self.error: Exception | None = None
         job = FeedJob(feed_id=1, advertiser_id=1, url="https://szpilka.example/feed.xml")
         self.feeds = [PlannedFeed(job, HOUR_S, State.ACTIVE)]
@@ -78,7 +78,7 @@ async def test_a_feed_is_loaded_at_once_and_then_at_its_interval(bench: Bench) -
 
 
 async def test_a_failing_feed_is_tried_sooner_and_then_ever_later(bench: Bench) -> None:
-    bench.outcome = Outcome.FAILED
+    bench.outcome = RunOutcome.FAILED
     assert await bench.look() == 1
     assert bench.metric("grosz_feeds_failing") == 1
     waits = []
@@ -89,7 +89,7 @@ async def test_a_failing_feed_is_tried_sooner_and_then_ever_later(bench: Bench) 
             waited += 30
         waits.append(waited)
     assert waits == [360, 720, 1_440, 2_880]
-    bench.outcome = Outcome.LOADED
+    bench.outcome = RunOutcome.LOADED
     bench.clock.advance(HOUR_S)
     assert await bench.look() == 1
     assert bench.metric("grosz_feeds_failing") == 0

@@ -6,9 +6,9 @@ import time
 from core.clock import SystemClock
 from core.ids import product_reference
 from core.telemetry.metrics import Telemetry
-from creatives.feeds.product import Availability, Product
+from creatives.feeds.product import Availability, FeedProduct
 from creatives.products.cache import ProductCache, ProductFollower
-from creatives.products.changes import Change
+from creatives.products.changes import StockChange
 from tests.kit.feeds import csv_feed, google, item
 from tests.kit.products import product_shop
 
@@ -53,7 +53,7 @@ async def test_changes_and_new_feeds_are_seen_within_a_second(valkey: str) -> No
             return time.monotonic() - began
 
         await until(15_000_000, Availability.IN_STOCK)
-        await shop.store.tell(1, [Change("3", Availability.OUT_OF_STOCK, 5_000_000)], SystemClock().now_ms())
+        await shop.store.tell(1, [StockChange("3", Availability.OUT_OF_STOCK, 5_000_000)], SystemClock().now_ms())
         assert await until(5_000_000, Availability.OUT_OF_STOCK) < 1
         await shop.load(csv_feed(50, price="33.00 PLN"), as_of_ms=SystemClock().now_ms() + 1)
         assert await until(33_000_000, Availability.IN_STOCK) < 1
@@ -63,9 +63,9 @@ async def test_changes_and_new_feeds_are_seen_within_a_second(valkey: str) -> No
 def test_the_cache_is_bounded_and_keeps_what_is_used() -> None:
     telemetry = Telemetry()
     cache = ProductCache(telemetry, size=100)
-    cache.put((1, 0), Product("used"))
+    cache.put((1, 0), FeedProduct("used"))
     for number in range(1, 1_000):
-        cache.put((1, number), Product(str(number)))
+        cache.put((1, number), FeedProduct(str(number)))
         assert cache.get(1, [0])
     (size,) = [family for family in telemetry.families() if family.name == "grosz_product_cache_size"]
     assert size.samples[0].value <= 102
@@ -73,8 +73,8 @@ def test_the_cache_is_bounded_and_keeps_what_is_used() -> None:
 
 def test_products_of_shops_are_kept_apart() -> None:
     cache = ProductCache(Telemetry())
-    cache.put((1, 5), Product("one"))
-    cache.put((2, 5), Product("two"))
+    cache.put((1, 5), FeedProduct("one"))
+    cache.put((2, 5), FeedProduct("two"))
     assert [one.id for one in cache.get(2, [5])] == ["two"]
     cache.forget(1, None)
     assert cache.get(1, [5]) == []

@@ -137,13 +137,13 @@ async def test_the_same_shopper_and_seed_give_the_same_list(valkey: str) -> None
 
 async def test_stock_is_looked_at_when_the_ad_is_made(valkey: str) -> None:
     from creatives.feeds.product import Availability
-    from creatives.products.changes import Change
+    from creatives.products.changes import StockChange
 
     async with product_shop(valkey) as shop:
         recommender = await fitted(shop)
         plan = Plan(strategies=(Strategy.EVER_SEEN,))
         assert shown(await recommender.recommend(1, Shopper(seen=seen("A")), plan)) == ["A"]
-        await shop.store.tell(1, [Change("A", availability=Availability.OUT_OF_STOCK)], 2**52)
+        await shop.store.tell(1, [StockChange("A", availability=Availability.OUT_OF_STOCK)], 2**52)
         assert shown(await recommender.recommend(1, Shopper(seen=seen("A")), plan)) == []
 
 

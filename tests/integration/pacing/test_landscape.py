@@ -18,7 +18,7 @@ from loadtest.exchange.landscape import log_normal
 from pacing.budgets.lease_client import LeaseClient
 from pacing.landscape.keeper import HALF_LIFE_S, LandscapeKeeper
 from pacing.landscape.messages import decode_steps
-from pacing.landscape.observations import Cell, Kind, Tally
+from pacing.landscape.observations import LandscapeCell, ObservationKind, Tally
 from pacing.landscape.shading import Shading
 from pacing.landscape.telling import LandscapeFollower, LandscapeWriter
 from pacing.ledger.audit import audit
@@ -31,7 +31,7 @@ from tests.kit.openrtb import raw_request
 AUCTIONS = 20_000
 A_ROUND = 500  # auctions between two rounds of telling, keeping and following
 GROSZ = 10_000
-CELL = Cell(1, "PLN", 300, 250)
+CELL = LandscapeCell(1, "PLN", 300, 250)
 _TOKEN = re.compile(r"/n/loss/([A-Za-z0-9_-]+)")
 
 
@@ -174,14 +174,14 @@ async def spend(market: Market, chance: random.Random, people: list[Shopper], cl
 async def test_what_was_learnt_survives_a_restart_and_fades_by_half_in_a_day(shop: Shop) -> None:
     market = Market(shop, TestBidder(first_price_catalogue()), seed=2)
     for _ in range(2_000):
-        market.tally.note(CELL, Kind.LOSS, 1_000_000, 6_000_000)
+        market.tally.note(CELL, ObservationKind.LOSS, 1_000_000, 6_000_000)
     await market.round()
     before = await published(shop)
     assert await shop.transitions.command("LLEN", keys.LANDSCAPE_NEWS) == 0
     await market.keeper.close()
     shop.clock.advance(HALF_LIFE_S)
     again = LandscapeKeeper(shop.transitions, shop.clock, Telemetry())
-    market.tally.note(CELL, Kind.LOSS, 1_000_000, 6_000_000)
+    market.tally.note(CELL, ObservationKind.LOSS, 1_000_000, 6_000_000)
     await market.writer.write()
     await again.tick()
     after = await published(shop)
@@ -195,12 +195,12 @@ async def test_what_was_learnt_survives_a_restart_and_fades_by_half_in_a_day(sho
     assert unlearnt < 6_000_000 < fresh.shade(CELL, 20_000_000, 0)
 
 
-async def published(shop: Shop) -> dict[Cell, tuple[float, bytes]]:
+async def published(shop: Shop) -> dict[LandscapeCell, tuple[float, bytes]]:
     packed = await shop.transitions.command("GET", keys.LANDSCAPE_STEPS)
     assert isinstance(packed, bytes)
     found = decode_steps(packed)
     assert found is not None
-    return {Cell(*cell[:4]): (cell.weight, cell.steps) for cell in found[1]}
+    return {LandscapeCell(*cell[:4]): (cell.weight, cell.steps) for cell in found[1]}
 
 
 async def test_state_of_another_version_is_begun_anew(shop: Shop) -> None:
@@ -209,7 +209,7 @@ async def test_state_of_another_version_is_begun_anew(shop: Shop) -> None:
     await shop.transitions.command("RPUSH", keys.LANDSCAPE_NEWS, b"nonsense")
     market = Market(shop, TestBidder(first_price_catalogue()), seed=2)
     await market.follower.tick()
-    market.tally.note(CELL, Kind.WIN, 1_000_000)
+    market.tally.note(CELL, ObservationKind.WIN, 1_000_000)
     await market.round()
     assert (await published(shop))[CELL][0] == 1
 
@@ -218,7 +218,7 @@ async def test_two_workers_count_each_block_once(shop: Shop) -> None:
     market = Market(shop, TestBidder(first_price_catalogue()), seed=2)
     other = LandscapeKeeper(shop.transitions, shop.clock, Telemetry())
     for _ in range(3):
-        market.tally.note(CELL, Kind.WIN, 1_000_000)
+        market.tally.note(CELL, ObservationKind.WIN, 1_000_000)
         await market.writer.write()
         await market.keeper.tick()
         await other.tick()

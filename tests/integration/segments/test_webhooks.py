@@ -16,7 +16,7 @@ from core.model import Segment
 from segments.audiences.callout import Caller
 from segments.audiences.dead_letters import read_dead_letters, send_again
 from segments.audiences.due import pseudonym
-from segments.audiences.hooks import FIRST_RETRY_MS, MAX_ATTEMPTS, DueEntries, WebhookSender, WebhookTarget
+from segments.audiences.hooks import FIRST_RETRY_MS, MAX_ATTEMPTS, DueEntries, HookTarget, WebhookSender
 from segments.audiences.leftovers import KEPT_DAYS, expiry_commands
 from segments.facts.event import FORGET, Event, Item, Kind, order_key, pack_event
 from segments.identity.persons import Identities
@@ -76,7 +76,7 @@ async def hooked(url: str, clock: ManualClock, receiver: Receiver) -> AsyncItera
         receiver.server() as server,
         Caller(allow_private=True) as caller,
     ):
-        target = WebhookTarget(4, 1, str(server.make_url("/hook")), receiver.secret)
+        target = HookTarget(4, 1, str(server.make_url("/hook")), receiver.secret)
         yield (
             rig,
             WebhookSender(rig.store, caller, lambda number: target if number == 4 else None, clock, rig.worker_metrics),

@@ -11,7 +11,7 @@ from core.model import Segment
 from segments.facts.event import Event, Item, Kind, order_key, person_digest
 from segments.profiles.log import partition_of
 from segments.profiles.partitions import LEASE_MS
-from segments.worker.planning import Entry
+from segments.worker.planning import LogEntry
 from tests.kit.profiles import PARTITIONS, catalogue, event_rig
 
 CART = Segment(id=7, advertiser_id=1, name="cart", rule="cart.value >= 500 PLN and cart.age in 1h..14d")
@@ -165,7 +165,7 @@ async def test_a_write_is_refused_after_somebody_else_wrote(valkey: str, clock: 
         before = (await rig.store.read({user: [1]}))[user]
         await rig.send(event(Kind.PAGE_VIEW, user, clock))
         await rig.settle()
-        late = Entry(bytes(7) + b"\x01" + bytes(8), event(Kind.PAGE_VIEW, user, clock))
+        late = LogEntry(bytes(7) + b"\x01" + bytes(8), event(Kind.PAGE_VIEW, user, clock))
         plan = rig.planner.plan(before, [late], {}, clock.now_ms())
         assert plan.write is not None
         assert await rig.store.write([plan.write]) == [False]

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from admin.seed.catalogue import demo_catalogue
-from admin.store.kinds import KINDS, Kind
+from admin.store.kinds import KINDS, ObjectKind
 from admin.validation.convert import HIDDEN, merge_patch, represent
 from admin.validation.intake import build
 
@@ -12,7 +12,7 @@ META = ("id", "version")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.member], ids=lambda kind: kind.name)
-def test_every_object_of_the_demo_survives_the_way_there_and_back(kind: Kind) -> None:
+def test_every_object_of_the_demo_survives_the_way_there_and_back(kind: ObjectKind) -> None:
     catalogue = demo_catalogue()
     currencies = {shop.id: shop.currency for shop in catalogue.advertisers}
     for value in getattr(catalogue, kind.member):
@@ -24,7 +24,7 @@ def test_every_object_of_the_demo_survives_the_way_there_and_back(kind: Kind) ->
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_every_field_of_the_domain_is_in_the_document_and_the_reverse(kind: Kind) -> None:
+def test_every_field_of_the_domain_is_in_the_document_and_the_reverse(kind: ObjectKind) -> None:
     renamed = {"start_ms": "start", "end_ms": "end", "expires_ms": "expires"}
     domain = {renamed.get(name, name.removesuffix("_micros")) for name in kind.domain.__struct_fields__}
     assert domain - {"id", "version"} == set(kind.document.__struct_fields__)

@@ -3,7 +3,7 @@
 import pytest
 
 from bidder.door.framing import MAX_FRUITLESS_HEADS, Framing, Head
-from bidder.door.http import MAX_BODY_BYTES, Refusal
+from bidder.door.http import MAX_BODY_BYTES, HttpRefusal
 from bidder.door.limits import SLICE_BYTES
 from tests.kit.bid_port import chunked, post
 
@@ -36,7 +36,7 @@ def refusal_of(data: bytes) -> int:
     statuses = []
     for pieces in ([data], [data[position : position + 1] for position in range(len(data))]):
         requests = Requests()
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(HttpRefusal) as caught:
             requests.feed(*pieces)
         assert requests.seen == []
         statuses.append(caught.value.status)
@@ -123,7 +123,7 @@ def test_a_body_above_the_bound_is_refused_before_it_comes() -> None:
     assert refusal_of(head(f"Content-Length: {MAX_BODY_BYTES + 1}")) == 413
     requests = Requests()
     requests.framing.feed(head("Transfer-Encoding: chunked"))
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(HttpRefusal) as caught:
         requests.feed(*[b"2000\r\n" + b"x" * 8192 + b"\r\n"] * (MAX_BODY_BYTES // 8192 + 1))
     assert caught.value.status == 413
 
@@ -132,7 +132,7 @@ def test_endless_heads_are_refused() -> None:
     for line in (b"X-Filler: " + b"a" * 1000 + b"\r\n", b"a" * 1000):
         requests = Requests()
         requests.framing.feed(b"POST /openrtb2/demo HTTP/1.1\r\nHost: a\r\n")
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(HttpRefusal) as caught:
             requests.feed(*[line] * 100)
         assert caught.value.status == 431
 
@@ -140,7 +140,7 @@ def test_endless_heads_are_refused() -> None:
 def test_endless_chunk_extensions_are_refused() -> None:
     requests = Requests()
     requests.framing.feed(head("Transfer-Encoding: chunked") + b"1;")
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(HttpRefusal) as caught:
         requests.feed(*[b"a" * SLICE_BYTES] * (MAX_BODY_BYTES * 7 // SLICE_BYTES))
     assert caught.value.status == 413
 
@@ -149,7 +149,7 @@ def test_empty_lines_before_a_request_are_passed_over_but_not_for_ever() -> None
     requests = Requests()
     requests.framing.feed(b"\r\n\r\n" + post(b"{}"))
     assert requests.bodies == [b"{}"]
-    with pytest.raises(Refusal):
+    with pytest.raises(HttpRefusal):
         requests.feed(*[b"\r\n" * 500] * 100)
 
 
@@ -206,7 +206,7 @@ def test_what_only_looks_like_a_known_head_is_not_one() -> None:
         known.replace(b"Content-Length: 2", b"Content-Length: 2\r\nTransfer-Encoding: chunked"),
         known.replace(b"Content-Length: 2", b"Content-Length: 9999999"),
     ):  # fmt: skip
-        with pytest.raises(Refusal):
+        with pytest.raises(HttpRefusal):
             requests.framing.feed(changed)
         requests = Requests()
         requests.framing.feed(known)

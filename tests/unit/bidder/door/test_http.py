@@ -9,7 +9,7 @@ from bidder.door.http import (
     MAX_BODY_BYTES,
     MIN_GZIP_BYTES,
     NO_CONTENT,
-    Refusal,
+    HttpRefusal,
     Route,
     accepts_gzip,
     bid_answer,
@@ -91,7 +91,7 @@ def test_gzip_that_is_cut_or_damaged_is_none(cut: int) -> None:
 def test_a_bomb_is_refused_at_the_bound_and_not_above() -> None:
     assert gunzip(gzip.compress(bytes(MAX_BODY_BYTES))) == bytes(MAX_BODY_BYTES)
     for bomb in (gzip.compress(bytes(MAX_BODY_BYTES + 1)), gzip.compress(bytes(1000)) * 300):
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(HttpRefusal) as caught:
             gunzip(bomb)
         assert caught.value.status == 413
 

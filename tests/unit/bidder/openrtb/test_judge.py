@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from bidder.openrtb.judge import Terms, faults_of_answer, faults_of_bid
+from bidder.openrtb.judge import AnswerTerms, faults_of_answer, faults_of_bid
 from tests.kit.openrtb import FX, request_of
 
 Json = dict[str, Any]
 
-TERMS = Terms("PLN", frozenset({"grosz"}), "${AUCTION_PRICE}")
+TERMS = AnswerTerms("PLN", frozenset({"grosz"}), "${AUCTION_PRICE}")
 REQUEST: Json = {
     "id": "r1", "cur": ["PLN"], "wseat": ["grosz"], "badv": ["rival.example"], "bcat": ["IAB7", "IAB8-5"],
     "wlang": ["pl"],

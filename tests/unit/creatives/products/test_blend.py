@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 
 from creatives.products.blend import DEFAULT_SHARES, LENGTHS, RULES_OF, SHARES
 from creatives.products.learning import fit_blend
-from creatives.products.sessions import Sessions, make_sessions
+from creatives.products.sessions import ShopSessions, make_sessions
 
 NONE = make_sessions([], [])
 
 
-def log_of(*sessions: list[int]) -> Sessions:
+def log_of(*sessions: list[int]) -> ShopSessions:
     return make_sessions(list(sessions), [float(number) for number in range(len(sessions))])
 
 
-def returning(share: float, seed: int, count: int = 800) -> Sessions:
+def returning(share: float, seed: int, count: int = 800) -> ShopSessions:
     """Visits in which each next product is one seen before with probability `share`, else the number after the last."""
     chance = np.random.default_rng(seed)
     sessions = []

@@ -5,14 +5,14 @@ import msgspec
 import pytest
 
 from core.model import Budget, BudgetShare, Catalogue, Status
-from pacing.bank.bank import BudgetBook, Budgets, calendar, joined
+from pacing.bank.bank import BudgetBook, BudgetParts, calendar, joined
 from pacing.budgets.pools import NO_LIMIT, Limit
 from tests.kit.money import catalogue, line_item
 from tests.kit.publishing import changed_catalogue
 from tests.kit.random_bidding import random_catalogue
 
 
-def budgets_of(present: Catalogue) -> dict[int, Budgets]:
+def budgets_of(present: Catalogue) -> dict[int, BudgetParts]:
     return {number: joined(parts) for number, parts in BudgetBook().update(present).items()}
 
 

@@ -2,7 +2,7 @@
 
 from pacing.landscape.curve import BINS, FULL_VALUE, bin_of
 from pacing.landscape.messages import CellSteps
-from pacing.landscape.observations import UNKNOWN, Kind, decode_counts
+from pacing.landscape.observations import UNKNOWN, ObservationKind, decode_counts
 from pacing.landscape.shading import SENT_LAG, Shading
 
 CELL = (1, "PLN", 300, 250)
@@ -25,5 +25,5 @@ def test_what_was_sent_is_told_a_minute_later_and_once() -> None:
     told = [shading.take_sent() for _ in range(SENT_LAG + 3)]
     assert [len(blocks) for blocks in told] == [0] * SENT_LAG + [1, 0, 0]
     (count,) = decode_counts(told[SENT_LAG][0])
-    assert tuple(count) == (*CELL, Kind.SENT, bin_of(2_000_000), UNKNOWN, 3)
+    assert tuple(count) == (*CELL, ObservationKind.SENT, bin_of(2_000_000), UNKNOWN, 3)
     assert decode_counts(b"nonsense") == []

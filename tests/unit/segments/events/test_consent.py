@@ -2,7 +2,7 @@
 
 import pytest
 
-from segments.events.consent import GRANTED, REFUSED, ConsentFlags, ConsentPolicy, Sections
+from segments.events.consent import GRANTED, REFUSED, ConsentFlags, EventConsentPolicy, Sections
 from segments.events.privacy import Signals
 
 
@@ -13,7 +13,7 @@ def read_sections(gpp: str, sections: tuple[int, ...]) -> Sections:
     return Sections(limited=gpp != "us-ok" and bool(gpp or sections != (2,)))
 
 
-POLICY = ConsentPolicy(lambda text: GRANTED if text == "yes" else REFUSED, read_sections)
+POLICY = EventConsentPolicy(lambda text: GRANTED if text == "yes" else REFUSED, read_sections)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_flags(signals: Signals, vouched: bool, expected: ConsentFlags) -> None:
 
 
 def test_a_deployment_outside_the_regulation_may_say_so() -> None:
-    assert ConsentPolicy(lambda _: REFUSED, gdpr_by_default=False).flags(Signals()) == GRANTED
+    assert EventConsentPolicy(lambda _: REFUSED, gdpr_by_default=False).flags(Signals()) == GRANTED
 
 
 def test_where_nobody_reads_gpp_strings_they_refuse() -> None:
-    assert ConsentPolicy(lambda _: GRANTED).flags(Signals(gdpr=False, gpp="DBABLA~CVQqAAAAAACA.QA")) == REFUSED
+    assert EventConsentPolicy(lambda _: GRANTED).flags(Signals(gdpr=False, gpp="DBABLA~CVQqAAAAAACA.QA")) == REFUSED

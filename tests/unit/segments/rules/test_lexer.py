@@ -1,10 +1,10 @@
 import pytest
 
 from segments.rules.errors import RuleError, Span
-from segments.rules.lexer import MAX_RULE_CHARS, MAX_STRING_CHARS, Kind, Token, tokens_of
+from segments.rules.lexer import MAX_RULE_CHARS, MAX_STRING_CHARS, Token, TokenKind, tokens_of
 
 
-def kinds(text: str) -> list[Kind]:
+def kinds(text: str) -> list[TokenKind]:
     return [token.kind for token in tokens_of(text)][:-1]
 
 
@@ -17,18 +17,24 @@ def first(text: str) -> Token:
     [("0s", 0), ("90m", 5_400), ("1h", 3_600), ("14d", 1_209_600), ("2w", 1_209_600), ("1d12h", 129_600), ("1_0s", 10)],
 )
 def test_a_duration_is_in_seconds(text: str, seconds: int) -> None:
-    assert (first(text).kind, first(text).number) == (Kind.DURATION, seconds)
+    assert (first(text).kind, first(text).number) == (TokenKind.DURATION, seconds)
 
 
 @pytest.mark.parametrize("text", ["500 PLN", "500PLN", "500.00 PLN", "5_00\tPLN"])
 def test_an_amount_is_in_micros_with_its_currency(text: str) -> None:
     token = first(text)
-    assert (token.kind, token.number, token.currency) == (Kind.MONEY, 500_000_000, "PLN")
+    assert (token.kind, token.number, token.currency) == (TokenKind.MONEY, 500_000_000, "PLN")
     assert token.span == Span(0, len(text))
 
 
 def test_a_keyword_in_upper_case_after_a_number_is_no_currency() -> None:
-    assert kinds("score > 5 AND 1") == [Kind.NAME, Kind.SYMBOL, Kind.NUMBER, Kind.KEYWORD, Kind.NUMBER]
+    assert kinds("score > 5 AND 1") == [
+        TokenKind.NAME,
+        TokenKind.SYMBOL,
+        TokenKind.NUMBER,
+        TokenKind.KEYWORD,
+        TokenKind.NUMBER,
+    ]
 
 
 @pytest.mark.parametrize(("text", "value"), [("3", 3), ("2.5", 2.5), ("1_000_000", 1_000_000)])
@@ -49,7 +55,7 @@ def test_digits_of_other_scripts_are_not_numbers() -> None:
 
 def test_a_range_is_two_numbers_and_dots() -> None:
     assert [token.text for token in tokens_of("1..5")] == ["1", "..", "5", ""]
-    assert kinds("1h..14d") == [Kind.DURATION, Kind.SYMBOL, Kind.DURATION]
+    assert kinds("1h..14d") == [TokenKind.DURATION, TokenKind.SYMBOL, TokenKind.DURATION]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,7 @@ def test_a_range_is_two_numbers_and_dots() -> None:
     [('"a b"', "a b"), ("'it\"s'", 'it"s'), (r'"a\"b\\c"', r'a"b\c'), ('"zażółć #"', "zażółć #"), ('""', "")],
 )
 def test_a_text_may_hold_anything_but_a_line_end(text: str, value: str) -> None:
-    assert (first(text).kind, first(text).text) == (Kind.STRING, value)
+    assert (first(text).kind, first(text).text) == (TokenKind.STRING, value)
 
 
 def test_names_and_keywords_are_read_without_case() -> None:
@@ -66,7 +72,7 @@ def test_names_and_keywords_are_read_without_case() -> None:
 
 
 def test_comments_and_line_ends_separate_tokens() -> None:
-    assert kinds("score # points\n > 3") == [Kind.NAME, Kind.SYMBOL, Kind.NUMBER]
+    assert kinds("score # points\n > 3") == [TokenKind.NAME, TokenKind.SYMBOL, TokenKind.NUMBER]
 
 
 @pytest.mark.parametrize(("text", "symbol"), [("==", "="), ("<>", "!="), ("<=", "<=")])

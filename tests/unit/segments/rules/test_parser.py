@@ -16,7 +16,7 @@ def outline(node: syntax.Node) -> str:
             return f"not({outline(part)})"
         case syntax.Comparison(fact=fact, operator=operator):
             return f"{fact.text}{operator}"
-        case syntax.Event(verb=verb):
+        case syntax.EventClause(verb=verb):
             return verb.text
         case syntax.Measure(function=function, event=event):
             return f"{function}[{event.verb.text}]"
@@ -47,7 +47,7 @@ def test_binding_strength_is_not_and_or(text: str, tree: str) -> None:
 
 def test_an_event_has_object_patterns_and_period() -> None:
     node = parse('bought category ("a*", "b") in 1h..7d')
-    assert isinstance(node, syntax.Event)
+    assert isinstance(node, syntax.EventClause)
     assert (node.kind, [literal.text for literal in node.patterns]) == ("category", ["a*", "b"])
     assert isinstance(node.period, syntax.InPeriod)
     assert (node.period.low, node.period.high) == (3_600, 604_800)
@@ -55,7 +55,7 @@ def test_an_event_has_object_patterns_and_period() -> None:
 
 def test_a_period_with_one_duration_begins_now() -> None:
     node = parse("visited in 7d")
-    assert isinstance(node, syntax.Event)
+    assert isinstance(node, syntax.EventClause)
     assert isinstance(node.period, syntax.InPeriod)
     assert node.period.low == 0
 

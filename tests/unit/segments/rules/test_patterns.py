@@ -1,6 +1,6 @@
 import pytest
 
-from segments.rules.patterns import Patterns, contains, like, one_of
+from segments.rules.patterns import TextPatterns, contains, like, one_of
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ from segments.rules.patterns import Patterns, contains, like, one_of
 )
 def test_a_star_stands_for_any_text(pattern: str, text: str, covered: bool) -> None:
     assert like(pattern)(text.casefold()) is covered
-    assert Patterns([pattern]).covers(text.casefold()) is covered
-    assert bool(Patterns([pattern]).select({text.casefold(): [1]})) is covered
+    assert TextPatterns([pattern]).covers(text.casefold()) is covered
+    assert bool(TextPatterns([pattern]).select({text.casefold(): [1]})) is covered
 
 
 def test_a_pattern_of_many_stars_does_not_explode() -> None:
@@ -36,13 +36,13 @@ def test_a_pattern_of_many_stars_does_not_explode() -> None:
 
 
 def test_one_of_several_patterns_is_enough() -> None:
-    patterns = Patterns(["a*", "B"])
+    patterns = TextPatterns(["a*", "B"])
     assert [patterns.covers(text) for text in ("ax", "b", "bx", "")] == [True, True, False, False]
 
 
 def test_without_a_pattern_everything_is_covered() -> None:
-    assert Patterns([]).covers("")
-    assert Patterns([]).select({"": [1], "a": [2, 3]}) == [1, 2, 3]
+    assert TextPatterns([]).covers("")
+    assert TextPatterns([]).select({"": [1], "a": [2, 3]}) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_without_a_pattern_everything_is_covered() -> None:
     ],
 )
 def test_the_moments_of_all_covered_texts_are_selected(patterns: list[str], moments: list[int]) -> None:
-    assert Patterns(patterns).select({"": [9], "a": [1, 2], "b": [3], "cb": [4]}) == moments
+    assert TextPatterns(patterns).select({"": [9], "a": [1, 2], "b": [3], "cb": [4]}) == moments
 
 
 def test_texts_compare_without_case() -> None:
