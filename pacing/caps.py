@@ -215,7 +215,8 @@ class CapTable:
 
     def limits(self, line_item_id: int) -> bool:
         """Whether a cap or a gap concerns the line item."""
-        return self._line(line_item_id) is not None
+        known = self._known
+        return (known[line_item_id] if line_item_id in known else self._line(line_item_id)) is not None
 
     def _line(self, number: int) -> _Line | None:
         """The line item of that id, None when nothing caps it."""

@@ -333,16 +333,18 @@ class Group(Memo):
     def resolve(self, part: Key, keys: Sequence[Key]) -> "JointBits":
         """Ask each dimension for its key, in order, and remember the joint answer under `part`."""
         # The joint answer may outlive its parts in their dimensions' memos: counts go by what was answered, not by who.
-        parts = tuple(
-            (dimension, dimension.get(key).bits) for dimension, key in zip(self.dimensions, keys, strict=True)
-        )
-        joint = functools.reduce(operator.and_, [bits for _dimension, bits in parts])
-        sets = {joint, *(bits for _dimension, bits in parts)}
-        new = sum(bits not in self._known for bits in sets)
-        self.take(bytes_of(part) + ANSWER_BYTES + 2 * OBJECT_BYTES * len(parts) + new * (parts[0][0].count // 8))
+        dimensions = self.dimensions
+        answers = [dimension.get(key).bits for dimension, key in zip(dimensions, keys, strict=True)]
+        joint = functools.reduce(operator.and_, answers)
+        known = self._known
+        sets = {joint, *answers}
+        new = sets.difference(known)
+        size = bytes_of(part) + ANSWER_BYTES + 2 * OBJECT_BYTES * len(answers)
+        self.take(size + len(new) * (dimensions[0].count // 8))
+        # All of them and not only the new ones: to make room this memo may have forgotten what it knew.
         for bits in sets:
-            self._known.setdefault(bits, bits)
-        answer = self.memo[part] = JointBits(self._known[joint], parts)
+            known.setdefault(bits, bits)
+        answer = self.memo[part] = JointBits(known[joint], tuple(zip(dimensions, answers, strict=True)))
         return answer
 
     def forget(self) -> None:

@@ -23,14 +23,20 @@ _REFERENCE_BYTES = 8
 
 
 def bytes_of(key: object) -> int:
-    """About the memory of a key: a sender decides how long its texts and lists are."""
-    if isinstance(key, tuple):
-        return OBJECT_BYTES + _REFERENCE_BYTES * len(key) + sum(bytes_of(part) for part in key)
-    if isinstance(key, msgspec.Struct):
-        return bytes_of(msgspec.structs.astuple(key))
+    """About the memory of a key: a sender decides how long its texts and lists are.
+
+    It runs for every answer that is remembered: the commonest types come first, and a loop costs less than a generator.
+    """
     if isinstance(key, str):
         # Beyond Latin-1 a character takes two or four bytes; the wider is assumed.
         return OBJECT_BYTES + (len(key) if key.isascii() else 4 * len(key))
+    if isinstance(key, tuple):
+        size = OBJECT_BYTES + _REFERENCE_BYTES * len(key)
+        for part in key:
+            size += OBJECT_BYTES if part is None or type(part) is int else bytes_of(part)
+        return size
+    if isinstance(key, msgspec.Struct):
+        return bytes_of(msgspec.structs.astuple(key))
     return OBJECT_BYTES + (len(key) if isinstance(key, bytes) else 0)
 
 
@@ -53,8 +59,11 @@ class Memo(abc.ABC):
 
     def take(self, size: int) -> None:
         """Say that so many bytes are about to be remembered; this or another memo may forget everything before."""
-        if self._budget is not None:
-            self._budget.spend(size)
+        budget = self._budget
+        if budget is not None:
+            budget.used += size
+            if budget.used > budget.most:
+                budget.make_room(size)
         self.nbytes += size
 
     @abc.abstractmethod
@@ -90,9 +99,13 @@ class MemoryBudget:
         """So many bytes more; where that is too much, the memos that hold most forget."""
         self.used += size
         if self.used > self.most:
-            self.used = size + sum(memo.nbytes for memo in self._memos)
-            for memo in sorted(self._memos, key=lambda memo: memo.nbytes, reverse=True):
-                if self.used <= self.most:
-                    break
-                self.used -= memo.nbytes
-                memo.forget()
+            self.make_room(size)
+
+    def make_room(self, size: int) -> None:
+        """Let the memos that hold most forget, until these bytes, which are counted already, fit."""
+        self.used = size + sum(memo.nbytes for memo in self._memos)
+        for memo in sorted(self._memos, key=lambda memo: memo.nbytes, reverse=True):
+            if self.used <= self.most:
+                break
+            self.used -= memo.nbytes
+            memo.forget()

@@ -21,6 +21,7 @@ from core.errors import UnavailableError
 from pacing.budgets.leases import Sealed
 from pacing.budgets.levels import Lease, Level, decode_leases, decode_levels
 from pacing.budgets.pools import Limit, PoolKey
+from pacing.budgets.settling import SettleArguments, named
 from pacing.budgets.timing import Timing, lease_day
 
 Argument = bytes | str | int
@@ -178,10 +179,9 @@ class _Script:
 def _load_scripts() -> dict[str, _Script]:
     folder = resources.files("pacing.budgets").joinpath("scripts")
     shared = folder.joinpath("_levels.lua").read_text(encoding="utf-8")
-    return {
-        name: _Script(_squeeze(shared + folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")))
-        for name in _SCRIPT_NAMES
-    }
+    sources = {name: folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in _SCRIPT_NAMES}
+    sources["settle"] = named(sources["settle"])
+    return {name: _Script(_squeeze(shared + source)) for name, source in sources.items()}
 
 
 def _squeeze(source: str) -> str:
@@ -344,7 +344,7 @@ class Transitions:
 
     def settle_command(self, notice: Settlement) -> Command:
         """What `settle` sends, for callers that send many at once; `settle_reply` reads the reply."""
-        arguments = (
+        arguments = SettleArguments(
             notice.kind.value, notice.notice, notice.lease_id, *notice.key, notice.campaign_id,
             lease_day(notice.lease_id), notice.reserved_micros, notice.price_cpm, notice.charge_micros,
             notice.house_cpm, notice.house_micros, self.timing.win_hold_ms, notice.remember_s, notice.row,

@@ -1,14 +1,12 @@
 -- One notice: win, bill or loss. Deduplicates, settles against the lease, and writes the ledger row of a bill.
 -- KEYS levels, meta, pools, leases, closing, ledger, notices of the bid's bucket
--- ARGV now, kind (w, b, l), notice key, lease, line, share, campaign, day, reserved micros,
---      price (CPM micros, -1 without one), its charge (micros), house price, house charge, how long a win is held (ms),
---      how long to remember (s), the ledger row's fixed part
+-- Arguments by name: given_now, then given_<field> for each field of pacing.budgets.settling.SettleArguments.
 -- Returns {outcome, charge, 1 if late, over budget micros, 1 if settled by the house rule}; the outcomes are in
 -- docs/money.md. Nothing happens ('unready') while the counters are lost.
 if not redis.call('HGET', KEYS[2], 'epoch') then return {'unready', '0', '0', '0', '0'} end
-local now, kind, notice, lease_id = time_ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-local line, share, campaign, day = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
-local reserved = tonumber(ARGV[9])
+local now, kind, notice, lease_id = time_ms(given_now), given_kind, given_notice, given_lease
+local line, share, campaign, day = given_line_item, given_share, given_campaign, tonumber(given_day)
+local reserved = tonumber(given_reserved)
 local STATE = '<c1i8i8' -- what became of the bid, the price and the charge that its win notice named; then a hold's id
 
 local known, hold = redis.call('HGET', KEYS[7], notice), nil
@@ -21,7 +19,7 @@ end
 
 local function remember(new_state, price, charge, held)
   redis.call('HSET', KEYS[7], notice, struct.pack(STATE, new_state, price, charge) .. (held or ''))
-  if not known and redis.call('TTL', KEYS[7]) < 0 then redis.call('EXPIRE', KEYS[7], ARGV[15]) end
+  if not known and redis.call('TTL', KEYS[7]) < 0 then redis.call('EXPIRE', KEYS[7], given_remember_s) end
 end
 
 local function holding(id)
@@ -52,7 +50,7 @@ local function win()
   if state == 'b' then return answer('win_after_bill') end
   local source, held = holding(lease_id), ''
   if state == 'n' and source then
-    local until_ms = math.ceil((now + tonumber(ARGV[14])) / 60000) * 60000
+    local until_ms = math.ceil((now + tonumber(given_win_hold_ms)) / 60000) * 60000
     held = 'w' .. integer(source[9]) .. '.' .. line .. '.' .. share .. '.' .. integer(until_ms)
     local packed = redis.call('HGET', KEYS[4], held)
     local target
@@ -68,7 +66,7 @@ local function win()
     write_lease(KEYS[4], held, target)
     put_back(lease_id, source)
   end
-  remember('w', tonumber(ARGV[10]), tonumber(ARGV[11]), held)
+  remember('w', tonumber(given_price), tonumber(given_charge), held)
   if state == 'l' then return answer('win_after_loss') end
   return answer(source and 'won' or 'late_win')
 end
@@ -106,9 +104,9 @@ end
 
 local function bill()
   if state == 'b' then return answer('duplicate_bill') end
-  local price, charge, house = tonumber(ARGV[10]), tonumber(ARGV[11]), '0'
+  local price, charge, house = tonumber(given_price), tonumber(given_charge), '0'
   if price < 0 then price, charge = won_price, won_charge end
-  if price < 0 then price, charge, house = tonumber(ARGV[12]), tonumber(ARGV[13]), '1' end
+  if price < 0 then price, charge, house = tonumber(given_house_price), tonumber(given_house_charge), '1' end
   local from = lease_id
   if state == 'w' then from = hold elseif state == 'l' then from = '' end
   local lease, over = holding(from), 0
@@ -128,7 +126,7 @@ local function bill()
   write_levels()
   remember('b', price, charge)
   local late = lease and '0' or '1'
-  redis.call('XADD', KEYS[6], '*', 'row', ARGV[16], 'at', integer(now), 'price', integer(price),
+  redis.call('XADD', KEYS[6], '*', 'row', given_row, 'at', integer(now), 'price', integer(price),
     'charge', integer(charge), 'impressions', '1', 'late', late, 'over', integer(over), 'house', house)
   local outcome = 'billed'
   if not lease then outcome = over > 0 and 'over_budget' or 'late_bill' end
