@@ -1,7 +1,10 @@
-"""Money: integer micro-units with a currency. The only module that rounds.
+"""Money: integer micro-units with a currency.
 
 Two units occur and are never mixed: *CPM micros* (the price of a thousand impressions, as OpenRTB has it) and *micros*
 (what one impression costs: a thousandth of it, exact because CPM prices lie on the grosz grid of 10,000 micros).
+
+Between units and currencies amounts are rounded here: half to even, floors up. What is read from a text (the price of a
+notice, the value of an event) is rounded where it is read, to the same grid and by the same rule.
 """
 
 import decimal
