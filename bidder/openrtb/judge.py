@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from bidder.openrtb.types import Banner, BidRequest, Deal, Device, Imp
-from core.money import GROSZ_CPM_MICROS, FxTable, MoneyError, ceil_to_grosz, cpm_from_float
+from core.money import GROSZ_CPM_MICROS, MICROS_PER_UNIT, FxTable, MoneyError, ceil_to_grosz, cpm_from_float
 from creatives.macros import TOKEN
 
 Json = Mapping[str, Any]
@@ -98,7 +98,7 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
     if not isinstance(price, (int, float)) or isinstance(price, bool) or not (math.isfinite(price) and price > 0):
         yield Violation("price", f"{price!r} is no price")
         return
-    cpm, owner = cpm_from_float(price), deal or imp
+    cpm, owner = round(price * MICROS_PER_UNIT), deal or imp  # of any size: how dear a bid may be is not judged here
     if cpm % GROSZ_CPM_MICROS:
         yield Violation("price", f"{price} is finer than a hundredth")
     if owner.bidfloor is None or owner.bidfloor <= 0:

@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import functools
 
 from tests.unit.test_source_rules import PACKAGES, modules, tree
 
@@ -32,6 +33,7 @@ REVIEWED = {
 }
 
 
+@functools.cache
 def names() -> dict[str, list[str]]:
     """Class -> the modules that define it, tests left out."""
     found = collections.defaultdict(list)
