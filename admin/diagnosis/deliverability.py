@@ -9,6 +9,7 @@ import msgspec
 from admin.diagnosis.budgets import Levels, shortage
 from admin.diagnosis.findings import Finding, Severity, fine, note, stop
 from admin.diagnosis.funnels import ReasonCount, Window
+from admin.diagnosis.spendable import Multipliers, spendable_share
 from admin.store.kinds import LINE_ITEMS
 from admin.validation.warnings import Surroundings, warnings_of
 from core.errors import Fault
@@ -49,6 +50,7 @@ class Scene(msgspec.Struct, frozen=True):
     segment_sizes: Mapping[int, int]
     windows: Mapping[int, Window]  # of the last hour
     now_ms: int
+    multipliers: Multipliers = {}
 
     @classmethod
     def of(
@@ -58,6 +60,7 @@ class Scene(msgspec.Struct, frozen=True):
         segment_sizes: Mapping[int, int],
         windows: Mapping[int, Window],
         now_ms: int,
+        multipliers: Multipliers | None = None,
     ) -> "Scene":
         objects: dict[tuple[str, int], object] = {}
         for name in ("advertisers", "campaigns", "creatives", "deals"):
@@ -66,7 +69,7 @@ class Scene(msgspec.Struct, frozen=True):
             {one.id: one for one in catalogue.advertisers},
             {one.id: one for one in catalogue.campaigns},
             {one.id: one for one in catalogue.creatives},
-            objects, catalogue.fx_rates, levels, segment_sizes, windows, now_ms,
+            objects, catalogue.fx_rates, levels, segment_sizes, windows, now_ms, multipliers or {},
         )  # fmt: skip
 
 
@@ -143,6 +146,12 @@ def _budgets(line_item: LineItem, campaign: Campaign, advertiser: Advertiser, sc
         return
     for text in spent:
         yield note("budget", f"nothing is left of a part: {text}", "raise the budget or its share", line_item.id)
+    share = spendable_share(
+        line_item, levels, pools, scene.multipliers, day=day, timezone=advertiser.timezone, now_ms=scene.now_ms
+    )
+    if share is not None:
+        text = f"at this bid about {share:.0%} of its daily budget can be spent: pacing does not hold it back"
+        yield note("budget", text, "raise the bid or the maximum CPM, or widen the targeting", line_item.id)
     tight = [each.text for each in found if each is not None and not each.is_spent]
     yield fine("budget", ", ".join(dict.fromkeys(tight)) or "no budget limits it", line_item.id)
 
