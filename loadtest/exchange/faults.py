@@ -20,6 +20,10 @@ _PATIENCE_S = 5.0
 # A fault that hangs is over after this; also the longest that a bidder may take to get rid of a bad peer here.
 _FAULT_S = 15.0
 
+# A malformed request that is answered 204 is sent again so often: nobody sheds a single connection for so long.
+_SHED_TRIES = 5
+_SHED_PAUSE_S = 0.1
+
 _READ_BYTES = 65_536
 
 _CONTENT = (("Content-Type", "application/json"),)
@@ -99,6 +103,15 @@ class Gremlins:
             body = self._chance.choice(MALFORMED_BODIES)
             writer.write(self._request(body))
             status = await self._answer("malformed", reader)
+            for _ in range(_SHED_TRIES):
+                # A bidder that sheds answers 204 before it has read the body; one that accepts it says so each time.
+                if status != "204":
+                    break
+                while (await reader.readline()).strip():
+                    pass  # the rest of its head; a 204 has no body
+                await asyncio.sleep(_SHED_PAUSE_S)
+                writer.write(self._request(body))
+                status = await self._answer("malformed", reader)
             if status[0] not in "45n":
                 self._tally.violate("malformed-accepted", f"answered {status}", body[:200].decode("latin-1"), "")
             if status.startswith("4") and await self._skip_answer("malformed", reader):

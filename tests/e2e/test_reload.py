@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -22,9 +23,21 @@ def bid_and_bill(running: RunningGrosz) -> set[int]:
     with urllib.request.urlopen(urllib.request.Request(place, body, kind), timeout=10) as answer:
         statuses, seats = {int(answer.status)}, json.load(answer)["seatbid"] if answer.status == 200 else []
     for bid in (bid for seat in seats for bid in seat["bid"]):
-        with urllib.request.urlopen(bid["burl"].replace("${AUCTION_PRICE}", str(bid["price"])), timeout=10) as bill:
-            statuses.add(int(bill.status))
+        statuses.add(billed(bid["burl"].replace("${AUCTION_PRICE}", str(bid["price"]))))
     return statuses
+
+
+def billed(url: str) -> int:
+    """Bill as an exchange does: what meets a process at its end is answered 503, and sent again a little later."""
+    for _ in range(20):
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                return error.code
+        time.sleep(0.25)
+    return 503
 
 
 def environment_of(running: RunningGrosz, role: str) -> dict[str, str]:

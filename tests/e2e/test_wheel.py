@@ -114,3 +114,5 @@ def test_the_wheel_runs_all_roles_and_the_load_test(environment: Path, tmp_path:
     finally:
         up.terminate()
         up.wait(timeout=30)
+        if up.stdout is not None:
+            up.stdout.close()

@@ -53,8 +53,10 @@ class OldBidder:
     def __init__(self, program: Path, environ: Mapping[str, str], log: Path) -> None:
         self.port = find_free_port()
         self._log = log
+        # Settings that this release does not know yet: it refuses what it does not know.
+        today = {name: value for name, value in clean_environment().items() if not name.startswith("GROSZ_")}
         self._environment = {
-            **clean_environment(), **environ, "GROSZ_BID_PORT": str(self.port), "GROSZ_BID_HOST": "127.0.0.1",
+            **today, **environ, "GROSZ_BID_PORT": str(self.port), "GROSZ_BID_HOST": "127.0.0.1",
             "PYTHONPATH": str(program), "PYTHONSAFEPATH": "1",
         }  # fmt: skip
         self._program = program
