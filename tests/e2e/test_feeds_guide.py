@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.fixtures import REPOSITORY
-from tests.kit.processes import RunningGrosz, clean_environment
+from tests.kit.processes import RunningGrosz, clean_environment, grosz
 
 GROSZ = f"""
 set -euo pipefail
@@ -62,9 +62,9 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def make_key(running: RunningGrosz) -> str:
+def make_key(running: RunningGrosz, data: Path) -> str:
     """An API key, made as docs/api.md says."""
-    token = re.search(r"setup http://\S+\?token=(\S+)", running.log())
+    token = re.search(r"http://\S+/setup\?token=(\S+)", grosz("setup-link", "--data", str(data)).stdout)
     assert token is not None
 
     def call(path: str, body: dict[str, object], headers: dict[str, str]) -> tuple[dict[str, str], str]:
@@ -89,7 +89,7 @@ def make_key(running: RunningGrosz) -> str:
 def test_the_guides_lead_a_newcomer_from_a_feed_to_recommendations(tmp_path: Path, feed_address: str) -> None:
     with RunningGrosz(tmp_path / "data", environ={"GROSZ_WORKER_PRIVATE_FEEDS": "true"}) as running:
         environ = clean_environment() | {
-            "ADMIN": running.urls["admin"], "TRACK": running.urls["track"], "KEY": make_key(running),
+            "ADMIN": running.urls["admin"], "TRACK": running.urls["track"], "KEY": make_key(running, tmp_path / "data"),
             "FEED": feed_address, "PYTHON": sys.executable, "GROSZ_DATA_DIRECTORY": str(tmp_path / "data"),
             "COLUMNS": "200",
         }  # fmt: skip
