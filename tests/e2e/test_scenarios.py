@@ -157,12 +157,14 @@ async def test_the_demos_load_is_bid_on_won_paid_and_shopped_for(general: Ran) -
         seen.append(series.total.counts["answered"])
 
     # The scenario that ran before on this installation may have left work for some seconds: speed is not judged here.
-    for _ in range(5):
-        seen.clear()
-        result = await run_demo(f"{general.urls['bid']}/openrtb2/demo", general.urls["track"], 3.0, progress)
-        assert result.violations == {}
+    place = f"{general.urls['bid']}/openrtb2/demo"
+    result = await run_demo(place, general.urls["track"], 3.0, progress)
+    for _ in range(4):
         if result.billed:
             break
+        seen.clear()
+        result = await run_demo(place, general.urls["track"], 3.0, progress)
+    assert result.violations == {}
     assert result.answered == result.requests
     assert result.bids >= result.won >= result.billed > 0 < result.paid_micros
     assert result.shopper_visits > 0
