@@ -9,6 +9,11 @@ DAY_S: Final = 86_400
 _UNITS: Final = ((DAY_S, "d", 2 * DAY_S), (3_600, "h", 3_600), (60, "min", 60), (1, "s", 0))
 
 
+def utc_day(now_ms: int) -> datetime.date:
+    """The UTC day of a moment in milliseconds."""
+    return datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC).date()
+
+
 def moment_text(at_s: int, now_s: int) -> str:
     """`14:00 UTC` on the UTC day of `now_s`, `2026-12-01 14:00 UTC` on others; the minute is rounded up.
 

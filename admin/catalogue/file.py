@@ -8,7 +8,6 @@ one transaction, and touches no other; references may point into the file or int
 """
 
 import codecs
-import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +27,7 @@ from admin.validation.rules import check_references, prefixed
 from core.errors import CatalogueError, Fault, InputError
 from core.ids import MAX_ID
 from core.model import Status
+from core.moments import utc_day
 from core.money import MoneyError, format_micros, parse_decimal
 
 FORMAT = "grosz-catalogue/1"
@@ -167,7 +167,7 @@ async def import_bytes(store: CatalogueStore, body: bytes, actor: Actor) -> Impo
             added, updated = await writer.upsert(kind, [value for _, value in pairs])
             created, changed = created + added, changed + updated
         if parsed.fx_rates is not None and parsed.fx_rates != await rates(writer.connection):
-            today = datetime.datetime.fromtimestamp(writer.now_ms / 1000, datetime.UTC).date()
+            today = utc_day(writer.now_ms)
             await replace_rates(writer, ReferenceRates(today, parsed.fx_rates), "a catalogue file")
     total = sum(len(pairs) for pairs in parsed.objects.values())
     return Imported(created, changed, total - created - changed)

@@ -1,7 +1,6 @@
 """The doctor's first half: processes, Redis, the database, the catalogue's way to the bidders."""
 
 import asyncio
-import datetime
 from collections.abc import Iterator, Mapping
 
 import aiohttp
@@ -14,7 +13,7 @@ from admin.store.migrate import current, newest
 from core import keys
 from core.catalogue.version_report import GONE_MS, VersionReport, decode_report, forgotten
 from core.errors import UnavailableError
-from core.moments import duration_text
+from core.moments import duration_text, utc_day
 
 # A role that is alive answers at once.
 ASK_TIMEOUT_S = 2.0
@@ -149,7 +148,7 @@ async def check_rates(store: CatalogueStore, now_ms: int) -> list[Finding]:
             found = await rates_in_force(connection)
     except UnavailableError:
         return []
-    age = found.age_days(datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC).date())
+    age = found.age_days(utc_day(now_ms))
     if age is None or not found.rates:
         return []
     advice = "set admin.fx_source to 'ecb', or run `grosz fx refresh` each working day"

@@ -19,6 +19,7 @@ from admin.store.catalogue import CatalogueStore
 from admin.store.changes import SYSTEM, Actor
 from core.clock import Clock
 from core.errors import GroszError, UnavailableError
+from core.moments import utc_day
 from core.telemetry.metrics import Merge, Telemetry
 
 ECB_DAILY: Final = "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml"
@@ -61,7 +62,7 @@ class RateDesk:
             return await rates_in_force(connection)
 
     def today(self) -> datetime.date:
-        return datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, datetime.UTC).date()
+        return utc_day(self._clock.now_ms())
 
     async def replace(self, new: ReferenceRates, source: str, actor: Actor) -> None:
         """`new` becomes effective with the next catalogue version."""

@@ -16,46 +16,22 @@ from core.clock import ManualClock
 from core.model import BillingEvent, Budget, Clearing, Exchange, PriceEncryption
 from core.money import MAX_CPM_MICROS
 from pacing.budgets.leases import LeaseBook
-from pacing.budgets.levels import broken_invariants
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BUCKET_S, lease_day, notice_bucket
-from pacing.ledger.audit import audit
-from pacing.ledger.rows import LedgerRow, PriceSource
+from pacing.ledger.rows import PriceSource
 from pacing.notices.web import PIXEL, routes
 from tests.kit.money import ADVERTISER, EXCHANGE, LANDING, LINE_ITEM, TIMING, USER, Shop, catalogue, line_item
+from tests.kit.settling import audited_shop, bid, leased_book, rows, spent
 
 
 @pytest.fixture
 async def shop(valkey: str, clock: ManualClock) -> AsyncIterator[Shop]:
-    shop = await Shop.open(valkey, clock)
-    yield shop
-    snapshot = await shop.transitions.snapshot(ADVERTISER, "")
-    assert broken_invariants(snapshot.levels, snapshot.leases.values()) == []
-    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
-    await shop.close()
+    async with audited_shop(valkey, clock) as opened:
+        yield opened
 
 
 @pytest.fixture
 async def book(shop: Shop) -> LeaseBook:
-    book, client = await shop.bidder()
-    await shop.reserve_all(book, client, 10_000, ticks=3)  # works up a lease of many bids
-    return book
-
-
-async def spent(shop: Shop) -> tuple[int, int]:
-    levels = (await shop.transitions.snapshot(ADVERTISER, "")).levels
-    return levels["a"].micros.spent, levels["a"].impressions.spent
-
-
-async def rows(shop: Shop) -> list[LedgerRow]:
-    await shop.writer.drain(ADVERTISER)
-    return shop.store.rows[ADVERTISER]
-
-
-def bid(shop: Shop, book: LeaseBook, **changes: object) -> str:
-    """A reserved bid at 10.00 CPM and the token of its notices."""
-    lease = book.reserve(0, 10_000, shop.clock.now_ms())
-    assert lease
-    return shop.token(lease, 10_000, **changes)
+    return await leased_book(shop)
 
 
 async def test_a_bill_charges_the_reported_price(shop: Shop, book: LeaseBook) -> None:
