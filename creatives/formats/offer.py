@@ -90,7 +90,8 @@ class Offer(msgspec.Struct, frozen=True, gc=False):
     shapes: tuple[Shape, ...]
     """A creative fits that has one of them; best first."""
     sizes: tuple[Size, ...] = ()
-    """Of the space on the page or screen, as far as known; the first is what the price is estimated for."""
+    """Of a banner's space on the page or screen, as far as known; the first is what the price is estimated for. Without
+    any it is the format: what a click on a video is worth does not follow from the size of its player."""
     placement: int | None = None
     """Where on the page: AdCOM list "Placement Positions"."""
     blocked_types: tuple[int, ...] | None = None
