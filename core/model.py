@@ -9,6 +9,8 @@ import enum
 
 import msgspec
 
+from core.spot import Spot
+
 
 class Status(enum.StrEnum):
     """Whether an object takes part in bidding. Archived objects stay for reports and cannot come back."""
@@ -35,6 +37,7 @@ class Format(enum.StrEnum):
     BANNER = "banner"
     NATIVE = "native"
     VIDEO = "video"
+    AUDIO = "audio"
 
 
 class Clearing(enum.StrEnum):
@@ -245,6 +248,8 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
     html: str = ""
     image_url: str = ""
     alt_text: str = ""
+    video: Spot | None = None
+    audio: Spot | None = None
     landing_url: str = ""
     advertiser_domain: str = ""  # adomain
     categories: tuple[str, ...] = ()  # IAB Content Taxonomy 1.0 codes of what is advertised

@@ -36,10 +36,26 @@ class SizeRatio(NamedTuple):
     least_width: int
 
 
+class DurationRange(NamedTuple):
+    """Offered: every spot of a format from one length to another, in milliseconds, both included."""
+
+    format: str
+    least_ms: int
+    most_ms: int
+
+    def holds(self, own: Shape) -> bool:
+        """Whether a spot of shape `own`, which has its format and its length, fits."""
+        if len(own) != 2 or own[0] != self.format:
+            return False
+        return isinstance(own[1], int) and self.least_ms <= own[1] <= self.most_ms
+
+
 def fits(own: Shape, offered: Shape) -> bool:
     """Whether a creative of shape `own` fits into an offered one."""
     if own == offered:
         return True
+    if isinstance(offered, DurationRange):
+        return offered.holds(own)
     if not isinstance(offered, SizeRange | SizeRatio) or len(own) != 2:
         return False
     width, height = own

@@ -2,10 +2,10 @@
 
 from core.errors import Fault
 from core.model import Creative
-from creatives.formats import banner
+from creatives.formats import audio, banner, video
 from creatives.formats.base import AdFormat
 
-FORMATS: dict[str, AdFormat] = {each.name: each for each in (banner.FORMAT,)}
+FORMATS: dict[str, AdFormat] = {each.name: each for each in (banner.FORMAT, video.FORMAT, audio.FORMAT)}
 
 
 def is_known(creative: Creative) -> bool:
