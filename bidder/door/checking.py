@@ -12,7 +12,8 @@ import msgspec
 
 from bidder.decision.snapshot import Snapshot
 from bidder.door.metrics import BidMetrics
-from bidder.openrtb.judge import AnswerTerms, Violation, faults_of_answer, faults_of_bid
+from bidder.openrtb.judge import AnswerTerms, faults_of_answer, faults_of_bid
+from bidder.openrtb.violation import Violation
 from bidder.openrtb.types import BidRequest
 from bidder.request.auction import Auction
 from core.clock import Clock
