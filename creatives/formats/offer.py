@@ -52,7 +52,7 @@ class SizeRatio(NamedTuple):
 
 
 class AssetsNeeded(NamedTuple):
-    """Offered: a native ad that has all these kinds of assets, as a set of bits (`creatives.formats.native.KINDS`)."""
+    """Offered: a native ad that has all these kinds of assets, as a set of bits."""
 
     kinds: int
 
