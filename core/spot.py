@@ -5,7 +5,7 @@ import enum
 import msgspec
 
 
-class Delivery(enum.StrEnum):
+class DeliveryMethod(enum.StrEnum):
     """How a player gets a file (VAST 4.2 section 3.9.1, attribute `delivery`)."""
 
     PROGRESSIVE = "progressive"  # one file over HTTP
@@ -20,7 +20,7 @@ class MediaFile(msgspec.Struct, frozen=True, kw_only=True):
     width: int = 0  # pixels; 0 for sound
     height: int = 0
     bitrate_kbps: int = 0  # 0: not known
-    delivery: Delivery = Delivery.PROGRESSIVE
+    delivery: DeliveryMethod = DeliveryMethod.PROGRESSIVE
     codec: str = ""  # RFC 6381, such as "avc1.4d401f"
 
 

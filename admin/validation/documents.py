@@ -13,7 +13,7 @@ from admin.validation import fields as f
 from admin.validation.targeting import targeting_document
 from core.dialects import GENERIC
 from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption, UnreadablePrice
-from core.spot import Delivery
+from core.spot import DeliveryMethod
 
 WritableStatus = Literal["active", "paused"]
 Moment = Annotated[
@@ -175,7 +175,7 @@ class MediaFileDocument(msgspec.Struct, forbid_unknown_fields=True):
     width: Annotated[int, Meta(ge=0, le=10_000)] = 0
     height: Annotated[int, Meta(ge=0, le=10_000)] = 0
     bitrate_kbps: Annotated[int, Meta(ge=0, le=1_000_000, description="0: not known")] = 0
-    delivery: Delivery = Delivery.PROGRESSIVE
+    delivery: DeliveryMethod = DeliveryMethod.PROGRESSIVE
     codec: f.ShortText = ""
 
 
@@ -187,7 +187,7 @@ class CompanionDocument(msgspec.Struct, forbid_unknown_fields=True):
     image_url: f.Url = ""
     image_mime: f.MediaMime = "image/png"
     frame_url: f.Url = ""
-    html: Annotated[f.Markup, Meta(max_length=5_000)] = ""
+    html: Annotated[str, Meta(max_length=5_000, pattern=f.PROSE)] = ""
     alt_text: f.ShortText = ""
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from core.errors import Fault
 from core.model import Creative
-from core.spot import Delivery, Spot
+from core.spot import DeliveryMethod, Spot
 from creatives.formats.spots import spot_of
 from creatives.formats.vast import click_length, has_content
 from creatives.macros import TOKEN
@@ -73,7 +73,7 @@ def _check_media(spot: Spot, kinds: str) -> Iterator[Fault]:
         at = f"/{kinds}/media/{number}"
         yield from _check_url(file.url, f"{at}/url")
         kind = file.mime.partition("/")[0].lower()
-        is_playlist = file.delivery is Delivery.STREAMING and kind == "application"
+        is_playlist = file.delivery is DeliveryMethod.STREAMING and kind == "application"
         if kind != kinds and not is_playlist:
             yield Fault(f"{at}/mime", "wrong_type", f"{file.mime!r} is no type of {kinds}", f"such as {kinds}/mp4")
         if kinds == "video" and not (file.width > 0 and file.height > 0):

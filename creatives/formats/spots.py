@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from core.model import Creative, Format
-from core.spot import Companion, Delivery, MediaFile, Spot, Verification
+from core.spot import Companion, DeliveryMethod, MediaFile, Spot, Verification
 from creatives.formats.base import Ad
 from creatives.formats.offer import Offer, Shape, Size
 from creatives.formats.vast import (
@@ -25,7 +25,7 @@ OPEN_MEASUREMENT: Final = 7
 """AdCOM list "API Frameworks": OMID 1."""
 
 STREAMED, PROGRESSIVE, DOWNLOADED = 1, 2, 3
-"""AdCOM list "Delivery Methods"."""
+"""AdCOM list "DeliveryMethod Methods"."""
 
 PICTURE, PAGE, FRAME = 1, 2, 3
 """AdCOM list "Companion Types": static resource, HTML resource, iframe resource."""
@@ -45,7 +45,7 @@ class SpotOffer(Offer, frozen=True, gc=False):
     skip: bool | None = None
     """Whether the player lets people skip; None where it is not said."""
     deliveries: tuple[int, ...] | None = None
-    """AdCOM list "Delivery Methods"."""
+    """AdCOM list "DeliveryMethod Methods"."""
     least_kbps: int = 0
     most_kbps: int = 0
     companion_sizes: tuple[Size, ...] = ()
@@ -184,7 +184,7 @@ def _can_play(file: MediaFile, offer: SpotOffer) -> bool:
     if offer.mimes is not None and file.mime.lower() not in map(str.lower, offer.mimes):
         return False
     if offer.deliveries:
-        wanted = {STREAMED} if file.delivery is Delivery.STREAMING else {PROGRESSIVE, DOWNLOADED}
+        wanted = {STREAMED} if file.delivery is DeliveryMethod.STREAMING else {PROGRESSIVE, DOWNLOADED}
         if wanted.isdisjoint(offer.deliveries):
             return False
     if not file.bitrate_kbps:  # not known: no reason to leave it out

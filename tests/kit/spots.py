@@ -1,9 +1,11 @@
 """Video and audio creatives for tests, and players that offer to show them."""
 
+from typing import Any
+
 import msgspec
 
 from core.model import Creative, Format
-from core.spot import Companion, Delivery, MediaFile, Spot, Verification
+from core.spot import Companion, DeliveryMethod, MediaFile, Spot, Verification
 from creatives.formats.offer import DurationRange
 from creatives.formats.spots import SpotOffer
 from creatives.macros import Tracker
@@ -17,7 +19,7 @@ FILES = (
     MediaFile(url="https://cdn.example/heels-720.webm", mime="video/webm", width=1280, height=720, bitrate_kbps=2_000),
     MediaFile(
         url="https://cdn.example/heels.m3u8", mime="application/x-mpegURL", width=1920, height=1080,
-        delivery=Delivery.STREAMING,
+        delivery=DeliveryMethod.STREAMING,
     ),
 )  # fmt: skip
 
@@ -56,7 +58,7 @@ def audio_creative(number: int = 1, advertiser: int = 1, spot: Spot = SOUND, **m
     return creative(number, advertiser, (0, 0), format=Format.AUDIO, html="", audio=spot, **members)
 
 
-def player(kind: str = "video", **members: object) -> SpotOffer:
+def player(kind: str = "video", **members: Any) -> SpotOffer:  # noqa: ANN401 - of every member its own type
     """A player of 640x360 that takes every length and everything that a spot may bring along."""
     offer = SpotOffer(
         kind, (DurationRange(kind, 0, 600_000),), ((640, 360),) if kind == "video" else (), frameworks=(7,),

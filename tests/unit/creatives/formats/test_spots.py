@@ -1,10 +1,12 @@
 """Which file of a spot a player gets, what a bid says of it, and what whoever saves one is told."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from core.model import Creative
-from core.spot import Companion, Delivery, MediaFile, Spot, Verification
+from core.spot import Companion, DeliveryMethod, MediaFile, Spot, Verification
 from creatives.formats import spots
 from creatives.formats.spot_check import check
 from creatives.formats.spots import SpotAd, SpotOffer, playable
@@ -14,7 +16,7 @@ from tests.kit.spots import FILES, SOUND, TRACKER, VIDEO, audio_creative, player
 SMALL, LARGE, WEBM, STREAM = FILES
 
 
-def render(spot: Spot = VIDEO, **offer: object) -> SpotAd:
+def render(spot: Spot = VIDEO, **offer: Any) -> SpotAd:  # noqa: ANN401 - of every member its own type
     return spots.render(video_creative(spot=spot), player(**offer), TRACKER)
 
 
@@ -36,7 +38,7 @@ def render(spot: Spot = VIDEO, **offer: object) -> SpotAd:
     ],
 )
 def test_a_player_gets_the_files_that_it_can_play_the_best_first(
-    offer: dict[str, object], expected: list[MediaFile]
+    offer: dict[str, Any], expected: list[MediaFile]
 ) -> None:
     assert playable(FILES, player(**offer)) == tuple(expected)
 
@@ -58,7 +60,7 @@ def test_a_long_list_of_files_is_cut() -> None:
     ],
 )
 def test_a_spot_that_can_be_skipped_says_so_only_where_its_own_button_shows(
-    offer: dict[str, object], has_button: bool
+    offer: dict[str, Any], has_button: bool
 ) -> None:
     ad = render(**offer)
     assert ("skipoffset" in ad.markup, 16 in ad.attributes) == (has_button, has_button)
@@ -73,7 +75,7 @@ def test_scripts_that_measure_come_where_the_player_runs_them() -> None:
 
 
 def test_companions_are_those_of_an_offered_size_and_kind() -> None:
-    def shown(**offer: object) -> int:
+    def shown(**offer: Any) -> int:  # noqa: ANN401 - of every member its own type
         return render(**offer).markup.count("<Companion ")
 
     assert shown() == 3
@@ -145,7 +147,7 @@ BAD: dict[str, tuple[Creative, list[tuple[str, str]]]] = {
         replaced(media=(msgspec.structs.replace(FILE, mime="audio/mpeg"),)), [("/video/media/0/mime", "wrong_type")]
     ),
     "a playlist that is no stream": (
-        replaced(media=(msgspec.structs.replace(STREAM, delivery=Delivery.PROGRESSIVE),)),
+        replaced(media=(msgspec.structs.replace(STREAM, delivery=DeliveryMethod.PROGRESSIVE),)),
         [("/video/media/0/mime", "wrong_type")],
     ),
     "no size": (replaced(media=(msgspec.structs.replace(FILE, width=0),)), [("/video/media/0/width", "no_size")]),
