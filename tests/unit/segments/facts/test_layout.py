@@ -7,6 +7,7 @@ import pytest
 from core.ids import product_reference
 from segments.facts.facts import Bought, CartLine, Cooldown, Entry, Facts, PathVisit, Product
 from segments.facts.layout import (
+    BOUGHT_S,
     HEADER,
     HEADER_BYTES,
     LayoutError,
@@ -146,8 +147,13 @@ def test_a_cart_of_many_lines_leaves_no_room_for_others() -> None:
 def test_what_was_just_bought_is_not_referred_to() -> None:
     facts = Facts(cart=[CartLine("cooling", "shoes", 90), CartLine("kept", "hats", 10)])
     facts.cooldowns = [Cooldown("shoes", NOW_S + 10)]
-    facts.products = [Product("again", seen_s=NOW_S - 5), Product("bought", seen_s=NOW_S - 9), Product("cooling")]
-    facts.bought = [Bought("again", "", NOW_S - 6), Bought("bought", "", NOW_S - 9)]
+    facts.products = [
+        Product("again", seen_s=NOW_S - 5), Product("just", seen_s=NOW_S - 5), Product("bought", seen_s=NOW_S - BOUGHT_S),
+        Product("cooling"),
+    ]  # fmt: skip
+    facts.bought = [
+        Bought("again", "", NOW_S - BOUGHT_S), Bought("just", "", NOW_S - BOUGHT_S + 1), Bought("bought", "", NOW_S - BOUGHT_S),
+    ]  # fmt: skip
     assert referred(facts) == (numbers("kept", "again"), 1)
 
 
