@@ -35,6 +35,7 @@ class Format(enum.StrEnum):
     BANNER = "banner"
     NATIVE = "native"
     VIDEO = "video"
+    AUDIO = "audio"
 
 
 class Clearing(enum.StrEnum):
@@ -277,8 +278,47 @@ class ProductChoice(msgspec.Struct, frozen=True, kw_only=True):
     successor_step: float = 1.0  # added to the size; without such a one the next larger of the category
 
 
+class Picture(msgspec.Struct, frozen=True):
+    """An image of an ad, as it is loaded: its measures are those of the file."""
+
+    url: str
+    width: int
+    height: int
+    mime: str = ""  # "image/png"; "" where nobody said
+
+
+class NativeAssets(msgspec.Struct, frozen=True, kw_only=True):
+    """What a native ad is put together from, each once: a request says which of it the publisher shows, and how long.
+
+    Of several titles, texts or images the one that suits a request best is taken, so one creative fits many requests.
+    Texts are shown as they are, in the creative's language; the names in brackets are those of Native 1.2.
+    """
+
+    titles: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()  # description (data type 2)
+    more_texts: tuple[str, ...] = ()  # more of it, shown below (10, desc2)
+    images: tuple[Picture, ...] = ()  # main images (type 3), one of each ratio
+    icon: Picture | None = None  # small and square (type 1)
+    logo: Picture | None = None  # of the brand (type 2, which older requests have)
+    sponsored: str = ""  # name of the brand (1)
+    rating: str = ""  # out of five: "4.7" (3)
+    likes: str = ""  # (4)
+    downloads: str = ""  # (5)
+    price: str = ""  # with its currency: "219,00 zł" (6)
+    sale_price: str = ""  # (7)
+    phone: str = ""  # (8)
+    address: str = ""  # (9)
+    display_url: str = ""  # as it is shown below the text (11)
+    call_to_action: str = ""  # of the button (12)
+
+
 class Creative(msgspec.Struct, frozen=True, kw_only=True):
-    """One ad. Exactly one of `html` (markup with macros) and `image_url` is set for a banner."""
+    """One ad of one format.
+
+    `html` (markup with macros), `frame_url` (a page that is shown in a frame) and `image_url` are a banner's, which has
+    exactly one of them. Every other format has a member of its own name with all that only it needs: `native` is set
+    if and only if `format` is native.
+    """
 
     id: int
     advertiser_id: int
@@ -288,8 +328,11 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
     width: int = 0
     height: int = 0
     html: str = ""
+    frame_url: str = ""  # with macros, percent-encoded
     image_url: str = ""
     alt_text: str = ""
+    native: NativeAssets | None = None
+    privacy_url: str = ""  # what the AdChoices sign and its kin lead to: who advertises, and how to object
     landing_url: str = ""
     advertiser_domain: str = ""  # adomain
     categories: tuple[str, ...] = ()  # IAB Content Taxonomy 1.0 codes of what is advertised

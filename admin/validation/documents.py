@@ -144,6 +144,7 @@ class LineItemDocument(Document, kw_only=True):
     several_per_request: bool = False
 
 
+<<<<<<< HEAD
 class ProductChoiceDocument(msgspec.Struct, forbid_unknown_fields=True):
     """Which products of the advertiser's feeds an ad shows (docs/choosing.md)."""
 
@@ -164,10 +165,44 @@ class ProductChoiceDocument(msgspec.Struct, forbid_unknown_fields=True):
     reorder_after_days: f.Days = 30
     successor_after_days: f.Days = 365
     successor_step: Annotated[float, Meta(ge=0, le=100)] = 1.0
+=======
+class PictureDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """An image of an ad; its measures are those of the file."""
+
+    url: f.RequiredUrl
+    width: f.Pixels
+    height: f.Pixels
+    mime: f.OptionalMime = ""
+
+
+# So many titles, texts or images are more than requests tell apart; each is looked at for each kind of request.
+NativeTexts = Annotated[list[f.NativeText], Meta(max_length=20)]
+
+
+class NativeDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """What a native ad is put together from, each once; the publisher says which of it is shown (docs/creatives.md)."""
+
+    titles: NativeTexts = []
+    texts: NativeTexts = []
+    more_texts: NativeTexts = []
+    images: Annotated[list[PictureDocument], Meta(max_length=20)] = []
+    icon: PictureDocument | None = None
+    logo: PictureDocument | None = None
+    sponsored: f.ShortText = ""
+    rating: f.ShortText = ""
+    likes: f.ShortText = ""
+    downloads: f.ShortText = ""
+    price: f.ShortText = ""
+    sale_price: f.ShortText = ""
+    phone: f.ShortText = ""
+    address: f.ShortText = ""
+    display_url: f.ShortText = ""
+    call_to_action: f.ShortText = ""
+>>>>>>> main
 
 
 class CreativeDocument(Document, kw_only=True):
-    """One ad; a banner has either `html` or `image_url`."""
+    """One ad; a banner has one of `html`, `frame_url` and `image_url`, a native ad `native`."""
 
     advertiser_id: f.Id
     name: f.Name
@@ -175,8 +210,11 @@ class CreativeDocument(Document, kw_only=True):
     width: Annotated[int, Meta(ge=0, le=10_000)] = 0
     height: Annotated[int, Meta(ge=0, le=10_000)] = 0
     html: f.Markup = ""
+    frame_url: f.FrameUrl = ""
     image_url: f.ImageUrl = ""
     alt_text: f.ShortText = ""
+    native: NativeDocument | None = None
+    privacy_url: f.Url = ""
     landing_url: f.Url = ""
     advertiser_domain: f.OptionalDomain = ""
     categories: Annotated[list[f.Category], Meta(max_length=50)] = []

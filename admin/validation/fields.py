@@ -47,6 +47,19 @@ ImageUrl = Annotated[
     ),
 ]
 # One ad is sent in every bid: exchanges commonly refuse answers above 64 KiB.
+FrameUrl = Annotated[
+    str,
+    Meta(
+        max_length=2048,
+        pattern=r"^(https?://[!-~]+)?" + END,
+        description="Page to show in a frame; macros such as ${CLICK_URL_ENC} are filled in, percent-encoded.",
+    ),
+]
+Pixels = Annotated[int, Meta(ge=1, le=10_000)]
+OptionalMime = Annotated[
+    str, Meta(max_length=100, pattern=r"^([a-z0-9.+-]+/[a-z0-9.+-]+)?" + END, examples=["image/png"])
+]
+NativeText = Annotated[str, Meta(min_length=1, max_length=500, pattern=TEXT)]
 Markup = Annotated[
     str, Meta(max_length=65_536, pattern=PROSE, description="HTML of the ad, with macros such as {CLICK_URL}.")
 ]

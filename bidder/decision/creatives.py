@@ -65,8 +65,7 @@ def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) ->
     languages = request.wlang or request.wlangb
     if languages and creative.language and not _speaks(creative.language, languages):
         return False
-    admits = FORMATS[creative.format].admits
-    return any(offer.format == creative.format and admits(ad, offer) for offer in impression.offers)
+    return FORMATS[creative.format].admits(ad, impression.offer)
 
 
 def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
@@ -142,25 +141,21 @@ class Showcase(Memo):
         self._fitting.clear()
         self.nbytes = 0
 
-    def prepared(self, position: int, offers: Sequence[Offer], exchange: Exchange) -> tuple[PreparedBid, ...]:
+    def prepared(self, position: int, offer: Offer, exchange: Exchange) -> tuple[PreparedBid, ...]:
         """Prepared bids of a line item's creatives that have an offered shape, best shape first."""
-        creatives = self._index.creatives_of(position)
-        return tuple(
-            self._prepare(creative, offer, exchange, position)
-            for offer in offers
-            for creative in _fitting([each for each in creatives if each.format == offer.format], offer)
-        )
+        creatives = [each for each in self._index.creatives_of(position) if each.format == offer.format]
+        return tuple(self._prepare(creative, offer, exchange, position) for creative in _fitting(creatives, offer))
 
     def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[Showable, ...]:
         """Those of `prepared` that the request admits, remembered by all that decides it."""
         request, exchange = auction.request, auction.exchange
         languages = request.wlang or request.wlangb
         seats = (request.wseat, request.bseat) if exchange.seats else None
-        key = (position, impression.offers, exchange.id, impression.imp.secure, languages, seats)
+        key = (position, impression.offer, exchange.id, impression.imp.secure, languages, seats)
         found = self._fitting.get(key)
         if found is None:
             line = self.line(position)
-            fitting = self.prepared(position, impression.offers, exchange)
+            fitting = self.prepared(position, impression.offer, exchange)
             found = tuple(Showable(each, line, exchange) for each in fitting if may_show(each, auction, impression))
             key_bytes = bytes_of(key)
             if key_bytes <= MAX_FITTING_KEY_BYTES:
