@@ -144,7 +144,6 @@ class LineItemDocument(Document, kw_only=True):
     several_per_request: bool = False
 
 
-<<<<<<< HEAD
 class ProductChoiceDocument(msgspec.Struct, forbid_unknown_fields=True):
     """Which products of the advertiser's feeds an ad shows (docs/choosing.md)."""
 
@@ -165,7 +164,8 @@ class ProductChoiceDocument(msgspec.Struct, forbid_unknown_fields=True):
     reorder_after_days: f.Days = 30
     successor_after_days: f.Days = 365
     successor_step: Annotated[float, Meta(ge=0, le=100)] = 1.0
-=======
+
+
 class PictureDocument(msgspec.Struct, forbid_unknown_fields=True):
     """An image of an ad; its measures are those of the file."""
 
@@ -198,7 +198,6 @@ class NativeDocument(msgspec.Struct, forbid_unknown_fields=True):
     address: f.ShortText = ""
     display_url: f.ShortText = ""
     call_to_action: f.ShortText = ""
->>>>>>> main
 
 
 class CreativeDocument(Document, kw_only=True):
