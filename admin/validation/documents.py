@@ -12,7 +12,19 @@ from admin.store.model import CountUnique, FeedFormat, Scope
 from admin.validation import fields as f
 from admin.validation.targeting import targeting_document
 from core.dialects import GENERIC
-from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption, UnreadablePrice
+from core.model import (
+    BillingEvent,
+    Clearing,
+    Format,
+    Goal,
+    Margin,
+    NoBidStyle,
+    Pacing,
+    PriceEncryption,
+    ProductChoice,
+    ProductStrategy,
+    UnreadablePrice,
+)
 from core.spot import DeliveryMethod
 
 WritableStatus = Literal["active", "paused"]
@@ -133,6 +145,28 @@ class LineItemDocument(Document, kw_only=True):
     several_per_request: bool = False
 
 
+class ProductChoiceDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """Which products of the advertiser's feeds an ad shows (docs/choosing.md)."""
+
+    strategies: Annotated[
+        list[ProductStrategy],
+        Meta(min_length=1, max_length=len(ProductStrategy), description="The first one's products come first."),
+    ] = msgspec.field(default_factory=lambda: list(ProductChoice().strategies))
+    count: Annotated[int, Meta(ge=1, le=50, description="The most that the ad shows.")] = 8
+    exclude_bought_days: f.Days = 30
+    cool_down: Annotated[bool, Meta(description="Leave out categories that were just bought.")] = True
+    in_stock: bool = True
+    with_image: bool = True
+    least_margin: Annotated[
+        Margin | None, Meta(description="By the margin label of the feed; products without one are left out.")
+    ] = None
+    one_of_group: Annotated[bool, Meta(description="Of a product's variants only the first.")] = True
+    price_within_percent: Annotated[int, Meta(ge=1, le=100, description="How far `similar` strays in price.")] = 20
+    reorder_after_days: f.Days = 30
+    successor_after_days: f.Days = 365
+    successor_step: Annotated[float, Meta(ge=0, le=100)] = 1.0
+
+
 class PictureDocument(msgspec.Struct, forbid_unknown_fields=True):
     """An image of an ad; its measures are those of the file."""
 
@@ -235,6 +269,7 @@ class CreativeDocument(Document, kw_only=True):
     apis: Annotated[list[f.ListCode], Meta(max_length=50)] = []
     language: f.OptionalLanguage = ""
     sample_url: f.Url = ""
+    products: ProductChoiceDocument | None = None
 
 
 class SegmentDocument(Document, kw_only=True):

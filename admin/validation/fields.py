@@ -97,6 +97,8 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000, description="Seconds, a year at most.")]
+# Ten years: a longer time is a mistake in the unit.
+Days = Annotated[int, Meta(ge=0, le=3_650)]
 PositiveCount = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 
 OptionalLanguage = Annotated[str, Meta(pattern=r"^([a-z]{2,3})?" + END)]
