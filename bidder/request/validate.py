@@ -4,8 +4,11 @@ Whatever is wrong with one impression costs that impression alone: it is left ou
 for explain. Prices become CPM micros of the auction's currency here, once, so no later stage converts.
 """
 
+from collections.abc import Iterable
+
 from bidder.dialects.generic import Speaker
 from bidder.openrtb.formats.banner import interstitial
+from bidder.openrtb.formats.base import FormatCodec
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.types import Deal, Imp
 from bidder.request.auction import Auction, Impression
@@ -15,6 +18,8 @@ from core.reasons import NoBid
 from creatives.formats.offer import Offer
 
 DEFAULT_FLOOR_CURRENCY = "USD"  # OpenRTB 2.6, section 3.2.4; a deal's floor does not inherit the impression's currency
+
+_BANNER_ALONE = (CODECS["banner"],)
 
 NO_DEALS: dict[str, tuple[int, int]] = {}
 """Shared by every impression without deals; nobody writes to it."""
@@ -80,12 +85,15 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
 
 def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
     """What the impression may be filled with, of the formats that we have; why with nothing is reported."""
+    if imp.native is None and imp.video is None and imp.audio is None:  # as nearly all are: nothing else to ask
+        codecs: Iterable[FormatCodec] = _BANNER_ALONE
+    else:
+        codecs = [codec for codec in CODECS.values() if getattr(imp, codec.member) is not None]
     offers = []
-    for codec in CODECS.values():
-        if getattr(imp, codec.member) is not None:
-            found = codec.read(imp)
-            if isinstance(found, Offer):
-                offers.append(found)
+    for codec in codecs:
+        found = codec.read(imp)
+        if isinstance(found, Offer):
+            offers.append(found)
     if not offers:
         _report_formats(auction, imp, position)
     return offers
