@@ -40,7 +40,7 @@ def creative(number: int, advertiser: int, size: tuple[int, int] = (300, 250), *
 
 
 NATIVE = NativeAssets(
-    titles=("Szpilki", "Szpilki czerwone, ostatnie pary"),
+    titles=("Szpilki", "Szpilki czerwone, ostatnie sztuki"),
     texts=("Twój koszyk czeka", "Twój koszyk czeka na Ciebie: szpilki z wczoraj są jeszcze w magazynie"),
     images=(
         Picture("https://cdn.example/wide.png", 1200, 627, "image/png"),
