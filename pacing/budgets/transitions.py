@@ -38,7 +38,7 @@ NO_LEDGER_ROWS = f"{2**64 - 1}-0"
 
 _SCRIPT_NAMES = (
     "sync", "forget", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild", "witness", "snapshot",
-    "record", "click", "convert",
+    "record", "click", "convert", "signal",
 )  # fmt: skip
 
 
@@ -442,6 +442,11 @@ class Transitions:
         """The click script: replies 1, or 0 for a click that was counted before. Idempotent."""
         key_list = (keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day))
         return self._call("click", key_list, arguments, timed=False)
+
+    def signal_command(self, advertiser_id: int, bucket: int, day: int, arguments: Sequence[Argument]) -> Command:
+        """The signal script: replies 1, or 0 for an event that was counted before. Idempotent."""
+        key_list = (keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day))
+        return self._call("signal", key_list, arguments, timed=False)
 
     async def convert(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> bool:
         """The convert script (pacing/notices/conversions.py). False for an order that was counted before.
