@@ -61,7 +61,7 @@ def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Js
         "/v1/visitors/{user_id}": {"get": show, "delete": forget},
         "/v1/audit": {
             "get": said(
-                "audit", "Counters against the ledger", books.AuditReport, parameters(books.AuditQuery)
+                "audit", "Counters against the ledger", books.BookAudit, parameters(books.AuditQuery)
             )
         },
         "/v1/ledger/corrections": {

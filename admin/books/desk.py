@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from admin.books.documents import AuditReport, CorrectionAnswer, CorrectionRequest
+from admin.books.documents import BookAudit, CorrectionAnswer, CorrectionRequest
 from admin.store import tables
 from admin.store.catalogue import objects_by_id
 from admin.store.database import Database
@@ -12,7 +12,7 @@ from admin.store.kinds import ADVERTISERS, LINE_ITEMS
 from admin.store.ledger import SqlLedgerStore
 from admin.store.lookups import exchange_id_of
 from admin.validation.days import number_of
-from admin.validation.fields import Amount
+from admin.validation.fields import Balance
 from core.errors import Fault, InputError, NotFoundError, UnavailableError
 from core.model import Advertiser, LineItem
 from core.money import MAX_BUDGET_MICROS, MoneyError, format_micros, parse_decimal
@@ -44,7 +44,7 @@ class BookDesk:
             table = tables.advertisers
             return list(await connection.scalars(sa.select(table.c.id).order_by(table.c.id)))
 
-    async def audit(self, advertiser_id: int, sees: Sees) -> AuditReport:
+    async def audit(self, advertiser_id: int, sees: Sees) -> BookAudit:
         """Recompute every counter of an advertiser from its ledger, and the ledger's sums from its rows.
 
         Raises NotFoundError, UnavailableError.
@@ -53,8 +53,8 @@ class BookDesk:
         result = await audit(self._transitions, self._ledger, advertiser_id)
         texts = [difference.text for difference in result.differences]
         texts += await self._ledger.check(advertiser_id)
-        spent = Amount(format_micros(result.spent_micros), advertiser.currency)
-        return AuditReport(advertiser_id, advertiser.name, spent, result.levels, texts)
+        spent = Balance(format_micros(result.spent_micros), advertiser.currency)
+        return BookAudit(advertiser_id, advertiser.name, spent, result.levels, texts)
 
     async def correct(self, wanted: CorrectionRequest, sees: Sees) -> CorrectionAnswer:
         """Book a correction once by its name: a ledger row, and every counter with it.
@@ -80,7 +80,7 @@ class BookDesk:
             line.advertiser_id, wanted.name, PoolKey(line.id, wanted.share), line.campaign_id, day, micros,
             wanted.impressions, encode_head(head),
         )  # fmt: skip
-        amount = Amount(format_micros(micros), currency)
+        amount = Balance(format_micros(micros), currency)
         if outcome == "unready":
             hint = "start the worker, and correct then"
             raise UnavailableError("the money counters are not there yet", hint=hint)

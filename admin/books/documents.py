@@ -14,8 +14,6 @@ CorrectionName = Annotated[
     Meta(min_length=1, max_length=64, pattern=f.TEXT, description="Names the correction: a name is booked once."),
 ]
 Note = Annotated[str, Meta(min_length=1, max_length=255, pattern=f.TEXT, description="Why; kept with the row.")]
-# As amounts elsewhere, and with a sign.
-SignedAmount = Annotated[str, Meta(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,6})?" + f.END, examples=["-1.50"])]
 # Beyond a billion impressions somebody has mistyped; Redis counts exactly to 2^53.
 ImpressionDelta = Annotated[int, Meta(ge=-1_000_000_000, le=1_000_000_000)]
 
@@ -26,12 +24,12 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     advertiser_id: f.Id
 
 
-class AuditReport(msgspec.Struct):
+class BookAudit(msgspec.Struct):
     """An advertiser's counters against its ledger; `differences` is empty where they agree."""
 
     advertiser_id: int
     advertiser: str
-    spent: f.Amount
+    spent: f.Balance
     counters: int
     differences: list[str]
 
@@ -47,7 +45,7 @@ class CorrectionRequest(msgspec.Struct, forbid_unknown_fields=True):
     line_item_id: f.Id
     note: Note
     day: Day
-    amount: SignedAmount = "0"
+    amount: f.SignedDecimal = "0"
     impressions: ImpressionDelta = 0
     share: Annotated[int, Meta(ge=0, le=1_000)] = 0
     exchange: f.ExchangeKey | None = None
@@ -58,8 +56,8 @@ class CorrectionAnswer(msgspec.Struct):
 
     outcome: Literal["corrected", "duplicate"]
     line_item_id: int
-    amount: f.Amount
+    amount: f.Balance
     impressions: int
 
 
-BOOK_TYPES: tuple[type, ...] = (AuditReport, CorrectionRequest, CorrectionAnswer)
+BOOK_TYPES: tuple[type, ...] = (BookAudit, CorrectionRequest, CorrectionAnswer)

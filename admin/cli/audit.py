@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from admin.books.desk import BookDesk, sees_all
-from admin.books.documents import AuditReport
+from admin.books.documents import BookAudit
 from admin.cli.money import open_books, open_transitions
 from admin.cli.object_access import call_api, names_of
 from admin.cli.opening import DataOption
@@ -46,16 +46,16 @@ def audit_command(
         raise typer.Exit(EXIT_DIFFERENCES)
 
 
-def _remote(url: str, key: str) -> list[AuditReport]:
+def _remote(url: str, key: str) -> list[BookAudit]:
     """Of the advertisers that the key may see."""
     base = f"{url.rstrip('/')}/v1"
     return [
-        msgspec.convert(call_api("GET", f"{base}/audit?advertiser_id={advertiser_id}", key, long=True), AuditReport)
+        msgspec.convert(call_api("GET", f"{base}/audit?advertiser_id={advertiser_id}", key, long=True), BookAudit)
         for advertiser_id in sorted(names_of(f"{base}/advertisers", key, "name"))
     ]
 
 
-async def _local(config: Path | None, data: Path | None) -> list[AuditReport]:
+async def _local(config: Path | None, data: Path | None) -> list[BookAudit]:
     async with open_books(config, data) as books, open_transitions(config, data) as transitions:
         desk = BookDesk(books.store.database, transitions)
         return [await desk.audit(advertiser_id, sees_all) for advertiser_id in await desk.advertisers()]
