@@ -16,7 +16,7 @@ from admin.rates.refresh import RateDesk, RateLoop
 from admin.roles.connections import pipelined_redis, plain_redis, profile_scanner
 from admin.roles.consents import event_policy
 from admin.roles.lifecycle import RoleContext
-from admin.roles.local_state import endpoints_of, setup_url
+from admin.roles.local_state import endpoints_of, metrics_of, setup_url
 from admin.seed.catalogue import seed_demo
 from admin.seed.products import DemoFeeds
 from admin.store.accounts import AccountStore
@@ -62,7 +62,8 @@ async def build(role: RoleContext) -> None:
     # Under a supervisor all roles are on this machine; elsewhere nobody but the operator knows where they are.
     endpoints = endpoints_of(role.settings) if role.share_port else {}
     max_age_s = role.settings.catalogue.max_age_s
-    doctor = Doctor(Patient(commands, SegmentSizes(commands), store, endpoints, max_age_s), role.clock)
+    metrics = metrics_of(role.settings) if role.share_port else {}
+    doctor = Doctor(Patient(commands, SegmentSizes(commands), store, endpoints, metrics, max_age_s), role.clock)
     app = build_app(
         store,
         redis,

@@ -186,7 +186,7 @@ async def running_api(
         clock,
         make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
         FunnelDesk(commands, clock),
-        Doctor(Patient(commands, SegmentSizes(commands), store, {}, Settings().catalogue.max_age_s), clock),
+        Doctor(Patient(commands, SegmentSizes(commands), store, {}, {}, Settings().catalogue.max_age_s), clock),
         desks_of(database, redis_url, redis, pipelined, clock),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),

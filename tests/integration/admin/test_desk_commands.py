@@ -121,9 +121,9 @@ async def test_what_is_asked_wrongly_is_refused_in_words(desk: Desk) -> None:
             await desk.run(audience.app, *arguments)
     with pytest.raises((InputError, NotFoundError)):
         await desk.run(audience.app, "overlap", str(mine["id"]), str(one["id"]))
-    for arguments in (("count", desk.number, "scoer > 1"), ("matrix", desk.number, "score:9999999999999", "lifecycle")):
+    for wrong in (["count", desk.number, "scoer > 1"], ["matrix", desk.number, "score:9999999999999", "lifecycle"]):
         with pytest.raises(InputError):
-            await desk.run(audience.app, *arguments)
+            await desk.run(audience.app, *wrong)
 
 
 async def test_calls_that_were_given_up_are_shown_and_made_again(desk: Desk) -> None:
