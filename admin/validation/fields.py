@@ -59,6 +59,9 @@ Pixels = Annotated[int, Meta(ge=1, le=10_000)]
 OptionalMime = Annotated[
     str, Meta(max_length=100, pattern=r"^([a-z0-9.+-]+/[a-z0-9.+-]+)?" + END, examples=["image/png"])
 ]
+MediaMime = Annotated[
+    str, Meta(max_length=100, pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+" + END, examples=["video/mp4"])
+]
 NativeText = Annotated[str, Meta(min_length=1, max_length=500, pattern=TEXT)]
 Markup = Annotated[
     str, Meta(max_length=65_536, pattern=PROSE, description="HTML of the ad, with macros such as {CLICK_URL}.")
