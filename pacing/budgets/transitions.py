@@ -434,19 +434,14 @@ class Transitions:
             counters = decode_levels(pairs(levels)), decode_leases(pairs(leases))
             return CounterSnapshot(*counters, stream_entries(entries), int(keep))
 
-    def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> Command:
-        """The record script, in the slot of a user (pacing/notices/touches.py)."""
-        return self._call("record", key_list, arguments, timed=False)
+    def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument], script: str = "record") -> Command:
+        """A script that notes something: `record` (pacing/notices/touches.py), `signal` (pacing/notices/signals.py)."""
+        return self._call(script, key_list, arguments, timed=False)
 
     def click_command(self, advertiser_id: int, bucket: int, day: int, arguments: Sequence[Argument]) -> Command:
         """The click script: replies 1, or 0 for a click that was counted before. Idempotent."""
         key_list = (keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day))
         return self._call("click", key_list, arguments, timed=False)
-
-    def signal_command(self, advertiser_id: int, bucket: int, day: int, arguments: Sequence[Argument]) -> Command:
-        """The signal script: replies 1, or 0 for an event that was counted before. Idempotent."""
-        key_list = (keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day))
-        return self._call("signal", key_list, arguments, timed=False)
 
     async def convert(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> bool:
         """The convert script (pacing/notices/conversions.py). False for an order that was counted before.

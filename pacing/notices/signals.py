@@ -7,6 +7,7 @@ anybody would send again: where Redis does not answer, the signal is not counted
 import enum
 from typing import Final
 
+from core import keys
 from core.clock import Clock
 from core.telemetry.metrics import CounterChild, Telemetry
 from pacing.budgets.server_time import ServerTime
@@ -117,13 +118,15 @@ class SignalDesk:
         answer, claims = self._judge(token, signal)
         if claims is None or signal is None:
             return answer
-        command = self._transitions.signal_command(
-            claims.advertiser_id, notice_bucket(claims.issued_s), lease_day(claims.lease_id),
+        advertiser_id, field = claims.advertiser_id, f"{claims.line_item_id}:{signal.value}"
+        command = self._transitions.record_command(
             (
-                notice_key(claims), _BITS[signal], f"{claims.line_item_id}:{signal.value}", self._remember_s,
-                DELIVERY_LIFE_S,
+                keys.money_notices(advertiser_id, notice_bucket(claims.issued_s)),
+                keys.delivery(advertiser_id, lease_day(claims.lease_id)),
             ),
-        )  # fmt: skip
+            (notice_key(claims), _BITS[signal], field, self._remember_s, DELIVERY_LIFE_S),
+            "signal",
+        )
         counted = await self._turn.run(command)
         if not counted:
             return NoticeResult(200, "not_counted" if counted is None else "duplicate")
