@@ -1,6 +1,7 @@
 """Programs from npm that read what Grosz writes; each has a folder in tests/peers with its lock."""
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -21,6 +22,7 @@ def ask_peer(name: str, script: str, question: object) -> object:
     asked = subprocess.run(
         ["node", script],
         cwd=folder,
+        env={**os.environ, "CHROMIUM": shutil.which("chromium") or "chromium"},
         input=json.dumps(question),
         capture_output=True,
         text=True,
