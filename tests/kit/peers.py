@@ -12,7 +12,7 @@ from tests.kit.fixtures import REPOSITORY, skip_or_fail
 PEERS = REPOSITORY / "tests" / "peers"
 
 
-def ask_peer(name: str, script: str, question: object) -> object:
+def ask_peer(name: str, script: str, question: object, *, timeout_s: float = 25) -> object:
     """What a script of a peer answers in JSON to a JSON question. Skips the test where its packages are missing."""
     folder = PEERS / name
     if shutil.which("node") is None:
@@ -26,7 +26,7 @@ def ask_peer(name: str, script: str, question: object) -> object:
         input=json.dumps(question),
         capture_output=True,
         text=True,
-        timeout=25,
+        timeout=timeout_s,
         check=False,
     )
     if asked.returncode != 0 or not asked.stdout:

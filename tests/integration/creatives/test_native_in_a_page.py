@@ -11,7 +11,7 @@ from tests.kit.catalogues import NATIVE, catalogue, line_item, native_creative
 from tests.kit.openrtb import native_imp, raw_request
 from tests.kit.peers import ask_peer
 
-pytestmark = pytest.mark.needs_package("chromium")
+pytestmark = [pytest.mark.needs_package("chromium"), pytest.mark.slow]
 
 ASSETS = [
     {"id": 1, "required": 1, "title": {"len": 90}},
