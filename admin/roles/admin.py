@@ -4,9 +4,10 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from admin.api.app import build_app
+from admin.api.app import build_api
 from admin.api.reading import SegmentSizes as SizesReader
 from admin.catalogue.publish import CataloguePublisher
+from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
@@ -56,7 +57,7 @@ async def build(role: RoleContext) -> None:
     endpoints = endpoints_of(role.settings) if role.share_port else {}
     max_age_s = role.settings.catalogue.max_age_s
     doctor = Doctor(Patient(commands, SegmentSizes(commands), store, endpoints, max_age_s), role.clock)
-    app = build_app(
+    api = build_api(
         store,
         redis,
         commands,
@@ -70,9 +71,10 @@ async def build(role: RoleContext) -> None:
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
         fx_source=settings.fx_source,
     )
+    add_console(api)
     desk = RateDesk(store, role.clock, publisher.wake)
     role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
-    await role.serve(app, settings.host, settings.port, public_url=settings.public_url)
+    await role.serve(api.app, settings.host, settings.port, public_url=settings.public_url)
     await _offer_setup(AccountStore(database, role.clock), settings)
 
 
