@@ -9,6 +9,8 @@ import enum
 
 import msgspec
 
+from core.spot import Spot
+
 
 class Status(enum.StrEnum):
     """Whether an object takes part in bidding. Archived objects stay for reports and cannot come back."""
@@ -233,6 +235,51 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class ProductStrategy(enum.StrEnum):
+    """Where the candidates for an ad's products come from (docs/choosing.md)."""
+
+    CART = "cart"  # what is in the cart, by value
+    LAST_VISIT = "last_visit"  # seen in the last visit, the newest first
+    EVER_SEEN = "ever_seen"
+    NEXT = "next"  # the likeliest next product of the visit, seen ones among them
+    BOUGHT = "bought"  # to be bought again, when the visitor's or the shop's cycle says so
+    SIMILAR = "similar"  # like the last ones seen, at about their price
+    COMPLEMENTARY = "complementary"  # bought together with what is in the cart or was bought
+    UPSELL = "upsell"  # dearer ones of the category
+    REDUCED = "reduced"  # seen, and cheaper now
+    SUCCESSOR = "successor"  # the next size of what was bought long ago
+    BESTSELLERS = "bestsellers"
+    TRENDING = "trending"
+
+
+class Margin(enum.StrEnum):
+    """What a shop earns by a product, as the margin label of its feed says."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class ProductChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which products a creative shows: strategies in their order, and what none of them may propose."""
+
+    strategies: tuple[ProductStrategy, ...] = (
+        ProductStrategy.CART, ProductStrategy.LAST_VISIT, ProductStrategy.NEXT, ProductStrategy.SIMILAR,
+        ProductStrategy.COMPLEMENTARY, ProductStrategy.EVER_SEEN, ProductStrategy.BESTSELLERS,
+    )  # fmt: skip
+    count: int = 8
+    exclude_bought_days: int = 30  # 0: what was bought may be shown at once
+    cool_down: bool = True  # leaves out categories that were just bought
+    in_stock: bool = True
+    with_image: bool = True
+    least_margin: Margin | None = None  # leaves out products with a lower label, and those without one
+    one_of_group: bool = True  # of the variants of a product only the first
+    price_within_percent: int = 20  # of `similar`
+    reorder_after_days: int = 30  # of `bought`, for visitors whose own rhythm is not known
+    successor_after_days: int = 365
+    successor_step: float = 1.0  # added to the size; without such a one the next larger of the category
+
+
 class Picture(msgspec.Struct, frozen=True):
     """An image of an ad, as it is loaded: its measures are those of the file."""
 
@@ -272,7 +319,7 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
 
     `html` (markup with macros), `frame_url` (a page that is shown in a frame) and `image_url` are a banner's, which has
     exactly one of them. Every other format has a member of its own name with all that only it needs: `native` is set
-    if and only if `format` is native.
+    if and only if `format` is native, and so are `video` and `audio`.
     """
 
     id: int
@@ -287,6 +334,8 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
     image_url: str = ""
     alt_text: str = ""
     native: NativeAssets | None = None
+    video: Spot | None = None
+    audio: Spot | None = None
     privacy_url: str = ""  # what the AdChoices sign and its kin lead to: who advertises, and how to object
     landing_url: str = ""
     advertiser_domain: str = ""  # adomain
@@ -295,6 +344,7 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
     apis: tuple[int, ...] = ()  # frameworks the markup needs
     language: str = ""
     sample_url: str = ""  # iurl
+    products: ProductChoice | None = None  # None: the ad shows no products of a feed
     external_id: str = ""
     notes: str = ""
     version: int = 1

@@ -32,7 +32,7 @@ InputKind = Literal[
 ]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_CAP = re.compile(r"(\d{1,9})\s*/\s*(\d{1,8})\s*([smhd])")
+_CAP = re.compile(r"([0-9]{1,9})\s*/\s*([0-9]{1,8})\s*([smhd])")
 
 
 def N_(message: str) -> str:
@@ -118,7 +118,7 @@ def document_of(
 
 def _meaning(field: FormField, given: list[str]) -> Any:  # noqa: ANN401 - any JSON value
     if field.kind == "many":
-        return [int(one) for one in given if one.isdigit()]
+        return [int(one) for one in given if one.isascii() and one.isdigit() and len(one) < 19]
     text = given[-1] if given else ""
     return _READERS.get(field.kind, str)(text if field.kind == "prose" else text.strip())
 
@@ -128,13 +128,13 @@ def amount_text(text: str) -> str:
     plain = re.sub(r"[\s\u00a0\u202f]", "", text)
     if "," in plain and "." not in plain:
         plain = plain.replace(",", ".")
-    if not re.fullmatch(r"\d{1,12}(\.\d{1,6})?", plain):
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", plain):
         raise ValueError("write an amount like 12.50")
     return plain
 
 
 def _whole(text: str) -> int:
-    if not re.fullmatch(r"-?\d{1,18}", text):
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise ValueError("write a whole number")
     return int(text)
 

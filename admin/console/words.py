@@ -28,10 +28,6 @@ class Words:
         """The message in this language; itself where the catalogue does not have it."""
         return self._texts.get(message) or message
 
-    def plural(self, one: str, many: str, count: int) -> str:
-        """The form for a count, with `{n}` replaced. Languages with several plurals have one text for all of them."""
-        return self.text(one if count == 1 else many).replace("{n}", self.number(count))
-
     def number(self, value: float | Decimal) -> str:
         return str(format_decimal(value, locale=self.locale))
 

@@ -18,13 +18,25 @@ from bidder.targeting.counting import BIDS
 from bidder.targeting.normalise import normal_domain
 from core.model import AuctionType
 from core.reasons import NoBid
+from creatives.products.on_bid import BidProducts
 from pacing.notices.claims import NOT_SHADED
 
 
 class Chosen:
     """A bid that will be sent."""
 
-    __slots__ = ("auction_type", "cost", "cpm", "deal_id", "lease_id", "pair", "position", "shading", "shown")
+    __slots__ = (
+        "auction_type",
+        "cost",
+        "cpm",
+        "deal_id",
+        "lease_id",
+        "pair",
+        "position",
+        "products",
+        "shading",
+        "shown",
+    )
 
     def __init__(
         self,
@@ -47,6 +59,7 @@ class Chosen:
         self.cost = cost
         self.deal_id = deal_id
         self.auction_type = auction_type
+        self.products: BidProducts | None = None  # of a dynamic ad, see bidder.decision.products
         self.shading = shading  # the bid as a part of what it was worth, in ten-thousandths
 
 

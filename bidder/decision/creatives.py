@@ -21,6 +21,7 @@ from creatives.formats.base import Ad
 from creatives.formats.offer import Offer, fits
 from creatives.formats.table import FORMATS
 from creatives.macros import TOKEN
+from creatives.products.choosing import plan_of
 from pacing.notices.claims import landing_digest, terms_of
 from pacing.notices.tokens import TokenSigner
 
@@ -36,11 +37,12 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
-    __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "seat")
+    __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "plan", "seat")
 
     def __init__(self, ad: Ad, speaker: Speaker, advertiser_domain: str, campaign_id: int, track_url: str) -> None:
         creative = ad.creative
         self.ad = ad
+        self.plan = plan_of(creative)
         self.seat = speaker.seat_of(creative.advertiser_id, campaign_id)
         self.domain = normal_domain(creative.advertiser_domain or advertiser_domain)
         self.landing = landing_digest(creative.landing_url)
@@ -121,7 +123,7 @@ class Showable:
 class Showcase(Memo):
     """The ads of one catalogue that bids have shown, each prepared at its first use."""
 
-    __slots__ = ("_advertiser_domains", "_fitting", "_index", "_lines", "_prepared", "_track_url")
+    __slots__ = ("_advertiser_domains", "_fitting", "_index", "_lines", "_prepared", "_track_url", "shows_products")
 
     def __init__(self, index: Index, advertiser_domains: Mapping[int, str], track_url: str) -> None:
         super().__init__()
@@ -129,6 +131,7 @@ class Showcase(Memo):
         self._advertiser_domains = advertiser_domains
         self._lines: dict[int, Line] = {}
         self._track_url = track_url
+        self.shows_products = False  # whether any ad that was prepared shows products of a feed
         self._prepared: dict[Hashable, PreparedBid] = {}
         self._fitting: dict[Hashable, tuple[Showable, ...]] = {}
 
@@ -192,6 +195,7 @@ class Showcase(Memo):
             prepared = PreparedBid(ad, speaker, domain, campaign_id, self._track_url)
             self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
             self._prepared[key] = prepared
+            self.shows_products |= prepared.plan is not None
         return prepared
 
 

@@ -62,7 +62,21 @@ class AssetsNeeded(NamedTuple):
         return isinstance(has, int) and has & self.kinds == self.kinds
 
 
-OpenShape = SizeRange | SizeRatio | AssetsNeeded
+class DurationRange(NamedTuple):
+    """Offered: every spot of a format from one length to another, in milliseconds, both included."""
+
+    format: str
+    least_ms: int
+    most_ms: int
+
+    def holds(self, own: Shape) -> bool:
+        """Whether a spot of shape `own`, which has its format and its length, fits."""
+        if len(own) != 2 or own[0] != self.format:
+            return False
+        return isinstance(own[1], int) and self.least_ms <= own[1] <= self.most_ms
+
+
+OpenShape = SizeRange | SizeRatio | AssetsNeeded | DurationRange
 """Offered shapes that a creative fits without being equal to them. Each has a method `holds`."""
 
 

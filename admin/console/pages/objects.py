@@ -113,6 +113,7 @@ class Objects:
             here=f"/{kind.name}",
             kind=kind,
             item=item,
+            warnings=item.get("warnings", ()),
             texts=texts,
             chosen=chosen,
             choices=choices,

@@ -18,6 +18,8 @@ from core.errors import UnavailableError
 
 # Line items of one page of the overview; those that spent most today come first.
 _LINE_ITEMS = 500
+# A page of findings; `grosz doctor` writes all of them.
+_FINDINGS = 500
 
 
 class Overview:
@@ -53,12 +55,18 @@ class Overview:
             everywhere=caller.advertiser_ids is None,
         )
 
-    async def attention(self, _request: web.Request, visitor: Visitor) -> web.Response:
+    async def attention(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /attention: what the doctor finds, the worst first"""
         report = await self._doctoring.report(visitor.caller, None)
         found = [one for one in report.findings if one.severity is not Severity.OK]
         found.sort(key=lambda one: one.severity is not Severity.STOP)
-        return page("attention.html", visitor, here="/attention", findings=found, delivers=report.delivers)
+        return page(
+            "attention.html",
+            visitor,
+            here="/attention",
+            findings=found,
+            most=5 if "most" in request.query else _FINDINGS,
+        )
 
     async def delivery(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /line-items/{id}/delivery: budgets, the funnel with its biggest loss first, what the doctor says"""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -72,13 +73,13 @@ class Wizard:
             fault = Fault("/advertiser_id", "required", "choose an advertiser", "make one first, if there is none")
             raise InputError("the input is not valid", faults=[fault])
         owner = {"advertiser_id": int(advertiser_id)}
-        currency = str((await self._desk.read(caller, "advertisers", int(advertiser_id)))["currency"])
+        advertiser = await self._desk.read(caller, "advertisers", int(advertiser_id))
         flight = _flight(sent)
         steps = [Step("campaigns", lambda _made: owner | {"name": sent.get("name", "")} | flight)]
-        segment = _segment(sent, currency)
+        segment = _segment(sent, str(advertiser["currency"]))
         if segment:
             steps.append(Step("segments", lambda _made: owner | segment))
-        creative = _creative(sent)
+        creative = _creative(sent) | {"advertiser_domain": advertiser["domain"] or _host(sent.get("landing_url", ""))}
         steps.append(Step("creatives", lambda _made: owner | creative))
         line_item = owner | _line_item(sent)
         steps.append(Step("line-items", lambda made: _linked(line_item, made, with_segment=bool(segment)) | flight))
@@ -108,6 +109,14 @@ def _segment(sent: Mapping[str, str], currency: str) -> dict[str, str] | None:
     texts = {one.name: sent.get(f"{key}.{one.name}", "").strip() for one in ready.parameters}
     values = {one.name: parameter_value(one, texts[one.name], currency) for one in ready.parameters if texts[one.name]}
     return {"name": f"{ready.name}: {sent.get('name', '')}"[:255], "rule": rule_of(key, currency, values)}
+
+
+def _host(url: str) -> str:
+    """The host of a landing page, for an advertiser that has not told its domain; "" where there is none."""
+    try:
+        return (urlsplit(url).hostname or "").removeprefix("www.")
+    except ValueError:  # a bracket that opens no IPv6 address: the API says what is wrong with the page
+        return ""
 
 
 def _creative(sent: Mapping[str, str]) -> dict[str, Any]:
