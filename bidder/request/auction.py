@@ -1,10 +1,12 @@
 """What the stages hand to each other: an `Auction` for each bid request, an `Impression` for each biddable offer in it.
 
-Amounts are CPM micros of the auction's currency. Everything here lives for one request.
+Amounts are CPM micros of the auction's currency. Everything here lives for one request and never refers back, so the
+garbage collector need not look at it (`gc=False`).
 """
 
-from typing import NamedTuple
+import msgspec
 
+from bidder.dialects.generic import Speaker
 from bidder.dialects.table import speaker_of
 from bidder.openrtb.types import BidRequest, Imp
 from core.errors import Fault
@@ -13,7 +15,7 @@ from core.reasons import NoBid
 from creatives.formats.offer import Offer, Shape
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """A place in normal form; None where unknown."""
 
     country: str | None = None  # ISO 3166-1 alpha-3
@@ -50,56 +52,37 @@ class Consent:
         self.precise_geo = precise_geo  # special feature 1
 
 
-class Impression:
+class Impression(msgspec.Struct, gc=False):
     """One impression that can be bid on."""
 
-    __slots__ = (
-        "deal_floors", "eligible", "floor_cpm", "imp", "offers", "placement", "position", "private_auction", "shapes"
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        imp: Imp,
-        position: int,
-        floor_cpm: int,
-        offers: tuple[Offer, ...],
-        deal_floors: dict[str, tuple[int, int]],
-        private_auction: bool,
-    ) -> None:
-        self.imp = imp
-        self.position = position  # index in BidRequest.imp
-        self.floor_cpm = floor_cpm
-        self.offers = offers  # at least one: the formats that it may be filled with
-        first = offers[0]
-        self.shapes: tuple[Shape, ...] = first.shapes  # of all offers; what creatives are matched by
-        if len(offers) > 1:
-            self.shapes = tuple([shape for offer in offers for shape in offer.shapes])
-        self.placement = first.placement  # AdCOM "Placement Positions", None where unknown
-        self.deal_floors = deal_floors  # exchange's deal id -> (floor CPM micros, auction type or 0)
-        self.private_auction = private_auction
-        self.eligible = 0  # set of line items, as a bitmap over the positions of the index
+    imp: Imp
+    position: int  # index in BidRequest.imp
+    floor_cpm: int
+    offers: tuple[Offer, ...]  # at least one: the formats that it may be filled with
+    shapes: tuple[Shape, ...]  # of all offers; what creatives are matched by
+    placement: int | None  # AdCOM "Placement Positions", None where unknown
+    deal_floors: dict[str, tuple[int, int]]  # exchange's deal id -> (floor CPM micros, auction type or 0)
+    private_auction: bool
+    eligible: int = 0  # set of line items, as a bitmap over the positions of the index
 
 
-class Auction:
+class Auction(msgspec.Struct, gc=False):
     """One bid request on its way through the stages."""
 
-    __slots__ = (
-        "arrival", "consent", "currency", "deadline", "exchange", "exchange_user", "faults", "impressions", "is_test",
-        "no_bid", "place", "request", "speaker", "user_id",
-    )  # fmt: skip
+    request: BidRequest
+    exchange: Exchange
+    deadline: float  # monotonic seconds
+    arrival: float = 0.0  # monotonic seconds
+    currency: str = ""
+    impressions: list[Impression] = []
+    consent: Consent | None = None
+    user_id: str | None = None  # our cookie's user id, if the request has it and it may be used
+    exchange_user: str | None = None  # the exchange's own id of the user, likewise
+    no_bid: NoBid | None = None
+    is_test: bool = False
+    place: Place = NOWHERE
+    faults: list[Fault] = []  # why impressions were left out, for explain
+    speaker: Speaker = None  # type: ignore[assignment]  # set below: who speaks for the exchange
 
-    def __init__(self, request: BidRequest, exchange: Exchange, deadline: float, arrival: float = 0.0) -> None:
-        self.request = request
-        self.exchange = exchange
-        self.speaker = speaker_of(exchange)
-        self.arrival = arrival  # monotonic seconds
-        self.deadline = deadline  # monotonic seconds
-        self.currency = ""
-        self.impressions: list[Impression] = []
-        self.consent: Consent | None = None
-        self.user_id: str | None = None  # our cookie's user id, if the request has it and it may be used
-        self.exchange_user: str | None = None  # the exchange's own id of the user, likewise
-        self.no_bid: NoBid | None = None
-        self.is_test = False
-        self.place = NOWHERE
-        self.faults: list[Fault] = []  # why impressions were left out, for explain
+    def __post_init__(self) -> None:
+        self.speaker = speaker_of(self.exchange)

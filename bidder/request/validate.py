@@ -75,10 +75,11 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
         _report(auction, f"/imp/{position}/bidfloor", "bad_floor", error.args[0])
         return None
     pmp = imp.pmp
-    if pmp is None:
-        return Impression(imp, position, floor, offers, NO_DEALS, private_auction=False)
-    deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
-    return Impression(imp, position, floor, offers, deals, private_auction=bool(pmp.private_auction))
+    deals = _deal_floors(auction, pmp.deals, position, fx) if pmp is not None and pmp.deals else NO_DEALS
+    is_private = pmp is not None and bool(pmp.private_auction)
+    first = offers[0]
+    shapes = first.shapes if len(offers) == 1 else tuple([shape for offer in offers for shape in offer.shapes])
+    return Impression(imp, position, floor, offers, shapes, first.placement, deals, is_private)
 
 
 def _offers(imp: Imp) -> tuple[Offer, ...]:
