@@ -1,5 +1,9 @@
 """What the stages hand to each other: an `Auction` for each bid request, an `Impression` for each biddable offer in it.
 
+An impression of the protocol that offers several formats is several `Impression`s here, one a format, which follow each
+other and have the same `position`: each is matched and priced by itself, and one at most is bid on
+(`bidder.decision.choose`).
+
 Amounts are CPM micros of the auction's currency. Everything here lives for one request and never refers back, so the
 garbage collector need not look at it (`gc=False`).
 """
@@ -12,7 +16,7 @@ from bidder.openrtb.types import BidRequest, Imp
 from core.errors import Fault
 from core.model import Exchange
 from core.reasons import NoBid
-from creatives.formats.offer import Offer, Shape
+from creatives.formats.offer import Offer
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -53,16 +57,15 @@ class Consent:
 
 
 class Impression(msgspec.Struct, gc=False):
-    """One impression that can be bid on."""
+    """One impression that can be bid on, in one of the formats that it offers."""
 
     imp: Imp
     position: int  # index in BidRequest.imp
     floor_cpm: int
-    offers: tuple[Offer, ...]  # at least one: the formats that it may be filled with
-    shapes: tuple[Shape, ...]  # of all offers; what creatives are matched by
-    placement: int | None  # AdCOM "Placement Positions", None where unknown
+    offer: Offer
     deal_floors: dict[str, tuple[int, int]]  # exchange's deal id -> (floor CPM micros, auction type or 0)
     private_auction: bool
+    has_rivals: bool = False  # whether it is offered in other formats, too: in those of the same position
     eligible: int = 0  # set of line items, as a bitmap over the positions of the index
 
 

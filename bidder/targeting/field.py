@@ -175,7 +175,7 @@ class Reads:
 
 
 # What `Auction` and `Impression` always have; everything else of a request may be missing.
-_ALWAYS_THERE = frozenset({"exchange", "place", "request", "imp"})
+_ALWAYS_THERE = frozenset({"exchange", "place", "request", "imp", "offer"})
 
 
 def reader(reads: Sequence[Read]) -> Callable[[Any], Any]:

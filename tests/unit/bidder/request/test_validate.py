@@ -175,8 +175,8 @@ def test_faulty_impressions_of_the_corpus_get_no_banner_bid(corpus: Path) -> Non
         faulty = {fault.pointer.split("/")[2] for fault in auction.faults}
         assert len(auction.impressions) + len(faulty) == len(auction.request.imp), line["name"]
         for impression in auction.impressions:
-            assert impression.shapes
-            assert all(width > 0 and height > 0 for width, height in impression.offers[0].sizes)
+            assert impression.offer.shapes
+            assert all(width > 0 and height > 0 for width, height in impression.offer.sizes)
 
 
 def test_recorded_requests_offer_banners_to_bid_on(corpus: Path) -> None:
