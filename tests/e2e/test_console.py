@@ -14,7 +14,7 @@ from tests.kit.processes import RunningGrosz, grosz
 
 pytestmark = [pytest.mark.needs_package("chromium"), pytest.mark.slow]
 
-AXE = gzip.decompress((REPOSITORY / "tests/vendored/axe-core-4.11.0.min.js.gz").read_bytes()).decode()
+AXE = gzip.decompress((REPOSITORY / "tests/vendored/axe-core-4.11.0.gz").read_bytes()).decode()
 PASSWORD = "correct horse battery"
 
 
