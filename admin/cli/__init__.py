@@ -50,6 +50,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recommend": ("admin.cli.recommend:app", "Say which products an ad would show to a user, and why."),
     "exchange": ("admin.cli.objects:exchange", "List, create and change exchanges."),
     "deal": ("admin.cli.objects:deal", "List, create and change deals."),
+    "list": ("admin.cli.objects:inventory_list", "List, create and change reusable lists of sites, apps and words."),
+    "supply": ("admin.cli.supply:app", "Read ads.txt, app-ads.txt and sellers.json files; show what is known."),
     "webhook": ("admin.cli.objects:webhook", "List, create and change webhooks of audiences."),
     "conversion": ("admin.cli.objects:conversion", "List, create and change what counts as success."),
     "people": ("admin.cli.objects:people", "List, create and change the people who may log in."),

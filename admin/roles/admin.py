@@ -21,6 +21,8 @@ from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
+from admin.supply.crawling import Crawler
+from admin.supply.desk import SupplyDesk, SupplyLoop
 from core.clock import Clock
 from core.config import AdminSettings
 from core.errors import UnavailableError
@@ -72,6 +74,11 @@ async def build(role: RoleContext) -> None:
     )
     desk = RateDesk(store, role.clock, publisher.wake)
     role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
+    supply = role.settings.supply
+    if supply.domains:
+        crawler = Crawler(private=supply.private)
+        loop = SupplyLoop(SupplyDesk(redis, role.clock), crawler, supply.domains, supply.refresh_s, role.telemetry)
+        role.run_loop(loop.run, "supply")
     await role.serve(app, settings.host, settings.port, public_url=settings.public_url)
     await _offer_setup(AccountStore(database, role.clock), settings)
 

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from admin.roles.connections import pipelined_redis, plain_redis, token_signer
 from admin.roles.lifecycle import RoleContext
 from bidder.compile.installing import BidCatalogue
+from bidder.compile.supply import SupplyFollower, read_networks
 from bidder.decision.model_file import load_model
 from bidder.diagnosis.funnel import FunnelWriter
 from bidder.door.checking import AnswerCheck
@@ -20,6 +21,7 @@ from bidder.door.metrics import BidMetrics, report_port
 from bidder.door.server import BidServer
 from bidder.request.consent import ConsentPolicy
 from bidder.targeting.normalise import operating_system
+from bidder.targeting.quality import Quality
 from core import keys
 from core.catalogue.follower import CatalogueWatcher, read_whole
 from core.catalogue.version_report import VersionReport, encode_report
@@ -74,6 +76,7 @@ async def build(role: RoleContext) -> None:
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
     )
     shading = Shading()
+    quality = Quality(read_networks(settings.bid.data_centres))
     catalogue = BidCatalogue(
         read_whole=lambda: read_whole(control),
         model=load_model(),
@@ -83,6 +86,7 @@ async def build(role: RoleContext) -> None:
         track_url=settings.track.public_url,
         clock=clock,
         shading=shading,
+        quality=quality,
     )
     role.on_close(catalogue.close)
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
@@ -100,6 +104,7 @@ async def build(role: RoleContext) -> None:
     pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
     role.run_loop(pacing.run, "pacing")
     role.run_loop(LandscapeFollower(shading, transitions, clock, role.telemetry).run, "landscape")
+    role.run_loop(SupplyFollower(control, quality, clock, role.telemetry).run, "supply")
     role.on_close(pacing.close)
     role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
     role.run_loop(funnel.run, "funnel")
@@ -157,6 +162,7 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
         private=("/metrics",),
         may_see=lambda peer, forwarded: role.health.may_see_metrics(peer, {"forwarded": ""} if forwarded else {}),
         limits=limits,
+        proxies=role.proxies,
     )
     await server.start(bid.host, bid.port)
     role.telemetry.add_source(lambda: report_port(server))

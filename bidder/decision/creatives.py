@@ -5,14 +5,16 @@ once per creative and exchange and cut at the places of the token; a bid is then
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
 from bidder.dialects.generic import Speaker
 from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import tactic_json
+from bidder.openrtb.transparency import TransparencyAsked, transparency
 from bidder.request.auction import Auction, Impression
+from bidder.targeting.compiled import Shop
 from bidder.targeting.index import Index
 from bidder.targeting.memory import OBJECT_BYTES, Memo, bytes_of
 from bidder.targeting.normalise import normal_domain
@@ -38,14 +40,27 @@ class PreparedBid:
 
     __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "seat")
 
-    def __init__(self, ad: Ad, speaker: Speaker, advertiser_domain: str, campaign_id: int, track_url: str) -> None:
+    def __init__(
+        self,
+        ad: Ad,
+        speaker: Speaker,
+        shop: Shop,
+        campaign_id: int,
+        track_url: str,
+        asked: TransparencyAsked | None = None,
+    ) -> None:
         creative = ad.creative
         self.ad = ad
         self.seat = speaker.seat_of(creative.advertiser_id, campaign_id)
-        self.domain = normal_domain(creative.advertiser_domain or advertiser_domain)
+        self.domain = normal_domain(creative.advertiser_domain or shop.domain)
         self.landing = landing_digest(creative.landing_url)
-        members = speaker.members(ad, advertiser_domain, campaign_id, track_url)
+        members = speaker.members(ad, shop.domain, campaign_id, track_url)
         self.is_complete = members.keys() >= set(speaker.dialect.needed)
+        if asked is not None:
+            told = transparency(asked, shop.behalf, shop.paid, track_url)
+            self.is_complete = self.is_complete and (told is not None or not asked.required)
+            if told is not None:
+                members["ext"] = {**cast(dict[str, object], members.get("ext", {})), "dsa": told}
         static = _to_json(members)
         # A comma for the opening brace: what is static follows the variable members. At odd places the token goes in.
         cut = (b"," + static[1:]).split(TOKEN.encode())
@@ -122,12 +137,12 @@ class Showable:
 class Showcase(Memo):
     """The ads of one catalogue that bids have shown, each prepared at its first use."""
 
-    __slots__ = ("_advertiser_domains", "_fitting", "_index", "_lines", "_prepared", "_track_url")
+    __slots__ = ("_fitting", "_index", "_lines", "_prepared", "_shops", "_track_url")
 
-    def __init__(self, index: Index, advertiser_domains: Mapping[int, str], track_url: str) -> None:
+    def __init__(self, index: Index, shops: Mapping[int, Shop], track_url: str) -> None:
         super().__init__()
         self._index = index
-        self._advertiser_domains = advertiser_domains
+        self._shops = shops
         self._lines: dict[int, Line] = {}
         self._track_url = track_url
         self._prepared: dict[Hashable, PreparedBid] = {}
@@ -139,11 +154,13 @@ class Showcase(Memo):
         self._fitting.clear()
         self.nbytes = 0
 
-    def prepared(self, position: int, offers: Sequence[Offer], exchange: Exchange) -> tuple[PreparedBid, ...]:
+    def prepared(
+        self, position: int, offers: Sequence[Offer], exchange: Exchange, asked: TransparencyAsked | None = None
+    ) -> tuple[PreparedBid, ...]:
         """Prepared bids of a line item's creatives that have an offered shape, best shape first."""
         creatives = self._index.creatives_of(position)
         return tuple(
-            self._prepare(creative, offer, exchange, position)
+            self._prepare(creative, offer, exchange, position, asked)
             for offer in offers
             for creative in _fitting([each for each in creatives if each.format == offer.format], offer)
         )
@@ -153,11 +170,12 @@ class Showcase(Memo):
         request, exchange = auction.request, auction.exchange
         languages = request.wlang or request.wlangb
         seats = (request.wseat, request.bseat) if exchange.seats else None
-        key = (position, impression.offers, exchange.id, impression.imp.secure, languages, seats)
+        asked = auction.transparency
+        key = (position, impression.offers, exchange.id, impression.imp.secure, languages, seats, asked)
         found = self._fitting.get(key)
         if found is None:
             line = self.line(position)
-            fitting = self.prepared(position, impression.offers, exchange)
+            fitting = self.prepared(position, impression.offers, exchange, asked)
             found = tuple(Showable(each, line, exchange) for each in fitting if may_show(each, auction, impression))
             key_bytes = bytes_of(key)
             if key_bytes <= MAX_FITTING_KEY_BYTES:
@@ -182,19 +200,21 @@ class Showcase(Memo):
     def domains(self, position: int) -> frozenset[str]:
         """What a line item's creatives advertise."""
         return frozenset(
-            normal_domain(creative.advertiser_domain or self._advertiser_domains[creative.advertiser_id])
+            normal_domain(creative.advertiser_domain or self._shops[creative.advertiser_id].domain)
             for creative in self._index.creatives_of(position)
         )
 
-    def _prepare(self, creative: Creative, offer: Offer, exchange: Exchange, position: int) -> PreparedBid:
+    def _prepare(
+        self, creative: Creative, offer: Offer, exchange: Exchange, position: int, asked: TransparencyAsked | None
+    ) -> PreparedBid:
         campaign_id = self.line(position).campaign_id
         ad_format = FORMATS[creative.format]
-        key = (creative.id, exchange.id, campaign_id, ad_format.variant(offer))
+        key = (creative.id, exchange.id, campaign_id, ad_format.variant(offer), asked)
         prepared = self._prepared.get(key)
         if prepared is None:
-            domain, speaker = self._advertiser_domains[creative.advertiser_id], speaker_of(exchange)
+            shop, speaker = self._shops[creative.advertiser_id], speaker_of(exchange)
             ad = ad_format.render(creative, offer, speaker.tracker(self._track_url))
-            prepared = PreparedBid(ad, speaker, domain, campaign_id, self._track_url)
+            prepared = PreparedBid(ad, speaker, shop, campaign_id, self._track_url, asked)
             self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
             self._prepared[key] = prepared
         return prepared

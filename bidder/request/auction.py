@@ -6,6 +6,7 @@ Amounts are CPM micros of the auction's currency. Everything here lives for one 
 from typing import NamedTuple
 
 from bidder.dialects.table import speaker_of
+from bidder.openrtb.transparency import TransparencyAsked
 from bidder.openrtb.types import BidRequest, Imp
 from core.errors import Fault
 from core.model import Exchange
@@ -84,8 +85,8 @@ class Auction:
     """One bid request on its way through the stages."""
 
     __slots__ = (
-        "arrival", "consent", "currency", "deadline", "exchange", "exchange_user", "faults", "impressions", "is_test",
-        "no_bid", "place", "request", "speaker", "user_id",
+        "arrival", "consent", "currency", "deadline", "exchange", "exchange_user", "faults", "impressions", "is_child",
+        "is_test", "no_bid", "place", "request", "speaker", "transparency", "user_id",
     )  # fmt: skip
 
     def __init__(self, request: BidRequest, exchange: Exchange, deadline: float, arrival: float = 0.0) -> None:
@@ -101,5 +102,7 @@ class Auction:
         self.exchange_user: str | None = None  # the exchange's own id of the user, likewise
         self.no_bid: NoBid | None = None
         self.is_test = False
+        self.is_child = False  # or may be one: only ads that are fit for children
+        self.transparency: TransparencyAsked | None = None  # who pays, and how the ad was chosen, must be told
         self.place = NOWHERE
         self.faults: list[Fault] = []  # why impressions were left out, for explain
