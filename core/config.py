@@ -82,6 +82,8 @@ class BidSettings(Component, frozen=True, kw_only=True):
     data_centres: str = ""
     # Part of the answers that are checked against their request before they leave: 60 us each.
     checked_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.01
+    # Products that one process remembers for dynamic ads: 1 KiB each, taken as they are used.
+    products_in_memory: Count = 50_000
 
 
 class TrackSettings(Component, frozen=True, kw_only=True):

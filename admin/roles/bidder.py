@@ -27,6 +27,9 @@ from core.catalogue.follower import CatalogueWatcher, read_whole
 from core.catalogue.version_report import VersionReport, encode_report
 from core.collector import collect_rarely
 from core.telemetry.metrics import CONTENT_TYPE
+from creatives.products.cache import ProductCache
+from creatives.products.following import ProductFollower
+from creatives.products.store import ProductStore
 from pacing.budgets.lease_client import LeaseClient, new_process_name
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.transitions import Transitions
@@ -75,7 +78,7 @@ async def build(role: RoleContext) -> None:
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
     )
-    shading = Shading()
+    shading, products = Shading(), ProductCache(role.telemetry, settings.bid.products_in_memory)
     quality = Quality(read_networks(settings.bid.data_centres))
     catalogue = BidCatalogue(
         read_whole=lambda: read_whole(control),
@@ -87,6 +90,7 @@ async def build(role: RoleContext) -> None:
         clock=clock,
         shading=shading,
         quality=quality,
+        products=products,
     )
     role.on_close(catalogue.close)
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
@@ -103,6 +107,7 @@ async def build(role: RoleContext) -> None:
     role.on_close(leases.close)
     pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
     role.run_loop(pacing.run, "pacing")
+    role.run_loop(ProductFollower(products, ProductStore(redis, clock), clock).run, "products")
     role.run_loop(LandscapeFollower(shading, transitions, clock, role.telemetry).run, "landscape")
     role.run_loop(SupplyFollower(control, quality, clock, role.telemetry).run, "supply")
     role.on_close(pacing.close)

@@ -64,6 +64,22 @@ ImageUrl = Annotated[
     ),
 ]
 # One ad is sent in every bid: exchanges commonly refuse answers above 64 KiB.
+FrameUrl = Annotated[
+    str,
+    Meta(
+        max_length=2048,
+        pattern=r"^(https?://[!-~]+)?" + END,
+        description="Page to show in a frame; macros such as ${CLICK_URL_ENC} are filled in, percent-encoded.",
+    ),
+]
+Pixels = Annotated[int, Meta(ge=1, le=10_000)]
+OptionalMime = Annotated[
+    str, Meta(max_length=100, pattern=r"^([a-z0-9.+-]+/[a-z0-9.+-]+)?" + END, examples=["image/png"])
+]
+MediaMime = Annotated[
+    str, Meta(max_length=100, pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+" + END, examples=["video/mp4"])
+]
+NativeText = Annotated[str, Meta(min_length=1, max_length=500, pattern=TEXT)]
 Markup = Annotated[
     str, Meta(max_length=65_536, pattern=PROSE, description="HTML of the ad, with macros such as {CLICK_URL}.")
 ]
@@ -98,6 +114,8 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000, description="Seconds, a year at most.")]
+# Ten years: a longer time is a mistake in the unit.
+Days = Annotated[int, Meta(ge=0, le=3_650)]
 PositiveCount = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 
 OptionalLanguage = Annotated[str, Meta(pattern=r"^([a-z]{2,3})?" + END)]

@@ -31,6 +31,7 @@ from core.clock import Clock
 from core.collector import building_what_lives_long
 from core.errors import CatalogueError, UnavailableError
 from core.telemetry.logs import WITHOUT_CONTENT
+from creatives.products.cache import ProductCache
 from pacing.budgets.leases import LeaseBook
 from pacing.landscape.shading import Shading
 
@@ -63,6 +64,7 @@ class BidCatalogue:
         clock: Clock,
         shading: Shading | None = None,
         quality: Quality | None = None,
+        products: ProductCache | None = None,
     ) -> None:
         self._read_whole = read_whole
         self._model = model
@@ -74,6 +76,7 @@ class BidCatalogue:
         self._clock = clock
         self._shading = shading or Shading()
         self._quality = quality or Quality()
+        self._products = products
         self._compiler = Compiler()
         self._base: Compiled | None = None
         self._installing = asyncio.Lock()
@@ -150,7 +153,14 @@ class BidCatalogue:
         ready = self._clock.monotonic()
         with building_what_lives_long():
             snapshot = Snapshot(
-                compiled, self._model, self._book, self._track_url, self._shading, self._out, self._quality
+                compiled,
+                self._model,
+                self._book,
+                self._track_url,
+                self._shading,
+                self._out,
+                self._quality,
+                self._products,
             )
         # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         self._book.bind(compiled.index.pools)

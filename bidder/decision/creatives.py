@@ -23,6 +23,7 @@ from creatives.formats.base import Ad
 from creatives.formats.offer import Offer, fits
 from creatives.formats.table import FORMATS
 from creatives.macros import TOKEN
+from creatives.products.choosing import plan_of
 from pacing.notices.claims import landing_digest, terms_of
 from pacing.notices.tokens import TokenSigner
 
@@ -38,7 +39,7 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
-    __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "seat")
+    __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "plan", "seat")
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class PreparedBid:
     ) -> None:
         creative = ad.creative
         self.ad = ad
+        self.plan = plan_of(creative)
         self.seat = speaker.seat_of(creative.advertiser_id, campaign_id)
         self.domain = normal_domain(creative.advertiser_domain or shop.domain)
         self.landing = landing_digest(creative.landing_url)
@@ -78,8 +80,7 @@ def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) ->
     languages = request.wlang or request.wlangb
     if languages and creative.language and not _speaks(creative.language, languages):
         return False
-    admits = FORMATS[creative.format].admits
-    return any(offer.format == creative.format and admits(ad, offer) for offer in impression.offers)
+    return FORMATS[creative.format].admits(ad, impression.offer)
 
 
 def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
@@ -137,7 +138,7 @@ class Showable:
 class Showcase(Memo):
     """The ads of one catalogue that bids have shown, each prepared at its first use."""
 
-    __slots__ = ("_fitting", "_index", "_lines", "_prepared", "_shops", "_track_url")
+    __slots__ = ("_fitting", "_index", "_lines", "_prepared", "_shops", "_track_url", "shows_products")
 
     def __init__(self, index: Index, shops: Mapping[int, Shop], track_url: str) -> None:
         super().__init__()
@@ -145,6 +146,7 @@ class Showcase(Memo):
         self._shops = shops
         self._lines: dict[int, Line] = {}
         self._track_url = track_url
+        self.shows_products = False  # whether any ad that was prepared shows products of a feed
         self._prepared: dict[Hashable, PreparedBid] = {}
         self._fitting: dict[Hashable, tuple[Showable, ...]] = {}
 
@@ -155,14 +157,12 @@ class Showcase(Memo):
         self.nbytes = 0
 
     def prepared(
-        self, position: int, offers: Sequence[Offer], exchange: Exchange, asked: TransparencyAsked | None = None
+        self, position: int, offer: Offer, exchange: Exchange, asked: TransparencyAsked | None = None
     ) -> tuple[PreparedBid, ...]:
         """Prepared bids of a line item's creatives that have an offered shape, best shape first."""
-        creatives = self._index.creatives_of(position)
+        creatives = [each for each in self._index.creatives_of(position) if each.format == offer.format]
         return tuple(
-            self._prepare(creative, offer, exchange, position, asked)
-            for offer in offers
-            for creative in _fitting([each for each in creatives if each.format == offer.format], offer)
+            self._prepare(creative, offer, exchange, position, asked) for creative in _fitting(creatives, offer)
         )
 
     def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[Showable, ...]:
@@ -171,11 +171,11 @@ class Showcase(Memo):
         languages = request.wlang or request.wlangb
         seats = (request.wseat, request.bseat) if exchange.seats else None
         asked = auction.transparency
-        key = (position, impression.offers, exchange.id, impression.imp.secure, languages, seats, asked)
+        key = (position, impression.offer, exchange.id, impression.imp.secure, languages, seats, asked)
         found = self._fitting.get(key)
         if found is None:
             line = self.line(position)
-            fitting = self.prepared(position, impression.offers, exchange, asked)
+            fitting = self.prepared(position, impression.offer, exchange, asked)
             found = tuple(Showable(each, line, exchange) for each in fitting if may_show(each, auction, impression))
             key_bytes = bytes_of(key)
             if key_bytes <= MAX_FITTING_KEY_BYTES:
@@ -217,6 +217,7 @@ class Showcase(Memo):
             prepared = PreparedBid(ad, speaker, shop, campaign_id, self._track_url, asked)
             self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
             self._prepared[key] = prepared
+            self.shows_products |= prepared.plan is not None
         return prepared
 
 

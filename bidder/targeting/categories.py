@@ -33,8 +33,8 @@ UNFIT_FOR_CHILDREN = (
 """What the field reads of a request that blocks what children must not be shown, as far as Content 1.0 can say it.
 
 Alcohol, tobacco, gambling, weapons, drugs, dating, sexuality, body art, weight loss and unproven medicine, and all
-that is illegal or non-standard: the list of California's Business and Professions Code 22580, which is the longer one. An ad
-without categories is none for children either.
+that is illegal or non-standard: the list of California's Business and Professions Code 22580, which is the longer one.
+An ad without categories is none for children either.
 """
 
 UNCATEGORISED = ""

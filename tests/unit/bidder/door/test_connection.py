@@ -117,9 +117,7 @@ async def test_the_handler_gets_the_request_and_its_arrival(connect: Connect, cl
         (Proxies(["192.0.2.0/24"]), "203.0.113.9", "198.51.100.7"),
     ],
 )
-async def test_the_handler_is_told_who_sends(
-    connect: Connect, proxies: Proxies, forwarded: str, expected: str
-) -> None:
+async def test_the_handler_is_told_who_sends(connect: Connect, proxies: Proxies, forwarded: str, expected: str) -> None:
     connection = connect(proxies=proxies)
     whole = post(b"{}", headers=[("X-Forwarded-For", forwarded), ("X-Key", "s3cret"), ("Cookie", "x-key=no")])
     for _ in range(3):

@@ -44,9 +44,7 @@ def test_a_bid_names_who_pays_beside_other_extensions() -> None:
     (exchange,) = configured.exchanges
     exchange = msgspec.structs.replace(exchange, dialect="xandr", seat="77")
     bidder = TestBidder(
-        msgspec.structs.replace(
-            configured, advertisers=(shop, *configured.advertisers[1:]), exchanges=(exchange,)
-        )
+        msgspec.structs.replace(configured, advertisers=(shop, *configured.advertisers[1:]), exchanges=(exchange,))
     )
     asked = {"gdpr": 0, "ext": {"dsa": {"dsarequired": 3, "pubrender": 2, "datatopub": 2}}}
     (bid,) = bids_of(bidder.answer(raw_request(regs=asked)))
