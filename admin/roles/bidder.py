@@ -26,7 +26,7 @@ from core import keys
 from core.catalogue.follower import CatalogueWatcher, read_whole
 from core.catalogue.version_report import VersionReport, encode_report
 from core.collector import collect_rarely
-from core.telemetry.metrics import CONTENT_TYPE
+from core.telemetry.metrics import CONTENT_TYPE, CounterChild
 from creatives.products.cache import ProductCache
 from creatives.products.following import ProductFollower
 from creatives.products.store import ProductStore
@@ -63,10 +63,7 @@ async def build(role: RoleContext) -> None:
     leases = LeaseClient(book, transitions, clock, role.telemetry, process=process)
     funnel = FunnelWriter(control, process, clock)
     metrics = BidMetrics(role.telemetry)
-    failed = role.telemetry.counter(
-        "grosz_profile_look_ups_failed_total", "Bid requests whose user could not be looked up in time."
-    )
-    profiles = ProfileReader(redis, failed.labels().inc)
+    profiles = ProfileReader(redis, _failures(role).inc)
     signer = token_signer(role)
     handler = BidderHandler(
         profiles=profiles,
@@ -79,7 +76,7 @@ async def build(role: RoleContext) -> None:
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
     )
     shading, products = Shading(), ProductCache(role.telemetry, settings.bid.products_in_memory)
-    quality = Quality(read_networks(settings.bid.data_centres))
+    quality = _follow_supply(role, control)
     catalogue = BidCatalogue(
         read_whole=lambda: read_whole(control),
         model=load_model(),
@@ -109,12 +106,24 @@ async def build(role: RoleContext) -> None:
     role.run_loop(pacing.run, "pacing")
     role.run_loop(ProductFollower(products, ProductStore(redis, clock), clock).run, "products")
     role.run_loop(LandscapeFollower(shading, transitions, clock, role.telemetry).run, "landscape")
-    role.run_loop(SupplyFollower(control, quality, clock, role.telemetry).run, "supply")
     role.on_close(pacing.close)
     role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
     role.run_loop(funnel.run, "funnel")
     role.on_close(partial(_withdraw, control, process))
     role.run_loop(partial(_report, control, process, watcher, role), "version report")
+
+
+def _failures(role: RoleContext) -> CounterChild:
+    return role.telemetry.counter(
+        "grosz_profile_look_ups_failed_total", "Bid requests whose user could not be looked up in time."
+    ).labels()
+
+
+def _follow_supply(role: RoleContext, control: Redis) -> Quality:
+    """What is known of sellers and data centres, kept current."""
+    quality = Quality(read_networks(role.settings.bid.data_centres))
+    role.run_loop(SupplyFollower(control, quality, role.clock, role.telemetry).run, "supply")
+    return quality
 
 
 def _tell_of_catalogue(role: RoleContext, watcher: CatalogueWatcher, catalogue: BidCatalogue) -> None:

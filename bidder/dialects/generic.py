@@ -68,7 +68,7 @@ class Speaker:
             or self.sellers_deny
             or exchange.seller_check is not SellerCheck.OFF
         )
-        """Whether something keeps whole requests of the exchange from being bid on (`bidder.request.quality`)."""
+        """Whether something keeps whole requests of the exchange from being bid on (`bidder.targeting.quality`)."""
         self._says_nothing = self.dialect.no_bid_style is NoBidStyle.NO_CONTENT
 
     def no_bid(self, request_id: str, reason: NoBid) -> tuple[int, bytes]:
