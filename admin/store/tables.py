@@ -183,6 +183,7 @@ exchanges = _catalogue_table(
     _long_text("sync_url"),
     _text("price_macro", default=""),
     _text("dialect", default="generic"),
+    _text("secret_header", default=""),
     Column("requests_per_second", BigInteger, nullable=False, server_default="0"),
     _text("ads_system", default=""),
     _text("seller_check", default="off"),

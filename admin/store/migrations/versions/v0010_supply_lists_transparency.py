@@ -15,6 +15,7 @@ KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 ADDED = (
     ("advertisers", "dsa_behalf", sa.Text(), ""),
     ("advertisers", "dsa_paid", sa.Text(), ""),
+    ("exchanges", "secret_header", sa.Text(), ""),
     ("exchanges", "requests_per_second", sa.BigInteger(), "0"),
     ("exchanges", "ads_system", sa.Text(), ""),
     ("exchanges", "seller_check", sa.Text(), "off"),
