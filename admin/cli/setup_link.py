@@ -5,10 +5,10 @@ from pathlib import Path
 
 import typer
 
-from admin.cli.opening import DataOption, open_store
+from admin.cli.opening import DataOption, data_directory, open_store
 from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile, settings_for
-from admin.roles.local_state import setup_url
+from admin.roles.local_state import read_endpoints, setup_url
 from admin.store.accounts import AccountStore
 from core.clock import SystemClock
 
@@ -22,7 +22,10 @@ def setup_link(as_json: JsonOption = False, data: DataOption = None, config: Con
     Example: grosz setup-link
     """
     token = asyncio.run(_make(data, config))
-    link = setup_url(settings_for(config).admin, token)
+    settings = settings_for(config)
+    # `grosz up` may have had other settings than this shell has, such as those of a systemd unit.
+    running_at = "" if settings.admin.database_url else read_endpoints(data_directory(settings, data)).get("admin", "")
+    link = setup_url(settings.admin, token, running_at)
     if as_json:
         print_json({"link": link})
     else:
