@@ -36,7 +36,11 @@ class NoBid(enum.Enum):
     OVERLOAD = 1, "shed, since the batch could not meet its deadline", "add bidder processes"
     NO_SNAPSHOT = 1, "catalogue is missing or older than allowed", "check that the admin role is up and publishing"
     CURRENCY = 2, "no currency in `cur` that has an exchange rate", "add the currency to the rate table"
-    CONSENT_PURPOSE_2 = 0, "no consent to select basic ads", "see what is missing: the user was not asked, or refused"
+    CONSENT_PURPOSE_2 = (
+        0,
+        "no consent to select basic ads",
+        "set consent.vendor_id; where it is set, the user was not asked, or refused",
+    )
     SEAT_BLOCKED = 2, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
     NO_BIDDABLE_IMPRESSION = 2, "no impression in a format and size that can be bid on", "see the impression's fault"
     NOT_TARGETED = 0, "no line item targets this request", "see `grosz explain` for each line item's reasons"

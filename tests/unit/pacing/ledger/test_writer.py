@@ -11,7 +11,7 @@ from core.clock import ManualClock
 from core.errors import UnavailableError
 from core.telemetry.metrics import Telemetry
 from pacing.budgets.transitions import Transitions
-from pacing.ledger.rows import LedgerRow, LedgerWriter
+from pacing.ledger.rows import LedgerRow, LedgerStore, LedgerWriter
 
 
 class Away:
@@ -32,7 +32,7 @@ async def test_a_store_that_never_answered_is_logged_once_and_seen_as_rows_that_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store, clock, telemetry = Away(), ManualClock(), Telemetry()
-    writer = LedgerWriter(cast("Transitions", None), store, lambda: [7, 8], telemetry, clock)
+    writer = LedgerWriter(cast("Transitions", None), cast("LedgerStore", store), lambda: [7, 8], telemetry, clock)
     with caplog.at_level(logging.WARNING, "grosz.pacing.ledger"):
         running = asyncio.create_task(writer.run())
         await store.asked.wait()
