@@ -39,7 +39,7 @@ class NoBid(enum.Enum):
     CONSENT_PURPOSE_2 = (
         0,
         "no consent to select basic ads",
-        "set consent.vendor_id; where it is set, the user was not asked, or refused",
+        "set consent.vendor_id; else the user refused",
     )
     SEAT_BLOCKED = 2, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
     NO_BIDDABLE_IMPRESSION = 2, "no impression in a format and size that can be bid on", "see the impression's fault"
