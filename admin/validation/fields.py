@@ -88,6 +88,24 @@ class Amount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: Currency | None = None
 
 
+# What a correction gives back, and so what was spent after one, may be below zero.
+SignedDecimal = Annotated[
+    str,
+    Meta(
+        pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,6})?" + END,
+        description="Decimal number with six decimals at most, below zero where something was given back.",
+        examples=["-1.50"],
+    ),
+]
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """An amount of money that may be below zero."""
+
+    amount: SignedDecimal
+    currency: Currency
+
+
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A price of a thousand impressions. The currency is the advertiser's; when it is left out, that one is meant."""
 

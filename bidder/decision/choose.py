@@ -154,7 +154,7 @@ def _of_all_formats(found: Evaluation, number: int, ties: rank.Ties) -> Iterator
         ):
             equal = list(run)
             if len(equal) > 1:
-                order = (-found.values_of(np.array(equal))).argsort(kind="stable")
+                order = (-found.scored(np.array(equal), personal=True).expected_value).argsort(kind="stable")
                 equal = [equal[at] for at in order.tolist()]
             yield from equal
 

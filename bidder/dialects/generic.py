@@ -7,6 +7,8 @@ dialect with quirks that data cannot say is a subclass in a module beside this o
 from collections.abc import Collection, Sequence
 from typing import Final, cast
 
+import msgspec
+
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.response import encode_no_bid, encode_response
 from bidder.openrtb.types import Imp
@@ -16,6 +18,7 @@ from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle
 from core.reasons import NoBid
 from creatives.card import card_path
 from creatives.formats.base import Ad
+from creatives.formats.native import NativeAd
 from creatives.macros import TOKEN, Tracker
 
 NO_CONTENT: tuple[int, bytes] = (204, b"")
@@ -109,7 +112,7 @@ class Speaker:
             "nurl": f"{track_url}/n/win/{TOKEN}?{price}",
             "burl": f"{track_url}/n/bill/{TOKEN}?{price}",
             "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}",
-            "adm": ad.markup,
+            "adm": self._markup(ad),
             "adomain": [domain] if (domain := creative.advertiser_domain or advertiser_domain) else [],
             "iurl": _sample_url(creative, track_url),
             "cid": self.seat_of(creative.advertiser_id, campaign_id)
@@ -136,6 +139,14 @@ class Speaker:
             if (value not in ("", (), []) or name in kept) and self.sends(name)
         }
 
+    def _markup(self, ad: Ad) -> object:
+        """The markup as the exchange takes it."""
+        dialect = self.dialect
+        if not isinstance(ad, NativeAd):
+            return ad.markup
+        text = ad.markup if ad.is_wrapped or not dialect.native_root else f'{{"native":{ad.markup}}}'
+        return msgspec.json.decode(text) if dialect.native_as_object else text
+
     def sends(self, member: str) -> bool:
         """Whether a member of a bid is part of the version that the exchange speaks."""
         return ADDED_IN.get(member, "") <= self.dialect.version
@@ -159,7 +170,8 @@ class Speaker:
 
 def _sample_url(creative: Creative, track_url: str) -> str:
     """An absolute address of a picture of the ad."""
-    for url in (creative.sample_url, creative.image_url):
+    pictures = creative.native.images if creative.native is not None else ()
+    for url in (creative.sample_url, creative.image_url, *(picture.url for picture in pictures[:1])):
         if url.startswith(("https://", "http://")):
             return url
     return track_url + card_path(creative.width, creative.height)

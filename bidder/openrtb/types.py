@@ -131,7 +131,9 @@ class Native(msgspec.Struct, gc=False):
     """JSON text by the specification; an object from several exchanges."""
     ver: str | None = None
     assets: list[Any] | None = None
-    """Where the request was unwrapped into `imp.native` itself."""
+    """Where the request was unwrapped into `imp.native` itself, as the next two."""
+    eventtrackers: list[Any] | None = None
+    privacy: Flag | None = None
     api: Ints | None = None
     battr: Ints | None = None
 

@@ -104,7 +104,7 @@ class Offer(msgspec.Struct, frozen=True, gc=False):
     shapes: tuple[Shape, ...]
     """A creative fits that has one of them; best first."""
     sizes: tuple[Size, ...] = ()
-    """Of the space on the page or screen, as far as known; the first is what the price is estimated for."""
+    """Of the space on the page or screen, as far as known; the first is what a banner's price is estimated for."""
     placement: int | None = None
     """Where on the page: AdCOM list "Placement Positions"."""
     blocked_types: tuple[int, ...] | None = None
