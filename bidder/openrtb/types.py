@@ -33,7 +33,7 @@ Texts = tuple[str, ...]
 Ints = tuple[Int, ...]
 
 
-class Format(msgspec.Struct, gc=False):
+class Format(msgspec.Struct, frozen=True, gc=False):
     w: Int | None = None
     h: Int | None = None
     wratio: Int | None = None
@@ -41,7 +41,7 @@ class Format(msgspec.Struct, gc=False):
     wmin: Int | None = None
 
 
-class Banner(msgspec.Struct, gc=False):
+class Banner(msgspec.Struct, frozen=True, gc=False):
     format: tuple[Format, ...] | None = None
     w: Int | None = None
     h: Int | None = None

@@ -180,7 +180,7 @@ def test_faulty_impressions_of_the_corpus_get_no_banner_bid(corpus: Path) -> Non
         offered = {str(impression.position) for impression in auction.impressions}
         assert len(offered | faulty) == len(auction.request.imp), line["name"]
         for impression in auction.impressions:
-            assert impression.shapes
+            assert impression.offer.shapes
             assert all(width > 0 and height > 0 for width, height in impression.offer.sizes)
 
 
