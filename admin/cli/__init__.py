@@ -141,5 +141,11 @@ def main() -> None:
     except GroszError as error:
         sys.stderr.write(f"grosz: {error}\n")
         sys.exit(EXIT_USER_ERROR)
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        hint = "run it as the user that runs Grosz, or give a directory of this user with --data"
+        sys.stderr.write(f"grosz: this user has no access to {error.filename}\n  hint: {hint}\n")
+        sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
