@@ -24,6 +24,8 @@ from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
+from admin.supply.crawling import Crawler
+from admin.supply.desk import SupplyDesk, SupplyLoop
 from admin.visitors.audience_desk import AudienceDesk
 from admin.visitors.visitor_desk import EventDesk, VisitorDesk
 from core.clock import Clock
@@ -82,6 +84,11 @@ async def build(role: RoleContext) -> None:
     add_console(api)
     desk = RateDesk(store, role.clock, publisher.wake)
     role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
+    supply = role.settings.supply
+    if supply.domains:
+        crawler = Crawler(private=supply.private)
+        loop = SupplyLoop(SupplyDesk(redis, role.clock), crawler, supply.domains, supply.refresh_s, role.telemetry)
+        role.run_loop(loop.run, "supply")
     await role.serve(api.app, settings.host, settings.port, public_url=settings.public_url)
     await _offer_setup(AccountStore(database, role.clock), settings)
 
