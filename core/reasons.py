@@ -35,10 +35,13 @@ class NoBid(enum.Enum):
     NO_TIME = 15, "not enough of tmax left", "raise tmax, or lower the exchange's network margin"
     OVERLOAD = 1, "shed, since the batch could not meet its deadline", "add bidder processes"
     NO_SNAPSHOT = 1, "catalogue is missing or older than allowed", "check that the admin role is up and publishing"
-<<<<<<< HEAD
     RATE_CAPPED = 1, "the exchange sends more than its cap of requests", "raise the exchange's requests per second"
     CURRENCY = 0, "no currency in `cur` that has an exchange rate", "add the currency to the rate table"
-    CONSENT_PURPOSE_2 = 0, "no consent to select basic ads", "see what is missing: the user was not asked, or refused"
+    CONSENT_PURPOSE_2 = (
+        0,
+        "no consent to select basic ads",
+        "set consent.vendor_id; else the user refused",
+    )
     SEAT_BLOCKED = 0, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
     NO_BIDDABLE_IMPRESSION = 0, "no impression in a format and size that can be bid on", "see the impression's fault"
     INVALID_IMPRESSION = 2, "no impression says what it costs in a way that can be read", "see the impression's fault"
@@ -58,16 +61,6 @@ class NoBid(enum.Enum):
         "a seller in the supply chain is denied, not allowed or unknown to its own system",
         "see the exchange's sellers",
     )
-=======
-    CURRENCY = 2, "no currency in `cur` that has an exchange rate", "add the currency to the rate table"
-    CONSENT_PURPOSE_2 = (
-        0,
-        "no consent to select basic ads",
-        "set consent.vendor_id; else the user refused",
-    )
-    SEAT_BLOCKED = 2, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
-    NO_BIDDABLE_IMPRESSION = 2, "no impression in a format and size that can be bid on", "see the impression's fault"
->>>>>>> main
     NOT_TARGETED = 0, "no line item targets this request", "see `grosz explain` for each line item's reasons"
     NOBODY_BIDS = 0, "line items matched, but none could pay the floor or was free to bid", "see `grosz explain`"
     # a line item on an impression
