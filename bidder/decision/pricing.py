@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,15 +27,12 @@ FIXED_PRICE_DEAL = 3  # `deal.at`: bid exactly the deal's price (OpenRTB 2.6 sec
 FREQUENCY_WINDOW_S = 24 * 3600
 
 
-class Slot:
+class Slot(msgspec.Struct, gc=False):
     """One impression of one auction of the batch, in one format, that at least one line item may bid on."""
 
-    __slots__ = ("auction", "impression", "number")
-
-    def __init__(self, number: int, auction: Auction, impression: Impression) -> None:
-        self.number = number  # of the auction in the batch
-        self.auction = auction
-        self.impression = impression
+    number: int  # of the auction in the batch
+    auction: Auction
+    impression: Impression
 
 
 class Evaluation:

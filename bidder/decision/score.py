@@ -132,7 +132,7 @@ class BoundModel(Memo):
             device.devicetype if device is not None else None,
             # Of all formats but banners the name says more than measures: a video is none of its player's size.
             offer.format if offer.format != BANNER else sizes[0] if sizes else None,
-            impression.placement,
+            offer.placement,
             bool(impression.deal_floors),
         )
         kind = self._kinds.get(key)

@@ -14,8 +14,9 @@ from bidder.openrtb.response import encode_no_bid, encode_response
 from bidder.openrtb.types import Imp
 from core.dialects import spoken_by
 from core.errors import Fault
-from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle
+from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle, SellerCheck
 from core.reasons import NoBid
+from core.supply import plain_seller
 from creatives.card import card_path
 from creatives.formats.base import Ad
 from creatives.formats.native import NativeAd
@@ -35,14 +36,34 @@ BID_EXPIRY_S = 300
 ADDED_IN: Final = {"burl": "2.5", "lurl": "2.5", "tactic": "2.5", "language": "2.5", "apis": "2.6", "mtype": "2.6"}
 """The version that each of these members of a bid came with; all others are as old as 2.4."""
 
-_AUCTION_TYPES = {int(each): each for each in AuctionType}
-_FIRST, _SECOND = AuctionType.FIRST_PRICE, AuctionType.SECOND_PRICE
+
+class AuctionTypes(dict[int | None, AuctionType]):
+    """What bids are charged by, for the `at` of a request or deal.
+
+    As the exchange is configured; otherwise as `at` says. Without an `at` it is second price, OpenRTB's default. A type
+    that we do not know counts as first price: we then never book less than the exchange may charge.
+    """
+
+    __slots__ = ("_otherwise",)
+
+    def __init__(self, first_price: bool | None) -> None:
+        super().__init__()
+        self._otherwise = AuctionType.SECOND_PRICE if first_price is False else AuctionType.FIRST_PRICE
+        if first_price is None:
+            self[None] = AuctionType.SECOND_PRICE
+            self.update((int(each), each) for each in AuctionType)
+
+    def __missing__(self, at: int | None) -> AuctionType:
+        return self._otherwise
 
 
 class Speaker:
     """Speaks for one exchange: answers in its dialect, made once per exchange and catalogue."""
 
-    __slots__ = ("_auction_type", "_price", "_says_nothing", "_seat_of", "dialect", "exchange", "max_bids", "seats")
+    __slots__ = (
+        "_price", "_says_nothing", "_seat_of", "auction_types", "dialect", "exchange", "inventory_deny", "is_choosy",
+        "max_bids", "seats", "sellers_allow", "sellers_deny",
+    )  # fmt: skip
 
     has_rules = False
     """Whether `refuses` has anything to say; most exchanges do not."""
@@ -54,8 +75,19 @@ class Speaker:
         self._seat_of = {(each.advertiser_id, each.campaign_id): each.seat for each in exchange.seats}
         self.seats = frozenset((exchange.seat, *self._seat_of.values()))
         self._price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
-        first = self.dialect.first_price
-        self._auction_type = None if first is None else _FIRST if first else _SECOND
+        self.auction_types = AuctionTypes(self.dialect.first_price)
+        self.inventory_deny = frozenset(map(str.casefold, exchange.inventory_deny))
+        self.sellers_allow = frozenset(map(plain_seller, exchange.sellers_allow))
+        self.sellers_deny = frozenset(map(plain_seller, exchange.sellers_deny))
+        self.is_choosy = bool(
+            exchange.complete_chains
+            or exchange.humans_only
+            or self.inventory_deny
+            or self.sellers_allow
+            or self.sellers_deny
+            or exchange.seller_check is not SellerCheck.OFF
+        )
+        """Whether something keeps whole requests of the exchange from being bid on (`bidder.targeting.quality`)."""
         self._says_nothing = self.dialect.no_bid_style is NoBidStyle.NO_CONTENT
 
     def no_bid(self, request_id: str, reason: NoBid) -> tuple[int, bytes]:
@@ -75,18 +107,6 @@ class Speaker:
         if reason.nbr > LAST_REASON_OF_2_5 and min(self.exchange.openrtb_version, self.dialect.version) < "2.6":
             return UNKNOWN_REASON
         return reason.nbr
-
-    def auction_type(self, at: int | None) -> AuctionType:
-        """What a bid is charged by: as the exchange is configured, otherwise by the `at` of the request or deal.
-
-        Without an `at` it is second price, OpenRTB's default. A type that we do not know counts as first price: we then
-        never book less than the exchange may charge.
-        """
-        if self._auction_type is not None:
-            return self._auction_type
-        if at is None:
-            return AuctionType.SECOND_PRICE
-        return _AUCTION_TYPES.get(at, AuctionType.FIRST_PRICE)
 
     def seat_of(self, advertiser_id: int, campaign_id: int) -> str:
         """The seat that bids of a campaign are made by: its own, its advertiser's, or the exchange's usual one."""

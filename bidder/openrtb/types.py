@@ -33,7 +33,7 @@ Texts = tuple[str, ...]
 Ints = tuple[Int, ...]
 
 
-class Format(msgspec.Struct, gc=False):
+class Format(msgspec.Struct, frozen=True, gc=False):
     w: Int | None = None
     h: Int | None = None
     wratio: Int | None = None
@@ -41,7 +41,7 @@ class Format(msgspec.Struct, gc=False):
     wmin: Int | None = None
 
 
-class Banner(msgspec.Struct, gc=False):
+class Banner(msgspec.Struct, frozen=True, gc=False):
     format: tuple[Format, ...] | None = None
     w: Int | None = None
     h: Int | None = None
@@ -331,7 +331,15 @@ class User(msgspec.Struct, gc=False):
     ext: UserExt | None = None
 
 
+class Dsa(msgspec.Struct, gc=False):
+    dsarequired: Int | None = None
+    pubrender: Int | None = None
+    datatopub: Int | None = None
+
+
 class RegsExt(msgspec.Struct, gc=False):
+    dsa: Dsa | None = None
+    s22580: Flag | None = None
     gdpr: Flag | None = None
     us_privacy: str | None = None
     gpp: str | None = None

@@ -93,7 +93,7 @@ def fits(own: Shape, offered: Shape) -> bool:
     return own == offered or (isinstance(offered, OpenShape) and offered.holds(own))
 
 
-class Offer(msgspec.Struct, frozen=True, gc=False):
+class Offer(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """One format that an impression may be filled with. Lists are None where the request names none.
 
     A format that needs more than these declares a subclass; every member must be hashable, since offers are parts of

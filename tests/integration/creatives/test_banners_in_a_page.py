@@ -48,8 +48,9 @@ ALL = (*OWN, IMAGE, FRAME, TAG, APP, SAFE, BROKEN)
 @pytest.fixture(scope="module")
 def pages() -> dict[int, dict[str, Any]]:
     """What was seen of each banner, by its id."""
+    clicks = {APP.id: "app", BROKEN.id: "nowhere"}
     asked = [
-        {"markup": markup_of(each), "width": each.width, "height": each.height, "click": each is not BROKEN}
+        {"markup": markup_of(each), "width": each.width, "height": each.height, "click": clicks.get(each.id, "page")}
         for each in ALL
     ]
     answers = ask_peer("html", "show.mjs", asked, timeout_s=110)

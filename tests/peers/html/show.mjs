@@ -1,5 +1,6 @@
 // Banners as a publisher shows them: each in a sandboxed frame with a strict policy, in Chromium, without a network; and
-// as html-validate reads them. Reads a list of {markup, width, height}; answers with what was seen of each.
+// as html-validate reads them. Reads a list of {markup, width, height, click}: a click on it
+// opens a "page", asks the "app" to, or leads "nowhere". Answers with what was seen of each.
 import { readFileSync } from "node:fs";
 import { HtmlValidate, StaticConfigLoader } from "html-validate";
 import { chromium } from "playwright-core";
@@ -80,12 +81,13 @@ async function shown(browser, { markup, width, height, click }) {
     return root.scrollWidth > width || root.scrollHeight > height;
   }, [width, height]);
   await page.waitForTimeout(1_300);
-  if (click !== false) {
-    const place = { x: Math.floor(width / 2), y: Math.floor(height / 2) };
-    const popup = context.waitForEvent("page", { timeout: 3_000 }).catch(() => null);
-    await page.mouse.click(place.x, place.y);
-    const opened = await popup;
-    if (opened !== null) {
+  if (click !== "nowhere") {
+    const popup = click === "page" ? context.waitForEvent("page", { timeout: 20_000 }) : null;
+    await page.mouse.click(Math.floor(width / 2), Math.floor(height / 2));
+    if (popup === null) {
+      await frame.waitForFunction(() => window.opened.length > 0);
+    } else {
+      const opened = await popup;
       await opened.waitForURL((url) => url.host !== "track.example" && url.host !== "");
       await opened.waitForLoadState("networkidle");
     }

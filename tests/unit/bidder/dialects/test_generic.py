@@ -41,10 +41,10 @@ def test_older_exchanges_hear_only_codes_they_know() -> None:
     ],
 )
 def test_the_request_s_auction_type_counts_unless_configured(at: int | None, expected: AuctionType) -> None:
-    assert Speaker(EXCHANGE).auction_type(at) is expected
+    assert Speaker(EXCHANGE).auction_types[at] is expected
     first, second = (Speaker(msgspec.structs.replace(EXCHANGE, first_price=configured)) for configured in (True, False))
-    assert first.auction_type(at) is AuctionType.FIRST_PRICE
-    assert second.auction_type(at) is AuctionType.SECOND_PRICE
+    assert first.auction_types[at] is AuctionType.FIRST_PRICE
+    assert second.auction_types[at] is AuctionType.SECOND_PRICE
 
 
 @pytest.mark.parametrize(
