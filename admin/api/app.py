@@ -36,6 +36,7 @@ from admin.api.explanations import Explanations
 from admin.api.fx_rates import FxPages
 from admin.api.handlers import ResourceHandlers
 from admin.api.ledger import LedgerPages
+from admin.api.media import MediaPages
 from admin.api.openapi import describe
 from admin.api.operations import Operations
 from admin.api.pages import page_routes
@@ -58,6 +59,7 @@ from admin.visitors.audience_desk import AudienceDesk
 from admin.visitors.visitor_desk import EventDesk, VisitorDesk
 from core.clock import Clock
 from core.network.headers import Edge
+from creatives.media.desk import MediaDesk
 
 
 def resources(passwords: Passwords) -> tuple[Resource, ...]:
@@ -98,6 +100,7 @@ class Desks(NamedTuple):
     visitors: VisitorDesk
     events: EventDesk
     books: BookDesk
+    media: MediaDesk
 
 
 def build_app(
@@ -143,6 +146,7 @@ def build_app(
     app.add_routes(ProductPages(reader, desks.products).routes())
     app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
     app.add_routes(BookPages(desks.books).routes())
+    app.add_routes(MediaPages(reader, desks.media).routes())
     app.add_routes(CatalogueFile(store, committed).routes())
     app.add_routes(page_routes(description))
     return app
