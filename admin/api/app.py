@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -38,20 +39,27 @@ from admin.api.operations import Operations
 from admin.api.pages import page_routes
 from admin.api.problem import problems
 from admin.api.products import ProductPages
-from admin.api.reading import Reader, SegmentSizes
+from admin.api.reading import PaceOf, Reader, SegmentSizes
 from admin.api.resource import Resource
 from admin.api.sessions import Sessions
+from admin.api.targets import Targets
 from admin.diagnosis.doctor import Doctor
 from admin.diagnosis.explaining import ExplainDesk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.diagnosis.published import Commands
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
+from admin.validation.warnings import Pace
 from core.clock import Clock
+from core.errors import UnavailableError
+from core.model import Advertiser, Campaign, LineItem
 from core.network.headers import Edge
+
+log = logging.getLogger("grosz.admin")
 
 
 def resources(passwords: Passwords) -> tuple[Resource, ...]:
@@ -84,6 +92,19 @@ async def uncounted(_segments: Sequence[int]) -> Mapping[int, int]:
     return {}
 
 
+def _quietly(pacing: PacingDesk) -> PaceOf:
+    """Objects are shown while Redis is away, without what pacing would say."""
+
+    async def pace_of(line_item: LineItem, campaign: Campaign, advertiser: Advertiser) -> Pace | None:
+        try:
+            return await pacing.pace(line_item, campaign, advertiser)
+        except UnavailableError as error:
+            log.warning("pacing is not asked: %s", error.message)
+            return None
+
+    return pace_of
+
+
 def build_app(
     store: CatalogueStore,
     redis: Redis,
@@ -93,6 +114,7 @@ def build_app(
     funnels: FunnelDesk,
     doctor: Doctor,
     products: ProductDesk,
+    pacing: PacingDesk,
     *,
     committed: Callable[[], None],
     segment_sizes: SegmentSizes = uncounted,
@@ -109,7 +131,7 @@ def build_app(
     hasher = passwords or Passwords()
     accounts = AccountStore(store.database, clock)
     authentication = Authentication(accounts, clock, failures_per_minute, edge)
-    reader = Reader(store, clock, segment_sizes)
+    reader = Reader(store, clock, segment_sizes, _quietly(pacing))
     operations = Operations(store, reader, committed)
     known = resources(hasher)
     app = web.Application(middlewares=[problems, authentication.middleware], client_max_size=requests.MAX_BODY_BYTES)
@@ -124,6 +146,7 @@ def build_app(
     app.add_routes(Effective(store, redis, clock).routes())
     app.add_routes(Explanations(reader, explaining, funnels).routes())
     app.add_routes(Doctoring(reader, doctor).routes())
+    app.add_routes(Targets(reader, pacing).routes())
     app.add_routes(ProductPages(reader, products).routes())
     app.add_routes(page_routes(description))
     return app

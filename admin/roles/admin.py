@@ -10,6 +10,7 @@ from admin.catalogue.publish import CataloguePublisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
 from admin.roles.connections import pipelined_redis, plain_redis
@@ -65,6 +66,7 @@ async def build(role: RoleContext) -> None:
         funnels,
         doctor,
         ProductDesk(profiles, commands, role.settings.redis, role.clock),
+        PacingDesk(commands, role.clock),
         committed=publisher.wake,
         edge=Edge(settings.public_url, role.proxies),
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),

@@ -20,6 +20,7 @@ from admin.catalogue.publish import CataloguePublisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore, CatalogueWriter
@@ -166,6 +167,7 @@ async def running_api(
         FunnelDesk(commands, clock),
         Doctor(Patient(commands, SegmentSizes(commands), store, {}, Settings().catalogue.max_age_s), clock),
         ProductDesk(pipelined, commands, RedisSettings(url=redis_url), TestTime(clock)),
+        PacingDesk(commands, clock),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,
