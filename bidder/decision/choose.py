@@ -19,7 +19,7 @@ from bidder.targeting.normalise import normal_domain
 from core.model import AuctionType
 from core.reasons import NoBid
 from creatives.products.on_bid import BidProducts
-from pacing.notices.claims import NOT_SHADED
+from pacing.ledger.rows import NOT_SHADED
 
 
 class Chosen:

@@ -35,14 +35,15 @@ class Worker:
 
     async def spent(self, advertiser: int, line_item: int, micros: int, budget: int) -> None:
         level = f"d{line_item}@{calendar('Europe/Warsaw', NOON_MS).day}"
-        await self._redis.hset(keys.money_levels(advertiser), level, packed((budget, micros, 0, budget - micros, 0)))  # type: ignore[arg-type]
+        await self._redis.hset(keys.money_levels(advertiser), level, packed((budget, micros, 0, budget - micros, 0)))
 
     async def target(self, line_item: int, state: TargetState) -> None:
         await self._redis.set(keys.PACING_TARGETS, encode_targets({line_item: state}, NOON_MS))
 
-    async def resumed(self) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = await self._redis.hgetall(keys.PACING_RESUMED)
-        return found
+    async def resumed(self) -> list[tuple[int, int]]:
+        """Line items and the moments at which somebody resumed them."""
+        found = await self._redis.hgetall(keys.PACING_RESUMED)
+        return [(int(line_item), int(at_ms)) for line_item, at_ms in found.items()]
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -102,8 +103,8 @@ async def test_a_stopped_target_is_told_and_undone_by_one_call(
     assert (await rival.caller.get(path)).status == 404
     assert (await rival.caller.post(f"{path}/resume", {})).status == 404
     assert (await reader.post(f"{path}/resume", {})).status == 403
-    assert await worker.resumed() == {}
+    assert await worker.resumed() == []
 
     resumed = await shop.caller.post(f"{path}/resume", {})
     assert (resumed.status, resumed.body) == (202, {"line_item_id": made["id"], "resumed": True})
-    assert await worker.resumed() == {str(made["id"]).encode(): str(clock.now_ms()).encode()}
+    assert await worker.resumed() == [(made["id"], clock.now_ms())]
