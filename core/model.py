@@ -9,6 +9,8 @@ import enum
 
 import msgspec
 
+from core.spot import Spot
+
 
 class Status(enum.StrEnum):
     """Whether an object takes part in bidding. Archived objects stay for reports and cannot come back."""
@@ -317,7 +319,7 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
 
     `html` (markup with macros), `frame_url` (a page that is shown in a frame) and `image_url` are a banner's, which has
     exactly one of them. Every other format has a member of its own name with all that only it needs: `native` is set
-    if and only if `format` is native.
+    if and only if `format` is native, and so are `video` and `audio`.
     """
 
     id: int
@@ -332,6 +334,8 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
     image_url: str = ""
     alt_text: str = ""
     native: NativeAssets | None = None
+    video: Spot | None = None
+    audio: Spot | None = None
     privacy_url: str = ""  # what the AdChoices sign and its kin lead to: who advertises, and how to object
     landing_url: str = ""
     advertiser_domain: str = ""  # adomain

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from redis.asyncio import Redis
@@ -25,8 +25,11 @@ from admin.api import (
     users,
     webhooks,
 )
+from admin.api.audiences import AudiencePages
 from admin.api.authentication import FAILURES_PER_MINUTE, Authentication
+from admin.api.books import BookPages
 from admin.api.budgets import BudgetPages
+from admin.api.catalogue_file import CatalogueFile
 from admin.api.changes import Changes
 from admin.api.doctoring import Doctoring
 from admin.api.effective import Effective
@@ -43,6 +46,7 @@ from admin.api.reading import PaceOf, Reader, SegmentSizes
 from admin.api.resource import Resource
 from admin.api.sessions import Sessions
 from admin.api.targets import Targets
+from admin.books.desk import BookDesk
 from admin.diagnosis.doctor import Doctor
 from admin.diagnosis.explaining import ExplainDesk
 from admin.diagnosis.funnels import FunnelDesk
@@ -54,6 +58,8 @@ from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
 from admin.validation.warnings import Pace
+from admin.visitors.audience_desk import AudienceDesk
+from admin.visitors.visitor_desk import EventDesk, VisitorDesk
 from core.clock import Clock
 from core.errors import UnavailableError
 from core.model import Advertiser, Campaign, LineItem
@@ -105,6 +111,17 @@ def _quietly(pacing: PacingDesk) -> PaceOf:
     return pace_of
 
 
+class Desks(NamedTuple):
+    """What answers questions whose words are the same in the API and on the command line."""
+
+    products: ProductDesk
+    audiences: AudienceDesk
+    visitors: VisitorDesk
+    events: EventDesk
+    books: BookDesk
+    pacing: PacingDesk
+
+
 def build_app(
     store: CatalogueStore,
     redis: Redis,
@@ -113,8 +130,7 @@ def build_app(
     explaining: ExplainDesk,
     funnels: FunnelDesk,
     doctor: Doctor,
-    products: ProductDesk,
-    pacing: PacingDesk,
+    desks: Desks,
     *,
     committed: Callable[[], None],
     segment_sizes: SegmentSizes = uncounted,
@@ -131,7 +147,7 @@ def build_app(
     hasher = passwords or Passwords()
     accounts = AccountStore(store.database, clock)
     authentication = Authentication(accounts, clock, failures_per_minute, edge)
-    reader = Reader(store, clock, segment_sizes, _quietly(pacing))
+    reader = Reader(store, clock, segment_sizes, _quietly(desks.pacing))
     operations = Operations(store, reader, committed)
     known = resources(hasher)
     app = web.Application(middlewares=[problems, authentication.middleware], client_max_size=requests.MAX_BODY_BYTES)
@@ -146,7 +162,10 @@ def build_app(
     app.add_routes(Effective(store, redis, clock).routes())
     app.add_routes(Explanations(reader, explaining, funnels).routes())
     app.add_routes(Doctoring(reader, doctor).routes())
-    app.add_routes(Targets(reader, pacing).routes())
-    app.add_routes(ProductPages(reader, products).routes())
+    app.add_routes(Targets(reader, desks.pacing).routes())
+    app.add_routes(ProductPages(reader, desks.products).routes())
+    app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
+    app.add_routes(BookPages(desks.books).routes())
+    app.add_routes(CatalogueFile(store, committed).routes())
     app.add_routes(page_routes(description))
     return app

@@ -16,7 +16,7 @@ from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, KeyOption, UrlOption
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
-from admin.cli.user_ids import checked_user_id
+from admin.visitors.user_ids import checked_user_id
 from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, PriceBuildUp, UserFacts, Verdict
 from core.errors import InputError
 from core.model import Format

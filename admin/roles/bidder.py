@@ -152,6 +152,8 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
         "/readyz": lambda: (role.health.readiness()[0], "text/plain", role.health.readiness()[1]),
         "/metrics": lambda: (200, CONTENT_TYPE, role.health.metrics()),
     }
+    if role.health.elsewhere:
+        pages["/metrics"] = lambda: (404, "text/plain", role.health.elsewhere.encode())
     limits = BidLimits(
         connections=bid.max_connections, idle_timeout_s=bid.idle_timeout_s, body_bytes=bid.max_body_bytes
     )
@@ -159,7 +161,7 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
         handler,
         clock=role.clock,
         pages=pages,
-        private=("/metrics",),
+        private=() if role.health.elsewhere else ("/metrics",),
         may_see=lambda peer, forwarded: role.health.may_see_metrics(peer, {"forwarded": ""} if forwarded else {}),
         limits=limits,
     )

@@ -25,6 +25,7 @@ from core.model import (
     ProductStrategy,
     UnreadablePrice,
 )
+from core.spot import DeliveryMethod
 
 WritableStatus = Literal["active", "paused"]
 Moment = Annotated[
@@ -200,8 +201,53 @@ class NativeDocument(msgspec.Struct, forbid_unknown_fields=True):
     call_to_action: f.ShortText = ""
 
 
+class MediaFileDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """One encoding of a spot; a video has a width and a height in pixels."""
+
+    url: f.RequiredUrl
+    mime: f.MediaMime
+    width: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    height: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    bitrate_kbps: Annotated[int, Meta(ge=0, le=1_000_000, description="0: not known")] = 0
+    delivery: DeliveryMethod = DeliveryMethod.PROGRESSIVE
+    codec: f.ShortText = ""
+
+
+class CompanionDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """What is shown beside the player: one of `image_url`, `frame_url` and `html`."""
+
+    width: f.Pixels
+    height: f.Pixels
+    image_url: f.Url = ""
+    image_mime: f.MediaMime = "image/png"
+    frame_url: f.Url = ""
+    html: Annotated[str, Meta(max_length=5_000, pattern=f.PROSE)] = ""
+    alt_text: f.ShortText = ""
+
+
+class VerificationDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """A script that measures, by the Open Measurement interface."""
+
+    vendor: Annotated[str, Meta(min_length=1, max_length=255, pattern=f.TEXT, examples=["company.example-omid"])]
+    url: f.RequiredUrl
+    parameters: Annotated[str, Meta(max_length=2_000, pattern=f.PROSE)] = ""
+    not_executed_url: f.Url = ""
+
+
+class SpotDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """A video or a sound, in as many encodings as there are: each player gets those that it plays."""
+
+    duration_ms: Annotated[int, Meta(ge=1, le=600_000, description="Length in milliseconds.")]
+    media: Annotated[list[MediaFileDocument], Meta(min_length=1, max_length=20)]
+    skip_after_s: Annotated[int, Meta(ge=0, le=600, description="When people may skip it.")] | None = None
+    companions: Annotated[list[CompanionDocument], Meta(max_length=10)] = []
+    verifications: Annotated[list[VerificationDocument], Meta(max_length=5)] = []
+    universal_ad_id: f.ShortText = ""
+    universal_ad_registry: f.ShortText = ""
+
+
 class CreativeDocument(Document, kw_only=True):
-    """One ad; a banner has one of `html`, `frame_url` and `image_url`, a native ad `native`."""
+    """One ad; a banner has one of `html`, `frame_url` and `image_url`, every other format a member of its name."""
 
     advertiser_id: f.Id
     name: f.Name
@@ -213,6 +259,8 @@ class CreativeDocument(Document, kw_only=True):
     image_url: f.ImageUrl = ""
     alt_text: f.ShortText = ""
     native: NativeDocument | None = None
+    video: SpotDocument | None = None
+    audio: SpotDocument | None = None
     privacy_url: f.Url = ""
     landing_url: f.Url = ""
     advertiser_domain: f.OptionalDomain = ""

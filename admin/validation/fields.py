@@ -59,6 +59,9 @@ Pixels = Annotated[int, Meta(ge=1, le=10_000)]
 OptionalMime = Annotated[
     str, Meta(max_length=100, pattern=r"^([a-z0-9.+-]+/[a-z0-9.+-]+)?" + END, examples=["image/png"])
 ]
+MediaMime = Annotated[
+    str, Meta(max_length=100, pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+" + END, examples=["video/mp4"])
+]
 NativeText = Annotated[str, Meta(min_length=1, max_length=500, pattern=TEXT)]
 Markup = Annotated[
     str, Meta(max_length=65_536, pattern=PROSE, description="HTML of the ad, with macros such as {CLICK_URL}.")
@@ -83,6 +86,24 @@ class Amount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     amount: Decimal
     currency: Currency | None = None
+
+
+# What a correction gives back, and so what was spent after one, may be below zero.
+SignedDecimal = Annotated[
+    str,
+    Meta(
+        pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,6})?" + END,
+        description="Decimal number with six decimals at most, below zero where something was given back.",
+        examples=["-1.50"],
+    ),
+]
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """An amount of money that may be below zero."""
+
+    amount: SignedDecimal
+    currency: Currency
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,13 +4,17 @@ The stages make an answer right; this reads it as its exchange will and says wha
 here is shared with what chose the bid. `bidder.door.checking` asks it about every answer in tests, about some in life.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from bidder.openrtb.types import Banner, BidRequest, Deal, Device, Imp
+from bidder.openrtb.judge_native import faults_of_native
+from bidder.openrtb.judge_vast import faults_of_spot
+from bidder.openrtb.types import Audio, Banner, BidRequest, Deal, Device, Imp, Native, Video
+from bidder.openrtb.violation import Violation
 from core.money import GROSZ_CPM_MICROS, MICROS_PER_UNIT, FxTable, MoneyError, ceil_to_grosz, cpm_from_float
 from creatives.macros import TOKEN
 
@@ -20,15 +24,8 @@ FIXED_PRICE: Final = 3
 FORMAT_OF_MARKUP: Final = {1: "banner", 2: "video", 3: "audio", 4: "native"}
 """By `mtype` of a bid (OpenRTB 2.6 section 4.2.3)."""
 
-_HARMLESS = r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?:[:/\"'?#<\s]|$)|www\.w3\.org/"
+_HARMLESS = r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?:[:/\"'?#<\s]|$)|www\.w3\.org/|www\.iab\.com/VAST"
 _INSECURE = re.compile(rf"http://(?!{_HARMLESS})", re.IGNORECASE)
-
-
-class Violation(NamedTuple):
-    """One rule that a bid broke: `kind` is a metric label."""
-
-    kind: str
-    detail: str
 
 
 class AnswerTerms(NamedTuple):
@@ -116,13 +113,34 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
 
 def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
     offered = [name for name in FORMAT_OF_MARKUP.values() if getattr(imp, name) is not None]
-    # Versions before 2.6 have no `mtype`: the exchange looks at the markup. What is not VAST or JSON is a banner.
-    looks = "banner" if imp.banner is not None or not offered else offered[0]
-    kind = FORMAT_OF_MARKUP.get(bid["mtype"], "") if bid.get("mtype") else looks
+    kind = _kind(bid)
     if kind not in offered:
         yield Violation("format", f"markup of type {bid.get('mtype')} where {', '.join(offered)} is offered")
+    if kind == "native" and imp.native is not None:
+        yield from (Violation("native", fault) for fault in faults_of_native(imp.native, bid.get("adm")))
     if kind == "banner" and imp.banner is not None and not _has_size(imp.banner, bid, request.device):
         yield Violation("size", f"{bid.get('w')}x{bid.get('h')} is not offered")
+    spot = imp.video if kind == "video" else imp.audio if kind == "audio" else None
+    if spot is not None:
+        yield from faults_of_spot(spot, bid)
+
+
+def _offered(imp: Imp, bid: Json) -> Banner | Video | Audio | Native | None:
+    """The format of the impression that a bid fills."""
+    by_name = {"banner": imp.banner, "video": imp.video, "audio": imp.audio, "native": imp.native}
+    return by_name.get(_kind(bid))
+
+
+def _kind(bid: Json) -> str:
+    """The format of a bid. Versions before 2.6 have no `mtype`: the exchange looks at the markup."""
+    if bid.get("mtype"):
+        return FORMAT_OF_MARKUP.get(bid["mtype"], "")
+    markup = bid.get("adm", "")
+    if not isinstance(markup, str) or markup.lstrip().startswith("{"):
+        return "native"
+    if not re.search(r"<VAST\b", markup[:1_000]):
+        return "banner"
+    return "audio" if 'adType="audio"' in markup else "video"
 
 
 def _has_size(banner: Banner, bid: Json, device: Device | None) -> bool:
@@ -158,10 +176,10 @@ def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
     for category in bid.get("cat", ()):
         if any(category == blocked or category.startswith(f"{blocked}-") for blocked in request.bcat or ()):
             yield Violation("blocked_category", f"{category} is blocked")
-    banner = imp.banner
-    if banner is not None and set(bid.get("attr", ())) & set(banner.battr or ()):
+    offered = _offered(imp, bid)
+    if offered is not None and set(bid.get("attr", ())) & set(offered.battr or ()):
         yield Violation("blocked_attribute", f"{bid['attr']} are blocked")
-    if banner is not None and not set(bid.get("apis", ())) <= set(banner.api or ()):
+    if offered is not None and not set(bid.get("apis", ())) <= set(offered.api or ()):
         yield Violation("framework", f"{bid['apis']} are not supported")
     wanted = request.wlang or request.wlangb
     language = bid.get("language")
@@ -171,11 +189,13 @@ def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
 
 def _markup(imp: Imp, bid: Json, terms: AnswerTerms) -> Iterator[Violation]:
     markup = bid.get("adm", "")
+    if not isinstance(markup, str):  # a native ad may be an object
+        markup = json.dumps(markup)
     if not markup:
         yield Violation("markup", "there is none")
     if imp.secure and _INSECURE.search(markup.replace("\\/", "/")):
         yield Violation("secure", "the markup loads http on a secure page")
-    texts = [bid.get(name, "") for name in ("adm", "nurl", "burl", "lurl")]
+    texts = [markup, *(bid.get(name, "") for name in ("nurl", "burl", "lurl"))]
     if any(TOKEN in text for text in texts):
         yield Violation("macro", "a token is missing")
     if not any(terms.price_macro in text for text in texts):

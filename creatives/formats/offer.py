@@ -62,7 +62,21 @@ class AssetsNeeded(NamedTuple):
         return isinstance(has, int) and has & self.kinds == self.kinds
 
 
-OpenShape = SizeRange | SizeRatio | AssetsNeeded
+class DurationRange(NamedTuple):
+    """Offered: every spot of a format from one length to another, in milliseconds, both included."""
+
+    format: str
+    least_ms: int
+    most_ms: int
+
+    def holds(self, own: Shape) -> bool:
+        """Whether a spot of shape `own`, which has its format and its length, fits."""
+        if len(own) != 2 or own[0] != self.format:
+            return False
+        return isinstance(own[1], int) and self.least_ms <= own[1] <= self.most_ms
+
+
+OpenShape = SizeRange | SizeRatio | AssetsNeeded | DurationRange
 """Offered shapes that a creative fits without being equal to them. Each has a method `holds`."""
 
 
@@ -79,7 +93,7 @@ def fits(own: Shape, offered: Shape) -> bool:
     return own == offered or (isinstance(offered, OpenShape) and offered.holds(own))
 
 
-class Offer(msgspec.Struct, frozen=True, gc=False):
+class Offer(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """One format that an impression may be filled with. Lists are None where the request names none.
 
     A format that needs more than these declares a subclass; every member must be hashable, since offers are parts of
@@ -90,7 +104,7 @@ class Offer(msgspec.Struct, frozen=True, gc=False):
     shapes: tuple[Shape, ...]
     """A creative fits that has one of them; best first."""
     sizes: tuple[Size, ...] = ()
-    """Of the space on the page or screen, as far as known; the first is what the price is estimated for."""
+    """Of the space on the page or screen, as far as known; the first is what a banner's price is estimated for."""
     placement: int | None = None
     """Where on the page: AdCOM list "Placement Positions"."""
     blocked_types: tuple[int, ...] | None = None
