@@ -344,8 +344,7 @@ def _other_paths() -> Json:
             )
         },
         **product_paths(_operation, _struct_parameters, _query, _ID),
-        **target_paths(_operation, _ID),
-        **desk_paths(_operation, _struct_parameters, _ID),
+        **target_paths(_operation, _ID), **desk_paths(_operation, _struct_parameters, _ID),
         "/v1/ledger": {
             "get": _operation(
                 None, "ledger", "Settled rows of an advertiser", ledger.LedgerPage,
