@@ -355,6 +355,15 @@ def delivery(advertiser_id: int, day: int) -> str:
     return f"{{a:{advertiser_id}}}:delivery:{day}"
 
 
+def money_journal(advertiser_id: int) -> str:
+    """Stream: clicks and orders that were counted and are not yet in the journal's Parquet files.
+
+    TTL: none, trimmed by the worker behind the files; writer: click and convert scripts; reader: worker; about 0.3 KiB
+    a row.
+    """
+    return f"{{a:{advertiser_id}}}:journal"
+
+
 def order(advertiser_id: int, digest: str) -> str:
     """String: an order that was counted. TTL: 90 days; writer, reader: worker; about 0.1 KiB."""
     return f"{{a:{advertiser_id}}}:order:{digest}"

@@ -9,9 +9,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from admin.roles.connections import pipelined_redis, plain_redis, token_signer
+from admin.roles.journal import journal_writer, pseudonyms_of
 from admin.roles.lifecycle import RoleContext
 from bidder.compile.installing import BidCatalogue
 from bidder.decision.model_file import load_model
+from bidder.decision.noting import BidNotes
 from bidder.diagnosis.funnel import FunnelWriter
 from bidder.door.checking import AnswerCheck
 from bidder.door.handler import BidderHandler
@@ -63,6 +65,8 @@ async def build(role: RoleContext) -> None:
     )
     profiles = ProfileReader(redis, failed.labels().inc)
     signer = token_signer(role)
+    writer = journal_writer(role, process)
+    notes = BidNotes(writer, pseudonyms_of(settings.journal), clock.now_ms) if writer.is_on else None
     handler = BidderHandler(
         profiles=profiles,
         signer=signer,
@@ -72,6 +76,7 @@ async def build(role: RoleContext) -> None:
         tmax_cap_ms=settings.bid.tmax_cap_ms,
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
+        notes=notes,
     )
     shading = Shading()
     catalogue = BidCatalogue(

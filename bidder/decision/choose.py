@@ -22,7 +22,7 @@ from pacing.notices.claims import NOT_SHADED
 class Chosen:
     """A bid that will be sent."""
 
-    __slots__ = ("auction_type", "cost", "cpm", "deal_id", "lease_id", "pair", "position", "shading", "shown")
+    __slots__ = ("auction_type", "cost", "cpm", "deal_id", "lease_id", "nonce", "pair", "position", "shading", "shown")
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Chosen:
         self.deal_id = deal_id
         self.auction_type = auction_type
         self.shading = shading  # the bid as a part of what it was worth, in ten-thousandths
+        self.nonce = 0  # of its token; set when it is answered
 
 
 def seed_of(auction: Auction) -> int:
