@@ -24,10 +24,11 @@ ENV GROSZ_BID_HOST=0.0.0.0 \
     GROSZ_TRACK_HOST=0.0.0.0 \
     GROSZ_ADMIN_HOST=0.0.0.0 \
     GROSZ_WORKER_HOST=0.0.0.0 \
+    GROSZ_TELEMETRY_HOST=0.0.0.0 \
     GROSZ_DATA_DIRECTORY=/var/lib/grosz \
     PYTHONUNBUFFERED=1
 VOLUME /var/lib/grosz
-EXPOSE 8080 8081 8082 8083
+EXPOSE 8080 8081 8082 8083 9080 9081 9082
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/opt/grosz/bin/python", "-m", "admin.cli", "health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/opt/grosz/bin/python", "-m", "admin.cli"]

@@ -14,7 +14,7 @@ import tomllib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -79,6 +79,8 @@ class BidSettings(Component, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1_024)] = 256 * 1024  # also after decompression
     # Part of the answers that are checked against their request before they leave: 60 us each.
     checked_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.01
+    # Products that one process remembers for dynamic ads: 1 KiB each, taken as they are used.
+    products_in_memory: Count = 50_000
 
 
 class TrackSettings(Component, frozen=True, kw_only=True):
@@ -216,6 +218,21 @@ class TelemetrySettings(Component, frozen=True, kw_only=True):
     run_directory: str = ""
     # /metrics tells a competitor the business: only loopback and private networks see it unless this is set.
     public_metrics: bool = False
+    # Whether a role serves /metrics at a listener of its own, which no proxy in front of the role's port can reach by
+    # mistake; else at the role's port. The worker's port serves nothing else, and needs no second one.
+    own_listener: bool = True
+    host: str = "127.0.0.1"  # of those listeners; the image has 0.0.0.0, for a Prometheus in another container
+    bidder_port: Port = 9080  # of the bidder's metrics
+    tracker_port: Port = 9081  # of the tracker's metrics
+    admin_port: Port = 9082  # of the admin's metrics
+
+
+METRICS_PORTS: Final[Mapping[str, str]] = {
+    "bidder": "bidder_port",
+    "tracker": "tracker_port",
+    "admin": "admin_port",
+}
+"""Which setting of TelemetrySettings is the port of a role's own listener for metrics."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

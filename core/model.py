@@ -9,6 +9,8 @@ import enum
 
 import msgspec
 
+from core.spot import Spot
+
 
 class Status(enum.StrEnum):
     """Whether an object takes part in bidding. Archived objects stay for reports and cannot come back."""
@@ -35,6 +37,7 @@ class Format(enum.StrEnum):
     BANNER = "banner"
     NATIVE = "native"
     VIDEO = "video"
+    AUDIO = "audio"
 
 
 class Clearing(enum.StrEnum):
@@ -232,8 +235,92 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class ProductStrategy(enum.StrEnum):
+    """Where the candidates for an ad's products come from (docs/choosing.md)."""
+
+    CART = "cart"  # what is in the cart, by value
+    LAST_VISIT = "last_visit"  # seen in the last visit, the newest first
+    EVER_SEEN = "ever_seen"
+    NEXT = "next"  # the likeliest next product of the visit, seen ones among them
+    BOUGHT = "bought"  # to be bought again, when the visitor's or the shop's cycle says so
+    SIMILAR = "similar"  # like the last ones seen, at about their price
+    COMPLEMENTARY = "complementary"  # bought together with what is in the cart or was bought
+    UPSELL = "upsell"  # dearer ones of the category
+    REDUCED = "reduced"  # seen, and cheaper now
+    SUCCESSOR = "successor"  # the next size of what was bought long ago
+    BESTSELLERS = "bestsellers"
+    TRENDING = "trending"
+
+
+class Margin(enum.StrEnum):
+    """What a shop earns by a product, as the margin label of its feed says."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class ProductChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which products a creative shows: strategies in their order, and what none of them may propose."""
+
+    strategies: tuple[ProductStrategy, ...] = (
+        ProductStrategy.CART, ProductStrategy.LAST_VISIT, ProductStrategy.NEXT, ProductStrategy.SIMILAR,
+        ProductStrategy.COMPLEMENTARY, ProductStrategy.EVER_SEEN, ProductStrategy.BESTSELLERS,
+    )  # fmt: skip
+    count: int = 8
+    exclude_bought_days: int = 30  # 0: what was bought may be shown at once
+    cool_down: bool = True  # leaves out categories that were just bought
+    in_stock: bool = True
+    with_image: bool = True
+    least_margin: Margin | None = None  # leaves out products with a lower label, and those without one
+    one_of_group: bool = True  # of the variants of a product only the first
+    price_within_percent: int = 20  # of `similar`
+    reorder_after_days: int = 30  # of `bought`, for visitors whose own rhythm is not known
+    successor_after_days: int = 365
+    successor_step: float = 1.0  # added to the size; without such a one the next larger of the category
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """An image of an ad, as it is loaded: its measures are those of the file."""
+
+    url: str
+    width: int
+    height: int
+    mime: str = ""  # "image/png"; "" where nobody said
+
+
+class NativeAssets(msgspec.Struct, frozen=True, kw_only=True):
+    """What a native ad is put together from, each once: a request says which of it the publisher shows, and how long.
+
+    Of several titles, texts or images the one that suits a request best is taken, so one creative fits many requests.
+    Texts are shown as they are, in the creative's language; the names in brackets are those of Native 1.2.
+    """
+
+    titles: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()  # description (data type 2)
+    more_texts: tuple[str, ...] = ()  # more of it, shown below (10, desc2)
+    images: tuple[Picture, ...] = ()  # main images (type 3), one of each ratio
+    icon: Picture | None = None  # small and square (type 1)
+    logo: Picture | None = None  # of the brand (type 2, which older requests have)
+    sponsored: str = ""  # name of the brand (1)
+    rating: str = ""  # out of five: "4.7" (3)
+    likes: str = ""  # (4)
+    downloads: str = ""  # (5)
+    price: str = ""  # with its currency: "219,00 zł" (6)
+    sale_price: str = ""  # (7)
+    phone: str = ""  # (8)
+    address: str = ""  # (9)
+    display_url: str = ""  # as it is shown below the text (11)
+    call_to_action: str = ""  # of the button (12)
+
+
 class Creative(msgspec.Struct, frozen=True, kw_only=True):
-    """One ad. Exactly one of `html` (markup with macros) and `image_url` is set for a banner."""
+    """One ad of one format.
+
+    `html` (markup with macros), `frame_url` (a page that is shown in a frame) and `image_url` are a banner's, which has
+    exactly one of them. Every other format has a member of its own name with all that only it needs: `native` is set
+    if and only if `format` is native, and so are `video` and `audio`.
+    """
 
     id: int
     advertiser_id: int
@@ -243,8 +330,13 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
     width: int = 0
     height: int = 0
     html: str = ""
+    frame_url: str = ""  # with macros, percent-encoded
     image_url: str = ""
     alt_text: str = ""
+    native: NativeAssets | None = None
+    video: Spot | None = None
+    audio: Spot | None = None
+    privacy_url: str = ""  # what the AdChoices sign and its kin lead to: who advertises, and how to object
     landing_url: str = ""
     advertiser_domain: str = ""  # adomain
     categories: tuple[str, ...] = ()  # IAB Content Taxonomy 1.0 codes of what is advertised
@@ -252,6 +344,7 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
     apis: tuple[int, ...] = ()  # frameworks the markup needs
     language: str = ""
     sample_url: str = ""  # iurl
+    products: ProductChoice | None = None  # None: the ad shows no products of a feed
     external_id: str = ""
     notes: str = ""
     version: int = 1

@@ -16,7 +16,9 @@ CLICK_URL_ENCODED = "${CLICK_URL_ENC}"  # the same, percent-encoded, to hand on 
 WIDTH, HEIGHT = "${WIDTH}", "${HEIGHT}"
 
 _LOOPBACK = re.compile(r"^http://(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?(?:/|$)", re.IGNORECASE)
-_NAMES = re.compile(r"^http://www\.w3\.org/", re.IGNORECASE)  # XML namespaces are names that nobody loads
+_NAMES = re.compile(
+    r"^http://(?:www\.w3\.org/|www\.iab\.com/VAST)", re.IGNORECASE
+)  # XML namespaces are names that nobody loads
 
 
 class Tracker(NamedTuple):

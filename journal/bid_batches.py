@@ -75,10 +75,10 @@ def rows_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         *of_line, seat, width, height = offer
         visits, viewed, visit_s, purchase_s, cart_micros, idle_s, stage = state
         yield (
-            bid_id, made.bid_ms, *of_line, request_id[:MAX_ID_CHARS], impression_id[:MAX_ID_CHARS], seat, *place, offset,
-            placement, width, height, deal_id, None, currency, floor, value, shading, cpm, auction_type, reserved, click,
-            conversion, _finite(expected), cart, multiplier, 0, 0, number_of(person), segments, state is not _UNKNOWN,
-            int(frequency), int(visits), int(viewed), _finite(visit_s), _finite(purchase_s), int(cart_micros),
+            bid_id, made.bid_ms, *of_line, request_id[:MAX_ID_CHARS], impression_id[:MAX_ID_CHARS], seat, *place,
+            offset, placement, width, height, deal_id, None, currency, floor, value, shading, cpm, auction_type,
+            reserved, click, conversion, _finite(expected), cart, multiplier, 0, 0, number_of(person), segments,
+            state is not _UNKNOWN, int(frequency), int(visits), int(viewed), _finite(visit_s), _finite(purchase_s), int(cart_micros),
             _finite(idle_s), int(stage),
         )  # fmt: skip
 

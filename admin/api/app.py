@@ -3,7 +3,7 @@
 import asyncio
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from redis.asyncio import Redis
@@ -24,8 +24,11 @@ from admin.api import (
     users,
     webhooks,
 )
+from admin.api.audiences import AudiencePages
 from admin.api.authentication import FAILURES_PER_MINUTE, Authentication
+from admin.api.books import BookPages
 from admin.api.budgets import BudgetPages
+from admin.api.catalogue_file import CatalogueFile
 from admin.api.changes import Changes
 from admin.api.doctoring import Doctoring
 from admin.api.effective import Effective
@@ -41,6 +44,7 @@ from admin.api.products import ProductPages
 from admin.api.reading import Reader, SegmentSizes
 from admin.api.resource import Resource
 from admin.api.sessions import Sessions
+from admin.books.desk import BookDesk
 from admin.diagnosis.doctor import Doctor
 from admin.diagnosis.explaining import ExplainDesk
 from admin.diagnosis.funnels import FunnelDesk
@@ -50,6 +54,8 @@ from admin.rates.refresh import RateDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
+from admin.visitors.audience_desk import AudienceDesk
+from admin.visitors.visitor_desk import EventDesk, VisitorDesk
 from core.clock import Clock
 from core.network.headers import Edge
 
@@ -84,6 +90,16 @@ async def uncounted(_segments: Sequence[int]) -> Mapping[int, int]:
     return {}
 
 
+class Desks(NamedTuple):
+    """What answers questions whose words are the same in the API and on the command line."""
+
+    products: ProductDesk
+    audiences: AudienceDesk
+    visitors: VisitorDesk
+    events: EventDesk
+    books: BookDesk
+
+
 def build_app(
     store: CatalogueStore,
     redis: Redis,
@@ -92,7 +108,7 @@ def build_app(
     explaining: ExplainDesk,
     funnels: FunnelDesk,
     doctor: Doctor,
-    products: ProductDesk,
+    desks: Desks,
     *,
     committed: Callable[[], None],
     segment_sizes: SegmentSizes = uncounted,
@@ -124,6 +140,9 @@ def build_app(
     app.add_routes(Effective(store, redis, clock).routes())
     app.add_routes(Explanations(reader, explaining, funnels).routes())
     app.add_routes(Doctoring(reader, doctor).routes())
-    app.add_routes(ProductPages(reader, products).routes())
+    app.add_routes(ProductPages(reader, desks.products).routes())
+    app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
+    app.add_routes(BookPages(desks.books).routes())
+    app.add_routes(CatalogueFile(store, committed).routes())
     app.add_routes(page_routes(description))
     return app

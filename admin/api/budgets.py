@@ -18,7 +18,7 @@ from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, ObjectKind
 from admin.store.model import Scope
 from admin.validation.days import date_of
 from admin.validation.decode import decode
-from admin.validation.fields import END, Amount, Id
+from admin.validation.fields import END, Amount, Balance, Id
 from core import keys
 from core.clock import Clock
 from core.errors import UnavailableError
@@ -52,7 +52,7 @@ class Spend(msgspec.Struct):
     """
 
     budget: Amount | None
-    spent: Amount
+    spent: Balance
     exposure: Amount
     free: Amount | None
     over: Amount
@@ -192,7 +192,7 @@ def _spend(amounts: Amounts, currency: str) -> Spend:
     limited = amounts.budget != UNLIMITED
     return Spend(
         amount(amounts.budget) if limited else None,
-        amount(amounts.spent),
+        Balance(format_micros(amounts.spent), currency),
         amount(amounts.exposure),
         amount(amounts.free) if limited else None,
         amount(amounts.over),

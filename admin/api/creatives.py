@@ -5,7 +5,8 @@ from admin.store.kinds import CREATIVES
 
 RESOURCE = Resource(
     kind=CREATIVES,
-    summary="Ads. HTML links to ${CLICK_URL} so that clicks are counted.",
+    summary="Ads. HTML links to ${CLICK_URL} so that clicks are counted. `products` says which products of "
+    "the feeds an ad shows (docs/choosing.md).",
     example={
         "advertiser_id": 1,
         "name": "Banner 300x250",

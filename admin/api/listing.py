@@ -37,6 +37,8 @@ INT64 = 2**63 - 1
 _NOT_LISTED = frozenset({"revision", SEARCH})
 UNLISTED = {
     "html": "a whole ad",
+    "frame_url": "an address with macros",
+    "privacy_url": "one page for many ads",
     "encoding": "says how a feed is read",
     "image_url": "may be a whole image",
     "item_element": "says how a feed is read",

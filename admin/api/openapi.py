@@ -7,6 +7,7 @@ import msgspec
 
 from admin.api import budgets, changes, doctoring, effective, explanations, fx_rates, ledger, schemas, sessions
 from admin.api.bulk import BulkRequest
+from admin.api.desk_paths import DESK_TYPES, desk_paths
 from admin.api.handlers import ACTIONS, PREFIX
 from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, UNLISTED, ListedField, fields_of, reference_filters
 from admin.api.problem import CONTENT_TYPE, JSON, Problem
@@ -81,7 +82,7 @@ def _schemas(resources: Sequence[Resource]) -> Json:
     types += [fx_rates.FxRates, fx_rates.FxRatesRequest, fx_rates.FxRefreshRequest]
     types += [changes.ChangePage, budgets.BudgetPage, ledger.LedgerPage, ledger.DayPage]
     types += [explanations.ExplainRequest, Explanation, Funnel, Report]
-    types += list(PRODUCT_TYPES)
+    types += [*PRODUCT_TYPES, *DESK_TYPES]
     _, components = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
     for resource in resources:
         components[schemas.type_name(resource.kind.document)]["examples"] = [resource.example]
@@ -342,6 +343,7 @@ def _other_paths() -> Json:
             )
         },
         **product_paths(_operation, _struct_parameters, _query, _ID),
+        **desk_paths(_operation, _struct_parameters, _ID),
         "/v1/ledger": {
             "get": _operation(
                 None, "ledger", "Settled rows of an advertiser", ledger.LedgerPage,

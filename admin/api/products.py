@@ -104,7 +104,10 @@ class ProductPages:
         requests.reject_unknown(request, ())
         asked = decode(await requests.read_json(request), RecommendRequest)
         advertiser_id = await self._advertiser(request, Scope.READ)
-        return requests.respond_json(await self._desk.recommend(advertiser_id, asked))
+        creative = None
+        if asked.creative_id is not None:
+            creative = await self._reader.creative(request[requests.PRINCIPAL], asked.creative_id)
+        return requests.respond_json(await self._desk.recommend(advertiser_id, asked, creative))
 
     async def _feed(self, request: web.Request, scope: Scope) -> Feed:
         principal = _allowed(request, scope)

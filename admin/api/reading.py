@@ -16,12 +16,13 @@ from admin.api.resource import Resource
 from admin.store import tables
 from admin.store.catalogue import CatalogueStore, Stored, objects_by_id, rates
 from admin.store.changes import owner_of
-from admin.store.kinds import KIND_BY_NAME, ObjectKind
+from admin.store.kinds import CREATIVES, KIND_BY_NAME, ObjectKind
 from admin.validation.convert import represent
 from admin.validation.warnings import Surroundings, warnings_of
 from core.clock import Clock
 from core.errors import NotFoundError
 from core.ids import MAX_ID
+from core.model import Creative
 
 SegmentSizes = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
 """How many users each segment has now; segments that were not counted are left out."""
@@ -73,6 +74,12 @@ class Reader:
         if stored is None or not principal.sees(owner_of(kind, stored.value)):
             raise NotFoundError(f"there is no {kind.title} {object_id}", hint=f"see GET /v1/{kind.name}")
         return stored
+
+    async def creative(self, principal: Principal, creative_id: int) -> Creative:
+        """A creative, if the caller may know of it. Raises NotFoundError."""
+        async with self.store.database.read() as connection:
+            creative: Creative = (await self.require(connection, principal, CREATIVES, creative_id)).value
+        return creative
 
     async def show(self, connection: AsyncConnection, resource: Resource, stored: Stored) -> dict[str, Any]:
         """The whole representation of one object, with its warnings."""

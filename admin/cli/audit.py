@@ -3,14 +3,16 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import typer
 
+from admin.books.desk import BookDesk, sees_all
+from admin.books.documents import BookAudit
 from admin.cli.money import open_books, open_transitions
+from admin.cli.object_access import call_api, names_of
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, print_json
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
-from core.money import format_micros
-from pacing.ledger.audit import Audit, audit
 
 app = typer.Typer()
 
@@ -18,48 +20,42 @@ EXIT_DIFFERENCES = 1
 
 
 @app.command()
-def audit_command(as_json: JsonOption = False, data: DataOption = None, config: ConfigFile = None) -> None:
+def audit_command(
+    as_json: JsonOption = False,
+    url: UrlOption = "",
+    key: KeyOption = "",
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
     """Recompute every money counter from the ledger and compare; may run while Grosz does.
 
     Example: grosz audit --json
     """
-    results = asyncio.run(_audit(config, data))
+    reports = _remote(url, key) if url else asyncio.run(_local(config, data))
+    differences = sum(len(one.differences) for one in reports)
     if as_json:
-        print_json([_document(*result) for result in results])
-        if any(texts for *_, texts in results):
-            raise typer.Exit(EXIT_DIFFERENCES)
-        return
-    for name, currency, result, texts in results:
-        spent = f"{format_micros(result.spent_micros)} {currency}"
-        typer.echo(f"{name}: spent {spent}, {result.levels} counters, {len(texts)} differences")
-        for text in texts:
-            typer.echo(f"  {text}")
-    differences = sum(len(texts) for *_, texts in results)
-    typer.echo(f"{len(results)} advertisers, {differences} differences")
+        print_json(reports)
+    else:
+        for one in reports:
+            spent = f"{one.spent.amount} {one.spent.currency}"
+            typer.echo(f"{one.advertiser}: spent {spent}, {one.counters} counters, {len(one.differences)} differences")
+            for text in one.differences:
+                typer.echo(f"  {text}")
+        typer.echo(f"{len(reports)} advertisers, {differences} differences")
     if differences:
         raise typer.Exit(EXIT_DIFFERENCES)
 
 
-def _document(name: str, currency: str, result: Audit, texts: list[str]) -> dict[str, object]:
-    """An advertiser's audit for machines; amounts in units of the currency."""
-    return {
-        "advertiser": name,
-        "spent": {"amount": format_micros(result.spent_micros), "currency": currency},
-        "counters": result.levels,
-        "differences": texts,
-    }
+def _remote(url: str, key: str) -> list[BookAudit]:
+    """Of the advertisers that the key may see."""
+    base = f"{url.rstrip('/')}/v1"
+    return [
+        msgspec.convert(call_api("GET", f"{base}/audit?advertiser_id={advertiser_id}", key, long=True), BookAudit)
+        for advertiser_id in sorted(names_of(f"{base}/advertisers", key, "name"))
+    ]
 
 
-async def _audit(config: Path | None, data: Path | None) -> list[tuple[str, str, Audit, list[str]]]:
-    """Of each advertiser: name, currency, the audit, and every difference in words.
-
-    Counters are compared with the ledger's sums, and the sums with its rows.
-    """
-    found = []
+async def _local(config: Path | None, data: Path | None) -> list[BookAudit]:
     async with open_books(config, data) as books, open_transitions(config, data) as transitions:
-        for advertiser in (*books.catalogue.advertisers, *books.catalogue.archived_advertisers):
-            result = await audit(transitions, books.ledger, advertiser.id)
-            texts = [difference.text for difference in result.differences]
-            texts += await books.ledger.check(advertiser.id)
-            found.append((advertiser.name, advertiser.currency, result, texts))
-    return found
+        desk = BookDesk(books.store.database, transitions)
+        return [await desk.audit(advertiser_id, sees_all) for advertiser_id in await desk.advertisers()]

@@ -1,16 +1,20 @@
 """`grosz catalogue import|export`: everything that is configured, as one JSON file."""
 
 import asyncio
+import codecs
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from admin.catalogue.file import Imported, export_bytes, import_bytes
+from admin.cli.object_access import Json, call_api
 from admin.cli.opening import DataOption, open_store
-from admin.cli.options import JsonOption, print_json
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
 from admin.store.changes import CLI
+from core.errors import CatalogueError, InputError
 
 app = typer.Typer(no_args_is_help=True, help="Import and export the whole catalogue as JSON.")
 
@@ -19,6 +23,8 @@ app = typer.Typer(no_args_is_help=True, help="Import and export the whole catalo
 def import_command(
     file: Annotated[typer.FileBinaryRead, typer.Argument(metavar="FILE", help="JSON file; - for standard input.")],
     as_json: JsonOption = False,
+    url: UrlOption = "",
+    key: KeyOption = "",
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
@@ -26,9 +32,12 @@ def import_command(
 
     Example: grosz catalogue import catalogue.json
     """
-    done = asyncio.run(_import(file.read(), config, data))
+    if url:
+        done = msgspec.convert(_send(file.read(), url, key), Imported)
+    else:
+        done = asyncio.run(_import(file.read(), config, data))
     if as_json:
-        print_json({"created": done.created, "changed": done.changed, "unchanged": done.unchanged})
+        print_json(done)
         return
     typer.echo(f"created {done.created}, changed {done.changed}, unchanged {done.unchanged}")
 
@@ -36,6 +45,8 @@ def import_command(
 @app.command("export")
 def export_command(
     file: Annotated[typer.FileBinaryWrite, typer.Argument(metavar="FILE", help="JSON file; - for standard output.")],
+    url: UrlOption = "",
+    key: KeyOption = "",
     data: DataOption = None,
     config: ConfigFile = None,
     secrets: Annotated[bool, typer.Option("--with-secrets", help="Include keys and tokens in the clear.")] = False,
@@ -44,7 +55,22 @@ def export_command(
 
     Example: grosz catalogue export catalogue.json
     """
-    file.write(asyncio.run(_export(config, data, secrets)))
+    if not url:
+        file.write(asyncio.run(_export(config, data, secrets)))
+        return
+    if secrets:
+        hint = "leave --with-secrets out, or use --data DIR on the machine of the database"
+        raise InputError("the API never shows keys and tokens", hint=hint)
+    found = call_api("GET", f"{url.rstrip('/')}/v1/catalogue/export", key, long=True)
+    file.write(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+
+
+def _send(body: bytes, url: str, key: str) -> Json:
+    try:
+        document = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CatalogueError("the file is not a catalogue in JSON", hint=str(error)) from None
+    return call_api("POST", f"{url.rstrip('/')}/v1/catalogue/import", key, document, long=True)
 
 
 async def _import(body: bytes, config: Path | None, data: Path | None) -> Imported:

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,23 +16,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from admin.cli.event_files import read_lines
 from admin.cli.event_table import Line
+from admin.cli.object_access import call_api
 from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.profiles import open_profiles
 from admin.cli.settings import ConfigFile
 from admin.roles.consents import event_policy
+from admin.visitors.documents import EventResults
+from admin.visitors.visitor_desk import EventDesk
 from core.clock import SystemClock
 from core.errors import InputError, NotFoundError
+from core.money import FxTable
 from core.telemetry.metrics import Telemetry
-from segments.audiences.sizes import SegmentSizes
-from segments.events.collect import EventCollector, Outcome
-from segments.events.intake import Context
-from segments.events.member_notes import MemberNotes
+from segments.events.collect import Outcome
 from segments.facts.event import Kind
-from segments.identity.persons import Identities
-from segments.profiles.directory import CatalogueDirectory
-from segments.profiles.log import EventLog
 from segments.profiles.metrics import IntakeMetrics
-from segments.rules.ruleset import CompiledRules
 
 app = typer.Typer(no_args_is_help=True, help="Import events from files.")
 
@@ -62,7 +61,9 @@ def import_command(
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="Leave a CSV column out. Repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: JsonOption = False,
+    url: UrlOption = "",
+    key: KeyOption = "",
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
@@ -74,13 +75,18 @@ def import_command(
     """
     console = Console(stderr=True)
     wanted = _WantedEvents(file, advertiser, not online, replace, tuple(ignore or ()))
-    done = asyncio.run(_import(wanted, config, data, console))
+    opened = _sending(advertiser, url, key) if url else _collecting(advertiser, config, data)
+    done = asyncio.run(_import(wanted, opened, console))
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(done.document()), indent=2).decode())
+        print_json(done.document())
     else:
         typer.echo(", ".join(f"{name} {done.counts[name]}" for name in COUNTED))
     if done.counts["invalid"]:
         raise typer.Exit(1)
+
+
+Collect = Callable[[Sequence[object]], Awaitable[Sequence[Outcome]]]
+"""Takes a batch of events, and says what became of each."""
 
 
 class _WantedEvents(msgspec.Struct, frozen=True):
@@ -131,30 +137,28 @@ class _Done:
         return {**{name: self.counts[name] for name in COUNTED}, "faults": self.faults, "warnings": warnings}
 
 
-async def _import(wanted: _WantedEvents, config: Path | None, data: Path | None, console: Console) -> _Done:
+async def _import(wanted: _WantedEvents, opened: AbstractAsyncContextManager[Collect], console: Console) -> _Done:
     total = sum(1 for _ in wanted.lines())
     done = _Done()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    async with _collecting(wanted.advertiser_id, config, data) as (collector, context_of):
+    async with opened as collect:
         with Progress(*columns, console=console) as progress:
             task = progress.add_task(wanted.file.name, total=total)
             lines = wanted.lines()
             while batch := list(itertools.islice(lines, BATCH)):
-                for number, outcome in await _send(batch, collector, context_of, wanted):
+                for number, outcome in await _send(batch, collect, wanted):
                     if said := done.take(number, outcome):
                         progress.console.print(said, markup=False, highlight=False)
                 progress.advance(task, len(batch))
     return done
 
 
-async def _send(
-    batch: list[Line], collector: EventCollector, context_of: "ContextSource", wanted: _WantedEvents
-) -> list[tuple[int, Outcome]]:
+async def _send(batch: list[Line], collect: Collect, wanted: _WantedEvents) -> list[tuple[int, Outcome]]:
     """Outcomes by line; events that the full log refused are sent again until it takes them."""
     outcomes = [(number, Outcome("invalid", reason)) for number, row, reason in batch if row is None]
     waiting = [(number, wanted.event(row)) for number, row, _ in batch if row is not None]
     for _ in range(MAX_RETRIES):
-        answers = await collector.collect([row for _, row in waiting], context_of())
+        answers = await collect([row for _, row in waiting]) if waiting else []
         refused = []
         for (number, row), outcome in zip(waiting, answers, strict=True):
             if outcome.status == "retry":
@@ -176,31 +180,32 @@ def _explained(outcome: Outcome) -> str:
     return "; ".join(faults) or outcome.reason
 
 
-class ContextSource(msgspec.Struct, frozen=True):
-    """Makes the context of each batch, with the time of its sending."""
-
-    directory: CatalogueDirectory
-    advertiser_id: int
-
-    def __call__(self) -> Context:
-        advertiser = self.directory.advertiser(self.advertiser_id)
+@contextlib.asynccontextmanager
+async def _collecting(advertiser_id: int, config: Path | None, data: Path | None) -> AsyncIterator[Collect]:
+    """Into the event log of this machine or deployment."""
+    async with open_profiles(config, data) as profiles:
+        catalogue = await profiles.catalogue()
+        # An unknown advertiser is said before the first line.
+        advertiser = next((one for one in catalogue.advertisers if one.id == advertiser_id), None)
         if advertiser is None:
-            raise NotFoundError(f"there is no advertiser {self.advertiser_id}", hint="see `grosz advertiser list`")
-        return Context(advertiser, self.directory.fx, SystemClock().now_ms(), trusted=True)
+            raise NotFoundError(f"there is no advertiser {advertiser_id}", hint="see `grosz advertiser list`")
+        known, fx = advertiser, FxTable(catalogue.fx_base, catalogue.fx_rates)
+        consent = event_policy(profiles.settings.consent)
+        desk = EventDesk(profiles.redis, profiles.store, consent, SystemClock(), IntakeMetrics(Telemetry()))
+
+        async def collect(rows: Sequence[object]) -> Sequence[Outcome]:
+            return await desk.collect(known, fx, rows)
+
+        yield collect
 
 
 @contextlib.asynccontextmanager
-async def _collecting(
-    advertiser_id: int, config: Path | None, data: Path | None
-) -> AsyncIterator[tuple[EventCollector, ContextSource]]:
-    async with open_profiles(config, data) as profiles:
-        clock, metrics = SystemClock(), IntakeMetrics(Telemetry())
-        directory = CatalogueDirectory(CompiledRules)
-        directory.replace(await profiles.catalogue())
-        identities = Identities(profiles.store, SegmentSizes(profiles.store), clock)
-        consent = event_policy(profiles.settings.consent)
-        log = EventLog(profiles.redis, clock, metrics)
-        context_of = ContextSource(directory, advertiser_id)
-        context_of()  # an unknown advertiser is said before the first line
-        notes = MemberNotes(profiles.store, metrics)
-        yield EventCollector(log, identities, consent, clock, metrics, notes), context_of
+async def _sending(advertiser_id: int, url: str, key: str) -> AsyncIterator[Collect]:
+    """Over the API of a running admin role."""
+    address = f"{url.rstrip('/')}/v1/advertisers/{advertiser_id}"
+    call_api("GET", address, key)  # an unknown advertiser is said before the first line
+
+    async def collect(rows: Sequence[object]) -> Sequence[Outcome]:
+        return msgspec.convert(call_api("POST", f"{address}/events", key, {"events": rows}), EventResults).results
+
+    yield collect

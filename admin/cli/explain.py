@@ -16,9 +16,10 @@ from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, KeyOption, UrlOption
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
-from admin.cli.user_ids import checked_user_id
+from admin.visitors.user_ids import checked_user_id
 from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, UserFacts, Verdict
 from core.errors import InputError
+from core.model import Format
 from core.money import format_micros
 
 app = typer.Typer()
@@ -104,9 +105,9 @@ def _about(user: UserFacts, consent: str) -> str:
 
 
 def _headline(impression: ImpressionVerdicts) -> str:
-    if impression.winner is None:
-        return f"impression {impression.impression_id}: nobody bids"
-    return f"impression {impression.impression_id}: line item {impression.winner} bids"
+    shown = "" if impression.format == Format.BANNER else f" as {impression.format}"
+    who = "nobody bids" if impression.winner is None else f"line item {impression.winner} bids"
+    return f"impression {impression.impression_id}{shown}: {who}"
 
 
 def _table(impression: ImpressionVerdicts) -> Table:

@@ -4,23 +4,24 @@ import asyncio
 import csv
 import datetime
 import sys
-import urllib.parse
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
+import msgspec
 import typer
 
+from admin.books.desk import BookDesk, sees_all
+from admin.books.documents import CorrectionAnswer, CorrectionRequest
 from admin.cli.money import OpenedBooks, open_books, open_transitions
-from admin.cli.object_access import call_api
+from admin.cli.object_access import call_api, names_of
 from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
 from admin.validation.days import date_of, number_of
-from core.errors import InputError, NotFoundError, UnavailableError
-from core.model import LineItem
-from core.money import MAX_BUDGET_MICROS, MoneyError, format_micros, parse_decimal
-from pacing.budgets.pools import PoolKey
-from pacing.ledger.rows import DayLine, PriceSource, RowHead, RowKind, encode_head
+from admin.validation.decode import decode
+from core.errors import InputError
+from core.money import format_micros
+from pacing.ledger.rows import DayLine
 
 app = typer.Typer(no_args_is_help=True, help="Export the ledger of settled notices, or correct it.")
 
@@ -63,8 +64,8 @@ def _remote_rows(day: datetime.datetime | None, url: str, key: str) -> list[Row]
     base = f"{url.rstrip('/')}/v1"
     booked = day.date().isoformat()
     sums = call_api("GET", f"{base}/ledger/days?day={booked}", key)["items"]
-    names = _remote_names(f"{base}/advertisers", key, "name")
-    exchanges = _remote_names(f"{base}/exchanges", key, "key") if sums else {}
+    names = names_of(f"{base}/advertisers", key, "name")
+    exchanges = names_of(f"{base}/exchanges", key, "key") if sums else {}
     return [
         (
             booked, one["advertiser_id"], names.get(one["advertiser_id"], ""), one["line_item_id"],
@@ -72,20 +73,6 @@ def _remote_rows(day: datetime.datetime | None, url: str, key: str) -> list[Row]
         )
         for one in sums
     ]  # fmt: skip
-
-
-def _remote_names(url: str, key: str, field: str) -> dict[int, str]:
-    """What objects are called, by number: all pages of a list, archived ones too."""
-    found: dict[int, str] = {}
-    for status in ("active", "paused", "archived"):
-        cursor = ""
-        while True:
-            page = call_api("GET", f"{url}?status={status}&limit=500&fields=id,{field}{cursor}", key)
-            found |= {one["id"]: one[field] for one in page["items"]}
-            if page["next"] is None:
-                break
-            cursor = f"&cursor={urllib.parse.quote(str(page['next']))}"
-    return found
 
 
 def _local_rows(day: datetime.datetime | None, config: Path | None, data: Path | None) -> list[Row]:
@@ -116,6 +103,8 @@ def correct_command(
     share: Annotated[int, typer.Option(min=0, help="Budget share; 0 is the general budget.")] = 0,
     exchange: Annotated[str, typer.Option(help="Key of the exchange that it is about.")] = "",
     as_json: JsonOption = False,
+    url: UrlOption = "",
+    key: KeyOption = "",
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
@@ -123,63 +112,28 @@ def correct_command(
 
     Example: grosz ledger correct invoice-7 --line-item 12 --day 2026-11-01 --amount -1.50 --note discount
     """
-    correction = Correction(name, line_item, share, number_of(day.date()), _micros(amount), impressions, exchange, note)
-    said = asyncio.run(_correct(correction, config, data))
-    if as_json:
-        print_json({"outcome": said})
+    given = {"exchange": exchange} if exchange else {}
+    document = {
+        "name": name, "line_item_id": line_item, "note": note, "day": day.date().isoformat(), "amount": amount,
+        "impressions": impressions, "share": share, **given,
+    }  # fmt: skip
+    wanted = decode(document, CorrectionRequest)
+    if url:
+        answer = call_api("POST", f"{url.rstrip('/')}/v1/ledger/corrections", key, document)
+        done = msgspec.convert(answer, CorrectionAnswer)
     else:
-        typer.echo(said)
+        done = asyncio.run(_correct(wanted, config, data))
+    if as_json:
+        print_json(done)
+    elif done.outcome == "duplicate":
+        typer.echo(f"'{name}' was booked before: nothing has changed")
+    else:
+        typer.echo(f"booked {done.amount.amount} {done.amount.currency} and {done.impressions} impressions")
 
 
-class Correction(NamedTuple):
-    """What is to be booked; `day` since 1970, `micros` of the advertiser's currency."""
-
-    name: str
-    line_item: int
-    share: int
-    day: int
-    micros: int
-    impressions: int
-    exchange: str
-    note: str
-
-
-def _micros(amount: str) -> int:
-    try:
-        micros = parse_decimal(amount)
-    except MoneyError as error:
-        raise InputError(f"--amount: {error}") from None
-    if abs(micros) > MAX_BUDGET_MICROS:
-        raise InputError(f"--amount: {amount} is more than is counted exactly ({format_micros(MAX_BUDGET_MICROS)})")
-    return micros
-
-
-async def _correct(correction: Correction, config: Path | None, data: Path | None) -> str:
+async def _correct(wanted: CorrectionRequest, config: Path | None, data: Path | None) -> CorrectionAnswer:
     async with open_books(config, data) as books, open_transitions(config, data) as transitions:
-        objects = (await books.store.changed_since(-1)).objects
-        line: LineItem | None = objects["line-items"].get(correction.line_item)
-        if line is None:
-            raise NotFoundError(f"there is no line item {correction.line_item}", hint="see grosz line-item list")
-        if correction.share > len(line.budget_shares):
-            raise InputError(f"line item {line.id} has no budget share {correction.share}")
-        exchanges = [each.id for each in objects["exchanges"].values() if each.key == correction.exchange]
-        if correction.exchange and not exchanges:
-            raise NotFoundError(f"there is no exchange '{correction.exchange}'", hint="see grosz exchange list")
-        currency = objects["advertisers"][line.advertiser_id].currency
-        row = RowHead(
-            RowKind.CORRECTION, correction.name, line.campaign_id, line.id, correction.share, correction.day,
-            exchanges[0] if exchanges else 0, 0, 0, 0, currency, currency, 0, 0, PriceSource.CORRECTION,
-            correction.note,
-        )  # fmt: skip
-        outcome = await transitions.correct(
-            line.advertiser_id, correction.name, PoolKey(line.id, correction.share), line.campaign_id,
-            correction.day, correction.micros, correction.impressions, encode_head(row),
-        )  # fmt: skip
-    if outcome == "unready":
-        raise UnavailableError("the money counters are not there yet", hint="start the worker, and correct then")
-    if outcome == "duplicate":
-        return f"'{correction.name}' was booked before: nothing has changed"
-    return f"booked {format_micros(correction.micros)} {currency} and {correction.impressions} impressions"
+        return await BookDesk(books.store.database, transitions).correct(wanted, sees_all)
 
 
 async def _export(

@@ -27,8 +27,8 @@ from core.model import Status
 Json = dict[str, Any]
 
 TIMEOUT_S = 30.0
-# A large feed is read and loaded before the answer.
-UPLOAD_TIMEOUT_S = 1_800.0
+# A large feed or catalogue is read and loaded, and every row of a ledger added up, before the answer.
+LONG_TIMEOUT_S = 1_800.0
 
 STATUSES = {"pause": Status.PAUSED, "resume": Status.ACTIVE, "archive": Status.ARCHIVED}
 
@@ -79,9 +79,15 @@ class HttpObjects:
 
 
 def call_api(
-    method: str, url: str, key: str, body: Mapping[str, Any] | None = None, *, file: Path | None = None
+    method: str,
+    url: str,
+    key: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    file: Path | None = None,
+    long: bool = False,
 ) -> Json:
-    """One call of the admin API, with a JSON body or a file's content.
+    """One call of the admin API, with a JSON body or a file's content; `long` where the answer takes a while.
 
     Raises the error that its problem document tells of, UnavailableError without one.
     """
@@ -91,8 +97,23 @@ def call_api(
         with file.open("rb") as opened:
             size = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}
             request = urllib.request.Request(url, opened, headers | size, method=method)  # noqa: S310 - the user's URL
-            return _answer_of(request, UPLOAD_TIMEOUT_S)
-    return _answer_of(urllib.request.Request(url, data, headers, method=method), TIMEOUT_S)  # noqa: S310 - as above
+            return _answer_of(request, LONG_TIMEOUT_S)
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - as above
+    return _answer_of(request, LONG_TIMEOUT_S if long else TIMEOUT_S)
+
+
+def names_of(url: str, key: str, field: str) -> dict[int, str]:
+    """What objects are called, by number: all pages of a list, archived ones too."""
+    found: dict[int, str] = {}
+    for status in ("active", "paused", "archived"):
+        cursor = ""
+        while True:
+            page = call_api("GET", f"{url}?status={status}&limit=500&fields=id,{field}{cursor}", key)
+            found |= {one["id"]: one[field] for one in page["items"]}
+            if page["next"] is None:
+                break
+            cursor = f"&cursor={urllib.parse.quote(str(page['next']))}"
+    return found
 
 
 def _answer_of(request: urllib.request.Request, timeout_s: float) -> Json:

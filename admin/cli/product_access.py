@@ -109,7 +109,9 @@ class LocalProducts:
 
     async def recommend(self, advertiser_id: int, request: RecommendRequest) -> Recommended:
         await self._require_advertiser(advertiser_id)
-        return await self._desk.recommend(advertiser_id, request)
+        wanted = request.creative_id
+        creative = None if wanted is None else await self._reader.creative(command_line(), wanted)
+        return await self._desk.recommend(advertiser_id, request, creative)
 
     async def _feed(self, feed_id: int) -> Feed:
         async with self._reader.store.database.read() as connection:

@@ -16,7 +16,7 @@ from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.findings import Report, stop
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.published import read_published
-from admin.roles.local_state import read_endpoints
+from admin.roles.local_state import read_endpoints, read_metrics
 from admin.store.catalogue import CatalogueStore
 from bidder.diagnosis.explain import Explanation
 from core.clock import SystemClock
@@ -106,6 +106,7 @@ class LocalQuestions:
                 SegmentSizes(self._commands),
                 store,
                 read_endpoints(self._directory),
+                read_metrics(self._directory),
                 self._settings.catalogue.max_age_s,
             )
             return await Doctor(patient, SystemClock()).examine(line_item_id)

@@ -15,7 +15,7 @@ from admin.cli.options import JsonOption, KeyOption, UrlOption
 from admin.cli.product_access import open_products
 from admin.cli.settings import ConfigFile
 from admin.products.documents import Recommended, RecommendRequest
-from creatives.products.choosing import DEFAULT_ORDER, Strategy
+from core.model import ProductStrategy
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -31,10 +31,14 @@ def recommend(
         list[str] | None, typer.Option("--seen", metavar="ID", help="Products seen in this visit. Repeatable.")
     ] = None,
     strategies: Annotated[
-        list[Strategy] | None, typer.Option("--strategy", help="In this order. Repeatable.", case_sensitive=False)
+        list[ProductStrategy] | None,
+        typer.Option("--strategy", help="In this order. Repeatable.", case_sensitive=False),
     ] = None,
     count: Annotated[int, typer.Option(min=1, max=50)] = 8,
     seed: Annotated[str, typer.Option(help="Decides between equals.")] = "",
+    creative: Annotated[
+        int | None, typer.Option("--creative", metavar="ID", min=1, help="Choose as this creative does.")
+    ] = None,
     as_json: JsonOption = False,
     url: UrlOption = "",
     key: KeyOption = "",
@@ -46,7 +50,7 @@ def recommend(
     Example: grosz recommend 1 --seen red-heels
     """
     request = RecommendRequest(
-        user_id=user, products=seen or [], strategies=strategies or list(DEFAULT_ORDER), count=count, seed=seed
+        user_id=user, products=seen or [], creative_id=creative, strategies=strategies or [], count=count, seed=seed
     )
 
     async def ask() -> Recommended:

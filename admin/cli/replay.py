@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -49,16 +50,18 @@ def replay_command(
 
     Example: grosz replay requests.jsonl --expect-valid
     """
+    found = local_target(data)
     if url is None:
-        found = local_target(data)
         url = found.url if found is not None else DEFAULT_URL
+    is_ours = found is not None and urlsplit(found.url).netloc == urlsplit(url).netloc
+    metrics_url = found.metrics_url if found is not None and is_ours else ""
     try:
         check_target(url, own_target=i_own_this_target)
         requests = read_requests(file)
     except ScenarioError as error:
         raise InputError(str(error)) from error
     console = Console(stderr=as_json)
-    before = counted_reasons(url)
+    before = counted_reasons(url, metrics_url)
     columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(requests))
@@ -76,7 +79,7 @@ def replay_command(
                 f"nothing answers at {url} ({error})", hint="start it with `grosz up --seed demo`"
             ) from error
     if not result.reasons.keys() - {NO_REASON}:
-        result.reasons = reasons_since(before, url) or result.reasons
+        result.reasons = reasons_since(before, url, metrics_url) or result.reasons
     if as_json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(_document(url, result))) + b"\n")
     else:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -11,16 +12,26 @@ from admin.cli.settings import ConfigFile, settings_for
 from admin.roles.local_state import setup_url
 from admin.store.accounts import AccountStore
 from core.clock import SystemClock
+from core.errors import InputError
 
 app = typer.Typer()
 
+# Not from GROSZ_ADMIN_URL: on the machine itself the command must work with that set for the other commands.
+AddressOption = Annotated[str, typer.Option("--url", help="Refused: the link is made on the machine itself.")]
+
 
 @app.command()
-def setup_link(as_json: JsonOption = False, data: DataOption = None, config: ConfigFile = None) -> None:
+def setup_link(
+    as_json: JsonOption = False, url: AddressOption = "", data: DataOption = None, config: ConfigFile = None
+) -> None:
     """Print a link that makes one administrator; it works once, for a day, and ends the links before it.
 
     Example: grosz setup-link
     """
+    if url:
+        # Whoever held an administrator's key for a minute would otherwise have a way in that outlives the key.
+        hint = "run it on that machine; with a key of an administrator, `grosz people create --url` adds people"
+        raise InputError("a set-up link is for whoever has the machine: no API gives one", hint=hint)
     token = asyncio.run(_make(data, config))
     link = setup_url(settings_for(config).admin, token)
     if as_json:

@@ -11,11 +11,14 @@ import typer
 
 from admin.cli.settings import ConfigFile, settings_for
 from admin.roles.supervisor import ALL_ROLES, supervise
-from core.config import Component, Settings
+from core.config import METRICS_PORTS, Component, Settings
 
 app = typer.Typer()
 
-_PORT = {"min": 0, "max": 65_535, "show_default": False}
+MAX_PORT = 65_535
+METRICS_OFFSET = 1_000  # from a role's port to that of its metrics, as the defaults are
+
+_PORT = {"min": 0, "max": MAX_PORT, "show_default": False}
 
 
 class Seed(enum.StrEnum):
@@ -55,15 +58,27 @@ def up(
     def read() -> Settings:
         settings = settings_for(config)
         settings = _with(settings, "data", directory=str(data) if data is not None else None)
+        metrics = {
+            METRICS_PORTS[role]: _beside(port)
+            for role, port in (("bidder", bid_port), ("tracker", track_port), ("admin", admin_port))
+            if port is not None
+        }
         settings = _with(settings, "bid", workers=workers, port=bid_port)
         settings = _with(settings, "track", port=track_port)
         settings = _with(settings, "admin", port=admin_port, seed=seed.value if seed is not None else None)
-        settings = _with(settings, "telemetry", log_format=log_format.value if log_format is not None else None)
+        chosen = log_format.value if log_format is not None else None
+        settings = _with(settings, "telemetry", log_format=chosen, **metrics)
         if admin_port is not None:  # so that two of these on one machine need only the three ports that people call
             settings = _with(settings, "worker", port=admin_port + 1 if admin_port else 0)
         return settings
 
     sys.exit(supervise(read(), roles=ALL_ROLES, environ=os.environ, announce=announce, read_again=read))
+
+
+def _beside(port: int) -> int:
+    """Where a role's metrics are that listens at `port`: as far from it as by default, so that two of these on one
+    machine need only the three ports that people call."""
+    return port + METRICS_OFFSET if 0 < port <= MAX_PORT - METRICS_OFFSET else 0
 
 
 def announce(line: str) -> None:

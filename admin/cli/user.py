@@ -2,23 +2,22 @@
 
 import asyncio
 import getpass
+import urllib.parse
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
+from admin.cli.object_access import call_api
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, print_json
-from admin.cli.profiles import Profiles, open_profiles
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
+from admin.cli.profiles import open_profiles
 from admin.cli.settings import ConfigFile
-from admin.cli.user_ids import checked_user_id
-from admin.validation.days import date_of
+from admin.visitors.documents import VisitorErased, VisitorReport
+from admin.visitors.user_ids import checked_user_id
+from admin.visitors.visitor_desk import VisitorDesk
 from core.clock import SystemClock
-from core.keys import user_touches
-from pacing.notices.touches import Touch, unpack_touch
-from segments.audiences.sizes import SegmentSizes
-from segments.identity.persons import Erased, Identities, UserExport
 
 app = typer.Typer(no_args_is_help=True, help="Show or erase everything that is stored of one user id.")
 
@@ -29,6 +28,8 @@ UserArgument = Annotated[str, typer.Argument(metavar="USER_ID", help="Value of t
 def show_command(
     user_id: UserArgument,
     as_json: JsonOption = True,  # noqa: ARG001 - it prints nothing else; who asks for it is not refused
+    url: UrlOption = "",
+    key: KeyOption = "",
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
@@ -36,16 +37,21 @@ def show_command(
 
     Example: grosz user show 22CHARACTERSOFTHECOOKI
     """
-    export, touches = asyncio.run(_show(checked_user_id(user_id), config, data))
-    document = {**msgspec.to_builtins(export), "ads": touches}
-    typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
-    if not export.found and not touches:
+    checked_user_id(user_id)
+    if url:
+        found = msgspec.convert(call_api("GET", _address(url, user_id), key), VisitorReport)
+    else:
+        found = asyncio.run(_show(user_id, config, data))
+    print_json(found)
+    if not found.found and not found.ads:
         raise typer.Exit(1)
 
 
 @app.command("forget")
 def forget_command(
     user_id: UserArgument,
+    url: UrlOption = "",
+    key: KeyOption = "",
     data: DataOption = None,
     config: ConfigFile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -55,9 +61,13 @@ def forget_command(
 
     Example: grosz user forget 22CHARACTERSOFTHECOOKI
     """
+    checked_user_id(user_id)
     if not yes:
         typer.confirm(f"Erase everything about {user_id} and linked devices?", abort=True)
-    erased = asyncio.run(_forget(checked_user_id(user_id), config, data))
+    if url:
+        erased = msgspec.convert(call_api("DELETE", _address(url, user_id), key), VisitorErased)
+    else:
+        erased = asyncio.run(_forget(user_id, config, data))
     if as_json:
         print_json(erased)
         return
@@ -67,26 +77,18 @@ def forget_command(
     )
 
 
-def _of(profiles: Profiles) -> Identities:
-    return Identities(profiles.store, SegmentSizes(profiles.store), SystemClock())
+def _address(url: str, user_id: str) -> str:
+    return f"{url.rstrip('/')}/v1/visitors/{urllib.parse.quote(user_id, safe='')}"
 
 
-async def _show(user_id: str, config: Path | None, data: Path | None) -> tuple[UserExport, list[dict[str, Any]]]:
-    """The profile, and the billed impressions and clicks that orders are credited to."""
+async def _show(user_id: str, config: Path | None, data: Path | None) -> VisitorReport:
     async with open_profiles(config, data) as profiles:
-        (records,) = await profiles.store.commands([("LRANGE", user_touches(user_id), 0, -1)])
-        touches = [unpack_touch(record) for record in records] if isinstance(records, list) else []
-        ads = [_shown(touch) for touch in touches if touch is not None]
-        return await _of(profiles).export(user_id, _actor()), ads
+        return await VisitorDesk(profiles.store, SystemClock()).show(user_id, _actor())
 
 
-def _shown(touch: Touch) -> dict[str, Any]:
-    return {**touch._asdict(), "kind": touch.kind.name.lower(), "day": date_of(touch.day).isoformat()}
-
-
-async def _forget(user_id: str, config: Path | None, data: Path | None) -> Erased:
+async def _forget(user_id: str, config: Path | None, data: Path | None) -> VisitorErased:
     async with open_profiles(config, data) as profiles:
-        return await _of(profiles).forget(user_id, _actor())
+        return await VisitorDesk(profiles.store, SystemClock()).forget(user_id, _actor())
 
 
 def _actor() -> str:

@@ -37,12 +37,16 @@ MAX_LINE_ITEMS_SHOWN = 50
 
 
 class Patient(msgspec.Struct, frozen=True):
-    """What the doctor can reach. `endpoints`: role -> URL, as far as known; `store`: None without a database."""
+    """What the doctor can reach. `endpoints`: role -> URL, as far as known; `store`: None without a database.
+
+    `metrics`: role -> URL below which its metrics are.
+    """
 
     redis: Commands
     sizes: SegmentSizes
     store: CatalogueStore | None
     endpoints: Mapping[str, str]
+    metrics: Mapping[str, str]
     max_age_s: int
     """Settings `catalogue.max_age_s`: how old a catalogue bidders still bid on."""
 
@@ -77,8 +81,12 @@ class Doctor:
         scene = await self._scene(catalogue, wanted)
         findings += await self._exchanges(catalogue, scene)
         findings += await check_profiles(patient.redis)
+<<<<<<< HEAD
         findings += check_journal(await ask_metrics(self._patient.endpoints.get("worker")))
         findings += check_prices(await ask_metrics(self._patient.endpoints.get("tracker")), catalogue.exchanges)
+=======
+        findings += check_prices(await ask_metrics(self._patient.metrics.get("tracker")), catalogue.exchanges)
+>>>>>>> main
         if wanted is not None:
             return Report.of([*findings, *examine(wanted, scene)])
         # In a thread: 100,000 of them take seconds, in which the API goes on answering.
@@ -121,7 +129,7 @@ class Doctor:
 
     async def _exchanges(self, catalogue: Catalogue, scene: Scene) -> list[Finding]:
         bid_url = self._patient.endpoints.get("bidder")
-        metrics = await ask_metrics(bid_url)
+        metrics = await ask_metrics(self._patient.metrics.get("bidder"))
         offered = max((window.requests for window in scene.windows.values()), default=0)
         traffic = None if metrics is None else Traffic(metrics)
         return check_exchanges(catalogue.exchanges, traffic, bid_url, offered)

@@ -15,7 +15,7 @@ from admin.products.documents import (
     Recommended,
     RecommendRequest,
     change_of,
-    plan_of,
+    plan_for,
     view_of,
 )
 from admin.products.matching import match_ids
@@ -26,6 +26,7 @@ from core.clock import Clock
 from core.config import RedisSettings
 from core.errors import Fault, InputError, NotFoundError
 from core.ids import is_user_id
+from core.model import Creative
 from creatives.feeds.child import LoadInChild
 from creatives.feeds.product import FeedProduct
 from creatives.feeds.runs import Request, Run, RunStore
@@ -103,8 +104,14 @@ class ProductDesk:
         """How many ids of the newest events the feeds have."""
         return await match_ids(self._store, advertiser_id)
 
-    async def recommend(self, advertiser_id: int, request: RecommendRequest) -> Recommended:
-        """Products for a user, or for somebody who has seen some. Raises NotFoundError for an unknown user."""
+    async def recommend(self, advertiser_id: int, request: RecommendRequest, creative: Creative | None) -> Recommended:
+        """Products for a user, or for somebody who has seen some; `creative` is that of the request.
+
+        Raises NotFoundError for an unknown user, and for another advertiser's creative.
+        """
+        if creative is not None and creative.advertiser_id != advertiser_id:
+            raise NotFoundError(f"advertiser {advertiser_id} has no creative {creative.id}")
+        plan = plan_for(request, creative)
         now_s = self._clock.now_ms() // 1000
         if request.products:
             shopper = visitor_of(request.products, now_s)
@@ -112,7 +119,7 @@ class ProductDesk:
             shopper = await self._shopper(advertiser_id, request.user_id, now_s)
         else:
             shopper = Shopper()
-        selection = await self._recommender.recommend(advertiser_id, shopper, plan_of(request))
+        selection = await self._recommender.recommend(advertiser_id, shopper, plan)
         known = await self._models.get(advertiser_id)
         views = [view_of(product, now_s) for product in selection.products]
         return Recommended(views, list(selection.choices), known.model.fitted_ms if known else 0)

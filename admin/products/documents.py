@@ -6,19 +6,19 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from admin.validation import fields as f
+from core.errors import Fault, InputError
+from core.model import Creative, Margin, ProductChoice, ProductStrategy
 from core.money import format_micros, parse_decimal
 from creatives.feeds.product import MAX_ID_CHARS, Availability, FeedProduct
 from creatives.feeds.runs import Run, RunProgress
 from creatives.products.changes import StockChange
-from creatives.products.choosing import DEFAULT_ORDER, Choice, Plan, Strategy
-from creatives.products.sessions import DAY_S
+from creatives.products.choosing import Choice, Plan, plan_of
 
 MAX_CHANGES = 1_000
 MAX_FOUND = 200
 
 AvailabilityName = Literal["in_stock", "out_of_stock", "preorder", "backorder"]
 ProductId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS, pattern=f.TEXT)]
-Days = Annotated[int, Meta(ge=0, le=3_650)]
 
 
 class FeedReport(msgspec.Struct):
@@ -124,21 +124,24 @@ class MatchReport(msgspec.Struct):
 
 
 class RecommendRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """For whom, and how to choose; every default is that of an ad (docs/choosing.md)."""
+    """For whom, and how to choose: as `creative_id` does, else as told here (docs/choosing.md)."""
 
     user_id: Annotated[str, Meta(max_length=64)] = ""
     products: Annotated[
         list[ProductId], Meta(max_length=50, description="Seen in this visit, instead of a user's.")
     ] = []
-    strategies: Annotated[list[Strategy], Meta(max_length=12, description="Empty: those of an ad.")] = []
+    creative_id: Annotated[
+        f.Id | None, Meta(description="Choose as this creative of the advertiser; the members below are ignored.")
+    ] = None
+    strategies: Annotated[list[ProductStrategy], Meta(max_length=12, description="Empty: those of an ad.")] = []
     count: Annotated[int, Meta(ge=1, le=50)] = 8
     seed: Annotated[str, Meta(max_length=64)] = ""
-    exclude_bought_days: Days = 30
+    exclude_bought_days: f.Days = 30
     least_margin: Literal["", "low", "medium", "high"] = ""
     in_stock: bool = True
     one_of_group: bool = True
-    reorder_after_days: Days = 30
-    successor_after_days: Days = 365
+    reorder_after_days: f.Days = 30
+    successor_after_days: f.Days = 365
     successor_step: Annotated[float, Meta(ge=0, le=100)] = 1.0
 
 
@@ -187,17 +190,25 @@ def change_of(change: ProductChange) -> StockChange:
     )
 
 
-def plan_of(request: RecommendRequest) -> Plan:
-    """How to choose, in the terms of the chooser."""
-    return Plan(
-        strategies=tuple(request.strategies) or DEFAULT_ORDER,
+def plan_for(request: RecommendRequest, creative: Creative | None) -> Plan:
+    """How to choose, in the terms of the chooser. Raises InputError for a creative that shows no products."""
+    if creative is not None:
+        plan = plan_of(creative)
+        if plan is None:
+            fault = Fault(
+                "/creative_id", "no_products", f"creative {creative.id} shows no products", "set its products"
+            )
+            raise InputError("the input is not valid", faults=[fault])
+        return plan
+    choice = ProductChoice(
+        strategies=tuple(request.strategies) or ProductChoice().strategies,
         count=request.count,
-        seed=request.seed,
-        exclude_bought_s=request.exclude_bought_days * DAY_S,
-        least_margin=request.least_margin,
+        exclude_bought_days=request.exclude_bought_days,
+        least_margin=Margin(request.least_margin) if request.least_margin else None,
         in_stock=request.in_stock,
         one_of_group=request.one_of_group,
-        reorder_after_s=request.reorder_after_days * DAY_S,
-        successor_after_s=request.successor_after_days * DAY_S,
+        reorder_after_days=request.reorder_after_days,
+        successor_after_days=request.successor_after_days,
         successor_step=request.successor_step,
     )
+    return Plan(choice, request.seed)

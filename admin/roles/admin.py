@@ -4,29 +4,36 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from admin.api.app import build_app
+from admin.api.app import Desks, build_app
 from admin.api.reading import SegmentSizes as SizesReader
+from admin.books.desk import BookDesk
 from admin.catalogue.publish import CataloguePublisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
-from admin.roles.connections import pipelined_redis, plain_redis
+from admin.roles.connections import pipelined_redis, plain_redis, profile_scanner
+from admin.roles.consents import event_policy
 from admin.roles.lifecycle import RoleContext
-from admin.roles.local_state import endpoints_of, setup_url
+from admin.roles.local_state import endpoints_of, metrics_of, setup_url
 from admin.seed.catalogue import seed_demo
 from admin.seed.products import DemoFeeds
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
+from admin.visitors.audience_desk import AudienceDesk
+from admin.visitors.visitor_desk import EventDesk, VisitorDesk
 from core.clock import Clock
 from core.config import AdminSettings
 from core.errors import UnavailableError
 from core.network.headers import Edge
+from core.redis.client import Pipelined
 from creatives.products.store import ProductStore
+from pacing.budgets.transitions import Transitions
 from segments.audiences.sizes import SegmentSizes
+from segments.profiles.metrics import IntakeMetrics
 from segments.profiles.store import ProfileStore
 
 log = logging.getLogger("grosz.admin")
@@ -55,7 +62,8 @@ async def build(role: RoleContext) -> None:
     # Under a supervisor all roles are on this machine; elsewhere nobody but the operator knows where they are.
     endpoints = endpoints_of(role.settings) if role.share_port else {}
     max_age_s = role.settings.catalogue.max_age_s
-    doctor = Doctor(Patient(commands, SegmentSizes(commands), store, endpoints, max_age_s), role.clock)
+    metrics = metrics_of(role.settings) if role.share_port else {}
+    doctor = Doctor(Patient(commands, SegmentSizes(commands), store, endpoints, metrics, max_age_s), role.clock)
     app = build_app(
         store,
         redis,
@@ -64,7 +72,7 @@ async def build(role: RoleContext) -> None:
         explaining,
         funnels,
         doctor,
-        ProductDesk(profiles, commands, role.settings.redis, role.clock),
+        _desks(role, database, profiles, commands),
         committed=publisher.wake,
         edge=Edge(settings.public_url, role.proxies),
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
@@ -74,6 +82,18 @@ async def build(role: RoleContext) -> None:
     role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
     await role.serve(app, settings.host, settings.port, public_url=settings.public_url)
     await _offer_setup(AccountStore(database, role.clock), settings)
+
+
+def _desks(role: RoleContext, database: Database, redis: Pipelined, profiles: ProfileStore) -> Desks:
+    """What the API's questions about products, visitors and money are answered by."""
+    metrics, scanner = IntakeMetrics(role.telemetry), profile_scanner(role)
+    return Desks(
+        products=ProductDesk(redis, profiles, role.settings.redis, role.clock),
+        audiences=AudienceDesk(profiles, scanner, role.clock, metrics),
+        visitors=VisitorDesk(profiles, role.clock),
+        events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
+        books=BookDesk(database, Transitions(redis, role.clock)),
+    )
 
 
 def _counted_by(sizes: SegmentSizes, clock: Clock) -> SizesReader:

@@ -27,6 +27,9 @@ from core.catalogue.follower import CatalogueWatcher, read_whole
 from core.catalogue.version_report import VersionReport, encode_report
 from core.collector import collect_rarely
 from core.telemetry.metrics import CONTENT_TYPE
+from creatives.products.cache import ProductCache
+from creatives.products.following import ProductFollower
+from creatives.products.store import ProductStore
 from pacing.budgets.lease_client import LeaseClient, new_process_name
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.transitions import Transitions
@@ -78,7 +81,7 @@ async def build(role: RoleContext) -> None:
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
         notes=notes,
     )
-    shading = Shading()
+    shading, products = Shading(), ProductCache(role.telemetry, settings.bid.products_in_memory)
     catalogue = BidCatalogue(
         read_whole=lambda: read_whole(control),
         model=load_model(),
@@ -88,6 +91,7 @@ async def build(role: RoleContext) -> None:
         track_url=settings.track.public_url,
         clock=clock,
         shading=shading,
+        products=products,
     )
     role.on_close(catalogue.close)
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
@@ -104,6 +108,7 @@ async def build(role: RoleContext) -> None:
     role.on_close(leases.close)
     pacing = PacingFollower(book, transitions, clock, role.telemetry, process=leases.process, auctions=metrics.answers)
     role.run_loop(pacing.run, "pacing")
+    role.run_loop(ProductFollower(products, ProductStore(redis, clock), clock).run, "products")
     role.run_loop(LandscapeFollower(shading, transitions, clock, role.telemetry).run, "landscape")
     role.on_close(pacing.close)
     role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
@@ -152,6 +157,8 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
         "/readyz": lambda: (role.health.readiness()[0], "text/plain", role.health.readiness()[1]),
         "/metrics": lambda: (200, CONTENT_TYPE, role.health.metrics()),
     }
+    if role.health.elsewhere:
+        pages["/metrics"] = lambda: (404, "text/plain", role.health.elsewhere.encode())
     limits = BidLimits(
         connections=bid.max_connections, idle_timeout_s=bid.idle_timeout_s, body_bytes=bid.max_body_bytes
     )
@@ -159,7 +166,7 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
         handler,
         clock=role.clock,
         pages=pages,
-        private=("/metrics",),
+        private=() if role.health.elsewhere else ("/metrics",),
         may_see=lambda peer, forwarded: role.health.may_see_metrics(peer, {"forwarded": ""} if forwarded else {}),
         limits=limits,
     )

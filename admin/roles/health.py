@@ -22,8 +22,12 @@ _FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 class HealthPages:
     """State of one role process, as its probes see it."""
 
-    def __init__(self, scrape_point: ScrapePoint, *, public_metrics: bool, proxies: Proxies = NO_PROXIES) -> None:
+    def __init__(
+        self, scrape_point: ScrapePoint, *, public_metrics: bool, proxies: Proxies = NO_PROXIES, elsewhere: str = ""
+    ) -> None:
+        """`elsewhere` says where the metrics are, if they have a listener of their own."""
         self._proxies = proxies
+        self.elsewhere = elsewhere
         self._scrape_point = scrape_point
         self._public_metrics = public_metrics
         self._checks: dict[str, ReadyCheck] = {}
@@ -68,11 +72,14 @@ class HealthPages:
     def may_see_metrics(self, peer: str | None, headers: Mapping[str, str]) -> bool:
         """Whether a peer address may read /metrics: loopback and private networks, unless it is open to all.
 
-        A trusted proxy may not, whether or not it says for whom it asks.
+        A trusted proxy may not, whether or not it says for whom it asks: it stands in front of the role's port. Nobody
+        but those who scrape comes to a listener of its own, and they may have an address like a proxy's.
         """
         if self._public_metrics:
             return True
-        if any(name in headers for name in _FORWARDING_HEADERS) or self._proxies.trusts(peer or ""):
+        if any(name in headers for name in _FORWARDING_HEADERS):
+            return False
+        if not self.elsewhere and self._proxies.trusts(peer or ""):
             return False
         try:
             address = ipaddress.ip_address(peer or "")
@@ -85,8 +92,8 @@ class HealthPages:
         return self._scrape_point.scrape()
 
 
-def health_routes(pages: HealthPages) -> list[web.RouteDef]:
-    """The three pages for an aiohttp app."""
+def health_routes(pages: HealthPages, *, with_metrics: bool) -> list[web.RouteDef]:
+    """The three pages for an aiohttp app; without metrics the third only says where they are."""
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.Response(text="alive\n")
@@ -96,6 +103,8 @@ def health_routes(pages: HealthPages) -> list[web.RouteDef]:
         return web.Response(status=status, body=text, content_type="text/plain")
 
     async def metrics(request: web.Request) -> web.Response:
+        if not with_metrics:
+            return web.Response(status=404, text=pages.elsewhere)
         if not pages.may_see_metrics(request.remote, request.headers):
             return web.Response(status=403, text="metrics are for this network only; see telemetry.public_metrics\n")
         return web.Response(body=pages.metrics(), headers={"Content-Type": CONTENT_TYPE})

@@ -26,7 +26,7 @@ from admin.roles.http_metrics import counting
 from admin.roles.pauses import Pauses
 from core.clock import Clock, SystemClock
 from core.collector import exempt_what_exists
-from core.config import Settings, redacted
+from core.config import METRICS_PORTS, Settings, redacted
 from core.network.gate import KEEP_ALIVE_S, Caps, Gate, fitted, raise_handle_limit
 from core.network.headers import Edge, safe_headers
 from core.network.proxies import Proxies
@@ -42,6 +42,8 @@ BACKLOG = 128
 
 # How long the rest of a body is read that no handler wanted, so that its sender gets the answer.
 LINGER_S = 2.0
+
+METRICS_ELSEWHERE = "metrics have a listener of their own: see telemetry.own_listener in docs/configuration.md\n"
 
 _READY_POLL_S = 0.02
 _PARENT_POLL_S = 1.0
@@ -90,8 +92,12 @@ class RoleContext:
             self.telemetry.families, directory=Path(run_directory) if run_directory else None, role=name
         )
         self.proxies = Proxies(settings.network.trusted_proxies)
+        self._metrics_port = _own_metrics_port(name, settings)
         self.health = HealthPages(
-            self.scrape_point, public_metrics=settings.telemetry.public_metrics, proxies=self.proxies
+            self.scrape_point,
+            public_metrics=settings.telemetry.public_metrics,
+            proxies=self.proxies,
+            elsewhere=METRICS_ELSEWHERE if self._metrics_port is not None else "",
         )
         self._refused = self.telemetry.counter(
             "grosz_http_refused_total",
@@ -99,6 +105,7 @@ class RoleContext:
             ("reason",),
         )
         self.share_port = supervised  # the supervisor holds the port; its children listen on it together
+        self._counting = counting(self.telemetry)
         self._drains: list[AsyncAction] = []
         self._closings: list[AsyncAction] = []
         self._loops: list[asyncio.Task[None]] = []
@@ -141,12 +148,39 @@ class RoleContext:
 
         `public_url` is what browsers reach it at; with https they are told to come by https only.
         """
-        app.add_routes(health_routes(self.health))
+        await self._listen(app, host, port, front, public_url, with_metrics=self._metrics_port is None)
+
+    async def serve_metrics(self) -> None:
+        """Serve metrics and health at a listener of their own, if there is to be one.
+
+        Best effort: a port that somebody else has must not end what is measured.
+        """
+        if self._metrics_port is None:
+            return
+        host = self.settings.telemetry.host
+        try:
+            await self._listen(web.Application(), host, self._metrics_port, None, "", with_metrics=True)
+        except OSError as error:
+            log.warning(
+                "metrics are not served: %s", error, extra={"fields": {"host": host, "port": self._metrics_port}}
+            )
+
+    async def _listen(
+        self,
+        app: web.Application,
+        host: str,
+        port: int,
+        front: Front | None,
+        public_url: str,
+        *,
+        with_metrics: bool,
+    ) -> None:
+        app.add_routes(health_routes(self.health, with_metrics=with_metrics))
         app.on_response_prepare.append(safe_headers(Edge(public_url, self.proxies)))
         network = self.settings.network
         caps = fitted(Caps(network.max_connections, network.max_connections_per_address), raise_handle_limit())
         gate = Gate(caps, self.proxies, self.clock, self._count_refusal)
-        app.middlewares[:0] = (gate.middleware, counting(self.telemetry))
+        app.middlewares[:0] = (gate.middleware, self._counting)
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -193,6 +227,15 @@ class RoleContext:
         self.scrape_point.close()
 
 
+def _own_metrics_port(name: str, settings: Settings) -> int | None:
+    """The port of the role's own listener for metrics, None where its own port serves them."""
+    telemetry = settings.telemetry
+    if not telemetry.own_listener or name not in METRICS_PORTS:
+        return None
+    port: int = getattr(telemetry, METRICS_PORTS[name])
+    return port
+
+
 def run(name: str, build: Build, settings: Settings, environ: Mapping[str, str]) -> int:
     """Run a role in this process until it is told to end; the process's exit code."""
     os.umask(PRIVATE_UMASK)
@@ -217,6 +260,7 @@ async def _live(name: str, build: Build, settings: Settings, ready_pipe: int | N
     try:
         role.scrape_point.open()
         role.run_loop(role.scrape_point.run, "metrics notes")
+        await role.serve_metrics()
         await build(role)
         if ready_pipe is not None:
             role.run_loop(partial(_watch_parent, stop), "parent watch")

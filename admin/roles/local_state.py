@@ -12,12 +12,16 @@ from pathlib import Path
 
 import msgspec
 
-from core.config import AdminSettings, Settings
+from core.config import METRICS_PORTS, AdminSettings, Settings
 
 _TOKEN_KEY_BYTES = 32
 
 ENDPOINTS = "endpoints.json"
+<<<<<<< HEAD
 JOURNAL = "journal"
+=======
+_METRICS = "metrics of "  # before a role's name in the note
+>>>>>>> main
 
 
 def complete(settings: Settings, redis_url: str) -> Settings:
@@ -93,14 +97,34 @@ def endpoints_of(settings: Settings) -> dict[str, str]:
     }
 
 
+def metrics_of(settings: Settings) -> dict[str, str]:
+    """Role -> URL below which its metrics are, when all roles run on this machine."""
+    telemetry, found = settings.telemetry, endpoints_of(settings)
+    if telemetry.own_listener:
+        found |= {role: url_of(telemetry.host, getattr(telemetry, name)) for role, name in METRICS_PORTS.items()}
+    return found
+
+
 def write_endpoints(settings: Settings, roles: Sequence[str]) -> None:
     """Leave a note of where the roles of this run are reached, for commands like `grosz doctor`."""
     found = {role: url for role, url in endpoints_of(settings).items() if role in roles}
+    found |= {_METRICS + role: url for role, url in metrics_of(settings).items() if role in roles}
     (Path(settings.data.directory) / ENDPOINTS).write_bytes(msgspec.json.format(msgspec.json.encode(found)))
 
 
 def read_endpoints(directory: Path) -> dict[str, str]:
     """Where the roles of the last `grosz up` are reached; empty where there was none."""
+    return {role: url for role, url in _read_note(directory).items() if not role.startswith(_METRICS)}
+
+
+def read_metrics(directory: Path) -> dict[str, str]:
+    """Below which URLs the metrics of the roles of the last `grosz up` are; the roles' own after an older release's."""
+    noted = _read_note(directory)
+    found = {name.removeprefix(_METRICS): url for name, url in noted.items() if name.startswith(_METRICS)}
+    return found or noted
+
+
+def _read_note(directory: Path) -> dict[str, str]:
     try:
         return msgspec.json.decode((directory / ENDPOINTS).read_bytes(), type=dict[str, str])
     except (FileNotFoundError, msgspec.DecodeError):

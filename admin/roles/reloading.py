@@ -15,7 +15,8 @@ FIXED: Final = frozenset(
         "redis.url", "redis.program", "redis.cluster", "bid.host", "bid.port", "bid.workers", "track.host",
         "track.port", "track.workers", "admin.host", "admin.port", "admin.database_url", "admin.seed", "worker.host",
         "worker.port",
-        "data.directory", "telemetry.run_directory",
+        "data.directory", "telemetry.run_directory", "telemetry.own_listener", "telemetry.host",
+        "telemetry.bidder_port", "telemetry.tracker_port", "telemetry.admin_port",
     )
 )  # fmt: skip
 """Settings that take a restart of everything."""

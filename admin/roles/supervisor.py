@@ -20,7 +20,7 @@ from admin.roles.local_state import complete, url_of, write_endpoints
 from admin.roles.redis_keeper import keep_server, start_server
 from admin.roles.reloading import reload
 from admin.roles.stand_in import StandIn
-from core.config import ENVIRONMENT_PREFIX, Settings, TrackSettings, to_environment
+from core.config import ENVIRONMENT_PREFIX, METRICS_PORTS, Settings, TrackSettings, to_environment
 from core.errors import ConfigError, GroszError, UnavailableError
 from core.processes import PRIVATE_UMASK
 from core.redis.embedded import EmbeddedServer
@@ -175,10 +175,26 @@ class Supervisor:
             self._ports.append(held)
             changed = msgspec.structs.replace(current, port=held.getsockname()[1])
             settings = msgspec.structs.replace(settings, **{component: changed})
+            settings = self._reserve_metrics_port(settings, role)
         if settings.track.public_url == TrackSettings().public_url:  # nobody chose one, so it follows the port
             track = msgspec.structs.replace(settings.track, public_url=url_of(settings.track.host, settings.track.port))
             settings = msgspec.structs.replace(settings, track=track)
         return settings
+
+    def _reserve_metrics_port(self, settings: Settings, role: str) -> Settings:
+        """The port of a role's own listener for metrics: the chosen one, or any where somebody has that."""
+        telemetry = settings.telemetry
+        if not telemetry.own_listener or role not in METRICS_PORTS:
+            return settings
+        name = METRICS_PORTS[role]
+        try:
+            held = reserve_port(telemetry.host, getattr(telemetry, name), role)
+        except ConfigError as error:  # what measures must not keep from working
+            log.warning("metrics of the %s are served at another port: %s", role, error.message)
+            held = reserve_port(telemetry.host, 0, role)
+        self._ports.append(held)
+        telemetry = msgspec.structs.replace(telemetry, **{name: held.getsockname()[1]})
+        return msgspec.structs.replace(settings, telemetry=telemetry)
 
     async def _come_up(self) -> bool:
         """Wait until every role can serve; False when told to stop meanwhile."""

@@ -12,7 +12,20 @@ from admin.store.model import CountUnique, FeedFormat, Scope
 from admin.validation import fields as f
 from admin.validation.targeting import targeting_document
 from core.dialects import GENERIC
-from core.model import BillingEvent, Clearing, Format, Goal, NoBidStyle, Pacing, PriceEncryption, UnreadablePrice
+from core.model import (
+    BillingEvent,
+    Clearing,
+    Format,
+    Goal,
+    Margin,
+    NoBidStyle,
+    Pacing,
+    PriceEncryption,
+    ProductChoice,
+    ProductStrategy,
+    UnreadablePrice,
+)
+from core.spot import DeliveryMethod
 
 WritableStatus = Literal["active", "paused"]
 Moment = Annotated[
@@ -132,8 +145,109 @@ class LineItemDocument(Document, kw_only=True):
     several_per_request: bool = False
 
 
+class ProductChoiceDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """Which products of the advertiser's feeds an ad shows (docs/choosing.md)."""
+
+    strategies: Annotated[
+        list[ProductStrategy],
+        Meta(min_length=1, max_length=len(ProductStrategy), description="The first one's products come first."),
+    ] = msgspec.field(default_factory=lambda: list(ProductChoice().strategies))
+    count: Annotated[int, Meta(ge=1, le=50, description="The most that the ad shows.")] = 8
+    exclude_bought_days: f.Days = 30
+    cool_down: Annotated[bool, Meta(description="Leave out categories that were just bought.")] = True
+    in_stock: bool = True
+    with_image: bool = True
+    least_margin: Annotated[
+        Margin | None, Meta(description="By the margin label of the feed; products without one are left out.")
+    ] = None
+    one_of_group: Annotated[bool, Meta(description="Of a product's variants only the first.")] = True
+    price_within_percent: Annotated[int, Meta(ge=1, le=100, description="How far `similar` strays in price.")] = 20
+    reorder_after_days: f.Days = 30
+    successor_after_days: f.Days = 365
+    successor_step: Annotated[float, Meta(ge=0, le=100)] = 1.0
+
+
+class PictureDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """An image of an ad; its measures are those of the file."""
+
+    url: f.RequiredUrl
+    width: f.Pixels
+    height: f.Pixels
+    mime: f.OptionalMime = ""
+
+
+# So many titles, texts or images are more than requests tell apart; each is looked at for each kind of request.
+NativeTexts = Annotated[list[f.NativeText], Meta(max_length=20)]
+
+
+class NativeDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """What a native ad is put together from, each once; the publisher says which of it is shown (docs/creatives.md)."""
+
+    titles: NativeTexts = []
+    texts: NativeTexts = []
+    more_texts: NativeTexts = []
+    images: Annotated[list[PictureDocument], Meta(max_length=20)] = []
+    icon: PictureDocument | None = None
+    logo: PictureDocument | None = None
+    sponsored: f.ShortText = ""
+    rating: f.ShortText = ""
+    likes: f.ShortText = ""
+    downloads: f.ShortText = ""
+    price: f.ShortText = ""
+    sale_price: f.ShortText = ""
+    phone: f.ShortText = ""
+    address: f.ShortText = ""
+    display_url: f.ShortText = ""
+    call_to_action: f.ShortText = ""
+
+
+class MediaFileDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """One encoding of a spot; a video has a width and a height in pixels."""
+
+    url: f.RequiredUrl
+    mime: f.MediaMime
+    width: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    height: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    bitrate_kbps: Annotated[int, Meta(ge=0, le=1_000_000, description="0: not known")] = 0
+    delivery: DeliveryMethod = DeliveryMethod.PROGRESSIVE
+    codec: f.ShortText = ""
+
+
+class CompanionDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """What is shown beside the player: one of `image_url`, `frame_url` and `html`."""
+
+    width: f.Pixels
+    height: f.Pixels
+    image_url: f.Url = ""
+    image_mime: f.MediaMime = "image/png"
+    frame_url: f.Url = ""
+    html: Annotated[str, Meta(max_length=5_000, pattern=f.PROSE)] = ""
+    alt_text: f.ShortText = ""
+
+
+class VerificationDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """A script that measures, by the Open Measurement interface."""
+
+    vendor: Annotated[str, Meta(min_length=1, max_length=255, pattern=f.TEXT, examples=["company.example-omid"])]
+    url: f.RequiredUrl
+    parameters: Annotated[str, Meta(max_length=2_000, pattern=f.PROSE)] = ""
+    not_executed_url: f.Url = ""
+
+
+class SpotDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """A video or a sound, in as many encodings as there are: each player gets those that it plays."""
+
+    duration_ms: Annotated[int, Meta(ge=1, le=600_000, description="Length in milliseconds.")]
+    media: Annotated[list[MediaFileDocument], Meta(min_length=1, max_length=20)]
+    skip_after_s: Annotated[int, Meta(ge=0, le=600, description="When people may skip it.")] | None = None
+    companions: Annotated[list[CompanionDocument], Meta(max_length=10)] = []
+    verifications: Annotated[list[VerificationDocument], Meta(max_length=5)] = []
+    universal_ad_id: f.ShortText = ""
+    universal_ad_registry: f.ShortText = ""
+
+
 class CreativeDocument(Document, kw_only=True):
-    """One ad; a banner has either `html` or `image_url`."""
+    """One ad; a banner has one of `html`, `frame_url` and `image_url`, every other format a member of its name."""
 
     advertiser_id: f.Id
     name: f.Name
@@ -141,8 +255,13 @@ class CreativeDocument(Document, kw_only=True):
     width: Annotated[int, Meta(ge=0, le=10_000)] = 0
     height: Annotated[int, Meta(ge=0, le=10_000)] = 0
     html: f.Markup = ""
+    frame_url: f.FrameUrl = ""
     image_url: f.ImageUrl = ""
     alt_text: f.ShortText = ""
+    native: NativeDocument | None = None
+    video: SpotDocument | None = None
+    audio: SpotDocument | None = None
+    privacy_url: f.Url = ""
     landing_url: f.Url = ""
     advertiser_domain: f.OptionalDomain = ""
     categories: Annotated[list[f.Category], Meta(max_length=50)] = []
@@ -150,6 +269,7 @@ class CreativeDocument(Document, kw_only=True):
     apis: Annotated[list[f.ListCode], Meta(max_length=50)] = []
     language: f.OptionalLanguage = ""
     sample_url: f.Url = ""
+    products: ProductChoiceDocument | None = None
 
 
 class SegmentDocument(Document, kw_only=True):

@@ -47,6 +47,22 @@ ImageUrl = Annotated[
     ),
 ]
 # One ad is sent in every bid: exchanges commonly refuse answers above 64 KiB.
+FrameUrl = Annotated[
+    str,
+    Meta(
+        max_length=2048,
+        pattern=r"^(https?://[!-~]+)?" + END,
+        description="Page to show in a frame; macros such as ${CLICK_URL_ENC} are filled in, percent-encoded.",
+    ),
+]
+Pixels = Annotated[int, Meta(ge=1, le=10_000)]
+OptionalMime = Annotated[
+    str, Meta(max_length=100, pattern=r"^([a-z0-9.+-]+/[a-z0-9.+-]+)?" + END, examples=["image/png"])
+]
+MediaMime = Annotated[
+    str, Meta(max_length=100, pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+" + END, examples=["video/mp4"])
+]
+NativeText = Annotated[str, Meta(min_length=1, max_length=500, pattern=TEXT)]
 Markup = Annotated[
     str, Meta(max_length=65_536, pattern=PROSE, description="HTML of the ad, with macros such as {CLICK_URL}.")
 ]
@@ -72,6 +88,24 @@ class Amount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: Currency | None = None
 
 
+# What a correction gives back, and so what was spent after one, may be below zero.
+SignedDecimal = Annotated[
+    str,
+    Meta(
+        pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,6})?" + END,
+        description="Decimal number with six decimals at most, below zero where something was given back.",
+        examples=["-1.50"],
+    ),
+]
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """An amount of money that may be below zero."""
+
+    amount: SignedDecimal
+    currency: Currency
+
+
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A price of a thousand impressions. The currency is the advertiser's; when it is left out, that one is meant."""
 
@@ -81,6 +115,8 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000, description="Seconds, a year at most.")]
+# Ten years: a longer time is a mistake in the unit.
+Days = Annotated[int, Meta(ge=0, le=3_650)]
 PositiveCount = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 
 OptionalLanguage = Annotated[str, Meta(pattern=r"^([a-z]{2,3})?" + END)]

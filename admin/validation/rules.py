@@ -165,6 +165,9 @@ def _line_item(value: LineItem) -> Iterator[Fault]:
 
 
 def _creative(value: Creative) -> Iterator[Fault]:
+    strategies = value.products.strategies if value.products is not None else ()
+    if len(set(strategies)) < len(strategies):
+        yield Fault("/products/strategies", "duplicate", "a strategy is named twice", "the first place decides")
     if not is_known(value):
         return
     yield from check_creative(value)

@@ -30,6 +30,7 @@ from core.clock import Clock
 from core.collector import building_what_lives_long
 from core.errors import CatalogueError, UnavailableError
 from core.telemetry.logs import WITHOUT_CONTENT
+from creatives.products.cache import ProductCache
 from pacing.budgets.leases import LeaseBook
 from pacing.landscape.shading import Shading
 
@@ -61,6 +62,7 @@ class BidCatalogue:
         track_url: str,
         clock: Clock,
         shading: Shading | None = None,
+        products: ProductCache | None = None,
     ) -> None:
         self._read_whole = read_whole
         self._model = model
@@ -71,6 +73,7 @@ class BidCatalogue:
         self._track_url = track_url
         self._clock = clock
         self._shading = shading or Shading()
+        self._products = products
         self._compiler = Compiler()
         self._base: Compiled | None = None
         self._installing = asyncio.Lock()
@@ -146,7 +149,9 @@ class BidCatalogue:
     def _install(self, base: Compiled, compiled: Compiled, begun: float) -> int:
         ready = self._clock.monotonic()
         with building_what_lives_long():
-            snapshot = Snapshot(compiled, self._model, self._book, self._track_url, self._shading, self._out)
+            snapshot = Snapshot(
+                compiled, self._model, self._book, self._track_url, self._shading, self._out, self._products
+            )
         # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         self._book.bind(compiled.index.pools)
         snapshot.live.refresh(self._clock.now_ms(), self._book)

@@ -83,7 +83,7 @@ def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chos
     """
     slot, busy = found.slots[number], {bid.shown.line.line_item_id for _number, bid in bids}
     winner = next(bid for at, bid in bids if at == number).shown.line.line_item_id
-    start, end = found.pair_range(number)
+    start, end = found.pairs_of_formats(number)
     outranked = start + (found.verdict[start:end] == NoBid.OUTRANKED.index).nonzero()[0]
     for pair in outranked[(-found.cpm[outranked]).argsort(kind="stable")].tolist():
         position, cpm = int(found.positions[pair]), int(found.cpm[pair])

@@ -1,7 +1,9 @@
 """From judged pairs to bids that will be sent: the internal auctions, creatives, reservations."""
 
 import functools
+import itertools
 import zlib
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -16,13 +18,29 @@ from bidder.targeting.counting import BIDS
 from bidder.targeting.normalise import normal_domain
 from core.model import AuctionType
 from core.reasons import NoBid
+from creatives.products.on_bid import BidProducts
 from pacing.notices.claims import NOT_SHADED
 
 
 class Chosen:
     """A bid that will be sent."""
 
+<<<<<<< HEAD
     __slots__ = ("auction_type", "cost", "cpm", "deal_id", "lease_id", "nonce", "pair", "position", "shading", "shown")
+=======
+    __slots__ = (
+        "auction_type",
+        "cost",
+        "cpm",
+        "deal_id",
+        "lease_id",
+        "pair",
+        "position",
+        "products",
+        "shading",
+        "shown",
+    )
+>>>>>>> main
 
     def __init__(
         self,
@@ -45,6 +63,7 @@ class Chosen:
         self.cost = cost
         self.deal_id = deal_id
         self.auction_type = auction_type
+        self.products: BidProducts | None = None  # of a dynamic ad, see bidder.decision.products
         self.shading = shading  # the bid as a part of what it was worth, in ten-thousandths
         self.nonce = 0  # of its token; set when it is answered
 
@@ -68,6 +87,7 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
     pairs = rank.winners(found.starts, found.slot_of_pair, found.cpm, found.eligible, ties)
     taken: set[tuple[int, int]] = set()
     chosen: dict[int, Chosen] = {}
+    filled: set[tuple[int, int]] = set()  # (auction, position) of impressions that more formats than one fit into
     sent: dict[int, int] = {}  # bids by auction, of those whose exchange limits them
     # As Python numbers at once: taking them from the arrays one by one costs 0.1 us each.
     columns = (found.slot_of_pair, found.positions, found.cpm, found.cost)
@@ -75,40 +95,73 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
         pairs.tolist(), *(column.take(pairs).tolist() for column in columns), strict=True
     ):
         slot = found.slots[number]
+        has_rivals = slot.impression.has_rivals
+        if has_rivals:
+            place = (slot.number, slot.impression.position)
+            if place in filled:
+                continue
+            filled.add(place)
         limit = slot.auction.speaker.max_bids
         if limit:
             sent[slot.number] = sent.get(slot.number, 0) + 1
             if sent[slot.number] > limit:
                 continue
-        bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps)
-        if bid is None:
-            bid = _take_next(found, snapshot, number, pair, ties(), taken, now_ms, caps)
+        if has_rivals:
+            ranked = _of_all_formats(found, number, ties())
+            bid = _take_first(found, snapshot, ranked, taken, now_ms, caps)
+        else:
+            bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps)
+            if bid is None:
+                ranked = rank.ranking(*found.pair_range(number), number, found.cpm, found.eligible, ties())
+                others = (each for each in ranked if each != pair)
+                bid = _take_first(found, snapshot, others, taken, now_ms, caps)
         if bid is not None:
-            chosen[number] = bid
+            chosen[number if not has_rivals else int(found.slot_of_pair[bid.pair])] = bid
     verdict = found.verdict
     np.putmask(verdict, verdict == rank.ELIGIBLE, NoBid.OUTRANKED.index)
     verdict[[bid.pair for bid in chosen.values()]] = BIDS
     return chosen
 
 
-def _take_next(
+def _take_first(
     found: Evaluation,
     snapshot: Snapshot,
-    number: int,
-    best: int,
-    ties: rank.Ties,
+    ranked: Iterable[int],
     taken: set[tuple[int, int]],
     now_ms: int,
     caps: BatchCaps | None,
 ) -> Chosen | None:
-    """The best pair of a slot after `best`, which could not be used, that can."""
-    for pair in rank.ranking(*found.pair_range(number), number, found.cpm, found.eligible, ties):
-        if pair != best:
-            position, cpm, cost = int(found.positions[pair]), int(found.cpm[pair]), int(found.cost[pair])
-            bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps)
-            if bid is not None:
-                return bid
+    """The first of some pairs that can be used."""
+    for pair in ranked:
+        number, position = int(found.slot_of_pair[pair]), int(found.positions[pair])
+        cpm, cost = int(found.cpm[pair]), int(found.cost[pair])
+        bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps)
+        if bid is not None:
+            return bid
     return None
+
+
+def _of_all_formats(found: Evaluation, number: int, ties: rank.Ties) -> Iterator[int]:
+    """Eligible pairs of an impression in every format that it offers: the best bid first.
+
+    Where a line item bids the same in several formats, as it does at its maximum, the one of the highest expected value
+    comes first: it is the better bargain at that price.
+    """
+    start, end = found.pairs_of_formats(number)
+    pairs = start + found.eligible[start:end].nonzero()[0]
+    best = found.cpm[pairs].max()
+    # Nearly always one of the best can be used: the rest is not put in order before it is needed.
+    for some in (pairs[found.cpm[pairs] == best], pairs[found.cpm[pairs] < best]):
+        keys = ties.keys(some, found.slot_of_pair[some])
+        ordered = some[np.lexsort((keys, -found.cpm[some]))]
+        for _same, run in itertools.groupby(
+            ordered.tolist(), key=lambda pair: (int(found.positions[pair]), int(found.cpm[pair]))
+        ):
+            equal = list(run)
+            if len(equal) > 1:
+                order = (-found.values_of(np.array(equal))).argsort(kind="stable")
+                equal = [equal[at] for at in order.tolist()]
+            yield from equal
 
 
 def _take(

@@ -21,6 +21,7 @@ from creatives.formats.base import Ad
 from creatives.formats.offer import Offer, fits
 from creatives.formats.table import FORMATS
 from creatives.macros import TOKEN
+from creatives.products.choosing import plan_of
 from pacing.notices.claims import landing_digest, terms_of
 from pacing.notices.tokens import TokenSigner
 
@@ -36,11 +37,12 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
-    __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "seat")
+    __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "plan", "seat")
 
     def __init__(self, ad: Ad, speaker: Speaker, advertiser_domain: str, campaign_id: int, track_url: str) -> None:
         creative = ad.creative
         self.ad = ad
+        self.plan = plan_of(creative)
         self.seat = speaker.seat_of(creative.advertiser_id, campaign_id)
         self.domain = normal_domain(creative.advertiser_domain or advertiser_domain)
         self.landing = landing_digest(creative.landing_url)
@@ -63,8 +65,7 @@ def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) ->
     languages = request.wlang or request.wlangb
     if languages and creative.language and not _speaks(creative.language, languages):
         return False
-    admits = FORMATS[creative.format].admits
-    return any(offer.format == creative.format and admits(ad, offer) for offer in impression.offers)
+    return FORMATS[creative.format].admits(ad, impression.offer)
 
 
 def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
@@ -128,7 +129,7 @@ class Showable:
 class Showcase(Memo):
     """The ads of one catalogue that bids have shown, each prepared at its first use."""
 
-    __slots__ = ("_advertiser_domains", "_fitting", "_index", "_lines", "_prepared", "_track_url")
+    __slots__ = ("_advertiser_domains", "_fitting", "_index", "_lines", "_prepared", "_track_url", "shows_products")
 
     def __init__(self, index: Index, advertiser_domains: Mapping[int, str], track_url: str) -> None:
         super().__init__()
@@ -136,6 +137,7 @@ class Showcase(Memo):
         self._advertiser_domains = advertiser_domains
         self._lines: dict[int, Line] = {}
         self._track_url = track_url
+        self.shows_products = False  # whether any ad that was prepared shows products of a feed
         self._prepared: dict[Hashable, PreparedBid] = {}
         self._fitting: dict[Hashable, tuple[Showable, ...]] = {}
 
@@ -145,25 +147,21 @@ class Showcase(Memo):
         self._fitting.clear()
         self.nbytes = 0
 
-    def prepared(self, position: int, offers: Sequence[Offer], exchange: Exchange) -> tuple[PreparedBid, ...]:
+    def prepared(self, position: int, offer: Offer, exchange: Exchange) -> tuple[PreparedBid, ...]:
         """Prepared bids of a line item's creatives that have an offered shape, best shape first."""
-        creatives = self._index.creatives_of(position)
-        return tuple(
-            self._prepare(creative, offer, exchange, position)
-            for offer in offers
-            for creative in _fitting([each for each in creatives if each.format == offer.format], offer)
-        )
+        creatives = [each for each in self._index.creatives_of(position) if each.format == offer.format]
+        return tuple(self._prepare(creative, offer, exchange, position) for creative in _fitting(creatives, offer))
 
     def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[Showable, ...]:
         """Those of `prepared` that the request admits, remembered by all that decides it."""
         request, exchange = auction.request, auction.exchange
         languages = request.wlang or request.wlangb
         seats = (request.wseat, request.bseat) if exchange.seats else None
-        key = (position, impression.offers, exchange.id, impression.imp.secure, languages, seats)
+        key = (position, impression.offer, exchange.id, impression.imp.secure, languages, seats)
         found = self._fitting.get(key)
         if found is None:
             line = self.line(position)
-            fitting = self.prepared(position, impression.offers, exchange)
+            fitting = self.prepared(position, impression.offer, exchange)
             found = tuple(Showable(each, line, exchange) for each in fitting if may_show(each, auction, impression))
             key_bytes = bytes_of(key)
             if key_bytes <= MAX_FITTING_KEY_BYTES:
@@ -203,6 +201,7 @@ class Showcase(Memo):
             prepared = PreparedBid(ad, speaker, domain, campaign_id, self._track_url)
             self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
             self._prepared[key] = prepared
+            self.shows_products |= prepared.plan is not None
         return prepared
 
 

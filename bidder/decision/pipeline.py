@@ -11,6 +11,7 @@ from bidder.decision.bids_out import BatchCaps
 from bidder.decision.choose import choose
 from bidder.decision.noting import BidNotes
 from bidder.decision.pricing import Evaluation, price
+from bidder.decision.products import attach_products
 from bidder.decision.snapshot import Snapshot
 from bidder.request.auction import Auction
 from bidder.request.consent import ConsentPolicy, resolve_consent
@@ -90,6 +91,8 @@ def respond(
         out = snapshot.out
         caps = None if out is None else BatchCaps(out, snapshot.caps, profiles, now_ms)
         chosen = choose(found, snapshot, now_ms, caps)
+        if snapshot.showcase.shows_products and snapshot.products is not None:
+            attach_products(chosen, found, snapshot.products, profiles, now_ms)
         snapshot.counts.count_pairs(found.positions, found.verdict)
         responses = answer(found, chosen, snapshot, profiles, signer, now_ms)
         if notes is not None:

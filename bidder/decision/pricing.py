@@ -1,7 +1,7 @@
 """All (impression, line item) pairs of a batch as arrays: priced, and judged against floors, deals and leases."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ FREQUENCY_WINDOW_S = 24 * 3600
 
 
 class Slot:
-    """One impression of one auction of the batch that at least one line item may bid on."""
+    """One impression of one auction of the batch, in one format, that at least one line item may bid on."""
 
     __slots__ = ("auction", "impression", "number")
 
@@ -41,19 +41,29 @@ class Evaluation:
     """Arrays with one row a pair, ordered by slot, then by position."""
 
     __slots__ = (
+<<<<<<< HEAD
         "_ends", "cost", "cpm", "eligible", "floors", "frequency", "lengths", "personal", "positions", "rate", "scores",
         "slot_kinds", "slot_of_pair", "slots", "starts", "state", "verdict",
+=======
+        "_ends", "cost", "cpm", "eligible", "floors", "lengths", "positions", "rate", "scores", "slot_of_pair", "slots",
+        "starts", "values_of", "verdict",
+>>>>>>> main
     )  # fmt: skip
 
     slot_of_pair: Integers
     positions: Integers
     cpm: Integers  # the bid: CPM micros of the auction's currency, on the grosz grid
     rate: Floats | float  # units of the auction's currency for one of the advertiser's
+<<<<<<< HEAD
     scores: score.Scores | None  # how the bids of the `personal` pairs came about; None where there is none
     personal: Integers  # pairs whose bid depends on the user, ascending; of a batch without memo all
     slot_kinds: Integers  # of each slot, see `BoundModel.slot_kind`
     state: Integers | None  # row of the user's state at the shop, counted from 1; see `score.state_of_pairs`
     frequency: Floats | None  # see `_frequency`
+=======
+    scores: score.Scores | None  # how the bids came about; None where they were remembered
+    values_of: Callable[[Integers], Floats]  # of some pairs: expected values, micros of the advertiser's currency
+>>>>>>> main
     floors: Integers  # CPM micros of the auction's currency
     cost: Integers  # micros of the advertiser's currency
     verdict: Integers  # rank.ELIGIBLE or a column of bidder.targeting.counting
@@ -72,6 +82,23 @@ class Evaluation:
     def pair_range(self, slot: int) -> tuple[int, int]:
         """First pair of a slot, and the one after its last."""
         return self._ends[slot], self._ends[slot + 1]
+
+    def formats_of(self, slot: int) -> range:
+        """The slots of the same impression of the protocol: one for each format in which somebody wants it."""
+        slots, found = self.slots, self.slots[slot]
+        if not found.impression.has_rivals:
+            return range(slot, slot + 1)
+        place, start, end = (found.number, found.impression.position), slot, slot + 1
+        while start and (slots[start - 1].number, slots[start - 1].impression.position) == place:
+            start -= 1
+        while end < len(slots) and (slots[end].number, slots[end].impression.position) == place:
+            end += 1
+        return range(start, end)
+
+    def pairs_of_formats(self, slot: int) -> tuple[int, int]:
+        """First pair of all formats of a slot's impression, and the one after the last."""
+        slots = self.formats_of(slot)
+        return self._ends[slots.start], self._ends[slots.stop]
 
     def by_slot(self, values: Sequence[int]) -> Integers:
         """A value of each slot, for each pair."""
@@ -145,6 +172,7 @@ def _price(
             index=snapshot.index,
         )
 
+    found.values_of = lambda pairs: scored(pairs, personal=True).expected_value
     if memo is None:
         found.scores, found.personal = scored(slice(None)), np.arange(len(found.positions))
         found.cpm = found.scores.cpm

@@ -21,6 +21,7 @@ from bidder.decision.model_file import CLICK, CONVERSION, MAX_LOGIT, FieldVocabu
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.index import Index
 from bidder.targeting.memory import Memo
+from core.model import Format
 from core.money import GROSZ_CPM_MICROS
 from segments.facts.facts import CART_LIFETIME_S, DAY_S
 from segments.profiles.reading import ProfileBatch
@@ -31,6 +32,8 @@ SECONDS_AN_HOUR = 3600.0
 
 # What is remembered of a combination of hour, device, size, position and deal, beside its logits and rates: its key.
 KIND_BYTES = 400
+
+BANNER = Format.BANNER.value
 
 # Zones on earth lie between UTC-12 and UTC+14; a request that says something else says nothing.
 MAX_OFFSET_MINUTES = 14 * 60
@@ -121,12 +124,13 @@ class BoundModel(Memo):
 
         `minutes`: since 1970, UTC.
         """
-        device, sizes = auction.request.device, impression.offers[0].sizes
+        device, offer = auction.request.device, impression.offer
+        sizes = offer.sizes
         hours = self._hours(auction, minutes)
         key = (
             hours,
             device.devicetype if device is not None else None,
-            sizes[0] if sizes else None,
+            offer.format if offer.format != BANNER else sizes[0] if sizes else None,
             impression.placement,
             bool(impression.deal_floors),
         )
@@ -152,7 +156,8 @@ class BoundModel(Memo):
         width, height = size if isinstance(size, tuple) else (0, 0)
         features = {
             "device": str(device_type),
-            "size": f"{width}x{height}",
+            # Of all formats but banners the name says more than the measures: a video is none of its player's size.
+            "size": size if isinstance(size, str) else f"{width}x{height}",
             "position": str(position),
             "deal": "yes" if has_deals else "no",
         }

@@ -17,6 +17,7 @@ from bidder.targeting.eligible_now import LiveSets
 from bidder.targeting.match import Matcher
 from bidder.targeting.memory import MemoryBudget
 from core.money import MoneyError
+from creatives.products.cache import ProductCache
 from pacing.budgets.leases import LeaseBook
 from pacing.landscape.shading import Shading
 
@@ -25,12 +26,13 @@ class Snapshot:
     """The compiled catalogue with its bound model and memos. `book` must have been bound to the same pools.
 
     All that is remembered, of requests and of creatives, shares the bytes of `memory`. `out` outlives the snapshot: it
-    is what this process has bid (None: bids that are out count against no cap).
+    is what this process has bid (None: bids that are out count against no cap). So do `products`, what it knows of
+    feeds (None: ads are filled when they are shown).
     """
 
     __slots__ = (
-        "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "out", "prices", "shading",
-        "showcase", "unpacked",
+        "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "out", "prices",
+        "products", "shading", "showcase", "unpacked",
     )  # fmt: skip
 
     def __init__(
@@ -41,11 +43,13 @@ class Snapshot:
         track_url: str,
         shading: Shading | None = None,
         out: BidsOut | None = None,
+        products: ProductCache | None = None,
     ) -> None:
         self.index = compiled.index
         self.caps = compiled.caps
         self.book = book
         self.out = out
+        self.products = products
         self.shading = shading or Shading()
         self.model = BoundModel(model, self.index)
         self.live = LiveSets(self.index)
@@ -68,7 +72,7 @@ class Snapshot:
     def rehearsal(self) -> "Snapshot":
         """The same snapshot on a copy of the book and with counters of its own: what it does leaves no trace."""
         twin = copy.copy(self)
-        twin.book, twin.out = self.book.copy(), None
+        twin.book, twin.out, twin.products = self.book.copy(), None, None
         twin.matcher = Matcher(self.index, self.live, self.memory, counts_hits=False)
         twin.counts = FunnelCounts(self.index, LiveSets(self.index), (), twin.matcher.settle)
         return twin

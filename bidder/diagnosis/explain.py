@@ -71,7 +71,10 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ImpressionVerdicts(msgspec.Struct, frozen=True):
+    """One impression in one of the formats that it offers; one that offers several is told of once for each."""
+
     impression_id: str
+    format: str
     winner: int | None  # line item id
     line_items: tuple[Verdict, ...]
 
@@ -218,8 +221,15 @@ def _price_all(
     return price([auction], profiles, snapshot, now_ms)
 
 
-Winners = dict[int, tuple[int, int]]
-"""Impression position -> (index position, creative id) of the bid."""
+_Place = tuple[int, str]
+"""Position of an impression in the request, and the format."""
+
+Winners = dict[_Place, tuple[int, int]]
+"""Where there is a bid -> (index position, creative id) of it."""
+
+
+def _place(impression: Impression) -> _Place:
+    return impression.position, impression.offer.format
 
 
 class _Telling:
@@ -254,7 +264,7 @@ class _Telling:
         auction = self._auction
         real = _real_verdicts(found)
         winners: Winners = {
-            found.slots[number].impression.position: (int(found.positions[bid.pair]), bid.shown.prepared.ad.creative.id)
+            _place(found.slots[number].impression): (int(found.positions[bid.pair]), bid.shown.prepared.ad.creative.id)
             for number, bid in chosen.items()
             if found is not None
         }
@@ -273,7 +283,7 @@ class _Telling:
         number: int,
         impression: Impression,
         everything: Evaluation | None,
-        real: dict[tuple[int, int], int],
+        real: dict[tuple[_Place, int], int],
         winners: Winners,
     ) -> ImpressionVerdicts:
         snapshot, lines = self._snapshot, self._snapshot.index.lines
@@ -286,9 +296,9 @@ class _Telling:
                 self._verdict(everything, pair, impression, targeting, real, winners)
                 for pair in range(*everything.pair_range(number))
             ]
-        winner = winners.get(impression.position)
+        winner = winners.get(_place(impression))
         won = None if winner is None else int(lines.line_item[winner[0]])
-        return ImpressionVerdicts(impression.imp.id, won, tuple(verdicts))
+        return ImpressionVerdicts(impression.imp.id, impression.offer.format, won, tuple(verdicts))
 
     def _verdict(
         self,
@@ -296,14 +306,14 @@ class _Telling:
         pair: int,
         impression: Impression,
         targeting: Sequence[tuple[NoBid, int, str]],
-        real: dict[tuple[int, int], int],
+        real: dict[tuple[_Place, int], int],
         winners: Winners,
     ) -> Verdict:
         position = int(everything.positions[pair])
         lines = self._snapshot.index.lines
         line_item, share = int(lines.line_item[position]), int(lines.share[position])
         bid_price = _price(everything, pair, position, self._auction, self._snapshot)
-        winner = winners.get(impression.position)
+        winner = winners.get(_place(impression))
         if winner is not None and winner[0] == position:
             return Verdict(line_item, share, "bid", (), bid_price, winner[1])
         found = [(reason, detail) for reason, passing, detail in targeting if not passing >> position & 1]
@@ -312,7 +322,7 @@ class _Telling:
         is_paced_out = any(reason is NoBid.PACED_OUT for reason, _detail in found)
         if own != rank.ELIGIBLE and not (is_paced_out and own == NoBid.VALUE_TOO_LOW.index):
             found.append((NO_BID_REASONS[own], _near_miss(NO_BID_REASONS[own], bid_price)))
-        in_auction = real.get((impression.position, position))
+        in_auction = real.get((_place(impression), position))
         if in_auction is not None and 0 <= in_auction < len(NO_BID_REASONS) and in_auction != own:
             found.append((NO_BID_REASONS[in_auction], ""))
         return Verdict(line_item, share, "no_bid", self._reasons(found, position), bid_price)
@@ -329,11 +339,11 @@ class _Telling:
         return tuple(_reason(reason, words) for reason, words in told)
 
 
-def _real_verdicts(found: Evaluation | None) -> dict[tuple[int, int], int]:
-    """(impression position, index position) -> what the auction itself said of the pair."""
+def _real_verdicts(found: Evaluation | None) -> dict[tuple[_Place, int], int]:
+    """(impression and format, index position) -> what the auction itself said of the pair."""
     if found is None:
         return {}
-    positions = [slot.impression.position for slot in found.slots]
+    positions = [_place(slot.impression) for slot in found.slots]
     return {
         (positions[slot], position): verdict
         for slot, position, verdict in zip(

@@ -12,8 +12,9 @@ import msgspec
 
 from bidder.decision.snapshot import Snapshot
 from bidder.door.metrics import BidMetrics
-from bidder.openrtb.judge import AnswerTerms, Violation, faults_of_answer, faults_of_bid
+from bidder.openrtb.judge import AnswerTerms, faults_of_answer, faults_of_bid
 from bidder.openrtb.types import BidRequest
+from bidder.openrtb.violation import Violation
 from bidder.request.auction import Auction
 from core.clock import Clock
 from pacing.budgets.pools import PoolKey

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from bidder.openrtb.types import Banner, BidRequest, Deal, Device, Imp
+from bidder.openrtb.judge_vast import faults_of_spot
+from bidder.openrtb.types import Audio, Banner, BidRequest, Deal, Device, Imp, Native, Video
+from bidder.openrtb.violation import Violation
 from core.money import GROSZ_CPM_MICROS, MICROS_PER_UNIT, FxTable, MoneyError, ceil_to_grosz, cpm_from_float
 from creatives.macros import TOKEN
 
@@ -20,15 +22,8 @@ FIXED_PRICE: Final = 3
 FORMAT_OF_MARKUP: Final = {1: "banner", 2: "video", 3: "audio", 4: "native"}
 """By `mtype` of a bid (OpenRTB 2.6 section 4.2.3)."""
 
-_HARMLESS = r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?:[:/\"'?#<\s]|$)|www\.w3\.org/"
+_HARMLESS = r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?:[:/\"'?#<\s]|$)|www\.w3\.org/|www\.iab\.com/VAST"
 _INSECURE = re.compile(rf"http://(?!{_HARMLESS})", re.IGNORECASE)
-
-
-class Violation(NamedTuple):
-    """One rule that a bid broke: `kind` is a metric label."""
-
-    kind: str
-    detail: str
 
 
 class AnswerTerms(NamedTuple):
@@ -123,6 +118,16 @@ def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
         yield Violation("format", f"markup of type {bid.get('mtype')} where {', '.join(offered)} is offered")
     if kind == "banner" and imp.banner is not None and not _has_size(imp.banner, bid, request.device):
         yield Violation("size", f"{bid.get('w')}x{bid.get('h')} is not offered")
+    spot = imp.video if kind == "video" else imp.audio if kind == "audio" else None
+    if spot is not None:
+        yield from faults_of_spot(spot, bid)
+
+
+def _offered(imp: Imp, bid: Json) -> Banner | Video | Audio | Native | None:
+    """The format of the impression that a bid fills."""
+    kind = FORMAT_OF_MARKUP.get(bid.get("mtype", 0), "")
+    by_name = {"banner": imp.banner, "video": imp.video, "audio": imp.audio, "native": imp.native}
+    return by_name.get(kind) or imp.banner or imp.video or imp.audio
 
 
 def _has_size(banner: Banner, bid: Json, device: Device | None) -> bool:
@@ -158,10 +163,10 @@ def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
     for category in bid.get("cat", ()):
         if any(category == blocked or category.startswith(f"{blocked}-") for blocked in request.bcat or ()):
             yield Violation("blocked_category", f"{category} is blocked")
-    banner = imp.banner
-    if banner is not None and set(bid.get("attr", ())) & set(banner.battr or ()):
+    offered = _offered(imp, bid)
+    if offered is not None and set(bid.get("attr", ())) & set(offered.battr or ()):
         yield Violation("blocked_attribute", f"{bid['attr']} are blocked")
-    if banner is not None and not set(bid.get("apis", ())) <= set(banner.api or ()):
+    if offered is not None and not set(bid.get("apis", ())) <= set(offered.api or ()):
         yield Violation("framework", f"{bid['apis']} are not supported")
     wanted = request.wlang or request.wlangb
     language = bid.get("language")

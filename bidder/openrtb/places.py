@@ -70,6 +70,9 @@ def _settle_video(imp: Imp, video: Video, tolerances: Tolerances) -> None:
     if video.plcmt is None and video.placement is not None:
         video.plcmt = video.placement
         tolerances.old_place += 1
+    if video.protocols is None and video.protocol is not None:
+        video.protocols = (video.protocol,)
+        tolerances.old_place += 1
     if imp.rwdd is None and video.ext is not None and video.ext.rewarded is not None:
         imp.rwdd = video.ext.rewarded
         tolerances.old_place += 1

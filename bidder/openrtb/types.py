@@ -61,12 +61,22 @@ class VideoExt(msgspec.Struct, gc=False):
     rewarded: Flag | None = None
 
 
+class DurationFloor(msgspec.Struct, gc=False):
+    """A floor for ads of some lengths (OpenRTB 2.6 section 3.2.35); without a bound on a side there is none."""
+
+    mindur: Int | None = None
+    maxdur: Int | None = None
+    bidfloor: Number | None = None
+
+
 class Video(msgspec.Struct, gc=False):
     mimes: Texts | None = None
     minduration: Int | None = None
     maxduration: Int | None = None
+    maxextended: Int | None = None
     rqddurs: Ints | None = None
-    protocols: Ints | None = None
+    protocols: Ints | None = None  # also from `protocol`
+    protocol: Int | None = None  # of 2.2 and before: one of the above
     w: Int | None = None
     h: Int | None = None
     startdelay: Int | None = None
@@ -75,9 +85,21 @@ class Video(msgspec.Struct, gc=False):
     linearity: Int | None = None
     skip: Flag | None = None
     playbackmethod: Ints | None = None
+    delivery: Ints | None = None
+    minbitrate: Int | None = None
+    maxbitrate: Int | None = None
+    boxingallowed: Flag | None = None
+    companionad: tuple[Banner, ...] | None = None
+    companiontype: Ints | None = None
     api: Ints | None = None
     battr: Ints | None = None
     pos: Int | None = None
+    podid: Text | None = None
+    poddur: Int | None = None
+    maxseq: Int | None = None
+    mincpmpersec: Number | None = None
+    durfloors: tuple[DurationFloor, ...] | None = None
+    poddedupe: Ints | None = None
     ext: VideoExt | None = None
 
 
@@ -85,6 +107,23 @@ class Audio(msgspec.Struct, gc=False):
     mimes: Texts | None = None
     minduration: Int | None = None
     maxduration: Int | None = None
+    maxextended: Int | None = None
+    rqddurs: Ints | None = None
+    protocols: Ints | None = None
+    startdelay: Int | None = None
+    delivery: Ints | None = None
+    minbitrate: Int | None = None
+    maxbitrate: Int | None = None
+    companionad: tuple[Banner, ...] | None = None
+    companiontype: Ints | None = None
+    api: Ints | None = None
+    battr: Ints | None = None
+    podid: Text | None = None
+    poddur: Int | None = None
+    maxseq: Int | None = None
+    mincpmpersec: Number | None = None
+    durfloors: tuple[DurationFloor, ...] | None = None
+    poddedupe: Ints | None = None
 
 
 class Native(msgspec.Struct, gc=False):

@@ -1,5 +1,9 @@
 """What the stages hand to each other: an `Auction` for each bid request, an `Impression` for each biddable offer in it.
 
+An impression of the protocol that offers several formats is several `Impression`s here, one a format, which follow each
+other and have the same `position`: each is matched and priced by itself, and one at most is bid on
+(`bidder.decision.choose`).
+
 Amounts are CPM micros of the auction's currency. Everything here lives for one request.
 """
 
@@ -51,10 +55,11 @@ class Consent:
 
 
 class Impression:
-    """One impression that can be bid on."""
+    """One impression that can be bid on, in one of the formats that it offers."""
 
     __slots__ = (
-        "deal_floors", "eligible", "floor_cpm", "imp", "offers", "placement", "position", "private_auction", "shapes"
+        "deal_floors", "eligible", "floor_cpm", "has_rivals", "imp", "offer", "placement", "position",
+        "private_auction", "shapes",
     )  # fmt: skip
 
     def __init__(
@@ -62,19 +67,18 @@ class Impression:
         imp: Imp,
         position: int,
         floor_cpm: int,
-        offers: tuple[Offer, ...],
+        offer: Offer,
         deal_floors: dict[str, tuple[int, int]],
         private_auction: bool,
+        has_rivals: bool = False,
     ) -> None:
         self.imp = imp
         self.position = position  # index in BidRequest.imp
         self.floor_cpm = floor_cpm
-        self.offers = offers  # at least one: the formats that it may be filled with
-        first = offers[0]
-        self.shapes: tuple[Shape, ...] = first.shapes  # of all offers; what creatives are matched by
-        if len(offers) > 1:
-            self.shapes = tuple([shape for offer in offers for shape in offer.shapes])
-        self.placement = first.placement  # AdCOM "Placement Positions", None where unknown
+        self.offer = offer
+        self.has_rivals = has_rivals  # whether it is offered in other formats, too: in those of the same position
+        self.shapes: tuple[Shape, ...] = offer.shapes  # what creatives are matched by
+        self.placement = offer.placement  # AdCOM "Placement Positions", None where unknown
         self.deal_floors = deal_floors  # exchange's deal id -> (floor CPM micros, auction type or 0)
         self.private_auction = private_auction
         self.eligible = 0  # set of line items, as a bitmap over the positions of the index

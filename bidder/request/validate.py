@@ -4,6 +4,8 @@ Whatever is wrong with one impression costs that impression alone: it is left ou
 for explain. Prices become CPM micros of the auction's currency here, once, so no later stage converts.
 """
 
+from collections.abc import Sequence
+
 from bidder.dialects.generic import Speaker
 from bidder.openrtb.formats.banner import interstitial
 from bidder.openrtb.formats.table import CODECS
@@ -38,9 +40,7 @@ def check_request(auction: Auction, fx: FxTable) -> None:
         if speaker.has_rules and (fault := speaker.refuses(imp)) is not None:
             _report(auction, f"/imp/{position}{fault.pointer}", fault.code, fault.message)
             continue
-        impression = _check_impression(auction, imp, position, fx)
-        if impression is not None:
-            impressions.append(impression)
+        impressions += _check_impression(auction, imp, position, fx)
     if not impressions:
         auction.no_bid = NoBid.NO_BIDDABLE_IMPRESSION
 
@@ -55,44 +55,44 @@ def _choose_currency(offered: tuple[str, ...] | None, speaker: Speaker, fx: FxTa
     return None
 
 
-def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) -> Impression | None:
-    offers = _offers(imp)
-    if not offers:
-        _report_formats(auction, imp, position)
-        return None
+def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) -> Sequence[Impression]:
+    """The impression in each format that it can be filled with; none where there is no such, which is reported."""
+    offers = _offers(auction, imp, position)
     if imp.qty is not None and imp.qty.multiplier not in (None, 1):
         # How many of its impressions are billed, and at which price, each exchange says for itself.
         _report(
             auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
         )
-        return None
+        return ()
     device = auction.request.device
     if imp.instl and device is not None and device.ext is not None:
-        offers = tuple(interstitial(offer, device) for offer in offers)
+        offers = [interstitial(offer, device) for offer in offers]
     try:
         floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:
         _report(auction, f"/imp/{position}/bidfloor", "bad_floor", error.args[0])
-        return None
-    pmp = imp.pmp
-    if pmp is None:
-        return Impression(imp, position, floor, offers, NO_DEALS, private_auction=False)
-    deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
-    return Impression(imp, position, floor, offers, deals, private_auction=bool(pmp.private_auction))
+        return ()
+    pmp, deals, is_private = imp.pmp, NO_DEALS, False
+    if pmp is not None:
+        deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
+        is_private = bool(pmp.private_auction)
+    has_rivals = len(offers) > 1
+    return [Impression(imp, position, floor, offer, deals, is_private, has_rivals) for offer in offers]
 
 
-def _offers(imp: Imp) -> tuple[Offer, ...]:
-    """What the impression may be filled with, of the formats that we have."""
-    offers: tuple[Offer, ...] = ()
+def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
+    """What the impression may be filled with, of the formats that we have; why with nothing is reported."""
+    offers = []
     for codec in CODECS.values():
         found = codec.read(imp)
         if isinstance(found, Offer):
-            offers += (found,)
+            offers.append(found)
+    if not offers:
+        _report_formats(auction, imp, position)
     return offers
 
 
 def _report_formats(auction: Auction, imp: Imp, position: int) -> None:
-    """Say why an impression can be filled with nothing."""
     faults = [found for codec in CODECS.values() if isinstance(found := codec.read(imp), Fault)]
     if not faults:
         _report(auction, f"/imp/{position}", "no_format", f"offers none of the formats {', '.join(CODECS)}")

@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Hashable, Iterator, Mapping
 
 from core.model import Radius
-from creatives.formats.offer import Shape, SizeRange, SizeRatio, fits, shape_text
+from creatives.formats.offer import OpenShape, Shape, shape_text
 
 EARTH_RADIUS_KM = 6371.0088
 # Longest phrase of words that is looked up in page keywords; "czerwone szpilki ślubne na platformie" has five.
@@ -239,9 +239,9 @@ def point_shown(point: tuple[float, float] | None, accuracy_km: float | None) ->
 def fitting_shapes(named: Mapping[Shape, object], offered: tuple[Shape, ...]) -> list[Shape]:
     """Those of the named shapes that fit into an offered one; of offers of many sizes only the first few count."""
     found = [shape for shape in offered if shape in named]
-    open_ones = [shape for shape in offered if isinstance(shape, SizeRange | SizeRatio)][:MAX_OPEN_SHAPES]
+    open_ones = [shape for shape in offered if isinstance(shape, OpenShape)][:MAX_OPEN_SHAPES]
     if open_ones:
-        found += [shape for shape in named if any(fits(shape, each) for each in open_ones)]
+        found += [shape for shape in named if any(each.holds(shape) for each in open_ones)]
     return found
 
 

@@ -37,6 +37,10 @@ TYPE_HTML, TYPE_SCRIPT, TYPE_IFRAME = 2, 3, 4
 MARKUP_MIMES = frozenset({"text/html", "application/javascript"})
 """A request that names MIME types admits markup by these."""
 
+FRAME_PERMISSIONS = "allow-scripts allow-popups allow-popups-to-escape-sandbox"
+"""What the page of a banner by URL may do: run, and open the landing page, which is then a page like any other. It has
+no origin, so it reaches neither cookies nor storage, and it cannot lead the publisher's page away."""
+
 _URL = re.compile(r"""http://[^\s"'<>)]+""", re.IGNORECASE)  # anywhere: also in srcset, poster, scripts and styles
 _PIXEL_STYLE = "position:absolute;left:0;top:0;width:1px;height:1px;border:0"
 
@@ -93,6 +97,13 @@ def banner_markup(creative: Creative, tracker: Tracker) -> str:
             .replace(WIDTH, str(creative.width))
             .replace(HEIGHT, str(creative.height))
         )
+    elif creative.frame_url:
+        source = creative.frame_url.replace(CLICK_URL_ENCODED, urllib.parse.quote(click, safe="@"))
+        body = (
+            f'<iframe src="{html.escape(source)}" width="{creative.width}" height="{creative.height}" '
+            f'sandbox="{FRAME_PERMISSIONS}" scrolling="no" title="{html.escape(creative.alt_text or "ad")}" '
+            'style="border:0;display:block"></iframe>'
+        )
     else:
         body = (
             f'<a href="{html.escape(click)}" target="_blank" rel="noopener">'
@@ -114,7 +125,7 @@ def _types(creative: Creative) -> frozenset[int]:
     kinds = {TYPE_HTML}
     if "<script" in markup or "javascript:" in markup:
         kinds.add(TYPE_SCRIPT)
-    if "<iframe" in markup:
+    if creative.frame_url or "<iframe" in markup:
         kinds.add(TYPE_IFRAME)
     return frozenset(kinds)
 
@@ -122,17 +133,21 @@ def _types(creative: Creative) -> frozenset[int]:
 def check_banner(creative: Creative) -> list[Fault]:
     """What would keep a banner from being served, told when it is saved; pointers are relative to the creative."""
     faults: list[Fault] = []
-    if bool(creative.html) == bool(creative.image_url):
-        faults.append(Fault("/html", "exactly_one", "a banner has either html or image_url", "set one of the two"))
+    if sum(map(bool, (creative.html, creative.frame_url, creative.image_url))) != 1:
+        text = "a banner has one of html, frame_url and image_url"
+        faults.append(Fault("/html", "exactly_one", text, "set one of the three"))
     if creative.html and CLICK_URL not in creative.html and CLICK_URL_ENCODED not in creative.html:
         faults.append(Fault("/html", "no_click_macro", "the markup does not count clicks", f'link to "{CLICK_URL}"'))
+    if creative.frame_url and CLICK_URL_ENCODED not in creative.frame_url:
+        hint = f'hand it on: "https://cdn.example/ad.html?click={CLICK_URL_ENCODED}", and let the page link to it'
+        faults.append(Fault("/frame_url", "no_click_macro", "the page does not know where clicks are counted", hint))
     if len(creative.html) > MAX_MARKUP_CHARS:
         faults.append(
             Fault("/html", "too_long", f"{len(creative.html)} characters of markup", f"at most {MAX_MARKUP_CHARS}")
         )
     faults += [
         Fault(f"/{name}", "reserved", f"'{TOKEN}' is reserved", "remove it")
-        for name in ("html", "image_url", "alt_text", "landing_url", "sample_url")
+        for name in ("html", "frame_url", "image_url", "alt_text", "landing_url", "sample_url")
         if TOKEN in getattr(creative, name)
     ]
     if creative.width <= 0 or creative.height <= 0:

@@ -16,7 +16,7 @@ Size = tuple[int, int]
 Shape = tuple[Hashable, ...]
 """What a creative and an offer must have in common for the one to fit into the other: of a banner its size. A shape of
 any other format begins with the format's name, so that shapes of two formats are never equal. An offer may also have
-shapes that stand for many sizes: `SizeRange`, `SizeRatio`."""
+`OpenShape`s, which stand for many."""
 
 
 class SizeRange(NamedTuple):
@@ -27,6 +27,13 @@ class SizeRange(NamedTuple):
     least_height: int
     most_height: int
 
+    def holds(self, own: Shape) -> bool:
+        """Whether a creative of shape `own` fits."""
+        size = _size(own)
+        if size is None:
+            return False
+        return self.least_width <= size[0] <= self.most_width and self.least_height <= size[1] <= self.most_height
+
 
 class SizeRatio(NamedTuple):
     """Offered: every size of a ratio that is at least so wide (OpenRTB 2.6, flex ads)."""
@@ -35,22 +42,55 @@ class SizeRatio(NamedTuple):
     height: int
     least_width: int
 
+    def holds(self, own: Shape) -> bool:
+        """Whether a creative of shape `own` fits. Heights are whole pixels: 300 wide at 16:9 is 168.75 high."""
+        size = _size(own)
+        if size is None:
+            return False
+        error = abs(size[0] * self.height - size[1] * self.width)
+        return size[0] >= self.least_width and error < max(self.width, self.height)
+
+
+class AssetsNeeded(NamedTuple):
+    """Offered: a native ad that has all these kinds of assets, as a set of bits."""
+
+    kinds: int
+
+    def holds(self, own: Shape) -> bool:
+        """Whether a creative of shape `own`, which has the bits of what it can show, has them all."""
+        has = own[1] if len(own) == 2 and own[0] == "native" else None
+        return isinstance(has, int) and has & self.kinds == self.kinds
+
+
+class DurationRange(NamedTuple):
+    """Offered: every spot of a format from one length to another, in milliseconds, both included."""
+
+    format: str
+    least_ms: int
+    most_ms: int
+
+    def holds(self, own: Shape) -> bool:
+        """Whether a spot of shape `own`, which has its format and its length, fits."""
+        if len(own) != 2 or own[0] != self.format:
+            return False
+        return isinstance(own[1], int) and self.least_ms <= own[1] <= self.most_ms
+
+
+OpenShape = SizeRange | SizeRatio | AssetsNeeded | DurationRange
+"""Offered shapes that a creative fits without being equal to them. Each has a method `holds`."""
+
+
+def _size(shape: Shape) -> Size | None:
+    """The size that a banner's shape is."""
+    if len(shape) != 2:
+        return None
+    width, height = shape
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
+
 
 def fits(own: Shape, offered: Shape) -> bool:
     """Whether a creative of shape `own` fits into an offered one."""
-    if own == offered:
-        return True
-    if not isinstance(offered, SizeRange | SizeRatio) or len(own) != 2:
-        return False
-    width, height = own
-    if not isinstance(width, int) or not isinstance(height, int):
-        return False
-    if isinstance(offered, SizeRange):
-        least_width, most_width, least_height, most_height = offered
-        return least_width <= width <= most_width and least_height <= height <= most_height
-    # Heights are whole pixels: 300 wide at 16:9 is 168.75 high.
-    error = abs(width * offered.height - height * offered.width)
-    return width >= offered.least_width and error < max(offered.width, offered.height)
+    return own == offered or (isinstance(offered, OpenShape) and offered.holds(own))
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False):
@@ -82,4 +122,6 @@ def shape_text(shape: Shape) -> str:
         return f"{shape.least_width}..{shape.most_width}x{shape.least_height}..{shape.most_height}"
     if isinstance(shape, SizeRatio):
         return f"{shape.width}:{shape.height} from {shape.least_width}"
+    if isinstance(shape, AssetsNeeded):
+        return "native"
     return ("x" if all(isinstance(part, int) for part in shape) else " ").join(map(str, shape))

@@ -1,11 +1,15 @@
 """All formats of ads by name. A new format is a module beside this one and an entry here (CONTRIBUTING.md)."""
 
 from core.errors import Fault
-from core.model import Creative
-from creatives.formats import banner
+from core.model import Creative, Format
+from creatives.formats import audio, banner, video
 from creatives.formats.base import AdFormat
 
-FORMATS: dict[str, AdFormat] = {each.name: each for each in (banner.FORMAT,)}
+FORMATS: dict[str, AdFormat] = {each.name: each for each in (banner.FORMAT, video.FORMAT, audio.FORMAT)}
+
+
+_MEMBERS = tuple(each.value for each in Format if each.value in Creative.__struct_fields__)
+"""What a creative has that belongs to one format, by the format's name."""
 
 
 def is_known(creative: Creative) -> bool:
@@ -16,4 +20,11 @@ def is_known(creative: Creative) -> bool:
 def check_creative(creative: Creative) -> list[Fault]:
     """What would keep a creative from being served; pointers are relative to it. Nothing is known of other formats."""
     known = FORMATS.get(creative.format)
-    return known.check(creative) if known is not None else []
+    if known is None:
+        return []
+    wrong = [
+        Fault(f"/{name}", "other_format", f"the creative is a {creative.format}", f"set format to {name}, or remove it")
+        for name in _MEMBERS
+        if name != creative.format and getattr(creative, name) is not None
+    ]
+    return wrong + known.check(creative)

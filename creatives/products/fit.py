@@ -10,7 +10,7 @@ import numpy.typing as npt
 from creatives.feeds.product import FeedProduct
 from creatives.products.content import fit_content
 from creatives.products.learning import fit_blend
-from creatives.products.model import NO_STEP, ProductModel
+from creatives.products.model import ATTRIBUTES, NO_STEP, ProductModel
 from creatives.products.sessions import (
     DAY_S,
     Interaction,
@@ -46,6 +46,7 @@ def fit_model(interactions: Iterable[Interaction], products: Iterable[FeedProduc
         np.asarray([step_of(product.size) if product else NO_STEP for product in feed], dtype=np.float32),
         _trends(numbered, len(ids), now_ms // 1000),
         np.asarray([product is not None for product in feed], dtype=np.bool_),
+        _attributes(feed),
         blend,
     )  # fmt: skip
 
@@ -54,6 +55,13 @@ def step_of(text: str) -> float:
     """A size or another label as a number: `86`, `EU 42,5`; NO_STEP for what has none."""
     found = _NUMBER.search(text)
     return float(found[0].replace(",", ".")) if found else NO_STEP
+
+
+def _attributes(feed: Sequence[FeedProduct | None]) -> npt.NDArray[np.int32]:
+    columns = [
+        _named([getattr(product, name).casefold() if product else "" for product in feed])[1] for name in ATTRIBUTES
+    ]
+    return np.stack(columns, axis=1)
 
 
 def _categories(feed: Sequence[FeedProduct | None], numbered: NumberedSessions) -> list[str]:

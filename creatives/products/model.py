@@ -14,7 +14,13 @@ from core.errors import CatalogueError
 from creatives.products.blend import LENGTHS, SHARES, Blend
 from creatives.products.tables import Table, Tables
 
-MODEL_VERSION: Final = 1
+MODEL_VERSION: Final = 2
+"""What is written. 1 is the same without attributes, and is read as well."""
+
+OLDEST_MODEL_VERSION: Final = 1
+ATTRIBUTES: Final = ("size", "color", "gender", "age_group")
+"""Members of a product that similar ones may have in common, beside category and brand."""
+
 # Sizes and the like are compared as numbers; what is none is not a number.
 NO_STEP: Final = float("nan")
 
@@ -37,11 +43,17 @@ class ProductModel(msgspec.Struct, frozen=True):
     sizes: npt.NDArray[np.float32]  # NO_STEP: no number
     trends: npt.NDArray[np.float32]  # share of views of the last days over the share before; 0 without views
     in_feed: npt.NDArray[np.bool_]
+    attributes: npt.NDArray[np.int32]  # a row a product, a column each of ATTRIBUTES: number of the text, -1 for none
     blend: Blend
 
     @property
     def tables(self) -> Tables:
         return self.blend.tables
+
+    def in_common(self, number: int, others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Whether a product and each of `others` (a row each) share category, brand, and each of ATTRIBUTES."""
+        columns = (self.categories, self.brands, *self.attributes.T)
+        return np.stack([(column[others] == column[number]) & (column[number] >= 0) for column in columns], axis=1)
 
     def numbers(self) -> dict[str, int]:
         """Number of each id; keep it beside the model, it takes a moment to make."""
@@ -76,6 +88,7 @@ def pack_model(model: ProductModel) -> bytes:
         table: Table = getattr(tables, name)
         # Weights of half precision change no rank that anybody would notice.
         arrays += [np.diff(table.starts).astype(np.uint8), table.numbers, table.weights.astype(np.float16)]
+    arrays.append(model.attributes)
     stored = _Stored(
         MODEL_VERSION, model.fitted_ms, model.interactions, model.ids, model.category_names, model.brand_names,
         [array.tobytes() for array in arrays],
@@ -87,7 +100,7 @@ def unpack_model(blob: bytes) -> ProductModel:
     """A model from its stored form. Raises ModelError for another version or damaged bytes."""
     try:
         stored = _decoder.decode(zstandard.ZstdDecompressor().decompress(blob))
-        if stored.model_version != MODEL_VERSION:
+        if not OLDEST_MODEL_VERSION <= stored.model_version <= MODEL_VERSION:
             raise ModelError(f"a product model of version {stored.model_version}; this release reads {MODEL_VERSION}")
         return _model(stored)
     except (zstandard.ZstdError, msgspec.DecodeError, ValueError, IndexError) as error:
@@ -110,14 +123,18 @@ def _model(stored: _Stored) -> ProductModel:
     plain: list[npt.NDArray[Any]] = [np.frombuffer(stored.arrays[at], dtype=kind) for at, kind in enumerate(kinds)]
     if any(len(array) != len(stored.ids) for array in plain[:-1]):
         raise ValueError("arrays of different lengths")
-    tables = [_table(stored.arrays[at : at + 3]) for at in range(len(kinds), len(stored.arrays), 3)]
+    tables_end = len(kinds) + 3 * len(_TABLES)
+    tables = [_table(stored.arrays[at : at + 3]) for at in range(len(kinds), tables_end, 3)]
+    attributes = np.full((len(stored.ids), len(ATTRIBUTES)), -1, dtype=np.int32)
+    if stored.model_version > 1:
+        attributes = np.frombuffer(stored.arrays[tables_end], dtype=np.int32).reshape(attributes.shape)
     shares = plain[7].astype(np.float64).reshape(LENGTHS, SHARES)
     following, together, bought, content = tables
     blend = Blend(Tables(following, together, bought, content, plain[6].astype(np.float32)), shares)
     return ProductModel(
         stored.fitted_ms, stored.interactions, stored.ids, stored.category_names, stored.brand_names,
         plain[0].astype(np.int32), plain[1].astype(np.int32), plain[2].astype(np.int64), plain[3].astype(np.float32),
-        plain[4].astype(np.float32), plain[5].astype(np.bool_), blend,
+        plain[4].astype(np.float32), plain[5].astype(np.bool_), attributes, blend,
     )  # fmt: skip
 
 

@@ -1,15 +1,17 @@
 """The strategies: from a shopper, the advertiser's model and the looked-up anchors to candidates with reasons."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from core.model import ProductChoice, ProductStrategy
 from creatives.feeds.product import FeedProduct
-from creatives.products.choosing import MAX_CANDIDATES, Choice, Plan, Shopper, Strategy, tie_break
-from creatives.products.model import ProductModel
+from creatives.products.choosing import MAX_CANDIDATES, Choice, Plan, Shopper, tie_break
+from creatives.products.model import ATTRIBUTES, ProductModel
 from creatives.products.models import KnownModel
 from creatives.products.sessions import DAY_S
 from creatives.products.store import Found
@@ -24,6 +26,7 @@ REORDER_FROM: Final = 0.8
 NEXT_OF: Final = 40
 # A cosine of 1 is worth as much as being in a fifth of a product's visits.
 CONTENT_WEIGHT: Final = 0.2
+_COMPARED: Final = ("category", "brand", *(name.replace("_", " ") for name in ATTRIBUTES))
 
 
 class ChoiceScene(msgspec.Struct, frozen=True):
@@ -34,6 +37,10 @@ class ChoiceScene(msgspec.Struct, frozen=True):
     known: KnownModel | None
     anchors: Mapping[str, Found]
     now_s: int
+
+    @property
+    def choice(self) -> ProductChoice:
+        return self.plan.choice
 
     @property
     def model(self) -> ProductModel | None:
@@ -51,7 +58,7 @@ class ChoiceScene(msgspec.Struct, frozen=True):
 def candidates(scene: ChoiceScene) -> list[Choice]:
     """Candidates of all strategies of the plan, in their order, at most MAX_CANDIDATES of each."""
     found: list[Choice] = []
-    for strategy in scene.plan.strategies:
+    for strategy in scene.choice.strategies:
         for number, choice in enumerate(_STRATEGIES[strategy](scene)):
             if number >= MAX_CANDIDATES:
                 break
@@ -61,18 +68,18 @@ def candidates(scene: ChoiceScene) -> list[Choice]:
 
 def _cart(scene: ChoiceScene) -> Iterator[Choice]:
     for place, product_id in enumerate(scene.shopper.cart, start=1):
-        yield Choice(product_id, Strategy.CART, f"number {place} of the cart by value")
+        yield Choice(product_id, ProductStrategy.CART, f"number {place} of the cart by value")
 
 
 def _last_visit(scene: ChoiceScene) -> Iterator[Choice]:
     for seen in reversed(scene.shopper.seen):
         if seen.at_s >= scene.shopper.visit_start_s:
-            yield Choice(seen.id, Strategy.LAST_VISIT, f"seen {_ago(scene.now_s - seen.at_s)} in the last visit")
+            yield Choice(seen.id, ProductStrategy.LAST_VISIT, f"seen {_ago(scene.now_s - seen.at_s)} in the last visit")
 
 
 def _ever_seen(scene: ChoiceScene) -> Iterator[Choice]:
     for seen in reversed(scene.shopper.seen):
-        yield Choice(seen.id, Strategy.EVER_SEEN, f"seen {_ago(scene.now_s - seen.at_s)}")
+        yield Choice(seen.id, ProductStrategy.EVER_SEEN, f"seen {_ago(scene.now_s - seen.at_s)}")
 
 
 def _next(scene: ChoiceScene) -> Iterator[Choice]:
@@ -87,11 +94,11 @@ def _next(scene: ChoiceScene) -> Iterator[Choice]:
     ranking = model.blend.rank(known, NEXT_OF)
     for number, score in zip(ranking.numbers.tolist(), ranking.scores.tolist(), strict=True):
         reason = "returned to" if number in known else f"often next after {last}"
-        yield Choice(model.ids[number], Strategy.NEXT, f"{reason}, probability {score:.3f}", score)
+        yield Choice(model.ids[number], ProductStrategy.NEXT, f"{reason}, probability {score:.3f}", score)
 
 
 def _bought(scene: ChoiceScene) -> Iterator[Choice]:
-    cycle_s = scene.shopper.cycle_s or scene.plan.reorder_after_s
+    cycle_s = scene.shopper.cycle_s or scene.choice.reorder_after_days * DAY_S
     due = [
         (scene.now_s - one.at_s, one)
         for one in scene.shopper.bought
@@ -99,35 +106,62 @@ def _bought(scene: ChoiceScene) -> Iterator[Choice]:
     ]
     for age_s, one in sorted(due, key=lambda pair: (-pair[0], tie_break(scene.plan.seed, pair[1].id))):
         reason = f"bought {age_s // DAY_S} days ago; bought again about every {cycle_s // DAY_S} days"
-        yield Choice(one.id, Strategy.BOUGHT, reason, age_s / cycle_s)
+        yield Choice(one.id, ProductStrategy.BOUGHT, reason, age_s / cycle_s)
+
+
+class _Likeness(NamedTuple):
+    """How a product resembles an anchor; of two the larger is the better."""
+
+    same_category: bool
+    in_common: int  # of category, brand and attributes
+    weight: float
+    anchor_id: str
+    names: str
+
+    @property
+    def rank(self) -> tuple[bool, int, float]:
+        return self[:3]
 
 
 def _similar(scene: ChoiceScene) -> Iterator[Choice]:
-    """Neighbours of the last products, those with more attributes in common first, then the closer ones."""
+    """Neighbours of the last products at about their price: of the category, with most attributes in common first."""
     model = scene.model
     if model is None:
         return
-    within = scene.plan.price_within_percent / 100
-    ranked: dict[str, tuple[int, float, str]] = {}
+    ranked: dict[str, _Likeness] = {}
     for anchor_id in _last_different(scene):
-        anchor, number = scene.product(anchor_id), scene.number(anchor_id)
+        number = scene.number(anchor_id)
         if number is None:
             continue
+        anchor = scene.product(anchor_id)
         price = anchor.current_micros(scene.now_s) if anchor else int(model.prices[number])
-        for other, weight in _neighbours(model, number):
-            if price and abs(int(model.prices[other]) - price) > within * price:
-                continue
-            same = int(model.categories[other] == model.categories[number]) + int(
-                model.brands[other] == model.brands[number] and model.brands[other] >= 0
-            )
+        for other, likeness in _alike(model, number, anchor_id, price, scene.choice.price_within_percent):
             product_id = model.ids[other]
-            if product_id not in ranked or ranked[product_id][:2] < (same, weight):
-                ranked[product_id] = (same, weight, anchor_id)
-    for product_id, (same, weight, anchor_id) in sorted(
-        ranked.items(), key=lambda item: (-item[1][0], -item[1][1], tie_break(scene.plan.seed, item[0]))
-    ):
-        alike = ("", "same category or brand, ", "same category and brand, ")[same]
-        yield Choice(product_id, Strategy.SIMILAR, f"like {anchor_id}: {alike}price within {within:.0%}", weight)
+            if product_id not in ranked or ranked[product_id].rank < likeness.rank:
+                ranked[product_id] = likeness
+    within = f"price within {scene.choice.price_within_percent} %"
+    for product_id, one in sorted(
+        ranked.items(),
+        key=lambda item: (-item[1].same_category, -item[1].in_common, -item[1].weight,
+                          tie_break(scene.plan.seed, item[0])),
+    ):  # fmt: skip
+        same = f"same {one.names}, " if one.names else ""
+        yield Choice(product_id, ProductStrategy.SIMILAR, f"like {one.anchor_id}: {same}{within}", one.weight)
+
+
+def _alike(
+    model: ProductModel, number: int, anchor_id: str, price: int, percent: int
+) -> Iterator[tuple[int, _Likeness]]:
+    """The neighbours of a product whose price is near `price`; of an unknown price (0), all."""
+    weights = {
+        other: weight
+        for other, weight in _neighbours(model, number)
+        if not price or abs(int(model.prices[other]) - price) * 100 <= percent * price
+    }
+    others = np.fromiter(weights, dtype=np.int64, count=len(weights))
+    for (other, weight), same in zip(weights.items(), model.in_common(number, others).tolist(), strict=True):
+        names = ", ".join(itertools.compress(_COMPARED, same))
+        yield other, _Likeness(same[0], sum(same), weight, anchor_id, names)
 
 
 def _neighbours(model: ProductModel, number: int) -> Iterator[tuple[int, float]]:
@@ -136,7 +170,7 @@ def _neighbours(model: ProductModel, number: int) -> Iterator[tuple[int, float]]
     for other, weight in _row(model.tables.content, number):
         if other in found or model.categories[other] == model.categories[number]:
             found[other] = found.get(other, 0.0) + CONTENT_WEIGHT * weight
-    yield from sorted(found.items(), key=lambda pair: -pair[1])
+    yield from found.items()
 
 
 def _row(table: Table, number: int) -> Iterator[tuple[int, float]]:
@@ -149,11 +183,11 @@ def _complementary(scene: ChoiceScene) -> Iterator[Choice]:
     if model is None:
         return
     own = list(dict.fromkeys([*scene.shopper.cart, *(one.id for one in reversed(scene.shopper.bought))]))[:ANCHORS]
-    yield from _from_rows(scene, model.tables.bought, own, Strategy.COMPLEMENTARY, "bought together with")
+    yield from _from_rows(scene, model.tables.bought, own, ProductStrategy.COMPLEMENTARY, "bought together with")
 
 
 def _from_rows(
-    scene: ChoiceScene, table: Table, anchors: Sequence[str], strategy: Strategy, words: str
+    scene: ChoiceScene, table: Table, anchors: Sequence[str], strategy: ProductStrategy, words: str
 ) -> Iterator[Choice]:
     model = scene.model
     ranked: dict[int, tuple[float, str]] = {}
@@ -180,7 +214,7 @@ def _upsell(scene: ChoiceScene) -> Iterator[Choice]:
         price = int(model.prices[number])
         dearer = (model.prices > price) & (model.prices <= UPSELL_UP_TO * price) & model.in_feed
         for other in _popular(scene, model, dearer & (model.categories == model.categories[number])):
-            yield Choice(model.ids[other], Strategy.UPSELL, f"dearer than {anchor_id} in its category")
+            yield Choice(model.ids[other], ProductStrategy.UPSELL, f"dearer than {anchor_id} in its category")
 
 
 def _reduced(scene: ChoiceScene) -> Iterator[Choice]:
@@ -190,9 +224,9 @@ def _reduced(scene: ChoiceScene) -> Iterator[Choice]:
             continue
         current = product.current_micros(scene.now_s)
         if product.on_sale(scene.now_s):
-            yield Choice(seen.id, Strategy.REDUCED, f"seen {_ago(scene.now_s - seen.at_s)}, reduced now")
+            yield Choice(seen.id, ProductStrategy.REDUCED, f"seen {_ago(scene.now_s - seen.at_s)}, reduced now")
         elif 0 < current < seen.price_micros:
-            yield Choice(seen.id, Strategy.REDUCED, f"seen {_ago(scene.now_s - seen.at_s)}, cheaper now")
+            yield Choice(seen.id, ProductStrategy.REDUCED, f"seen {_ago(scene.now_s - seen.at_s)}, cheaper now")
 
 
 def _successor(scene: ChoiceScene) -> Iterator[Choice]:
@@ -200,12 +234,13 @@ def _successor(scene: ChoiceScene) -> Iterator[Choice]:
     model = scene.model
     if model is None:
         return
+    after_s = scene.choice.successor_after_days * DAY_S
     for one in reversed(scene.shopper.bought):
         number = scene.number(one.id)
-        if number is None or scene.now_s - one.at_s < scene.plan.successor_after_s or np.isnan(model.sizes[number]):
+        if number is None or scene.now_s - one.at_s < after_s or np.isnan(model.sizes[number]):
             continue
         fits = (model.categories == model.categories[number]) & model.in_feed & (model.sizes > model.sizes[number])
-        wanted = model.sizes[number] + scene.plan.successor_step
+        wanted = model.sizes[number] + scene.choice.successor_step
         exact = fits & (model.sizes == wanted)
         larger = model.sizes[fits]
         if not exact.any() and len(larger):
@@ -215,7 +250,7 @@ def _successor(scene: ChoiceScene) -> Iterator[Choice]:
         years = (scene.now_s - one.at_s) // DAY_S
         for other in [*_popular(scene, model, same_brand), *_popular(scene, model, exact & ~same_brand)]:
             reason = f"size {wanted:g} after {model.sizes[number]:g}, bought {years} days ago ({one.id})"
-            yield Choice(model.ids[other], Strategy.SUCCESSOR, reason)
+            yield Choice(model.ids[other], ProductStrategy.SUCCESSOR, reason)
 
 
 def _bestsellers(scene: ChoiceScene) -> Iterator[Choice]:
@@ -231,9 +266,9 @@ def _bestsellers(scene: ChoiceScene) -> Iterator[Choice]:
     for category in categories:
         name = model.category_names[category]
         for number in _popular(scene, model, (model.categories == category) & model.in_feed):
-            yield Choice(model.ids[number], Strategy.BESTSELLERS, f"bestseller of {name}")
+            yield Choice(model.ids[number], ProductStrategy.BESTSELLERS, f"bestseller of {name}")
     for number in _popular(scene, model, model.in_feed):
-        yield Choice(model.ids[number], Strategy.BESTSELLERS, "bestseller of the shop")
+        yield Choice(model.ids[number], ProductStrategy.BESTSELLERS, "bestseller of the shop")
 
 
 def _trending(scene: ChoiceScene) -> Iterator[Choice]:
@@ -245,7 +280,7 @@ def _trending(scene: ChoiceScene) -> Iterator[Choice]:
         if trends[number] <= 1:
             return
         yield Choice(
-            model.ids[number], Strategy.TRENDING, f"viewed {trends[number]:.1f} times as often as before",
+            model.ids[number], ProductStrategy.TRENDING, f"viewed {trends[number]:.1f} times as often as before",
             float(trends[number]),
         )  # fmt: skip
 
@@ -275,17 +310,17 @@ def _ago(seconds: int) -> str:
     return "just now"
 
 
-_STRATEGIES: Final[dict[Strategy, Callable[[ChoiceScene], Iterator[Choice]]]] = {
-    Strategy.CART: _cart,
-    Strategy.LAST_VISIT: _last_visit,
-    Strategy.EVER_SEEN: _ever_seen,
-    Strategy.NEXT: _next,
-    Strategy.BOUGHT: _bought,
-    Strategy.SIMILAR: _similar,
-    Strategy.COMPLEMENTARY: _complementary,
-    Strategy.UPSELL: _upsell,
-    Strategy.REDUCED: _reduced,
-    Strategy.SUCCESSOR: _successor,
-    Strategy.BESTSELLERS: _bestsellers,
-    Strategy.TRENDING: _trending,
+_STRATEGIES: Final[dict[ProductStrategy, Callable[[ChoiceScene], Iterator[Choice]]]] = {
+    ProductStrategy.CART: _cart,
+    ProductStrategy.LAST_VISIT: _last_visit,
+    ProductStrategy.EVER_SEEN: _ever_seen,
+    ProductStrategy.NEXT: _next,
+    ProductStrategy.BOUGHT: _bought,
+    ProductStrategy.SIMILAR: _similar,
+    ProductStrategy.COMPLEMENTARY: _complementary,
+    ProductStrategy.UPSELL: _upsell,
+    ProductStrategy.REDUCED: _reduced,
+    ProductStrategy.SUCCESSOR: _successor,
+    ProductStrategy.BESTSELLERS: _bestsellers,
+    ProductStrategy.TRENDING: _trending,
 }

@@ -17,11 +17,14 @@ TIMEOUT_S = 5.0
 _LINE = re.compile(r'^grosz_no_bids_total\{exchange="([^"]*)",reason="([^"]*)"\} ([0-9.e+]+)$', re.MULTILINE)
 
 
-def counted_reasons(bid_url: str) -> Counter[str] | None:
-    """No-bids by reason since the bidder's start, for the exchange of a bid URL; None where metrics are not shown."""
+def counted_reasons(bid_url: str, metrics_url: str = "") -> Counter[str] | None:
+    """No-bids by reason since the bidder's start, for the exchange of a bid URL; None where metrics are not shown.
+
+    They are below `metrics_url`, or at the bid port itself where that is not known.
+    """
     parts = urllib.parse.urlsplit(bid_url)
     exchange = parts.path.rsplit("/", 1)[-1]
-    page = urllib.parse.urlunsplit((parts.scheme, parts.netloc, "/metrics", "", ""))
+    page = f"{metrics_url or f'{parts.scheme}://{parts.netloc}'}/metrics"
     try:
         with urllib.request.urlopen(page, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the scheme was checked before
             text = answer.read().decode()
@@ -34,10 +37,10 @@ def counted_reasons(bid_url: str) -> Counter[str] | None:
     return found
 
 
-def reasons_since(before: Counter[str] | None, bid_url: str) -> Counter[str] | None:
+def reasons_since(before: Counter[str] | None, bid_url: str, metrics_url: str = "") -> Counter[str] | None:
     """What was added since `before`; waits until the bidder's processes have written their counts down."""
     if before is None:
         return None
     time.sleep(SETTLE_S)
-    after = counted_reasons(bid_url)
+    after = counted_reasons(bid_url, metrics_url)
     return None if after is None else after - before

@@ -70,6 +70,8 @@ FOREVER_S: Final = 2**32 - 1
 MAX_WINDOWS: Final = 1_000
 
 MAX_REFERENCES: Final = 8
+# As long as an ad leaves out what was bought, unless its creative says otherwise (core.model.ProductChoice).
+BOUGHT_S: Final = 30 * DAY_S
 REFERENCE_BYTES: Final = 8
 
 Window = tuple[int, int, int]
@@ -116,7 +118,8 @@ def pack_hot(facts: Facts, windows: Sequence[Window], now_s: int, expires_s: int
 def referred_products(facts: Facts, now_s: int) -> tuple[list[str], int]:
     """Ids of the products that an ad may show, dearest cart lines first, then last seen; how many are of the cart.
 
-    Left out are lines whose category cools down after a purchase, and products that were bought since they were seen.
+    Left out are lines whose category cools down after a purchase, products that were bought since they were seen, and
+    those that were bought in the last BOUGHT_S.
     """
     cooling = {cooldown.category for cooldown in facts.cooldowns if cooldown.until_s > now_s}
     lines = sorted(facts.cart, key=lambda line: (line.price_micros * line.quantity, line.since_s), reverse=True)
@@ -126,7 +129,8 @@ def referred_products(facts: Facts, now_s: int) -> tuple[list[str], int]:
     for product in reversed(facts.products):
         if len(chosen) == MAX_REFERENCES:
             break
-        if product.id not in taken and bought.get(product.id, -1) < product.seen_s:
+        bought_s = bought.get(product.id, -BOUGHT_S)
+        if product.id not in taken and bought_s < product.seen_s and now_s - bought_s >= BOUGHT_S:
             chosen.append(product.id)
     return chosen, of_cart
 

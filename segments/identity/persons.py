@@ -117,6 +117,15 @@ _CLAIM: Final = Script(
     """
 )
 
+# KEYS: what points to a user (x: or c:). ARGV: his id. Another browser may have claimed it since: then it stays.
+_LET_GO: Final = Script(
+    """
+    local held = redis.call('GET', KEYS[1])
+    if held and string.match(held, '^[^:]*') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+    return 0
+    """
+)
+
 
 class Erased(msgspec.Struct, frozen=True):
     """What an erasure removed; `user_ids` are the asked one and the person's linked devices."""
@@ -172,7 +181,7 @@ class Identities:
         call = _CLAIM.call([key], [user_id, COOKIE_LIFETIME_S, day, MAX_CLAIMS, NOBODY, 2 * DAY_S])
         (bound,) = await self._store.script(_CLAIM, [call])
         if not await self._is_alias(user_id, f"x{exchange_id}"):  # erased in between
-            await self._store.commands([("DEL", key)])
+            await self._let_go([key], user_id)
             return False
         return bound == 1
 
@@ -184,7 +193,7 @@ class Identities:
             return None
         if int(str(seconds)) < _CLIENT_TRIAL_S - _CLIENT_GRACE_S or int(str(seconds)) > _CLIENT_TRIAL_S:
             if not await self._alias(user_id.decode(), f"c{advertiser_id}", _client_digest(client_id)):
-                await self._store.commands([("DEL", key)])
+                await self._let_go([key], user_id.decode())
                 return None
             await self._store.commands([("EXPIRE", key, COOKIE_LIFETIME_S)])
         return user_id.decode()
@@ -197,7 +206,7 @@ class Identities:
         (known,) = await self._store.commands([("GET", key)])
         found = known.decode() if isinstance(known, bytes) else user_id
         if not await self._alias(found, f"c{advertiser_id}", digest):
-            await self._store.commands([("DEL", key)])
+            await self._let_go([key], found)
         return found
 
     async def _alias(self, user_id: str, field: str, value: str) -> bool:
@@ -272,10 +281,10 @@ class Identities:
         keys = [user_profile(user_id), user_facts(user_id), user_aliases(user_id), user_touches(user_id)]
         (reply,) = await self._store.script(_ERASE, [_ERASE.call(keys, [pack_meta(meta), ttl_ms])])
         hot, cold, aliases = map(_pairs, reply if isinstance(reply, list) else [])
-        commands: list[Command] = [
-            *(("DEL", exchange_user(exchange, known)) for exchange, known in _exchange_ids(aliases).items()),
-            *(("DEL", client_user(advertiser, digest)) for advertiser, digest in _clients(aliases).items()),
-        ]
+        pointing = [exchange_user(exchange, known) for exchange, known in _exchange_ids(aliases).items()]
+        pointing += [client_user(advertiser, digest) for advertiser, digest in _clients(aliases).items()]
+        await self._let_go(pointing, user_id)
+        commands: list[Command] = []
         windows: dict[int, tuple[Window, ...]] = {}
         for name, value in _advertisers(cold).items():
             windows[int(name)] = _windows(hot.get(name, b""))
@@ -287,6 +296,11 @@ class Identities:
         await self._sizes.forget(user_id, sorted({window[0] for rows in windows.values() for window in rows}))
         await erase_leftovers(self._store, user_id, windows)
         return _Held(cold, aliases)
+
+    async def _let_go(self, keys: Sequence[str], user_id: str) -> None:
+        """Remove what points to a user, as far as it still does."""
+        if keys:
+            await self._store.script(_LET_GO, [_LET_GO.call([key], [user_id]) for key in keys])
 
     async def _server_ms(self) -> int:
         """The server's clock: stream ids, which an erasure is compared with, are made from it."""

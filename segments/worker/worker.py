@@ -103,16 +103,22 @@ class EventWorker:
         self._cursors: dict[int, tuple[bytes, bytes]] = {}  # partition -> (lease value, cursor)
 
     async def run(self) -> None:
-        """Work until cancelled; then give the partitions back."""
-        helpers = [asyncio.create_task(self._leases.keep()), asyncio.create_task(self._keep_house())]
+        """Work until cancelled; then give the partitions back.
+
+        Raises ExceptionGroup, with the partitions given back, as soon as one of the tasks fails: without the one that
+        keeps the leases the worker would stand still and look alive. The role counts that, and runs it again.
+        """
         try:
-            while True:
-                await self._round()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._leases.keep())
+                tasks.create_task(self._keep_house())
+                tasks.create_task(self._keep_working())
         finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
             await self._leave()
+
+    async def _keep_working(self) -> None:
+        while True:
+            await self._round()
 
     async def _leave(self) -> None:
         try:

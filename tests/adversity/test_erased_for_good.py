@@ -16,7 +16,7 @@ from yarl import URL
 
 from core.clock import ManualClock, SystemClock
 from core.ids import new_user_id
-from core.keys import user_profile
+from core.keys import client_user, exchange_user, user_profile
 from core.model import Segment
 from core.redis.client import control_redis
 from core.telemetry.metrics import Telemetry
@@ -49,7 +49,7 @@ The pass that brings changed rules to profiles writes by the store too: tests/in
 """
 READERS: Final = {
     "core/keys.py", "pacing/notices/conversions.py", "segments/profiles/scanning.py", "segments/profiles/reading.py",
-    "admin/cli/user.py",
+    "admin/visitors/visitor_desk.py",
 }  # fmt: skip
 
 
@@ -237,6 +237,30 @@ async def test_after_an_erasure_bids_that_were_out_leave_nothing(
         await WRITERS[name](world)
         assert await traces(world) == [], name
     assert world.user not in caplog.text
+
+
+async def test_what_another_browser_has_claimed_since_stays_its_own(world: World) -> None:
+    other = new_user_id()
+    for user in (world.user, other):
+        assert await world.identities.bind(EXCHANGE.id, "an-id-of-both", user)
+    await world.identities.adopt_client(1, CLIENT_ID, world.user)
+    first_party = client_user(1, _stored_id(await everything(world)))
+    await world.rig.store.commands([("SET", first_party, other)])
+    await world.identities.forget(world.user, "test")
+    held, theirs = await world.rig.store.commands(
+        [("GET", exchange_user(EXCHANGE.id, "an-id-of-both")), ("GET", first_party)]
+    )
+    assert isinstance(held, bytes)
+    assert held.startswith(other.encode())
+    assert theirs == other.encode()
+    await world.identities.forget(other, "test")
+    assert not any("an-id-of-both" in key for key in await everything(world))
+
+
+def _stored_id(found: dict[str, str]) -> str:
+    """The digest under which a shop's first-party id is kept."""
+    prefix = client_user(1, "")
+    return next(key[2:-1].removeprefix(prefix) for key in found if prefix in key)
 
 
 async def test_a_bid_after_the_erasure_counts_again(world: World) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-import urllib.request
 from pathlib import Path
 
 import aiohttp
@@ -52,7 +51,7 @@ async def test_the_first_requests_get_as_many_bids_as_later_ones(tmp_path: Path,
     try:
         url = up.urls["bid"]
         first, began = await bids(url, bodies), time.monotonic()
-        reasons = await asyncio.to_thread(lambda: urllib.request.urlopen(f"{url}/metrics").read().decode())
+        reasons = await asyncio.to_thread(up.metrics, "bidder")
         await asyncio.sleep(MINUTE_S - (time.monotonic() - began))
         later = await bids(url, bodies)
     finally:

@@ -118,9 +118,12 @@ def test_the_guides_lead_a_newcomer_from_a_feed_to_recommendations(tmp_path: Pat
         printed = run(match)
         assert re.search(r"view_item .* 50\.0%", printed), printed
         assert "wc_post_id_17" in printed
-        first, why = blocks("choosing.md")
+        first, why, dynamic = blocks("choosing.md")
         deadline = time.monotonic() + FRESH_S  # the model is fitted within seconds of the first feed
         while "Blue heels" not in (printed := run(first)):
             assert time.monotonic() < deadline, printed
         assert "is out of stock" in printed
         assert '"strategy"' in run(why)
+        printed = run(dynamic)
+        assert "Blue heels" in printed
+        assert "has a margin below high" in printed

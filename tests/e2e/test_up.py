@@ -2,6 +2,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from admin.roles.local_state import read_metrics
 from core.processes import is_alive
 from tests.kit.fixtures import REPOSITORY
 from tests.kit.processes import RunningGrosz, clean_environment, grosz
@@ -45,12 +47,50 @@ def test_every_role_answers_its_health_pages(running: RunningGrosz) -> None:
     for url in running.urls.values():
         assert get(f"{url}/healthz") == "alive\n"
         assert is_ready(url)
-        assert "process_resident_memory_bytes" in get(f"{url}/metrics")
+
+
+def test_metrics_are_at_listeners_of_their_own_and_nowhere_else(running: RunningGrosz) -> None:
+    for role in ("bidder", "tracker", "admin", "worker"):
+        assert "process_resident_memory_bytes" in running.metrics(role)
+    for url in running.urls.values():
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            get(f"{url}/metrics")
+        with refused.value as answer:
+            assert answer.status == 404
+            assert b"telemetry.own_listener" in answer.read() or url == running.urls["bid"]
+
+
+def test_metrics_can_be_served_at_the_roles_ports_as_before(tmp_path: Path) -> None:
+    environ = {"GROSZ_TELEMETRY_OWN_LISTENER": "false"}
+    with RunningGrosz(tmp_path / "data", environ=environ) as running:
+        for url in running.urls.values():
+            assert "process_resident_memory_bytes" in get(f"{url}/metrics")
+        assert "grosz_bid_requests_total" in running.metrics("bidder")
+
+
+def test_a_port_of_metrics_that_somebody_has_keeps_nothing_from_starting(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = {"GROSZ_TELEMETRY_HOST": "127.0.0.1", "GROSZ_TELEMETRY_BIDDER_PORT": str(other.getsockname()[1])}
+        arguments = [sys.executable, "-m", "admin.cli", "up", "--data", str(tmp_path / "data"), "--track-port", "0"]
+        environ = {"GROSZ_BID_PORT": "0", "GROSZ_ADMIN_PORT": "0", "GROSZ_WORKER_PORT": "0"}
+        ports = {"GROSZ_TELEMETRY_ADMIN_PORT": "0"}
+        process = subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY,
+            env=clean_environment() | environ | taken | ports,
+        )  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready bid=")
+        assert "process_resident_memory_bytes" in get(f"{read_metrics(tmp_path / 'data')['bidder']}/metrics")
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate()
+    assert "metrics of the bidder are served at another port" in log
 
 
 def test_metrics_of_the_bid_port_add_up_its_processes(running: RunningGrosz) -> None:
     def open_files() -> float:
-        match = re.search(r"^process_open_fds (\S+)$", get(f"{running.urls['bid']}/metrics"), re.MULTILINE)
+        match = re.search(r"^process_open_fds (\S+)$", running.metrics("bidder"), re.MULTILINE)
         assert match is not None
         return float(match[1])
 

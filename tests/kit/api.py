@@ -7,29 +7,38 @@ from typing import Any
 import argon2
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
+from redis.asyncio import Redis
 
 from admin.access.passwords import Passwords
 from admin.access.principal import command_line
 from admin.api.api_keys import RESOURCE as API_KEYS
-from admin.api.app import build_app, uncounted
+from admin.api.app import Desks, build_app, uncounted
 from admin.api.authentication import FAILURES_PER_MINUTE
 from admin.api.operations import Operations, Reply, Write
 from admin.api.reading import Reader
 from admin.api.requests import render
+from admin.books.desk import BookDesk
 from admin.catalogue.publish import CataloguePublisher
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.products.desk import ProductDesk
+from admin.roles.consents import event_policy
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore, CatalogueWriter
 from admin.store.database import Database
 from admin.store.migrate import migrate
+from admin.visitors.audience_desk import AudienceDesk
+from admin.visitors.visitor_desk import EventDesk, VisitorDesk
 from core.clock import Clock, SystemClock
 from core.config import RedisSettings, Settings
 from core.network.headers import Edge
 from core.redis.client import PipelinedRedis, control_redis
+from core.telemetry.metrics import Telemetry
+from pacing.budgets.transitions import Transitions
 from segments.audiences.sizes import SegmentSizes
+from segments.profiles.metrics import IntakeMetrics
+from segments.profiles.scanning import ServerScanner
 from segments.profiles.store import ProfileStore
 
 ALL_SCOPES = ("read", "trade", "finance", "admin")
@@ -140,6 +149,19 @@ class Api:
         return Caller(self.client, reply.body["secret"])
 
 
+def desks_of(database: Database, redis_url: str, redis: Redis, pipelined: PipelinedRedis, clock: Clock) -> Desks:
+    """As the admin role makes them, over one server."""
+    time, profiles, metrics = TestTime(clock), ProfileStore(pipelined, SystemClock()), IntakeMetrics(Telemetry())
+    settings = Settings()
+    return Desks(
+        products=ProductDesk(pipelined, profiles, RedisSettings(url=redis_url), time),
+        audiences=AudienceDesk(profiles, ServerScanner(redis), time, metrics),
+        visitors=VisitorDesk(profiles, time),
+        events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
+        books=BookDesk(database, Transitions(pipelined, time)),
+    )
+
+
 @contextlib.asynccontextmanager
 async def running_api(
     database_url: str,
@@ -164,8 +186,8 @@ async def running_api(
         clock,
         make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
         FunnelDesk(commands, clock),
-        Doctor(Patient(commands, SegmentSizes(commands), store, {}, Settings().catalogue.max_age_s), clock),
-        ProductDesk(pipelined, commands, RedisSettings(url=redis_url), TestTime(clock)),
+        Doctor(Patient(commands, SegmentSizes(commands), store, {}, {}, Settings().catalogue.max_age_s), clock),
+        desks_of(database, redis_url, redis, pipelined, clock),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,

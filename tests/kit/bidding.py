@@ -1,6 +1,7 @@
 """The bid path without a network: a compiled catalogue, leases that never end, users that a test makes up."""
 
 import itertools
+import struct
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -18,12 +19,15 @@ from bidder.request.consent import ConsentPolicy
 from bidder.targeting.compiled import Compiled
 from core.clock import ManualClock
 from core.config import ConsentSettings
+from core.ids import product_reference
 from core.model import Catalogue
 from core.telemetry.metrics import Telemetry
+from creatives.products.cache import ProductCache
 from pacing.budgets.leases import LeaseBook
 from pacing.caps import pack_record
 from pacing.notices.claims import Claims
 from pacing.notices.tokens import TokenSigner
+from segments.facts.layout import HEADER_BYTES, HOT_VERSION
 from segments.profiles.reading import ProfileBatch, ProfileReader, UserLookup
 from tests.kit.openrtb import body_of
 
@@ -43,6 +47,15 @@ class ShopState(msgspec.Struct, frozen=True):
     last_purchase_age_s: float = np.inf
     visits: float = 1.0
     products_viewed: float = 1.0
+    cart: tuple[str, ...] = ()  # ids of products in the cart, the dearest first
+    seen: tuple[str, ...] = ()  # ... that were looked at, the newest first
+
+    @property
+    def hot_field(self) -> bytes:
+        """A field of the hot profile with these products; the rest of it is in the batch's arrays."""
+        ids = [*self.cart, *self.seen]
+        references = struct.pack(f"<{len(ids)}QB", *map(product_reference, ids), len(self.cart)) if ids else b""
+        return bytes([HOT_VERSION]) + bytes(HEADER_BYTES - 1) + references
 
 
 class Shopper(msgspec.Struct, frozen=True):
@@ -67,7 +80,7 @@ def profile_batch(shoppers: Sequence[Shopper | None]) -> ProfileBatch:
         batch.segments[number] = np.array(sorted(shopper.segments), dtype="<u4").tobytes()
         batch.rings[number] = b"".join(pack_record(*shown) for shown in sorted(shopper.shown, key=lambda pair: pair[1]))
         rows += [(number, advertiser, state) for advertiser, state in shopper.shops.items()]
-    batch.state_fields = [b""] * len(rows)
+    batch.state_fields = [state.hot_field for _, _, state in rows]
     if rows:
         batch.state_request = np.array([number for number, _, _ in rows], dtype=np.int64)
         batch.state_advertiser = np.array([advertiser for _, advertiser, _ in rows], dtype=np.int64)
@@ -116,6 +129,7 @@ class TestBidder:
         consent: ConsentSettings | None = None,
         shoppers: Mapping[str, Shopper] | None = None,
         compiled: Compiled | None = None,
+        products: ProductCache | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.clock = ManualClock(now_ms)
@@ -127,7 +141,7 @@ class TestBidder:
         self.book.bind(compiled.index.pools)
         if leases:
             generous(self.book)
-        self.snapshot = Snapshot(compiled, model or load_model(), self.book, TRACK)
+        self.snapshot = Snapshot(compiled, model or load_model(), self.book, TRACK, products=products)
         self.profiles = KnownProfiles(shoppers)
         self.check = AnswerCheck(self.signer, self.clock, BidMetrics(Telemetry()), 1.0)
         self.refresh()

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 from types import TracebackType
 
+from admin.roles.local_state import read_metrics
 from core.processes import is_alive
 from tests.kit.fixtures import REPOSITORY, chosen_server
 
@@ -49,6 +51,7 @@ class RunningGrosz:
             env=clean_environment() | (environ or {}),
         )
         self.urls: dict[str, str] = {}
+        self._data = data
 
     def __enter__(self) -> "RunningGrosz":
         assert self.process.stdout is not None
@@ -75,6 +78,11 @@ class RunningGrosz:
         if self.process.stdout is not None:
             self.process.stdout.close()
         return code
+
+    def metrics(self, role: str) -> str:
+        """The metrics page of a role, at the listener that they have of their own."""
+        with urllib.request.urlopen(f"{read_metrics(self._data)[role]}/metrics") as answer:
+            return str(answer.read().decode())
 
     def log(self) -> str:
         """What it has written to standard error so far."""

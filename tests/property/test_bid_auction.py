@@ -94,7 +94,7 @@ def usable_bids(bidder: TestBidder, found: Evaluation, number: int, taken: set[i
             continue
         if line.line_item_id in taken and not line.several_per_request:
             continue
-        prepared = bidder.snapshot.showcase.prepared(position, slot.impression.offers, slot.auction.exchange)
+        prepared = bidder.snapshot.showcase.prepared(position, slot.impression.offer, slot.auction.exchange)
         if any(may_show(each, slot.auction, slot.impression) for each in prepared):
             usable[line.line_item_id, position] = cpm
     return usable

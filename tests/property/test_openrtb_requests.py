@@ -51,7 +51,7 @@ def run_stages(body: bytes) -> Auction | None:
     resolve_consent(auction, POLICY)
     identify(auction)
     for impression in auction.impressions:
-        assert all(0 < width < 2**31 and 0 < height < 2**31 for width, height in impression.offers[0].sizes)
+        assert all(0 < width < 2**31 and 0 < height < 2**31 for width, height in impression.offer.sizes)
         floors = [impression.floor_cpm, *(floor for floor, _ in impression.deal_floors.values())]
         assert all(0 <= floor <= MAX_CPM_MICROS for floor in floors)
     return auction

@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from core.config import Settings
+from core.config import METRICS_PORTS, Settings, TelemetrySettings
 from tests.kit.fixtures import REPOSITORY
 from tests.unit.test_metric_names import EXPOSED, NAMED
 
@@ -103,11 +103,24 @@ def test_every_role_has_probes_a_port_and_a_disruption_budget() -> None:
     for role, port in ROLES.items():
         (container,) = deployments[role]["template"]["spec"]["containers"]
         assert container["args"] == [role]
-        assert container["ports"] == [{"name": "http", "containerPort": port}]
+        ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+        own = {} if role == "worker" else {"metrics": port + 1_000}  # the worker's port serves nothing else
+        assert ports == {"http": port, **own}
+        scraped = deployments[role]["template"]["metadata"]["annotations"]["prometheus.io/port"]
+        assert scraped == str(ports.get("metrics", port))
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
         assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
     protected = {one["metadata"]["name"] for one in found if one["kind"] == "PodDisruptionBudget"}
     assert protected == set(ROLES)
+
+
+def test_every_role_is_scraped_where_its_metrics_are() -> None:
+    telemetry, worker = TelemetrySettings(), Settings().worker.port
+    where = {role: getattr(telemetry, name) for role, name in METRICS_PORTS.items()} | {"worker": worker}
+    (scraping,) = documents(DEPLOY / "prometheus" / "prometheus.yml")
+    targets = {one["job_name"]: one["static_configs"][0]["targets"] for one in scraping["scrape_configs"]}
+    assert targets == {role: [f"{role}:{port}"] for role, port in where.items()}
+    assert "GROSZ_TELEMETRY_HOST=0.0.0.0" in (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 
 
 def environment_names() -> set[str]:

@@ -6,7 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.clock import ManualClock
+from admin.store.ledger import SqlLedgerStore
+from core.clock import ManualClock, SystemClock
+from core.redis.client import PipelinedRedis
+from core.telemetry.metrics import Telemetry
+from pacing.bank.bank import LeaseBank
+from pacing.budgets.transitions import Transitions
+from pacing.ledger.rows import LedgerWriter
 from tests.kit.api import Api, Caller, running_api
 
 
@@ -50,6 +56,18 @@ async def make_shop(api: Api, name: str) -> Shop:
         },
     )
     return Shop(advertiser, campaign, creative, caller)
+
+
+async def bring_books(api: Api, redis_url: str) -> None:
+    """Bring the money counters into being, and settled rows into the ledger, as the worker does."""
+    redis = await PipelinedRedis.open(redis_url, clock=SystemClock())
+    transitions, store = Transitions(redis, SystemClock()), SqlLedgerStore(api.store.database)
+    found = await api.store.catalogue(0)
+    writer = LedgerWriter(transitions, store, lambda: [one.id for one in found.advertisers], Telemetry())
+    await LeaseBank(transitions, store, writer, lambda: found, SystemClock(), Telemetry()).tick()
+    for one in found.advertisers:
+        await writer.drain(one.id)
+    await redis.close()
 
 
 @pytest.fixture

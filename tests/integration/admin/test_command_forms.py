@@ -27,6 +27,11 @@ LEAVES = [leaf for name in COMMANDS for leaf in _leaves(load_command(name), name
 WITHOUT_JSON = {
     "up", "bidder", "tracker", "worker", "admin", "demo", "catalogue export", "loadtest catalogue",
 }  # fmt: skip
+# They are the machine's own: its processes, files and database, or need nobody to ask.
+WITHOUT_URL = {
+    "up", "bidder", "tracker", "worker", "admin", "demo", "backup", "restore", "migrate", "config", "feed check",
+    "audience ready-made", "loadtest list", "loadtest compare", "loadtest peers", "loadtest catalogue",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "command"), LEAVES, ids=[path for path, _ in LEAVES])
@@ -35,6 +40,7 @@ def test_every_command_is_described_with_an_example_and_prints_json(path: str, c
     assert f"Example: grosz {path}" in f"{command.help} {command.epilog}" or path in ("up", *WITHOUT_JSON)
     options = {option for parameter in command.params for option in parameter.opts}
     assert ("--json" in options) is (path not in WITHOUT_JSON)
+    assert ("--url" in options) is (path not in WITHOUT_URL)
 
 
 @pytest.mark.parametrize("name", ["line-item", "audience", "loadtest", "events"])

@@ -149,3 +149,49 @@ async def test_a_recommendation_says_why_each_product_was_taken_or_left_out(api:
     assert (await shop.caller.post(path, {"user_id": "nobody"})).status == 422
     assert (await shop.caller.post(path, {"user_id": "A" * 22})).status == 404
     assert (await shop.caller.post(path, {"strategies": ["best"]})).status == 422
+
+
+async def test_a_creative_says_which_products_it_shows(api: Api, shop: Shop) -> None:
+    feed = await make_feed(shop, mapping={"margin": "custom_label_0"})
+    margins = ("high", "low", "high", "high")
+    items = [item(n, f"<g:custom_label_0>{margin}</g:custom_label_0>") for n, margin in enumerate(margins, start=1)]
+    await upload(shop, feed["id"], google(*items).encode())
+    advertiser_id = shop.advertiser["id"]
+    banner = {
+        "advertiser_id": advertiser_id, "name": "dynamic", "width": 300, "height": 250, "html": "${CLICK_URL}",
+        "landing_url": "https://szpilka.example/", "advertiser_domain": "szpilka.example",
+    }  # fmt: skip
+    static = await shop.caller.made("/v1/creatives", banner)
+    assert static["products"] is None
+    chosen = {"strategies": ["ever_seen"], "count": 2, "least_margin": "medium"}
+    made = await shop.caller.made("/v1/creatives", banner | {"products": chosen})
+    assert made["products"] == {
+        "strategies": ["ever_seen"], "count": 2, "exclude_bought_days": 30, "cool_down": True, "in_stock": True,
+        "with_image": True, "least_margin": "medium", "one_of_group": True, "price_within_percent": 20,
+        "reorder_after_days": 30, "successor_after_days": 365, "successor_step": 1.0,
+    }  # fmt: skip
+    path = f"/v1/advertisers/{advertiser_id}/recommendations"
+    asked = {"products": ["1", "2", "3", "4"], "creative_id": made["id"], "strategies": ["bestsellers"]}
+    answer = await shop.caller.post(path, asked)
+    assert [product["id"] for product in answer.body["products"]] == ["4", "3"]
+    why = {choice["id"]: choice.get("left_out", "") for choice in answer.body["choices"]}
+    assert why == {"4": "", "3": "", "2": "has a margin below medium", "1": "the list is full"}
+
+    assert (await shop.caller.post(path, asked | {"creative_id": static["id"]})).status == 422
+    rival = await make_shop(api, "rival")
+    other = await rival.caller.made("/v1/creatives", banner | {"advertiser_id": rival.advertiser["id"]})
+    assert (await shop.caller.post(path, asked | {"creative_id": other["id"]})).status == 404
+    everybody = await api.caller()
+    assert (await everybody.post(path, asked | {"creative_id": other["id"]})).status == 404
+
+    creative = f"/v1/creatives/{made['id']}"
+    faults: tuple[dict[str, object], ...] = (
+        {"strategies": []}, {"strategies": ["cart", "cart"]}, {"strategies": ["luck"]}, {"count": 0}, {"count": 51},
+        {"least_margin": "huge"}, {"successor_step": -1}, {"unknown": 1}, {"exclude_bought_days": 4_000},
+        {"price_within_percent": 0},
+    )  # fmt: skip
+    for wrong in faults:
+        refused = await shop.caller.patch(creative, {"products": wrong})
+        assert refused.status == 422, wrong
+        assert refused.body["errors"][0]["pointer"].startswith("/products"), refused.body
+    assert (await shop.caller.patch(creative, {"products": None})).body["products"] is None

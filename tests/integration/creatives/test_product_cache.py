@@ -3,12 +3,16 @@
 import asyncio
 import time
 
+import pytest
+
 from core.clock import SystemClock
 from core.ids import product_reference
 from core.telemetry.metrics import Telemetry
 from creatives.feeds.product import Availability, FeedProduct
-from creatives.products.cache import ProductCache, ProductFollower
+from creatives.products.cache import ProductCache
 from creatives.products.changes import StockChange
+from creatives.products.following import ProductFollower
+from creatives.products.store import table_key
 from tests.kit.feeds import csv_feed, google, item
 from tests.kit.products import product_shop
 
@@ -17,37 +21,47 @@ def references(*ids: str) -> list[int]:
     return [product_reference(one) for one in ids]
 
 
+def known(cache: ProductCache, *ids: str, advertiser_id: int = 1) -> list[str]:
+    """Ids of the products that are found by these references."""
+    rows, _unknown = cache.get(advertiser_id, references(*ids))
+    return [row.id for row in rows if row is not None]
+
+
 async def test_a_miss_is_known_after_the_next_round_trip(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         await shop.load(csv_feed(500))
-        cache = ProductCache(Telemetry())
+        cache = ProductCache(Telemetry(), size=1_000)
         follower = ProductFollower(cache, shop.store, SystemClock())
         await follower.follow()
-        assert cache.get(1, references("7", "8", "unknown")) == []
+        assert cache.get(1, references("7", "8", "unknown")) == ([None, None, None], 3)
         await follower.fetch()
-        assert [one.id for one in cache.get(1, references("7", "8", "unknown"))] == ["7", "8"]
+        assert known(cache, "7", "8", "unknown") == ["7", "8"]
+        assert cache.get(1, references("unknown")) == ([None], 0)
         assert cache.waiting() == []  # that there is no such product is known too
 
 
 async def test_a_group_is_found_by_its_reference(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         await shop.load(google(item(1, "<g:item_group_id>G1</g:item_group_id>"), item(2)))
-        cache = ProductCache(Telemetry())
+        cache = ProductCache(Telemetry(), size=1_000)
         follower = ProductFollower(cache, shop.store, SystemClock())
         cache.get(1, references("G1"))
         await follower.fetch()
-        assert [one.id for one in cache.get(1, references("G1"))] == ["1"]
+        assert known(cache, "G1") == ["1"]
 
 
 async def test_changes_and_new_feeds_are_seen_within_a_second(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         await shop.load(csv_feed(50), as_of_ms=1)
-        cache = ProductCache(Telemetry())
+        cache = ProductCache(Telemetry(), size=1_000)
         following = asyncio.create_task(ProductFollower(cache, shop.store, SystemClock()).run())
 
         async def until(wanted: int, stock: Availability) -> float:
             began = time.monotonic()
-            while [(one.price_micros, one.availability) for one in cache.get(1, references("3"))] != [(wanted, stock)]:
+            while True:
+                (row,), _unknown = cache.get(1, references("3"))
+                if row is not None and (row.price_micros, row.availability) == (wanted, stock):
+                    break
                 assert time.monotonic() - began < 20
                 await asyncio.sleep(0.01)
             return time.monotonic() - began
@@ -72,10 +86,27 @@ def test_the_cache_is_bounded_and_keeps_what_is_used() -> None:
 
 
 def test_products_of_shops_are_kept_apart() -> None:
-    cache = ProductCache(Telemetry())
+    cache = ProductCache(Telemetry(), size=1_000)
     cache.put((1, 5), FeedProduct("one"))
     cache.put((2, 5), FeedProduct("two"))
-    assert [one.id for one in cache.get(2, [5])] == ["two"]
+    assert cache.get(2, [5]) == ([FeedProduct("two")], 0)
     cache.forget(1, None)
-    assert cache.get(1, [5]) == []
-    assert [one.id for one in cache.get(2, [5])] == ["two"]
+    assert cache.get(1, [5]) == ([None], 1)
+    assert cache.get(2, [5]) == ([FeedProduct("two")], 0)
+
+
+async def test_a_follower_outlives_damaged_tables(valkey: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with product_shop(valkey) as shop:
+        await shop.load(csv_feed(5))
+        (head,) = (await shop.store.heads(1)).values()
+        await shop.store.commands([("HSET", table_key(1, head), 0, b"rubbish")])
+        cache = ProductCache(Telemetry(), size=1_000)
+        cache.get(1, references("3"))
+        following = asyncio.create_task(ProductFollower(cache, shop.store, SystemClock()).run())
+        for _ in range(1_000):
+            if caplog.records:
+                break
+            await asyncio.sleep(0.01)
+        assert "load the feed again" in caplog.text
+        assert not following.done()
+        following.cancel()

@@ -4,14 +4,18 @@ import random
 
 import msgspec
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import ManualClock, SystemClock
-from creatives.products.choosing import Plan, Seen, Selection, Shopper, Strategy
+from core.model import Margin, ProductChoice
+from core.model import ProductStrategy as Strategy
+from creatives.feeds.product import FeedProduct
+from creatives.products.choosing import Plan, Seen, Selection, Shopper
 from creatives.products.fit import fit_model
 from creatives.products.interactions import InteractionLog
-from creatives.products.model import pack_model, unpack_model
+from creatives.products.model import ModelError, pack_model, unpack_model
 from creatives.products.models import ModelStore
 from creatives.products.recommending import Recommender
 from creatives.products.refresh import fit_advertiser
@@ -25,9 +29,11 @@ CLOCK = ManualClock(NOW_S * 1000)
 
 def product(
     name: str, *, price: float = 100, category: str = "shoes", brand: str = "Acme", size: str = "", sale: float = 0,
-    margin: str = "", stock: str = "in_stock", group: str = "", title: str = "",
+    margin: str = "", stock: str = "in_stock", group: str = "", title: str = "", color: str = "",
 ) -> str:  # fmt: skip
     more = [f"<g:product_type>{category}</g:product_type>", f"<g:brand>{brand}</g:brand>", f"<g:size>{size}</g:size>"]
+    if color:
+        more.append(f"<g:color>{color}</g:color>")
     if sale:
         more.append(f"<g:sale_price>{sale:.2f} PLN</g:sale_price>")
     if margin:
@@ -75,7 +81,7 @@ async def test_every_strategy_proposes_what_it_says(valkey: str) -> None:
         recommender = await fitted(shop)
 
         async def by(strategy: Strategy, shopper: Shopper, **more: object) -> list[str]:
-            plan = msgspec.convert({"strategies": [strategy], **more}, Plan)
+            plan = Plan(msgspec.convert({"strategies": [strategy], **more}, ProductChoice))
             return shown(await recommender.recommend(1, shopper, plan))
 
         looked = Shopper(seen=seen("D", "F", "A"), visit_start_s=NOW_S - 599)
@@ -98,7 +104,7 @@ async def test_every_strategy_proposes_what_it_says(valkey: str) -> None:
         assert await by(Strategy.REDUCED, looked) == ["F"]
         assert await by(Strategy.SUCCESSOR, grown, successor_step=6) == ["S92", "S92b"]
         assert await by(Strategy.SUCCESSOR, grown, successor_step=1) == ["S92", "S92b"]  # the next larger there is
-        assert await by(Strategy.SUCCESSOR, grown, successor_after_s=500 * DAY_S) == []
+        assert await by(Strategy.SUCCESSOR, grown, successor_after_days=500) == []
         assert set((await by(Strategy.BESTSELLERS, Shopper()))[:3]) == {"A", "B", "C"}
         assert (await by(Strategy.BESTSELLERS, Shopper(seen=seen("S86")), count=2))[0].startswith("S")
         assert (await by(Strategy.TRENDING, Shopper()))[:1] == ["A"]
@@ -111,14 +117,16 @@ async def test_exclusions_are_told_with_their_reasons(valkey: str) -> None:
             seen=seen("K", "J", "I", "H", "G", "E", "B", "A", "ZZ"), bought=seen("B", ago_s=3 * DAY_S),
             cooling=frozenset({"bags"}),
         )  # fmt: skip
-        plan = Plan(strategies=(Strategy.EVER_SEEN,), least_margin="")
+        plan = Plan(ProductChoice(strategies=(Strategy.EVER_SEEN,)))
         chosen = await recommender.recommend(1, everything, plan)
         assert shown(chosen) == ["A", "H", "I", "J"]
         assert why_not(chosen) == {
             "ZZ": "is not in the feed", "B": "was bought 3 days ago", "E": "its category was just bought",
             "G": "is out of stock", "K": "another variant is in the list already",
         }  # fmt: skip
-        margins = await recommender.recommend(1, everything, msgspec.structs.replace(plan, least_margin="medium"))
+        margins = await recommender.recommend(
+            1, everything, Plan(msgspec.structs.replace(plan.choice, least_margin=Margin.MEDIUM))
+        )
         assert shown(margins) == ["I"]
         assert why_not(margins)["H"] == "has a margin below medium"
 
@@ -127,10 +135,10 @@ async def test_the_same_shopper_and_seed_give_the_same_list(valkey: str) -> None
     async with product_shop(valkey) as shop:
         recommender = await fitted(shop)
         shopper = Shopper(seen=seen("S86"))
-        plan = Plan(strategies=(Strategy.BESTSELLERS,), seed="a")
+        plan = Plan(ProductChoice(strategies=(Strategy.BESTSELLERS,)), seed="a")
         first = await recommender.recommend(1, shopper, plan)
         assert await recommender.recommend(1, shopper, plan) == first
-        seeds = {tuple(shown(await recommender.recommend(1, shopper, Plan(strategies=plan.strategies, seed=str(one)))))
+        seeds = {tuple(shown(await recommender.recommend(1, shopper, Plan(plan.choice, seed=str(one)))))
                  for one in range(8)}  # fmt: skip
         assert len(seeds) > 1
 
@@ -141,7 +149,7 @@ async def test_stock_is_looked_at_when_the_ad_is_made(valkey: str) -> None:
 
     async with product_shop(valkey) as shop:
         recommender = await fitted(shop)
-        plan = Plan(strategies=(Strategy.EVER_SEEN,))
+        plan = Plan(ProductChoice(strategies=(Strategy.EVER_SEEN,)))
         assert shown(await recommender.recommend(1, Shopper(seen=seen("A")), plan)) == ["A"]
         await shop.store.tell(1, [StockChange("A", availability=Availability.OUT_OF_STOCK)], 2**52)
         assert shown(await recommender.recommend(1, Shopper(seen=seen("A")), plan)) == []
@@ -157,7 +165,7 @@ async def test_products_that_nobody_saw_are_found_by_what_they_are(valkey: str) 
         await shop.load(feed)
         await fit_advertiser(shop.store, 1, CLOCK)
         recommender = Recommender(shop.store, ModelStore(shop.store, SystemClock()), CLOCK)
-        plan = Plan(strategies=(Strategy.SIMILAR,))
+        plan = Plan(ProductChoice(strategies=(Strategy.SIMILAR,)))
         assert shown(await recommender.recommend(1, Shopper(seen=seen("old")), plan)) == ["new"]
 
 
@@ -188,9 +196,49 @@ async def test_nothing_of_one_shop_is_ever_in_anothers_list(
             seen=seen(*chance.choices("abcdefghijkl", k=5)), cart=tuple(chance.choices("aehl", k=2)),
             bought=seen(*chance.choices("aehl", k=2), ago_s=400 * DAY_S),
         )  # fmt: skip
-        selection = await recommender.recommend(3, shopper, Plan(strategies=(strategy,), count=50))
+        selection = await recommender.recommend(3, shopper, Plan(ProductChoice(strategies=(strategy,), count=50)))
         assert {one.title for one in selection.products} <= {"shop 3"}
         assert not {one.id for one in selection.products} & set("ijkl")
+
+
+async def test_similar_ones_with_the_same_attributes_come_first(valkey: str) -> None:
+    feed = google(
+        product("seen", title="Running shoes", category="shoes", color="red", size="42"),
+        product("plain", title="Running shoes", category="shoes"),
+        product("red", title="Running shoes", category="shoes", color="Red"),
+        product("twin", title="Running shoes", category="shoes", color="red", size="42"),
+        product("near", title="Running shoes", category="shoes", color="red", size="42", price=119),
+        product("dear", title="Running shoes", category="shoes", color="red", size="42", price=121),
+        product("cap", title="Running shoes cap", category="caps", color="red", size="42"),
+        *(product(f"x{number}", title=f"Garden chair {number}", category="garden") for number in range(20)),
+    )
+    async with product_shop(valkey) as shop:
+        await shop.load(feed)
+        await fit_advertiser(shop.store, 1, CLOCK)
+        recommender = Recommender(shop.store, ModelStore(shop.store, SystemClock()), CLOCK)
+        plan = Plan(ProductChoice(strategies=(Strategy.SIMILAR,)))
+        chosen = await recommender.recommend(1, Shopper(seen=seen("seen")), plan)
+        assert set(shown(chosen)[:2]) == {"twin", "near"}
+        assert shown(chosen)[2:] == ["red", "plain"]
+        reasons = {choice.id: choice.reason for choice in chosen.choices}
+        assert reasons["red"] == "like seen: same category, brand, color, price within 20 %"
+        wider = await recommender.recommend(1, Shopper(seen=seen("seen")), Plan(
+            ProductChoice(strategies=(Strategy.SIMILAR,), price_within_percent=25)
+        ))  # fmt: skip
+        assert set(shown(wider)[:3]) == {"twin", "near", "dear"}
+
+
+def test_a_model_of_the_release_before_is_read() -> None:
+    model = fit_model([*visits("ABC", "AB", "CA"), *baskets("AB", "AB")], [FeedProduct("A", color="red")], NOW_S * 1000)
+    stored = msgspec.msgpack.decode(zstandard.decompress(pack_model(model)))
+    stored[0], stored[-1] = 1, stored[-1][:-1]
+    old = unpack_model(zstandard.compress(msgspec.msgpack.encode(stored)))
+    assert old.ids == model.ids
+    assert (old.attributes == -1).all()
+    assert (model.attributes[model.ids.index("A")] >= 0).any()
+    stored[0] = 3
+    with pytest.raises(ModelError, match="version 3"):
+        unpack_model(zstandard.compress(msgspec.msgpack.encode(stored)))
 
 
 def test_a_model_comes_back_from_its_stored_form() -> None:

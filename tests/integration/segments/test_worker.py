@@ -1,8 +1,10 @@
 """The worker against a real server."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
+import pytest
 
 from core.clock import ManualClock, SystemClock
 from core.ids import new_user_id
@@ -10,7 +12,9 @@ from core.keys import event_cursor, event_dead, event_owner, event_stream
 from core.model import Segment
 from segments.facts.event import Event, Item, Kind, order_key, person_digest
 from segments.profiles.log import partition_of
-from segments.profiles.partitions import LEASE_MS
+from segments.profiles.partitions import LEASE_MS, PartitionLeases
+from segments.profiles.reading import Command
+from segments.profiles.store import ProfileStore
 from segments.worker.planning import LogEntry
 from tests.kit.profiles import PARTITIONS, catalogue, event_rig
 
@@ -157,6 +161,49 @@ async def test_the_running_worker_stops_when_cancelled_and_gives_its_partitions_
         await asyncio.gather(task, return_exceptions=True)
         owners = await rig.store.commands([("EXISTS", event_owner(partition)) for partition in range(PARTITIONS)])
         assert owners == [0] * PARTITIONS
+
+
+@pytest.mark.parametrize("helper", ["keep", "balance", "house"])
+async def test_a_worker_whose_helper_died_ends_with_its_partitions_given_back_and_can_be_run_again(
+    valkey: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, helper: str
+) -> None:
+    """Without the task that renews the leases it would own nothing, do nothing, and look alive."""
+
+    async def dies(_self: PartitionLeases) -> None:
+        await asyncio.sleep(0.01)
+        raise RuntimeError("the helper died")
+
+    async with event_rig(valkey, clock) as rig:
+        with monkeypatch.context() as broken:
+            if helper == "house":
+                broken.setattr("segments.worker.worker.HOUSE_S", 0.01)
+                broken.setattr(ProfileStore, "commands", _refusing("XLEN"))
+                await rig.leases.balance()
+            else:
+                broken.setattr(PartitionLeases, helper, dies)
+            with pytest.raises(ExceptionGroup, match="unhandled errors in a TaskGroup"):
+                await rig.worker.run()
+        owners = await rig.store.commands([("EXISTS", event_owner(partition)) for partition in range(PARTITIONS)])
+        assert owners == [0] * PARTITIONS
+        user = new_user_id()
+        await rig.send(event(Kind.PAGE_VIEW, user, clock))
+        again = asyncio.create_task(rig.worker.run())
+        while not rig.worker_metrics.applied.value:  # noqa: ASYNC110 a counter is no event
+            await asyncio.sleep(0.01)
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)
+
+
+def _refusing(word: str) -> Callable[[ProfileStore, Sequence[Command]], Awaitable[list[object]]]:
+    """`ProfileStore.commands`, but for one command, which fails as nobody expects."""
+    working = ProfileStore.commands
+
+    async def ask(store: ProfileStore, asked: Sequence[Command]) -> list[object]:
+        if any(command[0] == word for command in asked):
+            raise RuntimeError("the helper died")
+        return await working(store, asked)
+
+    return ask
 
 
 async def test_a_write_is_refused_after_somebody_else_wrote(valkey: str, clock: ManualClock) -> None:

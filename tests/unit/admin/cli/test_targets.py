@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from admin.cli import loadtest, replay
-from admin.cli.targets import local_target
+from admin.cli.targets import Target, local_target
 from core.errors import InputError
 from tests.kit.fake_bidder import NO_BID
 from tests.kit.served import served
@@ -19,7 +19,9 @@ def test_the_ports_of_this_directory_are_found(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     assert local_target(None) is None
     note(tmp_path / "data", "http://127.0.0.1:9999")
-    assert local_target(None) == ("http://127.0.0.1:9999/openrtb2/demo", "http://127.0.0.1:7")
+    assert local_target(None) == Target(
+        "http://127.0.0.1:9999/openrtb2/demo", "http://127.0.0.1:7", "http://127.0.0.1:9999"
+    )
     assert local_target(tmp_path / "other") is None
 
 

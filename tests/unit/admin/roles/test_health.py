@@ -3,6 +3,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from admin.roles.health import HealthPages, health_routes
+from core.network.proxies import Proxies
 from core.telemetry.metrics import Telemetry
 from core.telemetry.scrape import ScrapePoint
 
@@ -55,9 +56,19 @@ def test_request_that_a_proxy_forwards_comes_from_a_stranger() -> None:
     assert not pages().may_see_metrics("127.0.0.1", {"x-forwarded-for": "8.8.8.8"})
 
 
+def test_at_a_listener_of_its_own_an_address_like_a_proxys_may_scrape() -> None:
+    telemetry = Telemetry()
+    point, proxies = ScrapePoint(telemetry.families, directory=None, role="tracker"), Proxies(["10.0.0.0/8"])
+    at_the_port = HealthPages(point, public_metrics=False, proxies=proxies)
+    apart = HealthPages(point, public_metrics=False, proxies=proxies, elsewhere="elsewhere")
+    assert not at_the_port.may_see_metrics("10.1.2.3", {})
+    assert apart.may_see_metrics("10.1.2.3", {})
+    assert not apart.may_see_metrics("10.1.2.3", {"x-forwarded-for": "8.8.8.8"})
+
+
 async def test_pages_are_served_by_an_aiohttp_app() -> None:
     app = web.Application()
-    app.add_routes(health_routes(pages()))
+    app.add_routes(health_routes(pages(), with_metrics=True))
     async with TestClient(TestServer(app)) as client:
         alive, ready, metrics = [await client.get(path) for path in ("/healthz", "/readyz", "/metrics")]
         refused = await client.get("/metrics", headers={"X-Forwarded-For": "8.8.8.8"})

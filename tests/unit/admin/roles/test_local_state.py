@@ -2,7 +2,15 @@ from pathlib import Path
 
 import msgspec
 
-from admin.roles.local_state import complete, read_endpoints, run_directory, token_key, write_endpoints
+from admin.roles.local_state import (
+    ENDPOINTS,
+    complete,
+    read_endpoints,
+    read_metrics,
+    run_directory,
+    token_key,
+    write_endpoints,
+)
 from core.config import AdminSettings, BidSettings, DataSettings, MoneySettings, Settings
 
 KEY = "00112233445566778899aabbccddeeff"
@@ -45,3 +53,9 @@ def test_a_run_leaves_a_note_of_where_its_roles_are(tmp_path: Path) -> None:
     assert read_endpoints(tmp_path) == {}
     write_endpoints(settings, ("bidder", "tracker"))
     assert read_endpoints(tmp_path) == {"bidder": "http://127.0.0.1:9000", "tracker": "http://127.0.0.1:8081"}
+    assert read_metrics(tmp_path) == {"bidder": "http://127.0.0.1:9080", "tracker": "http://127.0.0.1:9081"}
+
+
+def test_a_note_of_an_earlier_release_says_that_metrics_are_at_the_roles_ports(tmp_path: Path) -> None:
+    (tmp_path / ENDPOINTS).write_text('{"bidder": "http://127.0.0.1:9000"}')
+    assert read_metrics(tmp_path) == read_endpoints(tmp_path) == {"bidder": "http://127.0.0.1:9000"}

@@ -80,9 +80,9 @@ def banner(*measures: int) -> Offer:
 def test_creatives_are_those_of_the_offered_sizes_for_each_exchange() -> None:
     ads = (creative(1, 1), creative(2, 1, (728, 90)), creative(3, 1))
     bidder = TestBidder(catalogue(line_item(1, creative_ids=(1, 2, 3)), creatives=ads))
-    prepared = bidder.snapshot.showcase.prepared(0, (banner(300, 250, 320, 50),), EXCHANGE)
+    prepared = bidder.snapshot.showcase.prepared(0, banner(300, 250, 320, 50), EXCHANGE)
     assert [each.ad.creative.id for each in prepared] == [1, 3]
-    other = bidder.snapshot.showcase.prepared(0, (banner(300, 250),), Exchange(id=2, key="x", price_macro="${P}"))
+    other = bidder.snapshot.showcase.prepared(0, banner(300, 250), Exchange(id=2, key="x", price_macro="${P}"))
     assert other[0] is not prepared[0]
 
 

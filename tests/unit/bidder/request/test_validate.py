@@ -176,7 +176,7 @@ def test_faulty_impressions_of_the_corpus_get_no_banner_bid(corpus: Path) -> Non
         assert len(auction.impressions) + len(faulty) == len(auction.request.imp), line["name"]
         for impression in auction.impressions:
             assert impression.shapes
-            assert all(width > 0 and height > 0 for width, height in impression.offers[0].sizes)
+            assert all(width > 0 and height > 0 for width, height in impression.offer.sizes)
 
 
 def test_recorded_requests_offer_banners_to_bid_on(corpus: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from core.ids import product_reference
 from segments.facts.facts import Bought, CartLine, Cooldown, Entry, Facts, PathVisit, Product
 from segments.facts.layout import (
+    BOUGHT_S,
     HEADER,
     HEADER_BYTES,
     LayoutError,
@@ -146,8 +147,10 @@ def test_a_cart_of_many_lines_leaves_no_room_for_others() -> None:
 def test_what_was_just_bought_is_not_referred_to() -> None:
     facts = Facts(cart=[CartLine("cooling", "shoes", 90), CartLine("kept", "hats", 10)])
     facts.cooldowns = [Cooldown("shoes", NOW_S + 10)]
-    facts.products = [Product("again", seen_s=NOW_S - 5), Product("bought", seen_s=NOW_S - 9), Product("cooling")]
-    facts.bought = [Bought("again", "", NOW_S - 6), Bought("bought", "", NOW_S - 9)]
+    seen = {"again": NOW_S - 5, "just": NOW_S - 5, "bought": NOW_S - BOUGHT_S, "cooling": 0}
+    facts.products = [Product(name, seen_s=seen_s) for name, seen_s in seen.items()]
+    bought = {"again": NOW_S - BOUGHT_S, "just": NOW_S - BOUGHT_S + 1, "bought": NOW_S - BOUGHT_S}
+    facts.bought = [Bought(name, "", bought_s) for name, bought_s in bought.items()]
     assert referred(facts) == (numbers("kept", "again"), 1)
 
 

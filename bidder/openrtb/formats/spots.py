@@ -1,0 +1,63 @@
+"""What the video and audio objects of the protocol have in common (OpenRTB 2.6 sections 3.2.7 and 3.2.8)."""
+
+from typing import Final
+
+from bidder.openrtb.formats.banner import banner_sizes
+from bidder.openrtb.types import Audio, Video
+from core.errors import Fault
+from creatives.formats.base import Ad
+from creatives.formats.offer import DurationRange, Shape, Size
+from creatives.formats.spots import SpotAd
+
+UNBOUNDED_MS: Final = 2**31
+"""The length of a spot where a request sets no limit."""
+
+ANY_EXTENSION: Final = -1
+"""`maxextended`: a spot may be longer than `maxduration` without a limit (OpenRTB 2.6 section 3.2.7)."""
+
+# So many required lengths are read; real pods name up to six.
+MAX_LENGTHS: Final = 16
+
+# Companions of one player; real requests have one or two.
+MAX_COMPANIONS: Final = 8
+
+
+def lengths(name: str, spot: Video | Audio) -> tuple[Shape, ...] | Fault:
+    """The lengths that a player has room for. Exact ones are whole seconds, which a spot fills to the second."""
+    exact = [each for each in dict.fromkeys(spot.rqddurs or ()) if each > 0][:MAX_LENGTHS]
+    if exact:
+        return tuple([DurationRange(name, 1000 * (each - 1) + 1, 1000 * each) for each in exact])
+    least = 1000 * max(spot.minduration or 0, 0)
+    most = 1000 * spot.maxduration if spot.maxduration and spot.maxduration > 0 else UNBOUNDED_MS
+    if least > most:
+        return Fault(f"/{name}/maxduration", "durations", "is below minduration: no length fits")
+    if spot.maxextended and spot.maxextended > 0:
+        most += 1000 * spot.maxextended
+    elif spot.maxextended == ANY_EXTENSION:
+        most = UNBOUNDED_MS
+    return (DurationRange(name, least, most),)
+
+
+def no_types(name: str) -> Fault:
+    """The fault of a player that does not say what it plays."""
+    return Fault(f"/{name}/mimes", "no_mimes", "names no MIME type, so that no file can be chosen")
+
+
+def companion_sizes(spot: Video | Audio) -> tuple[Size, ...]:
+    """Sizes of the places beside the player."""
+    return tuple(
+        dict.fromkeys(size for each in (spot.companionad or ())[:MAX_COMPANIONS] for size in banner_sizes(each))
+    )
+
+
+def members(ad: Ad, markup_type: int) -> dict[str, object]:
+    """Members of a bid that tell of a spot (OpenRTB 2.6 section 4.2.3)."""
+    if not isinstance(ad, SpotAd):
+        return {"mtype": markup_type}
+    return {
+        "mtype": markup_type,
+        "dur": ad.seconds,
+        "protocol": ad.protocol,
+        "attr": ad.attributes,
+        "apis": ad.frameworks,
+    }

@@ -1,0 +1,32 @@
+"""Programs from npm that read what Grosz writes; each has a folder in tests/peers with its lock."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from tests.kit.fixtures import REPOSITORY, skip_or_fail
+
+PEERS = REPOSITORY / "tests" / "peers"
+
+
+def ask_peer(name: str, script: str, question: object) -> object:
+    """What a script of a peer answers in JSON to a JSON question. Skips the test where its packages are missing."""
+    folder = PEERS / name
+    if shutil.which("node") is None:
+        skip_or_fail("needs a program that is not installed: node")
+    if not (folder / "node_modules").is_dir():
+        skip_or_fail(f"the npm packages of a peer are not installed: run 'npm ci' in tests/peers/{name}")
+    asked = subprocess.run(
+        ["node", script],
+        cwd=folder,
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=False,
+    )
+    if asked.returncode != 0 or not asked.stdout:
+        pytest.fail(f"{name}/{script} ended with {asked.returncode}: {asked.stderr[-2_000:]}")
+    return json.loads(asked.stdout)
