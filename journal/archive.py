@@ -18,7 +18,7 @@ _NAME = re.compile(r"(?P<first>\d{8})(?:-(?P<last>\d{8})|\.(?P<source>[\w.-]+))\
 _HOUR_FORMAT: Final = "%Y-%m-%dT%H"
 
 
-class Part(NamedTuple):
+class HourPart(NamedTuple):
     """A Parquet file of one hour. `source` names what a part was made of, "" for a merged file."""
 
     path: Path
@@ -26,7 +26,7 @@ class Part(NamedTuple):
     last: int
     source: str
 
-    def covers(self, other: "Part") -> bool:
+    def covers(self, other: "HourPart") -> bool:
         """Whether this is a merged file that holds the rows of `other`."""
         return self.path != other.path and not self.source and self.first <= other.first and other.last <= self.last
 
@@ -58,7 +58,7 @@ class Archive:
             if hour is not None:
                 yield hour
 
-    def all_parts(self, kind: str, hour: int) -> list[Part]:
+    def all_parts(self, kind: str, hour: int) -> list[HourPart]:
         """All files of an hour, with those that are left over."""
         folder = self.hour_folder(kind, hour)
         if not folder.is_dir():
@@ -66,7 +66,7 @@ class Archive:
         found = (_part(path) for path in sorted(folder.iterdir()))
         return [part for part in found if part is not None]
 
-    def parts(self, kind: str, hour: int) -> list[Part]:
+    def parts(self, kind: str, hour: int) -> list[HourPart]:
         """The files of an hour that together hold each of its rows once."""
         return current(self.all_parts(kind, hour))
 
@@ -89,13 +89,13 @@ class Archive:
             path.unlink(missing_ok=True)
         folder.rmdir()
 
-    def merged_path(self, kind: str, hour: int, parts: Sequence[Part]) -> Path:
+    def merged_path(self, kind: str, hour: int, parts: Sequence[HourPart]) -> Path:
         """Where the file goes that holds the rows of all these parts."""
         first, last = min(part.first for part in parts), max(part.last for part in parts)
         return self.hour_folder(kind, hour) / f"{first:08d}-{last:08d}.parquet"
 
 
-def current(parts: Sequence[Part]) -> list[Part]:
+def current(parts: Sequence[HourPart]) -> list[HourPart]:
     """Those that no merged file among them covers."""
     merged = [part for part in parts if not part.source]
     return [part for part in parts if not any(other.covers(part) for other in merged)]
@@ -115,9 +115,9 @@ def hour_of_text(text: str) -> int | None:
     return int(moment.timestamp()) // 3600
 
 
-def _part(path: Path) -> Part | None:
+def _part(path: Path) -> HourPart | None:
     found = _NAME.fullmatch(path.name)
     if found is None:
         return None
     first = int(found["first"])
-    return Part(path, first, int(found["last"] or first), found["source"] or "")
+    return HourPart(path, first, int(found["last"] or first), found["source"] or "")

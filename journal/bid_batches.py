@@ -28,7 +28,8 @@ class BidBatch(NamedTuple):
     browser, UTC offset, currency, pseudonym of the user, segments (little-endian 32-bit ids)."""
     bids: Sequence[Sequence[Any]]
     """Number in `auctions`; advertiser, campaign, line item, share, creative, exchange, format, seat, width, height as
-    one; bid id, impression id, placement, deal id, shading, bid, auction type, reserved micros."""
+    one; bid id, impression id, placement, deal id, shading, bid, auction type, reserved micros, ids of
+    products that it shows or None."""
     floors: bytes
     """Integers."""
     values: bytes
@@ -69,17 +70,18 @@ def rows_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         _floats(made.frequencies) or zeros, _states(made, count), strict=True,
     )  # fmt: skip
     for bid, floor, value, click, conversion, expected, cart, multiplier, frequency, state in columns:
-        number, offer, bid_id, impression_id, placement, deal_id, shading, cpm, auction_type, reserved = bid
+        number, offer, bid_id, impression_id, placement, deal_id, shading, cpm, auction_type, reserved, shown = bid
         request_id, *places, offset, currency, person, segments = made.auctions[number]
         place = [text[:MAX_TEXT_CHARS] if isinstance(text, str) else text for text in places]
         *of_line, seat, width, height = offer
         visits, viewed, visit_s, purchase_s, cart_micros, idle_s, stage = state
+        products = "\n".join(shown) if shown else None
         yield (
             bid_id, made.bid_ms, *of_line, request_id[:MAX_ID_CHARS], impression_id[:MAX_ID_CHARS], seat, *place,
-            offset, placement, width, height, deal_id, None, currency, floor, value, shading, cpm, auction_type,
+            offset, placement, width, height, deal_id, products, currency, floor, value, shading, cpm, auction_type,
             reserved, click, conversion, _finite(expected), cart, multiplier, 0, 0, number_of(person), segments,
-            state is not _UNKNOWN, int(frequency), int(visits), int(viewed), _finite(visit_s), _finite(purchase_s), int(cart_micros),
-            _finite(idle_s), int(stage),
+            state is not _UNKNOWN, int(frequency), int(visits), int(viewed), _finite(visit_s), _finite(purchase_s),
+            int(cart_micros), _finite(idle_s), int(stage),
         )  # fmt: skip
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from core.errors import InputError
-from journal.archive import HOUR_MS, Archive, Part, current
+from journal.archive import HOUR_MS, Archive, HourPart, current
 from journal.columnar import Columnar, files_sql, remove_temporary
-from journal.rows import KINDS, RowKind
-from journal.segment import Codec, Frame, whole_bytes
+from journal.rows import KINDS, JournalKind
+from journal.segment import Codec, SegmentFrame, whole_bytes
 from journal.writing import CLOSED_SUFFIX, OPEN_SUFFIX
 
 # How the rows of a Parquet file lie: questions are about an advertiser's line items.
@@ -105,9 +105,9 @@ class SegmentConverter:
         path.unlink()
         return Converted(rows, torn, newest_ms)
 
-    def write(self, source: str, frames: Iterable[Frame]) -> int:
+    def write(self, source: str, frames: Iterable[SegmentFrame]) -> int:
         """Write rows as parts named by `source`; how many there were. Repeating it changes nothing."""
-        filed: dict[tuple[RowKind, int], list[dict[str, object]]] = defaultdict(list)
+        filed: dict[tuple[JournalKind, int], list[dict[str, object]]] = defaultdict(list)
         for frame in frames:
             kind = KINDS.get(frame.kind)
             if kind is None:
@@ -123,7 +123,7 @@ class SegmentConverter:
             self._columnar.write(path, columns_of(kind, rows))
         return sum(map(len, filed.values()))
 
-    def merge(self, kind: RowKind, hour: int, now_s: float) -> bool:
+    def merge(self, kind: JournalKind, hour: int, now_s: float) -> bool:
         """Make one file of an hour's parts, and remove what an earlier merge left over; whether there was any to do."""
         everything = self.archive.all_parts(kind.name, hour)
         parts = current(everything)
@@ -140,12 +140,12 @@ class SegmentConverter:
         return True
 
 
-def _is_forgotten(part: Part, parts: Sequence[Part], now_s: float) -> bool:
+def _is_forgotten(part: HourPart, parts: Sequence[HourPart], now_s: float) -> bool:
     """Whether nobody can still be reading a part that a merged file covers."""
     return any(other.covers(part) and now_s - other.path.stat().st_mtime >= LEFTOVER_S for other in parts)
 
 
-def columns_of(kind: RowKind, rows: Sequence[dict[str, object]]) -> dict[str, tuple[str, list[object]]]:
+def columns_of(kind: JournalKind, rows: Sequence[dict[str, object]]) -> dict[str, tuple[str, list[object]]]:
     """Rows as columns, for `Columnar.write`; what a row lacks is None."""
     return {
         column.name: (column.sql, [_value(column.sql, row.get(column.name)) for row in rows]) for column in kind.columns

@@ -20,7 +20,7 @@ class Column(NamedTuple):
     about: str
 
 
-class RowKind(NamedTuple):
+class JournalKind(NamedTuple):
     """One kind of row.
 
     `hour_of` is the column (milliseconds since 1970) whose UTC hour the row is filed under. `droppable`: rows that are
@@ -55,7 +55,7 @@ _OF_BID: Final = (
     Column("format", _TEXT, "banner, native, video, audio; empty where a token of a release before did not say"),
 )
 
-BID: Final = RowKind(
+BID: Final = JournalKind(
     "bid",
     1,
     (
@@ -77,7 +77,7 @@ BID: Final = RowKind(
         Column("width", _SMALL, "of the creative, pixels; 0 where it has no size"),
         Column("height", _SMALL, "of the creative, pixels; 0 where it has no size"),
         Column("deal_id", _TEXT, "deal that the bid is on"),
-        Column("products", "UINTEGER[]", "product references that the ad shows"),
+        Column("products", _TEXT, "the shop's ids of the products that the ad shows, one a line"),
         Column("currency", _TEXT, "of the auction and its prices"),
         Column("floor_cpm", _MICROS, "floor that the bid had to meet"),
         Column("value_cpm", _MICROS, "what the impression was worth bidding, before shading"),
@@ -112,7 +112,7 @@ BID: Final = RowKind(
     ),
 )  # fmt: skip
 
-ANSWER: Final = RowKind(
+ANSWER: Final = JournalKind(
     "answer",
     2,
     (
@@ -127,7 +127,7 @@ ANSWER: Final = RowKind(
     droppable=True,
 )
 
-NOTICE: Final = RowKind(
+NOTICE: Final = JournalKind(
     "notice",
     3,
     (
@@ -147,7 +147,7 @@ NOTICE: Final = RowKind(
     personal=("person",),
 )
 
-BILL: Final = RowKind(
+BILL: Final = JournalKind(
     "bill",
     4,
     (
@@ -171,7 +171,7 @@ BILL: Final = RowKind(
     droppable=False,
 )
 
-CLICK: Final = RowKind(
+CLICK: Final = JournalKind(
     "click",
     5,
     (
@@ -187,7 +187,7 @@ CLICK: Final = RowKind(
     personal=("person",),
 )
 
-CONVERSION: Final = RowKind(
+CONVERSION: Final = JournalKind(
     "conversion",
     6,
     (
@@ -210,7 +210,7 @@ CONVERSION: Final = RowKind(
     personal=("person", "order_id", "path"),
 )
 
-SHOP: Final = RowKind(
+SHOP: Final = JournalKind(
     "shop",
     7,
     (
@@ -233,7 +233,7 @@ SHOP: Final = RowKind(
     personal=("person", "phrase", "path", "product"),
 )
 
-REQUEST: Final = RowKind(
+REQUEST: Final = JournalKind(
     "request",
     8,
     (
@@ -252,6 +252,6 @@ REQUEST: Final = RowKind(
     personal=("person", "request", "profile", "bids"),
 )
 
-KINDS: Final[Mapping[str, RowKind]] = {
+KINDS: Final[Mapping[str, JournalKind]] = {
     kind.name: kind for kind in (BID, ANSWER, NOTICE, BILL, CLICK, CONVERSION, SHOP, REQUEST)
 }

@@ -32,7 +32,7 @@ _to_msgpack = msgspec.msgpack.Encoder().encode
 _from_msgpack = msgspec.msgpack.Decoder(list[list[object]]).decode
 
 
-class Head(msgspec.Struct, frozen=True):
+class SegmentHead(msgspec.Struct, frozen=True):
     """What a segment file says of itself."""
 
     version: int
@@ -42,7 +42,7 @@ class Head(msgspec.Struct, frozen=True):
     numbers: Mapping[int, str]  # of the kinds in frames
 
 
-class Frame(NamedTuple):
+class SegmentFrame(NamedTuple):
     """Rows of one kind, as they were appended together."""
 
     kind: str
@@ -65,17 +65,17 @@ class Codec:
         numbers = {kind.number: kind.name for kind in KINDS.values()}
         kinds[bid_batches.NAME] = BidBatch._fields
         numbers[bid_batches.NUMBER] = bid_batches.NAME
-        head = Head(FORMAT_VERSION, process, now_ms, kinds, numbers)
+        head = SegmentHead(FORMAT_VERSION, process, now_ms, kinds, numbers)
         return _framed(_HEAD, 0, msgspec.json.encode(head))
 
     def frame(self, number: int, rows: Sequence[Row], count: int | None = None) -> bytes:
         """Rows of the kind `number` as one frame; batches of bids hold `count` rows in all."""
         return _framed(number, len(rows) if count is None else count, self._compress(_to_msgpack(rows)))
 
-    def frames(self, data: bytes | memoryview) -> Iterator[Frame]:
+    def frames(self, data: bytes | memoryview) -> Iterator[SegmentFrame]:
         """The whole frames of a file; ends at a torn tail. Raises InputError for a file that is none of ours."""
         at = 0
-        head: Head | None = None
+        head: SegmentHead | None = None
         while (found := _next_frame(data, at)) is not None:
             number, payload, at = found
             if head is None:
@@ -86,11 +86,13 @@ class Codec:
                 continue
             rows = _from_msgpack(self._decompress(payload))
             if kind == bid_batches.NAME:
-                yield Frame(BID.name, BID.names, [list(row) for each in rows for row in bid_batches.rows_of(each)])
+                yield SegmentFrame(
+                    BID.name, BID.names, [list(row) for each in rows for row in bid_batches.rows_of(each)]
+                )
                 made = [list(row) for each in rows for row in bid_batches.answers_of(each)]
-                yield Frame(ANSWER.name, ANSWER.names, made)
+                yield SegmentFrame(ANSWER.name, ANSWER.names, made)
             else:
-                yield Frame(kind, head.kinds[kind], rows)
+                yield SegmentFrame(kind, head.kinds[kind], rows)
 
 
 def whole_bytes(data: bytes | memoryview) -> int:
@@ -131,11 +133,11 @@ def _next_frame(data: bytes | memoryview, at: int) -> tuple[int, bytes, int] | N
     return (number, payload, end) if _checksum(number, rows, payload) == checksum else None
 
 
-def _read_head(number: int, payload: bytes) -> Head:
+def _read_head(number: int, payload: bytes) -> SegmentHead:
     if number != _HEAD:
         raise InputError("the file is no segment of the journal: it does not begin with a head")
     try:
-        head = msgspec.json.decode(payload, type=Head)
+        head = msgspec.json.decode(payload, type=SegmentHead)
     except msgspec.DecodeError as error:
         raise InputError(f"the head of the journal's segment cannot be read: {error}") from error
     if head.version > FORMAT_VERSION:

@@ -15,7 +15,7 @@ import msgspec
 from core.errors import UnavailableError
 from journal.columnar import TEMPORARY, flush_folder
 from journal.converting import SegmentConverter
-from journal.segment import Frame
+from journal.segment import SegmentFrame
 
 # Rows of one stream in one batch: a worker that was away for a day catches up in bounded steps.
 BATCH_ROWS: Final = 10_000
@@ -66,7 +66,7 @@ class StreamTaker:
     def take(self, pieces: Sequence[StreamRows]) -> int:
         """Write the pending rows, all of them, and move the positions; how many rows. Raises UnavailableError."""
         frames = [
-            Frame(piece.kind, tuple(piece.rows[0]), [list(row.values()) for row in piece.rows])
+            SegmentFrame(piece.kind, tuple(piece.rows[0]), [list(row.values()) for row in piece.rows])
             for piece in pieces
             if piece.rows
         ]

@@ -20,7 +20,7 @@ from core.clock import Clock
 from core.telemetry.metrics import CounterChild, Merge, Telemetry
 from journal.bid_batches import NUMBER as BATCH_NUMBER
 from journal.bid_batches import BidBatch
-from journal.rows import BID, KINDS, RowKind
+from journal.rows import BID, KINDS, JournalKind
 from journal.segment import Codec, Row
 
 # Rows of a killed process that are missing are at most so old, in seconds.
@@ -50,11 +50,11 @@ class JournalWriter:
     ) -> None:
         self._folder, self._process, self._clock, self._max_bytes = folder, process, clock, max_bytes
         self._codec = Codec()
-        self._rows: dict[RowKind, list[Row]] = {kind: [] for kind in KINDS.values()}
+        self._rows: dict[JournalKind, list[Row]] = {kind: [] for kind in KINDS.values()}
         self._gathered = 0
         self._bids: list[BidBatch] = []
         self._bids_gathered = 0
-        self._waiting: list[tuple[RowKind, bytes, int]] = []  # frames of a disk that refuses, and their rows
+        self._waiting: list[tuple[JournalKind, bytes, int]] = []  # frames of a disk that refuses, and their rows
         self._handle: int | None = None
         self._path = Path()
         self._opened = 0.0
@@ -68,8 +68,8 @@ class JournalWriter:
         dropped = telemetry.counter(
             "grosz_journal_dropped_total", "Rows that were left out since the folder or the disk was full.", ("kind",)
         )
-        self._counted: dict[RowKind, CounterChild] = {kind: rows.labels(kind.name) for kind in self._rows}
-        self._dropped: dict[RowKind, CounterChild] = {kind: dropped.labels(kind.name) for kind in self._rows}
+        self._counted: dict[JournalKind, CounterChild] = {kind: rows.labels(kind.name) for kind in self._rows}
+        self._dropped: dict[JournalKind, CounterChild] = {kind: dropped.labels(kind.name) for kind in self._rows}
         self._bytes = telemetry.counter("grosz_journal_bytes_total", "Bytes written to segment files.").labels()
         self._faults = telemetry.counter(
             "grosz_journal_write_failures_total", "Writes to segment files that the disk refused."
@@ -88,14 +88,14 @@ class JournalWriter:
         """Call `gather` before each batch is written, to append what was counted meanwhile."""
         self._on_flush.append(gather)
 
-    def append(self, kind: RowKind, row: Row) -> None:
+    def append(self, kind: JournalKind, row: Row) -> None:
         """Keep a row: values in the order of the kind's columns."""
         if self._folder is None:
             return
         self._rows[kind].append(row)
         self._gathered += 1
 
-    def extend(self, kind: RowKind, rows: Sequence[Row]) -> None:
+    def extend(self, kind: JournalKind, rows: Sequence[Row]) -> None:
         """Keep several rows."""
         if self._folder is None:
             return
@@ -113,7 +113,7 @@ class JournalWriter:
         if self._bids_gathered >= FLUSH_ROWS:
             self.flush()
 
-    def append_soon(self, kind: RowKind, row: Row) -> None:
+    def append_soon(self, kind: JournalKind, row: Row) -> None:
         """Keep a row and write it at the end of this turn of the event loop, with all others of the turn."""
         if self._folder is None:
             return
@@ -167,7 +167,7 @@ class JournalWriter:
             self._bids, self._bids_gathered = [], 0
         self._write(frames)
 
-    def _write(self, frames: list[tuple[RowKind, bytes, int]]) -> None:
+    def _write(self, frames: list[tuple[JournalKind, bytes, int]]) -> None:
         for number, (kind, frame, rows) in enumerate(frames):
             try:
                 self._append(frame)
@@ -229,7 +229,7 @@ class JournalWriter:
             _log.warning("a segment of the journal keeps its name for now: %s", error)
         os.close(handle)
 
-    def _keep_waiting(self, frames: list[tuple[RowKind, bytes, int]]) -> None:
+    def _keep_waiting(self, frames: list[tuple[JournalKind, bytes, int]]) -> None:
         """Hold notices until the disk takes them; of the rest say that it is gone."""
         for kind, _frame, rows in frames:
             if kind.droppable:

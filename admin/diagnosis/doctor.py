@@ -81,12 +81,8 @@ class Doctor:
         scene = await self._scene(catalogue, wanted)
         findings += await self._exchanges(catalogue, scene)
         findings += await check_profiles(patient.redis)
-<<<<<<< HEAD
-        findings += check_journal(await ask_metrics(self._patient.endpoints.get("worker")))
-        findings += check_prices(await ask_metrics(self._patient.endpoints.get("tracker")), catalogue.exchanges)
-=======
+        findings += check_journal(await ask_metrics(self._patient.metrics.get("worker")))
         findings += check_prices(await ask_metrics(self._patient.metrics.get("tracker")), catalogue.exchanges)
->>>>>>> main
         if wanted is not None:
             return Report.of([*findings, *examine(wanted, scene)])
         # In a thread: 100,000 of them take seconds, in which the API goes on answering.

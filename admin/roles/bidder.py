@@ -68,8 +68,6 @@ async def build(role: RoleContext) -> None:
     )
     profiles = ProfileReader(redis, failed.labels().inc)
     signer = token_signer(role)
-    writer = journal_writer(role, process)
-    notes = BidNotes(writer, pseudonyms_of(settings.journal), clock.now_ms) if writer.is_on else None
     handler = BidderHandler(
         profiles=profiles,
         signer=signer,
@@ -79,7 +77,7 @@ async def build(role: RoleContext) -> None:
         tmax_cap_ms=settings.bid.tmax_cap_ms,
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
-        notes=notes,
+        notes=_notes(role, process),
     )
     shading, products = Shading(), ProductCache(role.telemetry, settings.bid.products_in_memory)
     catalogue = BidCatalogue(
@@ -113,8 +111,13 @@ async def build(role: RoleContext) -> None:
     role.on_close(pacing.close)
     role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
     role.run_loop(funnel.run, "funnel")
-    role.on_close(partial(_withdraw, control, process))
-    role.run_loop(partial(_report, control, process, watcher, role), "version report")
+    _report_version(role, control, process, watcher)
+
+
+def _notes(role: RoleContext, process: str) -> BidNotes | None:
+    """What is told to the journal; None where none is kept."""
+    writer = journal_writer(role, process)
+    return BidNotes(writer, pseudonyms_of(role.settings.journal), role.clock.now_ms) if writer.is_on else None
 
 
 def _tell_of_catalogue(role: RoleContext, watcher: CatalogueWatcher, catalogue: BidCatalogue) -> None:
@@ -178,6 +181,11 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
         await handler.drain()
 
     role.on_drain(drain)
+
+
+def _report_version(role: RoleContext, control: Redis, process: str, watcher: CatalogueWatcher) -> None:
+    role.on_close(partial(_withdraw, control, process))
+    role.run_loop(partial(_report, control, process, watcher, role), "version report")
 
 
 async def _report(control: Redis, process: str, watcher: CatalogueWatcher, role: RoleContext) -> None:

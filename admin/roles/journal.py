@@ -10,15 +10,14 @@ from admin.roles.lifecycle import RoleContext
 from core.config import JournalSettings
 from journal.archive import Archive
 from journal.people import Pseudonyms
-from journal.rows import BILL, CLICK, CONVERSION, NOTICE
-from journal.rows import RowKind as JournalKind
+from journal.rows import BILL, CLICK, CONVERSION, NOTICE, JournalKind
 from journal.writing import JournalWriter
 from pacing.budgets.timing import lease_day
 from pacing.budgets.transitions import StreamEntry
 from pacing.ledger.rows import LedgerRow, RowKind
 from pacing.notices.claims import Claims
 from pacing.notices.conversions import CountedOrder
-from pacing.notices.notices import Counted
+from pacing.notices.notices import CountedNotice
 from pacing.notices.touches import Touch
 
 SEGMENTS = "segments"
@@ -63,7 +62,7 @@ class NoticeRows:
     def __init__(self, writer: JournalWriter, pseudonyms: Pseudonyms, now_ms: Callable[[], int]) -> None:
         self._writer, self._pseudonyms, self._now_ms = writer, pseudonyms, now_ms
 
-    def counted(self, notice: Counted) -> None:
+    def counted(self, notice: CountedNotice) -> None:
         """A notice that had its effect."""
         claims = notice.claims
         self._writer.append_soon(

@@ -82,7 +82,7 @@ class JournalKeeper:
         archive.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._columnar = Columnar(spill=archive.folder / "spill")
         self._converter = SegmentConverter(segments, archive, self._columnar)
-        self._make_taker = lambda: StreamTaker(self._converter)
+        self._new_taker: Callable[[], StreamTaker] = partial(StreamTaker, self._converter)
         self._taker: StreamTaker | None = None
         self._metrics = JournalMetrics(telemetry, clock)
         self._merged_at = 0.0
@@ -120,7 +120,7 @@ class JournalKeeper:
         """One pass. Raises UnavailableError; what was not done is done by the next."""
         began_ms = self._clock.now_ms()
         if self._taker is None:
-            self._taker = self._make_taker()
+            self._taker = self._new_taker()
         await asyncio.to_thread(self._convert)
         while await self._take_streams(self._taker):
             pass

@@ -17,11 +17,8 @@ from core.config import METRICS_PORTS, AdminSettings, Settings
 _TOKEN_KEY_BYTES = 32
 
 ENDPOINTS = "endpoints.json"
-<<<<<<< HEAD
 JOURNAL = "journal"
-=======
 _METRICS = "metrics of "  # before a role's name in the note
->>>>>>> main
 
 
 def complete(settings: Settings, redis_url: str) -> Settings:

@@ -25,22 +25,10 @@ from pacing.notices.claims import NOT_SHADED
 class Chosen:
     """A bid that will be sent."""
 
-<<<<<<< HEAD
-    __slots__ = ("auction_type", "cost", "cpm", "deal_id", "lease_id", "nonce", "pair", "position", "shading", "shown")
-=======
     __slots__ = (
-        "auction_type",
-        "cost",
-        "cpm",
-        "deal_id",
-        "lease_id",
-        "pair",
-        "position",
-        "products",
-        "shading",
+        "auction_type", "cost", "cpm", "deal_id", "lease_id", "nonce", "pair", "position", "products", "shading",
         "shown",
-    )
->>>>>>> main
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from bidder.targeting import inventory
 from bidder.targeting.normalise import browser, normal_domain, operating_system
 from core.model import Exchange
 from core.reasons import NoBid
+from creatives.products.on_bid import BidProducts
 from journal.bid_batches import BidBatch
 from journal.people import Pseudonyms
 from journal.rows import ANSWER
@@ -107,7 +108,7 @@ def bid_batch(
         impression = slot.impression
         bids.append((
             at, bid.shown.offer_row, bid.nonce, impression.imp.id, impression.placement, bid.deal_id, bid.shading,
-            bid.cpm, bid.auction_type, bid.cost,
+            bid.cpm, bid.auction_type, bid.cost, None if bid.products is None else _shown(bid.products),
         ))  # fmt: skip
     return BidBatch(
         now_ms, auctions, bids, found.floors.take(pairs).tobytes(), found.cpm.take(pairs).tobytes(),
@@ -155,6 +156,10 @@ def _states(found: Evaluation, pairs: Integers, profiles: ProfileBatch) -> tuple
         profiles.cart_micros, profiles.cart_age_s, profiles.cart_stage,
     )  # fmt: skip
     return known.tobytes(), np.array(columns).take(rows, axis=1).tobytes()
+
+
+def _shown(products: BidProducts) -> list[str]:
+    return [product.id for product in products.products]
 
 
 def _auction(auction: Auction) -> tuple[Any, ...]:

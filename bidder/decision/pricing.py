@@ -41,29 +41,20 @@ class Evaluation:
     """Arrays with one row a pair, ordered by slot, then by position."""
 
     __slots__ = (
-<<<<<<< HEAD
         "_ends", "cost", "cpm", "eligible", "floors", "frequency", "lengths", "personal", "positions", "rate", "scores",
-        "slot_kinds", "slot_of_pair", "slots", "starts", "state", "verdict",
-=======
-        "_ends", "cost", "cpm", "eligible", "floors", "lengths", "positions", "rate", "scores", "slot_of_pair", "slots",
-        "starts", "values_of", "verdict",
->>>>>>> main
+        "slot_kinds", "slot_of_pair", "slots", "starts", "state", "values_of", "verdict",
     )  # fmt: skip
 
     slot_of_pair: Integers
     positions: Integers
     cpm: Integers  # the bid: CPM micros of the auction's currency, on the grosz grid
     rate: Floats | float  # units of the auction's currency for one of the advertiser's
-<<<<<<< HEAD
     scores: score.Scores | None  # how the bids of the `personal` pairs came about; None where there is none
     personal: Integers  # pairs whose bid depends on the user, ascending; of a batch without memo all
     slot_kinds: Integers  # of each slot, see `BoundModel.slot_kind`
     state: Integers | None  # row of the user's state at the shop, counted from 1; see `score.state_of_pairs`
     frequency: Floats | None  # see `_frequency`
-=======
-    scores: score.Scores | None  # how the bids came about; None where they were remembered
     values_of: Callable[[Integers], Floats]  # of some pairs: expected values, micros of the advertiser's currency
->>>>>>> main
     floors: Integers  # CPM micros of the auction's currency
     cost: Integers  # micros of the advertiser's currency
     verdict: Integers  # rank.ELIGIBLE or a column of bidder.targeting.counting
@@ -172,7 +163,7 @@ def _price(
             index=snapshot.index,
         )
 
-    found.values_of = lambda pairs: scored(pairs, personal=True).expected_value
+    found.values_of = lambda pairs: scored(pairs).expected_value
     if memo is None:
         found.scores, found.personal = scored(slice(None)), np.arange(len(found.positions))
         found.cpm = found.scores.cpm

@@ -97,7 +97,7 @@ class NoticeReport(NamedTuple):
     min_to_win: str | None = None
 
 
-class Counted(NamedTuple):
+class CountedNotice(NamedTuple):
     """A notice that had its effect for the first time, for who keeps a record of them. Prices are CPM micros."""
 
     event: NoticeEvent
@@ -145,7 +145,7 @@ class NoticeDesk:
         landscape: Tally | None = None,
         server_time: ServerTime | None = None,
         token_max_age_s: int = DEFAULT_MAX_AGE_S,
-        on_counted: Callable[[Counted], None] | None = None,
+        on_counted: Callable[[CountedNotice], None] | None = None,
         click_row: Callable[[Claims, int], bytes] | None = None,
     ) -> None:
         """Tokens are judged by `server_time`: by Redis's clock where this process's is known to be off.
@@ -313,7 +313,7 @@ class NoticeDesk:
     def _tell(self, report: NoticeReport, claims: Claims, outcome: str, price_cpm: int) -> None:
         is_loss = report.event is NoticeEvent.LOSS
         self._on_counted(
-            Counted(
+            CountedNotice(
                 report.event, outcome, claims, price_cpm if price_cpm >= 0 else None,
                 _loss_code(report.loss_code) if is_loss else "", _cpm_of(report.min_to_win),
             )
@@ -361,7 +361,7 @@ class NoticeDesk:
 
         def seen(raw: object) -> None:
             if raw is not None:
-                self._on_counted(Counted(NoticeEvent.IMPRESSION, "seen", claims))
+                self._on_counted(CountedNotice(NoticeEvent.IMPRESSION, "seen", claims))
             answer(200, "not_counted" if raw is None else "seen")
 
         self._turn.add(count, seen)

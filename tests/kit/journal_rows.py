@@ -8,14 +8,14 @@ from core.telemetry.metrics import Telemetry
 from journal.archive import Archive
 from journal.columnar import Columnar, files_sql
 from journal.converting import SegmentConverter
-from journal.rows import RowKind
+from journal.rows import JournalKind
 from journal.writing import JournalWriter
 
 NOW_MS = 1_790_000_000_000
 _OF_TYPE: Mapping[str, object] = {"VARCHAR": "", "FLOAT": 0.0, "BOOLEAN": False, "UINTEGER[]": None, "BLOB": b""}
 
 
-def a_row(kind: RowKind, **values: object) -> tuple[object, ...]:
+def a_row(kind: JournalKind, **values: object) -> tuple[object, ...]:
     """A row of zeros and empty texts, but for `values`; its moments are NOW_MS."""
     row = {
         column.name: NOW_MS if column.name.endswith("_ms") else _OF_TYPE.get(column.sql, 0) for column in kind.columns
@@ -46,14 +46,14 @@ class JournalFolder:
         """Everything that waits, to Parquet; how many rows."""
         return sum(self.converter.convert(path).rows for path in self.converter.waiting())
 
-    def rows(self, kind: RowKind, columns: str = "*", where: str = "true") -> list[tuple[object, ...]]:
+    def rows(self, kind: JournalKind, columns: str = "*", where: str = "true") -> list[tuple[object, ...]]:
         """Rows that the files hold."""
         files = self.archive.files(kind.name, self.archive.hours(kind.name))
         if not files:
             return []
         return self.columnar.ask(f"SELECT {columns} FROM {files_sql(files)} WHERE {where} ORDER BY ALL")
 
-    def count(self, kind: RowKind) -> int:
+    def count(self, kind: JournalKind) -> int:
         """How many rows of a kind the files hold."""
         files = self.archive.files(kind.name, self.archive.hours(kind.name))
         return self.columnar.count(files)

@@ -19,7 +19,7 @@ from journal.people import Pseudonyms
 from journal.rows import BILL, CLICK, CONVERSION, NOTICE
 from journal.streams import StreamTaker
 from pacing.ledger.rows import LedgerWriter
-from pacing.notices.conversions import ConversionDesk, Credit
+from pacing.notices.conversions import ConversionDesk
 from pacing.notices.notices import NoticeDesk
 from tests.kit.journal_rows import JournalFolder
 from tests.kit.money import ADVERTISER, LANDING, LINE_ITEM, USER, Shop
@@ -116,7 +116,6 @@ async def test_an_order_of_nobody_and_a_correction_are_kept(kept: KeptShop) -> N
     await kept.keep()
     found = kept.folder.rows(CONVERSION, "credit, entry, value_micros, bid_id")
     assert found == [("click", "correction", -30, bid), ("click", "order", 100, bid), ("nobody", "order", 5, 0)]
-    assert Credit.NOBODY == "nobody"
 
 
 async def test_a_worker_that_is_killed_between_files_and_positions_takes_nothing_twice(

@@ -1,5 +1,6 @@
 import resource
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from core.errors import InputError, UnavailableError
 from journal.columnar import Columnar, files_sql
 
-COLUMNS = {
+COLUMNS: Mapping[str, tuple[str, list[object]]] = {
     "id": ("UBIGINT", [2**64 - 1, 2, 3]),
     "name": ("VARCHAR", ["a", None, "zażółć \x00 '"]),
     "price": ("BIGINT", [None, -5, 2**62]),

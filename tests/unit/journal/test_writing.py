@@ -71,7 +71,7 @@ class FullDisk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
         self.room = room
         self._write = os.write
-        monkeypatch.setattr(writing.os, "write", self)
+        monkeypatch.setattr(os, "write", self)
 
     def __call__(self, handle: int, data: bytes) -> int:
         if not self.room and data:

@@ -12,7 +12,7 @@ from core.model import AuctionType
 from core.reasons import NoBid
 from core.telemetry.metrics import Telemetry
 from journal.people import NOBODY, Pseudonyms
-from journal.rows import ANSWER, BID, RowKind
+from journal.rows import ANSWER, BID, JournalKind
 from journal.segment import Codec
 from journal.writing import JournalWriter
 from tests.kit.bidding import NOW_MS, Shopper, ShopState, TestBidder, bids_of, profile_batch
@@ -42,7 +42,7 @@ class Noting:
         self.notes.sent(unsent)
         return answers
 
-    def rows(self, kind: RowKind) -> list[dict[str, object]]:
+    def rows(self, kind: JournalKind) -> list[dict[str, object]]:
         self.writer.flush()
         return [
             dict(zip(frame.columns, row, strict=True))
