@@ -62,6 +62,11 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     one_value_lists: tuple[str, ...] = ()
     """Lists of which only the first element is sent."""
 
+    native_root: bool = False
+    """Whether native markup always has the outer member `native`; otherwise only where the request has it (1.0)."""
+    native_as_object: bool = False
+    """Whether native markup is an object in `adm`, and not its text."""
+
     sources: dict[str, str] = {}
     """Where each member that differs from `generic` is publicly said, by the member's name; ASSUMED where nowhere."""
 
@@ -138,7 +143,9 @@ DIALECTS: dict[str, Dialect] = {
             price_in_markup=True,
             needed=("adm", "adomain"),
             one_value_lists=("adomain",),
+            native_root=True,
             sources={
+                "native_root": ASSUMED,
                 "currencies": _INDEX_MACRO,
                 "billing_event": _INDEX_MACRO,
                 "price_in_markup": _INDEX_MACRO,

@@ -348,9 +348,9 @@ def user_touches(user_id: str) -> str:
 
 
 def delivery(advertiser_id: int, day: int) -> str:
-    """Hash: `line item:what` -> count of clicks, seen impressions and conversions of bids made on the day.
+    """Hash: `line item:what` -> count of clicks, seen impressions, signals and conversions of bids made that day.
 
-    TTL: 400 days; writer: tracker, worker; reader: admin; about 0.3 KiB a line item.
+    TTL: 400 days; writer: tracker, worker; reader: admin; about 0.3 KiB a line item, 0.6 of video.
     """
     return f"{{a:{advertiser_id}}}:delivery:{day}"
 

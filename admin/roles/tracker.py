@@ -18,6 +18,8 @@ from pacing.landscape.telling import LandscapeWriter
 from pacing.notices.delivery import DeliveryCounts, DeliveryWriter
 from pacing.notices.notices import NoticeDesk
 from pacing.notices.short_way import NoticePort
+from pacing.notices.signals import SignalDesk
+from pacing.notices.signals_web import signal_routes
 from pacing.notices.web import routes as notice_routes
 from segments.audiences.sizes import SegmentSizes
 from segments.events.collect import EventCollector
@@ -56,6 +58,7 @@ async def build(role: RoleContext) -> None:
         server_time=server_time, landscape=tally,
         on_counted=None if notes is None else notes.counted, click_row=None if notes is None else notes.click,
     )  # fmt: skip
+    signals = SignalDesk(token_signer(role), transitions, clock, role.telemetry, server_time=server_time)
     writer = DeliveryWriter(delivery, transitions)
     role.run_loop(writer.run, "delivery counts")
     role.on_close(writer.close)
@@ -80,7 +83,7 @@ async def build(role: RoleContext) -> None:
         "catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?"
     )
     app = web.Application()
-    app.add_routes([*notice_routes(desk), *shop_routes(site), *ad_routes()])
+    app.add_routes([*notice_routes(desk), *signal_routes(signals), *shop_routes(site), *ad_routes()])
     port = NoticePort(desk, clock)
     role.run_loop(port.sweep, "idle notice connections")
     await role.serve(app, settings.track.host, settings.track.port, front=port, public_url=settings.track.public_url)

@@ -81,7 +81,7 @@ def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chos
 
     `bids` are those of the slot's auction: a line item that bids elsewhere in it was not free.
     """
-    slot, busy = found.slots[number], {bid.shown.line.line_item_id for _number, bid in bids}
+    busy = {bid.shown.line.line_item_id for _number, bid in bids}
     winner = next(bid for at, bid in bids if at == number).shown.line.line_item_id
     start, end = found.pairs_of_formats(number)
     outranked = start + (found.verdict[start:end] == NoBid.OUTRANKED.index).nonzero()[0]
@@ -89,6 +89,8 @@ def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chos
         position, cpm = int(found.positions[pair]), int(found.cpm[pair])
         rival = snapshot.showcase.line(position)
         is_free = rival.several_per_request or rival.line_item_id not in busy
-        if rival.line_item_id != winner and is_free and showable(slot, snapshot, position, cpm):
-            return cpm
+        if rival.line_item_id != winner and is_free:
+            slot = found.slots[found.slot_of_pair[pair]]  # in the format of its own bid
+            if showable(slot, snapshot, position, cpm):
+                return cpm
     return 0

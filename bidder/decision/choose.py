@@ -5,6 +5,7 @@ import itertools
 import zlib
 from collections.abc import Iterable, Iterator
 
+import msgspec
 import numpy as np
 
 from bidder.decision import rank
@@ -21,39 +22,23 @@ from core.reasons import NoBid
 from creatives.products.on_bid import BidProducts
 from pacing.notices.claims import NOT_SHADED
 
+_FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs more than a call
 
-class Chosen:
+
+class Chosen(msgspec.Struct, gc=False):
     """A bid that will be sent."""
 
-    __slots__ = (
-        "auction_type", "cost", "cpm", "deal_id", "lease_id", "nonce", "pair", "position", "products", "shading",
-        "shown",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        pair: int,
-        position: int,
-        shown: Showable,
-        lease_id: int,
-        cpm: int,
-        cost: int,
-        deal_id: str,
-        auction_type: AuctionType,
-        shading: int,
-    ) -> None:
-        self.pair = pair
-        self.position = position
-        self.shown = shown
-        self.lease_id = lease_id
-        self.cpm = cpm
-        self.cost = cost
-        self.deal_id = deal_id
-        self.auction_type = auction_type
-        self.products: BidProducts | None = None  # of a dynamic ad, see bidder.decision.products
-        self.shading = shading  # the bid as a part of what it was worth, in ten-thousandths
-        self.nonce = 0  # of its token; set when it is answered
+    pair: int
+    position: int
+    shown: Showable
+    lease_id: int
+    cpm: int
+    cost: int
+    deal_id: str
+    auction_type: AuctionType
+    shading: int  # the bid as a part of what it was worth, in ten-thousandths
+    products: BidProducts | None = None  # of a dynamic ad, see bidder.decision.products
+    nonce: int = 0  # of its token; set when it is answered
 
 
 def seed_of(auction: Auction) -> int:
@@ -147,7 +132,7 @@ def _of_all_formats(found: Evaluation, number: int, ties: rank.Ties) -> Iterator
         ):
             equal = list(run)
             if len(equal) > 1:
-                order = (-found.values_of(np.array(equal))).argsort(kind="stable")
+                order = (-found.scored(np.array(equal), personal=True).expected_value).argsort(kind="stable")
                 equal = [equal[at] for at in order.tolist()]
             yield from equal
 
@@ -166,52 +151,50 @@ def _take(
 ) -> Chosen | None:
     """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease."""
     slot = found.slots[number]
-    impression = slot.impression
+    auction, impression = slot.auction, slot.impression
     if impression.deal_floors:
         fitting = showable(slot, snapshot, position, cpm)
     else:
-        fitting = snapshot.showcase.showable(position, slot.auction, impression)
+        fitting = snapshot.showcase.showable(position, auction, impression)
     if not fitting:
         found.verdict[pair] = NoBid.CREATIVE_BLOCKED.index
         return None
     # Several creatives that fit take turns by the auction's hash.
-    shown = fitting[0] if len(fitting) == 1 else fitting[seed_of(slot.auction) % len(fitting)]
+    shown = fitting[0] if len(fitting) == 1 else fitting[seed_of(auction) % len(fitting)]
     line = shown.line
     mark = (slot.number, line.line_item_id)
     if mark in taken and not line.several_per_request:
         found.verdict[pair] = NoBid.ALREADY_IN_REQUEST.index
         return None
-    reason = None if caps is None else caps.reason(slot.number, line.line_item_id, line.share)
-    if reason is not None:
+    asked = caps if line.is_capped else None
+    if asked is not None and (reason := asked.reason(slot.number, line.line_item_id, line.share)) is not None:
         found.verdict[pair] = reason.index
         return None
-    deal_id = deal_of(slot.auction, impression, position, snapshot, cpm) if impression.deal_floors else ""
-    kind, shading = auction_type(slot, deal_id), NOT_SHADED
-    if kind is AuctionType.FIRST_PRICE:
+    deal_id, kind, shading = "", auction.speaker.auction_types[auction.request.at], NOT_SHADED
+    if impression.deal_floors:
+        deal_id = deal_of(auction, impression, position, snapshot, cpm)
+        kind = auction_type(slot, deal_id)
+    if kind is _FIRST_PRICE:
         cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost)
     lease = snapshot.book.reserve(position, cost, now_ms)
     if not lease:
         found.verdict[pair] = NoBid.NO_LEASE.index
         return None
     taken.add(mark)
-    if caps is not None and not slot.auction.is_test:
-        caps.note(slot.number, line.line_item_id, slot.auction.exchange.time_to_notice_ms)
-    return Chosen(
-        pair=pair, position=position, shown=shown, lease_id=lease, cpm=cpm, cost=cost, deal_id=deal_id,
-        auction_type=kind, shading=shading,
-    )  # fmt: skip
+    if asked is not None and not auction.is_test:
+        asked.note(slot.number, line.line_item_id, auction.exchange.time_to_notice_ms)
+    return Chosen(pair, position, shown, lease, cpm, cost, deal_id, kind, shading)
 
 
 def auction_type(slot: Slot, deal_id: str) -> AuctionType:
     """What a bid is charged by; a deal may say, and a fixed price is one whatever is configured."""
-    speaker = slot.auction.speaker
     at = slot.auction.request.at
     if deal_id:
         deal_type = slot.impression.deal_floors[deal_id][1]
         if deal_type == AuctionType.FIXED_PRICE:
             return AuctionType.FIXED_PRICE
         at = deal_type or at
-    return speaker.auction_type(at)
+    return slot.auction.speaker.auction_types[at]
 
 
 def _shaded(

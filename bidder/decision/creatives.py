@@ -5,7 +5,6 @@ once per creative and exchange and cut at the places of the token; a bid is then
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -22,6 +21,7 @@ from creatives.formats.offer import Offer, fits
 from creatives.formats.table import FORMATS
 from creatives.macros import TOKEN
 from creatives.products.choosing import plan_of
+from pacing.caps import CapTable
 from pacing.notices.claims import landing_digest, terms_of
 from pacing.notices.tokens import TokenSigner
 
@@ -73,14 +73,15 @@ def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
     return any(tag.partition("-")[0].lower() == primary for tag in wanted)
 
 
-class Line(NamedTuple):
-    """What a bid says of its line item."""
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """What a bid says of its line item, and asks about it."""
 
     line_item_id: int
     share: int
     advertiser_id: int
     campaign_id: int
     several_per_request: bool
+    is_capped: bool
 
 
 class Showable:
@@ -129,11 +130,14 @@ class Showable:
 class Showcase(Memo):
     """The ads of one catalogue that bids have shown, each prepared at its first use."""
 
-    __slots__ = ("_advertiser_domains", "_fitting", "_index", "_lines", "_prepared", "_track_url", "shows_products")
+    __slots__ = (
+        "_advertiser_domains", "_caps", "_fitting", "_index", "_lines", "_prepared", "_track_url", "shows_products"
+    )  # fmt: skip
 
-    def __init__(self, index: Index, advertiser_domains: Mapping[int, str], track_url: str) -> None:
+    def __init__(self, index: Index, caps: CapTable, advertiser_domains: Mapping[int, str], track_url: str) -> None:
         super().__init__()
         self._index = index
+        self._caps = caps
         self._advertiser_domains = advertiser_domains
         self._lines: dict[int, Line] = {}
         self._track_url = track_url
@@ -156,8 +160,9 @@ class Showcase(Memo):
         """Those of `prepared` that the request admits, remembered by all that decides it."""
         request, exchange = auction.request, auction.exchange
         languages = request.wlang or request.wlangb
-        seats = (request.wseat, request.bseat) if exchange.seats else None
-        key = (position, impression.offer, exchange.id, impression.imp.secure, languages, seats)
+        key: tuple[Hashable, ...] = (position, impression.offer, exchange.id, impression.imp.secure, languages)
+        if exchange.seats:
+            key = (*key, request.wseat, request.bseat)
         found = self._fitting.get(key)
         if found is None:
             line = self.line(position)
@@ -180,6 +185,7 @@ class Showcase(Memo):
                 int(lines.advertiser[position]),
                 int(lines.campaign[position]),
                 bool(lines.several_per_request[position]),
+                self._caps.limits(int(lines.line_item[position])),
             )
         return line
 

@@ -178,8 +178,21 @@ def _auction(auction: Auction) -> tuple[Any, ...]:
             publisher = site.publisher.id
     else:
         publisher, app = inventory.publisher(auction), inventory.app(auction)
-    country, region, city, _postcode, _point, _accuracy = auction.place
-    return (request.id, domain, app, publisher, country, region, city, kind, system, family, offset, auction.currency)
+    place = auction.place
+    return (
+        request.id,
+        domain,
+        app,
+        publisher,
+        place.country,
+        place.region,
+        place.city,
+        kind,
+        system,
+        family,
+        offset,
+        auction.currency,
+    )
 
 
 @functools.lru_cache(maxsize=16_384)

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,23 +27,20 @@ FIXED_PRICE_DEAL = 3  # `deal.at`: bid exactly the deal's price (OpenRTB 2.6 sec
 FREQUENCY_WINDOW_S = 24 * 3600
 
 
-class Slot:
+class Slot(msgspec.Struct, gc=False):
     """One impression of one auction of the batch, in one format, that at least one line item may bid on."""
 
-    __slots__ = ("auction", "impression", "number")
-
-    def __init__(self, number: int, auction: Auction, impression: Impression) -> None:
-        self.number = number  # of the auction in the batch
-        self.auction = auction
-        self.impression = impression
+    number: int  # of the auction in the batch
+    auction: Auction
+    impression: Impression
 
 
 class Evaluation:
     """Arrays with one row a pair, ordered by slot, then by position."""
 
     __slots__ = (
-        "_ends", "cost", "cpm", "eligible", "floors", "frequency", "lengths", "personal", "positions", "rate", "scores",
-        "slot_kinds", "slot_of_pair", "slots", "starts", "state", "values_of", "verdict",
+        "_ends", "cost", "cpm", "eligible", "floors", "frequency", "lengths", "personal", "positions", "rate", "scored",
+        "scores", "slot_kinds", "slot_of_pair", "slots", "starts", "state", "verdict",
     )  # fmt: skip
 
     slot_of_pair: Integers
@@ -54,7 +52,7 @@ class Evaluation:
     slot_kinds: Integers  # of each slot, see `BoundModel.slot_kind`
     state: Integers | None  # row of the user's state at the shop, counted from 1; see `score.state_of_pairs`
     frequency: Floats | None  # see `_frequency`
-    values_of: Callable[[Integers], Floats]  # of some pairs: expected values, micros of the advertiser's currency
+    scored: Callable[..., score.Scores]  # prices some pairs of these anew, `personal` by what is known of the user
     floors: Integers  # CPM micros of the auction's currency
     cost: Integers  # micros of the advertiser's currency
     verdict: Integers  # rank.ELIGIBLE or a column of bidder.targeting.counting
@@ -163,7 +161,7 @@ def _price(
             index=snapshot.index,
         )
 
-    found.values_of = lambda pairs: scored(pairs).expected_value
+    found.scored = scored
     if memo is None:
         found.scores, found.personal = scored(slice(None)), np.arange(len(found.positions))
         found.cpm = found.scores.cpm

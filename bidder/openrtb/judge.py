@@ -4,12 +4,14 @@ The stages make an answer right; this reads it as its exchange will and says wha
 here is shared with what chose the bid. `bidder.door.checking` asks it about every answer in tests, about some in life.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from bidder.openrtb.judge_native import faults_of_native
 from bidder.openrtb.judge_vast import faults_of_spot
 from bidder.openrtb.types import Audio, Banner, BidRequest, Deal, Device, Imp, Native, Video
 from bidder.openrtb.violation import Violation
@@ -111,11 +113,11 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
 
 def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
     offered = [name for name in FORMAT_OF_MARKUP.values() if getattr(imp, name) is not None]
-    # Versions before 2.6 have no `mtype`: the exchange looks at the markup. What is not VAST or JSON is a banner.
-    looks = "banner" if imp.banner is not None or not offered else offered[0]
-    kind = FORMAT_OF_MARKUP.get(bid["mtype"], "") if bid.get("mtype") else looks
+    kind = _kind(bid)
     if kind not in offered:
         yield Violation("format", f"markup of type {bid.get('mtype')} where {', '.join(offered)} is offered")
+    if kind == "native" and imp.native is not None:
+        yield from (Violation("native", fault) for fault in faults_of_native(imp.native, bid.get("adm")))
     if kind == "banner" and imp.banner is not None and not _has_size(imp.banner, bid, request.device):
         yield Violation("size", f"{bid.get('w')}x{bid.get('h')} is not offered")
     spot = imp.video if kind == "video" else imp.audio if kind == "audio" else None
@@ -125,9 +127,20 @@ def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
 
 def _offered(imp: Imp, bid: Json) -> Banner | Video | Audio | Native | None:
     """The format of the impression that a bid fills."""
-    kind = FORMAT_OF_MARKUP.get(bid.get("mtype", 0), "")
     by_name = {"banner": imp.banner, "video": imp.video, "audio": imp.audio, "native": imp.native}
-    return by_name.get(kind) or imp.banner or imp.video or imp.audio
+    return by_name.get(_kind(bid))
+
+
+def _kind(bid: Json) -> str:
+    """The format of a bid. Versions before 2.6 have no `mtype`: the exchange looks at the markup."""
+    if bid.get("mtype"):
+        return FORMAT_OF_MARKUP.get(bid["mtype"], "")
+    markup = bid.get("adm", "")
+    if not isinstance(markup, str) or markup.lstrip().startswith("{"):
+        return "native"
+    if not re.search(r"<VAST\b", markup[:1_000]):
+        return "banner"
+    return "audio" if 'adType="audio"' in markup else "video"
 
 
 def _has_size(banner: Banner, bid: Json, device: Device | None) -> bool:
@@ -176,11 +189,13 @@ def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
 
 def _markup(imp: Imp, bid: Json, terms: AnswerTerms) -> Iterator[Violation]:
     markup = bid.get("adm", "")
+    if not isinstance(markup, str):  # a native ad may be an object
+        markup = json.dumps(markup)
     if not markup:
         yield Violation("markup", "there is none")
     if imp.secure and _INSECURE.search(markup.replace("\\/", "/")):
         yield Violation("secure", "the markup loads http on a secure page")
-    texts = [bid.get(name, "") for name in ("adm", "nurl", "burl", "lurl")]
+    texts = [markup, *(bid.get(name, "") for name in ("nurl", "burl", "lurl"))]
     if any(TOKEN in text for text in texts):
         yield Violation("macro", "a token is missing")
     if not any(terms.price_macro in text for text in texts):

@@ -4,10 +4,11 @@ Whatever is wrong with one impression costs that impression alone: it is left ou
 for explain. Prices become CPM micros of the auction's currency here, once, so no later stage converts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from bidder.dialects.generic import Speaker
 from bidder.openrtb.formats.banner import interstitial
+from bidder.openrtb.formats.base import FormatCodec
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.types import Deal, Imp
 from bidder.request.auction import Auction, Impression
@@ -17,6 +18,8 @@ from core.reasons import NoBid
 from creatives.formats.offer import Offer
 
 DEFAULT_FLOOR_CURRENCY = "USD"  # OpenRTB 2.6, section 3.2.4; a deal's floor does not inherit the impression's currency
+
+_BANNER_ALONE = (CODECS["banner"],)
 
 NO_DEALS: dict[str, tuple[int, int]] = {}
 """Shared by every impression without deals; nobody writes to it."""
@@ -35,13 +38,12 @@ def check_request(auction: Auction, fx: FxTable) -> None:
     if (request.wseat or request.bseat) and not speaker.may_bid(request.wseat, request.bseat):
         auction.no_bid = NoBid.SEAT_BLOCKED
         return
-    impressions = auction.impressions
     for position, imp in enumerate(request.imp):
         if speaker.has_rules and (fault := speaker.refuses(imp)) is not None:
             _report(auction, f"/imp/{position}{fault.pointer}", fault.code, fault.message)
             continue
-        impressions += _check_impression(auction, imp, position, fx)
-    if not impressions:
+        _check_impression(auction, imp, position, fx)
+    if not auction.impressions:
         auction.no_bid = NoBid.NO_BIDDABLE_IMPRESSION
 
 
@@ -55,15 +57,15 @@ def _choose_currency(offered: tuple[str, ...] | None, speaker: Speaker, fx: FxTa
     return None
 
 
-def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) -> Sequence[Impression]:
-    """The impression in each format that it can be filled with; none where there is no such, which is reported."""
+def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) -> None:
+    """Add the impression in each format that it can be filled with, or a fault where there is no such."""
     offers = _offers(auction, imp, position)
     if imp.qty is not None and imp.qty.multiplier not in (None, 1):
         # How many of its impressions are billed, and at which price, each exchange says for itself.
         _report(
             auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
         )
-        return ()
+        return
     device = auction.request.device
     if imp.instl and device is not None and device.ext is not None:
         offers = [interstitial(offer, device) for offer in offers]
@@ -71,19 +73,24 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
         floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:
         _report(auction, f"/imp/{position}/bidfloor", "bad_floor", error.args[0])
-        return ()
+        return
     pmp, deals, is_private = imp.pmp, NO_DEALS, False
     if pmp is not None:
         deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
         is_private = bool(pmp.private_auction)
     has_rivals = len(offers) > 1
-    return [Impression(imp, position, floor, offer, deals, is_private, has_rivals) for offer in offers]
+    for offer in offers:
+        auction.impressions.append(Impression(imp, position, floor, offer, deals, is_private, has_rivals))
 
 
 def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
     """What the impression may be filled with, of the formats that we have; why with nothing is reported."""
+    if imp.native is None and imp.video is None and imp.audio is None:  # as nearly all are: nothing else to ask
+        codecs: Iterable[FormatCodec] = _BANNER_ALONE
+    else:
+        codecs = [codec for codec in CODECS.values() if getattr(imp, codec.member) is not None]
     offers = []
-    for codec in CODECS.values():
+    for codec in codecs:
         found = codec.read(imp)
         if isinstance(found, Offer):
             offers.append(found)

@@ -113,12 +113,12 @@ FIELDS: tuple[Field, ...] = (
         about="words or phrases of the page's URL, title and keywords: whole words, case does not matter",
     ),
     Field(
-        name="size", part=Part.IMPRESSION, reads=("shapes",), finds=normalise.fitting_shapes, ads="shapes",
+        name="size", part=Part.IMPRESSION, reads=("offer.shapes",), finds=normalise.fitting_shapes, ads="shapes",
         must_offer=True, reason=NoBid.SIZE, about="formats and sizes that the impression offers",
         shown=normalise.shapes_shown,
     ),
     Field(
-        name="position", part=Part.IMPRESSION, reads=("placement",), allow="positions", reason=NoBid.POSITION,
+        name="position", part=Part.IMPRESSION, reads=("offer.placement",), allow="positions", reason=NoBid.POSITION,
         item=shapes.Position, most=8,
         about="AdCOM placement position: 1 above the fold, 3 below, 4 header, 5 footer, 6 sidebar, 7 full screen",
     ),

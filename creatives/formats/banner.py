@@ -12,12 +12,12 @@ from collections.abc import Hashable
 from core.errors import Fault
 from core.model import Creative
 from creatives.formats.base import Ad, AdFormat
+from creatives.formats.landing import check_landing
 from creatives.formats.offer import Offer, Size, SizeRatio, fits
 from creatives.macros import (
     CLICK_URL,
     CLICK_URL_ENCODED,
     HEIGHT,
-    TOKEN,
     WIDTH,
     Tracker,
     are_trustworthy,
@@ -27,9 +27,6 @@ from creatives.macros import (
 
 # 10 kB of markup a bid is far above what exchanges accept without complaint (OpenX prefers answers below 1 kB).
 MAX_MARKUP_CHARS = 10_000
-
-# Browsers, proxies and exchanges take URLs of 2 kB; the tracker's address and the token need up to 250 of them.
-MAX_LANDING_CHARS = 1_800
 
 TYPE_HTML, TYPE_SCRIPT, TYPE_IFRAME = 2, 3, 4
 """OpenRTB 2.x, list "Banner Ad Types": XHTML banner, JavaScript ad, iframe."""
@@ -145,21 +142,9 @@ def check_banner(creative: Creative) -> list[Fault]:
         faults.append(
             Fault("/html", "too_long", f"{len(creative.html)} characters of markup", f"at most {MAX_MARKUP_CHARS}")
         )
-    faults += [
-        Fault(f"/{name}", "reserved", f"'{TOKEN}' is reserved", "remove it")
-        for name in ("html", "frame_url", "image_url", "alt_text", "landing_url", "sample_url")
-        if TOKEN in getattr(creative, name)
-    ]
     if creative.width <= 0 or creative.height <= 0:
         faults.append(Fault("/width", "no_size", "a banner has a width and a height in pixels", "set both"))
-    if not creative.landing_url.startswith(("https://", "http://")):
-        faults.append(
-            Fault("/landing_url", "not_a_url", "the landing page is not a web address", "start it with https://")
-        )
-    encoded = len(urllib.parse.quote(creative.landing_url, safe=""))
-    if encoded > MAX_LANDING_CHARS:
-        message = f"the landing page has {encoded} characters when percent-encoded, as the click URL carries it"
-        faults.append(Fault("/landing_url", "too_long", message, f"at most {MAX_LANDING_CHARS}"))
+    faults += check_landing(creative)
     return faults
 
 

@@ -36,7 +36,7 @@ MAX_TOLD_CPM = 1e6
 # Loss codes of OpenRTB go to 499; exchanges add their own above. Others are counted together.
 MAX_LOSS_CODE = 1_000
 
-_STATUS_OF_FAULT = {
+STATUS_OF_FAULT = {
     TokenFault.MALFORMED: 400,
     TokenFault.UNKNOWN_KEY: 403,
     TokenFault.FORGED: 403,
@@ -202,7 +202,7 @@ class NoticeDesk:
         try:
             claims = self._signer.verify(token, self._now_s())
         except TokenError as error:
-            return answer(_STATUS_OF_FAULT[error.fault], error.fault.value)
+            return answer(STATUS_OF_FAULT[error.fault], error.fault.value)
         if claims.is_test:
             return answer(204, "test")
         reference = self._refer()
@@ -265,7 +265,7 @@ class NoticeDesk:
         try:
             self._signer.verify(token, self._clock.now_ms() // 1000)
         except TokenError as error:
-            return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value)
+            return NoticeResult(STATUS_OF_FAULT[error.fault], error.fault.value)
         return NoticeResult(503, "unavailable") if self._refer() is None else NoticeResult(204, "looked")
 
     def look_at_click(self, token: str, landing: str | None) -> NoticeResult:
@@ -373,7 +373,7 @@ class NoticeDesk:
             claims, in_date = self._signer.verify(token, self._now_s()), True
         except TokenError as error:
             if error.claims is None:
-                return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value), None
+                return NoticeResult(STATUS_OF_FAULT[error.fault], error.fault.value), None
             claims, in_date = error.claims, False  # a page that was open overnight: the user still gets there
         if not landing or landing_digest(landing) != claims.landing:
             return NoticeResult(400, "wrong_landing"), None
