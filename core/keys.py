@@ -307,6 +307,17 @@ a core.catalogue.codec.Change (`change`).
 TTL: none, trimmed by admin behind the snapshot before the last; writer: admin; reader: all roles; about 1 KiB a change.
 """
 
+# Supply (admin/, bidder/): one slot, so that table and version change together -------------------------------------
+
+SUPPLY_TABLE: Final = "supply:{supply}:table"
+"""String: which sellers the ads.txt, app-ads.txt and sellers.json files name that were read (core.supply).
+
+TTL: none; writers: admin, CLI; readers: bidder, admin, CLI; 8 bytes a line of a file.
+"""
+
+SUPPLY_VERSION: Final = "supply:{supply}:version"
+"""Integer: counts the changes of SUPPLY_TABLE. Writers: admin, CLI; reader: bidder, each 5 s."""
+
 # Funnel (bidder/) ------------------------------------------------------------------------------------------------
 
 

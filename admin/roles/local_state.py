@@ -78,10 +78,10 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def setup_url(settings: AdminSettings, token: str) -> str:
-    """Where the first administrator is made with a setup token."""
-    base = settings.public_url or url_of(settings.host or "0.0.0.0", settings.port)  # noqa: S104 - all addresses
-    return f"{base}/setup?token={token}"
+def setup_url(settings: AdminSettings, token: str, running_at: str = "") -> str:
+    """Where the first administrator is made with a setup token. `running_at`: the admin's URL, where it is known."""
+    listens = running_at or url_of(settings.host or "0.0.0.0", settings.port)  # noqa: S104 - all addresses
+    return f"{settings.public_url or listens}/setup?token={token}"
 
 
 def endpoints_of(settings: Settings) -> dict[str, str]:

@@ -17,7 +17,9 @@ from bidder.request.auction import Auction
 from bidder.request.consent import ConsentPolicy, resolve_consent
 from bidder.request.identify import identify
 from bidder.request.locate import locate
+from bidder.request.regulate import note_regulations
 from bidder.request.validate import check_request
+from bidder.targeting.quality import refusal
 from core.clock import Clock
 from core.reasons import NoBid
 from pacing.notices.tokens import TokenSigner
@@ -27,11 +29,16 @@ from segments.profiles.reading import ProfileBatch, ProfileReader
 def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
     """The stages that need the request alone. False, with `auction.no_bid` set, when there is nothing to bid on."""
     check_request(auction, snapshot.index.fx)
+    if auction.speaker.is_choosy and auction.no_bid is None:
+        auction.no_bid = refusal(auction, snapshot.quality)
     if auction.no_bid is None:
         resolve_consent(auction, policy)
     if auction.no_bid is None:
         identify(auction)
         locate(auction)
+        regs = auction.request.regs
+        if regs is not None and (regs.ext is not None or regs.coppa):
+            note_regulations(auction, regs)
         if not snapshot.matcher.match_context(auction):
             # Nobody may bid on anything: that is why, not the request.
             auction.no_bid = snapshot.live.nobody or NoBid.NOT_TARGETED

@@ -6,7 +6,6 @@ decoded (`bidder.door.load`).
 """
 
 import asyncio
-import hmac
 import logging
 import math
 from collections import deque
@@ -18,9 +17,10 @@ from bidder.decision.snapshot import Snapshot
 from bidder.dialects.table import speaker_of
 from bidder.door.batching import MAX_BATCH, Batches, Waiting
 from bidder.door.checking import AnswerCheck
+from bidder.door.gate import Gate, gate_of
 from bidder.door.load import Load, time_budget
 from bidder.door.metrics import BidMetrics
-from bidder.door.port import Reply
+from bidder.door.port import Reply, Sender
 from bidder.openrtb.codec import Malformed, decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.request.auction import Auction
@@ -76,6 +76,7 @@ class BidderHandler:
         self._tmax_cap_ms = tmax_cap_ms
         self._fresh = fresh
         self._snapshot: Snapshot | None = None
+        self._gates: dict[str, Gate] = {}  # of exchanges that do not take everybody's requests
         self.recent: deque[Auction] = deque(maxlen=RECENT)
         """Requests of the last seconds, to try a new snapshot with."""
         self._sampled = -math.inf  # monotonic seconds
@@ -99,8 +100,15 @@ class BidderHandler:
     def install(self, snapshot: Snapshot) -> None:
         """Swap the snapshot; batches under way finish with the one they began with."""
         self._snapshot = snapshot
+        before, self._gates = self._gates, {}
+        for exchange in snapshot.index.exchanges.values():
+            gate = gate_of(exchange)
+            if gate is not None:
+                # The count of a second outlives a catalogue, where nothing of the exchange has changed.
+                old = before.get(exchange.key)
+                self._gates[exchange.key] = old if old is not None and old.exchange == exchange else gate
 
-    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:
+    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, sender: Sender) -> None:
         """See `bidder.door.port.BidHandler`."""
         if not self._in_turn:
             self._begin_turn()
@@ -120,9 +128,7 @@ class BidderHandler:
             self._metrics.refused(NoBid.UNKNOWN_EXCHANGE)
             reply(404, b"no active exchange has this key: see `grosz exchange list`\n")
             return
-        if exchange.bearer_token and not _has_token(authorization, exchange.bearer_token):
-            self._metrics.refused(NoBid.EXCHANGE_ACCESS)
-            reply(401, b"the exchange has a bearer token: send Authorization: Bearer ...\n")
+        if exchange_key in self._gates and self._is_refused(exchange, sender, reply):
             return
         budget_s = time_budget(None, exchange, self._tmax_cap_ms)
         if self._load.is_too_much(self._waiting, budget_s, arrival, self._clock.monotonic()):
@@ -132,6 +138,22 @@ class BidderHandler:
             reply(*speaker_of(exchange).shed())
             return
         self._accept(exchange, body, arrival, reply)
+
+    def _is_refused(self, exchange: Exchange, sender: Sender, reply: Reply) -> bool:
+        """Whether the exchange's gate does not let a request in, which is answered then."""
+        refusal = self._gates[exchange.key].refusal(sender, self._clock.monotonic())
+        if refusal is None:
+            return False
+        reason, status, text = refusal
+        if reason is NoBid.RATE_CAPPED:
+            self._metrics.no_bid(exchange.key, reason)
+        else:
+            self._metrics.refused(reason)
+        if status == 204:
+            reply(*speaker_of(exchange).shed())
+        else:
+            reply(status, text)
+        return True
 
     def _begin_turn(self) -> None:
         self._load.begin_turn(self._clock.monotonic())
@@ -280,7 +302,3 @@ class BidderHandler:
         self._batches.leave()
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-
-def _has_token(authorization: bytes, token: str) -> bool:
-    return hmac.compare_digest(authorization, b"Bearer " + token.encode())
