@@ -107,8 +107,8 @@ def bid_batch(
             auctions.append((*_auction(slot.auction), pseudonyms.digest(users[number], now_ms), segments[number]))
         impression = slot.impression
         bids.append((
-            at, bid.shown.offer_row, bid.nonce, impression.imp.id, impression.placement, bid.deal_id, bid.shading,
-            bid.cpm, bid.auction_type, bid.cost, None if bid.products is None else _shown(bid.products),
+            at, bid.shown.offer_row, bid.nonce, impression.imp.id, impression.offer.placement, bid.deal_id,
+            bid.shading, bid.cpm, bid.auction_type, bid.cost, None if bid.products is None else _shown(bid.products),
         ))  # fmt: skip
     return BidBatch(
         now_ms, auctions, bids, found.floors.take(pairs).tobytes(), found.cpm.take(pairs).tobytes(),
