@@ -87,7 +87,7 @@ BID: Final = JournalKind(
         JournalColumn("reserved_micros", _MICROS, "what the impression costs at most, in the advertiser's currency"),
         JournalColumn("p_click", "FLOAT", "estimated probability of a click"),
         JournalColumn("p_conversion", "FLOAT", "estimated factor of a conversion after a click"),
-        JournalColumn("expected_micros", "FLOAT", "expected value before pacing; empty where it is the same for everybody"),
+        JournalColumn("expected_micros", "FLOAT", "expected value before pacing; empty if the same for everybody"),
         JournalColumn("cart_value_micros", "FLOAT", "what an abandoned cart adds to a conversion"),
         JournalColumn("multiplier", "FLOAT", "of pacing"),
         JournalColumn("model_version", _SMALL, "of the weights that priced the bid"),
