@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from aiohttp import web
 from redis.asyncio import Redis
 
@@ -20,6 +21,7 @@ from admin.api import (
     exchanges,
     feeds,
     line_items,
+    lists,
     requests,
     segments,
     users,
@@ -79,6 +81,7 @@ def resources(passwords: Passwords) -> tuple[Resource, ...]:
         feeds,
         conversions,
         deals,
+        lists,
         exchanges,
         webhooks,
         api_keys,
@@ -122,7 +125,24 @@ class Desks(NamedTuple):
     pacing: PacingDesk
 
 
-def build_app(
+class Api(msgspec.Struct):
+    """The API's application, and the parts that other pages on its port are made with."""
+
+    app: web.Application
+    edge: Edge
+    authentication: Authentication
+    sessions: Sessions
+    reader: Reader
+    operations: Operations
+    resources: tuple[Resource, ...]
+    changes: Changes
+    budgets: BudgetPages
+    doctoring: Doctoring
+    explanations: Explanations
+    desks: Desks
+
+
+def build_api(
     store: CatalogueStore,
     redis: Redis,
     commands: Commands,
@@ -138,8 +158,8 @@ def build_app(
     failures_per_minute: int = FAILURES_PER_MINUTE,
     edge: Edge | None = None,
     fx_source: str = "",
-) -> web.Application:
-    """The API as an aiohttp application, to be served without aiohttp's own decompression.
+) -> Api:
+    """The API as an aiohttp application with its parts, to be served without aiohttp's own decompression.
 
     `committed` is called after each commit (Publisher.wake); `edge` says what is in front of the port.
     """
@@ -154,18 +174,38 @@ def build_app(
     for resource in known:
         app.add_routes(ResourceHandlers(resource, reader, operations).routes())
     people = next(resource for resource in known if resource.name == "users")
-    app.add_routes(Sessions(accounts, hasher, authentication, operations, people, clock, edge).routes())
-    app.add_routes(Changes(store.database).routes())
+    sessions = Sessions(accounts, hasher, authentication, operations, people, clock, edge)
+    changes = Changes(store.database)
+    budgets = BudgetPages(reader, commands, clock)
+    explanations = Explanations(reader, explaining, funnels)
+    doctoring = Doctoring(reader, doctor)
+    for pages in (sessions, changes, budgets, explanations, doctoring):
+        app.add_routes(pages.routes())
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
-    app.add_routes(BudgetPages(reader, commands, clock).routes())
     app.add_routes(FxPages(RateDesk(store, clock, committed), fx_source).routes())
     app.add_routes(Effective(store, redis, clock).routes())
+<<<<<<< HEAD
     app.add_routes(Explanations(reader, explaining, funnels).routes())
     app.add_routes(Doctoring(reader, doctor).routes())
     app.add_routes(Targets(reader, desks.pacing).routes())
+=======
+>>>>>>> main
     app.add_routes(ProductPages(reader, desks.products).routes())
     app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
     app.add_routes(BookPages(desks.books).routes())
     app.add_routes(CatalogueFile(store, committed).routes())
     app.add_routes(page_routes(description))
-    return app
+    return Api(
+        app,
+        edge,
+        authentication,
+        sessions,
+        reader,
+        operations,
+        known,
+        changes,
+        budgets,
+        doctoring,
+        explanations,
+        desks,
+    )

@@ -17,7 +17,11 @@ from admin.diagnosis.installation import (
     check_redis,
     check_roles,
 )
+<<<<<<< HEAD
 from admin.diagnosis.paced import PacingDesk, read_multipliers
+=======
+from admin.diagnosis.journal import check_journal
+>>>>>>> main
 from admin.diagnosis.prices import check_prices
 from admin.diagnosis.products import check_products
 from admin.diagnosis.profiles import check_profiles
@@ -78,6 +82,7 @@ class Doctor:
         scene = await self._scene(catalogue, wanted)
         findings += await self._exchanges(catalogue, scene)
         findings += await check_profiles(patient.redis)
+        findings += check_journal(await ask_metrics(self._patient.metrics.get("worker")))
         findings += check_prices(await ask_metrics(self._patient.metrics.get("tracker")), catalogue.exchanges)
         if wanted is not None:
             return Report.of([*findings, *examine(wanted, scene)])

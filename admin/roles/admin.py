@@ -4,10 +4,11 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from admin.api.app import Desks, build_app
+from admin.api.app import Desks, build_api
 from admin.api.reading import SegmentSizes as SizesReader
 from admin.books.desk import BookDesk
 from admin.catalogue.publish import CataloguePublisher
+from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
@@ -24,6 +25,8 @@ from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
+from admin.supply.crawling import Crawler
+from admin.supply.desk import SupplyDesk, SupplyLoop
 from admin.visitors.audience_desk import AudienceDesk
 from admin.visitors.visitor_desk import EventDesk, VisitorDesk
 from core.clock import Clock
@@ -65,7 +68,7 @@ async def build(role: RoleContext) -> None:
     max_age_s = role.settings.catalogue.max_age_s
     metrics = metrics_of(role.settings) if role.share_port else {}
     doctor = Doctor(Patient(commands, SegmentSizes(commands), store, endpoints, metrics, max_age_s), role.clock)
-    app = build_app(
+    api = build_api(
         store,
         redis,
         commands,
@@ -79,9 +82,15 @@ async def build(role: RoleContext) -> None:
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
         fx_source=settings.fx_source,
     )
+    add_console(api)
     desk = RateDesk(store, role.clock, publisher.wake)
     role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
-    await role.serve(app, settings.host, settings.port, public_url=settings.public_url)
+    supply = role.settings.supply
+    if supply.domains:
+        crawler = Crawler(private=supply.private)
+        loop = SupplyLoop(SupplyDesk(redis, role.clock), crawler, supply.domains, supply.refresh_s, role.telemetry)
+        role.run_loop(loop.run, "supply")
+    await role.serve(api.app, settings.host, settings.port, public_url=settings.public_url)
     await _offer_setup(AccountStore(database, role.clock), settings)
 
 

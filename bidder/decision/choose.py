@@ -38,6 +38,7 @@ class Chosen(msgspec.Struct, gc=False):
     auction_type: AuctionType
     shading: int  # the bid as a part of what it was worth, in ten-thousandths
     products: BidProducts | None = None  # of a dynamic ad, see bidder.decision.products
+    nonce: int = 0  # of its token; set when it is answered
 
 
 def seed_of(auction: Auction) -> int:

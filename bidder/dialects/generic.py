@@ -14,8 +14,9 @@ from bidder.openrtb.response import encode_no_bid, encode_response
 from bidder.openrtb.types import Imp
 from core.dialects import spoken_by
 from core.errors import Fault
-from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle
+from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle, SellerCheck
 from core.reasons import NoBid
+from core.supply import plain_seller
 from creatives.card import card_path
 from creatives.formats.base import Ad
 from creatives.formats.native import NativeAd
@@ -62,7 +63,10 @@ class AuctionTypes(dict[int | None, AuctionType]):
 class Speaker:
     """Speaks for one exchange: answers in its dialect, made once per exchange and catalogue."""
 
-    __slots__ = ("_price", "_says_nothing", "_seat_of", "auction_types", "dialect", "exchange", "max_bids", "seats")
+    __slots__ = (
+        "_price", "_says_nothing", "_seat_of", "auction_types", "dialect", "exchange", "inventory_deny", "is_choosy",
+        "max_bids", "seats", "sellers_allow", "sellers_deny",
+    )  # fmt: skip
 
     has_rules = False
     """Whether `refuses` has anything to say; most exchanges do not."""
@@ -75,6 +79,18 @@ class Speaker:
         self.seats = frozenset((exchange.seat, *self._seat_of.values()))
         self._price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
         self.auction_types = AuctionTypes(self.dialect.first_price)
+        self.inventory_deny = frozenset(map(str.casefold, exchange.inventory_deny))
+        self.sellers_allow = frozenset(map(plain_seller, exchange.sellers_allow))
+        self.sellers_deny = frozenset(map(plain_seller, exchange.sellers_deny))
+        self.is_choosy = bool(
+            exchange.complete_chains
+            or exchange.humans_only
+            or self.inventory_deny
+            or self.sellers_allow
+            or self.sellers_deny
+            or exchange.seller_check is not SellerCheck.OFF
+        )
+        """Whether something keeps whole requests of the exchange from being bid on (`bidder.targeting.quality`)."""
         self._says_nothing = self.dialect.no_bid_style is NoBidStyle.NO_CONTENT
 
     def no_bid(self, request_id: str, reason: NoBid) -> tuple[int, bytes]:

@@ -7,6 +7,7 @@ rows: a crash between the two ends repeats a batch, and the store leaves out wha
 
 import asyncio
 import enum
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -17,6 +18,8 @@ from core.clock import Clock, SystemClock
 from core.errors import UnavailableError
 from core.telemetry.metrics import Merge, Telemetry
 from pacing.budgets.transitions import StreamEntry, Transitions, stream_entries
+
+_log = logging.getLogger("grosz.pacing.ledger")
 
 # Rows in one transaction of the store: SQLite commits 1,000 rows in about 10 ms.
 BATCH_ROWS = 1_000
@@ -217,8 +220,12 @@ class LedgerWriter:
             for advertiser_id in tuple(self._advertisers()):
                 try:
                     await self.drain(advertiser_id)
-                except UnavailableError:
+                except UnavailableError as error:
                     self._failures.inc()
+                    if not self._oldest_ms:
+                        _log.warning("ledger rows wait in Redis: %s", error.message)
+                    # Where the store does not even say what it has, rows wait at least since now.
+                    self._oldest_ms.setdefault(advertiser_id, self._clock.now_ms())
             await asyncio.sleep(POLL_S)
 
     async def drain(self, advertiser_id: int) -> int:
