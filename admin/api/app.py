@@ -184,12 +184,7 @@ def build_api(
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
     app.add_routes(FxPages(RateDesk(store, clock, committed), fx_source).routes())
     app.add_routes(Effective(store, redis, clock).routes())
-<<<<<<< HEAD
-    app.add_routes(Explanations(reader, explaining, funnels).routes())
-    app.add_routes(Doctoring(reader, doctor).routes())
     app.add_routes(Targets(reader, desks.pacing).routes())
-=======
->>>>>>> main
     app.add_routes(ProductPages(reader, desks.products).routes())
     app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
     app.add_routes(BookPages(desks.books).routes())

@@ -17,11 +17,8 @@ from admin.diagnosis.installation import (
     check_redis,
     check_roles,
 )
-<<<<<<< HEAD
-from admin.diagnosis.paced import PacingDesk, read_multipliers
-=======
 from admin.diagnosis.journal import check_journal
->>>>>>> main
+from admin.diagnosis.paced import PacingDesk, read_multipliers
 from admin.diagnosis.prices import check_prices
 from admin.diagnosis.products import check_products
 from admin.diagnosis.profiles import check_profiles
