@@ -12,6 +12,7 @@ from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
 from admin.roles.connections import pipelined_redis, plain_redis, profile_scanner
@@ -102,6 +103,7 @@ def _desks(role: RoleContext, database: Database, redis: Pipelined, profiles: Pr
         visitors=VisitorDesk(profiles, role.clock),
         events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
         books=BookDesk(database, Transitions(redis, role.clock)),
+        pacing=PacingDesk(profiles, role.clock),
     )
 
 

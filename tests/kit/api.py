@@ -23,6 +23,7 @@ from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.roles.consents import event_policy
 from admin.store.accounts import AccountStore
@@ -160,6 +161,7 @@ def desks_of(database: Database, redis_url: str, redis: Redis, pipelined: Pipeli
         visitors=VisitorDesk(profiles, time),
         events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
         books=BookDesk(database, Transitions(pipelined, time)),
+        pacing=PacingDesk(profiles, clock),
     )
 
 
