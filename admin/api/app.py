@@ -187,8 +187,6 @@ def build_api(
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
     app.add_routes(FxPages(RateDesk(store, clock, committed), fx_source).routes())
     app.add_routes(Effective(store, redis, clock).routes())
-    app.add_routes(Explanations(reader, explaining, funnels).routes())
-    app.add_routes(Doctoring(reader, doctor).routes())
     app.add_routes(Targets(reader, desks.pacing).routes())
     app.add_routes(ProductPages(reader, desks.products).routes())
     app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
