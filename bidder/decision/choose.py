@@ -205,7 +205,8 @@ def _shaded(
     least = snapshot.model.least_cpm[position] * (rate if isinstance(rate, float) else rate[pair])
     cell = (slot.auction.exchange.id, slot.auction.currency, creative.width, creative.height)
     bid = shading.shade(cell, cpm, max(float(found.floors[pair]), float(least)))
-    shading.note_sent(cell, bid)
+    if not slot.auction.is_test:
+        shading.note_sent(cell, bid)
     # Exact where the currencies are the same; in others rounded up, as the whole cost was.
     return bid, -(-cost * bid // cpm), bid * NOT_SHADED // cpm
 
