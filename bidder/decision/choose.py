@@ -11,6 +11,7 @@ import numpy as np
 from bidder.decision import rank
 from bidder.decision.bids_out import BatchCaps
 from bidder.decision.creatives import PreparedBid, Showable
+from bidder.decision.lengths import SPOTS, floors_by_length
 from bidder.decision.pricing import Evaluation, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.types import Deal
@@ -151,7 +152,7 @@ def _take(
     """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease."""
     slot = found.slots[number]
     auction, impression = slot.auction, slot.impression
-    if impression.deal_floors:
+    if impression.deal_floors or impression.offer.format in SPOTS:
         fitting = showable(slot, snapshot, position, cpm)
     else:
         fitting = snapshot.showcase.showable(position, auction, impression)
@@ -174,7 +175,7 @@ def _take(
         deal_id = deal_of(auction, impression, position, snapshot, cpm)
         kind = auction_type(slot, deal_id)
     if kind is _FIRST_PRICE:
-        cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost)
+        cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost, deal_id)
     lease = snapshot.book.reserve(position, cost, now_ms)
     if not lease:
         found.verdict[pair] = NoBid.NO_LEASE.index
@@ -197,13 +198,24 @@ def auction_type(slot: Slot, deal_id: str) -> AuctionType:
 
 
 def _shaded(
-    found: Evaluation, snapshot: Snapshot, pair: int, position: int, shown: Showable, cpm: int, cost: int
+    found: Evaluation,
+    snapshot: Snapshot,
+    pair: int,
+    position: int,
+    shown: Showable,
+    cpm: int,
+    cost: int,
+    deal_id: str,
 ) -> tuple[int, int, int]:
     """Bid, its cost, and the part of the value that is bid, at first price: not below floor or least bid."""
     slot, shading = found.slots[found.slot_of_pair[pair]], snapshot.shading
     creative, rate = shown.prepared.ad.creative, found.rate
     least = snapshot.model.least_cpm[position] * (rate if isinstance(rate, float) else rate[pair])
     cell = (slot.auction.exchange.id, slot.auction.currency, creative.width, creative.height)
+    impression = slot.impression
+    if impression.offer.format in SPOTS:
+        deal, fx = _named(impression, deal_id), snapshot.index.fx
+        least = max(float(least), *floors_by_length(impression, deal, (shown,), slot.auction.currency, fx))
     bid = shading.shade(cell, cpm, max(float(found.floors[pair]), float(least)))
     if not slot.auction.is_test:
         shading.note_sent(cell, bid)
@@ -212,13 +224,19 @@ def _shaded(
 
 
 def showable(slot: Slot, snapshot: Snapshot, position: int, cpm: int) -> tuple[Showable, ...]:
-    """Creatives of an offered size that the request admits, and its deal where the bid is on one."""
+    """Creatives of an offered size that the request admits, and its deal where the bid is on one.
+
+    Of spots those whose floor by their length a bid of `cpm` reaches.
+    """
     auction, impression = slot.auction, slot.impression
-    fitting = snapshot.showcase.showable(position, auction, impression)
+    fitting, deal = snapshot.showcase.showable(position, auction, impression), None
     if impression.deal_floors and fitting:
         deal = _named(impression, deal_of(auction, impression, position, snapshot, cpm))
         if deal is not None:
             fitting = tuple(each for each in fitting if _is_invited(each.prepared, deal))
+    if impression.offer.format in SPOTS and fitting:
+        floors = floors_by_length(impression, deal, fitting, auction.currency, snapshot.index.fx)
+        fitting = tuple(each for each, floor in zip(fitting, floors, strict=True) if floor <= cpm)
     return fitting
 
 

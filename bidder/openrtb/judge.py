@@ -67,6 +67,7 @@ def faults_of_bid(
             return
     yield from _deal(imp, deal, bid, seat)
     yield from _price(imp, deal, bid, currency, fx)
+    yield from _length(imp, deal, bid, currency, fx)
     yield from _format(request, imp, bid)
     yield from _blocked(request, imp, bid)
     yield from _transparency(request, bid)
@@ -110,6 +111,22 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
         yield Violation("floor", f"{price} {currency} is below {floor / 1e6}")
     if deal is not None and deal.at == FIXED_PRICE and cpm != ceil_to_grosz(floor):
         yield Violation("deal_price", f"{price} {currency} where {floor / 1e6} is fixed")
+
+
+def _length(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -> Iterator[Violation]:
+    """The floor by the second (OpenRTB 2.6 sections 3.2.7 and 3.2.12, `mincpmpersec`)."""
+    player = {2: imp.video, 3: imp.audio}.get(bid.get("mtype", 0))
+    says = deal if deal is not None else player
+    if says is None or (says.mincpmpersec or 0) <= 0 or not isinstance(bid.get("price"), (int, float)):
+        return
+    named = (deal.bidfloorcur if deal is not None else imp.bidfloorcur) or "USD"
+    try:
+        floor = fx.floor_cpm(cpm_from_float(says.mincpmpersec * bid.get("dur", 0)), named.strip().upper(), currency)
+    except MoneyError as error:
+        yield Violation("floor", str(error))
+        return
+    if round(bid["price"] * MICROS_PER_UNIT) < floor:
+        yield Violation("floor", f"{bid['price']} {currency} for {bid.get('dur', 0)} s is below {floor / 1e6}")
 
 
 def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
