@@ -192,6 +192,23 @@ class DataSettings(Component, frozen=True, kw_only=True):
     directory: str = "data"
 
 
+class JournalSettings(Component, frozen=True, kw_only=True):
+    """The journal: what was bid, won, shown, clicked and bought, for reports and training."""
+
+    # Where bidders and trackers append, and the worker keeps Parquet files. Empty: nothing is kept; `grosz up` keeps it
+    # in the data directory. Roles on one machine share the folder.
+    directory: str = ""
+    # Segment files that wait for the worker: beyond it bids go on and their rows are left out, notices are written.
+    max_mib: Count = 1_024
+    # The key of the pseudonyms that stand for people, the same for all roles; empty: rows name nobody. `grosz up` makes
+    # one in the data directory.
+    people_key: Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}){16,64}$(?!\n)|^$(?!\n)", extra={"secret": True})] = ""
+    # How long rows are kept: of bids, answers, notices and shop events; of bills, clicks and conversions; sums by hour.
+    retention_days: Count = 90
+    money_retention_days: Count = 730
+    rollup_retention_days: Count = 1_825
+
+
 class NetworkSettings(Component, frozen=True, kw_only=True):
     """What lies in front of the ports, and how much one peer may hold of them."""
 
@@ -245,6 +262,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     catalogue: CatalogueSettings = CatalogueSettings()
     supply: SupplySettings = SupplySettings()
     data: DataSettings = DataSettings()
+    journal: JournalSettings = JournalSettings()
     network: NetworkSettings = NetworkSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

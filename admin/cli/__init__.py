@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("admin.cli.doctor:app", "Say what stops delivery, and what to do."),
     "explain": ("admin.cli.explain:app", "Say why each line item bids or does not bid on a request."),
     "funnel": ("admin.cli.funnel:app", "Show a line item's way from requests to spend."),
+    "target": ("admin.cli.target:app", "Show how a line item fares with its target; resume a stopped one."),
     "audience": ("admin.cli.audience:app", "Count segments, overlaps and matrices; tag health, match rates."),
     "user": ("admin.cli.user:app", "Show or erase what is stored of one user."),
     "advertiser": ("admin.cli.objects:advertiser", "List, create and change advertisers."),

@@ -4,13 +4,15 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from admin.api.app import Desks, build_app
+from admin.api.app import Desks, build_api
 from admin.api.reading import SegmentSizes as SizesReader
 from admin.books.desk import BookDesk
 from admin.catalogue.publish import CataloguePublisher
+from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
 from admin.roles.connections import pipelined_redis, plain_redis, profile_scanner
@@ -66,7 +68,7 @@ async def build(role: RoleContext) -> None:
     max_age_s = role.settings.catalogue.max_age_s
     metrics = metrics_of(role.settings) if role.share_port else {}
     doctor = Doctor(Patient(commands, SegmentSizes(commands), store, endpoints, metrics, max_age_s), role.clock)
-    app = build_app(
+    api = build_api(
         store,
         redis,
         commands,
@@ -80,6 +82,7 @@ async def build(role: RoleContext) -> None:
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
         fx_source=settings.fx_source,
     )
+    add_console(api)
     desk = RateDesk(store, role.clock, publisher.wake)
     role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
     supply = role.settings.supply
@@ -87,7 +90,7 @@ async def build(role: RoleContext) -> None:
         crawler = Crawler(private=supply.private)
         loop = SupplyLoop(SupplyDesk(redis, role.clock), crawler, supply.domains, supply.refresh_s, role.telemetry)
         role.run_loop(loop.run, "supply")
-    await role.serve(app, settings.host, settings.port, public_url=settings.public_url)
+    await role.serve(api.app, settings.host, settings.port, public_url=settings.public_url)
     await _offer_setup(AccountStore(database, role.clock), settings)
 
 
@@ -100,6 +103,7 @@ def _desks(role: RoleContext, database: Database, redis: Pipelined, profiles: Pr
         visitors=VisitorDesk(profiles, role.clock),
         events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
         books=BookDesk(database, Transitions(redis, role.clock)),
+        pacing=PacingDesk(profiles, role.clock),
     )
 
 

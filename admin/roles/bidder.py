@@ -9,10 +9,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from admin.roles.connections import pipelined_redis, plain_redis, token_signer
+from admin.roles.journal import journal_writer, pseudonyms_of
 from admin.roles.lifecycle import RoleContext
 from bidder.compile.installing import BidCatalogue
 from bidder.compile.supply import SupplyFollower, read_networks
 from bidder.decision.model_file import load_model
+from bidder.decision.noting import BidNotes
 from bidder.diagnosis.funnel import FunnelWriter
 from bidder.door.checking import AnswerCheck
 from bidder.door.handler import BidderHandler
@@ -74,6 +76,7 @@ async def build(role: RoleContext) -> None:
         tmax_cap_ms=settings.bid.tmax_cap_ms,
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
+        notes=_notes(role, process),
     )
     shading, products = Shading(), ProductCache(role.telemetry, settings.bid.products_in_memory)
     quality = _follow_supply(role, control)
@@ -109,8 +112,13 @@ async def build(role: RoleContext) -> None:
     role.on_close(pacing.close)
     role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
     role.run_loop(funnel.run, "funnel")
-    role.on_close(partial(_withdraw, control, process))
-    role.run_loop(partial(_report, control, process, watcher, role), "version report")
+    _report_version(role, control, process, watcher)
+
+
+def _notes(role: RoleContext, process: str) -> BidNotes | None:
+    """What is told to the journal; None where none is kept."""
+    writer = journal_writer(role, process)
+    return BidNotes(writer, pseudonyms_of(role.settings.journal), role.clock.now_ms) if writer.is_on else None
 
 
 def _failures(role: RoleContext) -> CounterChild:
@@ -188,6 +196,11 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
         await handler.drain()
 
     role.on_drain(drain)
+
+
+def _report_version(role: RoleContext, control: Redis, process: str, watcher: CatalogueWatcher) -> None:
+    role.on_close(partial(_withdraw, control, process))
+    role.run_loop(partial(_report, control, process, watcher, role), "version report")
 
 
 async def _report(control: Redis, process: str, watcher: CatalogueWatcher, role: RoleContext) -> None:

@@ -17,6 +17,7 @@ from core.config import METRICS_PORTS, AdminSettings, Settings
 _TOKEN_KEY_BYTES = 32
 
 ENDPOINTS = "endpoints.json"
+JOURNAL = "journal"
 _METRICS = "metrics of "  # before a role's name in the note
 
 
@@ -32,6 +33,11 @@ def complete(settings: Settings, redis_url: str) -> Settings:
         money = replace(money, token_keys={"1": token_key(directory)})
     if not admin.database_url:
         admin = replace(admin, database_url=f"sqlite+aiosqlite:///{directory / 'grosz.sqlite'}")
+    journal = settings.journal
+    if not journal.directory:
+        journal = replace(journal, directory=str(directory / JOURNAL))
+    if not journal.people_key:
+        journal = replace(journal, people_key=kept_key(directory / "people.key"))
     if not telemetry.run_directory:
         telemetry = replace(telemetry, run_directory=str(run_directory(directory)))
     return replace(
@@ -40,13 +46,18 @@ def complete(settings: Settings, redis_url: str) -> Settings:
         money=money,
         admin=admin,
         telemetry=telemetry,
+        journal=journal,
         data=replace(settings.data, directory=str(directory)),
     )
 
 
 def token_key(directory: Path) -> str:
     """The hexadecimal key that signs tokens here; made at the first start, readable by this user only."""
-    path = directory / "token.key"
+    return kept_key(directory / "token.key")
+
+
+def kept_key(path: Path) -> str:
+    """The hexadecimal key that a file holds; made at the first start, readable by this user only."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

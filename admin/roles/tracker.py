@@ -6,9 +6,11 @@ from aiohttp import web
 
 from admin.roles.connections import follow_catalogue, pipelined_redis, token_signer
 from admin.roles.consents import event_policy
+from admin.roles.journal import NoticeRows, journal_writer, pseudonyms_of
 from admin.roles.lifecycle import RoleContext
 from core.model import Catalogue
 from creatives.web import routes as ad_routes
+from pacing.budgets.lease_client import new_process_name
 from pacing.budgets.server_time import ServerTime, TimeWatch
 from pacing.budgets.transitions import Transitions
 from pacing.landscape.observations import Tally
@@ -47,11 +49,14 @@ async def build(role: RoleContext) -> None:
         "grosz_clock_offset_seconds", "Seconds by which Redis's clock is ahead of this process's."
     )
     offset.labels().follow(lambda: server_time.offset_ms / 1000)
+    journal = journal_writer(role, new_process_name())
+    notes = NoticeRows(journal, pseudonyms_of(settings.journal), clock.now_ms) if journal.is_on else None
     tally = Tally()
     role.run_loop(LandscapeWriter(tally.take, transitions).run, "landscape")
     desk = NoticeDesk(
         token_signer(role), transitions, lambda: catalogue.current, clock, role.telemetry, delivery,
         server_time=server_time, landscape=tally,
+        on_counted=None if notes is None else notes.counted, click_row=None if notes is None else notes.click,
     )  # fmt: skip
     signals = SignalDesk(token_signer(role), transitions, clock, role.telemetry, server_time=server_time)
     writer = DeliveryWriter(delivery, transitions)

@@ -103,7 +103,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 class Showable:
     """A line item with an ad that it may show, on one exchange."""
 
-    __slots__ = ("_exchange", "_token_part", "line", "prepared", "tactic")
+    __slots__ = ("_exchange", "_token_part", "line", "offer_row", "prepared", "tactic")
 
     def __init__(self, prepared: PreparedBid, line: Line, exchange: Exchange) -> None:
         self.prepared = prepared
@@ -111,6 +111,12 @@ class Showable:
         self.tactic = tactic_json(line.line_item_id) if speaker_of(exchange).sends("tactic") else b""
         self._exchange = exchange
         self._token_part = b""
+        creative = prepared.ad.creative
+        # What the journal's rows of all its bids have in common (journal.bid_batches).
+        self.offer_row = (
+            line.advertiser_id, line.campaign_id, line.line_item_id, line.share, creative.id, exchange.id,
+            creative.format, prepared.seat, creative.width, creative.height,
+        )  # fmt: skip
 
     def token_part(self, signer: TokenSigner, *, is_test: bool) -> bytes:
         """Its part of a token, made once; `signer` is always the same."""

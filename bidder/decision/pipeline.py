@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from bidder.decision.answer import answer
 from bidder.decision.bids_out import BatchCaps
 from bidder.decision.choose import choose
+from bidder.decision.noting import BidNotes
 from bidder.decision.pricing import Evaluation, price
 from bidder.decision.products import attach_products
 from bidder.decision.snapshot import Snapshot
@@ -74,9 +75,16 @@ def count_bids_out(profiles: ProfileBatch, snapshot: Snapshot, now_ms: int) -> N
 
 
 def respond(
-    auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapshot, signer: TokenSigner, now_ms: int
+    auctions: Sequence[Auction],
+    profiles: ProfileBatch,
+    snapshot: Snapshot,
+    signer: TokenSigner,
+    now_ms: int,
+    notes: BidNotes | None = None,
 ) -> dict[int, bytes]:
     """Everything after the look-up: responses by auction number; auctions without one have `no_bid` set.
+
+    `notes` are given what was chosen.
 
     A batch whose catalogue was replaced while it waited is not bid on: its positions name other leases by now.
     """
@@ -95,6 +103,8 @@ def respond(
             attach_products(chosen, found, snapshot.products, profiles, now_ms)
         snapshot.counts.count_pairs(found.positions, found.verdict)
         responses = answer(found, chosen, snapshot, profiles, signer, now_ms)
+        if notes is not None:
+            notes.hold(found, chosen, snapshot, profiles, now_ms)
     if len(responses) < len(auctions):
         lacking = lacking_leases(found)
         for number, auction in enumerate(auctions):
@@ -137,6 +147,7 @@ async def decide(
     clock: Clock,
     deadline: float,
     looked_up: Callable[[], None],
+    notes: BidNotes | None = None,
 ) -> tuple[dict[int, bytes], float]:
     """Responses of a screened batch by auction number, and the seconds that they took after the look-up.
 
@@ -147,5 +158,5 @@ async def decide(
     finally:
         looked_up()
     started = clock.monotonic()
-    responses = respond(auctions, batch, snapshot, signer, clock.now_ms())
+    responses = respond(auctions, batch, snapshot, signer, clock.now_ms(), notes)
     return responses, clock.monotonic() - started

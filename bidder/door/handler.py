@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
+from bidder.decision.noting import BidNotes
 from bidder.decision.pipeline import decide, screen
 from bidder.decision.snapshot import Snapshot
 from bidder.dialects.table import speaker_of
@@ -62,8 +63,11 @@ class BidderHandler:
         tmax_cap_ms: int,
         fresh: Callable[[], bool],
         check: AnswerCheck | None = None,
+        notes: BidNotes | None = None,
     ) -> None:
+        """`notes` are told of each answer; None: nobody keeps a journal."""
         self._check = check
+        self._notes = notes
         self._profiles = profiles
         self._signer = signer
         self._policy = policy
@@ -113,6 +117,10 @@ class BidderHandler:
         # Asked once a turn: while it is not fresh, nothing is pending.
         if snapshot is None or not (self._pending or self._fresh()):
             self._metrics.no_bid(exchange_key, NoBid.NO_SNAPSHOT)
+            if self._notes is not None:
+                self._notes.unread(
+                    None if snapshot is None else snapshot.index.exchanges.get(exchange_key), NoBid.NO_SNAPSHOT
+                )
             reply(204, b"")
             return
         exchange = snapshot.index.exchanges.get(exchange_key)
@@ -125,6 +133,8 @@ class BidderHandler:
         budget_s = time_budget(None, exchange, self._tmax_cap_ms)
         if self._load.is_too_much(self._waiting, budget_s, arrival, self._clock.monotonic()):
             self._metrics.no_bid(exchange_key, NoBid.OVERLOAD)
+            if self._notes is not None:
+                self._notes.unread(exchange, NoBid.OVERLOAD)
             reply(*speaker_of(exchange).shed())
             return
         self._accept(exchange, body, arrival, reply)
@@ -242,7 +252,14 @@ class BidderHandler:
         deadline = started + (nearest - started) * LOOK_UP_SHARE
         try:
             responses, took_s = await decide(
-                auctions, snapshot, self._profiles, self._signer, self._clock, deadline, self._batches.looked_up
+                auctions,
+                snapshot,
+                self._profiles,
+                self._signer,
+                self._clock,
+                deadline,
+                self._batches.looked_up,
+                self._notes,
             )
             self._load.priced(took_s, len(batch))
         except Exception:
@@ -251,14 +268,22 @@ class BidderHandler:
             self._metrics.fault()
             responses = {}
         finished = self._clock.monotonic()
+        unsent: set[int] = set()
         for number, (auction, reply) in enumerate(batch):
             response = responses.get(number)
             if response is not None and finished > auction.deadline:
                 # Nobody reads an answer after tmax; what was reserved for it comes back when the lease closes.
                 auction.no_bid, response = NoBid.NO_TIME, None
+                unsent.add(number)
             elif response is not None and self._check is not None:
                 response = self._check.passed(auction, response, snapshot)
+                if response is None:
+                    unsent.add(number)
+            if auction.is_test:
+                unsent.add(number)
             self._answer(auction, reply, response, finished)
+        if self._notes is not None:
+            self._notes.sent(unsent)
         self._load.worked(self._clock.monotonic())
 
     def _answer(self, auction: Auction, reply: Reply, response: bytes | None, now: float) -> None:
@@ -271,6 +296,8 @@ class BidderHandler:
             return
         reason = auction.no_bid or NoBid.NOBODY_BIDS
         self._metrics.no_bid(exchange.key, reason)
+        if self._notes is not None:
+            self._notes.silent(auction, reason)
         reply(*auction.speaker.no_bid(auction.request.id, reason))
 
     async def drain(self) -> None:

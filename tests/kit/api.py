@@ -12,16 +12,18 @@ from redis.asyncio import Redis
 from admin.access.passwords import Passwords
 from admin.access.principal import command_line
 from admin.api.api_keys import RESOURCE as API_KEYS
-from admin.api.app import Desks, build_app, uncounted
+from admin.api.app import Desks, build_api, uncounted
 from admin.api.authentication import FAILURES_PER_MINUTE
 from admin.api.operations import Operations, Reply, Write
 from admin.api.reading import Reader
 from admin.api.requests import render
 from admin.books.desk import BookDesk
 from admin.catalogue.publish import CataloguePublisher
+from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.roles.consents import event_policy
 from admin.store.accounts import AccountStore
@@ -159,6 +161,7 @@ def desks_of(database: Database, redis_url: str, redis: Redis, pipelined: Pipeli
         visitors=VisitorDesk(profiles, time),
         events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
         books=BookDesk(database, Transitions(pipelined, time)),
+        pacing=PacingDesk(profiles, clock),
     )
 
 
@@ -179,7 +182,7 @@ async def running_api(
     publisher = CataloguePublisher(store, redis, clock)
     pipelined = await PipelinedRedis.open(redis_url, clock=SystemClock())
     commands = ProfileStore(pipelined, SystemClock())
-    app = build_app(
+    parts = build_api(
         store,
         redis,
         commands,
@@ -193,7 +196,8 @@ async def running_api(
         failures_per_minute=failures_per_minute,
         edge=edge,
     )
-    server = TestServer(app)
+    add_console(parts)
+    server = TestServer(parts.app)
     await server.start_server(auto_decompress=False)
     async with TestClient(server) as client:
         yield Api(client, store, publisher, clock)
