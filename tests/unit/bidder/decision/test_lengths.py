@@ -1,4 +1,4 @@
-"""Floors by the length of a spot: of the player, of the deal, and what cannot be read."""
+"""Floors of a deal by the length of a spot, and what cannot be read of them."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bidder.decision.lengths import UNREACHABLE, floors_by_length
-from bidder.openrtb.types import Audio, Deal, DurationFloor
+from bidder.openrtb.types import Deal, DurationFloor
 from core.model import Deal as OwnDeal
 from core.model import Exchange
 from tests.kit.bidding import TestBidder, bids_of
@@ -21,17 +21,16 @@ PLAYER: dict[str, Any] = {
 ON_DEAL = (OwnDeal(id=5, exchange_id=1, deal_id="D-7"),)
 
 
-def bidder(*, first_price: bool = False, on_deal: bool = False) -> TestBidder:
-    """One line item with a spot of 15 s that bids 1.50 a thousand, and no more."""
+def bidder(*, first_price: bool = False) -> TestBidder:
+    """One line item on a deal, with a spot of 15 s, that bids 1.50 a thousand and no more."""
     exchange: Exchange = msgspec.structs.replace(EXCHANGE, first_price=first_price)
     line = line_item(1, creative_ids=(1,), max_cpm_micros=1_500_000, bid_micros=1_500_000)
-    if on_deal:
-        line = msgspec.structs.replace(line, targeting=msgspec.structs.replace(line.targeting, deals=(5,)))
+    line = msgspec.structs.replace(line, targeting=msgspec.structs.replace(line.targeting, deals=(5,)))
     return TestBidder(catalogue(line, creatives=(video_creative(),), exchanges=(exchange,), deals=ON_DEAL))
 
 
-def bids(desk: TestBidder, player: dict[str, Any] | None = None, **imp: object) -> list[dict[str, Any]]:
-    offered = {"id": "1", "video": PLAYER | (player or {}), "bidfloorcur": "PLN", **imp}
+def bids(desk: TestBidder, **imp: object) -> list[dict[str, Any]]:
+    offered = {"id": "1", "video": PLAYER, "bidfloorcur": "PLN", **imp}
     return bids_of(desk.answer(raw_request(imp=[offered], cur=["PLN"], regs={"gdpr": 0})))
 
 
@@ -50,29 +49,25 @@ def bids(desk: TestBidder, player: dict[str, Any] | None = None, **imp: object) 
         ({"mincpmpersec": -1}, True),
     ],
 )
-def test_a_spot_meets_the_floor_of_its_length(says: dict[str, Any], is_bid_on: bool) -> None:
-    assert bool(bids(bidder(), says)) is is_bid_on
+def test_a_spot_on_a_deal_meets_the_floor_of_its_length(says: dict[str, Any], is_bid_on: bool) -> None:
+    deal = {"id": "D-7", "bidfloor": 0.5, "bidfloorcur": "PLN", **says}
+    assert bool(bids(bidder(), pmp={"deals": [deal]})) is is_bid_on
 
 
-def test_on_a_deal_it_is_the_deal_s() -> None:
-    deal = {"id": "D-7", "bidfloor": 0.5, "bidfloorcur": "PLN"}
-    assert bids(bidder(on_deal=True), {"mincpmpersec": 9}, pmp={"deals": [deal]})
-    assert not bids(bidder(on_deal=True), pmp={"deals": [deal | {"mincpmpersec": 0.11}]})
-    assert not bids(bidder(on_deal=True), pmp={"deals": [deal | {"durfloors": [{"bidfloor": 2}]}]})
-
-
-def test_no_bid_is_shaded_below_it() -> None:
-    (bid,) = bids(bidder(first_price=True), {"mincpmpersec": 0.1})
+def test_no_bid_on_it_is_shaded_below_that() -> None:
+    deal = {"id": "D-7", "bidfloor": 0.5, "bidfloorcur": "PLN", "mincpmpersec": 0.1}
+    (bid,) = bids(bidder(first_price=True), pmp={"deals": [deal]})
     assert bid["price"] == 1.5
 
 
 def test_an_unknown_currency_is_out_of_reach() -> None:
     desk = bidder()
-    auction = desk.screened(raw_request(imp=[{"id": "1", "video": PLAYER}], cur=["PLN"], regs={"gdpr": 0}))
+    deal = {"id": "D-7", "bidfloor": 0.5, "bidfloorcur": "PLN"}
+    imp = {"id": "1", "video": PLAYER, "pmp": {"deals": [deal]}}
+    auction = desk.screened(raw_request(imp=[imp], cur=["PLN"], regs={"gdpr": 0}))
     (impression,) = auction.impressions
     fitting = desk.snapshot.showcase.showable(0, auction, impression)
     assert fitting
-    deal = Deal(id="D", bidfloorcur="XXX", durfloors=(DurationFloor(bidfloor=0.01),))
-    assert floors_by_length(impression, deal, fitting, "PLN", desk.snapshot.index.fx) == [UNREACHABLE]
-    assert floors_by_length(impression, None, fitting, "PLN", desk.snapshot.index.fx) == [0]
-    assert Audio().mincpmpersec is None
+    foreign = Deal(id="D", bidfloorcur="XXX", durfloors=(DurationFloor(bidfloor=0.01),))
+    assert floors_by_length(foreign, fitting, "PLN", desk.snapshot.index.fx) == [UNREACHABLE]
+    assert floors_by_length(Deal(id="D"), fitting, "PLN", desk.snapshot.index.fx) == [0]
