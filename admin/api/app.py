@@ -39,6 +39,7 @@ from admin.api.explanations import Explanations
 from admin.api.fx_rates import FxPages
 from admin.api.handlers import ResourceHandlers
 from admin.api.ledger import LedgerPages
+from admin.api.media import MediaPages
 from admin.api.openapi import describe
 from admin.api.operations import Operations
 from admin.api.pages import page_routes
@@ -66,6 +67,7 @@ from core.clock import Clock
 from core.errors import UnavailableError
 from core.model import Advertiser, Campaign, LineItem
 from core.network.headers import Edge
+from creatives.media.desk import MediaDesk
 
 log = logging.getLogger("grosz.admin")
 
@@ -122,6 +124,7 @@ class Desks(NamedTuple):
     visitors: VisitorDesk
     events: EventDesk
     books: BookDesk
+    media: MediaDesk
     pacing: PacingDesk
 
 
@@ -188,6 +191,7 @@ def build_api(
     app.add_routes(ProductPages(reader, desks.products).routes())
     app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
     app.add_routes(BookPages(desks.books).routes())
+    app.add_routes(MediaPages(reader, desks.media).routes())
     app.add_routes(CatalogueFile(store, committed).routes())
     app.add_routes(page_routes(description))
     return Api(

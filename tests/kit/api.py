@@ -1,7 +1,10 @@
 """The admin API under test: a real application over a real database and Redis, and a client that speaks as a caller."""
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import argon2
@@ -37,6 +40,8 @@ from core.config import RedisSettings, Settings
 from core.network.headers import Edge
 from core.redis.client import PipelinedRedis, control_redis
 from core.telemetry.metrics import Telemetry
+from creatives.media.desk import MediaDesk
+from creatives.media.store import FolderStore
 from pacing.budgets.transitions import Transitions
 from segments.audiences.sizes import SegmentSizes
 from segments.profiles.metrics import IntakeMetrics
@@ -151,7 +156,9 @@ class Api:
         return Caller(self.client, reply.body["secret"])
 
 
-def desks_of(database: Database, redis_url: str, redis: Redis, pipelined: PipelinedRedis, clock: Clock) -> Desks:
+def desks_of(
+    database: Database, redis_url: str, redis: Redis, pipelined: PipelinedRedis, clock: Clock, media: Path
+) -> Desks:
     """As the admin role makes them, over one server."""
     time, profiles, metrics = TestTime(clock), ProfileStore(pipelined, SystemClock()), IntakeMetrics(Telemetry())
     settings = Settings()
@@ -161,6 +168,7 @@ def desks_of(database: Database, redis_url: str, redis: Redis, pipelined: Pipeli
         visitors=VisitorDesk(profiles, time),
         events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
         books=BookDesk(database, Transitions(pipelined, time)),
+        media=MediaDesk(FolderStore(media), "https://track.example"),
         pacing=PacingDesk(profiles, clock),
     )
 
@@ -175,6 +183,7 @@ async def running_api(
     edge: Edge | None = None,
 ) -> AsyncIterator[Api]:
     """The API over an empty database, and its publisher (not running: tests publish when they want)."""
+    media = tempfile.mkdtemp(prefix="grosz-media-")
     database = Database.open(database_url)
     await migrate(database)
     store = CatalogueStore(database, clock)
@@ -190,7 +199,7 @@ async def running_api(
         make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
         FunnelDesk(commands, clock),
         Doctor(Patient(commands, SegmentSizes(commands), store, {}, {}, Settings().catalogue.max_age_s), clock),
-        desks_of(database, redis_url, redis, pipelined, clock),
+        desks_of(database, redis_url, redis, pipelined, clock, Path(media)),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,
@@ -204,3 +213,4 @@ async def running_api(
     await pipelined.close()
     await redis.aclose()
     await database.close()
+    shutil.rmtree(media)
