@@ -48,11 +48,11 @@ def faults_of_answer(request: BidRequest, answer: Json, terms: AnswerTerms) -> I
     ids = [bid.get("id") for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
     if len(set(ids)) < len(ids) or not all(ids):
         yield Violation("bid_id", "ids of bids are missing or repeated")
-    yield from _breaks(request, answer)
+    yield from _pods(request, answer)
 
 
-def _breaks(request: BidRequest, answer: Json) -> Iterator[Violation]:
-    """What is wrong with all bids on one break together (OpenRTB 2.6, dynamic pods)."""
+def _pods(request: BidRequest, answer: Json) -> Iterator[Violation]:
+    """What is wrong with all bids on one pod together (OpenRTB 2.6, dynamic pods)."""
     bids = [bid for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
     for imp in request.imp if len(bids) > 1 else ():
         own = [bid for bid in bids if bid.get("impid") == imp.id]
@@ -61,12 +61,12 @@ def _breaks(request: BidRequest, answer: Json) -> Iterator[Violation]:
             continue
         length = sum(bid.get("dur", 0) for bid in own)
         if length > spot.poddur or (spot.maxseq and len(own) > spot.maxseq):
-            yield Violation("break", f"{len(own)} ads of {length} s in {spot.maxseq} places of {spot.poddur} s")
+            yield Violation("pod", f"{len(own)} ads of {length} s in {spot.maxseq} allowed in {spot.poddur} s")
         if len({bid.get("crid") for bid in own}) < len(own):
-            yield Violation("break", "an ad is twice in a break")
+            yield Violation("pod", "an ad is twice in a pod")
         domains = [name for bid in own for name in bid.get("adomain", ())]
         if (spot.poddedupe is None or 1 in spot.poddedupe) and len(set(domains)) < len(domains):
-            yield Violation("break", "an advertiser is twice in a break")
+            yield Violation("pod", "an advertiser is twice in a pod")
 
 
 def faults_of_bid(
