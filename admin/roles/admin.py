@@ -109,7 +109,7 @@ def _desks(role: RoleContext, database: Database, redis: Pipelined, profiles: Pr
         visitors=VisitorDesk(profiles, role.clock),
         events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
         books=BookDesk(database, Transitions(redis, role.clock)),
-        media=MediaDesk(media_folder(role.settings), role.settings.track.public_url),
+        media=MediaDesk(media_folder(role.settings), role.settings.track.public_url, role.telemetry),
         pacing=PacingDesk(profiles, role.clock),
     )
 

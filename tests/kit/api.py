@@ -168,7 +168,7 @@ def desks_of(
         visitors=VisitorDesk(profiles, time),
         events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
         books=BookDesk(database, Transitions(pipelined, time)),
-        media=MediaDesk(FolderStore(media), "https://track.example"),
+        media=MediaDesk(FolderStore(media), "https://track.example", Telemetry()),
         pacing=PacingDesk(profiles, clock),
     )
 

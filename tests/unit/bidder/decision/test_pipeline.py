@@ -65,7 +65,7 @@ def assert_urls(bid: dict[str, object], *, secure: bool) -> None:
     assert str(bid["lurl"]).endswith("?r=${AUCTION_LOSS}&m=${AUCTION_MIN_TO_WIN}")
     assert all(len(str(bid[name])) <= MAX_NOTICE_CHARS for name in ("nurl", "burl", "lurl"))
     markup = str(bid["adm"])
-    assert len(re.findall(rf"/t/imp/{token}\b", markup)) == 1
+    assert len(re.findall(rf"/t/imp/{token}(?![\w-])", markup)) == 1
     assert re.search(rf"/t/click/{token}\?to=", markup)
     assert "@TOKEN@" not in json.dumps(bid)
     assert "${CLICK" not in markup
