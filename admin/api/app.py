@@ -44,6 +44,7 @@ from admin.api.pages import page_routes
 from admin.api.problem import problems
 from admin.api.products import ProductPages
 from admin.api.reading import Reader, SegmentSizes
+from admin.api.reports import ReportPages
 from admin.api.resource import Resource
 from admin.api.sessions import Sessions
 from admin.books.desk import BookDesk
@@ -53,6 +54,7 @@ from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.published import Commands
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk
+from admin.reports.desk import ReportDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
@@ -101,6 +103,7 @@ class Desks(NamedTuple):
     visitors: VisitorDesk
     events: EventDesk
     books: BookDesk
+    reports: ReportDesk
 
 
 class Api(msgspec.Struct):
@@ -165,6 +168,7 @@ def build_api(
     app.add_routes(ProductPages(reader, desks.products).routes())
     app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
     app.add_routes(BookPages(desks.books).routes())
+    app.add_routes(ReportPages(desks.reports).routes())
     app.add_routes(CatalogueFile(store, committed).routes())
     app.add_routes(page_routes(description))
     return Api(

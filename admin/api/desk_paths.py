@@ -6,11 +6,12 @@ from typing import Final
 from admin.api.product_paths import Json
 from admin.books import documents as books
 from admin.catalogue.file import FORMAT, Imported
+from admin.reports import documents as reports
 from admin.visitors import documents as visitors
 from core.ids import USER_ID_CHARS
 from segments.audiences.matrix import Matrix
 
-DESK_TYPES: Final[Sequence[type]] = (*visitors.VISITOR_TYPES, *books.BOOK_TYPES, Imported)
+DESK_TYPES: Final[Sequence[type]] = (*visitors.VISITOR_TYPES, *books.BOOK_TYPES, *reports.REPORT_TYPES, Imported)
 
 
 def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Json]], object_id: Json) -> Json:
@@ -57,6 +58,7 @@ def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Js
         "/v1/given-up-calls/send-again": {
             "post": said("sendAgain", "Make the calls that were given up again", visitors.SentAgain)
         },
+        **_report_paths(said),
         "/v1/segment-pass": {"get": progress},
         "/v1/visitors/{user_id}": {"get": show, "delete": forget},
         "/v1/audit": {
@@ -92,3 +94,12 @@ def _file(operation: Json) -> Json:
 def _with_file(operation: Json) -> Json:
     operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _FILE}}}
     return operation
+
+
+def _report_paths(said: Callable[..., Json]) -> Json:
+    summary = "Figures by dimensions; with `format` csv or parquet a file is the answer"
+    return {
+        "/v1/reports/query": {
+            "post": said("queryReport", summary, reports.ReportAnswer, (), reports.ReportRequest),
+        }
+    }

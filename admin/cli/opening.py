@@ -14,9 +14,11 @@ from admin.store.migrate import current, migrate, newest, versions
 from core.clock import SystemClock
 from core.config import Settings
 from core.errors import ConflictError, NotFoundError
+from journal.archive import Archive
 
 DATABASE_FILE = "grosz.sqlite"
 REDIS_DIRECTORY = "redis"
+JOURNAL_DIRECTORY, PARQUET_DIRECTORY = "journal", "parquet"  # as admin.roles makes them
 
 _HOW_TO_BEGIN = "a new installation is made by `grosz up`, or by `grosz migrate`"
 
@@ -34,6 +36,13 @@ def open_database(settings: Settings, data: Path | None) -> Database:
 def data_directory(settings: Settings, data: Path | None) -> Path:
     """Where this installation keeps its files."""
     return data or Path(settings.data.directory)
+
+
+def journal_of(settings: Settings, data: Path | None) -> Archive | None:
+    """The Parquet files of this installation's journal; None where there are none."""
+    named = settings.journal.directory
+    folder = (Path(named) if named else data_directory(settings, data) / JOURNAL_DIRECTORY) / PARQUET_DIRECTORY
+    return Archive(folder) if folder.is_dir() else None
 
 
 def require_installation(settings: Settings, data: Path | None) -> None:

@@ -14,8 +14,10 @@ from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
+from admin.reports.desk import ReportDesk
 from admin.roles.connections import pipelined_redis, plain_redis, profile_scanner
 from admin.roles.consents import event_policy
+from admin.roles.journal import archive_of
 from admin.roles.lifecycle import RoleContext
 from admin.roles.local_state import endpoints_of, metrics_of, setup_url
 from admin.seed.catalogue import seed_demo
@@ -75,7 +77,7 @@ async def build(role: RoleContext) -> None:
         explaining,
         funnels,
         doctor,
-        _desks(role, database, profiles, commands),
+        _desks(role, store, profiles, commands),
         committed=publisher.wake,
         edge=Edge(settings.public_url, role.proxies),
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
@@ -93,15 +95,18 @@ async def build(role: RoleContext) -> None:
     await _offer_setup(AccountStore(database, role.clock), settings)
 
 
-def _desks(role: RoleContext, database: Database, redis: Pipelined, profiles: ProfileStore) -> Desks:
+def _desks(role: RoleContext, store: CatalogueStore, redis: Pipelined, profiles: ProfileStore) -> Desks:
     """What the API's questions about products, visitors and money are answered by."""
     metrics, scanner = IntakeMetrics(role.telemetry), profile_scanner(role)
+    reports = ReportDesk(archive_of(role.settings.journal), store, role.clock)
+    role.on_close(reports.close)
     return Desks(
         products=ProductDesk(redis, profiles, role.settings.redis, role.clock),
         audiences=AudienceDesk(profiles, scanner, role.clock, metrics),
         visitors=VisitorDesk(profiles, role.clock),
         events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
-        books=BookDesk(database, Transitions(redis, role.clock)),
+        books=BookDesk(store.database, Transitions(redis, role.clock), archive_of(role.settings.journal)),
+        reports=reports,
     )
 
 

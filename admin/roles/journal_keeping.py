@@ -126,6 +126,7 @@ class JournalKeeper:
         while await self._take_streams(self._taker):
             pass
         self._metrics.stored_until_ms = began_ms
+        self._archive.note_stored_until(began_ms)
         if time.monotonic() - self._merged_at >= MERGE_INTERVAL_S:
             await asyncio.to_thread(self._tidy)
             self._merged_at = time.monotonic()

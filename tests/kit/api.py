@@ -24,6 +24,7 @@ from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.products.desk import ProductDesk
+from admin.reports.desk import ReportDesk
 from admin.roles.consents import event_policy
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore, CatalogueWriter
@@ -36,6 +37,7 @@ from core.config import RedisSettings, Settings
 from core.network.headers import Edge
 from core.redis.client import PipelinedRedis, control_redis
 from core.telemetry.metrics import Telemetry
+from journal.archive import Archive
 from pacing.budgets.transitions import Transitions
 from segments.audiences.sizes import SegmentSizes
 from segments.profiles.metrics import IntakeMetrics
@@ -150,7 +152,14 @@ class Api:
         return Caller(self.client, reply.body["secret"])
 
 
-def desks_of(database: Database, redis_url: str, redis: Redis, pipelined: PipelinedRedis, clock: Clock) -> Desks:
+def desks_of(
+    store: CatalogueStore,
+    redis_url: str,
+    redis: Redis,
+    pipelined: PipelinedRedis,
+    clock: Clock,
+    archive: Archive | None,
+) -> Desks:
     """As the admin role makes them, over one server."""
     time, profiles, metrics = TestTime(clock), ProfileStore(pipelined, SystemClock()), IntakeMetrics(Telemetry())
     settings = Settings()
@@ -159,7 +168,8 @@ def desks_of(database: Database, redis_url: str, redis: Redis, pipelined: Pipeli
         audiences=AudienceDesk(profiles, ServerScanner(redis), time, metrics),
         visitors=VisitorDesk(profiles, time),
         events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
-        books=BookDesk(database, Transitions(pipelined, time)),
+        books=BookDesk(store.database, Transitions(pipelined, time)),
+        reports=ReportDesk(archive, store, clock),
     )
 
 
@@ -171,8 +181,12 @@ async def running_api(
     *,
     failures_per_minute: int = FAILURES_PER_MINUTE,
     edge: Edge | None = None,
+    archive: Archive | None = None,
 ) -> AsyncIterator[Api]:
-    """The API over an empty database, and its publisher (not running: tests publish when they want)."""
+    """The API over an empty database, and its publisher (not running: tests publish when they want).
+
+    `archive`: the journal that reports are made of.
+    """
     database = Database.open(database_url)
     await migrate(database)
     store = CatalogueStore(database, clock)
@@ -188,7 +202,7 @@ async def running_api(
         make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
         FunnelDesk(commands, clock),
         Doctor(Patient(commands, SegmentSizes(commands), store, {}, {}, Settings().catalogue.max_age_s), clock),
-        desks_of(database, redis_url, redis, pipelined, clock),
+        desks_of(store, redis_url, redis, pipelined, clock, archive),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,
