@@ -256,6 +256,18 @@ TTL: none, a restarted worker goes on from it; writer: worker, each 5 s; reader:
 18 KiB for the week.
 """
 
+PACING_TARGETS: Final = "pacing:{pacing}:targets"
+"""String: packed states of the line items with a target cost or return: stopped or not, by which cost.
+
+TTL: none; writer: worker, each minute and when one is stopped; reader: admin; about 40 bytes such a line item.
+"""
+
+PACING_RESUMED: Final = "pacing:{pacing}:resumed"
+"""Hash: line item that its target had stopped -> unix ms at which somebody resumed it.
+
+TTL: none, the worker removes a field when it goes on with the line item; writer: admin; reader: worker; few.
+"""
+
 PACING_OWNER: Final = "pacing:{pacing}:owner"
 """String: the worker that paces; others stand by. TTL: seconds (the lease); writer, reader: worker; 0.1 KiB."""
 

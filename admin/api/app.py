@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -38,19 +39,22 @@ from admin.api.explanations import Explanations
 from admin.api.fx_rates import FxPages
 from admin.api.handlers import ResourceHandlers
 from admin.api.ledger import LedgerPages
+from admin.api.media import MediaPages
 from admin.api.openapi import describe
 from admin.api.operations import Operations
 from admin.api.pages import page_routes
 from admin.api.problem import problems
 from admin.api.products import ProductPages
-from admin.api.reading import Reader, SegmentSizes
+from admin.api.reading import PaceOf, Reader, SegmentSizes
 from admin.api.reports import ReportPages
 from admin.api.resource import Resource
 from admin.api.sessions import Sessions
+from admin.api.targets import Targets
 from admin.books.desk import BookDesk
 from admin.diagnosis.doctor import Doctor
 from admin.diagnosis.explaining import ExplainDesk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.diagnosis.published import Commands
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk
@@ -58,10 +62,16 @@ from admin.reports.desk import ReportDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
+from admin.validation.warnings import Pace
 from admin.visitors.audience_desk import AudienceDesk
 from admin.visitors.visitor_desk import EventDesk, VisitorDesk
 from core.clock import Clock
+from core.errors import UnavailableError
+from core.model import Advertiser, Campaign, LineItem
 from core.network.headers import Edge
+from creatives.media.desk import MediaDesk
+
+log = logging.getLogger("grosz.admin")
 
 
 def resources(passwords: Passwords) -> tuple[Resource, ...]:
@@ -95,6 +105,19 @@ async def uncounted(_segments: Sequence[int]) -> Mapping[int, int]:
     return {}
 
 
+def _quietly(pacing: PacingDesk) -> PaceOf:
+    """Objects are shown while Redis is away, without what pacing would say."""
+
+    async def pace_of(line_item: LineItem, campaign: Campaign, advertiser: Advertiser) -> Pace | None:
+        try:
+            return await pacing.pace(line_item, campaign, advertiser)
+        except UnavailableError as error:
+            log.warning("pacing is not asked: %s", error.message)
+            return None
+
+    return pace_of
+
+
 class Desks(NamedTuple):
     """What answers questions whose words are the same in the API and on the command line."""
 
@@ -104,6 +127,8 @@ class Desks(NamedTuple):
     events: EventDesk
     books: BookDesk
     reports: ReportDesk
+    media: MediaDesk
+    pacing: PacingDesk
 
 
 class Api(msgspec.Struct):
@@ -148,7 +173,7 @@ def build_api(
     hasher = passwords or Passwords()
     accounts = AccountStore(store.database, clock)
     authentication = Authentication(accounts, clock, failures_per_minute, edge)
-    reader = Reader(store, clock, segment_sizes)
+    reader = Reader(store, clock, segment_sizes, _quietly(desks.pacing))
     operations = Operations(store, reader, committed)
     known = resources(hasher)
     app = web.Application(middlewares=[problems, authentication.middleware], client_max_size=requests.MAX_BODY_BYTES)
@@ -165,10 +190,12 @@ def build_api(
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
     app.add_routes(FxPages(RateDesk(store, clock, committed), fx_source).routes())
     app.add_routes(Effective(store, redis, clock).routes())
+    app.add_routes(Targets(reader, desks.pacing).routes())
     app.add_routes(ProductPages(reader, desks.products).routes())
     app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
     app.add_routes(BookPages(desks.books).routes())
     app.add_routes(ReportPages(desks.reports).routes())
+    app.add_routes(MediaPages(reader, desks.media).routes())
     app.add_routes(CatalogueFile(store, committed).routes())
     app.add_routes(page_routes(description))
     return Api(

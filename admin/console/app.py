@@ -19,6 +19,8 @@ from admin.console.pages.lists import Lists
 from admin.console.pages.objects import Objects
 from admin.console.pages.overview import Overview
 from admin.console.pages.questions import Questions
+from admin.console.pages.shop import Shop
+from admin.console.pages.visitors import Visitors
 from admin.console.pages.wizard import Wizard
 from admin.console.rendering import environment, go, page
 from core.errors import AccessError, GroszError
@@ -42,6 +44,8 @@ def add_console(api: Api) -> None:
         Objects(desk, api.changes),
         Questions(desk, api.explanations),
         Wizard(desk),
+        Shop(api.reader, api.desks),
+        Visitors(api.desks.visitors),
     )
     api.app.add_routes(console.routes())
 
@@ -58,6 +62,8 @@ class Console:
         objects: Objects,
         questions: Questions,
         wizard: Wizard,
+        shop: Shop,
+        visitors: Visitors,
     ) -> None:
         self._authentication = authentication
         self._entrance = entrance
@@ -66,6 +72,8 @@ class Console:
         self._objects = objects
         self._questions = questions
         self._wizard = wizard
+        self._shop = shop
+        self._visitors = visitors
         environment().globals.update(navigation=NAVIGATION, pages=PAGES)
 
     def routes(self) -> list[web.RouteDef]:
@@ -75,6 +83,9 @@ class Console:
             ("/attention", self._overview.attention),
             ("/explain", self._questions.form),
             ("/start", self._wizard.form),
+            ("/visitors", self._visitors.show),
+            ("/advertisers/{id:[0-9]+}/shop", self._shop.show),
+            ("/feeds/{id:[0-9]+}/runs", self._shop.feed),
             ("/line-items/{id}/delivery", self._overview.delivery),
             (f"{_KIND}.csv", self._lists.csv),
             (f"{_KIND}/new", self._objects.new),
@@ -84,6 +95,9 @@ class Console:
         changes: list[tuple[str, Changing]] = [
             ("/explain", self._questions.answer),
             ("/start", self._wizard.make),
+            ("/visitors", self._visitors.forget),
+            ("/count", self._shop.count),
+            ("/feeds/{id:[0-9]+}/runs", self._shop.refresh),
             (f"{_KIND}/new", self._objects.create),
             (f"{_KIND}/{{id:[0-9]+}}/cell", self._lists.change_cell),
             (f"{_KIND}/{{id:[0-9]+}}/{{action:[a-z]+}}", self._objects.act),

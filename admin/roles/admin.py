@@ -4,6 +4,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
+import msgspec
+
 from admin.api.app import Desks, build_api
 from admin.api.reading import SegmentSizes as SizesReader
 from admin.books.desk import BookDesk
@@ -12,6 +14,7 @@ from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
 from admin.reports.desk import ReportDesk
@@ -19,7 +22,7 @@ from admin.roles.connections import pipelined_redis, plain_redis, profile_scanne
 from admin.roles.consents import event_policy
 from admin.roles.journal import archive_of
 from admin.roles.lifecycle import RoleContext
-from admin.roles.local_state import endpoints_of, metrics_of, setup_url
+from admin.roles.local_state import endpoints_of, media_folder, metrics_of, setup_url
 from admin.seed.catalogue import seed_demo
 from admin.seed.products import DemoFeeds
 from admin.store.accounts import AccountStore
@@ -35,6 +38,8 @@ from core.config import AdminSettings
 from core.errors import UnavailableError
 from core.network.headers import Edge
 from core.redis.client import Pipelined
+from creatives.media.desk import MediaDesk
+from creatives.media.keeping import MediaKeeper
 from creatives.products.store import ProductStore
 from pacing.budgets.transitions import Transitions
 from segments.audiences.sizes import SegmentSizes
@@ -86,6 +91,8 @@ async def build(role: RoleContext) -> None:
     add_console(api)
     desk = RateDesk(store, role.clock, publisher.wake)
     role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
+    keeper = MediaKeeper(media_folder(role.settings), lambda: _creative_texts(store, role.clock), role.clock)
+    role.run_loop(keeper.run, "media")
     supply = role.settings.supply
     if supply.domains:
         crawler = Crawler(private=supply.private)
@@ -107,7 +114,15 @@ def _desks(role: RoleContext, store: CatalogueStore, redis: Pipelined, profiles:
         events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
         books=BookDesk(store.database, Transitions(redis, role.clock), archive_of(role.settings.journal)),
         reports=reports,
+        media=MediaDesk(media_folder(role.settings), role.settings.track.public_url),
+        pacing=PacingDesk(profiles, role.clock),
     )
+
+
+async def _creative_texts(store: CatalogueStore, clock: Clock) -> list[str]:
+    """All creatives that are not archived, as JSON."""
+    catalogue = await store.catalogue(clock.now_ms())
+    return [msgspec.json.encode(creative).decode() for creative in catalogue.creatives]
 
 
 def _counted_by(sizes: SegmentSizes, clock: Clock) -> SizesReader:

@@ -13,12 +13,18 @@ from pathlib import Path
 import msgspec
 
 from core.config import METRICS_PORTS, AdminSettings, Settings
+from creatives.media.store import FolderStore
 
 _TOKEN_KEY_BYTES = 32
 
 ENDPOINTS = "endpoints.json"
 JOURNAL = "journal"
 _METRICS = "metrics of "  # before a role's name in the note
+
+
+def media_folder(settings: Settings) -> FolderStore:
+    """Where uploads are kept: a folder that backups take along, and that trackers of other machines share."""
+    return FolderStore(Path(settings.data.directory).absolute() / "media")
 
 
 def complete(settings: Settings, redis_url: str) -> Settings:

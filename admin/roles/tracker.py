@@ -8,7 +8,9 @@ from admin.roles.connections import follow_catalogue, pipelined_redis, token_sig
 from admin.roles.consents import event_policy
 from admin.roles.journal import NoticeRows, journal_writer, pseudonyms_of
 from admin.roles.lifecycle import RoleContext
+from admin.roles.local_state import media_folder
 from core.model import Catalogue
+from creatives.media.web import media_routes
 from creatives.web import routes as ad_routes
 from pacing.budgets.lease_client import new_process_name
 from pacing.budgets.server_time import ServerTime, TimeWatch
@@ -83,7 +85,15 @@ async def build(role: RoleContext) -> None:
         "catalogue", lambda: None if catalogue.current else "is not there yet: is the admin role up?"
     )
     app = web.Application()
-    app.add_routes([*notice_routes(desk), *signal_routes(signals), *shop_routes(site), *ad_routes()])
+    app.add_routes(
+        [
+            *notice_routes(desk),
+            *signal_routes(signals),
+            *shop_routes(site),
+            *ad_routes(),
+            *media_routes(media_folder(settings)),
+        ]
+    )
     port = NoticePort(desk, clock)
     role.run_loop(port.sweep, "idle notice connections")
     await role.serve(app, settings.track.host, settings.track.port, front=port, public_url=settings.track.public_url)

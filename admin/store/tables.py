@@ -340,6 +340,7 @@ ledger = Table(
     Column("late", Boolean, nullable=False),
     Column("over_micros", BigInteger, nullable=False),
     Column("price_source", Text, nullable=False),
+    Column("shading", Integer, nullable=False, server_default="10000"),
     Index("ix_ledger_day", "day", "advertiser_id"),
     Index("ix_ledger_issued", "advertiser_id", "issued_s"),
 )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bidder.decision.choose import Chosen, showable
 from bidder.decision.pricing import Evaluation
+from bidder.decision.request_macros import filled
 from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.response import bid_parts
 from core.model import Clearing
@@ -72,6 +73,8 @@ def _respond(
             prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
             deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
         )  # fmt: skip
+        if prepared.asks:
+            parts = filled(parts, auction.request)
         bids_of_answer.append((prepared.seat, parts))
     return speaker.answer(auction.request.id, bids_of_answer, auction.currency, f"{nonce:016x}")
 

@@ -20,7 +20,7 @@ from bidder.targeting.normalise import normal_domain
 from core.model import AuctionType
 from core.reasons import NoBid
 from creatives.products.on_bid import BidProducts
-from pacing.notices.claims import NOT_SHADED
+from pacing.ledger.rows import NOT_SHADED
 
 _FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs more than a call
 

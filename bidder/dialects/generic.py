@@ -33,6 +33,9 @@ UNKNOWN_REASON = 0
 BID_EXPIRY_S = 300
 
 
+MIN_TO_WIN: Final = "m=${AUCTION_MIN_TO_WIN}"
+"""Query member of each notice: the least bid that would have won (OpenRTB 2.6 section 4.4.1), where it is filled in."""
+
 ADDED_IN: Final = {"burl": "2.5", "lurl": "2.5", "tactic": "2.5", "language": "2.5", "apis": "2.6", "mtype": "2.6"}
 """The version that each of these members of a bid came with; all others are as old as 2.4."""
 
@@ -129,9 +132,9 @@ class Speaker:
         creative, price = ad.creative, self._price
         members: dict[str, object] = {
             "adid": str(creative.id),
-            "nurl": f"{track_url}/n/win/{TOKEN}?{price}",
-            "burl": f"{track_url}/n/bill/{TOKEN}?{price}",
-            "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}",
+            "nurl": f"{track_url}/n/win/{TOKEN}?{price}&{MIN_TO_WIN}",
+            "burl": f"{track_url}/n/bill/{TOKEN}?{price}&{MIN_TO_WIN}",
+            "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&{MIN_TO_WIN}",
             "adm": self._markup(ad),
             "adomain": [domain] if (domain := creative.advertiser_domain or advertiser_domain) else [],
             "iurl": _sample_url(creative, track_url),
@@ -173,7 +176,9 @@ class Speaker:
 
     def tracker(self, track_url: str) -> Tracker:
         """Where markup for this exchange reports to."""
-        return Tracker(track_url, self._price if self.dialect.price_in_markup else "")
+        dialect = self.dialect
+        price = self._price if dialect.price_in_markup else ""
+        return Tracker(track_url, price, dialect.click_macro, dialect.click_macro_encoded)
 
     def answer(self, request_id: str, bids: Sequence[tuple[str, Sequence[bytes]]], currency: str, bid_id: str) -> bytes:
         """JSON of a whole answer, its bids grouped by seat.

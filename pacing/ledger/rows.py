@@ -9,7 +9,7 @@ import asyncio
 import enum
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -26,6 +26,10 @@ BATCH_ROWS = 1_000
 
 # How long a row may wait for its store while the tracker is idle; nobody reads the store in real time.
 POLL_S = 0.5
+
+
+NOT_SHADED: Final = 10_000
+"""The ratio of a bid that was sent as it was priced, in ten-thousandths."""
 
 
 class RowKind(enum.StrEnum):
@@ -64,6 +68,7 @@ class RowHead(msgspec.Struct, frozen=True, array_like=True):
     price_source: PriceSource
     note: str = ""
     unreadable: bool = False  # where nobody says a price, it is the bid, since this notice's cannot be read
+    shading: int = NOT_SHADED  # the bid as a part of what was worth bidding, in ten-thousandths
 
 
 class LedgerRow(msgspec.Struct, frozen=True):

@@ -22,11 +22,11 @@ from core.errors import ConfigError, InputError
 from core.model import AuctionType
 from core.money import GROSZ_CPM_MICROS
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S
+from pacing.ledger.rows import NOT_SHADED
 from pacing.notices import token_before
 from pacing.notices.claims import (
     FORMATS,
     NO_MULTIPLIER,
-    NOT_SHADED,
     Claims,
     Terms,
     decode_terms,

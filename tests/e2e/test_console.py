@@ -114,5 +114,7 @@ def _paths(context: BrowserContext, base: str) -> list[str]:
         first = page.locator("tbody td > a").first
         paths += [f"/{name}/new"] + ([str(first.get_attribute("href"))] if first.count() else [])
     paths += [f"{path}/delivery" for path in paths if path.startswith("/line-items/") and path[12:].isdigit()]
+    paths += [f"{path}/shop" for path in paths if path.startswith("/advertisers/") and path[13:].isdigit()]
+    paths += [f"{path}/runs" for path in paths if path.startswith("/feeds/") and path[7:].isdigit()]
     page.close()
-    return paths
+    return [*paths, "/visitors", f"/visitors?id={'A' * 22}"]

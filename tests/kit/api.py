@@ -1,7 +1,10 @@
 """The admin API under test: a real application over a real database and Redis, and a client that speaks as a caller."""
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import argon2
@@ -23,6 +26,7 @@ from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.reports.desk import ReportDesk
 from admin.roles.consents import event_policy
@@ -37,6 +41,8 @@ from core.config import RedisSettings, Settings
 from core.network.headers import Edge
 from core.redis.client import PipelinedRedis, control_redis
 from core.telemetry.metrics import Telemetry
+from creatives.media.desk import MediaDesk
+from creatives.media.store import FolderStore
 from journal.archive import Archive
 from pacing.budgets.transitions import Transitions
 from segments.audiences.sizes import SegmentSizes
@@ -158,6 +164,7 @@ def desks_of(
     redis: Redis,
     pipelined: PipelinedRedis,
     clock: Clock,
+    media: Path,
     archive: Archive | None,
 ) -> Desks:
     """As the admin role makes them, over one server."""
@@ -170,6 +177,8 @@ def desks_of(
         events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
         books=BookDesk(store.database, Transitions(pipelined, time)),
         reports=ReportDesk(archive, store, clock),
+        media=MediaDesk(FolderStore(media), "https://track.example"),
+        pacing=PacingDesk(profiles, clock),
     )
 
 
@@ -187,6 +196,7 @@ async def running_api(
 
     `archive`: the journal that reports are made of.
     """
+    media = tempfile.mkdtemp(prefix="grosz-media-")
     database = Database.open(database_url)
     await migrate(database)
     store = CatalogueStore(database, clock)
@@ -202,7 +212,7 @@ async def running_api(
         make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
         FunnelDesk(commands, clock),
         Doctor(Patient(commands, SegmentSizes(commands), store, {}, {}, Settings().catalogue.max_age_s), clock),
-        desks_of(store, redis_url, redis, pipelined, clock, archive),
+        desks_of(store, redis_url, redis, pipelined, clock, Path(media), archive),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,
@@ -216,3 +226,4 @@ async def running_api(
     await pipelined.close()
     await redis.aclose()
     await database.close()
+    shutil.rmtree(media)

@@ -318,6 +318,64 @@ async def test_a_campaign_that_is_refused_leaves_nothing(api: Api, shop: Shop, c
         assert len((await shop.caller.get(f"/v1/{name}")).body["items"]) == (name in ("campaigns", "creatives"))
 
 
+async def test_a_rule_is_counted_beside_its_text(api: Api, shop: Shop) -> None:
+    browser = await person(api)
+    form = {"csrf": await browser.csrf(), "advertiser_id": str(shop.advertiser["id"])}
+    counted = await browser.post("/count", form | {"rule": "last_visit in 7d"})
+    assert re.search(r"Visitors now:\s+<strong>0</strong>", counted.text), counted.text
+    wrong = await browser.post("/count", form | {"rule": "last_vist in 7d"})
+    assert wrong.status == 200
+    assert "last_visit" in wrong.text
+    assert (await browser.post("/count", {"rule": "last_visit in 7d"})).status == 403
+    foreign = await browser.post("/count", form | {"advertiser_id": "4000000000", "rule": "last_visit in 7d"})
+    assert "there is no advertiser" in foreign.text
+
+
+async def test_what_a_shop_sends_and_has(api: Api, shop: Shop) -> None:
+    feed = {"advertiser_id": shop.advertiser["id"], "name": "products", "url": "https://szpilka.example/feed.xml"}
+    made = await shop.caller.made("/v1/feeds", feed)
+    browser = await person(api)
+    path = f"/advertisers/{shop.advertiser['id']}/shop"
+    assert (await browser.get(path)).status == 200
+    assert (await browser.get(f"{path}?q=%00")).status == 422
+    runs = f"/feeds/{made['id']}/runs"
+    assert "was not loaded yet" in (await browser.get(runs)).text
+    asked = await browser.post(runs, {"csrf": await browser.csrf()})
+    assert asked.headers["Location"] == f"{runs}?asked"
+    for missing in ("/advertisers/4000000000/shop", "/feeds/4000000000/runs"):
+        assert (await browser.get(missing)).status == 404
+
+
+async def test_the_card_of_a_visitor_is_for_administrators(api: Api, shop: Shop) -> None:
+    browser = await person(api)
+    assert (await browser.get("/visitors")).status == 200
+    unknown = "A" * 22
+    assert "Nothing is stored" in (await browser.get(f"/visitors?id={unknown}")).text
+    assert (await browser.get("/visitors?id=%3Cscript%3E")).status == 422
+    erased = await browser.post("/visitors", {"csrf": await browser.csrf(), "id": unknown})
+    assert erased.status == 200, erased.text
+    assert (await browser.post("/visitors", {"id": unknown})).status == 403
+    exported = await browser.get(f"/visitors?id={unknown}&export")
+    assert exported.headers["Content-Type"].startswith("application/json")
+    assert "attachment" in exported.headers["Content-Disposition"]
+
+
+async def test_one_shops_people_do_not_see_visitors_and_other_shops_data(api: Api, shop: Shop) -> None:
+    rival = await make_shop(api, "rival")
+    feed = {"advertiser_id": rival.advertiser["id"], "name": "hidden", "url": "https://rival.example/feed.xml"}
+    theirs = await rival.caller.made("/v1/feeds", feed)
+    browser = await person(api, "read", "trade", advertisers=(shop.advertiser["id"],))
+    assert (await browser.get(f"/advertisers/{shop.advertiser['id']}/shop")).status == 200
+    assert (await browser.get(f"/advertisers/{rival.advertiser['id']}/shop")).status == 404
+    assert (await browser.get(f"/feeds/{theirs['id']}/runs")).status == 404
+    csrf = await browser.csrf()
+    assert (await browser.post(f"/feeds/{theirs['id']}/runs", {"csrf": csrf})).status == 404
+    counted = {"csrf": csrf, "advertiser_id": str(rival.advertiser["id"]), "rule": "last_visit in 7d"}
+    assert "there is no advertiser" in (await browser.post("/count", counted)).text
+    assert (await browser.get(f"/visitors?id={'A' * 22}")).status == 403
+    assert (await browser.post("/visitors", {"csrf": csrf, "id": "A" * 22})).status == 403
+
+
 async def test_the_language_is_chosen_and_kept(api: Api) -> None:
     browser = await person(api)
     assert "Przegląd" not in (await browser.get("/")).text

@@ -48,10 +48,14 @@ def test_a_bid_says_what_is_shown_what_it_costs_and_whom_to_tell() -> None:
     assert bid["tactic"] == "7", "the line item"
     assert (bid["cat"], bid["mtype"], bid["exp"]) == (["IAB22"], 1, BID_EXPIRY_S)
     token = TOKEN.decode()
-    assert bid["nurl"] == f"{TRACK}/n/win/{token}?p=${{AUCTION_PRICE}}&c=${{AUCTION_CURRENCY}}"
-    assert bid["burl"] == f"{TRACK}/n/bill/{token}?p=${{AUCTION_PRICE}}&c=${{AUCTION_CURRENCY}}"
+    assert (
+        bid["nurl"] == f"{TRACK}/n/win/{token}?p=${{AUCTION_PRICE}}&c=${{AUCTION_CURRENCY}}&m=${{AUCTION_MIN_TO_WIN}}"
+    )
+    assert (
+        bid["burl"] == f"{TRACK}/n/bill/{token}?p=${{AUCTION_PRICE}}&c=${{AUCTION_CURRENCY}}&m=${{AUCTION_MIN_TO_WIN}}"
+    )
     assert bid["lurl"] == f"{TRACK}/n/loss/{token}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}"
-    assert bid["adm"].count(token) == 2
+    assert bid["adm"].count(token) == 4, "click, impression, in view, not loaded"
     assert None not in bid.values()
 
 
