@@ -31,7 +31,6 @@ def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Js
     show = said("showVisitor", "Everything stored of a user id; noted in the audit stream", visitors.VisitorReport,
                 [user_id])  # fmt: skip
     forget = said("forgetVisitor", "Erase a user id and the devices linked to it", visitors.VisitorErased, [user_id])
-    progress = said("segmentPass", "How far changed rules have come to existing profiles", visitors.PassProgress)
     return {
         f"{advertiser}/segment-sizes": {
             "get": said("segmentSizes", "Visitors in each active segment now", visitors.SizesPage, one)
@@ -59,7 +58,7 @@ def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Js
             "post": said("sendAgain", "Make the calls that were given up again", visitors.SentAgain)
         },
         **_report_paths(said),
-        "/v1/segment-pass": {"get": progress},
+        "/v1/segment-pass": {"get": said("segmentPass", "How far changed rules have come", visitors.PassProgress)},
         "/v1/visitors/{user_id}": {"get": show, "delete": forget},
         "/v1/audit": {
             "get": said(

@@ -20,7 +20,7 @@ from admin.rates.refresh import RateDesk, RateLoop
 from admin.reports.desk import ReportDesk
 from admin.roles.connections import pipelined_redis, plain_redis, profile_scanner
 from admin.roles.consents import event_policy
-from admin.roles.journal import archive_of
+from admin.roles.journal import archive_of, pseudonyms_kept
 from admin.roles.lifecycle import RoleContext
 from admin.roles.local_state import endpoints_of, media_folder, metrics_of, setup_url
 from admin.seed.catalogue import seed_demo
@@ -110,7 +110,7 @@ def _desks(role: RoleContext, store: CatalogueStore, redis: Pipelined, profiles:
     return Desks(
         products=ProductDesk(redis, profiles, role.settings.redis, role.clock),
         audiences=AudienceDesk(profiles, scanner, role.clock, metrics),
-        visitors=VisitorDesk(profiles, role.clock),
+        visitors=VisitorDesk(profiles, role.clock, pseudonyms_kept(role.settings.journal)),
         events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
         books=BookDesk(store.database, Transitions(redis, role.clock), archive_of(role.settings.journal)),
         reports=reports,
