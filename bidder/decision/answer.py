@@ -12,6 +12,9 @@ from core.reasons import NoBid
 from pacing.notices.tokens import TokenSigner, auction_part
 from segments.profiles.reading import ProfileBatch
 
+# Ids of bids are those of impressions, whose number this is far above; the places of a break need more than one.
+PLACE_STEP = 1_000
+
 
 def answer(
     found: Evaluation,
@@ -69,8 +72,9 @@ def _respond(
             shading=bid.shading,
         )
         prepared = bid.shown.prepared
+        bid_number = impression.position + 1 + PLACE_STEP * impression.place
         parts = bid_parts(
-            prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
+            prepared.parts, number=bid_number, impression_id=impression.imp.id, cpm=bid.cpm,
             deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
         )  # fmt: skip
         if prepared.asks:
