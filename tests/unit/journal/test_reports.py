@@ -1,7 +1,7 @@
 """Reports over small journals that are added up by hand."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def journal(tmp_path: Path) -> Iterator[JournalFolder]:
     folder.close()
 
 
-def store(journal: JournalFolder, kind: JournalKind, *rows: dict[str, object]) -> None:
+def store(journal: JournalFolder, kind: JournalKind, *rows: Mapping[str, Any]) -> None:
     made = [list(a_row(kind, **row)) for row in rows]
     journal.converter.write(f"{kind.name}-{len(list(journal.archive.folder.rglob('*.parquet')))}",
                             [SegmentFrame(kind.name, kind.names, made)])  # fmt: skip
