@@ -47,7 +47,7 @@ _OWN: Final[Mapping[str, Mapping[str, str]]] = {
 DIMENSIONS: Final = (*TIMES, *_IDS, *_OF_BID, "reason", "loss_code", "credit", "currency")
 
 
-class Measure(NamedTuple):
+class ReportMeasure(NamedTuple):
     """A sum over one kind of rows. `money`: it is micros, of the advertiser's currency."""
 
     kind: JournalKind
@@ -55,23 +55,23 @@ class Measure(NamedTuple):
     money: bool = False
 
 
-_SUMS: Final[Mapping[str, Measure]] = {
-    "requests": Measure(ANSWER, "sum(e.requests)"),
-    "bids": Measure(BID, "count(*)"),
-    "bid_cost": Measure(BID, "sum({rate}e.reserved_micros)", money=True),
-    "wins": Measure(NOTICE, "count(*) FILTER (e.event = 'win')"),
-    "losses": Measure(NOTICE, "count(*) FILTER (e.event = 'loss')"),
-    "viewable": Measure(NOTICE, "count(*) FILTER (e.event = 'view')"),
-    "impressions": Measure(BILL, "sum(e.impressions)"),
-    "spend": Measure(BILL, "sum({rate}e.charge_micros)", money=True),
-    "reserved": Measure(BILL, "sum({rate}e.reserved_micros) FILTER (e.entry = 'bill')", money=True),
-    "clicks": Measure(CLICK, "count(*) FILTER (e.invalid = '')"),
-    "invalid_clicks": Measure(CLICK, "count(*) FILTER (e.invalid <> '')"),
-    "orders": Measure(CONVERSION, "count(*) FILTER (e.entry = 'order')"),
-    "click_conversions": Measure(CONVERSION, "count(*) FILTER (e.entry = 'order' AND e.credit = 'click')"),
-    "view_conversions": Measure(CONVERSION, "count(*) FILTER (e.entry = 'order' AND e.credit = 'view')"),
-    "revenue": Measure(CONVERSION, "sum({rate}e.value_micros) FILTER (e.credit <> 'nobody')", money=True),
-    "order_value": Measure(CONVERSION, "sum({rate}e.value_micros)", money=True),
+_SUMS: Final[Mapping[str, ReportMeasure]] = {
+    "requests": ReportMeasure(ANSWER, "sum(e.requests)"),
+    "bids": ReportMeasure(BID, "count(*)"),
+    "bid_cost": ReportMeasure(BID, "sum({rate}e.reserved_micros)", money=True),
+    "wins": ReportMeasure(NOTICE, "count(*) FILTER (e.event = 'win')"),
+    "losses": ReportMeasure(NOTICE, "count(*) FILTER (e.event = 'loss')"),
+    "viewable": ReportMeasure(NOTICE, "count(*) FILTER (e.event = 'view')"),
+    "impressions": ReportMeasure(BILL, "sum(e.impressions)"),
+    "spend": ReportMeasure(BILL, "sum({rate}e.charge_micros)", money=True),
+    "reserved": ReportMeasure(BILL, "sum({rate}e.reserved_micros) FILTER (e.entry = 'bill')", money=True),
+    "clicks": ReportMeasure(CLICK, "count(*) FILTER (e.invalid = '')"),
+    "invalid_clicks": ReportMeasure(CLICK, "count(*) FILTER (e.invalid <> '')"),
+    "orders": ReportMeasure(CONVERSION, "count(*) FILTER (e.entry = 'order')"),
+    "click_conversions": ReportMeasure(CONVERSION, "count(*) FILTER (e.entry = 'order' AND e.credit = 'click')"),
+    "view_conversions": ReportMeasure(CONVERSION, "count(*) FILTER (e.entry = 'order' AND e.credit = 'view')"),
+    "revenue": ReportMeasure(CONVERSION, "sum({rate}e.value_micros) FILTER (e.credit <> 'nobody')", money=True),
+    "order_value": ReportMeasure(CONVERSION, "sum({rate}e.value_micros)", money=True),
 }
 
 
@@ -320,7 +320,7 @@ class _Asking:
         return f"({', '.join('?' * len(values))})" if values else "('')"
 
 
-def _sum(measure: Measure, ask: _Asking) -> str:
+def _sum(measure: ReportMeasure, ask: _Asking) -> str:
     """The measure in SQL, converted row by row where a currency is asked for."""
     if not measure.money or not ask.question.currency:
         return measure.sql.replace("{rate}", "")
