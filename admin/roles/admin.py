@@ -114,7 +114,7 @@ def _desks(role: RoleContext, store: CatalogueStore, redis: Pipelined, profiles:
         events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
         books=BookDesk(store.database, Transitions(redis, role.clock), archive_of(role.settings.journal)),
         reports=reports,
-        media=MediaDesk(media_folder(role.settings), role.settings.track.public_url),
+        media=MediaDesk(media_folder(role.settings), role.settings.track.public_url, role.telemetry),
         pacing=PacingDesk(profiles, role.clock),
     )
 

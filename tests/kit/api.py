@@ -177,7 +177,7 @@ def desks_of(
         events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
         books=BookDesk(store.database, Transitions(pipelined, time)),
         reports=ReportDesk(archive, store, clock),
-        media=MediaDesk(FolderStore(media), "https://track.example"),
+        media=MediaDesk(FolderStore(media), "https://track.example", Telemetry()),
         pacing=PacingDesk(profiles, clock),
     )
 
