@@ -11,6 +11,8 @@ from core.reasons import NoBid
 from pacing.notices.tokens import TokenSigner, auction_part
 from segments.profiles.reading import ProfileBatch
 
+_HOUSE = Clearing.HOUSE  # looking up a member of an enum costs as much as ten attributes
+
 
 def answer(
     found: Evaluation,
@@ -48,11 +50,12 @@ def _respond(
     auction = found.slots[bids[0][0]].auction
     exchange = auction.exchange
     speaker = auction.speaker
+    is_house = exchange.clearing is _HOUSE
     common = auction_part(auction.currency, issued_s, user_id)
     bids_of_answer, nonce = [], 0
     for number, bid in bids:
         impression = found.slots[number].impression
-        second_cpm = _second_price(found, number, bids, snapshot) if exchange.clearing is Clearing.HOUSE else 0
+        second_cpm = _second_price(found, number, bids, snapshot) if is_house else 0
         nonce = next(signer.nonces)
         token = signer.sign_parts(
             bid.shown.token_part(signer, is_test=auction.is_test),
@@ -69,7 +72,7 @@ def _respond(
         )
         prepared = bid.shown.prepared
         parts = bid_parts(
-            prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
+            prepared.around_token, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
             deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
         )  # fmt: skip
         bids_of_answer.append((prepared.seat, parts))

@@ -22,7 +22,7 @@ from core.reasons import NoBid
 from creatives.products.on_bid import BidProducts
 from pacing.notices.claims import NOT_SHADED
 
-_FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs more than a call
+_FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs as much as ten attributes
 
 
 class Chosen(msgspec.Struct, gc=False):

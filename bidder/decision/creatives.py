@@ -37,7 +37,7 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
-    __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "plan", "seat")
+    __slots__ = ("ad", "around_token", "domain", "is_complete", "landing", "plan", "seat")
 
     def __init__(self, ad: Ad, speaker: Speaker, advertiser_domain: str, campaign_id: int, track_url: str) -> None:
         creative = ad.creative
@@ -49,9 +49,8 @@ class PreparedBid:
         members = speaker.members(ad, advertiser_domain, campaign_id, track_url)
         self.is_complete = members.keys() >= set(speaker.dialect.needed)
         static = _to_json(members)
-        # A comma for the opening brace: what is static follows the variable members. At odd places the token goes in.
-        cut = (b"," + static[1:]).split(TOKEN.encode())
-        self.parts = [part for each in cut for part in (each, b"")][:-1]
+        # A comma for the opening brace: what is static follows the variable members.
+        self.around_token = (b"," + static[1:]).split(TOKEN.encode())
 
 
 def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) -> bool:
@@ -199,7 +198,7 @@ class Showcase(Memo):
             domain, speaker = self._advertiser_domains[creative.advertiser_id], speaker_of(exchange)
             ad = ad_format.render(creative, offer, speaker.tracker(self._track_url))
             prepared = PreparedBid(ad, speaker, domain, campaign_id, self._track_url)
-            self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
+            self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.around_token))
             self._prepared[key] = prepared
             self.shows_products |= prepared.plan is not None
         return prepared
