@@ -129,7 +129,6 @@ def test_what_a_batch_made_is_freed_without_the_garbage_collector(demo: TestBidd
             auction = demo.screened(raw)
             if auction.no_bid is None:
                 respond([auction], profile_batch([None]), demo.snapshot, demo.signer, demo.clock.now_ms())
-        del auction
         # At 100,000 line items a batch has megabytes of arrays: in a cycle they would wait for the collector.
         assert gc.collect() == 0
     finally:
