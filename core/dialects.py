@@ -13,7 +13,7 @@ import functools
 
 import msgspec
 
-from core.model import BillingEvent, Exchange, NoBidStyle, PriceEncryption
+from core.model import BillingEvent, Exchange, NoBidStyle, PriceEncryption, RefusalStyle
 
 GENERIC = "generic"
 ASSUMED = "assumed"
@@ -30,6 +30,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a bid is charged as it stands; None: as `at` of each request or deal says."""
     no_bid_style: NoBidStyle = NoBidStyle.NO_CONTENT
     """How the exchange wants to hear "no"."""
+    over_cap: RefusalStyle = RefusalStyle.NO_CONTENT
+    """What it hears when it sends more than the exchange's cap: a no-bid, or 429."""
     price_encryption: PriceEncryption = PriceEncryption.NONE
     """How prices in notices are encrypted."""
     price_macro: str = "${AUCTION_PRICE}"

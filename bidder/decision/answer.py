@@ -56,7 +56,7 @@ def _respond(
     for number, bid in bids:
         impression = found.slots[number].impression
         second_cpm = _second_price(found, number, bids, snapshot) if is_house else 0
-        nonce = next(signer.nonces)
+        nonce = bid.nonce = next(signer.nonces)
         token = signer.sign_parts(
             bid.shown.token_part(signer, is_test=auction.is_test),
             common,

@@ -20,7 +20,7 @@ from bidder.targeting.normalise import normal_domain
 from core.model import AuctionType
 from core.reasons import NoBid
 from creatives.products.on_bid import BidProducts
-from pacing.notices.claims import NOT_SHADED
+from pacing.ledger.rows import NOT_SHADED
 
 _FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs as much as ten attributes
 
@@ -38,6 +38,7 @@ class Chosen(msgspec.Struct, gc=False):
     auction_type: AuctionType
     shading: int  # the bid as a part of what it was worth, in ten-thousandths
     products: BidProducts | None = None  # of a dynamic ad, see bidder.decision.products
+    nonce: int = 0  # of its token; set when it is answered
 
 
 def seed_of(auction: Auction) -> int:

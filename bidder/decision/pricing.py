@@ -39,15 +39,19 @@ class Evaluation:
     """Arrays with one row a pair, ordered by slot, then by position."""
 
     __slots__ = (
-        "_ends", "cost", "cpm", "eligible", "floors", "lengths", "positions", "rate", "scored", "scores",
-        "slot_of_pair", "slots", "starts", "verdict",
+        "_ends", "cost", "cpm", "eligible", "floors", "frequency", "lengths", "personal", "positions", "rate", "scored",
+        "scores", "slot_kinds", "slot_of_pair", "slots", "starts", "state", "verdict",
     )  # fmt: skip
 
     slot_of_pair: Integers
     positions: Integers
     cpm: Integers  # the bid: CPM micros of the auction's currency, on the grosz grid
     rate: Floats | float  # units of the auction's currency for one of the advertiser's
-    scores: score.Scores | None  # how the bids came about; None where they were remembered
+    scores: score.Scores | None  # how the bids of the `personal` pairs came about; None where there is none
+    personal: Integers  # pairs whose bid depends on the user, ascending; of a batch without memo all
+    slot_kinds: Integers  # of each slot, see `BoundModel.slot_kind`
+    state: Integers | None  # row of the user's state at the shop, counted from 1; see `score.state_of_pairs`
+    frequency: Floats | None  # see `_frequency`
     scored: Callable[..., score.Scores]  # prices some pairs of these anew, `personal` by what is known of the user
     floors: Integers  # CPM micros of the auction's currency
     cost: Integers  # micros of the advertiser's currency
@@ -99,7 +103,7 @@ def price(
 ) -> Evaluation:
     """Price and judge every pair that the impressions' `eligible` sets name; there must be one.
 
-    With a `memo` bids that are the same for everybody are looked up there; the result has no `scores` then.
+    With a `memo` bids that are the same for everybody are looked up there; the result has no `scores` of them then.
     """
     slots: list[Slot] = []
     has_deals = False
@@ -142,8 +146,10 @@ def _price(
     frequency = _frequency(found, profiles, snapshot, now_ms // 1000)
     slot_of_pair, positions = found.slot_of_pair, found.positions
 
+    found.state, found.frequency, found.slot_kinds = state, frequency, slot_kinds
+
     # Not a closure over `found`, which keeps it: arrays of megabytes would wait for the garbage collector.
-    def scored(pairs: Integers | slice, *, personal: bool) -> score.Scores:
+    def scored(pairs: Integers | slice, *, personal: bool = True) -> score.Scores:
         return score.score(
             slot_of_pair=slot_of_pair[pairs],
             positions=positions[pairs],
@@ -159,7 +165,7 @@ def _price(
 
     found.scored = scored
     if memo is None:
-        found.scores = scored(slice(None), personal=True)
+        found.scores, found.personal = scored(slice(None)), np.arange(len(found.positions))
         found.cpm = found.scores.cpm
         return
     generation = model.generation
@@ -167,9 +173,10 @@ def _price(
     found.cpm = memo.bids(
         keys, found.lengths, found.positions, snapshot.book.multiplier, lambda pairs: scored(pairs, personal=False).cpm
     )
-    personal = _personal(state, frequency)
-    if len(personal):
-        found.cpm[personal] = scored(personal, personal=True).cpm
+    found.personal = _personal(state, frequency)
+    if len(found.personal):
+        found.scores = scored(found.personal)
+        found.cpm[found.personal] = found.scores.cpm
 
 
 def _personal(state: Integers | None, frequency: Floats | None) -> Integers:

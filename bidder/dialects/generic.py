@@ -14,8 +14,9 @@ from bidder.openrtb.response import encode_no_bid, encode_response
 from bidder.openrtb.types import Imp
 from core.dialects import spoken_by
 from core.errors import Fault
-from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle
+from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle, SellerCheck
 from core.reasons import NoBid
+from core.supply import plain_seller
 from creatives.card import card_path
 from creatives.formats.base import Ad
 from creatives.formats.native import NativeAd
@@ -31,6 +32,9 @@ UNKNOWN_REASON = 0
 # 7.2 say 60 s for web, 300 s for app banners. Leases outlast it (docs/money.md).
 BID_EXPIRY_S = 300
 
+
+MIN_TO_WIN: Final = "m=${AUCTION_MIN_TO_WIN}"
+"""Query member of each notice: the least bid that would have won (OpenRTB 2.6 section 4.4.1), where it is filled in."""
 
 ADDED_IN: Final = {"burl": "2.5", "lurl": "2.5", "tactic": "2.5", "language": "2.5", "apis": "2.6", "mtype": "2.6"}
 """The version that each of these members of a bid came with; all others are as old as 2.4."""
@@ -59,7 +63,10 @@ class AuctionTypes(dict[int | None, AuctionType]):
 class Speaker:
     """Speaks for one exchange: answers in its dialect, made once per exchange and catalogue."""
 
-    __slots__ = ("_price", "_says_nothing", "_seat_of", "auction_types", "dialect", "exchange", "max_bids", "seats")
+    __slots__ = (
+        "_price", "_says_nothing", "_seat_of", "auction_types", "dialect", "exchange", "inventory_deny", "is_choosy",
+        "max_bids", "seats", "sellers_allow", "sellers_deny",
+    )  # fmt: skip
 
     has_rules = False
     """Whether `refuses` has anything to say; most exchanges do not."""
@@ -72,6 +79,18 @@ class Speaker:
         self.seats = frozenset((exchange.seat, *self._seat_of.values()))
         self._price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
         self.auction_types = AuctionTypes(self.dialect.first_price)
+        self.inventory_deny = frozenset(map(str.casefold, exchange.inventory_deny))
+        self.sellers_allow = frozenset(map(plain_seller, exchange.sellers_allow))
+        self.sellers_deny = frozenset(map(plain_seller, exchange.sellers_deny))
+        self.is_choosy = bool(
+            exchange.complete_chains
+            or exchange.humans_only
+            or self.inventory_deny
+            or self.sellers_allow
+            or self.sellers_deny
+            or exchange.seller_check is not SellerCheck.OFF
+        )
+        """Whether something keeps whole requests of the exchange from being bid on (`bidder.targeting.quality`)."""
         self._says_nothing = self.dialect.no_bid_style is NoBidStyle.NO_CONTENT
 
     def no_bid(self, request_id: str, reason: NoBid) -> tuple[int, bytes]:
@@ -113,9 +132,9 @@ class Speaker:
         creative, price = ad.creative, self._price
         members: dict[str, object] = {
             "adid": str(creative.id),
-            "nurl": f"{track_url}/n/win/{TOKEN}?{price}",
-            "burl": f"{track_url}/n/bill/{TOKEN}?{price}",
-            "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}",
+            "nurl": f"{track_url}/n/win/{TOKEN}?{price}&{MIN_TO_WIN}",
+            "burl": f"{track_url}/n/bill/{TOKEN}?{price}&{MIN_TO_WIN}",
+            "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&{MIN_TO_WIN}",
             "adm": self._markup(ad),
             "adomain": [domain] if (domain := creative.advertiser_domain or advertiser_domain) else [],
             "iurl": _sample_url(creative, track_url),

@@ -69,6 +69,7 @@ def faults_of_bid(
     yield from _price(imp, deal, bid, currency, fx)
     yield from _format(request, imp, bid)
     yield from _blocked(request, imp, bid)
+    yield from _transparency(request, bid)
     yield from _markup(imp, bid, terms)
 
 
@@ -185,6 +186,20 @@ def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
     language = bid.get("language")
     if wanted and language and language.partition("-")[0] not in [tag.partition("-")[0].lower() for tag in wanted]:
         yield Violation("language", f"{language} is not asked for")
+
+
+def _transparency(request: BidRequest, bid: Json) -> Iterator[Violation]:
+    """Who pays is told where it must be, and by whom it can be shown (OpenRTB's extension "DSA Transparency")."""
+    dsa = request.regs.ext.dsa if request.regs is not None and request.regs.ext is not None else None
+    if dsa is None or dsa.dsarequired not in (2, 3):
+        return
+    told = bid.get("ext", {}).get("dsa", {})
+    if not told.get("behalf") or not told.get("paid"):
+        yield Violation("transparency", "nobody is named who pays")
+    elif not dsa.pubrender and not told.get("adrender"):
+        yield Violation("transparency", "nobody shows who pays")
+    elif dsa.datatopub == 2 and not told.get("transparency"):
+        yield Violation("transparency", "the parameters are not told")
 
 
 def _markup(imp: Imp, bid: Json, terms: AnswerTerms) -> Iterator[Violation]:

@@ -331,7 +331,15 @@ class User(msgspec.Struct, gc=False):
     ext: UserExt | None = None
 
 
+class Dsa(msgspec.Struct, gc=False):
+    dsarequired: Int | None = None
+    pubrender: Int | None = None
+    datatopub: Int | None = None
+
+
 class RegsExt(msgspec.Struct, gc=False):
+    dsa: Dsa | None = None
+    s22580: Flag | None = None
     gdpr: Flag | None = None
     us_privacy: str | None = None
     gpp: str | None = None

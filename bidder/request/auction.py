@@ -12,6 +12,7 @@ import msgspec
 
 from bidder.dialects.generic import Speaker
 from bidder.dialects.table import speaker_of
+from bidder.openrtb.transparency import TransparencyAsked
 from bidder.openrtb.types import BidRequest, Imp
 from core.errors import Fault
 from core.model import Exchange
@@ -83,6 +84,8 @@ class Auction(msgspec.Struct, gc=False):
     exchange_user: str | None = None  # the exchange's own id of the user, likewise
     no_bid: NoBid | None = None
     is_test: bool = False
+    is_child: bool = False  # or may be one: only ads that are fit for children
+    transparency: TransparencyAsked | None = None  # who pays, and how the ad was chosen, must be told
     place: Place = NOWHERE
     faults: list[Fault] = []  # why impressions were left out, for explain
     speaker: Speaker = None  # type: ignore[assignment]  # set below: who speaks for the exchange

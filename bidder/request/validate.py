@@ -19,6 +19,8 @@ from creatives.formats.offer import Offer
 
 DEFAULT_FLOOR_CURRENCY = "USD"  # OpenRTB 2.6, section 3.2.4; a deal's floor does not inherit the impression's currency
 
+BAD_FLOOR = "bad_floor"
+"""Code of the fault that makes an impression invalid, instead of one that we have nothing for."""
 _BANNER_ALONE = (CODECS["banner"],)
 
 NO_DEALS: dict[str, tuple[int, int]] = {}
@@ -45,6 +47,8 @@ def check_request(auction: Auction, fx: FxTable) -> None:
         _check_impression(auction, imp, position, fx)
     if not auction.impressions:
         auction.no_bid = NoBid.NO_BIDDABLE_IMPRESSION
+        if auction.faults and all(fault.code == BAD_FLOOR for fault in auction.faults):
+            auction.no_bid = NoBid.INVALID_IMPRESSION
 
 
 def _choose_currency(offered: tuple[str, ...] | None, speaker: Speaker, fx: FxTable) -> str | None:
@@ -71,7 +75,7 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     try:
         floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:
-        _report(auction, f"/imp/{position}/bidfloor", "bad_floor", error.args[0])
+        _report(auction, f"/imp/{position}/bidfloor", BAD_FLOOR, error.args[0])
         return
     pmp, deals, is_private = imp.pmp, NO_DEALS, False
     if pmp is not None:
@@ -137,7 +141,7 @@ def _deal_floors(auction: Auction, deals: tuple[Deal, ...], position: int, fx: F
             try:
                 floor = _floor(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
             except MoneyError as error:
-                _report(auction, f"/imp/{position}/pmp/deals/{number}/bidfloor", "bad_floor", error.args[0])
+                _report(auction, f"/imp/{position}/pmp/deals/{number}/bidfloor", BAD_FLOOR, error.args[0])
             else:
                 floors[deal.id] = (floor, deal.at or 0)
     return floors

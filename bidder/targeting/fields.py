@@ -3,9 +3,10 @@
 from typing import Any, NamedTuple
 
 from bidder.targeting import inventory, normalise, shapes
-from bidder.targeting.categories import category_and_parents, perhaps_categories, refused_categories
+from bidder.targeting.categories import BLOCKED_CATEGORY, category_and_parents, perhaps_categories, refused_categories
 from bidder.targeting.field import MAX_LIST, Field, Part
 from core.reasons import NoBid
+from core.supply import plain_seller
 
 FIELDS: tuple[Field, ...] = (
     Field(
@@ -17,7 +18,7 @@ FIELDS: tuple[Field, ...] = (
         ads="domains", reason=NoBid.ADVERTISER_BLOCKED, about="`badv`: advertiser domains that the publisher blocks",
     ),
     Field(
-        name="blocked_category", part=Part.EXCHANGE,
+        name=BLOCKED_CATEGORY, part=Part.EXCHANGE,
         reads=("request.bcat", "request.acat", "request.cattax", "exchange.admits_uncategorised"),
         values=refused_categories, ads="categories", reason=NoBid.CATEGORY_BLOCKED,
         about="`bcat` and `acat`: advertised categories that the publisher blocks or does not allow",
@@ -89,6 +90,13 @@ FIELDS: tuple[Field, ...] = (
         name="publisher", part=Part.INVENTORY, reads=("exchange.key", inventory.publisher),
         values=normalise.publisher_of, allow="publishers_allow", deny="publishers_deny", reason=NoBid.PUBLISHER,
         item=shapes.Publisher, about="the exchange's id of the publisher: `815` on any exchange, `demo/815` on one",
+    ),
+    Field(
+        name="seller", part=Part.INVENTORY, reads=(inventory.sellers,), values=normalise.sender_of,
+        deny_values=normalise.names_of_all, allow="sellers_allow", deny="sellers_deny", normal=plain_seller,
+        reason=NoBid.SELLER, item=shapes.Seller,
+        about="seller in the supply chain: `ssp.example`, or `ssp.example/4711` for one account there; allowed is who "
+        "sends the request, denied anybody in the chain",
     ),
     Field(
         name="category", part=Part.INVENTORY, reads=(inventory.categories,), values=category_and_parents,
@@ -168,6 +176,14 @@ SPECIAL: tuple[Special, ...] = (
     Special(
         "hours_of_week", NoBid.DAYPART, shapes.HourOfWeek, 168,
         "hours of the week in the advertiser's time zone: 0 is Monday 00:00 to 01:00",
+    ),
+    Special(
+        "lists_allow", NoBid.DOMAIN, shapes.Id, 100,
+        "reusable lists, whose values join those of the fields of their kind", "lists",
+    ),
+    Special(
+        "lists_deny", NoBid.DOMAIN, shapes.Id, 100,
+        "none of these: reusable lists, whose values join those of the fields of their kind", "lists",
     ),
     Special("deals", NoBid.DEAL, shapes.Id, MAX_LIST, "deals; bids only on impressions that offer one", "deals"),
     Special("segments_any", NoBid.SEGMENT, shapes.Id, MAX_LIST, "the user is in one of these segments", "segments"),

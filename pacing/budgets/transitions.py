@@ -440,7 +440,10 @@ class Transitions:
 
     def click_command(self, advertiser_id: int, bucket: int, day: int, arguments: Sequence[Argument]) -> Command:
         """The click script: replies 1, or 0 for a click that was counted before. Idempotent."""
-        key_list = (keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day))
+        key_list = (
+            keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day),
+            keys.money_journal(advertiser_id),
+        )  # fmt: skip
         return self._call("click", key_list, arguments, timed=False)
 
     async def convert(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> bool:

@@ -110,7 +110,7 @@ def test_a_converted_floor_is_rounded_up() -> None:
 )
 def test_an_impression_whose_floor_cannot_be_compared_is_left_out(members: dict[str, object]) -> None:
     auction = with_imp(**members)
-    assert auction.no_bid is NoBid.NO_BIDDABLE_IMPRESSION
+    assert auction.no_bid is NoBid.INVALID_IMPRESSION
     assert codes(auction) == [("/imp/0/bidfloor", "bad_floor")]
 
 
