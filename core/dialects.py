@@ -64,6 +64,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     one_value_lists: tuple[str, ...] = ()
     """Lists of which only the first element is sent."""
 
+    click_macro: str = ""
+    """What counts a click for the exchange, and goes on to the percent-encoded address behind it."""
+    click_macro_encoded: str = ""
+    """The same inside another address."""
     native_root: bool = False
     """Whether native markup always has the outer member `native`; otherwise only where the request has it (1.0)."""
     native_as_object: bool = False
@@ -100,7 +104,11 @@ DIALECTS: dict[str, Dialect] = {
             price_encryption=PriceEncryption.GOOGLE,
             campaign_is_seat=True,
             needed=("crid", "adomain"),
+            click_macro="%%CLICK_URL_UNESC%%",
+            click_macro_encoded="%%CLICK_URL_ESC%%",
             sources={
+                "click_macro": _GOOGLE_PRICE,
+                "click_macro_encoded": _GOOGLE_PRICE,
                 "no_bid_style": _GOOGLE_GUIDE,
                 "price_encryption": _GOOGLE_PRICE,
                 "campaign_is_seat": _GOOGLE_FIELDS,

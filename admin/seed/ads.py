@@ -1,6 +1,7 @@
 """The demo shops' ads: self-contained HTML and image banners in every common size, from a few colours and words; and
 spots."""
 
+import html
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
@@ -101,11 +102,11 @@ def _html(look: Look, width: int, height: int) -> str:
     is_low = height <= 100
     emblem_px = max(16, min(height // 2, width // 4, 96))
     text_px = max(11, min(height // 8 if not is_low else height // 4, width // 14, 30))
-    words = look.shop if width * height < 20_000 else look.slogan
+    words = html.escape(look.shop if width * height < 20_000 else look.slogan)
     button = ""
     if width * height >= 15_000:
         style = f"background:{look.accent};color:#fff;padding:.4em .9em;border-radius:2em;white-space:nowrap"
-        button = f'<b style="{style}">{look.offer}</b>'
+        button = f'<b style="{style}">{html.escape(look.offer)}</b>'
     return (
         f'<a href="${{CLICK_URL}}" target="_blank" rel="noopener" style="display:flex;'
         f"flex-direction:{'row' if is_low else 'column'};align-items:center;justify-content:space-evenly;"
@@ -118,12 +119,13 @@ def _html(look: Look, width: int, height: int) -> str:
 
 def _image(look: Look, width: int, height: int) -> str:
     size = max(12, min(height // 5, width // 12))
+    shop, offer = html.escape(look.shop), html.escape(look.offer)
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
         f'<rect width="100%" height="100%" fill="{look.background}"/>'
         f'<rect width="100%" height="6" fill="{look.accent}"/>'
-        f'<text x="50%" y="46%" font-family="sans-serif" font-size="{size}" text-anchor="middle">{look.shop}</text>'
+        f'<text x="50%" y="46%" font-family="sans-serif" font-size="{size}" text-anchor="middle">{shop}</text>'
         f'<text x="50%" y="78%" font-family="sans-serif" font-size="{size * 2 // 3}" text-anchor="middle" '
-        f'fill="{look.accent}">{look.offer}</text></svg>'
+        f'fill="{look.accent}">{offer}</text></svg>'
     )
     return "data:image/svg+xml," + urllib.parse.quote(svg, safe="/:=,;")

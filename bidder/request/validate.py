@@ -9,13 +9,22 @@ from collections.abc import Iterable
 from bidder.dialects.generic import Speaker
 from bidder.openrtb.formats.banner import interstitial
 from bidder.openrtb.formats.base import FormatCodec
+from bidder.openrtb.formats.spots import PodAsked, pod_of, without_clicks
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.types import Deal, Imp
-from bidder.request.auction import Auction, Impression
+from bidder.request.auction import Auction, Impression, Pod
 from core.errors import Fault
 from core.money import MAX_CPM_MICROS, FxTable, MoneyError, cpm_from_float
 from core.reasons import NoBid
 from creatives.formats.offer import Offer
+from creatives.formats.spot_check import MAX_DURATION_MS
+
+UNBOUNDED_S = 2**31
+
+MAX_SECONDS = MAX_DURATION_MS // 1_000  # of a spot
+
+BY_DOMAIN_AND_CREATIVE = (1, 3)
+"""How ads of a break are kept apart where the request does not say: no advertiser twice, and no ad."""
 
 DEFAULT_FLOOR_CURRENCY = "USD"  # OpenRTB 2.6, section 3.2.4; a deal's floor does not inherit the impression's currency
 
@@ -81,9 +90,49 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     if pmp is not None:
         deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
         is_private = bool(pmp.private_auction)
+    if auction.request.dooh is not None:
+        offers = [without_clicks(offer) for offer in offers]
     has_rivals = len(offers) > 1
+    has_spots = imp.video is not None or imp.audio is not None
     for offer in offers:
+        if has_spots and (asked := pod_of(imp, offer.format)) is not None:
+            alone = Impression(imp, position, floor, offer, deals, is_private, has_rivals)
+            _add_places(auction, alone, asked, fx)
+            continue
         auction.impressions.append(Impression(imp, position, floor, offer, deals, is_private, has_rivals))
+
+
+def _add_places(auction: Auction, impression: Impression, asked: PodAsked, fx: FxTable) -> None:
+    """Add an impression that is a break, or a part of one: once for each of its places.
+
+    One that may be filled with other formats instead is a single place, and pays the dearest floor of all lengths.
+    """
+    imp, floor = impression.imp, impression.floor_cpm
+    try:
+        per_second = _floor(asked.per_second, imp.bidfloorcur, auction.currency, fx)
+        floors = tuple(
+            (each.mindur or 0, each.maxdur or UNBOUNDED_S, _floor(each.bidfloor, imp.bidfloorcur, auction.currency, fx))
+            for each in asked.floors
+        )
+    except MoneyError as error:
+        _report(auction, f"/imp/{impression.position}/{impression.offer.format}", BAD_FLOOR, error.args[0])
+        return
+    separation = frozenset(BY_DOMAIN_AND_CREATIVE if asked.separation is None else asked.separation)
+    if impression.has_rivals:
+        impression.floor_cpm = max([per_second * MAX_SECONDS or floor, *(each[2] for each in floors)])
+        auction.impressions.append(impression)
+        return
+    pod = Pod(asked.id, asked.seconds, asked.places, separation, floor, per_second, floors)
+    least = min(
+        [per_second or floor, *(each[2] for each in floors)]
+    )  # what each ad has to pay is known with its length
+    for place in range(asked.places):
+        auction.impressions.append(
+            Impression(
+                imp, impression.position, least, impression.offer, impression.deal_floors, impression.private_auction,
+                pod=pod, place=place,
+            )
+        )  # fmt: skip
 
 
 def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
