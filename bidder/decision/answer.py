@@ -13,8 +13,8 @@ from pacing.notices.tokens import TokenSigner, auction_part
 from segments.profiles.reading import ProfileBatch
 
 _HOUSE = Clearing.HOUSE  # looking up a member of an enum costs as much as ten attributes
-# Ids of bids are those of impressions, whose number this is far above; the places of a break need more than one.
-PLACE_STEP = 1_000
+# Ids of bids are those of impressions, whose number this is far above; the ads of a pod need more than one.
+POD_STEP = 1_000
 
 
 def answer(
@@ -74,7 +74,7 @@ def _respond(
             shading=bid.shading,
         )
         prepared = bid.shown.prepared
-        bid_number = impression.position + 1 + PLACE_STEP * impression.place
+        bid_number = impression.position + 1 + POD_STEP * impression.pod_index
         parts = bid_parts(
             prepared.around_token, number=bid_number, impression_id=impression.imp.id, cpm=bid.cpm,
             deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
