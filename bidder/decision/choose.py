@@ -12,6 +12,7 @@ import numpy as np
 from bidder.decision import rank
 from bidder.decision.bids_out import BatchCaps
 from bidder.decision.creatives import PreparedBid, Showable
+from bidder.decision.lengths import floors_by_length
 from bidder.decision.pods import MAX_CANDIDATES, Candidate, fill
 from bidder.decision.pricing import Evaluation, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
@@ -32,7 +33,7 @@ APART_BY_FILE: Final = 4
 
 UNBOUNDED_S: Final = 2**31
 
-_FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs more than a call
+_FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs as much as ten attributes
 
 
 class Chosen(msgspec.Struct, gc=False):
@@ -284,7 +285,7 @@ def _take(
         deal_id = deal_of(auction, impression, position, snapshot, cpm)
         kind = auction_type(slot, deal_id)
     if kind is _FIRST_PRICE:
-        cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost)
+        cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost, deal_id)
     lease = snapshot.book.reserve(position, cost, now_ms)
     if not lease:
         found.verdict[pair] = NoBid.NO_LEASE.index
@@ -307,27 +308,44 @@ def auction_type(slot: Slot, deal_id: str) -> AuctionType:
 
 
 def _shaded(
-    found: Evaluation, snapshot: Snapshot, pair: int, position: int, shown: Showable, cpm: int, cost: int
+    found: Evaluation,
+    snapshot: Snapshot,
+    pair: int,
+    position: int,
+    shown: Showable,
+    cpm: int,
+    cost: int,
+    deal_id: str,
 ) -> tuple[int, int, int]:
     """Bid, its cost, and the part of the value that is bid, at first price: not below floor or least bid."""
     slot, shading = found.slots[found.slot_of_pair[pair]], snapshot.shading
     creative, rate = shown.prepared.ad.creative, found.rate
     least = snapshot.model.least_cpm[position] * (rate if isinstance(rate, float) else rate[pair])
     cell = (slot.auction.exchange.id, slot.auction.currency, creative.width, creative.height)
+    deal = _named(slot.impression, deal_id) if deal_id else None
+    if deal is not None and (deal.mincpmpersec or deal.durfloors):
+        least = max(float(least), *floors_by_length(deal, (shown,), slot.auction.currency, snapshot.index.fx))
     bid = shading.shade(cell, cpm, max(float(found.floors[pair]), float(least)))
-    shading.note_sent(cell, bid)
+    if not slot.auction.is_test:
+        shading.note_sent(cell, bid)
     # Exact where the currencies are the same; in others rounded up, as the whole cost was.
     return bid, -(-cost * bid // cpm), bid * NOT_SHADED // cpm
 
 
 def showable(slot: Slot, snapshot: Snapshot, position: int, cpm: int) -> tuple[Showable, ...]:
-    """Creatives of an offered size that the request admits, and its deal where the bid is on one."""
+    """Creatives of an offered size that the request admits, and its deal where the bid is on one.
+
+    On a deal with floors by length those spots whose floor a bid of `cpm` reaches.
+    """
     auction, impression = slot.auction, slot.impression
-    fitting = snapshot.showcase.showable(position, auction, impression)
+    fitting, deal = snapshot.showcase.showable(position, auction, impression), None
     if impression.deal_floors and fitting:
         deal = _named(impression, deal_of(auction, impression, position, snapshot, cpm))
         if deal is not None:
             fitting = tuple(each for each in fitting if _is_invited(each.prepared, deal))
+    if deal is not None and (deal.mincpmpersec or deal.durfloors):
+        floors = floors_by_length(deal, fitting, auction.currency, snapshot.index.fx)
+        fitting = tuple(each for each, floor in zip(fitting, floors, strict=True) if floor <= cpm)
     return fitting
 
 

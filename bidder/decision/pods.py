@@ -30,10 +30,10 @@ def fill(candidates: Sequence[Candidate], seconds: int, most: int) -> tuple[int,
         (at for at, each in enumerate(candidates) if each.seconds <= seconds and each.value > 0),
         key=lambda at: (-candidates[at].value, candidates[at].seconds, at),
     )[:MAX_CANDIDATES]
-    return _Search([candidates[at] for at in order], seconds, most).best(order)
+    return _PodSearch([candidates[at] for at in order], seconds, most).best(order)
 
 
-class _Search:
+class _PodSearch:
     """One search, over candidates by falling value."""
 
     def __init__(self, candidates: list[Candidate], seconds: int, most: int) -> None:

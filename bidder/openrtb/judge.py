@@ -118,7 +118,7 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
     cpm, owner = round(price * MICROS_PER_UNIT), deal or imp  # of any size: how dear a bid may be is not judged here
     if cpm % GROSZ_CPM_MICROS:
         yield Violation("price", f"{price} is finer than a hundredth")
-    said = owner.bidfloor if deal is not None else _said_floor(imp, bid)
+    said = _said_floor(owner, imp, bid)
     if said is None or said <= 0:
         return
     try:
@@ -132,16 +132,17 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
         yield Violation("deal_price", f"{price} {currency} where {floor / 1e6} is fixed")
 
 
-def _said_floor(imp: Imp, bid: Json) -> float | None:
-    """The floor of an impression, which may depend on how long the ad is."""
+def _said_floor(owner: Imp | Deal, imp: Imp, bid: Json) -> float | None:
+    """The floor of an impression or deal, which may depend on how long the ad is."""
     spot = {"video": imp.video, "audio": imp.audio}.get(_kind(bid))
-    if spot is None:
-        return imp.bidfloor
+    says = owner if isinstance(owner, Deal) else spot
+    if spot is None or says is None:
+        return owner.bidfloor
     length = bid.get("dur") or 0
-    fitting = [each for each in spot.durfloors or () if (each.mindur or 0) <= length <= (each.maxdur or math.inf)]
+    fitting = [each for each in says.durfloors or () if (each.mindur or 0) <= length <= (each.maxdur or math.inf)]
     if fitting:
         return max(each.bidfloor or 0 for each in fitting)
-    return spot.mincpmpersec * length if spot.mincpmpersec else imp.bidfloor
+    return says.mincpmpersec * length if says.mincpmpersec else owner.bidfloor
 
 
 def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:

@@ -79,11 +79,10 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
             auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
         )
         return
-    device = auction.request.device
-    if imp.instl and device is not None and device.ext is not None:
+    if imp.instl and (device := auction.request.device) is not None and device.ext is not None:
         offers = [interstitial(offer, device) for offer in offers]
     try:
-        floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
+        floor = floor_of(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:
         _report(auction, f"/imp/{position}/bidfloor", BAD_FLOOR, error.args[0])
         return
@@ -110,9 +109,10 @@ def _add_pod(auction: Auction, impression: Impression, asked: PodAsked, fx: FxTa
     """
     imp, floor = impression.imp, impression.floor_cpm
     try:
-        per_second = _floor(asked.per_second, imp.bidfloorcur, auction.currency, fx)
+        named, currency = imp.bidfloorcur, auction.currency
+        per_second = floor_of(asked.per_second, named, currency, fx)
         floors = tuple(
-            (each.mindur or 0, each.maxdur or UNBOUNDED_S, _floor(each.bidfloor, imp.bidfloorcur, auction.currency, fx))
+            (each.mindur or 0, each.maxdur or UNBOUNDED_S, floor_of(each.bidfloor, named, currency, fx))
             for each in asked.floors
         )
     except MoneyError as error:
@@ -145,7 +145,7 @@ def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
     offers = []
     for codec in codecs:
         found = codec.read(imp)
-        if isinstance(found, Offer):
+        if found is not None and isinstance(found, Offer):
             offers.append(found)
     if not offers:
         _report_formats(auction, imp, position)
@@ -164,7 +164,7 @@ def _report(auction: Auction, pointer: str, code: str, message: str) -> None:
     auction.faults.append(Fault(pointer=pointer, code=code, message=message))
 
 
-def _floor(bidfloor: float | None, bidfloorcur: str | None, currency: str, fx: FxTable) -> int:
+def floor_of(bidfloor: float | None, bidfloorcur: str | None, currency: str, fx: FxTable) -> int:
     """A floor in CPM micros of `currency`, rounded up. Raises MoneyError for one that no price can be compared with."""
     if bidfloor is None or bidfloor <= 0:  # a negative floor is below any price, as none is
         return 0
@@ -189,7 +189,7 @@ def _deal_floors(auction: Auction, deals: tuple[Deal, ...], position: int, fx: F
             _report(auction, f"/imp/{position}/pmp/deals/{number}", "no_deal_id", "has no id, so no bid can name it")
         elif not deal.wseat or not seats.isdisjoint(deal.wseat):
             try:
-                floor = _floor(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
+                floor = floor_of(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
             except MoneyError as error:
                 _report(auction, f"/imp/{position}/pmp/deals/{number}/bidfloor", BAD_FLOOR, error.args[0])
             else:
