@@ -1,7 +1,7 @@
 """Seconds that reports take over a month of made-up rows: by day and line item, by size, in a time zone.
 
-`python -m tests.bench.reports [--rows 10000000] [--full]` makes 1,440 Parquet files in a temporary folder and prints the
-best of three of each question. `--full` is 100 million rows.
+`python -m tests.bench.reports [--rows 10000000] [--full]` makes 1,440 Parquet files in a temporary folder and prints
+the best of three of each question. `--full` is 100 million rows.
 """
 
 import argparse
@@ -37,9 +37,11 @@ SELECT (hash(i) % 1000000000000)::UBIGINT AS bid_id, {{start}} + (i * 7919) % {H
        (1 + line % {SHOPS})::UINTEGER AS advertiser_id, line::UINTEGER AS line_item_id, 1::UINTEGER AS exchange_id,
        ['POL', 'DEU', 'CZE'][1 + i % 3] AS country, 300 AS width, 250 AS height, 'banner' AS format,
        (1000 + i % 700)::BIGINT AS reserved_micros, 'PLN' AS currency, 'news' || (i % 5000) AS domain,
-       NULL::VARCHAR AS app, NULL::VARCHAR AS publisher, NULL::VARCHAR AS region, NULL::VARCHAR AS city, (1 + i % 4)::INTEGER AS device_type,
-       'android' AS os, 'chrome' AS browser, '' AS deal_id, 'grosz' AS seat, NULL::INTEGER AS placement
-FROM (SELECT i, (hash(i) % {LINE_ITEMS})::INTEGER AS line FROM range({{count}}) t(i)) ORDER BY advertiser_id, line_item_id
+       NULL::VARCHAR AS app, NULL::VARCHAR AS publisher, NULL::VARCHAR AS region, NULL::VARCHAR AS city,
+       (1 + i % 4)::INTEGER AS device_type, 'android' AS os, 'chrome' AS browser, '' AS deal_id, 'grosz' AS seat,
+       NULL::INTEGER AS placement
+FROM (SELECT i, (hash(i) % {LINE_ITEMS})::INTEGER AS line FROM range({{count}}) t(i))
+ORDER BY advertiser_id, line_item_id
 """
 _BILL = """
 SELECT bid_id, bid_ms, advertiser_id, line_item_id, exchange_id, (reserved_micros * 8) // 10 AS charge_micros,
