@@ -79,8 +79,7 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
             auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
         )
         return
-    device = auction.request.device
-    if imp.instl and device is not None and device.ext is not None:
+    if imp.instl and (device := auction.request.device) is not None and device.ext is not None:
         offers = [interstitial(offer, device) for offer in offers]
     try:
         floor = floor_of(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
@@ -154,7 +153,7 @@ def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
     offers = []
     for codec in codecs:
         found = codec.read(imp)
-        if isinstance(found, Offer):
+        if found is not None and isinstance(found, Offer):
             offers.append(found)
     if not offers:
         _report_formats(auction, imp, position)
