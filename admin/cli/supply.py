@@ -17,7 +17,7 @@ from admin.cli.opening import DataOption, require_installation
 from admin.cli.options import JsonOption, print_json
 from admin.cli.profiles import server_url
 from admin.cli.settings import ConfigFile, settings_for
-from admin.supply.crawling import Crawler, Declared, Found, declared_in
+from admin.supply.crawling import Crawler, Declared, FetchedFile, declared_in
 from admin.supply.desk import SupplyDesk, outcomes
 from admin.supply.reading import FileKind, read_file
 from core.clock import SystemClock
@@ -51,7 +51,7 @@ def import_command(
     read = read_file(kind, content, clock.now_ms())
 
     async def take(desk: SupplyDesk) -> None:
-        await desk.take([Found(declared, read)])
+        await desk.take([FetchedFile(declared, read)])
 
     asyncio.run(_with_desk(take, data, config))
     if as_json:
@@ -76,7 +76,7 @@ def crawl_command(
     """
     wanted = declared_in(domains)
     crawler = Crawler(private=settings_for(config).supply.private)
-    found: list[Found] = []
+    found: list[FetchedFile] = []
 
     async def crawl(desk: SupplyDesk) -> None:
         found.extend(await desk.crawl(crawler, wanted))

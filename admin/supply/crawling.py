@@ -41,7 +41,7 @@ class Declared(NamedTuple):
     domain: str
 
 
-class Found(NamedTuple):
+class FetchedFile(NamedTuple):
     """What came of one: the file; None with an empty `problem` where the server has none."""
 
     declared: Declared
@@ -79,7 +79,7 @@ class Crawler:
         self._private = private
         self._resolver = resolver
 
-    async def fetch(self, wanted: Sequence[Declared], now_ms: int) -> list[Found]:
+    async def fetch(self, wanted: Sequence[Declared], now_ms: int) -> list[FetchedFile]:
         """What came of each, in their order."""
         connector = guarded_connector(
             allow_private=self._private, limit=AT_ONCE, limit_per_host=1, resolver=self._resolver
@@ -93,30 +93,30 @@ class Crawler:
             trust_env=False,
         ) as session:
 
-            async def one(declared: Declared) -> Found:
+            async def one(declared: Declared) -> FetchedFile:
                 async with slots:
                     return await self._found(session, declared, now_ms)
 
             return list(await asyncio.gather(*map(one, wanted)))
 
-    async def _found(self, session: aiohttp.ClientSession, declared: Declared, now_ms: int) -> Found:
+    async def _found(self, session: aiohttp.ClientSession, declared: Declared, now_ms: int) -> FetchedFile:
         """By https, else by http (ads.txt 1.1 section 3.1)."""
         problem = ""
         for scheme in ("https", "http"):
             base = f"{scheme}://{declared.domain}/"
             try:
                 if not await self._may_be_read(session, base, declared.kind):
-                    return Found(declared, None, "robots.txt does not allow it")
+                    return FetchedFile(declared, None, "robots.txt does not allow it")
                 content = await self._content(session, base + declared.kind, declared.kind.max_bytes)
                 if content is None:
-                    return Found(declared, None)
+                    return FetchedFile(declared, None)
                 file = await asyncio.to_thread(read_file, declared.kind, content, now_ms)
-                return Found(declared, file)
+                return FetchedFile(declared, file)
             except (InputError, UnavailableError) as error:
                 problem = error.message
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
                 problem = f"cannot be fetched: {type(error).__name__}"
-        return Found(declared, None, problem)
+        return FetchedFile(declared, None, problem)
 
     async def _may_be_read(self, session: aiohttp.ClientSession, base: str, kind: FileKind) -> bool:
         content = await self._content(session, base + "robots.txt", MAX_ROBOTS_BYTES)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 
-from admin.supply.crawling import Crawler, Declared, Found, declared_in
+from admin.supply.crawling import Crawler, Declared, FetchedFile, declared_in
 from core import keys
 from core.clock import Clock
 from core.errors import ConflictError, GroszError
@@ -48,7 +48,7 @@ class SupplyDesk:
         data: Any = await self._redis.get(keys.SUPPLY_TABLE)
         return version or b"", await asyncio.to_thread(decode_table, data) if data else SupplyTable()
 
-    async def take(self, found: Iterable[Found]) -> SupplyTable:
+    async def take(self, found: Iterable[FetchedFile]) -> SupplyTable:
         """Put files in, take those out that are gone; what could not be had stays as it was."""
         found = list(found)
         for _ in range(TRIES):
@@ -60,14 +60,14 @@ class SupplyDesk:
                 return changed
         raise ConflictError("the supply table is changed by somebody else", hint="try again")
 
-    async def crawl(self, crawler: Crawler, wanted: list[Declared]) -> list[Found]:
+    async def crawl(self, crawler: Crawler, wanted: list[Declared]) -> list[FetchedFile]:
         """Fetch files and publish what came."""
         found = await crawler.fetch(wanted, self._clock.now_ms())
         await self.take(found)
         return found
 
 
-def _changed(table: SupplyTable, found: Iterable[Found], now_ms: int) -> SupplyTable:
+def _changed(table: SupplyTable, found: Iterable[FetchedFile], now_ms: int) -> SupplyTable:
     members: dict[str, dict[str, SupplyFile]] = {
         name: dict(files) for name, files in (("sites", table.sites), ("apps", table.apps), ("systems", table.systems))
     }
@@ -80,7 +80,7 @@ def _changed(table: SupplyTable, found: Iterable[Found], now_ms: int) -> SupplyT
     return msgspec.structs.replace(table, made_ms=now_ms, **members)
 
 
-def outcomes(found: Iterable[Found]) -> Mapping[str, int]:
+def outcomes(found: Iterable[FetchedFile]) -> Mapping[str, int]:
     """How many files were read, are gone, and could not be had."""
     counts = {"read": 0, "gone": 0, "failed": 0}
     for each in found:

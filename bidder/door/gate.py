@@ -16,7 +16,7 @@ Refusal = tuple[NoBid, int, bytes]
 """The reason, and status and text of the answer."""
 
 
-class Gate:
+class ExchangeGate:
     """The gate of one exchange."""
 
     __slots__ = ("_cap", "_count", "_header", "_networks", "_over", "_second", "_secret", "_token", "exchange")
@@ -52,7 +52,7 @@ class Gate:
         return None
 
 
-def gate_of(exchange: Exchange) -> Gate | None:
+def gate_of(exchange: Exchange) -> ExchangeGate | None:
     """The gate of an exchange that has one."""
     guarded = exchange.bearer_token or exchange.header_secret or exchange.networks or exchange.requests_per_second
-    return Gate(exchange) if guarded else None
+    return ExchangeGate(exchange) if guarded else None

@@ -17,7 +17,7 @@ from bidder.decision.snapshot import Snapshot
 from bidder.dialects.table import speaker_of
 from bidder.door.batching import MAX_BATCH, Batches, Waiting
 from bidder.door.checking import AnswerCheck
-from bidder.door.gate import Gate, gate_of
+from bidder.door.gate import ExchangeGate, gate_of
 from bidder.door.load import Load, time_budget
 from bidder.door.metrics import BidMetrics
 from bidder.door.port import Reply, Sender
@@ -76,7 +76,7 @@ class BidderHandler:
         self._tmax_cap_ms = tmax_cap_ms
         self._fresh = fresh
         self._snapshot: Snapshot | None = None
-        self._gates: dict[str, Gate] = {}  # of exchanges that do not take everybody's requests
+        self._gates: dict[str, ExchangeGate] = {}  # of exchanges that do not take everybody's requests
         self.recent: deque[Auction] = deque(maxlen=RECENT)
         """Requests of the last seconds, to try a new snapshot with."""
         self._sampled = -math.inf  # monotonic seconds

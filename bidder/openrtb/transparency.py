@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from bidder.openrtb.types import Dsa
 
 
-class Parameter(enum.IntEnum):
+class TargetingParameter(enum.IntEnum):
     """How an ad was chosen (`dsaparams`)."""
 
     PROFILING = 1
@@ -42,11 +42,11 @@ def asked_of(dsa: Dsa, *, profile: bool, precise_geo: bool) -> TransparencyAsked
     """What a request's `dsa` asks for; None where it asks for nothing."""
     if not dsa.dsarequired:
         return None
-    parameters = [Parameter.BASIC]
+    parameters = [TargetingParameter.BASIC]
     if profile:
-        parameters.insert(0, Parameter.PROFILING)
+        parameters.insert(0, TargetingParameter.PROFILING)
     if precise_geo:
-        parameters.append(Parameter.PRECISE_GEO)
+        parameters.append(TargetingParameter.PRECISE_GEO)
     wanted = dsa.datatopub is None or dsa.datatopub != DO_NOT_SEND
     # What is neither 0 nor 1 means something, and it is not "no".
     required = not 0 <= dsa.dsarequired < REQUIRED

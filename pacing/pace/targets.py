@@ -22,19 +22,19 @@ class TargetState(msgspec.Struct, array_like=True, frozen=True):
     multiplier: float  # the highest that the target allows
 
 
-class _Block(msgspec.Struct, array_like=True):
+class _TargetBlock(msgspec.Struct, array_like=True):
     version: int
     made_ms: int
     states: dict[int, TargetState]
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(_Block)
+_decoder: Final = msgspec.msgpack.Decoder(_TargetBlock)
 
 
 def encode_targets(states: Mapping[int, TargetState], made_ms: int) -> bytes:
     """By line item."""
-    return _encoder.encode(_Block(VERSION, made_ms, dict(states)))
+    return _encoder.encode(_TargetBlock(VERSION, made_ms, dict(states)))
 
 
 def decode_targets(packed: bytes) -> dict[int, TargetState]:

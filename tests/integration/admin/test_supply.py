@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
-from admin.supply.crawling import Crawler, Declared, Found
+from admin.supply.crawling import Crawler, Declared, FetchedFile
 from admin.supply.desk import SupplyDesk, SupplyLoop, outcomes
 from admin.supply.reading import FileKind
 from bidder.compile.supply import SupplyFollower
@@ -60,7 +60,7 @@ def ads(domain: str) -> Declared:
     return Declared(FileKind.ADS_TXT, domain)
 
 
-async def fetched(domain: str, kind: FileKind = FileKind.ADS_TXT, *, private: bool = True) -> Found:
+async def fetched(domain: str, kind: FileKind = FileKind.ADS_TXT, *, private: bool = True) -> FetchedFile:
     (found,) = await Crawler(private=private).fetch([Declared(kind, domain)], 5)
     return found
 
@@ -121,10 +121,10 @@ async def test_a_table_keeps_what_could_not_be_had_and_drops_what_is_gone(store:
     desk = SupplyDesk(store, clock)
     one, two, three = (ads(f"{name}.example") for name in ("one", "two", "three"))
     file = SupplyFile(clock.now_ms(), packed(["ssp.example/1"]))
-    await desk.take([Found(one, file), Found(two, file), Found(three, file)])
-    await desk.take([Found(one, None, "answered 500"), Found(two, None)])
+    await desk.take([FetchedFile(one, file), FetchedFile(two, file), FetchedFile(three, file)])
+    await desk.take([FetchedFile(one, None, "answered 500"), FetchedFile(two, None)])
     assert set((await desk.table()).sites) == {"one.example", "three.example"}
-    assert outcomes([Found(one, file), Found(two, None), Found(three, None, "?")]) == {
+    assert outcomes([FetchedFile(one, file), FetchedFile(two, None), FetchedFile(three, None, "?")]) == {
         "read": 1, "gone": 1, "failed": 1,
     }  # fmt: skip
 
@@ -132,7 +132,7 @@ async def test_a_table_keeps_what_could_not_be_had_and_drops_what_is_gone(store:
 async def test_two_who_change_the_table_lose_nothing(store: Redis, clock: ManualClock) -> None:
     file = SupplyFile(clock.now_ms(), packed(["ssp.example/1"]))
     await asyncio.gather(
-        *(SupplyDesk(store, clock).take([Found(ads(f"d{number}.example"), file)]) for number in range(4))
+        *(SupplyDesk(store, clock).take([FetchedFile(ads(f"d{number}.example"), file)]) for number in range(4))
     )
     assert set((await SupplyDesk(store, clock).table()).sites) == {f"d{number}.example" for number in range(4)}
 
@@ -143,7 +143,7 @@ async def test_a_bidder_follows_the_table_and_forgets_what_is_old(store: Redis, 
     await follower.step()
     assert quality.supply.count == 0
     desk = SupplyDesk(store, clock)
-    await desk.take([Found(ads("buty.example"), SupplyFile(clock.now_ms(), packed(["ssp.example/1"])))])
+    await desk.take([FetchedFile(ads("buty.example"), SupplyFile(clock.now_ms(), packed(["ssp.example/1"])))])
     await follower.step()
     assert quality.supply.sites["buty.example"].names("ssp.example/1")
     clock.advance(GOOD_FOR_MS / 1000 + 1)

@@ -3,14 +3,14 @@
 import msgspec
 import pytest
 
-from bidder.door.gate import Gate, Refusal, gate_of
+from bidder.door.gate import ExchangeGate, Refusal, gate_of
 from bidder.door.port import STRANGER, Sender
 from core.dialects import DIALECTS
 from core.model import Exchange, RefusalStyle
 from core.reasons import NoBid
 
 
-def gate(**members: object) -> Gate:
+def gate(**members: object) -> ExchangeGate:
     found = gate_of(Exchange(id=1, key="ssp", **members))  # type: ignore[arg-type]  # members are the test's
     assert found is not None
     return found
