@@ -15,7 +15,7 @@ from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import tactic_json
 from bidder.openrtb.transparency import TransparencyAsked, transparency
 from bidder.request.auction import Auction, Impression
-from bidder.targeting.compiled import Shop
+from bidder.targeting.compiled import Payer
 from bidder.targeting.index import Index
 from bidder.targeting.memory import OBJECT_BYTES, Memo, bytes_of
 from bidder.targeting.normalise import normal_domain
@@ -47,7 +47,7 @@ class PreparedBid:
         self,
         ad: Ad,
         speaker: Speaker,
-        shop: Shop,
+        shop: Payer,
         campaign_id: int,
         track_url: str,
         asked: TransparencyAsked | None = None,
@@ -150,7 +150,7 @@ class Showcase(Memo):
 
     __slots__ = ("_caps", "_fitting", "_index", "_lines", "_prepared", "_shops", "_track_url", "shows_products")
 
-    def __init__(self, index: Index, caps: CapTable, shops: Mapping[int, Shop], track_url: str) -> None:
+    def __init__(self, index: Index, caps: CapTable, shops: Mapping[int, Payer], track_url: str) -> None:
         super().__init__()
         self._index = index
         self._caps = caps

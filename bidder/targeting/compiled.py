@@ -11,7 +11,7 @@ from core.model import Catalogue
 from pacing.caps import CapTable
 
 
-class Shop(NamedTuple):
+class Payer(NamedTuple):
     """What a bid says of the advertiser itself."""
 
     domain: str
@@ -28,10 +28,10 @@ class Compiled:
     def __init__(self, catalogue: Catalogue, fields: tuple[Field, ...] = FIELDS) -> None:
         self.index = compile_index(catalogue, fields)
         self.caps = CapTable(catalogue)
-        self.shops = {each.id: Shop(each.domain, each.dsa_behalf, each.dsa_paid) for each in catalogue.advertisers}
+        self.shops = {each.id: Payer(each.domain, each.dsa_behalf, each.dsa_paid) for each in catalogue.advertisers}
 
     @classmethod
-    def of(cls, index: Index, caps: CapTable, shops: dict[int, Shop]) -> Self:
+    def of(cls, index: Index, caps: CapTable, shops: dict[int, Payer]) -> Self:
         """Of parts that are compiled already."""
         compiled = cls.__new__(cls)
         compiled.index, compiled.caps, compiled.shops = index, caps, shops
