@@ -35,6 +35,7 @@ class NoBid(enum.Enum):
     NO_TIME = 15, "not enough of tmax left", "raise tmax, or lower the exchange's network margin"
     OVERLOAD = 1, "shed, since the batch could not meet its deadline", "add bidder processes"
     NO_SNAPSHOT = 1, "catalogue is missing or older than allowed", "check that the admin role is up and publishing"
+    CLOCK_OFF = 1, "this machine's clock is too far from Redis's", "set the clock; see `/readyz` of the bidder"
     CURRENCY = 2, "no currency in `cur` that has an exchange rate", "add the currency to the rate table"
     CONSENT_PURPOSE_2 = 0, "no consent to select basic ads", "see what is missing: the user was not asked, or refused"
     SEAT_BLOCKED = 2, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"

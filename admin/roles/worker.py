@@ -2,6 +2,8 @@
 
 from aiohttp import web
 
+from admin.retention.loop import RetentionLoop
+from admin.retention.opening import archive_folder, open_archivist
 from admin.roles.connections import follow_catalogue, pipelined_redis, profile_scanner
 from admin.roles.lifecycle import RoleContext
 from admin.roles.products import run_products
@@ -41,6 +43,13 @@ async def build(role: RoleContext) -> None:
     database = Database.open(database_url(role.settings.admin.database_url))
     role.on_close(database.close)
     _run_money(role, transitions, catalogue, database)
+    if settings.retention_days:
+        folder = archive_folder(role.settings)
+        retention = RetentionLoop(
+            lambda: open_archivist(database, folder, role.clock, role.telemetry), settings.retention_days, role.clock,
+            role.telemetry,
+        )  # fmt: skip
+        role.run_loop(retention.run, "retention")
     desk = ConversionDesk(transitions, role.telemetry, lambda advertiser: _windows(catalogue, advertiser))
     on_applied = run_products(role, redis, catalogue, database)
     await _run_profiles(role, redis, catalogue, _crediting(desk, catalogue), on_applied)

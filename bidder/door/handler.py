@@ -48,7 +48,8 @@ _log = logging.getLogger("grosz.bidder")
 class BidderHandler:
     """Takes requests from the port (`bidder.door.port.BidHandler`) and answers each exactly once.
 
-    `install` swaps the snapshot; until there is one, and while `fresh` says that it is too old, everything is a no-bid.
+    `install` swaps the snapshot; until there is one, and while `fresh` says no, everything is a no-bid: the snapshot is
+    too old, or, as `clock_off` says, bids would not be billed.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class BidderHandler:
         tmax_cap_ms: int,
         fresh: Callable[[], bool],
         check: AnswerCheck | None = None,
+        clock_off: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._clock_off = clock_off
         self._check = check
         self._profiles = profiles
         self._signer = signer
@@ -96,6 +99,12 @@ class BidderHandler:
         """Swap the snapshot; batches under way finish with the one they began with."""
         self._snapshot = snapshot
 
+    def _count_nothing(self, exchange_key: str) -> None:
+        if self._clock_off():
+            self._metrics.no_bid(exchange_key, NoBid.CLOCK_OFF)
+        else:
+            self._metrics.no_bid(exchange_key, NoBid.NO_SNAPSHOT)
+
     def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:
         """See `bidder.door.port.BidHandler`."""
         if not self._in_turn:
@@ -104,7 +113,7 @@ class BidderHandler:
         snapshot = self._snapshot
         # Asked once a turn: while it is not fresh, nothing is pending.
         if snapshot is None or not (self._pending or self._fresh()):
-            self._metrics.no_bid(exchange_key, NoBid.NO_SNAPSHOT)
+            self._count_nothing(exchange_key)
             reply(204, b"")
             return
         exchange = snapshot.index.exchanges.get(exchange_key)
