@@ -11,6 +11,7 @@ COPY bidder /app/bidder
 COPY segments /app/segments
 COPY pacing /app/pacing
 COPY creatives /app/creatives
+COPY journal /app/journal
 COPY admin /app/admin
 COPY loadtest /app/loadtest
 COPY deploy/run-stage.sh /tmp/run-stage.sh

@@ -77,6 +77,9 @@ class BidSettings(Component, frozen=True, kw_only=True):
     max_connections: Count = 4_096  # of one process; about 20 KiB each when idle
     idle_timeout_s: Seconds = 75  # exchanges keep connections for a minute; the proxy in front should close first
     max_body_bytes: Annotated[int, Meta(ge=1_024)] = 256 * 1024  # also after decompression
+    # A file with an address or network a line (203.0.113.0/24): what comes from there is nobody's, for exchanges that
+    # are set to `humans_only`. Read when the role starts.
+    data_centres: str = ""
     # Part of the answers that are checked against their request before they leave: 60 us each.
     checked_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.01
     # Products that one process remembers for dynamic ads: 1 KiB each, taken as they are used.
@@ -177,10 +180,37 @@ class CatalogueSettings(Component, frozen=True, kw_only=True):
     max_age_s: Seconds = 900  # bidding stops when no publisher has been heard of for so long
 
 
+class SupplySettings(Component, frozen=True, kw_only=True):
+    """The table of ads.txt, app-ads.txt and sellers.json files, which the admin role keeps."""
+
+    # A file with a domain a line; `app-ads.txt DOMAIN` and `sellers.json DOMAIN` for the other two. Nothing else is
+    # ever fetched. Empty: files come by `grosz supply import` alone.
+    domains: str = ""
+    refresh_s: Seconds = 86_400  # ads.txt asks for no more than once a day
+    private: bool = False  # whether addresses in private networks and any port may be fetched from
+
+
 class DataSettings(Component, frozen=True, kw_only=True):
     """Where this machine keeps what must outlive a restart."""
 
     directory: str = "data"
+
+
+class JournalSettings(Component, frozen=True, kw_only=True):
+    """The journal: what was bid, won, shown, clicked and bought, for reports and training."""
+
+    # Where bidders and trackers append, and the worker keeps Parquet files. Empty: nothing is kept; `grosz up` keeps it
+    # in the data directory. Roles on one machine share the folder.
+    directory: str = ""
+    # Segment files that wait for the worker: beyond it bids go on and their rows are left out, notices are written.
+    max_mib: Count = 1_024
+    # The key of the pseudonyms that stand for people, the same for all roles; empty: rows name nobody. `grosz up` makes
+    # one in the data directory.
+    people_key: Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}){16,64}$(?!\n)|^$(?!\n)", extra={"secret": True})] = ""
+    # How long rows are kept: of bids, answers, notices and shop events; of bills, clicks and conversions; sums by hour.
+    retention_days: Count = 90
+    money_retention_days: Count = 730
+    rollup_retention_days: Count = 1_825
 
 
 class NetworkSettings(Component, frozen=True, kw_only=True):
@@ -234,7 +264,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     profiles: ProfileSettings = ProfileSettings()
     consent: ConsentSettings = ConsentSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
+    supply: SupplySettings = SupplySettings()
     data: DataSettings = DataSettings()
+    journal: JournalSettings = JournalSettings()
     network: NetworkSettings = NetworkSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

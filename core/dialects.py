@@ -13,7 +13,7 @@ import functools
 
 import msgspec
 
-from core.model import BillingEvent, Exchange, NoBidStyle, PriceEncryption
+from core.model import BillingEvent, Exchange, NoBidStyle, PriceEncryption, RefusalStyle
 
 GENERIC = "generic"
 ASSUMED = "assumed"
@@ -30,6 +30,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a bid is charged as it stands; None: as `at` of each request or deal says."""
     no_bid_style: NoBidStyle = NoBidStyle.NO_CONTENT
     """How the exchange wants to hear "no"."""
+    over_cap: RefusalStyle = RefusalStyle.NO_CONTENT
+    """What it hears when it sends more than the exchange's cap: a no-bid, or 429."""
     price_encryption: PriceEncryption = PriceEncryption.NONE
     """How prices in notices are encrypted."""
     price_macro: str = "${AUCTION_PRICE}"
@@ -62,6 +64,15 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     one_value_lists: tuple[str, ...] = ()
     """Lists of which only the first element is sent."""
 
+    click_macro: str = ""
+    """What counts a click for the exchange, and goes on to the percent-encoded address behind it."""
+    click_macro_encoded: str = ""
+    """The same inside another address."""
+    native_root: bool = False
+    """Whether native markup always has the outer member `native`; otherwise only where the request has it (1.0)."""
+    native_as_object: bool = False
+    """Whether native markup is an object in `adm`, and not its text."""
+
     sources: dict[str, str] = {}
     """Where each member that differs from `generic` is publicly said, by the member's name; ASSUMED where nowhere."""
 
@@ -93,7 +104,11 @@ DIALECTS: dict[str, Dialect] = {
             price_encryption=PriceEncryption.GOOGLE,
             campaign_is_seat=True,
             needed=("crid", "adomain"),
+            click_macro="%%CLICK_URL_UNESC%%",
+            click_macro_encoded="%%CLICK_URL_ESC%%",
             sources={
+                "click_macro": _GOOGLE_PRICE,
+                "click_macro_encoded": _GOOGLE_PRICE,
                 "no_bid_style": _GOOGLE_GUIDE,
                 "price_encryption": _GOOGLE_PRICE,
                 "campaign_is_seat": _GOOGLE_FIELDS,
@@ -138,7 +153,9 @@ DIALECTS: dict[str, Dialect] = {
             price_in_markup=True,
             needed=("adm", "adomain"),
             one_value_lists=("adomain",),
+            native_root=True,
             sources={
+                "native_root": ASSUMED,
                 "currencies": _INDEX_MACRO,
                 "billing_event": _INDEX_MACRO,
                 "price_in_markup": _INDEX_MACRO,

@@ -14,7 +14,7 @@ UserId = NewType("UserId", str)
 
 MAX_ID = 2**32 - 1
 USER_ID_CHARS = 22
-_USER_ID = re.compile(f"[A-Za-z0-9_-]{{{USER_ID_CHARS}}}")
+_SIGNS_AS_DIGITS = bytes.maketrans(b"-_", b"00")
 
 
 def new_user_id() -> UserId:
@@ -27,7 +27,10 @@ def is_user_id(text: str) -> bool:
 
     Zeros and the like are nobody's. The other placeholders of `means_nobody` have another length.
     """
-    return _USER_ID.fullmatch(text) is not None and text.strip(_ALL_THE_SAME) != ""
+    # Nearly every bid request has one, and this costs half of what a regular expression does.
+    if len(text) != USER_ID_CHARS or not text.isascii() or not text.encode().translate(_SIGNS_AS_DIGITS).isalnum():
+        return False
+    return text[0] not in _ALL_THE_SAME or text.strip(_ALL_THE_SAME) != ""
 
 
 # Long enough for no word of `_NOBODY`, and short enough for every id that is one: numbers of twelve digits, UUIDs.

@@ -256,6 +256,18 @@ TTL: none, a restarted worker goes on from it; writer: worker, each 5 s; reader:
 18 KiB for the week.
 """
 
+PACING_TARGETS: Final = "pacing:{pacing}:targets"
+"""String: packed states of the line items with a target cost or return: stopped or not, by which cost.
+
+TTL: none; writer: worker, each minute and when one is stopped; reader: admin; about 40 bytes such a line item.
+"""
+
+PACING_RESUMED: Final = "pacing:{pacing}:resumed"
+"""Hash: line item that its target had stopped -> unix ms at which somebody resumed it.
+
+TTL: none, the worker removes a field when it goes on with the line item; writer: admin; reader: worker; few.
+"""
+
 PACING_OWNER: Final = "pacing:{pacing}:owner"
 """String: the worker that paces; others stand by. TTL: seconds (the lease); writer, reader: worker; 0.1 KiB."""
 
@@ -307,6 +319,17 @@ a core.catalogue.codec.Change (`change`).
 TTL: none, trimmed by admin behind the snapshot before the last; writer: admin; reader: all roles; about 1 KiB a change.
 """
 
+# Supply (admin/, bidder/): one slot, so that table and version change together -------------------------------------
+
+SUPPLY_TABLE: Final = "supply:{supply}:table"
+"""String: which sellers the ads.txt, app-ads.txt and sellers.json files name that were read (core.supply).
+
+TTL: none; writers: admin, CLI; readers: bidder, admin, CLI; 8 bytes a line of a file.
+"""
+
+SUPPLY_VERSION: Final = "supply:{supply}:version"
+"""Integer: counts the changes of SUPPLY_TABLE. Writers: admin, CLI; reader: bidder, each 5 s."""
+
 # Funnel (bidder/) ------------------------------------------------------------------------------------------------
 
 
@@ -348,11 +371,20 @@ def user_touches(user_id: str) -> str:
 
 
 def delivery(advertiser_id: int, day: int) -> str:
-    """Hash: `line item:what` -> count of clicks, seen impressions and conversions of bids made on the day.
+    """Hash: `line item:what` -> count of clicks, seen impressions, signals and conversions of bids made that day.
 
-    TTL: 400 days; writer: tracker, worker; reader: admin; about 0.3 KiB a line item.
+    TTL: 400 days; writer: tracker, worker; reader: admin; about 0.3 KiB a line item, 0.6 of video.
     """
     return f"{{a:{advertiser_id}}}:delivery:{day}"
+
+
+def money_journal(advertiser_id: int) -> str:
+    """Stream: clicks and orders that were counted and are not yet in the journal's Parquet files.
+
+    TTL: none, trimmed by the worker behind the files; writer: click and convert scripts; reader: worker; about 0.3 KiB
+    a row.
+    """
+    return f"{{a:{advertiser_id}}}:journal"
 
 
 def order(advertiser_id: int, digest: str) -> str:

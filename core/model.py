@@ -10,6 +10,15 @@ import enum
 import msgspec
 
 from core.spot import Spot
+from core.terms import AuctionType as AuctionType
+from core.terms import BillingEvent as BillingEvent
+from core.terms import Clearing as Clearing
+from core.terms import ListKind as ListKind
+from core.terms import NoBidStyle as NoBidStyle
+from core.terms import PriceEncryption as PriceEncryption
+from core.terms import RefusalStyle as RefusalStyle
+from core.terms import SellerCheck as SellerCheck
+from core.terms import UnreadablePrice as UnreadablePrice
 
 
 class Status(enum.StrEnum):
@@ -38,50 +47,6 @@ class Format(enum.StrEnum):
     NATIVE = "native"
     VIDEO = "video"
     AUDIO = "audio"
-
-
-class Clearing(enum.StrEnum):
-    """Who says what a won impression costs."""
-
-    REPORTED = "reported"  # the exchange, in its notice
-    HOUSE = "house"  # nobody: settled by our rule over the bids we know
-
-
-class BillingEvent(enum.StrEnum):
-    """Which notice of an exchange makes a bid billable."""
-
-    BILL = "bill"  # burl
-    WIN = "win"  # nurl
-    IMPRESSION = "impression"  # our own pixel
-
-
-class AuctionType(enum.IntEnum):
-    """What the winner of an auction pays. The numbers are OpenRTB's `at`, of a request (1, 2) or of a deal (also 3)."""
-
-    FIRST_PRICE = 1
-    SECOND_PRICE = 2
-    FIXED_PRICE = 3  # what was agreed in the deal
-
-
-class PriceEncryption(enum.StrEnum):
-    NONE = "none"
-    GOOGLE = "google"  # also OpenX and others
-    RUBICON = "rubicon"
-
-
-class UnreadablePrice(enum.StrEnum):
-    """What a bill is charged whose price nobody can read: not a number, not genuine, an unfilled macro."""
-
-    BID = "bid"  # the bid, the most that the exchange may ask
-    HOUSE = "house"  # by our rule over the bids we know
-
-
-class NoBidStyle(enum.StrEnum):
-    """How an exchange wants to hear 'no'."""
-
-    NO_CONTENT = "204"
-    REASON_CODE = "nbr"  # 200 {"id": ..., "nbr": n}
-    EMPTY = "empty"  # 200 {"id": ..., "seatbid": []}
 
 
 class FrequencyCap(msgspec.Struct, frozen=True):
@@ -145,6 +110,10 @@ class Targeting(msgspec.Struct, frozen=True):
     categories_deny: tuple[str, ...] = ()
     publishers_allow: tuple[str, ...] = ()  # the exchange's id of the publisher; "demo/815" on one exchange only
     publishers_deny: tuple[str, ...] = ()
+    sellers_allow: tuple[
+        str, ...
+    ] = ()  # of the supply chain: "ssp.example" or "ssp.example/4711"; who sends the request
+    sellers_deny: tuple[str, ...] = ()  # ... anybody in the chain
     venues: tuple[str, ...] = ()  # OpenOOH venue types, by name or number, with what is below them
     positions: tuple[int, ...] = ()  # AdCOM placement position: 1 above the fold, 3 below, ...
     tag_ids_allow: tuple[str, ...] = ()  # imp.tagid
@@ -155,6 +124,8 @@ class Targeting(msgspec.Struct, frozen=True):
     interstitial: tuple[int, ...] = ()  # 1 full screen, 0 not
     rewarded: tuple[int, ...] = ()  # 1 rewarded, 0 not
     hours_of_week: tuple[int, ...] = ()  # 0 is Monday 00:00-01:00 in the advertiser's time zone, up to 167
+    lists_allow: tuple[int, ...] = ()  # InventoryList ids: their values belong to the fields above
+    lists_deny: tuple[int, ...] = ()
     deals: tuple[int, ...] = ()  # Deal ids; bids only on impressions that offer one of them
     segments_any: tuple[int, ...] = ()
     segments_all: tuple[int, ...] = ()
@@ -186,6 +157,8 @@ class Advertiser(msgspec.Struct, frozen=True, kw_only=True):
     caps: tuple[FrequencyCap, ...] = ()
     profile_retention_days: int = 90
     product_categories: tuple[str, ...] = ()
+    dsa_behalf: str = ""  # on whose behalf its ads are shown, and who pays for them (Digital Services Act, article 26)
+    dsa_paid: str = ""
     external_id: str = ""
     notes: str = ""
     version: int = 1
@@ -364,6 +337,20 @@ class Deal(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class InventoryList(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of sites, apps, publishers, sellers or words that line items share; None: everybody's."""
+
+    id: int
+    advertiser_id: int | None = None
+    name: str
+    kind: ListKind
+    values: tuple[str, ...] = ()
+    status: Status = Status.ACTIVE
+    external_id: str = ""
+    notes: str = ""
+    version: int = 1
+
+
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """A group of one advertiser's visitors, defined by a rule over profile facts (docs/segments.md)."""
 
@@ -412,7 +399,18 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     openrtb_version: str = "2.6"
     sync_url: str = ""  # their cookie-sync endpoint, with {uid}
     bearer_token: str = ""  # when set, bid requests must carry it
+    secret_header: str = ""  # the name of a header that bid requests must carry, and its value
+    header_secret: str = ""
+    networks: tuple[str, ...] = ()  # addresses and networks that bid requests may come from; none: any
+    requests_per_second: int = 0  # of one bidder process; what is above is refused unread; 0: no cap
     admits_uncategorised: bool = False  # ads without categories may answer requests that block some
+    complete_chains: bool = False  # only requests whose supply chain is complete are bid on
+    sellers_allow: tuple[str, ...] = ()  # as in Targeting, for everybody
+    sellers_deny: tuple[str, ...] = ()
+    inventory_deny: tuple[str, ...] = ()  # domains, with their subdomains, and apps that nobody bids on
+    ads_system: str = ""  # the exchange's own domain in ads.txt files
+    seller_check: SellerCheck = SellerCheck.OFF
+    humans_only: bool = False  # crawlers, programs and data centres are not bid on
     external_id: str = ""
     notes: str = ""
     version: int = 1
@@ -454,6 +452,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     line_items: tuple[LineItem, ...] = ()
     creatives: tuple[Creative, ...] = ()
     deals: tuple[Deal, ...] = ()
+    lists: tuple[InventoryList, ...] = ()
     segments: tuple[Segment, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     fx_base: str = "PLN"

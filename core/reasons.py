@@ -36,10 +36,32 @@ class NoBid(enum.Enum):
     OVERLOAD = 1, "shed, since the batch could not meet its deadline", "add bidder processes"
     NO_SNAPSHOT = 1, "catalogue is missing or older than allowed", "check that the admin role is up and publishing"
     CLOCK_OFF = 1, "this machine's clock is too far from Redis's", "set the clock; see `/readyz` of the bidder"
-    CURRENCY = 2, "no currency in `cur` that has an exchange rate", "add the currency to the rate table"
-    CONSENT_PURPOSE_2 = 0, "no consent to select basic ads", "see what is missing: the user was not asked, or refused"
-    SEAT_BLOCKED = 2, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
-    NO_BIDDABLE_IMPRESSION = 2, "no impression in a format and size that can be bid on", "see the impression's fault"
+    RATE_CAPPED = 1, "the exchange sends more than its cap of requests", "raise the exchange's requests per second"
+    CURRENCY = 0, "no currency in `cur` that has an exchange rate", "add the currency to the rate table"
+    CONSENT_PURPOSE_2 = (
+        0,
+        "no consent to select basic ads",
+        "set consent.vendor_id; else the user refused",
+    )
+    SEAT_BLOCKED = 0, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
+    NO_BIDDABLE_IMPRESSION = 0, "no impression in a format and size that can be bid on", "see the impression's fault"
+    INVALID_IMPRESSION = 2, "no impression says what it costs in a way that can be read", "see the impression's fault"
+    CRAWLER = 3, "the user agent is a crawler's", "nothing to do: nobody would see the ad"
+    SUSPICIOUS_AGENT = 4, "the user agent is a program's, not a person's", "nothing to do: nobody would see the ad"
+    DATA_CENTRE = 5, "the address is a data centre's", "check the file of bid.data_centres, or the exchange's settings"
+    INVENTORY_BLOCKED = 7, "nobody bids on this site or app", "see the exchange's `inventory_deny`"
+    ADS_TXT_UNKNOWN = 11, "the ads.txt of the site or app is not known", "crawl or import it: `grosz supply`"
+    ADS_TXT_VIOLATION = (
+        12,
+        "the ads.txt of the site or app does not name the seller",
+        "nothing to do: it is not theirs to sell",
+    )
+    CHAIN_INCOMPLETE = 16, "the supply chain is missing or incomplete", "ask the exchange for complete chains"
+    SELLER_BLOCKED = (
+        17,
+        "a seller in the supply chain is denied, not allowed or unknown to its own system",
+        "see the exchange's sellers",
+    )
     NOT_TARGETED = 0, "no line item targets this request", "see `grosz explain` for each line item's reasons"
     NOBODY_BIDS = 0, "line items matched, but none could pay the floor or was free to bid", "see `grosz explain`"
     # a line item on an impression
@@ -75,6 +97,7 @@ class NoBid(enum.Enum):
     PAGE_KEYWORD = 0, "page keywords do not match", "check the keywords and the denied keywords"
     CATEGORY = 0, "content category is not targeted", "widen the categories"
     PUBLISHER = 0, "publisher is denied or not allowed", "check the publisher lists"
+    SELLER = 0, "seller is denied or not allowed", "check the seller lists"
     VENUE = 0, "venue type is not targeted", "widen the venues"
     POSITION = 0, "ad position is not targeted", "widen the positions"
     TAG_ID = 0, "placement (tagid) is denied or not allowed", "check the lists of tag ids"

@@ -2,9 +2,11 @@
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from aiohttp import web
 from redis.asyncio import Redis
 
@@ -19,6 +21,7 @@ from admin.api import (
     exchanges,
     feeds,
     line_items,
+    lists,
     requests,
     segments,
     users,
@@ -36,28 +39,37 @@ from admin.api.explanations import Explanations
 from admin.api.fx_rates import FxPages
 from admin.api.handlers import ResourceHandlers
 from admin.api.ledger import LedgerPages
+from admin.api.media import MediaPages
 from admin.api.openapi import describe
 from admin.api.operations import Operations
 from admin.api.pages import page_routes
 from admin.api.problem import problems
 from admin.api.products import ProductPages
-from admin.api.reading import Reader, SegmentSizes
+from admin.api.reading import PaceOf, Reader, SegmentSizes
 from admin.api.resource import Resource
 from admin.api.sessions import Sessions
+from admin.api.targets import Targets
 from admin.books.desk import BookDesk
 from admin.diagnosis.doctor import Doctor
 from admin.diagnosis.explaining import ExplainDesk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.diagnosis.published import Commands
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
+from admin.validation.warnings import Pace
 from admin.visitors.audience_desk import AudienceDesk
 from admin.visitors.visitor_desk import EventDesk, VisitorDesk
 from core.clock import Clock
+from core.errors import UnavailableError
+from core.model import Advertiser, Campaign, LineItem
 from core.network.headers import Edge
+from creatives.media.desk import MediaDesk
+
+log = logging.getLogger("grosz.admin")
 
 
 def resources(passwords: Passwords) -> tuple[Resource, ...]:
@@ -71,6 +83,7 @@ def resources(passwords: Passwords) -> tuple[Resource, ...]:
         feeds,
         conversions,
         deals,
+        lists,
         exchanges,
         webhooks,
         api_keys,
@@ -90,6 +103,19 @@ async def uncounted(_segments: Sequence[int]) -> Mapping[int, int]:
     return {}
 
 
+def _quietly(pacing: PacingDesk) -> PaceOf:
+    """Objects are shown while Redis is away, without what pacing would say."""
+
+    async def pace_of(line_item: LineItem, campaign: Campaign, advertiser: Advertiser) -> Pace | None:
+        try:
+            return await pacing.pace(line_item, campaign, advertiser)
+        except UnavailableError as error:
+            log.warning("pacing is not asked: %s", error.message)
+            return None
+
+    return pace_of
+
+
 class Desks(NamedTuple):
     """What answers questions whose words are the same in the API and on the command line."""
 
@@ -98,9 +124,28 @@ class Desks(NamedTuple):
     visitors: VisitorDesk
     events: EventDesk
     books: BookDesk
+    media: MediaDesk
+    pacing: PacingDesk
 
 
-def build_app(
+class Api(msgspec.Struct):
+    """The API's application, and the parts that other pages on its port are made with."""
+
+    app: web.Application
+    edge: Edge
+    authentication: Authentication
+    sessions: Sessions
+    reader: Reader
+    operations: Operations
+    resources: tuple[Resource, ...]
+    changes: Changes
+    budgets: BudgetPages
+    doctoring: Doctoring
+    explanations: Explanations
+    desks: Desks
+
+
+def build_api(
     store: CatalogueStore,
     redis: Redis,
     commands: Commands,
@@ -116,8 +161,8 @@ def build_app(
     failures_per_minute: int = FAILURES_PER_MINUTE,
     edge: Edge | None = None,
     fx_source: str = "",
-) -> web.Application:
-    """The API as an aiohttp application, to be served without aiohttp's own decompression.
+) -> Api:
+    """The API as an aiohttp application with its parts, to be served without aiohttp's own decompression.
 
     `committed` is called after each commit (Publisher.wake); `edge` says what is in front of the port.
     """
@@ -125,24 +170,41 @@ def build_app(
     hasher = passwords or Passwords()
     accounts = AccountStore(store.database, clock)
     authentication = Authentication(accounts, clock, failures_per_minute, edge)
-    reader = Reader(store, clock, segment_sizes)
+    reader = Reader(store, clock, segment_sizes, _quietly(desks.pacing))
     operations = Operations(store, reader, committed)
     known = resources(hasher)
     app = web.Application(middlewares=[problems, authentication.middleware], client_max_size=requests.MAX_BODY_BYTES)
     for resource in known:
         app.add_routes(ResourceHandlers(resource, reader, operations).routes())
     people = next(resource for resource in known if resource.name == "users")
-    app.add_routes(Sessions(accounts, hasher, authentication, operations, people, clock, edge).routes())
-    app.add_routes(Changes(store.database).routes())
+    sessions = Sessions(accounts, hasher, authentication, operations, people, clock, edge)
+    changes = Changes(store.database)
+    budgets = BudgetPages(reader, commands, clock)
+    explanations = Explanations(reader, explaining, funnels)
+    doctoring = Doctoring(reader, doctor)
+    for pages in (sessions, changes, budgets, explanations, doctoring):
+        app.add_routes(pages.routes())
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
-    app.add_routes(BudgetPages(reader, commands, clock).routes())
     app.add_routes(FxPages(RateDesk(store, clock, committed), fx_source).routes())
     app.add_routes(Effective(store, redis, clock).routes())
-    app.add_routes(Explanations(reader, explaining, funnels).routes())
-    app.add_routes(Doctoring(reader, doctor).routes())
+    app.add_routes(Targets(reader, desks.pacing).routes())
     app.add_routes(ProductPages(reader, desks.products).routes())
     app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
     app.add_routes(BookPages(desks.books).routes())
+    app.add_routes(MediaPages(reader, desks.media).routes())
     app.add_routes(CatalogueFile(store, committed).routes())
     app.add_routes(page_routes(description))
-    return app
+    return Api(
+        app,
+        edge,
+        authentication,
+        sessions,
+        reader,
+        operations,
+        known,
+        changes,
+        budgets,
+        doctoring,
+        explanations,
+        desks,
+    )

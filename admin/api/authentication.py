@@ -87,14 +87,27 @@ class Authentication:
             raise AccessError("the API key is not valid", hint="it may be revoked or expired; make a new one")
         return principal_of_key(key)
 
-    async def _by_session(self, request: web.Request, cookie: str) -> Principal:
-        session = await self._accounts.find_session(cookie)
-        if session is None:
+    async def identify_browser(self, request: web.Request) -> Principal:
+        """The person whose session a page is asked in, within his rate. Forms carry their CSRF token as a field.
+
+        Raises AccessError (401), ApiError 429.
+        """
+        principal = await self._of_session(request, request.cookies.get(COOKIE, ""))
+        self._limit(principal)
+        return principal
+
+    async def _of_session(self, request: web.Request, cookie: str) -> Principal:
+        session = await self._accounts.find_session(cookie) if cookie else None
+        if session is None and cookie:
             self.count_failure(request)
+        if session is None:
             raise AccessError("the session is over", hint="log in again at POST /v1/login")
-        principal = principal_of_user(session.user, session.csrf_token)
+        return principal_of_user(session.user, session.csrf_token)
+
+    async def _by_session(self, request: web.Request, cookie: str) -> Principal:
+        principal = await self._of_session(request, cookie)
         sent = request.headers.get(CSRF_HEADER, "").encode(errors="surrogatepass")
-        if request.method not in _SAFE_METHODS and not hmac.compare_digest(sent, session.csrf_token.encode()):
+        if request.method not in _SAFE_METHODS and not hmac.compare_digest(sent, principal.csrf_token.encode()):
             hint = f"send the csrf_token of the login in {CSRF_HEADER}"
             raise ApiError(HTTPStatus.FORBIDDEN, "the CSRF token is missing or wrong", hint=hint)
         return principal

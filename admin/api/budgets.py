@@ -10,10 +10,12 @@ from aiohttp import web
 from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from admin.access.principal import Principal
 from admin.api import requests
 from admin.api.reading import Reader
 from admin.diagnosis.published import Commands
 from admin.store import tables
+from admin.store.catalogue import objects_by_id
 from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, ObjectKind
 from admin.store.model import Scope
 from admin.validation.days import date_of
@@ -113,9 +115,12 @@ class BudgetPages:
 
     async def page(self, request: web.Request) -> web.Response:
         """GET /v1/budgets"""
-        principal = request[requests.PRINCIPAL]
-        principal.require(Scope.READ)
         query = decode(requests.query_values(request), BudgetQuery, strict=False)
+        return requests.respond_json(await self.read(request[requests.PRINCIPAL], query))
+
+    async def read(self, principal: Principal, query: BudgetQuery) -> BudgetPage:
+        """A page of budgets. Raises Forbidden, NotFoundError, UnavailableError."""
+        principal.require(Scope.READ)
         async with self._reader.store.database.read() as connection:
             stored = await self._reader.require(connection, principal, ADVERTISERS, query.advertiser_id)
             found = await _objects(connection, query)
@@ -125,7 +130,27 @@ class BudgetPages:
         wanted = [one for kind, value in page for one in _levels_of(kind, value, day)]
         items = await self._states(advertiser, wanted)
         following = f"{page[-1][0].name}:{page[-1][1].id}" if more else None
-        return requests.respond_json(BudgetPage(items, len(items), following))
+        return BudgetPage(items, len(items), following)
+
+    async def of_line_items(self, principal: Principal, ids: Sequence[int]) -> dict[int, list[BudgetState]]:
+        """The budgets of several line items, of one or more advertisers; those of others are left out.
+
+        Raises Forbidden, UnavailableError.
+        """
+        principal.require(Scope.READ)
+        async with self._reader.store.database.read() as connection:
+            stored = await objects_by_id(connection, LINE_ITEMS, list(ids))
+            line_items = [one.value for one in stored.values() if principal.sees(one.value.advertiser_id)]
+            owners = await objects_by_id(connection, ADVERTISERS, sorted({one.advertiser_id for one in line_items}))
+        found: dict[int, list[BudgetState]] = {one.id: [] for one in line_items}
+        for owner in owners.values():
+            advertiser: Advertiser = owner.value
+            day = calendar(advertiser.timezone, self._clock.now_ms()).day
+            own = [one for one in line_items if one.advertiser_id == advertiser.id]
+            wanted = [level for one in own for level in _levels_of(LINE_ITEMS, one, day)]
+            for state in await self._states(advertiser, wanted):
+                found[state.object_id].append(state)
+        return found
 
     async def _states(self, advertiser: Advertiser, wanted: Sequence[_Wanted]) -> list[BudgetState]:
         if not wanted:

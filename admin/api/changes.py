@@ -69,12 +69,16 @@ class Changes:
     async def list(self, request: web.Request) -> web.Response:
         """GET /v1/change-log"""
         query = decode(requests.query_values(request), ChangeQuery, strict=False)
-        statement = _statement(query, request[requests.PRINCIPAL])
+        return requests.respond_json(await self.read(request[requests.PRINCIPAL], query))
+
+    async def read(self, principal: Principal, query: ChangeQuery) -> ChangePage:
+        """A page of the log, of what the caller may know of."""
+        statement = _statement(query, principal)
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
         items = [_change(row) for row in rows[: query.limit]]
         following = items[-1].id if len(rows) > query.limit else None
-        return requests.respond_json(ChangePage(items, len(items), following))
+        return ChangePage(items, len(items), following)
 
 
 def _statement(query: ChangeQuery, principal: Principal) -> sa.Select[Any]:

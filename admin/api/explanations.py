@@ -12,12 +12,12 @@ from admin.api import requests
 from admin.api.problem import ApiError
 from admin.api.reading import Reader
 from admin.diagnosis.explaining import ExplainDesk
-from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.funnels import Funnel, FunnelDesk
 from admin.store.kinds import ADVERTISERS, LINE_ITEMS
 from admin.store.model import Scope
 from admin.validation.decode import decode
 from admin.validation.fields import END, ExchangeKey, Id
-from bidder.diagnosis.explain import Malformed
+from bidder.diagnosis.explain import Explanation, Malformed
 from core.errors import Fault, InputError
 from core.ids import USER_ID_CHARS
 from core.model import Advertiser, LineItem
@@ -70,15 +70,19 @@ class Explanations:
 
     async def explain(self, request: web.Request) -> web.Response:
         """POST /v1/explain"""
-        principal = _reading(request)
         requests.reject_unknown(request, ())
         asked = decode(await requests.read_json(request), ExplainRequest)
+        return requests.respond_json(await self.explained(request[requests.PRINCIPAL], asked))
+
+    async def explained(self, principal: Principal, asked: ExplainRequest) -> Explanation:
+        """What the bidders would do with a request. Raises Forbidden, ApiError 413, InputError, NotFoundError."""
+        principal.require(Scope.READ)
         body = msgspec.json.encode(asked.request)
         if len(body) > MAX_REQUEST_BYTES:
             text = f"the bid request has {len(body)} bytes"
             raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text, hint=f"at most {MAX_REQUEST_BYTES}")
         try:
-            explanation = await self._explaining.explain(
+            return await self._explaining.explain(
                 body,
                 asked.exchange,
                 line_item_id=asked.line_item_id,
@@ -88,21 +92,18 @@ class Explanations:
         except Malformed as error:
             fault = Fault("/request", error.reason.value, error.message, error.hint)
             raise InputError("the bid request is not valid", faults=[fault]) from None
-        return requests.respond_json(explanation)
 
     async def funnel(self, request: web.Request) -> web.Response:
         """GET /v1/line-items/{id}/funnel"""
-        principal = _reading(request)
         requests.reject_unknown(request, ())
-        object_id = requests.object_id_of(request)
+        funnel = await self.funnel_of(request[requests.PRINCIPAL], requests.object_id_of(request))
+        return requests.respond_json(funnel)
+
+    async def funnel_of(self, principal: Principal, object_id: int) -> Funnel:
+        """The way of a line item from requests to spend. Raises Forbidden, NotFoundError, UnavailableError."""
+        principal.require(Scope.READ)
         async with self._reader.store.database.read() as connection:
             line_item: LineItem = (await self._reader.require(connection, principal, LINE_ITEMS, object_id)).value
             owner = await self._reader.require(connection, principal, ADVERTISERS, line_item.advertiser_id)
         advertiser: Advertiser = owner.value
-        return requests.respond_json(await self._funnels.funnel(object_id, advertiser.currency))
-
-
-def _reading(request: web.Request) -> Principal:
-    principal = request[requests.PRINCIPAL]
-    principal.require(Scope.READ)
-    return principal
+        return await self._funnels.funnel(object_id, advertiser.currency)

@@ -17,7 +17,7 @@ from admin.validation.decode import decode
 from admin.validation.fields import Id
 from core.errors import NotFoundError
 from core.money import format_micros
-from pacing.ledger.rows import LedgerRow
+from pacing.ledger.rows import NOT_SHADED, LedgerRow
 
 StreamId = Annotated[str, Meta(pattern=r"^[0-9]{1,15}-[0-9]{1,15}$(?!\n)")]
 
@@ -37,7 +37,10 @@ class DayQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class LedgerEntry(msgspec.Struct):
-    """One bill or correction. Amounts in `currency`, prices (of a thousand impressions) in `auction_currency`."""
+    """One bill or correction. Amounts in `currency`, prices (of a thousand impressions) in `auction_currency`.
+
+    `shading` is the bid as a part of what the impression was worth: below 1 at first price alone.
+    """
 
     id: str
     kind: str
@@ -54,6 +57,7 @@ class LedgerEntry(msgspec.Struct):
     over_budget: str
     auction_currency: str
     bid: str
+    shading: float
     price: str
     price_source: str
     note: str
@@ -147,6 +151,7 @@ def _entry(row: LedgerRow) -> LedgerEntry:
         over_budget=format_micros(row.over_micros),
         auction_currency=head.auction_currency,
         bid=format_micros(head.bid_cpm),
+        shading=head.shading / NOT_SHADED,
         price=format_micros(row.price_cpm),
         price_source=row.price_source.value,
         note=head.note,

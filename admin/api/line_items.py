@@ -6,7 +6,7 @@ from admin.store.kinds import LINE_ITEMS
 RESOURCE = Resource(
     kind=LINE_ITEMS,
     summary="What bids: a price, a targeting, creatives, budgets and caps.",
-    filters=("creatives", "segments", "deals", "exchanges"),
+    filters=("creatives", "segments", "deals", "lists", "exchanges"),
     example={
         "advertiser_id": 1,
         "campaign_id": 1,

@@ -13,6 +13,7 @@ from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, UNLISTED, ListedField, f
 from admin.api.problem import CONTENT_TYPE, JSON, Problem
 from admin.api.product_paths import PRODUCT_TYPES, product_paths
 from admin.api.resource import Resource
+from admin.api.targets import TARGET_TYPES, target_paths
 from admin.diagnosis.findings import Report
 from admin.diagnosis.funnels import Funnel
 from admin.validation.convert import document_field
@@ -82,7 +83,7 @@ def _schemas(resources: Sequence[Resource]) -> Json:
     types += [fx_rates.FxRates, fx_rates.FxRatesRequest, fx_rates.FxRefreshRequest]
     types += [changes.ChangePage, budgets.BudgetPage, ledger.LedgerPage, ledger.DayPage]
     types += [explanations.ExplainRequest, Explanation, Funnel, Report]
-    types += [*PRODUCT_TYPES, *DESK_TYPES]
+    types += [*PRODUCT_TYPES, *TARGET_TYPES, *DESK_TYPES]
     _, components = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
     for resource in resources:
         components[schemas.type_name(resource.kind.document)]["examples"] = [resource.example]
@@ -343,7 +344,7 @@ def _other_paths() -> Json:
             )
         },
         **product_paths(_operation, _struct_parameters, _query, _ID),
-        **desk_paths(_operation, _struct_parameters, _ID),
+        **target_paths(_operation, _ID), **desk_paths(_operation, _struct_parameters, _ID),
         "/v1/ledger": {
             "get": _operation(
                 None, "ledger", "Settled rows of an advertiser", ledger.LedgerPage,

@@ -1,6 +1,5 @@
-"""The pages of the API itself: its description (`/openapi.json`, `/docs`) and the one-time setup form (`/setup`)."""
+"""The pages of the API itself: its description (`/openapi.json`, `/docs`)."""
 
-import html
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,24 +25,10 @@ _DOCS = """<!doctype html>
 </html>
 """
 
-_SETUP = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Set up Grosz</title>
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<style>body{{font:16px/1.5 system-ui;max-width:26em;margin:3em auto;padding:0 1em}}label{{display:block;margin:1em 0}}
-input{{display:block;width:100%;font:inherit;padding:.4em;box-sizing:border-box}}output{{white-space:pre-line}}</style>
-</head><body><h1>Set up Grosz</h1><p>{text}</p>
-<form><label>Your name<input name="name" required></label>
-<label>E-mail address<input name="email" type="email" required></label>
-<label>Password, twelve characters or more
-<input name="password" type="password" minlength="12" autocomplete="new-password" required></label>
-<button>Create the administrator</button></form><output></output><script src="/docs/setup.js"></script></body></html>
-"""
-
 _ASSETS = {
     "swagger-ui-bundle.js": ("swagger/swagger-ui-bundle.js.gz", "text/javascript"),
     "swagger-ui.css": ("swagger/swagger-ui.css.gz", "text/css"),
     "start.js": ("start.js", "text/javascript"),
-    "setup.js": ("setup.js", "text/javascript"),
 }
 
 
@@ -57,14 +42,9 @@ def page_routes(describe: Callable[[], dict[str, Any]]) -> list[web.RouteDef]:
     async def docs(_request: web.Request) -> web.Response:
         return web.Response(text=_DOCS, content_type="text/html", headers=_HEADERS)
 
-    async def setup(_request: web.Request) -> web.Response:
-        text = html.escape("This link works once. It makes the first administrator of this installation.")
-        return web.Response(text=_SETUP.format(text=text), content_type="text/html", headers=_HEADERS)
-
     return [
         web.get("/openapi.json", openapi),
         web.get("/docs", docs),
-        web.get("/setup", setup),
         web.get("/docs/{name}", _asset),
     ]
 

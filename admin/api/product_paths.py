@@ -1,17 +1,18 @@
-"""The part of the API's description that is about products and their feeds."""
+"""The part of the API's description that is about products, their feeds, and media."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from admin.products import documents
 from creatives.feeds.runs import Run
+from creatives.media.desk import Uploaded
 
 Json = dict[str, Any]
 
 PRODUCT_TYPES: Final[Sequence[type]] = (
     documents.FeedReport, documents.RefreshRequest, documents.RefreshAnswer, Run, documents.ProductPage,
     documents.ProductChanges, documents.ProductChangesAnswer, documents.MatchReport, documents.RecommendRequest,
-    documents.Recommended,
+    documents.Recommended, Uploaded,
 )  # fmt: skip
 
 
@@ -26,7 +27,11 @@ def product_paths(
     binary = {"schema": {"type": "string", "format": "binary"}}
     upload["requestBody"] = {"required": True, "content": {"application/octet-stream": binary}}
     products = "/v1/advertisers/{id}/products"
+    media = operation(None, "uploadMedia", "Keep a file for ads, sent as the request's body", Uploaded, [object_id])
+    media["responses"]["201"] = media["responses"].pop("200")
+    media["requestBody"] = upload["requestBody"]
     return {
+        "/v1/advertisers/{id}/media": {"post": media},
         "/v1/feeds/{id}/report": {
             "get": operation(None, "feedReport", "How a feed fares: faults, counts", documents.FeedReport, [object_id])
         },

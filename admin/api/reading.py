@@ -18,23 +18,30 @@ from admin.store.catalogue import CatalogueStore, Stored, objects_by_id, rates
 from admin.store.changes import owner_of
 from admin.store.kinds import CREATIVES, KIND_BY_NAME, ObjectKind
 from admin.validation.convert import represent
-from admin.validation.warnings import Surroundings, warnings_of
+from admin.validation.warnings import Pace, Surroundings, warnings_of
 from core.clock import Clock
 from core.errors import NotFoundError
 from core.ids import MAX_ID
-from core.model import Creative
+from core.model import Advertiser, Campaign, Creative, LineItem, Status
 
 SegmentSizes = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
 """How many users each segment has now; segments that were not counted are left out."""
 
 
+PaceOf = Callable[[LineItem, Campaign, Advertiser], Awaitable[Pace | None]]
+"""What pacing says of a line item; None where it cannot be asked."""
+
+
 class Reader:
     """Reads objects for callers."""
 
-    def __init__(self, store: CatalogueStore, clock: Clock, segment_sizes: SegmentSizes) -> None:
+    def __init__(
+        self, store: CatalogueStore, clock: Clock, segment_sizes: SegmentSizes, pace_of: PaceOf | None = None
+    ) -> None:
         self.store = store
         self._clock = clock
         self._segment_sizes = segment_sizes
+        self._pace_of = pace_of
         # An advertiser's currency never changes (validation.rules.check_change), so it is read once.
         self._currencies: dict[int, str] = {}
 
@@ -104,8 +111,20 @@ class Reader:
             wanted.get("segments", set()) | ({v.id for v in values} if kind.name == "segments" else set())
         )
         sizes = await self._segment_sizes(segments) if segments else {}
-        around = Surroundings(objects, self._clock.now_ms(), await rates(connection), sizes)
+        # Of one object alone: a page of line items would ask Redis for each of them.
+        paces = await self._paces(values[0], objects) if len(values) == 1 else {}
+        around = Surroundings(objects, self._clock.now_ms(), await rates(connection), sizes, paces)
         return [[documented(fault) for fault in warnings_of(kind, value, around)] for value in values]
+
+    async def _paces(self, value: Any, objects: Mapping[tuple[str, int], Any]) -> Mapping[int, Pace]:  # noqa: ANN401
+        if self._pace_of is None or not isinstance(value, LineItem) or value.status is not Status.ACTIVE:
+            return {}
+        campaign = objects.get(("campaigns", value.campaign_id))
+        advertiser = objects.get(("advertisers", value.advertiser_id))
+        if campaign is None or advertiser is None:
+            return {}
+        pace = await self._pace_of(value, campaign, advertiser)
+        return {} if pace is None else {value.id: pace}
 
     async def load_currencies(self, connection: AsyncConnection, values: Iterable[Any]) -> None:
         """Makes the currencies of the objects' advertisers known."""

@@ -15,7 +15,7 @@ from admin.api.problem import ApiError
 from admin.api.resource import Resource
 from admin.store.accounts import SESSION_MS, AccountStore, Login, change_password_hash
 from admin.store.catalogue import CatalogueWriter
-from admin.store.model import Scope
+from admin.store.model import Scope, User
 from admin.validation.decode import decode
 from admin.validation.fields import Email, Name, Password
 from core.clock import Clock
@@ -59,6 +59,14 @@ class Identity(msgspec.Struct):
     csrf_token: str = ""
 
 
+class Entered(msgspec.Struct, frozen=True):
+    """A new session: whose it is, the cookie's value, and the token that its writes carry."""
+
+    user: User
+    token: str
+    csrf_token: str
+
+
 class Sessions:
     """Handlers of login, logout, setup and identity."""
 
@@ -93,14 +101,25 @@ class Sessions:
         """POST /v1/login"""
         self._authentication.refuse_guesser(request)
         wanted = decode(await requests.read_json(request, of_stranger=True), LoginRequest)
+        entered = await self.enter(request, wanted)
+        scopes = [scope.value for scope in entered.user.scopes]
+        allowed = list(entered.user.advertiser_ids) or None
+        body = Identity("user", entered.user.id, entered.user.email, scopes, allowed, entered.csrf_token)
+        response = requests.respond_json(body)
+        self.set_cookie(request, response, entered.token)
+        return response
+
+    async def enter(self, request: web.Request, wanted: LoginRequest) -> Entered:
+        """A new session for an address and its password. Raises AccessError; ApiError 429 after too many failures."""
+        self._authentication.refuse_guesser(request)
         found = await self._checked(request, wanted.email, wanted.password)
         if found is None:
             raise AccessError("the address or the password is wrong", hint="after five failures the account rests")
-        token, csrf = await self._accounts.open_session(found.user)
-        scopes = [scope.value for scope in found.user.scopes]
-        allowed = list(found.user.advertiser_ids) or None
-        body = Identity("user", found.user.id, found.user.email, scopes, allowed, csrf)
-        response = requests.respond_json(body)
+        token, csrf_token = await self._accounts.open_session(found.user)
+        return Entered(found.user, token, csrf_token)
+
+    def set_cookie(self, request: web.Request, response: web.Response, token: str) -> None:
+        """Gives the browser its session."""
         # Strict: no other site can make the browser send it. Secure wherever the browser came by TLS.
         response.set_cookie(
             COOKIE,
@@ -111,22 +130,37 @@ class Sessions:
             samesite="Strict",
             secure=self._edge.is_secure(request),
         )
-        return response
 
     async def logout(self, request: web.Request) -> web.Response:
         """POST /v1/logout"""
-        if cookie := request.cookies.get(COOKIE):
-            await self._accounts.close_session(cookie)
+        await self.leave(request)
         response = web.Response(status=HTTPStatus.NO_CONTENT)
         response.del_cookie(COOKIE, path="/")
         return response
+
+    async def leave(self, request: web.Request) -> None:
+        """Ends the session of the request's cookie, if it has one."""
+        if cookie := request.cookies.get(COOKIE):
+            await self._accounts.close_session(cookie)
 
     async def setup(self, request: web.Request) -> web.Response:
         """POST /v1/setup"""
         self._authentication.refuse_guesser(request)
         wanted = decode(await requests.read_json(request, of_stranger=True), SetupRequest)
-        if not await self._accounts.knows_setup_link(wanted.token):  # before a password is hashed for a stranger
+        write = Write()
+        return requests.respond(await self.create_administrator(request, wanted), write, "/v1/users")
+
+    async def knows_setup_link(self, request: web.Request, token: str) -> bool:
+        """Whether a setup link can be used. A wrong one counts as a failure of its sender: ApiError 429 after many."""
+        self._authentication.refuse_guesser(request)
+        known = await self._accounts.knows_setup_link(token)
+        if not known:
             self._authentication.count_failure(request)
+        return known
+
+    async def create_administrator(self, request: web.Request, wanted: SetupRequest) -> Reply:
+        """The first administrator, by a setup link that is used up then. Raises AccessError, InputError."""
+        if not await self.knows_setup_link(request, wanted.token):  # before a password is hashed for a stranger
             raise _unusable_link()
         raw: dict[str, Any] = {
             "email": wanted.email,
@@ -141,9 +175,7 @@ class Sessions:
                 raise _unusable_link()
             return await self._operations.create(writer, _SETUP, self._users, raw, context)
 
-        write = Write()
-        reply = await self._operations.run(_SETUP, write, work, requests.render)
-        return requests.respond(reply, write, "/v1/users")
+        return await self._operations.run(_SETUP, Write(), work, requests.render)
 
     async def me(self, request: web.Request) -> web.Response:
         """GET /v1/me"""
@@ -156,11 +188,15 @@ class Sessions:
     async def change_password(self, request: web.Request) -> web.Response:
         """POST /v1/me/password"""
         requests.reject_unknown(request, ())
-        caller = request[requests.PRINCIPAL]
+        await self.replace_password(request, request[requests.PRINCIPAL], await requests.read_json(request))
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def replace_password(self, request: web.Request, caller: Principal, raw: object) -> None:
+        """A PasswordRequest of somebody logged in; other sessions of his end. Raises Forbidden, InputError."""
         if caller.kind != "user":
             raise Forbidden("only people have passwords", hint="log in at POST /v1/login")
         self._authentication.refuse_guesser(request)
-        wanted = decode(await requests.read_json(request), PasswordRequest)
+        wanted = decode(raw, PasswordRequest)
         found = await self._checked(request, caller.name, wanted.old_password)
         if found is None:
             fault = Fault(
@@ -176,7 +212,6 @@ class Sessions:
             return Reply(HTTPStatus.NO_CONTENT, {})
 
         await self._operations.run(caller, Write(), work, requests.render)
-        return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _checked(self, request: web.Request, email: str, password: str) -> Login | None:
         """The login, if the password is right. A wrong one is counted; raises ApiError 429 while the address rests."""

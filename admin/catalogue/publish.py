@@ -271,7 +271,7 @@ class CataloguePublisher:
                     return await asyncio.to_thread(apply_encoded, base, chain.changes)
             return await read_catalogue(self._redis)
         except (CatalogueError, UnavailableError) as error:
-            log.info("the catalogue is published as a whole: %s", error)
+            log.info("the catalogue is published as a whole: %s", error.message)
             return None
 
     async def _put_whole(self, catalogue: Catalogue) -> int:

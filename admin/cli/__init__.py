@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("admin.cli.doctor:app", "Say what stops delivery, and what to do."),
     "explain": ("admin.cli.explain:app", "Say why each line item bids or does not bid on a request."),
     "funnel": ("admin.cli.funnel:app", "Show a line item's way from requests to spend."),
+    "target": ("admin.cli.target:app", "Show how a line item fares with its target; resume a stopped one."),
     "audience": ("admin.cli.audience:app", "Count segments, overlaps and matrices; tag health, match rates."),
     "user": ("admin.cli.user:app", "Show or erase what is stored of one user."),
     "advertiser": ("admin.cli.objects:advertiser", "List, create and change advertisers."),
@@ -50,6 +51,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recommend": ("admin.cli.recommend:app", "Say which products an ad would show to a user, and why."),
     "exchange": ("admin.cli.objects:exchange", "List, create and change exchanges."),
     "deal": ("admin.cli.objects:deal", "List, create and change deals."),
+    "list": ("admin.cli.objects:inventory_list", "List, create and change reusable lists of sites, apps and words."),
+    "supply": ("admin.cli.supply:app", "Read ads.txt, app-ads.txt and sellers.json files; show what is known."),
     "webhook": ("admin.cli.objects:webhook", "List, create and change webhooks of audiences."),
     "conversion": ("admin.cli.objects:conversion", "List, create and change what counts as success."),
     "people": ("admin.cli.objects:people", "List, create and change the people who may log in."),
@@ -138,6 +141,12 @@ def main() -> None:
         app(prog_name="grosz")  # also as `python -m admin.cli`: shell completion goes by this name
     except GroszError as error:
         sys.stderr.write(f"grosz: {error}\n")
+        sys.exit(EXIT_USER_ERROR)
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        hint = "run it as the user that runs Grosz, or give a directory of this user with --data"
+        sys.stderr.write(f"grosz: this user has no access to {error.filename}\n  hint: {hint}\n")
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

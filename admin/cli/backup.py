@@ -63,6 +63,10 @@ def backup_command(
         typer.echo("the keys are not in it: --keys DIR copies them apart", err=True)
     else:
         typer.echo(f"keys: {', '.join(copied) or 'none in the data directory'}, in {keys}")
+        if settings.money.token_keys:
+            typer.echo(
+                "the keys in force are money.token_keys of the settings, which are not copied: keep them, too", err=True
+            )
 
 
 @restored.command("restore")

@@ -17,7 +17,7 @@ from admin.cli.options import JsonOption, KeyOption, UrlOption
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
 from admin.visitors.user_ids import checked_user_id
-from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, UserFacts, Verdict
+from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, PriceBuildUp, UserFacts, Verdict
 from core.errors import InputError
 from core.model import Format
 from core.money import format_micros
@@ -129,8 +129,12 @@ def _build_up(verdict: Verdict) -> str:
         f"price of {_name(verdict)}: click {price.click_rate:.3%}, conversion {price.conversion_rate:.3%}, "
         f"cart adds {price.cart_value}, an impression is worth {price.expected_value}; "
         f"x pacing {price.pacing_multiplier:.2f} x factor {price.bid_factor:.2f}, at most {price.maximum_cpm} CPM "
-        f"-> {price.bid_cpm} {price.currency}"
+        f"-> {price.bid_cpm} {price.currency}{_sent(price)}"
     )
+
+
+def _sent(price: PriceBuildUp) -> str:
+    return f"; at first price {price.shading:.0%} of it is bid: {price.sent_cpm}" if price.shading < 1.0 else ""
 
 
 def _why(verdict: Verdict) -> str:

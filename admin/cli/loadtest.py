@@ -57,10 +57,10 @@ ScenarioName = Annotated[
 ]
 Url = Annotated[
     str | None,
-    typer.Option(help="Bid endpoint [of `grosz up` here, or http://127.0.0.1:8080/openrtb2/demo].", show_default=False),
+    typer.Option(help="Bid endpoint (of `grosz up` here, or http://127.0.0.1:8080/openrtb2/demo).", show_default=False),
 ]
 TrackUrl = Annotated[
-    str | None, typer.Option(help="Tracker [of `grosz up` here, or http://127.0.0.1:8081].", show_default=False)
+    str | None, typer.Option(help="Tracker (of `grosz up` here, or http://127.0.0.1:8081).", show_default=False)
 ]
 Rate = Annotated[float | None, typer.Option(help="Requests a second.", min=0.1, show_default=False)]
 Duration = Annotated[float | None, typer.Option(help="Seconds.", min=0.5, max=MAX_DURATION_S, show_default=False)]

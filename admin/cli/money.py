@@ -10,7 +10,7 @@ from admin.cli.settings import settings_for
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
 from core.clock import SystemClock
-from core.errors import UnavailableError
+from core.errors import ConflictError, UnavailableError
 from core.model import Catalogue
 from core.redis.client import PipelinedRedis
 from core.redis.embedded import EmbeddedServer
@@ -34,6 +34,17 @@ async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Op
         yield OpenedBooks(SqlLedgerStore(database), await store.catalogue(0), store)
 
 
+def _start(server: EmbeddedServer, silent: UnavailableError) -> None:
+    """Raises UnavailableError where a running Grosz has a server that does not answer, else as EmbeddedServer.start."""
+    try:
+        server.start()
+    except ConflictError as error:
+        raise UnavailableError(
+            f"{error.message}, and its Redis does not answer: {silent.message}",
+            hint="see redis/server.log there, and `grosz doctor`",
+        ) from silent
+
+
 @contextlib.asynccontextmanager
 async def open_transitions(config: Path | None, data: Path | None) -> AsyncIterator[Transitions]:
     """The counters: in the configured Redis, otherwise in the embedded server, started for the while if need be."""
@@ -46,8 +57,8 @@ async def open_transitions(config: Path | None, data: Path | None) -> AsyncItera
             server = EmbeddedServer(data or Path(settings.data.directory), program=program)
             try:
                 connection = await PipelinedRedis.open(server.url, clock=SystemClock())
-            except UnavailableError:  # nobody serves this directory: it is ours for now
-                server.start()
+            except UnavailableError as silent:  # nobody serves this directory: it is ours for now
+                _start(server, silent)
                 stack.callback(server.stop)
                 connection = await PipelinedRedis.open(server.url, clock=SystemClock())
         stack.push_async_callback(connection.close)

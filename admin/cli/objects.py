@@ -35,6 +35,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "feeds": ("advertiser_id", "format", "refresh_s", "url"),
     "exchanges": ("key", "default_currency", "clearing", "billing_event"),
     "deals": ("exchange_id", "advertiser_id", "deal_id"),
+    "lists": ("advertiser_id", "kind"),
     "webhooks": ("advertiser_id", "url"),
     "conversions": ("advertiser_id", "event", "click_window_s", "view_window_s"),
     "users": ("email", "scopes", "advertiser_ids"),
@@ -132,6 +133,7 @@ _TOLD = {
         _Told("segments", "segment", "advertiser_id=1 name=Buyers 'rule=purchases.count > 0'", "name=Customers"),
         _Told("exchanges", "exchange", "key=ssp default_currency=EUR", "sync_url=https://...", "clearing=reported"),
         _Told("deals", "deal", "exchange_id=1 deal_id=D-1 advertiser_id=1", "status=paused", "exchange_id=1"),
+        _Told("lists", "list", "name=MFA kind=domains values=mfa.example", "values=spam.example", "kind=domains"),
         _Told("webhooks", "webhook", "advertiser_id=1 name=Mail url=https://mail.example/hook", "secret=..."),
         _Told("feeds", "feed", "advertiser_id=1 name=Shoes url=https://buty.example/feed.xml", "refresh_s=3600"),
         _Told("conversions", "conversion", "advertiser_id=1 name=Orders event=purchase", "view_window_s=3600"),
@@ -359,6 +361,7 @@ creative = commands_for(kinds.CREATIVES)
 segment = commands_for(kinds.SEGMENTS)
 exchange = commands_for(kinds.EXCHANGES)
 deal = commands_for(kinds.DEALS)
+inventory_list = commands_for(kinds.LISTS)
 webhook = commands_for(kinds.WEBHOOKS)
 conversion = commands_for(kinds.CONVERSIONS)
 people = commands_for(kinds.USERS)

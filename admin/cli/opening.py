@@ -10,10 +10,10 @@ import typer
 from admin.cli.settings import settings_for
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
-from admin.store.migrate import current, migrate
+from admin.store.migrate import current, migrate, newest, versions
 from core.clock import SystemClock
 from core.config import Settings
-from core.errors import NotFoundError
+from core.errors import ConflictError, NotFoundError
 
 DATABASE_FILE = "grosz.sqlite"
 REDIS_DIRECTORY = "redis"
@@ -62,9 +62,10 @@ def _shown(directory: Path) -> str:
 
 @contextlib.asynccontextmanager
 async def open_migrated(config: Path | None, data: Path | None, *, make: bool = False) -> AsyncIterator[Database]:
-    """The database with an up-to-date schema, closed at the end.
+    """The database with an up-to-date schema, closed at the end; an empty one is given it.
 
-    Without `make` it must exist: raises NotFoundError for a directory, or a database, without Grosz.
+    Without `make` it must exist: raises NotFoundError for a directory, or a database, without Grosz, and ConflictError
+    for a schema of a release before.
     """
     settings = settings_for(config)
     directory = data_directory(settings, data)
@@ -79,10 +80,26 @@ async def open_migrated(config: Path | None, data: Path | None, *, make: bool = 
     try:
         if not make and (_lacks_file(database) or await current(database) is None):
             raise NotFoundError("there is no Grosz in the database of admin.database_url", hint=_HOW_TO_BEGIN)
+        await _require_schema(database)
         await migrate(database)
         yield database
     finally:
         await database.close()
+
+
+async def _require_schema(database: Database) -> None:
+    """Refuse a schema of a release before: it may be running, and could not be started again after a migration.
+
+    Raises ConflictError. Whether a database is empty or newer is judged elsewhere.
+    """
+    if _lacks_file(database):
+        return
+    present = await current(database)
+    if present in versions()[:-1]:
+        raise ConflictError(
+            f"the database has schema {present} of a release before, and this one needs {newest()}",
+            hint="start `grosz up` or the admin role of this release, which brings it up, or run `grosz migrate`",
+        )
 
 
 def _lacks_file(database: Database) -> bool:

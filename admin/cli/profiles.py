@@ -37,7 +37,7 @@ async def open_profiles(config: Path | None, data: Path | None) -> AsyncIterator
     """The Redis of the settings, or the running server of the data directory. Raises UnavailableError."""
     settings, clock = settings_for(config), SystemClock()
     require_installation(settings, data)
-    url = _url(settings, data)
+    url = server_url(settings, data)
     try:
         redis = await open_pipelined(settings.redis, clock, url=url)
     except UnavailableError as error:
@@ -49,6 +49,6 @@ async def open_profiles(config: Path | None, data: Path | None) -> AsyncIterator
         await redis.close()
 
 
-def _url(settings: Settings, data: Path | None) -> str:
+def server_url(settings: Settings, data: Path | None) -> str:
     """The server of the settings or of `grosz up`; a command never starts one of its own."""
     return settings.redis.url or EmbeddedServer(data or Path(settings.data.directory)).url

@@ -15,6 +15,7 @@ from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.findings import Report, stop
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk, TargetReport
 from admin.diagnosis.published import read_published
 from admin.roles.local_state import read_endpoints, read_metrics
 from admin.store.catalogue import CatalogueStore
@@ -22,6 +23,7 @@ from bidder.diagnosis.explain import Explanation
 from core.clock import SystemClock
 from core.config import Settings
 from core.errors import NotFoundError, UnavailableError
+from core.model import LineItem
 from core.redis.client import Pipelined
 from core.redis.embedded import EmbeddedServer
 from core.redis.opening import open_pipelined
@@ -37,6 +39,10 @@ class Questions(Protocol):
     ) -> Explanation: ...
 
     async def funnel(self, line_item_id: int) -> Json: ...
+
+    async def target(self, line_item_id: int) -> TargetReport: ...
+
+    async def resume_target(self, line_item_id: int) -> None: ...
 
     async def doctor(self, line_item_id: int | None) -> Report: ...
 
@@ -58,6 +64,14 @@ class HttpQuestions:
 
     async def funnel(self, line_item_id: int) -> Json:
         return call_api("GET", f"{self._base}/line-items/{line_item_id}/funnel", self._key)
+
+    async def target(self, line_item_id: int) -> TargetReport:
+        return msgspec.convert(
+            call_api("GET", f"{self._base}/line-items/{line_item_id}/target", self._key), TargetReport
+        )
+
+    async def resume_target(self, line_item_id: int) -> None:
+        call_api("POST", f"{self._base}/line-items/{line_item_id}/target/resume", self._key)
 
     async def doctor(self, line_item_id: int | None) -> Report:
         query = {} if line_item_id is None else {"line_item_id": str(line_item_id)}
@@ -83,15 +97,25 @@ class LocalQuestions:
         return await desk.explain(body, exchange, line_item_id=line_item_id, user_id=user_id)
 
     async def funnel(self, line_item_id: int) -> Json:
-        catalogue = await read_published(self._commands)
-        owner = next((one.advertiser_id for one in catalogue.line_items if one.id == line_item_id), None)
-        if owner is None:
-            raise NotFoundError(f"there is no line item {line_item_id} in the published catalogue")
-        currency = next(one.currency for one in catalogue.advertisers if one.id == owner)
-        shown: Json = msgspec.to_builtins(
-            await FunnelDesk(self._commands, SystemClock()).funnel(line_item_id, currency)
-        )
+        line_item, currency = await self._line_item(line_item_id)
+        desk = FunnelDesk(self._commands, SystemClock())
+        shown: Json = msgspec.to_builtins(await desk.funnel(line_item.id, currency))
         return shown
+
+    async def target(self, line_item_id: int) -> TargetReport:
+        return await PacingDesk(self._commands, SystemClock()).target(*await self._line_item(line_item_id))
+
+    async def resume_target(self, line_item_id: int) -> None:
+        line_item, _ = await self._line_item(line_item_id)
+        await PacingDesk(self._commands, SystemClock()).resume(line_item)
+
+    async def _line_item(self, line_item_id: int) -> tuple[LineItem, str]:
+        """As it is published, and its advertiser's currency."""
+        catalogue = await read_published(self._commands)
+        found = next((one for one in catalogue.line_items if one.id == line_item_id), None)
+        if found is None:
+            raise NotFoundError(f"there is no line item {line_item_id} in the published catalogue")
+        return found, next(one.currency for one in catalogue.advertisers if one.id == found.advertiser_id)
 
     async def doctor(self, line_item_id: int | None) -> Report:
         async with contextlib.AsyncExitStack() as stack:

@@ -33,7 +33,7 @@ def replay_command(
     url: Annotated[
         str | None,
         typer.Option(
-            help="Bid endpoint [of `grosz up` here, or http://127.0.0.1:8080/openrtb2/demo].", show_default=False
+            help="Bid endpoint (of `grosz up` here, or http://127.0.0.1:8080/openrtb2/demo).", show_default=False
         ),
     ] = None,
     connections: Annotated[int, typer.Option(help="Requests on their way at once.", min=1, max=1_000)] = 4,

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from admin.cli.opening import DataOption, open_store
+from admin.cli.opening import DataOption, data_directory, open_store
 from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile, settings_for
-from admin.roles.local_state import setup_url
+from admin.roles.local_state import read_endpoints, setup_url
 from admin.store.accounts import AccountStore
 from core.clock import SystemClock
 from core.errors import InputError
@@ -33,7 +33,10 @@ def setup_link(
         hint = "run it on that machine; with a key of an administrator, `grosz people create --url` adds people"
         raise InputError("a set-up link is for whoever has the machine: no API gives one", hint=hint)
     token = asyncio.run(_make(data, config))
-    link = setup_url(settings_for(config).admin, token)
+    settings = settings_for(config)
+    # `grosz up` may have had other settings than this shell has, such as those of a systemd unit.
+    running_at = "" if settings.admin.database_url else read_endpoints(data_directory(settings, data)).get("admin", "")
+    link = setup_url(settings.admin, token, running_at)
     if as_json:
         print_json({"link": link})
     else:

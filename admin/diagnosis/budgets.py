@@ -18,6 +18,8 @@ from pacing.bank.bank import calendar
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.levels import Amounts, Level, decode_levels, level_names
 from pacing.budgets.pools import UNLIMITED, PoolSpec
+from pacing.landscape.messages import decode_steps
+from pacing.landscape.shading import Shading
 from pacing.pace.messages import decode_multipliers
 
 # A budget that limits nothing counts as this much: more than any bid, and far from the end of 64 bits.
@@ -111,12 +113,13 @@ async def read_levels(redis: Commands, advertisers: list[int]) -> dict[int, Leve
 
 
 class MoneyAsItStands:
-    """A lease book with what each pool could get, and the words for those that get nothing."""
+    """A lease book with what each pool could get, and the words for those that get nothing; how bids are shaded."""
 
     def __init__(self, published: Published, levels: Mapping[int, Levels], now_ms: int) -> None:
         self._published = published
         self._levels = levels
         self.book = LeaseBook()
+        self.shading = Shading()
         compiled = published.compiled
         self.book.bind(compiled.index.pools)
         lines, timezones = compiled.index.lines, compiled.index.timezones
@@ -136,6 +139,12 @@ class MoneyAsItStands:
             position = self.book.position(int(record["line_item"]), int(record["share"]))
             if position is not None:
                 self.book.multiplier[position] = record["multiplier"]
+
+    def shade(self, packed: bytes) -> None:
+        """Take over the steps that the worker has sent to the bidders."""
+        found = decode_steps(packed)
+        if found is not None:
+            self.shading.replace(found[1])
 
     def refine(self, reason: NoBid, position: int) -> tuple[NoBid, str]:
         """Implements bidder.diagnosis.explain.Background."""
@@ -184,8 +193,12 @@ class MoneyReader:
             return self._read[2]
         levels = await read_levels(self._redis, [advertiser.id for advertiser in published.catalogue.advertisers])
         money = await asyncio.to_thread(MoneyAsItStands, published, levels, now_ms)
-        (multipliers,) = await self._redis.commands([("GET", keys.PACING_MULTIPLIERS)])
+        multipliers, steps = await self._redis.commands(
+            [("GET", keys.PACING_MULTIPLIERS), ("GET", keys.LANDSCAPE_STEPS)]
+        )
         if isinstance(multipliers, bytes):
             money.pace(multipliers)
+        if isinstance(steps, bytes):
+            money.shade(steps)
         self._read = (version, now_ms, money)
         return money

@@ -11,18 +11,20 @@ from admin.diagnosis.findings import Finding, Severity, fine, note, stop
 from admin.diagnosis.funnels import ReasonCount, Window
 from admin.diagnosis.spendable import Multipliers, spendable_share
 from admin.store.kinds import LINE_ITEMS
-from admin.validation.warnings import Surroundings, warnings_of
+from admin.validation.warnings import Pace, Surroundings, warnings_of
 from core.errors import Fault
 from core.model import Advertiser, Campaign, Catalogue, Creative, LineItem, Status
 from core.reasons import NoBid
 from pacing.bank.bank import calendar
 from pacing.budgets.pools import PoolSpec, pools_of
+from pacing.pace.targets import TargetState
 
 # Warnings (admin/validation/warnings.py) that mean that nothing is delivered; the others only mean that less is.
 _STOPPING = frozenset(
     {
         "paused", "advertiser_stopped", "campaign_stopped", "flight_over", "flight_not_begun", "no_creative",
         "no_active_creative", "no_format", "budget_below_one_impression", "bid_below_minimum", "no_rate", "no_balance",
+        "target_stopped",
     }
 )  # fmt: skip
 
@@ -51,6 +53,7 @@ class Scene(msgspec.Struct, frozen=True):
     windows: Mapping[int, Window]  # of the last hour
     now_ms: int
     multipliers: Multipliers = {}
+    targets: Mapping[int, TargetState] = {}
 
     @classmethod
     def of(
@@ -61,6 +64,7 @@ class Scene(msgspec.Struct, frozen=True):
         windows: Mapping[int, Window],
         now_ms: int,
         multipliers: Multipliers | None = None,
+        targets: Mapping[int, TargetState] | None = None,
     ) -> "Scene":
         objects: dict[tuple[str, int], object] = {}
         for name in ("advertisers", "campaigns", "creatives", "deals"):
@@ -69,7 +73,7 @@ class Scene(msgspec.Struct, frozen=True):
             {one.id: one for one in catalogue.advertisers},
             {one.id: one for one in catalogue.campaigns},
             {one.id: one for one in catalogue.creatives},
-            objects, catalogue.fx_rates, levels, segment_sizes, windows, now_ms, multipliers or {},
+            objects, catalogue.fx_rates, levels, segment_sizes, windows, now_ms, multipliers or {}, targets or {},
         )  # fmt: skip
 
 
@@ -82,7 +86,8 @@ def is_paused(line_item: LineItem, scene: Scene) -> bool:
 def examine(line_item: LineItem, scene: Scene) -> list[Finding]:
     """All findings about a line item; the first that stops it is the one to mend first."""
     advertiser, campaign = scene.advertisers[line_item.advertiser_id], scene.campaigns[line_item.campaign_id]
-    around = Surroundings(scene.objects, scene.now_ms, scene.rates, scene.segment_sizes)
+    paces = {line_item.id: Pace(None, scene.targets.get(line_item.id))}  # what can be spent is told with the budgets
+    around = Surroundings(scene.objects, scene.now_ms, scene.rates, scene.segment_sizes, paces)
     faults = warnings_of(LINE_ITEMS, line_item, around)
     number = line_item.id
     findings = [_of_warning(fault, number) for fault in faults if fault.code != "segment_empty"]

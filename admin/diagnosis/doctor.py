@@ -17,18 +17,17 @@ from admin.diagnosis.installation import (
     check_redis,
     check_roles,
 )
+from admin.diagnosis.journal import check_journal
+from admin.diagnosis.paced import PacingDesk, read_multipliers
 from admin.diagnosis.prices import check_prices
 from admin.diagnosis.products import check_products
 from admin.diagnosis.profiles import check_profiles
 from admin.diagnosis.published import Commands, read_published
-from admin.diagnosis.spendable import Multipliers
 from admin.diagnosis.traffic import Traffic, check_exchanges
 from admin.store.catalogue import CatalogueStore
-from core import keys
 from core.clock import Clock
 from core.errors import CatalogueError, NotFoundError, UnavailableError
 from core.model import Catalogue, LineItem
-from pacing.pace.messages import decode_multipliers
 from segments.audiences.sizes import SegmentSizes
 
 # A screen or two; with more line items in trouble one asks for a single line item.
@@ -80,6 +79,7 @@ class Doctor:
         scene = await self._scene(catalogue, wanted)
         findings += await self._exchanges(catalogue, scene)
         findings += await check_profiles(patient.redis)
+        findings += check_journal(await ask_metrics(self._patient.metrics.get("worker")))
         findings += check_prices(await ask_metrics(self._patient.metrics.get("tracker")), catalogue.exchanges)
         if wanted is not None:
             return Report.of([*findings, *examine(wanted, scene)])
@@ -104,15 +104,9 @@ class Doctor:
             for segment in (*line_item.targeting.segments_any, *line_item.targeting.segments_all)
         }
         sizes = {segment: await self._patient.sizes.size(segment, now_ms) for segment in sorted(segments)}
-        windows, multipliers = await self._funnels.last_hour(), await self._multipliers()
-        return Scene.of(catalogue, levels, sizes, windows, now_ms, multipliers)
-
-    async def _multipliers(self) -> Multipliers:
-        """What bids are multiplied by now; empty while nobody paces."""
-        (packed,) = await self._patient.redis.commands([("GET", keys.PACING_MULTIPLIERS)])
-        block = decode_multipliers(packed) if isinstance(packed, bytes) else None
-        records = () if block is None else block.records
-        return {(int(one["line_item"]), int(one["share"])): float(one["multiplier"]) for one in records}
+        windows, multipliers = await self._funnels.last_hour(), await read_multipliers(self._patient.redis)
+        targets = await PacingDesk(self._patient.redis, self._clock).targets()
+        return Scene.of(catalogue, levels, sizes, windows, now_ms, multipliers, targets)
 
     async def _products(self) -> list[Finding]:
         database = None if self._patient.store is None else self._patient.store.database

@@ -53,7 +53,7 @@ class ExplainDesk:
         if line_item_id is not None:
             _require_line_item(published, line_item_id, viewer)
         money = await self._money.read(published)
-        snapshot = Snapshot(published.compiled, self._model, money.book, self._track_url)
+        snapshot = Snapshot(published.compiled, self._model, money.book, self._track_url, money.shading)
         snapshot.live.refresh(self._clock.now_ms(), money.book)
         return await self._explainer.explain(
             body,

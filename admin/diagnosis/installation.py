@@ -25,6 +25,9 @@ SILENT_MS = 5_000
 MEMORY_FULL_PERCENT = 98
 MEMORY_HIGH_PERCENT = 80
 
+# How Redis begins what it answers to everything while its append-only file cannot be written.
+_DISK_FAULT = "MISCONF"
+
 _CONSEQUENCE = {
     "bidder": "no bid request is answered",
     "tracker": "notices, impressions, clicks and shop events are lost or late",
@@ -81,8 +84,10 @@ async def check_redis(redis: Commands) -> list[Finding]:
     try:
         await redis.commands([("GET", keys.CATALOGUE_VERSION)])
     except UnavailableError as error:
-        advice = "start it; bidders go on with the leases they have, then stop bidding"
         reason = error.message.removeprefix("Redis is not available: ")
+        if _DISK_FAULT in reason:
+            return [stop("redis", f"Redis cannot write to its disk: {reason}", "make room there; it goes on by itself")]
+        advice = "start it; bidders go on with the leases they have, then stop bidding"
         return [stop("redis", f"Redis does not answer: {reason}", advice)]
     try:
         (text,) = await redis.commands([("INFO",)])

@@ -70,9 +70,11 @@ def _exchange(key: str, traffic: Traffic) -> Iterator[Finding]:
         yield stop("exchanges", f"{key}: every request is malformed", advice)
     reasons = traffic.reasons.get(key, {})
     top = max(reasons, key=lambda name: reasons[name], default="")
-    if not outcomes.get("bid", 0) and top in _REASONS and top not in _OF_LINE_ITEMS:
-        yield stop(
-            "exchanges",
-            f"{key}: no request got a bid, mostly ({reasons[top]}): {_REASONS[top].text}",
-            _REASONS[top].hint,
-        )
+    if top not in _REASONS or top in _OF_LINE_ITEMS:
+        return
+    if not outcomes.get("bid", 0):
+        text = f"{key}: no request got a bid, mostly ({reasons[top]}): {_REASONS[top].text}"
+        yield stop("exchanges", text, _REASONS[top].hint)
+    elif 2 * reasons[top] > total:
+        text = f"{key}: {reasons[top]} of {total} requests got no bid: {_REASONS[top].text}"
+        yield note("exchanges", text, _REASONS[top].hint)

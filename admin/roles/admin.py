@@ -4,25 +4,31 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from admin.api.app import Desks, build_app
+import msgspec
+
+from admin.api.app import Desks, build_api
 from admin.api.reading import SegmentSizes as SizesReader
 from admin.books.desk import BookDesk
 from admin.catalogue.publish import CataloguePublisher
+from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
 from admin.roles.connections import pipelined_redis, plain_redis, profile_scanner
 from admin.roles.consents import event_policy
 from admin.roles.lifecycle import RoleContext
-from admin.roles.local_state import endpoints_of, metrics_of, setup_url
+from admin.roles.local_state import endpoints_of, media_folder, metrics_of, setup_url
 from admin.seed.catalogue import seed_demo
 from admin.seed.products import DemoFeeds
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import migrate
+from admin.supply.crawling import Crawler
+from admin.supply.desk import SupplyDesk, SupplyLoop
 from admin.visitors.audience_desk import AudienceDesk
 from admin.visitors.visitor_desk import EventDesk, VisitorDesk
 from core.clock import Clock
@@ -30,6 +36,8 @@ from core.config import AdminSettings
 from core.errors import UnavailableError
 from core.network.headers import Edge
 from core.redis.client import Pipelined
+from creatives.media.desk import MediaDesk
+from creatives.media.keeping import MediaKeeper
 from creatives.products.store import ProductStore
 from pacing.budgets.transitions import Transitions
 from segments.audiences.sizes import SegmentSizes
@@ -64,7 +72,7 @@ async def build(role: RoleContext) -> None:
     max_age_s = role.settings.catalogue.max_age_s
     metrics = metrics_of(role.settings) if role.share_port else {}
     doctor = Doctor(Patient(commands, SegmentSizes(commands), store, endpoints, metrics, max_age_s), role.clock)
-    app = build_app(
+    api = build_api(
         store,
         redis,
         commands,
@@ -78,9 +86,17 @@ async def build(role: RoleContext) -> None:
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
         fx_source=settings.fx_source,
     )
+    add_console(api)
     desk = RateDesk(store, role.clock, publisher.wake)
     role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
-    await role.serve(app, settings.host, settings.port, public_url=settings.public_url)
+    keeper = MediaKeeper(media_folder(role.settings), lambda: _creative_texts(store, role.clock), role.clock)
+    role.run_loop(keeper.run, "media")
+    supply = role.settings.supply
+    if supply.domains:
+        crawler = Crawler(private=supply.private)
+        loop = SupplyLoop(SupplyDesk(redis, role.clock), crawler, supply.domains, supply.refresh_s, role.telemetry)
+        role.run_loop(loop.run, "supply")
+    await role.serve(api.app, settings.host, settings.port, public_url=settings.public_url)
     await _offer_setup(AccountStore(database, role.clock), settings)
 
 
@@ -93,7 +109,15 @@ def _desks(role: RoleContext, database: Database, redis: Pipelined, profiles: Pr
         visitors=VisitorDesk(profiles, role.clock),
         events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
         books=BookDesk(database, Transitions(redis, role.clock)),
+        media=MediaDesk(media_folder(role.settings), role.settings.track.public_url),
+        pacing=PacingDesk(profiles, role.clock),
     )
+
+
+async def _creative_texts(store: CatalogueStore, clock: Clock) -> list[str]:
+    """All creatives that are not archived, as JSON."""
+    catalogue = await store.catalogue(clock.now_ms())
+    return [msgspec.json.encode(creative).decode() for creative in catalogue.creatives]
 
 
 def _counted_by(sizes: SegmentSizes, clock: Clock) -> SizesReader:

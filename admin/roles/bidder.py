@@ -9,9 +9,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from admin.roles.connections import pipelined_redis, plain_redis, token_signer
+from admin.roles.journal import journal_writer, pseudonyms_of
 from admin.roles.lifecycle import RoleContext
 from bidder.compile.installing import BidCatalogue
+from bidder.compile.supply import SupplyFollower, read_networks
 from bidder.decision.model_file import load_model
+from bidder.decision.noting import BidNotes
 from bidder.diagnosis.funnel import FunnelWriter
 from bidder.door.checking import AnswerCheck
 from bidder.door.handler import BidderHandler
@@ -20,11 +23,12 @@ from bidder.door.metrics import BidMetrics, report_port
 from bidder.door.server import BidServer
 from bidder.request.consent import ConsentPolicy
 from bidder.targeting.normalise import operating_system
+from bidder.targeting.quality import Quality
 from core import keys
 from core.catalogue.follower import CatalogueWatcher, read_whole
 from core.catalogue.version_report import VersionReport, encode_report
 from core.collector import collect_rarely
-from core.telemetry.metrics import CONTENT_TYPE
+from core.telemetry.metrics import CONTENT_TYPE, CounterChild
 from creatives.products.cache import ProductCache
 from creatives.products.following import ProductFollower
 from creatives.products.store import ProductStore
@@ -61,10 +65,7 @@ async def build(role: RoleContext) -> None:
     leases = LeaseClient(book, transitions, clock, role.telemetry, process=process)
     funnel = FunnelWriter(control, process, clock)
     metrics = BidMetrics(role.telemetry)
-    failed = role.telemetry.counter(
-        "grosz_profile_look_ups_failed_total", "Bid requests whose user could not be looked up in time."
-    )
-    profiles = ProfileReader(redis, failed.labels().inc)
+    profiles = ProfileReader(redis, _failures(role).inc)
     signer = token_signer(role)
     handler = BidderHandler(
         profiles=profiles,
@@ -76,8 +77,10 @@ async def build(role: RoleContext) -> None:
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s and not leases.has_stopped,
         clock_off=lambda: leases.has_stopped,
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
+        notes=_notes(role, process),
     )
     shading, products = Shading(), ProductCache(role.telemetry, settings.bid.products_in_memory)
+    quality = _follow_supply(role, control)
     catalogue = BidCatalogue(
         read_whole=lambda: read_whole(control),
         model=load_model(),
@@ -87,6 +90,7 @@ async def build(role: RoleContext) -> None:
         track_url=settings.track.public_url,
         clock=clock,
         shading=shading,
+        quality=quality,
         products=products,
     )
     role.on_close(catalogue.close)
@@ -109,8 +113,26 @@ async def build(role: RoleContext) -> None:
     role.on_close(pacing.close)
     role.run_loop(partial(catalogue.refresh, REFRESH_INTERVAL_S), "live sets")
     role.run_loop(funnel.run, "funnel")
-    role.on_close(partial(_withdraw, control, process))
-    role.run_loop(partial(_report, control, process, watcher, role), "version report")
+    _report_version(role, control, process, watcher)
+
+
+def _notes(role: RoleContext, process: str) -> BidNotes | None:
+    """What is told to the journal; None where none is kept."""
+    writer = journal_writer(role, process)
+    return BidNotes(writer, pseudonyms_of(role.settings.journal), role.clock.now_ms) if writer.is_on else None
+
+
+def _failures(role: RoleContext) -> CounterChild:
+    return role.telemetry.counter(
+        "grosz_profile_look_ups_failed_total", "Bid requests whose user could not be looked up in time."
+    ).labels()
+
+
+def _follow_supply(role: RoleContext, control: Redis) -> Quality:
+    """What is known of sellers and data centres, kept current."""
+    quality = Quality(read_networks(role.settings.bid.data_centres))
+    role.run_loop(SupplyFollower(control, quality, role.clock, role.telemetry).run, "supply")
+    return quality
 
 
 def _tell_of_catalogue(role: RoleContext, watcher: CatalogueWatcher, catalogue: BidCatalogue) -> None:
@@ -165,6 +187,7 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
         private=() if role.health.elsewhere else ("/metrics",),
         may_see=lambda peer, forwarded: role.health.may_see_metrics(peer, {"forwarded": ""} if forwarded else {}),
         limits=limits,
+        proxies=role.proxies,
     )
     await server.start(bid.host, bid.port)
     role.telemetry.add_source(lambda: report_port(server))
@@ -174,6 +197,11 @@ async def _serve(role: RoleContext, handler: BidderHandler) -> None:
         await handler.drain()
 
     role.on_drain(drain)
+
+
+def _report_version(role: RoleContext, control: Redis, process: str, watcher: CatalogueWatcher) -> None:
+    role.on_close(partial(_withdraw, control, process))
+    role.run_loop(partial(_report, control, process, watcher, role), "version report")
 
 
 async def _report(control: Redis, process: str, watcher: CatalogueWatcher, role: RoleContext) -> None:

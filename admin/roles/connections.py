@@ -52,7 +52,7 @@ def token_signer(role: RoleContext) -> TokenSigner:
         raise ConfigError(
             f"money.token_keys: {error}", hint="a table of number = hexadecimal key, as from `openssl rand -hex 32`"
         ) from error
-    return TokenSigner(secrets, signing_key_id=money.token_key_id if money.token_key_id in secrets else None)
+    return TokenSigner(secrets, signing_key_id=money.token_key_id)
 
 
 def follow_catalogue(role: RoleContext) -> CatalogueFollower:

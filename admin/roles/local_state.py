@@ -13,11 +13,18 @@ from pathlib import Path
 import msgspec
 
 from core.config import METRICS_PORTS, AdminSettings, Settings
+from creatives.media.store import FolderStore
 
 _TOKEN_KEY_BYTES = 32
 
 ENDPOINTS = "endpoints.json"
+JOURNAL = "journal"
 _METRICS = "metrics of "  # before a role's name in the note
+
+
+def media_folder(settings: Settings) -> FolderStore:
+    """Where uploads are kept: a folder that backups take along, and that trackers of other machines share."""
+    return FolderStore(Path(settings.data.directory).absolute() / "media")
 
 
 def complete(settings: Settings, redis_url: str) -> Settings:
@@ -32,6 +39,11 @@ def complete(settings: Settings, redis_url: str) -> Settings:
         money = replace(money, token_keys={"1": token_key(directory)})
     if not admin.database_url:
         admin = replace(admin, database_url=f"sqlite+aiosqlite:///{directory / 'grosz.sqlite'}")
+    journal = settings.journal
+    if not journal.directory:
+        journal = replace(journal, directory=str(directory / JOURNAL))
+    if not journal.people_key:
+        journal = replace(journal, people_key=kept_key(directory / "people.key"))
     if not telemetry.run_directory:
         telemetry = replace(telemetry, run_directory=str(run_directory(directory)))
     return replace(
@@ -40,13 +52,18 @@ def complete(settings: Settings, redis_url: str) -> Settings:
         money=money,
         admin=admin,
         telemetry=telemetry,
+        journal=journal,
         data=replace(settings.data, directory=str(directory)),
     )
 
 
 def token_key(directory: Path) -> str:
     """The hexadecimal key that signs tokens here; made at the first start, readable by this user only."""
-    path = directory / "token.key"
+    return kept_key(directory / "token.key")
+
+
+def kept_key(path: Path) -> str:
+    """The hexadecimal key that a file holds; made at the first start, readable by this user only."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -67,10 +84,10 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def setup_url(settings: AdminSettings, token: str) -> str:
-    """Where the first administrator is made with a setup token."""
-    base = settings.public_url or url_of(settings.host or "0.0.0.0", settings.port)  # noqa: S104 - all addresses
-    return f"{base}/setup?token={token}"
+def setup_url(settings: AdminSettings, token: str, running_at: str = "") -> str:
+    """Where the first administrator is made with a setup token. `running_at`: the admin's URL, where it is known."""
+    listens = running_at or url_of(settings.host or "0.0.0.0", settings.port)  # noqa: S104 - all addresses
+    return f"{settings.public_url or listens}/setup?token={token}"
 
 
 def endpoints_of(settings: Settings) -> dict[str, str]:

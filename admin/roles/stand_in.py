@@ -7,7 +7,7 @@ next one it listens itself and says "no bid" to everything; it steps aside as so
 import asyncio
 import logging
 
-from bidder.door.port import Reply
+from bidder.door.port import Reply, Sender
 from bidder.door.server import BidServer
 from core.clock import SystemClock
 
@@ -23,7 +23,7 @@ log = logging.getLogger("grosz.supervisor")
 class _NoBids:
     """A bid handler that bids on nothing."""
 
-    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:  # noqa: ARG002
+    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, sender: Sender) -> None:  # noqa: ARG002
         reply(204, b"")
 
 

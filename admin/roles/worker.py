@@ -5,6 +5,8 @@ from aiohttp import web
 from admin.retention.loop import RetentionLoop
 from admin.retention.opening import archive_folder, open_archivist
 from admin.roles.connections import follow_catalogue, pipelined_redis, profile_scanner
+from admin.roles.journal import OrderRows, pseudonyms_of
+from admin.roles.journal_keeping import run_journal
 from admin.roles.lifecycle import RoleContext
 from admin.roles.products import run_products
 from admin.store.database import Database, database_url
@@ -50,7 +52,11 @@ async def build(role: RoleContext) -> None:
             role.telemetry,
         )  # fmt: skip
         role.run_loop(retention.run, "retention")
-    desk = ConversionDesk(transitions, role.telemetry, lambda advertiser: _windows(catalogue, advertiser))
+    orders = OrderRows(pseudonyms_of(role.settings.journal), lambda advertiser: _currency(catalogue, advertiser))
+    desk = ConversionDesk(
+        transitions, role.telemetry, lambda advertiser: _windows(catalogue, advertiser),
+        orders.order if role.settings.journal.directory else None,
+    )  # fmt: skip
     on_applied = run_products(role, redis, catalogue, database)
     await _run_profiles(role, redis, catalogue, _crediting(desk, catalogue), on_applied)
     role.health.require_once(
@@ -70,6 +76,7 @@ def _run_money(role: RoleContext, transitions: Transitions, catalogue: Catalogue
 
     writer = LedgerWriter(transitions, ledger, advertisers, role.telemetry, role.clock)
     bank = LeaseBank(transitions, ledger, writer, lambda: catalogue.current, role.clock, role.telemetry)
+    run_journal(role, transitions, ledger, advertisers)
     role.run_loop(writer.run, "ledger writer")
     role.run_loop(bank.run, "lease bank")
     pacer = Pacer(transitions, lambda: catalogue.current, role.clock, role.telemetry)
@@ -132,6 +139,12 @@ def _crediting(desk: ConversionDesk, catalogue: CatalogueFollower) -> OnPurchase
 def _purchase_rule(catalogue: CatalogueFollower, advertiser_id: int) -> ConversionRule | None:
     rules = catalogue.current.conversions if catalogue.current else ()
     return next((rule for rule in rules if rule.advertiser_id == advertiser_id and rule.event == Kind.PURCHASE), None)
+
+
+def _currency(catalogue: CatalogueFollower, advertiser_id: int) -> str:
+    present = catalogue.current
+    everyone = (*present.advertisers, *present.archived_advertisers) if present else ()
+    return next((each.currency for each in everyone if each.id == advertiser_id), "")
 
 
 def _windows(catalogue: CatalogueFollower, advertiser_id: int) -> Windows:

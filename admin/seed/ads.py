@@ -1,11 +1,15 @@
-"""The demo shops' ads: self-contained HTML and image banners in every common size, from a few colours and words."""
+"""The demo shops' ads: self-contained HTML and image banners in every common size, from a few colours and words; and
+spots."""
 
+import html
 import urllib.parse
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
-from core.model import Creative
+from core.model import Creative, Format
+from core.spot import Companion, MediaFile, Spot
 
 SIZES = (
     (300, 250), (728, 90), (160, 600), (320, 50), (300, 600), (970, 250), (320, 100), (468, 60), (336, 280), (250, 250),
@@ -53,16 +57,56 @@ def _creatives(advertiser_id: int, first_id: int, look: Look) -> Iterator[Creati
         )
 
 
+VIDEO_AT, AUDIO_AT = 40, 41
+"""Places of a shop's spots among its ids, behind its banners."""
+
+
+def spots(advertiser_id: int, first_id: int, look: Look) -> tuple[Creative, ...]:
+    """A video of 15 s and a sound of 20 s, in usual encodings; made-up shops have no films, so nothing is there."""
+    cdn = f"https://cdn.{look.domain}"
+    steps = ((1920, 1080, 4_500), (1280, 720, 2_200), (640, 360, 800))
+    video = Spot(
+        duration_ms=15_000,
+        media=(
+            *(
+                MediaFile(url=f"{cdn}/spot-{h}.mp4", mime="video/mp4", width=w, height=h, bitrate_kbps=rate)
+                for w, h, rate in steps
+            ),
+            MediaFile(url=f"{cdn}/spot.webm", mime="video/webm", width=1280, height=720, bitrate_kbps=1_800),
+        ),
+        skip_after_s=5,
+        companions=(Companion(width=300, height=250, image_url=f"{cdn}/spot.png", alt_text=look.slogan),),
+    )
+    sound = Spot(
+        duration_ms=20_000,
+        media=(
+            MediaFile(url=f"{cdn}/spot.mp3", mime="audio/mpeg", bitrate_kbps=128),
+            MediaFile(url=f"{cdn}/spot.m4a", mime="audio/mp4", bitrate_kbps=96),
+        ),
+        companions=video.companions,
+    )
+    members: dict[str, Any] = {
+        "advertiser_id": advertiser_id,
+        "landing_url": f"https://{look.domain}/?utm_source=grosz&utm_medium=spot",
+        "advertiser_domain": look.domain,
+        "categories": look.categories,
+    }
+    return (
+        Creative(id=first_id + VIDEO_AT, name=f"{look.shop} video 15 s", format=Format.VIDEO, video=video, **members),
+        Creative(id=first_id + AUDIO_AT, name=f"{look.shop} audio 20 s", format=Format.AUDIO, audio=sound, **members),
+    )
+
+
 def _html(look: Look, width: int, height: int) -> str:
     """A link that fills the frame. Low banners are one line, tall ones a column, small ones leave words out."""
     is_low = height <= 100
     emblem_px = max(16, min(height // 2, width // 4, 96))
     text_px = max(11, min(height // 8 if not is_low else height // 4, width // 14, 30))
-    words = look.shop if width * height < 20_000 else look.slogan
+    words = html.escape(look.shop if width * height < 20_000 else look.slogan)
     button = ""
     if width * height >= 15_000:
         style = f"background:{look.accent};color:#fff;padding:.4em .9em;border-radius:2em;white-space:nowrap"
-        button = f'<b style="{style}">{look.offer}</b>'
+        button = f'<b style="{style}">{html.escape(look.offer)}</b>'
     return (
         f'<a href="${{CLICK_URL}}" target="_blank" rel="noopener" style="display:flex;'
         f"flex-direction:{'row' if is_low else 'column'};align-items:center;justify-content:space-evenly;"
@@ -75,12 +119,13 @@ def _html(look: Look, width: int, height: int) -> str:
 
 def _image(look: Look, width: int, height: int) -> str:
     size = max(12, min(height // 5, width // 12))
+    shop, offer = html.escape(look.shop), html.escape(look.offer)
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
         f'<rect width="100%" height="100%" fill="{look.background}"/>'
         f'<rect width="100%" height="6" fill="{look.accent}"/>'
-        f'<text x="50%" y="46%" font-family="sans-serif" font-size="{size}" text-anchor="middle">{look.shop}</text>'
+        f'<text x="50%" y="46%" font-family="sans-serif" font-size="{size}" text-anchor="middle">{shop}</text>'
         f'<text x="50%" y="78%" font-family="sans-serif" font-size="{size * 2 // 3}" text-anchor="middle" '
-        f'fill="{look.accent}">{look.offer}</text></svg>'
+        f'fill="{look.accent}">{offer}</text></svg>'
     )
     return "data:image/svg+xml," + urllib.parse.quote(svg, safe="/:=,;")

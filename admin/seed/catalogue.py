@@ -6,7 +6,7 @@ items that bid worldwide, one by page context, and retargeting of visitors, aban
 
 import msgspec
 
-from admin.seed.ads import SIZES, creatives
+from admin.seed.ads import creatives, spots
 from admin.seed.products import demo_feeds
 from admin.seed.shops import SHOPS, Shop
 from admin.store.catalogue import CatalogueStore
@@ -92,7 +92,10 @@ class _Part:
         self._shop = shop
         self._cart_delay_s = cart_delay_s
         self._first = number * IDS_PER_SHOP
-        self.creatives: tuple[Creative, ...] = creatives(number, self._first, shop.look)
+        self.creatives: tuple[Creative, ...] = (
+            *creatives(number, self._first, shop.look),
+            *spots(number, self._first, shop.look),
+        )
 
     def advertiser(self) -> Advertiser:
         return Advertiser(
@@ -231,7 +234,7 @@ class _Part:
             bid_micros=_grosz(bid),
             max_cpm_micros=_grosz(max_cpm),
             targeting=targeting,
-            creative_ids=tuple(range(self._first, self._first + len(SIZES))),
+            creative_ids=tuple(ad.id for ad in self.creatives),
             daily_budget=Budget(micros=self._money(2_000)),
             total_budget=Budget(micros=self._money(200_000)),
             caps=(FrequencyCap(impressions=15, window_s=DAY_S),),

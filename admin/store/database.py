@@ -22,12 +22,14 @@ SQLITE_POOL = 4
 # collection of garbage visits all that are kept: 30 ms with 75 of them, 100 with 200.
 STATEMENTS_KEPT = 50
 
+_HOW_TO_SET = "set GROSZ_ADMIN_DATABASE_URL to one that admin and worker share; `grosz up` has one of its own"
+
 
 def database_url(url: str, data_dir: Path | None = None) -> str:
     """The URL with its async driver: `postgresql://...`, `sqlite:///file`, or '' for `grosz.sqlite` in `data_dir`."""
     if not url:
         if data_dir is None:
-            raise ConfigError("no database is set", hint="set GROSZ_ADMIN_DATABASE_URL, or give --data DIR")
+            raise ConfigError("no database is set", hint=_HOW_TO_SET)
         return f"sqlite+aiosqlite:///{data_dir / 'grosz.sqlite'}"
     scheme, separator, rest = url.partition("://")
     if not separator:

@@ -11,7 +11,7 @@ from admin.store.model import ApiKey, Conversion, Feed, User, Webhook
 from admin.validation import documents
 from admin.validation.targeting import REFERENCES
 from core.dialects import spelled_out
-from core.model import Advertiser, Budget, Campaign, Creative, Deal, Exchange, LineItem, Segment
+from core.model import Advertiser, Budget, Campaign, Creative, Deal, Exchange, InventoryList, LineItem, Segment
 
 Reference = tuple[str, str, int]
 """JSON pointer of the reference inside the document, kind of what it names, its id."""
@@ -98,6 +98,7 @@ CREATIVES = ObjectKind(
     "creatives", "creatives", Creative, documents.CreativeDocument, tables.creatives, _owner, 6, title="creative"
 )
 DEALS = ObjectKind("deals", "deals", Deal, documents.DealDocument, tables.deals, _deal, 7, title="deal")
+LISTS = ObjectKind("lists", "lists", InventoryList, documents.ListDocument, tables.lists, _owner, 13, title="list")
 LINE_ITEMS = ObjectKind(
     "line-items",
     "line_items",
@@ -117,7 +118,7 @@ USERS = ObjectKind("users", "", User, documents.UserDocument, tables.users, _acc
 API_KEYS = ObjectKind("api-keys", "", ApiKey, documents.ApiKeyDocument, tables.api_keys, _account, 12, False, "API key")
 
 KINDS: tuple[ObjectKind, ...] = (
-    EXCHANGES, ADVERTISERS, CAMPAIGNS, WEBHOOKS, SEGMENTS, CREATIVES, DEALS, LINE_ITEMS, FEEDS, CONVERSIONS,
+    EXCHANGES, ADVERTISERS, CAMPAIGNS, WEBHOOKS, SEGMENTS, CREATIVES, DEALS, LISTS, LINE_ITEMS, FEEDS, CONVERSIONS,
 )  # fmt: skip
 """In the order in which they can be created: what is referred to comes first."""
 

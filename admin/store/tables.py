@@ -120,6 +120,8 @@ advertisers = _catalogue_table(
     _text("domain"),
     _number("balance_micros"),
     _number("profile_retention_days"),
+    _text("dsa_behalf", default=""),
+    _text("dsa_paid", default=""),
     tenant=False,
 )
 campaigns = _catalogue_table(
@@ -162,6 +164,7 @@ creatives = _catalogue_table(
 )
 segments = _catalogue_table("segments", _long_text("rule"), _number("webhook_id"))
 deals = _catalogue_table("deals", _number("exchange_id", nullable=False), _text("deal_id"))
+lists = _catalogue_table("lists", _text("kind"))
 exchanges = _catalogue_table(
     "exchanges",
     Column("key", Text, nullable=False, unique=True),
@@ -180,6 +183,12 @@ exchanges = _catalogue_table(
     _long_text("sync_url"),
     _text("price_macro", default=""),
     _text("dialect", default="generic"),
+    _text("secret_header", default=""),
+    Column("requests_per_second", BigInteger, nullable=False, server_default="0"),
+    _text("ads_system", default=""),
+    _text("seller_check", default="off"),
+    _flag("complete_chains", default=false()),
+    _flag("humans_only", default=false()),
     tenant=False,
 )
 feeds = _catalogue_table("feeds", _long_text("url"), _text("format"), _number("refresh_s"))
@@ -331,6 +340,7 @@ ledger = Table(
     Column("late", Boolean, nullable=False),
     Column("over_micros", BigInteger, nullable=False),
     Column("price_source", Text, nullable=False),
+    Column("shading", Integer, nullable=False, server_default="10000"),
     Index("ix_ledger_day", "day", "advertiser_id"),
     Index("ix_ledger_issued", "advertiser_id", "issued_s"),
 )

@@ -17,12 +17,14 @@ from core.model import (
     Clearing,
     Format,
     Goal,
+    ListKind,
     Margin,
     NoBidStyle,
     Pacing,
     PriceEncryption,
     ProductChoice,
     ProductStrategy,
+    SellerCheck,
     UnreadablePrice,
 )
 from core.spot import DeliveryMethod
@@ -32,6 +34,9 @@ Moment = Annotated[
     datetime.datetime, Meta(tz=True, description="ISO 8601 with an offset.", examples=["2026-11-01T00:00:00Z"])
 ]
 IdList = Annotated[list[f.Id], Meta(max_length=f.MAX_LIST)]
+
+
+SellerList = Annotated[list[f.Seller], Meta(max_length=f.MAX_LIST)]
 
 
 class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -99,6 +104,8 @@ class AdvertiserDocument(Document, kw_only=True):
     caps: Caps = []
     profile_retention_days: Annotated[int, Meta(ge=1, le=730)] = 90
     product_categories: Annotated[list[f.ShortText], Meta(max_length=1000)] = []
+    dsa_behalf: f.Transparency = ""
+    dsa_paid: f.Transparency = ""
 
 
 class CampaignDocument(Document, kw_only=True):
@@ -328,6 +335,15 @@ class DealDocument(Document, kw_only=True):
     name: f.ShortText = ""
 
 
+class ListDocument(Document, kw_only=True):
+    """Domains, apps, publishers, sellers or words that line items share."""
+
+    advertiser_id: f.Id | None = None
+    name: f.Name
+    kind: ListKind
+    values: Annotated[list[f.ListValue], Meta(max_length=f.MAX_LIST)]
+
+
 class SeatDocument(msgspec.Struct, forbid_unknown_fields=True):
     """An advertiser, or one campaign of it, whose bids have a seat of their own."""
 
@@ -360,9 +376,24 @@ class ExchangeDocument(Document, kw_only=True):
     openrtb_version: Literal["2.3", "2.4", "2.5", "2.6"] = "2.6"
     sync_url: f.Url = ""
     bearer_token: f.Secret = ""
+    secret_header: f.HeaderName = ""
+    header_secret: f.Secret = ""
+    networks: Annotated[list[f.Network], Meta(max_length=1_000)] = []
+    requests_per_second: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Cap of one bidder process; 0 is none.")
+    ] = 0
     admits_uncategorised: Annotated[
         bool, Meta(description="Whether creatives without categories may answer requests that block categories.")
     ] = False
+    complete_chains: Annotated[bool, Meta(description="Bid only on complete supply chains.")] = False
+    sellers_allow: SellerList = []
+    sellers_deny: SellerList = []
+    inventory_deny: Annotated[list[f.Inventory], Meta(max_length=f.MAX_LIST)] = []
+    ads_system: f.OptionalDomain = ""
+    seller_check: Annotated[
+        SellerCheck, Meta(description="What ads.txt and sellers.json files decide (docs/supply.md).")
+    ] = SellerCheck.OFF
+    humans_only: Annotated[bool, Meta(description="No bids for crawlers, programs and data centres.")] = False
 
 
 class WebhookDocument(Document, kw_only=True):

@@ -13,6 +13,7 @@ from bidder.targeting.shapes import END as END
 from bidder.targeting.shapes import TEXT as TEXT
 from bidder.targeting.shapes import Category as Category
 from bidder.targeting.shapes import Id as Id
+from bidder.targeting.shapes import Seller as Seller
 from core.dialects import DIALECTS, GENERIC
 
 PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*" + END
@@ -32,6 +33,22 @@ OptionalDomain = Annotated[
     str,
     Meta(max_length=253, pattern=r"^(([a-z0-9_]([a-z0-9_-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?)?" + END),
 ]
+# What the Digital Services Act's extension of OpenRTB has room for.
+Transparency = Annotated[
+    str,
+    Meta(
+        max_length=100, pattern=TEXT,
+        description="Name for `bid.ext.dsa`; without one no ad answers requests that ask for it.",
+    ),
+]  # fmt: skip
+ListValue = Annotated[str, Meta(min_length=1, max_length=320, pattern=TEXT)]
+HeaderName = Annotated[
+    str, Meta(max_length=64, pattern=r"^([Xx]-[A-Za-z0-9-]{1,62})?" + END, description="A header beginning with X-.")
+]
+Network = Annotated[
+    str, Meta(max_length=49, pattern=r"^[0-9a-fA-F:.]+(/[0-9]{1,3})?" + END, examples=["203.0.113.0/24"])
+]
+Inventory = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+" + END, examples=["mfa.example"])]
 Url = Annotated[
     str, Meta(max_length=2048, pattern=r"^(https?://[!-~]+)?" + END, description="Absolute http or https URL.")
 ]

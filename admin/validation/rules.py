@@ -4,7 +4,7 @@ Each rule is a function from an object to its faults; pointers are those of the 
 fields are admin.validation.fields; what may be saved but cannot deliver is admin.validation.warnings.
 """
 
-import itertools
+import ipaddress
 import zoneinfo
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +14,8 @@ import msgspec
 from admin.store.kinds import ObjectKind
 from admin.store.model import ApiKey, Feed, Webhook
 from admin.validation.convert import amounts_in
+from bidder.targeting.fields import FIELDS
+from bidder.targeting.lists import MEMBERS
 from core.dialects import spoken_by
 from core.errors import Fault, GroszError
 from core.model import (
@@ -22,6 +24,7 @@ from core.model import (
     Creative,
     Exchange,
     FrequencyCap,
+    InventoryList,
     LineItem,
     PriceEncryption,
     Segment,
@@ -37,28 +40,15 @@ RuleChecker = Callable[[str], object]
 
 def check_fields(value: object, check_rule: RuleChecker) -> list[Fault]:
     """All faults of one object that can be seen without looking at others."""
-    match value:
-        case Advertiser():
-            found = _advertiser(value)
-        case Campaign():
-            found = itertools.chain(_flight(value), _budget("/total_budget/spend", value.total_budget.micros))
-        case LineItem():
-            found = _line_item(value)
-        case Creative():
-            found = _creative(value)
-        case Exchange():
-            found = _exchange(value)
-        case Segment():
-            found = _segment(value, check_rule)
-        case Feed():
-            found = iter(check_mapping(value.mapping))
-        case ApiKey():
-            found = _moments(value, "expires")
-        case Webhook():
-            found = _webhook(value)
-        case _:
-            found = iter(())
+    if isinstance(value, Segment):
+        found = _segment(value, check_rule)
+    else:
+        found = iter(_FAULTS_OF.get(type(value), _nothing)(value))
     return [*found, *_caps(getattr(value, "caps", ()), "/caps")]
+
+
+def _nothing(_value: object) -> Iterable[Fault]:
+    return ()
 
 
 def check_currencies(document: object, currency: str) -> list[Fault]:
@@ -181,6 +171,7 @@ def _exchange(value: Exchange) -> Iterator[Fault]:
         yield Fault("/seat", "required", f"{dialect.title} takes no bid without a seat", "the exchange gives it")
     if dialect.one_seat and value.seats:
         yield Fault("/seats", "one_seat", f"{dialect.title} takes answers of one seat", "use seat alone")
+    yield from _credentials(value)
     names = [(each.advertiser_id, each.campaign_id) for each in value.seats]
     if len(set(names)) < len(names):
         yield Fault("/seats", "duplicate", "an advertiser or campaign has two seats")
@@ -195,6 +186,27 @@ def _exchange(value: Exchange) -> Iterator[Fault]:
         yield Fault("/encryption_key", "required", "encrypted prices need the key", "the exchange's support gives it")
     if encryption is PriceEncryption.GOOGLE and not value.integrity_key:
         yield Fault("/integrity_key", "required", "this encryption needs the integrity key too")
+
+
+def _credentials(value: Exchange) -> Iterator[Fault]:
+    if bool(value.secret_header) != bool(value.header_secret):
+        missing = "header_secret" if value.secret_header else "secret_header"
+        yield Fault(f"/{missing}", "required", "a secret header needs its name and its value", "give both or none")
+    for position, text in enumerate(value.networks):
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            yield Fault(f"/networks/{position}", "value", str(error), "for example 203.0.113.0/24")
+
+
+def _list(value: InventoryList) -> Iterator[Fault]:
+    """Each value must be one that the field of its kind takes."""
+    field = next(each for each in FIELDS if each.deny == MEMBERS[value.kind][1])
+    for position, text in enumerate(value.values):
+        try:
+            msgspec.convert(text, field.item)
+        except msgspec.ValidationError as error:
+            yield Fault(f"/values/{position}", "value", f"{field.about}: {str(error).replace('`', chr(39))}")
 
 
 def _webhook(value: Webhook) -> Iterator[Fault]:
@@ -224,3 +236,30 @@ def _caps(caps: Iterable[FrequencyCap], pointer: str) -> Iterator[Fault]:
 def prefixed(faults: Iterable[Fault], pointer: str) -> list[Fault]:
     """The faults of a part, as faults of the whole."""
     return [msgspec.structs.replace(fault, pointer=pointer + fault.pointer) for fault in faults]
+
+
+def _campaign(value: Campaign) -> Iterator[Fault]:
+    yield from _flight(value)
+    yield from _budget("/total_budget/spend", value.total_budget.micros)
+
+
+def _feed(value: Feed) -> Iterable[Fault]:
+    return check_mapping(value.mapping)
+
+
+def _api_key(value: ApiKey) -> Iterator[Fault]:
+    return _moments(value, "expires")
+
+
+_FAULTS_OF: dict[type, Callable[[Any], Iterable[Fault]]] = {
+    Advertiser: _advertiser,
+    Campaign: _campaign,
+    LineItem: _line_item,
+    Creative: _creative,
+    Exchange: _exchange,
+    InventoryList: _list,
+    Feed: _feed,
+    ApiKey: _api_key,
+    Webhook: _webhook,
+}
+"""What is looked at in each kind of object by itself; a segment's rule is checked by whoever knows the language."""

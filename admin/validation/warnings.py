@@ -5,7 +5,7 @@ answer to "why does it not deliver".
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,15 +17,27 @@ from core.model import Advertiser, Budget, Campaign, Creative, Goal, LineItem, P
 from core.money import format_micros
 from core.network.outgoing import check_url
 from creatives.formats.table import FORMATS, is_known
+from pacing.pace.targets import TargetState
+
+
+class Pace(NamedTuple):
+    """What pacing says of a line item: the share of its daily budget that can be spent at its bid, and its target."""
+
+    spendable: float | None  # None: the bid is not what limits it
+    target: TargetState | None  # None: it has none, or nobody has looked at it
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What is known around the object: what it names, the time, exchange rates, and sizes of segments if counted."""
+    """What is known around the object: what it names, the time, exchange rates, and sizes of segments if counted.
+
+    `paces` has line items that pacing was asked about.
+    """
 
     objects: Mapping[tuple[str, int], Any]
     now_ms: int
     rates: Mapping[str, int]
     segment_sizes: Mapping[int, int]
+    paces: Mapping[int, Pace] = {}
 
     def find(self, kind: str, object_id: int) -> Any:  # noqa: ANN401 - the kind says which
         return self.objects.get((kind, object_id))
@@ -107,6 +119,23 @@ def _line_item(value: LineItem, around: Surroundings) -> Iterator[Fault]:
     yield from _budgets(value, campaign)
     yield from _prices(value)
     yield from _targeting(value, around)
+    pace = around.paces.get(value.id)
+    if pace is not None and value.status is Status.ACTIVE:
+        yield from _pace(pace)
+
+
+def _pace(pace: Pace) -> Iterator[Fault]:
+    if pace.spendable is not None:
+        text = f"at this bid about {pace.spendable:.0%} of the daily budget can be spent: pacing does not hold it back"
+        yield Fault("/bid", "bid_too_low", text, "raise the bid or the maximum CPM, or widen the targeting")
+    target = pace.target
+    if target is not None and target.stopped_ms:
+        text = (
+            f"it is stopped: {format_micros(target.drought_micros)} was spent since its last conversion, counting what "
+            f"is due by now; {format_micros(target.patience_micros)} is the most"
+        )
+        hint = "see that conversions are tracked; a late one lets it go on, and so does resuming its target"
+        yield Fault("/target_cpa", "target_stopped", text, hint)
 
 
 def _creatives(value: LineItem, around: Surroundings) -> Iterator[Fault]:

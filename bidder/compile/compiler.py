@@ -89,8 +89,9 @@ def touched(before: Catalogue, change: Change) -> set[int]:
     campaigns = _differing(before.campaigns, changed.campaigns, removed.get("campaigns", ()), _of_campaign)
     creatives = _differing(before.creatives, changed.creatives, removed.get("creatives", ()), _everything)
     deals = _differing(before.deals, changed.deals, removed.get("deals", ()), _everything)
+    lists = _differing(before.lists, changed.lists, removed.get("lists", ()), _everything)
     segments = _differing(before.segments, changed.segments, removed.get("segments", ()), _owner)
-    if advertisers or campaigns or creatives or deals or segments:
+    if advertisers or campaigns or creatives or deals or lists or segments:
         line_items.update(
             line.id
             for line in before.line_items
@@ -98,6 +99,7 @@ def touched(before: Catalogue, change: Change) -> set[int]:
             or line.campaign_id in campaigns
             or not creatives.isdisjoint(line.creative_ids)
             or not deals.isdisjoint(line.targeting.deals)
+            or not lists.isdisjoint((*line.targeting.lists_allow, *line.targeting.lists_deny))
             or _names_segment(line, segments)
         )
     return line_items

@@ -25,6 +25,7 @@ from bidder.targeting.index import Index
 from bidder.targeting.match import Matcher
 from bidder.targeting.memory import MemoryBudget
 from bidder.targeting.overlay import layered
+from bidder.targeting.quality import Quality
 from core.catalogue.follower import Chain
 from core.clock import Clock
 from core.collector import building_what_lives_long
@@ -62,6 +63,7 @@ class BidCatalogue:
         track_url: str,
         clock: Clock,
         shading: Shading | None = None,
+        quality: Quality | None = None,
         products: ProductCache | None = None,
     ) -> None:
         self._read_whole = read_whole
@@ -73,6 +75,7 @@ class BidCatalogue:
         self._track_url = track_url
         self._clock = clock
         self._shading = shading or Shading()
+        self._quality = quality or Quality()
         self._products = products
         self._compiler = Compiler()
         self._base: Compiled | None = None
@@ -150,7 +153,14 @@ class BidCatalogue:
         ready = self._clock.monotonic()
         with building_what_lives_long():
             snapshot = Snapshot(
-                compiled, self._model, self._book, self._track_url, self._shading, self._out, self._products
+                compiled,
+                self._model,
+                self._book,
+                self._track_url,
+                self._shading,
+                self._out,
+                self._quality,
+                self._products,
             )
         # Nothing from `bind` to `install` may fail or await: the book's arrays and the snapshot change as one.
         self._book.bind(compiled.index.pools)

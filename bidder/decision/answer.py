@@ -4,12 +4,16 @@ from collections.abc import Sequence
 
 from bidder.decision.choose import Chosen, showable
 from bidder.decision.pricing import Evaluation
+from bidder.decision.request_macros import filled
 from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.response import bid_parts
 from core.model import Clearing
 from core.reasons import NoBid
 from pacing.notices.tokens import TokenSigner, auction_part
 from segments.profiles.reading import ProfileBatch
+
+# Ids of bids are those of impressions, whose number this is far above; the places of a break need more than one.
+PLACE_STEP = 1_000
 
 
 def answer(
@@ -53,7 +57,7 @@ def _respond(
     for number, bid in bids:
         impression = found.slots[number].impression
         second_cpm = _second_price(found, number, bids, snapshot) if exchange.clearing is Clearing.HOUSE else 0
-        nonce = next(signer.nonces)
+        nonce = bid.nonce = next(signer.nonces)
         token = signer.sign_parts(
             bid.shown.token_part(signer, is_test=auction.is_test),
             common,
@@ -68,10 +72,13 @@ def _respond(
             shading=bid.shading,
         )
         prepared = bid.shown.prepared
+        bid_number = impression.position + 1 + PLACE_STEP * impression.place
         parts = bid_parts(
-            prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
+            prepared.parts, number=bid_number, impression_id=impression.imp.id, cpm=bid.cpm,
             deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
         )  # fmt: skip
+        if prepared.asks:
+            parts = filled(parts, auction.request)
         bids_of_answer.append((prepared.seat, parts))
     return speaker.answer(auction.request.id, bids_of_answer, auction.currency, f"{nonce:016x}")
 
@@ -81,7 +88,7 @@ def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chos
 
     `bids` are those of the slot's auction: a line item that bids elsewhere in it was not free.
     """
-    slot, busy = found.slots[number], {bid.shown.line.line_item_id for _number, bid in bids}
+    busy = {bid.shown.line.line_item_id for _number, bid in bids}
     winner = next(bid for at, bid in bids if at == number).shown.line.line_item_id
     start, end = found.pairs_of_formats(number)
     outranked = start + (found.verdict[start:end] == NoBid.OUTRANKED.index).nonzero()[0]
@@ -89,6 +96,8 @@ def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chos
         position, cpm = int(found.positions[pair]), int(found.cpm[pair])
         rival = snapshot.showcase.line(position)
         is_free = rival.several_per_request or rival.line_item_id not in busy
-        if rival.line_item_id != winner and is_free and showable(slot, snapshot, position, cpm):
-            return cpm
+        if rival.line_item_id != winner and is_free:
+            slot = found.slots[found.slot_of_pair[pair]]  # in the format of its own bid
+            if showable(slot, snapshot, position, cpm):
+                return cpm
     return 0

@@ -74,7 +74,7 @@ class BidsOut:
 
 
 class BatchCaps:
-    """Caps within one batch: what its own bids leave room for."""
+    """Caps within one batch: what its own bids leave room for. Only line items with caps or gaps need to ask."""
 
     __slots__ = ("_blocked", "_caps", "_now_ms", "_out", "_profiles", "_rings")
 
@@ -97,9 +97,9 @@ class BatchCaps:
         return blocked.get(PoolKey(line_item_id, share))
 
     def note(self, request: int, line_item_id: int, counts_ms: int) -> None:
-        """A bid that is sent for the user of one request."""
+        """A bid of a line item with a cap or gap that is sent for the user of one request."""
         user_id = self._profiles.user_ids[request]
-        if user_id is None or not self._caps.limits(line_item_id):
+        if user_id is None:
             return
         ring = self._rings.get(user_id)
         if ring is None:

@@ -4,63 +4,51 @@ import functools
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from bidder.decision import rank
 from bidder.decision.bids_out import BatchCaps
 from bidder.decision.creatives import PreparedBid, Showable
+from bidder.decision.pods import MAX_CANDIDATES, Candidate, fill
 from bidder.decision.pricing import Evaluation, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.types import Deal
-from bidder.request.auction import Auction, Impression
+from bidder.request.auction import Auction, Impression, Pod
 from bidder.targeting.counting import BIDS
 from bidder.targeting.normalise import normal_domain
 from core.model import AuctionType
 from core.reasons import NoBid
+from creatives.formats.spots import SpotAd, spot_of
 from creatives.products.on_bid import BidProducts
-from pacing.notices.claims import NOT_SHADED
+from pacing.ledger.rows import NOT_SHADED
+
+APART_BY_DOMAIN: Final = 1
+APART_BY_CATEGORY: Final = 2
+APART_BY_FILE: Final = 4
+"""AdCOM list "Pod Deduplication"; no ad is twice in a break, whatever is asked."""
+
+UNBOUNDED_S: Final = 2**31
+
+_FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs more than a call
 
 
-class Chosen:
+class Chosen(msgspec.Struct, gc=False):
     """A bid that will be sent."""
 
-    __slots__ = (
-        "auction_type",
-        "cost",
-        "cpm",
-        "deal_id",
-        "lease_id",
-        "pair",
-        "position",
-        "products",
-        "shading",
-        "shown",
-    )
-
-    def __init__(
-        self,
-        *,
-        pair: int,
-        position: int,
-        shown: Showable,
-        lease_id: int,
-        cpm: int,
-        cost: int,
-        deal_id: str,
-        auction_type: AuctionType,
-        shading: int,
-    ) -> None:
-        self.pair = pair
-        self.position = position
-        self.shown = shown
-        self.lease_id = lease_id
-        self.cpm = cpm
-        self.cost = cost
-        self.deal_id = deal_id
-        self.auction_type = auction_type
-        self.products: BidProducts | None = None  # of a dynamic ad, see bidder.decision.products
-        self.shading = shading  # the bid as a part of what it was worth, in ten-thousandths
+    pair: int
+    position: int
+    shown: Showable
+    lease_id: int
+    cpm: int
+    cost: int
+    deal_id: str
+    auction_type: AuctionType
+    shading: int  # the bid as a part of what it was worth, in ten-thousandths
+    products: BidProducts | None = None  # of a dynamic ad, see bidder.decision.products
+    nonce: int = 0  # of its token; set when it is answered
 
 
 def seed_of(auction: Auction) -> int:
@@ -83,6 +71,7 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
     taken: set[tuple[int, int]] = set()
     chosen: dict[int, Chosen] = {}
     filled: set[tuple[int, int]] = set()  # (auction, position) of impressions that more formats than one fit into
+    kept_apart: dict[tuple[int, str], set[str]] = {}  # (auction, break) -> what its ads have that no other may
     sent: dict[int, int] = {}  # bids by auction, of those whose exchange limits them
     # As Python numbers at once: taking them from the arrays one by one costs 0.1 us each.
     columns = (found.slot_of_pair, found.positions, found.cpm, found.cost)
@@ -91,16 +80,17 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
     ):
         slot = found.slots[number]
         has_rivals = slot.impression.has_rivals
+        if slot.impression.pod is not None:
+            chosen |= _fill_break(found, snapshot, number, kept_apart, ties(), taken, now_ms, caps)
+            continue
         if has_rivals:
             place = (slot.number, slot.impression.position)
             if place in filled:
                 continue
             filled.add(place)
         limit = slot.auction.speaker.max_bids
-        if limit:
-            sent[slot.number] = sent.get(slot.number, 0) + 1
-            if sent[slot.number] > limit:
-                continue
+        if limit and _next(sent, slot.number) > limit:
+            continue
         if has_rivals:
             ranked = _of_all_formats(found, number, ties())
             bid = _take_first(found, snapshot, ranked, taken, now_ms, caps)
@@ -116,6 +106,11 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
     np.putmask(verdict, verdict == rank.ELIGIBLE, NoBid.OUTRANKED.index)
     verdict[[bid.pair for bid in chosen.values()]] = BIDS
     return chosen
+
+
+def _next(counts: dict[int, int], number: int) -> int:
+    counts[number] = counts.get(number, 0) + 1
+    return counts[number]
 
 
 def _take_first(
@@ -154,9 +149,95 @@ def _of_all_formats(found: Evaluation, number: int, ties: rank.Ties) -> Iterator
         ):
             equal = list(run)
             if len(equal) > 1:
-                order = (-found.values_of(np.array(equal))).argsort(kind="stable")
+                order = (-found.scored(np.array(equal), personal=True).expected_value).argsort(kind="stable")
                 equal = [equal[at] for at in order.tolist()]
             yield from equal
+
+
+class BreakSpot(NamedTuple):
+    """A spot that could be in a break, and the least that it has to pay there (CPM micros)."""
+
+    pair: int
+    shown: Showable
+    candidate: Candidate
+    floor_cpm: int
+
+
+def _break_spots(found: Evaluation, snapshot: Snapshot, slot: Slot, pod: Pod, ranked: Iterable[int]) -> list[BreakSpot]:
+    """Spots of the best pairs that pay what their length costs."""
+    spots: list[BreakSpot] = []
+    for pair in ranked:
+        position, cpm = int(found.positions[pair]), int(found.cpm[pair])
+        on_deal = slot.impression.deal_floors and deal_of(slot.auction, slot.impression, position, snapshot, cpm)
+        for shown in showable(slot, snapshot, position, cpm):
+            ad = shown.prepared.ad
+            if not isinstance(ad, SpotAd):
+                continue
+            floor = int(found.floors[pair]) if on_deal else pod.floor_of(ad.seconds)
+            if cpm >= floor:
+                spots.append(BreakSpot(pair, shown, Candidate(cpm, ad.seconds, _keys(shown, ad, pod)), floor))
+            else:
+                found.verdict[pair] = NoBid.FLOOR.index
+        if len(spots) >= MAX_CANDIDATES:
+            break
+    return spots
+
+
+def _keys(shown: Showable, ad: SpotAd, pod: Pod) -> frozenset[str]:
+    """What no other ad of the break may have (AdCOM list "Pod Deduplication")."""
+    creative = ad.creative
+    keys = [f"creative {creative.id}"]
+    if not shown.line.several_per_request:
+        keys.append(f"line item {shown.line.line_item_id}")
+    if APART_BY_DOMAIN in pod.separation:
+        keys.append(f"domain {shown.prepared.domain}")
+    if APART_BY_CATEGORY in pod.separation:
+        keys += [f"category {each}" for each in creative.categories]
+    spot = spot_of(creative)
+    if APART_BY_FILE in pod.separation and spot is not None:
+        keys += [f"file {each.url}" for each in spot.media]
+    return frozenset(keys)
+
+
+def _fill_break(
+    found: Evaluation,
+    snapshot: Snapshot,
+    first: int,
+    kept_apart: dict[tuple[int, str], set[str]],
+    ties: rank.Ties,
+    taken: set[tuple[int, int]],
+    now_ms: int,
+    caps: BatchCaps | None,
+) -> dict[int, Chosen]:
+    """Bids for the places of a break, the first of which is slot `first`: those that bring most together.
+
+    Nothing for a later place, which the first has filled.
+    """
+    slot = found.slots[first]
+    pod = slot.impression.pod
+    if pod is None or slot.impression.place:
+        return {}
+    own = kept_apart.setdefault((slot.number, pod.id or f"/{slot.impression.position}"), set())
+    ranked = rank.ranking(*found.pair_range(first), first, found.cpm, found.eligible, ties)
+    spots = _break_spots(found, snapshot, slot, pod, ranked)
+    chosen: dict[int, Chosen] = {}
+    left, places = pod.seconds or UNBOUNDED_S, min(pod.places, slot.auction.speaker.max_bids or pod.places)
+    while spots and len(chosen) < places:
+        spots = [each for each in spots if own.isdisjoint(each.candidate.keys)]
+        best = fill([each.candidate for each in spots], left, places - len(chosen))
+        if not best:
+            break
+        spot, number = spots.pop(best[0]), first + len(chosen)
+        pair = spot.pair - found.pair_range(first)[0] + found.pair_range(number)[0]
+        position, cpm, cost = int(found.positions[pair]), int(found.cpm[pair]), int(found.cost[pair])
+        found.floors[pair] = spot.floor_cpm
+        bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps, spot.shown)
+        if bid is not None:
+            chosen[number] = bid
+            left -= spot.candidate.seconds
+            own |= spot.candidate.keys
+            found.slots[number].impression.floor_cpm = spot.floor_cpm
+    return chosen
 
 
 def _take(
@@ -170,55 +251,59 @@ def _take(
     taken: set[tuple[int, int]],
     now_ms: int,
     caps: BatchCaps | None,
+    only: Showable | None = None,
 ) -> Chosen | None:
-    """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease."""
+    """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease.
+
+    `only` is the creative where it was chosen already.
+    """
     slot = found.slots[number]
-    impression = slot.impression
-    if impression.deal_floors:
+    auction, impression = slot.auction, slot.impression
+    if only is not None:
+        fitting: tuple[Showable, ...] = (only,)
+    elif impression.deal_floors:
         fitting = showable(slot, snapshot, position, cpm)
     else:
-        fitting = snapshot.showcase.showable(position, slot.auction, impression)
+        fitting = snapshot.showcase.showable(position, auction, impression)
     if not fitting:
         found.verdict[pair] = NoBid.CREATIVE_BLOCKED.index
         return None
     # Several creatives that fit take turns by the auction's hash.
-    shown = fitting[0] if len(fitting) == 1 else fitting[seed_of(slot.auction) % len(fitting)]
+    shown = fitting[0] if len(fitting) == 1 else fitting[seed_of(auction) % len(fitting)]
     line = shown.line
     mark = (slot.number, line.line_item_id)
     if mark in taken and not line.several_per_request:
         found.verdict[pair] = NoBid.ALREADY_IN_REQUEST.index
         return None
-    reason = None if caps is None else caps.reason(slot.number, line.line_item_id, line.share)
-    if reason is not None:
+    asked = caps if line.is_capped else None
+    if asked is not None and (reason := asked.reason(slot.number, line.line_item_id, line.share)) is not None:
         found.verdict[pair] = reason.index
         return None
-    deal_id = deal_of(slot.auction, impression, position, snapshot, cpm) if impression.deal_floors else ""
-    kind, shading = auction_type(slot, deal_id), NOT_SHADED
-    if kind is AuctionType.FIRST_PRICE:
+    deal_id, kind, shading = "", auction.speaker.auction_types[auction.request.at], NOT_SHADED
+    if impression.deal_floors:
+        deal_id = deal_of(auction, impression, position, snapshot, cpm)
+        kind = auction_type(slot, deal_id)
+    if kind is _FIRST_PRICE:
         cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost)
     lease = snapshot.book.reserve(position, cost, now_ms)
     if not lease:
         found.verdict[pair] = NoBid.NO_LEASE.index
         return None
     taken.add(mark)
-    if caps is not None and not slot.auction.is_test:
-        caps.note(slot.number, line.line_item_id, slot.auction.exchange.time_to_notice_ms)
-    return Chosen(
-        pair=pair, position=position, shown=shown, lease_id=lease, cpm=cpm, cost=cost, deal_id=deal_id,
-        auction_type=kind, shading=shading,
-    )  # fmt: skip
+    if asked is not None and not auction.is_test:
+        asked.note(slot.number, line.line_item_id, auction.exchange.time_to_notice_ms)
+    return Chosen(pair, position, shown, lease, cpm, cost, deal_id, kind, shading)
 
 
 def auction_type(slot: Slot, deal_id: str) -> AuctionType:
     """What a bid is charged by; a deal may say, and a fixed price is one whatever is configured."""
-    speaker = slot.auction.speaker
     at = slot.auction.request.at
     if deal_id:
         deal_type = slot.impression.deal_floors[deal_id][1]
         if deal_type == AuctionType.FIXED_PRICE:
             return AuctionType.FIXED_PRICE
         at = deal_type or at
-    return speaker.auction_type(at)
+    return slot.auction.speaker.auction_types[at]
 
 
 def _shaded(

@@ -5,14 +5,17 @@ once per creative and exchange and cut at the places of the token; a bid is then
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import cast
 
 import msgspec
 
+from bidder.decision.request_macros import MACRO
 from bidder.dialects.generic import Speaker
 from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import tactic_json
+from bidder.openrtb.transparency import TransparencyAsked, transparency
 from bidder.request.auction import Auction, Impression
+from bidder.targeting.compiled import Shop
 from bidder.targeting.index import Index
 from bidder.targeting.memory import OBJECT_BYTES, Memo, bytes_of
 from bidder.targeting.normalise import normal_domain
@@ -22,6 +25,7 @@ from creatives.formats.offer import Offer, fits
 from creatives.formats.table import FORMATS
 from creatives.macros import TOKEN
 from creatives.products.choosing import plan_of
+from pacing.caps import CapTable
 from pacing.notices.claims import landing_digest, terms_of
 from pacing.notices.tokens import TokenSigner
 
@@ -37,18 +41,33 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
-    __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "plan", "seat")
+    __slots__ = ("ad", "asks", "domain", "is_complete", "landing", "parts", "plan", "seat")
 
-    def __init__(self, ad: Ad, speaker: Speaker, advertiser_domain: str, campaign_id: int, track_url: str) -> None:
+    def __init__(
+        self,
+        ad: Ad,
+        speaker: Speaker,
+        shop: Shop,
+        campaign_id: int,
+        track_url: str,
+        asked: TransparencyAsked | None = None,
+    ) -> None:
         creative = ad.creative
         self.ad = ad
         self.plan = plan_of(creative)
         self.seat = speaker.seat_of(creative.advertiser_id, campaign_id)
-        self.domain = normal_domain(creative.advertiser_domain or advertiser_domain)
+        self.domain = normal_domain(creative.advertiser_domain or shop.domain)
         self.landing = landing_digest(creative.landing_url)
-        members = speaker.members(ad, advertiser_domain, campaign_id, track_url)
+        members = speaker.members(ad, shop.domain, campaign_id, track_url)
         self.is_complete = members.keys() >= set(speaker.dialect.needed)
+        if asked is not None:
+            told = transparency(asked, shop.behalf, shop.paid, track_url)
+            self.is_complete = self.is_complete and (told is not None or not asked.required)
+            if told is not None:
+                members["ext"] = {**cast(dict[str, object], members.get("ext", {})), "dsa": told}
         static = _to_json(members)
+        self.asks = MACRO.search(static) is not None
+        """Whether the markup has macros whose values the request has."""
         # A comma for the opening brace: what is static follows the variable members. At odd places the token goes in.
         cut = (b"," + static[1:]).split(TOKEN.encode())
         self.parts = [part for each in cut for part in (each, b"")][:-1]
@@ -73,20 +92,21 @@ def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
     return any(tag.partition("-")[0].lower() == primary for tag in wanted)
 
 
-class Line(NamedTuple):
-    """What a bid says of its line item."""
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """What a bid says of its line item, and asks about it."""
 
     line_item_id: int
     share: int
     advertiser_id: int
     campaign_id: int
     several_per_request: bool
+    is_capped: bool
 
 
 class Showable:
     """A line item with an ad that it may show, on one exchange."""
 
-    __slots__ = ("_exchange", "_token_part", "line", "prepared", "tactic")
+    __slots__ = ("_exchange", "_token_part", "line", "offer_row", "prepared", "tactic")
 
     def __init__(self, prepared: PreparedBid, line: Line, exchange: Exchange) -> None:
         self.prepared = prepared
@@ -94,6 +114,12 @@ class Showable:
         self.tactic = tactic_json(line.line_item_id) if speaker_of(exchange).sends("tactic") else b""
         self._exchange = exchange
         self._token_part = b""
+        creative = prepared.ad.creative
+        # What the journal's rows of all its bids have in common (journal.bid_batches).
+        self.offer_row = (
+            line.advertiser_id, line.campaign_id, line.line_item_id, line.share, creative.id, exchange.id,
+            creative.format, prepared.seat, creative.width, creative.height,
+        )  # fmt: skip
 
     def token_part(self, signer: TokenSigner, *, is_test: bool) -> bytes:
         """Its part of a token, made once; `signer` is always the same."""
@@ -123,12 +149,13 @@ class Showable:
 class Showcase(Memo):
     """The ads of one catalogue that bids have shown, each prepared at its first use."""
 
-    __slots__ = ("_advertiser_domains", "_fitting", "_index", "_lines", "_prepared", "_track_url", "shows_products")
+    __slots__ = ("_caps", "_fitting", "_index", "_lines", "_prepared", "_shops", "_track_url", "shows_products")
 
-    def __init__(self, index: Index, advertiser_domains: Mapping[int, str], track_url: str) -> None:
+    def __init__(self, index: Index, caps: CapTable, shops: Mapping[int, Shop], track_url: str) -> None:
         super().__init__()
         self._index = index
-        self._advertiser_domains = advertiser_domains
+        self._caps = caps
+        self._shops = shops
         self._lines: dict[int, Line] = {}
         self._track_url = track_url
         self.shows_products = False  # whether any ad that was prepared shows products of a feed
@@ -141,21 +168,29 @@ class Showcase(Memo):
         self._fitting.clear()
         self.nbytes = 0
 
-    def prepared(self, position: int, offer: Offer, exchange: Exchange) -> tuple[PreparedBid, ...]:
+    def prepared(
+        self, position: int, offer: Offer, exchange: Exchange, asked: TransparencyAsked | None = None
+    ) -> tuple[PreparedBid, ...]:
         """Prepared bids of a line item's creatives that have an offered shape, best shape first."""
         creatives = [each for each in self._index.creatives_of(position) if each.format == offer.format]
-        return tuple(self._prepare(creative, offer, exchange, position) for creative in _fitting(creatives, offer))
+        return tuple(
+            self._prepare(creative, offer, exchange, position, asked) for creative in _fitting(creatives, offer)
+        )
 
     def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[Showable, ...]:
         """Those of `prepared` that the request admits, remembered by all that decides it."""
         request, exchange = auction.request, auction.exchange
         languages = request.wlang or request.wlangb
-        seats = (request.wseat, request.bseat) if exchange.seats else None
-        key = (position, impression.offer, exchange.id, impression.imp.secure, languages, seats)
+        key: tuple[Hashable, ...] = (position, impression.offer, exchange.id, impression.imp.secure, languages)
+        asked = auction.transparency
+        if exchange.seats:
+            key = (*key, request.wseat, request.bseat)
+        if asked is not None:
+            key = (*key, asked)
         found = self._fitting.get(key)
         if found is None:
             line = self.line(position)
-            fitting = self.prepared(position, impression.offer, exchange)
+            fitting = self.prepared(position, impression.offer, exchange, asked)
             found = tuple(Showable(each, line, exchange) for each in fitting if may_show(each, auction, impression))
             key_bytes = bytes_of(key)
             if key_bytes <= MAX_FITTING_KEY_BYTES:
@@ -174,25 +209,28 @@ class Showcase(Memo):
                 int(lines.advertiser[position]),
                 int(lines.campaign[position]),
                 bool(lines.several_per_request[position]),
+                self._caps.limits(int(lines.line_item[position])),
             )
         return line
 
     def domains(self, position: int) -> frozenset[str]:
         """What a line item's creatives advertise."""
         return frozenset(
-            normal_domain(creative.advertiser_domain or self._advertiser_domains[creative.advertiser_id])
+            normal_domain(creative.advertiser_domain or self._shops[creative.advertiser_id].domain)
             for creative in self._index.creatives_of(position)
         )
 
-    def _prepare(self, creative: Creative, offer: Offer, exchange: Exchange, position: int) -> PreparedBid:
+    def _prepare(
+        self, creative: Creative, offer: Offer, exchange: Exchange, position: int, asked: TransparencyAsked | None
+    ) -> PreparedBid:
         campaign_id = self.line(position).campaign_id
         ad_format = FORMATS[creative.format]
-        key = (creative.id, exchange.id, campaign_id, ad_format.variant(offer))
+        key = (creative.id, exchange.id, campaign_id, ad_format.variant(offer), asked)
         prepared = self._prepared.get(key)
         if prepared is None:
-            domain, speaker = self._advertiser_domains[creative.advertiser_id], speaker_of(exchange)
+            shop, speaker = self._shops[creative.advertiser_id], speaker_of(exchange)
             ad = ad_format.render(creative, offer, speaker.tracker(self._track_url))
-            prepared = PreparedBid(ad, speaker, domain, campaign_id, self._track_url)
+            prepared = PreparedBid(ad, speaker, shop, campaign_id, self._track_url, asked)
             self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
             self._prepared[key] = prepared
             self.shows_products |= prepared.plan is not None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from bidder.decision.answer import answer
 from bidder.decision.bids_out import BatchCaps
 from bidder.decision.choose import choose
+from bidder.decision.noting import BidNotes
 from bidder.decision.pricing import Evaluation, price
 from bidder.decision.products import attach_products
 from bidder.decision.snapshot import Snapshot
@@ -16,7 +17,9 @@ from bidder.request.auction import Auction
 from bidder.request.consent import ConsentPolicy, resolve_consent
 from bidder.request.identify import identify
 from bidder.request.locate import locate
+from bidder.request.regulate import note_regulations
 from bidder.request.validate import check_request
+from bidder.targeting.quality import refusal
 from core.clock import Clock
 from core.reasons import NoBid
 from pacing.notices.tokens import TokenSigner
@@ -26,11 +29,16 @@ from segments.profiles.reading import ProfileBatch, ProfileReader
 def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
     """The stages that need the request alone. False, with `auction.no_bid` set, when there is nothing to bid on."""
     check_request(auction, snapshot.index.fx)
+    if auction.speaker.is_choosy and auction.no_bid is None:
+        auction.no_bid = refusal(auction, snapshot.quality)
     if auction.no_bid is None:
         resolve_consent(auction, policy)
     if auction.no_bid is None:
         identify(auction)
         locate(auction)
+        regs = auction.request.regs
+        if regs is not None and (regs.ext is not None or regs.coppa):
+            note_regulations(auction, regs)
         if not snapshot.matcher.match_context(auction):
             # Nobody may bid on anything: that is why, not the request.
             auction.no_bid = snapshot.live.nobody or NoBid.NOT_TARGETED
@@ -66,9 +74,16 @@ def count_bids_out(profiles: ProfileBatch, snapshot: Snapshot, now_ms: int) -> N
 
 
 def respond(
-    auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snapshot, signer: TokenSigner, now_ms: int
+    auctions: Sequence[Auction],
+    profiles: ProfileBatch,
+    snapshot: Snapshot,
+    signer: TokenSigner,
+    now_ms: int,
+    notes: BidNotes | None = None,
 ) -> dict[int, bytes]:
     """Everything after the look-up: responses by auction number; auctions without one have `no_bid` set.
+
+    `notes` are given what was chosen.
 
     A batch whose catalogue was replaced while it waited is not bid on: its positions name other leases by now.
     """
@@ -87,6 +102,8 @@ def respond(
             attach_products(chosen, found, snapshot.products, profiles, now_ms)
         snapshot.counts.count_pairs(found.positions, found.verdict)
         responses = answer(found, chosen, snapshot, profiles, signer, now_ms)
+        if notes is not None:
+            notes.hold(found, chosen, snapshot, profiles, now_ms)
     if len(responses) < len(auctions):
         lacking = lacking_leases(found)
         for number, auction in enumerate(auctions):
@@ -127,6 +144,7 @@ async def decide(
     clock: Clock,
     deadline: float,
     looked_up: Callable[[], None],
+    notes: BidNotes | None = None,
 ) -> tuple[dict[int, bytes], float]:
     """Responses of a screened batch by auction number, and the seconds that they took after the look-up.
 
@@ -137,5 +155,5 @@ async def decide(
     finally:
         looked_up()
     started = clock.monotonic()
-    responses = respond(auctions, batch, snapshot, signer, clock.now_ms())
+    responses = respond(auctions, batch, snapshot, signer, clock.now_ms(), notes)
     return responses, clock.monotonic() - started

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,31 +27,32 @@ FIXED_PRICE_DEAL = 3  # `deal.at`: bid exactly the deal's price (OpenRTB 2.6 sec
 FREQUENCY_WINDOW_S = 24 * 3600
 
 
-class Slot:
+class Slot(msgspec.Struct, gc=False):
     """One impression of one auction of the batch, in one format, that at least one line item may bid on."""
 
-    __slots__ = ("auction", "impression", "number")
-
-    def __init__(self, number: int, auction: Auction, impression: Impression) -> None:
-        self.number = number  # of the auction in the batch
-        self.auction = auction
-        self.impression = impression
+    number: int  # of the auction in the batch
+    auction: Auction
+    impression: Impression
 
 
 class Evaluation:
     """Arrays with one row a pair, ordered by slot, then by position."""
 
     __slots__ = (
-        "_ends", "cost", "cpm", "eligible", "floors", "lengths", "positions", "rate", "scores", "slot_of_pair", "slots",
-        "starts", "values_of", "verdict",
+        "_ends", "cost", "cpm", "eligible", "floors", "frequency", "lengths", "personal", "positions", "rate", "scored",
+        "scores", "slot_kinds", "slot_of_pair", "slots", "starts", "state", "verdict",
     )  # fmt: skip
 
     slot_of_pair: Integers
     positions: Integers
     cpm: Integers  # the bid: CPM micros of the auction's currency, on the grosz grid
     rate: Floats | float  # units of the auction's currency for one of the advertiser's
-    scores: score.Scores | None  # how the bids came about; None where they were remembered
-    values_of: Callable[[Integers], Floats]  # of some pairs: expected values, micros of the advertiser's currency
+    scores: score.Scores | None  # how the bids of the `personal` pairs came about; None where there is none
+    personal: Integers  # pairs whose bid depends on the user, ascending; of a batch without memo all
+    slot_kinds: Integers  # of each slot, see `BoundModel.slot_kind`
+    state: Integers | None  # row of the user's state at the shop, counted from 1; see `score.state_of_pairs`
+    frequency: Floats | None  # see `_frequency`
+    scored: Callable[..., score.Scores]  # prices some pairs of these anew, `personal` by what is known of the user
     floors: Integers  # CPM micros of the auction's currency
     cost: Integers  # micros of the advertiser's currency
     verdict: Integers  # rank.ELIGIBLE or a column of bidder.targeting.counting
@@ -101,7 +103,7 @@ def price(
 ) -> Evaluation:
     """Price and judge every pair that the impressions' `eligible` sets name; there must be one.
 
-    With a `memo` bids that are the same for everybody are looked up there; the result has no `scores` then.
+    With a `memo` bids that are the same for everybody are looked up there; the result has no `scores` of them then.
     """
     slots: list[Slot] = []
     has_deals = False
@@ -143,7 +145,9 @@ def _price(
     state = score.state_of_pairs(auctions, found.lengths, found.positions, profiles, snapshot.index)
     frequency = _frequency(found, profiles, snapshot, now_ms // 1000)
 
-    def scored(pairs: Integers | slice, *, personal: bool) -> score.Scores:
+    found.state, found.frequency, found.slot_kinds = state, frequency, slot_kinds
+
+    def scored(pairs: Integers | slice, *, personal: bool = True) -> score.Scores:
         return score.score(
             slot_of_pair=found.slot_of_pair[pairs],
             positions=found.positions[pairs],
@@ -157,9 +161,9 @@ def _price(
             index=snapshot.index,
         )
 
-    found.values_of = lambda pairs: scored(pairs, personal=True).expected_value
+    found.scored = scored
     if memo is None:
-        found.scores = scored(slice(None), personal=True)
+        found.scores, found.personal = scored(slice(None)), np.arange(len(found.positions))
         found.cpm = found.scores.cpm
         return
     generation = model.generation
@@ -167,9 +171,10 @@ def _price(
     found.cpm = memo.bids(
         keys, found.lengths, found.positions, snapshot.book.multiplier, lambda pairs: scored(pairs, personal=False).cpm
     )
-    personal = _personal(state, frequency)
-    if len(personal):
-        found.cpm[personal] = scored(personal, personal=True).cpm
+    found.personal = _personal(state, frequency)
+    if len(found.personal):
+        found.scores = scored(found.personal)
+        found.cpm[found.personal] = found.scores.cpm
 
 
 def _personal(state: Integers | None, frequency: Floats | None) -> Integers:

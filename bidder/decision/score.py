@@ -130,8 +130,9 @@ class BoundModel(Memo):
         key = (
             hours,
             device.devicetype if device is not None else None,
+            # Of all formats but banners the name says more than measures: a video is none of its player's size.
             offer.format if offer.format != BANNER else sizes[0] if sizes else None,
-            impression.placement,
+            offer.placement,
             bool(impression.deal_floors),
         )
         kind = self._kinds.get(key)
@@ -156,7 +157,6 @@ class BoundModel(Memo):
         width, height = size if isinstance(size, tuple) else (0, 0)
         features = {
             "device": str(device_type),
-            # Of all formats but banners the name says more than the measures: a video is none of its player's size.
             "size": size if isinstance(size, str) else f"{width}x{height}",
             "position": str(position),
             "deal": "yes" if has_deals else "no",

@@ -16,6 +16,7 @@ from bidder.targeting.counting import FunnelCounts
 from bidder.targeting.eligible_now import LiveSets
 from bidder.targeting.match import Matcher
 from bidder.targeting.memory import MemoryBudget
+from bidder.targeting.quality import Quality
 from core.money import MoneyError
 from creatives.products.cache import ProductCache
 from pacing.budgets.leases import LeaseBook
@@ -32,7 +33,7 @@ class Snapshot:
 
     __slots__ = (
         "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "out", "prices",
-        "products", "shading", "showcase", "unpacked",
+        "products", "quality", "shading", "showcase", "unpacked",
     )  # fmt: skip
 
     def __init__(
@@ -43,12 +44,14 @@ class Snapshot:
         track_url: str,
         shading: Shading | None = None,
         out: BidsOut | None = None,
+        quality: Quality | None = None,
         products: ProductCache | None = None,
     ) -> None:
         self.index = compiled.index
         self.caps = compiled.caps
         self.book = book
         self.out = out
+        self.quality = quality or Quality()
         self.products = products
         self.shading = shading or Shading()
         self.model = BoundModel(model, self.index)
@@ -58,7 +61,7 @@ class Snapshot:
         self.counts = FunnelCounts(self.index, self.live, self.matcher.dimensions, self.matcher.settle)
         self.unpacked = UnpackedRows(self.index.count)
         self.prices = PriceMemo(self.index.count)
-        self.showcase = Showcase(self.index, compiled.advertiser_domains, track_url)
+        self.showcase = Showcase(self.index, compiled.caps, compiled.shops, track_url)
         self.memory.reserve(self.prices.nbytes)
         for memo in (self.model, self.unpacked, self.showcase):
             memo.join(self.memory)

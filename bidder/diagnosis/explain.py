@@ -6,7 +6,7 @@ reasons, not the first one, and priced even where it is not eligible, so that ne
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -29,6 +29,7 @@ from core.clock import Clock
 from core.money import format_micros
 from core.reasons import NO_BID_REASONS, NoBid
 from pacing.caps import recent_impressions
+from pacing.ledger.rows import NOT_SHADED
 from segments.profiles.reading import ProfileBatch, ProfileReader
 
 # A look-up for explain waits longer than a bid would: the person would rather know.
@@ -45,7 +46,10 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PriceBuildUp(msgspec.Struct, frozen=True):
-    """How a bid came about. Amounts are decimal text; bid and floor in `currency`, the rest in the advertiser's."""
+    """How a bid came about. Amounts are decimal text; bid and floor in `currency`, the rest in the advertiser's.
+
+    `bid_cpm` is what the impression is worth; of the winner `sent_cpm` is what is bid for it, `shading` times as much.
+    """
 
     click_rate: float
     conversion_rate: float
@@ -57,6 +61,8 @@ class PriceBuildUp(msgspec.Struct, frozen=True):
     bid_cpm: str
     floor_cpm: str
     currency: str
+    sent_cpm: str = ""
+    shading: float = 1.0
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -221,15 +227,25 @@ def _price_all(
     return price([auction], profiles, snapshot, now_ms)
 
 
-_Place = tuple[int, str]
-"""Position of an impression in the request, and the format."""
+_Place = tuple[int, str, int]
+"""Position of an impression in the request, the format, and its place in a break."""
 
-Winners = dict[_Place, tuple[int, int]]
-"""Where there is a bid -> (index position, creative id) of it."""
+
+class Winner(NamedTuple):
+    """A bid that would be sent."""
+
+    position: int  # in the index
+    creative_id: int
+    cpm: int
+    shading: int
+
+
+Winners = dict[_Place, Winner]
+"""Where there is a bid."""
 
 
 def _place(impression: Impression) -> _Place:
-    return impression.position, impression.offer.format
+    return impression.position, impression.offer.format, impression.place
 
 
 class _Telling:
@@ -264,7 +280,9 @@ class _Telling:
         auction = self._auction
         real = _real_verdicts(found)
         winners: Winners = {
-            _place(found.slots[number].impression): (int(found.positions[bid.pair]), bid.shown.prepared.ad.creative.id)
+            _place(found.slots[number].impression): Winner(
+                int(found.positions[bid.pair]), bid.shown.prepared.ad.creative.id, bid.cpm, bid.shading
+            )
             for number, bid in chosen.items()
             if found is not None
         }
@@ -297,7 +315,7 @@ class _Telling:
                 for pair in range(*everything.pair_range(number))
             ]
         winner = winners.get(_place(impression))
-        won = None if winner is None else int(lines.line_item[winner[0]])
+        won = None if winner is None else int(lines.line_item[winner.position])
         return ImpressionVerdicts(impression.imp.id, impression.offer.format, won, tuple(verdicts))
 
     def _verdict(
@@ -314,8 +332,11 @@ class _Telling:
         line_item, share = int(lines.line_item[position]), int(lines.share[position])
         bid_price = _price(everything, pair, position, self._auction, self._snapshot)
         winner = winners.get(_place(impression))
-        if winner is not None and winner[0] == position:
-            return Verdict(line_item, share, "bid", (), bid_price, winner[1])
+        if winner is not None and winner.position == position:
+            sent = msgspec.structs.replace(
+                bid_price, sent_cpm=format_micros(winner.cpm), shading=winner.shading / NOT_SHADED
+            )
+            return Verdict(line_item, share, "bid", (), sent, winner.creative_id)
         found = [(reason, detail) for reason, passing, detail in targeting if not passing >> position & 1]
         own = int(everything.verdict[pair])
         # What pacing holds back altogether is priced at nothing, which is no reason of its own.

@@ -7,15 +7,19 @@ dialect with quirks that data cannot say is a subclass in a module beside this o
 from collections.abc import Collection, Sequence
 from typing import Final, cast
 
+import msgspec
+
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.response import encode_no_bid, encode_response
 from bidder.openrtb.types import Imp
 from core.dialects import spoken_by
 from core.errors import Fault
-from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle
+from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle, SellerCheck
 from core.reasons import NoBid
+from core.supply import plain_seller
 from creatives.card import card_path
 from creatives.formats.base import Ad
+from creatives.formats.native import NativeAd
 from creatives.macros import TOKEN, Tracker
 
 NO_CONTENT: tuple[int, bytes] = (204, b"")
@@ -29,17 +33,40 @@ UNKNOWN_REASON = 0
 BID_EXPIRY_S = 300
 
 
+MIN_TO_WIN: Final = "m=${AUCTION_MIN_TO_WIN}"
+"""Query member of each notice: the least bid that would have won (OpenRTB 2.6 section 4.4.1), where it is filled in."""
+
 ADDED_IN: Final = {"burl": "2.5", "lurl": "2.5", "tactic": "2.5", "language": "2.5", "apis": "2.6", "mtype": "2.6"}
 """The version that each of these members of a bid came with; all others are as old as 2.4."""
 
-_AUCTION_TYPES = {int(each): each for each in AuctionType}
-_FIRST, _SECOND = AuctionType.FIRST_PRICE, AuctionType.SECOND_PRICE
+
+class AuctionTypes(dict[int | None, AuctionType]):
+    """What bids are charged by, for the `at` of a request or deal.
+
+    As the exchange is configured; otherwise as `at` says. Without an `at` it is second price, OpenRTB's default. A type
+    that we do not know counts as first price: we then never book less than the exchange may charge.
+    """
+
+    __slots__ = ("_otherwise",)
+
+    def __init__(self, first_price: bool | None) -> None:
+        super().__init__()
+        self._otherwise = AuctionType.SECOND_PRICE if first_price is False else AuctionType.FIRST_PRICE
+        if first_price is None:
+            self[None] = AuctionType.SECOND_PRICE
+            self.update((int(each), each) for each in AuctionType)
+
+    def __missing__(self, at: int | None) -> AuctionType:
+        return self._otherwise
 
 
 class Speaker:
     """Speaks for one exchange: answers in its dialect, made once per exchange and catalogue."""
 
-    __slots__ = ("_auction_type", "_price", "_says_nothing", "_seat_of", "dialect", "exchange", "max_bids", "seats")
+    __slots__ = (
+        "_price", "_says_nothing", "_seat_of", "auction_types", "dialect", "exchange", "inventory_deny", "is_choosy",
+        "max_bids", "seats", "sellers_allow", "sellers_deny",
+    )  # fmt: skip
 
     has_rules = False
     """Whether `refuses` has anything to say; most exchanges do not."""
@@ -51,8 +78,19 @@ class Speaker:
         self._seat_of = {(each.advertiser_id, each.campaign_id): each.seat for each in exchange.seats}
         self.seats = frozenset((exchange.seat, *self._seat_of.values()))
         self._price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
-        first = self.dialect.first_price
-        self._auction_type = None if first is None else _FIRST if first else _SECOND
+        self.auction_types = AuctionTypes(self.dialect.first_price)
+        self.inventory_deny = frozenset(map(str.casefold, exchange.inventory_deny))
+        self.sellers_allow = frozenset(map(plain_seller, exchange.sellers_allow))
+        self.sellers_deny = frozenset(map(plain_seller, exchange.sellers_deny))
+        self.is_choosy = bool(
+            exchange.complete_chains
+            or exchange.humans_only
+            or self.inventory_deny
+            or self.sellers_allow
+            or self.sellers_deny
+            or exchange.seller_check is not SellerCheck.OFF
+        )
+        """Whether something keeps whole requests of the exchange from being bid on (`bidder.targeting.quality`)."""
         self._says_nothing = self.dialect.no_bid_style is NoBidStyle.NO_CONTENT
 
     def no_bid(self, request_id: str, reason: NoBid) -> tuple[int, bytes]:
@@ -72,18 +110,6 @@ class Speaker:
         if reason.nbr > LAST_REASON_OF_2_5 and min(self.exchange.openrtb_version, self.dialect.version) < "2.6":
             return UNKNOWN_REASON
         return reason.nbr
-
-    def auction_type(self, at: int | None) -> AuctionType:
-        """What a bid is charged by: as the exchange is configured, otherwise by the `at` of the request or deal.
-
-        Without an `at` it is second price, OpenRTB's default. A type that we do not know counts as first price: we then
-        never book less than the exchange may charge.
-        """
-        if self._auction_type is not None:
-            return self._auction_type
-        if at is None:
-            return AuctionType.SECOND_PRICE
-        return _AUCTION_TYPES.get(at, AuctionType.FIRST_PRICE)
 
     def seat_of(self, advertiser_id: int, campaign_id: int) -> str:
         """The seat that bids of a campaign are made by: its own, its advertiser's, or the exchange's usual one."""
@@ -106,10 +132,10 @@ class Speaker:
         creative, price = ad.creative, self._price
         members: dict[str, object] = {
             "adid": str(creative.id),
-            "nurl": f"{track_url}/n/win/{TOKEN}?{price}",
-            "burl": f"{track_url}/n/bill/{TOKEN}?{price}",
-            "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}",
-            "adm": ad.markup,
+            "nurl": f"{track_url}/n/win/{TOKEN}?{price}&{MIN_TO_WIN}",
+            "burl": f"{track_url}/n/bill/{TOKEN}?{price}&{MIN_TO_WIN}",
+            "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&{MIN_TO_WIN}",
+            "adm": self._markup(ad),
             "adomain": [domain] if (domain := creative.advertiser_domain or advertiser_domain) else [],
             "iurl": _sample_url(creative, track_url),
             "cid": self.seat_of(creative.advertiser_id, campaign_id)
@@ -136,13 +162,23 @@ class Speaker:
             if (value not in ("", (), []) or name in kept) and self.sends(name)
         }
 
+    def _markup(self, ad: Ad) -> object:
+        """The markup as the exchange takes it."""
+        dialect = self.dialect
+        if not isinstance(ad, NativeAd):
+            return ad.markup
+        text = ad.markup if ad.is_wrapped or not dialect.native_root else f'{{"native":{ad.markup}}}'
+        return msgspec.json.decode(text) if dialect.native_as_object else text
+
     def sends(self, member: str) -> bool:
         """Whether a member of a bid is part of the version that the exchange speaks."""
         return ADDED_IN.get(member, "") <= self.dialect.version
 
     def tracker(self, track_url: str) -> Tracker:
         """Where markup for this exchange reports to."""
-        return Tracker(track_url, self._price if self.dialect.price_in_markup else "")
+        dialect = self.dialect
+        price = self._price if dialect.price_in_markup else ""
+        return Tracker(track_url, price, dialect.click_macro, dialect.click_macro_encoded)
 
     def answer(self, request_id: str, bids: Sequence[tuple[str, Sequence[bytes]]], currency: str, bid_id: str) -> bytes:
         """JSON of a whole answer, its bids grouped by seat.
@@ -159,7 +195,8 @@ class Speaker:
 
 def _sample_url(creative: Creative, track_url: str) -> str:
     """An absolute address of a picture of the ad."""
-    for url in (creative.sample_url, creative.image_url):
+    pictures = creative.native.images if creative.native is not None else ()
+    for url in (creative.sample_url, creative.image_url, *(picture.url for picture in pictures[:1])):
         if url.startswith(("https://", "http://")):
             return url
     return track_url + card_path(creative.width, creative.height)

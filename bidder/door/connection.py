@@ -23,7 +23,7 @@ from bidder.door.http import (
     page_answer,
 )
 from bidder.door.limits import MAX_UNSENT_BYTES, SLICE_BYTES
-from bidder.door.port import Port
+from bidder.door.port import Port, Sender
 
 _PAGE_METHODS = (b"GET", b"HEAD")
 
@@ -195,9 +195,18 @@ class BidProtocol(asyncio.Protocol):
         self._queue.append(slot)
         self.port.counters.requests += 1
         try:
-            self.port.handler.submit(exchange, plain, arrival, slot.reply, head.authorization)
+            self.port.handler.submit(exchange, plain, arrival, slot.reply, head.sender or self._sender(head))
         except Exception as fault:  # the handler's fault must not look like a fault of the peer's HTTP
             self._report(fault, slot)
+
+    def _sender(self, head: Head) -> Sender:
+        """Who sends requests with this head; remembered in it."""
+        fields = head.fields
+        chain = fields.get(b"x-forwarded-for", b"").decode("latin-1")
+        address = self.port.proxies.client_of(self._peer(), [chain] if chain else [])
+        secrets = {name: value for name, value in fields.items() if name.startswith(b"x-")}
+        head.sender = sender = Sender(fields.get(b"authorization", b""), address, secrets)
+        return sender
 
     def _decompress(self, head: Head, body: bytes | bytearray) -> bytes | None:
         try:

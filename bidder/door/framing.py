@@ -16,6 +16,7 @@ import httptools
 
 from bidder.door.http import MAX_BODY_BYTES, HttpRefusal, Route, accepts_gzip, content_coding, is_json, route
 from bidder.door.limits import SLICE_BYTES
+from bidder.door.port import Sender
 
 # Request line and headers. Real ones have 300-800 bytes; proxies and cookies add a few kB. Counted by slices, so that
 # up to SLICE_BYTES more may pass.
@@ -52,15 +53,22 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: ?([0-9]+)\r\n", re.IGNORECAS
 class Head:
     """What was understood of a request's first line and fields."""
 
-    __slots__ = ("authorization", "forwarded", "gzipped", "gzips", "keeps_alive", "method", "refusal", "route")
+    __slots__ = ("fields", "forwarded", "gzipped", "gzips", "keeps_alive", "method", "refusal", "route", "sender")
 
     def __init__(
-        self, method: bytes, target: Route, *, keeps_alive: bool, authorization: bytes, forwarded: bool = False
+        self,
+        method: bytes,
+        target: Route,
+        *,
+        keeps_alive: bool,
+        fields: dict[bytes, bytes] | None = None,
+        forwarded: bool = False,
     ) -> None:
         self.method = method
         self.route = target
         self.keeps_alive = keeps_alive
-        self.authorization = authorization
+        self.fields = fields or {}
+        self.sender: Sender | None = None  # made by the connection, which knows the peer
         self.forwarded = forwarded  # a proxy speaks for somebody else
         self.refusal = 0  # the status to answer with; 0: the handler may see it
         self.gzipped = False  # the body is
@@ -232,10 +240,15 @@ class Framing:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A repeated field is joined as a list (RFC 9110, 5.2), which none of those that frame a message survives."""
-        field = _FIELDS.get(name.lower())
-        if field is None or self._in_body:  # fields after a chunked body say nothing that is used
+        lower = name.lower()
+        field = _FIELDS.get(lower)
+        if self._in_body:  # fields after a chunked body say nothing that is used
             return
         fields = self._fields
+        if lower.startswith(b"x-"):  # one of these may be an exchange's secret
+            fields[lower] = fields[lower] + b", " + value if lower in fields else value
+        if field is None:
+            return
         fields[field] = fields[field] + b", " + value if field in fields else value
 
     def on_headers_complete(self) -> None:
@@ -246,7 +259,7 @@ class Framing:
             parser.get_method(),
             route(self._url),
             keeps_alive=parser.should_keep_alive(),
-            authorization=fields.get(b"authorization", b""),
+            fields=fields,
             forwarded=b"forwarded" in fields,
         )
         if head.method == b"CONNECT":

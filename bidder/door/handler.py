@@ -6,20 +6,21 @@ decoded (`bidder.door.load`).
 """
 
 import asyncio
-import hmac
 import logging
 import math
 from collections import deque
 from collections.abc import Callable
 
+from bidder.decision.noting import BidNotes
 from bidder.decision.pipeline import decide, screen
 from bidder.decision.snapshot import Snapshot
 from bidder.dialects.table import speaker_of
 from bidder.door.batching import MAX_BATCH, Batches, Waiting
 from bidder.door.checking import AnswerCheck
+from bidder.door.gate import Gate, gate_of
 from bidder.door.load import Load, time_budget
 from bidder.door.metrics import BidMetrics
-from bidder.door.port import Reply
+from bidder.door.port import Reply, Sender
 from bidder.openrtb.codec import Malformed, decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.request.auction import Auction
@@ -63,10 +64,13 @@ class BidderHandler:
         tmax_cap_ms: int,
         fresh: Callable[[], bool],
         check: AnswerCheck | None = None,
+        notes: BidNotes | None = None,
         clock_off: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`notes` are told of each answer; None: nobody keeps a journal."""
         self._clock_off = clock_off
         self._check = check
+        self._notes = notes
         self._profiles = profiles
         self._signer = signer
         self._policy = policy
@@ -75,6 +79,7 @@ class BidderHandler:
         self._tmax_cap_ms = tmax_cap_ms
         self._fresh = fresh
         self._snapshot: Snapshot | None = None
+        self._gates: dict[str, Gate] = {}  # of exchanges that do not take everybody's requests
         self.recent: deque[Auction] = deque(maxlen=RECENT)
         """Requests of the last seconds, to try a new snapshot with."""
         self._sampled = -math.inf  # monotonic seconds
@@ -98,14 +103,24 @@ class BidderHandler:
     def install(self, snapshot: Snapshot) -> None:
         """Swap the snapshot; batches under way finish with the one they began with."""
         self._snapshot = snapshot
+        before, self._gates = self._gates, {}
+        for exchange in snapshot.index.exchanges.values():
+            gate = gate_of(exchange)
+            if gate is not None:
+                # The count of a second outlives a catalogue, where nothing of the exchange has changed.
+                old = before.get(exchange.key)
+                self._gates[exchange.key] = old if old is not None and old.exchange == exchange else gate
 
-    def _count_nothing(self, exchange_key: str) -> None:
+    def _count_nothing(self, exchange_key: str, snapshot: Snapshot | None) -> None:
+        """Nothing can be bid on now."""
+        reason = NoBid.NO_SNAPSHOT
         if self._clock_off():
-            self._metrics.no_bid(exchange_key, NoBid.CLOCK_OFF)
-        else:
-            self._metrics.no_bid(exchange_key, NoBid.NO_SNAPSHOT)
+            reason = NoBid.CLOCK_OFF
+        self._metrics.no_bid(exchange_key, reason)
+        if self._notes is not None:
+            self._notes.unread(None if snapshot is None else snapshot.index.exchanges.get(exchange_key), reason)
 
-    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:
+    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, sender: Sender) -> None:
         """See `bidder.door.port.BidHandler`."""
         if not self._in_turn:
             self._begin_turn()
@@ -113,7 +128,7 @@ class BidderHandler:
         snapshot = self._snapshot
         # Asked once a turn: while it is not fresh, nothing is pending.
         if snapshot is None or not (self._pending or self._fresh()):
-            self._count_nothing(exchange_key)
+            self._count_nothing(exchange_key, snapshot)
             reply(204, b"")
             return
         exchange = snapshot.index.exchanges.get(exchange_key)
@@ -121,16 +136,32 @@ class BidderHandler:
             self._metrics.refused(NoBid.UNKNOWN_EXCHANGE)
             reply(404, b"no active exchange has this key: see `grosz exchange list`\n")
             return
-        if exchange.bearer_token and not _has_token(authorization, exchange.bearer_token):
-            self._metrics.refused(NoBid.EXCHANGE_ACCESS)
-            reply(401, b"the exchange has a bearer token: send Authorization: Bearer ...\n")
+        if exchange_key in self._gates and self._is_refused(exchange, sender, reply):
             return
         budget_s = time_budget(None, exchange, self._tmax_cap_ms)
         if self._load.is_too_much(self._waiting, budget_s, arrival, self._clock.monotonic()):
             self._metrics.no_bid(exchange_key, NoBid.OVERLOAD)
+            if self._notes is not None:
+                self._notes.unread(exchange, NoBid.OVERLOAD)
             reply(*speaker_of(exchange).shed())
             return
         self._accept(exchange, body, arrival, reply)
+
+    def _is_refused(self, exchange: Exchange, sender: Sender, reply: Reply) -> bool:
+        """Whether the exchange's gate does not let a request in, which is answered then."""
+        refusal = self._gates[exchange.key].refusal(sender, self._clock.monotonic())
+        if refusal is None:
+            return False
+        reason, status, text = refusal
+        if reason is NoBid.RATE_CAPPED:
+            self._metrics.no_bid(exchange.key, reason)
+        else:
+            self._metrics.refused(reason)
+        if status == 204:
+            reply(*speaker_of(exchange).shed())
+        else:
+            reply(status, text)
+        return True
 
     def _begin_turn(self) -> None:
         self._load.begin_turn(self._clock.monotonic())
@@ -225,7 +256,14 @@ class BidderHandler:
         deadline = started + (nearest - started) * LOOK_UP_SHARE
         try:
             responses, took_s = await decide(
-                auctions, snapshot, self._profiles, self._signer, self._clock, deadline, self._batches.looked_up
+                auctions,
+                snapshot,
+                self._profiles,
+                self._signer,
+                self._clock,
+                deadline,
+                self._batches.looked_up,
+                self._notes,
             )
             self._load.priced(took_s, len(batch))
         except Exception:
@@ -234,14 +272,22 @@ class BidderHandler:
             self._metrics.fault()
             responses = {}
         finished = self._clock.monotonic()
+        unsent: set[int] = set()
         for number, (auction, reply) in enumerate(batch):
             response = responses.get(number)
             if response is not None and finished > auction.deadline:
                 # Nobody reads an answer after tmax; what was reserved for it comes back when the lease closes.
                 auction.no_bid, response = NoBid.NO_TIME, None
+                unsent.add(number)
             elif response is not None and self._check is not None:
                 response = self._check.passed(auction, response, snapshot)
+                if response is None:
+                    unsent.add(number)
+            if auction.is_test:
+                unsent.add(number)
             self._answer(auction, reply, response, finished)
+        if self._notes is not None:
+            self._notes.sent(unsent)
         self._load.worked(self._clock.monotonic())
 
     def _answer(self, auction: Auction, reply: Reply, response: bytes | None, now: float) -> None:
@@ -254,6 +300,8 @@ class BidderHandler:
             return
         reason = auction.no_bid or NoBid.NOBODY_BIDS
         self._metrics.no_bid(exchange.key, reason)
+        if self._notes is not None:
+            self._notes.silent(auction, reason)
         reply(*auction.speaker.no_bid(auction.request.id, reason))
 
     async def drain(self) -> None:
@@ -262,7 +310,3 @@ class BidderHandler:
         self._batches.leave()
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-
-def _has_token(authorization: bytes, token: str) -> bool:
-    return hmac.compare_digest(authorization, b"Bearer " + token.encode())

@@ -38,6 +38,7 @@ REASONS = {
     408: b"Request Timeout",
     413: b"Content Too Large",
     415: b"Unsupported Media Type",
+    429: b"Too Many Requests",
     417: b"Expectation Failed",
     431: b"Request Header Fields Too Large",
     500: b"Internal Server Error",
@@ -58,6 +59,7 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n" + _VERSION + b"\r\n"
 _STATUS_FIELDS = {
     401: b"www-authenticate: Bearer\r\n",
     415: b"accept: application/json\r\naccept-encoding: gzip\r\n",
+    429: b"retry-after: 1\r\n",
     503: b"retry-after: 1\r\n",
 }
 

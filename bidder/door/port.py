@@ -1,10 +1,11 @@
 """What the connections of a bid port share: the handler behind it, its pages, the counters, who is connected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from bidder.door.limits import BidLimits
 from core.clock import Clock
+from core.network.proxies import NO_PROXIES, Proxies
 
 Reply = Callable[[int, bytes], None]
 Page = Callable[[], tuple[int, str, bytes]]  # status, content type, content
@@ -12,15 +13,32 @@ MaySee = Callable[[str | None, bool], bool]
 """Whether a peer (its address; whether a proxy speaks for it) may read the private pages."""
 
 
+class Sender:
+    """Who sends the requests of one head: made once for all that repeat it over their connection."""
+
+    __slots__ = ("address", "authorization", "fields")
+
+    def __init__(
+        self, authorization: bytes = b"", address: str = "", fields: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        self.authorization = authorization  # the header's value, b"" without one
+        self.address = address  # of the client, also behind a trusted proxy; "" where nobody can tell
+        self.fields = fields or {}  # headers whose names begin with x-, in lower case
+
+
+STRANGER = Sender()
+"""Says nothing of itself."""
+
+
 class BidHandler(Protocol):
     """What decides about bid requests."""
 
-    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:
+    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, sender: Sender) -> None:
         """Take one request, called in the turn of the event loop in which its last byte was read.
 
-        `body` is decompressed; `arrival` is Clock.monotonic() of its first byte; `authorization` is the header's value,
-        b"" without one. Call `reply(status, body)` exactly once, now or later, with 200 and JSON, with 204 and b"", or
-        with 400, 401 or 404 and a short text, which only peers on this machine are shown. The handler batches.
+        `body` is decompressed; `arrival` is Clock.monotonic() of its first byte. Call `reply(status, body)` exactly
+        once, now or later, with 200 and JSON, with 204 and b"", or with 400, 401, 403, 404 or 429 and a short text,
+        which only peers on this machine are shown. The handler batches.
         """
         ...
 
@@ -72,7 +90,8 @@ class Port:
     """The state that all connections of one bid port see."""
 
     __slots__ = (
-        "connections", "counters", "draining", "handler", "limits", "may_see", "monotonic", "pages", "private"
+        "connections", "counters", "draining", "handler", "limits", "may_see", "monotonic", "pages", "private",
+        "proxies",
     )  # fmt: skip
 
     def __init__(
@@ -83,12 +102,14 @@ class Port:
         limits: BidLimits,
         private: frozenset[str] = frozenset(),
         may_see: MaySee = lambda _peer, _forwarded: False,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
         self.handler = handler
         self.monotonic = clock.monotonic
         self.pages = pages
         self.private = private
         self.may_see = may_see
+        self.proxies = proxies
         self.limits = limits
         self.counters = BidCounters()
         self.connections: set[Connection] = set()

@@ -11,6 +11,7 @@ from bidder.door.connection import BidProtocol
 from bidder.door.limits import BidLimits
 from bidder.door.port import BidCounters, BidHandler, MaySee, Page, Port, Reply
 from core.clock import Clock
+from core.network.proxies import NO_PROXIES, Proxies
 
 __all__ = ["BidCounters", "BidHandler", "BidLimits", "BidServer", "Page", "Reply"]
 
@@ -46,8 +47,11 @@ class BidServer:
         private: Iterable[str] = (),
         may_see: MaySee = lambda _peer, _forwarded: False,
         limits: BidLimits | None = None,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
-        self._port = Port(handler, clock, dict(pages or {}), limits or BidLimits(), frozenset(private), may_see)
+        """`proxies` are those whose word about the client's address counts."""
+        limits = limits or BidLimits()
+        self._port = Port(handler, clock, dict(pages or {}), limits, frozenset(private), may_see, proxies)
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 

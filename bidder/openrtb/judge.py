@@ -4,12 +4,14 @@ The stages make an answer right; this reads it as its exchange will and says wha
 here is shared with what chose the bid. `bidder.door.checking` asks it about every answer in tests, about some in life.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from bidder.openrtb.judge_native import faults_of_native
 from bidder.openrtb.judge_vast import faults_of_spot
 from bidder.openrtb.types import Audio, Banner, BidRequest, Deal, Device, Imp, Native, Video
 from bidder.openrtb.violation import Violation
@@ -46,6 +48,25 @@ def faults_of_answer(request: BidRequest, answer: Json, terms: AnswerTerms) -> I
     ids = [bid.get("id") for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
     if len(set(ids)) < len(ids) or not all(ids):
         yield Violation("bid_id", "ids of bids are missing or repeated")
+    yield from _breaks(request, answer)
+
+
+def _breaks(request: BidRequest, answer: Json) -> Iterator[Violation]:
+    """What is wrong with all bids on one break together (OpenRTB 2.6, dynamic pods)."""
+    bids = [bid for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
+    for imp in request.imp if len(bids) > 1 else ():
+        own = [bid for bid in bids if bid.get("impid") == imp.id]
+        spot = imp.video or imp.audio
+        if spot is None or not spot.poddur:
+            continue
+        length = sum(bid.get("dur", 0) for bid in own)
+        if length > spot.poddur or (spot.maxseq and len(own) > spot.maxseq):
+            yield Violation("break", f"{len(own)} ads of {length} s in {spot.maxseq} places of {spot.poddur} s")
+        if len({bid.get("crid") for bid in own}) < len(own):
+            yield Violation("break", "an ad is twice in a break")
+        domains = [name for bid in own for name in bid.get("adomain", ())]
+        if (spot.poddedupe is None or 1 in spot.poddedupe) and len(set(domains)) < len(domains):
+            yield Violation("break", "an advertiser is twice in a break")
 
 
 def faults_of_bid(
@@ -67,6 +88,7 @@ def faults_of_bid(
     yield from _price(imp, deal, bid, currency, fx)
     yield from _format(request, imp, bid)
     yield from _blocked(request, imp, bid)
+    yield from _transparency(request, bid)
     yield from _markup(imp, bid, terms)
 
 
@@ -96,10 +118,11 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
     cpm, owner = round(price * MICROS_PER_UNIT), deal or imp  # of any size: how dear a bid may be is not judged here
     if cpm % GROSZ_CPM_MICROS:
         yield Violation("price", f"{price} is finer than a hundredth")
-    if owner.bidfloor is None or owner.bidfloor <= 0:
+    said = owner.bidfloor if deal is not None else _said_floor(imp, bid)
+    if said is None or said <= 0:
         return
     try:
-        floor = fx.floor_cpm(cpm_from_float(owner.bidfloor), (owner.bidfloorcur or "USD").strip().upper(), currency)
+        floor = fx.floor_cpm(cpm_from_float(said), (owner.bidfloorcur or "USD").strip().upper(), currency)
     except MoneyError as error:
         yield Violation("floor", str(error))
         return
@@ -109,13 +132,25 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
         yield Violation("deal_price", f"{price} {currency} where {floor / 1e6} is fixed")
 
 
+def _said_floor(imp: Imp, bid: Json) -> float | None:
+    """The floor of an impression, which may depend on how long the ad is."""
+    spot = {"video": imp.video, "audio": imp.audio}.get(_kind(bid))
+    if spot is None:
+        return imp.bidfloor
+    length = bid.get("dur") or 0
+    fitting = [each for each in spot.durfloors or () if (each.mindur or 0) <= length <= (each.maxdur or math.inf)]
+    if fitting:
+        return max(each.bidfloor or 0 for each in fitting)
+    return spot.mincpmpersec * length if spot.mincpmpersec else imp.bidfloor
+
+
 def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
     offered = [name for name in FORMAT_OF_MARKUP.values() if getattr(imp, name) is not None]
-    # Versions before 2.6 have no `mtype`: the exchange looks at the markup. What is not VAST or JSON is a banner.
-    looks = "banner" if imp.banner is not None or not offered else offered[0]
-    kind = FORMAT_OF_MARKUP.get(bid["mtype"], "") if bid.get("mtype") else looks
+    kind = _kind(bid)
     if kind not in offered:
         yield Violation("format", f"markup of type {bid.get('mtype')} where {', '.join(offered)} is offered")
+    if kind == "native" and imp.native is not None:
+        yield from (Violation("native", fault) for fault in faults_of_native(imp.native, bid.get("adm")))
     if kind == "banner" and imp.banner is not None and not _has_size(imp.banner, bid, request.device):
         yield Violation("size", f"{bid.get('w')}x{bid.get('h')} is not offered")
     spot = imp.video if kind == "video" else imp.audio if kind == "audio" else None
@@ -125,9 +160,20 @@ def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
 
 def _offered(imp: Imp, bid: Json) -> Banner | Video | Audio | Native | None:
     """The format of the impression that a bid fills."""
-    kind = FORMAT_OF_MARKUP.get(bid.get("mtype", 0), "")
     by_name = {"banner": imp.banner, "video": imp.video, "audio": imp.audio, "native": imp.native}
-    return by_name.get(kind) or imp.banner or imp.video or imp.audio
+    return by_name.get(_kind(bid))
+
+
+def _kind(bid: Json) -> str:
+    """The format of a bid. Versions before 2.6 have no `mtype`: the exchange looks at the markup."""
+    if bid.get("mtype"):
+        return FORMAT_OF_MARKUP.get(bid["mtype"], "")
+    markup = bid.get("adm", "")
+    if not isinstance(markup, str) or markup.lstrip().startswith("{"):
+        return "native"
+    if not re.search(r"<VAST\b", markup[:1_000]):
+        return "banner"
+    return "audio" if 'adType="audio"' in markup else "video"
 
 
 def _has_size(banner: Banner, bid: Json, device: Device | None) -> bool:
@@ -174,13 +220,29 @@ def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
         yield Violation("language", f"{language} is not asked for")
 
 
+def _transparency(request: BidRequest, bid: Json) -> Iterator[Violation]:
+    """Who pays is told where it must be, and by whom it can be shown (OpenRTB's extension "DSA Transparency")."""
+    dsa = request.regs.ext.dsa if request.regs is not None and request.regs.ext is not None else None
+    if dsa is None or dsa.dsarequired not in (2, 3):
+        return
+    told = bid.get("ext", {}).get("dsa", {})
+    if not told.get("behalf") or not told.get("paid"):
+        yield Violation("transparency", "nobody is named who pays")
+    elif not dsa.pubrender and not told.get("adrender"):
+        yield Violation("transparency", "nobody shows who pays")
+    elif dsa.datatopub == 2 and not told.get("transparency"):
+        yield Violation("transparency", "the parameters are not told")
+
+
 def _markup(imp: Imp, bid: Json, terms: AnswerTerms) -> Iterator[Violation]:
     markup = bid.get("adm", "")
+    if not isinstance(markup, str):  # a native ad may be an object
+        markup = json.dumps(markup)
     if not markup:
         yield Violation("markup", "there is none")
     if imp.secure and _INSECURE.search(markup.replace("\\/", "/")):
         yield Violation("secure", "the markup loads http on a secure page")
-    texts = [bid.get(name, "") for name in ("adm", "nurl", "burl", "lurl")]
+    texts = [markup, *(bid.get(name, "") for name in ("nurl", "burl", "lurl"))]
     if any(TOKEN in text for text in texts):
         yield Violation("macro", "a token is missing")
     if not any(terms.price_macro in text for text in texts):

@@ -25,7 +25,7 @@ INT_BOUND = 2**31
 NUMBER_BOUND = 1e15
 
 # A flag of these names that cannot be read is read as 1.
-PRIVACY_FLAGS = frozenset({"gdpr", "coppa", "lmt", "dnt", "gpc"})
+PRIVACY_FLAGS = frozenset({"gdpr", "coppa", "lmt", "dnt", "gpc", "s22580"})
 # What stands for a privacy text or section list that cannot be read; no valid value, so the consent stage refuses it.
 UNREADABLE_TEXT = "unreadable"
 UNREADABLE_SECTION = 0
@@ -38,6 +38,7 @@ LIMIT_TEXTS = frozenset({"bidfloorcur"})  # an unreadable currency has no exchan
 LIMIT_FLAGS = frozenset({"secure", "private_auction"})  # read as 1
 LIMIT_LISTS = frozenset({"wseat", "wadomain"})
 NOBODY = "unreadable"  # is the name of no seat and no domain
+UNREADABLE_REQUIREMENT = 3  # `dsarequired`: the strictest that there is
 UNKNOWN_AUCTION = 0  # `at`: counts as first price (docs/money.md)
 
 TRUE_WORDS = frozenset({"true", "yes", "y", "on"})
@@ -210,6 +211,12 @@ def _privacy_sections_reader(read_array: Reader) -> Reader:
     return read_sections
 
 
+def read_requirement(value: object, tolerances: Tolerances) -> int:
+    """As `read_int`, but what cannot be read asks for everything."""
+    number = read_int(value, tolerances)
+    return UNREADABLE_REQUIREMENT if number is None else number
+
+
 def _struct_reader(struct: type[msgspec.Struct]) -> Reader:
     readers = compile_readers(struct)
 
@@ -261,6 +268,7 @@ _LIMIT_READERS: dict[tuple[str, Reader], Reader] = {
     **{(name, read_flag): read_limit_flag for name in LIMIT_FLAGS},
     **{(name, read_text): read_limit_text for name in LIMIT_TEXTS},
     ("at", read_int): read_auction_type,
+    ("dsarequired", read_int): read_requirement,
 }
 
 

@@ -33,7 +33,7 @@ Texts = tuple[str, ...]
 Ints = tuple[Int, ...]
 
 
-class Format(msgspec.Struct, gc=False):
+class Format(msgspec.Struct, frozen=True, gc=False):
     w: Int | None = None
     h: Int | None = None
     wratio: Int | None = None
@@ -41,7 +41,7 @@ class Format(msgspec.Struct, gc=False):
     wmin: Int | None = None
 
 
-class Banner(msgspec.Struct, gc=False):
+class Banner(msgspec.Struct, frozen=True, gc=False):
     format: tuple[Format, ...] | None = None
     w: Int | None = None
     h: Int | None = None
@@ -131,7 +131,9 @@ class Native(msgspec.Struct, gc=False):
     """JSON text by the specification; an object from several exchanges."""
     ver: str | None = None
     assets: list[Any] | None = None
-    """Where the request was unwrapped into `imp.native` itself."""
+    """Where the request was unwrapped into `imp.native` itself, as the next two."""
+    eventtrackers: list[Any] | None = None
+    privacy: Flag | None = None
     api: Ints | None = None
     battr: Ints | None = None
 
@@ -329,7 +331,15 @@ class User(msgspec.Struct, gc=False):
     ext: UserExt | None = None
 
 
+class Dsa(msgspec.Struct, gc=False):
+    dsarequired: Int | None = None
+    pubrender: Int | None = None
+    datatopub: Int | None = None
+
+
 class RegsExt(msgspec.Struct, gc=False):
+    dsa: Dsa | None = None
+    s22580: Flag | None = None
     gdpr: Flag | None = None
     us_privacy: str | None = None
     gpp: str | None = None

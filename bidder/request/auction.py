@@ -4,20 +4,23 @@ An impression of the protocol that offers several formats is several `Impression
 other and have the same `position`: each is matched and priced by itself, and one at most is bid on
 (`bidder.decision.choose`).
 
-Amounts are CPM micros of the auction's currency. Everything here lives for one request.
+Amounts are CPM micros of the auction's currency. Everything here lives for one request and never refers back, so the
+garbage collector need not look at it (`gc=False`).
 """
 
-from typing import NamedTuple
+import msgspec
 
+from bidder.dialects.generic import Speaker
 from bidder.dialects.table import speaker_of
+from bidder.openrtb.transparency import TransparencyAsked
 from bidder.openrtb.types import BidRequest, Imp
 from core.errors import Fault
 from core.model import Exchange
 from core.reasons import NoBid
-from creatives.formats.offer import Offer, Shape
+from creatives.formats.offer import Offer
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """A place in normal form; None where unknown."""
 
     country: str | None = None  # ISO 3166-1 alpha-3
@@ -54,56 +57,63 @@ class Consent:
         self.precise_geo = precise_geo  # special feature 1
 
 
-class Impression:
+class Pod(msgspec.Struct, frozen=True, gc=False):
+    """A commercial break: one impression of the protocol that has several places, or several that are one break.
+
+    Also an impression whose floor depends on the length of the ad: a break of one place.
+    """
+
+    id: str  # "" for a break of its own
+    seconds: int  # of all places together; 0: each place has lengths of its own
+    places: int
+    separation: frozenset[int]
+    """What no two ads of the break may have in common: AdCOM list "Pod Deduplication"."""
+    floor_cpm: int  # CPM micros of the auction's currency, where neither of the following is said
+    per_second_cpm: int  # floor of each second; 0: none
+    floors: tuple[tuple[int, int, int], ...]  # (least seconds, most seconds, floor CPM micros)
+
+    def floor_of(self, seconds: int) -> int:
+        """The floor of an ad of so many seconds; of ranges that overlap the dearest (OpenRTB 2.6, notes 7.11)."""
+        found = [floor for least, most, floor in self.floors if least <= seconds <= most]
+        if found:
+            return max(found)
+        return self.per_second_cpm * seconds or self.floor_cpm
+
+
+class Impression(msgspec.Struct, gc=False):
     """One impression that can be bid on, in one of the formats that it offers."""
 
-    __slots__ = (
-        "deal_floors", "eligible", "floor_cpm", "has_rivals", "imp", "offer", "placement", "position",
-        "private_auction", "shapes",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        imp: Imp,
-        position: int,
-        floor_cpm: int,
-        offer: Offer,
-        deal_floors: dict[str, tuple[int, int]],
-        private_auction: bool,
-        has_rivals: bool = False,
-    ) -> None:
-        self.imp = imp
-        self.position = position  # index in BidRequest.imp
-        self.floor_cpm = floor_cpm
-        self.offer = offer
-        self.has_rivals = has_rivals  # whether it is offered in other formats, too: in those of the same position
-        self.shapes: tuple[Shape, ...] = offer.shapes  # what creatives are matched by
-        self.placement = offer.placement  # AdCOM "Placement Positions", None where unknown
-        self.deal_floors = deal_floors  # exchange's deal id -> (floor CPM micros, auction type or 0)
-        self.private_auction = private_auction
-        self.eligible = 0  # set of line items, as a bitmap over the positions of the index
+    imp: Imp
+    position: int  # index in BidRequest.imp
+    floor_cpm: int
+    offer: Offer
+    deal_floors: dict[str, tuple[int, int]]  # exchange's deal id -> (floor CPM micros, auction type or 0)
+    private_auction: bool
+    has_rivals: bool = False  # whether it is offered in other formats, too: in those of the same position
+    eligible: int = 0  # set of line items, as a bitmap over the positions of the index
+    pod: Pod | None = None  # the break that it is a place of
+    place: int = 0  # in its break, of a break that one impression of the protocol offers
 
 
-class Auction:
+class Auction(msgspec.Struct, gc=False):
     """One bid request on its way through the stages."""
 
-    __slots__ = (
-        "arrival", "consent", "currency", "deadline", "exchange", "exchange_user", "faults", "impressions", "is_test",
-        "no_bid", "place", "request", "speaker", "user_id",
-    )  # fmt: skip
+    request: BidRequest
+    exchange: Exchange
+    deadline: float  # monotonic seconds
+    arrival: float = 0.0  # monotonic seconds
+    currency: str = ""
+    impressions: list[Impression] = []
+    consent: Consent | None = None
+    user_id: str | None = None  # our cookie's user id, if the request has it and it may be used
+    exchange_user: str | None = None  # the exchange's own id of the user, likewise
+    no_bid: NoBid | None = None
+    is_test: bool = False
+    is_child: bool = False  # or may be one: only ads that are fit for children
+    transparency: TransparencyAsked | None = None  # who pays, and how the ad was chosen, must be told
+    place: Place = NOWHERE
+    faults: list[Fault] = []  # why impressions were left out, for explain
+    speaker: Speaker = None  # type: ignore[assignment]  # set below: who speaks for the exchange
 
-    def __init__(self, request: BidRequest, exchange: Exchange, deadline: float, arrival: float = 0.0) -> None:
-        self.request = request
-        self.exchange = exchange
-        self.speaker = speaker_of(exchange)
-        self.arrival = arrival  # monotonic seconds
-        self.deadline = deadline  # monotonic seconds
-        self.currency = ""
-        self.impressions: list[Impression] = []
-        self.consent: Consent | None = None
-        self.user_id: str | None = None  # our cookie's user id, if the request has it and it may be used
-        self.exchange_user: str | None = None  # the exchange's own id of the user, likewise
-        self.no_bid: NoBid | None = None
-        self.is_test = False
-        self.place = NOWHERE
-        self.faults: list[Fault] = []  # why impressions were left out, for explain
+    def __post_init__(self) -> None:
+        self.speaker = speaker_of(self.exchange)

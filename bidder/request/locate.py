@@ -3,8 +3,6 @@
 `user.geo` serves also where the device's has no country.
 """
 
-import functools
-
 from bidder.openrtb.countries import alpha_3
 from bidder.openrtb.enums import LocationType
 from bidder.openrtb.types import BidRequest, Geo
@@ -35,9 +33,8 @@ def locate(auction: Auction) -> None:
     if geo is None:
         auction.place = NOWHERE
         return
-    length = len(geo.country or "") + len(geo.region or "") + len(geo.city or "") + len(geo.zip or "")
-    read = _place if length <= MAX_REMEMBERED_CHARS else _place.__wrapped__
-    place = read(geo.country, geo.region, geo.city, geo.zip, geo.lat, geo.lon, geo.type, geo.accuracy)
+    key = (geo.country, geo.region, geo.city, geo.zip, geo.lat, geo.lon, geo.type, geo.accuracy)
+    place = _known.get(key) or _remember(key)
     regs = request.regs
     if regs is not None and regs.coppa:  # nothing finer than the region (docs/consent.md)
         place = Place(place.country, place.region)
@@ -59,19 +56,20 @@ def _geo_of_user(request: BidRequest, of_device: Geo | None) -> Geo | None:
     )  # fmt: skip
 
 
-@functools.lru_cache(maxsize=REMEMBERED_PLACES)
-def _place(
-    country: str | None,
-    region: str | None,
-    city: str | None,
-    postcode: str | None,
-    latitude: float | None,
-    longitude: float | None,
-    found_by: int | None,
-    accuracy_m: float | None,
-) -> Place:
+_Key = tuple[str | None, str | None, str | None, str | None, float | None, float | None, int | None, float | None]
+_known: dict[_Key, Place] = {}
+
+
+def _remember(key: _Key) -> Place:
+    country, region, city, postcode, latitude, longitude, found_by, accuracy_m = key
     point = _point(latitude, longitude)
-    return Place(alpha_3(country), region, city, postcode, point, _accuracy_km(found_by, accuracy_m) if point else None)
+    accuracy_km = _accuracy_km(found_by, accuracy_m) if point else None
+    place = Place(alpha_3(country), region, city, postcode, point, accuracy_km)
+    if sum(len(text) for text in (country, region, city, postcode) if text) <= MAX_REMEMBERED_CHARS:
+        if len(_known) >= REMEMBERED_PLACES:
+            _known.clear()
+        _known[key] = place
+    return place
 
 
 def _accuracy_km(found_by: int | None, accuracy_m: float | None) -> float | None:

@@ -4,19 +4,33 @@ Whatever is wrong with one impression costs that impression alone: it is left ou
 for explain. Prices become CPM micros of the auction's currency here, once, so no later stage converts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from bidder.dialects.generic import Speaker
 from bidder.openrtb.formats.banner import interstitial
+from bidder.openrtb.formats.base import FormatCodec
+from bidder.openrtb.formats.spots import PodAsked, pod_of, without_clicks
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.types import Deal, Imp
-from bidder.request.auction import Auction, Impression
+from bidder.request.auction import Auction, Impression, Pod
 from core.errors import Fault
 from core.money import MAX_CPM_MICROS, FxTable, MoneyError, cpm_from_float
 from core.reasons import NoBid
 from creatives.formats.offer import Offer
+from creatives.formats.spot_check import MAX_DURATION_MS
+
+UNBOUNDED_S = 2**31
+
+MAX_SECONDS = MAX_DURATION_MS // 1_000  # of a spot
+
+BY_DOMAIN_AND_CREATIVE = (1, 3)
+"""How ads of a break are kept apart where the request does not say: no advertiser twice, and no ad."""
 
 DEFAULT_FLOOR_CURRENCY = "USD"  # OpenRTB 2.6, section 3.2.4; a deal's floor does not inherit the impression's currency
+
+BAD_FLOOR = "bad_floor"
+"""Code of the fault that makes an impression invalid, instead of one that we have nothing for."""
+_BANNER_ALONE = (CODECS["banner"],)
 
 NO_DEALS: dict[str, tuple[int, int]] = {}
 """Shared by every impression without deals; nobody writes to it."""
@@ -35,14 +49,15 @@ def check_request(auction: Auction, fx: FxTable) -> None:
     if (request.wseat or request.bseat) and not speaker.may_bid(request.wseat, request.bseat):
         auction.no_bid = NoBid.SEAT_BLOCKED
         return
-    impressions = auction.impressions
     for position, imp in enumerate(request.imp):
         if speaker.has_rules and (fault := speaker.refuses(imp)) is not None:
             _report(auction, f"/imp/{position}{fault.pointer}", fault.code, fault.message)
             continue
-        impressions += _check_impression(auction, imp, position, fx)
-    if not impressions:
+        _check_impression(auction, imp, position, fx)
+    if not auction.impressions:
         auction.no_bid = NoBid.NO_BIDDABLE_IMPRESSION
+        if auction.faults and all(fault.code == BAD_FLOOR for fault in auction.faults):
+            auction.no_bid = NoBid.INVALID_IMPRESSION
 
 
 def _choose_currency(offered: tuple[str, ...] | None, speaker: Speaker, fx: FxTable) -> str | None:
@@ -55,35 +70,80 @@ def _choose_currency(offered: tuple[str, ...] | None, speaker: Speaker, fx: FxTa
     return None
 
 
-def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) -> Sequence[Impression]:
-    """The impression in each format that it can be filled with; none where there is no such, which is reported."""
+def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) -> None:
+    """Add the impression in each format that it can be filled with, or a fault where there is no such."""
     offers = _offers(auction, imp, position)
     if imp.qty is not None and imp.qty.multiplier not in (None, 1):
         # How many of its impressions are billed, and at which price, each exchange says for itself.
         _report(
             auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
         )
-        return ()
+        return
     device = auction.request.device
     if imp.instl and device is not None and device.ext is not None:
         offers = [interstitial(offer, device) for offer in offers]
     try:
         floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:
-        _report(auction, f"/imp/{position}/bidfloor", "bad_floor", error.args[0])
-        return ()
+        _report(auction, f"/imp/{position}/bidfloor", BAD_FLOOR, error.args[0])
+        return
     pmp, deals, is_private = imp.pmp, NO_DEALS, False
     if pmp is not None:
         deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
         is_private = bool(pmp.private_auction)
+    if auction.request.dooh is not None:
+        offers = [without_clicks(offer) for offer in offers]
     has_rivals = len(offers) > 1
-    return [Impression(imp, position, floor, offer, deals, is_private, has_rivals) for offer in offers]
+    has_spots = imp.video is not None or imp.audio is not None
+    for offer in offers:
+        if has_spots and (asked := pod_of(imp, offer.format)) is not None:
+            alone = Impression(imp, position, floor, offer, deals, is_private, has_rivals)
+            _add_places(auction, alone, asked, fx)
+            continue
+        auction.impressions.append(Impression(imp, position, floor, offer, deals, is_private, has_rivals))
+
+
+def _add_places(auction: Auction, impression: Impression, asked: PodAsked, fx: FxTable) -> None:
+    """Add an impression that is a break, or a part of one: once for each of its places.
+
+    One that may be filled with other formats instead is a single place, and pays the dearest floor of all lengths.
+    """
+    imp, floor = impression.imp, impression.floor_cpm
+    try:
+        per_second = _floor(asked.per_second, imp.bidfloorcur, auction.currency, fx)
+        floors = tuple(
+            (each.mindur or 0, each.maxdur or UNBOUNDED_S, _floor(each.bidfloor, imp.bidfloorcur, auction.currency, fx))
+            for each in asked.floors
+        )
+    except MoneyError as error:
+        _report(auction, f"/imp/{impression.position}/{impression.offer.format}", BAD_FLOOR, error.args[0])
+        return
+    separation = frozenset(BY_DOMAIN_AND_CREATIVE if asked.separation is None else asked.separation)
+    if impression.has_rivals:
+        impression.floor_cpm = max([per_second * MAX_SECONDS or floor, *(each[2] for each in floors)])
+        auction.impressions.append(impression)
+        return
+    pod = Pod(asked.id, asked.seconds, asked.places, separation, floor, per_second, floors)
+    least = min(
+        [per_second or floor, *(each[2] for each in floors)]
+    )  # what each ad has to pay is known with its length
+    for place in range(asked.places):
+        auction.impressions.append(
+            Impression(
+                imp, impression.position, least, impression.offer, impression.deal_floors, impression.private_auction,
+                pod=pod, place=place,
+            )
+        )  # fmt: skip
 
 
 def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
     """What the impression may be filled with, of the formats that we have; why with nothing is reported."""
+    if imp.native is None and imp.video is None and imp.audio is None:  # as nearly all are: nothing else to ask
+        codecs: Iterable[FormatCodec] = _BANNER_ALONE
+    else:
+        codecs = [codec for codec in CODECS.values() if getattr(imp, codec.member) is not None]
     offers = []
-    for codec in CODECS.values():
+    for codec in codecs:
         found = codec.read(imp)
         if isinstance(found, Offer):
             offers.append(found)
@@ -131,7 +191,7 @@ def _deal_floors(auction: Auction, deals: tuple[Deal, ...], position: int, fx: F
             try:
                 floor = _floor(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
             except MoneyError as error:
-                _report(auction, f"/imp/{position}/pmp/deals/{number}/bidfloor", "bad_floor", error.args[0])
+                _report(auction, f"/imp/{position}/pmp/deals/{number}/bidfloor", BAD_FLOOR, error.args[0])
             else:
                 floors[deal.id] = (floor, deal.at or 0)
     return floors

@@ -18,6 +18,25 @@ CONTENT_1_0 = 1
 # `cattax` -> the taxonomy whose mappings to Content 1.0 serve it.
 _MAPPED_AS: Mapping[int, int] = {2: 2, 5: 2, 6: 2, 7: 2, 9: 2, 8: 8}
 
+BLOCKED_CATEGORY = "blocked_category"
+"""Name of the field that compares ads with what a request blocks."""
+
+UNFIT_FOR_CHILDREN = (
+    (
+        "IAB7-5", "IAB7-28", "IAB7-39", "IAB7-42", "IAB7-45", "IAB8-5", "IAB8-18", "IAB9-7", "IAB9-9", "IAB11-4",
+        "IAB14-1", "IAB14-3", "IAB17-18", "IAB18-2", "IAB23-10", "IAB25", "IAB26",
+    ),
+    None,
+    1,
+    False,
+)  # fmt: skip
+"""What the field reads of a request that blocks what children must not be shown, as far as Content 1.0 can say it.
+
+Alcohol, tobacco, gambling, weapons, drugs, dating, sexuality, body art, weight loss and unproven medicine, and all
+that is illegal or non-standard: the list of California's Business and Professions Code 22580, which is the longer one.
+An ad without categories is none for children either.
+"""
+
 UNCATEGORISED = ""
 """Stands for an ad that says nothing, or nothing that can be checked, of what it advertises."""
 

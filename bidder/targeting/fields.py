@@ -3,9 +3,10 @@
 from typing import Any, NamedTuple
 
 from bidder.targeting import inventory, normalise, shapes
-from bidder.targeting.categories import category_and_parents, perhaps_categories, refused_categories
+from bidder.targeting.categories import BLOCKED_CATEGORY, category_and_parents, perhaps_categories, refused_categories
 from bidder.targeting.field import MAX_LIST, Field, Part
 from core.reasons import NoBid
+from core.supply import plain_seller
 
 FIELDS: tuple[Field, ...] = (
     Field(
@@ -17,7 +18,7 @@ FIELDS: tuple[Field, ...] = (
         ads="domains", reason=NoBid.ADVERTISER_BLOCKED, about="`badv`: advertiser domains that the publisher blocks",
     ),
     Field(
-        name="blocked_category", part=Part.EXCHANGE,
+        name=BLOCKED_CATEGORY, part=Part.EXCHANGE,
         reads=("request.bcat", "request.acat", "request.cattax", "exchange.admits_uncategorised"),
         values=refused_categories, ads="categories", reason=NoBid.CATEGORY_BLOCKED,
         about="`bcat` and `acat`: advertised categories that the publisher blocks or does not allow",
@@ -91,6 +92,13 @@ FIELDS: tuple[Field, ...] = (
         item=shapes.Publisher, about="the exchange's id of the publisher: `815` on any exchange, `demo/815` on one",
     ),
     Field(
+        name="seller", part=Part.INVENTORY, reads=(inventory.sellers,), values=normalise.sender_of,
+        deny_values=normalise.names_of_all, allow="sellers_allow", deny="sellers_deny", normal=plain_seller,
+        reason=NoBid.SELLER, item=shapes.Seller,
+        about="seller in the supply chain: `ssp.example`, or `ssp.example/4711` for one account there; allowed is who "
+        "sends the request, denied anybody in the chain",
+    ),
+    Field(
         name="category", part=Part.INVENTORY, reads=(inventory.categories,), values=category_and_parents,
         deny_values=perhaps_categories, allow="categories", deny="categories_deny", reason=NoBid.CATEGORY,
         item=shapes.Category, most=500,
@@ -113,12 +121,12 @@ FIELDS: tuple[Field, ...] = (
         about="words or phrases of the page's URL, title and keywords: whole words, case does not matter",
     ),
     Field(
-        name="size", part=Part.IMPRESSION, reads=("shapes",), finds=normalise.fitting_shapes, ads="shapes",
+        name="size", part=Part.IMPRESSION, reads=("offer.shapes",), finds=normalise.fitting_shapes, ads="shapes",
         must_offer=True, reason=NoBid.SIZE, about="formats and sizes that the impression offers",
         shown=normalise.shapes_shown,
     ),
     Field(
-        name="position", part=Part.IMPRESSION, reads=("placement",), allow="positions", reason=NoBid.POSITION,
+        name="position", part=Part.IMPRESSION, reads=("offer.placement",), allow="positions", reason=NoBid.POSITION,
         item=shapes.Position, most=8,
         about="AdCOM placement position: 1 above the fold, 3 below, 4 header, 5 footer, 6 sidebar, 7 full screen",
     ),
@@ -168,6 +176,14 @@ SPECIAL: tuple[Special, ...] = (
     Special(
         "hours_of_week", NoBid.DAYPART, shapes.HourOfWeek, 168,
         "hours of the week in the advertiser's time zone: 0 is Monday 00:00 to 01:00",
+    ),
+    Special(
+        "lists_allow", NoBid.DOMAIN, shapes.Id, 100,
+        "reusable lists, whose values join those of the fields of their kind", "lists",
+    ),
+    Special(
+        "lists_deny", NoBid.DOMAIN, shapes.Id, 100,
+        "none of these: reusable lists, whose values join those of the fields of their kind", "lists",
     ),
     Special("deals", NoBid.DEAL, shapes.Id, MAX_LIST, "deals; bids only on impressions that offer one", "deals"),
     Special("segments_any", NoBid.SEGMENT, shapes.Id, MAX_LIST, "the user is in one of these segments", "segments"),

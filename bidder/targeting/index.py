@@ -32,6 +32,7 @@ from bidder.targeting.dimensions import (
 )
 from bidder.targeting.field import Field
 from bidder.targeting.fields import FIELDS
+from bidder.targeting.lists import ListExpander
 from core.errors import CatalogueError
 from core.model import Advertiser, Campaign, Catalogue, Creative, Exchange, Goal, LineItem, Status
 from core.money import FxTable
@@ -176,6 +177,7 @@ def _entries(catalogue: Catalogue, creatives: Mapping[int, Creative]) -> Iterabl
     campaigns = {item.id: item for item in catalogue.campaigns}
     advertisers = {item.id: item for item in catalogue.advertisers}
     known: dict[tuple[int, tuple[int, ...]], Ads] = {}
+    expand = ListExpander(catalogue.lists).expanded
     for line in catalogue.line_items:
         campaign, advertiser = campaigns.get(line.campaign_id), advertisers.get(line.advertiser_id)
         if campaign is None or advertiser is None:
@@ -191,7 +193,7 @@ def _entries(catalogue: Catalogue, creatives: Mapping[int, Creative]) -> Iterabl
         if ads is None:
             ads = known[key] = _ads(len(known), advertiser, line.creative_ids, creatives)
         for share in range(len(line.budget_shares) + 1):
-            yield _Entry(line, share, campaign, advertiser, ads)
+            yield _Entry(expand(line), share, campaign, advertiser, ads)
 
 
 def _line_arrays(

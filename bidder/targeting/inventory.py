@@ -3,7 +3,7 @@
 from bidder.openrtb.types import App, Dooh, Site
 from bidder.request.auction import Auction
 from bidder.targeting.categories import CONTENT_1_0, Listed
-from bidder.targeting.normalise import TEXT_BREAK, store_id
+from bidder.targeting.normalise import TEXT_BREAK, sellers_of, store_id
 
 
 def environment(auction: Auction) -> str | None:
@@ -76,6 +76,12 @@ def _place(auction: Auction) -> Site | App | Dooh | None:
 def _listed(keywords: str | None) -> str | None:
     """A comma-separated list with its entries kept apart."""
     return keywords.replace(",", TEXT_BREAK) if keywords else None
+
+
+def sellers(auction: Auction) -> tuple[tuple[str, str], ...]:
+    """(system, account) of the sellers in the supply chain (OpenRTB 2.6 section 3.2.25), the sender last."""
+    source = auction.request.source
+    return sellers_of(source.schain) if source is not None else ()
 
 
 def venues(auction: Auction) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.bitmaps import from_flags, to_flags
+from bidder.targeting.categories import BLOCKED_CATEGORY, UNFIT_FOR_CHILDREN
 from bidder.targeting.counting import FunnelCounts
 from bidder.targeting.dimensions import Dimension, Group, JointBits, PrivateAuction, Strangers
 from bidder.targeting.eligible_now import LiveSets
@@ -82,6 +83,8 @@ class Matcher:
         hits = len(impressions) * self._weight
         self.live.hits += hits
         bits = self.live.bits
+        if auction.is_child:
+            bits &= self._fit_for_children()
         for grouped in self._context:
             part = grouped.read(auction)
             answer = grouped.known(part)
@@ -102,6 +105,10 @@ class Matcher:
             impression.eligible = eligible = bits & answer.bits
             union |= eligible
         return union
+
+    def _fit_for_children(self) -> int:
+        """The set of line items all of whose ads say what they advertise, and nothing that children must not see."""
+        return self.index.dimensions[BLOCKED_CATEGORY].get(UNFIT_FOR_CHILDREN).bits
 
     def _resolve_slot(self, slot: object, auction: Auction, impression: Impression) -> JointBits:
         shares = self._slot_reads.shares(self._slot_reads.read(impression))
@@ -171,6 +178,8 @@ class Matcher:
             if dimension.restricts:
                 key = read_one(field)(impression if field.part is Part.IMPRESSION else auction)
                 found.append((field.reason, dimension.get(key).bits, field.detail(key)))
+        if auction.is_child:
+            found.append((NoBid.CATEGORY_BLOCKED, self._fit_for_children(), "the user is, or may be, a child"))
         deals, segments = _deals_of(auction, impression), profiles.segments[number]
         found += [(dimension.reason, dimension.get(deals).bits, " ".join(deals[1])) for dimension in self._deals]
         found += [(dimension.reason, dimension.get(segments).bits, "") for dimension in self._membership.dimensions]

@@ -37,7 +37,9 @@ def bytes_of(key: object) -> int:
         return size
     if isinstance(key, msgspec.Struct):
         return bytes_of(msgspec.structs.astuple(key))
-    return OBJECT_BYTES + (len(key) if isinstance(key, bytes) else 0)
+    if isinstance(key, bytes):
+        return OBJECT_BYTES + len(key)
+    return OBJECT_BYTES + int(getattr(key, "nbytes", 0))  # what says itself how large it is
 
 
 class Memo(abc.ABC):

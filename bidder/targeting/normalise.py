@@ -11,7 +11,9 @@ import re
 import urllib.parse
 from collections.abc import Hashable, Iterator, Mapping
 
+from bidder.openrtb.types import SupplyChain
 from core.model import Radius
+from core.supply import seller_name
 from creatives.formats.offer import OpenShape, Shape, shape_text
 
 EARTH_RADIUS_KM = 6371.0088
@@ -143,6 +145,31 @@ def browser(agent: str | tuple[str, ...] | None) -> tuple[str, ...]:
 def publisher_of(exchange_key: str, publisher: str | None) -> tuple[str, ...]:
     """A publisher's id, which only its exchange gives a meaning: '815', and 'demo/815' for that of one exchange."""
     return (publisher, f"{exchange_key}/{publisher}") if publisher else ()
+
+
+# Nodes of a chain that are looked at; the longest of recorded traffic has six.
+MAX_NODES = 32
+
+
+def sellers_of(chain: SupplyChain | None) -> tuple[tuple[str, str], ...]:
+    """(system, account) of each node that says both, in the chain's order: the last one sends the request."""
+    if chain is None or not chain.nodes:
+        return ()
+    return tuple(
+        (normal_domain(node.asi), node.sid.strip()) for node in chain.nodes[:MAX_NODES] if node.asi and node.sid
+    )
+
+
+def sender_of(sellers: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """What a list may call who sends the request: the system, and the account there."""
+    return (sellers[-1][0], seller_name(*sellers[-1])) if sellers else ()
+
+
+def names_of_all(sellers: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    """What a list may call anybody in the chain."""
+    for seller in sellers:
+        yield seller[0]
+        yield seller_name(*seller)
 
 
 def gpid_and_parents(gpid: str | None) -> Iterator[str]:

@@ -76,7 +76,7 @@ def layered(base: Compiled, overlay: Overlay) -> Generator[None, None, Compiled]
         pools=pools,
         owners=names.owners,
     )
-    return Compiled.of(index, caps, overlay.compiled.advertiser_domains)
+    return Compiled.of(index, caps, overlay.compiled.shops)
 
 
 def _struck_out(below: Index, replaced: Integers) -> Integers:

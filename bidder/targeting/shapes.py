@@ -55,6 +55,13 @@ class RadiusDocument(msgspec.Struct, forbid_unknown_fields=True):
 
 
 Publisher = Annotated[str, Meta(min_length=1, max_length=255, pattern=TEXT, examples=["815", "demo/815"])]
+Seller = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=320, pattern=r"^[^\x00-\x20\x7f/]+(/[^\x00-\x1f\x7f]{1,64})?" + END,
+        examples=["ssp.example", "ssp.example/4711"],
+    ),
+]  # fmt: skip
 Token = Annotated[str, Meta(min_length=1, max_length=255, pattern=TEXT, examples=["/1234/news/top"])]
 PlacementType = Annotated[int, Meta(ge=1, le=9)]
 Flag = Annotated[int, Meta(ge=0, le=1)]

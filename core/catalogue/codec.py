@@ -29,7 +29,7 @@ VERSION_BYTES: Final = 8
 HEADER_BYTES: Final = len(FORMAT) + VERSION_BYTES
 
 BY_ID: Final = (
-    "advertisers", "campaigns", "line_items", "creatives", "deals", "segments", "exchanges",
+    "advertisers", "campaigns", "line_items", "creatives", "deals", "lists", "segments", "exchanges",
     "archived_advertisers", "archived_exchanges",
 )  # fmt: skip
 """Members of a catalogue that are ascending by id, and of which a change holds what is new."""

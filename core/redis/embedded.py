@@ -22,7 +22,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.errors import ConfigError, UnavailableError
+from core.errors import ConfigError, ConflictError, UnavailableError
 from core.processes import die_with_parent, is_alive
 from core.redis.program import ServerProgram, choose_program, find_programs, note_program
 
@@ -95,8 +95,8 @@ class EmbeddedServer:
     def start(self) -> None:
         """Start (or adopt) the server and return when it answers; `begin`, and waiting.
 
-        Raises ConfigError where no program is found that may serve the data or the directory has another owner,
-        UnavailableError where the server does not come up.
+        Raises ConfigError where no program is found that may serve the data or another user owns the directory,
+        ConflictError where another process has it, UnavailableError where the server does not come up.
         """
         try:
             self.begin()
@@ -108,7 +108,8 @@ class EmbeddedServer:
     def begin(self) -> None:
         """Start (or adopt) the server, or start it again after it died, without waiting for it: see `ask`.
 
-        Raises ConfigError where no program is found that may serve the data or the directory has another owner.
+        Raises ConfigError where no program is found that may serve the data or another user owns the directory,
+        ConflictError where another process has it.
         """
         self._end_process()
         self._take_lock()
@@ -183,7 +184,7 @@ class EmbeddedServer:
         except BlockingIOError:
             owner = os.read(lock_file, 20).decode("ascii", "replace").strip() or "another process"
             os.close(lock_file)
-            raise ConfigError(
+            raise ConflictError(
                 f"data directory {self._directory.parent} is in use by process {owner}",
                 hint="stop that one, or give this one a directory of its own with --data",
             ) from None

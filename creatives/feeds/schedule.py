@@ -76,6 +76,7 @@ class FeedSchedule:
     async def run(self) -> None:
         """Work until cancelled; running loads end with their processes."""
         looked = -DUE_POLL_S
+        waits = False
         try:
             while True:
                 try:
@@ -83,8 +84,11 @@ class FeedSchedule:
                         looked = self._clock.monotonic()
                         await self.look()
                     await self.serve_requests()
+                    waits = False
                 except UnavailableError as error:
-                    log.warning("feeds wait: %s", error.message)
+                    if not waits:  # said once: the loop comes by twice a second
+                        log.warning("feeds wait: %s", error.message)
+                    waits = True
                 await asyncio.sleep(REQUEST_POLL_S)
         finally:
             for task in self._running.values():

@@ -93,7 +93,7 @@ def fits(own: Shape, offered: Shape) -> bool:
     return own == offered or (isinstance(offered, OpenShape) and offered.holds(own))
 
 
-class Offer(msgspec.Struct, frozen=True, gc=False):
+class Offer(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """One format that an impression may be filled with. Lists are None where the request names none.
 
     A format that needs more than these declares a subclass; every member must be hashable, since offers are parts of
@@ -104,7 +104,7 @@ class Offer(msgspec.Struct, frozen=True, gc=False):
     shapes: tuple[Shape, ...]
     """A creative fits that has one of them; best first."""
     sizes: tuple[Size, ...] = ()
-    """Of the space on the page or screen, as far as known; the first is what the price is estimated for."""
+    """Of the space on the page or screen, as far as known; the first is what a banner's price is estimated for."""
     placement: int | None = None
     """Where on the page: AdCOM list "Placement Positions"."""
     blocked_types: tuple[int, ...] | None = None

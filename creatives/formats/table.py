@@ -2,10 +2,10 @@
 
 from core.errors import Fault
 from core.model import Creative, Format
-from creatives.formats import audio, banner, video
+from creatives.formats import audio, banner, native, video
 from creatives.formats.base import AdFormat
 
-FORMATS: dict[str, AdFormat] = {each.name: each for each in (banner.FORMAT, video.FORMAT, audio.FORMAT)}
+FORMATS: dict[str, AdFormat] = {each.name: each for each in (banner.FORMAT, native.FORMAT, video.FORMAT, audio.FORMAT)}
 
 
 _MEMBERS = tuple(each.value for each in Format if each.value in Creative.__struct_fields__)

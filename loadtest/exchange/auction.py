@@ -29,6 +29,7 @@ class Outcome(NamedTuple):
     won: bool
     price: int
     loss_code: int = 0
+    least: int = 0  # the least bid that would have won, CPM micros
 
 
 def clearing_price(bid: int, second: int, rules: Rules) -> int:
@@ -49,8 +50,10 @@ def clearing_price(bid: int, second: int, rules: Rules) -> int:
 def hold(bid: int, competitor: int, rules: Rules, *, is_deal: bool = False) -> Outcome:
     """Run one auction: our bid against the best competitor (0: none), both CPM micros. A tie goes to the competitor."""
     if bid < rules.floor:
-        return Outcome(False, rules.floor, LOST_BELOW_DEAL_FLOOR if is_deal else LOST_BELOW_FLOOR)
+        return Outcome(False, rules.floor, LOST_BELOW_DEAL_FLOOR if is_deal else LOST_BELOW_FLOOR, rules.floor)
+    above = competitor + GROSZ_MICROS
     if not rules.fixed_price and competitor >= max(bid, rules.floor) and competitor > 0:
-        return Outcome(False, competitor, LOST_TO_HIGHER_BID)
+        return Outcome(False, competitor, LOST_TO_HIGHER_BID, above)
     second = competitor if competitor >= rules.floor else 0
-    return Outcome(True, clearing_price(bid, second, rules))
+    least = above if second and not rules.fixed_price else rules.floor
+    return Outcome(True, clearing_price(bid, second, rules), least=least)

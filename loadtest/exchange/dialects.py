@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from loadtest.judging.checks import Bid, Violation
+from loadtest.judging.checks import Bid
+from loadtest.judging.violation import Violation
 from loadtest.traffic.facts import listed, mapping, text, texts
 from loadtest.traffic.scenario import Scenario, ScenarioError
 

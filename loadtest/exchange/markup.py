@@ -31,8 +31,11 @@ def links_of(adm: str, is_ours: Callable[[str], bool]) -> Links:
     stripped = adm.lstrip()
     if stripped.startswith("{"):
         pixels, clicks = _native(stripped)
-    elif stripped[:200].lower().find("<vast") >= 0:
-        pixels, clicks = _VAST_IMPRESSION.findall(adm), _VAST_CLICK.findall(adm)
+    elif "<vast" in stripped[:200].lower():
+        pixels, clicks = (
+            [html.unescape(url) for url in _VAST_IMPRESSION.findall(adm)],
+            [html.unescape(url) for url in _VAST_CLICK.findall(adm)],
+        )
     else:
         pixels, clicks = (
             [html.unescape(url) for url in _IMAGE.findall(adm)],

@@ -37,12 +37,13 @@ MAX_PENDING = 1_000_000
 class Sale:
     """One impression that we sold, until it is billed."""
 
-    __slots__ = ("bid", "billed", "is_test", "price", "request_id", "rules")
+    __slots__ = ("bid", "billed", "is_test", "least", "price", "request_id", "rules")
 
-    def __init__(self, request_id: str, bid: OfferedBid, price: int, rules: Rules, is_test: bool) -> None:
+    def __init__(self, request_id: str, bid: OfferedBid, price: int, least: int, rules: Rules, is_test: bool) -> None:
         self.request_id = request_id
         self.bid = bid
         self.price = price  # CPM micros
+        self.least = least  # ... that would have won
         self.rules = rules
         self.is_test = is_test
         self.billed = False
@@ -107,7 +108,7 @@ class NoticeDesk:
         """Our bid won: schedule what follows."""
         plan, chance = self._plan, self._chance
         price = outcome.price - outcome.price % self._manner.price_step
-        sale = Sale(request_id, bid, price, rules, is_test)
+        sale = Sale(request_id, bid, price, outcome.least, rules, is_test)
         now = self._monotonic()
         if self._manner.calls_win_notice:
             self._announce("win", text(bid.bid.nurl), sale, now + self._delay(plan.win_delay_ms))
@@ -128,7 +129,7 @@ class NoticeDesk:
             return
         values = self._values(request_id, bid, 0) | {
             "AUCTION_LOSS": str(outcome.loss_code),
-            "AUCTION_MIN_TO_WIN": plain_price(outcome.price + 10_000, b""),
+            "AUCTION_MIN_TO_WIN": plain_price(outcome.least, b""),
         }
         notice = Notice("loss", _replace(url, values), None, post=self._chance.random() < self._plan.post_share)
         self._schedule(self._monotonic() + self._delay(self._plan.win_delay_ms), notice)
@@ -143,6 +144,7 @@ class NoticeDesk:
             return
         priced = chance.random() >= plan.unreplaced_share
         values = self._values(sale.request_id, sale.bid, sale.price)
+        values["AUCTION_MIN_TO_WIN"] = plain_price(sale.least, b"")
         if not priced:
             del values[self._manner.price_macro]
         final = _replace(url, values)

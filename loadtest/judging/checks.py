@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from loadtest.judging.spots import SpotBid, check_spot
+from loadtest.judging.violation import Violation
 from loadtest.traffic.catalogue import read_catalogue
 from loadtest.traffic.facts import (
     BANNER,
@@ -36,15 +38,8 @@ MAX_NOTICE_URL = 1024
 
 _DEFAULT_CURRENCIES = frozenset({"USD"})
 _BANNER_ALONE = frozenset({BANNER})
-_HARMLESS_HOSTS = frozenset({"127.0.0.1", "localhost", "www.w3.org"})
+_HARMLESS_HOSTS = frozenset({"127.0.0.1", "localhost", "www.w3.org", "www.iab.com"})
 _INSECURE = re.compile(r"""(?:src|href|url|action)\s*[=(:]\s*["']?http://""", re.IGNORECASE)
-
-
-class Violation(NamedTuple):
-    """One broken rule: `kind` is stable and counted, `detail` says what exactly."""
-
-    kind: str
-    detail: str
 
 
 class LineItemRules(NamedTuple):
@@ -135,17 +130,20 @@ class Bid(msgspec.Struct, frozen=True, gc=False):
     adid: object = None
     adm: object = None
     adomain: object = None
+    apis: object = None
     attr: object = None
     burl: object = None
     cat: object = None
     cid: object = None
     crid: object = None
     dealid: object = None
+    dur: object = None
     ext: object = None
     h: object = None
     lurl: object = None
     mtype: object = None
     nurl: object = None
+    protocol: object = None
     tactic: object = None
     w: object = None
 
@@ -244,6 +242,9 @@ class Checker:
             if deal or imp.private:
                 _check_deal(found, imp, bid, deal, seat)
             _check_slot(found, imp, bid)
+            spot = imp.spots.get(whole(bid.mtype))
+            if spot is not None:
+                found += check_spot(spot, SpotBid(bid.adm, bid.apis, bid.attr, bid.dur, bid.protocol))
             _check_markup(found, imp, bid)
             _check_blocking(found, facts, imp, bid)
             if (facts.seats and seat not in facts.seats) or seat in facts.blocked_seats:

@@ -15,6 +15,7 @@ MICROS = 1_000_000
 
 BANNER, VIDEO, AUDIO, NATIVE = 1, 2, 3, 4
 _FORMATS = (("banner", BANNER), ("video", VIDEO), ("audio", AUDIO), ("native", NATIVE))
+_SPOTS = (("video", VIDEO), ("audio", AUDIO))
 
 FIRST_PRICE = 1
 FIXED_PRICE = 3
@@ -30,6 +31,18 @@ class DealFacts(NamedTuple):
     domains: frozenset[str]
 
 
+class SpotFacts(NamedTuple):
+    """What a video or audio player takes. Seconds; empty sets and zeros restrict nothing."""
+
+    mimes: frozenset[str]
+    protocols: frozenset[int]
+    least: float
+    most: float
+    exact: frozenset[int]
+    blocked_attributes: frozenset[int]
+    frameworks: frozenset[int]
+
+
 class ImpressionFacts(NamedTuple):
     """One impression offered; floor in micros CPM of `currency`. No sizes: any size will do."""
 
@@ -41,6 +54,7 @@ class ImpressionFacts(NamedTuple):
     blocked_attributes: frozenset[int]
     deals: Mapping[str, DealFacts]
     private: bool
+    spots: Mapping[int, SpotFacts] = {}  # by format
 
 
 class RequestFacts(NamedTuple):
@@ -95,7 +109,25 @@ def _impression(imp: Json, *, is_scaled: bool) -> ImpressionFacts:
         blocked_attributes=frozenset(int(number(value)) for value in listed(banner.get("battr"))),
         deals={text(deal["id"]): _deal(deal) for deal in objects(pmp.get("deals")) if text(deal.get("id"))},
         private=number(pmp.get("private_auction")) == 1,
+        spots={code: _spot(mapping(imp.get(name))) for name, code in _SPOTS if imp.get(name) is not None},
     )
+
+
+def _spot(player: Json) -> SpotFacts:
+    most, extended = number(player.get("maxduration")), number(player.get("maxextended"))
+    return SpotFacts(
+        mimes=frozenset(mime.lower() for mime in texts(player.get("mimes"))),
+        protocols=_wholes(player.get("protocols")) or _wholes(player.get("protocol")),
+        least=number(player.get("minduration")),
+        most=0.0 if extended < 0 or most <= 0 else most + extended,
+        exact=frozenset(length for length in _wholes(player.get("rqddurs")) if length > 0),
+        blocked_attributes=_wholes(player.get("battr")),
+        frameworks=_wholes(player.get("api")),
+    )
+
+
+def _wholes(value: object) -> frozenset[int]:
+    return frozenset(map(whole, listed(value)))
 
 
 def _deal(deal: Json) -> DealFacts:

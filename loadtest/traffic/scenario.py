@@ -57,6 +57,7 @@ class TrafficPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     no_user_share: Share = 0.25  # cookieless
     native_share: Share = 0.08
     video_share: Share = 0.06
+    audio_share: Share = 0.0  # above 0, videos are asked for by players of several kinds, too
     two_impressions_share: Share = 0.3
     app_share: Share = 0.2
     mobile_share: Share = 0.68

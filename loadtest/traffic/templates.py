@@ -194,7 +194,9 @@ class _Author:
         if draw < plan.native_share:
             imp["native"] = {"request": _NATIVE_REQUEST, "ver": "1.2", "api": [7]}
         elif draw < plan.native_share + plan.video_share:
-            imp["video"] = _VIDEO
+            imp["video"] = self._player()
+        elif draw < plan.native_share + plan.video_share + plan.audio_share:
+            imp["audio"] = _AUDIO
         else:
             imp["banner"] = self._banner(mobile)
         if plan.deals and not plan.easy and chance.random() < plan.deal_share:
@@ -206,6 +208,10 @@ class _Author:
             }
             imp["pmp"] = {"private_auction": 0, "deals": [deal]}
         return imp
+
+    def _player(self) -> Object:
+        """A player of one of a few usual kinds: in-stream, out-stream, on a television."""
+        return _VIDEO if self._plan.audio_share == 0 else _VIDEO | self._chance.choice(_PLAYERS)
 
     def _banner(self, mobile: bool) -> Object:
         sizes = [size for size in vocabulary.BANNER_SIZES if not mobile or size[0] <= 336]
@@ -345,6 +351,20 @@ _NATIVE_REQUEST = orjson.dumps(
 _VIDEO: Object = {
     "mimes": ["video/mp4", "video/webm"], "minduration": 5, "maxduration": 30, "protocols": [2, 3, 5, 6, 7, 8],
     "w": 640, "h": 360, "plcmt": 2, "startdelay": 0, "linearity": 1, "skip": 1, "playbackmethod": [2], "api": [7],
+}  # fmt: skip
+
+
+_PLAYERS: Sequence[Object] = (
+    {},
+    {"protocols": [2, 3], "skip": 0, "plcmt": 4, "api": [], "maxduration": 20},
+    {"protocols": [7, 11, 13], "w": 1920, "h": 1080, "plcmt": 1, "rqddurs": [15, 30], "mimes": ["video/mp4"]},
+    {"protocols": [3, 7], "skip": None, "companionad": [{"w": 300, "h": 250}], "battr": [16]},
+    {"protocols": [3, 7, 11], "skip": None, "maxbitrate": 1_500, "delivery": [2]},
+)
+
+_AUDIO: Object = {
+    "mimes": ["audio/mpeg", "audio/mp4"], "minduration": 5, "maxduration": 60, "protocols": [3, 7, 11],
+    "startdelay": 0, "api": [7], "companionad": [{"w": 300, "h": 250}],
 }  # fmt: skip
 
 

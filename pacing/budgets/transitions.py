@@ -38,7 +38,7 @@ NO_LEDGER_ROWS = f"{2**64 - 1}-0"
 
 _SCRIPT_NAMES = (
     "sync", "forget", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild", "witness", "snapshot",
-    "record", "click", "convert",
+    "record", "click", "convert", "signal",
 )  # fmt: skip
 
 
@@ -439,13 +439,16 @@ class Transitions:
             counters = decode_levels(pairs(levels)), decode_leases(pairs(leases))
             return CounterSnapshot(*counters, stream_entries(entries), int(keep))
 
-    def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> Command:
-        """The record script, in the slot of a user (pacing/notices/touches.py)."""
-        return self._call("record", key_list, arguments, timed=False)
+    def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument], script: str = "record") -> Command:
+        """A script that notes something: `record` (pacing/notices/touches.py), `signal` (pacing/notices/signals.py)."""
+        return self._call(script, key_list, arguments, timed=False)
 
     def click_command(self, advertiser_id: int, bucket: int, day: int, arguments: Sequence[Argument]) -> Command:
         """The click script: replies 1, or 0 for a click that was counted before. Idempotent."""
-        key_list = (keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day))
+        key_list = (
+            keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day),
+            keys.money_journal(advertiser_id),
+        )  # fmt: skip
         return self._call("click", key_list, arguments, timed=False)
 
     async def convert(self, key_list: Sequence[str], arguments: Sequence[Argument]) -> bool:

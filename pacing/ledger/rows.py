@@ -7,8 +7,9 @@ rows: a crash between the two ends repeats a batch, and the store leaves out wha
 
 import asyncio
 import enum
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -18,11 +19,17 @@ from core.errors import UnavailableError
 from core.telemetry.metrics import Merge, Telemetry
 from pacing.budgets.transitions import StreamEntry, Transitions, stream_entries
 
+_log = logging.getLogger("grosz.pacing.ledger")
+
 # Rows in one transaction of the store: SQLite commits 1,000 rows in about 10 ms.
 BATCH_ROWS = 1_000
 
 # How long a row may wait for its store while the tracker is idle; nobody reads the store in real time.
 POLL_S = 0.5
+
+
+NOT_SHADED: Final = 10_000
+"""The ratio of a bid that was sent as it was priced, in ten-thousandths."""
 
 
 class RowKind(enum.StrEnum):
@@ -61,6 +68,7 @@ class RowHead(msgspec.Struct, frozen=True, array_like=True):
     price_source: PriceSource
     note: str = ""
     unreadable: bool = False  # where nobody says a price, it is the bid, since this notice's cannot be read
+    shading: int = NOT_SHADED  # the bid as a part of what was worth bidding, in ten-thousandths
 
 
 class LedgerRow(msgspec.Struct, frozen=True):
@@ -212,8 +220,12 @@ class LedgerWriter:
             for advertiser_id in tuple(self._advertisers()):
                 try:
                     await self.drain(advertiser_id)
-                except UnavailableError:
+                except UnavailableError as error:
                     self._failures.inc()
+                    if not self._oldest_ms:
+                        _log.warning("ledger rows wait in Redis: %s", error.message)
+                    # Where the store does not even say what it has, rows wait at least since now.
+                    self._oldest_ms.setdefault(advertiser_id, self._clock.now_ms())
             await asyncio.sleep(POLL_S)
 
     async def drain(self, advertiser_id: int) -> int:

@@ -40,6 +40,7 @@ def settlement_of(
                 RowKind.BILL, notice.hex(), claims.campaign_id, claims.line_item_id, claims.share,
                 lease_day(claims.lease_id), claims.exchange_id, claims.creative_id, claims.lease_id, claims.issued_s,
                 currency, claims.currency, claims.bid_cpm, claims.reserved_micros, source, unreadable=unreadable,
+                shading=claims.shading,
             )
         )  # fmt: skip
     return Settlement(

@@ -12,12 +12,10 @@ import msgspec
 
 from core.dialects import spoken_by
 from core.model import AuctionType, BillingEvent, Clearing, Exchange, PriceEncryption, UnreadablePrice
+from pacing.ledger.rows import NOT_SHADED
 
 NO_MULTIPLIER: Final = 1_000
 """One impression a bid, in thousandths."""
-
-NOT_SHADED: Final = 10_000
-"""The ratio of a bid that was sent as it was priced, in ten-thousandths."""
 
 FORMATS: Final = ("", "banner", "video", "audio", "native")
 """Formats by the number that tokens write: OpenRTB's `mtype`. Append only."""

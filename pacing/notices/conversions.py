@@ -44,6 +44,20 @@ class Attribution(NamedTuple):
     touch: Touch | None
 
 
+class CountedOrder(NamedTuple):
+    """An order, or a correction of one (`changes`), as it is counted: what it was credited to, and what led to it."""
+
+    advertiser_id: int
+    order_digest: str
+    value_micros: int
+    made_s: int
+    changes: bool
+    credit: Credit
+    touch: Touch | None
+    path: tuple[Touch, ...]  # the buyer's touches within the windows, oldest first
+    devices: tuple[str, ...]
+
+
 class Windows(msgspec.Struct, frozen=True):
     """How long before an order a touch may lie, in seconds."""
 
@@ -57,13 +71,18 @@ DEFAULT_WINDOWS = Windows()
 class ConversionDesk:
     """Credits orders. The worker calls it for each purchase event; repeating a call changes nothing.
 
-    `windows` gives those of an advertiser.
+    `windows` gives those of an advertiser; `journal_row` what the journal keeps of an order.
     """
 
     def __init__(
-        self, transitions: Transitions, telemetry: Telemetry, windows: Callable[[int], Windows] | None = None
+        self,
+        transitions: Transitions,
+        telemetry: Telemetry,
+        windows: Callable[[int], Windows] | None = None,
+        journal_row: Callable[[CountedOrder], bytes] | None = None,
     ) -> None:
         self._transitions = transitions
+        self._journal_row = journal_row or (lambda _order: b"")
         self._windows = windows or (lambda _advertiser_id: DEFAULT_WINDOWS)
         counter = telemetry.counter("grosz_conversions_total", "Orders by what they were credited to.", ("credit",))
         self._counts = {credit: counter.labels(credit.value) for credit in Credit}
@@ -75,8 +94,12 @@ class ConversionDesk:
 
         Raises UnavailableError: then call again.
         """
-        attribution = await self._attribution(devices, advertiser_id, now_s)
-        if not await self._book(attribution, advertiser_id, order_id, value_micros, conversions=1):
+        attribution, path = await self._attribution(devices, advertiser_id, now_s)
+        counted = CountedOrder(
+            advertiser_id, _digest(order_id), value_micros, now_s, False, attribution.credit, attribution.touch, path,
+            tuple(devices),
+        )  # fmt: skip
+        if not await self._book(counted):
             attribution = Attribution(Credit.DUPLICATE, None)
         self._counts[attribution.credit].inc()
         return attribution
@@ -89,27 +112,41 @@ class ConversionDesk:
         Raises UnavailableError: then call again; a correction counts once by its id.
         """
         if change_micros:
-            attribution = await self._attribution(devices, advertiser_id, made_s)
-            await self._book(attribution, advertiser_id, correction_id, change_micros, conversions=0)
+            attribution, path = await self._attribution(devices, advertiser_id, made_s)
+            await self._book(
+                CountedOrder(
+                    advertiser_id, _digest(correction_id), change_micros, made_s, True, attribution.credit,
+                    attribution.touch, path, tuple(devices),
+                )
+            )  # fmt: skip
 
-    async def _attribution(self, devices: Sequence[str], advertiser_id: int, at_s: int) -> Attribution:
-        return credit(await self._touches(devices), advertiser_id, at_s, self._windows(advertiser_id))
+    async def _attribution(
+        self, devices: Sequence[str], advertiser_id: int, at_s: int
+    ) -> tuple[Attribution, tuple[Touch, ...]]:
+        """What an order is credited to, and the touches of the buyer that lie within a window, oldest first."""
+        touches, windows = await self._touches(devices), self._windows(advertiser_id)
+        since_s = at_s - max(windows.click_s, windows.view_s)
+        path = sorted(
+            (touch for touch in touches if touch.advertiser_id == advertiser_id and since_s < touch.at_s <= at_s),
+            key=lambda touch: touch.at_s,
+        )
+        return credit(touches, advertiser_id, at_s, windows), tuple(path)
 
-    async def _book(
-        self, attribution: Attribution, advertiser_id: int, order_id: str, value_micros: int, *, conversions: int
-    ) -> bool:
+    async def _book(self, order: CountedOrder) -> bool:
         """Whether it was counted now, and not before."""
-        touch = attribution.touch
-        digest = hashlib.blake2b(order_id.encode(), digest_size=16).hexdigest()
+        touch, advertiser_id = order.touch, order.advertiser_id
         fields: list[bytes | str | int] = []
         if touch is not None:
-            name = f"{touch.line_item_id}:{attribution.credit.value}"
-            fields = [f"{name}_conversions", conversions] if conversions else []
-            fields += [f"{name}_value_micros", value_micros]
+            name = f"{touch.line_item_id}:{order.credit.value}"
+            fields = [] if order.changes else [f"{name}_conversions", 1]
+            fields += [f"{name}_value_micros", order.value_micros]
         return await self._transitions.convert(
-            [keys.order(advertiser_id, digest), keys.delivery(advertiser_id, touch.day if touch else 0)],
-            [ORDER_MEMORY_S, COUNTS_LIFE_S, *fields],
-        )
+            [
+                keys.order(advertiser_id, order.order_digest), keys.delivery(advertiser_id, touch.day if touch else 0),
+                keys.money_journal(advertiser_id),
+            ],
+            [ORDER_MEMORY_S, COUNTS_LIFE_S, self._journal_row(order), *fields],
+        )  # fmt: skip
 
     async def _touches(self, devices: Sequence[str]) -> list[Touch]:
         if not devices:
@@ -117,6 +154,10 @@ class ConversionDesk:
         replies = await self._transitions.commands([("LRANGE", keys.user_touches(user), 0, -1) for user in devices])
         records = [record for reply in replies if isinstance(reply, list) for record in reply]
         return [touch for touch in map(unpack_touch, records) if touch is not None]
+
+
+def _digest(order_id: str) -> str:
+    return hashlib.blake2b(order_id.encode(), digest_size=16).hexdigest()
 
 
 def credit(touches: list[Touch], advertiser_id: int, now_s: int, windows: Windows) -> Attribution:

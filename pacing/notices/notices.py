@@ -36,7 +36,7 @@ MAX_TOLD_CPM = 1e6
 # Loss codes of OpenRTB go to 499; exchanges add their own above. Others are counted together.
 MAX_LOSS_CODE = 1_000
 
-_STATUS_OF_FAULT = {
+STATUS_OF_FAULT = {
     TokenFault.MALFORMED: 400,
     TokenFault.UNKNOWN_KEY: 403,
     TokenFault.FORGED: 403,
@@ -97,6 +97,17 @@ class NoticeReport(NamedTuple):
     min_to_win: str | None = None
 
 
+class CountedNotice(NamedTuple):
+    """A notice that had its effect for the first time, for who keeps a record of them. Prices are CPM micros."""
+
+    event: NoticeEvent
+    outcome: str
+    claims: Claims
+    price_cpm: int | None = None  # as the notice named it, in the auction's currency
+    loss_code: str = ""
+    min_to_win_cpm: int | None = None
+
+
 Reply = Callable[[NoticeResult], None]
 Answer = Callable[[int, str], None]
 
@@ -134,8 +145,16 @@ class NoticeDesk:
         landscape: Tally | None = None,
         server_time: ServerTime | None = None,
         token_max_age_s: int = DEFAULT_MAX_AGE_S,
+        on_counted: Callable[[CountedNotice], None] | None = None,
+        click_row: Callable[[Claims, int], bytes] | None = None,
     ) -> None:
-        """Tokens are judged by `server_time`: by Redis's clock where this process's is known to be off."""
+        """Tokens are judged by `server_time`: by Redis's clock where this process's is known to be off.
+
+        `on_counted` is told of wins, losses and pixels; `click_row` gives what the journal keeps of a click, which
+        is written in the script that counts it.
+        """
+        self._on_counted = on_counted or _ignore
+        self._click_row = click_row or (lambda _claims, _now_ms: b"")
         self._signer = signer
         self._landscape = landscape or Tally()
         self._delivery = delivery
@@ -183,7 +202,7 @@ class NoticeDesk:
         try:
             claims = self._signer.verify(token, self._now_s())
         except TokenError as error:
-            return answer(_STATUS_OF_FAULT[error.fault], error.fault.value)
+            return answer(STATUS_OF_FAULT[error.fault], error.fault.value)
         if claims.is_test:
             return answer(204, "test")
         reference = self._refer()
@@ -207,7 +226,7 @@ class NoticeDesk:
         settlement = settlement_of(kind, claims, known, terms, exchange, currency, self._remember_s)
         self._turn.add(
             self._transitions.settle_command(settlement),
-            lambda raw: self._settled(report, claims, currency, reference, raw, answer),
+            lambda raw: self._settled(report, claims, currency, reference, raw, answer, known.cpm),
         )
 
     async def win(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
@@ -246,7 +265,7 @@ class NoticeDesk:
         try:
             self._signer.verify(token, self._clock.now_ms() // 1000)
         except TokenError as error:
-            return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value)
+            return NoticeResult(STATUS_OF_FAULT[error.fault], error.fault.value)
         return NoticeResult(503, "unavailable") if self._refer() is None else NoticeResult(204, "looked")
 
     def look_at_click(self, token: str, landing: str | None) -> NoticeResult:
@@ -254,7 +273,14 @@ class NoticeDesk:
         return self._destination(token, landing)[0]
 
     def _settled(
-        self, report: NoticeReport, claims: Claims, currency: str, reference: Reference, raw: object, answer: Answer
+        self,
+        report: NoticeReport,
+        claims: Claims,
+        currency: str,
+        reference: Reference,
+        raw: object,
+        answer: Answer,
+        price_cpm: int,
     ) -> None:
         """Go on with what Redis said about a settlement."""
         reply = None if raw is None else settle_reply(raw)
@@ -269,6 +295,8 @@ class NoticeDesk:
             code = _loss_code(report.loss_code)
             self._losses.labels(code).inc()
             self._delivery.add(claims.line_item_id, LOSS_PREFIX + code)
+        if outcome in _WON | _LOST | _BILLED:
+            self._tell(report, claims, outcome, price_cpm)
         if outcome not in _BILLED:
             return answer(204, outcome)
         self._account(claims, reply, currency)
@@ -281,6 +309,15 @@ class NoticeDesk:
             answer(204, outcome)
 
         self._turn.add(touch, touched)
+
+    def _tell(self, report: NoticeReport, claims: Claims, outcome: str, price_cpm: int) -> None:
+        is_loss = report.event is NoticeEvent.LOSS
+        self._on_counted(
+            CountedNotice(
+                report.event, outcome, claims, price_cpm if price_cpm >= 0 else None,
+                _loss_code(report.loss_code) if is_loss else "", _cpm_of(report.min_to_win),
+            )
+        )  # fmt: skip
 
     def _observe(self, report: NoticeReport, claims: Claims, reference: Reference) -> None:
         """Tell the landscape what became of a bid at first price."""
@@ -313,7 +350,7 @@ class NoticeDesk:
             return None
         touch = Touch(
             kind, claims.advertiser_id, claims.campaign_id, claims.line_item_id, claims.creative_id,
-            claims.exchange_id, lease_day(claims.lease_id), self._now_s(),
+            claims.exchange_id, lease_day(claims.lease_id), self._now_s(), claims.nonce,
         )  # fmt: skip
         return touch_command(self._transitions, claims.user_id, touch, longest_window_s, claims.issued_s)
 
@@ -321,7 +358,13 @@ class NoticeDesk:
         """A pixel that bills nothing: counted for viewability and discrepancy reports."""
         key = keys.delivery(claims.advertiser_id, lease_day(claims.lease_id))
         count: Command = ("HINCRBY", key, f"{claims.line_item_id}:seen", 1)
-        self._turn.add(count, lambda raw: answer(200, "not_counted" if raw is None else "seen"))
+
+        def seen(raw: object) -> None:
+            if raw is not None:
+                self._on_counted(CountedNotice(NoticeEvent.IMPRESSION, "seen", claims))
+            answer(200, "not_counted" if raw is None else "seen")
+
+        self._turn.add(count, seen)
         self._turn.add(("EXPIRE", key, DELIVERY_LIFE_S), _ignore)
 
     def _destination(self, token: str, landing: str | None) -> tuple[NoticeResult, Claims | None]:
@@ -330,7 +373,7 @@ class NoticeDesk:
             claims, in_date = self._signer.verify(token, self._now_s()), True
         except TokenError as error:
             if error.claims is None:
-                return NoticeResult(_STATUS_OF_FAULT[error.fault], error.fault.value), None
+                return NoticeResult(STATUS_OF_FAULT[error.fault], error.fault.value), None
             claims, in_date = error.claims, False  # a page that was open overnight: the user still gets there
         if not landing or landing_digest(landing) != claims.landing:
             return NoticeResult(400, "wrong_landing"), None
@@ -347,7 +390,10 @@ class NoticeDesk:
         landing = answer.location
         count = self._transitions.click_command(
             claims.advertiser_id, notice_bucket(claims.issued_s), lease_day(claims.lease_id),
-            (notice_key(claims), f"{claims.line_item_id}:{CLICKS}", self._remember_s, DELIVERY_LIFE_S),
+            (
+                notice_key(claims), f"{claims.line_item_id}:{CLICKS}", self._remember_s, DELIVERY_LIFE_S,
+                self._click_row(claims, self._clock.now_ms()),
+            ),
         )  # fmt: skip
         counted = await self._turn.run(count)
         if not counted:  # 0: the link was followed again; None: Redis is away
@@ -393,7 +439,7 @@ def _terms(claims: Claims, exchange: Exchange | None) -> Terms:
 
 
 def _ignore(_reply: object) -> None:
-    """A time to live that was not renewed is renewed by the next pixel."""
+    """A time to live that was not renewed is renewed by the next pixel; not everybody keeps a record of notices."""
 
 
 def _cpm_of(text: str | None) -> int | None:

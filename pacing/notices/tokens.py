@@ -22,11 +22,11 @@ from core.errors import ConfigError, InputError
 from core.model import AuctionType
 from core.money import GROSZ_CPM_MICROS
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S
+from pacing.ledger.rows import NOT_SHADED
 from pacing.notices import token_before
 from pacing.notices.claims import (
     FORMATS,
     NO_MULTIPLIER,
-    NOT_SHADED,
     Claims,
     Terms,
     decode_terms,
@@ -93,6 +93,12 @@ def auction_part(currency: str, issued_s: int, user_id: str) -> bytes:
     return _pack_auction(currency.encode(), issued_s, user_id.encode())
 
 
+_HOW_TO_SET = (
+    "set money.token_keys (GROSZ_MONEY_TOKEN_KEYS) to the same table on every bidder and tracker: "
+    '{"1": "..."} with what `openssl rand -hex 32` prints'
+)
+
+
 class TokenSigner:
     """Signs with the newest key, accepts every key it was given.
 
@@ -107,7 +113,7 @@ class TokenSigner:
         self, keys: Mapping[int, bytes], *, signing_key_id: int | None = None, max_age_s: int = DEFAULT_MAX_AGE_S
     ) -> None:
         if not keys:
-            raise ConfigError("no token key is set", hint="set money.token_keys, e.g. with `openssl rand -hex 32`")
+            raise ConfigError("no token key is set", hint=_HOW_TO_SET)
         for key_id, key in keys.items():
             if not 0 <= key_id <= 255 or not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
                 raise ConfigError(f"token key {key_id} must have an id of 0-255 and a secret of 16 to 64 bytes")

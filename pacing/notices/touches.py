@@ -26,7 +26,9 @@ MAX_TOUCHES = 64
 # counts as made before. A fifth of what tokens tolerate, beyond which a clock counts as wrong.
 CLOCK_MARGIN_S = MAX_CLOCK_SKEW_S // 5
 
-_TOUCH = struct.Struct("<BIIIIIII")
+_TOUCH = struct.Struct("<BIIIIIIIQ")
+# As releases before wrote it: without the bid.
+_TOUCH_BEFORE = struct.Struct("<BIIIIIII")
 
 
 class TouchKind(enum.IntEnum):
@@ -45,6 +47,7 @@ class Touch(NamedTuple):
     exchange_id: int
     day: int  # that the bid is booked on
     at_s: int
+    bid_id: int = 0  # nonce of the bid's token; 0 in what releases before wrote
 
 
 def pack_touch(touch: Touch) -> bytes:
@@ -52,10 +55,11 @@ def pack_touch(touch: Touch) -> bytes:
 
 
 def unpack_touch(packed: bytes) -> Touch | None:
-    """None for a record of another version."""
-    if len(packed) != _TOUCH.size:
+    """Reads this layout and the one before; None for a record of another version."""
+    layout = next((each for each in (_TOUCH, _TOUCH_BEFORE) if each.size == len(packed)), None)
+    if layout is None:
         return None
-    kind, *rest = _TOUCH.unpack(packed)
+    kind, *rest = layout.unpack(packed)
     return Touch(TouchKind(kind), *rest)
 
 

@@ -6,6 +6,7 @@ guards money: if the loop stops, multipliers stand still and the leases hold eve
 
 import asyncio
 import itertools
+import math
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -17,16 +18,17 @@ import numpy as np
 from core import keys
 from core.clock import Clock
 from core.errors import UnavailableError
-from core.model import Catalogue
+from core.model import Catalogue, LineItem
 from core.telemetry.metrics import Family, Merge, Sample, Telemetry
 from pacing.budgets.transitions import Argument, Transitions, pairs
 from pacing.pace.board import PacingBoard
 from pacing.pace.day_curve import BINS, Floats
-from pacing.pace.goals import COHORT_DAYS, Cohort, CostBook, ceiling
+from pacing.pace.goals import COHORT_DAYS, CostBook, Counts, LineCosts, ceiling, costs_of_before, patience
 from pacing.pace.messages import MULTIPLIER, Multipliers, encode_multipliers
 from pacing.pace.observation import DelayMeter, DemandMeter, LevelReader
 from pacing.pace.plan import PacingPlan, PlanBook
 from pacing.pace.rows import MICROS
+from pacing.pace.targets import TargetState, encode_targets
 from pacing.pace.traffic import TrafficShape
 
 TICK_S: Final = 1.0
@@ -55,7 +57,8 @@ class Memory(msgspec.Struct, array_like=True):
     """What is kept of one advertiser."""
 
     logs: dict[str, float]  # row name -> logarithm of its multiplier
-    costs: dict[int, dict[int, float]]  # line item with a target -> day -> micros at multiplier 1
+    costs: dict[int, dict[int, float]]  # of the release before: line item -> day -> micros at multiplier 1
+    lines: dict[int, LineCosts] = {}  # line items with a target
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -90,8 +93,8 @@ class Pacer:
         self._levels: LevelReader | None = None
         self._demand, self._delays = DemandMeter(), DelayMeter()
         self._costs = CostBook()
-        self._cohorts: dict[int, list[Cohort]] = {}
-        self._saved_s = self._goals_s = float("-inf")
+        self._saved_s = self._goals_s = self._told_s = float("-inf")
+        self._stopped: frozenset[int] = frozenset()
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -157,7 +160,12 @@ class Pacer:
             except msgspec.DecodeError:
                 continue  # of another version: these pools start cold
             remembered.update({(int(field), name): log for name, log in memory.logs.items()})
-            self._costs.lines.update(memory.costs)
+            self._costs.lines.update(memory.lines)
+            self._costs.lines.update({
+                line_item: costs_of_before(days, max(days), self._clock.now_ms() / 1000)
+                for line_item, days in memory.costs.items()
+                if days and line_item not in memory.lines
+            })  # fmt: skip
         traffic = TrafficShape.restored(week) or _shape_of_before(before, plan, self._clock.now_ms())
         return PacingBoard(plan, traffic, self._clock.now_ms(), remembered)
 
@@ -201,12 +209,12 @@ class Pacer:
 
     def _saving(self, board: PacingBoard) -> list[Argument]:
         """The command that saves. 60 ms at 100,000 line items."""
-        kept: defaultdict[int, Memory] = defaultdict(lambda: Memory({}, {}))
+        kept: defaultdict[int, Memory] = defaultdict(lambda: Memory({}, {}, {}))
         for (advertiser, name), log in board.memory().items():
             kept[advertiser].logs[name] = log
-        for line_item, days in self._costs.lines.items():
+        for line_item, costs in self._costs.lines.items():
             if line_item in board.plan.lines:
-                kept[board.plan.lines[line_item].advertiser_id].costs[line_item] = days
+                kept[board.plan.lines[line_item].advertiser_id].lines[line_item] = costs
         call: list[Argument] = ["HSET", keys.PACING_STATE, _WEEK_FIELD, board.traffic.memory()]
         for advertiser, memory in kept.items():
             call += (advertiser, _encode(memory))
@@ -217,7 +225,7 @@ class Pacer:
             cost = float(board.charged[MICROS, position])
             if cost > 0.0:
                 day, _ = board.plan.day(line_item.advertiser_id, now_ms)
-                self._costs.add(line_item.id, day, cost, float(multipliers[position]))
+                self._costs.add(line_item.id, day, cost, float(multipliers[position]), now_ms / 1000)
 
     async def _ceilings(self, board: PacingBoard, now_ms: int) -> Floats:
         """The highest multiplier that each pool's cost or return target allows."""
@@ -225,17 +233,33 @@ class Pacer:
         ceilings = plan.highest.copy()
         if not plan.bound_pools:
             return ceilings
-        if self._clock.monotonic() - self._goals_s >= GOALS_S:
-            self._cohorts = await self._read_cohorts(plan, now_ms)
+        resumed = await self._resume(now_ms)
+        if resumed or self._clock.monotonic() - self._goals_s >= GOALS_S:
+            await self._observe_conversions(plan, now_ms)
             self._goals_s = self._clock.monotonic()
+        states: dict[int, TargetState] = {}
         for position, line_item in plan.bound_pools:
-            day, age_s = plan.day(line_item.advertiser_id, now_ms)
-            cohorts = self._cohorts.get(line_item.id, [])
-            ceilings[position] = ceiling(line_item, cohorts, day, age_s, float(plan.highest[position]))
+            day, _ = plan.day(line_item.advertiser_id, now_ms)
+            costs = self._costs.judge(line_item, now_ms / 1000)
+            ceilings[position] = ceiling(line_item, costs, day, float(plan.highest[position]))
+            states[line_item.id] = _state(line_item, costs, float(ceilings[position]))
+        stopped = frozenset(number for number, state in states.items() if state.stopped_ms)
+        if self._told_s < self._goals_s or stopped != self._stopped:
+            await self._transitions.command("SET", keys.PACING_TARGETS, encode_targets(states, now_ms))
+            self._told_s, self._stopped = self._goals_s, stopped
         return ceilings
 
-    async def _read_cohorts(self, plan: PacingPlan, now_ms: int) -> dict[int, list[Cohort]]:
-        """Cost and conversions by day of the line items that have a target."""
+    async def _resume(self, now_ms: int) -> bool:
+        """Go on with the line items that somebody resumed; whether there were any."""
+        resumed = pairs(await self._transitions.command("HGETALL", keys.PACING_RESUMED))
+        for line_item in resumed:
+            self._costs.resume(int(line_item), now_ms / 1000)
+        if resumed:
+            await self._transitions.command("HDEL", keys.PACING_RESUMED, *resumed)
+        return bool(resumed)
+
+    async def _observe_conversions(self, plan: PacingPlan, now_ms: int) -> None:
+        """Conversions by day of the line items that have a target."""
         bound = sorted({line_item.id for _, line_item in plan.bound_pools})
         wanted: list[tuple[int, int]] = []
         commands: list[tuple[Argument, ...]] = []
@@ -250,12 +274,12 @@ class Pacer:
                 ]
                 wanted.append((line_item, day))
                 commands.append(("HMGET", keys.delivery(advertiser, day), *names))
-        found: defaultdict[int, list[Cohort]] = defaultdict(list)
+        found: defaultdict[int, dict[int, Counts]] = defaultdict(dict)
         for (line_item, day), reply in zip(wanted, await self._transitions.commands(commands), strict=True):
             counts = [float(count or 0) for count in reply] if isinstance(reply, list) else [0.0] * 4
-            cost = self._costs.lines.get(line_item, {}).get(day, 0.0)
-            found[line_item].append(Cohort(day, cost, counts[0] + counts[1], counts[2] + counts[3]))
-        return dict(found)
+            found[line_item][day] = Counts(counts[0] + counts[1], counts[2] + counts[3])
+        for line_item, by_day in found.items():
+            self._costs.observe(line_item, by_day, now_ms / 1000)
 
     def _families(self) -> Iterable[Family]:
         """Multiplier, error and spend against plan of each pool, for a worker that paces."""
@@ -280,6 +304,17 @@ class Pacer:
                 if row >= 0
             ]
             yield Family(name, "gauge", text, Merge.MAX, tuple(samples))
+
+
+def _state(line_item: LineItem, costs: LineCosts, multiplier: float) -> TargetState:
+    longest = patience(line_item, costs)
+    return TargetState(
+        round(costs.stopped_s * 1000),
+        round(costs.drought),
+        round(longest) if math.isfinite(longest) else 0,
+        sum(costs.conversions.values()),
+        multiplier,
+    )
 
 
 def _shape_of_before(rates: bytes, plan: PacingPlan, now_ms: int) -> TrafficShape:

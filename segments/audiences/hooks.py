@@ -123,12 +123,15 @@ class DueEntries:
 
     async def run(self) -> None:
         """Look for ever."""
+        away = False
         while True:
             try:
                 found = sum([await self.step(partition) for partition in self._leases.owned])
+                away = False
             except UnavailableError as error:
-                log.warning("audience hooks wait, Redis does not answer: %s", error.message)
-                found = 0
+                if not away:  # said once: the loop comes by several times a second
+                    log.warning("audience hooks wait, Redis does not answer: %s", error.message)
+                away, found = True, 0
             if not found:
                 await asyncio.sleep(IDLE_S)
 
@@ -211,12 +214,15 @@ class WebhookSender:
 
     async def run(self) -> None:
         """Send for ever."""
+        away = False
         while True:
             try:
                 sent = await self.step()
+                away = False
             except UnavailableError as error:
-                log.warning("audience hooks wait, Redis does not answer: %s", error.message)
-                sent = 0
+                if not away:  # said once: the loop comes by several times a second
+                    log.warning("audience hooks wait, Redis does not answer: %s", error.message)
+                away, sent = True, 0
             if not sent:
                 await asyncio.sleep(IDLE_S)
 

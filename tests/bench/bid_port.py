@@ -16,7 +16,7 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
-from bidder.door.port import Reply
+from bidder.door.port import Reply, Sender
 from bidder.door.server import BidServer
 from core.clock import SystemClock
 from tests.bench.interleave import Contender, compare, table
@@ -32,7 +32,7 @@ class FixedHandler:
         self._status = status
         self._answer = ANSWER if status == 200 else b""
 
-    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:
+    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, sender: Sender) -> None:
         reply(self._status, self._answer)
 
 

@@ -7,9 +7,12 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import IO
+
+import redis
 
 from core.config import RedisSettings
 from core.redis.embedded import EmbeddedServer
@@ -88,16 +91,35 @@ def load(url: str, path: str) -> None:
 
 def memory(server: EmbeddedServer) -> int:
     """Bytes of all keys, by the server's own account."""
-    import redis
-
     with redis.Redis.from_url(server.url) as client:
         return sum(client.memory_usage(name, samples=0) or 0 for name in client.scan_iter(count=1_000))
+
+
+class Watch(threading.Thread):
+    """Samples what a server holds: the most of it, in bytes of its own account, until stopped."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        super().__init__(daemon=True)
+        self._url = server.url
+        self._over = threading.Event()
+        self.most = 0
+
+    def run(self) -> None:
+        with redis.Redis.from_url(self._url) as client:
+            while not self._over.wait(0.25):
+                self.most = max(self.most, int(client.info("memory")["used_memory"]))
+
+    def stop(self) -> int:
+        self._over.set()
+        self.join()
+        return self.most
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--products", type=int, default=1_000_000)
     parser.add_argument("--form", choices=("xml", "csv"), action="append", help="default: both")
+    parser.add_argument("--swap", action="store_true", help="load each feed twice: what two versions at once take")
     parser.add_argument("--load", nargs=2, metavar=("URL", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load:
@@ -114,6 +136,11 @@ def main() -> None:
                 print(f"{form}: {path.stat().st_size / options.products:,.0f} bytes a product", flush=True)
                 command = [sys.executable, "-m", "tests.bench.feed", "--load", server.url, str(path)]
                 subprocess.run(command, check=True, env=dict(os.environ))
+                if options.swap:
+                    watch = Watch(server)
+                    watch.start()
+                    subprocess.run(command, check=True, env=dict(os.environ))
+                    print(f"  at most {watch.stop() / 1024**2:,.0f} MiB in Valkey while a version replaced another")
                 path.unlink()
                 time.sleep(12)  # the version before goes away after its grace
                 used = memory(server)

@@ -1,11 +1,17 @@
 """How well budgets are paced: a replay of recorded auctions against the best fixed multiplier chosen in hindsight.
 
-`python -m tests.bench.pacing [--step SECONDS] [--svg FILE]`. Protocol P1 of spec science 2.6 on iPinYou campaign 2997:
-the first half of the stream says what a click costs (the value of a click), the second half is one day with budgets of
-1/64 to 1/2 of its cost. A bid wins when it is at least the market price (as in rlb-dp) and pays that price; what a
-budget cannot pay is not bought. The line items are to spend all, since the first half's click price does not spend 1/2
-of the second's; `--profit` shows what they do without that. Every multiplier comes from pacing.pace.board, the code
-that the worker runs.
+`scripts/bench pacing [--file FILE] [--step SECONDS] [--svg FILE] [--profit]`. Protocol P1 of spec science 2.6: the
+first half of a stream of auctions says what a click costs (the value of a click), the second half is one day with
+budgets of 1/64 to 1/2 of its cost. A bid wins when it is at least the market price (as in rlb-dp) and pays that price;
+what a budget cannot pay is not bought. The line items are to spend all, since the first half's click price does not
+spend 1/2 of the second's; `--profit` shows what they do without that. Every multiplier comes from pacing.pace.board,
+the code that the worker runs. `pacing` is the entry for arrays of one's own.
+
+FILE has a line an auction: click (0 or 1), price to beat (CPM, hundredths of a unit), predicted click rate, and perhaps
+the hour of the day (0 to 23); without it the stream of iPinYou campaign 2997 is read from the folder that GROSZ_DATA
+names. With hours, auctions of the second half come in their hours, and the first half's hours are what was learned.
+
+`--targets` shows weeks of line items with a target cost instead (tests.kit.target_days).
 """
 
 import argparse
@@ -22,6 +28,7 @@ from pacing.pace.board import Bids, PacingBoard, Spent
 from pacing.pace.plan import PacingPlan
 from pacing.pace.traffic import TrafficShape
 from tests.kit.fixtures import REPOSITORY
+from tests.kit.target_days import TARGET, TargetMarket, course
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,16 +45,27 @@ POINTS = 288
 # Bars of spec science 4.2.
 LEAST_OF_BEST = 0.97
 LEAST_SPENT = 0.99
+# Fewer cannot be paced in windows of a hundred auctions.
+LEAST_AUCTIONS = 1_000
 MOST_DISTANCE = 0.03
+MOST_OF_TARGET = 1.10
+MOST_STOPPED = 0.01
+MOST_DROUGHT = 10.0
 
 
 class Stream(NamedTuple):
-    """Auctions in order: clicked, market price in micros, value of the impression in micros, predicted click rate."""
+    """Auctions in order: clicked, market price in micros, value of the impression in micros, predicted click rate.
+
+    `at_s` are their seconds of the day, ascending; None where they come evenly. `learned` is the traffic of each hour
+    of the day before, None where nothing is to be learned.
+    """
 
     clicks: Floats
     prices: Floats
     values: Floats
     rates: Floats
+    at_s: Floats | None = None
+    learned: Floats | None = None
 
 
 class Outcome(NamedTuple):
@@ -63,7 +81,7 @@ class Outcome(NamedTuple):
 
     @property
     def of_best(self) -> float:
-        return self.expected_clicks / self.best
+        return self.expected_clicks / self.best if self.best else 1.0
 
     @property
     def holds(self) -> bool:
@@ -87,12 +105,69 @@ def read_columns(path: Path) -> tuple[Floats, ...]:
 
 
 def read_stream(path: Path) -> Stream:
-    """The second half of a stream, with the click value that the first half shows."""
+    """`halved` of a file's columns, without hours."""
     clicks, prices, rates, *_ = read_columns(path)
-    half = len(clicks) // 2
-    click_value = prices[:half].sum() / clicks[:half].sum() * MICROS
-    clicks, prices, rates = clicks[half:], prices[half:] * MICROS, rates[half:]
-    return Stream(clicks, prices, click_value * rates, rates)
+    return halved(clicks, prices, rates)
+
+
+def halved(click: Floats, price: Floats, pctr: Floats, hour: Floats | None = None) -> Stream:
+    """The second half of a stream, with the click value that the first half shows, and its hours where they are known.
+
+    Raises ValueError for arrays that are no stream of auctions.
+    """
+    check(click, price, pctr, hour)
+    half = len(click) // 2
+    click_value = cost_of_click(click, price, pctr) * MICROS
+    clicked, prices, rates = click[half:], price[half:] * MICROS, pctr[half:]
+    if hour is None:
+        return Stream(clicked, prices, click_value * rates, rates)
+    order = np.argsort(hour[half:], kind="stable")
+    hours = hour[half:][order].astype(np.int64)
+    counts = np.bincount(hours, minlength=24)
+    place = np.arange(len(hours)) - (np.cumsum(counts) - counts)[hours]
+    at_s = (hours + (place + 0.5) / counts[hours]) * 3_600.0
+    learned = np.bincount(hour[:half].astype(np.int64), minlength=24).astype(np.float64)
+    return Stream(clicked[order], prices[order], click_value * rates[order], rates[order], at_s, learned)
+
+
+def cost_of_click(click: Floats, price: Floats, pctr: Floats) -> float:
+    """What a click costs in the first half of a stream; without any, by what was predicted; 0 without that either."""
+    half = len(click) // 2
+    clicks = float(click[:half].sum()) or float(pctr[:half].sum())
+    return float(price[:half].sum()) / clicks if clicks else 0.0
+
+
+def check(click: Floats, price: Floats, pctr: Floats, hour: Floats | None) -> None:
+    """Raises ValueError with what is wrong, so that no figure comes of arrays that are no stream of auctions."""
+    columns = {"click": click, "price": price, "pctr": pctr} | ({} if hour is None else {"hour": hour})
+    if len({len(column) for column in columns.values()}) > 1:
+        raise ValueError(f"columns of different lengths: { ({name: len(column) for name, column in columns.items()}) }")
+    if len(click) < LEAST_AUCTIONS:
+        raise ValueError(f"{len(click)} auctions are too few: at least {LEAST_AUCTIONS}")
+    for name, column in columns.items():
+        if not np.isfinite(column).all() or column.min() < 0:
+            raise ValueError(f"{name} has values that are negative or no numbers")
+    if price.sum() <= 0:
+        raise ValueError("every price is 0: there is nothing to pace")
+    if hour is not None and hour.max() >= 24:
+        raise ValueError("hours are 0 to 23")
+
+
+def pacing(
+    click: Floats,
+    price: Floats,
+    pctr: Floats,
+    hour: Floats | None = None,
+    *,
+    step_s: int = 5,
+    spend_all: bool = True,
+) -> list[Outcome]:
+    """A recorded stream, one entry an auction in its order, paced at each of FRACTIONS of its second half's cost.
+
+    `click` is 0 or 1, `price` the price to beat (CPM, hundredths of a unit), `pctr` the predicted click rate, `hour` 0
+    to 23 where known. `step_s`: seconds between two ticks. Raises ValueError for arrays that are no stream of auctions.
+    """
+    return replay(halved(click, price, pctr, hour), step_s, spend_all=spend_all)
 
 
 def best_fixed(stream: Stream, budget: float, candidates: int) -> float:
@@ -105,8 +180,8 @@ def best_fixed(stream: Stream, budget: float, candidates: int) -> float:
     return best
 
 
-def board_for(budgets: Floats, max_bid: float, *, spend_all: bool) -> PacingBoard:
-    """One line item a budget, paced evenly over one UTC day. `max_bid`: micros of an impression."""
+def board_for(budgets: Floats, max_bid: float, *, spend_all: bool, learned: Floats | None = None) -> PacingBoard:
+    """One line item a budget, paced over one UTC day. `max_bid`: micros of an impression; `learned` traffic by hour."""
     lines = tuple(
         LineItem(
             id=at + 1, advertiser_id=1, campaign_id=1, name="", daily_budget=Budget(micros=int(budget)),
@@ -121,7 +196,8 @@ def board_for(budgets: Floats, max_bid: float, *, spend_all: bool) -> PacingBoar
         campaigns=(Campaign(id=1, advertiser_id=1, name=""),),
         line_items=lines,
     )
-    return PacingBoard(PacingPlan(catalogue), TrafficShape(), START_MS)
+    shape = TrafficShape() if learned is None else TrafficShape(np.tile(np.repeat(learned / 12, 12), 7), zone="UTC")
+    return PacingBoard(PacingPlan(catalogue), shape, START_MS)
 
 
 class _Purse:
@@ -154,9 +230,12 @@ def replay(stream: Stream, step_s: int, candidates: int = 600, *, spend_all: boo
     """
     budgets = np.floor(stream.prices.sum() * np.array(FRACTIONS))
     max_bid = float(stream.prices.max())
-    board, purse = board_for(budgets, max_bid, spend_all=spend_all), _Purse(budgets)
+    board = board_for(budgets, max_bid, spend_all=spend_all, learned=stream.learned)
+    purse = _Purse(budgets)
     steps = DAY_S // step_s
     edges = np.arange(steps + 1) * len(stream.prices) // steps
+    if stream.at_s is not None:
+        edges = np.searchsorted(stream.at_s, np.arange(steps + 1) * float(step_s))
     curve = np.zeros((steps, len(budgets)))
     pools = len(budgets)
     for step in range(steps):
@@ -167,8 +246,8 @@ def replay(stream: Stream, step_s: int, candidates: int = 600, *, spend_all: boo
         # Settled within the step: how late bills are lived with is in tests/unit/pacing.
         board.tick(START_MS + (step + 1) * step_s * 1_000, spent, bids, np.array([0.5]), board.plan.highest)
         curve[step] = purse.spent / budgets
-    points = curve[np.arange(1, POINTS + 1) * steps // POINTS - 1]
-    plan = np.arange(1, POINTS + 1) / POINTS
+    ends = np.arange(1, POINTS + 1) * steps // POINTS
+    points, plan = curve[ends - 1], edges[ends] / len(stream.prices)
     return [
         Outcome(
             fraction,
@@ -226,16 +305,56 @@ def table(outcomes: list[Outcome]) -> str:
     return "\n".join([head, *rows, bars])
 
 
+def targets_table(runs: int) -> tuple[list[str], bool]:
+    """Weeks of line items with a target cost: lines for people, and whether the bars are held."""
+    rows = ["over target  conversions a day  pooled   p90  volume  stopped  drought  (from day 8 on; bar 1.10)"]
+    holds = True
+    for over in (0.7, 1.0, 1.5, 3.0):
+        for per_day in (2.0, 10.0, 50.0):
+            market = TargetMarket(over, per_day)
+            courses = [course(market, seed) for seed in range(runs)]
+            pooled = sum(one.cost for one in courses) / sum(one.expected for one in courses) / TARGET
+            p90 = float(np.nanquantile([one.of_target for one in courses], 0.9))
+            volume, stopped = (
+                float(np.mean([getattr(one, name) for one in courses])) for name in ("volume", "was_stopped")
+            )
+            held = pooled <= MOST_OF_TARGET and (over > 1.0 or stopped <= MOST_STOPPED)
+            holds &= held
+            drought = max(one.drought for one in courses)
+            rows.append(
+                f"{over:11.1f} {per_day:18.0f} {pooled:7.3f} {p90:5.2f} {volume:7.3f} {stopped:8.2%} {drought:8.1f}"
+                f"{'' if held else '  MISSED'}"
+            )
+    for per_day in (10.0, 100.0, 1_000.0):
+        one = course(TargetMarket(0.0, per_day), 1, step_s=600)
+        rows.append(
+            f"never converts, {per_day:5.0f} targets a day: {one.drought:.2f} targets of matured cost (bar 10), "
+            f"{one.spent:.1f} as paid"
+        )
+        holds &= one.drought <= MOST_DROUGHT
+    return rows, holds
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Replay of recorded auctions against the pacing controller.")
     parser.add_argument("--step", type=int, default=5, help="seconds between two ticks; the worker's is 1")
+    parser.add_argument("--file", type=Path, help="auctions: click, price, predicted click rate, perhaps hour")
     parser.add_argument("--svg", type=Path, help="where to write the plot of spend against plan")
     parser.add_argument("--profit", action="store_true", help="without spend_all: multipliers up to 1")
+    parser.add_argument("--targets", action="store_true", help="line items with a target cost instead")
+    parser.add_argument("--runs", type=int, default=100, help="of each line item with a target cost")
     options = parser.parse_args()
-    path = stream_file(data_folder())
+    if options.targets:
+        rows, holds = targets_table(options.runs)
+        print("\n".join(rows))
+        return 0 if holds else 1
+    path = options.file or stream_file(data_folder())
     if not path.is_file():
         parser.error(f"no data in {path}: set GROSZ_DATA to the folder that has ipinyou-theta-2997")
-    outcomes = replay(read_stream(path), options.step, spend_all=not options.profit)
+    try:
+        outcomes = pacing(*read_columns(path)[:4], step_s=options.step, spend_all=not options.profit)
+    except (TypeError, ValueError) as error:
+        parser.error(f"{path}: {error}")
     print(table(outcomes))
     if options.svg:
         options.svg.write_text(chart(outcomes), encoding="utf-8")

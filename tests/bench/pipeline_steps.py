@@ -11,16 +11,20 @@ each step in microseconds a request. On a machine that is not quiet, count instr
 import argparse
 import random
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from bidder.decision import pipeline
 from bidder.decision.answer import answer
 from bidder.decision.bids_out import BatchCaps, BidsOut
 from bidder.decision.choose import choose
 from bidder.decision.model_file import load_model
+from bidder.decision.noting import BidNotes
 from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
@@ -29,6 +33,10 @@ from bidder.request.consent import ConsentPolicy
 from bidder.targeting.compiled import Compiled
 from core.clock import SystemClock
 from core.config import ConsentSettings
+from core.reasons import NoBid
+from core.telemetry.metrics import Telemetry
+from journal.people import Pseudonyms
+from journal.writing import JournalWriter
 from pacing.budgets.leases import LeaseBook
 from pacing.notices.tokens import TokenSigner
 from segments.facts.facts import Facts
@@ -43,9 +51,14 @@ COUNTED = (5, 25)  # iterations of the two counted runs; what starting costs can
 
 
 class Bench:
-    """One snapshot with leases that never end, bodies and profile replies; `run` is one batch through all steps."""
+    """One snapshot with leases that never end, bodies and profile replies; `run` is one batch through all steps.
 
-    def __init__(self, line_items: int, eligible: int, batch: int, *, no_bid: bool) -> None:
+    With a `journal` every bid is written to segment files there.
+    """
+
+    def __init__(
+        self, line_items: int, eligible: int, batch: int, *, no_bid: bool, journal: Path | None = None
+    ) -> None:
         self.now_ms = SystemClock().now_ms()
         self.batch = batch
         compiled = Compiled(large_catalogue(line_items, eligible / line_items))
@@ -59,6 +72,11 @@ class Bench:
         self.policy = ConsentPolicy(ConsentSettings())
         self.signer = TokenSigner({1: b"k" * 32})
         self.tolerances = Tolerances()
+        self.notes: BidNotes | None = None
+        if journal is not None:
+            clock = SystemClock()
+            self.writer = JournalWriter(journal, "bench", clock, Telemetry(), max_bytes=2**62)
+            self.notes = BidNotes(self.writer, Pseudonyms(b"k" * 32), clock.now_ms)
         chance = random.Random(5)
         self.bodies = [request_body(n, chance, wanted=not no_bid or n % 10 == 0) for n in range(BODIES)]
         self.replies = [_profile(chance, self.now_ms // 1000) for _ in range(BODIES)]
@@ -103,7 +121,14 @@ class Bench:
         self.snapshot.counts.count_pairs(found.positions, found.verdict)
         at = self._timed("count", at)
         answers = answer(found, chosen, self.snapshot, profiles, self.signer, self.now_ms)
-        self._timed("answer", at)
+        at = self._timed("answer", at)
+        if self.notes is not None:
+            self.notes.hold(found, chosen, self.snapshot, profiles, self.now_ms)
+            for number, auction in enumerate(auctions):
+                if number not in answers:
+                    self.notes.silent(auction, NoBid.NOBODY_BIDS)
+            self.notes.sent()
+            self._timed("journal", at)
         return len(answers)
 
 
@@ -154,6 +179,7 @@ def main() -> None:
     parser.add_argument("--eligible", type=int, default=60)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--no-bid", action="store_true")
+    parser.add_argument("--journal", action="store_true", help="with every bid written to the journal")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--iterations", type=int, default=0, help="run so many batches and print nothing")
     parser.add_argument("--instructions", action="store_true")
@@ -164,7 +190,16 @@ def main() -> None:
         few, many = COUNTED
         print(f"{(run(many) - run(few)) / (many - few) / given.batch:,.0f} instructions a request")
         return
-    bench = Bench(given.line_items, given.eligible, given.batch, no_bid=given.no_bid)
+    folder = Path(tempfile.mkdtemp(prefix="grosz-journal-")) if given.journal else None
+    try:
+        _run(given, Bench(given.line_items, given.eligible, given.batch, no_bid=given.no_bid, journal=folder))
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder)
+
+
+def _run(given: argparse.Namespace, bench: Bench) -> None:
+    """Iterate, or print the table."""
     if given.iterations:
         # Every body once before: parsing its user agent for the first time would outweigh everything else.
         for _ in range(BODIES // given.batch + given.iterations):

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from core.money import GROSZ_CPM_MICROS
 from pacing.landscape.curve import BINS, Evidence, belief, best_steps, bins_of, fit, observe, shaded
-from tests.bench.pacing import data_folder, read_columns, stream_file
+from tests.bench.pacing import check, cost_of_click, data_folder, read_columns, stream_file
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -55,11 +55,12 @@ class Shading(NamedTuple):
 def shading(click: Floats, price: Floats, pctr: Floats, hour: Floats | None = None) -> Shading:
     """First-price bids for a recorded stream: clicks (0 or 1), prices to beat (hundredths CPM), predicted click rates.
 
-    `hour` is taken so that all benches have one signature; prices are learnt by exchange and size, not by hour.
+    One entry an auction, in their order. `hour` is taken so that all benches have one signature; prices are learnt by
+    exchange and size, not by hour. Raises ValueError for arrays that are no stream of auctions.
     """
-    del hour
+    check(click, price, pctr, hour)
     half = len(click) // 2
-    click_value = price[:half].sum() / max(click[:half].sum(), 1.0)
+    click_value = cost_of_click(click, price, pctr)
     stream = Auctions(click_value * pctr * GROSZ_CPM_MICROS, price * GROSZ_CPM_MICROS)
     test = stream.after(half)
     taught = best_steps(fit(observe(stream.prices[:half]), belief()))[0]
@@ -104,7 +105,9 @@ def surplus(auctions: Auctions, bids: Integers | Floats) -> float:
 
 
 def of_perfect(auctions: Auctions, bids: Integers | Floats) -> float:
-    return surplus(auctions, bids) / float(np.maximum(auctions.values - auctions.prices, 0.0).sum())
+    """Without anything to earn, whoever loses nothing has all of it."""
+    most = float(np.maximum(auctions.values - auctions.prices, 0.0).sum())
+    return surplus(auctions, bids) / most if most else float(surplus(auctions, bids) >= 0.0)
 
 
 def best_fixed(auctions: Auctions) -> float:
@@ -118,7 +121,10 @@ def main() -> int:
     path = options.file or stream_file(data_folder())
     if not path.is_file():
         parser.error(f"no data in {path}: set GROSZ_DATA to the folder that has ipinyou-theta-2997")
-    found = shading(*read_columns(path))
+    try:
+        found = shading(*read_columns(path)[:4])
+    except (TypeError, ValueError) as error:
+        parser.error(f"{path}: {error}")
     print("part of the surplus of perfect information, second half of the stream at first price")
     for label, value in (
         ("bids of the full value", found.full_value),

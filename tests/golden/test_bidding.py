@@ -13,11 +13,13 @@ import bidder.decision.choose
 import bidder.decision.creatives
 import bidder.decision.pipeline
 import bidder.decision.rank
+import bidder.door.gate
 import bidder.door.handler
 import bidder.openrtb.codec
 import bidder.request.consent
 import bidder.request.validate
 import bidder.targeting.eligible_now
+import bidder.targeting.quality
 import creatives.formats.banner
 import pacing.caps
 from bidder.targeting.bitmaps import all_ones
@@ -33,7 +35,8 @@ CASES = {path.stem: read_case(path) for path in sorted((Path(__file__).parent / 
 
 # Where reasons are given; what only tells about them (bidder.diagnosis) has no rules.
 MODULES: tuple[types.ModuleType, ...] = (
-    bidder.door.handler, bidder.request.validate, bidder.request.consent, bidder.decision.pipeline,
+    bidder.door.handler, bidder.door.gate, bidder.targeting.quality, bidder.request.validate, bidder.request.consent,
+    bidder.decision.pipeline,
     bidder.decision.choose, bidder.decision.rank, bidder.targeting.eligible_now, pacing.caps, admin.diagnosis.budgets,
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ import pytest
 from bidder.door.checking import AnswerCheck
 from bidder.door.handler import BidderHandler
 from bidder.door.metrics import BidMetrics
+from bidder.door.port import STRANGER
 from core.dialects import DIALECTS
 from core.model import NoBidStyle
 from core.telemetry.metrics import Telemetry
@@ -43,7 +44,9 @@ class Replies:
         """Status and body of each answer, in order."""
         replies: list[tuple[int, bytes]] = []
         for body in bodies:
-            self.handler.submit("demo", body, self.bidder.clock.monotonic(), lambda *reply: replies.append(reply), b"")
+            self.handler.submit(
+                "demo", body, self.bidder.clock.monotonic(), lambda *reply: replies.append(reply), STRANGER
+            )
             await self.handler.drain()
         return replies
 

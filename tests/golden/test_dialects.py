@@ -14,6 +14,7 @@ import pytest
 
 from bidder.door.handler import BidderHandler
 from bidder.door.metrics import BidMetrics
+from bidder.door.port import STRANGER
 from core.dialects import DIALECTS, GENERIC, spoken_by
 from core.model import Catalogue, Deal, Exchange
 from core.money import FxTable
@@ -68,7 +69,7 @@ async def answer_to(request: Json, configured: Catalogue) -> tuple[int, Json | N
     )  # fmt: skip
     handler.install(bidder.snapshot)
     replies: list[tuple[int, bytes]] = []
-    handler.submit("ssp", body_of(request), bidder.clock.monotonic(), lambda *reply: replies.append(reply), b"")
+    handler.submit("ssp", body_of(request), bidder.clock.monotonic(), lambda *reply: replies.append(reply), STRANGER)
     await handler.drain()
     ((status, body),) = replies
     return status, json.loads(body) if body else None

@@ -1,7 +1,10 @@
 """The admin API under test: a real application over a real database and Redis, and a client that speaks as a caller."""
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import argon2
@@ -12,16 +15,18 @@ from redis.asyncio import Redis
 from admin.access.passwords import Passwords
 from admin.access.principal import command_line
 from admin.api.api_keys import RESOURCE as API_KEYS
-from admin.api.app import Desks, build_app, uncounted
+from admin.api.app import Desks, build_api, uncounted
 from admin.api.authentication import FAILURES_PER_MINUTE
 from admin.api.operations import Operations, Reply, Write
 from admin.api.reading import Reader
 from admin.api.requests import render
 from admin.books.desk import BookDesk
 from admin.catalogue.publish import CataloguePublisher
+from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
+from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.roles.consents import event_policy
 from admin.store.accounts import AccountStore
@@ -35,6 +40,8 @@ from core.config import RedisSettings, Settings
 from core.network.headers import Edge
 from core.redis.client import PipelinedRedis, control_redis
 from core.telemetry.metrics import Telemetry
+from creatives.media.desk import MediaDesk
+from creatives.media.store import FolderStore
 from pacing.budgets.transitions import Transitions
 from segments.audiences.sizes import SegmentSizes
 from segments.profiles.metrics import IntakeMetrics
@@ -149,7 +156,9 @@ class Api:
         return Caller(self.client, reply.body["secret"])
 
 
-def desks_of(database: Database, redis_url: str, redis: Redis, pipelined: PipelinedRedis, clock: Clock) -> Desks:
+def desks_of(
+    database: Database, redis_url: str, redis: Redis, pipelined: PipelinedRedis, clock: Clock, media: Path
+) -> Desks:
     """As the admin role makes them, over one server."""
     time, profiles, metrics = TestTime(clock), ProfileStore(pipelined, SystemClock()), IntakeMetrics(Telemetry())
     settings = Settings()
@@ -159,6 +168,8 @@ def desks_of(database: Database, redis_url: str, redis: Redis, pipelined: Pipeli
         visitors=VisitorDesk(profiles, time),
         events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
         books=BookDesk(database, Transitions(pipelined, time)),
+        media=MediaDesk(FolderStore(media), "https://track.example"),
+        pacing=PacingDesk(profiles, clock),
     )
 
 
@@ -172,6 +183,7 @@ async def running_api(
     edge: Edge | None = None,
 ) -> AsyncIterator[Api]:
     """The API over an empty database, and its publisher (not running: tests publish when they want)."""
+    media = tempfile.mkdtemp(prefix="grosz-media-")
     database = Database.open(database_url)
     await migrate(database)
     store = CatalogueStore(database, clock)
@@ -179,7 +191,7 @@ async def running_api(
     publisher = CataloguePublisher(store, redis, clock)
     pipelined = await PipelinedRedis.open(redis_url, clock=SystemClock())
     commands = ProfileStore(pipelined, SystemClock())
-    app = build_app(
+    parts = build_api(
         store,
         redis,
         commands,
@@ -187,16 +199,18 @@ async def running_api(
         make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
         FunnelDesk(commands, clock),
         Doctor(Patient(commands, SegmentSizes(commands), store, {}, {}, Settings().catalogue.max_age_s), clock),
-        desks_of(database, redis_url, redis, pipelined, clock),
+        desks_of(database, redis_url, redis, pipelined, clock, Path(media)),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,
         edge=edge,
     )
-    server = TestServer(app)
+    add_console(parts)
+    server = TestServer(parts.app)
     await server.start_server(auto_decompress=False)
     async with TestClient(server) as client:
         yield Api(client, store, publisher, clock)
     await pipelined.close()
     await redis.aclose()
     await database.close()
+    shutil.rmtree(media)

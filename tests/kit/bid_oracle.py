@@ -10,7 +10,7 @@ import zlib
 from aiohttp import web
 
 from bidder.door.http import MAX_BODY_BYTES, MIN_GZIP_BYTES
-from bidder.door.port import BidHandler
+from bidder.door.port import BidHandler, Sender
 from core.clock import Clock
 
 _JSON_TYPES = ("", "application/json", "text/json")
@@ -32,7 +32,7 @@ def bid_application(handler: BidHandler, clock: Clock) -> web.Application:
             answered.set_result((status, answer))
 
         authorization = request.headers.get("Authorization", "").encode("latin-1")
-        handler.submit(request.match_info["exchange"], body, arrival, reply, authorization)
+        handler.submit(request.match_info["exchange"], body, arrival, reply, Sender(authorization))
         return _answer(request, *await answered)
 
     async def health(request: web.Request) -> web.Response:

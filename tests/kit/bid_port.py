@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import uvloop
 
-from bidder.door.port import BidHandler, Reply
+from bidder.door.port import BidHandler, Reply, Sender
 from bidder.door.server import BidLimits, BidServer
 from core.clock import SystemClock
 
@@ -21,9 +21,11 @@ class RecordingHandler:
         self.answer = answer
         self.requests: list[tuple[str, bytes, float, bytes]] = []
         self.replies: list[Reply] = []
+        self.senders: list[Sender] = []
 
-    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:
-        self.requests.append((exchange_key, body, arrival, authorization))
+    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, sender: Sender) -> None:
+        self.senders.append(sender)
+        self.requests.append((exchange_key, body, arrival, sender.authorization))
         self.replies.append(reply)
         if self.answer is not None:
             reply(*self.answer)
@@ -44,10 +46,10 @@ class EchoHandler:
     def __init__(self) -> None:
         self._batch: list[tuple[Reply, int, bytes]] = []
 
-    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, authorization: bytes) -> None:
+    def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, sender: Sender) -> None:
         if not self._batch:
             asyncio.get_running_loop().call_soon(self._run)
-        self._batch.append((reply, *decide(exchange_key, body, authorization)))
+        self._batch.append((reply, *decide(exchange_key, body, sender.authorization)))
 
     def _run(self) -> None:
         batch, self._batch = self._batch, []

@@ -8,9 +8,12 @@ from core.model import (
     Catalogue,
     Creative,
     Exchange,
+    Format,
     Goal,
     LineItem,
+    NativeAssets,
     Pacing,
+    Picture,
     Segment,
     Targeting,
 )
@@ -34,6 +37,26 @@ def creative(number: int, advertiser: int, size: tuple[int, int] = (300, 250), *
         "categories": ("IAB22",),
     }
     return Creative(**{**fields, **members})  # type: ignore[arg-type]  # a test's keyword arguments
+
+
+NATIVE = NativeAssets(
+    titles=("Szpilki", "Szpilki czerwone, ostatnie sztuki"),
+    texts=("Twój koszyk czeka", "Twój koszyk czeka na Ciebie: szpilki z wczoraj są jeszcze w magazynie"),
+    images=(
+        Picture("https://cdn.example/wide.png", 1200, 627, "image/png"),
+        Picture("https://cdn.example/square.jpg", 600, 600, "image/jpeg"),
+    ),
+    icon=Picture("https://cdn.example/icon.png", 100, 100, "image/png"),
+    sponsored="Szpilka",
+    price="219,00 zł",
+    call_to_action="Kup teraz",
+)
+
+
+def native_creative(number: int, advertiser: int, **members: object) -> Creative:
+    """A native ad that passes every check and has what nearly every request wants."""
+    fields: dict[str, object] = {"format": Format.NATIVE, "html": "", "native": NATIVE}
+    return creative(number, advertiser, (0, 0), **{**fields, **members})
 
 
 def line_item(number: int, advertiser: int = 1, **members: object) -> LineItem:

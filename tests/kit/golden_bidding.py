@@ -6,6 +6,7 @@ request, as the metrics count it, or "bid"; `reasons` are those that an explanat
 `neighbour` is what has to be changed of the case for line item 1 to bid.
 """
 
+import ipaddress
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -21,12 +22,15 @@ from bidder.decision.snapshot import Snapshot
 from bidder.diagnosis.explain import Explainer, Explanation
 from bidder.door.handler import BidderHandler
 from bidder.door.metrics import BidMetrics
+from bidder.door.port import Sender
 from bidder.openrtb.codec import Malformed
 from bidder.targeting.compiled import Compiled
 from bidder.targeting.field import Field
 from bidder.targeting.fields import FIELDS
+from bidder.targeting.quality import AddressRanges, Quality
 from core.config import ConsentSettings
 from core.model import Catalogue
+from core.supply import SupplyFile, SupplyTable, packed
 from core.telemetry.metrics import Telemetry
 from pacing.budgets.levels import Amounts, Level
 from pacing.budgets.pools import UNLIMITED
@@ -44,6 +48,12 @@ class Setting(msgspec.Struct, forbid_unknown_fields=True):
 
     exchange: str = "demo"
     authorization: str = ""
+    fields: dict[str, str] = {}  # other headers
+    address: str = "192.0.2.1"  # that the request comes from
+    before: int = 0  # requests of the same second before it
+    data_centres: tuple[str, ...] = ()
+    supply: dict[str, dict[str, tuple[str, ...]]] = {}
+    """Names by file, for `sites`, `apps` and `systems`."""
     arrived_ms_ago: int = 0
     clock_off: bool = False  # by more than the tolerance allows
     stale: bool = False  # the catalogue is older than is allowed
@@ -170,13 +180,29 @@ async def outcome_of(case: Case, fields: tuple[Field, ...] = FIELDS) -> Outcome:
     if setting.multiplier is not None:
         bidder.book.multiplier[:] = setting.multiplier
         bidder.refresh()
+    _make_quality(bidder.snapshot.quality, setting)
     if setting.look_up_fails:
         bidder.profiles = SilentProfiles()
     answer, body = await _answer(case, bidder)
     bids = bids_of(json.loads(body)) if answer == BID else []
-    if setting.exchange not in bidder.snapshot.index.exchanges or answer in ("malformed", "exchange_access"):
+    unread = ("malformed", "exchange_access", "rate_capped")
+    if setting.exchange not in bidder.snapshot.index.exchanges or answer in unread:
         return Outcome(answer, None, bids)
     return Outcome(answer, _reasons(await _explanation(case, bidder, published)), bids)
+
+
+def _make_quality(quality: Quality, setting: Setting) -> None:
+    quality.data_centres = AddressRanges(map(ipaddress.ip_network, setting.data_centres))
+    files = {
+        kind: {name: SupplyFile(NOW_MS, packed(names)) for name, names in named.items()}
+        for kind, named in setting.supply.items()
+    }
+    quality.supply = SupplyTable(made_ms=NOW_MS, **files)
+
+
+def _sender(setting: Setting) -> Sender:
+    fields = {name.encode(): value.encode() for name, value in setting.fields.items()}
+    return Sender(setting.authorization.encode(), setting.address, fields)
 
 
 async def _answer(case: Case, bidder: TestBidder) -> tuple[str, bytes]:
@@ -192,12 +218,14 @@ async def _answer(case: Case, bidder: TestBidder) -> tuple[str, bytes]:
         clock_off=lambda: case.setting.clock_off,
     )
     handler.install(bidder.snapshot)
+    for _ in range(case.setting.before):
+        handler.submit(case.setting.exchange, _request_of(case), 1e9, lambda *_reply: None, _sender(case.setting))
     handler.submit(
         case.setting.exchange,
         _request_of(case),
         bidder.clock.monotonic() - case.setting.arrived_ms_ago / 1000,
         lambda status, body: replies.append((status, body)),
-        case.setting.authorization.encode(),
+        _sender(case.setting),
     )
     await handler.drain()
     ((_status, body),) = replies

@@ -23,6 +23,7 @@ def a_row(stream_id: str = "1790000000000-0", **changes: object) -> LedgerRow:
         bid_cpm=2_000_000,
         reserved_micros=7_280,
         price_source=PriceSource.REPORTED,
+        shading=4_400,
     )
     row = LedgerRow(
         stream_id=stream_id,

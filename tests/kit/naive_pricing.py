@@ -13,6 +13,8 @@ from core.model import CartValue, Catalogue, Goal, LineItem
 from tests.kit.bidding import Shopper, ShopState
 
 DAY_S = 86_400
+FORMATS = ("native", "video", "audio")
+"""Besides banners; an impression is priced in one format."""
 
 
 class Priced:
@@ -125,13 +127,14 @@ def _hour(request: dict[str, Any], now_ms: int, timezone: str) -> int:
 def _request_rows(
     manifest: Manifest, request: dict[str, Any], imp: dict[str, Any], now_ms: int, timezone: str
 ) -> list[int]:
-    banner = imp["banner"]
-    first = banner["format"][0] if "format" in banner else banner
+    place = imp.get("banner", {})
+    first = place["format"][0] if "format" in place else place
+    size = f"{first['w']}x{first['h']}" if "banner" in imp else next(name for name in FORMATS if name in imp)
     said = {
         "hour": str(_hour(request, now_ms, timezone)),
         "device": str(request.get("device", {}).get("devicetype")),
-        "size": f"{first['w']}x{first['h']}",
-        "position": str(banner.get("pos")),
+        "size": size,
+        "position": str(place.get("pos")),
         "deal": "yes" if imp.get("pmp", {}).get("deals") else "no",
     }
     return [

@@ -12,9 +12,22 @@ import zoneinfo
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.field import Field, Part
-from core.model import Catalogue, Creative, Exchange, Format, FrequencyCap, LineItem, Radius, Status, Targeting
+from core.model import (
+    Catalogue,
+    Creative,
+    Exchange,
+    Format,
+    FrequencyCap,
+    LineItem,
+    ListKind,
+    Radius,
+    Status,
+    Targeting,
+)
 from core.reasons import NoBid
 from tests.kit.bidding import Shopper
 
@@ -36,7 +49,7 @@ def failed(
     catalogue: Catalogue, line: LineItem, exchange: Exchange, request: Json, imp: Json, now_ms: int
 ) -> set[NoBid]:
     """Every reason but those of the user for which a line item may not bid on an impression."""
-    targeting = line.targeting
+    targeting = _with_lists(catalogue, line)
     reasons = {reason for reason, holds in CONTEXT.items() if not holds(targeting, exchange, request, imp)}
     reasons |= _failed_by_catalogue(catalogue, line, exchange, request, imp, now_ms)
     if not targeting.deals and imp.get("pmp", {}).get("private_auction"):
@@ -299,6 +312,43 @@ def _publisher_holds(targeting: Targeting, exchange: Exchange, request: Json) ->
     return _any_listed(targeting.publishers_allow, is_meant) and not any(map(is_meant, targeting.publishers_deny))
 
 
+def _seller_holds(targeting: Targeting, request: Json) -> bool:
+    nodes = request.get("source", {}).get("schain", {}).get("nodes", [])
+    called = [{node["asi"], f"{node['asi']}/{node['sid']}"} for node in nodes]
+    allowed = _any_listed(targeting.sellers_allow, lambda entry: bool(called) and entry in called[-1])
+    return allowed and not any(entry in names for entry in targeting.sellers_deny for names in called)
+
+
+def _with_lists(catalogue: Catalogue, line: LineItem) -> Targeting:
+    """The targeting with the values of its lists written into it by hand."""
+    targeting, lists = line.targeting, {each.id: each for each in catalogue.lists}
+    for ids, allows in ((targeting.lists_allow, True), (targeting.lists_deny, False)):
+        for number in ids:
+            found = lists.get(number)
+            member = LIST_MEMBERS[found.kind if found is not None else ListKind.DOMAINS][0 if allows else 1]
+            is_usable = (
+                found is not None
+                and found.status is Status.ACTIVE
+                and found.advertiser_id in (None, line.advertiser_id)
+            )
+            values = found.values if found is not None and is_usable else ()
+            if allows and not is_usable:
+                member = "domains_allow"
+            added = (*getattr(targeting, member), *values)
+            targeting = msgspec.structs.replace(targeting, **{member: added or ((NOWHERE,) if allows else ())})
+    return targeting
+
+
+LIST_MEMBERS = {
+    ListKind.DOMAINS: ("domains_allow", "domains_deny"),
+    ListKind.APPS: ("apps_allow", "apps_deny"),
+    ListKind.PUBLISHERS: ("publishers_allow", "publishers_deny"),
+    ListKind.SELLERS: ("sellers_allow", "sellers_deny"),
+    ListKind.WORDS: ("page_keywords", "page_keywords_deny"),
+}
+NOWHERE = "nowhere.invalid"
+
+
 def _tag_holds(targeting: Targeting, imp: Json) -> bool:
     tag: str | None = imp.get("tagid")
     return _any_listed(targeting.tag_ids_allow, lambda entry: entry == tag) and tag not in targeting.tag_ids_deny
@@ -356,6 +406,7 @@ CONTEXT: dict[NoBid, Holds] = {
     NoBid.PAGE_KEYWORD: lambda t, _e, r, _i: _keyword_holds(t, r),
     NoBid.CATEGORY: lambda t, _e, r, _i: _category_holds(t, r),
     NoBid.PUBLISHER: lambda t, exchange, r, _i: _publisher_holds(t, exchange, r),
+    NoBid.SELLER: lambda t, _e, r, _i: _seller_holds(t, r),
     NoBid.VENUE: lambda t, _e, r, _i: _any_listed(t.venues, lambda entry: _venue_holds(entry, r)),
     NoBid.TAG_ID: lambda t, _e, _r, imp: _tag_holds(t, imp),
     NoBid.GPID: lambda t, _e, _r, imp: _gpid_holds(t, imp),

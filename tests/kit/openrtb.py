@@ -59,3 +59,20 @@ def corpus_lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
+
+
+NATIVE_REQUEST: dict[str, Any] = {
+    "ver": "1.2",
+    "assets": [
+        {"id": 1, "required": 1, "title": {"len": 25}},
+        {"id": 2, "required": 1, "img": {"type": 3, "wmin": 300, "hmin": 150}},
+        {"id": 3, "data": {"type": 1}},
+    ],
+    "eventtrackers": [{"event": 1, "methods": [1, 2]}],
+}
+"""What a native request of the usual kind wants."""
+
+
+def native_imp(request: object = None, **members: object) -> dict[str, Any]:
+    """`imp.native` with a request, as its text."""
+    return {"request": json.dumps(NATIVE_REQUEST if request is None else request), "ver": "1.2", **members}

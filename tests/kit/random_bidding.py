@@ -17,7 +17,9 @@ from core.model import (
     Exchange,
     FrequencyCap,
     Goal,
+    InventoryList,
     LineItem,
+    ListKind,
     Pacing,
     Radius,
     Segment,
@@ -42,6 +44,7 @@ PHRASES = ("szpilki", "czerwone szpilki", "ślubne szpilki", "buty", "but", "but
 CATEGORIES = ("IAB18", "IAB18-3", "IAB1", "IAB17-3", "IAB7")
 CITIES = (("POL", "MZ", "Warszawa", "00-950", 52.23, 21.01), ("POL", "MA", "Kraków", "30-001", 50.06, 19.94),
           ("CZE", "10", "Praha", "110 00", 50.09, 14.42))  # fmt: skip
+SELLERS = (("ssp.example", "4711"), ("ssp.example", "12"), ("reseller.example", "9"), ("other.example", "1"))
 PUBLISHERS = ("815", "demo/815", "house/815", "4711")
 GPIDS = ("/1/news", "/1/news/top", "/1/news/top#2", "/1", "/1/new")
 VENUES = ("transit", "transit.airports", "1", "101", "10101", "2", "trans")
@@ -78,6 +81,12 @@ def random_catalogue(chance: random.Random, line_items: int = 12, *, targeted: b
         campaigns=tuple(_campaign(chance, shop, targeted) for shop in shops),
         line_items=tuple(_line_item(chance, number, targeted) for number in range(1, line_items + 1)),
         creatives=creatives,
+        lists=(
+            InventoryList(id=1, name="news", kind=ListKind.DOMAINS, values=("news.example",)),
+            InventoryList(id=2, name="resellers", kind=ListKind.SELLERS, values=("reseller.example",), advertiser_id=1),
+            InventoryList(id=3, name="shoes", kind=ListKind.WORDS, values=("buty", "szpilki")),
+            InventoryList(id=4, name="bad", kind=ListKind.APPS, values=("com.bad",), status=Status.PAUSED),
+        ),
         deals=(
             Deal(id=1, exchange_id=1, deal_id="deal-a"),
             Deal(id=2, exchange_id=1, deal_id="deal-b", advertiser_id=1),
@@ -209,6 +218,10 @@ TARGETED: dict[str, tuple[tuple[Any, ...], float, int]] = {
     "segments_any": (_SEGMENTS, _COMMON, 3),
     "segments_all": (_SEGMENTS, _RARE, 2),
     "segments_none": (_SEGMENTS, _COMMON, 2),
+    "sellers_allow": (("ssp.example", "ssp.example/4711", "reseller.example"), 0.04, 3),
+    "sellers_deny": (("ssp.example/4711", "reseller.example/9", "other.example"), _RARE, 1),
+    "lists_allow": ((1, 2, 3), 0.04, 2),
+    "lists_deny": ((1, 2, 3, 4), _RARE, 2),
 }
 """By member of Targeting: values to choose from, how often there are any, and how many at most."""
 
@@ -247,6 +260,9 @@ def random_request(chance: random.Random, number: int = 0, *, plain: bool = Fals
         request["bcat"] = list(some(chance, CATEGORIES, 1.0, 2))
     elif not plain and chance.random() < 0.1:
         request["acat"] = list(some(chance, CATEGORIES, 1.0, 3))
+    if chance.random() < 0.5:
+        nodes = [{"asi": system, "sid": account, "hp": 1} for system, account in some(chance, SELLERS, 1.0, 2)]
+        request["source"] = {"schain": {"complete": 1, "ver": "1.0", "nodes": nodes}}
     return request
 
 

@@ -21,6 +21,7 @@ import msgspec
 from admin.seed.catalogue import demo_catalogue
 from bidder.door.handler import BidderHandler
 from bidder.door.metrics import BidMetrics
+from bidder.door.port import STRANGER
 from core.model import BillingEvent, Catalogue, Clearing, Goal, NoBidStyle
 from core.telemetry.metrics import Telemetry
 from pacing.notices.tokens import TokenSigner
@@ -102,7 +103,7 @@ async def recorded(requests: Mapping[str, object]) -> dict[str, dict[str, str]]:
         for number, (name, request) in enumerate(requests.items()):
             body = body_of(request)
             answer = lambda status, body, name=name: reply(status, body, name=name)  # noqa: E731
-            handler.submit(key, body, bidder.clock.monotonic(), answer, b"")
+            handler.submit(key, body, bidder.clock.monotonic(), answer, STRANGER)
             if number % A_TURN == A_TURN - 1:
                 await handler.drain()
         await handler.drain()

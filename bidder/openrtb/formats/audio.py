@@ -48,4 +48,4 @@ def write(ad: Ad) -> dict[str, object]:
     return spots.members(ad, MARKUP_TYPE)
 
 
-CODEC = FormatCodec(name=NAME, read=read, write=write)
+CODEC = FormatCodec(name=NAME, member=NAME, read=read, write=write)

@@ -20,11 +20,34 @@ NO_SIZE = Fault("/banner", "no_size", "offers no size above zero: no exact one, 
 MAX_RATIOS = 16
 
 
+# Publishers have a handful of places each, so banners come again and again; what they offer is remembered by all that
+# they say. A longer one is read each time, so that a sender cannot fill the memory: 8 MB at most.
+REMEMBERED_BANNERS = 4_096
+MAX_REMEMBERED_BYTES = 1_024
+
+_known: dict[Banner, Offer | Fault] = {}
+_to_json = msgspec.json.Encoder().encode
+
+
 def read(imp: Imp) -> Offer | Fault | None:
     """The banner that an impression offers."""
     banner = imp.banner
     if banner is None:
         return None
+    return _known.get(banner) or _remember(banner)
+
+
+def _remember(banner: Banner) -> Offer | Fault:
+    found = offer_of(banner)
+    if len(_to_json(banner)) <= MAX_REMEMBERED_BYTES:
+        if len(_known) >= REMEMBERED_BANNERS:
+            _known.clear()
+        _known[banner] = found
+    return found
+
+
+def offer_of(banner: Banner) -> Offer | Fault:
+    """What a banner offers, read anew."""
     sizes = banner_sizes(banner)
     shapes: tuple[Shape, ...] = sizes
     if banner.wmax or (banner.format and len(sizes) < len(banner.format)):
@@ -117,4 +140,4 @@ def write(ad: Ad) -> dict[str, object]:
     return members
 
 
-CODEC = FormatCodec(name=NAME, read=read, write=write)
+CODEC = FormatCodec(name=NAME, member=NAME, read=read, write=write)

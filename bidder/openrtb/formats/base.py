@@ -16,8 +16,11 @@ class FormatCodec(msgspec.Struct, frozen=True):
     name: str
     """As the half in `creatives/formats` has it."""
 
+    member: str
+    """Of `imp`, by which an impression offers the format: without it `read` is not asked."""
+
     read: Callable[[Imp], Offer | Fault | None]
-    """The offer; None where the impression does not have the format; a Fault (with a pointer relative to the
+    """The offer; None where the member names another format; a Fault (with a pointer relative to the
     impression) where it names the format and cannot be served in it."""
 
     write: Callable[[Ad], dict[str, object]]

@@ -62,4 +62,4 @@ def write(ad: Ad) -> dict[str, object]:
     return members
 
 
-CODEC = FormatCodec(name=NAME, read=read, write=write)
+CODEC = FormatCodec(name=NAME, member=NAME, read=read, write=write)

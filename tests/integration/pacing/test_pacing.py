@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,8 +12,10 @@ from core.clock import ManualClock
 from core.model import Budget, BudgetShare, Catalogue, Pacing
 from pacing.budgets.pools import SPEND_ALL_MULTIPLIER
 from pacing.ledger.audit import audit
+from pacing.pace.controller import LEAST_MULTIPLIER
 from pacing.pace.messages import Multipliers, decode_multipliers
-from pacing.pace.pacer import READ_WORDS
+from pacing.pace.pacer import READ_WORDS, Pacer
+from pacing.pace.targets import decode_targets
 from tests.bench.pacing import data_folder, read_stream, replay, stream_file, table
 from tests.kit.fixtures import skip_or_fail
 from tests.kit.money import ADVERTISER, LINE_ITEM, Shop, catalogue, line_item
@@ -170,6 +173,58 @@ async def test_a_conversion_counts_for_the_line_item_it_is_credited_to(shop: Sho
     await pacer.tick()
     assert held < 0.9
     assert await multiplier(shop) > held
+
+
+async def stopped(shop: Shop) -> bool:
+    packed = await shop.transitions.command("GET", keys.PACING_TARGETS)
+    assert isinstance(packed, bytes)
+    return decode_targets(packed)[LINE_ITEM].stopped_ms > 0
+
+
+async def run_into_its_target(shop: Shop) -> Pacer:
+    """A line item that has spent far above its target, a day later."""
+    shop.present = paced(10**9, version=2, target_cpa_micros=10)
+    bidder, pacer = await PacedBidder.open(shop), new_pacer(shop)
+    await run_seconds(shop, pacer, [bidder], 30)
+    shop.clock.advance(86_400.0)
+    await pacer.tick()
+    assert await stopped(shop)
+    assert await multiplier(shop) == LEAST_MULTIPLIER
+    return pacer
+
+
+async def test_a_person_lets_a_line_item_go_on_that_its_target_stopped(shop: Shop) -> None:
+    pacer = await run_into_its_target(shop)
+    await pacer.close()
+    pacer = new_pacer(shop)  # a worker that was started meanwhile knows of the stop
+    await pacer.tick()
+    assert await stopped(shop)
+    await shop.transitions.command("HSET", keys.PACING_RESUMED, LINE_ITEM, shop.clock.now_ms())
+    await pacer.tick()
+    assert not await stopped(shop)
+    assert await shop.transitions.command("HLEN", keys.PACING_RESUMED) == 0
+
+
+async def test_a_late_conversion_lets_a_line_item_go_on_that_its_target_stopped(shop: Shop) -> None:
+    pacer = await run_into_its_target(shop)
+    yesterday = shop.clock.now_ms() // 86_400_000 - 1
+    await shop.transitions.command("HSET", keys.delivery(ADVERTISER, yesterday), f"{LINE_ITEM}:view_conversions", 1)
+    await pacer.tick()
+    assert await stopped(shop), "conversions are looked at once a minute"
+    shop.clock.advance(60.0)
+    await pacer.tick()
+    assert not await stopped(shop)
+
+
+async def test_costs_that_the_release_before_kept_are_taken_over(shop: Shop) -> None:
+    shop.present = paced(10**9, version=2, target_cpa_micros=10)
+    day = shop.clock.now_ms() // 86_400_000
+    before = msgspec.msgpack.encode([{}, {LINE_ITEM: {day - 2: 1e9, day: 1e9}}])
+    await shop.transitions.command("HSET", keys.PACING_STATE, ADVERTISER, before)
+    pacer = new_pacer(shop)
+    await pacer.tick()
+    assert await multiplier(shop) < 0.001
+    assert not await stopped(shop), "what was paid is not known of them"
 
 
 async def test_a_server_that_is_away_is_counted_and_multipliers_stay(shop: Shop, clock: ManualClock) -> None:

@@ -21,4 +21,4 @@ def write(ad: Ad) -> dict[str, object]:
     return {"mtype": 3, "dur": ad.seconds if isinstance(ad, Jingle) else 0}
 
 
-CODEC = FormatCodec(name=NAME, read=read, write=write)
+CODEC = FormatCodec(name=NAME, member="audio", read=read, write=write)

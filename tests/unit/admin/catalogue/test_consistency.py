@@ -9,7 +9,7 @@ from admin.catalogue.consistency import CatalogueBuilder, consistent_catalogue, 
 from admin.store.catalogue import NEVER_MS, Changed
 from admin.store.kinds import KINDS
 from core.catalogue.codec import BY_ID, apply_change, decode_change, encode_change
-from core.model import Advertiser, Campaign, Catalogue, Deal, Exchange, Segment, Status
+from core.model import Advertiser, Campaign, Catalogue, Deal, Exchange, InventoryList, ListKind, Segment, Status
 from tests.kit.catalogues import creative, line_item
 
 NUMBERS = range(1, 7)
@@ -27,6 +27,9 @@ def random_rows(chance: random.Random, kind: str) -> dict[int, Any]:
             "segments": Segment(id=number, advertiser_id=shop, name="s", rule="visits >= 1"),
             "creatives": creative(number, shop),
             "deals": Deal(id=number, exchange_id=1, deal_id="d", advertiser_id=shop if shop % 2 else None),
+            "lists": InventoryList(
+                id=number, advertiser_id=shop if shop % 2 else None, name="l", kind=ListKind.DOMAINS
+            ),
             "line-items": line_item(number, shop, campaign_id=campaign),
         }
         status = chance.choice((Status.ACTIVE, Status.PAUSED, Status.ACTIVE, Status.ARCHIVED))
@@ -45,7 +48,13 @@ def random_change(chance: random.Random, version: int) -> Changed:
 def has_owners(catalogue: Catalogue) -> bool:
     advertisers = {value.id for value in catalogue.advertisers}
     campaigns = {(value.id, value.advertiser_id) for value in catalogue.campaigns}
-    tenants: tuple[Any, ...] = (*catalogue.campaigns, *catalogue.creatives, *catalogue.segments, *catalogue.deals)
+    tenants: tuple[Any, ...] = (
+        *catalogue.campaigns,
+        *catalogue.creatives,
+        *catalogue.segments,
+        *catalogue.deals,
+        *catalogue.lists,
+    )
     return all(value.advertiser_id in {*advertisers, None} for value in tenants) and all(
         value.advertiser_id in advertisers and (value.campaign_id, value.advertiser_id) in campaigns
         for value in catalogue.line_items

@@ -1,10 +1,13 @@
+import errno
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from admin import cli
 from admin.cli import app
-from core.errors import NotFoundError
+from admin.store.migrate import newest, versions
+from core.errors import ConflictError, NotFoundError
 
 READING = (
     "advertiser list", "line-item show 1", "campaign pause 1", "segment create --set name=x",
@@ -27,3 +30,37 @@ def test_a_command_in_a_wrong_directory_makes_nothing(
         CliRunner().invoke(app, words.format(file=file).split(), catch_exceptions=False)
     assert caught.value.message == "there is no Grosz in ./data; give --data DIR"
     assert list(folder.iterdir()) == []
+
+
+def invoke(words: str) -> str:
+    return CliRunner().invoke(app, words.split(), catch_exceptions=False).stdout
+
+
+@pytest.mark.parametrize("words", ["setup-link", "catalogue export -", "catalogue import {file}", "ledger export"])
+def test_a_command_leaves_the_schema_of_a_release_before_alone(words: str, tmp_path: Path) -> None:
+    before = versions()[-2]
+    invoke(f"migrate --data {tmp_path}")
+    invoke(f"migrate {before} --data {tmp_path}")
+    with pytest.raises(ConflictError, match=f"schema {before}") as caught:
+        invoke(f"{words.format(file='-')} --data {tmp_path}")
+    assert "grosz migrate" in caught.value.hint
+    assert f"{before} -> {newest()}" in invoke(f"migrate --data {tmp_path}")  # it was still the one before
+
+
+def test_a_setup_link_leads_to_where_the_admin_of_the_directory_listens(tmp_path: Path) -> None:
+    invoke(f"migrate --data {tmp_path}")
+    (tmp_path / "endpoints.json").write_text('{"admin": "http://127.0.0.1:6082"}')
+    assert invoke(f"setup-link --data {tmp_path}").startswith("http://127.0.0.1:6082/setup?token=")
+
+
+def test_a_file_of_another_user_is_named_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(prog_name: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "data/grosz.sqlite")
+
+    monkeypatch.setattr(cli, "app", refuse)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == cli.EXIT_USER_ERROR
+    assert capsys.readouterr().err.startswith("grosz: this user has no access to data/grosz.sqlite\n  hint: ")

@@ -98,6 +98,17 @@ def test_redis_is_judged_by_its_own_words(info: dict[str, str], severity: Severi
     assert [one.severity for one in found if words in one.text] == [severity]
 
 
+async def test_a_full_disk_is_not_taken_for_a_redis_that_is_away() -> None:
+    class Full(Answers):
+        async def commands(self, commands: Sequence[tuple[bytes | str | int, ...]]) -> list[object]:
+            raise UnavailableError("refuses the connection: MISCONF Errors writing to the AOF file: No space left")
+
+    (finding,) = await check_redis(Full({}))
+    assert finding.severity is Severity.STOP
+    assert "cannot write to its disk" in finding.text
+    assert "make room" in finding.advice
+
+
 async def test_a_redis_that_is_away_stops_everything() -> None:
     (finding,) = await check_redis(Answers(None))
     assert finding.severity is Severity.STOP

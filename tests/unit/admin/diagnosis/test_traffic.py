@@ -57,5 +57,14 @@ def test_an_exchange_whose_requests_all_fail_alike_is_stopped_by_that() -> None:
     assert stops(check(refused, DEMO)) == ["demo: no request got a bid, mostly (8): no consent to select basic ads"]
 
 
+def test_a_reason_that_takes_most_of_the_requests_is_noted_beside_a_few_bids() -> None:
+    taken = metrics({"demo": {"bid": 4, "no_bid": 96}}, {"consent_purpose_2": 51, "no_time": 45})
+    _, found = check(taken, DEMO)
+    assert found.severity is Severity.NOTE
+    assert found.text == "demo: 51 of 100 requests got no bid: no consent to select basic ads"
+    assert "vendor_id" in found.advice
+    assert len(check(metrics({"demo": {"bid": 4, "no_bid": 96}}, {"consent_purpose_2": 50, "no_time": 46}), DEMO)) == 1
+
+
 def test_what_line_items_decide_is_left_to_their_own_findings() -> None:
     assert stops(check(metrics({"demo": {"no_bid": 9}}, {"not_targeted": 9}), DEMO)) == []

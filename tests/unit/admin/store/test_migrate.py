@@ -117,9 +117,10 @@ async def test_the_way_down_and_up_again_keeps_the_data(any_database_url: str, c
         await writer.update(LINE_ITEMS, first, msgspec.structs.replace(first, spend_all=True, version=2))
     before = await export_bytes(store)
     for older in ("0003", "0002", "0001"):
+        # Today's code cannot read the older schema, which lacks a table; its data is what comes up again.
         assert await migrate(database, older) == (newest(), older)
-        assert await export_bytes(store) == before
         assert await migrate(database) == (older, newest())
+        assert await export_bytes(store) == before
     assert await export_bytes(store) == before
     assert (await import_bytes(store, before, CLI)).unchanged > 200
     assert await SqlLedgerStore(database).last_stream_id(1) == "", "the oldest version had no ledger"

@@ -11,6 +11,7 @@ from bidder.dialects.generic import BID_EXPIRY_S
 from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import bid_parts, tactic_json
 from bidder.request.validate import check_request
+from bidder.targeting.compiled import Shop
 from core.model import BillingEvent, Creative, Exchange
 from creatives.formats.offer import Offer
 from creatives.formats.table import FORMATS
@@ -25,7 +26,7 @@ TOKEN = b"T" * 148
 def prepared(changes: dict[str, Any] | None = None, **exchange: object) -> PreparedBid:
     made: Creative = msgspec.structs.replace(creative(1, 1), **(changes or {}))
     ad = FORMATS[made.format].render(made, Offer("banner", ((300, 250),)), Tracker(TRACK))
-    return PreparedBid(ad, speaker_of(msgspec.structs.replace(EXCHANGE, **exchange)), "shop1.example", 9, TRACK)
+    return PreparedBid(ad, speaker_of(msgspec.structs.replace(EXCHANGE, **exchange)), Shop("shop1.example"), 9, TRACK)
 
 
 def bid_of(bid: PreparedBid, imp_id: str = "1", deal_id: str = "") -> dict[str, Any]:
@@ -47,10 +48,14 @@ def test_a_bid_says_what_is_shown_what_it_costs_and_whom_to_tell() -> None:
     assert bid["tactic"] == "7", "the line item"
     assert (bid["cat"], bid["mtype"], bid["exp"]) == (["IAB22"], 1, BID_EXPIRY_S)
     token = TOKEN.decode()
-    assert bid["nurl"] == f"{TRACK}/n/win/{token}?p=${{AUCTION_PRICE}}&c=${{AUCTION_CURRENCY}}"
-    assert bid["burl"] == f"{TRACK}/n/bill/{token}?p=${{AUCTION_PRICE}}&c=${{AUCTION_CURRENCY}}"
+    assert (
+        bid["nurl"] == f"{TRACK}/n/win/{token}?p=${{AUCTION_PRICE}}&c=${{AUCTION_CURRENCY}}&m=${{AUCTION_MIN_TO_WIN}}"
+    )
+    assert (
+        bid["burl"] == f"{TRACK}/n/bill/{token}?p=${{AUCTION_PRICE}}&c=${{AUCTION_CURRENCY}}&m=${{AUCTION_MIN_TO_WIN}}"
+    )
     assert bid["lurl"] == f"{TRACK}/n/loss/{token}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}"
-    assert bid["adm"].count(token) == 2
+    assert bid["adm"].count(token) == 4, "click, impression, in view, not loaded"
     assert None not in bid.values()
 
 

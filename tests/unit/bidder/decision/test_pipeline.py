@@ -56,8 +56,9 @@ def assert_fits_the_banner(bid: dict[str, object], banner: Any) -> None:  # noqa
 
 def assert_urls(bid: dict[str, object], *, secure: bool) -> None:
     token = re.escape(str(bid["lurl"]).split("/n/loss/")[1].split("?")[0])
-    assert re.fullmatch(rf"https://track\.example/n/win/{token}\?p=\$\{{AUCTION_PRICE\}}&c=\$\{{AUCTION_CURRENCY\}}",
-                        str(bid["nurl"]))  # fmt: skip
+    least = r"&m=\$\{AUCTION_MIN_TO_WIN\}"
+    priced = rf"{token}\?p=\$\{{AUCTION_PRICE\}}&c=\$\{{AUCTION_CURRENCY\}}"
+    assert re.fullmatch(rf"https://track\.example/n/win/{priced}{least}", str(bid["nurl"]))
     assert str(bid["burl"]) == str(bid["nurl"]).replace("/n/win/", "/n/bill/")
     assert str(bid["lurl"]).endswith("?r=${AUCTION_LOSS}&m=${AUCTION_MIN_TO_WIN}")
     assert all(len(str(bid[name])) <= MAX_NOTICE_CHARS for name in ("nurl", "burl", "lurl"))

@@ -10,6 +10,8 @@ from bidder.diagnosis.explain import Explainer, Explanation
 from bidder.openrtb.codec import Malformed
 from core.config import ConsentSettings
 from core.model import CartValue, Catalogue, Goal, Targeting
+from pacing.landscape.curve import BINS
+from pacing.landscape.messages import CellSteps
 from tests.kit.bidding import Shopper, ShopState, TestBidder, bids_of
 from tests.kit.catalogues import catalogue, line_item
 from tests.kit.openrtb import USER_ID, body_of, corpus_lines, raw_request
@@ -60,6 +62,20 @@ def rows_of(bidder: TestBidder) -> np.ndarray[tuple[int, ...], np.dtype[np.int64
     taken = bidder.snapshot.counts.take()
     list(taken.fold())
     return taken.counts
+
+
+async def test_the_winner_at_first_price_tells_what_part_of_its_value_is_bid() -> None:
+    bidder = TestBidder(catalogue(line_item(1, bid_micros=8_000_000), line_item(2, bid_micros=7_000_000)))
+    bidder.snapshot.shading.replace([CellSteps(1, "PLN", 0, 0, 1.0, bytes([40]) * BINS)])
+    raw = raw_request(at=1, regs={"gdpr": 0}, cur=["PLN"])
+    (impression,) = (await explained(bidder, raw)).impressions
+    told = {verdict.line_item_id: verdict.price for verdict in impression.line_items}
+    (bid,) = bids_of(bidder.answer(raw))
+    assert float(told[1].sent_cpm) == bid["price"]
+    assert told[1].shading == bidder.claims(bid).shading / 10_000 < 1.0
+    assert (told[1].bid_cpm, told[2].sent_cpm, told[2].shading) == ("8.00", "", 1.0)
+    (second,) = (await explained(bidder, raw_request(at=2, regs={"gdpr": 0}, cur=["PLN"]))).impressions
+    assert [verdict.price.shading for verdict in second.line_items] == [1.0, 1.0]
 
 
 async def test_explaining_reserves_nothing_and_counts_nothing() -> None:

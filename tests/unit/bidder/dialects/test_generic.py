@@ -8,6 +8,8 @@ import pytest
 from bidder.dialects.generic import Speaker
 from core.model import AuctionType, Exchange, NoBidStyle
 from core.reasons import NoBid
+from creatives.formats.native import NativeAd
+from tests.kit.catalogues import native_creative
 
 EXCHANGE = Exchange(id=1, key="demo")
 WITH_REASONS = msgspec.structs.replace(EXCHANGE, no_bid_style=NoBidStyle.REASON_CODE)
@@ -39,7 +41,36 @@ def test_older_exchanges_hear_only_codes_they_know() -> None:
     ],
 )
 def test_the_request_s_auction_type_counts_unless_configured(at: int | None, expected: AuctionType) -> None:
-    assert Speaker(EXCHANGE).auction_type(at) is expected
+    assert Speaker(EXCHANGE).auction_types[at] is expected
     first, second = (Speaker(msgspec.structs.replace(EXCHANGE, first_price=configured)) for configured in (True, False))
-    assert first.auction_type(at) is AuctionType.FIRST_PRICE
-    assert second.auction_type(at) is AuctionType.SECOND_PRICE
+    assert first.auction_types[at] is AuctionType.FIRST_PRICE
+    assert second.auction_types[at] is AuctionType.SECOND_PRICE
+
+
+@pytest.mark.parametrize(
+    ("dialect", "markup"),
+    [
+        ({}, '{"ver":"1.2"}'),
+        ({"native_root": True}, '{"native":{"ver":"1.2"}}'),
+        ({"native_as_object": True}, {"ver": "1.2"}),
+        ({"native_root": True, "native_as_object": True}, {"native": {"ver": "1.2"}}),
+    ],
+)
+def test_native_markup_is_written_as_the_exchange_takes_it(dialect: dict[str, bool], markup: object) -> None:
+    speaker = Speaker(EXCHANGE)
+    speaker.dialect = msgspec.structs.replace(speaker.dialect, **dialect)
+    ad = NativeAd(native_creative(1, 1), '{"ver":"1.2"}', secure=True)
+    assert speaker.members(ad, "shop1.example", 9, "https://track.example")["adm"] == markup
+
+
+def test_markup_that_the_request_has_wrapped_is_not_wrapped_again() -> None:
+    speaker = Speaker(EXCHANGE)
+    speaker.dialect = msgspec.structs.replace(speaker.dialect, native_root=True)
+    ad = NativeAd(native_creative(1, 1), '{"native":{}}', secure=True, is_wrapped=True)
+    assert speaker.members(ad, "shop1.example", 9, "https://track.example")["adm"] == '{"native":{}}'
+
+
+def test_the_sample_image_of_a_native_ad_is_its_first_picture() -> None:
+    ad = NativeAd(native_creative(1, 1), "{}", secure=True)
+    members = Speaker(EXCHANGE).members(ad, "shop1.example", 9, "https://track.example")
+    assert (members["iurl"], members["mtype"]) == ("https://cdn.example/wide.png", 4)

@@ -12,14 +12,15 @@ from bidder.door.connection import BidProtocol
 from bidder.door.limits import BidLimits
 from bidder.door.port import MaySee, Page, Port
 from core.clock import ManualClock
+from core.network.proxies import NO_PROXIES, Proxies
 from tests.kit.bid_port import Answer, RecordingHandler, parse_answers, post
 
 
 class Peer(asyncio.Transport):
     """The other side: keeps what was written and what was done to the connection."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, address: str = "198.51.100.7") -> None:
+        super().__init__({"peername": (address, 40_000)})
         self.writes: list[bytes] = []
         self.reading = True
         self.ended = self.closed = self.aborted = False
@@ -66,13 +67,16 @@ class Connection:
         pages: dict[str, Page] | None = None,
         private: frozenset[str] = frozenset(),
         may_see: MaySee = lambda _peer, _forwarded: False,
+        proxies: Proxies = NO_PROXIES,
+        address: str = "198.51.100.7",
     ) -> None:
         self.handler = RecordingHandler()
-        self.port = Port(self.handler, clock, pages or {}, limits or BidLimits(), private, may_see)
+        self.port = Port(self.handler, clock, pages or {}, limits or BidLimits(), private, may_see, proxies)
+        self.address = address
         self.protocol, self.peer = self.connect()
 
     def connect(self) -> tuple[BidProtocol, Peer]:
-        protocol, peer = BidProtocol(self.port), Peer()
+        protocol, peer = BidProtocol(self.port), Peer(self.address)
         protocol.connection_made(peer)
         return protocol, peer
 
@@ -102,6 +106,26 @@ async def test_the_handler_gets_the_request_and_its_arrival(connect: Connect, cl
     assert connection.handler.requests == [("demo", b"{}", 5.0, b"Bearer t")]
     connection.receive(whole)
     assert connection.handler.requests[1][2] == 6.0
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "expected"),
+    [
+        (NO_PROXIES, "203.0.113.9", "198.51.100.7"),
+        (Proxies(["198.51.100.0/24"]), "203.0.113.9", "203.0.113.9"),
+        (Proxies(["198.51.100.0/24"]), "203.0.113.9, 198.51.100.8", "203.0.113.9"),
+        (Proxies(["192.0.2.0/24"]), "203.0.113.9", "198.51.100.7"),
+    ],
+)
+async def test_the_handler_is_told_who_sends(connect: Connect, proxies: Proxies, forwarded: str, expected: str) -> None:
+    connection = connect(proxies=proxies)
+    whole = post(b"{}", headers=[("X-Forwarded-For", forwarded), ("X-Key", "s3cret"), ("Cookie", "x-key=no")])
+    for _ in range(3):
+        connection.receive(whole)
+    first, *others = connection.handler.senders
+    assert (first.address, first.fields[b"x-key"]) == (expected, b"s3cret")
+    assert b"cookie" not in first.fields
+    assert all(other is others[0] for other in others), "made once for all requests that repeat a head"
 
 
 async def test_answers_leave_in_the_order_of_the_requests_and_together(connect: Connect) -> None:

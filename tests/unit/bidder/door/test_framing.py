@@ -160,7 +160,7 @@ def test_a_head_is_understood() -> None:
     ((understood, body),) = requests.seen
     assert (understood.route.exchange, understood.method, body) == ("demo", b"POST", b"zip")
     assert (understood.gzipped, understood.gzips, understood.keeps_alive) == (True, True, True)
-    assert (understood.refusal, understood.authorization) == (0, b"Bearer x")
+    assert (understood.refusal, understood.fields[b"authorization"]) == (0, b"Bearer x")
 
 
 @pytest.mark.parametrize("hosts", [[], ["Host: a", "Host: a"], ["Host: a, b"]])

@@ -15,6 +15,7 @@ from bidder.door.batching import ENOUGH, MAX_BATCH
 from bidder.door.handler import BidderHandler
 from bidder.door.load import BUSY_TURN
 from bidder.door.metrics import BidMetrics
+from bidder.door.port import STRANGER, Sender
 from bidder.request.auction import Auction
 from bidder.request.consent import ConsentPolicy
 from core.clock import ManualClock
@@ -102,7 +103,7 @@ class Desk:
             raw,
             self.clock.monotonic() - late_s,
             lambda *reply: self.replies[number].append(reply),
-            authorization,
+            Sender(authorization),
         )
         return number
 
@@ -156,7 +157,7 @@ async def test_without_a_snapshot_there_is_no_bid() -> None:
         fresh=lambda: True,
     )
     answers: list[tuple[int, bytes]] = []
-    bare.submit("demo", b"{}", 0.0, lambda *reply: answers.append(reply), b"")
+    bare.submit("demo", b"{}", 0.0, lambda *reply: answers.append(reply), STRANGER)
     assert answers == [(204, b"")]
     assert await desk.statuses() == [204]
 

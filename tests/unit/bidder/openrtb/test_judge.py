@@ -151,3 +151,18 @@ def test_an_answer_echoes_its_request(change: Callable[[Json], object], kind: st
     assert list(faults_of_answer(request_of(**REQUEST), answer, TERMS)) == []
     change(answer)
     assert [fault.kind for fault in faults_of_answer(request_of(**REQUEST), answer, TERMS)] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "found"),
+    [
+        ({"dsarequired": 1}, {}, []),
+        ({"dsarequired": 2, "pubrender": 1}, {}, ["transparency"]),
+        ({"dsarequired": 2, "pubrender": 1}, {"behalf": "A", "paid": "B", "adrender": 0}, []),
+        ({"dsarequired": 3}, {"behalf": "A", "paid": "B", "adrender": 0}, ["transparency"]),
+        ({"dsarequired": 3, "pubrender": 2, "datatopub": 2}, {"behalf": "A", "paid": "B"}, ["transparency"]),
+    ],
+)
+def test_who_pays_is_told_where_it_must_be(asked: Json, told: Json, found: list[str]) -> None:
+    bid = BID | ({"ext": {"dsa": told}} if told else {})
+    assert kinds(bid, REQUEST | {"regs": {"gdpr": 0, "ext": {"dsa": asked}}}) == found

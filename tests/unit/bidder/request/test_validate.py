@@ -110,7 +110,7 @@ def test_a_converted_floor_is_rounded_up() -> None:
 )
 def test_an_impression_whose_floor_cannot_be_compared_is_left_out(members: dict[str, object]) -> None:
     auction = with_imp(**members)
-    assert auction.no_bid is NoBid.NO_BIDDABLE_IMPRESSION
+    assert auction.no_bid is NoBid.INVALID_IMPRESSION
     assert codes(auction) == [("/imp/0/bidfloor", "bad_floor")]
 
 
@@ -119,7 +119,7 @@ def test_impressions_that_cannot_be_served_are_left_out_with_their_fault() -> No
         auction_of(
             imp=[
                 {"id": "a"},
-                {"id": "b", "video": {"mimes": ["video/mp4"]}},
+                {"id": "b", "native": {"request": "{"}},
                 {"id": "c", "banner": {"w": 300}},
                 {"id": "d", "banner": BANNER},
             ]
@@ -127,7 +127,11 @@ def test_impressions_that_cannot_be_served_are_left_out_with_their_fault() -> No
     )
     assert auction.no_bid is None
     assert [(impression.imp.id, impression.position) for impression in auction.impressions] == [("d", 3)]
-    assert codes(auction) == [("/imp/0", "no_format"), ("/imp/1", "no_format"), ("/imp/2/banner", "no_size")]
+    assert codes(auction) == [
+        ("/imp/0", "no_format"),
+        ("/imp/1/native/request", "bad_request"),
+        ("/imp/2/banner", "no_size"),
+    ]
 
 
 def test_deals_carry_their_own_floors_and_auction_types() -> None:
@@ -173,9 +177,10 @@ def test_faulty_impressions_of_the_corpus_get_no_banner_bid(corpus: Path) -> Non
         auction.request.cur = None
         check_request(auction, FX)
         faulty = {fault.pointer.split("/")[2] for fault in auction.faults}
-        assert len(auction.impressions) + len(faulty) == len(auction.request.imp), line["name"]
+        offered = {str(impression.position) for impression in auction.impressions}
+        assert len(offered | faulty) == len(auction.request.imp), line["name"]
         for impression in auction.impressions:
-            assert impression.shapes
+            assert impression.offer.shapes
             assert all(width > 0 and height > 0 for width, height in impression.offer.sizes)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from core.errors import ConfigError, UnavailableError
+from core.errors import ConflictError, UnavailableError
 from core.processes import is_alive
 from core.redis.embedded import EmbeddedServer, locate_server
 from tests.kit.fixtures import REPOSITORY
@@ -88,7 +88,7 @@ def test_directory_in_use_is_refused_with_a_hint(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path)
     server.start()
     try:
-        with pytest.raises(ConfigError, match=f"in use by process {os.getpid()}") as caught:
+        with pytest.raises(ConflictError, match=f"in use by process {os.getpid()}") as caught:
             EmbeddedServer(tmp_path).start()
         assert "--data" in caught.value.hint
         assert server.alive()

@@ -71,9 +71,18 @@ async def test_a_sale_is_announced_billed_shown_and_clicked_with_its_price() -> 
 async def test_a_loss_says_why_and_what_would_have_won() -> None:
     async with FakeBidder() as tracker:
         desk = Desk(tracker, PLAIN)
-        desk.desk.lost("r1", desk.bid(), Outcome(False, 3_200_000, 102))
+        desk.desk.lost("r1", desk.bid(), Outcome(False, 3_200_000, 102, 3_210_000))
         assert await desk.play() == ["GET /n/loss/T?r=102&m=3.21&i=1"]
     assert desk.tally.bill == {}
+
+
+async def test_a_bill_says_what_would_have_won() -> None:
+    async with FakeBidder() as tracker:
+        desk = Desk(tracker, PLAIN)
+        offered = desk.bid()
+        members = msgspec.structs.replace(offered.bid, nurl="", burl=tracker.url + "/n/bill/T?m=${AUCTION_MIN_TO_WIN}")
+        desk.desk.won("r1", offered._replace(bid=members), Outcome(True, 3_000_000, least=1_230_000), RULES, b"", False)
+        assert "GET /n/bill/T?m=1.23" in await desk.play()
 
 
 async def test_a_duplicate_is_sent_twice_and_billed_once() -> None:

@@ -1,0 +1,200 @@
+"""A field of a form: how a document's value becomes text in an input, and text from the form becomes the document's.
+
+The API judges values; here only what a browser's text means is decided, so that a form refuses nothing by rules of its
+own.
+"""
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from core.errors import Fault
+
+InputKind = Literal[
+    "text",
+    "prose",
+    "number",
+    "money",
+    "moment",
+    "choice",
+    "flag",
+    "one",
+    "many",
+    "list",
+    "numbers",
+    "caps",
+    "json",
+    "secret",
+]
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_CAP = re.compile(r"([0-9]{1,9})\s*/\s*([0-9]{1,8})\s*([smhd])")
+
+
+def N_(message: str) -> str:
+    """Marks a text for translation where it is declared; it is translated where it is shown."""
+    return message
+
+
+class FormField(msgspec.Struct, frozen=True):
+    """One input. `path` leads to the value in the API's document; `kind` of an object that it names is `of`."""
+
+    path: str
+    label: str
+    kind: InputKind = "text"
+    hint: str = ""
+    choices: tuple[str, ...] = ()
+    of: str = ""
+    fixed: bool = False
+    """Set when the object is made, not changed later."""
+    required: bool = False
+
+    @property
+    def pointer(self) -> str:
+        """The JSON pointer of the value, as faults of the API name it."""
+        return "/" + self.path.replace(".", "/")
+
+
+def value_at(document: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The value at a dotted path; None where a part is missing."""
+    value: Any = document
+    for part in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
+
+
+def input_text(field: FormField, value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """The value as the text of its input."""
+    if value is None:
+        return ""
+    match field.kind:
+        case "money":
+            return str(value["amount"])
+        case "moment":
+            return datetime.datetime.fromisoformat(value).astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M")
+        case "list" | "numbers":
+            return "\n".join(str(item) for item in value)
+        case "caps":
+            return ", ".join(f"{cap['impressions']}/{_window(cap['window_s'])}" for cap in value)
+        case "json":
+            return json.dumps(value, indent=1, ensure_ascii=False)
+        case "flag":
+            return "1" if value else ""
+        case _:
+            return str(value)
+
+
+def document_of(
+    fields: Iterable[FormField], sent: Iterable[tuple[str, str]], kept: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Fault]]:
+    """The merge patch that a sent form means, with faults of texts that mean nothing.
+
+    `kept` is the document as the form showed it: fields that say the same are left out of the patch.
+    """
+    patch: dict[str, Any] = {}
+    faults: list[Fault] = []
+    texts: dict[str, list[str]] = {}
+    for name, text in sent:
+        texts.setdefault(name, []).append(text)
+    for field in fields:
+        given = texts.get(field.path)
+        if given is None and field.kind not in ("flag", "many"):
+            continue
+        try:
+            value = _meaning(field, given or [])
+        except ValueError as error:
+            faults.append(Fault(field.pointer, "type", str(error)))
+            continue
+        if not _alike(field, value, value_at(kept, field.path)):
+            _put(patch, field.path, value)
+    return patch, faults
+
+
+def _meaning(field: FormField, given: list[str]) -> Any:  # noqa: ANN401 - any JSON value
+    if field.kind == "many":
+        return [int(one) for one in given if one.isascii() and one.isdigit() and len(one) < 19]
+    text = given[-1] if given else ""
+    return _READERS.get(field.kind, str)(text if field.kind == "prose" else text.strip())
+
+
+def amount_text(text: str) -> str:
+    """A decimal number as the API takes it; people also write 1 234,56. Raises ValueError."""
+    plain = re.sub(r"[\s\u00a0\u202f]", "", text)
+    if "," in plain and "." not in plain:
+        plain = plain.replace(",", ".")
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", plain):
+        raise ValueError("write an amount like 12.50")
+    return plain
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise ValueError("write a whole number")
+    return int(text)
+
+
+def _moment(text: str) -> str:
+    try:
+        return datetime.datetime.fromisoformat(text).replace(tzinfo=None).isoformat(timespec="seconds")
+    except ValueError:
+        raise ValueError("write a date and time like 2026-11-30 18:00") from None
+
+
+def _split(text: str) -> list[str]:
+    return [one.strip() for one in re.split(r"[,\n]", text) if one.strip()]
+
+
+def _cap(text: str) -> dict[str, int]:
+    found = _CAP.fullmatch(text)
+    if not found:
+        raise ValueError("write caps like 12/1d, 3/1h: impressions, then days, hours, minutes or seconds")
+    return {"impressions": int(found[1]), "window_s": int(found[2]) * _UNITS[found[3]]}
+
+
+def _window(seconds: int) -> str:
+    unit = next(unit for unit, length in reversed(_UNITS.items()) if seconds % length == 0)
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
+def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"this is not JSON: {error}") from None
+
+
+def _alike(field: FormField, value: Any, kept: Any) -> bool:  # noqa: ANN401 - any JSON value
+    if field.kind == "money" and value and kept:
+        return float(value["amount"]) == float(kept["amount"])
+    if field.kind == "secret":
+        return value in ("", "***")
+    return input_text(field, value) == input_text(field, kept)
+
+
+def _put(patch: dict[str, Any], path: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    *outer, last = path.split(".")
+    for part in outer:
+        patch = patch.setdefault(part, {})
+    patch[last] = value
+
+
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "flag": bool,
+    "prose": lambda text: text.replace("\r\n", "\n"),
+    "number": lambda text: _whole(text) if text else None,
+    "one": lambda text: _whole(text) if text else None,
+    "money": lambda text: {"amount": amount_text(text)} if text else None,
+    "moment": lambda text: f"{_moment(text)}Z" if text else None,
+    "list": _split,
+    "numbers": lambda text: [_whole(one) for one in _split(text)],
+    "caps": lambda text: [_cap(one) for one in _split(text)],
+    "json": _json,
+}

@@ -1,0 +1,213 @@
+"""Lists of objects: search, filters, columns edited in their place, changes of many at once, CSV."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from admin.access.principal import Principal
+from admin.api.budgets import BudgetPages, BudgetState
+from admin.api.problem import problem_of, status_of
+from admin.console.browser import Visitor, require_csrf
+from admin.console.desk import Desk
+from admin.console.fields import FormField, document_of, input_text, value_at
+from admin.console.kinds import PAGES, Column, KindPage
+from admin.console.rendering import HEADERS, go, page
+from core.errors import GroszError, InputError, NotFoundError, UnavailableError
+from core.ids import MAX_ID
+from core.model import Status
+
+_STATUSES = ("active", "paused", "archived")
+_ACTIONS: Mapping[str, Status] = {"pause": Status.PAUSED, "resume": Status.ACTIVE, "archive": Status.ARCHIVED}
+_PER_PAGE = 100
+# A CSV holds as many rows as a page of the API; more is what the API's cursor is for.
+_CSV_ROWS = 500
+
+
+class Lists:
+    """Pages of lists."""
+
+    def __init__(self, desk: Desk, budgets: BudgetPages) -> None:
+        self._desk = desk
+        self._budgets = budgets
+
+    async def show(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """GET /{kind}"""
+        kind = kind_page(request)
+        query = _query_of(request)
+        found = await self._desk.page(visitor.caller, kind.name, query)
+        names = await self._names(visitor.caller, kind, found["items"])
+        delivery = await self._delivery(visitor.caller, kind, found["items"])
+        following = ""
+        if found["next"]:
+            plain = {name: text for name, text in request.query.items() if name != "cursor"}
+            following = f"/{kind.name}?{urlencode({**plain, 'cursor': found['next']})}"
+        return page(
+            "list.html",
+            visitor,
+            here=f"/{kind.name}",
+            kind=kind,
+            items=found["items"],
+            total=found.get("total"),
+            names=names,
+            delivery=delivery,
+            following=following,
+            search=request.query.get("q", ""),
+            chosen_status=request.query.get("status", ""),
+            sort=request.query.get("sort", "-id"),
+            statuses=_STATUSES,
+            may_write=self._desk.may_write(visitor.caller, kind.name),
+            value_at=value_at,
+            input_text=input_text,
+            spoken=request.query.get("said", ""),
+            address=request.path_qs,
+        )
+
+    async def change_many(
+        self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]
+    ) -> web.Response:
+        """POST /{kind}"""
+        kind = kind_page(request)
+        require_csrf(visitor.caller, dict(fields))
+        action = dict(fields).get("action", "")
+        chosen = [int(text) for name, text in fields if name == "id" and text.isdigit() and int(text) <= MAX_ID]
+        if action not in _ACTIONS:
+            raise InputError("the form names no action", hint="choose pause, resume or archive")
+        await self._desk.set_status(visitor.caller, kind.name, chosen, _ACTIONS[action])
+        return go(_back(fields, kind))
+
+    async def change_cell(
+        self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]
+    ) -> web.Response:
+        """POST /{kind}/{id}/cell: one value in its place. A script gets the cell back, a form without one the list."""
+        kind = kind_page(request)
+        require_csrf(visitor.caller, dict(fields))
+        object_id = object_id_of(request)
+        column = _inline_column(kind, dict(fields).get("path", ""))
+        before = await self._desk.read(visitor.caller, kind.name, object_id)
+        problem, status, item = None, HTTPStatus.OK, before
+        try:
+            patch, faults = document_of([column.field], fields, before)
+            if faults:
+                raise InputError(faults[0].message, faults=faults)
+            if patch:
+                item = await self._desk.patch(visitor.caller, kind.name, object_id, patch, None)
+        except GroszError as error:
+            problem, status = problem_of(error), status_of(error)
+        if request.headers.get("HX-Request") == "true":
+            # htmx swaps answers of 2xx alone: the refusal is shown in the cell.
+            text = input_text(column.field, value_at(item, column.field.path))
+            shown: dict[str, Any] = {"kind": kind, "item": item, "column": column, "text": text}
+            return page("cell.html", visitor, problem=problem, saved=not problem, **shown)
+        if problem:
+            return page("problem.html", visitor, status, problem=problem, here=f"/{kind.name}")
+        return go(_back(fields, kind))
+
+    async def csv(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """GET /{kind}.csv"""
+        kind = kind_page(request)
+        query = [(name, text) for name, text in _query_of(request) if name not in ("limit", "total")]
+        found = await self._desk.page(visitor.caller, kind.name, [*query, ("limit", str(_CSV_ROWS))])
+        text = io.StringIO()
+        writer = csv.writer(text)
+        columns = [column.field for column in kind.columns]
+        writer.writerow(["id", "status", *(field.path for field in columns)])
+        for item in found["items"]:
+            cells = [csv_text(field, item) for field in columns]
+            writer.writerow([item["id"], item.get("status", ""), *cells])
+        headers = HEADERS | {"Content-Disposition": f'attachment; filename="{kind.name}.csv"'}
+        return web.Response(body=text.getvalue().encode("utf-8-sig"), content_type="text/csv", headers=headers)
+
+    async def _names(
+        self, caller: Principal, kind: KindPage, items: Sequence[Mapping[str, Any]]
+    ) -> dict[str, dict[int, str]]:
+        """Kind -> id -> name, of the objects that columns name."""
+        wanted = {column.field.of for column in kind.columns if column.field.of}
+        if kind.name in ("line-items", "creatives"):
+            wanted.add("advertisers")
+        return {name: dict(await self._desk.choices(caller, name)) for name in sorted(wanted) if items}
+
+    async def _delivery(
+        self, caller: Principal, kind: KindPage, items: Sequence[Mapping[str, Any]]
+    ) -> dict[int, dict[str, Any]] | None:
+        """What line items have spent; None for other kinds and where Redis does not answer in a second."""
+        if kind.name != "line-items":
+            return None
+        try:
+            async with asyncio.timeout(1):
+                states = await self._budgets.of_line_items(caller, [item["id"] for item in items])
+        except (TimeoutError, UnavailableError):
+            return None
+        return {item["id"]: delivered(item, states.get(item["id"], [])) for item in items}
+
+
+def delivered(item: Mapping[str, Any], states: Sequence[BudgetState]) -> dict[str, Any]:
+    """What a line item has spent today and in all, and which part of the day's budget that is (percent)."""
+    zero = {"amount": "0", "currency": (item.get("bid") or {}).get("currency") or "PLN"}
+    found: dict[str, Any] = {"today": zero, "total": zero, "percent": None, "impressions": 0}
+    for state in states:
+        if state.share is not None:
+            continue
+        spent = {"amount": state.spend.spent.amount, "currency": state.spend.spent.currency or zero["currency"]}
+        if state.day is None:
+            found["total"] = spent
+            continue
+        found["today"], found["impressions"] = spent, state.impressions.spent
+        if state.spend.budget is not None and Decimal(state.spend.budget.amount) > 0:
+            share = 100 * Decimal(spent["amount"]) / Decimal(state.spend.budget.amount)
+            found["percent"] = min(100, round(share))
+    return found
+
+
+def kind_page(request: web.Request) -> KindPage:
+    """The pages of the kind in the path. Raises NotFoundError."""
+    name = request.match_info["kind"]
+    if name not in PAGES:
+        raise NotFoundError(f"there is no page '{name[:40]}'", hint="go back to the overview")
+    return PAGES[name]
+
+
+def object_id_of(request: web.Request) -> int:
+    """The id in the path. Raises NotFoundError."""
+    text = request.match_info["id"]
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= MAX_ID):
+        raise NotFoundError(f"there is no object '{text[:20]}'", hint="ids are positive numbers")
+    return int(text)
+
+
+def csv_text(field: FormField, item: Mapping[str, Any]) -> str:
+    """A cell of a CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
+    text = input_text(field, value_at(item, field.path)).replace("\n", ", ")
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _query_of(request: web.Request) -> list[tuple[str, str]]:
+    """The list's query for the API; what the page itself uses, and empty filters, are left out."""
+    query = [(name, text) for name, text in request.query.items() if text and name != "said"]
+    names = {name for name, _ in query}
+    if "limit" not in names:
+        query.append(("limit", str(_PER_PAGE)))
+    if "sort" not in names:
+        query.append(("sort", "-id"))
+    if "status" not in names:
+        query += [("status", "active"), ("status", "paused")]
+    return query
+
+
+def _inline_column(kind: KindPage, path: str) -> Column:
+    for column in kind.columns:
+        if column.inline and column.field.path == path:
+            return column
+    raise InputError(f"'{path[:40]}' cannot be changed in the list", hint="open the object")
+
+
+def _back(fields: Sequence[tuple[str, str]], kind: KindPage) -> str:
+    """The list as it was, with its filters."""
+    address = dict(fields).get("back", "")
+    return address if address.startswith((f"/{kind.name}?", f"/{kind.name}/")) else f"/{kind.name}"

@@ -1,0 +1,173 @@
+"""One object: its form, what may be done with it, its change log."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from admin.access.principal import Principal
+from admin.api.changes import ChangeQuery, Changes
+from admin.api.problem import FaultDocument, Problem, problem_of, status_of
+from admin.console.browser import Visitor, require_csrf
+from admin.console.desk import Desk
+from admin.console.fields import FormField, document_of, input_text, value_at
+from admin.console.kinds import KindPage
+from admin.console.pages.lists import kind_page, object_id_of
+from admin.console.rendering import go, page
+from core.errors import Fault, GroszError, InputError
+from core.model import Status
+
+_ACTIONS: Mapping[str, Status] = {"pause": Status.PAUSED, "resume": Status.ACTIVE, "archive": Status.ARCHIVED}
+_CHANGES_SHOWN = 20
+
+
+class Objects:
+    """Pages of single objects."""
+
+    def __init__(self, desk: Desk, changes: Changes) -> None:
+        self._desk = desk
+        self._changes = changes
+
+    async def show(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """GET /{kind}/{id}"""
+        kind, object_id = kind_page(request), object_id_of(request)
+        item = await self._desk.read(visitor.caller, kind.name, object_id)
+        return await self._form(visitor, kind, item, [], None, HTTPStatus.OK, new=False)
+
+    async def save(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
+        """POST /{kind}/{id}"""
+        kind, object_id = kind_page(request), object_id_of(request)
+        require_csrf(visitor.caller, dict(fields))
+        item = await self._desk.read(visitor.caller, kind.name, object_id)
+        try:
+            patch = _patch(kind, fields, item)
+            version = dict(fields).get("version", "")
+            expected = int(version) if version.isdigit() and len(version) < 19 else None
+            await self._desk.patch(visitor.caller, kind.name, object_id, patch, expected)
+        except GroszError as error:
+            return await self._form(visitor, kind, item, fields, problem_of(error), status_of(error), new=False)
+        return go(f"/{kind.name}/{object_id}?saved")
+
+    async def new(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """GET /{kind}/new: the query fills the form (`?campaign_id=3`)."""
+        kind = kind_page(request)
+        return await self._form(visitor, kind, {}, list(request.query.items()), None, HTTPStatus.OK, new=True)
+
+    async def create(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
+        """POST /{kind}/new"""
+        kind = kind_page(request)
+        require_csrf(visitor.caller, dict(fields))
+        try:
+            raw = _patch(kind, fields, {})
+            made = await self._desk.create(visitor.caller, kind.name, raw)
+        except GroszError as error:
+            return await self._form(visitor, kind, {}, fields, problem_of(error), status_of(error), new=True)
+        if "secret" in made and kind.name == "api-keys":
+            return page("secret.html", visitor, here=f"/{kind.name}", secret=made["secret"], kind=kind, item=made)
+        return go(f"/{kind.name}/{made['id']}?saved")
+
+    async def act(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
+        """POST /{kind}/{id}/{action}: pause, resume, archive, copy, undo"""
+        kind, object_id, action = kind_page(request), object_id_of(request), request.match_info["action"]
+        require_csrf(visitor.caller, dict(fields))
+        if action in _ACTIONS:
+            await self._desk.set_status(visitor.caller, kind.name, [object_id], _ACTIONS[action])
+        elif action == "copy":
+            object_id = (await self._desk.copy(visitor.caller, kind.name, object_id))["id"]
+        elif action == "undo":
+            await self._desk.undo(visitor.caller, kind.name, object_id)
+        else:
+            raise web.HTTPNotFound
+        return go(f"/{kind.name}/{object_id}?saved")
+
+    async def _form(
+        self,
+        visitor: Visitor,
+        kind: KindPage,
+        item: Mapping[str, Any],
+        sent: Sequence[tuple[str, str]],
+        problem: Problem | None,
+        status: int,
+        *,
+        new: bool,
+    ) -> web.Response:
+        texts = {field.path: input_text(field, value_at(item, field.path)) for field in (*kind.form, *kind.more)}
+        chosen = {field.path: _ids(value_at(item, field.path)) for field in kind.form if field.kind == "many"}
+        for name, text in sent:
+            if name in texts:
+                texts[name] = text
+        if sent:
+            chosen = {path: {text for name, text in sent if name == path} for path in chosen}
+        advertiser = value_at(item, "advertiser_id") or (int(texts["advertiser_id"]) if _is_id(texts) else None)
+        choices = await self._choices(visitor.caller, kind, advertiser)
+        changes = None
+        if not new:
+            query = ChangeQuery(kind=kind.name, object_id=item["id"], limit=_CHANGES_SHOWN)
+            changes = (await self._changes.read(visitor.caller, query)).items
+        at_fields, rest = _by_field(kind, problem)
+        return page(
+            "object.html",
+            visitor,
+            status,
+            here=f"/{kind.name}",
+            kind=kind,
+            item=item,
+            warnings=item.get("warnings", ()),
+            texts=texts,
+            chosen=chosen,
+            choices=choices,
+            changes=changes,
+            problem=problem,
+            at_fields=at_fields,
+            rest=rest,
+            new=new,
+            may_write=self._desk.may_write(visitor.caller, kind.name),
+        )
+
+    async def _choices(
+        self, caller: Principal, kind: KindPage, advertiser: int | None
+    ) -> dict[str, list[tuple[int, str]]]:
+        """What selects offer: of the object's own advertiser, where objects have one."""
+        found = {}
+        for name in sorted({field.of for field in (*kind.form, *kind.more) if field.of}):
+            tenant = name not in ("advertisers", "exchanges")
+            found[name] = await self._desk.choices(caller, name, advertiser if tenant else None)
+        return found
+
+
+def _patch(kind: KindPage, fields: Sequence[tuple[str, str]], item: Mapping[str, Any]) -> dict[str, Any]:
+    """The document that a form means. Raises InputError."""
+    asked: list[FormField] = [field for field in (*kind.form, *kind.more) if not (field.fixed and item)]
+    patch, faults = document_of(asked, fields, item)
+    if faults:
+        raise InputError("the input is not valid", faults=faults)
+    if not item:  # a value that was left empty means the default
+        patch = {name: value for name, value in patch.items() if value not in (None, "", [])}
+    return patch
+
+
+def _by_field(kind: KindPage, problem: Problem | None) -> tuple[dict[str, FaultDocument], list[FaultDocument]]:
+    """The faults at each field of the form, and those that no field stands for."""
+    at: dict[str, FaultDocument] = {}
+    rest: list[FaultDocument] = []
+    for fault in problem.errors if problem else []:
+        fields = [field for field in (*kind.form, *kind.more) if _covers(field, fault)]
+        if fields:
+            at[max(fields, key=lambda field: len(field.path)).path] = fault
+        else:
+            rest.append(fault)
+    return at, rest
+
+
+def _covers(field: FormField, fault: FaultDocument | Fault) -> bool:
+    return fault.pointer == field.pointer or fault.pointer.startswith(f"{field.pointer}/")
+
+
+def _ids(value: Any) -> set[str]:  # noqa: ANN401 - a list of ids or None
+    return {str(one) for one in value or ()}
+
+
+def _is_id(texts: Mapping[str, str]) -> bool:
+    text = texts.get("advertiser_id", "")
+    return text.isascii() and text.isdigit() and len(text) <= 10

@@ -1,0 +1,71 @@
+"""Why a line item bids or not on a request, and what a segment's rule means before it is saved."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from admin.api.explanations import EXAMPLE, ExplainRequest, Explanations
+from admin.api.problem import problem_of, status_of
+from admin.console.browser import Visitor, require_csrf
+from admin.console.desk import Desk
+from admin.console.rendering import page
+from admin.validation.decode import decode
+from core.errors import GroszError, InputError
+
+
+class Questions:
+    """The page that explains bid requests."""
+
+    def __init__(self, desk: Desk, explanations: Explanations) -> None:
+        self._desk = desk
+        self._explanations = explanations
+
+    async def form(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """GET /explain"""
+        shown = {
+            "exchange": request.query.get("exchange", EXAMPLE["exchange"]),
+            "request": json.dumps(EXAMPLE["request"], indent=2),
+            "line_item_id": request.query.get("line_item_id", ""),
+            "user_id": "",
+        }
+        return await self._page(visitor, shown, None, None, 200)
+
+    async def answer(self, _request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
+        """POST /explain"""
+        sent = dict(fields)
+        require_csrf(visitor.caller, sent)
+        shown = {name: sent.get(name, "").strip() for name in ("exchange", "request", "line_item_id", "user_id")}
+        try:
+            explanation = await self._explanations.explained(visitor.caller, _asked(shown))
+        except GroszError as error:
+            return await self._page(visitor, shown, None, error, status_of(error))
+        return await self._page(visitor, shown, explanation, None, 200)
+
+    async def _page(
+        self,
+        visitor: Visitor,
+        shown: dict[str, str],
+        explanation: Any,  # noqa: ANN401 - an Explanation or None
+        error: GroszError | None,
+        status: int,
+    ) -> web.Response:
+        names = dict(await self._desk.choices(visitor.caller, "line-items"))
+        problem = problem_of(error) if error else None
+        values = {"shown": shown, "explanation": explanation, "problem": problem, "names": names}
+        return page("explain.html", visitor, status, here="/explain", **values)
+
+
+def _asked(shown: dict[str, str]) -> ExplainRequest:
+    """Raises InputError."""
+    raw: dict[str, Any] = {"exchange": shown["exchange"]}
+    try:
+        raw["request"] = json.loads(shown["request"])
+    except ValueError as error:
+        raise InputError(f"the bid request is not JSON: {error}") from None
+    if shown["line_item_id"].isdigit():
+        raw["line_item_id"] = int(shown["line_item_id"])
+    if shown["user_id"]:
+        raw["user_id"] = shown["user_id"]
+    return decode(raw, ExplainRequest)

@@ -1,0 +1,92 @@
+"""What a shop sends and has: health of its tags, sizes of its segments, its products, runs of its feeds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from admin.api.app import Desks
+from admin.api.problem import problem_of
+from admin.api.reading import Reader
+from admin.console.browser import Visitor, require_csrf
+from admin.console.pages.lists import object_id_of
+from admin.console.rendering import go, page
+from admin.products.documents import ProductQuery
+from admin.store.kinds import ADVERTISERS, FEEDS
+from admin.store.lookups import active_segments
+from admin.store.model import Feed, Scope
+from admin.validation.decode import decode
+from core.errors import GroszError, InputError
+from core.ids import MAX_ID
+from core.model import Advertiser
+
+_PRODUCTS_SHOWN = 24
+
+
+class Shop:
+    """Pages of one advertiser's data."""
+
+    def __init__(self, reader: Reader, desks: Desks) -> None:
+        self._reader = reader
+        self._desks = desks
+
+    async def show(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """GET /advertisers/{id}/shop: tags, segments, ids against the feed, products that fit `q`"""
+        advertiser = await self._advertiser(visitor, object_id_of(request), Scope.READ)
+        async with self._reader.store.database.read() as connection:
+            segments = await active_segments(connection, advertiser.id)
+        query = decode({"q": request.query.get("q", ""), "limit": _PRODUCTS_SHOWN}, ProductQuery)
+        return page(
+            "shop.html",
+            visitor,
+            here="/advertisers",
+            advertiser=advertiser,
+            tags=await self._desks.audiences.tags(advertiser.id),
+            sizes=await self._desks.audiences.sizes(segments),
+            match=await self._desks.products.match(advertiser.id),
+            products=await self._desks.products.search(advertiser.id, query),
+            search=query.q,
+        )
+
+    async def feed(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """GET /feeds/{id}/runs: how the feed's last runs went, and each fault with its line"""
+        feed = await self._feed(visitor, object_id_of(request), Scope.READ)
+        report = await self._desks.products.report(feed)
+        return page("feed.html", visitor, here="/feeds", feed=feed, report=report, asked="asked" in request.query)
+
+    async def refresh(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
+        """POST /feeds/{id}/runs: load it now"""
+        sent = dict(fields)
+        require_csrf(visitor.caller, sent)
+        feed = await self._feed(visitor, object_id_of(request), Scope.TRADE)
+        await self._desks.products.refresh(feed, force=sent.get("force") == "1")
+        return go(f"/feeds/{feed.id}/runs?asked")
+
+    async def count(self, _request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
+        """POST /count: how many visitors a rule has now, or what is wrong with it, beside its text"""
+        sent = dict(fields)
+        require_csrf(visitor.caller, sent)
+        values: dict[str, Any] = {"counts": None, "problem": None}
+        try:
+            advertiser_id = sent.get("advertiser_id", "")
+            if not (advertiser_id.isascii() and advertiser_id.isdigit() and 1 <= int(advertiser_id[:11]) <= MAX_ID):
+                raise InputError("choose an advertiser first")
+            advertiser = await self._advertiser(visitor, int(advertiser_id), Scope.READ)
+            values["counts"] = await self._desks.audiences.count(advertiser, [sent.get("rule", "")])
+        except GroszError as error:
+            values["problem"] = problem_of(error)
+        return page("count.html", visitor, **values)
+
+    async def _advertiser(self, visitor: Visitor, advertiser_id: int, scope: Scope) -> Advertiser:
+        visitor.caller.require(scope)
+        async with self._reader.store.database.read() as connection:
+            stored = await self._reader.require(connection, visitor.caller, ADVERTISERS, advertiser_id)
+        advertiser: Advertiser = stored.value
+        return advertiser
+
+    async def _feed(self, visitor: Visitor, feed_id: int, scope: Scope) -> Feed:
+        visitor.caller.require(scope)
+        async with self._reader.store.database.read() as connection:
+            stored = await self._reader.require(connection, visitor.caller, FEEDS, feed_id)
+        feed: Feed = stored.value
+        return feed

@@ -1,0 +1,151 @@
+"""What several composition roots make of the journal: its writer, its folders, the pseudonyms of people."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from admin.roles.lifecycle import RoleContext
+from core.config import JournalSettings
+from journal.archive import Archive
+from journal.people import Pseudonyms
+from journal.rows import BILL, CLICK, CONVERSION, NOTICE, JournalKind
+from journal.writing import JournalWriter
+from pacing.budgets.timing import lease_day
+from pacing.budgets.transitions import StreamEntry
+from pacing.ledger.rows import LedgerRow, RowKind
+from pacing.notices.claims import Claims
+from pacing.notices.conversions import CountedOrder
+from pacing.notices.notices import CountedNotice
+from pacing.notices.touches import Touch
+
+SEGMENTS = "segments"
+PARQUET = "parquet"
+
+_MIB = 1024 * 1024
+# Of a notice key that begins with the bid's nonce; others are of tokens of a layout before.
+_NONCE_AND_LEASE_BYTES = 16
+
+_to_msgpack = msgspec.msgpack.Encoder().encode
+
+
+def segments_folder(settings: JournalSettings) -> Path | None:
+    """Where processes append; None where no journal is kept."""
+    return Path(settings.directory) / SEGMENTS if settings.directory else None
+
+
+def archive_of(settings: JournalSettings) -> Archive | None:
+    """The Parquet files; None where no journal is kept."""
+    return Archive(Path(settings.directory) / PARQUET) if settings.directory else None
+
+
+def pseudonyms_of(settings: JournalSettings) -> Pseudonyms:
+    """The pseudonyms of this installation."""
+    return Pseudonyms(bytes.fromhex(settings.people_key))
+
+
+def journal_writer(role: RoleContext, process: str) -> JournalWriter:
+    """The role's part of the journal, written until its end."""
+    settings = role.settings.journal
+    name = re.sub(r"[^\w-]", "_", process)
+    folder, most = segments_folder(settings), settings.max_mib * _MIB
+    writer = JournalWriter(folder, name, role.clock, role.telemetry, max_bytes=most)
+    role.run_loop(writer.run, "journal")
+    role.on_close(writer.close)
+    return writer
+
+
+class NoticeRows:
+    """What a tracker tells the journal of notices and clicks."""
+
+    def __init__(self, writer: JournalWriter, pseudonyms: Pseudonyms, now_ms: Callable[[], int]) -> None:
+        self._writer, self._pseudonyms, self._now_ms = writer, pseudonyms, now_ms
+
+    def counted(self, notice: CountedNotice) -> None:
+        """A notice that had its effect."""
+        claims = notice.claims
+        self._writer.append_soon(
+            NOTICE,
+            (
+                *_of_bid(claims), self._now_ms(), notice.event.value, notice.outcome, claims.currency, claims.bid_cpm,
+                notice.price_cpm, notice.loss_code, notice.min_to_win_cpm, self._person(claims),
+            ),
+        )  # fmt: skip
+
+    def click(self, claims: Claims, now_ms: int) -> bytes:
+        """A click, as it travels in the advertiser's stream."""
+        values = (*_of_bid(claims), "", now_ms, lease_day(claims.lease_id), "", self._person(claims))
+        return encode_row(CLICK, values)
+
+    def _person(self, claims: Claims) -> int:
+        """The pseudonym that the bid's own row has."""
+        return self._pseudonyms.of(claims.user_id, claims.issued_s * 1000)
+
+
+class OrderRows:
+    """What the worker tells the journal of orders. `currency_of` gives an advertiser's."""
+
+    def __init__(self, pseudonyms: Pseudonyms, currency_of: Callable[[int], str]) -> None:
+        self._pseudonyms, self._currency_of = pseudonyms, currency_of
+
+    def order(self, order: CountedOrder) -> bytes:
+        """An order or correction, as it travels in the advertiser's stream."""
+        touch, made_ms = order.touch, order.made_s * 1000
+        of_bid: tuple[object, ...] = (0, made_ms, order.advertiser_id, 0, 0, 0, 0, 0, "")
+        if touch is not None:
+            of_bid = (
+                touch.bid_id, touch.at_s * 1000, touch.advertiser_id, touch.campaign_id, touch.line_item_id, 0,
+                touch.creative_id, touch.exchange_id, "",
+            )  # fmt: skip
+        device = order.devices[0] if order.devices else ""
+        values = (
+            *of_bid, "", made_ms, touch.day if touch is not None else 0, order.order_digest,
+            "correction" if order.changes else "order", order.credit.value,
+            touch.at_s * 1000 if touch is not None else None, order.value_micros,
+            self._currency_of(order.advertiser_id), "", _path_text(order.path), self._pseudonyms.of(device, made_ms),
+        )  # fmt: skip
+        return encode_row(CONVERSION, values)
+
+
+def bill_row(advertiser_id: int, row: LedgerRow) -> dict[str, object]:
+    """A row of the ledger as one of the journal."""
+    head = row.head
+    key = bytes.fromhex(head.notice) if head.kind is RowKind.BILL else b""
+    return dict(
+        zip(
+            BILL.names,
+            (
+                int.from_bytes(key[:8], "little") if len(key) == _NONCE_AND_LEASE_BYTES else 0, head.issued_s * 1000,
+                advertiser_id, head.campaign_id, head.line_item_id, head.share, head.creative_id, head.exchange_id, "",
+                row.stream_id, row.settled_ms, head.day, head.kind.value, head.currency, head.auction_currency,
+                head.bid_cpm, row.price_cpm, row.charge_micros, head.reserved_micros, row.impressions, row.late,
+                row.over_micros, row.price_source.value,
+            ),
+            strict=True,
+        )
+    )  # fmt: skip
+
+
+def encode_row(kind: JournalKind, values: Sequence[object]) -> bytes:
+    """A row of one kind with the names of its columns, for a stream."""
+    return _to_msgpack({"kind": kind.name, **dict(zip(kind.names, values, strict=True))})
+
+
+def decode_row(entry: StreamEntry) -> tuple[str, dict[str, object]]:
+    """Kind and columns of a stream's entry, whose id is the row's."""
+    row: dict[str, object] = msgspec.msgpack.decode(entry.fields[b"row"])
+    kind = str(row.pop("kind"))
+    return kind, row | {"row_id": entry.id}
+
+
+def _of_bid(claims: Claims) -> tuple[object, ...]:
+    return (
+        claims.nonce, claims.issued_s * 1000, claims.advertiser_id, claims.campaign_id, claims.line_item_id,
+        claims.share, claims.creative_id, claims.exchange_id, claims.format,
+    )  # fmt: skip
+
+
+def _path_text(path: Sequence[Touch]) -> str:
+    """`7 view 1790000000, 7 click 1790000100`: line item, kind and unix seconds of each touch."""
+    return ", ".join(f"{touch.line_item_id} {touch.kind.name.lower()} {touch.at_s}" for touch in path)

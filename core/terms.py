@@ -1,0 +1,72 @@
+"""The words in which an exchange's settings are written; part of the model (`core.model`), which gives them on."""
+
+import enum
+
+
+class Clearing(enum.StrEnum):
+    """Who says what a won impression costs."""
+
+    REPORTED = "reported"  # the exchange, in its notice
+    HOUSE = "house"  # nobody: settled by our rule over the bids we know
+
+
+class BillingEvent(enum.StrEnum):
+    """Which notice of an exchange makes a bid billable."""
+
+    BILL = "bill"  # burl
+    WIN = "win"  # nurl
+    IMPRESSION = "impression"  # our own pixel
+
+
+class AuctionType(enum.IntEnum):
+    """What the winner of an auction pays. The numbers are OpenRTB's `at`, of a request (1, 2) or of a deal (also 3)."""
+
+    FIRST_PRICE = 1
+    SECOND_PRICE = 2
+    FIXED_PRICE = 3  # what was agreed in the deal
+
+
+class PriceEncryption(enum.StrEnum):
+    NONE = "none"
+    GOOGLE = "google"  # also OpenX and others
+    RUBICON = "rubicon"
+
+
+class UnreadablePrice(enum.StrEnum):
+    """What a bill is charged whose price nobody can read: not a number, not genuine, an unfilled macro."""
+
+    BID = "bid"  # the bid, the most that the exchange may ask
+    HOUSE = "house"  # by our rule over the bids we know
+
+
+class SellerCheck(enum.StrEnum):
+    """What the local table of ads.txt files decides (docs/supply.md)."""
+
+    OFF = "off"
+    KNOWN = "known"  # a seller that a known file does not name is refused
+    REQUIRED = "required"  # so is an impression whose file is not known
+
+
+class ListKind(enum.StrEnum):
+    """What the values of a reusable list are."""
+
+    DOMAINS = "domains"
+    APPS = "apps"
+    PUBLISHERS = "publishers"
+    SELLERS = "sellers"
+    WORDS = "words"
+
+
+class NoBidStyle(enum.StrEnum):
+    """How an exchange wants to hear 'no'."""
+
+    NO_CONTENT = "204"
+    REASON_CODE = "nbr"  # 200 {"id": ..., "nbr": n}
+    EMPTY = "empty"  # 200 {"id": ..., "seatbid": []}
+
+
+class RefusalStyle(enum.StrEnum):
+    """What an exchange is told that sends more than its cap."""
+
+    NO_CONTENT = "204"
+    TOO_MANY = "429"

@@ -1,0 +1,58 @@
+"""Takes media away that no creative shows any more."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from core.clock import Clock
+from core.errors import UnavailableError
+from creatives.media.store import NAME, FolderStore
+
+# Bids are out for six hours, pages and players keep what they loaded for longer; and whoever uploads makes the creative
+# afterwards.
+KEPT_UNUSED_S: Final = 86_400
+SWEEP_S: Final = 3_600
+
+_log = logging.getLogger("grosz.creatives.media")
+
+
+def names_in(texts: Iterable[str]) -> set[str]:
+    """Names of media that texts mention, such as creatives as JSON."""
+    return {match.group() for text in texts for match in NAME.finditer(text)}
+
+
+class MediaKeeper:
+    """Removes files a day after the last creative that shows them is gone; `texts` gives all creatives in use.
+
+    Since when a file is unused is known to this process alone: a restart only keeps it for longer.
+    """
+
+    def __init__(self, store: FolderStore, texts: Callable[[], Awaitable[Iterable[str]]], clock: Clock) -> None:
+        self._store = store
+        self._texts = texts
+        self._clock = clock
+        self._unused_since: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except (OSError, UnavailableError) as error:
+                _log.warning("media are not swept: %s", error)
+            await asyncio.sleep(SWEEP_S)
+
+    async def sweep(self) -> int:
+        """Remove what has been unused for long enough; how many files it were."""
+        kept = await asyncio.to_thread(self._store.names)
+        used = names_in(await self._texts())
+        now = self._clock.monotonic()
+        self._unused_since = {name: self._unused_since.get(name, now) for name in kept if name not in used}
+        over = [name for name, since in self._unused_since.items() if now - since >= KEPT_UNUSED_S]
+        for name in over:
+            await asyncio.to_thread(self._store.remove, name)
+            del self._unused_since[name]
+        if over:
+            _log.info("%d media that no creative shows were removed", len(over))
+        return len(over)

@@ -1,0 +1,123 @@
+"""The Parquet files of the journal: a folder a kind, a folder an hour in it, and which of the files in it count.
+
+    bid/2026-11-29T21/00000003.1790000000000-4f2a-1.parquet     a part: what one segment had for the hour
+    bid/2026-11-29T21/00000001-00000003.parquet                 parts 1 to 3 in one file
+
+A file whose numbers lie within those of another is left over: the other holds its rows. So parts become one file by a
+single rename, and whoever reads meanwhile sees each row once. Hours are UTC.
+"""
+
+import datetime
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+HOUR_MS: Final = 3_600_000
+_NAME = re.compile(r"(?P<first>\d{8})(?:-(?P<last>\d{8})|\.(?P<source>[\w.-]+))\.parquet")
+_HOUR_FORMAT: Final = "%Y-%m-%dT%H"
+
+
+class HourPart(NamedTuple):
+    """A Parquet file of one hour. `source` names what a part was made of, "" for a merged file."""
+
+    path: Path
+    first: int
+    last: int
+    source: str
+
+    def covers(self, other: "HourPart") -> bool:
+        """Whether this is a merged file that holds the rows of `other`."""
+        return self.path != other.path and not self.source and self.first <= other.first and other.last <= self.last
+
+
+class Archive:
+    """The Parquet files below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def hour_folder(self, kind: str, hour: int) -> Path:
+        """Where the rows of an hour lie; `hour` counts from 1970, UTC."""
+        return self.folder / kind / hour_text(hour)
+
+    def hours(self, kind: str, since: int | None = None, until: int | None = None) -> list[int]:
+        """Hours of which there is anything, ascending; from `since`, before `until`."""
+        return sorted(
+            hour
+            for hour in self._all_hours(kind)
+            if (since is None or hour >= since) and (until is None or hour < until)
+        )
+
+    def _all_hours(self, kind: str) -> Iterator[int]:
+        folder = self.folder / kind
+        if not folder.is_dir():
+            return
+        for entry in folder.iterdir():
+            hour = hour_of_text(entry.name)
+            if hour is not None:
+                yield hour
+
+    def all_parts(self, kind: str, hour: int) -> list[HourPart]:
+        """All files of an hour, with those that are left over."""
+        folder = self.hour_folder(kind, hour)
+        if not folder.is_dir():
+            return []
+        found = (_part(path) for path in sorted(folder.iterdir()))
+        return [part for part in found if part is not None]
+
+    def parts(self, kind: str, hour: int) -> list[HourPart]:
+        """The files of an hour that together hold each of its rows once."""
+        return current(self.all_parts(kind, hour))
+
+    def files(self, kind: str, hours: Iterable[int]) -> list[Path]:
+        """The paths of `parts` of several hours."""
+        return [part.path for hour in hours for part in self.parts(kind, hour)]
+
+    def path_for(self, kind: str, hour: int, source: str) -> Path:
+        """Where the part of one hour that is made of `source` goes; the same each time that it is made."""
+        parts = self.all_parts(kind, hour)
+        number = next((part.first for part in parts if part.source == source), None)
+        if number is None:
+            number = max((part.last for part in parts), default=0) + 1
+        return self.hour_folder(kind, hour) / f"{number:08d}.{source}.parquet"
+
+    def remove(self, kind: str, hour: int) -> None:
+        """Forget an hour."""
+        folder = self.hour_folder(kind, hour)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            path.unlink(missing_ok=True)
+        folder.rmdir()
+
+    def merged_path(self, kind: str, hour: int, parts: Sequence[HourPart]) -> Path:
+        """Where the file goes that holds the rows of all these parts."""
+        first, last = min(part.first for part in parts), max(part.last for part in parts)
+        return self.hour_folder(kind, hour) / f"{first:08d}-{last:08d}.parquet"
+
+
+def current(parts: Sequence[HourPart]) -> list[HourPart]:
+    """Those that no merged file among them covers."""
+    merged = [part for part in parts if not part.source]
+    return [part for part in parts if not any(other.covers(part) for other in merged)]
+
+
+def hour_text(hour: int) -> str:
+    """`2026-11-29T21` of an hour that counts from 1970, UTC."""
+    return datetime.datetime.fromtimestamp(hour * 3600, datetime.UTC).strftime(_HOUR_FORMAT)
+
+
+def hour_of_text(text: str) -> int | None:
+    """The inverse; None for what is no hour."""
+    try:
+        moment = datetime.datetime.strptime(text, _HOUR_FORMAT).replace(tzinfo=datetime.UTC)
+    except ValueError:
+        return None
+    return int(moment.timestamp()) // 3600
+
+
+def _part(path: Path) -> HourPart | None:
+    found = _NAME.fullmatch(path.name)
+    if found is None:
+        return None
+    first = int(found["first"])
+    return HourPart(path, first, int(found["last"] or first), found["source"] or "")

@@ -1,0 +1,176 @@
+"""From segment files to Parquet, each row once.
+
+A segment is read, its rows are filed by kind and hour, a Parquet file is written for each, and only then the segment is
+removed. The files are named by the segment: a conversion that was cut short is done again and overwrites what it had
+written. Parts are merged only while no segment is half converted, so a row is never in a part and in a merged file that
+does not cover it.
+"""
+
+import fcntl
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from core.errors import InputError
+from journal.archive import HOUR_MS, Archive, HourPart, current
+from journal.columnar import Columnar, files_sql, remove_temporary
+from journal.rows import KINDS, JournalKind
+from journal.segment import Codec, SegmentFrame, whole_bytes
+from journal.writing import CLOSED_SUFFIX, OPEN_SUFFIX
+
+# How the rows of a Parquet file lie: questions are about an advertiser's line items.
+_ORDER: Final = ("advertiser_id", "line_item_id", "exchange_id")
+# A merged file is worth its cost from here on.
+MERGE_FROM: Final = 2
+# A leftover may still be read by a question that was asked before the merge.
+LEFTOVER_S: Final = 120.0
+
+DAMAGED_SUFFIX: Final = ".damaged"
+"""End of the name of a segment that cannot be read; it is set aside, and never looked at again."""
+
+_log = logging.getLogger("grosz.journal")
+
+
+class Converted(NamedTuple):
+    """What came of one segment."""
+
+    rows: int
+    torn_bytes: int  # of its tail, which is lost with the process that wrote it
+    newest_ms: int  # when the newest row of it was written
+
+
+class SegmentConverter:
+    """Turns one folder's segments into Parquet. There is one for a folder, which a lock keeps so."""
+
+    def __init__(self, segments: Path, archive: Archive, columnar: Columnar) -> None:
+        self._segments, self.archive, self._columnar = segments, archive, columnar
+        self._codec = Codec()
+        self._lock: int | None = None
+
+    def start(self) -> bool:
+        """Take the folder; False while another process has it. Removes what a process that died was writing."""
+        if self._lock is not None:
+            return True
+        self.archive.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(self.archive.folder / "worker.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            return False
+        self._lock = handle
+        removed = remove_temporary(self.archive.folder)
+        if removed:
+            _log.info("removed what a conversion that was cut short had begun", extra={"fields": {"files": removed}})
+        return True
+
+    def stop(self) -> None:
+        """Give the folder back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def waiting(self) -> list[Path]:
+        """Segments that nobody writes any more, oldest first: handed on, or left by a process that is gone."""
+        if not self._segments.is_dir():
+            return []
+        found = sorted(path for path in self._segments.iterdir() if path.suffix in (OPEN_SUFFIX, CLOSED_SUFFIX))
+        return [path for path in found if path.suffix == CLOSED_SUFFIX or not _is_written(path)]
+
+    def convert(self, path: Path) -> Converted:
+        """Turn one segment into Parquet and remove it. Raises UnavailableError, and leaves it, where a disk refuses.
+
+        A segment that cannot be read is set aside under another name.
+        """
+        data = path.read_bytes()
+        torn = len(data) - whole_bytes(data)
+        try:
+            if data and torn == len(data):
+                raise InputError("its head is damaged")
+            frames = list(self._codec.frames(data))
+        except InputError as error:
+            _log.error("a segment of the journal is set aside: %s", error, extra={"fields": {"file": path.name}})
+            path.rename(path.with_suffix(DAMAGED_SUFFIX))
+            return Converted(0, len(data), 0)
+        if torn:
+            _log.warning(
+                "a segment of the journal ends within a write; the rows of its tail are missing",
+                extra={"fields": {"file": path.name, "bytes": torn}},
+            )
+        newest_ms = round(path.stat().st_mtime * 1000)
+        rows = self.write(path.stem, frames)
+        path.unlink()
+        return Converted(rows, torn, newest_ms)
+
+    def write(self, source: str, frames: Iterable[SegmentFrame]) -> int:
+        """Write rows as parts named by `source`; how many there were. Repeating it changes nothing."""
+        filed: dict[tuple[JournalKind, int], list[dict[str, object]]] = defaultdict(list)
+        for frame in frames:
+            kind = KINDS.get(frame.kind)
+            if kind is None:
+                continue
+            at = frame.columns.index(kind.hour_of)
+            for row in frame.rows:
+                moment = row[at]
+                hour = moment // HOUR_MS if isinstance(moment, int) else 0
+                filed[kind, hour].append(dict(zip(frame.columns, row, strict=False)))
+        for (kind, hour), rows in filed.items():
+            path = self.archive.path_for(kind.name, hour, source)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._columnar.write(path, columns_of(kind, rows))
+        return sum(map(len, filed.values()))
+
+    def merge(self, kind: JournalKind, hour: int, now_s: float) -> bool:
+        """Make one file of an hour's parts, and remove what an earlier merge left over; whether there was any to do."""
+        everything = self.archive.all_parts(kind.name, hour)
+        parts = current(everything)
+        for part in everything:
+            if part not in parts and _is_forgotten(part, parts, now_s):
+                part.path.unlink(missing_ok=True)
+        if len(parts) < MERGE_FROM:
+            return False
+        paths = [part.path for part in parts]
+        order = [name for name in _ORDER if name in kind.names]
+        select = f"SELECT * FROM {files_sql(paths)}"  # noqa: S608 - our own files
+        target = self.archive.merged_path(kind.name, hour, parts)
+        self._columnar.copy(select, target, order_by=order, rows=self._columnar.count(paths))
+        return True
+
+
+def _is_forgotten(part: HourPart, parts: Sequence[HourPart], now_s: float) -> bool:
+    """Whether nobody can still be reading a part that a merged file covers."""
+    return any(other.covers(part) and now_s - other.path.stat().st_mtime >= LEFTOVER_S for other in parts)
+
+
+def columns_of(kind: JournalKind, rows: Sequence[dict[str, object]]) -> dict[str, tuple[str, list[object]]]:
+    """Rows as columns, for `Columnar.write`; what a row lacks is None."""
+    return {
+        column.name: (column.sql, [_value(column.sql, row.get(column.name)) for row in rows]) for column in kind.columns
+    }
+
+
+def _value(sql: str, value: object) -> object:
+    """A value in the form in which `Columnar.write` takes it."""
+    if sql.endswith("[]") and value is not None:
+        numbers = memoryview(value).cast("I") if isinstance(value, bytes) else value
+        return str(list(numbers))  # type: ignore[call-overload]
+    return value
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a process that lives holds the file."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(handle)

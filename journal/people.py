@@ -1,0 +1,57 @@
+"""Pseudonyms: what stands for a person in the journal, and how long it is the same.
+
+A pseudonym is a keyed hash of our user id and of the period in which the row was written. Without the key nobody can
+tell whose it is; once a period is older than the retention, even with the key nobody can connect it to later ones. Who
+is erased is found by the pseudonyms of the periods that are still kept.
+"""
+
+import hashlib
+from typing import Final
+
+DAY_MS: Final = 86_400_000
+NOBODY: Final = 0
+"""Pseudonym of who may not be, or is not, identified."""
+
+# A period of a pseudonym: long enough to count the people that a month's campaign reached.
+PERIOD_DAYS: Final = 30
+
+
+class Pseudonyms:
+    """Pseudonyms under one key. Without a key (empty) everybody is nobody."""
+
+    __slots__ = ("_key", "_period_begins_ms", "_period_ends_ms", "_state")
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._period_begins_ms = self._period_ends_ms = 0
+        self._state = hashlib.blake2s(digest_size=8)
+
+    def digest(self, user_id: str | None, at_ms: int) -> bytes:
+        """The pseudonym of a user in what is written at `at_ms`, as it is; b"" for nobody."""
+        if not user_id or not self._key:
+            return b""
+        if not self._period_begins_ms <= at_ms < self._period_ends_ms:
+            self._begin_period(at_ms // (PERIOD_DAYS * DAY_MS))
+        state = self._state.copy()
+        state.update(user_id.encode())
+        return state.digest()
+
+    def _begin_period(self, period: int) -> None:
+        self._period_begins_ms = period * PERIOD_DAYS * DAY_MS
+        self._period_ends_ms = self._period_begins_ms + PERIOD_DAYS * DAY_MS
+        self._state = hashlib.blake2s(period.to_bytes(8, "little"), key=self._key[:32], digest_size=8)
+
+    def of(self, user_id: str | None, at_ms: int) -> int:
+        """The pseudonym of a user in what is written at `at_ms`."""
+        return number_of(self.digest(user_id, at_ms))
+
+    def all_of(self, user_id: str, since_ms: int, until_ms: int) -> list[int]:
+        """The pseudonyms that stood for a user between two moments."""
+        step = PERIOD_DAYS * DAY_MS
+        periods = range(since_ms // step, until_ms // step + 1)
+        return [self.of(user_id, period * step) for period in periods] if self._key else []
+
+
+def number_of(digest: bytes) -> int:
+    """A pseudonym as rows have it."""
+    return int.from_bytes(digest, "little") or 1 if digest else NOBODY

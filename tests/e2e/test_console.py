@@ -1,0 +1,120 @@
+"""The console in a real browser: from the set-up link to a delivering campaign, and every page against WCAG 2.2 AA."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from admin.console.kinds import PAGES
+from tests.kit.console_browser import Hands, faults_of, open_browser
+from tests.kit.fixtures import REPOSITORY
+from tests.kit.processes import RunningGrosz, grosz
+
+pytestmark = [pytest.mark.needs_package("chromium"), pytest.mark.slow]
+
+AXE = gzip.decompress((REPOSITORY / "tests/vendored/axe-core-4.11.0.gz").read_bytes()).decode()
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[RunningGrosz]:
+    with RunningGrosz(tmp_path / "data", "--seed", "demo") as up:
+        yield up
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = open_browser(playwright)
+        yield found
+        found.close()
+
+
+def setup_link(running: RunningGrosz, data: Path) -> str:
+    """The way in that `grosz setup-link` prints, at the port that this test's admin has."""
+    printed = grosz("setup-link", "--data", str(data)).stdout.split()[-1]
+    return running.urls["admin"] + "/setup?" + printed.partition("?")[2]
+
+
+def enter(page: Page, link: str) -> None:
+    """Makes the first administrator, who is logged in then."""
+    page.goto(link)
+    page.get_by_label("Your name").fill("Ada")
+    page.get_by_label("E-mail address").fill("ada@shop.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create the administrator").click()
+    page.wait_for_selector("h1:text('Overview')")
+
+
+def test_from_the_setup_link_to_a_campaign_of_ones_own(running: RunningGrosz, browser: Browser, tmp_path: Path) -> None:
+    """At most 25 clicks and 6 values beyond who one is."""
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    enter(page, setup_link(running, tmp_path / "data"))
+    hands = Hands(page)
+    hands.click(page.get_by_role("button", name="New campaign"))
+    hands.click(page.get_by_label("Advertiser"))
+    page.get_by_label("Advertiser").select_option(label="Szpilka")
+    hands.type(page.locator("#name"), "Carts of autumn")
+    hands.type(page.locator("#bid"), "1,50")
+    hands.type(page.locator("#daily_budget"), "200")
+    hands.type(page.locator("#p-cart_abandoners-at_least"), "500")
+    hands.type(page.locator("#image_url"), "https://szpilka.example/ad.png")
+    hands.type(page.locator("#landing_url"), "https://szpilka.example/koszyk")
+    hands.click(page.get_by_role("button", name="Review"))
+    assert "cart.value >= 500" in page.inner_text("main")
+    hands.click(page.get_by_role("button", name="Start the campaign"))
+    page.wait_for_selector("h1:text('Carts of autumn')")
+    assert hands.clicks <= 25
+    assert hands.typed <= 6
+    assert errors == []
+    hands.click(page.get_by_role("link", name="Line items").first)
+    cell = page.get_by_label("Bid: Carts of autumn")
+    cell.fill("1.75")
+    cell.press("Tab")
+    page.wait_for_selector("[aria-label='Bid: Carts of autumn'][aria-invalid=false]")
+    page.reload()
+    assert page.get_by_label("Bid: Carts of autumn").input_value() == "1.75"
+    assert errors == []
+
+
+@pytest.mark.parametrize(("scheme", "width", "language"), [("light", 1280, "en"), ("dark", 390, "pl")])
+def test_every_page_is_accessible_and_fits(
+    running: RunningGrosz, browser: Browser, tmp_path: Path, scheme: str, width: int, language: str
+) -> None:
+    context = browser.new_context(
+        bypass_csp=True,  # for axe alone, which is put into the page as a script
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": 900},
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    base = running.urls["admin"]
+    page.goto(setup_link(running, tmp_path / "data"))
+    found = {"/setup": faults_of(page, AXE)}
+    enter(page, page.url)
+    context.add_cookies([{"name": "grosz_language", "value": language, "url": base}])
+    for path in _paths(context, base):
+        page.goto(base + path)
+        assert page.locator("html").get_attribute("lang") == language
+        found[path] = faults_of(page, AXE)
+    assert {path: faults for path, faults in found.items() if faults} == {}
+
+
+def _paths(context: BrowserContext, base: str) -> list[str]:
+    """Every page, with one object of each kind that has any."""
+    page = context.new_page()
+    paths = ["/", "/attention", "/explain", "/start", "/account", *(f"/{name}" for name in PAGES)]
+    for name in PAGES:
+        page.goto(f"{base}/{name}")
+        first = page.locator("tbody td > a").first
+        paths += [f"/{name}/new"] + ([str(first.get_attribute("href"))] if first.count() else [])
+    paths += [f"{path}/delivery" for path in paths if path.startswith("/line-items/") and path[12:].isdigit()]
+    paths += [f"{path}/shop" for path in paths if path.startswith("/advertisers/") and path[13:].isdigit()]
+    paths += [f"{path}/runs" for path in paths if path.startswith("/feeds/") and path[7:].isdigit()]
+    page.close()
+    return [*paths, "/visitors", f"/visitors?id={'A' * 22}"]

@@ -1,0 +1,43 @@
+"""A real browser at the console, and what is looked at on each page."""
+
+import shutil
+
+from playwright.sync_api import Browser, Locator, Page, Playwright
+
+# WCAG 2.2 AA and what the authors of axe advise beyond it.
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def open_browser(playwright: Playwright) -> Browser:
+    """The system's Chromium, headless. The caller's test needs the package `chromium`."""
+    return playwright.chromium.launch(
+        executable_path=shutil.which("chromium"),
+        args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+    )
+
+
+def faults_of(page: Page, axe: str) -> list[str]:
+    """What axe objects to on the page, and whether anything is wider than the window."""
+    result = page.evaluate(f"{axe}; axe.run(document, {{runOnly: {_RULES}}})")
+    found = [f"{one['id']}: {one['nodes'][0]['target']}" for one in result["violations"]]
+    wide, window = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    return found + ([f"{wide} pixels wide in a window of {window}"] if wide > window else [])
+
+
+class Hands:
+    """Does what a person does, and counts it."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.clicks = 0
+        self.typed = 0
+
+    def click(self, what: Locator) -> None:
+        self.clicks += 1
+        what.click()
+
+    def type(self, where: Locator, text: str) -> None:
+        """One click into the field, one value."""
+        self.clicks += 1
+        self.typed += 1
+        where.fill(text)

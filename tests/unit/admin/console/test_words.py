@@ -1,0 +1,51 @@
+"""Languages of the console."""
+
+import re
+
+import pytest
+
+from admin.console.words import LANGUAGES, catalogue, choose_language, words_of
+from tests.kit.console_texts import messages
+
+
+def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
+    texts = messages()
+    assert len(texts) > 300
+    for language in LANGUAGES.keys() - {"en"}:
+        translated = catalogue(language)
+        assert sorted(texts - translated.keys()) == []
+        assert sorted(translated.keys() - texts) == []
+        assert [text for text, shown in translated.items() if not shown.strip()] == []
+
+
+def test_translations_keep_what_is_code() -> None:
+    for text, shown in catalogue("pl").items():
+        assert re.findall(r"`[^`]+`|\$\{\w+\}|\{\w+\}", text) == re.findall(r"`[^`]+`|\$\{\w+\}|\{\w+\}", shown), text
+
+
+def test_numbers_money_and_times_are_written_as_the_language_does() -> None:
+    english, polish = words_of("en"), words_of("pl")
+    amount = {"amount": "1234.50", "currency": "PLN"}
+    assert english.money(amount).replace("\xa0", " ") == "PLN1,234.50"
+    assert polish.money(amount).replace("\xa0", " ") == "1 234,50 zł"
+    assert polish.money({"amount": "12345.50", "currency": "EUR"}).replace("\xa0", " ") == "12 345,50 €"
+    assert polish.number(1234567).replace("\xa0", " ") == "1 234 567"
+    assert polish.moment("2026-11-29T21:05:00.000Z").startswith("29.11.2026")
+    assert english.money(None) == english.moment(None) == english.day(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "language"),
+    [
+        ("", "", "en"),
+        ("pl", "en", "pl"),
+        ("xx", "pl-PL,pl;q=0.9,en;q=0.8", "pl"),
+        ("", "de-DE,de;q=0.9,pl;q=0.3", "pl"),
+        ("", "en;q=0.2, pl;q=0.1", "en"),
+        ("", "pl;q=0, de", "en"),
+        ("", "pl;q=abc, en;q=0.5", "en"),
+        ("../../etc", ",;q=,;;", "en"),
+    ],
+)
+def test_language_of_a_browser(cookie: str, accepted: str, language: str) -> None:
+    assert choose_language(cookie, accepted) == language
