@@ -18,9 +18,8 @@ from pacing.budgets.lease_client import TICK_S, LeaseClient
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.levels import Level, broken_invariants
 from pacing.budgets.pools import NO_LIMIT, Limit, PoolKey, active_pools
-from pacing.budgets.timing import DAYS_KEPT, MS_PER_DAY
-from pacing.budgets.transitions import NO_LEDGER_ROWS, SYNC_PART, Calendar, GrantReply, PoolLimits, Transitions, Want
-from pacing.ledger.audit import audit
+from pacing.budgets.timing import MS_PER_DAY
+from pacing.budgets.transitions import SYNC_PART, Calendar, GrantReply, PoolLimits, Transitions, Want
 from tests.kit.money import ADVERTISER, CAMPAIGN, LINE_ITEM, TIMING, Shop, catalogue, line_item
 
 DAILY = 20717  # the manual clock's day
@@ -346,50 +345,6 @@ async def test_an_archived_advertisers_leases_still_close(shop: Shop) -> None:
     shop.clock.advance(RESERVATION_S + CHECK_S)
     await shop.bank.tick()
     assert (await level(shop, "a")).micros.exposure == 0
-
-
-async def test_counters_of_what_was_archived_go_when_no_bill_can_come_any_more(shop: Shop) -> None:
-    book, client = await shop.bidder()
-    lease = book.reserve(0, 10_000, shop.clock.now_ms())
-    assert (await shop.desk.bill(shop.token(lease), "1.00", "PLN")).outcome == "billed"
-    await client.close()
-    everything = shop.present
-    shop.present = msgspec.structs.replace(everything, version=2, campaigns=(), line_items=())
-    for _ in range(DAYS_KEPT + 3):
-        names = {name[0] for name in (await shop.transitions.snapshot(ADVERTISER, NO_LEDGER_ROWS)).levels}
-        assert "a" in names
-        shop.clock.advance(MS_PER_DAY / 1000)
-        for _ in range(3):  # first the last leases, then the days, then what has no day left
-            shop.clock.advance(CHECK_S)
-            await shop.bank.tick()
-        assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
-        await shop.writer.drain(ADVERTISER)
-    assert set((await shop.transitions.snapshot(ADVERTISER, NO_LEDGER_ROWS)).levels) == {"a"}
-    await shop.transitions.command("FLUSHALL")
-    await shop.bank.tick()
-    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
-
-
-async def test_counters_of_what_is_paused_or_still_billed_for_stay(shop: Shop) -> None:
-    book, client = await shop.bidder()
-    lease = book.reserve(0, 10_000, shop.clock.now_ms())
-    token = shop.token(lease)
-    everything = shop.present
-    shop.present = msgspec.structs.replace(everything, version=2, campaigns=(), line_items=())
-    for _ in range(3):
-        shop.clock.advance(CHECK_S)
-        await shop.bank.tick()
-    assert {"l", "p", "c", "d"} <= {name[0] for name in (await shop.transitions.snapshot(ADVERTISER, "")).levels}
-    assert (await shop.desk.bill(token, "1.00", "PLN")).outcome == "billed"
-    await client.close()
-    paused = tuple(msgspec.structs.replace(one, status=Status.PAUSED) for one in everything.line_items)
-    shop.present = msgspec.structs.replace(everything, version=3, line_items=paused)
-    for _ in range(DAYS_KEPT + 3):
-        shop.clock.advance(MS_PER_DAY / 1000)
-        await shop.bank.tick()
-        await shop.bank.tick()
-    assert {"l", "p", "c"} <= {name[0] for name in (await shop.transitions.snapshot(ADVERTISER, "")).levels}
-    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
 
 
 async def test_the_largest_budget_is_counted_to_the_micro(shop: Shop) -> None:
