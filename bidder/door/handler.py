@@ -111,11 +111,8 @@ class BidderHandler:
                 old = before.get(exchange.key)
                 self._gates[exchange.key] = old if old is not None and old.exchange == exchange else gate
 
-    def _count_nothing(self, exchange_key: str, snapshot: Snapshot | None) -> None:
+    def _count_nothing(self, exchange_key: str, snapshot: Snapshot | None, reason: NoBid) -> None:
         """Nothing can be bid on now."""
-        reason = NoBid.NO_SNAPSHOT
-        if self._clock_off():
-            reason = NoBid.CLOCK_OFF
         self._metrics.no_bid(exchange_key, reason)
         if self._notes is not None:
             self._notes.unread(None if snapshot is None else snapshot.index.exchanges.get(exchange_key), reason)
@@ -128,7 +125,10 @@ class BidderHandler:
         snapshot = self._snapshot
         # Asked once a turn: while it is not fresh, nothing is pending.
         if snapshot is None or not (self._pending or self._fresh()):
-            self._count_nothing(exchange_key, snapshot)
+            if self._clock_off():
+                self._count_nothing(exchange_key, snapshot, NoBid.CLOCK_OFF)
+            else:
+                self._count_nothing(exchange_key, snapshot, NoBid.NO_SNAPSHOT)
             reply(204, b"")
             return
         exchange = snapshot.index.exchanges.get(exchange_key)

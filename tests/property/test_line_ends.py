@@ -120,10 +120,10 @@ REQUEST: Final = raw_request(
     site={"id": "s", "name": "News", "domain": "news.example", "page": "https://news.example/a", "ref": "https://r.example/",
           "cat": ["IAB1"], "keywords": "shoes,boots", "publisher": {"id": "815", "name": "P", "domain": "p.example"},
           "content": {"language": "pl", "title": "T", "genre": "g"}},
-    device={"ua": "Mozilla/5.0", "ip": "192.0.2.1", "language": "pl", "ifa": "x", "os": "Linux",
+    device={"ua": "Mozilla/5.0", "language": "pl", "ifa": "x", "os": "Linux",
             "geo": {"country": "POL", "region": "MZ", "city": "Warszawa", "zip": "00-001"}},
     user={"id": "u", "buyeruid": "b", "keywords": "k", "consent": ""},
-    cur=["PLN"], bcat=["IAB2"], badv=["bad.example"],
+    cur=["PLN"], badv=["bad.example"], regs={"gdpr": 0},
 )  # fmt: skip
 REQUEST_TEXTS: Final = [path for path, _ in texts_in(REQUEST)]
 
