@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from core.model import Creative, Format
+from core.model import Creative, Format, NativeAssets, Picture
 from core.spot import Companion, MediaFile, Spot
 
 SIZES = (
@@ -95,6 +95,27 @@ def spots(advertiser_id: int, first_id: int, look: Look) -> tuple[Creative, ...]
         Creative(id=first_id + VIDEO_AT, name=f"{look.shop} video 15 s", format=Format.VIDEO, video=video, **members),
         Creative(id=first_id + AUDIO_AT, name=f"{look.shop} audio 20 s", format=Format.AUDIO, audio=sound, **members),
     )
+
+
+NATIVE_AT = 42
+"""Place of a shop's native ad among its ids."""
+
+
+def native_ad(advertiser_id: int, first_id: int, look: Look) -> Creative:
+    """The shop's native ad: its pictures are drawn, so nothing has to be loaded from anywhere."""
+    assets = NativeAssets(
+        titles=(look.shop, f"{look.shop}: {look.slogan}"[:90]),
+        texts=(look.slogan, f"{look.slogan}. {look.offer}"[:140]),
+        images=tuple(Picture(_image(look, w, h), w, h, "image/svg+xml") for w, h in ((1200, 627), (600, 600))),
+        icon=Picture(_image(look, 100, 100), 100, 100, "image/svg+xml"),
+        sponsored=look.shop[:25],
+        call_to_action="Shop now",
+    )
+    return Creative(
+        id=first_id + NATIVE_AT, advertiser_id=advertiser_id, name=f"{look.shop} native", format=Format.NATIVE,
+        landing_url=f"https://{look.domain}/?utm_source=grosz&utm_medium=native", advertiser_domain=look.domain,
+        categories=look.categories, native=assets,
+    )  # fmt: skip
 
 
 def _html(look: Look, width: int, height: int) -> str:

@@ -228,7 +228,7 @@ def _price_all(
 
 
 _Place = tuple[int, str, int]
-"""Position of an impression in the request, the format, and its place in a break."""
+"""Position of an impression in the request, the format, and which ad of a pod."""
 
 
 class Winner(NamedTuple):
@@ -245,7 +245,7 @@ Winners = dict[_Place, Winner]
 
 
 def _place(impression: Impression) -> _Place:
-    return impression.position, impression.offer.format, impression.place
+    return impression.position, impression.offer.format, impression.pod_index
 
 
 class _Telling:

@@ -48,11 +48,11 @@ def faults_of_answer(request: BidRequest, answer: Json, terms: AnswerTerms) -> I
     ids = [bid.get("id") for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
     if len(set(ids)) < len(ids) or not all(ids):
         yield Violation("bid_id", "ids of bids are missing or repeated")
-    yield from _breaks(request, answer)
+    yield from _pods(request, answer)
 
 
-def _breaks(request: BidRequest, answer: Json) -> Iterator[Violation]:
-    """What is wrong with all bids on one break together (OpenRTB 2.6, dynamic pods)."""
+def _pods(request: BidRequest, answer: Json) -> Iterator[Violation]:
+    """What is wrong with all bids on one pod together (OpenRTB 2.6, dynamic pods)."""
     bids = [bid for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
     for imp in request.imp if len(bids) > 1 else ():
         own = [bid for bid in bids if bid.get("impid") == imp.id]
@@ -61,12 +61,12 @@ def _breaks(request: BidRequest, answer: Json) -> Iterator[Violation]:
             continue
         length = sum(bid.get("dur", 0) for bid in own)
         if length > spot.poddur or (spot.maxseq and len(own) > spot.maxseq):
-            yield Violation("break", f"{len(own)} ads of {length} s in {spot.maxseq} places of {spot.poddur} s")
+            yield Violation("pod", f"{len(own)} ads of {length} s in {spot.maxseq} allowed in {spot.poddur} s")
         if len({bid.get("crid") for bid in own}) < len(own):
-            yield Violation("break", "an ad is twice in a break")
+            yield Violation("pod", "an ad is twice in a pod")
         domains = [name for bid in own for name in bid.get("adomain", ())]
         if (spot.poddedupe is None or 1 in spot.poddedupe) and len(set(domains)) < len(domains):
-            yield Violation("break", "an advertiser is twice in a break")
+            yield Violation("pod", "an advertiser is twice in a pod")
 
 
 def faults_of_bid(
@@ -118,7 +118,7 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
     cpm, owner = round(price * MICROS_PER_UNIT), deal or imp  # of any size: how dear a bid may be is not judged here
     if cpm % GROSZ_CPM_MICROS:
         yield Violation("price", f"{price} is finer than a hundredth")
-    said = owner.bidfloor if deal is not None else _said_floor(imp, bid)
+    said = _said_floor(owner, imp, bid)
     if said is None or said <= 0:
         return
     try:
@@ -132,16 +132,17 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
         yield Violation("deal_price", f"{price} {currency} where {floor / 1e6} is fixed")
 
 
-def _said_floor(imp: Imp, bid: Json) -> float | None:
-    """The floor of an impression, which may depend on how long the ad is."""
+def _said_floor(owner: Imp | Deal, imp: Imp, bid: Json) -> float | None:
+    """The floor of an impression or deal, which may depend on how long the ad is."""
     spot = {"video": imp.video, "audio": imp.audio}.get(_kind(bid))
-    if spot is None:
-        return imp.bidfloor
+    says = owner if isinstance(owner, Deal) else spot
+    if spot is None or says is None:
+        return owner.bidfloor
     length = bid.get("dur") or 0
-    fitting = [each for each in spot.durfloors or () if (each.mindur or 0) <= length <= (each.maxdur or math.inf)]
+    fitting = [each for each in says.durfloors or () if (each.mindur or 0) <= length <= (each.maxdur or math.inf)]
     if fitting:
         return max(each.bidfloor or 0 for each in fitting)
-    return spot.mincpmpersec * length if spot.mincpmpersec else imp.bidfloor
+    return says.mincpmpersec * length if says.mincpmpersec else owner.bidfloor
 
 
 def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:

@@ -58,16 +58,16 @@ class Consent:
 
 
 class Pod(msgspec.Struct, frozen=True, gc=False):
-    """A commercial break: one impression of the protocol that has several places, or several that are one break.
+    """A commercial break: one impression of the protocol that takes several ads, or several that belong together.
 
-    Also an impression whose floor depends on the length of the ad: a break of one place.
+    Also an impression whose floor depends on the length of the ad: a pod of one ad.
     """
 
-    id: str  # "" for a break of its own
-    seconds: int  # of all places together; 0: each place has lengths of its own
-    places: int
+    id: str  # "" for a pod of its own
+    seconds: int  # of all its ads together; 0: each impression has lengths of its own
+    most_ads: int
     separation: frozenset[int]
-    """What no two ads of the break may have in common: AdCOM list "Pod Deduplication"."""
+    """What no two of its ads may have in common: AdCOM list "Pod Deduplication"."""
     floor_cpm: int  # CPM micros of the auction's currency, where neither of the following is said
     per_second_cpm: int  # floor of each second; 0: none
     floors: tuple[tuple[int, int, int], ...]  # (least seconds, most seconds, floor CPM micros)
@@ -91,8 +91,8 @@ class Impression(msgspec.Struct, gc=False):
     private_auction: bool
     has_rivals: bool = False  # whether it is offered in other formats, too: in those of the same position
     eligible: int = 0  # set of line items, as a bitmap over the positions of the index
-    pod: Pod | None = None  # the break that it is a place of
-    place: int = 0  # in its break, of a break that one impression of the protocol offers
+    pod: Pod | None = None  # that it is part of
+    pod_index: int = 0  # which of the ads of a pod that one impression of the protocol offers
 
 
 class Auction(msgspec.Struct, gc=False):

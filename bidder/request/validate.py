@@ -24,7 +24,7 @@ UNBOUNDED_S = 2**31
 MAX_SECONDS = MAX_DURATION_MS // 1_000  # of a spot
 
 BY_DOMAIN_AND_CREATIVE = (1, 3)
-"""How ads of a break are kept apart where the request does not say: no advertiser twice, and no ad."""
+"""How ads of a pod are kept apart where the request does not say: no advertiser twice, and no ad."""
 
 DEFAULT_FLOOR_CURRENCY = "USD"  # OpenRTB 2.6, section 3.2.4; a deal's floor does not inherit the impression's currency
 
@@ -79,11 +79,10 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
             auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
         )
         return
-    device = auction.request.device
-    if imp.instl and device is not None and device.ext is not None:
+    if imp.instl and (device := auction.request.device) is not None and device.ext is not None:
         offers = [interstitial(offer, device) for offer in offers]
     try:
-        floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
+        floor = floor_of(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:
         _report(auction, f"/imp/{position}/bidfloor", BAD_FLOOR, error.args[0])
         return
@@ -98,21 +97,22 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     for offer in offers:
         if has_spots and (asked := pod_of(imp, offer.format)) is not None:
             alone = Impression(imp, position, floor, offer, deals, is_private, has_rivals)
-            _add_places(auction, alone, asked, fx)
+            _add_pod(auction, alone, asked, fx)
             continue
         auction.impressions.append(Impression(imp, position, floor, offer, deals, is_private, has_rivals))
 
 
-def _add_places(auction: Auction, impression: Impression, asked: PodAsked, fx: FxTable) -> None:
-    """Add an impression that is a break, or a part of one: once for each of its places.
+def _add_pod(auction: Auction, impression: Impression, asked: PodAsked, fx: FxTable) -> None:
+    """Add an impression that is a pod, or part of one: once for each ad that it takes.
 
-    One that may be filled with other formats instead is a single place, and pays the dearest floor of all lengths.
+    One that may be filled with other formats instead takes one ad, which pays the dearest floor of all lengths.
     """
     imp, floor = impression.imp, impression.floor_cpm
     try:
-        per_second = _floor(asked.per_second, imp.bidfloorcur, auction.currency, fx)
+        named, currency = imp.bidfloorcur, auction.currency
+        per_second = floor_of(asked.per_second, named, currency, fx)
         floors = tuple(
-            (each.mindur or 0, each.maxdur or UNBOUNDED_S, _floor(each.bidfloor, imp.bidfloorcur, auction.currency, fx))
+            (each.mindur or 0, each.maxdur or UNBOUNDED_S, floor_of(each.bidfloor, named, currency, fx))
             for each in asked.floors
         )
     except MoneyError as error:
@@ -123,15 +123,15 @@ def _add_places(auction: Auction, impression: Impression, asked: PodAsked, fx: F
         impression.floor_cpm = max([per_second * MAX_SECONDS or floor, *(each[2] for each in floors)])
         auction.impressions.append(impression)
         return
-    pod = Pod(asked.id, asked.seconds, asked.places, separation, floor, per_second, floors)
+    pod = Pod(asked.id, asked.seconds, asked.most_ads, separation, floor, per_second, floors)
     least = min(
         [per_second or floor, *(each[2] for each in floors)]
     )  # what each ad has to pay is known with its length
-    for place in range(asked.places):
+    for index in range(asked.most_ads):
         auction.impressions.append(
             Impression(
                 imp, impression.position, least, impression.offer, impression.deal_floors, impression.private_auction,
-                pod=pod, place=place,
+                pod=pod, pod_index=index,
             )
         )  # fmt: skip
 
@@ -145,7 +145,7 @@ def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
     offers = []
     for codec in codecs:
         found = codec.read(imp)
-        if isinstance(found, Offer):
+        if found is not None and isinstance(found, Offer):
             offers.append(found)
     if not offers:
         _report_formats(auction, imp, position)
@@ -164,7 +164,7 @@ def _report(auction: Auction, pointer: str, code: str, message: str) -> None:
     auction.faults.append(Fault(pointer=pointer, code=code, message=message))
 
 
-def _floor(bidfloor: float | None, bidfloorcur: str | None, currency: str, fx: FxTable) -> int:
+def floor_of(bidfloor: float | None, bidfloorcur: str | None, currency: str, fx: FxTable) -> int:
     """A floor in CPM micros of `currency`, rounded up. Raises MoneyError for one that no price can be compared with."""
     if bidfloor is None or bidfloor <= 0:  # a negative floor is below any price, as none is
         return 0
@@ -189,7 +189,7 @@ def _deal_floors(auction: Auction, deals: tuple[Deal, ...], position: int, fx: F
             _report(auction, f"/imp/{position}/pmp/deals/{number}", "no_deal_id", "has no id, so no bid can name it")
         elif not deal.wseat or not seats.isdisjoint(deal.wseat):
             try:
-                floor = _floor(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
+                floor = floor_of(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
             except MoneyError as error:
                 _report(auction, f"/imp/{position}/pmp/deals/{number}/bidfloor", BAD_FLOOR, error.args[0])
             else:

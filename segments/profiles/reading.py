@@ -3,6 +3,7 @@
 A miss, an opted-out user and a slow Redis are normal outcomes: they come back as "not found", never as an exception.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -19,6 +20,7 @@ from segments.facts.layout import (
     HEADER_BYTES,
     HOT_VERSION,
     OLDEST_HOT_VERSION,
+    STAGE_BITS,
     WINDOW,
     WINDOW_BYTES,
     unpack_references,
@@ -38,6 +40,10 @@ META_FIELD: Final = b"m"
 
 _NO_FLOATS: Final = np.zeros(0)
 _NO_INTEGERS: Final = np.zeros(0, dtype=np.int64)
+_READ_VERSIONS: Final = frozenset(range(OLDEST_HOT_VERSION, HOT_VERSION + 1))
+_version_of = operator.itemgetter(0)  # the first byte of a field
+_NO_CYCLES: Final = np.zeros(0, dtype=np.uint8)
+_STAGE_MASK: Final = (1 << STAGE_BITS) - 1
 # Columns of the header read as 32-bit words.
 _MOMENTS: Final = (1, 6, 4)  # last visit, last purchase, cart idle since
 _EXPIRES: Final = 5
@@ -54,8 +60,8 @@ class Pipeline(Protocol):
 
 
 _STATE_ARRAYS: Final = (
-    "cart_age_s", "cart_micros", "cart_stage", "last_purchase_age_s", "last_visit_age_s", "products_viewed", "score",
-    "state_advertiser", "state_request", "visits",
+    "cart_age_s", "cart_micros", "cart_stage", "last_purchase_age_s", "last_visit_age_s", "products_viewed",
+    "purchase_cycle", "score", "state_advertiser", "state_request", "visits",
 )  # fmt: skip
 
 
@@ -63,7 +69,8 @@ class ProfileBatch:
     """Profiles of one batch of requests; lists have one entry a request, `state_*` arrays one row a known shop.
 
     `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
-    `*_age_s` infinite where there is none. `state_fields` are the rows' hot fields, which `references` reads.
+    `*_age_s` infinite where there is none. `purchase_cycle` is a place in segments.facts.layout.CYCLES_S.
+    `state_fields` are the rows' hot fields, which `references` reads.
     `segments` are sorted little-endian uint32 ids of what each request's user is a member of now; None where nothing
     is known of the user, or may be. `cap_rings` are what caps are asked of: `rings`, unless the bid path puts others
     there. `failed` are the requests whose user could not be looked up: nobody knows what is known of them, which is
@@ -72,8 +79,8 @@ class ProfileBatch:
 
     __slots__ = (
         "cap_rings", "cart_age_s", "cart_micros", "cart_stage", "failed", "found", "last_purchase_age_s",
-        "last_visit_age_s", "products_viewed", "rings", "score", "segments", "state_advertiser", "state_fields",
-        "state_request", "user_ids", "visits",
+        "last_visit_age_s", "products_viewed", "purchase_cycle", "rings", "score", "segments", "state_advertiser",
+        "state_fields", "state_request", "user_ids", "visits",
     )  # fmt: skip
 
     def __init__(self, user_ids: list[str | None]) -> None:
@@ -92,6 +99,7 @@ class ProfileBatch:
         self.cart_age_s: npt.NDArray[np.float64] = _NO_FLOATS
         self.last_visit_age_s: npt.NDArray[np.float64] = _NO_FLOATS
         self.last_purchase_age_s: npt.NDArray[np.float64] = _NO_FLOATS
+        self.purchase_cycle: npt.NDArray[np.uint8] = _NO_CYCLES
         self.visits: npt.NDArray[np.float64] = _NO_FLOATS
         self.score: npt.NDArray[np.float64] = _NO_FLOATS
         self.products_viewed: npt.NDArray[np.float64] = _NO_FLOATS
@@ -169,34 +177,44 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
     A field of a layout version that is not read here is skipped.
     """
     owners: list[int] = []
-    advertisers: list[int] = []
+    names: list[bytes] = []
     fields: list[bytes] = []
     for at, reply in zip(requests, replies, strict=True):
         if not isinstance(reply, list) or not reply:
             if isinstance(reply, hiredis.ReplyError):
                 batch.failed.add(at)
             continue
-        start = len(fields)
-        members = iter(reply)
-        for name, value in zip(members, members, strict=True):
-            if name == RING_FIELD:
-                batch.rings[at] = value
-            elif name == META_FIELD:
-                if is_opted_out(value):
-                    # Nor may the bid carry the id: its notices would write what the opt-out has erased.
-                    batch.user_ids[at] = None
-                    batch.rings[at] = b""
-                    del owners[start:], advertisers[start:], fields[start:]
-                    break
-            elif len(value) >= HEADER_BYTES and OLDEST_HOT_VERSION <= value[0] <= HOT_VERSION:
-                owners.append(at)
-                advertisers.append(int(name))
-                fields.append(value)
-        else:
-            batch.found[at] = True
-            batch.segments[at] = b""
+        shops, values = reply[::2], reply[1::2]
+        if len(shops) != len(values):
+            raise ValueError("a hash has a field without a value")
+        if META_FIELD in shops and is_opted_out(_taken_out(shops, values, META_FIELD)):
+            # Nor may the bid carry the id: its notices would write what the opt-out has erased.
+            batch.user_ids[at] = None
+            continue
+        if RING_FIELD in shops:
+            batch.rings[at] = _taken_out(shops, values, RING_FIELD)
+        batch.found[at] = True
+        batch.segments[at] = b""
+        owners += [at] * len(values)
+        names += shops
+        fields += values
+    if not fields:
+        return
+    # Asked of all at once: a look at each costs as much as everything above.
+    if min(map(len, fields)) < HEADER_BYTES or not _READ_VERSIONS.issuperset(map(_version_of, fields)):
+        sound = [row for row, field in enumerate(fields) if len(field) >= HEADER_BYTES and field[0] in _READ_VERSIONS]
+        owners = [owners[row] for row in sound]
+        names = [names[row] for row in sound]
+        fields = [fields[row] for row in sound]
     if fields:
-        _decode_states(batch, owners, advertisers, fields, now_ms)
+        _decode_states(batch, owners, list(map(int, names)), fields, now_ms)
+
+
+def _taken_out(names: list[bytes], values: list[bytes], name: bytes) -> bytes:
+    """The value of a field that is no shop's, which leaves the lists."""
+    at = names.index(name)
+    del names[at]
+    return values.pop(at)
 
 
 def _decode_states(
@@ -222,7 +240,9 @@ def _decode_states(
     batch.state_request = request
     batch.state_advertiser = advertiser
     batch.last_visit_age_s, batch.last_purchase_age_s, cart_age = ages.T
-    cart, stage = header["cart_micros"], header["stage"].astype(np.int64)
+    cart, packed = header["cart_micros"], header["stage"]
+    batch.purchase_cycle = (packed >> STAGE_BITS).astype(np.uint8)
+    stage = (packed & _STAGE_MASK).astype(np.int64)
     if np.count_nonzero(cart):
         no_cart = (cart <= 0) | (cart_age >= CART_LIFETIME_S)
         cart = np.where(no_cart, 0, cart)

@@ -1,4 +1,4 @@
-"""A break is filled as a search of all subsets fills it: by value, then to the second."""
+"""A pod is filled as a search of all subsets fills it: by value, then to the second."""
 
 import itertools
 
@@ -40,7 +40,7 @@ def oracle(candidates: list[Candidate], seconds: int, most: int) -> tuple[int, i
 
 @settings(max_examples=400, deadline=None)
 @given(candidates=CANDIDATES, seconds=st.integers(0, 180), most=st.integers(1, 6))
-def test_a_break_is_filled_as_the_best_of_all_subsets(candidates: list[Candidate], seconds: int, most: int) -> None:
+def test_a_pod_is_filled_as_the_best_of_all_subsets(candidates: list[Candidate], seconds: int, most: int) -> None:
     found = fill(candidates, seconds, most)
     chosen = tuple(candidates[at] for at in found)
     assert len(set(found)) == len(found) <= most

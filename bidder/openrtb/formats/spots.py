@@ -20,8 +20,8 @@ ANY_EXTENSION: Final = -1
 # So many required lengths are read; real pods name up to six.
 MAX_LENGTHS: Final = 16
 
-# Places of a break that are bid on, and floors by length that are read; real requests have fewer.
-MAX_PLACES: Final = 6
+# Ads of one pod that are bid, and floors by length that are read; real requests have fewer.
+MAX_ADS: Final = 6
 MAX_FLOORS: Final = 16
 
 # Companions of one player; real requests have one or two.
@@ -59,11 +59,11 @@ def companion_sizes(spot: Video | Audio) -> tuple[Size, ...]:
 
 
 class PodAsked(NamedTuple):
-    """The break that an impression is part of, or is (OpenRTB 2.6 section 7.6 of the implementation notes)."""
+    """The pod that an impression is part of, or is (OpenRTB 2.6 section 7.6 of the implementation notes)."""
 
-    id: str  # "" where it has none: then it is a break of its own
-    seconds: int  # of a dynamic one; 0 for a single place
-    places: int
+    id: str  # "" where it has none: then it is one of its own
+    seconds: int  # of a dynamic one; 0 for a single ad
+    most_ads: int
     separation: tuple[int, ...] | None
     """AdCOM list "Pod Deduplication"; None where the request names none."""
     per_second: float | None
@@ -72,16 +72,16 @@ class PodAsked(NamedTuple):
 
 
 def pod_of(imp: Imp, name: str) -> PodAsked | None:
-    """The break of an impression's player of a format; None where it is a place by itself with one floor."""
+    """The pod of an impression's player of a format; None where it takes one ad by itself, at one floor."""
     spot = imp.video if name == "video" else imp.audio if name == "audio" else None
     if spot is None:
         return None
     seconds = spot.poddur if spot.poddur and spot.poddur > 0 else 0
     if not (seconds or spot.podid or spot.mincpmpersec or spot.durfloors):
         return None
-    places = min(max(spot.maxseq or MAX_PLACES, 1), MAX_PLACES) if seconds else 1
+    most = min(max(spot.maxseq or MAX_ADS, 1), MAX_ADS) if seconds else 1
     name = str(spot.podid) if spot.podid else ""
-    return PodAsked(name, seconds, places, spot.poddedupe, spot.mincpmpersec, (spot.durfloors or ())[:MAX_FLOORS])
+    return PodAsked(name, seconds, most, spot.poddedupe, spot.mincpmpersec, (spot.durfloors or ())[:MAX_FLOORS])
 
 
 def without_clicks(offer: Offer) -> Offer:

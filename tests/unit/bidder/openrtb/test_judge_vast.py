@@ -102,14 +102,14 @@ def test_an_extended_length_is_allowed() -> None:
     ("asked", "second", "expected"),
     [
         ({"poddur": 30, "maxseq": 2}, {}, []),
-        ({"poddur": 29}, {}, ["break"]),
-        ({"poddur": 60, "maxseq": 1}, {}, ["break"]),
-        ({"poddur": 60}, {"crid": "1"}, ["break"]),
-        ({"poddur": 60}, {"adomain": ["a.example"]}, ["break"]),
+        ({"poddur": 29}, {}, ["pod"]),
+        ({"poddur": 60, "maxseq": 1}, {}, ["pod"]),
+        ({"poddur": 60}, {"crid": "1"}, ["pod"]),
+        ({"poddur": 60}, {"adomain": ["a.example"]}, ["pod"]),
         ({"poddur": 60, "poddedupe": [5]}, {"adomain": ["a.example"]}, []),
     ],
 )
-def test_bids_of_a_break_fit_into_it_together(asked: Json, second: Json, expected: list[str]) -> None:
+def test_bids_of_a_pod_fit_into_it_together(asked: Json, second: Json, expected: list[str]) -> None:
     request = request_of(id="r", cur=["PLN"], imp=[{"id": "1", "video": VIDEO | asked}])
     bids = [
         bid_of("video", id="1", crid="1", adomain=["a.example"]),

@@ -1,4 +1,4 @@
-"""Commercial breaks: structured, dynamic and hybrid, floors by length, and advertisers kept apart."""
+"""Pods: structured, dynamic and hybrid, floors by length, and advertisers kept apart."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def asked(bidding: TestBidder, *videos: dict[str, Any], **imp: Any) -> list[tupl
     return sorted((str(bid["impid"]), str(bid["adid"]), int(str(bid["dur"]))) for bid in found)
 
 
-def test_a_dynamic_break_is_filled_by_what_brings_most_in_its_seconds() -> None:
+def test_a_dynamic_pod_is_filled_by_what_brings_most_in_its_seconds() -> None:
     shops = bidder((1, 30, 5.0), (2, 15, 3.0), (3, 15, 3.5), (4, 20, 1.0))
     assert asked(shops, {"poddur": 30, "maxseq": 3}) == [("1", "2", 15), ("1", "3", 15)]
     assert asked(shops, {"poddur": 30, "maxseq": 1}) == [("1", "1", 30)]
@@ -46,24 +46,24 @@ def test_a_dynamic_break_is_filled_by_what_brings_most_in_its_seconds() -> None:
     assert asked(shops, {"poddur": 10, "maxseq": 2}) == []
 
 
-def test_no_advertiser_and_no_ad_is_twice_in_a_break_unless_that_is_wanted() -> None:
+def test_no_advertiser_and_no_ad_is_twice_in_a_pod_unless_that_is_wanted() -> None:
     shops = bidder((1, 15, 3.0), (1, 15, 2.0), (2, 15, 1.0))
     assert asked(shops, {"poddur": 60}) == [("1", "1", 15), ("1", "3", 15)]
     assert asked(shops, {"poddur": 60, "poddedupe": [5]}) == [("1", "1", 15), ("1", "2", 15), ("1", "3", 15)]
     assert asked(shops, {"poddur": 60, "poddedupe": [2]}) == [("1", "1", 15)], "all have the same category"
 
 
-def test_places_of_a_structured_break_have_lengths_of_their_own_and_are_kept_apart() -> None:
+def test_impressions_of_a_structured_pod_have_lengths_of_their_own_and_are_kept_apart() -> None:
     shops = bidder((1, 30, 5.0), (1, 15, 4.0), (2, 15, 3.0))
-    places = [{"podid": "break", "rqddurs": [30]}, {"podid": "break", "rqddurs": [15]}]
+    places = [{"podid": "pod", "rqddurs": [30]}, {"podid": "pod", "rqddurs": [15]}]
     assert asked(shops, *places) == [("1", "1", 30), ("2", "3", 15)]
     apart = [{"podid": "one", "rqddurs": [30]}, {"podid": "other", "rqddurs": [15]}]
     assert asked(shops, *apart) == [("1", "1", 30), ("2", "2", 15)]
 
 
-def test_a_hybrid_break_is_one_break() -> None:
+def test_a_hybrid_pod_is_one_pod() -> None:
     shops = bidder((1, 30, 5.0), (2, 15, 4.0), (3, 15, 3.0))
-    places: list[dict[str, Any]] = [{"podid": "break", "rqddurs": [30]}, {"podid": "break", "poddur": 30, "maxseq": 2}]
+    places: list[dict[str, Any]] = [{"podid": "pod", "rqddurs": [30]}, {"podid": "pod", "poddur": 30, "maxseq": 2}]
     assert asked(shops, *places) == [("1", "1", 30), ("2", "2", 15), ("2", "3", 15)]
 
 
@@ -92,7 +92,7 @@ def test_a_floor_by_length_replaces_that_of_the_impression() -> None:
     assert asked(shops, {}, bidfloor=9.0, bidfloorcur="PLN") == []
 
 
-def test_a_floor_that_cannot_be_read_leaves_the_break_out() -> None:
+def test_a_floor_that_cannot_be_read_leaves_the_pod_out() -> None:
     assert asked(bidder((1, 30, 5.0)), {"mincpmpersec": 0.1}, bidfloorcur="XYZ") == []
 
 
