@@ -1,14 +1,19 @@
 """The console's pages over HTTP: who gets in, what he sees and changes, what nobody gets past."""
 
 import re
+import struct
 from urllib.parse import quote
 
 import pytest
 
 from admin.console.kinds import PAGES
+from core import keys
 from core.clock import ManualClock
+from core.redis.client import control_redis
+from loadtest.exchange.faults import TcpProxy
+from pacing.bank.bank import calendar
 from tests.integration.admin.conftest import Shop, make_shop
-from tests.kit.api import Api
+from tests.kit.api import Api, running_api
 from tests.kit.console import PASSWORD, Browser, person
 
 LIST_PAGES = [f"/{name}" for name in PAGES]
@@ -434,3 +439,164 @@ async def test_scripts_and_styles_are_ours_and_kept_for_a_year(api: Api) -> None
         assert "immutable" in answer.headers["Cache-Control"]
     assert (await browser.get("/console/000000000000/console.css")).status == 404
     assert (await browser.get(f"{addresses[0].rsplit('/', 1)[0]}/..%2f..%2fapp.py")).status == 404
+
+
+LONG = "9" * 5_000
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("/line-items", {"action": "pause", "id": "²"}),
+        ("/line-items", {"action": "pause", "id": LONG}),
+        ("/line-items", {"action": "pause"}),
+        ("/explain", {"exchange": "demo", "request": "{}", "line_item_id": "²"}),
+        ("/explain", {"exchange": "demo", "request": "{}", "line_item_id": LONG}),
+        ("/explain", {"exchange": "demo", "request": "[" * 100_000}),
+        ("/explain", {"exchange": "demo", "request": '{"a":' * 3_000 + "1" + "}" * 3_000}),
+        ("/explain", {"exchange": "demo", "request": '{"a":"\\ud800"}'}),
+        ("/start", CAMPAIGN | {"size": "²x²"}),
+        ("/start", CAMPAIGN | {"advertiser_id": f"1{LONG}"}),
+        ("/line-items/new", {"name": "x", "cart": "[" * 100_000}),
+        ("/line-items/new", {"name": "x", "cart": '"\\ud800"'}),
+        ("/line-items/new", {"name": "x", "start": "0001-01-01T00:00+14:00"}),
+    ],
+)
+async def test_forms_of_nonsense_are_refused_and_never_a_fault(
+    api: Api, shop: Shop, path: str, changes: dict[str, str]
+) -> None:
+    browser = await person(api)
+    owner = {"csrf": await browser.csrf(), "advertiser_id": str(shop.advertiser["id"])}
+    assert (await browser.post(path, owner | changes)).status == 422
+
+
+async def test_numbers_that_int_refuses_are_no_fault(api: Api, shop: Shop) -> None:
+    line_item = await shop.caller.made("/v1/line-items", shop.line_item())
+    browser = await person(api)
+    csrf = await browser.csrf()
+    counted = await browser.post("/count", {"csrf": csrf, "advertiser_id": f"00000000001{LONG}", "rule": "x"})
+    assert "choose an advertiser first" in counted.text
+    saved = await browser.post(f"/line-items/{line_item['id']}", {"csrf": csrf, "version": "²", "name": "kept"})
+    assert saved.status == 303
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "https://evil.example", "http://127.0.0.1.evil.example", "x"])
+async def test_a_form_of_another_origin_is_refused_where_the_browser_sends_no_metadata(api: Api, origin: str) -> None:
+    browser = Browser(api.client)
+    browser.headers = {"Origin": origin}
+    answer = await browser.post("/login", {"email": "ada@szpilka.example", "password": PASSWORD})
+    assert answer.status == 403
+
+
+async def test_the_language_changes_on_the_page_that_is_seen(api: Api, shop: Shop) -> None:
+    token = quote(await api.accounts.make_setup_link())
+    stranger = Browser(api.client)
+    seen = await stranger.get(f"/setup?token={token}")
+    assert dict(seen.fields)["next"] == f"/setup?token={token}"
+    form = {"token": token, "name": "", "email": "", "password": "short"}
+    refused = await stranger.post("/setup", form)
+    assert dict(refused.fields)["next"] == f"/setup?token={token}"
+    browser = await person(api)
+    for path in ("/line-items?q=a%26b", f"/campaigns/{shop.campaign['id']}"):
+        assert ("next", path) in (await browser.get(path)).fields
+
+
+async def test_a_script_whose_session_is_over_leads_the_whole_page_to_the_login(api: Api) -> None:
+    stranger = Browser(api.client)
+    answer = await stranger.post("/line-items/1/cell", {"path": "bid", "bid": "1"}, HX_Request="true")
+    assert answer.headers["HX-Redirect"] == "/login"
+    assert answer.text == ""
+
+
+async def test_a_saved_form_says_so(api: Api, shop: Shop) -> None:
+    browser = await person(api)
+    path = f"/campaigns/{shop.campaign['id']}"
+    saved = await browser.fill(path, {"name": "renamed"})
+    assert "Saved." in (await browser.get(saved.headers["Location"])).text
+    assert "Saved." not in (await browser.get(path)).text
+
+
+async def test_a_csv_holds_every_row_of_the_list_that_is_seen(api: Api, shop: Shop) -> None:
+    rival = await make_shop(api, "rival")
+    await rival.caller.made("/v1/line-items", rival.line_item())
+    operations = [{"action": "create", "document": shop.line_item(name=f"row {number}")} for number in range(620)]
+    answer = await shop.caller.post("/v1/line-items/bulk", {"operations": operations})
+    assert answer.body["failed"] == 0
+    browser = await person(api)
+    listed = await browser.get(f"/line-items?advertiser_id={shop.advertiser['id']}")
+    (link,) = [link for link in listed.links if ".csv" in link]
+    rows = (await browser.get(link)).text.splitlines()[1:]
+    assert len({row.split(",")[0] for row in rows}) == 620
+    assert "Only of:" in listed.text
+    assert "szpilka" in listed.text
+    assert ("advertiser_id", str(shop.advertiser["id"])) in listed.fields  # a search keeps the filter
+
+
+async def spend(clock: ManualClock, valkey: str, advertiser: int, spent: dict[int, tuple[int, int]]) -> None:
+    """Puts what line items spent today (micros, impressions) into the money counters."""
+    day = calendar("Europe/Warsaw", clock.now_ms()).day
+    levels = {
+        f"d{one}@{day}": struct.pack("<10q", -1, micros, 0, 0, 0, -1, impressions, 0, 0, 0)
+        for one, (micros, impressions) in spent.items()
+    }
+    redis = control_redis(valkey)
+    await redis.hset(keys.money_levels(advertiser), mapping=levels)  # type: ignore[arg-type]  # bytes are values too
+    await redis.aclose()
+
+
+async def test_the_overview_sums_all_line_items_of_an_advertiser(
+    api: Api, shop: Shop, valkey: str, clock: ManualClock
+) -> None:
+    """More than a page of the API, one of them archived since it spent."""
+    budget = {"spend": {"amount": "10.00"}}
+    operations = [{"action": "create", "document": shop.line_item(daily_budget=budget)} for _ in range(520)]
+    made = (await shop.caller.post("/v1/line-items/bulk", {"operations": operations})).body["results"]
+    first, last = (await shop.caller.get("/v1/line-items?limit=1")).body["items"][0]["id"], made[-1]["id"]
+    await spend(clock, valkey, shop.advertiser["id"], {first: (1_500_000, 3), last: (2_250_000, 4)})
+    await shop.caller.post(f"/v1/line-items/{first}/archive", {})
+    browser = await person(api)
+    text = re.sub(r"\s+|&nbsp;", " ", (await browser.get("/")).text)
+    assert "PLN3.75" in text
+    assert 'class="number">7</td>' in text
+    assert 'class="number">519</td>' in text
+    assert "PLN5,190.00" in text
+    listed = [link for link in (await browser.get("/")).links if link.endswith("/delivery")]
+    assert listed == [f"/line-items/{last}/delivery", f"/line-items/{first}/delivery"]
+
+
+@pytest.mark.parametrize("trouble", ["cut", "hangs"])
+async def test_pages_stand_without_redis(any_database_url: str, valkey: str, clock: ManualClock, trouble: str) -> None:
+    proxy = TcpProxy(valkey.partition("://")[2].partition("?")[0])
+    address = f"redis://127.0.0.1:{await proxy.start()}"
+    async with running_api(any_database_url, address, clock) as api:
+        shop = await make_shop(api, "szpilka")
+        line_item = await shop.caller.made("/v1/line-items", shop.line_item(name="Abandoned carts"))
+        browser = await person(api)
+        csrf = await browser.csrf()
+        if trouble == "cut":
+            proxy.cut()
+        else:
+            proxy.delay_s = 600
+        one = f"/line-items/{line_item['id']}"
+        for path in ("/", f"{one}/delivery", f"/advertisers/{shop.advertiser['id']}/shop"):
+            answer = await browser.get(path)
+            assert answer.status == 200, path
+            assert "Redis does not answer" in answer.text, path
+        for path in ("/line-items", one, "/attention"):
+            assert (await browser.get(path)).status == 200, path
+        assert (await browser.get(f"{one}/findings")).status in (200, 503)
+        form = {"csrf": csrf, "advertiser_id": str(shop.advertiser["id"]), "rule": "last_visit in 7d"}
+        assert 'class="fault"' in (await browser.post("/count", form)).text
+    await proxy.close()
+
+
+async def test_a_line_item_that_is_not_published_has_a_page_of_its_delivery(api: Api, shop: Shop) -> None:
+    line_item = await shop.caller.made("/v1/line-items", shop.line_item())
+    await api.publisher.publish()
+    await shop.caller.post(f"/v1/line-items/{line_item['id']}/archive", {})
+    await api.publisher.publish()
+    browser = await person(api)
+    assert (await browser.get(f"/line-items/{line_item['id']}/delivery")).status == 200
+    found = await browser.get(f"/line-items/{line_item['id']}/findings")
+    assert found.status == 200
+    assert "The bidders do not have this line item" in found.text
