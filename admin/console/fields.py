@@ -97,7 +97,8 @@ def document_of(
 ) -> tuple[dict[str, Any], list[Fault]]:
     """The merge patch that a sent form means, with faults of texts that mean nothing.
 
-    `kept` is the document as the form showed it: fields that say the same are left out of the patch.
+    `kept` is the document as the form showed it: fields that say the same are left out of the patch, and so are those
+    that were not sent. A box that is not ticked is sent as the empty text, by a hidden input of its name before it.
     """
     patch: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -106,10 +107,10 @@ def document_of(
         texts.setdefault(name, []).append(text)
     for field in fields:
         given = texts.get(field.path)
-        if given is None and field.kind not in ("flag", "many"):
+        if given is None:
             continue
         try:
-            value = _meaning(field, given or [])
+            value = _meaning(field, given)
         except ValueError as error:
             faults.append(Fault(field.pointer, "type", str(error)))
             continue
@@ -121,7 +122,7 @@ def document_of(
 def _meaning(field: FormField, given: list[str]) -> Any:  # noqa: ANN401 - any JSON value
     if field.kind == "many":
         return [int(one) for one in given if one.isascii() and one.isdigit() and len(one) < 19]
-    text = given[-1] if given else ""
+    text = given[-1]
     return _READERS.get(field.kind, str)(text if field.kind == "prose" else text.strip())
 
 

@@ -101,7 +101,7 @@ class Objects:
             if name in texts:
                 texts[name] = text
         if sent:
-            chosen = {path: {text for name, text in sent if name == path} for path in chosen}
+            chosen = {path: {text for name, text in sent if name == path and text} for path in chosen}
         advertiser = value_at(item, "advertiser_id") or id_of(texts.get("advertiser_id", ""))
         choices = await self._choices(visitor.caller, kind, advertiser)
         changes = None

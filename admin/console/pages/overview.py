@@ -54,7 +54,7 @@ class Overview:
             "overview.html",
             visitor,
             here="/",
-            shops=[_shop(shop, plans[one], spent and spent[one]) for one, shop in shops.items()],
+            shops=[_shop(shop, plans[one], spent[one] if spent is not None else None) for one, shop in shops.items()],
             further=bool(found["next"]),
             rows=rows,
             available=spent is not None,

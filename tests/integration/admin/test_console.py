@@ -600,3 +600,19 @@ async def test_a_line_item_that_is_not_published_has_a_page_of_its_delivery(api:
     found = await browser.get(f"/line-items/{line_item['id']}/findings")
     assert found.status == 200
     assert "The bidders do not have this line item" in found.text
+
+
+async def test_what_a_form_does_not_send_is_kept_and_what_is_unticked_is_cleared(api: Api, shop: Shop) -> None:
+    line_item = await shop.caller.made("/v1/line-items", shop.line_item(several_per_request=True))
+    browser = await person(api)
+    path = f"/line-items/{line_item['id']}"
+    await browser.post(path, {"csrf": await browser.csrf(), "name": "only the name"})
+    kept = (await shop.caller.get(f"/v1{path}")).body
+    assert (kept["name"], kept["creative_ids"]) == ("only the name", line_item["creative_ids"])
+    assert kept["several_per_request"] is True
+    page = await browser.get(path)
+    unticked = [field for field in page.fields if field not in (("several_per_request", "1"), ("name", ""))]
+    assert len(unticked) == len(page.fields) - 1
+    await browser.post(path, unticked)
+    cleared = (await shop.caller.get(f"/v1{path}")).body
+    assert (cleared["several_per_request"], cleared["creative_ids"]) == (False, line_item["creative_ids"])
