@@ -64,6 +64,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     one_value_lists: tuple[str, ...] = ()
     """Lists of which only the first element is sent."""
 
+    click_macro: str = ""
+    """What counts a click for the exchange, and goes on to the percent-encoded address behind it."""
+    click_macro_encoded: str = ""
+    """The same inside another address."""
     native_root: bool = False
     """Whether native markup always has the outer member `native`; otherwise only where the request has it (1.0)."""
     native_as_object: bool = False
@@ -86,6 +90,10 @@ _OPENX_ANSWER = "https://docs.openx.com/demand-partners/openrtb-bidresponse/"
 _OPENX_PRICE = "https://docs.openx.com/demand-partners/openrtb-win-notification/"
 _MAGNITE = "https://help.magnite.com/help/openrtb-specification"
 
+_BIDSWITCH = "https://protocol.bidswitch.com/standards/bsw-ortb-diff.html"
+_BIDSWITCH_ANSWER = "https://protocol.bidswitch.com/standards-v57/bid-response.html"
+_SMAATO = "https://developers.smaato.com/demand-partners/openrtb-getting-started/"
+
 OVERRIDES = ("first_price", "no_bid_style", "price_encryption", "price_macro", "billing_event")
 """Members of a dialect that are also columns of an exchange; None there means: as the dialect says."""
 
@@ -100,7 +108,11 @@ DIALECTS: dict[str, Dialect] = {
             price_encryption=PriceEncryption.GOOGLE,
             campaign_is_seat=True,
             needed=("crid", "adomain"),
+            click_macro="%%CLICK_URL_UNESC%%",
+            click_macro_encoded="%%CLICK_URL_ESC%%",
             sources={
+                "click_macro": _GOOGLE_PRICE,
+                "click_macro_encoded": _GOOGLE_PRICE,
                 "no_bid_style": _GOOGLE_GUIDE,
                 "price_encryption": _GOOGLE_PRICE,
                 "campaign_is_seat": _GOOGLE_FIELDS,
@@ -159,9 +171,23 @@ DIALECTS: dict[str, Dialect] = {
             name="magnite",
             title="Magnite",
             version="2.5",
-            seat_required=True,
-            sources={"version": _MAGNITE, "seat_required": ASSUMED},
+            sources={"version": _MAGNITE},
         ),
+        Dialect(
+            name="bidswitch",
+            title="BidSwitch",
+            version="2.5",
+            seat_required=True,
+            max_bids=2,
+            needed=("adomain", "crid", "iurl"),
+            sources={
+                "version": _BIDSWITCH,
+                "seat_required": _BIDSWITCH,
+                "max_bids": _BIDSWITCH_ANSWER,
+                "needed": _BIDSWITCH,
+            },
+        ),
+        Dialect(name="smaato", title="Smaato", version="2.5", sources={"version": _SMAATO}),
         Dialect(
             name="openx",
             title="OpenX",

@@ -156,6 +156,13 @@ WEBHOOK_BODIES: Final = "hooks:{hooks}:bodies"
 WEBHOOK_DEAD: Final = "hooks:{hooks}:dead"
 """Stream: deliveries given up, bounded. Kept: 30 days; writer: worker; reader: operator."""
 
+JOURNAL_ERASURES: Final = "journal:erasures"
+"""Sorted set: pseudonyms whose rows in the journal are to be erased, by when their user was erased (unix ms).
+
+TTL: none, removed by the worker after the last of their notices may have come; writer: tracker, admin, CLI; reader:
+worker; about 0.1 KiB each, one for each 30 days that rows are kept.
+"""
+
 USER_AUDIT: Final = "audit:users"
 """Stream: opt-outs, erasures and exports of users, without their profile. Writer: tracker, CLI; reader: admin."""
 

@@ -13,7 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 HOUR_MS: Final = 3_600_000
+STORED_FILE: Final = "stored_until"
+STATE_FILE: Final = "streams.json"
+"""Positions of the streams that are taken into the files."""
+# A process hands its segment on after 2 s, up to a tick later.
+HAND_ON_MS: Final = 2_500
 _NAME = re.compile(r"(?P<first>\d{8})(?:-(?P<last>\d{8})|\.(?P<source>[\w.-]+))\.parquet")
 _HOUR_FORMAT: Final = "%Y-%m-%dT%H"
 
@@ -29,6 +36,12 @@ class HourPart(NamedTuple):
     def covers(self, other: "HourPart") -> bool:
         """Whether this is a merged file that holds the rows of `other`."""
         return self.path != other.path and not self.source and self.first <= other.first and other.last <= self.last
+
+
+class _Taken(msgspec.Struct):
+    """What is read of the positions that journal.streams keeps."""
+
+    done: dict[str, str] = {}
 
 
 class Archive:
@@ -93,6 +106,28 @@ class Archive:
         """Where the file goes that holds the rows of all these parts."""
         first, last = min(part.first for part in parts), max(part.last for part in parts)
         return self.hour_folder(kind, hour) / f"{first:08d}-{last:08d}.parquet"
+
+    def position(self, stream: str) -> str:
+        """The id of the last entry of a stream that is in the files; "" where none is (journal.streams)."""
+        try:
+            done = msgspec.json.decode((self.folder / STATE_FILE).read_bytes(), type=_Taken).done
+        except (FileNotFoundError, msgspec.DecodeError):
+            return ""
+        return done.get(stream, "")
+
+    def note_stored_until(self, moment_ms: int) -> None:
+        """Say that all that happened before a moment is in the files, but for what processes have not handed on."""
+        path = self.folder / STORED_FILE
+        temporary = path.with_name(f"{STORED_FILE}.new")
+        temporary.write_text(f"{moment_ms - HAND_ON_MS}\n", encoding="ascii")
+        temporary.rename(path)
+
+    def stored_until(self) -> int:
+        """What was noted last, unix milliseconds; 0 where nobody has stored anything."""
+        try:
+            return int((self.folder / STORED_FILE).read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return 0
 
 
 def current(parts: Sequence[HourPart]) -> list[HourPart]:

@@ -72,6 +72,18 @@ class Columnar:
         except duckdb.Error as error:
             raise _translated(error) from error
 
+    def set_table(self, name: str, types: Sequence[str], rows: Sequence[Sequence[Value]]) -> None:
+        """Make a table of a question's own: its columns are `c0`, `c1`, ... of these SQL types."""
+        arrays = {f"c{at}": _array(sql, [row[at] for row in rows]) for at, sql in enumerate(types)}
+        chosen = ", ".join(f"CAST(c{at} AS {sql}) AS c{at}" for at, sql in enumerate(types))
+        self._connection.register("rows_to_keep", arrays)
+        try:
+            self._connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {chosen} FROM rows_to_keep"  # noqa: S608 - names of ours
+            )
+        finally:
+            self._connection.unregister("rows_to_keep")
+
     def write(
         self, path: Path, columns: Mapping[str, tuple[str, Sequence[Value]]], *, order_by: Sequence[str] = ()
     ) -> int:

@@ -13,14 +13,13 @@ from typing import Final
 import msgspec
 
 from core.errors import UnavailableError
+from journal.archive import STATE_FILE
 from journal.columnar import TEMPORARY, flush_folder
 from journal.converting import SegmentConverter
 from journal.segment import SegmentFrame
 
 # Rows of one stream in one batch: a worker that was away for a day catches up in bounded steps.
 BATCH_ROWS: Final = 10_000
-
-STATE_FILE: Final = "streams.json"
 
 
 class StreamRows(msgspec.Struct, frozen=True):

@@ -46,6 +46,7 @@ from admin.api.pages import page_routes
 from admin.api.problem import problems
 from admin.api.products import ProductPages
 from admin.api.reading import PaceOf, Reader, SegmentSizes
+from admin.api.reports import ReportPages
 from admin.api.resource import Resource
 from admin.api.sessions import Sessions
 from admin.api.targets import Targets
@@ -57,6 +58,7 @@ from admin.diagnosis.paced import PacingDesk
 from admin.diagnosis.published import Commands
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk
+from admin.reports.desk import ReportDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
@@ -124,6 +126,7 @@ class Desks(NamedTuple):
     visitors: VisitorDesk
     events: EventDesk
     books: BookDesk
+    reports: ReportDesk
     media: MediaDesk
     pacing: PacingDesk
 
@@ -191,6 +194,7 @@ def build_api(
     app.add_routes(ProductPages(reader, desks.products).routes())
     app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
     app.add_routes(BookPages(desks.books).routes())
+    app.add_routes(ReportPages(desks.reports).routes())
     app.add_routes(MediaPages(reader, desks.media).routes())
     app.add_routes(CatalogueFile(store, committed).routes())
     app.add_routes(page_routes(description))

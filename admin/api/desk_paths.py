@@ -6,11 +6,12 @@ from typing import Final
 from admin.api.product_paths import Json
 from admin.books import documents as books
 from admin.catalogue.file import FORMAT, Imported
+from admin.reports import documents as reports
 from admin.visitors import documents as visitors
 from core.ids import USER_ID_CHARS
 from segments.audiences.matrix import Matrix
 
-DESK_TYPES: Final[Sequence[type]] = (*visitors.VISITOR_TYPES, *books.BOOK_TYPES, Imported)
+DESK_TYPES: Final[Sequence[type]] = (*visitors.VISITOR_TYPES, *books.BOOK_TYPES, *reports.REPORT_TYPES, Imported)
 
 
 def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Json]], object_id: Json) -> Json:
@@ -30,7 +31,6 @@ def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Js
     show = said("showVisitor", "Everything stored of a user id; noted in the audit stream", visitors.VisitorReport,
                 [user_id])  # fmt: skip
     forget = said("forgetVisitor", "Erase a user id and the devices linked to it", visitors.VisitorErased, [user_id])
-    progress = said("segmentPass", "How far changed rules have come to existing profiles", visitors.PassProgress)
     return {
         f"{advertiser}/segment-sizes": {
             "get": said("segmentSizes", "Visitors in each active segment now", visitors.SizesPage, one)
@@ -57,7 +57,8 @@ def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Js
         "/v1/given-up-calls/send-again": {
             "post": said("sendAgain", "Make the calls that were given up again", visitors.SentAgain)
         },
-        "/v1/segment-pass": {"get": progress},
+        **_report_paths(said),
+        "/v1/segment-pass": {"get": said("segmentPass", "How far changed rules have come", visitors.PassProgress)},
         "/v1/visitors/{user_id}": {"get": show, "delete": forget},
         "/v1/audit": {
             "get": said(
@@ -92,3 +93,12 @@ def _file(operation: Json) -> Json:
 def _with_file(operation: Json) -> Json:
     operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _FILE}}}
     return operation
+
+
+def _report_paths(said: Callable[..., Json]) -> Json:
+    summary = "Figures by dimensions; with `format` csv or parquet a file is the answer"
+    return {
+        "/v1/reports/query": {
+            "post": said("queryReport", summary, reports.ReportAnswer, (), reports.ReportRequest),
+        }
+    }

@@ -16,6 +16,7 @@ from admin.api.resource import Resource
 from admin.api.targets import TARGET_TYPES, target_paths
 from admin.diagnosis.findings import Report
 from admin.diagnosis.funnels import Funnel
+from admin.reports import documents as reports
 from admin.validation.convert import document_field
 from admin.validation.fields import AMOUNT
 from bidder.diagnosis.explain import Explanation
@@ -88,6 +89,7 @@ def _schemas(resources: Sequence[Resource]) -> Json:
     for resource in resources:
         components[schemas.type_name(resource.kind.document)]["examples"] = [resource.example]
     components["ExplainRequest"]["examples"] = [explanations.EXAMPLE]
+    components["ReportRequest"]["examples"] = [reports.EXAMPLE]
     return components
 
 

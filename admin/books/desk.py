@@ -5,6 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from admin.books.documents import BookAudit, CorrectionAnswer, CorrectionRequest
+from admin.reports.agreement import disagreements
 from admin.store import tables
 from admin.store.catalogue import objects_by_id
 from admin.store.database import Database
@@ -16,6 +17,7 @@ from admin.validation.fields import Balance
 from core.errors import Fault, InputError, NotFoundError, UnavailableError
 from core.model import Advertiser, LineItem
 from core.money import MAX_BUDGET_MICROS, MoneyError, format_micros, parse_decimal
+from journal.archive import Archive
 from pacing.budgets.pools import PoolKey
 from pacing.budgets.transitions import Transitions
 from pacing.ledger.audit import audit
@@ -33,7 +35,9 @@ def sees_all(_advertiser_id: int) -> bool:
 class BookDesk:
     """Over the database and the counters."""
 
-    def __init__(self, database: Database, transitions: Transitions) -> None:
+    def __init__(self, database: Database, transitions: Transitions, journal: Archive | None = None) -> None:
+        """`journal`: its bills must be the ledger's; None where none is kept."""
+        self._journal = journal
         self._database = database
         self._ledger = SqlLedgerStore(database)
         self._transitions = transitions
@@ -53,6 +57,8 @@ class BookDesk:
         result = await audit(self._transitions, self._ledger, advertiser_id)
         texts = [difference.text for difference in result.differences]
         texts += await self._ledger.check(advertiser_id)
+        if self._journal is not None:
+            texts += await disagreements(self._journal, self._ledger, advertiser_id)
         spent = Balance(format_micros(result.spent_micros), advertiser.currency)
         return BookAudit(advertiser_id, advertiser.name, spent, result.levels, texts)
 

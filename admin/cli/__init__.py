@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("admin.cli.events:app", "Import events from files, such as purchases at tills."),
     "doctor": ("admin.cli.doctor:app", "Say what stops delivery, and what to do."),
     "explain": ("admin.cli.explain:app", "Say why each line item bids or does not bid on a request."),
+    "report": ("admin.cli.report:app", "Report what was bid, shown, clicked, bought and paid."),
     "funnel": ("admin.cli.funnel:app", "Show a line item's way from requests to spend."),
     "target": ("admin.cli.target:app", "Show how a line item fares with its target; resume a stopped one."),
     "audience": ("admin.cli.audience:app", "Count segments, overlaps and matrices; tag health, match rates."),

@@ -10,9 +10,9 @@ from admin.books.desk import BookDesk, sees_all
 from admin.books.documents import BookAudit
 from admin.cli.money import open_books, open_transitions
 from admin.cli.object_access import call_api, names_of
-from admin.cli.opening import DataOption
+from admin.cli.opening import DataOption, journal_of
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
-from admin.cli.settings import ConfigFile
+from admin.cli.settings import ConfigFile, settings_for
 
 app = typer.Typer()
 
@@ -57,5 +57,5 @@ def _remote(url: str, key: str) -> list[BookAudit]:
 
 async def _local(config: Path | None, data: Path | None) -> list[BookAudit]:
     async with open_books(config, data) as books, open_transitions(config, data) as transitions:
-        desk = BookDesk(books.store.database, transitions)
+        desk = BookDesk(books.store.database, transitions, journal_of(settings_for(config), data))
         return [await desk.audit(advertiser_id, sees_all) for advertiser_id in await desk.advertisers()]

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -88,11 +89,12 @@ async def _demo(duration: float, data: Path) -> int:
             console.print(f"made '{SHOP}' through the admin API: advertiser {shop.advertiser_id}")
             result = await _show(console, addresses, duration, shop.advertiser_id)
             await asyncio.sleep(SETTLE_S)
-            delivered = await shop.delivered()
+            delivered, reported = await shop.delivered(), await shop.reported()
         audited = await _audit(data)
     finally:
         await _stop(running)
     console.print(_table(result, delivered))
+    console.print(_report(reported))
     console.print(f"money audit: {'every counter agrees with the ledger' if audited == 0 else 'FAILED'}")
     if not delivered.bids:
         console.print(f"'{SHOP}', made through the API, did not bid: FAILED")
@@ -191,6 +193,16 @@ def _table(result: DemoResult, delivered: Delivered) -> Table:
     }
     for label, text in rows.items():
         table.add_row(label, text)
+    return table
+
+
+def _report(rows: Sequence[tuple[str, ...]]) -> Table:
+    """What an order cost each shop, as `grosz report` and POST /v1/reports/query say it."""
+    table = Table(title="What an order cost")
+    for at, name in enumerate(("shop", "spend", "orders", "credited", "cost of an order", "CPA", "ROAS")):
+        table.add_column(name, justify="right" if at else "left")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -120,6 +120,22 @@ class DemoShop:
         bids, impressions = (sum(hour[name] for hour in hours) for name in ("bids", "impressions"))
         return Delivered(bids, impressions, f"{spend} {funnels[0]['currency']}")
 
+    async def reported(self) -> list[tuple[str, ...]]:
+        """Of each shop its name, spend, orders, and what an order and a credited one cost, and revenue by spend."""
+        question = {
+            "dimensions": ["advertiser"],
+            "measures": ["spend", "orders", "conversions", "cost_of_order", "cpa", "roas"],
+        }
+        answer = await self._call("POST", "reports/query", question)
+        names = {shop["id"]: shop["name"] for shop in (await self._call("GET", "advertisers?limit=500"))["items"]}
+        return [
+            (
+                names.get(number, str(number)),
+                *(_figure(value, currency if at in _MONEY else "") for at, value in enumerate(rest)),
+            )
+            for number, currency, *rest in answer["rows"]
+        ]
+
     async def _call(self, method: str, path: str, body: Json | None = None, headers: Json | None = None) -> Json:
         every = self._headers | (headers or {})
         async with self._session.request(method, f"{self._url}/{path}", json=body, headers=every) as response:
@@ -129,6 +145,19 @@ class DemoShop:
                 raise UnavailableError(f"the admin API refused {method} /v1/{path.partition('?')[0]}: {problem}")
             self._version = response.headers.get("Grosz-Catalogue-Version", self._version)
             return answer
+
+
+# Places of the amounts among the measures of `reported`.
+_MONEY = (0, 3, 4)
+
+
+def _figure(value: object, currency: str) -> str:
+    """A figure for the table: amounts to the cent, with their currency."""
+    if value is None:
+        return "-"
+    if currency:
+        return f"{float(str(value)):.2f} {currency}"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _banner(width: int, height: int) -> Json:

@@ -5,15 +5,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from admin.cli.settings import settings_for
+from admin.roles.journal import archive_of
+from admin.roles.local_state import JOURNAL, PEOPLE_KEY_FILE
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import current, migrate, newest, versions
 from core.clock import SystemClock
-from core.config import Settings
+from core.config import JournalSettings, Settings
 from core.errors import ConflictError, NotFoundError
+from journal.archive import Archive
 
 DATABASE_FILE = "grosz.sqlite"
 REDIS_DIRECTORY = "redis"
@@ -34,6 +38,21 @@ def open_database(settings: Settings, data: Path | None) -> Database:
 def data_directory(settings: Settings, data: Path | None) -> Path:
     """Where this installation keeps its files."""
     return data or Path(settings.data.directory)
+
+
+def journal_settings(settings: Settings, data: Path | None) -> JournalSettings:
+    """The journal's settings, with what `grosz up` has chosen for this machine."""
+    journal, directory = settings.journal, data_directory(settings, data)
+    key_file = directory / PEOPLE_KEY_FILE
+    if not journal.people_key and key_file.is_file():
+        journal = msgspec.structs.replace(journal, people_key=key_file.read_text(encoding="ascii").strip())
+    return journal if journal.directory else msgspec.structs.replace(journal, directory=str(directory / JOURNAL))
+
+
+def journal_of(settings: Settings, data: Path | None) -> Archive | None:
+    """The Parquet files of this installation's journal; None where there are none."""
+    archive = archive_of(journal_settings(settings, data))
+    return archive if archive is not None and archive.folder.is_dir() else None
 
 
 def require_installation(settings: Settings, data: Path | None) -> None:

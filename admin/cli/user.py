@@ -10,10 +10,11 @@ import msgspec
 import typer
 
 from admin.cli.object_access import call_api
-from admin.cli.opening import DataOption
+from admin.cli.opening import DataOption, journal_settings
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.profiles import open_profiles
-from admin.cli.settings import ConfigFile
+from admin.cli.settings import ConfigFile, settings_for
+from admin.roles.journal import pseudonyms_kept
 from admin.visitors.documents import VisitorErased, VisitorReport
 from admin.visitors.user_ids import checked_user_id
 from admin.visitors.visitor_desk import VisitorDesk
@@ -88,7 +89,8 @@ async def _show(user_id: str, config: Path | None, data: Path | None) -> Visitor
 
 async def _forget(user_id: str, config: Path | None, data: Path | None) -> VisitorErased:
     async with open_profiles(config, data) as profiles:
-        return await VisitorDesk(profiles.store, SystemClock()).forget(user_id, _actor())
+        pseudonyms = pseudonyms_kept(journal_settings(settings_for(config), data))
+        return await VisitorDesk(profiles.store, SystemClock(), pseudonyms).forget(user_id, _actor())
 
 
 def _actor() -> str:

@@ -17,8 +17,10 @@ from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
+from admin.reports.desk import ReportDesk
 from admin.roles.connections import pipelined_redis, plain_redis, profile_scanner
 from admin.roles.consents import event_policy
+from admin.roles.journal import archive_of, pseudonyms_kept
 from admin.roles.lifecycle import RoleContext
 from admin.roles.local_state import endpoints_of, media_folder, metrics_of, setup_url
 from admin.seed.catalogue import seed_demo
@@ -80,7 +82,7 @@ async def build(role: RoleContext) -> None:
         explaining,
         funnels,
         doctor,
-        _desks(role, database, profiles, commands),
+        _desks(role, store, profiles, commands),
         committed=publisher.wake,
         edge=Edge(settings.public_url, role.proxies),
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
@@ -100,16 +102,19 @@ async def build(role: RoleContext) -> None:
     await _offer_setup(AccountStore(database, role.clock), settings)
 
 
-def _desks(role: RoleContext, database: Database, redis: Pipelined, profiles: ProfileStore) -> Desks:
+def _desks(role: RoleContext, store: CatalogueStore, redis: Pipelined, profiles: ProfileStore) -> Desks:
     """What the API's questions about products, visitors and money are answered by."""
     metrics, scanner = IntakeMetrics(role.telemetry), profile_scanner(role)
+    reports = ReportDesk(archive_of(role.settings.journal), store, role.clock)
+    role.on_close(reports.close)
     return Desks(
         products=ProductDesk(redis, profiles, role.settings.redis, role.clock),
         audiences=AudienceDesk(profiles, scanner, role.clock, metrics),
-        visitors=VisitorDesk(profiles, role.clock),
+        visitors=VisitorDesk(profiles, role.clock, pseudonyms_kept(role.settings.journal)),
         events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
-        books=BookDesk(database, Transitions(redis, role.clock)),
-        media=MediaDesk(media_folder(role.settings), role.settings.track.public_url),
+        books=BookDesk(store.database, Transitions(redis, role.clock), archive_of(role.settings.journal)),
+        reports=reports,
+        media=MediaDesk(media_folder(role.settings), role.settings.track.public_url, role.telemetry),
         pacing=PacingDesk(profiles, role.clock),
     )
 

@@ -9,7 +9,7 @@ import msgspec
 from admin.roles.lifecycle import RoleContext
 from core.config import JournalSettings
 from journal.archive import Archive
-from journal.people import Pseudonyms
+from journal.people import DAY_MS, Pseudonyms
 from journal.rows import BILL, CLICK, CONVERSION, NOTICE, JournalKind
 from journal.writing import JournalWriter
 from pacing.budgets.timing import lease_day
@@ -19,6 +19,7 @@ from pacing.notices.claims import Claims
 from pacing.notices.conversions import CountedOrder
 from pacing.notices.notices import CountedNotice
 from pacing.notices.touches import Touch
+from segments.identity.persons import PseudonymsOf
 
 SEGMENTS = "segments"
 PARQUET = "parquet"
@@ -43,6 +44,17 @@ def archive_of(settings: JournalSettings) -> Archive | None:
 def pseudonyms_of(settings: JournalSettings) -> Pseudonyms:
     """The pseudonyms of this installation."""
     return Pseudonyms(bytes.fromhex(settings.people_key))
+
+
+def pseudonyms_kept(settings: JournalSettings) -> PseudonymsOf:
+    """What erasures tell the worker: the pseudonyms of a user in all that is kept; none where no journal is."""
+    people = pseudonyms_of(settings)
+    kept_ms = max(settings.retention_days, settings.money_retention_days) * DAY_MS
+
+    def of(user_id: str, until_ms: int) -> list[str]:
+        return [str(each) for each in people.all_of(user_id, until_ms - kept_ms, until_ms + DAY_MS)]
+
+    return of if settings.directory else lambda _user_id, _until_ms: ()
 
 
 def journal_writer(role: RoleContext, process: str) -> JournalWriter:

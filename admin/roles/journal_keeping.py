@@ -18,6 +18,7 @@ from core.errors import UnavailableError
 from core.telemetry.metrics import Merge, Telemetry
 from journal.archive import HOUR_MS, Archive, hour_text
 from journal.rows import BILL, KINDS
+from pacing.budgets.timing import DEFAULT_MAX_AGE_S
 from pacing.budgets.transitions import Transitions, stream_entries
 from pacing.ledger.rows import stream_id_order
 
@@ -31,6 +32,10 @@ MERGE_AFTER_MS: Final = 10 * 60_000
 # ...and again whenever so many have gathered, in an hour that goes on as well.
 MERGE_PARTS: Final = 60
 MERGE_INTERVAL_S: Final = 30.0
+# People are erased from the files this often: each time reads the pseudonyms of all files.
+ERASE_INTERVAL_S: Final = 600.0
+# After its last notice may have come, and its segment and part are made.
+_LAST_NOTICE_MS: Final = (DEFAULT_MAX_AGE_S + 3_600) * 1_000
 # What a stream gives in one pass.
 BATCH_ENTRIES: Final = 5_000
 _DAY_HOURS: Final = 24
@@ -76,6 +81,7 @@ class JournalKeeper:
         # Imported where it is used: DuckDB is a tenth of a second and 60 MiB that other roles do without.
         from journal.columnar import Columnar
         from journal.converting import SegmentConverter
+        from journal.erasing import erase_people
         from journal.streams import StreamTaker
 
         self._settings, self._archive, self._clock = settings, archive, clock
@@ -86,7 +92,8 @@ class JournalKeeper:
         self._new_taker: Callable[[], StreamTaker] = partial(StreamTaker, self._converter)
         self._taker: StreamTaker | None = None
         self._metrics = JournalMetrics(telemetry, clock)
-        self._merged_at = 0.0
+        self._merged_at = self._erased_at = 0.0
+        self._erase_people = partial(erase_people, archive, self._columnar)
 
     def start(self) -> bool:
         """Take the folder; False while another worker has it."""
@@ -126,9 +133,30 @@ class JournalKeeper:
         while await self._take_streams(self._taker):
             pass
         self._metrics.stored_until_ms = began_ms
+        self._archive.note_stored_until(began_ms)
         if time.monotonic() - self._merged_at >= MERGE_INTERVAL_S:
             await asyncio.to_thread(self._tidy)
             self._merged_at = time.monotonic()
+        if time.monotonic() - self._erased_at >= ERASE_INTERVAL_S:
+            await self.erase()
+            self._erased_at = time.monotonic()
+
+    async def erase(self) -> int:
+        """Erase from the files who was erased or has opted out; how many files were written anew.
+
+        Again and again, until no notice can come any more of a bid that was out: its token still names the user.
+        """
+        reply = await self._transitions.command("ZRANGE", keys.JOURNAL_ERASURES, 0, -1, "WITHSCORES")
+        texts = [part.decode() for part in reply if isinstance(part, bytes)] if isinstance(reply, list) else []
+        if not texts:
+            return 0
+        people = dict(zip(map(int, texts[::2]), map(float, texts[1::2]), strict=True))
+        rewritten = await asyncio.to_thread(self._erase_people, people.keys())
+        last_ms = self._clock.now_ms() - _LAST_NOTICE_MS
+        done = [str(person) for person, erased_ms in people.items() if erased_ms < last_ms]
+        if done:
+            await self._transitions.command("ZREM", keys.JOURNAL_ERASURES, *done)
+        return rewritten
 
     def _convert(self) -> None:
         for path in self._converter.waiting():

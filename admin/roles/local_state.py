@@ -19,6 +19,7 @@ _TOKEN_KEY_BYTES = 32
 
 ENDPOINTS = "endpoints.json"
 JOURNAL = "journal"
+PEOPLE_KEY_FILE = "people.key"
 _METRICS = "metrics of "  # before a role's name in the note
 
 
@@ -43,7 +44,7 @@ def complete(settings: Settings, redis_url: str) -> Settings:
     if not journal.directory:
         journal = replace(journal, directory=str(directory / JOURNAL))
     if not journal.people_key:
-        journal = replace(journal, people_key=kept_key(directory / "people.key"))
+        journal = replace(journal, people_key=kept_key(directory / PEOPLE_KEY_FILE))
     if not telemetry.run_directory:
         telemetry = replace(telemetry, run_directory=str(run_directory(directory)))
     return replace(

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from admin.roles.connections import follow_catalogue, pipelined_redis, token_signer
 from admin.roles.consents import event_policy
-from admin.roles.journal import NoticeRows, journal_writer, pseudonyms_of
+from admin.roles.journal import NoticeRows, journal_writer, pseudonyms_kept, pseudonyms_of
 from admin.roles.lifecycle import RoleContext
 from admin.roles.local_state import media_folder
 from core.model import Catalogue
@@ -66,7 +66,7 @@ async def build(role: RoleContext) -> None:
     role.on_close(writer.close)
     metrics = IntakeMetrics(role.telemetry)
     store = ProfileStore(redis, clock)
-    identities = Identities(store, SegmentSizes(store), clock)
+    identities = Identities(store, SegmentSizes(store), clock, pseudonyms_kept(settings.journal))
     consent = event_policy(settings.consent)
     collector = EventCollector(
         EventLog(redis, clock, metrics), identities, consent, clock, metrics, MemberNotes(store, metrics)

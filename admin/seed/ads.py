@@ -1,13 +1,14 @@
 """The demo shops' ads: self-contained HTML and image banners in every common size, from a few colours and words; and
 spots."""
 
+import html
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from core.model import Creative, Format
+from core.model import Creative, Format, NativeAssets, Picture
 from core.spot import Companion, MediaFile, Spot
 
 SIZES = (
@@ -96,16 +97,37 @@ def spots(advertiser_id: int, first_id: int, look: Look) -> tuple[Creative, ...]
     )
 
 
+NATIVE_AT = 42
+"""Place of a shop's native ad among its ids."""
+
+
+def native_ad(advertiser_id: int, first_id: int, look: Look) -> Creative:
+    """The shop's native ad: its pictures are drawn, so nothing has to be loaded from anywhere."""
+    assets = NativeAssets(
+        titles=(look.shop, f"{look.shop}: {look.slogan}"[:90]),
+        texts=(look.slogan, f"{look.slogan}. {look.offer}"[:140]),
+        images=tuple(Picture(_image(look, w, h), w, h, "image/svg+xml") for w, h in ((1200, 627), (600, 600))),
+        icon=Picture(_image(look, 100, 100), 100, 100, "image/svg+xml"),
+        sponsored=look.shop[:25],
+        call_to_action="Shop now",
+    )
+    return Creative(
+        id=first_id + NATIVE_AT, advertiser_id=advertiser_id, name=f"{look.shop} native", format=Format.NATIVE,
+        landing_url=f"https://{look.domain}/?utm_source=grosz&utm_medium=native", advertiser_domain=look.domain,
+        categories=look.categories, native=assets,
+    )  # fmt: skip
+
+
 def _html(look: Look, width: int, height: int) -> str:
     """A link that fills the frame. Low banners are one line, tall ones a column, small ones leave words out."""
     is_low = height <= 100
     emblem_px = max(16, min(height // 2, width // 4, 96))
     text_px = max(11, min(height // 8 if not is_low else height // 4, width // 14, 30))
-    words = look.shop if width * height < 20_000 else look.slogan
+    words = html.escape(look.shop if width * height < 20_000 else look.slogan)
     button = ""
     if width * height >= 15_000:
         style = f"background:{look.accent};color:#fff;padding:.4em .9em;border-radius:2em;white-space:nowrap"
-        button = f'<b style="{style}">{look.offer}</b>'
+        button = f'<b style="{style}">{html.escape(look.offer)}</b>'
     return (
         f'<a href="${{CLICK_URL}}" target="_blank" rel="noopener" style="display:flex;'
         f"flex-direction:{'row' if is_low else 'column'};align-items:center;justify-content:space-evenly;"
@@ -118,12 +140,13 @@ def _html(look: Look, width: int, height: int) -> str:
 
 def _image(look: Look, width: int, height: int) -> str:
     size = max(12, min(height // 5, width // 12))
+    shop, offer = html.escape(look.shop), html.escape(look.offer)
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
         f'<rect width="100%" height="100%" fill="{look.background}"/>'
         f'<rect width="100%" height="6" fill="{look.accent}"/>'
-        f'<text x="50%" y="46%" font-family="sans-serif" font-size="{size}" text-anchor="middle">{look.shop}</text>'
+        f'<text x="50%" y="46%" font-family="sans-serif" font-size="{size}" text-anchor="middle">{shop}</text>'
         f'<text x="50%" y="78%" font-family="sans-serif" font-size="{size * 2 // 3}" text-anchor="middle" '
-        f'fill="{look.accent}">{look.offer}</text></svg>'
+        f'fill="{look.accent}">{offer}</text></svg>'
     )
     return "data:image/svg+xml," + urllib.parse.quote(svg, safe="/:=,;")

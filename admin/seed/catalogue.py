@@ -6,7 +6,7 @@ items that bid worldwide, one by page context, and retargeting of visitors, aban
 
 import msgspec
 
-from admin.seed.ads import creatives, spots
+from admin.seed.ads import creatives, native_ad, spots
 from admin.seed.products import demo_feeds
 from admin.seed.shops import SHOPS, Shop
 from admin.store.catalogue import CatalogueStore
@@ -95,6 +95,7 @@ class _Part:
         self.creatives: tuple[Creative, ...] = (
             *creatives(number, self._first, shop.look),
             *spots(number, self._first, shop.look),
+            native_ad(number, self._first, shop.look),
         )
 
     def advertiser(self) -> Advertiser:

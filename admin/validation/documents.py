@@ -177,7 +177,7 @@ class ProductChoiceDocument(msgspec.Struct, forbid_unknown_fields=True):
 class PictureDocument(msgspec.Struct, forbid_unknown_fields=True):
     """An image of an ad; its measures are those of the file."""
 
-    url: f.RequiredUrl
+    url: f.PictureUrl
     width: f.Pixels
     height: f.Pixels
     mime: f.OptionalMime = ""

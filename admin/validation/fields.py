@@ -64,6 +64,14 @@ ImageUrl = Annotated[
     ),
 ]
 # One ad is sent in every bid: exchanges commonly refuse answers above 64 KiB.
+PictureUrl = Annotated[
+    str,
+    Meta(
+        max_length=8_192,
+        pattern=r"^(https?://[!-~]+|data:image/[!-~]+)" + END,
+        description="http, https or data URL of an image.",
+    ),
+]
 FrameUrl = Annotated[
     str,
     Meta(

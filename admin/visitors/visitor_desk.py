@@ -18,7 +18,7 @@ from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import EventConsentPolicy
 from segments.events.intake import Context
 from segments.events.member_notes import MemberNotes
-from segments.identity.persons import Identities
+from segments.identity.persons import Identities, PseudonymsOf
 from segments.profiles.log import EventLog
 from segments.profiles.metrics import IntakeMetrics
 from segments.profiles.reading import Pipeline
@@ -28,9 +28,12 @@ from segments.profiles.store import ProfileStore
 class VisitorDesk:
     """GDPR articles 15 and 17. Every access is noted in the audit stream with `actor`."""
 
-    def __init__(self, profiles: ProfileStore, clock: Clock) -> None:
+    def __init__(
+        self, profiles: ProfileStore, clock: Clock, pseudonyms: PseudonymsOf = lambda _user_id, _until_ms: ()
+    ) -> None:
+        """`pseudonyms`: under which the journal may have a user, to be erased there, too."""
         self._profiles = profiles
-        self._identities = Identities(profiles, SegmentSizes(profiles), clock)
+        self._identities = Identities(profiles, SegmentSizes(profiles), clock, pseudonyms)
 
     async def show(self, user_id: str, actor: str) -> VisitorReport:
         """Everything stored of the user. Raises InputError for what is no user id."""

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 
 from bidder.decision.choose import Chosen, showable
 from bidder.decision.pricing import Evaluation
+from bidder.decision.request_macros import filled
 from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.response import bid_parts
 from core.model import Clearing
 from core.reasons import NoBid
 from pacing.notices.tokens import TokenSigner, auction_part
 from segments.profiles.reading import ProfileBatch
+
+# Ids of bids are those of impressions, whose number this is far above; the ads of a pod need more than one.
+POD_STEP = 1_000
 
 
 def answer(
@@ -68,10 +72,13 @@ def _respond(
             shading=bid.shading,
         )
         prepared = bid.shown.prepared
+        bid_number = impression.position + 1 + POD_STEP * impression.pod_index
         parts = bid_parts(
-            prepared.parts, number=impression.position + 1, impression_id=impression.imp.id, cpm=bid.cpm,
+            prepared.parts, number=bid_number, impression_id=impression.imp.id, cpm=bid.cpm,
             deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
         )  # fmt: skip
+        if prepared.asks:
+            parts = filled(parts, auction.request)
         bids_of_answer.append((prepared.seat, parts))
     return speaker.answer(auction.request.id, bids_of_answer, auction.currency, f"{nonce:016x}")
 

@@ -4,6 +4,7 @@ import functools
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,16 +12,26 @@ import numpy as np
 from bidder.decision import rank
 from bidder.decision.bids_out import BatchCaps
 from bidder.decision.creatives import PreparedBid, Showable
+from bidder.decision.lengths import floors_by_length
+from bidder.decision.pods import MAX_CANDIDATES, Candidate, fill
 from bidder.decision.pricing import Evaluation, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.types import Deal
-from bidder.request.auction import Auction, Impression
+from bidder.request.auction import Auction, Impression, Pod
 from bidder.targeting.counting import BIDS
 from bidder.targeting.normalise import normal_domain
 from core.model import AuctionType
 from core.reasons import NoBid
+from creatives.formats.spots import SpotAd, spot_of
 from creatives.products.on_bid import BidProducts
 from pacing.ledger.rows import NOT_SHADED
+
+APART_BY_DOMAIN: Final = 1
+APART_BY_CATEGORY: Final = 2
+APART_BY_FILE: Final = 4
+"""AdCOM list "Pod Deduplication"; no ad is twice in a pod, whatever is asked."""
+
+UNBOUNDED_S: Final = 2**31
 
 _FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs more than a call
 
@@ -61,6 +72,7 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
     taken: set[tuple[int, int]] = set()
     chosen: dict[int, Chosen] = {}
     filled: set[tuple[int, int]] = set()  # (auction, position) of impressions that more formats than one fit into
+    kept_apart: dict[tuple[int, str], set[str]] = {}  # (auction, pod) -> what its ads have that no other may
     sent: dict[int, int] = {}  # bids by auction, of those whose exchange limits them
     # As Python numbers at once: taking them from the arrays one by one costs 0.1 us each.
     columns = (found.slot_of_pair, found.positions, found.cpm, found.cost)
@@ -69,16 +81,17 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
     ):
         slot = found.slots[number]
         has_rivals = slot.impression.has_rivals
+        if slot.impression.pod is not None:
+            chosen |= _fill_pod(found, snapshot, number, kept_apart, ties(), taken, now_ms, caps)
+            continue
         if has_rivals:
             place = (slot.number, slot.impression.position)
             if place in filled:
                 continue
             filled.add(place)
         limit = slot.auction.speaker.max_bids
-        if limit:
-            sent[slot.number] = sent.get(slot.number, 0) + 1
-            if sent[slot.number] > limit:
-                continue
+        if limit and _next(sent, slot.number) > limit:
+            continue
         if has_rivals:
             ranked = _of_all_formats(found, number, ties())
             bid = _take_first(found, snapshot, ranked, taken, now_ms, caps)
@@ -94,6 +107,11 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
     np.putmask(verdict, verdict == rank.ELIGIBLE, NoBid.OUTRANKED.index)
     verdict[[bid.pair for bid in chosen.values()]] = BIDS
     return chosen
+
+
+def _next(counts: dict[int, int], number: int) -> int:
+    counts[number] = counts.get(number, 0) + 1
+    return counts[number]
 
 
 def _take_first(
@@ -137,6 +155,92 @@ def _of_all_formats(found: Evaluation, number: int, ties: rank.Ties) -> Iterator
             yield from equal
 
 
+class PodSpot(NamedTuple):
+    """A spot that could be in a pod, and the least that it has to pay there (CPM micros)."""
+
+    pair: int
+    shown: Showable
+    candidate: Candidate
+    floor_cpm: int
+
+
+def _pod_spots(found: Evaluation, snapshot: Snapshot, slot: Slot, pod: Pod, ranked: Iterable[int]) -> list[PodSpot]:
+    """Spots of the best pairs that pay what their length costs."""
+    spots: list[PodSpot] = []
+    for pair in ranked:
+        position, cpm = int(found.positions[pair]), int(found.cpm[pair])
+        on_deal = slot.impression.deal_floors and deal_of(slot.auction, slot.impression, position, snapshot, cpm)
+        for shown in showable(slot, snapshot, position, cpm):
+            ad = shown.prepared.ad
+            if not isinstance(ad, SpotAd):
+                continue
+            floor = int(found.floors[pair]) if on_deal else pod.floor_of(ad.seconds)
+            if cpm >= floor:
+                spots.append(PodSpot(pair, shown, Candidate(cpm, ad.seconds, _keys(shown, ad, pod)), floor))
+            else:
+                found.verdict[pair] = NoBid.FLOOR.index
+        if len(spots) >= MAX_CANDIDATES:
+            break
+    return spots
+
+
+def _keys(shown: Showable, ad: SpotAd, pod: Pod) -> frozenset[str]:
+    """What no other ad of the pod may have (AdCOM list "Pod Deduplication")."""
+    creative = ad.creative
+    keys = [f"creative {creative.id}"]
+    if not shown.line.several_per_request:
+        keys.append(f"line item {shown.line.line_item_id}")
+    if APART_BY_DOMAIN in pod.separation:
+        keys.append(f"domain {shown.prepared.domain}")
+    if APART_BY_CATEGORY in pod.separation:
+        keys += [f"category {each}" for each in creative.categories]
+    spot = spot_of(creative)
+    if APART_BY_FILE in pod.separation and spot is not None:
+        keys += [f"file {each.url}" for each in spot.media]
+    return frozenset(keys)
+
+
+def _fill_pod(
+    found: Evaluation,
+    snapshot: Snapshot,
+    first: int,
+    kept_apart: dict[tuple[int, str], set[str]],
+    ties: rank.Ties,
+    taken: set[tuple[int, int]],
+    now_ms: int,
+    caps: BatchCaps | None,
+) -> dict[int, Chosen]:
+    """Bids for a pod, whose first slot is `first`: those that bring most together.
+
+    Nothing for a later slot of the pod, which was filled with the first.
+    """
+    slot = found.slots[first]
+    pod = slot.impression.pod
+    if pod is None or slot.impression.pod_index:
+        return {}
+    own = kept_apart.setdefault((slot.number, pod.id or f"/{slot.impression.position}"), set())
+    ranked = rank.ranking(*found.pair_range(first), first, found.cpm, found.eligible, ties)
+    spots = _pod_spots(found, snapshot, slot, pod, ranked)
+    chosen: dict[int, Chosen] = {}
+    left, most = pod.seconds or UNBOUNDED_S, min(pod.most_ads, slot.auction.speaker.max_bids or pod.most_ads)
+    while spots and len(chosen) < most:
+        spots = [each for each in spots if own.isdisjoint(each.candidate.keys)]
+        best = fill([each.candidate for each in spots], left, most - len(chosen))
+        if not best:
+            break
+        spot, number = spots.pop(best[0]), first + len(chosen)
+        pair = spot.pair - found.pair_range(first)[0] + found.pair_range(number)[0]
+        position, cpm, cost = int(found.positions[pair]), int(found.cpm[pair]), int(found.cost[pair])
+        found.floors[pair] = spot.floor_cpm
+        bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps, spot.shown)
+        if bid is not None:
+            chosen[number] = bid
+            left -= spot.candidate.seconds
+            own |= spot.candidate.keys
+            found.slots[number].impression.floor_cpm = spot.floor_cpm
+    return chosen
+
+
 def _take(
     found: Evaluation,
     snapshot: Snapshot,
@@ -148,11 +252,17 @@ def _take(
     taken: set[tuple[int, int]],
     now_ms: int,
     caps: BatchCaps | None,
+    only: Showable | None = None,
 ) -> Chosen | None:
-    """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease."""
+    """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease.
+
+    `only` is the creative where it was chosen already.
+    """
     slot = found.slots[number]
     auction, impression = slot.auction, slot.impression
-    if impression.deal_floors:
+    if only is not None:
+        fitting: tuple[Showable, ...] = (only,)
+    elif impression.deal_floors:
         fitting = showable(slot, snapshot, position, cpm)
     else:
         fitting = snapshot.showcase.showable(position, auction, impression)
@@ -175,7 +285,7 @@ def _take(
         deal_id = deal_of(auction, impression, position, snapshot, cpm)
         kind = auction_type(slot, deal_id)
     if kind is _FIRST_PRICE:
-        cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost)
+        cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost, deal_id)
     lease = snapshot.book.reserve(position, cost, now_ms)
     if not lease:
         found.verdict[pair] = NoBid.NO_LEASE.index
@@ -198,27 +308,44 @@ def auction_type(slot: Slot, deal_id: str) -> AuctionType:
 
 
 def _shaded(
-    found: Evaluation, snapshot: Snapshot, pair: int, position: int, shown: Showable, cpm: int, cost: int
+    found: Evaluation,
+    snapshot: Snapshot,
+    pair: int,
+    position: int,
+    shown: Showable,
+    cpm: int,
+    cost: int,
+    deal_id: str,
 ) -> tuple[int, int, int]:
     """Bid, its cost, and the part of the value that is bid, at first price: not below floor or least bid."""
     slot, shading = found.slots[found.slot_of_pair[pair]], snapshot.shading
     creative, rate = shown.prepared.ad.creative, found.rate
     least = snapshot.model.least_cpm[position] * (rate if isinstance(rate, float) else rate[pair])
     cell = (slot.auction.exchange.id, slot.auction.currency, creative.width, creative.height)
+    deal = _named(slot.impression, deal_id) if deal_id else None
+    if deal is not None and (deal.mincpmpersec or deal.durfloors):
+        least = max(float(least), *floors_by_length(deal, (shown,), slot.auction.currency, snapshot.index.fx))
     bid = shading.shade(cell, cpm, max(float(found.floors[pair]), float(least)))
-    shading.note_sent(cell, bid)
+    if not slot.auction.is_test:
+        shading.note_sent(cell, bid)
     # Exact where the currencies are the same; in others rounded up, as the whole cost was.
     return bid, -(-cost * bid // cpm), bid * NOT_SHADED // cpm
 
 
 def showable(slot: Slot, snapshot: Snapshot, position: int, cpm: int) -> tuple[Showable, ...]:
-    """Creatives of an offered size that the request admits, and its deal where the bid is on one."""
+    """Creatives of an offered size that the request admits, and its deal where the bid is on one.
+
+    On a deal with floors by length those spots whose floor a bid of `cpm` reaches.
+    """
     auction, impression = slot.auction, slot.impression
-    fitting = snapshot.showcase.showable(position, auction, impression)
+    fitting, deal = snapshot.showcase.showable(position, auction, impression), None
     if impression.deal_floors and fitting:
         deal = _named(impression, deal_of(auction, impression, position, snapshot, cpm))
         if deal is not None:
             fitting = tuple(each for each in fitting if _is_invited(each.prepared, deal))
+    if deal is not None and (deal.mincpmpersec or deal.durfloors):
+        floors = floors_by_length(deal, fitting, auction.currency, snapshot.index.fx)
+        fitting = tuple(each for each, floor in zip(fitting, floors, strict=True) if floor <= cpm)
     return fitting
 
 

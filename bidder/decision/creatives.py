@@ -9,6 +9,7 @@ from typing import cast
 
 import msgspec
 
+from bidder.decision.request_macros import MACRO
 from bidder.dialects.generic import Speaker
 from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import tactic_json
@@ -40,7 +41,7 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
-    __slots__ = ("ad", "domain", "is_complete", "landing", "parts", "plan", "seat")
+    __slots__ = ("ad", "asks", "domain", "is_complete", "landing", "parts", "plan", "seat")
 
     def __init__(
         self,
@@ -65,6 +66,8 @@ class PreparedBid:
             if told is not None:
                 members["ext"] = {**cast(dict[str, object], members.get("ext", {})), "dsa": told}
         static = _to_json(members)
+        self.asks = MACRO.search(static) is not None
+        """Whether the markup has macros whose values the request has."""
         # A comma for the opening brace: what is static follows the variable members. At odd places the token goes in.
         cut = (b"," + static[1:]).split(TOKEN.encode())
         self.parts = [part for each in cut for part in (each, b"")][:-1]

@@ -39,7 +39,8 @@ def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
         regs = auction.request.regs
         if regs is not None and (regs.ext is not None or regs.coppa):
             note_regulations(auction, regs)
-        if not snapshot.matcher.match_context(auction):
+        matcher = snapshot.uncounted if auction.is_test else snapshot.matcher
+        if not matcher.match_context(auction):
             # Nobody may bid on anything: that is why, not the request.
             auction.no_bid = snapshot.live.nobody or NoBid.NOT_TARGETED
     return auction.no_bid is None
@@ -121,6 +122,8 @@ def why_silent(
     """
     if any(impression.eligible for impression in auction.impressions):
         return NoBid.NO_LEASE if number in lacking else NoBid.NOBODY_BIDS
+    if auction.no_bid is not None:  # caps: all that would bid was shown too often
+        return auction.no_bid
     # Line items wanted the impressions, and none this user: a stranger is in nobody's way but for segments.
     if number in profiles.failed:
         return NoBid.LOOK_UP_FAILED

@@ -24,6 +24,7 @@ from bidder.targeting.memory import Memo
 from core.model import Format
 from core.money import GROSZ_CPM_MICROS
 from segments.facts.facts import CART_LIFETIME_S, DAY_S
+from segments.facts.layout import CYCLES_S
 from segments.profiles.reading import ProfileBatch
 
 # q / (1 - q) undoes the fake-negative labels of delayed conversions (docs/evidence.md); above 0.5 it explodes.
@@ -57,8 +58,8 @@ class BoundModel(Memo):
 
     __slots__ = (
         "_hours_are_local", "_kinds", "_model_rows", "_quarter", "_request_fields", "_to_forget", "_zone_hours",
-        "_zone_of_column", "_zones", "cart_norm", "column", "frequency_decay", "generation", "least_cpm", "one_column",
-        "purchase_cycle_s", "purchase_floor", "slot_logits", "slot_rates", "user_buckets", "values", "weights",
+        "_zone_of_column", "_zones", "cart_norm", "column", "cycles_s", "frequency_decay", "generation", "least_cpm",
+        "one_column", "purchase_floor", "slot_logits", "slot_rates", "user_buckets", "values", "weights",
     )  # fmt: skip
 
     def __init__(self, model: Model, index: Index) -> None:
@@ -70,7 +71,8 @@ class BoundModel(Memo):
             for name, field in manifest.user_fields.items()
         }
         self.frequency_decay = manifest.frequency_decay
-        self.purchase_floor, self.purchase_cycle_s = manifest.purchase_floor, manifest.purchase_cycle_s
+        self.purchase_floor = manifest.purchase_floor
+        self.cycles_s = np.where(CYCLES_S > 0.0, CYCLES_S, manifest.purchase_cycle_s)
         columns = {name: number for number, name in enumerate(manifest.columns)}
         of_owner = np.array([columns.get(f"advertiser:{advertiser}", 0) for advertiser in index.owners], dtype=np.int64)
         self._hours_are_local = manifest.hours_are_local
@@ -328,13 +330,13 @@ def _rates_of_pairs(
 def interest_after_purchase(profiles: ProfileBatch, model: BoundModel) -> Floats | None:
     """What a purchase has left of each state's interest, in [floor, 1]; None where nobody has bought.
 
-    Who has just bought has what was wanted: the interest falls to the model's floor and comes back along the purchase
-    cycle, or at once with a cart that is newer than the purchase.
+    Who has just bought has what was wanted: the interest falls to the model's floor and comes back along the visitor's
+    own purchase cycle (the model's where none is known), or at once with a cart that is newer than the purchase.
     """
     age = profiles.last_purchase_age_s
     if age.min() == np.inf:
         return None
-    back = np.minimum(age / model.purchase_cycle_s, 1.0)
+    back = np.minimum(age / model.cycles_s[profiles.purchase_cycle], 1.0)
     interest: Floats = model.purchase_floor + (1.0 - model.purchase_floor) * back
     interest[(profiles.cart_micros > 0) & (profiles.cart_age_s < age)] = 1.0
     return interest

@@ -32,8 +32,8 @@ class Snapshot:
     """
 
     __slots__ = (
-        "_rates", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "out", "prices",
-        "products", "quality", "shading", "showcase", "unpacked",
+        "_rates", "_uncounted", "book", "caps", "counts", "index", "live", "matcher", "memory", "model", "out",
+        "prices", "products", "quality", "shading", "showcase", "unpacked",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class Snapshot:
         self.memory.reserve(self.prices.nbytes)
         for memo in (self.model, self.unpacked, self.showcase):
             memo.join(self.memory)
+        self._uncounted: Matcher | None = None
         self._rates: dict[str, NDArray[np.float64]] = {}
 
     @property
@@ -72,11 +73,18 @@ class Snapshot:
         """Whether the book's positions are this snapshot's; another one's may have been bound while a batch waited."""
         return self.book.pools is self.index.pools
 
+    @property
+    def uncounted(self) -> Matcher:
+        """A matcher of the same index whose questions are not counted; made when it is first asked for."""
+        if self._uncounted is None:
+            self._uncounted = Matcher(self.index, self.live, self.memory, counts_hits=False)
+        return self._uncounted
+
     def rehearsal(self) -> "Snapshot":
         """The same snapshot on a copy of the book and with counters of its own: what it does leaves no trace."""
         twin = copy.copy(self)
         twin.book, twin.out, twin.products = self.book.copy(), None, None
-        twin.matcher = Matcher(self.index, self.live, self.memory, counts_hits=False)
+        twin.matcher = self.uncounted
         twin.counts = FunnelCounts(self.index, LiveSets(self.index), (), twin.matcher.settle)
         return twin
 

@@ -227,8 +227,8 @@ def _price_all(
     return price([auction], profiles, snapshot, now_ms)
 
 
-_Place = tuple[int, str]
-"""Position of an impression in the request, and the format."""
+_Place = tuple[int, str, int]
+"""Position of an impression in the request, the format, and which ad of a pod."""
 
 
 class Winner(NamedTuple):
@@ -245,7 +245,7 @@ Winners = dict[_Place, Winner]
 
 
 def _place(impression: Impression) -> _Place:
-    return impression.position, impression.offer.format
+    return impression.position, impression.offer.format, impression.pod_index
 
 
 class _Telling:

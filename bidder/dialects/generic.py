@@ -176,7 +176,9 @@ class Speaker:
 
     def tracker(self, track_url: str) -> Tracker:
         """Where markup for this exchange reports to."""
-        return Tracker(track_url, self._price if self.dialect.price_in_markup else "")
+        dialect = self.dialect
+        price = self._price if dialect.price_in_markup else ""
+        return Tracker(track_url, price, dialect.click_macro, dialect.click_macro_encoded)
 
     def answer(self, request_id: str, bids: Sequence[tuple[str, Sequence[bytes]]], currency: str, bid_id: str) -> bytes:
         """JSON of a whole answer, its bids grouped by seat.

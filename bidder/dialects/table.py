@@ -1,5 +1,6 @@
 """All dialects that bids are put in, by name, and who speaks for an exchange."""
 
+from bidder.dialects.bidswitch import BidSwitch
 from bidder.dialects.generic import Speaker
 from bidder.dialects.google import Google
 from bidder.dialects.xandr import Xandr
@@ -14,6 +15,8 @@ SPEAKERS: dict[str, type[Speaker]] = {
     "pubmatic": Speaker,
     "index": Speaker,
     "magnite": Speaker,
+    "bidswitch": BidSwitch,
+    "smaato": Speaker,
     "openx": Speaker,
 }
 """By the names of `core.dialects`; a dialect that its data describes wholly is spoken by `Speaker` itself."""

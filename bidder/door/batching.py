@@ -60,6 +60,11 @@ class Batches:
             self._looking_up += 1
             self._send(batch, self._held_for)
 
+    def send_apart(self, batch: list[Waiting], snapshot: Snapshot) -> None:
+        """Send a batch of its own at once."""
+        self._looking_up += 1
+        self._send(batch, snapshot)
+
     def looked_up(self) -> None:
         """The look-up of a batch that was sent has ended, however it ended. To be called once for each."""
         self._looking_up -= 1

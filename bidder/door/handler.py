@@ -191,9 +191,10 @@ class BidderHandler:
         started = self._clock.monotonic()
         wanted: list[Waiting] = []
         unwanted: list[Waiting] = []
+        tests: list[Waiting] = []
         for auction, reply in batch:
             if self._is_wanted(auction, snapshot, started):
-                wanted.append((auction, reply))
+                (tests if auction.is_test else wanted).append((auction, reply))
             else:
                 unwanted.append((auction, reply))
         screened = self._clock.monotonic()
@@ -206,6 +207,9 @@ class BidderHandler:
             self.recent.append(batch[-1][0])
         if wanted:
             self._batches.add(wanted, snapshot)
+        for test in tests:
+            # What is not billed must not spend, teach or count either: it is bid on a copy that nobody keeps.
+            self._batches.send_apart([test], snapshot.rehearsal())
 
     def _start(self, batch: list[Waiting], snapshot: Snapshot) -> None:
         task = asyncio.get_running_loop().create_task(self._decide(batch, snapshot))

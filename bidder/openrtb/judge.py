@@ -48,6 +48,25 @@ def faults_of_answer(request: BidRequest, answer: Json, terms: AnswerTerms) -> I
     ids = [bid.get("id") for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
     if len(set(ids)) < len(ids) or not all(ids):
         yield Violation("bid_id", "ids of bids are missing or repeated")
+    yield from _pods(request, answer)
+
+
+def _pods(request: BidRequest, answer: Json) -> Iterator[Violation]:
+    """What is wrong with all bids on one pod together (OpenRTB 2.6, dynamic pods)."""
+    bids = [bid for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
+    for imp in request.imp if len(bids) > 1 else ():
+        own = [bid for bid in bids if bid.get("impid") == imp.id]
+        spot = imp.video or imp.audio
+        if spot is None or not spot.poddur:
+            continue
+        length = sum(bid.get("dur", 0) for bid in own)
+        if length > spot.poddur or (spot.maxseq and len(own) > spot.maxseq):
+            yield Violation("pod", f"{len(own)} ads of {length} s in {spot.maxseq} allowed in {spot.poddur} s")
+        if len({bid.get("crid") for bid in own}) < len(own):
+            yield Violation("pod", "an ad is twice in a pod")
+        domains = [name for bid in own for name in bid.get("adomain", ())]
+        if (spot.poddedupe is None or 1 in spot.poddedupe) and len(set(domains)) < len(domains):
+            yield Violation("pod", "an advertiser is twice in a pod")
 
 
 def faults_of_bid(
@@ -99,10 +118,11 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
     cpm, owner = round(price * MICROS_PER_UNIT), deal or imp  # of any size: how dear a bid may be is not judged here
     if cpm % GROSZ_CPM_MICROS:
         yield Violation("price", f"{price} is finer than a hundredth")
-    if owner.bidfloor is None or owner.bidfloor <= 0:
+    said = _said_floor(owner, imp, bid)
+    if said is None or said <= 0:
         return
     try:
-        floor = fx.floor_cpm(cpm_from_float(owner.bidfloor), (owner.bidfloorcur or "USD").strip().upper(), currency)
+        floor = fx.floor_cpm(cpm_from_float(said), (owner.bidfloorcur or "USD").strip().upper(), currency)
     except MoneyError as error:
         yield Violation("floor", str(error))
         return
@@ -110,6 +130,19 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
         yield Violation("floor", f"{price} {currency} is below {floor / 1e6}")
     if deal is not None and deal.at == FIXED_PRICE and cpm != ceil_to_grosz(floor):
         yield Violation("deal_price", f"{price} {currency} where {floor / 1e6} is fixed")
+
+
+def _said_floor(owner: Imp | Deal, imp: Imp, bid: Json) -> float | None:
+    """The floor of an impression or deal, which may depend on how long the ad is."""
+    spot = {"video": imp.video, "audio": imp.audio}.get(_kind(bid))
+    says = owner if isinstance(owner, Deal) else spot
+    if spot is None or says is None:
+        return owner.bidfloor
+    length = bid.get("dur") or 0
+    fitting = [each for each in says.durfloors or () if (each.mindur or 0) <= length <= (each.maxdur or math.inf)]
+    if fitting:
+        return max(each.bidfloor or 0 for each in fitting)
+    return says.mincpmpersec * length if says.mincpmpersec else owner.bidfloor
 
 
 def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:

@@ -32,7 +32,7 @@ UNREADABLE_SECTION = 0
 PRIVACY_TEXTS = frozenset({"consent", "us_privacy", "gpp"})
 
 # Limits of other kinds that are there and cannot be read: what is read instead keeps us from bidding.
-LIMIT_NUMBERS = frozenset({"bidfloor", "multiplier"})
+LIMIT_NUMBERS = frozenset({"bidfloor", "mincpmpersec", "multiplier"})
 UNREADABLE_NUMBER = NUMBER_BOUND  # no floor in reach, no impression that could be billed
 LIMIT_TEXTS = frozenset({"bidfloorcur"})  # an unreadable currency has no exchange rate
 LIMIT_FLAGS = frozenset({"secure", "private_auction"})  # read as 1

@@ -146,6 +146,8 @@ class Deal(msgspec.Struct, gc=False):
     wseat: Texts | None = None
     wadomain: Texts | None = None
     guar: Flag | None = None
+    mincpmpersec: Number | None = None
+    durfloors: tuple[DurationFloor, ...] | None = None
 
 
 class Pmp(msgspec.Struct, gc=False):

@@ -57,6 +57,29 @@ class Consent:
         self.precise_geo = precise_geo  # special feature 1
 
 
+class Pod(msgspec.Struct, frozen=True, gc=False):
+    """A commercial break: one impression of the protocol that takes several ads, or several that belong together.
+
+    Also an impression whose floor depends on the length of the ad: a pod of one ad.
+    """
+
+    id: str  # "" for a pod of its own
+    seconds: int  # of all its ads together; 0: each impression has lengths of its own
+    most_ads: int
+    separation: frozenset[int]
+    """What no two of its ads may have in common: AdCOM list "Pod Deduplication"."""
+    floor_cpm: int  # CPM micros of the auction's currency, where neither of the following is said
+    per_second_cpm: int  # floor of each second; 0: none
+    floors: tuple[tuple[int, int, int], ...]  # (least seconds, most seconds, floor CPM micros)
+
+    def floor_of(self, seconds: int) -> int:
+        """The floor of an ad of so many seconds; of ranges that overlap the dearest (OpenRTB 2.6, notes 7.11)."""
+        found = [floor for least, most, floor in self.floors if least <= seconds <= most]
+        if found:
+            return max(found)
+        return self.per_second_cpm * seconds or self.floor_cpm
+
+
 class Impression(msgspec.Struct, gc=False):
     """One impression that can be bid on, in one of the formats that it offers."""
 
@@ -68,6 +91,8 @@ class Impression(msgspec.Struct, gc=False):
     private_auction: bool
     has_rivals: bool = False  # whether it is offered in other formats, too: in those of the same position
     eligible: int = 0  # set of line items, as a bitmap over the positions of the index
+    pod: Pod | None = None  # that it is part of
+    pod_index: int = 0  # which of the ads of a pod that one impression of the protocol offers
 
 
 class Auction(msgspec.Struct, gc=False):

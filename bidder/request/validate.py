@@ -9,13 +9,22 @@ from collections.abc import Iterable
 from bidder.dialects.generic import Speaker
 from bidder.openrtb.formats.banner import interstitial
 from bidder.openrtb.formats.base import FormatCodec
+from bidder.openrtb.formats.spots import PodAsked, pod_of, without_clicks
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.types import Deal, Imp
-from bidder.request.auction import Auction, Impression
+from bidder.request.auction import Auction, Impression, Pod
 from core.errors import Fault
 from core.money import MAX_CPM_MICROS, FxTable, MoneyError, cpm_from_float
 from core.reasons import NoBid
 from creatives.formats.offer import Offer
+from creatives.formats.spot_check import MAX_DURATION_MS
+
+UNBOUNDED_S = 2**31
+
+MAX_SECONDS = MAX_DURATION_MS // 1_000  # of a spot
+
+BY_DOMAIN_AND_CREATIVE = (1, 3)
+"""How ads of a pod are kept apart where the request does not say: no advertiser twice, and no ad."""
 
 DEFAULT_FLOOR_CURRENCY = "USD"  # OpenRTB 2.6, section 3.2.4; a deal's floor does not inherit the impression's currency
 
@@ -74,7 +83,7 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     if imp.instl and device is not None and device.ext is not None:
         offers = [interstitial(offer, device) for offer in offers]
     try:
-        floor = _floor(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
+        floor = floor_of(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
     except MoneyError as error:
         _report(auction, f"/imp/{position}/bidfloor", BAD_FLOOR, error.args[0])
         return
@@ -82,9 +91,50 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     if pmp is not None:
         deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
         is_private = bool(pmp.private_auction)
+    if auction.request.dooh is not None:
+        offers = [without_clicks(offer) for offer in offers]
     has_rivals = len(offers) > 1
+    has_spots = imp.video is not None or imp.audio is not None
     for offer in offers:
+        if has_spots and (asked := pod_of(imp, offer.format)) is not None:
+            alone = Impression(imp, position, floor, offer, deals, is_private, has_rivals)
+            _add_pod(auction, alone, asked, fx)
+            continue
         auction.impressions.append(Impression(imp, position, floor, offer, deals, is_private, has_rivals))
+
+
+def _add_pod(auction: Auction, impression: Impression, asked: PodAsked, fx: FxTable) -> None:
+    """Add an impression that is a pod, or part of one: once for each ad that it takes.
+
+    One that may be filled with other formats instead takes one ad, which pays the dearest floor of all lengths.
+    """
+    imp, floor = impression.imp, impression.floor_cpm
+    try:
+        named, currency = imp.bidfloorcur, auction.currency
+        per_second = floor_of(asked.per_second, named, currency, fx)
+        floors = tuple(
+            (each.mindur or 0, each.maxdur or UNBOUNDED_S, floor_of(each.bidfloor, named, currency, fx))
+            for each in asked.floors
+        )
+    except MoneyError as error:
+        _report(auction, f"/imp/{impression.position}/{impression.offer.format}", BAD_FLOOR, error.args[0])
+        return
+    separation = frozenset(BY_DOMAIN_AND_CREATIVE if asked.separation is None else asked.separation)
+    if impression.has_rivals:
+        impression.floor_cpm = max([per_second * MAX_SECONDS or floor, *(each[2] for each in floors)])
+        auction.impressions.append(impression)
+        return
+    pod = Pod(asked.id, asked.seconds, asked.most_ads, separation, floor, per_second, floors)
+    least = min(
+        [per_second or floor, *(each[2] for each in floors)]
+    )  # what each ad has to pay is known with its length
+    for index in range(asked.most_ads):
+        auction.impressions.append(
+            Impression(
+                imp, impression.position, least, impression.offer, impression.deal_floors, impression.private_auction,
+                pod=pod, pod_index=index,
+            )
+        )  # fmt: skip
 
 
 def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
@@ -115,7 +165,7 @@ def _report(auction: Auction, pointer: str, code: str, message: str) -> None:
     auction.faults.append(Fault(pointer=pointer, code=code, message=message))
 
 
-def _floor(bidfloor: float | None, bidfloorcur: str | None, currency: str, fx: FxTable) -> int:
+def floor_of(bidfloor: float | None, bidfloorcur: str | None, currency: str, fx: FxTable) -> int:
     """A floor in CPM micros of `currency`, rounded up. Raises MoneyError for one that no price can be compared with."""
     if bidfloor is None or bidfloor <= 0:  # a negative floor is below any price, as none is
         return 0
@@ -140,7 +190,7 @@ def _deal_floors(auction: Auction, deals: tuple[Deal, ...], position: int, fx: F
             _report(auction, f"/imp/{position}/pmp/deals/{number}", "no_deal_id", "has no id, so no bid can name it")
         elif not deal.wseat or not seats.isdisjoint(deal.wseat):
             try:
-                floor = _floor(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
+                floor = floor_of(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
             except MoneyError as error:
                 _report(auction, f"/imp/{position}/pmp/deals/{number}/bidfloor", BAD_FLOOR, error.args[0])
             else:

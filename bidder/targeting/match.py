@@ -136,11 +136,22 @@ class Matcher:
             answer.hits += hits
             bits = answer.bits
             if ring:
-                bits &= ~self._blocked(ring, caps, counts, hits, now_s)
+                self._cap(auction, bits, self._blocked(ring, caps, counts, hits, now_s))
+                continue
             for impression in auction.impressions:
                 impression.eligible &= bits
         for number in profiles.failed:
             self._sit_out(auctions[number], self.careful(caps), counts)
+
+    def _cap(self, auction: Auction, bits: int, blocked: int) -> None:
+        """Take the line items out that the user has seen too often; where nobody else is left, that is why."""
+        wanted = left = 0
+        for impression in auction.impressions:
+            wanted |= impression.eligible & bits
+            impression.eligible &= bits & ~blocked
+            left |= impression.eligible
+        if wanted and not left:
+            auction.no_bid = NoBid.FREQUENCY_CAP
 
     def careful(self, caps: CapTable) -> int:
         """The set of line items that must know the user: those with caps, gaps or excluded segments."""

@@ -6,23 +6,25 @@ its token.
 
 import html
 import re
-import urllib.parse
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 from core.errors import Fault
 from core.model import Creative
 from creatives.formats.base import Ad, AdFormat
 from creatives.formats.landing import check_landing
+from creatives.formats.measuring import measuring_script
 from creatives.formats.offer import Offer, Size, SizeRatio, fits
 from creatives.macros import (
+    CACHE_BUSTER,
     CLICK_URL,
     CLICK_URL_ENCODED,
     HEIGHT,
+    TOKEN,
     WIDTH,
     Tracker,
     are_trustworthy,
-    click_url,
     impression_url,
+    wrapped_click,
 )
 
 # 10 kB of markup a bid is far above what exchanges accept without complaint (OpenX prefers answers below 1 kB).
@@ -39,6 +41,11 @@ FRAME_PERMISSIONS = "allow-scripts allow-popups allow-popups-to-escape-sandbox"
 no origin, so it reaches neither cookies nor storage, and it cannot lead the publisher's page away."""
 
 _URL = re.compile(r"""http://[^\s"'<>)]+""", re.IGNORECASE)  # anywhere: also in srcset, poster, scripts and styles
+SIGN_TITLE = "Who advertises here, and how to object"
+_SIGN_STYLE = (
+    "position:absolute;right:0;top:0;width:15px;height:15px;font:bold 12px/15px sans-serif;text-align:center;"
+    "text-decoration:none;color:#333;background:#fff"
+)
 _PIXEL_STYLE = "position:absolute;left:0;top:0;width:1px;height:1px;border:0"
 
 
@@ -54,10 +61,14 @@ class BannerAd(Ad, frozen=True):
 
 
 def render(creative: Creative, offer: Offer, tracker: Tracker) -> Ad:
-    """The banner as an ad; it looks the same whatever else the offer says."""
+    """The banner as an ad. Where scripts are blocked it goes without ours, which measures."""
     ratio = _ratio((creative.width, creative.height), offer)
-    secure = is_secure(creative, tracker)
-    return BannerAd(creative, banner_markup(creative, tracker), secure, _types(creative), ratio)
+    markup = banner_markup(creative, tracker, is_measured=_takes_scripts(offer))
+    return BannerAd(creative, markup, _is_secure(markup), _types(creative), ratio)
+
+
+def _takes_scripts(offer: Offer) -> bool:
+    return TYPE_SCRIPT not in (offer.blocked_types or ())
 
 
 def _ratio(size: Size, offer: Offer) -> SizeRatio | None:
@@ -67,8 +78,9 @@ def _ratio(size: Size, offer: Offer) -> SizeRatio | None:
 
 
 def variant(offer: Offer) -> Hashable:
-    """Where an offer has ratios, how a banner fits is told the exchange."""
-    return offer.shapes if any(isinstance(shape, SizeRatio) for shape in offer.shapes) else None
+    """Where an offer has ratios, how a banner fits is told the exchange; where it blocks scripts, there is none."""
+    ratios = offer.shapes if any(isinstance(shape, SizeRatio) for shape in offer.shapes) else None
+    return ratios, _takes_scripts(offer)
 
 
 def admits(ad: Ad, offer: Offer) -> bool:
@@ -84,37 +96,56 @@ def admits(ad: Ad, offer: Offer) -> bool:
     return not offer.mimes or not MARKUP_MIMES.isdisjoint(offer.mimes)
 
 
-def banner_markup(creative: Creative, tracker: Tracker) -> str:
-    """HTML of a banner with `TOKEN` in it."""
-    click = click_url(tracker, creative.landing_url)
-    if creative.html:
-        body = (
-            creative.html.replace(CLICK_URL_ENCODED, urllib.parse.quote(click, safe="@"))
-            .replace(CLICK_URL, html.escape(click))
-            .replace(WIDTH, str(creative.width))
-            .replace(HEIGHT, str(creative.height))
+def banner_markup(creative: Creative, tracker: Tracker, *, is_measured: bool = False) -> str:
+    """HTML of a banner with `TOKEN` in it: its own, the script that measures it, what counts it, the privacy sign."""
+    parts = [_body(creative, tracker)]
+    if is_measured:
+        parts.append(measuring_script(tracker))
+    if creative.privacy_url:
+        parts.append(
+            f'<a href="{html.escape(creative.privacy_url)}" target="_blank" rel="noopener" title="{SIGN_TITLE}" '
+            f'style="{_SIGN_STYLE}">i</a>'
         )
-    elif creative.frame_url:
-        source = creative.frame_url.replace(CLICK_URL_ENCODED, urllib.parse.quote(click, safe="@"))
-        body = (
-            f'<iframe src="{html.escape(source)}" width="{creative.width}" height="{creative.height}" '
-            f'sandbox="{FRAME_PERMISSIONS}" scrolling="no" title="{html.escape(creative.alt_text or "ad")}" '
+    pixel = html.escape(impression_url(tracker))
+    parts.append(f'<img src="{pixel}" width="1" height="1" alt="" style="{_PIXEL_STYLE}">')
+    return "".join(parts)
+
+
+def _body(creative: Creative, tracker: Tracker) -> str:
+    click, encoded = wrapped_click(tracker, creative.landing_url)
+    size = f'width="{creative.width}" height="{creative.height}"'
+    if creative.html:
+        values = {
+            CLICK_URL_ENCODED: encoded, CLICK_URL: html.escape(click), CACHE_BUSTER: TOKEN,
+            WIDTH: str(creative.width), HEIGHT: str(creative.height),
+        }  # fmt: skip
+        return _filled(creative.html, values)
+    if creative.frame_url:
+        values = {
+            CLICK_URL_ENCODED: encoded, CACHE_BUSTER: TOKEN, WIDTH: str(creative.width), HEIGHT: str(creative.height)
+        }  # fmt: skip
+        return (
+            f'<iframe src="{html.escape(_filled(creative.frame_url, values))}" {size} '
+            f'sandbox="{FRAME_PERMISSIONS}" title="{html.escape(creative.alt_text or "ad")}" '
             'style="border:0;display:block"></iframe>'
         )
-    else:
-        body = (
-            f'<a href="{html.escape(click)}" target="_blank" rel="noopener">'
-            f'<img src="{html.escape(creative.image_url)}" width="{creative.width}" height="{creative.height}" '
-            f'alt="{html.escape(creative.alt_text)}" style="border:0"></a>'
-        )
-    pixel = f'<img src="{html.escape(impression_url(tracker))}" width="1" height="1" alt="" style="{_PIXEL_STYLE}">'
-    return body + pixel
+    return (
+        f'<a href="{html.escape(click)}" target="_blank" rel="noopener">'
+        f'<img data-ad src="{html.escape(creative.image_url)}" {size} '
+        f'alt="{html.escape(creative.alt_text)}" style="border:0;display:block"></a>'
+    )
 
 
-def is_secure(creative: Creative, tracker: Tracker) -> bool:
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for macro, value in values.items():
+        text = text.replace(macro, value)
+    return text
+
+
+def _is_secure(markup: str) -> bool:
     """Whether every URL of the markup may be loaded by an https page."""
-    markup = html.unescape(banner_markup(creative, tracker)).replace("\\/", "/")  # scripts may write http:\/\/
-    return are_trustworthy(_URL.findall(markup))
+    plain = html.unescape(markup).replace("\\/", "/")  # scripts may write http:\/\/
+    return are_trustworthy(_URL.findall(plain))
 
 
 def _types(creative: Creative) -> frozenset[int]:

@@ -53,6 +53,13 @@ class WantedAsset(NamedTuple):
     least_width: int = 0
     least_height: int = 0
     mimes: tuple[str, ...] = ()
+    type: int = 0
+    """Its number in the list of image or data asset types; 0 where it has none."""
+
+    @property
+    def told(self) -> dict[str, object]:
+        """The type, for the answer."""
+        return {"type": self.type} if self.type else {}
 
 
 class NativeRequest:
@@ -186,13 +193,16 @@ def _answers(own: NativeAssets, wanted: Sequence[WantedAsset]) -> tuple[list[dic
 
 
 def _answer(own: NativeAssets, asset: WantedAsset) -> dict[str, object] | None:
+    """The answer to one asset. Types are told as the request has them: Prebid's renderer finds assets by them."""
     if asset.kind in PICTURES:
         picture = _picture(_all_of(own, asset.kind), asset)
-        return {"img": {"url": picture.url, "w": picture.width, "h": picture.height}} if picture is not None else None
+        if picture is None:
+            return None
+        return {"img": {**asset.told, "url": picture.url, "w": picture.width, "h": picture.height}}
     text = _text(_all_of(own, asset.kind), asset.length)
     if text is None:
         return None
-    return {"title": {"text": text}} if asset.kind == "titles" else {"data": {"value": text}}
+    return {"title": {"text": text}} if asset.kind == "titles" else {"data": {**asset.told, "value": text}}
 
 
 def _all_of(own: NativeAssets, kind: str) -> Sequence[object]:

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from core.spot import Companion, MediaFile, Spot, Verification
-from creatives.macros import CLICK_URL, CLICK_URL_ENCODED, TOKEN, Tracker, click_url, impression_url
+from creatives.macros import CLICK_URL, CLICK_URL_ENCODED, TOKEN, Tracker, click_url, event_url, impression_url
 
 NAMESPACE: Final = "http://www.iab.com/VAST"
 
@@ -81,11 +81,6 @@ def clock_text(milliseconds: int) -> str:
     seconds, rest = divmod(milliseconds, 1000)
     written = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     return f"{written}.{rest:03d}" if rest else written
-
-
-def event_url(tracker: Tracker, path: str, event: str) -> str:
-    """Where a player reports an event of one bid."""
-    return f"{tracker.url}/t/{path}/{TOKEN}?e={event}"
 
 
 def document(

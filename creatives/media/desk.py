@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from core.telemetry.metrics import Telemetry
+from creatives.media.kinds import BadMediaError
 from creatives.media.store import FolderStore
 
 
@@ -20,12 +22,20 @@ class Uploaded(msgspec.Struct, frozen=True):
 class MediaDesk:
     """Takes uploads; `track_url` is the tracker's public address."""
 
-    def __init__(self, store: FolderStore, track_url: str) -> None:
+    def __init__(self, store: FolderStore, track_url: str, telemetry: Telemetry) -> None:
         self._store = store
         self._track_url = track_url
+        self._uploads = telemetry.counter(
+            "grosz_media_uploads_total", "Uploads of media by what became of them: kept, or why not.", ("outcome",)
+        )
 
     async def upload(self, body: AsyncIterator[bytes]) -> Uploaded:
         """Keep a file. Raises BadMediaError with the reason why it is not kept, UnavailableError."""
-        media = await self._store.keep(body)
+        try:
+            media = await self._store.keep(body)
+        except BadMediaError as error:
+            self._uploads.labels(error.code).inc()
+            raise
+        self._uploads.labels("kept").inc()
         kind = media.kind
         return Uploaded(f"{self._track_url}/m/{media.name}", kind.mime, media.size, kind.width, kind.height)

@@ -77,8 +77,15 @@ class BadMediaError(InputError):
         self.code, self.reason, self.advice = code, message, hint
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a picture does: then looking at it means decoding it."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return any(pattern.match(head) for pattern, name in _SIGNATURES if name in _PICTURES)
+
+
 def inspect(path: Path) -> MediaKind | tuple[str, str, str]:
-    """What a file is, or why it is not kept as the arguments of BadMediaError. For a process of its own."""
+    """What a file is, or why it is not kept as the arguments of BadMediaError. Of pictures in a process of its own."""
     try:
         return kind_of(path)
     except BadMediaError as error:

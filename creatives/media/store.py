@@ -16,7 +16,7 @@ import msgspec
 
 from core.errors import UnavailableError
 from creatives.children import in_child
-from creatives.media.kinds import MAX_BYTES, BadMediaError, MediaKind, inspect
+from creatives.media.kinds import MAX_BYTES, BadMediaError, MediaKind, inspect, is_picture
 
 NAME: Final = re.compile(r"[0-9a-f]{64}\.(?:png|jpg|gif|webp|mp4|webm|mp3|m4a|ogg|wav)")
 
@@ -63,7 +63,8 @@ class FolderStore:
                     await asyncio.to_thread(file.write, chunk)
                 file.flush()
                 await asyncio.to_thread(os.fsync, file.fileno())
-            found = await in_child(inspect, path)
+            is_decoded = await asyncio.to_thread(is_picture, path)
+            found = await (in_child(inspect, path) if is_decoded else asyncio.to_thread(inspect, path))
             if not isinstance(found, MediaKind):
                 raise BadMediaError(*found)
             media = Media(f"{digest.hexdigest()}.{found.suffix}", found, size)

@@ -25,9 +25,11 @@ INTEGRITY_KEY: Final = "arO23ykdNqUQ5LEoQ0FVmPkBd7xB5CO89PDZlSjpFxo="
 # What a bidder is known by at each exchange, for configuring it and for judging it.
 SEATS: Final = {
     "google": "1234567890", "xandr": "958", "pubmatic": "4021", "index": "9", "magnite": "2763", "openx": "537",
+    "bidswitch": "b-77", "smaato": "1100",
 }  # fmt: skip
 
 _MOST_BIDS: Final = 5  # PubMatic takes no more in one answer
+_MOST_BIDS_OF_A_SEAT: Final = 2  # BidSwitch
 _LONGEST_DOMAIN: Final = 128  # Index
 _NEW_IN_2_5: Final = ("burl", "lurl", "tactic")
 
@@ -137,6 +139,18 @@ def _openx(seats: Seats) -> Iterator[Violation]:
                 yield Violation("no-price-macro", "adm has no ${AUCTION_PRICE:OXCRYPT}")
 
 
+def _bidswitch(seats: Seats) -> Iterator[Violation]:
+    yield from _seated(seats, "bidswitch")
+    for _seat, bids in seats:
+        if len(bids) > _MOST_BIDS_OF_A_SEAT:
+            yield Violation("too-many-bids", f"more than {_MOST_BIDS_OF_A_SEAT} bids in one member of seatbid")
+        for bid in bids:
+            if not texts(bid.adomain) or not text(bid.iurl) or not (text(bid.crid) or text(bid.adid)):
+                yield Violation("missing-member", "a bid needs adomain, iurl, and crid or adid")
+            if "${AUCTION_PRICE}" in text(bid.adm) and "${AUCTION_PRICE}" in text(bid.nurl):
+                yield Violation("price-macro", "the price macro is in adm and nurl at once")
+
+
 GENERIC: Final = Manner("generic")
 
 MANNERS: Final = {
@@ -148,6 +162,8 @@ MANNERS: Final = {
         Manner("pubmatic", currency="USD", calls_win_notice=False, judge=_pubmatic),
         Manner("index", currency="USD", gzips=True, billing_event="impression", judge=_index),
         Manner("magnite", version="2.5", judge=lambda seats: _seated(seats, "magnite")),
+        Manner("bidswitch", version="2.5", judge=_bidswitch),
+        Manner("smaato", version="2.5", empty_answers=False, judge=lambda seats: _seated(seats, "smaato")),
         Manner(
             "openx", billing_event="impression", price_macro="AUCTION_PRICE:OXCRYPT", write_price=encrypted_price,
             price_step=1000, judge=_openx,

@@ -17,6 +17,7 @@ _IMAGE = re.compile(r"<img\b[^>]*?\bsrc\s*=\s*[\"']([^\"']+)[\"']", re.IGNORECAS
 _LINK = re.compile(r"<a\b[^>]*?\bhref\s*=\s*[\"']([^\"']+)[\"']", re.IGNORECASE)
 _VAST_IMPRESSION = re.compile(r"<Impression\b[^>]*>\s*(?:<!\[CDATA\[)?\s*(https?://[^\s\]<]+)", re.IGNORECASE)
 _VAST_CLICK = re.compile(r"<ClickThrough\b[^>]*>\s*(?:<!\[CDATA\[)?\s*(https?://[^\s\]<]+)", re.IGNORECASE)
+_VAST_EVENT = re.compile(r"<Tracking\b[^>]*>\s*(?:<!\[CDATA\[)?\s*(https?://[^\s\]<]+)", re.IGNORECASE)
 
 
 class Links(NamedTuple):
@@ -24,11 +25,13 @@ class Links(NamedTuple):
 
     pixels: tuple[str, ...]
     click: str
+    events: tuple[str, ...] = ()
+    """What a player reports while it plays, in the order of the document."""
 
 
 def links_of(adm: str, is_ours: Callable[[str], bool]) -> Links:
     """Tracking URLs of a markup, as far as `is_ours` says that they belong to the bidder's tracker."""
-    stripped = adm.lstrip()
+    stripped, events = adm.lstrip(), []
     if stripped.startswith("{"):
         pixels, clicks = _native(stripped)
     elif "<vast" in stripped[:200].lower():
@@ -36,12 +39,13 @@ def links_of(adm: str, is_ours: Callable[[str], bool]) -> Links:
             [html.unescape(url) for url in _VAST_IMPRESSION.findall(adm)],
             [html.unescape(url) for url in _VAST_CLICK.findall(adm)],
         )
+        events = [html.unescape(url) for url in _VAST_EVENT.findall(adm)]
     else:
         pixels, clicks = (
             [html.unescape(url) for url in _IMAGE.findall(adm)],
             [html.unescape(url) for url in _LINK.findall(adm)],
         )
-    return Links(tuple(filter(is_ours, pixels)), next(filter(is_ours, clicks), ""))
+    return Links(tuple(filter(is_ours, pixels)), next(filter(is_ours, clicks), ""), tuple(filter(is_ours, events)))
 
 
 def _native(adm: str) -> tuple[list[str], list[str]]:

@@ -17,11 +17,14 @@ from loadtest.exchange.markup import links_of
 from loadtest.judging.books import Books
 from loadtest.judging.checks import OfferedBid
 from loadtest.measure.tally import NOTICE, BillLine, Tally
-from loadtest.traffic.facts import text
+from loadtest.traffic.facts import text, whole
 from loadtest.traffic.scenario import NoticePlan
 from loadtest.wire.client import STATUS_NO_ANSWER, Pool
 
-Kind = Literal["win", "bill", "loss", "impression", "click"]
+# Of each quarter of a spot, how many stop watching in it: some six in ten see the end.
+LEAVES = 0.1
+
+Kind = Literal["win", "bill", "loss", "impression", "event", "click"]
 
 # The implementation notes ask to repeat a billing notice that was not acknowledged; three times is what exchanges
 # document.
@@ -119,6 +122,11 @@ class NoticeDesk:
         links = links_of(text(bid.bid.adm), self.is_ours)
         for url in links.pixels:
             self._schedule(billed_at, self._shown(url, sale, user))
+        for number, url in enumerate(links.events):
+            if chance.random() < LEAVES:  # whoever watches goes away now and then
+                break
+            played = whole(bid.bid.dur) * number / max(len(links.events) - 1, 1)
+            self._schedule(billed_at + played, self._notice("event", url, sale, user))
         if links.click and chance.random() < plan.click_rate:
             self._schedule(billed_at + self._delay(plan.click_delay_ms), self._notice("click", links.click, sale, user))
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from loadtest.judging.native import check_native
 from loadtest.judging.spots import SpotBid, check_spot
 from loadtest.judging.violation import Violation
 from loadtest.traffic.catalogue import read_catalogue
@@ -19,6 +20,7 @@ from loadtest.traffic.facts import (
     BANNER,
     FIXED_PRICE,
     MICROS,
+    NATIVE,
     DealFacts,
     ImpressionFacts,
     RequestFacts,
@@ -245,6 +247,8 @@ class Checker:
             spot = imp.spots.get(whole(bid.mtype))
             if spot is not None:
                 found += check_spot(spot, SpotBid(bid.adm, bid.apis, bid.attr, bid.dur, bid.protocol))
+            if imp.native is not None and whole(bid.mtype) == NATIVE:
+                found += check_native(imp.native, bid.adm)
             _check_markup(found, imp, bid)
             _check_blocking(found, facts, imp, bid)
             if (facts.seats and seat not in facts.seats) or seat in facts.blocked_seats:

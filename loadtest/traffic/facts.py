@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 Json = Mapping[str, Any]
 Size = tuple[int, int]
 
@@ -43,6 +45,23 @@ class SpotFacts(NamedTuple):
     frameworks: frozenset[int]
 
 
+class AssetFacts(NamedTuple):
+    """One asset that a native ad may or must have; `least` is a picture's width and height, 0 where any will do."""
+
+    kind: str  # title, img, data
+    required: bool
+    length: int
+    least: Size
+
+
+class NativeFacts(NamedTuple):
+    """What a page wants of a native ad: assets by their id, and (event, method) of the trackers that it calls."""
+
+    assets: Mapping[int, AssetFacts]
+    trackers: frozenset[tuple[int, int]]
+    is_wrapped: bool
+
+
 class ImpressionFacts(NamedTuple):
     """One impression offered; floor in micros CPM of `currency`. No sizes: any size will do."""
 
@@ -55,6 +74,7 @@ class ImpressionFacts(NamedTuple):
     deals: Mapping[str, DealFacts]
     private: bool
     spots: Mapping[int, SpotFacts] = {}  # by format
+    native: NativeFacts | None = None
 
 
 class RequestFacts(NamedTuple):
@@ -110,7 +130,34 @@ def _impression(imp: Json, *, is_scaled: bool) -> ImpressionFacts:
         deals={text(deal["id"]): _deal(deal) for deal in objects(pmp.get("deals")) if text(deal.get("id"))},
         private=number(pmp.get("private_auction")) == 1,
         spots={code: _spot(mapping(imp.get(name))) for name, code in _SPOTS if imp.get(name) is not None},
+        native=_native(mapping(imp.get("native"))) if imp.get("native") is not None else None,
     )
+
+
+def _native(native: Json) -> NativeFacts | None:
+    """What the page wants; None where that cannot be read, and nothing can be judged."""
+    request = native.get("request", native)
+    if isinstance(request, str):
+        try:
+            request = orjson.loads(request)
+        except ValueError:
+            return None
+    root = mapping(request)
+    wanted = mapping(root.get("native")) or root
+    assets = {}
+    for asset in objects(wanted.get("assets")):
+        kind = next((name for name in ("title", "img", "data") if mapping(asset.get(name))), "")
+        rules = mapping(asset.get(kind))
+        if kind and asset.get("id") is not None:
+            least = (whole(rules.get("wmin")), whole(rules.get("hmin")))
+            is_required = number(asset.get("required")) == 1
+            assets[whole(asset["id"])] = AssetFacts(kind, is_required, whole(rules.get("len")), least)
+    trackers = frozenset(
+        (whole(each.get("event")), whole(method))
+        for each in objects(wanted.get("eventtrackers"))
+        for method in listed(each.get("methods"))
+    )
+    return NativeFacts(assets, trackers, "native" in root)
 
 
 def _spot(player: Json) -> SpotFacts:

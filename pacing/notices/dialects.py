@@ -26,6 +26,8 @@ READERS: dict[str, NoticeReader] = {
     "pubmatic": _AS_SAID,
     "index": _AS_SAID,
     "magnite": _AS_SAID,
+    "bidswitch": _AS_SAID,
+    "smaato": _AS_SAID,
     "openx": _AS_SAID,
 }
 """By the names of `core.dialects`. All of these write prices in one of the forms of `pacing.notices.prices`."""

@@ -7,6 +7,7 @@ docs/decisions/0007-profiles-in-two-halves.md).
 """
 
 import itertools
+import math
 import operator
 import struct
 import zlib
@@ -18,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from core.ids import product_reference
+from segments.facts.derive import basket_cycle_s
 from segments.facts.facts import DAY_S, Facts, Product
 
-HOT_VERSION: Final = 2
-"""What is written. 1 is the same without product references, and is read as well."""
+HOT_VERSION: Final = 3
+"""What is written. 2 is the same without the purchase cycle, 1 also without product references; both are read, too."""
 
 OLDEST_HOT_VERSION: Final = 1
 COLD_VERSION: Final = 1
@@ -29,7 +31,7 @@ COLD_VERSION: Final = 1
 HEADER: Final = np.dtype(
     [
         ("version", "u1"),
-        ("stage", "u1"),  # CartStage
+        ("stage", "u1"),  # CartStage in the low three bits, CYCLES_S in the others
         ("windows", "<u2"),
         ("last_visit_s", "<u4"),
         ("cart_micros", "<i8"),  # biddable value: lines outside a category cool-down
@@ -68,6 +70,15 @@ FOREVER_S: Final = 2**32 - 1
 
 # A user of one advertiser with thousands of windows would slow every bid on him; admin refuses rules far below this.
 MAX_WINDOWS: Final = 1_000
+
+# How often a visitor buys, in steps of a sixth from three days to a year; 0 where no rhythm is known.
+STAGE_BITS: Final = 3
+CYCLES: Final = 32
+_SHORTEST_CYCLE_S: Final = 3 * DAY_S
+CYCLES_S: Final[npt.NDArray[np.float64]] = np.concatenate(
+    ([0.0], np.geomspace(_SHORTEST_CYCLE_S, 365 * DAY_S, CYCLES - 1))
+)
+_CYCLES_A_LOG: Final = (CYCLES - 2) / math.log(365 * DAY_S / _SHORTEST_CYCLE_S)
 
 MAX_REFERENCES: Final = 8
 # As long as an ad leaves out what was bought, unless its creative says otherwise (core.model.ProductChoice).
@@ -108,11 +119,19 @@ def pack_hot(facts: Facts, windows: Sequence[Window], now_s: int, expires_s: int
     """The hot field: header, `stored_windows`, references to products."""
     kept = stored_windows(windows, now_s, expires_s)
     header = _pack_header(
-        HOT_VERSION, facts.cart_stage, len(kept), facts.last_visit_s, biddable_cart_micros(facts, now_s),
+        HOT_VERSION, facts.cart_stage | cycle_class(basket_cycle_s(facts)) << STAGE_BITS, len(kept), facts.last_visit_s,
+        biddable_cart_micros(facts, now_s),
         facts.cart_idle_s, expires_s, facts.last_purchase_s, facts.visits, products_viewed(facts), facts.score,
     )  # fmt: skip
     windows_part = struct.pack(f"<{3 * len(kept)}I", *itertools.chain.from_iterable(kept))
     return header + windows_part + _pack_references(*referred_products(facts, now_s))
+
+
+def cycle_class(cycle_s: int) -> int:
+    """The nearest of CYCLES_S; 0 for an unknown cycle."""
+    if cycle_s <= 0:
+        return 0
+    return min(1 + max(0, round(math.log(cycle_s / _SHORTEST_CYCLE_S) * _CYCLES_A_LOG)), CYCLES - 1)
 
 
 def referred_products(facts: Facts, now_s: int) -> tuple[list[str], int]:

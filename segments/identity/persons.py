@@ -7,13 +7,14 @@ id and without any content.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from core.clock import Clock
 from core.keys import (
+    JOURNAL_ERASURES,
     USER_AUDIT,
     client_user,
     exchange_user,
@@ -155,10 +156,22 @@ class UserExport(msgspec.Struct, frozen=True):
     impressions: tuple[tuple[int, int], ...]
 
 
+PseudonymsOf = Callable[[str, int], Sequence[str]]
+"""Of a user id, up to a moment (unix ms), as decimal texts."""
+
+
 class Identities:
     """Operations on whole users."""
 
-    def __init__(self, store: ProfileStore, sizes: SegmentSizes, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: ProfileStore,
+        sizes: SegmentSizes,
+        clock: Clock,
+        pseudonyms: PseudonymsOf = lambda _user_id, _until_ms: (),
+    ) -> None:
+        """`pseudonyms` gives those that the journal may have a user under; none where no journal is kept."""
+        self._pseudonyms = pseudonyms
         self._store = store
         self._sizes = sizes
         self._clock = clock
@@ -277,7 +290,13 @@ class Identities:
         )
 
     async def _erase(self, user_id: str, meta: Meta, ttl_ms: int) -> "_Held":
-        """Remove all of the user's keys and what points to them; what the keys held."""
+        """Remove all of the user's keys and what points to them; what the keys held.
+
+        The journal's rows are erased by the worker, which is told first: what is told twice is done twice.
+        """
+        if pseudonyms := self._pseudonyms(user_id, meta.erased_ms):
+            scored = [part for pseudonym in pseudonyms for part in (meta.erased_ms, pseudonym)]
+            await self._store.commands([("ZADD", JOURNAL_ERASURES, *scored)])
         keys = [user_profile(user_id), user_facts(user_id), user_aliases(user_id), user_touches(user_id)]
         (reply,) = await self._store.script(_ERASE, [_ERASE.call(keys, [pack_meta(meta), ttl_ms])])
         hot, cold, aliases = map(_pairs, reply if isinstance(reply, list) else [])

@@ -19,6 +19,7 @@ from segments.facts.layout import (
     HEADER_BYTES,
     HOT_VERSION,
     OLDEST_HOT_VERSION,
+    STAGE_BITS,
     WINDOW,
     WINDOW_BYTES,
     unpack_references,
@@ -38,6 +39,8 @@ META_FIELD: Final = b"m"
 
 _NO_FLOATS: Final = np.zeros(0)
 _NO_INTEGERS: Final = np.zeros(0, dtype=np.int64)
+_NO_CYCLES: Final = np.zeros(0, dtype=np.uint8)
+_STAGE_MASK: Final = (1 << STAGE_BITS) - 1
 # Columns of the header read as 32-bit words.
 _MOMENTS: Final = (1, 6, 4)  # last visit, last purchase, cart idle since
 _EXPIRES: Final = 5
@@ -54,8 +57,8 @@ class Pipeline(Protocol):
 
 
 _STATE_ARRAYS: Final = (
-    "cart_age_s", "cart_micros", "cart_stage", "last_purchase_age_s", "last_visit_age_s", "products_viewed", "score",
-    "state_advertiser", "state_request", "visits",
+    "cart_age_s", "cart_micros", "cart_stage", "last_purchase_age_s", "last_visit_age_s", "products_viewed",
+    "purchase_cycle", "score", "state_advertiser", "state_request", "visits",
 )  # fmt: skip
 
 
@@ -63,7 +66,8 @@ class ProfileBatch:
     """Profiles of one batch of requests; lists have one entry a request, `state_*` arrays one row a known shop.
 
     `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
-    `*_age_s` infinite where there is none. `state_fields` are the rows' hot fields, which `references` reads.
+    `*_age_s` infinite where there is none. `purchase_cycle` is a place in segments.facts.layout.CYCLES_S.
+    `state_fields` are the rows' hot fields, which `references` reads.
     `segments` are sorted little-endian uint32 ids of what each request's user is a member of now; None where nothing
     is known of the user, or may be. `cap_rings` are what caps are asked of: `rings`, unless the bid path puts others
     there. `failed` are the requests whose user could not be looked up: nobody knows what is known of them, which is
@@ -72,8 +76,8 @@ class ProfileBatch:
 
     __slots__ = (
         "cap_rings", "cart_age_s", "cart_micros", "cart_stage", "failed", "found", "last_purchase_age_s",
-        "last_visit_age_s", "products_viewed", "rings", "score", "segments", "state_advertiser", "state_fields",
-        "state_request", "user_ids", "visits",
+        "last_visit_age_s", "products_viewed", "purchase_cycle", "rings", "score", "segments", "state_advertiser",
+        "state_fields", "state_request", "user_ids", "visits",
     )  # fmt: skip
 
     def __init__(self, user_ids: list[str | None]) -> None:
@@ -92,6 +96,7 @@ class ProfileBatch:
         self.cart_age_s: npt.NDArray[np.float64] = _NO_FLOATS
         self.last_visit_age_s: npt.NDArray[np.float64] = _NO_FLOATS
         self.last_purchase_age_s: npt.NDArray[np.float64] = _NO_FLOATS
+        self.purchase_cycle: npt.NDArray[np.uint8] = _NO_CYCLES
         self.visits: npt.NDArray[np.float64] = _NO_FLOATS
         self.score: npt.NDArray[np.float64] = _NO_FLOATS
         self.products_viewed: npt.NDArray[np.float64] = _NO_FLOATS
@@ -222,7 +227,9 @@ def _decode_states(
     batch.state_request = request
     batch.state_advertiser = advertiser
     batch.last_visit_age_s, batch.last_purchase_age_s, cart_age = ages.T
-    cart, stage = header["cart_micros"], header["stage"].astype(np.int64)
+    cart, packed = header["cart_micros"], header["stage"]
+    batch.purchase_cycle = (packed >> STAGE_BITS).astype(np.uint8)
+    stage = (packed & _STAGE_MASK).astype(np.int64)
     if np.count_nonzero(cart):
         no_cart = (cart <= 0) | (cart_age >= CART_LIFETIME_S)
         cart = np.where(no_cart, 0, cart)

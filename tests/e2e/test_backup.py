@@ -49,6 +49,8 @@ def test_a_backup_taken_while_running_is_restored_elsewhere_with_audit_0(tmp_pat
     with RunningGrosz(data, "--seed", "demo") as running:
         assert wait_for_bills(running, 20)
         time.sleep(1.5)  # rows on their way to the database
+        (data / "media").mkdir(exist_ok=True)
+        (data / "media" / f"{'0' * 64}.png").write_bytes(b"a picture")
         made = grosz("backup", str(backups), "--keys", str(keys), "--data", str(data))
         assert made.returncode == 0, made.stderr
         before = spent_of(grosz("audit", "--data", str(data)).stdout)
@@ -57,6 +59,7 @@ def test_a_backup_taken_while_running_is_restored_elsewhere_with_audit_0(tmp_pat
     back = grosz("restore", str(backups), "--keys", str(keys), "--data", str(elsewhere))
     assert back.returncode == 0, back.stdout + back.stderr
     assert "0 differences" in back.stdout
+    assert (elsewhere / "media" / f"{'0' * 64}.png").read_bytes() == b"a picture"
     audit = grosz("audit", "--data", str(elsewhere))
     assert audit.returncode == 0, audit.stdout
     assert spent_of(audit.stdout) == before

@@ -1,9 +1,9 @@
 """What each dialect makes of a request and of a price, as written down in `tests/golden/dialects`.
 
 A case has a request and what is expected: the `status`, the whole `response`, members of the first `bid` (null:
-absent), texts that a member `has`, how many `bids` and `seats`, the `seat`, and the notice that `bills`. Or it has a
-`price` as a notice brings it, with its form and CPM micros. `exchange`, `advertiser` and `creative` change what the
-case is played with.
+absent), members of the whole `answer`, texts that a member `has`, how many `bids` and `seats`, the `seat`, and the
+notice that `bills`. Or it has a `price` as a notice brings it, with its form and CPM micros. `exchange`, `advertiser`
+and `creative` change what the case is played with.
 """
 
 import json
@@ -90,6 +90,8 @@ async def test_a_case_is_as_it_is_written_down(members: Json, case: Json) -> Non
         assert response == case.get("response")
         return
     assert response is not None
+    for name, value in case.get("answer", {}).items():
+        assert response.get(name) == value, name
     bids = [bid for seat in response["seatbid"] for bid in seat["bid"]]
     for name, value in case.get("bid", {}).items():
         assert bids[0].get(name) == value, name

@@ -28,6 +28,7 @@ from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.paced import PacingDesk
 from admin.products.desk import ProductDesk
+from admin.reports.desk import ReportDesk
 from admin.roles.consents import event_policy
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore, CatalogueWriter
@@ -42,6 +43,7 @@ from core.redis.client import PipelinedRedis, control_redis
 from core.telemetry.metrics import Telemetry
 from creatives.media.desk import MediaDesk
 from creatives.media.store import FolderStore
+from journal.archive import Archive
 from pacing.budgets.transitions import Transitions
 from segments.audiences.sizes import SegmentSizes
 from segments.profiles.metrics import IntakeMetrics
@@ -157,7 +159,13 @@ class Api:
 
 
 def desks_of(
-    database: Database, redis_url: str, redis: Redis, pipelined: PipelinedRedis, clock: Clock, media: Path
+    store: CatalogueStore,
+    redis_url: str,
+    redis: Redis,
+    pipelined: PipelinedRedis,
+    clock: Clock,
+    media: Path,
+    archive: Archive | None,
 ) -> Desks:
     """As the admin role makes them, over one server."""
     time, profiles, metrics = TestTime(clock), ProfileStore(pipelined, SystemClock()), IntakeMetrics(Telemetry())
@@ -167,8 +175,9 @@ def desks_of(
         audiences=AudienceDesk(profiles, ServerScanner(redis), time, metrics),
         visitors=VisitorDesk(profiles, time),
         events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
-        books=BookDesk(database, Transitions(pipelined, time)),
-        media=MediaDesk(FolderStore(media), "https://track.example"),
+        books=BookDesk(store.database, Transitions(pipelined, time)),
+        reports=ReportDesk(archive, store, clock),
+        media=MediaDesk(FolderStore(media), "https://track.example", Telemetry()),
         pacing=PacingDesk(profiles, clock),
     )
 
@@ -181,8 +190,12 @@ async def running_api(
     *,
     failures_per_minute: int = FAILURES_PER_MINUTE,
     edge: Edge | None = None,
+    archive: Archive | None = None,
 ) -> AsyncIterator[Api]:
-    """The API over an empty database, and its publisher (not running: tests publish when they want)."""
+    """The API over an empty database, and its publisher (not running: tests publish when they want).
+
+    `archive`: the journal that reports are made of.
+    """
     media = tempfile.mkdtemp(prefix="grosz-media-")
     database = Database.open(database_url)
     await migrate(database)
@@ -199,7 +212,7 @@ async def running_api(
         make_explain_desk(pipelined, commands, Settings(), TestTime(clock)),
         FunnelDesk(commands, clock),
         Doctor(Patient(commands, SegmentSizes(commands), store, {}, {}, Settings().catalogue.max_age_s), clock),
-        desks_of(database, redis_url, redis, pipelined, clock, Path(media)),
+        desks_of(store, redis_url, redis, pipelined, clock, Path(media), archive),
         committed=publisher.wake,
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,

@@ -27,7 +27,7 @@ from pacing.budgets.leases import LeaseBook
 from pacing.caps import pack_record
 from pacing.notices.claims import Claims
 from pacing.notices.tokens import TokenSigner
-from segments.facts.layout import HEADER_BYTES, HOT_VERSION
+from segments.facts.layout import HEADER_BYTES, HOT_VERSION, cycle_class
 from segments.profiles.reading import ProfileBatch, ProfileReader, UserLookup
 from tests.kit.openrtb import body_of
 
@@ -45,6 +45,7 @@ class ShopState(msgspec.Struct, frozen=True):
     cart_age_s: float = np.inf
     last_visit_age_s: float = 3_600.0
     last_purchase_age_s: float = np.inf
+    purchase_cycle_s: int = 0  # 0: unknown
     visits: float = 1.0
     products_viewed: float = 1.0
     cart: tuple[str, ...] = ()  # ids of products in the cart, the dearest first
@@ -87,6 +88,7 @@ def profile_batch(shoppers: Sequence[Shopper | None]) -> ProfileBatch:
         batch.cart_micros = np.array([state.cart_micros for _, _, state in rows], dtype=np.int64)
         batch.cart_stage = np.array([state.cart_stage for _, _, state in rows], dtype=np.int64)
         batch.score = np.zeros(len(rows))
+        batch.purchase_cycle = np.array([cycle_class(state.purchase_cycle_s) for _, _, state in rows], dtype=np.uint8)
         for name in ("cart_age_s", "last_purchase_age_s", "last_visit_age_s", "visits", "products_viewed"):
             setattr(batch, name, np.array([getattr(state, name) for _, _, state in rows], dtype=np.float64))
     return batch

@@ -10,6 +10,7 @@ import numpy as np
 
 from bidder.decision.model_file import FieldVocabulary, Manifest, Model, load_model
 from core.model import CartValue, Catalogue, Goal, LineItem
+from segments.facts.layout import CYCLES_S, cycle_class
 from tests.kit.bidding import Shopper, ShopState
 
 DAY_S = 86_400
@@ -74,7 +75,8 @@ def _interest(manifest: Manifest, state: ShopState | None) -> float:
         return 1.0
     if state.cart_micros and state.cart_age_s < state.last_purchase_age_s:
         return 1.0
-    back = min(state.last_purchase_age_s / manifest.purchase_cycle_s, 1.0)
+    own_s = float(CYCLES_S[cycle_class(state.purchase_cycle_s)])
+    back = min(state.last_purchase_age_s / (own_s or manifest.purchase_cycle_s), 1.0)
     return manifest.purchase_floor + (1 - manifest.purchase_floor) * back
 
 

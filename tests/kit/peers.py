@@ -1,6 +1,7 @@
 """Programs from npm that read what Grosz writes; each has a folder in tests/peers with its lock."""
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -11,7 +12,7 @@ from tests.kit.fixtures import REPOSITORY, skip_or_fail
 PEERS = REPOSITORY / "tests" / "peers"
 
 
-def ask_peer(name: str, script: str, question: object) -> object:
+def ask_peer(name: str, script: str, question: object, *, timeout_s: float = 25) -> object:
     """What a script of a peer answers in JSON to a JSON question. Skips the test where its packages are missing."""
     folder = PEERS / name
     if shutil.which("node") is None:
@@ -21,10 +22,11 @@ def ask_peer(name: str, script: str, question: object) -> object:
     asked = subprocess.run(
         ["node", script],
         cwd=folder,
+        env={**os.environ, "CHROMIUM": shutil.which("chromium") or "chromium"},
         input=json.dumps(question),
         capture_output=True,
         text=True,
-        timeout=25,
+        timeout=timeout_s,
         check=False,
     )
     if asked.returncode != 0 or not asked.stdout:

@@ -133,6 +133,19 @@ def test_the_interest_comes_back_along_the_purchase_cycle(goal: Goal) -> None:
     assert shares[-2:] == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("goal", [Goal.CPC, Goal.CPA])
+@pytest.mark.parametrize("cycle_days", [7, 60, 200])
+def test_the_interest_comes_back_along_the_visitor_s_own_cycle_where_it_is_known(goal: Goal, cycle_days: int) -> None:
+    bidder = bidder_for(goal)
+    plain = bid(bidder)
+    halfway, whole = (
+        bid(bidder, last_purchase_age_s=part * cycle_days * DAY_S, purchase_cycle_s=cycle_days * DAY_S) / plain
+        for part in (0.5, 1.1)
+    )
+    assert halfway == pytest.approx((0.15 + 1) / 2, abs=0.05)  # cycles are known to a twelfth
+    assert whole == 1.0
+
+
 def test_a_purchase_changes_nothing_for_who_pays_by_impression() -> None:
     bidder = bidder_for(Goal.CPM, bid_micros=5 * MILLION)
     assert bid(bidder, last_purchase_age_s=60.0) == bid(bidder)

@@ -19,6 +19,8 @@ from creatives.formats.offer import AssetsNeeded
 MARKUP_TYPE: Final = 4
 """`mtype` (OpenRTB 2.6, section 4.2.3)."""
 
+MAIN_IMAGE: Final = 3
+
 PICTURE_TYPES: Final = {1: "icon", 2: "logo", 3: "images"}
 """Native 1.2, list "Image Asset Types"; 2 is of versions before."""
 
@@ -146,17 +148,20 @@ def _asset(asset: _Asset) -> WantedAsset | None:
         return WantedAsset(asset.id, "titles", required, max(asset.title.len or 0, 0))
     if asset.img is not None:
         image = asset.img
-        kind = PICTURE_TYPES.get(image.type if image.type is not None else 3)
+        number = image.type if image.type is not None else MAIN_IMAGE
+        kind = PICTURE_TYPES.get(number)
         if kind is None:
             return None
         width, height, least_width, least_height = (
             max(each or 0, 0) for each in (image.w, image.h, image.wmin, image.hmin)
         )
         mimes = image.mimes or ()
-        return WantedAsset(asset.id, kind, required, 0, width, height, least_width, least_height, mimes)
+        return WantedAsset(asset.id, kind, required, 0, width, height, least_width, least_height, mimes, number)
     if asset.data is not None:
-        kind = DATA_TYPES.get(asset.data.type or 0)
-        return WantedAsset(asset.id, kind, required, max(asset.data.len or 0, 0)) if kind is not None else None
+        number = asset.data.type or 0
+        kind = DATA_TYPES.get(number)
+        if kind is not None:
+            return WantedAsset(asset.id, kind, required, max(asset.data.len or 0, 0), type=number)
     return None
 
 

@@ -1,13 +1,15 @@
 """What the video and audio objects of the protocol have in common (OpenRTB 2.6 sections 3.2.7 and 3.2.8)."""
 
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from bidder.openrtb.formats.banner import banner_sizes
-from bidder.openrtb.types import Audio, Video
+from bidder.openrtb.types import Audio, DurationFloor, Imp, Video
 from core.errors import Fault
 from creatives.formats.base import Ad
-from creatives.formats.offer import DurationRange, Shape, Size
-from creatives.formats.spots import SpotAd
+from creatives.formats.offer import DurationRange, Offer, Shape, Size
+from creatives.formats.spots import SpotAd, SpotOffer
 
 UNBOUNDED_MS: Final = 2**31
 """The length of a spot where a request sets no limit."""
@@ -17,6 +19,10 @@ ANY_EXTENSION: Final = -1
 
 # So many required lengths are read; real pods name up to six.
 MAX_LENGTHS: Final = 16
+
+# Ads of one pod that are bid, and floors by length that are read; real requests have fewer.
+MAX_ADS: Final = 6
+MAX_FLOORS: Final = 16
 
 # Companions of one player; real requests have one or two.
 MAX_COMPANIONS: Final = 8
@@ -29,6 +35,8 @@ def lengths(name: str, spot: Video | Audio) -> tuple[Shape, ...] | Fault:
         return tuple([DurationRange(name, 1000 * (each - 1) + 1, 1000 * each) for each in exact])
     least = 1000 * max(spot.minduration or 0, 0)
     most = 1000 * spot.maxduration if spot.maxduration and spot.maxduration > 0 else UNBOUNDED_MS
+    if spot.poddur and spot.poddur > 0:
+        most = min(most, 1000 * spot.poddur)
     if least > most:
         return Fault(f"/{name}/maxduration", "durations", "is below minduration: no length fits")
     if spot.maxextended and spot.maxextended > 0:
@@ -48,6 +56,37 @@ def companion_sizes(spot: Video | Audio) -> tuple[Size, ...]:
     return tuple(
         dict.fromkeys(size for each in (spot.companionad or ())[:MAX_COMPANIONS] for size in banner_sizes(each))
     )
+
+
+class PodAsked(NamedTuple):
+    """The pod that an impression is part of, or is (OpenRTB 2.6 section 7.6 of the implementation notes)."""
+
+    id: str  # "" where it has none: then it is one of its own
+    seconds: int  # of a dynamic one; 0 for a single ad
+    most_ads: int
+    separation: tuple[int, ...] | None
+    """AdCOM list "Pod Deduplication"; None where the request names none."""
+    per_second: float | None
+    """Floor CPM of each second."""
+    floors: tuple[DurationFloor, ...]
+
+
+def pod_of(imp: Imp, name: str) -> PodAsked | None:
+    """The pod of an impression's player of a format; None where it takes one ad by itself, at one floor."""
+    spot = imp.video if name == "video" else imp.audio if name == "audio" else None
+    if spot is None:
+        return None
+    seconds = spot.poddur if spot.poddur and spot.poddur > 0 else 0
+    if not (seconds or spot.podid or spot.mincpmpersec or spot.durfloors):
+        return None
+    most = min(max(spot.maxseq or MAX_ADS, 1), MAX_ADS) if seconds else 1
+    name = str(spot.podid) if spot.podid else ""
+    return PodAsked(name, seconds, most, spot.poddedupe, spot.mincpmpersec, (spot.durfloors or ())[:MAX_FLOORS])
+
+
+def without_clicks(offer: Offer) -> Offer:
+    """An offer of a screen in a public place (OpenRTB 2.6, `dooh`): nobody can click there."""
+    return msgspec.structs.replace(offer, can_click=False) if isinstance(offer, SpotOffer) else offer
 
 
 def members(ad: Ad, markup_type: int) -> dict[str, object]:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from admin.roles.journal import NoticeRows, OrderRows
+from admin.roles.journal import NoticeRows, OrderRows, pseudonyms_kept
 from admin.roles.journal_keeping import JournalKeeper
 from admin.store.database import Database
 from admin.store.ledger import SqlLedgerStore
 from admin.store.migrate import migrate
 from core import keys
-from core.clock import ManualClock
+from core.clock import ManualClock, SystemClock
 from core.config import JournalSettings
 from core.errors import UnavailableError
 from core.telemetry.metrics import Telemetry
@@ -21,6 +21,9 @@ from journal.streams import StreamTaker
 from pacing.ledger.rows import LedgerWriter
 from pacing.notices.conversions import ConversionDesk
 from pacing.notices.notices import NoticeDesk
+from segments.audiences.sizes import SegmentSizes
+from segments.identity.persons import Identities
+from segments.profiles.store import ProfileStore
 from tests.kit.journal_rows import JournalFolder
 from tests.kit.money import ADVERTISER, LANDING, LINE_ITEM, USER, Shop
 
@@ -142,3 +145,29 @@ async def test_a_worker_that_is_killed_between_files_and_positions_takes_nothing
     await kept.keep()
     assert len(kept.folder.rows(BILL, "bid_id")) == 2
     assert len(kept.folder.rows(CLICK, "bid_id")) == 1
+
+
+async def test_who_opts_out_is_in_no_file_also_not_by_a_notice_that_comes_later(kept: KeptShop) -> None:
+    store = ProfileStore(kept.shop.redis, SystemClock())
+    book, _client = await kept.shop.bidder()
+    late = kept.shop.token(book.reserve(0, 10_000, kept.shop.clock.now_ms()))
+    await an_impression(kept, click=True)
+    await kept.keep()
+    person = PEOPLE.of(USER, kept.shop.clock.now_ms())
+    assert person in {row[0] for row in kept.folder.rows(NOTICE, "person")}
+    told = pseudonyms_kept(JournalSettings(people_key=(b"k" * 32).hex(), directory="here"))
+    await Identities(store, SegmentSizes(store), kept.shop.clock, told).opt_out(USER, "visitor")
+    assert await kept.keeper.erase() > 0
+    await kept.desk.win(late, "8.00", "PLN")
+    await kept.keep()
+    assert person in {row[0] for row in kept.folder.rows(NOTICE, "person")}, "until the next pass"
+    await kept.keeper.erase()
+    for kind in (NOTICE, CLICK, CONVERSION):
+        assert person not in {row[0] for row in kept.folder.rows(kind, "person")}
+    assert len(kept.folder.rows(CLICK, "bid_id")) == 1
+    waiting = await kept.shop.transitions.command("ZCARD", keys.JOURNAL_ERASURES)
+    assert waiting, "until its last notice may have come"
+    now_s = SystemClock().now_ms() // 1000  # the erasure is stamped by the server
+    kept.shop.clock.advance(now_s + 8 * 3_600 - kept.shop.clock.now_ms() // 1000)
+    await kept.keeper.erase()
+    assert not await kept.shop.transitions.command("ZCARD", keys.JOURNAL_ERASURES)

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import UnavailableError
+from journal.archive import STATE_FILE
 from journal.rows import BILL, CLICK
-from journal.streams import STATE_FILE, StreamRows, StreamTaker
+from journal.streams import StreamRows, StreamTaker
 from tests.kit.journal_rows import NOW_MS, JournalFolder, a_row
 
 

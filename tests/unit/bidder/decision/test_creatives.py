@@ -55,7 +55,7 @@ def test_a_bid_says_what_is_shown_what_it_costs_and_whom_to_tell() -> None:
         bid["burl"] == f"{TRACK}/n/bill/{token}?p=${{AUCTION_PRICE}}&c=${{AUCTION_CURRENCY}}&m=${{AUCTION_MIN_TO_WIN}}"
     )
     assert bid["lurl"] == f"{TRACK}/n/loss/{token}?r=${{AUCTION_LOSS}}&m=${{AUCTION_MIN_TO_WIN}}"
-    assert bid["adm"].count(token) == 2
+    assert bid["adm"].count(token) == 4, "click, impression, in view, not loaded"
     assert None not in bid.values()
 
 

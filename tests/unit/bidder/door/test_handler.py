@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 import bidder.door.batching
@@ -23,7 +24,7 @@ from core.model import Catalogue, NoBidStyle
 from core.telemetry.metrics import Telemetry
 from segments.profiles.reading import ProfileBatch, ProfileReader, UserLookup
 from tests.kit.bid_port import until
-from tests.kit.bidding import KnownProfiles, TestBidder, profile_batch
+from tests.kit.bidding import KnownProfiles, TestBidder, bids_of, profile_batch
 from tests.kit.catalogues import EXCHANGE, catalogue, line_item
 from tests.kit.openrtb import body_of, corpus_lines, raw_request
 
@@ -415,3 +416,30 @@ async def test_a_slow_first_batch_does_not_shed_the_crowd_behind_it(monkeypatch:
     for _ in range(2 * MAX_BATCH):
         desk.submit()
     assert (await desk.statuses())[1:] == [200] * (2 * MAX_BATCH)
+
+
+async def test_a_test_spends_teaches_and_counts_nothing() -> None:
+    desk = Desk()
+    snapshot, book = desk.bidder.snapshot, desk.bidder.book
+    arrays = book.remaining, book.impressions_left, book.scored
+    before, hits = [array.copy() for array in arrays], snapshot.live.hits
+    desk.submit(body_of(raw_request(test=1, at=1, regs={"gdpr": 0})))
+    assert await desk.statuses() == [200]
+    ((_status, body),) = desk.replies[0]
+    (bid,) = bids_of(json.loads(body))
+    assert desk.bidder.claims(bid).is_test
+    assert all(np.array_equal(one, other) for one, other in zip(before, arrays, strict=True))
+    assert snapshot.live.hits == hits
+    assert snapshot.shading.take_sent() == []
+    desk.submit()
+    assert await desk.statuses() == [200, 200]
+    assert (book.remaining < before[0]).any(), "what is no test spends"
+    assert snapshot.live.hits > hits
+
+
+async def test_a_test_and_others_of_one_turn_are_all_answered() -> None:
+    desk = Desk()
+    for number in range(6):
+        desk.submit(body_of(raw_request(id=str(number), test=number % 2, regs={"gdpr": 0})))
+    assert await desk.statuses() == [200] * 6
+    assert desk.bidder.book.scored.sum() == 3

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bidder.openrtb.formats import audio, video
-from bidder.openrtb.judge import AnswerTerms, faults_of_bid
+from bidder.openrtb.judge import AnswerTerms, faults_of_answer, faults_of_bid
 from creatives.formats import spots
 from creatives.macros import TOKEN
 from tests.kit.openrtb import FX, request_of
@@ -96,3 +96,30 @@ def test_an_extended_length_is_allowed() -> None:
     assert kinds(bid_of("video"), video=VIDEO | {"maxduration": 10, "maxextended": 5}) == []
     assert kinds(bid_of("video"), video=VIDEO | {"maxduration": 10, "maxextended": -1}) == []
     assert kinds(bid_of("video"), video=VIDEO | {"maxduration": 10, "maxextended": 4}) == ["duration"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "second", "expected"),
+    [
+        ({"poddur": 30, "maxseq": 2}, {}, []),
+        ({"poddur": 29}, {}, ["pod"]),
+        ({"poddur": 60, "maxseq": 1}, {}, ["pod"]),
+        ({"poddur": 60}, {"crid": "1"}, ["pod"]),
+        ({"poddur": 60}, {"adomain": ["a.example"]}, ["pod"]),
+        ({"poddur": 60, "poddedupe": [5]}, {"adomain": ["a.example"]}, []),
+    ],
+)
+def test_bids_of_a_pod_fit_into_it_together(asked: Json, second: Json, expected: list[str]) -> None:
+    request = request_of(id="r", cur=["PLN"], imp=[{"id": "1", "video": VIDEO | asked}])
+    bids = [
+        bid_of("video", id="1", crid="1", adomain=["a.example"]),
+        bid_of("video", **({"id": "2", "crid": "2", "adomain": ["b.example"]} | second)),
+    ]
+    answer = {"id": "r", "cur": "PLN", "seatbid": [{"seat": "grosz", "bid": bids}]}
+    assert [fault.kind for fault in faults_of_answer(request, answer, TERMS)] == expected
+
+
+def test_a_floor_by_the_second_is_judged_by_the_length() -> None:
+    assert kinds(bid_of("video"), video=VIDEO | {"mincpmpersec": 0.01}) == []
+    assert kinds(bid_of("video"), video=VIDEO | {"mincpmpersec": 0.1}) == ["floor"]  # 15 s cost 1.50 USD
+    assert kinds(bid_of("video"), video=VIDEO | {"durfloors": [{"maxdur": 15, "bidfloor": 1.0}]}) == ["floor"]

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creatives.formats.banner import MAX_MARKUP_CHARS, banner_markup, check_banner, is_secure
-from creatives.macros import TOKEN, Tracker, click_url
+from core.model import Creative
+from creatives.formats.banner import FORMAT, MAX_MARKUP_CHARS, banner_markup, check_banner
+from creatives.formats.offer import Offer
+from creatives.macros import TOKEN, Tracker, click_url, event_url
 from tests.kit.catalogues import creative
 
 TRACK = "https://track.example"
@@ -17,6 +19,13 @@ IMAGE = creative(1, 1, html="", image_url="https://cdn.example/a.png", alt_text=
 HOSTILE = st.text(st.sampled_from("\"'<>&/\\@${}ą😀 %\n"), max_size=12).map(
     lambda text: text + "</script>\"'><img src=x onerror=y>"
 )
+
+
+BANNER = Offer("banner", ((300, 250),))
+
+
+def is_secure(ad: Creative, tracker: Tracker) -> bool:
+    return FORMAT.render(ad, BANNER, tracker).secure
 
 
 class Elements(html.parser.HTMLParser):
@@ -122,3 +131,50 @@ def test_faults_of_a_banner_are_named(changes: dict[str, object], code: str) -> 
 def test_a_sound_banner_has_no_faults() -> None:
     assert check_banner(creative(1, 1)) == []
     assert check_banner(IMAGE) == []
+
+
+FRAME = creative(
+    1, 1, html="", frame_url="https://cdn.example/ad.html?w=${WIDTH}&click=${CLICK_URL_ENC}&n=${CACHEBUSTER}"
+)
+
+
+def test_a_page_is_shown_in_a_frame_without_an_origin_and_told_where_clicks_are_counted() -> None:
+    (tag, frame), _pixel = Elements(banner_markup(FRAME, TRACKER)).found
+    assert tag == "iframe"
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(str(frame["src"])).query)
+    assert query == {"w": ["300"], "click": [click_url(TRACKER, "https://shop1.example/")], "n": [TOKEN]}
+    assert "allow-same-origin" not in str(frame["sandbox"])
+    assert "allow-top-navigation" not in str(frame["sandbox"])
+    assert check_banner(FRAME) == []
+    blind = msgspec.structs.replace(FRAME, frame_url="https://cdn.example/ad.html")
+    assert [fault.code for fault in check_banner(blind)] == ["no_click_macro"]
+    assert FORMAT.render(FRAME, BANNER, TRACKER).types == {2, 4}
+
+
+def test_the_privacy_page_is_linked_by_a_sign() -> None:
+    url = 'https://shop1.example/ads?a=1&b="'
+    elements = Elements(banner_markup(msgspec.structs.replace(IMAGE, privacy_url=url), TRACKER)).found
+    assert [tag for tag, _ in elements] == ["a", "img", "a", "img"]
+    assert elements[2][1]["href"] == url
+
+
+def test_a_banner_is_measured_unless_scripts_are_blocked() -> None:
+    measured = FORMAT.render(IMAGE, BANNER, TRACKER)
+    assert event_url(TRACKER, "view", "viewable") in measured.markup
+    assert measured.types == {2}, "the measuring is not the ad's own script"
+    plain = Offer("banner", ((300, 250),), blocked_types=(3,))
+    assert "<script" not in FORMAT.render(IMAGE, plain, TRACKER).markup
+    assert FORMAT.variant(plain) != FORMAT.variant(BANNER)
+
+
+def test_a_click_is_counted_by_the_exchange_first_where_it_has_a_macro() -> None:
+    google = Tracker(TRACK, "", "%%CLICK_URL_UNESC%%", "%%CLICK_URL_ESC%%")
+    elements = Elements(banner_markup(IMAGE, google)).found
+    ours = click_url(TRACKER, "https://shop1.example/")
+    macro, encoded = str(elements[0][1]["href"])[:19], str(elements[0][1]["href"])[19:]
+    assert (macro, urllib.parse.unquote(encoded)) == ("%%CLICK_URL_UNESC%%", ours)
+    source = str(Elements(banner_markup(FRAME, google)).found[0][1]["src"])
+    handed = source.partition("click=")[2].partition("&n=")[0]
+    assert handed.startswith("%%CLICK_URL_ESC%%")
+    twice = handed.removeprefix("%%CLICK_URL_ESC%%")
+    assert urllib.parse.unquote(urllib.parse.unquote(twice)) == ours

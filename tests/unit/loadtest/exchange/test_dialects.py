@@ -28,6 +28,8 @@ RIGHT: dict[str, dict[str, Any]] = {
     "pubmatic": {"adomain": ["a.example"], "cid": "1", "crid": "1-1", "iurl": "https://a.example/i.png", "attr": []},
     "index": {"adm": "<img src='https://t.example?p=${AUCTION_PRICE}'>", "adomain": ["a.example"]},
     "magnite": {},
+    "bidswitch": {"adomain": ["a.example"], "crid": "1-1", "iurl": "https://a.example/i.png"},
+    "smaato": {},
     "openx": {"adm": "<img src='https://t.example?p=${AUCTION_PRICE:OXCRYPT}'>"},
 }
 
@@ -57,6 +59,8 @@ def test_a_right_bid_is_taken(name: str) -> None:
         ("pubmatic", {"nurl": "https://t.example"}, "win-notice"),
         ("index", {"adm": "<b>x</b>"}, "no-price-macro"),
         ("index", {"adomain": ["x" * 129]}, "domain"),
+        ("bidswitch", {"crid": None}, "missing-member"),
+        ("bidswitch", {"adm": "${AUCTION_PRICE}", "nurl": "https://t.example?p=${AUCTION_PRICE}"}, "price-macro"),
         ("openx", {"adm": "<img src='https://t.example?p=${AUCTION_PRICE}'>"}, "no-price-macro"),
     ],
 )
@@ -82,7 +86,7 @@ def test_which_forms_of_no_an_exchange_takes() -> None:
             refused["no-content"].append(name)
         if not manner.empty_answers:
             refused["empty-answer"].append(name)
-    assert refused == {"no-content": ["google"], "empty-answer": ["xandr"]}
+    assert refused == {"no-content": ["google"], "empty-answer": ["xandr", "smaato"]}
 
 
 @pytest.mark.parametrize("cpm", [10_000, 1_230_000, 999_990_000])
@@ -110,5 +114,5 @@ def test_a_scenario_becomes_one_of_the_exchange() -> None:
 
 
 def test_an_exchange_that_nobody_plays_is_named() -> None:
-    with pytest.raises(ScenarioError, match="no dialect 'smaato'"):
-        manner_of("smaato")
+    with pytest.raises(ScenarioError, match="no dialect 'triplelift'"):
+        manner_of("triplelift")

@@ -98,3 +98,5 @@ def test_pixels_and_clicks_of_vast_are_found_without_their_escapes() -> None:
     links = links_of(str(bid().adm), lambda url: url.startswith("https://track.example/"))
     assert links.pixels == ("https://track.example/t/imp/tok?p=${AUCTION_PRICE}&c=${AUCTION_CURRENCY}",)
     assert links.click == "https://track.example/t/click/tok?to=https%3A%2F%2Fshop1.example%2F"
+    told = ("start", "first", "mid", "third", "complete")
+    assert links.events == tuple(f"https://track.example/t/quartile/tok?e={event}" for event in told)

@@ -3,16 +3,20 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.ids import product_reference
-from segments.facts.facts import Bought, CartLine, Cooldown, Entry, Facts, PathVisit, Product
+from segments.facts.facts import Bought, CartLine, Cooldown, Entry, Facts, Order, PathVisit, Product
 from segments.facts.layout import (
     BOUGHT_S,
+    CYCLES_S,
     HEADER,
     HEADER_BYTES,
     LayoutError,
     Window,
     biddable_cart_micros,
+    cycle_class,
     pack_cold,
     pack_hot,
     unpack_cold,
@@ -21,7 +25,7 @@ from segments.facts.layout import (
     unpack_windows,
     windows_end,
 )
-from segments.profiles.reading import _MOMENTS
+from segments.profiles.reading import _MOMENTS, ProfileBatch, decode
 
 NOW_S = 1_790_000_000
 DAY_S = 86_400
@@ -96,7 +100,7 @@ def test_the_header_carries_what_the_price_needs() -> None:
     header = unpack_header(pack_hot(facts, [], NOW_S, NOW_S + 9))
     values = {name: header[name][0] for name in HEADER.names or ()}
     assert values == {
-        "version": 2, "stage": 2, "windows": 0, "last_visit_s": 7, "cart_micros": 5_000_000, "cart_idle_s": 8,
+        "version": 3, "stage": 2, "windows": 0, "last_visit_s": 7, "cart_micros": 5_000_000, "cart_idle_s": 8,
         "expires_s": NOW_S + 9, "last_purchase_s": 2, "visits": 3, "products": 4, "score": 1.5,
     }  # fmt: skip
 
@@ -115,7 +119,7 @@ def test_a_damaged_cold_field_is_refused(damage: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"\x01" * 39, b"\x02" * 39, b"\x03" + bytes(39), bytes(40), b"\x02\x00\x01" + bytes(37)]
+    "damage", [b"", b"\x01" * 39, b"\x02" * 39, b"\x04" + bytes(39), bytes(40), b"\x02\x00\x01" + bytes(37)]
 )
 def test_a_damaged_hot_field_is_refused(damage: bytes) -> None:
     with pytest.raises(LayoutError):
@@ -179,3 +183,26 @@ def test_a_field_of_version_1_is_read() -> None:
 def test_damaged_references_are_none(rest: bytes) -> None:
     assert unpack_references(pack_hot(Facts(), [], NOW_S, NOW_S + 9) + rest) == ((), 0)
     assert unpack_windows(pack_hot(Facts(), [], NOW_S, NOW_S + 9) + rest) == []
+
+
+def test_the_purchase_cycle_shares_a_byte_with_the_stage() -> None:
+    orders = [Order(number, NOW_S - 60 * DAY_S * number, 10) for number in range(3)]
+    facts = Facts(
+        purchases=3, first_purchase_s=NOW_S - 120 * DAY_S, last_purchase_s=NOW_S, orders=orders, cart_stage=4,
+        purchases_micros=30,
+    )  # fmt: skip
+    batch = ProfileBatch(["u"])
+    decode(batch, [0], [[b"7", pack_hot(facts, [], NOW_S, NOW_S + 99)]], NOW_S * 1000)
+    assert CYCLES_S[batch.purchase_cycle[0]] == pytest.approx(60 * DAY_S, rel=0.09)
+    assert pack_hot(facts, [], NOW_S, NOW_S + 99)[1] & 7 == 4
+    stranger = Facts(cart_stage=2)
+    assert pack_hot(stranger, [], NOW_S, NOW_S + 99)[1] == 2
+
+
+@given(st.integers(0, 2**32))
+def test_a_cycle_is_kept_to_a_twelfth_between_three_days_and_a_year(cycle_s: int) -> None:
+    kept = float(CYCLES_S[cycle_class(cycle_s)])
+    if cycle_s == 0:
+        assert kept == 0.0
+    else:
+        assert kept == pytest.approx(min(max(cycle_s, 3 * DAY_S), 365 * DAY_S), rel=0.09)

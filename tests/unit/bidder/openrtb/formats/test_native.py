@@ -60,9 +60,9 @@ def test_what_is_wanted_of_each_kind() -> None:
     )
     assert found.assets == (
         WantedAsset(1, "titles", True, 25),
-        WantedAsset(2, "images", False, 0, 1200, 627, 600, 300, ("image/png",)),
-        WantedAsset(3, "texts", False, 90),
-        WantedAsset(4, "images", False),
+        WantedAsset(2, "images", False, 0, 1200, 627, 600, 300, ("image/png",), 3),
+        WantedAsset(3, "texts", False, 90, type=2),
+        WantedAsset(4, "images", False, type=3),
     )
 
 
@@ -99,7 +99,7 @@ def test_live_traffic_is_not_exact() -> None:
     found = asked(
         assets=[{"id": "1", "required": "1", "title": {"len": "25"}}, {"id": 2, "img": {"wmin": -5, "mimes": None}}]
     )
-    assert found.assets == (WantedAsset(1, "titles", True, 25), WantedAsset(2, "images", False))
+    assert found.assets == (WantedAsset(1, "titles", True, 25), WantedAsset(2, "images", False, type=3))
 
 
 @pytest.mark.parametrize(
