@@ -15,6 +15,7 @@ from admin.console.browser import Visitor, address_of, login_address, read_form,
 from admin.console.desk import Desk
 from admin.console.entering import Entrance
 from admin.console.kinds import NAVIGATION, PAGES
+from admin.console.pages.creatives import Creatives
 from admin.console.pages.lists import Lists
 from admin.console.pages.objects import Objects
 from admin.console.pages.overview import Overview
@@ -46,6 +47,7 @@ def add_console(api: Api) -> None:
         Questions(desk, api.explanations),
         Wizard(desk),
         Shop(api.reader, api.desks),
+        Creatives(api.reader),
         Visitors(api.desks.visitors),
     )
     api.app.add_routes(console.routes())
@@ -64,6 +66,7 @@ class Console:
         questions: Questions,
         wizard: Wizard,
         shop: Shop,
+        creatives: Creatives,
         visitors: Visitors,
     ) -> None:
         self._authentication = authentication
@@ -74,6 +77,7 @@ class Console:
         self._questions = questions
         self._wizard = wizard
         self._shop = shop
+        self._creatives = creatives
         self._visitors = visitors
         environment().globals.update(navigation=NAVIGATION, pages=PAGES)
 
@@ -87,6 +91,7 @@ class Console:
             ("/visitors", self._visitors.show),
             ("/advertisers/{id:[0-9]+}/shop", self._shop.show),
             ("/feeds/{id:[0-9]+}/runs", self._shop.feed),
+            ("/creatives/{id:[0-9]+}/ad", self._creatives.ad),
             ("/line-items/{id}/delivery", self._overview.delivery),
             ("/line-items/{id}/findings", self._overview.findings),
             (f"{_KIND}.csv", self._lists.csv),

@@ -616,3 +616,28 @@ async def test_what_a_form_does_not_send_is_kept_and_what_is_unticked_is_cleared
     await browser.post(path, unticked)
     cleared = (await shop.caller.get(f"/v1{path}")).body
     assert (cleared["several_per_request"], cleared["creative_ids"]) == (False, line_item["creative_ids"])
+
+
+async def test_an_ad_is_previewed_without_rights(api: Api, shop: Shop) -> None:
+    rival = await make_shop(api, "rival")
+    markup = '<a href="${CLICK_URL}" data-e="${CLICK_URL_ENC}"><script>1</script>ad</a>'
+    creative = {name: shop.creative[name] for name in ("advertiser_id", "width", "height", "landing_url")}
+    made = await shop.caller.made(
+        "/v1/creatives", creative | {"name": "ad", "html": markup, "advertiser_domain": "a.b"}
+    )
+    path = f"/creatives/{made['id']}/ad"
+    browser = await person(api, "read", advertisers=(shop.advertiser["id"],))
+    seen = await browser.get(path)
+    assert seen.status == 200
+    policy = seen.headers["Content-Security-Policy"]
+    assert policy.startswith("sandbox allow-scripts; default-src 'none'")
+    assert "allow-same-origin" not in policy
+    assert "connect-src 'none'" in policy
+    assert seen.headers["Referrer-Policy"] == "no-referrer"
+    assert '<a href="https://szpilka.example/" data-e="https%3A%2F%2Fszpilka.example%2F"><script>' in seen.text
+    page = await browser.get(f"/creatives/{made['id']}")
+    assert f'src="{path}" sandbox="allow-scripts"' in page.text
+    assert "<script>1" not in page.text
+    missing = await browser.get("/creatives/4000000000/ad")
+    assert (await browser.get(f"/creatives/{rival.creative['id']}/ad")).status == missing.status == 404
+    assert (await Browser(api.client).get(path)).headers["Location"].startswith("/login")
