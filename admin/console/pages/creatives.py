@@ -14,11 +14,20 @@ from creatives.formats.banner import preview_markup
 
 # The `sandbox` of the policy gives the document an origin of its own also where it is opened without a frame: its
 # scripts reach neither cookies nor pages of the console, and it can send no form, open no window, lead nobody away.
-_POLICY = (
-    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' https:; "
-    "style-src 'unsafe-inline' https:; img-src https: http: data: blob:; font-src https: data:; "
-    "media-src https: data:; frame-src https: http:; connect-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
-)
+_POLICY = "; ".join((
+    "sandbox allow-scripts",
+    "default-src 'none'",
+    "script-src 'unsafe-inline' 'unsafe-eval' https:",
+    "style-src 'unsafe-inline' https:",
+    "img-src https: http: data: blob:",
+    "font-src https: data:",
+    "media-src https: data:",
+    "frame-src https: http:",
+    "connect-src 'none'",
+    "form-action 'none'",
+    "base-uri 'none'",
+    "frame-ancestors 'self'",
+))  # fmt: skip
 _HEADERS = {
     CSP: _POLICY,
     "X-Content-Type-Options": "nosniff",
