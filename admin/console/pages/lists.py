@@ -68,7 +68,7 @@ class Lists:
             input_text=input_text,
             kept=[(name, text) for name, text in request.query.items() if name not in _OWN_FILTERS and text],
             owners=await self._owners(visitor.caller, request),
-            csv_query=request.query_string,
+            csv_query=request.rel_url.raw_query_string,
             address=request.path_qs,
         )
 

@@ -528,6 +528,7 @@ async def test_a_csv_holds_every_row_of_the_list_that_is_seen(api: Api, shop: Sh
     rows = (await browser.get(link)).text.splitlines()[1:]
     assert len({row.split(",")[0] for row in rows}) == 620
     assert "Only of:" in listed.text
+    assert "/line-items.csv?q=a%26b%20%C5%BC" in (await browser.get("/line-items?q=a%26b%20%C5%BC")).links
     assert "szpilka" in listed.text
     assert ("advertiser_id", str(shop.advertiser["id"])) in listed.fields  # a search keeps the filter
 
