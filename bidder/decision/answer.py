@@ -12,6 +12,7 @@ from core.reasons import NoBid
 from pacing.notices.tokens import TokenSigner, auction_part
 from segments.profiles.reading import ProfileBatch
 
+_HOUSE = Clearing.HOUSE  # looking up a member of an enum costs as much as ten attributes
 # Ids of bids are those of impressions, whose number this is far above; the ads of a pod need more than one.
 POD_STEP = 1_000
 
@@ -52,11 +53,12 @@ def _respond(
     auction = found.slots[bids[0][0]].auction
     exchange = auction.exchange
     speaker = auction.speaker
+    is_house = exchange.clearing is _HOUSE
     common = auction_part(auction.currency, issued_s, user_id)
     bids_of_answer, nonce = [], 0
     for number, bid in bids:
         impression = found.slots[number].impression
-        second_cpm = _second_price(found, number, bids, snapshot) if exchange.clearing is Clearing.HOUSE else 0
+        second_cpm = _second_price(found, number, bids, snapshot) if is_house else 0
         nonce = bid.nonce = next(signer.nonces)
         token = signer.sign_parts(
             bid.shown.token_part(signer, is_test=auction.is_test),
@@ -74,7 +76,7 @@ def _respond(
         prepared = bid.shown.prepared
         bid_number = impression.position + 1 + POD_STEP * impression.pod_index
         parts = bid_parts(
-            prepared.parts, number=bid_number, impression_id=impression.imp.id, cpm=bid.cpm,
+            prepared.around_token, number=bid_number, impression_id=impression.imp.id, cpm=bid.cpm,
             deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
         )  # fmt: skip
         if prepared.asks:

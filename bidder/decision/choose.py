@@ -33,7 +33,7 @@ APART_BY_FILE: Final = 4
 
 UNBOUNDED_S: Final = 2**31
 
-_FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs more than a call
+_FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs as much as ten attributes
 
 
 class Chosen(msgspec.Struct, gc=False):

@@ -41,7 +41,7 @@ _to_json = msgspec.json.Encoder().encode
 class PreparedBid:
     """One ad on one exchange: JSON of everything but id, impression, price, deal and token, in parts."""
 
-    __slots__ = ("ad", "asks", "domain", "is_complete", "landing", "parts", "plan", "seat")
+    __slots__ = ("ad", "around_token", "asks", "domain", "is_complete", "landing", "plan", "seat")
 
     def __init__(
         self,
@@ -68,9 +68,8 @@ class PreparedBid:
         static = _to_json(members)
         self.asks = MACRO.search(static) is not None
         """Whether the markup has macros whose values the request has."""
-        # A comma for the opening brace: what is static follows the variable members. At odd places the token goes in.
-        cut = (b"," + static[1:]).split(TOKEN.encode())
-        self.parts = [part for each in cut for part in (each, b"")][:-1]
+        # A comma for the opening brace: what is static follows the variable members.
+        self.around_token = (b"," + static[1:]).split(TOKEN.encode())
 
 
 def may_show(prepared: PreparedBid, auction: Auction, impression: Impression) -> bool:
@@ -231,7 +230,7 @@ class Showcase(Memo):
             shop, speaker = self._shops[creative.advertiser_id], speaker_of(exchange)
             ad = ad_format.render(creative, offer, speaker.tracker(self._track_url))
             prepared = PreparedBid(ad, speaker, shop, campaign_id, self._track_url, asked)
-            self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.parts))
+            self.take(SHOWABLE_BYTES + sum(len(part) + OBJECT_BYTES for part in prepared.around_token))
             self._prepared[key] = prepared
             self.shows_products |= prepared.plan is not None
         return prepared

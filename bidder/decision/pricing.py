@@ -144,13 +144,15 @@ def _price(
     auctions = [slot.number for slot in slots]
     state = score.state_of_pairs(auctions, found.lengths, found.positions, profiles, snapshot.index)
     frequency = _frequency(found, profiles, snapshot, now_ms // 1000)
+    slot_of_pair, positions = found.slot_of_pair, found.positions
 
     found.state, found.frequency, found.slot_kinds = state, frequency, slot_kinds
 
+    # Not a closure over `found`, which keeps it: arrays of megabytes would wait for the garbage collector.
     def scored(pairs: Integers | slice, *, personal: bool = True) -> score.Scores:
         return score.score(
-            slot_of_pair=found.slot_of_pair[pairs],
-            positions=found.positions[pairs],
+            slot_of_pair=slot_of_pair[pairs],
+            positions=positions[pairs],
             slot_kinds=slot_kinds,
             state_of_pair=state[pairs] if state is not None and personal else None,
             profiles=profiles,

@@ -71,15 +71,21 @@ def tactic_json(line_item_id: int) -> bytes:
 
 
 def bid_parts(
-    static: Sequence[bytes], *, number: int, impression_id: str, cpm: int, deal_id: str, tactic: bytes, token: bytes
+    around_token: Sequence[bytes],
+    *,
+    number: int,
+    impression_id: str,
+    cpm: int,
+    deal_id: str,
+    tactic: bytes,
+    token: bytes,
 ) -> list[bytes]:
     """JSON of one bid in parts, to be joined with the rest of the answer.
 
-    `static` has everything that is the same in each auction, with an empty part wherever the token goes. `number` makes
-    the bid's id, `cpm` is CPM micros on the grosz grid, `tactic` comes from `tactic_json`.
+    `around_token` is everything that is the same in each auction, cut wherever the token goes. `number` makes the bid's
+    id, `cpm` is CPM micros on the grosz grid, `tactic` comes from `tactic_json`.
     """
-    parts = [_bid_start(number, impression_id), _price(cpm), tactic, *static]
-    parts[4::2] = [token] * (len(static) // 2)
+    parts = [_bid_start(number, impression_id), _price(cpm), tactic, token.join(around_token)]
     if deal_id:
         parts.insert(2, b',"dealid":' + quote(deal_id))
     return parts

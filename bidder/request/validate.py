@@ -79,8 +79,7 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
             auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
         )
         return
-    device = auction.request.device
-    if imp.instl and device is not None and device.ext is not None:
+    if imp.instl and (device := auction.request.device) is not None and device.ext is not None:
         offers = [interstitial(offer, device) for offer in offers]
     try:
         floor = floor_of(imp.bidfloor, imp.bidfloorcur, auction.currency, fx)
@@ -91,6 +90,14 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     if pmp is not None:
         deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
         is_private = bool(pmp.private_auction)
+    _add(auction, offers, (imp, position, floor, deals, is_private), fx)
+
+
+def _add(
+    auction: Auction, offers: list[Offer], common: tuple[Imp, int, int, dict[str, tuple[int, int]], bool], fx: FxTable
+) -> None:
+    """Add an impression in each of its formats; `common` is the same in all (see Impression)."""
+    imp, position, floor, deals, is_private = common
     if auction.request.dooh is not None:
         offers = [without_clicks(offer) for offer in offers]
     has_rivals = len(offers) > 1
@@ -146,7 +153,7 @@ def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
     offers = []
     for codec in codecs:
         found = codec.read(imp)
-        if isinstance(found, Offer):
+        if found is not None and isinstance(found, Offer):
             offers.append(found)
     if not offers:
         _report_formats(auction, imp, position)

@@ -3,8 +3,8 @@
 No store of open bids exists. Everything a settlement needs (which lease, how much was reserved, the rival price for
 house clearing, by which event and rule the exchange bills, which user's caps) travels in the tracking URLs, so a
 tracker can settle a bid that it never saw, and an exchange can change none of it. The layout is fixed and binary: 108
-bytes of claims and 12 bytes of HMAC-SHA256 give 160 characters of base64url without padding, so every character counts
-and each token has one spelling only. docs/tokens.md has it byte by byte.
+bytes of claims and 12 bytes of keyed BLAKE2b give 160 characters of base64url without padding, so every character
+counts and each token has one spelling only. docs/tokens.md has it byte by byte.
 """
 
 import binascii
@@ -38,7 +38,8 @@ LAYOUT: Final = 3
 # 96 bits: a forger who sends 10,000 tokens a second for a thousand years has a chance of 1 in 10^14.
 MAC_BYTES = 12
 
-# The hash's block; a longer key is hashed first by the HMAC rules, which the prepared states below do not do.
+# The block of SHA-256, and the longest key of BLAKE2b. The rules of HMAC would hash a longer key first, which the
+# prepared states below do not do.
 MAX_KEY_BYTES = 64
 
 # Shorter than this, the key is the weakest part of the token.
@@ -53,6 +54,9 @@ _pack_offer = struct.Struct(f"<{_OFFER}").pack
 _pack_auction = struct.Struct(f"<{_AUCTION}").pack
 _pack_bid = struct.Struct(f"<{_BID}").pack
 TOKEN_CHARS = (_LAYOUT.size + MAC_BYTES) * 4 // 3
+
+# What else is ever signed with these keys by BLAKE2b has another name.
+_PERSON: Final = b"grosz token"
 
 # In front of what a click's signature is about: no token begins with it.
 _CLICK: Final = b"\0click"
@@ -107,7 +111,7 @@ class TokenSigner:
     `nonces` yields one for each bid.
     """
 
-    __slots__ = ("_inner", "_key_id", "_max_age_s", "_outer", "_states", "nonces")
+    __slots__ = ("_key_id", "_max_age_s", "_signing", "_signs", "_states", "nonces")
 
     def __init__(
         self, keys: Mapping[int, bytes], *, signing_key_id: int | None = None, max_age_s: int = DEFAULT_MAX_AGE_S
@@ -120,7 +124,12 @@ class TokenSigner:
         current = max(keys) if signing_key_id is None else signing_key_id
         if current not in keys:
             raise ConfigError(f"token key {current} should sign but has no secret")
-        # Hash states with the padded key already in: hmac.digest() costs 4.8 us for 99 bytes, two copies cost 1.7 us.
+        # BLAKE2b is made to take a key (RFC 7693): one pass over the claims, 0.9 us with the key already in, where HMAC
+        # needs two hashes and 2.2 us.
+        self._signing = {
+            key_id: hashlib.blake2b(key=key, digest_size=MAC_BYTES, person=_PERSON) for key_id, key in keys.items()
+        }
+        # HMAC-SHA256, of tokens of layout 2 and of clicks on one of several products.
         self._states = {
             key_id: (
                 hashlib.sha256(key.ljust(MAX_KEY_BYTES, b"\0").translate(_INNER_PAD)),
@@ -129,7 +138,7 @@ class TokenSigner:
             for key_id, key in keys.items()
         }
         self._key_id = current
-        self._inner, self._outer = self._states[current]
+        self._signs = self._signing[current]
         self._max_age_s = max_age_s
         step = 2 * secrets.randbits(_NONCE_STEP_BITS - 1) + 1
         self.nonces: Iterator[int] = itertools.count(secrets.randbits(_FIRST_NONCE_BITS), step)
@@ -222,20 +231,19 @@ class TokenSigner:
                 shading,
             )
         )
-        inner = self._inner.copy()
-        inner.update(packed)
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        text = binascii.b2a_base64(packed + outer.digest()[:MAC_BYTES], newline=False)
+        mac = self._signs.copy()
+        mac.update(packed)
+        text = binascii.b2a_base64(packed + mac.digest(), newline=False)
         return text.replace(b"+", b"-").replace(b"/", b"_")  # half the cost of translate()
 
     def verify(self, text: str | bytes, now_s: int) -> Claims:
         """What the token says. Raises TokenError unless it is genuine and in date."""
         unpack, packed, mac = _split(text)
-        states = self._states.get(packed[1])
-        if states is None:
+        key_id = packed[1]
+        if key_id not in self._states:
             raise TokenError(TokenFault.UNKNOWN_KEY)
-        if not hmac.compare_digest(_mac(states, packed), mac):
+        expected = self._mac(key_id, packed) if packed[0] == LAYOUT else _mac(self._states[key_id], packed)
+        if not hmac.compare_digest(expected, mac):
             raise TokenError(TokenFault.FORGED)
         try:
             claims = unpack(packed)
@@ -246,6 +254,11 @@ class TokenSigner:
         if claims.issued_s + self._max_age_s < now_s:
             raise TokenError(TokenFault.EXPIRED, claims)
         return claims
+
+    def _mac(self, key_id: int, packed: bytes) -> bytes:
+        mac = self._signing[key_id].copy()
+        mac.update(packed)
+        return mac.digest()
 
     def sign_click(self, nonce: int, product_id: str, url: str) -> str:
         """16 characters that make `url` a landing page of this bid's ad, for a click on this product in it.

@@ -3,6 +3,7 @@
 A miss, an opted-out user and a slow Redis are normal outcomes: they come back as "not found", never as an exception.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -39,6 +40,8 @@ META_FIELD: Final = b"m"
 
 _NO_FLOATS: Final = np.zeros(0)
 _NO_INTEGERS: Final = np.zeros(0, dtype=np.int64)
+_READ_VERSIONS: Final = frozenset(range(OLDEST_HOT_VERSION, HOT_VERSION + 1))
+_version_of = operator.itemgetter(0)  # the first byte of a field
 _NO_CYCLES: Final = np.zeros(0, dtype=np.uint8)
 _STAGE_MASK: Final = (1 << STAGE_BITS) - 1
 # Columns of the header read as 32-bit words.
@@ -174,34 +177,44 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
     A field of a layout version that is not read here is skipped.
     """
     owners: list[int] = []
-    advertisers: list[int] = []
+    names: list[bytes] = []
     fields: list[bytes] = []
     for at, reply in zip(requests, replies, strict=True):
         if not isinstance(reply, list) or not reply:
             if isinstance(reply, hiredis.ReplyError):
                 batch.failed.add(at)
             continue
-        start = len(fields)
-        members = iter(reply)
-        for name, value in zip(members, members, strict=True):
-            if name == RING_FIELD:
-                batch.rings[at] = value
-            elif name == META_FIELD:
-                if is_opted_out(value):
-                    # Nor may the bid carry the id: its notices would write what the opt-out has erased.
-                    batch.user_ids[at] = None
-                    batch.rings[at] = b""
-                    del owners[start:], advertisers[start:], fields[start:]
-                    break
-            elif len(value) >= HEADER_BYTES and OLDEST_HOT_VERSION <= value[0] <= HOT_VERSION:
-                owners.append(at)
-                advertisers.append(int(name))
-                fields.append(value)
-        else:
-            batch.found[at] = True
-            batch.segments[at] = b""
+        shops, values = reply[::2], reply[1::2]
+        if len(shops) != len(values):
+            raise ValueError("a hash has a field without a value")
+        if META_FIELD in shops and is_opted_out(_taken_out(shops, values, META_FIELD)):
+            # Nor may the bid carry the id: its notices would write what the opt-out has erased.
+            batch.user_ids[at] = None
+            continue
+        if RING_FIELD in shops:
+            batch.rings[at] = _taken_out(shops, values, RING_FIELD)
+        batch.found[at] = True
+        batch.segments[at] = b""
+        owners += [at] * len(values)
+        names += shops
+        fields += values
+    if not fields:
+        return
+    # Asked of all at once: a look at each costs as much as everything above.
+    if min(map(len, fields)) < HEADER_BYTES or not _READ_VERSIONS.issuperset(map(_version_of, fields)):
+        sound = [row for row, field in enumerate(fields) if len(field) >= HEADER_BYTES and field[0] in _READ_VERSIONS]
+        owners = [owners[row] for row in sound]
+        names = [names[row] for row in sound]
+        fields = [fields[row] for row in sound]
     if fields:
-        _decode_states(batch, owners, advertisers, fields, now_ms)
+        _decode_states(batch, owners, list(map(int, names)), fields, now_ms)
+
+
+def _taken_out(names: list[bytes], values: list[bytes], name: bytes) -> bytes:
+    """The value of a field that is no shop's, which leaves the lists."""
+    at = names.index(name)
+    del names[at]
+    return values.pop(at)
 
 
 def _decode_states(

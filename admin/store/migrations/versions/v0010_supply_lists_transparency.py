@@ -22,6 +22,7 @@ ADDED = (
     ("exchanges", "complete_chains", sa.Boolean(), sa.false()),
     ("exchanges", "humans_only", sa.Boolean(), sa.false()),
 )
+COUNTERS = sa.table("counters", sa.column("name", sa.Text), sa.column("value", sa.BigInteger))
 LIST_COLUMNS = ("external_id", "name", "status", "version", "created_ms", "updated_ms", "kind", "advertiser_id")
 
 
@@ -50,10 +51,12 @@ def upgrade() -> None:
         sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lists_documents")),
     )
+    op.execute(sa.insert(COUNTERS).values(name="lists", value=0))
 
 
 def downgrade() -> None:
-    """Versions before know no lists: nothing that names one may stay behind."""
+    """Versions before know no lists."""
+    op.execute(sa.delete(COUNTERS).where(COUNTERS.c.name == "lists"))
     op.drop_table("lists_documents")
     op.drop_table("lists")
     for table, name, _kind, _default in reversed(ADDED):

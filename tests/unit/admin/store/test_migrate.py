@@ -18,7 +18,7 @@ from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.changes import CLI
 from admin.store.database import Database
-from admin.store.kinds import LINE_ITEMS
+from admin.store.kinds import ACCOUNT_KINDS, KINDS, LINE_ITEMS
 from admin.store.ledger import SqlLedgerStore
 from admin.store.migrate import current, migrate, newest
 from admin.store.tables import metadata
@@ -132,6 +132,15 @@ async def test_the_way_down_and_up_again_keeps_the_data(any_database_url: str, c
         macros = list(await connection.scalars(sa.select(tables.exchanges.c.price_macro)))
     assert (spending, macros) == ([first.id], ["${AUCTION_PRICE}"])
     assert named == len((await store.catalogue(0)).line_items)
+    await database.close()
+
+
+async def test_objects_of_every_kind_can_be_numbered(any_database_url: str, clock: ManualClock) -> None:
+    database = Database.open(any_database_url)
+    await migrate(database)
+    async with CatalogueStore(database, clock).write(CLI) as writer:
+        first = [(await writer.reserve_ids(kind, 1))[0] for kind in (*KINDS, *ACCOUNT_KINDS)]
+    assert first == [1] * len(first)
     await database.close()
 
 

@@ -31,7 +31,13 @@ def prepared(changes: dict[str, Any] | None = None, **exchange: object) -> Prepa
 
 def bid_of(bid: PreparedBid, imp_id: str = "1", deal_id: str = "") -> dict[str, Any]:
     parts = bid_parts(
-        bid.parts, number=1, impression_id=imp_id, cpm=1_050_000, deal_id=deal_id, tactic=tactic_json(7), token=TOKEN
+        bid.around_token,
+        number=1,
+        impression_id=imp_id,
+        cpm=1_050_000,
+        deal_id=deal_id,
+        tactic=tactic_json(7),
+        token=TOKEN,
     )
     response = json.loads(speaker_of(EXCHANGE).answer("r1", [("grosz", parts)], "PLN", "b1"))
     assert (response["id"], response["cur"], response["bidid"]) == ("r1", "PLN", "b1")
