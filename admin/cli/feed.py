@@ -23,9 +23,9 @@ from creatives.feeds.columns import check_mapping
 from creatives.feeds.faults import KINDS, FeedError
 from creatives.feeds.fetching import FeedFetcher, Validators
 from creatives.feeds.loading import check_feed
-from creatives.feeds.product import FeedProduct
 from creatives.feeds.reading import DIALECTS, ReadOptions
 from creatives.feeds.runs import Run, RunOutcome
+from creatives.product import FeedProduct
 
 app = commands_for(kinds.FEEDS)
 

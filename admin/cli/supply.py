@@ -37,6 +37,7 @@ def import_command(
     kind: KindArgument,
     domain: DomainArgument,
     file: Annotated[typer.FileBinaryRead, typer.Argument(help="The file; - for standard input.")],
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
@@ -53,6 +54,9 @@ def import_command(
         await desk.take([Found(declared, read)])
 
     asyncio.run(_with_desk(take, data, config))
+    if as_json:
+        print_json(_told(declared, read, ""))
+        return
     typer.echo(f"{kind} of {declared.domain}: {read.count} sellers")
 
 
@@ -109,6 +113,7 @@ def check_command(
     kind: KindArgument,
     domain: DomainArgument,
     seller: Annotated[str, typer.Argument(help="ssp.example/4711; of a sellers.json the id alone.")],
+    as_json: JsonOption = False,
     data: DataOption = None,
     config: ConfigFile = None,
 ) -> None:
@@ -124,7 +129,10 @@ def check_command(
     if kind is not FileKind.SELLERS_JSON and not slash:
         raise InputError(f"'{seller}' is no seller", hint="a system and an account: ssp.example/4711")
     named = file.names(seller_name(system, account) if slash else seller)
-    typer.echo("named" if named else "not named")
+    if as_json:
+        print_json({"file": str(kind), "domain": domain.lower(), "seller": seller, "named": named})
+    else:
+        typer.echo("named" if named else "not named")
     if not named:
         raise typer.Exit(1)
 

@@ -28,8 +28,8 @@ from core.errors import Fault, InputError, NotFoundError
 from core.ids import is_user_id
 from core.model import Creative
 from creatives.feeds.child import LoadInChild
-from creatives.feeds.product import FeedProduct
 from creatives.feeds.runs import Request, Run, RunStore
+from creatives.product import FeedProduct
 from creatives.products.choosing import Shopper
 from creatives.products.models import ModelStore
 from creatives.products.recommending import Recommender

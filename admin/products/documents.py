@@ -9,8 +9,8 @@ from admin.validation import fields as f
 from core.errors import Fault, InputError
 from core.model import Creative, Margin, ProductChoice, ProductStrategy
 from core.money import format_micros, parse_decimal
-from creatives.feeds.product import MAX_ID_CHARS, Availability, FeedProduct
 from creatives.feeds.runs import Run, RunProgress
+from creatives.product import MAX_ID_CHARS, Availability, FeedProduct
 from creatives.products.changes import StockChange
 from creatives.products.choosing import Choice, Plan, plan_of
 

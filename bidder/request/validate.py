@@ -90,6 +90,14 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
     if pmp is not None:
         deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
         is_private = bool(pmp.private_auction)
+    _add(auction, offers, (imp, position, floor, deals, is_private), fx)
+
+
+def _add(
+    auction: Auction, offers: list[Offer], common: tuple[Imp, int, int, dict[str, tuple[int, int]], bool], fx: FxTable
+) -> None:
+    """Add an impression in each of its formats; `common` is the same in all (see Impression)."""
+    imp, position, floor, deals, is_private = common
     if auction.request.dooh is not None:
         offers = [without_clicks(offer) for offer in offers]
     has_rivals = len(offers) > 1

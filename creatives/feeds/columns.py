@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from core.errors import Fault, InputError
-from creatives.feeds.product import FIELDS
+from creatives.product import FIELDS
 
 ALIASES: Final[dict[str, str]] = {
     alias: field

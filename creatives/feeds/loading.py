@@ -19,11 +19,11 @@ from core.clock import Clock
 from core.errors import ConflictError, UnavailableError
 from creatives.feeds.faults import FaultLog, FeedError
 from creatives.feeds.fetching import FeedFetcher, Validators
-from creatives.feeds.product import FeedProduct
 from creatives.feeds.reading import FeedReader, ReadOptions
 from creatives.feeds.runs import Run, RunOutcome, RunProgress, RunStore
 from creatives.feeds.spill import Spill
 from creatives.feeds.unpacking import CHUNK_BYTES
+from creatives.product import FeedProduct
 from creatives.products.codec import TABLE_VERSION, TableHead, TablePacker, block_count, is_group
 from creatives.products.store import CHUNK, LOCK_S, Lock, ProductStore
 

@@ -13,8 +13,8 @@ from typing import Final
 from creatives.feeds.columns import FeedDialect
 from creatives.feeds.faults import FaultLog
 from creatives.feeds.prices import NotAPrice, parse_price
-from creatives.feeds.product import MAX_ID_CHARS, Availability, FeedProduct
 from creatives.feeds.text import MAX_URL_CHARS, clean_text, clean_url
+from creatives.product import AVAILABILITIES, MAX_ID_CHARS, Availability, FeedProduct
 
 Row = Mapping[str, str]
 """Field (product.FIELDS and what dialects add) -> text as it stands in the feed."""
@@ -24,20 +24,6 @@ MAX_TITLE_CHARS: Final = 200
 MAX_CATEGORY_CHARS: Final = 200
 MAX_LABEL_CHARS: Final = 60
 
-_STOCK: Final = {
-    Availability.IN_STOCK: """
-        in_stock instock available true 1 yes y t on_stock limited_availability limitedavailability instoreonly
-        onlineonly na_stanie dostepny dostępny dostępne jest tak skladem en_stock disponible auf_lager lagernd active
-        в_наличии""",
-    Availability.OUT_OF_STOCK: """
-        out_of_stock outofstock out_stock unavailable false 0 no n f sold_out soldout discontinued not_available brak
-        niedostepny niedostępny nie neskladem vyprodano rupture_de_stock agotado ausverkauft archived inactive
-        нет_в_наличии""",
-    Availability.PREORDER: "preorder pre_order presale coming_soon przedsprzedaż",
-    Availability.BACKORDER: """
-        backorder back_order available_for_order available_on_order na_zamowienie na_zamówienie made_to_order""",
-}
-AVAILABILITIES: Final = {word: state for state, words in _STOCK.items() for word in words.split()}
 _NOT_WORD: Final = re.compile(r"[^\w]+")
 
 

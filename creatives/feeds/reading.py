@@ -10,9 +10,9 @@ from creatives.feeds.csv_rows import CsvRows
 from creatives.feeds.decoding import TextDecoder
 from creatives.feeds.faults import FaultLog, FeedError
 from creatives.feeds.normalise import Normaliser
-from creatives.feeds.product import FeedProduct
 from creatives.feeds.unpacking import MAX_BYTES, Unpacker
 from creatives.feeds.xml_rows import XmlRows
+from creatives.product import FeedProduct
 
 DIALECTS: Final[dict[str, FeedDialect]] = {"google": GOOGLE, "ceneo": CENEO, "yml": YML, "heureka": HEUREKA}
 _DELIMITED: Final = FeedDialect(items=(), paths=ALIASES)

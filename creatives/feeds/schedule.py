@@ -97,7 +97,7 @@ class FeedSchedule:
 
     async def look(self) -> None:
         """Read what is configured, forget what was removed, start what is due."""
-        self._planned = {planned.job.feed_id: planned for planned in await self._feeds()}
+        before, self._planned = self._planned, {planned.job.feed_id: planned for planned in await self._feeds()}
         for feed_id, planned in self._planned.items():
             advertiser_id = planned.job.advertiser_id
             if planned.state is State.REMOVED:
@@ -107,17 +107,21 @@ class FeedSchedule:
                 continue
             last, good = await self._runs.last(advertiser_id, feed_id)
             self._failures[feed_id] = _failures(last, self._failures.get(feed_id, 0))
-            if planned.state is State.ACTIVE and planned.job.url and self._is_due(planned, last):
+            if planned.state is not State.ACTIVE or not planned.job.url:
+                continue
+            if feed_id in before and before[feed_id].job.options != planned.job.options:
+                self._start(planned, None, force=False)  # read in another way, whether or not it has changed
+            elif self._is_due(planned, last):
                 self._start(planned, good, force=False)
 
     async def serve_requests(self) -> None:
         """Start what was asked for."""
         requests = await self._runs.requests()
-        if requests.keys() - self._planned.keys():
-            self._planned = {planned.job.feed_id: planned for planned in await self._feeds()}
+        # As they are configured now: somebody may have changed one a moment ago, and wants to see it loaded so.
+        present = {planned.job.feed_id: planned for planned in await self._feeds()} if requests else {}
         for feed_id, request in requests.items():
             await self._runs.take(feed_id)
-            planned = self._planned.get(feed_id)
+            planned = present.get(feed_id)
             if planned is not None and planned.state is not State.REMOVED and planned.job.url:
                 await self._serve(planned, request)
 

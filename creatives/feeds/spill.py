@@ -12,7 +12,7 @@ from typing import IO, Final, Self
 import msgspec
 
 from creatives.feeds.faults import MAX_EXAMPLES
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.codec import PackedProduct, block_count, block_of, group_row, is_group, place_of
 
 PARTS: Final = 128

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from core.telemetry.metrics import Telemetry
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 
 # Misses that wait to be fetched; beyond that they are noted when they are asked for again.
 MAX_WAITING: Final = 5_000

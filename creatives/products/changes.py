@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from creatives.feeds.product import Availability, FeedProduct
+from creatives.product import Availability, FeedProduct
 
 
 class StockChange(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from core.model import Creative, ProductChoice, ProductStrategy
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.sessions import DAY_S
 from creatives.products.store import Found
 

@@ -14,7 +14,7 @@ import zstandard
 
 from core.errors import CatalogueError
 from core.ids import product_reference
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 
 TABLE_VERSION: Final = 1
 ROWS_A_BLOCK: Final = 16

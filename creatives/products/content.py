@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.fitting import Matrix, top_rows
 from creatives.products.tables import Table
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.content import fit_content
 from creatives.products.learning import fit_blend
 from creatives.products.model import ATTRIBUTES, NO_STEP, ProductModel

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from core.model import ProductStrategy
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.choosing import Listed, Plan
 
 FOLLOWED: Final = frozenset({

@@ -8,8 +8,7 @@ from typing import Final
 
 from core.clock import Clock
 from core.telemetry.metrics import Telemetry
-from creatives.feeds.normalise import AVAILABILITIES
-from creatives.feeds.product import Availability
+from creatives.product import AVAILABILITIES, Availability
 from creatives.products.changes import StockChange
 from creatives.products.store import ProductStore
 

@@ -16,7 +16,7 @@ import msgspec
 from core.clock import Clock
 from core.errors import ConflictError, UnavailableError
 from core.keys import PRODUCT_NEWS, feed_lock, product_changes, product_heads, product_model, product_table
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.changes import StockChange, Told, as_told, merged, pack_told, unpack_told, with_change
 from creatives.products.codec import TableHead, TableReader, block_of, pack_head, unpack_head
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.model import ProductChoice, ProductStrategy
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.choosing import MAX_CANDIDATES, Choice, Plan, Shopper, tie_break
 from creatives.products.model import ATTRIBUTES, ProductModel
 from creatives.products.models import KnownModel

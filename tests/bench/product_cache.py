@@ -8,7 +8,7 @@ import time
 from core.ids import product_reference
 from core.model import ProductChoice, ProductStrategy
 from core.telemetry.metrics import Telemetry
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.cache import ProductCache
 from creatives.products.choosing import Plan
 from creatives.products.on_bid import choose

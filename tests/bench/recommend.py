@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.blend import Blend
 from creatives.products.content import fit_content
 from creatives.products.learning import fit_blend

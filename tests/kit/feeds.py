@@ -7,8 +7,8 @@ import zipfile
 import msgspec
 
 from creatives.feeds.faults import FaultLog
-from creatives.feeds.product import FeedProduct
 from creatives.feeds.reading import FeedReader, ReadOptions
+from creatives.product import FeedProduct
 
 GOOGLE_HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0">\n'

@@ -9,9 +9,9 @@ import msgspec
 from core.clock import Clock, SystemClock
 from core.redis.client import PipelinedRedis
 from creatives.feeds.loading import FeedJob, FeedLoader
-from creatives.feeds.product import FeedProduct
 from creatives.feeds.reading import ReadOptions
 from creatives.feeds.runs import Run, RunStore
+from creatives.product import FeedProduct
 from creatives.products.store import ProductStore
 
 

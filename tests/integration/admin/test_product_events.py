@@ -7,7 +7,7 @@ from admin.diagnosis.products import check_products
 from admin.roles.products import ProductWatcher
 from core.clock import ManualClock, SystemClock
 from core.telemetry.metrics import Telemetry
-from creatives.feeds.product import Availability
+from creatives.product import Availability
 from creatives.products.interactions import InteractionLog
 from creatives.products.sessions import ProductTouch
 from creatives.products.stock import MAX_CHANGES_A_MINUTE, StockTold

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from core.errors import ConflictError
-from creatives.feeds.product import Availability
 from creatives.feeds.runs import RunOutcome
+from creatives.product import Availability
 from creatives.products.changes import StockChange
 from creatives.products.codec import TableHead
 from tests.bench.feed import write_feed

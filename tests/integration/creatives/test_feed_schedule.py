@@ -10,6 +10,7 @@ from core.clock import ManualClock
 from core.errors import ConflictError, UnavailableError
 from core.telemetry.metrics import Telemetry
 from creatives.feeds.loading import FeedJob
+from creatives.feeds.reading import ReadOptions
 from creatives.feeds.runs import Request, Run, RunOutcome
 from creatives.feeds.schedule import FeedSchedule, PlannedFeed, State
 from tests.kit.feeds import csv_feed
@@ -101,6 +102,27 @@ async def test_what_is_asked_for_is_loaded_whatever_the_server_says(bench: Bench
     assert await bench.look() == 1
     assert (bench.jobs[-1].force, bench.jobs[-1].validators.etag) == (True, "")
     assert await bench.look() == 0  # a request is served once
+
+
+async def test_a_feed_that_is_read_in_another_way_is_loaded_again_whatever_the_server_says(bench: Bench) -> None:
+    await bench.look()
+    mapped = ReadOptions(mapping={"margin": "custom_label_0"})
+    job = msgspec.structs.replace(bench.feeds[0].job, options=mapped)
+    bench.feeds = [msgspec.structs.replace(bench.feeds[0], job=job)]
+    assert await bench.look() == 1
+    assert (bench.jobs[-1].options, bench.jobs[-1].validators.etag) == (mapped, "")
+    assert await bench.look() == 0
+
+
+async def test_a_request_just_after_a_change_loads_what_was_changed(bench: Bench) -> None:
+    await bench.look()
+    mapped = ReadOptions(mapping={"margin": "custom_label_0"})
+    job = msgspec.structs.replace(bench.feeds[0].job, options=mapped)
+    bench.feeds = [msgspec.structs.replace(bench.feeds[0], job=job)]
+    await bench.shop.runs.request(1, Request(asked_ms=1))
+    await bench.schedule.serve_requests()  # before the schedule looks at what is configured again
+    await asyncio.sleep(0.05)
+    assert bench.jobs[-1].options == mapped
 
 
 async def test_paused_feeds_wait_and_removed_ones_take_their_products_away(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import pytest
 from core.clock import SystemClock
 from core.ids import product_reference
 from core.telemetry.metrics import Telemetry
-from creatives.feeds.product import Availability, FeedProduct
+from creatives.product import Availability, FeedProduct
 from creatives.products.cache import ProductCache
 from creatives.products.changes import StockChange
 from creatives.products.following import ProductFollower

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.clock import ManualClock, SystemClock
 from core.model import Margin, ProductChoice
 from core.model import ProductStrategy as Strategy
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.choosing import Plan, Seen, Selection, Shopper
 from creatives.products.fit import fit_model
 from creatives.products.interactions import InteractionLog
@@ -144,7 +144,7 @@ async def test_the_same_shopper_and_seed_give_the_same_list(valkey: str) -> None
 
 
 async def test_stock_is_looked_at_when_the_ad_is_made(valkey: str) -> None:
-    from creatives.feeds.product import Availability
+    from creatives.product import Availability
     from creatives.products.changes import StockChange
 
     async with product_shop(valkey) as shop:

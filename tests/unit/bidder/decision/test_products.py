@@ -6,7 +6,7 @@ from bidder.decision.products import attach_products
 from core.ids import product_reference
 from core.model import ProductChoice, ProductStrategy
 from core.telemetry.metrics import Telemetry
-from creatives.feeds.product import FeedProduct
+from creatives.product import FeedProduct
 from creatives.products.cache import ProductCache
 from tests.kit.bidding import Shopper, ShopState, TestBidder, bids_of, profile_batch
 from tests.kit.catalogues import catalogue, creative, line_item

@@ -3,7 +3,7 @@
 import pytest
 
 from creatives.feeds.faults import FeedError
-from creatives.feeds.product import Availability
+from creatives.product import Availability
 from tests.kit import feeds
 from tests.kit.feeds import csv_feed, google, gzipped, item, read, zipped
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model import Margin, ProductChoice, ProductStrategy
-from creatives.feeds.product import Availability, FeedProduct
+from creatives.product import Availability, FeedProduct
 from creatives.products.choosing import Plan
 from creatives.products.on_bid import BidProducts, choose
 

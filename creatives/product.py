@@ -21,6 +21,23 @@ class Availability(enum.IntEnum):
     BACKORDER = 3
 
 
+_STOCK: Final = {
+    Availability.IN_STOCK: """
+        in_stock instock available true 1 yes y t on_stock limited_availability limitedavailability instoreonly
+        onlineonly na_stanie dostepny dostępny dostępne jest tak skladem en_stock disponible auf_lager lagernd active
+        в_наличии""",
+    Availability.OUT_OF_STOCK: """
+        out_of_stock outofstock out_stock unavailable false 0 no n f sold_out soldout discontinued not_available brak
+        niedostepny niedostępny nie neskladem vyprodano rupture_de_stock agotado ausverkauft archived inactive
+        нет_в_наличии""",
+    Availability.PREORDER: "preorder pre_order presale coming_soon przedsprzedaż",
+    Availability.BACKORDER: """
+        backorder back_order available_for_order available_on_order na_zamowienie na_zamówienie made_to_order""",
+}
+AVAILABILITIES: Final = {word: state for state, words in _STOCK.items() for word in words.split()}
+"""What shops write for each, in feeds and events."""
+
+
 class FeedProduct(msgspec.Struct, array_like=True, frozen=True):
     """A product. An array on the wire: append fields at the end, with a default, and never reorder them."""
 
