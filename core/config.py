@@ -126,6 +126,10 @@ class WorkerSettings(Component, frozen=True, kw_only=True):
     private_webhooks: bool = False
     # So do fetches of product feeds; allowed are any address and port then, not only 80 and 443.
     private_feeds: bool = False
+    # Ledger rows and changes that are older leave the database for Parquet files, each night; 0: all of them stay.
+    # 40 days at least: exchanges dispute bills for weeks.
+    retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    archive_directory: str = ""  # where those files go; empty: `archive` in the data directory
 
 
 class MoneySettings(Component, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ class NoBid(enum.Enum):
     NO_TIME = 15, "not enough of tmax left", "raise tmax, or lower the exchange's network margin"
     OVERLOAD = 1, "shed, since the batch could not meet its deadline", "add bidder processes"
     NO_SNAPSHOT = 1, "catalogue is missing or older than allowed", "check that the admin role is up and publishing"
+    CLOCK_OFF = 1, "this machine's clock is too far from Redis's", "set the clock; see `/readyz` of the bidder"
     RATE_CAPPED = 1, "the exchange sends more than its cap of requests", "raise the exchange's requests per second"
     CURRENCY = 0, "no currency in `cur` that has an exchange rate", "add the currency to the rate table"
     CONSENT_PURPOSE_2 = (

@@ -30,7 +30,7 @@ DATABASE_FILE: Final = "database.sqlite"
 PREFIX: Final = "grosz-"
 _INCOMPLETE: Final = ".incomplete-"
 # What a data directory keeps beside Redis and the database; keys are left out and copied apart.
-FOLDERS: Final = ("media", "journal")
+FOLDERS: Final = ("media", "journal", "archive")
 KEY_FILES: Final = ("token.key",)
 
 

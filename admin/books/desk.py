@@ -1,6 +1,7 @@
 """The books: whether counters and ledger agree, and rows by hand. For the API and the command line alike."""
 
 from collections.abc import Callable
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -15,13 +16,17 @@ from admin.store.lookups import exchange_id_of
 from admin.validation.days import number_of
 from admin.validation.fields import Balance
 from core.errors import Fault, InputError, NotFoundError, UnavailableError
-from core.model import Advertiser, LineItem
+from core.model import Advertiser, LineItem, Status
 from core.money import MAX_BUDGET_MICROS, MoneyError, format_micros, parse_decimal
 from journal.archive import Archive
+from pacing.budgets.levels import level_names
 from pacing.budgets.pools import PoolKey
 from pacing.budgets.transitions import Transitions
-from pacing.ledger.audit import audit
+from pacing.ledger.audit import audit, spent_by_level
 from pacing.ledger.rows import PriceSource, RowHead, RowKind, encode_head
+
+_NO_DAY: Final = 2**31 - 1
+"""After every day of the ledger: its sums are asked for as of all days before."""
 
 Sees = Callable[[int], bool]
 """Whether the caller may know of an advertiser, by its id."""
@@ -84,7 +89,7 @@ class BookDesk:
         )  # fmt: skip
         outcome = await self._transitions.correct(
             line.advertiser_id, wanted.name, PoolKey(line.id, wanted.share), line.campaign_id, day, micros,
-            wanted.impressions, encode_head(head),
+            wanted.impressions, encode_head(head), await self._dropped(line, wanted.share),
         )  # fmt: skip
         amount = Balance(format_micros(micros), currency)
         if outcome == "unready":
@@ -93,6 +98,15 @@ class BookDesk:
         return CorrectionAnswer(
             "duplicate" if outcome == "duplicate" else "corrected", line.id, amount, wanted.impressions
         )
+
+    async def _dropped(self, line: LineItem, share: int) -> list[tuple[str, int, int]]:
+        """What the ledger has of a pool's total levels, if they may have been dropped: (level, micros, impressions)."""
+        if line.status is not Status.ARCHIVED:
+            return []
+        totals = await self._ledger.totals(line.advertiser_id, _NO_DAY)
+        spent = spent_by_level(totals.pools)
+        _, campaign, whole, _, part, _ = level_names(line.id, share, line.campaign_id, _NO_DAY)
+        return [(name, *spent.get(name, (0, 0))) for name in (campaign, whole, part)]
 
     async def _advertiser(self, advertiser_id: int, sees: Sees) -> Advertiser:
         async with self._database.read() as connection:

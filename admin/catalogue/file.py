@@ -8,16 +8,17 @@ one transaction, and touches no other; references may point into the file or int
 """
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.rates.reference import ReferenceRates
 from admin.rates.store import replace_rates
 from admin.store import tables
-from admin.store.catalogue import CatalogueStore, owners_of, rates
+from admin.store.catalogue import CatalogueStore, objects_by_id, owners_of, rates
 from admin.store.changes import Actor
 from admin.store.kinds import ADVERTISERS, KINDS, ObjectKind
 from admin.validation.convert import represent
@@ -164,6 +165,7 @@ async def import_bytes(store: CatalogueStore, body: bytes, actor: Actor) -> Impo
             ]
             if faults:
                 raise CatalogueError("the catalogue names objects that do not exist", faults=faults[:MAX_FAULTS])
+            await _refuse_archived(writer.connection, kind, pairs)
             added, updated = await writer.upsert(kind, [value for _, value in pairs])
             created, changed = created + added, changed + updated
         if parsed.fx_rates is not None and parsed.fx_rates != await rates(writer.connection):
@@ -171,6 +173,20 @@ async def import_bytes(store: CatalogueStore, body: bytes, actor: Actor) -> Impo
             await replace_rates(writer, ReferenceRates(today, parsed.fx_rates), "a catalogue file")
     total = sum(len(pairs) for pairs in parsed.objects.values())
     return Imported(created, changed, total - created - changed)
+
+
+async def _refuse_archived(connection: AsyncConnection, kind: ObjectKind, pairs: Sequence[tuple[str, Any]]) -> None:
+    """What was archived stays so: its counters may have been dropped. Raises CatalogueError."""
+    present = await objects_by_id(connection, kind, [value.id for _, value in pairs])
+    archived = {number for number, stored in present.items() if stored.value.status is Status.ARCHIVED}
+    hint = "give it an id that is not taken"
+    faults = [
+        Fault(f"{pointer}/id", "archived", f"{kind.title} {value.id} is archived", hint)
+        for pointer, value in pairs
+        if value.id in archived and value.status is not Status.ARCHIVED
+    ]
+    if faults:
+        raise CatalogueError("the catalogue names objects that are archived", faults=faults[:MAX_FAULTS])
 
 
 async def export_bytes(store: CatalogueStore, *, reveal: bool = False) -> bytes:

@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("admin.cli.audit:app", "Recompute every money counter from the ledger."),
     "backup": ("admin.cli.backup:backup", "Copy everything of a running installation into a folder."),
     "restore": ("admin.cli.backup:restored", "Bring a backup back into a new data directory."),
-    "ledger": ("admin.cli.ledger:app", "Export the ledger of settled notices."),
+    "ledger": ("admin.cli.ledger:app", "Export, correct or archive the ledger of settled notices."),
     "loadtest": ("admin.cli.loadtest:app", "Put a bidder under an exchange's load and judge its answers."),
     "replay": ("admin.cli.replay:app", "Send recorded bid requests to a bidder."),
     "events": ("admin.cli.events:app", "Import events from files, such as purchases at tills."),

@@ -14,13 +14,17 @@ from admin.books.desk import BookDesk, sees_all
 from admin.books.documents import CorrectionAnswer, CorrectionRequest
 from admin.cli.money import OpenedBooks, open_books, open_transitions
 from admin.cli.object_access import call_api, names_of
-from admin.cli.opening import DataOption
+from admin.cli.opening import DataOption, open_migrated
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
-from admin.cli.settings import ConfigFile
+from admin.cli.settings import ConfigFile, settings_for
+from admin.retention.archiving import MIN_DAYS, Moved
+from admin.retention.opening import archive_folder, open_archivist
 from admin.validation.days import date_of, number_of
 from admin.validation.decode import decode
+from core.clock import SystemClock
 from core.errors import InputError
 from core.money import format_micros
+from core.telemetry.metrics import Telemetry
 from pacing.ledger.rows import DayLine
 
 app = typer.Typer(no_args_is_help=True, help="Export the ledger of settled notices, or correct it.")
@@ -134,6 +138,36 @@ def correct_command(
 async def _correct(wanted: CorrectionRequest, config: Path | None, data: Path | None) -> CorrectionAnswer:
     async with open_books(config, data) as books, open_transitions(config, data) as transitions:
         return await BookDesk(books.store.database, transitions).correct(wanted, sees_all)
+
+
+@app.command("archive")
+def archive_command(
+    older_than: Annotated[
+        int, typer.Option("--older-than", min=MIN_DAYS, metavar="DAYS", help="What is younger stays in the database.")
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Folder of the files [`archive` in the data directory].", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Move old rows of ledger and change log into Parquet files; sums and audit stay as they are (docs/operate.md).
+
+    Example: grosz ledger archive --older-than 400
+    """
+    moved = asyncio.run(_archive(older_than, to, config, data))
+    if as_json:
+        print_json(moved._asdict())
+    else:
+        typer.echo(f"moved {moved.ledger} rows of the ledger and {moved.change_log} of the change log")
+
+
+async def _archive(days: int, to: Path | None, config: Path | None, data: Path | None) -> Moved:
+    folder = to or archive_folder(settings_for(config), data)
+    async with open_migrated(config, data) as database:
+        return await open_archivist(database, folder, SystemClock(), Telemetry()).archive(days)
 
 
 async def _export(

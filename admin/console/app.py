@@ -11,10 +11,11 @@ from admin.api.app import Api
 from admin.api.authentication import Authentication
 from admin.api.problem import ApiError, problem_of, status_of
 from admin.console.assets import serve_asset
-from admin.console.browser import Visitor, login_address, read_form, visitor_of, words_for
+from admin.console.browser import Visitor, address_of, login_address, read_form, visitor_of, words_for
 from admin.console.desk import Desk
 from admin.console.entering import Entrance
 from admin.console.kinds import NAVIGATION, PAGES
+from admin.console.pages.creatives import Creatives
 from admin.console.pages.lists import Lists
 from admin.console.pages.objects import Objects
 from admin.console.pages.overview import Overview
@@ -22,8 +23,9 @@ from admin.console.pages.questions import Questions
 from admin.console.pages.shop import Shop
 from admin.console.pages.visitors import Visitors
 from admin.console.pages.wizard import Wizard
-from admin.console.rendering import environment, go, page
+from admin.console.rendering import environment, go, go_whole, page
 from core.errors import AccessError, GroszError
+from core.network.bodies import BodyRefused
 
 Showing = Callable[[web.Request, Visitor], Awaitable[web.Response]]
 Changing = Callable[[web.Request, Visitor, Sequence[tuple[str, str]]], Awaitable[web.Response]]
@@ -45,6 +47,7 @@ def add_console(api: Api) -> None:
         Questions(desk, api.explanations),
         Wizard(desk),
         Shop(api.reader, api.desks),
+        Creatives(api.reader),
         Visitors(api.desks.visitors),
     )
     api.app.add_routes(console.routes())
@@ -63,6 +66,7 @@ class Console:
         questions: Questions,
         wizard: Wizard,
         shop: Shop,
+        creatives: Creatives,
         visitors: Visitors,
     ) -> None:
         self._authentication = authentication
@@ -73,6 +77,7 @@ class Console:
         self._questions = questions
         self._wizard = wizard
         self._shop = shop
+        self._creatives = creatives
         self._visitors = visitors
         environment().globals.update(navigation=NAVIGATION, pages=PAGES)
 
@@ -86,7 +91,9 @@ class Console:
             ("/visitors", self._visitors.show),
             ("/advertisers/{id:[0-9]+}/shop", self._shop.show),
             ("/feeds/{id:[0-9]+}/runs", self._shop.feed),
+            ("/creatives/{id:[0-9]+}/ad", self._creatives.ad),
             ("/line-items/{id}/delivery", self._overview.delivery),
+            ("/line-items/{id}/findings", self._overview.findings),
             (f"{_KIND}.csv", self._lists.csv),
             (f"{_KIND}/new", self._objects.new),
             (f"{_KIND}/{{id:[0-9]+}}", self._objects.show),
@@ -146,9 +153,17 @@ class Console:
     async def _refused(self, request: web.Request, error: GroszError) -> web.Response:
         is_stranger = isinstance(error, AccessError) and not isinstance(error, Forbidden)
         if is_stranger:
+            if request.headers.get("HX-Request") == "true":
+                # A script would put the log-in into the part of the page that it asked for: the whole page goes there.
+                return go_whole("/login")
             return go(login_address(request))
         try:
             visitor = await visitor_of(request, self._authentication)
         except GroszError:
-            visitor = Visitor(words_for(request), None)
-        return page("problem.html", visitor, status_of(error), problem=problem_of(error))
+            visitor = Visitor(words_for(request), None, address_of(request))
+        response = page("problem.html", visitor, status_of(error), problem=problem_of(error))
+        if isinstance(error, ApiError):
+            response.headers.update(error.headers)
+        if isinstance(error, BodyRefused) and error.closes:
+            response.force_close()
+        return response

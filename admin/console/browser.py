@@ -23,13 +23,14 @@ MAX_FORM_BYTES = 1024 * 1024
 
 
 class Visitor:
-    """Somebody at a page; `principal` None before the log-in."""
+    """Somebody at a page; `principal` None before the log-in. `address` is the page, "" for the answer to a form."""
 
-    __slots__ = ("principal", "words")
+    __slots__ = ("address", "principal", "words")
 
-    def __init__(self, words: Words, principal: Principal | None) -> None:
+    def __init__(self, words: Words, principal: Principal | None, address: str = "") -> None:
         self.words = words
         self.principal = principal
+        self.address = address
 
     @property
     def caller(self) -> Principal:
@@ -37,6 +38,11 @@ class Visitor:
         if self.principal is None:
             raise AccessError("not logged in", hint="log in")
         return self.principal
+
+
+def address_of(request: web.Request) -> str:
+    """The address that shows the page again; "" for the answer to a form, which has none."""
+    return request.path_qs if request.method == "GET" else ""
 
 
 def words_for(request: web.Request) -> Words:
@@ -47,7 +53,7 @@ def words_for(request: web.Request) -> Words:
 
 async def visitor_of(request: web.Request, authentication: Authentication) -> Visitor:
     """Who sends a request by a session cookie. Raises AccessError, ApiError 429."""
-    return Visitor(words_for(request), await authentication.identify_browser(request))
+    return Visitor(words_for(request), await authentication.identify_browser(request), address_of(request))
 
 
 async def read_form(request: web.Request, *, of_stranger: bool = False) -> list[tuple[str, str]]:
@@ -70,7 +76,8 @@ def refuse_other_sites(headers: Mapping[str, str], host: str) -> None:
     """Raises ApiError 403 for a form of another site's page, told by Fetch Metadata or else by Origin."""
     site = headers.get("Sec-Fetch-Site", "")
     origin = headers.get("Origin", "")
-    foreign = site not in ("", "same-origin", "none") or (not site and origin and urlsplit(origin).netloc != host)
+    # An origin is a scheme and a host (RFC 6454 section 7); it is compared as text, for urlsplit raises for "http://[".
+    foreign = site not in ("", "same-origin", "none") or (not site and origin and origin.partition("://")[2] != host)
     if foreign:
         raise ApiError(HTTPStatus.FORBIDDEN, "the form was sent by another site", hint="use the console's own pages")
 

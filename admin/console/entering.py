@@ -1,13 +1,23 @@
 """The way in and out: the first administrator, log-in, log-out, one's own password, the language."""
 
 from http import HTTPStatus
+from urllib.parse import quote
 
 from aiohttp import web
 
 from admin.api.authentication import COOKIE, Authentication
 from admin.api.problem import problem_of, status_of
 from admin.api.sessions import LoginRequest, Sessions, SetupRequest
-from admin.console.browser import LANGUAGE_COOKIE, Visitor, own_path, read_form, require_csrf, visitor_of, words_for
+from admin.console.browser import (
+    LANGUAGE_COOKIE,
+    Visitor,
+    address_of,
+    own_path,
+    read_form,
+    require_csrf,
+    visitor_of,
+    words_for,
+)
 from admin.console.rendering import go, page
 from admin.console.words import LANGUAGES
 from admin.validation.decode import decode
@@ -97,7 +107,9 @@ class Entrance:
             status = HTTPStatus.GONE
         shown = {name: fields.get(name, "") for name in ("token", "email", "name")}
         problem = problem_of(error) if error else None
-        return page("setup.html", self._stranger(request), status, usable=usable, problem=problem, **shown)
+        visitor = self._stranger(request)
+        visitor.address = f"/setup?token={quote(token, safe='')}"
+        return page("setup.html", visitor, status, usable=usable, problem=problem, **shown)
 
     async def account_page(self, request: web.Request) -> web.Response:
         """GET /account"""
@@ -129,4 +141,4 @@ class Entrance:
         return response
 
     def _stranger(self, request: web.Request) -> Visitor:
-        return Visitor(words_for(request), None)
+        return Visitor(words_for(request), None, address_of(request))

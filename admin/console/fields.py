@@ -8,11 +8,13 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 import msgspec
 
 from core.errors import Fault
+from core.ids import MAX_ID
 
 InputKind = Literal[
     "text",
@@ -95,7 +97,8 @@ def document_of(
 ) -> tuple[dict[str, Any], list[Fault]]:
     """The merge patch that a sent form means, with faults of texts that mean nothing.
 
-    `kept` is the document as the form showed it: fields that say the same are left out of the patch.
+    `kept` is the document as the form showed it: fields that say the same are left out of the patch, and so are those
+    that were not sent. A box that is not ticked is sent as the empty text, by a hidden input of its name before it.
     """
     patch: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -104,10 +107,10 @@ def document_of(
         texts.setdefault(name, []).append(text)
     for field in fields:
         given = texts.get(field.path)
-        if given is None and field.kind not in ("flag", "many"):
+        if given is None:
             continue
         try:
-            value = _meaning(field, given or [])
+            value = _meaning(field, given)
         except ValueError as error:
             faults.append(Fault(field.pointer, "type", str(error)))
             continue
@@ -119,7 +122,7 @@ def document_of(
 def _meaning(field: FormField, given: list[str]) -> Any:  # noqa: ANN401 - any JSON value
     if field.kind == "many":
         return [int(one) for one in given if one.isascii() and one.isdigit() and len(one) < 19]
-    text = given[-1] if given else ""
+    text = given[-1]
     return _READERS.get(field.kind, str)(text if field.kind == "prose" else text.strip())
 
 
@@ -133,6 +136,21 @@ def amount_text(text: str) -> str:
     return plain
 
 
+def id_of(text: str) -> int | None:
+    """The id that a text names; None for anything that is none."""
+    # "²" is a digit for str.isdigit, and int() refuses numbers of more than 4,300 digits.
+    is_number = text.isascii() and text.isdigit() and len(text) <= 10
+    return int(text) if is_number and 1 <= int(text) <= MAX_ID else None
+
+
+def json_value(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """A JSON text, read as the API reads a body. Raises ValueError."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"this is not JSON: {error}") from None
+
+
 def _whole(text: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise ValueError("write a whole number")
@@ -141,8 +159,11 @@ def _whole(text: str) -> int:
 
 def _moment(text: str) -> str:
     try:
-        return datetime.datetime.fromisoformat(text).replace(tzinfo=None).isoformat(timespec="seconds")
-    except ValueError:
+        moment = datetime.datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(datetime.UTC)
+        return moment.replace(tzinfo=None).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
         raise ValueError("write a date and time like 2026-11-30 18:00") from None
 
 
@@ -163,17 +184,12 @@ def _window(seconds: int) -> str:
 
 
 def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    if not text:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"this is not JSON: {error}") from None
+    return json_value(text) if text else None
 
 
 def _alike(field: FormField, value: Any, kept: Any) -> bool:  # noqa: ANN401 - any JSON value
     if field.kind == "money" and value and kept:
-        return float(value["amount"]) == float(kept["amount"])
+        return Decimal(value["amount"]) == Decimal(kept["amount"])
     if field.kind == "secret":
         return value in ("", "***")
     return input_text(field, value) == input_text(field, kept)

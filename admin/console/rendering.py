@@ -53,6 +53,7 @@ def render(template: str, visitor: Visitor, **values: Any) -> str:  # noqa: ANN4
         "caller": principal,
         "csrf": principal.csrf_token if principal else "",
         "here": "",
+        "visitor": visitor,
     }
     return environment().get_template(template).render(common | values)
 
@@ -71,3 +72,8 @@ def page(
 def go(path: str) -> web.Response:
     """The answer to a form: the browser asks for `path` next, so that loading again does not send the form again."""
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": path} | HEADERS)
+
+
+def go_whole(path: str) -> web.Response:
+    """The answer to a script that asked for a part of a page: the browser leaves for `path` (htmx's HX-Redirect)."""
+    return web.Response(status=HTTPStatus.OK, headers={"HX-Redirect": path} | HEADERS)

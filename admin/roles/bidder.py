@@ -74,7 +74,8 @@ async def build(role: RoleContext) -> None:
         clock=clock,
         metrics=metrics,
         tmax_cap_ms=settings.bid.tmax_cap_ms,
-        fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s,
+        fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s and not leases.has_stopped,
+        clock_off=lambda: leases.has_stopped,
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
         notes=_notes(role, process),
     )

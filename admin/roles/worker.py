@@ -2,6 +2,8 @@
 
 from aiohttp import web
 
+from admin.retention.loop import RetentionLoop
+from admin.retention.opening import archive_folder, open_archivist
 from admin.roles.connections import follow_catalogue, pipelined_redis, profile_scanner
 from admin.roles.journal import OrderRows, pseudonyms_of
 from admin.roles.journal_keeping import run_journal
@@ -43,6 +45,13 @@ async def build(role: RoleContext) -> None:
     database = Database.open(database_url(role.settings.admin.database_url))
     role.on_close(database.close)
     _run_money(role, transitions, catalogue, database)
+    if settings.retention_days:
+        folder = archive_folder(role.settings)
+        retention = RetentionLoop(
+            lambda: open_archivist(database, folder, role.clock, role.telemetry), settings.retention_days, role.clock,
+            role.telemetry,
+        )  # fmt: skip
+        role.run_loop(retention.run, "retention")
     orders = OrderRows(pseudonyms_of(role.settings.journal), lambda advertiser: _currency(catalogue, advertiser))
     desk = ConversionDesk(
         transitions, role.telemetry, lambda advertiser: _windows(catalogue, advertiser),

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from admin.store.database import Database
-from admin.store.tables import ledger, ledger_days, ledger_marks, ledger_pools
+from admin.store.tables import ledger, ledger_archived, ledger_days, ledger_marks, ledger_pools
 from pacing.ledger.rows import (
     BEFORE,
     DayLine,
@@ -102,7 +102,7 @@ class SqlLedgerStore:
         return Totals(last, [*(total for total in before if total[4:] != (0, 0)), *days])
 
     async def check(self, advertiser_id: int) -> list[str]:
-        """Where the sums differ from those of the rows, in words; reads all rows."""
+        """Where the sums differ from those of the rows, those that were archived included; reads all rows."""
         faults = []
         async with self._database.read() as connection:
             for table, names in ((ledger_days, _DAY), (ledger_pools, _POOL)):
@@ -111,8 +111,17 @@ class SqlLedgerStore:
                     .where(ledger.c.advertiser_id == advertiser_id)
                     .group_by(*_names(ledger, names))
                 )
+                archived = (
+                    sa.select(*_names(ledger_archived, names), *_added(ledger_archived))
+                    .where(ledger_archived.c.advertiser_id == advertiser_id)
+                    .group_by(*_names(ledger_archived, names))
+                )
                 kept = sa.select(*_names(table, (*names, *_SUMS))).where(table.c.advertiser_id == advertiser_id)
-                rows = {tuple(row[:-2]): _amounts(row) for row in await connection.execute(of_rows)}
+                rows: dict[tuple[Any, ...], tuple[int, int]] = {}
+                for part in (of_rows, archived):
+                    for row in await connection.execute(part):
+                        charge, impressions = rows.get(tuple(row[:-2]), (0, 0))
+                        rows[tuple(row[:-2])] = (charge + int(row[-2]), impressions + int(row[-1]))
                 sums = {tuple(row[:-2]): _amounts(row) for row in await connection.execute(kept)}
                 faults += [
                     f"{table.name} {key}: the sum is {sums.get(key)}, its rows add up to {rows.get(key)}"

@@ -364,6 +364,34 @@ ledger_days = Table(
 )
 """Sums of the ledger by pool, day, exchange and currency, changed in the transaction that adds the rows."""
 
+ledger_archived = Table(
+    "ledger_archived",
+    metadata,
+    *(
+        Column(name, kind, primary_key=True, autoincrement=False)
+        for name, kind in (*_POOL, ("day", Integer), ("exchange_id", BigInteger), ("currency", Text))
+    ),
+    *(Column(name, BigInteger, nullable=False) for name in _SUMS),
+)
+"""Sums, as in `ledger_days`, of the rows that have left the ledger for Parquet files: sums are rows and these."""
+
+archives = Table(
+    "archives",
+    metadata,
+    Column("kind", Text, primary_key=True),  # ledger, change_log
+    Column("advertiser_id", BigInteger, primary_key=True, autoincrement=False),  # 0: of the change log
+    # The newest row in it; of the change log its id, beside 0.
+    Column("last_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("first_sequence", BigInteger, nullable=False),
+    Column("row_count", BigInteger, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in _SUMS),
+    Column("file", Text, nullable=False),
+    Column("archived_ms", BigInteger, nullable=False),
+)
+"""Parquet files with rows that are deleted here. Triggers let no other row be deleted."""
+
 ledger_pools = Table(
     "ledger_pools",
     metadata,

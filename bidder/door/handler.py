@@ -49,7 +49,8 @@ _log = logging.getLogger("grosz.bidder")
 class BidderHandler:
     """Takes requests from the port (`bidder.door.port.BidHandler`) and answers each exactly once.
 
-    `install` swaps the snapshot; until there is one, and while `fresh` says that it is too old, everything is a no-bid.
+    `install` swaps the snapshot; until there is one, and while `fresh` says no, everything is a no-bid: the snapshot is
+    too old, or, as `clock_off` says, bids would not be billed.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class BidderHandler:
         fresh: Callable[[], bool],
         check: AnswerCheck | None = None,
         notes: BidNotes | None = None,
+        clock_off: Callable[[], bool] = lambda: False,
     ) -> None:
         """`notes` are told of each answer; None: nobody keeps a journal."""
+        self._clock_off = clock_off
         self._check = check
         self._notes = notes
         self._profiles = profiles
@@ -108,6 +111,12 @@ class BidderHandler:
                 old = before.get(exchange.key)
                 self._gates[exchange.key] = old if old is not None and old.exchange == exchange else gate
 
+    def _count_nothing(self, exchange_key: str, snapshot: Snapshot | None, reason: NoBid) -> None:
+        """Nothing can be bid on now."""
+        self._metrics.no_bid(exchange_key, reason)
+        if self._notes is not None:
+            self._notes.unread(None if snapshot is None else snapshot.index.exchanges.get(exchange_key), reason)
+
     def submit(self, exchange_key: str, body: bytes, arrival: float, reply: Reply, sender: Sender) -> None:
         """See `bidder.door.port.BidHandler`."""
         if not self._in_turn:
@@ -116,11 +125,10 @@ class BidderHandler:
         snapshot = self._snapshot
         # Asked once a turn: while it is not fresh, nothing is pending.
         if snapshot is None or not (self._pending or self._fresh()):
-            self._metrics.no_bid(exchange_key, NoBid.NO_SNAPSHOT)
-            if self._notes is not None:
-                self._notes.unread(
-                    None if snapshot is None else snapshot.index.exchanges.get(exchange_key), NoBid.NO_SNAPSHOT
-                )
+            if self._clock_off():
+                self._count_nothing(exchange_key, snapshot, NoBid.CLOCK_OFF)
+            else:
+                self._count_nothing(exchange_key, snapshot, NoBid.NO_SNAPSHOT)
             reply(204, b"")
             return
         exchange = snapshot.index.exchanges.get(exchange_key)

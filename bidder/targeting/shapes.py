@@ -12,8 +12,9 @@ from core.ids import MAX_ID
 
 END = r"$(?!\n)"
 
-# Text goes into logs, tables and HTML headers: no control characters, and PostgreSQL cannot store NUL at all.
-TEXT = r"^[^\x00-\x1f\x7f]*" + END
+# Text goes into logs, tables and HTML headers: no control characters and no other line ends (U+0085, U+2028, U+2029),
+# and PostgreSQL cannot store NUL at all.
+TEXT = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*" + END
 
 Id = Annotated[int, Meta(ge=1, le=MAX_ID, description="Number of an object.")]
 Domain = Annotated[

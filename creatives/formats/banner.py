@@ -6,6 +6,7 @@ its token.
 
 import html
 import re
+import urllib.parse
 from collections.abc import Hashable, Mapping
 
 from core.errors import Fault
@@ -98,7 +99,8 @@ def admits(ad: Ad, offer: Offer) -> bool:
 
 def banner_markup(creative: Creative, tracker: Tracker, *, is_measured: bool = False) -> str:
     """HTML of a banner with `TOKEN` in it: its own, the script that measures it, what counts it, the privacy sign."""
-    parts = [_body(creative, tracker)]
+    click, encoded = wrapped_click(tracker, creative.landing_url)
+    parts = [_body(creative, click, encoded, TOKEN)]
     if is_measured:
         parts.append(measuring_script(tracker))
     if creative.privacy_url:
@@ -111,18 +113,23 @@ def banner_markup(creative: Creative, tracker: Tracker, *, is_measured: bool = F
     return "".join(parts)
 
 
-def _body(creative: Creative, tracker: Tracker) -> str:
-    click, encoded = wrapped_click(tracker, creative.landing_url)
+def preview_markup(creative: Creative) -> str:
+    """HTML of a banner as people see it, that counts nothing: its links lead straight to the landing page."""
+    return _body(creative, creative.landing_url, urllib.parse.quote(creative.landing_url, safe=""), "0")
+
+
+def _body(creative: Creative, click: str, encoded: str, cache_buster: str) -> str:
     size = f'width="{creative.width}" height="{creative.height}"'
     if creative.html:
         values = {
-            CLICK_URL_ENCODED: encoded, CLICK_URL: html.escape(click), CACHE_BUSTER: TOKEN,
+            CLICK_URL_ENCODED: encoded, CLICK_URL: html.escape(click), CACHE_BUSTER: cache_buster,
             WIDTH: str(creative.width), HEIGHT: str(creative.height),
         }  # fmt: skip
         return _filled(creative.html, values)
     if creative.frame_url:
         values = {
-            CLICK_URL_ENCODED: encoded, CACHE_BUSTER: TOKEN, WIDTH: str(creative.width), HEIGHT: str(creative.height)
+            CLICK_URL_ENCODED: encoded, CACHE_BUSTER: cache_buster,
+            WIDTH: str(creative.width), HEIGHT: str(creative.height),
         }  # fmt: skip
         return (
             f'<iframe src="{html.escape(_filled(creative.frame_url, values))}" {size} '

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from loadtest.measure.series import Series
 from loadtest.measure.tally import LATENCY, NOTICE, SERVICE
-from loadtest.report.report import Report
+from loadtest.report.report import NO_NOTICES, Report
 from loadtest.traffic.scenario import Scenario
 
 
@@ -60,6 +60,8 @@ def summary(report: Report) -> RenderableType:
         verdict = Text("met", style="green") if goal.met else Text("missed", style="red")
         table.add_row(Text(f"goal: {goal.goal} {goal.wanted}: ").append(verdict), goal.measured)
     parts: list[RenderableType] = [table, _latencies(report), Text(f"generator: {generator.words}")]
+    if not report.scenario.notices.send:
+        parts.append(Text(NO_NOTICES))
     parts += [Text(f"warning: {warning}", style="yellow") for warning in generator.warnings]
     return Group(*parts)
 

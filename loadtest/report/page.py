@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadtest.measure.histogram import Histogram, bucket_bounds
 from loadtest.measure.tally import LATENCY, NOTICE, SERVICE
-from loadtest.report.report import Report, SecondReport, histogram_of, moment_text, whole_seconds
+from loadtest.report.report import NO_NOTICES, Report, SecondReport, histogram_of, moment_text, whole_seconds
 
 _FUNNEL = (
     ("offered", "requests due"),
@@ -48,6 +48,7 @@ def render(report: Report) -> str:
         '<h2>Generator</h2><div id="generator"></div>',
         "<h2>Funnel</h2>",
         _table(("", "count", "of requests due"), _funnel_rows(report)),
+        "" if scenario.notices.send else f"<p>{_escape(NO_NOTICES)}</p>",
         _shoppers(report),
         "<h2>Violations</h2>",
         _violations(report),

@@ -92,6 +92,10 @@ class AuditReport(msgspec.Struct):
     summary: str
 
 
+NO_NOTICES = "The scenario sends no notices ([notices] send = false): what is won is neither billed nor told as lost."
+"""Said where it is so: many wins without one bill look like a tracker that does not answer."""
+
+
 class Report(msgspec.Struct):
     """Everything a run found out."""
 

@@ -9,7 +9,7 @@ import asyncio
 import datetime
 import zoneinfo
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from core import keys
@@ -19,7 +19,7 @@ from core.model import Advertiser, Budget, Catalogue, LineItem
 from core.telemetry.metrics import Telemetry
 from pacing.budgets.blocks import BlockBook
 from pacing.budgets.days import local_date, number_of, starts_ms
-from pacing.budgets.levels import broken_invariants, day_of
+from pacing.budgets.levels import Level, broken_invariants, day_of, outlived
 from pacing.budgets.pools import Limit, Owners, PoolKey, limit_of, pools_under, share_limit
 from pacing.budgets.timing import DAYS_KEPT, DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, MS_PER_DAY, notice_bucket
 from pacing.budgets.transitions import NO_LEDGER_ROWS, Calendar, PoolLimits, Transitions
@@ -164,6 +164,10 @@ class _Synced(NamedTuple):
     days: Calendar
     parts: Parts
     at_s: float  # monotonic, when all of it was written
+
+
+def _spent(level: Level) -> tuple[int, int]:
+    return level.micros.spent, level.impressions.spent
 
 
 class LeaseBank:
@@ -317,10 +321,31 @@ class LeaseBank:
         self._synced[advertiser_id] = _Synced(epoch, days, parts, at_s)
 
     async def _check(self, advertiser_id: int, keep_from_day: int) -> None:
-        """Compare the counters with each other, and drop daily levels whose tokens have expired."""
+        """Compare the counters with each other, and drop those for which no bill can come any more."""
         snapshot = await self._transitions.snapshot(advertiser_id, NO_LEDGER_ROWS)
         faults = broken_invariants(snapshot.levels, snapshot.leases.values())
         self._faults.labels(advertiser_id).set(len(faults))
-        await self._transitions.forget(
-            advertiser_id, [name for name in snapshot.levels if day_of(name) < keep_from_day]
-        )
+        past = [name for name in snapshot.levels if day_of(name) < keep_from_day]
+        gone = await self._gone(advertiser_id, snapshot.levels, keep_from_day)
+        await self._transitions.forget(advertiser_id, past + gone)
+
+    async def _gone(self, advertiser_id: int, levels: Mapping[str, Level], keep_from_day: int) -> list[str]:
+        """Total levels of what was archived, and is bid and billed for no more: line items, then their campaigns.
+
+        What they have spent stays in the ledger. A correction brings a level back (admin.books.desk).
+        """
+        synced = self._synced.get(advertiser_id)
+        if synced is None:
+            return []
+        present = {name for part in synced.parts for name, _ in part.levels}
+        gone = outlived(levels, present)
+        campaigns = [name for name in levels if name[0] == "c" and name not in present]
+        if campaigns:
+            pools = (await self._store.totals(advertiser_id, keep_from_day)).pools
+            left = {f"c{pool.campaign_id}" for pool in pools if f"l{pool.line_item_id}" in levels}
+            booked = spent_by_level(pools)
+            # While rows wait for the ledger it may not know of a line item of the campaign yet.
+            gone += [
+                name for name in campaigns if name not in left and booked.get(name, (0, 0)) == _spent(levels[name])
+            ]
+        return gone

@@ -135,6 +135,8 @@ class LeaseClient:
         self._clock = clock
         self.server_time = ServerTime(clock)
         """How far our clock is off; while it is too far, nothing is leased and what is left is handed back."""
+        self.has_stopped = False
+        """Whether it is too far off now: bids would be refused when they are billed."""
         self._advertisers: defaultdict[int, _Advertiser] = defaultdict(_Advertiser)
         self._pools: PoolTable | None = None
         self._positions: dict[int, npt.NDArray[np.int64]] = {}
@@ -188,6 +190,7 @@ class LeaseClient:
         was_off = self.server_time.is_off
         self.server_time.end_round()
         fault = self.server_time.fault()
+        self.has_stopped = fault is not None
         if fault is None:
             if was_off:
                 _log.warning("this machine's clock agrees with Redis's again: bidding goes on")

@@ -8,7 +8,7 @@ from outside and proves it, with what must also agree: the exposure of a level i
 import math
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 
 from pacing.budgets.pools import UNLIMITED
@@ -80,6 +80,25 @@ def day_of(level_name: str) -> float:
     """The day whose spending a level counts; infinite for one that is not by days."""
     day = level_name.partition("@")[2]
     return int(day) if day else math.inf
+
+
+def outlived(levels: Iterable[str], present: Container[str]) -> list[str]:
+    """Total levels of line items and shares that the catalogue does not have, once no day of theirs is kept.
+
+    Days are kept for longer than any token lives, so nothing is billed to such a level any more.
+    """
+    names = list(levels)
+    of_days = {_line_of(name) for name in names if "@" in name}
+    return [
+        name
+        for name in names
+        if name[0] in "lp" and f"l{_line_of(name)}" not in present and _line_of(name) not in of_days
+    ]
+
+
+def _line_of(level_name: str) -> str:
+    """The line item's number in the name of one of its levels."""
+    return level_name[1:].partition("@")[0].partition(".")[0]
 
 
 def broken_invariants(levels: Mapping[str, Level], leases: Iterable[Lease]) -> list[str]:

@@ -380,9 +380,9 @@ class Transitions:
 
     async def correct(
         self, advertiser_id: int, correction: str, key: PoolKey, campaign_id: int, day: int,
-        micros: int, impressions: int, row: bytes,
+        micros: int, impressions: int, row: bytes, before: Iterable[tuple[str, int, int]] = (),
     ) -> str:  # fmt: skip
-        """Book a correction once by its key: 'corrected', 'duplicate' or 'unready'."""
+        """Book a correction once by its key: 'corrected', 'duplicate' or 'unready'. `before`: see correct.lua."""
         key_list = [
             keys.money_levels(advertiser_id),
             keys.money_meta(advertiser_id),
@@ -390,8 +390,8 @@ class Transitions:
             keys.money_ledger(advertiser_id),
             keys.money_corrections(advertiser_id),
         ]
-        arguments: list[Argument] = [correction, *key, campaign_id, day, micros, impressions, row]
-        return _texts(await self._run("correct", key_list, arguments))[0]
+        head: list[Argument] = [correction, *key, campaign_id, day, micros, impressions, row]
+        return _texts(await self._run("correct", key_list, [*head, *(part for level in before for part in level)]))[0]
 
     async def rebuild(
         self,

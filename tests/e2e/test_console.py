@@ -82,6 +82,62 @@ def test_from_the_setup_link_to_a_campaign_of_ones_own(running: RunningGrosz, br
     assert errors == []
 
 
+HOSTILE_AD = """<a href="${CLICK_URL}">ad</a><p id="told"></p><script>
+const told = [], place = document.getElementById("told");
+const tried = (name, what) => { try { what(); told.push(name); } catch { told.push("no " + name); } };
+tried("cookie", () => document.cookie);
+tried("storage", () => localStorage.length);
+tried("page", () => parent.document.title);
+tried("top", () => { if (top === self) throw 0; top.location = "/line-items"; });
+fetch("/v1/users").then(() => told.push("fetch"), () => told.push("no fetch"))
+  .then(() => { place.textContent = told.join(", "); });
+</script>"""
+
+
+def test_a_hostile_ad_reaches_nothing_of_the_console(running: RunningGrosz, browser: Browser, tmp_path: Path) -> None:
+    """In the frame of its creative's page, and opened by its own address."""
+    page = browser.new_page()
+    enter(page, setup_link(running, tmp_path / "data"))
+    base = running.urls["admin"]
+    page.goto(f"{base}/creatives/new")
+    page.get_by_label("Advertiser").first.select_option(label="Szpilka")
+    page.get_by_label("Name").first.fill("hostile")
+    page.get_by_label("Width").fill("300")
+    page.get_by_label("Height").fill("250")
+    page.get_by_label("Markup").fill(HOSTILE_AD)
+    page.get_by_label("Landing page").fill("https://szpilka.example/")
+    page.get_by_label("Domain of the advertiser").fill("szpilka.example")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_selector("text=Saved.")
+    own = page.url.partition("?")[0]
+    page.locator("iframe.ad").scroll_into_view_if_needed()
+    nothing = "no cookie, no storage, no page, no top, no fetch"
+    told = page.frame_locator("iframe.ad").locator("#told")
+    told.filter(has_text="fetch").wait_for()
+    assert told.text_content() == nothing
+    assert page.url.startswith(own)
+    page.goto(f"{own}/ad")
+    page.locator("#told").filter(has_text="fetch").wait_for()
+    alone = str(page.locator("#told").text_content())
+    assert alone.startswith("no cookie, no storage")
+    assert alone.endswith("no fetch")
+
+
+def test_the_question_mark_tells_the_keys(running: RunningGrosz, browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page()
+    enter(page, setup_link(running, tmp_path / "data"))
+    page.goto(running.urls["admin"] + "/line-items")
+    page.keyboard.press("?")
+    page.get_by_role("heading", name="Keys").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    assert page.evaluate("document.activeElement.name") == "bid"
+    page.keyboard.press("?")  # a text is typed: it is no key
+    assert not page.locator("dialog[open]").count()
+    page.keyboard.press("Escape")
+
+
 @pytest.mark.parametrize(("scheme", "width", "language"), [("light", 1280, "en"), ("dark", 390, "pl")])
 def test_every_page_is_accessible_and_fits(
     running: RunningGrosz, browser: Browser, tmp_path: Path, scheme: str, width: int, language: str

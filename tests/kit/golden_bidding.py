@@ -55,6 +55,7 @@ class Setting(msgspec.Struct, forbid_unknown_fields=True):
     supply: dict[str, dict[str, tuple[str, ...]]] = {}
     """Names by file, for `sites`, `apps` and `systems`."""
     arrived_ms_ago: int = 0
+    clock_off: bool = False  # by more than the tolerance allows
     stale: bool = False  # the catalogue is older than is allowed
     leases: bool = True
     multiplier: float | None = None  # of pacing, for every line item
@@ -213,7 +214,8 @@ async def _answer(case: Case, bidder: TestBidder) -> tuple[str, bytes]:
         clock=bidder.clock,
         metrics=BidMetrics(telemetry),
         tmax_cap_ms=TMAX_CAP_MS,
-        fresh=lambda: not case.setting.stale,
+        fresh=lambda: not (case.setting.stale or case.setting.clock_off),
+        clock_off=lambda: case.setting.clock_off,
     )
     handler.install(bidder.snapshot)
     for _ in range(case.setting.before):

@@ -16,18 +16,20 @@ from admin.api.budgets import BudgetPages, BudgetState
 from admin.api.problem import problem_of, status_of
 from admin.console.browser import Visitor, require_csrf
 from admin.console.desk import Desk
-from admin.console.fields import FormField, document_of, input_text, value_at
+from admin.console.fields import FormField, document_of, id_of, input_text, value_at
 from admin.console.kinds import PAGES, Column, KindPage
 from admin.console.rendering import HEADERS, go, page
 from core.errors import GroszError, InputError, NotFoundError, UnavailableError
-from core.ids import MAX_ID
 from core.model import Status
 
 _STATUSES = ("active", "paused", "archived")
 _ACTIONS: Mapping[str, Status] = {"pause": Status.PAUSED, "resume": Status.ACTIVE, "archive": Status.ARCHIVED}
 _PER_PAGE = 100
-# A CSV holds as many rows as a page of the API; more is what the API's cursor is for.
-_CSV_ROWS = 500
+_CSV_PER_PAGE = 500
+# What a spreadsheet opens with ease; all of more is what the API's cursor is for.
+_CSV_ROWS = 100_000
+_OWN_FILTERS = ("q", "status", "sort", "cursor", "limit")
+_OWNERS = {"advertiser_id": "advertisers", "campaign_id": "campaigns"}
 
 
 class Lists:
@@ -46,15 +48,14 @@ class Lists:
         delivery = await self._delivery(visitor.caller, kind, found["items"])
         following = ""
         if found["next"]:
-            plain = {name: text for name, text in request.query.items() if name != "cursor"}
-            following = f"/{kind.name}?{urlencode({**plain, 'cursor': found['next']})}"
+            plain = [(name, text) for name, text in request.query.items() if name != "cursor"]
+            following = f"/{kind.name}?{urlencode([*plain, ('cursor', found['next'])])}"
         return page(
             "list.html",
             visitor,
             here=f"/{kind.name}",
             kind=kind,
             items=found["items"],
-            total=found.get("total"),
             names=names,
             delivery=delivery,
             following=following,
@@ -65,7 +66,9 @@ class Lists:
             may_write=self._desk.may_write(visitor.caller, kind.name),
             value_at=value_at,
             input_text=input_text,
-            spoken=request.query.get("said", ""),
+            kept=[(name, text) for name, text in request.query.items() if name not in _OWN_FILTERS and text],
+            owners=await self._owners(visitor.caller, request),
+            csv_query=request.rel_url.raw_query_string,
             address=request.path_qs,
         )
 
@@ -76,7 +79,7 @@ class Lists:
         kind = kind_page(request)
         require_csrf(visitor.caller, dict(fields))
         action = dict(fields).get("action", "")
-        chosen = [int(text) for name, text in fields if name == "id" and text.isdigit() and int(text) <= MAX_ID]
+        chosen = _chosen_ids(fields)
         if action not in _ACTIONS:
             raise InputError("the form names no action", hint="choose pause, resume or archive")
         await self._desk.set_status(visitor.caller, kind.name, chosen, _ACTIONS[action])
@@ -112,17 +115,34 @@ class Lists:
     async def csv(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /{kind}.csv"""
         kind = kind_page(request)
-        query = [(name, text) for name, text in _query_of(request) if name not in ("limit", "total")]
-        found = await self._desk.page(visitor.caller, kind.name, [*query, ("limit", str(_CSV_ROWS))])
+        query = [(name, text) for name, text in _query_of(request) if name not in ("limit", "total", "cursor")]
+        query.append(("limit", str(_CSV_PER_PAGE)))
+        found = await self._desk.page(visitor.caller, kind.name, query)
+        items = found["items"]
+        while found["next"] and len(items) < _CSV_ROWS:
+            found = await self._desk.page(visitor.caller, kind.name, [*query, ("cursor", found["next"])])
+            items += found["items"]
         text = io.StringIO()
         writer = csv.writer(text)
         columns = [column.field for column in kind.columns]
         writer.writerow(["id", "status", *(field.path for field in columns)])
-        for item in found["items"]:
+        for item in items:
             cells = [csv_text(field, item) for field in columns]
             writer.writerow([item["id"], item.get("status", ""), *cells])
         headers = HEADERS | {"Content-Disposition": f'attachment; filename="{kind.name}.csv"'}
         return web.Response(body=text.getvalue().encode("utf-8-sig"), content_type="text/csv", headers=headers)
+
+    async def _owners(self, caller: Principal, request: web.Request) -> list[str]:
+        """The names of what the list is limited to by its address: one campaign, one advertiser."""
+        found = []
+        for name, kind in _OWNERS.items():
+            object_id = id_of(request.query.get(name, ""))
+            if object_id is not None:
+                try:
+                    found.append(str((await self._desk.read(caller, kind, object_id))["name"]))
+                except NotFoundError:
+                    found.append(str(object_id))
+        return found
 
     async def _names(
         self, caller: Principal, kind: KindPage, items: Sequence[Mapping[str, Any]]
@@ -176,9 +196,19 @@ def kind_page(request: web.Request) -> KindPage:
 def object_id_of(request: web.Request) -> int:
     """The id in the path. Raises NotFoundError."""
     text = request.match_info["id"]
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= MAX_ID):
+    object_id = id_of(text)
+    if object_id is None:
         raise NotFoundError(f"there is no object '{text[:20]}'", hint="ids are positive numbers")
-    return int(text)
+    return object_id
+
+
+def _chosen_ids(fields: Sequence[tuple[str, str]]) -> list[int]:
+    """The ids of the rows that are ticked, each once. Raises InputError."""
+    chosen = {id_of(text): None for name, text in fields if name == "id"}
+    ids = [one for one in chosen if one is not None]
+    if not ids or None in chosen:
+        raise InputError("no row is chosen", hint="tick the rows that shall change, then press the button")
+    return ids
 
 
 def csv_text(field: FormField, item: Mapping[str, Any]) -> str:
@@ -189,7 +219,7 @@ def csv_text(field: FormField, item: Mapping[str, Any]) -> str:
 
 def _query_of(request: web.Request) -> list[tuple[str, str]]:
     """The list's query for the API; what the page itself uses, and empty filters, are left out."""
-    query = [(name, text) for name, text in request.query.items() if text and name != "said"]
+    query = [(name, text) for name, text in request.query.items() if text]
     names = {name for name, _ in query}
     if "limit" not in names:
         query.append(("limit", str(_PER_PAGE)))

@@ -1,5 +1,6 @@
 """One object: its form, what may be done with it, its change log."""
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,7 @@ from admin.api.changes import ChangeQuery, Changes
 from admin.api.problem import FaultDocument, Problem, problem_of, status_of
 from admin.console.browser import Visitor, require_csrf
 from admin.console.desk import Desk
-from admin.console.fields import FormField, document_of, input_text, value_at
+from admin.console.fields import FormField, document_of, id_of, input_text, value_at
 from admin.console.kinds import KindPage
 from admin.console.pages.lists import kind_page, object_id_of
 from admin.console.rendering import go, page
@@ -33,7 +34,8 @@ class Objects:
         """GET /{kind}/{id}"""
         kind, object_id = kind_page(request), object_id_of(request)
         item = await self._desk.read(visitor.caller, kind.name, object_id)
-        return await self._form(visitor, kind, item, [], None, HTTPStatus.OK, new=False)
+        saved = "saved" in request.query
+        return await self._form(visitor, kind, item, [], None, HTTPStatus.OK, new=False, saved=saved)
 
     async def save(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
         """POST /{kind}/{id}"""
@@ -43,7 +45,7 @@ class Objects:
         try:
             patch = _patch(kind, fields, item)
             version = dict(fields).get("version", "")
-            expected = int(version) if version.isdigit() and len(version) < 19 else None
+            expected = int(version) if re.fullmatch("[0-9]{1,18}", version) else None
             await self._desk.patch(visitor.caller, kind.name, object_id, patch, expected)
         except GroszError as error:
             return await self._form(visitor, kind, item, fields, problem_of(error), status_of(error), new=False)
@@ -91,6 +93,7 @@ class Objects:
         status: int,
         *,
         new: bool,
+        saved: bool = False,
     ) -> web.Response:
         texts = {field.path: input_text(field, value_at(item, field.path)) for field in (*kind.form, *kind.more)}
         chosen = {field.path: _ids(value_at(item, field.path)) for field in kind.form if field.kind == "many"}
@@ -98,8 +101,8 @@ class Objects:
             if name in texts:
                 texts[name] = text
         if sent:
-            chosen = {path: {text for name, text in sent if name == path} for path in chosen}
-        advertiser = value_at(item, "advertiser_id") or (int(texts["advertiser_id"]) if _is_id(texts) else None)
+            chosen = {path: {text for name, text in sent if name == path and text} for path in chosen}
+        advertiser = value_at(item, "advertiser_id") or id_of(texts.get("advertiser_id", ""))
         choices = await self._choices(visitor.caller, kind, advertiser)
         changes = None
         if not new:
@@ -122,6 +125,7 @@ class Objects:
             at_fields=at_fields,
             rest=rest,
             new=new,
+            saved=saved,
             may_write=self._desk.may_write(visitor.caller, kind.name),
         )
 
@@ -166,8 +170,3 @@ def _covers(field: FormField, fault: FaultDocument | Fault) -> bool:
 
 def _ids(value: Any) -> set[str]:  # noqa: ANN401 - a list of ids or None
     return {str(one) for one in value or ()}
-
-
-def _is_id(texts: Mapping[str, str]) -> bool:
-    text = texts.get("advertiser_id", "")
-    return text.isascii() and text.isdigit() and len(text) <= 10

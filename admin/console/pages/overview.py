@@ -1,12 +1,13 @@
 """The overview: what was spent, what is delivered now, what needs attention."""
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
-from admin.api.budgets import BudgetPages
+from admin.access.principal import Principal
+from admin.api.budgets import BudgetPages, DaySpend, Plan
 from admin.api.doctoring import Doctoring
 from admin.api.explanations import Explanations
 from admin.console.browser import Visitor
@@ -14,10 +15,13 @@ from admin.console.desk import Desk
 from admin.console.pages.lists import delivered, object_id_of
 from admin.console.rendering import page
 from admin.diagnosis.findings import Severity
-from core.errors import UnavailableError
+from core.errors import NotFoundError, UnavailableError
+from core.money import format_micros
 
-# Line items of one page of the overview; those that spent most today come first.
-_LINE_ITEMS = 500
+_ADVERTISERS = 100
+_LEADERS = 10
+# A page waits so long for Redis, then shows the rest.
+_PATIENCE_S = 4
 # A page of findings; `grosz doctor` writes all of them.
 _FINDINGS = 500
 
@@ -34,26 +38,42 @@ class Overview:
     async def show(self, _request: web.Request, visitor: Visitor) -> web.Response:
         """GET /"""
         caller = visitor.caller
-        query = [("limit", str(_LINE_ITEMS)), ("status", "active"), ("total", "true")]
-        found = await self._desk.page(caller, "line-items", query)
-        advertisers = (await self._desk.page(caller, "advertisers", [("limit", "100"), ("status", "active")]))["items"]
-        available = True
+        query = [("limit", str(_ADVERTISERS)), ("status", "active"), ("sort", "name")]
+        found = await self._desk.page(caller, "advertisers", query)
+        shops = {shop["id"]: shop for shop in found["items"]}
+        plans = await self._budgets.plans(caller, list(shops))
+        spent: dict[int, DaySpend] | None = None
+        rows: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
         try:
-            states = await self._budgets.of_line_items(caller, [item["id"] for item in found["items"]])
-        except UnavailableError:
-            states, available = {}, False
-        rows = [(item, delivered(item, states.get(item["id"], []))) for item in found["items"]]
-        rows.sort(key=lambda row: -Decimal(row[1]["today"]["amount"]))
+            async with asyncio.timeout(_PATIENCE_S):
+                spent = await self._budgets.spent_today(caller, {one: shops[one]["timezone"] for one in shops})
+                rows = await self._leaders(caller, spent)
+        except (TimeoutError, UnavailableError):
+            spent, rows = None, []
         return page(
             "overview.html",
             visitor,
             here="/",
-            shops=[_shop(advertiser, rows) for advertiser in advertisers],
-            rows=rows[:20],
-            total=found["total"],
-            available=available,
+            shops=[_shop(shop, plans[one], spent[one] if spent is not None else None) for one, shop in shops.items()],
+            further=bool(found["next"]),
+            rows=rows,
+            available=spent is not None,
             everywhere=caller.advertiser_ids is None,
+            may_start=self._desk.may_write(caller, "line-items"),
+            may_own=self._desk.may_write(caller, "advertisers"),
         )
+
+    async def _leaders(
+        self, caller: Principal, spent: Mapping[int, DaySpend]
+    ) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """The line items that spent most today, of each currency by its own amounts, with what they spent."""
+        amounts = {one: micros for day in spent.values() for one, micros in day.by_line_item.items()}
+        first = sorted(amounts, key=lambda one: -amounts[one])[:_LEADERS]
+        if not first:
+            return []
+        states = await self._budgets.of_line_items(caller, first)
+        items = [await self._desk.read(caller, "line-items", one) for one in first]
+        return [(item, delivered(item, states.get(item["id"], []))) for item in items]
 
     async def attention(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /attention: what the doctor finds, the worst first"""
@@ -72,33 +92,38 @@ class Overview:
         """GET /line-items/{id}/delivery: budgets, the funnel with its biggest loss first, what the doctor says"""
         object_id, caller = object_id_of(request), visitor.caller
         item = await self._desk.read(caller, "line-items", object_id)
-        funnel = await self._explanations.funnel_of(caller, object_id)
-        report = await self._doctoring.report(caller, object_id)
-        states = await self._budgets.of_line_items(caller, [object_id])
-        return page(
-            "delivery.html",
-            visitor,
-            here="/line-items",
-            item=item,
-            funnel=funnel,
-            findings=[one for one in report.findings if one.line_item_id == object_id or one.severity is Severity.STOP],
-            spent=delivered(item, states[object_id]),
-            states=states[object_id],
-        )
+        funnel, states = None, None
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                funnel = await self._explanations.funnel_of(caller, object_id)
+                states = (await self._budgets.of_line_items(caller, [object_id]))[object_id]
+        except (TimeoutError, UnavailableError):
+            funnel, states = None, None
+        return page("delivery.html", visitor, here="/line-items", item=item, funnel=funnel, states=states)
+
+    async def findings(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """GET /line-items/{id}/findings: what the doctor says of a line item; the page of its delivery asks for it"""
+        object_id, caller = object_id_of(request), visitor.caller
+        item = await self._desk.read(caller, "line-items", object_id)
+        found, published = [], True
+        try:
+            report = await self._doctoring.report(caller, object_id)
+            found = [one for one in report.findings if one.line_item_id == object_id or one.severity is Severity.STOP]
+        except NotFoundError:
+            published = False  # it is archived, or so new that the bidders have not got it
+        found = [one for one in found if one.severity is not Severity.OK]
+        return page("findings.html", visitor, here="/line-items", item=item, findings=found, published=published)
 
 
-def _shop(advertiser: Mapping[str, Any], rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> dict[str, Any]:
-    """What an advertiser's active line items spent, and have for today."""
-    own = [(item, spent) for item, spent in rows if item["advertiser_id"] == advertiser["id"]]
+def _shop(advertiser: Mapping[str, Any], plan: Plan, spent: DaySpend | None) -> dict[str, Any]:
+    """What an advertiser's line items spent today (None where Redis does not say), and what is planned for the day."""
     currency = advertiser["currency"]
-    budgets = [item["daily_budget"]["spend"] for item, _ in own]
-    planned = sum((Decimal(budget["amount"]) for budget in budgets if budget), Decimal(0))
-    today = sum((Decimal(spent["today"]["amount"]) for _, spent in own), Decimal(0))
+    planned = plan.micros if plan.is_limited and plan.line_items else None
     return {
         "advertiser": advertiser,
-        "line_items": len(own),
-        "today": {"amount": str(today), "currency": currency},
-        "planned": {"amount": str(planned), "currency": currency} if planned and all(budgets) else None,
-        "percent": min(100, round(100 * today / planned)) if planned else None,
-        "impressions": sum(spent["impressions"] for _, spent in own),
+        "line_items": plan.line_items,
+        "today": spent and {"amount": format_micros(spent.micros), "currency": currency},
+        "planned": None if planned is None else {"amount": format_micros(planned), "currency": currency},
+        "percent": min(100, round(100 * spent.micros / planned)) if spent and planned else None,
+        "impressions": spent and spent.impressions,
     }

@@ -10,6 +10,7 @@ from admin.api.explanations import EXAMPLE, ExplainRequest, Explanations
 from admin.api.problem import problem_of, status_of
 from admin.console.browser import Visitor, require_csrf
 from admin.console.desk import Desk
+from admin.console.fields import id_of, json_value
 from admin.console.rendering import page
 from admin.validation.decode import decode
 from core.errors import GroszError, InputError
@@ -57,15 +58,22 @@ class Questions:
         return page("explain.html", visitor, status, here="/explain", **values)
 
 
+def _line_item(text: str) -> int:
+    found = id_of(text)
+    if found is None:
+        raise InputError("the line item is named by its number", hint="leave it empty to ask about all")
+    return found
+
+
 def _asked(shown: dict[str, str]) -> ExplainRequest:
     """Raises InputError."""
     raw: dict[str, Any] = {"exchange": shown["exchange"]}
     try:
-        raw["request"] = json.loads(shown["request"])
+        raw["request"] = json_value(shown["request"])
     except ValueError as error:
-        raise InputError(f"the bid request is not JSON: {error}") from None
-    if shown["line_item_id"].isdigit():
-        raw["line_item_id"] = int(shown["line_item_id"])
+        raise InputError(f"the bid request: {error}") from None
+    if shown["line_item_id"]:
+        raw["line_item_id"] = _line_item(shown["line_item_id"])
     if shown["user_id"]:
         raw["user_id"] = shown["user_id"]
     return decode(raw, ExplainRequest)

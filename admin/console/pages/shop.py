@@ -1,5 +1,6 @@
 """What a shop sends and has: health of its tags, sizes of its segments, its products, runs of its feeds."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from admin.api.app import Desks
 from admin.api.problem import problem_of
 from admin.api.reading import Reader
 from admin.console.browser import Visitor, require_csrf
+from admin.console.fields import id_of
 from admin.console.pages.lists import object_id_of
 from admin.console.rendering import go, page
 from admin.products.documents import ProductQuery
@@ -16,11 +18,14 @@ from admin.store.kinds import ADVERTISERS, FEEDS
 from admin.store.lookups import active_segments
 from admin.store.model import Feed, Scope
 from admin.validation.decode import decode
-from core.errors import GroszError, InputError
-from core.ids import MAX_ID
+from core.errors import GroszError, InputError, UnavailableError
 from core.model import Advertiser
 
 _PRODUCTS_SHOWN = 24
+# A page waits so long for Redis, then shows the rest.
+_PATIENCE_S = 3
+# Somebody waits beside the text of a rule, not longer than this.
+_COUNT_S = 10
 
 
 class Shop:
@@ -36,17 +41,16 @@ class Shop:
         async with self._reader.store.database.read() as connection:
             segments = await active_segments(connection, advertiser.id)
         query = decode({"q": request.query.get("q", ""), "limit": _PRODUCTS_SHOWN}, ProductQuery)
-        return page(
-            "shop.html",
-            visitor,
-            here="/advertisers",
-            advertiser=advertiser,
-            tags=await self._desks.audiences.tags(advertiser.id),
-            sizes=await self._desks.audiences.sizes(segments),
-            match=await self._desks.products.match(advertiser.id),
-            products=await self._desks.products.search(advertiser.id, query),
-            search=query.q,
-        )
+        values: dict[str, Any] = {"advertiser": advertiser, "search": query.q, "available": True}
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                values["tags"] = await self._desks.audiences.tags(advertiser.id)
+                values["sizes"] = await self._desks.audiences.sizes(segments)
+                values["match"] = await self._desks.products.match(advertiser.id)
+                values["products"] = await self._desks.products.search(advertiser.id, query)
+        except (TimeoutError, UnavailableError):
+            values["available"] = False
+        return page("shop.html", visitor, here="/advertisers", **values)
 
     async def feed(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /feeds/{id}/runs: how the feed's last runs went, and each fault with its line"""
@@ -68,11 +72,14 @@ class Shop:
         require_csrf(visitor.caller, sent)
         values: dict[str, Any] = {"counts": None, "problem": None}
         try:
-            advertiser_id = sent.get("advertiser_id", "")
-            if not (advertiser_id.isascii() and advertiser_id.isdigit() and 1 <= int(advertiser_id[:11]) <= MAX_ID):
+            advertiser_id = id_of(sent.get("advertiser_id", ""))
+            if advertiser_id is None:
                 raise InputError("choose an advertiser first")
-            advertiser = await self._advertiser(visitor, int(advertiser_id), Scope.READ)
-            values["counts"] = await self._desks.audiences.count(advertiser, [sent.get("rule", "")])
+            advertiser = await self._advertiser(visitor, advertiser_id, Scope.READ)
+            async with asyncio.timeout(_COUNT_S):
+                values["counts"] = await self._desks.audiences.count(advertiser, [sent.get("rule", "")])
+        except TimeoutError:
+            values["problem"] = problem_of(UnavailableError("it takes too long to count", hint="try again in a minute"))
         except GroszError as error:
             values["problem"] = problem_of(error)
         return page("count.html", visitor, **values)

@@ -1,5 +1,6 @@
 """A new campaign in one form: goal, budget, audience in words, ad. It makes four objects, all of them or none."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from admin.access.principal import Principal
 from admin.api.problem import Problem, problem_of, status_of
 from admin.console.browser import Visitor, require_csrf
 from admin.console.desk import Desk, Step
-from admin.console.fields import FormField, amount_text, document_of
+from admin.console.fields import FormField, amount_text, document_of, id_of
 from admin.console.rendering import go, page
 from core.errors import Fault, GroszError, InputError
 from segments.audiences.ready_made import READY_MADE, parameter_value, rule_of
@@ -68,12 +69,12 @@ class Wizard:
 
     async def _steps(self, caller: Principal, sent: Mapping[str, str]) -> list[Step]:
         """What is made, in order. Raises InputError, NotFoundError."""
-        advertiser_id = sent.get("advertiser_id", "")
-        if not (advertiser_id.isascii() and advertiser_id.isdigit() and len(advertiser_id) <= 10):
+        advertiser_id = id_of(sent.get("advertiser_id", ""))
+        if advertiser_id is None:
             fault = Fault("/advertiser_id", "required", "choose an advertiser", "make one first, if there is none")
             raise InputError("the input is not valid", faults=[fault])
-        owner = {"advertiser_id": int(advertiser_id)}
-        advertiser = await self._desk.read(caller, "advertisers", int(advertiser_id))
+        owner = {"advertiser_id": advertiser_id}
+        advertiser = await self._desk.read(caller, "advertisers", advertiser_id)
         flight = _flight(sent)
         steps = [Step("campaigns", lambda _made: owner | {"name": sent.get("name", "")} | flight)]
         segment = _segment(sent, str(advertiser["currency"]))
@@ -120,13 +121,14 @@ def _host(url: str) -> str:
 
 
 def _creative(sent: Mapping[str, str]) -> dict[str, Any]:
-    width, _, height = sent.get("size", "").lower().partition("x")
-    if not (width.strip().isdigit() and height.strip().isdigit() and len(width) < 6 and len(height) < 6):
+    found = re.fullmatch(r"([0-9]{1,5})\s*[x\u00d7]\s*([0-9]{1,5})", sent.get("size", "").lower())
+    if not found:
         fault = Fault("/size", "type", "write the size of the ad like 300x250")
         raise InputError("the input is not valid", faults=[fault])
+    width, height = found.groups()
     size = {"width": int(width), "height": int(height)}
     pages = {"image_url": sent.get("image_url", ""), "landing_url": sent.get("landing_url", "")}
-    return {"name": f"{sent.get('name', '')} {width.strip()}x{height.strip()}"[:255], **size, **pages}
+    return {"name": f"{sent.get('name', '')} {width}x{height}"[:255], **size, **pages}
 
 
 def _line_item(sent: Mapping[str, str]) -> dict[str, Any]:

@@ -29,8 +29,9 @@ WITHOUT_JSON = {
 }  # fmt: skip
 # They are the machine's own: its processes, files and database, or need nobody to ask.
 WITHOUT_URL = {
-    "up", "bidder", "tracker", "worker", "admin", "demo", "backup", "restore", "migrate", "config", "feed check",
-    "audience ready-made", "loadtest list", "loadtest compare", "loadtest peers", "loadtest catalogue",
+    "up", "bidder", "tracker", "worker", "admin", "demo", "backup", "restore", "migrate", "config",
+    "feed check", "ledger archive", "audience ready-made", "loadtest list", "loadtest compare", "loadtest peers",
+    "loadtest catalogue",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from admin.cli import audience, audit, catalogue, events, ledger, setup_link, user
+from core import keys
 from core.clock import SystemClock
 from core.errors import AccessError, CatalogueError, InputError, NotFoundError
 from core.ids import new_user_id
@@ -172,6 +173,27 @@ async def test_the_books_are_corrected_once_and_audited(desk: Desk) -> None:
         await desk.run(ledger.app, "correct", "x", *options, "--amount", "1e3")
 
 
+async def test_a_correction_of_what_was_archived_brings_its_counters_back_as_they_were(desk: Desk) -> None:
+    line = await desk.shop.caller.made("/v1/line-items", desk.shop.line_item())
+    await desk.settle_books()
+    options = ("--line-item", str(line["id"]), "--note", "billed twice", "--day", "2026-11-02")
+    await desk.run(ledger.app, "correct", "first", *options, "--amount", "12.50", "--impressions", "3")
+    await desk.settle_books()
+    await desk.shop.caller.post(f"/v1/campaigns/{line['campaign_id']}/archive")
+    levels = keys.money_levels(desk.shop.advertiser["id"])
+    async with event_rig(desk.redis_url, SystemClock()) as rig:
+        (names,) = await rig.store.commands([("HKEYS", levels)])
+        assert isinstance(names, list)
+        # As the bank drops them once no day of theirs is kept.
+        await rig.store.commands([("HDEL", levels, *(name for name in names if name != b"a"))])
+    await desk.run(ledger.app, "correct", "second", *options, "--amount", "-2.00", "--impressions", "-1")
+    (found,) = await desk.said(audit.app)
+    assert (found["spent"]["amount"], found["differences"]) == ("10.50", [])
+    await desk.settle_books()
+    (found,) = await desk.said(audit.app)
+    assert (found["spent"]["amount"], found["differences"]) == ("10.50", [])
+
+
 async def test_before_the_counters_are_there_nothing_is_corrected(desk: Desk) -> None:
     line = await desk.shop.caller.made("/v1/line-items", desk.shop.line_item())
     options = ("--line-item", str(line["id"]), "--day", "2026-11-02", "--note", "x")
@@ -194,6 +216,10 @@ async def test_the_catalogue_goes_out_and_comes_back(desk: Desk, tmp_path: Path)
     with pytest.raises((CatalogueError, InputError)) as refused:
         await desk.run(catalogue.app, "import", str(file))
     assert "/advertisers/0/nmae" in str(refused.value)
+    await desk.shop.caller.post(f"/v1/creatives/{desk.shop.creative['id']}/archive")
+    file.write_text(json.dumps({name: document[name] for name in ("format", "creatives")}))
+    with pytest.raises((CatalogueError, InputError), match="that are archived"):
+        await desk.run(catalogue.app, "import", str(file))
     file.write_text("not JSON")
     with pytest.raises(CatalogueError, match="JSON"):
         await desk.run(catalogue.app, "import", str(file))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin.console.fields import FormField, InputKind, amount_text, document_of, input_text, value_at
+from admin.console.fields import FormField, InputKind, amount_text, document_of, id_of, input_text, value_at
 from admin.console.kinds import PAGES
 
 _VALUES: list[tuple[InputKind, Any]] = [
@@ -32,9 +32,8 @@ _VALUES: list[tuple[InputKind, Any]] = [
 def test_a_form_that_was_sent_unchanged_changes_nothing(kind: InputKind, value: object) -> None:
     field = FormField("outer.inner", "label", kind)
     document = {"outer": {"inner": value}}
-    text = input_text(field, value)
-    sent = [("outer.inner", text)] if text or kind != "flag" else []
-    assert document_of([field], sent, document) == ({}, [])
+    assert document_of([field], [("outer.inner", input_text(field, value))], document) == ({}, [])
+    assert document_of([field], [], document) == ({}, [])
 
 
 @pytest.mark.parametrize(("kind", "value"), [pair for pair in _VALUES if pair[1]])
@@ -43,6 +42,23 @@ def test_a_text_means_its_value_again(kind: InputKind, value: object) -> None:
     patch, faults = document_of([field], [("outer.inner", input_text(field, value))], {})
     assert faults == []
     assert input_text(field, value_at(patch, "outer.inner")) == input_text(field, value)
+
+
+def test_large_amounts_are_told_apart_to_the_micro() -> None:
+    field = FormField("bid", "", "money")
+    kept = {"bid": {"amount": "999999999999.000001", "currency": "PLN"}}
+    patch, _ = document_of([field], [("bid", "999999999999.000002")], kept)
+    assert patch == {"bid": {"amount": "999999999999.000002"}}
+
+
+def test_a_moment_with_an_offset_is_written_in_utc() -> None:
+    patch, _ = document_of([FormField("start", "", "moment")], [("start", "2026-11-30T18:00+02:00")], {})
+    assert patch == {"start": "2026-11-30T16:00:00Z"}
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "+1", "²", "\u0661", "1.5", " 1", "4294967296", "9" * 5_000, "1_0"])
+def test_what_names_no_id(text: str) -> None:
+    assert id_of(text) is None
 
 
 def test_what_a_form_does_not_have_is_left_alone() -> None:
@@ -59,7 +75,8 @@ def test_what_a_form_does_not_have_is_left_alone() -> None:
 
 def test_an_emptied_select_is_an_empty_list() -> None:
     field = FormField("targeting.segments_any", "", "many")
-    assert document_of([field], [], {"targeting": {"segments_any": [4]}}) == ({"targeting": {"segments_any": []}}, [])
+    kept = {"targeting": {"segments_any": [4]}}
+    assert document_of([field], [("targeting.segments_any", "")], kept) == ({"targeting": {"segments_any": []}}, [])
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
+import html
 import io
 
+import msgspec
 from rich.console import Console, RenderableType
 
 from loadtest.measure.series import Series
 from loadtest.report.live import live_view, summary
-from loadtest.report.report import make_report
+from loadtest.report.page import render
+from loadtest.report.report import NO_NOTICES, make_report
+from loadtest.traffic.scenario import NoticePlan
 from tests.unit.loadtest.report.test_report import scenario, series_of
 
 
@@ -31,3 +35,13 @@ def test_the_summary_names_what_was_missed() -> None:
     text = shown(summary(make_report(scenario(p99_ms=10.0), series, 0)))
     for expected in ("FAILED", "violation: size", "p99 at most 10 ms: missed", "generator"):
         assert expected in text
+
+
+def test_a_summary_of_a_run_without_notices_says_why_nothing_was_billed() -> None:
+    quiet = msgspec.structs.replace(scenario(), notices=NoticePlan(send=False))
+    series = series_of()
+    series.total.counts["won"] = 38
+    report = make_report(quiet, series, 0)
+    assert NO_NOTICES in shown(summary(report)).replace("\n", " ")
+    assert html.escape(NO_NOTICES) in render(report)
+    assert NO_NOTICES not in shown(summary(make_report(scenario(), series, 0))).replace("\n", " ")

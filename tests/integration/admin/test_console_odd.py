@@ -1,0 +1,218 @@
+"""The console where something is odd: nonsense in forms, Redis away, sessions that end, ads that are hostile."""
+
+import re
+import struct
+from urllib.parse import quote
+
+import pytest
+
+from core import keys
+from core.clock import ManualClock
+from core.redis.client import control_redis
+from loadtest.exchange.faults import TcpProxy
+from pacing.bank.bank import calendar
+from tests.integration.admin.conftest import Shop, make_shop
+from tests.kit.api import Api, running_api
+from tests.kit.console import PASSWORD, Browser, person
+
+LONG = "9" * 5_000
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("/line-items", {"action": "pause", "id": "²"}),
+        ("/line-items", {"action": "pause", "id": LONG}),
+        ("/line-items", {"action": "pause"}),
+        ("/explain", {"exchange": "demo", "request": "{}", "line_item_id": "²"}),
+        ("/explain", {"exchange": "demo", "request": "{}", "line_item_id": LONG}),
+        ("/explain", {"exchange": "demo", "request": "[" * 100_000}),
+        ("/explain", {"exchange": "demo", "request": '{"a":' * 3_000 + "1" + "}" * 3_000}),
+        ("/explain", {"exchange": "demo", "request": '{"a":"\\ud800"}'}),
+        ("/start", {"size": "²x²"}),
+        ("/start", {"advertiser_id": f"1{LONG}"}),
+        ("/line-items/new", {"name": "x", "cart": "[" * 100_000}),
+        ("/line-items/new", {"name": "x", "cart": '"\\ud800"'}),
+        ("/line-items/new", {"name": "x", "start": "0001-01-01T00:00+14:00"}),
+    ],
+)
+async def test_forms_of_nonsense_are_refused_and_never_a_fault(
+    api: Api, shop: Shop, path: str, changes: dict[str, str]
+) -> None:
+    browser = await person(api)
+    owner = {"csrf": await browser.csrf(), "advertiser_id": str(shop.advertiser["id"])}
+    assert (await browser.post(path, owner | changes)).status == 422
+
+
+async def test_numbers_that_int_refuses_are_no_fault(api: Api, shop: Shop) -> None:
+    line_item = await shop.caller.made("/v1/line-items", shop.line_item())
+    browser = await person(api)
+    csrf = await browser.csrf()
+    counted = await browser.post("/count", {"csrf": csrf, "advertiser_id": f"00000000001{LONG}", "rule": "x"})
+    assert "choose an advertiser first" in counted.text
+    saved = await browser.post(f"/line-items/{line_item['id']}", {"csrf": csrf, "version": "²", "name": "kept"})
+    assert saved.status == 303
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "https://evil.example", "http://127.0.0.1.evil.example", "x"])
+async def test_a_form_of_another_origin_is_refused_where_the_browser_sends_no_metadata(api: Api, origin: str) -> None:
+    browser = Browser(api.client)
+    browser.headers = {"Origin": origin}
+    answer = await browser.post("/login", {"email": "ada@szpilka.example", "password": PASSWORD})
+    assert answer.status == 403
+
+
+async def test_the_language_changes_on_the_page_that_is_seen(api: Api, shop: Shop) -> None:
+    token = quote(await api.accounts.make_setup_link())
+    stranger = Browser(api.client)
+    seen = await stranger.get(f"/setup?token={token}")
+    assert dict(seen.fields)["next"] == f"/setup?token={token}"
+    form = {"token": token, "name": "", "email": "", "password": "short"}
+    refused = await stranger.post("/setup", form)
+    assert dict(refused.fields)["next"] == f"/setup?token={token}"
+    browser = await person(api)
+    for path in ("/line-items?q=a%26b", f"/campaigns/{shop.campaign['id']}"):
+        assert ("next", path) in (await browser.get(path)).fields
+
+
+async def test_a_script_whose_session_is_over_leads_the_whole_page_to_the_login(api: Api) -> None:
+    stranger = Browser(api.client)
+    answer = await stranger.post("/line-items/1/cell", {"path": "bid", "bid": "1"}, HX_Request="true")
+    assert answer.headers["HX-Redirect"] == "/login"
+    assert answer.text == ""
+
+
+async def test_a_saved_form_says_so(api: Api, shop: Shop) -> None:
+    browser = await person(api)
+    path = f"/campaigns/{shop.campaign['id']}"
+    saved = await browser.fill(path, {"name": "renamed"})
+    assert "Saved." in (await browser.get(saved.headers["Location"])).text
+    assert "Saved." not in (await browser.get(path)).text
+
+
+async def test_a_csv_holds_every_row_of_the_list_that_is_seen(api: Api, shop: Shop) -> None:
+    rival = await make_shop(api, "rival")
+    await rival.caller.made("/v1/line-items", rival.line_item())
+    operations = [{"action": "create", "document": shop.line_item(name=f"row {number}")} for number in range(620)]
+    answer = await shop.caller.post("/v1/line-items/bulk", {"operations": operations})
+    assert answer.body["failed"] == 0
+    browser = await person(api)
+    listed = await browser.get(f"/line-items?advertiser_id={shop.advertiser['id']}")
+    (link,) = [link for link in listed.links if ".csv" in link]
+    rows = (await browser.get(link)).text.splitlines()[1:]
+    assert len({row.split(",")[0] for row in rows}) == 620
+    assert "Only of:" in listed.text
+    assert "/line-items.csv?q=a%26b%20%C5%BC" in (await browser.get("/line-items?q=a%26b%20%C5%BC")).links
+    assert "szpilka" in listed.text
+    assert ("advertiser_id", str(shop.advertiser["id"])) in listed.fields  # a search keeps the filter
+
+
+async def spend(clock: ManualClock, valkey: str, advertiser: int, spent: dict[int, tuple[int, int]]) -> None:
+    """Puts what line items spent today (micros, impressions) into the money counters."""
+    day = calendar("Europe/Warsaw", clock.now_ms()).day
+    levels = {
+        f"d{one}@{day}": struct.pack("<10q", -1, micros, 0, 0, 0, -1, impressions, 0, 0, 0)
+        for one, (micros, impressions) in spent.items()
+    }
+    redis = control_redis(valkey)
+    await redis.hset(keys.money_levels(advertiser), mapping=levels)  # type: ignore[arg-type]  # bytes are values too
+    await redis.aclose()
+
+
+async def test_the_overview_sums_all_line_items_of_an_advertiser(
+    api: Api, shop: Shop, valkey: str, clock: ManualClock
+) -> None:
+    """More than a page of the API, one of them archived since it spent."""
+    budget = {"spend": {"amount": "10.00"}}
+    operations = [{"action": "create", "document": shop.line_item(daily_budget=budget)} for _ in range(520)]
+    made = (await shop.caller.post("/v1/line-items/bulk", {"operations": operations})).body["results"]
+    first, last = (await shop.caller.get("/v1/line-items?limit=1")).body["items"][0]["id"], made[-1]["id"]
+    await spend(clock, valkey, shop.advertiser["id"], {first: (1_500_000, 3), last: (2_250_000, 4)})
+    await shop.caller.post(f"/v1/line-items/{first}/archive", {})
+    browser = await person(api)
+    text = re.sub(r"\s+|&nbsp;", " ", (await browser.get("/")).text)
+    assert "PLN3.75" in text
+    assert 'class="number">7</td>' in text
+    assert 'class="number">519</td>' in text
+    assert "PLN5,190.00" in text
+    listed = [link for link in (await browser.get("/")).links if link.endswith("/delivery")]
+    assert listed == [f"/line-items/{last}/delivery", f"/line-items/{first}/delivery"]
+
+
+@pytest.mark.parametrize("trouble", ["cut", "hangs"])
+async def test_pages_stand_without_redis(any_database_url: str, valkey: str, clock: ManualClock, trouble: str) -> None:
+    proxy = TcpProxy(valkey.partition("://")[2].partition("?")[0])
+    address = f"redis://127.0.0.1:{await proxy.start()}"
+    async with running_api(any_database_url, address, clock) as api:
+        shop = await make_shop(api, "szpilka")
+        line_item = await shop.caller.made("/v1/line-items", shop.line_item(name="Abandoned carts"))
+        browser = await person(api)
+        csrf = await browser.csrf()
+        if trouble == "cut":
+            proxy.cut()
+        else:
+            proxy.delay_s = 600
+        one = f"/line-items/{line_item['id']}"
+        for path in ("/", f"{one}/delivery", f"/advertisers/{shop.advertiser['id']}/shop"):
+            answer = await browser.get(path)
+            assert answer.status == 200, path
+            assert "Redis does not answer" in answer.text, path
+        for path in ("/line-items", one, "/attention"):
+            assert (await browser.get(path)).status == 200, path
+        assert (await browser.get(f"{one}/findings")).status in (200, 503)
+        form = {"csrf": csrf, "advertiser_id": str(shop.advertiser["id"]), "rule": "last_visit in 7d"}
+        assert 'class="fault"' in (await browser.post("/count", form)).text
+    await proxy.close()
+
+
+async def test_a_line_item_that_is_not_published_has_a_page_of_its_delivery(api: Api, shop: Shop) -> None:
+    line_item = await shop.caller.made("/v1/line-items", shop.line_item())
+    await api.publisher.publish()
+    await shop.caller.post(f"/v1/line-items/{line_item['id']}/archive", {})
+    await api.publisher.publish()
+    browser = await person(api)
+    assert (await browser.get(f"/line-items/{line_item['id']}/delivery")).status == 200
+    found = await browser.get(f"/line-items/{line_item['id']}/findings")
+    assert found.status == 200
+    assert "The bidders do not have this line item" in found.text
+
+
+async def test_what_a_form_does_not_send_is_kept_and_what_is_unticked_is_cleared(api: Api, shop: Shop) -> None:
+    line_item = await shop.caller.made("/v1/line-items", shop.line_item(several_per_request=True))
+    browser = await person(api)
+    path = f"/line-items/{line_item['id']}"
+    await browser.post(path, {"csrf": await browser.csrf(), "name": "only the name"})
+    kept = (await shop.caller.get(f"/v1{path}")).body
+    assert (kept["name"], kept["creative_ids"]) == ("only the name", line_item["creative_ids"])
+    assert kept["several_per_request"] is True
+    page = await browser.get(path)
+    unticked = [field for field in page.fields if field not in (("several_per_request", "1"), ("name", ""))]
+    assert len(unticked) == len(page.fields) - 1
+    await browser.post(path, unticked)
+    cleared = (await shop.caller.get(f"/v1{path}")).body
+    assert (cleared["several_per_request"], cleared["creative_ids"]) == (False, line_item["creative_ids"])
+
+
+async def test_an_ad_is_previewed_without_rights(api: Api, shop: Shop) -> None:
+    rival = await make_shop(api, "rival")
+    markup = '<a href="${CLICK_URL}" data-e="${CLICK_URL_ENC}"><script>1</script>ad</a>'
+    creative = {name: shop.creative[name] for name in ("advertiser_id", "width", "height", "landing_url")}
+    made = await shop.caller.made(
+        "/v1/creatives", creative | {"name": "ad", "html": markup, "advertiser_domain": "a.b"}
+    )
+    path = f"/creatives/{made['id']}/ad"
+    browser = await person(api, "read", advertisers=(shop.advertiser["id"],))
+    seen = await browser.get(path)
+    assert seen.status == 200
+    policy = seen.headers["Content-Security-Policy"]
+    assert policy.startswith("sandbox allow-scripts; default-src 'none'")
+    assert "allow-same-origin" not in policy
+    assert "connect-src 'none'" in policy
+    assert seen.headers["Referrer-Policy"] == "no-referrer"
+    assert '<a href="https://szpilka.example/" data-e="https%3A%2F%2Fszpilka.example%2F"><script>' in seen.text
+    page = await browser.get(f"/creatives/{made['id']}")
+    assert f'src="{path}" sandbox="allow-scripts"' in page.text
+    assert "<script>1" not in page.text
+    missing = await browser.get("/creatives/4000000000/ad")
+    assert (await browser.get(f"/creatives/{rival.creative['id']}/ad")).status == missing.status == 404
+    assert (await Browser(api.client).get(path)).headers["Location"].startswith("/login")
