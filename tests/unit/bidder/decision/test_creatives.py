@@ -11,7 +11,7 @@ from bidder.dialects.generic import BID_EXPIRY_S
 from bidder.dialects.table import speaker_of
 from bidder.openrtb.response import bid_parts, tactic_json
 from bidder.request.validate import check_request
-from bidder.targeting.compiled import Shop
+from bidder.targeting.compiled import Payer
 from core.model import BillingEvent, Creative, Exchange
 from creatives.formats.offer import Offer
 from creatives.formats.table import FORMATS
@@ -26,7 +26,7 @@ TOKEN = b"T" * 148
 def prepared(changes: dict[str, Any] | None = None, **exchange: object) -> PreparedBid:
     made: Creative = msgspec.structs.replace(creative(1, 1), **(changes or {}))
     ad = FORMATS[made.format].render(made, Offer("banner", ((300, 250),)), Tracker(TRACK))
-    return PreparedBid(ad, speaker_of(msgspec.structs.replace(EXCHANGE, **exchange)), Shop("shop1.example"), 9, TRACK)
+    return PreparedBid(ad, speaker_of(msgspec.structs.replace(EXCHANGE, **exchange)), Payer("shop1.example"), 9, TRACK)
 
 
 def bid_of(bid: PreparedBid, imp_id: str = "1", deal_id: str = "") -> dict[str, Any]:
