@@ -126,7 +126,7 @@ class ReportShop(NamedTuple):
     rate: float
 
 
-class Report(msgspec.Struct, frozen=True):
+class ReportTable(msgspec.Struct, frozen=True):
     """An answer: columns, rows, and until when everything that happened is in it (unix ms; 0 where nobody knows)."""
 
     columns: tuple[str, ...]
@@ -225,7 +225,7 @@ class ReportReader:
         *,
         advertisers: Sequence[int] | None = None,
         fresh_until_ms: int = 0,
-    ) -> Report:
+    ) -> ReportTable:
         """The report. `advertisers`: the only ones that who asks may see (None: all). Raises InputError."""
         check(question, restricted=advertisers is not None)
         since_ms, until_ms = span_of(question, now_ms)
@@ -248,7 +248,7 @@ class ReportReader:
             sql = f"SELECT {groups + ', ' if names else ''}{added} FROM ({' UNION ALL BY NAME '.join(parts)})"  # noqa: S608 - names of ours
             rows = self._columnar.ask(sql + (f" GROUP BY {groups}" if names else ""), ask.parameters)
         worked = [_worked(row, names, sums, question) for row in rows if any(row[len(names) :]) or not names]
-        return Report(columns, tuple(_sorted(worked, columns, question)), since_ms, until_ms, fresh_until_ms)
+        return ReportTable(columns, tuple(_sorted(worked, columns, question)), since_ms, until_ms, fresh_until_ms)
 
     def _part(self, kind: JournalKind, ask: "_Asking") -> str | None:
         """The sums of one kind of rows; None where it is not asked for or has no files."""

@@ -112,7 +112,7 @@ class _Planned(msgspec.Struct, frozen=True):
     daily_budget: Budget = Budget()
 
 
-class Plan(msgspec.Struct):
+class DayPlan(msgspec.Struct):
     """What the active line items of an advertiser may spend a day; `is_limited` False when one has no daily budget."""
 
     line_items: int = 0
@@ -185,7 +185,7 @@ class BudgetPages:
                 found[state.object_id].append(state)
         return found
 
-    async def plans(self, principal: Principal, advertiser_ids: Sequence[int]) -> dict[int, Plan]:
+    async def plans(self, principal: Principal, advertiser_ids: Sequence[int]) -> dict[int, DayPlan]:
         """What the active line items of advertisers may spend a day. Raises Forbidden."""
         principal.require(Scope.READ)
         table = LINE_ITEMS.table
@@ -193,7 +193,7 @@ class BudgetPages:
         statement = tables.documents(table).where(of_theirs, table.c.status == Status.ACTIVE.value)
         async with self._reader.store.database.read() as connection:
             documents = list(await connection.scalars(statement))
-        plans = {one: Plan() for one in advertiser_ids if principal.sees(one)}
+        plans = {one: DayPlan() for one in advertiser_ids if principal.sees(one)}
         decoder = msgspec.json.Decoder(_Planned)
         for document in documents:
             line_item = decoder.decode(document)

@@ -17,10 +17,10 @@ from admin.console.entering import Entrance
 from admin.console.kinds import NAVIGATION, PAGES
 from admin.console.pages.creatives import Creatives
 from admin.console.pages.lists import Lists
-from admin.console.pages.objects import Objects
+from admin.console.pages.objects import ObjectPages
 from admin.console.pages.overview import Overview
-from admin.console.pages.questions import Questions
-from admin.console.pages.shop import Shop
+from admin.console.pages.questions import QuestionPages
+from admin.console.pages.shop import ShopPages
 from admin.console.pages.visitors import Visitors
 from admin.console.pages.wizard import Wizard
 from admin.console.rendering import environment, go, go_whole, page
@@ -43,10 +43,10 @@ def add_console(api: Api) -> None:
         Entrance(api.sessions, api.authentication, api.edge),
         Overview(desk, api.budgets, api.doctoring, api.explanations),
         Lists(desk, api.budgets),
-        Objects(desk, api.changes),
-        Questions(desk, api.explanations),
+        ObjectPages(desk, api.changes),
+        QuestionPages(desk, api.explanations),
         Wizard(desk),
-        Shop(api.reader, api.desks),
+        ShopPages(api.reader, api.desks),
         Creatives(api.reader),
         Visitors(api.desks.visitors),
     )
@@ -62,10 +62,10 @@ class Console:
         entrance: Entrance,
         overview: Overview,
         lists: Lists,
-        objects: Objects,
-        questions: Questions,
+        objects: ObjectPages,
+        questions: QuestionPages,
         wizard: Wizard,
-        shop: Shop,
+        shop: ShopPages,
         creatives: Creatives,
         visitors: Visitors,
     ) -> None:

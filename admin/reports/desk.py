@@ -23,7 +23,7 @@ from core.money import FxTable, MoneyError, format_micros
 if TYPE_CHECKING:
     from journal.archive import Archive
     from journal.columnar import Columnar
-    from journal.reports import Report, ReportShop
+    from journal.reports import ReportShop, ReportTable
 
 # What spreadsheets take for a formula at the beginning of a cell.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -78,7 +78,7 @@ class ReportDesk:
                 await asyncio.to_thread(columnar.write, path, columns)
                 return path.read_bytes()
 
-    async def _report(self, request: ReportRequest, advertisers: frozenset[int] | None) -> "Report":
+    async def _report(self, request: ReportRequest, advertisers: frozenset[int] | None) -> "ReportTable":
         # Imported where it is used: DuckDB is a tenth of a second and 60 MiB, and not everybody asks for reports.
         from journal.reports import ReportQuestion, ReportReader
 

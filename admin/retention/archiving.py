@@ -65,7 +65,7 @@ class Moved(NamedTuple):
     change_log: int
 
 
-class _Batch(NamedTuple):
+class _ArchiveBatch(NamedTuple):
     """Rows of one table, in order, with where they begin and end: (ms, sequence)."""
 
     kind: str
@@ -137,7 +137,7 @@ class Archivist:
         async with self._database.read() as connection:
             return sorted(await connection.scalars(statement))
 
-    async def _ledger_batch(self, advertiser_id: int, before_ms: int, limit: int) -> _Batch | None:
+    async def _ledger_batch(self, advertiser_id: int, before_ms: int, limit: int) -> _ArchiveBatch | None:
         statement = (
             sa.select(ledger)
             .where(ledger.c.advertiser_id == advertiser_id, ledger.c.stream_ms < before_ms)
@@ -149,9 +149,9 @@ class Archivist:
         if not rows:
             return None
         first, last = ((row.stream_ms, row.stream_sequence) for row in (rows[0], rows[-1]))
-        return _Batch("ledger", advertiser_id, rows, first, last)
+        return _ArchiveBatch("ledger", advertiser_id, rows, first, last)
 
-    async def _change_batch(self, before_ms: int, limit: int) -> _Batch | None:
+    async def _change_batch(self, before_ms: int, limit: int) -> _ArchiveBatch | None:
         # Ids are given at the beginning of a transaction: one that is younger may have the smaller moment.
         oldest_kept = sa.select(sa.func.min(change_log.c.id)).where(change_log.c.at_ms >= before_ms).scalar_subquery()
         statement = (
@@ -162,9 +162,9 @@ class Archivist:
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
-        return _Batch("change_log", 0, rows, (0, rows[0].id), (0, rows[-1].id)) if rows else None
+        return _ArchiveBatch("change_log", 0, rows, (0, rows[0].id), (0, rows[-1].id)) if rows else None
 
-    async def _move(self, batch: _Batch) -> int:
+    async def _move(self, batch: _ArchiveBatch) -> int:
         path = self._folder / batch.file_name
         # The file may take a second, in which the worker's other loops go on.
         await asyncio.to_thread(self._write, path, batch)
@@ -176,7 +176,7 @@ class Archivist:
         _log.info("rows have left the database for a file", extra={"fields": fields})
         return len(batch.rows)
 
-    def _write(self, path: Path, batch: _Batch) -> None:
+    def _write(self, path: Path, batch: _ArchiveBatch) -> None:
         """Write the file, and look whether it holds what it should. Raises UnavailableError."""
         table = ledger if batch.kind == "ledger" else change_log
         columns = {
@@ -188,7 +188,7 @@ class Archivist:
         if tuple(map(int, found)) != batch.expected():
             raise UnavailableError(f"{path} does not hold what was written into it", hint="is the disk sound?")
 
-    async def _note(self, connection: AsyncConnection, batch: _Batch) -> None:
+    async def _note(self, connection: AsyncConnection, batch: _ArchiveBatch) -> None:
         charge, impressions = batch.sums()
         await connection.execute(
             sa.insert(archives).values(
@@ -201,7 +201,7 @@ class Archivist:
         if batch.kind == "ledger":
             await _add_sums(connection, batch)
 
-    async def _delete(self, connection: AsyncConnection, batch: _Batch) -> None:
+    async def _delete(self, connection: AsyncConnection, batch: _ArchiveBatch) -> None:
         if batch.kind == "ledger":
             place = sa.tuple_(ledger.c.stream_ms, ledger.c.stream_sequence)
             statement = sa.delete(ledger).where(
@@ -216,7 +216,7 @@ class Archivist:
             )
 
 
-async def _add_sums(connection: AsyncConnection, batch: _Batch) -> None:
+async def _add_sums(connection: AsyncConnection, batch: _ArchiveBatch) -> None:
     """Keep what the rows add up to, by pool, day, exchange and currency, beside what was archived before."""
     sums: dict[tuple[Any, ...], list[int]] = {}
     for row in batch.rows:

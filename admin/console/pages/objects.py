@@ -23,7 +23,7 @@ _ACTIONS: Mapping[str, Status] = {"pause": Status.PAUSED, "resume": Status.ACTIV
 _CHANGES_SHOWN = 20
 
 
-class Objects:
+class ObjectPages:
     """Pages of single objects."""
 
     def __init__(self, desk: Desk, changes: Changes) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from admin.access.principal import Principal
-from admin.api.budgets import BudgetPages, DaySpend, Plan
+from admin.api.budgets import BudgetPages, DayPlan, DaySpend
 from admin.api.doctoring import Doctoring
 from admin.api.explanations import Explanations
 from admin.console.browser import Visitor
@@ -115,7 +115,7 @@ class Overview:
         return page("findings.html", visitor, here="/line-items", item=item, findings=found, published=published)
 
 
-def _shop(advertiser: Mapping[str, Any], plan: Plan, spent: DaySpend | None) -> dict[str, Any]:
+def _shop(advertiser: Mapping[str, Any], plan: DayPlan, spent: DaySpend | None) -> dict[str, Any]:
     """What an advertiser's line items spent today (None where Redis does not say), and what is planned for the day."""
     currency = advertiser["currency"]
     planned = plan.micros if plan.is_limited and plan.line_items else None

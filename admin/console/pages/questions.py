@@ -16,7 +16,7 @@ from admin.validation.decode import decode
 from core.errors import GroszError, InputError
 
 
-class Questions:
+class QuestionPages:
     """The page that explains bid requests."""
 
     def __init__(self, desk: Desk, explanations: Explanations) -> None:

@@ -28,7 +28,7 @@ _PATIENCE_S = 3
 _COUNT_S = 10
 
 
-class Shop:
+class ShopPages:
     """Pages of one advertiser's data."""
 
     def __init__(self, reader: Reader, desks: Desks) -> None:

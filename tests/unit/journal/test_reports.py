@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import InputError
 from journal.archive import HOUR_MS
-from journal.reports import MEASURES, Report, ReportQuestion, ReportReader, ReportShop
+from journal.reports import MEASURES, ReportQuestion, ReportReader, ReportShop, ReportTable
 from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, NOTICE, JournalKind
 from journal.segment import SegmentFrame
 from tests.kit.journal_rows import JournalFolder, a_row
@@ -39,7 +39,7 @@ def store(journal: JournalFolder, kind: JournalKind, *rows: Mapping[str, Any]) -
                             [SegmentFrame(kind.name, kind.names, made)])  # fmt: skip
 
 
-def ask(journal: JournalFolder, *, advertisers: Any = None, **question: Any) -> Report:  # noqa: ANN401 - as a test asks
+def ask(journal: JournalFolder, *, advertisers: Any = None, **question: Any) -> ReportTable:  # noqa: ANN401 - as a test asks
     reader = ReportReader(journal.archive, journal.columnar)
     return reader.answer(ReportQuestion(**question), SHOPS, NOON, advertisers=advertisers)
 
