@@ -8,6 +8,7 @@ single rename, and whoever reads meanwhile sees each row once. Hours are UTC.
 """
 
 import datetime
+import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 HOUR_MS: Final = 3_600_000
+# Rows that one report may have: what is larger is a file of its own (docs/reports.md).
+MAX_REPORT_ROWS: Final = 100_000
 STORED_FILE: Final = "stored_until"
 STATE_FILE: Final = "streams.json"
 """Positions of the streams that are taken into the files."""
@@ -23,6 +26,11 @@ STATE_FILE: Final = "streams.json"
 HAND_ON_MS: Final = 2_500
 _NAME = re.compile(r"(?P<first>\d{8})(?:-(?P<last>\d{8})|\.(?P<source>[\w.-]+))\.parquet")
 _HOUR_FORMAT: Final = "%Y-%m-%dT%H"
+
+
+def is_readable() -> bool:
+    """Whether DuckDB, which reads and writes the files, is installed: it is the extra `reports`."""
+    return importlib.util.find_spec("duckdb") is not None
 
 
 class HourPart(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from core.errors import Fault, InputError
-from journal.archive import HOUR_MS, Archive
+from journal.archive import HOUR_MS, MAX_REPORT_ROWS, Archive
 from journal.columnar import Columnar, files_sql
 from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, KINDS, NOTICE, JournalKind
 
@@ -22,7 +22,6 @@ from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, KINDS, NOTICE, Jo
 # one hour, day, week and month of any zone, and looking it up costs no arithmetic with time zones for each row.
 QUARTER_MS: Final = 900_000
 MAX_DAYS: Final = 800
-MAX_ROWS: Final = 100_000
 _TOUCH_HOURS: Final = 31 * 24
 
 _TIMES: Final[Mapping[str, Callable[[datetime.datetime], str]]] = {
@@ -154,8 +153,8 @@ def check(question: ReportQuestion, *, restricted: bool) -> None:
         zoneinfo.ZoneInfo(question.timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         faults.append(Fault("/timezone", "unknown", "is no time zone", "a name such as Europe/Warsaw"))
-    if not 1 <= question.limit <= MAX_ROWS:
-        faults.append(Fault("/limit", "range", f"is not between 1 and {MAX_ROWS}"))
+    if not 1 <= question.limit <= MAX_REPORT_ROWS:
+        faults.append(Fault("/limit", "range", f"is not between 1 and {MAX_REPORT_ROWS}"))
     faults += _impossible(question, restricted=restricted) if not faults else []
     if question.sort and not faults and question.sort.removeprefix("-") not in columns_of(question):
         faults.append(Fault("/sort", "unknown", "is no column of the report", "", columns_of(question)))

@@ -17,7 +17,7 @@ from admin.store.migrate import current, migrate, newest, versions
 from core.clock import SystemClock
 from core.config import JournalSettings, Settings
 from core.errors import ConflictError, NotFoundError
-from journal.archive import Archive
+from journal.archive import Archive, is_readable
 
 DATABASE_FILE = "grosz.sqlite"
 REDIS_DIRECTORY = "redis"
@@ -46,7 +46,9 @@ def journal_settings(settings: Settings, data: Path | None) -> JournalSettings:
     key_file = directory / PEOPLE_KEY_FILE
     if not journal.people_key and key_file.is_file():
         journal = msgspec.structs.replace(journal, people_key=key_file.read_text(encoding="ascii").strip())
-    return journal if journal.directory else msgspec.structs.replace(journal, directory=str(directory / JOURNAL))
+    if journal.directory or not is_readable():
+        return journal
+    return msgspec.structs.replace(journal, directory=str(directory / JOURNAL))
 
 
 def journal_of(settings: Settings, data: Path | None) -> Archive | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from journal.reports import MAX_ROWS
+from journal.archive import MAX_REPORT_ROWS
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Value = Annotated[str, Meta(max_length=256)] | int
@@ -27,7 +27,7 @@ class ReportRequest(msgspec.Struct, forbid_unknown_fields=True):
     timezone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
     filters: dict[Name, Annotated[tuple[Value, ...], Meta(min_length=1, max_length=500)]] = {}
     sort: Annotated[str, Meta(max_length=65)] = ""
-    limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] = 1_000
+    limit: Annotated[int, Meta(ge=1, le=MAX_REPORT_ROWS)] = 1_000
     currency: Annotated[str, Meta(pattern=r"^([A-Z]{3})?$(?!\n)")] = ""
     format: ReportForm = "json"
 

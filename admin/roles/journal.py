@@ -8,7 +8,8 @@ import msgspec
 
 from admin.roles.lifecycle import RoleContext
 from core.config import JournalSettings
-from journal.archive import Archive
+from core.errors import ConfigError
+from journal.archive import Archive, is_readable
 from journal.people import DAY_MS, Pseudonyms
 from journal.rows import BILL, CLICK, CONVERSION, NOTICE, JournalKind
 from journal.writing import JournalWriter
@@ -37,8 +38,13 @@ def segments_folder(settings: JournalSettings) -> Path | None:
 
 
 def archive_of(settings: JournalSettings) -> Archive | None:
-    """The Parquet files; None where no journal is kept."""
-    return Archive(Path(settings.directory) / PARQUET) if settings.directory else None
+    """The Parquet files; None where no journal is kept. Raises ConfigError where nothing could read them."""
+    if not settings.directory:
+        return None
+    if not is_readable():
+        hint = "install grosz[reports], or leave journal.directory empty"
+        raise ConfigError("journal.directory is set, and DuckDB, which the journal needs, is not installed", hint=hint)
+    return Archive(Path(settings.directory) / PARQUET)
 
 
 def pseudonyms_of(settings: JournalSettings) -> Pseudonyms:

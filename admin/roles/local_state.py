@@ -14,6 +14,7 @@ import msgspec
 
 from core.config import METRICS_PORTS, AdminSettings, Settings
 from creatives.media.store import FolderStore
+from journal.archive import is_readable
 
 _TOKEN_KEY_BYTES = 32
 
@@ -41,7 +42,7 @@ def complete(settings: Settings, redis_url: str) -> Settings:
     if not admin.database_url:
         admin = replace(admin, database_url=f"sqlite+aiosqlite:///{directory / 'grosz.sqlite'}")
     journal = settings.journal
-    if not journal.directory:
+    if not journal.directory and is_readable():  # without the extra `reports` nothing is kept
         journal = replace(journal, directory=str(directory / JOURNAL))
     if not journal.people_key:
         journal = replace(journal, people_key=kept_key(directory / PEOPLE_KEY_FILE))
