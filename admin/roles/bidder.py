@@ -13,7 +13,7 @@ from admin.roles.journal import journal_writer, pseudonyms_of
 from admin.roles.lifecycle import RoleContext
 from bidder.compile.installing import BidCatalogue
 from bidder.compile.supply import SupplyFollower, read_networks
-from bidder.decision.model_file import load_model
+from bidder.decision.model_file import Model, load_model
 from bidder.decision.noting import BidNotes
 from bidder.diagnosis.funnel import FunnelWriter
 from bidder.door.checking import AnswerCheck
@@ -28,7 +28,7 @@ from core import keys
 from core.catalogue.follower import CatalogueWatcher, read_whole
 from core.catalogue.version_report import VersionReport, encode_report
 from core.collector import collect_rarely
-from core.telemetry.metrics import CONTENT_TYPE, CounterChild
+from core.telemetry.metrics import CONTENT_TYPE, CounterChild, Merge
 from creatives.products.cache import ProductCache
 from creatives.products.following import ProductFollower
 from creatives.products.store import ProductStore
@@ -83,7 +83,7 @@ async def build(role: RoleContext) -> None:
     quality = _follow_supply(role, control)
     catalogue = BidCatalogue(
         read_whole=lambda: read_whole(control),
-        model=load_model(),
+        model=_price_model(role),
         book=book,
         handler=handler,
         funnel=funnel,
@@ -133,6 +133,17 @@ def _follow_supply(role: RoleContext, control: Redis) -> Quality:
     quality = Quality(read_networks(role.settings.bid.data_centres))
     role.run_loop(SupplyFollower(control, quality, role.clock, role.telemetry).run, "supply")
     return quality
+
+
+def _price_model(role: RoleContext) -> Model:
+    """The price model, and which one it is as a metric."""
+    model = load_model()
+    info = role.telemetry.gauge(
+        "grosz_price_model_info", "Always 1: the price model that the bidder computes prices with.", ("name", "format"),
+        merge=Merge.MAX,
+    )  # fmt: skip
+    info.labels(model.manifest.name, str(model.manifest.format)).set(1)
+    return model
 
 
 def _tell_of_catalogue(role: RoleContext, watcher: CatalogueWatcher, catalogue: BidCatalogue) -> None:
