@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("admin.cli.backup:restored", "Bring a backup back into a new data directory."),
     "ledger": ("admin.cli.ledger:app", "Export, correct or archive the ledger of settled notices."),
     "loadtest": ("admin.cli.loadtest:app", "Put a bidder under an exchange's load and judge its answers."),
+    "certify": ("admin.cli.certify:app", "Put a bidder through an exchange's acceptance test."),
     "replay": ("admin.cli.replay:app", "Send recorded bid requests to a bidder."),
     "events": ("admin.cli.events:app", "Import events from files, such as purchases at tills."),
     "doctor": ("admin.cli.doctor:app", "Say what stops delivery, and what to do."),

@@ -1,0 +1,61 @@
+"""`grosz certify`: a fresh demo passes it whole, and a bidder that breaks rules is told which."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import orjson
+import pytest
+
+from loadtest.running.certify import certify
+from tests.kit.fake_bidder import FakeBidder, json_answer
+from tests.kit.processes import RunningGrosz, grosz
+
+
+def test_a_fresh_demo_passes_whole(tmp_path: Path) -> None:
+    with RunningGrosz(tmp_path / "data", "--seed", "demo"):
+        done = grosz("certify", "--data", str(tmp_path / "data"), "--json")
+    checks = json.loads(done.stdout)["checks"]
+    assert [check for check in checks if check["outcome"] != "passed"] == []
+    assert {"native: bids", "video: bids", "audio: bids", "display: bids"} <= {check["name"] for check in checks}
+    assert done.returncode == 0
+
+
+def _always_bids(body: bytes) -> bytes:
+    """Bids two euros on anything, under any floor, with a banner of one size."""
+    try:
+        request = orjson.loads(body)
+    except ValueError:
+        return json_answer(b"{}", 500)
+    bid = {"id": "1", "impid": "1", "price": 2.0, "adm": "<b>ad</b>", "crid": "1", "w": 300, "h": 250}
+    bid["adomain"] = ["a.example"]
+    answer = {"id": request["id"], "cur": "EUR", "seatbid": [{"bid": [bid]}]}
+    return json_answer(orjson.dumps(answer))
+
+
+async def test_a_bidder_that_breaks_rules_is_told_which() -> None:
+    async with FakeBidder(_always_bids) as bidder:
+        url = f"http://127.0.0.1:{bidder.port}/bid"
+        checks = {check.name: check for check in await asyncio.to_thread(lambda: list(certify(url)))}
+    failed = {name for name, check in checks.items() if check.outcome == "failed"}
+    assert {
+        "display 1", "native 1", "video 1", "audio 1", "no bid below an impossible floor",
+        "no bid on a banner of 17 x 3", "no bid for a seat that is not invited", "400 on half a request",
+        "400 on no JSON at all", "blocked advertisers stay away",
+    } <= failed  # fmt: skip
+    assert "currency" in checks["display 1"].detail
+    assert json.loads(checks["display 1"].request)["imp"]
+    assert "a.example" in checks["display 1"].answer
+
+
+@pytest.mark.parametrize("url", ["", "ftp://127.0.0.1/x", "nonsense"])
+def test_what_is_no_address_is_refused(url: str, tmp_path: Path) -> None:
+    done = grosz("certify", "--url", url or " ", "--data", str(tmp_path))
+    assert done.returncode not in (0, 1)
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_that_answers_is_said_so(tmp_path: Path) -> None:
+    done = grosz("certify", "--url", "http://127.0.0.1:9/openrtb2/demo", "--data", str(tmp_path))
+    assert done.returncode not in (0, 1)
+    assert "nothing answers" in done.stderr
