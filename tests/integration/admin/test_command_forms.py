@@ -32,6 +32,8 @@ WITHOUT_URL = {
     "up", "bidder", "tracker", "worker", "admin", "demo", "backup", "restore", "migrate", "config",
     "feed check", "ledger archive", "audience ready-made", "loadtest list", "loadtest compare", "loadtest peers",
     "loadtest catalogue",
+    # Their table lies in Redis alone, which they reach by the settings from any machine.
+    "supply import", "supply crawl", "supply show", "supply check",
 }  # fmt: skip
 
 
