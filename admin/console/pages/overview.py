@@ -14,7 +14,8 @@ from admin.console.browser import Visitor
 from admin.console.desk import Desk
 from admin.console.pages.lists import delivered, object_id_of
 from admin.console.rendering import page
-from admin.diagnosis.findings import Severity
+from admin.diagnosis.findings import Report, Severity
+from admin.store.model import Scope
 from core.errors import NotFoundError, UnavailableError
 from core.money import format_micros
 
@@ -24,6 +25,8 @@ _LEADERS = 10
 _PATIENCE_S = 4
 # A page of findings; `grosz doctor` writes all of them.
 _FINDINGS = 500
+# The doctor's whole round takes seconds with 10,000 line items, and each overview asks for it.
+_REPORT_KEPT_S = 15
 
 
 class Overview:
@@ -34,6 +37,8 @@ class Overview:
         self._budgets = budgets
         self._doctoring = doctoring
         self._explanations = explanations
+        self._examining = asyncio.Lock()
+        self._report: tuple[float, Report] | None = None
 
     async def show(self, _request: web.Request, visitor: Visitor) -> web.Response:
         """GET /"""
@@ -77,7 +82,7 @@ class Overview:
 
     async def attention(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /attention: what the doctor finds, the worst first"""
-        report = await self._doctoring.report(visitor.caller, None)
+        report = await self._whole_report(visitor.caller)
         found = [one for one in report.findings if one.severity is not Severity.OK]
         found.sort(key=lambda one: one.severity is not Severity.STOP)
         return page(
@@ -87,6 +92,15 @@ class Overview:
             findings=found,
             most=5 if "most" in request.query else _FINDINGS,
         )
+
+    async def _whole_report(self, caller: Principal) -> Report:
+        """What the doctor found lately, the same for all who may ask; one asks at a time. Raises Forbidden."""
+        caller.require(Scope.READ, everywhere=True)
+        async with self._examining:
+            now = asyncio.get_running_loop().time()
+            if self._report is None or now - self._report[0] > _REPORT_KEPT_S:
+                self._report = (now, await self._doctoring.report(caller, None))
+            return self._report[1]
 
     async def delivery(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /line-items/{id}/delivery: budgets, the funnel with its biggest loss first, what the doctor says"""
