@@ -13,7 +13,7 @@ import msgspec
 
 from core.clock import Clock
 from core.errors import ConflictError, UnavailableError
-from core.telemetry.metrics import Telemetry
+from core.telemetry.metrics import Merge, Telemetry
 from creatives.feeds.fetching import Validators
 from creatives.feeds.loading import FeedJob
 from creatives.feeds.runs import Request, Run, RunOutcome, RunStore
@@ -72,6 +72,12 @@ class FeedSchedule:
             "grosz_feeds_failing", "Product feeds whose last run failed or was refused."
         ).labels()
         self._failing.follow(lambda: float(sum(count > 0 for count in self._failures.values())))
+        self._seen_ms: dict[int, int] = {}  # of active feeds with an address: when their products were last seen so
+        telemetry.gauge(
+            "grosz_feed_age_seconds",
+            "Age of the products of the active feed that was loaded, or found unchanged, the longest ago.",
+            merge=Merge.MAX,
+        ).labels().follow(self._oldest_s)
 
     async def run(self) -> None:
         """Work until cancelled; running loads end with their processes."""
@@ -104,15 +110,25 @@ class FeedSchedule:
                 await self._store.remove(advertiser_id, feed_id)
                 await self._runs.forget(advertiser_id, feed_id)
                 self._failures.pop(feed_id, None)
+                self._seen_ms.pop(feed_id, None)
                 continue
             last, good = await self._runs.last(advertiser_id, feed_id)
             self._failures[feed_id] = _failures(last, self._failures.get(feed_id, 0))
             if planned.state is not State.ACTIVE or not planned.job.url:
+                self._seen_ms.pop(feed_id, None)
                 continue
+            if good is not None:
+                is_unchanged = last is not None and last.outcome is RunOutcome.UNCHANGED
+                self._seen_ms[feed_id] = last.finished_ms if last is not None and is_unchanged else good.finished_ms
             if feed_id in before and before[feed_id].job.options != planned.job.options:
                 self._start(planned, None, force=False)  # read in another way, whether or not it has changed
             elif self._is_due(planned, last):
                 self._start(planned, good, force=False)
+
+    def _oldest_s(self) -> float:
+        """0 where no feed was loaded yet."""
+        oldest = min(self._seen_ms.values(), default=None)
+        return 0.0 if oldest is None else max(0, self._clock.now_ms() - oldest) / 1000
 
     async def serve_requests(self) -> None:
         """Start what was asked for."""

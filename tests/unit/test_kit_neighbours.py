@@ -11,7 +11,7 @@ def test_what_this_process_and_its_own_use_is_not_the_neighbours() -> None:
         pass
     busy, ours, whole = (now - before for now, before in zip(watch._read(), watch._before, strict=True))
     assert ours >= 0.19
-    assert busy <= whole
+    assert busy <= whole + 1e-9  # sums of hundredths
     assert 0.0 <= watch.share() <= 1.0
 
 

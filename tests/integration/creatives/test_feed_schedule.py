@@ -73,7 +73,10 @@ async def test_a_feed_is_loaded_at_once_and_then_at_its_interval(bench: Bench) -
     bench.clock.advance(HOUR_S - 1)
     assert await bench.look() == 0
     bench.clock.advance(2)
+    assert bench.metric("grosz_feed_age_seconds") == HOUR_S + 1
     assert await bench.look() == 1
+    assert await bench.look() == 0
+    assert bench.metric("grosz_feed_age_seconds") == 0
     assert bench.jobs[0].validators.etag == ""
     assert bench.jobs[1].validators.etag == '"v1"'  # the server may say that nothing changed
 
