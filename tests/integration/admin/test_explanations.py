@@ -167,7 +167,7 @@ async def test_another_advertisers_line_items_are_not_told_of(world: World, shop
     await world.command("HSET", keys.user_profile(USER), "i", pack_record(theirs["id"], now_s - 60))
     explanation = await world.explained(shop, user_id=USER)
     (impression,) = explanation["impressions"]
-    assert set(impression) == {"impression_id", "winner", "line_items"}
+    assert set(impression) == {"impression_id", "format", "winner", "line_items"}
     assert impression["winner"] == mine["id"], "the auction is among the asker's own"
     assert [one["line_item_id"] for one in impression["line_items"]] == [mine["id"]]
     assert reasons(explanation, mine) == {}
