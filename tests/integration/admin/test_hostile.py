@@ -45,6 +45,8 @@ async def one_of_each(api: Api, shop: Shop) -> dict[str, dict[str, Any]]:
     made["webhooks"] = await shop.caller.made("/v1/webhooks", own | {"name": "w", "url": "https://rival.example/"})
     made["feeds"] = await shop.caller.made("/v1/feeds", own | {"name": "f", "url": "https://rival.example/f"})
     made["conversions"] = await shop.caller.made("/v1/conversions", own | {"name": "c"})
+    listed = {"name": "l", "kind": "domains", "values": ["secret.example"]}
+    made["lists"] = await shop.caller.made("/v1/lists", own | listed)
     made["deals"] = await shop.caller.made("/v1/deals", own | {"exchange_id": exchange["id"], "deal_id": "D"})
     return made
 
