@@ -5,7 +5,11 @@ rule of that exchange, and the bill of all of them agrees with the ledger to the
 import asyncio
 import json
 import tempfile
-from collections.abc import Iterator
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,21 @@ def played(name: str, up: RunningGrosz, catalogue: Path) -> Scenario:
     return msgspec.structs.replace(scenario, name=name, notices=notices)
 
 
+def is_known(url: str, name: str) -> bool:
+    """Whether the bidder has heard of an exchange: what is no request is 400 then, and 404 or 401 before."""
+    request = urllib.request.Request(f"{url}/openrtb2/{name}", b"{", {"Content-Type": "application/json"})
+    try:
+        urllib.request.urlopen(request).close()
+    except urllib.error.HTTPError as refusal:
+        return refusal.code == HTTPStatus.BAD_REQUEST
+    return True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():  # the test's timeout is the bound
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def exchanges() -> Iterator[Ran]:
     """One Grosz with the demo's shops, and all exchanges at once."""
@@ -49,7 +68,7 @@ def exchanges() -> Iterator[Ran]:
             catalogue.write_text(json.dumps(document))
             done = grosz("catalogue", "import", str(catalogue), "--data", str(data))
             assert done.returncode == 0, done.stderr + done.stdout
-            asyncio.run(asyncio.sleep(2.0))  # a change is effective within a second
+            wait_until(lambda: all(is_known(up.urls["bid"], name) for name in PLAYED))
             reports = asyncio.run(side_by_side(*(played(name, up, catalogue) for name in PLAYED)))
             yield Ran(up.urls, reports, asyncio.run(audited(reports, data, catalogue)), data)
 

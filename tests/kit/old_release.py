@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,9 @@ class OldRelease:
         self.program = directory / "program"
         self.expected: dict[str, Any] = json.loads((directory / "expected.json").read_text())
         self.made_s: float = self.expected["made_s"]
+        aged_ms = round((time.time() - self.made_s) * 1000)
+        for log in (self.data / "redis" / "appendonlydir").glob("*.incr.aof"):
+            log.write_bytes(expiring_later(log.read_bytes(), aged_ms))
         self.key = bytes.fromhex((self.data / "token.key").read_text())
         self.users: list[str] = self.expected["users"]
         self.offers: list[dict[str, Any]] = self.expected["offers"]
@@ -36,6 +40,44 @@ class OldRelease:
     def token_of(self, offer: dict[str, Any]) -> str:
         """The token of a bid that was made then."""
         return str(offer["bid"]["lurl"]).split("/n/loss/", 1)[1].split("?", 1)[0]
+
+
+def expiring_later(log: bytes, by_ms: int) -> bytes:
+    """The commands of an append-only file with each moment of expiry `by_ms` later.
+
+    The archive grows older with every day, and the server would forget what expired since it was made.
+    """
+    moved = bytearray()
+    at = 0
+    while at < len(log):
+        words, at = _command_at(log, at)
+        if words[0].upper() == b"PEXPIREAT":
+            words[2] = b"%d" % (int(words[2]) + by_ms)
+        elif words[0].upper() == b"SET" and words[-2].upper() == b"PXAT":
+            words[-1] = b"%d" % (int(words[-1]) + by_ms)
+        moved += b"*%d\r\n" % len(words)
+        for word in words:
+            moved += b"$%d\r\n%b\r\n" % (len(word), word)
+    return bytes(moved)
+
+
+def _command_at(log: bytes, at: int) -> tuple[list[bytes], int]:
+    """The words of the command that begins at `at`, and where the next one begins."""
+
+    def number_after(sign: bytes) -> int:
+        nonlocal at
+        end = log.index(b"\r\n", at)
+        assert log[at : at + 1] == sign, log[at:end]
+        found = int(log[at + 1 : end])
+        at = end + 2
+        return found
+
+    words = []
+    for _ in range(number_after(b"*")):
+        length = number_after(b"$")
+        words.append(log[at : at + length])
+        at += length + 2
+    return words, at
 
 
 def old_memberships(hot: bytes, now_s: int) -> set[int]:

