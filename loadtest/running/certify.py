@@ -14,12 +14,11 @@ import orjson
 
 from loadtest.judging.checks import Answer, Checker
 from loadtest.traffic.facts import facts_of, mapping, objects, text, texts
+from loadtest.traffic.templates import IMPOSSIBLE_FLOOR
 from loadtest.wire.client import Target, parse_target
 
 Outcome = Literal["passed", "failed", "not shown"]
 
-# A floor that no bidder in its right mind pays.
-IMPOSSIBLE_FLOOR: Final = 9_999.0
 # What an exchange waits for at most; tmax of the samples is below it.
 PATIENCE_S: Final = 5.0
 TMAX_MS: Final = 500

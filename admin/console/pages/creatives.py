@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
+from admin.api import requests
 from admin.api.reading import Reader
 from admin.console.browser import Visitor
-from admin.console.pages.lists import object_id_of
 from admin.store.kinds import CREATIVES
 from admin.store.model import Scope
 from core.errors import NotFoundError
@@ -47,7 +47,7 @@ class Creatives:
         """GET /creatives/{id}/ad: the markup of a banner, without what counts it"""
         visitor.caller.require(Scope.READ)
         async with self._reader.store.database.read() as connection:
-            stored = await self._reader.require(connection, visitor.caller, CREATIVES, object_id_of(request))
+            stored = await self._reader.require(connection, visitor.caller, CREATIVES, requests.object_id_of(request))
         creative: Creative = stored.value
         if creative.format is not Format.BANNER:
             raise NotFoundError("only banners have a preview", hint="see the picture at its sample address")

@@ -12,7 +12,9 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from admin.access.principal import Principal
+from admin.api import requests
 from admin.api.budgets import BudgetPages, BudgetState
+from admin.api.handlers import ACTIONS
 from admin.api.problem import problem_of, status_of
 from admin.console.browser import Visitor, require_csrf
 from admin.console.desk import Desk
@@ -22,8 +24,7 @@ from admin.console.rendering import HEADERS, go, page
 from core.errors import GroszError, InputError, NotFoundError, UnavailableError
 from core.model import Status
 
-_STATUSES = ("active", "paused", "archived")
-_ACTIONS: Mapping[str, Status] = {"pause": Status.PAUSED, "resume": Status.ACTIVE, "archive": Status.ARCHIVED}
+_STATUSES = tuple(status.value for status in Status)
 _PER_PAGE = 100
 _CSV_PER_PAGE = 500
 # What a spreadsheet opens with ease; all of more is what the API's cursor is for.
@@ -80,9 +81,9 @@ class Lists:
         require_csrf(visitor.caller, dict(fields))
         action = dict(fields).get("action", "")
         chosen = _chosen_ids(fields)
-        if action not in _ACTIONS:
+        if action not in ACTIONS:
             raise InputError("the form names no action", hint="choose pause, resume or archive")
-        await self._desk.set_status(visitor.caller, kind.name, chosen, _ACTIONS[action])
+        await self._desk.set_status(visitor.caller, kind.name, chosen, ACTIONS[action])
         return go(_back(fields, kind))
 
     async def change_cell(
@@ -91,7 +92,7 @@ class Lists:
         """POST /{kind}/{id}/cell: one value in its place. A script gets the cell back, a form without one the list."""
         kind = kind_page(request)
         require_csrf(visitor.caller, dict(fields))
-        object_id = object_id_of(request)
+        object_id = requests.object_id_of(request)
         column = _inline_column(kind, dict(fields).get("path", ""))
         before = await self._desk.read(visitor.caller, kind.name, object_id)
         problem, status, item = None, HTTPStatus.OK, before
@@ -191,15 +192,6 @@ def kind_page(request: web.Request) -> KindPage:
     if name not in PAGES:
         raise NotFoundError(f"there is no page '{name[:40]}'", hint="go back to the overview")
     return PAGES[name]
-
-
-def object_id_of(request: web.Request) -> int:
-    """The id in the path. Raises NotFoundError."""
-    text = request.match_info["id"]
-    object_id = id_of(text)
-    if object_id is None:
-        raise NotFoundError(f"there is no object '{text[:20]}'", hint="ids are positive numbers")
-    return object_id
 
 
 def _chosen_ids(fields: Sequence[tuple[str, str]]) -> list[int]:

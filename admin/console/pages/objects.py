@@ -8,18 +8,18 @@ from typing import Any
 from aiohttp import web
 
 from admin.access.principal import Principal
+from admin.api import requests
 from admin.api.changes import ChangeQuery, Changes
+from admin.api.handlers import ACTIONS
 from admin.api.problem import FaultDocument, Problem, problem_of, status_of
 from admin.console.browser import Visitor, require_csrf
 from admin.console.desk import Desk
 from admin.console.fields import FormField, document_of, id_of, input_text, value_at
 from admin.console.kinds import KindPage
-from admin.console.pages.lists import kind_page, object_id_of
+from admin.console.pages.lists import kind_page
 from admin.console.rendering import go, page
 from core.errors import Fault, GroszError, InputError
-from core.model import Status
 
-_ACTIONS: Mapping[str, Status] = {"pause": Status.PAUSED, "resume": Status.ACTIVE, "archive": Status.ARCHIVED}
 _CHANGES_SHOWN = 20
 
 
@@ -32,14 +32,14 @@ class ObjectPages:
 
     async def show(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /{kind}/{id}"""
-        kind, object_id = kind_page(request), object_id_of(request)
+        kind, object_id = kind_page(request), requests.object_id_of(request)
         item = await self._desk.read(visitor.caller, kind.name, object_id)
         saved = "saved" in request.query
         return await self._form(visitor, kind, item, [], None, HTTPStatus.OK, new=False, saved=saved)
 
     async def save(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
         """POST /{kind}/{id}"""
-        kind, object_id = kind_page(request), object_id_of(request)
+        kind, object_id = kind_page(request), requests.object_id_of(request)
         require_csrf(visitor.caller, dict(fields))
         item = await self._desk.read(visitor.caller, kind.name, object_id)
         try:
@@ -71,10 +71,10 @@ class ObjectPages:
 
     async def act(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
         """POST /{kind}/{id}/{action}: pause, resume, archive, copy, undo"""
-        kind, object_id, action = kind_page(request), object_id_of(request), request.match_info["action"]
+        kind, object_id, action = kind_page(request), requests.object_id_of(request), request.match_info["action"]
         require_csrf(visitor.caller, dict(fields))
-        if action in _ACTIONS:
-            await self._desk.set_status(visitor.caller, kind.name, [object_id], _ACTIONS[action])
+        if action in ACTIONS:
+            await self._desk.set_status(visitor.caller, kind.name, [object_id], ACTIONS[action])
         elif action == "copy":
             object_id = (await self._desk.copy(visitor.caller, kind.name, object_id))["id"]
         elif action == "undo":

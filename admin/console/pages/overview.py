@@ -7,12 +7,13 @@ from typing import Any
 from aiohttp import web
 
 from admin.access.principal import Principal
+from admin.api import requests
 from admin.api.budgets import BudgetPages, DayPlan, DaySpend
 from admin.api.doctoring import Doctoring
 from admin.api.explanations import Explanations
 from admin.console.browser import Visitor
 from admin.console.desk import Desk
-from admin.console.pages.lists import delivered, object_id_of
+from admin.console.pages.lists import delivered
 from admin.console.rendering import page
 from admin.diagnosis.findings import Report, Severity
 from admin.store.model import Scope
@@ -104,7 +105,7 @@ class Overview:
 
     async def delivery(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /line-items/{id}/delivery: budgets, the funnel with its biggest loss first, what the doctor says"""
-        object_id, caller = object_id_of(request), visitor.caller
+        object_id, caller = requests.object_id_of(request), visitor.caller
         item = await self._desk.read(caller, "line-items", object_id)
         funnel, states = None, None
         try:
@@ -117,7 +118,7 @@ class Overview:
 
     async def findings(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /line-items/{id}/findings: what the doctor says of a line item; the page of its delivery asks for it"""
-        object_id, caller = object_id_of(request), visitor.caller
+        object_id, caller = requests.object_id_of(request), visitor.caller
         item = await self._desk.read(caller, "line-items", object_id)
         found, published = [], True
         try:

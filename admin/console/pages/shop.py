@@ -6,15 +6,15 @@ from typing import Any
 
 from aiohttp import web
 
+from admin.api import requests
 from admin.api.app import Desks
 from admin.api.problem import problem_of
 from admin.api.reading import Reader
 from admin.console.browser import Visitor, require_csrf
 from admin.console.fields import id_of
-from admin.console.pages.lists import object_id_of
 from admin.console.rendering import go, page
 from admin.products.documents import ProductQuery
-from admin.store.kinds import ADVERTISERS, FEEDS
+from admin.store.kinds import ADVERTISERS, FEEDS, ObjectKind
 from admin.store.lookups import active_segments
 from admin.store.model import Feed, Scope
 from admin.validation.decode import decode
@@ -37,7 +37,7 @@ class ShopPages:
 
     async def show(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /advertisers/{id}/shop: tags, segments, ids against the feed, products that fit `q`"""
-        advertiser = await self._advertiser(visitor, object_id_of(request), Scope.READ)
+        advertiser = await self._advertiser(visitor, requests.object_id_of(request), Scope.READ)
         async with self._reader.store.database.read() as connection:
             segments = await active_segments(connection, advertiser.id)
         query = decode({"q": request.query.get("q", ""), "limit": _PRODUCTS_SHOWN}, ProductQuery)
@@ -54,7 +54,7 @@ class ShopPages:
 
     async def feed(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /feeds/{id}/runs: how the feed's last runs went, and each fault with its line"""
-        feed = await self._feed(visitor, object_id_of(request), Scope.READ)
+        feed = await self._feed(visitor, requests.object_id_of(request), Scope.READ)
         report = await self._desks.products.report(feed)
         return page("feed.html", visitor, here="/feeds", feed=feed, report=report, asked="asked" in request.query)
 
@@ -62,7 +62,7 @@ class ShopPages:
         """POST /feeds/{id}/runs: load it now"""
         sent = dict(fields)
         require_csrf(visitor.caller, sent)
-        feed = await self._feed(visitor, object_id_of(request), Scope.TRADE)
+        feed = await self._feed(visitor, requests.object_id_of(request), Scope.TRADE)
         await self._desks.products.refresh(feed, force=sent.get("force") == "1")
         return go(f"/feeds/{feed.id}/runs?asked")
 
@@ -85,15 +85,14 @@ class ShopPages:
         return page("count.html", visitor, **values)
 
     async def _advertiser(self, visitor: Visitor, advertiser_id: int, scope: Scope) -> Advertiser:
-        visitor.caller.require(scope)
-        async with self._reader.store.database.read() as connection:
-            stored = await self._reader.require(connection, visitor.caller, ADVERTISERS, advertiser_id)
-        advertiser: Advertiser = stored.value
+        advertiser: Advertiser = await self._required(visitor, ADVERTISERS, advertiser_id, scope)
         return advertiser
 
     async def _feed(self, visitor: Visitor, feed_id: int, scope: Scope) -> Feed:
+        feed: Feed = await self._required(visitor, FEEDS, feed_id, scope)
+        return feed
+
+    async def _required(self, visitor: Visitor, kind: ObjectKind, object_id: int, scope: Scope) -> Any:  # noqa: ANN401
         visitor.caller.require(scope)
         async with self._reader.store.database.read() as connection:
-            stored = await self._reader.require(connection, visitor.caller, FEEDS, feed_id)
-        feed: Feed = stored.value
-        return feed
+            return (await self._reader.require(connection, visitor.caller, kind, object_id)).value
