@@ -9,18 +9,17 @@ tables in the environment are JSON; a list of plain words may be separated by co
 """
 
 import difflib
-import re
 import tomllib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Meta
 
 from core.errors import ConfigError, Fault
+from core.masking import redact
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 """A TCP port; 0 lets the kernel choose one."""
@@ -44,8 +43,6 @@ _NOT_SETTINGS = ("GROSZ_CONFIG", "GROSZ_READY_PIPE", "GROSZ_CORPUS", "GROSZ_TEST
 OF_COMMANDS = ("GROSZ_ADMIN_URL", "GROSZ_API_KEY")
 _OTHER_VARIABLES = ("GROSZ_DATA", *OF_COMMANDS)
 
-_MASK = "***"
-
 
 class Component(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of one component's settings."""
@@ -57,7 +54,7 @@ class RedisSettings(Component, frozen=True, kw_only=True):
     # redis://, rediss:// or unix://; of a cluster one or several nodes, separated by commas. Empty: `grosz up` starts a
     # server of its own.
     url: Annotated[str, Meta(pattern=r"^$(?!\n)|^(redis|rediss|unix)://")] = ""
-    # The server that `grosz up` starts; empty: the program that wrote the data, else the first that is found.
+    # The server that `grosz up` starts; empty: the program that wrote the data, otherwise the first that is found.
     program: str = ""
     username: str = ""
     password: Secret = ""
@@ -115,6 +112,12 @@ class AdminSettings(Component, frozen=True, kw_only=True):
     # its form; empty: they are set by hand.
     fx_source: str = ""
     fx_refresh_s: Seconds = 21_600  # the bank publishes once a working day
+    # How often exchanges that review creatives are asked what is new: one call for each of them. A decision reaches the
+    # bid path a second later.
+    review_poll_s: Seconds = 2
+    # Pictures of creatives that exchanges and people look at: made by the Chromium of this machine where there is one
+    # and somebody asks; with "off", or without it, a plain card of the ad's size stands in.
+    previews: Literal["auto", "off"] = "auto"
 
 
 class WorkerSettings(Component, frozen=True, kw_only=True):
@@ -204,13 +207,51 @@ class JournalSettings(Component, frozen=True, kw_only=True):
     directory: str = ""
     # Segment files that wait for the worker: beyond it bids go on and their rows are left out, notices are written.
     max_mib: Count = 1_024
+    # The worker of another host, to which segments are shipped (http://worker:8083); the file with the key.
+    ship_to: Annotated[str, Meta(pattern=r"^https?://[^\s@]+$(?!\n)|^$(?!\n)")] = ""
+    ship_key_file: str = ""
+    # Where the worker takes segments of other hosts; 0: nowhere. It belongs on a private network.
+    receive_host: str = "127.0.0.1"
+    receive_port: Port = 0
+    # Where rows go besides the worker's files: nowhere, to Kafka (host:9092,host:9092; topics: PREFIX.bid, ...),
+    # to ClickHouse (http://user:password@host:8123/database).
+    sink: Literal["files", "kafka", "clickhouse"] = "files"
+    sink_url: Secret = ""
+    sink_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$(?!\n)")] = "grosz"
+    sink_days: Annotated[int, Meta(ge=1, le=3_650)] = (
+        30  # how long the sink keeps rows; in Kafka the erased ones as well
+    )
+    sink_max_mib: Count = 4_096  # of batches that wait for a sink that is away; beyond it new ones are left out
     # The key of the pseudonyms that stand for people, the same for all roles; empty: rows name nobody. `grosz up` makes
     # one in the data directory.
     people_key: Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}){16,64}$(?!\n)|^$(?!\n)", extra={"secret": True})] = ""
+    # About so many bid requests a second are recorded by each bidder process, without what names a person, to explain,
+    # replay and forecast; 0: none. All of these exchanges (keys), and all that these line items were priced in.
+    recorded_a_second: Annotated[int, Meta(ge=0, le=10_000)] = 5
+    recorded_exchanges: tuple[str, ...] = ()
+    recorded_line_items: tuple[int, ...] = ()
+    # How long recorded requests, and the catalogues that they were decided by, are kept.
+    recorded_days: Count = 14
     # How long rows are kept: of bids, answers, notices and shop events; of bills, clicks and conversions; sums by hour.
     retention_days: Count = 90
     money_retention_days: Count = 730
     rollup_retention_days: Count = 1_825
+
+
+class MailSettings(Component, frozen=True, kw_only=True):
+    """The mail server that reports and notifications are sent by; without a host nothing is mailed."""
+
+    host: str = ""
+    port: Port = 587
+    user: str = ""
+    password: Secret = ""
+    sender: str = ""  # the address that mails come from
+    # How the connection is made private: STARTTLS, TLS from the first byte, or not at all. A server whose certificate
+    # does not hold is refused; without TLS no password is sent.
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    # In the advertiser's time zone nobody is notified between these hours; scheduled reports come when they are due.
+    quiet_from: Annotated[int, Meta(ge=0, le=23)] = 21
+    quiet_until: Annotated[int, Meta(ge=0, le=23)] = 7
 
 
 class NetworkSettings(Component, frozen=True, kw_only=True):
@@ -236,7 +277,7 @@ class TelemetrySettings(Component, frozen=True, kw_only=True):
     # /metrics tells a competitor the business: only loopback and private networks see it unless this is set.
     public_metrics: bool = False
     # Whether a role serves /metrics at a listener of its own, which no proxy in front of the role's port can reach by
-    # mistake; else at the role's port. The worker's port serves nothing else, and needs no second one.
+    # mistake; otherwise at the role's port. The worker's port serves nothing else, and needs no second one.
     own_listener: bool = True
     host: str = "127.0.0.1"  # of those listeners; the image has 0.0.0.0, for a Prometheus in another container
     bidder_port: Port = 9080  # of the bidder's metrics
@@ -250,6 +291,25 @@ METRICS_PORTS: Final[Mapping[str, str]] = {
     "admin": "admin_port",
 }
 """Which setting of TelemetrySettings is the port of a role's own listener for metrics."""
+
+
+class AdsSettings(Component, frozen=True, kw_only=True):
+    """Ads that show products of feeds."""
+
+    # A folder of template folders beside those that come with Grosz (docs/product-ads.md); the same on every machine.
+    templates: str = ""
+
+
+class MediaSettings(Component, frozen=True, kw_only=True):
+    """Where uploaded media are kept; without a bucket in the folder `media` of `data.directory`."""
+
+    bucket: str = ""  # of an S3-compatible store, which all machines reach (docs/creatives.md, "Media")
+    endpoint: str = ""  # https://minio.example:9000; empty for AWS
+    region: str = ""
+    # Both empty: what the machine itself is given (the AWS variables and files, or the role of its instance).
+    access_key: str = ""
+    secret_key: Secret = ""
+    prefix: str = ""  # before each name: "grosz/"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,8 +327,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supply: SupplySettings = SupplySettings()
     data: DataSettings = DataSettings()
     journal: JournalSettings = JournalSettings()
+    mail: MailSettings = MailSettings()
     network: NetworkSettings = NetworkSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    ads: AdsSettings = AdsSettings()
+    media: MediaSettings = MediaSettings()
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -290,7 +353,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
 def redacted(settings: Settings) -> dict[str, dict[str, object]]:
     """The settings for logs and `grosz config`: secrets and passwords in URLs are masked."""
     return {
-        name: {field.name: _redact(getattr(getattr(settings, name), field.name), field.type) for field in _fields(kind)}
+        name: {field.name: redact(getattr(getattr(settings, name), field.name), field.type) for field in _fields(kind)}
         for name, kind in _component_types().items()
     }
 
@@ -411,37 +474,3 @@ def _unknown(pointer: str, name: str, known: Mapping[str, object]) -> Fault:
 
 def _bare(hint: object) -> object:
     return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
-
-
-def _is_secret(hint: object) -> bool:
-    """Whether a type is marked as secret, itself or in what it holds (a union, the values of a dict)."""
-    if typing.get_origin(hint) is Annotated:
-        marks = typing.get_args(hint)[1:]
-        return any(isinstance(mark, Meta) and bool((mark.extra or {}).get("secret")) for mark in marks)
-    return any(_is_secret(part) for part in typing.get_args(hint))
-
-
-def _redact(value: object, hint: object) -> object:
-    if isinstance(value, str):
-        if _is_secret(hint) and value:
-            return _mask_url(value) if "://" in value else _MASK
-        return _mask_url(value)
-    if isinstance(value, Mapping) and _is_secret(hint):
-        return dict.fromkeys(value, _MASK)
-    if isinstance(value, tuple | list) and _is_secret(hint):
-        return [_MASK] * len(value)
-    return value
-
-
-def _mask_url(text: str) -> str:
-    """The text with the password of a URL masked; other texts come back as they are."""
-    return ",".join(_masked_url(url) for url in re.split(r",(?=\s*\w+://)", text))
-
-
-def _masked_url(text: str) -> str:
-    if "://" not in text or "@" not in text:
-        return text
-    parts = urlsplit(text)
-    user, _, _ = parts.netloc.rpartition("@")[0].partition(":")
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{user}:{_MASK}@{host}"))

@@ -5,15 +5,15 @@ macro is written, what its bids must say. Three parts are joined by the dialect'
 read and answers written in `bidder/dialects/NAME.py`, how its notices are read in `pacing/notices/dialects.py`. A test
 holds the names together. Columns of `core.model.Exchange` that are not None override the data for one exchange.
 
-`docs/dialects.md` is written from this table by `scripts/make-dialects`: every fact that differs from `generic` names
-its public source; one without a source is called *assumed*.
+`docs/dialects.md` is written from this table by `scripts/make-dialects`: every fact that a dialect says names its
+public source; one without a source is called *assumed*.
 """
 
 import functools
 
 import msgspec
 
-from core.model import BillingEvent, Exchange, NoBidStyle, PriceEncryption, RefusalStyle
+from core.model import BillingEvent, Exchange, NoBidStyle, PriceEncryption, RefusalStyle, ReviewPolicy
 
 GENERIC = "generic"
 ASSUMED = "assumed"
@@ -55,6 +55,13 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a seat is a text of digits."""
     campaign_is_seat: bool = False
     """Whether `cid` names what the exchange bills, and not our campaign: the seat is sent in its place."""
+    bills_multiplier: bool = False
+    """Whether an impression that counts as several (`qty.multiplier`) costs the price of one, times the multiplier, and
+    `${AUCTION_MULTIPLIER}` says how many there were; otherwise such impressions are not bid on."""
+    deal_beside_open: bool = False
+    """Whether an impression takes a bid on a deal and another without one; otherwise the dearer of them is sent."""
+    deal_floor_else_impression: bool = False
+    """Whether a bid on a deal that names no floor has the impression's to clear; otherwise it has none."""
     max_bids: int = 0
     """Bids that one answer may have; 0: no limit is known."""
     needed: tuple[str, ...] = ()
@@ -73,12 +80,22 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     native_as_object: bool = False
     """Whether native markup is an object in `adm`, and not its text."""
 
+    review: ReviewPolicy = ReviewPolicy.NONE
+    """Whether an ad must be approved before it bids (`before`), may bid until it is rejected (`after`), or is not
+    reviewed in a way that bidders hear of (`none`)."""
+
     sources: dict[str, str] = {}
-    """Where each member that differs from `generic` is publicly said, by the member's name; ASSUMED where nowhere."""
+    """Where each member that is not as `AS_WRITTEN` is publicly said, by the member's name; ASSUMED where nowhere."""
 
 
+AS_WRITTEN = Dialect(name="")
+"""OpenRTB before any dialect says anything."""
+
+
+_NOTES = "https://github.com/InteractiveAdvertisingBureau/openrtb2.x/blob/main/implementation.md"
 _XANDR = "https://learn.microsoft.com/en-us/xandr/bidders/incoming-bid-response-from-bidders"
 _XANDR_EXAMPLE = "https://learn.microsoft.com/en-us/xandr/bidders/submit-a-bid-response"
+_XANDR_REVIEW = "https://learn.microsoft.com/en-us/xandr/bidders/creative-service"
 _GOOGLE_GUIDE = "https://developers.google.com/authorized-buyers/rtb/response-guide"
 _GOOGLE_PRICE = "https://support.google.com/authorizedbuyers/answer/3187591"
 _GOOGLE_FIELDS = "https://developers.google.com/ad-exchange/rtb/adx-extensions-guide"
@@ -94,13 +111,22 @@ _BIDSWITCH = "https://protocol.bidswitch.com/standards/bsw-ortb-diff.html"
 _BIDSWITCH_ANSWER = "https://protocol.bidswitch.com/standards-v57/bid-response.html"
 _SMAATO = "https://developers.smaato.com/demand-partners/openrtb-getting-started/"
 
-OVERRIDES = ("first_price", "no_bid_style", "price_encryption", "price_macro", "billing_event")
+OVERRIDES = (
+    "first_price", "no_bid_style", "price_encryption", "price_macro", "billing_event", "review",
+    "deal_floor_else_impression",
+)  # fmt: skip
 """Members of a dialect that are also columns of an exchange; None there means: as the dialect says."""
 
 DIALECTS: dict[str, Dialect] = {
     each.name: each
     for each in (
-        Dialect(name=GENERIC, title="OpenRTB 2.x"),
+        Dialect(
+            name=GENERIC,
+            title="OpenRTB 2.x",
+            bills_multiplier=True,
+            deal_beside_open=True,
+            sources={"bills_multiplier": _NOTES, "deal_beside_open": _NOTES},
+        ),
         Dialect(
             name="google",
             title="Google Authorized Buyers, OpenRTB in JSON",
@@ -125,7 +151,13 @@ DIALECTS: dict[str, Dialect] = {
             version="2.4",
             billing_event=BillingEvent.WIN,
             seat_required=True,
-            sources={"version": _XANDR, "billing_event": _XANDR_EXAMPLE, "seat_required": _XANDR},
+            review=ReviewPolicy.BEFORE,
+            sources={
+                "version": _XANDR,
+                "billing_event": _XANDR_EXAMPLE,
+                "seat_required": _XANDR,
+                "review": _XANDR_REVIEW,
+            },
         ),
         Dialect(
             name="pubmatic",

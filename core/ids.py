@@ -19,7 +19,10 @@ _SIGNS_AS_DIGITS = bytes.maketrans(b"-_", b"00")
 
 def new_user_id() -> UserId:
     """A fresh, unguessable user id."""
-    return UserId(secrets.token_urlsafe(16))
+    text = secrets.token_urlsafe(16)
+    while text[0] == "-":  # on a command line it would be an option
+        text = secrets.token_urlsafe(16)
+    return UserId(text)
 
 
 def is_user_id(text: str) -> bool:
@@ -30,7 +33,7 @@ def is_user_id(text: str) -> bool:
     # Nearly every bid request has one, and this costs half of what a regular expression does.
     if len(text) != USER_ID_CHARS or not text.isascii() or not text.encode().translate(_SIGNS_AS_DIGITS).isalnum():
         return False
-    return text[0] not in _ALL_THE_SAME or text.strip(_ALL_THE_SAME) != ""
+    return text[0] not in _SIGNS_OF_NOTHING or text.strip(_ALL_THE_SAME) != ""
 
 
 # Long enough for no word of `_NOBODY`, and short enough for every id that is one: numbers of twelve digits, UUIDs.
@@ -40,12 +43,23 @@ _NOBODY = frozenset({
     "opt-out", "opt_out", "optedout", "opted-out", "opted_out", "anonymous", "anon", "deleted", "redacted", "false",
     "true", "uid", "userid", "user_id", "user-id", "user.id", "buyeruid", "buyerid", "partneruid", "partner_uid",
     "visitorid", "visitor_id", "client_id", "clientid", "cookie", "cookieid", "default", "placeholder", "todo",
-    "string", "nobody", "no-id", "noid", "no_id", "notfound", "not_found", "not-found",
+    "string", "nobody", "no-id", "noid", "no_id", "notfound", "not_found", "not-found", "noconsent", "no_consent",
+    "no-consent", "consent_required", "nouser", "no_user", "no-user", "nocookie", "no_cookie", "no-cookie", "notset",
+    "not_set", "not-set", "missing", "invalid", "invalid_id", "error", "expired", "blocked", "disabled", "dnt", "lmt",
+    "do_not_track", "limit_ad_tracking", "opt_out=1", "optout=1", "guest", "user", "id", "uuid", "guid", "macro",
+    "uid_macro", "replace_me", "replace-me", "replaceme", "your_uid", "my_uid", "partnerid", "partner_id",
+    "partner-uid", "bidder_uid", "ssp_uid", "dsp_uid", "adid", "ifa", "idfa", "gaid", "auction_user_id", "null,null",
+    "undefinedundefined", "nullnull", "12345678123412341234123456789012", "0123456789abcdef0123456789abcdef",
 })  # fmt: skip
 # Signs of a macro that nobody replaced (`$UID`, `${USER_ID}`, `[UID]`, `{uid}`, `<uid>`, `%%UID%%`, `__UID__`,
-# `##UID##`, `@@UID@@`), of markup and of objects printed as text. Ids are letters, digits and some of `+/=_-.:~|*!@`.
-_MACRO = re.compile(r"""[$\[\]{}<>()"'`\\\s]|%%|^(__|##|@@|!!|::).*(__|##|@@|!!|::)$""", re.DOTALL)
+# `##UID##`, `@@UID@@`, `!UID!`, `|UID|`), of markup and of objects printed as text. Ids are letters, digits and some
+# of `+/=_-.:~|*!@`.
+_MACRO = re.compile(r"""[$\[\]{}<>()"'`\\\s]|%%""")
+_ENCLOSED = re.compile(r"(__|##|@@|!!|::).*(__|##|@@|!!|::)|[!|~*#@%][A-Z_]{2,20}[!|~*#@%]?", re.DOTALL)
+_ENCLOSING = frozenset("_#@!:|~*%")  # most ids begin with none of them
+_UUID_SIGNS = 32
 _ALL_THE_SAME = "0-_:. fFxX"
+_SIGNS_OF_NOTHING = frozenset(_ALL_THE_SAME)  # whether a sign is one of them costs a tenth of searching the text
 
 
 def means_nobody(identifier: str) -> bool:
@@ -55,10 +69,60 @@ def means_nobody(identifier: str) -> bool:
     """
     bare = identifier.replace("-", "")
     if len(bare) >= _PLAIN_CHARS and bare.isalnum() and bare.strip(_ALL_THE_SAME):
+        if len(bare) == _UUID_SIGNS and not bare.strip(f"1{bare[0]}"):  # ones, or zeros and a one
+            return True
         return bare.lower() in _NOBODY
-    text = urllib.parse.unquote(identifier) if "%" in identifier else identifier
-    text = text.strip()
-    return not text.strip(_ALL_THE_SAME) or text.lower() in _NOBODY or _MACRO.search(text) is not None
+    # Twice: some redirects encode what is encoded already.
+    plain = urllib.parse.unquote(urllib.parse.unquote(identifier)) if "%" in identifier else identifier
+    text = plain.strip()
+    if not text.strip(_ALL_THE_SAME) or text.lower() in _NOBODY or _MACRO.search(text) is not None:
+        return True
+    return text[0] in _ENCLOSING and _ENCLOSED.fullmatch(text) is not None
+
+
+# A whole value that a template or tag manager was to fill in. With a figure it may be an order's number or a GUID.
+_UNFILLED = re.compile(r"[$#]?\{[^\d]*\}|\$[a-z_.]+|\[[^\d]*\]|<[^\d]*>|(%%|__|##|@@)[^\d]*\1", re.IGNORECASE)
+_NO_VALUE = _NOBODY | {"", "0", "(not set)", "not set", "(none)", "(empty)", "-"}
+
+
+def is_unfilled(text: str) -> bool:
+    """Whether a name of a thing, such as an order's, was not filled in: a word for nothing, zero, a whole macro.
+
+    Narrower than `means_nobody`: an order's number may have spaces and brackets, a user's id may not.
+    """
+    plain = text.strip().lower()
+    return plain in _NO_VALUE or _UNFILLED.fullmatch(plain) is not None
+
+
+# What shops hash where no address or number was typed in, and what their templates left standing.
+_HASHED_NOTHING = frozenset(
+    hashlib.sha256(spelt.encode()).hexdigest()
+    for word in (
+        *_NO_VALUE, " ", "+", "+48", "email", "mail", "e-mail", "phone", "guest", "brak", "[object object]",
+        "${email}", "{{email}}", "{email}", "[email]", "%%email%%", "$email", "{{ email }}", "{{user.email}}",
+        "{{customer.email}}", "{{ customer.email }}", "${phone}", "{{phone}}", "{phone}", "[phone]", "%%phone%%",
+    )
+    for spelt in (word, word.upper(), word.capitalize())
+)  # fmt: skip
+
+
+def is_hash_of_nothing(hexadecimal: str) -> bool:
+    """Whether a SHA-256 that should name a person is that of an empty or unfilled field, or nothing but zeros.
+
+    Every visitor without an address comes with the same one; linked by it, strangers share one profile.
+    """
+    lowered = hexadecimal.lower()
+    return lowered in _HASHED_NOTHING or (lowered != "" and lowered.strip("0") == "")
+
+
+# Of AdID, IDFA and those of televisions alike. What has another shape is a hash, or an id of something else.
+_DEVICE_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+
+
+def device_id(text: str) -> str | None:
+    """A device's advertising id as match tables have it: some systems write it in capitals. None for what is none."""
+    lowered = text.strip().lower()
+    return lowered if _DEVICE_ID.fullmatch(lowered) and not means_nobody(lowered) else None
 
 
 def product_reference(product_id: str) -> int:

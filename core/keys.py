@@ -1,4 +1,4 @@
-"""Every Redis key, in one place: docs/redis-keys.md is generated from the docstrings.
+"""Every Redis key, in this module and core/product_keys.py: docs/redis-keys.md is generated from the docstrings.
 
 A docstring says: type; TTL; writer; reader; footprint. Braces in a key are Redis Cluster hash tags: all keys of one
 user lie in one slot, so does all money of one advertiser.
@@ -10,7 +10,7 @@ from typing import Final
 
 
 def user_profile(user_id: str) -> str:
-    """Hash: hot field an advertiser (its id), `i` impression ring, `m` meta.
+    """Hash: hot field an advertiser (its id), `i` impression ring, `o` lost bids, `m` meta.
 
     TTL: longest retention of its advertisers; writer: worker (ring: tracker); reader: bidder; about 0.3 KiB a field.
     """
@@ -18,10 +18,7 @@ def user_profile(user_id: str) -> str:
 
 
 def user_facts(user_id: str) -> str:
-    """Hash: cold field an advertiser (its id), `l` last applied event.
-
-    TTL: as `user_profile`; writer, reader: worker; about 0.5 KiB a field.
-    """
+    """Hash: cold field an advertiser, `l` last event. TTL: as `user_profile`; writer, reader: worker; 0.5 KiB each."""
     return f"f:{{{user_id}}}"
 
 
@@ -68,10 +65,7 @@ def event_stream(partition: int) -> str:
 
 
 def event_owner(partition: int) -> str:
-    """String: the worker that owns the partition and its fencing token.
-
-    TTL: seconds (the lease); writer, reader: worker; 0.1 KiB.
-    """
+    """String: the partition's worker and its fencing token. TTL: seconds (a lease); writer, reader: worker; 0.1 KiB."""
     return f"ev:{{{partition}}}:owner"
 
 
@@ -142,6 +136,14 @@ def tag_members(advertiser_id: int) -> str:
     return f"tag:{advertiser_id}:members"
 
 
+def tag_events(advertiser_id: int) -> str:
+    """List: what its tags sent last, packed, without whose it was; the newest first, twenty at most.
+
+    TTL: a day after the last event; writer: worker; reader: admin; about 1 KiB an advertiser.
+    """
+    return f"tag:{advertiser_id}:last"
+
+
 def sync_counts(exchange_id: int) -> str:
     """Hash: sync calls by browser, outcome and day. TTL: 35 days; writer: tracker; reader: admin; about 5 KiB."""
     return f"sync:{exchange_id}"
@@ -155,6 +157,42 @@ WEBHOOK_BODIES: Final = "hooks:{hooks}:bodies"
 
 WEBHOOK_DEAD: Final = "hooks:{hooks}:dead"
 """Stream: deliveries given up, bounded. Kept: 30 days; writer: worker; reader: operator."""
+
+WEBHOOK_MAILED: Final = "hooks:{hooks}:mailed"
+"""Set: segments of which visitors wait to be counted in a mail. TTL: none; writer: worker; reader: admin."""
+
+
+def webhook_mail(segment_id: int) -> str:
+    """Set: deliveries (ids) that the next mail counts. Kept: until then; writer: worker; reader: admin; 0.1 KiB."""
+    return f"hooks:{{hooks}}:mail:{segment_id}"
+
+
+def rosters(advertiser_id: int) -> str:
+    """Hash: customer list -> its state as JSON, `:next` -> number of the next one, `:pending` -> one being written.
+
+    TTL: none; writers: admin, CLI; readers: worker, admin, CLI; about 0.2 KiB a list.
+    """
+    return f"ro:{advertiser_id}"
+
+
+def roster_entries(advertiser_id: int, number: int, bucket: int) -> str:
+    """Hash: digest of an e-mail, phone or customer id (16 bytes) -> since and until when it is listed.
+
+    TTL: when the last entry ends; writers: admin, CLI, erasures; reader: worker; about 35 bytes an entry.
+    """
+    return f"ro:{advertiser_id}:{number}:{bucket}"
+
+
+def roster_lock(advertiser_id: int) -> str:
+    """String: the process that imports a list now. TTL: a minute, renewed; writers, readers: admin, CLI; 0.1 KiB."""
+    return f"ro:{advertiser_id}:lock"
+
+
+ROSTER_NEWS: Final = "ro:{news}"
+"""Sorted set: devices that are to hear of a customer list (packed), by when they may (unix ms).
+
+TTL: none, removed when told; writers: admin, CLI; reader: worker; about 0.1 KiB each, while they wait.
+"""
 
 JOURNAL_ERASURES: Final = "journal:erasures"
 """Sorted set: pseudonyms whose rows in the journal are to be erased, by when their user was erased (unix ms).
@@ -202,10 +240,7 @@ def money_leases(advertiser_id: int) -> str:
 
 
 def money_closing(advertiser_id: int) -> str:
-    """Sorted set: sealed leases by the time at which they close (unix ms).
-
-    TTL: none; writer, reader: money scripts; 0.1 KiB a lease.
-    """
+    """Sorted set: sealed leases by closing time (unix ms). TTL: none; writer, reader: money scripts; 0.1 KiB each."""
     return f"{{a:{advertiser_id}}}:closing"
 
 
@@ -223,7 +258,8 @@ def money_hungry(advertiser_id: int) -> str:
 
 
 def money_notices(advertiser_id: int, bucket: int) -> str:
-    """Hash: notice key (18 bytes) -> what became of the bid, `c` and notice key -> clicked, for bids of ten minutes.
+    """Hash: notice key (18 bytes) -> what became of the bid, `c` and notice key -> clicked, `i` and notice key -> when
+    it was first shown (unix ms), for bids of ten minutes.
 
     TTL: as long as its tokens are accepted; writer, reader: money scripts; about 0.1 KiB a notified bid.
     """
@@ -315,9 +351,11 @@ CATALOGUE_ALIVE: Final = "catalogue:{catalogue}:alive"
 """Integer: when a publisher last found the version current (unix ms). Writer: admin, each second; reader: bidder."""
 
 CATALOGUE_EFFECTIVE: Final = "catalogue:{catalogue}:effective"
-"""Hash: bidder process -> `version unix_ms` it runs, and what it cannot install
-(core.catalogue.version_report), renewed twice a second. Writer: bidder, which removes its own at its end; admin removes
-what is an hour old. Reader: admin."""
+"""Hash: bidder process -> `version unix_ms` it runs, and what it cannot install (core.catalogue.version_report).
+
+Renewed twice a second. Writer: bidder, which removes its own at its end; admin removes what is an hour old. Reader:
+admin.
+"""
 
 CATALOGUE_CHANGES: Final = "catalogue:{catalogue}:changes"
 """Stream: what leads from one version to the next, as entry `<version>-0` with the version it begins at (`since`) and
@@ -385,6 +423,27 @@ def delivery(advertiser_id: int, day: int) -> str:
     return f"{{a:{advertiser_id}}}:delivery:{day}"
 
 
+TAIL_WATCHES: Final = "tail:{tail}:watches"
+"""Hash: a watcher of auctions -> what it wants to see and until when, as JSON (bidder.door.tail).
+
+TTL: half a minute, renewed while somebody tails; writer: admin, CLI; reader: bidder, each second; 0.1 KiB each.
+"""
+
+TAIL_AUCTIONS: Final = "tail:{tail}:auctions"
+"""Stream: summaries of auctions as JSON, the newest thousand or so.
+
+TTL: half a minute; writer: bidder, while somebody tails; reader: admin, CLI; about 0.5 KiB each.
+"""
+
+
+def clicks_of_browsers(advertiser_id: int, day: int) -> str:
+    """Hash: digest of a user id -> clicks on ads of the advertiser on a day since 1970, UTC.
+
+    TTL: two days; writer, reader: click script; about 50 bytes a browser that clicked.
+    """
+    return f"{{a:{advertiser_id}}}:browsers:{day}"
+
+
 def money_journal(advertiser_id: int) -> str:
     """Stream: clicks and orders that were counted and are not yet in the journal's Parquet files.
 
@@ -397,82 +456,3 @@ def money_journal(advertiser_id: int) -> str:
 def order(advertiser_id: int, digest: str) -> str:
     """String: an order that was counted. TTL: 90 days; writer, reader: worker; about 0.1 KiB."""
     return f"{{a:{advertiser_id}}}:order:{digest}"
-
-
-# Products (creatives/): all of one advertiser in one slot ---------------------------------------------------------
-
-
-def product_heads(advertiser_id: int) -> str:
-    """Hash: feed id -> packed head of its table in force: version, count, URL prefixes, dictionary.
-
-    TTL: none; writer: feed loader; readers: all roles; up to 70 KiB a feed, 100 bytes where it is small.
-    """
-    return f"{{p:{advertiser_id}}}:heads"
-
-
-def product_table(advertiser_id: int, feed_id: int, version: int) -> str:
-    """Hash: block number -> about 16 products, compressed (creatives.products.codec).
-
-    TTL: none for the version in force, half a minute for the one before, an hour while it is written; writer: feed
-    loader; readers: tracker, bidder, worker, admin; 100 to 200 bytes a product.
-    """
-    return f"{{p:{advertiser_id}}}:table:{feed_id}:{version}"
-
-
-def product_changes(advertiser_id: int) -> str:
-    """Hash: product id -> availability and prices told since the feed was made, with their times, packed.
-
-    TTL: none, removed when a newer feed is loaded; writers: admin, worker; readers as the tables'; 0.1 KiB a product.
-    """
-    return f"{{p:{advertiser_id}}}:changes"
-
-
-PRODUCT_NEWS: Final = "p:{news}"
-"""Stream: an advertiser whose products changed (`a`), and the ids (`i`, packed; none: all of them).
-
-TTL: none, bounded to the last 10,000; writers: feed loader, admin, worker; readers: caches of products.
-"""
-
-
-def feed_runs(advertiser_id: int) -> str:
-    """Hash: feed id -> its last run as JSON; `<feed id>:good` -> the last one that changed the products.
-
-    TTL: none; writer: feed loader; readers: admin, CLI; up to 0.2 MiB a feed with many kinds of faults.
-    """
-    return f"{{p:{advertiser_id}}}:runs"
-
-
-def feed_lock(advertiser_id: int, feed_id: int) -> str:
-    """String: who loads the feed now. TTL: a minute, renewed; writer, reader: feed loader; 0.1 KiB."""
-    return f"{{p:{advertiser_id}}}:lock:{feed_id}"
-
-
-def feed_progress(advertiser_id: int, feed_id: int) -> str:
-    """String: what a running load has done so far, as JSON. TTL: a minute; writer: feed loader; reader: admin, CLI."""
-    return f"{{p:{advertiser_id}}}:progress:{feed_id}"
-
-
-FEED_REQUESTS: Final = "p:{feeds}:requests"
-"""Hash: feed id -> how it is to be loaded at once, as JSON. Writer: admin; reader: worker, which removes it."""
-
-
-def product_touches(advertiser_id: int) -> str:
-    """List: packed parts of what visitors did with products, the newest last (creatives.products.interactions).
-
-    TTL: 90 days after the last, and a bounded length; writer: worker; reader: worker, admin; about 10 bytes each.
-    """
-    return f"{{p:{advertiser_id}}}:touches"
-
-
-def product_model(advertiser_id: int) -> str:
-    """Hash: `model` -> recommendation tables, packed; `fitted` -> when (unix ms); `touches` -> to what.
-
-    `seen` counts interactions, `swaps` those of tables. TTL: none; writers: worker, feed loader; readers: others;
-    0.1 to 1 KiB a product.
-    """
-    return f"{{p:{advertiser_id}}}:model"
-
-
-def product_fit(advertiser_id: int) -> str:
-    """String: the worker that fits the model now. TTL: ten minutes; writer, reader: worker; 0.1 KiB."""
-    return f"{{p:{advertiser_id}}}:fit"

@@ -9,6 +9,9 @@ import enum
 
 import msgspec
 
+from core.published import Approval as Approval
+from core.published import EventKey as EventKey
+from core.published import WebhookTarget as WebhookTarget
 from core.spot import Spot
 from core.terms import AuctionType as AuctionType
 from core.terms import BillingEvent as BillingEvent
@@ -17,6 +20,7 @@ from core.terms import ListKind as ListKind
 from core.terms import NoBidStyle as NoBidStyle
 from core.terms import PriceEncryption as PriceEncryption
 from core.terms import RefusalStyle as RefusalStyle
+from core.terms import ReviewPolicy as ReviewPolicy
 from core.terms import SellerCheck as SellerCheck
 from core.terms import UnreadablePrice as UnreadablePrice
 
@@ -72,6 +76,14 @@ class BudgetShare(msgspec.Struct, frozen=True):
     caps: tuple[FrequencyCap, ...] = ()
 
 
+class BidModifier(msgspec.Struct, frozen=True):
+    """Bids are so many per cent where a targeting field has one of the values; a circle is "latitude,longitude,km"."""
+
+    field: str
+    values: tuple[int | str, ...]
+    factor_percent: int = 100
+
+
 class Radius(msgspec.Struct, frozen=True):
     """A circle on the earth, in degrees and kilometres."""
 
@@ -90,9 +102,7 @@ class Targeting(msgspec.Struct, frozen=True):
     cities: tuple[str, ...] = ()  # lower case
     postcodes: tuple[str, ...] = ()  # prefixes, without spaces and dashes, lower case
     radii: tuple[Radius, ...] = ()
-    device_types: tuple[
-        int, ...
-    ] = ()  # AdCOM: 1 mobile/tablet, 2 PC, 3 CTV, 4 phone, 5 tablet, 6 connected, 7 set-top, 8 OOH
+    device_types: tuple[int, ...] = ()  # AdCOM: 1 mobile, 2 PC, 3 TV, 4 phone, 5 tablet, 6 connected, 7 set-top, 8 OOH
     operating_systems: tuple[str, ...] = ()  # lower case family: android, ios, windows, macos, linux, ...
     browsers: tuple[str, ...] = ()  # lower case family: chrome, safari, firefox, edge, opera, samsung internet, ...
     connections: tuple[int, ...] = ()  # AdCOM: 1 ethernet, 2 wifi, 3 cellular, 4 2G, 5 3G, 6 4G, 7 5G
@@ -102,17 +112,13 @@ class Targeting(msgspec.Struct, frozen=True):
     apps_allow: tuple[str, ...] = ()  # bundle or store id
     apps_deny: tuple[str, ...] = ()
     page_paths: tuple[str, ...] = ()  # glob over the path of the page URL: "/buty/*"
-    page_keywords: tuple[
-        str, ...
-    ] = ()  # words or phrases of the page's URL, title and keywords, whole words, folded case
+    page_keywords: tuple[str, ...] = ()  # whole words or phrases of the page's URL, title and keywords, folded case
     page_keywords_deny: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()  # IAB Content Taxonomy 1.0 codes; "IAB18" covers "IAB18-3"
     categories_deny: tuple[str, ...] = ()
     publishers_allow: tuple[str, ...] = ()  # the exchange's id of the publisher; "demo/815" on one exchange only
     publishers_deny: tuple[str, ...] = ()
-    sellers_allow: tuple[
-        str, ...
-    ] = ()  # of the supply chain: "ssp.example" or "ssp.example/4711"; who sends the request
+    sellers_allow: tuple[str, ...] = ()  # of the supply chain: "ssp.example/4711", "ssp.example"; of the sender
     sellers_deny: tuple[str, ...] = ()  # ... anybody in the chain
     venues: tuple[str, ...] = ()  # OpenOOH venue types, by name or number, with what is below them
     positions: tuple[int, ...] = ()  # AdCOM placement position: 1 above the fold, 3 below, ...
@@ -121,6 +127,8 @@ class Targeting(msgspec.Struct, frozen=True):
     gpids_allow: tuple[str, ...] = ()  # global placement ids, with what is below them
     gpids_deny: tuple[str, ...] = ()
     placement_types: tuple[int, ...] = ()  # AdCOM video placement: 1 in-stream, 2 accompanying content, ...
+    pod_slots: tuple[int, ...] = ()  # AdCOM slot position in pod: 1 first, -1 last, 2 first or last, 0 any
+    pod_breaks: tuple[int, ...] = ()  # AdCOM pod sequence: 1 first of the content, -1 last, 0 any
     interstitial: tuple[int, ...] = ()  # 1 full screen, 0 not
     rewarded: tuple[int, ...] = ()  # 1 rewarded, 0 not
     hours_of_week: tuple[int, ...] = ()  # 0 is Monday 00:00-01:00 in the advertiser's time zone, up to 167
@@ -153,6 +161,7 @@ class Advertiser(msgspec.Struct, frozen=True, kw_only=True):
     currency: str = "PLN"
     timezone: str = "Europe/Warsaw"
     domain: str = ""  # the shop's own domain, e.g. "buty.example"
+    origins: tuple[str, ...] = ()  # whose pages are the shop's as well: "https://m.buty.example"
     balance_micros: int | None = None  # prepaid money; None is unlimited credit
     caps: tuple[FrequencyCap, ...] = ()
     profile_retention_days: int = 90
@@ -196,6 +205,7 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     daily_budget: Budget = Budget()
     total_budget: Budget = Budget()
     budget_shares: tuple[BudgetShare, ...] = ()
+    bid_modifiers: tuple[BidModifier, ...] = ()
     pacing: Pacing = Pacing.EVEN
     spend_all: bool = False  # bids above the value of an impression where the budget would not be spent otherwise
     target_cpa_micros: int | None = None
@@ -251,6 +261,40 @@ class ProductChoice(msgspec.Struct, frozen=True, kw_only=True):
     reorder_after_days: int = 30  # of `bought`, for visitors whose own rhythm is not known
     successor_after_days: int = 365
     successor_step: float = 1.0  # added to the size; without such a one the next larger of the category
+
+
+class AdDelivery(enum.StrEnum):
+    """When an ad of a template is filled with products (docs/product-ads.md)."""
+
+    AUTO = "auto"  # at the impression where the exchange and the format allow it
+    INLINE = "inline"  # when the bid is made: the bid carries the whole ad
+    IMPRESSION = "impression"  # when it is shown: the bid's markup loads it from the tracker
+
+
+class ImageSource(enum.StrEnum):
+    """Where the pictures of products are loaded from."""
+
+    SHOP = "shop"  # the addresses of the feed
+    TRACKER = "tracker"  # `/i/`, which scales them to the size that the ad shows
+
+
+class SegmentCall(msgspec.Struct, frozen=True):
+    """What an ad calls the members of a segment to do: "15% for you"."""
+
+    segment_id: int
+    text: str
+
+
+class TemplateUse(msgspec.Struct, frozen=True, kw_only=True):
+    """An ad that is made of a template and products of the advertiser's feeds."""
+
+    name: str  # of the template
+    parameters: dict[str, str] = {}  # by the schema of the template
+    calls: tuple[SegmentCall, ...] = ()  # the first whose segment the visitor is in, before the parameter `call`
+    delivery: AdDelivery = AdDelivery.AUTO
+    images: ImageSource = ImageSource.SHOP
+    query: str = "utm_source=grosz&utm_medium=display&utm_campaign={campaign}&utm_content={creative}&utm_term={product}"
+    """What is added to the page of each product; its own parameters stay."""
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -318,6 +362,7 @@ class Creative(msgspec.Struct, frozen=True, kw_only=True):
     language: str = ""
     sample_url: str = ""  # iurl
     products: ProductChoice | None = None  # None: the ad shows no products of a feed
+    template: TemplateUse | None = None  # what shows them
     external_id: str = ""
     notes: str = ""
     version: int = 1
@@ -389,6 +434,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     price_macro: str | None = None
     price_encryption: PriceEncryption | None = None
     no_bid_style: NoBidStyle | None = None
+    review: ReviewPolicy | None = None
+    deal_floor_else_impression: bool | None = None
     clearing: Clearing = Clearing.REPORTED
     encryption_key: str = ""  # web-safe or plain base64
     integrity_key: str = ""
@@ -398,6 +445,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     network_margin_ms: int = 20  # what the way back costs, taken off tmax
     openrtb_version: str = "2.6"
     sync_url: str = ""  # their cookie-sync endpoint, with {uid}
+    user_id_sources: tuple[str, ...] = ()  # where requests have what they sync: ifa, eids:SOURCE, data:PROVIDER
     bearer_token: str = ""  # when set, bid requests must carry it
     secret_header: str = ""  # the name of a header that bid requests must carry, and its value
     header_secret: str = ""
@@ -411,25 +459,11 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     ads_system: str = ""  # the exchange's own domain in ads.txt files
     seller_check: SellerCheck = SellerCheck.OFF
     humans_only: bool = False  # crawlers, programs and data centres are not bid on
+    review_url: str = ""  # of its Ad Management API, with our bidder id: https://ssp.example/v1/bidder/492
+    review_token: str = ""  # the bearer token of that API
     external_id: str = ""
     notes: str = ""
     version: int = 1
-
-
-class EventKey(msgspec.Struct, frozen=True):
-    """An API key that may send shop events from a server: its SHA-256, and for whom (None: every advertiser)."""
-
-    sha256: bytes
-    advertiser_ids: tuple[int, ...] | None = None
-
-
-class WebhookTarget(msgspec.Struct, frozen=True):
-    """Where an advertiser wants to hear of users who enter a segment; `secret` signs the calls."""
-
-    id: int
-    advertiser_id: int
-    url: str
-    secret: str
 
 
 class ConversionRule(msgspec.Struct, frozen=True):
@@ -462,4 +496,5 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     # They do not bid; bids that they still have out are billed for hours.
     archived_advertisers: tuple[Advertiser, ...] = ()
     archived_exchanges: tuple[Exchange, ...] = ()
+    approvals: tuple[Approval, ...] = ()  # of creatives that were sent to an exchange
     fx_rates: dict[str, int] = {}  # micros of the base currency for one unit, e.g. {"USD": 3_640_000}

@@ -31,6 +31,7 @@ GROSZ_CPM_MICROS = 10_000
 
 # Beyond a million units CPM a price is a fault of the sender, and int64 sums over a day's bids stay exact below it.
 MAX_CPM_MICROS = 1_000_000 * MICROS_PER_UNIT
+_MAX_PRICE = MAX_CPM_MICROS / MICROS_PER_UNIT
 
 # Budgets are counted in doubles, exact to 2^53 micros; above this a budget is beyond any advertiser.
 MAX_BUDGET_MICROS = 9_000_000_000 * MICROS_PER_UNIT
@@ -87,7 +88,7 @@ def parse_decimal(text: str) -> int:
 
 def cpm_from_float(price: float) -> CpmMicros:
     """CPM micros of a wire price, rounded to the nearest micro. Raises MoneyError unless 0 <= price <= a million."""
-    if not 0.0 <= price <= MAX_CPM_MICROS / MICROS_PER_UNIT:  # also refuses NaN
+    if not 0.0 <= price <= _MAX_PRICE:  # also refuses NaN
         raise MoneyError(f"price {price} is out of range: a CPM lies between 0 and a million")
     return CpmMicros(round(price * MICROS_PER_UNIT))
 
@@ -96,6 +97,13 @@ def cpm_to_text(cpm: int) -> str:
     """Wire form of a price on the grosz grid: two decimals, no exponent ('1.05')."""
     groszes = cpm // GROSZ_CPM_MICROS
     return f"{groszes // 100}.{groszes % 100:02d}"
+
+
+def exact_cpm_to_text(cpm: int) -> str:
+    """Wire form of any price: two decimals or as many as it needs, no exponent ('2.555')."""
+    if not cpm % GROSZ_CPM_MICROS:
+        return cpm_to_text(cpm)
+    return f"{cpm // MICROS_PER_UNIT}.{cpm % MICROS_PER_UNIT:06d}".rstrip("0")
 
 
 def floor_to_grosz(cpm: int) -> CpmMicros:

@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 # <linux/prctl.h>
@@ -79,6 +80,18 @@ def give_way(pid: int, niceness: int) -> bool:
         # Kernels without autogroups have no such file, some containers let nobody write to it: there is no more to do.
         pass
     return True
+
+
+def prepare_child(parent: int, niceness: int) -> None:
+    """What the process of a pool does first: end with its parent, and let others go before it.
+
+    It stands here because a pool's process imports the module of its initializer before it calls it: with numpy and the
+    compiler that is a second of a processor, which those that answer requests have to go without.
+    """
+    end_with_parent(parent)
+    os.setsid()  # Linux gives way by session: without one of its own, whoever started the child would, too
+    while not give_way(os.getpid(), niceness):
+        time.sleep(0.1)
 
 
 def is_alive(pid: int) -> bool:

@@ -41,7 +41,7 @@ class NoBid(enum.Enum):
     CONSENT_PURPOSE_2 = (
         0,
         "no consent to select basic ads",
-        "set consent.vendor_id; else the user refused",
+        "set consent.vendor_id; otherwise the user refused",
     )
     SEAT_BLOCKED = 0, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
     NO_BIDDABLE_IMPRESSION = 0, "no impression in a format and size that can be bid on", "see the impression's fault"
@@ -75,6 +75,11 @@ class NoBid(enum.Enum):
         "every fitting creative is blocked by the request",
         "see blocked attributes, types, languages or frameworks",
     )
+    NOT_APPROVED = (
+        0,
+        "the exchange has not approved a fitting creative",
+        "see `grosz creative approvals`: pending, rejected with a reason, or expired",
+    )
     ADVERTISER_BLOCKED = 0, "the publisher blocks the advertiser's domain", "nothing to do on this site"
     CATEGORY_BLOCKED = (
         0,
@@ -103,6 +108,8 @@ class NoBid(enum.Enum):
     TAG_ID = 0, "placement (tagid) is denied or not allowed", "check the lists of tag ids"
     GPID = 0, "global placement id is denied or not allowed", "check the lists of global placement ids"
     PLACEMENT_TYPE = 0, "video placement type is not targeted", "widen the placement types"
+    POD_SLOT = 0, "the place in the pod is not targeted", "widen the places in pods"
+    POD_BREAK = 0, "the pod's place in the content is not targeted", "widen the breaks"
     INTERSTITIAL = 0, "full screen or not is not as targeted", "target both kinds"
     REWARDED = 0, "rewarded or not is not as targeted", "target both kinds"
     DAYPART = 0, "now is outside the targeted hours", "widen the hours of the week"
@@ -129,3 +136,9 @@ class NoBid(enum.Enum):
 
 NO_BID_REASONS: tuple[NoBid, ...] = tuple(NoBid)
 REASON_COUNT = len(NO_BID_REASONS)
+
+
+def text_of_reason(name: str) -> str:
+    """The sentence of a reason as metrics and journal name it; a name that is none of these stays as it is."""
+    found = NoBid.__members__.get(name.upper())
+    return name if found is None else found.text

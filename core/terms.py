@@ -1,4 +1,4 @@
-"""The words in which an exchange's settings are written; part of the model (`core.model`), which gives them on."""
+"""The words in which an exchange's settings are written; part of the model (`core.model`), which passes them on."""
 
 import enum
 
@@ -55,6 +55,14 @@ class ListKind(enum.StrEnum):
     PUBLISHERS = "publishers"
     SELLERS = "sellers"
     WORDS = "words"
+
+
+class ReviewPolicy(enum.StrEnum):
+    """Whether an exchange looks at each ad before it is shown (docs/approvals.md)."""
+
+    NONE = "none"  # it tells nobody of its decisions
+    AFTER = "after"  # an ad may bid until it is rejected
+    BEFORE = "before"  # an ad may bid once it is approved
 
 
 class NoBidStyle(enum.StrEnum):

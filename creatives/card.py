@@ -1,7 +1,7 @@
 """A plain picture of an ad's size, for exchanges that want an image of every creative.
 
-Where a creative names no sample image, `iurl` of its bids points here (OpenRTB 2.6 section 4.2.3): the same picture for
-all creatives of a size, always by an absolute address.
+It stands in for the picture of a creative (creatives.preview) that was not made yet or cannot be made: the same for all
+creatives of a size.
 """
 
 import functools
@@ -14,8 +14,13 @@ MAX_PIXELS: Final = 1_024
 
 DEFAULT_SIZE: Final = (300, 250)
 
+SIGN_PIXELS: Final = 15
+_SIGN: Final = (0x000, 0x000, 0x1C0, 0x1C0, 0x1C0, 0x000, 0x3C0, 0x1C0, 0x1C0, 0x1C0, 0x1C0, 0x1C0, 0x3E0, 0x000, 0x000)
+"""The letter i, a row a number, a pixel a bit."""
+
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PALETTE: Final = bytes((0xF2, 0xF2, 0xF0, 0x9A, 0x9A, 0x96))  # the ground, and the frame
+_SIGN_PALETTE: Final = bytes((0xFF, 0xFF, 0xFF, 0x33, 0x33, 0x33))  # as the sign on a banner
 
 
 @functools.lru_cache(maxsize=64)  # ads come in a few dozen sizes
@@ -26,15 +31,20 @@ def card_png(width: int, height: int) -> bytes:
     edge = b"\0" + b"\1" * width
     line = b"\0\1" + b"\0" * (width - 2) + b"\1" if width > 1 else edge
     rows = edge + line * (height - 2) + edge if height > 1 else edge
+    return _png(width, height, _PALETTE, rows)
+
+
+@functools.cache
+def sign_png() -> bytes:
+    """The sign above a video that leads to who advertises: that of banners, as a picture."""
+    rows = b"".join(b"\0" + bytes(row >> SIGN_PIXELS - 1 - at & 1 for at in range(SIGN_PIXELS)) for row in _SIGN)
+    return _png(SIGN_PIXELS, SIGN_PIXELS, _SIGN_PALETTE, rows)
+
+
+def _png(width: int, height: int, palette: bytes, rows: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)  # eight bits of a palette
-    chunks = ((b"IHDR", header), (b"PLTE", _PALETTE), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"PLTE", palette), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     return _SIGNATURE + b"".join(map(_chunk, chunks))
-
-
-def card_path(width: int, height: int) -> str:
-    """Where the tracker serves it; ads without a size have a usual one."""
-    shown = (width, height) if 0 < width <= MAX_PIXELS and 0 < height <= MAX_PIXELS else DEFAULT_SIZE
-    return "/card/{}x{}.png".format(*shown)
 
 
 def _chunk(part: tuple[bytes, bytes]) -> bytes:

@@ -7,16 +7,13 @@ of feeds and of Redis have passwords in them, so they are in no argument and no 
 import asyncio
 import concurrent.futures
 import contextlib
-import multiprocessing
-import os
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final, ParamSpec, TypeVar
 
 from core.clock import Clock
 from core.config import RedisSettings
 from core.errors import ConflictError, GroszError, UnavailableError
-from core.processes import end_with_parent, give_way
+from core.pools import background_pool
 from core.redis.client import Pipelined
 from core.redis.opening import open_pipelined
 
@@ -35,9 +32,7 @@ async def in_child(
     the process dies.
     """
     # A child for each call: what Python has taken from the system for it, it would not give back.
-    executor = concurrent.futures.ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(os.getpid(),)
-    )
+    executor = background_pool(CHILD_NICENESS)
     try:
         future = executor.submit(_called, function, arguments, named)
         result: Result = await asyncio.wrap_future(future)
@@ -56,13 +51,6 @@ async def connected(redis: RedisSettings, clock: Clock) -> AsyncIterator[Pipelin
         yield connection
     finally:
         await connection.close()
-
-
-def _prepare(parent: int) -> None:
-    end_with_parent(parent)
-    os.setsid()
-    while not give_way(os.getpid(), CHILD_NICENESS):
-        time.sleep(0.1)
 
 
 def _called(function: Callable[..., Result], arguments: tuple[object, ...], named: dict[str, object]) -> Result:

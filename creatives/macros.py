@@ -63,6 +63,16 @@ def event_url(tracker: Tracker, path: str, event: str) -> str:
     return f"{tracker.url}/t/{path}/{TOKEN}?e={event}"
 
 
+def sign_url(tracker: Tracker) -> str:
+    """The picture of the sign that leads to who advertises (`creatives.card`)."""
+    return f"{tracker.url}/card/sign.png"
+
+
+def notice_url(tracker: Tracker, chosen_by: Iterable[int]) -> str:
+    """Where people read who paid for an ad, and what it was chosen by (`dsaparams`)."""
+    return f"{tracker.url}/why/{TOKEN}?by={','.join(map(str, chosen_by))}"
+
+
 def are_trustworthy(urls: Iterable[str]) -> bool:
     """Whether an https page may load each of these http addresses.
 

@@ -1,1 +1,1 @@
-"""The event log: what was bid, won, shown, clicked and bought, as rows that reports and training read."""
+"""The journal: what was bid, won, shown, clicked and bought, as rows that reports and training read."""

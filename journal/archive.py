@@ -22,6 +22,8 @@ MAX_REPORT_ROWS: Final = 100_000
 STORED_FILE: Final = "stored_until"
 STATE_FILE: Final = "streams.json"
 """Positions of the streams that are taken into the files."""
+FORGOTTEN_FILE: Final = "forgotten.json"
+"""The hour of each kind before which rows were removed, since they are older than they are kept."""
 # A process hands its segment on after 2 s, up to a tick later.
 HAND_ON_MS: Final = 2_500
 _NAME = re.compile(r"(?P<first>\d{8})(?:-(?P<last>\d{8})|\.(?P<source>[\w.-]+))\.parquet")
@@ -110,6 +112,28 @@ class Archive:
             path.unlink(missing_ok=True)
         folder.rmdir()
 
+    def forget(self, kind: str, before: int) -> list[int]:
+        """Remove the hours before one; which they were. Says first that they may be gone, for `forgotten_before`."""
+        old = self.hours(kind, until=before)
+        if old:
+            path = self.folder / FORGOTTEN_FILE
+            temporary = path.with_name(f"{FORGOTTEN_FILE}.new")
+            temporary.write_bytes(msgspec.json.encode(self._forgotten() | {kind: old[-1] + 1}))
+            temporary.rename(path)
+        for hour in old:
+            self.remove(kind, hour)
+        return old
+
+    def forgotten_before(self, kind: str) -> int:
+        """Hours before this one may be gone; 0 where none is."""
+        return self._forgotten().get(kind, 0)
+
+    def _forgotten(self) -> dict[str, int]:
+        try:
+            return msgspec.json.decode((self.folder / FORGOTTEN_FILE).read_bytes(), type=dict[str, int])
+        except (FileNotFoundError, msgspec.DecodeError):
+            return {}
+
     def merged_path(self, kind: str, hour: int, parts: Sequence[HourPart]) -> Path:
         """Where the file goes that holds the rows of all these parts."""
         first, last = min(part.first for part in parts), max(part.last for part in parts)
@@ -123,12 +147,20 @@ class Archive:
             return ""
         return done.get(stream, "")
 
-    def note_stored_until(self, moment_ms: int) -> None:
-        """Say that all that happened before a moment is in the files, but for what processes have not handed on."""
+    def note_stored_until(self, moment_ms: int, waits_since_ms: int | None = None) -> int:
+        """Say up to when all that happened is in the files, and return it.
+
+        At `moment_ms` all was taken that was there but for what waits elsewhere, of which the oldest came at
+        `waits_since_ms`, and for what processes have not handed on.
+        """
+        until_ms = moment_ms - HAND_ON_MS
+        if waits_since_ms is not None:
+            until_ms = min(until_ms, waits_since_ms - 1)
         path = self.folder / STORED_FILE
         temporary = path.with_name(f"{STORED_FILE}.new")
-        temporary.write_text(f"{moment_ms - HAND_ON_MS}\n", encoding="ascii")
+        temporary.write_text(f"{until_ms}\n", encoding="ascii")
         temporary.rename(path)
+        return until_ms
 
     def stored_until(self) -> int:
         """What was noted last, unix milliseconds; 0 where nobody has stored anything."""

@@ -48,6 +48,10 @@ class BidBatch(NamedTuple):
     states: bytes
     """Visits, products viewed, seconds since the last visit and purchase, cart, seconds for which it is idle, its
     stage: seven columns with an entry for each of `known`."""
+    model_version: int = 0
+    """Of the weights that priced the bids; 0: not numbered, as in files of the release before."""
+    arm: int = 0
+    """Of an experiment; 0: in none."""
 
 
 # Ids of exchanges are UUIDs; longer ones are cut, which still finds them.
@@ -61,7 +65,7 @@ _UNKNOWN: Final = (0.0, 0.0, None, None, 0.0, None, 0.0)
 
 def rows_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     """The rows of the kind `bid` of a batch as it was written."""
-    made = BidBatch(*batch)
+    made = _read(batch)
     count = len(made.bids)
     zeros = [0.0] * count
     columns = zip(
@@ -79,7 +83,8 @@ def rows_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         yield (
             bid_id, made.bid_ms, *of_line, request_id[:MAX_ID_CHARS], impression_id[:MAX_ID_CHARS], seat, *place,
             offset, placement, width, height, deal_id, products, currency, floor, value, shading, cpm, auction_type,
-            reserved, click, conversion, _finite(expected), cart, multiplier, 0, 0, number_of(person), segments,
+            reserved, click, conversion, _finite(expected), cart, multiplier, made.model_version, made.arm,
+            number_of(person), segments,
             state is not _UNKNOWN, int(frequency), int(visits), int(viewed), _finite(visit_s), _finite(purchase_s),
             int(cart_micros), _finite(idle_s), int(stage),
         )  # fmt: skip
@@ -87,11 +92,16 @@ def rows_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
 
 def answers_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     """The rows of the kind `answer` that a batch stands for: each of its auctions was answered with a bid."""
-    made = BidBatch(*batch)
+    made = _read(batch)
     exchanges = {bid[0]: bid[1][5] for bid in made.bids}
     counts = Counter((exchanges[number], auction[4], auction[7]) for number, auction in enumerate(made.auctions))
     for (exchange, country, device), requests in counts.items():
         yield (made.bid_ms, exchange, "", country, device, requests)
+
+
+def _read(batch: Sequence[Any]) -> BidBatch:
+    """A batch as it was written: one of a later release may have members more at its end."""
+    return BidBatch(*batch[: len(BidBatch._fields)])
 
 
 def _states(made: BidBatch, count: int) -> list[tuple[Any, ...]]:

@@ -14,10 +14,8 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 
+from core.disk import TEMPORARY, flush_folder
 from core.errors import GroszError, InputError, UnavailableError
-
-TEMPORARY: Final = ".tmp"
-"""End of the names of files that are being written."""
 
 # Rows of one group: what one thread reads at a time, and the unit of which minima and maxima are kept.
 _ROW_GROUP: Final = 122_880
@@ -162,15 +160,6 @@ def remove_temporary(folder: Path) -> int:
     for path in found:
         path.unlink(missing_ok=True)
     return len(found)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make names that were given in a folder outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _flush(path: Path) -> None:

@@ -6,20 +6,19 @@ written. Parts are merged only while no segment is half converted, so a row is n
 does not cover it.
 """
 
-import fcntl
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from core.errors import InputError
+from core.errors import InputError, UnavailableError
 from journal.archive import HOUR_MS, Archive, HourPart, current
 from journal.columnar import Columnar, files_sql, remove_temporary
+from journal.folders import DAMAGED_SUFFIX, take_lock, waiting_segments
 from journal.rows import KINDS, JournalKind
 from journal.segment import Codec, SegmentFrame, whole_bytes
-from journal.writing import CLOSED_SUFFIX, OPEN_SUFFIX
 
 # How the rows of a Parquet file lie: questions are about an advertiser's line items.
 _ORDER: Final = ("advertiser_id", "line_item_id", "exchange_id")
@@ -27,9 +26,6 @@ _ORDER: Final = ("advertiser_id", "line_item_id", "exchange_id")
 MERGE_FROM: Final = 2
 # A leftover may still be read by a question that was asked before the merge.
 LEFTOVER_S: Final = 120.0
-
-DAMAGED_SUFFIX: Final = ".damaged"
-"""End of the name of a segment that cannot be read; it is set aside, and never looked at again."""
 
 _log = logging.getLogger("grosz.journal")
 
@@ -45,8 +41,16 @@ class Converted(NamedTuple):
 class SegmentConverter:
     """Turns one folder's segments into Parquet. There is one for a folder, which a lock keeps so."""
 
-    def __init__(self, segments: Path, archive: Archive, columnar: Columnar) -> None:
+    def __init__(
+        self,
+        segments: Path,
+        archive: Archive,
+        columnar: Columnar,
+        on_stored: Callable[[Path], None] = Path.unlink,
+    ) -> None:
+        """`on_stored` takes over a segment whose rows are in Parquet files."""
         self._segments, self.archive, self._columnar = segments, archive, columnar
+        self._on_stored = on_stored
         self._codec = Codec()
         self._lock: int | None = None
 
@@ -55,13 +59,9 @@ class SegmentConverter:
         if self._lock is not None:
             return True
         self.archive.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(self.archive.folder / "worker.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
+        self._lock = take_lock(self.archive.folder / "worker.lock")
+        if self._lock is None:
             return False
-        self._lock = handle
         removed = remove_temporary(self.archive.folder)
         if removed:
             _log.info("removed what a conversion that was cut short had begun", extra={"fields": {"files": removed}})
@@ -75,10 +75,7 @@ class SegmentConverter:
 
     def waiting(self) -> list[Path]:
         """Segments that nobody writes any more, oldest first: handed on, or left by a process that is gone."""
-        if not self._segments.is_dir():
-            return []
-        found = sorted(path for path in self._segments.iterdir() if path.suffix in (OPEN_SUFFIX, CLOSED_SUFFIX))
-        return [path for path in found if path.suffix == CLOSED_SUFFIX or not _is_written(path)]
+        return waiting_segments(self._segments)
 
     def convert(self, path: Path) -> Converted:
         """Turn one segment into Parquet and remove it. Raises UnavailableError, and leaves it, where a disk refuses.
@@ -102,7 +99,10 @@ class SegmentConverter:
             )
         newest_ms = round(path.stat().st_mtime * 1000)
         rows = self.write(path.stem, frames)
-        path.unlink()
+        try:
+            self._on_stored(path)
+        except OSError as error:
+            raise UnavailableError(f"{path.name} cannot be taken from its folder: {error}") from error
         return Converted(rows, torn, newest_ms)
 
     def write(self, source: str, frames: Iterable[SegmentFrame]) -> int:
@@ -128,7 +128,7 @@ class SegmentConverter:
         everything = self.archive.all_parts(kind.name, hour)
         parts = current(everything)
         for part in everything:
-            if part not in parts and _is_forgotten(part, parts, now_s):
+            if part not in parts and _is_forgotten(part, everything, now_s):
                 part.path.unlink(missing_ok=True)
         if len(parts) < MERGE_FROM:
             return False
@@ -140,9 +140,15 @@ class SegmentConverter:
         return True
 
 
-def _is_forgotten(part: HourPart, parts: Sequence[HourPart], now_s: float) -> bool:
-    """Whether nobody can still be reading a part that a merged file covers."""
-    return any(other.covers(part) and now_s - other.path.stat().st_mtime >= LEFTOVER_S for other in parts)
+def _is_forgotten(part: HourPart, everything: Sequence[HourPart], now_s: float) -> bool:
+    """Whether nobody can still be reading a part that a merged file covers, one that is left over itself among them.
+
+    A busy hour is merged each half minute: if only the newest file counted, nothing would ever be old enough to go.
+    """
+    return any(
+        other.covers(part) and other.path.exists() and now_s - other.path.stat().st_mtime >= LEFTOVER_S
+        for other in everything
+    )
 
 
 def columns_of(kind: JournalKind, rows: Sequence[dict[str, object]]) -> dict[str, tuple[str, list[object]]]:
@@ -158,19 +164,3 @@ def _value(sql: str, value: object) -> object:
         numbers = memoryview(value).cast("I") if isinstance(value, bytes) else value
         return str(list(numbers))  # type: ignore[call-overload]
     return value
-
-
-def _is_written(path: Path) -> bool:
-    """Whether a process that lives holds the file."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(handle)

@@ -7,25 +7,30 @@ not for whom.
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import NamedTuple
 
 from journal.archive import Archive
 from journal.columnar import Columnar, files_sql
-from journal.rows import KINDS, REQUEST, JournalKind
-
-PERSON: Final = "person"
-_NOBODY: Final = 0
+from journal.people import NOBODY, PERSON
+from journal.rows import BID, KINDS, REQUEST, SHOWN, JournalKind
 
 
-def erase_people(archive: Archive, columnar: Columnar, people: Collection[int]) -> int:
-    """Erase persons by their pseudonyms from all files; how many files were written anew.
+class ErasedFiles(NamedTuple):
+    """Files that were written anew, and the hours of those with bids: what was made of these says too much now."""
+
+    files: int
+    bid_hours: frozenset[int]
+
+
+def erase_people(archive: Archive, columnar: Columnar, people: Collection[int]) -> ErasedFiles:
+    """Erase persons by their pseudonyms from all files.
 
     Raises UnavailableError; what was not done is done by the next call.
     """
     if not people:
-        return 0
+        return ErasedFiles(0, frozenset())
     listed = ", ".join(str(int(person)) for person in people)
-    rewritten = 0
+    rewritten: list[tuple[JournalKind, int]] = []
     for kind in KINDS.values():
         if PERSON not in kind.names:
             continue
@@ -33,8 +38,8 @@ def erase_people(archive: Archive, columnar: Columnar, people: Collection[int]) 
             for part in archive.all_parts(kind.name, hour):
                 if _holds(columnar, part.path, listed):
                     columnar.copy(_without(kind, part.path, listed), part.path)
-                    rewritten += 1
-    return rewritten
+                    rewritten.append((kind, hour))
+    return ErasedFiles(len(rewritten), frozenset(hour for kind, hour in rewritten if kind in (BID, SHOWN)))
 
 
 def _holds(columnar: Columnar, path: Path, listed: str) -> bool:
@@ -47,7 +52,7 @@ def _without(kind: JournalKind, path: Path, listed: str) -> str:
     if kind is REQUEST:
         return f"SELECT * FROM {source} WHERE {PERSON} IS NULL OR {PERSON} NOT IN ({listed})"  # noqa: S608 - as above
     columns = ", ".join(
-        f'CASE WHEN "{PERSON}" IN ({listed}) THEN {_NOBODY if column.name == PERSON else "NULL"} ELSE "{column.name}" '
+        f'CASE WHEN "{PERSON}" IN ({listed}) THEN {NOBODY if column.name == PERSON else "NULL"} ELSE "{column.name}" '
         f'END::{column.sql} AS "{column.name}"'
         if column.name in kind.personal
         else f'"{column.name}"'

@@ -6,11 +6,19 @@ is erased is found by the pseudonyms of the periods that are still kept.
 """
 
 import hashlib
+from collections.abc import Collection, Sequence
 from typing import Final
+
+from journal.rows import REQUEST, JournalKind
 
 DAY_MS: Final = 86_400_000
 NOBODY: Final = 0
-"""Pseudonym of who may not be, or is not, identified."""
+"""Pseudonym of a person who may not be, or is not, identified."""
+PERSON: Final = "person"
+"""The column of the pseudonym."""
+
+# A page asks several exchanges and each of them us, so a user comes back within moments: hashing again costs 1 us.
+_REMEMBERED: Final = 4_096
 
 # A period of a pseudonym: long enough to count the people that a month's campaign reached.
 PERIOD_DAYS: Final = 30
@@ -19,12 +27,13 @@ PERIOD_DAYS: Final = 30
 class Pseudonyms:
     """Pseudonyms under one key. Without a key (empty) everybody is nobody."""
 
-    __slots__ = ("_key", "_period_begins_ms", "_period_ends_ms", "_state")
+    __slots__ = ("_key", "_known", "_period_begins_ms", "_period_ends_ms", "_state")
 
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._period_begins_ms = self._period_ends_ms = 0
         self._state = hashlib.blake2s(digest_size=8)
+        self._known: dict[str, bytes] = {}  # of this period
 
     def digest(self, user_id: str | None, at_ms: int) -> bytes:
         """The pseudonym of a user in what is written at `at_ms`, as it is; b"" for nobody."""
@@ -32,13 +41,20 @@ class Pseudonyms:
             return b""
         if not self._period_begins_ms <= at_ms < self._period_ends_ms:
             self._begin_period(at_ms // (PERIOD_DAYS * DAY_MS))
+        return self._known.get(user_id) or self._hash(user_id)
+
+    def _hash(self, user_id: str) -> bytes:
         state = self._state.copy()
         state.update(user_id.encode())
-        return state.digest()
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        digest = self._known[user_id] = state.digest()
+        return digest
 
     def _begin_period(self, period: int) -> None:
         self._period_begins_ms = period * PERIOD_DAYS * DAY_MS
         self._period_ends_ms = self._period_begins_ms + PERIOD_DAYS * DAY_MS
+        self._known.clear()
         self._state = hashlib.blake2s(period.to_bytes(8, "little"), key=self._key[:32], digest_size=8)
 
     def of(self, user_id: str | None, at_ms: int) -> int:
@@ -55,3 +71,23 @@ class Pseudonyms:
 def number_of(digest: bytes) -> int:
     """A pseudonym as rows have it."""
     return int.from_bytes(digest, "little") or 1 if digest else NOBODY
+
+
+def rows_without(
+    kind: JournalKind, rows: Sequence[Sequence[object]], people: Collection[int]
+) -> Sequence[Sequence[object]]:
+    """Rows in the order of the kind's columns, without persons, as `journal.erasing` leaves files."""
+    if PERSON not in kind.names:
+        return rows
+    at = kind.names.index(PERSON)
+    if not any(row[at] in people for row in rows):
+        return rows
+    if kind is REQUEST:
+        return [row for row in rows if row[at] not in people]
+    return [_emptied(kind, row) if row[at] in people else row for row in rows]
+
+
+def _emptied(kind: JournalKind, row: Sequence[object]) -> list[object]:
+    kept = [None if name in kind.personal else value for name, value in zip(kind.names, row, strict=True)]
+    kept[kind.names.index(PERSON)] = NOBODY
+    return kept

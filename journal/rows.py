@@ -90,8 +90,8 @@ BID: Final = JournalKind(
         JournalColumn("expected_micros", "FLOAT", "expected value before pacing; empty if the same for everybody"),
         JournalColumn("cart_value_micros", "FLOAT", "what an abandoned cart adds to a conversion"),
         JournalColumn("multiplier", "FLOAT", "of pacing"),
-        JournalColumn("model_version", _SMALL, "of the weights that priced the bid"),
-        JournalColumn("arm", _SMALL, "of an experiment; 0: in none"),
+        JournalColumn("model_version", _SMALL, "of the weights that priced the bid; 0: not numbered"),
+        JournalColumn("arm", _SMALL, "of an experiment; 0: in none, as all bids so far"),
         JournalColumn("person", "UBIGINT", "pseudonym of the user, 0 for nobody (docs/journal.md, People)"),
         JournalColumn("segments", "UINTEGER[]", "ids of the segments that the user is a member of"),
         JournalColumn("known", "BOOLEAN", "whether the shop knows the user"),
@@ -133,8 +133,16 @@ NOTICE: Final = JournalKind(
     (
         *_OF_BID,
         JournalColumn("at_ms", _MOMENT, "when it came, unix milliseconds"),
-        JournalColumn("event", _TEXT, "win, loss, impression (the pixel), view"),
-        JournalColumn("outcome", _TEXT, "what became of it, as grosz_notices_total counts it"),
+        JournalColumn(
+            "event",
+            _TEXT,
+            "win, loss, impression (the pixel), view, start, first_quartile, midpoint, third_quartile, complete, error",
+        ),
+        JournalColumn(
+            "outcome",
+            _TEXT,
+            "what became of it, as grosz_notices_total counts it; of a view: viewable, not_viewable, view_unknown",
+        ),
         JournalColumn("currency", _TEXT, "of the auction and its prices"),
         JournalColumn("bid_cpm", _MICROS, "the bid"),
         JournalColumn("price_cpm", _MICROS, "the price that the notice named"),
@@ -181,6 +189,7 @@ CLICK: Final = JournalKind(
         JournalColumn("day", _SMALL, "of the bid, since 1970, in the advertiser's time zone"),
         JournalColumn("invalid", _TEXT, "why the click does not count (bot, too soon, too many); empty where it does"),
         JournalColumn("person", "UBIGINT", "pseudonym of the user, 0 for nobody"),
+        JournalColumn("product", _TEXT, "the shop's id of the product that was clicked; empty for the ad as a whole"),
     ),
     "bid_ms",
     droppable=False,
@@ -216,7 +225,7 @@ SHOP: Final = JournalKind(
     (
         JournalColumn("at_ms", _MOMENT, "when it happened, unix milliseconds"),
         JournalColumn("advertiser_id", _ID, "the shop"),
-        JournalColumn("event", _TEXT, "visit, view, search, cart, purchase, ..."),
+        JournalColumn("event", _TEXT, "visit, view, search, cart, purchase"),
         JournalColumn("source", _TEXT, "where the visit came from: a domain or the tagged source"),
         JournalColumn("path", _TEXT, "path of the page, without its query"),
         JournalColumn("phrase", _TEXT, "words that were searched for"),
@@ -246,12 +255,31 @@ REQUEST: Final = JournalKind(
         JournalColumn("bids", "BLOB", "what was bid, packed: impression, line item, share, creative, price"),
         JournalColumn("reason", _TEXT, "why there was no bid; empty where there was one"),
         JournalColumn("person", "UBIGINT", "pseudonym of the user, 0 for nobody"),
+        JournalColumn("record_id", "UBIGINT", "names the row; random"),
+        JournalColumn("conditions", "BLOB", "multipliers, missing leases, steps of shading, packed"),
+        JournalColumn("line_items", "UINTEGER[]", "line items that bid"),
     ),
     "at_ms",
     droppable=True,
-    personal=("person", "request", "profile", "bids"),
+    personal=("person", "request", "profile", "bids", "conditions"),
 )
 
+SHOWN: Final = JournalKind(
+    "shown",
+    9,
+    (
+        *_OF_BID,
+        JournalColumn("at_ms", _MOMENT, "when the ad was loaded, unix milliseconds"),
+        JournalColumn("outcome", _TEXT, "personal or bestsellers, as grosz_ads_shown_total counts it"),
+        JournalColumn("products", _TEXT, "the shop's ids of the products that the ad shows, one a line"),
+        JournalColumn("person", "UBIGINT", "pseudonym of the user whom the bid was for, 0 for nobody"),
+    ),
+    "bid_ms",
+    droppable=True,
+    personal=("person", "products"),
+)
+"""What ads show that are filled when they are loaded; what is in a bid is told by the bid's own row."""
+
 KINDS: Final[Mapping[str, JournalKind]] = {
-    kind.name: kind for kind in (BID, ANSWER, NOTICE, BILL, CLICK, CONVERSION, SHOP, REQUEST)
+    kind.name: kind for kind in (BID, ANSWER, NOTICE, BILL, CLICK, CONVERSION, SHOP, REQUEST, SHOWN)
 }

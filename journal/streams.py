@@ -6,20 +6,22 @@ and its Parquet files overwrite themselves. Only when they are there are the new
 stream be trimmed.
 """
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from core.disk import write_whole
 from core.errors import UnavailableError
 from journal.archive import STATE_FILE
-from journal.columnar import TEMPORARY, flush_folder
 from journal.converting import SegmentConverter
 from journal.segment import SegmentFrame
 
 # Rows of one stream in one batch: a worker that was away for a day catches up in bounded steps.
 BATCH_ROWS: Final = 10_000
+
+
+OnStored = Callable[[int, Sequence[SegmentFrame]], None]
 
 
 class StreamRows(msgspec.Struct, frozen=True):
@@ -38,11 +40,16 @@ class _Positions(msgspec.Struct):
     pending: dict[str, str] = {}
 
 
+def nobody_waits(_number: int, _frames: Sequence[SegmentFrame]) -> None:
+    """Of an installation without a sink."""
+
+
 class StreamTaker:
     """Takes streams into the files of one converter, whose folder keeps the positions."""
 
-    def __init__(self, converter: SegmentConverter) -> None:
-        self._converter = converter
+    def __init__(self, converter: SegmentConverter, on_stored: OnStored = nobody_waits) -> None:
+        """`on_stored` is told of the frames of each batch by its number, perhaps again of the newest."""
+        self._converter, self._on_stored = converter, on_stored
         self._path = converter.archive.folder / STATE_FILE
         self._positions = self._load()
 
@@ -70,6 +77,10 @@ class StreamTaker:
             if piece.rows
         ]
         rows = self._converter.write(f"stream-{self._positions.batch:08d}", frames)
+        try:
+            self._on_stored(self._positions.batch, frames)
+        except OSError as error:
+            raise UnavailableError(f"rows cannot be kept for the sink: {error}", hint="is the disk full?") from error
         self._positions.done |= self._positions.pending
         self._positions.pending = {}
         self._save()
@@ -86,13 +97,7 @@ class StreamTaker:
             ) from error
 
     def _save(self) -> None:
-        temporary = self._path.with_name(self._path.name + TEMPORARY)
         try:
-            with temporary.open("wb") as file:
-                file.write(msgspec.json.encode(self._positions))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(self._path)
-            flush_folder(self._path.parent)
+            write_whole(self._path, msgspec.json.encode(self._positions))
         except OSError as error:
             raise UnavailableError(f"{self._path} cannot be written: {error}", hint="is the disk full?") from error

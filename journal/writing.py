@@ -20,6 +20,7 @@ from core.clock import Clock
 from core.telemetry.metrics import CounterChild, Merge, Telemetry
 from journal.bid_batches import NUMBER as BATCH_NUMBER
 from journal.bid_batches import BidBatch
+from journal.folders import CLOSED_SUFFIX, NEW_SUFFIX, OPEN_SUFFIX
 from journal.rows import BID, KINDS, JournalKind
 from journal.segment import Codec, Row
 
@@ -34,10 +35,6 @@ HAND_ON_BYTES: Final = 16 * 1024 * 1024
 MEASURE_S: Final = 1.0
 # Notices that wait for a disk that is full, some ten minutes of a busy tracker; beyond them the oldest are left out.
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-
-OPEN_SUFFIX: Final = ".open"
-"""End of the name of a segment that a process writes; it holds a lock on the file."""
-CLOSED_SUFFIX: Final = ".segment"
 
 _log = logging.getLogger("grosz.journal")
 
@@ -206,15 +203,18 @@ class JournalWriter:
         now_ms = self._clock.now_ms()
         self._number += 1
         self._path = self._folder / f"{now_ms:013d}-{self._process}-{self._number}{OPEN_SUFFIX}"
-        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # Under a name that nobody takes: one with its own, and no lock yet, would be that of a process that is gone.
+        begun = self._path.with_suffix(NEW_SUFFIX)
+        handle = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # free again when this process is gone, however it ends
             head = self._codec.head(self._process, now_ms)
             if os.write(handle, head) != len(head):
                 raise OSError("the disk took a part of the file's head")
+            begun.rename(self._path)
         except OSError:
             os.close(handle)
-            self._path.unlink(missing_ok=True)
+            begun.unlink(missing_ok=True)
             raise
         self._handle, self._size, self._opened = handle, len(head), self._clock.monotonic()
 

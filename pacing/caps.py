@@ -23,6 +23,10 @@ from pacing.budgets.pools import PoolKey
 # window loses the oldest records first, so a cap of more than 64 impressions is not enforced.
 RING_RECORDS: Final = 64
 
+# Bids that were lost a moment ago, which the bidder need not count any more: field `o` of the user's hash (lost.lua).
+# Four are shorter than a shop's field, so that a release that does not know them passes them over.
+LOST_RECORDS: Final = 4
+
 # Caps look back this far at most: records that no cap can ask for are dropped at the next impression.
 MAX_WINDOW_S: Final = 30 * 86_400
 
@@ -44,6 +48,11 @@ def recent_impressions(ring: bytes, since_s: int) -> dict[int, int]:
 def shown_since(ring: bytes, line_item_id: int, since_s: int) -> int:
     """How many impressions of a line item the user saw at `since_s` or later."""
     return sum(1 for line_item, shown_s in _records(ring) if line_item == line_item_id and shown_s >= since_s)
+
+
+def lost_bids(lost: bytes) -> list[tuple[int, int]]:
+    """The line item and the moment (unix seconds) of each bid that is told to be lost."""
+    return list(_records(lost))
 
 
 def pack_record(line_item_id: int, shown_s: int) -> bytes:

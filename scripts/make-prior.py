@@ -1,4 +1,4 @@
-"""Write the shipped prior, bidder/decision/prior: what is believed about clicks and conversions before any log has
+"""Writes the shipped prior, bidder/decision/prior: what is believed about clicks and conversions before any log has
 been seen.
 
 Not trained: logits set by hand from published rates (display CTR of 0.1-0.3 %, 1-3 % of clicks convert; retargeting
@@ -80,8 +80,8 @@ def build() -> None:
         fields["user_fields"][name] = {"other": len(weights), "edges": edges}
         weights += [(0.0, 0.0), *logits]
     manifest = {
-        "format": 2, "name": "prior-2", "rows": len(weights), "columns": ["default"], **fields, "bias": BIAS,
-        "notes": "set by hand from published rates; see scripts/make-prior.py",
+        "format": 2, "name": "prior-2", "version": 2, "rows": len(weights), "columns": ["default"], **fields,
+        "bias": BIAS, "notes": "set by hand from published rates; see scripts/make-prior.py",
     }  # fmt: skip
     DIRECTORY.mkdir(exist_ok=True)
     (DIRECTORY / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")

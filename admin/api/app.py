@@ -27,6 +27,7 @@ from admin.api import (
     users,
     webhooks,
 )
+from admin.api.approvals import ApprovalPages
 from admin.api.audiences import AudiencePages
 from admin.api.authentication import FAILURES_PER_MINUTE, Authentication
 from admin.api.books import BookPages
@@ -36,6 +37,7 @@ from admin.api.changes import Changes
 from admin.api.doctoring import Doctoring
 from admin.api.effective import Effective
 from admin.api.explanations import Explanations
+from admin.api.forecasts import ForecastPages
 from admin.api.fx_rates import FxPages
 from admin.api.handlers import ResourceHandlers
 from admin.api.ledger import LedgerPages
@@ -43,25 +45,40 @@ from admin.api.media import MediaPages
 from admin.api.openapi import describe
 from admin.api.operations import Operations
 from admin.api.pages import page_routes
+from admin.api.password_links import PasswordLinkDesk
+from admin.api.password_mail import PasswordMail
 from admin.api.problem import problems
 from admin.api.products import ProductPages
 from admin.api.reading import PaceOf, Reader, SegmentSizes
+from admin.api.recorded import RecordedPages
 from admin.api.reports import ReportPages
 from admin.api.resource import Resource
+from admin.api.rosters import RosterPages
+from admin.api.saved_reports import SavedReportPages
+from admin.api.scanning import ScanPages
 from admin.api.sessions import Sessions
+from admin.api.tailing import TailPages
 from admin.api.targets import Targets
 from admin.books.desk import BookDesk
 from admin.diagnosis.doctor import Doctor
 from admin.diagnosis.explaining import ExplainDesk
+from admin.diagnosis.forecasting import ForecastDesk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.paced import PacingDesk
 from admin.diagnosis.published import Commands
+from admin.diagnosis.recorded import RecordedDesk
+from admin.diagnosis.tailing import TailDesk
+from admin.mail.outbox import Outbox
+from admin.mail.sending import MailSender
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk
 from admin.reports.desk import ReportDesk
+from admin.reports.saved import SavedReportDesk
+from admin.reviews.desk import ReviewDesk
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore
 from admin.store.ledger import SqlLedgerStore
+from admin.store.password_links import PasswordLinks
 from admin.validation.warnings import Pace
 from admin.visitors.audience_desk import AudienceDesk
 from admin.visitors.visitor_desk import EventDesk, VisitorDesk
@@ -70,6 +87,7 @@ from core.errors import UnavailableError
 from core.model import Advertiser, Campaign, LineItem
 from core.network.headers import Edge
 from creatives.media.desk import MediaDesk
+from creatives.scanning.loaded import CreativeScanner
 
 log = logging.getLogger("grosz.admin")
 
@@ -127,7 +145,10 @@ class Desks(NamedTuple):
     events: EventDesk
     books: BookDesk
     reports: ReportDesk
+    recorded: RecordedDesk
+    forecasts: ForecastDesk
     media: MediaDesk
+    scanner: CreativeScanner
     pacing: PacingDesk
 
 
@@ -146,6 +167,29 @@ class Api(msgspec.Struct):
     doctoring: Doctoring
     explanations: Explanations
     desks: Desks
+    clock: Clock
+    tails: TailDesk
+    accounts: AccountStore
+    password_links: PasswordLinkDesk
+    approvals: ReviewDesk
+    saved_reports: SavedReportDesk
+    password_mail: PasswordMail
+
+
+def _desk_routes(reader: Reader, desks: Desks) -> list[web.RouteDef]:
+    """Routes of the questions that desks answer."""
+    return [
+        *Targets(reader, desks.pacing).routes(),
+        *ProductPages(reader, desks.products).routes(),
+        *AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes(),
+        *BookPages(desks.books).routes(),
+        *ReportPages(desks.reports).routes(),
+        *RecordedPages(desks.recorded).routes(),
+        *ForecastPages(desks.forecasts).routes(),
+        *MediaPages(reader, desks.media).routes(),
+        *RosterPages(reader, desks.audiences.rosters).routes(),
+        *ScanPages(reader, desks.scanner).routes(),
+    ]
 
 
 def build_api(
@@ -164,6 +208,7 @@ def build_api(
     failures_per_minute: int = FAILURES_PER_MINUTE,
     edge: Edge | None = None,
     fx_source: str = "",
+    mailer: MailSender | None = None,
 ) -> Api:
     """The API as an aiohttp application with its parts, to be served without aiohttp's own decompression.
 
@@ -190,25 +235,18 @@ def build_api(
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
     app.add_routes(FxPages(RateDesk(store, clock, committed), fx_source).routes())
     app.add_routes(Effective(store, redis, clock).routes())
-    app.add_routes(Targets(reader, desks.pacing).routes())
-    app.add_routes(ProductPages(reader, desks.products).routes())
-    app.add_routes(AudiencePages(reader, desks.audiences, desks.visitors, desks.events).routes())
-    app.add_routes(BookPages(desks.books).routes())
-    app.add_routes(ReportPages(desks.reports).routes())
-    app.add_routes(MediaPages(reader, desks.media).routes())
+    approvals = ReviewDesk(store, clock, committed)
+    app.add_routes(ApprovalPages(reader, approvals).routes())
+    tails = TailDesk(commands, clock)
+    TailPages(tails).join(app)
+    links = PasswordLinkDesk(PasswordLinks(store.database, clock), hasher, authentication, operations, people)
+    mails = PasswordMail(links, accounts, authentication, mailer, edge.public_url, clock)
     app.add_routes(CatalogueFile(store, committed).routes())
+    app.add_routes(_desk_routes(reader, desks))
+    saved, outbox = SavedReportDesk(store.database, clock), Outbox(store.database, clock)
+    app.add_routes(SavedReportPages(saved, desks.reports, outbox, edge.public_url).routes())
     app.add_routes(page_routes(description))
     return Api(
-        app,
-        edge,
-        authentication,
-        sessions,
-        reader,
-        operations,
-        known,
-        changes,
-        budgets,
-        doctoring,
-        explanations,
-        desks,
-    )
+        app, edge, authentication, sessions, reader, operations, known, changes, budgets, doctoring, explanations,
+        desks, clock, tails, accounts, links, approvals, saved, mails,
+    )  # fmt: skip

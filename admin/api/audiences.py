@@ -7,7 +7,7 @@ from admin.api import requests
 from admin.api.reading import Reader
 from admin.rates.store import BASE
 from admin.store.catalogue import rates
-from admin.store.kinds import ADVERTISERS, SEGMENTS
+from admin.store.kinds import SEGMENTS
 from admin.store.lookups import active_segments, exchange_id_of
 from admin.store.model import Scope
 from admin.validation.decode import decode
@@ -102,7 +102,7 @@ class AudiencePages:
 
     async def matches(self, request: web.Request) -> web.Response:
         """GET /v1/cookie-sync"""
-        _allowed(request, Scope.READ, everywhere=True)
+        _allowed_everywhere(request, Scope.READ)
         query = decode(requests.query_values(request), MatchQuery, strict=False)
         async with self._reader.store.database.read() as connection:
             exchange_id = await exchange_id_of(connection, query.exchange)
@@ -110,40 +110,36 @@ class AudiencePages:
 
     async def given_up(self, request: web.Request) -> web.Response:
         """GET /v1/given-up-calls"""
-        _allowed(request, Scope.READ, everywhere=True)
+        _allowed_everywhere(request, Scope.READ)
         requests.reject_unknown(request, ())
         return requests.respond_json(await self._audiences.given_up())
 
     async def send_again(self, request: web.Request) -> web.Response:
         """POST /v1/given-up-calls/send-again"""
-        _allowed(request, Scope.TRADE, everywhere=True)
+        _allowed_everywhere(request, Scope.TRADE)
         requests.reject_unknown(request, ())
         return requests.respond_json(await self._audiences.send_again())
 
     async def progress(self, request: web.Request) -> web.Response:
         """GET /v1/segment-pass"""
-        _allowed(request, Scope.READ, everywhere=True)
+        _allowed_everywhere(request, Scope.READ)
         requests.reject_unknown(request, ())
         return requests.respond_json(await self._audiences.progress())
 
     async def show(self, request: web.Request) -> web.Response:
         """GET /v1/visitors/{user_id}"""
-        principal = _allowed(request, Scope.ADMIN, everywhere=True)
+        principal = _allowed_everywhere(request, Scope.ADMIN)
         requests.reject_unknown(request, ())
         return requests.respond_json(await self._visitors.show(request.match_info["user_id"], _noted_as(principal)))
 
     async def forget(self, request: web.Request) -> web.Response:
         """DELETE /v1/visitors/{user_id}"""
-        principal = _allowed(request, Scope.ADMIN, everywhere=True)
+        principal = _allowed_everywhere(request, Scope.ADMIN)
         requests.reject_unknown(request, ())
         return requests.respond_json(await self._visitors.forget(request.match_info["user_id"], _noted_as(principal)))
 
     async def _advertiser(self, request: web.Request, scope: Scope) -> Advertiser:
-        principal = _allowed(request, scope)
-        async with self._reader.store.database.read() as connection:
-            stored = await self._reader.require(connection, principal, ADVERTISERS, requests.object_id_of(request))
-        advertiser: Advertiser = stored.value
-        return advertiser
+        return await self._reader.advertiser(request[requests.PRINCIPAL], requests.object_id_of(request), scope)
 
     async def _segment(self, request: web.Request, advertiser: Advertiser, segment_id: int) -> Segment:
         principal: Principal = request[requests.PRINCIPAL]
@@ -155,9 +151,9 @@ class AudiencePages:
         return segment
 
 
-def _allowed(request: web.Request, scope: Scope, *, everywhere: bool = False) -> Principal:
+def _allowed_everywhere(request: web.Request, scope: Scope) -> Principal:
     principal: Principal = request[requests.PRINCIPAL]
-    principal.require(scope, everywhere=everywhere)
+    principal.require(scope, everywhere=True)
     return principal
 
 

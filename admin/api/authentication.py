@@ -88,7 +88,7 @@ class Authentication:
         return principal_of_key(key)
 
     async def identify_browser(self, request: web.Request) -> Principal:
-        """The person whose session a page is asked in, within his rate. Forms carry their CSRF token as a field.
+        """The person whose session a page is asked in, within their rate. Forms carry their CSRF token as a field.
 
         Raises AccessError (401), ApiError 429.
         """

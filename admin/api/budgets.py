@@ -1,6 +1,7 @@
 """`GET /v1/budgets`: what is spent, held by open leases and free, as the money counters in Redis have it now."""
 
 import datetime
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -18,13 +19,14 @@ from admin.store import tables
 from admin.store.catalogue import objects_by_id
 from admin.store.kinds import ADVERTISERS, CAMPAIGNS, LINE_ITEMS, ObjectKind
 from admin.store.model import Scope
+from admin.store.tables import ledger_days
 from admin.validation.days import date_of
 from admin.validation.decode import decode
 from admin.validation.fields import END, Amount, Balance, Id
 from core import keys
 from core.clock import Clock
 from core.errors import UnavailableError
-from core.model import Advertiser, Budget, LineItem, Status
+from core.model import Advertiser, LineItem, Status
 from core.money import format_micros
 from pacing.bank.bank import calendar
 from pacing.budgets.levels import Amounts, decode_level, level_names
@@ -33,9 +35,6 @@ from pacing.budgets.pools import UNLIMITED
 KindName = Literal["advertisers", "campaigns", "line-items"]
 # In this order they are listed: what limits all others comes first.
 _KINDS: tuple[ObjectKind, ...] = (ADVERTISERS, CAMPAIGNS, LINE_ITEMS)
-
-# One HMGET of so many levels is below 10 ms; Redis serves nobody else meanwhile.
-_LEVELS_AT_ONCE = 5_000
 
 Cursor = Annotated[str, Meta(pattern=r"^(advertisers|campaigns|line-items):[0-9]{1,10}" + END)]
 
@@ -105,13 +104,6 @@ class _Wanted(msgspec.Struct, frozen=True):
     day: int | None = None
 
 
-class _Planned(msgspec.Struct, frozen=True):
-    """What a plan needs of a stored line item."""
-
-    advertiser_id: int
-    daily_budget: Budget = Budget()
-
-
 class DayPlan(msgspec.Struct):
     """What the active line items of an advertiser may spend a day; `is_limited` False when one has no daily budget."""
 
@@ -121,18 +113,11 @@ class DayPlan(msgspec.Struct):
 
 
 class DaySpend(msgspec.Struct):
-    """What an advertiser's line items spent on a day, and each of them (micros by id)."""
+    """What an advertiser's line items spent on a day, and those of them that spent most (micros by id)."""
 
     micros: int = 0
     impressions: int = 0
     by_line_item: dict[int, int] = {}
-
-    def count(self, line_item_id: int, micros: int, impressions: int) -> None:
-        """Adds the spending of one line item."""
-        self.micros += micros
-        self.impressions += impressions
-        if micros:
-            self.by_line_item[line_item_id] = micros
 
 
 class BudgetPages:
@@ -188,48 +173,41 @@ class BudgetPages:
     async def plans(self, principal: Principal, advertiser_ids: Sequence[int]) -> dict[int, DayPlan]:
         """What the active line items of advertisers may spend a day. Raises Forbidden."""
         principal.require(Scope.READ)
-        table = LINE_ITEMS.table
-        of_theirs = table.c.advertiser_id.in_([one for one in advertiser_ids if principal.sees(one)])
-        statement = tables.documents(table).where(of_theirs, table.c.status == Status.ACTIVE.value)
+        seen = [one for one in advertiser_ids if principal.sees(one)]
+        columns = LINE_ITEMS.table.c
+        limited, planned = sa.func.count(columns.daily_budget_micros), sa.func.sum(columns.daily_budget_micros)
+        statement = (
+            sa.select(columns.advertiser_id, sa.func.count(), limited, planned)
+            .where(columns.advertiser_id.in_(seen), columns.status == Status.ACTIVE.value)
+            .group_by(columns.advertiser_id)
+        )
+        plans = {one: DayPlan() for one in seen}
         async with self._reader.store.database.read() as connection:
-            documents = list(await connection.scalars(statement))
-        plans = {one: DayPlan() for one in advertiser_ids if principal.sees(one)}
-        decoder = msgspec.json.Decoder(_Planned)
-        for document in documents:
-            line_item = decoder.decode(document)
-            plan = plans[line_item.advertiser_id]
-            plan.line_items += 1
-            if line_item.daily_budget.micros is None:
-                plan.is_limited = False
-            else:
-                plan.micros += line_item.daily_budget.micros
+            for owner, active, with_budget, micros in await connection.execute(statement):
+                plans[owner] = DayPlan(active, int(micros or 0), with_budget == active)
         return plans
 
-    async def spent_today(self, principal: Principal, advertisers: Mapping[int, str]) -> dict[int, DaySpend]:
-        """What advertisers (id -> time zone) spent today, archived line items too; those of others are left out.
+    async def spent_today(
+        self, principal: Principal, advertisers: Mapping[int, str], leaders: int
+    ) -> dict[int, DaySpend]:
+        """What advertisers (id -> time zone) spent today by the ledger; those of others are left out.
 
-        Raises Forbidden, UnavailableError.
+        Of the line items, archived ones too, the `leaders` of all these advertisers that spent most are named. The
+        ledger is behind the counters by what the worker books within its next tick. Raises Forbidden.
         """
         principal.require(Scope.READ)
         seen = [one for one in advertisers if principal.sees(one)]
-        table = LINE_ITEMS.table
-        statement = sa.select(table.c.id, table.c.advertiser_id).where(table.c.advertiser_id.in_(seen))
+        days: defaultdict[int, list[int]] = defaultdict(list)
+        for one in seen:
+            days[calendar(advertisers[one], self._clock.now_ms()).day].append(one)
+        found = {one: DaySpend(by_line_item={}) for one in seen}
         async with self._reader.store.database.read() as connection:
-            owned = [(int(one), int(owner)) for one, owner in await connection.execute(statement)]
-        days = {one: calendar(advertisers[one], self._clock.now_ms()).day for one in seen}
-        found = {one: DaySpend() for one in seen}
-        for start in range(0, len(owned), _LEVELS_AT_ONCE):
-            part = owned[start : start + _LEVELS_AT_ONCE]
-            for owner in sorted({owner for _, owner in part}):
-                own = [one for one, its in part if its == owner]
-                names = [f"d{one}@{days[owner]}" for one in own]
-                (packed,) = await self._redis.commands([("HMGET", keys.money_levels(owner), *names)])
-                if not isinstance(packed, list):
-                    raise UnavailableError("Redis does not show the budgets", hint="check that it runs")
-                for line_item_id, level in zip(own, packed, strict=True):
-                    if level is not None:
-                        micros, impressions = decode_level(level)
-                        found[owner].count(line_item_id, micros.spent, impressions.spent)
+            for day, owners in days.items():
+                for owner, one, micros, impressions in await connection.execute(_spent_on(day, owners, leaders)):
+                    if one:
+                        found[owner].by_line_item[one] = int(micros)
+                    else:
+                        found[owner].micros, found[owner].impressions = int(micros), int(impressions)
         return found
 
     async def _states(self, advertiser: Advertiser, wanted: Sequence[_Wanted]) -> list[BudgetState]:
@@ -248,6 +226,23 @@ class BudgetPages:
             day = None if one.day is None else date_of(one.day)
             states.append(BudgetState(one.kind, one.object_id, one.share, day, spend, _impressions(impressions)))
         return states
+
+
+def _spent_on(day: int, owners: Sequence[int], leaders: int) -> sa.CompoundSelect[Any]:
+    """Rows (advertiser, line item, micros, impressions): a sum for each advertiser, as of line item 0, and the leaders.
+
+    The sums by line item are made once and read twice.
+    """
+    table = ledger_days.c
+    by = (table.advertiser_id, table.line_item_id)
+    micros, impressions = sa.func.sum(table.charge_micros), sa.func.sum(table.impressions)
+    of_day = (table.advertiser_id.in_(owners), table.day == day)
+    sums = sa.select(*by, micros.label("micros"), impressions.label("impressions")).where(*of_day).group_by(*by)
+    spent = sums.cte("spent").c
+    owner = spent.advertiser_id
+    whole = sa.select(owner, sa.literal(0), sa.func.sum(spent.micros), sa.func.sum(spent.impressions)).group_by(owner)
+    most = sa.select(*spent).where(spent.micros > 0).order_by(spent.micros.desc()).limit(leaders).subquery()
+    return sa.union_all(whole, sa.select(most))
 
 
 async def _objects(connection: AsyncConnection, query: BudgetQuery) -> list[tuple[ObjectKind, Any]]:

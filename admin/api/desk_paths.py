@@ -4,14 +4,32 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from admin.api.product_paths import Json
+from admin.api.report_examples import also_files
+from admin.api.rosters import roster_paths
+from admin.api.saved_reports import saved_report_paths
+from admin.api.traffic_paths import TRAFFIC_TYPES, traffic_paths
 from admin.books import documents as books
 from admin.catalogue.file import FORMAT, Imported
 from admin.reports import documents as reports
+from admin.reports.deliveries import DELIVERY_TYPES
+from admin.reports.saved import SAVED_TYPES
 from admin.visitors import documents as visitors
+from admin.visitors.rosters import ROSTER_TYPES
 from core.ids import USER_ID_CHARS
+from creatives.scanning.loaded import ScanReport
 from segments.audiences.matrix import Matrix
 
-DESK_TYPES: Final[Sequence[type]] = (*visitors.VISITOR_TYPES, *books.BOOK_TYPES, *reports.REPORT_TYPES, Imported)
+DESK_TYPES: Final[Sequence[type]] = (
+    *visitors.VISITOR_TYPES,
+    *books.BOOK_TYPES,
+    *reports.REPORT_TYPES,
+    *SAVED_TYPES,
+    *DELIVERY_TYPES,
+    Imported,
+    *TRAFFIC_TYPES,
+    ScanReport,
+    *ROSTER_TYPES,
+)
 
 
 def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Json]], object_id: Json) -> Json:
@@ -57,17 +75,17 @@ def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Js
         "/v1/given-up-calls/send-again": {
             "post": said("sendAgain", "Make the calls that were given up again", visitors.SentAgain)
         },
-        **_report_paths(said),
+        **roster_paths(operation, parameters, object_id),
+        **_report_paths(said), **saved_report_paths(said, object_id), **traffic_paths(said, parameters),
         "/v1/segment-pass": {"get": said("segmentPass", "How far changed rules have come", visitors.PassProgress)},
         "/v1/visitors/{user_id}": {"get": show, "delete": forget},
         "/v1/audit": {
-            "get": said(
-                "audit", "Counters against the ledger", books.BookAudit, parameters(books.AuditQuery)
-            )
+            "get": said("audit", "Counters against the ledger", books.BookAudit, parameters(books.AuditQuery))
         },
         "/v1/ledger/corrections": {
             "post": said("correct", "Book a row of the ledger by hand", books.CorrectionAnswer, (), correction)
         },
+        "/v1/creatives/{id}/scan": {"post": said("scanCreative", "What a reviewer would find", ScanReport, one)},
         "/v1/catalogue/export": {
             "get": _file(said("exportCatalogue", "The catalogue as a file, secrets masked", Imported))
         },
@@ -96,9 +114,10 @@ def _with_file(operation: Json) -> Json:
 
 
 def _report_paths(said: Callable[..., Json]) -> Json:
-    summary = "Figures by dimensions; with `format` csv or parquet a file is the answer"
+    summary = "Figures by dimensions; with `format` csv, parquet or xlsx a file is the answer"
     return {
         "/v1/reports/query": {
-            "post": said("queryReport", summary, reports.ReportAnswer, (), reports.ReportRequest),
-        }
+            "post": also_files(said("queryReport", summary, reports.ReportAnswer, (), reports.ReportRequest)),
+        },
+        "/v1/reports/terms": {"get": said("reportTerms", "What reports can be asked for", reports.ReportTerms)},
     }

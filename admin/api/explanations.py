@@ -12,8 +12,7 @@ from admin.api import requests
 from admin.api.problem import ApiError
 from admin.api.reading import Reader
 from admin.diagnosis.explaining import ExplainDesk
-from admin.diagnosis.funnels import Funnel, FunnelDesk
-from admin.store.kinds import ADVERTISERS, LINE_ITEMS
+from admin.diagnosis.funnels import Funnel, FunnelDesk, Hour
 from admin.store.model import Scope
 from admin.validation.decode import decode
 from admin.validation.fields import END, ExchangeKey, Id
@@ -101,9 +100,10 @@ class Explanations:
 
     async def funnel_of(self, principal: Principal, object_id: int) -> Funnel:
         """The way of a line item from requests to spend. Raises Forbidden, NotFoundError, UnavailableError."""
-        principal.require(Scope.READ)
-        async with self._reader.store.database.read() as connection:
-            line_item: LineItem = (await self._reader.require(connection, principal, LINE_ITEMS, object_id)).value
-            owner = await self._reader.require(connection, principal, ADVERTISERS, line_item.advertiser_id)
-        advertiser: Advertiser = owner.value
+        _, advertiser = await self._reader.line_item(principal, object_id, Scope.READ)
         return await self._funnels.funnel(object_id, advertiser.currency)
+
+    async def hours_of(self, principal: Principal, object_id: int) -> tuple[LineItem, Advertiser, list[Hour]]:
+        """A line item, its advertiser, and its last day by hours. Raises Forbidden, NotFoundError, UnavailableError."""
+        line_item, advertiser = await self._reader.line_item(principal, object_id, Scope.READ)
+        return line_item, advertiser, await self._funnels.hours(object_id)

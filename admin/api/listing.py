@@ -42,9 +42,13 @@ UNLISTED = {
     "encoding": "says how a feed is read",
     "image_url": "may be a whole image",
     "item_element": "says how a feed is read",
+    "mail": "webhooks are few, and read whole",
     "mapping": "says how a feed is read",
     "price_currency": "says how a feed is read",
     "admits_uncategorised": "exchanges are few, and read whole",
+    "deal_floor_else_impression": "exchanges are few, and read whole",
+    "review": "exchanges are few, and read whole",
+    "review_url": "exchanges are few, and read whole",
     "last_used_at": "changes without a change of the object",
     "warnings": "made for each answer",
 }

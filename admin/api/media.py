@@ -4,11 +4,9 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from admin.access.principal import Principal
 from admin.api import requests
 from admin.api.problem import ApiError
 from admin.api.reading import Reader
-from admin.store.kinds import ADVERTISERS
 from admin.store.model import Scope
 from creatives.media.desk import MediaDesk
 from creatives.media.kinds import BadMediaError
@@ -30,10 +28,7 @@ class MediaPages:
     async def upload(self, request: web.Request) -> web.Response:
         """POST /v1/advertisers/{id}/media"""
         requests.reject_unknown(request, ())
-        principal: Principal = request[requests.PRINCIPAL]
-        principal.require(Scope.TRADE)
-        async with self._reader.store.database.read() as connection:
-            await self._reader.require(connection, principal, ADVERTISERS, requests.object_id_of(request))
+        await self._reader.advertiser(request[requests.PRINCIPAL], requests.object_id_of(request), Scope.TRADE)
         try:
             kept = await self._desk.upload(request.content.iter_chunked(CHUNK_BYTES))
         except BadMediaError as error:

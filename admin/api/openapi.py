@@ -5,18 +5,30 @@ from typing import Any
 
 import msgspec
 
-from admin.api import budgets, changes, doctoring, effective, explanations, fx_rates, ledger, schemas, sessions
+from admin.api import (
+    budgets,
+    changes,
+    doctoring,
+    effective,
+    explanations,
+    forecasts,
+    fx_rates,
+    ledger,
+    schemas,
+    sessions,
+)
+from admin.api.approvals import APPROVAL_TYPES, approval_paths
 from admin.api.bulk import BulkRequest
 from admin.api.desk_paths import DESK_TYPES, desk_paths
 from admin.api.handlers import ACTIONS, PREFIX
 from admin.api.listing import DEFAULT_LIMIT, MAX_LIMIT, UNLISTED, ListedField, fields_of, reference_filters
 from admin.api.problem import CONTENT_TYPE, JSON, Problem
 from admin.api.product_paths import PRODUCT_TYPES, product_paths
+from admin.api.report_examples import EXAMPLES
 from admin.api.resource import Resource
 from admin.api.targets import TARGET_TYPES, target_paths
 from admin.diagnosis.findings import Report
 from admin.diagnosis.funnels import Funnel
-from admin.reports import documents as reports
 from admin.validation.convert import document_field
 from admin.validation.fields import AMOUNT
 from bidder.diagnosis.explain import Explanation
@@ -84,12 +96,14 @@ def _schemas(resources: Sequence[Resource]) -> Json:
     types += [fx_rates.FxRates, fx_rates.FxRatesRequest, fx_rates.FxRefreshRequest]
     types += [changes.ChangePage, budgets.BudgetPage, ledger.LedgerPage, ledger.DayPage]
     types += [explanations.ExplainRequest, Explanation, Funnel, Report]
-    types += [*PRODUCT_TYPES, *TARGET_TYPES, *DESK_TYPES]
+    types += [*PRODUCT_TYPES, *TARGET_TYPES, *DESK_TYPES, *APPROVAL_TYPES]
     _, components = msgspec.json.schema_components(list(dict.fromkeys(types)), ref_template=_REF)
     for resource in resources:
         components[schemas.type_name(resource.kind.document)]["examples"] = [resource.example]
     components["ExplainRequest"]["examples"] = [explanations.EXAMPLE]
-    components["ReportRequest"]["examples"] = [reports.EXAMPLE]
+    components["ForecastRequest"]["examples"] = [forecasts.EXAMPLE]
+    for name, example in EXAMPLES.items():
+        components[name]["examples"] = [example]
     return components
 
 
@@ -320,8 +334,8 @@ def _other_paths() -> Json:
             )
         },
         "/v1/fx-rates": {
-            "get": _operation(None, "fxRates", "The exchange rates in force, their day and source", fx_rates.FxRates,
-            []), "put": _operation(
+            "get": _operation(None, "fxRates", "The rates in force, their day and source", fx_rates.FxRates, []),
+            "put": _operation(
                 None, "setFxRates", "Replace the exchange rates", fx_rates.FxRates, [], fx_rates.FxRatesRequest
             ),
         },
@@ -345,8 +359,8 @@ def _other_paths() -> Json:
                 None, "doctor", "What stops delivery, and what to do", Report, _struct_parameters(doctoring.DoctorQuery)
             )
         },
-        **product_paths(_operation, _struct_parameters, _query, _ID),
-        **target_paths(_operation, _ID), **desk_paths(_operation, _struct_parameters, _ID),
+        **product_paths(_operation, _struct_parameters, _query, _ID), **target_paths(_operation, _ID),
+        **approval_paths(_operation, _struct_parameters, _ID), **desk_paths(_operation, _struct_parameters, _ID),
         "/v1/ledger": {
             "get": _operation(
                 None, "ledger", "Settled rows of an advertiser", ledger.LedgerPage,

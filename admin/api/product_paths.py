@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from admin.products import documents
+from admin.products.mailing import MailAdvices, MailRequest
 from creatives.feeds.runs import Run
 from creatives.media.desk import Uploaded
 
@@ -12,7 +13,7 @@ Json = dict[str, Any]
 PRODUCT_TYPES: Final[Sequence[type]] = (
     documents.FeedReport, documents.RefreshRequest, documents.RefreshAnswer, Run, documents.ProductPage,
     documents.ProductChanges, documents.ProductChangesAnswer, documents.MatchReport, documents.RecommendRequest,
-    documents.Recommended, Uploaded,
+    documents.Recommended, MailRequest, MailAdvices, Uploaded,
 )  # fmt: skip
 
 
@@ -62,6 +63,12 @@ def product_paths(
             "post": operation(
                 None, "recommendProducts", "Which products an ad would show, and why", documents.Recommended,
                 [object_id], documents.RecommendRequest,
+            )
+        },
+        "/v1/recommendations": {
+            "post": operation(
+                None, "adviseMails", "What to send to whom, and when: products, reason, delay, usual hour", MailAdvices,
+                [], MailRequest,
             )
         },
     }  # fmt: skip

@@ -9,7 +9,6 @@ from typing import Final
 
 from aiohttp import web
 
-from admin.access.principal import Principal
 from admin.api import requests
 from admin.api.problem import ApiError
 from admin.api.reading import Reader
@@ -21,7 +20,7 @@ from admin.products.documents import (
     RefreshAnswer,
     RefreshRequest,
 )
-from admin.store.kinds import ADVERTISERS, FEEDS
+from admin.products.mailing import MailRequest
 from admin.store.model import Feed, Scope
 from admin.validation.decode import decode
 
@@ -47,6 +46,7 @@ class ProductPages:
             web.patch(products, self.change),
             web.get(f"{products}/match", self.match, allow_head=False),
             web.post("/v1/advertisers/{id}/recommendations", self.recommend),
+            web.post("/v1/recommendations", self.mail),
         ]
 
     async def report(self, request: web.Request) -> web.Response:
@@ -83,7 +83,7 @@ class ProductPages:
 
     async def search(self, request: web.Request) -> web.Response:
         """GET /v1/advertisers/{id}/products"""
-        advertiser_id = await self._advertiser(request, Scope.READ)
+        advertiser_id = await self._advertiser_id(request, Scope.READ)
         query = decode(requests.query_values(request), ProductQuery, strict=False)
         return requests.respond_json(await self._desk.search(advertiser_id, query))
 
@@ -91,40 +91,34 @@ class ProductPages:
         """PATCH /v1/advertisers/{id}/products"""
         requests.reject_unknown(request, ())
         changes = decode(await requests.read_json(request), ProductChanges)
-        advertiser_id = await self._advertiser(request, Scope.TRADE)
+        advertiser_id = await self._advertiser_id(request, Scope.TRADE)
         return requests.respond_json(await self._desk.tell(advertiser_id, changes))
 
     async def match(self, request: web.Request) -> web.Response:
         """GET /v1/advertisers/{id}/products/match"""
         requests.reject_unknown(request, ())
-        return requests.respond_json(await self._desk.match(await self._advertiser(request, Scope.READ)))
+        return requests.respond_json(await self._desk.match(await self._advertiser_id(request, Scope.READ)))
 
     async def recommend(self, request: web.Request) -> web.Response:
         """POST /v1/advertisers/{id}/recommendations"""
         requests.reject_unknown(request, ())
         asked = decode(await requests.read_json(request), RecommendRequest)
-        advertiser_id = await self._advertiser(request, Scope.READ)
+        advertiser_id = await self._advertiser_id(request, Scope.READ)
         creative = None
         if asked.creative_id is not None:
             creative = await self._reader.creative(request[requests.PRINCIPAL], asked.creative_id)
         return requests.respond_json(await self._desk.recommend(advertiser_id, asked, creative))
 
+    async def mail(self, request: web.Request) -> web.Response:
+        """POST /v1/recommendations"""
+        requests.reject_unknown(request, ())
+        asked = decode(await requests.read_json(request), MailRequest)
+        advertiser = await self._reader.advertiser(request[requests.PRINCIPAL], asked.advertiser_id, Scope.READ)
+        return requests.respond_json(await self._desk.mail(advertiser, asked))
+
     async def _feed(self, request: web.Request, scope: Scope) -> Feed:
-        principal = _allowed(request, scope)
-        async with self._reader.store.database.read() as connection:
-            stored = await self._reader.require(connection, principal, FEEDS, requests.object_id_of(request))
-        feed: Feed = stored.value
-        return feed
+        return await self._reader.feed(request[requests.PRINCIPAL], requests.object_id_of(request), scope)
 
-    async def _advertiser(self, request: web.Request, scope: Scope) -> int:
-        principal = _allowed(request, scope)
+    async def _advertiser_id(self, request: web.Request, scope: Scope) -> int:
         object_id = requests.object_id_of(request)
-        async with self._reader.store.database.read() as connection:
-            await self._reader.require(connection, principal, ADVERTISERS, object_id)
-        return object_id
-
-
-def _allowed(request: web.Request, scope: Scope) -> Principal:
-    principal: Principal = request[requests.PRINCIPAL]
-    principal.require(scope)
-    return principal
+        return (await self._reader.advertiser(request[requests.PRINCIPAL], object_id, scope)).id

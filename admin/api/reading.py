@@ -14,9 +14,10 @@ from admin.api.paging import find_page
 from admin.api.problem import documented
 from admin.api.resource import Resource
 from admin.store import tables
-from admin.store.catalogue import CatalogueStore, Stored, objects_by_id, rates
+from admin.store.catalogue import CatalogueStore, Stored, agreed_recipients, objects_by_id, rates
 from admin.store.changes import owner_of
-from admin.store.kinds import CREATIVES, KIND_BY_NAME, ObjectKind
+from admin.store.kinds import ADVERTISERS, CREATIVES, FEEDS, KIND_BY_NAME, LINE_ITEMS, ObjectKind
+from admin.store.model import Feed, Scope, Webhook
 from admin.validation.convert import represent
 from admin.validation.warnings import Pace, Surroundings, warnings_of
 from core.clock import Clock
@@ -84,9 +85,32 @@ class Reader:
 
     async def creative(self, principal: Principal, creative_id: int) -> Creative:
         """A creative, if the caller may know of it. Raises NotFoundError."""
-        async with self.store.database.read() as connection:
-            creative: Creative = (await self.require(connection, principal, CREATIVES, creative_id)).value
+        creative: Creative = await self._one(principal, CREATIVES, creative_id)
         return creative
+
+    async def advertiser(self, principal: Principal, advertiser_id: int, scope: Scope) -> Advertiser:
+        """An advertiser for a caller with the scope, if it may know of it. Raises Forbidden, NotFoundError."""
+        principal.require(scope)
+        advertiser: Advertiser = await self._one(principal, ADVERTISERS, advertiser_id)
+        return advertiser
+
+    async def feed(self, principal: Principal, feed_id: int, scope: Scope) -> Feed:
+        """A feed for a caller with the scope, if it may know of it. Raises Forbidden, NotFoundError."""
+        principal.require(scope)
+        feed: Feed = await self._one(principal, FEEDS, feed_id)
+        return feed
+
+    async def line_item(self, principal: Principal, line_item_id: int, scope: Scope) -> tuple[LineItem, Advertiser]:
+        """A line item and its advertiser, as `advertiser` finds one."""
+        principal.require(scope)
+        async with self.store.database.read() as connection:
+            line_item: LineItem = (await self.require(connection, principal, LINE_ITEMS, line_item_id)).value
+            owner = await self.require(connection, principal, ADVERTISERS, line_item.advertiser_id)
+        return line_item, owner.value
+
+    async def _one(self, principal: Principal, kind: ObjectKind, object_id: int) -> Any:  # noqa: ANN401
+        async with self.store.database.read() as connection:
+            return (await self.require(connection, principal, kind, object_id)).value
 
     async def show(self, connection: AsyncConnection, resource: Resource, stored: Stored) -> dict[str, Any]:
         """The whole representation of one object, with its warnings."""
@@ -111,9 +135,13 @@ class Reader:
             wanted.get("segments", set()) | ({v.id for v in values} if kind.name == "segments" else set())
         )
         sizes = await self._segment_sizes(segments) if segments else {}
+        if empty := sorted(wanted.get("segments", set()) & {one for one, size in sizes.items() if not size}):
+            found = await objects_by_id(connection, KIND_BY_NAME["segments"], empty)
+            objects |= {("segments", object_id): stored.value for object_id, stored in found.items()}
         # Of one object alone: a page of line items would ask Redis for each of them.
         paces = await self._paces(values[0], objects) if len(values) == 1 else {}
-        around = Surroundings(objects, self._clock.now_ms(), await rates(connection), sizes, paces)
+        agreed = await _agreed(connection, values)
+        around = Surroundings(objects, self._clock.now_ms(), await rates(connection), sizes, paces, agreed)
         return [[documented(fault) for fault in warnings_of(kind, value, around)] for value in values]
 
     async def _paces(self, value: Any, objects: Mapping[tuple[str, int], Any]) -> Mapping[int, Pace]:  # noqa: ANN401
@@ -139,6 +167,10 @@ class Reader:
             statement = sa.select(table.c.id, table.c.currency).where(table.c.id.in_(missing[:10_000]))
             self._currencies |= {row.id: row.currency for row in await connection.execute(statement)}
 
+    def forget_currency(self, advertiser_id: int) -> None:
+        """Of an advertiser that was not made after all: the next one has its id, and perhaps another currency."""
+        self._currencies.pop(advertiser_id, None)
+
     def document(self, kind: ObjectKind, value: Any, created_ms: int, updated_ms: int) -> dict[str, Any]:  # noqa: ANN401
         currency = (
             value.currency if kind.name == "advertisers" else self._currency(getattr(value, "advertiser_id", None))
@@ -160,3 +192,9 @@ def moment_text(milliseconds: int) -> str:
     """A time as the API writes it."""
     moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def _agreed(connection: AsyncConnection, values: Iterable[Any]) -> frozenset[tuple[int, str]]:
+    """Of the addresses that webhooks mail to, those that have agreed, by advertiser."""
+    mailed = [value for value in values if isinstance(value, Webhook) and value.mail]
+    return await agreed_recipients(connection, mailed) if mailed else frozenset()

@@ -23,7 +23,7 @@ CONTENT_TYPES = ("application/json", "application/merge-patch+json")
 
 # Ten thousand line items with rich targeting are about 20 MB; nothing else is near a megabyte.
 MAX_BODY_BYTES = 32 * 1024 * 1024
-# Of who has not said yet who he is: an address and a password. Nothing is inflated for him.
+# Of a client that has not logged in yet: an address and a password. Nothing is inflated for it.
 MAX_STRANGERS_BYTES = 64 * 1024
 
 # Idempotency keys are UUIDs or the like; longer ones are a mistake.

@@ -9,7 +9,6 @@ from aiohttp import web
 from admin.api import requests
 from admin.api.reading import Reader
 from admin.diagnosis.paced import PacingDesk, TargetReport, TargetResume
-from admin.store.kinds import ADVERTISERS, LINE_ITEMS
 from admin.store.model import Scope
 from core.model import Advertiser, LineItem
 
@@ -41,13 +40,7 @@ class Targets:
         return requests.respond_json(await self._desk.resume(line_item), HTTPStatus.ACCEPTED)
 
     async def _line_item(self, request: web.Request, scope: Scope) -> tuple[LineItem, Advertiser]:
-        principal = request[requests.PRINCIPAL]
-        principal.require(scope)
-        object_id = requests.object_id_of(request)
-        async with self._reader.store.database.read() as connection:
-            line_item: LineItem = (await self._reader.require(connection, principal, LINE_ITEMS, object_id)).value
-            owner = await self._reader.require(connection, principal, ADVERTISERS, line_item.advertiser_id)
-        return line_item, owner.value
+        return await self._reader.line_item(request[requests.PRINCIPAL], requests.object_id_of(request), scope)
 
 
 TARGET_TYPES = (TargetReport, TargetResume)

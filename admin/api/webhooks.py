@@ -5,6 +5,6 @@ from admin.store.kinds import WEBHOOKS
 
 RESOURCE = Resource(
     kind=WEBHOOKS,
-    summary="Addresses that are told when a user enters a segment; calls are signed with the secret.",
+    summary="Addresses that are told when a user enters a segment: by signed calls, or by one mail an hour.",
     example={"advertiser_id": 1, "name": "Mail system", "url": "https://szpilka.example/hooks/grosz"},
 )

@@ -10,7 +10,7 @@ import datetime
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +19,7 @@ import msgspec
 from admin.backup.database_copy import copy_out
 from admin.backup.redis_snapshot import write_snapshot
 from admin.store.database import Database
+from core.disk import flush_folder
 from core.errors import InputError, NotFoundError
 from core.redis.url import RedisAddress
 from core.version import VERSION
@@ -58,6 +59,8 @@ class Installation(NamedTuple):
     redis: RedisAddress
     database: Database
     data: Path
+    complete_media: Callable[[Path], None] = lambda _folder: None
+    """Adds to a copy of the media what only a bucket has."""
 
 
 async def back_up(source: Installation, target: Path, now_ms: int) -> Path:
@@ -86,10 +89,11 @@ def _finish(folder: Path, final: Path, source: Installation, moment: datetime.da
     for part in FOLDERS:
         if (source.data / part).is_dir():
             shutil.copytree(source.data / part, folder / part)
+    source.complete_media(folder / "media")
     manifest = BackupManifest(FORMAT, VERSION, moment.isoformat(), source.redis.place, list(_described(folder)))
     _write_durably(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
     folder.rename(final)
-    _sync_folder(final.parent)
+    flush_folder(final.parent)
     return final
 
 
@@ -145,12 +149,4 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush_folder(path.parent)

@@ -1,12 +1,15 @@
 """The books: whether counters and ledger agree, and rows by hand. For the API and the command line alike."""
 
+import asyncio
+import datetime
 from collections.abc import Callable
 from typing import Final
 
 import sqlalchemy as sa
 
 from admin.books.documents import BookAudit, CorrectionAnswer, CorrectionRequest
-from admin.reports.agreement import disagreements
+from admin.reports.agreement import JournalAgreement, agreement
+from admin.reports.rolled_up import rollup_faults
 from admin.store import tables
 from admin.store.catalogue import objects_by_id
 from admin.store.database import Database
@@ -15,6 +18,7 @@ from admin.store.ledger import SqlLedgerStore
 from admin.store.lookups import exchange_id_of
 from admin.validation.days import number_of
 from admin.validation.fields import Balance
+from core.clock import SystemClock
 from core.errors import Fault, InputError, NotFoundError, UnavailableError
 from core.model import Advertiser, LineItem, Status
 from core.money import MAX_BUDGET_MICROS, MoneyError, format_micros, parse_decimal
@@ -27,6 +31,9 @@ from pacing.ledger.rows import PriceSource, RowHead, RowKind, encode_head
 
 _NO_DAY: Final = 2**31 - 1
 """After every day of the ledger: its sums are asked for as of all days before."""
+
+# Several passes of the worker over the journal.
+_AGAIN_S = 4.0
 
 Sees = Callable[[int], bool]
 """Whether the caller may know of an advertiser, by its id."""
@@ -62,10 +69,29 @@ class BookDesk:
         result = await audit(self._transitions, self._ledger, advertiser_id)
         texts = [difference.text for difference in result.differences]
         texts += await self._ledger.check(advertiser_id)
-        if self._journal is not None:
-            texts += await disagreements(self._journal, self._ledger, advertiser_id)
         spent = Balance(format_micros(result.spent_micros), advertiser.currency)
-        return BookAudit(advertiser_id, advertiser.name, spent, result.levels, texts)
+        if self._journal is None:
+            return BookAudit(advertiser_id, advertiser.name, spent, result.levels, texts)
+        compared = await self._with_journal(self._journal, advertiser_id)
+        until = datetime.datetime.fromtimestamp(compared.until_ms / 1000, datetime.UTC) if compared.until_ms else None
+        texts += compared.faults
+        return BookAudit(advertiser_id, advertiser.name, spent, result.levels, texts, until, compared.newer)
+
+    async def _with_journal(self, journal: Archive, advertiser_id: int) -> JournalAgreement:
+        """Where the journal differs from the ledger, or its roll-ups from its rows; looked at again where it does.
+
+        Beside a worker that stores and sums up meanwhile, one look in many tells a difference that is none.
+        """
+        compared = await self._look(journal, advertiser_id)
+        if compared.faults:
+            await asyncio.sleep(_AGAIN_S)
+            compared = await self._look(journal, advertiser_id)
+        return compared
+
+    async def _look(self, journal: Archive, advertiser_id: int) -> JournalAgreement:
+        compared = await agreement(journal, self._ledger, advertiser_id)
+        faults = await rollup_faults(journal, advertiser_id, SystemClock().now_ms())
+        return compared._replace(faults=[*compared.faults, *faults])
 
     async def correct(self, wanted: CorrectionRequest, sees: Sees) -> CorrectionAnswer:
         """Book a correction once by its name: a ledger row, and every counter with it.

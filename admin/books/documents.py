@@ -1,5 +1,6 @@
 """What the API and the command line say of the books: audits, and corrections by hand."""
 
+import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -25,13 +26,20 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BookAudit(msgspec.Struct):
-    """An advertiser's counters against its ledger; `differences` is empty where they agree."""
+    """An advertiser's counters against its ledger; `differences` is empty where they agree.
+
+    The journal, which reports are made of, takes rows of the ledger some seconds after they are booked: it is compared
+    up to the newest row that both have, booked at `journal_until` (null where no journal is kept, or it has no bill
+    yet). `journal_waits` rows are newer.
+    """
 
     advertiser_id: int
     advertiser: str
     spent: f.Balance
     counters: int
     differences: list[str]
+    journal_until: datetime.datetime | None = None
+    journal_waits: int = 0
 
 
 class CorrectionRequest(msgspec.Struct, forbid_unknown_fields=True):

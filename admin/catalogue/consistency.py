@@ -6,6 +6,8 @@ It has no objects whose owner is gone: the index refuses a line item without cam
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from admin.store.catalogue import ARCHIVED_MEMBERS, Changed
 from admin.store.kinds import KINDS
 from core.catalogue.codec import BY_ID, Change, apply_change
@@ -13,7 +15,7 @@ from core.dialects import spelled_out
 from core.model import Catalogue, Exchange, Status
 
 MEMBER_OF: Final = {kind.name: kind.member for kind in KINDS if kind.member}
-OWNERLESS: Final = frozenset({"advertisers", "exchanges", *ARCHIVED_MEMBERS.values()})
+OWNERLESS: Final = frozenset({"advertisers", "exchanges", "approvals", *ARCHIVED_MEMBERS.values()})
 
 Members = dict[str, dict[int, Any]]
 """Objects of the store by member of the catalogue and id."""
@@ -73,12 +75,18 @@ def touched_by(changed: Changed) -> dict[str, dict[int, Any]]:
     touched: dict[str, dict[int, Any]] = {name: {} for name in BY_ID}
     for kind, objects in changed.objects.items():
         for number, value in objects.items():
-            published = spelled_out(value) if isinstance(value, Exchange) else value
+            published = _published(value) if isinstance(value, Exchange) else value
             is_archived = value.status is Status.ARCHIVED
             touched[MEMBER_OF[kind]][number] = None if is_archived else published
             if kind in ARCHIVED_MEMBERS:
                 touched[ARCHIVED_MEMBERS[kind]][number] = published if is_archived else None
+    touched["approvals"] = {each.id: each for each in changed.approvals}
     return touched
+
+
+def _published(exchange: Exchange) -> Exchange:
+    """An exchange for all roles: what its dialect says is spelled out, and what only this one needs is left out."""
+    return msgspec.structs.replace(spelled_out(exchange), review_token="")
 
 
 def put(objects: dict[int, Any], touched: dict[int, Any]) -> None:

@@ -24,7 +24,10 @@ MAX_FIELDS_NAMED: Final = 6
 
 
 def pair(text: str, example: str = "status=active") -> tuple[str, str]:
-    """FIELD and VALUE. Raises InputError for a text without an equals sign."""
+    """FIELD and VALUE. Raises InputError for a text without an equals sign, or whose bytes are no UTF-8."""
+    if not text.isascii() and text != (readable := text.encode("utf-8", "replace").decode()):
+        hint = "set the terminal to UTF-8, or write the fields into --file"
+        raise InputError(f"'{readable}' is not UTF-8", hint=hint)
     name, separator, value = text.partition("=")
     if not separator or not name.strip():
         raise InputError(f"'{text}' is not FIELD=VALUE", hint=f"for example {example}")
@@ -56,6 +59,8 @@ def _decoded(file: bytes) -> Json:
         return msgspec.json.decode(file.removeprefix(codecs.BOM_UTF8), type=Json)
     except msgspec.DecodeError as error:
         raise InputError("the file is not a JSON object", hint=str(error)) from None
+    except RecursionError:
+        raise InputError("the file is not a JSON object", hint="it is nested too deeply") from None
 
 
 def _place(document: Json, name: str, value: object) -> None:
@@ -103,6 +108,8 @@ def _json(name: str, text: str) -> object:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         raise InputError("", faults=[Fault(name, "json", f"is not JSON: {error}")]) from None
+    except RecursionError:
+        raise InputError("", faults=[Fault(name, "json", "is nested too deeply")]) from None
 
 
 def _refuse_struct(name: str, text: str, wanted: type[msgspec.Struct]) -> object:

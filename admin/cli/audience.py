@@ -1,22 +1,21 @@
 """`grosz audience`: who is in which segment, whether the tags fire, how well cookie sync matches."""
 
-import asyncio
 import datetime
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from admin.cli import ready_made
-from admin.cli.audience_access import Audiences, open_audiences
+from admin.cli import audience_lists, ready_made
+from admin.cli.asking import ask
+from admin.cli.audience_access import open_audiences
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json, print_table
 from admin.cli.settings import ConfigFile
 from admin.visitors.documents import MatrixRequest
 
 app = typer.Typer(no_args_is_help=True, help="Segment sizes, overlaps, matrices, tag health and match rates.")
 app.add_typer(ready_made.app)
+app.add_typer(audience_lists.app)
 
 AdvertiserArgument = Annotated[int, typer.Argument(metavar="ADVERTISER", help="Its number.")]
 T = TypeVar("T")
@@ -35,11 +34,13 @@ def sizes_command(
 
     Example: grosz audience sizes 1
     """
-    found = _ask(lambda audiences: audiences.sizes(advertiser_id), url, key, data, config)
+    found = ask(open_audiences(url, key, data, config), lambda audiences: audiences.sizes(advertiser_id))
     if as_json:
         print_json(found.items)
         return
-    _table(["segment", "name", "visitors"], [[str(one.segment), one.name, str(one.visitors)] for one in found.items])
+    print_table(
+        ["segment", "name", "visitors"], [[str(one.segment), one.name, str(one.visitors)] for one in found.items]
+    )
 
 
 @app.command("overlap")
@@ -56,7 +57,7 @@ def overlap_command(
 
     Example: grosz audience overlap 1 2
     """
-    found = _ask(lambda audiences: audiences.overlap(left, right), url, key, data, config)
+    found = ask(open_audiences(url, key, data, config), lambda audiences: audiences.overlap(left, right))
     if as_json:
         print_json(found)
     else:
@@ -76,7 +77,7 @@ def tags_command(
 
     Example: grosz audience tags 1
     """
-    found = _ask(lambda audiences: audiences.tags(advertiser_id), url, key, data, config)
+    found = ask(open_audiences(url, key, data, config), lambda audiences: audiences.tags(advertiser_id))
     if as_json:
         print_json(found)
         return
@@ -84,7 +85,7 @@ def tags_command(
         [one.event, _moment(one.last), str(one.today), str(one.yesterday), f"{one.daily_mean:.1f}"]
         for one in found.events
     ]
-    _table(["event", "last", "today", "yesterday", "daily mean"], rows)
+    print_table(["event", "last", "today", "yesterday", "daily mean"], rows)
     for note in found.ignored:
         typer.echo(f"ignored: '{note.written}' stands where '{note.meant}' was probably meant, {_moment(note.last)}")
 
@@ -102,7 +103,7 @@ def matches_command(
 
     Example: grosz audience matches demo
     """
-    found = _ask(lambda audiences: audiences.matches(exchange), url, key, data, config)
+    found = ask(open_audiences(url, key, data, config), lambda audiences: audiences.matches(exchange))
     if as_json:
         print_json(found.items)
         return
@@ -115,7 +116,7 @@ def matches_command(
         ]
         for one in found.items
     ]
-    _table(["day", "browser", "returning", "new", "refused", "opted out", "rate"], rows)
+    print_table(["day", "browser", "returning", "new", "refused", "opted out", "rate"], rows)
 
 
 @app.command("hooks")
@@ -132,18 +133,18 @@ def hooks_command(
     Example: grosz audience hooks --send-again
     """
     if again:
-        sent = _ask(lambda audiences: audiences.send_again(), url, key, data, config)
+        sent = ask(open_audiences(url, key, data, config), lambda audiences: audiences.send_again())
         if as_json:
             print_json(sent)
         else:
             typer.echo(f"{sent.sent_again} calls are made again")
         return
-    found = _ask(lambda audiences: audiences.given_up(), url, key, data, config)
+    found = ask(open_audiences(url, key, data, config), lambda audiences: audiences.given_up())
     if as_json:
         print_json(found.items)
         return
     rows = [[_moment(one.given_up), str(one.webhook), one.delivery, one.reason] for one in found.items]
-    _table(["given up", "webhook", "delivery", "reason"], rows)
+    print_table(["given up", "webhook", "delivery", "reason"], rows)
 
 
 @app.command("progress")
@@ -158,7 +159,7 @@ def progress_command(
 
     Example: grosz audience progress
     """
-    found = _ask(lambda audiences: audiences.progress(), url, key, data, config)
+    found = ask(open_audiences(url, key, data, config), lambda audiences: audiences.progress())
     if as_json:
         print_json(found)
     elif not found.running:
@@ -167,6 +168,7 @@ def progress_command(
         typer.echo(
             f"{found.share:.1%}: {found.scanned} of about {found.expected} profiles, {found.rewritten} "
             f"changed, for advertisers {', '.join(map(str, found.advertiser_ids))}"
+            + (f"; all audiences change at {_moment(found.takes_over)}" if found.takes_over else "")
         )
 
 
@@ -184,7 +186,7 @@ def count_command(
 
     Example: grosz audience count 1 'cart.value >= 500 PLN'
     """
-    found = _ask(lambda audiences: audiences.count(advertiser_id, [rule]), url, key, data, config)
+    found = ask(open_audiences(url, key, data, config), lambda audiences: audiences.count(advertiser_id, [rule]))
     if as_json:
         print_json({"visitors": found.visitors[0], "share": found.share, "asked": found.asked})
         return
@@ -209,7 +211,7 @@ def matrix_command(
     Example: grosz audience matrix 1 lifetime_value:100,500 last_visit:7d,30d
     """
     wanted = MatrixRequest(rows, columns, counted=not rules)
-    grid = _ask(lambda audiences: audiences.matrix(advertiser_id, wanted), url, key, data, config)
+    grid = ask(open_audiences(url, key, data, config), lambda audiences: audiences.matrix(advertiser_id, wanted))
     if as_json:
         print_json(grid.cells)
         return
@@ -219,25 +221,8 @@ def matrix_command(
                 typer.echo(f"{cell.row} / {cell.column}: {cell.rule}")
         return
     heads = [f"{grid.rows.fact} / {grid.columns.fact}", *(band.label for band in grid.columns.bands)]
-    _table(heads, [[row[0].row, *(str(cell.visitors) for cell in row)] for row in grid.cells])
-
-
-def _ask(
-    question: Callable[[Audiences], Awaitable[T]], url: str, key: str, data: Path | None, config: Path | None
-) -> T:
-    async def run() -> T:
-        async with open_audiences(url, key, data, config) as audiences:
-            return await question(audiences)
-
-    return asyncio.run(run())
+    print_table(heads, [[row[0].row, *(str(cell.visitors) for cell in row)] for row in grid.cells])
 
 
 def _moment(at: datetime.datetime | None) -> str:
     return "never" if at is None else at.isoformat(sep=" ", timespec="seconds")
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    lines = [list(heads), *map(list, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    for line in lines:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,6 +1,7 @@
 """`grosz audit`: recompute every money counter from the ledger; exits with 1 on any difference."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -41,9 +42,19 @@ def audit_command(
             typer.echo(f"{one.advertiser}: spent {spent}, {one.counters} counters, {len(one.differences)} differences")
             for text in one.differences:
                 typer.echo(f"  {text}")
+        if any(one.journal_until is not None or one.journal_waits for one in reports):
+            typer.echo(_of_journal(reports))
         typer.echo(f"{len(reports)} advertisers, {differences} differences")
     if differences:
         raise typer.Exit(EXIT_DIFFERENCES)
+
+
+def _of_journal(reports: Sequence[BookAudit]) -> str:
+    """Up to when reports were held against the ledger: what they have yet to take is no difference."""
+    waiting = sum(one.journal_waits for one in reports)
+    moments = [one.journal_until for one in reports if one.journal_until is not None]
+    compared = f"up to its newest bill, of {max(moments):%Y-%m-%d %H:%M:%S} UTC" if moments else "not yet"
+    return f"the journal, which reports are made of, is compared {compared}; {waiting} newer rows of the ledger wait"
 
 
 def _remote(url: str, key: str) -> list[BookAudit]:

@@ -11,6 +11,7 @@ from admin.backup.restore import RestoreTarget, restore
 from admin.cli.opening import DataOption, data_directory, has_database_file, open_database, require_installation
 from admin.cli.options import JsonOption, print_json
 from admin.cli.settings import ConfigFile, settings_for
+from admin.roles.local_state import media_store
 from core.clock import SystemClock
 from core.errors import ConfigError, ConflictError
 from core.redis.embedded import EmbeddedServer
@@ -46,10 +47,14 @@ def backup_command(
     url = settings.redis.url or EmbeddedServer(directory).url
     address = parse_redis_url(url, username=settings.redis.username, password=settings.redis.password)
 
+    media = media_store(settings, directory)
+
     async def run() -> Path:
         database = open_database(settings, data)
         try:
-            return await back_up(Installation(address, database, directory), target, SystemClock().now_ms())
+            return await back_up(
+                Installation(address, database, directory, media.copy_into), target, SystemClock().now_ms()
+            )
         finally:
             await database.close()
 
@@ -90,7 +95,6 @@ def restore_command(
     if not settings.admin.database_url and has_database_file(directory):
         raise ConflictError(f"{directory} has data already", hint="restore into a directory of its own with --data")
     program = Path(settings.redis.program) if settings.redis.program else None
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def run() -> tuple[Path, int]:
         database = open_database(settings, data)

@@ -2,6 +2,7 @@
 
 import asyncio
 import codecs
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,10 +11,14 @@ import typer
 
 from admin.catalogue.file import Imported, export_bytes, import_bytes
 from admin.cli.object_access import Json, call_api
-from admin.cli.opening import DataOption, open_store
+from admin.cli.opening import DataOption, data_directory, has_database_file, open_database, open_store
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
-from admin.cli.settings import ConfigFile
+from admin.cli.settings import ConfigFile, settings_for
+from admin.store.catalogue import CatalogueStore
 from admin.store.changes import CLI
+from admin.store.migrate import migrate
+from core.clock import SystemClock
+from core.config import Settings
 from core.errors import CatalogueError, InputError
 
 app = typer.Typer(no_args_is_help=True, help="Import and export the whole catalogue as JSON.")
@@ -74,8 +79,22 @@ def _send(body: bytes, url: str, key: str) -> Json:
 
 
 async def _import(body: bytes, config: Path | None, data: Path | None) -> Imported:
+    settings = settings_for(config)
+    if not settings.admin.database_url and not has_database_file(data_directory(settings, data)):
+        await _rehearse(settings, body)  # a file with faults makes no new Grosz
     async with open_store(config, data, make=True) as store:
         return await import_bytes(store, body, CLI)
+
+
+async def _rehearse(settings: Settings, body: bytes) -> None:
+    """Raises CatalogueError for a file that would not be taken, also since its objects name missing ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = open_database(settings, Path(folder))
+        try:
+            await migrate(database)
+            await import_bytes(CatalogueStore(database, SystemClock()), body, CLI)
+        finally:
+            await database.close()
 
 
 async def _export(config: Path | None, data: Path | None, secrets: bool) -> bytes:

@@ -16,6 +16,8 @@ _COMMAS_THEN_DOT: Final = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+\.[0-9]+")
 _SEVERAL_GROUPS: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(\.[0-9]{3}){2,}|(,[0-9]{3}){2,})")
 # One group of three digits: thousands in one country, three decimals in another.
 _TWO_READINGS: Final = re.compile(r"[+-]?([1-9][0-9]{0,2})([.,])([0-9]{3})")
+# What a formula leaves that found nothing: `#N/A`, `#REF!`; in Polish `#N/D!`, `#ARG!`, `#NAZWA?`.
+_ERROR: Final = re.compile(r"#(N/[AD]|[\w/]{2,12}[!?])")
 _ROUNDED: Final = re.compile(r"[0-9][.,][0-9]+[eE]\+[0-9]{1,2}")
 
 _TRUTH: Final = {
@@ -69,7 +71,9 @@ def truth(text: str) -> str:
 
 
 def identifier(text: str) -> str:
-    """An id as it is. Raises CellError for one that a spreadsheet has rounded: `1,23457E+11` names no order."""
+    """An id as it is. Raises CellError for one that a spreadsheet has rounded or not found: `1,23457E+11`, `#N/A`."""
+    if _ERROR.fullmatch(text):
+        raise CellError(f"'{text}' is an error of the spreadsheet: all lines that have it would be one and the same")
     if _ROUNDED.fullmatch(text):
         raise CellError(f"'{text}' was rounded by the spreadsheet: format the column as text and fill it again")
     return text

@@ -12,7 +12,7 @@ app = typer.Typer()
 
 @app.command()
 def show(
-    as_json: JsonOption = True,  # noqa: ARG001 - it prints nothing else; who asks for it is not refused
+    as_json: JsonOption = True,  # noqa: ARG001 - it prints nothing else; asking for it is no error
     config: ConfigFile = None,
 ) -> None:
     """Show the settings in force as JSON, secrets masked; exit with 2 and all faults when they are not valid.

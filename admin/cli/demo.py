@@ -89,7 +89,7 @@ async def _demo(duration: float, data: Path) -> int:
             console.print(f"made '{SHOP}' through the admin API: advertiser {shop.advertiser_id}")
             result = await _show(console, addresses, duration, shop.advertiser_id)
             await asyncio.sleep(SETTLE_S)
-            delivered, reported = await shop.delivered(), await shop.reported()
+            delivered, reported = await shop.delivered(), await shop.reported(SystemClock().now_ms())
         audited = await _audit(data)
     finally:
         await _stop(running)

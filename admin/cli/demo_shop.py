@@ -4,6 +4,7 @@ The other shops come from the seed; this one shows that the API alone leads from
 """
 
 import asyncio
+import datetime
 import secrets
 from typing import Any
 
@@ -22,7 +23,11 @@ EXTERNAL_ID = "made-by-the-demo"
 SIZES = ((300, 250), (728, 90), (320, 50), (160, 600), (300, 600), (970, 250), (320, 100), (336, 280))
 
 EFFECTIVE_TIMEOUT_S = 20.0
+# The journal has everything after its processes have handed on their segments and the worker has passed: some 4 s.
+FRESH_TIMEOUT_S = 60.0
 POLL_S = 0.1
+REPORTED = ("spend", "orders", "conversions", "cost_of_order", "cpa", "roas")
+"""Measures of the table of shops, in its order."""
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -120,13 +125,12 @@ class DemoShop:
         bids, impressions = (sum(hour[name] for hour in hours) for name in ("bids", "impressions"))
         return Delivered(bids, impressions, f"{spend} {funnels[0]['currency']}")
 
-    async def reported(self) -> list[tuple[str, ...]]:
-        """Of each shop its name, spend, orders, and what an order and a credited one cost, and revenue by spend."""
-        question = {
-            "dimensions": ["advertiser"],
-            "measures": ["spend", "orders", "conversions", "cost_of_order", "cpa", "roas"],
-        }
-        answer = await self._call("POST", "reports/query", question)
+    async def reported(self, until_ms: int) -> list[tuple[str, ...]]:
+        """Of each shop its name, spend, orders, and what an order and a credited one cost, and revenue by spend.
+
+        Once everything that happened until a moment is in the figures.
+        """
+        answer = await self._fresh_report({"dimensions": ["advertiser"], "measures": list(REPORTED)}, until_ms)
         names = {shop["id"]: shop["name"] for shop in (await self._call("GET", "advertisers?limit=500"))["items"]}
         return [
             (
@@ -135,6 +139,18 @@ class DemoShop:
             )
             for number, currency, *rest in answer["rows"]
         ]
+
+    async def _fresh_report(self, question: Json, until_ms: int) -> Json:
+        try:
+            async with asyncio.timeout(FRESH_TIMEOUT_S):
+                while True:
+                    answer = await self._call("POST", "reports/query", question)
+                    fresh = answer["fresh_until"]
+                    if fresh and datetime.datetime.fromisoformat(fresh).timestamp() * 1000 >= until_ms:
+                        return answer
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise UnavailableError("the journal does not store what happens", hint="see demo.log") from None
 
     async def _call(self, method: str, path: str, body: Json | None = None, headers: Json | None = None) -> Json:
         every = self._headers | (headers or {})

@@ -1,17 +1,14 @@
 """`grosz doctor`: what stops delivery, in plain words; exits with 1 when something does."""
 
-import asyncio
-import sys
-
-import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from admin.cli.asking import ask
 from admin.cli.explain import LineItemOption
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
 from admin.diagnosis.findings import Report, Severity, stop
@@ -38,19 +35,15 @@ def doctor(
     Example: grosz doctor --line-item 7
     """
 
-    async def ask() -> Report:
-        async with open_questions(url, key, data, config) as questions:
-            return await questions.doctor(line_item)
-
     try:
-        report = asyncio.run(ask())
+        report = ask(open_questions(url, key, data, config), lambda questions: questions.doctor(line_item))
     except NotFoundError as error:
         if line_item is not None:
             raise
         # Nothing runs here and nothing ever has: that, too, is what the doctor is asked for.
         report = Report.of([stop("redis", f"Redis does not answer: {error.message}", error.hint)])
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        print_json(report)
     else:
         show(report, Console())
     if not report.delivers:

@@ -1,8 +1,6 @@
 """`grosz explain`: why each line item bids or does not bid on one request."""
 
-import asyncio
 import codecs
-import sys
 from typing import Annotated, Any
 
 import msgspec
@@ -11,11 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from admin.cli.asking import ask
 from admin.cli.object_access import Json
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.questions import open_questions
+from admin.cli.recorded import bid_words, explained
 from admin.cli.settings import ConfigFile
+from admin.diagnosis.recorded import RecordedExplanation
 from admin.visitors.user_ids import checked_user_id
 from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, PriceBuildUp, UserFacts, Verdict
 from core.errors import InputError
@@ -28,15 +29,22 @@ app = typer.Typer()
 MOST_BUILD_UPS = 4
 
 UserOption = Annotated[str | None, typer.Option("--user", help="Explain as if this user id of ours had caused it.")]
+RecordedOption = Annotated[
+    str, typer.Option("--recorded", help="A recorded request (`grosz recorded`) instead of a file, as of its moment.")
+]
 LineItemOption = Annotated[int | None, typer.Option("--line-item", min=1, help="Only this line item.")]
 
 
 @app.command()
 def explain(
-    file: Annotated[typer.FileBinaryRead, typer.Argument(metavar="FILE", help="Bid request; - for standard input.")],
+    file: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Argument(metavar="FILE", help="Bid request; - for standard input.", show_default=False),
+    ] = None,
     exchange: Annotated[str, typer.Option(help="Key of the exchange that it is from.")] = "demo",
     line_item: LineItemOption = None,
     user: UserOption = None,
+    recorded: RecordedOption = "",
     as_json: JsonOption = False,
     url: UrlOption = "",
     key: KeyOption = "",
@@ -47,17 +55,24 @@ def explain(
 
     Example: grosz explain request.json --line-item 7
     """
+    if recorded:
+        told = explained(recorded, line_item, (url, key), data, config)
+        if as_json:
+            print_json(told)
+        else:
+            show_recorded(told, Console())
+        return
+    if file is None:
+        raise InputError("there is nothing to explain", hint="give a file with a bid request, or --recorded ID")
     request = read_request(file.read())
     if user is not None:
         checked_user_id(user)
 
-    async def ask() -> Explanation:
-        async with open_questions(url, key, data, config) as questions:
-            return await questions.explain(request, exchange, line_item, user)
-
-    explanation = asyncio.run(ask())
+    explanation = ask(
+        open_questions(url, key, data, config), lambda questions: questions.explain(request, exchange, line_item, user)
+    )
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(explanation)) + b"\n")
+        print_json(explanation)
     else:
         show(explanation, Console())
 
@@ -70,6 +85,19 @@ def read_request(text: bytes) -> Json:
         raise InputError("the file is not a JSON object", hint=str(error)) from None
     inner = document.get("request")
     return inner if isinstance(inner, dict) and "imp" not in document else document
+
+
+def show_recorded(told: RecordedExplanation, console: Console) -> None:
+    """Print what was decided of a recorded request, and why."""
+    one = told.recorded
+    console.print(f"request {one.id} on {one.exchange}, decided by catalogue {one.catalogue}", highlight=False)
+    for bid in one.bids:
+        console.print(bid_words(bid), highlight=False, markup=False)
+    if told.catalogue != one.catalogue:
+        console.print(f"that catalogue is not kept: {told.catalogue} stands for it", highlight=False)
+    if told.note:
+        console.print(told.note, highlight=False, markup=False)
+    show(told.explanation, console)
 
 
 def show(explanation: Explanation, console: Console) -> None:
@@ -128,9 +156,17 @@ def _build_up(verdict: Verdict) -> str:
     return (
         f"price of {_name(verdict)}: click {price.click_rate:.3%}, conversion {price.conversion_rate:.3%}, "
         f"cart adds {price.cart_value}, an impression is worth {price.expected_value}; "
-        f"x pacing {price.pacing_multiplier:.2f} x factor {price.bid_factor:.2f}, at most {price.maximum_cpm} CPM "
+        f"x pacing {price.pacing_multiplier:.2f} x factor {price.bid_factor:.2f}{_modified(price)}, "
+        f"at most {price.maximum_cpm} CPM "
         f"-> {price.bid_cpm} {price.currency}{_sent(price)}"
     )
+
+
+def _modified(price: PriceBuildUp) -> str:
+    if not price.modifiers:
+        return ""
+    each = "; ".join(f"{one.modifier}: {one.factor:.0%}" for one in price.modifiers)
+    return f" x modifiers {price.bid_modifier:.2f} ({escape(each)})"
 
 
 def _sent(price: PriceBuildUp) -> str:

@@ -1,10 +1,9 @@
 """`grosz feed`: work with product feeds, try one before it is saved, load one now, see what is wrong with it."""
 
 import asyncio
-import sys
 import time
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 
 import msgspec
 import typer
@@ -62,7 +61,7 @@ def check_command(
     options = ReadOptions(form, currency.upper(), encoding, item_element, fields)
     run, products = asyncio.run(_check(source, options, private=private))
     if as_json:
-        _print_json({"run": msgspec.to_builtins(run), "products": msgspec.to_builtins(products)})
+        print_json({"run": msgspec.to_builtins(run), "products": msgspec.to_builtins(products)})
     else:
         show_run(run, Console(), checked=True)
         _show_products(products, Console())
@@ -104,7 +103,7 @@ def report_command(
         async with open_products(url, key, data, config) as questions:
             report = await questions.report(feed_id)
         if as_json:
-            _print_json(msgspec.to_builtins(report))
+            print_json(msgspec.to_builtins(report))
             return
         console = Console()
         if report.progress is not None:
@@ -216,7 +215,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not column:
         raise InputError(f"'{text}' is not FIELD=COLUMN", hint="such as margin=custom_label_0")
     return field, column
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value)) + b"\n")

@@ -1,7 +1,5 @@
 """`grosz funnel`: a line item's way from requests to spend, in the last hour and day."""
 
-import asyncio
-import sys
 from typing import Annotated
 
 import msgspec
@@ -9,9 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from admin.cli.object_access import Json
+from admin.cli.asking import ask
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
 from admin.diagnosis.funnels import Funnel, Window
@@ -33,13 +31,9 @@ def funnel(
     Example: grosz funnel 7
     """
 
-    async def ask() -> Json:
-        async with open_questions(url, key, data, config) as questions:
-            return await questions.funnel(line_item)
-
-    found = asyncio.run(ask())
+    found = ask(open_questions(url, key, data, config), lambda questions: questions.funnel(line_item))
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+        print_json(found)
     else:
         show(msgspec.convert(found, Funnel), Console())
 

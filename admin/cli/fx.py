@@ -1,7 +1,6 @@
 """`grosz fx`: the exchange rates in force: shown, set by hand, or read from the European Central Bank or a file."""
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from admin.access.principal import command_line
 from admin.api.fx_rates import FxRates, read_rates, shown
 from admin.cli.object_access import call_api
 from admin.cli.opening import DataOption, open_store
-from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
 from admin.rates.reference import ReferenceRates
 from admin.rates.refresh import RateDesk
@@ -124,7 +123,7 @@ def _call(method: str, path: str, url: str, key: str, body: dict[str, Any] | Non
 
 def _print(found: FxRates, as_json: bool) -> None:
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+        print_json(found)
         return
     table = Table("currency", f"{found.base} for one", box=None)
     for currency, rate in found.rates.items():

@@ -1,15 +1,19 @@
-"""`grosz ledger export`: what an accountant needs, of one day or of all. `grosz ledger correct`: a row by hand."""
+"""`grosz ledger`: what an accountant needs, a row by hand, old rows into files, an exchange's bill compared."""
 
 import asyncio
 import csv
 import datetime
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
+from rich.table import Table
 
+from admin.books.bills import BillDifference, added, compare, read_bill
 from admin.books.desk import BookDesk, sees_all
 from admin.books.documents import CorrectionAnswer, CorrectionRequest
 from admin.cli.money import OpenedBooks, open_books, open_transitions
@@ -23,7 +27,7 @@ from admin.validation.days import date_of, number_of
 from admin.validation.decode import decode
 from core.clock import SystemClock
 from core.errors import InputError
-from core.money import format_micros
+from core.money import format_micros, parse_decimal
 from core.telemetry.metrics import Telemetry
 from pacing.ledger.rows import DayLine
 
@@ -168,6 +172,64 @@ async def _archive(days: int, to: Path | None, config: Path | None, data: Path |
     folder = to or archive_folder(settings_for(config), data)
     async with open_migrated(config, data) as database:
         return await open_archivist(database, folder, SystemClock(), Telemetry()).archive(days)
+
+
+@app.command("compare")
+def compare_command(
+    file: Annotated[Path, typer.Argument(help="The exchange's bill, CSV with a head.", exists=True, dir_okay=False)],
+    exchange: Annotated[str, typer.Option(help="Key of the exchange whose bill it is.")],
+    column: Annotated[
+        list[str],
+        typer.Option(
+            help="A column that is called otherwise: amount='Total cost'; day, line_item, impressions, amount."
+        ),
+    ] = [],  # noqa: B006 - typer's way to declare a default
+    day_format: Annotated[str, typer.Option(help="How the bill writes days.")] = "%Y-%m-%d",
+    percent: Annotated[float, typer.Option(min=0, help="What impressions and amounts may differ by.")] = 1.0,
+    as_json: JsonOption = False,
+    url: UrlOption = "",
+    key: KeyOption = "",
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Compare an exchange's own bill with the ledger, by day and line item; 1 where something differs.
+
+    Days of the ledger are those of each advertiser's time zone: a bill by other days differs around midnight.
+
+    Example: grosz ledger compare bill.csv --exchange demo --column day=Date --column amount=Cost
+    """
+    mapping = dict(text.partition("=")[::2] for text in column)
+    bill = read_bill(file.read_text(encoding="utf-8"), mapping, day_format)
+    days = sorted({day for day, _line_item in bill})
+    if not days:
+        raise InputError(f"{file} has no lines", hint="a bill has a head and a line a day and line item")
+    moments = [datetime.datetime.combine(day, datetime.time()) for day in days]
+    rows = [row for at in moments for row in (_remote_rows(at, url, key) if url else _local_rows(at, config, data))]
+    own = [
+        (datetime.date.fromisoformat(day), line_item, impressions, parse_decimal(charge))
+        for day, _advertiser, _name, line_item, booked_by, impressions, charge, _currency in rows
+        if str(booked_by) == exchange
+    ]
+    found = compare(added(own), bill, percent)
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+    if not all(one.agrees for one in found):
+        raise typer.Exit(1)
+
+
+def _show(found: Sequence[BillDifference]) -> None:
+    table = Table()
+    for name in ("day", "line item", "impressions, billed", "%", "amount, billed", "%", ""):
+        table.add_column(name, justify="left" if name in ("day", "") else "right", overflow="fold")
+    for one in found:
+        ratios = ["-" if ratio is None else f"{ratio:+.2f}" for ratio in (one.impressions_percent, one.amount_percent)]
+        table.add_row(
+            one.day.isoformat(), str(one.line_item_id), f"{one.impressions}, {one.billed_impressions}", ratios[0],
+            f"{one.amount}, {one.billed_amount}", ratios[1], "" if one.agrees else "differs",
+        )  # fmt: skip
+    Console().print(table)
 
 
 async def _export(

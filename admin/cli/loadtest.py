@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
+from aiohttp import web
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -19,9 +20,12 @@ from admin.cli.completion import scenarios
 from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, print_json
 from admin.cli.targets import local_target
+from core.clock import SystemClock
 from core.errors import InputError
 from core.version import VERSION
 from loadtest.exchange.dialects import MANNERS, as_exchange
+from loadtest.exchange.reviewing import PATH as REVIEW_PATH
+from loadtest.exchange.reviewing import ReviewService
 from loadtest.judging import audit as bill
 from loadtest.judging.books import NO_BOOKS, load_books
 from loadtest.measure.series import Series
@@ -398,3 +402,31 @@ def _difference_table(rows: list[Difference], first: str, second: str) -> Table:
         verdict = "differs" if row.is_significant else "no difference shown"
         table.add_row(row.measure, f"{row.first:.3f}", f"{row.second:.3f}", interval, verdict)
     return table
+
+
+@app.command("review")
+def review_command(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="On this machine; 0 takes a free one.")] = 8_090,
+    pending: Annotated[float, typer.Option(min=0, help="Seconds until an ad is decided.")] = 10,
+    expires: Annotated[float, typer.Option(min=0, help="Seconds after which one ad in five expires.")] = 20,
+    failures: Annotated[int, typer.Option(min=0, help="First submissions that are answered 500.")] = 2,
+) -> None:
+    """Play an exchange's review of creatives until a signal: most are approved, one in five denied, one expires.
+
+    Example: grosz loadtest review --pending 10
+    """
+    service = ReviewService(SystemClock(), pending_s=pending, expires_s=expires, failures=failures)
+
+    async def serve(stop: asyncio.Event) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        runner = web.AppRunner(service.app())
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            host, bound = runner.addresses[0][:2]
+            typer.echo(f"review_url=http://{host}:{bound}{REVIEW_PATH}")
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+
+    _interruptible(serve)

@@ -35,7 +35,7 @@ async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Op
 
 
 def _start(server: EmbeddedServer, silent: UnavailableError) -> None:
-    """Raises UnavailableError where a running Grosz has a server that does not answer, else as EmbeddedServer.start."""
+    """Raises UnavailableError where a running Grosz has a silent server, otherwise as EmbeddedServer.start."""
     try:
         server.start()
     except ConflictError as error:

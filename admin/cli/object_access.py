@@ -1,5 +1,7 @@
 """Two ways to the same objects: the admin API of a running installation, or its database on this machine."""
 
+import http
+import http.client
 import json
 import urllib.error
 import urllib.parse
@@ -91,6 +93,11 @@ def call_api(
 
     Raises the error that its problem document tells of, UnavailableError without one.
     """
+    if not url.lower().startswith(("http://", "https://")) or not url.isprintable() or " " in url:
+        hint = "write it like http://127.0.0.1:8082 (--url, GROSZ_ADMIN_URL)"
+        raise InputError("the address of the admin API is no address of a web server", hint=hint)
+    if not key.isascii() or not key.isprintable():
+        raise InputError("the API key has characters that no key has", hint="copy it again (--key, GROSZ_API_KEY)")
     data = None if body is None else msgspec.json.encode(body)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     if file is not None:
@@ -119,11 +126,13 @@ def names_of(url: str, key: str, field: str) -> dict[int, str]:
 def _answer_of(request: urllib.request.Request, timeout_s: float) -> Json:
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310 - as above
+            if response.status == http.HTTPStatus.NO_CONTENT:
+                return {}
             answer: Json = json.load(response)
             return answer
     except urllib.error.HTTPError as error:
         raise _error_of(error.code, error.read()) from None
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # also what answers and is no such API
         hint = "check GROSZ_ADMIN_URL, or use --data DIR on the machine of the database"
         raise UnavailableError(f"the admin API does not answer: {error}", hint=hint) from None
 

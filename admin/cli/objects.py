@@ -36,7 +36,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "exchanges": ("key", "default_currency", "clearing", "billing_event"),
     "deals": ("exchange_id", "advertiser_id", "deal_id"),
     "lists": ("advertiser_id", "kind"),
-    "webhooks": ("advertiser_id", "url"),
+    "webhooks": ("advertiser_id", "url", "mail"),
     "conversions": ("advertiser_id", "event", "click_window_s", "view_window_s"),
     "users": ("email", "scopes", "advertiser_ids"),
     "api-keys": ("prefix", "scopes", "advertiser_ids", "expires", "last_used_at"),

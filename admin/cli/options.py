@@ -1,6 +1,7 @@
 """Options that many commands share, and the form in which they print for machines."""
 
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -17,3 +18,11 @@ def print_json(value: object) -> None:
     """Print a value of plain types and structs as indented JSON."""
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows under their heads, in columns as wide as they need."""
+    lines = [list(heads), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

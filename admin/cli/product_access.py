@@ -25,10 +25,11 @@ from admin.products.documents import (
     RefreshAnswer,
     RefreshRequest,
 )
+from admin.products.mailing import MailAdvices, MailRequest
 from admin.store.catalogue import CatalogueStore
-from admin.store.kinds import ADVERTISERS, FEEDS
-from admin.store.model import Feed
+from admin.store.model import Feed, Scope
 from core.clock import SystemClock
+from core.model import Advertiser
 from creatives.feeds.runs import Run
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -48,6 +49,8 @@ class ProductQuestions(Protocol):
     async def match(self, advertiser_id: int) -> MatchReport: ...
 
     async def recommend(self, advertiser_id: int, request: RecommendRequest) -> Recommended: ...
+
+    async def mail(self, request: MailRequest) -> MailAdvices: ...
 
 
 class HttpProducts:
@@ -78,6 +81,9 @@ class HttpProducts:
     async def recommend(self, advertiser_id: int, request: RecommendRequest) -> Recommended:
         return self._call("POST", f"/advertisers/{advertiser_id}/recommendations", Recommended, request)
 
+    async def mail(self, request: MailRequest) -> MailAdvices:
+        return self._call("POST", "/recommendations", MailAdvices, request)
+
     def _call(self, method: str, path: str, wanted: type[T], body: msgspec.Struct | None = None) -> T:
         sent = None if body is None else msgspec.to_builtins(body)
         return msgspec.convert(call_api(method, self._base + path, self._key, sent), wanted)
@@ -100,33 +106,32 @@ class LocalProducts:
         return await self._desk.upload(await self._feed(feed_id), file, force=force)
 
     async def search(self, advertiser_id: int, query: ProductQuery) -> ProductPage:
-        await self._require_advertiser(advertiser_id)
+        await self._advertiser(advertiser_id)
         return await self._desk.search(advertiser_id, query)
 
     async def match(self, advertiser_id: int) -> MatchReport:
-        await self._require_advertiser(advertiser_id)
+        await self._advertiser(advertiser_id)
         return await self._desk.match(advertiser_id)
 
     async def recommend(self, advertiser_id: int, request: RecommendRequest) -> Recommended:
-        await self._require_advertiser(advertiser_id)
+        await self._advertiser(advertiser_id)
         wanted = request.creative_id
         creative = None if wanted is None else await self._reader.creative(command_line(), wanted)
         return await self._desk.recommend(advertiser_id, request, creative)
 
-    async def _feed(self, feed_id: int) -> Feed:
-        async with self._reader.store.database.read() as connection:
-            stored = await self._reader.require(connection, command_line(), FEEDS, feed_id)
-        feed: Feed = stored.value
-        return feed
+    async def mail(self, request: MailRequest) -> MailAdvices:
+        return await self._desk.mail(await self._advertiser(request.advertiser_id), request)
 
-    async def _require_advertiser(self, advertiser_id: int) -> None:
-        async with self._reader.store.database.read() as connection:
-            await self._reader.require(connection, command_line(), ADVERTISERS, advertiser_id)
+    async def _feed(self, feed_id: int) -> Feed:
+        return await self._reader.feed(command_line(), feed_id, Scope.TRADE)
+
+    async def _advertiser(self, advertiser_id: int) -> Advertiser:
+        return await self._reader.advertiser(command_line(), advertiser_id, Scope.TRADE)
 
 
 @contextlib.asynccontextmanager
 async def open_products(url: str, key: str, data: Path | None, config: Path | None) -> AsyncIterator[ProductQuestions]:
-    """Over HTTP when there is a URL, else on this machine."""
+    """Over HTTP when there is a URL, otherwise on this machine."""
     if url:
         yield HttpProducts(url, key)
         return

@@ -1,20 +1,18 @@
 """`grosz products`: what the feeds brought, and whether events name it by the same ids."""
 
-import asyncio
-import sys
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from admin.cli.asking import ask
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.product_access import open_products
 from admin.cli.settings import ConfigFile
-from admin.products.documents import MAX_FOUND, MatchReport, ProductPage, ProductQuery
+from admin.products.documents import MAX_FOUND, ProductQuery
 
 app = typer.Typer(no_args_is_help=True, help="Products of feeds.", rich_markup_mode=None)
 
@@ -38,13 +36,12 @@ def search_command(
     Example: grosz products search 1 red heels
     """
 
-    async def ask() -> ProductPage:
-        async with open_products(url, key, data, config) as questions:
-            return await questions.search(advertiser_id, ProductQuery(product_id, " ".join(words or []), limit))
-
-    page = asyncio.run(ask())
+    page = ask(
+        open_products(url, key, data, config),
+        lambda questions: questions.search(advertiser_id, ProductQuery(product_id, " ".join(words or []), limit)),
+    )
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(page)) + b"\n")
+        print_json(page)
         return
     table = Table("id", "title", "price", "availability", "category", "brand")
     for item in page.items:
@@ -70,13 +67,9 @@ def match_command(
     Example: grosz products match 1
     """
 
-    async def ask() -> MatchReport:
-        async with open_products(url, key, data, config) as questions:
-            return await questions.match(advertiser_id)
-
-    report = asyncio.run(ask())
+    report = ask(open_products(url, key, data, config), lambda questions: questions.match(advertiser_id))
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        print_json(report)
         return
     console = Console()
     console.print(f"{report.products:,} products in the feeds", highlight=False)

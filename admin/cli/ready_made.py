@@ -60,7 +60,7 @@ def switch_on_command(
     given = dict(_pair(text) for text in parameters or [])
 
     async def run() -> dict[str, Any]:
-        async with _objects(("advertisers", "segments"), url, api_key, data, config) as (advertisers, segments):
+        async with objects_of(("advertisers", "segments"), url, api_key, data, config) as (advertisers, segments):
             currency = str((await advertisers.show(advertiser_id))["currency"])
             values = {
                 parameter.name: parameter_value(parameter, given[parameter.name], currency)
@@ -82,7 +82,7 @@ def switch_on_command(
 
 
 @contextlib.asynccontextmanager
-async def _objects(
+async def objects_of(
     names: Sequence[str], url: str, key: str, data: Path | None, config: Path | None
 ) -> AsyncIterator[list[Objects]]:
     """Access to objects of several kinds, over the API or the database itself."""

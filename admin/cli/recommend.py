@@ -1,17 +1,15 @@
 """`grosz recommend`: which products an ad would show to somebody, and why each was taken or left out."""
 
-import asyncio
-import sys
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from admin.cli.asking import ask
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.product_access import open_products
 from admin.cli.settings import ConfigFile
 from admin.products.documents import Recommended, RecommendRequest
@@ -53,13 +51,11 @@ def recommend(
         user_id=user, products=seen or [], creative_id=creative, strategies=strategies or [], count=count, seed=seed
     )
 
-    async def ask() -> Recommended:
-        async with open_products(url, key, data, config) as questions:
-            return await questions.recommend(advertiser_id, request)
-
-    recommended = asyncio.run(ask())
+    recommended = ask(
+        open_products(url, key, data, config), lambda questions: questions.recommend(advertiser_id, request)
+    )
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(recommended)) + b"\n")
+        print_json(recommended)
         return
     show(recommended, Console())
 

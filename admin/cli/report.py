@@ -1,48 +1,64 @@
 """`grosz report`: figures by dimensions, as a table, JSON or CSV."""
 
 import asyncio
-import datetime
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from admin.cli.object_access import call_api
 from admin.cli.opening import DataOption, journal_of, open_migrated
-from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
+from admin.cli.report_questions import (
+    BY,
+    MEASURES,
+    ByOption,
+    CurrencyOption,
+    LimitOption,
+    MeasureOption,
+    OnlyOption,
+    PivotOption,
+    SinceOption,
+    SortOption,
+    UntilOption,
+    ZoneOption,
+    request_of,
+)
 from admin.cli.settings import ConfigFile, settings_for
-from admin.reports.desk import ReportDesk, csv_text
-from admin.reports.documents import ReportAnswer, ReportRequest
+from admin.reports.desk import ReportDesk
+from admin.reports.documents import Cell, ReportAnswer, ReportRequest
+from admin.reports.files import csv_text, xlsx_file
 from admin.store.catalogue import CatalogueStore
 from core.clock import SystemClock
-from core.errors import InputError
+from journal.figures import ColumnForm
 
 app = typer.Typer()
 
 _BAR = "▏▎▍▌▋▊▉█"
 _BAR_CELLS = 10
+_FIGURES = (ColumnForm.COUNT, ColumnForm.MONEY, ColumnForm.RATIO)
 
-_MEASURES = ("impressions", "clicks", "spend", "orders", "revenue", "cost_of_order", "roas")
 
-
-@app.command()
+@app.callback(invoke_without_command=True)
 def report(
-    by: Annotated[list[str], typer.Option("--by", help="A dimension: day, advertiser, country, ...")] = ["day"],  # noqa: B006 - typer's way to declare a default
-    measure: Annotated[list[str], typer.Option("--measure", help="A measure: spend, cpa, ...")] = list(_MEASURES),  # noqa: B006 - likewise
-    only: Annotated[
-        list[str], typer.Option("--only", help="Rows of these values alone: country=POL,DEU.", show_default=False)
-    ] = [],  # noqa: B006 - likewise
-    since: Annotated[str, typer.Option(help="First day, YYYY-MM-DD; six days before the last by default.")] = "",
-    until: Annotated[str, typer.Option(help="Last day; today by default.")] = "",
-    timezone: Annotated[str, typer.Option(help="Whose days these are.")] = "UTC",
-    currency: Annotated[str, typer.Option(help="Convert money to this one.")] = "",
-    sort: Annotated[str, typer.Option(help="A column; `-spend` for the most first.")] = "",
-    limit: Annotated[int, typer.Option(help="Rows at most.", min=1)] = 100,
+    context: typer.Context,
+    by: ByOption = list(BY),  # noqa: B006 - typer's way to declare a default
+    measure: MeasureOption = list(MEASURES),  # noqa: B006 - likewise
+    only: OnlyOption = [],  # noqa: B006 - likewise
+    since: SinceOption = "",
+    until: UntilOption = "",
+    timezone: ZoneOption = "UTC",
+    currency: CurrencyOption = "",
+    pivot: PivotOption = "",
+    sort: SortOption = "",
+    limit: LimitOption = 100,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    xlsx: Annotated[Path | None, typer.Option(help="Write a workbook to this file.", show_default=False)] = None,
     as_json: JsonOption = False,
     url: UrlOption = "",
     key: KeyOption = "",
@@ -53,17 +69,18 @@ def report(
 
     Example: grosz report --by day --by line_item --measure spend --measure cpa --timezone Europe/Warsaw
     """
-    wanted = ReportRequest(
-        tuple(measure), tuple(by), _day(since, "--since"), _day(until, "--until"), timezone, _filters(only), sort,
-        limit, currency,
-    )  # fmt: skip
+    if context.invoked_subcommand is not None:
+        return
+    wanted = request_of(by, measure, only, (since, until), timezone, currency, pivot, sort, limit)
     answer = _remote(wanted, url, key) if url else asyncio.run(_local(wanted, data, config))
-    if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(answer)) + b"\n")
+    if xlsx is not None:
+        xlsx.write_bytes(xlsx_file(answer).body)
+    elif as_json:
+        print_json(answer)
     elif as_csv:
         sys.stdout.write(csv_text(answer))
     else:
-        show(answer, wanted, Console())
+        show(answer, Console())
 
 
 def _remote(wanted: ReportRequest, url: str, key: str) -> ReportAnswer:
@@ -81,29 +98,47 @@ async def _local(wanted: ReportRequest, data: Path | None, config: Path | None) 
             await desk.close()
 
 
-def show(answer: ReportAnswer, wanted: ReportRequest, console: Console) -> None:
-    """Print a report for people; the first measure has a bar."""
-    table = Table()
-    names = [name for name in answer.columns if name not in wanted.measures]
-    for name in answer.columns:
-        table.add_column(name.replace("_", " "), justify="left" if name in names else "right", overflow="fold")
+def show(answer: ReportAnswer, console: Console) -> None:
+    """Print a report for people, names beside ids; the first measure has a bar."""
+    table = Table(show_footer=bool(answer.totals))
+    figures = [form in _FIGURES for form in answer.forms]
+    if not any(figures):  # a pivot of nothing has no columns
+        console.print("nothing that could be told")
+        return
+    first = figures.index(True)
+    total = answer.totals[0] if len(answer.totals) == 1 and len(answer.rows) > 1 else None
+    for at, name in enumerate(answer.columns):
+        footer = _cell(total[at], answer.forms[at]) if total is not None and figures[at] else ""
+        justify: Literal["left", "right"] = "right" if figures[at] else "left"
+        table.add_column(name.replace("_", " "), footer, justify=justify, overflow="fold")
     table.add_column("", no_wrap=True)
-    first = len(names)
     most = max((_number(row[first]) for row in answer.rows), default=0.0)
     for row in answer.rows:
-        cells = [_cell(value) for value in row]
+        cells = [
+            _with_name(answer, at, value) if form is ColumnForm.ID else _cell(value, form)
+            for at, (value, form) in enumerate(zip(row, answer.forms, strict=True))
+        ]
         table.add_row(*cells, _bar(_number(row[first]) / most if most > 0 else 0.0))
     console.print(table)
+    left = answer.row_count - len(answer.rows)
+    if left:
+        console.print(f"{left} more rows: give a larger --limit", highlight=False)
     console.print(f"up to {answer.fresh_until or 'nothing stored yet'}", highlight=False)
 
 
-def _cell(value: str | int | float | None) -> str:
+def _with_name(answer: ReportAnswer, at: int, value: Cell) -> str:
+    """`7 Shoes`; the id alone where the object is gone."""
+    name = answer.names.get(answer.columns[at], {}).get(str(value), "")
+    return escape(f"{value} {name}".rstrip()) if value is not None else ""
+
+
+def _cell(value: Cell, form: ColumnForm) -> str:
     if value is None:
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+        return "-" if form in _FIGURES else ""
+    return f"{value:.4f}" if isinstance(value, float) else escape(str(value))
 
 
-def _number(value: str | int | float | None) -> float:
+def _number(value: Cell) -> float:
     try:
         return float(value or 0)
     except ValueError:
@@ -115,22 +150,3 @@ def _bar(share: float) -> str:
     eighths = round(max(share, 0.0) * _BAR_CELLS * len(_BAR))
     whole, rest = divmod(eighths, len(_BAR))
     return _BAR[-1] * whole + (_BAR[rest - 1] if rest else "")
-
-
-def _day(text: str, option: str) -> datetime.date | None:
-    if not text:
-        return None
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{option}: '{text}' is no day", hint="write it as 2026-11-29") from None
-
-
-def _filters(only: list[str]) -> dict[str, tuple[str | int, ...]]:
-    filters: dict[str, tuple[str | int, ...]] = {}
-    for text in only:
-        name, equals, values = text.partition("=")
-        if not equals:
-            raise InputError(f"--only: '{text}' is no filter", hint="write it as country=POL,DEU")
-        filters[name] = (*filters.get(name, ()), *values.split(","))
-    return filters

@@ -16,4 +16,9 @@ ConfigFile = Annotated[
 
 def settings_for(config: Path | None) -> Settings:
     """Settings in force. Raises ConfigError with every fault."""
-    return load_settings(config, os.environ)
+    settings = load_settings(config, os.environ)
+    if settings.ads.templates:
+        from creatives.templates.library import use_folder
+
+        use_folder(settings.ads.templates)
+    return settings

@@ -1,14 +1,12 @@
 """`grosz target`: how a line item fares with its target, and going on after it was stopped."""
 
 import asyncio
-import sys
 from typing import Annotated
 
-import msgspec
 import typer
 
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
 from admin.diagnosis.paced import TargetReport
@@ -39,7 +37,7 @@ def target(
 
     found = asyncio.run(ask())
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+        print_json(found)
         return
     if resume:
         print(f"line item {line_item} goes on within a second")

@@ -3,6 +3,7 @@
 import enum
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,7 @@ def up(
     admin_port: Annotated[int | None, typer.Option(help="Port of the private API [8082].", **_PORT)] = None,
     seed: Annotated[Seed | None, typer.Option(help="Catalogue to start an empty store with.")] = None,
     log_format: Annotated[
-        LogFormat | None, typer.Option(help="Log lines: text on a terminal, else JSON.", show_default=False)
+        LogFormat | None, typer.Option(help="Log lines: text on a terminal, otherwise JSON.", show_default=False)
     ] = None,
 ) -> None:
     """Run everything on this machine until a signal; prints one line when all roles can serve.
@@ -69,7 +70,8 @@ def up(
         chosen = log_format.value if log_format is not None else None
         settings = _with(settings, "telemetry", log_format=chosen, **metrics)
         if admin_port is not None:  # so that two of these on one machine need only the three ports that people call
-            settings = _with(settings, "worker", port=admin_port + 1 if admin_port else 0)
+            port = worker_port(admin_port, (settings.bid.port, settings.track.port))
+            settings = _with(settings, "worker", port=port)
         return settings
 
     sys.exit(supervise(read(), roles=ALL_ROLES, environ=os.environ, announce=announce, read_again=read))
@@ -79,6 +81,12 @@ def _beside(port: int) -> int:
     """Where a role's metrics are that listens at `port`: as far from it as by default, so that two of these on one
     machine need only the three ports that people call."""
     return port + METRICS_OFFSET if 0 < port <= MAX_PORT - METRICS_OFFSET else 0
+
+
+def worker_port(admin_port: int, others: Collection[int]) -> int:
+    """The worker's port beside the admin's that was chosen; any where another role has that one, or it is none."""
+    port = admin_port + 1
+    return 0 if not admin_port or port > MAX_PORT or port in others else port
 
 
 def announce(line: str) -> None:

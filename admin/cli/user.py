@@ -28,7 +28,7 @@ UserArgument = Annotated[str, typer.Argument(metavar="USER_ID", help="Value of t
 @app.command("show")
 def show_command(
     user_id: UserArgument,
-    as_json: JsonOption = True,  # noqa: ARG001 - it prints nothing else; who asks for it is not refused
+    as_json: JsonOption = True,  # noqa: ARG001 - it prints nothing else; asking for it is no error
     url: UrlOption = "",
     key: KeyOption = "",
     data: DataOption = None,

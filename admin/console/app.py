@@ -15,15 +15,24 @@ from admin.console.browser import Visitor, address_of, login_address, read_form,
 from admin.console.desk import Desk
 from admin.console.entering import Entrance
 from admin.console.kinds import NAVIGATION, PAGES
+from admin.console.pages.audiences import AudiencesPage
 from admin.console.pages.creatives import Creatives
+from admin.console.pages.customers import CustomerPages
+from admin.console.pages.exchanges import ExchangePages
+from admin.console.pages.figures import FigurePages
 from admin.console.pages.lists import Lists
+from admin.console.pages.live import LivePages
 from admin.console.pages.objects import ObjectPages
 from admin.console.pages.overview import Overview
 from admin.console.pages.questions import QuestionPages
+from admin.console.pages.reports import ReportPage
+from admin.console.pages.saved_reports import SavedReportsPage
 from admin.console.pages.shop import ShopPages
+from admin.console.pages.traffic import TrafficPages
 from admin.console.pages.visitors import Visitors
 from admin.console.pages.wizard import Wizard
 from admin.console.rendering import environment, go, go_whole, page
+from admin.diagnosis.certification import CertificationDesk
 from core.errors import AccessError, GroszError
 from core.network.bodies import BodyRefused
 
@@ -35,20 +44,32 @@ _Handler = Callable[[web.Request], Awaitable[web.Response]]
 _KIND = "/{kind:" + "|".join(PAGES) + "}"
 
 
-def add_console(api: Api) -> None:
-    """Adds the console's routes to the application of the API, whose objects it uses."""
+def add_console(api: Api, bidder: str = "") -> None:
+    """Adds the console's routes to the application of the API, whose objects it uses.
+
+    `bidder` is the URL of the bidder where it is on this machine.
+    """
     desk = Desk(api.reader, api.operations, api.resources)
+    wizard, desks = Wizard(desk), api.desks
     console = Console(
         api.authentication,
-        Entrance(api.sessions, api.authentication, api.edge),
+        Entrance(api.sessions, api.authentication, api.edge, api.accounts, api.password_links, api.password_mail),
         Overview(desk, api.budgets, api.doctoring, api.explanations),
         Lists(desk, api.budgets),
         ObjectPages(desk, api.changes),
         QuestionPages(desk, api.explanations),
-        Wizard(desk),
+        wizard,
         ShopPages(api.reader, api.desks),
         Creatives(api.reader),
         Visitors(api.desks.visitors),
+        ReportPage(api.desks.reports, api.clock),
+        FigurePages(desk, api.desks.reports, api.explanations, api.clock),
+        LivePages(desk, api.tails, api.desks.audiences),
+        TrafficPages(desk, desks.recorded, desks.forecasts, wizard),
+        AudiencesPage(api.reader, desks.audiences, wizard),
+        ExchangePages(desk, api.reader, api.approvals, desks.audiences, CertificationDesk(bidder, api.clock)),
+        SavedReportsPage(desk, api.saved_reports),
+        CustomerPages(api.reader, api.desks.audiences.rosters),
     )
     api.app.add_routes(console.routes())
 
@@ -68,6 +89,14 @@ class Console:
         shop: ShopPages,
         creatives: Creatives,
         visitors: Visitors,
+        reports: ReportPage,
+        figures: FigurePages,
+        live: LivePages,
+        traffic: TrafficPages,
+        audiences: AudiencesPage,
+        exchanges: ExchangePages,
+        saved_reports: SavedReportsPage,
+        customers: CustomerPages,
     ) -> None:
         self._authentication = authentication
         self._entrance = entrance
@@ -79,6 +108,14 @@ class Console:
         self._shop = shop
         self._creatives = creatives
         self._visitors = visitors
+        self._reports = reports
+        self._figures = figures
+        self._live = live
+        self._traffic = traffic
+        self._audiences = audiences
+        self._exchanges = exchanges
+        self._saved_reports = saved_reports
+        self._customers = customers
         environment().globals.update(navigation=NAVIGATION, pages=PAGES)
 
     def routes(self) -> list[web.RouteDef]:
@@ -89,7 +126,23 @@ class Console:
             ("/explain", self._questions.form),
             ("/start", self._wizard.form),
             ("/visitors", self._visitors.show),
+            ("/reports", self._reports.show),
+            ("/reports.csv", self._reports.csv),
+            ("/reports.xlsx", self._reports.xlsx),
+            ("/figures", self._figures.overview),
+            ("/live", self._live.show),
+            ("/live/rows", self._live.rows),
+            ("/given-up", self._live.given_up),
+            ("/approvals", self._exchanges.approvals),
+            ("/exchanges/{id:[0-9]+}/traffic", self._exchanges.traffic),
+            ("/reports/saved", self._saved_reports.show),
+            ("/advertisers/{id:[0-9]+}/audiences", self._audiences.show),
+            ("/line-items/{id:[0-9]+}/recorded", self._traffic.recorded),
+            ("/line-items/{id:[0-9]+}/forecast", self._traffic.forecast),
+            ("/line-items/{id}/hours", self._figures.hours),
             ("/advertisers/{id:[0-9]+}/shop", self._shop.show),
+            ("/advertisers/{id:[0-9]+}/customers", self._customers.show),
+            ("/advertisers/{id:[0-9]+}/events", self._shop.events),
             ("/feeds/{id:[0-9]+}/runs", self._shop.feed),
             ("/creatives/{id:[0-9]+}/ad", self._creatives.ad),
             ("/line-items/{id}/delivery", self._overview.delivery),
@@ -102,8 +155,15 @@ class Console:
         changes: list[tuple[str, Changing]] = [
             ("/explain", self._questions.answer),
             ("/start", self._wizard.make),
+            ("/start/count", self._audiences.of_wizard),
+            ("/start/forecast", self._traffic.of_wizard),
+            ("/approvals", self._exchanges.decide),
+            ("/exchanges/{id:[0-9]+}/traffic", self._exchanges.certify),
+            ("/reports/saved", self._saved_reports.change),
             ("/visitors", self._visitors.forget),
+            ("/given-up", self._live.send_again),
             ("/count", self._shop.count),
+            ("/advertisers/{id:[0-9]+}/customers", self._customers.drop),
             ("/feeds/{id:[0-9]+}/runs", self._shop.refresh),
             (f"{_KIND}/new", self._objects.create),
             (f"{_KIND}/{{id:[0-9]+}}/cell", self._lists.change_cell),

@@ -91,7 +91,7 @@ def require_csrf(caller: Principal, fields: Mapping[str, str]) -> None:
 
 
 def login_address(request: web.Request) -> str:
-    """Where somebody logs in and then comes back to the page that he wanted."""
+    """Where somebody logs in and then comes back to the page that they wanted."""
     if request.method != "GET" or request.path == "/":
         return "/login"
     return f"/login?next={quote(request.path_qs, safe='')}"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from admin.access.principal import Principal
+from admin.access.principal import Forbidden, Principal
 from admin.api import requests
 from admin.api.checks import allow_write
 from admin.api.listing import parse_query
@@ -25,10 +25,10 @@ MAX_CHOICES = 500
 
 
 class Step(msgspec.Struct, frozen=True):
-    """An object to be made together with others: its kind, and its document from those that were made before it."""
+    """An object to be made together with others: its kind, and its document from those made before it, by kind."""
 
     name: str
-    document: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
+    document: Callable[[Mapping[str, Mapping[str, Any]]], Mapping[str, Any]]
 
 
 class Desk:
@@ -49,6 +49,14 @@ class Desk:
         """Whether the caller may change objects of the kind at all."""
         resource = self.resource(name)
         return caller.has(resource.write_scope) and not (resource.everywhere and caller.advertiser_ids is not None)
+
+    def may_create(self, caller: Principal, name: str) -> bool:
+        """Whether the caller may make objects of the kind: nobody makes an advertiser whom only some are shown."""
+        try:
+            allow_write(caller, self.resource(name), creating=True)
+        except Forbidden:
+            return False
+        return True
 
     async def page(self, caller: Principal, name: str, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """A page of a list, as `GET /v1/{name}` answers it. Raises Forbidden, InputError."""
@@ -83,7 +91,7 @@ class Desk:
 
         Raises Forbidden, InputError.
         """
-        made: list[dict[str, Any]] = []
+        made: dict[str, dict[str, Any]] = {}
         for step in steps:
             allow_write(caller, self.resource(step.name), creating=True)
 
@@ -93,11 +101,17 @@ class Desk:
                 resource, raw = self.resource(step.name), step.document(made)
                 context = await resource.hooks.before(caller, raw)
                 reply = await self._operations.create(writer, caller, resource, raw, context)
-                made.append(reply.body)
+                made[step.name] = reply.body
             return reply
 
-        await self._operations.run(caller, Write(dry_run=dry_run), work, requests.render)
-        return made
+        is_kept = False
+        try:
+            await self._operations.run(caller, Write(dry_run=dry_run), work, requests.render)
+            is_kept = not dry_run
+        finally:
+            if not is_kept and "advertisers" in made:
+                self.reader.forget_currency(made["advertisers"]["id"])
+        return list(made.values())
 
     async def patch(
         self, caller: Principal, name: str, object_id: int, patch: Mapping[str, Any], version: int | None

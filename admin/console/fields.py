@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from admin.console.modifiers import modifiers_of, modifiers_text, with_lines
 from core.errors import Fault
 from core.ids import MAX_ID
 
@@ -30,6 +31,7 @@ InputKind = Literal[
     "numbers",
     "caps",
     "json",
+    "modifiers",
     "secret",
 ]
 
@@ -84,6 +86,8 @@ def input_text(field: FormField, value: Any) -> str:  # noqa: ANN401 - any JSON 
             return "\n".join(str(item) for item in value)
         case "caps":
             return ", ".join(f"{cap['impressions']}/{_window(cap['window_s'])}" for cap in value)
+        case "modifiers":
+            return modifiers_text(value)
         case "json":
             return json.dumps(value, indent=1, ensure_ascii=False)
         case "flag":
@@ -103,7 +107,8 @@ def document_of(
     patch: dict[str, Any] = {}
     faults: list[Fault] = []
     texts: dict[str, list[str]] = {}
-    for name, text in sent:
+    fields = list(fields)
+    for name, text in with_rows_joined(fields, sent):
         texts.setdefault(name, []).append(text)
     for field in fields:
         given = texts.get(field.path)
@@ -117,6 +122,15 @@ def document_of(
         if not _alike(field, value, value_at(kept, field.path)):
             _put(patch, field.path, value)
     return patch, faults
+
+
+def with_rows_joined(fields: Iterable[FormField], sent: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A sent form in which every field is one text: those that are rows of inputs are put together."""
+    joined = list(sent)
+    for field in fields:
+        if field.kind == "modifiers":
+            joined = with_lines(field.path, joined)
+    return joined
 
 
 def _meaning(field: FormField, given: list[str]) -> Any:  # noqa: ANN401 - any JSON value
@@ -213,4 +227,5 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "numbers": lambda text: [_whole(one) for one in _split(text)],
     "caps": lambda text: [_cap(one) for one in _split(text)],
     "json": _json,
+    "modifiers": modifiers_of,
 }

@@ -87,6 +87,12 @@ _LINE_ITEM_FORM = (
     FormField("creative_ids", N_("Creatives"), "many", of="creatives"),
 )
 _LINE_ITEM_MORE = (
+    FormField(
+        "bid_modifiers",
+        N_("Bid modifiers"),
+        "modifiers",
+        N_("what applies to an impression is multiplied, 10% at least and 1000% at most; an empty row is none"),
+    ),
     FormField("min_cpm", N_("Lowest price of a thousand impressions"), "money"),
     FormField(
         "cart",
@@ -190,7 +196,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                         "rule",
                         N_("Rule"),
                         "prose",
-                        N_("for example: cart.age > 1h and cart.value >= 500"),
+                        N_("for example: cart.age > 1h and cart.value >= 500 PLN"),
                         required=True,
                     ),
                 ),
@@ -253,11 +259,16 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "webhooks",
                 N_("Webhooks"),
                 N_("webhook"),
-                _listed(_NAME, _ADVERTISER, FormField("url", N_("Address"))),
+                _listed(_NAME, _ADVERTISER, FormField("url", N_("Address")), FormField("mail", N_("E-mail address"))),
                 (
                     _ADVERTISER,
                     _NAME,
-                    FormField("url", N_("Address"), required=True),
+                    FormField("url", N_("Address"), hint=N_("called for each visitor; or leave it empty")),
+                    FormField(
+                        "mail",
+                        N_("E-mail address"),
+                        hint=N_("instead: one mail an hour with how many entered; it must have agreed (Saved reports)"),
+                    ),
                     FormField("secret", N_("Secret"), "secret"),
                 ),
                 (_EXTERNAL, _NOTES),
@@ -282,6 +293,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 ),
                 (
                     FormField("profile_retention_days", N_("Days that a visitor is remembered"), "number"),
+                    FormField("origins", N_("Further origins of the shop's pages"), "list"),
                     FormField("product_categories", N_("Product categories"), "list"),
                     _EXTERNAL,
                     _NOTES,
@@ -305,6 +317,12 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                     FormField("default_currency", N_("Currency")),
                     FormField("default_tmax_ms", N_("Time for an answer, milliseconds"), "number"),
                     FormField("sync_url", N_("Address of their cookie sync"), hint=N_("with {uid}")),
+                    FormField(
+                        "user_id_sources",
+                        N_("Where requests have the synced id"),
+                        "list",
+                        N_("one a line: eids:ssp.example, data:ssp or ifa; empty: user.id alone"),
+                    ),
                     _chosen("clearing", N_("Clearing price"), Clearing),
                 ),
                 (

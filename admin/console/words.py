@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import babel
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_datetime, format_time
 from babel.messages.pofile import read_po
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, format_percent
+
+from admin.console.sayings import Sayings
+from core.languages import preferred_language
 
 LANGUAGES: Final = {"en": "English", "pl": "Polski"}
 _FOLDER = Path(__file__).with_name("locale")
@@ -23,13 +26,32 @@ class Words:
         self.language = language
         self.locale = babel.Locale.parse(language)
         self._texts = texts
+        self._sayings = Sayings(texts)
 
     def text(self, message: str) -> str:
-        """The message in this language; itself where the catalogue does not have it."""
-        return self._texts.get(message) or message
+        """The message in this language, also with the parts of a saying filled in; itself where it is not known."""
+        return self._texts.get(message) or self._sayings.said(message)
 
     def number(self, value: float | Decimal) -> str:
         return str(format_decimal(value, locale=self.locale))
+
+    def percent(self, share: float) -> str:
+        """A share of one, in percent."""
+        return str(format_percent(share, format="#,##0.##%", locale=self.locale))
+
+    def step(self, moment_s: int, step: str) -> str:
+        """A moment of a chart (unix seconds): an hour with its day, a month, or a day."""
+        moment = datetime.datetime.fromtimestamp(moment_s, datetime.UTC)
+        if step == "hour":
+            return str(format_datetime(moment, "short", locale=self.locale))
+        if step == "month":
+            return str(format_date(moment.date(), "LLLL y", locale=self.locale))
+        return str(format_date(moment.date(), "medium", locale=self.locale))
+
+    def clock(self, moment_ms: int) -> str:
+        """The time of day of a moment (unix milliseconds), UTC, with its seconds."""
+        moment = datetime.datetime.fromtimestamp(moment_ms / 1000, datetime.UTC)
+        return str(format_time(moment, "medium", locale=self.locale))
 
     def money(self, amount: Mapping[str, str] | None) -> str:
         """An amount of the API ({"amount": "12.50", "currency": "PLN"}); "" for none."""
@@ -68,23 +90,5 @@ def catalogue(language: str) -> dict[str, str]:
 
 
 def choose_language(cookie: str, accepted: str) -> str:
-    """The language that somebody chose, or the first that the browser accepts (RFC 9110 section 12.5.4), or English."""
-    if cookie in LANGUAGES:
-        return cookie
-    offers = []
-    for part in accepted[:500].split(","):
-        tag, _, text = part.strip().partition(";q=")
-        offers.append((_quality(text), tag.lower().split("-")[0]))
-    for quality, tag in sorted(offers, key=lambda offer: -offer[0]):
-        if tag in LANGUAGES and quality > 0:
-            return tag
-    return "en"
-
-
-def _quality(text: str) -> float:
-    if not text:
-        return 1.0
-    try:
-        return min(1.0, max(0.0, float(text)))
-    except ValueError:
-        return 0.0
+    """The language that somebody chose, or the first that the browser accepts, or English."""
+    return cookie if cookie in LANGUAGES else preferred_language(accepted, LANGUAGES)

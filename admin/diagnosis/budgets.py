@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from admin.diagnosis.published import Commands, Published
+from admin.diagnosis.published import Commands, Published, near_miss
 from core import keys
 from core.clock import Clock
 from core.model import Status
@@ -153,6 +153,10 @@ class MoneyAsItStands:
         if reason is NoBid.INACTIVE:
             return reason, self._stopped(position)
         return reason, ""
+
+    def near_miss(self, reason: NoBid, position: int, said: str) -> str:
+        """Implements bidder.diagnosis.explain.Background."""
+        return near_miss(self._published, reason, self._published.compiled.index.pools[position].line_item_id, said)
 
     def _money(self, position: int) -> tuple[NoBid, str]:
         pool = self._published.compiled.index.pools[position]

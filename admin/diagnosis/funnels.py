@@ -74,6 +74,15 @@ class Funnel(msgspec.Struct, frozen=True):
     last_day: Window
 
 
+class Hour(msgspec.Struct, frozen=True):
+    """What a line item delivered in the hour that begins at `start_s` (unix seconds)."""
+
+    start_s: int
+    impressions: int
+    clicks: int
+    spend_micros: int
+
+
 class FunnelDesk:
     """Reads the blocks."""
 
@@ -90,6 +99,17 @@ class FunnelDesk:
         ]
         text = as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return Funnel(line_item_id, currency, text, hour, day)
+
+    async def hours(self, line_item_id: int) -> list[Hour]:
+        """The last day by hours, the present one last. Raises UnavailableError."""
+        buckets = buckets_until(self._clock.now_ms() // 1000, HOUR_S, LAST_DAY_BUCKETS)
+        found = []
+        for bucket in buckets:
+            blocks = await self._of_side(HOUR_S, [bucket], keys.delivery_processes, keys.delivery_block)
+            counts = await asyncio.to_thread(delivery_by_line_item, blocks)
+            own = counts.get(line_item_id, {})
+            found.append(Hour(bucket * HOUR_S, own.get(IMPRESSIONS, 0), own.get(CLICKS, 0), own.get(SPEND_MICROS, 0)))
+        return found
 
     async def last_hour(self) -> dict[int, Window]:
         """The last hour of every line item that anything happened to."""

@@ -1,4 +1,4 @@
-"""Whether what happens is kept: the worker's word on the journal."""
+"""The doctor's look at the journal: whether the worker keeps what happens."""
 
 import re
 from typing import Final

@@ -1,5 +1,6 @@
 """The doctor's look at stored profiles: whether a background pass is still bringing rules or a layout to them."""
 
+import datetime
 from collections.abc import Iterator
 
 from admin.diagnosis.findings import Finding, fine, note
@@ -20,13 +21,24 @@ async def check_profiles(redis: Commands) -> list[Finding]:
 def judge_pass(progress: Progress) -> Iterator[Finding]:
     """Findings about where the pass stands."""
     done = f"{progress.share:.0%}, {progress.scanned} of about {progress.expected}"
+    if progress.waiting:
+        done = f"done, all {progress.scanned}"
     if progress.brings_layout:
         if progress.targets:
             text = f"they are rewritten in hot layout {HOT_VERSION}: {done}; bidders read the one before as well"
+            text += _moment(progress)
         else:
             text = f"they are to be rewritten in hot layout {HOT_VERSION}; bidders read the one before as well"
         yield note("profiles", text, "keep a worker running; going back to the release before needs a backup")
     elif progress.targets:
-        yield note("profiles", f"changed segment rules are brought to them: {done}")
+        yield note("profiles", f"changed segment rules are brought to them: {done}{_moment(progress)}")
     else:
         yield fine("profiles", f"all are in hot layout {HOT_VERSION} and have seen the present segment rules")
+
+
+def _moment(progress: Progress) -> str:
+    """When the windows of a pass begin to count that brings another meaning of rules."""
+    if not progress.takes_over_s:
+        return ""
+    moment = datetime.datetime.fromtimestamp(progress.takes_over_s, datetime.UTC)
+    return f"; rules mean something else in this release, and all audiences change at {moment:%Y-%m-%d %H:%M:%S} UTC"

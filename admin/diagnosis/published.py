@@ -6,10 +6,12 @@ from typing import Protocol
 
 import msgspec
 
+from bidder.diagnosis.near_misses import targeting_detail
 from bidder.targeting.compiled import Compiled
 from core import keys
 from core.catalogue.follower import CommandSource, read_catalogue
-from core.model import Advertiser, Campaign, Catalogue, LineItem
+from core.model import Advertiser, Campaign, Catalogue, Creative, Deal, LineItem
+from core.reasons import NoBid
 
 
 class Commands(Protocol):
@@ -28,6 +30,8 @@ class Published(msgspec.Struct, frozen=True):
     advertisers: dict[int, Advertiser]
     campaigns: dict[int, Campaign]
     line_items: dict[int, LineItem]
+    creatives: dict[int, Creative]
+    deals: dict[int, Deal]
 
     @classmethod
     def compile(cls, catalogue: Catalogue) -> "Published":
@@ -37,7 +41,17 @@ class Published(msgspec.Struct, frozen=True):
             {advertiser.id: advertiser for advertiser in catalogue.advertisers},
             {campaign.id: campaign for campaign in catalogue.campaigns},
             {line_item.id: line_item for line_item in catalogue.line_items},
+            {creative.id: creative for creative in catalogue.creatives},
+            {deal.id: deal for deal in catalogue.deals},
         )
+
+
+def near_miss(published: Published, reason: NoBid, line_item_id: int, said: str) -> str:
+    """What a line item wants beside what the request said (bidder.diagnosis.near_misses)."""
+    line_item = published.line_items.get(line_item_id)
+    if line_item is None:
+        return ""
+    return targeting_detail(reason, line_item, published.creatives, published.deals, said)
 
 
 class PublishedCatalogue:

@@ -18,6 +18,7 @@ from admin.products.documents import (
     plan_for,
     view_of,
 )
+from admin.products.mailing import MailAdvices, MailDesk, MailRequest
 from admin.products.matching import match_ids
 from admin.products.shopper import shopper_of, visitor_of
 from admin.store.feeds import job_of
@@ -26,7 +27,7 @@ from core.clock import Clock
 from core.config import RedisSettings
 from core.errors import Fault, InputError, NotFoundError
 from core.ids import is_user_id
-from core.model import Creative
+from core.model import Advertiser, Creative
 from creatives.feeds.child import LoadInChild
 from creatives.feeds.runs import Request, Run, RunStore
 from creatives.product import FeedProduct
@@ -49,6 +50,7 @@ class ProductDesk:
         self._models = ModelStore(self._store, clock)
         self._recommender = Recommender(self._store, self._models, clock)
         self._profiles = profiles
+        self._mails = MailDesk(profiles, self._store, self._models, clock)
         self._loader = LoadInChild(settings)
         self._clock = clock
 
@@ -123,6 +125,10 @@ class ProductDesk:
         known = await self._models.get(advertiser_id)
         views = [view_of(product, now_s) for product in selection.products]
         return Recommended(views, list(selection.choices), known.model.fitted_ms if known else 0)
+
+    async def mail(self, advertiser: Advertiser, request: MailRequest) -> MailAdvices:
+        """What to send to each of many people. Raises InputError."""
+        return await self._mails.advise(advertiser, request)
 
     async def _shopper(self, advertiser_id: int, user_id: str, now_s: int) -> Shopper:
         if not is_user_id(user_id):

@@ -124,7 +124,7 @@ class MatchReport(msgspec.Struct):
 
 
 class RecommendRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """For whom, and how to choose: as `creative_id` does, else as told here (docs/choosing.md)."""
+    """For whom, and how to choose: as `creative_id` does, otherwise as told here (docs/choosing.md)."""
 
     user_id: Annotated[str, Meta(max_length=64)] = ""
     products: Annotated[

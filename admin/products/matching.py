@@ -1,4 +1,4 @@
-"""Whether the ids that events name are those of the feeds: by id, else by item group."""
+"""Whether the ids that events name are those of the feeds: by id, otherwise by item group."""
 
 from collections import Counter
 from typing import Final

@@ -1,9 +1,8 @@
 """Whether the journal's bills are the ledger's, to the micro."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from admin.store.ledger import SqlLedgerStore
 from core.money import format_micros
@@ -12,59 +11,52 @@ from pacing.ledger.rows import stream_id_order
 if TYPE_CHECKING:
     from journal.archive import Archive
 
-_PAGE = 5_000
-# The worker stores a batch of bills each second; this is several.
-_BATCH_S = 4
+# Zones are up to 14 hours ahead of UTC, in which the journal's hours are.
+_ZONE_HOURS = 14
 _Sums = Mapping[tuple[int, int], tuple[int, int]]
 """(line item, day) -> (micros, impressions)."""
 
 
-async def disagreements(archive: "Archive", ledger: SqlLedgerStore, advertiser_id: int) -> list[str]:
-    """Where spend or impressions of a line item and day differ, in words.
+class JournalAgreement(NamedTuple):
+    """What came of holding the journal's bills against the ledger's rows."""
 
-    The journal is some seconds behind: what the ledger has beyond its position is counted with it. May run while the
-    worker does; the journal's bills that come meanwhile are older than the position that is read after them.
+    faults: list[str]
+    """Where spend or impressions of a line item and day differ, in words."""
+    until_ms: int
+    """When the newest bill was booked that both have; 0 where the journal has none."""
+    newer: int
+    """Rows of the ledger's store that the journal has yet to take: nothing is said of them."""
+
+
+async def agreement(archive: "Archive", ledger: SqlLedgerStore, advertiser_id: int) -> JournalAgreement:
+    """Compare spend and impressions by line item and day.
+
+    The journal is some seconds behind: the ledger is counted up to the journal's position. May run while the worker
+    does: a row is in the ledger before the journal takes it, and in a file before the position says so. Days of which
+    either no longer keeps every row are left out.
     """
-    faults = await _differences(archive, ledger, advertiser_id)
-    if faults:  # a batch may have been between its position and its file: what is wrong is wrong still
-        await asyncio.sleep(_BATCH_S)
-        faults = await _differences(archive, ledger, advertiser_id)
-    return faults
-
-
-async def _differences(archive: "Archive", ledger: SqlLedgerStore, advertiser_id: int) -> list[str]:
-    booked, in_journal = await _sums(ledger, advertiser_id, archive)
+    position = archive.position(f"ledger:{advertiser_id}")
+    newer = await ledger.count_after(advertiser_id, position)
+    if not position:
+        return JournalAgreement([], 0, newer)
+    booked = await ledger.booked_until(advertiser_id, position)
+    in_journal = await asyncio.to_thread(_journal, archive, advertiser_id, position)
+    archived = await ledger.archived_days(advertiser_id)
+    first_day = _first_whole_day(archive.forgotten_before("bill"))
     faults = []
-    for key in sorted(booked.keys() | in_journal.keys()):
-        ours, theirs = in_journal.get(key, (0, 0)), booked.get(key, (0, 0))
-        if ours != theirs:
-            line_item, day = key
+    for line_item, day in sorted(booked.keys() | in_journal.keys()):
+        ours, theirs = in_journal.get((line_item, day), (0, 0)), booked.get((line_item, day), (0, 0))
+        if ours != theirs and day >= first_day and (line_item, day) not in archived:
             faults.append(
                 f"line item {line_item}, day {day}: the journal has {format_micros(ours[0])} of {ours[1]} impressions, "
                 f"the ledger {format_micros(theirs[0])} of {theirs[1]}"
             )
-    return faults
+    return JournalAgreement(faults, stream_id_order(position)[0], newer)
 
 
-async def _sums(ledger: SqlLedgerStore, advertiser_id: int, archive: "Archive") -> tuple[_Sums, _Sums]:
-    """Sums of the ledger up to the journal's position, and of the journal's bills up to there."""
-    position = archive.position(f"ledger:{advertiser_id}")
-    micros: Counter[tuple[int, int]] = Counter()
-    impressions: Counter[tuple[int, int]] = Counter()
-    last, done = "", not position
-    while not done:
-        rows = await ledger.rows_after(advertiser_id, last, _PAGE)
-        for row in rows:
-            if stream_id_order(row.stream_id) > stream_id_order(position):
-                done = True
-                break
-            key = (row.head.line_item_id, row.head.day)
-            micros[key] += row.charge_micros
-            impressions[key] += row.impressions
-        done = done or not rows
-        last = rows[-1].stream_id if rows else last
-    booked = {key: (micros[key], impressions[key]) for key in micros}
-    return booked, await asyncio.to_thread(_journal, archive, advertiser_id, position)
+def _first_whole_day(hour: int) -> int:
+    """The first day, counted from 1970, that in every zone begins at or after an hour; 0 for hour 0."""
+    return -(-(hour + _ZONE_HOURS) // 24) if hour else 0
 
 
 def _journal(archive: "Archive", advertiser_id: int, position: str) -> _Sums:
@@ -72,7 +64,7 @@ def _journal(archive: "Archive", advertiser_id: int, position: str) -> _Sums:
     from journal.rows import BILL
 
     files = archive.files(BILL.name, archive.hours(BILL.name))
-    if not files or not position:
+    if not files:
         return {}
     milliseconds, sequence = stream_id_order(position)
     columnar = Columnar()

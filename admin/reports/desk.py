@@ -1,32 +1,35 @@
 """Reports for whoever asks: the API, the command line, the audit. One query path, so that no two show other figures."""
 
 import asyncio
-import csv
-import io
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
+import msgspec
 import sqlalchemy as sa
 
-from admin.api.reading import moment_text
 from admin.rates.store import BASE
 from admin.reports.documents import ReportAnswer, ReportRequest
+from admin.reports.files import Names, ReportFile, answer_of, csv_text, parquet_file, xlsx_file
 from admin.store import tables
 from admin.store.catalogue import CatalogueStore, objects_by_id, rates
-from admin.store.kinds import ADVERTISERS
+from admin.store.kinds import ADVERTISERS, KIND_BY_NAME
 from core.clock import Clock
 from core.errors import Fault, InputError, NotFoundError
-from core.money import FxTable, MoneyError, format_micros
+from core.money import FxTable, MoneyError
+from journal.figures import ColumnForm
 
 if TYPE_CHECKING:
     from journal.archive import Archive
     from journal.columnar import Columnar
     from journal.reports import ReportShop, ReportTable
 
-# What spreadsheets take for a formula at the beginning of a cell.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Where the names of a dimension's objects are found.
+_KIND_OF: Final[Mapping[str, str]] = {
+    "advertiser": "advertisers", "campaign": "campaigns", "line_item": "line-items", "creative": "creatives",
+    "exchange": "exchanges", "segment": "segments",
+}  # fmt: skip
+# Ids of one column in one question to the database.
+_IDS: Final = 500
 
 
 class ReportDesk:
@@ -42,54 +45,34 @@ class ReportDesk:
             self._columnar.close()
 
     async def answer(self, request: ReportRequest, advertisers: frozenset[int] | None) -> ReportAnswer:
-        """The report as JSON has it, of the advertisers that who asks may see (None: all).
+        """The report as JSON has it, of the advertisers that the caller may see (None: all).
 
         Raises InputError, NotFoundError where no journal is kept, UnavailableError.
         """
         report = await self._report(request, advertisers)
-        return ReportAnswer(
-            report.columns,
-            [
-                tuple(_shown(name, value) for name, value in zip(report.columns, row, strict=True))
-                for row in report.rows
-            ],
-            moment_text(report.since_ms),
-            moment_text(report.until_ms),
-            moment_text(report.fresh_until_ms) if report.fresh_until_ms else None,
-        )
+        return answer_of(report, await self._names(report))
 
-    async def parquet(self, request: ReportRequest, advertisers: frozenset[int] | None) -> bytes:
-        """The report as a Parquet file; money stays whole micros, in columns `..._micros`."""
-        from journal.reports import is_money
-
-        report, columnar = await self._report(request, advertisers), self._opened()
-        columns: dict[str, tuple[str, list[Any]]] = {}
-        for at, name in enumerate(report.columns):
-            values = [row[at] for row in report.rows]
-            if is_money(name):
-                columns[f"{name}_micros"] = ("BIGINT", values)
-            elif name in request.measures:
-                columns[name] = ("DOUBLE", values)
-            else:
-                columns[name] = ("VARCHAR", [None if value is None else str(value) for value in values])
-        async with self._turn:
-            with tempfile.TemporaryDirectory(prefix="grosz-report-") as folder:
-                path = Path(folder) / "report.parquet"
-                await asyncio.to_thread(columnar.write, path, columns)
-                return path.read_bytes()
+    async def file(self, request: ReportRequest, advertisers: frozenset[int] | None, title: str = "") -> ReportFile:
+        """The report as a file of the form that is asked for. Raises as `answer`."""
+        report = await self._report(request, advertisers)
+        names = await self._names(report)
+        if request.format == "parquet":
+            async with self._turn:
+                return await asyncio.to_thread(parquet_file, report, names, self._opened(), named=request.names)
+        answer = answer_of(report, names)
+        if request.format == "xlsx":
+            return await asyncio.to_thread(xlsx_file, answer, title=title)
+        if request.format == "csv":
+            return ReportFile("csv", "text/csv", csv_text(answer, names=request.names).encode())
+        return ReportFile("json", "application/json", msgspec.json.format(msgspec.json.encode(answer)))
 
     async def _report(self, request: ReportRequest, advertisers: frozenset[int] | None) -> "ReportTable":
         # Imported where it is used: DuckDB is a tenth of a second and 60 MiB, and not everybody asks for reports.
-        from journal.reports import ReportQuestion, ReportReader
+        from journal.reports import ReportReader
 
         if self._archive is None:
             raise NotFoundError("no journal is kept here, so there are no reports", hint="set journal.directory")
-        question = ReportQuestion(
-            request.measures, request.dimensions, request.since, request.until, request.timezone,
-            {name: tuple(values) for name, values in request.filters.items()}, request.sort, request.limit,
-            request.currency,
-        )  # fmt: skip
-        shops = await self._shops(request.currency)
+        question, shops = request.question(), await self._shops(request.currency)
         reader, archive = ReportReader(self._archive, self._opened()), self._archive
         async with self._turn:
             return await asyncio.to_thread(
@@ -106,49 +89,45 @@ class ReportDesk:
             self._columnar = Columnar()
         return self._columnar
 
+    async def _names(self, report: "ReportTable") -> Names:
+        """Names of the objects that occur, by dimension and id."""
+        found: Names = {}
+        async with self._store.database.read() as connection:
+            for at, (column, form) in enumerate(zip(report.columns, report.forms, strict=True)):
+                if form is not ColumnForm.ID and column not in _KIND_OF:
+                    continue
+                table = KIND_BY_NAME[_KIND_OF[column]].table
+                ids = sorted({int(row[at]) for row in report.rows if row[at]})
+                known: dict[str, str] = {}
+                for start in range(0, len(ids), _IDS):
+                    chosen = sa.select(table.c.id, table.c.name).where(table.c.id.in_(ids[start : start + _IDS]))
+                    known |= {str(number): name for number, name in await connection.execute(chosen)}
+                found[column] = known
+        return found
+
     async def _shops(self, currency: str) -> Mapping[int, "ReportShop"]:
-        """Currency of every advertiser, and what one of it is in the report's currency."""
+        """Currency and segments of every advertiser, and what one of its currency is in the report's."""
         from journal.reports import ReportShop
 
         async with self._store.database.read() as connection:
             ids = list(await connection.scalars(sa.select(tables.advertisers.c.id)))
             found = await objects_by_id(connection, ADVERTISERS, ids)
             table = FxTable(BASE, await rates(connection))
+            segments: dict[int, list[int]] = {}
+            owned = sa.select(tables.segments.c.id, tables.segments.c.advertiser_id)
+            for segment, advertiser in await connection.execute(owned):
+                segments.setdefault(advertiser, []).append(segment)
         known = [stored.value for stored in found.values()]
-        if not currency:
-            return {one.id: ReportShop(one.currency, 1.0) for one in known}
         try:
-            table.rate(BASE, currency)
-            return {one.id: ReportShop(one.currency, table.rate(one.currency, currency)) for one in known}
+            if currency:
+                table.rate(BASE, currency)
+            return {
+                one.id: ReportShop(
+                    one.currency, table.rate(one.currency, currency) if currency else 1.0, segments.get(one.id, ())
+                )
+                for one in known
+            }
         except MoneyError as error:
             raise InputError(
                 "the report cannot be made", faults=[Fault("/currency", "no_rate", str(error), "`grosz fx show`")]
             ) from error
-
-
-def csv_text(answer: ReportAnswer) -> str:
-    """The report as CSV (RFC 4180). Texts that a spreadsheet would take for a formula begin with an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(answer.columns)
-    writer.writerows([[_cell(value) for value in row] for row in answer.rows])
-    return out.getvalue()
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value):
-        return f"'{value}"
-    return "" if value is None else value
-
-
-def _is_number(text: str) -> bool:
-    return text.removeprefix("-").replace(".", "", 1).isdigit()
-
-
-def _shown(name: str, value: Any) -> str | int | float | None:  # noqa: ANN401 - a value of a report
-    from journal.reports import is_money
-
-    if value is None or not is_money(name):
-        shown: str | int | float | None = value
-        return shown
-    return format_micros(value)

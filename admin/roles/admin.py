@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -13,14 +14,23 @@ from admin.catalogue.publish import CataloguePublisher
 from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
+from admin.diagnosis.forecasting import ForecastDesk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.paced import PacingDesk
+from admin.diagnosis.recorded import RecordedDesk
+from admin.mail.outbox import Outbox, OutboxLoop
+from admin.mail.sending import MailSender
 from admin.products.desk import ProductDesk
 from admin.rates.refresh import RateDesk, RateLoop
+from admin.reports.audience_mails import AudienceMailer
 from admin.reports.desk import ReportDesk
+from admin.reports.notifying import Notifier
+from admin.reports.saved import SavedReportDesk
+from admin.reports.scheduling import ScheduleLoop
 from admin.roles.connections import pipelined_redis, plain_redis, profile_scanner
 from admin.roles.consents import event_policy
-from admin.roles.journal import archive_of, pseudonyms_kept
+from admin.roles.creatives import run_creatives
+from admin.roles.journal import archive_of, catalogues_beside, pseudonyms_kept
 from admin.roles.lifecycle import RoleContext
 from admin.roles.local_state import endpoints_of, media_folder, metrics_of, setup_url
 from admin.seed.catalogue import seed_demo
@@ -41,8 +51,11 @@ from core.redis.client import Pipelined
 from creatives.media.desk import MediaDesk
 from creatives.media.keeping import MediaKeeper
 from creatives.products.store import ProductStore
+from creatives.scanning.loaded import CreativeScanner
 from pacing.budgets.transitions import Transitions
+from segments.audiences.callout import Caller
 from segments.audiences.sizes import SegmentSizes
+from segments.audiences.tag_health import TagHealth
 from segments.profiles.metrics import IntakeMetrics
 from segments.profiles.store import ProfileStore
 
@@ -87,17 +100,20 @@ async def build(role: RoleContext) -> None:
         edge=Edge(settings.public_url, role.proxies),
         segment_sizes=_counted_by(SegmentSizes(commands), role.clock),
         fx_source=settings.fx_source,
+        mailer=MailSender(role.settings.mail),
     )
-    add_console(api)
+    add_console(api, endpoints.get("bidder", ""))
     desk = RateDesk(store, role.clock, publisher.wake)
     role.run_loop(RateLoop(desk, settings.fx_source, settings.fx_refresh_s, role.telemetry).run, "exchange rates")
     keeper = MediaKeeper(media_folder(role.settings), lambda: _creative_texts(store, role.clock), role.clock)
     role.run_loop(keeper.run, "media")
+    run_creatives(role, store, publisher)
     supply = role.settings.supply
     if supply.domains:
         crawler = Crawler(private=supply.private)
         loop = SupplyLoop(SupplyDesk(redis, role.clock), crawler, supply.domains, supply.refresh_s, role.telemetry)
         role.run_loop(loop.run, "supply")
+    await _run_mail(role, store, api.desks, commands)
     await role.serve(api.app, settings.host, settings.port, public_url=settings.public_url)
     await _offer_setup(AccountStore(database, role.clock), settings)
 
@@ -107,6 +123,10 @@ def _desks(role: RoleContext, store: CatalogueStore, redis: Pipelined, profiles:
     metrics, scanner = IntakeMetrics(role.telemetry), profile_scanner(role)
     reports = ReportDesk(archive_of(role.settings.journal), store, role.clock)
     role.on_close(reports.close)
+    recorded = _recorded(role)
+    role.on_close(recorded.close)
+    forecasts = _forecasts(role)
+    role.on_close(forecasts.close)
     return Desks(
         products=ProductDesk(redis, profiles, role.settings.redis, role.clock),
         audiences=AudienceDesk(profiles, scanner, role.clock, metrics),
@@ -114,9 +134,44 @@ def _desks(role: RoleContext, store: CatalogueStore, redis: Pipelined, profiles:
         events=EventDesk(redis, profiles, event_policy(role.settings.consent), role.clock, metrics),
         books=BookDesk(store.database, Transitions(redis, role.clock), archive_of(role.settings.journal)),
         reports=reports,
+        recorded=recorded,
+        forecasts=forecasts,
         media=MediaDesk(media_folder(role.settings), role.settings.track.public_url, role.telemetry),
+        scanner=CreativeScanner(role.settings.track.public_url, allow_private=role.settings.worker.private_feeds),
         pacing=PacingDesk(profiles, role.clock),
     )
+
+
+def _forecasts(role: RoleContext) -> ForecastDesk:
+    archive = archive_of(role.settings.journal)
+    catalogues = catalogues_beside(archive) if archive is not None else None
+    return ForecastDesk(archive, catalogues, role.settings, role.clock)
+
+
+async def _run_mail(role: RoleContext, store: CatalogueStore, desks: Desks, profiles: ProfileStore) -> None:
+    """Scheduled reports, notifications, and the sending of what is to be sent."""
+    database, journal = store.database, role.settings.journal.directory
+    outbox = Outbox(database, role.clock)
+    schedule = ScheduleLoop(SavedReportDesk(database, role.clock), desks.reports, outbox)
+    role.run_loop(schedule.run, "scheduled reports")
+    mail, tags = role.settings.mail, TagHealth(profiles)
+    notifier = Notifier(store, outbox, desks.reports, desks.products, tags, mail, role.clock)
+    role.run_loop(notifier.run, "notifications")
+    console = role.settings.admin.public_url
+    mailer = AudienceMailer(store, profiles, outbox, mail, role.clock, role.telemetry, console)
+    role.run_loop(mailer.run, "mails of audiences")
+    caller = Caller(allow_private=role.settings.worker.private_webhooks)
+    await caller.__aenter__()
+    role.on_close(lambda: caller.__aexit__(None, None, None))
+    folder = Path(journal) / "reports" if journal else None
+    sender = MailSender(mail)
+    role.run_loop(OutboxLoop(outbox, database, sender, caller, folder, role.telemetry).run, "outbox")
+
+
+def _recorded(role: RoleContext) -> RecordedDesk:
+    archive = archive_of(role.settings.journal)
+    catalogues = catalogues_beside(archive) if archive is not None else None
+    return RecordedDesk(archive, catalogues, role.settings, role.clock)
 
 
 async def _creative_texts(store: CatalogueStore, clock: Clock) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from functools import partial
 
@@ -10,17 +11,20 @@ from redis.exceptions import RedisError
 
 from admin.roles.connections import pipelined_redis, plain_redis, token_signer
 from admin.roles.journal import journal_writer, pseudonyms_of
+from admin.roles.journal_shipping import run_shipping
 from admin.roles.lifecycle import RoleContext
 from bidder.compile.installing import BidCatalogue
 from bidder.compile.supply import SupplyFollower, read_networks
 from bidder.decision.model_file import Model, load_model
 from bidder.decision.noting import BidNotes
+from bidder.decision.recording import AuctionRecorder
 from bidder.diagnosis.funnel import FunnelWriter
 from bidder.door.checking import AnswerCheck
 from bidder.door.handler import BidderHandler
 from bidder.door.limits import BidLimits
 from bidder.door.metrics import BidMetrics, report_port
 from bidder.door.server import BidServer
+from bidder.door.tail import TailSender
 from bidder.request.consent import ConsentPolicy
 from bidder.targeting.normalise import operating_system
 from bidder.targeting.quality import Quality
@@ -32,6 +36,7 @@ from core.telemetry.metrics import CONTENT_TYPE, CounterChild, Merge
 from creatives.products.cache import ProductCache
 from creatives.products.following import ProductFollower
 from creatives.products.store import ProductStore
+from creatives.templates.library import use_folder
 from pacing.budgets.lease_client import LeaseClient, new_process_name
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.transitions import Transitions
@@ -77,7 +82,7 @@ async def build(role: RoleContext) -> None:
         fresh=lambda: watcher.age_s <= settings.catalogue.max_age_s and not leases.has_stopped,
         clock_off=lambda: leases.has_stopped,
         check=AnswerCheck(signer, clock, metrics, settings.bid.checked_share),
-        notes=_notes(role, process),
+        notes=_notes(role, process, control),
     )
     shading, products = Shading(), ProductCache(role.telemetry, settings.bid.products_in_memory)
     quality = _follow_supply(role, control)
@@ -95,7 +100,7 @@ async def build(role: RoleContext) -> None:
     )
     role.on_close(catalogue.close)
     watcher = CatalogueWatcher(control, catalogue, clock=clock, poll_s=settings.catalogue.poll_ms / 1000)
-    operating_system(None, "Mozilla/5.0")  # loads the parser of agents, 0.2 s, before somebody waits for it
+    _warm_up(settings.ads.templates)
     await _serve(role, handler)
     role.health.require("clock", leases.server_time.fault)
     role.health.require_once(
@@ -116,10 +121,29 @@ async def build(role: RoleContext) -> None:
     _report_version(role, control, process, watcher)
 
 
-def _notes(role: RoleContext, process: str) -> BidNotes | None:
-    """What is told to the journal; None where none is kept."""
-    writer = journal_writer(role, process)
-    return BidNotes(writer, pseudonyms_of(role.settings.journal), role.clock.now_ms) if writer.is_on else None
+def _warm_up(templates: str) -> None:
+    """Make now what the first request would wait for: the parser of agents, 0.2 s, and the templates of ads, 0.1 s."""
+    operating_system(None, "Mozilla/5.0")
+    use_folder(templates)
+
+
+def _notes(role: RoleContext, process: str, control: Redis) -> BidNotes | None:
+    """What is told to the journal, and to those who tail; None where no journal is kept."""
+    run_shipping(role)  # first: it ends last, and ships what the writer has closed
+    writer, settings = journal_writer(role, process), role.settings.journal
+    if not writer.is_on:
+        return None
+    people = pseudonyms_of(settings)
+    recorder = AuctionRecorder(
+        writer,
+        people,
+        random.Random(),  # noqa: S311 - which requests are sampled is no secret
+        a_second=settings.recorded_a_second,
+        watched_exchanges=settings.recorded_exchanges,
+        watched_line_items=settings.recorded_line_items,
+    )
+    role.run_loop(TailSender(recorder, control, role.clock).run, "tail")
+    return BidNotes(writer, people, role.clock.now_ms, recorder)
 
 
 def _failures(role: RoleContext) -> CounterChild:
@@ -148,7 +172,9 @@ def _price_model(role: RoleContext) -> Model:
 
 def _tell_of_catalogue(role: RoleContext, watcher: CatalogueWatcher, catalogue: BidCatalogue) -> None:
     """Metrics of the catalogue that is bid from."""
-    age = role.telemetry.gauge("grosz_catalogue_age_seconds", "Since the catalogue was last known to be current.")
+    age = role.telemetry.gauge(
+        "grosz_catalogue_age_seconds", "Seconds since the catalogue was last known to be current."
+    )
     age.labels().follow(lambda: watcher.age_s)
     refused = role.telemetry.gauge(
         "grosz_catalogue_refused", "1 while the published catalogue cannot be installed and the one before it ages."

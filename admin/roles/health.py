@@ -31,6 +31,7 @@ class HealthPages:
         self._scrape_point = scrape_point
         self._public_metrics = public_metrics
         self._checks: dict[str, ReadyCheck] = {}
+        self._remarks: dict[str, ReadyCheck] = {}
         self._draining = False
 
     def require(self, name: str, check: ReadyCheck) -> None:
@@ -53,6 +54,10 @@ class HealthPages:
 
         self.require(name, check_once)
 
+    def remark(self, name: str, check: ReadyCheck) -> None:
+        """What `check` says is told with the readiness and does not change it: somebody should look, not a balancer."""
+        self._remarks[name] = check
+
     def drain(self) -> None:
         """Say "not ready" from now on."""
         self._draining = True
@@ -61,13 +66,13 @@ class HealthPages:
         """What keeps the role from serving; empty when it can."""
         if self._draining:
             return ["draining"]
-        found = ((name, check()) for name, check in self._checks.items())
-        return [f"{name}: {fault}" for name, fault in found if fault is not None]
+        return _told(self._checks)
 
     def readiness(self) -> tuple[int, bytes]:
         """Status and text of /readyz."""
         faults = self.faults()
-        return (503, "\n".join(faults).encode() + b"\n") if faults else (200, b"ready\n")
+        lines = [*(faults or ["ready"]), *_told(self._remarks)]
+        return 503 if faults else 200, "\n".join(lines).encode() + b"\n"
 
     def may_see_metrics(self, peer: str | None, headers: Mapping[str, str]) -> bool:
         """Whether a peer address may read /metrics: loopback and private networks, unless it is open to all.
@@ -90,6 +95,11 @@ class HealthPages:
     def metrics(self) -> bytes:
         """Text of /metrics, for the whole role on this machine."""
         return self._scrape_point.scrape()
+
+
+def _told(checks: Mapping[str, ReadyCheck]) -> list[str]:
+    found = ((name, check()) for name, check in checks.items())
+    return [f"{name}: {fault}" for name, fault in found if fault is not None]
 
 
 def health_routes(pages: HealthPages, *, with_metrics: bool) -> list[web.RouteDef]:

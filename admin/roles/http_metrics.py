@@ -26,7 +26,10 @@ def counting(telemetry: Telemetry) -> Middleware:
         "grosz_http_requests_total", "HTTP requests by method, route and status.", ("method", "route", "status")
     )
     seconds = telemetry.histogram(
-        "grosz_http_request_seconds", "From a read head to the answer, by route.", ("route",), bounds=REQUEST_BUCKETS
+        "grosz_http_request_seconds",
+        "Time from a request's head to its answer, by route.",
+        ("route",),
+        bounds=REQUEST_BUCKETS,
     )
 
     @web.middleware

@@ -1,7 +1,7 @@
 """What several composition roots make of the journal: its writer, its folders, the pseudonyms of people."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,8 +10,9 @@ from admin.roles.lifecycle import RoleContext
 from core.config import JournalSettings
 from core.errors import ConfigError
 from journal.archive import Archive, is_readable
+from journal.catalogues import CatalogueFiles
 from journal.people import DAY_MS, Pseudonyms
-from journal.rows import BILL, CLICK, CONVERSION, NOTICE, JournalKind
+from journal.rows import BILL, CLICK, CONVERSION, NOTICE, SHOWN, JournalKind
 from journal.writing import JournalWriter
 from pacing.budgets.timing import lease_day
 from pacing.budgets.transitions import StreamEntry
@@ -19,12 +20,21 @@ from pacing.ledger.rows import LedgerRow, RowKind
 from pacing.notices.claims import Claims
 from pacing.notices.conversions import CountedOrder
 from pacing.notices.notices import CountedNotice
+from pacing.notices.signals import VIEWS, Signal
 from pacing.notices.touches import Touch
 from segments.identity.persons import PseudonymsOf
 
 SEGMENTS = "segments"
 PARQUET = "parquet"
+CATALOGUES = "catalogues"
 
+PERSONAL = "personal"
+HOUR_S = 3_600
+# Sums of an hour are made ten minutes after its end (docs/journal.md): what an ad shows that is loaded later is not
+# told by product, or the sums of the hour would be made again for every such ad.
+SHOWN_LATE_MS = 8 * 60 * 1000
+# Ads whose loading is remembered, some 200 bytes each: a minute's of a tracker process.
+SHOWN_REMEMBERED = 60_000
 _MIB = 1024 * 1024
 # Of a notice key that begins with the bid's nonce; others are of tokens of a layout before.
 _NONCE_AND_LEASE_BYTES = 16
@@ -45,6 +55,11 @@ def archive_of(settings: JournalSettings) -> Archive | None:
         hint = "install grosz[reports], or leave journal.directory empty"
         raise ConfigError("journal.directory is set, and DuckDB, which the journal needs, is not installed", hint=hint)
     return Archive(Path(settings.directory) / PARQUET)
+
+
+def catalogues_beside(archive: Archive) -> CatalogueFiles:
+    """The catalogues that recorded requests were decided by."""
+    return CatalogueFiles(archive.folder.parent / CATALOGUES)
 
 
 def pseudonyms_of(settings: JournalSettings) -> Pseudonyms:
@@ -74,11 +89,30 @@ def journal_writer(role: RoleContext, process: str) -> JournalWriter:
     return writer
 
 
+class SeenLately:
+    """What was seen in two generations of so many: enough to tell a page that is loaded again from another ad."""
+
+    def __init__(self, most: int = SHOWN_REMEMBERED) -> None:
+        self._half = max(1, most // 2)
+        self._young: set[Hashable] = set()
+        self._old: set[Hashable] = set()
+
+    def is_new(self, key: Hashable) -> bool:
+        """Whether it was not asked before; now it was."""
+        if key in self._young or key in self._old:
+            return False
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, set()
+        self._young.add(key)
+        return True
+
+
 class NoticeRows:
     """What a tracker tells the journal of notices and clicks."""
 
     def __init__(self, writer: JournalWriter, pseudonyms: Pseudonyms, now_ms: Callable[[], int]) -> None:
         self._writer, self._pseudonyms, self._now_ms = writer, pseudonyms, now_ms
+        self._shown = SeenLately()
 
     def counted(self, notice: CountedNotice) -> None:
         """A notice that had its effect."""
@@ -91,10 +125,36 @@ class NoticeRows:
             ),
         )  # fmt: skip
 
-    def click(self, claims: Claims, now_ms: int) -> bytes:
-        """A click, as it travels in the advertiser's stream."""
-        values = (*_of_bid(claims), "", now_ms, lease_day(claims.lease_id), "", self._person(claims))
+    def signal(self, signal: Signal, claims: Claims) -> None:
+        """A signal of a shown ad that counted: whether it was in view, how far it was played."""
+        is_view = signal in VIEWS.values()
+        self._writer.append_soon(
+            NOTICE,
+            (
+                *_of_bid(claims), self._now_ms(), "view" if is_view else signal.value, signal.value if is_view else "",
+                claims.currency, claims.bid_cpm, None, "", None, self._person(claims),
+            ),
+        )  # fmt: skip
+
+    def click(self, claims: Claims, now_ms: int, fault: str, product: str) -> bytes:
+        """A click, as it travels in the advertiser's stream; `fault` is why it does not count.
+
+        `product` is that of an ad with several, or "".
+        """
+        values = (*_of_bid(claims), "", now_ms, lease_day(claims.lease_id), fault, self._person(claims), product)
         return encode_row(CLICK, values)
+
+    def shown(self, claims: Claims, outcome: str, products: Sequence[str]) -> None:
+        """What an ad shows that was filled when it was loaded: each outcome of a bid once.
+
+        Bestsellers are shown to nobody in particular, to who does not want to be known among others.
+        """
+        now_ms = self._now_ms()
+        is_late = now_ms >= (claims.issued_s // HOUR_S + 1) * HOUR_S * 1000 + SHOWN_LATE_MS
+        if is_late or claims.is_test or not self._shown.is_new((claims.nonce, outcome)):
+            return
+        person = self._person(claims) if outcome == PERSONAL else 0
+        self._writer.append_soon(SHOWN, (*_of_bid(claims), now_ms, outcome, "\n".join(products), person))
 
     def _person(self, claims: Claims) -> int:
         """The pseudonym that the bid's own row has."""
@@ -121,20 +181,27 @@ class OrderRows:
             *of_bid, "", made_ms, touch.day if touch is not None else 0, order.order_digest,
             "correction" if order.changes else "order", order.credit.value,
             touch.at_s * 1000 if touch is not None else None, order.value_micros,
-            self._currency_of(order.advertiser_id), "", _path_text(order.path), self._pseudonyms.of(device, made_ms),
+            self._currency_of(order.advertiser_id), order.buyer, _path_text(order.path),
+            self._pseudonyms.of(device, made_ms),
         )  # fmt: skip
         return encode_row(CONVERSION, values)
 
 
 def bill_row(advertiser_id: int, row: LedgerRow) -> dict[str, object]:
-    """A row of the ledger as one of the journal."""
+    """A row of the ledger as one of the journal.
+
+    A correction has no bid: it stands at noon of the day that it is booked on, so that reports show it there and it is
+    kept for as long as that day's bills.
+    """
     head = row.head
-    key = bytes.fromhex(head.notice) if head.kind is RowKind.BILL else b""
+    is_bill = head.kind is RowKind.BILL
+    bid_ms = head.issued_s * 1000 if is_bill else head.day * DAY_MS + DAY_MS // 2
+    key = bytes.fromhex(head.notice) if is_bill else b""
     return dict(
         zip(
             BILL.names,
             (
-                int.from_bytes(key[:8], "little") if len(key) == _NONCE_AND_LEASE_BYTES else 0, head.issued_s * 1000,
+                int.from_bytes(key[:8], "little") if len(key) == _NONCE_AND_LEASE_BYTES else 0, bid_ms,
                 advertiser_id, head.campaign_id, head.line_item_id, head.share, head.creative_id, head.exchange_id, "",
                 row.stream_id, row.settled_ms, head.day, head.kind.value, head.currency, head.auction_currency,
                 head.bid_cpm, row.price_cpm, row.charge_micros, head.reserved_micros, row.impressions, row.late,

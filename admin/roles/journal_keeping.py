@@ -8,16 +8,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from admin.roles.journal import archive_of, bill_row, decode_row, segments_folder
+from admin.roles.journal import CATALOGUES, archive_of, bill_row, decode_row, segments_folder
+from admin.roles.journal_sink import SinkFeeder, sink_of
+from admin.roles.journal_waiting import oldest_bill_ms, oldest_event_ms
 from admin.roles.lifecycle import RoleContext
 from admin.store.ledger import SqlLedgerStore
 from core import keys
 from core.clock import Clock
 from core.config import JournalSettings
 from core.errors import UnavailableError
+from core.model import Catalogue
 from core.telemetry.metrics import Merge, Telemetry
 from journal.archive import HOUR_MS, Archive, hour_text
-from journal.rows import BILL, KINDS
+from journal.catalogues import CatalogueFiles
+from journal.folders import forget_set_aside
+from journal.people import DAY_MS
+from journal.receiving import MAX_AGE_DAYS
+from journal.repeating import to_its_end
+from journal.rows import BID, BILL, KINDS, NOTICE, REQUEST, JournalKind
+from journal.sinks.outbox import FOLDER as OUTGOING
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S
 from pacing.budgets.transitions import Transitions, stream_entries
 from pacing.ledger.rows import stream_id_order
@@ -32,13 +41,22 @@ MERGE_AFTER_MS: Final = 10 * 60_000
 # ...and again whenever so many have gathered, in an hour that goes on as well.
 MERGE_PARTS: Final = 60
 MERGE_INTERVAL_S: Final = 30.0
+# What comes late to an hour that is summed up is read beside the sums, until so many parts or seconds have gathered.
+TAIL_PARTS: Final = 8
+TAIL_S: Final = 600.0
+# Summing up goes on in the next round after so long: what comes in is not to wait for it.
+ROLL_UP_S: Final = 5.0
 # People are erased from the files this often: each time reads the pseudonyms of all files.
 ERASE_INTERVAL_S: Final = 600.0
 # After its last notice may have come, and its segment and part are made.
 _LAST_NOTICE_MS: Final = (DEFAULT_MAX_AGE_S + 3_600) * 1_000
+# Where other hosts ship their segments, which may be so old.
+_LAST_SHIPMENT_MS: Final = (MAX_AGE_DAYS + 1) * DAY_MS
 # What a stream gives in one pass.
 BATCH_ENTRIES: Final = 5_000
 _DAY_HOURS: Final = 24
+# Batches of a second are small: a second thread would only take a core from the bidders of a small machine.
+_THREADS: Final = 1
 
 _log = logging.getLogger("grosz.journal")
 
@@ -55,6 +73,9 @@ class JournalMetrics:
         ).labels()
         self.failures = telemetry.counter(
             "grosz_journal_failures_total", "Passes of the worker over the journal that failed."
+        ).labels()
+        self.rolled_up = telemetry.counter(
+            "grosz_journal_rolled_up_hours_total", "Hours of one kind of journal rows that were summed up."
         ).labels()
         self.stored_until_ms = clock.now_ms()
         lag = telemetry.gauge(
@@ -77,19 +98,32 @@ class JournalKeeper:
         advertisers: Callable[[], Iterable[int]],
         clock: Clock,
         telemetry: Telemetry,
+        catalogue: Callable[[], Catalogue | None] = lambda: None,
+        feeder: SinkFeeder | None = None,
     ) -> None:
         # Imported where it is used: DuckDB is a tenth of a second and 60 MiB that other roles do without.
         from journal.columnar import Columnar
         from journal.converting import SegmentConverter
         from journal.erasing import erase_people
-        from journal.streams import StreamTaker
+        from journal.rollups import ROLLED, RollupWriter
+        from journal.streams import StreamTaker, nobody_waits
 
         self._settings, self._archive, self._clock = settings, archive, clock
+        self._segments = segments
         self._transitions, self._ledger, self._advertisers = transitions, ledger, advertisers
+        self._catalogue, self._catalogues = catalogue, CatalogueFiles(archive.folder.parent / CATALOGUES)
+        self._kept_version = -1
         archive.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._columnar = Columnar(spill=archive.folder / "spill")
-        self._converter = SegmentConverter(segments, archive, self._columnar)
-        self._new_taker: Callable[[], StreamTaker] = partial(StreamTaker, self._converter)
+        self._columnar = Columnar(threads=_THREADS, spill=archive.folder / "spill")
+        self._feeder = feeder
+        self._converter = SegmentConverter(
+            segments, archive, self._columnar, Path.unlink if feeder is None else feeder.add_segment
+        )
+        self._rollups, self._rolled = RollupWriter(archive, self._columnar), ROLLED
+        self._settled: dict[tuple[str, int], tuple[int, int]] = {}  # kind and hour -> `_changed` of it
+        self._new_taker: Callable[[], StreamTaker] = partial(
+            StreamTaker, self._converter, nobody_waits if feeder is None else feeder.add_streams
+        )
         self._taker: StreamTaker | None = None
         self._metrics = JournalMetrics(telemetry, clock)
         self._merged_at = self._erased_at = 0.0
@@ -97,10 +131,15 @@ class JournalKeeper:
 
     def start(self) -> bool:
         """Take the folder; False while another worker has it."""
-        return self._converter.start()
+        has_folder = self._converter.start()
+        if self._feeder is not None:
+            self._feeder.has_folder = has_folder
+        return has_folder
 
     def stop(self) -> None:
         """Give the folder back."""
+        if self._feeder is not None:
+            self._feeder.has_folder = False
         self._converter.stop()
 
     async def run(self) -> None:
@@ -127,22 +166,35 @@ class JournalKeeper:
     async def keep(self) -> None:
         """One pass. Raises UnavailableError; what was not done is done by the next."""
         began_ms = self._clock.now_ms()
+        # Asked first: an order whose event is applied by now is in the streams that are taken next.
+        event_ms = await oldest_event_ms(self._transitions)
         if self._taker is None:
             self._taker = self._new_taker()
-        await asyncio.to_thread(self._convert)
+        await to_its_end(self._convert)
+        await self._keep_catalogue()
         while await self._take_streams(self._taker):
             pass
-        self._metrics.stored_until_ms = began_ms
-        self._archive.note_stored_until(began_ms)
+        await self._note_stored_until(began_ms, event_ms)
         if time.monotonic() - self._merged_at >= MERGE_INTERVAL_S:
-            await asyncio.to_thread(self._tidy)
+            await to_its_end(self._tidy)
             self._merged_at = time.monotonic()
         if time.monotonic() - self._erased_at >= ERASE_INTERVAL_S:
             await self.erase()
             self._erased_at = time.monotonic()
 
+    async def _note_stored_until(self, began_ms: int, event_ms: int | None) -> None:
+        """Say up to when the files have everything, once a pass has taken what was there when it began.
+
+        Bills that the ledger's writer has not moved yet are not in them, nor orders whose events wait.
+        """
+        positions = self._taker.positions if self._taker is not None else {}
+        taken = {number: positions.get(f"ledger:{number}", "") for number in self._advertisers()}
+        bill_ms = await oldest_bill_ms(self._transitions, taken)
+        waits_since_ms = min((moment for moment in (event_ms, bill_ms) if moment is not None), default=None)
+        self._metrics.stored_until_ms = self._archive.note_stored_until(began_ms, waits_since_ms)
+
     async def erase(self) -> int:
-        """Erase from the files who was erased or has opted out; how many files were written anew.
+        """Erase from the files people who were erased or have opted out; how many files were written anew.
 
         Again and again, until no notice can come any more of a bid that was out: its token still names the user.
         """
@@ -151,12 +203,27 @@ class JournalKeeper:
         if not texts:
             return 0
         people = dict(zip(map(int, texts[::2]), map(float, texts[1::2]), strict=True))
-        rewritten = await asyncio.to_thread(self._erase_people, people.keys())
-        last_ms = self._clock.now_ms() - _LAST_NOTICE_MS
+        erased = await to_its_end(self._erase_people, people.keys())
+        await to_its_end(self._rollups.forget, erased.bid_hours)
+        waits_ms = _LAST_SHIPMENT_MS if self._settings.receive_port else _LAST_NOTICE_MS
+        last_ms = self._clock.now_ms() - waits_ms
+        if self._feeder is not None:
+            last_ms = min(last_ms, self._feeder.clean_until_ms - waits_ms)
         done = [str(person) for person, erased_ms in people.items() if erased_ms < last_ms]
         if done:
             await self._transitions.command("ZREM", keys.JOURNAL_ERASURES, *done)
-        return rewritten
+        return erased.files
+
+    async def _keep_catalogue(self) -> None:
+        """Keep the catalogue in force beside the requests that are decided by it."""
+        catalogue = self._catalogue()
+        if catalogue is None or catalogue.version == self._kept_version or not self._settings.recorded_a_second:
+            return
+        try:
+            await to_its_end(self._catalogues.keep, catalogue)
+        except OSError as error:
+            raise UnavailableError(f"the catalogue cannot be kept: {error}", hint="is the disk full?") from error
+        self._kept_version = catalogue.version
 
     def _convert(self) -> None:
         for path in self._converter.waiting():
@@ -175,13 +242,13 @@ class JournalKeeper:
                         up_to[name] = last
             if not up_to:
                 return False
-            await asyncio.to_thread(taker.begin, up_to)
+            await to_its_end(taker.begin, up_to)
         pieces = [
             piece
             for name, last in up_to.items()
             for piece in await self._read(name, taker.positions.get(name, ""), last)
         ]
-        self._metrics.rows.inc(await asyncio.to_thread(taker.take, pieces))
+        self._metrics.rows.inc(await to_its_end(taker.take, pieces))
         for name, last in up_to.items():
             source, _, advertiser = name.partition(":")
             if source == "events":
@@ -219,35 +286,79 @@ class JournalKeeper:
             by_kind.setdefault(kind, []).append(row)
         return [StreamRows(kind, rows, last) for kind, rows in by_kind.items()]
 
+    def _kept_days(self, kind: JournalKind) -> int:
+        settings = self._settings
+        if kind is REQUEST:
+            return settings.recorded_days
+        return settings.retention_days if kind.droppable or kind is NOTICE else settings.money_retention_days
+
     def _tidy(self) -> None:
-        """Merge the parts of hours that are over, and forget what is older than it is kept."""
-        now_ms = self._clock.now_ms()
+        """Merge the parts of hours that are over and sum them up, and forget what is older than it is kept."""
+        now_ms, deadline = self._clock.now_ms(), time.monotonic() + ROLL_UP_S
+        self._catalogues.tidy(now_ms, self._settings.recorded_days)
         for kind in KINDS.values():
-            kept_days = (
-                self._settings.retention_days if kind.droppable or kind.name == "notice"
-                else self._settings.money_retention_days
-            )  # fmt: skip
+            kept_days = self._kept_days(kind)
             oldest = now_ms // HOUR_MS - kept_days * _DAY_HOURS
-            for hour in self._archive.hours(kind.name):
-                if hour < oldest:
-                    self._archive.remove(kind.name, hour)
-                    _log.info("forgot an hour", extra={"fields": {"kind": kind.name, "hour": hour_text(hour)}})
-                    continue
-                parts = len(self._archive.parts(kind.name, hour))
-                is_over = (hour + 1) * HOUR_MS + MERGE_AFTER_MS <= now_ms
-                if is_over or parts >= MERGE_PARTS:
-                    self._converter.merge(kind, hour, now_ms / 1000)
+            for hour in self._archive.forget(kind.name, oldest):
+                _log.info("forgot an hour", extra={"fields": {"kind": kind.name, "hour": hour_text(hour)}})
+            over = [hour for hour in self._archive.hours(kind.name) if self._tidy_hour(kind, hour, now_ms)]
+            done = self._rollups.roll_up(kind, over, lambda: time.monotonic() >= deadline)
+            self._metrics.rolled_up.inc(done)
+        self._rollups.drop_before(now_ms // HOUR_MS // _DAY_HOURS - self._settings.rollup_retention_days)
+        self._rollups.tidy(now_ms / 1000)
+        for folder in (self._segments, self._archive.folder.parent / OUTGOING):
+            for path in forget_set_aside(folder, now_ms / 1000):
+                _log.warning("forgot a file that was set aside", extra={"fields": {"file": path.name}})
+
+    def _tidy_hour(self, kind: JournalKind, hour: int, now_ms: int) -> bool:
+        """Merge an hour's parts where that is due; whether it is to be summed up then."""
+        key = (kind.name, hour)
+        if self._settled.get(key) == self._changed(kind, hour):
+            return False
+        is_over = (hour + 1) * HOUR_MS + MERGE_AFTER_MS <= now_ms
+        is_rolled = kind in self._rolled
+        if not is_over:
+            if len(self._archive.parts(kind.name, hour)) >= MERGE_PARTS:
+                self._converter.merge(kind, hour, now_ms / 1000)
+            return False
+        done = not is_rolled or self._rollups.is_done(kind, hour)
+        tail = self._rollups.tail(kind, hour) if is_rolled and done else []
+        if tail and len(tail) < TAIL_PARTS and now_ms / 1000 - tail[0].path.stat().st_mtime < TAIL_S:
+            return False
+        self._converter.merge(kind, hour, now_ms / 1000)
+        if done and not tail and len(self._archive.all_parts(kind.name, hour)) == 1:
+            self._settled[key] = self._changed(kind, hour)
+        return is_rolled and not (done and not tail)
+
+    def _changed(self, kind: JournalKind, hour: int) -> tuple[int, int]:
+        """When the folders last changed that an hour's files and sums are made of: its own and that of its bids."""
+        folders = (self._archive.hour_folder(name, hour) for name in (kind.name, BID.name))
+        own, bids = (folder.stat().st_mtime_ns if folder.is_dir() else 0 for folder in folders)
+        return own, bids
 
 
 def run_journal(
-    role: RoleContext, transitions: Transitions, ledger: SqlLedgerStore, advertisers: Callable[[], Iterable[int]]
+    role: RoleContext,
+    transitions: Transitions,
+    ledger: SqlLedgerStore,
+    advertisers: Callable[[], Iterable[int]],
+    catalogue: Callable[[], Catalogue | None],
 ) -> None:
     """Keep the journal for as long as the role runs; nothing where no folder is set."""
     settings = role.settings.journal
     archive, segments = archive_of(settings), segments_folder(settings)
-    if archive is None or segments is None:
+    if settings.ship_to or archive is None or segments is None:  # what is shipped is kept by another worker
         return
-    keeper = JournalKeeper(settings, archive, segments, transitions, ledger, advertisers, role.clock, role.telemetry)
+    sink, feeder = sink_of(settings), None
+    if sink is not None:
+        feeder = SinkFeeder(
+            sink, segments.parent, transitions, role.clock, role.telemetry, max_mib=settings.sink_max_mib
+        )
+        role.run_loop(feeder.run, "journal sink")
+        role.on_close(feeder.close)
+    keeper = JournalKeeper(
+        settings, archive, segments, transitions, ledger, advertisers, role.clock, role.telemetry, catalogue, feeder
+    )
     role.run_loop(keeper.run, "journal")
     role.on_close(keeper.close)
 

@@ -13,7 +13,11 @@ from pathlib import Path
 import msgspec
 
 from core.config import METRICS_PORTS, AdminSettings, Settings
+from creatives.media.bucket import Bucket, BucketPlace
+from creatives.media.s3_store import BucketStore
 from creatives.media.store import FolderStore
+from creatives.pictures.keeping import PictureFolder
+from creatives.preview.store import PreviewStore
 from journal.archive import is_readable
 
 _TOKEN_KEY_BYTES = 32
@@ -24,9 +28,28 @@ PEOPLE_KEY_FILE = "people.key"
 _METRICS = "metrics of "  # before a role's name in the note
 
 
+def media_store(settings: Settings, directory: Path) -> FolderStore:
+    """The media of a data directory."""
+    media = settings.media
+    if not media.bucket:
+        return FolderStore(directory / "media")
+    place = BucketPlace(media.bucket, media.endpoint, media.region, media.access_key, media.secret_key, media.prefix)
+    return BucketStore(directory / "media", directory / "media-cache", Bucket(place))
+
+
 def media_folder(settings: Settings) -> FolderStore:
-    """Where uploads are kept: a folder that backups take along, and that trackers of other machines share."""
-    return FolderStore(Path(settings.data.directory).absolute() / "media")
+    """Where uploads are kept, which backups take along: a folder, or a bucket that all machines share."""
+    return media_store(settings, Path(settings.data.directory).absolute())
+
+
+def picture_folder(settings: Settings) -> PictureFolder:
+    """Where scaled pictures of products are kept: they are made anew, so no backup takes them along."""
+    return PictureFolder(Path(settings.data.directory).absolute() / "pictures")
+
+
+def preview_folder(settings: Settings) -> PreviewStore:
+    """Where pictures of creatives are kept; they can be made again, so no backup takes them."""
+    return PreviewStore(Path(settings.data.directory).absolute() / "previews")
 
 
 def complete(settings: Settings, redis_url: str) -> Settings:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from admin.roles.lifecycle import RoleContext
 from admin.store.database import Database
@@ -34,8 +34,15 @@ _TOUCHES: Final = {
 }
 
 
-def run_products(role: RoleContext, redis: Pipelined, catalogue: CatalogueFollower, database: Database) -> OnApplied:
-    """Register the loops; what is returned is to be told of applied events."""
+class ProductWork(NamedTuple):
+    """What the worker's other parts need of the products: whom to tell of applied events, and whom to ask."""
+
+    on_applied: OnApplied
+    store: ProductStore
+
+
+def run_products(role: RoleContext, redis: Pipelined, catalogue: CatalogueFollower, database: Database) -> ProductWork:
+    """Register the loops."""
     settings = role.settings
     store = ProductStore(redis, role.clock)
     schedule = FeedSchedule(
@@ -55,7 +62,7 @@ def run_products(role: RoleContext, redis: Pipelined, catalogue: CatalogueFollow
     role.run_loop(refresher.run, "product models")
     role.run_loop(watcher.run, "product events")
     role.on_close(watcher.flush)
-    return watcher.take
+    return ProductWork(watcher.take, store)
 
 
 class ProductWatcher:

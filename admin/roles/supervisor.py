@@ -96,7 +96,7 @@ class Supervisor:
                 self._announce(ready_line(settings, self._roles))
                 await self._keep()
         finally:
-            self._announced = False  # who ends now needs no stand-in
+            self._announced = False  # a process that ends now needs no stand-in
             await self._end(keeping_redis)
 
     async def _prepare(self) -> Settings:
@@ -171,10 +171,11 @@ class Supervisor:
         for role in self._roles:
             component = _COMPONENTS[role]
             current = getattr(settings, component)
-            held = reserve_port(current.host, current.port, role)
+            held = reserve_port(current.host, current.port, role, self._ports)
             self._ports.append(held)
             changed = msgspec.structs.replace(current, port=held.getsockname()[1])
             settings = msgspec.structs.replace(settings, **{component: changed})
+        for role in self._roles:
             settings = self._reserve_metrics_port(settings, role)
         if settings.track.public_url == TrackSettings().public_url:  # nobody chose one, so it follows the port
             track = msgspec.structs.replace(settings.track, public_url=url_of(settings.track.host, settings.track.port))
@@ -188,7 +189,7 @@ class Supervisor:
             return settings
         name = METRICS_PORTS[role]
         try:
-            held = reserve_port(telemetry.host, getattr(telemetry, name), role)
+            held = reserve_port(telemetry.host, getattr(telemetry, name), role, self._ports)
         except ConfigError as error:  # what measures must not keep from working
             log.warning("metrics of the %s are served at another port: %s", role, error.message)
             held = reserve_port(telemetry.host, 0, role)
@@ -252,12 +253,18 @@ def _processes_of(role: str, settings: Settings) -> int:
 _COMPONENTS = {"bidder": "bid", "tracker": "track", "worker": "worker", "admin": "admin"}
 
 
-def reserve_port(host: str, port: int, role: str) -> socket.socket:
+def reserve_port(host: str, port: int, role: str, ours: Sequence[socket.socket] = ()) -> socket.socket:
     """A bound socket that does not listen: it keeps the port (0: any) for this process's children.
 
-    Raises ConfigError when somebody uses the port already, also somebody who would share it.
+    Raises ConfigError when somebody uses the port already, also somebody who would share it, and where it is one of
+    `ours`: two roles that share a port would each get half of the other's requests.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if any(_overlap(host, port, held) for held in ours):
+        raise ConfigError(
+            f"the {role} role cannot have {host}:{port}: another role has this port",
+            hint=f"choose another port ({_setting_of(role)}; 0 for any)",
+        )
     if port:
         with socket.socket(family, socket.SOCK_STREAM) as alone:
             alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -279,8 +286,27 @@ def _bind(unbound: socket.socket, host: str, port: int, role: str) -> None:
     except OSError as error:
         raise ConfigError(
             f"the {role} role cannot have {host}:{port}: {os.strerror(error.errno or 0)}",
-            hint=f"end what uses it, or choose another port (GROSZ_{_COMPONENTS[role].upper()}_PORT; 0 for any)",
+            hint=f"end what uses it, or choose another port ({_setting_of(role)}; 0 for any)",
         ) from error
+
+
+def _setting_of(role: str) -> str:
+    return f"GROSZ_{_COMPONENTS[role].upper()}_PORT"
+
+
+def _overlap(host: str, port: int, held: socket.socket) -> bool:
+    """Whether both take connections to the same address: by its number, or because one takes all of them."""
+    other, number = held.getsockname()[:2]
+    everywhere = ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
+    return number == port and (host in everywhere or other in everywhere or other in _addresses(host))
+
+
+def _addresses(host: str) -> set[str]:
+    """All of a name, which may have one of each family: which one is bound is not said."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError:  # binding says what is wrong with it
+        return set()
 
 
 def ready_line(settings: Settings, roles: Sequence[str]) -> str:

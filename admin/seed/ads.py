@@ -8,14 +8,18 @@ from typing import Any
 
 import msgspec
 
-from core.model import Creative, Format, NativeAssets, Picture
+from core.model import Creative, Format, NativeAssets, Picture, ProductChoice, TemplateUse
 from core.spot import Companion, MediaFile, Spot
+from creatives.templates.library import templates
 
 SIZES = (
     (300, 250), (728, 90), (160, 600), (320, 50), (300, 600), (970, 250), (320, 100), (468, 60), (336, 280), (250, 250),
     (120, 600), (300, 50), (320, 480), (970, 90), (234, 60), (180, 150), (640, 480), (320, 250), (300, 300),
 )  # fmt: skip
 """Width and height of the usual web and app banners, in pixels."""
+
+TEMPLATES = ("grid", "single", "carousel", "text")
+"""Which templates the shops use, in turns."""
 
 # Every fourth size is an image instead of HTML, so that both kinds are seen in each demo.
 IMAGE_EVERY = 4
@@ -32,6 +36,7 @@ class Look(msgspec.Struct, frozen=True):
     accent: str
     domain: str
     categories: tuple[str, ...]
+    language: str = "pl"  # of prices
 
 
 def creatives(advertiser_id: int, first_id: int, look: Look) -> tuple[Creative, ...]:
@@ -42,19 +47,34 @@ def creatives(advertiser_id: int, first_id: int, look: Look) -> tuple[Creative, 
 def _creatives(advertiser_id: int, first_id: int, look: Look) -> Iterator[Creative]:
     for position, (width, height) in enumerate(SIZES):
         is_image = position % IMAGE_EVERY == IMAGE_EVERY - 1
+        template = None if is_image else _template(look, position, width, height)
         yield Creative(
             id=first_id + position,
             advertiser_id=advertiser_id,
             name=f"{look.shop} {width}x{height}",
             width=width,
             height=height,
-            html="" if is_image else _html(look, width, height),
-            image_url=_image(look, width, height) if is_image else "",
+            html="" if is_image or template is not None else _html(look, width, height),
+            image_url=drawn_ad(look, width, height) if is_image else "",
             alt_text=f"{look.shop}: {look.slogan}",
             landing_url=f"https://{look.domain}/?utm_source=grosz&utm_medium=banner&utm_content={width}x{height}",
             advertiser_domain=look.domain,
             categories=look.categories,
+            language=look.language if template is not None else "",
+            products=None if template is None else ProductChoice(),
+            template=template,
         )
+
+
+def _template(look: Look, position: int, width: int, height: int) -> TemplateUse | None:
+    """How an ad shows the shop's products; None in sizes that no template has."""
+    name = TEMPLATES[position % len(TEMPLATES)]
+    if f"{width}x{height}" not in templates()[name].schema.sizes:
+        return None
+    parameters = {
+        "shop": look.shop, "headline": look.slogan, "background": look.background, "accent": look.accent,
+    }  # fmt: skip
+    return TemplateUse(name=name, parameters=parameters)
 
 
 VIDEO_AT, AUDIO_AT = 40, 41
@@ -102,19 +122,20 @@ NATIVE_AT = 42
 
 
 def native_ad(advertiser_id: int, first_id: int, look: Look) -> Creative:
-    """The shop's native ad: its pictures are drawn, so nothing has to be loaded from anywhere."""
+    """The shop's native ad: one of its products. Without one its pictures are drawn, and loaded from nowhere."""
     assets = NativeAssets(
         titles=(look.shop, f"{look.shop}: {look.slogan}"[:90]),
         texts=(look.slogan, f"{look.slogan}. {look.offer}"[:140]),
-        images=tuple(Picture(_image(look, w, h), w, h, "image/svg+xml") for w, h in ((1200, 627), (600, 600))),
-        icon=Picture(_image(look, 100, 100), 100, 100, "image/svg+xml"),
+        images=tuple(Picture(drawn_ad(look, w, h), w, h, "image/svg+xml") for w, h in ((1200, 627), (600, 600))),
+        icon=Picture(drawn_ad(look, 100, 100), 100, 100, "image/svg+xml"),
         sponsored=look.shop[:25],
         call_to_action="Shop now",
     )
     return Creative(
         id=first_id + NATIVE_AT, advertiser_id=advertiser_id, name=f"{look.shop} native", format=Format.NATIVE,
         landing_url=f"https://{look.domain}/?utm_source=grosz&utm_medium=native", advertiser_domain=look.domain,
-        categories=look.categories, native=assets,
+        categories=look.categories, native=assets, language=look.language, products=ProductChoice(),
+        template=TemplateUse(name="native", parameters={"shop": look.shop[:25], "headline": look.offer}),
     )  # fmt: skip
 
 
@@ -138,7 +159,8 @@ def _html(look: Look, width: int, height: int) -> str:
     )
 
 
-def _image(look: Look, width: int, height: int) -> str:
+def drawn_ad(look: Look, width: int, height: int) -> str:
+    """A picture of the shop's colours and words, as an address that nothing has to be loaded from."""
     size = max(12, min(height // 5, width // 12))
     shop, offer = html.escape(look.shop), html.escape(look.offer)
     svg = (

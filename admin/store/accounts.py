@@ -24,7 +24,7 @@ SHOWN_CHARS = len(KEY_PREFIX) + 6
 FREE_FAILURES = 5
 FIRST_LOCK_MS = 60_000
 LONGEST_LOCK_MS = 3_600_000
-# Longer than any lock: a guesser who waits for his count to be forgotten makes fewer guesses than one who does not.
+# Longer than any lock: a guesser who waits for the count to be forgotten makes fewer guesses than one who does not.
 FORGET_MS = 24 * 3_600_000
 
 # `last_used` tells a forgotten key from a used one: minutes do, and a write per request would not.
@@ -58,6 +58,15 @@ class Session(msgspec.Struct, frozen=True):
 
     user: User
     csrf_token: str
+
+
+class OpenSession(msgspec.Struct, frozen=True):
+    """A browser that is logged in. `name` tells it from others and lets nobody in: it is the digest of its cookie."""
+
+    name: str
+    created_ms: int
+    expires_ms: int
+    is_own: bool
 
 
 class AccountStore:
@@ -155,6 +164,25 @@ class AccountStore:
         async with self._database.write() as connection:
             await connection.execute(sa.delete(tables.sessions).where(tables.sessions.c.digest == digest(token)))
 
+    async def sessions_of(self, user_id: int, token: str) -> list[OpenSession]:
+        """The sessions of a user that are not over: the one with the cookie `token`, then the newest first."""
+        sessions = tables.sessions
+        own = (sessions.c.user_id == user_id, sessions.c.expires_ms > self._clock.now_ms())
+        statement = sa.select(sessions).where(*own).order_by(sessions.c.created_ms.desc(), sessions.c.digest)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        mine = digest(token)
+        found = [OpenSession(row.digest.hex(), row.created_ms, row.expires_ms, row.digest == mine) for row in rows]
+        return sorted(found, key=lambda session: not session.is_own)
+
+    async def close_sessions_of(self, user_id: int, token: str, session: str | None = None) -> int:
+        """Ends the named session of a user, or all but the one with the cookie `token`; how many ended."""
+        sessions = tables.sessions
+        chosen = sessions.c.digest != digest(token) if session is None else sessions.c.digest == bytes.fromhex(session)
+        async with self._database.write() as connection:
+            ended = await connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id, chosen))
+        return int(ended.rowcount)
+
     async def find_session(self, token: str) -> Session | None:
         """The session of a cookie, if it is not over and its user is active."""
         sessions, users = tables.sessions, tables.users
@@ -198,7 +226,7 @@ class AccountStore:
 
 
 async def set_password_hash(connection: AsyncConnection, user: User, password_hash: str) -> None:
-    """The user's password from now on; ends his sessions, and the rest after wrong ones."""
+    """The user's password from now on; ends their sessions, and the rest after wrong passwords."""
     private = tables.user_secrets
     await connection.execute(sa.delete(private).where(private.c.user_id == user.id))
     await connection.execute(sa.insert(private), {"user_id": user.id, "password_hash": password_hash})

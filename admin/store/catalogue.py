@@ -18,7 +18,7 @@ from admin.validation.convert import HIDDEN
 from core.clock import Clock
 from core.errors import ConflictError, NotFoundError
 from core.ids import MAX_ID
-from core.model import Catalogue, ConversionRule, EventKey, Status, WebhookTarget
+from core.model import Approval, Catalogue, ConversionRule, EventKey, Status, WebhookTarget
 from core.money import format_micros
 
 CATALOGUE = "catalogue"
@@ -51,6 +51,7 @@ class Changed(msgspec.Struct, frozen=True):
     event_keys: tuple[EventKey, ...]
     expires_ms: int
     conversions: tuple[ConversionRule, ...] = ()
+    approvals: tuple[Approval, ...] = ()
 
     def catalogue(self, published_ms: int, members: Mapping[str, Any]) -> Catalogue:
         """A catalogue of what is whole here and of the given `members`, tuples of objects by their names."""
@@ -135,6 +136,13 @@ class CatalogueWriter:
     async def note_secret(self, kind: ObjectKind, object_id: int, field: str) -> None:
         """That a secret which is kept apart was changed, in the change log."""
         await self._changes.account(kind.name, object_id, "update", field, HIDDEN, HIDDEN)
+
+    async def note_approval(
+        self, creative_id: int, advertiser_id: int, exchange_id: int, old: str | None, new: str
+    ) -> None:
+        """That an exchange says something else of a creative, in the change log."""
+        field = f"approvals.{exchange_id}"
+        await self._changes.account("creatives", creative_id, "review", field, old, new, advertiser_id=advertiser_id)
 
     async def set_rates(self, rates: Mapping[str, int]) -> None:
         """Replaces the exchange rates: micros of the base currency (PLN) for one unit."""
@@ -222,7 +230,8 @@ class CatalogueStore:
                 changed[kind.name] = {row.id: row for row in rows}
             keys, expires_ms = await _event_keys(connection, self._clock.now_ms())
             hooks, conversions = await _webhooks(connection), await _conversions(connection)
-            return Changed(version, changed, await rates(connection), hooks, keys, expires_ms, conversions)
+            approvals = await approvals_since(connection, revision)
+            return Changed(version, changed, await rates(connection), hooks, keys, expires_ms, conversions, approvals)
 
     async def catalogue(self, published_ms: int) -> Catalogue:
         """Everything that is not archived, as one value. For tools; the publisher keeps its own copy up to date."""
@@ -237,6 +246,7 @@ class CatalogueStore:
             member: tuple(value for value in objects[name].values() if value.status is Status.ARCHIVED)
             for name, member in ARCHIVED_MEMBERS.items()
         }
+        members["approvals"] = found.approvals
         return found.catalogue(published_ms, members)
 
 
@@ -244,6 +254,45 @@ async def rates(connection: AsyncConnection) -> dict[str, int]:
     """Exchange rates: micros of PLN for one unit of each currency."""
     rows = await connection.execute(sa.select(tables.fx_rates).order_by(tables.fx_rates.c.currency))
     return {row.currency: row.rate_micros for row in rows}
+
+
+async def approvals_since(connection: AsyncConnection, revision: int) -> tuple[Approval, ...]:
+    """What exchanges say of the creatives of which that, or the creative, is new after `revision`; by their ids.
+
+    An approval of an earlier version of the creative is none.
+    """
+    table, creatives = tables.approvals, tables.creatives
+    new = sa.union(
+        sa.select(table.c.creative_id).where(table.c.revision > revision),
+        sa.select(creatives.c.id).where(creatives.c.revision > revision),
+    )
+    statement = (
+        sa.select(
+            table.c.creative_id, table.c.exchange_id, table.c.state, creatives.c.version, table.c.creative_version
+        )
+        .join(creatives, creatives.c.id == table.c.creative_id)
+        .where(table.c.creative_id.in_(new))
+        .order_by(table.c.creative_id, table.c.exchange_id)
+    )
+    decided: dict[int, dict[str, list[int]]] = {}
+    for row in await connection.execute(statement):
+        states = decided.setdefault(row.creative_id, {"approved": [], "rejected": []})
+        if row.version == row.creative_version and row.state in states:
+            states[row.state].append(row.exchange_id)
+    return tuple(
+        Approval(id=number, approved=tuple(states["approved"]), rejected=tuple(states["rejected"]))
+        for number, states in decided.items()
+    )
+
+
+async def agreed_recipients(connection: AsyncConnection, hooks: Iterable[Webhook]) -> frozenset[tuple[int, str]]:
+    """The (advertiser, address) of webhooks by mail whose owner has agreed: to that advertiser's mails, or to all."""
+    table, wanted = tables.mail_recipients, {(hook.advertiser_id, hook.mail) for hook in hooks}
+    chosen = sa.select(table.c.advertiser_id, table.c.address).where(
+        table.c.address.in_(sorted({address for _, address in wanted})), table.c.confirmed_ms.is_not(None)
+    )
+    known = {(row.advertiser_id, row.address) for row in await connection.execute(chosen)}
+    return frozenset(one for one in wanted if one in known or (0, one[1]) in known)
 
 
 async def _webhooks(connection: AsyncConnection) -> tuple[WebhookTarget, ...]:

@@ -63,10 +63,18 @@ class ChangeWriter:
         await self._add(rows)
 
     async def account(
-        self, kind: str, object_id: int, action: str, field: str = "", old: str | None = None, new: str | None = None
+        self,
+        kind: str,
+        object_id: int,
+        action: str,
+        field: str = "",
+        old: str | None = None,
+        new: str | None = None,
+        *,
+        advertiser_id: int | None = None,
     ) -> None:
-        """A change of a user or an API key; the caller never passes a secret."""
-        await self._add([self._row(kind, object_id, None, action, field, old, new)])
+        """A change that is no object's own: of a user, an API key, an approval. The caller never passes a secret."""
+        await self._add([self._row(kind, object_id, advertiser_id, action, field, old, new)])
 
     def _row(
         self,

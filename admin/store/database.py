@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -38,6 +40,11 @@ def database_url(url: str, data_dir: Path | None = None) -> str:
     if scheme not in (*drivers, *drivers.values()):
         raise ConfigError(f"database '{scheme}' is not supported", hint="use sqlite or postgresql")
     return f"{drivers.get(scheme, scheme)}://{rest}"
+
+
+# What engines say of a column or table that they do not have: undefined_column, undefined_table.
+_POSTGRES_UNKNOWN: Final = frozenset(("42703", "42P01"))
+_SQLITE_UNKNOWN: Final = re.compile("no such (column|table)|has no column")
 
 
 class Database:
@@ -113,11 +120,26 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, OSError) as error:
+        if isinstance(error, DBAPIError) and _is_of_another_schema(error):
+            raise UnavailableError(
+                "the database has another schema than this release",
+                hint="start this release's admin, which migrates it, or run grosz migrate",
+            ) from error
+        if isinstance(error, DBAPIError) and type(error.orig) is sqlite3.DatabaseError:
+            raise UnavailableError(
+                "the database file is damaged, or is no database", hint="bring back a backup (grosz restore)"
+            ) from error
         if isinstance(error, DBAPIError) and not _is_outage(error):
             raise
         raise UnavailableError(
             "the database does not answer", hint="check that it runs and that its disk is not full"
         ) from error
+
+
+def _is_of_another_schema(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.OperationalError):
+        return _SQLITE_UNKNOWN.search(str(error.orig)) is not None
+    return getattr(error.orig, "sqlstate", None) in _POSTGRES_UNKNOWN
 
 
 def _is_outage(error: DBAPIError) -> bool:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from admin.store import tables
 from admin.store.model import ApiKey, Conversion, Feed, User, Webhook
 from admin.validation import documents
-from admin.validation.targeting import REFERENCES
+from admin.validation.targeting import MODIFIED_KINDS, REFERENCES
 from core.dialects import spelled_out
 from core.model import Advertiser, Budget, Campaign, Creative, Deal, Exchange, InventoryList, LineItem, Segment
 
@@ -51,6 +51,11 @@ def _line_item(value: LineItem) -> Iterable[Reference]:
     for field, kind in REFERENCES:
         for position, target in enumerate(getattr(targeting, field)):
             yield f"/targeting/{field}/{position}", kind, target
+    for number, modifier in enumerate(value.bid_modifiers):
+        kind = MODIFIED_KINDS.get(modifier.field, "")
+        for position, target in enumerate(modifier.values if kind else ()):
+            if isinstance(target, int):
+                yield f"/bid_modifiers/{number}/values/{position}", kind, target
 
 
 def _segment(value: Segment) -> Iterable[Reference]:

@@ -174,6 +174,37 @@ class SqlLedgerStore:
         async with self._database.read() as connection:
             return [_row(row._mapping) for row in await connection.execute(statement)]
 
+    async def count_after(self, advertiser_id: int, stream_id: str) -> int:
+        """How many rows were settled after `stream_id` ("" for all)."""
+        statement = sa.select(sa.func.count()).where(
+            ledger.c.advertiser_id == advertiser_id,
+            sa.tuple_(ledger.c.stream_ms, ledger.c.stream_sequence) > sa.tuple_(*stream_id_order(stream_id)),
+        )
+        async with self._database.read() as connection:
+            return int(await connection.scalar(statement) or 0)
+
+    async def booked_until(self, advertiser_id: int, stream_id: str) -> dict[tuple[int, int], tuple[int, int]]:
+        """(line item, day) -> micros and impressions of the rows up to one, those that were archived left out."""
+        by = _names(ledger, ("line_item_id", "day"))
+        statement = (
+            sa.select(*by, *_added(ledger))
+            .where(
+                ledger.c.advertiser_id == advertiser_id,
+                sa.tuple_(ledger.c.stream_ms, ledger.c.stream_sequence) <= sa.tuple_(*stream_id_order(stream_id)),
+            )
+            .group_by(*by)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return {(int(row[0]), int(row[1])): (int(row[2]), int(row[3])) for row in rows}
+
+    async def archived_days(self, advertiser_id: int) -> set[tuple[int, int]]:
+        """(line item, day) of which rows have been archived."""
+        by = _names(ledger_archived, ("line_item_id", "day"))
+        statement = sa.select(*by).where(ledger_archived.c.advertiser_id == advertiser_id).distinct()
+        async with self._database.read() as connection:
+            return {(int(row[0]), int(row[1])) for row in await connection.execute(statement)}
+
 
 _POOL = ("campaign_id", "line_item_id", "share")
 _DAY = (*_POOL, "day", "exchange_id", "currency")

@@ -47,7 +47,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     format: FeedFormat = FeedFormat.AUTO
     refresh_s: int = 14_400
     price_currency: str = ""  # of prices without one
-    encoding: str = ""  # "": as the feed says, else UTF-8, else told by its bytes
+    encoding: str = ""  # "": as the feed says, otherwise UTF-8, otherwise told by its bytes
     item_element: str = ""  # of XML that is of no known form
     mapping: dict[str, str] = {}  # field of products -> column, or path of an element
     external_id: str = ""
@@ -73,12 +73,16 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an advertiser is told that a user entered a segment; `secret` signs each call (HMAC-SHA256)."""
+    """Where an advertiser is told that a user entered a segment: at a URL, or at a mail address.
+
+    `secret` signs each call (HMAC-SHA256).
+    """
 
     id: int
     advertiser_id: int
     name: str
-    url: str
+    url: str = ""
+    mail: str = ""
     secret: str = ""
     status: Status = Status.ACTIVE
     external_id: str = ""

@@ -202,6 +202,27 @@ conversions = _catalogue_table(
 )
 webhooks = _catalogue_table("webhooks", _long_text("url"))
 
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("creative_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("exchange_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("advertiser_id", BigInteger, nullable=False),
+    Column("creative_version", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("submitted_ms", BigInteger),
+    Column("changed_ms", BigInteger, nullable=False),
+    Column("due_ms", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False, index=True),
+    Index("ix_approvals_due", "due_ms"),
+    Index("ix_approvals_exchange_reference", "exchange_id", "reference"),
+)
+"""What exchanges have decided of creatives (admin.reviews.states.Review); `revision` as in catalogue tables."""
+
 object_references = Table(
     "object_references",
     metadata,
@@ -408,6 +429,64 @@ ledger_marks = Table(
     Column("stream_sequence", BigInteger, nullable=False),
 )
 """The newest row of each advertiser: what has come before is not added again."""
+
+saved_reports = Table(
+    "saved_reports",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("advertiser_id", BigInteger, nullable=False, index=True),  # 0: of all advertisers
+    Column("name", Text, nullable=False),
+    Column("document", Text, nullable=False),  # JSON of admin.reports.saved.ReportDraft
+    Column("next_ms", BigInteger, index=True),  # when it is sent next; None: it is not scheduled
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+)
+
+report_links = Table(
+    "report_links",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("report_id", BigInteger, nullable=False, index=True),
+    Column("advertiser_id", BigInteger, nullable=False),
+    Column("token_sha256", Text, nullable=False, unique=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger),
+)
+"""Links by which whoever has one sees one report of one advertiser, until it expires or is revoked."""
+
+mail_recipients = Table(
+    "mail_recipients",
+    metadata,
+    Column("advertiser_id", BigInteger, primary_key=True, autoincrement=False),  # 0: of all advertisers
+    Column("address", Text, primary_key=True),
+    Column("token_sha256", Text, nullable=False, unique=True),
+    Column("confirmed_ms", BigInteger),
+    Column("created_ms", BigInteger, nullable=False),
+)
+"""Who may be written to: only addresses whose owner has agreed."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("once", Text, nullable=False, unique=True),  # what it is about: the same is told once
+    Column("advertiser_id", BigInteger, nullable=False, index=True),
+    Column("channel", Text, nullable=False),  # mail, webhook, file
+    Column("target", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("attachment", LargeBinary),
+    Column("ending", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("state", Text, nullable=False),  # waiting, sent, dead
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("ix_outbox_state_due", "state", "due_ms"),
+)
+"""What is to be sent, has been, or could not be."""
 
 APPEND_ONLY = ("change_log", "ledger")
 """Tables whose rows the database itself refuses to change or delete (triggers made by the migrations)."""

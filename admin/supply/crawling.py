@@ -100,7 +100,7 @@ class Crawler:
             return list(await asyncio.gather(*map(one, wanted)))
 
     async def _found(self, session: aiohttp.ClientSession, declared: Declared, now_ms: int) -> FetchedFile:
-        """By https, else by http (ads.txt 1.1 section 3.1)."""
+        """By https, otherwise by http (ads.txt 1.1 section 3.1)."""
         problem = ""
         for scheme in ("https", "http"):
             base = f"{scheme}://{declared.domain}/"

@@ -19,7 +19,9 @@ from core.money import format_micros, parse_decimal
 T = TypeVar("T", bound=msgspec.Struct)
 
 MOMENTS = frozenset({"start_ms", "end_ms", "expires_ms"})
-SECRETS = frozenset({"encryption_key", "integrity_key", "bearer_token", "header_secret", "secret", "secret_url"})
+SECRETS = frozenset(
+    {"encryption_key", "integrity_key", "bearer_token", "header_secret", "review_token", "secret", "secret_url"}
+)
 """Fields that can be written and never read back."""
 
 HIDDEN = "***"

@@ -10,13 +10,15 @@ from msgspec import Meta
 
 from admin.store.model import CountUnique, FeedFormat, Scope
 from admin.validation import fields as f
-from admin.validation.targeting import targeting_document
+from admin.validation.targeting import BidModifierDocument, targeting_document
 from core.dialects import GENERIC
 from core.model import (
+    AdDelivery,
     BillingEvent,
     Clearing,
     Format,
     Goal,
+    ImageSource,
     ListKind,
     Margin,
     NoBidStyle,
@@ -24,7 +26,9 @@ from core.model import (
     PriceEncryption,
     ProductChoice,
     ProductStrategy,
+    ReviewPolicy,
     SellerCheck,
+    TemplateUse,
     UnreadablePrice,
 )
 from core.spot import DeliveryMethod
@@ -100,6 +104,9 @@ class AdvertiserDocument(Document, kw_only=True):
     currency: f.Currency = "PLN"
     timezone: f.Timezone = "Europe/Warsaw"
     domain: f.OptionalDomain = ""
+    origins: Annotated[
+        list[f.Origin], Meta(max_length=20, description="Further origins whose pages are the shop's (`/r/`, `/e/`).")
+    ] = []
     balance: f.Amount | None = None
     caps: Caps = []
     profile_retention_days: Annotated[int, Meta(ge=1, le=730)] = 90
@@ -137,6 +144,10 @@ class LineItemDocument(Document, kw_only=True):
     daily_budget: BudgetDocument = msgspec.field(default_factory=BudgetDocument)
     total_budget: BudgetDocument = msgspec.field(default_factory=BudgetDocument)
     budget_shares: Annotated[list[BudgetShareDocument], Meta(max_length=16)] = []
+    bid_modifiers: Annotated[
+        list[BidModifierDocument],
+        Meta(max_length=100, description="What applies to an impression is multiplied, 0.1 at least and 10 at most."),
+    ] = []
     pacing: Pacing = Pacing.EVEN
     spend_all: Annotated[
         bool,
@@ -172,6 +183,37 @@ class ProductChoiceDocument(msgspec.Struct, forbid_unknown_fields=True):
     reorder_after_days: f.Days = 30
     successor_after_days: f.Days = 365
     successor_step: Annotated[float, Meta(ge=0, le=100)] = 1.0
+
+
+class SegmentCallDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """What an ad calls the members of a segment to do."""
+
+    segment_id: f.Id
+    text: Annotated[str, Meta(min_length=1, max_length=40, pattern=f.TEXT, examples=["15% for you"])]
+
+
+class TemplateUseDocument(msgspec.Struct, forbid_unknown_fields=True):
+    """A template that shows products of the feeds (docs/product-ads.md)."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_-]*" + f.END, examples=["grid"])]
+    parameters: Annotated[
+        dict[str, Annotated[str, Meta(max_length=2048, pattern=f.TEXT)]],
+        Meta(max_length=40, description="By the template's schema: `grosz template show NAME`."),
+    ] = {}
+    calls: Annotated[
+        list[SegmentCallDocument],
+        Meta(max_length=10, description="The first whose segment the visitor is in stands for the parameter `call`."),
+    ] = []
+    delivery: AdDelivery = AdDelivery.AUTO
+    images: ImageSource = ImageSource.SHOP
+    query: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            pattern=r"^[A-Za-z0-9_.~%={}&+-]*" + f.END,
+            description="Added to each product's page; {campaign}, {creative} and {product} are filled in.",
+        ),
+    ] = TemplateUse(name="").query
 
 
 class PictureDocument(msgspec.Struct, forbid_unknown_fields=True):
@@ -277,6 +319,7 @@ class CreativeDocument(Document, kw_only=True):
     language: f.OptionalLanguage = ""
     sample_url: f.Url = ""
     products: ProductChoiceDocument | None = None
+    template: TemplateUseDocument | None = None
 
 
 class SegmentDocument(Document, kw_only=True):
@@ -370,11 +413,20 @@ class ExchangeDocument(Document, kw_only=True):
     integrity_key: f.Secret = ""
     unreadable_price: UnreadablePrice = UnreadablePrice.BID
     no_bid_style: NoBidStyle | None = None
+    review: ReviewPolicy | None = None
+    deal_floor_else_impression: Annotated[
+        bool | None, Meta(description="Whether a deal without a floor has the impression's; null: as the dialect says.")
+    ] = None
+    review_url: Annotated[
+        f.Url, Meta(description="Of its Ad Management API, with our bidder id: https://ssp.example/v1/bidder/492")
+    ] = ""
+    review_token: f.Secret = ""
     default_tmax_ms: Annotated[int, Meta(ge=10, le=5_000)] = 100
     time_to_notice_ms: Annotated[int, Meta(ge=0, le=300_000)] = 5_000
     network_margin_ms: Annotated[int, Meta(ge=0, le=1_000)] = 20
     openrtb_version: Literal["2.3", "2.4", "2.5", "2.6"] = "2.6"
     sync_url: f.Url = ""
+    user_id_sources: Annotated[list[f.UserIdSource], Meta(max_length=8)] = []
     bearer_token: f.Secret = ""
     secret_header: f.HeaderName = ""
     header_secret: f.Secret = ""
@@ -397,11 +449,12 @@ class ExchangeDocument(Document, kw_only=True):
 
 
 class WebhookDocument(Document, kw_only=True):
-    """Where an advertiser is told that a user entered a segment."""
+    """Where an advertiser is told that a user entered a segment: at a URL for each visitor, or by mail for an hour."""
 
     advertiser_id: f.Id
     name: f.Name
-    url: f.RequiredUrl
+    url: f.Url = ""
+    mail: f.MailRecipient = ""
     secret: f.Secret = ""
 
 

@@ -33,6 +33,16 @@ OptionalDomain = Annotated[
     str,
     Meta(max_length=253, pattern=r"^(([a-z0-9_]([a-z0-9_-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?)?" + END),
 ]
+# As a browser sends it: no path and no slash.
+Origin = Annotated[
+    str,
+    Meta(
+        max_length=270,
+        pattern=r"^https?://([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?(:[1-9][0-9]{0,4})?" + END,
+        description="Scheme, host in lower case and, where it is unusual, port.",
+        examples=["https://m.shop.example"],
+    ),
+]
 # What the Digital Services Act's extension of OpenRTB has room for.
 Transparency = Annotated[
     str,
@@ -49,6 +59,14 @@ Network = Annotated[
     str, Meta(max_length=49, pattern=r"^[0-9a-fA-F:.]+(/[0-9]{1,3})?" + END, examples=["203.0.113.0/24"])
 ]
 Inventory = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+" + END, examples=["mfa.example"])]
+UserIdSource = Annotated[
+    str,
+    Meta(
+        min_length=3, max_length=255, pattern=r"^(ifa|(eids|data):[^\sA-Z]{1,250})" + END,
+        description="Where bid requests have the id that cookie sync binds: ifa, eids:SOURCE or data:PROVIDER.",
+        examples=["eids:ssp.example"],
+    ),
+]  # fmt: skip
 Url = Annotated[
     str, Meta(max_length=2048, pattern=r"^(https?://[!-~]+)?" + END, description="Absolute http or https URL.")
 ]
@@ -158,6 +176,14 @@ DialectName = Annotated[
     ),
 ]
 Email = Annotated[str, Meta(max_length=254, pattern=r"^[^\s@\x00-\x20\x7f]+@[^\s@\x00-\x20\x7f]+" + END)]
+MailRecipient = Annotated[
+    str,
+    Meta(
+        max_length=254,
+        pattern=r"^([^\s@\x00-\x20\x7f]+@[^\s@\x00-\x20\x7f]+)?" + END,
+        description="Instead of a URL: an address that has agreed to mails of this advertiser.",
+    ),
+]
 # Twelve characters is what password guidance asks of a secret without further rules; the upper bound is argon2's work.
 Password = Annotated[str, Meta(min_length=12, max_length=256, description="Write-only.")]
 Secret = Annotated[str, Meta(max_length=512, pattern=r"^[!-~]*" + END, description="Write-only: read back as '***'.")]

@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 
+from admin.mail.message import checked_address
 from admin.store.kinds import ObjectKind
 from admin.store.model import ApiKey, Feed, Webhook
 from admin.validation.convert import amounts_in
+from admin.validation.targeting import check_modifier
 from bidder.targeting.fields import FIELDS
 from bidder.targeting.lists import MEMBERS
 from core.dialects import spoken_by
-from core.errors import Fault, GroszError
+from core.errors import Fault, GroszError, InputError
 from core.model import (
     Advertiser,
     Campaign,
@@ -107,6 +109,12 @@ def _advertiser(value: Advertiser) -> Iterator[Fault]:
     if value.timezone not in zoneinfo.available_timezones():
         yield Fault("/timezone", "not_allowed", f"'{value.timezone}' is not a time zone", "for example Europe/Warsaw")
     yield from _budget("/balance", value.balance_micros)
+    for place, origin in enumerate(value.origins):
+        if (origin.startswith("https://") and origin.endswith(":443")) or (
+            origin.startswith("http://") and origin.endswith(":80")
+        ):
+            text = f"browsers send {origin.rpartition(':')[0]}, without the port that the scheme has anyway"
+            yield Fault(f"/origins/{place}", "value", text, "leave the port out")
 
 
 def _budget(pointer: str, micros: int | None) -> Iterator[Fault]:
@@ -152,6 +160,8 @@ def _line_item(value: LineItem) -> Iterator[Fault]:
         yield Fault("/creative_ids", "duplicate", "a creative is named twice")
     for position, share in enumerate(value.budget_shares):
         yield from _caps(share.caps, f"/budget_shares/{position}/caps")
+    for position, modifier in enumerate(value.bid_modifiers):
+        yield from check_modifier(modifier, f"/bid_modifiers/{position}")
 
 
 def _creative(value: Creative) -> Iterator[Fault]:
@@ -211,8 +221,14 @@ def _list(value: InventoryList) -> Iterator[Fault]:
 
 def _webhook(value: Webhook) -> Iterator[Fault]:
     """What can be called nowhere; whether private addresses may be is the worker's setting (validation.warnings)."""
-    fault = check_url(value.url, allow_private=True)
-    if fault is not None:
+    if value.url and value.mail:
+        yield Fault("/mail", "contradiction", "a webhook has a URL or a mail address, not both", "make two webhooks")
+    elif value.mail:
+        try:
+            checked_address(value.mail, "/mail")
+        except InputError as error:
+            yield from error.faults
+    elif (fault := check_url(value.url, allow_private=True)) is not None:
         yield fault
 
 

@@ -17,6 +17,7 @@ from core.model import Advertiser, Budget, Campaign, Creative, Goal, LineItem, P
 from core.money import format_micros
 from core.network.outgoing import check_url
 from creatives.formats.table import FORMATS, is_known
+from creatives.scanning.declared import findings
 from pacing.pace.targets import TargetState
 
 
@@ -30,7 +31,7 @@ class Pace(NamedTuple):
 class Surroundings(msgspec.Struct, frozen=True):
     """What is known around the object: what it names, the time, exchange rates, and sizes of segments if counted.
 
-    `paces` has line items that pacing was asked about.
+    `paces` has line items that pacing was asked about, `agreed` the (advertiser, address) of who wants mails.
     """
 
     objects: Mapping[tuple[str, int], Any]
@@ -38,6 +39,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     rates: Mapping[str, int]
     segment_sizes: Mapping[int, int]
     paces: Mapping[int, Pace] = {}
+    agreed: frozenset[tuple[int, str]] = frozenset()
 
     def find(self, kind: str, object_id: int) -> Any:  # noqa: ANN401 - the kind says which
         return self.objects.get((kind, object_id))
@@ -55,11 +57,11 @@ def warnings_of(kind: ObjectKind, value: Any, around: Surroundings) -> list[Faul
         case Advertiser():
             found = _advertiser(value, around)
         case Segment():
-            found = _size(value.id, "/rule", around)
+            found = _size(value.id, value.name, "/rule", around)
         case Creative():
             found = _creative(value, around)
         case Webhook():
-            found = _webhook(value)
+            found = _webhook(value, around)
         case _:
             found = _paused(kind.title, value)
     return list(found)
@@ -70,8 +72,13 @@ def _advertiser(value: Advertiser, around: Surroundings) -> Iterator[Fault]:
     yield from _purse(value, around, "/currency", "/balance")
 
 
-def _webhook(value: Webhook) -> Iterator[Fault]:
+def _webhook(value: Webhook, around: Surroundings) -> Iterator[Fault]:
     yield from _paused("webhook", value)
+    if value.mail:
+        if (value.advertiser_id, value.mail) not in around.agreed:
+            text = "this address has not agreed to mails of the advertiser: nothing is sent to it"
+            yield Fault("/mail", "not_agreed", text, "ask it: Saved reports in the console, or /v1/reports/recipients")
+        return
     fault = check_url(value.url, allow_private=False)
     if fault is not None and fault.code in ("private", "scheme"):
         text = f"{fault.message}: it is called only where worker.private_webhooks is set"
@@ -163,6 +170,7 @@ def _creative(value: Creative, around: Surroundings) -> Iterator[Fault]:
     if UNCATEGORISED in advertised((*value.categories, *products)):
         text = "it has no category that can be checked: publishers who block or allow categories refuse it"
         yield Fault("/categories", "no_category", text, "say what it advertises, for example IAB18-3")
+    yield from findings(value, advertiser.domain if advertiser is not None else "")
 
 
 def _budgets(value: LineItem, campaign: Campaign | None) -> Iterator[Fault]:
@@ -204,7 +212,8 @@ def _targeting(value: LineItem, around: Surroundings) -> Iterator[Fault]:
             text = "a segment is both wanted and excluded: nobody can match"
             yield Fault(f"/targeting/{name}", "contradiction", text, "remove it from one of the lists")
         for position, segment in enumerate(wanted):
-            yield from _size(segment, f"/targeting/{name}/{position}", around)
+            stored = around.find("segments", segment)
+            yield from _size(segment, stored.name if stored else "", f"/targeting/{name}/{position}", around)
     if set(targeting.domains_allow) and set(targeting.domains_allow) <= set(targeting.domains_deny):
         yield Fault("/targeting/domains_allow", "contradiction", "every allowed domain is denied too", "remove one")
     for position, deal_id in enumerate(targeting.deals):
@@ -214,9 +223,10 @@ def _targeting(value: LineItem, around: Surroundings) -> Iterator[Fault]:
             yield Fault(f"/targeting/deals/{position}", "contradiction", text, "add the exchange")
 
 
-def _size(segment_id: int, pointer: str, around: Surroundings) -> Iterator[Fault]:
+def _size(segment_id: int, name: str, pointer: str, around: Surroundings) -> Iterator[Fault]:
     if around.segment_sizes.get(segment_id) == 0:
-        yield Fault(pointer, "segment_empty", f"segment {segment_id} has nobody in it now", "see the tag's health")
+        called = f'"{name}"' if name else str(segment_id)
+        yield Fault(pointer, "segment_empty", f"segment {called} has nobody in it now", "see the tag's health")
 
 
 def _paused(title: str, value: Any) -> Iterator[Fault]:  # noqa: ANN401 - any object with a status

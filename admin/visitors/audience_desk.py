@@ -8,6 +8,7 @@ from admin.visitors.documents import (
     GivenUpCall,
     GivenUpPage,
     IgnoredMember,
+    LastTagEvent,
     MatchDay,
     MatchPage,
     MatrixRequest,
@@ -20,6 +21,7 @@ from admin.visitors.documents import (
     TagEvent,
     TagReport,
 )
+from admin.visitors.rosters import RosterDesk
 from core.clock import Clock
 from core.errors import InputError
 from core.model import Advertiser, Segment, Status
@@ -51,6 +53,7 @@ class AudienceDesk:
         self._clock = clock
         self._metrics = metrics
         self._sizes = SegmentSizes(profiles)
+        self.rosters = RosterDesk(profiles, clock)
 
     async def sizes(self, segments: Sequence[Segment]) -> SizesPage:
         """Visitors in each active one of these segments now."""
@@ -76,7 +79,15 @@ class AudienceDesk:
         return TagReport(
             [TagEvent(one.event, _moment(one.last_ms), one.today, one.yesterday, one.daily_mean) for one in states],
             [IgnoredMember(note.meant, note.written, _moment(note.last_ms)) for note in notes],
+            await self.last_events(advertiser_id),
         )
+
+    async def last_events(self, advertiser_id: int) -> list[LastTagEvent]:
+        """The last events of the advertiser's tags, newest first."""
+        return [
+            LastTagEvent(one.event, _at(one.at_ms), list(one.products), one.count, one.value_micros)
+            for one in await TagHealth(self._profiles).last(advertiser_id)
+        ]
 
     async def matches(self, exchange_id: int) -> MatchPage:
         """Cookie sync by day and browser."""
@@ -109,7 +120,7 @@ class AudienceDesk:
         found = await read_progress(self._profiles)
         return PassProgress(
             bool(found.targets), found.share, found.scanned, found.expected, found.rewritten, list(found.targets),
-            _moment(found.finished_ms),
+            _moment(found.finished_ms), _moment(1000 * found.takes_over_s),
         )  # fmt: skip
 
     async def count(self, advertiser: Advertiser, rules: Sequence[str]) -> RuleCounts:

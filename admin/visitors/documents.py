@@ -74,11 +74,22 @@ class IgnoredMember(msgspec.Struct):
     last: datetime.datetime | None
 
 
+class LastTagEvent(msgspec.Struct):
+    """One of the last events, without whose it was: the first ids of its products, and how many it had."""
+
+    event: str
+    at: datetime.datetime
+    products: list[str]
+    product_count: int
+    value_micros: int | None
+
+
 class TagReport(msgspec.Struct):
-    """Whether an advertiser's tags fire, and which of their members are not understood."""
+    """Whether an advertiser's tags fire, which of their members are not understood; the last events, newest first."""
 
     events: list[TagEvent]
     ignored: list[IgnoredMember]
+    last: list[LastTagEvent] = []
 
 
 class CountRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -154,7 +165,10 @@ class SentAgain(msgspec.Struct):
 
 
 class PassProgress(msgspec.Struct):
-    """The background pass that brings changed rules to existing profiles, while `running` for `advertiser_ids`."""
+    """The background pass that brings changed rules to existing profiles, while `running` for `advertiser_ids`.
+
+    `takes_over`: when a pass that brings another meaning of rules changes all audiences at once; null for every other.
+    """
 
     running: bool
     share: float
@@ -163,6 +177,7 @@ class PassProgress(msgspec.Struct):
     rewritten: int
     advertiser_ids: list[int]
     finished: datetime.datetime | None
+    takes_over: datetime.datetime | None
 
 
 class VisitorReport(msgspec.Struct):

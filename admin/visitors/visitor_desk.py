@@ -45,7 +45,7 @@ class VisitorDesk:
         return msgspec.convert({**export, "ads": ads}, VisitorReport)
 
     async def forget(self, user_id: str, actor: str) -> VisitorErased:
-        """Erase the user at every advertiser, and the devices linked to him by a login. Raises InputError."""
+        """Erase the user at every advertiser, and the devices linked to them by a login. Raises InputError."""
         erased = await self._identities.forget(checked_user_id(user_id), actor)
         return VisitorErased(list(erased.user_ids), erased.advertisers, erased.exchange_ids)
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bidder.targeting.approval import reviewing
 from bidder.targeting.compiled import Compiled
 from bidder.targeting.overlay import Overlay
 from core.catalogue.codec import Change, apply_change, decode_change, decode_published
@@ -85,9 +86,12 @@ def touched(before: Catalogue, change: Change) -> set[int]:
     """Ids of the line items that have to be compiled again: changed, new, gone, or depending on such an object."""
     changed, removed = change.changed, change.removed
     line_items = {line.id for line in changed.line_items} | set(removed.get("line_items", ()))
+    if _review_changes(before, change):
+        return line_items | {line.id for line in before.line_items}
     advertisers = _differing(before.advertisers, changed.advertisers, removed.get("advertisers", ()), _of_advertiser)
     campaigns = _differing(before.campaigns, changed.campaigns, removed.get("campaigns", ()), _of_campaign)
     creatives = _differing(before.creatives, changed.creatives, removed.get("creatives", ()), _everything)
+    creatives |= _differing(before.approvals, changed.approvals, removed.get("approvals", ()), _everything)
     deals = _differing(before.deals, changed.deals, removed.get("deals", ()), _everything)
     lists = _differing(before.lists, changed.lists, removed.get("lists", ()), _everything)
     segments = _differing(before.segments, changed.segments, removed.get("segments", ()), _owner)
@@ -103,6 +107,15 @@ def touched(before: Catalogue, change: Change) -> set[int]:
             or _names_segment(line, segments)
         )
     return line_items
+
+
+def _review_changes(before: Catalogue, change: Change) -> bool:
+    """Whether another exchange's decisions about creatives count than before: all line items depend on that."""
+    exchanges, gone = change.changed.exchanges, change.removed.get("exchanges", ())
+    if not exchanges and not gone:
+        return False
+    after = {each.id: each for each in (*before.exchanges, *exchanges) if each.id not in gone}
+    return reviewing(before.exchanges) != reviewing(after.values())
 
 
 def _differing(

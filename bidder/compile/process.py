@@ -5,9 +5,7 @@ What comes back is unpacked in steps, between which the event loop serves reques
 
 import asyncio
 import concurrent.futures
-import multiprocessing
 import os
-import time
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
@@ -18,7 +16,7 @@ from bidder.targeting.compiled import Compiled
 from bidder.targeting.overlay import Overlay
 from core.collector import building_what_lives_long
 from core.errors import UnavailableError
-from core.processes import end_with_parent, give_way
+from core.pools import background_pool
 
 CHILD_NICENESS = 5
 _TRACKER_FILTER = "ignore:resource_tracker:UserWarning"
@@ -26,14 +24,6 @@ _TRACKER_FILTER = "ignore:resource_tracker:UserWarning"
 Result = TypeVar("Result")
 
 _in_child = CatalogueCompiler()
-
-
-def prepare_child(parent: int) -> None:
-    """What the child process does first: end with its parent, and leave the processor to those that answer requests."""
-    end_with_parent(parent)
-    os.setsid()
-    while not give_way(os.getpid(), CHILD_NICENESS):
-        time.sleep(0.1)
 
 
 def hold(snapshot: bytes, changes: Sequence[bytes]) -> None:
@@ -93,10 +83,7 @@ class Compiler:
     def _child(self) -> concurrent.futures.ProcessPoolExecutor:
         if self._executor is None:
             _silence_tracker()
-            # A pool's child does not notice that its parent was killed; it would wait for work for ever.
-            self._executor = concurrent.futures.ProcessPoolExecutor(
-                1, multiprocessing.get_context("spawn"), initializer=prepare_child, initargs=(os.getpid(),)
-            )
+            self._executor = background_pool(CHILD_NICENESS)
         return self._executor
 
     async def _run(self, function: Callable[..., Result], *arguments: object) -> Result:

@@ -20,6 +20,18 @@ def costs(cpm: NDArray[np.int64], rate: NDArray[np.float64] | float) -> NDArray[
     return micros
 
 
+def costs_of_several(
+    cpm: NDArray[np.int64], rate: NDArray[np.float64] | float, multiplier_milli: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """`costs` of impressions that count as several each, in thousandths: the price of one, times the multiplier."""
+    divisor = np.where(cpm > 0, rate, 1.0)
+    # Below 2^53 at the highest CPM and multiplier, so nothing is lost before the division.
+    micros: NDArray[np.int64] = np.ceil(cpm * multiplier_milli / (divisor * (1_000 * MICROS_PER_CPM_MICRO))).astype(
+        np.int64
+    )
+    return micros
+
+
 def affordable(cost: NDArray[np.int64], positions: NDArray[np.int64], book: LeaseBook) -> NDArray[np.bool_]:
     """Whether each pair's lease holds its cost and an impression as the batch starts; `reserve` decides in the end."""
     enough: NDArray[np.bool_] = (book.remaining.take(positions) >= cost) & (book.impressions_left.take(positions) > 0)

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 
 from bidder.decision.choose import Chosen, showable
 from bidder.decision.pricing import Evaluation
-from bidder.decision.request_macros import filled
+from bidder.decision.request_macros import asking_how_many, expiring, filled
 from bidder.decision.snapshot import Snapshot
+from bidder.dialects.generic import BID_EXPIRY_S
+from bidder.openrtb.formats.spots import spot_in
 from bidder.openrtb.response import bid_parts
-from core.model import Clearing
+from bidder.request.auction import ONE_IMPRESSION, Impression
+from bidder.targeting import pod_places
+from core.model import AuctionType, Clearing
 from core.reasons import NoBid
 from pacing.notices.tokens import TokenSigner, auction_part
 from segments.profiles.reading import ProfileBatch
 
+_FIXED_PRICE = AuctionType.FIXED_PRICE
 _HOUSE = Clearing.HOUSE  # looking up a member of an enum costs as much as ten attributes
 # Ids of bids are those of impressions, whose number this is far above; the ads of a pod need more than one.
 POD_STEP = 1_000
@@ -34,10 +39,9 @@ def answer(
             bids[auction] = [item]
         else:
             of_auction.append(item)
-    issued_s, users = now_ms // 1000, profiles.user_ids
+    issued_s = now_ms // 1000
     return {
-        number: _respond(found, of_auction, snapshot, signer, users[number] or "", issued_s)
-        for number, of_auction in bids.items()
+        number: _respond(found, of_auction, snapshot, signer, profiles, issued_s) for number, of_auction in bids.items()
     }
 
 
@@ -46,15 +50,16 @@ def _respond(
     bids: Sequence[tuple[int, Chosen]],
     snapshot: Snapshot,
     signer: TokenSigner,
-    user_id: str,
+    profiles: ProfileBatch,
     issued_s: int,
 ) -> bytes:
     """JSON of the response of one auction; `bids` has its (slot, bid) pairs."""
-    auction = found.slots[bids[0][0]].auction
+    first = found.slots[bids[0][0]]
+    auction = first.auction
     exchange = auction.exchange
     speaker = auction.speaker
     is_house = exchange.clearing is _HOUSE
-    common = auction_part(auction.currency, issued_s, user_id)
+    common = auction_part(auction.currency, issued_s, profiles.user_ids[first.number] or "")
     bids_of_answer, nonce = [], 0
     for number, bid in bids:
         impression = found.slots[number].impression
@@ -72,17 +77,37 @@ def _respond(
             floor_cpm=int(found.floors[bid.pair]) if impression.deal_floors else impression.floor_cpm,
             auction_type=bid.auction_type,
             shading=bid.shading,
+            multiplier_milli=impression.multiplier_milli,
         )
         prepared = bid.shown.prepared
+        around = prepared.around_token
+        if prepared.filling is not None:
+            around = prepared.filling.around(bid.products, signer, nonce, profiles.segments[first.number], issued_s)
+        asked = bid.cpm
+        if bid.deal_id and bid.auction_type is _FIXED_PRICE:
+            asked = impression.deal_floors[bid.deal_id][0] or asked  # to the micro; what is reserved is on the grid
         bid_number = impression.position + 1 + POD_STEP * impression.pod_index
         parts = bid_parts(
-            prepared.around_token, number=bid_number, impression_id=impression.imp.id, cpm=bid.cpm,
+            around, number=bid_number, impression_id=impression.imp.id, cpm=asked,
             deal_id=bid.deal_id, tactic=bid.shown.tactic, token=token,
         )  # fmt: skip
+        if bid.shown.line.pod_place:
+            _say_place(parts, bid.shown.line.pod_place, impression)
         if prepared.asks:
             parts = filled(parts, auction.request)
+        if impression.multiplier_milli != ONE_IMPRESSION:
+            parts = asking_how_many(parts)
+        if impression.imp.exp and impression.imp.exp > BID_EXPIRY_S:
+            parts = expiring(parts, BID_EXPIRY_S, min(impression.imp.exp, speaker.longest_expiry_s))
         bids_of_answer.append((prepared.seat, parts))
     return speaker.answer(auction.request.id, bids_of_answer, auction.currency, f"{nonce:016x}")
+
+
+def _say_place(parts: list[bytes], insists: int, impression: Impression) -> None:
+    """Add the place in a dynamic pod that a bid is for; others are named by their impression."""
+    place = pod_places.said(insists, spot_in(impression.imp, impression.offer.format))
+    if place:
+        parts.insert(2, b',"slotinpod":%d' % place)
 
 
 def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chosen]], snapshot: Snapshot) -> int:
@@ -91,8 +116,10 @@ def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chos
     `bids` are those of the slot's auction: a line item that bids elsewhere in it was not free.
     """
     busy = {bid.shown.line.line_item_id for _number, bid in bids}
-    winner = next(bid for at, bid in bids if at == number).shown.line.line_item_id
-    start, end = found.pairs_of_formats(number)
+    won = next(bid for at, bid in bids if at == number)
+    winner = won.shown.line.line_item_id
+    # Of the slot whose pairs compete: a second bid on an impression has a slot without any.
+    start, end = found.pairs_of_formats(int(found.slot_of_pair[won.pair]))
     outranked = start + (found.verdict[start:end] == NoBid.OUTRANKED.index).nonzero()[0]
     for pair in outranked[(-found.cpm[outranked]).argsort(kind="stable")].tolist():
         position, cpm = int(found.positions[pair]), int(found.cpm[pair])

@@ -1,10 +1,11 @@
 """Bids that are out count against caps: three slots of a page, in three auctions at once, are not three impressions.
 
-An impression enters the user's ring when it is billed, a second or more after its bid. Until then the process that bid
-remembers it: at once for every later request and for the rest of the same batch. A bid counts until its impression is
-in the ring, or until the exchange's time to notice is over, never for the reservation's life: by then the auction can
-not show the ad any more, or its notice is lost. Other processes learn of it with the bill (docs/money.md says what that
-means); to tell them at once would cost a round trip for each bid.
+An impression enters the user's ring when it is billed, a second or more after its bid. Until then the process that
+bid remembers it: at once for every later request and for the rest of the same batch. A bid counts until its
+impression is in the ring, until the user's profile says that it was lost, or until the exchange's time to notice is
+over, never for the reservation's life: by then the auction can not show the ad any more, or its notice is lost. Other
+processes learn of it with the bill (docs/money.md says what that means); to tell them at once would cost a round trip
+for each bid.
 """
 
 from collections import deque
@@ -12,7 +13,7 @@ from typing import Final
 
 from core.reasons import NoBid
 from pacing.budgets.pools import PoolKey
-from pacing.caps import CapTable, pack_record, shown_since
+from pacing.caps import CapTable, lost_bids, pack_record, shown_since
 from segments.profiles.reading import ProfileBatch
 
 # Some 200 bytes each: a process bids a thousand times a second, and each is forgotten after a few seconds.
@@ -54,13 +55,13 @@ class BidsOut:
             if not bids:
                 del self._of_user[user_id]
 
-    def ring(self, user_id: str, ring: bytes, now_ms: int) -> bytes:
-        """The user's ring with the bids that are out and not in it yet."""
+    def ring(self, user_id: str, ring: bytes, now_ms: int, lost: bytes = b"") -> bytes:
+        """The user's ring with the bids that are out, not in it yet, and not among the `lost`."""
         bids = self._of_user.get(user_id)
         if bids is None:
             return ring
         shown: dict[int, int] = {}
-        out = b""
+        out, gone = b"", lost_bids(lost) if lost else []
         for line_item, made_s, until_ms in bids:
             if until_ms <= now_ms:
                 continue
@@ -68,6 +69,8 @@ class BidsOut:
                 shown[line_item] = shown_since(ring, line_item, made_s - CLOCK_SLACK_S)
             if shown[line_item] > 0:
                 shown[line_item] -= 1
+            elif (line_item, made_s) in gone:
+                gone.remove((line_item, made_s))
             else:
                 out += pack_record(line_item, made_s)
         return ring + out if out else ring
@@ -103,7 +106,8 @@ class BatchCaps:
             return
         ring = self._rings.get(user_id)
         if ring is None:
-            ring = self._out.ring(user_id, self._profiles.rings[request], self._now_ms)
+            lost = self._profiles.lost.get(request, b"")
+            ring = self._out.ring(user_id, self._profiles.rings[request], self._now_ms, lost)
         self._rings[user_id] = ring + pack_record(line_item_id, self._now_ms // 1000)
         self._blocked.pop(user_id, None)
         self._out.add(user_id, line_item_id, self._now_ms, counts_ms)

@@ -3,35 +3,41 @@
 import functools
 import itertools
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
 from bidder.decision import rank
+from bidder.decision.apart import apart_keys
 from bidder.decision.bids_out import BatchCaps
 from bidder.decision.creatives import PreparedBid, Showable
 from bidder.decision.lengths import floors_by_length
-from bidder.decision.pods import MAX_CANDIDATES, Candidate, fill
+from bidder.decision.pods import MAX_CANDIDATES, MAX_ROOMS, Candidate, Room, fill
 from bidder.decision.pricing import Evaluation, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
+from bidder.openrtb.formats.spots import spot_in
 from bidder.openrtb.types import Deal
 from bidder.request.auction import Auction, Impression, Pod
+from bidder.targeting import pod_places
 from bidder.targeting.counting import BIDS
 from bidder.targeting.normalise import normal_domain
 from core.model import AuctionType
 from core.reasons import NoBid
-from creatives.formats.spots import SpotAd, spot_of
+from creatives.formats.spots import SpotAd
 from creatives.products.on_bid import BidProducts
 from pacing.ledger.rows import NOT_SHADED
 
-APART_BY_DOMAIN: Final = 1
-APART_BY_CATEGORY: Final = 2
-APART_BY_FILE: Final = 4
-"""AdCOM list "Pod Deduplication"; no ad is twice in a pod, whatever is asked."""
-
 UNBOUNDED_S: Final = 2**31
+
+# Bids on one pod; those of a request are bounded before (bidder.request.bounds).
+MAX_POD_BIDS: Final = 64
+
+# Line items that are looked at for one guaranteed place of a pod, which takes one bid: of more, none would be left for
+# the other places among the candidates of a room.
+MAX_OF_PLACE: Final = 6
 
 _FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs as much as ten attributes
 
@@ -72,7 +78,7 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
     taken: set[tuple[int, int]] = set()
     chosen: dict[int, Chosen] = {}
     filled: set[tuple[int, int]] = set()  # (auction, position) of impressions that more formats than one fit into
-    kept_apart: dict[tuple[int, str], set[str]] = {}  # (auction, pod) -> what its ads have that no other may
+    pods: set[tuple[int, str, int]] = set()  # that were filled
     sent: dict[int, int] = {}  # bids by auction, of those whose exchange limits them
     # As Python numbers at once: taking them from the arrays one by one costs 0.1 us each.
     columns = (found.slot_of_pair, found.positions, found.cpm, found.cost)
@@ -82,7 +88,7 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
         slot = found.slots[number]
         has_rivals = slot.impression.has_rivals
         if slot.impression.pod is not None:
-            chosen |= _fill_pod(found, snapshot, number, kept_apart, ties(), taken, now_ms, caps)
+            chosen |= _fill_pod(found, snapshot, number, pods, sent, ties(), taken, now_ms, caps)
             continue
         if has_rivals:
             place = (slot.number, slot.impression.position)
@@ -103,10 +109,59 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
                 bid = _take_first(found, snapshot, others, taken, now_ms, caps)
         if bid is not None:
             chosen[number if not has_rivals else int(found.slot_of_pair[bid.pair])] = bid
+    _bid_beside(found, snapshot, chosen, sent, ties, taken, now_ms, caps)
     verdict = found.verdict
     np.putmask(verdict, verdict == rank.ELIGIBLE, NoBid.OUTRANKED.index)
     verdict[[bid.pair for bid in chosen.values()]] = BIDS
     return chosen
+
+
+def _bid_beside(
+    found: Evaluation,
+    snapshot: Snapshot,
+    chosen: dict[int, Chosen],
+    sent: dict[int, int],
+    ties: Callable[[], rank.Ties],
+    taken: set[tuple[int, int]],
+    now_ms: int,
+    caps: BatchCaps | None,
+) -> None:
+    """Add a second bid where an impression takes one on a deal and one without, as far as the answer has room."""
+    if not found.has_deals:
+        return
+    for number, first in list(chosen.items()):
+        slot = found.slots[number]
+        impression, speaker = slot.impression, slot.auction.speaker
+        if not impression.deal_floors or impression.has_rivals or impression.pod is not None:
+            continue
+        if not speaker.dialect.deal_beside_open or (speaker.max_bids and _next(sent, slot.number) > speaker.max_bids):
+            continue
+        second = _beside(found, snapshot, number, first, ties(), taken, now_ms, caps)
+        if second is not None:
+            chosen[found.second_of(number)] = second
+
+
+def _beside(
+    found: Evaluation,
+    snapshot: Snapshot,
+    number: int,
+    first: Chosen,
+    ties: rank.Ties,
+    taken: set[tuple[int, int]],
+    now_ms: int,
+    caps: BatchCaps | None,
+) -> Chosen | None:
+    """The best bid without a deal beside one with a deal, or the other way round (implementation notes, 7.3).
+
+    Who sells may prefer a deal to a dearer bid, so the two do not outbid each other here.
+    """
+    slot, others = found.slots[number], list[int]()
+    for pair in rank.ranking(*found.pair_range(number), number, found.cpm, found.eligible, ties):
+        position, cpm = int(found.positions[pair]), int(found.cpm[pair])
+        is_on_deal = deal_of(slot.auction, slot.impression, position, snapshot, cpm) != ""
+        if pair != first.pair and is_on_deal is (first.deal_id == ""):
+            others.append(pair)
+    return _take_first(found, snapshot, others, taken, now_ms, caps)
 
 
 def _next(counts: dict[int, int], number: int) -> int:
@@ -164,80 +219,144 @@ class PodSpot(NamedTuple):
     floor_cpm: int
 
 
-def _pod_spots(found: Evaluation, snapshot: Snapshot, slot: Slot, pod: Pod, ranked: Iterable[int]) -> list[PodSpot]:
-    """Spots of the best pairs that pay what their length costs."""
-    spots: list[PodSpot] = []
+class _PodRoom:
+    """A dynamic part of a pod, or all of its impressions that take one spot each on equal terms."""
+
+    __slots__ = ("first", "free", "left_s")
+
+    def __init__(self, slots: list[int], left_s: int) -> None:
+        self.first = slots[0]
+        self.free = slots
+        self.left_s = left_s
+
+    @property
+    def room(self) -> Room:
+        """What is left of it."""
+        return Room(self.left_s, len(self.free))
+
+
+def _rooms(found: Evaluation, first: int, pod: Pod) -> list[_PodRoom]:
+    """The rooms of a pod whose first slot is `first`, in the order of the request."""
+    number, place = found.slots[first].number, found.slots[first].impression.position
+    rooms: dict[Hashable, _PodRoom] = {}
+    for at in range(first, len(found.slots)):
+        slot = found.slots[at]
+        own, position = slot.impression.pod, slot.impression.position
+        if slot.number != number:
+            break
+        if own is None or own.id != pod.id or (not own.id and position != place):
+            continue
+        equal = (
+            slot.impression.offer,
+            own,
+            tuple(slot.impression.deal_floors.items()),
+            slot.impression.private_auction,
+            _bids_on(found, at),
+        )
+        key = (position, slot.impression.offer.format) if own.seconds else equal
+        if key in rooms:
+            rooms[key].free.append(at)
+        elif len(rooms) < MAX_ROOMS:
+            rooms[key] = _PodRoom([at], own.seconds or UNBOUNDED_S)
+    return list(rooms.values())
+
+
+def _bids_on(found: Evaluation, slot: int) -> tuple[bytes, ...]:
+    """Who may bid what on a slot: the same line items may not bid on each impression of a pod, nor the same."""
+    start, end = found.pair_range(slot)
+    columns = (found.positions, found.cpm, found.cost, found.floors, found.eligible)
+    return tuple(column[start:end].tobytes() for column in columns)
+
+
+def _pod_spots(
+    found: Evaluation, snapshot: Snapshot, number: int, room: int, ranked: Iterable[int]
+) -> Iterator[PodSpot]:
+    """Spots of the best pairs of a room's first slot, that pay what their length costs."""
+    slot = found.slots[number]
+    pod, spot, count = slot.impression.pod, spot_in(slot.impression.imp, slot.impression.offer.format), 0
+    wanting = Counter[int]()
     for pair in ranked:
         position, cpm = int(found.positions[pair]), int(found.cpm[pair])
+        wanted = pod_places.taken(pod_places.said(int(snapshot.index.lines.pod_place[position]), spot))
+        places = [place for place in wanted if not place or wanting[place] < MAX_OF_PLACE]
+        if not places:
+            continue
+        before = count
         on_deal = slot.impression.deal_floors and deal_of(slot.auction, slot.impression, position, snapshot, cpm)
         for shown in showable(slot, snapshot, position, cpm):
             ad = shown.prepared.ad
-            if not isinstance(ad, SpotAd):
+            if not isinstance(ad, SpotAd) or pod is None:
                 continue
             floor = int(found.floors[pair]) if on_deal else pod.floor_of(ad.seconds)
             if cpm >= floor:
-                spots.append(PodSpot(pair, shown, Candidate(cpm, ad.seconds, _keys(shown, ad, pod)), floor))
+                count += len(places)
+                keys = apart_keys(shown, ad, pod)
+                for place in places:
+                    apart = keys | {f"place {place}"} if place else keys
+                    yield PodSpot(pair, shown, Candidate(cpm, ad.seconds, apart, room), floor)
             else:
                 found.verdict[pair] = NoBid.FLOOR.index
-        if len(spots) >= MAX_CANDIDATES:
+        if count > before:
+            wanting.update(places)
+        if count >= MAX_CANDIDATES:
             break
-    return spots
-
-
-def _keys(shown: Showable, ad: SpotAd, pod: Pod) -> frozenset[str]:
-    """What no other ad of the pod may have (AdCOM list "Pod Deduplication")."""
-    creative = ad.creative
-    keys = [f"creative {creative.id}"]
-    if not shown.line.several_per_request:
-        keys.append(f"line item {shown.line.line_item_id}")
-    if APART_BY_DOMAIN in pod.separation:
-        keys.append(f"domain {shown.prepared.domain}")
-    if APART_BY_CATEGORY in pod.separation:
-        keys += [f"category {each}" for each in creative.categories]
-    spot = spot_of(creative)
-    if APART_BY_FILE in pod.separation and spot is not None:
-        keys += [f"file {each.url}" for each in spot.media]
-    return frozenset(keys)
 
 
 def _fill_pod(
     found: Evaluation,
     snapshot: Snapshot,
     first: int,
-    kept_apart: dict[tuple[int, str], set[str]],
+    seen: set[tuple[int, str, int]],
+    sent: dict[int, int],
     ties: rank.Ties,
     taken: set[tuple[int, int]],
     now_ms: int,
     caps: BatchCaps | None,
 ) -> dict[int, Chosen]:
-    """Bids for a pod, whose first slot is `first`: those that bring most together.
+    """Bids for a pod, whose first slot is `first`: those that bring most together, in all of its impressions.
 
-    Nothing for a later slot of the pod, which was filled with the first.
+    Nothing for a later slot of the pod, which was filled with the first: `seen` has those that are.
     """
     slot = found.slots[first]
     pod = slot.impression.pod
-    if pod is None or slot.impression.pod_index:
+    if pod is None or (mark := (slot.number, pod.id, -1 if pod.id else slot.impression.position)) in seen:
         return {}
-    own = kept_apart.setdefault((slot.number, pod.id or f"/{slot.impression.position}"), set())
-    ranked = rank.ranking(*found.pair_range(first), first, found.cpm, found.eligible, ties)
-    spots = _pod_spots(found, snapshot, slot, pod, ranked)
+    seen.add(mark)
+    rooms = _rooms(found, first, pod)
+    spots = [
+        spot
+        for at, room in enumerate(rooms)
+        for spot in _pod_spots(
+            found, snapshot, room.first, at,
+            rank.ranking(*found.pair_range(room.first), room.first, found.cpm, found.eligible, ties),
+        )
+    ]  # fmt: skip
     chosen: dict[int, Chosen] = {}
-    left, most = pod.seconds or UNBOUNDED_S, min(pod.most_ads, slot.auction.speaker.max_bids or pod.most_ads)
-    while spots and len(chosen) < most:
-        spots = [each for each in spots if own.isdisjoint(each.candidate.keys)]
-        best = fill([each.candidate for each in spots], left, most - len(chosen))
-        if not best:
-            break
-        spot, number = spots.pop(best[0]), first + len(chosen)
-        pair = spot.pair - found.pair_range(first)[0] + found.pair_range(number)[0]
-        position, cpm, cost = int(found.positions[pair]), int(found.cpm[pair]), int(found.cost[pair])
-        found.floors[pair] = spot.floor_cpm
-        bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps, spot.shown)
-        if bid is not None:
+    left = (slot.auction.speaker.max_bids or MAX_POD_BIDS) - sent.get(slot.number, 0)
+    while best := fill([each.candidate for each in spots], [room.room for room in rooms], left):
+        kept = set[str]()
+        for at in best:
+            spot = spots[at]
+            room = rooms[spot.candidate.room]
+            number = room.free[0]
+            pair = spot.pair - found.pair_range(room.first)[0] + found.pair_range(number)[0]
+            position, cpm, cost = int(found.positions[pair]), int(found.cpm[pair]), int(found.cost[pair])
+            found.floors[pair] = spot.floor_cpm
+            bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps, spot.shown)
+            if bid is None:
+                break
             chosen[number] = bid
-            left -= spot.candidate.seconds
-            own |= spot.candidate.keys
             found.slots[number].impression.floor_cpm = spot.floor_cpm
+            room.free = room.free[1:]
+            room.left_s -= spot.candidate.seconds
+            kept |= spot.candidate.keys
+            left -= 1
+        else:
+            break
+        spots.pop(at)  # it cannot be paid, or not any more; those behind it are asked anew
+        spots = [each for each in spots if kept.isdisjoint(each.candidate.keys)]
+    if chosen and slot.auction.speaker.max_bids:
+        sent[slot.number] = sent.get(slot.number, 0) + len(chosen)
     return chosen
 
 
@@ -260,14 +379,14 @@ def _take(
     """
     slot = found.slots[number]
     auction, impression = slot.auction, slot.impression
-    if only is not None:
-        fitting: tuple[Showable, ...] = (only,)
-    elif impression.deal_floors:
-        fitting = showable(slot, snapshot, position, cpm)
-    else:
-        fitting = snapshot.showcase.showable(position, auction, impression)
+    fitting = (
+        (only,) if only is not None
+        else showable(slot, snapshot, position, cpm) if impression.deal_floors
+        else snapshot.showcase.showable(position, auction, impression)
+    )  # fmt: skip
     if not fitting:
-        found.verdict[pair] = NoBid.CREATIVE_BLOCKED.index
+        lacks_approval = snapshot.showcase.lacks_approval(position, auction, impression)
+        found.verdict[pair] = NoBid.NOT_APPROVED.index if lacks_approval else NoBid.CREATIVE_BLOCKED.index
         return None
     # Several creatives that fit take turns by the auction's hash.
     shown = fitting[0] if len(fitting) == 1 else fitting[seed_of(auction) % len(fitting)]
@@ -285,7 +404,14 @@ def _take(
         deal_id = deal_of(auction, impression, position, snapshot, cpm)
         kind = auction_type(slot, deal_id)
     if kind is _FIRST_PRICE:
-        cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost, deal_id)
+        known = None if impression.deal_floors or only is not None or auction.is_test else shown.shaded.get(cpm)
+        if known is None or known.bid_cpm < impression.floor_cpm or known.currency != auction.currency:
+            cpm, cost, shading = _shaded(found, snapshot, pair, position, shown, cpm, cost, deal_id)
+        else:
+            known.sent += 1
+            if cost != known.whole_cost:
+                known.whole_cost, known.cost = cost, -(-cost * known.bid_cpm // cpm)
+            cost, cpm, shading = known.cost, known.bid_cpm, known.shading
     lease = snapshot.book.reserve(position, cost, now_ms)
     if not lease:
         found.verdict[pair] = NoBid.NO_LEASE.index
@@ -318,16 +444,14 @@ def _shaded(
     deal_id: str,
 ) -> tuple[int, int, int]:
     """Bid, its cost, and the part of the value that is bid, at first price: not below floor or least bid."""
-    slot, shading = found.slots[found.slot_of_pair[pair]], snapshot.shading
-    creative, rate = shown.prepared.ad.creative, found.rate
-    least = snapshot.model.least_cpm[position] * (rate if isinstance(rate, float) else rate[pair])
-    cell = (slot.auction.exchange.id, slot.auction.currency, creative.width, creative.height)
+    slot, rate = found.slots[found.slot_of_pair[pair]], found.rate
+    auction = slot.auction
+    least = float(snapshot.model.least_cpm[position] * (rate if isinstance(rate, float) else rate[pair]))
     deal = _named(slot.impression, deal_id) if deal_id else None
     if deal is not None and (deal.mincpmpersec or deal.durfloors):
-        least = max(float(least), *floors_by_length(deal, (shown,), slot.auction.currency, snapshot.index.fx))
-    bid = shading.shade(cell, cpm, max(float(found.floors[pair]), float(least)))
-    if not slot.auction.is_test:
-        shading.note_sent(cell, bid)
+        least = max(least, *floors_by_length(deal, (shown,), auction.currency, snapshot.index.fx))
+    cell = shown.cell(snapshot.shading, auction.currency)
+    bid = cell.bid_at_least(cpm, max(float(found.floors[pair]), least), counts=not auction.is_test)
     # Exact where the currencies are the same; in others rounded up, as the whole cost was.
     return bid, -(-cost * bid // cpm), bid * NOT_SHADED // cpm
 

@@ -66,6 +66,7 @@ class Manifest(msgspec.Struct, frozen=True):
     request_fields: dict[str, FieldVocabulary]
     user_fields: dict[str, FieldVocabulary]
     bias: tuple[float, float]  # logits of the two heads
+    version: Annotated[int, Meta(ge=0, le=2**16 - 1)] = 0  # tokens and the journal's bids have it; 0: not numbered
     frequency_decay: float = 0.15  # docs/evidence.md, "Frequency": exp(-0.15 n)
     purchase_floor: float = 0.15  # of the interest is left right after a purchase ...
     purchase_cycle_s: float = 30 * 86_400.0  # ... and all of it is back after so long

@@ -5,14 +5,16 @@ already. The worker makes rows of it (journal.bid_batches).
 """
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from bidder.decision.choose import Chosen
+from bidder.decision.filling import Filling
 from bidder.decision.model_file import CLICK, CONVERSION
 from bidder.decision.pricing import Evaluation, Integers
+from bidder.decision.recording import AuctionRecorder, Decided
 from bidder.decision.snapshot import Snapshot
 from bidder.request.auction import Auction
 from bidder.targeting import inventory
@@ -26,17 +28,23 @@ from journal.rows import ANSWER
 from journal.writing import JournalWriter
 from segments.profiles.reading import ProfileBatch
 
-_Held = tuple[Evaluation, dict[int, Chosen], Snapshot, ProfileBatch, int]
-
 
 class BidNotes:
     """What one bidder process tells the journal."""
 
-    __slots__ = ("_answers", "_now_ms", "_pending", "_pseudonyms", "_writer")
+    __slots__ = ("_answers", "_now_ms", "_pending", "_pseudonyms", "_recorder", "_writer")
 
-    def __init__(self, writer: JournalWriter, pseudonyms: Pseudonyms, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        writer: JournalWriter,
+        pseudonyms: Pseudonyms,
+        now_ms: Callable[[], int],
+        recorder: AuctionRecorder | None = None,
+    ) -> None:
+        """`recorder` keeps some requests whole; None: none."""
         self._writer, self._pseudonyms, self._now_ms = writer, pseudonyms, now_ms
-        self._pending: _Held | None = None
+        self._recorder = recorder
+        self._pending: Decided | None = None
         self._answers: dict[tuple[int, NoBid, str | None, int | None], int] = {}
         writer.before_flush(self._write_answers)
 
@@ -54,11 +62,22 @@ class BidNotes:
         key = (0 if exchange is None else exchange.id, reason, None, None)
         self._answers[key] = self._answers.get(key, 0) + 1
 
+    def unwanted(self, pairs: Sequence[tuple[Auction, object]], snapshot: Snapshot) -> None:
+        """Requests of one turn that were answered without a look at their users, each with whom it was told."""
+        if self._recorder is not None:
+            self._recorder.unwanted(pairs, snapshot, self._now_ms())
+
     def hold(
-        self, found: Evaluation, chosen: dict[int, Chosen], snapshot: Snapshot, profiles: ProfileBatch, now_ms: int
+        self,
+        auctions: Sequence[Auction],
+        found: Evaluation | None,
+        chosen: dict[int, Chosen],
+        snapshot: Snapshot,
+        profiles: ProfileBatch,
+        now_ms: int,
     ) -> None:
         """Keep what was chosen until it is known what was sent; `sent` comes before the next batch."""
-        self._pending = (found, chosen, snapshot, profiles, now_ms)
+        self._pending = Decided(auctions, found, chosen, snapshot, profiles, now_ms)
 
     def sent(self, unsent: Collection[int] = ()) -> None:
         """The answers of the batch have left, but for those of the auctions `unsent`: note their bids.
@@ -68,13 +87,16 @@ class BidNotes:
         held, self._pending = self._pending, None
         if held is None:
             return
-        found, chosen, snapshot, profiles, now_ms = held
-        if unsent:
-            slots = found.slots
-            chosen = {number: bid for number, bid in chosen.items() if slots[number].number not in unsent}
-        if chosen:
-            batch = bid_batch(found, chosen, snapshot, profiles, now_ms, self._pseudonyms)
-            self._writer.extend_bids(batch, len(chosen))
+        _auctions, found, chosen, snapshot, profiles, now_ms = held
+        if found is not None and chosen:
+            if unsent:
+                slots = found.slots
+                chosen = {number: bid for number, bid in chosen.items() if slots[number].number not in unsent}
+            if chosen:
+                batch = bid_batch(found, chosen, snapshot, profiles, now_ms, self._pseudonyms)
+                self._writer.extend_bids(batch, len(chosen))
+        if self._recorder is not None:
+            self._recorder.decided(held, unsent)
 
     def _write_answers(self) -> None:
         if not self._answers:
@@ -104,16 +126,18 @@ def bid_batch(
         number = slot.number
         if number != last:  # slots of an auction lie side by side, and bids in the order of their slots
             last, at = number, at + 1
-            auctions.append((*_auction(slot.auction), pseudonyms.digest(users[number], now_ms), segments[number]))
+            auctions.append(_auction(slot.auction, pseudonyms.digest(users[number], now_ms), segments[number]))
         impression = slot.impression
         bids.append((
             at, bid.shown.offer_row, bid.nonce, impression.imp.id, impression.offer.placement, bid.deal_id,
-            bid.shading, bid.cpm, bid.auction_type, bid.cost, None if bid.products is None else _shown(bid.products),
+            bid.shading, bid.cpm, bid.auction_type, bid.cost,
+            None if bid.products is None else _shown(bid.products, bid.shown.prepared.filling),
         ))  # fmt: skip
     return BidBatch(
         now_ms, auctions, bids, found.floors.take(pairs).tobytes(), found.cpm.take(pairs).tobytes(),
         *_scores(found, pairs, snapshot), snapshot.book.multiplier.take(found.positions.take(pairs)).tobytes(),
         b"" if found.frequency is None else found.frequency.take(pairs).tobytes(), *_states(found, pairs, profiles),
+        snapshot.model.version,
     )  # fmt: skip
 
 
@@ -158,11 +182,12 @@ def _states(found: Evaluation, pairs: Integers, profiles: ProfileBatch) -> tuple
     return known.tobytes(), np.array(columns).take(rows, axis=1).tobytes()
 
 
-def _shown(products: BidProducts) -> list[str]:
-    return [product.id for product in products.products]
+def _shown(products: BidProducts, filling: Filling | None) -> list[str]:
+    """The products that a bid carries: no more than its ad has room for."""
+    return [product.id for product in products.products[: filling.most if filling is not None else None]]
 
 
-def _auction(auction: Auction) -> tuple[Any, ...]:
+def _auction(auction: Auction, person: bytes, segments: bytes | None) -> tuple[Any, ...]:
     """What all bids of an auction have in common; see `BidBatch.auctions`."""
     request = auction.request
     device, site = request.device, request.site
@@ -192,6 +217,8 @@ def _auction(auction: Auction) -> tuple[Any, ...]:
         family,
         offset,
         auction.currency,
+        person,
+        segments,
     )
 
 

@@ -4,11 +4,11 @@ A batch is all requests that arrived in one turn of the event loop: one profile 
 pass over every (impression, line item) pair, one internal auction per impression.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from bidder.decision.answer import answer
 from bidder.decision.bids_out import BatchCaps
-from bidder.decision.choose import choose
+from bidder.decision.choose import Chosen, choose
 from bidder.decision.noting import BidNotes
 from bidder.decision.pricing import Evaluation, price
 from bidder.decision.products import attach_products
@@ -37,13 +37,26 @@ def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
         identify(auction)
         locate(auction)
         regs = auction.request.regs
-        if regs is not None and (regs.ext is not None or regs.coppa):
+        if regs is not None and (regs.coppa or ((ext := regs.ext) is not None and (ext.dsa or ext.s22580))):
             note_regulations(auction, regs)
         matcher = snapshot.uncounted if auction.is_test else snapshot.matcher
         if not matcher.match_context(auction):
             # Nobody may bid on anything: that is why, not the request.
             auction.no_bid = snapshot.live.nobody or NoBid.NOT_TARGETED
     return auction.no_bid is None
+
+
+def prepare(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> Iterator[None]:
+    """Work out what `screen` will look up of a request, with pauses for others; the auction stays as it is."""
+    trial = Auction(auction.request, auction.exchange, auction.deadline, auction.speaker, auction.arrival)
+    check_request(trial, snapshot.index.fx)
+    yield
+    if trial.no_bid is None:
+        resolve_consent(trial, policy)
+    if trial.no_bid is None:
+        identify(trial)
+        locate(trial)
+        yield from (snapshot.uncounted if trial.is_test else snapshot.matcher).prepare(trial)
 
 
 async def look_up(auctions: Sequence[Auction], profiles: ProfileReader, now_ms: int, deadline: float) -> ProfileBatch:
@@ -66,11 +79,11 @@ def evaluate(auctions: Sequence[Auction], profiles: ProfileBatch, snapshot: Snap
 
 def count_bids_out(profiles: ProfileBatch, snapshot: Snapshot, now_ms: int) -> None:
     """Let caps count what this process has bid for the batch's users and what may still be shown."""
-    out = snapshot.out
+    out, lost = snapshot.out, profiles.lost
     if out:
         profiles.cap_rings = [
-            ring if user is None else out.ring(user, ring, now_ms)
-            for user, ring in zip(profiles.user_ids, profiles.rings, strict=True)
+            ring if user is None else out.ring(user, ring, now_ms, lost.get(at, b"") if lost else b"")
+            for at, (user, ring) in enumerate(zip(profiles.user_ids, profiles.rings, strict=True))
         ]
 
 
@@ -95,6 +108,7 @@ def respond(
     count_bids_out(profiles, snapshot, now_ms)
     found = evaluate(auctions, profiles, snapshot, now_ms)
     responses: dict[int, bytes] = {}
+    chosen: dict[int, Chosen] = {}
     if found is not None:
         out = snapshot.out
         caps = None if out is None else BatchCaps(out, snapshot.caps, profiles, now_ms)
@@ -103,8 +117,8 @@ def respond(
             attach_products(chosen, found, snapshot.products, profiles, now_ms)
         snapshot.counts.count_pairs(found.positions, found.verdict)
         responses = answer(found, chosen, snapshot, profiles, signer, now_ms)
-        if notes is not None:
-            notes.hold(found, chosen, snapshot, profiles, now_ms)
+    if notes is not None:
+        notes.hold(auctions, found, chosen, snapshot, profiles, now_ms)
     if len(responses) < len(auctions):
         lacking = lacking_leases(found)
         for number, auction in enumerate(auctions):

@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 _NO_PAIRS: Integers = np.zeros(0, dtype=np.int64)
 
 FIXED_PRICE_DEAL = 3  # `deal.at`: bid exactly the deal's price (OpenRTB 2.6 section 3.2.12)
+SECOND_BID = 1
+"""Number of the bid beside another on one impression, as that of a second ad in a pod."""
 # Impressions older than a day no longer lower the value of the next one (docs/evidence.md, "Frequency").
 FREQUENCY_WINDOW_S = 24 * 3600
 
@@ -39,8 +41,8 @@ class Evaluation:
     """Arrays with one row a pair, ordered by slot, then by position."""
 
     __slots__ = (
-        "_ends", "cost", "cpm", "eligible", "floors", "frequency", "lengths", "personal", "positions", "rate", "scored",
-        "scores", "slot_kinds", "slot_of_pair", "slots", "starts", "state", "verdict",
+        "_ends", "cost", "cpm", "eligible", "floors", "frequency", "has_deals", "lengths", "personal", "positions",
+        "rate", "scored", "scores", "slot_kinds", "slot_of_pair", "slots", "starts", "state", "verdict",
     )  # fmt: skip
 
     slot_of_pair: Integers
@@ -48,7 +50,7 @@ class Evaluation:
     cpm: Integers  # the bid: CPM micros of the auction's currency, on the grosz grid
     rate: Floats | float  # units of the auction's currency for one of the advertiser's
     scores: score.Scores | None  # how the bids of the `personal` pairs came about; None where there is none
-    personal: Integers  # pairs whose bid depends on the user, ascending; of a batch without memo all
+    personal: Integers  # pairs whose bid is not the same for everybody, ascending; of a batch without memo all
     slot_kinds: Integers  # of each slot, see `BoundModel.slot_kind`
     state: Integers | None  # row of the user's state at the shop, counted from 1; see `score.state_of_pairs`
     frequency: Floats | None  # see `_frequency`
@@ -57,6 +59,7 @@ class Evaluation:
     cost: Integers  # micros of the advertiser's currency
     verdict: Integers  # rank.ELIGIBLE or a column of bidder.targeting.counting
     eligible: NDArray[np.bool_]
+    has_deals: bool  # whether deals are offered on any impression
 
     def __init__(self, slots: list[Slot], positions: list[Integers]) -> None:
         self.slots = slots
@@ -67,6 +70,7 @@ class Evaluation:
         self.slot_of_pair = np.arange(len(slots)).repeat(self.lengths)
         self.positions = np.concatenate(positions)
         self.scores = None
+        self.has_deals = False
 
     def pair_range(self, slot: int) -> tuple[int, int]:
         """First pair of a slot, and the one after its last."""
@@ -89,6 +93,14 @@ class Evaluation:
         slots = self.formats_of(slot)
         return self._ends[slots.start], self._ends[slots.stop]
 
+    def second_of(self, slot: int) -> int:
+        """One more slot of an impression, for its second bid; no pair is its own."""
+        first = self.slots[slot]
+        impression = msgspec.structs.replace(first.impression, pod_index=SECOND_BID)
+        self.slots.append(Slot(first.number, first.auction, impression))
+        self._ends.append(self._ends[-1])
+        return len(self.slots) - 1
+
     def by_slot(self, values: Sequence[int]) -> Integers:
         """A value of each slot, for each pair."""
         return np.array(values, dtype=np.int64).repeat(self.lengths)
@@ -106,8 +118,9 @@ def price(
     With a `memo` bids that are the same for everybody are looked up there; the result has no `scores` of them then.
     """
     slots: list[Slot] = []
-    has_deals = False
+    has_deals = has_multipliers = False
     for number, auction in enumerate(auctions):
+        has_multipliers = has_multipliers or auction.has_multipliers
         for impression in auction.impressions:
             if impression.eligible:
                 slots.append(Slot(number, auction, impression))
@@ -119,9 +132,14 @@ def price(
     _price(found, profiles, snapshot, now_ms, memo)
     found.floors = found.by_slot([slot.impression.floor_cpm for slot in slots])
     if has_deals:
+        found.has_deals = True
         _apply_deals(found, snapshot)
     too_low = score.too_low(found.cpm, found.positions, rate, snapshot.model)
-    found.cost = afford.costs(found.cpm, rate)
+    if has_multipliers:
+        multipliers = found.by_slot([slot.impression.multiplier_milli for slot in slots])
+        found.cost = afford.costs_of_several(found.cpm, rate, multipliers)
+    else:
+        found.cost = afford.costs(found.cpm, rate)
     affordable = afford.affordable(found.cost, found.positions, book)
     found.verdict = rank.verdicts(found.cpm, found.floors, too_low, affordable)
     found.eligible = found.verdict == rank.ELIGIBLE
@@ -147,6 +165,10 @@ def _price(
     slot_of_pair, positions = found.slot_of_pair, found.positions
 
     found.state, found.frequency, found.slot_kinds = state, frequency, slot_kinds
+    factors, modifier = snapshot.matcher.factors, None
+    if factors:
+        placed = [(slot.auction, slot.impression) for slot in slots]
+        modifier = factors.of_pairs(placed, found.lengths.tolist(), positions)
 
     # Not a closure over `found`, which keeps it: arrays of megabytes would wait for the garbage collector.
     def scored(pairs: Integers | slice, *, personal: bool = True) -> score.Scores:
@@ -158,6 +180,7 @@ def _price(
             profiles=profiles,
             frequency=frequency[pairs] if frequency is not None and personal else None,
             multiplier=snapshot.book.multiplier,
+            modifier=modifier[pairs] if modifier is not None and personal else None,
             rate=rate if isinstance(rate, float) else rate[pairs],
             model=model,
             index=snapshot.index,
@@ -173,14 +196,18 @@ def _price(
     found.cpm = memo.bids(
         keys, found.lengths, found.positions, snapshot.book.multiplier, lambda pairs: scored(pairs, personal=False).cpm
     )
-    found.personal = _personal(state, frequency)
+    found.personal = _personal(state, frequency, modifier)
     if len(found.personal):
         found.scores = scored(found.personal)
         found.cpm[found.personal] = found.scores.cpm
 
 
-def _personal(state: Integers | None, frequency: Floats | None) -> Integers:
-    """The pairs whose bid depends on the user."""
+def _personal(state: Integers | None, frequency: Floats | None, modifier: Floats | None) -> Integers:
+    """The pairs whose bid depends on the user, or on more of the impression than its kind."""
+    if modifier is not None:
+        marks = [modifier != 1.0, *(known > 0 for known in (state, frequency) if known is not None)]
+        personal: Integers = np.logical_or.reduce(marks).nonzero()[0]
+        return personal
     if frequency is None:
         return state.nonzero()[0] if state is not None else _NO_PAIRS
     return (frequency > 0 if state is None else (state > 0) | (frequency > 0)).nonzero()[0]
@@ -215,17 +242,24 @@ def _frequency(found: Evaluation, profiles: ProfileBatch, snapshot: Snapshot, no
 def _apply_deals(found: Evaluation, snapshot: Snapshot) -> None:
     """Line items on a deal meet the deal's floor instead of the impression's, or bid its fixed price exactly.
 
-    Of several deals it is the dearest that the bid reaches; a fixed price between two groszes is the upper one.
+    Of several deals it is the dearest that the bid reaches; of a fixed price between two groszes the upper one is
+    reserved, and the price itself bid (`bidder.decision.answer`).
     """
     for number, slot in enumerate(found.slots):
         deals = slot.impression.deal_floors
         if not deals:
             continue
+        offered = snapshot.index.deals.targeted(slot.auction.exchange.id, deals)
+        if not offered:  # nobody bids on any of them
+            continue
         start, end = found.pair_range(number)
+        guaranteed = _guaranteed(slot.impression)
         for at in range(start, end):
-            held = usable_deals(slot.auction, slot.impression, int(found.positions[at]), snapshot)
+            held = usable_deals(slot.auction, slot.impression, int(found.positions[at]), snapshot, offered)
             if held:
                 deal_id = dearest_deal(deals, held, int(found.cpm[at]))
+                if deal_id is None and guaranteed:
+                    deal_id = _raised(found, at, deals, [name for name in held if name in guaranteed], snapshot)
                 if deal_id is None:
                     found.floors[at] = min(deals[name][0] for name in held)
                     continue
@@ -234,12 +268,42 @@ def _apply_deals(found: Evaluation, snapshot: Snapshot) -> None:
                     found.cpm[at] = ceil_to_grosz(deals[deal_id][0])
 
 
-def usable_deals(auction: Auction, impression: Impression, position: int, snapshot: Snapshot) -> Sequence[str]:
+def _guaranteed(impression: Impression) -> frozenset[str]:
+    """The deals of an impression that must be bid on (OpenRTB 2.6 section 3.2.12, `guar`)."""
+    pmp = impression.imp.pmp
+    deals = (pmp.deals or ()) if pmp is not None else ()
+    return frozenset([deal.id for deal in deals if deal.guar and deal.id])
+
+
+def _raised(
+    found: Evaluation, at: int, deals: Mapping[str, tuple[int, int]], promised: Sequence[str], snapshot: Snapshot
+) -> str | None:
+    """A guaranteed deal is bid on at its price though the impression is worth less, as far as the maximum goes.
+
+    The cheapest of several: each of them is promised, and none is worth its price. A line item that bids nothing, being
+    paced out or past its interest, stays silent.
+    """
+    if not promised or found.cpm[at] <= 0:
+        return None
+    deal_id = min(promised, key=lambda name: deals[name][0])
+    rate = found.rate if isinstance(found.rate, float) else float(found.rate[at])
+    cpm = ceil_to_grosz(deals[deal_id][0])
+    if cpm > snapshot.index.lines.max_cpm[found.positions[at]] * rate:
+        return None
+    found.cpm[at] = cpm
+    return deal_id
+
+
+def usable_deals(
+    auction: Auction, impression: Impression, position: int, snapshot: Snapshot, offered: Iterable[str] | None = None
+) -> Sequence[str]:
     """The offered deals of a line item that are open to it (OpenRTB 2.6 section 3.2.12, `wadomain` and `wseat`).
 
-    Where none is, all that it holds: its creatives are refused one by one then, which says the reason.
+    Of those that are `offered`, or of all of the impression. Where none is open, all that it holds: its creatives are
+    refused one by one then, which says the reason.
     """
-    held = tuple(snapshot.index.deals.held(auction.exchange.id, position, impression.deal_floors))
+    named = impression.deal_floors if offered is None else offered
+    held = tuple(snapshot.index.deals.held(auction.exchange.id, position, named))
     pmp = impression.imp.pmp
     closed = [deal for deal in pmp.deals or () if deal.wadomain or deal.wseat] if pmp is not None else []
     if not held or not closed:

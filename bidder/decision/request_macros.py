@@ -45,6 +45,22 @@ _VALUES: Final[dict[bytes, Callable[[BidRequest], str]]] = {
 }  # fmt: skip
 
 
+# Behind what each notice asks of its price: how many impressions there were (OpenRTB 2.6 section 4.4.1).
+_CURRENCY: Final = b"c=${AUCTION_CURRENCY}"
+_HOW_MANY: Final = _CURRENCY + b"&q=${AUCTION_MULTIPLIER}"
+
+
+def asking_how_many(parts: Sequence[bytes]) -> list[bytes]:
+    """Parts of a bid's JSON whose notices say how many impressions a play was, for those that count as several."""
+    return [part.replace(_CURRENCY, _HOW_MANY) for part in parts]
+
+
+def expiring(parts: Sequence[bytes], usual_s: int, seconds: int) -> list[bytes]:
+    """Parts of a bid's JSON that wait so long for the bill, in the place of the usual time."""
+    usual, longer = b',"exp":%d' % usual_s, b',"exp":%d' % seconds
+    return [part.replace(usual, longer) for part in parts]
+
+
 def filled(parts: Sequence[bytes], request: BidRequest) -> list[bytes]:
     """Parts of a bid's JSON with the macros replaced by percent-encoded values; by nothing where there is none."""
 

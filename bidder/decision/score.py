@@ -3,7 +3,8 @@
     expected value = impression value + P(click) * (click value + P(conversion | click) * conversion value)
     P(click) = the model's * exp(-decay * impressions of the day) * what a purchase has left of the interest
     conversion value = goal value + margin * min(cart, cap) * g(cart age)
-    bid = 1000 * expected value * pacing multiplier * share factor, at most the maximum CPM, down to the grosz grid
+    bid = 1000 * expected value * pacing multiplier * share factor * bid modifiers, at most the maximum CPM, down to the
+    grosz grid
 
 One expression serves CPM, CPC, CPA and cart retargeting. Values are micros of the advertiser's currency until the last
 step, which converts to the currency of the auction. A batch has a few thousand pairs at most, so what counts is the
@@ -59,12 +60,14 @@ class BoundModel(Memo):
     __slots__ = (
         "_hours_are_local", "_kinds", "_model_rows", "_quarter", "_request_fields", "_to_forget", "_zone_hours",
         "_zone_of_column", "_zones", "cart_norm", "column", "cycles_s", "frequency_decay", "generation", "least_cpm",
-        "one_column", "purchase_floor", "slot_logits", "slot_rates", "user_buckets", "values", "weights",
+        "name", "one_column", "purchase_floor", "slot_logits", "slot_rates", "user_buckets", "values", "version",
+        "weights",
     )  # fmt: skip
 
     def __init__(self, model: Model, index: Index) -> None:
         super().__init__()
         manifest, lines = model.manifest, index.lines
+        self.name, self.version = manifest.name, manifest.version
         # Edges of each field's buckets, and the row of the first one.
         self.user_buckets = {
             name: (np.array(field.edges, dtype=np.float64), field.other + 1)
@@ -192,7 +195,7 @@ def _rates(logits: Floats) -> Floats:
 class Scores:
     """One row a pair, in the order of the candidates."""
 
-    __slots__ = ("cart_value", "click_rate", "conversion_rate", "cpm", "expected_value")
+    __slots__ = ("cart_value", "click_rate", "conversion_rate", "cpm", "expected_value", "modifier")
 
     def __init__(
         self,
@@ -201,12 +204,14 @@ class Scores:
         conversion_rate: Floats,
         cart_value: Floats | None,
         expected_value: Floats,
+        modifier: Floats | None = None,
         cpm: Integers,
     ) -> None:
         self.click_rate = click_rate
         self.conversion_rate = conversion_rate
         self.cart_value = cart_value  # micros that carts add to a conversion; None: no pair has one
         self.expected_value = expected_value  # micros of one impression, before pacing
+        self.modifier = modifier  # bid modifiers of each pair; None: none applies
         self.cpm = cpm  # the bid: CPM micros of the auction's currency, on the grosz grid
 
 
@@ -259,6 +264,7 @@ def score(
     profiles: ProfileBatch,
     frequency: Floats | None,
     multiplier: Floats,
+    modifier: Floats | None = None,
     rate: Floats | float,
     model: BoundModel,
     index: Index,
@@ -266,8 +272,9 @@ def score(
     """Price all pairs.
 
     `slot_kinds` has a row of `BoundModel.slot_logits` for each slot; `frequency` the impressions each pair's line item
-    has had of its user in a day (None: nobody had any); `multiplier` the pacing factor by position; `rate` is units of
-    the auction's currency for one of the advertiser's.
+    has had of its user in a day (None: nobody had any); `multiplier` the pacing factor by position, `modifier` what bid
+    modifiers come to by pair (None: none applies); `rate` is units of the auction's currency for one of the
+    advertiser's.
     """
     click, conversion = _rates_of_pairs(slot_of_pair, positions, slot_kinds, state_of_pair, profiles, model)
     if frequency is not None:
@@ -278,7 +285,10 @@ def score(
     if cart_value is not None:
         conversion_value = conversion_value + cart_value
     value = values[:, IMPRESSION_VALUE] + click * (values[:, CLICK_VALUE] + conversion * conversion_value)
-    advertiser_cpm = np.minimum(value * values[:, FACTOR] * multiplier[positions], values[:, MAX_CPM])
+    raised = value * values[:, FACTOR] * multiplier[positions]
+    if modifier is not None:
+        raised *= modifier
+    advertiser_cpm = np.minimum(raised, values[:, MAX_CPM])
     # A hair is added before the floor: 1.05 * 1e6 * rate may be 1_049_999.9999 in binary.
     groszes = (advertiser_cpm * (rate / GROSZ_CPM_MICROS) + 1e-6).astype(np.int64)
     return Scores(
@@ -286,6 +296,7 @@ def score(
         conversion_rate=conversion,
         cart_value=cart_value,
         expected_value=value,
+        modifier=modifier,
         cpm=groszes * GROSZ_CPM_MICROS,
     )
 

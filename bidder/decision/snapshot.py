@@ -61,7 +61,7 @@ class Snapshot:
         self.counts = FunnelCounts(self.index, self.live, self.matcher.dimensions, self.matcher.settle)
         self.unpacked = UnpackedRows(self.index.count)
         self.prices = PriceMemo(self.index.count)
-        self.showcase = Showcase(self.index, compiled.caps, compiled.shops, track_url)
+        self.showcase = Showcase(self.index, compiled.caps, compiled.shops, track_url, self.model.version)
         self.memory.reserve(self.prices.nbytes)
         for memo in (self.model, self.unpacked, self.showcase):
             memo.join(self.memory)

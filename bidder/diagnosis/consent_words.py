@@ -1,4 +1,4 @@
-"""Why a request's user may not be known or shown ads, in words: what was not said is told from what was refused."""
+"""Why a request's user may not be known or shown ads, in words: silence is told apart from refusal."""
 
 from bidder.openrtb.consent.gpp import GppString
 from bidder.openrtb.enums import GppSection, Purpose

@@ -18,6 +18,7 @@ from bidder.decision.pricing import Evaluation, price
 from bidder.decision.snapshot import Snapshot
 from bidder.diagnosis.consent_words import consent_words
 from bidder.diagnosis.near_misses import clock_detail
+from bidder.dialects.table import speaker_of
 from bidder.openrtb.codec import Malformed, decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.request.auction import Auction, Impression
@@ -45,6 +46,13 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
+class AppliedModifier(msgspec.Struct, frozen=True):
+    """A bid modifier that applies to the impression: what it is about, and its factor."""
+
+    modifier: str
+    factor: float
+
+
 class PriceBuildUp(msgspec.Struct, frozen=True):
     """How a bid came about. Amounts are decimal text; bid and floor in `currency`, the rest in the advertiser's.
 
@@ -63,6 +71,8 @@ class PriceBuildUp(msgspec.Struct, frozen=True):
     currency: str
     sent_cpm: str = ""
     shading: float = 1.0
+    bid_modifier: float = 1.0  # the product of those below, between 0.1 and 10
+    modifiers: tuple[AppliedModifier, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -108,7 +118,7 @@ class Explanation(msgspec.Struct, frozen=True):
 class Viewer(msgspec.Struct, frozen=True):
     """Who an explanation is for. Line items, segments and profile parts of other advertisers are left out of it.
 
-    For somebody who may not know of all advertisers the auction itself is among the line items of his own: that
+    For somebody who may not know of all advertisers the auction itself is among the line items of their own: that
     another one bids more, for a user and above a floor of the asker's choice, would tell who visited another shop, and
     by bisection what it bids.
     """
@@ -130,12 +140,19 @@ class Background(Protocol):
         """A more precise reason for the line item at an index position, and its detail; or the same and ""."""
         ...
 
+    def near_miss(self, reason: NoBid, position: int, said: str) -> str:
+        """What the line item wants beside what the request `said`, in words; "" where there is nothing to tell."""
+        ...
+
 
 class NothingMore:
     """No background: the bid path's own words."""
 
     def refine(self, reason: NoBid, position: int) -> tuple[NoBid, str]:  # noqa: ARG002 - the protocol's
         return reason, ""
+
+    def near_miss(self, reason: NoBid, position: int, said: str) -> str:  # noqa: ARG002 - the protocol's
+        return ""
 
 
 class Explainer:
@@ -164,7 +181,8 @@ class Explainer:
         rehearsal = snapshot.rehearsal()
         request = decode_request(body, Tolerances())
         words = consent_words(request, self._policy)
-        auction = Auction(request, snapshot.index.exchanges[exchange_key], self._clock.monotonic() + LOOK_UP_S)
+        exchange = snapshot.index.exchanges[exchange_key]
+        auction = Auction(request, exchange, self._clock.monotonic() + LOOK_UP_S, speaker_of(exchange))
         screen(auction, rehearsal, self._policy)
         unwanted = auction.no_bid
         if unwanted not in (None, NoBid.NOT_TARGETED, rehearsal.live.nobody):
@@ -348,11 +366,20 @@ class _Telling:
             found.append((NO_BID_REASONS[in_auction], ""))
         return Verdict(line_item, share, "no_bid", self._reasons(found, position), bid_price)
 
+    def _said(self, reason: NoBid) -> str:
+        """What the user's profile says where a line item wants segments: those that the viewer may know of."""
+        if reason not in (NoBid.SEGMENT, NoBid.EXCLUDED_SEGMENT):
+            return ""
+        held = members(self._profiles.segments[0])
+        mine = held if self._viewer.advertisers is None else [each for each in held if each in self._viewer.segments]
+        return ", ".join(map(str, mine))
+
     def _reasons(self, found: Iterable[tuple[NoBid, str]], position: int) -> tuple[Reason, ...]:
         """In the order found, each once: money that is missing shows both in the live sets and in the auction."""
         told: dict[tuple[NoBid, str], None] = {}
         for reason, detail in found:
             better, words = self._background.refine(reason, position)
+            words = words or self._background.near_miss(reason, position, detail or self._said(reason))
             words = words or detail or clock_detail(reason, self._snapshot.index, position, self._now_ms)
             if reason is NoBid.NO_PROFILE:
                 words = words or self._consent
@@ -376,6 +403,8 @@ def _real_verdicts(found: Evaluation | None) -> dict[tuple[_Place, int], int]:
 def _price(everything: Evaluation, pair: int, position: int, auction: Auction, snapshot: Snapshot) -> PriceBuildUp:
     scores, lines = everything.scores, snapshot.index.lines
     assert scores is not None  # noqa: S101 - tells the type checker that these were priced without a memo
+    slot = everything.slots[int(everything.slot_of_pair[pair])]
+    applying = snapshot.matcher.factors.applying(auction, slot.impression, position)
     return PriceBuildUp(
         click_rate=round(float(scores.click_rate[pair]), 8),
         conversion_rate=round(float(scores.conversion_rate[pair]), 8),
@@ -387,6 +416,8 @@ def _price(everything: Evaluation, pair: int, position: int, auction: Auction, s
         bid_cpm=format_micros(int(everything.cpm[pair])),
         floor_cpm=format_micros(int(everything.floors[pair])),
         currency=auction.currency,
+        bid_modifier=float(scores.modifier[pair]) if scores.modifier is not None else 1.0,
+        modifiers=tuple(AppliedModifier(text, factor) for text, factor in applying),
     )
 
 
@@ -399,7 +430,7 @@ def _near_miss(reason: NoBid, bid: PriceBuildUp) -> str:
 
 
 def _user(profiles: ProfileBatch, index: Index, viewer: Viewer) -> UserFacts:
-    """The profile as far as the viewer may know of it; of a stranger to his advertisers, that he is unknown."""
+    """The profile as far as the viewer may know of it; of a stranger to those advertisers, that they are unknown."""
     shops = tuple(
         {
             "advertiser_id": int(advertiser),

@@ -1,16 +1,23 @@
-"""By how much, and until when: the details of reasons that the clock decides, for explanations.
+"""By how much, and until when: what is near the reasons of one line item, for explanations.
 
-Targeting and prices have their numbers at hand where they are judged; flights and hours of the week are judged for all
-line items at once each second (bidder/targeting/eligible_now.py), so what is near them is worked out here, for one
-line item.
+Prices have their numbers at hand where they are judged. Flights and hours of the week are judged for all line items at
+once each second (bidder/targeting/eligible_now.py), targeting by sets of line items that do not say what they want: so
+what is near them is worked out here, for one line item.
 """
 
 import datetime
 import zoneinfo
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
+from bidder.targeting.fields import FIELDS
 from bidder.targeting.index import Index
+from core.model import Creative, Deal, Format, LineItem, Radius
 from core.moments import moment_text
 from core.reasons import NoBid
+
+# Values of a list that are told; of longer ones how many there are more.
+MOST_VALUES: Final = 6
 
 HOURS_PER_WEEK = 168
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -47,3 +54,52 @@ def _daypart(index: Index, position: int, now_ms: int) -> str:
 def _hour(hour_of_week: int) -> str:
     day, hour = divmod(hour_of_week, 24)
     return f"{_WEEKDAYS[day]} {hour:02d}:00"
+
+
+def targeting_detail(
+    reason: NoBid, line_item: LineItem, creatives: Mapping[int, Creative], deals: Mapping[int, Deal], said: str
+) -> str:
+    """What a line item wants beside what the request said: "wants POL, request DEU"; "" for other reasons."""
+    if reason is NoBid.SIZE:
+        own = _listed(_shape(creatives[each]) for each in line_item.creative_ids if each in creatives)
+        return f"offers {said or 'nothing'}, creatives {own or 'none'}"
+    targeting = line_item.targeting
+    if reason in (NoBid.DEAL, NoBid.PRIVATE_AUCTION):
+        own = _listed(deals[each].deal_id for each in targeting.deals if each in deals)
+        return f"wants deal {own}, request offers {said or 'none'}" if own else ""
+    if reason is NoBid.SEGMENT:
+        every = f"all of {_listed(targeting.segments_all)}" if targeting.segments_all else ""
+        any_of = f"one of {_listed(targeting.segments_any)}" if targeting.segments_any else ""
+        wanted = " and ".join(part for part in (any_of, every) if part)
+        return f"wants {wanted}, user is in {said or 'none'}" if wanted else ""
+    if reason is NoBid.EXCLUDED_SEGMENT:
+        return f"wants none of {_listed(targeting.segments_none)}, user is in {said or 'none'}"
+    wants = [text for field in FIELDS if field.reason is reason for text in _wants(field.allow, field.deny, targeting)]
+    return f"{' and '.join(wants)}, request {said or 'does not say'}" if wants else ""
+
+
+def _wants(allow: str, deny: str, targeting: Any) -> Iterable[str]:  # noqa: ANN401 - members by their names
+    allowed = _listed(getattr(targeting, allow)) if allow else ""
+    denied = _listed(getattr(targeting, deny)) if deny else ""
+    lists = f"lists {_listed(targeting.lists_allow)}" if deny and targeting.lists_allow else ""
+    if allowed or lists:
+        yield f"wants {' or '.join(part for part in (allowed, lists) if part)}"
+    refused = f"lists {_listed(targeting.lists_deny)}" if deny and targeting.lists_deny else ""
+    if denied or refused:
+        yield f"denies {' or '.join(part for part in (denied, refused) if part)}"
+
+
+def _shape(creative: Creative) -> str:
+    return f"{creative.width}x{creative.height}" if creative.format == Format.BANNER else str(creative.format)
+
+
+def _listed(values: Iterable[object]) -> str:
+    known = list(dict.fromkeys(_text(value) for value in values))
+    more = len(known) - MOST_VALUES
+    return ", ".join(known[:MOST_VALUES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Radius):
+        return f"{value.kilometres:g} km around {value.latitude}, {value.longitude}"
+    return str(value)

@@ -9,18 +9,20 @@ from typing import Final, cast
 
 import msgspec
 
+from bidder.openrtb.enums import CONTENT_1_0
 from bidder.openrtb.formats.table import CODECS
+from bidder.openrtb.non_bids import with_non_bids
 from bidder.openrtb.response import encode_no_bid, encode_response
-from bidder.openrtb.types import Imp
+from bidder.openrtb.types import BidRequest, Imp
 from core.dialects import spoken_by
 from core.errors import Fault
 from core.model import AuctionType, BillingEvent, Creative, Exchange, NoBidStyle, SellerCheck
 from core.reasons import NoBid
 from core.supply import plain_seller
-from creatives.card import card_path
 from creatives.formats.base import Ad
 from creatives.formats.native import NativeAd
 from creatives.macros import TOKEN, Tracker
+from creatives.preview.page import preview_path
 
 NO_CONTENT: tuple[int, bytes] = (204, b"")
 
@@ -32,12 +34,18 @@ UNKNOWN_REASON = 0
 # 7.2 say 60 s for web, 300 s for app banners. Leases outlast it (docs/money.md).
 BID_EXPIRY_S = 300
 
-
 MIN_TO_WIN: Final = "m=${AUCTION_MIN_TO_WIN}"
 """Query member of each notice: the least bid that would have won (OpenRTB 2.6 section 4.4.1), where it is filled in."""
 
-ADDED_IN: Final = {"burl": "2.5", "lurl": "2.5", "tactic": "2.5", "language": "2.5", "apis": "2.6", "mtype": "2.6"}
+ADDED_IN: Final = {
+    "burl": "2.5", "lurl": "2.5", "tactic": "2.5", "language": "2.5", "apis": "2.6", "mtype": "2.6", "cattax": "2.6"
+}  # fmt: skip
 """The version that each of these members of a bid came with; all others are as old as 2.4."""
+
+
+# A bid on an impression that is shown later may be billed later, where a win notice keeps its money for it
+# (pacing.budgets.timing.WIN_HOLD_MS).
+LONGEST_EXPIRY_S = 3_600
 
 
 class AuctionTypes(dict[int | None, AuctionType]):
@@ -65,7 +73,7 @@ class Speaker:
 
     __slots__ = (
         "_price", "_says_nothing", "_seat_of", "auction_types", "dialect", "exchange", "inventory_deny", "is_choosy",
-        "max_bids", "seats", "sellers_allow", "sellers_deny",
+        "longest_expiry_s", "max_bids", "seats", "sellers_allow", "sellers_deny",
     )  # fmt: skip
 
     has_rules = False
@@ -75,6 +83,9 @@ class Speaker:
         self.exchange = exchange
         self.dialect = spoken_by(exchange)
         self.max_bids = self.dialect.max_bids
+        keeps = self.dialect.win_notice and self.dialect.billing_event is not BillingEvent.WIN
+        self.longest_expiry_s = LONGEST_EXPIRY_S if keeps else BID_EXPIRY_S
+        """How long after a bid its bill may come, where the impression is shown as late (`imp.exp`)."""
         self._seat_of = {(each.advertiser_id, each.campaign_id): each.seat for each in exchange.seats}
         self.seats = frozenset((exchange.seat, *self._seat_of.values()))
         self._price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
@@ -100,6 +111,13 @@ class Speaker:
         if self.dialect.no_bid_style is NoBidStyle.EMPTY:
             return 200, encode_no_bid(request_id)
         return 200, encode_no_bid(request_id, self.reason_code(reason))
+
+    def with_non_bids(
+        self, request: BidRequest, response: bytes | None, reason: NoBid, invalid: frozenset[int]
+    ) -> bytes:
+        """An answer to a request that asks for the reason of each impression without a bid; None: there is no bid."""
+        answer = encode_no_bid(request.id) if response is None else response
+        return with_non_bids(answer, request, self.exchange.seat, self.reason_code(reason), invalid)
 
     def shed(self) -> tuple[int, bytes]:
         """Status and body of 'no' to a request that nobody has read, so that its id is not known."""
@@ -137,12 +155,14 @@ class Speaker:
             "lurl": f"{track_url}/n/loss/{TOKEN}?r=${{AUCTION_LOSS}}&{MIN_TO_WIN}",
             "adm": self._markup(ad),
             "adomain": [domain] if (domain := creative.advertiser_domain or advertiser_domain) else [],
-            "iurl": _sample_url(creative, track_url),
+            "iurl": sample_url(creative, track_url),
             "cid": self.seat_of(creative.advertiser_id, campaign_id)
             if self.dialect.campaign_is_seat
             else str(campaign_id),
             "crid": f"{creative.id}-{creative.version}",
             "cat": creative.categories,
+            # Named though it is the default: an exchange whose request is in another could read them in that.
+            "cattax": CONTENT_1_0 if creative.categories else "",
             "attr": creative.attributes,
             "apis": creative.apis,
             "language": creative.language,
@@ -193,10 +213,9 @@ class Speaker:
         return encode_response(request_id, list(by_seat.items()), currency, bid_id)
 
 
-def _sample_url(creative: Creative, track_url: str) -> str:
-    """An absolute address of a picture of the ad."""
-    pictures = creative.native.images if creative.native is not None else ()
-    for url in (creative.sample_url, creative.image_url, *(picture.url for picture in pictures[:1])):
+def sample_url(creative: Creative, track_url: str) -> str:
+    """An absolute address of a picture of the ad: its own, or the one that the tracker has of it."""
+    for url in (creative.sample_url, creative.image_url):
         if url.startswith(("https://", "http://")):
             return url
-    return track_url + card_path(creative.width, creative.height)
+    return track_url + preview_path(creative)

@@ -52,8 +52,10 @@ class AnswerCheck:
     def _judged(self, auction: Auction, response: bytes, snapshot: Snapshot) -> bytes | None:
         answer: dict[str, Any] = _decode(response)
         exchange = auction.exchange
-        macro = auction.speaker.dialect.price_macro
-        terms = AnswerTerms(exchange.default_currency, auction.speaker.seats, macro)
+        dialect = auction.speaker.dialect
+        terms = AnswerTerms(
+            exchange.default_currency, auction.speaker.seats, dialect.price_macro, dialect.deal_floor_else_impression
+        )
         of_all = list(faults_of_answer(auction.request, answer, terms))
         kept: list[dict[str, Any]] = []
         found = list(of_all)

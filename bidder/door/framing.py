@@ -112,7 +112,7 @@ class Framing:
         self._begin()
 
     def end(self) -> None:
-        """Nothing more is read: let go of who refers back, so that the last reference frees the connection.
+        """Nothing more is read: let go of what refers back, so that the last reference frees the connection.
 
         Garbage collection, which else does that, leaves alone what was there when a catalogue came
         (bidder.compile.process).

@@ -9,22 +9,26 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from bidder.decision.noting import BidNotes
-from bidder.decision.pipeline import decide, screen
+from bidder.decision.pipeline import decide, prepare, screen
 from bidder.decision.snapshot import Snapshot
 from bidder.dialects.table import speaker_of
 from bidder.door.batching import MAX_BATCH, Batches, Waiting
 from bidder.door.checking import AnswerCheck
 from bidder.door.gate import ExchangeGate, gate_of
+from bidder.door.large import LargeRequests
 from bidder.door.load import Load, time_budget
 from bidder.door.metrics import BidMetrics
 from bidder.door.port import Reply, Sender
 from bidder.openrtb.codec import Malformed, decode_request
+from bidder.openrtb.non_bids import are_asked_for
 from bidder.openrtb.tolerance import Tolerances
 from bidder.request.auction import Auction
+from bidder.request.bounds import is_large, keep_what_fits
 from bidder.request.consent import ConsentPolicy
+from bidder.request.validate import BAD_FLOOR
 from core.clock import Clock
 from core.model import Exchange
 from core.reasons import NoBid
@@ -87,6 +91,7 @@ class BidderHandler:
         self._in_turn = False
         self._pending: list[Waiting] = []  # decoded in this turn, not screened yet
         self._batches = Batches(self._start, lambda: self._load.busy)
+        self._large = LargeRequests(self._prepare, self._screen_alone, lambda auction: not self._has_time(auction))
         self._tasks: set[asyncio.Task[None]] = set()
         self._tolerances: dict[str, Tolerances] = {}
         self._waiting = 0  # requests submitted and not answered
@@ -184,11 +189,48 @@ class BidderHandler:
             self._metrics.malformed(exchange.key, error.reason)
             reply(400, f"{error.message}; see docs/openrtb.md for what is refused\n".encode())
             return
-        auction = Auction(request, exchange, arrival + time_budget(request, exchange, self._tmax_cap_ms), arrival)
+        deadline = arrival + time_budget(request, exchange, self._tmax_cap_ms)
+        auction = Auction(request, exchange, deadline, speaker_of(exchange), arrival)
         self._waiting += 1
+        if is_large(len(body), request):
+            self._accept_large(auction, reply)
+            return
         self._pending.append((auction, reply))
         if len(self._pending) >= MAX_BATCH:
             self._flush()
+
+    def _accept_large(self, auction: Auction, reply: Reply) -> None:
+        """Cut what there is no time for, and look at the rest in slices."""
+        now = self._clock.monotonic()
+        if self._large.is_full:
+            auction.no_bid = NoBid.OVERLOAD
+            self._answer(auction, reply, None, now)
+            return
+        left_out = keep_what_fits(auction.request, auction.deadline - now)
+        self._metrics.left_out(auction.exchange.key, left_out)
+        self._large.add((auction, reply))
+
+    def _has_time(self, auction: Auction) -> bool:
+        return auction.deadline - self._clock.monotonic() >= MIN_REMAINING_S
+
+    def _prepare(self, auction: Auction) -> Iterator[None]:
+        """See `bidder.decision.pipeline.prepare`; a fault of ours is met again, and counted, by what comes then."""
+        snapshot = self._snapshot
+        if snapshot is None or not self._has_time(auction):
+            return
+        try:
+            yield from prepare(auction, snapshot, self._policy)
+        except Exception:
+            _log.exception("preparing a request failed", extra=WITHOUT_CONTENT)
+
+    def _screen_alone(self, waiting: Waiting) -> None:
+        """Screen a prepared request, which is a batch of its own."""
+        auction, reply = waiting
+        snapshot, now = self._snapshot, self._clock.monotonic()
+        if snapshot is None or not self._is_wanted(auction, snapshot, now):
+            self._answer(auction, reply, None, now)
+            return
+        self._batches.send_apart([waiting], snapshot.rehearsal() if auction.is_test else snapshot)
 
     def _flush(self) -> None:
         """Screen what is pending: answer what nobody wants, hand on what somebody wants."""
@@ -208,6 +250,8 @@ class BidderHandler:
         screened = self._clock.monotonic()
         for auction, reply in unwanted:
             self._answer(auction, reply, None, screened)
+        if unwanted and self._notes is not None:
+            self._notes.unwanted(unwanted, snapshot)
         self._load.screened(self._clock.monotonic() - started, len(batch))
         self._load.judge()
         if started - self._sampled >= SAMPLE_S:
@@ -298,19 +342,30 @@ class BidderHandler:
         self._waiting -= 1
         exchange = auction.exchange
         self._metrics.answered(exchange.key, now - auction.arrival)
+        tells_why = auction.request.ext is not None and are_asked_for(auction.request)
         if response is not None:
             self._metrics.bid(exchange.key)
-            reply(200, response)
+            reply(200, response if not tells_why else _with_reasons(auction, response))
             return
         reason = auction.no_bid or NoBid.NOBODY_BIDS
         self._metrics.no_bid(exchange.key, reason)
         if self._notes is not None:
             self._notes.silent(auction, reason)
+        if tells_why:
+            reply(200, _with_reasons(auction, None))
+            return
         reply(*auction.speaker.no_bid(auction.request.id, reason))
 
     async def drain(self) -> None:
         """Answer everything that was submitted."""
         self._flush()
+        await self._large.drain()
         self._batches.leave()
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+
+def _with_reasons(auction: Auction, response: bytes | None) -> bytes:
+    """The answer with the reason of each impression without a bid."""
+    invalid = frozenset(int(fault.pointer.split("/")[2]) for fault in auction.faults if fault.code == BAD_FLOOR)
+    return auction.speaker.with_non_bids(auction.request, response, auction.no_bid or NoBid.NOBODY_BIDS, invalid)

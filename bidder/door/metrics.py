@@ -1,6 +1,6 @@
 """What the bid path tells the operator, as counters bound once: an answer costs a few dictionary look-ups."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bidder.door.server import BidServer
 from bidder.openrtb.codec import MalformedReason
@@ -24,7 +24,7 @@ class BidMetrics:
             ("exchange", "rule"),
         )
         self._latency = telemetry.histogram(
-            "grosz_bid_latency_seconds", "From the first byte of a request to its answer, by exchange.", ("exchange",)
+            "grosz_bid_latency_seconds", "Time from a request's first byte to its answer, by exchange.", ("exchange",)
         )
         self._faults = telemetry.counter(
             "grosz_bid_faults_total", "Batches that ended in a fault of the bidder; should stay 0."
@@ -34,8 +34,13 @@ class BidMetrics:
         ).labels()
         self._violations = telemetry.counter(
             "grosz_bid_violations_total",
-            "Rules that withheld bids broke, by exchange and rule; should stay 0.",
+            "Rules that bids broke and were withheld for, by exchange and rule; should stay 0.",
             ("exchange", "rule"),
+        )
+        self._left_out = telemetry.counter(
+            "grosz_bid_left_out_total",
+            "Parts of oversized bid requests that were not looked at, by exchange and kind.",
+            ("exchange", "kind"),
         )
         self._by_reason: dict[tuple[str, NoBid], tuple[CounterChild, CounterChild]] = {}  # by reason, by outcome
         self._by_outcome: dict[tuple[str, str], CounterChild] = {}
@@ -81,6 +86,12 @@ class BidMetrics:
     def violation(self, exchange_key: str, rule: str) -> None:
         """A bid was withheld that broke a rule of its request."""
         self._violations.labels(exchange_key, rule).value += 1
+
+    def left_out(self, exchange_key: str, parts: Mapping[str, int]) -> None:
+        """So many parts of a request, by their kind, were not looked at."""
+        for kind, number in parts.items():
+            if number:
+                self._left_out.labels(exchange_key, kind).value += number
 
     def fault(self) -> None:
         """A batch failed on an exception."""

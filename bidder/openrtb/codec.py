@@ -119,5 +119,9 @@ def _check(request: BidRequest) -> None:
         raise Malformed(MalformedReason.IMPRESSION_WITHOUT_ID)
     if len(ids) > 1 and len(set(ids)) != len(ids):
         raise Malformed(MalformedReason.DUPLICATE_IMPRESSION_ID)
-    if (request.site is not None) + (request.app is not None) + (request.dooh is not None) > 1:
+    if request.site is None:
+        several = request.app is not None and request.dooh is not None
+    else:
+        several = request.app is not None or request.dooh is not None
+    if several:
         raise Malformed(MalformedReason.SEVERAL_CHANNELS)

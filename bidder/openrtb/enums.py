@@ -1,6 +1,10 @@
 """The AdCOM and OpenRTB lists that code refers to by name. A value outside its list is legal (2.6, section 2.6)."""
 
 import enum
+from typing import Final
+
+CONTENT_1_0: Final = 1
+"""Content Taxonomy 1.0 (AdCOM list "Category Taxonomies"): that in which advertisers write, and OpenRTB's default."""
 
 
 class GppSection(enum.IntEnum):

@@ -15,7 +15,7 @@ from bidder.openrtb.judge_native import faults_of_native
 from bidder.openrtb.judge_vast import faults_of_spot
 from bidder.openrtb.types import Audio, Banner, BidRequest, Deal, Device, Imp, Native, Video
 from bidder.openrtb.violation import Violation
-from core.money import GROSZ_CPM_MICROS, MICROS_PER_UNIT, FxTable, MoneyError, ceil_to_grosz, cpm_from_float
+from core.money import GROSZ_CPM_MICROS, MICROS_PER_UNIT, FxTable, MoneyError, cpm_from_float
 from creatives.macros import TOKEN
 
 Json = Mapping[str, Any]
@@ -37,6 +37,8 @@ class AnswerTerms(NamedTuple):
     """That are ours."""
     price_macro: str
     """That must be in a notice or in the markup."""
+    deal_floor_else_impression: bool = False
+    """Whether a deal that names no floor has the impression's."""
 
 
 def faults_of_answer(request: BidRequest, answer: Json, terms: AnswerTerms) -> Iterator[Violation]:
@@ -56,11 +58,14 @@ def _pods(request: BidRequest, answer: Json) -> Iterator[Violation]:
     bids = [bid for seat in answer.get("seatbid", ()) for bid in seat.get("bid", ())]
     for imp in request.imp if len(bids) > 1 else ():
         own = [bid for bid in bids if bid.get("impid") == imp.id]
-        spot = imp.video or imp.audio
-        if spot is None or not spot.poddur:
+        spot = imp.audio if any(_kind(bid) == "audio" for bid in own) else imp.video
+        if spot is None or (spot.poddur or 0) <= 0:
             continue
+        ends = [bid["slotinpod"] for bid in own if bid.get("slotinpod")]
+        if len(ends) > 2 or max(ends.count(1), ends.count(-1)) > 1:
+            yield Violation("pod_place", f"places {ends} of one pod")
         length = sum(bid.get("dur", 0) for bid in own)
-        if length > spot.poddur or (spot.maxseq and len(own) > spot.maxseq):
+        if length > spot.poddur or 0 < (spot.maxseq or 0) < len(own):
             yield Violation("pod", f"{len(own)} ads of {length} s in {spot.maxseq} allowed in {spot.poddur} s")
         if len({bid.get("crid") for bid in own}) < len(own):
             yield Violation("pod", "an ad is twice in a pod")
@@ -85,7 +90,8 @@ def faults_of_bid(
             yield Violation("deal", f"{bid['dealid']!r} was not offered")
             return
     yield from _deal(imp, deal, bid, seat)
-    yield from _price(imp, deal, bid, currency, fx)
+    has_none = deal is not None and deal.bidfloor is None and deal.at != FIXED_PRICE
+    yield from _price(imp, None if has_none and terms.deal_floor_else_impression else deal, bid, currency, fx)
     yield from _format(request, imp, bid)
     yield from _blocked(request, imp, bid)
     yield from _transparency(request, bid)
@@ -116,7 +122,8 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
         yield Violation("price", f"{price!r} is no price")
         return
     cpm, owner = round(price * MICROS_PER_UNIT), deal or imp  # of any size: how dear a bid may be is not judged here
-    if cpm % GROSZ_CPM_MICROS:
+    is_fixed = deal is not None and deal.at == FIXED_PRICE
+    if cpm % GROSZ_CPM_MICROS and not is_fixed:
         yield Violation("price", f"{price} is finer than a hundredth")
     said = _said_floor(owner, imp, bid)
     if said is None or said <= 0:
@@ -128,7 +135,7 @@ def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -
         return
     if cpm < floor:
         yield Violation("floor", f"{price} {currency} is below {floor / 1e6}")
-    if deal is not None and deal.at == FIXED_PRICE and cpm != ceil_to_grosz(floor):
+    if is_fixed and cpm != floor:
         yield Violation("deal_price", f"{price} {currency} where {floor / 1e6} is fixed")
 
 
@@ -157,6 +164,9 @@ def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
     spot = imp.video if kind == "video" else imp.audio if kind == "audio" else None
     if spot is not None:
         yield from faults_of_spot(spot, bid)
+    place, sold = bid.get("slotinpod"), spot.slotinpod if spot is not None and (spot.poddur or 0) > 0 else None
+    if place is not None and not (place and (place == sold or (sold == 2 and place in (1, -1)))):
+        yield Violation("pod_place", f"{place} where {sold} is guaranteed")
 
 
 def _offered(imp: Imp, bid: Json) -> Banner | Video | Audio | Native | None:

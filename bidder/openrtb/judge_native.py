@@ -37,7 +37,8 @@ def faults_of_native(native: Native, markup: object) -> Iterator[str]:
 
 
 def _assets(asked: Json, answer: Json) -> Iterator[str]:
-    wanted = {int(each["id"]): each for each in asked.get("assets") or () if each.get("id") is not None}
+    listed = [each for each in asked.get("assets") or () if each.get("id") is not None]
+    wanted = {int(each["id"]): each for each in reversed(listed)}  # of one id the first
     given = {each.get("id"): each for each in answer.get("assets", ())}
     if len(given) < len(answer.get("assets", ())):
         yield "an asset is answered twice"
@@ -60,7 +61,7 @@ def _asset(number: int, asked: Json, given: Json) -> Iterator[str]:
         text = found.get("text" if kind == "title" else "value")
         if not text:
             yield f"asset {number} has no text"
-        elif rules.get("len") and len(text) > int(rules["len"]):
+        elif 0 < int(rules.get("len") or 0) < len(text):
             yield f"asset {number} has {len(text)} characters of {rules['len']}"
         return
     if not str(found.get("url", "")).startswith(("https://", "http://", "data:image/")):

@@ -34,11 +34,19 @@ PRIVACY_TEXTS = frozenset({"consent", "us_privacy", "gpp"})
 # Limits of other kinds that are there and cannot be read: what is read instead keeps us from bidding.
 LIMIT_NUMBERS = frozenset({"bidfloor", "mincpmpersec", "multiplier"})
 UNREADABLE_NUMBER = NUMBER_BOUND  # no floor in reach, no impression that could be billed
-LIMIT_TEXTS = frozenset({"bidfloorcur"})  # an unreadable currency has no exchange rate
+LIMIT_TEXTS = frozenset({"bidfloorcur", "country"})  # no exchange rate; no country, which counts as one with GDPR
 LIMIT_FLAGS = frozenset({"secure", "private_auction"})  # read as 1
-LIMIT_LISTS = frozenset({"wseat", "wadomain"})
-NOBODY = "unreadable"  # is the name of no seat and no domain
+LIMIT_LISTS = frozenset({"wseat", "wadomain", "cur"})
+NOBODY = "unreadable"  # is the name of no seat, no domain and no currency
 UNREADABLE_REQUIREMENT = 3  # `dsarequired`: the strictest that there is
+# Objects that limit us, by the names of their structs: what stands for one that is something else.
+LIMIT_OBJECTS: dict[str, dict[str, Any]] = {
+    "Regs": {"gdpr": 1, "coppa": 1},
+    "RegsExt": {"gdpr": 1, "gpp_sid": (UNREADABLE_SECTION,)},  # each counts where `regs` itself lacks it
+    "Dsa": {"dsarequired": UNREADABLE_REQUIREMENT},
+    "Pmp": {"private_auction": 1},
+    "Quantity": {"multiplier": UNREADABLE_NUMBER},
+}
 UNKNOWN_AUCTION = 0  # `at`: counts as first price (docs/money.md)
 
 TRUE_WORDS = frozenset({"true", "yes", "y", "on"})
@@ -178,15 +186,32 @@ def read_any_array(value: object, tolerances: Tolerances) -> list[Any] | None:
     return None
 
 
+def read_as_sent(value: object, _tolerances: Tolerances) -> msgspec.Raw:
+    """Anything, as JSON, which is decoded where it is needed."""
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
 def _array_reader(read_item: Reader) -> Reader:
     def read_array(value: object, tolerances: Tolerances) -> tuple[Any, ...] | None:
         if not isinstance(value, list):
             tolerances.scalar_for_array += 1
-            value = [value]
+            value = _listed(value, splits=read_item in (read_text, read_int))
         items = (read_item(item, tolerances) for item in value if item is not None)
         return tuple(item for item in items if item is not None)
 
     return read_array
+
+
+def _listed(value: object, *, splits: bool) -> list[object]:
+    """The array that was meant: one of its values, what stands between commas, or places as names.
+
+    PHP writes a list that something was taken out of as `{"0": "IAB25", "2": "IAB26"}`.
+    """
+    if isinstance(value, dict) and value and all(name.isdecimal() for name in value):
+        return list(value.values())
+    if splits and isinstance(value, str):
+        return [part for each in value.split(",") if (part := each.strip())] or [value]
+    return [value]
 
 
 def _limit_list_reader(read_array: Reader) -> Reader:
@@ -202,6 +227,9 @@ def _privacy_sections_reader(read_array: Reader) -> Reader:
     def read_sections(value: object, tolerances: Tolerances) -> tuple[int, ...]:
         if isinstance(value, str):  # "2" is in the corpus; lists as text are separated so
             value = list(value.replace("_", ",").split(","))
+        elif isinstance(value, dict):
+            tolerances.scalar_for_array += 1
+            value = _listed(value, splits=False)
         sections: tuple[int, ...] = read_array(value, tolerances)
         if len(sections) == (len(value) if isinstance(value, list) else 1):
             return sections
@@ -219,6 +247,7 @@ def read_requirement(value: object, tolerances: Tolerances) -> int:
 
 def _struct_reader(struct: type[msgspec.Struct]) -> Reader:
     readers = compile_readers(struct)
+    unreadable = LIMIT_OBJECTS.get(struct.__name__)
 
     def read_struct(value: object, tolerances: Tolerances) -> object:
         if isinstance(value, list):
@@ -229,7 +258,7 @@ def _struct_reader(struct: type[msgspec.Struct]) -> Reader:
             value = value[0]
         if not isinstance(value, dict):
             tolerances.dropped += 1
-            return None
+            return None if unreadable is None else struct(**unreadable)
         return struct(**read_members(value, readers, tolerances))
 
     return read_struct
@@ -260,6 +289,7 @@ _SCALAR_READERS: dict[frozenset[Any], Reader] = {
     frozenset({str, int, bool}): read_flag,  # gpc: the text "1" is a flag
     frozenset({str, dict}): read_text_or_object,
     frozenset({list}): read_any_array,
+    frozenset({msgspec.Raw}): read_as_sent,
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from core.money import cpm_to_text
+from core.money import exact_cpm_to_text
 
 
 class Bid(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -38,6 +38,7 @@ class Bid(msgspec.Struct, omit_defaults=True, kw_only=True):
     w: int = 0
     h: int = 0
     mtype: int = 0
+    slotinpod: int = 0
     exp: int = 0
 
 
@@ -83,7 +84,7 @@ def bid_parts(
     """JSON of one bid in parts, to be joined with the rest of the answer.
 
     `around_token` is everything that is the same in each auction, cut wherever the token goes. `number` makes the bid's
-    id, `cpm` is CPM micros on the grosz grid, `tactic` comes from `tactic_json`.
+    id, `cpm` is CPM micros, on the grosz grid unless a deal fixes another price, `tactic` comes from `tactic_json`.
     """
     parts = [_bid_start(number, impression_id), _price(cpm), tactic, token.join(around_token)]
     if deal_id:
@@ -99,7 +100,7 @@ def _bid_start(number: int, impression_id: str) -> bytes:
 
 @functools.lru_cache(maxsize=4096)  # prices lie on the grosz grid: this is all of them up to 40 a thousand
 def _price(cpm: int) -> bytes:
-    return cpm_to_text(cpm).encode()
+    return exact_cpm_to_text(cpm).encode()
 
 
 def encode_response(

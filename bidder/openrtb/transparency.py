@@ -1,7 +1,7 @@
 """Who pays for an ad and how it was chosen: what `regs.ext.dsa` asks for and `bid.ext.dsa` tells.
 
-Source: IAB Tech Lab, OpenRTB community extension "DSA Transparency"; Digital Services Act, article 26. An ad of ours
-does not show the notice itself, so it answers only publishers who can.
+Source: IAB Tech Lab, OpenRTB community extension "DSA Transparency"; Digital Services Act, article 26. Where the
+publisher does not show the notice, ads that can do it themselves (`creatives.formats.notice`).
 """
 
 import enum
@@ -35,7 +35,9 @@ class TransparencyAsked(NamedTuple):
     required: bool
     publisher_renders: bool
     parameters: tuple[int, ...]
-    """None where the publisher wants none."""
+    """What the publisher is told of how the ad was chosen; none where it wants none."""
+    chosen_by: tuple[int, ...] = ()
+    """The same for the ad's own notice, which always says it."""
 
 
 def asked_of(dsa: Dsa, *, profile: bool, precise_geo: bool) -> TransparencyAsked | None:
@@ -50,14 +52,17 @@ def asked_of(dsa: Dsa, *, profile: bool, precise_geo: bool) -> TransparencyAsked
     wanted = dsa.datatopub is None or dsa.datatopub != DO_NOT_SEND
     # What is neither 0 nor 1 means something, and it is not "no".
     required = not 0 <= dsa.dsarequired < REQUIRED
-    return TransparencyAsked(required, bool(dsa.pubrender), tuple(map(int, parameters)) if wanted else ())
+    chosen_by = tuple(map(int, parameters))
+    return TransparencyAsked(required, bool(dsa.pubrender), chosen_by if wanted else (), chosen_by)
 
 
-def transparency(asked: TransparencyAsked, behalf: str, paid: str, track_url: str) -> dict[str, Any] | None:
-    """`bid.ext.dsa`; None where nobody has said who pays, or nobody would show it."""
-    if not behalf or not paid or not asked.publisher_renders:
+def transparency(
+    asked: TransparencyAsked, behalf: str, paid: str, track_url: str, *, ad_shows: bool = False
+) -> dict[str, Any] | None:
+    """`bid.ext.dsa`; None where nobody has said who pays, or nobody would show it. `ad_shows`: the ad can."""
+    if not behalf or not paid or not (asked.publisher_renders or ad_shows):
         return None
-    told: dict[str, Any] = {"behalf": behalf, "paid": paid, "adrender": 0}
+    told: dict[str, Any] = {"behalf": behalf, "paid": paid, "adrender": int(not asked.publisher_renders)}
     if asked.parameters:
         told["transparency"] = [{"domain": urlsplit(track_url).hostname or "", "dsaparams": list(asked.parameters)}]
     return told

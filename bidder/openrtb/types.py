@@ -10,7 +10,7 @@ The structs form a tree and never refer back, so they need no tracking by the ga
 objects to traverse on a path that makes some thirty of them a request.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -57,11 +57,11 @@ class Banner(msgspec.Struct, frozen=True, gc=False):
     pos: Int | None = None
 
 
-class VideoExt(msgspec.Struct, gc=False):
+class VideoExt(msgspec.Struct, frozen=True, gc=False):
     rewarded: Flag | None = None
 
 
-class DurationFloor(msgspec.Struct, gc=False):
+class DurationFloor(msgspec.Struct, frozen=True, gc=False):
     """A floor for ads of some lengths (OpenRTB 2.6 section 3.2.35); without a bound on a side there is none."""
 
     mindur: Int | None = None
@@ -95,6 +95,8 @@ class Video(msgspec.Struct, gc=False):
     battr: Ints | None = None
     pos: Int | None = None
     podid: Text | None = None
+    podseq: Int | None = None
+    slotinpod: Int | None = None
     poddur: Int | None = None
     maxseq: Int | None = None
     mincpmpersec: Number | None = None
@@ -119,6 +121,8 @@ class Audio(msgspec.Struct, gc=False):
     api: Ints | None = None
     battr: Ints | None = None
     podid: Text | None = None
+    podseq: Int | None = None
+    slotinpod: Int | None = None
     poddur: Int | None = None
     maxseq: Int | None = None
     mincpmpersec: Number | None = None
@@ -192,6 +196,13 @@ class Imp(msgspec.Struct, gc=False):
 class Publisher(msgspec.Struct, gc=False):
     id: Text | None = None
     domain: str | None = None
+    cat: Texts | None = None
+    cattax: Int | None = None
+
+
+class Producer(msgspec.Struct, gc=False):
+    cat: Texts | None = None
+    cattax: Int | None = None
 
 
 class Content(msgspec.Struct, gc=False):
@@ -201,6 +212,7 @@ class Content(msgspec.Struct, gc=False):
     cat: Texts | None = None
     cattax: Int | None = None
     language: str | None = None
+    producer: Producer | None = None
 
 
 class Site(msgspec.Struct, gc=False):
@@ -314,6 +326,7 @@ class Uid(msgspec.Struct, gc=False):
 class Eid(msgspec.Struct, gc=False):
     source: str | None = None
     uids: tuple[Uid, ...] | None = None
+    mm: Int | None = None
 
 
 class UserExt(msgspec.Struct, gc=False):
@@ -323,6 +336,10 @@ class UserExt(msgspec.Struct, gc=False):
     us_privacy: str | None = None
 
 
+NO_DATA: Final = msgspec.Raw(b"null")
+"""What `User.data` is where there is none: unlike other members it may be `null`."""
+
+
 class User(msgspec.Struct, gc=False):
     id: str | None = None
     buyeruid: str | None = None  # also from `buyerid`
@@ -330,6 +347,7 @@ class User(msgspec.Struct, gc=False):
     consent: str | None = None  # also from `user.ext.consent`
     eids: tuple[Eid, ...] | None = None  # also from `user.ext.eids`
     geo: Geo | None = None
+    data: msgspec.Raw = NO_DATA  # unread, but where an exchange's ids are in it
     ext: UserExt | None = None
 
 
@@ -387,6 +405,14 @@ class Source(msgspec.Struct, gc=False):
     ext: SupplyExt | None = None
 
 
+class RequestExtPrebid(msgspec.Struct, gc=False):
+    returnallbidstatus: Flag | None = None  # asks why there is no bid on an impression
+
+
+class RequestExt(SupplyExt, gc=False):
+    prebid: RequestExtPrebid | None = None
+
+
 class BidRequest(msgspec.Struct, gc=False):
     id: Text
     imp: tuple[Imp, ...]
@@ -410,4 +436,4 @@ class BidRequest(msgspec.Struct, gc=False):
     bapp: Texts | None = None
     source: Source | None = None
     regs: Regs | None = None
-    ext: SupplyExt | None = None
+    ext: RequestExt | None = None

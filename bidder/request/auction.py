@@ -11,7 +11,6 @@ garbage collector need not look at it (`gc=False`).
 import msgspec
 
 from bidder.dialects.generic import Speaker
-from bidder.dialects.table import speaker_of
 from bidder.openrtb.transparency import TransparencyAsked
 from bidder.openrtb.types import BidRequest, Imp
 from core.errors import Fault
@@ -80,6 +79,10 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
         return self.per_second_cpm * seconds or self.floor_cpm
 
 
+ONE_IMPRESSION = 1_000
+"""In thousandths."""
+
+
 class Impression(msgspec.Struct, gc=False):
     """One impression that can be bid on, in one of the formats that it offers."""
 
@@ -92,6 +95,7 @@ class Impression(msgspec.Struct, gc=False):
     has_rivals: bool = False  # whether it is offered in other formats, too: in those of the same position
     eligible: int = 0  # set of line items, as a bitmap over the positions of the index
     pod: Pod | None = None  # that it is part of
+    multiplier_milli: int = ONE_IMPRESSION  # impressions that it counts as, in thousandths
     pod_index: int = 0  # which of the ads of a pod that one impression of the protocol offers
 
 
@@ -101,6 +105,7 @@ class Auction(msgspec.Struct, gc=False):
     request: BidRequest
     exchange: Exchange
     deadline: float  # monotonic seconds
+    speaker: Speaker  # who speaks for the exchange: `bidder.dialects.table.speaker_of`
     arrival: float = 0.0  # monotonic seconds
     currency: str = ""
     impressions: list[Impression] = []
@@ -109,11 +114,8 @@ class Auction(msgspec.Struct, gc=False):
     exchange_user: str | None = None  # the exchange's own id of the user, likewise
     no_bid: NoBid | None = None
     is_test: bool = False
+    has_multipliers: bool = False  # whether any impression counts as several
     is_child: bool = False  # or may be one: only ads that are fit for children
     transparency: TransparencyAsked | None = None  # who pays, and how the ad was chosen, must be told
     place: Place = NOWHERE
     faults: list[Fault] = []  # why impressions were left out, for explain
-    speaker: Speaker = None  # type: ignore[assignment]  # set below: who speaks for the exchange
-
-    def __post_init__(self) -> None:
-        self.speaker = speaker_of(self.exchange)

@@ -48,7 +48,8 @@ MAX_REMEMBERED_CHARS = 4_096
 _LIMITED_STATUSES = frozenset({TrackingStatus.NOT_DETERMINED, TrackingStatus.RESTRICTED, TrackingStatus.DENIED})
 _NO_SECTION_APPLIES = -1
 _READ_ELSEWHERE = frozenset({_NO_SECTION_APPLIES, GppSection.TCF_EU})
-_GPC_SIGNALS = frozenset({1, "1", "true"})
+_ZEROS = frozenset("0-")
+_NO_GPC = frozenset({"", "0", "false", "no", "off"})
 
 EVERYTHING = Consent(
     identifiers=True, ads=True, profile_write=True, segments=True, measurement=True, precise_geo=True
@@ -223,7 +224,7 @@ def _countries(request: BidRequest) -> list[str | None]:
 
 
 def tc_string_of(request: BidRequest, gpp: GppString | None) -> str | None:
-    """The string that counts: the GPP's where its European section applies or is there, else `user.consent`.
+    """The string that counts: the GPP's where its European section applies or is there, otherwise `user.consent`.
 
     None where it is missing, also where a GPP string that should have it does not, or cannot be read.
     """
@@ -267,14 +268,19 @@ def sections_limit(regs: Regs, gpp: GppString | None) -> bool:
 
 
 def _opted_out(request: BidRequest, regs: Regs) -> bool:
-    us_privacy = regs.us_privacy
+    us_privacy = regs.us_privacy.strip() if regs.us_privacy else ""
     if us_privacy:
         if _US_PRIVACY.fullmatch(us_privacy):
             if us_privacy[_SALE_OPT_OUT] in "Yy":
                 return True
         elif _may_be_in_united_states(request):
             return True
-    return regs.gpc in _GPC_SIGNALS and _may_be_in_united_states(request)
+    return regs.gpc is not None and _is_signal(regs.gpc) and _may_be_in_united_states(request)
+
+
+def _is_signal(gpc: int | str) -> bool:
+    """Whether the flag says anything but a clear no."""
+    return gpc.strip().lower() not in _NO_GPC if isinstance(gpc, str) else gpc != 0
 
 
 def _may_be_in_united_states(request: BidRequest) -> bool:
@@ -288,4 +294,5 @@ def _tracking_is_limited(device: Device, *, honour_do_not_track: bool) -> bool:
     if device.ext is not None and device.ext.atts in _LIMITED_STATUSES:
         return True
     ifa = device.ifa
-    return bool(ifa) and ifa is not None and not ifa.strip("0-")  # all zeros: the answer where tracking is off
+    # All zeros: the answer where tracking is off. Nearly every id begins with something else.
+    return bool(ifa) and ifa is not None and ifa[0] in _ZEROS and not ifa.strip("0-")

@@ -4,16 +4,18 @@ Whatever is wrong with one impression costs that impression alone: it is left ou
 for explain. Prices become CPM micros of the auction's currency here, once, so no later stage converts.
 """
 
-from collections.abc import Iterable
+import math
+
+import msgspec
 
 from bidder.dialects.generic import Speaker
 from bidder.openrtb.formats.banner import interstitial
-from bidder.openrtb.formats.base import FormatCodec
 from bidder.openrtb.formats.spots import PodAsked, pod_of, without_clicks
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.types import Deal, Imp
-from bidder.request.auction import Auction, Impression, Pod
+from bidder.request.auction import ONE_IMPRESSION, Auction, Impression, Pod
 from core.errors import Fault
+from core.model import AuctionType
 from core.money import MAX_CPM_MICROS, FxTable, MoneyError, cpm_from_float
 from core.reasons import NoBid
 from creatives.formats.offer import Offer
@@ -23,6 +25,9 @@ UNBOUNDED_S = 2**31
 
 MAX_SECONDS = MAX_DURATION_MS // 1_000  # of a spot
 
+# The largest screens are seen by some thousand people at once; a play that is said to count as more is a mistake.
+MAX_MULTIPLIER = 10_000
+
 BY_DOMAIN_AND_CREATIVE = (1, 3)
 """How ads of a pod are kept apart where the request does not say: no advertiser twice, and no ad."""
 
@@ -30,7 +35,7 @@ DEFAULT_FLOOR_CURRENCY = "USD"  # OpenRTB 2.6, section 3.2.4; a deal's floor doe
 
 BAD_FLOOR = "bad_floor"
 """Code of the fault that makes an impression invalid, instead of one that we have nothing for."""
-_BANNER_ALONE = (CODECS["banner"],)
+_read_banner = CODECS["banner"].read
 
 NO_DEALS: dict[str, tuple[int, int]] = {}
 """Shared by every impression without deals; nobody writes to it."""
@@ -72,13 +77,14 @@ def _choose_currency(offered: tuple[str, ...] | None, speaker: Speaker, fx: FxTa
 
 def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) -> None:
     """Add the impression in each format that it can be filled with, or a fault where there is no such."""
-    offers = _offers(auction, imp, position)
+    is_alone = imp.native is None and imp.video is None and imp.audio is None  # a banner, as nearly all are
+    found = _read_banner(imp) if is_alone else None
+    offers = [found] if type(found) is Offer else _offers(auction, imp, position)
+    counted = ONE_IMPRESSION
     if imp.qty is not None and imp.qty.multiplier not in (None, 1):
-        # How many of its impressions are billed, and at which price, each exchange says for itself.
-        _report(
-            auction, f"/imp/{position}/qty", "multiplier", "counts as several impressions: how they bill is not known"
-        )
-        return
+        counted = _multiplier(auction, imp.qty.multiplier or 0.0, position)
+        if not counted:
+            return
     if imp.instl and (device := auction.request.device) is not None and device.ext is not None:
         offers = [interstitial(offer, device) for offer in offers]
     try:
@@ -88,26 +94,50 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
         return
     pmp, deals, is_private = imp.pmp, NO_DEALS, False
     if pmp is not None:
-        deals = _deal_floors(auction, pmp.deals, position, fx) if pmp.deals else NO_DEALS
+        deals = _deal_floors(auction, pmp.deals, position, floor, fx) if pmp.deals else NO_DEALS
         is_private = bool(pmp.private_auction)
-    _add(auction, offers, (imp, position, floor, deals, is_private), fx)
+    if offers:
+        _add(auction, Impression(imp, position, floor, offers[0], deals, is_private), offers, fx, is_alone=is_alone)
+    if counted != ONE_IMPRESSION:
+        _multiply(auction, position, counted)
 
 
-def _add(
-    auction: Auction, offers: list[Offer], common: tuple[Imp, int, int, dict[str, tuple[int, int]], bool], fx: FxTable
-) -> None:
-    """Add an impression in each of its formats; `common` is the same in all (see Impression)."""
-    imp, position, floor, deals, is_private = common
-    if auction.request.dooh is not None:
+def _multiplier(auction: Auction, multiplier: float, position: int) -> int:
+    """Impressions that one counts as, in thousandths rounded up; 0, with a fault, for what is not bid on."""
+    if not auction.speaker.dialect.bills_multiplier:
+        # How many of its impressions are billed, and at which price, each exchange says for itself.
+        message = "counts as several impressions: how they bill is not known"
+    elif not 0 < multiplier <= MAX_MULTIPLIER:
+        message = f"counts as {multiplier:g} impressions; more than none and up to {MAX_MULTIPLIER} can be billed"
+    else:
+        return math.ceil(round(multiplier * ONE_IMPRESSION, 6))
+    _report(auction, f"/imp/{position}/qty", "multiplier", message)
+    return 0
+
+
+def _multiply(auction: Auction, position: int, counted: int) -> None:
+    auction.has_multipliers = True
+    for impression in auction.impressions:
+        if impression.position == position:
+            impression.multiplier_milli = counted
+
+
+def _add(auction: Auction, impression: Impression, offers: list[Offer], fx: FxTable, *, is_alone: bool) -> None:
+    """Add an impression, which has the first of its offers, in each of its formats; `is_alone` where it has but one."""
+    is_outside = auction.request.dooh is not None
+    if is_alone and not is_outside:
+        auction.impressions.append(impression)
+        return
+    imp = impression.imp
+    if is_outside:
         offers = [without_clicks(offer) for offer in offers]
     has_rivals = len(offers) > 1
-    has_spots = imp.video is not None or imp.audio is not None
     for offer in offers:
-        if has_spots and (asked := pod_of(imp, offer.format)) is not None:
-            alone = Impression(imp, position, floor, offer, deals, is_private, has_rivals)
-            _add_pod(auction, alone, asked, fx)
-            continue
-        auction.impressions.append(Impression(imp, position, floor, offer, deals, is_private, has_rivals))
+        each = msgspec.structs.replace(impression, offer=offer, has_rivals=has_rivals)
+        if (asked := pod_of(imp, offer.format)) is not None:
+            _add_pod(auction, each, asked, fx)
+        else:
+            auction.impressions.append(each)
 
 
 def _add_pod(auction: Auction, impression: Impression, asked: PodAsked, fx: FxTable) -> None:
@@ -146,15 +176,8 @@ def _add_pod(auction: Auction, impression: Impression, asked: PodAsked, fx: FxTa
 
 def _offers(auction: Auction, imp: Imp, position: int) -> list[Offer]:
     """What the impression may be filled with, of the formats that we have; why with nothing is reported."""
-    if imp.native is None and imp.video is None and imp.audio is None:  # as nearly all are: nothing else to ask
-        codecs: Iterable[FormatCodec] = _BANNER_ALONE
-    else:
-        codecs = [codec for codec in CODECS.values() if getattr(imp, codec.member) is not None]
-    offers = []
-    for codec in codecs:
-        found = codec.read(imp)
-        if found is not None and isinstance(found, Offer):
-            offers.append(found)
+    codecs = [codec for codec in CODECS.values() if getattr(imp, codec.member) is not None]
+    offers = [found for codec in codecs if isinstance(found := codec.read(imp), Offer)]
     if not offers:
         _report_formats(auction, imp, position)
     return offers
@@ -185,12 +208,17 @@ def floor_of(bidfloor: float | None, bidfloorcur: str | None, currency: str, fx:
     return floor
 
 
-def _deal_floors(auction: Auction, deals: tuple[Deal, ...], position: int, fx: FxTable) -> dict[str, tuple[int, int]]:
+def _deal_floors(
+    auction: Auction, deals: tuple[Deal, ...], position: int, floor_of_imp: int, fx: FxTable
+) -> dict[str, tuple[int, int]]:
     """Floor and auction type by deal id, of the deals that our seat may use.
 
-    A bid on a deal has the deal's floor alone to clear (implementation notes, 7.11), which is 0 if it names none.
+    A bid on a deal has the deal's floor alone to clear (implementation notes, 7.11). If it names none that is 0, or the
+    impression's where the dialect says so.
     """
-    seats = auction.speaker.seats
+    seats, of_none = auction.speaker.seats, 0
+    if auction.speaker.dialect.deal_floor_else_impression:
+        of_none = floor_of_imp
     floors = {}
     for number, deal in enumerate(deals):
         if not deal.id:
@@ -201,5 +229,7 @@ def _deal_floors(auction: Auction, deals: tuple[Deal, ...], position: int, fx: F
             except MoneyError as error:
                 _report(auction, f"/imp/{position}/pmp/deals/{number}/bidfloor", BAD_FLOOR, error.args[0])
             else:
+                if deal.bidfloor is None and deal.at != AuctionType.FIXED_PRICE:  # a floor is no price that was agreed
+                    floor = of_none
                 floors[deal.id] = (floor, deal.at or 0)
     return floors

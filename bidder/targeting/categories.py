@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-CONTENT_1_0 = 1
+from bidder.openrtb.enums import CONTENT_1_0
+
 # `cattax` -> the taxonomy whose mappings to Content 1.0 serve it.
 _MAPPED_AS: Mapping[int, int] = {2: 2, 5: 2, 6: 2, 7: 2, 9: 2, 8: 8}
 
@@ -40,16 +41,18 @@ An ad without categories is none for children either.
 UNCATEGORISED = ""
 """Stands for an ad that says nothing, or nothing that can be checked, of what it advertises."""
 
-Listed = str | tuple[int | None, tuple[str, ...]]
-"""Of what a page is about: a code of Content 1.0, or (`cattax`, codes of it)."""
+OF_WHO_MADE_IT = "maker"
+"""Marks categories of a publisher or producer: a page of theirs may be about anything else, so they only deny."""
+
+Codes = tuple[int | None, tuple[str, ...]] | tuple[int | None, tuple[str, ...], str]
+Listed = str | Codes
+"""Of what a page is about: a code of Content 1.0, or (`cattax`, codes of it), marked where a maker's."""
 
 _FOLDER = Path(__file__).parent / "taxonomies"
 _CODE_1_0 = re.compile(r"IAB\d{1,2}(-\d{1,2})?")
 
 # Codes whose reading is remembered: all that there are, and those that look like one.
 _REMEMBERED_CODES = 16_384
-# Senders decide how long their codes are; no longer one is any.
-_MAX_CODE_CHARS = 40
 
 
 class Taxonomies(NamedTuple):
@@ -103,13 +106,13 @@ def _read(codes: Iterable[str], taxonomy: int) -> _Codes:
     texts.discard("")
     known = taxonomies().names.get(taxonomy, frozenset()) if taxonomy != CONTENT_1_0 else frozenset[str]()
     own = known & texts
-    left = {text for text in map(str.upper, texts - own) if text.startswith("IAB") and len(text) <= _MAX_CODE_CHARS}
+    left = set(filter(_CODE_1_0.fullmatch, map(str.upper, texts - own)))
     return _Codes(own, frozenset(left), len(own) + len(left) < len(texts))
 
 
 def category_and_parents(listed: Iterable[Listed]) -> Iterator[str]:
     """The Content 1.0 categories that something of these is surely in: the narrow reading, for targeting."""
-    return _meanings(listed, _surely)
+    return _meanings([each for each in listed if isinstance(each, str) or OF_WHO_MADE_IT not in each], _surely)
 
 
 def perhaps_categories(listed: Iterable[Listed]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import abc
 import array
 import functools
 import operator
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bidder.targeting import normalise
@@ -22,6 +22,10 @@ from core.reasons import NoBid
 
 Key = Any
 """What a dimension is asked for: what its field reads, in the field's order."""
+
+
+SLICE = 256
+"""Values of a key that are looked up before the event loop gets a turn: a third of a millisecond, as domains are."""
 
 
 class PositionLists:
@@ -71,9 +75,22 @@ class Dimension(Memo):
         answer = self.memo.get(key)
         return answer if answer is not None else self.resolve(key)
 
+    def evaluate_in_slices(self, key: Key) -> Generator[None, None, int]:
+        """`evaluate` with pauses, for keys of many values."""
+        yield
+        return self.evaluate(key)
+
+    def prepare(self, key: Key) -> Iterator[None]:
+        """Compute and memoise the answer for a key, with pauses."""
+        if key not in self.memo:
+            bits = yield from self.evaluate_in_slices(key)
+            self._remember(key, bits)
+
     def resolve(self, key: Key) -> Bits:
         """Compute and memoise the answer for a key that `memo` does not have."""
-        bits = self.evaluate(key)
+        return self._remember(key, self.evaluate(key))
+
+    def _remember(self, key: Key, bits: int) -> Bits:
         # Before it is remembered: this may be the memo that has to forget.
         self.take(bytes_of(key) + ANSWER_BYTES + (0 if bits in self._shared else self.count // 8))
         answer = self.memo[key] = Bits(self._shared.setdefault(bits, bits))
@@ -107,6 +124,16 @@ class Dimension(Memo):
                 found.extend(positions)
         return from_positions(found, self.count) if found else 0
 
+    def _set_in_slices(self, lists: PositionLists, values: Iterable[Hashable]) -> Generator[None, None, int]:
+        found = array.array("q")
+        for number, value in enumerate(values, 1):
+            positions = lists.by_value.get(value)
+            if positions is not None:
+                found.extend(positions)
+            if not number % SLICE:
+                yield
+        return from_positions(found, self.count) if found else 0
+
 
 class Allowed(Dimension):
     """Line items accept the values they list, if one of them `applies` to the key."""
@@ -123,6 +150,11 @@ class Allowed(Dimension):
 
     def evaluate(self, key: Key) -> int:
         return self._unrestricted | self._set_of(self._lists, self._applies(self._lists.by_value, key))
+
+    def evaluate_in_slices(self, key: Key) -> Generator[None, None, int]:
+        """See `Dimension`."""
+        found = yield from self._set_in_slices(self._lists, self._applies(self._lists.by_value, key))
+        return self._unrestricted | found
 
 
 class Denied(Dimension):
@@ -144,6 +176,11 @@ class Denied(Dimension):
     def evaluate(self, key: Key) -> int:
         return all_ones(self.count) & ~self._set_of(self._lists, self._applies(self._lists.by_value, key))
 
+    def evaluate_in_slices(self, key: Key) -> Generator[None, None, int]:
+        """See `Dimension`."""
+        found = yield from self._set_in_slices(self._lists, self._applies(self._lists.by_value, key))
+        return all_ones(self.count) & ~found
+
 
 class AllowedAndDenied(Dimension):
     """Two lists under one reason: a value must be allowed (or nothing restricted) and must not be denied."""
@@ -159,6 +196,12 @@ class AllowedAndDenied(Dimension):
 
     def evaluate(self, key: Key) -> int:
         return self._allowed.evaluate(key) & self._denied.evaluate(key)
+
+    def evaluate_in_slices(self, key: Key) -> Generator[None, None, int]:
+        """See `Dimension`."""
+        allowed = yield from self._allowed.evaluate_in_slices(key)
+        denied = yield from self._denied.evaluate_in_slices(key)
+        return allowed & denied
 
 
 class Offered(Dimension):
@@ -239,6 +282,11 @@ class DealAccess(Dimension):
         exchange_id, deal_ids, _private = key
         return self._unrestricted | self._set_of(self._lists, [(exchange_id, deal_id) for deal_id in deal_ids])
 
+    def targeted(self, exchange_id: int, deal_ids: Iterable[str]) -> list[str]:
+        """Those of the offered deals that anybody targets."""
+        by_value = self._lists.by_value
+        return [deal_id for deal_id in deal_ids if (exchange_id, deal_id) in by_value]
+
     def held(self, exchange_id: int, position: int, deal_ids: Iterable[str]) -> list[str]:
         """Those of the offered deals that the line item at `position` targets."""
         by_value = self._lists.by_value
@@ -292,6 +340,12 @@ class Layered(Dimension):
     def evaluate(self, key: Key) -> int:
         return self._base.get(key).bits | (self._overlay.evaluate(key) << self._base.count)
 
+    def evaluate_in_slices(self, key: Key) -> Generator[None, None, int]:
+        """See `Dimension`."""
+        yield from self._base.prepare(key)
+        overlay = yield from self._overlay.evaluate_in_slices(key)
+        return self._base.get(key).bits | (overlay << self._base.count)
+
 
 class LayeredDeals(Layered):
     """`Layered` for `DealAccess`."""
@@ -299,6 +353,13 @@ class LayeredDeals(Layered):
     def __init__(self, base: "DealAccess | LayeredDeals", overlay: "DealAccess | LayeredDeals") -> None:
         super().__init__(base, overlay)
         self._parts = base, overlay
+
+    def targeted(self, exchange_id: int, deal_ids: Iterable[str]) -> list[str]:
+        """See `DealAccess.targeted`."""
+        base, overlay = self._parts
+        offered = list(deal_ids)
+        known = {*base.targeted(exchange_id, offered), *overlay.targeted(exchange_id, offered)}
+        return [deal_id for deal_id in offered if deal_id in known]
 
     def held(self, exchange_id: int, position: int, deal_ids: Iterable[str]) -> list[str]:
         """See `DealAccess.held`."""
@@ -330,9 +391,14 @@ class Group(Memo):
         for dimension in self.dimensions:
             dimension.join(budget)
 
+    def prepare(self, keys: Sequence[Key]) -> Iterator[None]:
+        """Let each dimension compute its answer, with pauses; `resolve` then only joins them."""
+        for dimension, key in zip(self.dimensions, keys, strict=True):
+            yield from dimension.prepare(key)
+
     def resolve(self, part: Key, keys: Sequence[Key]) -> "JointBits":
         """Ask each dimension for its key, in order, and remember the joint answer under `part`."""
-        # The joint answer may outlive its parts in their dimensions' memos: counts go by what was answered, not by who.
+        # The joint answer may outlive its parts in their dimensions' memos: counts go by answers, not by dimensions.
         dimensions = self.dimensions
         answers = [dimension.get(key).bits for dimension, key in zip(dimensions, keys, strict=True)]
         joint = functools.reduce(operator.and_, answers)

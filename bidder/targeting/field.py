@@ -86,6 +86,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     matches: Callable[..., bool] | None = None
     finds: Callable[..., Iterable[Hashable]] | None = None
     normal: Callable[[Any], Hashable] = itself  # of a value that a line item names
+    parsed: Callable[[str], Hashable] | None = None  # of a bid modifier's value, where targeting has a document for it
     shown: Callable[..., str] = shown
     item: Any = str  # the API's type of one value
     most: int = MAX_LIST  # values in a list
@@ -106,6 +107,10 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     def denies(self) -> Applies:
         """How denied values are found."""
         return Patterns(self.matches) if self.matches is not None else Values(self.deny_values or self.values)
+
+    def of_modifier(self, value: int | str) -> Hashable:
+        """A bid modifier's value in the form that is looked up. Raises ValueError for a text that `parsed` refuses."""
+        return self.normal(value) if self.parsed is None else self.parsed(str(value))
 
     def detail(self, read: tuple[Any, ...]) -> str:
         """What the request said, cut to a line, for explanations."""

@@ -24,6 +24,10 @@ FIELDS: tuple[Field, ...] = (
         about="`bcat` and `acat`: advertised categories that the publisher blocks or does not allow",
     ),
     Field(
+        name="review", part=Part.EXCHANGE, reads=("exchange.id",), ads="unapproved", reason=NoBid.NOT_APPROVED,
+        about="exchanges that have not approved any of the ads, or have rejected all (docs/approvals.md)",
+    ),
+    Field(
         name="country", part=Part.PLACE, reads=("place.country",), allow="countries", reason=NoBid.COUNTRY,
         item=shapes.Country, about="country, ISO 3166 alpha-3",
     ),
@@ -42,7 +46,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field(
         name="radius", part=Part.POINT, reads=("place.point", "place.accuracy_km"), matches=normalise.in_circle,
-        allow="radii", reason=NoBid.RADIUS, item=shapes.RadiusDocument, most=100,
+        allow="radii", parsed=normalise.circle_of, reason=NoBid.RADIUS, item=shapes.RadiusDocument, most=100,
         about="circles on the map; a point that is less exact than the circle is large is in none",
         shown=normalise.point_shown,
     ),
@@ -95,8 +99,8 @@ FIELDS: tuple[Field, ...] = (
         name="seller", part=Part.INVENTORY, reads=(inventory.sellers,), values=normalise.sender_of,
         deny_values=normalise.names_of_all, allow="sellers_allow", deny="sellers_deny", normal=plain_seller,
         reason=NoBid.SELLER, item=shapes.Seller,
-        about="seller in the supply chain: `ssp.example`, or `ssp.example/4711` for one account there; allowed is who "
-        "sends the request, denied anybody in the chain",
+        about="seller in the supply chain: `ssp.example`, or `ssp.example/4711` for one account there; allowed is the "
+        "sender of the request, denied anybody in the chain",
     ),
     Field(
         name="category", part=Part.INVENTORY, reads=(inventory.categories,), values=category_and_parents,
@@ -144,6 +148,17 @@ FIELDS: tuple[Field, ...] = (
         name="placement_type", part=Part.IMPRESSION, reads=("imp.video.plcmt",), allow="placement_types",
         reason=NoBid.PLACEMENT_TYPE, item=shapes.PlacementType, most=9,
         about="AdCOM video placement: 1 in-stream, 2 accompanying content, 3 interstitial, 4 standalone, ...",
+    ),
+    Field(
+        name="pod_slot", part=Part.IMPRESSION,
+        reads=("imp.video.slotinpod", "imp.video.poddur", "imp.audio.slotinpod", "imp.audio.poddur"),
+        values=normalise.pod_slots, allow="pod_slots", reason=NoBid.POD_SLOT, item=shapes.PodSlot, most=4,
+        about="`slotinpod`, the place that is sold in a pod: 1 the first, -1 the last, 2 the first or the last, 0 any",
+    ),
+    Field(
+        name="pod_break", part=Part.IMPRESSION, reads=("imp.video.podseq", "imp.audio.podseq"), values=normalise.said,
+        allow="pod_breaks", reason=NoBid.POD_BREAK, item=shapes.PodBreak, most=3,
+        about="`podseq`, the place of the pod in the content: 1 the first break, -1 the last, 0 any",
     ),
     Field(
         name="interstitial", part=Part.IMPRESSION, reads=("imp.instl",), values=normalise.flag,

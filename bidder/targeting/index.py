@@ -17,7 +17,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bidder.targeting import normalise
+from bidder.targeting import normalise, pod_places
+from bidder.targeting.approval import unapproved_creatives
 from bidder.targeting.categories import advertised
 from bidder.targeting.dimensions import (
     Allowed,
@@ -33,6 +34,7 @@ from bidder.targeting.dimensions import (
 from bidder.targeting.field import Field
 from bidder.targeting.fields import FIELDS
 from bidder.targeting.lists import ListExpander
+from bidder.targeting.modifiers import Modifiers, compile_modifiers
 from core.errors import CatalogueError
 from core.model import Advertiser, Campaign, Catalogue, Creative, Exchange, Goal, LineItem, Status
 from core.money import FxTable
@@ -77,6 +79,7 @@ class LineArrays(msgspec.Struct):
     hours: NDArray[np.bool_]  # (patterns, 168): the hours of the week of each distinct choice
     hour_pattern: NDArray[np.int64]  # row of `hours`
     several_per_request: NDArray[np.bool_]
+    pod_place: NDArray[np.int64]  # that it insists on (bidder.targeting.pod_places)
 
 
 class Index(msgspec.Struct):
@@ -92,10 +95,12 @@ class Index(msgspec.Struct):
     excluded_segments: Dimension
     deals: DealAccess | LayeredDeals
     by_line_item: dict[int, tuple[int, ...]]
+    modifiers: Modifiers
     ads: NDArray[np.int64]  # creative ids, one list of ads after the other
     ad_ends: NDArray[np.int64]  # where each list ends
     ad_list: NDArray[np.int64]  # number of the list of each position; line items with the same ads share one
     creatives: dict[int, Creative]
+    unapproved: dict[int, frozenset[int]]  # ids of exchanges that do not take a creative, by the creative's id
     exchanges: dict[str, Exchange]  # active ones, by key
     currencies: tuple[str, ...]
     timezones: tuple[str, ...]
@@ -126,6 +131,7 @@ class Ads(msgspec.Struct, frozen=True):
     shapes: frozenset[Shape]  # of the offers that they fit into
     domains: frozenset[str]  # that they advertise, with their parents
     categories: frozenset[str]  # of what they advertise, as `categories.advertised` has them
+    unapproved: frozenset[int]  # ids of exchanges that take none of them
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -142,7 +148,8 @@ def compile_index(catalogue: Catalogue, fields: tuple[Field, ...] = FIELDS) -> I
     Raises CatalogueError when a line item refers to a campaign or advertiser that the catalogue does not have.
     """
     creatives = {item.id: item for item in catalogue.creatives if item.status is Status.ACTIVE}
-    entries = list(_entries(catalogue, creatives))
+    unapproved = unapproved_creatives(catalogue, creatives)
+    entries = list(_entries(catalogue, creatives, unapproved))
     lists = list({entry.ads.number: entry.ads.creatives for entry in entries}.values())
     timezones = tuple(sorted({entry.advertiser.timezone for entry in entries}))
     for name in timezones:
@@ -160,10 +167,12 @@ def compile_index(catalogue: Catalogue, fields: tuple[Field, ...] = FIELDS) -> I
         excluded_segments=_excluded_segments(entries, catalogue),
         deals=_deal_access(entries, catalogue),
         by_line_item=_grouped(entry.line.id for entry in entries),
+        modifiers=compile_modifiers([entry.line for entry in entries], fields),
         ads=np.fromiter(itertools.chain.from_iterable(lists), dtype=np.int64),
         ad_ends=np.fromiter(itertools.accumulate(map(len, lists)), dtype=np.int64),
         ad_list=np.fromiter((entry.ads.number for entry in entries), dtype=np.int64),
         creatives=creatives,
+        unapproved=unapproved,
         exchanges={item.key: item for item in catalogue.exchanges if item.status is Status.ACTIVE},
         currencies=currencies,
         timezones=timezones,
@@ -173,7 +182,9 @@ def compile_index(catalogue: Catalogue, fields: tuple[Field, ...] = FIELDS) -> I
     )
 
 
-def _entries(catalogue: Catalogue, creatives: Mapping[int, Creative]) -> Iterable[_Entry]:
+def _entries(
+    catalogue: Catalogue, creatives: Mapping[int, Creative], unapproved: Mapping[int, frozenset[int]]
+) -> Iterable[_Entry]:
     campaigns = {item.id: item for item in catalogue.campaigns}
     advertisers = {item.id: item for item in catalogue.advertisers}
     known: dict[tuple[int, tuple[int, ...]], Ads] = {}
@@ -191,7 +202,7 @@ def _entries(catalogue: Catalogue, creatives: Mapping[int, Creative]) -> Iterabl
         key = (advertiser.id, line.creative_ids)
         ads = known.get(key)
         if ads is None:
-            ads = known[key] = _ads(len(known), advertiser, line.creative_ids, creatives)
+            ads = known[key] = _ads(len(known), advertiser, line.creative_ids, creatives, unapproved)
         for share in range(len(line.budget_shares) + 1):
             yield _Entry(expand(line), share, campaign, advertiser, ads)
 
@@ -236,6 +247,7 @@ def _line_arrays(
         hours=hours,
         hour_pattern=hour_pattern,
         several_per_request=np.fromiter((line.several_per_request for line in lines), dtype=np.bool_),
+        pod_place=integers(pod_places.insisted(line.targeting.pod_slots) for line in lines),
     )
 
 
@@ -297,7 +309,13 @@ def _lists(entries: list[_Entry], member: str, field: Field) -> PositionLists:
     return lists
 
 
-def _ads(number: int, advertiser: Advertiser, chosen: tuple[int, ...], creatives: Mapping[int, Creative]) -> Ads:
+def _ads(
+    number: int,
+    advertiser: Advertiser,
+    chosen: tuple[int, ...],
+    creatives: Mapping[int, Creative],
+    unapproved: Mapping[int, frozenset[int]],
+) -> Ads:
     found = (creatives.get(identifier) for identifier in chosen)
     own = [
         creative
@@ -312,6 +330,7 @@ def _ads(number: int, advertiser: Advertiser, chosen: tuple[int, ...], creatives
         frozenset(shape for creative in own for shape in FORMATS[creative.format].shapes(creative)),
         frozenset(suffix for domain in domains for suffix in normalise.domain_suffixes(domain)),
         frozenset(code for creative in own for code in advertised((*creative.categories, *products))),
+        frozenset.intersection(*(unapproved[creative.id] for creative in own)) if own else frozenset(),
     )
 
 

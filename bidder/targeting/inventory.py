@@ -1,8 +1,9 @@
 """What a request says of the page, app or screen that its impressions are on, from wherever it says it."""
 
+from bidder.openrtb.enums import CONTENT_1_0
 from bidder.openrtb.types import App, Dooh, Site
 from bidder.request.auction import Auction
-from bidder.targeting.categories import CONTENT_1_0, Listed
+from bidder.targeting.categories import OF_WHO_MADE_IT, Listed
 from bidder.targeting.normalise import TEXT_BREAK, sellers_of, store_id
 
 
@@ -13,7 +14,7 @@ def environment(auction: Auction) -> str | None:
 
 
 def domain(auction: Auction) -> str | None:
-    """Domain of a site: its own, else that of the page or the publisher."""
+    """Domain of a site: its own, otherwise that of the page or the publisher."""
     site = auction.request.site
     if site is None:
         return None
@@ -21,7 +22,7 @@ def domain(auction: Auction) -> str | None:
 
 
 def app(auction: Auction) -> str | None:
-    """Bundle or store id of an app, also from the address in its store; else the exchange's id of it."""
+    """Bundle or store id of an app, also from the address in its store; otherwise the exchange's id of it."""
     found = auction.request.app
     if found is None:
         return None
@@ -35,22 +36,34 @@ def publisher(auction: Auction) -> str | None:
 
 
 def categories(auction: Auction) -> tuple[Listed, ...]:
-    """Category codes of the place, its section, page and content.
+    """Category codes of the place, its section, page and content, and of its publisher and the content's producer.
 
-    A place without `cattax` speaks the first taxonomy (OpenRTB 2.6 section 3.2.13).
+    Each speaks the taxonomy of its own `cattax`; without one it is the first (OpenRTB 2.6 sections 3.2.13 to 3.2.17).
     """
     request = auction.request
     place = request.site or request.app
     if place is None:
-        return ()
+        return _of_makers(request.dooh) if request.dooh is not None else ()
     plain = place.cattax is None or place.cattax == CONTENT_1_0
-    if plain and not (place.sectioncat or place.pagecat or place.content):
+    publisher = place.publisher
+    if plain and not (place.sectioncat or place.pagecat or place.content) and (publisher is None or not publisher.cat):
         return place.cat or ()
     own = (*(place.cat or ()), *(place.sectioncat or ()), *(place.pagecat or ()))
     found: tuple[Listed, ...] = own if plain else ((place.cattax, own),)
-    content = place.content
+    return found + _of_makers(place)
+
+
+def _of_makers(place: Site | App | Dooh) -> tuple[Listed, ...]:
+    """Categories of a place's content, and of its publisher and the content's producer, which only deny."""
+    content, publisher = place.content, place.publisher
+    found: tuple[Listed, ...] = ()
     if content is not None and content.cat:
         found += ((content.cattax, content.cat),)
+    if publisher is not None and publisher.cat:
+        found += ((publisher.cattax, publisher.cat, OF_WHO_MADE_IT),)
+    producer = content.producer if content is not None else None
+    if producer is not None and producer.cat:
+        found += ((producer.cattax, producer.cat, OF_WHO_MADE_IT),)
     return found
 
 

@@ -4,7 +4,7 @@
 look-up at all. `match_user` adds what the profile says: segments, frequency caps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,27 +14,14 @@ from bidder.targeting.categories import BLOCKED_CATEGORY, UNFIT_FOR_CHILDREN
 from bidder.targeting.counting import FunnelCounts
 from bidder.targeting.dimensions import Dimension, Group, JointBits, PrivateAuction, Strangers
 from bidder.targeting.eligible_now import LiveSets
-from bidder.targeting.field import Field, Part, Reads, read_one
+from bidder.targeting.field import Part, Reads, read_one
+from bidder.targeting.grouped import grouped_by_part
 from bidder.targeting.index import Index
 from bidder.targeting.memory import MemoryBudget
+from bidder.targeting.modifiers import BidFactors
 from core.reasons import NoBid
 from pacing.caps import CapTable
 from segments.profiles.reading import ProfileBatch
-
-
-class _Grouped:
-    """The fields of one part that restrict anything, and one memo for all of them."""
-
-    __slots__ = ("_reads", "group", "known", "read")
-
-    def __init__(self, index: Index, fields: Sequence[Field]) -> None:
-        self.group = Group([index.dimensions[field.name] for field in fields])
-        self._reads = Reads(fields)
-        self.read = self._reads.read
-        self.known = self.group.memo.get
-
-    def resolve(self, part: object) -> JointBits:
-        return self.group.resolve(part, self._reads.shares(part))
 
 
 class Matcher:
@@ -44,18 +31,20 @@ class Matcher:
     """
 
     __slots__ = (
-        "_careful", "_context", "_deals", "_membership", "_slot_reads", "_slots", "_weight", "dimensions", "index",
-        "live",
+        "_careful", "_context", "_deals", "_membership", "_slot_reads", "_slots", "_weight", "dimensions", "factors",
+        "index", "live",
     )  # fmt: skip
 
     def __init__(self, index: Index, live: LiveSets, memory: MemoryBudget, *, counts_hits: bool = True) -> None:
         self.index = index
         self.live = live
         self._weight = int(counts_hits)  # of an impression in the counts; a rehearsal's weighs nothing
-        restricting = [field for field in index.fields if index.dimensions[field.name].restricts]
-        parts = [[field for field in restricting if field.part is part] for part in Part]
-        self._context = [_Grouped(index, part) for part in parts if part and part[0].part is not Part.IMPRESSION]
-        slots = [field for field in restricting if field.part is Part.IMPRESSION]
+        self._context = grouped_by_part(
+            index.dimensions, [field for field in index.fields if field.part is not Part.IMPRESSION]
+        )
+        slots = [
+            field for field in index.fields if field.part is Part.IMPRESSION and index.dimensions[field.name].restricts
+        ]
         self._slot_reads = Reads(slots)
         self._deals = (index.deals, PrivateAuction(index.deals))
         self._slots = Group([*(index.dimensions[field.name] for field in slots), *self._deals])
@@ -66,6 +55,7 @@ class Matcher:
         """Everything that counts impressions, for the funnel."""
         for group in (*(grouped.group for grouped in self._context), self._slots, self._membership):
             group.join(memory)
+        self.factors = BidFactors(index.modifiers, index.fields, memory)
 
     def settle(self) -> None:
         """Pass all counted impressions on to the dimensions, which are about to be harvested."""
@@ -105,6 +95,19 @@ class Matcher:
             impression.eligible = eligible = bits & answer.bits
             union |= eligible
         return union
+
+    def prepare(self, auction: Auction) -> Iterator[None]:
+        """Work out all that `match_context` will ask for, with pauses: for a request of long lists."""
+        for grouped in self._context:
+            yield from grouped.prepare(grouped.read(auction))
+        for impression in auction.impressions:
+            slot = self._slot_reads.read(impression)
+            if impression.imp.pmp is not None:
+                slot = (slot, *_deals_of(auction, impression))
+            if slot not in self._slots.memo:
+                self._resolve_slot(slot, auction, impression)
+            yield
+        yield from self.factors.prepare(auction)
 
     def _fit_for_children(self) -> int:
         """The set of line items all of whose ads say what they advertise, and nothing that children must not see."""

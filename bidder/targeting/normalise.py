@@ -12,11 +12,17 @@ import urllib.parse
 from collections.abc import Hashable, Iterator, Mapping
 
 from bidder.openrtb.types import SupplyChain
+from bidder.targeting import pod_places
 from core.model import Radius
 from core.supply import seller_name
 from creatives.formats.offer import OpenShape, Shape, shape_text
 
 EARTH_RADIUS_KM = 6371.0088
+# A longer name is none (RFC 1035); of such a text the end counts, which its parents are in.
+MAX_DOMAIN_CHARS = 253
+# Longer ones are cut where they are looked up with all that lies above them: their beginning names the same.
+MAX_POSTCODE_CHARS = 16
+MAX_PATH_CHARS = 512  # of placement ids and venues
 # Longest phrase of words that is looked up in page keywords; "czerwone szpilki ślubne na platformie" has five.
 MAX_PHRASE_WORDS = 5
 # Offers of many sizes in one impression that are considered; each is tried on every size that somebody has.
@@ -47,7 +53,7 @@ _BROWSERS = {
 
 def domain_suffixes(domain: str | None) -> Iterator[str]:
     """A domain and all its parents: 'a.b.example' gives itself, 'b.example', 'example'. Scheme, port and 'www.' go."""
-    name = normal_domain(domain or "")
+    name = normal_domain(domain or "")[-MAX_DOMAIN_CHARS:]
     while name:
         yield name
         _label, _dot, name = name.partition(".")
@@ -75,6 +81,17 @@ def flag(value: int | None) -> tuple[int]:
     return (1 if value else 0,)
 
 
+def said(*values: int | None) -> Iterator[int]:
+    """What a video or a sound says."""
+    return (value for value in values if value is not None)
+
+
+def pod_slots(video: int | None, video_s: int | None, audio: int | None, audio_s: int | None) -> Iterator[int]:
+    """The places in a pod that an impression sells; one that takes several ads sells those that it guarantees."""
+    yield from pod_places.sold(video, video_s)
+    yield from pod_places.sold(audio, audio_s)
+
+
 def members(packed: bytes | None) -> tuple[int, ...]:
     """Ids of a user's active segments, from little-endian uint32; none of a user who is not known."""
     return tuple(memoryview(packed).cast("I")) if packed else ()
@@ -86,14 +103,14 @@ def lower(value: str | None) -> tuple[str, ...]:
 
 
 def primary_language(language: str | None, tag: str | None) -> tuple[str, ...]:
-    """Primary subtag of `device.language`, else of `device.langb`: 'pl-PL' and 'PL' give 'pl'."""
+    """Primary subtag of `device.language`, otherwise of `device.langb`: 'pl-PL' and 'PL' give 'pl'."""
     value = language or tag
     return (re.split(r"[-_]", value.strip().lower(), maxsplit=1)[0],) if value else ()
 
 
 def postcode_prefixes(value: str | None) -> Iterator[str]:
     """All prefixes of a postcode without spaces and dashes: '00-950' gives '0', '00', ... '00950'."""
-    code = normal_postcode(value or "")
+    code = normal_postcode((value or "")[: 2 * MAX_POSTCODE_CHARS])[:MAX_POSTCODE_CHARS]
     for length in range(1, len(code) + 1):
         yield code[:length]
 
@@ -121,7 +138,7 @@ def _parse_agent(agent: str) -> tuple[str, str]:
 
 
 def operating_system(named: str | None, agent: str | None) -> tuple[str, ...]:
-    """Family of the operating system: by `device.os` or the structured agent's platform, else by the user agent."""
+    """Family of the operating system: by `device.os` or the structured agent's platform, otherwise by the agent."""
     family = named.strip().lower() if named else _parse_agent(agent)[0] if agent else ""
     return (_OPERATING_SYSTEMS.get(family, family),) if family else ()
 
@@ -161,7 +178,7 @@ def sellers_of(chain: SupplyChain | None) -> tuple[tuple[str, str], ...]:
 
 
 def sender_of(sellers: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """What a list may call who sends the request: the system, and the account there."""
+    """What a list may call the sender of the request: the system, and the account there."""
     return (sellers[-1][0], seller_name(*sellers[-1])) if sellers else ()
 
 
@@ -178,6 +195,9 @@ def gpid_and_parents(gpid: str | None) -> Iterator[str]:
     if "#" in name:
         yield name
         name = name.partition("#")[0]
+    if len(name) > MAX_PATH_CHARS:
+        yield name
+        name = name[:MAX_PATH_CHARS].rpartition("/")[0]
     while name and name != "/":
         yield name
         name = name.rpartition("/")[0]
@@ -186,7 +206,7 @@ def gpid_and_parents(gpid: str | None) -> Iterator[str]:
 def venue_and_parents(venues: tuple[str, ...]) -> Iterator[str]:
     """OpenOOH venue types with those above: by name ('transit.airports') or by number, two digits a level ('101')."""
     for venue in venues:
-        name = venue.strip().lower()
+        name = venue.strip().lower()[:MAX_PATH_CHARS]
         is_number = name.isascii() and name.isdigit()
         while name:
             yield name
@@ -206,6 +226,8 @@ def phrases(text: str) -> Iterator[str]:
     """
     left = MAX_PAGE_WORDS
     for part in text.split(TEXT_BREAK):
+        if not left:
+            return
         words = _words(urllib.parse.unquote_plus(part) if "%" in part else part)[:left]
         left -= len(words)
         for start in range(len(words)):
@@ -238,6 +260,12 @@ def normal_path(pattern: str) -> str:
 def path_matches(pattern: str, page: str | None) -> bool:
     """Whether the path of a page URL fits a glob such as '/buty/*'."""
     return fnmatch.fnmatchcase(page_path(page), pattern)
+
+
+def circle_of(text: str) -> Radius:
+    """A circle of "latitude,longitude,kilometres". Raises ValueError for another text."""
+    latitude, longitude, kilometres = (float(part) for part in text.split(","))
+    return Radius(latitude, longitude, kilometres)
 
 
 def in_circle(circle: Radius, point: tuple[float, float] | None, accuracy_km: float | None) -> bool:

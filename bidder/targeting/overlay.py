@@ -64,11 +64,13 @@ def layered(base: Compiled, overlay: Overlay) -> Generator[None, None, Compiled]
         excluded_segments=Layered(below.excluded_segments, above.excluded_segments),
         deals=LayeredDeals(below.deals, above.deals),
         by_line_item=by_line_item,
+        modifiers=above.modifiers.above(below.modifiers, below.count),
         ads=np.concatenate((below.ads, above.ads)),
         ad_ends=np.concatenate((below.ad_ends, above.ad_ends + len(below.ads))),
         ad_list=np.concatenate((below.ad_list, above.ad_list + len(below.ad_ends))),
         # The base's line items with a creative that has changed are all struck out.
         creatives=below.creatives | above.creatives,
+        unapproved=below.unapproved | above.unapproved,
         exchanges=above.exchanges,
         currencies=names.currencies,
         timezones=names.timezones,

@@ -8,10 +8,7 @@ Sources: OpenRTB 2.6, section 3.2.25 (supply chain), list "No-Bid Reason Codes";
 """
 
 import bisect
-import enum
-import functools
 import ipaddress
-import re
 from collections.abc import Iterable
 
 from bidder.openrtb.types import BidRequest, Device, SupplyChain
@@ -25,20 +22,10 @@ from bidder.targeting.normalise import (
     sender_of,
     store_id,
 )
+from core.agents import Agent, agent_of
 from core.model import SellerCheck
 from core.reasons import NoBid
 from core.supply import SupplyFile, SupplyTable, seller_name
-
-# Agents come again and again; 300 bytes each. Longer ones are read each time.
-REMEMBERED_AGENTS = 16_384
-MAX_REMEMBERED_CHARS = 512
-
-# Longer agents are no browser's: they are cut before a thousand patterns look at them.
-MAX_AGENT_CHARS = 2_048
-
-# Of the kept list of crawlers: what a program calls itself that fetches pages for somebody, and no search engine.
-PROGRAM_TAGS = frozenset({"http-library", "browser-automation", "scanner"})
-
 
 Sellers = tuple[tuple[str, str], ...]
 """(system, account) of each node of a supply chain, the sender last."""
@@ -146,7 +133,7 @@ def _unauthorised(request: BidRequest, sellers: Sellers, supply: SupplyTable, *,
 
 
 def _file_of(request: BidRequest, supply: SupplyTable) -> SupplyFile | None:
-    """The ads.txt of the site, or the app-ads.txt of the app's developer: of the domain, else of the one above it."""
+    """The ads.txt of a site or the app-ads.txt of an app's developer: of the domain, otherwise of the one above it."""
     app, site = request.app, request.site
     files = supply.apps if app is not None else supply.sites
     publisher = app.publisher if app is not None else site.publisher if site is not None else None
@@ -170,8 +157,7 @@ def _is_denied(request: BidRequest, denied: frozenset[str]) -> bool:
 def _not_human(device: Device, data_centres: AddressRanges) -> NoBid | None:
     agent = device.ua
     if agent:
-        known = _kind_of if len(agent) <= MAX_REMEMBERED_CHARS else _kind_of.__wrapped__
-        kind = known(agent[:MAX_AGENT_CHARS])
+        kind = agent_of(agent)
         if kind is Agent.CRAWLER:
             return NoBid.CRAWLER
         if kind is Agent.PROGRAM:
@@ -179,34 +165,3 @@ def _not_human(device: Device, data_centres: AddressRanges) -> NoBid | None:
     if any(data_centres.holds(address) for address in (device.ip, device.ipv6) if address):
         return NoBid.DATA_CENTRE
     return None
-
-
-class Agent(enum.Enum):
-    """Whose a user agent is."""
-
-    UNKNOWN = "a person's, as far as anybody can tell"
-    CRAWLER = "a crawler's"
-    PROGRAM = "a program's"
-
-
-@functools.lru_cache(maxsize=REMEMBERED_AGENTS)
-def _kind_of(agent: str) -> Agent:
-    crawlers, programs = _patterns()
-    if any(pattern.search(agent) for pattern in programs):
-        return Agent.PROGRAM
-    return Agent.CRAWLER if any(pattern.search(agent) for pattern in crawlers) else Agent.UNKNOWN
-
-
-@functools.cache
-def _patterns() -> tuple[list[re.Pattern[str]], list[re.Pattern[str]]]:
-    """Of crawlers and of programs, some patterns in one: hundreds in one make Python's regular expressions slow."""
-    # Read where somebody asks: 2 MB that most bidders never need. The package has no types.
-    import crawleruseragents  # type: ignore[import-untyped]
-
-    kinds: tuple[list[str], list[str]] = ([], [])
-    for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA:
-        kinds[not PROGRAM_TAGS.isdisjoint(entry.get("tags", ()))].append(entry["pattern"])
-    crawlers, programs = (
-        [re.compile("|".join(kind[at : at + 25])) for at in range(0, len(kind), 25)] for kind in kinds
-    )
-    return crawlers, programs

@@ -64,5 +64,7 @@ Seller = Annotated[
 ]  # fmt: skip
 Token = Annotated[str, Meta(min_length=1, max_length=255, pattern=TEXT, examples=["/1234/news/top"])]
 PlacementType = Annotated[int, Meta(ge=1, le=9)]
+PodSlot = Annotated[int, Meta(ge=-1, le=2)]
+PodBreak = Annotated[int, Meta(ge=-1, le=1)]
 Flag = Annotated[int, Meta(ge=0, le=1)]
 Venue = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[a-z0-9_.]+" + END, examples=["transit.airports"])]

@@ -30,7 +30,7 @@ HEADER_BYTES: Final = len(FORMAT) + VERSION_BYTES
 
 BY_ID: Final = (
     "advertisers", "campaigns", "line_items", "creatives", "deals", "lists", "segments", "exchanges",
-    "archived_advertisers", "archived_exchanges",
+    "archived_advertisers", "archived_exchanges", "approvals",
 )  # fmt: skip
 """Members of a catalogue that are ascending by id, and of which a change holds what is new."""
 

@@ -1,1 +1,1 @@
-"""The network seen from inside: which addresses our own processes may call."""
+"""What the HTTP ports share (bodies, limits, proxies, headers), and which addresses our own processes may call."""

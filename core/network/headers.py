@@ -17,20 +17,20 @@ HSTS: Final = "max-age=31536000"
 class Edge:
     """What browsers see of a port: its public address ('' for as each request came), and the proxies before it."""
 
-    __slots__ = ("_public_url", "proxies")
+    __slots__ = ("proxies", "public_url")
 
     def __init__(self, public_url: str = "", proxies: Proxies = NO_PROXIES) -> None:
-        self._public_url = public_url
+        self.public_url = public_url
         self.proxies = proxies
 
     def is_secure(self, request: web.Request) -> bool:
-        """Whether the browser that sent a request came by TLS: as the public address says, else as the request came."""
-        if self._public_url:
-            return self._public_url.startswith("https://")
+        """Whether a browser sent a request by TLS: as the public address says, otherwise as the request came."""
+        if self.public_url:
+            return self.public_url.startswith("https://")
         return request.secure or self.proxies.is_secure(request.remote, request.headers.getall("X-Forwarded-Proto", ()))
 
     def client_of(self, request: web.Request) -> str:
-        """Address of who sent a request, behind trusted proxies too; '' where nobody can tell."""
+        """Address of the client that sent a request, behind trusted proxies too; '' where nobody can tell."""
         return self.proxies.client_of(request.remote, request.headers.getall("X-Forwarded-For", ()))
 
 

@@ -35,7 +35,7 @@ class Proxies:
         return parsed is not None and any(parsed in network for network in self._networks)
 
     def client_of(self, peer: str | None, forwarded_for: Iterable[str]) -> str:
-        """The address of who sent a request that came over a connection from `peer`; '' where nobody can tell.
+        """The address of the client whose request came over a connection from `peer`; '' where nobody can tell.
 
         `forwarded_for`: the request's `X-Forwarded-For` lines, in their order.
         """

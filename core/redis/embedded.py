@@ -25,6 +25,7 @@ from pathlib import Path
 from core.errors import ConfigError, ConflictError, UnavailableError
 from core.processes import die_with_parent, is_alive
 from core.redis.program import ServerProgram, choose_program, find_programs, note_program
+from core.redis.syncing import FileSyncer
 
 # A Unix socket's path must fit sockaddr_un: 108 bytes on Linux, 104 on macOS, with the closing zero.
 MAX_SOCKET_PATH_BYTES = 100
@@ -69,6 +70,7 @@ class EmbeddedServer:
         self._adopted_pid: int | None = None
         self._lock_file: int | None = None
         self._socket_path = _socket_path(self._directory)
+        self._syncer = FileSyncer(self._directory)
 
     @property
     def url(self) -> str:
@@ -117,6 +119,7 @@ class EmbeddedServer:
             self._adopted_pid = self._orphan()
             if self._adopted_pid is None:
                 self._spawn()
+            self._syncer.start()
         except BaseException:
             self._let_go()
             raise
@@ -146,6 +149,7 @@ class EmbeddedServer:
     def stop(self) -> None:
         """End the server, keep its data, let go of the directory. Harmless when it is not running."""
         self._end_process()
+        self._syncer.stop()
         self._let_go()
 
     def _end_process(self) -> None:
@@ -169,7 +173,13 @@ class EmbeddedServer:
         self.start()
 
     def _take_lock(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except PermissionError:
+            raise  # told with the user's name at the command line
+        except OSError as error:
+            hint = "give a directory that exists or can be made with --data"
+            raise ConfigError(f"{self._directory} cannot be made: {error.strerror}", hint=hint) from None
         self._socket_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._socket_path.parent.stat().st_uid != os.getuid():
             raise ConfigError(
@@ -231,7 +241,7 @@ class EmbeddedServer:
             "dir": str(self._directory),
             "pidfile": str(self._directory / "server.pid"),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "no",  # before it answers it writes, and never keeps back; see core.redis.syncing
             "aof-load-truncated": "yes",
             "save": "",
             "maxmemory-policy": "noeviction",

@@ -8,7 +8,7 @@ from core.redis.url import parse_redis_url, parse_redis_urls
 
 
 async def open_pipelined(settings: RedisSettings, clock: Clock, *, url: str = "", required: bool = True) -> Pipelined:
-    """Connect to `url`, else to the URL of the settings.
+    """Connect to `url`, otherwise to the URL of the settings.
 
     `required`: raise UnavailableError where nobody answers; otherwise go on trying in the background. Raises
     ConfigError for a URL that cannot be read and a server that does not let us in.

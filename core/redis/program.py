@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from core.disk import write_whole
 from core.errors import ConfigError
 
 MINIMUM_VERSION = (7, 0, 0)
@@ -83,7 +84,7 @@ def version_text(version: Version) -> str:
 def choose_program(
     directory: Path, *, given: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> ServerProgram:
-    """The program to start on the data in `directory`: `given`, else the one that wrote it, else the first on PATH.
+    """The program to start on the data in `directory`: `given`, otherwise what wrote it, otherwise the first on PATH.
 
     Raises ConfigError where there is none or none that may touch the data; no file has been touched then.
     """
@@ -191,12 +192,7 @@ def note_program(directory: Path, program: ServerProgram) -> None:
     present = _read_note(directory)
     if present == Writer((program.name,), program.version, str(program.path)):
         return
-    attempt = directory / f"{NOTE}.new"
-    with open(attempt, "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(note)) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    attempt.replace(directory / NOTE)
+    write_whole(directory / NOTE, msgspec.json.format(msgspec.json.encode(note)) + b"\n")
 
 
 def _read_note(directory: Path) -> Writer | None:

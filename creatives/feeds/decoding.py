@@ -1,4 +1,4 @@
-"""From bytes to text: a byte order mark or a declaration decides, else UTF-8 until a byte is not of it.
+"""From bytes to text: a byte order mark or a declaration decides, otherwise UTF-8 until a byte is not of it.
 
 Older shops write cp1250 or ISO-8859-2 and say UTF-8, or nothing. As long as only ASCII was seen, the first byte that
 is not UTF-8 decides between the two; in a file that had proper UTF-8 before, such bytes are damage and are replaced.

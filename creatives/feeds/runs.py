@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from core.keys import FEED_REQUESTS, feed_progress, feed_runs
+from core.product_keys import FEED_REQUESTS, feed_progress, feed_runs
 from creatives.feeds.faults import FaultCount
 from creatives.products.store import LOCK_S, Command, ProductStore
 

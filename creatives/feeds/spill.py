@@ -38,7 +38,7 @@ class Spill:
         ]
         self.rows = 0  # of products, repeated ones too
         self.products = 0  # different ones; see `distinct`
-        self._groups: set[str] = set()
+        self._groups: dict[str, bool] = {}  # whether the product that stands for a group is for sale
         self.repeated: list[tuple[int, str]] = []  # line and id of the first repetitions; see `distinct`
 
     def __enter__(self) -> Self:
@@ -55,13 +55,14 @@ class Spill:
         file.write(len(blob).to_bytes(4, "little") + blob)
 
     def add_product(self, product: FeedProduct, row: bytes, line: int = 0) -> None:
-        """A product, and a row for its group if it is the first of it."""
+        """A product, and a row for its group if it stands for it: the first that is for sale, otherwise the first."""
         self.add(product.id, row, line)
         self.rows += 1
         group = product.group
-        if group and group != product.id and group not in self._groups:
-            self._groups.add(group)
-            self.add(*group_row(group, product.id))
+        if group and group != product.id and not self._groups.get(group, False):
+            if group not in self._groups or product.for_sale:
+                self.add(*group_row(group, product.id))
+            self._groups[group] = product.for_sale
 
     def blocks(self) -> Iterator[tuple[int, list[PackedProduct]]]:
         """Number and rows of each block that has any. Call `distinct` first: it says how many blocks there are."""
@@ -99,7 +100,7 @@ class Spill:
             known: dict[str, bytes] = {}
             while length := file.read(4):
                 product_id, row, line = _decoder.decode(file.read(int.from_bytes(length, "little")))
-                if product_id in known:
+                if product_id in known and not is_group(product_id):
                     on_repeated(line, product_id)
                 known[product_id] = row
             rows = [PackedProduct(product_id, row) for product_id, row in known.items()]

@@ -11,8 +11,10 @@ MAX_URL_CHARS: Final = 2_000
 # One search decides whether a text needs any work at all; most do not.
 _SUSPECT: Final = re.compile(r"[<&\x00-\x1f\x7f-\xa0\u2028\u2029\ufffd]|  |[ÃÂÅÄ].|â€|^\s|\s$")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_RAW_TEXT: Final = re.compile(r"<(script|style)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
-_TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->", re.DOTALL)
+# One that is not closed goes on to the end, as in a browser: looking for the end of each of many anew would take the
+# square of their length, and half a minute a field.
+_RAW_TEXT: Final = re.compile(r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?(?:-->|\Z)", re.DOTALL)
 _ENTITY: Final = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _SPACE: Final = re.compile(r"[\s\xa0\u2028\u2029]+")
 # UTF-8 read as cp1252 or cp1250 and written again: a lead byte of two (Ã, Å, Ä, Â) and what follows, or a dash as â€”.

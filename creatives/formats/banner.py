@@ -5,6 +5,7 @@ its token.
 """
 
 import html
+import mimetypes
 import re
 import urllib.parse
 from collections.abc import Hashable, Mapping
@@ -12,8 +13,10 @@ from collections.abc import Hashable, Mapping
 from core.errors import Fault
 from core.model import Creative
 from creatives.formats.base import Ad, AdFormat
+from creatives.formats.dynamic import inline_markup, is_filled_in_bid, loaded_markup, static_link
 from creatives.formats.landing import check_landing
 from creatives.formats.measuring import measuring_script
+from creatives.formats.notice import banner_with_notice
 from creatives.formats.offer import Offer, Size, SizeRatio, fits
 from creatives.macros import (
     CACHE_BUSTER,
@@ -59,13 +62,21 @@ class BannerAd(Ad, frozen=True):
     """A banner; `ratio` where it flexes: it fits by its ratio alone."""
 
     ratio: SizeRatio | None = None
+    filled_for: Tracker | None = None
+    """Where the bid carries the products of a template: the tracker, and `creatives.formats.dynamic.FILLING` stands for
+    them in the markup."""
 
 
 def render(creative: Creative, offer: Offer, tracker: Tracker) -> Ad:
     """The banner as an ad. Where scripts are blocked it goes without ours, which measures."""
     ratio = _ratio((creative.width, creative.height), offer)
-    markup = banner_markup(creative, tracker, is_measured=_takes_scripts(offer))
-    return BannerAd(creative, markup, _is_secure(markup), _types(creative), ratio)
+    if not offer.can_click:
+        markup = screen_markup(creative, tracker)
+        return BannerAd(creative, markup, _is_secure(markup), _types(creative), ratio)
+    takes_scripts = _takes_scripts(offer)
+    markup = banner_markup(creative, tracker, is_measured=takes_scripts)
+    filled = is_filled_in_bid(creative, tracker, takes_scripts=takes_scripts)
+    return BannerAd(creative, markup, _is_secure(markup), _types(creative), ratio, tracker if filled else None)
 
 
 def _takes_scripts(offer: Offer) -> bool:
@@ -81,7 +92,7 @@ def _ratio(size: Size, offer: Offer) -> SizeRatio | None:
 def variant(offer: Offer) -> Hashable:
     """Where an offer has ratios, how a banner fits is told the exchange; where it blocks scripts, there is none."""
     ratios = offer.shapes if any(isinstance(shape, SizeRatio) for shape in offer.shapes) else None
-    return ratios, _takes_scripts(offer)
+    return ratios, _takes_scripts(offer), offer.can_click
 
 
 def admits(ad: Ad, offer: Offer) -> bool:
@@ -94,13 +105,23 @@ def admits(ad: Ad, offer: Offer) -> bool:
         return False
     if creative.apis and not set(creative.apis).issubset(offer.frameworks or ()):
         return False
+    if not offer.can_click:
+        return bool(creative.image_url) and (not offer.mimes or _picture_type(creative.image_url) in offer.mimes)
     return not offer.mimes or not MARKUP_MIMES.isdisjoint(offer.mimes)
+
+
+def _picture_type(url: str) -> str:
+    """The MIME type of a picture by its name, which is all that is known of it; "" where the name does not tell."""
+    return mimetypes.guess_type(urllib.parse.urlsplit(url).path)[0] or ""
 
 
 def banner_markup(creative: Creative, tracker: Tracker, *, is_measured: bool = False) -> str:
     """HTML of a banner with `TOKEN` in it: its own, the script that measures it, what counts it, the privacy sign."""
-    click, encoded = wrapped_click(tracker, creative.landing_url)
-    parts = [_body(creative, click, encoded, TOKEN)]
+    if creative.template is not None:
+        parts = [_of_template(creative, tracker, takes_scripts=is_measured)]
+    else:
+        click, encoded = wrapped_click(tracker, creative.landing_url)
+        parts = [_body(creative, click, encoded, TOKEN)]
     if is_measured:
         parts.append(measuring_script(tracker))
     if creative.privacy_url:
@@ -108,13 +129,34 @@ def banner_markup(creative: Creative, tracker: Tracker, *, is_measured: bool = F
             f'<a href="{html.escape(creative.privacy_url)}" target="_blank" rel="noopener" title="{SIGN_TITLE}" '
             f'style="{_SIGN_STYLE}">i</a>'
         )
-    pixel = html.escape(impression_url(tracker))
-    parts.append(f'<img src="{pixel}" width="1" height="1" alt="" style="{_PIXEL_STYLE}">')
+    parts.append(_pixel(tracker))
     return "".join(parts)
 
 
+def _pixel(tracker: Tracker) -> str:
+    url = html.escape(impression_url(tracker))
+    return f'<img src="{url}" width="1" height="1" alt="" style="{_PIXEL_STYLE}">'
+
+
+def screen_markup(creative: Creative, tracker: Tracker) -> str:
+    """A picture for a screen in a public place, and what counts it: nobody clicks there, and no script runs."""
+    return f"{_picture(creative)}{_pixel(tracker)}"
+
+
+def _of_template(creative: Creative, tracker: Tracker, *, takes_scripts: bool) -> str:
+    if is_filled_in_bid(creative, tracker, takes_scripts=takes_scripts):
+        return inline_markup(creative)
+    return loaded_markup(creative, tracker, takes_scripts=takes_scripts)
+
+
 def preview_markup(creative: Creative) -> str:
-    """HTML of a banner as people see it, that counts nothing: its links lead straight to the landing page."""
+    """HTML of a banner as people see it, that counts nothing: its links lead straight to the landing page.
+
+    Of a template it is what people see before its products.
+    """
+    if creative.template is not None:
+        size = f"width:{creative.width}px;height:{creative.height}px;overflow:hidden"
+        return f'<div style="{size}">{static_link(creative, creative.landing_url)}</div>'
     return _body(creative, creative.landing_url, urllib.parse.quote(creative.landing_url, safe=""), "0")
 
 
@@ -136,10 +178,13 @@ def _body(creative: Creative, click: str, encoded: str, cache_buster: str) -> st
             f'sandbox="{FRAME_PERMISSIONS}" title="{html.escape(creative.alt_text or "ad")}" '
             'style="border:0;display:block"></iframe>'
         )
+    return f'<a href="{html.escape(click)}" target="_blank" rel="noopener">{_picture(creative)}</a>'
+
+
+def _picture(creative: Creative) -> str:
     return (
-        f'<a href="{html.escape(click)}" target="_blank" rel="noopener">'
-        f'<img data-ad src="{html.escape(creative.image_url)}" {size} '
-        f'alt="{html.escape(creative.alt_text)}" style="border:0;display:block"></a>'
+        f'<img data-ad src="{html.escape(creative.image_url)}" width="{creative.width}" height="{creative.height}" '
+        f'alt="{html.escape(creative.alt_text)}" style="border:0;display:block">'
     )
 
 
@@ -160,7 +205,7 @@ def _types(creative: Creative) -> frozenset[int]:
     kinds = {TYPE_HTML}
     if "<script" in markup or "javascript:" in markup:
         kinds.add(TYPE_SCRIPT)
-    if creative.frame_url or "<iframe" in markup:
+    if creative.frame_url or creative.template is not None or "<iframe" in markup:
         kinds.add(TYPE_IFRAME)
     return frozenset(kinds)
 
@@ -168,9 +213,9 @@ def _types(creative: Creative) -> frozenset[int]:
 def check_banner(creative: Creative) -> list[Fault]:
     """What would keep a banner from being served, told when it is saved; pointers are relative to the creative."""
     faults: list[Fault] = []
-    if sum(map(bool, (creative.html, creative.frame_url, creative.image_url))) != 1:
-        text = "a banner has one of html, frame_url and image_url"
-        faults.append(Fault("/html", "exactly_one", text, "set one of the three"))
+    if sum(map(bool, (creative.html, creative.frame_url, creative.image_url, creative.template))) != 1:
+        text = "a banner has one of html, frame_url, image_url and template"
+        faults.append(Fault("/html", "exactly_one", text, "set one of the four"))
     if creative.html and CLICK_URL not in creative.html and CLICK_URL_ENCODED not in creative.html:
         faults.append(Fault("/html", "no_click_macro", "the markup does not count clicks", f'link to "{CLICK_URL}"'))
     if creative.frame_url and CLICK_URL_ENCODED not in creative.frame_url:
@@ -186,4 +231,7 @@ def check_banner(creative: Creative) -> list[Fault]:
     return faults
 
 
-FORMAT = AdFormat(name="banner", shapes=shapes, check=check_banner, render=render, admits=admits, variant=variant)
+FORMAT = AdFormat(
+    name="banner", shapes=shapes, check=check_banner, render=render, admits=admits, variant=variant,
+    with_notice=banner_with_notice,
+)  # fmt: skip

@@ -1,6 +1,7 @@
 """What a format consists of on the side of the ads: one `AdFormat` a module, joined in `creatives.formats.table`."""
 
 from collections.abc import Callable, Hashable, Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,6 +26,15 @@ class Ad(msgspec.Struct, frozen=True):
     """What an offer may block: OpenRTB 2.x, list "Banner Ad Types"."""
 
 
+class AdNotice(NamedTuple):
+    """What people must be able to see of an ad (Digital Services Act, article 26)."""
+
+    behalf: str
+    paid: str
+    chosen_by: tuple[int, ...]
+    """`dsaparams`: 1 a profile, 2 what is neither of a profile nor of a precise place, 3 a precise place."""
+
+
 class AdFormat(msgspec.Struct, frozen=True):
     """One format: everything from an offer to markup."""
 
@@ -45,3 +55,6 @@ class AdFormat(msgspec.Struct, frozen=True):
 
     variant: Callable[[Offer], Hashable] = lambda _offer: None
     """What of an offer changes the markup: offers with equal variants share one rendered ad."""
+
+    with_notice: Callable[[Ad, Offer, Tracker, AdNotice], Ad | None] = lambda _ad, _offer, _tracker, _notice: None
+    """The ad that itself shows who paid for it and why, where the publisher does not; None where it cannot."""

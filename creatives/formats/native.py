@@ -13,10 +13,11 @@ import msgspec
 
 from core.errors import Fault
 from core.model import Creative, NativeAssets, Picture
-from creatives.formats.base import Ad, AdFormat
+from creatives.formats.base import Ad, AdFormat, AdNotice
 from creatives.formats.landing import check_landing
 from creatives.formats.offer import Offer, Shape
-from creatives.macros import TOKEN, Tracker, are_trustworthy, click_url, impression_url
+from creatives.macros import TOKEN, Tracker, are_trustworthy, click_url, impression_url, notice_url
+from creatives.templates.library import template_of
 
 NAME: Final = "native"
 
@@ -31,6 +32,9 @@ IMPRESSION: Final = 1
 """Event that a tracker is called at (Native 1.2, list "Event Types")."""
 BY_IMAGE: Final = 1
 """How a tracker is called (list "Event Tracking Methods"): by loading it as an image."""
+
+HOLE: Final = '"@FILLED@"'
+"""JSON in whose place the ad goes that is filled when the bid is made."""
 
 # A picture is shown scaled; whether two have the same shape is not decided by the rounding of a pixel or two.
 RATIO_TOLERANCE: Final = 0.02
@@ -133,6 +137,8 @@ class NativeAd(Ad, frozen=True):
     """Whether everything that the page cannot do without is there, short and large enough."""
     is_wrapped: bool = False
     """Whether the JSON has the outer member `native`."""
+    filled_for: tuple[Tracker, NativeRequest] | None = None
+    """Where the bid carries a product: the tracker, and what the page asks for. `HOLE` is the markup then."""
 
 
 def kinds_needed(assets: Iterable[WantedAsset]) -> int:
@@ -158,15 +164,27 @@ def variant(offer: Offer) -> Hashable:
 def render(creative: Creative, offer: Offer, tracker: Tracker) -> Ad:
     """The ad as JSON with `TOKEN` in it."""
     wanted = offer.request if isinstance(offer, NativeOffer) else NativeRequest(())
-    assets, is_complete = _answers(creative.native or NativeAssets(), wanted.assets)
+    assets, is_complete = answers(creative.native or NativeAssets(), wanted.assets)
+    markup = native_json(creative, wanted, tracker, assets, click_url(tracker, creative.landing_url))
+    secure = are_trustworthy(_INSECURE.findall(markup))
+    template = template_of(creative.template.name) if creative.template is not None else None
+    filled = (tracker, wanted) if template is not None and template.assets else None
+    return NativeAd(
+        creative, markup if filled is None else HOLE, secure, is_complete=is_complete, is_wrapped=wanted.is_wrapped,
+        filled_for=filled,
+    )  # fmt: skip
+
+
+def native_json(
+    creative: Creative, wanted: NativeRequest, tracker: Tracker, assets: list[dict[str, object]], link: str
+) -> str:
+    """The object that the page gets, of these assets."""
     native: dict[str, object] = {} if wanted.version == VERSIONS[0] else {"ver": wanted.version}
-    native |= {"link": {"url": click_url(tracker, creative.landing_url)}, "assets": assets}
+    native |= {"link": {"url": link}, "assets": assets}
     native |= _trackers(wanted, impression_url(tracker))
     if wanted.wants_privacy and creative.privacy_url:
         native["privacy"] = creative.privacy_url
-    markup = msgspec.json.encode({NAME: native} if wanted.is_wrapped else native).decode()
-    secure = are_trustworthy(_INSECURE.findall(markup))
-    return NativeAd(creative, markup, secure, is_complete=is_complete, is_wrapped=wanted.is_wrapped)
+    return msgspec.json.encode({NAME: native} if wanted.is_wrapped else native).decode()
 
 
 def _trackers(wanted: NativeRequest, url: str) -> dict[str, object]:
@@ -179,20 +197,20 @@ def _trackers(wanted: NativeRequest, url: str) -> dict[str, object]:
     return {"imptrackers": [url]}
 
 
-def _answers(own: NativeAssets, wanted: Sequence[WantedAsset]) -> tuple[list[dict[str, object]], bool]:
+def answers(own: NativeAssets, wanted: Sequence[WantedAsset]) -> tuple[list[dict[str, object]], bool]:
     """The assets of the answer, and whether all required ones are among them."""
-    answers: list[dict[str, object]] = []
+    found: list[dict[str, object]] = []
     is_complete = True
     for asset in wanted:
-        found = _answer(own, asset)
-        if found is not None:
-            answers.append({"id": asset.id, **found})
+        one = answer(own, asset)
+        if one is not None:
+            found.append({"id": asset.id, **one})
         elif asset.is_required:
             is_complete = False
-    return answers, is_complete
+    return found, is_complete
 
 
-def _answer(own: NativeAssets, asset: WantedAsset) -> dict[str, object] | None:
+def answer(own: NativeAssets, asset: WantedAsset) -> dict[str, object] | None:
     """The answer to one asset. Types are told as the request has them: Prebid's renderer finds assets by them."""
     if asset.kind in PICTURES:
         picture = _picture(_all_of(own, asset.kind), asset)
@@ -202,6 +220,11 @@ def _answer(own: NativeAssets, asset: WantedAsset) -> dict[str, object] | None:
     text = _text(_all_of(own, asset.kind), asset.length)
     if text is None:
         return None
+    return text_answer(asset, text)
+
+
+def text_answer(asset: WantedAsset, text: object) -> dict[str, object]:
+    """The answer to an asset that is a text."""
     return {"title": {"text": text}} if asset.kind == "titles" else {"data": {**asset.told, "value": text}}
 
 
@@ -227,7 +250,7 @@ def _picture(pictures: Sequence[object], asset: WantedAsset) -> Picture | None:
 
 
 def _suits(picture: Picture, asset: WantedAsset) -> bool:
-    if asset.mimes and picture.mime and _plain_mime(picture.mime) not in map(_plain_mime, asset.mimes):
+    if asset.mimes and picture.mime and not takes_mime(asset, picture.mime):
         return False
     if picture.width < asset.least_width or picture.height < asset.least_height:
         return False
@@ -237,6 +260,11 @@ def _suits(picture: Picture, asset: WantedAsset) -> bool:
         return False  # it would be blown up
     is_ratio = picture.width * asset.height / (picture.height * asset.width)
     return abs(is_ratio - 1) <= RATIO_TOLERANCE
+
+
+def takes_mime(asset: WantedAsset, mime: str) -> bool:
+    """Whether the page shows images of a type."""
+    return not asset.mimes or _plain_mime(mime) in map(_plain_mime, asset.mimes)
 
 
 def _plain_mime(mime: str) -> str:
@@ -251,7 +279,7 @@ def admits(ad: Ad, offer: Offer) -> bool:
         return False
     if creative.apis and not set(creative.apis).issubset(offer.frameworks or ()):
         return False
-    return isinstance(ad, NativeAd) and ad.is_complete
+    return isinstance(ad, NativeAd) and ad.is_complete and offer.can_click
 
 
 def check(creative: Creative) -> list[Fault]:
@@ -288,4 +316,14 @@ def _all_texts(assets: NativeAssets) -> Iterable[tuple[str, str]]:
                 yield pointer, each
 
 
-FORMAT = AdFormat(name=NAME, shapes=shapes, check=check, render=render, admits=admits, variant=variant)
+def with_notice(ad: Ad, offer: Offer, tracker: Tracker, notice: AdNotice) -> Ad | None:
+    """The ad whose privacy link leads to the notice; None where the page shows no such link."""
+    if not isinstance(offer, NativeOffer) or not offer.request.wants_privacy:
+        return None
+    linked = msgspec.structs.replace(ad.creative, privacy_url=notice_url(tracker, notice.chosen_by))
+    return msgspec.structs.replace(render(linked, offer, tracker), creative=ad.creative)
+
+
+FORMAT = AdFormat(
+    name=NAME, shapes=shapes, check=check, render=render, admits=admits, variant=variant, with_notice=with_notice
+)

@@ -114,6 +114,8 @@ class Offer(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     frameworks: tuple[int, ...] | None = None
     """AdCOM list "API Frameworks": those that are not listed are not supported."""
     mimes: tuple[str, ...] | None = None
+    can_click: bool = True
+    """False where nobody can: screens in public places, which show pictures and spots."""
 
 
 def shape_text(shape: Shape) -> str:

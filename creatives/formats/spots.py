@@ -3,9 +3,11 @@
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from core.model import Creative, Format
 from core.spot import Companion, DeliveryMethod, MediaFile, Spot, Verification
-from creatives.formats.base import Ad
+from creatives.formats.base import Ad, AdNotice
 from creatives.formats.offer import Offer, Shape, Size
 from creatives.formats.vast import (
     VAST_2,
@@ -16,7 +18,7 @@ from creatives.formats.vast import (
     document,
     has_content,
 )
-from creatives.macros import Tracker, are_trustworthy
+from creatives.macros import Tracker, are_trustworthy, notice_url
 
 SKIPPABLE: Final = 16
 """AdCOM list "Creative Attributes": the ad itself can be skipped."""
@@ -53,8 +55,6 @@ class SpotOffer(Offer, frozen=True, gc=False):
     """AdCOM list "Companion Types"."""
     fills_frame: bool = False
     """Whether the picture must have the player's own ratio (`boxingallowed` is 0)."""
-    can_click: bool = True
-    """False where nobody can: screens in public places."""
 
 
 class SpotAd(Ad, frozen=True):
@@ -112,6 +112,7 @@ def render(creative: Creative, offer: Offer, tracker: Tracker) -> SpotAd:
         creative.name if has_content(creative.name) else str(creative.id),
         creative.landing_url if offer.can_click else "",
         creative.advertiser_domain,
+        creative.privacy_url if _shows_icon(creative, offer) else "",
         is_audio=creative.format == Format.AUDIO,
     )
     markup = document(
@@ -129,6 +130,19 @@ def render(creative: Creative, offer: Offer, tracker: Tracker) -> SpotAd:
         attributes=(*own, SKIPPABLE) if served.skippable else own,
         frameworks=(*apis, OPEN_MEASUREMENT) if served.verifications else apis,
     )
+
+
+def with_notice(ad: Ad, offer: Offer, tracker: Tracker, notice: AdNotice) -> Ad | None:
+    """The video whose icon leads to the notice; None where there is no icon, or nobody who can click on it."""
+    if not isinstance(ad, SpotAd) or not isinstance(offer, SpotOffer) or not _shows_icon(ad.creative, offer):
+        return None
+    linked = msgspec.structs.replace(ad.creative, privacy_url=notice_url(tracker, notice.chosen_by))
+    return msgspec.structs.replace(render(linked, offer, tracker), creative=ad.creative)
+
+
+def _shows_icon(creative: Creative, offer: SpotOffer) -> bool:
+    """Whether a player shows a sign above the spot: VAST 3.0 and later have such icons, sound has no place for one."""
+    return creative.format == Format.VIDEO and offer.can_click and version_for(offer) not in (None, VAST_2)
 
 
 def admits(ad: Ad, offer: Offer) -> bool:

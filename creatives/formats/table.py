@@ -4,6 +4,7 @@ from core.errors import Fault
 from core.model import Creative, Format
 from creatives.formats import audio, banner, native, video
 from creatives.formats.base import AdFormat
+from creatives.templates.library import check_template
 
 FORMATS: dict[str, AdFormat] = {each.name: each for each in (banner.FORMAT, native.FORMAT, video.FORMAT, audio.FORMAT)}
 
@@ -27,4 +28,4 @@ def check_creative(creative: Creative) -> list[Fault]:
         for name in _MEMBERS
         if name != creative.format and getattr(creative, name) is not None
     ]
-    return wrong + known.check(creative)
+    return wrong + known.check(creative) + check_template(creative)

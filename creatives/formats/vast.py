@@ -14,7 +14,17 @@ from typing import Final
 import msgspec
 
 from core.spot import Companion, MediaFile, Spot, Verification
-from creatives.macros import CLICK_URL, CLICK_URL_ENCODED, TOKEN, Tracker, click_url, event_url, impression_url
+from creatives.card import SIGN_PIXELS
+from creatives.macros import (
+    CLICK_URL,
+    CLICK_URL_ENCODED,
+    TOKEN,
+    Tracker,
+    click_url,
+    event_url,
+    impression_url,
+    sign_url,
+)
 
 NAMESPACE: Final = "http://www.iab.com/VAST"
 
@@ -68,6 +78,7 @@ class VastTexts(msgspec.Struct, frozen=True):
     title: str
     landing_url: str  # "" where nothing can be clicked
     advertiser: str = ""
+    privacy_url: str = ""  # where the icon leads; "" for none. Only from VAST 3.0 on, and of videos
     is_audio: bool = False
 
 
@@ -194,14 +205,14 @@ def _universal_ad_id(version: VastVersion, spot: Spot) -> str:
 
 def _linear_4(spot: Spot, media: Sequence[MediaFile], texts: VastTexts, tracker: Tracker) -> str:
     return (
-        f"{_tracking(tracker)}<Duration>{clock_text(spot.duration_ms)}</Duration>"
+        f"{_icons(texts, tracker)}{_tracking(tracker)}<Duration>{clock_text(spot.duration_ms)}</Duration>"
         f"{_media(media)}{_clicks(texts, tracker)}"
     )
 
 
 def _linear_3(spot: Spot, media: Sequence[MediaFile], texts: VastTexts, tracker: Tracker) -> str:
     return (
-        f"<Duration>{clock_text(spot.duration_ms)}</Duration>"
+        f"{_icons(texts, tracker)}<Duration>{clock_text(spot.duration_ms)}</Duration>"
         f"{_tracking(tracker)}{_clicks(texts, tracker)}{_media(media)}"
     )
 
@@ -218,6 +229,16 @@ def _clicks(texts: VastTexts, tracker: Tracker) -> str:
     if not texts.landing_url:
         return ""
     return f"<VideoClicks>{_element('ClickThrough', click_url(tracker, texts.landing_url))}</VideoClicks>"
+
+
+def _icons(texts: VastTexts, tracker: Tracker) -> str:
+    """The sign that leads to who advertises, and how to object (VAST 3.0 section 2.3.5.5)."""
+    link = _element("IconClickThrough", texts.privacy_url)
+    if not link:
+        return ""
+    place = f'program="AdChoices" width="{SIGN_PIXELS}" height="{SIGN_PIXELS}" xPosition="right" yPosition="top"'
+    picture = _element("StaticResource", sign_url(tracker), ' creativeType="image/png"')
+    return f"<Icons><Icon {place}>{picture}<IconClicks>{link}</IconClicks></Icon></Icons>"
 
 
 def _media(media: Iterable[MediaFile]) -> str:

@@ -10,4 +10,5 @@ FORMAT = AdFormat(
     render=spots.render,
     admits=spots.admits,
     variant=spots.variant,
+    with_notice=spots.with_notice,
 )

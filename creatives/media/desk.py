@@ -24,7 +24,7 @@ class MediaDesk:
 
     def __init__(self, store: FolderStore, track_url: str, telemetry: Telemetry) -> None:
         self._store = store
-        self._track_url = track_url
+        self.track_url = track_url
         self._uploads = telemetry.counter(
             "grosz_media_uploads_total", "Uploads of media by what became of them: kept, or why not.", ("outcome",)
         )
@@ -38,4 +38,4 @@ class MediaDesk:
             raise
         self._uploads.labels("kept").inc()
         kind = media.kind
-        return Uploaded(f"{self._track_url}/m/{media.name}", kind.mime, media.size, kind.width, kind.height)
+        return Uploaded(f"{self.track_url}/m/{media.name}", kind.mime, media.size, kind.width, kind.height)

@@ -36,8 +36,14 @@ class MediaKeeper:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
+        is_adopted = False
         while True:
             try:
+                if not is_adopted:
+                    found = await asyncio.to_thread(self._store.adopt)
+                    is_adopted = True
+                    if found:
+                        _log.info("%d media of this machine were put into the bucket", found)
                 await self.sweep()
             except (OSError, UnavailableError) as error:
                 _log.warning("media are not swept: %s", error)

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from core.disk import flush_folder
 from core.errors import UnavailableError
 from creatives.children import in_child
 from creatives.media.kinds import MAX_BYTES, BadMediaError, MediaKind, inspect, is_picture
@@ -90,6 +91,13 @@ class FolderStore:
         """Nothing happens where it is gone already."""
         (self._folder / name).unlink(missing_ok=True)
 
+    def adopt(self) -> int:
+        """Take over what lies on this machine alone; how many files it were."""
+        return 0
+
+    def copy_into(self, folder: Path) -> None:
+        """Complete a copy of the folder, for a backup: it has everything."""
+
     def _prepare(self) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -104,8 +112,4 @@ class FolderStore:
     def _name(self, part: Path, name: str) -> None:
         part.chmod(0o644)
         os.replace(part, self._folder / name)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        flush_folder(self._folder)

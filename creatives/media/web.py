@@ -1,9 +1,11 @@
 """`/m/{hash}.{kind}` on the track port: media for any page and player."""
 
+import asyncio
 from typing import Final
 
 from aiohttp import web
 
+from core.errors import UnavailableError
 from creatives.media.store import TYPES, FolderStore
 
 # The content of a name never changes. A browser that opens one by itself runs nothing of it.
@@ -22,7 +24,10 @@ def media_routes(store: FolderStore) -> list[web.RouteDef]:
 
     async def show(request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        path = store.find(name)
+        try:
+            path = await asyncio.to_thread(store.find, name)
+        except UnavailableError:
+            raise web.HTTPServiceUnavailable(headers={"Access-Control-Allow-Origin": "*", "Retry-After": "5"}) from None
         if path is None:
             raise web.HTTPNotFound(headers={"Access-Control-Allow-Origin": "*"})
         headers = {**_HEADERS, "Content-Type": TYPES[path.suffix[1:]]}

@@ -24,10 +24,11 @@ _MARGIN_NAMES: Final = {
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """How one ad chooses; `seed` decides between equals."""
+    """How one ad or list chooses; `seed` decides between equals, `leave_out` are products that are on the page."""
 
     choice: ProductChoice = ProductChoice()
     seed: str = ""
+    leave_out: frozenset[str] = frozenset()
 
 
 def plan_of(creative: Creative) -> Plan | None:
@@ -53,6 +54,7 @@ class Shopper(msgspec.Struct, frozen=True, kw_only=True):
     bought: tuple[Seen, ...] = ()
     cycle_s: int = 0  # mean time between purchases; 0: unknown
     cooling: frozenset[str] = frozenset()  # categories that were just bought, as events name them
+    category: str = ""  # whose page is open, as the feed names it; "" on other pages
 
 
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,19 +84,45 @@ def select(
     plan: Plan, shopper: Shopper, candidates: Iterable[Choice], found: Mapping[str, Found], now_s: int
 ) -> Selection:
     """The first candidates that nothing speaks against, as many as the plan's ad shows."""
-    listed = Listed(plan.choice)
+    taking = Taking(plan, shopper, now_s)
     choices: list[Choice] = []
-    bought = {one.id: one.at_s for one in shopper.bought}
     for candidate in candidates:
-        product = found[candidate.id].product if candidate.id in found else None
-        if product is None:
-            why = "is not in the feed"
-        else:
-            why = listed.why_not(product) or _why_not_for(plan.choice, shopper, candidate, product, bought, now_s)
-            if not why:
-                why = listed.add(product)
+        why = taking.take(candidate, found.get(candidate.id))
         choices.append(msgspec.structs.replace(candidate, left_out=why) if why else candidate)
-    return Selection(tuple(listed.products), tuple(choices))
+    return Selection(tuple(taking.products), tuple(choices))
+
+
+class Taking:
+    """The products of one list for one shopper while candidates are taken or left out."""
+
+    __slots__ = ("_bought", "_listed", "_now_s", "_plan", "_shopper")
+
+    def __init__(self, plan: Plan, shopper: Shopper, now_s: int) -> None:
+        self._plan = plan
+        self._shopper = shopper
+        self._now_s = now_s
+        self._listed = Listed(plan.choice)
+        self._bought = {one.id: one.at_s for one in shopper.bought}
+
+    @property
+    def products(self) -> list[FeedProduct]:
+        return self._listed.products
+
+    @property
+    def is_full(self) -> bool:
+        return self._listed.is_full
+
+    def take(self, candidate: Choice, found: Found | None) -> str:
+        """Why a candidate is left out; '' if it was taken."""
+        if found is None:
+            return "is not in the feed"
+        product = found.product
+        if self._plan.leave_out and not self._plan.leave_out.isdisjoint((candidate.id, product.id)):
+            return "is on the page"
+        why = self._listed.why_not(product) or _why_not_for(
+            self._plan.choice, self._shopper, candidate, product, self._bought, self._now_s
+        )
+        return why or self._listed.add(product)
 
 
 class Listed:

@@ -65,7 +65,7 @@ def _attributes(feed: Sequence[FeedProduct | None]) -> npt.NDArray[np.int32]:
 
 
 def _categories(feed: Sequence[FeedProduct | None], numbered: NumberedSessions) -> list[str]:
-    """The feed's category, else the one that events told."""
+    """The feed's category, otherwise the one that events told."""
     told = numbered.categories + [""] * (len(feed) - len(numbered.categories))
     return [product.category if product and product.category else own for product, own in zip(feed, told, strict=True)]
 

@@ -13,7 +13,7 @@ import msgspec
 from core.clock import Clock
 from core.errors import CatalogueError, UnavailableError
 from core.ids import product_reference
-from core.keys import PRODUCT_NEWS, product_changes
+from core.product_keys import PRODUCT_NEWS, product_changes
 from creatives.product import FeedProduct
 from creatives.products.cache import Key, ProductCache
 from creatives.products.changes import Told, as_told, unpack_told

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import zstandard
 
-from core.keys import product_model, product_touches
+from core.product_keys import product_model, product_touches
 from creatives.products.sessions import DAY_S, Interaction
 from creatives.products.store import Command, ProductStore
 

@@ -1,5 +1,7 @@
 """Models in Redis: fitted by one worker at a time, read and kept by the processes that recommend."""
 
+import asyncio
+import logging
 import secrets
 from collections import OrderedDict
 from typing import Final
@@ -7,9 +9,12 @@ from typing import Final
 import msgspec
 
 from core.clock import Clock
-from core.keys import product_fit, product_model
+from core.errors import CatalogueError, UnavailableError
+from core.product_keys import product_fit, product_model
 from creatives.products.model import ProductModel, pack_model, unpack_model
 from creatives.products.store import ProductStore
+
+log = logging.getLogger(__name__)
 
 # A model of 50,000 products is some 60 MB in memory; of a usual shop, a few.
 KEPT_MODELS: Final = 32
@@ -19,11 +24,20 @@ FIT_LOCK_S: Final = 600
 
 
 class KnownModel(msgspec.Struct):
-    """A model with its products by id, and when Redis was last asked for a newer one."""
+    """A model with its products by id, and when Redis was last asked for a newer one.
+
+    `popular` keeps lists of bestsellers, by seed and category (None: of the shop).
+    """
 
     model: ProductModel
     numbers: dict[str, int]
     looked_s: float
+    popular: dict[tuple[str, int | None], list[int]] = msgspec.field(default_factory=dict)
+
+
+def _known(blob: bytes, now_s: float) -> KnownModel:
+    model = unpack_model(blob)
+    return KnownModel(model, model.numbers(), now_s)
 
 
 class ModelStore:
@@ -33,6 +47,7 @@ class ModelStore:
         self._store = store
         self._clock = clock
         self._kept: OrderedDict[int, KnownModel] = OrderedDict()
+        self._fetching: dict[int, asyncio.Task[None]] = {}
 
     async def get(self, advertiser_id: int) -> KnownModel | None:
         """The advertiser's model; None before the first was fitted. Raises UnavailableError, ModelError."""
@@ -49,14 +64,41 @@ class ModelStore:
             blob = (await self._store.commands([("HGET", product_model(advertiser_id), "model")]))[0]
             if not isinstance(blob, bytes):
                 return None
-            model = unpack_model(blob)
-            known = KnownModel(model, model.numbers(), now_s)
+            known = await asyncio.to_thread(_known, blob, now_s)
         known.looked_s = now_s
         self._kept[advertiser_id] = known
         self._kept.move_to_end(advertiser_id)
         while len(self._kept) > KEPT_MODELS:
             self._kept.popitem(last=False)
         return known
+
+    def at_hand(self, advertiser_id: int) -> KnownModel | None:
+        """The model that is in memory, be it a little old; whoever comes later finds the newest.
+
+        For those who cannot wait: a model of 50,000 products is half a second away.
+        """
+        known = self._kept.get(advertiser_id)
+        if known is None or self._clock.monotonic() - known.looked_s >= LOOK_S:
+            if advertiser_id not in self._fetching:
+                task = asyncio.create_task(self._fetch(advertiser_id))
+                self._fetching[advertiser_id] = task
+                task.add_done_callback(lambda _: self._fetching.pop(advertiser_id, None))
+        else:
+            self._kept.move_to_end(advertiser_id)
+        return known
+
+    async def _fetch(self, advertiser_id: int) -> None:
+        try:
+            await self.get(advertiser_id)
+        except (UnavailableError, CatalogueError) as error:
+            log.warning("the product model of advertiser %d cannot be read: %s", advertiser_id, error.message)
+
+    async def close(self) -> None:
+        """End what is being fetched."""
+        tasks = list(self._fetching.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def fitted(self, advertiser_id: int) -> tuple[int, str]:
         """When the model was fitted (0: never), and to what (see `put`)."""

@@ -8,7 +8,7 @@ from typing import Final
 from core.clock import Clock, SystemClock
 from core.config import RedisSettings
 from core.errors import UnavailableError
-from core.keys import product_model
+from core.product_keys import product_model
 from core.telemetry.metrics import Telemetry
 from creatives.children import connected, in_child
 from creatives.products.fit import MAX_PRODUCTS, fit_model
@@ -40,7 +40,9 @@ class ModelRefresher:
         self._fit = fit
         self._clock = clock
         self._next_s: dict[int, float] = {}
-        self._fitted = telemetry.counter("grosz_product_models_total", "Recommendation models.", ("outcome",))
+        self._fitted = telemetry.counter(
+            "grosz_product_models_total", "Recommendation models, by what came of fitting.", ("outcome",)
+        )
         self._seconds = telemetry.gauge(
             "grosz_product_model_fit_seconds", "How long the last recommendation model took to fit."
         ).labels()

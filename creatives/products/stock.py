@@ -31,7 +31,7 @@ class StockTold:
         self._waiting: dict[tuple[int, str], tuple[Availability, int]] = {}
         self._minute = 0
         self._spent: dict[int, int] = {}
-        outcomes = telemetry.counter("grosz_product_stock_told_total", "Stock that events told.", ("outcome",))
+        outcomes = telemetry.counter("grosz_product_stock_told_total", "Availability that events told.", ("outcome",))
         self._changed, self._refused = outcomes.labels("changed"), outcomes.labels("refused")
 
     def add(self, advertiser_id: int, product_id: str, availability: Availability, at_ms: int) -> None:

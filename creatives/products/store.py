@@ -15,7 +15,7 @@ import msgspec
 
 from core.clock import Clock
 from core.errors import ConflictError, UnavailableError
-from core.keys import PRODUCT_NEWS, feed_lock, product_changes, product_heads, product_model, product_table
+from core.product_keys import PRODUCT_NEWS, feed_lock, product_changes, product_heads, product_model, product_table
 from creatives.product import FeedProduct
 from creatives.products.changes import StockChange, Told, as_told, merged, pack_told, unpack_told, with_change
 from creatives.products.codec import TableHead, TableReader, block_of, pack_head, unpack_head
@@ -127,7 +127,7 @@ class ProductStore:
         return known[1]
 
     async def find(self, advertiser_id: int, product_ids: Iterable[str]) -> dict[str, Found]:
-        """The products that are known, as they are now, in the order asked for; by id, else by item group."""
+        """The products that are known, as they are now, in the order asked for; by id, otherwise by item group."""
         wanted = list(dict.fromkeys(product_ids))
         for _ in range(MAX_TRIES):
             readers = await self.readers(advertiser_id)

@@ -24,6 +24,8 @@ UPSELL_UP_TO: Final = 2.0
 # A prompt comes a little before the usual day.
 REORDER_FROM: Final = 0.8
 NEXT_OF: Final = 40
+# Lists of bestsellers that are kept with a model: some categories of some creatives.
+MAX_POPULAR: Final = 500
 # A cosine of 1 is worth as much as being in a fifth of a product's visits.
 CONTENT_WEIGHT: Final = 0.2
 _COMPARED: Final = ("category", "brand", *(name.replace("_", " ") for name in ATTRIBUTES))
@@ -57,13 +59,12 @@ class ChoiceScene(msgspec.Struct, frozen=True):
 
 def candidates(scene: ChoiceScene) -> list[Choice]:
     """Candidates of all strategies of the plan, in their order, at most MAX_CANDIDATES of each."""
-    found: list[Choice] = []
-    for strategy in scene.choice.strategies:
-        for number, choice in enumerate(_STRATEGIES[strategy](scene)):
-            if number >= MAX_CANDIDATES:
-                break
-            found.append(choice)
-    return found
+    return [choice for strategy in scene.choice.strategies for choice in proposals(scene, strategy)]
+
+
+def proposals(scene: ChoiceScene, strategy: ProductStrategy) -> Iterator[Choice]:
+    """Candidates of one strategy, made as they are asked for, at most MAX_CANDIDATES."""
+    return itertools.islice(_STRATEGIES[strategy](scene), MAX_CANDIDATES)
 
 
 def _cart(scene: ChoiceScene) -> Iterator[Choice]:
@@ -254,21 +255,45 @@ def _successor(scene: ChoiceScene) -> Iterator[Choice]:
 
 
 def _bestsellers(scene: ChoiceScene) -> Iterator[Choice]:
-    """Of the categories that were looked at last first, then of the whole shop."""
+    """Of the category's page and the categories that were looked at last first, then of the whole shop."""
     model = scene.model
     if model is None:
         return
-    categories = list(dict.fromkeys(
-        int(model.categories[number])
-        for seen in reversed(scene.shopper.seen)
-        if (number := scene.number(seen.id)) is not None and model.categories[number] >= 0
-    ))[:ANCHORS]  # fmt: skip
+    categories = list(dict.fromkeys([
+        *_categories_named(model, scene.shopper.category),
+        *(int(model.categories[number])
+          for seen in reversed(scene.shopper.seen)
+          if (number := scene.number(seen.id)) is not None and model.categories[number] >= 0),
+    ]))[:ANCHORS]  # fmt: skip
     for category in categories:
         name = model.category_names[category]
-        for number in _popular(scene, model, (model.categories == category) & model.in_feed):
+        for number in _best_of(scene, model, category):
             yield Choice(model.ids[number], ProductStrategy.BESTSELLERS, f"bestseller of {name}")
-    for number in _popular(scene, model, model.in_feed):
+    for number in _best_of(scene, model, None):
         yield Choice(model.ids[number], ProductStrategy.BESTSELLERS, "bestseller of the shop")
+
+
+def _categories_named(model: ProductModel, name: str) -> list[int]:
+    """Numbers of the categories of a name: the whole path, otherwise its last part."""
+    wanted = name.strip().lower()
+    if not wanted:
+        return []
+    names = [each.lower() for each in model.category_names]
+    whole = [number for number, each in enumerate(names) if each == wanted]
+    return whole or [number for number, each in enumerate(names) if each.rpartition(">")[2].strip() == wanted]
+
+
+def _best_of(scene: ChoiceScene, model: ProductModel, category: int | None) -> list[int]:
+    """The most popular of a category, or of the shop; the same as long as the model is, so kept with it."""
+    kept = scene.known.popular if scene.known is not None else {}
+    key = (scene.plan.seed, category)
+    found = kept.get(key)
+    if found is None:
+        mask = model.in_feed if category is None else (model.categories == category) & model.in_feed
+        if len(kept) >= MAX_POPULAR:
+            kept.clear()
+        found = kept[key] = _popular(scene, model, mask)
+    return found
 
 
 def _trending(scene: ChoiceScene) -> Iterator[Choice]:

@@ -1,4 +1,4 @@
-"""What the others bid: landscapes of competing prices, in grosz CPM.
+"""What competitors bid: landscapes of competing prices, in grosz CPM.
 
 The simulator draws its own competitors for every impression, so that the clearing price of an auction is known here and
 nowhere else. All draws are prepared in blocks by numpy and handed out one by one.

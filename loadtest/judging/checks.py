@@ -310,6 +310,9 @@ def _check_markup(found: list[Violation], imp: ImpressionFacts, bid: Bid) -> Non
     # nurl, burl and lurl are called by servers and need not be https; the page sees only the markup
     if imp.secure and not _is_secure(markup):
         found.append(Violation("insecure", "the markup loads http:// on a secure page"))
+    sample = text(bid.iurl)
+    if sample and not sample.startswith(("https://", "http://")):
+        found.append(Violation("iurl", f"{sample[:60]!r} is no absolute address of a picture"))
     for name, url in (("nurl", bid.nurl), ("burl", bid.burl), ("lurl", bid.lurl)):
         if isinstance(url, str) and len(url) > MAX_NOTICE_URL:
             found.append(Violation("long-notice-url", f"{name} has more than {MAX_NOTICE_URL} characters"))

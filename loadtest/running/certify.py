@@ -1,7 +1,8 @@
 """An exchange's acceptance test of a bidder: samples of each format, what must be refused, what an answer owes.
 
 Each check is one question with its request and answer kept, so that a report of a failure is enough to repeat it. The
-samples permit everything and set no floor: a bidder with ads of a format has no reason not to bid on one of them.
+samples permit everything and set no floor: a bidder with ads of a format has no reason not to bid on one of them. All
+say `test: 1`: nothing that is bid may be billed.
 """
 
 import copy
@@ -90,8 +91,8 @@ class BidderReply(NamedTuple):
 class BidderWire:
     """One kept-alive connection to the bidder, opened anew when it was closed."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, target: Target, headers: Mapping[str, str] | None = None) -> None:
+        self._target, self._headers = target, {**_HEADERS, **(headers or {})}
         self._connection = self._new()
         self.reconnects = 0
 
@@ -99,7 +100,7 @@ class BidderWire:
         """One exchange of request and answer; a connection that broke is no answer."""
         started = time.monotonic()
         try:
-            self._connection.request(method, path, body, headers=_HEADERS if body is not None else {})
+            self._connection.request(method, path, body, headers=self._headers if body is not None else {})
             response = self._connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -138,13 +139,17 @@ def sample(imp: Mapping[str, Any], number: int, currency: str) -> dict[str, Any]
         "at": 2,
         "cur": [currency],
         "tmax": TMAX_MS,
+        "test": 1,
         "regs": {"gdpr": 0},
     }
 
 
-def certify(url: str, currency: str = "PLN") -> Iterator[CertifyCheck]:
-    """Asks the bidder at `url` everything, one check after the other. Raises ValueError, ConnectionError."""
-    wire = BidderWire(parse_target(url))
+def certify(url: str, currency: str = "PLN", headers: Mapping[str, str] | None = None) -> Iterator[CertifyCheck]:
+    """Asks the bidder at `url` everything, one check after the other. Raises ValueError, ConnectionError.
+
+    `headers` go with each bid request: what the bidder knows the exchange by.
+    """
+    wire = BidderWire(parse_target(url), headers)
     try:
         yield from _reachable(wire)
         offered = 0

@@ -54,6 +54,7 @@ def demo_scenario(
         connections=16,
         traffic=TrafficPlan(
             templates=256, known_share=0.5, no_user_share=0.1, native_share=0.1, video_share=0.1, audio_share=0.05,
+            several_formats_share=0.1,
             deal_share=0.0, floor_median=0.8, consent_full=0.0, consent_no_profile=0.0, consent_refused=0.05,
             consent_missing=0.0,
         ),

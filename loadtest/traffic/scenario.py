@@ -58,6 +58,7 @@ class TrafficPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     native_share: Share = 0.08
     video_share: Share = 0.06
     audio_share: Share = 0.0  # above 0, videos are asked for by players of several kinds, too
+    several_formats_share: Share = 0.0  # of the places for banners: offered for a native ad and a video, too
     two_impressions_share: Share = 0.3
     app_share: Share = 0.2
     mobile_share: Share = 0.68
@@ -98,7 +99,7 @@ class NoticePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     billing_event: Literal["bill", "win", "impression"] = "bill"
     win_delay_ms: NotNegative = 20
     bill_delay_ms: NotNegative = 120
-    click_delay_ms: NotNegative = 1_500
+    click_delay_ms: NotNegative = 2_500  # what comes within a second of the impression counts as no person's
     jitter: Share = 0.5  # part of each delay that is random: with it notices overtake each other
     late_share: Share = 0.0
     late_delay_ms: NotNegative = 5_000

@@ -192,13 +192,15 @@ class _Author:
         }
         draw = 1.0 if plan.easy else chance.random()
         if draw < plan.native_share:
-            imp["native"] = {"request": _NATIVE_REQUEST, "ver": "1.2", "api": [7]}
+            imp["native"] = {"request": NATIVE_REQUEST, "ver": "1.2", "api": [7]}
         elif draw < plan.native_share + plan.video_share:
             imp["video"] = self._player()
         elif draw < plan.native_share + plan.video_share + plan.audio_share:
             imp["audio"] = _AUDIO
         else:
             imp["banner"] = self._banner(mobile)
+            if plan.several_formats_share and chance.random() < plan.several_formats_share:
+                imp |= {"native": {"request": NATIVE_REQUEST, "ver": "1.2", "api": [7]}, "video": self._player()}
         if plan.deals and not plan.easy and chance.random() < plan.deal_share:
             deal = {
                 "id": chance.choice(plan.deals),
@@ -334,7 +336,7 @@ class _Author:
         }
 
 
-_NATIVE_REQUEST = orjson.dumps(
+NATIVE_REQUEST = orjson.dumps(
     {
         "ver": "1.2", "context": 1, "plcmttype": 1, "plcmtcnt": 1,
         "assets": [

@@ -91,9 +91,9 @@ class BudgetBook:
 
 
 def _heads(catalogue: Catalogue) -> dict[int, BudgetParts]:
-    """The levels of advertisers and campaigns."""
+    """The levels of advertisers and campaigns; one that was archived keeps its level until `_gone` drops it."""
     by_advertiser: defaultdict[int, BudgetParts] = defaultdict(lambda: BudgetParts([], []))
-    for advertiser in (*catalogue.advertisers, *catalogue.archived_advertisers):
+    for advertiser in catalogue.advertisers:
         by_advertiser[advertiser.id].levels.append(("a", limit_of(Budget(micros=advertiser.balance_micros))))
     for campaign in catalogue.campaigns:
         by_advertiser[campaign.advertiser_id].levels.append((f"c{campaign.id}", limit_of(campaign.total_budget)))
@@ -200,7 +200,7 @@ class LeaseBank:
         ).labels()
         self._closed = telemetry.counter("grosz_leases_closed_total", "Leases that came to their end.").labels()
         self._dead = telemetry.counter(
-            "grosz_lease_processes_dead_total", "Processes whose leases were taken."
+            "grosz_lease_processes_dead_total", "Silent processes whose leases were taken over."
         ).labels()
         self._rebuilds = telemetry.counter(
             "grosz_money_rebuilds_total", "Times that the counters of an advertiser were begun anew.", ("reason",)
@@ -227,7 +227,7 @@ class LeaseBank:
         tended = [*catalogue.advertisers]
         # Nobody bids for them any more: their last leases close, and the day rolls, without haste.
         tended += [each for each in catalogue.archived_advertisers if self._due(self._visited, each.id, CHECK_S)]
-        rounds = [self._tend(each, parts[each.id]) for each in tended]
+        rounds = [self._tend(each, parts.get(each.id, ())) for each in tended]
         outcomes = await asyncio.gather(*rounds, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, UnavailableError):
@@ -310,13 +310,14 @@ class LeaseBank:
         """Write everything when a day or an epoch begins, otherwise what the catalogue has changed."""
         now = self._clock.monotonic()
         last = self._synced.get(advertiser_id)
-        if last is None or (last.epoch, last.days) != (epoch, days) or now - last.at_s >= RESYNC_S:
+        is_new = last is None or (last.epoch, last.days) != (epoch, days)  # also without a budget the day is noted
+        if last is None or is_new or now - last.at_s >= RESYNC_S:
             budgets = joined(parts)
             removed = await self._transitions.known_pools(advertiser_id) - {pool.key for pool in budgets.pools}
             change, at_s = BudgetChange(budgets.levels, budgets.pools, sorted(removed)), now
         else:
             change, at_s = difference(last.parts, parts), last.at_s
-        if any(change) and not await self._transitions.sync(advertiser_id, epoch, days, *change):
+        if (is_new or any(change)) and not await self._transitions.sync(advertiser_id, epoch, days, *change):
             return  # another epoch has begun: the next round writes everything
         self._synced[advertiser_id] = _Synced(epoch, days, parts, at_s)
 
@@ -330,7 +331,7 @@ class LeaseBank:
         await self._transitions.forget(advertiser_id, past + gone)
 
     async def _gone(self, advertiser_id: int, levels: Mapping[str, Level], keep_from_day: int) -> list[str]:
-        """Total levels of what was archived, and is bid and billed for no more: line items, then their campaigns.
+        """Total levels of what was archived, and is bid and billed for no more: line items, campaigns, the advertiser.
 
         What they have spent stays in the ledger. A correction brings a level back (admin.books.desk).
         """
@@ -339,13 +340,12 @@ class LeaseBank:
             return []
         present = {name for part in synced.parts for name, _ in part.levels}
         gone = outlived(levels, present)
-        campaigns = [name for name in levels if name[0] == "c" and name not in present]
-        if campaigns:
+        owners = [name for name in levels if name[0] == "c" and name not in present]
+        owners += ["a"] if "a" not in present and levels.keys() == {"a"} else []
+        if owners:
             pools = (await self._store.totals(advertiser_id, keep_from_day)).pools
             left = {f"c{pool.campaign_id}" for pool in pools if f"l{pool.line_item_id}" in levels}
             booked = spent_by_level(pools)
-            # While rows wait for the ledger it may not know of a line item of the campaign yet.
-            gone += [
-                name for name in campaigns if name not in left and booked.get(name, (0, 0)) == _spent(levels[name])
-            ]
+            # While rows wait for the ledger it may not know of a line item of the owner yet.
+            gone += [name for name in owners if name not in left and booked.get(name, (0, 0)) == _spent(levels[name])]
         return gone

@@ -1,4 +1,4 @@
-"""Pools: the purses that bids are paid from, compiled from the catalogue.
+"""Pools: the budgets that bids are paid from, compiled from the catalogue.
 
 A pool is (line item, share): share 0 is the general budget, share n the n-th `BudgetShare`, kept for the members of a
 segment. Bidders lease from pools, tokens name them, the ledger books on them. This module is the one place that knows

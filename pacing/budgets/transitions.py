@@ -38,7 +38,7 @@ NO_LEDGER_ROWS = f"{2**64 - 1}-0"
 
 _SCRIPT_NAMES = (
     "sync", "forget", "grant", "seal", "settle", "close", "takeover", "correct", "rebuild", "witness", "snapshot",
-    "record", "click", "convert", "signal",
+    "record", "click", "convert", "signal", "see", "lost",
 )  # fmt: skip
 
 
@@ -178,7 +178,7 @@ class _Script:
 
 def _load_scripts() -> dict[str, _Script]:
     folder = resources.files("pacing.budgets").joinpath("scripts")
-    shared = folder.joinpath("_levels.lua").read_text(encoding="utf-8")
+    shared = "".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in ("_levels", "_tombstone"))
     sources = {name: folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in _SCRIPT_NAMES}
     sources["settle"] = named(sources["settle"])
     return {name: _Script(_squeeze(shared + source)) for name, source in sources.items()}
@@ -435,14 +435,14 @@ class Transitions:
             return CounterSnapshot(*counters, stream_entries(entries), int(keep))
 
     def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument], script: str = "record") -> Command:
-        """A script that notes something: `record` (pacing/notices/touches.py), `signal` (pacing/notices/signals.py)."""
+        """A script that notes something: `record`, `signal` or `see`, which modules of pacing/notices explain."""
         return self._call(script, key_list, arguments, timed=False)
 
-    def click_command(self, advertiser_id: int, bucket: int, day: int, arguments: Sequence[Argument]) -> Command:
-        """The click script: replies 1, or 0 for a click that was counted before. Idempotent."""
+    def click_command(self, advertiser_id: int, bucket: int, days: tuple[int, int], arguments: Command) -> Command:
+        """The click script by the days of bid and click: a word, or 0 for one that was counted before. Idempotent."""
         key_list = (
-            keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, day),
-            keys.money_journal(advertiser_id),
+            keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, days[0]),
+            keys.money_journal(advertiser_id), keys.clicks_of_browsers(advertiser_id, days[1]),
         )  # fmt: skip
         return self._call("click", key_list, arguments, timed=False)
 

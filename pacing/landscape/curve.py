@@ -168,13 +168,6 @@ def shaded(value_cpm: npt.ArrayLike, steps: Bytes) -> Integers:
     return groszes * GROSZ_CPM_MICROS
 
 
-def step_of(steps: bytes, value_cpm: int) -> int:
-    """The step for one value: `shaded` without arrays, for the bid path."""
-    if value_cpm <= GROSZ_CPM_MICROS:
-        return FULL_VALUE  # there is nothing below a grosz to bid
-    return steps[bin_of(value_cpm)]
-
-
 def _log_normal(edges: Floats, mean: float, sigma: float) -> Floats:
     cumulative = np.array([0.5 * (1.0 + math.erf((edge - mean) / (sigma * math.sqrt(2.0)))) for edge in edges.tolist()])
     cumulative[0], cumulative[-1] = 0.0, 1.0

@@ -58,7 +58,7 @@ class LandscapeFollower:
         self._writer = LandscapeWriter(shading.take_sent, transitions)
         age = telemetry.gauge(
             "grosz_landscape_age_seconds",
-            "Since the steps that first-price bids are shaded by were computed; 0 while the shipped ones are used.",
+            "Seconds since the steps that shade first-price bids were computed; 0 while the shipped ones are used.",
             merge=Merge.MAX,
         )
         age.labels().follow(self._age_s)

@@ -69,6 +69,8 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
         )
     expected = spent_by_level(pools)
     recent = spent_by_level(pool for pool in pools if pool.day >= snapshot.keep_from_day)
+    # Lost counters have lost their calendar, too; then nothing is left out.
+    is_kept = "a" in snapshot.levels or (not snapshot.levels and snapshot.keep_from_day > 0)
     differences = [
         Difference(advertiser_id, "", "", 0, 0, fault)
         for fault in broken_invariants(snapshot.levels, snapshot.leases.values())
@@ -77,8 +79,8 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
         # Daily levels are dropped some days after their own, one after the other.
         if name not in snapshot.levels and day_of(name) < snapshot.keep_from_day:
             continue
-        # So are those of objects that were archived long ago.
-        if name not in snapshot.levels and name not in recent and "a" in snapshot.levels:
+        # So are those of objects that were archived long ago, last the advertiser's own.
+        if name not in snapshot.levels and name not in recent and is_kept:
             continue
         level = snapshot.levels.get(name)
         counters = (level.micros.spent, level.impressions.spent) if level else (0, 0)

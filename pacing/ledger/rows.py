@@ -165,11 +165,16 @@ _decode_head = msgspec.msgpack.Decoder(RowHead).decode
 encode_head: Callable[[RowHead], bytes] = msgspec.msgpack.Encoder().encode
 
 
+def is_row(entry: StreamEntry) -> bool:
+    """Whether a stream entry is a row, readable or not, and no mark that begins an epoch."""
+    return b"row" in entry.fields
+
+
 def decode_entry(entry: StreamEntry) -> LedgerRow | None:
     """The row of a stream entry; None for the mark that begins an epoch."""
-    fields = entry.fields
-    if b"row" not in fields:
+    if not is_row(entry):
         return None
+    fields = entry.fields
     head = _decode_head(fields[b"row"])
     source = head.price_source
     if fields[b"house"] == b"1":
@@ -208,11 +213,14 @@ class LedgerWriter:
         self._rows = rows.labels()
         self._clock = clock or SystemClock()
         self._oldest_ms: dict[int, int] = {}
+        self._refusal = ""
         age = telemetry.gauge(
             "grosz_ledger_wait_seconds", "Age of the oldest ledger row that waits for the store.", merge=Merge.MAX
         )
         age.labels().follow(self._wait_s)
-        self._failures = telemetry.counter("grosz_ledger_failures_total", "Failed attempts to move rows.").labels()
+        self._failures = telemetry.counter(
+            "grosz_ledger_failures_total", "Failed attempts to move ledger rows."
+        ).labels()
 
     async def run(self) -> None:
         """Move rows until cancelled."""
@@ -222,11 +230,18 @@ class LedgerWriter:
                     await self.drain(advertiser_id)
                 except UnavailableError as error:
                     self._failures.inc()
+                    self._refusal = error.message
                     if not self._oldest_ms:
                         _log.warning("ledger rows wait in Redis: %s", error.message)
                     # Where the store does not even say what it has, rows wait at least since now.
                     self._oldest_ms.setdefault(advertiser_id, self._clock.now_ms())
             await asyncio.sleep(POLL_S)
+
+    def trouble(self) -> str | None:
+        """Why rows wait in Redis, and for how long; None where they go to the store."""
+        if not self._refusal or not self._oldest_ms:
+            return None
+        return f"rows wait in Redis for {self._wait_s():.0f} s: {self._refusal}"
 
     async def drain(self, advertiser_id: int) -> int:
         """Move everything that is in the stream now; how many rows that was."""

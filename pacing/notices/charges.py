@@ -1,5 +1,6 @@
 """What a notice means in money: its key, its price, and the settlement that Redis is asked for."""
 
+import math
 from typing import Final
 
 from core.dialects import spoken_by
@@ -9,10 +10,12 @@ from pacing.budgets.pools import PoolKey
 from pacing.budgets.timing import lease_day, notice_bucket
 from pacing.budgets.transitions import NoticeKind, Settlement
 from pacing.ledger.rows import PriceSource, RowHead, RowKind, encode_head
-from pacing.notices.claims import Claims, Terms
+from pacing.notices.claims import NO_MULTIPLIER, Claims, Terms
 from pacing.notices.price_forms import UNREADABLE, NoticePrice, PriceForm
 
 _NO_CHARGE: Final = -1
+# No multiplier is written longer.
+MAX_MULTIPLIER_CHARS: Final = 32
 
 
 def settlement_of(
@@ -23,8 +26,12 @@ def settlement_of(
     exchange: Exchange | None,
     currency: str,
     remember_s: int,
+    counted_milli: int | None = None,
 ) -> Settlement:
-    """The settlement of a notice. `currency` is the advertiser's; `exchange` None for one no longer known."""
+    """The settlement of a notice. `currency` is the advertiser's; `exchange` None for one no longer known.
+
+    `counted_milli`: thousandths of impressions that there were; None: as many as were bid for.
+    """
     unreadable = price.form in UNREADABLE and terms.unreadable_price is UnreadablePrice.BID
     house = claims.bid_cpm if unreadable else house_cpm(claims, exchange)
     source = PriceSource.REPORTED
@@ -46,7 +53,8 @@ def settlement_of(
     return Settlement(
         claims.advertiser_id, kind, notice, notice_bucket(claims.issued_s), claims.lease_id,
         PoolKey(claims.line_item_id, claims.share), claims.campaign_id, claims.reserved_micros, price.cpm,
-        charge_micros(claims, price.cpm) if price.cpm >= 0 else _NO_CHARGE, house, charge_micros(claims, house),
+        charge_micros(claims, price.cpm, counted_milli) if price.cpm >= 0 else _NO_CHARGE, house,
+        charge_micros(claims, house, counted_milli),
         remember_s, row,
     )  # fmt: skip
 
@@ -58,14 +66,35 @@ def notice_key(claims: Claims) -> bytes:
     return claims.auction + claims.position.to_bytes(2, "little") + claims.lease_id.to_bytes(8, "little")
 
 
-def charge_micros(claims: Claims, price_cpm: int) -> int:
+def multiplier_of(text: str | None, claims: Claims) -> int:
+    """How many impressions a play was, in thousandths, as its notice says: at most as many as were bid for.
+
+    So many where the notice does not say, did not fill the macro in, or says nonsense: whoever bills us will (OpenRTB
+    2.6, implementation notes, section 7.9.4).
+    """
+    if text is None or claims.multiplier_milli == NO_MULTIPLIER:
+        return claims.multiplier_milli
+    try:
+        number = float(text) if len(text) <= MAX_MULTIPLIER_CHARS and text.isascii() else math.nan
+    except ValueError:
+        number = math.nan
+    if not 0 < number * NO_MULTIPLIER < claims.multiplier_milli:  # comparisons with NaN are false
+        return claims.multiplier_milli
+    return max(math.ceil(round(number * NO_MULTIPLIER, 6)), 1)
+
+
+def charge_micros(claims: Claims, price_cpm: int, counted_milli: int | None = None) -> int:
     """What a clearing price costs in the advertiser's currency, at the exchange rate of the bid; half rounds up.
 
-    Exact where the currencies are the same: the reservation is a thousandth of the bid then.
+    Exact where the currencies are the same: the reservation is a thousandth of the bid then. `counted_milli` as in
+    `settlement_of`.
     """
-    if claims.bid_cpm <= 0:
+    bid, part = claims.bid_cpm, price_cpm
+    if counted_milli is not None and counted_milli != claims.multiplier_milli:
+        bid, part = bid * claims.multiplier_milli, part * counted_milli
+    if bid <= 0:
         return 0
-    charge = (2 * price_cpm * claims.reserved_micros + claims.bid_cpm) // (2 * claims.bid_cpm)
+    charge = (2 * part * claims.reserved_micros + bid) // (2 * bid)
     return min(charge, claims.reserved_micros)
 
 

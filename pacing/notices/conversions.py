@@ -56,6 +56,7 @@ class CountedOrder(NamedTuple):
     touch: Touch | None
     path: tuple[Touch, ...]  # the buyer's touches within the windows, oldest first
     devices: tuple[str, ...]
+    buyer: str = ""  # new or returning, where that is known
 
 
 class Windows(msgspec.Struct, frozen=True):
@@ -88,16 +89,23 @@ class ConversionDesk:
         self._counts = {credit: counter.labels(credit.value) for credit in Credit}
 
     async def record_conversion(
-        self, devices: Sequence[str], advertiser_id: int, order_id: str, value_micros: int, now_s: int
+        self,
+        devices: Sequence[str],
+        advertiser_id: int,
+        order_id: str,
+        value_micros: int,
+        now_s: int,
+        *,
+        buyer: str = "",
     ) -> Attribution:
         """Credit an order made at `now_s` (unix seconds) to what the buyer saw under any of these user ids.
 
-        Raises UnavailableError: then call again.
+        `buyer` is new or returning, for who keeps a record of orders. Raises UnavailableError: then call again.
         """
         attribution, path = await self._attribution(devices, advertiser_id, now_s)
         counted = CountedOrder(
             advertiser_id, _digest(order_id), value_micros, now_s, False, attribution.credit, attribution.touch, path,
-            tuple(devices),
+            tuple(devices), buyer,
         )  # fmt: skip
         if not await self._book(counted):
             attribution = Attribution(Credit.DUPLICATE, None)

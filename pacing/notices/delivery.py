@@ -32,6 +32,7 @@ KEPT_S: Final = {FIVE_MINUTES_S: 2 * HOUR_S, HOUR_S: 26 * HOUR_S}
 WINS: Final = "wins"
 IMPRESSIONS: Final = "impressions"
 CLICKS: Final = "clicks"
+INVALID_CLICKS: Final = "invalid_clicks"
 SPEND_MICROS: Final = "spend_micros"
 """Micros of the advertiser's currency, as settled."""
 LOSS_PREFIX: Final = "loss."

@@ -1,4 +1,4 @@
-"""Loss reason codes of OpenRTB in words (AdCOM list "Loss Reason Codes"; 2.x section 5.25), for who reads funnels."""
+"""Loss reason codes of OpenRTB in words (AdCOM list "Loss Reason Codes"; 2.x section 5.25), for readers of funnels."""
 
 from typing import Final
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from core import keys
 from core.clock import Clock
 from core.model import AuctionType, BillingEvent, Catalogue, Exchange
-from core.money import FxTable
 from core.telemetry.metrics import CounterChild, Telemetry
 from pacing.budgets.server_time import ServerTime
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BUCKET_S, lease_day, notice_bucket
@@ -21,20 +20,19 @@ from pacing.budgets.transitions import Command, NoticeKind, SettleReply, Transit
 from pacing.budgets.turns import TurnBatch
 from pacing.caps import WindowBook
 from pacing.landscape.observations import SEVERAL_SIZES, LandscapeCell, ObservationKind, Tally
-from pacing.notices.charges import notice_key, settlement_of
+from pacing.notices.charges import multiplier_of, notice_key, settlement_of
 from pacing.notices.claims import Claims, Terms, landing_digest, terms_of
-from pacing.notices.delivery import CLICKS, IMPRESSIONS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
+from pacing.notices.clicks import BROWSERS_LIFE_S, LEAST_MS, MOST_A_DAY, ClickFault, browser_of, day_of
+from pacing.notices.delivery import CLICKS, IMPRESSIONS, INVALID_CLICKS, LOSS_PREFIX, SPEND_MICROS, WINS, DeliveryCounts
+from pacing.notices.lost_bids import CappedBook, lost_command
 from pacing.notices.price_forms import NO_PRICE, BidTerms, NoticePrice, PriceForm, read_price
+from pacing.notices.reference import Reference
 from pacing.notices.tokens import TokenError, TokenFault, TokenSigner
+from pacing.notices.told import cpm_of, loss_code_of
 from pacing.notices.touches import Touch, TouchKind, touch_command
 
 # Counts of delivery are kept for year-on-year comparisons.
 DELIVERY_LIFE_S = 400 * 86_400
-
-MAX_TOLD_CPM = 1e6
-
-# Loss codes of OpenRTB go to 499; exchanges add their own above. Others are counted together.
-MAX_LOSS_CODE = 1_000
 
 STATUS_OF_FAULT = {
     TokenFault.MALFORMED: 400,
@@ -95,10 +93,11 @@ class NoticeReport(NamedTuple):
     currency: str | None = None
     loss_code: str | None = None
     min_to_win: str | None = None
+    multiplier: str | None = None  # how many impressions there were
 
 
 class CountedNotice(NamedTuple):
-    """A notice that had its effect for the first time, for who keeps a record of them. Prices are CPM micros."""
+    """A notice that had its effect for the first time, for a listener that keeps records. Prices are CPM micros."""
 
     event: NoticeEvent
     outcome: str
@@ -108,26 +107,17 @@ class CountedNotice(NamedTuple):
     min_to_win_cpm: int | None = None
 
 
+class ClickedProduct(NamedTuple):
+    """Which of the products of an ad was clicked, as the query has it, and what pins the page that it leads to."""
+
+    id: str
+    signature: str
+
+
 Reply = Callable[[NoticeResult], None]
 Answer = Callable[[int, str], None]
 
 _NOT_NAMED = NoticePrice(PriceForm.ABSENT, NO_PRICE)
-
-
-class Reference:
-    """What notices need of a catalogue. `currencies` is by advertiser, `sizes` (width, height) by creative."""
-
-    __slots__ = ("currencies", "exchanges", "fx", "longest_window_s", "sizes")
-
-    def __init__(self, catalogue: Catalogue, longest_window_s: int) -> None:
-        exchanges = (*catalogue.archived_exchanges, *catalogue.exchanges)
-        advertisers = (*catalogue.archived_advertisers, *catalogue.advertisers)
-        self.exchanges = {exchange.id: exchange for exchange in exchanges}
-        creatives = catalogue.creatives
-        self.sizes = {creative.id: (creative.width, creative.height) for creative in creatives}
-        self.currencies = {advertiser.id: advertiser.currency for advertiser in advertisers}
-        self.fx = FxTable(catalogue.fx_base, catalogue.fx_rates)
-        self.longest_window_s = longest_window_s
 
 
 class NoticeDesk:
@@ -146,15 +136,16 @@ class NoticeDesk:
         server_time: ServerTime | None = None,
         token_max_age_s: int = DEFAULT_MAX_AGE_S,
         on_counted: Callable[[CountedNotice], None] | None = None,
-        click_row: Callable[[Claims, int], bytes] | None = None,
+        click_row: Callable[[Claims, int, str, str], bytes] | None = None,
     ) -> None:
         """Tokens are judged by `server_time`: by Redis's clock where this process's is known to be off.
 
-        `on_counted` is told of wins, losses and pixels; `click_row` gives what the journal keeps of a click, which
-        is written in the script that counts it.
+        `on_counted` is told of wins, losses and pixels; `click_row` gives what the journal keeps of a click, by
+        why it does not count ("" where it does) and the product in the ad ("" where it was on none), which is written
+        in the script that counts it.
         """
         self._on_counted = on_counted or _ignore
-        self._click_row = click_row or (lambda _claims, _now_ms: b"")
+        self._click_row = click_row or (lambda _claims, _now_ms, _fault, _product: b"")
         self._signer = signer
         self._landscape = landscape or Tally()
         self._delivery = delivery
@@ -166,7 +157,7 @@ class NoticeDesk:
         # Its bucket is forgotten so long after the first notice of it: the last bid of the bucket was made up to a
         # bucket later, and twice the skew, since the bidder's clock may be behind and the tracker's ahead.
         self._remember_s = token_max_age_s + NOTICE_BUCKET_S + 2 * MAX_CLOCK_SKEW_S
-        self._windows = WindowBook()
+        self._windows, self._capped = WindowBook(), CappedBook()
         self._reference: tuple[Catalogue, Reference] | None = None
         self._outcomes = telemetry.counter(
             "grosz_notices_total", "Notices by what became of them.", ("event", "outcome")
@@ -185,7 +176,9 @@ class NoticeDesk:
         self._over = telemetry.counter(
             "grosz_over_budget_micros_total", "Settled money that no budget covered: the overspend.", ("currency",)
         )
-        self._untracked = telemetry.counter("grosz_touches_lost_total", "Impressions and clicks not noted.").labels()
+        self._untracked = telemetry.counter(
+            "grosz_touches_lost_total", "Impressions and clicks that were not noted."
+        ).labels()
         self._charged_in: dict[str, CounterChild] = {}
         self._bound: dict[tuple[NoticeEvent, str], CounterChild] = {}
 
@@ -223,30 +216,37 @@ class NoticeDesk:
         if known.form is PriceForm.AUDIT:
             return answer(204, "audit")
         currency = reference.currencies.get(claims.advertiser_id, "")
-        settlement = settlement_of(kind, claims, known, terms, exchange, currency, self._remember_s)
+        counted = multiplier_of(report.multiplier, claims)
+        settlement = settlement_of(kind, claims, known, terms, exchange, currency, self._remember_s, counted)
         self._turn.add(
             self._transitions.settle_command(settlement),
             lambda raw: self._settled(report, claims, currency, reference, raw, answer, known.cpm),
         )
 
-    async def win(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
+    async def win(
+        self, token: str, price: str | None, currency: str | None, multiplier: str | None = None
+    ) -> NoticeResult:
         """A win notice (nurl)."""
-        return await self.answer(NoticeReport(NoticeEvent.WIN, token, price, currency))
+        return await self.answer(NoticeReport(NoticeEvent.WIN, token, price, currency, multiplier=multiplier))
 
-    async def bill(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
+    async def bill(
+        self, token: str, price: str | None, currency: str | None, multiplier: str | None = None
+    ) -> NoticeResult:
         """A billing notice (burl)."""
-        return await self.answer(NoticeReport(NoticeEvent.BILL, token, price, currency))
+        return await self.answer(NoticeReport(NoticeEvent.BILL, token, price, currency, multiplier=multiplier))
 
     async def loss(self, token: str, code: str | None, min_to_win: str | None = None) -> NoticeResult:
         """A loss notice (lurl); `min_to_win` is the CPM that would have won, as the query has it."""
         return await self.answer(NoticeReport(NoticeEvent.LOSS, token, loss_code=code, min_to_win=min_to_win))
 
-    async def impression(self, token: str, price: str | None, currency: str | None) -> NoticeResult:
+    async def impression(
+        self, token: str, price: str | None, currency: str | None, multiplier: str | None = None
+    ) -> NoticeResult:
         """The pixel in our markup; the billable event where the exchange bills on impressions."""
-        return await self.answer(NoticeReport(NoticeEvent.IMPRESSION, token, price, currency))
+        return await self.answer(NoticeReport(NoticeEvent.IMPRESSION, token, price, currency, multiplier=multiplier))
 
     async def answer(self, report: NoticeReport) -> NoticeResult:
-        """`submit` for who waits."""
+        """`submit` for a caller that waits."""
         future: asyncio.Future[NoticeResult] = asyncio.get_running_loop().create_future()
 
         def reply(result: NoticeResult) -> None:
@@ -256,21 +256,31 @@ class NoticeDesk:
         self.submit(report, reply)
         return await future
 
-    async def click(self, token: str, landing: str | None) -> NoticeResult:
-        """A click: on to the landing page that the token pins, whether or not it could be counted."""
-        return self._count(NoticeEvent.CLICK, await self._click(token, landing))
+    async def click(
+        self,
+        token: str,
+        landing: str | None,
+        fault: ClickFault | None = None,
+        *,
+        product: ClickedProduct | None = None,
+    ) -> NoticeResult:
+        """A click: on to the page that the token pins, or the product's signature, whether or not it counts.
+
+        `fault` is what is known against it already.
+        """
+        return self._count(NoticeEvent.CLICK, await self._click(token, landing, fault, product))
 
     def look(self, token: str) -> NoticeResult:
         """What a notice with this token would be answered, without any effect."""
         try:
-            self._signer.verify(token, self._clock.now_ms() // 1000)
+            self._signer.verify(token, self._now_s())
         except TokenError as error:
             return NoticeResult(STATUS_OF_FAULT[error.fault], error.fault.value)
         return NoticeResult(503, "unavailable") if self._refer() is None else NoticeResult(204, "looked")
 
-    def look_at_click(self, token: str, landing: str | None) -> NoticeResult:
+    def look_at_click(self, token: str, landing: str | None, product: ClickedProduct | None = None) -> NoticeResult:
         """Where a click with this token would lead, without counting it."""
-        return self._destination(token, landing)[0]
+        return self._destination(token, landing, product)[0]
 
     def _settled(
         self,
@@ -292,15 +302,18 @@ class NoticeDesk:
         if event is NoticeEvent.WIN and (outcome in _WON or outcome in _BILLED):
             self._delivery.add(claims.line_item_id, WINS)
         elif event is NoticeEvent.LOSS and outcome in _LOST:
-            code = _loss_code(report.loss_code)
+            code = loss_code_of(report.loss_code)
             self._losses.labels(code).inc()
             self._delivery.add(claims.line_item_id, LOSS_PREFIX + code)
         if outcome in _WON | _LOST | _BILLED:
             self._tell(report, claims, outcome, price_cpm)
-        if outcome not in _BILLED:
-            return answer(204, outcome)
-        self._account(claims, reply, currency)
-        touch = self._touch(claims, TouchKind.VIEW, reference.longest_window_s)
+        if outcome in _BILLED:
+            self._account(claims, reply, currency)
+            if event is NoticeEvent.IMPRESSION:
+                self._turn.add(self._shown_command(claims, ""), _ignore)
+            touch = self._touch(claims, TouchKind.VIEW, reference.longest_window_s)
+        else:
+            touch = self._lost(claims, reference) if outcome in _LOST else None
         if touch is None:
             return answer(204, outcome)
 
@@ -310,12 +323,19 @@ class NoticeDesk:
 
         self._turn.add(touch, touched)
 
+    def _lost(self, claims: Claims, reference: Reference) -> Command | None:
+        """The command that notes a lost bid; None where no cap counts it."""
+        if not reference.capped.concerns(claims):
+            return None
+        exchange = reference.exchanges.get(claims.exchange_id)
+        return lost_command(self._transitions, claims, exchange, self._now_s())
+
     def _tell(self, report: NoticeReport, claims: Claims, outcome: str, price_cpm: int) -> None:
         is_loss = report.event is NoticeEvent.LOSS
         self._on_counted(
             CountedNotice(
                 report.event, outcome, claims, price_cpm if price_cpm >= 0 else None,
-                _loss_code(report.loss_code) if is_loss else "", _cpm_of(report.min_to_win),
+                loss_code_of(report.loss_code) if is_loss else "", cpm_of(report.min_to_win),
             )
         )  # fmt: skip
 
@@ -323,9 +343,9 @@ class NoticeDesk:
         """Tell the landscape what became of a bid at first price."""
         size = reference.sizes.get(claims.creative_id, (SEVERAL_SIZES, SEVERAL_SIZES))
         cell = LandscapeCell(claims.exchange_id, claims.currency, *size)
-        price = _cpm_of(report.min_to_win)
+        price = cpm_of(report.min_to_win)
         if report.event is NoticeEvent.LOSS:
-            kind = ObservationKind.LOSS if _loss_code(report.loss_code) in _LOST_TO_A_PRICE else ObservationKind.VOID
+            kind = ObservationKind.LOSS if loss_code_of(report.loss_code) in _LOST_TO_A_PRICE else ObservationKind.VOID
             told = price if kind is ObservationKind.LOSS and price is not None and price >= claims.bid_cpm else None
             self._landscape.note(cell, kind, claims.bid_cpm, told)
         else:
@@ -356,18 +376,26 @@ class NoticeDesk:
 
     def _see(self, claims: Claims, answer: Answer) -> None:
         """A pixel that bills nothing: counted for viewability and discrepancy reports."""
-        key = keys.delivery(claims.advertiser_id, lease_day(claims.lease_id))
-        count: Command = ("HINCRBY", key, f"{claims.line_item_id}:seen", 1)
 
         def seen(raw: object) -> None:
             if raw is not None:
                 self._on_counted(CountedNotice(NoticeEvent.IMPRESSION, "seen", claims))
             answer(200, "not_counted" if raw is None else "seen")
 
-        self._turn.add(count, seen)
-        self._turn.add(("EXPIRE", key, DELIVERY_LIFE_S), _ignore)
+        self._turn.add(self._shown_command(claims, f"{claims.line_item_id}:seen"), seen)
 
-    def _destination(self, token: str, landing: str | None) -> tuple[NoticeResult, Claims | None]:
+    def _shown_command(self, claims: Claims, field: str) -> Command:
+        """Notes when the ad was shown, so that a click can be known that came too soon; counts in `field`, if any."""
+        key_list = (
+            keys.money_notices(claims.advertiser_id, notice_bucket(claims.issued_s)),
+            keys.delivery(claims.advertiser_id, lease_day(claims.lease_id)),
+        )
+        arguments = (notice_key(claims), self._now_ms(), self._remember_s, field, DELIVERY_LIFE_S)
+        return self._transitions.record_command(key_list, arguments, "see")
+
+    def _destination(
+        self, token: str, landing: str | None, product: ClickedProduct | None
+    ) -> tuple[NoticeResult, Claims | None]:
         """The answer to a click that is not counted, and the claims of one that is to be."""
         try:
             claims, in_date = self._signer.verify(token, self._now_s()), True
@@ -375,7 +403,7 @@ class NoticeDesk:
             if error.claims is None:
                 return NoticeResult(STATUS_OF_FAULT[error.fault], error.fault.value), None
             claims, in_date = error.claims, False  # a page that was open overnight: the user still gets there
-        if not landing or landing_digest(landing) != claims.landing:
+        if not landing or not self._is_pinned(claims, landing, product):
             return NoticeResult(400, "wrong_landing"), None
         if claims.is_test:
             return NoticeResult(302, "test", landing), None
@@ -383,26 +411,47 @@ class NoticeDesk:
             return NoticeResult(302, "expired", landing), None
         return NoticeResult(302, "not_counted", landing), claims
 
-    async def _click(self, token: str, landing: str | None) -> NoticeResult:
-        answer, claims = self._destination(token, landing)
+    def _is_pinned(self, claims: Claims, landing: str, product: ClickedProduct | None) -> bool:
+        if product is not None:
+            return self._signer.is_signed_click(claims.nonce, product.id, landing, product.signature)
+        return landing_digest(landing) == claims.landing
+
+    async def _click(
+        self, token: str, landing: str | None, fault: ClickFault | None, product: ClickedProduct | None
+    ) -> NoticeResult:
+        answer, claims = self._destination(token, landing, product)
         if claims is None:
             return answer
-        landing = answer.location
+        landing, now_ms = answer.location, self._now_ms()
+        clicked = product.id if product is not None else ""
         count = self._transitions.click_command(
-            claims.advertiser_id, notice_bucket(claims.issued_s), lease_day(claims.lease_id),
+            claims.advertiser_id, notice_bucket(claims.issued_s), (lease_day(claims.lease_id), day_of(now_ms)),
             (
-                notice_key(claims), f"{claims.line_item_id}:{CLICKS}", self._remember_s, DELIVERY_LIFE_S,
-                self._click_row(claims, self._clock.now_ms()),
+                notice_key(claims), self._remember_s, DELIVERY_LIFE_S, now_ms, LEAST_MS, browser_of(claims), MOST_A_DAY,
+                BROWSERS_LIFE_S, "" if fault is None else fault.value,
+                "clicked", f"{claims.line_item_id}:{CLICKS}", self._click_row(claims, now_ms, "", clicked),
+                *self._fault_arguments(claims, now_ms, fault or ClickFault.BOT, clicked),
+                *self._fault_arguments(claims, now_ms, ClickFault.TOO_SOON, clicked),
+                *self._fault_arguments(claims, now_ms, ClickFault.TOO_MANY, clicked),
             ),
         )  # fmt: skip
         counted = await self._turn.run(count)
         if not counted:  # 0: the link was followed again; None: Redis is away
             return NoticeResult(302, "not_counted" if counted is None else "duplicate_click", landing)
+        if counted != b"clicked":
+            return NoticeResult(302, f"click_{bytes(counted).decode()}" if isinstance(counted, bytes) else "", landing)
         self._delivery.add(claims.line_item_id, CLICKS)
         touch = self._touch(claims, TouchKind.CLICK, 0)
         if touch is not None:
             self._untracked.inc(await self._turn.run(touch) is None)
         return NoticeResult(302, "clicked", landing)
+
+    def _fault_arguments(self, claims: Claims, now_ms: int, fault: ClickFault, clicked: str) -> tuple[str | bytes, ...]:
+        row = self._click_row(claims, now_ms, fault.value, clicked)
+        return fault.value, f"{claims.line_item_id}:{INVALID_CLICKS}", row
+
+    def _now_ms(self) -> int:
+        return self._clock.now_ms() + self._server_time.offset_ms
 
     def _now_s(self) -> int:
         """Now by the clock that all processes share."""
@@ -413,7 +462,8 @@ class NoticeDesk:
         if catalogue is None:
             return None
         if self._reference is None or self._reference[0] is not catalogue:
-            self._reference = (catalogue, Reference(catalogue, self._windows.update(catalogue)))
+            windows, capped = self._windows.update(catalogue), self._capped.update(catalogue)
+            self._reference = (catalogue, Reference(catalogue, windows, capped))
         return self._reference[1]
 
     def _count_form(self, exchange: str, form: PriceForm) -> None:
@@ -440,18 +490,3 @@ def _terms(claims: Claims, exchange: Exchange | None) -> Terms:
 
 def _ignore(_reply: object) -> None:
     """A time to live that was not renewed is renewed by the next pixel; not everybody keeps a record of notices."""
-
-
-def _cpm_of(text: str | None) -> int | None:
-    """CPM micros of a price that an exchange filled in; None where it did not."""
-    try:
-        cpm = float(text or "nan")
-    except ValueError:
-        return None
-    return round(cpm * 1e6) if 0.0 <= cpm <= MAX_TOLD_CPM else None
-
-
-def _loss_code(text: str | None) -> str:
-    if text and text.isascii() and text.isdigit() and int(text[:9]) < MAX_LOSS_CODE:
-        return str(int(text))
-    return "other"

@@ -172,7 +172,9 @@ def _report(found: re.Match[bytes]) -> NoticeReport:
     if not query:
         return NoticeReport(event, token)
     values = query_values(query.decode("ascii"))
-    return NoticeReport(event, token, values.get("p"), values.get("c"), values.get("r"), values.get("m"))
+    return NoticeReport(
+        event, token, values.get("p"), values.get("c"), values.get("r"), values.get("m"), values.get("q")
+    )
 
 
 def _encode(event: NoticeEvent, result: NoticeResult) -> bytes:

@@ -5,6 +5,7 @@ anybody would send again: where Redis does not answer, the signal is not counted
 """
 
 import enum
+from collections.abc import Callable
 from typing import Final
 
 from core import keys
@@ -72,7 +73,10 @@ class SignalDesk:
         *,
         server_time: ServerTime | None = None,
         token_max_age_s: int = DEFAULT_MAX_AGE_S,
+        on_counted: Callable[[Signal, Claims], None] | None = None,
     ) -> None:
+        """`on_counted` is told of each signal that counted, so that it keeps a record of them."""
+        self._on_counted = on_counted or (lambda _signal, _claims: None)
         self._signer = signer
         self._transitions = transitions
         self._turn = TurnBatch(transitions)
@@ -132,4 +136,5 @@ class SignalDesk:
             return NoticeResult(200, "not_counted" if counted is None else "duplicate")
         if signal is Signal.ERROR:
             self._errors.labels(code if code in ERROR_CODES else OTHER_CODE).inc()
+        self._on_counted(signal, claims)
         return NoticeResult(200, "counted")

@@ -7,6 +7,7 @@ bytes of claims and 12 bytes of keyed BLAKE2b give 160 characters of base64url w
 counts and each token has one spelling only. docs/tokens.md has it byte by byte.
 """
 
+import base64
 import binascii
 import enum
 import hashlib
@@ -16,7 +17,7 @@ import re
 import secrets
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from core.errors import ConfigError, InputError
 from core.model import AuctionType
@@ -58,11 +59,13 @@ TOKEN_CHARS = (_LAYOUT.size + MAC_BYTES) * 4 // 3
 # What else is ever signed with these keys by BLAKE2b has another name.
 _PERSON: Final = b"grosz token"
 
-# In front of what a click's signature is about: no token begins with it.
+# In front of what a signature is about: no token begins with them.
 _CLICK: Final = b"\0click"
+_PICTURE: Final = b"\0picture"
+_PICTURE_HEAD: Final = struct.Struct("<BHH")  # the key, width and height
 
 # A nonce is a random number of this many bits and a multiple of a random odd step: two processes meet by chance alone,
-# and who sees two tokens does not see how many bids lie between them. 64 bits hold 10^11 bids of one process.
+# and somebody who sees two tokens does not see how many bids lie between them. 64 bits hold 10^11 bids of one process.
 _FIRST_NONCE_BITS, _NONCE_STEP_BITS = 63, 26
 
 _AUCTION_TYPES: Final = {int(each): each for each in AuctionType}
@@ -90,6 +93,14 @@ class TokenError(InputError):
         super().__init__(f"token is refused: {fault.value.replace('_', ' ')}")
         self.fault = fault
         self.claims = claims
+
+
+class SignedPicture(NamedTuple):
+    """A picture of a feed that an ad may show, in the room that it has there (pixels)."""
+
+    width: int
+    height: int
+    url: str
 
 
 def auction_part(currency: str, issued_s: int, user_id: str) -> bytes:
@@ -274,6 +285,25 @@ class TokenSigner:
             hmac.compare_digest(_signed_click(states, nonce, product_id, url), given)
             for states in self._states.values()
         )
+
+    def sign_picture(self, width: int, height: int, url: str) -> str:
+        """The text that lets anybody see one picture of a feed, in one size, through the tracker: always the same."""
+        head = _PICTURE_HEAD.pack(self._key_id, width, height)
+        data = head + url.encode("utf-8", "surrogatepass")
+        mac = _mac(self._states[self._key_id], _PICTURE + data)
+        return base64.urlsafe_b64encode(mac + data).rstrip(b"=").decode()
+
+    def read_picture(self, text: str) -> SignedPicture | None:
+        """What `sign_picture` signed with one of the keys; None for anything else."""
+        try:
+            raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            mac, data = raw[:MAC_BYTES], raw[MAC_BYTES:]
+            key_id, width, height = _PICTURE_HEAD.unpack_from(data)
+            states = self._states[key_id]
+            url = data[_PICTURE_HEAD.size :].decode()
+        except (ValueError, struct.error, KeyError):  # UnicodeError and binascii.Error are ValueErrors
+            return None
+        return SignedPicture(width, height, url) if hmac.compare_digest(_mac(states, _PICTURE + data), mac) else None
 
 
 _States = tuple["hashlib._Hash", "hashlib._Hash"]

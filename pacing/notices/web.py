@@ -1,11 +1,12 @@
 """HTTP routes of the notices, for the tracker's application. What they do is in pacing/notices/notices.py."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiohttp import web
 
 from core.query import query_values
-from pacing.notices.notices import NoticeDesk, NoticeResult
+from pacing.notices.clicks import fault_of
+from pacing.notices.notices import ClickedProduct, NoticeDesk, NoticeResult
 
 # The smallest transparent GIF.
 PIXEL = (
@@ -28,11 +29,11 @@ def routes(desk: NoticeDesk) -> list[web.RouteDef]:
 
     async def win(request: web.Request) -> web.Response:
         query = _query(request)
-        return _answer(await desk.win(request.match_info["token"], query.get("p"), query.get("c")))
+        return _answer(await desk.win(request.match_info["token"], query.get("p"), query.get("c"), query.get("q")))
 
     async def bill(request: web.Request) -> web.Response:
         query = _query(request)
-        return _answer(await desk.bill(request.match_info["token"], query.get("p"), query.get("c")))
+        return _answer(await desk.bill(request.match_info["token"], query.get("p"), query.get("c"), query.get("q")))
 
     async def loss(request: web.Request) -> web.Response:
         query = _query(request)
@@ -40,13 +41,15 @@ def routes(desk: NoticeDesk) -> list[web.RouteDef]:
 
     async def impression(request: web.Request) -> web.Response:
         query = _query(request)
-        result = await desk.impression(request.match_info["token"], query.get("p"), query.get("c"))
+        result = await desk.impression(request.match_info["token"], query.get("p"), query.get("c"), query.get("q"))
         if result.status in (200, 204):
             return web.Response(body=PIXEL, content_type="image/gif", headers=_UNCACHED)
         return _answer(result)
 
     async def click(request: web.Request) -> web.Response:
-        return _redirect(await desk.click(request.match_info["token"], _query(request).get("to")))
+        query, token = _query(request), request.match_info["token"]
+        fault = fault_of(request.headers.get("User-Agent", ""), request.headers.get("Sec-Purpose", ""))
+        return _redirect(await desk.click(token, query.get("to"), fault, product=_product(query)))
 
     notices: dict[str, _Handler] = {"/n/win/{token}": win, "/n/bill/{token}": bill, "/n/loss/{token}": loss}
     return [
@@ -71,7 +74,8 @@ def _looking(desk: NoticeDesk, notices: Iterable[str]) -> list[web.RouteDef]:
         return _answer(result)
 
     async def click(request: web.Request) -> web.Response:
-        return _redirect(desk.look_at_click(request.match_info["token"], _query(request).get("to")))
+        query = _query(request)
+        return _redirect(desk.look_at_click(request.match_info["token"], query.get("to"), _product(query)))
 
     return [
         *(web.head(path, notice) for path in notices),
@@ -85,6 +89,11 @@ def _redirect(result: NoticeResult) -> web.Response:
         return _answer(result)
     headers = {**_UNCACHED, "Location": result.location, "Referrer-Policy": "no-referrer-when-downgrade"}
     return web.Response(status=302, headers=headers)
+
+
+def _product(query: Mapping[str, str]) -> ClickedProduct | None:
+    signature = query.get("s", "")
+    return ClickedProduct(query.get("i", ""), signature) if signature else None
 
 
 def _query(request: web.Request) -> dict[str, str]:

@@ -68,7 +68,7 @@ class Observation(NamedTuple):
     charge: Floats  # of a typical impression
     delay_ms: Floats  # from a bid to its bill
     log_most: Floats  # logarithm of the highest multiplier: 0 unless the whole budget is to be spent
-    is_measured: Flags | bool = True  # whether anything was charged yet; else `charge` is what was bid, 0 without a bid
+    is_measured: Flags | bool = True  # whether anything was charged yet; otherwise `charge` is what was bid, perhaps 0
 
 
 def cold_state(size: int, now_ms: int) -> ControllerState:

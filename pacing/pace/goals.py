@@ -1,4 +1,4 @@
-"""The other constraint: what a conversion may cost, or what money must bring back (target CPA and ROAS).
+"""The constraint beside the budget: what a conversion may cost, or what money must bring back (target CPA and ROAS).
 
 It caps the multiplier beside the budgets: `min(alpha_budget, alpha_roi)`. Conversions come late, so only the matured
 part of each day's cost counts (docs/evidence.md): half of the orders come within a day, and a controller that took the
@@ -41,9 +41,10 @@ COHORT_DAYS: Final = 14
 # Targets' worth of matured cost without a conversion that stop a line item. On target, conversions come as a Poisson
 # process in matured cost, so a drought this long has a chance of 1 in 20,000 at each conversion.
 LONGEST_DROUGHT: Final = 9.9
-# Over thousands of conversions even that happens. Beyond so many, patience grows with their logarithm, which keeps the
-# chance that a line item on target is ever stopped below 1%, however long it runs.
-PROVEN_CONVERSIONS: Final = 50.0
+# The chance that a line item on target is stopped within COHORT_DAYS. Of n conversions one comes after a drought of d
+# targets with a chance of n * exp(-d), so from a hundred in a fortnight on this needs more patience than that
+# (docs/decisions/0021).
+WRONGLY_STOPPED: Final = 0.005
 
 
 _DAY_S: Final = 86_400.0
@@ -63,7 +64,7 @@ class LineCosts(msgspec.Struct, array_like=True):
     days: dict[int, DayCost] = {}
     conversions: dict[int, float] = {}  # by day of the touch, as they were seen last
     value_micros: dict[int, float] = {}
-    ever: float = 0.0  # conversions that were seen since there is a target
+    ever: float = 0.0  # conversions that were seen since there is a target; only the release before reads it
     unmatured: float = 0.0  # micros as they were paid
     drought: float = 0.0  # micros of matured cost since the last conversion, or since somebody resumed the line item
     stopped_s: float = 0.0  # since when it is stopped; 0: it is not
@@ -168,8 +169,8 @@ def patience(line_item: LineItem, costs: LineCosts) -> float:
     if not order and line_item.target_roas_percent:
         conversions, value = sum(costs.conversions.values()), sum(costs.value_micros.values())
         order = _allowed_order(line_item, value, conversions, 100.0 / line_item.target_roas_percent)
-    proven = 2.0 * math.log(max(costs.ever / PROVEN_CONVERSIONS, 1.0))
-    return order * (LONGEST_DROUGHT + proven) if order else math.inf
+    recent = sum(costs.conversions.values())
+    return order * max(LONGEST_DROUGHT, math.log(max(recent, 1.0) / WRONGLY_STOPPED)) if order else math.inf
 
 
 def is_stopped(line_item: LineItem, costs: LineCosts) -> bool:

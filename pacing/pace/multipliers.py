@@ -57,7 +57,9 @@ class PacingFollower:
         self._latest: Multipliers | None = None
         self._bound: PoolTable | None = None
         age = telemetry.gauge(
-            "grosz_pacing_multiplier_age_seconds", "Since the multipliers in use were computed.", merge=Merge.MAX
+            "grosz_pacing_multiplier_age_seconds",
+            "Seconds since the multipliers in use were computed.",
+            merge=Merge.MAX,
         )
         age.labels().follow(self._age_s)
         self._failures = telemetry.counter(

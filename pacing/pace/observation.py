@@ -105,7 +105,7 @@ class DelayMeter:
             try:
                 row = decode_entry(entry)
             except (msgspec.DecodeError, KeyError, ValueError):
-                continue  # of another version: the ledger writer is who reports it
+                continue  # of another version, which the ledger writer reports
             if row is not None and row.head.issued_s:
                 # Bids are stamped with whole seconds, on average half a second before their time.
                 delay_s = row.settled_ms / 1000 - row.head.issued_s - 0.5

@@ -318,7 +318,7 @@ def _state(line_item: LineItem, costs: LineCosts, multiplier: float) -> TargetSt
 
 
 def _shape_of_before(rates: bytes, plan: PacingPlan, now_ms: int) -> TrafficShape:
-    """The week that version 1 kept, else the shipped one."""
+    """The week that version 1 kept, otherwise the shipped one."""
     if len(rates) != 8 * BINS:
         return TrafficShape.shipped()
     return TrafficShape.of_utc(np.frombuffer(rates, "<f8").copy(), now_ms, plan.usual_zone)

@@ -141,7 +141,7 @@ class TrafficShape:
         self._today = np.full(DAY_BINS, np.nan)
 
     def weights(self) -> Floats:
-        """Relative traffic of each bin: what was learned, else the other weekdays' same time, else what is believed."""
+        """Relative traffic of each bin: as learned, otherwise as on other weekdays, otherwise as believed."""
         days = self.rates.reshape(7, DAY_BINS)
         known = ~np.isnan(days)
         learned = bool(np.where(known, days, 0.0).any())

@@ -5,6 +5,8 @@ due, the profile is asked again, since an event in between may have cancelled it
 (segment, user, moment) is queued; the same id is queued once. A delivery is tried until it is answered with 2xx or
 given up into the dead-letter stream: at least once, with an id for the receiver to recognise repeats by.
 
+A hook without a URL is told by mail (admin/reports/audience_mails.py): its deliveries are counted, one mail an hour.
+
 The advertiser learns a pseudonym of the user that is its own: another shop's pseudonym of the same browser differs.
 """
 
@@ -12,14 +14,14 @@ import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from core.clock import Clock
 from core.errors import UnavailableError
-from core.keys import WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_QUEUE, due_entries
+from core.keys import WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_MAILED, WEBHOOK_QUEUE, due_entries, webhook_mail
 from segments.audiences.callout import Caller
 from segments.audiences.due import delivery_name, parse_due, pseudonym
 from segments.facts.layout import LayoutError, unpack_cold, unpack_windows
@@ -87,10 +89,23 @@ _BURY: Final = Script(
     return 1
     """
 )
+# KEYS: queue, bodies, the segment's set, set of segments. ARGV: id, segment. 0: an erasure took it away.
+_COUNT: Final = Script(
+    """
+    redis.call('ZREM', KEYS[1], ARGV[1])
+    if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
+    redis.call('SADD', KEYS[3], ARGV[1])
+    redis.call('SADD', KEYS[4], ARGV[2])
+    return 1
+    """
+)
 
 
 class HookTarget(msgspec.Struct, frozen=True):
-    """Where an advertiser wants to hear of its audiences; `secret` signs every call, '' leaves them unsigned."""
+    """Where an advertiser wants to hear of its audiences; `secret` signs every call, '' leaves them unsigned.
+
+    Without a URL it wants a mail.
+    """
 
     id: int
     advertiser_id: int
@@ -106,10 +121,31 @@ class Delivery(msgspec.Struct, frozen=True):
     attempts: int = 0
 
 
+class _Entered(msgspec.Struct):
+    """What a delivery's body says of the segment."""
+
+    segment_id: int
+
+
 def signature(secret: str, body: bytes, now_s: int) -> str:
     """Value of the `Grosz-Signature` header: `t=<unix seconds>,v1=<hex HMAC-SHA256 of "{t}.{body}">`."""
     digest = hmac.new(secret.encode(), f"{now_s}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={now_s},v1={digest}"
+
+
+async def _repeat(step: Callable[[], Awaitable[int]]) -> None:
+    """Do a step for ever, with a pause after one that did nothing or found Redis away."""
+    away = False
+    while True:
+        try:
+            done = await step()
+            away = False
+        except UnavailableError as error:
+            if not away:  # said once: the loop comes by several times a second
+                log.warning("audience hooks wait, Redis does not answer: %s", error.message)
+            away, done = True, 0
+        if not done:
+            await asyncio.sleep(IDLE_S)
 
 
 class DueEntries:
@@ -123,17 +159,10 @@ class DueEntries:
 
     async def run(self) -> None:
         """Look for ever."""
-        away = False
-        while True:
-            try:
-                found = sum([await self.step(partition) for partition in self._leases.owned])
-                away = False
-            except UnavailableError as error:
-                if not away:  # said once: the loop comes by several times a second
-                    log.warning("audience hooks wait, Redis does not answer: %s", error.message)
-                away, found = True, 0
-            if not found:
-                await asyncio.sleep(IDLE_S)
+        await _repeat(self._look)
+
+    async def _look(self) -> int:
+        return sum([await self.step(partition) for partition in self._leases.owned])
 
     async def step(self, partition: int) -> int:
         """Handle what is due in a partition; how many entries that were.
@@ -210,21 +239,12 @@ class WebhookSender:
         self._sent = metrics.webhooks.labels("sent")
         self._failed = metrics.webhooks.labels("failed")
         self._dead = metrics.webhooks.labels("dead")
+        self._counted = metrics.webhooks.labels("counted")
         self._wait_s = metrics.hook_wait_s
 
     async def run(self) -> None:
         """Send for ever."""
-        away = False
-        while True:
-            try:
-                sent = await self.step()
-                away = False
-            except UnavailableError as error:
-                if not away:  # said once: the loop comes by several times a second
-                    log.warning("audience hooks wait, Redis does not answer: %s", error.message)
-                away, sent = True, 0
-            if not sent:
-                await asyncio.sleep(IDLE_S)
+        await _repeat(self.step)
 
     async def step(self) -> int:
         """Try what is due, in parallel; how many deliveries that were."""
@@ -244,6 +264,12 @@ class WebhookSender:
         target = self._target_of(delivery.webhook_id)
         if target is None:
             await self._bury(delivery_id, packed, "the webhook does not exist any more")
+            return
+        if not target.url:
+            segment = msgspec.json.decode(delivery.body, type=_Entered).segment_id
+            keys = [WEBHOOK_QUEUE, WEBHOOK_BODIES, webhook_mail(segment), WEBHOOK_MAILED]
+            await self._store.script(_COUNT, [_COUNT.call(keys, [delivery_id, segment])])
+            self._counted.inc()
             return
         now_ms = self._clock.now_ms()
         headers = {

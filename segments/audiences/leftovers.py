@@ -1,4 +1,5 @@
-"""What an erasure finds beside the user's keys: audience hooks that wait or were given up, events set aside.
+"""What an erasure finds beside the user's keys: audience hooks that wait or were given up, events set aside,
+and news of customer lists.
 
 Both streams of what went wrong are empty in normal operation and bounded, so they are read whole; what nobody erases
 goes after KEPT_DAYS.
@@ -7,7 +8,7 @@ goes after KEPT_DAYS.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from core.keys import WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_QUEUE, event_dead
+from core.keys import ROSTER_NEWS, WEBHOOK_BODIES, WEBHOOK_DEAD, WEBHOOK_QUEUE, event_dead, webhook_mail
 from segments.audiences.due import delivery_name, pseudonym
 from segments.facts.facts import DAY_S
 from segments.facts.layout import Window
@@ -29,12 +30,28 @@ async def erase_leftovers(store: ProfileStore, user_id: str, windows: Mapping[in
     ):
         commands += _removals(stream, entries, marks[stream])
     await store.commands(commands)
+    await _erase_news(store, user_id)
+
+
+async def _erase_news(store: ProfileStore, user_id: str) -> None:
+    """Remove what the user's device was to hear of customer lists; it is empty but for the minute of an import."""
+    cursor = b"0"
+    while True:
+        (reply,) = await store.commands([("ZSCAN", ROSTER_NEWS, cursor, "MATCH", f"*{user_id}*", "COUNT", 1_000)])
+        cursor, found = reply if isinstance(reply, list) else (b"0", [])
+        if found:
+            await store.commands([("ZREM", ROSTER_NEWS, *found[::2])])
+        if cursor == b"0":
+            return
 
 
 def uncalled_commands(user_id: str, windows: Collection[Window]) -> list[Command]:
-    """Commands that take back calls that wait to tell of these memberships."""
+    """Commands that take back calls, and counts of the next mail, that wait to tell of these memberships."""
     waiting = [delivery_name(window, user_id) for window in windows]
-    return [("ZREM", WEBHOOK_QUEUE, *waiting), ("HDEL", WEBHOOK_BODIES, *waiting)] if waiting else []
+    if not waiting:
+        return []
+    counted = [("SREM", webhook_mail(window[0]), name) for window, name in zip(windows, waiting, strict=True)]
+    return [("ZREM", WEBHOOK_QUEUE, *waiting), ("HDEL", WEBHOOK_BODIES, *waiting), *counted]
 
 
 def expiry_commands(partitions: Iterable[int], now_ms: int) -> list[Command]:

@@ -44,13 +44,17 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class ReadyMade(msgspec.Struct, frozen=True):
-    """A ready-made segment: `template` is a rule with `{parameter}` in place of values."""
+    """A ready-made segment: `template` is a rule with `{parameter}` in place of values.
+
+    `bounds` are parameters that bound nothing at their default: the part of the template that has one is left out then.
+    """
 
     key: str
     name: str
     summary: str
     template: str
     parameters: tuple[Parameter, ...] = ()
+    bounds: tuple[tuple[str, str], ...] = ()
 
 
 def _within(days: int) -> Parameter:
@@ -88,6 +92,18 @@ _ALL: Final = (
         (_texts("products", "product ids"), _within(30)),
     ),
     ReadyMade(
+        "high_margin_viewers", "Viewers of high-margin products",
+        "Looked at products with a margin label of the feed and bought none since.",
+        "viewed margin {margins} in {within} and not bought margin {margins} in {within}",
+        (_texts("margins", "margin labels of the feed", "high"), _within(30)),
+    ),
+    ReadyMade(
+        "reduced_viewers", "Viewers of products now reduced",
+        "Looked at something that is reduced by now and did not buy it.",
+        "products.reduced >= {at_least} and viewed in {within}",
+        (Parameter("at_least", ParameterKind.COUNT, "reduced products", 1), _within(30)),
+    ),
+    ReadyMade(
         "searchers", "Searchers", "Used the shop's search.", "searched {phrases} in {within}",
         (_texts("phrases", "phrases, e.g. *szpilki*", "*"), _within(14)),
     ),
@@ -96,6 +112,7 @@ _ALL: Final = (
         "cart.value >= {at_least} and cart.value < {below} and " + _ABANDONED,
         (_money("at_least", "lowest value of the tier", 0), _money("below", "the tier ends below", 1_000_000), _DELAY,
          _UNTIL),
+        (("at_least", "cart.value >= {at_least} and "), ("below", "cart.value < {below} and ")),
     ),
     ReadyMade(
         "cart_abandoners_at_stage", "Cart abandoners by stage", "Left a cart at one step of the checkout.",
@@ -198,7 +215,11 @@ def rule_of(key: str, currency: str, values: Mapping[str, ParameterValue] | None
             texts[parameter.name] = _text(parameter.kind, value, currency)
     if faults:
         raise InputError(f'the ready-made segment "{key}" cannot be built', faults=faults)
-    return segment.template.format(**texts)
+    template = segment.template
+    for name, part in segment.bounds:
+        if values.get(name, known[name].default) == known[name].default:
+            template = template.replace(part, "")
+    return template.format(**texts)
 
 
 def parameter_value(parameter: Parameter, text: str, currency: str) -> ParameterValue:

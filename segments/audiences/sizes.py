@@ -1,6 +1,6 @@
 """How many users each segment has now, and how many two of them share.
 
-Exact up to a bound, then a sample by hash: a user's *level* is the number of leading zero bits of a hash of his id, so
+Exact up to a bound, then a sample by hash: a user's *level* is the number of leading zero bits of a hash of the id, so
 half of all users have level 0, a quarter level 1, and so on. When a segment's sample grows beyond SAMPLE_LIMIT, its
 lowest level is dropped and the rest counts double. Unlike a HyperLogLog the sample forgets people who leave, counts
 memberships that begin and end by the clock, and intersects: segments keep the same users.

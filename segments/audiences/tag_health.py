@@ -15,15 +15,19 @@ from typing import Final
 
 import msgspec
 
-from core.keys import tag_health
+from core.keys import tag_events, tag_health
 from segments.facts.event import SERVER_ORIGIN, Event
 from segments.facts.facts import DAY_S
+from segments.profiles.reading import Command
 from segments.profiles.scripts import Argument, Script
 from segments.profiles.store import ProfileStore
 
 KEPT_DAYS: Final = 9
 # A shop has some twenty names, a large one with a tag manager of many hands a hundred.
 MAX_NAMES: Final = 200
+# What somebody sees at a glance who tries a tag.
+MAX_LAST: Final = 20
+SHOWN_PRODUCTS: Final = 3
 OTHERS: Final = "(others)"
 """What names beyond MAX_NAMES are counted as; no event can be called so."""
 
@@ -88,6 +92,16 @@ class TagState(msgspec.Struct, frozen=True):
     daily_mean: float
 
 
+class LastEvent(msgspec.Struct, array_like=True, frozen=True):
+    """One of the last events of a shop, without whose it was. The first of its products' ids, and how many it had."""
+
+    event: str
+    at_ms: int
+    products: tuple[str, ...] = ()
+    count: int = 0
+    value_micros: int | None = None
+
+
 class TagHealth:
     """Writes (worker) and reads (admin) the counts; days are UTC."""
 
@@ -102,7 +116,7 @@ class TagHealth:
         """
         counts: dict[int, collections.Counter[tuple[str, str]]] = {}
         for event in events:
-            if event.origin not in ("", SERVER_ORIGIN) or event.kind.startswith("_"):
+            if not _is_sent(event):
                 continue
             counts.setdefault(event.advertiser_id, collections.Counter())[(str(event.kind), _day(event.at_ms))] += 1
         oldest_ms = now_ms - (KEPT_DAYS - 1) * DAY_S * 1000
@@ -115,6 +129,12 @@ class TagHealth:
             calls.append(_COUNT.call([tag_health(advertiser)], arguments))
         if calls:
             await self._store.script(_COUNT, calls)
+            await self._store.commands(_last_commands(events))
+
+    async def last(self, advertiser_id: int) -> list[LastEvent]:
+        """The last events, the newest first. Raises UnavailableError."""
+        (reply,) = await self._store.commands([("LRANGE", tag_events(advertiser_id), 0, MAX_LAST - 1)])
+        return [msgspec.msgpack.decode(one, type=LastEvent) for one in reply] if isinstance(reply, list) else []
 
     async def report(self, advertiser_id: int, now_ms: int) -> list[TagState]:
         """State of every event name seen within the kept days, by name."""
@@ -134,6 +154,27 @@ class TagHealth:
             )
             for name in names
         ]
+
+
+def _last_commands(events: Sequence[Event]) -> list[Command]:
+    """Commands that keep the newest of these events of each shop."""
+    newest: dict[int, collections.deque[bytes]] = {}
+    for event in events:
+        if _is_sent(event):
+            ids = tuple(item.id for item in event.items[:SHOWN_PRODUCTS])
+            last = LastEvent(str(event.kind), event.at_ms, ids, len(event.items), event.value_micros)
+            kept = newest.setdefault(event.advertiser_id, collections.deque(maxlen=MAX_LAST))
+            kept.append(msgspec.msgpack.encode(last))
+    commands: list[Command] = []
+    for advertiser_id, kept in newest.items():
+        key = tag_events(advertiser_id)
+        commands += [("LPUSH", key, *kept), ("LTRIM", key, 0, MAX_LAST - 1), ("EXPIRE", key, DAY_S)]
+    return commands
+
+
+def _is_sent(event: Event) -> bool:
+    """Whether a shop sent it: not one that is passed on from another device, or our own."""
+    return event.origin in ("", SERVER_ORIGIN) and not event.kind.startswith("_")
 
 
 @functools.lru_cache(maxsize=64)

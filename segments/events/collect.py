@@ -14,6 +14,7 @@ from core.errors import Fault
 from segments.events.consent import EventConsentPolicy
 from segments.events.intake import Context, Incoming, read_event
 from segments.events.member_notes import MemberNotes
+from segments.events.members import NameBudget
 from segments.facts.event import FORGET, SERVER_ORIGIN, Event
 from segments.identity.persons import Identities
 from segments.profiles.log import EventLog
@@ -60,8 +61,9 @@ class EventCollector:
         outcomes: list[Outcome | None] = []
         notes: list[tuple[Fault, ...]] = []
         events: list[tuple[int, Event]] = []
+        names = NameBudget()
         for at, row in enumerate(rows):
-            incoming = read_event(row, context)
+            incoming = read_event(row, context, names)
             notes.append(incoming.notes)
             for member in incoming.mended:
                 self._metrics.mended.labels(member).inc()
@@ -85,7 +87,8 @@ class EventCollector:
 
     def look(self, rows: Sequence[object], context: Context) -> list[Outcome]:
         """What would become of the events, as far as they alone decide it; nothing is stored or counted."""
-        judged = [read_event(row, context) for row in rows]
+        names = NameBudget()
+        judged = [read_event(row, context, names) for row in rows]
         return [Outcome("accepted") if one.event else Outcome("invalid", errors=one.faults) for one in judged]
 
     async def forget(self, advertiser_id: int, user_id: str) -> bool:
@@ -98,9 +101,10 @@ class EventCollector:
 
     def permits(self, rows: Sequence[object], context: Context) -> bool:
         """Whether one of the events may be stored; counts nothing."""
+        names = NameBudget()
         return any(
             incoming.event is not None and self._may_store(incoming, context)
-            for incoming in (read_event(row, context) for row in rows)
+            for incoming in (read_event(row, context, names) for row in rows)
         )
 
     def _judge(self, incoming: Incoming, context: Context) -> Outcome | None:

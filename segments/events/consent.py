@@ -71,6 +71,8 @@ class EventConsentPolicy:
                 applies, tc_string = True, found.tc_string or ""
             elif found.tc_string is not None:
                 tc_string = found.tc_string
+            elif signals.sections and applies is None and not tc_string:
+                applies = False  # `gpp_sid` says which laws apply, and this one is not among them
         if applies is False:
             return GRANTED
         if tc_string:

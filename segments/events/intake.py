@@ -15,10 +15,10 @@ from core.errors import Fault, InputError
 from core.ids import is_user_id
 from core.model import Advertiser
 from core.money import MICROS_PER_UNIT, FxTable
-from segments.events.dialects import normalised
-from segments.events.members import unknown_members
+from segments.events.dialects import normalised, with_shared
+from segments.events.members import NameBudget, unknown_members
 from segments.events.privacy import MEMBERS as PRIVACY_MEMBERS
-from segments.events.privacy import NOTHING_SAID, Signals, signals_of
+from segments.events.privacy import NOTHING_SAID, Signals, signals_of, stricter
 from segments.events.source import path_of, source_of
 from segments.events.texts import mend, stripped
 from segments.facts.event import (
@@ -31,9 +31,11 @@ from segments.facts.event import (
     ItemIn,
     Kind,
     Source,
+    customer_digest,
     event_key,
     order_key,
     person_digest,
+    phone_digest,
 )
 from segments.facts.facts import DAY_S, AttributeValue
 
@@ -46,10 +48,12 @@ _ATTRIBUTE_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _LOCATION: Final = re.compile(r"\A(.*?) - at `\$(.*)`\Z", re.DOTALL)
 _ENVELOPE: Final = (
     *PRIVACY_MEMBERS, "url", "page_location", "referrer", "page_referrer", "user_id", "email", "email_sha256",
-    "user_data", "place", "currency", "time", "timestamp", "timestamp_micros", "offline",
+    "phone_sha256", "customer_id", "user_data", "place", "currency", "currencyCode",
+    "currency_code", "time", "timestamp", "timestamp_micros", "offline",
 )  # fmt: skip
 _HINTS: Final = {
     "email_sha256": "send the SHA-256 of the trimmed lower-case address as 64 hex digits, never the address itself",
+    "phone_sha256": "send the SHA-256 of the number as +48123456789 as 64 hex digits, never the number itself",
     "event": "a lower-case GA4 name such as view_item, or a custom one of a-z, 0-9 and _, 40 characters at most",
     "currency": "three capital letters of ISO 4217, such as PLN",
 }
@@ -83,16 +87,18 @@ class Incoming(msgspec.Struct, frozen=True):
 def split_batch(payload: object) -> list[Any]:
     """Events of a decoded body: one object, a list of them, or a GA4 envelope `{"events": [...], ...}`.
 
-    Fields beside `events` (url, consent, user_id, ...) hold for each event that does not set its own. Raises
-    InputError for any other shape, a batch without an event object, or more than MAX_BATCH events. What else is in a
-    batch beside objects is for `read_event` to judge.
+    Fields beside `events` (url, consent, user_id, ...) hold for each event that does not set its own; a flag or word
+    there that refuses holds whatever an event says. Raises InputError for any other shape, a batch without an event
+    object, or more than MAX_BATCH events. What else is in a batch beside objects is for `read_event` to judge.
     """
     if isinstance(payload, dict) and "events" in payload:
         shared = {name: payload[name] for name in _ENVELOPE if name in payload}
         events = payload["events"]
         rows = events
         if isinstance(events, list):
-            rows = [shared | row if isinstance(row, dict) else row for row in events]
+            rows = [
+                with_shared(row, shared) | stricter(shared, row) if isinstance(row, dict) else row for row in events
+            ]
     else:
         rows = payload if isinstance(payload, list) else [payload]
     if not isinstance(rows, list) or not any(isinstance(row, dict) for row in rows):
@@ -104,8 +110,11 @@ def split_batch(payload: object) -> list[Any]:
     return rows
 
 
-def read_event(row: object, context: Context) -> Incoming:
-    """Judge one event object. Never raises: what is wrong comes back as faults."""
+def read_event(row: object, context: Context, names: NameBudget | None = None) -> Incoming:
+    """Judge one event object. Never raises: what is wrong comes back as faults.
+
+    `names` is what is left for unknown members of its body; None for an event that is alone.
+    """
     if not isinstance(row, dict):
         return Incoming(None, (Fault("", "type", "expected an event object"),))
     mended: list[str] = []
@@ -115,7 +124,7 @@ def read_event(row: object, context: Context) -> Incoming:
         event = normalised(row)
         for name in PRIVACY_MEMBERS:  # judged as signals: no form of them makes the event itself wrong
             event.pop(name, None)
-        notes = unknown_members(event)
+        notes = unknown_members(event, names or NameBudget())
         mended = mend(event)
         if not context.trusted:
             event.pop("time", None)  # a browser's clock is not believed, so it cannot spoil the event either
@@ -171,6 +180,7 @@ def _build(parsed: EventIn, context: Context, faults: list[Fault]) -> Event:
         offline=_offline_of(parsed, context, faults),
         once=event_key(parsed.event_id),
         replaces=_replaces_of(parsed, context, faults),
+        known_as=_known_as(parsed, advertiser.id),
     )
 
 
@@ -183,6 +193,16 @@ def _user_of(parsed: EventIn, context: Context, person: bytes, faults: list[Faul
     if not parsed.user_id and not person:
         faults.append(Fault("/user_id", "missing", "an event needs user_id or email_sha256"))
     return parsed.user_id
+
+
+def _known_as(parsed: EventIn, advertiser_id: int) -> tuple[bytes, ...]:
+    """Digests by which customer lists may name the person, besides the e-mail's."""
+    found = []
+    if parsed.phone_sha256:
+        found.append(phone_digest(advertiser_id, parsed.phone_sha256.lower()))
+    if parsed.customer_id:
+        found.append(customer_digest(advertiser_id, parsed.customer_id))
+    return tuple(found)
 
 
 def _offline_of(parsed: EventIn, context: Context, faults: list[Fault]) -> bool:

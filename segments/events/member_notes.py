@@ -19,7 +19,7 @@ from segments.profiles.reading import Command
 from segments.profiles.store import ProfileStore
 
 KEPT_DAYS: Final = 9
-# A page with a mistake makes it on every view; who looks at tag health wants to know whether it was today.
+# A page with a mistake makes it on every view; a reader of tag health wants to know whether it was today.
 AGAIN_MS: Final = 60_000
 # Distinct shops and members that one process remembers having noted; beyond, it notes again.
 _MAX_REMEMBERED: Final = 10_000

@@ -34,7 +34,7 @@ COLUMNS: Final = tuple(
 _OTHERS: Final = re.compile(
     r"item_(name|brand|variant|category\d|list_id|list_name)|items?_\w*count|value_\w+|prices?_\w+|user_(agent|name|type)"
     r"|page_\w+|event_(name|time|source|callback|category|label|action|timeout)|session_\w+|gtm\.\w+|_\w*|names?|type"
-    r"|transaction_(date|total|status)|curren(t|cies)|customer_id|location_id|index|email_(opt_in|consent)|titles?|timer?|content|source|medium|campaign|term"
+    r"|transaction_(date|total|status)|curren(t|cies)|location_id|index|email_(opt_in|consent)|titles?|timer?|content|source|medium|campaign|term"
 )
 _MEANT: Final = {
     "qty": "quantity", "sku": "item_id", "order_id": "transaction_id", "orderid": "transaction_id", "total": "value",
@@ -42,26 +42,43 @@ _MEANT: Final = {
 }  # fmt: skip
 _SHORTEST: Final = 4
 _LONGEST: Final = 40
+# Names of one body that are looked at. Real tags have a few dozen; comparing costs up to 0.3 ms a name, and half a
+# megabyte of made-up ones would hold everybody else for a minute.
+MOST_NAMES: Final = 256
 # One wrong letter; in longer names two.
 _LONG_NAME: Final = 8
 
 
-def unknown_members(event: Mapping[str, Any]) -> list[Fault]:
+class NameBudget:
+    """How many unknown names of a body may still be looked at; the others are ignored without a word."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, most: int = MOST_NAMES) -> None:
+        self.left = most
+
+
+def unknown_members(event: Mapping[str, Any], budget: NameBudget) -> list[Fault]:
     """Notes about members of a normalised event that are nearly known: pointer, and which one was meant."""
-    notes = _near(event, EVENT_MEMBERS, "")
+    notes = _near(event, EVENT_MEMBERS, "", budget)
     items = event.get("items")
     for at, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict):
-            notes += _near(item, ITEM_MEMBERS, f"/items/{at}")
+            notes += _near(item, ITEM_MEMBERS, f"/items/{at}", budget)
     place = event.get("place")
     if isinstance(place, dict):
-        notes += _near(place, PLACE_MEMBERS, "/place")
+        notes += _near(place, PLACE_MEMBERS, "/place", budget)
     return notes
 
 
-def _near(values: Mapping[str, Any], known: frozenset[str], pointer: str) -> list[Fault]:
+def _near(values: Mapping[str, Any], known: frozenset[str], pointer: str, budget: NameBudget) -> list[Fault]:
     notes = []
-    for name in values.keys() - known:
+    for name in values:
+        if name in known:
+            continue
+        if not budget.left:
+            break
+        budget.left -= 1
         meant = nearest_member(name, known)
         if meant is not None and meant not in values:
             text = f"'{name}' is no member and was ignored"
@@ -92,15 +109,18 @@ def nearest_member(name: str, known: frozenset[str]) -> str | None:
 
 
 def _closest(plain: str, known: Iterable[str]) -> str | None:
-    found = [
-        (_distance(plain, _plain(member)), member)
-        for member in known
-        if len(member) >= _SHORTEST and abs(len(_plain(member)) - len(plain)) <= 2
-    ]
+    letters, found = set(plain), []
+    for member in known:
+        meant = _plain(member)
+        # A wrong letter takes one out of the set and puts one in: most names are not worth comparing.
+        if len(member) < _SHORTEST or abs(len(meant) - len(plain)) > 2 or len(letters ^ set(meant)) > 4:
+            continue
+        found.append((_distance(plain, meant), member))
     distance, member = min(found, default=(99, ""))
     return member if distance <= (2 if len(_plain(member)) >= _LONG_NAME else 1) else None
 
 
+@functools.lru_cache(maxsize=4_096)
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 

@@ -15,8 +15,11 @@ from segments.events.texts import stripped
 GOOGLE_WORDS: Final = ("ad_storage", "ad_user_data", "ad_personalization")
 """Google's consent mode, as words of a tag manager, or of an object `consent`."""
 
+CONSENT_STRINGS: Final = ("consent", "gdpr_consent")
+"""Where a TC string may be."""
+
 MEMBERS: Final = (
-    "gdpr", "consent", "gdpr_consent", *GOOGLE_WORDS, "non_personalized_ads", "npa", "us_privacy", "gpp", "gpp_sid",
+    "gdpr", *CONSENT_STRINGS, *GOOGLE_WORDS, "non_personalized_ads", "npa", "us_privacy", "gpp", "gpp_sid",
     "gpc", "coppa",
 )  # fmt: skip
 """Everything that is read here, of an event, an envelope or a query."""
@@ -29,6 +32,7 @@ _US_PRIVACY: Final = re.compile(r"1[YN-][YN-][YN-]", re.IGNORECASE)
 _SALE_OPT_OUT: Final = 2  # place of the answer in a US privacy string
 _SECTIONS: Final = re.compile(r"-?[0-9]{1,4}([,_ ]-?[0-9]{1,4}){0,63}")
 UNREADABLE_SECTION: Final = 0
+MAX_SECTIONS: Final = 64  # there are some twenty; the pattern above has the same bound for a text
 
 
 class Signals(msgspec.Struct, frozen=True):
@@ -49,14 +53,26 @@ def signals_of(members: Mapping[str, object], *, sec_gpc: str = "") -> Signals:
     layers = [members, *(inner for name in _WRAPPERS if isinstance(inner := members.get(name), Mapping))]
     words = [*layers, *(inner for layer in layers if isinstance(inner := layer.get("consent"), Mapping))]
     refusal = next(iter(_refusals(layers, words, sec_gpc)), "")
-    consent = _text_of(layers, ("consent", "gdpr_consent"))
+    consent = _text_of(layers, CONSENT_STRINGS)
+    unread = consent is None or any(_says_unknown(layer.get("consent")) for layer in layers)
     return Signals(
-        refusal or ("consent" if consent is None else ""),
+        refusal or ("consent" if unread else ""),
         _gdpr_of(layers),
         consent or "",
         _text_of(layers, ("gpp",)) or "",
         _sections_of(layers),
     )
+
+
+def stricter(outer: Mapping[str, object], inner: Mapping[str, object]) -> dict[str, object]:
+    """The members of `outer` that hold although `inner` has its own: those that refuse where the inner ones do not."""
+    said_twice = [name for name in MEMBERS if name in outer and name in inner]
+    return {name: outer[name] for name in said_twice if _limits(name, outer[name]) > _limits(name, inner[name])}
+
+
+def _limits(name: str, value: object) -> bool:
+    found = signals_of({name: value})
+    return found.refusal != "" or found.gdpr is True
 
 
 def _refusals(
@@ -72,6 +88,11 @@ def _refusals(
             yield "gpp"
     if _is_set(sec_gpc):
         yield "sec-gpc"
+
+
+def _says_unknown(consent: object) -> bool:
+    """Whether an object `consent` says something, and nothing of it in words that are known."""
+    return isinstance(consent, Mapping) and bool(consent) and consent.keys().isdisjoint(GOOGLE_WORDS)
 
 
 def _denies(value: object) -> bool:
@@ -130,6 +151,8 @@ def _sections_of(layers: Iterable[Mapping[str, object]]) -> tuple[int, ...]:
         if value is None or value == "":
             continue
         parts = value if isinstance(value, list | tuple) else [value]
+        if len(parts) > MAX_SECTIONS:
+            return (UNREADABLE_SECTION,)
         for part in parts:
             text = stripped(str(part)) if isinstance(part, str | int) and not isinstance(part, bool) else "?"
             if not _SECTIONS.fullmatch(text):

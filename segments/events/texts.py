@@ -11,17 +11,23 @@ import re
 from collections.abc import MutableMapping
 from typing import Any, Final, NamedTuple
 
+from core.ids import is_hash_of_nothing, is_unfilled
 from segments.events.source import shortened
 from segments.facts.event import MAX_SECONDS, MAX_TEXT_CHARS, MAX_URL_CHARS
 
 # What stands at the ends of a text by accident: spaces of any kind, control characters, line separators, a byte order
-# mark in the middle of a file.
-_ENDS: Final = re.compile(
-    r"\A[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b]+|[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b]+\Z"
+# mark in the middle of a file. No pattern: one that ends in `+\\Z` takes the square of a long run inside.
+_ENDS: Final = (
+    "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace() or sign < " " or "\x7f" <= sign <= "\x9f")
+    + "\u200b\ufeff"
 )
 _INSIDE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 # A double holds whole numbers up to here exactly; a larger one was no id any more when it was sent.
 _EXACT: Final = 2**53
+# No id has more digits; Python refuses to write a number of thousands.
+_LONGEST_NUMBER: Final = 10**300
+# Tons in grams, and as many pieces as an item may have.
+_MOST_WEIGHED: Final = 10_000
 
 _CURRENCY_SIGNS: Final = {"ZŁ": "PLN", "ZL": "PLN", "€": "EUR", "£": "GBP"}
 
@@ -36,22 +42,31 @@ class _Text(NamedTuple):
 
 _ID: Final = _Text()
 _EVENT: Final = {
-    "event": _ID, "transaction_id": _ID, "event_id": _ID, "user_id": _ID, "email_sha256": _ID, "currency": _ID,
+    "event": _ID, "transaction_id": _ID, "event_id": _ID, "user_id": _ID, "email_sha256": _ID, "phone_sha256": _ID,
+    "customer_id": _ID, "currency": _ID,
     "consent": _ID, "ad_personalization": _ID,
     "url": _Text(MAX_URL_CHARS, decorates=True, is_url=True),
     "referrer": _Text(MAX_URL_CHARS, decorates=True, is_url=True),
     "search_term": _Text(MAX_TEXT_CHARS, decorates=True),
 }  # fmt: skip
-_ITEM: Final = {"item_id": _ID, "currency": _ID, "item_category": _Text(MAX_TEXT_CHARS, decorates=True)}
+_ITEM: Final = {
+    "item_id": _ID, "currency": _ID,
+    "item_category": _Text(MAX_TEXT_CHARS, decorates=True),
+    "availability": _Text(MAX_TEXT_CHARS, decorates=True),
+}  # fmt: skip
 _PLACE: Final = {"country": _ID, "region": _Text(20, decorates=True), "city": _Text(60, decorates=True)}
 # Empty texts stand for nothing where a number or a flag belongs: templates of shops print them.
 _NUMBERS: Final = ("value", "seconds", "time", "gdpr", "offline", "replace")
-_ITEM_NUMBERS: Final = ("price", "quantity")
+_ITEM_NUMBERS: Final = ("price", "quantity", "stock")
+# Objects that PHP writes as `[]` and templates as `""` when they are empty.
+_OBJECTS: Final = ("attributes", "place")
+_NAMES: Final = ("transaction_id", "event_id", "customer_id")
+_HASHES: Final = ("email_sha256", "phone_sha256")
 
 
 def stripped(text: str) -> str:
     """The text without spaces, control characters and line separators at its ends."""
-    return _ENDS.sub("", text)
+    return text.strip(_ENDS)
 
 
 def mend(event: MutableMapping[str, Any]) -> list[str]:
@@ -66,11 +81,16 @@ def mend(event: MutableMapping[str, Any]) -> list[str]:
         _mend_texts(item, _ITEM, mended)
         _drop_empty(item, _ITEM_NUMBERS)
         _mend_currency(item, mended)
+        _mend_quantity(item, mended)
+    for name in _OBJECTS:
+        if event.get(name) in ([], ""):
+            del event[name]
     for place in _objects([event.get("place")]):
         _mend_texts(place, _PLACE, mended)
     _mend_currency(event, mended)
     _mend_gdpr(event)
     _mend_seconds(event, mended)
+    _drop_unfilled(event, mended)
     return mended
 
 
@@ -97,7 +117,11 @@ def _mend_texts(values: MutableMapping[str, Any], members: dict[str, _Text], men
 
 def _number_text(value: float) -> object:
     """`10001` for 10001 and for 10001.0, which some languages make of it; what is no number in JSON as it is."""
-    if isinstance(value, bool) or not math.isfinite(value):
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return str(value) if abs(value) < _LONGEST_NUMBER else value
+    if not math.isfinite(value):
         return value
     return str(int(value)) if value == int(value) and abs(value) < _EXACT else str(value)
 
@@ -122,6 +146,38 @@ def _mend_currency(event: MutableMapping[str, Any], mended: list[str]) -> None:
     event["currency"] = known
     if not known:
         del event["currency"]
+
+
+def _mend_quantity(item: MutableMapping[str, Any], mended: list[str]) -> None:
+    """What is sold by weight is one piece at the price of what was weighed: 0.752 kg at 12.99 are one of 9.76848."""
+    quantity, price = _number(item.get("quantity")), _number(item.get("price"))
+    if quantity is None or not 0 < quantity <= _MOST_WEIGHED or quantity.is_integer():
+        return
+    item["quantity"] = max(round(quantity), 1) if price is None else 1
+    if price is not None:
+        item["price"] = price * quantity
+    mended.append("quantity")
+
+
+def _number(value: object) -> float | None:
+    """A finite number, also one that is written as a text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value) if not isinstance(value, str) or "_" not in value else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _drop_unfilled(event: MutableMapping[str, Any], mended: list[str]) -> None:
+    """A name that a template left unfilled names nothing: all orders and all persons would be the same one."""
+    for names, is_nothing in ((_NAMES, is_unfilled), (_HASHES, is_hash_of_nothing)):
+        for name in names:
+            value = event.get(name)
+            if isinstance(value, str) and value and is_nothing(value):
+                del event[name]
+                mended.append(name)
 
 
 def _mend_gdpr(event: MutableMapping[str, Any]) -> None:

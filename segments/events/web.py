@@ -10,6 +10,7 @@ import hashlib
 import importlib.resources
 import re
 import urllib.parse
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from aiohttp import hdrs, web
 from core.clock import Clock
 from core.errors import Fault, InputError, UnavailableError
 from core.ids import is_user_id, means_nobody, new_user_id
+from core.languages import preferred_language
 from core.model import Advertiser
 from core.network.bodies import BodyRefused, read_body
 from core.network.headers import CSP
@@ -25,6 +27,7 @@ from core.query import query_values
 from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import EventConsentPolicy
 from segments.events.intake import Context, split_batch
+from segments.events.opt_out import LANGUAGES, OPT_OUT_STYLE, opt_out_page
 from segments.events.privacy import signals_of
 from segments.events.problems import problem
 from segments.events.reading import read_json
@@ -45,8 +48,8 @@ RETRY_AFTER_S: Final = 1
 _TAG_AGE_S: Final = 3_600
 
 # What the tag makes (a UUID), and room for a shop that makes its own.
-_CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
-# A visitor's wish at one shop, sent by its pages; the opt-out everywhere is /optout, which no shop can press for him.
+CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+# A visitor's wish at one shop, sent by its pages; the opt-out everywhere is /optout, which no shop can press for them.
 OPT_OUT_EVENT: Final = "opt_out"
 
 PIXEL: Final = bytes.fromhex(
@@ -55,14 +58,7 @@ PIXEL: Final = bytes.fromhex(
 _PIXEL_HEADERS: Final = {hdrs.CACHE_CONTROL: "no-store, private", "Cross-Origin-Resource-Policy": "cross-origin"}
 _encoder = msgspec.json.Encoder()
 
-_OPT_OUT_STYLE: Final = (
-    "body{font:16px/1.5 sans-serif;max-width:40em;margin:3em auto;padding:0 1em}button{font:inherit;padding:.5em 1em}"
-)
-_OPT_OUT_PAGE: Final = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Opt out</title>
-<meta name="viewport" content="width=device-width"><style>{_OPT_OUT_STYLE}</style>
-<h1>Advertising profile</h1><p>%s</p>
-<form method="post"><button>Delete my profile and opt out</button></form>"""
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_OPT_OUT_STYLE.encode()).digest()).decode()
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(OPT_OUT_STYLE.encode()).digest()).decode()
 # Nothing is loaded, framed or run; the button sends its form to the page itself.
 _OPT_OUT_POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -134,7 +130,7 @@ class TrackerSite:
         if not _from_own_pages(request, advertiser, hdrs.REFERER):
             return _refuse_page(request.headers[hdrs.REFERER])
         try:
-            row = _row_of(request)
+            row = row_of_query(request.query)
         except InputError as error:
             return problem(400, error.message, faults=error.faults)
         if request.method == hdrs.METH_HEAD:
@@ -209,13 +205,13 @@ class TrackerSite:
 
     async def opt_out_page(self, request: web.Request) -> web.Response:
         """`GET /optout`: says what the button does. A GET changes nothing, so that prefetching does not opt out."""
-        out = OPT_OUT_COOKIE in request.cookies
-        text = "You are opted out: no profile of this browser is kept." if out else (
-            "Shops you visited let us show you their products elsewhere. The button deletes what we know of this "
-            "browser and stops it for good."
-        )  # fmt: skip
-        headers = {hdrs.CACHE_CONTROL: "no-store", "X-Frame-Options": "DENY", CSP: _OPT_OUT_POLICY}
-        return web.Response(text=_OPT_OUT_PAGE % text, content_type="text/html", headers=headers)
+        accepted = request.headers.get(hdrs.ACCEPT_LANGUAGE, "")
+        text = opt_out_page(preferred_language(accepted, LANGUAGES), is_out=OPT_OUT_COOKIE in request.cookies)
+        headers = {
+            hdrs.CACHE_CONTROL: "no-store", hdrs.VARY: hdrs.ACCEPT_LANGUAGE, "X-Frame-Options": "DENY",
+            CSP: _OPT_OUT_POLICY,
+        }  # fmt: skip
+        return web.Response(text=text, content_type="text/html", headers=headers)
 
     async def opt_out(self, request: web.Request) -> web.Response:
         """`POST /optout`: erase this browser's profile and remember the wish in a cookie without an id.
@@ -343,7 +339,7 @@ def _refuse(unknown: bool) -> web.Response:
 
 def _refuse_page(page: str) -> web.Response:
     fault = Fault("", "origin", f"pages of {page[:200]} may not send events here")
-    return problem(403, "not one of the shop's pages", faults=[fault], hint="set the advertiser's domain")
+    return problem(403, "not one of the shop's pages", faults=[fault], hint="set the advertiser's domain or origins")
 
 
 def _api_key(request: web.Request) -> str:
@@ -379,7 +375,7 @@ def _is_wish(name: object) -> bool:
 def _client_id(payload: object) -> str:
     """The id that the shop's own pages keep for a browser; '' if there is none of the right shape."""
     client_id = payload.get("client_id") if isinstance(payload, dict) else None
-    if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id) or means_nobody(client_id):
+    if not isinstance(client_id, str) or not CLIENT_ID.fullmatch(client_id) or means_nobody(client_id):
         return ""
     return client_id
 
@@ -396,17 +392,19 @@ def _from_own_pages(request: web.Request, advertiser: Advertiser, name: str) -> 
     own = advertiser.domain.lower().removeprefix("www.")
     if not header or not own:
         return True
+    if any(header == each or header.startswith(f"{each}/") for each in advertiser.origins):
+        return True
     origin = host_of(header)  # '' for "null", which is what a sandboxed frame of any site sends
     return origin == own or origin.endswith("." + own)
 
 
-def _row_of(request: web.Request) -> dict[str, Any]:
+def row_of_query(query: Mapping[str, str]) -> dict[str, Any]:
     """The event of an image's query. Raises InputError for a `d` that is no event object."""
-    row: dict[str, Any] = {name: value for name, value in request.query.items() if name not in ("d", "items")}
-    if "items" in request.query:  # id:price:quantity, comma separated
-        row["items"] = [_item_of(text) for text in request.query["items"].split(",") if text]
-    if "d" in request.query:
-        row |= _event_object(request.query["d"])
+    row: dict[str, Any] = {name: value for name, value in query.items() if name not in ("d", "items")}
+    if "items" in query:  # id:price:quantity, comma separated
+        row["items"] = [_item_of(text) for text in query["items"].split(",") if text]
+    if "d" in query:
+        row |= _event_object(query["d"])
     return row
 
 

@@ -5,7 +5,7 @@ the fields that changed, so that only rules that read one of them are evaluated 
 day is sent in the evening): what has happened since is never undone by an older event.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -20,15 +20,19 @@ from segments.facts.facts import (
     MAX_COOLDOWNS,
     MAX_ENTRIES,
     MAX_EVENT_KINDS,
+    MAX_KNOWN_AS,
+    MAX_LISTS,
     MAX_PATHS,
     MAX_PRODUCTS,
     MAX_SEARCHES,
     VISIT_GAP_S,
     Bought,
+    CartLine,
     CartStage,
     Cooldown,
     Entry,
     Facts,
+    ListedTime,
     Order,
     PathVisit,
     Product,
@@ -36,6 +40,7 @@ from segments.facts.facts import (
 )
 from segments.facts.orders import is_counted, known_order, remember_orders
 from segments.facts.repeats import remember_event
+from segments.facts.traits import NO_DETAILS, Details
 
 
 class ApplyPolicy(msgspec.Struct, frozen=True):
@@ -54,8 +59,13 @@ _STAGES: Final = {
 }
 
 
-def apply_event(facts: Facts, event: Event, policy: ApplyPolicy = DEFAULT_POLICY) -> frozenset[str]:
-    """Let `event` happen to `facts`; names of the fields of Facts that changed."""
+def apply_event(
+    facts: Facts, event: Event, policy: ApplyPolicy = DEFAULT_POLICY, details: Details = NO_DETAILS
+) -> frozenset[str]:
+    """Let `event` happen to `facts`; names of the fields of Facts that changed.
+
+    `details` are of the event's products where rules ask for what a product was like (traits.py).
+    """
     if event.once:
         remember_event(facts, event.once)
     at_s = event.at_ms // 1000
@@ -70,6 +80,8 @@ def apply_event(facts: Facts, event: Event, policy: ApplyPolicy = DEFAULT_POLICY
         handler(facts, event, at_s, changed)
     if event.kind == Kind.PURCHASE:
         _purchase(facts, event, at_s, policy, changed)
+    if details and event.items:
+        _detail(facts, event, at_s, details, changed)
     _remember_kind(facts, event.kind, at_s, changed)
     _learn(facts, event, changed)
     if facts.cart and not event.offline and at_s > facts.cart_idle_s:
@@ -77,6 +89,24 @@ def apply_event(facts: Facts, event: Event, policy: ApplyPolicy = DEFAULT_POLICY
         changed.add("cart_idle_s")
     derive(facts, "" if is_repeated else event.kind, elapsed_s, changed)
     return frozenset(changed)
+
+
+def apply_lists(facts: Facts, lists: Mapping[str, ListedTime]) -> frozenset[str]:
+    """Note which customer lists name the visitor, and which no longer; names of the fields that changed."""
+    kept = {name: listed for name, listed in {**facts.lists, **lists}.items() if listed.until_s}
+    newest = dict(sorted(kept.items(), key=lambda item: item[1].since_s)[-MAX_LISTS:])
+    if newest == facts.lists:
+        return frozenset()
+    facts.lists = newest
+    return frozenset({"lists"})
+
+
+def forget_lists(facts: Facts) -> frozenset[str]:
+    """Before a person logs in where another one had: nobody is on the other's lists."""
+    if not facts.person:
+        return frozenset()
+    facts.lists, facts.known_as = {}, []
+    return frozenset({"lists", "known_as"})
 
 
 def category_of(facts: Facts, item: Item) -> str:
@@ -182,6 +212,24 @@ def _see(facts: Facts, item: Item, at_s: int, changed: set[str]) -> Product:
     return product
 
 
+def _detail(facts: Facts, event: Event, at_s: int, details: Details, changed: set[str]) -> None:
+    """Note what the feed says of the event's products, where the event was about them."""
+    ids = {item.id for item in event.items}
+    for product in facts.products:
+        if product.id in ids and product.id in details and product.seen_s == at_s:
+            product.traits = details[product.id].traits
+            product.price_micros = product.price_micros or details[product.id].price_micros
+    for line in facts.cart:
+        if line.id in ids and line.id in details and (line.traits is None or event.kind == Kind.ADD_TO_CART):
+            line.traits = details[line.id].traits
+            changed.add("cart")
+    prices = {item.id: item.price_micros for item in event.items}
+    for bought in facts.bought:
+        if bought.id in ids and bought.id in details and bought.bought_s == at_s:
+            bought.traits = details[bought.id].traits
+            bought.price_micros = prices[bought.id] or details[bought.id].price_micros
+
+
 def _search(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
     if event.phrase:
         others = [search for search in facts.searches if search.phrase != event.phrase]
@@ -215,6 +263,7 @@ def _purchase(facts: Facts, event: Event, at_s: int, policy: ApplyPolicy, change
     if value is None:
         value = sum(item.price_micros * item.quantity for item in event.items) or facts.cart_micros
     items = event.items or tuple(Item(line.id, line.category, line.price_micros, line.quantity) for line in facts.cart)
+    lines = {line.id: line for line in facts.cart}
     categories = [category_of(facts, item) for item in items]
     facts.purchases += 1
     facts.purchases_micros += value
@@ -227,7 +276,7 @@ def _purchase(facts: Facts, event: Event, at_s: int, policy: ApplyPolicy, change
         "older_orders",
     ))  # fmt: skip
     for item, category in zip(items, categories, strict=True):
-        _buy(facts, item, category, at_s, changed)
+        _buy(facts, item, category, lines.get(item.id), at_s, changed)
     _cool_down(facts, categories, at_s + policy.cooldown_s, at_s, changed)
     if at_s >= facts.cart_since_s:  # a till's purchase of last week does not end today's cart
         end_cart(facts, at_s, changed)
@@ -251,17 +300,21 @@ def _correct(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
     changed.update(("orders", "purchases_micros", "last_purchase_micros"))
 
 
-def _buy(facts: Facts, item: Item, category: str, at_s: int, changed: set[str]) -> None:
+def _buy(facts: Facts, item: Item, category: str, line: CartLine | None, at_s: int, changed: set[str]) -> None:
+    """`line` is what the cart had of it: what is known of its traits goes over where the event brings none."""
     if not item.id:
         return
     known = next((bought for bought in facts.bought if bought.id == item.id), None)
     if known is None:
-        facts.bought = [*facts.bought, Bought(item.id, category, at_s, item.quantity)][-MAX_BOUGHT:]
+        known = Bought(item.id, category, at_s, item.quantity)
+        facts.bought = [*facts.bought, known][-MAX_BOUGHT:]
     else:
         known.quantity += item.quantity
         known.bought_s = max(known.bought_s, at_s)
         facts.bought.remove(known)
         facts.bought.append(known)
+    if line is not None and line.traits is not None and known.bought_s == at_s:
+        known.traits, known.price_micros = line.traits, line.price_micros
     changed.add("bought")
 
 
@@ -330,6 +383,11 @@ def _learn(facts: Facts, event: Event, changed: set[str]) -> None:
         if value and value != getattr(facts, name):
             setattr(facts, name, value)
             changed.add(name)
+    if fresh := [digest for digest in event.known_as if digest not in facts.known_as]:
+        facts.known_as = [*facts.known_as, *fresh][-MAX_KNOWN_AS:]
+        changed.add("known_as")
+    if event.lists:
+        changed |= apply_lists(facts, event.lists)
 
 
 def _has_room(facts: Facts, attribute: str) -> bool:

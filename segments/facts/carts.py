@@ -61,8 +61,9 @@ def fill_cart(
         return
     if lines:
         since = {line.id: line.since_s for line in facts.cart}
+        traits = {line.id: line.traits for line in facts.cart}
         facts.cart = [
-            CartLine(item.id, category, item.price_micros, item.quantity, since.get(item.id, at_s))
+            CartLine(item.id, category, item.price_micros, item.quantity, since.get(item.id, at_s), traits.get(item.id))
             for item, category in lines[:MAX_CART_LINES]
             if item.quantity
         ]

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from segments.facts.facts import AttributeValue
+from segments.facts.facts import AttributeValue, ListedTime
 
 
 class Kind(enum.StrEnum):
@@ -39,7 +39,11 @@ class Kind(enum.StrEnum):
 LINK: Final = "_link"  # "our visitor logged in as a person you know": carries a snapshot of facts
 LINK_BACK: Final = "_link_back"  # the answer, with the other side's snapshot
 
+LISTED: Final = "_listed"  # a customer list of the shop names the visitor now, or no longer
+
 FORGET: Final = "_forget"  # the visitor wants this shop to know nothing of this browser
+
+OWN_KINDS: Final = frozenset({LINK, LINK_BACK, LISTED, FORGET})
 
 SERVER_ORIGIN: Final = "server"
 """`Event.origin` of an event that names a person, not a device: it is sent to every device and passed on by none."""
@@ -122,6 +126,8 @@ class EventIn(msgspec.Struct):
     time: str | int | float | None = None  # unix seconds or milliseconds, or ISO 8601 with an offset
     user_id: str = ""
     email_sha256: Annotated[str, Meta(pattern=r"\A([0-9a-fA-F]{64})?\Z")] = ""
+    phone_sha256: Annotated[str, Meta(pattern=r"\A([0-9a-fA-F]{64})?\Z")] = ""
+    customer_id: OptionalIdentifier = ""
     attributes: Annotated[dict[str, AttributeValue | None], Meta(max_length=16)] = {}
     place: PlaceIn | None = None
     consent: Annotated[str, Meta(max_length=4_096)] = ""
@@ -176,6 +182,8 @@ class Event(msgspec.Struct, array_like=True, frozen=True):
     snapshot: bytes = b""  # packed facts of LINK and LINK_BACK
     once: int = 0  # event_key of the sender's event id; 0: none given
     replaces: bool = False  # corrects the order, if it is known
+    known_as: tuple[bytes, ...] = ()  # digests of the person's phone and customer id
+    lists: dict[str, ListedTime] = {}  # of LISTED, and what the worker has looked up of a login
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -216,3 +224,14 @@ def person_digest(advertiser_id: int, email_sha256: str) -> bytes:
     """
     text = f"{advertiser_id}:{email_sha256.lower()}"
     return hashlib.blake2b(text.encode(), digest_size=16, person=b"grosz-person").digest()
+
+
+def phone_digest(advertiser_id: int, phone_sha256: str) -> bytes:
+    """As `person_digest`, of a phone number."""
+    return person_digest(advertiser_id, f"tel:{phone_sha256}")
+
+
+def customer_digest(advertiser_id: int, customer_id: str) -> bytes:
+    """As `person_digest`, of the shop's own id of a customer, which is not kept."""
+    digest = hashlib.blake2b(f"{advertiser_id}:{customer_id}".encode(), digest_size=16, person=b"grosz-customer")
+    return digest.digest()

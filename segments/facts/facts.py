@@ -24,9 +24,14 @@ MAX_ATTRIBUTES = 16
 MAX_DEVICES = 8
 MAX_COOLDOWNS = 8
 MAX_EVENT_KINDS = 24
+MAX_LISTS = 32
+MAX_KNOWN_AS = 4
 
 DAY_S = 86_400
 YEAR_S = 365 * DAY_S
+
+FOREVER_S = 2**32 - 1
+"""The end of what has none, in unix seconds of 32 bits."""
 
 # Analytics tools have ended a visit after half an hour of silence for decades; shops compare our counts with theirs.
 VISIT_GAP_S = 1_800
@@ -79,6 +84,20 @@ class Entry(msgspec.Struct, array_like=True):
     path: str = ""  # landing page's path
 
 
+class Traits(msgspec.Struct, array_like=True, frozen=True):
+    """What the feed said of a product at the visitor's last event with it, as far as the shop's rules ask (traits.py).
+
+    The reduction is the one exception: it is about the present, and is brought up to the feed in the background.
+    """
+
+    margin: str = ""  # low, medium or high; another label as the feed has it
+    brand: str = ""
+    labels: tuple[str, ...] = ()  # of the feed's custom labels those that are not empty
+    on_sale: bool = False  # whether the reduced price held
+    reduced_from_s: int = 0
+    reduced_to_s: int = 0  # 0: no reduced price is known; FOREVER_S: one without end
+
+
 class Product(msgspec.Struct, array_like=True):
     """A product that was looked at; one entry a product id, moved to the end when it is seen again."""
 
@@ -88,6 +107,7 @@ class Product(msgspec.Struct, array_like=True):
     price_micros: int = 0
     views: int = 1
     liked: bool = False  # add_to_wishlist
+    traits: Traits | None = None  # None: no rule asked
 
 
 class Bought(msgspec.Struct, array_like=True):
@@ -97,6 +117,8 @@ class Bought(msgspec.Struct, array_like=True):
     category: str = ""
     bought_s: int = 0  # last time
     quantity: int = 1  # over all purchases
+    price_micros: int = 0  # of one piece; kept where a rule asks
+    traits: Traits | None = None
 
 
 class CartLine(msgspec.Struct, array_like=True):
@@ -107,6 +129,7 @@ class CartLine(msgspec.Struct, array_like=True):
     price_micros: int = 0  # of one piece
     quantity: int = 1
     since_s: int = 0
+    traits: Traits | None = None
 
 
 class Search(msgspec.Struct, array_like=True):
@@ -138,6 +161,13 @@ class Cooldown(msgspec.Struct, array_like=True):
     """A category that was just bought: its products do not count as an abandoned cart until then."""
 
     category: str
+    until_s: int = 0
+
+
+class ListedTime(msgspec.Struct, array_like=True, frozen=True):
+    """From when to when a customer list of the shop names the visitor; `until_s` is 0 for one that they left."""
+
+    since_s: int
     until_s: int = 0
 
 
@@ -200,6 +230,8 @@ class Facts(msgspec.Struct, array_like=True):
     merged: list[str] = []  # user ids whose history is in these facts, besides this one
     older_orders: bytes = b""  # digests of orders that fell off `orders` (orders.py)
     recent_events: bytes = b""  # digests of the last events that had an id (repeats.py)
+    known_as: list[bytes] = []  # digests of the person's phone and customer id at this advertiser
+    lists: dict[str, ListedTime] = {}  # the shop's customer lists that name the person
 
     @property
     def average_basket_micros(self) -> int:
@@ -212,6 +244,11 @@ class Facts(msgspec.Struct, array_like=True):
         if self.purchases < 2:
             return 0
         return (self.last_purchase_s - self.first_purchase_s) // (self.purchases - 1)
+
+
+def digests_of(facts: Facts) -> list[bytes]:
+    """By what the shop knows the person: digests of e-mail, phone and customer id."""
+    return [*([facts.person] if facts.person else []), *facts.known_as]
 
 
 FACT_NAMES = frozenset(Facts.__struct_fields__)

@@ -20,13 +20,16 @@ import numpy.typing as npt
 
 from core.ids import product_reference
 from segments.facts.derive import basket_cycle_s
-from segments.facts.facts import DAY_S, Facts, Product
+from segments.facts.facts import DAY_S, Facts, Product, Traits
 
 HOT_VERSION: Final = 3
 """What is written. 2 is the same without the purchase cycle, 1 also without product references; both are read, too."""
 
 OLDEST_HOT_VERSION: Final = 1
-COLD_VERSION: Final = 1
+COLD_VERSION: Final = 2
+"""What is written of products with traits. Without any it is 1, which is the same without them."""
+
+OLDEST_COLD_VERSION: Final = 1
 
 HEADER: Final = np.dtype(
     [
@@ -65,10 +68,7 @@ _EXPIRES_AT: Final = 20
 WINDOW: Final = np.dtype([("segment", "<u4"), ("enter_s", "<u4"), ("leave_s", "<u4")])
 WINDOW_BYTES: Final = 12
 
-FOREVER_S: Final = 2**32 - 1
-"""`leave_s` of a membership that only an event can end."""
-
-# A user of one advertiser with thousands of windows would slow every bid on him; admin refuses rules far below this.
+# A user of one advertiser with thousands of windows would slow every bid on them; admin refuses rules far below this.
 MAX_WINDOWS: Final = 1_000
 
 # How often a visitor buys, in steps of a sixth from three days to a year; 0 where no rhythm is known.
@@ -211,8 +211,9 @@ class PackedProducts(msgspec.Struct, frozen=True):
     ids: list[str]
     categories: list[str]
     liked: list[int]  # positions
-    widths: list[int]  # bits of each column: gap to the one before, price, category, views
+    widths: list[int]  # bits of each column: gap to the one before, price, category, views, and traits where there are
     columns: bytes
+    traits: list[Traits | None]  # the different ones; empty where no product has any
 
 
 def pack_products(products: Sequence[Product]) -> PackedProducts:
@@ -222,9 +223,16 @@ def pack_products(products: Sequence[Product]) -> PackedProducts:
     """
     rows = sorted(products, key=_seen_s)  # gaps between neighbours are small and never negative
     categories = list(dict.fromkeys(product.category for product in rows))
-    columns, widths = _pack_columns(rows, categories)
+    traits = list(dict.fromkeys(product.traits for product in rows))
+    if traits == [None]:
+        traits = []
+    columns, widths = _pack_columns(rows, categories, traits)
     liked = [index for index, product in enumerate(rows) if product.liked]
-    return PackedProducts([product.id for product in rows], categories, liked, widths, columns)
+    return PackedProducts([product.id for product in rows], categories, liked, widths, columns, traits)
+
+
+# `known_as` and `lists`, which most visitors have not.
+_BEFORE_LISTS: Final = len(Facts.__struct_fields__) - 2
 
 
 def pack_cold(facts: Facts, packed: PackedProducts | None = None) -> bytes:
@@ -236,11 +244,11 @@ def pack_cold(facts: Facts, packed: PackedProducts | None = None) -> bytes:
     packed = pack_products(kept) if packed is None else packed
     facts.products = []
     try:
-        body = _encoder.encode(_Cold(facts, packed.ids, packed.categories, packed.liked, packed.widths))
+        body = _encoder.encode(_cold_of(facts, packed))
     finally:
         facts.products = kept
     compressor = zlib.compressobj(1, zlib.DEFLATED, -12, DEFLATE_MEMORY, zlib.Z_DEFAULT_STRATEGY, COMMON_TEXT)
-    header = _pack_cold_header(COLD_VERSION, len(packed.columns))
+    header = _pack_cold_header(COLD_VERSION if packed.traits else OLDEST_COLD_VERSION, len(packed.columns))
     return header + packed.columns + compressor.compress(body) + compressor.flush()
 
 
@@ -251,8 +259,8 @@ def unpack_cold(cold: bytes) -> Facts:
 
 def unpack_cold_parts(cold: bytes) -> tuple[Facts, PackedProducts]:
     """Facts of a cold field, and their products as they are stored. Raises LayoutError as `unpack_cold`."""
-    if len(cold) < COLD_HEADER_BYTES or cold[0] != COLD_VERSION:
-        raise LayoutError("not a cold profile field of version 1")
+    if len(cold) < COLD_HEADER_BYTES or not OLDEST_COLD_VERSION <= cold[0] <= COLD_VERSION:
+        raise LayoutError("not a cold profile field of a version that is read here")
     body_at = COLD_HEADER_BYTES + int.from_bytes(cold[1:COLD_HEADER_BYTES], "little")
     try:
         parts = _cold_decoder.decode(zlib.decompressobj(-15, COMMON_TEXT).decompress(cold[body_at:]))
@@ -260,7 +268,8 @@ def unpack_cold_parts(cold: bytes) -> tuple[Facts, PackedProducts]:
         parts.facts.products = _unpack_products(parts, columns)
     except (zlib.error, msgspec.DecodeError, ValueError, IndexError) as error:
         raise LayoutError(f"damaged cold profile field: {error}") from error
-    return parts.facts, PackedProducts(parts.product_ids, parts.categories, parts.liked, parts.widths, columns)
+    packed = PackedProducts(parts.product_ids, parts.categories, parts.liked, parts.widths, columns, parts.traits)
+    return parts.facts, packed
 
 
 class _Cold(msgspec.Struct, array_like=True):
@@ -270,25 +279,43 @@ class _Cold(msgspec.Struct, array_like=True):
     product_ids: list[str]
     categories: list[str]
     liked: list[int]  # positions
-    widths: list[int]  # bits of each column: gap to the one before, price, category, views
+    widths: list[int]  # as PackedProducts has them
+
+
+class _ColdWithTraits(_Cold, array_like=True):
+    """The same of version 2."""
+
+    traits: list[Traits | None] = []
+
+
+def _cold_of(facts: Facts, packed: PackedProducts) -> tuple[object, ...]:
+    """The members of `_Cold`. Of visitors whom no list of customers names it is what it was before there were any."""
+    known: object = facts if facts.known_as or facts.lists else msgspec.structs.astuple(facts)[:_BEFORE_LISTS]
+    parts = (known, packed.ids, packed.categories, packed.liked, packed.widths)
+    return (*parts, packed.traits) if packed.traits else parts
 
 
 _seen_s = operator.attrgetter("seen_s")
-_cold_decoder = msgspec.msgpack.Decoder(_Cold)
+_cold_decoder = msgspec.msgpack.Decoder(_ColdWithTraits)
 _pack_cold_header = struct.Struct("<BH").pack
 
 
-def _pack_columns(products: list[Product], categories: list[str]) -> tuple[bytes, list[int]]:
+def _pack_columns(
+    products: list[Product], categories: list[str], traits: list[Traits | None]
+) -> tuple[bytes, list[int]]:
     if not products:
         return b"", []
     position = {category: index for index, category in enumerate(categories)}
     seen = [product.seen_s for product in products]
-    columns = (
+    columns = [
         [*(later - earlier for earlier, later in itertools.pairwise(seen)), 0],
         [product.price_micros // MICROS_PER_HUNDREDTH for product in products],
         [position[product.category] for product in products],
         [product.views for product in products],
-    )
+    ]
+    if traits:
+        place = {one: index for index, one in enumerate(traits)}
+        columns.append([place[product.traits] for product in products])
     widths = [max(column).bit_length() for column in columns]
     packed = seen[0].to_bytes(4, "little")
     for column, width in zip(columns, widths, strict=True):
@@ -299,7 +326,7 @@ def _pack_columns(products: list[Product], categories: list[str]) -> tuple[bytes
     return packed, widths
 
 
-def _unpack_products(parts: _Cold, packed: bytes) -> list[Product]:
+def _unpack_products(parts: _ColdWithTraits, packed: bytes) -> list[Product]:
     count = len(parts.product_ids)
     if not count:
         return []
@@ -309,15 +336,22 @@ def _unpack_products(parts: _Cold, packed: bytes) -> list[Product]:
         bits, mask = int.from_bytes(packed[offset : offset + size], "little"), (1 << width) - 1
         columns.append([bits >> shift & mask for shift in range(0, width * count, width)] if width else [0] * count)
         offset += size
-    gaps, prices, categories, views = columns
+    gaps, prices, categories, views = columns[:4]
+    traits = [parts.traits[place] for place in columns[4]] if parts.traits else [None] * count
     seen = itertools.accumulate(gaps[:-1], initial=int.from_bytes(packed[:4], "little"))
     liked = frozenset(parts.liked)
     return [
         Product(
-            product_id, parts.categories[category], seen_s, price * MICROS_PER_HUNDREDTH, view_count, index in liked
+            product_id,
+            parts.categories[category],
+            seen_s,
+            price * MICROS_PER_HUNDREDTH,
+            view_count,
+            index in liked,
+            told,
         )
-        for index, (product_id, category, seen_s, price, view_count) in enumerate(
-            zip(parts.product_ids, categories, seen, prices, views, strict=True)
+        for index, (product_id, category, seen_s, price, view_count, told) in enumerate(
+            zip(parts.product_ids, categories, seen, prices, views, traits, strict=True)
         )
     ]
 

@@ -18,6 +18,8 @@ from segments.facts.facts import (
     MAX_DEVICES,
     MAX_ENTRIES,
     MAX_EVENT_KINDS,
+    MAX_KNOWN_AS,
+    MAX_LISTS,
     MAX_ORDERS,
     MAX_PATHS,
     MAX_PRODUCTS,
@@ -25,6 +27,7 @@ from segments.facts.facts import (
     Bought,
     Cooldown,
     Facts,
+    ListedTime,
     Order,
     PathVisit,
     Product,
@@ -148,6 +151,17 @@ def _merge_lists(mine: Facts, other: Facts) -> None:
     kinds = {kind: max(mine.events.get(kind, 0), other.events.get(kind, 0)) for kind in {*mine.events, *other.events}}
     newest = sorted(kinds, key=lambda kind: (kinds[kind], kind))[-MAX_EVENT_KINDS:]
     mine.events = {kind: kinds[kind] for kind in newest}
+    mine.known_as = sorted({*mine.known_as, *other.known_as})[:MAX_KNOWN_AS]
+    mine.lists = _merged_lists(mine.lists, other.lists)
+
+
+def _merged_lists(mine: dict[str, ListedTime], other: dict[str, ListedTime]) -> dict[str, ListedTime]:
+    """The customer lists that name either: both devices are the same customer's."""
+    found = dict(mine)
+    for name, row in other.items():
+        known = found.get(name, row)
+        found[name] = ListedTime(min(known.since_s, row.since_s), max(known.until_s, row.until_s))
+    return dict(sorted(found.items(), key=lambda item: item[1].since_s)[-MAX_LISTS:])
 
 
 def _union(rows: Iterable[Row], key: Callable[[Row], Key], join: Callable[[Row, Row], Row], limit: int) -> list[Row]:
@@ -175,7 +189,7 @@ def _same_product(left: Product, right: Product) -> Product:
     newer, older = (left, right) if _moment(left) >= _moment(right) else (right, left)
     return Product(
         newer.id, newer.category or older.category, newer.seen_s, newer.price_micros or older.price_micros,
-        max(left.views, right.views), left.liked or right.liked,
+        max(left.views, right.views), left.liked or right.liked, newer.traits or older.traits,
     )  # fmt: skip
 
 
@@ -192,13 +206,16 @@ def _order_identity(order: Order) -> tuple[int, int]:
 
 
 def _same_order(left: Order, right: Order) -> Order:
-    """The side that was corrected last; else a refund on either side has taken value back."""
+    """The side that was corrected last; otherwise a refund on either side has taken value back."""
     return min(left, right, key=lambda order: (-order.corrected_s, order.value_micros, not order.refunded, order.at_s))
 
 
 def _same_bought(left: Bought, right: Bought) -> Bought:
     newer, older = (left, right) if _moment(left) >= _moment(right) else (right, left)
-    return Bought(newer.id, newer.category or older.category, newer.bought_s, max(left.quantity, right.quantity))
+    return Bought(
+        newer.id, newer.category or older.category, newer.bought_s, max(left.quantity, right.quantity),
+        newer.price_micros or older.price_micros, newer.traits or older.traits,
+    )  # fmt: skip
 
 
 def _later_cooldown(left: Cooldown, right: Cooldown) -> Cooldown:

@@ -12,7 +12,7 @@ import msgspec
 
 from core.clock import Clock
 from core.errors import Fault, UnavailableError
-from core.ids import means_nobody
+from core.ids import device_id, means_nobody
 from core.keys import sync_counts
 from core.model import Exchange
 from segments.facts.facts import DAY_S
@@ -25,6 +25,8 @@ from segments.profiles.store import ProfileStore
 # OpenRTB puts no bound on ids; the longest in use are base64 of 64 bytes.
 MAX_EXCHANGE_ID_CHARS: Final = 128
 _COUNTED_DAYS: Final = 35
+DEVICE: Final = "ifa"
+"""Of `user_id_sources`: the exchange syncs the device's advertising id."""
 
 
 class SyncOutcome(msgspec.Struct, frozen=True):
@@ -87,6 +89,8 @@ class CookieSync:
             if not look_only:
                 self._metrics.syncs.labels(exchange.key, browser, "placeholder").inc()
             their_id = ""
+        if DEVICE in exchange.user_id_sources:  # bid requests write it in capitals or not, and are looked up in one way
+            their_id = device_id(their_id) or their_id
         try:
             if not permitted:
                 await self._count(exchange, browser, "refused")

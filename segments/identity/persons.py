@@ -26,8 +26,9 @@ from core.keys import (
 )
 from segments.audiences.due import not_due_command
 from segments.audiences.leftovers import erase_leftovers
+from segments.audiences.rosters import RosterStore
 from segments.audiences.sizes import SegmentSizes
-from segments.facts.facts import DAY_S, Facts
+from segments.facts.facts import DAY_S, Facts, digests_of
 from segments.facts.layout import LayoutError, Window, unpack_cold, unpack_windows
 from segments.facts.meta import Meta, pack_meta, unpack_meta
 from segments.profiles.reading import META_FIELD, NOBODY, RING_FIELD, Command
@@ -61,7 +62,7 @@ _ERASE: Final = Script(
 )
 
 
-# An id that a request brought while its user was being erased must not point to him again. Requests are answered within
+# An id that a request brought while its user was being erased must not point to it again. Requests are answered within
 # milliseconds; the server's clock stamps both sides.
 _IN_FLIGHT_MS: Final = 5_000
 
@@ -118,7 +119,7 @@ _CLAIM: Final = Script(
     """
 )
 
-# KEYS: what points to a user (x: or c:). ARGV: his id. Another browser may have claimed it since: then it stays.
+# KEYS: what points to a user (x: or c:). ARGV: the user's id. Another browser may have claimed it since: then it stays.
 _LET_GO: Final = Script(
     """
     local held = redis.call('GET', KEYS[1])
@@ -175,6 +176,7 @@ class Identities:
         self._store = store
         self._sizes = sizes
         self._clock = clock
+        self._rosters = RosterStore(store, clock)
 
     async def opted_out(self, user_id: str) -> bool:
         """Whether the user may not be profiled."""
@@ -223,7 +225,7 @@ class Identities:
         return found
 
     async def _alias(self, user_id: str, field: str, value: str) -> bool:
-        """Note what points to a user; False, and it is not noted, where his tombstone forbids it."""
+        """Note what points to a user; False, and it is not noted, where the user's tombstone forbids it."""
         keys = [user_profile(user_id), user_aliases(user_id)]
         call = _NOTE_ALIAS.call(keys, [field, value, COOKIE_LIFETIME_S, _IN_FLIGHT_MS])
         (noted,) = await self._store.script(_NOTE_ALIAS, [call])
@@ -309,8 +311,9 @@ class Identities:
             windows[int(name)] = _windows(hot.get(name, b""))
             commands += [not_due_command(int(name), window, user_id) for window in windows[int(name)]]
             facts = _facts(value)
-            if facts is not None and facts.person:
-                commands.append(("SREM", person(int(name), facts.person.hex()), user_id))
+            digests = digests_of(facts) if facts is not None else []
+            commands += [("SREM", person(int(name), digest.hex()), user_id) for digest in digests]
+            await self._rosters.forget(int(name), digests)
         await self._store.commands(commands)
         await self._sizes.forget(user_id, sorted({window[0] for rows in windows.values() for window in rows}))
         await erase_leftovers(self._store, user_id, windows)

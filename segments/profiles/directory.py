@@ -23,6 +23,9 @@ class SegmentRules(Protocol):
     version: int
     """Fingerprint of the rules: profiles written under another one are to be evaluated again."""
 
+    traits: frozenset[str]
+    """What the rules ask of products as the feed has them (segments.facts.traits)."""
+
     def renewed(
         self,
         facts: Facts,
@@ -40,6 +43,7 @@ class NoRules:
 
     def __init__(self) -> None:
         self.version = 0
+        self.traits: frozenset[str] = frozenset()
 
     def renewed(
         self,

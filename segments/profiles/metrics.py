@@ -66,10 +66,12 @@ class WorkerMetrics:
             "grosz_event_lag_seconds", "Age of the newest applied event.", merge=Merge.MAX
         ).labels()
         self.freshness = telemetry.histogram(
-            "grosz_event_freshness_seconds", "From an event's acknowledgement to its profile being biddable.",
+            "grosz_event_freshness_seconds", "Time from an event's acknowledgement until bids see its profile.",
             bounds=FRESHNESS_BUCKETS,
         ).labels()  # fmt: skip
         self.hook_wait_s: GaugeChild = telemetry.gauge(
             "grosz_webhook_wait_seconds", "How long the oldest audience hook call has been due.", merge=Merge.MAX
         ).labels()
-        self.webhooks = telemetry.counter("grosz_webhook_deliveries_total", "Audience hook calls.", ("outcome",))
+        self.webhooks = telemetry.counter(
+            "grosz_webhook_deliveries_total", "Calls of audience hooks, by outcome.", ("outcome",)
+        )

@@ -37,6 +37,7 @@ NOBODY_PREFIX: Final = f"{NOBODY}:".encode()
 
 RING_FIELD: Final = b"i"
 META_FIELD: Final = b"m"
+LOST_FIELD: Final = b"o"
 
 _NO_FLOATS: Final = np.zeros(0)
 _NO_INTEGERS: Final = np.zeros(0, dtype=np.int64)
@@ -73,14 +74,15 @@ class ProfileBatch:
     `state_fields` are the rows' hot fields, which `references` reads.
     `segments` are sorted little-endian uint32 ids of what each request's user is a member of now; None where nothing
     is known of the user, or may be. `cap_rings` are what caps are asked of: `rings`, unless the bid path puts others
-    there. `failed` are the requests whose user could not be looked up: nobody knows what is known of them, which is
-    not the same as that nothing is.
+    there. `lost` tells of bids that were lost a moment ago (pacing.caps.lost_bids), by request. `failed` are the
+    requests whose user could not be looked up: nobody knows what is known of them, which is not the same as that
+    nothing is.
     """
 
     __slots__ = (
         "cap_rings", "cart_age_s", "cart_micros", "cart_stage", "failed", "found", "last_purchase_age_s",
-        "last_visit_age_s", "products_viewed", "purchase_cycle", "rings", "score", "segments", "state_advertiser",
-        "state_fields", "state_request", "user_ids", "visits",
+        "last_visit_age_s", "lost", "products_viewed", "purchase_cycle", "rings", "score", "segments",
+        "state_advertiser", "state_fields", "state_request", "user_ids", "visits",
     )  # fmt: skip
 
     def __init__(self, user_ids: list[str | None]) -> None:
@@ -90,6 +92,7 @@ class ProfileBatch:
         self.segments: list[bytes | None] = [None] * count
         self.rings = [b""] * count
         self.cap_rings = self.rings
+        self.lost: dict[int, bytes] = {}
         self.failed: set[int] = set()
         self.state_fields: list[bytes] = []
         self.state_request: npt.NDArray[np.int64] = _NO_INTEGERS
@@ -193,21 +196,24 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
             continue
         if RING_FIELD in shops:
             batch.rings[at] = _taken_out(shops, values, RING_FIELD)
+        if LOST_FIELD in shops:
+            batch.lost[at] = _taken_out(shops, values, LOST_FIELD)
         batch.found[at] = True
         batch.segments[at] = b""
         owners += [at] * len(values)
         names += shops
         fields += values
-    if not fields:
-        return
     # Asked of all at once: a look at each costs as much as everything above.
-    if min(map(len, fields)) < HEADER_BYTES or not _READ_VERSIONS.issuperset(map(_version_of, fields)):
-        sound = [row for row, field in enumerate(fields) if len(field) >= HEADER_BYTES and field[0] in _READ_VERSIONS]
-        owners = [owners[row] for row in sound]
-        names = [names[row] for row in sound]
-        fields = [fields[row] for row in sound]
+    if fields and (min(map(len, fields)) < HEADER_BYTES or not _READ_VERSIONS.issuperset(map(_version_of, fields))):
+        owners, names, fields = _sound(owners, names, fields)
     if fields:
         _decode_states(batch, owners, list(map(int, names)), fields, now_ms)
+
+
+def _sound(owners: list[int], names: list[bytes], fields: list[bytes]) -> tuple[list[int], list[bytes], list[bytes]]:
+    """The rows whose field is of a layout that is read here."""
+    sound = [row for row, field in enumerate(fields) if len(field) >= HEADER_BYTES and field[0] in _READ_VERSIONS]
+    return [owners[row] for row in sound], [names[row] for row in sound], [fields[row] for row in sound]
 
 
 def _taken_out(names: list[bytes], values: list[bytes], name: bytes) -> bytes:

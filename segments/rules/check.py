@@ -1,5 +1,6 @@
 """Names and types: from what was written to what it means, or to an error that says what to write instead."""
 
+from segments.facts.traits import LABEL, ON_SALE, PRICE
 from segments.rules import conditions, patterns, predicates, syntax
 from segments.rules.conditions import Condition
 from segments.rules.errors import FaultCode, RuleError, Span, did_you_mean
@@ -178,9 +179,23 @@ class _Checker:
         elif node.period is not None:
             since = self._anchor(node.period.moment)
         return conditions.Occurrences(
-            source=source, patterns=patterns.TextPatterns([literal.text for literal in node.patterns]),
-            low=low, high=high, since=since, least=least, most=most, weighted=weighted,
+            source=source, patterns=self._selecting(node), low=low, high=high, since=since, least=least,
+            most=most, weighted=weighted,
         )  # fmt: skip
+
+    def _selecting(self, node: syntax.EventClause) -> patterns.Selecting:
+        if node.amount is not None:
+            return self._price_range(node.amount, node.span)
+        texts = [literal.text for literal in node.patterns]
+        return patterns.AnyPartPatterns(texts) if node.kind == LABEL else patterns.TextPatterns(texts)
+
+    def _price_range(self, amount: syntax.PriceClause, span: Span) -> patterns.AmountRange:
+        price = Fact(name="price", type=Type.MONEY, summary="", reads=frozenset(), value=lambda _, __: None)
+        if amount.operator == "!=":
+            hint = "write not viewed price = ..., or a range"
+            raise self._fault(span, "a price cannot be compared with !=", "rule_type", hint)
+        least, most = self._bounds(price, amount.operator, amount.value)
+        return patterns.AmountRange(least or 0, most)
 
     def _anchor(self, name: syntax.Name) -> Fact:
         fact = self._fact(name)
@@ -197,7 +212,7 @@ class _Checker:
                 raise self._fault(literal.span, "this is not a text", "rule_type", hint)
         source = source_of(verb, node.kind, patterned=bool(node.patterns))
         objects = [kind for known, kind in SOURCES if known == verb.replace("purchased", "bought") and kind]
-        forms = " or ".join(f'{verb} {kind} "..."' for kind in objects)
+        forms = " or ".join(f'{verb} {kind} "..."' for kind in objects if kind not in {PRICE, ON_SALE})
         if source is None:
             hint = f"write {forms}" if forms else f"leave {node.kind} out"
             raise self._fault(node.span, f'"{verb} {node.kind}" is not an event', "rule_type", hint)

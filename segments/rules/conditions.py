@@ -3,7 +3,7 @@
 import msgspec
 
 from segments.rules.happenings import HappeningSource
-from segments.rules.patterns import TextPatterns
+from segments.rules.patterns import Selecting
 from segments.rules.predicates import Predicate
 from segments.rules.vocabulary import Fact
 
@@ -42,7 +42,7 @@ class Occurrences(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     source: HappeningSource
-    patterns: TextPatterns
+    patterns: Selecting
     low: int
     high: int | None
     since: Fact | None
@@ -109,3 +109,18 @@ def reads(condition: Condition) -> frozenset[str]:
             return source.reads | (since.reads if since else frozenset())
         case Test(fact=fact) | Known(fact=fact) | Distance(fact=fact):
             return fact.reads
+
+
+def traits(condition: Condition) -> frozenset[str]:
+    """What must be known of products for the condition (segments.facts.traits)."""
+    match condition:
+        case AllOf(parts=parts) | AnyOf(parts=parts):
+            return frozenset().union(*map(traits, parts))
+        case Opposite(part=part):
+            return traits(part)
+        case Occurrences(source=source, since=since):
+            return frozenset({source.trait, since.trait if since else ""}) - {""}
+        case Test(fact=fact) | Known(fact=fact) | Distance(fact=fact):
+            return frozenset({fact.trait}) - {""}
+        case Fixed():
+            return frozenset()

@@ -131,17 +131,24 @@ def _measures(node: syntax.Measure, facts: Facts, at_s: int) -> bool:
     return _COMPARE[node.operator](total, node.value.number)
 
 
+def _is_about(event: syntax.EventClause, text: str) -> bool:
+    """Whether an event is about what the clause names; `text` is a price in micros, labels one a line, or a text."""
+    if event.amount is not None:
+        value = event.amount.value
+        if isinstance(value, syntax.Range):
+            return value.low.number <= int(text) <= value.high.number
+        return _COMPARE[event.amount.operator](int(text), value.number)
+    patterns = [literal.text.casefold() for literal in event.patterns]
+    texts = text.casefold().split("\n") if event.kind == "label" else [text.casefold()]
+    return not patterns or any(_covers(pattern, one) for pattern in patterns for one in texts)
+
+
 def _matching(event: syntax.EventClause, facts: Facts, at_s: int) -> list[tuple[int, int]]:
     """(unix seconds, micros) of the events that count at a moment."""
     source = source_of(event.verb.text, event.kind, patterned=bool(event.patterns))
     if source is None or (source.ends is not None and at_s >= source.ends(facts)):
         return []
-    patterns = [literal.text.casefold() for literal in event.patterns]
-    events = [
-        (moment, 0)
-        for text, moment in source.rows(facts)
-        if not patterns or any(_covers(pattern, text.casefold()) for pattern in patterns)
-    ]
+    events = [(moment, 0) for text, moment in source.rows(facts) if _is_about(event, text)]
     if source.amounts is not None:
         events = source.amounts(facts)
     match event.period:

@@ -20,7 +20,13 @@ from segments.facts.facts import (
     MAX_PRODUCTS,
     MAX_SEARCHES,
     Facts,
+    Traits,
 )
+from segments.facts.traits import BRAND, LABEL, MARGIN, ON_SALE, PRICE
+from segments.rules.patterns import SEPARATOR
+
+TEXT_TRAITS: Final = frozenset({MARGIN, BRAND, LABEL})
+"""Traits that a rule names by a text."""
 
 Row = tuple[str, int]
 """What an event was about ('' where it is about nothing) and when, in unix seconds."""
@@ -38,15 +44,87 @@ class HappeningSource(msgspec.Struct, frozen=True, kw_only=True):
     timed: bool = True  # the profile knows when
     amounts: Callable[[Facts], list[tuple[int, int]]] | None = None  # (unix seconds, micros): total() is possible
     ends: Callable[[Facts], int] | None = None  # unix seconds from which the list counts as empty
+    trait: str = ""  # of products, to be kept where a rule asks for it (segments.facts.traits)
+
+    @property
+    def priced(self) -> bool:
+        """Whether what the event was about is a price in micros, which is compared with an amount."""
+        return self.trait == PRICE
 
 
 def _cart_end(facts: Facts) -> int:
     return facts.cart_changed_s + CART_LIFETIME_S
 
 
+Met = list[tuple[Traits | None, int, int]]
+"""Products that something happened to: traits, price in micros (0: unknown), and when."""
+
+
+def _viewed(facts: Facts) -> Met:
+    return [(product.traits, product.price_micros, product.seen_s) for product in facts.products]
+
+
+def _bought(facts: Facts) -> Met:
+    return [(item.traits, item.price_micros, item.bought_s) for item in facts.bought]
+
+
+def _added(facts: Facts) -> Met:
+    return [(line.traits, line.price_micros, line.since_s) for line in facts.cart]
+
+
+def _margins(met: Met) -> list[Row]:
+    return [(traits.margin, at_s) for traits, _, at_s in met if traits is not None and traits.margin]
+
+
+def _brands(met: Met) -> list[Row]:
+    return [(traits.brand, at_s) for traits, _, at_s in met if traits is not None and traits.brand]
+
+
+def _labels(met: Met) -> list[Row]:
+    """One row a product: its labels, of which one must fit (patterns.AnyPartPatterns)."""
+    return [(SEPARATOR.join(traits.labels), at_s) for traits, _, at_s in met if traits is not None and traits.labels]
+
+
+def _prices(met: Met) -> list[Row]:
+    return [(str(price), at_s) for _, price, at_s in met if price]
+
+
+def _reductions(met: Met) -> list[Row]:
+    return [("", at_s) for traits, _, at_s in met if traits is not None and traits.on_sale]
+
+
 _PRODUCTS: Final = frozenset({"products"})
 _CART: Final = frozenset({"cart", "cart_changed_s"})
 _BOUGHT: Final = frozenset({"bought"})
+
+_WHICH: Final[dict[str, tuple[str, Callable[[Met], list[Row]]]]] = {
+    MARGIN: ("a product with a margin label", _margins),
+    BRAND: ("a product of a brand", _brands),
+    LABEL: ("a product with a label of the feed", _labels),
+    PRICE: ("a product at a price", _prices),
+    ON_SALE: ("a product at its reduced price", _reductions),
+}
+
+
+def _with_trait(
+    verb: str, trait: str, what: str, reads: frozenset[str], limit: int, met: Callable[[Facts], Met]
+) -> HappeningSource:
+    which, rows = _WHICH[trait]
+    return HappeningSource(
+        summary=f"{which} {what}", reads=reads, limit=limit, rows=lambda facts: rows(met(facts)), trait=trait,
+        ends=_cart_end if verb == "added" else None, patterned=trait in TEXT_TRAITS, required=trait in TEXT_TRAITS,
+    )  # fmt: skip
+
+
+_TRAIT_SOURCES: Final = {
+    (verb, trait): _with_trait(verb, trait, what, reads, limit, met)
+    for verb, what, reads, limit, met in (
+        ("viewed", "was viewed", _PRODUCTS, MAX_PRODUCTS, _viewed),
+        ("bought", "was bought", _BOUGHT, MAX_BOUGHT, _bought),
+        ("added", "was put in the cart and is still there", _CART, MAX_CART_LINES, _added),
+    )
+    for trait in _WHICH
+}
 
 SOURCES: Final[dict[tuple[str, str], HappeningSource]] = {
     ("visited", ""): HappeningSource(
@@ -119,6 +197,7 @@ SOURCES: Final[dict[tuple[str, str], HappeningSource]] = {
         required=True,
         rows=lambda facts: list(facts.events.items()),
     ),
+    **_TRAIT_SOURCES,
 }  # fmt: skip
 """By (verb, object). `purchased` is `bought`, and `visited "/x"` is `visited page "/x"`."""
 

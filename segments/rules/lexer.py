@@ -38,8 +38,8 @@ class TokenKind(enum.StrEnum):
 
 KEYWORDS = frozenset(
     {
-        "ago", "ahead", "and", "category", "contains", "count", "everyone", "false", "has", "in", "like", "nobody",
-        "not", "or", "page", "product", "since", "total", "true",
+        "ago", "ahead", "and", "brand", "category", "contains", "count", "everyone", "false", "has", "in", "label",
+        "like", "margin", "nobody", "not", "on_sale", "or", "page", "price", "product", "since", "total", "true",
     }
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 Nesting, terms and list lengths are bounded while parsing, so every later pass may recurse and loop without asking.
 """
 
+from segments.facts.traits import BRAND, LABEL, MARGIN, ON_SALE, PRICE
 from segments.rules import syntax
 from segments.rules.errors import FaultCode, RuleError, Span, did_you_mean
 from segments.rules.lexer import Token, TokenKind, tokens_of
@@ -19,9 +20,12 @@ MAX_CHOICES = 100
 
 VERBS = frozenset({"visited", "viewed", "liked", "searched", "bought", "purchased", "added", "did"})
 COMPARISONS = frozenset({"=", "!=", "<", "<=", ">", ">="})
-_OBJECTS = frozenset({"product", "category", "page"})
+_TRAITS = frozenset({MARGIN, BRAND, LABEL, PRICE, ON_SALE})
+_OBJECTS = frozenset({"product", "category", "page"}) | _TRAITS
 _LISTABLE = frozenset({"in", "contains", "like"})
 _WORDS = frozenset({"true", "false"})
+
+_EXAMPLES = {"margin": "high", "label": "outlet", "brand": "Gino*"}
 
 # Operators of other languages.
 _FOREIGN_OPERATORS = {
@@ -115,7 +119,8 @@ class _Parser:
         if token.text in {"count", "total"}:
             self._advance()
             return self._measure(token)
-        raise self.unexpected("a fact or an event")
+        hint = f"say of which event: viewed {token.text}, bought {token.text} or added {token.text}"
+        raise self.unexpected("a fact or an event", hint=hint if token.text in _TRAITS else "")
 
     def _measure(self, function: Token) -> syntax.Measure:
         self._expect("(")
@@ -133,15 +138,35 @@ class _Parser:
 
     def _event(self, verb: syntax.Name) -> syntax.EventClause:
         kind = self._object()
-        if kind and self.token.kind is not TokenKind.STRING and self.token.text != "(":
-            raise self.unexpected("a text in quotes", hint=f'write for example {verb.text} {kind} "shoes*"')
+        amount = self._amount(verb) if kind == PRICE else None
         patterns: tuple[syntax.Literal, ...] = ()
-        if self.token.kind is TokenKind.STRING:
-            patterns = (self._literal(),)
-        elif self.token.text == "(" and self.token.kind is TokenKind.SYMBOL:
-            patterns = self._choices().items
+        if kind not in {PRICE, ON_SALE}:
+            patterns = self._patterns(verb, kind)
         period = self._period()
-        return syntax.EventClause(verb, kind, patterns, period, self._span_from(verb.span))
+        return syntax.EventClause(verb, kind, patterns, period, self._span_from(verb.span), amount)
+
+    def _patterns(self, verb: syntax.Name, kind: str) -> tuple[syntax.Literal, ...]:
+        if kind and self.token.kind is not TokenKind.STRING and self.token.text != "(":
+            example = _EXAMPLES.get(kind, "shoes*")
+            raise self.unexpected("a text in quotes", hint=f'write for example {verb.text} {kind} "{example}"')
+        if self.token.kind is TokenKind.STRING:
+            return (self._literal(),)
+        if self.token.text == "(" and self.token.kind is TokenKind.SYMBOL:
+            return self._choices().items
+        return ()
+
+    def _amount(self, verb: syntax.Name) -> syntax.PriceClause:
+        """What a price is compared with; its value's type is looked at later."""
+        hint = f"write for example {verb.text} price >= 200 PLN"
+        operator = self.token.text
+        if operator not in COMPARISONS and operator != "in":
+            raise self.unexpected("a comparison", hint=hint)
+        self._advance()
+        value = self._range_or_literal() if operator == "in" else self._literal()
+        if operator == "in" and not isinstance(value, syntax.Range):
+            hint = f"write a range: {verb.text} price in 100 PLN..200 PLN"
+            raise RuleError(self._text, value.span, '"in" needs a range', code="rule_type", hint=hint)
+        return syntax.PriceClause(operator, value)
 
     def _object(self) -> str:
         token = self.token

@@ -6,6 +6,7 @@ the people who write rules.
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 Matcher = Callable[[str], bool]
 
@@ -54,6 +55,23 @@ def like(pattern: str) -> Matcher:
         return True
 
     return covers
+
+
+class Selecting(Protocol):
+    """Which of the texts of events count: `TextPatterns`, `AnyPartPatterns`, `AmountRange`."""
+
+    @property
+    def key(self) -> object:
+        """Equal for two that select the same."""
+        ...
+
+    def may_cover(self, joined: str) -> bool:
+        """False if none of many texts can be covered; `joined` has each folded text behind a SEPARATOR."""
+        ...
+
+    def select(self, column: Mapping[str, Sequence[int]]) -> list[int]:
+        """The moments of all folded texts that are covered; `column` has the moments of each text."""
+        ...
 
 
 class TextPatterns:
@@ -131,5 +149,42 @@ class TextPatterns:
             moment
             for text, moments in column.items()
             if text and (part(text) or text in exact or text.startswith(prefixes))
+            for moment in moments
+        ]
+
+
+class AnyPartPatterns(TextPatterns):
+    """As `TextPatterns`, of texts that have several parts with a SEPARATOR between them: one must be covered."""
+
+    __slots__ = ()
+
+    def select(self, column: Mapping[str, Sequence[int]]) -> list[int]:
+        return [
+            moment
+            for text, moments in column.items()
+            if any(map(self.covers, text.split(SEPARATOR)))
+            for moment in moments
+        ]
+
+
+class AmountRange:
+    """Texts that are whole numbers from `least` to `most`, both included; None is no bound."""
+
+    __slots__ = ("_least", "_most", "key")
+
+    def __init__(self, least: int, most: int | None) -> None:
+        self._least = least
+        self._most = most
+        self.key = (least, most)
+
+    def may_cover(self, joined: str) -> bool:
+        return bool(joined)
+
+    def select(self, column: Mapping[str, Sequence[int]]) -> list[int]:
+        least, most = self._least, self._most
+        return [
+            moment
+            for text, moments in column.items()
+            if least <= int(text) and (most is None or int(text) <= most)
             for moment in moments
         ]

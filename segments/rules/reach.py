@@ -11,7 +11,7 @@ from segments.facts.derive import ENGAGEMENT_STEP_S, ENGAGEMENT_STEPS, SCORE_DAY
 from segments.facts.facts import CART_LIFETIME_S, DAY_S, LIFECYCLE_EXIT_S, RECENCY_BOUNDS_S, YEAR_S
 from segments.rules import conditions
 from segments.rules.conditions import Condition
-from segments.rules.vocabulary import Fact
+from segments.rules.vocabulary import LIST_PREFIX, Fact
 
 # Events are taken up to a day before their time (clocks of shops) and cool-downs may be set to a year at most.
 _SLACK_S: Final = DAY_S
@@ -24,6 +24,7 @@ _OWN_CHANGES_S: Final = {
     "engagement": ENGAGEMENT_STEPS * ENGAGEMENT_STEP_S,
     "lifetime_value": UNBOUNDED_S,  # fades at the visitor's own rhythm
     "lifetime_margin": UNBOUNDED_S,
+    "products.reduced": UNBOUNDED_S,  # a sale may end in a year
 }
 
 
@@ -54,4 +55,6 @@ def _reach(condition: Condition) -> int:
 def _fact_reach(fact: Fact) -> int:
     if fact.changes is None:
         return 0
+    if fact.name.startswith(LIST_PREFIX):
+        return UNBOUNDED_S  # a shop says for how long it lists its customers
     return _OWN_CHANGES_S.get(fact.name, CART_LIFETIME_S)

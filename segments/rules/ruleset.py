@@ -14,10 +14,10 @@ import msgspec
 
 from core.model import Advertiser, Segment, Status
 from segments.facts.derive import DEFINITIONS_VERSION
-from segments.facts.facts import DAY_S, Facts
-from segments.facts.layout import FOREVER_S, Window
+from segments.facts.facts import DAY_S, FOREVER_S, Facts
+from segments.facts.layout import Window
 from segments.rules.check import check
-from segments.rules.conditions import Condition, Key, reads, shared_keys
+from segments.rules.conditions import Condition, Key, reads, shared_keys, traits
 from segments.rules.errors import RuleError
 from segments.rules.reach import reach_s
 from segments.rules.spans import Spans
@@ -35,6 +35,9 @@ _MAX_CHANGE_SETS: Final = 2_000
 
 # Raised when the same text means something else than before, so that all profiles are evaluated again.
 LANGUAGE_VERSION: Final = 1
+
+MEANING: Final = f"{LANGUAGE_VERSION}.{DEFINITIONS_VERSION}"
+"""Of what the same rule means in this release; another one than the stored windows have is brought to all at once."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -85,7 +88,7 @@ def _active(segments: Sequence[Segment], advertiser: Advertiser) -> list[Segment
 class CompiledRules:
     """The active segments of one advertiser. A rule that does not compile is left out and listed in `broken`."""
 
-    __slots__ = ("_affected", "_rules", "broken", "version")
+    __slots__ = ("_affected", "_rules", "broken", "traits", "version")
 
     def __init__(self, segments: Sequence[Segment], advertiser: Advertiser) -> None:
         """`segments` of other advertisers and such that are not active are left out."""
@@ -104,6 +107,7 @@ class CompiledRules:
             for segment, condition in checked
         }
         self._affected: dict[frozenset[str], tuple[frozenset[int], tuple[Rule, ...]]] = {}
+        self.traits: frozenset[str] = frozenset().union(*(traits(condition) for _, condition in checked))
         self.version = rules_version(segments, advertiser)
 
     @property

@@ -7,7 +7,7 @@ cost a third of tuples of pairs, and the two commonest sets are constants that c
 from collections.abc import Sequence
 from typing import Final
 
-from segments.facts.layout import FOREVER_S
+from segments.facts.facts import FOREVER_S
 
 Spans = tuple[int, ...]
 

@@ -55,14 +55,25 @@ class Since(msgspec.Struct, frozen=True):
     moment: Name
 
 
+class PriceClause(msgspec.Struct, frozen=True):
+    """`>= 200 PLN` or `in 100 PLN..200 PLN` behind `price`. `operator` is as in `Comparison`, without texts' own."""
+
+    operator: str
+    value: Literal | Range
+
+
 class EventClause(msgspec.Struct, frozen=True):
-    """`viewed category "shoes*" in 7d`: things that the visitor did. `kind` is product, category, page or ''."""
+    """`viewed category "shoes*" in 7d`: things that the visitor did.
+
+    `kind` is product, category, page, a trait of products (margin, brand, label, price, on_sale) or ''.
+    """
 
     verb: Name
     kind: str
     patterns: tuple[Literal, ...]  # alternatives; empty: any
     period: InPeriod | Since | None
     span: Span
+    amount: PriceClause | None = None  # of price, and always there
 
 
 class Measure(msgspec.Struct, frozen=True):

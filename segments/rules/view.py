@@ -1,7 +1,6 @@
 """One visitor as the rules of one event see it: the facts, the moment, and what several rules would compute alike."""
 
-from segments.facts.facts import Facts
-from segments.facts.layout import FOREVER_S
+from segments.facts.facts import FOREVER_S, Facts
 from segments.rules.happenings import HappeningSource
 from segments.rules.patterns import SEPARATOR
 from segments.rules.spans import Spans

@@ -33,6 +33,7 @@ from segments.facts.facts import (
     recency_class_at,
 )
 from segments.facts.layout import biddable_cart_micros, products_viewed
+from segments.facts.traits import REDUCED, reduced_at, reduced_changes
 
 Value = str | int | float | bool | tuple[str, ...] | None
 """A fact at a moment; None where there is none. Money in micros, moments in unix seconds, words by position."""
@@ -64,12 +65,14 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     words: tuple[str, ...] = ()
     ordered: bool = False  # words that can be compared with < and >
     always: bool = False  # there is a value in every profile, be it 0
+    trait: str = ""  # what must be known of products for it (segments.facts.traits)
 
 
 LIFECYCLE_WORDS: Final = tuple(stage.name.lower() for stage in Lifecycle)
 STAGE_WORDS: Final = tuple(stage.name.lower() for stage in CartStage)
 
 ATTRIBUTE_PREFIX: Final = "attribute."
+LIST_PREFIX: Final = "list."
 
 _CART_READS: Final = frozenset({"cart", "cart_changed_s"})
 
@@ -200,6 +203,14 @@ def _products_count() -> Fact:
     )  # fmt: skip
 
 
+def _products_reduced() -> Fact:
+    return Fact(
+        name="products.reduced", type=Type.NUMBER, always=True, value=reduced_at, changes=reduced_changes,
+        reads=frozenset({"products", "bought"}), trait=REDUCED,
+        summary="different products viewed, not bought since, that are reduced now",
+    )  # fmt: skip
+
+
 _MOMENTS: Final = (
     _stored("first_visit", Type.MOMENT, "first_visit_s", "when the visitor came for the first time"),
     _stored("last_visit", Type.MOMENT, "last_visit_s", "last sign of life in the shop's pages"),
@@ -230,6 +241,7 @@ _OTHERS: Final = (
     _number("visit.pages", "visit_pages", "pages viewed in the current or last visit"),
     _plain("time_on_site", Type.DURATION, "seconds_on_site", "time spent in the shop, over all visits"),
     _products_count(),
+    _products_reduced(),
     _number("likes.count", "likes", "products put on a wish list"),
     _number("purchases.count", "purchases", "purchases, online and offline"),
     _number("refunds.count", "refunds", "refunds"),
@@ -278,9 +290,11 @@ _AGES: Final = {fact.name: fact for fact in map(_age_of, _MOMENTS) if fact.name 
 
 
 def fact_named(name: str) -> Fact | None:
-    """The fact of a name in lower case, `attribute.*` included; None if there is none."""
+    """The fact of a name in lower case, `attribute.*` and `list.*` included; None if there is none."""
     if name.startswith(ATTRIBUTE_PREFIX):
         return _attribute(name)
+    if name.startswith(LIST_PREFIX) and name != LIST_PREFIX:
+        return _customer_list(name)
     return FACTS.get(name) or _AGES.get(name)
 
 
@@ -297,4 +311,22 @@ def _attribute(name: str) -> Fact:
 
     return Fact(
         name=name, type=Type.ATTRIBUTE, summary="what the shop sent", reads=frozenset({"attributes"}), value=value
+    )  # fmt: skip
+
+
+def _customer_list(name: str) -> Fact:
+    """Since when a customer list of the shop names the visitor."""
+    key = name.removeprefix(LIST_PREFIX)
+
+    def value(facts: Facts, at_s: int) -> Value:
+        listed = facts.lists.get(key)
+        return listed.since_s if listed is not None and listed.until_s > at_s else None
+
+    def changes(facts: Facts) -> Sequence[int]:
+        listed = facts.lists.get(key)
+        return (listed.until_s,) if listed is not None else ()
+
+    return Fact(
+        name=name, type=Type.MOMENT, summary="since when a customer list names the visitor",
+        reads=frozenset({"lists"}), value=value, changes=changes,
     )  # fmt: skip

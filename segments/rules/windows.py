@@ -8,8 +8,7 @@ then compares a clock with windows and never sees a rule (docs/profile-layout.md
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from segments.facts.facts import Facts
-from segments.facts.layout import FOREVER_S
+from segments.facts.facts import FOREVER_S, Facts
 from segments.rules import conditions
 from segments.rules.conditions import Condition, Key, shared_key
 from segments.rules.predicates import Predicate

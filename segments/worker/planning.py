@@ -6,7 +6,6 @@ erasure may come in between and refuse the commit. The next attempt finds its to
 it, and takes back what the lost attempt, or one that a crash ended, may have left of them.
 """
 
-import copy
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -18,9 +17,9 @@ from core.model import Advertiser
 from segments.audiences.due import due_command, not_due_command
 from segments.audiences.leftovers import uncalled_commands
 from segments.audiences.sizes import Membership, membership_changes, rounded
-from segments.facts.apply import ApplyPolicy, apply_event
-from segments.facts.event import FORGET, LINK, LINK_BACK, SERVER_ORIGIN, Event, Kind, pack_event
-from segments.facts.facts import DAY_S, FACT_NAMES, MAX_DEVICES, Facts, Order
+from segments.facts.apply import ApplyPolicy, apply_event, apply_lists, forget_lists
+from segments.facts.event import FORGET, LINK, LINK_BACK, LISTED, OWN_KINDS, SERVER_ORIGIN, Event, Kind, pack_event
+from segments.facts.facts import DAY_S, FACT_NAMES, MAX_DEVICES, Facts, digests_of
 from segments.facts.layout import (
     LayoutError,
     PackedProducts,
@@ -35,14 +34,16 @@ from segments.facts.layout import (
     unpack_windows,
 )
 from segments.facts.merge import merge
-from segments.facts.orders import known_order
 from segments.facts.repeats import is_repeated
 from segments.facts.streams import revised, unpack_id
+from segments.facts.traits import NO_DETAILS, Details, refresh_traits
 from segments.profiles.directory import Directory
 from segments.profiles.log import FIELD, partition_of
 from segments.profiles.metrics import WorkerMetrics
 from segments.profiles.reading import Command
 from segments.profiles.store import StoredField, StoredUser, UserWrite
+from segments.worker.purchases import LogEntry, Purchase, order_before, purchase_of
+from segments.worker.taking_over import AT_ONCE, TakingOver
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +56,10 @@ ALL_FACTS: Final = FACT_NAMES
 _RECENT_MS: Final = DAY_S * 1000
 
 
-class LogEntry(msgspec.Struct, frozen=True):
-    """One stream entry."""
+ShopDetails = Mapping[int, Details]
+"""By advertiser id."""
 
-    id: bytes  # packed, see streams.py
-    event: Event
+NOTHING_TOLD: Final[ShopDetails] = {}
 
 
 class PoisonError(Exception):
@@ -68,23 +68,6 @@ class PoisonError(Exception):
     def __init__(self, entry: LogEntry) -> None:
         super().__init__(f"event {unpack_id(entry.id)} of kind {entry.event.kind} cannot be applied")
         self.entry = entry
-
-
-class Purchase(msgspec.Struct, frozen=True):
-    """An order as it was applied, to be credited to ads.
-
-    `order` is the same each time the order is reported (its number, otherwise what names this one report); `devices`
-    are the user ids under which the buyer may have seen ads, the one of the event first. Value in micros of the
-    advertiser's currency, 0 where nobody said. `corrects`: it is no order but what a known one, made at `at_ms`, is
-    worth more.
-    """
-
-    advertiser_id: int
-    order: str
-    devices: tuple[str, ...]
-    value_micros: int
-    at_ms: int
-    corrects: bool = False
 
 
 class UserPlan(msgspec.Struct, frozen=True):
@@ -149,7 +132,18 @@ class UserPlanner:
         advertiser = self._directory.advertiser(advertiser_id)
         return (advertiser.profile_retention_days if advertiser else 1) * DAY_S
 
-    def plan(self, user: StoredUser, entries: Sequence[LogEntry], persons: Persons, now_ms: int) -> UserPlan:
+    def asked(self, advertiser_id: int) -> frozenset[str]:
+        """What the advertiser's rules ask of products (segments.facts.traits)."""
+        return self._directory.rules(advertiser_id).traits
+
+    def plan(
+        self,
+        user: StoredUser,
+        entries: Sequence[LogEntry],
+        persons: Persons,
+        now_ms: int,
+        details: ShopDetails = NOTHING_TOLD,
+    ) -> UserPlan:
         """The plan for `entries`, oldest first. Raises PoisonError for an event that cannot be applied."""
         states: dict[int, _State] = {}
         side: list[Command] = []
@@ -167,21 +161,26 @@ class UserPlanner:
                 if happened_ms(entry) <= user.meta.erased_ms:
                     erased.append(entry.event)
                 continue
-            before = _order_before(state.facts, entry.event)
+            before, bought = order_before(state.facts, entry.event), state.facts.purchases > 0
             try:
-                if not self._apply(state, user.user_id, entry, persons, side):
+                if not self._apply(state, user.user_id, entry, persons, side, details):
                     continue
             except Exception as error:
                 raise PoisonError(entry) from error
             applied.append(entry.id)
             if entry.event.kind == Kind.PURCHASE and entry.event.origin in ("", SERVER_ORIGIN):
-                purchases.append(_purchase(state.facts, user.user_id, entry, before))
+                purchases.append(purchase_of(state.facts, user.user_id, entry, before, bought))
         plan = self._finish(user, states, side, applied, last, now_ms) if states else UserPlan(None)
         if purchases:
             plan = msgspec.structs.replace(plan, purchases=tuple(purchases))
         if not erased:
             return plan
-        kept = {(entry.event.advertiser_id, entry.event.person) for entry in entries if entry.id in applied}
+        kept = {
+            (entry.event.advertiser_id, digest)
+            for entry in entries
+            if entry.id in applied
+            for digest in (entry.event.person, *entry.event.known_as)
+        }
         return self._taking_back(plan, user.user_id, erased, kept)
 
     def _taking_back(
@@ -191,7 +190,9 @@ class UserPlanner:
 
         `kept` are (advertiser id, person) of logins after the erasure.
         """
-        persons = {(event.advertiser_id, event.person) for event in erased if event.person}.difference(kept)
+        persons = {
+            (event.advertiser_id, digest) for event in erased for digest in (event.person, *event.known_as) if digest
+        }.difference(kept)
         removals: list[Command] = [
             ("SREM", person(advertiser_id, digest.hex()), user_id) for advertiser_id, digest in persons
         ]
@@ -207,10 +208,18 @@ class UserPlanner:
             if segment is not None and segment.advertiser_id in advertiser_ids
         ]
 
-    def reevaluate(self, user: StoredUser, advertiser_ids: Collection[int], now_ms: int) -> UserPlan:
+    def reevaluate(
+        self,
+        user: StoredUser,
+        advertiser_ids: Collection[int],
+        now_ms: int,
+        details: ShopDetails = NOTHING_TOLD,
+        take_over: TakingOver = AT_ONCE,
+    ) -> UserPlan:
         """The plan that evaluates all rules of these advertisers over the stored facts, without an event.
 
-        Nothing is written of advertisers that do not know the user, or where the windows are what they should be.
+        Traits of products are first brought up to `details`. Nothing is written of advertisers that do not know the
+        user, or where facts and windows are what they should be.
         """
         states: dict[int, _State] = {}
         for advertiser_id in advertiser_ids:
@@ -220,14 +229,15 @@ class UserPlanner:
                 continue
             state = _load(advertiser, stored, now_ms)
             if state.facts.last_visit_s or state.facts.last_purchase_s:  # neither expired nor damaged
-                state.changed, state.cold = ALL_FACTS, stored.cold
+                refreshed = refresh_traits(state.facts, details.get(advertiser_id, NO_DETAILS))
+                state.changed, state.cold = ALL_FACTS, b"" if refreshed else stored.cold
                 states[advertiser_id] = state
-        plan = self._finish(user, states, [], [], revised(user.last), now_ms)
+        plan = self._finish(user, states, [], [], revised(user.last), now_ms, take_over)
         if plan.write is None:
             return plan
         if not states and now_ms - user.meta.erased_ms < _RECENT_MS:
             return UserPlan(None, memberships=tuple(self._no_memberships(user.user_id, advertiser_ids)))
-        fields = {key: field for key, field in plan.write.fields.items() if field.hot != user.fields[key].hot}
+        fields = {key: field for key, field in plan.write.fields.items() if field != user.fields[key]}
         write = msgspec.structs.replace(plan.write, fields=fields) if fields else None
         return msgspec.structs.replace(plan, write=write)
 
@@ -247,15 +257,20 @@ class UserPlanner:
             states[advertiser_id] = _load(advertiser, user.fields.get(advertiser_id, StoredField()), now_ms)
         return states[advertiser_id]
 
-    def _apply(self, state: _State, user_id: str, entry: LogEntry, persons: Persons, side: list[Command]) -> bool:
+    def _apply(
+        self,
+        state: _State,
+        user_id: str,
+        entry: LogEntry,
+        persons: Persons,
+        side: list[Command],
+        details: ShopDetails,
+    ) -> bool:
         event, facts = entry.event, state.facts
         if event.origin and not self._receives(facts, event):
             return False
-        if event.kind in (LINK, LINK_BACK):
-            self._link(state, user_id, entry, side)
-            return True
-        if event.kind == FORGET:
-            side += _forget(state, user_id)
+        if event.kind in OWN_KINDS:
+            self._apply_own(state, user_id, entry, side)
             return True
         # An order counts once by its number, for longer, and may be corrected: its event id says nothing more.
         if not (event.kind == Kind.PURCHASE and event.order) and is_repeated(facts, event.once):
@@ -264,7 +279,8 @@ class UserPlanner:
         logs_in = bool(event.person) and event.person != facts.person
         if logs_in:
             facts.devices = []
-        state.changed |= apply_event(facts, event, self._policy)
+            state.changed |= forget_lists(facts)
+        state.changed |= apply_event(facts, event, self._policy, details.get(event.advertiser_id, NO_DETAILS))
         if not event.origin:
             if event.kind != Kind.HEARTBEAT:
                 for device in facts.devices:
@@ -273,6 +289,16 @@ class UserPlanner:
             if logs_in:
                 self._introduce(facts, user_id, entry, persons, side)
         return True
+
+    def _apply_own(self, state: _State, user_id: str, entry: LogEntry, side: list[Command]) -> None:
+        """An event that no shop has sent."""
+        event = entry.event
+        if event.kind == FORGET:
+            side += _forget(state, user_id)
+        elif event.kind == LISTED:
+            state.changed |= apply_lists(state.facts, event.lists)
+        else:
+            self._link(state, user_id, entry, side)
 
     def _receives(self, facts: Facts, event: Event) -> bool:
         """Whether an event of another device, or of the shop's server, is to be applied here, for the first time."""
@@ -322,6 +348,7 @@ class UserPlanner:
         applied: list[bytes],
         last: bytes,
         now_ms: int,
+        take_over: TakingOver = AT_ONCE,
     ) -> UserPlan:
         fields: dict[int, StoredField] = {}
         memberships: list[Membership] = []
@@ -336,8 +363,7 @@ class UserPlanner:
                 side += [not_due_command(advertiser_id, row, user.user_id, self._partitions) for row in before]
                 continue
             latest_expiry_s = max(latest_expiry_s, expires_s)
-            rules = self._directory.rules(advertiser_id)
-            windows = rules.renewed(state.facts, state.changed, now_ms, before, before_expires_s)
+            windows = self._renewed(advertiser_id, state, before, before_expires_s, now_ms, take_over)
             after = stored_windows(windows, now_ms // 1000, expires_s)
             hot = pack_hot(state.facts, after, now_ms // 1000, expires_s)
             products = None if "products" in state.changed else state.products
@@ -345,13 +371,31 @@ class UserPlanner:
             memberships += membership_changes(
                 user.user_id, rounded(before, before_expires_s), rounded(after, expires_s), now_ms // 1000
             )
-            if state.facts.person and "visit_start_s" in state.changed:  # known by e-mail as long as by its cookie
-                key = person(advertiser_id, state.facts.person.hex())
-                side.append(("EXPIRE", key, self.retention_s(advertiser_id), "GT"))
+            if "visit_start_s" in state.changed:  # known by e-mail as long as by its cookie
+                keys = [person(advertiser_id, digest.hex()) for digest in digests_of(state.facts)]
+                side += [("EXPIRE", key, self.retention_s(advertiser_id), "GT") for key in keys]
             self._hooks(user.user_id, advertiser_id, before, after, now_ms // 1000, side, due)
         ttl_ms = max(0, latest_expiry_s * 1000 - now_ms)
         write = UserWrite(user, last, fields, ttl_ms)
         return UserPlan(write, tuple(side), tuple(due), tuple(memberships), tuple(applied))
+
+    def _renewed(
+        self,
+        advertiser_id: int,
+        state: _State,
+        before: Sequence[Window],
+        before_expires_s: int,
+        now_ms: int,
+        take_over: TakingOver,
+    ) -> Sequence[Window]:
+        """All windows after an event, or after the pass."""
+        rules = self._directory.rules(advertiser_id)
+        if not take_over.lies_ahead(now_ms // 1000):
+            return rules.renewed(state.facts, state.changed, now_ms, before, before_expires_s)
+        stored = take_over.before(before)
+        new = rules.renewed(state.facts, state.changed, 1000 * take_over.at_s, stored, before_expires_s)
+        kept = {window[0] for window in stored if self._directory.segment(window[0]) is not None}
+        return take_over.joined(stored, new, kept)
 
     def _hooks(
         self,
@@ -383,41 +427,15 @@ class UserPlanner:
 
 def _forget(state: _State, user_id: str) -> list[Command]:
     """Leave nothing of the facts, so that the field goes; the removal of what else this shop has of the user."""
-    known, removals = state.facts.person, uncalled_commands(user_id, _windows(state.hot)[0])
+    known, removals = digests_of(state.facts), uncalled_commands(user_id, _windows(state.hot)[0])
     state.facts, state.products, state.changed = Facts(), None, ALL_FACTS
-    if known:
-        removals.append(("SREM", person(state.advertiser.id, known.hex()), user_id))
-    return removals
+    return [*removals, *(("SREM", person(state.advertiser.id, digest.hex()), user_id) for digest in known)]
 
 
 def happened_ms(entry: LogEntry) -> int:
     """When an entry was acknowledged (unix ms), on the device where it happened."""
     at_ms = unpack_id(entry.id)[0]
     return min(at_ms, unpack_id(entry.event.origin_id)[0]) if entry.event.origin_id else at_ms
-
-
-def _order_before(facts: Facts, event: Event) -> Order | None:
-    """What is known of the order that an event corrects."""
-    known = known_order(facts, event.order) if event.replaces else None
-    return copy.copy(known)
-
-
-def _purchase(facts: Facts, user_id: str, entry: LogEntry, before: Order | None) -> Purchase:
-    event = entry.event
-    known = next((order for order in reversed(facts.orders) if order.key == event.order), None)
-    devices = (user_id, *(device for device in facts.devices if device != user_id))
-    value_micros = known.value_micros if known else 0
-    if before is not None:  # the order was credited as it was before: what is missing, or too much, goes the same way
-        name = f"order {event.order:x} corrected {event.at_ms} {event.value_micros}"
-        change = value_micros - before.value_micros
-        return Purchase(event.advertiser_id, name, devices, change, before.at_s * 1000, corrects=True)
-    if event.order:
-        name = f"order {event.order:x}"
-    elif event.origin:  # sent to each device of a person: one purchase all the same
-        name = f"person {event.person.hex()} {event.at_ms} {event.value_micros}"
-    else:
-        name = f"event {user_id} {entry.id.hex()}"
-    return Purchase(event.advertiser_id, name, devices, value_micros, event.at_ms)
 
 
 def _link(kind: str, event: Event, to: str, origin: str, origin_id: bytes, snapshot: bytes) -> Event:

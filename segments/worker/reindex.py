@@ -6,6 +6,10 @@ they are until then. One worker of all walks over the keys with SCAN, evaluates 
 fingerprint changed (of all, where an older layout may be left), and writes like the event worker does: a profile that
 an event has changed in between is read again. Where it stands is in one hash, so that another worker goes on after a
 crash and the console can show it.
+
+A release that means something else by the same rule (`segments.rules.ruleset.MEANING`) must not move an audience little
+by little while the pass runs. Such a pass picks a moment behind its end, and all windows change at that one
+(segments.worker.taking_over); until then it counts as running.
 """
 
 import asyncio
@@ -27,7 +31,10 @@ from segments.profiles.reading import Command
 from segments.profiles.scanning import Scanner
 from segments.profiles.scripts import Script
 from segments.profiles.store import ProfileStore
+from segments.rules.ruleset import MEANING
 from segments.worker.planning import UserPlan, UserPlanner
+from segments.worker.taking_over import TakingOver
+from segments.worker.telling import AskProducts, ProductTeller, nothing_known
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +48,17 @@ SETTLE_S: Final = 5.0
 LEASE_MS: Final = 15_000
 IDLE_S: Final = 1.0
 RETRY_S: Final = 1.0
+# All windows take over at a moment when the pass should have been done twice, and a worker that died was replaced.
+TAKE_OVER_TIMES: Final = 2
+TAKE_OVER_MARGIN_S: Final = 300
 # An event between read and write costs a round; several for one user within milliseconds do not happen.
 MAX_ROUNDS: Final = 10
 
 # In `seen`: a pass has begun that changes this advertiser's windows, so no rules are known to have been seen by all.
 _UNSETTLED: Final = -1
+
+# Members of `Progress` that are no plain values.
+_AS_JSON: Final = frozenset(("seen", "targets", "put_off_s", "waiting"))
 
 # KEYS: owner, progress. ARGV: owner, lease ms, then fields. 0: somebody else owns the pass.
 _SAVE: Final = Script(
@@ -80,6 +93,10 @@ class Progress(msgspec.Struct, frozen=True):
     started_ms: int = 0
     finished_ms: int = 0
     layout: int = 0  # the hot layout that all profiles have at least; 0: nobody has looked
+    meaning: str = ""  # what rules mean (segments.rules.ruleset.MEANING) in all profiles; empty: nobody has looked
+    takes_over_s: int = 0  # the moment (unix seconds) at which the windows of this pass begin to count; 0: at once
+    put_off_s: list[int] = []  # moments that this pass chose before and could not keep
+    waiting: bool = False  # all profiles have been looked at; what is left is that moment
 
     @property
     def share(self) -> float:
@@ -108,8 +125,10 @@ class SegmentReindexer:
         telemetry: Telemetry,
         *,
         profiles_per_second: int = PROFILES_PER_SECOND,
+        ask_products: AskProducts = nothing_known,
+        meaning: str = MEANING,
     ) -> None:
-        """`versions` gives the fingerprint of each advertiser's rules, the same object until they change."""
+        """`versions` gives the fingerprint of each advertiser's rules; `ask_products` knows the feeds."""
         self._store = store
         self._scanner = scanner
         self._planner = planner
@@ -117,6 +136,8 @@ class SegmentReindexer:
         self._sizes = sizes
         self._clock = clock
         self._rate = profiles_per_second
+        self._products = ProductTeller(planner, ask_products)
+        self._meaning = meaning
         self._owner = secrets.token_hex(8)
         self._progress: Progress | None = None
         self._known: Mapping[int, int] = {}
@@ -129,6 +150,11 @@ class SegmentReindexer:
         self._remaining = telemetry.gauge(
             "grosz_segment_pass_remaining_profiles", "Profiles that the background pass has still to look at, roughly."
         ).labels()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a pass of this worker is under way."""
+        return self._progress is not None and bool(self._progress.targets)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -153,7 +179,7 @@ class SegmentReindexer:
             return None
         progress = self._progress or await read_progress(self._store)
         targets = _to_bring(progress, versions)
-        if not targets and not progress.targets and not progress.brings_layout:
+        if not targets and not progress.targets and not progress.brings_layout and progress.meaning == self._meaning:
             return None
         if not await self._save(None):
             self._progress = None  # another worker is at it
@@ -162,8 +188,10 @@ class SegmentReindexer:
         progress = self._progress or await read_progress(self._store)
         targets = _to_bring(progress, versions)
         server = await self._scanner.server()
-        if progress.targets != targets or progress.server != server:
+        if progress.targets != targets or progress.server != server or self._cannot_keep(progress):
             progress = await self._begin(progress, targets, server)
+        if progress.waiting and self._clock.now_ms() < 1000 * progress.takes_over_s:
+            return None
         return await self._batch(progress)
 
     def _settled(self) -> Mapping[int, int] | None:
@@ -181,29 +209,54 @@ class SegmentReindexer:
         users = await self._scanner.size() // 2  # each user has two keys; all others together are few
         log.info("a background pass brings the rules of %d advertisers to about %d profiles", len(targets), users)
         seen = progress.seen | dict.fromkeys(targets, _UNSETTLED)
+        takes_over_s, put_off_s = self._moment(progress, users)
         return Progress(
             seen=seen, targets=targets, server=server, expected=users, started_ms=self._clock.now_ms(),
-            layout=progress.layout,
+            layout=progress.layout, meaning=progress.meaning, takes_over_s=takes_over_s, put_off_s=put_off_s,
         )  # fmt: skip
 
+    def _moment(self, progress: Progress, users: int) -> tuple[int, list[int]]:
+        """When the windows of a pass over so many users begin to count, and which moments that replaces."""
+        chosen_s, now_s = progress.takes_over_s, self._clock.now_ms() // 1000
+        renewed = progress.meaning != self._meaning
+        if not renewed or not (chosen_s or any(version > 0 for version in progress.seen.values())):
+            return 0, []  # an advertiser's own change, or windows that nobody has counted on yet
+        if 0 < chosen_s <= now_s:
+            log.warning("the background pass was away when its windows began to count: it brings the others at once")
+            return 0, []
+        if chosen_s >= now_s + users // self._rate:
+            return chosen_s, progress.put_off_s
+        put_off_s = [*progress.put_off_s, chosen_s] if chosen_s else []
+        return now_s + TAKE_OVER_TIMES * users // self._rate + TAKE_OVER_MARGIN_S, put_off_s
+
+    def _cannot_keep(self, progress: Progress) -> bool:
+        """Whether the pass will not be done at its moment, which has not come yet."""
+        left_s = progress.takes_over_s - self._clock.now_ms() // 1000
+        return left_s > 0 and not progress.waiting and (progress.expected - progress.scanned) // self._rate > left_s
+
     async def _batch(self, progress: Progress) -> int:
-        position, users = await self._scanner.scan(progress.position) if progress.targets else ("", [])
-        rewritten = await self._reevaluate(users, sorted(progress.targets))
+        scans = progress.targets and not progress.waiting
+        position, users = await self._scanner.scan(progress.position) if scans else ("", [])
+        take_over = TakingOver(progress.takes_over_s, frozenset(progress.put_off_s))
+        rewritten = await self._reevaluate(users, sorted(progress.targets), take_over)
         scanned = progress.scanned + len(users)
         progress = msgspec.structs.replace(
             progress, position=position, scanned=scanned, rewritten=progress.rewritten + rewritten
         )
-        if not position:
+        if not position and self._clock.now_ms() < 1000 * progress.takes_over_s:
+            progress = msgspec.structs.replace(progress, waiting=True)
+        elif not position:
             seen = {key: version for key, version in (progress.seen | progress.targets).items() if version}
             progress = msgspec.structs.replace(
-                progress, seen=seen, targets={}, finished_ms=self._clock.now_ms(), layout=HOT_VERSION
-            )
+                progress, seen=seen, targets={}, finished_ms=self._clock.now_ms(), layout=HOT_VERSION,
+                meaning=self._meaning, takes_over_s=0, put_off_s=[], waiting=False,
+            )  # fmt: skip
             log.info("the background pass is done: %d profiles, %d of them changed", scanned, progress.rewritten)
         self._progress = progress if await self._save(progress) else None
         self._remaining.set(max(0, progress.expected - scanned) if progress.targets else 0)
         return len(users)
 
-    async def _reevaluate(self, user_ids: Sequence[str], advertiser_ids: Sequence[int]) -> int:
+    async def _reevaluate(self, user_ids: Sequence[str], advertiser_ids: Sequence[int], take_over: TakingOver) -> int:
         """Evaluate all rules of the advertisers for these users; how many profiles changed."""
         waiting = list(dict.fromkeys(user_ids))
         looked_at, rewritten = len(waiting), 0
@@ -214,7 +267,11 @@ class SegmentReindexer:
                 self._profiles.labels("unchanged").inc(looked_at - rewritten)
                 return rewritten
             users = await self._store.read(dict.fromkeys(waiting, advertiser_ids))
-            plans = [self._planner.reevaluate(user, advertiser_ids, self._clock.now_ms()) for user in users.values()]
+            details = await self._products.of_profiles(users.values(), advertiser_ids)
+            now_ms = self._clock.now_ms()
+            plans = [
+                self._planner.reevaluate(user, advertiser_ids, now_ms, details, take_over) for user in users.values()
+            ]
             undo = [command for user in users.values() if user.meta.erased_ms and user.user_id in lost
                     for command in taken_back(lost[user.user_id].due)]  # fmt: skip
             lost = await self._write(plans, undo)
@@ -248,7 +305,7 @@ async def read_progress(store: Asking) -> Progress:
     if not isinstance(reply, list):
         return Progress()
     found = {bytes(name).decode(): bytes(value).decode() for name, value in zip(reply[::2], reply[1::2], strict=True)}
-    raw = {name: msgspec.json.decode(text) if name in {"seen", "targets"} else text for name, text in found.items()}
+    raw = {name: msgspec.json.decode(text) if name in _AS_JSON else text for name, text in found.items()}
     return msgspec.convert(raw, Progress, strict=False)
 
 
@@ -256,7 +313,7 @@ def _fields(progress: Progress) -> list[str]:
     """The hash's fields, readable with HGETALL by a person."""
     fields: list[str] = []
     for name, value in msgspec.structs.asdict(progress).items():
-        fields += [name, msgspec.json.encode(value).decode() if isinstance(value, dict) else str(value)]
+        fields += [name, msgspec.json.encode(value).decode() if name in _AS_JSON else str(value)]
     return fields
 
 

@@ -7,7 +7,7 @@ knows the last event applied to it, and the cursor moves only after everything b
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ from core.keys import event_dead, event_stream, person, user_profile
 from core.telemetry.logs import WITHOUT_CONTENT
 from segments.audiences.due import taken_back
 from segments.audiences.leftovers import expiry_commands
+from segments.audiences.rosters import RosterLookup
 from segments.audiences.sizes import Membership, SegmentSizes
 from segments.audiences.tag_health import TagHealth
 from segments.facts.event import SERVER_ORIGIN, Event, unpack_event
@@ -28,7 +29,16 @@ from segments.profiles.metrics import WorkerMetrics
 from segments.profiles.partitions import PartitionLeases
 from segments.profiles.reading import META_FIELD, Command
 from segments.profiles.store import ProfileStore, StoredUser
-from segments.worker.planning import LogEntry, Persons, PoisonError, Purchase, UserPlan, UserPlanner, happened_ms
+from segments.worker.planning import (
+    Persons,
+    PoisonError,
+    ShopDetails,
+    UserPlan,
+    UserPlanner,
+    happened_ms,
+)
+from segments.worker.purchases import LogEntry, Purchase
+from segments.worker.telling import AskProducts, ProductTeller, nothing_known
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +84,7 @@ class EventWorker:
 
     `on_purchase` is told of each order, at least once and before the event counts as applied: it must recognise
     repetitions. It raises UnavailableError to be asked again. `on_applied` is told of events after they were applied,
-    at most once: it must not wait.
+    at most once: it must not wait. `ask_products` knows the feeds, for rules that ask for what a product was like.
     """
 
     def __init__(
@@ -89,6 +99,7 @@ class EventWorker:
         partitions: int,
         on_purchase: OnPurchase = nobody_asks,
         on_applied: OnApplied = nobody_watches,
+        ask_products: AskProducts = nothing_known,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -100,6 +111,8 @@ class EventWorker:
         self._partitions = partitions
         self._on_purchase = on_purchase
         self._on_applied = on_applied
+        self._products = ProductTeller(planner, ask_products)
+        self._rosters = RosterLookup(store, clock)
         self._cursors: dict[int, tuple[bytes, bytes]] = {}  # partition -> (lease value, cursor)
 
     async def run(self) -> None:
@@ -236,6 +249,7 @@ class EventWorker:
             {user: {entry.event.advertiser_id for entry in entries} for user, entries in waiting.items()}
         )
         persons = await self._persons(users, waiting)
+        details = await self._products.of_events(entry.event for entries in waiting.values() for entry in entries)
         now_ms = self._clock.now_ms()
         plans: list[tuple[str, UserPlan]] = []
         side: list[Command] = []
@@ -244,7 +258,7 @@ class EventWorker:
             if number % USERS_PER_TURN == USERS_PER_TURN - 1:
                 await asyncio.sleep(0)
             user = users[user_id]
-            plan = await self._plan(user, entries, persons, now_ms)
+            plan = await self._plan(user, entries, persons, now_ms, details)
             if user_id in lost and user.meta.erased_ms:  # what else the lost plan wrote, the new one takes back
                 side += taken_back(lost.pop(user_id).due)
             side += plan.side
@@ -288,10 +302,12 @@ class EventWorker:
             self._metrics.erased.inc(len(entries) - len(kept))
             entries[:] = kept
 
-    async def _plan(self, user: StoredUser, entries: list[LogEntry], persons: Persons, now_ms: int) -> UserPlan:
+    async def _plan(
+        self, user: StoredUser, entries: list[LogEntry], persons: Persons, now_ms: int, details: ShopDetails
+    ) -> UserPlan:
         while True:
             try:
-                return self._planner.plan(user, entries, persons, now_ms)
+                return self._planner.plan(user, entries, persons, now_ms, details)
             except PoisonError as poison:
                 log.exception("an event is set aside", extra=WITHOUT_CONTENT)
                 entries.remove(poison.entry)
@@ -301,11 +317,13 @@ class EventWorker:
     async def _persons(self, users: dict[str, StoredUser], waiting: dict[str, list[LogEntry]]) -> Persons:
         """Note which device logged in as whom, and read who else did."""
         logins = {
-            (entry.event.advertiser_id, entry.event.person, user_id)
+            (entry.event.advertiser_id, digest, user_id)
             for user_id, entries in waiting.items()
             if not users[user_id].meta.opted_out
             for entry in entries
-            if entry.event.person and not entry.event.origin and happened_ms(entry) > users[user_id].meta.erased_ms
+            if not entry.event.origin and happened_ms(entry) > users[user_id].meta.erased_ms
+            for digest in (entry.event.person, *entry.event.known_as)
+            if digest
         }
         if not logins:
             return {}
@@ -313,12 +331,28 @@ class EventWorker:
         commands: list[Command] = [("SADD", keys[login[:2]], login[2]) for login in logins]
         commands += [("EXPIRE", key, self._planner.retention_s(login[0])) for login, key in keys.items()]
         await self._store.commands(commands)
+        await self._look_up(keys, waiting)  # after the device is known: an import that comes later finds it
         replies = await self._store.commands([("SMEMBERS", key) for key in keys.values()])
         return {
             login: sorted(member.decode() for member in reply)
             for login, reply in zip(keys, replies, strict=True)
             if isinstance(reply, list | set)
         }
+
+    async def _look_up(self, logins: Collection[tuple[int, bytes]], waiting: dict[str, list[LogEntry]]) -> None:
+        """Let logins say which customer lists name the person."""
+        digests: dict[int, list[bytes]] = {}
+        for advertiser_id, digest in logins:
+            digests.setdefault(advertiser_id, []).append(digest)
+        listed = await self._rosters.of(digests)
+        if not listed:
+            return
+        for entries in waiting.values():
+            for at, entry in enumerate(entries):
+                event = entry.event
+                by_digest = [listed.get((event.advertiser_id, one), {}) for one in (event.person, *event.known_as)]
+                if found := {name: row for lists in by_digest for name, row in lists.items()}:
+                    entries[at] = LogEntry(entry.id, msgspec.structs.replace(event, lists=found))
 
     async def _account(self, done: Sequence[tuple[str, UserPlan]], waiting: dict[str, list[LogEntry]]) -> None:
         now_ms = self._clock.now_ms()

@@ -17,15 +17,17 @@ from yarl import URL
 from core.clock import ManualClock, SystemClock
 from core.ids import new_user_id
 from core.keys import client_user, exchange_user, user_profile
-from core.model import Segment
+from core.model import FrequencyCap, Segment
 from core.redis.client import control_redis
 from core.telemetry.metrics import Telemetry
 from pacing.notices.conversions import ConversionDesk
 from pacing.notices.web import routes as notice_routes
+from segments.audiences.roster_import import RosterImporter
 from segments.identity.persons import Identities
 from tests.kit.fixtures import REPOSITORY
-from tests.kit.money import LANDING
+from tests.kit.money import LANDING, line_item
 from tests.kit.money import Shop as Money
+from tests.kit.money import catalogue as money_catalogue
 from tests.kit.profiles import EventRig, catalogue
 from tests.kit.tracker import API_KEY, EXCHANGE, tracker_application
 from tests.kit.tracker import shop as tracker_shop
@@ -38,6 +40,8 @@ CONSENT: Final = {"gdpr": 1, "consent": "all"}
 
 MODULES: Final = {
     "pacing/notices/touches.py": ("bill", "click"),
+    "pacing/notices/lost_bids.py": ("loss",),
+    "segments/audiences/rosters.py": ("customer list",),
     "segments/identity/persons.py": ("sync", "first-party id", "first-party id again"),
     "segments/profiles/store.py": ("event", "image", "server event", "login", "till"),
     "segments/worker/worker.py": ("login", "till"),
@@ -49,7 +53,7 @@ The pass that brings changed rules to profiles writes by the store too: tests/in
 """
 READERS: Final = {
     "core/keys.py", "pacing/notices/conversions.py", "segments/profiles/scanning.py", "segments/profiles/reading.py",
-    "admin/visitors/visitor_desk.py",
+    "admin/visitors/visitor_desk.py", "admin/products/mailing.py",
 }  # fmt: skip
 
 
@@ -62,7 +66,12 @@ class World:
         self.url, self.client, self.rig, self.money = url, client, rig, money
         self.identities = Identities(rig.store, rig.sizes, rig.clock)
         self.user = new_user_id()
-        self.tokens = [money.token(1, user_id=self.user) for _ in range(3)]
+        self.bid()
+
+    def bid(self) -> None:
+        """Three bids that will be billed, two that will be lost."""
+        self.tokens = [self.money.token(1, user_id=self.user) for _ in range(3)]
+        self.losing = [self.money.token(1, user_id=self.user) for _ in range(2)]
 
     @property
     def cookies(self) -> dict[str, str]:
@@ -101,6 +110,15 @@ async def till(world: World) -> None:
     await post(world, body | {"offline": True}, Authorization=f"Bearer {API_KEY}")
 
 
+async def customer_list(world: World) -> None:
+    """What an import leaves for the worker to tell, and the entry that names the person."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield f"email_sha256\n{PERSON_HEX}\n".encode()
+
+    await RosterImporter(world.rig.store, world.rig.clock).load(1, "vip", pieces(), replace=False, days=30)
+
+
 async def first_party_id(world: World) -> None:
     await world.identities.adopt_client(1, CLIENT_ID, world.user)
 
@@ -125,6 +143,11 @@ async def bill(world: World) -> None:
         assert (await world.client.get(f"/n/bill/{token}", params={"p": "5.00", "c": "PLN"})).status == 204
 
 
+async def loss(world: World) -> None:
+    for token in world.losing:
+        assert (await world.client.get(f"/n/loss/{token}")).status == 204
+
+
 async def click(world: World) -> None:
     for token in world.tokens:
         url = URL(f"/t/click/{token}").with_query({"to": LANDING})
@@ -139,9 +162,10 @@ async def conversion(world: World) -> None:
 WRITERS: Final[dict[str, Writer]] = {
     "event": event, "image": image, "server event": server_event, "login": login, "till": till,
     "first-party id": first_party_id, "first-party id again": first_party_id_again, "sync": sync, "bind": bind,
-    "bill": bill, "click": click, "conversion": conversion,
+    "customer list": customer_list,
+    "bill": bill, "loss": loss, "click": click, "conversion": conversion,
 }  # fmt: skip
-OF_BIDS_THAT_WERE_OUT: Final = ("bill", "click")
+OF_BIDS_THAT_WERE_OUT: Final = ("bill", "loss", "click")
 """What may come after an erasure although its browser did nothing; whatever else comes is a new visit."""
 
 
@@ -150,7 +174,8 @@ async def world(valkey: str) -> AsyncIterator[World]:
     published = catalogue(SEGMENTS, exchanges=[EXCHANGE])
     async with contextlib.AsyncExitStack() as stack:
         shop = await stack.enter_async_context(tracker_shop(valkey, SystemClock(), published=published))
-        money = await Money.open(valkey, ManualClock(SystemClock().now_ms()))
+        capped = money_catalogue(line_item(caps=(FrequencyCap(impressions=9, window_s=3600),)))
+        money = await Money.open(valkey, ManualClock(SystemClock().now_ms()), capped)
         stack.push_async_callback(money.close)
         await money.bidder()
         app = tracker_application(shop.rig, shop.identities)
@@ -210,7 +235,7 @@ async def test_after_an_opt_out_no_writer_leaves_anything(
         for write in WRITERS.values():
             await write(world)
             await world.rig.settle()
-        world.tokens = [world.money.token(1, user_id=world.user) for _ in range(3)]
+        world.bid()
     await world.identities.opt_out(world.user, "test")
     assert await traces(world) == []
     left = {}
@@ -230,7 +255,7 @@ async def test_after_an_erasure_bids_that_were_out_leave_nothing(
     for write in WRITERS.values():
         await write(world)
         await world.rig.settle()
-    world.tokens = [world.money.token(1, user_id=world.user) for _ in range(3)]
+    world.bid()
     await world.identities.forget(world.user, "test")
     assert await traces(world) == []
     for name in (*OF_BIDS_THAT_WERE_OUT, "bind", "first-party id", "first-party id again"):

@@ -1,8 +1,7 @@
 """kill -9 of tracker, worker and server at random points while a shop sends events over HTTP: what was acknowledged is
 applied once, and an order that is sent until it is acknowledged counts once.
 
-The server writes each command to the disk before it answers (`appendfsync always`): with `everysec` a killed server may
-lose what came during a running fsync (docs/events.md). GROSZ_TEST_KILL_ROUNDS=200 makes the long run.
+GROSZ_TEST_KILL_ROUNDS=200 makes the long run.
 """
 
 import asyncio
@@ -18,7 +17,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import redis
 
 from core.clock import SystemClock
 from core.keys import event_stream
@@ -47,7 +45,6 @@ class Running:
 
     def start(self) -> None:
         self.server.start()
-        self._write_through()
         for name in ("tracker", "worker"):
             self._start(name)
 
@@ -56,7 +53,6 @@ class Running:
             assert self.server.pid is not None
             os.kill(self.server.pid, 9)
             self.server.restart()
-            self._write_through()
         else:
             self._end(victim)
             self._start(victim)
@@ -76,10 +72,6 @@ class Running:
         process = self._processes.pop(name)
         process.kill()
         process.wait()
-
-    def _write_through(self) -> None:
-        with redis.Redis.from_url(self.server.url) as connection:
-            connection.config_set("appendfsync", "always")
 
 
 async def post(session: aiohttp.ClientSession, port: int, batch: Sequence[Happening]) -> list[bool]:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shlex
 import signal
 import time
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ def scenario(urls: Mapping[str, str]) -> Scenario:
         processes=1,
         patience_s=5.0,
         traffic=replace(made.traffic, templates=100, users=500),
-        notices=replace(made.notices, bill_delay_ms=50, click_delay_ms=100, late_delay_ms=500, drain_s=8),
+        notices=replace(made.notices, bill_delay_ms=50, click_delay_ms=2_500, late_delay_ms=500, drain_s=8),
     )
 
 
@@ -125,5 +126,5 @@ def test_the_commands_of_the_page_are_commands() -> None:
     commands = re.findall(r"^    grosz (report.*)$", page, re.MULTILINE)
     assert len(commands) >= 5
     for command in commands:
-        done = grosz(*command.split(), "--data", "/nowhere/at/all")
+        done = grosz(*shlex.split(command), "--data", "/nowhere/at/all")
         assert "there is no Grosz in" in done.stderr, f"{command}: {done.stderr}"

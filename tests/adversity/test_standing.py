@@ -36,7 +36,7 @@ FULL_S = 5.0
 
 @contextmanager
 def small_disk() -> Iterator[Path]:
-    """A file system that can be filled: a small tmpfs where this is root, else a plain folder."""
+    """A file system that can be filled: a small tmpfs where this is root, otherwise a plain folder."""
     folder = Path(tempfile.mkdtemp(prefix="grosz-"))
     mounted = (
         os.geteuid() == 0

@@ -177,8 +177,17 @@ async def bench(callers: dict[str, Caller], arguments: argparse.Namespace) -> No
     print(f"{len(held)} queries, {held.count(False)} over {TARGET_MS:.0f} ms")
 
 
+def add_arguments(parser: argparse.ArgumentParser, rounds: int) -> None:
+    """Which database, how often."""
+    parser.add_argument("--line-items", type=int, default=100_000)
+    parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--rounds", type=int, default=rounds)
+
+
 @contextlib.contextmanager
-def _directory(kept: Path | None) -> Iterator[Path]:
+def directory_of(kept: Path | None) -> Iterator[Path]:
+    """Where the database is: a directory that is kept, or one that goes with the bench."""
     if kept is not None:
         kept.mkdir(parents=True, exist_ok=True)
         yield kept
@@ -189,7 +198,7 @@ def _directory(kept: Path | None) -> Iterator[Path]:
 
 
 @contextlib.asynccontextmanager
-async def _database(directory: Path, arguments: argparse.Namespace) -> AsyncIterator[str]:
+async def filled_database(directory: Path, arguments: argparse.Namespace) -> AsyncIterator[str]:
     """URL of the filled database."""
     server = None
     is_new = not (directory / ("data" if arguments.postgres else "grosz.sqlite")).exists()
@@ -221,19 +230,16 @@ async def _database(directory: Path, arguments: argparse.Namespace) -> AsyncIter
 async def main() -> None:
     """Runs the bench."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--line-items", type=int, default=100_000)
-    parser.add_argument("--postgres", action="store_true")
-    parser.add_argument("--data", type=Path)
+    add_arguments(parser, rounds=20)
     parser.add_argument("--only", choices=("", "sorts", "filters", "pages"), default="")
-    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--part", default="1/1")
     arguments = parser.parse_args()
-    with _directory(arguments.data) as directory, tempfile.TemporaryDirectory() as own:
+    with directory_of(arguments.data) as directory, tempfile.TemporaryDirectory() as own:
         redis = EmbeddedServer(Path(own))
         redis.start()
         try:
             async with (
-                _database(directory, arguments) as url,
+                filled_database(directory, arguments) as url,
                 running_api(url, redis.url, SystemClock()) as api,
             ):
                 gc.freeze()  # as the admin role does when it is ready

@@ -80,13 +80,16 @@ def user_id(number: int) -> str:
     return f"{number:022d}"
 
 
-def request_body(number: int, chance: random.Random, *, wanted: bool) -> bytes:
-    """A 2 kB request with two impressions; one that nobody wants comes from a country that nobody targets."""
+def request_body(number: int, chance: random.Random, *, wanted: bool, at: int = 2) -> bytes:
+    """A 2 kB request with two impressions; one that nobody wants comes from a country that nobody targets.
+
+    `at` is the auction type: 1 is first price, 2 second price.
+    """
     sizes = [{"w": 300, "h": 250}, {"w": 336, "h": 280}]
     domain = f"news{chance.randrange(500)}.example"
     body = {
         "id": f"{number:032d}-bid",
-        "at": 2,
+        "at": at,
         "tmax": 300,
         "cur": ["PLN"],
         "imp": [

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from bidder.dialects.table import speaker_of
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.consent.permission import read_view
 from bidder.openrtb.consent.tcf import decode
@@ -92,7 +93,7 @@ def main() -> None:
     policy = ConsentPolicy(ConsentSettings(vendor_id=1001))
 
     def stages() -> None:
-        auction = Auction(decode_request(body, tolerances), EXCHANGE, 1.0)
+        auction = Auction(decode_request(body, tolerances), EXCHANGE, 1.0, speaker_of(EXCHANGE))
         check_request(auction, FX)
         resolve_consent(auction, policy)
         identify(auction)

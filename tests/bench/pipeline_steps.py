@@ -5,10 +5,12 @@ each step in microseconds a request. On a machine that is not quiet, count instr
 
     valgrind --tool=callgrind python -m tests.bench.pipeline_steps --iterations 5     (then 25: the difference counts)
 
-`--instructions` does both runs and prints the difference a request.
+`--instructions` does both runs and prints the difference a request; with and without `--first-price` it tells what the
+shading of bids costs.
 """
 
 import argparse
+import json
 import random
 import re
 import shutil
@@ -18,6 +20,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from bidder.decision import pipeline
 from bidder.decision.answer import answer
@@ -25,7 +30,9 @@ from bidder.decision.bids_out import BatchCaps, BidsOut
 from bidder.decision.choose import choose
 from bidder.decision.model_file import load_model
 from bidder.decision.noting import BidNotes
+from bidder.decision.recording import AuctionRecorder
 from bidder.decision.snapshot import Snapshot
+from bidder.dialects.table import speaker_of
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.request.auction import Auction
@@ -33,6 +40,7 @@ from bidder.request.consent import ConsentPolicy
 from bidder.targeting.compiled import Compiled
 from core.clock import SystemClock
 from core.config import ConsentSettings
+from core.model import Catalogue, Creative, Format
 from core.reasons import NoBid
 from core.telemetry.metrics import Telemetry
 from journal.people import Pseudonyms
@@ -43,7 +51,8 @@ from segments.facts.facts import Facts
 from segments.facts.layout import pack_hot
 from segments.profiles.reading import ProfileBatch, decode
 from tests.bench.bid_path import request_body
-from tests.kit.catalogues import EXCHANGE, large_catalogue
+from tests.kit.catalogues import EXCHANGE, large_catalogue, native_creative
+from tests.kit.spots import audio_creative, video_creative
 
 BODIES = 512
 ROUND_BATCHES = 30
@@ -53,15 +62,24 @@ COUNTED = (5, 25)  # iterations of the two counted runs; what starting costs can
 class Bench:
     """One snapshot with leases that never end, bodies and profile replies; `run` is one batch through all steps.
 
-    With a `journal` every bid is written to segment files there.
+    With a `journal` every bid is written to segment files there. The impressions and the ads are all of one `kind`.
     """
 
     def __init__(
-        self, line_items: int, eligible: int, batch: int, *, no_bid: bool, journal: Path | None = None
+        self,
+        line_items: int,
+        eligible: int,
+        batch: int,
+        *,
+        no_bid: bool,
+        journal: Path | None = None,
+        at: int = 2,
+        kind: Format = Format.BANNER,
+        alike: bool = False,
     ) -> None:
         self.now_ms = SystemClock().now_ms()
         self.batch = batch
-        compiled = Compiled(large_catalogue(line_items, eligible / line_items))
+        compiled = Compiled(of_kind(large_catalogue(line_items, eligible / line_items), kind))
         book = LeaseBook()
         book.bind(compiled.index.pools)
         for position in range(len(compiled.index.pools)):
@@ -76,9 +94,17 @@ class Bench:
         if journal is not None:
             clock = SystemClock()
             self.writer = JournalWriter(journal, "bench", clock, Telemetry(), max_bytes=2**62)
-            self.notes = BidNotes(self.writer, Pseudonyms(b"k" * 32), clock.now_ms)
+            people = Pseudonyms(b"k" * 32)
+            recorder = AuctionRecorder(self.writer, people, random.Random(6), a_second=5)
+            for _ in range(100):  # of a process that answers a thousand a second
+                recorder._seen = batch
+                recorder.adjust(batch / 1_000)
+            self.notes = BidNotes(self.writer, people, clock.now_ms, recorder)
         chance = random.Random(5)
-        self.bodies = [request_body(n, chance, wanted=not no_bid or n % 10 == 0) for n in range(BODIES)]
+        self.bodies = [
+            asking_for(request_body(n, chance, wanted=not no_bid or n % 10 == 0, at=at), kind, alike=alike)
+            for n in range(BODIES)
+        ]
         self.replies = [_profile(chance, self.now_ms // 1000) for _ in range(BODIES)]
         self.spent: dict[str, float] = {}
         self.match_and_price_s: list[float] = []  # one a batch
@@ -95,7 +121,7 @@ class Bench:
         self._next = (start + self.batch) % (BODIES - self.batch)
         at = time.perf_counter()
         auctions = [
-            Auction(decode_request(body, self.tolerances), EXCHANGE, 1e9)
+            Auction(decode_request(body, self.tolerances), EXCHANGE, 1e9, speaker_of(EXCHANGE))
             for body in self.bodies[start : start + self.batch]
         ]
         at = self._timed("decode", at)
@@ -123,13 +149,57 @@ class Bench:
         answers = answer(found, chosen, self.snapshot, profiles, self.signer, self.now_ms)
         at = self._timed("answer", at)
         if self.notes is not None:
-            self.notes.hold(found, chosen, self.snapshot, profiles, self.now_ms)
+            self.notes.hold(auctions, found, chosen, self.snapshot, profiles, self.now_ms)
             for number, auction in enumerate(auctions):
                 if number not in answers:
                     self.notes.silent(auction, NoBid.NOBODY_BIDS)
             self.notes.sent()
             self._timed("journal", at)
         return len(answers)
+
+
+_ASSETS = [
+    {"id": 1, "required": 1, "title": {"len": 90}},
+    {"id": 2, "required": 1, "img": {"type": 3, "w": 1200, "h": 627}},
+    {"id": 3, "data": {"type": 1, "len": 25}},
+]
+_PLAYER = {"mimes": ["video/mp4", "audio/mpeg"], "protocols": [2, 3, 7, 13], "maxduration": 60, "api": [7]}
+IMPRESSIONS: dict[Format, dict[str, Any]] = {
+    Format.NATIVE: {"request": json.dumps({"ver": "1.2", "privacy": 1, "assets": _ASSETS,
+                                           "eventtrackers": [{"event": 1, "methods": [1]}]})},
+    Format.VIDEO: {**_PLAYER, "w": 1280, "h": 720},
+    Format.AUDIO: _PLAYER,
+}  # fmt: skip
+"""What an impression asks for, by format."""
+
+
+def of_kind(published: Catalogue, kind: Format) -> Catalogue:
+    """The catalogue with ads of one format instead of banners of 300x250, so that about as many fit an impression."""
+    if kind is Format.BANNER:
+        return published
+    makers: dict[Format, Callable[[int, int], Creative]] = {
+        Format.NATIVE: native_creative, Format.VIDEO: video_creative, Format.AUDIO: audio_creative,
+    }  # fmt: skip
+    make = makers[kind]
+    ads = tuple(
+        make(each.id, each.advertiser_id) if (each.width, each.height) == (300, 250) else each
+        for each in published.creatives
+    )
+    return msgspec.structs.replace(published, creatives=ads)
+
+
+def asking_for(body: bytes, kind: Format, *, alike: bool) -> bytes:
+    """The request with impressions of one format instead of banners; with two banners of equal sizes where `alike`."""
+    if kind is Format.BANNER and not alike:
+        return body
+    request = json.loads(body)
+    if kind is Format.BANNER:
+        request["imp"][1]["banner"] = request["imp"][0]["banner"]
+        return json.dumps(request).encode()
+    for imp in request["imp"]:
+        del imp["banner"]
+        imp[kind.value] = IMPRESSIONS[kind]
+    return json.dumps(request).encode()
 
 
 def _profile(chance: random.Random, now_s: int) -> list[bytes]:
@@ -180,6 +250,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--no-bid", action="store_true")
     parser.add_argument("--journal", action="store_true", help="with every bid written to the journal")
+    parser.add_argument("--first-price", action="store_true", help="auctions at first price, where bids are shaded")
+    parser.add_argument("--format", type=Format, default=Format.BANNER, help="of all impressions and ads")
+    parser.add_argument(
+        "--alike",
+        action="store_true",
+        help="two banners of equal sizes, of which one line item wins both first",
+    )
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--iterations", type=int, default=0, help="run so many batches and print nothing")
     parser.add_argument("--instructions", action="store_true")
@@ -192,7 +269,18 @@ def main() -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix="grosz-journal-")) if given.journal else None
     try:
-        _run(given, Bench(given.line_items, given.eligible, given.batch, no_bid=given.no_bid, journal=folder))
+        at = 1 if given.first_price else 2
+        bench = Bench(
+            given.line_items,
+            given.eligible,
+            given.batch,
+            no_bid=given.no_bid,
+            journal=folder,
+            at=at,
+            kind=given.format,
+            alike=given.alike,
+        )
+        _run(given, bench)
     finally:
         if folder is not None:
             shutil.rmtree(folder)

@@ -28,6 +28,8 @@ PLAYED = sorted(set(MANNERS) - {GENERIC})
 def exchange(number: int, name: str) -> dict[str, Any]:
     """How somebody would set such an exchange up."""
     made: dict[str, Any] = {"id": number, "key": name, "name": name, "dialect": name, "seat": SEATS[name]}
+    if name == "xandr":
+        made["review"] = "none"  # no review service is played here
     if name in ("google", "openx"):
         made |= {"encryption_key": ENCRYPTION_KEY, "integrity_key": INTEGRITY_KEY}
     return made

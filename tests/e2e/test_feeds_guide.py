@@ -1,26 +1,19 @@
-"""docs/feeds.md and docs/choosing.md do what they say: every command on them, in order."""
+"""docs/feeds.md, docs/choosing.md and docs/recommendations.md do what they say: every command on them, in order."""
 
 import functools
 import http.server
-import json
 import re
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.kit.fixtures import REPOSITORY
-from tests.kit.processes import RunningGrosz, clean_environment, grosz
-
-GROSZ = f"""
-set -euo pipefail
-grosz() {{ (export PYTHONPATH="{REPOSITORY}"; "$PYTHON" -m admin.cli "$@"); }}
-"""
+from tests.kit.guides import GROSZ, blocks, make_key
+from tests.kit.processes import RunningGrosz, clean_environment
 
 HEADER = "id,title,link,image_link,price,sale_price,availability,product_type,brand,custom_label_0"
 PRODUCTS = (
@@ -55,32 +48,6 @@ def feed_address(tmp_path: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/feed.csv"
         server.shutdown()
-
-
-def blocks(page: str) -> list[str]:
-    text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
-    return re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def make_key(running: RunningGrosz, data: Path) -> str:
-    """An API key, made as docs/api.md says."""
-    token = re.search(r"http://\S+/setup\?token=(\S+)", grosz("setup-link", "--data", str(data)).stdout)
-    assert token is not None
-
-    def call(path: str, body: dict[str, object], headers: dict[str, str]) -> tuple[dict[str, str], str]:
-        request = urllib.request.Request(
-            f"{running.urls['admin']}/v1/{path}",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"} | headers,
-        )
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer), answer.headers.get("Set-Cookie", "")
-
-    person: dict[str, object] = {"email": "ada@szpilka.example", "password": "a long enough password"}
-    call("setup", person | {"token": token[1], "name": "Ada"}, {})
-    session, cookie = call("login", person, {})
-    headers = {"X-CSRF-Token": session["csrf_token"], "Cookie": cookie.partition(";")[0]}
-    return call("api-keys", {"name": "Guide", "scopes": ["read", "trade"]}, headers)[0]["secret"]
 
 
 @pytest.mark.needs_package("curl")
@@ -127,3 +94,11 @@ def test_the_guides_lead_a_newcomer_from_a_feed_to_recommendations(tmp_path: Pat
         printed = run(dynamic)
         assert "Blue heels" in printed
         assert "has a margin below high" in printed
+        page, origins, mails, file = blocks("recommendations.md")
+        deadline = time.monotonic() + FRESH_S  # the tracker has the model a moment after it was asked first
+        while '"id":"blue-heels"' not in (printed := run(page)):
+            assert time.monotonic() < deadline, printed
+        assert '"black-boots"' not in printed
+        assert "1" in run(origins)
+        assert '"reason":"bestsellers"' in run(mails)
+        assert "bestsellers" in run(file)

@@ -20,12 +20,21 @@ from core.ids import new_user_id
 from core.redis.embedded import EmbeddedServer
 from loadtest.judging.audit import read_ledger
 from loadtest.measure.tally import BillKey
+from tests.kit.agents import PERSON
 from tests.kit.chaos import small_budgets
 from tests.kit.processes import RunningGrosz, grosz
 
 BILLS = 5
 SHOP, LINE_ITEM = 1, 13
 ORDER_MICROS = 250_000_000
+
+# A level is packed as budget, spent, exposure, free, ..., 8 bytes each. One step, since the bidder leases meanwhile.
+MOVE_SPENT_TO_FREE = """
+local level, micros = redis.call('HGET', KEYS[1], ARGV[1]), tonumber(ARGV[2])
+local spent, exposure, free = struct.unpack('<i8i8i8', level, 9)
+local moved = struct.pack('<i8i8i8', spent - micros, exposure, free + micros)
+redis.call('HSET', KEYS[1], ARGV[1], level:sub(1, 8) .. moved .. level:sub(33))
+"""
 
 
 class Spent:
@@ -109,7 +118,8 @@ def test_the_audit_agrees_with_what_was_spent(spent: Spent) -> None:
     assert code == 0
     assert "rich: spent 0.01 PLN" in text
     assert "poor: spent 0.00 PLN" in text
-    assert text.endswith("2 advertisers, 0 differences\n")
+    assert text.endswith("\n2 advertisers, 0 differences\n")
+    assert "\nthe journal, which reports are made of, is compared " in text
 
 
 @pytest.mark.timeout(180)
@@ -119,6 +129,23 @@ def test_the_export_names_day_line_item_and_exchange(spent: Spent) -> None:
     assert (row["exchange"], row["impressions"], row["charge"], row["currency"]) == ("bills", str(BILLS), "0.01", "PLN")
     assert spent.export("--day", row["day"]) == [row]
     assert spent.export("--day", "2001-01-01") == []
+
+
+@pytest.mark.timeout(180)
+def test_an_exchanges_bill_is_held_against_the_ledger(spent: Spent, tmp_path: Path) -> None:
+    bill = tmp_path / "bill.csv"
+    bill.write_text(grosz("ledger", "export", "--data", str(spent.data)).stdout, encoding="utf-8")
+    compare = (
+        "ledger", "compare", str(bill), "--exchange", "bills", "--column", "line_item=line_item_id",
+        "--column", "amount=charge", "--data", str(spent.data),
+    )  # fmt: skip
+    same = grosz(*compare)
+    assert same.returncode == 0, same.stderr
+    bill.write_text(bill.read_text(encoding="utf-8").replace(",0.01,", ",0.02,"), encoding="utf-8")
+    other = grosz(*compare)
+    assert other.returncode == 1
+    assert "+100.00" in other.stdout
+    assert "differs" in other.stdout
 
 
 @pytest.mark.timeout(180)
@@ -132,19 +159,12 @@ def test_the_load_test_can_read_the_export(spent: Spent) -> None:
 @pytest.mark.parametrize("field", ["a", f"l{LINE_ITEM}"])
 def test_a_counter_that_was_tampered_with_makes_the_audit_fail(spent: Spent, field: str) -> None:
     with redis.Redis.from_url(spent.redis_url) as connection:
-        key = keys.money_levels(SHOP)
-        before = connection.hget(key, field)
-        assert isinstance(before, bytes)
-        # Budget, spent, exposure, free: a thousand micros are moved from what was spent to what is free.
-        moved = [int.from_bytes(before[at : at + 8], "little", signed=True) for at in (8, 24)]
-        tampered = bytearray(before)
-        tampered[8:16] = (moved[0] - 1_000).to_bytes(8, "little", signed=True)
-        tampered[24:32] = (moved[1] + 1_000).to_bytes(8, "little", signed=True)
-        connection.hset(key, field, bytes(tampered))
+        move = connection.register_script(MOVE_SPENT_TO_FREE)
+        move(keys=[keys.money_levels(SHOP)], args=[field, 1_000])
         try:
             code, text = spent.audit()
         finally:
-            connection.hset(key, field, before)
+            move(keys=[keys.money_levels(SHOP)], args=[field, -1_000])
     assert code == 1
     assert f"  {field}: the counter says 9000 micros spent, the ledger 10000" in text
     assert spent.audit()[0] == 0
@@ -175,7 +195,7 @@ def test_an_order_is_credited_to_the_line_item_whose_ad_was_clicked(spent: Spent
 
     async def click_and_buy() -> None:
         cookies = {"grosz_uid": spent.cookie}
-        async with aiohttp.ClientSession(cookies=cookies) as browser:
+        async with aiohttp.ClientSession(cookies=cookies, headers={"User-Agent": PERSON}) as browser:
             async with browser.get(click, allow_redirects=False) as response:
                 assert response.status == 302
                 assert response.headers["Location"] == f"https://shop{SHOP}.example/"

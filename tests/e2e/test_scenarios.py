@@ -56,7 +56,7 @@ def shortened(name: str, urls: Mapping[str, str], exchange: str = "demo", catalo
         # `overload` has an exchange give up after a second, for which a busy machine may not run this process at all.
         patience_s=5.0,
         traffic=replace(scenario.traffic, templates=100, users=1_000),
-        notices=replace(scenario.notices, bill_delay_ms=50, click_delay_ms=100, late_delay_ms=500, drain_s=5),
+        notices=replace(scenario.notices, bill_delay_ms=50, click_delay_ms=2_500, late_delay_ms=500, drain_s=5),
         shoppers=replace(
             scenario.shoppers, count=min(10, scenario.shoppers.count), page_seconds=0.1, return_after_s=0.3
         ),

@@ -1,7 +1,10 @@
 """Recorded requests in every dialect: each is answered 200 or 204, and each answer is valid by OpenRTB's own schema."""
 
 import json
+import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +14,7 @@ from bidder.door.handler import BidderHandler
 from bidder.door.metrics import BidMetrics
 from bidder.door.port import STRANGER
 from core.dialects import DIALECTS
-from core.model import NoBidStyle
+from core.model import NoBidStyle, ReviewPolicy
 from core.telemetry.metrics import Telemetry
 from loadtest.exchange.dialects import SEATS
 from tests.kit.bidding import KnownProfiles, TestBidder
@@ -27,7 +30,9 @@ class Replies:
 
     def __init__(self, dialect: str) -> None:
         whole = recorded_catalogue()
-        exchange = msgspec.structs.replace(whole.exchanges[0], dialect=dialect, seat=SEATS.get(dialect, "grosz"))
+        exchange = msgspec.structs.replace(
+            whole.exchanges[0], dialect=dialect, seat=SEATS.get(dialect, "grosz"), review=ReviewPolicy.NONE
+        )
         self.telemetry = Telemetry()
         self.bidder = TestBidder(msgspec.structs.replace(whole, exchanges=(exchange,)), shoppers={USER_ID: SHOPPER})
         signer, clock, metrics = self.bidder.signer, self.bidder.clock, BidMetrics(self.telemetry)
@@ -74,3 +79,47 @@ async def test_recorded_requests_are_answered_rightly_in_every_dialect(name: str
 async def test_an_exchange_that_wants_json_gets_it_for_every_request(name: str, corpus: Path) -> None:
     bodies = [json.dumps(line["request"]).encode() for line in corpus_lines(corpus / "requests.jsonl")]
     assert {status for status, _body in await Replies(name).of(bodies[:100])} == {200}
+
+
+UNKNOWN = {"grosz_never_heard_of": {"a": [1, None, "x"]}, "zz": None}
+VALUES: tuple[object, ...] = (None, True, -1, 1e300, "x", [], {}, [[]], [{}], {"ext": 7}, "\u0000", [None, "1", 2.5])
+
+
+def objects_in(value: object) -> Iterator[dict[str, Any]]:
+    """Every object of a request, itself first."""
+    if isinstance(value, dict):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from objects_in(each)
+
+
+async def test_unknown_members_change_no_answer(corpus: Path) -> None:
+    requests = [line["request"] for line in corpus_lines(corpus / "requests.jsonl")][:150]
+    found = Replies("generic")
+    before = await found.of([json.dumps(request).encode() for request in requests])
+    for request in requests:
+        for each in list(objects_in(request)):
+            each.update(UNKNOWN)
+    assert await found.of([json.dumps(request).encode() for request in requests]) == before
+    assert sum(status == 200 for status, _body in before) > 10
+
+
+async def test_a_member_of_another_type_is_no_error_of_ours_and_changes_no_other_answer(
+    corpus: Path,
+) -> None:
+    requests = [line["request"] for line in corpus_lines(corpus / "requests.jsonl")][:150]
+    found, chance = Replies("generic"), random.Random(20261130)
+    ordinary = json.dumps(requests[0] | {"id": "ordinary"}).encode()
+    (before,) = await found.of([ordinary])
+    for request in requests:
+        for _ in range(3):
+            mutated = json.loads(json.dumps(request))
+            target = chance.choice([each for each in objects_in(mutated) if each])
+            target[chance.choice(list(target))] = chance.choice(VALUES)
+            bodies = [json.dumps(mutated).encode(), ordinary]
+            (status, body), after = await found.of(bodies)
+            assert status in {200, 204, 400}
+            assert after == before
+            if status == 200:
+                assert schema_faults(corpus, SCHEMA, json.loads(body)) == []
+    assert found.count("grosz_bid_faults_total") == found.count("grosz_bid_violations_total") == 0

@@ -25,11 +25,15 @@ from admin.catalogue.publish import CataloguePublisher
 from admin.console.app import add_console
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
+from admin.diagnosis.forecasting import ForecastDesk
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.paced import PacingDesk
+from admin.diagnosis.recorded import RecordedDesk
+from admin.mail.sending import MailSender
 from admin.products.desk import ProductDesk
 from admin.reports.desk import ReportDesk
 from admin.roles.consents import event_policy
+from admin.roles.journal import catalogues_beside
 from admin.store.accounts import AccountStore
 from admin.store.catalogue import CatalogueStore, CatalogueWriter
 from admin.store.database import Database
@@ -43,6 +47,7 @@ from core.redis.client import PipelinedRedis, control_redis
 from core.telemetry.metrics import Telemetry
 from creatives.media.desk import MediaDesk
 from creatives.media.store import FolderStore
+from creatives.scanning.loaded import CreativeScanner
 from journal.archive import Archive
 from pacing.budgets.transitions import Transitions
 from segments.audiences.sizes import SegmentSizes
@@ -170,6 +175,7 @@ def desks_of(
     """As the admin role makes them, over one server."""
     time, profiles, metrics = TestTime(clock), ProfileStore(pipelined, SystemClock()), IntakeMetrics(Telemetry())
     settings = Settings()
+    kept = catalogues_beside(archive) if archive is not None else None
     return Desks(
         products=ProductDesk(pipelined, profiles, RedisSettings(url=redis_url), time),
         audiences=AudienceDesk(profiles, ServerScanner(redis), time, metrics),
@@ -177,7 +183,10 @@ def desks_of(
         events=EventDesk(pipelined, profiles, event_policy(settings.consent), time, metrics),
         books=BookDesk(store.database, Transitions(pipelined, time)),
         reports=ReportDesk(archive, store, clock),
+        recorded=RecordedDesk(archive, kept, Settings(), clock),
+        forecasts=ForecastDesk(archive, kept, Settings(), clock),
         media=MediaDesk(FolderStore(media), "https://track.example", Telemetry()),
+        scanner=CreativeScanner("https://track.example", allow_private=True),
         pacing=PacingDesk(profiles, clock),
     )
 
@@ -191,10 +200,12 @@ async def running_api(
     failures_per_minute: int = FAILURES_PER_MINUTE,
     edge: Edge | None = None,
     archive: Archive | None = None,
+    mailer: MailSender | None = None,
+    bidder: str = "",
 ) -> AsyncIterator[Api]:
     """The API over an empty database, and its publisher (not running: tests publish when they want).
 
-    `archive`: the journal that reports are made of.
+    `archive`: the journal that reports are made of; `bidder`: the URL of the bidder that the console certifies.
     """
     media = tempfile.mkdtemp(prefix="grosz-media-")
     database = Database.open(database_url)
@@ -217,8 +228,9 @@ async def running_api(
         passwords=Passwords(CHEAP),
         failures_per_minute=failures_per_minute,
         edge=edge,
+        mailer=mailer,
     )
-    add_console(parts)
+    add_console(parts, bidder)
     server = TestServer(parts.app)
     await server.start_server(auto_decompress=False)
     async with TestClient(server) as client:

@@ -10,6 +10,7 @@ import numpy as np
 from bidder.decision.model_file import Model, load_model
 from bidder.decision.pipeline import look_up, respond, screen
 from bidder.decision.snapshot import Snapshot
+from bidder.dialects.table import speaker_of
 from bidder.door.checking import AnswerCheck
 from bidder.door.metrics import BidMetrics
 from bidder.openrtb.codec import decode_request
@@ -60,11 +61,15 @@ class ShopState(msgspec.Struct, frozen=True):
 
 
 class Shopper(msgspec.Struct, frozen=True):
-    """A user's profile: active segments, states by advertiser, impressions as (line item id, unix seconds)."""
+    """A user's profile: active segments, states by advertiser, impressions as (line item id, unix seconds).
+
+    `lost` are bids that were lost a moment ago, as (line item id, unix seconds of the bid).
+    """
 
     segments: tuple[int, ...] = ()
     shops: Mapping[int, ShopState] = {}
     shown: tuple[tuple[int, int], ...] = ()
+    lost: tuple[tuple[int, int], ...] = ()
 
 
 NOBODY = Shopper()
@@ -80,6 +85,7 @@ def profile_batch(shoppers: Sequence[Shopper | None]) -> ProfileBatch:
         batch.found[number] = True
         batch.segments[number] = np.array(sorted(shopper.segments), dtype="<u4").tobytes()
         batch.rings[number] = b"".join(pack_record(*shown) for shown in sorted(shopper.shown, key=lambda pair: pair[1]))
+        batch.lost[number] = b"".join(pack_record(*lost) for lost in shopper.lost)
         rows += [(number, advertiser, state) for advertiser, state in shopper.shops.items()]
     batch.state_fields = [state.hot_field for _, _, state in rows]
     if rows:
@@ -155,7 +161,8 @@ class TestBidder:
     def auction(self, raw: object, exchange: str = "demo") -> Auction:
         """A request as it comes from an exchange."""
         request = decode_request(body_of(raw), Tolerances())
-        return Auction(request, self.snapshot.index.exchanges[exchange], deadline=1e9)
+        offered_by = self.snapshot.index.exchanges[exchange]
+        return Auction(request, offered_by, deadline=1e9, speaker=speaker_of(offered_by))
 
     def screened(self, raw: object, exchange: str = "demo") -> Auction:
         """An auction after the stages that need the request alone."""

@@ -7,9 +7,11 @@ twice at once, late, contradictory, or not at all. What is not answered 2xx is s
 import asyncio
 import itertools
 import random
+import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +19,7 @@ import msgspec
 
 from core.money import MICROS_PER_UNIT
 from loadtest.exchange.markup import links_of
+from tests.kit.processes import grosz
 
 EXCHANGES = ("bills", "wins", "pixels")
 """Exchange keys of the catalogue below, named by what they bill on."""
@@ -232,3 +235,13 @@ async def kills(
         found = [pid for pid, line in family().items() if line.endswith(f" {role}") or f"-{role} " in line]
         if found:
             yield chance.choice(found), role
+
+
+async def audited(data: Path) -> subprocess.CompletedProcess[str]:
+    """The audit beside a running Grosz, as soon as its server is back: the last kill may have been just now."""
+    for _ in range(100):
+        result = await asyncio.to_thread(grosz, "audit", "--data", str(data))
+        if "does not answer" not in result.stderr:
+            return result
+        await asyncio.sleep(0.2)
+    raise TimeoutError("the server does not come back")

@@ -1,40 +1,51 @@
-"""A real Redis Cluster of three primaries without replicas, for tests."""
+"""A real Redis Cluster of three primaries, and replicas where a test wants them."""
 
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from core.redis.slots import SLOTS, key_slot
 from tests.kit.fixtures import find_free_port
 from tests.kit.server_node import POLL_S, START_TIMEOUT_S, ServerNode, server_program
 
 NODES = 3
-SLOTS = 16_384
 
 
 class ClusterNode(ServerNode):
     """One server process of a cluster."""
 
-    def __init__(self, program: Path, directory: Path) -> None:
+    def __init__(self, program: Path, directory: Path, *, is_durable: bool) -> None:
         self.bus_port = find_free_port()
         super().__init__(
             program, directory, cluster_enabled="yes", cluster_port=self.bus_port, cluster_node_timeout=1000,
-            cluster_require_full_coverage="no", appendonly="no",
+            cluster_require_full_coverage="no",
+            **({"appendonly": "yes", "appendfsync": "no"} if is_durable else {"appendonly": "no"}),
         )  # fmt: skip
 
 
 class RealCluster:
     """Three nodes, each with a third of the slots, in slot order."""
 
-    def __init__(self) -> None:
-        program = server_program()
+    def __init__(self, *, is_durable: bool = False) -> None:
+        """`is_durable`: what a node has acknowledged outlives its death."""
+        self._program, self._is_durable = server_program(), is_durable
         self._directory = Path(tempfile.mkdtemp(prefix="grosz-cluster-"))
-        self.nodes = [ClusterNode(program, self._directory / str(number)) for number in range(NODES)]
+        self.nodes = [self._new_node(str(number)) for number in range(NODES)]
+        self._replicas: list[ClusterNode] = []
+
+    def _new_node(self, name: str) -> ClusterNode:
+        return ClusterNode(self._program, self._directory / name, is_durable=self._is_durable)
 
     @property
     def url(self) -> str:
         """URL of the first node."""
         return self.nodes[0].url
+
+    def node_of(self, key: str) -> ClusterNode:
+        """The node that has a key."""
+        return self.nodes[key_slot(key.encode()) * NODES // SLOTS]
 
     def start(self) -> None:
         """Start the nodes, give each its slots, make them meet, wait until they agree."""
@@ -46,13 +57,28 @@ class RealCluster:
             self.nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus_port)
         self.wait_until_agreed()
 
+    def add_replica(self, node: ClusterNode) -> ClusterNode:
+        """A further node with all that `node` has, which takes its slots over when it is gone."""
+        replica = self._new_node(f"replica-{len(self._replicas)}")
+        self._replicas.append(replica)
+        replica.start()
+        replica.ask("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus_port)
+        name = node.ask("CLUSTER", "MYID")
+        assert isinstance(name, bytes)
+        _wait_until(lambda: name.decode() in str(replica.ask("CLUSTER", "NODES")), "the replica meets nobody")
+        replica.ask("CLUSTER", "REPLICATE", name.decode())
+        _wait_until(
+            lambda: "'master_link_status': 'up'" in str(replica.ask("INFO", "replication")), "the replica has no link"
+        )
+        self.wait_until_agreed()
+        return replica
+
     def wait_until_agreed(self) -> None:
-        """Return when every node knows an owner that it can reach for every slot."""
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not all(self._agrees(node) for node in self.nodes):
-            if time.monotonic() > deadline:
-                raise TimeoutError("the test cluster does not come up")
-            time.sleep(POLL_S)
+        """Return when every node that lives knows an owner that it can reach for every slot."""
+        _wait_until(
+            lambda: all(self._agrees(node) for node in (*self.nodes, *self._replicas) if node.alive),
+            "the test cluster does not come up",
+        )
 
     def _agrees(self, node: ClusterNode) -> bool:
         info = str(node.ask("CLUSTER", "INFO"))
@@ -69,6 +95,14 @@ class RealCluster:
 
     def stop(self) -> None:
         """End the nodes and drop their files."""
-        for node in self.nodes:
+        for node in (*self.nodes, *self._replicas):
             node.kill()
         shutil.rmtree(self._directory)
+
+
+def _wait_until(condition: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(otherwise)
+        time.sleep(POLL_S)

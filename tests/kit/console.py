@@ -60,12 +60,13 @@ class Browser:
         async with request as response:
             for name, morsel in response.cookies.items():
                 self.cookies[name] = morsel.value
-            return Page(response.status, dict(response.headers), await response.text())
+            return Page(response.status, dict(response.headers), await response.text(errors="replace"))
 
 
-async def person(api: Api, *scopes: str, advertisers: tuple[int, ...] = ()) -> Browser:
+async def person(
+    api: Api, *scopes: str, advertisers: tuple[int, ...] = (), email: str = "ada@szpilka.example"
+) -> Browser:
     """Somebody logged in at the console."""
-    email = "ada@szpilka.example"
     owner = await api.caller()
     document = {
         "email": email,

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from babel.messages.extract import extract_from_dir
 
 from admin.console.kinds import targeting_fields
+from admin.console.modifiers import LABELS
 from core.model import Status
+from core.reasons import NoBid
 from segments.audiences.ready_made import READY_MADE
 from tests.kit.fixtures import REPOSITORY
 
@@ -21,8 +23,11 @@ def messages() -> set[str]:
 
 def _of_tables() -> Iterator[str]:
     yield from (status.value for status in Status)
+    yield from ("pending", "approved", "rejected", "expired", "won", "lost", "unknown")
     yield from ("create", "update", "copy", "pause", "resume", "archive", "bid", "no_bid")
     yield from (field.label for field in targeting_fields())
+    yield from LABELS.values()
+    yield from (text for reason in NoBid for text in (reason.text, reason.hint) if text)
     for segment in READY_MADE.values():
         yield from (segment.name, segment.summary)
         yield from (parameter.summary for parameter in segment.parameters)

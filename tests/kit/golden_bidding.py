@@ -58,6 +58,7 @@ class Setting(msgspec.Struct, forbid_unknown_fields=True):
     clock_off: bool = False  # by more than the tolerance allows
     stale: bool = False  # the catalogue is older than is allowed
     leases: bool = True
+    lease_micros: int | None = None  # of the advertiser's currency, in each lease
     multiplier: float | None = None  # of pacing, for every line item
     spent: tuple[int, int] | None = None  # micros of line item 1's total budget: budget, spent
     bid_without_purpose_2: bool = False
@@ -177,6 +178,9 @@ async def outcome_of(case: Case, fields: tuple[Field, ...] = FIELDS) -> Outcome:
         consent=ConsentSettings(bid_without_purpose_2=setting.bid_without_purpose_2),
         shoppers=_shopper(case),
     )
+    if setting.lease_micros is not None:
+        bidder.book.remaining[:] = setting.lease_micros
+        bidder.refresh()
     if setting.multiplier is not None:
         bidder.book.multiplier[:] = setting.multiplier
         bidder.refresh()
@@ -233,7 +237,7 @@ async def _answer(case: Case, bidder: TestBidder) -> tuple[str, bytes]:
 
 
 def _counted(telemetry: Telemetry) -> str:
-    """The reason that was counted, else the outcome."""
+    """The reason that was counted, otherwise the outcome."""
     counted: dict[str, str] = {}
     for family in telemetry.families():
         for sample in family.samples:

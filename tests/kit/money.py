@@ -5,7 +5,7 @@ from typing import Any
 
 from core.clock import ManualClock, SystemClock
 from core.model import Advertiser, AuctionType, Budget, Campaign, Catalogue, Exchange, LineItem, Pacing
-from core.redis.client import PipelinedRedis
+from core.redis.client import Pipelined, PipelinedRedis
 from core.telemetry.metrics import Telemetry
 from pacing.bank.bank import LeaseBank
 from pacing.budgets.lease_client import TICK_S, LeaseClient
@@ -59,7 +59,7 @@ def catalogue(
 class Shop:
     """All of the money side of one deployment in one process, on a manual clock."""
 
-    def __init__(self, redis: PipelinedRedis, clock: ManualClock, present: Catalogue, url: str) -> None:
+    def __init__(self, redis: Pipelined, clock: ManualClock, present: Catalogue, url: str) -> None:
         self.redis, self.clock, self.present, self.url = redis, clock, present, url
         self.telemetry = Telemetry()
         self.transitions = Transitions(redis, SystemClock(), timing=TIMING, time_ms=clock.now_ms)

@@ -119,7 +119,7 @@ def _logits(
 
 
 def _hour(request: dict[str, Any], now_ms: int, timezone: str) -> int:
-    """Of the user's clock, else of the advertiser's."""
+    """Of the user's clock, otherwise of the advertiser's."""
     offset = request.get("device", {}).get("geo", {}).get("utcoffset")
     if offset is not None and abs(offset) <= 840:
         return int((now_ms // 60_000 + offset) // 60 % 24)

@@ -16,6 +16,7 @@ import msgspec
 
 from bidder.request.auction import Auction, Impression
 from bidder.targeting.field import Field, Part
+from bidder.targeting.fields import FIELD_BY_NAME
 from core.model import (
     Catalogue,
     Creative,
@@ -25,6 +26,7 @@ from core.model import (
     LineItem,
     ListKind,
     Radius,
+    ReviewPolicy,
     Status,
     Targeting,
 )
@@ -57,6 +59,20 @@ def failed(
     if targeting.deals and not _deal_holds(catalogue, line, exchange, imp):
         reasons.add(NoBid.DEAL)
     return reasons
+
+
+def modified(line: LineItem, exchange: Exchange, request: Json, imp: Json) -> float:
+    """What the bid modifiers of a line item come to on an impression: those apply whose values would be targeted."""
+    product = 1.0
+    for modifier in line.bid_modifiers:
+        field = FIELD_BY_NAME[modifier.field]
+        values: Any = [
+            Radius(*map(float, str(value).split(","))) if field.allow == "radii" else value for value in modifier.values
+        ]
+        targeting = Targeting(**{field.allow: tuple(values)})
+        if CONTEXT[field.reason](targeting, exchange, request, imp):
+            product *= modifier.factor_percent / 100
+    return min(max(product, 0.1), 10.0)
 
 
 def failed_as_declared(field: Field, targeting: Targeting, auction: Auction, impression: Impression) -> bool:
@@ -158,6 +174,8 @@ def _failed_by_catalogue(
     banners = banners_of(catalogue, line)
     if not any((banner.width, banner.height) in offered_sizes(imp) for banner in banners):
         reasons.add(NoBid.SIZE)
+    if banners and all(_is_rejected(catalogue, banner, exchange) for banner in banners):
+        reasons.add(NoBid.NOT_APPROVED)
     domains = {banner.advertiser_domain or advertiser.domain for banner in banners}
     if any(is_under(domain, entry) for domain in domains for entry in request.get("badv", ())):
         reasons.add(NoBid.ADVERTISER_BLOCKED)
@@ -174,6 +192,13 @@ def _is_blocked(products: set[str], exchange: Exchange, request: Json) -> bool:
     if allowed and not all(any(is_category_under(product, entry) for entry in allowed) for product in products):
         return True
     return any(is_category_under(product, entry) for product in products for entry in blocked)
+
+
+def _is_rejected(catalogue: Catalogue, banner: Creative, exchange: Exchange) -> bool:
+    """Whether an exchange that reviews ads while they bid has rejected this one."""
+    if exchange.review is not ReviewPolicy.AFTER:
+        return False
+    return any(each.id == banner.id and exchange.id in each.rejected for each in catalogue.approvals)
 
 
 def banners_of(catalogue: Catalogue, line: LineItem) -> list[Creative]:
@@ -233,7 +258,7 @@ def _place(request: Json) -> Json:
 
 
 def _in_circle(circle: Radius, geo: Json) -> bool:
-    if "lat" not in geo:
+    if "lat" not in geo or geo.get("accuracy", 0) > 1_000 * circle.kilometres:
         return False
 
     def vector(latitude: float, longitude: float) -> tuple[float, float, float]:
@@ -271,8 +296,20 @@ def _any_listed(named: Sequence[Any], accepts: Callable[[Any], bool]) -> bool:
     return not named or any(accepts(value) for value in named)
 
 
+def _spots(imp: Json) -> list[Json]:
+    return [imp[kind] for kind in ("video", "audio") if kind in imp]
+
+
 def _agent(request: Json) -> tuple[str, str]:
-    return AGENTS.get(request.get("device", {}).get("ua", ""), ("", ""))
+    device = request.get("device", {})
+    system, browser = AGENTS.get(device.get("ua", ""), ("", ""))
+    return device.get("os", system).lower(), browser
+
+
+def _language(request: Json) -> str:
+    device = request.get("device", {})
+    tag: str = device.get("language") or device.get("langb") or ""
+    return tag.lower().split("-")[0]
 
 
 def _domain_holds(targeting: Targeting, request: Json) -> bool:
@@ -282,18 +319,22 @@ def _domain_holds(targeting: Targeting, request: Json) -> bool:
 
 
 def _app_holds(targeting: Targeting, request: Json) -> bool:
-    bundle = request.get("app", {}).get("bundle")
+    bundle = request.get("app", {}).get("bundle", "").casefold()
     return _any_listed(targeting.apps_allow, lambda entry: entry == bundle) and bundle not in targeting.apps_deny
 
 
 def _category_holds(targeting: Targeting, request: Json) -> bool:
     place = request.get("site") or request.get("app") or {}
     codes = [*place.get("cat", ()), *place.get("pagecat", ()), *place.get("content", {}).get("cat", ())]
+    publisher = (place or request.get("dooh") or {}).get("publisher", {}).get("cat", ())
 
     def covers(entry: str) -> bool:
         return any(is_category_under(code, entry) for code in codes)
 
-    return _any_listed(targeting.categories, covers) and not any(map(covers, targeting.categories_deny))
+    def concerns(entry: str) -> bool:
+        return covers(entry) or any(is_category_under(code, entry) for code in publisher)
+
+    return _any_listed(targeting.categories, covers) and not any(map(concerns, targeting.categories_deny))
 
 
 def _keyword_holds(targeting: Targeting, request: Json) -> bool:
@@ -397,9 +438,7 @@ CONTEXT: dict[NoBid, Holds] = {
     NoBid.CONNECTION: lambda t, _e, r, _i: _any_listed(
         t.connections, lambda kind: kind == r.get("device", {}).get("connectiontype")
     ),
-    NoBid.LANGUAGE: lambda t, _e, r, _i: _any_listed(
-        t.languages, lambda tag: tag == r.get("device", {}).get("language", "").lower().split("-")[0]
-    ),
+    NoBid.LANGUAGE: lambda t, _e, r, _i: _any_listed(t.languages, lambda tag: tag == _language(r)),
     NoBid.DOMAIN: lambda t, _e, r, _i: _domain_holds(t, r),
     NoBid.APP: lambda t, _e, r, _i: _app_holds(t, r),
     NoBid.PAGE_PATH: lambda t, _e, r, _i: _any_listed(t.page_paths, lambda pattern: _path_holds(pattern, r)),
@@ -412,6 +451,16 @@ CONTEXT: dict[NoBid, Holds] = {
     NoBid.GPID: lambda t, _e, _r, imp: _gpid_holds(t, imp),
     NoBid.PLACEMENT_TYPE: lambda t, _e, _r, imp: _any_listed(
         t.placement_types, lambda kind: kind == imp.get("video", {}).get("plcmt")
+    ),
+    NoBid.POD_SLOT: lambda t, _e, _r, imp: _any_listed(
+        t.pod_slots,
+        lambda slot: any(
+            slot == spot.get("slotinpod") or (spot.get("slotinpod") == 2 and slot in (1, -1) and spot.get("poddur"))
+            for spot in _spots(imp)
+        ),
+    ),
+    NoBid.POD_BREAK: lambda t, _e, _r, imp: _any_listed(
+        t.pod_breaks, lambda at: any(at == spot.get("podseq") for spot in _spots(imp))
     ),
     NoBid.INTERSTITIAL: lambda t, _e, _r, imp: _any_listed(t.interstitial, lambda value: value == imp.get("instl", 0)),
     NoBid.REWARDED: lambda t, _e, _r, imp: _any_listed(t.rewarded, lambda value: value == imp.get("rwdd", 0)),

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bidder.dialects.table import speaker_of
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.openrtb.types import BidRequest
@@ -36,12 +37,12 @@ def request_of(**members: object) -> BidRequest:
 
 def auction_of(exchange: Exchange = EXCHANGE, **members: object) -> Auction:
     """An auction of `raw_request`, before any stage."""
-    return Auction(request_of(**members), exchange, deadline=1.0)
+    return Auction(request_of(**members), exchange, deadline=1.0, speaker=speaker_of(exchange))
 
 
 def members_of(struct: msgspec.Struct) -> dict[str, Any]:
     """The members of a struct that are set, nested ones too."""
-    built: dict[str, Any] = without_nulls(msgspec.to_builtins(struct))
+    built: dict[str, Any] = without_nulls(msgspec.to_builtins(struct, enc_hook=msgspec.json.decode))
     return built
 
 

@@ -20,6 +20,7 @@ from segments.profiles.reading import ProfileReader
 from segments.profiles.store import ProfileStore
 from segments.rules.ruleset import CompiledRules
 from segments.worker.planning import UserPlanner
+from segments.worker.telling import AskProducts, nothing_known
 from segments.worker.worker import EventWorker, OnPurchase, nobody_asks
 
 __all__ = ["PARTITIONS", "EventRig", "catalogue", "event_rig"]
@@ -39,6 +40,7 @@ class EventRig:
         server_keys: Sequence[ServerKey],
         worker_id: str,
         on_purchase: OnPurchase,
+        ask_products: AskProducts = nothing_known,
     ) -> None:
         self.redis = redis
         self.clock = clock
@@ -57,7 +59,7 @@ class EventRig:
         self.reader = ProfileReader(redis)
         self.worker = EventWorker(
             self.store, self.leases, self.planner, self.sizes, self.tags, clock, self.worker_metrics, PARTITIONS,
-            on_purchase,
+            on_purchase, ask_products=ask_products,
         )  # fmt: skip
 
     async def send(self, *events: Event) -> None:
@@ -113,10 +115,11 @@ async def event_rig(
     server_keys: Sequence[ServerKey] = (),
     worker_id: str = "worker-a",
     on_purchase: OnPurchase = nobody_asks,
+    ask_products: AskProducts = nothing_known,
 ) -> AsyncIterator[EventRig]:
     """A rig that closes its connection at the end."""
     redis = await PipelinedRedis.open(url, clock=clock)
     try:
-        yield EventRig(redis, clock, published or catalogue(), server_keys, worker_id, on_purchase)
+        yield EventRig(redis, clock, published or catalogue(), server_keys, worker_id, on_purchase, ask_products)
     finally:
         await redis.close()

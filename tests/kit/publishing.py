@@ -8,7 +8,7 @@ import msgspec
 from core import keys
 from core.catalogue.codec import BY_ID, Change, encode_catalogue, encode_change
 from core.catalogue.follower import CHANGE, SINCE
-from core.model import Catalogue, ConversionRule, EventKey, WebhookTarget
+from core.model import Approval, Catalogue, ConversionRule, EventKey, WebhookTarget
 from tests.kit.catalogues import line_item
 
 
@@ -71,13 +71,19 @@ def changed_catalogue(chance: random.Random, before: Catalogue) -> Catalogue:
     return msgspec.structs.replace(before, version=version, published_ms=before.published_ms + 1, **members)
 
 
+def _another(chance: random.Random, value: Any) -> Any:  # noqa: ANN401 - an object of a catalogue
+    if isinstance(value, Approval):
+        return msgspec.structs.replace(value, approved=(chance.randint(1, 9),))
+    notes = f"changed {chance.randrange(10**6)}"
+    return msgspec.structs.replace(value, notes=notes, version=value.version + 1)
+
+
 def _changed(chance: random.Random, values: tuple[Any, ...]) -> list[Any]:
     out = []
     for value in values:
         fate = chance.random()
         if 0.1 <= fate < 0.3:
-            notes = f"changed {chance.randrange(10**6)}"
-            out.append(msgspec.structs.replace(value, notes=notes, version=value.version + 1))
+            out.append(_another(chance, value))
         elif fate >= 0.3:
             out.append(value)
     return out

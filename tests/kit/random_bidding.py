@@ -5,8 +5,11 @@ import math
 import random
 from typing import Any
 
+from bidder.targeting.fields import FIELDS
 from core.model import (
     Advertiser,
+    Approval,
+    BidModifier,
     BudgetShare,
     Campaign,
     CartValue,
@@ -22,6 +25,7 @@ from core.model import (
     ListKind,
     Pacing,
     Radius,
+    ReviewPolicy,
     Segment,
     Status,
     Targeting,
@@ -50,8 +54,11 @@ GPIDS = ("/1/news", "/1/news/top", "/1/news/top#2", "/1", "/1/new")
 VENUES = ("transit", "transit.airports", "1", "101", "10101", "2", "trans")
 EXCHANGES = (
     Exchange(id=1, key="demo", seat="grosz", default_currency="PLN"),
-    Exchange(id=2, key="house", seat="g2", default_currency="EUR", clearing=Clearing.HOUSE, admits_uncategorised=True),
-)
+    Exchange(
+        id=2, key="house", seat="g2", default_currency="EUR", clearing=Clearing.HOUSE, admits_uncategorised=True,
+        review=ReviewPolicy.AFTER,
+    ),
+)  # fmt: skip
 FLOORS = (0.05, 0.5, 1.234567)
 HOUR_MS = 3_600_000
 
@@ -99,6 +106,11 @@ def random_catalogue(chance: random.Random, line_items: int = 12, *, targeted: b
             for kind in range(3)
         ),
         exchanges=EXCHANGES,
+        approvals=tuple(
+            Approval(id=each.id, approved=(1,), rejected=(2,))
+            for each in creatives
+            if targeted and chance.random() < 0.2
+        ),
         fx_rates=RATES,
     )
 
@@ -174,6 +186,7 @@ def _line_item(chance: random.Random, number: int, targeted: bool) -> LineItem:
         caps=(FrequencyCap(1, 3_600),) if targeted and chance.random() < 0.2 else (),
         min_gap_s=60 if targeted and chance.random() < 0.2 else 0,
         several_per_request=chance.random() < 0.2,
+        bid_modifiers=_modifiers(number),
     )
 
 
@@ -210,6 +223,8 @@ TARGETED: dict[str, tuple[tuple[Any, ...], float, int]] = {
     "gpids_allow": (GPIDS, _RARE, 3),
     "gpids_deny": (GPIDS, _RARE, 1),
     "placement_types": ((1, 2), 0.04, 3),
+    "pod_slots": ((-1, 0, 1), 0.04, 3),
+    "pod_breaks": ((-1, 0, 1), 0.04, 3),
     "interstitial": ((0, 1), _RARE, 3),
     "rewarded": ((0, 1), _RARE, 3),
     "positions": ((1, 3), _RARE, 3),
@@ -224,6 +239,21 @@ TARGETED: dict[str, tuple[tuple[Any, ...], float, int]] = {
     "lists_deny": ((1, 2, 3, 4), _RARE, 2),
 }
 """By member of Targeting: values to choose from, how often there are any, and how many at most."""
+
+
+def _modifiers(number: int) -> tuple[BidModifier, ...]:
+    """Up to three, of any field; by the line item's number, so that all else is drawn as without them."""
+    chance = random.Random(number * 7919)
+    found = []
+    for member in chance.sample([field.allow for field in FIELDS if field.allow], chance.choice((0, 0, 1, 2, 3))):
+        values, _often, most = TARGETED[member]
+        field = next(field.name for field in FIELDS if field.allow == member)
+        named = tuple(
+            f"{value.latitude},{value.longitude},{value.kilometres}" if isinstance(value, Radius) else value
+            for value in chance.sample(values, chance.randint(1, min(most, len(values))))
+        )
+        found.append(BidModifier(field, named, chance.choice((10, 40, 130, 300, 1_000))))
+    return tuple(found)
 
 
 def _targeting(chance: random.Random) -> Targeting:
@@ -267,11 +297,13 @@ def random_request(chance: random.Random, number: int = 0, *, plain: bool = Fals
 
 
 def _random_place(chance: random.Random) -> dict[str, Any]:
-    described = {
+    described: dict[str, Any] = {
         "cat": list(some(chance, CATEGORIES, 0.7)),
         "keywords": ",".join(some(chance, ("moda i styl", "sport", "buty", "czerwone"), 0.6)),
         "publisher": {"id": chance.choice(("815", "4711", "1"))} if chance.random() < 0.7 else {},
     }
+    if chance.random() < 0.2:
+        described["publisher"] |= {"cat": list(some(chance, CATEGORIES, 0.7))}
     if chance.random() < 0.1:
         venue = chance.choice(("transit.airports.gates", "Transit", "10101", "201", "transport"))
         return {"dooh": {"venuetype": [venue], "publisher": described["publisher"]}}
@@ -292,7 +324,16 @@ def _random_imp(chance: random.Random, identifier: str, plain: bool) -> dict[str
     if chance.random() < 0.4:
         imp |= {"tagid": chance.choice(("top", "bottom")), "ext": {"gpid": chance.choice((*GPIDS, "/1/newspaper"))}}
     if chance.random() < 0.2:
-        imp |= {"instl": 1, "rwdd": chance.choice((0, 1)), "video": {"plcmt": chance.choice((1, 2))}}
+        imp |= {
+            "instl": 1,
+            "rwdd": chance.choice((0, 1)),
+            "video": {
+                "plcmt": chance.choice((1, 2)),
+                "podseq": -1,
+                "slotinpod": chance.choice((1, 2)),
+                "poddur": chance.choice((0, 60)),
+            },
+        }
     if chance.random() < 0.5:
         imp["bidfloor"] = chance.choice((0.1, 0.333333, 0.75, 2.0))
         imp["bidfloorcur"] = "PLN" if plain else chance.choice(("PLN", "EUR", "USD"))

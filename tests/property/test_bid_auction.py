@@ -13,7 +13,7 @@ from bidder.decision.creatives import may_show
 from bidder.decision.pipeline import evaluate
 from bidder.decision.pricing import Evaluation
 from core.model import Catalogue, Creative
-from core.money import GROSZ_CPM_MICROS, settle
+from core.money import GROSZ_CPM_MICROS, ceil_to_grosz, settle
 from tests.kit.bidding import NOBODY, Shopper, TestBidder, bids_of, profile_batch
 from tests.kit.layering import random_compiled
 from tests.kit.naive_targeting import banners_of, offered_sizes
@@ -115,22 +115,30 @@ def test_bids_keep_to_floors_maxima_creatives_and_one_a_line_item(seed: int) -> 
     currency = str(response["cur"])
     seen: dict[int, int] = {}
     bids = bids_of(response)
-    assert len({bid["impid"] for bid in bids}) == len(bids), "at most one bid an impression"
+    places = {(bid["impid"], "dealid" in bid) for bid in bids}
+    assert len(places) == len(bids), "at most one bid an impression, and one on a deal beside it"
     assert len({bid["id"] for bid in bids}) == len(bids)
     for bid in bids:
         imp = next(each for each in request["imp"] if each["id"] == bid["impid"])
         claims = bidder.claims(bid)
         line = lines[claims.line_item_id]
         price = float(str(bid["price"]))
-        assert round(price * 100) == price * 100 or abs(price * 100 - round(price * 100)) < 1e-9
+        assert is_at_fixed_price(imp, bid) or abs(price * 100 - round(price * 100)) < 1e-9
         assert in_pln(price, currency) >= in_pln(*floor_of(imp, bid)) - 1e-9
         own_currency = CURRENCIES[line.advertiser_id - 1]
         assert in_pln(price, currency) <= in_pln(line.max_cpm_micros / 1e6, own_currency) + 1e-6
-        assert claims.bid_cpm == round(price * 1e6)
+        assert claims.bid_cpm == ceil_to_grosz(round(price * 1e6))  # a fixed price is reserved on the grid above it
         assert claims.reserved_micros >= in_pln(claims.bid_cpm / 1000, currency) / in_pln(1, own_currency) - 1e-3
         assert_creative(bidder.catalogue, bid, imp)
+        rejected = [each.id for each in bidder.catalogue.approvals if exchange == "house" and 2 in each.rejected]
+        assert claims.creative_id not in rejected
         seen[line.id] = seen.get(line.id, 0) + 1
     assert all(count == 1 or lines[number].several_per_request for number, count in seen.items())
+
+
+def is_at_fixed_price(imp: dict[str, Any], bid: dict[str, object]) -> bool:
+    """Whether it is on a deal whose price is not ours to choose: it need not be of whole hundredths."""
+    return any(deal["at"] == 3 for deal in imp.get("pmp", {}).get("deals", ()) if deal["id"] == bid.get("dealid"))
 
 
 def floor_of(imp: dict[str, Any], bid: dict[str, object]) -> tuple[float, str]:

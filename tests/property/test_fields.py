@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from admin.validation.decode import faults_of
 from admin.validation.targeting import targeting_document
+from bidder.dialects.table import speaker_of
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.openrtb.types import BidRequest
@@ -240,7 +241,7 @@ def lies(field: Field, fields: tuple[Field, ...] = FIELDS) -> bool:
     matcher = Matcher(index, live, MemoryBudget())
     most = 0
     for request in (decoded(RICH), *map(decoded, variants(RICH)), decoded(RICH)):
-        auction = Auction(request, EXCHANGE, deadline=1.0)
+        auction = Auction(request, EXCHANGE, deadline=1.0, speaker=speaker_of(EXCHANGE))
         check_request(auction, FX)
         locate(auction)
         matcher.match_context(auction)

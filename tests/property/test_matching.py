@@ -129,7 +129,7 @@ def verdicts(bidder: TestBidder, auction: Auction, user: Shopper | None) -> coll
     assert (found.verdict == BIDS).sum() == len(chosen)
     after_pricing = {
         NoBid.FLOOR, NoBid.VALUE_TOO_LOW, NoBid.NO_LEASE, NoBid.OUTRANKED, NoBid.ALREADY_IN_REQUEST,
-        NoBid.CREATIVE_BLOCKED,
+        NoBid.CREATIVE_BLOCKED, NoBid.NOT_APPROVED,
     }  # fmt: skip
     assert {NO_BID_REASONS[verdict] for verdict in found.verdict.tolist() if verdict != BIDS} <= after_pricing
     return collections.Counter(zip(found.positions.tolist(), found.verdict.tolist(), strict=True))

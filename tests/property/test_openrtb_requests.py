@@ -11,6 +11,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bidder.dialects.table import speaker_of
 from bidder.openrtb import lenient
 from bidder.openrtb.codec import Malformed, decode_request
 from bidder.openrtb.tolerance import Tolerances
@@ -47,7 +48,7 @@ def run_stages(body: bytes) -> Auction | None:
         return None
     # What was forgiven is gone: the request as it was understood passes the strict types.
     assert STRICT.decode(msgspec.json.encode(request)) == request
-    auction = Auction(request, EXCHANGE, 1.0)
+    auction = Auction(request, EXCHANGE, 1.0, speaker_of(EXCHANGE))
     check_request(auction, FX)
     resolve_consent(auction, POLICY)
     identify(auction)

@@ -15,6 +15,7 @@ from core.model import CartValue, Catalogue, Goal
 from tests.kit.bidding import NOBODY, Shopper, ShopState, TestBidder, bids_of, profile_batch
 from tests.kit.catalogues import catalogue, line_item
 from tests.kit.naive_pricing import priced, two_column_model
+from tests.kit.naive_targeting import modified
 from tests.kit.random_bidding import EXCHANGES, MOMENTS, random_catalogue, random_request, random_shopper
 
 SEEDS = st.integers(0, 2**32)
@@ -62,7 +63,9 @@ def test_prices_follow_the_formula(seed: int) -> None:
         assert isinstance(imps, list)
         expected = priced(
             catalogue, line, share, request, imps[slot.impression.position], users[slot.number] or NOBODY, now_ms,
-            slot.auction.currency, multiplier=float(bidder.book.multiplier[position]), model=model,
+            slot.auction.currency, model=model,
+            multiplier=float(bidder.book.multiplier[position])
+            * modified(line, slot.auction.exchange, request, imps[slot.impression.position]),
         )  # fmt: skip
         scores = found.scores
         assert scores is not None

@@ -20,7 +20,8 @@ from segments.profiles.metrics import WorkerMetrics
 from segments.profiles.reading import ProfileBatch, decode
 from segments.profiles.store import StoredField, StoredUser
 from segments.rules.ruleset import CompiledRules
-from segments.worker.planning import LogEntry, UserPlanner
+from segments.worker.planning import UserPlanner
+from segments.worker.purchases import LogEntry
 from tests.kit.bidding import TestBidder, bids_of
 from tests.kit.catalogues import catalogue as bidding
 from tests.kit.catalogues import line_item

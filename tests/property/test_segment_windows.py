@@ -13,6 +13,7 @@ from core.model import Advertiser, Segment
 from segments.facts.facts import (
     CART_LIFETIME_S,
     DAY_S,
+    FOREVER_S,
     Bought,
     CartLine,
     Cooldown,
@@ -22,8 +23,8 @@ from segments.facts.facts import (
     PathVisit,
     Product,
     Search,
+    Traits,
 )
-from segments.facts.layout import FOREVER_S
 from segments.rules.check import check
 from segments.rules.evaluate import evaluate
 from segments.rules.happenings import SOURCES
@@ -51,20 +52,26 @@ def _some(of: st.SearchStrategy[object]) -> st.SearchStrategy[list[object]]:
     return st.lists(of, max_size=4)
 
 
+ends = st.sampled_from((START, START + 3 * DAY_S, START + 50 * DAY_S, FOREVER_S))
+traits = st.none() | st.builds(
+    Traits, st.sampled_from(("", "high", "Low")), words, st.lists(words, max_size=3).map(tuple), st.booleans(),
+    maybe_moments, st.just(0) | ends,
+)  # fmt: skip
+
 facts_of_visitors = st.builds(
     Facts,
     first_visit_s=maybe_moments, last_visit_s=maybe_moments, visit_start_s=maybe_moments, visits=small, pages=small,
     seconds_on_site=st.integers(0, 4_000),
     entries=_some(st.builds(Entry, moments, words, words, words, words, words)),
-    products=_some(st.builds(Product, words, words, moments, amounts, small, st.booleans())),
+    products=_some(st.builds(Product, words, words, moments, amounts, small, st.booleans(), traits)),
     searches=_some(st.builds(Search, words, moments)),
     paths=_some(st.builds(PathVisit, words, moments)),
-    cart=_some(st.builds(CartLine, words, words, amounts, small, moments)),
+    cart=_some(st.builds(CartLine, words, words, amounts, small, moments, traits)),
     cart_micros=amounts, cart_stage=st.integers(0, 4), cart_since_s=maybe_moments, cart_changed_s=moments,
     cart_idle_s=maybe_moments,
     purchases=small, purchases_micros=amounts, first_purchase_s=maybe_moments, last_purchase_s=maybe_moments,
     orders=_some(st.builds(Order, st.just(1), moments, amounts)),
-    bought=_some(st.builds(Bought, words, words, moments)),
+    bought=_some(st.builds(Bought, words, words, moments, small, amounts, traits)),
     cooldowns=_some(st.builds(Cooldown, words, moments.map(lambda moment: moment + 14 * DAY_S))),
     score=st.floats(0, 200), lifecycle=st.integers(0, 4),
     attributes=st.dictionaries(st.sampled_from(("tier", "age")), words | small | st.booleans(), max_size=2),
@@ -99,11 +106,25 @@ seconds = st.integers(0, 40 * DAY_S)
 periods = st.one_of(
     st.just(""), _join("in", durations), _join("in", _ranges(seconds, "s")), _join("since", st.sampled_from(MOMENTS))
 )
+verbs_of_products = st.sampled_from(("viewed", "bought", "added"))
+prices = st.integers(0, 900).map(lambda units: f"{units} PLN")
+
+
+def _price_range(pair: tuple[int, int]) -> str:
+    low, high = sorted(pair)
+    return f"{low // 1_000_000} PLN..{high // 1_000_000} PLN"
+
+
 timed_events = st.one_of(
     st.sampled_from(("visited", "viewed", "bought", "purchased", "added")),
     _join("visited", quoted),
     _join(st.sampled_from(("viewed", "bought", "added")), st.sampled_from(("product", "category")), quoted),
     _join("viewed category (", quoted, ",", quoted, ")"),
+    _join(verbs_of_products, st.sampled_from(("margin", "brand", "label")), quoted),
+    _join(verbs_of_products, "label (", quoted, ",", quoted, ")"),
+    _join(verbs_of_products, "on_sale"),
+    _join(verbs_of_products, "price", st.sampled_from(("=", "<=", ">", ">=")), prices),
+    _join(verbs_of_products, "price in", st.tuples(amounts, amounts).map(_price_range)),
     _join("searched", quoted),
     _join("did", quoted),
 )

@@ -83,11 +83,13 @@ def schemas(corpus: Path) -> Path:
 
 @pytest.mark.parametrize("protocol", VERSIONS)
 @settings(max_examples=40, deadline=None)
-@given(spot=SPOTS, name=TEXTS, advertiser=TEXTS, landing=ADDRESSES)
+@given(spot=SPOTS, name=TEXTS, advertiser=TEXTS, landing=ADDRESSES, privacy=ADDRESSES | st.just(""))
 def test_every_version_is_valid_whatever_is_written(
-    schemas: Path, protocol: int, spot: Spot, name: str, advertiser: str, landing: str
+    schemas: Path, protocol: int, spot: Spot, name: str, advertiser: str, landing: str, privacy: str
 ) -> None:
-    creative = video_creative(spot=spot, name=name, advertiser_domain=advertiser, landing_url=landing)
+    creative = video_creative(
+        spot=spot, name=name, advertiser_domain=advertiser, landing_url=landing, privacy_url=privacy
+    )
     assert faults(schemas, creative, protocol) == []
 
 
@@ -108,11 +110,13 @@ def test_the_schemas_refuse_what_is_wrong(schemas: Path, protocol: int) -> None:
 
 
 @pytest.mark.parametrize("protocol", VERSIONS)
+@settings(deadline=None)
 @given(spot=SPOTS, name=TEXTS, advertiser=TEXTS)
 def test_nothing_that_is_written_becomes_markup_or_is_empty(
     protocol: int, spot: Spot, name: str, advertiser: str
 ) -> None:
-    markup = markup_of(video_creative(spot=spot, name=name, advertiser_domain=advertiser), protocol)
+    creative = video_creative(spot=spot, name=name, advertiser_domain=advertiser, privacy_url="https://x.example/?a&b")
+    markup = markup_of(creative, protocol)
     root = ElementTree.fromstring(markup)  # noqa: S314 - our own
     space = f"{{{NAMESPACE}}}" if protocol >= 7 else ""
     files = [element.text for element in root.iter(f"{space}MediaFile")]
@@ -126,6 +130,6 @@ def test_nothing_that_is_written_becomes_markup_or_is_empty(
         "JavaScriptResource", "TrackingEvents", "Tracking", "VerificationParameters", "Creatives", "Creative", "Linear",
         "Duration", "MediaFiles", "MediaFile", "VideoClicks", "ClickThrough", "UniversalAdId", "CompanionAds",
         "Companion", "StaticResource", "HTMLResource", "IFrameResource", "AltText", "CompanionClickThrough",
-        "Extensions", "Extension",
+        "Extensions", "Extension", "Icons", "Icon", "IconClicks", "IconClickThrough",
     }  # fmt: skip
     assert {element.tag.removeprefix(space) for element in root.iter()} <= known

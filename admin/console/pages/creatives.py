@@ -5,12 +5,11 @@ from aiohttp import web
 from admin.api import requests
 from admin.api.reading import Reader
 from admin.console.browser import Visitor
-from admin.store.kinds import CREATIVES
 from admin.store.model import Scope
-from core.errors import NotFoundError
-from core.model import Creative, Format
+from core.model import Format
 from core.network.headers import CSP
 from creatives.formats.banner import preview_markup
+from creatives.preview.page import ad_page
 
 # The `sandbox` of the policy gives the document an origin of its own also where it is opened without a frame: its
 # scripts reach neither cookies nor pages of the console, and it can send no form, open no window, lead nobody away.
@@ -44,13 +43,12 @@ class Creatives:
         self._reader = reader
 
     async def ad(self, request: web.Request, visitor: Visitor) -> web.Response:
-        """GET /creatives/{id}/ad: the markup of a banner, without what counts it"""
+        """GET /creatives/{id}/ad: the markup of a banner without what counts it; other formats as a page shows them"""
         visitor.caller.require(Scope.READ)
-        async with self._reader.store.database.read() as connection:
-            stored = await self._reader.require(connection, visitor.caller, CREATIVES, requests.object_id_of(request))
-        creative: Creative = stored.value
-        if creative.format is not Format.BANNER:
-            raise NotFoundError("only banners have a preview", hint="see the picture at its sample address")
+        creative = await self._reader.creative(visitor.caller, requests.object_id_of(request))
         title = visitor.words.text("Preview")
-        text = _PAGE.format(language=visitor.words.language, title=title, ad=preview_markup(creative))
+        if creative.format is Format.BANNER:
+            text = _PAGE.format(language=visitor.words.language, title=title, ad=preview_markup(creative))
+        else:
+            text = ad_page(creative)
         return web.Response(text=text, content_type="text/html", headers=_HEADERS)

@@ -1,9 +1,10 @@
 """One object: its form, what may be done with it, its change log."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -14,13 +15,20 @@ from admin.api.handlers import ACTIONS
 from admin.api.problem import FaultDocument, Problem, problem_of, status_of
 from admin.console.browser import Visitor, require_csrf
 from admin.console.desk import Desk
-from admin.console.fields import FormField, document_of, id_of, input_text, value_at
+from admin.console.fields import FormField, document_of, id_of, input_text, value_at, with_rows_joined
 from admin.console.kinds import KindPage
+from admin.console.modifiers import LABELS
 from admin.console.pages.lists import kind_page
 from admin.console.rendering import go, page
 from core.errors import Fault, GroszError, InputError
+from segments.rules.vocabulary import FACTS, Fact, Type
 
 _CHANGES_SHOWN = 20
+_EXAMPLES: Final = {
+    Type.NUMBER: "{name} >= 3", Type.MONEY: "{name} >= 500 PLN", Type.DURATION: "{name} > 10m",
+    Type.MOMENT: "{name} in 7d", Type.AGE: "{name} in 1h..14d", Type.TEXT: '{name} = "google"',
+    Type.TEXTS: '{name} contains "buty"',
+}  # fmt: skip
 
 
 class ObjectPages:
@@ -97,7 +105,7 @@ class ObjectPages:
     ) -> web.Response:
         texts = {field.path: input_text(field, value_at(item, field.path)) for field in (*kind.form, *kind.more)}
         chosen = {field.path: _ids(value_at(item, field.path)) for field in kind.form if field.kind == "many"}
-        for name, text in sent:
+        for name, text in with_rows_joined((*kind.form, *kind.more), sent):
             if name in texts:
                 texts[name] = text
         if sent:
@@ -124,6 +132,8 @@ class ObjectPages:
             problem=problem,
             at_fields=at_fields,
             rest=rest,
+            modifying=LABELS,
+            facts=_facts() if kind.name == "segments" else (),
             new=new,
             saved=saved,
             may_write=self._desk.may_write(visitor.caller, kind.name),
@@ -138,6 +148,18 @@ class ObjectPages:
             tenant = name not in ("advertisers", "exchanges")
             found[name] = await self._desk.choices(caller, name, advertiser if tenant else None)
         return found
+
+
+def _example(fact: Fact) -> str:
+    if fact.words:
+        return f"{fact.name} = {fact.words[-1]}"
+    return _EXAMPLES[fact.type].format(name=fact.name)
+
+
+@functools.cache
+def _facts() -> tuple[tuple[str, str, str], ...]:
+    """Name, example and meaning of each fact of rules."""
+    return tuple((fact.name, _example(fact), fact.summary) for fact in FACTS.values())
 
 
 def _patch(kind: KindPage, fields: Sequence[tuple[str, str]], item: Mapping[str, Any]) -> dict[str, Any]:

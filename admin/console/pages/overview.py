@@ -1,14 +1,14 @@
 """The overview: what was spent, what is delivered now, what needs attention."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from admin.access.principal import Principal
 from admin.api import requests
-from admin.api.budgets import BudgetPages, DayPlan, DaySpend
+from admin.api.budgets import BudgetPages, BudgetState, DayPlan, DaySpend
 from admin.api.doctoring import Doctoring
 from admin.api.explanations import Explanations
 from admin.console.browser import Visitor
@@ -18,6 +18,7 @@ from admin.console.rendering import page
 from admin.diagnosis.findings import Report, Severity
 from admin.store.model import Scope
 from core.errors import NotFoundError, UnavailableError
+from core.model import Status
 from core.money import format_micros
 
 _ADVERTISERS = 100
@@ -48,38 +49,39 @@ class Overview:
         found = await self._desk.page(caller, "advertisers", query)
         shops = {shop["id"]: shop for shop in found["items"]}
         plans = await self._budgets.plans(caller, list(shops))
-        spent: dict[int, DaySpend] | None = None
-        rows: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                spent = await self._budgets.spent_today(caller, {one: shops[one]["timezone"] for one in shops})
-                rows = await self._leaders(caller, spent)
-        except (TimeoutError, UnavailableError):
-            spent, rows = None, []
+        spent = await self._budgets.spent_today(caller, {one: shops[one]["timezone"] for one in shops}, _LEADERS)
+        items = await self._leaders(caller, spent)
+        states = await self._states(caller, [item["id"] for item in items])
         return page(
             "overview.html",
             visitor,
             here="/",
-            shops=[_shop(shop, plans[one], spent[one] if spent is not None else None) for one, shop in shops.items()],
+            shops=[_shop(shop, plans[one], spent[one]) for one, shop in shops.items()],
             further=bool(found["next"]),
-            rows=rows,
-            available=spent is not None,
+            rows=[(item, delivered(item, (states or {}).get(item["id"], []))) for item in items],
+            available=states is not None,
             everywhere=caller.advertiser_ids is None,
             may_start=self._desk.may_write(caller, "line-items"),
-            may_own=self._desk.may_write(caller, "advertisers"),
+            may_own=self._desk.may_create(caller, "advertisers"),
         )
 
-    async def _leaders(
-        self, caller: Principal, spent: Mapping[int, DaySpend]
-    ) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-        """The line items that spent most today, of each currency by its own amounts, with what they spent."""
+    async def _leaders(self, caller: Principal, spent: Mapping[int, DaySpend]) -> list[dict[str, Any]]:
+        """The line items that spent most today, of each currency by its own amounts."""
         amounts = {one: micros for day in spent.values() for one, micros in day.by_line_item.items()}
         first = sorted(amounts, key=lambda one: -amounts[one])[:_LEADERS]
         if not first:
             return []
-        states = await self._budgets.of_line_items(caller, first)
-        items = [await self._desk.read(caller, "line-items", one) for one in first]
-        return [(item, delivered(item, states.get(item["id"], []))) for item in items]
+        query = [("id", str(one)) for one in first] + [("status", status.value) for status in Status]
+        items = (await self._desk.page(caller, "line-items", query))["items"]
+        return sorted(items, key=lambda item: first.index(item["id"]))
+
+    async def _states(self, caller: Principal, ids: Sequence[int]) -> Mapping[int, Sequence[BudgetState]] | None:
+        """The money counters of line items; None where Redis does not answer in time."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await self._budgets.of_line_items(caller, ids)
+        except (TimeoutError, UnavailableError):
+            return None
 
     async def attention(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /attention: what the doctor finds, the worst first"""
@@ -130,15 +132,15 @@ class Overview:
         return page("findings.html", visitor, here="/line-items", item=item, findings=found, published=published)
 
 
-def _shop(advertiser: Mapping[str, Any], plan: DayPlan, spent: DaySpend | None) -> dict[str, Any]:
-    """What an advertiser's line items spent today (None where Redis does not say), and what is planned for the day."""
+def _shop(advertiser: Mapping[str, Any], plan: DayPlan, spent: DaySpend) -> dict[str, Any]:
+    """What an advertiser's line items spent today, and what is planned for the day."""
     currency = advertiser["currency"]
     planned = plan.micros if plan.is_limited and plan.line_items else None
     return {
         "advertiser": advertiser,
         "line_items": plan.line_items,
-        "today": spent and {"amount": format_micros(spent.micros), "currency": currency},
+        "today": {"amount": format_micros(spent.micros), "currency": currency},
         "planned": None if planned is None else {"amount": format_micros(planned), "currency": currency},
-        "percent": min(100, round(100 * spent.micros / planned)) if spent and planned else None,
-        "impressions": spent and spent.impressions,
+        "percent": min(100, round(100 * spent.micros / planned)) if planned else None,
+        "impressions": spent.impressions,
     }

@@ -14,18 +14,18 @@ from admin.console.browser import Visitor, require_csrf
 from admin.console.fields import id_of
 from admin.console.rendering import go, page
 from admin.products.documents import ProductQuery
-from admin.store.kinds import ADVERTISERS, FEEDS, ObjectKind
 from admin.store.lookups import active_segments
-from admin.store.model import Feed, Scope
+from admin.store.model import Scope
 from admin.validation.decode import decode
 from core.errors import GroszError, InputError, UnavailableError
-from core.model import Advertiser
 
 _PRODUCTS_SHOWN = 24
 # A page waits so long for Redis, then shows the rest.
 _PATIENCE_S = 3
 # Somebody waits beside the text of a rule, not longer than this.
 _COUNT_S = 10
+# Every three seconds for ten minutes: a page that nobody looks at any more must not ask for ever.
+_MOST_LOOKS = 200
 
 
 class ShopPages:
@@ -37,11 +37,12 @@ class ShopPages:
 
     async def show(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /advertisers/{id}/shop: tags, segments, ids against the feed, products that fit `q`"""
-        advertiser = await self._advertiser(visitor, requests.object_id_of(request), Scope.READ)
+        advertiser = await self._reader.advertiser(visitor.caller, requests.object_id_of(request), Scope.READ)
         async with self._reader.store.database.read() as connection:
             segments = await active_segments(connection, advertiser.id)
         query = decode({"q": request.query.get("q", ""), "limit": _PRODUCTS_SHOWN}, ProductQuery)
-        values: dict[str, Any] = {"advertiser": advertiser, "search": query.q, "available": True}
+        tracker = self._desks.media.track_url
+        values: dict[str, Any] = {"advertiser": advertiser, "search": query.q, "available": True, "tracker": tracker}
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 values["tags"] = await self._desks.audiences.tags(advertiser.id)
@@ -52,9 +53,17 @@ class ShopPages:
             values["available"] = False
         return page("shop.html", visitor, here="/advertisers", **values)
 
+    async def events(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """GET /advertisers/{id}/events: the last events as rows, and when to look again"""
+        advertiser = await self._reader.advertiser(visitor.caller, requests.object_id_of(request), Scope.READ)
+        looked = id_of(request.query.get("looked", "")) or 0
+        last = await self._desks.audiences.last_events(advertiser.id)
+        return page("last_events.html", visitor, advertiser=advertiser, last=last, looked=min(looked, _MOST_LOOKS) + 1,
+                    again=looked < _MOST_LOOKS)  # fmt: skip
+
     async def feed(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /feeds/{id}/runs: how the feed's last runs went, and each fault with its line"""
-        feed = await self._feed(visitor, requests.object_id_of(request), Scope.READ)
+        feed = await self._reader.feed(visitor.caller, requests.object_id_of(request), Scope.READ)
         report = await self._desks.products.report(feed)
         return page("feed.html", visitor, here="/feeds", feed=feed, report=report, asked="asked" in request.query)
 
@@ -62,7 +71,7 @@ class ShopPages:
         """POST /feeds/{id}/runs: load it now"""
         sent = dict(fields)
         require_csrf(visitor.caller, sent)
-        feed = await self._feed(visitor, requests.object_id_of(request), Scope.TRADE)
+        feed = await self._reader.feed(visitor.caller, requests.object_id_of(request), Scope.TRADE)
         await self._desks.products.refresh(feed, force=sent.get("force") == "1")
         return go(f"/feeds/{feed.id}/runs?asked")
 
@@ -75,7 +84,7 @@ class ShopPages:
             advertiser_id = id_of(sent.get("advertiser_id", ""))
             if advertiser_id is None:
                 raise InputError("choose an advertiser first")
-            advertiser = await self._advertiser(visitor, advertiser_id, Scope.READ)
+            advertiser = await self._reader.advertiser(visitor.caller, advertiser_id, Scope.READ)
             async with asyncio.timeout(_COUNT_S):
                 values["counts"] = await self._desks.audiences.count(advertiser, [sent.get("rule", "")])
         except TimeoutError:
@@ -83,16 +92,3 @@ class ShopPages:
         except GroszError as error:
             values["problem"] = problem_of(error)
         return page("count.html", visitor, **values)
-
-    async def _advertiser(self, visitor: Visitor, advertiser_id: int, scope: Scope) -> Advertiser:
-        advertiser: Advertiser = await self._required(visitor, ADVERTISERS, advertiser_id, scope)
-        return advertiser
-
-    async def _feed(self, visitor: Visitor, feed_id: int, scope: Scope) -> Feed:
-        feed: Feed = await self._required(visitor, FEEDS, feed_id, scope)
-        return feed
-
-    async def _required(self, visitor: Visitor, kind: ObjectKind, object_id: int, scope: Scope) -> Any:  # noqa: ANN401
-        visitor.caller.require(scope)
-        async with self._reader.store.database.read() as connection:
-            return (await self._reader.require(connection, visitor.caller, kind, object_id)).value

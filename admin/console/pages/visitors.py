@@ -1,4 +1,4 @@
-"""The card of one visitor, and the erasure of what is known of him (GDPR articles 15 and 17)."""
+"""The card of one visitor, and the erasure of what is known of them (GDPR articles 15 and 17)."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ class Visitors:
         return page("visitor.html", visitor, here="/visitors", user_id=user_id, report=report, erased=None)
 
     async def forget(self, _request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
-        """POST /visitors: erase everything of a visitor, and of devices linked to him by a log-in"""
+        """POST /visitors: erase everything of a visitor, and of devices linked to them by a log-in"""
         sent = dict(fields)
         require_csrf(visitor.caller, sent)
         actor = _actor(visitor.caller)

@@ -11,20 +11,40 @@ from admin.access.principal import Principal
 from admin.api.problem import Problem, problem_of, status_of
 from admin.console.browser import Visitor, require_csrf
 from admin.console.desk import Desk, Step
-from admin.console.fields import FormField, amount_text, document_of, id_of
+from admin.console.fields import N_, FormField, amount_text, document_of, id_of
 from admin.console.rendering import go, page
 from core.errors import Fault, GroszError, InputError
-from segments.audiences.ready_made import READY_MADE, parameter_value, rule_of
+from segments.audiences.ready_made import READY_MADE, default_text, duration_text, parameter_value, rule_of
 
 _EVERYBODY = "everybody"
+_NEW = "new"
+# Currencies of a new advertiser; others are chosen on its own page.
+_CURRENCIES = ("PLN", "EUR", "USD", "GBP", "CZK", "SEK", "HUF", "RON")
 # A thousand impressions never cost more than this many times what a click is paid with, unless a person says so.
 _DEFAULT_MAX_CPM = "40.00"
 _GOALS = ("cpc", "cpm", "cpa")
 
 _NAMES = (
-    "advertiser_id", "name", "goal", "bid", "max_cpm", "daily_budget", "total_budget", "start", "end", "audience",
-    "countries", "size", "image_url", "landing_url",
+    "advertiser_id", "shop", "currency", "name", "goal", "bid", "max_cpm", "daily_budget", "total_budget", "start",
+    "end", "audience", "countries", "size", "image_url", "landing_url",
 )  # fmt: skip
+
+_INPUTS = {
+    "advertiser_id": ("advertiser_id", N_("Advertiser")), "currency": ("currency", N_("Its currency")),
+    "name": ("name", N_("Name of the campaign")), "goal": ("goal", N_("You pay for")),
+    "bid": ("bid", N_("and it is worth to you")), "start": ("start", N_("Start (UTC)")),
+    "end": ("end", N_("End (UTC)")),
+    "max_cpm": ("max_cpm", N_("Highest price of a thousand impressions")),
+    "daily_budget": ("daily_budget", N_("Daily budget")), "total_budget": ("total_budget", N_("Total budget")),
+    "targeting": ("countries", N_("Countries")), "size": ("size", N_("Size")), "width": ("size", N_("Size")),
+    "height": ("size", N_("Size")), "image_url": ("image_url", N_("Address of the image")),
+    "html": ("image_url", N_("Address of the image")), "landing_url": ("landing_url", N_("Landing page")),
+    "domain": ("landing_url", N_("Landing page")), "advertiser_domain": ("landing_url", N_("Landing page")),
+}  # fmt: skip
+"""Member of a document -> the input that it comes from, and its label: faults name what people see."""
+
+_Made = Mapping[str, Mapping[str, Any]]
+"""What was made before a step, by its kind."""
 
 
 class Wizard:
@@ -35,7 +55,13 @@ class Wizard:
 
     async def form(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /start"""
-        start = {"goal": "cpc", "max_cpm": _DEFAULT_MAX_CPM, "audience": "cart_abandoners", "size": "300x250"}
+        start = {
+            "goal": "cpc",
+            "max_cpm": _DEFAULT_MAX_CPM,
+            "audience": "cart_abandoners",
+            "size": "300x250",
+            "currency": "PLN",
+        }
         return await self._page(visitor, start | dict(request.query), None, None, 200)
 
     async def make(self, _request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
@@ -44,13 +70,26 @@ class Wizard:
         require_csrf(visitor.caller, sent)
         reviewing = sent.get("action") != "make"
         try:
-            steps = await self._steps(visitor.caller, sent)
+            steps = await self._steps(visitor, sent)
             made = await self._desk.create_together(visitor.caller, steps, dry_run=reviewing)
         except GroszError as error:
             return await self._page(visitor, sent, None, problem_of(error), status_of(error))
         if reviewing:
             return await self._page(visitor, sent, made, None, 200)
         return go(f"/line-items/{made[-1]['id']}/delivery")
+
+    def segment_of(self, sent: Mapping[str, str], currency: str) -> dict[str, str] | None:
+        """Name and rule of the form's audience; None for everybody. Raises InputError."""
+        return _segment(sent, currency)
+
+    def size_of(self, sent: Mapping[str, str]) -> tuple[int, int]:
+        """Width and height of the form's ad. Raises InputError."""
+        ad = _creative(sent, "")
+        return ad["width"], ad["height"]
+
+    def line_item_of(self, sent: Mapping[str, str]) -> dict[str, Any]:
+        """The form's line item, without what it belongs to. Raises InputError."""
+        return _line_item(sent)
 
     async def _page(
         self,
@@ -64,34 +103,61 @@ class Wizard:
         parameters = {name: text for name, text in sent.items() if "." in name}
         advertisers = await self._desk.choices(visitor.caller, "advertisers")
         values = {"shown": shown, "parameters": parameters, "advertisers": advertisers, "audiences": READY_MADE}
-        more = {"goals": _GOALS, "review": review, "problem": problem}
+        may_own = self._desk.may_create(visitor.caller, "advertisers")
+        more = {"may_own": may_own, "currencies": _CURRENCIES, "goals": _GOALS, "review": review, "problem": problem}
+        more["faults"] = [(*_input_of(fault.pointer, sent), fault) for fault in problem.errors] if problem else []
+        if review:
+            # The segment and the line item that targets it warn of the same.
+            said = [(one.message, one.hint) for made in review for one in made.get("warnings") or ()]
+            more |= {"warnings": list(dict.fromkeys(said)), "waits": _waits(sent)}
         return page("start.html", visitor, status, here="/start", **values, **more)
 
-    async def _steps(self, caller: Principal, sent: Mapping[str, str]) -> list[Step]:
-        """What is made, in order. Raises InputError, NotFoundError."""
-        advertiser_id = id_of(sent.get("advertiser_id", ""))
-        if advertiser_id is None:
-            fault = Fault("/advertiser_id", "required", "choose an advertiser", "make one first, if there is none")
-            raise InputError("the input is not valid", faults=[fault])
-        owner = {"advertiser_id": advertiser_id}
-        advertiser = await self._desk.read(caller, "advertisers", advertiser_id)
-        flight = _flight(sent)
-        steps = [Step("campaigns", lambda _made: owner | {"name": sent.get("name", "")} | flight)]
-        segment = _segment(sent, str(advertiser["currency"]))
+    async def _steps(self, visitor: Visitor, sent: Mapping[str, str]) -> list[Step]:
+        """What is made, in order, with names in the visitor's language. Raises InputError, NotFoundError."""
+        advertiser, steps = await self._advertiser(visitor.caller, sent)
+        flight, segment = _flight(sent), _segment(sent, str(advertiser["currency"]))
+        name = sent.get("name", "") or visitor.words.text(_default_name(sent))
+
+        def owner(made: _Made) -> dict[str, Any]:
+            return {"advertiser_id": advertiser.get("id") or made["advertisers"]["id"]}
+
+        steps.append(Step("campaigns", lambda made: owner(made) | {"name": name} | flight))
         if segment:
-            steps.append(Step("segments", lambda _made: owner | segment))
-        creative = _creative(sent) | {"advertiser_domain": advertiser["domain"] or _host(sent.get("landing_url", ""))}
-        steps.append(Step("creatives", lambda _made: owner | creative))
-        line_item = owner | _line_item(sent)
-        steps.append(Step("line-items", lambda made: _linked(line_item, made, with_segment=bool(segment)) | flight))
+            audience = visitor.words.text(segment["name"])
+            segment["name"] = audience if audience == name else f"{audience}: {name}"[:255]
+            steps.append(Step("segments", lambda made: owner(made) | segment))
+        domain = {"advertiser_domain": advertiser["domain"] or _host(sent.get("landing_url", ""))}
+        creative = _creative(sent, name) | domain
+        steps.append(Step("creatives", lambda made: owner(made) | creative))
+        line_item = _line_item(sent) | {"name": name}
+        steps.append(Step("line-items", lambda made: owner(made) | _linked(line_item, made) | flight))
         return steps
 
+    async def _advertiser(self, caller: Principal, sent: Mapping[str, str]) -> tuple[Mapping[str, Any], list[Step]]:
+        """Whose campaign it is, and the step that makes a new advertiser. Raises InputError, NotFoundError."""
+        if sent.get("advertiser_id") == _NEW:
+            domain = _host(sent.get("landing_url", ""))
+            new = {"name": sent.get("shop", ""), "currency": sent.get("currency", ""), "domain": domain}
+            return new, [Step("advertisers", lambda _made: new)]
+        advertiser_id = id_of(sent.get("advertiser_id", ""))
+        if advertiser_id is None:
+            fault = Fault("/advertiser_id", "required", "choose an advertiser", "or make a new one here")
+            raise InputError("the input is not valid", faults=[fault])
+        return await self._desk.read(caller, "advertisers", advertiser_id), []
 
-def _linked(line_item: Mapping[str, Any], made: Sequence[Mapping[str, Any]], *, with_segment: bool) -> dict[str, Any]:
+
+def _default_name(sent: Mapping[str, str]) -> str:
+    """A campaign without a name is called as its audience."""
+    ready = READY_MADE.get(sent.get("audience", ""))
+    return ready.name if ready else N_("Everybody")
+
+
+def _linked(line_item: Mapping[str, Any], made: _Made) -> dict[str, Any]:
     """The line item with the objects that were made before it."""
-    segments = {"segments_any": [made[1]["id"]]} if with_segment else {}
+    segments = {"segments_any": [made["segments"]["id"]]} if "segments" in made else {}
     targeting = {**line_item.get("targeting", {}), **segments}
-    return {**line_item, "campaign_id": made[0]["id"], "creative_ids": [made[-1]["id"]], "targeting": targeting}
+    places = {"campaign_id": made["campaigns"]["id"], "creative_ids": [made["creatives"]["id"]]}
+    return {**line_item, **places, "targeting": targeting}
 
 
 def _flight(sent: Mapping[str, str]) -> dict[str, Any]:
@@ -109,7 +175,18 @@ def _segment(sent: Mapping[str, str], currency: str) -> dict[str, str] | None:
         raise InputError("the input is not valid", faults=[fault])
     texts = {one.name: sent.get(f"{key}.{one.name}", "").strip() for one in ready.parameters}
     values = {one.name: parameter_value(one, texts[one.name], currency) for one in ready.parameters if texts[one.name]}
-    return {"name": f"{ready.name}: {sent.get('name', '')}"[:255], "rule": rule_of(key, currency, values)}
+    return {"name": ready.name, "rule": rule_of(key, currency, values)}
+
+
+def _waits(sent: Mapping[str, str]) -> str:
+    """How long after a cart was left the form's audience begins, as rules have it; "" if it begins at once."""
+    key = sent.get("audience", "")
+    ready = READY_MADE.get(key)
+    delays = [one for one in ready.parameters if one.name == "delay"] if ready else []
+    for parameter in delays:
+        seconds = parameter_value(parameter, sent.get(f"{key}.delay", "").strip() or default_text(parameter), "")
+        return duration_text(seconds) if isinstance(seconds, int) and seconds else ""
+    return ""
 
 
 def _host(url: str) -> str:
@@ -120,7 +197,7 @@ def _host(url: str) -> str:
         return ""
 
 
-def _creative(sent: Mapping[str, str]) -> dict[str, Any]:
+def _creative(sent: Mapping[str, str], name: str) -> dict[str, Any]:
     found = re.fullmatch(r"([0-9]{1,5})\s*[x\u00d7]\s*([0-9]{1,5})", sent.get("size", "").lower())
     if not found:
         fault = Fault("/size", "type", "write the size of the ad like 300x250")
@@ -128,7 +205,15 @@ def _creative(sent: Mapping[str, str]) -> dict[str, Any]:
     width, height = found.groups()
     size = {"width": int(width), "height": int(height)}
     pages = {"image_url": sent.get("image_url", ""), "landing_url": sent.get("landing_url", "")}
-    return {"name": f"{sent.get('name', '')} {width}x{height}"[:255], **size, **pages}
+    return {"name": f"{name} {width}x{height}"[:255], **size, **pages}
+
+
+def _input_of(pointer: str, sent: Mapping[str, str]) -> tuple[str, str]:
+    """The id and label of the input that a fault is about; two empty texts for none."""
+    member = pointer.split("/")[1] if pointer.startswith("/") else pointer
+    if member == "name" and sent.get("advertiser_id") == _NEW and not sent.get("shop"):
+        return "shop", N_("Name of the new advertiser")
+    return _INPUTS.get(member, ("", ""))
 
 
 def _line_item(sent: Mapping[str, str]) -> dict[str, Any]:

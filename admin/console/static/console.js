@@ -55,3 +55,83 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   wanted.focus();
 });
+
+// Lists that grow by themselves keep their newest rows.
+document.addEventListener("htmx:afterSettle", () => {
+  for (const rows of document.querySelectorAll("[data-keep]")) {
+    while (rows.children.length > Number(rows.dataset.keep)) rows.lastElementChild.remove();
+  }
+});
+
+// Every table with more than one row can be taken along as CSV. What a spreadsheet would take for a formula gets an apostrophe.
+const csvCell = (cell) => {
+  const input = cell.querySelector("input:not([type=hidden], [type=checkbox])");
+  const text = (input ? input.value : cell.dataset.v || cell.innerText).trim();
+  return `"${(/^[=+@\t\r]|^-(?![\d.,\s]*$)/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+};
+const offerCsv = () => {
+  for (const region of document.querySelectorAll(".table:not([data-csv])")) {
+    const table = region.querySelector("table");
+    if (!table || table.rows.length < 3 || table.querySelector("[data-keep]")) continue;
+    region.dataset.csv = "";
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "link csv";
+    button.textContent = "CSV";
+    button.setAttribute("aria-label", `CSV: ${region.getAttribute("aria-label")}`);
+    button.addEventListener("click", () => {
+      const lines = [...table.rows].map((row) => [...row.cells].map(csvCell).join(","));
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob(["\ufeff", lines.join("\r\n"), "\r\n"], { type: "text/csv" }));
+      link.download = `${region.getAttribute("aria-label")}.csv`;
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
+    region.after(button);
+  }
+};
+document.addEventListener("htmx:afterSettle", offerCsv);
+offerCsv();
+
+// Searches and reports that a person keeps under a name, in this browser.
+for (const place of document.querySelectorAll("[data-saved]")) {
+  const key = `grosz:${place.dataset.saved}`;
+  const read = () => {
+    try {
+      return JSON.parse(localStorage.getItem(key) || "{}");
+    } catch {
+      return {};
+    }
+  };
+  const button = (text, label, act) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = "link";
+    made.textContent = text;
+    if (label) made.setAttribute("aria-label", label);
+    made.addEventListener("click", act);
+    return made;
+  };
+  const show = () => {
+    const kept = read();
+    const write = (change) => {
+      change(kept);
+      localStorage.setItem(key, JSON.stringify(kept));
+      show();
+    };
+    const links = Object.entries(kept).map(([name, query]) => {
+      const item = document.createElement("span");
+      const link = document.createElement("a");
+      link.href = location.pathname + query;
+      link.textContent = name;
+      item.append(link, button("×", `${place.dataset.forget}: ${name}`, () => write((all) => delete all[name])));
+      return item;
+    });
+    const keep = button(place.dataset.save, "", () => {
+      const name = window.prompt(place.dataset.ask);
+      if (name) write((all) => (all[name.slice(0, 60)] = location.search));
+    });
+    place.replaceChildren(...links, ...(location.search ? [keep] : []));
+  };
+  show();
+}

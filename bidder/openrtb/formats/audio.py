@@ -2,9 +2,12 @@
 
 from typing import Final
 
+from msgspec.structs import astuple
+
 from bidder.openrtb.formats import spots
 from bidder.openrtb.formats.base import FormatCodec
-from bidder.openrtb.types import Imp
+from bidder.openrtb.formats.remembered import RememberedOffers
+from bidder.openrtb.types import Audio, Imp
 from core.errors import Fault
 from creatives.formats.base import Ad
 from creatives.formats.spots import SpotOffer, version_for
@@ -15,11 +18,20 @@ MARKUP_TYPE: Final = 3
 """`mtype` (OpenRTB 2.6, section 4.2.3)."""
 
 
+_offers: RememberedOffers[SpotOffer] = RememberedOffers()
+
+
 def read(imp: Imp) -> SpotOffer | Fault | None:
     """The player that an impression offers."""
     audio = imp.audio
     if audio is None:
         return None
+    key = astuple(audio)
+    return _offers.known.get(key) or _offers.learn(key, audio, offer_of(audio))
+
+
+def offer_of(audio: Audio) -> SpotOffer | Fault:
+    """What a player offers, read anew."""
     if not audio.mimes:
         return spots.no_types(NAME)
     shapes = spots.lengths(NAME, audio)

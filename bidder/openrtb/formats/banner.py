@@ -3,6 +3,7 @@
 import msgspec
 
 from bidder.openrtb.formats.base import FormatCodec
+from bidder.openrtb.formats.remembered import RememberedOffers
 from bidder.openrtb.types import Banner, Device, Format, Imp
 from core.errors import Fault
 from creatives.formats.banner import BannerAd
@@ -20,13 +21,7 @@ NO_SIZE = Fault("/banner", "no_size", "offers no size above zero: no exact one, 
 MAX_RATIOS = 16
 
 
-# Publishers have a handful of places each, so banners come again and again; what they offer is remembered by all that
-# they say. A longer one is read each time, so that a sender cannot fill the memory: 8 MB at most.
-REMEMBERED_BANNERS = 4_096
-MAX_REMEMBERED_BYTES = 1_024
-
-_known: dict[Banner, Offer | Fault] = {}
-_to_json = msgspec.json.Encoder().encode
+_offers: RememberedOffers[Offer] = RememberedOffers()
 
 
 def read(imp: Imp) -> Offer | Fault | None:
@@ -34,16 +29,7 @@ def read(imp: Imp) -> Offer | Fault | None:
     banner = imp.banner
     if banner is None:
         return None
-    return _known.get(banner) or _remember(banner)
-
-
-def _remember(banner: Banner) -> Offer | Fault:
-    found = offer_of(banner)
-    if len(_to_json(banner)) <= MAX_REMEMBERED_BYTES:
-        if len(_known) >= REMEMBERED_BANNERS:
-            _known.clear()
-        _known[banner] = found
-    return found
+    return _offers.known.get(banner) or _offers.learn(banner, banner, offer_of(banner))
 
 
 def offer_of(banner: Banner) -> Offer | Fault:

@@ -112,9 +112,11 @@ def _parsed(text: str, version: str) -> tuple[NativeRequest, AssetsNeeded] | Fau
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return Fault("/native/request", "bad_request", f"cannot be read: {str(error)[:200]}")
     request = root.native or root
-    assets: list[WantedAsset] = []
+    assets, seen = list[WantedAsset](), set[int | None]()
     for number, asset in enumerate((request.assets or ())[:MAX_ASSETS]):
-        found = _asset(asset)
+        # A page that gets two answers of one id cannot tell them apart.
+        found = _asset(asset) if asset.id not in seen else None
+        seen.add(asset.id)
         if found is not None:
             assets.append(found)
         elif asset.required:

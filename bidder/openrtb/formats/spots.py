@@ -9,7 +9,7 @@ from bidder.openrtb.types import Audio, DurationFloor, Imp, Video
 from core.errors import Fault
 from creatives.formats.base import Ad
 from creatives.formats.offer import DurationRange, Offer, Shape, Size
-from creatives.formats.spots import SpotAd, SpotOffer
+from creatives.formats.spots import SpotAd
 
 UNBOUNDED_MS: Final = 2**31
 """The length of a spot where a request sets no limit."""
@@ -30,20 +30,20 @@ MAX_COMPANIONS: Final = 8
 
 def lengths(name: str, spot: Video | Audio) -> tuple[Shape, ...] | Fault:
     """The lengths that a player has room for. Exact ones are whole seconds, which a spot fills to the second."""
+    room = 1000 * spot.poddur if spot.poddur and spot.poddur > 0 else UNBOUNDED_MS
     exact = [each for each in dict.fromkeys(spot.rqddurs or ()) if each > 0][:MAX_LENGTHS]
     if exact:
-        return tuple([DurationRange(name, 1000 * (each - 1) + 1, 1000 * each) for each in exact])
+        fitting = [DurationRange(name, 1000 * (each - 1) + 1, 1000 * each) for each in exact if 1000 * each <= room]
+        return tuple(fitting) or Fault(f"/{name}/rqddurs", "durations", "are above poddur: no length fits")
     least = 1000 * max(spot.minduration or 0, 0)
     most = 1000 * spot.maxduration if spot.maxduration and spot.maxduration > 0 else UNBOUNDED_MS
-    if spot.poddur and spot.poddur > 0:
-        most = min(most, 1000 * spot.poddur)
-    if least > most:
+    if least > min(most, room):
         return Fault(f"/{name}/maxduration", "durations", "is below minduration: no length fits")
     if spot.maxextended and spot.maxextended > 0:
         most += 1000 * spot.maxextended
     elif spot.maxextended == ANY_EXTENSION:
         most = UNBOUNDED_MS
-    return (DurationRange(name, least, most),)
+    return (DurationRange(name, least, min(most, room)),)
 
 
 def no_types(name: str) -> Fault:
@@ -71,9 +71,14 @@ class PodAsked(NamedTuple):
     floors: tuple[DurationFloor, ...]
 
 
+def spot_in(imp: Imp, name: str) -> Video | Audio | None:
+    """The player that an impression offers for a format; None for other formats."""
+    return imp.video if name == "video" else imp.audio if name == "audio" else None
+
+
 def pod_of(imp: Imp, name: str) -> PodAsked | None:
     """The pod of an impression's player of a format; None where it takes one ad by itself, at one floor."""
-    spot = imp.video if name == "video" else imp.audio if name == "audio" else None
+    spot = spot_in(imp, name)
     if spot is None:
         return None
     seconds = spot.poddur if spot.poddur and spot.poddur > 0 else 0
@@ -86,7 +91,7 @@ def pod_of(imp: Imp, name: str) -> PodAsked | None:
 
 def without_clicks(offer: Offer) -> Offer:
     """An offer of a screen in a public place (OpenRTB 2.6, `dooh`): nobody can click there."""
-    return msgspec.structs.replace(offer, can_click=False) if isinstance(offer, SpotOffer) else offer
+    return msgspec.structs.replace(offer, can_click=False)
 
 
 def members(ad: Ad, markup_type: int) -> dict[str, object]:

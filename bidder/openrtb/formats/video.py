@@ -2,9 +2,12 @@
 
 from typing import Final
 
+from msgspec.structs import astuple
+
 from bidder.openrtb.formats import spots
 from bidder.openrtb.formats.base import FormatCodec
-from bidder.openrtb.types import Imp
+from bidder.openrtb.formats.remembered import RememberedOffers
+from bidder.openrtb.types import Imp, Video
 from core.errors import Fault
 from creatives.formats.base import Ad
 from creatives.formats.spots import SpotAd, SpotOffer, version_for
@@ -18,11 +21,20 @@ NOT_LINEAR: Final = 2
 """`linearity` of overlays: AdCOM list "Linearity Modes"."""
 
 
+_offers: RememberedOffers[SpotOffer] = RememberedOffers()
+
+
 def read(imp: Imp) -> SpotOffer | Fault | None:
     """The player that an impression offers."""
     video = imp.video
     if video is None:
         return None
+    key = astuple(video)
+    return _offers.known.get(key) or _offers.learn(key, video, offer_of(video))
+
+
+def offer_of(video: Video) -> SpotOffer | Fault:
+    """What a player offers, read anew."""
     if not video.mimes:
         return spots.no_types(NAME)
     if video.linearity == NOT_LINEAR:

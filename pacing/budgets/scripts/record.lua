@@ -5,14 +5,7 @@
 -- Returns how many records the ring has; -1 when the user has opted out, or was erased since the bid was made: then
 -- nothing is written.
 local now, line = tonumber(ARGV[1]), tonumber(ARGV[2])
--- The tombstone (segments/facts/meta.py): version 1, flags with 1 for an opt-out, moment of the erasure (unix ms). One
--- that cannot be read refuses.
-local tombstone = redis.call('HGET', KEYS[1], 'm')
-if tombstone then
-  if #tombstone ~= 10 or string.byte(tombstone, 1) ~= 1 or string.byte(tombstone, 2) % 2 == 1 then return -1 end
-  local low, high = struct.unpack('<I4I4', tombstone, 3)
-  if (tonumber(ARGV[8]) - tonumber(ARGV[9])) * 1000 <= high * 4294967296 + low then return -1 end
-end
+if is_barred(KEYS[1], ARGV[8], ARGV[9]) then return -1 end
 local kept = 0
 if line > 0 then
   local ring = redis.call('HGET', KEYS[1], 'i') or ''

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from bidder.decision.model_file import load_model
 from bidder.decision.pipeline import evaluate, look_up, screen
 from bidder.decision.snapshot import Snapshot
+from bidder.dialects.table import speaker_of
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.request.auction import Auction
@@ -170,7 +171,8 @@ async def test_every_bid_may_be_made_again_without_a_new_event(left: Left) -> No
             now_ms = round(offer["at_s"] * 1000)
             snapshot.live.refresh(now_ms, book)
             request = decode_request(body_of(offer["request"]), Tolerances())
-            auction = Auction(request, snapshot.index.exchanges[offer["exchange"]], deadline=1e9)
+            exchange = snapshot.index.exchanges[offer["exchange"]]
+            auction = Auction(request, exchange, deadline=1e9, speaker=speaker_of(exchange))
             assert screen(auction, snapshot, policy), auction.no_bid
             batch = await look_up([auction], reader, now_ms, 1e9)
             batch.rings = [b""]  # impressions that were billed after this bid would lower the value of another one

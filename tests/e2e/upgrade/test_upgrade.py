@@ -133,12 +133,12 @@ async def until(condition: Any) -> None:  # noqa: ANN401 - a callable without ar
 
 
 async def until_rewritten(data: Path) -> None:
-    """The doctor tells when all profiles are in the new layout."""
+    """The doctor tells when all profiles are in the new layout, and when all audiences change by the rules of today."""
 
     def told() -> bool:
-        done = grosz("doctor", "--data", str(data))
+        done = grosz("doctor", "--json", "--data", str(data))
         assert "Traceback" not in done.stderr, done.stderr
-        return f"all are in hot layout {HOT_VERSION}" in " ".join(done.stdout.split())
+        return f"rewritten in hot layout {HOT_VERSION}: done" in done.stdout and "all audiences change" in done.stdout
 
     await until(told)
 

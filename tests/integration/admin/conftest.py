@@ -1,6 +1,7 @@
 """The API over SQLite and over PostgreSQL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from pacing.bank.bank import LeaseBank
 from pacing.budgets.transitions import Transitions
 from pacing.ledger.rows import LedgerWriter
 from tests.kit.api import Api, Caller, running_api
+from tests.kit.mail_server import Post
 
 
 class Shop(msgspec.Struct):
@@ -80,3 +82,12 @@ async def api(any_database_url: str, valkey: str, clock: ManualClock) -> AsyncIt
 @pytest.fixture
 async def shop(api: Api) -> Shop:
     return await make_shop(api, "szpilka")
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[Post]:
+    """A real mail server."""
+    made = Post(tmp_path)
+    made.server.start()
+    yield made
+    made.server.stop()

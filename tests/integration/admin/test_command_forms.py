@@ -26,12 +26,13 @@ LEAVES = [leaf for name in COMMANDS for leaf in _leaves(load_command(name), name
 # They run until a signal, or write a file of their own form.
 WITHOUT_JSON = {
     "up", "bidder", "tracker", "worker", "admin", "demo", "catalogue export", "loadtest catalogue",
+    "loadtest review",
 }  # fmt: skip
 # They are the machine's own: its processes, files and database, or need nobody to ask.
 WITHOUT_URL = {
     "up", "bidder", "tracker", "worker", "admin", "demo", "backup", "restore", "migrate", "config",
     "feed check", "ledger archive", "audience ready-made", "loadtest list", "loadtest compare", "loadtest peers",
-    "loadtest catalogue",
+    "loadtest catalogue", "loadtest review", "template list", "template show", "template lint", "template preview",
     # Their table lies in Redis alone, which they reach by the settings from any machine.
     "supply import", "supply crawl", "supply show", "supply check",
 }  # fmt: skip

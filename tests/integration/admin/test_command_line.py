@@ -154,6 +154,13 @@ async def test_feeds_webhooks_conversions_and_people_are_objects_too(options: li
     assert "jan@example.pl" in await _run(people, "list", "name=Jan", *options)
 
 
+async def test_a_bill_is_compared_from_anywhere(options: list[str], tmp_path: Path) -> None:
+    bill = tmp_path / "bill.csv"
+    bill.write_text("day,line_item,impressions,amount\n2026-11-01,7,0,0\n", encoding="utf-8")
+    compare = ("compare", str(bill), "--exchange", "demo")
+    assert json.loads(await _run(ledger.app, *compare, "--json", *options))[0]["agrees"]
+
+
 async def test_the_ledger_of_a_day_is_exported_from_anywhere(options: list[str]) -> None:
     heads = "day,advertiser_id,advertiser,line_item_id,exchange,impressions,charge,currency"
     day = ("export", "--day", "2026-11-01")

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -5,7 +6,9 @@ from typer._click.core import Command
 from typer.core import TyperGroup
 
 from admin.cli import COMMANDS, load_command
+from admin.cli.object_access import call_api
 from core.config import load_settings
+from core.errors import GroszError, InputError, UnavailableError
 
 
 def _parameters(command: Command) -> Iterator[tuple[str, str]]:
@@ -22,3 +25,29 @@ def _parameters(command: Command) -> Iterator[tuple[str, str]]:
 def test_no_variable_of_a_command_keeps_another_from_starting(name: str) -> None:
     for _, variable in _parameters(load_command(name)):
         load_settings(None, {variable: "http://127.0.0.1:1"})
+
+
+@pytest.mark.parametrize("url", ["localhost:8082", "nonsense", "http://127.0.0.1:1 8082", "http://127.0.0.1:99999999"])
+def test_an_address_that_is_none_is_refused_in_words(url: str) -> None:
+    with pytest.raises(GroszError) as caught:
+        call_api("GET", f"{url}/v1/advertisers", "key")
+    assert "GROSZ_ADMIN_URL" in caught.value.hint
+
+
+@pytest.mark.parametrize("key", ["a\nb", "klucz\u2028", "ł"])
+def test_a_key_that_no_header_can_carry_is_refused_in_words(key: str) -> None:
+    with pytest.raises(InputError, match="API key") as caught:
+        call_api("GET", "http://127.0.0.1:1/v1/advertisers", key)
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.0 200 OK\r\n\r\n<h1>It works!</h1>", b"SSH-2.0-OpenSSH_9.6\r\n"])
+async def test_what_answers_and_is_no_admin_api_is_told(answer: bytes) -> None:
+    async def say(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(say, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(UnavailableError, match="does not answer"):
+            await asyncio.to_thread(call_api, "GET", f"http://127.0.0.1:{port}/v1/advertisers", "key")

@@ -17,10 +17,16 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 async def test_without_a_session_every_page_leads_to_the_login(api: Api) -> None:
     stranger = Browser(api.client)
-    for path in ("/", "/attention", "/explain", "/start", "/account", *LIST_PAGES, "/line-items/1", "/line-items.csv"):
+    own = ["/", "/attention", "/explain", "/start", "/account", "/reports", "/reports.csv", "/reports.xlsx", "/figures"]
+    own += ["/live", "/live/rows", "/given-up", "/line-items/1/hours", "/approvals", "/reports/saved"]
+    own += ["/line-items/1/recorded", "/line-items/1/forecast", "/advertisers/1/audiences", "/exchanges/1/traffic"]
+    own += ["/advertisers/1/customers", "/advertisers/1/shop", "/advertisers/1/events", "/creatives/1/ad", "/visitors"]
+    own += ["/line-items/1/delivery", "/line-items/1/findings", "/feeds/1/runs"]
+    for path in (*own, *LIST_PAGES, "/line-items/1", "/line-items.csv"):
         answer = await stranger.get(path)
         assert (answer.status, answer.headers["Location"].partition("?")[0]) == (303, "/login"), path
-    for path in ("/line-items", "/line-items/1", "/line-items/1/pause", "/start", "/explain", "/logout"):
+    for path in ("/line-items", "/line-items/1", "/line-items/1/pause", "/start", "/explain", "/logout", "/approvals",
+                 "/reports/saved", "/start/count", "/start/forecast", "/advertisers/1/customers"):  # fmt: skip
         assert (await stranger.post(path, {"name": "x"})).headers["Location"] == "/login", path
 
 
@@ -87,7 +93,18 @@ async def test_writes_need_the_forms_token_and_our_own_page(api: Api, shop: Shop
 async def test_every_page_shows_its_objects_and_carries_its_headers(api: Api, shop: Shop) -> None:
     line_item = await shop.caller.made("/v1/line-items", shop.line_item(name="Abandoned carts"))
     browser = await person(api)
-    paths = ["/", "/attention", "/explain", "/start", "/account", *LIST_PAGES, *(f"/{name}/new" for name in PAGES)]
+    paths = [
+        "/",
+        "/attention",
+        "/explain",
+        "/start",
+        "/account",
+        "/figures",
+        "/live",
+        "/given-up",
+        *LIST_PAGES,
+        *(f"/{name}/new" for name in PAGES),
+    ]
     paths += [f"/line-items/{line_item['id']}", f"/line-items/{line_item['id']}/delivery"]
     paths += [f"/campaigns/{shop.campaign['id']}", f"/creatives/{shop.creative['id']}"]
     for path in paths:
@@ -286,7 +303,16 @@ async def test_a_campaign_in_one_form(api: Api, shop: Shop) -> None:
     form = CAMPAIGN | {"advertiser_id": str(shop.advertiser["id"])}
     review = await browser.fill("/start", form | {"action": "review"})
     assert review.status == 200, review.text
-    assert "cart.value &gt;= 500" in review.text
+    assert "cart.value &gt;= 500 PLN and cart.age in 1h..14d" in review.text
+    assert "<strong>1h</strong>" in review.text, "a cart of this minute is not bid on at once"
+    sooner = await browser.fill("/start", form | {"action": "review", "cart_abandoners.delay": "5m"})
+    assert "<strong>5m</strong>" in sooner.text
+    browser.cookies["grosz_language"] = "pl"
+    polish = await browser.fill("/start", form | {"action": "review"})
+    assert "po porzuceniu koszyka: <strong>1h</strong>" in polish.text
+    for more in ({"cart_abandoners.delay": "0m"}, {"audience": "buyers"}, {"audience": "everybody"}):
+        assert "porzuceniu koszyka:" not in (await browser.fill("/start", form | {"action": "review"} | more)).text
+    del browser.cookies["grosz_language"]
     assert (await shop.caller.get("/v1/segments")).body["items"] == []
     made = await browser.fill("/start", form | {"action": "make"})
     assert made.status == 303, made.text
@@ -302,9 +328,31 @@ async def test_a_campaign_in_one_form(api: Api, shop: Shop) -> None:
     assert (creative["width"], creative["height"]) == (300, 250)
 
 
+async def test_a_shop_of_ones_own_begins_with_its_campaign(api: Api) -> None:
+    """What was only reviewed leaves no trace, also of its currency: the next advertiser has the same id."""
+    browser = await person(api)
+    form = CAMPAIGN | {"advertiser_id": "new", "shop": "Obcas", "name": "", "action": "review"}
+    review = await browser.fill("/start", form | {"currency": "USD"})
+    assert review.status == 200, review.text
+    made = await browser.fill("/start", form | {"currency": "EUR", "action": "make"})
+    assert made.status == 303, made.text
+    owner = await api.caller()
+    line_item = (await owner.get(f"/v1/line-items/{made.headers['Location'].split('/')[2]}")).body
+    assert (line_item["name"], line_item["bid"]) == ("Cart abandoners by value", {"amount": "1.20", "currency": "EUR"})
+    advertiser = (await owner.get(f"/v1/advertisers/{line_item['advertiser_id']}")).body
+    assert (advertiser["name"], advertiser["domain"], advertiser["currency"]) == ("Obcas", "szpilka.example", "EUR")
+
+
+async def test_a_restricted_person_makes_no_advertiser(api: Api, shop: Shop) -> None:
+    browser = await person(api, "read", "trade", advertisers=(shop.advertiser["id"],))
+    assert 'value="new"' not in (await browser.get("/start")).text
+    form = CAMPAIGN | {"advertiser_id": "new", "shop": "Obcas", "currency": "PLN", "action": "make"}
+    assert (await browser.fill("/start", form)).status == 403
+
+
 @pytest.mark.parametrize(
     "changes",
-    [{"bid": "much"}, {"size": "big"}, {"audience": "aliens"}, {"landing_url": "nowhere"}, {"name": ""},
+    [{"bid": "much"}, {"size": "big"}, {"audience": "aliens"}, {"landing_url": "nowhere"}, {"advertiser_id": "new"},
      {"advertiser_id": ""}, {"cart_abandoners.at_least": "many"}, {"countries": "Poland"},
      {"end": "2020-01-01T00:00", "start": "2021-01-01T00:00"}],
 )  # fmt: skip
@@ -426,7 +474,7 @@ async def test_scripts_and_styles_are_ours_and_kept_for_a_year(api: Api) -> None
     browser = await person(api)
     text = (await browser.get("/")).text
     addresses = re.findall(r'(?:src|href)="(/console/[^"]+)"', text)
-    assert len(addresses) == 5
+    assert len(addresses) == 8
     assert not re.search(r'(?:src|href)="(https?:)?//', text)
     for address in addresses:
         answer = await browser.get(address)

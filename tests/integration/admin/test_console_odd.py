@@ -1,19 +1,18 @@
 """The console where something is odd: nonsense in forms, Redis away, sessions that end, ads that are hostile."""
 
 import re
-import struct
 from urllib.parse import quote
 
 import pytest
 
-from core import keys
+from admin.store.ledger import SqlLedgerStore
 from core.clock import ManualClock
-from core.redis.client import control_redis
 from loadtest.exchange.faults import TcpProxy
 from pacing.bank.bank import calendar
 from tests.integration.admin.conftest import Shop, make_shop
 from tests.kit.api import Api, running_api
 from tests.kit.console import PASSWORD, Browser, person
+from tests.kit.ledger_rows import a_row
 
 LONG = "9" * 5_000
 
@@ -107,27 +106,23 @@ async def test_a_csv_holds_every_row_of_the_list_that_is_seen(api: Api, shop: Sh
     assert ("advertiser_id", str(shop.advertiser["id"])) in listed.fields  # a search keeps the filter
 
 
-async def spend(clock: ManualClock, valkey: str, advertiser: int, spent: dict[int, tuple[int, int]]) -> None:
-    """Puts what line items spent today (micros, impressions) into the money counters."""
+async def spend(api: Api, clock: ManualClock, advertiser: int, spent: dict[int, tuple[int, int]]) -> None:
+    """Books what line items spent today (micros, impressions)."""
     day = calendar("Europe/Warsaw", clock.now_ms()).day
-    levels = {
-        f"d{one}@{day}": struct.pack("<10q", -1, micros, 0, 0, 0, -1, impressions, 0, 0, 0)
-        for one, (micros, impressions) in spent.items()
-    }
-    redis = control_redis(valkey)
-    await redis.hset(keys.money_levels(advertiser), mapping=levels)  # type: ignore[arg-type]  # bytes are values too
-    await redis.aclose()
+    rows = [
+        a_row(f"{1790000000000 + at}-0", line_item_id=one, day=day, charge_micros=micros, impressions=impressions)
+        for at, (one, (micros, impressions)) in enumerate(spent.items())
+    ]
+    await SqlLedgerStore(api.store.database).append(advertiser, rows)
 
 
-async def test_the_overview_sums_all_line_items_of_an_advertiser(
-    api: Api, shop: Shop, valkey: str, clock: ManualClock
-) -> None:
+async def test_the_overview_sums_all_line_items_of_an_advertiser(api: Api, shop: Shop, clock: ManualClock) -> None:
     """More than a page of the API, one of them archived since it spent."""
     budget = {"spend": {"amount": "10.00"}}
     operations = [{"action": "create", "document": shop.line_item(daily_budget=budget)} for _ in range(520)]
     made = (await shop.caller.post("/v1/line-items/bulk", {"operations": operations})).body["results"]
     first, last = (await shop.caller.get("/v1/line-items?limit=1")).body["items"][0]["id"], made[-1]["id"]
-    await spend(clock, valkey, shop.advertiser["id"], {first: (1_500_000, 3), last: (2_250_000, 4)})
+    await spend(api, clock, shop.advertiser["id"], {first: (1_500_000, 3), last: (2_250_000, 4)})
     await shop.caller.post(f"/v1/line-items/{first}/archive", {})
     browser = await person(api)
     text = re.sub(r"\s+|&nbsp;", " ", (await browser.get("/")).text)
@@ -146,6 +141,7 @@ async def test_pages_stand_without_redis(any_database_url: str, valkey: str, clo
     async with running_api(any_database_url, address, clock) as api:
         shop = await make_shop(api, "szpilka")
         line_item = await shop.caller.made("/v1/line-items", shop.line_item(name="Abandoned carts"))
+        await spend(api, clock, shop.advertiser["id"], {line_item["id"]: (7_250_000, 3)})
         browser = await person(api)
         csrf = await browser.csrf()
         if trouble == "cut":
@@ -157,6 +153,7 @@ async def test_pages_stand_without_redis(any_database_url: str, valkey: str, clo
             answer = await browser.get(path)
             assert answer.status == 200, path
             assert "Redis does not answer" in answer.text, path
+        assert "7.25" in (await browser.get("/")).text  # the ledger knows
         for path in ("/line-items", one, "/attention"):
             assert (await browser.get(path)).status == 200, path
         assert (await browser.get(f"{one}/findings")).status in (200, 503)
@@ -216,3 +213,86 @@ async def test_an_ad_is_previewed_without_rights(api: Api, shop: Shop) -> None:
     missing = await browser.get("/creatives/4000000000/ad")
     assert (await browser.get(f"/creatives/{rival.creative['id']}/ad")).status == missing.status == 404
     assert (await Browser(api.client).get(path)).headers["Location"].startswith("/login")
+
+
+async def test_faults_of_a_form_are_told_in_polish_and_escaped(api: Api, shop: Shop) -> None:
+    browser = await person(api)
+    browser.cookies["grosz_language"] = "pl"
+    owner = {"csrf": await browser.csrf(), "advertiser_id": str(shop.advertiser["id"])}
+    hook = await browser.post("/webhooks/new", owner | {"name": "Anna", "mail": "<b>@x", "url": ""})
+    assert "to nie jest adres e-mail" in hook.text
+    creative = await browser.post("/creatives/new", owner | {"name": "ad", "width": "x", "height": "250"})
+    assert "wpisz liczbę całkowitą" in creative.text
+    creative = await browser.post(
+        "/creatives/new", owner | {"name": "ad", "width": "300", "height": "250", "landing_url": "<i>"}
+    )
+    assert "&lt;i&gt;&#39; ma złą postać: Pełny adres http lub https." in creative.text
+    document = {
+        "name": "x",
+        "campaign_id": str(shop.campaign["id"]),
+        "bid": "0",
+        "max_cpm": "1",
+        "end": "2020-01-01T00:00",
+    }
+    line_item = await browser.post("/line-items/new", owner | document)
+    assert "stawka musi być większa od zera: aby przestać licytować, wstrzymaj linię" in line_item.text
+    assert "must be" not in line_item.text
+    missing = await browser.get("/line-items/4711")
+    assert "nie ma obiektu: linia 4711" in missing.text
+
+
+async def test_faults_of_a_new_campaign_name_the_inputs_that_people_see(api: Api, shop: Shop) -> None:
+    browser = await person(api)
+    browser.cookies["grosz_language"] = "pl"
+    ad = {
+        "size": "300x250",
+        "image_url": "x",
+        "landing_url": "https://szpilka.example/",
+        "max_cpm": "40",
+        "goal": "cpc",
+    }
+    sent = ad | {
+        "csrf": await browser.csrf(),
+        "advertiser_id": "new",
+        "currency": "PLN",
+        "audience": "everybody",
+        "goal": "cpc",
+    }
+    no_bid = await browser.post("/start", sent | {"shop": "Obcas"})
+    assert '<a href="#bid">i jest dla Ciebie wart' in no_bid.text
+    no_shop = await browser.post("/start", sent | {"bid": "1"})
+    assert '<a href="#shop">' in no_shop.text
+    assert "/name:" not in no_shop.text
+    no_image = await browser.post("/start", sent | {"bid": "1", "shop": "Obcas"})
+    assert '<a href="#image_url">Adres obrazu</a>' in no_image.text
+
+
+async def test_the_log_in_of_a_new_installation_says_how_the_first_person_comes_in(api: Api) -> None:
+    browser = Browser(api.client)
+    assert "Nobody can log in yet" in (await browser.get("/login")).text
+    await person(api)
+    assert "Nobody can log in yet" not in (await Browser(api.client).get("/login")).text
+
+
+async def test_a_campaign_that_is_begun_in_polish_has_polish_names_and_the_shop_s_page_the_tag(
+    api: Api, shop: Shop
+) -> None:
+    browser = await person(api)
+    browser.cookies["grosz_language"] = "pl"
+    ad = {"size": "300x250", "image_url": "https://szpilka.example/a.png", "landing_url": "https://szpilka.example/"}
+    sent = ad | {"csrf": await browser.csrf(), "advertiser_id": str(shop.advertiser["id"]), "audience": "buyers"}
+    made = await browser.post("/start", sent | {"goal": "cpc", "bid": "1", "max_cpm": "9", "action": "make"})
+    assert made.status == 303, made.text
+    (segment,) = (await shop.caller.get("/v1/segments")).body["items"]
+    assert segment["name"] == "Kupujący"
+    page = (await browser.get(f"/advertisers/{shop.advertiser['id']}/shop")).text
+    assert f'https://track.example/tag.js" data-advertiser="{shop.advertiser["id"]}"' in page
+
+
+async def test_an_address_with_a_capital_letter_sets_up_and_logs_in(api: Api) -> None:
+    browser = Browser(api.client)
+    token = await api.accounts.make_setup_link()
+    sent = {"token": token, "email": " Ada@Szpilka.example", "name": "Ada", "password": PASSWORD}
+    assert (await browser.post("/setup", sent)).status == 303
+    again = await Browser(api.client).post("/login", {"email": "ADA@szpilka.example ", "password": PASSWORD})
+    assert again.status == 303

@@ -1,8 +1,10 @@
 """Reports over HTTP: what is asked is answered in three forms, and nobody sees another shop's figures."""
 
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from core.clock import ManualClock
@@ -63,6 +65,28 @@ async def test_a_question_is_answered_as_json_csv_and_parquet(reporting: Api, tm
         path.write_bytes(await got.read())
     rows = Columnar().ask(f"SELECT advertiser, impressions, spend_micros FROM {files_sql([path])} ORDER BY 1")
     assert rows == [("1", 2.0, 3_000_000), ("2", 1.0, 250_000)]
+    async with reporting.client.post("/v1/reports/query", json=QUESTION | {"format": "xlsx"}, headers=headers) as got:
+        sheet = openpyxl.load_workbook(io.BytesIO(await got.read()))["Report"]
+    assert [cell.value for cell in sheet[1]] == ["advertiser", "advertiser_name", "currency", "impressions", "spend"]
+    assert [cell.value for cell in sheet[2]][2:] == ["PLN", 2, 3]
+
+
+async def test_ids_are_told_with_their_names_and_the_whole_is_added_up(reporting: Api) -> None:
+    owner, shop = await reporting.caller(), await make_shop(reporting, "shoes")
+    assert shop.advertiser["id"] == 1
+    body = QUESTION | {"totals": True, "pivot": "exchange", "filters": {"advertiser": [1]}}
+    answer = await owner.post("/v1/reports/query", body)
+    assert answer.body["names"]["advertiser"] == {"1": "shoes"}
+    assert answer.body["columns"] == ["advertiser", "currency", "impressions:0", "spend:0"]
+    assert answer.body["totals"] == [[None, "PLN", 2, "3.00"]]
+    assert answer.body["row_count"] == 1
+
+
+async def test_it_can_be_asked_what_can_be_asked_for(reporting: Api) -> None:
+    answer = await (await reporting.caller()).get("/v1/reports/terms")
+    assert {"product", "segment", "cart_tier", "loss_code"} <= set(answer.body["dimensions"])
+    assert answer.body["measures"]["cpa"] == "money"
+    assert answer.body["measures"]["win_rate"] == "ratio"
 
 
 async def test_a_restricted_key_sees_its_own_figures_alone(reporting: Api) -> None:

@@ -18,7 +18,7 @@ UNLIMITED = 1_000_000
 
 # All resources are built on one kernel, so the one with the most fields is tried hard, and all by the stateful run.
 HARD = (
-    "/v1/(line-items|change-log|login|ledger|explain|audit|catalogue|visitors|segment-|given-up|cookie-sync"
+    "/v1/(recommendations|line-items|change-log|login|ledger|explain|audit|catalogue|visitors|segment-|given-up|cookie-sync"
     "|advertisers/\\{id\\}/(seg|tag|cou|mat|eve))"
 )
 

@@ -1,8 +1,13 @@
 """Creating and changing objects through the API."""
 
+from collections.abc import Sequence
+
+from admin.access.principal import command_line
+from admin.api.reading import Reader
+from admin.store.kinds import LINE_ITEMS, SEGMENTS
 from core import keys
 from core.catalogue.follower import read_catalogue
-from core.clock import ManualClock
+from core.clock import ManualClock, SystemClock
 from core.redis.client import control_redis
 from tests.integration.admin.conftest import Shop
 from tests.kit.api import Api
@@ -293,3 +298,21 @@ async def test_the_change_log_tells_who_changed_which_field(shop: Shop) -> None:
     assert rows[-1][:2] == ("create", "")
     assert len({row["transaction_id"] for row in log.body["items"]}) == 2
     assert log.body["items"][0]["actor_kind"] == "api_key"
+
+
+async def test_an_empty_segment_is_called_by_its_name(api: Api, shop: Shop) -> None:
+    rule = {"advertiser_id": shop.advertiser["id"], "name": "Big carts", "rule": "visits.count > 1"}
+    segment = await shop.caller.made("/v1/segments", rule)
+    line_item = await shop.caller.made("/v1/line-items", shop.line_item(targeting={"segments_any": [segment["id"]]}))
+
+    async def nobody(segments: Sequence[int]) -> dict[int, int]:
+        return dict.fromkeys(segments, 0)
+
+    reader = Reader(api.store, SystemClock(), nobody)
+    said: list[str] = []
+    async with api.store.database.read() as connection:
+        for kind, made in ((LINE_ITEMS, line_item), (SEGMENTS, segment)):
+            stored = await reader.require(connection, command_line(), kind, made["id"])
+            (faults,) = await reader.warnings(connection, kind, [stored.value])
+            said += [fault.message for fault in faults if fault.code == "segment_empty"]
+    assert said == ['segment "Big carts" has nobody in it now'] * 2

@@ -176,6 +176,17 @@ async def test_a_product_is_found_by_its_group_when_no_id_is(valkey: str) -> Non
         }  # fmt: skip
 
 
+async def test_of_a_group_a_variant_that_is_for_sale_is_shown(valkey: str) -> None:
+    group = "<g:item_group_id>G</g:item_group_id>"
+    async with product_shop(valkey) as shop:
+        variants = {"36": "out of stock", "37": "in stock", "38": "in stock", "39": "out of stock"}
+        run = await shop.load(google(*(item(name, group, stock=stock) for name, stock in variants.items())))
+        assert (run.products, run.repeated, run.faults_total) == (4, 0, 0)
+        assert (await shop.product("G")).id == "37"
+        await shop.load(google(item("36", group, stock="out of stock"), item("37", group, stock="out of stock")))
+        assert (await shop.product("G")).id == "36"
+
+
 async def test_a_change_between_runs_holds_until_a_newer_feed(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         await shop.load(csv_feed(10), as_of_ms=1_000)

@@ -110,6 +110,16 @@ async def test_every_strategy_proposes_what_it_says(valkey: str) -> None:
         assert (await by(Strategy.TRENDING, Shopper()))[:1] == ["A"]
 
 
+async def test_an_ad_lists_what_the_reasons_say(valkey: str) -> None:
+    async with product_shop(valkey) as shop:
+        recommender = await fitted(shop)
+        for shopper in (Shopper(), Shopper(cart=("B", "A"), seen=seen("D", "F", "A")), Shopper(bought=seen("A"))):
+            for count in (1, 3, 8):
+                plan = Plan(ProductChoice(count=count), "seed")
+                chosen = await recommender.recommend(1, shopper, plan)
+                assert await recommender.listed(1, shopper, plan) == chosen.products
+
+
 async def test_exclusions_are_told_with_their_reasons(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         recommender = await fitted(shop)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
 
 from core import keys
 from core.clock import ManualClock
@@ -17,6 +18,7 @@ from pacing.notices.claims import landing_digest
 from pacing.notices.signals import SignalDesk
 from pacing.notices.signals_web import signal_routes
 from pacing.notices.web import routes as notice_routes
+from tests.kit.agents import PERSON
 from tests.kit.fixtures import skip_or_fail
 from tests.kit.money import ADVERTISER, LINE_ITEM
 from tests.kit.peers import PEERS
@@ -72,7 +74,14 @@ async def test_a_browser_plays_our_video_and_the_tracker_counts_it(
         skip_or_fail("the npm packages of a peer are not installed: run 'npm ci' in tests/peers/vast")
     async with audited_shop(valkey, clock) as shop:
         book = await leased_book(shop)
-        page, app = Page(), web.Application()
+
+        @web.middleware
+        async def later(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if "/click/" in request.path:  # a person needs more than a second for it
+                clock.advance(2)
+            return await handler(request)
+
+        page, app = Page(), web.Application(middlewares=[later])
         app.add_routes(page.routes())
         app.add_routes(notice_routes(shop.desk))
         app.add_routes(signal_routes(SignalDesk(shop.signer, shop.transitions, clock, shop.telemetry)))
@@ -91,7 +100,7 @@ async def test_a_browser_plays_our_video_and_the_tracker_counts_it(
             browser = await asyncio.create_subprocess_exec(
                 "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio",
                 "--autoplay-policy=no-user-gesture-required", "--disable-background-networking",
-                f"--user-data-dir={tmp_path}", "--remote-debugging-port=0", origin,
+                f"--user-data-dir={tmp_path}", f"--user-agent={PERSON}", "--remote-debugging-port=0", origin,
                 stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
             try:

@@ -63,3 +63,34 @@ async def test_counters_of_what_is_paused_or_still_billed_for_stay(shop: Shop) -
         await shop.bank.tick()
     assert {"l", "p", "c"} <= {name[0] for name in (await shop.transitions.snapshot(ADVERTISER, "")).levels}
     assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
+
+
+async def test_nothing_stays_of_an_advertiser_who_was_archived(shop: Shop) -> None:
+    book, client = await shop.bidder()
+    lease = book.reserve(0, 10_000, shop.clock.now_ms())
+    late = shop.token(book.reserve(0, 10_000, shop.clock.now_ms()))
+    assert (await shop.desk.bill(shop.token(lease), "1.00", "PLN")).outcome == "billed"
+    await client.close()
+    archived = shop.present.advertisers
+    shop.present = msgspec.structs.replace(
+        shop.present, version=2, advertisers=(), archived_advertisers=archived, campaigns=(), line_items=()
+    )
+    shop.clock.advance(CHECK_S)
+    await shop.bank.tick()
+    assert (await shop.desk.bill(late, "1.00", "PLN")).status == 204, "a bid that was out is billed"
+    for _ in range(DAYS_KEPT + 3):
+        shop.clock.advance(MS_PER_DAY / 1000)
+        for _ in range(4):  # leases, days, line items and campaigns, the advertiser
+            shop.clock.advance(CHECK_S)
+            await shop.bank.tick()
+        assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
+        await shop.writer.drain(ADVERTISER)
+    assert (await shop.transitions.snapshot(ADVERTISER, NO_LEDGER_ROWS)).levels == {}
+    await shop.transitions.command("FLUSHALL")
+    lost = await audit(shop.transitions, shop.store, ADVERTISER)
+    assert lost.differences, "lost counters are not taken for those that are no longer needed"
+    for _ in range(4):
+        shop.clock.advance(CHECK_S)
+        await shop.bank.tick()
+    assert (await audit(shop.transitions, shop.store, ADVERTISER)).differences == []
+    assert (await shop.transitions.snapshot(ADVERTISER, NO_LEDGER_ROWS)).levels == {}

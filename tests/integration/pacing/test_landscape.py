@@ -190,9 +190,9 @@ async def test_what_was_learnt_survives_a_restart_and_fades_by_half_in_a_day(sho
     assert after[CELL][1] == before[CELL][1]
     fresh = Shading()
     follower = LandscapeFollower(fresh, shop.transitions, shop.clock, Telemetry())
-    unlearnt = fresh.shade(CELL, 20_000_000, 0)
+    unlearnt = fresh.cell(*CELL).bid_at_least(20_000_000, 0)
     await follower.tick()
-    assert unlearnt < 6_000_000 < fresh.shade(CELL, 20_000_000, 0)
+    assert unlearnt < 6_000_000 < fresh.cell(*CELL).bid_at_least(20_000_000, 0)
 
 
 async def published(shop: Shop) -> dict[LandscapeCell, tuple[float, bytes]]:

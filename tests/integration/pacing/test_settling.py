@@ -47,6 +47,24 @@ async def test_a_bill_charges_the_reported_price(shop: Shop, book: LeaseBook) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "charge"),
+    [
+        (None, 7_500), ("5", 7_500), ("2", 3_000), ("0.5", 750), ("9", 7_500), ("${AUCTION_MULTIPLIER}", 7_500),
+        ("nan", 7_500), ("-1", 7_500), ("0", 7_500),
+    ],
+)  # fmt: skip
+async def test_a_play_that_counts_as_several_costs_the_price_of_one_for_each(
+    shop: Shop, book: LeaseBook, told: str | None, charge: int
+) -> None:
+    lease = book.reserve(0, 50_000, shop.clock.now_ms())
+    token = shop.token(lease, 50_000, bid_cpm=10_000_000, multiplier_milli=5_000)
+    assert (await shop.desk.bill(token, "1.50", "PLN", told)).outcome == "billed"
+    assert await spent(shop) == (charge, 1)
+    (row,) = await rows(shop)
+    assert (row.charge_micros, row.price_cpm) == (charge, 1_500_000)
+
+
 @pytest.mark.parametrize("times", [2, 50])
 async def test_concurrent_duplicates_charge_once(shop: Shop, book: LeaseBook, times: int) -> None:
     token = bid(shop, book)
@@ -316,7 +334,10 @@ async def test_a_click_goes_to_the_landing_page_of_the_token_and_nowhere_else(
     shop: Shop, book: LeaseBook, http: Http
 ) -> None:
     token = bid(shop, book)
-    async with http.get(f"/t/click/{token}?to={quote(LANDING, safe='')}", allow_redirects=False) as response:
+    agent = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+    async with http.get(
+        f"/t/click/{token}?to={quote(LANDING, safe='')}", allow_redirects=False, headers=agent
+    ) as response:
         assert (response.status, response.headers["Location"]) == (302, LANDING)
     for other in ("", f"?to={quote('https://evil.example/', safe='')}", f"?to={quote(LANDING + '#', safe='')}"):
         async with http.get(f"/t/click/{token}{other}", allow_redirects=False) as response:

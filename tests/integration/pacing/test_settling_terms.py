@@ -142,6 +142,7 @@ async def test_a_tracker_whose_clock_is_off_judges_tokens_by_redis_s(
     assert (await desk.bill(token, "1.00", "PLN")).outcome == ("from_the_future" if behind_s > 0 else "expired")
     server_time.note(clock.now_ms(), shop.clock.now_ms())
     server_time.end_round()
+    assert desk.look(token).status == 204, "HEAD is answered as GET is"
     assert (await desk.bill(token, "1.00", "PLN")).outcome == "billed"
 
 

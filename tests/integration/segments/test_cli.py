@@ -71,7 +71,7 @@ def test_a_till_file_ends_carts_and_reports_bad_lines(deployment: str, tmp_path:
     file = tmp_path / "till.csv"
     file.write_text(
         f"email_sha256,transaction_id,value,currency,item_id\n{EMAIL},till-7,640.00,PLN,a\n"
-        f"{'0' * 64},till-8,10,PLN,b\n{EMAIL},till-9,dear,PLN,c\n"
+        f"{'12' * 32},till-8,10,PLN,b\n{EMAIL},till-9,dear,PLN,c\n"
     )
     result = CliRunner().invoke(app, ["events", "import", str(file), "--advertiser", "1"])
     assert result.exit_code == 1

@@ -15,7 +15,7 @@ from segments.facts.facts import Facts
 from segments.facts.layout import pack_cold
 from segments.identity.persons import Identities
 from segments.profiles.reading import Command
-from segments.worker.planning import Purchase
+from segments.worker.purchases import Purchase
 from tests.kit.profiles import EventRig, catalogue, event_rig
 
 PERSON = person_digest(1, "ab" * 32)

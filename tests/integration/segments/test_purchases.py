@@ -7,7 +7,7 @@ from core.clock import ManualClock
 from core.errors import UnavailableError
 from core.ids import new_user_id
 from segments.facts.event import SERVER_ORIGIN, Event, Item, Kind, order_key, person_digest
-from segments.worker.planning import Purchase
+from segments.worker.purchases import Purchase
 from tests.kit.profiles import event_rig
 
 PERSON = person_digest(1, "0" * 64)

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
 import msgspec
+import pytest
 
 from admin.diagnosis.findings import Severity
 from admin.diagnosis.profiles import judge_pass
@@ -20,9 +21,9 @@ from segments.profiles.directory import CatalogueDirectory
 from segments.profiles.reading import META_FIELD
 from segments.profiles.scanning import ServerScanner
 from segments.profiles.store import ProfileStore, StoredUser
-from segments.rules.ruleset import CompiledRules
+from segments.rules.ruleset import MEANING, CompiledRules
 from segments.worker.planning import UserPlanner
-from segments.worker.reindex import SETTLE_S, Progress, SegmentReindexer, read_progress
+from segments.worker.reindex import SETTLE_S, TAKE_OVER_MARGIN_S, Progress, SegmentReindexer, read_progress
 from segments.worker.worker import EventWorker
 from tests.kit.profiles import PARTITIONS, EventRig, catalogue, event_rig
 
@@ -67,10 +68,13 @@ async def rig_with_pass(
         yield rig, make_reindexer(rig, scanner)
 
 
-def make_reindexer(rig: EventRig, scanner: ServerScanner, store: ProfileStore | None = None) -> SegmentReindexer:
+def make_reindexer(
+    rig: EventRig, scanner: ServerScanner, store: ProfileStore | None = None, meaning: str = MEANING
+) -> SegmentReindexer:
     return SegmentReindexer(
-        store or rig.store, scanner, rig.planner, rig.directory.rule_versions, rig.sizes, rig.clock, Telemetry()
-    )
+        store or rig.store, scanner, rig.planner, rig.directory.rule_versions, rig.sizes, rig.clock, Telemetry(),
+        meaning=meaning,
+    )  # fmt: skip
 
 
 async def finish(reindexer: SegmentReindexer, clock: ManualClock) -> int:
@@ -316,3 +320,117 @@ async def test_a_new_installation_has_nothing_to_rewrite(valkey: str, clock: Man
         await rig.store.commands([("HDEL", SEGMENT_SWEEP, "layout")])
         assert await finish(reindexer, clock) == 0
         assert (await read_progress(rig.store)).layout == HOT_VERSION
+
+
+# What the release after this one might mean by the same rules: other people are members.
+BEFORE = [msgspec.structs.replace(VISITED, rule="pages.count = 1"), FREQUENT]
+AFTERWARDS = [msgspec.structs.replace(VISITED, rule="pages.count = 2"), FREQUENT]
+
+
+@contextlib.asynccontextmanager
+async def a_release_later(
+    url: str, clock: ManualClock, users: Iterable[str], twice: Iterable[str]
+) -> AsyncIterator[tuple[EventRig, ServerScanner, SegmentReindexer]]:
+    """Visitors whose profiles the release before has seen, and the pass of one that means something else."""
+    async with rig_with_scanner(url, clock, catalogue(BEFORE)) as (rig, scanner):
+        await finish(make_reindexer(rig, scanner, meaning="before"), clock)
+        await visit(rig, clock, *users)
+        await visit(rig, clock, *twice)
+        await rig.store.commands([("DEL", SEGMENT_SWEEP_OWNER)])
+        rig.directory.replace(catalogue(AFTERWARDS))
+        reindexer = make_reindexer(rig, scanner, meaning="afterwards")
+        await reindexer.step()
+        clock.advance(SETTLE_S)
+        yield rig, scanner, reindexer
+
+
+async def members(rig: EventRig, clock: ManualClock, *segments: int) -> list[int]:
+    return [await rig.sizes.size(segment, clock.now_ms()) for segment in segments]
+
+
+async def test_no_audience_moves_before_the_pass_over_a_new_meaning_is_done(valkey: str, clock: ManualClock) -> None:
+    users = [new_user_id() for _ in range(1_500)]
+    async with a_release_later(valkey, clock, users, users[:100]) as (rig, _, reindexer):
+        before = await rig.segments_of(*users)
+        assert await members(rig, clock, 7, 8) == [1_400, 100]
+        while await reindexer.step():
+            assert await rig.segments_of(*users) == before, "an audience moved in the middle of the pass"
+            assert await members(rig, clock, 7, 8) == [1_400, 100]
+            clock.advance(1.0)
+        progress = await read_progress(rig.store)
+        assert (progress.waiting, progress.rewritten, progress.share < 1) == (True, 1_500, True)
+        (finding,) = judge_pass(progress)
+        assert (finding.severity, "all audiences change at" in finding.text) == (Severity.NOTE, True)
+        clock.advance(progress.takes_over_s - clock.now_ms() / 1000 - 1)
+        assert await rig.segments_of(*users) == before
+        clock.advance(1)
+        assert await rig.segments_of(*users) == [ids(7, 8)] * 100 + [b""] * 1_400
+        assert await members(rig, clock, 7, 8) == [100, 100]
+        assert await finish(reindexer, clock) == 0
+        progress = await read_progress(rig.store)
+        assert (progress.targets, progress.takes_over_s, progress.meaning) == ({}, 0, "afterwards")
+        assert [finding.severity for finding in judge_pass(progress)] == [Severity.OK]
+
+
+async def test_what_a_visitor_does_counts_at_once_while_a_new_meaning_waits(valkey: str, clock: ManualClock) -> None:
+    user, other = new_user_id(), new_user_id()
+    async with a_release_later(valkey, clock, [user, other], ()) as (rig, _, reindexer):
+        await reindexer.step()
+        await visit(rig, clock, user)
+        assert await rig.segments_of(user, other) == [ids(7, 8), ids(7)]
+        clock.advance(TAKE_OVER_MARGIN_S)
+        assert await rig.segments_of(user, other) == [ids(7, 8), b""]
+
+
+async def test_a_moment_that_cannot_be_kept_is_put_off_for_everybody(valkey: str, clock: ManualClock) -> None:
+    users = [new_user_id() for _ in range(1_500)]
+    async with a_release_later(valkey, clock, users, users[:100]) as (rig, _, reindexer):
+        before = await rig.segments_of(*users)
+        await reindexer.step()
+        first = await read_progress(rig.store)
+        assert first.position, "the pass is to be in the middle"
+        clock.advance(first.takes_over_s - clock.now_ms() / 1000 - 1)  # all workers were away
+        await reindexer.step()
+        second = await read_progress(rig.store)
+        assert (second.put_off_s, second.takes_over_s > first.takes_over_s) == ([first.takes_over_s], True)
+        while await reindexer.step():
+            pass
+        clock.advance(2)
+        assert clock.now_ms() > 1000 * first.takes_over_s
+        assert await rig.segments_of(*users) == before
+        clock.advance(second.takes_over_s - clock.now_ms() / 1000)
+        assert await rig.segments_of(*users) == [ids(7, 8)] * 100 + [b""] * 1_400
+
+
+async def test_a_pass_that_was_away_at_its_moment_brings_the_rest_at_once(
+    valkey: str, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    users = [new_user_id() for _ in range(1_500)]
+    async with a_release_later(valkey, clock, users, users[:100]) as (rig, scanner, reindexer):
+        await reindexer.step()
+        progress = await read_progress(rig.store)
+        clock.advance(progress.takes_over_s - clock.now_ms() / 1000 + 1)
+        await rig.store.commands([("HSET", SEGMENT_SWEEP, "server", "another run"), ("DEL", SEGMENT_SWEEP_OWNER)])
+        await finish(make_reindexer(rig, scanner, meaning="afterwards"), clock)
+        assert await rig.segments_of(*users) == [ids(7, 8)] * 100 + [b""] * 1_400
+    assert "was away" in caplog.text
+
+
+async def test_members_of_both_meanings_stay_members_since_they_came(valkey: str, clock: ManualClock) -> None:
+    user = new_user_id()
+    async with a_release_later(valkey, clock, [user], [user]) as (rig, _, reindexer):
+        before = unpack_windows(await hot_of(rig, user, 1))
+        while await reindexer.step():
+            pass
+        after = unpack_windows(await hot_of(rig, user, 1))
+        assert [window for window in after if window[0] == 8] == [window for window in before if window[0] == 8]
+
+
+async def test_an_advertisers_own_change_waits_for_nobody(valkey: str, clock: ManualClock) -> None:
+    async with rig_with_pass(valkey, clock, catalogue(BEFORE)) as (rig, reindexer):
+        user = new_user_id()
+        await visit(rig, clock, user)
+        await finish(reindexer, clock)
+        rig.directory.replace(catalogue(AFTERWARDS))
+        await finish(reindexer, clock)
+        assert await rig.segments_of(user) == [b""]

@@ -130,7 +130,7 @@ async def test_an_offline_purchase_by_hashed_email_ends_the_cart_on_every_device
             facts = await site.rig.facts(user)
             assert facts is not None
             assert (facts.cart, facts.purchases, facts.purchases_micros) == ([], 1, 640_000_000)
-        stranger = {**sale, "email_sha256": "0" * 64}
+        stranger = {**sale, "email_sha256": "12" * 32}
         answer = await site.client.post("/e/1", json=stranger, headers=SERVER)
         assert (await answer.json())["results"][0]["status"] == "unmatched"
 
@@ -399,6 +399,20 @@ async def test_an_exchange_tells_its_id_and_is_told_ours(valkey: str, clock: Man
         assert (await site.client.get("/sync/demo?uid=theirs-1")).status == 451
         assert (await site.client.get("/sync/nobody?gdpr=0")).status == 404
         assert (await site.client.get("/sync/demo?gdpr=0&uid=" + "x" * 200)).status == 400
+
+
+async def test_the_opt_out_page_is_in_the_browser_s_language(valkey: str, clock: ManualClock) -> None:
+    wishes = {
+        "pl": "pl", "pl-PL,pl;q=0.9,en;q=0.8": "pl", "en-GB,en;q=0.9": "en", "de, pl; q=0.3, en; q=0.2": "pl",
+        "": "en", "de": "en", "pl;q=0": "en", ";;q=,,\x80;q=pl": "en", "pl" * 4_000: "en",
+    }  # fmt: skip
+    async with shop(valkey, clock) as site:
+        for accepted, language in wishes.items():
+            page = await site.client.get("/optout", headers={"Accept-Language": accepted})
+            text = await page.text()
+            assert f'<html lang="{language}">' in text, accepted
+            assert ("Usuń mój profil" in text) == (language == "pl")
+            assert page.headers["Vary"] == "Accept-Language"
 
 
 async def test_opting_out_erases_the_profile_and_keeps_events_out(valkey: str, clock: ManualClock) -> None:

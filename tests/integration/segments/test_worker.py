@@ -15,7 +15,7 @@ from segments.profiles.log import partition_of
 from segments.profiles.partitions import LEASE_MS, PartitionLeases
 from segments.profiles.reading import Command
 from segments.profiles.store import ProfileStore
-from segments.worker.planning import LogEntry
+from segments.worker.purchases import LogEntry
 from tests.kit.profiles import PARTITIONS, catalogue, event_rig
 
 CART = Segment(id=7, advertiser_id=1, name="cart", rule="cart.value >= 500 PLN and cart.age in 1h..14d")

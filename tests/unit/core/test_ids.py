@@ -1,10 +1,11 @@
 import base64
+import hashlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ids import is_user_id, means_nobody, new_user_id
+from core.ids import is_hash_of_nothing, is_unfilled, is_user_id, means_nobody, new_user_id
 
 
 def test_new_ids_have_the_shape_of_ids_and_differ() -> None:
@@ -34,6 +35,9 @@ def test_dashes_and_underscores_are_part_of_the_alphabet() -> None:
         "none", "OPTOUT", "opt-out", "unknown", "uid", "user_id", "00000000-0000-0000-0000-000000000000",
         "ffffffff-ffff-ffff-ffff-ffffffffffff", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "0000000000000000000000",
         "<script>alert(1)</script>", "[object Object]", "a b", "'; DROP", "%3Cuid%3E", "partner_uid", "$" * 30,
+        "NO_CONSENT", "noconsent", "REPLACE_ME", "not-set", "error", "opt_out=1", "!UID!", "|UID|", "~UID~", "#UID",
+        "%UID%", "%2524UID", "%257Buid%257D", "11111111-1111-1111-1111-111111111111", "undefinedundefined",
+        "00000000-0000-0000-0000-000000000001", "12345678-1234-1234-1234-123456789012", "consent_required", "idfa",
     ],
 )  # fmt: skip
 def test_a_placeholder_is_nobody(text: str) -> None:
@@ -46,6 +50,7 @@ def test_a_placeholder_is_nobody(text: str) -> None:
         "7", "42", "1234567890", "6D92078A-8246-4BA4-AE5B-76104861E7DC", "CAESEFPxfvNZq3hMeW2dQgJUwRs", "a1b2c3d4",
         "AMsySZbXZ-3m9QzWq", "8d2f1c0e~k2", "ID5*aBcD-12_x", "1a00000000000000", "user123456", "abc@example.com|x",
         "0f0e0d0c0b0a09080706050403020100", "XQ4-aB9_zz01LmNoPqRsTu", "u" * 22, "p=AbC+/=", "theirs-1", "%7E12ab",
+        "~x1", "#1001", "11111111-1111-1111-1111-111111111112", "1f1e1d1c1b1a19181716151413121110", "*ab-12", "errors",
     ],
 )  # fmt: skip
 def test_an_id_is_somebody(text: str) -> None:
@@ -56,3 +61,35 @@ def test_an_id_is_somebody(text: str) -> None:
 def test_a_random_id_of_ours_is_one(raw: bytes) -> None:
     text = base64.urlsafe_b64encode(raw).decode().rstrip("=")
     assert is_user_id(text) or not text.strip("0-_:. fFxX")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["undefined", "null", "0", "-1", "(not set)", "N/A", "{{ecommerce.transaction_id}}", "${ORDER_ID}", "{orderId}",
+     "[ORDER]", "$order_id", "%%ORDER%%", "__ORDER__", "<order>", " None "],
+)  # fmt: skip
+def test_a_name_that_was_not_filled_in_is_none(text: str) -> None:
+    assert is_unfilled(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["7", "00", "ZAM 12/2026", "[12]", "#1001", "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "A(1)", "0001", "order",
+     "__12__", "$12.50", "FV/1/11/2026", "ÓŁ-1", "{12}", "a{b}"],
+)  # fmt: skip
+def test_the_number_of_an_order_is_a_name(text: str) -> None:
+    assert not is_unfilled(text)
+
+
+@pytest.mark.parametrize("field", ["", " ", "null", "NULL", "Undefined", "undefined", "none", "0", "+", "{{email}}"])
+def test_the_hash_of_an_empty_field_names_nobody(field: str) -> None:
+    """Linked by it, every visitor who has typed in nothing would be one person."""
+    digest = hashlib.sha256(field.encode()).hexdigest()
+    assert is_hash_of_nothing(digest)
+    assert is_hash_of_nothing(digest.upper())
+    assert is_hash_of_nothing("0" * 64)
+
+
+@pytest.mark.parametrize("address", ["jan@example.pl", "null@example.pl", "guest@guest.pl", "0@example.com"])
+def test_the_hash_of_an_address_names_somebody(address: str) -> None:
+    assert not is_hash_of_nothing(hashlib.sha256(address.encode()).hexdigest())

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from core import keys
+from core import keys, product_keys
 from tests.kit.fixtures import REPOSITORY
 
 
@@ -22,10 +22,9 @@ def test_document_is_what_the_docstrings_say() -> None:
 
 
 def test_document_names_every_family() -> None:
-    families = [name for name, value in vars(keys).items() if callable(value) and not name.startswith("_")]
-    constants = [
-        value for value in vars(keys).values() if isinstance(value, str) and "{" in value and "\n" not in value
-    ]
+    named = {**vars(keys), **vars(product_keys)}
+    families = [name for name, value in named.items() if callable(value) and not name.startswith("_")]
+    constants = [value for value in named.values() if isinstance(value, str) and "{" in value and "\n" not in value]
     document = (REPOSITORY / "docs" / "redis-keys.md").read_text(encoding="utf-8")
     rows = [line for line in document.splitlines() if line.startswith("| `")]
     assert len(rows) >= len(families)
@@ -35,6 +34,11 @@ def test_document_names_every_family() -> None:
 
 def test_all_keys_of_one_user_share_a_slot() -> None:
     assert {tag(keys.user_profile("someone")), tag(keys.user_facts("someone"))} == {"someone"}
+
+
+def test_all_products_of_one_advertiser_share_a_slot() -> None:
+    tags = {tag(product_keys.product_heads(7)), tag(product_keys.product_model(7)), tag(product_keys.feed_lock(7, 2))}
+    assert tags == {"p:7"}
 
 
 def test_all_money_of_one_advertiser_shares_a_slot() -> None:

@@ -88,6 +88,19 @@ def test_a_session_gives_way_as_a_whole() -> None:
         assert give_way(child.pid, 5), "a process that has ended is left alone"
 
 
+LIGHT = """
+import sys
+import core.processes
+print(sorted({"asyncio", "bidder", "creatives", "msgspec", "numpy"} & set(sys.modules)))
+"""
+
+
+def test_what_lets_others_go_first_imports_nothing_heavy() -> None:
+    """A pool's process imports the module of its initializer before it has lowered its priority."""
+    command = [sys.executable, "-c", LIGHT]
+    assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True, text=True).stdout == "[]\n"
+
+
 def test_who_is_as_important_as_others_is_left_alone() -> None:
     before = os.getpriority(os.PRIO_PROCESS, os.getpid())
     assert give_way(os.getpid(), 0)

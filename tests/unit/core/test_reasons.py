@@ -1,4 +1,4 @@
-from core.reasons import NO_BID_REASONS, REASON_COUNT, NoBid
+from core.reasons import NO_BID_REASONS, REASON_COUNT, NoBid, text_of_reason
 
 
 def test_each_reason_has_a_place_of_its_own_in_arrays_of_counters() -> None:
@@ -12,3 +12,8 @@ def test_each_reason_has_a_code_of_openrtb_a_sentence_and_a_hint() -> None:
         assert reason.text
         assert reason.hint
         assert not reason.text.endswith(".")
+
+
+def test_a_reason_is_said_by_the_name_that_metrics_have() -> None:
+    assert text_of_reason("floor") == NoBid.FLOOR.text
+    assert text_of_reason("won") == "won"

@@ -7,7 +7,8 @@ import pytest
 from core.errors import UnavailableError
 from journal.archive import HOUR_MS, Archive
 from journal.columnar import Columnar
-from journal.converting import DAMAGED_SUFFIX, LEFTOVER_S, SegmentConverter
+from journal.converting import LEFTOVER_S, SegmentConverter
+from journal.folders import DAMAGED_SUFFIX
 from journal.rows import ANSWER, NOTICE
 from tests.kit.journal_rows import NOW_MS, JournalFolder, a_row
 
@@ -112,6 +113,25 @@ async def test_merging_keeps_each_row_once_and_leftovers_go_later(journal: Journ
     journal.convert()
     assert journal.converter.merge(NOTICE, HOUR, 0)
     assert ids(journal) == [0, 1, 2, 3, 4, 9]
+
+
+async def test_leftovers_go_also_in_an_hour_that_is_merged_again_and_again(journal: JournalFolder) -> None:
+    for number in range(3):
+        await written(journal, number)
+        journal.convert()
+    journal.converter.merge(NOTICE, HOUR, 0)
+    (first,) = journal.archive.parts("notice", HOUR)
+    await written(journal, 3)
+    journal.convert()
+    journal.converter.merge(NOTICE, HOUR, 0)
+    (newest,) = journal.archive.parts("notice", HOUR)
+    now_s = newest.path.stat().st_mtime
+    os.utime(first.path, (now_s - LEFTOVER_S, now_s - LEFTOVER_S))
+    journal.converter.merge(NOTICE, HOUR, now_s)
+    left = {part.path.name for part in journal.archive.all_parts("notice", HOUR)}
+    assert {first.path.name, newest.path.name} < left, "the newest is too young for what it alone covers"
+    assert len(left) == 3
+    assert ids(journal) == [0, 1, 2, 3]
 
 
 def test_one_process_has_a_folder(journal: JournalFolder) -> None:

@@ -50,14 +50,14 @@ def test_who_is_erased_is_in_no_file(journal: JournalFolder) -> None:
         journal.converter.merge(kind, hour, 0)
     before = {kind.name: journal.count(kind) for kind in WITH_PEOPLE}
     assert str(GONE) in everything(journal)
-    assert erase_people(journal.archive, journal.columnar, [GONE]) >= len(WITH_PEOPLE)
+    assert erase_people(journal.archive, journal.columnar, [GONE]).files >= len(WITH_PEOPLE)
     text = everything(journal)
     assert str(GONE) not in text
     assert text.count(f"of-{STAYS}") > 0
     for kind in WITH_PEOPLE:
         lost = 2 if kind is REQUEST else 0
         assert journal.count(kind) == before[kind.name] - lost, kind.name
-    assert erase_people(journal.archive, journal.columnar, [GONE]) == 0
+    assert erase_people(journal.archive, journal.columnar, [GONE]).files == 0
 
 
 @pytest.mark.parametrize("kind", [kind for kind in WITH_PEOPLE if kind is not REQUEST], ids=lambda kind: kind.name)
@@ -73,6 +73,6 @@ def test_what_is_not_personal_stays(journal: JournalFolder, kind: JournalKind) -
 def test_nobody_to_erase_touches_nothing(journal: JournalFolder) -> None:
     store(journal, "a")
     times = {path: path.stat().st_mtime_ns for path in journal.archive.folder.rglob("*.parquet")}
-    assert erase_people(journal.archive, journal.columnar, []) == 0
-    assert erase_people(journal.archive, journal.columnar, [42]) == 0
+    assert erase_people(journal.archive, journal.columnar, []).files == 0
+    assert erase_people(journal.archive, journal.columnar, [42]).files == 0
     assert {path: path.stat().st_mtime_ns for path in journal.archive.folder.rglob("*.parquet")} == times

@@ -9,12 +9,14 @@ import pytest
 
 from core.errors import InputError
 from journal.archive import HOUR_MS
-from journal.reports import MEASURES, ReportQuestion, ReportReader, ReportShop, ReportTable
-from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, NOTICE, JournalKind
+from journal.figures import DIMENSIONS, MEASURES, TIMES
+from journal.questions import ReportQuestion
+from journal.reports import ReportReader, ReportShop, ReportTable
+from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, NOTICE, SHOP, SHOWN, JournalKind
 from journal.segment import SegmentFrame
 from tests.kit.journal_rows import JournalFolder, a_row
 
-SHOPS = {1: ReportShop("PLN", 1.0), 2: ReportShop("EUR", 4.0)}
+SHOPS = {1: ReportShop("PLN", 1.0, (31, 32)), 2: ReportShop("EUR", 4.0, (33,))}
 DAY_MS = 24 * HOUR_MS
 
 
@@ -123,6 +125,222 @@ def test_a_restricted_caller_sees_its_own_and_no_requests(two_shops: JournalFold
         ask(two_shops, measures=("requests",), advertisers=[2], **MONTH)
 
 
+def test_a_bid_counts_for_each_product_and_each_segment_of_its_own_shop(journal: JournalFolder) -> None:
+    of_1 = {"advertiser_id": 1, "bid_ms": NOON}
+    store(
+        journal, BID,
+        {**of_1, "bid_id": 1, "products": "shoe\nhat", "segments": [31, 33]},
+        {**of_1, "bid_id": 2, "products": "shoe", "segments": [31, 32]},
+        {**of_1, "bid_id": 3, "products": None, "segments": None},
+    )  # fmt: skip
+    store(journal, BILL, {**of_1, "bid_id": 1, "charge_micros": 5, "impressions": 1, "currency": "PLN"})
+    found = ask(journal, measures=("bids", "spend"), dimensions=("product",), **MONTH)
+    assert found.rows == (("", "PLN", 1, 0), ("hat", "PLN", 1, 5), ("shoe", "PLN", 2, 5))
+    assert ask(journal, measures=("bids",), dimensions=("segment",), **MONTH).rows == ((31, 2), (32, 1), (None, 1))
+    of_shoe = {"product": ("shoe",)}
+    found = ask(journal, measures=("bids",), dimensions=("segment",), filters=of_shoe, **MONTH)
+    assert found.rows == ((31, 2), (32, 1))
+
+
+def test_a_product_is_told_whether_it_was_in_the_bid_or_chosen_when_the_ad_was_loaded(journal: JournalFolder) -> None:
+    of_1 = {"advertiser_id": 1, "bid_ms": NOON}
+    bill = {**of_1, "impressions": 1, "charge_micros": 5, "currency": "PLN", "entry": "bill"}
+    store(journal, BID, {**of_1, "bid_id": 1, "products": "shoe\nhat"}, {**of_1, "bid_id": 2, "products": None},
+          {**of_1, "bid_id": 3, "products": None})  # fmt: skip
+    store(journal, SHOWN, {**of_1, "bid_id": 2, "products": "hat\nbag"}, {**of_1, "bid_id": 2, "products": "hat"})
+    store(journal, BILL, *({**bill, "bid_id": bid} for bid in (1, 2, 3)))
+    store(journal, CLICK, {**of_1, "bid_id": 1, "product": "hat"}, {**of_1, "bid_id": 2, "product": "bag"},
+          {**of_1, "bid_id": 2, "product": ""}, {**of_1, "bid_id": 9, "product": "gone"})  # fmt: skip
+    store(journal, CONVERSION, {**of_1, "bid_id": 2, "at_ms": NOON + HOUR_MS, "credit": "click", "entry": "order",
+                                "value_micros": 70, "currency": "PLN"})  # fmt: skip
+    measures = ("bids", "impressions", "spend", "clicks", "conversions")
+    found = ask(journal, measures=measures, dimensions=("product",), **MONTH)
+    assert {row[0]: row[2:] for row in found.rows} == {
+        "": (2, 1, 5, 1, 0), "shoe": (1, 1, 5, 0, 0), "hat": (1, 2, 10, 1, 1), "bag": (0, 1, 5, 1, 1),
+        "gone": (0, 0, 0, 1, 0),
+    }  # fmt: skip
+
+
+def test_clicks_of_before_there_were_products_are_read(journal: JournalFolder) -> None:
+    names = tuple(name for name in CLICK.names if name != "product")
+    row = dict(zip(CLICK.names, a_row(CLICK, advertiser_id=1, bid_ms=NOON), strict=True))
+    frame = SegmentFrame(CLICK.name, names, [[row[name] for name in names]])
+    journal.converter.write("click-old", [frame])
+    found = ask(journal, measures=("clicks",), dimensions=("product",), **MONTH)
+    assert found.rows == (("", 1),)
+
+
+def test_what_came_of_bids_whose_rows_are_missing_is_told_by_nothing(journal: JournalFolder) -> None:
+    store(journal, CLICK, {"advertiser_id": 1, "bid_ms": NOON, "bid_id": 1})
+    for dimension in ("country", "format", "size", "product", "segment", "cart_tier"):
+        found = ask(journal, measures=("clicks",), dimensions=(dimension,), **MONTH)
+        assert found.rows == ((None if dimension == "segment" else "", 1),)
+
+
+def test_carts_are_told_by_tiers_of_their_value(journal: JournalFolder) -> None:
+    carts = [(0, 0), (0, 1), (99_000_000, 1), (100_000_000, 2), (999_000_000, 2), (1_000_000_000, 2)]
+    bids = [
+        {"bid_id": at, "bid_ms": NOON, "advertiser_id": 1, "cart_micros": micros, "cart_stage": stage}
+        for at, (micros, stage) in enumerate(carts)
+    ]
+    store(journal, BID, *bids)
+    found = ask(journal, measures=("bids",), dimensions=("cart_tier",), **MONTH)
+    assert dict(found.rows) == {"none": 1, "0-100": 2, "100-300": 1, "300-1000": 1, "1000+": 1}
+
+
+def test_a_shop_is_told_by_what_its_visitors_do(journal: JournalFolder) -> None:
+    """Ann leaves a cart of two products; Bob buys his after midnight; of nobody each cart is a new one."""
+    ann, bob, hour = {"person": 5, "source": "ads"}, {"person": 6, "source": "search"}, HOUR_MS
+    late = moment("2026-11-08T23:50+00:00")
+    store(
+        journal, SHOP,
+        *({"advertiser_id": 1, **row} for row in (
+            {**ann, "event": "visit", "at_ms": NOON - 90 * hour},
+            {**ann, "event": "view", "at_ms": NOON - 90 * hour + 1},
+            {**ann, "event": "cart", "at_ms": NOON - 89 * hour, "value_micros": 100},
+            {**ann, "event": "cart", "at_ms": NOON - 88 * hour, "value_micros": 20},
+            {**ann, "event": "search", "at_ms": NOON - 88 * hour, "phrase": "=red shoe"},
+            {**bob, "event": "visit", "at_ms": late},
+            {**bob, "event": "cart", "at_ms": late, "value_micros": 300},
+            {**bob, "event": "purchase", "at_ms": late + hour, "value_micros": 310},
+            {"person": 0, "event": "cart", "at_ms": NOON - 80 * hour, "value_micros": 1},
+            {**ann, "event": "cart", "at_ms": NOON - hour, "value_micros": 7},
+        )),
+    )  # fmt: skip
+    measures = ("visits", "product_views", "carts", "abandoned_carts", "abandoned_value", "purchases", "sales")
+    found = ask(journal, measures=measures, dimensions=("source",), **MONTH)
+    assert found.rows == (
+        ("", "PLN", 0, 0, 1, 0, 0, 0, 0),
+        ("ads", "PLN", 1, 1, 2, 1, 120, 0, 0),
+        ("search", "PLN", 1, 0, 1, 0, 0, 1, 310),
+    )
+    eighth = {"since": datetime.date(2026, 11, 8), "until": datetime.date(2026, 11, 8)}
+    evening = ask(journal, measures=("carts", "abandoned_carts"), filters={"source": ("search",)}, **eighth)
+    assert evening.rows == ((1, 0),)
+    assert ask(journal, measures=("searches",), dimensions=("phrase",), **MONTH).rows == (("=red shoe", 1),)
+    with pytest.raises(InputError, match="visits cannot be told by device"):
+        ask(journal, measures=("visits",), dimensions=("device",), **MONTH)
+
+
+def test_prices_of_notices_are_told_in_the_advertisers_currency(journal: JournalFolder) -> None:
+    """An auction in EUR, an advertiser in PLN, 4 PLN for 1 EUR: a bid of 2 EUR CPM reserves 0.008 PLN."""
+    of_1 = {"advertiser_id": 1, "bid_ms": NOON, "bid_id": 1, "bid_cpm": 2_000_000}
+    store(journal, BID, {**of_1, "reserved_micros": 8_000})
+    store(journal, NOTICE, {**of_1, "event": "loss", "minimum_to_win_cpm": 2_500_000},
+          {**of_1, "event": "loss", "minimum_to_win_cpm": None})  # fmt: skip
+    store(journal, BILL, {**of_1, "reserved_micros": 8_000, "price_cpm": 1_500_000, "entry": "bill", "impressions": 1,
+                          "currency": "PLN", "charge_micros": 6_000})  # fmt: skip
+    found = ask(journal, measures=("minimum_to_win", "clearing_price", "ecpm", "average_bid"), **MONTH)
+    assert found.rows == (("PLN", 10_000_000, 6_000_000, 6_000_000, 8_000_000),)
+
+
+def test_views_and_plays_are_counted(journal: JournalFolder) -> None:
+    of_1 = {"advertiser_id": 1, "bid_ms": NOON}
+    told = [("view", "viewable"), ("view", "viewable"), ("view", "not_viewable"), ("view", "view_unknown"),
+            ("start", ""), ("start", ""), ("complete", "")]  # fmt: skip
+    store(journal, NOTICE, *({**of_1, "bid_id": at, "event": event, "outcome": outcome}
+                             for at, (event, outcome) in enumerate(told)))  # fmt: skip
+    measures = ("viewable", "not_viewable", "viewability", "starts", "completions", "completion_rate")
+    assert ask(journal, measures=measures, **MONTH).rows == ((2, 1, 2 / 3, 2, 1, 0.5),)
+
+
+def test_buyers_are_new_or_returning(journal: JournalFolder) -> None:
+    order = {"advertiser_id": 1, "at_ms": NOON, "entry": "order", "credit": "click"}
+    store(journal, CONVERSION, {**order, "buyer": "new"}, {**order, "buyer": "returning"},
+          {**order, "buyer": "returning"}, {**order, "buyer": "new", "credit": "nobody"})  # fmt: skip
+    assert ask(journal, measures=("new_buyers", "returning_buyers"), **MONTH).rows == ((1, 2),)
+    assert ask(journal, measures=("orders",), dimensions=("buyer",), **MONTH).rows == (("new", 2), ("returning", 2))
+
+
+def test_line_items_before_the_credited_one_have_assisted(journal: JournalFolder) -> None:
+    order = {"advertiser_id": 1, "at_ms": NOON, "entry": "order", "currency": "PLN", "value_micros": 100}
+    store(
+        journal, CONVERSION,
+        {**order, "credit": "click", "line_item_id": 7, "path": "8 view 1, 8 click 2, 9 view 3, 7 click 4"},
+        {**order, "credit": "view", "line_item_id": 8, "path": "8 view 1"},
+        {**order, "credit": "nobody", "line_item_id": 0, "path": ""},
+        {**order, "credit": "click", "line_item_id": 7, "path": "8 view 1, 7 click 4", "entry": "correction"},
+    )  # fmt: skip
+    measures = ("conversions", "assisted_conversions", "assisted_revenue")
+    found = ask(journal, measures=measures, dimensions=("line_item",), **MONTH)
+    assert found.rows == ((7, "PLN", 1, 0, 0), (8, "PLN", 1, 1, 100), (9, "PLN", 0, 1, 100))
+    with pytest.raises(InputError, match="assisted_conversions cannot be told by creative"):
+        ask(journal, measures=measures, dimensions=("creative",), **MONTH)
+
+
+def test_the_ways_to_orders_are_told_without_their_moments(journal: JournalFolder) -> None:
+    order = {
+        "advertiser_id": 1, "line_item_id": 7, "at_ms": NOON, "entry": "order", "credit": "click", "value_micros": 100,
+    }  # fmt: skip
+    way = "8 view 1, 7 click 2"
+    store(
+        journal, CONVERSION,
+        {**order, "order_id": "a", "path": way}, {**order, "order_id": "b", "path": way.replace("1", "9")},
+        {**order, "order_id": "c", "path": "7 click 5"}, {**order, "order_id": "d", "path": "", "credit": "nobody"},
+        {**order, "order_id": "e", "path": None}, {**order, "order_id": "a2", "path": way, "entry": "correction"},
+    )  # fmt: skip
+    by_path = ask(journal, measures=("orders", "order_value"), dimensions=("path",), currency="PLN", **MONTH).rows
+    assert by_path == (("", 2, 200), ("7 click", 1, 100), ("8 view > 7 click", 2, 300))
+    (one,) = ask(journal, measures=("orders",), dimensions=("order", "path"), filters={"order": ("a",)}, **MONTH).rows
+    assert one == ("a", "8 view > 7 click", 1)
+    assert ask(journal, measures=("assisted_conversions",), dimensions=("line_item", "path"), **MONTH).rows == (
+        (8, "8 view > 7 click", 2),
+    )
+
+
+def test_a_restricted_caller_sees_of_every_dimension_its_own_alone(two_shops: JournalFolder) -> None:
+    """What a restricted caller is answered is what the advertiser's filter answers to all, whatever it is told by."""
+    for dimension in DIMENSIONS:
+        for measure in ("bids", "spend", "orders", "clicks"):
+            try:
+                own = ask(two_shops, measures=(measure,), dimensions=(dimension,), advertisers=[2], **MONTH)
+            except InputError:
+                continue
+            only = {"advertiser": (2,)}
+            assert own.rows == ask(two_shops, measures=(measure,), dimensions=(dimension,), filters=only, **MONTH).rows
+
+
+def test_a_pivot_turns_values_into_columns(two_shops: JournalFolder) -> None:
+    question = {"measures": ("bids", "spend"), "dimensions": ("line_item",), "pivot": "country", **MONTH}
+    found = ask(two_shops, totals=True, sort="-bids:POL", **question)
+    assert found.columns == ("line_item", "currency", "bids:DEU", "spend:DEU", "bids:POL", "spend:POL")
+    assert found.rows == ((7, "PLN", 1, 1_501, 2, 2_000), (9, "EUR", None, None, 1, 333))
+    assert found.totals == ((None, "EUR", None, None, 1, 333), (None, "PLN", 1, 1_501, 2, 2_000))
+    assert [str(form) for form in found.forms] == ["id", "text", "count", "money", "count", "money"]
+    assert ask(two_shops, limit=1, **question).row_count == 2
+
+
+def test_a_pivot_of_too_many_values_is_refused(journal: JournalFolder) -> None:
+    store(journal, BID, *({"bid_id": at, "bid_ms": NOON, "advertiser_id": 1, "domain": f"{at}.example"}
+                          for at in range(60)))  # fmt: skip
+    with pytest.raises(InputError, match="60 values"):
+        ask(journal, measures=("bids",), pivot="domain", **MONTH)
+
+
+def test_totals_are_of_the_whole_and_not_of_the_rows_that_are_shown(two_shops: JournalFolder) -> None:
+    found = ask(two_shops, measures=("bids", "ctr"), dimensions=("country",), limit=1, totals=True, **MONTH)
+    assert (len(found.rows), found.row_count) == (1, 2)
+    assert found.totals == ((None, 4, 1 / 3),)
+
+
+def test_every_dimension_can_be_asked_for(two_shops: JournalFolder) -> None:
+    """The sums of the whole are those of the rows of each dimension by which a measure is told."""
+    refused = set()
+    for measure in ("bids", "spend", "orders", "losses", "requests"):
+        (whole,) = ask(two_shops, measures=(measure,), currency="PLN", **MONTH).rows
+        for dimension in DIMENSIONS:
+            try:
+                found = ask(two_shops, measures=(measure,), dimensions=(dimension,), currency="PLN", **MONTH)
+            except InputError:
+                refused.add((measure, dimension))
+                continue
+            assert sum(row[-1] for row in found.rows) == whole[-1], (measure, dimension)
+    assert not any(dimension in TIMES for _measure, dimension in refused)
+    assert {dimension for measure, dimension in refused if measure == "bids"} == {
+        "reason", "loss_code", "invalid", "credit", "buyer", "order", "path", "source", "phrase", "category",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("measure", MEASURES)
 def test_every_measure_can_be_asked_for_alone_and_of_nothing(journal: JournalFolder, measure: str) -> None:
     found = ask(journal, measures=(measure,), **MONTH)
@@ -168,6 +386,10 @@ def test_weeks_begin_on_monday(journal: JournalFolder) -> None:
         ({"measures": ("bids",), "sort": "spend"}, "is no column"),
         ({"measures": ("bids",), "limit": 0}, "is not between"),
         ({"measures": ()}, "at least one measure"),
+        ({"measures": ("bids",), "dimensions": ("day",), "pivot": "day"}, "is a dimension already"),
+        ({"measures": ("bids",), "pivot": "colour"}, "there is no dimension 'colour'"),
+        ({"measures": ("bids",), "pivot": "country", "sort": "spend:POL"}, "is no column"),
+        ({"measures": ("told_prices",)}, "there is no measure 'told_prices'"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused(
@@ -181,3 +403,11 @@ def test_a_question_that_makes_no_sense_is_refused(
 def test_values_of_filters_are_no_sql(two_shops: JournalFolder) -> None:
     evil = ("POL') OR 1=1 --", "'; DROP TABLE shops; --")
     assert ask(two_shops, measures=("bids",), filters={"country": evil}, **MONTH).rows == ((0,),)
+
+
+def test_a_kind_of_rows_that_has_no_files_counts_nothing(journal: JournalFolder) -> None:
+    """Before the first click there are no files of clicks, and no columns of theirs."""
+    bill = {"bid_id": 1, "bid_ms": NOON, "advertiser_id": 1, "impressions": 1, "entry": "bill"}
+    store(journal, BILL, bill)
+    table = ask(journal, dimensions=("advertiser",), measures=("impressions", "clicks", "roas"))
+    assert [row[-3:] for row in table.rows] == [(1, 0, None)]

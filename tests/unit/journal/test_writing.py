@@ -1,5 +1,6 @@
 import asyncio
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,3 +123,30 @@ async def test_rows_of_one_turn_are_written_together_at_its_end(journal: Journal
     await asyncio.sleep(0)
     assert sum(path.stat().st_size for path in journal.segments.iterdir()) > 0
     assert counted(journal.telemetry, "grosz_journal_rows_total") == 0  # the writer counts in its own
+
+
+def test_a_file_that_is_just_begun_is_nobody_elses(journal: JournalFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker looks at the folder between a file's making and its lock, and takes none that is written on."""
+    lock = fcntl.flock
+
+    def looked_at(handle: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        assert journal.convert() == 0
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", looked_at)
+    journal.writer.append(NOTICE, a_row(NOTICE, bid_id=7))
+    journal.writer.flush()
+    journal.writer._hand_on()
+    assert journal.convert() == 1
+    assert journal.rows(NOTICE, "bid_id") == [(7,)]
+
+
+def test_a_file_that_a_dead_process_had_just_begun_goes_after_a_while(journal: JournalFolder) -> None:
+    journal.segments.mkdir(parents=True)
+    begun = [journal.segments / f"{number}-p-1.new" for number in range(2)]
+    for path in begun:
+        path.touch()
+    os.utime(begun[0], (1, 1))
+    assert journal.convert() == 0
+    assert [path.exists() for path in begun] == [False, True]

@@ -4,14 +4,19 @@ import re
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # ships no types
+import msgspec
 import pytest
 
 from admin.access.passwords import Passwords
 from admin.api.app import description, resources
 from admin.api.handlers import PREFIX
 from admin.api.listing import UNLISTED
+from admin.api.report_examples import EXAMPLES
 from admin.api.resource import Resource
+from admin.diagnosis.forecasting import Forecast
+from admin.reports.files import PARQUET, WORKBOOK
 from admin.validation.convert import SECRETS
+from bidder.decision.tailing import TailedAuction
 
 
 def test_every_route_is_described_and_every_description_is_a_route() -> None:
@@ -28,6 +33,43 @@ def test_every_example_fits_its_schema(resource: Resource) -> None:
     name = resource.kind.document.__name__
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     jsonschema.Draft202012Validator(schema).validate(resource.example)
+
+
+OF_REPORTS = ("/v1/reports/query", "/v1/reports/saved", "/v1/forecast", "/v1/replay", "/v1/auctions", "/v1/recorded")
+
+
+def test_routes_of_reports_and_recorded_traffic_have_examples_that_fit() -> None:
+    document = description()
+    paths = {path: methods for path, methods in document["paths"].items() if path.startswith(OF_REPORTS)}
+    assert len(paths) > 8
+    told = [operation for methods in paths.values() for operation in methods.values()]
+    bodies = [operation["requestBody"] for operation in told if "requestBody" in operation]
+    answers = [operation["responses"]["200"] for operation in told if "200" in operation["responses"]]
+    named = {part["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2] for part in (*bodies, *answers)}
+    schemas = document["components"]["schemas"]
+    without = {name for name in named if not schemas[name].get("examples")}
+    assert without == {"SavedReport", "SavedReportPage", "ReportLinkPage"}, "what is saved is in the question's example"
+    for name in (named - without) | EXAMPLES.keys():
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        for example in schemas[name]["examples"]:
+            jsonschema.Draft202012Validator(schema).validate(example)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "types"),
+    [("/v1/auctions/tail", "get", [TailedAuction]), ("/v1/forecast", "post", [Forecast, dict[str, int], Forecast])],
+)
+def test_streams_are_described_by_events_that_can_be_read(path: str, method: str, types: list[Any]) -> None:
+    content = description()["paths"][path][method]["responses"]["200"]["content"]
+    told = re.findall(r"^data: (.*)$", content["text/event-stream"]["example"], re.MULTILINE)
+    assert len(told) == len(types)
+    for line, wanted in zip(told, types, strict=True):
+        msgspec.json.decode(line, type=wanted)
+
+
+def test_reports_are_described_as_files_too() -> None:
+    content = description()["paths"]["/v1/reports/query"]["post"]["responses"]["200"]["content"]
+    assert content.keys() == {"application/json", "text/csv", PARQUET, WORKBOOK}
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -62,6 +62,22 @@ def test_what_is_no_assignment_is_refused_with_an_example(text: str) -> None:
         read_document(LineItemDocument, [text], None)
 
 
+@pytest.mark.parametrize("text", ["name=\udcbfó", "\udce9=1", 'targeting={"\udce9": 1}'])
+def test_bytes_that_are_no_utf8_are_refused_in_words(text: str) -> None:
+    with pytest.raises(InputError, match="is not UTF-8") as caught:
+        read_document(LineItemDocument, [text], None)
+    str(caught.value).encode()  # and can be printed
+
+
+@pytest.mark.parametrize("text", ["targeting=" + '{"a":' * 5_000, "targeting.countries=" + "[" * 5_000])
+def test_json_that_is_nested_too_deeply_is_a_fault(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_document(LineItemDocument, [text], None)
+    assert [fault.message for fault in caught.value.faults] == ["is nested too deeply"]
+    with pytest.raises(InputError, match="not a JSON object"):
+        read_document(CampaignDocument, [], b'{"a":' * 5_000)
+
+
 def test_a_file_may_begin_with_a_byte_order_mark_and_is_overridden() -> None:
     document = read_document(CampaignDocument, ["name=b"], b'\xef\xbb\xbf{"name": "a", "notes": "n"}')
     assert document == {"name": "b", "notes": "n"}

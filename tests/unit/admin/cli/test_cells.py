@@ -82,3 +82,10 @@ def test_an_id_that_a_spreadsheet_has_rounded_is_refused() -> None:
     for cell in ("1,23457E+11", "1.23457e+11"):
         with pytest.raises(CellError, match="rounded by the spreadsheet"):
             identifier(cell)
+
+
+@pytest.mark.parametrize("cell", ["#N/A", "#N/D!", "#N/D", "#REF!", "#ARG!", "#NAZWA?", "#DIV/0!", "#VALUE!"])
+def test_an_error_of_the_spreadsheet_is_no_id(cell: str) -> None:
+    with pytest.raises(CellError, match="error of the spreadsheet"):
+        identifier(cell)
+    assert identifier("#1001") == "#1001"

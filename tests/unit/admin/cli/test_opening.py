@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from admin import cli
 from admin.cli import app
 from admin.store.migrate import newest, versions
-from core.errors import ConflictError, NotFoundError
+from core.errors import CatalogueError, ConflictError, NotFoundError
 
 READING = (
     "advertiser list", "line-item show 1", "campaign pause 1", "segment create --set name=x",
@@ -30,6 +30,27 @@ def test_a_command_in_a_wrong_directory_makes_nothing(
         CliRunner().invoke(app, words.format(file=file).split(), catch_exceptions=False)
     assert caught.value.message == "there is no Grosz in ./data; give --data DIR"
     assert list(folder.iterdir()) == []
+
+
+def test_a_restore_without_a_backup_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in ("restore nowhere", "restore nowhere --data here"):
+        with pytest.raises(NotFoundError, match="no complete backup"):
+            CliRunner().invoke(app, words.split(), catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+OF_NOBODY = '{"format": "grosz-catalogue/1", "campaigns": [{"id": 1, "name": "Autumn", "advertiser_id": 7}]}'
+
+
+@pytest.mark.parametrize(
+    "content", ["no JSON", "[]", '{"line_itms": []}', '{"line_items": 3}', '{"fx_rates": {"EUR": "x"}}', OF_NOBODY]
+)
+def test_an_import_of_a_faulty_file_makes_nothing(content: str, tmp_path: Path) -> None:
+    (tmp_path / "catalogue.json").write_text(content)
+    with pytest.raises(CatalogueError):
+        invoke(f"catalogue import {tmp_path}/catalogue.json --data {tmp_path}/data")
+    assert [path.name for path in tmp_path.iterdir()] == ["catalogue.json"]
 
 
 def invoke(words: str) -> str:

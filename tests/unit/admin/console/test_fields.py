@@ -22,6 +22,13 @@ _VALUES: list[tuple[InputKind, Any]] = [
     ("numbers", [1, 20]),
     ("caps", [{"impressions": 12, "window_s": 86_400}, {"impressions": 3, "window_s": 5_400}]),
     ("json", {"margin_ppm": 60_000}),
+    (
+        "modifiers",
+        [
+            {"field": "device_type", "values": [4, 5], "factor_percent": 130},
+            {"field": "radius", "values": ["52.2,21.0,30", "50,20,9.5"], "factor_percent": 10},
+        ],
+    ),
     ("flag", True),
     ("flag", False),
     ("one", 7),

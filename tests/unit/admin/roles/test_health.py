@@ -35,6 +35,17 @@ def test_what_is_needed_to_begin_is_not_asked_for_again() -> None:
     assert health.readiness() == (200, b"ready\n")
 
 
+def test_what_somebody_should_look_at_is_told_and_keeps_nobody_away() -> None:
+    health = pages()
+    told: list[str] = []
+    health.remark("ledger", lambda: told[0] if told else None)
+    assert health.readiness() == (200, b"ready\n")
+    told.append("rows wait")
+    assert health.readiness() == (200, b"ready\nledger: rows wait\n")
+    health.require("redis", lambda: "no answer")
+    assert health.readiness() == (503, b"redis: no answer\nledger: rows wait\n")
+
+
 def test_draining_role_is_not_ready() -> None:
     health = pages()
     health.drain()

@@ -45,6 +45,28 @@ def test_port_in_use_is_refused_even_if_its_owner_would_share(free_port: int) ->
     assert "GROSZ_BID_PORT" in caught.value.hint
 
 
+@pytest.mark.parametrize("hosts", [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "localhost")])
+def test_two_roles_cannot_have_one_port(free_port: int, hosts: tuple[str, str]) -> None:
+    """The kernel would give each of them half of the connections, so half of the bills would be answered 404."""
+    with reserve_port(hosts[0], free_port, "bidder") as bidder:
+        with pytest.raises(ConfigError, match="another role has this port") as caught:
+            reserve_port(hosts[1], free_port, "tracker", [bidder])
+        reserve_port("127.0.0.2", 0, "tracker", [bidder]).close()
+    assert "GROSZ_TRACK_PORT" in caught.value.hint
+
+
+def test_a_name_with_an_address_of_each_family_is_compared_by_all_of_them(
+    free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def both(_host: str, _port: object, **_options: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET6, 1, 6, "", ("::1", 0, 0, 0)), (socket.AF_INET, 1, 6, "", ("127.0.0.1", 0))]
+
+    with reserve_port("127.0.0.1", free_port, "bidder") as bidder:
+        monkeypatch.setattr(socket, "getaddrinfo", both)
+        with pytest.raises(ConfigError, match="another role has this port"):
+            reserve_port("localhost", free_port, "tracker", [bidder])
+
+
 async def test_child_that_ends_early_ends_the_start_and_all_its_siblings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

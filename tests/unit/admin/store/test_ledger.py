@@ -9,6 +9,7 @@ from admin.store.database import Database
 from admin.store.ledger import SqlLedgerStore
 from admin.store.migrate import migrate
 from admin.store.tables import ledger
+from core.errors import UnavailableError
 from tests.kit.ledger_rows import a_row
 from tests.kit.ledger_store import MemoryLedgerStore
 from tests.kit.ledger_suite import CHECKS, Check
@@ -53,3 +54,19 @@ async def test_the_database_refuses_to_change_a_row(store: SqlLedgerStore, any_d
     finally:
         await database.close()
     assert await store.rows_after(3, "", 10) == [a_row("5-0")]
+
+
+async def test_a_schema_of_another_release_is_told_as_such(any_database_url: str) -> None:
+    """Rows of a worker that was upgraded before the admin wait; it must neither end nor blame the connection."""
+    database = Database.open(any_database_url)
+    try:
+        with pytest.raises(UnavailableError, match="another schema") as fault:
+            await SqlLedgerStore(database).last_stream_id(3)
+        assert "migrate" in fault.value.hint
+        await migrate(database)
+        async with database.write() as connection:
+            await connection.execute(sa.text("ALTER TABLE ledger DROP COLUMN shading"))
+        with pytest.raises(UnavailableError, match="another schema"):
+            await SqlLedgerStore(database).append(3, [a_row("5-0")])
+    finally:
+        await database.close()

@@ -32,12 +32,15 @@ def request(number: int, imps: int = 1) -> dict[str, Any]:
     return raw_request(id=f"r{number}", imp=imp, regs={"gdpr": 0}, user={"buyeruid": USER_ID})
 
 
-def batch(bidder: TestBidder, *requests: dict[str, Any], shown: tuple[tuple[int, int], ...] = ()) -> list[list[int]]:
+Moments = tuple[tuple[int, int], ...]
+
+
+def batch(bidder: TestBidder, *requests: dict[str, Any], shown: Moments = (), lost: Moments = ()) -> list[list[int]]:
     """Line items that bid on each request of one batch, all of one user."""
     auctions: list[Auction] = [bidder.auction(raw) for raw in requests]
     for auction in auctions:
         assert screen(auction, bidder.snapshot, bidder.policy)
-    profiles = profile_batch([msgspec.structs.replace(KNOWN, shown=shown)] * len(auctions))
+    profiles = profile_batch([msgspec.structs.replace(KNOWN, shown=shown, lost=lost)] * len(auctions))
     found = respond(auctions, profiles, bidder.snapshot, bidder.signer, bidder.clock.now_ms())
     answers = [msgspec.json.decode(found[at]) if at in found else None for at in range(len(auctions))]
     return [[int(str(bid["tactic"])) for bid in bids_of(each)] for each in answers]
@@ -103,6 +106,30 @@ def test_a_bid_that_was_billed_counts_once() -> None:
     bidder.clock.advance(1.0)
     billed = ((1, bidder.clock.now_ms() // 1000),)
     assert batch(bidder, request(2), request(3), shown=billed) == [[1], []]
+
+
+def test_a_bid_whose_loss_was_told_counts_no_more() -> None:
+    bidder = bidder_of(line_item(1, caps=CAP_1))
+    assert batch(bidder, request(1)) == [[1]]
+    told = ((1, bidder.clock.now_ms() // 1000),)
+    bidder.clock.advance(1.0)
+    assert batch(bidder, request(2), request(3), lost=told) == [[1], []], "one bid again, and that counts"
+
+
+def test_the_loss_of_another_bid_does_not_end_the_count() -> None:
+    bidder = bidder_of(line_item(1, caps=CAP_1))
+    assert batch(bidder, request(1)) == [[1]]
+    made_s = bidder.clock.now_ms() // 1000
+    bidder.clock.advance(1.0)
+    assert batch(bidder, request(2), lost=((1, made_s - 1), (2, made_s), (1, made_s + 1))) == [[]]
+
+
+def test_of_two_bids_in_one_second_one_loss_ends_the_count_of_one() -> None:
+    caps = (FrequencyCap(impressions=2, window_s=DAY_S),)
+    bidder = bidder_of(line_item(1, caps=caps))
+    assert batch(bidder, request(1), request(2)) == [[1], [1]]
+    told = ((1, bidder.clock.now_ms() // 1000),)
+    assert batch(bidder, request(3), request(4), lost=told) == [[1], []]
 
 
 def test_an_impression_of_before_is_not_the_bid_s() -> None:

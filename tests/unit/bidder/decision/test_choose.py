@@ -1,8 +1,9 @@
 """From pairs to bids: one a request, creatives in turns, money set aside; the auction's rules are in tests/property."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from bidder.decision.choose import seed_of
@@ -239,3 +240,49 @@ def test_a_deal_says_itself_how_it_is_charged() -> None:
     assert priced(1, 2) == 8.0
     assert priced(2, 1) < 8.0
     assert priced(1, 3) == 1.0
+
+
+ON_DEAL = line_item(1, bid_micros=1_000_000, targeting=Targeting(deals=(1,)))
+OPEN = (line_item(2, bid_micros=3_000_000), line_item(3, bid_micros=2_000_000))
+
+
+def beside(*, private: int = 0, deal: str = "gold", **exchange: object) -> list[tuple[str, int, str | None]]:
+    """(id, line item, deal) of the bids on an impression with a deal of line item 1, the cheapest of three."""
+    house = msgspec.structs.replace(HOUSE, **exchange)
+    made = catalogue(ON_DEAL, *OPEN, exchanges=(house,), deals=(Deal(id=1, exchange_id=1, deal_id="gold"),))
+    bidder = TestBidder(made)
+    raw = request(pmp={"private_auction": private, "deals": [{"id": deal, "bidfloor": 0.5, "bidfloorcur": "PLN"}]})
+    bids = bids_of(bidder.answer(raw))
+    return [(str(bid["id"]), bidder.claims(bid).line_item_id, cast("str | None", bid.get("dealid"))) for bid in bids]
+
+
+def test_a_deal_is_bid_on_beside_a_dearer_open_bid() -> None:
+    assert beside() == [("1", 2, None), ("1001", 1, "gold")]
+
+
+def test_in_a_private_auction_and_without_a_deal_of_ours_there_is_one_bid() -> None:
+    assert beside(private=1) == [("1", 1, "gold")]
+    assert beside(deal="other") == [("1", 2, None)]
+
+
+def test_where_the_dialect_does_not_say_that_two_are_taken_the_dearer_is_sent() -> None:
+    assert beside(dialect="magnite") == [("1", 2, None)]
+
+
+def test_both_bids_of_an_impression_are_paid_for() -> None:
+    made = catalogue(ON_DEAL, *OPEN, exchanges=(HOUSE,), deals=(Deal(id=1, exchange_id=1, deal_id="gold"),))
+    bidder = TestBidder(made)
+    deals = [{"id": "gold", "bidfloor": 0.5, "bidfloorcur": "PLN"}]
+    free, dear = bids_of(bidder.answer(request(pmp={"deals": deals})))
+    claims = [bidder.claims(bid) for bid in (free, dear)]
+    assert [(each.reserved_micros, each.second_cpm) for each in claims] == [(3_000, 2_000_000), (1_000, 2_000_000)]
+    bidder.book.remaining[0] = 0
+    assert len(bids_of(bidder.answer(request(pmp={"deals": deals})))) == 1, "the deal's line item has no money"
+
+
+def test_a_deal_bid_goes_where_the_open_ones_have_no_money() -> None:
+    made = catalogue(ON_DEAL, *OPEN, exchanges=(HOUSE,), deals=(Deal(id=1, exchange_id=1, deal_id="gold"),))
+    bidder = TestBidder(made)
+    bidder.book.remaining[1:] = 0
+    (bid,) = bids_of(bidder.answer(request(pmp={"deals": [{"id": "gold", "bidfloor": 0.5, "bidfloorcur": "PLN"}]})))
+    assert bid["dealid"] == "gold"

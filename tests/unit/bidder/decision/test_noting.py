@@ -73,6 +73,7 @@ def test_a_row_says_what_token_and_answer_say(noting: Noting) -> None:
         "reserved_micros", "currency", "shading", "model_version", "arm",
     ):  # fmt: skip
         assert row[name] == getattr(claims, name), name
+    assert row["model_version"] == noting.bidder.snapshot.model.version > 0
     assert row["bid_id"] == claims.nonce
     assert AuctionType(int(str(row["auction_type"]))) is claims.auction_type
     assert row["floor_cpm"] == claims.floor_cpm

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from admin.seed.catalogue import demo_catalogue
 from bidder.diagnosis.explain import Explainer, Explanation
 from bidder.openrtb.codec import Malformed
+from bidder.targeting.counting import Window
 from core.config import ConsentSettings
-from core.model import CartValue, Catalogue, Goal, Targeting
+from core.model import BidModifier, CartValue, Catalogue, Goal, Targeting
 from pacing.landscape.curve import BINS
 from pacing.landscape.messages import CellSteps
 from tests.kit.bidding import Shopper, ShopState, TestBidder, bids_of
@@ -58,7 +58,7 @@ async def test_the_explained_winner_is_the_bidder_s_over_the_recorded_requests(
     assert winners > 20
 
 
-def rows_of(bidder: TestBidder) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def rows_of(bidder: TestBidder) -> Window:
     taken = bidder.snapshot.counts.take()
     list(taken.fold())
     return taken.counts
@@ -171,3 +171,22 @@ async def test_what_is_not_a_request_is_refused() -> None:
         await explainer.explain(b"{}", "demo", bidder.snapshot)
     with pytest.raises(KeyError):
         await explainer.explain(body_of(raw_request()), "nobody", bidder.snapshot)
+
+
+async def test_modifiers_of_a_bid_are_told_one_by_one() -> None:
+    modifiers = (
+        BidModifier("domain", ("news.example",), 50),
+        BidModifier("environment", ("site",), 300),
+        BidModifier("environment", ("app",), 1_000),
+    )
+    raw = raw_request(site={"domain": "news.example"}, regs={"gdpr": 0})
+    modified = line_item(2, bid_modifiers=modifiers)
+    found = {
+        verdict.line_item_id: verdict.price
+        for verdict in (await explained(TestBidder(catalogue(line_item(1), modified)), raw)).impressions[0].line_items
+    }
+    assert (found[1].bid_modifier, found[1].modifiers) == (1.0, ())
+    assert found[2].bid_modifier == pytest.approx(1.5)
+    applied = [(one.modifier, one.factor) for one in found[2].modifiers]
+    assert applied == [("domain news.example", 0.5), ("environment site", 3.0)]
+    assert float(found[2].bid_cpm) == pytest.approx(1.5 * float(found[1].bid_cpm))

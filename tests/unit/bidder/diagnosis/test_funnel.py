@@ -124,7 +124,7 @@ async def test_nothing_is_written_of_positions_that_have_lost_their_line_item() 
 
 
 def test_all_positions_of_a_line_item_are_one_row() -> None:
-    counts = np.zeros((COLUMNS, 6), np.int64)
+    counts = np.zeros((COLUMNS, 6), np.int32)
     counts[SEEN], counts[BIDS, 1] = [1, 2, 4, 8, 16, 32], 1
     rows = rows_of(np.array([5, 7, 5, 5, 0, 5]), counts)
     assert (rows.line_items.tolist(), rows.counts[SEEN].tolist()) == ([5, 7], [1 + 4 + 8 + 32, 2])
@@ -167,7 +167,8 @@ def test_blocks_of_several_processes_add_up_and_others_line_items_are_left_out()
     see(bidder, 2)
     taken = bidder.snapshot.counts.take()
     list(taken.fold())
-    block = encode_block({1: taken.counts[:, 0], 2: taken.counts[:, 1]})
+    counts = taken.counts.astype(np.int64)
+    block = encode_block({1: counts[:, 0], 2: counts[:, 1]})
     assert line_item_counts([block, block], 2) == {"seen": 4}
     assert line_item_counts([block], 9) == {}
 

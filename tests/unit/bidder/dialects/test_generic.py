@@ -5,11 +5,12 @@ import json
 import msgspec
 import pytest
 
-from bidder.dialects.generic import Speaker
+from bidder.dialects.generic import Speaker, sample_url
 from core.model import AuctionType, Exchange, NoBidStyle
 from core.reasons import NoBid
 from creatives.formats.native import NativeAd
-from tests.kit.catalogues import native_creative
+from creatives.preview.page import preview_path
+from tests.kit.catalogues import creative, native_creative
 
 EXCHANGE = Exchange(id=1, key="demo")
 WITH_REASONS = msgspec.structs.replace(EXCHANGE, no_bid_style=NoBidStyle.REASON_CODE)
@@ -48,6 +49,20 @@ def test_the_request_s_auction_type_counts_unless_configured(at: int | None, exp
 
 
 @pytest.mark.parametrize(
+    ("version", "categories", "taxonomy"), [("2.6", ("IAB18-3",), 1), ("2.6", (), None), ("2.5", ("IAB18-3",), None)]
+)
+def test_categories_name_their_taxonomy_where_the_exchange_knows_several(
+    version: str, categories: tuple[str, ...], taxonomy: int | None
+) -> None:
+    speaker = Speaker(EXCHANGE)
+    speaker.dialect = msgspec.structs.replace(speaker.dialect, version=version)
+    ad = NativeAd(native_creative(1, 1, categories=categories), "{}", secure=True)
+    members = speaker.members(ad, "shop1.example", 9, "https://track.example")
+    assert members.get("cattax") == taxonomy
+    assert members.get("cat", ()) == categories
+
+
+@pytest.mark.parametrize(
     ("dialect", "markup"),
     [
         ({}, '{"ver":"1.2"}'),
@@ -70,7 +85,10 @@ def test_markup_that_the_request_has_wrapped_is_not_wrapped_again() -> None:
     assert speaker.members(ad, "shop1.example", 9, "https://track.example")["adm"] == '{"native":{}}'
 
 
-def test_the_sample_image_of_a_native_ad_is_its_first_picture() -> None:
+def test_the_sample_image_is_the_ad_s_own_or_that_of_the_tracker() -> None:
     ad = NativeAd(native_creative(1, 1), "{}", secure=True)
     members = Speaker(EXCHANGE).members(ad, "shop1.example", 9, "https://track.example")
-    assert (members["iurl"], members["mtype"]) == ("https://cdn.example/wide.png", 4)
+    assert (members["iurl"], members["mtype"]) == (f"https://track.example{preview_path(ad.creative)}", 4)
+    own = "https://a.example/s.png"
+    for one in (creative(1, 1, sample_url=own), creative(1, 1, html="", image_url=own)):
+        assert sample_url(one, "https://track.example") == own

@@ -443,3 +443,21 @@ async def test_a_test_and_others_of_one_turn_are_all_answered() -> None:
         desk.submit(body_of(raw_request(id=str(number), test=number % 2, regs={"gdpr": 0})))
     assert await desk.statuses() == [200] * 6
     assert desk.bidder.book.scored.sum() == 3
+
+
+async def test_who_asks_hears_why_there_is_no_bid() -> None:
+    desk = Desk()
+    asking = {"ext": {"prebid": {"returnallbidstatus": 1}}, "regs": {"gdpr": 0}}
+    imps = [{"id": "1", "banner": {"w": 300, "h": 250}}, {"id": "2", "banner": {"w": 1, "h": 1}}]
+    dear = {"id": "3", "banner": {"w": 300, "h": 250}, "bidfloor": "99,50"}
+    desk.submit(body_of(raw_request(imp=[*imps, dear], **asking)))
+    desk.submit(body_of(raw_request(cur=["XXX"], **asking)))
+    assert await desk.statuses() == [200, 200]
+    bid, silent = (json.loads(desk.replies[number][0][1]) for number in (0, 1))
+    assert len(bids_of(bid)) == 1
+    assert [(each["impid"], each["statuscode"]) for each in bid["ext"]["seatnonbid"][0]["nonbid"]] == [
+        ("2", 0),
+        ("3", 2),
+    ]
+    assert silent["seatbid"] == []
+    assert silent["ext"]["seatnonbid"][0]["nonbid"] == [{"impid": "1", "statuscode": 0}]

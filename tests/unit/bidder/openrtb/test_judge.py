@@ -40,6 +40,17 @@ def kinds(bid: Json, request: Json = REQUEST, seat: str = "grosz", currency: str
     return [fault.kind for fault in faults_of_bid(request_of(**request), bid, seat, currency, TERMS, FX)]
 
 
+@pytest.mark.parametrize(("falls_back", "price", "faults"), [(False, 0.5, []), (True, 0.5, ["floor"]), (True, 1.0, [])])
+def test_a_deal_without_a_floor_has_the_impression_s_where_the_exchange_says_so(
+    falls_back: bool, price: float, faults: list[str]
+) -> None:
+    offered = {**REQUEST["imp"][0], "pmp": {"deals": [{"id": "open"}]}}
+    terms = TERMS._replace(deal_floor_else_impression=falls_back)
+    request = request_of(**{**REQUEST, "imp": [offered]})
+    bid = BID | {"dealid": "open", "price": price}
+    assert [fault.kind for fault in faults_of_bid(request, bid, "grosz", "PLN", terms, FX)] == faults
+
+
 @pytest.mark.parametrize("deal", [{}, {"dealid": "d1"}, {"dealid": "fixed"}])
 def test_a_right_bid_has_no_fault(deal: Json) -> None:
     assert kinds(BID | deal) == []

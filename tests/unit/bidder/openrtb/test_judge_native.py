@@ -65,6 +65,12 @@ def test_a_broken_rule_is_told(change: Callable[[Json], object], fault: str) -> 
     assert faults(change) == [fault]
 
 
+def test_of_assets_of_one_id_the_first_counts_and_a_length_below_one_is_none() -> None:
+    again = [{"id": 1, "data": {"type": 1}}, {"id": 4, "data": {"type": 2, "len": -1}}]
+    request = NATIVE_REQUEST | {"assets": [*NATIVE_REQUEST["assets"], *again]}
+    assert faults(lambda answer: answer["assets"].append({"id": 4, "data": {"value": "long"}}), request) == []
+
+
 def test_the_outer_member_is_there_where_the_request_has_it() -> None:
     assert faults(request={"native": NATIVE_REQUEST}) == ["the outer member is missing"]
 

@@ -104,19 +104,48 @@ def test_an_extended_length_is_allowed() -> None:
         ({"poddur": 30, "maxseq": 2}, {}, []),
         ({"poddur": 29}, {}, ["pod"]),
         ({"poddur": 60, "maxseq": 1}, {}, ["pod"]),
+        ({"poddur": -1}, {}, []),
+        ({"poddur": 60, "maxseq": -1}, {}, []),
         ({"poddur": 60}, {"crid": "1"}, ["pod"]),
         ({"poddur": 60}, {"adomain": ["a.example"]}, ["pod"]),
         ({"poddur": 60, "poddedupe": [5]}, {"adomain": ["a.example"]}, []),
+        ({"poddur": 60, "slotinpod": 2}, {"slotinpod": -1}, []),
+        ({"poddur": 60, "slotinpod": 2}, {"slotinpod": 1}, ["pod_place"]),
     ],
 )
 def test_bids_of_a_pod_fit_into_it_together(asked: Json, second: Json, expected: list[str]) -> None:
     request = request_of(id="r", cur=["PLN"], imp=[{"id": "1", "video": VIDEO | asked}])
     bids = [
-        bid_of("video", id="1", crid="1", adomain=["a.example"]),
+        bid_of("video", id="1", crid="1", adomain=["a.example"], slotinpod=1),
         bid_of("video", **({"id": "2", "crid": "2", "adomain": ["b.example"]} | second)),
     ]
     answer = {"id": "r", "cur": "PLN", "seatbid": [{"seat": "grosz", "bid": bids}]}
     assert [fault.kind for fault in faults_of_answer(request, answer, TERMS)] == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "place", "expected"),
+    [
+        ({"poddur": 60, "slotinpod": 2}, 1, []),
+        ({"poddur": 60, "slotinpod": 2}, 2, []),
+        ({"poddur": 60, "slotinpod": 1}, 1, []),
+        ({"poddur": 60, "slotinpod": 1}, -1, ["pod_place"]),
+        ({"poddur": 60, "slotinpod": 0}, 0, ["pod_place"]),
+        ({"poddur": 60}, 1, ["pod_place"]),
+        ({"podid": "p", "slotinpod": 1}, 1, ["pod_place"]),
+    ],
+)
+def test_a_place_is_named_of_a_dynamic_pod_alone_and_of_those_that_it_guarantees(
+    asked: Json, place: int, expected: list[str]
+) -> None:
+    assert kinds(bid_of("video", slotinpod=place), video=VIDEO | asked) == expected
+
+
+def test_bids_of_a_sound_are_no_ads_of_the_video_pod_beside_it() -> None:
+    request = request_of(id="r", cur=["PLN"], imp=[{"id": "1", "video": VIDEO | {"poddur": 5}, "audio": {}}])
+    bids = [bid_of("audio", id=each, crid=each, adomain=[f"{each}.example"]) for each in "ab"]
+    answer = {"id": "r", "cur": "PLN", "seatbid": [{"seat": "grosz", "bid": bids}]}
+    assert [fault.kind for fault in faults_of_answer(request, answer, TERMS)] == []
 
 
 def test_a_floor_by_the_second_is_judged_by_the_length() -> None:

@@ -97,6 +97,50 @@ def test_a_privacy_text_that_cannot_be_read_is_not_lost(name: str) -> None:
     assert counted["unreadable_privacy"] == 1
 
 
+@pytest.mark.parametrize("value", ["gdpr=1", 1, True, ["x"], ""])
+@pytest.mark.parametrize(
+    ("path", "stands"),
+    [
+        (("regs",), {"gdpr": 1, "coppa": 1}),
+        (("regs", "ext"), {"gdpr": 1, "gpp_sid": [lenient.UNREADABLE_SECTION]}),
+        (("regs", "ext", "dsa"), {"dsarequired": lenient.UNREADABLE_REQUIREMENT}),
+        (("imp", 0, "pmp"), {"private_auction": 1}),
+        (("imp", 0, "qty"), {"multiplier": lenient.UNREADABLE_NUMBER}),
+    ],
+)
+def test_an_object_that_limits_and_is_none_is_not_lost(path: Path, stands: dict[str, Any], value: object) -> None:
+    members: Any = value
+    for step in reversed(path):
+        members = [{"id": "1", "banner": {"w": 300, "h": 250}} | members] if step == 0 else {step: members}
+    request, _ = decoded(**members)
+    found = member(request, path)
+    assert isinstance(found, dict)
+    assert {name: found.get(name) for name in stands} == stands
+
+
+def test_an_empty_array_where_an_object_belongs_says_nothing() -> None:
+    request, _ = decoded(regs=[], tmax="x")
+    assert request.regs is None
+
+
+@pytest.mark.parametrize("name", ["bcat", "badv", "wseat", "cur", "bapp"])
+@pytest.mark.parametrize("value", [{"0": "A", "2": "B"}, "A,B", "A, B", " A , B,", ["A", "B"]])
+def test_a_list_is_read_in_each_form_that_senders_write(name: str, value: object) -> None:
+    """What is blocked stays blocked: PHP writes a list with a gap as an object, others as one text."""
+    assert member(decoded(**{name: value}, tmax="x")[0], (name,)) == ["A", "B"]
+
+
+@pytest.mark.parametrize("value", [{"0": 3, "2": 6}, "3,6", "3, 6", [3, 6]])
+def test_blocked_attributes_are_read_in_each_form_that_senders_write(value: object) -> None:
+    request, _ = decoded(imp=[{"id": "1", "banner": {"w": 300, "h": 250, "battr": value}, "pmp": "x"}])
+    assert member(request, ("imp", 0, "banner", "battr")) == [3, 6]
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [None], True, [{}]])
+def test_currencies_that_cannot_be_read_are_none_that_we_have(value: object) -> None:
+    assert member(decoded(cur=value, tmax="x")[0], ("cur",)) == [lenient.NOBODY]
+
+
 def test_a_consent_of_a_wrong_type_is_not_lost() -> None:
     assert decoded(user={"consent": {}})[0].user.consent == lenient.UNREADABLE_TEXT  # type: ignore[union-attr]  # sent
     assert decoded(user={"ext": {"consent": 1}})[0].user.consent == "1"  # type: ignore[union-attr]  # sent
@@ -112,6 +156,9 @@ def test_a_consent_of_a_wrong_type_is_not_lost() -> None:
         (["2", 7.0], (2, 7)),
         ([2, "x"], (2, lenient.UNREADABLE_SECTION)),
         ({}, (lenient.UNREADABLE_SECTION,)),
+        ({"0": 7, "2": "2"}, (7, 2)),
+        ({"0": 7, "2": "x"}, (7, lenient.UNREADABLE_SECTION)),
+        ({"0": 7, "2": None}, (7, lenient.UNREADABLE_SECTION)),
     ],
 )
 def test_gpp_sections_are_read_in_every_form_and_never_lost(value: object, sections: tuple[int, ...]) -> None:

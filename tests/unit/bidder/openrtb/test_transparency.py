@@ -5,6 +5,7 @@ import pytest
 
 from bidder.openrtb.transparency import asked_of, transparency
 from bidder.openrtb.types import Dsa
+from core.model import ReviewPolicy
 from tests.kit.bidding import TRACK, TestBidder, bids_of
 from tests.kit.catalogues import catalogue, line_item
 from tests.kit.openrtb import raw_request
@@ -42,7 +43,7 @@ def test_a_bid_names_who_pays_beside_other_extensions() -> None:
     (shop,) = configured.advertisers[:1]
     shop = msgspec.structs.replace(shop, dsa_behalf="Buty sp. z o.o.", dsa_paid="Agencja")
     (exchange,) = configured.exchanges
-    exchange = msgspec.structs.replace(exchange, dialect="xandr", seat="77")
+    exchange = msgspec.structs.replace(exchange, dialect="xandr", seat="77", review=ReviewPolicy.NONE)
     bidder = TestBidder(
         msgspec.structs.replace(configured, advertisers=(shop, *configured.advertisers[1:]), exchanges=(exchange,))
     )
@@ -57,6 +58,22 @@ def test_a_bid_names_who_pays_beside_other_extensions() -> None:
     }  # fmt: skip
     (plain,) = bids_of(bidder.answer(raw_request(regs={"gdpr": 0})))
     assert plain["ext"] == {"appnexus": {"crcode": plain["crid"]}}
+
+
+def test_an_ad_shows_the_notice_where_the_publisher_does_not() -> None:
+    configured = catalogue(line_item(1))
+    (shop,) = configured.advertisers[:1]
+    shop = msgspec.structs.replace(shop, dsa_behalf="Buty <sp.>", dsa_paid="Agencja")
+    bidder = TestBidder(msgspec.structs.replace(configured, advertisers=(shop, *configured.advertisers[1:])))
+    asked = {"gdpr": 0, "ext": {"dsa": {"dsarequired": 3, "pubrender": 0, "datatopub": 0}}}
+    (bid,) = bids_of(bidder.answer(raw_request(regs=asked)))
+    assert bid["ext"] == {"dsa": {"behalf": "Buty <sp.>", "paid": "Agencja", "adrender": 1}}
+    markup = str(bid["adm"])
+    assert "On behalf of Buty &lt;sp.&gt;" in markup
+    assert "Paid by Agencja" in markup
+    assert "the page and your device" in markup
+    (plain,) = bids_of(bidder.answer(raw_request(regs={"gdpr": 0})))
+    assert "<details" not in str(plain["adm"])
 
 
 def test_without_a_payer_nothing_is_told() -> None:

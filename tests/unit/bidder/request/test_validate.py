@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bidder.dialects.table import speaker_of
 from bidder.openrtb.codec import decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.request.auction import Auction
@@ -173,7 +174,7 @@ def test_faulty_impressions_of_the_corpus_get_no_banner_bid(corpus: Path) -> Non
     for line in corpus_lines(corpus / "invalid.jsonl"):
         if line["severity"] == "hard":
             continue
-        auction = Auction(decode_request(line["body"].encode(), Tolerances()), EXCHANGE, 1.0)
+        auction = Auction(decode_request(line["body"].encode(), Tolerances()), EXCHANGE, 1.0, speaker_of(EXCHANGE))
         auction.request.cur = None
         check_request(auction, FX)
         faulty = {fault.pointer.split("/")[2] for fault in auction.faults}
@@ -233,9 +234,26 @@ def test_a_floor_in_a_currency_that_cannot_be_read_is_not_one_in_dollars(currenc
     assert codes(with_imp(bidfloor=1.5, bidfloorcur=currency)) == [("/imp/0/bidfloor", "bad_floor")]
 
 
-@pytest.mark.parametrize("multiplier", [50, 0.5, "50", "many", {}, 1e300, 0, -1])
-def test_an_impression_that_counts_as_several_is_left_out(multiplier: object) -> None:
+@pytest.mark.parametrize("multiplier", ["many", {}, 1e300, 10_001, 0, -1])
+def test_an_impression_that_counts_as_nobody_knows_how_many_is_left_out(multiplier: object) -> None:
     assert codes(with_imp(qty={"multiplier": multiplier})) == [("/imp/0/qty", "multiplier")]
+
+
+@pytest.mark.parametrize("multiplier", [50, 0.5])
+def test_an_impression_that_counts_as_several_is_left_out_where_nobody_says_how_it_bills(multiplier: float) -> None:
+    silent = msgspec.structs.replace(EXCHANGE, dialect="magnite")
+    imp = {"id": "1", "banner": {"w": 300, "h": 250}, "qty": {"multiplier": multiplier}}
+    assert codes(checked(auction_of(silent, imp=[imp]))) == [("/imp/0/qty", "multiplier")]
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "thousandths"),
+    [(50, 50_000), (0.5, 500), ("50", 50_000), (30.3, 30_300), (0.0001, 1), (14.2001, 14_201)],
+)  # fmt: skip
+def test_the_impressions_that_one_counts_as_are_rounded_up(multiplier: object, thousandths: int) -> None:
+    auction = with_imp(qty={"multiplier": multiplier})
+    assert auction.has_multipliers
+    assert [each.multiplier_milli for each in auction.impressions] == [thousandths]
 
 
 @pytest.mark.parametrize("quantity", [{}, {"multiplier": 1}, {"multiplier": 1.0}, {"multiplier": "1"}, None])

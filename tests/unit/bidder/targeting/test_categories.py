@@ -1,6 +1,7 @@
 import pytest
 
 from bidder.targeting.categories import (
+    OF_WHO_MADE_IT,
     UNCATEGORISED,
     advertised,
     category_and_parents,
@@ -98,3 +99,9 @@ def test_what_is_too_long_to_be_a_code_is_none() -> None:
 def test_what_a_page_is_about_comes_from_several_taxonomies() -> None:
     listed = ("IAB18-3", (None, ("IAB1",)), (2, ("1", "IAB7")))
     assert set(category_and_parents(listed)) == {"IAB18-3", "IAB18", "IAB1", "IAB2", "IAB7"}
+
+
+def test_what_a_publisher_is_about_denies_its_pages_and_admits_none() -> None:
+    listed = ("IAB18-3", (None, ("IAB7",), OF_WHO_MADE_IT), (2, ("1",), OF_WHO_MADE_IT))
+    assert set(category_and_parents(listed)) == {"IAB18-3", "IAB18"}
+    assert set(perhaps_categories(listed)) >= {"IAB18-3", "IAB18", "IAB7", "IAB2"}

@@ -5,10 +5,13 @@ import pytest
 from bidder.targeting import normalise
 from bidder.targeting.bitmaps import from_positions, to_flags
 from bidder.targeting.dimensions import (
+    SLICE,
     Allowed,
     AllowedAndDenied,
     DealAccess,
     Denied,
+    Dimension,
+    Layered,
     Offered,
     PositionLists,
     PrivateAuction,
@@ -170,3 +173,32 @@ def test_long_lists_of_a_sender_do_not_fill_the_memo() -> None:
     for number in range(40):
         dimension.get((tuple((width, number + 1) for width in range(1, 11_000)),))  # a `format` that fills a request
     assert len(dimension.memo) <= 10, "of 2 MB each"
+
+
+def in_slices(dimension: Dimension, key: object) -> int:
+    """The pauses in working out an answer; it must be the one that is given at once."""
+    at_once = dimension.evaluate(key)
+    pauses = sum(1 for _pause in dimension.prepare(key))
+    assert dimension.memo[key].bits == at_once
+    assert sum(1 for _pause in dimension.prepare(key)) == 0, "it is remembered"
+    return pauses
+
+
+def test_an_answer_is_worked_out_in_slices() -> None:
+    named = lists((), ("a",), ("a", "v300"), ("v1999",))
+    values = Values(normalise.each)
+    allowed = Allowed(NoBid.TAG_ID, COUNT, named, values)
+    denied = Denied(NoBid.TAG_ID, COUNT, named, values)
+    key = (tuple(f"v{number}" for number in range(2_000)),)
+    slices = 2_000 // SLICE
+    assert in_slices(allowed, key) == in_slices(denied, key) == slices
+    assert in_slices(AllowedAndDenied(allowed, denied), key) == 2 * slices
+    fresh = Denied(NoBid.TAG_ID, COUNT, named, values)
+    assert sum(1 for _pause in Layered(fresh, allowed).prepare(key)) == 2 * slices
+    assert members(allowed.get(key).bits) == {0, 2, 3}
+
+
+def test_deals_that_nobody_targets_are_not_looked_at_twice() -> None:
+    deals = DealAccess(COUNT, lists((), ((1, "d1"),)))
+    assert deals.targeted(1, ["d0", "d1", "d2"]) == ["d1"]
+    assert deals.targeted(2, ["d1"]) == []

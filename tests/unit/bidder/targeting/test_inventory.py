@@ -3,6 +3,7 @@
 import pytest
 
 from bidder.targeting import inventory
+from bidder.targeting.categories import OF_WHO_MADE_IT
 from tests.kit.openrtb import EXCHANGE, auction_of
 
 
@@ -31,6 +32,16 @@ def test_the_agent_goes_before_the_brands(members: dict[str, object], agent: obj
         ({"site": {"cat": ["1"], "sectioncat": ["2"], "cattax": 7}}, ((7, ("1", "2")),)),
         ({"app": {"cat": ["IAB1"], "content": {"cat": ["3"], "cattax": 2}}}, ("IAB1", (2, ("3",)))),
         ({"app": {"content": {"cat": ["IAB3"]}}}, ((None, ("IAB3",)),)),
+        ({"site": {"publisher": {"cat": ["IAB7"]}}}, ((None, ("IAB7",), OF_WHO_MADE_IT),)),
+        (
+            {"app": {"cat": ["IAB1"], "publisher": {"cat": ["53"], "cattax": 7}}},
+            ("IAB1", (7, ("53",), OF_WHO_MADE_IT)),
+        ),
+        ({"site": {"content": {"producer": {"cat": ["1"], "cattax": 2}}}}, ((2, ("1",), OF_WHO_MADE_IT),)),
+        (
+            {"dooh": {"content": {"cat": ["IAB3"]}, "publisher": {"cat": ["IAB7"]}}},
+            ((None, ("IAB3",)), (None, ("IAB7",), OF_WHO_MADE_IT)),
+        ),
     ],
 )
 def test_categories_come_with_their_taxonomy(members: dict[str, object], listed: tuple[object, ...]) -> None:

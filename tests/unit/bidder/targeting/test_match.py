@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from bidder.decision.choose import choose
-from bidder.decision.pipeline import evaluate, screen
+from bidder.decision.pipeline import evaluate, prepare, screen
+from bidder.targeting.dimensions import SLICE
 from core.model import BudgetShare, FrequencyCap, Segment, Targeting
 from core.reasons import NoBid
 from tests.kit.bidding import NOW_MS, Shopper, TestBidder, profile_batch
@@ -97,3 +98,20 @@ def test_a_rehearsal_weighs_nothing_in_the_counts() -> None:
     list(taken.fold())
     assert not taken.counts.any()
     assert (bidder.book.reserved() == 0).all()
+
+
+def test_a_prepared_request_is_only_looked_up() -> None:
+    blocked = [f"other{number}.example" for number in range(5_000)]
+    targeting = Targeting(page_keywords=("buty",), domains_deny=("bad.example",))
+    bidder = TestBidder(catalogue(line_item(1, targeting=targeting)))
+    raw = raw_request(
+        regs={"gdpr": 0}, badv=blocked, imp=[{**IMP, "id": str(at), "tagid": f"t{at}"} for at in range(20)],
+        site={"domain": "news.example", "keywords": "buty, " + ", ".join(f"w{at}" for at in range(390))},
+    )  # fmt: skip
+    auction = bidder.auction(raw)
+    pauses = sum(1 for _pause in prepare(auction, bidder.snapshot, bidder.policy))
+    assert pauses > 5_000 // SLICE
+    assert auction.impressions == []
+    remembered = [len(each.memo) for each in bidder.snapshot.matcher.dimensions]
+    assert screen(auction, bidder.snapshot, bidder.policy)
+    assert [len(each.memo) for each in bidder.snapshot.matcher.dimensions] == remembered

@@ -193,3 +193,32 @@ def test_a_point_is_in_no_circle_that_is_smaller_than_its_error() -> None:
     assert normalise.point_shown(point, 50.0) == "52.23, 21.01, exact to 50 km"
     assert normalise.point_shown(point, None) == "52.23, 21.01"
     assert normalise.point_shown(None, None) == ""
+
+
+def test_circle_of_a_bid_modifier_is_three_numbers() -> None:
+    assert normalise.circle_of("52.23,21.01,10") == Radius(52.23, 21.01, 10.0)
+    for text in ("", "52.23,21.01", "52.23,21.01,10,3", "52.23,21.01,far"):
+        with pytest.raises(ValueError, match=r"unpack|convert"):
+            normalise.circle_of(text)
+
+
+def test_of_texts_that_senders_make_long_only_so_much_is_looked_up() -> None:
+    assert len(list(normalise.domain_suffixes("a." * 50_000 + "news.example"))) <= 130
+    assert "news.example" in normalise.domain_suffixes("a." * 50_000 + "news.example")
+    assert len(list(normalise.postcode_prefixes("0" * 100_000))) == 16
+    assert len(list(normalise.gpid_and_parents("/a" * 50_000))) <= 257
+    assert "/a/a" in normalise.gpid_and_parents("/a" * 50_000)
+    assert len(list(normalise.venue_and_parents(("a." * 50_000,)))) <= 257
+
+
+def test_the_place_that_is_sold_in_a_pod() -> None:
+    assert list(normalise.pod_slots(1, None, None, None)) == [1]
+    assert list(normalise.pod_slots(-1, 0, 1, None)) == [-1, 1]
+    assert list(normalise.pod_slots(2, None, None, None)) == [2], "which of the two is not for us to say"
+    assert list(normalise.pod_slots(None, 60, None, None)) == [], (
+        "nobody is promised the first place of this dynamic pod"
+    )
+    assert list(normalise.pod_slots(1, 60, None, None)) == [1]
+    assert list(normalise.pod_slots(2, -60, None, None)) == [2]
+    assert list(normalise.pod_slots(2, 60, -1, 60)) == [1, -1, 2, -1], "a bid may ask for either"
+    assert list(normalise.said(None, 0)) == [0]

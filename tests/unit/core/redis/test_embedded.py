@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from core.errors import ConflictError, UnavailableError
+from core.errors import ConfigError, ConflictError, UnavailableError
 from core.processes import is_alive
 from core.redis.embedded import EmbeddedServer, locate_server
 from tests.kit.fixtures import REPOSITORY
@@ -194,3 +194,11 @@ def test_server_that_outlived_its_owner_is_adopted_and_stopped(tmp_path: Path, m
     assert first._process is not None
     assert first._process.wait() == 0
     assert not first.alive()
+
+
+def test_a_directory_that_cannot_be_one_is_refused_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ConfigError, match="cannot be made") as caught:
+        EmbeddedServer(file / "data").start()
+    assert "--data" in caught.value.hint

@@ -71,3 +71,10 @@ def test_a_cleaned_address_has_nothing_that_ends_an_attribute(raw: str) -> None:
 
 def test_only_references_with_a_semicolon_are_replaced() -> None:
     assert unescape("&copy &copy; &#65; &#x42;") == "&copy © A B"
+
+
+@pytest.mark.parametrize("mark", ["<!--", "<script>", "<style ", "<a", "&a"])
+def test_a_text_of_openings_alone_costs_no_more_than_its_length(mark: str) -> None:
+    assert len(clean_text("Shoe " + mark * 60_000, [])) <= 5 + len(mark) * 60_000
+    assert clean_text("Shoe <!-- new", []) == "Shoe"
+    assert clean_text("Shoe <script>alert(1)", []) == "Shoe"

@@ -178,3 +178,25 @@ def test_a_click_is_counted_by_the_exchange_first_where_it_has_a_macro() -> None
     assert handed.startswith("%%CLICK_URL_ESC%%")
     twice = handed.removeprefix("%%CLICK_URL_ESC%%")
     assert urllib.parse.unquote(urllib.parse.unquote(twice)) == ours
+
+
+@pytest.mark.parametrize(
+    "macro",
+    [
+        "%%CLICK_URL_UNESC%%",
+        "%%CLICK_URL_ESC%%",
+        "%%CLICK_URL_ESC_ESC%%",
+        "%%CACHEBUSTER%%",
+        "{clickurl}",
+        "${CLICK_URL:URLENCODE}",
+        "${AUCTION_PRICE}",
+        "${AUCTION_PRICE:OXCRYPT}",
+        "[timestamp]",
+    ],
+)
+def test_macros_of_exchanges_in_own_markup_stay_for_the_exchange(macro: str) -> None:
+    tag = creative(1, 1, html=f'<a href="{macro}${{CLICK_URL_ENC}}">x</a>')
+    for tracker in (TRACKER, TRACKER._replace(click_macro="%%CLICK_URL_UNESC%%", click_macro_encoded="%%E%%")):
+        markup = FORMAT.render(tag, BANNER, tracker).markup
+        assert f'href="{macro}' in markup
+        assert "${CLICK_URL_ENC}" not in markup

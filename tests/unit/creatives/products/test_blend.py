@@ -17,7 +17,7 @@ def log_of(*sessions: list[int]) -> ShopSessions:
 
 
 def returning(share: float, seed: int, count: int = 800) -> ShopSessions:
-    """Visits in which each next product is one seen before with probability `share`, else the number after the last."""
+    """Visits in which each next product is an earlier one with probability `share`, otherwise the next number."""
     chance = np.random.default_rng(seed)
     sessions = []
     for _ in range(count):

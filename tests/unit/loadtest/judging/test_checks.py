@@ -102,6 +102,8 @@ PLANTED: list[tuple[str, Callable[[Object], None]]] = [
     ("format", set_bid(mtype=4)),
     ("format", set_bid(impid="2", mtype=None, dealid="P")),
     ("insecure", set_bid(adm='<img src="http://cdn.example/a.png">')),
+    ("iurl", set_bid(iurl="/card/300x250.png")),
+    ("iurl", set_bid(iurl="data:image/png;base64,AAAA")),
     ("insecure", set_bid(adm='<img src="http://127.0.0.1.example/a.png"><img src="http://127.0.0.1:1/a.png">')),
     ("blocked-domain", set_bid(adomain=["www.kasyno.example"])),
     ("blocked-category", set_bid(cat=["IAB7-39"])),

@@ -47,6 +47,14 @@ def test_shares_of_the_plan_show_in_the_templates() -> None:
     assert sum(not template.has_user for template in templates) / 2_000 == pytest.approx(0.4, abs=0.04)
 
 
+def test_places_for_banners_may_take_other_formats_too() -> None:
+    plan = TrafficPlan(templates=1_000, native_share=0.0, video_share=0.0, several_formats_share=0.3)
+    imps = [imp.formats for template in make_templates(plan, 3, NOW_MS) for imp in template.facts.impressions.values()]
+    several = [formats for formats in imps if {1, 2, 4} <= set(formats)]
+    assert len(several) / len(imps) == pytest.approx(0.3, abs=0.06)
+    assert all(1 in formats for formats in imps)
+
+
 def test_profiles_are_permitted_only_with_full_consent_or_outside_of_gdpr() -> None:
     refused = TrafficPlan(templates=20, consent_full=0, consent_no_profile=0, consent_refused=0.5, consent_missing=0.5)
     assert not any(template.facts.profile_allowed for template in make_templates(refused, 1, NOW_MS))

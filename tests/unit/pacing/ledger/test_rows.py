@@ -10,8 +10,8 @@ import pytest
 from core.clock import ManualClock
 from core.errors import UnavailableError
 from core.telemetry.metrics import Telemetry
-from pacing.budgets.transitions import Transitions
-from pacing.ledger.rows import LedgerRow, LedgerStore, LedgerWriter
+from pacing.budgets.transitions import StreamEntry, Transitions
+from pacing.ledger.rows import LedgerRow, LedgerStore, LedgerWriter, is_row
 
 
 class Away:
@@ -47,3 +47,9 @@ async def test_a_store_that_never_answered_is_logged_once_and_seen_as_rows_that_
     ]
     assert waited == 90
     assert caplog.messages == ["ledger rows wait in Redis: the database does not answer"]
+    assert writer.trouble() == "rows wait in Redis for 90 s: the database does not answer"
+
+
+def test_a_row_that_cannot_be_read_is_a_row_and_a_mark_is_none() -> None:
+    assert is_row(StreamEntry("1-0", {b"row": b"\xff"}))
+    assert not is_row(StreamEntry("1-1", {b"epoch": b"e"}))

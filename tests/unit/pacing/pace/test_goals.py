@@ -13,7 +13,7 @@ from pacing.pace.goals import (
     LONGEST_DROUGHT,
     MEAN_DELAY_S,
     PRIOR_CONVERSIONS,
-    PROVEN_CONVERSIONS,
+    WRONGLY_STOPPED,
     CostBook,
     Counts,
     DayCost,
@@ -168,13 +168,12 @@ def test_a_higher_target_undoes_the_stop() -> None:
     assert not book.judge(line(target_cpa_micros=2 * TARGET), LATER_S).stopped_s
 
 
-def test_patience_grows_with_what_a_line_item_has_proven() -> None:
-    assert patience(CPA, LineCosts(ever=PROVEN_CONVERSIONS)) == LONGEST_DROUGHT * TARGET
-    seasoned = patience(CPA, LineCosts(ever=math.e * PROVEN_CONVERSIONS))
-    assert seasoned == pytest.approx((LONGEST_DROUGHT + 2) * TARGET)
-    # The chance that a line item on target is ever stopped: the sum over its conversions.
-    chance = sum(math.exp(-patience(CPA, LineCosts(ever=float(n))) / TARGET) for n in range(100_000))
-    assert chance < 0.01
+@pytest.mark.parametrize(("conversions", "limit"), [(0, 9.9), (99, 9.9), (110, 10.0), (500, 11.52), (700, 11.85)])
+def test_patience_grows_with_what_a_line_item_sold_in_the_last_fortnight(conversions: int, limit: float) -> None:
+    longest = patience(CPA, old(0.0, conversions)) / TARGET
+    assert longest == pytest.approx(limit, abs=0.01)
+    # The chance that one on target is stopped within the fortnight: so many droughts, each of a Poisson process.
+    assert conversions * math.exp(-longest) <= WRONGLY_STOPPED * (1 + 1e-9)
 
 
 @given(

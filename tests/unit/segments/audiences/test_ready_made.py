@@ -15,7 +15,19 @@ from segments.audiences.ready_made import (
     quoted,
     rule_of,
 )
-from segments.facts.facts import DAY_S, Bought, CartLine, Entry, Facts, Lifecycle, Order, PathVisit, Product, Search
+from segments.facts.facts import (
+    DAY_S,
+    Bought,
+    CartLine,
+    Entry,
+    Facts,
+    Lifecycle,
+    Order,
+    PathVisit,
+    Product,
+    Search,
+    Traits,
+)
 from segments.rules.check import check
 from segments.rules.evaluate import evaluate
 from tests.kit.fixtures import REPOSITORY
@@ -51,6 +63,16 @@ CASES: list[tuple[str, dict[str, ParameterValue], Facts, Facts]] = [
     ("all_visitors", {}, LOOKER, Facts(last_visit_s=NOW - 40 * DAY_S)),
     ("category_viewers", {"categories": ("sho*",)}, LOOKER, Facts(products=[Product("x", "hats", NOW)])),
     ("product_viewers", {"products": "sku-1"}, LOOKER, Facts(products=[Product("sku-2", "shoes", NOW)])),
+    (
+        "high_margin_viewers", {},
+        Facts(products=[Product("x", "hats", NOW - DAY_S, traits=Traits("high"))]),
+        Facts(products=[Product("x", "hats", NOW - DAY_S, traits=Traits("low"))]),
+    ),
+    (
+        "reduced_viewers", {},
+        Facts(products=[Product("x", "hats", NOW - DAY_S, traits=Traits(reduced_to_s=NOW + 1))]),
+        Facts(products=[Product("x", "hats", NOW - DAY_S, traits=Traits(reduced_to_s=NOW))]),
+    ),
     ("searchers", {"phrases": "*szpilki*"}, Facts(searches=[Search("czerwone szpilki", NOW)]), LOOKER),
     ("cart_abandoners", {"at_least": 500 * UNIT}, cart(640), cart(100)),
     ("cart_abandoners_at_stage", {"stage": "shipping"}, cart(10, 3), cart(10, 2)),
@@ -105,6 +127,22 @@ def test_value_tiers_share_out_all_carts() -> None:
     for value, tier in ((0, 0), (99, 0), (100, 1), (299, 1), (300, 2), (9_000, 2)):
         assert [evaluate(rule, cart(value), NOW * 1000) for rule in rules].index(True) == tier
         assert sum(evaluate(rule, cart(value), NOW * 1000) for rule in rules) == 1
+
+
+def test_a_bound_that_bounds_nothing_is_left_out() -> None:
+    abandoned = "cart.age in 1h..14d and not purchased since cart"
+    assert rule_of("cart_abandoners", "PLN") == abandoned
+    assert rule_of("cart_abandoners", "PLN", {"at_least": 0, "below": 1_000_000 * UNIT}) == abandoned
+    assert rule_of("cart_abandoners", "PLN", {"at_least": 5 * UNIT}) == f"cart.value >= 5 PLN and {abandoned}"
+    assert rule_of("cart_abandoners", "PLN", {"below": 9 * UNIT}) == f"cart.value < 9 PLN and {abandoned}"
+    assert evaluate(rule_of("cart_abandoners", "PLN"), cart(2_000_000), NOW * 1000)
+
+
+@pytest.mark.parametrize("segment", READY_MADE.values(), ids=lambda segment: segment.key)
+def test_what_may_be_left_out_of_a_rule_is_in_it(segment: ReadyMade) -> None:
+    for name, part in segment.bounds:
+        assert f"{{{name}}}" in part
+        assert segment.template.count(part) == 1
 
 
 @pytest.mark.parametrize("bounds", [[0], [300, 100], [100, 100], [-1]])

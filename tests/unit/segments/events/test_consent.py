@@ -32,6 +32,10 @@ POLICY = EventConsentPolicy(lambda text: GRANTED if text == "yes" else REFUSED, 
         (Signals(gdpr=False, gpp="garbage"), True, REFUSED),
         (Signals(gdpr=False, sections=(7,)), True, REFUSED),  # what applies is not there
         (Signals(gpp="us-ok"), False, REFUSED),  # an American permission is no European one
+        (Signals(gpp="us-ok", sections=(7,)), False, GRANTED),  # gpp_sid says that it is the law that applies
+        (Signals(gpp="us-ok", sections=(7,), gdpr=True), False, REFUSED),
+        (Signals(gpp="us-ok", sections=(7,), consent="no"), False, REFUSED),
+        (Signals(gpp="us-ok", sections=(2, 7)), False, REFUSED),
         (Signals(gpp="tc=yes"), False, GRANTED),
         (Signals(gpp="tc=no", consent="yes"), False, REFUSED),
         (Signals(gpp="tc=no", consent="yes", gdpr=False, sections=(2,)), False, REFUSED),

@@ -1,5 +1,7 @@
 """Payloads to events, and the faults in them."""
 
+import hashlib
+import itertools
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from core.errors import InputError
 from core.model import Advertiser
 from core.money import FxTable
 from segments.events.intake import Context, read_event, split_batch
+from segments.events.privacy import signals_of
 from segments.facts.event import MAX_BATCH, Event, Kind, order_key, person_digest
 
 NOW_MS = 1_790_000_000_000
@@ -112,6 +115,69 @@ def test_an_item_may_name_the_currency_of_its_price() -> None:
     explicit = event_of({"event": "view_cart", "value": 100, "currency": "PLN", "items": [usd]})
     assert (explicit.value_micros, explicit.items[0].price_micros) == (100_000_000, 364_000_000)
     assert event_of({"event": "add_to_cart", "items": [usd | {"currency": "usd"}]}).items[0].price_micros == 364_000_000
+
+
+@pytest.mark.parametrize("name", ["currencyCode", "currency_code", "priceCurrency", "price_currency"])
+def test_a_currency_by_its_name_in_other_shop_systems_counts(name: str) -> None:
+    """`currencyCode` of Universal Analytics, which many data layers still have: 100 of it are not 100 PLN."""
+    item = {"item_id": "a", "price": 100}
+    for row in (
+        {"event": "view_cart", "items": [item], "value": 100, name: "USD"},
+        {"event": "view_cart", "ecommerce": {name: "usd", "items": [item], "value": 100}},
+        {"event": "view_cart", "items": [item | {name: "USD"}], "value": 100},
+    ):
+        event = event_of(row)
+        assert (event.value_micros, event.items[0].price_micros) == (364_000_000, 364_000_000)
+    both = event_of({"event": "view_cart", "items": [{"currency": "PLN", name: "USD", **item}]})
+    assert both.items[0].price_micros == 100_000_000, "our own name of a member counts, whichever comes first"
+
+
+def test_an_item_s_own_id_counts_before_its_aliases() -> None:
+    for item in ({"item_id": "a", "id": "b"}, {"id": "b", "item_id": "a"}, {"id": "a"}, {"item_id": None, "id": "a"}):
+        assert event_of({"event": "view_item", "items": [item]}).items[0].id == "a"
+
+
+def test_milliseconds_may_be_a_text() -> None:
+    for written in (2_000, "2000", 2000.0, "2e3"):
+        assert event_of({"event": "heartbeat", "engagement_time_msec": written}).seconds == 2
+    assert pointers({"event": "heartbeat", "engagement_time_msec": "long"}) == ["/seconds"]
+    assert event_of({"event": "heartbeat", "engagement_time_msec": 10**400}).seconds == 3_600
+
+
+@pytest.mark.parametrize(("quantity", "price"), [(0.752, 12.99), ("0.752", "12.99")])
+def test_what_is_sold_by_weight_is_one_piece_of_its_price(quantity: object, price: object) -> None:
+    items = [{"item_id": "a", "quantity": quantity, "price": price}, {"item_id": "b", "quantity": 2.6}]
+    incoming = read_event({"event": "purchase", "items": items}, context())
+    assert incoming.event is not None
+    assert [(item.quantity, item.price_micros) for item in incoming.event.items] == [(1, 9_768_480), (3, 0)]
+    assert incoming.mended == ("quantity",)
+
+
+@pytest.mark.parametrize("empty", [[], ""])
+def test_an_empty_object_may_be_written_as_php_and_templates_do(empty: object) -> None:
+    row = {"event": "page_view", "attributes": empty, "place": empty, "items": empty, "params": empty}
+    assert event_of(row) == event_of({"event": "page_view"})
+
+
+@pytest.mark.parametrize("written", ["undefined", "{{transaction_id}}", 0, "null", "(not set)"])
+def test_orders_and_events_whose_name_was_not_filled_in_have_none(written: object) -> None:
+    """Otherwise a person's second order would be a repetition of the first."""
+    row = {"event": "purchase", "transaction_id": written, "event_id": written, "customer_id": written}
+    incoming = read_event(row, context())
+    assert incoming.event is not None
+    assert (incoming.event.order, incoming.event.once, incoming.event.known_as) == (0, 0, ())
+    assert incoming.mended == ("transaction_id", "event_id", "customer_id")
+    assert pointers({"event": "refund", "transaction_id": written}) == ["/transaction_id"]
+
+
+@pytest.mark.parametrize("typed", ["", "undefined", "NULL", "{{email}}"])
+def test_the_hash_of_an_empty_field_links_nobody(typed: str) -> None:
+    digest = hashlib.sha256(typed.encode()).hexdigest()
+    login = {"event": "login", "email_sha256": digest, "phone_sha256": digest.upper()}
+    event = event_of(login)
+    assert (event.person, event.known_as) == (b"", ())
+    assert event_of({"event": "login", "user_data": {"sha256_email_address": [digest]}}).person == b""
+    assert pointers(login, trusted=True) == ["/user_id"]
 
 
 def test_an_item_s_currency_without_a_rate_is_a_fault_of_the_item() -> None:
@@ -244,8 +310,8 @@ def placed(path: str, value: object) -> dict[str, Any]:
 
 
 IDENTIFYING = ("transaction_id", "event_id", "items/item_id", "currency", "email_sha256", "event", "user_id")
-ALL_TEXTS = {**TEXTS, "items/item_id": "a", "items/item_category": "shoes", "place/country": "POL", "place/city": "x",
-             "place/region": "MZ"}  # fmt: skip
+ALL_TEXTS = {**TEXTS, "items/item_id": "a", "items/item_category": "shoes", "items/availability": "in_stock",
+             "place/country": "POL", "place/city": "x", "place/region": "MZ"}  # fmt: skip
 
 
 @pytest.mark.parametrize("mark", ["\n", "\r\n", "\x00", "\u2028", "\x85", "\ufeff"])
@@ -266,7 +332,16 @@ def test_a_line_end_inside_of_what_identifies_is_refused(path: str, mark: str) -
 
 
 @pytest.mark.parametrize(
-    "path", ["transaction_id", "items/item_id", "items/item_category", "search_term", "place/city", "url"]
+    "path",
+    [
+        "transaction_id",
+        "items/item_id",
+        "items/item_category",
+        "items/availability",
+        "search_term",
+        "place/city",
+        "url",
+    ],
 )
 def test_numbers_are_texts_and_booleans_are_not(path: str) -> None:
     for number in (10001, 10001.0):
@@ -314,3 +389,103 @@ def test_members_beside_the_events_hold_for_each_by_all_their_names() -> None:
     incoming = read_event(row, context())
     assert incoming.event is not None
     assert (incoming.signals.consent, incoming.event.path) == ("C", "/p")
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        ({"non_personalized_ads": True}, {"non_personalized_ads": False}),
+        ({"consent": {"ad_storage": "denied"}}, {"consent": {"ad_storage": "granted"}}),
+        ({"ad_personalization": "DENIED"}, {"ad_personalization": "GRANTED"}),
+        ({"us_privacy": "1YYN"}, {"us_privacy": "1YNN"}),
+        ({"npa": 1}, {"npa": None}),
+    ],
+)
+def test_a_refusal_beside_the_events_holds_whatever_one_of_them_says(
+    outer: dict[str, Any], inner: dict[str, Any]
+) -> None:
+    for beside, inside in ((outer, inner), (inner, outer)):
+        (row,) = split_batch({"events": [{"event": "page_view", **inside}], **beside})
+        assert read_event(row, context()).signals.refusal
+
+
+def test_gdpr_beside_the_events_holds_whatever_one_of_them_says() -> None:
+    for beside, inside, applies in ((1, 0, True), (0, 1, True), (0, 0, False), ("yes", 0, True), (None, 0, False)):
+        (row,) = split_batch({"events": [{"event": "page_view", "gdpr": inside}], "gdpr": beside})
+        assert read_event(row, context()).signals.gdpr is applies
+    (row,) = split_batch({"events": [{"event": "page_view", "consent": "INNER"}], "consent": "OUTER"})
+    assert read_event(row, context()).signals.consent == "INNER"
+
+
+@pytest.mark.parametrize("nothing", ["", " ", None])
+@pytest.mark.parametrize("name", ["consent", "gdpr_consent", "gpp", "gpp_sid", "us_privacy"])
+def test_a_wish_beside_the_events_is_not_lost_to_an_empty_one(name: str, nothing: str | None) -> None:
+    value = "1YNN" if name == "us_privacy" else "7"
+    (row,) = split_batch({"events": [{"event": "page_view", name: nothing}], name: value})
+    assert read_event(row, context()).signals == read_event({"event": "page_view", name: value}, context()).signals
+    assert row[name] == value
+
+
+@pytest.mark.parametrize(
+    ("beside", "inside", "string"),
+    [
+        ({"consent": "OUTER"}, {"consent": {"ad_storage": "granted"}}, "OUTER"),
+        ({"gdpr_consent": "OUTER"}, {"consent": {"ad_storage": "granted"}}, "OUTER"),
+        ({"gdpr_consent": "OUTER"}, {"consent": "INNER"}, "INNER"),
+        ({"consent": "OUTER"}, {"gdpr_consent": "INNER", "consent": ""}, "INNER"),
+        ({"consent": "OUTER"}, {"params": {"consent": "INNER"}}, "INNER"),
+        ({"consent": "OUTER"}, {"params": {"consent": ""}}, "OUTER"),
+    ],
+)
+def test_of_two_consent_strings_the_own_one_counts_and_words_put_none_away(
+    beside: dict[str, Any], inside: dict[str, Any], string: str
+) -> None:
+    (row,) = split_batch({"events": [{"event": "page_view", **inside}], **beside})
+    signals = read_event(row, context()).signals
+    assert (signals.consent, signals.refusal) == (string, "")
+
+
+WISHES: list[Any] = [None, "", [], {}, "X", "Y", {"ad_storage": "granted"}, {"ad_storage": "denied"}, {"z": 1}, 5, [1]]
+
+
+@pytest.mark.parametrize("beside", ["consent", "gdpr_consent", "gpp", "gpp_sid"])
+@pytest.mark.parametrize("inside", ["consent", "gdpr_consent", "gpp", "gpp_sid"])
+def test_no_wish_beside_an_event_or_in_it_is_lost(beside: str, inside: str) -> None:
+    for outer, inner in itertools.product(WISHES, WISHES):
+        (row,) = split_batch({"events": [{"event": "page_view", inside: inner}], beside: outer})
+        found, apart = signals_of(row), [signals_of({beside: outer}), signals_of({inside: inner})]
+        case = f"{outer!r} beside {inner!r}"
+        assert found.refusal or not any(each.refusal for each in apart), case
+        assert found.refusal or found.consent or not any(each.consent for each in apart), case
+        assert found.refusal or found.gpp or not any(each.gpp for each in apart), case
+        assert found.refusal or found.sections or not any(each.sections for each in apart), case
+
+
+@pytest.mark.parametrize(
+    ("beside", "inside"),
+    [
+        ({"currency": "USD"}, {"currency": ""}),
+        ({"currency": "USD"}, {"currency": None}),
+        ({"currency": "USD"}, {"params": {"currency": None}}),
+        ({"currency": "USD"}, {"params": {"currency": " "}}),
+        ({"currency": "PLN"}, {"currencyCode": "USD"}),
+        ({"currency": "PLN"}, {"params": {"currencyCode": "USD"}}),
+        ({"currencyCode": "PLN"}, {"ecommerce": {"currency": "USD"}}),
+        ({}, {"currency": "", "currencyCode": "USD"}),
+        ({}, {"currency": None, "params": {"priceCurrency": "USD"}}),
+        ({}, {"items": [{"item_id": "a", "price": 10, "currency": "", "currencyCode": "USD"}]}),
+    ],
+)
+def test_the_currency_is_the_nearest_that_is_told_by_any_of_its_names(
+    beside: dict[str, Any], inside: dict[str, Any]
+) -> None:
+    purchase = {"event": "purchase", "value": 10, "items": [{"item_id": "a", "price": 10}]}
+    (row,) = split_batch({"events": [purchase | inside], **beside})
+    event = event_of(row)
+    assert (event.value_micros, event.items[0].price_micros) == (36_400_000, 36_400_000)
+
+
+def test_the_person_of_an_event_is_its_own_whatever_it_is_called() -> None:
+    mine, theirs = "ab" * 32, "cd" * 32
+    (row,) = split_batch({"events": [{"event": "page_view", "email": mine}], "email_sha256": theirs})
+    assert event_of(row, trusted=True).person == person_digest(1, mine)

@@ -3,7 +3,15 @@ from typing import Any
 import pytest
 
 from segments.events.dialects import normalised
-from segments.events.members import EVENT_MEMBERS, ITEM_MEMBERS, meant_by, nearest_member, unknown_members
+from segments.events.members import (
+    EVENT_MEMBERS,
+    ITEM_MEMBERS,
+    MOST_NAMES,
+    NameBudget,
+    meant_by,
+    nearest_member,
+    unknown_members,
+)
 
 GA4 = (
     "affiliation", "coupon", "discount", "index", "item_brand", "item_category2", "item_list_id", "item_list_name",
@@ -39,7 +47,7 @@ def test_notes_point_at_the_member_and_name_the_one_that_was_meant() -> None:
         "event": "purchase", "valu": 5, "items": [{"item_id": "a"}, {"item_id": "b", "pric": 3, "qty": 2}],
         "place": {"contry": "POL"}, "coupon": "x",
     }  # fmt: skip
-    notes = unknown_members(normalised(row))
+    notes = unknown_members(normalised(row), NameBudget())
     assert [(note.pointer, *meant_by(note)) for note in notes] == [
         ("/valu", "valu", "value"), ("/items/1/pric", "pric", "price"), ("/items/1/qty", "qty", "quantity"),
         ("/place/contry", "contry", "country"),
@@ -47,4 +55,16 @@ def test_notes_point_at_the_member_and_name_the_one_that_was_meant() -> None:
 
 
 def test_a_member_beside_the_one_that_was_meant_is_the_shops_own() -> None:
-    assert unknown_members(normalised({"event": "purchase", "value": 5, "values": [5]})) == []
+    assert unknown_members(normalised({"event": "purchase", "value": 5, "values": [5]}), NameBudget()) == []
+
+
+def test_of_made_up_names_so_many_are_looked_at_in_a_body() -> None:
+    """Half a megabyte of them took two minutes, while everybody else waited."""
+    budget = NameBudget()
+    event = {"event": "search", **{f"search_ter{number:x}": 1 for number in range(MOST_NAMES // 2)}}
+    notes = unknown_members(event, budget)
+    assert budget.left == MOST_NAMES - MOST_NAMES // 2
+    assert notes
+    many = {f"{number:08x}": 1 for number in range(40_000)}
+    assert unknown_members(many | {"valu": 1}, budget) == []
+    assert budget.left == 0

@@ -40,6 +40,10 @@ from segments.events.privacy import UNREADABLE_SECTION as NO_SECTION
         {"us_privacy": 1},
         {"gpp": 5},
         {"consent": 5},
+        {"consent": {"marketing": False}},
+        {"consent": {"default": {"ad_storage": "denied"}}},
+        {"consent": {"adStorage": "denied"}},
+        {"params": {"consent": {"statistics": "granted"}}},
         {"consent": ["C"]},
         {"gdpr_consent": True},
     ],
@@ -55,6 +59,8 @@ def test_what_refuses_whatever_else_is_said(members: dict[str, Any]) -> None:
         {"ad_storage": "granted", "ad_user_data": True, "ad_personalization": 1, "consent": {"ad_storage": "GRANTED"}},
         {"non_personalized_ads": False, "npa": "0", "gpc": "false", "coppa": 0},
         {"us_privacy": "1YNN"},
+        {"consent": {}},
+        {"consent": {"ad_storage": "granted", "analytics_storage": "denied"}},
         {"us_privacy": "1---"},
         {"us_privacy": ""},
         {"ad_storage": None, "consent": None, "gpp": None, "gpp_sid": None, "gdpr": None},
@@ -76,6 +82,11 @@ def test_the_browsers_own_header(header: str, refuses: bool) -> None:
 )  # fmt: skip
 def test_gdpr_applies_unless_it_is_clearly_said_not_to(value: object, applies: bool | None) -> None:
     assert signals_of({"gdpr": value}).gdpr is applies
+
+
+def test_a_list_of_more_sections_than_there_are_laws_cannot_be_read() -> None:
+    assert signals_of({"gpp_sid": [7] * 65}).sections == (NO_SECTION,)
+    assert signals_of({"gpp_sid": [7] * 64}).sections == (7,) * 64
 
 
 def test_strings_are_handed_on() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.ids import product_reference
-from segments.facts.facts import Bought, CartLine, Cooldown, Entry, Facts, Order, PathVisit, Product
+from segments.facts.facts import Bought, CartLine, Cooldown, Entry, Facts, Order, PathVisit, Product, Traits
 from segments.facts.layout import (
     BOUGHT_S,
     CYCLES_S,
@@ -74,6 +74,35 @@ def test_facts_survive_packing(products: int) -> None:
     assert unpack_cold(pack_cold(facts)) == facts
 
 
+TRAITS = (Traits("high", "Gino Rossi", ("outlet",), True, 5, 9), Traits("low"), None)
+
+
+def with_traits(facts: Facts) -> Facts:
+    """As of a shop whose rules ask for everything."""
+    for index, product in enumerate(facts.products):
+        product.traits = TRAITS[index % 3]
+    return facts
+
+
+@pytest.mark.parametrize("products", [1, 2, 3, 50])
+def test_traits_survive_packing(products: int) -> None:
+    facts = with_traits(busy_facts(5, products))
+    facts.bought = [Bought("b", "", 7, price_micros=5, traits=TRAITS[0])]
+    facts.cart = [CartLine("a", "shoes", 5, traits=TRAITS[1])]
+    cold = pack_cold(facts)
+    assert cold[0] == 2
+    assert unpack_cold(cold) == facts
+
+
+def test_without_traits_the_version_before_is_written() -> None:
+    assert pack_cold(busy_facts(5))[0] == 1
+
+
+def test_traits_of_50_products_take_little() -> None:
+    plain = len(pack_cold(busy_facts(5)))
+    assert len(pack_cold(with_traits(busy_facts(5)))) - plain < 90
+
+
 def test_packing_leaves_the_facts_as_they_were() -> None:
     facts = busy_facts(5)
     products = facts.products
@@ -112,7 +141,9 @@ def test_lines_of_a_category_that_was_just_bought_are_not_bid_on() -> None:
     assert biddable_cart_micros(facts, NOW_S + 10) == 50
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x02", b"\x01\xff\xff", b"\x01\x00\x00rubbish", pack_cold(Facts())[:-4]])
+@pytest.mark.parametrize(
+    "damage", [b"", b"\x02", b"\x03\x00\x00", b"\x01\xff\xff", b"\x01\x00\x00rubbish", pack_cold(Facts())[:-4]]
+)
 def test_a_damaged_cold_field_is_refused(damage: bytes) -> None:
     with pytest.raises(LayoutError):
         unpack_cold(damage)

@@ -1,4 +1,4 @@
-from segments.facts.facts import Facts, Product, Search
+from segments.facts.facts import Bought, CartLine, Facts, Product, Search, Traits
 from segments.rules.happenings import SOURCES, source_of
 from segments.rules.parser import VERBS
 
@@ -31,3 +31,19 @@ def test_rows_say_what_and_when() -> None:
     assert SOURCES["liked", "product"].rows(facts) == [("b", 6)]
     assert SOURCES["searched", ""].rows(facts) == [("red shoes", 8)]
     assert SOURCES["did", ""].rows(facts) == [("sign_up", 9)]
+
+
+def test_rows_say_what_products_were_like() -> None:
+    shoe = Traits("high", "Gino", ("outlet", "new"), on_sale=True)
+    facts = Facts(
+        products=[Product("a", "shoes", 5, 200, traits=shoe), Product("b", "hats", 6)],
+        bought=[Bought("a", "shoes", 7, price_micros=150, traits=shoe)],
+        cart=[CartLine("c", "hats", 90, since_s=8, traits=Traits(brand="Nina"))],
+    )
+    assert SOURCES["viewed", "margin"].rows(facts) == [("high", 5)]
+    assert SOURCES["viewed", "label"].rows(facts) == [("outlet\nnew", 5)]
+    assert SOURCES["viewed", "price"].rows(facts) == [("200", 5)]
+    assert SOURCES["bought", "price"].rows(facts) == [("150", 7)]
+    assert SOURCES["bought", "on_sale"].rows(facts) == [("", 7)]
+    assert SOURCES["added", "brand"].rows(facts) == [("Nina", 8)]
+    assert SOURCES["added", "margin"].rows(facts) == []

@@ -2,8 +2,7 @@ import msgspec
 import pytest
 
 from core.model import Advertiser, Segment, Status
-from segments.facts.facts import DAY_S, FACT_NAMES, CartLine, Entry, Facts
-from segments.facts.layout import FOREVER_S
+from segments.facts.facts import DAY_S, FACT_NAMES, FOREVER_S, CartLine, Entry, Facts
 from segments.rules.errors import RuleError
 from segments.rules.ruleset import MAX_WINDOWS_PER_SEGMENT, CompiledRules, compile_rule
 

@@ -1,4 +1,4 @@
-from segments.facts.layout import FOREVER_S
+from segments.facts.facts import FOREVER_S
 from segments.rules.spans import (
     ALWAYS,
     NEVER,

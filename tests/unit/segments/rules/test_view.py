@@ -1,5 +1,4 @@
-from segments.facts.facts import CART_LIFETIME_S, LIFECYCLE_EXIT_S, CartLine, Facts, Lifecycle, Product
-from segments.facts.layout import FOREVER_S
+from segments.facts.facts import CART_LIFETIME_S, FOREVER_S, LIFECYCLE_EXIT_S, CartLine, Facts, Lifecycle, Product
 from segments.rules.happenings import SOURCES
 from segments.rules.view import View
 from segments.rules.vocabulary import FACTS

@@ -1,11 +1,25 @@
 import pytest
 
-from segments.facts.facts import FACT_NAMES, Bought, CartLine, Cooldown, Entry, Facts, Order, PathVisit, Product, Search
+from segments.facts.facts import (
+    FACT_NAMES,
+    Bought,
+    CartLine,
+    Cooldown,
+    Entry,
+    Facts,
+    Order,
+    PathVisit,
+    Product,
+    Search,
+    Traits,
+)
 from segments.rules.happenings import SOURCES
 from segments.rules.lexer import KEYWORDS, tokens_of
 from segments.rules.parser import VERBS
 from segments.rules.vocabulary import FACTS, Fact, Type, fact_named, names
 from tests.kit.fixtures import REPOSITORY
+
+TRAITS = Traits("high", "b", ("l",), True, 1, 9)
 
 
 class Spy:
@@ -16,9 +30,11 @@ class Spy:
         self.facts = Facts(
             last_visit_s=5, visits=2, pages=3, visit_start_s=2, first_purchase_s=1, last_purchase_s=3, purchases=2,
             purchases_micros=5, lifecycle=2, cart_changed_s=4, cart_since_s=3, cart_idle_s=4,
-            entries=[Entry(1, "a", "b", "c", "d", "e")], products=[Product("p", "c", 1, liked=True)],
-            searches=[Search("s", 1)], paths=[PathVisit("/", 1)], cart=[CartLine("p", "c")], orders=[Order(1, 1, 1)],
-            bought=[Bought("p", "c", 1)], cooldowns=[Cooldown("x", 9)], attributes={"tier": "gold"}, events={"e": 1},
+            entries=[Entry(1, "a", "b", "c", "d", "e")], products=[Product("p", "c", 1, 5, liked=True, traits=TRAITS)],
+            searches=[Search("s", 1)], paths=[PathVisit("/", 1)],
+            cart=[CartLine("p", "c", 5, traits=TRAITS)], orders=[Order(1, 1, 1)],
+            bought=[Bought("p", "c", 1, price_micros=5, traits=TRAITS)],
+            cooldowns=[Cooldown("x", 9)], attributes={"tier": "gold"}, events={"e": 1},
         )  # fmt: skip
 
     def __getattr__(self, name: str) -> object:

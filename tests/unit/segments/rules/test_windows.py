@@ -3,6 +3,7 @@ import pytest
 from segments.facts.facts import (
     CART_LIFETIME_S,
     DAY_S,
+    FOREVER_S,
     LIFECYCLE_EXIT_S,
     CartLine,
     Entry,
@@ -11,7 +12,6 @@ from segments.facts.facts import (
     Order,
     PathVisit,
 )
-from segments.facts.layout import FOREVER_S
 from segments.rules.check import check
 from segments.rules.spans import ALWAYS, NEVER, Spans
 from segments.rules.view import View

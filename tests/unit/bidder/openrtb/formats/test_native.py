@@ -95,6 +95,14 @@ def test_trackers_and_privacy() -> None:
     assert asked(assets=[TITLE]).trackers is None
 
 
+def test_of_assets_of_one_id_the_first_counts() -> None:
+    twice = [TITLE, {"id": 1, "required": 0, "data": {"type": 1}}, {"id": 2, "data": {"type": 2}}]
+    assert [(each.id, each.kind) for each in asked(assets=twice).assets] == [(1, "titles"), (2, "texts")]
+    assert fault(Native(request=json.dumps({"assets": [TITLE, {"id": 1, "required": 1, "data": {"type": 1}}]}))) == (
+        "unknown_asset"
+    )
+
+
 def test_live_traffic_is_not_exact() -> None:
     found = asked(
         assets=[{"id": "1", "required": "1", "title": {"len": "25"}}, {"id": 2, "img": {"wmin": -5, "mimes": None}}]

@@ -1,0 +1,19 @@
+"""Asking once: what a command opens, asks and closes again, in an event loop of its own."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+Access = TypeVar("Access")
+Answer = TypeVar("Answer")
+
+
+def ask(opened: AbstractAsyncContextManager[Access], question: Callable[[Access], Awaitable[Answer]]) -> Answer:
+    """What a question put to what is opened is answered; errors are those of either."""
+
+    async def asked() -> Answer:
+        async with opened as access:
+            return await question(access)
+
+    return asyncio.run(asked())

@@ -1,0 +1,114 @@
+"""`grosz tail`: auctions as they happen."""
+
+import asyncio
+import contextlib
+import datetime
+import sys
+import urllib.parse
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+
+from admin.cli.object_access import call_api
+from admin.cli.opening import DataOption
+from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.profiles import open_profiles
+from admin.cli.settings import ConfigFile
+from admin.diagnosis.tailing import TailDesk, TailPage
+from bidder.decision.tailing import TailedAuction, TailedBid, Watching
+from core.clock import SystemClock
+from core.reasons import text_of_reason
+
+app = typer.Typer()
+
+LOOK_S: Final = 0.5
+
+_Take = Callable[[str], Awaitable[TailPage]]
+
+
+@app.command()
+def tail(
+    nobid: Annotated[bool, typer.Option("--nobid", help="Also auctions without a bid, with the reason.")] = False,
+    line_item: Annotated[int, typer.Option("--line-item", min=0, help="Only this line item.")] = 0,
+    exchange: Annotated[str, typer.Option(help="Only this exchange, by its key.")] = "",
+    seconds: Annotated[float, typer.Option(help="End after so long; 0: not before Ctrl-C.", min=0)] = 0.0,
+    as_json: JsonOption = False,
+    url: UrlOption = "",
+    key: KeyOption = "",
+    data: DataOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Show auctions as they happen: what was offered and bid, or why nothing was; 50 a second of a process at most.
+
+    Example: grosz tail --nobid --line-item 7
+    """
+    watching = Watching(nobid, line_item, exchange)
+    console = Console(highlight=False, soft_wrap=True)
+
+    async def follow() -> None:
+        async with _open(watching, url, key, data, config) as take:
+            page, clock = await take(""), asyncio.get_running_loop().time
+            ends = clock() + seconds
+            while not seconds or clock() < ends:
+                await asyncio.sleep(LOOK_S)
+                page = await take(page.next)
+                for auction in page.auctions:
+                    _show(auction, console, as_json=as_json)
+
+    asyncio.run(follow())
+
+
+@contextlib.asynccontextmanager
+async def _open(watching: Watching, url: str, key: str, data: Path | None, config: Path | None) -> AsyncIterator[_Take]:
+    if url:
+        yield _over_http(watching, url, key)
+        return
+    async with open_profiles(config, data) as profiles:
+        desk = TailDesk(profiles.store, SystemClock())
+        yield lambda after: desk.take("cli", watching, after)
+
+
+def _over_http(watching: Watching, url: str, key: str) -> _Take:
+    asked: dict[str, Any] = {"nobid": str(watching.no_bids).lower(), "exchange": watching.exchange}
+    if watching.line_item_id:
+        asked["line_item_id"] = watching.line_item_id
+
+    async def take(after: str) -> TailPage:
+        query = urllib.parse.urlencode(asked | {"after": after})
+        address = f"{url.rstrip('/')}/v1/auctions/tail?{query}"
+        return msgspec.convert(await asyncio.to_thread(call_api, "GET", address, key), TailPage)
+
+    return take
+
+
+def _show(auction: TailedAuction, console: Console, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(auction) + b"\n")
+        sys.stdout.buffer.flush()
+        return
+    moment = datetime.datetime.fromtimestamp(auction.at_ms / 1000, datetime.UTC).strftime("%H:%M:%S.%f")[:-3]
+    offered = f"{moment} {auction.exchange} {auction.place or '-'} {auction.country or '-'} {' '.join(auction.sizes)}"
+    if auction.bids:
+        console.print(f"{offered}: {', '.join(_bid(bid, auction.currency) for bid in auction.bids)}", markup=False)
+    else:
+        console.print(f"{offered}: no bid, {text_of_reason(auction.reason)}", markup=False)
+    for bid in auction.considered:
+        console.print(
+            f"    line item {bid.line_item_id}: {text_of_reason(bid.reason)} "
+            f"(bid {bid.bid_cpm}, floor {bid.floor_cpm} {auction.currency})",
+            markup=False,
+        )
+
+
+def _bid(bid: TailedBid, currency: str) -> str:
+    share = f" share {bid.share}" if bid.share else ""
+    deal = f" deal {bid.deal_id}" if bid.deal_id else ""
+    return (
+        f"line item {bid.line_item_id}{share} bids {bid.bid_cpm} {currency} (floor {bid.floor_cpm}) "
+        f"with creative {bid.creative_id} {bid.size}".rstrip()
+        + deal
+    )

@@ -1,0 +1,37 @@
+"""What desks that answer from recorded requests have in common: the journal, and one question at a time."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from core.clock import Clock
+from core.config import Settings
+from journal.archive import Archive
+from journal.catalogues import CatalogueFiles
+
+if TYPE_CHECKING:  # DuckDB is an extra: it is imported where a question is asked
+    from journal.columnar import Columnar
+    from journal.requests import RequestReader
+
+
+class JournalDesk:
+    """Answers from one journal; None: none is kept."""
+
+    def __init__(
+        self, archive: Archive | None, catalogues: CatalogueFiles | None, settings: Settings, clock: Clock
+    ) -> None:
+        self._archive, self._catalogues, self._settings, self._clock = archive, catalogues, settings, clock
+        self._columnar: Columnar | None = None
+        self._turn = asyncio.Lock()
+
+    async def close(self) -> None:
+        if self._columnar is not None:
+            self._columnar.close()
+
+    def _reader_of(self, archive: Archive) -> "RequestReader":
+        """Reads recorded requests, by a connection that is opened with the first question."""
+        from journal.columnar import Columnar
+        from journal.requests import RequestReader
+
+        if self._columnar is None:
+            self._columnar = Columnar()
+        return RequestReader(archive, self._columnar)

@@ -1,0 +1,249 @@
+"""What is to be sent, and its sending: each once, again where it fails, set aside where it keeps failing.
+
+A delivery is claimed by moving its next moment before it is tried: of several admin roles one sends it. A process that
+dies between the server's answer and the note of it sends it once more.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from admin.mail.message import mail
+from admin.mail.sending import MailSender
+from admin.store.database import Database
+from admin.store.model import Webhook
+from admin.store.tables import documents, mail_recipients, outbox, webhooks
+from core.clock import Clock
+from core.errors import GroszError, UnavailableError
+from core.model import Status
+from core.telemetry.metrics import Telemetry
+from segments.audiences.callout import Caller
+from segments.audiences.hooks import signature
+
+Channel = Literal["mail", "webhook", "file"]
+POLL_S: Final = 5.0
+# After these minutes it is tried again; after the last it is set aside for somebody to look at.
+RETRY_MINUTES: Final = (1, 5, 30, 120, 720)
+_MINUTE_MS: Final = 60_000
+# Longer than any attempt takes: whoever claims one has it for so long.
+_CLAIM_MS: Final = 5 * _MINUTE_MS
+_KEPT_MS: Final = 30 * 24 * 60 * _MINUTE_MS
+_BATCH: Final = 20
+ALL_SHOPS: Final = 0
+"""Stands for all advertisers where one is named."""
+
+log = logging.getLogger("grosz.mail")
+
+
+class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be sent. `once` names what it is about: the same is sent once. Moments in unix ms."""
+
+    once: str
+    advertiser_id: int
+    channel: Channel
+    target: str
+    subject: str
+    text: str
+    attachment: bytes | None = None
+    ending: str = ""
+    content_type: str = ""
+    due_ms: int = 0
+
+
+class Outbox:
+    """The table of deliveries."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def add(self, delivery: OutboxItem) -> bool:
+        """Whether it is new: what was said before is not said again."""
+        async with self._database.write() as connection:
+            known = sa.select(outbox.c.id).where(outbox.c.once == delivery.once)
+            if await connection.scalar(known) is not None:
+                return False
+            now_ms = self._clock.now_ms()
+            values = msgspec.structs.asdict(delivery) | {
+                "state": "waiting", "attempts": 0, "error": "", "created_ms": now_ms,
+                "due_ms": max(delivery.due_ms, now_ms),
+            }  # fmt: skip
+            await connection.execute(sa.insert(outbox).values(values))
+            return True
+
+    async def secret(self, advertiser_id: int, url: str) -> str:
+        """What calls of a URL are signed with: the secret of the advertiser's webhook there; "" without one.
+
+        What is about all advertisers is signed for whichever has the oldest webhook there.
+        """
+        chosen = documents(webhooks).where(webhooks.c.url == url, webhooks.c.status == Status.ACTIVE.value)
+        if advertiser_id != ALL_SHOPS:
+            chosen = chosen.where(webhooks.c.advertiser_id == advertiser_id)
+        async with self._database.read() as connection:
+            rows = list(await connection.scalars(chosen.order_by(webhooks.c.id)))
+        return next((found.secret for row in rows if (found := msgspec.json.decode(row, type=Webhook)).secret), "")
+
+    def now_s(self) -> int:
+        """The moment that a signature names."""
+        return self._clock.now_ms() // 1000
+
+    async def claim(self) -> Sequence[Mapping[str, Any]]:
+        """Deliveries that are due, which are now the caller's."""
+        now_ms = self._clock.now_ms()
+        async with self._database.write() as connection:
+            due = sa.select(outbox).where(outbox.c.state == "waiting", outbox.c.due_ms <= now_ms).limit(_BATCH)
+            due = due.with_for_update(skip_locked=True)
+            rows = [row._asdict() for row in await connection.execute(due)]
+            for row in rows:
+                await connection.execute(_change(row["id"], due_ms=now_ms + _CLAIM_MS))
+            old = sa.delete(outbox).where(outbox.c.state == "sent", outbox.c.created_ms < now_ms - _KEPT_MS)
+            await connection.execute(old)
+        return rows
+
+    async def sent(self, number: int) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(_change(number, state="sent", error="", attachment=None))
+
+    async def failed(self, row: Mapping[str, Any], error: str) -> bool:
+        """Whether it is set aside now."""
+        attempts = row["attempts"] + 1
+        is_dead: bool = attempts > len(RETRY_MINUTES)
+        due_ms = self._clock.now_ms() + RETRY_MINUTES[min(attempts, len(RETRY_MINUTES)) - 1] * _MINUTE_MS
+        async with self._database.write() as connection:
+            state = "dead" if is_dead else "waiting"
+            change = _change(row["id"], state=state, attempts=attempts, error=error[:500], due_ms=due_ms)
+            await connection.execute(change)
+        return is_dead
+
+    async def listed(self, advertisers: frozenset[int] | None, state: str) -> Sequence[Mapping[str, Any]]:
+        """The newest deliveries, without what they carry."""
+        columns = [column for column in outbox.c if column.name not in ("attachment", "text")]
+        chosen = sa.select(*columns).order_by(outbox.c.id.desc()).limit(200)
+        if state:
+            chosen = chosen.where(outbox.c.state == state)
+        if advertisers is not None:
+            chosen = chosen.where(outbox.c.advertiser_id.in_(sorted(advertisers)))
+        async with self._database.read() as connection:
+            return [row._asdict() for row in await connection.execute(chosen)]
+
+    async def again(self, number: int, advertisers: frozenset[int] | None) -> bool:
+        """Send one that was set aside once more; whether there was one."""
+        change = _change(number, state="waiting", attempts=0, due_ms=self._clock.now_ms())
+        change = change.where(outbox.c.state == "dead")
+        if advertisers is not None:
+            change = change.where(outbox.c.advertiser_id.in_(sorted(advertisers)))
+        async with self._database.write() as connection:
+            changed: int = (await connection.execute(change)).rowcount
+            return changed > 0
+
+
+class OutboxLoop:
+    """Sends what is due. `folder` is where files go; None: nowhere."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        database: Database,
+        sender: MailSender,
+        caller: Caller,
+        folder: Path | None,
+        telemetry: Telemetry,
+    ) -> None:
+        self._outbox, self._database, self._sender, self._caller = outbox, database, sender, caller
+        self._folder = folder
+        self._counts = telemetry.counter(
+            "grosz_deliveries_total", "Attempts to send reports and notifications, by outcome.", ("channel", "outcome")
+        )
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            try:
+                await self.step()
+            except GroszError as error:
+                log.warning("nothing is sent for now: %s", error)
+            await asyncio.sleep(POLL_S)
+
+    async def step(self) -> int:
+        """One round; how many were sent."""
+        done = 0
+        for row in await self._outbox.claim():
+            error = await self._attempt(row)
+            if not error:
+                done += 1
+                await self._outbox.sent(row["id"])
+                outcome = "sent"
+            else:
+                outcome = "dead" if await self._outbox.failed(row, error) else "failed"
+                log.warning("a delivery %s", outcome, extra={"fields": {"id": row["id"], "error": error}})
+            self._counts.labels(row["channel"], outcome).inc()
+        return done
+
+    async def _attempt(self, row: Mapping[str, Any]) -> str:
+        """Why it failed; "" where it did not."""
+        try:
+            if row["channel"] == "mail":
+                return await self._mail(row)
+            if row["channel"] == "webhook":
+                return await self._call(row)
+            return await asyncio.to_thread(self._store, row)
+        except GroszError as error:
+            return str(error)
+
+    async def _call(self, row: Mapping[str, Any]) -> str:
+        """A webhook, with the headers of audience hooks: receivers check one kind of signature."""
+        body = row["attachment"] or msgspec.json.encode({"subject": row["subject"], "text": row["text"]})
+        headers = {
+            "Content-Type": row["content_type"] or "application/json",
+            "Grosz-Delivery": hashlib.sha256(row["once"].encode()).hexdigest()[:32],
+        }
+        secret = await self._outbox.secret(row["advertiser_id"], row["target"])
+        if secret:  # a signature that everybody can make would prove nothing
+            headers["Grosz-Signature"] = signature(secret, body, self._outbox.now_s())
+        return await self._caller.post(row["target"], body, headers)
+
+    async def _mail(self, row: Mapping[str, Any]) -> str:
+        if not row["once"].startswith(CONFIRMATION) and not await self._is_confirmed(row):
+            return "the recipient has not agreed to mails"
+        if not self._sender.is_on:
+            return "no mail server is set: mail.host, mail.sender"
+        made = mail(
+            self._sender.sender, row["target"], row["subject"], row["text"], row["attachment"], row["ending"],
+            row["content_type"],
+        )  # fmt: skip
+        await self._sender.send(made)
+        return ""
+
+    async def _is_confirmed(self, row: Mapping[str, Any]) -> bool:
+        chosen = sa.select(mail_recipients.c.address).where(
+            mail_recipients.c.advertiser_id.in_((row["advertiser_id"], ALL_SHOPS)),
+            mail_recipients.c.address == row["target"], mail_recipients.c.confirmed_ms.is_not(None),
+        )  # fmt: skip
+        async with self._database.read() as connection:
+            return await connection.scalar(chosen) is not None
+
+    def _store(self, row: Mapping[str, Any]) -> str:
+        if self._folder is None:
+            return "no journal is kept here, and files of reports go beside it"
+        path = self._folder / f"{row['id']:08d}.{row['ending']}"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = path.with_suffix(".tmp")
+            temporary.write_bytes(row["attachment"] or b"")
+            temporary.rename(path)
+        except OSError as error:
+            raise UnavailableError(f"{path} cannot be written: {error}") from error
+        return ""
+
+
+CONFIRMATION: Final = "confirm:"
+"""Begins `once` of the one mail that goes to somebody who has not agreed yet."""
+
+
+def _change(number: int, **values: object) -> "sa.Update":
+    return sa.update(outbox).where(outbox.c.id == number).values(**values)

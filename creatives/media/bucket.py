@@ -1,0 +1,143 @@
+"""A bucket of an S3-compatible store (AWS, MinIO, Ceph, R2, ...), by its HTTP interface.
+
+The client is boto3's, in threads: uploads are some a day, and what is served is fetched once by each machine. Its
+faults end here, as sentences.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from core.errors import ConfigError, UnavailableError
+
+CONNECT_S: Final = 3
+READ_S: Final = 20
+
+# Calls of one process that are under way: names that nobody keeps are asked for by anybody, and must not take all
+# threads of a tracker.
+CALLS_AT_ONCE: Final = 4
+WAIT_S: Final = 5
+
+PAGE: Final = 1_000
+"""Names in one answer, the most that there may be."""
+
+_MISSING: Final = ("404", "NoSuchKey", "NotFound")
+
+_Answer = TypeVar("_Answer")
+
+
+class BucketPlace(NamedTuple):
+    """Where a bucket is, and who asks; empty keys leave it to the machine (environment, files, its role)."""
+
+    bucket: str
+    endpoint: str = ""
+    region: str = ""
+    access_key: str = ""
+    secret_key: str = ""
+    prefix: str = ""
+
+
+class Bucket:
+    """Objects by name. Every method raises UnavailableError where the store does not answer or refuses."""
+
+    def __init__(self, place: BucketPlace, page: int = PAGE) -> None:
+        self._place = place
+        self._page = page
+        self._client = _client(place)
+        self._free = threading.BoundedSemaphore(CALLS_AT_ONCE)
+
+    def make(self) -> None:
+        """Make the bucket itself."""
+        self._call(lambda: self._client.create_bucket(Bucket=self._place.bucket))
+
+    def put(self, name: str, path: Path, mime: str) -> None:
+        """Keep a file; it is there once this returns."""
+        with path.open("rb") as file:
+            self._call(
+                lambda: self._client.put_object(
+                    Bucket=self._place.bucket, Key=self._key(name), Body=file, ContentType=mime
+                )
+            )
+
+    def get(self, name: str, path: Path) -> bool:
+        """Write an object into a file; whether there is one."""
+
+        def download() -> bool:
+            body = self._client.get_object(Bucket=self._place.bucket, Key=self._key(name))["Body"]
+            with path.open("wb") as file:
+                for chunk in body.iter_chunks(1024 * 1024):
+                    file.write(chunk)
+            return True
+
+        return self._call(download, False)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such an object."""
+
+        def head() -> bool:
+            self._client.head_object(Bucket=self._place.bucket, Key=self._key(name))
+            return True
+
+        return self._call(head, False)
+
+    def names(self) -> Iterator[str]:
+        """Of all objects under the prefix."""
+        more: dict[str, str] = {}
+        while True:
+            asked = {"Bucket": self._place.bucket, "Prefix": self._place.prefix, "MaxKeys": self._page, **more}
+            page: dict[str, Any] = self._call(partial(self._client.list_objects_v2, **asked))
+            yield from (each["Key"].removeprefix(self._place.prefix) for each in page.get("Contents", ()))
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def remove(self, name: str) -> None:
+        """Nothing happens where it is gone already."""
+        self._call(lambda: self._client.delete_object(Bucket=self._place.bucket, Key=self._key(name)))
+
+    def _key(self, name: str) -> str:
+        return f"{self._place.prefix}{name}"
+
+    def _call(self, ask: Callable[[], _Answer], missing: _Answer | None = None) -> _Answer:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if not self._free.acquire(timeout=WAIT_S):
+            raise UnavailableError(self._says("has too many calls under way"), hint="ask again in some seconds")
+        try:
+            return ask()
+        except ClientError as error:
+            fault = error.response.get("Error", {})
+            code = str(fault.get("Code", ""))
+            if missing is not None and code in _MISSING:
+                return missing
+            raise UnavailableError(
+                self._says(f"refuses: {code} {str(fault.get('Message', ''))[:200]}"), hint="see the table [media]"
+            ) from None
+        except BotoCoreError as error:
+            raise UnavailableError(self._says(f"does not answer: {error}"), hint="see media.endpoint") from None
+        finally:
+            self._free.release()
+
+    def _says(self, what: str) -> str:
+        return f"the store of media (bucket {self._place.bucket!r}) {what}"
+
+
+def _client(place: BucketPlace) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError as error:
+        raise ConfigError(
+            "media.bucket needs a client of S3, which is not installed", hint="pip install 'grosz[s3]'"
+        ) from error
+    config = Config(
+        connect_timeout=CONNECT_S, read_timeout=READ_S, retries={"mode": "standard", "total_max_attempts": 2},
+        # Checksums of 2025, which other stores than AWS's answer with 400; TLS and the name by content hold as well.
+        request_checksum_calculation="when_required", response_checksum_validation="when_required",
+    )  # fmt: skip
+    return boto3.session.Session().client(
+        "s3", endpoint_url=place.endpoint or None, region_name=place.region or None,
+        aws_access_key_id=place.access_key or None, aws_secret_access_key=place.secret_key or None, config=config,
+    )  # fmt: skip

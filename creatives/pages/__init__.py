@@ -1,0 +1,1 @@
+"""What shops put into their own pages."""

@@ -1,0 +1,83 @@
+"""Folders of segment files: what nobody writes any more, whose a folder is, how names outlive a power cut."""
+
+import contextlib
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+NEW_SUFFIX: Final = ".new"
+"""End of the name of a segment that is being begun: it has no lock yet, and is nobody's but its process's."""
+OPEN_SUFFIX: Final = ".open"
+"""End of the name of a segment that a process writes; it holds a lock on the file."""
+CLOSED_SUFFIX: Final = ".segment"
+DAMAGED_SUFFIX: Final = ".damaged"
+REFUSED_SUFFIX: Final = ".refused"
+"""Ends of the names of files that are set aside: nobody can read them, or the worker takes them never."""
+
+SET_ASIDE_DAYS: Final = 30
+"""Long enough to look at one. No longer, since whoever is erased meanwhile cannot be found in it."""
+
+# Beginning a file takes microseconds: one that is begun for so long was begun by a process that is gone.
+_BEGUN_S: Final = 60.0
+
+
+def waiting_segments(folder: Path) -> list[Path]:
+    """Segments that were handed on, or left by a process that is gone, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = sorted(folder.iterdir())
+    for path in found:
+        if path.suffix == NEW_SUFFIX:
+            _remove_begun(path)
+    return [
+        path for path in found if path.suffix == CLOSED_SUFFIX or (path.suffix == OPEN_SUFFIX and not _is_written(path))
+    ]
+
+
+def try_lock(handle: int) -> bool:
+    """Lock a file until its handle is closed, however its process ends; False where another has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def take_lock(path: Path) -> int | None:
+    """The handle of a lock file that nobody else has, to be closed by `os.close`; None while another process has it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    if try_lock(handle):
+        return handle
+    os.close(handle)
+    return None
+
+
+def forget_set_aside(folder: Path, now_s: float) -> list[Path]:
+    """Remove what was set aside in a folder too long ago; which files."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if path.suffix in (DAMAGED_SUFFIX, REFUSED_SUFFIX)]
+    old = [path for path in found if path.stat().st_mtime < now_s - SET_ASIDE_DAYS * 86_400]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return old
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a process that lives holds the file."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        return not try_lock(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_begun(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if time.time() - path.stat().st_mtime > _BEGUN_S and not _is_written(path):
+            path.unlink()

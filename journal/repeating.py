@@ -1,0 +1,46 @@
+"""Work that is repeated for as long as a process lives, with longer pauses while it cannot be done."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from core.errors import UnavailableError
+from core.telemetry.metrics import CounterChild
+
+POLL_S: Final = 0.5
+
+_log = logging.getLogger("grosz.journal")
+_T = TypeVar("_T")
+
+
+async def repeat(
+    work: Callable[[], Awaitable[object]], failures: CounterChild, waiting: str, longest_pause_s: float
+) -> None:
+    """Do it until cancelled. After each UnavailableError the pause is twice as long; the first of a row is logged."""
+    pause_s = POLL_S
+    while True:
+        try:
+            await work()
+        except UnavailableError as error:
+            failures.inc()
+            if pause_s == POLL_S:
+                _log.warning("%s: %s", waiting, error)
+            pause_s = min(2 * pause_s, longest_pause_s)
+        else:
+            pause_s = POLL_S
+        await asyncio.sleep(pause_s)
+
+
+async def to_its_end(work: Callable[..., _T], *arguments: object) -> _T:
+    """What `work` returns in a thread. When the role ends meanwhile, the thread is waited for.
+
+    A thread cannot be cancelled: left alone it would write the same files as the pass that `close` makes, or as another
+    worker that has taken the folder.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise

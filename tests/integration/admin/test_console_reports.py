@@ -1,0 +1,124 @@
+"""Reports and figures at the console: one query path with the API, nobody else's figures, charts with their tables."""
+
+import datetime
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.clock import ManualClock
+from journal.rows import ANSWER, BILL
+from journal.segment import SegmentFrame
+from tests.integration.admin.conftest import make_shop
+from tests.kit.api import Api, running_api
+from tests.kit.console import Browser, person
+from tests.kit.journal_rows import JournalFolder, a_row
+
+
+@pytest.fixture
+async def reporting(valkey: str, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Api]:
+    """Two shops with a journal: the first spent 2 x 1.50, the second 0.25."""
+    folder = JournalFolder(tmp_path / "journal", clock)
+    bills = [(1, 1_500_000), (1, 1_500_000), (2, 250_000)]
+    rows = [
+        list(a_row(BILL, bid_id=at, bid_ms=clock.now_ms(), advertiser_id=shop, line_item_id=shop, impressions=1,
+                   charge_micros=charge, currency="PLN", entry="bill"))
+        for at, (shop, charge) in enumerate(bills)
+    ]  # fmt: skip
+    answers = [list(a_row(ANSWER, at_ms=clock.now_ms(), requests=9))]
+    frames = [SegmentFrame(BILL.name, BILL.names, rows), SegmentFrame(ANSWER.name, ANSWER.names, answers)]
+    folder.converter.write("made", frames)
+    folder.archive.note_stored_until(clock.now_ms())
+    url = f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}"
+    async with running_api(url, valkey, clock, archive=folder.archive) as api:
+        for name in ("szpilka", "rival"):
+            await make_shop(api, name)
+        yield api
+    folder.close()
+
+
+def cells(text: str) -> str:
+    return re.sub(r"\s+|&nbsp;", " ", text)
+
+
+REPORT = "/reports?measure=impressions&measure=spend&by=day&by=advertiser"
+
+
+async def test_a_report_names_objects_and_draws_a_line_for_each(reporting: Api, clock: ManualClock) -> None:
+    browser = await person(reporting)
+    answer = await browser.get(REPORT)
+    assert answer.status == 200
+    text = cells(answer.text)
+    assert '<td>szpilka</td> <td>PLN</td> <td class="number">2</td> <td class="number">PLN3.00</td>' in text.replace(
+        "</td><td", "</td> <td"
+    )
+    assert text.count('class="plot"') == 2
+    assert '<th scope="col" class="number">szpilka</th><th scope="col" class="number">rival</th>' in text
+    assert 'data-v="3.0">PLN3.00' in text
+    opened = await browser.get("/reports")  # the last seven days, each of them a point of the charts
+    today = datetime.datetime.fromtimestamp(clock.now_ms() / 1000, datetime.UTC).date()
+    assert dict(opened.fields)["until"] == str(today)
+    assert opened.text.count("<tr><td data-v") == 3 * 7
+
+
+async def test_a_report_is_a_file_too(reporting: Api) -> None:
+    browser = await person(reporting)
+    plain, workbook = [link for link in (await browser.get(REPORT)).links if link.startswith("/reports.")]
+    assert (await browser.get(plain)).text.lstrip("\ufeff").splitlines()[1].endswith(",1,szpilka,PLN,2,3.00")
+    answer = await browser.get(workbook)
+    assert (answer.status, answer.headers["Content-Disposition"]) == (200, 'attachment; filename="report.xlsx"')
+
+
+async def test_filters_limit_a_report(reporting: Api) -> None:
+    browser = await person(reporting)
+    answer = await browser.get(f"{REPORT}&only=advertiser&values=2")
+    assert "<td>rival</td>" in answer.text
+    assert "<td>szpilka</td>" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "by=day",
+        "measure=nothing",
+        "measure=requests&by=advertiser",
+        "measure=spend&since=yesterday",
+        "measure=spend&timezone=Mars/Olympus",
+        "measure=spend&currency=x",
+        f"measure=spend&only=advertiser&values={'9' * 400}",
+        "measure=spend&by=day&since=1900-01-01&until=2900-01-01",
+    ],
+)
+async def test_a_question_that_cannot_be_answered_is_told_beside_the_form(reporting: Api, query: str) -> None:
+    browser = await person(reporting)
+    answer = await browser.get(f"/reports?{query}")
+    assert answer.status == 422
+    assert 'class="box problem"' in answer.text
+
+
+async def test_a_restricted_person_sees_his_own_figures_alone(reporting: Api) -> None:
+    browser = await person(reporting, "read", advertisers=(2,))
+    for path in (REPORT, f"{REPORT}&only=advertiser&values=1", "/figures"):
+        answer = await browser.get(path)
+        assert ">szpilka<" not in answer.text, path
+        assert "3.00" not in answer.text, path
+    assert 'value="requests"' not in (await browser.get("/reports")).text
+    assert (await browser.get("/reports?measure=requests")).status == 422
+
+
+async def test_the_overview_asks_for_the_last_fortnight(reporting: Api) -> None:
+    browser = await person(reporting)
+    assert 'hx-get="/figures"' in (await browser.get("/")).text
+    text = cells((await browser.get("/figures")).text)
+    assert "PLN3.00" in text
+    assert text.count("<polyline") == 2
+    assert text.count("<tr><td data-v") == 14
+
+
+async def test_without_a_journal_pages_say_so(api: Api) -> None:
+    browser: Browser = await person(api)
+    assert "No journal is kept here" in (await browser.get("/figures")).text
+    refused = await browser.get("/reports")
+    assert refused.status == 404
+    assert "no journal is kept" in refused.text

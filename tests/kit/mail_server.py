@@ -1,0 +1,46 @@
+"""A mail server of aiosmtpd on this machine, which takes mails in TLS alone."""
+
+import socket
+import ssl
+from email import message_from_bytes
+from email.message import Message
+from pathlib import Path
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from core.config import MailSettings
+from tests.kit.tls import make_certificate
+
+
+class Mailbox:
+    """What a mail server of aiosmtpd has taken; `refusing` says what it answers instead."""
+
+    def __init__(self) -> None:
+        self.mails: list[Message] = []
+        self.refusing = ""
+
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.refusing:
+            return self.refusing
+        assert session.ssl is not None, "a mail came without TLS"
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(message_from_bytes(envelope.content))
+        return "250 OK"
+
+
+class Post:
+    """A mail server with STARTTLS on this machine, and the settings that name it."""
+
+    def __init__(self, folder: Path) -> None:
+        certificate, key = make_certificate(folder)
+        self.trusted, self.box = str(certificate), Mailbox()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.server = Controller(
+            self.box, hostname="localhost", port=self.port, tls_context=context, require_starttls=True
+        )
+        self.settings = MailSettings(host="localhost", port=self.port, sender="grosz@dsp.example")

@@ -1,0 +1,63 @@
+"""An exchange's bill against the ledger."""
+
+import datetime
+
+import pytest
+
+from admin.books.bills import added, compare, read_bill
+from core.errors import InputError
+
+DAY = datetime.date(2026, 11, 1)
+MAPPING = {"day": "Date", "line_item": "Campaign", "impressions": "Imps", "amount": "Total cost"}
+
+
+def test_a_bill_is_read_by_its_own_columns_and_added_up() -> None:
+    lines = ("Date;Campaign;Imps;Total cost;Note", "01.11.2026;7;1 000;12,50;x", "01.11.2026;7;1;0,000001;",
+             "02.11.2026;8;5;3;y")  # fmt: skip
+    text = "\ufeff" + "\n".join(lines)
+    assert read_bill(text, MAPPING, "%d.%m.%Y") == {
+        (DAY, 7): (1_001, 12_500_001), (datetime.date(2026, 11, 2), 8): (5, 3_000_000),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("amount", "micros"),
+    [
+        ("1,234.50", 1_234_500_000), ("1.234,50", 1_234_500_000), ("1 234,50", 1_234_500_000), ("12.5", 12_500_000),
+        ("1,234", 1_234_000_000), ("12,5", 12_500_000), ("-3.00", -3_000_000), ("1'000.00", 1_000_000_000),
+    ],
+)  # fmt: skip
+def test_amounts_are_read_as_bills_write_them(amount: str, micros: int) -> None:
+    text = f'day\tline_item\timpressions\tamount\n2026-11-01\t7\t1\t"{amount}"\n'
+    assert read_bill(text, {}) == {(DAY, 7): (1, micros)}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("day,line_item,impressions\n2026-11-01,7,1\n", "no column 'amount'"),
+        ("day,line_item,impressions,amount\nyesterday,7,1,2\n", "line 2"),
+        ("day,line_item,impressions,amount\n2026-11-01,7,1,2\n2026-11-01,x,1,2\n", "line 3"),
+        ("day,line_item,impressions,amount\n2026-11-01,7,1,NaN\n", "line 2"),
+        ("day,line_item,impressions,amount\n2026-11-01,7,,2\n", "line 2"),
+    ],
+)
+def test_a_bill_that_cannot_be_read_says_where(text: str, fault: str) -> None:
+    with pytest.raises(InputError) as error:
+        read_bill(text, {})
+    assert fault in str(error.value)
+
+
+def test_an_unknown_mapping_is_refused() -> None:
+    with pytest.raises(InputError, match="cost"):
+        read_bill("", {"cost": "Cost"})
+
+
+def test_differences_are_told_by_day_and_line_item() -> None:
+    ledger = added([(DAY, 7, 600, 5_000_000), (DAY, 7, 400, 5_000_000), (DAY, 8, 10, 1_000_000), (DAY, 9, 1, 1)])
+    bill = {(DAY, 7): (1_005, 10_050_000), (DAY, 8): (12, 1_000_000), (DAY, 10): (3, 2_000_000)}
+    found = compare(ledger, bill, 1.0)
+    assert [(one.line_item_id, one.impressions_percent, one.amount_percent, one.agrees) for one in found] == [
+        (7, 0.5, 0.5, True), (8, 20.0, 0.0, False), (9, -100.0, -100.0, False), (10, None, None, False),
+    ]  # fmt: skip
+    assert (found[0].amount, found[0].billed_amount) == ("10.00", "10.05")

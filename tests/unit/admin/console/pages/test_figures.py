@@ -1,0 +1,43 @@
+"""Charts of a line item's day."""
+
+import datetime
+import zoneinfo
+
+import msgspec
+import pytest
+
+from admin.access.principal import command_line
+from admin.console.browser import Visitor
+from admin.console.pages.figures import delivery_charts
+from admin.console.words import words_of
+from admin.diagnosis.funnels import Hour
+from core.model import Budget, Pacing
+from tests.kit.catalogues import catalogue, line_item
+
+WARSAW = zoneinfo.ZoneInfo("Europe/Warsaw")
+NOON = datetime.datetime(2026, 11, 29, 12, 30, tzinfo=WARSAW)
+MIDNIGHT_S = round(NOON.replace(hour=0, minute=0).timestamp())
+
+
+def hours() -> list[Hour]:
+    """A złoty in every hour of the last day."""
+    now = round(NOON.timestamp()) // 3_600
+    return [Hour(hour * 3_600, 10, 1, 1_000_000) for hour in range(now - 23, now + 1)]
+
+
+@pytest.mark.parametrize("pacing", [Pacing.EVEN, Pacing.ASAP])
+def test_what_was_spent_since_midnight_stands_against_the_plan(pacing: Pacing) -> None:
+    shop = msgspec.structs.replace(catalogue().advertisers[0], timezone="Europe/Warsaw", currency="PLN")
+    one = line_item(1, pacing=pacing, daily_budget=Budget(micros=24_000_000))
+    visitor = Visitor(words_of("en"), command_line())
+    spent, shown = delivery_charts(one, shop, hours(), round(NOON.timestamp() * 1000), visitor)
+    assert spent.moments == [MIDNIGHT_S, *(MIDNIGHT_S + hour * 3_600 for hour in range(1, 13)), round(NOON.timestamp())]
+    assert spent.lines[0].values == [float(amount) for amount in range(14)]
+    assert len(shown.moments) == 24
+    if pacing is Pacing.ASAP:
+        assert len(spent.lines) == 1
+        return
+    plan = [value or 0 for value in spent.lines[1].values]
+    assert plan[0] == 0
+    assert plan == sorted(plan)
+    assert 5 < plan[-1] < 15  # half of a usual day's traffic

@@ -1,0 +1,44 @@
+import os
+from pathlib import Path
+
+from journal.folders import (
+    DAMAGED_SUFFIX,
+    REFUSED_SUFFIX,
+    SET_ASIDE_DAYS,
+    forget_set_aside,
+    take_lock,
+)
+
+
+def test_a_lock_is_one_processs_until_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "worker.lock"
+    first = take_lock(path)
+    assert first is not None
+    assert take_lock(path) is None
+    os.close(first)
+    again = take_lock(path)
+    assert again is not None
+    os.close(again)
+
+
+def test_refused_locks_keep_no_handle(tmp_path: Path) -> None:
+    path = tmp_path / "worker.lock"
+    first = take_lock(path)
+    assert first is not None
+    before = len(os.listdir("/proc/self/fd"))
+    assert [take_lock(path) for _ in range(8)] == [None] * 8
+    assert len(os.listdir("/proc/self/fd")) == before
+    os.close(first)
+
+
+def test_what_was_set_aside_goes_after_its_days_and_nothing_else(tmp_path: Path) -> None:
+    now_s, days = 1_800_000_000.0, SET_ASIDE_DAYS * 86_400
+    names = ("old.damaged", "old.refused", "old.segment", "new.damaged", "new.refused")
+    for name in names:
+        (tmp_path / name).write_bytes(b"rows")
+        age = days + 1 if name.startswith("old") else days - 1
+        os.utime(tmp_path / name, (now_s - age, now_s - age))
+    gone = forget_set_aside(tmp_path, now_s)
+    assert sorted(path.name for path in gone) == ["old" + DAMAGED_SUFFIX, "old" + REFUSED_SUFFIX]
+    assert sorted(os.listdir(tmp_path)) == ["new.damaged", "new.refused", "old.segment"]
+    assert forget_set_aside(tmp_path / "missing", now_s) == []
