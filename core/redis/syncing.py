@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,17 +23,17 @@ SYNC_EVERY_S: Final = 1.0
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
-def sync_files(directory: Path) -> None:
+def sync_files(directory: Path, sync: Callable[[int], None] = _sync) -> None:
     """Wait until what the server in `directory` has written is on the disk. Raises OSError where the disk refuses."""
     for path in sorted((directory / "appendonlydir").glob("*.aof")):
         with contextlib.suppress(FileNotFoundError):  # replaced by a rewrite in between
-            _sync_file(path)
+            _sync_file(path, sync)
 
 
-def _sync_file(path: Path) -> None:
+def _sync_file(path: Path, sync: Callable[[int], None]) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _sync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -40,8 +41,10 @@ def _sync_file(path: Path) -> None:
 class FileSyncer:
     """Syncs from `start()` to `stop()`, in a thread of its own: a slow disk holds up nobody else."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, every_s: float = SYNC_EVERY_S, sync: Callable[[int], None] = _sync) -> None:
         self._directory = directory
+        self._every_s = every_s
+        self._sync = sync
         self._ended: threading.Event | None = None
 
     def start(self) -> None:
@@ -58,9 +61,9 @@ class FileSyncer:
 
     def _run(self, ended: threading.Event) -> None:
         has_failed = False
-        while not ended.wait(SYNC_EVERY_S):
+        while not ended.wait(self._every_s):
             try:
-                sync_files(self._directory)
+                sync_files(self._directory, self._sync)
             except OSError as error:
                 if not has_failed:
                     log.error("the files of the embedded server cannot be synced to the disk: %s", error.strerror)

@@ -8,6 +8,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
@@ -259,7 +260,7 @@ def test_after_the_purchase_complementary_products_appear(site: Site) -> None:
 def test_reports_tell_the_products_that_were_shown_and_clicked_in_both_ways(site: Site) -> None:
     visitor = with_cart(site)
     of_creative = {LOADED: 10 * SHOP, INLINE: 10 * SHOP + 1}
-    before = _by_product(site)
+    before = _counted_until_now(site)
     for size in of_creative:
         markup = until(visitor.bid) if size == LOADED else until(lambda: _with_heels(visitor.bid(INLINE)))
         site.bill()
@@ -269,7 +270,7 @@ def test_reports_tell_the_products_that_were_shown_and_clicked_in_both_ways(site
         assert _landing(clicked).startswith("https://shop1.example/heels")
 
     def told() -> bool:
-        now = _by_product(site)
+        now = _counted(site)[1]
         return all(
             now.get((creative, product), (0, 0))[0] > before.get((creative, product), (0, 0))[0]
             and now[creative, product][1] - before.get((creative, product), (0, 0))[1] == (product == "heels-1")
@@ -284,11 +285,19 @@ def _with_heels(markup: str) -> str:
     return markup if "Heels 1" in markup and "Boots 1" in markup else ""
 
 
-def _by_product(site: Site) -> dict[tuple[int, str], tuple[int, int]]:
-    """Impressions and clicks by creative and product."""
+def _counted_until_now(site: Site) -> dict[tuple[int, str], tuple[int, int]]:
+    """What was counted when all that has happened is: clicks of other tests too."""
+    now = datetime.now(UTC)
+    until(lambda: _counted(site)[0] > now, 60.0)
+    return _counted(site)[1]
+
+
+def _counted(site: Site) -> tuple[datetime, dict[tuple[int, str], tuple[int, int]]]:
+    """Until when all is counted; impressions and clicks by creative and product."""
     question = {"dimensions": ["creative", "product"], "measures": ["impressions", "clicks"]}
-    rows = json.loads(site.api("POST", "reports/query", question))["rows"]
-    return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+    answer = json.loads(site.api("POST", "reports/query", question))
+    fresh_until = datetime.fromisoformat(answer["fresh_until"] or "1970-01-01T00:00:00+00:00")
+    return fresh_until, {(row[0], row[1]): (row[2], row[3]) for row in answer["rows"]}
 
 
 def test_nobody_else_sees_the_cart(site: Site) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import json
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from tests.kit.processes import RunningGrosz, grosz
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 FOLLOWS_WITHIN_S = 5
+KNOWN_WITHIN_S = 30.0
 SIZES = ((300, 250), (728, 90), (160, 600), (320, 50), (300, 600), (970, 250))
 
 
@@ -62,6 +65,20 @@ def shown(url: str) -> set[str]:
     return {bid["crid"] for seat in json.loads(content)["seatbid"] for bid in seat["bid"]}
 
 
+def _wait_until_known(url: str) -> None:
+    """An exchange that was just made is known to the bidders when they have followed the catalogue."""
+    end = time.monotonic() + KNOWN_WITHIN_S
+    while True:
+        try:
+            shown(url)
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.NOT_FOUND or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
 def test_the_bid_path_follows_what_the_exchange_decides(tmp_path: Path, service: tuple[ReviewService, str]) -> None:
     played, url = service
     # Pictures for the reviewers are another matter, and take a processor.
@@ -73,6 +90,7 @@ def test_the_bid_path_follows_what_the_exchange_decides(tmp_path: Path, service:
         bids = f"{up.urls['bid']}/openrtb2/ssp"
         seen: dict[str, float] = {}
         last: dict[str, float] = {}
+        _wait_until_known(bids)
         began = time.monotonic()
         # Until creatives were approved for so long that those that expire have gone again.
         while time.monotonic() - began < 32:

@@ -13,19 +13,25 @@ from core.redis.syncing import FileSyncer, sync_files
 WAIT_S = 30.0
 
 
-@pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Inodes of the files that were synced."""
-    found: list[int] = []
-    real = os.fsync
+class Syncing:
+    """Inodes of the files that were synced, after as many refusals of the disk as are asked for."""
 
-    def sync(descriptor: int) -> None:
-        found.append(os.fstat(descriptor).st_ino)
-        real(descriptor)
+    def __init__(self, refusals: int = 0) -> None:
+        self.inodes: list[int] = []
+        self._refusals = refusals
 
-    monkeypatch.setattr(syncing, "_sync", sync)
-    monkeypatch.setattr(syncing, "SYNC_EVERY_S", 0.01)
-    return found
+    def __call__(self, descriptor: int) -> None:
+        if self._refusals > 0:
+            self._refusals -= 1
+            raise OSError(28, "No space left on device")
+        os.fsync(descriptor)
+        self.inodes.append(os.fstat(descriptor).st_ino)
+
+    def wait_for(self, number: int) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while len(self.inodes) < number:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 @pytest.fixture
@@ -36,51 +42,39 @@ def appended(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_append_only_file_is_synced(appended: Path, tmp_path: Path, synced: list[int]) -> None:
+def test_every_append_only_file_is_synced(appended: Path, tmp_path: Path) -> None:
     older = appended.with_name("appendonly.aof.1.incr.aof")
     older.write_bytes(b"")
-    sync_files(tmp_path)
-    assert sorted(synced) == sorted([appended.stat().st_ino, older.stat().st_ino])
+    synced = Syncing()
+    sync_files(tmp_path, synced)
+    assert sorted(synced.inodes) == sorted([appended.stat().st_ino, older.stat().st_ino])
 
 
-def test_before_the_server_has_a_file_there_is_nothing_to_sync(tmp_path: Path, synced: list[int]) -> None:
-    sync_files(tmp_path)
-    assert synced == []
+def test_before_the_server_has_a_file_there_is_nothing_to_sync(tmp_path: Path) -> None:
+    synced = Syncing()
+    sync_files(tmp_path, synced)
+    assert synced.inodes == []
 
 
-def test_it_is_synced_again_and_again_until_it_is_stopped(appended: Path, tmp_path: Path, synced: list[int]) -> None:
-    syncer = FileSyncer(tmp_path)
+def test_it_is_synced_again_and_again_until_it_is_stopped(appended: Path, tmp_path: Path) -> None:
+    synced = Syncing()
+    syncer = FileSyncer(tmp_path, every_s=0.01, sync=synced)
     syncer.start()
     syncer.start()
-    deadline = time.monotonic() + WAIT_S
-    while len(synced) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    synced.wait_for(3)
     syncer.stop()
     syncer.stop()
-    assert set(synced) == {appended.stat().st_ino}
+    assert set(synced.inodes) == {appended.stat().st_ino}
 
 
 def test_a_disk_that_refuses_is_told_once_and_tried_again(
-    appended: Path, tmp_path: Path, synced: list[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    appended: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    working, failures = syncing._sync, 0
-
-    def refuse(descriptor: int) -> None:
-        nonlocal failures
-        failures += 1
-        if failures <= 3:
-            raise OSError(28, "No space left on device")
-        working(descriptor)
-
-    monkeypatch.setattr(syncing, "_sync", refuse)
-    syncer = FileSyncer(tmp_path)
+    synced = Syncing(refusals=3)
+    syncer = FileSyncer(tmp_path, every_s=0.01, sync=synced)
     with caplog.at_level(logging.ERROR):
         syncer.start()
-        deadline = time.monotonic() + WAIT_S
-        while not synced:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        synced.wait_for(1)
         syncer.stop()
     assert [record.getMessage() for record in caplog.records if record.name == syncing.__name__] == [
         "the files of the embedded server cannot be synced to the disk: No space left on device"
