@@ -11,11 +11,17 @@ from loadtest.running.certify import certify
 from tests.kit.fake_bidder import FakeBidder, json_answer
 from tests.kit.processes import RunningGrosz, grosz
 
+IN_TIME, TRIES = "twenty answers in a row are in time", 5
+
 
 def test_a_fresh_demo_passes_whole(tmp_path: Path) -> None:
     with RunningGrosz(tmp_path / "data", "--seed", "demo"):
-        done = grosz("certify", "--data", str(tmp_path / "data"), "--json")
-    checks = json.loads(done.stdout)["checks"]
+        # What is judged by the clock may be missed where other tests have the processor; all the rest may not.
+        for _ in range(TRIES):
+            done = grosz("certify", "--data", str(tmp_path / "data"), "--json")
+            checks = json.loads(done.stdout)["checks"]
+            if {check["name"] for check in checks if check["outcome"] != "passed"} != {IN_TIME}:
+                break
     assert [check for check in checks if check["outcome"] != "passed"] == []
     assert {"native: bids", "video: bids", "audio: bids", "display: bids"} <= {check["name"] for check in checks}
     assert done.returncode == 0
