@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -14,17 +15,22 @@ from tests.kit.processes import RunningGrosz, grosz
 IN_TIME, TRIES = "twenty answers in a row are in time", 5
 
 
+def certified(data: Path) -> tuple[int, list[dict[str, Any]]]:
+    """Exit code and checks."""
+    done = grosz("certify", "--data", str(data), "--json")
+    return done.returncode, json.loads(done.stdout)["checks"]
+
+
 def test_a_fresh_demo_passes_whole(tmp_path: Path) -> None:
     with RunningGrosz(tmp_path / "data", "--seed", "demo"):
-        # What is judged by the clock may be missed where other tests have the processor; all the rest may not.
+        code, checks = certified(tmp_path / "data")
         for _ in range(TRIES):
-            done = grosz("certify", "--data", str(tmp_path / "data"), "--json")
-            checks = json.loads(done.stdout)["checks"]
-            if {check["name"] for check in checks if check["outcome"] != "passed"} != {IN_TIME}:
-                break
+            # What is judged by the clock may be missed where other tests have the processor; all the rest may not.
+            if {check["name"] for check in checks if check["outcome"] != "passed"} == {IN_TIME}:
+                code, checks = certified(tmp_path / "data")
     assert [check for check in checks if check["outcome"] != "passed"] == []
     assert {"native: bids", "video: bids", "audio: bids", "display: bids"} <= {check["name"] for check in checks}
-    assert done.returncode == 0
+    assert code == 0
 
 
 def _always_bids(body: bytes) -> bytes:

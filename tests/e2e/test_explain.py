@@ -151,10 +151,10 @@ def test_the_explained_winner_is_the_one_that_bids(demo: Demo) -> None:
 
 def test_the_funnel_counts_every_request_within_seconds(demo: Demo) -> None:
     line_item = demo.explain(demo.request())["impressions"][0]["winner"]
-    before, now = {}, demo.funnel(line_item)["last_day"]
-    while before != now:  # until what earlier tests sent has arrived
+    before: dict[str, Any] = {}
+    while before != (now := demo.funnel(line_item)["last_day"]):  # until what earlier tests sent has arrived
+        before = now
         time.sleep(FRESH_S)
-        before, now = now, demo.funnel(line_item)["last_day"]
     sent = [demo.bid(demo.request()) for _ in range(25)]
     mine = sum(1 for bid in sent if bid is not None and demo.line_item_of(bid) == line_item)
     deadline = time.monotonic() + PATIENCE_S
