@@ -149,7 +149,7 @@ def _decoded(text: str) -> _Root:
         return msgspec.convert(_mended(msgspec.json.decode(text)), _Root, strict=False)
 
 
-def _mended(value: Any) -> Any:
+def _mended(value: object) -> object:
     """What says nothing is left out; a method alone stands for a list of it. What limits an ad stays as it is."""
     if isinstance(value, list):
         return [_mended(each) for each in value if each is not None]
