@@ -22,8 +22,10 @@ BY_FOLDER = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of a folder its patience; a marker of a test's own goes first."""
+    """Give the tests of a folder its patience; a marker of a test's own counts where it gives more."""
     for item in items:
         folder = "/".join(Path(item.path).relative_to(REPOSITORY).parts[:2])
-        if folder in BY_FOLDER and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(BY_FOLDER[folder][0]))
+        seconds = BY_FOLDER[folder][0] if folder in BY_FOLDER else 0
+        own = item.get_closest_marker("timeout")
+        if seconds and (own is None or own.args[0] < seconds):
+            item.add_marker(pytest.mark.timeout(seconds), append=False)
