@@ -39,7 +39,7 @@ QUESTIONS = {
 
 # Of the columns that matter here; others are empty, as in files of a release before.
 _BID = f"""
-SELECT (hash(i) % 1000000000000)::UBIGINT AS bid_id, {{start}} + (i * 7919) % {HOUR_MS} AS bid_ms,
+SELECT hash({{start}} + i)::UBIGINT AS bid_id, {{start}} + (i * 7919) % {HOUR_MS} AS bid_ms,
        (1 + line % {SHOPS})::UINTEGER AS advertiser_id, line::UINTEGER AS line_item_id, 1::UINTEGER AS exchange_id,
        (line // 4)::UINTEGER AS campaign_id, line::UINTEGER AS creative_id, 0 AS share, 'shoe' || (i % 50) AS products,
        NULL::BIGINT AS cart_micros, NULL::INTEGER AS cart_stage, 0 AS arm, 1 AS auction_type,
