@@ -297,7 +297,8 @@ class SavedReportDesk:
     async def due(self) -> list[tuple[SavedReport, int]]:
         """Scheduled reports whose moment has come, with that moment (unix ms)."""
         now_ms = self._clock.now_ms()
-        chosen = sa.select(saved_reports).where(saved_reports.c.next_ms <= now_ms).limit(20)
+        # All of them: what cannot be made stays due, and must not stand in the way of what comes after.
+        chosen = sa.select(saved_reports).where(saved_reports.c.next_ms <= now_ms).order_by(saved_reports.c.next_ms)
         async with self._database.read() as connection:
             rows = [row._asdict() for row in await connection.execute(chosen)]
         return [(_saved(row), row["next_ms"]) for row in rows]

@@ -10,14 +10,14 @@ import datetime
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from journal.archive import HOUR_MS, Archive
-from journal.columnar import Columnar
+from journal.columnar import Columnar, files_sql
 from journal.questions import ReportQuestion
 from journal.reports import ReportReader, ReportShop
 from journal.rollups import RollupWriter
@@ -100,10 +100,22 @@ def roll_up(archive: Archive, columnar: Columnar) -> float:
     return time.perf_counter() - started
 
 
+def check(archive: Archive, columnar: Columnar, month: Mapping[str, Any]) -> None:
+    """Sums and rows must say the same, and together what the bills say. Raises AssertionError."""
+    files = files_sql(archive.files(BILL.name, archive.hours(BILL.name)))
+    (booked,) = columnar.ask(f"SELECT sum(charge_micros)::BIGINT FROM {files}")
+    shops = {number: ReportShop("PLN", 1.0) for number in range(1, SHOPS + 1)}
+    asked = ReportQuestion(("spend",), ("country",), totals=True, **month)
+    rolled, rows = (ReportReader(archive, columnar, rolled=rolled).answer(asked, shops, 0) for rolled in (True, False))
+    assert rolled == rows, f"{rolled} of roll-ups, {rows} of rows"
+    assert rows.totals[0][-1] == sum(row[-1] for row in rows.rows) == booked[0], f"{rows} and {booked[0]} booked"
+
+
 def ask_all(archive: Archive, columnar: Columnar) -> None:
     """Ask everything of roll-ups and of rows, and the same month in several time zones."""
     until = FIRST + datetime.timedelta(days=DAYS - 1)
     month: dict[str, Any] = {"since": FIRST, "until": until}
+    check(archive, columnar, month)
     for rolled in (True, False):
         reader, of = ReportReader(archive, columnar, rolled=rolled), "roll-ups" if rolled else "rows"
         for name, question in QUESTIONS.items():

@@ -248,6 +248,17 @@ async def test_reports_go_to_webhooks_and_into_files(sending: Sending, receiver:
     assert b'"3.00"' in file.read_bytes()
 
 
+async def test_reports_that_cannot_be_made_do_not_stand_in_the_way_of_others(sending: Sending) -> None:
+    owner = await sending.api.caller()
+    for _ in range(25):  # nobody has said what a zloty is worth in yen
+        await saved(
+            owner, advertiser_id=1, schedule={"every": "day", "by": "file"}, request=QUESTION | {"currency": "JPY"}
+        )
+    await saved(owner, advertiser_id=1, schedule={"every": "day", "by": "file", "hour": 8})
+    sending.clock.advance(2 * DAY_S)
+    assert await sending.schedule.step() == 1
+
+
 async def test_a_call_is_signed_with_the_secret_of_the_advertiser_s_webhook(
     sending: Sending, receiver: Receiver
 ) -> None:
