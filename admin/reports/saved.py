@@ -358,6 +358,10 @@ def _check(draft: ReportDraft, mine: frozenset[int] | None) -> None:
         if len(schedule.to) != 1 or fault is not None:
             text = "name one URL" if fault is None else fault.message
             faults.append(Fault("/schedule/to", "url", text))
+    if schedule is not None and schedule.by == "file" and schedule.to:
+        faults.append(
+            Fault("/schedule/to", "not_used", "leave it out: files go into reports/ of the journal's directory")
+        )
     if faults:
         raise InputError("the input is not valid", faults=faults)
 
@@ -385,4 +389,4 @@ def seen_by(report: SavedReport) -> frozenset[int] | None:
 
 def addresses(schedule: ReportSchedule) -> Sequence[str]:
     """Where a scheduled report goes; a file goes to one place without a name."""
-    return schedule.to or ("",)
+    return ("",) if schedule.by == "file" else schedule.to
