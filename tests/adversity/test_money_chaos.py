@@ -42,8 +42,8 @@ SEED = int(os.environ.get("GROSZ_TEST_SEED", "20261122"))
 KILL_EVERY_S = 1.6
 
 # From the moment when a server is killed until a tracker answers again: found dead, started, its file read, and the
-# longest pause of a connection that tries again: 3 s, and twice that on a busy machine. After a tracker's death a new one
-# listens before it knows the catalogue. Not less than twice what the whole takes to start.
+# longest pause of a connection that tries again: 3 s, and twice that on a busy machine. After a tracker's death a new
+# one listens before it knows the catalogue. Not less than twice what the whole takes to start.
 AWAY_S = 10.0
 
 
