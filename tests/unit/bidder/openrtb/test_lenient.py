@@ -171,7 +171,7 @@ def test_an_empty_list_of_what_is_blocked_blocks_nobody(name: str, value: object
         ("banner", "btype", ["x", {"a": 3}, ["script"]]),
         ("banner", "battr", ["x", [1, {}], 1e30]),
         ("video", "battr", ["x", [[1, 2]]]),
-        ("video", "minduration", ["30s", {}, 1e30, "0:30"]),
+        ("video", "minduration", ["30s", 1e30, "0:30"]),
         ("video", "maxduration", ["6s", [5, 6], 1e30, "0:06"]),
         ("video", "rqddurs", [["15s"], "x"]),
         ("video", "linearity", ["x", {"a": 1}]),
