@@ -239,7 +239,7 @@ async def kills(
 
 async def audited(data: Path) -> subprocess.CompletedProcess[str]:
     """The audit beside a running Grosz, as soon as its server is back: the last kill may have been just now."""
-    for _ in range(100):
+    for _ in range(300):
         result = await asyncio.to_thread(grosz, "audit", "--data", str(data))
         if "does not answer" not in result.stderr:
             return result
