@@ -18,6 +18,8 @@ def unless_data_is_named(context: typer.Context, url: str) -> str:
     return "" if is_exported and context.get_parameter_source("data") is ParameterSource.COMMANDLINE else url
 
 
+from admin.cli.plain import plain
+
 UrlOption = Annotated[
     str,
     typer.Option(
@@ -38,8 +40,8 @@ def print_json(value: object) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Rows under their heads, in columns as wide as they need."""
-    lines = [list(heads), *map(list, rows)]
+    """Rows under their heads, in columns as wide as they need; nothing in a cell is obeyed by the terminal."""
+    lines = [[plain(cell) for cell in line] for line in (heads, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
