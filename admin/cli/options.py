@@ -8,6 +8,8 @@ import msgspec
 import typer
 from typer._click.core import ParameterSource
 
+from admin.cli.plain import plain
+
 
 def unless_data_is_named(context: typer.Context, url: str) -> str:
     """The address of the API; none where it stands in the environment and the command line names a data directory.
@@ -17,8 +19,6 @@ def unless_data_is_named(context: typer.Context, url: str) -> str:
     is_exported = context.get_parameter_source("url") is ParameterSource.ENVIRONMENT
     return "" if is_exported and context.get_parameter_source("data") is ParameterSource.COMMANDLINE else url
 
-
-from admin.cli.plain import plain
 
 UrlOption = Annotated[
     str,
