@@ -90,7 +90,7 @@ class ProductDesk:
         return ProductPage(views, len(views), True)
 
     async def tell(self, advertiser_id: int, changes: ProductChanges) -> ProductChangesAnswer:
-        """Apply changes. Raises InputError for an amount that no feed may have, or of another currency than its product."""
+        """Apply changes. Raises InputError for an amount that no feed may have, or that is of another currency."""
         found = await self._store.find(advertiser_id, [change.id for change in changes.products])
         faults = [
             Fault(f"/products/{place}/{name}/currency", "currency", f"the product's currency is {own}", "leave it out")
