@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 import typer
 
+from admin.cli.plain import plain
+
 UrlOption = Annotated[
     str, typer.Option("--url", envvar="GROSZ_ADMIN_URL", help="Admin API, such as http://127.0.0.1:8082.")
 ]
@@ -21,8 +23,8 @@ def print_json(value: object) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Rows under their heads, in columns as wide as they need."""
-    lines = [list(heads), *map(list, rows)]
+    """Rows under their heads, in columns as wide as they need; nothing in a cell is obeyed by the terminal."""
+    lines = [[plain(cell) for cell in line] for line in (heads, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
