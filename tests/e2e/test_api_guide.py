@@ -14,7 +14,7 @@ from tests.kit.processes import RunningGrosz, clean_environment, grosz
 
 GUIDE = REPOSITORY / "docs" / "api.md"
 
-# A bid has a fifth of a second, which may pass where other tests have the processor: an empty answer is asked for again.
+# A bid has a fifth of a second, which may pass where other tests have the processor: it is asked for again then.
 ASKING = """
 curl() {
   local answer tries
