@@ -6,11 +6,28 @@ from typing import Annotated
 
 import msgspec
 import typer
+from typer._click.core import ParameterSource
 
 from admin.cli.plain import plain
 
+
+def unless_data_is_named(context: typer.Context, url: str) -> str:
+    """The address of the API; none where it stands in the environment and the command line names a data directory.
+
+    What is typed outranks what was exported for other commands: `--data staging` must not change what runs elsewhere.
+    """
+    is_exported = context.get_parameter_source("url") is ParameterSource.ENVIRONMENT
+    return "" if is_exported and context.get_parameter_source("data") is ParameterSource.COMMANDLINE else url
+
+
 UrlOption = Annotated[
-    str, typer.Option("--url", envvar="GROSZ_ADMIN_URL", help="Admin API, such as http://127.0.0.1:8082.")
+    str,
+    typer.Option(
+        "--url",
+        envvar="GROSZ_ADMIN_URL",
+        help="Admin API, such as http://127.0.0.1:8082.",
+        callback=unless_data_is_named,
+    ),
 ]
 KeyOption = Annotated[str, typer.Option("--key", envvar="GROSZ_API_KEY", help="API key for --url.", show_envvar=True)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
