@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from core.bucket import Bucket, BucketUse
 from core.errors import UnavailableError
-from creatives.media.bucket import Bucket
 from creatives.media.store import NAME, TYPES, FolderStore
+
+MEDIA: Final = BucketUse("the store of media", "media.")
 
 # What other machines have sent is dropped, the longest unused first, above so much.
 CACHE_BYTES: Final = 4 * 1024**3

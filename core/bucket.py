@@ -1,7 +1,7 @@
 """A bucket of an S3-compatible store (AWS, MinIO, Ceph, R2, ...), by its HTTP interface.
 
-The client is boto3's, in threads: uploads are some a day, and what is served is fetched once by each machine. Its
-faults end here, as sentences.
+The client is boto3's, in threads: media are uploaded some times a day and fetched once by each machine, and the
+journal's mirror has a thread of its own. Its faults end here, as sentences.
 """
 
 import threading
@@ -24,6 +24,7 @@ PAGE: Final = 1_000
 """Names in one answer, the most that there may be."""
 
 _MISSING: Final = ("404", "NoSuchKey", "NotFound")
+_EXISTS: Final = ("412", "PreconditionFailed")
 
 _Answer = TypeVar("_Answer")
 
@@ -39,13 +40,21 @@ class BucketPlace(NamedTuple):
     prefix: str = ""
 
 
+class BucketUse(NamedTuple):
+    """What a bucket is for, as its faults say it."""
+
+    what: str  # "the store of media"
+    settings: str  # what the names of its settings begin with: "media."
+
+
 class Bucket:
     """Objects by name. Every method raises UnavailableError where the store does not answer or refuses."""
 
-    def __init__(self, place: BucketPlace, page: int = PAGE) -> None:
-        self._place = place
+    def __init__(self, place: BucketPlace, use: BucketUse, page: int = PAGE) -> None:
+        """Raises ConfigError where there is no client, or the endpoint is none."""
+        self._place, self._use = place, use
         self._page = page
-        self._client = _client(place)
+        self._client = _client(place, use)
         self._free = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
     def make(self) -> None:
@@ -61,11 +70,32 @@ class Bucket:
                 )
             )
 
+    def create(self, name: str, content: bytes) -> bool:
+        """Keep a content under a name that nothing has; False, and nothing happens, where something has it."""
+
+        def upload() -> bool:
+            self._client.put_object(
+                Bucket=self._place.bucket, Key=self._key(name), Body=content, IfNoneMatch="*",
+                ContentType="application/octet-stream",
+            )  # fmt: skip
+            return True
+
+        return self._call(upload, False, _EXISTS)
+
+    def read(self, name: str) -> bytes | None:
+        """An object's content; None where there is none."""
+
+        def download() -> list[bytes]:
+            return [self._body(name).read()]
+
+        found = self._call(download, [])
+        return found[0] if found else None
+
     def get(self, name: str, path: Path) -> bool:
         """Write an object into a file; whether there is one."""
 
         def download() -> bool:
-            body = self._client.get_object(Bucket=self._place.bucket, Key=self._key(name))["Body"]
+            body = self._body(name)
             with path.open("wb") as file:
                 for chunk in body.iter_chunks(1024 * 1024):
                     file.write(chunk)
@@ -82,11 +112,11 @@ class Bucket:
 
         return self._call(head, False)
 
-    def names(self) -> Iterator[str]:
-        """Of all objects under the prefix."""
+    def names(self, under: str = "") -> Iterator[str]:
+        """Of all objects under the prefix, or of those whose names begin so; in the order of their names."""
         more: dict[str, str] = {}
         while True:
-            asked = {"Bucket": self._place.bucket, "Prefix": self._place.prefix, "MaxKeys": self._page, **more}
+            asked = {"Bucket": self._place.bucket, "Prefix": self._key(under), "MaxKeys": self._page, **more}
             page: dict[str, Any] = self._call(partial(self._client.list_objects_v2, **asked))
             yield from (each["Key"].removeprefix(self._place.prefix) for each in page.get("Contents", ()))
             if not page.get("IsTruncated"):
@@ -100,7 +130,13 @@ class Bucket:
     def _key(self, name: str) -> str:
         return f"{self._place.prefix}{name}"
 
-    def _call(self, ask: Callable[[], _Answer], missing: _Answer | None = None) -> _Answer:
+    def _body(self, name: str) -> Any:  # noqa: ANN401 - botocore's stream
+        return self._client.get_object(Bucket=self._place.bucket, Key=self._key(name))["Body"]
+
+    def _call(
+        self, ask: Callable[[], _Answer], otherwise: _Answer | None = None, expected: tuple[str, ...] = _MISSING
+    ) -> _Answer:
+        """What is asked; `otherwise` where the store says one of the `expected`. Raises UnavailableError."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         if not self._free.acquire(timeout=WAIT_S):
@@ -110,34 +146,43 @@ class Bucket:
         except ClientError as error:
             fault = error.response.get("Error", {})
             code = str(fault.get("Code", ""))
-            if missing is not None and code in _MISSING:
-                return missing
+            if otherwise is not None and code in expected:
+                return otherwise
             raise UnavailableError(
-                self._says(f"refuses: {code} {str(fault.get('Message', ''))[:200]}"), hint="see the table [media]"
+                self._says(f"refuses: {code} {str(fault.get('Message', ''))[:200]}"),
+                hint=f"see {self._use.settings}bucket, and whose keys it is asked with",
             ) from None
         except BotoCoreError as error:
-            raise UnavailableError(self._says(f"does not answer: {error}"), hint="see media.endpoint") from None
+            raise UnavailableError(
+                self._says(f"does not answer: {error}"), hint=f"see {self._use.settings}endpoint"
+            ) from None
         finally:
             self._free.release()
 
     def _says(self, what: str) -> str:
-        return f"the store of media (bucket {self._place.bucket!r}) {what}"
+        return f"{self._use.what} (bucket {self._place.bucket!r}) {what}"
 
 
-def _client(place: BucketPlace) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
+def _client(place: BucketPlace, use: BucketUse) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
     try:
         import boto3
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise ConfigError(
-            "media.bucket needs a client of S3, which is not installed", hint="pip install 'grosz[s3]'"
+            f"{use.settings}bucket needs a client of S3, which is not installed", hint="pip install 'grosz[s3]'"
         ) from error
     config = Config(
         connect_timeout=CONNECT_S, read_timeout=READ_S, retries={"mode": "standard", "total_max_attempts": 2},
         # Checksums of 2025, which other stores than AWS's answer with 400; TLS and the name by content hold as well.
         request_checksum_calculation="when_required", response_checksum_validation="when_required",
     )  # fmt: skip
-    return boto3.session.Session().client(
-        "s3", endpoint_url=place.endpoint or None, region_name=place.region or None,
-        aws_access_key_id=place.access_key or None, aws_secret_access_key=place.secret_key or None, config=config,
-    )  # fmt: skip
+    try:
+        return boto3.session.Session().client(
+            "s3", endpoint_url=place.endpoint or None, region_name=place.region or None,
+            aws_access_key_id=place.access_key or None, aws_secret_access_key=place.secret_key or None, config=config,
+        )  # fmt: skip
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(
+            f"{use.what} cannot be asked: {error}", hint=f"see {use.settings}endpoint and {use.settings}region"
+        ) from None
