@@ -4,6 +4,7 @@ The client is boto3's, in threads: media are uploaded some times a day and fetch
 journal's mirror has a thread of its own. Its faults end here, as sentences.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,6 +24,11 @@ WAIT_S: Final = 5
 PAGE: Final = 1_000
 """Names in one answer, the most that there may be."""
 
+READ_BYTES: Final = 64 * 1024 * 1024
+"""What `read` takes into memory: whoever can write into the bucket must not fill it."""
+
+_CHUNK: Final = 1024 * 1024
+_FAULT_CHARS: Final = 200  # of what a store or its client says: pages of HTML would be in the log otherwise
 _MISSING: Final = ("404", "NoSuchKey", "NotFound")
 _EXISTS: Final = ("412", "PreconditionFailed")
 
@@ -86,18 +92,19 @@ class Bucket:
         """An object's content; None where there is none."""
 
         def download() -> list[bytes]:
-            return [self._body(name).read()]
+            return [b"".join(self._chunks(name, READ_BYTES))]
 
-        found = self._call(download, [])
+        nothing: list[bytes] = []
+        found = self._call(download, nothing)
         return found[0] if found else None
 
-    def get(self, name: str, path: Path) -> bool:
-        """Write an object into a file; whether there is one."""
+    def get(self, name: str, path: Path, most: int) -> bool:
+        """Write an object of at most so many bytes into a file; whether there is one."""
 
         def download() -> bool:
-            body = self._body(name)
+            chunks = self._chunks(name, most)
             with path.open("wb") as file:
-                for chunk in body.iter_chunks(1024 * 1024):
+                for chunk in chunks:
                     file.write(chunk)
             return True
 
@@ -118,10 +125,16 @@ class Bucket:
         while True:
             asked = {"Bucket": self._place.bucket, "Prefix": self._key(under), "MaxKeys": self._page, **more}
             page: dict[str, Any] = self._call(partial(self._client.list_objects_v2, **asked))
-            yield from (each["Key"].removeprefix(self._place.prefix) for each in page.get("Contents", ()))
-            if not page.get("IsTruncated"):
+            found = [each.get("Key") for each in page.get("Contents", ())]
+            # What is well-formed and has no names would count as an empty bucket: a login page of a network.
+            if "IsTruncated" not in page or None in found:
+                raise self._odd()
+            yield from (name.removeprefix(self._place.prefix) for name in found)
+            if not page["IsTruncated"]:
                 return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+            before, more = more, {"ContinuationToken": page.get("NextContinuationToken", "")}
+            if more in (before, {"ContinuationToken": ""}):  # it would be the same page again, without end
+                raise self._odd()
 
     def remove(self, name: str) -> None:
         """Nothing happens where it is gone already."""
@@ -130,14 +143,23 @@ class Bucket:
     def _key(self, name: str) -> str:
         return f"{self._place.prefix}{name}"
 
-    def _body(self, name: str) -> Any:  # noqa: ANN401 - botocore's stream
-        return self._client.get_object(Bucket=self._place.bucket, Key=self._key(name))["Body"]
+    def _chunks(self, name: str, most: int) -> Iterator[bytes]:
+        """A content, asked for when the first of it is."""
+        left = most
+        body = self._client.get_object(Bucket=self._place.bucket, Key=self._key(name))["Body"]
+        with contextlib.closing(body):
+            for chunk in body.iter_chunks(_CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    raise UnavailableError(self._says(f"has more than {most} bytes under {name}"))
+                yield chunk
 
     def _call(
         self, ask: Callable[[], _Answer], otherwise: _Answer | None = None, expected: tuple[str, ...] = _MISSING
     ) -> _Answer:
         """What is asked; `otherwise` where the store says one of the `expected`. Raises UnavailableError."""
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         if not self._free.acquire(timeout=WAIT_S):
             raise UnavailableError(self._says("has too many calls under way"), hint="ask again in some seconds")
@@ -149,18 +171,30 @@ class Bucket:
             if otherwise is not None and code in expected:
                 return otherwise
             raise UnavailableError(
-                self._says(f"refuses: {code} {str(fault.get('Message', ''))[:200]}"),
+                self._says(f"refuses: {_line(code)} {_line(fault.get('Message', ''))}"),
                 hint=f"see {self._use.settings}bucket, and whose keys it is asked with",
             ) from None
         except BotoCoreError as error:
             raise UnavailableError(
-                self._says(f"does not answer: {error}"), hint=f"see {self._use.settings}endpoint"
+                self._says(f"does not answer: {_line(error)}"), hint=f"see {self._use.settings}endpoint"
             ) from None
+        except (ResponseParserError, ValueError):  # it quotes the whole answer
+            raise self._odd() from None
         finally:
             self._free.release()
 
+    def _odd(self) -> UnavailableError:
+        return UnavailableError(
+            self._says("gives what is no answer of such a store"), hint=f"see {self._use.settings}endpoint"
+        )
+
     def _says(self, what: str) -> str:
         return f"{self._use.what} (bucket {self._place.bucket!r}) {what}"
+
+
+def _line(text: object) -> str:
+    """What others say, as part of a line of the log."""
+    return " ".join(str(text).split())[:_FAULT_CHARS]
 
 
 def _client(place: BucketPlace, use: BucketUse) -> Any:  # noqa: ANN401 - boto3's clients are made at run time

@@ -10,7 +10,7 @@ journal. Nothing is ever written a second time under a name that it has.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Annotated, Final, NamedTuple, Protocol
 
 import msgspec
 import zstandard
@@ -34,6 +34,8 @@ _MAX_BYTES: Final = 256 * 1024 * 1024
 _PATH: Final = re.compile(r"(?!.*\.\.)([A-Za-z0-9][\w.-]*/){1,3}[A-Za-z0-9][\w.-]*\.parquet", re.ASCII)
 _OBJECT: Final = re.compile(rf"{FILES}.+\.[0-9a-f]{{{DIGEST_CHARS}}}\.parquet")
 _MANIFEST: Final = re.compile(rf"{MANIFESTS}(?P<number>\d{{10}})\.json\.zst", re.ASCII)
+_Amount = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+"""Of bytes or nanoseconds: what a file can have."""
 _SUFFIX: Final = ".parquet"
 
 _compress: Final[Callable[[bytes], bytes]] = zstandard.ZstdCompressor().compress
@@ -51,8 +53,8 @@ class ObjectStore(Protocol):
     def read(self, name: str) -> bytes | None:
         """A content; None where there is none."""
 
-    def get(self, name: str, path: Path) -> bool:
-        """Write a content into a file; whether there is one."""
+    def get(self, name: str, path: Path, most: int) -> bool:
+        """Write a content of at most so many bytes into a file; whether there is one."""
 
     def names(self, under: str) -> Iterable[str]:
         """Names that begin so."""
@@ -64,8 +66,8 @@ class ObjectStore(Protocol):
 class MirroredFile(msgspec.Struct, frozen=True, array_like=True):
     """A file as the folder had it, and the beginning of its SHA-256."""
 
-    size: int
-    mtime_ns: int
+    size: _Amount
+    mtime_ns: _Amount
     digest: str
 
 

@@ -90,6 +90,7 @@ class Mirror:
         self._published_at = 0.0
         self._is_proven = False  # that the store refuses to put a name twice
         self._ends = threading.Event()
+        self._watched, self._watched_at = "", 0.0  # the newest manifest of another, and since when it is the newest
         self._erased: dict[str, int] = {}  # ids of manifests -> who was erased before is in none of their files
         self.is_begun = False
         """Whether the folder may be used: it is the mirror's own, or filled from it, or there was nothing to fill."""
@@ -180,11 +181,14 @@ class Mirror:
 
     def _claim(self, newest: MirrorManifest) -> MirrorManifest:
         """Put the same set as one's own, if its writer is gone: should it come back, it learns so."""
-        silent_s = (self._clock.now_ms() - newest.made_ms) / 1000
+        if self._watched != newest.id:
+            self._watched, self._watched_at = newest.id, time.monotonic()
+        # Its clock may have been ahead of this one, by days: what was watched here counts as well.
+        silent_s = max((self._clock.now_ms() - newest.made_ms) / 1000, time.monotonic() - self._watched_at)
         limit_s = max(SILENT_S, SILENT_INTERVALS * newest.every_s)
         if not newest.is_last and silent_s < limit_s:
             raise UnavailableError(
-                f"the worker of {newest.writer} mirrored its journal {max(silent_s, 0):.0f} s ago, and this one, whose "
+                f"the worker of {newest.writer} mirrored its journal {silent_s:.0f} s ago, and this one, whose "
                 f"folder is empty, must not take its place before {limit_s} s without a word of it",
                 hint="if that worker is to stay, give this one a journal.mirror_prefix of its own",
             )
@@ -201,10 +205,18 @@ class Mirror:
 
     def _read(self, number: int) -> MirrorManifest | None:
         content = self._store.read(manifest_name(number))
+        if content is None:
+            return None
         try:
-            return decode_manifest(content) if content is not None else None
+            manifest = decode_manifest(content)
         except InputError as error:
             raise UnavailableError(error.message, hint=error.hint) from error
+        if manifest.number != number:
+            raise UnavailableError(
+                f"{manifest_name(number)} in the journal's mirror is a copy of number {manifest.number}",
+                hint="remove the copy",
+            )
+        return manifest
 
     def _accept(self, newest: MirrorManifest | None) -> None:
         if newest is None or self._newest is None or newest.id != self._newest.id:
@@ -332,8 +344,11 @@ class Mirror:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = target.with_name(f"{target.name}.{os.getpid()}{TEMPORARY}")
         try:
-            if not self._store.get(object_name(path, file), temporary):
-                raise UnavailableError(f"the journal's mirror lacks {path}, which its newest manifest names")
+            if not self._store.get(object_name(path, file), temporary, file.size):
+                raise UnavailableError(
+                    f"the journal's mirror lacks {path}, which its newest manifest names",
+                    hint="docs/journal.md, The mirror, says what to do",
+                )
             with temporary.open("rb+") as content:
                 if hashlib.file_digest(content, "sha256").hexdigest()[:DIGEST_CHARS] != file.digest:
                     raise UnavailableError(f"{path} in the journal's mirror is not what its manifest says")

@@ -31,7 +31,9 @@ class MemoryObjects:
     def read(self, name: str) -> bytes | None:
         return self.kept.get(name)
 
-    def get(self, name: str, path: Path) -> bool:
+    def get(self, name: str, path: Path, most: int) -> bool:
+        if len(self.kept.get(name, b"")) > most:
+            raise UnavailableError(f"the store has more than {most} bytes under {name}")
         if name in self.kept:
             path.write_bytes(self.kept[name])
         return name in self.kept
@@ -59,8 +61,8 @@ class FailingObjects:
     def read(self, name: str) -> bytes | None:
         return self._with(lambda: self._store.read(name))
 
-    def get(self, name: str, path: Path) -> bool:
-        return self._with(lambda: self._store.get(name, path))
+    def get(self, name: str, path: Path, most: int) -> bool:
+        return self._with(lambda: self._store.get(name, path, most))
 
     def names(self, under: str) -> list[str]:
         return self._with(lambda: list(self._store.names(under)))

@@ -31,7 +31,7 @@ def test_what_is_put_is_read_fetched_listed_and_removed(store: ObjectStore, tmp_
     (tmp_path / "file").write_bytes(b"PAR1")
     store.put("parquet/a", tmp_path / "file", "application/octet-stream")
     assert store.read("parquet/a") == b"PAR1"
-    assert store.get("parquet/a", tmp_path / "fetched")
+    assert store.get("parquet/a", tmp_path / "fetched", 4)
     assert (tmp_path / "fetched").read_bytes() == b"PAR1"
     for name in ("parquet/c", "parquet/b", "manifests/1"):
         assert store.create(name, name.encode())
@@ -42,6 +42,12 @@ def test_what_is_put_is_read_fetched_listed_and_removed(store: ObjectStore, tmp_
     assert list(store.names("parquet/")) == ["parquet/b", "parquet/c"]
 
 
+def test_a_file_that_is_larger_than_it_should_be_is_not_fetched(store: ObjectStore, tmp_path: Path) -> None:
+    store.create("parquet/a", b"PAR1")
+    with pytest.raises(UnavailableError, match="more than 3 bytes under parquet/a"):
+        store.get("parquet/a", tmp_path / "fetched", 3)
+
+
 def test_a_name_that_is_taken_is_not_created_again(store: ObjectStore) -> None:
     assert store.create("manifests/1", b"first")
     assert not store.create("manifests/1", b"second")
@@ -50,7 +56,7 @@ def test_a_name_that_is_taken_is_not_created_again(store: ObjectStore) -> None:
 
 def test_what_is_not_there_is_told(store: ObjectStore, tmp_path: Path) -> None:
     assert store.read("nothing") is None
-    assert not store.get("nothing", tmp_path / "x")
+    assert not store.get("nothing", tmp_path / "x", 4)
     assert list(store.names("nothing")) == []
 
 

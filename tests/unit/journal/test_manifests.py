@@ -59,6 +59,12 @@ def test_a_path_that_would_leave_the_folder_is_refused(path: str) -> None:
         decode_manifest(encode_manifest(a_manifest(path)))
 
 
+@pytest.mark.parametrize("file", [MirroredFile(-1, 5, DIGEST), MirroredFile(10, 2**63, DIGEST)])
+def test_a_size_or_a_time_that_no_file_has_is_refused(file: MirroredFile) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        decode_manifest(encode_manifest(msgspec.structs.replace(a_manifest(), files={PATH: file})))
+
+
 def test_small_files_that_a_journal_does_not_have_are_refused() -> None:
     with pytest.raises(InputError, match=r"'\.bashrc'"):
         decode_manifest(encode_manifest(a_manifest(small=".bashrc")))

@@ -9,7 +9,7 @@ from core.clock import ManualClock
 from core.errors import UnavailableError
 from core.telemetry.metrics import Telemetry
 from journal.archive import STATE_FILE
-from journal.manifests import FolderSnapshot, ObjectStore, decode_manifest
+from journal.manifests import FolderSnapshot, MirroredFile, ObjectStore, decode_manifest
 from journal.mirroring import LIST_AGAIN_S, NOTE_FILE, SILENT_INTERVALS, Mirror
 from tests.kit.journal_rows import NOW_MS, counted
 from tests.kit.object_store import FailingObjects, MemoryObjects, be_away
@@ -52,7 +52,8 @@ class Worker:
         return self.mirror.put(self.snapshot(erased_ms, at_once), is_last=is_last)
 
     def snapshot(self, erased_ms: int, at_once: int) -> FolderSnapshot:
-        mirrored, links = {}, {}
+        mirrored: dict[str, MirroredFile] = {}
+        links: dict[str, Path] = {}
         for path in sorted(self.folder.rglob("*.parquet")):
             name, told = path.relative_to(self.folder).as_posix(), path.stat()
             found = self.mirror.mirrored(name, told.st_size, told.st_mtime_ns)
@@ -270,6 +271,25 @@ def test_a_folder_is_not_filled_while_its_worker_lives(
     assert other.bids == [1]
 
 
+def test_a_worker_whose_clock_was_ahead_is_followed_when_it_was_watched_long_enough(
+    worker: Worker, store: MemoryObjects, clock: ManualClock, tmp_path: Path
+) -> None:
+    worker.clock = ManualClock(NOW_MS + 86_400_000)
+    worker.restart(store)
+    worker.store(1)
+    worker.put()
+    other = Worker(tmp_path / "two", store, clock, "two")
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="worker of here mirrored its journal 0 s ago"):
+            other.mirror.begin()
+        worker.put()
+    with pytest.raises(UnavailableError, match="0 s ago"):
+        other.mirror.begin()
+    other.mirror._watched_at -= SILENT_INTERVALS * EVERY_S
+    other.mirror.begin()
+    assert other.bids == [1]
+
+
 def test_a_folder_with_a_journal_is_not_mixed_with_another(
     worker: Worker, store: MemoryObjects, clock: ManualClock, tmp_path: Path
 ) -> None:
@@ -311,11 +331,12 @@ def test_a_file_that_is_not_what_its_manifest_says_is_not_taken(
     worker.store(1)
     worker.put()
     (name,) = (name for name in store.kept if name.startswith("parquet/"))
-    store.kept[name] = b"PAR1"
     silence(clock)
     other = Worker(tmp_path / "two", store, clock)
-    with pytest.raises(UnavailableError, match="not what its manifest says"):
-        other.mirror.begin()
+    for content, says in ((b"2", "not what its manifest says"), (b"PAR1", "more than 1 bytes")):
+        store.kept[name] = content
+        with pytest.raises(UnavailableError, match=says):
+            other.mirror.begin()
     del store.kept[name]
     with pytest.raises(UnavailableError, match="the journal's mirror lacks bid/"):
         other.mirror.begin()
@@ -359,6 +380,28 @@ def test_what_a_worker_left_that_was_not_alone_goes_when_the_store_is_listed_aga
     worker.mirror._looked_at -= LIST_AGAIN_S
     worker.put()
     assert left not in store.kept
+
+
+def test_an_object_that_vanished_is_put_again_when_the_store_is_listed_again(
+    worker: Worker, store: MemoryObjects, clock: ManualClock, tmp_path: Path
+) -> None:
+    worker.store(1)
+    worker.put()
+    (name,) = (name for name in store.kept if name.startswith("parquet/"))
+    del store.kept[name]
+    assert worker.mirror._looked_at is not None
+    worker.mirror._looked_at -= LIST_AGAIN_S
+    worker.put()
+    assert filled(tmp_path, store, clock, "two").bids == [1]
+
+
+def test_a_manifest_that_somebody_copied_is_told(worker: Worker, store: MemoryObjects) -> None:
+    worker.store(1)
+    worker.put()
+    store.kept["manifests/0000000009.json.zst"] = store.kept["manifests/0000000002.json.zst"]
+    worker.restart(store)
+    with pytest.raises(UnavailableError, match=r"0000000009\.json\.zst .* is a copy of number 2"):
+        worker.put()
 
 
 def test_a_worker_that_ends_stops_at_the_next_object(worker: Worker, store: MemoryObjects) -> None:
