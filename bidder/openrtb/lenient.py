@@ -38,11 +38,14 @@ LIMIT_TEXTS = frozenset({"bidfloorcur", "country"})  # no exchange rate; no coun
 LIMIT_FLAGS = frozenset({"secure", "private_auction"})  # read as 1
 LIMIT_LISTS = frozenset({"wseat", "wadomain", "cur"})
 NOBODY = "unreadable"  # is the name of no seat, no domain and no currency
+# Lists of what a publisher does not want: one of which nothing can be read may name anything that we have.
+RESTRICTIONS = frozenset({"bcat", "badv", "btype", "battr", "bseat", "wlangb"})
+UNREADABLE_FLAG = -1  # not "no", and not the "yes" of a sender either, which contradicts the "no" of another place
 UNREADABLE_REQUIREMENT = 3  # `dsarequired`: the strictest that there is
 # Objects that limit us, by the names of their structs: what stands for one that is something else.
 LIMIT_OBJECTS: dict[str, dict[str, Any]] = {
     "Regs": {"gdpr": 1, "coppa": 1},
-    "RegsExt": {"gdpr": 1, "gpp_sid": (UNREADABLE_SECTION,)},  # each counts where `regs` itself lacks it
+    "RegsExt": {"gdpr": UNREADABLE_FLAG, "gpp_sid": (UNREADABLE_SECTION,)},  # each counts where `regs` itself lacks it
     "Dsa": {"dsarequired": UNREADABLE_REQUIREMENT},
     "Pmp": {"private_auction": 1},
     "Quantity": {"multiplier": UNREADABLE_NUMBER},
@@ -51,6 +54,10 @@ UNKNOWN_AUCTION = 0  # `at`: counts as first price (docs/money.md)
 
 TRUE_WORDS = frozenset({"true", "yes", "y", "on"})
 FALSE_WORDS = frozenset({"false", "no", "n", "off"})
+
+
+class UnreadableRestriction(ValueError):
+    """A list of what is blocked is there, and nothing of it can be read: nobody can honour it."""
 
 
 def _number_of_text(text: str) -> float | None:
@@ -223,6 +230,21 @@ def _limit_list_reader(read_array: Reader) -> Reader:
     return read_list
 
 
+def _restriction_reader(read_array: Reader) -> Reader:
+    def read_list(value: object, tolerances: Tolerances) -> tuple[Any, ...]:
+        blocked: tuple[Any, ...] = read_array(value, tolerances)
+        if value is True or (not blocked and not _says_nothing(value)):  # true is the number 1 elsewhere
+            raise UnreadableRestriction
+        return blocked
+
+    return read_list
+
+
+def _says_nothing(value: object) -> bool:
+    """Whether a list is empty in one of the ways in which senders write that."""
+    return all(each is None or each == "" for each in value) if isinstance(value, list) else value in ("", {}, False)
+
+
 def _privacy_sections_reader(read_array: Reader) -> Reader:
     def read_sections(value: object, tolerances: Tolerances) -> tuple[int, ...]:
         if isinstance(value, str):  # "2" is in the corpus; lists as text are separated so
@@ -310,6 +332,8 @@ def _reader_of(name: str, hint: object) -> Reader:
             array = _array_reader(_reader_of("", typing.get_args(only)[0]))
             if name in LIMIT_LISTS:
                 return _limit_list_reader(array)
+            if name in RESTRICTIONS:
+                return _restriction_reader(array)
             return _privacy_sections_reader(array) if name == "gpp_sid" else array
         if isinstance(only, type) and issubclass(only, msgspec.Struct):
             return _struct_reader(only)

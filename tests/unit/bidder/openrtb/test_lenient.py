@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bidder.openrtb import lenient
-from bidder.openrtb.codec import decode_request
+from bidder.openrtb.codec import Malformed, MalformedReason, decode_request
 from bidder.openrtb.tolerance import Tolerances
 from bidder.openrtb.types import BidRequest
 from tests.kit.openrtb import body_of, members_of, raw_request
@@ -102,7 +102,7 @@ def test_a_privacy_text_that_cannot_be_read_is_not_lost(name: str) -> None:
     ("path", "stands"),
     [
         (("regs",), {"gdpr": 1, "coppa": 1}),
-        (("regs", "ext"), {"gdpr": 1, "gpp_sid": [lenient.UNREADABLE_SECTION]}),
+        (("regs", "ext"), {"gdpr": lenient.UNREADABLE_FLAG, "gpp_sid": [lenient.UNREADABLE_SECTION]}),
         (("regs", "ext", "dsa"), {"dsarequired": lenient.UNREADABLE_REQUIREMENT}),
         (("imp", 0, "pmp"), {"private_auction": 1}),
         (("imp", 0, "qty"), {"multiplier": lenient.UNREADABLE_NUMBER}),
@@ -134,6 +134,21 @@ def test_a_list_is_read_in_each_form_that_senders_write(name: str, value: object
 def test_blocked_attributes_are_read_in_each_form_that_senders_write(value: object) -> None:
     request, _ = decoded(imp=[{"id": "1", "banner": {"w": 300, "h": 250, "battr": value}, "pmp": "x"}])
     assert member(request, ("imp", 0, "banner", "battr")) == [3, 6]
+
+
+@pytest.mark.parametrize("name", ["bcat", "badv", "bseat", "wlangb", "battr", "btype"])
+def test_a_restriction_that_cannot_be_read_is_not_taken_for_none(name: str) -> None:
+    def ask(value: object) -> object:
+        banner = {"w": 300, "h": 250, **({name: value} if name in ("battr", "btype") else {})}
+        members = {} if name in ("battr", "btype") else {name: value}
+        return decoded(imp=[{"id": "1", "banner": banner}], tmax="x", **members)
+
+    for value in (True, {"a": {}}, [{}], [["x"], {}]):
+        with pytest.raises(Malformed) as refused:
+            ask(value)
+        assert refused.value.reason is MalformedReason.UNREADABLE_RESTRICTION
+    for nothing in ([], "", {}, False, [None], [""], None):
+        ask(nothing)
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, [None], True, [{}]])
