@@ -128,6 +128,8 @@ class BidderWire:
             content = response.read(_MOST_BYTES)
             if len(content) == _MOST_BYTES:
                 raise http.client.HTTPException(f"an answer of more than {_MOST_BYTES} bytes")
+            if response.length:  # what is read by size may end early without a word
+                raise http.client.IncompleteRead(content, response.length)
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() >= self._until:
                 raise RunTooLong from error

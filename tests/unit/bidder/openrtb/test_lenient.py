@@ -143,7 +143,7 @@ def test_a_restriction_that_cannot_be_read_is_not_taken_for_none(name: str) -> N
         members = {} if name in ("battr", "btype") else {name: value}
         return decoded(imp=[{"id": "1", "banner": banner}], tmax="x", **members)
 
-    for value in (True, {"a": {}}, [{}], [["x"], {}]):
+    for value in (True, {"a": {}}, [{}], [None, {}]):
         with pytest.raises(Malformed) as refused:
             ask(value)
         assert refused.value.reason is MalformedReason.UNREADABLE_RESTRICTION
