@@ -34,11 +34,11 @@ FRAME_NAMES: Final = frozenset({
 
 PRODUCT_NAMES: Final = frozenset({
     "click", "title", "brand", "image", "initial", "price", "old_price", "discount", "delivery", "last_pieces",
-    "loyalty", "call",
+    "loyalty", "call", "price_class",
 })  # fmt: skip
 """What `product.html` can name; texts are empty where a product has none."""
 
-ASSET_NAMES: Final = PRODUCT_NAMES - {"click", "image", "initial"}
+ASSET_NAMES: Final = PRODUCT_NAMES - {"click", "image", "initial", "price_class"}
 """What an asset of a native template can name; a picture, a price and a link are the product's by themselves."""
 
 RESERVED: Final = (FRAME_NAMES | PRODUCT_NAMES) - {"call"} | frozenset({"self", "loop"})

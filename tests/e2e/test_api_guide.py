@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.fixtures import REPOSITORY
+from tests.kit.guides import PATIENT
 from tests.kit.processes import RunningGrosz, clean_environment, grosz
 
 GUIDE = REPOSITORY / "docs" / "api.md"
@@ -26,7 +27,7 @@ def commands() -> str:
     """The shell blocks of the guide, one after the other."""
     blocks = re.findall(r"^```sh\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert len(blocks) >= 8
-    return FIELD + "\n".join(blocks)
+    return PATIENT + FIELD + "\n".join(blocks)
 
 
 @pytest.mark.needs_package("curl")

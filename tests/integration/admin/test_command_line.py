@@ -159,6 +159,13 @@ async def test_a_bill_is_compared_from_anywhere(options: list[str], tmp_path: Pa
     bill.write_text("day,line_item,impressions,amount\n2026-11-01,7,0,0\n", encoding="utf-8")
     compare = ("compare", str(bill), "--exchange", "demo")
     assert json.loads(await _run(ledger.app, *compare, "--json", *options))[0]["agrees"]
+    text = bill.read_text(encoding="utf-8")
+    for encoding in ("utf-8-sig", "utf-16"):  # as Excel saves it
+        bill.write_text(text, encoding=encoding)
+        assert json.loads(await _run(ledger.app, *compare, "--json", *options))[0]["agrees"]
+    bill.write_text(text + "2026-11-01,zażółć,0,0\n", encoding="cp1250")
+    with pytest.raises(InputError, match="is not UTF-8"):
+        await _run(ledger.app, *compare, *options)
 
 
 async def test_the_ledger_of_a_day_is_exported_from_anywhere(options: list[str]) -> None:
