@@ -76,7 +76,7 @@ class Mailing:
 
     async def agree(self, advertiser_id: int = 1) -> None:
         caller = self.shop.caller if advertiser_id else await self.api.caller()  # one of them may ask for all shops
-        asked = await caller.post("/v1/reports/recipients", {"address": ANNA, "advertiser_id": advertiser_id})
+        asked = await caller.post("/v1/reports/recipients", {"address": ANNA, "advertiser_id": advertiser_id or None})
         assert asked.status == 202, asked.body
         await self.loop.step()
         (path,) = re.findall(r"https://dsp.example(/confirm/\S+)", str(self.post.box.mails.pop().get_payload()))
