@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from loadtest.running.certify import IN_TIME, certify
+from loadtest.running.certify import IN_TIME as ENDS
+from loadtest.running.certify import certify
 from tests.kit.fake_bidder import FakeBidder, Reply, json_answer
 from tests.kit.processes import RunningGrosz, grosz
 
@@ -75,7 +76,7 @@ async def test_a_bidder_that_hangs_is_given_up_and_the_check_is_named(reply: Rep
     async with FakeBidder(reply) as bidder:
         url = f"http://127.0.0.1:{bidder.port}/bid"
         checks = await asyncio.to_thread(lambda: list(certify(url, longest_s=0.5)))
-    assert [check.name for check in checks] == ["readiness", IN_TIME]
+    assert [check.name for check in checks] == ["readiness", ENDS]
     assert checks[-1].outcome == "failed"
     assert "ended after 0.5 s, while it waited for: display 1; the bidder hangs" in checks[-1].detail
 
