@@ -65,7 +65,12 @@ def test_a_field_of_the_table_travels_by_its_name() -> None:
 
 def test_patterns_are_tried_one_by_one_so_that_others_get_their_turn() -> None:
     tried: list[str] = []
-    applies = Patterns(lambda pattern, text: tried.append(pattern) or pattern == text)
+
+    def matches(pattern: str, text: str) -> bool:
+        tried.append(pattern)
+        return pattern == text
+
+    applies = Patterns(matches)
     found = iter(applies(dict.fromkeys("abc"), ("b",)))
     assert next(found) is None
     assert tried == ["a"], "the caller decides when to go on"

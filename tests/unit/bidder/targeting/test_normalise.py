@@ -185,7 +185,12 @@ def test_of_a_very_long_page_the_beginning_counts() -> None:
 def test_a_page_is_read_once_however_many_patterns_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
     unquote = urllib.parse.unquote
-    monkeypatch.setattr(urllib.parse, "unquote", lambda text: reads.append(text) or unquote(text))
+
+    def noted(text: str) -> str:
+        reads.append(text)
+        return unquote(text)
+
+    monkeypatch.setattr(urllib.parse, "unquote", noted)
     page = "https://x.example/read/once"
     assert not any(normalise.path_matches(f"/buty/{number}/*", page) for number in range(1_000))
     assert reads == ["/read/once"]
