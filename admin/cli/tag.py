@@ -118,7 +118,7 @@ def show_check(found: TagCheck) -> None:
         typer.echo(plain(f"problem: {text}"))
     if found.events:
         heads = ("event", "advertiser", "products", "value", "consent", "status", "what became of it")
-        print_table(heads, [[plain(cell) for cell in _cells(one)] for one in found.events])
+        print_table(heads, map(_cells, found.events))
     for one in found.events:
         for word, faults in (("error", one.errors), ("warning", one.warnings)):
             for fault in faults:

@@ -29,7 +29,6 @@ class MalformedReason(enum.StrEnum):
     IMPRESSION_WITHOUT_ID = "impression_without_id"
     DUPLICATE_IMPRESSION_ID = "duplicate_impression_id"
     SEVERAL_CHANNELS = "several_channels"  # more than one of site, app and dooh
-    UNREADABLE_RESTRICTION = "unreadable_restriction"  # what the publisher blocks is there and cannot be read
 
 
 class Malformed(InputError):
@@ -87,8 +86,6 @@ def _decode_again(body: bytes, complaint: str, tolerances: Tolerances) -> BidReq
         raise Malformed(MalformedReason.TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Malformed(MalformedReason.NOT_JSON) from None
-    except lenient.UnreadableRestriction:
-        raise Malformed(MalformedReason.UNREADABLE_RESTRICTION) from None
 
 
 def _read_leniently(raw: object, tolerances: Tolerances) -> BidRequest:

@@ -62,14 +62,14 @@ def domain_suffixes(domain: str | None) -> Iterator[str]:
 
 
 def normal_domain(text: str) -> str:
-    """Lower-case host name without scheme, path, port, trailing dot or leading 'www.'."""
+    """Lower-case host name without scheme, path, port, trailing dot, leading 'www.', '*.' or '.'."""
     name = text.strip().lower()
     name = re.split(r"[/:?#]", _SCHEME.sub("", name), maxsplit=1)[0].rstrip(".")
-    return name.removeprefix("www.")
+    return name.removeprefix("*").removeprefix(".").removeprefix("www.") or name
 
 
 def blocked_domains(domains: tuple[str, ...] | None) -> Iterator[str]:
-    """A request's blocked advertiser domains in normal form."""
+    """A request's blocked advertiser domains in normal form; `EVERYBODY` stays as it is."""
     return map(normal_domain, domains or ())
 
 

@@ -84,9 +84,13 @@ class AdFiller(ProductFiller):
 
     def _framed(self, count: int, call: str) -> tuple[str, str]:
         creative, layout = self.creative, self._layout
+        given, shop = self._given, str(self._parts.values.get("shop", ""))
+        if not count and not shop and not given.get("logo"):  # without a product there would be nothing but a button
+            shop = creative.advertiser_domain
+            given = {**given, "shop": inert(shop)}
         place = Escaped("\0")
         text = self._frame.fill({
-            **self._given, "width": creative.width, "height": creative.height,
+            **given, "width": creative.width, "height": creative.height,
             "size": f"{creative.width}x{creative.height}", "language": self._parts.language, "count": count,
             "call": inert(call),
             "landing": self._click(creative.landing_url, ""), "products": place,
@@ -94,7 +98,7 @@ class AdFiller(ProductFiller):
         })  # fmt: skip
         page = page_around(
             text, f"{BASE_CSS}{self._css}", creative, layout, self._colours, self._parts.language, count,
-            str(self._parts.values.get("shop", "")),
+            shop,
         )  # fmt: skip
         head, _, tail = page.partition(place)
         return self._escape(head), self._escape(tail)

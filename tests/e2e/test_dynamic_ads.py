@@ -111,7 +111,10 @@ class Page(NamedTuple):
 
     @property
     def prices(self) -> list[str]:
-        return [html.unescape(each).replace("\u00a0", " ") for each in re.findall(r'class="price">([^<]*)<', self.text)]
+        return [
+            html.unescape(each).replace("\u00a0", " ")
+            for each in re.findall(r'class="price [^"]*">([^<]*)<', self.text)
+        ]
 
     @property
     def clicks(self) -> list[str]:

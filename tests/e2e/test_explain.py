@@ -17,7 +17,7 @@ from core.clock import SystemClock
 from pacing.notices.tokens import TokenSigner
 from tests.kit.processes import RunningGrosz, grosz
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 # What the funnel promises, and how long it is waited for where other tests have the processor.
 FRESH_S, PATIENCE_S = 10, 60

@@ -17,7 +17,7 @@ from core.clock import SystemClock
 from loadtest.exchange.reviewing import APPROVED, EXPIRED, PATH, ReviewService
 from tests.kit.processes import RunningGrosz, grosz
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 # Seconds, also where other tests have the processor. Who does not follow shows an expired creative until LONGEST_S.
 FOLLOWS_WITHIN_S = 20

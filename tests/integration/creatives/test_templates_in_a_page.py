@@ -15,7 +15,7 @@ from creatives.macros import Tracker
 from creatives.product import FeedProduct
 from creatives.templates.library import AdTemplate, templates
 from creatives.templates.native_samples import PLACES, native_creative_of, native_preview
-from creatives.templates.samples import UGLY, preview, sample_creative
+from creatives.templates.samples import UGLY, filled, preview, sample_creative
 from tests.kit.console_browser import open_browser
 
 pytestmark = [pytest.mark.needs_package("chromium"), pytest.mark.slow]
@@ -171,6 +171,30 @@ def test_long_names_and_dear_products_look_right(name: str, size: str, page: Pag
     for language, look, products in DEAR:
         text = preview(sample_creative(template, size, look, language), template, products)
         faults += [f"{language}: {fault}" for fault in faults_in(page, text, template, size)]
+    assert faults == []
+
+
+# How far the middle of what the static ad shows is from the middle of the ad, in pixels from top to bottom.
+OFF_CENTRE = """() => {
+  const all = [...document.querySelectorAll('.empty > *')];
+  const boxes = all.map((e) => e.getBoundingClientRect()).filter((b) => b.height);
+  const [top, bottom] = [Math.min(...boxes.map((b) => b.top)), Math.max(...boxes.map((b) => b.bottom))];
+  return Math.abs((top + bottom - document.body.clientHeight) / 2);
+}"""
+
+
+@pytest.mark.parametrize(("name", "size"), SIZES, ids=[f"{name}-{size}" for name, size in SIZES])
+def test_the_ad_without_products_is_whole_and_in_the_middle(name: str, size: str, page: Page) -> None:
+    width, height = map(int, size.split("x"))
+    faults = []
+    for language, look in (("pl", LOOK), *((language, look) for language, look, _ in DEAR)):
+        text = filled(sample_creative(BANNERS[name], size, look, language), BANNERS[name], ())
+        faults += [f"{language}: {fault}" for fault in faults_of(page, text, (width, height), 0)]
+        if (off := page.evaluate(OFF_CENTRE)) > 3:
+            faults.append(f"{language}: {off} pixels off the middle")
+        button = page.evaluate("document.querySelector('.empty .call').getBoundingClientRect().width")
+        if button > 0.85 * width:
+            faults.append(f"{language}: the button is {button} pixels wide")
     assert faults == []
 
 

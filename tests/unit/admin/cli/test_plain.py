@@ -1,5 +1,6 @@
 import pytest
 
+from admin.cli.options import print_table
 from admin.cli.plain import plain
 
 
@@ -14,3 +15,8 @@ from admin.cli.plain import plain
 )
 def test_nothing_is_left_that_a_terminal_obeys(text: str, shown: str) -> None:
     assert plain(text) == shown
+
+
+def test_a_table_s_columns_are_as_wide_as_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["name", "for"], [["\x1b[31mbuty", "a"], ["x", "b\nc"]])
+    assert capsys.readouterr().out.splitlines() == ["name       for", " [31mbuty  a", "x          b c"]
