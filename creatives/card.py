@@ -9,14 +9,14 @@ import struct
 import zlib
 from typing import Final
 
-# Making the largest takes 10 ms of a core, and anybody may ask for it; larger ads have the usual picture.
+# Anybody may ask for a card, and making the largest takes 10 ms of a core; larger ads get the card of DEFAULT_SIZE.
 MAX_PIXELS: Final = 1_024
 
 DEFAULT_SIZE: Final = (300, 250)
 
 SIGN_PIXELS: Final = 15
 _SIGN: Final = (0x000, 0x000, 0x1C0, 0x1C0, 0x1C0, 0x000, 0x3C0, 0x1C0, 0x1C0, 0x1C0, 0x1C0, 0x1C0, 0x3E0, 0x000, 0x000)
-"""The letter i, a row a number, a pixel a bit."""
+"""The letter i: each number is a row, each bit of it a pixel."""
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PALETTE: Final = bytes((0xF2, 0xF2, 0xF0, 0x9A, 0x9A, 0x96))  # the ground, and the frame
@@ -36,7 +36,7 @@ def card_png(width: int, height: int) -> bytes:
 
 @functools.cache
 def sign_png() -> bytes:
-    """The sign above a video that leads to who advertises: that of banners, as a picture."""
+    """The sign above a video whose link says who advertises: the same sign as on banners, as a PNG."""
     rows = b"".join(b"\0" + bytes(row >> SIGN_PIXELS - 1 - at & 1 for at in range(SIGN_PIXELS)) for row in _SIGN)
     return _png(SIGN_PIXELS, SIGN_PIXELS, _SIGN_PALETTE, rows)
 

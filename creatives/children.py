@@ -31,7 +31,7 @@ async def in_child(
     Errors of Grosz come back as UnavailableError with their text, ConflictError as itself. Raises UnavailableError if
     the process dies.
     """
-    # A child for each call: what Python has taken from the system for it, it would not give back.
+    # A new process for each call: Python would keep the memory that the work took, and only the process's end frees it.
     executor = background_pool(CHILD_NICENESS)
     try:
         future = executor.submit(_called, function, arguments, named)
@@ -45,7 +45,7 @@ async def in_child(
 
 @contextlib.asynccontextmanager
 async def connected(redis: RedisSettings, clock: Clock) -> AsyncIterator[Pipelined]:
-    """A connection of a child's own."""
+    """A connection to Redis that the child process opens for itself: it cannot use its parent's."""
     connection = await open_pipelined(redis, clock)
     try:
         yield connection

@@ -12,7 +12,7 @@ TOKEN = "@TOKEN@"  # noqa: S105 - a placeholder, not a secret
 """Stands for the signed token in prepared text; tokens are URL-safe, so it needs no escaping in HTML, JSON or a URL."""
 
 TOKEN_MARK = "@"  # noqa: S105 - likewise
-"""What stands around it, and is not escaped in an address: as `%40TOKEN%40` it would not be found."""
+"""The sign at both ends of `TOKEN`. It is never percent-encoded: `%40TOKEN%40` would not be found and replaced."""
 
 CLICK_URL = "${CLICK_URL}"  # counted click, for an href
 CLICK_URL_ENCODED = "${CLICK_URL_ENC}"  # the same, percent-encoded, to hand on to another tracker
@@ -22,7 +22,7 @@ WIDTH, HEIGHT = "${WIDTH}", "${HEIGHT}"
 _LOOPBACK = re.compile(r"^http://(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?(?:/|$)", re.IGNORECASE)
 _NAMES = re.compile(
     r"^http://(?:www\.w3\.org/|www\.iab\.com/VAST)", re.IGNORECASE
-)  # XML namespaces are names that nobody loads
+)  # XML namespaces are only names: nobody loads them
 
 
 class Tracker(NamedTuple):

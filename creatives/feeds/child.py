@@ -15,7 +15,7 @@ from creatives.products.store import ProductStore
 
 
 class LoadInChild:
-    """Runs feeds in children, one each."""
+    """Loads each feed in a child process of its own."""
 
     def __init__(self, redis: RedisSettings) -> None:
         self._redis = redis
@@ -27,12 +27,12 @@ class LoadInChild:
 
 
 def load_feed(redis: RedisSettings, job: FeedJob, file: str, as_of_ms: int) -> bytes:
-    """One run, in the child; the run as JSON."""
+    """What the child process executes: one run of a feed; returns the `Run` as JSON."""
     return msgspec.json.encode(asyncio.run(run_once(redis, job, file, as_of_ms)))
 
 
 async def run_once(redis: RedisSettings, job: FeedJob, file: str = "", as_of_ms: int = 0) -> Run:
-    """One run over a connection of its own."""
+    """One run of a feed, over a connection to Redis that is opened for it; without `file` the feed is fetched."""
     clock = SystemClock()
     async with connected(redis, clock) as connection:
         loader = FeedLoader(ProductStore(connection, clock), clock)

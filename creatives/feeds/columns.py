@@ -58,9 +58,9 @@ class FeedDialect(msgspec.Struct, frozen=True):
 
     items: tuple[str, ...]  # names of the product's element
     paths: Mapping[str, str]  # path -> field
-    currency: str = ""  # where prices are written without one
+    currency: str = ""  # of prices that name none
     categories: str = ""  # element that declares a category: <category id="7" parentId="1">Shoes</category>
-    availability: Mapping[str, str] = {}  # its own codes
+    availability: Mapping[str, str] = {}  # the dialect's own codes -> words of AVAILABILITIES
 
 
 GOOGLE: Final = FeedDialect(

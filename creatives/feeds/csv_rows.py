@@ -117,7 +117,7 @@ class _Record:
 
 
 class _Records:
-    """Rows of lines. A quote that is not closed costs its own row; reading goes on at the next line."""
+    """Joins lines to rows. A quote that is not closed costs its own row; reading goes on at the next line."""
 
     def __init__(self, lines: "_Lines", separator: str, width: int, faults: FaultLog) -> None:
         self._lines = lines
@@ -202,7 +202,7 @@ class _Lines:
         self._lines: Iterator[str] = iter(())
         self._rest = ""
         self.number = 0
-        self.finished = False  # nothing follows
+        self.finished = False  # True: no further line follows
 
     def __iter__(self) -> "_Lines":
         return self
@@ -233,7 +233,7 @@ class _Lines:
             return [rest] if rest else []
         lines = (self._rest + self._newlines.decode(text)).split("\n")
         self._rest = lines.pop()
-        if len(self._rest) > 2 * MAX_LINE_CHARS:  # what is beyond is of no use, only that it was too long
+        if len(self._rest) > 2 * MAX_LINE_CHARS:  # only that it was too long matters, not the rest of it
             self._rest = self._rest[: MAX_LINE_CHARS + 1]
         return [f"{line}\n" for line in lines]
 

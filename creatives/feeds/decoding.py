@@ -19,7 +19,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _DECLARED: Final = re.compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]{2,40})["']""")
-# Encodings in which a text may hold what is no character, or that cannot be read in parts.
+# Codecs of Python that are refused: their texts may hold what is no character, or cannot be decoded in chunks.
 _NOT_FOR_FILES: Final = frozenset(
     {
         "utf-7",
@@ -32,24 +32,24 @@ _NOT_FOR_FILES: Final = frozenset(
         "undefined",
     }
 )
-# What telling needs: the XML declaration, a few products in the shop's language.
+# Enough to tell the encoding by: the XML declaration and a few products in the shop's language.
 HEAD_BYTES: Final = 1_024
-# 0x80-0x9f are control characters in ISO-8859-2 and letters in cp1250 (Š ś ť ž ź); of the others, those that are a
-# Polish or Czech letter in one and a sign in the other.
+# 0x80-0x9f are control characters in ISO-8859-2 and letters in cp1250 (Š ś ť ž ź). Of the other bytes, these are a
+# Polish or Czech letter in one encoding and a sign in the other.
 _ONLY_CP1250: Final = re.compile(rb"[\x8a\x8c-\x8f\x9a\x9c-\x9f]")
 _CP1250_LETTERS: Final = re.compile(rb"[\xa5\xb9\xbe\xbc]")
 _ISO_LETTERS: Final = re.compile(rb"[\xa1\xa6\xac\xb1\xb6\xbc\xa9\xae\xab\xbb]")
 
 
 class TextDecoder:
-    """Decodes the chunks of one feed; `encoding` is what they turned out to be, `guessed` how that is known."""
+    """Decodes the chunks of one feed; `encoding` is theirs, `guessed` whether only their bytes told it."""
 
     def __init__(self, declared: str = "") -> None:
         """`declared` comes from the HTTP header or the feed's settings; '' leaves it to the file."""
         self._declared = declared
         self.encoding = ""
         self.guessed = False
-        self.replaced = 0  # bytes of UTF-8 that were not
+        self.replaced = 0  # bytes that are not valid UTF-8
 
     def texts(self, chunks: Iterable[bytes]) -> Iterator[str]:
         """The text, without a byte order mark. Raises FeedError for an unknown encoding."""
@@ -77,7 +77,7 @@ class TextDecoder:
             return b"", "utf-16-le" if head[:1] == b"<" else "utf-16-be"
         declaration = _DECLARED.match(head)
         name = declaration[1].decode() if declaration else self._declared or "utf-8"
-        # What can be read byte by byte is not UTF-16, though generators that write into memory say so.
+        # A declaration that can be read byte by byte is not in UTF-16, though generators that write into memory say so.
         wide = name.lower().replace("_", "-").startswith(("utf-16", "utf-32", "utf16", "utf32", "ucs"))
         return b"", "utf-8" if wide and b"\0" not in head else name
 
@@ -139,7 +139,7 @@ def _replaced(data: bytes, *, final: bool) -> tuple[str, bytes]:
 
 
 def _and_end(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes | None]:
-    """The chunks, then None."""
+    """The chunks, then None, which marks the end."""
     yield first
     yield from rest
     yield None

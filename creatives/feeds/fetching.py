@@ -22,7 +22,7 @@ from creatives.feeds.faults import FeedError
 from creatives.feeds.unpacking import CHUNK_BYTES
 
 MAX_REDIRECTS: Final = 5
-# Packed or not, as it comes over the wire. A million products are 100 MB packed and 1.5 GB as plain XML.
+# Of the feed as it comes over the wire, packed or not. A million products are 100 MB packed and 1.5 GB as plain XML.
 MAX_BYTES: Final = 2 * 1024**3
 # Shops make large feeds while they are asked: minutes until the first byte, then steadily.
 TOTAL_S: Final = 1_800
@@ -47,7 +47,7 @@ class Validators(msgspec.Struct, frozen=True):
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """A feed that arrived whole. `file` stands at its beginning; None: the server's version is the loaded one."""
+    """A feed that arrived whole. `file` is positioned at its beginning; None: the server says "not modified"."""
 
     file: IO[bytes] | None
     validators: Validators
@@ -59,7 +59,7 @@ class Fetched(msgspec.Struct, frozen=True):
 def mask_url(url: str) -> str:
     """The address for people's eyes: without password, keys in the query, and key-like parts of the path.
 
-    An address without any comes back as it is, and so does one that is masked already.
+    An address without any of these comes back as it is, and so does one that is masked already.
     """
     try:
         parts = urlsplit(url)
@@ -82,7 +82,7 @@ def _masked_piece(piece: str) -> str:
 
 
 class FeedFetcher:
-    """Fetches feeds over one guarded connector each."""
+    """Fetches feeds, each over a guarded connector of its own (core.network)."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class FeedFetcher:
         total_s: float = TOTAL_S,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        """`allow_private` is for tests and shops beside the bidder: any address and port. `directory` for the file."""
+        """`allow_private`, for tests and shops beside the bidder, admits any address. `directory` takes the files."""
         self._allow_private = allow_private
         self._directory = directory
         self._max_bytes = max_bytes
@@ -113,7 +113,7 @@ class FeedFetcher:
                 requote_redirect_url=False,
             ) as session:
                 return await self._follow(session, url, known)
-        except FeedError:  # a ValueError, as those below
+        except FeedError:  # it is a ValueError, which is caught below
             raise
         except TimeoutError:
             raise FeedError("timeout", f"{mask_url(url)} did not answer in time") from None
@@ -206,7 +206,7 @@ def _unix_ms(http_date: str) -> int:
 
 
 def _reason(error: BaseException) -> str:
-    """Why, without addresses in it: aiohttp's texts repeat the URL."""
+    """Why fetching failed, without addresses in it: aiohttp's texts repeat the URL."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return str(error.os_error.strerror or error.os_error)
     if isinstance(error, OSError):

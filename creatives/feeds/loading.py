@@ -39,7 +39,7 @@ MIN_SHARE_PERCENT: Final = 50
 VERSION_RANDOM_BITS: Final = 10
 
 Progressing = Callable[[str, int, int, int], Awaitable[None]]
-"""Told of stage, rows, products and percent now and then."""
+"""It is called now and then with the stage, rows, products and percent."""
 
 
 class FeedJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class FeedJob(msgspec.Struct, frozen=True, kw_only=True):
     advertiser_id: int
     url: str
     options: ReadOptions = ReadOptions()
-    validators: Validators = Validators()  # of the version in force; empty: load in any case
+    validators: Validators = Validators()  # of the version in force; empty: load even if unchanged
     force: bool = False
     allow_private: bool = False
     directory: str = ""  # for temporary files; '': the system's
@@ -110,7 +110,7 @@ class FeedLoader:
 
     @contextlib.asynccontextmanager
     async def _held(self, job: FeedJob) -> AsyncIterator[Lock]:
-        """The lock, renewed while the body runs."""
+        """Hold the feed's lock and renew it while the body runs. Raises ConflictError when another loader has it."""
         lock = await self._store.lock(job.advertiser_id, job.feed_id)
         if lock is None:
             raise ConflictError(f"feed {job.feed_id} is being loaded", hint="wait for it, or see `grosz feed show`")
@@ -220,7 +220,7 @@ async def read_feed(
 
 
 def next_version(now_ms: int, before: int) -> int:
-    """Later than the version before, and no other loader's, which may have begun in the same millisecond."""
+    """A version after `before`; random bits tell it from that of a loader that began in the same millisecond."""
     moment = max(now_ms, (before >> VERSION_RANDOM_BITS) + 1)
     return moment << VERSION_RANDOM_BITS | secrets.randbits(VERSION_RANDOM_BITS)
 

@@ -37,7 +37,7 @@ class Normaliser:
         self._faults = faults
         self._codes = dialect.availability
         self._currency = default_currency or dialect.currency
-        # A dialect's own currency is its definition and no fault of the row.
+        # A feed of a dialect with a currency of its own need not name it, so using it is no fault to note.
         self._currency_is_noted = bool(default_currency)
         self.categories: dict[str, str] = {}  # id -> whole name, of dialects that declare them
 
@@ -116,7 +116,7 @@ class Normaliser:
         return micros, currency
 
     def _sale(self, row: Row, price: int, currency: str, note: "_Noting") -> tuple[int, int, int]:
-        """Micros and the period of the reduced price; zeros where there is none that can be believed."""
+        """Micros of the reduced price, its begin and end (unix seconds); zeros where no believable one is given."""
         text = row.get("price", "") if row.get("old_price") else row.get("sale_price", "")
         if not text or not text.strip():
             return 0, 0, 0
@@ -217,7 +217,7 @@ def _stock_of(text: str) -> Availability | None:
 
 @lru_cache(maxsize=1_024)
 def _is_zero(text: str) -> bool:
-    """Whether a shipping price is none: `0`, `0.00 PLN`."""
+    """Whether a shipping price is zero: `0`, `0.00 PLN`."""
     digits = re.sub(r"[^0-9]", "", text)
     return bool(digits) and int(digits) == 0
 
@@ -254,6 +254,6 @@ def _moment(text: str, *, last: bool) -> int | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    # datetime.timestamp is out of range near the year 1, in which some feeds begin what has always held.
+    # datetime.timestamp is out of range near the year 1, the start that some feeds give to a period without one.
     seconds = int((moment - _EPOCH).total_seconds()) + (86_400 if midnight or (last and len(text) == 10) else 0)
     return min(max(seconds, 1), _FAR_S)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 MICROS: Final = 1_000_000
-# Ten million units of any currency, as in shop events: above it stands an id in the price column.
+# Ten million units of any currency, as in shop events: a larger number is an id in the price column.
 MAX_PRICE_MICROS: Final = 10_000_000 * MICROS
 
 _SYMBOLS: Final = {
@@ -20,9 +20,9 @@ _SHARED_SYMBOLS: Final = {
     "kr.": frozenset({"SEK", "NOK", "DKK", "ISK"}),
     "¥": frozenset({"JPY", "CNY"}),
 }
-# Codes that feeds still write.
+# Codes that ISO 4217 has replaced and feeds still write.
 RENAMED: Final = {"RUR": "RUB"}
-# Of ISO 4217, what goods are sold in; any three letters ("15 net", "15 szt") are not a currency.
+# The currencies of ISO 4217 that goods are sold in; not any three letters are one ("15 net", "15 szt").
 _CODES: Final = frozenset({
     "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BGN", "BHD", "BIF",
     "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF", "CHF", "CLP", "CNY", "COP", "CRC",
@@ -50,7 +50,7 @@ _GROUPED: Final = re.compile(r"[0-9]{1,3}([\s'\u2019\xa0\u202f][0-9]{3})+([.,][0
 
 
 class NotAPrice(ValueError):
-    """`code` is a key of creatives.feeds.faults.KINDS."""
+    """A text that is no price; `code` is a key of creatives.feeds.faults.KINDS and says why."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

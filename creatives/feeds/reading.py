@@ -22,7 +22,7 @@ class ReadOptions(msgspec.Struct, frozen=True):
     """How a feed is to be read; every default means "find it out"."""
 
     form: str = "auto"  # auto, csv, tsv, xml, google, ceneo, yml, heureka
-    currency: str = ""  # of prices without one
+    currency: str = ""  # of prices that name none
     encoding: str = ""
     item_element: str = ""
     mapping: dict[str, str] = {}  # field -> column or path
@@ -30,7 +30,7 @@ class ReadOptions(msgspec.Struct, frozen=True):
 
 
 class FeedReader:
-    """Reads one feed once. What it found out is in its attributes when the products were read."""
+    """Reads one feed once. Its attributes say what it found out, once all products were read."""
 
     def __init__(self, options: ReadOptions, faults: FaultLog, charset: str = "") -> None:
         """`charset` is what the HTTP header said."""
@@ -39,7 +39,7 @@ class FeedReader:
         self._unpacker = Unpacker(options.max_bytes)
         self._decoder = TextDecoder(options.encoding or charset)
         self.rows = 0
-        self.line = 0  # at which the row begins that was read last
+        self.line = 0  # where the row begins that was read last
         self.form = ""
 
     @property
@@ -69,7 +69,7 @@ class FeedReader:
             raise FeedError("empty", "the feed is empty")
         if "\0" in first:
             raise FeedError("not_text", "the address answers with a binary file, not with a feed")
-        # Blank lines above the declaration, which no parser of XML takes, come from plug-ins.
+        # Plug-ins put blank lines above the XML declaration, which no parser accepts: they are stripped.
         if first.lstrip().lower().startswith("<!doctype html"):
             raise FeedError("html", "the address answers with an HTML page, not with a feed", line=1)
         rest = _chain(first.lstrip("\ufeff \t\r\n"), texts)

@@ -92,7 +92,7 @@ class RunStore:
         await self._store.commands([("HDEL", feed_runs(advertiser_id), str(feed_id), f"{feed_id}{_GOOD}")])
 
     async def progress(self, advertiser_id: int, feed_id: int) -> RunProgress | None:
-        """None: it is not being loaded."""
+        """How far the load of a feed is; None while it is not being loaded."""
         reply = (await self._store.commands([("GET", feed_progress(advertiser_id, feed_id))]))[0]
         return msgspec.json.decode(reply, type=RunProgress) if isinstance(reply, bytes) else None
 
@@ -111,7 +111,7 @@ class RunStore:
         return {int(pairs[at]): msgspec.json.decode(pairs[at + 1], type=Request) for at in range(0, len(pairs), 2)}
 
     async def take(self, feed_id: int) -> None:
-        """A request is being served."""
+        """Remove a request: it is served from now on, and must not be served twice."""
         command: Command = ("HDEL", FEED_REQUESTS, str(feed_id))
         await self._store.commands([command])
 

@@ -21,7 +21,7 @@ from creatives.products.store import ProductStore
 
 log = logging.getLogger(__name__)
 
-# What is asked for begins within a second; the list of feeds and their times need no more than this.
+# A load that somebody asks for begins within a second; the list of feeds, and when each is due, can wait longer.
 REQUEST_POLL_S: Final = 0.5
 DUE_POLL_S: Final = 15.0
 # A feed that failed is tried again after a tenth of its interval, doubled each time, up to the interval itself.
@@ -52,7 +52,7 @@ Load = Callable[[FeedJob], Awaitable[Run]]
 
 
 class FeedSchedule:
-    """Loads feeds when they are due. `load` runs one, in whatever process."""
+    """Loads feeds when they are due. `load` loads one; in which process is its business."""
 
     def __init__(self, store: ProductStore, feeds: Feeds, load: Load, clock: Clock, telemetry: Telemetry) -> None:
         self._store = store
@@ -72,7 +72,7 @@ class FeedSchedule:
             "grosz_feeds_failing", "Product feeds whose last run failed or was refused."
         ).labels()
         self._failing.follow(lambda: float(sum(count > 0 for count in self._failures.values())))
-        self._seen_ms: dict[int, int] = {}  # of active feeds with an address: when their products were last seen so
+        self._seen_ms: dict[int, int] = {}  # by active feed with an address: when its products were last confirmed
         telemetry.gauge(
             "grosz_feed_age_seconds",
             "Age of the products of the active feed that was loaded, or found unchanged, the longest ago.",
@@ -92,7 +92,7 @@ class FeedSchedule:
                     await self.serve_requests()
                     waits = False
                 except UnavailableError as error:
-                    if not waits:  # said once: the loop comes by twice a second
+                    if not waits:  # logged once: the loop passes here twice a second
                         log.warning("feeds wait: %s", error.message)
                     waits = True
                 await asyncio.sleep(REQUEST_POLL_S)
@@ -126,14 +126,14 @@ class FeedSchedule:
                 self._start(planned, good, force=False)
 
     def _oldest_s(self) -> float:
-        """0 where no feed was loaded yet."""
+        """Seconds since the products of the stalest feed were confirmed; 0 before any feed was loaded."""
         oldest = min(self._seen_ms.values(), default=None)
         return 0.0 if oldest is None else max(0, self._clock.now_ms() - oldest) / 1000
 
     async def serve_requests(self) -> None:
         """Start what was asked for."""
         requests = await self._runs.requests()
-        # As they are configured now: somebody may have changed one a moment ago, and wants to see it loaded so.
+        # The configuration is read anew: somebody may have changed a feed a moment ago and want it loaded in that way.
         present = {planned.job.feed_id: planned for planned in await self._feeds()} if requests else {}
         for feed_id, request in requests.items():
             await self._runs.take(feed_id)
@@ -142,7 +142,7 @@ class FeedSchedule:
                 await self._serve(planned, request)
 
     async def _serve(self, planned: PlannedFeed, request: Request) -> None:
-        """What somebody asks for is read again whatever the server says of changes."""
+        """Serve one request. The feed is read again even if the server says that it has not changed."""
         self._start(planned, None, force=request.force)
 
     def _is_due(self, planned: PlannedFeed, last: Run | None) -> bool:
@@ -183,7 +183,7 @@ class FeedSchedule:
 
 
 def _failures(last: Run | None, known: int) -> int:
-    """Failures in a row, as far as this process knows."""
+    """How many runs have failed in a row, as far as this process knows: `known` if the last one failed."""
     if last is None or last.outcome in (RunOutcome.LOADED, RunOutcome.UNCHANGED):
         return 0
     return max(1, known)

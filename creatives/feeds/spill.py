@@ -24,7 +24,7 @@ _decoder: Final = msgspec.msgpack.Decoder(tuple[str, bytes, int])
 
 
 def _ignore(_line: int, _product_id: str) -> None:
-    """Repetitions are counted once."""
+    """For the pass that writes: `distinct` has noted the repeated ids already."""
 
 
 class Spill:

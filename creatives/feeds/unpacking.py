@@ -13,7 +13,7 @@ from creatives.feeds.faults import FeedError
 CHUNK_BYTES: Final = 64 * 1024
 # A million products with long descriptions are 1.5 GB of XML.
 MAX_BYTES: Final = 4 * 1024**3
-# Deflate reaches 1,032; real feeds, whose rows resemble each other, are packed to a tenth, XML at most to a fiftieth.
+# Unpacked bytes for a packed one. Deflate reaches 1,032; real feeds, whose rows resemble each other, reach 10, XML 50.
 MAX_RATIO: Final = 200
 # Below this the ratio does not matter, and a small feed of equal rows may have any.
 RATIO_FROM_BYTES: Final = 64 * 1024**2
@@ -117,7 +117,7 @@ class Unpacker:
 
 
 class _Buffered:
-    """Takes exact numbers of bytes from chunks."""
+    """Reads a given number of bytes at a time from chunks of any length."""
 
     def __init__(self, first: bytes, rest: Iterator[bytes]) -> None:
         self._data = first

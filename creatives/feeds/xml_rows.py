@@ -19,7 +19,7 @@ MAX_TEXT_CHARS: Final = 32 * 1024
 # A tag with its attributes, or a comment, is held whole by expat, which begins it anew with each chunk: without a bound
 # 64 MiB of a comment, a few kilobytes when packed, take many minutes.
 MAX_TOKEN_BYTES: Final = 1024 * 1024
-# expat is slower with more calls, and a chunk's products wait in a list.
+# Smaller chunks mean more calls, which make expat slower; larger ones keep more products waiting in a list.
 CHUNK_CHARS: Final = 64 * 1024
 
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -89,13 +89,13 @@ class XmlRows:
         return ready
 
     def _make_parser(self) -> expat.XMLParserType:
-        parser = expat.ParserCreate("utf-8")  # what a declaration says was heard when the text was decoded
+        parser = expat.ParserCreate("utf-8")  # a declared encoding was obeyed when the text was decoded
         parser.buffer_text = True
         parser.buffer_size = CHUNK_CHARS
         parser.StartDoctypeDeclHandler = self._refuse_doctype
         parser.StartElementHandler = self._start_root
         parser.EndElementHandler = self._end
-        # A bound method of a list is called without a frame of Python: texts between elements are most calls.
+        # Texts between elements are most calls: a list's own method is C code, and is called without a frame of Python.
         parser.CharacterDataHandler = self._text.append
         return parser
 
@@ -118,7 +118,7 @@ class XmlRows:
             raise FeedError("too_deep", f"elements lie deeper than {MAX_DEPTH}", line=parser.CurrentLineNumber)
 
     def _shorten(self) -> None:
-        """Within a wanted element that goes on in the next chunk: keep the beginning."""
+        """Keep only the beginning of a wanted element's text while the element goes on in the next chunk."""
         if len(self._text) > 1 or (self._text and len(self._text[0]) > MAX_TEXT_CHARS):
             self._text[:] = ["".join(self._text)[:MAX_TEXT_CHARS]]
 
@@ -163,7 +163,7 @@ class XmlRows:
         self._start(name, attributes)
 
     def _grow(self, dialect: FeedDialect, foreign: frozenset[str]) -> None:
-        """The nodes of a dialect's paths."""
+        """Make the nodes of a dialect's paths, once the root element has told the dialect."""
         tree = _Tree(dialect, foreign)
         items = {plain_name(item) for item in dialect.items}
         category = plain_name(dialect.categories)
@@ -374,7 +374,7 @@ class _Repair:
         return "".join(parts)
 
     def _replaced(self, part: str, line: int, whole: str, at: int) -> str:
-        counted = 0  # characters of `whole` whose lines are in `where`: counted anew for each they took 10 us a sign
+        counted = 0  # `where` is the line of this place in `whole`: counting from the start each time took 10 us
         where = line
 
         def replace(match: re.Match[str]) -> str:

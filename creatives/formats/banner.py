@@ -59,16 +59,16 @@ def shapes(creative: Creative) -> tuple[Size, ...]:
 
 
 class BannerAd(Ad, frozen=True):
-    """A banner; `ratio` where it flexes: it fits by its ratio alone."""
+    """A rendered banner; `ratio` is set where it flexes, which means that it fits by its ratio alone."""
 
     ratio: SizeRatio | None = None
     filled_for: Tracker | None = None
-    """Where the bid carries the products of a template: the tracker, and `creatives.formats.dynamic.FILLING` stands for
-    them in the markup."""
+    """The tracker, where the bid carries the products of a template: the markup has `creatives.formats.dynamic.FILLING`
+    for them. Otherwise None."""
 
 
 def render(creative: Creative, offer: Offer, tracker: Tracker) -> Ad:
-    """The banner as an ad. Where scripts are blocked it goes without ours, which measures."""
+    """The banner as an ad. Where scripts are blocked it has none of ours, which tells whether it was seen."""
     ratio = _ratio((creative.width, creative.height), offer)
     if not offer.can_click:
         markup = screen_markup(creative, tracker)
@@ -90,7 +90,7 @@ def _ratio(size: Size, offer: Offer) -> SizeRatio | None:
 
 
 def variant(offer: Offer) -> Hashable:
-    """Where an offer has ratios, how a banner fits is told the exchange; where it blocks scripts, there is none."""
+    """What changes the ad: the ratios that it may fit by, whether scripts may run, whether people can click."""
     ratios = offer.shapes if any(isinstance(shape, SizeRatio) for shape in offer.shapes) else None
     return ratios, _takes_scripts(offer), offer.can_click
 
@@ -111,12 +111,12 @@ def admits(ad: Ad, offer: Offer) -> bool:
 
 
 def _picture_type(url: str) -> str:
-    """The MIME type of a picture by its name, which is all that is known of it; "" where the name does not tell."""
+    """The MIME type of a picture, guessed from its name, since nobody loads it; "" where the name does not tell."""
     return mimetypes.guess_type(urllib.parse.urlsplit(url).path)[0] or ""
 
 
 def banner_markup(creative: Creative, tracker: Tracker, *, is_measured: bool = False) -> str:
-    """HTML of a banner with `TOKEN` in it: its own, the script that measures it, what counts it, the privacy sign."""
+    """HTML of a banner with `TOKEN` in it: its own, our measuring script, the counting pixel, the privacy sign."""
     if creative.template is not None:
         parts = [_of_template(creative, tracker, takes_scripts=is_measured)]
     else:

@@ -12,7 +12,7 @@ from creatives.macros import Tracker
 
 
 class Ad(msgspec.Struct, frozen=True):
-    """A creative rendered for an offer, except for the token, which every bid has its own of.
+    """A creative rendered for an offer, except for the token, which differs from bid to bid.
 
     `markup` has `creatives.macros.TOKEN` wherever the signed token belongs. A format that has more to tell
     the exchange (a duration, the version of a protocol) declares a subclass.
@@ -23,7 +23,7 @@ class Ad(msgspec.Struct, frozen=True):
     secure: bool
     """Whether an https page may load everything that the markup names."""
     types: frozenset[int] = frozenset()
-    """What an offer may block: OpenRTB 2.x, list "Banner Ad Types"."""
+    """Types of the ad that an offer may block: OpenRTB 2.x, list "Banner Ad Types"."""
 
 
 class AdNotice(NamedTuple):
@@ -32,17 +32,17 @@ class AdNotice(NamedTuple):
     behalf: str
     paid: str
     chosen_by: tuple[int, ...]
-    """`dsaparams`: 1 a profile, 2 what is neither of a profile nor of a precise place, 3 a precise place."""
+    """What the ad was chosen by, as `dsaparams`: 1 a profile, 3 a precise place, 2 anything else."""
 
 
 class AdFormat(msgspec.Struct, frozen=True):
     """One format: everything from an offer to markup."""
 
     name: str
-    """As in `core.model.Format`, and as the half in `bidder/openrtb/formats` has it."""
+    """The name in `core.model.Format`, by which the half in `bidder/openrtb/formats` is found."""
 
     shapes: Callable[[Creative], Iterable[Shape]]
-    """What offers a creative fits into; empty where it can be shown nowhere."""
+    """The shapes of offers that a creative fits into; empty where it can be shown nowhere."""
 
     check: Callable[[Creative], list[Fault]]
     """What would keep a creative from being served, for whoever saves it; pointers are relative to the creative."""
@@ -54,7 +54,7 @@ class AdFormat(msgspec.Struct, frozen=True):
     """Whether the offer's rules allow the ad; its shape fits already."""
 
     variant: Callable[[Offer], Hashable] = lambda _offer: None
-    """What of an offer changes the markup: offers with equal variants share one rendered ad."""
+    """The part of an offer that changes the ad: offers with equal variants share one rendered ad."""
 
     with_notice: Callable[[Ad, Offer, Tracker, AdNotice], Ad | None] = lambda _ad, _offer, _tracker, _notice: None
     """The ad that itself shows who paid for it and why, where the publisher does not; None where it cannot."""

@@ -15,12 +15,12 @@ from creatives.templates.page import FRAME_PERMISSIONS, SHOWN, AdColours
 from creatives.templates.wording import language_of, words_of
 
 FILLING: Final = "@FILLED@"
-"""Where the page of an ad goes that is filled when the bid is made."""
+"""Stands in markup for the page of an ad that is filled when the bid is made."""
 
 CONSENT: Final = (
     "gdpr=${GDPR}&gdpr_consent=${GDPR_CONSENT_1}&gpp=${GPP_STRING_1}&gpp_sid=${GPP_SID}&us_privacy=${US_PRIVACY}"
 )
-"""What the user consented to when the bid was made; what they want now, their browser says itself."""
+"""Macros for the consent at the time of the bid; what the user wants now, the browser's own headers say."""
 
 # Uncovers the frame once the page in it says that it is there: until then, or for ever, people see the static ad.
 _UNCOVER: Final = (
@@ -43,7 +43,7 @@ def is_filled_in_bid(creative: Creative, tracker: Tracker, *, takes_scripts: boo
 
 
 def filler_for(creative: Creative, tracker: Tracker, campaign_id: int) -> AdFiller | None:
-    """What fills the ad when the bid is made: as text of a JSON string, in an attribute. None: nothing does."""
+    """What fills the ad when the bid is made, escaped by `in_bid`; None for one without a template of its size."""
     template = _template(creative)
     layout = template.layout(creative.width, creative.height) if template is not None else None
     if template is None or layout is None:
@@ -52,7 +52,7 @@ def filler_for(creative: Creative, tracker: Tracker, campaign_id: int) -> AdFill
 
 
 def in_bid(markup: str) -> str:
-    """A page as it stands in the JSON of a bid: the value of an attribute in a string."""
+    """A page escaped twice, as the JSON of a bid holds it: for an HTML attribute, and that for a JSON string."""
     return json.dumps(in_attribute(markup), ensure_ascii=False)[1:-1]
 
 
@@ -62,7 +62,7 @@ def inline_markup(creative: Creative) -> str:
 
 
 def loaded_markup(creative: Creative, tracker: Tracker, *, takes_scripts: bool) -> str:
-    """The static ad, and above it the frame that loads the other one."""
+    """The static ad, and above it the frame that loads the ad with products."""
     click, _encoded = wrapped_click(tracker, creative.landing_url)
     source = html.escape(f"{tracker.url}/a/{TOKEN}?{CONSENT}")
     cover = "opacity:0;" if takes_scripts else ""

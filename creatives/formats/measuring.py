@@ -12,7 +12,7 @@ from creatives.macros import Tracker, event_url
 SHARE_IN_VIEW = 0.5
 IN_VIEW_MS = 1_000
 
-# `e` is the banner: what stands before the script and has a height, otherwise what both are in.
+# `e` is the banner: the element before the script if it has a height, otherwise the element that contains the script.
 _SCRIPT = """<script>(function(s,v,f){var e=s.previousElementSibling,t=0,o;if(!e||!e.offsetHeight)e=s.parentNode;\
 function tell(u){(new Image).src=u}\
 var i=e.querySelector&&e.querySelector("img[data-ad]");\
@@ -24,7 +24,7 @@ TIME)}else{clearTimeout(t);t=0}},{threshold:[SHARE]});o.observe(e)})(document.cu
 
 
 def measuring_script(tracker: Tracker) -> str:
-    """HTML to put behind a banner's own."""
+    """HTML of the script, to be put after the banner's own HTML."""
     script = _SCRIPT.replace("SHARE", str(SHARE_IN_VIEW)).replace("TIME", str(IN_VIEW_MS))
     view, fail = event_url(tracker, "view", "viewable"), event_url(tracker, "error", "900")
     return script.replace("VIEW", _text(view)).replace("FAIL", _text(fail))

@@ -34,7 +34,7 @@ BY_IMAGE: Final = 1
 """How a tracker is called (list "Event Tracking Methods"): by loading it as an image."""
 
 HOLE: Final = '"@FILLED@"'
-"""JSON in whose place the ad goes that is filled when the bid is made."""
+"""JSON that stands for an ad which is filled when the bid is made."""
 
 # A picture is shown scaled; whether two have the same shape is not decided by the rounding of a pixel or two.
 RATIO_TOLERANCE: Final = 0.02
@@ -105,7 +105,7 @@ class NativeRequest:
 
     @property
     def version(self) -> str:
-        """Of VERSIONS: that of the answer."""
+        """The version of the answer, one of VERSIONS."""
         return self._members[2]
 
     @property
@@ -120,7 +120,7 @@ class NativeRequest:
 
     @property
     def nbytes(self) -> int:
-        """About the memory that it takes."""
+        """Roughly the bytes of memory that it takes."""
         return 400 + sum(300 + sum(60 + len(mime) for mime in asset.mimes) for asset in self.assets)
 
 
@@ -138,7 +138,7 @@ class NativeAd(Ad, frozen=True):
     is_wrapped: bool = False
     """Whether the JSON has the outer member `native`."""
     filled_for: tuple[Tracker, NativeRequest] | None = None
-    """Where the bid carries a product: the tracker, and what the page asks for. `HOLE` is the markup then."""
+    """Set where the bid carries a product: the tracker, and what the page asks for. The markup is `HOLE` then."""
 
 
 def kinds_needed(assets: Iterable[WantedAsset]) -> int:
@@ -151,13 +151,13 @@ def kinds_needed(assets: Iterable[WantedAsset]) -> int:
 
 
 def shapes(creative: Creative) -> tuple[Shape, ...]:
-    """One: the kinds of assets that the creative has. Creatives are many, the kinds that they have few."""
+    """One shape: the set of the kinds of assets that the creative has. Many creatives share few such sets."""
     assets = creative.native
     return ((NAME, sum(bit for kind, bit in _BIT_OF.items() if getattr(assets, kind))),) if assets is not None else ()
 
 
 def variant(offer: Offer) -> Hashable:
-    """All that a request says of the ad is in the markup."""
+    """The whole native request: all of it shows in the markup."""
     return offer.request if isinstance(offer, NativeOffer) else None
 
 
@@ -190,7 +190,7 @@ def native_json(
 def _trackers(wanted: NativeRequest, url: str) -> dict[str, object]:
     """The impression, by a tracker of the kind that the page says it calls; by `imptrackers` where it says nothing.
 
-    A page that calls only scripts gets `imptrackers` too: 1.2 still has them, and a script of ours there is none.
+    A page that calls only scripts gets `imptrackers` too: 1.2 still has them, and we have no tracking script.
     """
     if wanted.trackers is not None and (IMPRESSION, BY_IMAGE) in wanted.trackers:
         return {"eventtrackers": [{"event": IMPRESSION, "method": BY_IMAGE, "url": url}]}
@@ -234,7 +234,7 @@ def _all_of(own: NativeAssets, kind: str) -> Sequence[object]:
 
 
 def _text(texts: Sequence[object], most: int) -> str | None:
-    """The longest text that is short enough: nothing is cut, and a longer one says more."""
+    """The longest of the texts that fit, since it says most: none is cut to fit."""
     fitting = [text for text in texts if isinstance(text, str) and (not most or len(text) <= most)]
     return max(fitting, key=len, default=None)
 

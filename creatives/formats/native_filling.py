@@ -23,19 +23,19 @@ from creatives.templates.parts import FOREVER_S, SIGNATURE, true_until
 PRICES: Final = ("price", "sale_price")
 WEBP: Final = "image/webp"
 USUAL_PICTURE: Final = (1200, 627)
-"""Where a page says nothing: what Native 1.2 recommends for main images."""
+"""The size of a picture where a page names none: what Native 1.2 recommends for main images."""
 
 MOST_PIXELS: Final = 2_000
-"""Of a side of a picture that a page can ask for."""
+"""The longest side of a picture that a page can ask for."""
 
-# What a page gets of a text that it must have and that is too long: as of titles, so of descriptions.
+# The kinds of texts that are shortened to the room that a page has, where even the shortest text is too long.
 _SHORTENED: Final = ("titles", "texts")
 _MIME_OF: Final = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": WEBP}
 _INERT: Final = {ord(mark): f"\\u{ord(mark):04x}" for mark in "@$%[]{}<>&"}
 
 
 def inert_json(text: str) -> msgspec.Raw:
-    """A text in JSON in which there is no place of ours and no macro of an exchange until the page has read it."""
+    """A text as JSON with all signs escaped that could be taken for one of our placeholders or an exchange's macro."""
     return msgspec.Raw(msgspec.json.encode(_whole(text)).decode().translate(_INERT).encode())
 
 
@@ -106,7 +106,7 @@ class NativeFiller(ProductFiller):
     ) -> dict[str, object] | None:  # fmt: skip
         if asset.kind == "images":
             return self._picture(asset, product, signer) or answer(self._own, asset)
-        if asset.kind in PRICES:  # never another one than the product's
+        if asset.kind in PRICES:  # the creative's own price would be wrong for the product
             price = self._price(asset.kind, texts)
             return text_answer(asset, inert_json(price)) if price and _fits(price, asset) else None
         text = self._text(asset, names)
@@ -130,7 +130,7 @@ class NativeFiller(ProductFiller):
         return texts["old_price"] if texts["old_price"] and has_both else texts["price"]
 
     def _picture(self, asset: WantedAsset, product: FeedProduct, signer: AdSigner) -> dict[str, object] | None:
-        """In the very size that the page asks for, through the tracker; the shop's own where it takes no WebP."""
+        """The picture in the size asked for, through the tracker; the shop's own where the page takes no WebP."""
         tracker = self._parts.tracker.url
         if not product.image.startswith(("https://", "http://")):
             return None
@@ -174,10 +174,10 @@ def _shortened(text: str, length: int) -> str | None:
 
 
 def _whole(text: str) -> str:
-    """Without halves of letters, which no JSON can have."""
+    """The text without lone surrogates, which no UTF-8 can have."""
     return text.encode("utf-8", "replace").decode()
 
 
 def in_string(markup: str) -> str:
-    """As it stands in a string of JSON."""
+    """The markup escaped for a string of JSON."""
     return json.dumps(markup, ensure_ascii=False)[1:-1]

@@ -35,7 +35,7 @@ class _Words(NamedTuple):
     why: str
     more: str
     reasons: dict[int, str]
-    """By `dsaparams`: 1 a profile, 2 what is neither of a profile nor of a precise place, 3 a precise place."""
+    """What the ad was chosen by, in words, by `dsaparams`: 1 a profile, 3 a precise place, 2 anything else."""
 
 
 _ENGLISH: Final = _Words(
@@ -53,20 +53,20 @@ _WORDS: Final = {"en": _ENGLISH, "pl": _POLISH}
 
 
 def notice_lines(words: _Words, notice: AdNotice) -> tuple[str, ...]:
-    """What the notice says."""
+    """The sentences of the notice: on whose behalf, who paid and, where that is known, why it is shown."""
     reasons = ", ".join(words.reasons[number] for number in notice.chosen_by if number in words.reasons)
     lines = words.behalf.format(notice.behalf), words.paid.format(notice.paid)
     return (*lines, words.why.format(reasons)) if reasons else lines
 
 
 def _language(creative: Creative) -> str:
-    """The ad's own where we have it, otherwise English."""
+    """The creative's language where we have words of it, otherwise English."""
     own = creative.language.partition("-")[0].lower()
     return own if own in _WORDS else "en"
 
 
 def banner_with_notice(ad: Ad, offer: Offer, _tracker: Tracker, notice: AdNotice) -> Ad | None:
-    """A banner with the notice above it; None where nobody can open it."""
+    """A banner with the notice above it; None where nobody can click, and so nobody could open the notice."""
     if not offer.can_click:
         return None
     words = _WORDS[_language(ad.creative)]

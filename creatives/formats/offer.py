@@ -14,7 +14,7 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 Shape = tuple[Hashable, ...]
-"""What a creative and an offer must have in common for the one to fit into the other: of a banner its size. A shape of
+"""What a creative and an offer must have in common for the one to fit into the other: for banners, the size. A shape of
 any other format begins with the format's name, so that shapes of two formats are never equal. An offer may also have
 `OpenShape`s, which stand for many."""
 
@@ -102,11 +102,11 @@ class Offer(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
 
     format: str
     shapes: tuple[Shape, ...]
-    """A creative fits that has one of them; best first."""
+    """A creative that has one of them fits; the best come first."""
     sizes: tuple[Size, ...] = ()
-    """Of the space on the page or screen, as far as known; the first is what a banner's price is estimated for."""
+    """Sizes of the space on the page or screen, as far as known; a banner's price is estimated for the first."""
     placement: int | None = None
-    """Where on the page: AdCOM list "Placement Positions"."""
+    """Where the ad stands on the page: AdCOM list "Placement Positions"."""
     blocked_types: tuple[int, ...] | None = None
     """OpenRTB 2.x, list "Banner Ad Types"."""
     blocked_attributes: tuple[int, ...] | None = None
@@ -115,7 +115,7 @@ class Offer(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """AdCOM list "API Frameworks": those that are not listed are not supported."""
     mimes: tuple[str, ...] | None = None
     can_click: bool = True
-    """False where nobody can: screens in public places, which show pictures and spots."""
+    """False on screens in public places, which show pictures and spots: nobody can click there."""
 
 
 def shape_text(shape: Shape) -> str:

@@ -12,17 +12,17 @@ from creatives.formats.spots import spot_of
 from creatives.formats.vast import click_length, has_content
 from creatives.macros import TOKEN
 
-# What one creative may have; longer lists are a mistake of whoever uploads.
+# The longest lists that a creative may have; longer ones are a mistake of the person who uploads.
 MAX_MEDIA: Final = 20
 MAX_COMPANIONS: Final = 10
 MAX_VERIFICATIONS: Final = 5
 
-# Browsers and proxies cut addresses beyond 2 kB; the tracker's address and the token need up to 250 of a click's.
+# Browsers and proxies cut addresses beyond 2 kB; of a click's, the tracker's address and the token need up to 250.
 MAX_URL_CHARS: Final = 2_000
 MAX_LANDING_CHARS: Final = 1_800
 MAX_COMPANION_HTML_CHARS: Final = 5_000
 
-# The longest spot: ten minutes are far beyond what breaks have room for, and a typing error in seconds is found.
+# The longest spot: breaks have no room for ten minutes, and a duration in the wrong unit is caught by this bound.
 MAX_DURATION_MS: Final = 600_000
 
 

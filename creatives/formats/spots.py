@@ -68,7 +68,7 @@ class SpotAd(Ad, frozen=True):
 
 
 class _Served(NamedTuple):
-    """What of a spot goes to one player."""
+    """The parts of a spot that one player gets."""
 
     media: tuple[MediaFile, ...]
     companions: tuple[Companion, ...]
@@ -83,7 +83,7 @@ def spot_of(creative: Creative) -> Spot | None:
 
 
 def shapes(creative: Creative) -> Iterator[Shape]:
-    """A spot fits by its length."""
+    """One shape: the format and the duration in milliseconds; none for a creative without a spot."""
     spot = spot_of(creative)
     if spot is not None:
         yield (creative.format.value, spot.duration_ms)
@@ -155,7 +155,7 @@ def admits(ad: Ad, offer: Offer) -> bool:
 
 
 def variant(offer: Offer) -> Hashable:
-    """All that decides which files, companions and scripts are served, and in which version."""
+    """All members of an offer that decide which files, companions and scripts are served, and in which version."""
     if not isinstance(offer, SpotOffer):
         return None
     measures = OPEN_MEASUREMENT in (offer.frameworks or ())

@@ -10,16 +10,16 @@ FORMATS: dict[str, AdFormat] = {each.name: each for each in (banner.FORMAT, nati
 
 
 _MEMBERS = tuple(each.value for each in Format if each.value in Creative.__struct_fields__)
-"""What a creative has that belongs to one format, by the format's name."""
+"""Members of a creative that belong to one format; each has the format's name."""
 
 
 def is_known(creative: Creative) -> bool:
-    """Whether there is anything that makes an ad of the creative."""
+    """Whether the creative's format is one that ads can be made of here."""
     return creative.format in FORMATS
 
 
 def check_creative(creative: Creative) -> list[Fault]:
-    """What would keep a creative from being served; pointers are relative to it. Nothing is known of other formats."""
+    """What would keep a creative from being served; pointers are relative to it. None for unknown formats."""
     known = FORMATS.get(creative.format)
     if known is None:
         return []

@@ -38,12 +38,12 @@ QUARTILES: Final = {
 }
 
 ERROR_CODE: Final = "[ERRORCODE]"
-"""Replaced by the player (VAST 4.2 section 2.3.6)."""
+"""A macro that the player replaces by the number of an error (VAST 4.2 section 2.3.6)."""
 
 UNKNOWN_AD_ID: Final = "unknown"
 """What `UniversalAdId` and its registry say of a spot that is registered nowhere (VAST 4.2 section 3.7.1)."""
 
-# XML 1.0 has no way to write these, not even escaped (section 2.2). What was one is left out.
+# XML 1.0 has no way to write these characters, not even escaped (section 2.2): they are left out.
 _NOT_XML: Final = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(55296, 57344), 65534, 65535))
 
 
@@ -148,7 +148,7 @@ def _inline_3(
     yield _element("Error", event_url(tracker, "error", ERROR_CODE))
     yield _element("Impression", impression_url(tracker))
     yield creatives
-    if verifications:  # where Open Measurement has them looked for in versions before 4
+    if verifications:  # where Open Measurement looks for them before VAST 4
         yield f'<Extensions><Extension type="AdVerifications">{_verifications(VAST_42, verifications)}</Extension>'
         yield "</Extensions>"
 
@@ -270,16 +270,16 @@ def _companion_html(markup: str, texts: VastTexts, tracker: Tracker) -> str:
 
 
 def _element(name: str, content: str, attributes: str = "") -> str:
-    """An element around a text; nothing where nothing of the text is left in XML."""
+    """An element around a text; "" where the text has no character that XML can have."""
     written = text(content)
     return f"<{name}{attributes}>{written}</{name}>" if written else ""
 
 
 def has_content(value: str) -> bool:
-    """Whether anything of a text is left in XML: an element around nothing is what players stop at."""
+    """Whether a text has characters that XML can have: players stop at an element without content."""
     return bool(text(value))
 
 
 def click_length(landing_url: str) -> int:
-    """Characters of a landing page as the click address carries it."""
+    """How many characters a landing page takes within the click address, which carries it percent-encoded."""
     return len(urllib.parse.quote(landing_url, safe=""))

@@ -30,7 +30,7 @@ class MediaDesk:
         )
 
     async def upload(self, body: AsyncIterator[bytes]) -> Uploaded:
-        """Keep a file. Raises BadMediaError with the reason why it is not kept, UnavailableError."""
+        """Keep a file. Raises BadMediaError for one that is refused, with the reason, and UnavailableError."""
         try:
             media = await self._store.keep(body)
         except BadMediaError as error:

@@ -9,8 +9,8 @@ from core.clock import Clock
 from core.errors import UnavailableError
 from creatives.media.store import NAME, FolderStore
 
-# Bids are out for six hours, pages and players keep what they loaded for longer; and whoever uploads makes the creative
-# afterwards.
+# Bids may be shown for six hours, pages and players keep what they loaded for longer, and a file is uploaded before the
+# creative that names it is made.
 KEPT_UNUSED_S: Final = 86_400
 SWEEP_S: Final = 3_600
 
@@ -25,7 +25,7 @@ def names_in(texts: Iterable[str]) -> set[str]:
 class MediaKeeper:
     """Removes files a day after the last creative that shows them is gone; `texts` gives all creatives in use.
 
-    Since when a file is unused is known to this process alone: a restart only keeps it for longer.
+    Only this process remembers since when a file is unused: a restart only keeps the file for longer.
     """
 
     def __init__(self, store: FolderStore, texts: Callable[[], Awaitable[Iterable[str]]], clock: Clock) -> None:
@@ -50,7 +50,7 @@ class MediaKeeper:
             await asyncio.sleep(SWEEP_S)
 
     async def sweep(self) -> int:
-        """Remove what has been unused for long enough; how many files it were."""
+        """Remove what has been unused for long enough; returns how many files that were."""
         kept = await asyncio.to_thread(self._store.names)
         used = names_in(await self._texts())
         now = self._clock.monotonic()

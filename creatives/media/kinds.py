@@ -21,7 +21,7 @@ MAX_PICTURE_BYTES: Final = 5 * KIB * KIB
 MAX_SPOT_BYTES: Final = 64 * KIB * KIB
 MAX_BYTES: Final = MAX_SPOT_BYTES
 
-# 4K, and a bit: an ad is shown on a screen. Decoded it is 40 MB.
+# A little more than a 4K screen; no ad is shown on more. Decoded, the largest picture takes 40 MB.
 MAX_SIDE: Final = 4_096
 MAX_PIXELS: Final = 10_000_000
 # Of all frames of an animation together.
@@ -85,7 +85,7 @@ def is_picture(path: Path) -> bool:
 
 
 def inspect(path: Path) -> MediaKind | tuple[str, str, str]:
-    """What a file is, or why it is not kept as the arguments of BadMediaError. Of pictures in a process of its own."""
+    """What a file is, or BadMediaError's arguments: a child process, which looks at pictures, passes plain values."""
     try:
         return kind_of(path)
     except BadMediaError as error:

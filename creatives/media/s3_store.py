@@ -20,15 +20,15 @@ from creatives.media.store import NAME, TYPES, FolderStore
 
 MEDIA: Final = BucketUse("the store of media", "media.")
 
-# What other machines have sent is dropped, the longest unused first, above so much.
+# Beyond this much, files that were fetched from the bucket are dropped, the longest unused first.
 CACHE_BYTES: Final = 4 * 1024**3
 
-# A file that was taken away elsewhere is served here for so long.
+# A file that another machine has removed is still served here for so long.
 TRUSTED_S: Final = 86_400
 
 
 class BucketStore(FolderStore):
-    """Like a folder; each machine has `folder` and `cache` for itself."""
+    """Media in a bucket; each machine has a `folder` for its own uploads and a `cache` for what it fetched."""
 
     def __init__(self, folder: Path, cache: Path, bucket: Bucket, cache_bytes: int = CACHE_BYTES) -> None:
         super().__init__(folder)
@@ -46,23 +46,23 @@ class BucketStore(FolderStore):
             return own
         lock = self._fetching.setdefault(name, threading.Lock())
         try:
-            with lock:  # of many threads that want it at once, one fetches
+            with lock:  # one thread fetches, the others wait for it
                 return self._cached(name)
         finally:
             self._fetching.pop(name, None)
 
     def names(self) -> list[str]:
-        """Of all that the bucket keeps."""
+        """The names of all media in the bucket."""
         return [name for name in self._bucket.names() if NAME.fullmatch(name)]
 
     def remove(self, name: str) -> None:
-        """From the bucket and from this machine."""
+        """Remove a file from the bucket and from this machine."""
         self._bucket.remove(name)
         super().remove(name)
         (self._cache / name).unlink(missing_ok=True)
 
     def adopt(self) -> int:
-        """Put into the bucket what only this machine's folder has; how many files it were."""
+        """Put into the bucket what only this machine's folder has; returns how many files that were."""
         known = set(self.names())
         own = [name for name in super().names() if name not in known]
         for name in own:

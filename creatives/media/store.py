@@ -36,7 +36,7 @@ class Media(msgspec.Struct, frozen=True):
     """A file that is kept."""
 
     name: str
-    """Of the file, and the last part of its address."""
+    """Name of the file, and last part of its address."""
     kind: MediaKind
     size: int
 
@@ -75,28 +75,28 @@ class FolderStore:
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
     def find(self, name: str) -> Path | None:
-        """The file of a name."""
+        """The path of a file; None where there is none of that name."""
         if NAME.fullmatch(name) is None:
             return None
         path = self._folder / name
         return path if path.is_file() else None
 
     def names(self) -> list[str]:
-        """Of all that is kept."""
+        """The names of all files that are kept."""
         if not self._folder.is_dir():
             return []
         return [entry.name for entry in os.scandir(self._folder) if NAME.fullmatch(entry.name)]
 
     def remove(self, name: str) -> None:
-        """Nothing happens where it is gone already."""
+        """Remove a file; one that is gone already is no error."""
         (self._folder / name).unlink(missing_ok=True)
 
     def adopt(self) -> int:
-        """Take over what lies on this machine alone; how many files it were."""
+        """Take over files that lie on this machine alone; returns how many: none, since the folder is the store."""
         return 0
 
     def copy_into(self, folder: Path) -> None:
-        """Complete a copy of the folder, for a backup: it has everything."""
+        """Complete a backup's copy of the folder. There is nothing to do: the copied folder has all media."""
 
     def _prepare(self) -> None:
         try:

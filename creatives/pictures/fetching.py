@@ -16,9 +16,9 @@ from creatives.pictures.scaling import MAX_BYTES, PictureError
 FETCH_S: Final = 8.0
 MAX_REDIRECTS: Final = 3
 AT_ONCE: Final = 8
-# Those that wait beyond this would be shown after their ad is gone.
+# A request that came behind so many would be answered after its ad is gone.
 MAX_WAITING: Final = 200
-# What could not be had is not asked for again so soon, up to so many addresses.
+# A picture that could not be had is not asked for again for so long; so many addresses are remembered.
 FAILED_S: Final = 60.0
 MAX_FAILED: Final = 10_000
 
@@ -50,7 +50,7 @@ class PictureProxy:
         )
 
     async def get(self, key: str, width: int, height: int, url: str) -> bytes | None:
-        """WebP, None where there is none to be had. Raises UnavailableError when too many wait."""
+        """The picture as WebP; None where it cannot be had. Raises UnavailableError when too many requests wait."""
         now_s = self._clock()
         found = await asyncio.to_thread(self._folder.find, key, now_s)
         if found is not None and found[1]:

@@ -14,7 +14,7 @@ KEPT_SHARE: Final = 0.8
 # Shops exchange a picture under the same address, if seldom.
 FRESH_S: Final = 86_400
 MAX_AGE_S: Final = 7 * 86_400
-# A look at all files costs a second for 100,000: only when so much was written since the last.
+# Looking at 100,000 files costs a second: it is done only when so much was written since the last look.
 LOOK_AFTER_BYTES: Final = 16 * 1024 * 1024
 
 

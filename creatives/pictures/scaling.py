@@ -21,7 +21,7 @@ FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP")
 """What browsers show; SVG is a document that can carry scripts."""
 
 QUALITY: Final = 80
-# Decoders leak; what a process has taken, it gives back with its end.
+# Decoders leak memory; the end of a process gives back what it took.
 PICTURES_A_PROCESS: Final = 200
 SCALE_S: Final = 10.0
 
@@ -46,7 +46,7 @@ def scaled(data: bytes, width: int, height: int) -> bytes:
     except PictureError:
         raise
     except Exception as error:
-        # Whatever a decoder raises for somebody's bytes (it has its own classes for each format), it is no picture.
+        # Each decoder raises errors of its own classes; whichever it is, these bytes are no picture.
         raise PictureError(f"no picture: {type(error).__name__}") from None
     fitted = ImageOps.contain(upright, (width, height))
     page = Image.new("RGB", (width, height), "white")
@@ -57,7 +57,7 @@ def scaled(data: bytes, width: int, height: int) -> bytes:
 
 
 class ScaleInChild:
-    """Scales in a child that is made when it is needed, and anew after so many pictures."""
+    """Scales in a child process, which is made when it is needed and replaced after PICTURES_A_PROCESS pictures."""
 
     def __init__(self) -> None:
         self._executor: concurrent.futures.ProcessPoolExecutor | None = None

@@ -16,7 +16,7 @@ from creatives.preview.gate import WayOut
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
-# A page has so long to load and to come to rest; a picture is better than the last frame of an animation.
+# A page has so long to load and to come to rest; waiting for an animation's last frame could leave no picture at all.
 PAGE_MS: Final = 3_000
 TIMEOUT_S: Final = 60.0
 MAX_PICTURE_BYTES: Final = 8 * 1024 * 1024
@@ -77,7 +77,7 @@ class PreviewBrowser:
         try:
             await asyncio.wait_for(process.wait(), TIMEOUT_S)
         except TimeoutError:
-            pass  # what it was ended for is that there is no picture
+            pass  # the browser is ended below, and there is no picture
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -16,7 +16,7 @@ from core.network.outgoing import PublicResolver
 _HEAD_S: Final = 10.0
 _PORTS: Final = frozenset({80, 443})
 _CHUNK: Final = 65_536
-# What a peer does that ends a connection and means nothing else.
+# Errors that only mean that a peer ended the connection or fell silent.
 _ENDED: Final = (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 
 
@@ -35,7 +35,7 @@ class WayOut:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
         self.refused = 0
-        """Connections that led nowhere they may."""
+        """How many connections were refused, since they led elsewhere."""
 
     async def __aenter__(self) -> "WayOut":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_CHUNK)
@@ -50,7 +50,7 @@ class WayOut:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens; 0 before it was entered."""
         return int(self._server.sockets[0].getsockname()[1]) if self._server is not None else 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -90,13 +90,13 @@ class WayOut:
             return await asyncio.open_connection(host, port)
         if port not in _PORTS:
             return None
-        # The address that was judged is the one that is connected to: the name is not asked for again.
+        # We connect to the address that was judged: a second look-up of the name could give another one.
         (found, *_) = await self._public.resolve(host, port)
         return await asyncio.open_connection(found["host"], port)
 
 
 def _plain(head: bytes, target: str) -> bytes:
-    """A proxied request as the server behind takes it: with a path, for one answer."""
+    """The head of a proxied request as a server takes it: with a path alone, and for a single answer."""
     path = "/" + target.removeprefix("http://").partition("/")[2]
     first, _, rest = head.partition(b"\r\n")
     method, _, version = first.split(b" ", 2)

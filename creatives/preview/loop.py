@@ -13,7 +13,7 @@ from creatives.preview.page import preview_name, preview_size
 from creatives.preview.store import PreviewStore
 
 POLL_S: Final = 2.0
-# Old versions go when so many rounds have passed: a few minutes.
+# Pictures of old versions are removed every so many rounds, which are a few minutes.
 _TIDY_ROUNDS: Final = 150
 
 log = logging.getLogger("grosz.previews")
@@ -67,7 +67,7 @@ class PreviewLoop:
             log.warning("creative %d has no picture: %s", creative.id, error)
             picture = None
         if picture is None:
-            # Asked for again, it is tried again.
+            # The picture is tried again when it is asked for again.
             await asyncio.to_thread(self._store.forget, name)
             self._made.labels("failed").inc()
             return

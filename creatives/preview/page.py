@@ -15,7 +15,7 @@ NATIVE_SIZE: Final[Size] = (400, 440)
 PLAYER_SIZE: Final[Size] = (640, 360)
 SOUND_SIZE: Final[Size] = (640, 120)
 
-# Wider or higher ads are shown in so much: what screens have.
+# Pixels. Wider or higher ads are shown cut to this, which is what screens have.
 MAX_SIDE: Final = 1_920
 
 _STYLE: Final = (
@@ -29,7 +29,7 @@ _STYLE: Final = (
 
 
 def preview_name(creative: Creative) -> str:
-    """What the page and the picture of a version of a creative are called: nobody guesses it who has not seen a bid."""
+    """What the page and the picture of a version of a creative are called; only who has seen a bid can know it."""
     seen = (
         str(creative.format), creative.html, creative.frame_url, creative.image_url, creative.native, creative.video,
         creative.audio, creative.landing_url, *(() if creative.template is None else (creative.template,)),

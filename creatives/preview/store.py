@@ -29,7 +29,7 @@ class PreviewStore:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o755)
             (self._folder / f"{name}{_WANTED}").touch()
-        except OSError:  # a picture less: whoever asked has the card
+        except OSError:  # the picture is not made: the card stands in for it
             return
 
     def wanted(self) -> list[str]:
@@ -53,7 +53,7 @@ class PreviewStore:
         (self._folder / f"{name}{_WANTED}").unlink(missing_ok=True)
 
     def tidy(self, known: set[str]) -> int:
-        """Remove what belongs to no present version of a creative; how many pictures that were."""
+        """Remove what belongs to no present version of a creative; returns how many pictures that were."""
         if not self._folder.is_dir():
             return 0
         gone = [each for each in self._folder.iterdir() if NAME.fullmatch(each.stem) and each.stem not in known]

@@ -15,17 +15,18 @@ import numpy.typing as npt
 
 from creatives.products.tables import Tables
 
-# Last products whose rules are asked, and last different products that may be returned to.
+# How many of the last products are looked up in the tables, and to how many of the last different ones people return.
 RULES_OF: Final = 5
 RETURNS_TO: Final = 6
 SHARES: Final = 2 * RULES_OF + RETURNS_TO + 1
 POPULAR: Final = SHARES - 1
 # Sessions so far of 1, 2, 3, and 4 or more products have shares of their own.
 LENGTHS: Final = 4
-# A source that is right once in ten thousand times costs as much as the others.
+# A source with a smaller share is skipped: it costs as much as the others and is right once in ten thousand times.
 NEGLIGIBLE: Final = 1e-4
 
-# What was measured over public logs, for a shop whose own sessions are too few: half rules, a fifth returns.
+# For a shop whose own sessions are too few: measured over public logs. 0.42 for what follows a product, 0.21 for
+# what is seen with it, 0.27 for returns, 0.1 for popularity.
 DEFAULT_SHARES: Final = (
     0.25, 0.08, 0.05, 0.03, 0.01, 0.1, 0.05, 0.03, 0.02, 0.01, 0.18, 0.05, 0.02, 0.01, 0.01, 0.0, 0.1,
 )  # fmt: skip
@@ -78,7 +79,7 @@ class Blend(msgspec.Struct, frozen=True):
 
 
 def returns(seen: Sequence[int]) -> list[int]:
-    """The last different products, the newest first."""
+    """The last RETURNS_TO different products, the newest first."""
     return list(dict.fromkeys(reversed(seen)))[:RETURNS_TO]
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from core.telemetry.metrics import Telemetry
 from creatives.product import FeedProduct
 
-# Misses that wait to be fetched; beyond that they are noted when they are asked for again.
+# How many misses wait to be fetched; further ones are noted when they are asked for again.
 MAX_WAITING: Final = 5_000
 FETCH_AT_ONCE: Final = 200
 
@@ -23,9 +23,9 @@ Row = FeedProduct | None
 
 
 class ProductCache:
-    """Bounded by `size` products of all advertisers together; products that no feed has are remembered too.
+    """Keeps `size` products of all advertisers together at most; that no feed has a product is remembered, too.
 
-    `is_used` says whether it was ever asked: until then there is nothing to follow.
+    `is_used` says whether it was ever asked: until then no news of products needs to be followed.
     """
 
     def __init__(self, telemetry: Telemetry, size: int) -> None:
@@ -43,7 +43,7 @@ class ProductCache:
         )
 
     def get(self, advertiser_id: int, references: Sequence[int]) -> tuple[list[Row], int]:
-        """What is known of each reference, in their order, and how many are not known yet: they are fetched soon."""
+        """One row for each reference, in their order, and how many are not known yet: these are fetched soon."""
         young = self._young
         rows: list[Row] = []
         unknown = 0
@@ -79,7 +79,7 @@ class ProductCache:
         self._young[key] = product
 
     def waiting(self) -> list[Key]:
-        """Takes out misses to be fetched."""
+        """Takes the next misses to be fetched off the list, at most FETCH_AT_ONCE."""
         taken = list(self._waiting)[:FETCH_AT_ONCE]
         for key in taken:
             del self._waiting[key]

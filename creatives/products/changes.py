@@ -44,7 +44,7 @@ def pack_told(told: Told) -> bytes:
 
 
 def unpack_told(blob: bytes) -> Told:
-    """Raises msgspec.DecodeError."""
+    """What was told of a product, from its stored form. Raises msgspec.DecodeError."""
     return _decoder.decode(blob)
 
 

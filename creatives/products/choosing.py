@@ -15,7 +15,7 @@ from creatives.product import FeedProduct
 from creatives.products.sessions import DAY_S
 from creatives.products.store import Found
 
-# Candidates looked up for one list: four times the products of the largest ad, for those that are left out.
+# Candidates that are looked up for one list: four times as many as the largest ad shows, since some are left out.
 MAX_CANDIDATES: Final = 80
 _MARGIN_NAMES: Final = {
     "low": 0, "niska": 0, "l": 0, "1": 0, "medium": 1, "middle": 1, "mid": 1, "srednia": 1, "średnia": 1, "m": 1,
@@ -37,7 +37,7 @@ def plan_of(creative: Creative) -> Plan | None:
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A product that was looked at; price 0 where nobody told."""
+    """A product that was looked at; the price is 0 where no event told it."""
 
     id: str
     at_s: int
@@ -126,7 +126,7 @@ class Taking:
 
 
 class Listed:
-    """The products of one ad while they are chosen; whom it is for is looked at elsewhere."""
+    """The products of one ad while they are chosen, by the rules that hold for every visitor; `Taking` adds a visitor's."""
 
     __slots__ = ("_choice", "_taken", "products")
 
@@ -140,7 +140,7 @@ class Listed:
         return len(self.products) >= self._choice.count
 
     def why_not(self, product: FeedProduct) -> str:
-        """Why the ad does not show a product to anybody, or not twice; '' if it may."""
+        """Why the ad may not show a product to anybody, or may not show it again; '' if it may."""
         choice = self._choice
         if product.id in self._taken:
             return "is in the list already"
@@ -155,7 +155,7 @@ class Listed:
         return ""
 
     def add(self, product: FeedProduct) -> str:
-        """Take a product that nothing speaks against; why it is not taken, '' if it is."""
+        """Add a product that `why_not` admits: '' if it was added, otherwise why not."""
         if self.is_full:
             return "the list is full"
         self.products.append(product)

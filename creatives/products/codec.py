@@ -19,7 +19,7 @@ from creatives.product import FeedProduct
 TABLE_VERSION: Final = 1
 ROWS_A_BLOCK: Final = 16
 
-# Prefixes beyond that are met so rarely that the dictionary serves them as well.
+# Further prefixes would be so rare that the compressor's dictionary serves them as well.
 MAX_PREFIXES: Final = 60
 MIN_PREFIX_USES: Final = 20
 MAX_HOSTS: Final = 4
@@ -134,7 +134,7 @@ def is_group(row_id: str) -> bool:
 
 
 class Prefixes:
-    """Beginnings of addresses, by number; number 0 is none."""
+    """Frequent beginnings of addresses: a row has the number of one instead of its text; 0 is no prefix."""
 
     def __init__(self, prefixes: Sequence[str]) -> None:
         self.texts = tuple(prefixes)
@@ -142,7 +142,7 @@ class Prefixes:
 
     @classmethod
     def learn(cls, addresses: Iterable[str]) -> "Prefixes":
-        """The folders that occur often, each counted once at its deepest level that is still frequent."""
+        """Take the folders that occur often; an address counts for the deepest of its folders that is frequent."""
         sample = list(addresses)
         counts = Counter(address[: address.rfind("/") + 1] for address in sample if address)
         chosen: list[str] = []
@@ -211,7 +211,7 @@ class TablePacker:
         return _encoder.encode(_Row(link_prefix, image_prefix, _with_addresses(product, link, image)))
 
     def reader(self) -> "TableReader":
-        """What reads rows of this packer before there is a table."""
+        """A reader of this packer's rows, for use before the table has a head."""
         return TableReader(TableHead(TABLE_VERSION, 0, 0, 0, 0, 1, self.prefixes.texts, self.dictionary))
 
     def block(self, rows: Sequence[PackedProduct]) -> bytes:

@@ -17,7 +17,7 @@ from creatives.products.fitting import Matrix, top_rows
 from creatives.products.tables import Table
 
 NEIGHBOURS: Final = 30
-# A word of more products costs their square to compare.
+# A word counts for nothing if more products have it: comparing them costs the square of their number.
 MAX_PRODUCTS_OF_WORD: Final = 2_000
 ROWS_AT_ONCE: Final = 500
 MAX_WORDS: Final = 24
@@ -43,7 +43,7 @@ def _band(product: FeedProduct) -> int:
 
 
 def fit_content(products: Sequence[FeedProduct | None]) -> Table:
-    """Rows of the NEIGHBOURS most alike; products that the feed does not know (None) have none and are in none."""
+    """For each product the NEIGHBOURS most alike; None, a product that no feed has, has and is no neighbour."""
     matrix = _weights(products)
     parts = [
         top_rows(_similar(matrix, start, min(start + ROWS_AT_ONCE, len(products))), NEIGHBOURS)
@@ -57,7 +57,7 @@ def fit_content(products: Sequence[FeedProduct | None]) -> Table:
 
 
 def _weights(products: Sequence[FeedProduct | None]) -> Matrix:
-    """A row of unit length a product, a column a word."""
+    """A matrix with a row of unit length for each product and a column for each word; rare words weigh more."""
     numbers: dict[str, int] = {}
     rows: list[int] = []
     columns: list[int] = []
@@ -79,7 +79,7 @@ def _weights(products: Sequence[FeedProduct | None]) -> Matrix:
 
 
 def _similar(matrix: Matrix, first: int, last: int) -> Matrix:
-    """Cosines of some products with all; nothing with itself."""
+    """Cosines of the products `first` to `last` - 1 with all products, but for each with itself."""
     part = (matrix[first:last] @ matrix.T).tocsr()
     own = np.repeat(np.arange(first, last), np.diff(part.indptr)) == part.indices
     part.data[own] = 0

@@ -21,9 +21,9 @@ from creatives.products.sessions import (
     views_of,
 )
 
-# A model of so many products takes 100 MB while it is fitted. Products that were touched come first.
+# Fitting a model of so many products takes 100 MB. If there are more, those that visitors touched come first.
 MAX_PRODUCTS: Final = 100_000
-# Views of the last days against those before.
+# A trend compares the views of so long with all views before.
 TREND_S: Final = 2 * DAY_S
 TREND_PRIOR: Final = 5.0
 _NUMBER: Final = re.compile(r"[0-9]{1,4}(?:[.,][0-9])?")
@@ -71,7 +71,7 @@ def _categories(feed: Sequence[FeedProduct | None], numbered: NumberedSessions) 
 
 
 def _named(texts: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int32]]:
-    """Different texts, and of each product the number of its text; -1 for none."""
+    """The different texts, and for each product the number of its text; -1 for a product without one."""
     numbers: dict[str, int] = {}
     found = [numbers.setdefault(text, len(numbers)) if text else -1 for text in texts]
     return list(numbers), np.asarray(found, dtype=np.int32)

@@ -14,16 +14,16 @@ import scipy.sparse as sp
 from creatives.products.sessions import DAY_S, Floats, Ints, ShopSessions
 from creatives.products.tables import NEIGHBOURS, Table, Tables, empty_table
 
-# Halved each month: fashions change, and within a month nothing is lost (docs/choosing.md has the measurement).
+# A session's weight halves each month: fashions change, and a month costs no accuracy (measured in docs/choosing.md).
 HALF_LIFE_DAYS: Final = 30.0
 MAX_LAG: Final = 10
 # Power of a product's popularity that its co-occurrence is divided by: 1 is a conditional lift, 0 a plain count.
 POPULARITY_POWER: Final = 0.3
-# Observations that an unknown product is worth: a row with one observation has half of its mass left.
+# As many observations of something unknown are added to each row: one with a single observation keeps half its mass.
 SHRINKAGE: Final = 1.0
-# Baskets are few, and two that agree by chance are no rule.
+# The same for baskets, more, since they are few: two that agree by chance are no rule.
 BOUGHT_SHRINKAGE: Final = 4.0
-# Products of a session by all others are pairs of its square; above this a session is cut into its end.
+# The pairs of a session's products grow with the square of their number: only so many from its end are paired.
 PAIRS_OF: Final = 30
 
 # The mean of a product's popularity to the power above, by which co-occurrences are divided: a shop's products have
@@ -55,7 +55,7 @@ def _empty(products: int) -> Matrix:
 
 
 def _weights(sessions: ShopSessions) -> Floats:
-    """Of each session, by its age against the newest."""
+    """The weight of each session, by how much older it is than the newest."""
     if not sessions.count:
         return np.empty(0)
     age_days = (sessions.ended_s.max() - sessions.ended_s) / DAY_S
@@ -94,13 +94,13 @@ def _together(sessions: ShopSessions, ages: Floats, products: int) -> Matrix:
 
 
 def _shrunk(matrix: Matrix, shrinkage: float) -> Matrix:
-    """Rows as probabilities, with `shrinkage` observations of something else."""
+    """Rows as probabilities that sum to less than 1: `shrinkage` observations of something else are added."""
     sums = np.asarray(matrix.sum(axis=1)).ravel() + shrinkage
     return (sp.diags((1 / sums).astype(np.float32)) @ matrix).tocsr()
 
 
 def top_rows(matrix: Matrix, longest: int = NEIGHBOURS) -> Table:
-    """The strongest of each row; of equal ones the lower number."""
+    """The `longest` strongest of each row; of equal ones the lower number comes first."""
     matrix.sort_indices()
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     order = np.lexsort((matrix.indices, -matrix.data, rows))

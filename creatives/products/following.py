@@ -23,9 +23,9 @@ from creatives.products.store import Command, ProductStore, table_key
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.1
-# How long a process relies on a shop's heads without news of it, should news have been lost.
+# A shop's heads are read again after so long even without news of it, in case news was lost.
 HEADS_S: Final = 60.0
-# After damaged data, for somebody to load the feed again; until then its products are not known.
+# The pause after damaged data. Products of the feed stay unknown until somebody loads it again.
 AFTER_DAMAGE_S: Final = 5.0
 
 _ids_decoder: Final = msgspec.msgpack.Decoder(list[str])
@@ -54,13 +54,13 @@ class ProductFollower:
             await self.fetch()
         except UnavailableError as error:
             log.warning("products are not followed, Redis does not answer: %s", error.message)
-            self._last = b"$"  # what was told meanwhile is not known
+            self._last = b"$"  # news may be missed meanwhile: the next round forgets everything
         except CatalogueError as error:
             log.warning("products cannot be read: %s; load the feed again", error.message)
             await asyncio.sleep(AFTER_DAMAGE_S)
 
     async def follow(self) -> None:
-        """Forget what news says has changed; everything, when news may have been lost."""
+        """Forget the products that the news names as changed; all of them when news may have been lost."""
         if self._last == b"$":
             newest = (await self._store.commands([("XREVRANGE", PRODUCT_NEWS, "+", "-", "COUNT", 1)]))[0]
             self._last = newest[0][0] if isinstance(newest, list) and newest else b"0-0"

@@ -17,7 +17,7 @@ from creatives.products.store import Command, ProductStore
 # Parts of an advertiser's list; each holds up to a second of its events, at least one and at most PART_ITEMS.
 MAX_PARTS: Final = 20_000
 PART_ITEMS: Final = 2_000
-# What a model is fitted to: a million interactions take 150 MB while it is.
+# A model is fitted to so many at most, which takes 150 MB meanwhile.
 MAX_INTERACTIONS: Final = 1_000_000
 KEPT_S: Final = 90 * DAY_S
 # When a list has so many parts, its oldest ones are joined, so that a slow shop's seconds do not push out its weeks.
@@ -84,7 +84,7 @@ class InteractionLog:
         return everything[-at_most:]
 
     async def join(self, advertiser_id: int) -> None:
-        """Make a few parts of the oldest many. For the one that fits the model: nobody else takes parts away."""
+        """Join the oldest parts to a few. Only for the process that fits the model: no other takes parts away."""
         key = product_touches(advertiser_id)
         length = (await self._store.commands([("LLEN", key)]))[0]
         while isinstance(length, int) and length > 2 * JOIN_PARTS:
@@ -94,7 +94,7 @@ class InteractionLog:
             joined = [pack_part(rows[at : at + PART_ITEMS]) for at in range(0, len(rows), PART_ITEMS)]
             if len(joined) > JOIN_PARTS // 2:
                 return
-            # Appended on the left in the reverse order, behind the removal of what they replace: one transaction.
+            # One script removes what is replaced, then pushes the joined parts on the left, hence the newest first.
             await self._store.commands([("EVAL", _REPLACE, 1, key, JOIN_PARTS, *reversed(joined))])
             length -= JOIN_PARTS - len(joined)
 

@@ -28,7 +28,7 @@ Key = tuple[int, str]
 
 
 class ProductLookup(Protocol):
-    """Where products are looked up (`ProductStore`, `KnownProducts`)."""
+    """A place where products are looked up: `ProductStore` or `KnownProducts`."""
 
     async def find(self, advertiser_id: int, product_ids: Iterable[str]) -> dict[str, Found]:
         """The products that are known, as they are now, in the order asked for. Raises UnavailableError."""
@@ -36,7 +36,7 @@ class ProductLookup(Protocol):
 
 
 class KnownProducts:
-    """Bounded by `size` products of all advertisers together, in two generations: what is used moves to the younger."""
+    """Keeps at most `size` products of all advertisers together, in two generations: a used one moves to the younger."""
 
     def __init__(self, store: ProductStore, telemetry: Telemetry, size: int = PRODUCTS_KEPT) -> None:
         self._store = store
@@ -46,7 +46,7 @@ class KnownProducts:
         self._forgotten: dict[int, int] = {}  # advertiser -> how often something was forgotten
         self._groups: dict[int, set[str]] = {}  # ids of item groups that are kept, by advertiser
         self._last = b"$"
-        self._is_used = False  # until somebody asks there is nothing to follow
+        self._is_used = False  # until `find` is called there is nothing to follow
         looked = telemetry.counter(
             "grosz_known_products_total", "Products that lists asked the process's memory for.", ("outcome",)
         )
@@ -67,7 +67,7 @@ class KnownProducts:
     async def _fetch(self, advertiser_id: int, missing: list[str]) -> Mapping[str, Found | None]:
         forgotten = self._forgotten.get(advertiser_id, 0)
         found = await self._store.find(advertiser_id, missing)
-        if self._last != b"$" and forgotten == self._forgotten.get(advertiser_id, 0):  # else it may be old already
+        if self._last != b"$" and forgotten == self._forgotten.get(advertiser_id, 0):  # otherwise it may be old already
             for one in missing:
                 row = found.get(one)
                 self._put((advertiser_id, one), row)
@@ -91,7 +91,7 @@ class KnownProducts:
         self._young[key] = found
 
     async def run(self) -> None:
-        """Follow what is told of products, until cancelled."""
+        """Follow the news of changed products, until cancelled."""
         while True:
             try:
                 if self._is_used:
@@ -99,11 +99,11 @@ class KnownProducts:
             except UnavailableError as error:
                 log.warning("products are not kept, Redis does not answer: %s", error.message)
                 self._forget_all()
-                self._last = b"$"  # what was told meanwhile is not known
+                self._last = b"$"  # news may be missed meanwhile: the next round forgets everything
             await asyncio.sleep(POLL_S)
 
     async def follow(self) -> None:
-        """Forget what news says has changed. Raises UnavailableError."""
+        """Forget the products that the news names as changed. Raises UnavailableError."""
         if self._last == b"$":
             newest = (await self._store.commands([("XREVRANGE", PRODUCT_NEWS, "+", "-", "COUNT", 1)]))[0]
             self._last = newest[0][0] if isinstance(newest, list) and newest else b"0-0"
@@ -116,7 +116,7 @@ class KnownProducts:
             self._forget(int(told[b"a"]), _ids_decoder.decode(told[b"i"]))
 
     def _forget(self, advertiser_id: int, product_ids: list[str]) -> None:
-        """Without ids, all of the advertiser's."""
+        """Forget these products of an advertiser; all of them where no ids are given."""
         self._forgotten[advertiser_id] = self._forgotten.get(advertiser_id, 0) + 1
         groups = self._groups.pop(advertiser_id, set())  # what stands for a group may be another product now
         for generation in (self._young, self._old):

@@ -19,7 +19,7 @@ from creatives.products.fitting import fit_tables
 from creatives.products.sessions import Floats, Ints, ShopSessions
 from creatives.products.tables import Table, Tables
 
-# Examples to learn the shares from; more do not move them.
+# So many examples are enough to learn the shares from: more do not change them.
 MAX_EXAMPLES: Final = 20_000
 MIN_EXAMPLES: Final = 200
 NEWEST_PERCENT: Final = 15
@@ -69,7 +69,7 @@ def _weight(table: Table, product: int, target: int) -> float:
 
 
 def _learn(examples: tuple[Floats, Ints]) -> Shares:
-    """Shares by length, each from those over all lengths; few examples stay near the default."""
+    """Shares by length of session, learned from those over all lengths on; a length with few examples keeps these."""
     rows, lengths = examples
     if len(rows) < MIN_EXAMPLES:
         return default_shares()

@@ -10,7 +10,7 @@ from creatives.products.known import ProductLookup
 from creatives.products.models import KnownModel
 from creatives.products.strategies import ChoiceScene, proposals
 
-# Products with which others are compared: cart and what was seen last. An ad looks at more of them.
+# How many of the cart's and the last seen products are looked up to compare others with. An ad looks up more.
 ANCHORS_LOOKED_UP: Final = 12
 # Candidates that are looked up in one go, beyond what the list still lacks.
 SPARE: Final = 4

@@ -15,13 +15,13 @@ from creatives.products.blend import LENGTHS, SHARES, Blend
 from creatives.products.tables import Table, Tables
 
 MODEL_VERSION: Final = 2
-"""What is written. 1 is the same without attributes, and is read as well."""
+"""The version that is written. Version 1 is the same without attributes, and is read as well."""
 
 OLDEST_MODEL_VERSION: Final = 1
 ATTRIBUTES: Final = ("size", "color", "gender", "age_group")
 """Members of a product that similar ones may have in common, beside category and brand."""
 
-# Sizes and the like are compared as numbers; what is none is not a number.
+# The value of a size that is no number: sizes are compared as numbers.
 NO_STEP: Final = float("nan")
 
 
@@ -33,7 +33,7 @@ class ProductModel(msgspec.Struct, frozen=True):
     """Tables over an advertiser's products, and of each product what choosing needs before it is looked up."""
 
     fitted_ms: int
-    interactions: int  # that it was fitted to
+    interactions: int  # how many it was fitted to
     ids: list[str]
     category_names: list[str]
     brand_names: list[str]
@@ -56,12 +56,12 @@ class ProductModel(msgspec.Struct, frozen=True):
         return np.stack([(column[others] == column[number]) & (column[number] >= 0) for column in columns], axis=1)
 
     def numbers(self) -> dict[str, int]:
-        """Number of each id; keep it beside the model, it takes a moment to make."""
+        """The number of each product id. Keep the result beside the model: it takes a moment to make."""
         return {product_id: number for number, product_id in enumerate(self.ids)}
 
 
 class _Stored(msgspec.Struct, array_like=True):
-    """Append fields at the end, with a default."""
+    """The stored form, as an array: append fields at the end, with a default."""
 
     model_version: int
     fitted_ms: int

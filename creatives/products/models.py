@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 # A model of 50,000 products is some 60 MB in memory; of a usual shop, a few.
 KEPT_MODELS: Final = 32
-# A model is refreshed every few minutes; one that is known is used so long without a look at Redis.
+# A model is refreshed every few minutes; a process uses the one it has for so long without asking Redis.
 LOOK_S: Final = 15.0
 FIT_LOCK_S: Final = 600
 
@@ -73,9 +73,9 @@ class ModelStore:
         return known
 
     def at_hand(self, advertiser_id: int) -> KnownModel | None:
-        """The model that is in memory, be it a little old; whoever comes later finds the newest.
+        """The model in memory, even a little old, or None. After LOOK_S a newer one is fetched in the background.
 
-        For those who cannot wait: a model of 50,000 products is half a second away.
+        For callers that cannot wait: fetching a model of 50,000 products takes half a second.
         """
         known = self._kept.get(advertiser_id)
         if known is None or self._clock.monotonic() - known.looked_s >= LOOK_S:
@@ -101,13 +101,13 @@ class ModelStore:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def fitted(self, advertiser_id: int) -> tuple[int, str]:
-        """When the model was fitted (0: never), and to what (see `put`)."""
+        """When the model was fitted (unix ms; 0: never), and the `touches` that `put` was given."""
         reply = (await self._store.commands([("HMGET", product_model(advertiser_id), "fitted", "touches")]))[0]
         fitted, touches = reply if isinstance(reply, list) else (None, None)
         return int(fitted or 0), (touches or b"").decode()
 
     async def put(self, advertiser_id: int, model: ProductModel, touches: str) -> None:
-        """Put a model in force; `touches` stands for the state of the world that it was fitted to."""
+        """Put a model in force; `touches` names the state of interactions and feeds that it was fitted to."""
         key = product_model(advertiser_id)
         pairs = ("model", pack_model(model), "fitted", model.fitted_ms, "touches", touches)
         await self._store.commands([("HSET", key, *pairs)])

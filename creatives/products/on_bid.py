@@ -17,7 +17,7 @@ from creatives.products.choosing import Listed, Plan
 FOLLOWED: Final = frozenset({
     ProductStrategy.CART, ProductStrategy.LAST_VISIT, ProductStrategy.EVER_SEEN, ProductStrategy.REDUCED,
 })  # fmt: skip
-"""Strategies that need no more than the references."""
+"""Strategies that need only the references of the visitor's hot profile."""
 
 
 class BidProducts(msgspec.Struct, frozen=True):

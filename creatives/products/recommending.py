@@ -11,7 +11,7 @@ from creatives.products.known import ProductLookup
 from creatives.products.models import ModelStore
 from creatives.products.strategies import ChoiceScene, candidates
 
-# Of each strategy so many are looked up first: most of them can be shown, and ads show up to five.
+# So many candidates of each strategy are looked up first: ads show up to five, and most candidates can be shown.
 FIRST_CANDIDATES: Final = 12
 
 
@@ -34,7 +34,7 @@ class Recommender:
         return select(plan, shopper, proposed, found, now_s)
 
     async def listed(self, advertiser_id: int, shopper: Shopper, plan: Plan) -> tuple[FeedProduct, ...]:
-        """The products that `recommend` chooses, without the reasons: it looks up as many candidates as it takes.
+        """The products that `recommend` chooses, without the reasons: it looks up no more candidates than it needs.
 
         Raises UnavailableError.
         """

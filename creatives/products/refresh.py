@@ -18,9 +18,9 @@ from creatives.products.store import ProductStore
 
 log = logging.getLogger(__name__)
 
-# A visitor's session is over in half an hour; what he did an hour ago should help the next one.
+# A visitor's session is over in half an hour; what they did an hour ago should help the next one.
 REFRESH_S: Final = 300.0
-# A shop of which nothing is new is looked at again so soon: its first feed should not wait for five minutes.
+# A shop with nothing new is looked at again this soon: its first feed should not wait for five minutes.
 LOOK_S: Final = 15.0
 POLL_S: Final = 3.0
 
@@ -29,7 +29,7 @@ Fit = Callable[[int], Awaitable[None]]
 
 
 class ModelRefresher:
-    """Fits models one after the other. `fit` does one advertiser, in whatever process."""
+    """Fits models one after the other. `fit` fits one advertiser's; in which process is its business."""
 
     def __init__(
         self, store: ProductStore, advertisers: Advertisers, fit: Fit, clock: Clock, telemetry: Telemetry
@@ -68,7 +68,7 @@ class ModelRefresher:
                 log.warning("the recommendations of advertiser %d stay as they are: %s", advertiser_id, error.message)
 
     async def refresh(self, advertiser_id: int) -> bool:
-        """Fit a model if anything changed since the last one; whether one was fitted."""
+        """Fit a model if anything changed since the last one and no other worker fits it; whether one was fitted."""
         state = await world_state(self._store, advertiser_id)
         if not state or (await self._models.fitted(advertiser_id))[1] == state:
             return False

@@ -16,7 +16,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-# As segments.facts: shops compare sessions with their analytics.
+# As segments.facts.facts.VISIT_GAP_S: shops compare our sessions with those of their analytics.
 SESSION_GAP_S: Final = 1_800
 # A crawler's session of thousands of products says nothing; the last products say most in any case.
 MAX_SESSION: Final = 60
@@ -70,7 +70,7 @@ class ShopSessions(msgspec.Struct, frozen=True):
 
 
 def make_sessions(sequences: Iterable[Sequence[int]], ended_s: Iterable[float]) -> ShopSessions:
-    """Sessions of lists of product numbers, sorted by their end; of a long one the end is kept."""
+    """Sessions from lists of product numbers, sorted by their end; of a long one the last MAX_SESSION are kept."""
     pairs = sorted(zip(ended_s, sequences, strict=True), key=lambda pair: pair[0])
     kept = [np.asarray(sequence[-MAX_SESSION:], dtype=np.int64) for _, sequence in pairs if len(sequence)]
     lengths = np.fromiter((len(sequence) for sequence in kept), dtype=np.int64, count=len(kept))
@@ -131,7 +131,7 @@ def views_of(numbered: NumberedSessions) -> ShopSessions:
 
 
 def baskets_of(numbered: NumberedSessions, window_s: int = 90 * DAY_S) -> ShopSessions:
-    """What one visitor bought within `window_s` of the purchase before, in order: bought together, and bought after."""
+    """Sessions of purchases: each is made within `window_s` of the one before, so together or one after the other."""
     chosen = numbered.touches == ProductTouch.BUY
     visitors, at_s, items = numbered.visitors[chosen], numbered.at_s[chosen], numbered.items[chosen]
     if not len(items):

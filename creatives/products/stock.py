@@ -12,18 +12,18 @@ from creatives.product import AVAILABILITIES, Availability
 from creatives.products.changes import StockChange
 from creatives.products.store import ProductStore
 
-# Changes of an advertiser by events in a minute. A large shop sells out of some hundreds of products an hour.
+# How many products of an advertiser events may change in a minute. A large shop sells out of some hundreds of products an hour.
 MAX_CHANGES_A_MINUTE: Final = 300
 MAX_WAITING: Final = 5_000
 
 
 def availability_of(text: str) -> Availability | None:
-    """What an event's word means; None for one that says nothing."""
+    """The availability that an event's word means; None for a word that is not known."""
     return AVAILABILITIES.get(text.strip().lower().replace(" ", "_").replace("-", "_"))
 
 
 class StockTold:
-    """Gathers what events tell of stock and writes what is news."""
+    """Gathers what events tell of stock, and writes what differs from what is known."""
 
     def __init__(self, store: ProductStore, clock: Clock, telemetry: Telemetry) -> None:
         self._store = store

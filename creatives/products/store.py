@@ -27,7 +27,7 @@ CALL_TIMEOUT_S: Final = 5.0
 # Blocks of one call while loading or scanning: 0.2 MB, a millisecond of the server.
 CHUNK: Final = 128
 LOCK_S: Final = 60
-# A table that is being written outlives a killed loader by so much.
+# A half-written table vanishes this long after its loader was killed.
 BUILDING_S: Final = 3_600
 # Readers that know only the version before notice the swap within a second.
 GRACE_S: Final = 10
@@ -54,7 +54,8 @@ _UNLOCK: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.cal
 _RENEW: Final = (
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0"
 )
-# Told values are read, changed here and written back; a writer that was faster is seen and the change made again.
+# Compare and set: told values are read, changed in Python and written back, unless another process wrote one meanwhile,
+# whose place is returned; then the change is made again. KEYS: told values. ARGV: (id, expected, new) each.
 _TELL: Final = """
 for i = 1, #ARGV, 3 do
   if (redis.call('HGET', KEYS[1], ARGV[i]) or '') ~= ARGV[i + 1] then return i end
@@ -71,7 +72,7 @@ KEPT_READERS: Final = 200
 
 
 class ProductBatch(Protocol):
-    """What is needed of a connection (core.redis.client.Pipelined has it)."""
+    """The part of a connection that is needed here (core.redis.client.Pipelined has it)."""
 
     async def batch(self, commands: Sequence[Command], deadline: float) -> list[object]:
         """Replies in order, error replies among them; raises UnavailableError."""
@@ -148,7 +149,7 @@ class ProductStore:
     async def _stand_ins(
         self, advertiser_id: int, groups: list[str], readers: Mapping[int, TableReader]
     ) -> dict[str, str]:
-        """Group -> the product that stands for it, of those that are groups."""
+        """Group -> the id of the product that stands for it, for those of `groups` that are groups."""
         commands: list[Command] = []
         asked: list[tuple[str, TableReader]] = []
         for reader in readers.values():
@@ -167,7 +168,7 @@ class ProductStore:
     async def _find_in(
         self, advertiser_id: int, wanted: list[str], readers: Mapping[int, TableReader]
     ) -> dict[str, Found] | None:
-        """By id. None: a table was swapped meanwhile and its blocks are gone."""
+        """Products by id; None when a table was swapped meanwhile, so that its blocks are gone."""
         commands: list[Command] = [
             ("HGET", table_key(advertiser_id, reader.head), block_of(product_id, reader.head.blocks))
             for reader in readers.values()
@@ -194,7 +195,7 @@ class ProductStore:
         return found if not empty or await self._still_there(advertiser_id, readers, empty) else None
 
     async def _still_there(self, advertiser_id: int, readers: Mapping[int, TableReader], feeds: set[int]) -> bool:
-        """Whether tables of which nothing was found are those in force."""
+        """Whether the tables of these feeds, in which no block was found, are still those in force."""
         self._readers.pop(advertiser_id, None)
         present = await self.heads(advertiser_id)
         return all(feed in present and present[feed].version == readers[feed].head.version for feed in feeds)
@@ -222,7 +223,7 @@ class ProductStore:
                 await asyncio.sleep(0)
 
     async def tell(self, advertiser_id: int, changes: Iterable[StockChange], at_ms: int) -> list[str]:
-        """Apply changes told at `at_ms` to products that exist; the ids of those that do not. Seen within a second."""
+        """Apply changes told at `at_ms`; all processes see them within a second. Returns the ids that no feed has."""
         wanted = merged(changes)
         known = await self.find(advertiser_id, wanted)
         key = product_changes(advertiser_id)
@@ -257,7 +258,7 @@ class ProductStore:
                 return found
 
     async def forget_told(self, advertiser_id: int) -> int:
-        """Remove what every feed of the advertiser is newer than; how much that was."""
+        """Remove what was told before every feed of the advertiser; returns of how many products."""
         heads = await self.heads(advertiser_id)
         if not heads:
             return 0
@@ -283,7 +284,7 @@ class ProductStore:
         return Lock(advertiser_id, feed_id, token) if reply else None
 
     async def renew(self, lock: Lock) -> bool:
-        """Whether the lock is still held, for another LOCK_S."""
+        """Hold the lock for another LOCK_S; False if it is lost."""
         key = feed_lock(lock.advertiser_id, lock.feed_id)
         return (await self.commands([("EVAL", _RENEW, 1, key, lock.token, LOCK_S)]))[0] == 1
 
@@ -291,7 +292,7 @@ class ProductStore:
         await self.commands([("EVAL", _UNLOCK, 1, feed_lock(lock.advertiser_id, lock.feed_id), lock.token)])
 
     async def write_blocks(self, lock: Lock, version: int, blocks: Sequence[tuple[int, bytes]]) -> None:
-        """Blocks of a version that is not yet in force; they vanish if `swap` does not follow."""
+        """Write blocks of a version that is not yet in force; they vanish if `swap` does not follow."""
         key = product_table(lock.advertiser_id, lock.feed_id, version)
         for start in range(0, len(blocks), CHUNK):
             pairs: list[Argument] = []
@@ -346,5 +347,5 @@ class ProductStore:
 
 
 def table_key(advertiser_id: int, head: TableHead) -> str:
-    """Where the blocks of a head lie."""
+    """The Redis key of the table that a head describes."""
     return product_table(advertiser_id, head.feed_id, head.version)

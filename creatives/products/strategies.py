@@ -17,11 +17,11 @@ from creatives.products.sessions import DAY_S
 from creatives.products.store import Found
 from creatives.products.tables import Table
 
-# Products that similar and complementary ones are looked for.
+# For how many of the visitor's products similar and complementary ones are looked up.
 ANCHORS: Final = 3
 # A dearer product is offered up to this multiple of the price: beyond it, it is another kind of product.
 UPSELL_UP_TO: Final = 2.0
-# A prompt comes a little before the usual day.
+# A product is proposed again from this share of the buyer's usual time on: a little before they need it.
 REORDER_FROM: Final = 0.8
 NEXT_OF: Final = 40
 # Lists of bestsellers that are kept with a model: some categories of some creatives.
@@ -111,7 +111,7 @@ def _bought(scene: ChoiceScene) -> Iterator[Choice]:
 
 
 class _Likeness(NamedTuple):
-    """How a product resembles an anchor; of two the larger is the better."""
+    """How a product resembles an anchor; of two, the one with the larger `rank` is more alike."""
 
     same_category: bool
     in_common: int  # of category, brand and attributes
@@ -153,7 +153,7 @@ def _similar(scene: ChoiceScene) -> Iterator[Choice]:
 def _alike(
     model: ProductModel, number: int, anchor_id: str, price: int, percent: int
 ) -> Iterator[tuple[int, _Likeness]]:
-    """The neighbours of a product whose price is near `price`; of an unknown price (0), all."""
+    """The neighbours of a product whose price is within `percent` of `price`; all of them where that is 0, unknown."""
     weights = {
         other: weight
         for other, weight in _neighbours(model, number)
@@ -166,7 +166,7 @@ def _alike(
 
 
 def _neighbours(model: ProductModel, number: int) -> Iterator[tuple[int, float]]:
-    """Seen together, and alike by content within the category; a product with few observations relies on the second."""
+    """Products seen together with it, and those of its category alike by content, which count where few were seen."""
     found = dict(_row(model.tables.together, number))
     for other, weight in _row(model.tables.content, number):
         if other in found or model.categories[other] == model.categories[number]:
@@ -274,7 +274,7 @@ def _bestsellers(scene: ChoiceScene) -> Iterator[Choice]:
 
 
 def _categories_named(model: ProductModel, name: str) -> list[int]:
-    """Numbers of the categories of a name: the whole path, otherwise its last part."""
+    """Numbers of the categories whose whole path is `name`; without one, of those whose last part is."""
     wanted = name.strip().lower()
     if not wanted:
         return []
@@ -284,7 +284,7 @@ def _categories_named(model: ProductModel, name: str) -> list[int]:
 
 
 def _best_of(scene: ChoiceScene, model: ProductModel, category: int | None) -> list[int]:
-    """The most popular of a category, or of the shop; the same as long as the model is, so kept with it."""
+    """The most popular of a category, or of the shop (None); kept with the model, since it changes only with it."""
     kept = scene.known.popular if scene.known is not None else {}
     key = (scene.plan.seed, category)
     found = kept.get(key)
@@ -323,7 +323,7 @@ def _popular(scene: ChoiceScene, model: ProductModel, mask: npt.NDArray[np.bool_
 
 
 def _last_different(scene: ChoiceScene) -> list[str]:
-    """The anchors: cart lines and the last products seen."""
+    """The anchors: the last different products seen, then cart lines, at most ANCHORS."""
     seen = [one.id for one in reversed(scene.shopper.seen)]
     return list(dict.fromkeys([*seen[:ANCHORS], *scene.shopper.cart]))[:ANCHORS]
 

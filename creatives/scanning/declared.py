@@ -23,12 +23,12 @@ MRAID: Final = frozenset({3, 5, 6})
 """AdCOM list "API Frameworks": MRAID 1 to 3."""
 
 _INSECURE: Final = re.compile(r"""http://[^\s"'<>)\\]+""", re.IGNORECASE)
-# Of public suffixes of two labels those that shops have: `shop.com.pl` belongs to nobody else than its holder.
+# Second-level labels under which shops register, so that a site has three: `com.pl` is no site, `shop.com.pl` is one.
 _SECOND_LEVEL: Final = frozenset({"com", "co", "net", "org", "edu", "gov"})
 
 
 class _Sign(NamedTuple):
-    """Something in markup that an attribute declares."""
+    """Something that may be found in markup, and the attributes that declare it."""
 
     code: str
     pattern: re.Pattern[str]
@@ -118,7 +118,7 @@ def host_of(url: str) -> str:
 
 
 def is_same_site(host: str, domain: str) -> bool:
-    """Whether a host is a domain, a part of it, or they have the part in common that is registered."""
+    """Whether a host and a domain belong to the same registered name (`www.shop.pl` and `img.shop.pl` do)."""
     return _registered(host) == _registered(domain.lower().removeprefix("www."))
 
 

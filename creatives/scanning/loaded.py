@@ -18,7 +18,7 @@ from creatives.scanning.declared import findings, host_of, is_same_site
 # IAB "New Ad Portfolio" (2019): a fixed-size ad of a usual size loads 200 kB at most.
 MAX_BANNER_BYTES: Final = 200_000
 MAX_SPOT_BYTES: Final = 64 * 1024 * 1024
-# One is a tracker; more cost a visitor a second each, and reviewers follow no more than these.
+# One redirect is a tracker's. Each further one costs a visitor a second, and reviewers follow no more than three.
 MAX_REDIRECTS: Final = 3
 _FOLLOWED: Final = 10
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
@@ -163,7 +163,7 @@ def _weight(creative: Creative, loaded: int) -> Iterator[Fault]:
 
 
 def _types(creative: Creative, files: list[LoadedFile]) -> Iterator[Fault]:
-    """Files of another type than is declared; servers that name none are believed."""
+    """Faults for files that their servers send as another type than is declared; naming no type is no fault."""
     spot = spot_of(creative)
     declared = {
         f"/{creative.format.value}/media/{n}/url": each.mime for n, each in enumerate(spot.media if spot else ())

@@ -27,12 +27,12 @@ class TemplateError(InputError):
 
 
 class Escaped(str):
-    """Markup: text that is not escaped again."""
+    """Text that is markup already: Jinja does not escape it again."""
 
     __slots__ = ()
 
     def __html__(self) -> str:
-        """What Jinja takes for it."""
+        """Jinja calls this, and takes the result unescaped."""
         return str(self)
 
 
@@ -42,13 +42,13 @@ _environment: Final = ImmutableSandboxedEnvironment(
 
 
 MAX_DEPTH: Final = 40
-"""Levels of `if` and of what they ask; ours have fewer than ten. Python compiles no more than a hundred."""
+"""How deep `if` and their conditions may lie in each other: ours, below ten; Python compiles no more than a hundred."""
 
 _TOO_DEEP: Final = f"its `if` lie more than {MAX_DEPTH} deep in each other"
 
 
 def can_be_named(name: str) -> bool:
-    """Whether `{{ name }}` is the value of that name: no word of the language, as `true` and `if`, and no `a-b`."""
+    """Whether `{{ name }}` is the value of that name: words of the language (`true`, `if`) and `a-b` are not."""
     if not name.isascii() or not name.isidentifier() or keyword.iskeyword(name) or name in _environment.globals:
         return False
     try:
@@ -90,15 +90,15 @@ class TemplateText:
 
 
 def _walk(node: nodes.Node) -> list[nodes.Node]:
-    """It and all below it."""
+    """A node and all nodes below it."""
     found = [node]
-    for each in found:  # those that are added, too
+    for each in found:  # also those that the loop appends
         found += each.iter_child_nodes()
     return found
 
 
 def _depth(node: nodes.Node) -> int:
-    """Levels of nodes, without recursion."""
+    """How many levels of nodes lie below and including `node`; no recursion, which a deep tree would break."""
     levels, level = 0, [node]
     while level:
         levels, level = levels + 1, [child for each in level for child in each.iter_child_nodes()]

@@ -21,7 +21,7 @@ from creatives.templates.parts import SIGNATURE, true_until
 
 
 def inert(text: str) -> Escaped:
-    """A text that is nothing but text: neither markup, nor a place of ours, nor a macro of an exchange."""
+    """A text escaped so that no part of it is taken for markup, one of our placeholders, or an exchange's macro."""
     return Escaped(html.escape(text).translate(_INERT))
 
 
@@ -133,5 +133,5 @@ class AdFiller(ProductFiller):
 
 
 def in_attribute(markup: str) -> str:
-    """As the value of an attribute in double quotes."""
+    """Markup escaped for the value of an attribute in double quotes."""
     return html.escape(markup)

@@ -41,7 +41,7 @@ def _em(letter: str) -> float:
 
 
 def width_of(text: str, font_px: float) -> float:
-    """Pixels that a line needs at most."""
+    """The most pixels that a line of text needs, by an estimate of each letter's width."""
     return sum(map(_em, text)) * font_px
 
 
@@ -71,7 +71,7 @@ def shortened(text: str, width_px: float, font_px: float, lines: int) -> str:
 
 
 def _lines(words: list[str], width_px: float, font_px: float) -> int:
-    """Lines that words take; one that is wider than a line is broken."""
+    """How many lines words take; a word that is wider than a line is broken."""
     lines, used = 1, 0.0
     space = width_of(" ", font_px)
     for word in words:

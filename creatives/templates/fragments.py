@@ -12,7 +12,7 @@ from creatives.templates.library import AdTemplate
 from creatives.templates.parts import ProductParts
 
 FRAGMENTS: Final = 4_000
-"""How many parts of products a process keeps of its banners, and as many of its native ads; some 2 KiB each."""
+"""How many fragments a process keeps for its banners, and again for its native ads; some 2 KiB each."""
 
 
 class AdSigner(Protocol):
@@ -70,7 +70,7 @@ class ProductFiller(abc.ABC):
     """
 
     kept: ClassVar[AdFragments]
-    """Of all ads that one subclass makes."""
+    """The fragments of all ads that one subclass makes."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ProductFiller(abc.ABC):
 
     @property
     def has_calls(self) -> bool:
-        """Whether it matters which segments the visitor is in."""
+        """Whether the call to action depends on the visitor's segments."""
         return self._parts.has_calls
 
     def _fragment(self, product: FeedProduct, now_s: int, call: str, signer: AdSigner) -> AdFragment:

@@ -39,10 +39,10 @@ PRODUCT_NAMES: Final = frozenset({
 """What `product.html` can name; texts are empty where a product has none."""
 
 ASSET_NAMES: Final = PRODUCT_NAMES - {"click", "image", "initial", "price_class"}
-"""What an asset of a native template can name; a picture, a price and a link are the product's by themselves."""
+"""What an asset of a native template can name; picture, price and link need no template: they are the product's."""
 
 RESERVED: Final = (FRAME_NAMES | PRODUCT_NAMES) - {"call"} | frozenset({"self", "loop"})
-"""What no parameter may be called, since these names are filled in already; a parameter `call` is used for it."""
+"""Names that no parameter may have, since they are filled in already; a parameter `call` sets the name `call`."""
 
 ASSET_KINDS: Final = frozenset({"titles", "texts", "more_texts", "sponsored", "display_url", "call_to_action"})
 """Which assets a native template fills, as creatives name them (core.model.NativeAssets)."""
@@ -88,7 +88,7 @@ class TemplateSchema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: dict[str, TemplateParameter] = {}
     sizes: dict[str, SizeLayout] = {}
     assets: dict[str, list[str]] = {}
-    """Of a native one, by kind: texts of which a page gets the longest that it has room for."""
+    """For a native template, texts by kind of asset: a page gets the longest that it has room for."""
 
 
 class AdTemplate:
@@ -97,7 +97,7 @@ class AdTemplate:
     __slots__ = ("assets", "css", "frame", "name", "product", "schema")
 
     def __init__(self, folder: Path) -> None:
-        """Raises TemplateError for a folder that is not one, or has what no template may have."""
+        """Raises TemplateError for a folder that is no template, or has what none may have."""
         self.name = folder.name
         self.schema = _schema(_text_of(folder / "template.json"), self.name)
         self.frame: TemplateText | None = None

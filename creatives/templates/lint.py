@@ -17,7 +17,7 @@ _ATTRIBUTES: Final = frozenset({
     "alt", "aria-hidden", "aria-label", "class", "dir", "height", "href", "id", "lang", "rel", "role", "src", "target",
     "title", "type", "width",
 })  # fmt: skip
-# What an address in a template may be: one that is handed over.
+# The only addresses that a template may have: those that it is given by name.
 _HANDED_OVER: Final = re.compile(r"\{\{ ?(click|landing|image|[a-z_]+) ?\}\}")
 _BAD_CSS: Final = (
     (re.compile(r"@import", re.IGNORECASE), "loads another style"),

@@ -18,12 +18,12 @@ from creatives.templates.library import SizeLayout
 from creatives.templates.wording import direction_of
 
 FRAME_PERMISSIONS: Final = "allow-scripts allow-popups allow-popups-to-escape-sandbox"
-"""As of any banner by URL (creatives.formats.banner)."""
+"""The same as for any banner by URL (creatives.formats.banner)."""
 
 SHOWN: Final = "grosz-ad"
 """What the page tells the frame around it once it is there, so that the static ad below may be covered."""
 
-# Puts the letter in the place of a picture that cannot be loaded.
+# Shows the product's initial in the place of a picture that cannot be loaded.
 # Turns a carousel twice, unless somebody touches it or wants less motion; its buttons turn it by hand.
 SCRIPT: Final = (
     "(function(){if(parent!==window)parent.postMessage('grosz-ad','*');"
@@ -74,7 +74,7 @@ _SIZE: Final = re.compile(r'\[data-size="([^"]*)"\]')
 
 
 def for_size(css: str, size: str) -> str:
-    """The rules of a style but those for other sizes, `[data-size="..."]`; what is nested stays as it is."""
+    """A style without the rules for other sizes, `[data-size="..."]`; one with nested rules (`@`) stays as it is."""
 
     def kept(rule: re.Match[str]) -> str:
         selectors = [each for each in rule[1].split(",") if (found := _SIZE.search(each)) is None or found[1] == size]

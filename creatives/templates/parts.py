@@ -12,7 +12,7 @@ from creatives.templates.library import AdTemplate
 from creatives.templates.wording import discount_text, language_of, price_text, words_of
 
 SIGNATURE: Final = "@SIGNED@"
-"""Stands for the signature of a product's click, which is another one in each bid."""
+"""Stands for the signature of a product's click, which differs from bid to bid."""
 
 FOREVER_S: Final = 2**62
 
@@ -35,11 +35,11 @@ class ProductParts:
 
     @property
     def has_calls(self) -> bool:
-        """Whether it matters which segments the visitor is in."""
+        """Whether the call to action depends on the visitor's segments."""
         return bool(self._calls)
 
     def call_for(self, segments: Container[int]) -> str:
-        """What a member of these segments is called to do."""
+        """The call to action for a member of these segments: that of the first one that has its own."""
         for segment_id, text in self._calls:
             if segment_id in segments:
                 return text
@@ -91,7 +91,7 @@ class ProductParts:
 
 
 def with_query(link: str, query: str) -> str:
-    """A link with more parameters; those that it has already stay as they are, and its fragment last."""
+    """A link with more parameters; those that it has already keep their values, and its fragment stays last."""
     if not query:
         return link
     bare, mark, fragment = link.partition("#")

@@ -16,7 +16,7 @@ _MICROS: Final = 1_000_000
 
 
 def drawn(width: int, height: int, colour: str) -> str:
-    """What stands for a picture of these measures."""
+    """A `data:` address of an ellipse of these measures, which stands for a picture."""
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
         f'<ellipse cx="50%" cy="50%" rx="42%" ry="42%" fill="{colour}"/></svg>'
@@ -67,7 +67,7 @@ PICTURES: Final[Mapping[str, str]] = {
 
 
 class Unsigned:
-    """A preview's clicks lead to the tracker of nobody."""
+    """Signs nothing: the clicks of a preview lead to no tracker."""
 
     def sign_click(self, _nonce: int, _product_id: str, _url: str) -> str:
         return "unsigned"
