@@ -126,7 +126,7 @@ class Taking:
 
 
 class Listed:
-    """The products of one ad while they are chosen, by the rules that hold for every visitor; `Taking` adds a visitor's."""
+    """The products of one ad while they are chosen, by rules that hold for all visitors; `Taking` adds the others."""
 
     __slots__ = ("_choice", "_taken", "products")
 

@@ -36,7 +36,7 @@ class ProductLookup(Protocol):
 
 
 class KnownProducts:
-    """Keeps at most `size` products of all advertisers together, in two generations: a used one moves to the younger."""
+    """Keeps at most `size` products of all advertisers together, in two generations; use moves one to the younger."""
 
     def __init__(self, store: ProductStore, telemetry: Telemetry, size: int = PRODUCTS_KEPT) -> None:
         self._store = store

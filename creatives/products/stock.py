@@ -12,7 +12,8 @@ from creatives.product import AVAILABILITIES, Availability
 from creatives.products.changes import StockChange
 from creatives.products.store import ProductStore
 
-# How many products of an advertiser events may change in a minute. A large shop sells out of some hundreds of products an hour.
+# How many changes of an advertiser's products events may make in a minute. A large shop sells out of some hundreds of
+# products an hour.
 MAX_CHANGES_A_MINUTE: Final = 300
 MAX_WAITING: Final = 5_000
 

@@ -21,7 +21,8 @@ from segments.rules.spans import contains
 from segments.rules.view import View
 from segments.rules.windows import compiled
 
-# Two seconds of work. A cell that holds 1% of the visitors is then known within 7% of itself (2 in 3 times).
+# Looking at so many takes two seconds. The size of a cell with 1% of the visitors is then known within 7% (in 2 of 3
+# cases).
 MAX_PROFILES: Final = 20_000
 
 
@@ -61,7 +62,7 @@ class ProfileCounter:
             if not position or asked >= self._most:
                 break
         share = 1.0
-        if position:  # each user has two keys; all others together are few
+        if position:  # each user has two keys, and all other keys together are few
             share = min(1.0, len(seen) / max(1, await self._scanner.size() // 2))
         return Counted(tuple(round(number / share) for number in numbers), asked, share)
 
@@ -75,7 +76,7 @@ class ProfileCounter:
             try:
                 facts = unpack_cold(cold)
             except LayoutError:
-                continue  # the worker says so when it meets the profile
+                continue  # damaged; the worker reports it when it meets the profile
             if expiry_s(facts, advertiser.profile_retention_days) > now_s:
                 found.append(facts)
         return found

@@ -10,7 +10,7 @@ from segments.audiences.hooks import Delivery
 from segments.profiles.scripts import Script
 from segments.profiles.store import ProfileStore
 
-# KEYS: queue, bodies, dead letters. ARGV: id in the stream, delivery id, delivery, due ms. 0: it is there no more.
+# KEYS: queue, bodies, dead letters. ARGV: id in the stream, delivery id, delivery, due ms. 0: the dead letter is gone.
 _SEND_AGAIN: Final = Script(
     """
     if redis.call('XDEL', KEYS[3], ARGV[1]) == 0 then return 0 end
@@ -50,7 +50,7 @@ async def read_dead_letters(store: ProfileStore) -> list[DeadLetter]:
 
 
 async def send_again(store: ProfileStore, letters: Sequence[DeadLetter], now_ms: int) -> int:
-    """Queue them with all their tries before them; how many of them were still there."""
+    """Queue them again, each with a full number of tries; returns how many of them were still there."""
     keys = [WEBHOOK_QUEUE, WEBHOOK_BODIES, WEBHOOK_DEAD]
     calls = [
         _SEND_AGAIN.call(keys, [letter.entry_id, letter.delivery_id, _fresh(letter.delivery), now_ms])

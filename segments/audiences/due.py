@@ -26,7 +26,7 @@ def not_due_command(advertiser_id: int, window: Window, user_id: str, partitions
 
 
 def taken_back(commands: Iterable[Command]) -> list[Command]:
-    """What undoes `due_command`s."""
+    """Commands that undo these, which `due_command` made."""
     return [("ZREM", key, member) for _, key, _, member in commands]
 
 

@@ -104,7 +104,7 @@ _COUNT: Final = Script(
 class HookTarget(msgspec.Struct, frozen=True):
     """Where an advertiser wants to hear of its audiences; `secret` signs every call, '' leaves them unsigned.
 
-    Without a URL it wants a mail.
+    Without a URL the advertiser is told by a mail with counts.
     """
 
     id: int
@@ -134,14 +134,14 @@ def signature(secret: str, body: bytes, now_s: int) -> str:
 
 
 async def _repeat(step: Callable[[], Awaitable[int]]) -> None:
-    """Do a step for ever, with a pause after one that did nothing or found Redis away."""
+    """Repeat a step for ever, with a pause of IDLE_S after one that did nothing or to which Redis did not answer."""
     away = False
     while True:
         try:
             done = await step()
             away = False
         except UnavailableError as error:
-            if not away:  # said once: the loop comes by several times a second
+            if not away:  # logged once: the loop passes here several times a second
                 log.warning("audience hooks wait, Redis does not answer: %s", error.message)
             away, done = True, 0
         if not done:
@@ -158,17 +158,17 @@ class DueEntries:
         self._clock = clock
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Handle due entries until cancelled."""
         await _repeat(self._look)
 
     async def _look(self) -> int:
         return sum([await self.step(partition) for partition in self._leases.owned])
 
     async def step(self, partition: int) -> int:
-        """Handle what is due in a partition; how many entries that were.
+        """Handle what is due in a partition; returns how many entries that were.
 
         The worker writes the profile a moment after the due entry, so an entry is looked at a second after its time:
-        by then the profile is there or the batch will be repeated and write the entry again.
+        by then the profile is there, or the worker repeats the batch and writes the entry again.
         """
         now_ms = self._clock.now_ms()
         key = due_entries(partition)
@@ -199,7 +199,7 @@ class DueEntries:
             windows = unpack_windows(stored.hot)
             facts = unpack_cold(stored.cold)
         except LayoutError:
-            return None  # erased or opted out in between
+            return None  # the user was erased or has opted out in between
         now_s = now_ms // 1000
         if not any(row[:2] == (segment_id, enter_s) and enter_s <= now_s < row[2] for row in windows):
             return None
@@ -247,7 +247,7 @@ class WebhookSender:
         await _repeat(self.step)
 
     async def step(self) -> int:
-        """Try what is due, in parallel; how many deliveries that were."""
+        """Try what is due, in parallel; returns how many deliveries that were."""
         now_ms = self._clock.now_ms()
         (oldest,) = await self._store.commands([("ZRANGE", WEBHOOK_QUEUE, 0, 0, "WITHSCORES")])
         due_ms = float(oldest[1]) if isinstance(oldest, list) and oldest else now_ms

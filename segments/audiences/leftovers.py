@@ -16,7 +16,7 @@ from segments.profiles.log import partition_of
 from segments.profiles.reading import Command
 from segments.profiles.store import ProfileStore
 
-# As long as impressions and clicks: time to find the fault and to send again by hand what was lost.
+# As long as impressions and clicks are kept: time to find the fault, and to send again by hand what was lost.
 KEPT_DAYS: Final = 30
 
 
@@ -55,13 +55,13 @@ def uncalled_commands(user_id: str, windows: Collection[Window]) -> list[Command
 
 
 def expiry_commands(partitions: Iterable[int], now_ms: int) -> list[Command]:
-    """Commands that let go what was set aside too long ago."""
+    """Commands that remove dead letters and events that were set aside more than KEPT_DAYS ago."""
     oldest_ms = now_ms - KEPT_DAYS * DAY_S * 1000
     return [("XTRIM", stream, "MINID", oldest_ms) for stream in (WEBHOOK_DEAD, *map(event_dead, partitions))]
 
 
 def _removals(stream: str, entries: object, marks: Collection[bytes]) -> list[Command]:
-    """Removal of the entries that have one of the marks in a field."""
+    """Commands that remove the entries of a stream that have one of the marks in a field."""
     found = [
         entry_id
         for entry_id, fields in (entries if isinstance(entries, list) else [])

@@ -6,7 +6,7 @@ from core.keys import WEBHOOK_MAILED, webhook_mail
 from segments.profiles.scripts import Script
 from segments.profiles.store import ProfileStore
 
-# KEYS: the segment's set, set of segments. ARGV: how many, segment. Whoever comes meanwhile stays for the next mail.
+# KEYS: the segment's set, set of segments. ARGV: how many, segment. Visitors who came meanwhile wait for the next mail.
 _TAKE: Final = Script(
     """
     if tonumber(ARGV[1]) > 0 then redis.call('SPOP', KEYS[1], ARGV[1]) end
@@ -17,7 +17,7 @@ _TAKE: Final = Script(
 
 
 async def waiting_counts(store: ProfileStore) -> dict[int, int]:
-    """Visitors by segment. Raises UnavailableError."""
+    """How many visitors wait to be counted, by segment. Raises UnavailableError."""
     (reply,) = await store.commands([("SMEMBERS", WEBHOOK_MAILED)])
     ids = sorted(int(member) for member in reply) if isinstance(reply, list | set) else []
     if not ids:
@@ -27,5 +27,5 @@ async def waiting_counts(store: ProfileStore) -> dict[int, int]:
 
 
 async def take_counted(store: ProfileStore, segment_id: int, count: int) -> None:
-    """Take away as many as were counted, whichever they are. Raises UnavailableError."""
+    """Take away `count` visitors of a segment, any of them: a mail has counted so many. Raises UnavailableError."""
     await store.script(_TAKE, [_TAKE.call([webhook_mail(segment_id), WEBHOOK_MAILED], [count, segment_id])])

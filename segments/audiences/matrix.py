@@ -15,11 +15,11 @@ from segments.rules.check import check
 from segments.rules.errors import did_you_mean
 from segments.rules.vocabulary import Fact, Type, fact_named, names
 
-# A grid that a person can read, and whose cells are not empty in a shop of ten thousand visitors.
+# A person can read a grid of this size, and its cells are not empty in a shop with ten thousand visitors.
 MAX_BANDS = 10
 
 CountCells = Callable[[Sequence[str]], Awaitable[Sequence[int]]]
-"""Numbers of visitors for which each rule of a list holds, in order."""
+"""Gives for each rule of a list how many visitors it holds for, in order."""
 
 
 class Band(msgspec.Struct, frozen=True):

@@ -46,7 +46,7 @@ class Parameter(msgspec.Struct, frozen=True):
 class ReadyMade(msgspec.Struct, frozen=True):
     """A ready-made segment: `template` is a rule with `{parameter}` in place of values.
 
-    `bounds` are parameters that bound nothing at their default: the part of the template that has one is left out then.
+    `bounds` are (parameter, part of the template): the part is left out where the parameter has its default.
     """
 
     key: str

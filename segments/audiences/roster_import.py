@@ -22,7 +22,7 @@ from segments.profiles.store import ProfileStore
 
 # Two million persons are a country's; a list beyond that is a mistake, and would take 70 MB.
 MAX_ROWS: Final = 2_000_000
-# Entries that are written together: fifty a bucket, so that a command does something.
+# Rows whose entries are written together: some fifty for each command, of which there is one a bucket.
 FLUSH_ROWS: Final = 100_000
 # Rows of computation (20 ms) between two turns of the loop, which serves others too.
 TURN_ROWS: Final = 2_000
@@ -45,7 +45,7 @@ class RosterImport(msgspec.Struct, frozen=True):
 
 
 class RosterImporter:
-    """Imports, and what else changes whole lists."""
+    """Imports lists, deletes them, and takes persons out of all of them."""
 
     def __init__(self, store: ProfileStore, clock: Clock) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class RosterImporter:
             )  # fmt: skip
 
     async def drop(self, advertiser_id: int, name: str) -> int:
-        """Delete a list; how many devices hear that it does not name them any more. Raises NotFoundError."""
+        """Delete a list; returns how many devices hear of it. Raises NotFoundError and ConflictError."""
         async with self._rosters.locked(advertiser_id) as lock:
             roster = await self._rosters.require(advertiser_id, name)
             gone = await self._left(advertiser_id, roster, None, set(), lock)
@@ -102,7 +102,7 @@ class RosterImporter:
             return len(gone)
 
     async def forget(self, advertiser_id: int, digests: Sequence[bytes]) -> int:
-        """Take a person out of all lists of an advertiser, and their devices; how many entries that were."""
+        """Take a person and their devices out of all lists of an advertiser; returns how many entries that were."""
         found = await self._rosters.forget(advertiser_id, digests)
         devices = {one for devices in await self._rosters.devices(advertiser_id, digests) for one in devices}
         for name in await self._rosters.all(advertiser_id):
@@ -110,7 +110,7 @@ class RosterImporter:
         return found
 
     async def _expire(self, advertiser_id: int, number: int, seconds: int) -> None:
-        """Entries go with the last of their bucket."""
+        """Let buckets of entries expire in `seconds`, or when they do already if that is later."""
         keys = [roster_entries(advertiser_id, number, bucket) for bucket in range(BUCKETS)]
         await self._store.commands([("EXPIRE", key, seconds, "NX") for key in keys])
         await self._store.commands([("EXPIRE", key, seconds, "GT") for key in keys])
@@ -158,7 +158,7 @@ class _Taking:
         self.matched = 0
 
     async def take(self, pieces: AsyncIterator[bytes]) -> None:
-        """All rows of the file."""
+        """Read the whole file, write its entries, and note which devices it names."""
         async for piece in pieces:
             await self._take(self.reader.feed(piece))
         await self._take(self.reader.end())

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 # Longer than the worker trusts what it knows of lists (rosters.KNOWN_S), and than a new segment takes to reach it.
 SETTLE_MS: Final = 2_000
-# A worker applies them in a fifth of a second; as many wait in its log at most.
+# A worker applies so many events in a fifth of a second. No batch is appended while more than this wait in the log.
 BATCH: Final = 500
 IDLE_S: Final = 0.5
 BUSY_S: Final = 0.02
@@ -33,7 +33,7 @@ RETRY_S: Final = 1.0
 
 
 class News(msgspec.Struct, array_like=True, frozen=True):
-    """One device, one list; `listed.until_s` is 0 where the list does not name it any more."""
+    """What one device is to hear of one list; `listed.until_s` is 0 where the list no longer names it."""
 
     advertiser_id: int
     name: str
@@ -42,7 +42,7 @@ class News(msgspec.Struct, array_like=True, frozen=True):
 
 
 def news_commands(news: Iterable[News], now_ms: int) -> list[Command]:
-    """Commands that let devices hear of a list."""
+    """Commands that queue this news; it is passed on after SETTLE_MS."""
     pairs = [(now_ms + SETTLE_MS, msgspec.msgpack.encode(one)) for one in news]
     return [
         ("ZADD", ROSTER_NEWS, *(part for pair in pairs[at : at + BATCH] for part in pair))
@@ -77,7 +77,7 @@ class RosterTeller:
             await asyncio.sleep(IDLE_S if told is None else BUSY_S)
 
     async def step(self) -> int | None:
-        """One batch: how many events were appended (0 while the log is not empty enough); None without any news."""
+        """Pass on one batch: how many events were appended, 0 while too many wait in the log; None without due news."""
         if 0 not in self._owned():
             return None
         now_ms = self._clock.now_ms()

@@ -17,7 +17,7 @@ from core.errors import InputError
 from core.ids import is_hash_of_nothing, is_unfilled
 from segments.facts.event import MAX_ID_CHARS, customer_digest, person_digest, phone_digest
 
-# Faults beyond are counted.
+# So many faults are kept; further ones are only counted.
 MAX_FAULTS: Final = 100
 MAX_LINE_CHARS: Final = 4_000
 
@@ -35,7 +35,7 @@ _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 class RowFault(msgspec.Struct, frozen=True):
-    """What is wrong in a line of the file, counted from 1 with the header; nothing of its content."""
+    """What is wrong in a line of the file; the header is line 1. It has nothing of the content, which is personal."""
 
     line: int
     column: str

@@ -55,18 +55,18 @@ class Roster(msgspec.Struct, frozen=True):
     name: str
     number: int
     rows: int = 0  # persons of the file, or of all files that were added
-    matched: int = 0  # of them, who have a device that is known
+    matched: int = 0  # how many of them have a device that is known
     updated_s: int = 0
     until_s: int = 0  # when the last of its entries ends
 
 
 def bucket_of(digest: bytes) -> int:
-    """The hash that has an entry."""
+    """The number of the Redis hash that holds a digest's entry."""
     return zlib.crc32(digest) % BUCKETS
 
 
 def buckets_of(digests: Iterable[bytes]) -> dict[int, list[bytes]]:
-    """Digests by the hash that has them."""
+    """Digests by the number of the Redis hash that holds them."""
     found: dict[int, list[bytes]] = {}
     for digest in digests:
         found.setdefault(bucket_of(digest), []).append(digest)
@@ -104,12 +104,12 @@ class RosterStore:
         await self._store.commands([("HSET", rosters(advertiser_id), roster.name, msgspec.json.encode(roster))])
 
     async def drop(self, advertiser_id: int, roster: Roster) -> None:
-        """Let a list go, its entries too."""
+        """Delete a list and its entries."""
         await self._store.commands([("HDEL", rosters(advertiser_id), roster.name)])
         await self.drop_entries(advertiser_id, roster.number)
 
     async def new_number(self, advertiser_id: int) -> int:
-        """A number for entries that are about to be written; what an import left behind that never ended goes."""
+        """A number for entries that are about to be written. Removes entries of an import that never ended."""
         key = rosters(advertiser_id)
         number, left = await self._store.commands([("HINCRBY", key, NEXT, 1), ("HGET", key, PENDING)])
         if isinstance(left, bytes):
@@ -118,7 +118,7 @@ class RosterStore:
         return int(str(number))
 
     async def settle_number(self, advertiser_id: int) -> None:
-        """The entries that were about to be written are some list's now."""
+        """Note that the entries of the newest number belong to a list now, so that `new_number` keeps them."""
         await self._store.commands([("HDEL", rosters(advertiser_id), PENDING)])
 
     async def drop_entries(self, advertiser_id: int, number: int) -> None:
@@ -128,7 +128,7 @@ class RosterStore:
         )
 
     async def add(self, advertiser_id: int, number: int, digests: Iterable[bytes], listed: ListedTime) -> None:
-        """Write entries; one that is there is listed anew."""
+        """Write entries; the times of one that is there already are replaced."""
         blob = _LISTED.pack(listed.since_s, listed.until_s)
         commands: list[Command] = []
         for bucket, members in buckets_of(digests).items():
@@ -146,7 +146,7 @@ class RosterStore:
     async def lists_of(
         self, advertiser_id: int, known: Collection[Roster], digests: Collection[bytes], now_s: int
     ) -> dict[str, ListedTime]:
-        """By which of these lists somebody is named who is known by any of these digests."""
+        """Which of these lists name a person known by any of these digests, and from when to when."""
         asked = [(roster, digest) for roster in known for digest in digests]
         replies = await self._store.commands(
             [
@@ -165,7 +165,7 @@ class RosterStore:
         return found
 
     async def forget(self, advertiser_id: int, digests: Collection[bytes]) -> int:
-        """Take persons out of all lists of an advertiser; how many entries that were."""
+        """Take persons out of all lists of an advertiser; returns how many entries that were."""
         (state,) = await self._store.commands([("HGET", rosters(advertiser_id), PENDING)])
         numbers = [roster.number for roster in (await self.all(advertiser_id)).values()]
         numbers += [int(state)] if isinstance(state, bytes) else []
@@ -188,7 +188,7 @@ class RosterStore:
 
 
 class RosterLock:
-    """Held while an advertiser's lists change; whoever dies with it holds it a minute longer."""
+    """Held while an advertiser's lists change; that of a process that died runs out within a minute."""
 
     def __init__(self, store: ProfileStore, advertiser_id: int) -> None:
         self._store = store
@@ -196,7 +196,7 @@ class RosterLock:
         self._owner = secrets.token_hex(8)
 
     async def keep(self) -> None:
-        """Take it, or hold it for another minute. Raises ConflictError."""
+        """Take the lock, or hold it for another minute. Raises ConflictError while another process has it."""
         (held,) = await self._store.script(_RELOCK, [_RELOCK.call([self._key], [self._owner, LOCK_MS])])
         if held != 1:
             raise ConflictError(
@@ -204,7 +204,7 @@ class RosterLock:
             )
 
     async def release(self) -> None:
-        """Let others."""
+        """Give the lock back."""
         await self._store.script(_UNLOCK, [_UNLOCK.call([self._key], [self._owner])])
 
 

@@ -24,7 +24,7 @@ LEVELS: Final = 20
 # Every event moves the end of retention, which ends most memberships; the samples follow in steps of an hour, or each
 # event would rewrite the user's place in all of them.
 STEP_S: Final = 3_600
-# A forgotten segment's sample goes with the longest retention.
+# The sample of a segment that exists no more expires after the longest retention.
 _TTL_S: Final = 400 * DAY_S
 
 
@@ -42,13 +42,13 @@ class Membership(msgspec.Struct, frozen=True):
 
 
 def rounded(windows: Sequence[Window], expires_s: int) -> list[Window]:
-    """Windows that end with the retention at `expires_s`, counted until the full hour behind it."""
+    """The windows; those that end with the retention at `expires_s` end at the next full hour instead (see STEP_S)."""
     end = -(-expires_s // STEP_S) * STEP_S
     return [window if window[2] != expires_s else (window[0], window[1], end) for window in windows]
 
 
 def membership_changes(user_id: str, before: Sequence[Window], after: Sequence[Window], now_s: int) -> list[Membership]:
-    """What `after` changes in the segments' samples, given the windows `before`."""
+    """The changes to the segments' samples when the windows `before` are replaced by `after`."""
     old, new = _first_windows(before, 0), _first_windows(after, now_s)
     return [
         Membership(segment, user_id, new.get(segment))

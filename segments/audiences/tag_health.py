@@ -25,7 +25,7 @@ from segments.profiles.store import ProfileStore
 KEPT_DAYS: Final = 9
 # A shop has some twenty names, a large one with a tag manager of many hands a hundred.
 MAX_NAMES: Final = 200
-# What somebody sees at a glance who tries a tag.
+# As many events as a person who tries a tag can take in at a glance.
 MAX_LAST: Final = 20
 SHOWN_PRODUCTS: Final = 3
 OTHERS: Final = "(others)"
@@ -93,7 +93,7 @@ class TagState(msgspec.Struct, frozen=True):
 
 
 class LastEvent(msgspec.Struct, array_like=True, frozen=True):
-    """One of the last events of a shop, without whose it was. The first of its products' ids, and how many it had."""
+    """One of the last events of a shop, without its user: the first ids of its products, and how many it had."""
 
     event: str
     at_ms: int
@@ -111,7 +111,7 @@ class TagHealth:
     async def count(self, events: Sequence[Event], now_ms: int) -> None:
         """Count these events on their days; `now_ms` is when they came, be it from last week's tills.
 
-        Those passed on from another device, and our own, do not count; one that names a person does for each device.
+        Events passed on from another device, and our own, do not count; one that names a person counts for each device.
         Raises UnavailableError.
         """
         counts: dict[int, collections.Counter[tuple[str, str]]] = {}
@@ -173,7 +173,7 @@ def _last_commands(events: Sequence[Event]) -> list[Command]:
 
 
 def _is_sent(event: Event) -> bool:
-    """Whether a shop sent it: not one that is passed on from another device, or our own."""
+    """Whether a shop sent the event: it is not passed on from another device, nor one of our own."""
     return event.origin in ("", SERVER_ORIGIN) and not event.kind.startswith("_")
 
 

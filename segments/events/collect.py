@@ -86,7 +86,7 @@ class EventCollector:
         return [_told(outcome or Outcome("accepted"), noted) for outcome, noted in zip(outcomes, notes, strict=True)]
 
     def look(self, rows: Sequence[object], context: Context) -> list[Outcome]:
-        """What would become of the events, as far as they alone decide it; nothing is stored or counted."""
+        """What would become of the events by their form alone, whatever consent says; nothing is stored or counted."""
         names = NameBudget()
         judged = [read_event(row, context, names) for row in rows]
         return [Outcome("accepted") if one.event else Outcome("invalid", errors=one.faults) for one in judged]

@@ -18,7 +18,7 @@ class ConsentFlags(msgspec.Struct, frozen=True):
 
 
 class Sections(msgspec.Struct, frozen=True):
-    """What a GPP string says: whether a section that applies limits us or cannot be read, and the TC string in it."""
+    """What a GPP string says: `limited` if a section that applies limits us or is unreadable, and its TC string."""
 
     limited: bool
     tc_string: str | None = None
@@ -28,14 +28,14 @@ ConsentReader = Callable[[str], ConsentFlags]
 """Flags of a TC string; everything refused when it cannot be decoded. Never raises."""
 
 SectionReader = Callable[[str, tuple[int, ...]], Sections]
-"""What a GPP string says of these sections (of all that it has, when there are none). Never raises."""
+"""What a GPP string says in these sections; in all of its sections, when none are given. Never raises."""
 
 GRANTED: Final = ConsentFlags(identifiers=True, profile_write=True)
 REFUSED: Final = ConsentFlags(identifiers=False, profile_write=False)
 
 
 def read_nothing(_gpp: str, _sections: tuple[int, ...]) -> Sections:
-    """Where nobody reads GPP strings, each of them refuses."""
+    """The reader where GPP strings are not read: every string counts as a refusal."""
     return Sections(limited=True)
 
 

@@ -69,7 +69,7 @@ def with_shared(row: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, 
 
 
 def _settle_strings(merged: dict[str, Any], row: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
-    """Of two consent strings the event's own counts; words of an event put no string away, nor a string words."""
+    """The event's own consent string displaces the batch's; words of consent and strings do not displace each other."""
     told = {name: value for name in CONSENT_STRINGS if isinstance(value := shared.get(name), str) and stripped(value)}
     if any(isinstance(value := row.get(name), str) and stripped(value) for name in CONSENT_STRINGS):
         for name in told:
@@ -77,7 +77,7 @@ def _settle_strings(merged: dict[str, Any], row: Mapping[str, Any], shared: Mapp
                 del merged[name]
     elif told and not any(merged.get(name) == value for name, value in told.items()):
         place = merged.get("gdpr_consent")
-        if says_nothing(place) or isinstance(place, Mapping):  # where an object says nothing
+        if says_nothing(place) or isinstance(place, Mapping):  # an object here is no string
             merged["gdpr_consent"] = list(told.values())[-1]
 
 
@@ -100,7 +100,7 @@ def _canonical(name: str) -> str:
 
 
 def _lift_user_data(merged: dict[str, Any]) -> None:
-    """GA4 has the hashed address and number inside `user_data`."""
+    """Take the hashed address and number out of `user_data`, where GA4 has them."""
     user_data = merged.pop("user_data", None)
     if isinstance(user_data, dict) and "sha256_email_address" in user_data:
         merged.setdefault("email_sha256", user_data["sha256_email_address"])
@@ -109,7 +109,7 @@ def _lift_user_data(merged: dict[str, Any]) -> None:
 
 
 def _only(value: object) -> object:
-    """GA4 and Criteo allow a list of addresses; one person has been named by a list of one."""
+    """The value, or that of a list of one: GA4 and Criteo allow lists of addresses, but we know one person an event."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -126,7 +126,7 @@ def _normalised_item(item: object) -> object:
 
 
 def _seconds_of(milliseconds: object) -> object:
-    """Seconds; tag managers write the number as a text. What is no number is for the check to refuse."""
+    """Seconds, also of a text, as tag managers write it; what is no number stays as it is, for the check to refuse."""
     try:
         if isinstance(milliseconds, int | float | str) and not isinstance(milliseconds, bool):
             return float(milliseconds) / 1000

@@ -39,7 +39,7 @@ from segments.facts.event import (
 )
 from segments.facts.facts import DAY_S, AttributeValue
 
-# Clocks of shops run ahead by seconds; minutes mean a wrong time zone, and a visit in the future would never go idle.
+# Shops' clocks run ahead by seconds; more means a wrong time zone, and a visit in the future would never become idle.
 MAX_AHEAD_S: Final = 300
 # Unix seconds reach this in the year 2286; a larger number is in milliseconds, one a thousand times larger in
 # microseconds (GA4's `timestamp_micros`).
@@ -65,7 +65,7 @@ class Context(msgspec.Struct, frozen=True):
     advertiser: Advertiser
     fx: FxTable
     now_ms: int
-    user_id: str = ""  # from our cookie
+    user_id: str = ""  # that our cookie names
     trusted: bool = False
     referrer: str = ""  # the page, from the Referer header, when the payload names none
     sec_gpc: str = ""  # the browser's own header
@@ -113,7 +113,7 @@ def split_batch(payload: object) -> list[Any]:
 def read_event(row: object, context: Context, names: NameBudget | None = None) -> Incoming:
     """Judge one event object. Never raises: what is wrong comes back as faults.
 
-    `names` is what is left for unknown members of its body; None for an event that is alone.
+    `names` is how many unknown members of the whole body are still looked at; None for an event that is alone.
     """
     if not isinstance(row, dict):
         return Incoming(None, (Fault("", "type", "expected an event object"),))
@@ -231,13 +231,13 @@ def _micros(amount: float, currency: str, context: Context) -> int:
 
 
 def _currency_of(parsed: EventIn) -> str | None:
-    """The event's currency; of an event that names none the one that all its items name: its value is in that, too."""
+    """The currency of an event's value: its own, otherwise the one that all items name; None where they differ."""
     named = {item.currency for item in parsed.items}
     return parsed.currency or (named.pop() if len(named) == 1 else None)
 
 
 def _known_currency(currency: str, pointer: str, context: Context, faults: list[Fault]) -> str:
-    """A currency with a rate, or the advertiser's and a fault."""
+    """The currency, if it has an exchange rate; otherwise the advertiser's, and a fault is added."""
     own = context.advertiser.currency
     if context.fx.knows(currency) or currency == own:
         return currency

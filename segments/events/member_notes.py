@@ -21,7 +21,7 @@ from segments.profiles.store import ProfileStore
 KEPT_DAYS: Final = 9
 # A page with a mistake makes it on every view; a reader of tag health wants to know whether it was today.
 AGAIN_MS: Final = 60_000
-# Distinct shops and members that one process remembers having noted; beyond, it notes again.
+# So many pairs of shop and member does a process remember as noted; further ones are noted again.
 _MAX_REMEMBERED: Final = 10_000
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class MemberNotes:
         self._noted: dict[tuple[int, str], int] = {}
 
     async def take(self, advertiser_id: int, notes: Iterable[Fault], now_ms: int) -> None:
-        """Keep the notes of a batch, each member at most once a minute. Never raises: the events are stored already."""
+        """Keep a batch's notes, each member at most once a minute. Never raises: the events are stored already."""
         fresh: dict[str, str] = {}
         for note in notes:
             written, meant = meant_by(note)

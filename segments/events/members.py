@@ -20,7 +20,7 @@ EVENT_MEMBERS: Final = frozenset({*EventIn.__struct_fields__, *FIELD_ALIASES, *_
 ITEM_MEMBERS: Final = frozenset({*ItemIn.__struct_fields__, *ITEM_ALIASES})
 PLACE_MEMBERS: Final = frozenset(PlaceIn.__struct_fields__)
 NOTED_MEMBERS: Final = frozenset({*EventIn.__struct_fields__, *ItemIn.__struct_fields__, *PlaceIn.__struct_fields__})
-"""What is kept of a shop can name these as meant, and nothing else."""
+"""The only members that a note which is kept of a shop can name as meant."""
 
 COLUMNS: Final = tuple(
     sorted(
@@ -28,7 +28,7 @@ COLUMNS: Final = tuple(
         - {"attributes", "place", "items", "item", "products", "product"}
     )
 )
-"""Members that a flat row can have, for tables."""
+"""Members that a row of a table can have: those that are no objects or lists."""
 
 # GA4's and OneTag's own names that are near to ours and mean something else.
 _OTHERS: Final = re.compile(
@@ -42,10 +42,10 @@ _MEANT: Final = {
 }  # fmt: skip
 _SHORTEST: Final = 4
 _LONGEST: Final = 40
-# Names of one body that are looked at. Real tags have a few dozen; comparing costs up to 0.3 ms a name, and half a
+# How many names of one body are looked at. Real tags have a few dozen; comparing costs up to 0.3 ms a name, and half a
 # megabyte of made-up ones would hold everybody else for a minute.
 MOST_NAMES: Final = 256
-# One wrong letter; in longer names two.
+# A name may have one wrong letter; one that is at least so long may have two.
 _LONG_NAME: Final = 8
 
 
@@ -93,7 +93,7 @@ def meant_by(note: Fault) -> tuple[str, str]:
 
 @functools.lru_cache(maxsize=4_096)
 def nearest_member(name: str, known: frozenset[str]) -> str | None:
-    """The known member that `name` was probably meant to be: by its letters without case and marks, or one apart."""
+    """The known member that `name` was probably meant to be: the same but for case and marks, or a wrong letter."""
     if len(name) > _LONGEST or len(name) < 3 or _OTHERS.fullmatch(name):
         return None
     plain = _plain(name)

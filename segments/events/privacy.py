@@ -13,7 +13,7 @@ import msgspec
 from segments.events.texts import stripped
 
 GOOGLE_WORDS: Final = ("ad_storage", "ad_user_data", "ad_personalization")
-"""Google's consent mode, as words of a tag manager, or of an object `consent`."""
+"""Members of Google's consent mode: of the event, as tag managers send them, or of an object `consent`."""
 
 CONSENT_STRINGS: Final = ("consent", "gdpr_consent")
 """Where a TC string may be."""
@@ -91,7 +91,7 @@ def _refusals(
 
 
 def _says_unknown(consent: object) -> bool:
-    """Whether an object `consent` says something, and nothing of it in words that are known."""
+    """Whether `consent` is an object with members, none of which is known."""
     return isinstance(consent, Mapping) and bool(consent) and consent.keys().isdisjoint(GOOGLE_WORDS)
 
 
@@ -116,7 +116,7 @@ def _sells_out(value: object) -> bool:
 
 
 def _word(value: object) -> str:
-    """A value as a lower-case word: `true`, `1` and `" Granted "` are words, an object is none that anybody knows."""
+    """A value as a lower-case word: `true`, `1` and `" Granted "` are words, anything but a number or text is "?"."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
@@ -125,7 +125,7 @@ def _word(value: object) -> str:
 
 
 def _gdpr_of(layers: Iterable[Mapping[str, object]]) -> bool | None:
-    """Whether it applies, where one of the layers says so: anything but a clear no is a yes."""
+    """Whether the GDPR applies; None where no layer says so. Anything but a clear no is a yes."""
     said = [word for layer in layers if (word := _word(layer.get("gdpr"))) != ""]
     return any(word not in _NO for word in said) if said else None
 

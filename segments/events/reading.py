@@ -17,7 +17,7 @@ from core.errors import Fault, InputError
 
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ESCAPE: Final = re.compile(r'(\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))|\\')
-# Longer ones are no ids and no prices; turning them into numbers costs quadratic time.
+# Longer numbers are neither ids nor prices, and parsing them costs quadratic time.
 _MAX_DIGITS: Final = 300
 
 
@@ -55,7 +55,7 @@ def _integer(digits: str) -> int | float:
 
 
 def _readable(value: object) -> object:
-    """The value with every text as it can be encoded again."""
+    """The value with U+FFFD for lone surrogates in all texts, which could not be encoded again."""
     if isinstance(value, str):
         return _LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):

@@ -17,7 +17,8 @@ _SOCIAL: Final = {
 }  # fmt: skip
 _CLICK_IDS: Final = {"gclid": ("google", "cpc"), "msclkid": ("bing", "cpc"), "fbclid": ("facebook", "social")}
 _MAX_CHARS: Final = 80
-# Of an address that is too long: what `source_of` reads, from its first part, each value as far as it is kept anyway.
+# The parameters that are kept of an address that is too long: those that `source_of` reads. Only the first _MAX_READ
+# characters are searched for them, and values are cut as they would be anyway.
 _KEPT: Final = frozenset(
     {"utm_source", "utm_medium", "utm_campaign", "utm_term", *_CLICK_IDS, *_SEARCH_ENGINES.values()}
 )

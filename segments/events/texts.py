@@ -16,24 +16,24 @@ from segments.events.source import shortened
 from segments.facts.event import MAX_SECONDS, MAX_TEXT_CHARS, MAX_URL_CHARS
 
 # What stands at the ends of a text by accident: spaces of any kind, control characters, line separators, a byte order
-# mark in the middle of a file. No pattern: one that ends in `+\\Z` takes the square of a long run inside.
+# mark in the middle of a file. Not a pattern: one that ends in `+\\Z` takes quadratic time on a long run inside a text.
 _ENDS: Final = (
     "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace() or sign < " " or "\x7f" <= sign <= "\x9f")
     + "\u200b\ufeff"
 )
 _INSIDE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
-# A double holds whole numbers up to here exactly; a larger one was no id any more when it was sent.
+# A double holds whole numbers up to here exactly; a larger id was rounded before it was sent.
 _EXACT: Final = 2**53
-# No id has more digits; Python refuses to write a number of thousands.
+# No id has more digits, and Python refuses to write a number of thousands of digits.
 _LONGEST_NUMBER: Final = 10**300
-# Tons in grams, and as many pieces as an item may have.
+# The largest quantity that is read as a weight: as many pieces as an item may have (event.ItemIn).
 _MOST_WEIGHED: Final = 10_000
 
 _CURRENCY_SIGNS: Final = {"ZŁ": "PLN", "ZL": "PLN", "€": "EUR", "£": "GBP"}
 
 
 class _Text(NamedTuple):
-    """How a member is read: `most` characters are kept (0: its own check counts them), inner control characters go."""
+    """How a member is read. One that `decorates` is cut at `most` characters and loses inner control characters."""
 
     most: int = 0
     decorates: bool = False
@@ -55,10 +55,10 @@ _ITEM: Final = {
     "availability": _Text(MAX_TEXT_CHARS, decorates=True),
 }  # fmt: skip
 _PLACE: Final = {"country": _ID, "region": _Text(20, decorates=True), "city": _Text(60, decorates=True)}
-# Empty texts stand for nothing where a number or a flag belongs: templates of shops print them.
+# Empty texts are removed where a number or a flag belongs: shops' templates print them for missing values.
 _NUMBERS: Final = ("value", "seconds", "time", "gdpr", "offline", "replace")
 _ITEM_NUMBERS: Final = ("price", "quantity", "stock")
-# Objects that PHP writes as `[]` and templates as `""` when they are empty.
+# Objects that PHP writes as `[]`, and templates as `""`, when they are empty: they are removed then.
 _OBJECTS: Final = ("attributes", "place")
 _NAMES: Final = ("transaction_id", "event_id", "customer_id")
 _HASHES: Final = ("email_sha256", "phone_sha256")
@@ -70,9 +70,9 @@ def stripped(text: str) -> str:
 
 
 def mend(event: MutableMapping[str, Any]) -> list[str]:
-    """Make an event's texts what its check wants, in place; names of the members that were cut or changed.
+    """Bring an event's texts, in place, into the form that its check wants; returns the members that were changed.
 
-    What identifies something and is no text and no number stays: the check refuses it by name.
+    A member that identifies something stays if it is neither text nor number: the check refuses it by name.
     """
     mended: list[str] = []
     _mend_texts(event, _EVENT, mended)
@@ -119,13 +119,13 @@ def _mend_texts(values: MutableMapping[str, Any], members: dict[str, _Text], men
 
 
 def _only_text(value: object) -> str:
-    """What of a decoration that is no text can be kept: the one text of a list (`["Shoes"]`); otherwise nothing."""
+    """The text to keep of a value that is none, in a member that identifies nothing: that of a list of one, or ''."""
     only = value[0] if isinstance(value, list) and len(value) == 1 else None
     return stripped(only)[:MAX_TEXT_CHARS] if isinstance(only, str) else ""
 
 
 def _number_text(value: float) -> object:
-    """`10001` for 10001 and for 10001.0, which some languages make of it; what is no number in JSON as it is."""
+    """`10001` for 10001 and for 10001.0, as some languages write it; other values as they are."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -158,7 +158,7 @@ def _mend_currency(event: MutableMapping[str, Any], mended: list[str]) -> None:
 
 
 def _mend_quantity(item: MutableMapping[str, Any], mended: list[str]) -> None:
-    """What is sold by weight is one piece at the price of what was weighed: 0.752 kg at 12.99 are one of 9.76848."""
+    """Make goods sold by weight one piece at their price together: 0.752 kg at 12.99 become one at 9.76848."""
     quantity, price = _number(item.get("quantity")), _number(item.get("price"))
     if quantity is None or not 0 < quantity <= _MOST_WEIGHED or quantity.is_integer():
         return
@@ -169,7 +169,7 @@ def _mend_quantity(item: MutableMapping[str, Any], mended: list[str]) -> None:
 
 
 def _number(value: object) -> float | None:
-    """A finite number, also one that is written as a text."""
+    """A finite number, also if it is written as a text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -180,7 +180,7 @@ def _number(value: object) -> float | None:
 
 
 def _drop_unfilled(event: MutableMapping[str, Any], mended: list[str]) -> None:
-    """A name that a template left unfilled names nothing: all orders and all persons would be the same one."""
+    """Remove names that a template left unfilled: by them all orders, or all persons, would be the same one."""
     for names, is_nothing in ((_NAMES, is_unfilled), (_HASHES, is_hash_of_nothing)):
         for name in names:
             value = event.get(name)
@@ -199,7 +199,7 @@ def _mend_gdpr(event: MutableMapping[str, Any]) -> None:
 
 
 def _mend_seconds(event: MutableMapping[str, Any], mended: list[str]) -> None:
-    """A page that stays open over night counts as the longest visit there is, a clock set back as none."""
+    """Bound the seconds on a page: one left open over night counts as MAX_SECONDS, a clock that was set back as 0."""
     seconds = event.get("seconds")
     if isinstance(seconds, str):
         with contextlib.suppress(ValueError):

@@ -47,7 +47,7 @@ MAX_BODY_BYTES: Final = 512 * 1024
 RETRY_AFTER_S: Final = 1
 _TAG_AGE_S: Final = 3_600
 
-# What the tag makes (a UUID), and room for a shop that makes its own.
+# The tag makes UUIDs; there is room for ids that shops make themselves.
 CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 # A visitor's wish at one shop, sent by its pages; the opt-out everywhere is /optout, which no shop can press for them.
 OPT_OUT_EVENT: Final = "opt_out"
@@ -264,10 +264,10 @@ class TrackerSite:
         return Context(advertiser, self._directory.fx, self._clock.now_ms(), user_id, trusted, referrer, sec_gpc)
 
     async def _of_client(self, rows: list[Any], context: Context, client_id: str) -> tuple[Context, bool]:
-        """The context with the user of a first-party id, and whether our cookie is to be tried.
+        """The context with the user of a first-party id, and whether to set our cookie.
 
-        A known id belongs to a browser that did not keep the cookie, so it gets none: what one shop's pages keep must
-        not bring back an id that other shops know. Nothing is stored for events that may not be.
+        A known first-party id belongs to a browser that did not keep the cookie, so none is set: what one shop's pages
+        keep must not bring back an id that other shops know. Nothing is stored for events that may not be stored.
         """
         shop = context.advertiser.id
         known = await self._identities.user_of_client(shop, client_id)
@@ -302,7 +302,7 @@ class TrackerSite:
         return self._directory.advertiser(int(text)) if text.isascii() and text.isdigit() and len(text) <= 10 else None
 
     def _cookie(self, request: web.Request) -> tuple[str, bool]:
-        """(user id, whether it is new): a cookie of another shape is somebody's experiment and is replaced."""
+        """(user id, whether it is new): a cookie that has not the form of our ids is replaced."""
         known = request.cookies.get(COOKIE, "")
         return (known, False) if is_user_id(known) else (new_user_id(), True)
 
@@ -387,7 +387,7 @@ def _is_own_page(request: web.Request, advertiser: Advertiser) -> bool:
 
 
 def _from_own_pages(request: web.Request, advertiser: Advertiser, name: str) -> bool:
-    """A browser says where a request comes from; other shops' pages may not write into this shop's profiles."""
+    """Whether the header `name` admits that a page of the shop sent the request: others may not write its profiles."""
     header = request.headers.get(name, "")
     own = advertiser.domain.lower().removeprefix("www.")
     if not header or not own:

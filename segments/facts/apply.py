@@ -62,9 +62,9 @@ _STAGES: Final = {
 def apply_event(
     facts: Facts, event: Event, policy: ApplyPolicy = DEFAULT_POLICY, details: Details = NO_DETAILS
 ) -> frozenset[str]:
-    """Let `event` happen to `facts`; names of the fields of Facts that changed.
+    """Change `facts` by `event`; returns the names of the fields of Facts that changed.
 
-    `details` are of the event's products where rules ask for what a product was like (traits.py).
+    `details` tell of the event's products, where rules ask what a product was like (traits.py).
     """
     if event.once:
         remember_event(facts, event.once)
@@ -92,7 +92,7 @@ def apply_event(
 
 
 def apply_lists(facts: Facts, lists: Mapping[str, ListedTime]) -> frozenset[str]:
-    """Note which customer lists name the visitor, and which no longer; names of the fields that changed."""
+    """Note which customer lists name the visitor, and which no longer; returns the names of the fields that changed."""
     kept = {name: listed for name, listed in {**facts.lists, **lists}.items() if listed.until_s}
     newest = dict(sorted(kept.items(), key=lambda item: item[1].since_s)[-MAX_LISTS:])
     if newest == facts.lists:
@@ -102,7 +102,7 @@ def apply_lists(facts: Facts, lists: Mapping[str, ListedTime]) -> frozenset[str]
 
 
 def forget_lists(facts: Facts) -> frozenset[str]:
-    """Before a person logs in where another one had: nobody is on the other's lists."""
+    """Forget the lists of the person who logged in before: another one logs in now. Returns the fields that changed."""
     if not facts.person:
         return frozenset()
     facts.lists, facts.known_as = {}, []
@@ -110,7 +110,7 @@ def forget_lists(facts: Facts) -> frozenset[str]:
 
 
 def category_of(facts: Facts, item: Item) -> str:
-    """The item's category; if the event does not say, what was said when it was viewed or put into the cart."""
+    """The item's category; if the event names none, the one named when it was viewed or put into the cart."""
     if item.category:
         return item.category
     for product in facts.products:
@@ -283,7 +283,7 @@ def _purchase(facts: Facts, event: Event, at_s: int, policy: ApplyPolicy, change
 
 
 def _correct(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
-    """Take the value of an order that was counted wrongly; it stays the purchase that it was, at its time.
+    """Replace the value of an order that was counted already; it stays one purchase, at its time.
 
     Only the newest orders are known whole (docs/events.md says how many); the value of an older one stays.
     """
@@ -301,7 +301,7 @@ def _correct(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:
 
 
 def _buy(facts: Facts, item: Item, category: str, line: CartLine | None, at_s: int, changed: set[str]) -> None:
-    """`line` is what the cart had of it: what is known of its traits goes over where the event brings none."""
+    """Note a bought item; the traits and price of its cart line, `line`, are taken over where the event brings none."""
     if not item.id:
         return
     known = next((bought for bought in facts.bought if bought.id == item.id), None)
@@ -331,7 +331,7 @@ def _cool_down(facts: Facts, categories: Iterable[str], until_s: int, at_s: int,
 
 
 def _refund(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:  # noqa: ARG001 handlers share a shape
-    """Takes back the value, once for each micro of it; an order refunded whole no longer counts as a purchase."""
+    """Take back an order's value, never more than is left of it; one refunded whole no longer counts as a purchase."""
     order = known_order(facts, event.order)
     if order is None or order.value_micros == 0:
         return
@@ -349,7 +349,7 @@ def _refund(facts: Facts, event: Event, at_s: int, changed: set[str]) -> None:  
 
 
 def _unbuy(facts: Facts, refunded: Order, changed: set[str]) -> None:
-    """An order was refunded whole: what it was the last purchase of was not bought."""
+    """Forget products that were bought last with an order that was refunded whole."""
     kept = [order for order in facts.orders if order.value_micros > 0]
     facts.bought = [bought for bought in facts.bought if facts.purchases > 0 and bought.bought_s != refunded.at_s]
     if facts.purchases <= 0:

@@ -33,7 +33,7 @@ def put_in_cart(
 
 
 def take_from_cart(facts: Facts, item: Item, at_s: int, changed: set[str]) -> None:
-    """Some or all pieces of a product leave the cart; the last one ends it."""
+    """Take pieces of a product out of the cart, all if the quantity is 0; the last product's removal ends the cart."""
     line = next((known for known in facts.cart if known.id == item.id), None)
     if line is None:
         return
@@ -49,7 +49,7 @@ def take_from_cart(facts: Facts, item: Item, at_s: int, changed: set[str]) -> No
 def fill_cart(
     facts: Facts, lines: Sequence[tuple[Item, str]], value_micros: int | None, at_s: int, changed: set[str]
 ) -> None:
-    """The whole cart as the shop shows it: (item, category) lines and the total.
+    """Replace the cart by the whole one that the shop shows: (item, category) lines and the total in micros.
 
     Without lines, a total of 0 empties the cart and another total corrects its value; a total without any known line
     becomes a line without a product.
@@ -67,7 +67,7 @@ def fill_cart(
             for item, category in lines[:MAX_CART_LINES]
             if item.quantity
         ]
-        if not facts.cart:  # lines of nothing are how some shops show an empty cart
+        if not facts.cart:  # some shops show an empty cart as lines with quantity 0
             end_cart(facts, at_s, changed)
             return
     elif value_micros and not facts.cart:
@@ -96,7 +96,7 @@ def end_cart(facts: Facts, at_s: int, changed: set[str]) -> None:
 
 
 def drop_stale_cart(facts: Facts, now_s: int, changed: set[str]) -> None:
-    """A cart that nobody touched for 14 days is no cart."""
+    """End a cart that has not changed for CART_LIFETIME_S, as of that moment."""
     if facts.cart and now_s - facts.cart_changed_s >= CART_LIFETIME_S:
         end_cart(facts, facts.cart_changed_s + CART_LIFETIME_S, changed)
 

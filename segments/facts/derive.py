@@ -20,8 +20,8 @@ from segments.facts.facts import (
 )
 
 DEFINITIONS_VERSION: Final = 2
-"""Of what facts mean: another number starts a pass over all stored windows (segments.worker.reindex), with its progress
-in the doctor. 2: lifetime value by baskets, fading; score and engagement fade with silence."""
+"""Version of what facts mean: another number starts a pass over all stored windows (segments.worker.reindex), whose
+progress the doctor shows. 2: lifetime value by baskets, fading; score and engagement fade with silence."""
 
 POINTS: Final = {
     Kind.PAGE_VIEW: 1,
@@ -42,13 +42,14 @@ POINTS: Final = {
 
 _POINTS_BY_NAME: Final[dict[str, int]] = {str(kind): points for kind, points in POINTS.items()}
 
-# Half of an interest is gone after a week: a third of the effect of retargeting falls on its first day (science 1e).
+# Half of an interest is gone after a week: a third of the effect of retargeting falls on its first day
+# (docs/evidence.md, "Carts").
 SCORE_HALF_LIFE_S: Final = 7 * DAY_S
 
-# Of a rhythm less than a month old: two orders a day apart do not promise a fortune.
+# A rhythm is taken to span a month at least: two orders a day apart do not promise an order every day.
 LEAST_RHYTHM_S: Final = 30 * DAY_S
 
-# A faded value moves in steps, each a moment that rules know of beforehand.
+# A value fades in steps, since rules must know beforehand at which moments it changes.
 STEPS_A_HALVING: Final = 4
 MAX_STEPS: Final = 40
 SCORE_DAYS: Final = 28
@@ -109,7 +110,7 @@ def baskets(facts: Facts) -> int:
 
 
 def basket_cycle_s(facts: Facts) -> int:
-    """Mean time between two baskets; 0 before the second. A month at least is looked at: less shows no rhythm yet."""
+    """Mean time between two baskets; 0 before the second. Over a month at least: less shows no rhythm."""
     count = baskets(facts)
     if count < 2:
         return 0
@@ -119,8 +120,8 @@ def basket_cycle_s(facts: Facts) -> int:
 def lifetime_value_at(facts: Facts, at_s: int) -> int:
     """A year's worth of the visitor in micros: average basket times baskets a year at the visitor's rhythm.
 
-    200 PLN every two months is 1,200 PLN. One basket is worth itself. Who misses two of their own cycles (a year after
-    a single basket) is worth half as much for each further two (each further year).
+    200 PLN every two months is 1,200 PLN. One basket is worth itself. After two
+    cycles without a purchase (a year after a single basket) the value halves for each further two (each further year).
     """
     if facts.purchases <= 0:
         return 0
@@ -140,7 +141,7 @@ def lifetime_margin_at(facts: Facts, at_s: int) -> int:
 
 
 def lifetime_changes(facts: Facts) -> list[int]:
-    """The moments at which silence takes a part of the lifetime value away."""
+    """The moments (unix seconds) at which the lifetime value falls by a step if nothing is bought."""
     if facts.purchases <= 0:
         return []
     pause_s = _pause_s(facts)
@@ -149,7 +150,7 @@ def lifetime_changes(facts: Facts) -> list[int]:
 
 
 def _pause_s(facts: Facts) -> int:
-    """Silence after which the value begins to fade, and which halves it then."""
+    """Seconds without a purchase after which the value begins to fade, and within which it then halves."""
     return 2 * basket_cycle_s(facts) or YEAR_S
 
 
@@ -181,13 +182,13 @@ def engagement_changes(facts: Facts) -> list[int]:
 
 
 def _silence_s(facts: Facts, at_s: int) -> int:
-    """0 where nobody knows when anything was heard."""
+    """Seconds since the last sign of the visitor; 0 where there was none."""
     sign_s = last_sign_s(facts)
     return max(0, at_s - sign_s) if sign_s else 0
 
 
 def last_sign_s(facts: Facts) -> int:
-    """When anything was last heard of the visitor."""
+    """When the visitor was last heard of: their last visit or purchase, in unix seconds."""
     return max(facts.last_visit_s, facts.last_purchase_s)
 
 

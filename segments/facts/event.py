@@ -35,7 +35,7 @@ class Kind(enum.StrEnum):
     HEARTBEAT = "heartbeat"
 
 
-# Between our own processes only; their leading underscore keeps them out of the names that a shop may send.
+# Kinds of events between our own processes: no shop may send a name with a leading underscore.
 LINK: Final = "_link"  # "our visitor logged in as a person you know": carries a snapshot of facts
 LINK_BACK: Final = "_link_back"  # the answer, with the other side's snapshot
 
@@ -72,7 +72,7 @@ MAX_ITEMS: Final = 200
 # One beacon carries what a page queued; a back office sends pages of its day.
 MAX_BATCH: Final = 500
 MAX_NAME_CHARS: Final = 40
-# Criteo's bound on product ids is 240; profiles keep them whole, so what no real catalogue needs is refused.
+# Criteo's bound on product ids is 240. Profiles keep them whole, so ids longer than any real catalogue's are refused.
 MAX_ID_CHARS: Final = 100
 MAX_TEXT_CHARS: Final = 200
 MAX_URL_CHARS: Final = 2_048
@@ -82,7 +82,7 @@ MAX_SECONDS: Final = 3_600
 
 # Patterns end in \Z: Python's $ alone also matches before a final line break.
 ShortText = Annotated[str, Meta(max_length=MAX_TEXT_CHARS)]
-# What is compared and shown as it is: without control characters and line separators, which nobody types into an id.
+# Texts that are compared and shown as they are may have no control characters and line separators: no id has them.
 _NO_CONTROL: Final = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]"
 Identifier = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS, pattern=rf"\A{_NO_CONTROL}*\Z")]
 OptionalIdentifier = Annotated[str, Meta(max_length=MAX_ID_CHARS, pattern=rf"\A{_NO_CONTROL}*\Z")]

@@ -31,12 +31,13 @@ DAY_S = 86_400
 YEAR_S = 365 * DAY_S
 
 FOREVER_S = 2**32 - 1
-"""The end of what has none, in unix seconds of 32 bits."""
+"""Stands for "never ends", in unix seconds of 32 bits."""
 
 # Analytics tools have ended a visit after half an hour of silence for decades; shops compare our counts with theirs.
 VISIT_GAP_S = 1_800
 
-# A cart older than this has lost its value: the bid kernel is at 0.006 of its peak (science 1e).
+# A cart older than this has lost its value: the curve of docs/evidence.md, "Carts", is below 1% of
+# its peak by then.
 CART_LIFETIME_S = 14 * DAY_S
 
 # Silence after which a visitor counts as leaving: twice a monthly shopping rhythm.
@@ -158,14 +159,14 @@ class Order(msgspec.Struct, array_like=True):
 
 
 class Cooldown(msgspec.Struct, array_like=True):
-    """A category that was just bought: its products do not count as an abandoned cart until then."""
+    """A category that was just bought: until `until_s`, its products do not count as an abandoned cart."""
 
     category: str
     until_s: int = 0
 
 
 class ListedTime(msgspec.Struct, array_like=True, frozen=True):
-    """From when to when a customer list of the shop names the visitor; `until_s` is 0 for one that they left."""
+    """From when to when a customer list of the shop names the visitor; `until_s` is 0 for a list that they left."""
 
     since_s: int
     until_s: int = 0
@@ -247,7 +248,7 @@ class Facts(msgspec.Struct, array_like=True):
 
 
 def digests_of(facts: Facts) -> list[bytes]:
-    """By what the shop knows the person: digests of e-mail, phone and customer id."""
+    """The digests (e-mail, phone, customer id) by which the shop knows the person."""
     return [*([facts.person] if facts.person else []), *facts.known_as]
 
 

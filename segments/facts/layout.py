@@ -23,11 +23,11 @@ from segments.facts.derive import basket_cycle_s
 from segments.facts.facts import DAY_S, Facts, Product, Traits
 
 HOT_VERSION: Final = 3
-"""What is written. 2 is the same without the purchase cycle, 1 also without product references; both are read, too."""
+"""The version that is written. 2 lacks the purchase cycle, 1 also product references; both are read, too."""
 
 OLDEST_HOT_VERSION: Final = 1
 COLD_VERSION: Final = 2
-"""What is written of products with traits. Without any it is 1, which is the same without them."""
+"""The version that is written if a product has traits; otherwise version 1, which lacks them."""
 
 OLDEST_COLD_VERSION: Final = 1
 
@@ -48,7 +48,8 @@ HEADER: Final = np.dtype(
 )
 HEADER_BYTES: Final = 40
 COLD_HEADER_BYTES: Final = 3
-# The same bytes come out as with the default 8, whose hash table is four times as large and cleared for every profile.
+# zlib's memLevel. The default 8 gives the same bytes, but its hash table is four times as large, and is cleared for
+# every profile.
 DEFLATE_MEMORY: Final = 6
 
 # Deflate's preset dictionary: words that nearly every profile has. It is part of COLD_VERSION: never edit it in place.
@@ -71,7 +72,7 @@ WINDOW_BYTES: Final = 12
 # A user of one advertiser with thousands of windows would slow every bid on them; admin refuses rules far below this.
 MAX_WINDOWS: Final = 1_000
 
-# How often a visitor buys, in steps of a sixth from three days to a year; 0 where no rhythm is known.
+# Purchase cycles that a header can hold: from three days to a year, each a sixth longer; 0 where no rhythm is known.
 STAGE_BITS: Final = 3
 CYCLES: Final = 32
 _SHORTEST_CYCLE_S: Final = 3 * DAY_S
@@ -81,7 +82,7 @@ CYCLES_S: Final[npt.NDArray[np.float64]] = np.concatenate(
 _CYCLES_A_LOG: Final = (CYCLES - 2) / math.log(365 * DAY_S / _SHORTEST_CYCLE_S)
 
 MAX_REFERENCES: Final = 8
-# As long as an ad leaves out what was bought, unless its creative says otherwise (core.model.ProductChoice).
+# Ads leave out what was bought for so long, unless their creative says otherwise (core.model.ProductChoice).
 BOUGHT_S: Final = 30 * DAY_S
 REFERENCE_BYTES: Final = 8
 
@@ -107,7 +108,7 @@ def biddable_cart_micros(facts: Facts, now_s: int) -> int:
 
 
 def stored_windows(windows: Sequence[Window], now_s: int, expires_s: int) -> list[Window]:
-    """What the hot field keeps of windows: those that have not ended, cut at `expires_s` (unix seconds)."""
+    """The windows that the hot field keeps: those that have not ended, cut at `expires_s` (unix seconds)."""
     return [
         (segment, max(0, enter), min(expires_s, leave))
         for segment, enter, leave in windows
@@ -155,7 +156,7 @@ def referred_products(facts: Facts, now_s: int) -> tuple[list[str], int]:
 
 
 def _pack_references(product_ids: Sequence[str], of_cart: int) -> bytes:
-    """8 bytes each, then how many of them are of the cart (u8); nothing without a product."""
+    """Packed references of 8 bytes each, then how many of them are of the cart (u8); b"" without a product."""
     if not product_ids:
         return b""
     return struct.pack(f"<{len(product_ids)}QB", *map(product_reference, product_ids), of_cart)
@@ -206,7 +207,7 @@ def products_viewed(facts: Facts) -> int:
 
 
 class PackedProducts(msgspec.Struct, frozen=True):
-    """The viewed products of a cold field as they are stored: most events leave them alone."""
+    """The viewed products of a cold field as they are stored: most events change none, and unpack none."""
 
     ids: list[str]
     categories: list[str]
@@ -217,7 +218,7 @@ class PackedProducts(msgspec.Struct, frozen=True):
 
 
 def pack_products(products: Sequence[Product]) -> PackedProducts:
-    """Numbers packed to their width and left out of the deflate take 5 bytes a product, as msgpack rows they take 9.
+    """Pack numbers bit by bit outside of what is deflated: 5 bytes a product, where msgpack rows take 9.
 
     Prices keep hundredths of the currency's unit.
     """
@@ -273,7 +274,7 @@ def unpack_cold_parts(cold: bytes) -> tuple[Facts, PackedProducts]:
 
 
 class _Cold(msgspec.Struct, array_like=True):
-    """What is deflated: facts without products, then what of the products is not a number."""
+    """What is deflated: facts without products, then the parts of products that are not numbers."""
 
     facts: Facts
     product_ids: list[str]
@@ -283,13 +284,13 @@ class _Cold(msgspec.Struct, array_like=True):
 
 
 class _ColdWithTraits(_Cold, array_like=True):
-    """The same of version 2."""
+    """What version 2 deflates: the same, and traits."""
 
     traits: list[Traits | None] = []
 
 
 def _cold_of(facts: Facts, packed: PackedProducts) -> tuple[object, ...]:
-    """The members of `_Cold`. Of visitors whom no list of customers names it is what it was before there were any."""
+    """The members of `_Cold`. A visitor on no customer list gets the members of before there were lists."""
     known: object = facts if facts.known_as or facts.lists else msgspec.structs.astuple(facts)[:_BEFORE_LISTS]
     parts = (known, packed.ids, packed.categories, packed.liked, packed.widths)
     return (*parts, packed.traits) if packed.traits else parts

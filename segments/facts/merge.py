@@ -47,7 +47,7 @@ _LATER_WINS: Final = ("country", "region", "city", "person")
 
 
 def merge(mine: Facts, my_id: str, other: Facts, other_id: str) -> None:
-    """Take `other` (facts of `other_id`, not changed) into `mine` (facts of `my_id`)."""
+    """Merge `other`, the facts of `other_id`, into `mine`, the facts of `my_id`; `other` is not changed."""
     theirs = {other_id, *other.merged}
     ours = {my_id, *mine.merged}
     overlap = not theirs.isdisjoint(ours)
@@ -71,7 +71,7 @@ def merge(mine: Facts, my_id: str, other: Facts, other_id: str) -> None:
 
 
 def _order(facts: Facts) -> tuple[int, int, int, int, int, str]:
-    """Which of two sides is the later one; down to what the later one decides, so that both sides answer alike."""
+    """Orders two sides; ties go by the values that the later one decides, so that both devices merge alike."""
     decided = repr((sorted(facts.attributes.items()), [getattr(facts, name) for name in _LATER_WINS]))
     return (facts.last_visit_s, facts.visit_start_s, facts.pages, facts.last_purchase_s, facts.visit_pages, decided)
 
@@ -93,7 +93,7 @@ def _bounded(attributes: dict[str, Key], limit: int) -> dict[str, Key]:
 
 
 def _merge_cart(mine: Facts, other: Facts) -> None:
-    """The cart that changed last, unless the other device ended one later (by a purchase or by emptying it)."""
+    """Take the cart that changed last, unless either device ended a cart later (by a purchase or by emptying it)."""
     ended_s = max(mine.cart_ended_s, other.cart_ended_s)
     sides = [side for side in (mine, other) if side.cart and side.cart_changed_s > ended_s]
     newest = max(sides, key=_cart_order, default=None)
@@ -115,7 +115,7 @@ def _cart_order(facts: Facts) -> tuple[int, int, int, list[tuple[str, int]]]:
 
 
 def _merge_purchases(mine: Facts, other: Facts, overlap: bool) -> None:
-    """Orders that both sides know count once, and at what is left of them after refunds on either side."""
+    """Count orders that both sides know once, with the value that refunds on either side have left."""
     known = [{order.key: order for order in side.orders if order.key} for side in (mine, other)]
     ours, theirs = ({key: order.value_micros for key, order in orders.items()} for orders in known)
     shared = {key: _same_order(known[0][key], known[1][key]).value_micros for key in ours.keys() & theirs.keys()}

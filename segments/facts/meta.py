@@ -24,7 +24,7 @@ def pack_meta(meta: Meta) -> bytes:
 
 
 def unpack_meta(value: bytes | None) -> Meta:
-    """Meta of a stored field. An unreadable one counts as opted out: refusing too much harms nobody's privacy."""
+    """Meta of a stored field; none gives the default. An unreadable one counts as opted out: that harms no privacy."""
     if value is None:
         return Meta()
     if len(value) != _packed.size or value[0] != META_VERSION:

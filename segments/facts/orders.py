@@ -10,13 +10,13 @@ from typing import Final
 from segments.facts.facts import MAX_ORDERS, Facts, Order
 
 DIGEST_BYTES: Final = 4
-# Together with the whole ones 132 orders: a buyer of one order a day is covered for the default retention of 90 days
-# and beyond. 480 bytes; the chance that a new order is taken for an old one stays below 1 in 30 million.
+# With those known whole, 132 orders are remembered: enough for an order a day over the default retention of 90 days.
+# They take 480 bytes; the chance that a new order is taken for an old one stays below 1 in 30 million.
 MAX_OLDER_ORDERS: Final = 120
 
 
 def is_counted(facts: Facts, key: int) -> bool:
-    """Whether an order (its `order_key`; 0 never is) was counted."""
+    """Whether the order with this `order_key` was counted; False for 0, which is no key."""
     if not key:
         return False
     return any(order.key == key for order in facts.orders) or _digest(key) in _digests(facts.older_orders)
@@ -36,7 +36,7 @@ def remember_orders(facts: Facts, orders: list[Order], older: bytes = b"") -> No
 
 
 def united_digests(left: bytes, right: bytes) -> bytes:
-    """Digests of both sides, the same whichever side asks: which of them is older is not known."""
+    """Digests of both sides, sorted: their age is not known, and both devices must get the same."""
     return b"".join(sorted({*_digests(left), *_digests(right)})) if left and right else left or right
 
 

@@ -13,7 +13,7 @@ from segments.facts.facts import DAY_S, VISIT_GAP_S, Facts
 HALF_LIFE_S: Final = 28 * DAY_S
 # An hour to each side is the same habit.
 NEAR_HOURS: Final = 1
-# As many visits speak for no hour at all: one visit alone says little.
+# So many visits at no hour in particular are added to the seen ones: one visit alone says little.
 DOUBT: Final = 3.0
 HOURS: Final = 24
 
@@ -35,7 +35,7 @@ class UsualHour(msgspec.Struct, frozen=True):
 def visit_starts(facts: Facts) -> list[int]:
     """Unix seconds at which the visits began that the facts still tell of, oldest first.
 
-    Everything with a time in the profile counts: a visit begins after VISIT_GAP_S without any.
+    Everything in the profile that has a time counts as a sign; a visit begins after VISIT_GAP_S without one.
     """
     moments = sorted({
         *(entry.at_s for entry in facts.entries), *(product.seen_s for product in facts.products),
@@ -48,7 +48,7 @@ def visit_starts(facts: Facts) -> list[int]:
 
 
 def usual_hour(facts: Facts, timezone: str, now_s: int) -> UsualHour | None:
-    """The hour, of the zone of a name such as Europe/Warsaw; None for somebody whose visits nothing is known of."""
+    """The hour, of the zone of a name such as Europe/Warsaw; None where no visit is known."""
     starts = visit_starts(facts)
     if not starts:
         return None

@@ -16,10 +16,10 @@ def pack_id(text: bytes) -> bytes:
 
 
 def revised(packed: bytes) -> bytes:
-    """The same last event with a larger revision behind it: for a profile rewritten without an event.
+    """The same id of the last event with a larger revision: for a profile that is rewritten without an event.
 
-    The revision (4 bytes behind the id) makes the value another one, so that a write by whoever read the profile
-    before is refused; yet it still compares between this entry and the next.
+    The revision, 4 bytes behind the id, changes the stored value, so that a process that read the profile before has
+    its write refused; the value still sorts between this entry and the next.
     """
     entry = packed[: _pair.size] or START
     revision = int.from_bytes(packed[_pair.size :], "big") + 1

@@ -31,7 +31,7 @@ class Detail(msgspec.Struct, frozen=True):
 
 
 Details = Mapping[str, Detail]
-"""By product id."""
+"""Product id -> what the feed says of it."""
 
 NO_DETAILS: Final[Details] = {}
 UNKNOWN: Final = Detail()
@@ -61,8 +61,8 @@ def products_of(facts: Facts) -> set[str]:
 def refresh_traits(facts: Facts, details: Details) -> frozenset[str]:
     """Bring the traits up to the feed without an event; the names of the fields of Facts that changed.
 
-    What was met before a rule asked gets the feed's values of now. Of what has traits already only the reduction
-    changes, which is about the present; the others stay what they were at the event.
+    Products that were met before a rule asked get today's values of the feed. Of traits that are there already only
+    the reduction changes, which is about the present; the others stay what they were at the event.
     """
     changed: set[str] = set()
     for name in ("products", "bought", "cart"):

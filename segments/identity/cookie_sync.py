@@ -22,11 +22,11 @@ from segments.profiles.metrics import IntakeMetrics
 from segments.profiles.reading import Command
 from segments.profiles.store import ProfileStore
 
-# OpenRTB puts no bound on ids; the longest in use are base64 of 64 bytes.
+# OpenRTB sets no bound on ids; the longest in use are 64 bytes in base64.
 MAX_EXCHANGE_ID_CHARS: Final = 128
 _COUNTED_DAYS: Final = 35
 DEVICE: Final = "ifa"
-"""Of `user_id_sources`: the exchange syncs the device's advertising id."""
+"""Value in `user_id_sources` that says that the exchange syncs the device's advertising id."""
 
 
 class SyncOutcome(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ class CookieSync:
             if not look_only:
                 self._metrics.syncs.labels(exchange.key, browser, "placeholder").inc()
             their_id = ""
-        if DEVICE in exchange.user_id_sources:  # bid requests write it in capitals or not, and are looked up in one way
+        if DEVICE in exchange.user_id_sources:  # in the one form in which ids of bid requests are looked up
             their_id = device_id(their_id) or their_id
         try:
             if not permitted:
@@ -131,7 +131,7 @@ class CookieSync:
         ]
 
     async def _count(self, exchange: Exchange, browser: str, outcome: str) -> None:
-        """Count a call of a browser; "" is nobody's."""
+        """Count a call of a browser family; "", of a call that only looks, is not counted."""
         if not browser:
             return
         self._metrics.syncs.labels(exchange.key, browser, outcome).inc()

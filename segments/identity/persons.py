@@ -43,8 +43,8 @@ _OPT_OUT_TTL_MS: Final = 400 * DAY_S * 1000
 _TOMBSTONE_TTL_MS: Final = 7 * DAY_S * 1000
 _EXCHANGE_FIELD: Final = b"x"
 _CLIENT_FIELD: Final = b"c"
-# A browser that keeps our cookie needs its first-party id for the first page only, so that its events before the cookie
-# are not another visitor's. One that comes without the cookie again after the grace is one that keeps none.
+# A browser that keeps our cookie needs its first-party id for the first page only, so that events before the cookie are
+# its own, too: the id is tried for an hour. A browser that sends no cookie after the grace of a minute keeps none.
 _CLIENT_TRIAL_S: Final = 3_600
 _CLIENT_GRACE_S: Final = 60
 _IMPRESSION_BYTES: Final = 8
@@ -85,8 +85,8 @@ _NOTE_ALIAS: Final = Script(
 )
 
 
-# A browser that is cleared comes back as another one; so does one with two people. More than that on a day is a
-# placeholder that no list knows, a test id, or somebody who fishes for others' carts.
+# An exchange's id may get another user of ours when a browser's cookies are cleared or two people share it. More claims
+# on a day mean a placeholder that no list knows, a test id, or somebody who fishes for others' carts.
 MAX_CLAIMS: Final = 5
 
 # KEYS: x:{exchange}:{id}. ARGV: user id, time to live (s), day, most claims, what stands for nobody, its time to live
@@ -119,7 +119,7 @@ _CLAIM: Final = Script(
     """
 )
 
-# KEYS: what points to a user (x: or c:). ARGV: the user's id. Another browser may have claimed it since: then it stays.
+# KEYS: what points to a user (x: or c:). ARGV: the user's id. The key stays if another browser has claimed it since.
 _LET_GO: Final = Script(
     """
     local held = redis.call('GET', KEYS[1])
@@ -153,12 +153,12 @@ class UserExport(msgspec.Struct, frozen=True):
     opted_out: bool
     advertisers: tuple[AdvertiserExport, ...]
     exchange_ids: dict[str, str]
-    first_party_ids: tuple[int, ...]  # advertisers whose pages keep an id for this browser; we have its digest only
+    first_party_ids: tuple[int, ...]  # advertisers whose pages keep an id for this browser; we store only its digest
     impressions: tuple[tuple[int, int], ...]
 
 
 PseudonymsOf = Callable[[str, int], Sequence[str]]
-"""Of a user id, up to a moment (unix ms), as decimal texts."""
+"""The pseudonyms of a user id up to a moment (unix ms), as decimal texts."""
 
 
 class Identities:
@@ -186,8 +186,8 @@ class Identities:
     async def bind(self, exchange_id: int, exchange_user_id: str, user_id: str) -> bool:
         """Remember that an exchange knows our user under its own id; both ways, so that an erasure finds it.
 
-        False, and nothing is remembered: of a user who has opted out or was just erased, and under an id that more than
-        MAX_CLAIMS browsers claimed on one day, which stands for nobody until the next.
+        Returns False, and remembers nothing, for a user who has opted out or was just erased, and for an id that more
+        than MAX_CLAIMS browsers claimed on this day, which stands for nobody until the next.
         """
         if not await self._alias(user_id, f"x{exchange_id}", exchange_user_id):
             return False
@@ -195,7 +195,7 @@ class Identities:
         day = self._clock.now_ms() // (DAY_S * 1000)
         call = _CLAIM.call([key], [user_id, COOKIE_LIFETIME_S, day, MAX_CLAIMS, NOBODY, 2 * DAY_S])
         (bound,) = await self._store.script(_CLAIM, [call])
-        if not await self._is_alias(user_id, f"x{exchange_id}"):  # erased in between
+        if not await self._is_alias(user_id, f"x{exchange_id}"):  # the user was erased in between
             await self._let_go([key], user_id)
             return False
         return bound == 1
@@ -214,7 +214,7 @@ class Identities:
         return user_id.decode()
 
     async def adopt_client(self, advertiser_id: int, client_id: str, user_id: str) -> str:
-        """Let a first-party id stand for `user_id`, unless it stands for another user; the user it stands for."""
+        """Let a first-party id stand for `user_id`, unless it already stands for a user; returns that user."""
         digest = _client_digest(client_id)
         key = client_user(advertiser_id, digest)
         await self._store.commands([("SET", key, user_id, "EX", _CLIENT_TRIAL_S, "NX")])
@@ -225,7 +225,7 @@ class Identities:
         return found
 
     async def _alias(self, user_id: str, field: str, value: str) -> bool:
-        """Note what points to a user; False, and it is not noted, where the user's tombstone forbids it."""
+        """Note an id that points to a user; False, without noting it, where the user's tombstone forbids it."""
         keys = [user_profile(user_id), user_aliases(user_id)]
         call = _NOTE_ALIAS.call(keys, [field, value, COOKIE_LIFETIME_S, _IN_FLIGHT_MS])
         (noted,) = await self._store.script(_NOTE_ALIAS, [call])
@@ -292,9 +292,9 @@ class Identities:
         )
 
     async def _erase(self, user_id: str, meta: Meta, ttl_ms: int) -> "_Held":
-        """Remove all of the user's keys and what points to them; what the keys held.
+        """Remove all of the user's keys and what points to them; returns what the keys held.
 
-        The journal's rows are erased by the worker, which is told first: what is told twice is done twice.
+        The worker erases the journal's rows, and is told first: if a fault makes us repeat this, it does it twice.
         """
         if pseudonyms := self._pseudonyms(user_id, meta.erased_ms):
             scored = [part for pseudonym in pseudonyms for part in (meta.erased_ms, pseudonym)]
@@ -331,7 +331,7 @@ class Identities:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def note(self, action: str, user_id: str, actor: str) -> None:
-        """An entry of the audit stream: under a digest of the id and without any content."""
+        """Add an entry to the audit stream, under a digest of the id and without any content."""
         digest = hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
         await self._store.commands(
             [("XADD", USER_AUDIT, "MAXLEN", "~", _MAX_AUDIT, "*", "action", action, "user", digest, "actor", actor)]

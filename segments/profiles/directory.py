@@ -24,7 +24,7 @@ class SegmentRules(Protocol):
     """Fingerprint of the rules: profiles written under another one are to be evaluated again."""
 
     traits: frozenset[str]
-    """What the rules ask of products as the feed has them (segments.facts.traits)."""
+    """Traits of products, as feeds have them, that the rules ask for (segments.facts.traits)."""
 
     def renewed(
         self,
@@ -34,12 +34,12 @@ class SegmentRules(Protocol):
         previous: Sequence[Window],
         previous_expires_s: int,
     ) -> Sequence[Window]:
-        """All windows after an event that changed these facts; see there."""
+        """All windows after an event that changed these facts; `CompiledRules.renewed` has the details."""
         ...
 
 
 class NoRules:
-    """An advertiser without segments."""
+    """The rules of an advertiser without segments."""
 
     def __init__(self) -> None:
         self.version = 0
@@ -61,17 +61,17 @@ class Directory(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether a catalogue has arrived; before that nobody is known, which says nothing about who exists."""
+        """Whether a catalogue has arrived; before that, an unknown advertiser may well exist."""
         ...
 
     @property
     def advertiser_ids(self) -> Sequence[int]:
-        """All advertisers that are not archived."""
+        """Ids of all advertisers that are not archived."""
         ...
 
     @property
     def segment_ids(self) -> Sequence[int]:
-        """All active segments."""
+        """Ids of all active segments."""
         ...
 
     @property
@@ -115,8 +115,8 @@ class ServerKey(msgspec.Struct, frozen=True):
 class CatalogueDirectory:
     """`Directory` over a catalogue that is replaced as a whole.
 
-    `compile_rules` turns an advertiser's active segments into rules; it runs once a catalogue for each advertiser
-    that is asked for, and again only when that advertiser's segments changed.
+    `compile_rules` turns an advertiser's active segments into rules; it runs when an
+    advertiser is first asked for, and again when a newer catalogue has changed that advertiser's segments.
     """
 
     def __init__(

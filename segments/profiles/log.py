@@ -15,10 +15,10 @@ from segments.profiles.metrics import IntakeMetrics
 from segments.profiles.reading import Command, Pipeline
 from segments.profiles.scripts import Script, run
 
-# More partitions than workers will ever be, since changing the number needs drained streams; each costs one key.
+# More than there will ever be workers, since the number can be changed only while all streams are drained.
 PARTITIONS: Final = 16
 
-# Per partition: 50 s of 2,000 events/s for one stalled worker, about 30 MB; all sixteen full are 480 MB.
+# Entries a partition: 50 s at 2,000 events/s while its worker stalls, about 30 MB; all sixteen full take 480 MB.
 MAX_BACKLOG: Final = 100_000
 
 APPEND_TIMEOUT_S: Final = 2.0

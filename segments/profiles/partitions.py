@@ -20,8 +20,8 @@ from segments.profiles.store import ProfileStore
 
 log = logging.getLogger(__name__)
 
-# Long enough that a worker stopped by garbage collection or a busy machine keeps its partitions; a dead one's are
-# working again within LEASE_MS + RENEW_S.
+# Long enough that a worker keeps its partitions while garbage collection or a busy machine stops it; those of a dead
+# worker are taken over within LEASE_MS + RENEW_S.
 LEASE_MS: Final = 3_000
 RENEW_S: Final = 0.75
 
@@ -70,7 +70,7 @@ class PartitionLeases:
 
     @property
     def owned(self) -> dict[int, bytes]:
-        """Partitions held now with the lease's value; none while the last renewal is older than a lease."""
+        """Partition -> value of its lease, for those held now; none if the last renewal is older than LEASE_MS."""
         if self._clock.now_ms() - self._renewed_ms >= LEASE_MS:
             return {}
         return dict(self._owned)
@@ -85,7 +85,7 @@ class PartitionLeases:
             await asyncio.sleep(RENEW_S)
 
     async def balance(self) -> None:
-        """Renew what is held, give back what is beyond a fair share, take what is free up to it."""
+        """Renew what is held, give back what is beyond a fair share, take free partitions up to that share."""
         now_ms = self._clock.now_ms()
         replies = await self._store.commands(
             [

@@ -53,7 +53,7 @@ _PRODUCTS: Final = 8
 
 
 class Pipeline(Protocol):
-    """What is needed of core.redis.client.PipelinedRedis; a cluster's has the same shape."""
+    """The part of core.redis.client.PipelinedRedis that is needed here; the class for a cluster has it, too."""
 
     async def batch(self, commands: Sequence[Command], deadline: float) -> list[object]:
         """Answers in order; an error answer is a hiredis.ReplyError in the list. Raises UnavailableError."""
@@ -72,11 +72,11 @@ class ProfileBatch:
     `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
     `*_age_s` infinite where there is none. `purchase_cycle` is a place in segments.facts.layout.CYCLES_S.
     `state_fields` are the rows' hot fields, which `references` reads.
-    `segments` are sorted little-endian uint32 ids of what each request's user is a member of now; None where nothing
-    is known of the user, or may be. `cap_rings` are what caps are asked of: `rings`, unless the bid path puts others
-    there. `lost` tells of bids that were lost a moment ago (pacing.caps.lost_bids), by request. `failed` are the
-    requests whose user could not be looked up: nobody knows what is known of them, which is not the same as that
-    nothing is.
+    `segments` are the segments that each request's user is a member of now, as sorted little-endian uint32 ids; None
+    where nothing is known of the user, or consent forbids using it. Caps are counted from `cap_rings`: these are
+    `rings`, unless the bid path puts others there. `lost` tells of bids that were lost a moment ago
+    (pacing.caps.lost_bids), by request. `failed` are the requests whose user could not be looked up: they may have a
+    profile, unlike users who were looked up and not found.
     """
 
     __slots__ = (
@@ -118,7 +118,7 @@ class ProfileBatch:
     def references(self, request: int, advertiser_id: int) -> tuple[tuple[int, ...], int]:
         """Products that a shop knows one request's user by (core.ids.product_reference), dearest cart lines first.
 
-        Also how many of them are in a cart that has not lost its value. Nothing of an unknown or other shop's user.
+        Also how many of them are in a cart that has not lost its value. Nothing where the shop does not know the user.
         """
         rows = ((self.state_request == request) & (self.state_advertiser == advertiser_id)).nonzero()[0]
         if not len(rows):
@@ -140,8 +140,8 @@ class ProfileReader:
     async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
         """Profiles of a batch's users at `now_ms`; `deadline` in monotonic seconds.
 
-        A second round trip happens only for requests that know nothing but the exchange's user id. Users whom Redis
-        does not tell of in time are unknown, and their requests `failed`.
+        A second round trip happens only for requests that know nothing but the exchange's user id. Users for
+        whom Redis does not answer in time are unknown, and their requests `failed`.
         """
         batch = ProfileBatch([user[0] for user in users])
         try:
@@ -153,7 +153,7 @@ class ProfileReader:
                 commands: list[Command] = [("HGETALL", user_profile(user_id)) for _, user_id in asked]
                 replies = await self._redis.batch(commands, deadline)
                 decode(batch, [at for at, _ in asked], replies, now_ms)
-        except (UnavailableError, ValueError, TypeError):  # the latter two: somebody else has written what was read
+        except (UnavailableError, ValueError, TypeError):  # the latter two: Redis holds what we never write
             batch = ProfileBatch([user[0] for user in users])
             batch.failed.update(at for at, user in enumerate(users) if user[0] is not None or user[2] is not None)
         if batch.failed:
@@ -166,11 +166,11 @@ class ProfileReader:
         commands: list[Command] = [("GET", exchange_user(users[at][1], users[at][2] or "")) for at in unresolved]
         replies = await self._redis.batch(commands, deadline)
         for at, reply in zip(unresolved, replies, strict=True):
-            # Behind the user id may stand how many browsers claimed the exchange's id today; too many are nobody.
+            # How many browsers claimed the exchange's id today may follow the user id; NOBODY stands for too many.
             if isinstance(reply, bytes):
                 if not reply.startswith(NOBODY_PREFIX):
                     batch.user_ids[at] = reply[:USER_ID_CHARS].decode("ascii", "replace")
-            elif reply is not None:  # an error, or what no string is
+            elif reply is not None:  # an error, or a value of another type
                 batch.failed.add(at)
 
 
@@ -191,7 +191,7 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
         if len(shops) != len(values):
             raise ValueError("a hash has a field without a value")
         if META_FIELD in shops and is_opted_out(_taken_out(shops, values, META_FIELD)):
-            # Nor may the bid carry the id: its notices would write what the opt-out has erased.
+            # The bid may not carry the id either: its notices would write what the opt-out has erased.
             batch.user_ids[at] = None
             continue
         if RING_FIELD in shops:
@@ -203,7 +203,7 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
         owners += [at] * len(values)
         names += shops
         fields += values
-    # Asked of all at once: a look at each costs as much as everything above.
+    # All fields are checked at once: checking each alone costs as much as everything above.
     if fields and (min(map(len, fields)) < HEADER_BYTES or not _READ_VERSIONS.issuperset(map(_version_of, fields))):
         owners, names, fields = _sound(owners, names, fields)
     if fields:
@@ -211,13 +211,13 @@ def decode(batch: ProfileBatch, requests: Sequence[int], replies: Sequence[objec
 
 
 def _sound(owners: list[int], names: list[bytes], fields: list[bytes]) -> tuple[list[int], list[bytes], list[bytes]]:
-    """The rows whose field is of a layout that is read here."""
+    """The rows whose field has a layout version that is read here."""
     sound = [row for row, field in enumerate(fields) if len(field) >= HEADER_BYTES and field[0] in _READ_VERSIONS]
     return [owners[row] for row in sound], [names[row] for row in sound], [fields[row] for row in sound]
 
 
 def _taken_out(names: list[bytes], values: list[bytes], name: bytes) -> bytes:
-    """The value of a field that is no shop's, which leaves the lists."""
+    """Take a field that is not a shop's out of both lists; returns its value."""
     at = names.index(name)
     del names[at]
     return values.pop(at)
@@ -229,7 +229,7 @@ def _decode_states(
     now_s = now_ms / 1000
     joined = b"".join([field[:HEADER_BYTES] for field in fields])
     header = np.frombuffer(joined, dtype=HEADER)
-    # Most columns are 32-bit words: converted all at once, a call instead of seven.
+    # Most columns are 32-bit words: one call converts them all, instead of seven calls.
     words = np.frombuffer(joined, dtype="<u4").reshape(-1, HEADER_BYTES // 4).astype(np.float64)
     request = np.array(owners, dtype=np.int64)
     _decode_segments(batch, request, header, fields, now_ms // 1000)
@@ -240,7 +240,7 @@ def _decode_states(
         fields = [fields[row] for row in live.nonzero()[0].tolist()]
     batch.state_fields = fields
     moments = words[:, _MOMENTS]
-    # Not negative: the clocks of two machines differ. Infinite: it never happened.
+    # Ages are not negative, though clocks of machines differ, and infinite for what never happened.
     ages = np.maximum(now_s - moments, 0.0)
     np.putmask(ages, moments == 0.0, np.inf)
     batch.state_request = request
@@ -270,7 +270,7 @@ def _decode_segments(
     counts = header["windows"].astype(np.int64)
     ends = counts * WINDOW_BYTES + HEADER_BYTES
     joined = b"".join([field[HEADER_BYTES:end] for field, end in zip(fields, ends.tolist(), strict=True)])
-    if len(joined) != int(counts.sum()) * WINDOW_BYTES:  # a damaged field: keep what the sound ones say
+    if len(joined) != int(counts.sum()) * WINDOW_BYTES:  # a field is damaged: keep the windows of the sound ones
         sound = np.array([len(field) for field in fields]) >= ends
         joined = b"".join([fields[at][HEADER_BYTES : ends[at]] for at in np.flatnonzero(sound)])
         request, counts = request[sound], counts[sound]
@@ -283,7 +283,7 @@ def _decode_segments(
     # overlap and its id belongs to one shop, so none comes twice.
     keys = owner[active] << 32 | windows["segment"][active]
     keys.sort()
-    ids = keys.astype("<u4").tobytes()  # the low halves
+    ids = keys.astype("<u4").tobytes()  # the low halves: segment ids
     start = 0
     for at, count in enumerate(np.bincount(keys >> 32).tolist()):
         if count:

@@ -13,7 +13,7 @@ from segments.profiles.reading import RING_FIELD, ProfileBatch, ProfileReader, U
 _VERSION: Final = 1
 
 RECORDED_USER: Final = "recorded-user---------"
-"""Stands for the user id of whoever was known: as long as one, and nobody's."""
+"""Stands for the user id in a recording: it is as long as one, and no user has it."""
 
 
 class RecordedProfile(msgspec.Struct, array_like=True, frozen=True):
@@ -25,7 +25,7 @@ class RecordedProfile(msgspec.Struct, array_like=True, frozen=True):
     failed: bool
     segments: bytes | None
     ring: bytes
-    cap_ring: bytes  # with the bids that were out
+    cap_ring: bytes  # the ring with the bids that were out
     shops: tuple[tuple[int, bytes], ...]  # advertiser id, hot field
 
 
@@ -41,7 +41,7 @@ _decode = msgspec.msgpack.Decoder(RecordedProfile).decode
 
 
 def of_version(version: int, decode: Callable[[bytes], Versioned], packed: bytes, what: str) -> Versioned:
-    """What was packed, if it is of this version. Raises ValueError for anything else."""
+    """The decoded struct, if it has this version. Raises ValueError for anything else."""
     try:
         found = decode(packed)
     except msgspec.DecodeError as error:

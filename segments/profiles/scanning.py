@@ -11,8 +11,8 @@ from redis.exceptions import RedisError
 from core.errors import UnavailableError
 from core.keys import user_profile
 
-# Slots that one SCAN looks at. Half of them are users, and what a pass does with 50 profiles keeps the worker's loop
-# for 10 ms: events wait no longer than that.
+# How many keys one SCAN looks at. Half of them are users' profiles; a pass works on 50 profiles for 10 ms, and events
+# wait for so long.
 SCAN_COUNT: Final = 100
 
 _USER_PREFIX, _USER_SUFFIX = user_profile("|").split("|")
@@ -23,7 +23,7 @@ class Scanner(Protocol):
     """Walks over the keys of users."""
 
     async def server(self) -> str:
-        """Names the running server: a position is good only for the same one, since a restart shuffles its keys."""
+        """The id of the running server: positions are good only for the same one, since a restart reorders the keys."""
         ...
 
     async def size(self) -> int:
@@ -102,7 +102,7 @@ def _users(keys: Sequence[bytes | str]) -> list[str]:
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """redis-py's errors as ours."""
+    """Raise UnavailableError for the errors of redis-py."""
     try:
         yield
     except (RedisError, OSError) as error:

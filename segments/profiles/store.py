@@ -23,11 +23,11 @@ CALL_TIMEOUT_S: Final = 5.0
 # each.
 CHUNK: Final = 2_000
 
-# Not even a single-event profile goes before this: Redis sets times to live in whole keys, and a TTL of 0 deletes.
+# The least time to live of a user's keys, since a time to live of 0 would delete them at once.
 MIN_TTL_MS: Final = 60_000
 
 # KEYS: u:{uid}, f:{uid}. ARGV: expected last id, expected meta, new last id, ttl ms, then (field, hot, cold) triples;
-# an empty hot deletes the field. 0: somebody else wrote in between.
+# an empty hot deletes the field. 0: another process wrote in between.
 _COMMIT: Final = Script(
     """
     if (redis.call('HGET', KEYS[2], 'l') or '') ~= ARGV[1] then return 0 end

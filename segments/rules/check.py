@@ -9,7 +9,7 @@ from segments.rules.lexer import TokenKind
 from segments.rules.parser import VERBS, parse
 from segments.rules.vocabulary import ATTRIBUTE_PREFIX, Fact, Type, fact_named, names
 
-# What a fact's type is compared with, and how that is written.
+# By a fact's type: the kind of literal that it is compared with, and an example of one.
 _KINDS = {
     Type.NUMBER: (TokenKind.NUMBER, "100"),
     Type.MONEY: (TokenKind.MONEY, "500 PLN"),
@@ -228,7 +228,7 @@ class _Checker:
     def _bounds(
         self, fact: Fact, operator: str, value: syntax.Literal | syntax.Range | syntax.Choices
     ) -> tuple[int | None, int | None]:
-        """A comparison as the lowest and highest whole number that satisfy it; None is no bound."""
+        """The lowest and the highest whole number that satisfy a comparison; None where there is no bound."""
         if isinstance(value, syntax.Choices):
             raise self._fault(value.span, "a list does not belong here", "rule_type", "write a range: 1..5")
         if isinstance(value, syntax.Range):

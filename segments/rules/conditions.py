@@ -26,7 +26,7 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Distance(msgspec.Struct, frozen=True):
-    """The fact's moment lies `low` to `high` seconds (both included; None: no end) behind now, or ahead of it."""
+    """The fact's moment lies `low` to `high` seconds (both included; None: no end) before now, or `ahead` of it."""
 
     fact: Fact
     low: int
@@ -67,11 +67,11 @@ Condition = AllOf | AnyOf | Opposite | Fixed | Test | Known | Distance | Occurre
 
 
 Key = tuple[object, ...] | None
-"""Equal for conditions that mean the same; None for one that is as cheap as looking it up."""
+"""Equal for conditions that mean the same; None for one that is as cheap to compute as to look up."""
 
 
 def shared_key(condition: Condition) -> Key:
-    """What tells that another rule asks the same, as the tiers of a cart's value all ask for its age."""
+    """The key by which rules that ask the same share a condition: the tiers of carts all ask for their age."""
     match condition:
         case Distance(fact=fact, low=low, high=high, ahead=ahead):
             return ("distance", fact.name, low, high, ahead)
@@ -112,7 +112,7 @@ def reads(condition: Condition) -> frozenset[str]:
 
 
 def traits(condition: Condition) -> frozenset[str]:
-    """What must be known of products for the condition (segments.facts.traits)."""
+    """The traits of products that the condition asks for (segments.facts.traits)."""
     match condition:
         case AllOf(parts=parts) | AnyOf(parts=parts):
             return frozenset().union(*map(traits, parts))

@@ -112,7 +112,7 @@ def _text_compares(value: str, written: str, other: str) -> bool:
 
 
 def _covers(pattern: str, text: str) -> bool:
-    """Whether a pattern with stars covers a text that is not empty: the textbook table, row by row."""
+    """Whether a pattern with stars covers a text that is not empty: the textbook's table of prefixes, row by row."""
     reachable = [True] + [False] * len(text)
     for character in pattern:
         if character == "*":

@@ -33,7 +33,7 @@ Row = tuple[str, int]
 
 
 class HappeningSource(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the occurrences of one kind of event are."""
+    """Where in the facts the events of one kind are."""
 
     summary: str
     reads: frozenset[str]
@@ -44,7 +44,7 @@ class HappeningSource(msgspec.Struct, frozen=True, kw_only=True):
     timed: bool = True  # the profile knows when
     amounts: Callable[[Facts], list[tuple[int, int]]] | None = None  # (unix seconds, micros): total() is possible
     ends: Callable[[Facts], int] | None = None  # unix seconds from which the list counts as empty
-    trait: str = ""  # of products, to be kept where a rule asks for it (segments.facts.traits)
+    trait: str = ""  # the trait that a rule with it asks for (segments.facts.traits)
 
     @property
     def priced(self) -> bool:
@@ -81,7 +81,7 @@ def _brands(met: Met) -> list[Row]:
 
 
 def _labels(met: Met) -> list[Row]:
-    """One row a product: its labels, of which one must fit (patterns.AnyPartPatterns)."""
+    """One row a product: its labels, joined. A pattern must cover one of them (patterns.AnyPartPatterns)."""
     return [(SEPARATOR.join(traits.labels), at_s) for traits, _, at_s in met if traits is not None and traits.labels]
 
 

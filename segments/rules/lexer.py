@@ -17,7 +17,7 @@ MAX_STRING_CHARS = 200
 # a time and a duration stays below 2^32 until 2096.
 MAX_DURATION_S = 3_650 * 86_400
 
-# Numbers of visits, points and pieces are small; beyond 10^12 a float no longer holds every micro-unit.
+# Counts of visits, points and pieces are far smaller. Beyond 10^12 a float no longer holds every micro-unit of money.
 MAX_NUMBER = 10**12
 
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}

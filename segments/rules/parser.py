@@ -8,14 +8,14 @@ from segments.rules import syntax
 from segments.rules.errors import FaultCode, RuleError, Span, did_you_mean
 from segments.rules.lexer import Token, TokenKind, tokens_of
 
-# People lose the thread at four levels; sixteen is a generated rule. It also bounds every recursion over the tree.
+# People lose the thread at four levels; one with sixteen is generated. It also bounds every recursion over the tree.
 MAX_NESTING = 16
 
 # A rule is evaluated for each event that changes one of its facts; 64 terms keep the slowest at a fraction of a
 # millisecond.
 MAX_TERMS = 64
 
-# A longer list is an audience upload, which is an attribute, not a rule.
+# A longer list is an upload of an audience: the shop should send what its members share as an attribute.
 MAX_CHOICES = 100
 
 VERBS = frozenset({"visited", "viewed", "liked", "searched", "bought", "purchased", "added", "did"})
@@ -156,7 +156,7 @@ class _Parser:
         return ()
 
     def _amount(self, verb: syntax.Name) -> syntax.PriceClause:
-        """What a price is compared with; its value's type is looked at later."""
+        """Parse what a price is compared with; `check` looks at the type of the value."""
         hint = f"write for example {verb.text} price >= 200 PLN"
         operator = self.token.text
         if operator not in COMPARISONS and operator != "in":

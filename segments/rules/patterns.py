@@ -11,7 +11,7 @@ from typing import Protocol
 Matcher = Callable[[str], bool]
 
 SEPARATOR = "\n"
-"""Between joined texts. A text that has one itself is at worst looked at in vain."""
+"""Stands between joined texts. A text that has one itself only costs a look in vain."""
 
 
 def one_of(wanted: Collection[str]) -> Matcher:
@@ -58,11 +58,11 @@ def like(pattern: str) -> Matcher:
 
 
 class Selecting(Protocol):
-    """Which of the texts of events count: `TextPatterns`, `AnyPartPatterns`, `AmountRange`."""
+    """Says which events count, by their texts: `TextPatterns`, `AnyPartPatterns` and `AmountRange` do."""
 
     @property
     def key(self) -> object:
-        """Equal for two that select the same."""
+        """Equal keys mean that two select the same."""
         ...
 
     def may_cover(self, joined: str) -> bool:

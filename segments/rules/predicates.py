@@ -8,7 +8,8 @@ from segments.rules.vocabulary import Value
 
 Predicate = Callable[[Value], bool]
 
-# Not bool, which is a subclass of int and another thing. Looked up where it is used: a call would cost as much again.
+# The types of numbers. bool is a subclass of int and no number here, so types are looked up; isinstance would admit it.
+# No function does it: the call would cost as much again.
 _NUMBERS: Final = frozenset({int, float})
 
 

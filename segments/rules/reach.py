@@ -13,7 +13,7 @@ from segments.rules import conditions
 from segments.rules.conditions import Condition
 from segments.rules.vocabulary import LIST_PREFIX, Fact
 
-# Events are taken up to a day before their time (clocks of shops) and cool-downs may be set to a year at most.
+# Room for clocks that differ: they do so by far less than a day. Cool-downs may be set to a year at most.
 _SLACK_S: Final = DAY_S
 UNBOUNDED_S: Final = 2**32
 _OWN_CHANGES_S: Final = {
@@ -22,7 +22,7 @@ _OWN_CHANGES_S: Final = {
     "cart.value": YEAR_S,  # the longest cool-down
     "score": SCORE_DAYS * DAY_S,
     "engagement": ENGAGEMENT_STEPS * ENGAGEMENT_STEP_S,
-    "lifetime_value": UNBOUNDED_S,  # fades at the visitor's own rhythm
+    "lifetime_value": UNBOUNDED_S,  # it fades at the visitor's own rhythm
     "lifetime_margin": UNBOUNDED_S,
     "products.reduced": UNBOUNDED_S,  # a sale may end in a year
 }

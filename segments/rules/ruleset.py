@@ -37,7 +37,8 @@ _MAX_CHANGE_SETS: Final = 2_000
 LANGUAGE_VERSION: Final = 1
 
 MEANING: Final = f"{LANGUAGE_VERSION}.{DEFINITIONS_VERSION}"
-"""Of what the same rule means in this release; another one than the stored windows have is brought to all at once."""
+"""Version of what rules mean in this release. If stored windows have another one, a pass over all profiles renews them,
+and the new ones begin to count at one moment."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ def _rule(segment_id: int, text: str, condition: Condition, retention_s: int, sh
 
 
 def _asked_twice(checked: Iterable[Condition]) -> dict[Key, int]:
-    """Numbers of the parts that occur more than once."""
+    """A number for the key of each part that occurs more than once, by which views remember its spans."""
     counts = collections.Counter(key for condition in checked for key in shared_keys(condition))
     return {key: number for number, key in enumerate(key for key, count in counts.items() if count > 1)}
 
@@ -154,12 +155,12 @@ class CompiledRules:
         previous: Sequence[Window],
         previous_expires_s: int,
     ) -> list[Window]:
-        """All windows of a profile after an event: fresh ones where a rule is concerned, carried ones elsewhere.
+        """All windows of a profile after an event: new ones where the event concerns a rule, the stored ones elsewhere.
 
         `previous` are the stored windows, ended ones too, and `previous_expires_s` the end at which they were cut.
-        A segment whose stored windows were as many as fit, one of which has ended, is evaluated again, too. Of a
-        membership that goes on, `enter` stays what it was, so "member since" is true; a new one enters now. Windows
-        of segments without a rule here are dropped. The first event of a visitor changes every field
+        A segment with MAX_WINDOWS_PER_SEGMENT stored windows, one of which has ended, is evaluated again, too. A
+        membership that goes on keeps its `enter`, so "member since" stays true; a new one enters now. Windows of
+        segments without a rule here are dropped. The first event of a visitor changes every field
         (`segments.facts.facts.FACT_NAMES`): also rules about what never happened hold from then on.
         """
         now_s = now_ms // 1000
@@ -208,7 +209,7 @@ def _append_windows(found: list[Window], segment_id: int, spans: Spans, now_s: i
 
 
 def _to_extend(previous: Sequence[Window], now_s: int) -> frozenset[int]:
-    """Segments that had as many windows as fit, and one of them has ended: more may follow."""
+    """Segments that had as many windows as fit, one of which has ended: further ones may follow."""
     ended = {window[0] for window in previous if window[2] <= now_s}
     if not ended:
         return frozenset()

@@ -88,7 +88,7 @@ def joined(pairs: list[tuple[int, int]]) -> Spans:
 
 
 def where_sum_lies(steps: Sequence[tuple[int, int]], start_sum: int, least: int, most: int | None) -> Spans:
-    """When a sum lies in `least`..`most` that is `start_sum` at first and changes by `steps` (unix second, change)."""
+    """When a sum lies in `least`..`most`. It is `start_sum` at first and changes by `steps`: (unix second, change)."""
     edges: list[int] = []
     total, inside = start_sum, start_sum >= least and (most is None or start_sum <= most)
     if inside:
@@ -118,7 +118,7 @@ class SpanBuilder:
         self._edges: list[int] = []
 
     def add(self, spans: Spans, start: int, end: int) -> None:
-        """Take over what of `spans` lies in `[start, end)`; each part begins where the last one ended, or later."""
+        """Add the part of `spans` that lies in `[start, end)`; no `start` may lie before the last call's `end`."""
         edges = self._edges
         for at in range(0, len(spans), 2):
             first, last = max(spans[at], start), min(spans[at + 1], end)

@@ -56,7 +56,7 @@ class Since(msgspec.Struct, frozen=True):
 
 
 class PriceClause(msgspec.Struct, frozen=True):
-    """`>= 200 PLN` or `in 100 PLN..200 PLN` behind `price`. `operator` is as in `Comparison`, without texts' own."""
+    """`>= 200 PLN` or `in 100 PLN..200 PLN` behind `price`. `operator` is one of `Comparison`'s for numbers."""
 
     operator: str
     value: Literal | Range
@@ -73,7 +73,7 @@ class EventClause(msgspec.Struct, frozen=True):
     patterns: tuple[Literal, ...]  # alternatives; empty: any
     period: InPeriod | Since | None
     span: Span
-    amount: PriceClause | None = None  # of price, and always there
+    amount: PriceClause | None = None  # with `kind` price, and always then
 
 
 class Measure(msgspec.Struct, frozen=True):

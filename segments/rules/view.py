@@ -10,11 +10,11 @@ Piece = tuple[int, int, Value]
 """From (included) and to (not included) in unix seconds, and the fact's value between them."""
 
 Column = dict[str, list[int]]
-"""Folded text -> unix seconds of its events."""
+"""Casefolded text -> unix seconds of the events that were about it."""
 
 
 class View:
-    """Facts at a moment. Spans that are computed from it are exact from `now_s` on; what was before does not count."""
+    """Facts at a moment. Spans that are computed from it are exact from `now_s` on, and arbitrary before."""
 
     __slots__ = ("_columns", "_pieces", "_texts", "facts", "known", "now_s")
 
@@ -26,10 +26,10 @@ class View:
         self._texts: dict[int, str] = {}
         self._pieces: dict[str, list[Piece]] = {}
         self.known: dict[int, Spans] = {}
-        """What conditions that several rules share came to, by their number."""
+        """Spans of conditions that several rules share, by their number."""
 
     def pieces(self, fact: Fact) -> list[Piece]:
-        """What a fact that changes with time is from now on, without the time in which it has no value."""
+        """The values that a fact takes from now on by the passing of time alone, without spans in which it has none."""
         known = self._pieces.get(fact.name)
         if known is not None:
             return known

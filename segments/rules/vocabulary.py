@@ -36,7 +36,7 @@ from segments.facts.layout import biddable_cart_micros, products_viewed
 from segments.facts.traits import REDUCED, reduced_at, reduced_changes
 
 Value = str | int | float | bool | tuple[str, ...] | None
-"""A fact at a moment; None where there is none. Money in micros, moments in unix seconds, words by position."""
+"""A fact's value at a moment; None where there is none. Money in micros, moments in unix seconds, words by their place."""
 
 
 class Type(enum.StrEnum):
@@ -89,7 +89,7 @@ def _number(name: str, field: str, summary: str) -> Fact:
 
 
 def _plain(name: str, kind: Type, field: str, summary: str) -> Fact:
-    """A field as it is, zero included."""
+    """A fact that is a field as it stands, 0 included."""
 
     def value(facts: Facts, _: int) -> Value:
         stored: Value = getattr(facts, field)
@@ -99,7 +99,7 @@ def _plain(name: str, kind: Type, field: str, summary: str) -> Fact:
 
 
 def _stored(name: str, kind: Type, field: str, summary: str) -> Fact:
-    """A field where 0 or '' means that there is none."""
+    """A fact that is a field in which 0 or '' means that there is no value."""
 
     def value(facts: Facts, _: int) -> Value:
         return getattr(facts, field) or None
@@ -108,7 +108,7 @@ def _stored(name: str, kind: Type, field: str, summary: str) -> Fact:
 
 
 def _of_cart(name: str, kind: Type, summary: str, read: Callable[[Facts], Value], *fields: str) -> Fact:
-    """A fact of the cart: it ends with the cart, also by age."""
+    """A fact of the cart, which has no value once the cart has ended, also by age."""
 
     def value(facts: Facts, at_s: int) -> Value:
         return read(facts) if has_cart_at(facts, at_s) else None
@@ -141,7 +141,7 @@ def _fading(
     changes: Callable[[Facts], Sequence[int]],
     *reads: str,
 ) -> Fact:
-    """A fact that falls in steps while nothing is heard of the visitor."""
+    """A fact that falls in steps, at `changes`, while nothing is heard of the visitor."""
     return Fact(
         name=name, type=kind, summary=summary, reads=frozenset(reads), value=value, changes=changes, always=True
     )
@@ -315,7 +315,7 @@ def _attribute(name: str) -> Fact:
 
 
 def _customer_list(name: str) -> Fact:
-    """Since when a customer list of the shop names the visitor."""
+    """The fact since when a customer list of the shop names the visitor."""
     key = name.removeprefix(LIST_PREFIX)
 
     def value(facts: Facts, at_s: int) -> Value:

@@ -74,7 +74,7 @@ def _compiled(condition: Condition, shared: Mapping[Key, int]) -> Holds:
 
 
 def _cheap_first(parts: tuple[Condition, ...]) -> list[Condition]:
-    """Fields before lists: a rule mostly fails on its cheapest part, and the rest is then not looked at."""
+    """The parts in order of cost: a rule mostly fails on its cheapest part, and the others are not computed then."""
     return sorted(parts, key=_cost)
 
 
@@ -121,7 +121,7 @@ def _opposite(part: Holds) -> Holds:
 
 
 def _by_test(fact: Fact, test: Predicate) -> Holds:
-    """As `_by_value` of a test that does not look at the clock; most conditions are of this kind."""
+    """As `_by_value`, for a test that does not depend on time, which most conditions are."""
     value_of = fact.value
     if fact.changes is None:
 
@@ -183,7 +183,7 @@ def _distance_from(condition: conditions.Distance) -> Callable[[Value, View], Sp
 
 
 SpansOfEvents = Callable[[View, int | None], Spans]
-"""When the events fit, of which only those from a moment on count (None: all)."""
+"""When the number or value of events fits; only events from the given moment on count (None: all)."""
 
 
 def _occurrences(condition: conditions.Occurrences) -> Holds:
@@ -195,7 +195,7 @@ def _occurrences(condition: conditions.Occurrences) -> Holds:
     if since is None:
         return lambda view: spans_of(view, None)
 
-    # Without its moment no event counts; where the moment ends with time (a cart), that is so from then on.
+    # No event counts while the fact of `since` has no value, as a cart's once the cart has ended by age.
     counts = _by_value(since, lambda value, view: spans_of(view, value) if type(value) is int else NEVER)
     if nothing is NEVER:
         return counts
@@ -204,7 +204,7 @@ def _occurrences(condition: conditions.Occurrences) -> Holds:
 
 
 def _while_there(ends: Callable[[Facts], int], spans_of: SpansOfEvents, nothing: Spans) -> SpansOfEvents:
-    """Events of a list that counts as empty from some moment on."""
+    """The spans of `spans_of` until `ends`, from where on the list counts as empty, and `nothing` after it."""
 
     def cut(view: View, anchor: int | None) -> Spans:
         end = ends(view.facts)

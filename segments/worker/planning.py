@@ -52,12 +52,13 @@ Persons = Mapping[tuple[int, bytes], Sequence[str]]
 
 ALL_FACTS: Final = FACT_NAMES
 
-# A background pass takes back what it may have left of a profile erased so recently; a crashed one goes on by then.
+# A background pass removes what it may have written of a profile that was erased within so long before: a pass that
+# crashed has gone on by then.
 _RECENT_MS: Final = DAY_S * 1000
 
 
 ShopDetails = Mapping[int, Details]
-"""By advertiser id."""
+"""Details of products by advertiser id."""
 
 NOTHING_TOLD: Final[ShopDetails] = {}
 
@@ -103,7 +104,7 @@ class _State:
 
 
 class UserPlanner:
-    """Plans users, one at a time; holds what all of them share."""
+    """Plans users, one at a time; holds what all plans need."""
 
     def __init__(
         self, directory: Directory, metrics: WorkerMetrics, partitions: int, policy: ApplyPolicy | None = None
@@ -120,7 +121,7 @@ class UserPlanner:
 
     @property
     def segment_ids(self) -> Sequence[int]:
-        """All active segments."""
+        """Ids of all active segments."""
         return self._directory.segment_ids
 
     def knows(self, advertiser_id: int) -> bool:
@@ -272,7 +273,7 @@ class UserPlanner:
         if event.kind in OWN_KINDS:
             self._apply_own(state, user_id, entry, side)
             return True
-        # An order counts once by its number, for longer, and may be corrected: its event id says nothing more.
+        # An order counts once by its number, for longer, and may be corrected: its event id is not looked at.
         if not (event.kind == Kind.PURCHASE and event.order) and is_repeated(facts, event.once):
             self._metrics.repeated.inc()
             return False
@@ -291,7 +292,7 @@ class UserPlanner:
         return True
 
     def _apply_own(self, state: _State, user_id: str, entry: LogEntry, side: list[Command]) -> None:
-        """An event that no shop has sent."""
+        """Apply an event of our own kinds, which no shop can send."""
         event = entry.event
         if event.kind == FORGET:
             side += _forget(state, user_id)
@@ -303,7 +304,7 @@ class UserPlanner:
     def _receives(self, facts: Facts, event: Event) -> bool:
         """Whether an event of another device, or of the shop's server, is to be applied here, for the first time."""
         if event.origin != SERVER_ORIGIN and not facts.person:
-            return False  # the visitor has left the shop on this device: it is nobody's any more
+            return False  # the visitor has left the shop on this device, which is linked to no person any more
         if event.origin_id:
             if facts.forwarded.get(event.origin, b"") >= event.origin_id:
                 self._metrics.repeated.inc()
@@ -357,7 +358,7 @@ class UserPlanner:
         for advertiser_id, state in states.items():
             before, before_expires_s = _windows(state.hot)
             expires_s = expiry_s(state.facts, state.advertiser.profile_retention_days)
-            if expires_s * 1000 <= now_ms:  # nothing but what is over: the field goes
+            if expires_s * 1000 <= now_ms:  # the retention of all facts is over: the field goes
                 fields[advertiser_id] = StoredField()
                 memberships += membership_changes(user.user_id, before, (), now_ms // 1000)
                 side += [not_due_command(advertiser_id, row, user.user_id, self._partitions) for row in before]
@@ -371,7 +372,7 @@ class UserPlanner:
             memberships += membership_changes(
                 user.user_id, rounded(before, before_expires_s), rounded(after, expires_s), now_ms // 1000
             )
-            if "visit_start_s" in state.changed:  # known by e-mail as long as by its cookie
+            if "visit_start_s" in state.changed:  # the person's list of devices lives as long as the facts
                 keys = [person(advertiser_id, digest.hex()) for digest in digests_of(state.facts)]
                 side += [("EXPIRE", key, self.retention_s(advertiser_id), "GT") for key in keys]
             self._hooks(user.user_id, advertiser_id, before, after, now_ms // 1000, side, due)
@@ -407,7 +408,7 @@ class UserPlanner:
         side: list[Command],
         due: list[Command],
     ) -> None:
-        """Memberships with a hook that begin now or later; webhooks.py looks again when they are due."""
+        """Memberships with a hook that begin now or later; audiences/hooks.py looks again when they are due."""
         hooked = self._directory.hooked
         if not hooked:
             return
@@ -426,7 +427,7 @@ class UserPlanner:
 
 
 def _forget(state: _State, user_id: str) -> list[Command]:
-    """Leave nothing of the facts, so that the field goes; the removal of what else this shop has of the user."""
+    """Empty the facts, so that the field goes; returns commands that remove what else this shop has of the user."""
     known, removals = digests_of(state.facts), uncalled_commands(user_id, _windows(state.hot)[0])
     state.facts, state.products, state.changed = Facts(), None, ALL_FACTS
     return [*removals, *(("SREM", person(state.advertiser.id, digest.hex()), user_id) for digest in known)]

@@ -20,9 +20,9 @@ class Purchase(msgspec.Struct, frozen=True):
     """An order as it was applied, to be credited to ads.
 
     `order` is the same each time the order is reported (its number, otherwise what names this one report); `devices`
-    are the user ids under which the buyer may have seen ads, the one of the event first. Value in micros of the
-    advertiser's currency, 0 where nobody said. `corrects`: it is no order but what a known one, made at `at_ms`, is
-    worth more. `returning`: the buyer is known to have bought before.
+    are the user ids under which the buyer may have seen ads, the one of the event first. The value is in
+    micros of the advertiser's currency, 0 where none was told. `corrects`: it is not an order, but by how much more (or
+    less) a known one, made at `at_ms`, is worth. `returning`: the buyer is known to have bought before.
     """
 
     advertiser_id: int
@@ -46,7 +46,7 @@ def purchase_of(facts: Facts, user_id: str, entry: LogEntry, before: Order | Non
     known = next((order for order in reversed(facts.orders) if order.key == event.order), None)
     devices = (user_id, *(device for device in facts.devices if device != user_id))
     value_micros = known.value_micros if known else 0
-    if before is not None:  # the order was credited as it was before: what is missing, or too much, goes the same way
+    if before is not None:  # the order has been credited: the difference is credited in the same way
         name = f"order {event.order:x} corrected {event.at_ms} {event.value_micros}"
         change = value_micros - before.value_micros
         return Purchase(event.advertiser_id, name, devices, change, before.at_s * 1000, corrects=True)

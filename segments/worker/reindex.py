@@ -42,25 +42,25 @@ log = logging.getLogger(__name__)
 # (all lists full) for 20 rules, so this is a tenth of a core and a million profiles in half an hour.
 PROFILES_PER_SECOND: Final = 500
 # Every worker polls the catalogue a few times a second. Only when all of them evaluate the new rules may the pass
-# begin, or one with the old rules would write behind its back.
+# begin, or a worker with the old rules would overwrite what the pass wrote.
 SETTLE_S: Final = 5.0
 # Renewed with every batch. Long enough for the slowest batch, short enough that a dead worker is replaced soon.
 LEASE_MS: Final = 15_000
 IDLE_S: Final = 1.0
 RETRY_S: Final = 1.0
-# All windows take over at a moment when the pass should have been done twice, and a worker that died was replaced.
+# All new windows begin to count at one moment, which leaves time to do the pass twice and to replace a dead worker.
 TAKE_OVER_TIMES: Final = 2
 TAKE_OVER_MARGIN_S: Final = 300
-# An event between read and write costs a round; several for one user within milliseconds do not happen.
+# An event between reading and writing a user costs a round; users do not have several within milliseconds.
 MAX_ROUNDS: Final = 10
 
 # In `seen`: a pass has begun that changes this advertiser's windows, so no rules are known to have been seen by all.
 _UNSETTLED: Final = -1
 
-# Members of `Progress` that are no plain values.
+# Members of `Progress` that are stored as JSON, since they are no plain values.
 _AS_JSON: Final = frozenset(("seen", "targets", "put_off_s", "waiting"))
 
-# KEYS: owner, progress. ARGV: owner, lease ms, then fields. 0: somebody else owns the pass.
+# KEYS: owner, progress. ARGV: owner, lease ms, then fields. 0: another worker owns the pass.
 _SAVE: Final = Script(
     """
     local owner = redis.call('GET', KEYS[1])
@@ -195,7 +195,7 @@ class SegmentReindexer:
         return await self._batch(progress)
 
     def _settled(self) -> Mapping[int, int] | None:
-        """The rules, once they have not changed for a while; None before, and while there is no catalogue yet."""
+        """The version of each advertiser's rules once all have stayed for SETTLE_S; None before and without a catalogue."""
         if not self._planner.ready:
             return None
         versions = self._versions()
@@ -216,7 +216,7 @@ class SegmentReindexer:
         )  # fmt: skip
 
     def _moment(self, progress: Progress, users: int) -> tuple[int, list[int]]:
-        """When the windows of a pass over so many users begin to count, and which moments that replaces."""
+        """When windows of a pass over so many users begin to count (0: at once), and the moments that this replaces."""
         chosen_s, now_s = progress.takes_over_s, self._clock.now_ms() // 1000
         renewed = progress.meaning != self._meaning
         if not renewed or not (chosen_s or any(version > 0 for version in progress.seen.values())):
@@ -230,7 +230,7 @@ class SegmentReindexer:
         return now_s + TAKE_OVER_TIMES * users // self._rate + TAKE_OVER_MARGIN_S, put_off_s
 
     def _cannot_keep(self, progress: Progress) -> bool:
-        """Whether the pass will not be done at its moment, which has not come yet."""
+        """Whether the moment of the pass is still to come, but the pass will not be done by then."""
         left_s = progress.takes_over_s - self._clock.now_ms() // 1000
         return left_s > 0 and not progress.waiting and (progress.expected - progress.scanned) // self._rate > left_s
 
@@ -281,7 +281,7 @@ class SegmentReindexer:
         raise UnavailableError(f"{len(waiting)} profiles keep changing under the background pass")
 
     async def _write(self, plans: Sequence[UserPlan], undo: Sequence[Command]) -> dict[str, UserPlan]:
-        """The plans, by user, that were refused because the profile changed since it was read."""
+        """Write the plans; returns, by user, those that were refused because the profile changed since it was read."""
         side: list[Command] = [*undo, *(command for plan in plans for command in (*plan.side, *plan.due))]
         side += self._sizes.commands([change for plan in plans for change in plan.memberships])
         await self._store.commands(side)

@@ -26,10 +26,9 @@ class TakingOver(msgspec.Struct, frozen=True):
         return self.at_s > now_s
 
     def before(self, stored: Sequence[Window]) -> list[Window]:
-        """The stored windows as they were before moments that are put off.
+        """The stored windows as they were before they were cut at moments that are put off.
 
-        A window that had ended between the moment it was cut at and the new one is not known any more: it goes on
-        until the new one.
+        Where a window that was cut would have ended by itself is not known any more: it goes on until `at_s`.
         """
         return [
             (segment, enter, self.at_s if leave in self.put_off_s else leave)
@@ -38,7 +37,7 @@ class TakingOver(msgspec.Struct, frozen=True):
         ]
 
     def joined(self, before: Sequence[Window], new: Sequence[Window], kept: Set[int]) -> list[Window]:
-        """All windows: of the segments in `kept` the stored ones until the moment, and the `new` ones from it on.
+        """All windows: until `at_s` the stored ones, `before`, of the segments in `kept`, from it on the `new` ones.
 
         A new window whose membership began with a stored one begins there, so that the two are one.
         """

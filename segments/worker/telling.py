@@ -13,12 +13,12 @@ AskProducts = Callable[[Mapping[int, Collection[str]]], Awaitable[Mapping[int, M
 
 
 async def nothing_known(_wanted: Mapping[int, Collection[str]]) -> ShopDetails:
-    """Where no products are known."""
+    """The seam of a worker that knows no feeds."""
     return NOTHING_TOLD
 
 
 class ProductTeller:
-    """Asks for what the rules of each advertiser ask for, and for nothing where they do not."""
+    """Asks the feeds for the traits that an advertiser's rules need, and for nothing where they need none."""
 
     def __init__(self, planner: UserPlanner, ask: AskProducts) -> None:
         self._planner = planner
@@ -44,7 +44,7 @@ class ProductTeller:
         return await self._details(wanted)
 
     async def _details(self, wanted: Mapping[int, Collection[str]]) -> ShopDetails:
-        """A product that no feed has gets traits without anything in them."""
+        """Details of the wanted products; one that no feed has gets empty traits, so that it is known to have none."""
         if not wanted:
             return NOTHING_TOLD
         told = await self._ask(wanted)

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 # Entries of one round over all partitions: 0.13 s of work at 0.26 ms each. A round must end well within a lease, even
 # on a machine that gives the worker a tenth of a core, or its work would be repeated instead of being acknowledged.
 ROUND_ENTRIES: Final = 500
-# Planning is computation; after so many users the loop gets its turn, so that leases are renewed in time.
+# Planning is pure computation: after so many users other tasks get their turn, so that leases are renewed in time.
 USERS_PER_TURN: Final = 25
 # An idle worker looks this often; half of it is the mean time an event waits.
 IDLE_S: Final = 0.02
@@ -72,11 +72,11 @@ OnApplied = Callable[[Sequence[Event]], None]
 
 
 async def nobody_asks(_purchase: Purchase) -> None:
-    """Where orders are not credited to ads."""
+    """The `on_purchase` of a worker whose orders are not credited to ads."""
 
 
 def nobody_watches(_events: Sequence[Event]) -> None:
-    """Where nobody wants to know what was applied."""
+    """The `on_applied` of a worker of which nobody wants to know what was applied."""
 
 
 class EventWorker:
@@ -140,7 +140,7 @@ class EventWorker:
             log.warning("partitions are left to run out, Redis does not answer: %s", error.message)
 
     async def _keep_house(self) -> None:
-        """Count the backlog, and (in the owner of partition 0) tend the segments' samples."""
+        """Count the backlog; in the owner of partition 0, tidy the segments' samples and expire what was set aside."""
         tidied = self._clock.monotonic()
         while True:
             await asyncio.sleep(HOUSE_S)
@@ -167,7 +167,7 @@ class EventWorker:
             await asyncio.sleep(IDLE_S)
 
     async def step(self) -> int:
-        """Read and apply what waits in the partitions held now; how many entries that were."""
+        """Read and apply what waits in the partitions held now; returns how many entries that were."""
         owned = self._leases.owned
         self._metrics.partitions.set(len(owned))
         if not owned or not self._planner.ready:
@@ -240,9 +240,9 @@ class EventWorker:
     async def _attempt(
         self, waiting: dict[str, list[LogEntry]], lost: dict[str, UserPlan]
     ) -> dict[str, list[LogEntry]]:
-        """One read-plan-write; the users whose profile changed in between, to be tried again.
+        """Read, plan and write once; returns the users whose profile changed in between, to be tried again.
 
-        `lost` are the refused plans of the attempt before, and takes up those of this one.
+        `lost` has the refused plans of the attempts before, and receives those of this one.
         """
         await self._drop_erased(waiting)
         users = await self._store.read(
@@ -259,7 +259,7 @@ class EventWorker:
                 await asyncio.sleep(0)
             user = users[user_id]
             plan = await self._plan(user, entries, persons, now_ms, details)
-            if user_id in lost and user.meta.erased_ms:  # what else the lost plan wrote, the new one takes back
+            if user_id in lost and user.meta.erased_ms:  # undo what the lost plan wrote beside the profile
                 side += taken_back(lost.pop(user_id).due)
             side += plan.side
             side += plan.due
@@ -284,7 +284,7 @@ class EventWorker:
         return again
 
     async def _drop_erased(self, waiting: dict[str, list[LogEntry]]) -> None:
-        """Take out what a device passed on before it was erased: it must not come back on another one."""
+        """Drop events that a device passed on before it was erased: they must not come back on another device."""
         origins = {entry.event.origin for entries in waiting.values() for entry in entries} - {"", SERVER_ORIGIN}
         if not origins:
             return
@@ -315,7 +315,7 @@ class EventWorker:
                 await self._set_aside(partition, msgspec.msgpack.encode(poison.entry.event), str(poison.__cause__))
 
     async def _persons(self, users: dict[str, StoredUser], waiting: dict[str, list[LogEntry]]) -> Persons:
-        """Note which device logged in as whom, and read who else did."""
+        """Note which device logged in as which person, and read the person's other devices."""
         logins = {
             (entry.event.advertiser_id, digest, user_id)
             for user_id, entries in waiting.items()
