@@ -36,7 +36,7 @@ from segments.facts.layout import biddable_cart_micros, products_viewed
 from segments.facts.traits import REDUCED, reduced_at, reduced_changes
 
 Value = str | int | float | bool | tuple[str, ...] | None
-"""A fact's value at a moment; None where there is none. Money in micros, moments in unix seconds, words by their place."""
+"""A fact's value at a moment; None where there is none. Money in micros, moments in unix seconds, words by place."""
 
 
 class Type(enum.StrEnum):
