@@ -29,7 +29,7 @@ _STYLE: Final = (
 
 
 def preview_name(creative: Creative) -> str:
-    """What the page and the picture of a version of a creative are called; only who has seen a bid can know it."""
+    """What the page and the picture of a version of a creative are called; only someone who saw a bid knows it."""
     seen = (
         str(creative.format), creative.html, creative.frame_url, creative.image_url, creative.native, creative.video,
         creative.audio, creative.landing_url, *(() if creative.template is None else (creative.template,)),

@@ -43,7 +43,7 @@ def _band(product: FeedProduct) -> int:
 
 
 def fit_content(products: Sequence[FeedProduct | None]) -> Table:
-    """For each product the NEIGHBOURS most alike; None, a product that no feed has, has and is no neighbour."""
+    """For each product the NEIGHBOURS most alike; None is a product that no feed has, without neighbours."""
     matrix = _weights(products)
     parts = [
         top_rows(_similar(matrix, start, min(start + ROWS_AT_ONCE, len(products))), NEIGHBOURS)

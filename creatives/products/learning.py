@@ -69,7 +69,7 @@ def _weight(table: Table, product: int, target: int) -> float:
 
 
 def _learn(examples: tuple[Floats, Ints]) -> Shares:
-    """Shares by length of session, learned from those over all lengths on; a length with few examples keeps these."""
+    """Shares by length of session, each learned from those of all lengths; with few examples it keeps these."""
     rows, lengths = examples
     if len(rows) < MIN_EXAMPLES:
         return default_shares()

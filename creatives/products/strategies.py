@@ -166,7 +166,7 @@ def _alike(
 
 
 def _neighbours(model: ProductModel, number: int) -> Iterator[tuple[int, float]]:
-    """Products seen together with it, and those of its category alike by content, which count where few were seen."""
+    """Products seen together with it, and those of its category alike by content, which prevail if few were seen."""
     found = dict(_row(model.tables.together, number))
     for other, weight in _row(model.tables.content, number):
         if other in found or model.categories[other] == model.categories[number]:

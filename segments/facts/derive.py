@@ -120,8 +120,8 @@ def basket_cycle_s(facts: Facts) -> int:
 def lifetime_value_at(facts: Facts, at_s: int) -> int:
     """A year's worth of the visitor in micros: average basket times baskets a year at the visitor's rhythm.
 
-    200 PLN every two months is 1,200 PLN. One basket is worth itself. After two
-    cycles without a purchase (a year after a single basket) the value halves for each further two (each further year).
+    200 PLN every two months is 1,200 PLN. One basket is worth itself. After two cycles without a
+    purchase (a year after a single basket) the value halves for each further two (each further year).
     """
     if facts.purchases <= 0:
         return 0

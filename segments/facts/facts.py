@@ -36,8 +36,8 @@ FOREVER_S = 2**32 - 1
 # Analytics tools have ended a visit after half an hour of silence for decades; shops compare our counts with theirs.
 VISIT_GAP_S = 1_800
 
-# A cart older than this has lost its value: the curve of docs/evidence.md, "Carts", is below 1% of
-# its peak by then.
+# A cart older than this has lost its value: the curve of docs/evidence.md, "Carts", is below 1% of its
+# peak by then.
 CART_LIFETIME_S = 14 * DAY_S
 
 # Silence after which a visitor counts as leaving: twice a monthly shopping rhythm.

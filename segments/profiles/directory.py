@@ -115,8 +115,8 @@ class ServerKey(msgspec.Struct, frozen=True):
 class CatalogueDirectory:
     """`Directory` over a catalogue that is replaced as a whole.
 
-    `compile_rules` turns an advertiser's active segments into rules; it runs when an
-    advertiser is first asked for, and again when a newer catalogue has changed that advertiser's segments.
+    `compile_rules` turns an advertiser's active segments into rules; it runs when an advertiser is
+    first asked for, and again when a newer catalogue has changed that advertiser's segments.
     """
 
     def __init__(

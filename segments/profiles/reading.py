@@ -140,8 +140,8 @@ class ProfileReader:
     async def fetch(self, users: Sequence[UserLookup], now_ms: int, deadline: float) -> ProfileBatch:
         """Profiles of a batch's users at `now_ms`; `deadline` in monotonic seconds.
 
-        A second round trip happens only for requests that know nothing but the exchange's user id. Users for
-        whom Redis does not answer in time are unknown, and their requests `failed`.
+        A second round trip happens only for requests that know nothing but the exchange's user id. Users for whom
+        Redis does not answer in time are unknown, and their requests `failed`.
         """
         batch = ProfileBatch([user[0] for user in users])
         try:

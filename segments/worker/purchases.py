@@ -20,9 +20,9 @@ class Purchase(msgspec.Struct, frozen=True):
     """An order as it was applied, to be credited to ads.
 
     `order` is the same each time the order is reported (its number, otherwise what names this one report); `devices`
-    are the user ids under which the buyer may have seen ads, the one of the event first. The value is in
-    micros of the advertiser's currency, 0 where none was told. `corrects`: it is not an order, but by how much more (or
-    less) a known one, made at `at_ms`, is worth. `returning`: the buyer is known to have bought before.
+    are the user ids under which the buyer may have seen ads, the one of the event first. The value is in micros of
+    the advertiser's currency, 0 where none was told. `corrects`: it is not an order, but by how much more (or less) a
+    known one, made at `at_ms`, is worth. `returning`: the buyer is known to have bought before.
     """
 
     advertiser_id: int

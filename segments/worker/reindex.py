@@ -195,7 +195,7 @@ class SegmentReindexer:
         return await self._batch(progress)
 
     def _settled(self) -> Mapping[int, int] | None:
-        """The version of each advertiser's rules once all have stayed for SETTLE_S; None before, or without catalogue."""
+        """The version of each advertiser's rules, once unchanged for SETTLE_S; None before and without a catalogue."""
         if not self._planner.ready:
             return None
         versions = self._versions()
