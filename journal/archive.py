@@ -106,7 +106,7 @@ class Archive:
         return self.hour_folder(kind, hour) / f"{number:08d}.{source}.parquet"
 
     def remove(self, kind: str, hour: int) -> None:
-        """Remove all files of an hour."""
+        """Remove all files of a kind's hour."""
         folder = self.hour_folder(kind, hour)
         for path in folder.iterdir() if folder.is_dir() else ():
             path.unlink(missing_ok=True)

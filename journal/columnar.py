@@ -56,8 +56,7 @@ class Columnar:
         self._connection.interrupt()
 
     def ask(self, sql: str, parameters: Sequence[Value] | Mapping[str, Value] = ()) -> list[tuple[Value, ...]]:
-        """The rows of a query. Raises UnavailableError for files that vanished, InputError for SQL that DuckDB
-        refuses."""
+        """The rows of a query. Raises UnavailableError for files that vanished, InputError for what DuckDB refuses."""
         return self.ask_named(sql, parameters)[1]
 
     def ask_named(
@@ -147,7 +146,7 @@ class Columnar:
         return written
 
     def count(self, paths: Iterable[Path]) -> int:
-        """The rows of Parquet files. They are read to their last column, so a damaged file raises UnavailableError."""
+        """How many rows Parquet files have. They are read to the last column: a damaged one raises UnavailableError."""
         listed = list(paths)
         if not listed:
             return 0

@@ -124,8 +124,7 @@ class SegmentConverter:
         return sum(map(len, filed.values()))
 
     def merge(self, kind: JournalKind, hour: int, now_s: float) -> bool:
-        """Make one file of an hour's parts, and remove what an earlier merge left over; False with fewer than two
-        parts."""
+        """Make one file of an hour's parts, and remove what an earlier merge left over; False where none was made."""
         everything = self.archive.all_parts(kind.name, hour)
         parts = current(everything)
         for part in everything:

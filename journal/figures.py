@@ -91,8 +91,7 @@ ASSIST: Final = CONVERSION._replace(name="assist")
 
 
 class ReportMeasure(NamedTuple):
-    """A sum over one kind of rows. `money`: in micros of the advertiser's currency. `of_bid`: it needs the bid's
-    row."""
+    """A sum over one kind of rows. `money`: micros of the advertiser's currency. `of_bid`: it needs the bid's row."""
 
     kind: JournalKind
     sql: str

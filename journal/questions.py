@@ -13,7 +13,7 @@ from journal.figures import DIMENSIONS, MEASURES, SUMS, TIMES, expression, sums_
 from journal.rows import ANSWER
 
 MAX_DAYS: Final = 800
-# Days before and after these have weeks or time zones that dates cannot express.
+# Outside of these days a time zone's offset, or the week before, would lead outside the range of dates.
 FIRST_DAY: Final = datetime.date(1970, 1, 8)
 LAST_DAY: Final = datetime.date(9998, 12, 31)
 # The most values of a dimension that become columns: nobody reads a wider table.

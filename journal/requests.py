@@ -45,9 +45,9 @@ class RequestFilter(NamedTuple):
     since_ms: int
     until_ms: int
     exchange_id: int = 0
-    line_item_id: int = 0  # that it bid in
-    line_items: Collection[int] | None = None  # that one of them bid in; None: also those without a bid
-    advertisers: Collection[int] | None = None  # that one of them bid in; None: any request
+    line_item_id: int = 0  # only requests in which it bid
+    line_items: Collection[int] | None = None  # only requests in which one of these bid; None: with or without a bid
+    advertisers: Collection[int] | None = None  # only requests with a bid of one of these; None: any request
     record_id: int | None = None
     part: float = 1.0
     parts_before: float = 0.0  # persons of this share are left out: they were in an earlier sample

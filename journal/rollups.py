@@ -74,7 +74,7 @@ def cube_for(kind: JournalKind, used: Iterable[str]) -> Cube | None:
 class _DayRollup(msgspec.Struct):
     """One kind's day. `upto`: hour of the day -> number of its last part in the sums, and `last_part` of the bids."""
 
-    version: int = 0  # of its files: each time they are written, their name has the next
+    version: int = 0  # of its files, and a part of their names: each write takes the next
     upto: dict[int, tuple[int, int]] = {}
 
 

@@ -207,7 +207,7 @@ class JournalWriter:
         begun = self._path.with_suffix(NEW_SUFFIX)
         handle = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it when this process ends, however
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it when this process ends
             head = self._codec.head(self._process, now_ms)
             if os.write(handle, head) != len(head):
                 raise OSError("the disk took a part of the file's head")

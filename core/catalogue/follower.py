@@ -71,8 +71,8 @@ class CatalogueTaker(Protocol):
         ...
 
     async def take_changes(self, changes: Sequence[bytes]) -> int:
-        """Install the changes after the installed version. After an error a whole catalogue comes next, even if not
-        newer."""
+        """Install the changes after the installed version. After an error a whole catalogue comes next, of any
+        version."""
         ...
 
 

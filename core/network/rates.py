@@ -6,8 +6,7 @@ WINDOW_S = 60.0
 
 
 class MinuteRate:
-    """Admits at most `most` calls of a key in a minute, which begins with its first call. Each process counts for
-    itself.
+    """Admits at most `most` calls of a key in a minute, which begins with its first. Each process counts for itself.
 
     `keys` bounds the memory: when there are more, the counts of all begin anew, which admits at most twice as many in a
     minute.

@@ -241,7 +241,7 @@ class EmbeddedServer:
             "dir": str(self._directory),
             "pidfile": str(self._directory / "server.pid"),
             "appendonly": "yes",
-            "appendfsync": "no",  # It writes before it answers, but leaves syncing to core.redis.syncing
+            "appendfsync": "no",  # it writes before it answers, but leaves syncing to core.redis.syncing
             "aof-load-truncated": "yes",
             "save": "",
             "maxmemory-policy": "noeviction",

@@ -129,7 +129,7 @@ def identify(program: Path) -> ServerProgram | None:
 
 @functools.lru_cache(maxsize=16)
 def _identify(program: Path, _changed_ns: int, _size: int) -> ServerProgram | None:
-    """Run once for each content of the file: a supervisor that starts a server again must not wait for it."""
+    """Asked once for each content of the program's file: a supervisor that restarts a server must not wait for it."""
     try:
         printed = subprocess.run(  # noqa: S603 - a program found by name on the user's own PATH
             [program, "--version"], capture_output=True, text=True, errors="replace", timeout=5, check=False

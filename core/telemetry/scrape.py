@@ -39,7 +39,7 @@ class ScrapePoint:
         self._collect = collect
         self._directory = directory
         self._role = role
-        # Process ids are used again, and the random part never is.
+        # Process ids are reused; a name with its random part is not.
         self._name = f"{role}-{os.getpid()}-{secrets.token_hex(3)}"
         self._alive: int | None = None
         self._is_failing = False

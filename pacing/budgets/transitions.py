@@ -101,7 +101,7 @@ class Granted(NamedTuple):
 
     @property
     def waits_for_demand(self) -> bool:
-        """Nothing was given because the budget is too small to be held ahead of demand."""
+        """Whether nothing was given only because the budget is too small to be held ahead of demand."""
         return self.impressions < 0
 
 

@@ -58,8 +58,7 @@ class BidTerms(NamedTuple):
 def read_price(
     text: str | None, currency: str | None, bid: BidTerms, terms: Terms, exchange: Exchange | None, fx: FxTable
 ) -> NoticePrice:
-    """The price that a notice names, by the terms of its bid, with the present keys of `exchange` (None: it is
-    gone)."""
+    """The price that a notice names, by the terms of its bid and the present keys of `exchange` (None: it is gone)."""
     stripped = (text or "").strip()
     if stripped.upper() == "AUDIT":
         return NoticePrice(PriceForm.AUDIT, NO_PRICE)

@@ -46,7 +46,8 @@ class InFlight:
         billed = reserved * (1.0 - gone * delay_s / elapsed_s)
         fade = np.exp(-elapsed_s / np.maximum(LEAST_MEMORY_S, DELAYS_REMEMBERED * delay_s))
         self.open += reserved - billed - ripe
-        # They are charged in the next tick at the latest; until then they must not look like bids that won nothing.
+        # Bills of such bids count in the next tick at the latest; until then these must not look like bids that won
+        # nothing.
         self._reserved = self._reserved * fade + ripe + self._billed
         self._billed = billed
         self._charged = self._charged * fade + charged

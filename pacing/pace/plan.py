@@ -70,7 +70,7 @@ class PacingPlan:
         return np.array([self._index[number] for number in numbers.tolist()], np.int64)[places]
 
     def period(self, now_ms: int) -> Period:
-        """The period of each row at a moment: the local day, or the flight, cut to each other."""
+        """The period of each row at a moment: the local day cut to the flight, or the whole flight."""
         days = {zone: _day(zone, now_ms) for zone in set(self._zones)}
         table = np.array([days[zone] for zone in self._zones], np.int64).reshape(-1, 3)[self.row_advertiser]
         data = self.rows.data
