@@ -71,8 +71,8 @@ class CatalogueTaker(Protocol):
         ...
 
     async def take_changes(self, changes: Sequence[bytes]) -> int:
-        """Install the changes after the installed version. After an error a whole catalogue comes next, of any
-        version."""
+        """Install changes after the installed version. After an error the whole catalogue comes next, even if no
+        newer."""
         ...
 
 
