@@ -150,6 +150,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                     _BID,
                     _DAILY,
                     _TOTAL,
+                    _chosen("pacing", N_("Pacing"), Pacing),
                     _START,
                     _END,
                     inline=(_BID, _DAILY, _TOTAL, _START, _END),
@@ -181,7 +182,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 _listed(
                     _NAME,
                     _ADVERTISER,
-                    FormField("format", N_("Format")),
+                    FormField("format", N_("Format"), "choice"),
                     FormField("width", N_("Width")),
                     FormField("height", N_("Height")),
                 ),
