@@ -143,4 +143,8 @@ SAYINGS: Final = (
     N_("the line names nobody"),
     N_("tier bounds must be positive and ascend"),
     N_("the webhook does not exist any more"),
+    N_("in_stock"),
+    N_("out_of_stock"),
+    N_("preorder"),
+    N_("backorder"),
 )

@@ -10,6 +10,7 @@ from admin.console.sayings import SAYINGS
 from admin.console.words import Words, catalogue, words_of
 from segments.rules.happenings import SOURCES
 from segments.rules.vocabulary import FACTS, fact_named, names
+from tests.kit.fixtures import REPOSITORY
 from tests.kit.said_texts import FILLED, Said, areas_in, modules, said_in
 
 SAID_TO_PEOPLE: Final = modules(
@@ -271,3 +272,13 @@ def test_a_message_that_nobody_translated_is_found() -> None:
 
 def test_no_saying_is_there_twice() -> None:
     assert len(SAYINGS) == len(set(SAYINGS))
+
+
+def test_templates_translate_the_messages_that_they_show() -> None:
+    """A message that stands in a page as it came is English on every page."""
+    shown = re.compile(r"\{\{ [\w.\[\]0]+\.(?:text|hint|message|detail|advice|note|title|summary) \}\}")
+    folder = REPOSITORY / "admin" / "console" / "templates"
+    found = {path.name: shown.findall(path.read_text()) for path in folder.glob("*.html")}
+    assert {name: texts for name, texts in found.items() if texts} == {"shop.html": ["{{ product.title }}"]}
+    assert shown.search("{{ loss.text }}")
+    assert not shown.search("{{ _(loss.text) }}")
