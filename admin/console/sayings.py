@@ -244,7 +244,9 @@ _NUMBERS: Final = frozenset(
 
 _NUMBER: Final = "[0-9][0-9,.]*"
 
-_VERBATIM: Final = frozenset({"dialect", "fact", "field", "key", "name", "other", "url", "verb", "where", "word"})
+_VERBATIM: Final = frozenset(
+    {"dialect", "fact", "field", "key", "name", "other", "rule", "url", "verb", "where", "word"}
+)
 """Parts of these names are what somebody has written, or code: a fact that is called `campaign` keeps its name."""
 
 _LISTS: Final = frozenset({"denied", "losses", "wanted", "words"})

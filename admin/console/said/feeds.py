@@ -5,10 +5,10 @@ from typing import Final
 from admin.console.fields import N_
 
 SAYINGS: Final = (
-    N_("loaded"),
-    N_("unchanged"),
-    N_("refused"),
-    N_("failed"),
+    N_("feed loaded"),
+    N_("feed unchanged"),
+    N_("feed refused"),
+    N_("feed failed"),
     N_("fetching"),
     N_("reading"),
     N_("writing"),
@@ -147,4 +147,6 @@ SAYINGS: Final = (
     N_("out_of_stock"),
     N_("preorder"),
     N_("backorder"),
+    N_("has one point and three digits behind it, which is a thousand in some countries"),
+    N_("a tag or a comment that begins at line {line} is longer than {count} MiB"),
 )

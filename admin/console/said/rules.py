@@ -5,6 +5,7 @@ from typing import Final
 from admin.console.fields import N_
 
 SAYINGS: Final = (
+    N_("line {line}, column {column}: {problem}\n  {rule}"),
     N_("line {line}, column {column}: {problem}"),
     N_('did you mean "{word}"?'),
     N_('did you mean "{word}" or "{other}"?'),
