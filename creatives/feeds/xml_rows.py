@@ -374,11 +374,16 @@ class _Repair:
         return "".join(parts)
 
     def _replaced(self, part: str, line: int, whole: str, at: int) -> str:
+        counted = 0  # characters of `whole` whose lines are in `where`: counted anew for each they took 10 us a sign
+        where = line
+
         def replace(match: re.Match[str]) -> str:
+            nonlocal counted, where
             if match[1]:
                 known = html.entities.html5.get(f"{match[1]};", "")
                 return "".join(f"&#{ord(character)};" for character in known) or f"&amp;{match[1]};"
-            where = line + whole.count("\n", 0, at + match.start())
+            where += whole.count("\n", counted, at + match.start())
+            counted = at + match.start()
             if match[2]:
                 self._faults.add("control_characters", "", where, match[0])
                 return ""

@@ -288,3 +288,13 @@ def test_a_page_is_told_as_a_page(page: str) -> None:
     with pytest.raises(FeedError) as refused:
         read(page)
     assert refused.value.code == "html"
+
+
+def test_signs_that_are_not_escaped_are_told_with_their_lines_however_many_there_are() -> None:
+    feed = google(item(1, title="a & b\n& c")).replace("</rss>", "\n" + "&" * 200_000 + "\n&</rss>")
+    reading = read(feed, piece=64 * 1024)
+    assert reading.products[0].title == "a & b & c"
+    lines = [line for line, _, _ in reading.where("bare_ampersand")]
+    assert lines[0] == 1 + feed[: feed.index("& b")].count("\n")
+    assert lines[1] == lines[0] + 1
+    assert ("", "bare_ampersand", 200_003) in reading.faults
