@@ -186,4 +186,8 @@ SAYINGS: Final = (
     N_("there is no active person {id}"),
     N_("write the factor as a percentage: 150 bids half as much again"),
     N_("no journal is kept here, so there are no reports"),
+    N_("consent does not forbid it: the user is unknown"),
+    N_("give it a name of letters, digits and _ that is none of the template's own"),
+    N_("'{word}' is there already: take it out"),
+    N_("is not between {count} and {most}"),
 )
