@@ -87,10 +87,11 @@ async def test_faults_of_rules_and_exchanges_are_told_in_polish(api: Api, shop: 
     assert "wiersz 1, kolumna 1: nie ma faktu „cart.valu”" in counted.text
     assert "czy chodziło o „cart.value”" in counted.text
     assert english_in(counted.text) == []
-    exchange = {"key": "xandr", "name": "Xandr", "dialect": "magnite", "default_currency": "USD"}
+    exchange = {"key": "xandr", "name": "Xandr", "dialect": "pubmatic", "default_currency": "USD", "seat": "x"}
     refused = await browser.fill("/exchanges/new", exchange)
     assert refused.status == 422
-    assert english_in(refused.text, "Magnite") == []
+    assert "miejsca (seat) giełdy PubMatic to liczby: użyj samych cyfr" in refused.text
+    assert english_in(refused.text) == []
 
 
 async def test_why_there_is_no_bid_is_told_in_polish(valkey: str, tmp_path: Path) -> None:
