@@ -47,7 +47,6 @@ async def test_no_page_says_an_english_sentence(valkey: str, tmp_path: Path) -> 
         own += [
             "/line-items/200/findings",
             "/feeds/200/runs",
-            "/nothing",
             "/advertisers/999",
             "/setup?token=x",
             "/password?token=x",
