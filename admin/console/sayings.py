@@ -252,7 +252,7 @@ _VERBATIM: Final = frozenset(
 _LISTS: Final = frozenset({"denied", "losses", "wanted", "words"})
 """Parts of these names are lists, of which each element is said by itself, behind its number where it has one."""
 
-_COUNTED: Final = re.compile(r"([0-9]+ )?(.*)", re.DOTALL)
+_COUNT: Final = re.compile(r"[0-9]+ (?=.)", re.DOTALL)
 _BETWEEN: Final = re.compile(r"(, | or | and )")
 
 # A finding has a line item's finding in it, that a budget, that an amount.
@@ -304,8 +304,9 @@ class Sayings:
     def _elements(self, text: str, deeper: int) -> Iterator[str]:
         for at, piece in enumerate(_BETWEEN.split(text)):
             if at % 2 == 0:
-                number, text = _COUNTED.fullmatch(piece).groups("")
-                yield number + self._said(text, deeper)
+                count = _COUNT.match(piece)
+                number = count[0] if count else ""
+                yield number + self._said(piece.removeprefix(number), deeper)
             else:
                 yield piece.replace(piece.strip(), self._texts.get(piece.strip(), piece.strip()))
 

@@ -71,7 +71,7 @@ class Words:
 
     def duration(self, seconds: int) -> str:
         """A time span in its largest whole unit up to days: `1 hr`, `14 days`."""
-        size, unit = next(one for one in _SPANS if seconds % one[0] == 0 and (seconds >= one[0] or one[0] == 1))
+        size, unit = next((one for one in _SPANS if seconds and seconds % one[0] == 0), _SPANS[-1])
         return str(format_unit(seconds // size, f"duration-{unit}", length="short", locale=self.locale))
 
     def quoted(self, text: str) -> str:

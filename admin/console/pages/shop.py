@@ -66,8 +66,8 @@ class ShopPages:
         """GET /feeds/{id}/runs: how the feed's last runs went, and each fault with its line"""
         feed = await self._reader.feed(visitor.caller, requests.object_id_of(request), Scope.READ)
         report = await self._desks.products.report(feed)
-        values = {"feed": feed, "report": report, "asked": "asked" in request.query, "fault_kinds": KINDS}
-        return page("feed.html", visitor, here="/feeds", **values)
+        asked = "asked" in request.query
+        return page("feed.html", visitor, here="/feeds", feed=feed, report=report, asked=asked, fault_kinds=KINDS)
 
     async def refresh(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
         """POST /feeds/{id}/runs: load it now"""

@@ -1,6 +1,7 @@
 """The console where something is odd: nonsense in forms, Redis away, sessions that end, ads that are hostile."""
 
 import re
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -303,7 +304,7 @@ async def test_a_value_is_set_for_all_that_are_chosen_or_for_none(api: Api, shop
     browser = await person(api)
     chosen = [("csrf", await browser.csrf()), ("action", "set"), *(("id", str(one)) for one in ids)]
 
-    async def values(member: str) -> list[object]:
+    async def values(member: str) -> list[Any]:
         return [item[member] for item in (await shop.caller.get("/v1/line-items")).body["items"]]
 
     page = (await browser.get("/line-items")).text

@@ -1,8 +1,8 @@
 """The console in Polish: no page says an English sentence, and what the parts behind it say is Polish too."""
 
 import json
-import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -93,31 +93,62 @@ async def test_faults_of_rules_and_exchanges_are_told_in_polish(api: Api, shop: 
     assert english_in(refused.text) == []
 
 
+USA: dict[str, Any] = {"ua": "Mozilla/5.0", "geo": {"country": "USA"}}
+REQUEST = {
+    "id": "r1",
+    "imp": [{"id": "1", "banner": {"w": 300, "h": 250}, "bidfloor": 0.5}],
+    "site": {"page": "https://gazeta.example/moda", "domain": "gazeta.example"},
+    "device": USA,
+    "user": {"id": "u1"},
+    "at": 2,
+    "cur": ["PLN"],
+}
+
+# What line items want, and what is said where a request has something else.
+NEAR_MISSES: list[tuple[dict[str, Any], str]] = [
+    ({"start": "2099-01-01T00:00:00Z"}, "emisja zaczyna się 2099-01-01 00:00 UTC"),
+    ({"targeting": {"hours_of_week": [100]}},
+     "jest poniedziałek 12:00 (Europe/Warsaw), najbliższa wybrana godzina: piątek 04:00"),
+    ({"targeting": {"countries": ["DEU", "POL"]}}, "wymaga: DEU, POL, zapytanie: USA"),
+    ({"targeting": {"domains_deny": ["gazeta.example"]}}, "wyklucza: gazeta.example, zapytanie: gazeta.example"),
+    ({"targeting": {"categories": ["IAB18"]}}, "wymaga: IAB18, zapytanie: nie podaje"),
+    ({}, "cena minimalna 1.82 PLN, Twoja stawka 0.50"),
+]  # fmt: skip
+
+
+async def make_near_misses(api: Api) -> None:
+    owner = await api.caller()
+    of = {name: (await owner.get("/v1/line-items/200")).body[name] for name in ("advertiser_id", "campaign_id")}
+    prices = {name: {"amount": "5.00", "currency": "PLN"} for name in ("bid", "max_cpm")}
+    for wanted, _ in NEAR_MISSES:
+        await owner.made("/v1/line-items", {"name": "Blisko", "creative_ids": [200]} | of | prices | wanted)
+    await api.publisher.publish()
+
+
 async def test_why_there_is_no_bid_is_told_in_polish(valkey: str, tmp_path: Path) -> None:
+    poland = USA | {"geo": {"country": "POL"}}
+    other_size = {"id": "1", "banner": {"w": 301, "h": 250}}
     async with shown_console(valkey, tmp_path) as api:
+        await make_near_misses(api)
         browser, names = await polish(api), await names_in(api)
         csrf = await browser.csrf()
         told = ""
-        for more in ({}, {"regs": {"gdpr": 1}}, {"regs": {"coppa": 1}}, {"imp": [{"id": "1"}]}):
+        for more in (
+            {}, {"imp": [other_size]}, {"imp": [{"id": "1"}]}, {"device": poland}, {"regs": {"gdpr": 1}},
+            {"regs": {"coppa": 1}},
+        ):  # fmt: skip
             asked = {"csrf": csrf, "exchange": "demo", "request": json.dumps(REQUEST | more), "user_id": ""}
             page = await browser.post("/explain", asked | {"line_item_id": ""})
             assert page.status == 200, page.text
             assert english_in(page.text, *names) == []
             told += page.text
-        assert re.search("wymaga: |oferuje: |Twoja stawka", told)
-        assert "obowiązuje RODO (gdpr to 1) i w zapytaniu nie ma łańcucha zgody" in told
-        assert "/imp/0: nie oferuje żadnego z formatów" in told
-
-
-REQUEST = {
-    "id": "r1",
-    "imp": [{"id": "1", "banner": {"w": 300, "h": 250}, "bidfloor": 0.5}],
-    "site": {"page": "https://gazeta.example/moda", "domain": "gazeta.example"},
-    "device": {"ua": "Mozilla/5.0", "geo": {"country": "POL"}},
-    "user": {"id": "u1"},
-    "at": 2,
-    "cur": ["PLN"],
-}
+    for _, near in NEAR_MISSES:
+        assert near in told
+    assert "oferuje: 301x250, kreacje: 300x250" in told
+    assert "obowiązuje RODO (kraj jest na jego obszarze) i w zapytaniu nie ma łańcucha zgody" in told
+    assert "obowiązuje RODO (gdpr to 1) i w zapytaniu nie ma łańcucha zgody" in told
+    assert "zapytanie pochodzi od dziecka (coppa)" in told
+    assert "/imp/0: nie oferuje żadnego z formatów" in told
 
 
 async def test_outcomes_of_feeds_are_told_in_polish(api: Api, shop: Shop, valkey: str) -> None:
