@@ -49,11 +49,12 @@ SPOILING: dict[str, tuple[str, ...]] = {
     "Native": ("battr",),
     "Deal": ("durfloors",),
 }
+UNREADABLE_FLAG = -1  # not "no", and not the "yes" of a sender either, which contradicts the "no" of another place
 UNREADABLE_REQUIREMENT = 3  # `dsarequired`: the strictest that there is
 # Objects that limit us, by the names of their structs: what stands for one that is something else.
 LIMIT_OBJECTS: dict[str, dict[str, Any]] = {
     "Regs": {"gdpr": 1, "coppa": 1},
-    "RegsExt": {"gdpr": 1, "gpp_sid": (UNREADABLE_SECTION,)},  # each counts where `regs` itself lacks it
+    "RegsExt": {"gdpr": UNREADABLE_FLAG, "gpp_sid": (UNREADABLE_SECTION,)},  # each counts where `regs` itself lacks it
     "Dsa": {"dsarequired": UNREADABLE_REQUIREMENT},
     "Pmp": {"private_auction": 1},
     "Quantity": {"multiplier": UNREADABLE_NUMBER},

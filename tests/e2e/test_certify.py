@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
+from loadtest.running.certify import IN_TIME as ENDS
 from loadtest.running.certify import certify
-from tests.kit.fake_bidder import FakeBidder, json_answer
+from tests.kit.fake_bidder import FakeBidder, Reply, json_answer
 from tests.kit.processes import RunningGrosz, grosz
 
 IN_TIME, TRIES = "twenty answers in a row are in time", 5
@@ -58,6 +59,26 @@ async def test_a_bidder_that_breaks_rules_is_told_which() -> None:
     assert "currency" in checks["display 1"].detail
     assert json.loads(checks["display 1"].request)["imp"]
     assert "a.example" in checks["display 1"].answer
+
+
+def _hangs(body: bytes) -> bytes:
+    """Is ready, and answers no bid request."""
+    return b"" if body else json_answer(b"{}")
+
+
+def _endless(body: bytes) -> bytes:
+    """Begins an answer that does not end."""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{" if body else json_answer(b"{}")
+
+
+@pytest.mark.parametrize("reply", [_hangs, _endless])
+async def test_a_bidder_that_hangs_is_given_up_and_the_check_is_named(reply: Reply) -> None:
+    async with FakeBidder(reply) as bidder:
+        url = f"http://127.0.0.1:{bidder.port}/bid"
+        checks = await asyncio.to_thread(lambda: list(certify(url, longest_s=0.5)))
+    assert [check.name for check in checks] == ["readiness", ENDS]
+    assert checks[-1].outcome == "failed"
+    assert "ended after 0.5 s, while it waited for: display 1; the bidder hangs" in checks[-1].detail
 
 
 @pytest.mark.parametrize("url", ["", "ftp://127.0.0.1/x", "nonsense"])

@@ -103,7 +103,7 @@ def test_a_privacy_text_that_cannot_be_read_is_not_lost(name: str) -> None:
     ("path", "stands"),
     [
         (("regs",), {"gdpr": 1, "coppa": 1}),
-        (("regs", "ext"), {"gdpr": 1, "gpp_sid": [lenient.UNREADABLE_SECTION]}),
+        (("regs", "ext"), {"gdpr": lenient.UNREADABLE_FLAG, "gpp_sid": [lenient.UNREADABLE_SECTION]}),
         (("regs", "ext", "dsa"), {"dsarequired": lenient.UNREADABLE_REQUIREMENT}),
         (("imp", 0, "pmp"), {"private_auction": 1}),
         (("imp", 0, "qty"), {"multiplier": lenient.UNREADABLE_NUMBER}),
