@@ -169,6 +169,8 @@ SAYINGS: Final = (
     N_("name a field of docs/targeting.md"),
     N_("not a value of {field}: {fault}"),
     N_("the address has *** where its password or key was"),
+    N_("the mirror of the journal is {seconds} s behind its folder; {count} attempts failed"),
+    N_("see the worker's log for `the journal is not mirrored`: it says why"),
     N_("expected an object"),
     N_("audience"),
     N_("budget"),
