@@ -5,6 +5,8 @@ the stages read one member each. Most of live traffic is 2.5 in this respect: th
 the plain code instead of a table of paths (measured: 2 us against 6).
 """
 
+from collections.abc import Sequence
+
 from bidder.openrtb.tolerance import Tolerances
 from bidder.openrtb.types import (
     App,
@@ -25,10 +27,9 @@ from bidder.openrtb.types import (
 
 def settle(request: BidRequest, tolerances: Tolerances) -> None:
     """Fill every first-class member of `request` that only an older place has; make the identifiers text."""
-    if type(request.id) is not str:
+    if type(request.id) is int:
         request.id = _text(request.id, tolerances)
-    for imp in request.imp:
-        _settle_imp(imp, tolerances)
+    _settle_imps(request.imp, tolerances)
     place = request.site or request.app or request.dooh
     if place is not None:
         _settle_place(place, tolerances)
@@ -48,22 +49,23 @@ def _text(value: object, tolerances: Tolerances) -> str:
     return str(value)
 
 
-def _settle_imp(imp: Imp, tolerances: Tolerances) -> None:
-    if type(imp.id) is not str:
-        imp.id = _text(imp.id, tolerances)
-    if imp.tagid is not None and type(imp.tagid) is not str:
-        imp.tagid = _text(imp.tagid, tolerances)
-    if type(imp.secure) is bool or type(imp.instl) is bool:
-        tolerances.loose_flag += 1
-    ext = imp.ext
-    if ext is not None and imp.rwdd is None:
-        imp.rwdd = ext.rewarded
-        if imp.rwdd is None and ext.prebid is not None:
-            imp.rwdd = ext.prebid.is_rewarded_inventory
-        if imp.rwdd is not None:
-            tolerances.old_place += 1
-    if imp.video is not None:
-        _settle_video(imp, imp.video, tolerances)
+def _settle_imps(imps: Sequence[Imp], tolerances: Tolerances) -> None:
+    for imp in imps:
+        if type(imp.id) is int:
+            imp.id = _text(imp.id, tolerances)
+        if type(imp.tagid) is int:
+            imp.tagid = _text(imp.tagid, tolerances)
+        if type(imp.secure) is bool or type(imp.instl) is bool:
+            tolerances.loose_flag += 1
+        ext = imp.ext
+        if ext is not None and imp.rwdd is None:
+            imp.rwdd = ext.rewarded
+            if imp.rwdd is None and ext.prebid is not None:
+                imp.rwdd = ext.prebid.is_rewarded_inventory
+            if imp.rwdd is not None:
+                tolerances.old_place += 1
+        if imp.video is not None:
+            _settle_video(imp, imp.video, tolerances)
 
 
 def _settle_video(imp: Imp, video: Video, tolerances: Tolerances) -> None:
@@ -88,19 +90,19 @@ def _settle_device(device: Device, tolerances: Tolerances) -> None:
 
 
 def _settle_place(place: Site | App | Dooh, tolerances: Tolerances) -> None:
-    if place.id is not None and type(place.id) is not str:
+    if type(place.id) is int:
         place.id = _text(place.id, tolerances)
     publisher = place.publisher
-    if publisher is not None and publisher.id is not None and type(publisher.id) is not str:
+    if publisher is not None and type(publisher.id) is int:
         publisher.id = _text(publisher.id, tolerances)
-    if type(place) is App and place.bundle is not None and type(place.bundle) is not str:
+    if type(place) is App and type(place.bundle) is int:
         place.bundle = _text(place.bundle, tolerances)
 
 
 def _settle_geo(geo: Geo, tolerances: Tolerances) -> None:
-    if geo.zip is not None and type(geo.zip) is not str:
+    if type(geo.zip) is int:
         geo.zip = _text(geo.zip, tolerances)
-    if geo.region is not None and type(geo.region) is not str:
+    if type(geo.region) is int:
         geo.region = _text(geo.region, tolerances)
     if geo.lon is None and geo.long is not None:
         geo.lon = geo.long
