@@ -31,9 +31,8 @@ def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
     check_request(auction, snapshot.index.fx)
     if auction.speaker.is_choosy and auction.no_bid is None:
         auction.no_bid = refusal(auction, snapshot.quality)
-    if auction.no_bid is not None:
-        return False
-    resolve_consent(auction, policy)
+    if auction.no_bid is None:
+        resolve_consent(auction, policy)
     if auction.no_bid is not None:
         return False
     identify(auction)
