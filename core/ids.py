@@ -57,6 +57,22 @@ _NOBODY = frozenset({
 _MACRO = re.compile(r"""[$\[\]{}<>()"'`\\\s]|%%""")
 _ENCLOSED = re.compile(r"(__|##|@@|!!|::).*(__|##|@@|!!|::)|[!|~*#@%][A-Z_]{2,20}[!|~*#@%]?", re.DOTALL)
 _ENCLOSING = frozenset("_#@!:|~*%")  # most ids begin with none of them
+# Words of which placeholders are put together: `YOUR_USER_ID`, `ssp-uid-here`, `userIdMacro`. Whatever an exchange
+# calls the place of its id, a text of such words alone, without a figure in it, is no id.
+_WORDS_OF_PLACES = frozenset({
+    "ad", "adv", "advertiser", "advertising", "an", "anonymous", "any", "auction", "audience", "bid", "bidder",
+    "bidswitch", "browser", "buyer", "client", "consent", "cookie", "customer", "data", "default", "device", "dsp",
+    "dummy", "empty", "enter", "example", "exchange", "external", "field", "first", "fpid", "from", "gdpr", "goes",
+    "google", "gpp", "guid", "here", "id", "identifier", "ids", "insert", "internal", "key", "macro", "match",
+    "matched", "me", "missing", "mobile", "my", "name", "no", "none", "not", "null", "of", "opt", "opted", "our",
+    "out", "param", "parameter", "party", "partner", "person", "placeholder", "privacy", "profile", "pub",
+    "publisher", "put", "random", "redacted", "replace", "replaced", "retargeting", "sample", "server", "session",
+    "set", "some", "ssp", "string", "sync", "synced", "test", "text", "the", "their", "third", "token", "tracking",
+    "uid", "uids", "undefined", "unique", "unknown", "unset", "us", "user", "users", "uuid", "value", "var",
+    "variable", "visitor", "vid", "with", "your",
+})  # fmt: skip
+_SPELT_OUT = re.compile(r"[A-Za-z_.:~ -]{2,64}(=[01])?")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _UUID_SIGNS = 32
 _ALL_THE_SAME = "0-_:. fFxX"
 _SIGNS_OF_NOTHING = frozenset(_ALL_THE_SAME)  # whether a sign is one of them costs a tenth of searching the text
@@ -71,13 +87,22 @@ def means_nobody(identifier: str) -> bool:
     if len(bare) >= _PLAIN_CHARS and bare.isalnum() and bare.strip(_ALL_THE_SAME):
         if len(bare) == _UUID_SIGNS and not bare.strip(f"1{bare[0]}"):  # ones, or zeros and a one
             return True
-        return bare.lower() in _NOBODY
+        return bare.lower() in _NOBODY or (bare.isalpha() and _is_spelt_out(identifier))
     # Twice: some redirects encode what is encoded already.
     plain = urllib.parse.unquote(urllib.parse.unquote(identifier)) if "%" in identifier else identifier
     text = plain.strip()
     if not text.strip(_ALL_THE_SAME) or text.lower() in _NOBODY or _MACRO.search(text) is not None:
         return True
+    if not text.isprintable() or _is_spelt_out(text):
+        return True
     return text[0] in _ENCLOSING and _ENCLOSED.fullmatch(text) is not None
+
+
+def _is_spelt_out(text: str) -> bool:
+    """Whether a text is the name of the place where an id belongs."""
+    if _SPELT_OUT.fullmatch(text) is None:
+        return False
+    return all(word.lower() in _WORDS_OF_PLACES for word in _WORD.findall(text))
 
 
 # A whole value that a template or tag manager was to fill in. With a figure it may be an order's number or a GUID.

@@ -41,7 +41,7 @@ class NoBid(enum.Enum):
     CONSENT_PURPOSE_2 = (
         0,
         "no consent to select basic ads",
-        "set consent.vendor_id; otherwise the user refused",
+        "see what the request says of consent; without consent.vendor_id no string permits",
     )
     SEAT_BLOCKED = 0, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
     NO_BIDDABLE_IMPRESSION = 0, "no impression in a format and size that can be bid on", "see the impression's fault"

@@ -176,6 +176,14 @@ def current(parts: Sequence[HourPart]) -> list[HourPart]:
     return [part for part in parts if not any(other.covers(part) for other in merged)]
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 of one that a merge has removed meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def hour_text(hour: int) -> str:
     """`2026-11-29T21` of an hour that counts from 1970, UTC."""
     return datetime.datetime.fromtimestamp(hour * 3600, datetime.UTC).strftime(_HOUR_FORMAT)

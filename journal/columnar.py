@@ -82,6 +82,16 @@ class Columnar:
         finally:
             self._connection.unregister("rows_to_keep")
 
+    def keep(self, name: str, sql: str, parameters: Sequence[Value], *, add: bool) -> None:
+        """Make a table of a question's own of what a query yields, or `add` it to the one there is; raises as `ask`."""
+        begin = f"INSERT INTO {name}" if add else f"CREATE OR REPLACE TEMP TABLE {name} AS"
+        self.ask(f"{begin} {sql}", parameters)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop tables of a question's own, where they are."""
+        for name in names:
+            self.ask(f"DROP TABLE IF EXISTS {name}")
+
     def write(
         self, path: Path, columns: Mapping[str, tuple[str, Sequence[Value]]], *, order_by: Sequence[str] = ()
     ) -> int:

@@ -13,6 +13,9 @@ from journal.figures import DIMENSIONS, MEASURES, SUMS, TIMES, expression, sums_
 from journal.rows import ANSWER
 
 MAX_DAYS: Final = 800
+# A day before or after these would leave what dates can say, in some time zone or with the week before it.
+FIRST_DAY: Final = datetime.date(1970, 1, 8)
+LAST_DAY: Final = datetime.date(9998, 12, 31)
 # Values of a dimension that become columns: more are no table that anybody reads.
 MAX_PIVOTED: Final = 50
 PIVOTED: Final = ":"
@@ -71,6 +74,15 @@ def check(question: ReportQuestion, *, restricted: bool) -> None:
     ]
     if not question.measures:
         faults.append(Fault("/measures", "empty", "name at least one measure", "", MEASURES))
+    for name, values in (("measures", question.measures), ("dimensions", question.dimensions)):
+        faults += [
+            Fault(f"/{name}/{at}", "repeated", f"'{value}' is there already: take it out")
+            for at, value in enumerate(values)
+            if value in values[:at]
+        ]
+    for name, day in (("since", question.since), ("until", question.until)):
+        if day is not None and not FIRST_DAY <= day <= LAST_DAY:
+            faults.append(Fault(f"/{name}", "range", f"is not between {FIRST_DAY} and {LAST_DAY}"))
     if question.pivot in question.dimensions:
         faults.append(Fault("/pivot", "repeated", "is a dimension already: take it out of the dimensions"))
     try:

@@ -15,7 +15,11 @@ _T = TypeVar("_T")
 
 
 async def repeat(
-    work: Callable[[], Awaitable[object]], failures: CounterChild, waiting: str, longest_pause_s: float
+    work: Callable[[], Awaitable[object]],
+    failures: CounterChild,
+    waiting: str,
+    longest_pause_s: float,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Do it until cancelled. After each UnavailableError the pause is twice as long; the first of a row is logged."""
     pause_s = POLL_S
@@ -29,7 +33,7 @@ async def repeat(
             pause_s = min(2 * pause_s, longest_pause_s)
         else:
             pause_s = POLL_S
-        await asyncio.sleep(pause_s)
+        await sleep(pause_s)
 
 
 async def to_its_end(work: Callable[..., _T], *arguments: object) -> _T:

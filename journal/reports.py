@@ -6,14 +6,14 @@ bid, orders under their own: so one row of a report compares what belongs togeth
 """
 
 import zoneinfo
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from core.errors import Fault, InputError
-from journal.archive import HOUR_MS, MAX_REPORT_ROWS, Archive
+from journal.archive import HOUR_MS, MAX_REPORT_ROWS, Archive, hour_of_text, size_of
 from journal.columnar import Columnar, files_sql
 from journal.figures import (
     ASSIST,
@@ -48,6 +48,9 @@ from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, SHOP, JournalKind
 
 # An order is credited to a bid of up to 30 days before.
 _TOUCH_HOURS: Final = 31 * 24
+# Bytes of files. A month of bids at once does not fit into the memory of a report, and what is joined with it goes by
+# the disk: with 100 million bids 18 s of processor time, some hours after the other 5.
+JOINED_BYTES: Final = 32 << 20
 
 
 class ReportShop(NamedTuple):
@@ -78,8 +81,12 @@ class ReportTable(msgspec.Struct, frozen=True):
 class ReportReader:
     """Answers questions from the Parquet files of one archive; with `rolled` of its roll-ups where they are enough."""
 
-    def __init__(self, archive: Archive, columnar: Columnar, *, rolled: bool = True) -> None:
+    def __init__(
+        self, archive: Archive, columnar: Columnar, *, rolled: bool = True, joined_bytes: int = JOINED_BYTES
+    ) -> None:
+        """`joined_bytes`: of the files of bids that bills, notices and clicks are joined with at once."""
         self._archive, self._columnar, self._rolled_up = archive, columnar, rolled
+        self._joined_bytes = joined_bytes
         self.rollups = Rollups(archive)
 
     def answer(
@@ -124,6 +131,7 @@ class ReportReader:
         if not parts:
             return [], 0
         found = self._columnar.ask(ask.added_up(parts), ask.parameters)
+        self._columnar.forget(_kept_table(kind) for kind in ROLLED)
         return [row[:-1] for row in found], int(found[0][-1]) if found else 0
 
     def _parts(self, kind: JournalKind, ask: "_Asking") -> Iterator[str]:
@@ -139,8 +147,23 @@ class ReportReader:
         for files, excluded in ((covered.whole, []), (covered.partial, covered.excluded)):
             if files:
                 yield self._rolled(kind, files, excluded, ask, wanted)
-        if covered.rest:
+        # Orders are few, and their bids are of any hour of a month before.
+        joined = kind is not CONVERSION and self._needs_bids(kind, ask, wanted)
+        groups = _groups(self._archive, covered, self._joined_bytes) if joined else []
+        if len(groups) > 1:
+            yield self._kept(kind, groups, ask, wanted)
+        elif covered.rest:
             yield self._raw(kind, covered, ask, wanted)
+
+    def _kept(
+        self, kind: JournalKind, groups: Sequence[CoveredHours], ask: "_Asking", wanted: Mapping[str, ReportMeasure]
+    ) -> str:
+        """The same sums of some hours after the other, since a month of bids at once would not fit into memory."""
+        table = _kept_table(kind)
+        for number, hours in enumerate(groups):
+            alone = ask.alone()
+            self._columnar.keep(table, self._raw(kind, hours, alone, wanted), alone.parameters, add=number > 0)
+        return f"SELECT * FROM {table}"  # noqa: S608 - names of ours
 
     def _rolled(
         self,
@@ -179,7 +202,7 @@ class ReportReader:
             source = assist_source(rows)
         elif kind is SHOP:
             source = shop_source(rows, ask.now_ms)
-        join = self._of_bid(kind, covered, ask, wanted.values())
+        join = self._of_bid(kind, covered, ask) if self._needs_bids(kind, ask, wanted) else ""
         return ask.summed(
             kind,
             f"{source} e{join}",
@@ -189,14 +212,16 @@ class ReportReader:
             [f"e.{moment} >= {ask.since_ms} AND e.{moment} < {ask.until_ms}"],
         )
 
-    def _of_bid(self, kind: JournalKind, covered: CoveredHours, ask: "_Asking", wanted: Iterable[ReportMeasure]) -> str:
-        """The join with the rows of the bids, where something is asked that only they say."""
-        used = told_by_bids(kind, ask.used)
-        if not used and not any(measure.of_bid for measure in wanted):
-            return ""
+    def _needs_bids(self, kind: JournalKind, ask: "_Asking", wanted: Mapping[str, ReportMeasure]) -> bool:
+        """Whether something is asked of a kind that only the rows of the bids say."""
+        return bool(told_by_bids(kind, ask.used)) or any(measure.of_bid for measure in wanted.values())
+
+    def _of_bid(self, kind: JournalKind, covered: CoveredHours, ask: "_Asking") -> str:
+        """The join with the rows of the bids."""
         hours = covered.rest_hours
         if kind is CONVERSION:
             hours = self._archive.hours(BID.name, min(hours) - _TOUCH_HOURS, max(hours) + 1)
+        used = told_by_bids(kind, ask.used)
         return f" LEFT JOIN {bids_of_hours(self._archive, hours, used)} b ON b.bid_id = e.bid_id"
 
 
@@ -216,6 +241,10 @@ class _Asking:
         self.since_ms, self.until_ms, self.now_ms = span_and_now_ms
         self.advertisers = advertisers
         self.parameters: list[Any] = []
+
+    def alone(self) -> "_Asking":
+        """The same question for a statement with parameters of its own."""
+        return _Asking(self.question, self.names, (self.since_ms, self.until_ms, self.now_ms), self.advertisers)
 
     def listed(self, values: Sequence[str | int]) -> str:
         """`(?, ?)` with the values as parameters."""
@@ -292,6 +321,28 @@ class _Asking:
 
     def _limit(self) -> str:
         return f" LIMIT {MAX_REPORT_ROWS if self.question.pivot else self.question.limit}"
+
+
+def _kept_table(kind: JournalKind) -> str:
+    return f"kept_{kind.name}"
+
+
+def _groups(archive: Archive, covered: CoveredHours, joined_bytes: int) -> list[CoveredHours]:
+    """Hours that are read as rows, in groups that are joined with their bids at once."""
+    of_hour: dict[int, list[Path]] = {}
+    for path in covered.rest:
+        of_hour.setdefault(hour_of_text(path.parent.name) or 0, []).append(path)
+    groups: list[CoveredHours] = []
+    left = 0
+    for hour, paths in of_hour.items():
+        size = sum(map(size_of, archive.files(BID.name, [hour])))
+        if not groups or size > left:
+            groups.append(CoveredHours([], [], [], [], []))
+            left = joined_bytes
+        groups[-1].rest.extend(paths)
+        groups[-1].rest_hours.append(hour)
+        left -= size
+    return groups
 
 
 def _labels(name: str, ask: _Asking) -> list[tuple[Any, ...]]:

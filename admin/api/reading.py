@@ -195,6 +195,6 @@ def moment_text(milliseconds: int) -> str:
 
 
 async def _agreed(connection: AsyncConnection, values: Iterable[Any]) -> frozenset[tuple[int, str]]:
-    """Of the addresses that webhooks mail to, those that have agreed, by advertiser."""
+    """Of the addresses that webhooks mail to, those that have agreed to the mails of the hook's advertiser itself."""
     mailed = [value for value in values if isinstance(value, Webhook) and value.mail]
-    return await agreed_recipients(connection, mailed) if mailed else frozenset()
+    return await agreed_recipients(connection, mailed, to_all=False) if mailed else frozenset()

@@ -58,14 +58,34 @@ _SCHEDULE: Final[Json] = {"every": "week", "by": "mail", "to": ["ann@shop.exampl
 _DRAFT: Final[Json] = {
     "name": "Cost of an order", "advertiser_id": 1, "request": reports.EXAMPLE, "schedule": _SCHEDULE,
 }  # fmt: skip
+_SAVED: Final[Json] = {
+    "id": 4, **_DRAFT, "next_at": "2026-12-07T06:00:00.000Z", "created_at": "2026-11-30T09:12:41.502Z",
+    "updated_at": "2026-11-30T09:12:41.502Z",
+}  # fmt: skip
+_LINK: Final[Json] = {"id": 2, "advertiser_id": 1, "expires_at": "2026-12-30T09:15:03.044Z", "revoked_at": None}
+_RECIPIENT: Final[Json] = {
+    "address": "ann@shop.example", "advertiser_id": 1, "confirmed_at": "2026-11-30T09:20:17.730Z",
+}  # fmt: skip
+_DELIVERY: Final[Json] = {
+    "id": 31, "advertiser_id": 1, "channel": "mail", "target": "ann@shop.example", "subject": "Cost of an order",
+    "state": "dead", "attempts": 6, "error": "mail.shop.example says 550: no such mailbox",
+    "due_at": "2026-12-07T20:36:00.000Z", "created_at": "2026-12-07T06:00:02.118Z",
+}  # fmt: skip
 
 EXAMPLES: Final[Mapping[str, Json]] = {
     "ReportRequest": reports.EXAMPLE,
     "ReportAnswer": _REPORT,
     "ReportTerms": {"dimensions": ["day", "line_item"], "measures": {"spend": "money", "ctr": "ratio"}},
     "ReportDraft": _DRAFT,
+    "SavedReport": _SAVED,
+    "SavedReportPage": {"items": [_SAVED]},
     "LinkRequest": {"days": 30},
+    "ReportLink": {**_LINK, "path": "/shared/uYl1Ck0R3m8Vb5aXo2TqZw"},
+    "ReportLinkPage": {"items": [{**_LINK, "path": ""}]},
     "RecipientRequest": {"address": "ann@shop.example", "advertiser_id": 1},
+    "Recipient": {**_RECIPIENT, "confirmed_at": None},
+    "RecipientPage": {"items": [_RECIPIENT]},
+    "SentDeliveryPage": {"items": [_DELIVERY]},
     "Forecast": _FORECAST,
     "TailPage": {"auctions": [_AUCTION], "next": "1796064305331-0"},
     "RecordedPage": {"requests": [_RECORDED]},

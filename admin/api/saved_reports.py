@@ -34,12 +34,13 @@ from admin.reports.saved import (
 )
 from admin.store.model import Scope
 from admin.validation.decode import decode
-from core.errors import NotFoundError
+from core.errors import Fault, InputError, NotFoundError
 
 SHARED_HEADERS: Final = {
     "X-Robots-Tag": "noindex, nofollow, noarchive", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; form-action 'self'",
 }  # fmt: skip
+_STATES: Final = ("waiting", "sent", "dead")
 _FORMS: Final = ("json", "csv", "xlsx", "parquet")
 
 
@@ -144,7 +145,12 @@ class SavedReportPages:
         """GET /v1/reports/deliveries"""
         mine = _reading(request)
         requests.reject_unknown(request, ("state",))
-        rows = await self._outbox.listed(mine, request.query.get("state", ""))
+        state = request.query.get("state", "")
+        if state and state not in _STATES:
+            raise InputError(
+                "the input is not valid", faults=[Fault("/state", "enum", f"is none of {', '.join(_STATES)}")]
+            )
+        rows = await self._outbox.listed(mine, state)
         return requests.respond_json(SentDeliveryPage([sent_delivery(row) for row in rows]))
 
     async def again(self, request: web.Request) -> web.Response:
@@ -223,7 +229,7 @@ def saved_report_paths(said: Callable[..., Json], object_id: Json) -> Json:
     """The part of the API's description that is about saved reports, by a builder of admin.api.desk_paths."""
     one = [object_id]
     link = {"name": "link", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
-    state = {"name": "state", "in": "query", "schema": {"enum": ["waiting", "sent", "dead"]}}
+    state = {"name": "state", "in": "query", "schema": {"enum": list(_STATES)}}
     saved, links = "/v1/reports/saved", "/v1/reports/saved/{id}/links"
     return {
         saved: {

@@ -22,6 +22,8 @@ FIELDS: Final = ("day", "line_item", "impressions", "amount")
 _DELIMITERS: Final = ",;\t|"
 _MICROS: Final = 1_000_000
 MAX_FAULTS: Final = 20
+# More than any day of a line item: what is larger was misread, and has more digits than anybody wants to add up.
+MAX_NUMBER: Final = 10**12
 
 Key = tuple[datetime.date, int]
 """Day and line item."""
@@ -56,6 +58,13 @@ def read_bill(text: str, mapping: Mapping[str, str], day_format: str = "%Y-%m-%d
     if unknown:
         fault = Fault("/columns", "unknown", f"there is no '{min(unknown)}' to be mapped", "", FIELDS)
         raise InputError("the bill cannot be read", faults=[fault])
+    try:
+        return _added_up(text, mapping, day_format)
+    except csv.Error as error:
+        raise InputError(f"the bill is no CSV: {error}") from None
+
+
+def _added_up(text: str, mapping: Mapping[str, str], day_format: str) -> Sums:
     head = text.lstrip("\ufeff").partition("\n")[0]
     delimiter = max(_DELIMITERS, key=head.count)
     rows = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=delimiter)
@@ -68,22 +77,32 @@ def read_bill(text: str, mapping: Mapping[str, str], day_format: str = "%Y-%m-%d
     faults = []
     for row in rows:
         try:
-            key = (
-                datetime.datetime.strptime((row[columns["day"]] or "").strip(), day_format)
-                .replace(tzinfo=datetime.UTC)
-                .date(),
-                int(row[columns["line_item"]] or ""),
-            )
+            key = (_day(row[columns["day"]] or "", day_format), _whole(row[columns["line_item"]] or ""))
             impressions, micros = sums.get(key, (0, 0))
-            shown, amount = _number(row[columns["impressions"]] or ""), _number(row[columns["amount"]] or "")
-            sums[key] = (impressions + int(shown), micros + round(amount * _MICROS))
-        except (ValueError, InvalidOperation) as error:
-            faults.append(Fault(f"line {rows.line_num}", "value", str(error) or "is no number"))
+            shown, amount = _whole(row[columns["impressions"]] or ""), _number(row[columns["amount"]] or "")
+            sums[key] = (impressions + shown, micros + round(amount * _MICROS))
+        except ValueError as error:
+            faults.append(Fault(f"line {rows.line_num}", "value", str(error)))
             if len(faults) >= MAX_FAULTS:
                 break
     if faults:
         raise InputError("the bill cannot be read", faults=faults)
     return sums
+
+
+def _day(text: str, day_format: str) -> datetime.date:
+    try:
+        return datetime.datetime.strptime(text.strip(), day_format).replace(tzinfo=datetime.UTC).date()
+    except ValueError:
+        raise ValueError(f"{text!r} is no day of the form {day_format}: say `--day-format`") from None
+
+
+def _whole(text: str) -> int:
+    """A line item's id, or impressions, which a correction may take away."""
+    value = _number(text)
+    if value != int(value):
+        raise ValueError(f"{text!r} is no whole number")
+    return int(value)
 
 
 def _number(text: str) -> Decimal:
@@ -94,9 +113,12 @@ def _number(text: str) -> Decimal:
         bare = bare.replace(".", "").replace(",", ".")  # the comma is what separates the fraction
     else:
         bare = bare.replace(",", "")
-    value = Decimal(bare)
-    if not value.is_finite():
-        raise ValueError(f"'{text}' is no number")
+    try:
+        value = Decimal(bare)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is no number") from None
+    if not value.is_finite() or abs(value) > MAX_NUMBER:
+        raise ValueError(f"{text!r} is no number that a bill could have")
     return value
 
 

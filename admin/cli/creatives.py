@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from admin.cli.approval_access import open_approvals
@@ -13,6 +14,7 @@ from admin.cli.asking import ask
 from admin.cli.objects import creative as app
 from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
+from admin.cli.plain import plain
 from admin.cli.previewing import Written, page_with, size_of, write_preview
 from admin.cli.product_access import open_products
 from admin.cli.settings import ConfigFile, settings_for
@@ -58,7 +60,7 @@ def approvals_command(
         return
     table = Table("creative", "exchange", "crid", "state", "since", "why", "next attempt")
     for one in page.items:
-        why = "; ".join(text for text in (one.reason, one.problem) if text)
+        why = escape(plain("; ".join(text for text in (one.reason, one.problem) if text)))  # as the exchange says it
         following = f"{one.next_attempt:%Y-%m-%d %H:%M:%S}" if one.next_attempt else ""
         since = f"{one.changed:%Y-%m-%d %H:%M:%S}"
         table.add_row(str(one.creative_id), str(one.exchange_id), one.crid, one.state, since, why, following)

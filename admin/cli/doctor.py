@@ -41,7 +41,7 @@ def doctor(
         if line_item is not None:
             raise
         # Nothing runs here and nothing ever has: that, too, is what the doctor is asked for.
-        report = Report.of([stop("redis", f"Redis does not answer: {error.message}", error.hint)])
+        report = Report.of([stop("installation", error.message, error.hint)])
     if as_json:
         print_json(report)
     else:

@@ -13,6 +13,7 @@ from admin.cli.asking import ask
 from admin.cli.object_access import Json
 from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
+from admin.cli.plain import plain
 from admin.cli.questions import open_questions
 from admin.cli.recorded import bid_words, explained
 from admin.cli.settings import ConfigFile
@@ -105,13 +106,13 @@ def show(explanation: Explanation, console: Console) -> None:
     if explanation.reason is not None:
         console.print(f"no bid: {explanation.reason.text} ({explanation.reason.hint})", highlight=False)
     if explanation.consent:
-        console.print(f"consent: {explanation.consent}", highlight=False, markup=False)
+        console.print(plain(f"consent: {explanation.consent}"), highlight=False, markup=False)
     for fault in explanation.faults:
-        console.print(f"left out: {fault}", highlight=False, markup=False)
+        console.print(plain(f"left out: {fault}"), highlight=False, markup=False)
     if explanation.user is not None:
         console.print(_about(explanation.user, explanation.consent), highlight=False)
     for impression in explanation.impressions:
-        console.print(_headline(impression), highlight=False, markup=False)
+        console.print(plain(_headline(impression)), highlight=False, markup=False)
         if impression.line_items:
             console.print(_table(impression))
         if len(impression.line_items) <= MOST_BUILD_UPS:
@@ -176,4 +177,6 @@ def _sent(price: PriceBuildUp) -> str:
 def _why(verdict: Verdict) -> str:
     if verdict.outcome == "bid":
         return f"bids with creative {verdict.creative_id}"
-    return "\n".join(f"{reason.text} ({reason.detail})" if reason.detail else reason.text for reason in verdict.reasons)
+    return "\n".join(
+        plain(f"{reason.text} ({reason.detail})") if reason.detail else reason.text for reason in verdict.reasons
+    )

@@ -199,7 +199,7 @@ def compare_command(
     Example: grosz ledger compare bill.csv --exchange demo --column day=Date --column amount=Cost
     """
     mapping = dict(text.partition("=")[::2] for text in column)
-    bill = read_bill(file.read_text(encoding="utf-8"), mapping, day_format)
+    bill = read_bill(_text_of(file), mapping, day_format)
     days = sorted({day for day, _line_item in bill})
     if not days:
         raise InputError(f"{file} has no lines", hint="a bill has a head and a line a day and line item")
@@ -217,6 +217,16 @@ def compare_command(
         _show(found)
     if not all(one.agrees for one in found):
         raise typer.Exit(1)
+
+
+def _text_of(file: Path) -> str:
+    content = file.read_bytes()
+    try:
+        # What Excel calls "Unicode text" is UTF-16 with its mark in front.
+        return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        hint = "save it as CSV UTF-8; a file of Windows converts with `iconv -f cp1250 -t utf-8`"
+        raise InputError(f"{file} is not UTF-8: {error.reason} at byte {error.start}", hint=hint) from None
 
 
 def _show(found: Sequence[BillDifference]) -> None:

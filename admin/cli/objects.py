@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from admin.cli.assignments import is_day, moment_of, pair, plain_dates, read_document
@@ -21,6 +22,7 @@ from admin.cli.completion import fields_of, ids_of
 from admin.cli.object_access import HttpObjects, Json, Objects, StoreObjects
 from admin.cli.opening import DataOption, open_store
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
+from admin.cli.plain import plain
 from admin.cli.settings import ConfigFile
 from admin.store import kinds
 from admin.store.kinds import ObjectKind
@@ -317,7 +319,7 @@ def _print_page(kind: ObjectKind, page: Json, *, as_json: bool) -> None:
     table = Table("id", "name", "status", *COLUMNS.get(kind.name, ()))
     for item in page["items"]:
         cells = [item.get("name", ""), item["status"], *(item.get(name) for name in COLUMNS.get(kind.name, ()))]
-        table.add_row(str(item["id"]), *(_cell(cell) for cell in cells))
+        table.add_row(str(item["id"]), *map(_shown, cells))
     console = Console()
     console.print(table)
     if page["next"] is not None:
@@ -331,13 +333,18 @@ def _print_object(value: Json, *, as_json: bool) -> None:
     table = Table("field", "value")
     for name, field in value.items():
         if name not in ("warnings", "secret") and field not in ("", None, [], {}):
-            table.add_row(name, _cell(field))
+            table.add_row(name, _shown(field))
     Console().print(table)
     if "secret" in value:
         typer.echo(f"secret, shown this once: {value['secret']}")
     for warning in value.get("warnings", []):
         hint = f" ({warning['hint']})" if warning.get("hint") else ""
         typer.echo(f"warning {warning['pointer']}: {warning['message']}{hint}", err=True)
+
+
+def _shown(value: object) -> str:
+    """A cell as it is written: `[/b]` in a name is no markup of the table."""
+    return escape("\n".join(map(plain, _cell(value).split("\n"))))
 
 
 def _cell(value: object) -> str:

@@ -6,9 +6,28 @@ from typing import Annotated
 
 import msgspec
 import typer
+from typer._click.core import ParameterSource
+
+from admin.cli.plain import plain
+
+
+def unless_data_is_named(context: typer.Context, url: str) -> str:
+    """The address of the API; none where it stands in the environment and the command line names a data directory.
+
+    What is typed outranks what was exported for other commands: `--data staging` must not change what runs elsewhere.
+    """
+    is_exported = context.get_parameter_source("url") is ParameterSource.ENVIRONMENT
+    return "" if is_exported and context.get_parameter_source("data") is ParameterSource.COMMANDLINE else url
+
 
 UrlOption = Annotated[
-    str, typer.Option("--url", envvar="GROSZ_ADMIN_URL", help="Admin API, such as http://127.0.0.1:8082.")
+    str,
+    typer.Option(
+        "--url",
+        envvar="GROSZ_ADMIN_URL",
+        help="Admin API, such as http://127.0.0.1:8082.",
+        callback=unless_data_is_named,
+    ),
 ]
 KeyOption = Annotated[str, typer.Option("--key", envvar="GROSZ_API_KEY", help="API key for --url.", show_envvar=True)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -21,8 +40,8 @@ def print_json(value: object) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Rows under their heads, in columns as wide as they need."""
-    lines = [list(heads), *map(list, rows)]
+    """Rows under their heads, in columns as wide as they need; nothing in a cell is obeyed by the terminal."""
+    lines = [[plain(cell) for cell in line] for line in (heads, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

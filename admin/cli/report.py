@@ -14,6 +14,7 @@ from rich.table import Table
 from admin.cli.object_access import call_api
 from admin.cli.opening import DataOption, journal_of, open_migrated
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
+from admin.cli.plain import plain
 from admin.cli.report_questions import (
     BY,
     MEASURES,
@@ -100,25 +101,23 @@ async def _local(wanted: ReportRequest, data: Path | None, config: Path | None) 
 
 def show(answer: ReportAnswer, console: Console) -> None:
     """Print a report for people, names beside ids; the first measure has a bar."""
-    table = Table(show_footer=bool(answer.totals))
+    table = Table()
     figures = [form in _FIGURES for form in answer.forms]
     if not any(figures):  # a pivot of nothing has no columns
         console.print("nothing that could be told")
         return
     first = figures.index(True)
-    total = answer.totals[0] if len(answer.totals) == 1 and len(answer.rows) > 1 else None
     for at, name in enumerate(answer.columns):
-        footer = _cell(total[at], answer.forms[at]) if total is not None and figures[at] else ""
         justify: Literal["left", "right"] = "right" if figures[at] else "left"
-        table.add_column(name.replace("_", " "), footer, justify=justify, overflow="fold")
+        table.add_column(escape(plain(name.replace("_", " "))), justify=justify, overflow="fold")
     table.add_column("", no_wrap=True)
     most = max((_number(row[first]) for row in answer.rows), default=0.0)
     for row in answer.rows:
-        cells = [
-            _with_name(answer, at, value) if form is ColumnForm.ID else _cell(value, form)
-            for at, (value, form) in enumerate(zip(row, answer.forms, strict=True))
-        ]
-        table.add_row(*cells, _bar(_number(row[first]) / most if most > 0 else 0.0))
+        table.add_row(*_cells(answer, row), _bar(_number(row[first]) / most if most > 0 else 0.0))
+    if len(answer.rows) > len(answer.totals):  # of one row a currency the whole is what it says
+        table.add_section()
+        for total in answer.totals:
+            table.add_row(*_cells(answer, total))
     console.print(table)
     left = answer.row_count - len(answer.rows)
     if left:
@@ -126,16 +125,23 @@ def show(answer: ReportAnswer, console: Console) -> None:
     console.print(f"up to {answer.fresh_until or 'nothing stored yet'}", highlight=False)
 
 
+def _cells(answer: ReportAnswer, row: tuple[Cell, ...]) -> list[str]:
+    return [
+        _with_name(answer, at, value) if form is ColumnForm.ID else _cell(value, form)
+        for at, (value, form) in enumerate(zip(row, answer.forms, strict=True))
+    ]
+
+
 def _with_name(answer: ReportAnswer, at: int, value: Cell) -> str:
     """`7 Shoes`; the id alone where the object is gone."""
     name = answer.names.get(answer.columns[at], {}).get(str(value), "")
-    return escape(f"{value} {name}".rstrip()) if value is not None else ""
+    return escape(plain(f"{value} {name}".rstrip())) if value is not None else ""
 
 
 def _cell(value: Cell, form: ColumnForm) -> str:
     if value is None:
         return "-" if form in _FIGURES else ""
-    return f"{value:.4f}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.4f}" if isinstance(value, float) else escape(plain(str(value)))
 
 
 def _number(value: Cell) -> float:

@@ -11,6 +11,7 @@ from rich.table import Table
 from admin.cli.asking import ask
 from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
+from admin.cli.plain import plain
 from admin.cli.report import app, show
 from admin.cli.report_questions import (
     BY,
@@ -115,7 +116,7 @@ def list_command(
     table = Table("id", "name", "advertiser", "by", "measures", "sent", "next")
     for one in page.items:
         table.add_row(
-            str(one.id), escape(one.name), str(one.advertiser_id or "all"), ", ".join(one.request.dimensions),
+            str(one.id), escape(plain(one.name)), str(one.advertiser_id or "all"), ", ".join(one.request.dimensions),
             ", ".join(one.request.measures), escape(_words(one.schedule)), one.next_at or "",
         )  # fmt: skip
     Console().print(table)
@@ -323,8 +324,9 @@ def deliveries_command(
     table = Table("id", "advertiser", "by", "to", "subject", "state", "attempts", "error")
     for one in page.items:
         table.add_row(
-            str(one.id), str(one.advertiser_id or "all"), one.channel, escape(one.target), escape(one.subject),
-            one.state, str(one.attempts), escape(one.error),
+            str(one.id), str(one.advertiser_id or "all"), one.channel,
+            *(escape(plain(text)) for text in (one.target, one.subject)), one.state, str(one.attempts),
+            escape(plain(one.error)),
         )  # fmt: skip
     Console().print(table)
 

@@ -11,6 +11,7 @@ from aiohttp.resolver import ThreadedResolver
 
 from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json, print_table
+from admin.cli.plain import plain
 from admin.cli.product_access import open_products
 from admin.cli.settings import ConfigFile, settings_for
 from admin.products.documents import ProductQuery
@@ -112,16 +113,16 @@ async def _compare(
 
 def show_check(found: TagCheck) -> None:
     """Print a check for people."""
-    typer.echo(_plain(f"{found.page}: {found.status or 'not opened'}, {len(found.events)} event(s)"))
+    typer.echo(plain(f"{found.page}: {found.status or 'not opened'}, {len(found.events)} event(s)"))
     for text in found.problems:
-        typer.echo(_plain(f"problem: {text}"))
+        typer.echo(plain(f"problem: {text}"))
     if found.events:
         heads = ("event", "advertiser", "products", "value", "consent", "status", "what became of it")
-        print_table(heads, [[_plain(cell) for cell in _cells(one)] for one in found.events])
+        print_table(heads, map(_cells, found.events))
     for one in found.events:
         for word, faults in (("error", one.errors), ("warning", one.warnings)):
             for fault in faults:
-                typer.echo(_plain(f"{word}: {one.event or 'an event'} {_fault(fault)}"))
+                typer.echo(plain(f"{word}: {one.event or 'an event'} {_fault(fault)}"))
     if found.products is None:
         typer.echo("give --advertiser to compare product ids with its feeds")
         return
@@ -129,7 +130,7 @@ def show_check(found: TagCheck) -> None:
     typer.echo(f"{known} of {len(found.products)} product id(s) are in the feeds")
     for product in found.products:
         said = {"id": "is", "group": "is the item group of", "none": "is in no feed"}[product.found]
-        typer.echo(_plain(f"  {product.id} {said} {product.title}".rstrip()))
+        typer.echo(plain(f"  {product.id} {said} {product.title}".rstrip()))
 
 
 def _cells(one: EventCheck) -> tuple[str, ...]:
@@ -141,8 +142,3 @@ def _cells(one: EventCheck) -> tuple[str, ...]:
 
 def _fault(fault: Fault) -> str:
     return str(fault).removeprefix(": ")
-
-
-def _plain(text: str) -> str:
-    """Text of a foreign page without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -16,6 +16,7 @@ from rich.console import Console
 from admin.cli.object_access import call_api
 from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, KeyOption, UrlOption
+from admin.cli.plain import plain
 from admin.cli.profiles import open_profiles
 from admin.cli.settings import ConfigFile
 from admin.diagnosis.tailing import TailDesk, TailPage
@@ -93,9 +94,10 @@ def _show(auction: TailedAuction, console: Console, *, as_json: bool) -> None:
     moment = datetime.datetime.fromtimestamp(auction.at_ms / 1000, datetime.UTC).strftime("%H:%M:%S.%f")[:-3]
     offered = f"{moment} {auction.exchange} {auction.place or '-'} {auction.country or '-'} {' '.join(auction.sizes)}"
     if auction.bids:
-        console.print(f"{offered}: {', '.join(_bid(bid, auction.currency) for bid in auction.bids)}", markup=False)
+        said = ", ".join(_bid(bid, auction.currency) for bid in auction.bids)
     else:
-        console.print(f"{offered}: no bid, {text_of_reason(auction.reason)}", markup=False)
+        said = f"no bid, {text_of_reason(auction.reason)}"
+    console.print(plain(f"{offered}: {said}"), markup=False)
     for bid in auction.considered:
         console.print(
             f"    line item {bid.line_item_id}: {text_of_reason(bid.reason)} "

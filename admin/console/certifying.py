@@ -17,6 +17,7 @@ _TITLES: Final = {
     "requests after a malformed one are answered": N_("After a broken request the next one is answered"),
     "blocked advertisers stay away": N_("Blocked advertisers stay away"),
     "unknown members are tolerated": N_("Members that nobody knows do no harm"),
+    "the test ends in time": N_("The test ends in time"),
     "the connection stays open": N_("The connection stays open"),
     "twenty answers in a row are in time": N_("Twenty answers in a row are in time"),
     "bids of an answer have ids of their own": N_("Bids of one answer have ids of their own"),
@@ -60,6 +61,8 @@ def advice_of(name: str, outcome: str, detail: str) -> str:
         return found
     if detail.startswith(("late", "slowest")):
         return N_("The machine is too busy: see what needs attention, and run it again when it is calm.")
+    if name == "the test ends in time" or "no answer after" in detail:
+        return N_("The bidder hangs or is too slow: see its log, start it again, then run the test again.")
     if name == "readiness":
         return N_("See what needs attention: it says what the bidder waits for.")
     return N_("A fault of the bidder: send request and answer, which are beside this, to who looks after it.")

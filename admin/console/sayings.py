@@ -156,7 +156,7 @@ SAYINGS: Final = (
     N_("serve it by https, or upload it"),
     N_("the landing page is on {landing}, the advertised domain is {own}: reviewers reject that"),
     N_("name the domain that the click ends at"),
-    N_("this address has not agreed to mails of the advertiser: nothing is sent to it"),
+    N_("this address has not agreed to mails of the advertiser itself: it gets them only if it wants all"),
     N_("ask it: Saved reports in the console, or /v1/reports/recipients"),
     N_("{fault}: it is called only where worker.private_webhooks is set"),
     N_("lies in a private network"),

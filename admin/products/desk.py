@@ -28,9 +28,12 @@ from core.config import RedisSettings
 from core.errors import Fault, InputError, NotFoundError
 from core.ids import is_user_id
 from core.model import Advertiser, Creative
+from core.money import MICROS_PER_UNIT
 from creatives.feeds.child import LoadInChild
+from creatives.feeds.prices import MAX_PRICE_MICROS
 from creatives.feeds.runs import Request, Run, RunStore
 from creatives.product import FeedProduct
+from creatives.products.changes import StockChange
 from creatives.products.choosing import Shopper
 from creatives.products.models import ModelStore
 from creatives.products.recommending import Recommender
@@ -87,7 +90,7 @@ class ProductDesk:
         return ProductPage(views, len(views), True)
 
     async def tell(self, advertiser_id: int, changes: ProductChanges) -> ProductChangesAnswer:
-        """Apply changes. Raises InputError when an amount names another currency than its product has."""
+        """Apply changes. Raises InputError for an amount that no feed may have, or that is of another currency."""
         found = await self._store.find(advertiser_id, [change.id for change in changes.products])
         faults = [
             Fault(f"/products/{place}/{name}/currency", "currency", f"the product's currency is {own}", "leave it out")
@@ -96,9 +99,10 @@ class ProductDesk:
             for name in ("price", "sale_price")
             if (named := getattr(getattr(change, name), "currency", None)) is not None and named != own
         ]
+        told = [change_of(change) for change in changes.products]
+        faults += [fault for place, change in enumerate(told) for fault in _amount_faults(place, change)]
         if faults:
             raise InputError("the input is not valid", faults=faults)
-        told = [change_of(change) for change in changes.products]
         unknown = await self._store.tell(advertiser_id, told, self._clock.now_ms())
         return ProductChangesAnswer(len({change.id for change in told}) - len(unknown), unknown)
 
@@ -138,6 +142,16 @@ class ProductDesk:
         if not field.cold:
             raise NotFoundError(f"the shop knows nothing of the user {user_id}")
         return shopper_of(unpack_cold(field.cold), now_s)
+
+
+def _amount_faults(place: int, change: StockChange) -> list[Fault]:
+    """Prices that would be refused in a feed. A reduced price that is not below the price is none, as in a feed."""
+    most = MAX_PRICE_MICROS // MICROS_PER_UNIT
+    return [
+        Fault(f"/products/{place}/{name}/amount", "range", f"is not a price between {least} and {most:,}")
+        for name, least, micros in (("price", 0.01, change.price_micros), ("sale_price", 0, change.sale_micros))
+        if micros is not None and not least * MICROS_PER_UNIT <= micros <= MAX_PRICE_MICROS
+    ]
 
 
 def _matcher(text: str) -> Callable[[FeedProduct], bool]:

@@ -20,6 +20,7 @@ from admin.store.changes import SYSTEM, Actor
 from core.clock import Clock
 from core.errors import GroszError, UnavailableError
 from core.moments import utc_day
+from core.network.bodies import read_answer
 from core.telemetry.metrics import Merge, Telemetry
 
 ECB_DAILY: Final = "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml"
@@ -39,7 +40,7 @@ async def fetch(source: str) -> bytes:
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(address) as answer:
             if answer.status != 200:
                 raise UnavailableError(f"the source of exchange rates answered {answer.status}: {address}")
-            return await answer.content.read(MAX_FILE_BYTES + 1)
+            return await read_answer(answer.content, MAX_FILE_BYTES + 1)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise UnavailableError(f"the source of exchange rates cannot be read: {address}: {error}") from None
 

@@ -297,7 +297,8 @@ class SavedReportDesk:
     async def due(self) -> list[tuple[SavedReport, int]]:
         """Scheduled reports whose moment has come, with that moment (unix ms)."""
         now_ms = self._clock.now_ms()
-        chosen = sa.select(saved_reports).where(saved_reports.c.next_ms <= now_ms).limit(20)
+        # All of them: what cannot be made stays due, and must not stand in the way of what comes after.
+        chosen = sa.select(saved_reports).where(saved_reports.c.next_ms <= now_ms).order_by(saved_reports.c.next_ms)
         async with self._database.read() as connection:
             rows = [row._asdict() for row in await connection.execute(chosen)]
         return [(_saved(row), row["next_ms"]) for row in rows]
@@ -357,6 +358,10 @@ def _check(draft: ReportDraft, mine: frozenset[int] | None) -> None:
         if len(schedule.to) != 1 or fault is not None:
             text = "name one URL" if fault is None else fault.message
             faults.append(Fault("/schedule/to", "url", text))
+    if schedule is not None and schedule.by == "file" and schedule.to:
+        faults.append(
+            Fault("/schedule/to", "not_used", "leave it out: files go into reports/ of the journal's directory")
+        )
     if faults:
         raise InputError("the input is not valid", faults=faults)
 
@@ -384,4 +389,4 @@ def seen_by(report: SavedReport) -> frozenset[int] | None:
 
 def addresses(schedule: ReportSchedule) -> Sequence[str]:
     """Where a scheduled report goes; a file goes to one place without a name."""
-    return schedule.to or ("",)
+    return ("",) if schedule.by == "file" else schedule.to

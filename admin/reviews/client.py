@@ -10,6 +10,7 @@ import msgspec
 from admin.reviews.adcom import AdCollection, AuditedAd, Json, read_ads
 from core.errors import InputError, UnavailableError
 from core.model import Exchange
+from core.network.bodies import read_answer
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
@@ -55,7 +56,7 @@ class ReviewClient:
             async with self._session.request(
                 method, url, json=body, headers=self._headers, timeout=TIMEOUT, allow_redirects=False
             ) as answer:
-                content = await answer.content.read(MAX_ANSWER_BYTES)
+                content = await read_answer(answer.content, MAX_ANSWER_BYTES)
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(

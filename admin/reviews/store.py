@@ -19,6 +19,9 @@ _COLUMNS: Final = [_TABLE.c[name] for name in Review.__struct_fields__]
 # New reviews that one round begins: the rest waits for the next, a second later.
 BEGUN_AT_ONCE: Final = 1_000
 
+# A statement has 32,767 parameters at most, and an exchange decides on as many ads as it likes.
+_ASKED_AT_ONCE: Final = 5_000
+
 
 class ReviewStore:
     """Reads and writes reviews."""
@@ -94,9 +97,13 @@ class ReviewStore:
 
     async def by_reference(self, exchange_id: int, references: Sequence[str]) -> list[Review]:
         """The reviews that the exchange calls so."""
-        wanted = sa.and_(_TABLE.c.exchange_id == exchange_id, _TABLE.c.reference.in_(list(references)))
+        found: list[Review] = []
         async with self._store.database.read() as connection:
-            return [_review(row) for row in await connection.execute(sa.select(*_COLUMNS).where(wanted))]
+            for at in range(0, len(references), _ASKED_AT_ONCE):
+                some = _TABLE.c.reference.in_(list(references[at : at + _ASKED_AT_ONCE]))
+                wanted = sa.select(*_COLUMNS).where(_TABLE.c.exchange_id == exchange_id, some)
+                found += [_review(row) for row in await connection.execute(wanted)]
+        return found
 
     async def find(
         self,

@@ -285,14 +285,19 @@ async def approvals_since(connection: AsyncConnection, revision: int) -> tuple[A
     )
 
 
-async def agreed_recipients(connection: AsyncConnection, hooks: Iterable[Webhook]) -> frozenset[tuple[int, str]]:
-    """The (advertiser, address) of webhooks by mail whose owner has agreed: to that advertiser's mails, or to all."""
+async def agreed_recipients(
+    connection: AsyncConnection, hooks: Iterable[Webhook], *, to_all: bool = True
+) -> frozenset[tuple[int, str]]:
+    """The (advertiser, address) of webhooks by mail whose owner has agreed: to that advertiser's mails, or to all.
+
+    Without `to_all` to that advertiser's alone, which is all that a person of the advertiser may know of an address.
+    """
     table, wanted = tables.mail_recipients, {(hook.advertiser_id, hook.mail) for hook in hooks}
     chosen = sa.select(table.c.advertiser_id, table.c.address).where(
         table.c.address.in_(sorted({address for _, address in wanted})), table.c.confirmed_ms.is_not(None)
     )
     known = {(row.advertiser_id, row.address) for row in await connection.execute(chosen)}
-    return frozenset(one for one in wanted if one in known or (0, one[1]) in known)
+    return frozenset(one for one in wanted if one in known or (to_all and (0, one[1]) in known))
 
 
 async def _webhooks(connection: AsyncConnection) -> tuple[WebhookTarget, ...]:

@@ -76,7 +76,7 @@ def _webhook(value: Webhook, around: Surroundings) -> Iterator[Fault]:
     yield from _paused("webhook", value)
     if value.mail:
         if (value.advertiser_id, value.mail) not in around.agreed:
-            text = "this address has not agreed to mails of the advertiser: nothing is sent to it"
+            text = "this address has not agreed to mails of the advertiser itself: it gets them only if it wants all"
             yield Fault("/mail", "not_agreed", text, "ask it: Saved reports in the console, or /v1/reports/recipients")
         return
     fault = check_url(value.url, allow_private=False)

@@ -382,7 +382,7 @@ class _Telling:
             words = words or self._background.near_miss(reason, position, detail or self._said(reason))
             words = words or detail or clock_detail(reason, self._snapshot.index, position, self._now_ms)
             if reason is NoBid.NO_PROFILE:
-                words = words or self._consent
+                words = words or self._consent or "consent does not forbid it: the user is unknown"
             told.setdefault((better, words))
         return tuple(_reason(reason, words) for reason, words in told)
 

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import msgspec
 
-from bidder.openrtb.enums import CONTENT_1_0
+from bidder.openrtb.enums import CONTENT_1_0, EVERYBODY
 from bidder.openrtb.formats.table import CODECS
 from bidder.openrtb.non_bids import with_non_bids
 from bidder.openrtb.response import encode_no_bid, encode_response
@@ -136,6 +136,8 @@ class Speaker:
 
     def may_bid(self, invited: Collection[str] | None, blocked: Collection[str] | None) -> bool:
         """Whether any of our seats may (OpenRTB 2.6 section 3.2.1, `wseat` and `bseat`)."""
+        if blocked and EVERYBODY in blocked:
+            return False
         return any((not invited or seat in invited) and (not blocked or seat not in blocked) for seat in self.seats)
 
     def refuses(self, _imp: Imp) -> Fault | None:

@@ -6,6 +6,12 @@ from typing import Final
 CONTENT_1_0: Final = 1
 """Content Taxonomy 1.0 (AdCOM list "Category Taxonomies"): that in which advertisers write, and OpenRTB's default."""
 
+UNKNOWN_TAXONOMY: Final = -1
+"""Stands for a `cattax` that is there and cannot be read: no number of that list, so nobody's categories fit it."""
+
+EVERYBODY: Final = "*"
+"""In a list of who or what may not bid: all. Some senders write it; it also stands for entries that cannot be read."""
+
 
 class GppSection(enum.IntEnum):
     """Sections of the Global Privacy Platform that `gpp_sid` may list; 7 to 27 are the United States and its states."""

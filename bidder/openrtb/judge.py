@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from bidder.openrtb.enums import EVERYBODY
 from bidder.openrtb.judge_native import faults_of_native
 from bidder.openrtb.judge_vast import faults_of_spot
 from bidder.openrtb.types import Audio, Banner, BidRequest, Deal, Device, Imp, Native, Video
@@ -101,7 +102,7 @@ def faults_of_bid(
 def _seat(request: BidRequest, seat: str, terms: AnswerTerms) -> Iterator[Violation]:
     if seat not in terms.seats:
         yield Violation("seat", f"{seat!r} is none of ours")
-    if (request.wseat and seat not in request.wseat) or (request.bseat and seat in request.bseat):
+    if (request.wseat and seat not in request.wseat) or not {seat, EVERYBODY}.isdisjoint(request.bseat or ()):
         yield Violation("seat", f"{seat!r} may not bid")
 
 
@@ -214,6 +215,8 @@ def _fills_screen(offered: list[tuple[int | None, int | None]], width: int, heig
 
 
 def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
+    if EVERYBODY in (*(request.badv or ()), *(request.bcat or ())):
+        yield Violation("blocked_advertiser", "everybody is blocked")
     for own in bid.get("adomain", ()):
         if _is_under(own, request.badv or ()):
             yield Violation("blocked_advertiser", f"{own} is blocked")
@@ -271,4 +274,4 @@ def _is_under(domain: str, names: tuple[str, ...]) -> bool:
 def _plain(name: str) -> str:
     name = name.strip().lower()
     host = urlsplit(name).hostname or "" if "//" in name else name.partition("/")[0]
-    return host.removeprefix("www.").strip(".")
+    return host.removeprefix("*.").removeprefix("www.").strip(".")

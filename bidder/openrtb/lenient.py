@@ -5,7 +5,8 @@ So each declared member has a reader that takes any JSON value and gives the dec
 absent". The readers are made once, from the annotations in `types`: a new member there needs no code here.
 
 What limits us fails closed. A privacy flag that is present but cannot be read counts as set; such a floor becomes one
-that no price reaches, such a list of who may bid one that nobody is on.
+that no price reaches, such a list of who may bid one that nobody is on, such a list of who may not one that all are
+on. A player or banner whose own limits cannot be read is not offered.
 """
 
 import types as python_types
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from bidder.openrtb.enums import EVERYBODY, UNKNOWN_TAXONOMY
 from bidder.openrtb.tolerance import Tolerances
 
 Reader = Callable[[object, Tolerances], Any]
@@ -36,13 +38,23 @@ LIMIT_NUMBERS = frozenset({"bidfloor", "mincpmpersec", "multiplier"})
 UNREADABLE_NUMBER = NUMBER_BOUND  # no floor in reach, no impression that could be billed
 LIMIT_TEXTS = frozenset({"bidfloorcur", "country"})  # no exchange rate; no country, which counts as one with GDPR
 LIMIT_FLAGS = frozenset({"secure", "private_auction"})  # read as 1
-LIMIT_LISTS = frozenset({"wseat", "wadomain", "cur"})
-NOBODY = "unreadable"  # is the name of no seat, no domain and no currency
+LIMIT_LISTS = frozenset({"wseat", "wadomain", "cur", "acat", "wlang", "wlangb"})
+NOBODY = "unreadable"  # is the name of no seat, no domain, no currency, no category and no language
+DENYING_LISTS = frozenset({"bseat", "badv", "bcat"})
+# Limits of one format, by the names of their structs: where one cannot be read, the format is not offered, or the deal.
+SPOILING: dict[str, tuple[str, ...]] = {
+    "Banner": ("btype", "battr"),
+    "Video": ("battr", "minduration", "maxduration", "rqddurs", "linearity", "durfloors"),
+    "Audio": ("battr", "minduration", "maxduration", "rqddurs", "durfloors"),
+    "Native": ("battr",),
+    "Deal": ("durfloors",),
+}
+UNREADABLE_FLAG = -1  # not "no", and not the "yes" of a sender either, which contradicts the "no" of another place
 UNREADABLE_REQUIREMENT = 3  # `dsarequired`: the strictest that there is
 # Objects that limit us, by the names of their structs: what stands for one that is something else.
 LIMIT_OBJECTS: dict[str, dict[str, Any]] = {
     "Regs": {"gdpr": 1, "coppa": 1},
-    "RegsExt": {"gdpr": 1, "gpp_sid": (UNREADABLE_SECTION,)},  # each counts where `regs` itself lacks it
+    "RegsExt": {"gdpr": UNREADABLE_FLAG, "gpp_sid": (UNREADABLE_SECTION,)},  # each counts where `regs` itself lacks it
     "Dsa": {"dsarequired": UNREADABLE_REQUIREMENT},
     "Pmp": {"private_auction": 1},
     "Quantity": {"multiplier": UNREADABLE_NUMBER},
@@ -130,6 +142,12 @@ def read_auction_type(value: object, tolerances: Tolerances) -> int:
     """As `read_int`, but what cannot be read is a type of auction that nobody knows."""
     number = read_int(value, tolerances)
     return UNKNOWN_AUCTION if number is None else number
+
+
+def read_taxonomy(value: object, tolerances: Tolerances) -> int:
+    """As `read_int`, but what cannot be read is a taxonomy that nobody knows."""
+    number = read_int(value, tolerances)
+    return UNKNOWN_TAXONOMY if number is None else number
 
 
 def read_limit_text(value: object, tolerances: Tolerances) -> str:
@@ -223,6 +241,24 @@ def _limit_list_reader(read_array: Reader) -> Reader:
     return read_list
 
 
+def _denying_list_reader(read_array: Reader) -> Reader:
+    def read_list(value: object, tolerances: Tolerances) -> tuple[str, ...]:
+        if says_nothing(value):
+            return ()
+        if isinstance(value, list):
+            value = [each for each in value if not says_nothing(each)]
+        dropped = tolerances.dropped
+        names: tuple[str, ...] = read_array(value, tolerances)
+        return (*names, EVERYBODY) if tolerances.dropped > dropped else names
+
+    return read_list
+
+
+def says_nothing(value: object) -> bool:
+    """Whether a member is there and empty, as templates and PHP print one that is not set."""
+    return value is None or value in ("", [], {})
+
+
 def _privacy_sections_reader(read_array: Reader) -> Reader:
     def read_sections(value: object, tolerances: Tolerances) -> tuple[int, ...]:
         if isinstance(value, str):  # "2" is in the corpus; lists as text are separated so
@@ -248,6 +284,7 @@ def read_requirement(value: object, tolerances: Tolerances) -> int:
 def _struct_reader(struct: type[msgspec.Struct]) -> Reader:
     readers = compile_readers(struct)
     unreadable = LIMIT_OBJECTS.get(struct.__name__)
+    spoiling = {name: readers[name] for name in SPOILING.get(struct.__name__, ())}
 
     def read_struct(value: object, tolerances: Tolerances) -> object:
         if isinstance(value, list):
@@ -259,9 +296,21 @@ def _struct_reader(struct: type[msgspec.Struct]) -> Reader:
         if not isinstance(value, dict):
             tolerances.dropped += 1
             return None if unreadable is None else struct(**unreadable)
+        if any(_is_lost(value.get(name), reader) for name, reader in spoiling.items()):
+            tolerances.dropped += 1
+            return None
         return struct(**read_members(value, readers, tolerances))
 
     return read_struct
+
+
+def _is_lost(value: object, reader: Reader) -> bool:
+    """Whether a member says something of which its reader drops a part."""
+    if says_nothing(value):
+        return False
+    tried = Tolerances()
+    reader(value, tried)
+    return tried.dropped > 0
 
 
 def read_members(value: dict[str, Any], readers: dict[str, Reader], tolerances: Tolerances) -> dict[str, Any]:
@@ -298,6 +347,7 @@ _LIMIT_READERS: dict[tuple[str, Reader], Reader] = {
     **{(name, read_flag): read_limit_flag for name in LIMIT_FLAGS},
     **{(name, read_text): read_limit_text for name in LIMIT_TEXTS},
     ("at", read_int): read_auction_type,
+    ("cattax", read_int): read_taxonomy,
     ("dsarequired", read_int): read_requirement,
 }
 
@@ -310,6 +360,8 @@ def _reader_of(name: str, hint: object) -> Reader:
             array = _array_reader(_reader_of("", typing.get_args(only)[0]))
             if name in LIMIT_LISTS:
                 return _limit_list_reader(array)
+            if name in DENYING_LISTS:
+                return _denying_list_reader(array)
             return _privacy_sections_reader(array) if name == "gpp_sid" else array
         if isinstance(only, type) and issubclass(only, msgspec.Struct):
             return _struct_reader(only)

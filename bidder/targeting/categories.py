@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from bidder.openrtb.enums import CONTENT_1_0
+from bidder.openrtb.enums import CONTENT_1_0, EVERYBODY
 
 # `cattax` -> the taxonomy whose mappings to Content 1.0 serve it.
 _MAPPED_AS: Mapping[int, int] = {2: 2, 5: 2, 6: 2, 7: 2, 9: 2, 8: 8}
@@ -192,6 +192,8 @@ def refused_categories(
     number = taxonomy or CONTENT_1_0
     is_readable = number == CONTENT_1_0 or number in _MAPPED_AS
     known = taxonomies().names[CONTENT_1_0]
+    if blocked and EVERYBODY in blocked:
+        return {UNCATEGORISED, *known}
     if blocked:
         codes = _read(blocked, number)
         if not is_readable and (codes.own or codes.others):

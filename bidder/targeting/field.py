@@ -136,7 +136,10 @@ class Values:
 
 
 class Patterns:
-    """Applies the patterns that match what was read: globs and circles, which cannot be looked up."""
+    """Applies the patterns that match what was read: globs and circles, which cannot be looked up.
+
+    Gives None, which nobody names, for each that does not: whoever pauses after so many values pauses here, too.
+    """
 
     __slots__ = ("_matches",)
 
@@ -144,7 +147,8 @@ class Patterns:
         self._matches = matches
 
     def __call__(self, named: Mapping[Hashable, object], key: tuple[Any, ...]) -> Iterable[Hashable]:
-        return [pattern for pattern in named if self._matches(pattern, *key)]
+        matches = self._matches
+        return (pattern if matches(pattern, *key) else None for pattern in named)
 
 
 class Finds:

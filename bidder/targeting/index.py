@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from bidder.openrtb.enums import EVERYBODY
 from bidder.targeting import normalise, pod_places
 from bidder.targeting.approval import unapproved_creatives
 from bidder.targeting.categories import advertised
@@ -328,7 +329,7 @@ def _ads(
         number,
         tuple(creative.id for creative in own),
         frozenset(shape for creative in own for shape in FORMATS[creative.format].shapes(creative)),
-        frozenset(suffix for domain in domains for suffix in normalise.domain_suffixes(domain)),
+        frozenset({EVERYBODY, *(suffix for domain in domains for suffix in normalise.domain_suffixes(domain))}),
         frozenset(code for creative in own for code in advertised((*creative.categories, *products))),
         frozenset.intersection(*(unapproved[creative.id] for creative in own)) if own else frozenset(),
     )

@@ -4,7 +4,6 @@ These functions run once per distinct request value (dimensions memoise), so the
 functions normalise the catalogue's side where both must agree.
 """
 
-import fnmatch
 import functools
 import math
 import re
@@ -12,7 +11,7 @@ import urllib.parse
 from collections.abc import Hashable, Iterator, Mapping
 
 from bidder.openrtb.types import SupplyChain
-from bidder.targeting import pod_places
+from bidder.targeting import globs, pod_places
 from core.model import Radius
 from core.supply import seller_name
 from creatives.formats.offer import OpenShape, Shape, shape_text
@@ -23,6 +22,9 @@ MAX_DOMAIN_CHARS = 253
 # Longer ones are cut where they are looked up with all that lies above them: their beginning names the same.
 MAX_POSTCODE_CHARS = 16
 MAX_PATH_CHARS = 512  # of placement ids and venues
+# Longer addresses of pages are cut before their path is read: browsers and servers stop at 2,000 to 8,000 characters.
+# Longer than any targeted path, so one without a star never fits what was cut.
+MAX_PAGE_CHARS = 2_048
 # Longest phrase of words that is looked up in page keywords; "czerwone szpilki ślubne na platformie" has five.
 MAX_PHRASE_WORDS = 5
 # Offers of many sizes in one impression that are considered; each is tried on every size that somebody has.
@@ -60,14 +62,14 @@ def domain_suffixes(domain: str | None) -> Iterator[str]:
 
 
 def normal_domain(text: str) -> str:
-    """Lower-case host name without scheme, path, port, trailing dot or leading 'www.'."""
+    """Lower-case host name without scheme, path, port, trailing dot, leading 'www.', '*.' or '.'."""
     name = text.strip().lower()
     name = re.split(r"[/:?#]", _SCHEME.sub("", name), maxsplit=1)[0].rstrip(".")
-    return name.removeprefix("www.")
+    return name.removeprefix("*").removeprefix(".").removeprefix("www.") or name
 
 
 def blocked_domains(domains: tuple[str, ...] | None) -> Iterator[str]:
-    """A request's blocked advertiser domains in normal form."""
+    """A request's blocked advertiser domains in normal form; `EVERYBODY` stays as it is."""
     return map(normal_domain, domains or ())
 
 
@@ -245,9 +247,14 @@ def normal_phrase(text: str) -> str:
 
 
 def page_path(page: str | None) -> str:
-    """Path of a page URL, percent-decoded; '/' when there is none."""
+    """Path of a page URL, percent-decoded; '/' when there is none. Of a long URL the beginning counts."""
+    return _path_of((page or "")[:MAX_PAGE_CHARS])
+
+
+@functools.lru_cache(64)  # a page is asked about once for each pattern that somebody names
+def _path_of(page: str) -> str:
     try:
-        return urllib.parse.unquote(urllib.parse.urlsplit(page or "").path) or "/"
+        return urllib.parse.unquote(urllib.parse.urlsplit(page).path) or "/"
     except ValueError:  # "http://[broken": a page we cannot read has no path to match
         return "/"
 
@@ -259,7 +266,7 @@ def normal_path(pattern: str) -> str:
 
 def path_matches(pattern: str, page: str | None) -> bool:
     """Whether the path of a page URL fits a glob such as '/buty/*'."""
-    return fnmatch.fnmatchcase(page_path(page), pattern)
+    return globs.compiled(pattern)(page_path(page))
 
 
 def circle_of(text: str) -> Radius:

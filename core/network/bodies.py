@@ -1,4 +1,4 @@
-"""Request bodies of the aiohttp ports: bounded in size, in time and in the work of inflating them.
+"""Bodies of requests to the aiohttp ports: bounded in size, in time and in the work of inflating them; answers to ours.
 
 The ports are started without aiohttp's own decompression (`auto_decompress=False`), which would inflate a body on the
 event loop before anybody knows who sent it, and makes an error of its own out of one that is not what it says.
@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Collection
 from typing import Final
 
+import aiohttp
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -78,6 +79,19 @@ async def _received(request: web.Request, max_bytes: int) -> bytes:
             parts.append(part)
     except (*UNREADABLE, ConnectionError) as error:
         raise refused(error) from None
+    return b"".join(parts)
+
+
+async def read_answer(content: aiohttp.StreamReader, most: int) -> bytes:
+    """The first `most` bytes of what a server answers, in however many pieces it comes.
+
+    aiohttp's own `read(most)` returns with the first piece: an answer of several was cut anywhere.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while size < most and (part := await content.read(most - size)):
+        parts.append(part)
+        size += len(part)
     return b"".join(parts)
 
 

@@ -49,6 +49,9 @@ ALIASES: Final[dict[str, str]] = {
 PREFERENCE: Final = {name: rank for rank, name in enumerate(ALIASES)}
 """Of several columns for one field the one with the lower rank is read: product_type before google_product_category."""
 
+GATHERED: Final = frozenset({"shipping_price"})
+"""Fields of which all values count: delivery is free where it costs nothing in each country that the feed names."""
+
 
 class FeedDialect(msgspec.Struct, frozen=True):
     """One form of XML feed: which element is a product, and where its fields lie."""

@@ -52,6 +52,8 @@ class CsvRows:
 
     def _header(self, lines: "_Lines") -> str:
         for line in lines:
+            if line.startswith("sep=") and len(line.strip()) == 5:  # a note for Excel, which nothing else understands
+                continue
             if line.strip() and not line.lstrip().startswith("#") and not _is_comment(line):
                 break
         else:

@@ -19,6 +19,19 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _DECLARED: Final = re.compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]{2,40})["']""")
+# Encodings in which a text may hold what is no character, or that cannot be read in parts.
+_NOT_FOR_FILES: Final = frozenset(
+    {
+        "utf-7",
+        "unicode-escape",
+        "unicode_escape",
+        "raw-unicode-escape",
+        "raw_unicode_escape",
+        "idna",
+        "punycode",
+        "undefined",
+    }
+)
 # What telling needs: the XML declaration, a few products in the shop's language.
 HEAD_BYTES: Final = 1_024
 # 0x80-0x9f are control characters in ISO-8859-2 and letters in cp1250 (Š ś ť ž ź); of the others, those that are a
@@ -63,14 +76,17 @@ class TextDecoder:
         if head.startswith((b"<\0", b"\0<")):
             return b"", "utf-16-le" if head[:1] == b"<" else "utf-16-be"
         declaration = _DECLARED.match(head)
-        return b"", declaration[1].decode() if declaration else self._declared or "utf-8"
+        name = declaration[1].decode() if declaration else self._declared or "utf-8"
+        # What can be read byte by byte is not UTF-16, though generators that write into memory say so.
+        wide = name.lower().replace("_", "-").startswith(("utf-16", "utf-32", "utf16", "utf32", "ucs"))
+        return b"", "utf-8" if wide and b"\0" not in head else name
 
     def _open(self, name: str) -> codecs.IncrementalDecoder:
         try:
             found = codecs.lookup(name)
         except LookupError:
             raise FeedError("encoding", f"the encoding {name!r} is not known", hint="write UTF-8") from None
-        if not found._is_text_encoding:
+        if not found._is_text_encoding or found.name in _NOT_FOR_FILES:
             raise FeedError("encoding", f"{name!r} is not an encoding of text", hint="write UTF-8")
         self.encoding = "utf-8" if found.name in ("ascii", "utf-8-sig") else found.name
         return found.incrementaldecoder("replace")

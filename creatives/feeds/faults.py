@@ -43,6 +43,9 @@ KINDS: Final[dict[str, FaultKind]] = {
     "no_currency": FaultKind(
         _ROW, "has no currency", "write 15.00 PLN, or set the feed's default currency if it has only one"
     ),
+    "ambiguous_price": FaultKind(
+        _ROW, "has one point and three digits behind it, which is a thousand in some countries", "write 1299.00 PLN"
+    ),
     "price_not_positive": FaultKind(_ROW, "is not above zero", "leave out products that cannot be sold"),
     "not_a_link": FaultKind(_ROW, "is not an http(s) address", "write the whole address, with https://"),
     "too_few_fields": FaultKind(_ROW, "has fewer fields than the header", "quote values with line breaks"),

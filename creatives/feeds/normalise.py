@@ -12,7 +12,7 @@ from typing import Final
 
 from creatives.feeds.columns import FeedDialect
 from creatives.feeds.faults import FaultLog
-from creatives.feeds.prices import NotAPrice, parse_price
+from creatives.feeds.prices import RENAMED, NotAPrice, currency_of, parse_price
 from creatives.feeds.text import MAX_URL_CHARS, clean_text, clean_url
 from creatives.product import AVAILABILITIES, MAX_ID_CHARS, Availability, FeedProduct
 
@@ -24,6 +24,9 @@ MAX_TITLE_CHARS: Final = 200
 MAX_CATEGORY_CHARS: Final = 200
 MAX_LABEL_CHARS: Final = 60
 
+# Shops write 2999-12-31 for "without end"; a row keeps 32 bits.
+_FAR_S: Final = 2**32 - 1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_WORD: Final = re.compile(r"[^\w]+")
 
 
@@ -102,10 +105,9 @@ class Normaliser:
         if not text.strip():
             note("missing", "price", text)
             return None
-        own = row.get("currency", "").strip().upper()
-        own = "RUB" if own == "RUR" else own
         try:
-            micros, currency, assumed = parse_price(text, own if _is_code(own) else self._currency)
+            own = currency_of(row.get("currency", ""), self._currency)
+            micros, currency, assumed = parse_price(text, RENAMED.get(own, own) or self._currency)
         except NotAPrice as fault:
             note(fault.code, "price", text)
             return None
@@ -228,10 +230,6 @@ def _by_delivery(text: str) -> Availability:
     return Availability.PREORDER if days else Availability.OUT_OF_STOCK
 
 
-def _is_code(text: str) -> bool:
-    return len(text) == 3 and text.isascii() and text.isalpha()
-
-
 @lru_cache(maxsize=4_096)
 def parse_period(text: str) -> tuple[int, int] | None:
     """Unix seconds of `start/end` in ISO 8601, both needed; None for what is no period. Without offset it is UTC."""
@@ -246,6 +244,8 @@ def parse_period(text: str) -> tuple[int, int] | None:
 
 def _moment(text: str, *, last: bool) -> int | None:
     text = text.strip().replace(" ", "T", 1)
+    midnight = "T24:00" in text  # the end of the day in ISO 8601
+    text = text.replace("T24:00", "T00:00", 1)
     if re.fullmatch(r".*[+-]\d{4}", text) and "T" in text:  # +0100 as Google writes it
         text = f"{text[:-2]}:{text[-2:]}"
     try:
@@ -254,5 +254,6 @@ def _moment(text: str, *, last: bool) -> int | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    seconds = int(moment.timestamp()) + (86_400 if last and len(text) == 10 else 0)
-    return seconds if 0 < seconds < 2**32 else None
+    # datetime.timestamp is out of range near the year 1, in which some feeds begin what has always held.
+    seconds = int((moment - _EPOCH).total_seconds()) + (86_400 if midnight or (last and len(text) == 10) else 0)
+    return min(max(seconds, 1), _FAR_S)

@@ -10,6 +10,7 @@ MAX_PRICE_MICROS: Final = 10_000_000 * MICROS
 
 _SYMBOLS: Final = {
     "zł": "PLN", "zl": "PLN", "€": "EUR", "£": "GBP", "kč": "CZK", "kc": "CZK", "ft": "HUF", "lei": "RON", "лв": "BGN",
+    "лв.": "BGN", "r$": "BRL", "₹": "INR", "ca$": "CAD", "au$": "AUD",
     "₽": "RUB", "₴": "UAH", "₺": "TRY", "us$": "USD", "c$": "CAD", "a$": "AUD",
 }  # fmt: skip
 # Signs of several currencies: they only confirm the feed's default currency.
@@ -20,7 +21,24 @@ _SHARED_SYMBOLS: Final = {
     "¥": frozenset({"JPY", "CNY"}),
 }
 # Codes that feeds still write.
-_RENAMED: Final = {"RUR": "RUB"}
+RENAMED: Final = {"RUR": "RUB"}
+# Of ISO 4217, what goods are sold in; any three letters ("15 net", "15 szt") are not a currency.
+_CODES: Final = frozenset({
+    "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BGN", "BHD", "BIF",
+    "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF", "CHF", "CLP", "CNY", "COP", "CRC",
+    "CUP", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ERN", "ETB", "EUR", "FJD", "FKP", "GBP", "GEL", "GHS",
+    "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HRK", "HTG", "HUF", "IDR", "ILS", "INR", "IQD", "IRR", "ISK",
+    "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KPW", "KRW", "KWD", "KYD", "KZT", "LAK", "LBP", "LKR", "LRD",
+    "LSL", "LYD", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MRU", "MUR", "MVR", "MWK", "MXN", "MYR", "MZN",
+    "NAD", "NGN", "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP", "PKR", "PLN", "PYG", "QAR", "RON",
+    "RSD", "RUB", "RUR", "RWF", "SAR", "SBD", "SCR", "SDG", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "STN",
+    "SVC", "SYP", "SZL", "THB", "TJS", "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU",
+    "UZS", "VED", "VES", "VND", "VUV", "WST", "XAF", "XCD", "XCG", "XOF", "XPF", "YER", "ZAR", "ZMW", "ZWG",
+})  # fmt: skip
+# Currencies whose prices have no decimals, so that a separator before three digits stands between thousands.
+_WHOLE: Final = frozenset(
+    {"HUF", "JPY", "KRW", "CLP", "VND", "IDR", "ISK", "PYG", "UGX", "XAF", "XOF", "XPF", "COP", "IRR"}
+)
 # Currencies with three digits of minor units (ISO 4217).
 _THREE_DIGITS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
@@ -45,12 +63,14 @@ def parse_price(text: str, default_currency: str = "") -> tuple[int, str, bool]:
     plain = _PLAIN.fullmatch(text)
     if plain is not None:
         whole, cents, currency = plain.groups("")
+        if currency and currency not in _CODES:
+            raise NotAPrice("not_a_price")
         micros = int(whole) * MICROS + int(cents.ljust(2, "0")) * 10_000
     else:
         shape = _SHAPE.fullmatch(_DASHES.sub("", text.strip()))
         if shape is None or (shape[1] and shape[3]):
             raise NotAPrice("not_a_price")
-        currency = _currency(shape[1] or shape[3] or "", default_currency)
+        currency = currency_of(shape[1] or shape[3] or "", default_currency)
         micros = _number(shape[2], currency or default_currency)
     if micros <= 0:
         raise NotAPrice("price_not_positive")
@@ -58,19 +78,22 @@ def parse_price(text: str, default_currency: str = "") -> tuple[int, str, bool]:
         raise NotAPrice("not_a_price")
     if not currency and not default_currency:
         raise NotAPrice("no_currency")
-    return micros, _RENAMED.get(currency, currency) or default_currency, not currency
+    return micros, RENAMED.get(currency, currency) or default_currency, not currency
 
 
-def _currency(text: str, default: str) -> str:
-    """The ISO code of a code or sign; '' for none. A sign of several currencies stands for the default, or for none."""
+def currency_of(text: str, default: str) -> str:
+    """The ISO code of a code or sign; '' for none. A sign of several currencies stands for the default, or for none.
+
+    Raises NotAPrice for what is neither.
+    """
     text = text.strip()
     if not text:
         return ""
-    if len(text) == 3 and text.isascii() and text.isalpha():
-        return text.upper()
     sign = text.lower()
     if sign in _SYMBOLS:
         return _SYMBOLS[sign]
+    if text.upper() in _CODES:
+        return text.upper()
     if sign in _SHARED_SYMBOLS:
         if default in _SHARED_SYMBOLS[sign]:
             return default
@@ -110,14 +133,10 @@ def _split(text: str, currency: str) -> tuple[str, str]:
     if points + commas > 1:
         return _ungroup(text, separator), ""
     whole, _, fraction = text.partition(separator)
-    # 1,299 is English for 1299; with a point, feeds mean three decimals of a float.
-    if (
-        separator == ","
-        and len(fraction) == 3
-        and 1 <= len(whole) <= 3
-        and whole != "0"
-        and currency not in _THREE_DIGITS
-    ):
+    if len(fraction) == 3 and 1 <= len(whole) <= 3 and whole != "0" and currency not in _THREE_DIGITS:
+        # 1,299 is English for 1299. 1.299 is German for it, and in other feeds a float of three decimals.
+        if separator == "." and currency not in _WHOLE:
+            raise NotAPrice("ambiguous_price")
         return whole + fraction, ""
     return whole or "0", fraction or "0"
 

@@ -69,7 +69,10 @@ class FeedReader:
             raise FeedError("empty", "the feed is empty")
         if "\0" in first:
             raise FeedError("not_text", "the address answers with a binary file, not with a feed")
-        rest = _chain(first, texts)
+        # Blank lines above the declaration, which no parser of XML takes, come from plug-ins.
+        if first.lstrip().lower().startswith("<!doctype html"):
+            raise FeedError("html", "the address answers with an HTML page, not with a feed", line=1)
+        rest = _chain(first.lstrip("\ufeff \t\r\n"), texts)
         if self._is_xml(first):
             yield from self._xml(rest)
         else:

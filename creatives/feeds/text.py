@@ -9,8 +9,12 @@ MAX_URL_CHARS: Final = 2_000
 """Google Merchant's bound on links."""
 
 # One search decides whether a text needs any work at all; most do not.
-_SUSPECT: Final = re.compile(r"[<&\x00-\x1f\x7f-\xa0\u2028\u2029\ufffd]|  |[ÃÂÅÄ].|â€|^\s|\s$")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SUSPECT: Final = re.compile(
+    r"[<&\x00-\x1f\x7f-\xa0\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff\u2028\u2029\ufffd]|  |[ÃÂÅÄ].|â€|^\s|\s$"
+)
+# Those that turn the direction of what follows, or are nothing to see, too. Joiners (U+200C, U+200D) and marks of
+# direction (U+200E, U+200F) stay: Persian, Arabic and emoji need them.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 # One that is not closed goes on to the end, as in a browser: looking for the end of each of many anew would take the
 # square of their length, and half a minute a field.
 _RAW_TEXT: Final = re.compile(r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)

@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 from xml.parsers import expat
 
-from creatives.feeds.columns import PREFERENCE, ROOTS, FeedDialect, own_dialect, plain_name, plain_path
+from creatives.feeds.columns import GATHERED, PREFERENCE, ROOTS, FeedDialect, own_dialect, plain_name, plain_path
 from creatives.feeds.faults import FaultLog, FeedError
 
 MAX_DEPTH: Final = 64
 # Longest text that is kept of one element: an unwanted description may be longer, a wanted value is cut later.
 MAX_TEXT_CHARS: Final = 32 * 1024
-# A tag with its attributes, or a comment, is held whole by expat.
-MAX_TOKEN_CHARS: Final = 1024 * 1024
+# A tag with its attributes, or a comment, is held whole by expat, which begins it anew with each chunk: without a bound
+# 64 MiB of a comment, a few kilobytes when packed, take many minutes.
+MAX_TOKEN_BYTES: Final = 1024 * 1024
 # expat is slower with more calls, and a chunk's products wait in a list.
 CHUNK_CHARS: Final = 64 * 1024
 
@@ -28,6 +29,10 @@ _REFERENCE: Final = re.compile(
     r"(?:([A-Za-z][A-Za-z0-9]{1,31});"
     r"|(#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|#x0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]);)"
     r"|(?!#(?:[0-9]{1,7}|x[0-9a-fA-F]{1,6});))"
+)
+# Vocabularies that stand beside a shop's in RSS and Atom, with a title, a link or a price of their own.
+_FOREIGN: Final = re.compile(
+    r"search\.yahoo\.com/mrss|purl\.org/|www\.w3\.org/|itunes\.com/|wellformedweb\.org/|wordpress\.org/|a9\.com/|ogp\.me/"
 )
 _OPEN, _CLOSE = "<![CDATA[", "]]>"
 # The longest thing that must not be cut in two: an entity's name.
@@ -66,6 +71,7 @@ class XmlRows:
         self._line = 0
         self._category = ""
         self._ready: list[XmlRow] = []
+        self._fed = 0  # bytes
         self._parser = self._make_parser()
 
     def rows(self, texts: Iterable[str]) -> Iterator[XmlRow]:
@@ -83,7 +89,7 @@ class XmlRows:
         return ready
 
     def _make_parser(self) -> expat.XMLParserType:
-        parser = expat.ParserCreate()
+        parser = expat.ParserCreate("utf-8")  # what a declaration says was heard when the text was decoded
         parser.buffer_text = True
         parser.buffer_size = CHUNK_CHARS
         parser.StartDoctypeDeclHandler = self._refuse_doctype
@@ -95,14 +101,19 @@ class XmlRows:
 
     def _parse(self, text: str, *, final: bool = False) -> None:
         parser = self._parser
+        data = text.encode()
+        self._fed += len(data)
         try:
-            parser.Parse(text, final)
+            parser.Parse(data, final)
         except expat.ExpatError as error:
             raise self._broken(error, final=final) from None
         if self._node.keeps_text:
             self._shorten()
         else:
             self._text.clear()
+        if self._fed - parser.CurrentByteIndex > MAX_TOKEN_BYTES + len(data):
+            text = f"a tag or a comment that begins at line {parser.CurrentLineNumber} is longer than 1 MiB"
+            raise FeedError("token_too_long", text, line=parser.CurrentLineNumber)
         if len(self._stack) > MAX_DEPTH:
             raise FeedError("too_deep", f"elements lie deeper than {MAX_DEPTH}", line=parser.CurrentLineNumber)
 
@@ -129,6 +140,11 @@ class XmlRows:
 
     def _start_root(self, name: str, attributes: dict[str, str]) -> None:
         self.root = plain_name(name)
+        foreign = frozenset(
+            prefix.removeprefix("xmlns:")
+            for prefix, address in attributes.items()
+            if prefix.startswith("xmlns:") and _FOREIGN.search(address)
+        )
         if self.root == "html":
             raise FeedError("html", "the address answers with an HTML page, not with a feed", line=1)
         known = self.dialect or ROOTS.get(self.root)
@@ -142,13 +158,13 @@ class XmlRows:
                 f"the root element <{name}> is of no known feed",
                 hint="set the feed's item_element and mapping (docs/feeds.md)",
             )
-        self._grow(self.dialect)
+        self._grow(self.dialect, foreign)
         self._parser.StartElementHandler = self._start
         self._start(name, attributes)
 
-    def _grow(self, dialect: FeedDialect) -> None:
+    def _grow(self, dialect: FeedDialect, foreign: frozenset[str]) -> None:
         """The nodes of a dialect's paths."""
-        tree = _Tree(dialect)
+        tree = _Tree(dialect, foreign)
         items = {plain_name(item) for item in dialect.items}
         category = plain_name(dialect.categories)
 
@@ -183,7 +199,8 @@ class XmlRows:
             self._parents[self._category] = attributes.get("parentId", "")
         if node.by_name is not None:
             node = node.by_name.get(attributes.get("name", ""), node)
-        if node.attributes is not None:
+        # Of Atom's links only the alternate one is the product's page; others lead to the feed, the next page, a file.
+        if node.attributes is not None and attributes.get("rel", "alternate") == "alternate":
             for attribute, value in attributes.items():
                 target = node.attributes.get(plain_name(attribute))
                 if target is not None:
@@ -208,7 +225,9 @@ class XmlRows:
     def _set(self, field: str, rank: int, value: str) -> None:
         """The first of equal sources wins (of two images the first), and the better of unequal ones (g:id, not id)."""
         known = self._ranks.get(field)
-        if (known is None or rank < known) and value and not value.isspace():
+        if field in GATHERED and known is not None:
+            self._row[field] += f" {value}"
+        elif (known is None or rank < known) and value and not value.isspace():
             self._ranks[field] = rank
             self._row[field] = value
 
@@ -265,39 +284,45 @@ class _Node:
 class _Tree:
     """The nodes below an item, from a dialect's paths."""
 
-    def __init__(self, dialect: FeedDialect) -> None:
+    def __init__(self, dialect: FeedDialect, foreign: frozenset[str]) -> None:
+        self._foreign = foreign
         self._paths: dict[str, tuple[str, int]] = {}
         for number, (path, field) in enumerate(dialect.paths.items()):
-            self._paths[plain_path(path)] = (field, 2 * PREFERENCE.get(path, number))
+            self._paths[plain_path(path)] = (field, 3 * PREFERENCE.get(path, number))
         self._inner = {path.rpartition("/")[0] for path in self._paths}
         for path in list(self._inner):
             while path := path.rpartition("/")[0]:
                 self._inner.add(path)
         self._inner |= {path.partition("[")[0] for path in self._paths if path.endswith("]")}
         self._dead = _Node(lambda _name: self._dead)
-        self.item = self._make("", prefixed=True)
+        self.item = self._make("", 0)
         self.item.is_item = True
         self.category = _Node(lambda _name: self._dead)
         self.category.is_category = True
         self.category.keeps_text = True
 
-    def _make(self, path: str, *, prefixed: bool) -> _Node:
+    def _distance(self, name: str) -> int:
+        """0 for `g:id`, 1 for `id`, 2 for `dc:title`, which is of another vocabulary: the nearest is read."""
+        prefix, colon, _ = name.rpartition(":")
+        return (2 if prefix in self._foreign else 0) if colon else 1
+
+    def _make(self, path: str, distance: int) -> _Node:
         field, rank = self._paths.get(path, ("", 0))
         if not field and path and path not in self._inner:
             return self._dead
         base = f"{path}/" if path else ""
 
         def resolve(name: str) -> _Node:
-            return self._make(f"{base}{plain_name(name)}", prefixed=":" in name)
+            return self._make(f"{base}{plain_name(name)}", self._distance(name))
 
-        node = _Node(resolve, field, rank if prefixed else rank + 1)
+        node = _Node(resolve, field, rank + distance)
         node.attributes = {
             known.rpartition("@")[2]: target
             for known, target in self._paths.items()
             if known.startswith(f"{base}@") and "/" not in known.removeprefix(base)
         } or None
         node.by_name = {
-            known[len(path) + 1 : -1]: self._make(known, prefixed=prefixed)
+            known[len(path) + 1 : -1]: self._make(known, distance)
             for known in self._paths
             if path and known.startswith(f"{path}[") and known.endswith("]")
         } or None
@@ -349,11 +374,16 @@ class _Repair:
         return "".join(parts)
 
     def _replaced(self, part: str, line: int, whole: str, at: int) -> str:
+        counted = 0  # characters of `whole` whose lines are in `where`: counted anew for each they took 10 us a sign
+        where = line
+
         def replace(match: re.Match[str]) -> str:
+            nonlocal counted, where
             if match[1]:
                 known = html.entities.html5.get(f"{match[1]};", "")
                 return "".join(f"&#{ord(character)};" for character in known) or f"&amp;{match[1]};"
-            where = line + whole.count("\n", 0, at + match.start())
+            where += whole.count("\n", counted, at + match.start())
+            counted = at + match.start()
             if match[2]:
                 self._faults.add("control_characters", "", where, match[0])
                 return ""

@@ -5,6 +5,7 @@ reach: no attribute, index, call, filter, loop, or import compiles; every name i
 over; and all of them are escaped.
 """
 
+import keyword
 from collections.abc import Mapping
 from typing import Final
 
@@ -44,6 +45,17 @@ MAX_DEPTH: Final = 40
 """Levels of `if` and of what they ask; ours have fewer than ten. Python compiles no more than a hundred."""
 
 _TOO_DEEP: Final = f"its `if` lie more than {MAX_DEPTH} deep in each other"
+
+
+def can_be_named(name: str) -> bool:
+    """Whether `{{ name }}` is the value of that name: no word of the language, as `true` and `if`, and no `a-b`."""
+    if not name.isascii() or not name.isidentifier() or keyword.iskeyword(name) or name in _environment.globals:
+        return False
+    try:
+        (output,) = _environment.parse(f"{{{{ {name} }}}}").body
+    except TemplateSyntaxError:
+        return False
+    return isinstance(output, nodes.Output) and isinstance(output.nodes[0], nodes.Name)
 
 
 class TemplateText:

@@ -13,7 +13,7 @@ from core.model import Creative, ImageSource
 from creatives.macros import TOKEN_MARK, Tracker
 from creatives.product import FeedProduct
 from creatives.templates.engine import Escaped
-from creatives.templates.fitting import shortened
+from creatives.templates.fitting import price_class, shortened
 from creatives.templates.fragments import AdFragment, AdFragments, AdSigner, ProductFiller, as_is
 from creatives.templates.library import BASE_CSS, AdTemplate, SizeLayout
 from creatives.templates.page import AdColours, page_around
@@ -84,15 +84,22 @@ class AdFiller(ProductFiller):
 
     def _framed(self, count: int, call: str) -> tuple[str, str]:
         creative, layout = self.creative, self._layout
+        given, shop = self._given, str(self._parts.values.get("shop", ""))
+        if not count and not shop and not given.get("logo"):  # without a product there would be nothing but a button
+            shop = creative.advertiser_domain
+            given = {**given, "shop": inert(shop)}
         place = Escaped("\0")
         text = self._frame.fill({
-            **self._given, "width": creative.width, "height": creative.height,
+            **given, "width": creative.width, "height": creative.height,
             "size": f"{creative.width}x{creative.height}", "language": self._parts.language, "count": count,
             "call": inert(call),
             "landing": self._click(creative.landing_url, ""), "products": place,
             "advertisement": self._parts.words.advertisement,
         })  # fmt: skip
-        page = page_around(text, f"{BASE_CSS}{self._css}", creative, layout, self._colours, self._parts.language, count)
+        page = page_around(
+            text, f"{BASE_CSS}{self._css}", creative, layout, self._colours, self._parts.language, count,
+            shop,
+        )  # fmt: skip
         head, _, tail = page.partition(place)
         return self._escape(head), self._escape(tail)
 
@@ -107,6 +114,7 @@ class AdFiller(ProductFiller):
 
     def _texts(self, product: FeedProduct, now_s: int) -> dict[str, str]:
         layout, texts = self._layout, self._parts.texts(product, now_s)
+        texts["price_class"] = price_class(texts["price"])
         texts["title"] = shortened(texts["title"], layout.title_width, layout.font, max(1, layout.title_lines))
         return texts
 

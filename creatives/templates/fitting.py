@@ -5,13 +5,19 @@ Windows, macOS, Android and iOS use for `sans-serif`.
 """
 
 import functools
+import math
 import unicodedata
 from typing import Final
 
+# Prices from "1 zł" to "9 999 999,99 zł": base.css has a rule for each number between.
+LEAST_HALVES: Final = 6
+MOST_HALVES: Final = 24
 ELLIPSIS: Final = "…"
 
 _NARROW: Final = frozenset("ijlI.,:;'|!()[]/\\- ")
 _MIDDLE: Final = frozenset('frt"*°')
+_UNSEEN: Final = frozenset("\u200c\u200d\u200e\u200f\ufe0e\ufe0f")
+_FIRST_EMOJI: Final = "\U0001f000"
 _WIDE: Final = frozenset("mwMW@%&—…")
 
 
@@ -23,6 +29,10 @@ def _em(letter: str) -> float:
         return 0.46
     if letter in _WIDE:
         return 1.0
+    if letter in _UNSEEN:
+        return 0.0
+    if letter >= _FIRST_EMOJI:
+        return 1.4
     if unicodedata.combining(letter):
         return 0.0
     if unicodedata.east_asian_width(letter) in "WF":
@@ -33,6 +43,16 @@ def _em(letter: str) -> float:
 def width_of(text: str, font_px: float) -> float:
     """Pixels that a line needs at most."""
     return sum(map(_em, text)) * font_px
+
+
+def bold_em(text: str) -> float:
+    """Width of a line in bold letters, in heights of its font; at least 1."""
+    return max(1.0, 1.1 * width_of(text, 1.0))
+
+
+def price_class(text: str) -> str:
+    """The class whose rule in base.css says how wide a price is, in halves of the height of its font."""
+    return f"e{min(MOST_HALVES, max(LEAST_HALVES, math.ceil(2 * bold_em(text))))}"
 
 
 def shortened(text: str, width_px: float, font_px: float, lines: int) -> str:

@@ -18,7 +18,7 @@ from msgspec import Meta
 from core.errors import Fault
 from core.model import AdDelivery, Creative, Format, TemplateUse
 from creatives.templates.colours import COLOUR, LEAST_CONTRAST, contrast
-from creatives.templates.engine import TemplateError, TemplateText
+from creatives.templates.engine import TemplateError, TemplateText, can_be_named
 from creatives.templates.lint import lint_css, lint_html
 
 OWN: Final = Path(__file__).parent / "folders"
@@ -34,12 +34,15 @@ FRAME_NAMES: Final = frozenset({
 
 PRODUCT_NAMES: Final = frozenset({
     "click", "title", "brand", "image", "initial", "price", "old_price", "discount", "delivery", "last_pieces",
-    "loyalty", "call",
+    "loyalty", "call", "price_class",
 })  # fmt: skip
 """What `product.html` can name; texts are empty where a product has none."""
 
-ASSET_NAMES: Final = PRODUCT_NAMES - {"click", "image", "initial"}
+ASSET_NAMES: Final = PRODUCT_NAMES - {"click", "image", "initial", "price_class"}
 """What an asset of a native template can name; a picture, a price and a link are the product's by themselves."""
+
+RESERVED: Final = (FRAME_NAMES | PRODUCT_NAMES) - {"call"} | frozenset({"self", "loop"})
+"""What no parameter may be called, since these names are filled in already; a parameter `call` is used for it."""
 
 ASSET_KINDS: Final = frozenset({"titles", "texts", "more_texts", "sponsored", "display_url", "call_to_action"})
 """Which assets a native template fills, as creatives name them (core.model.NativeAssets)."""
@@ -147,6 +150,9 @@ def _schema(text: str, name: str) -> TemplateSchema:
     if schema.format not in (Format.BANNER, Format.NATIVE):
         raise TemplateError(f"{name}/template.json: templates are of banner or native ads, not of {schema.format}")
     for each, parameter in schema.parameters.items():
+        if each in RESERVED or not can_be_named(each):
+            hint = "give it a name of letters, digits and _ that is none of the template's own"
+            raise TemplateError(f"{name}/template.json: no parameter may be called {each}", hint=hint)
         if parameter.default and (why := _why_not(parameter, parameter.default)):
             raise TemplateError(f"{name}/template.json: the default of the parameter {each} {why}")
     if schema.format is Format.NATIVE and not schema.assets.get("titles"):

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from core.model import Creative
 from creatives.templates.colours import COLOUR, legible, readable_on
+from creatives.templates.fitting import bold_em
 from creatives.templates.library import SizeLayout
 from creatives.templates.wording import direction_of
 
@@ -22,9 +23,13 @@ FRAME_PERMISSIONS: Final = "allow-scripts allow-popups allow-popups-to-escape-sa
 SHOWN: Final = "grosz-ad"
 """What the page tells the frame around it once it is there, so that the static ad below may be covered."""
 
+# Puts the letter in the place of a picture that cannot be loaded.
 # Turns a carousel twice, unless somebody touches it or wants less motion; its buttons turn it by hand.
 SCRIPT: Final = (
     "(function(){if(parent!==window)parent.postMessage('grosz-ad','*');"
+    "function drop(e){var p=e.parentElement;if(p&&p.className==='picture'){p.className+=' letters';e.remove()}}"
+    "addEventListener('error',function(e){drop(e.target)},true);"
+    "document.querySelectorAll('.picture img').forEach(function(e){if(e.complete&&!e.naturalWidth)drop(e)});"
     "var c=document.querySelector('[data-carousel]');if(!c)return;"
     "var n=c.children.length,i=0,left=2*n,t=0;"
     "function go(k){i=(k+n)%n;c.scrollTo({left:c.children[i].offsetLeft-c.children[0].offsetLeft,behavior:'smooth'})}"
@@ -55,7 +60,12 @@ class AdColours(NamedTuple):
             for name, default in (("background", "#ffffff"), ("text", "#1c1c1c"), ("accent", "#0b57d0"))
         )
         return cls(
-            background, text, legible("#767676", background), accent, readable_on(accent), legible(accent, background)
+            background,
+            text,
+            legible("#767676", background),
+            accent,
+            readable_on(accent),
+            legible(accent, background),
         )
 
 
@@ -74,16 +84,24 @@ def for_size(css: str, size: str) -> str:
 
 
 def page_around(
-    body: str, css: str, creative: Creative, layout: SizeLayout, colours: AdColours, language: str, count: int
+    body: str,
+    css: str,
+    creative: Creative,
+    layout: SizeLayout,
+    colours: AdColours,
+    language: str,
+    count: int,
+    shop: str = "",
 ) -> str:
-    """A whole page."""
+    """A whole page; `shop` is the name that stands in its head."""
     picture = layout.picture or (0, 0)
     points = {
         "width": creative.width, "height": creative.height, "font": layout.font, "title-width": layout.title_width,
         "picture-width": picture[0], "picture-height": picture[1],
     }  # fmt: skip
     own = "".join(f"--{name}:{value}px;" for name, value in points.items())
-    own += f"--title-lines:{layout.title_lines};--count:{count};"
+    own += f"--title-lines:{layout.title_lines};--count:{count};--shop-em:{bold_em(shop):.2f};"
+    own += f"--shop-word:{max(map(bold_em, shop.split()), default=1.0):.2f};"
     own += "".join(f"--{name.replace('_', '-')}:{value};" for name, value in colours._asdict().items())
     style = for_size(css, f"{creative.width}x{creative.height}")
     title = html.escape(creative.alt_text or creative.name)

@@ -19,7 +19,10 @@ from journal.sinks.sink import RowBatch
 # Repeats come as the first batch after a start; a worker makes a batch or two a second.
 DEDUPLICATED: Final = 10_000
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60.0, sock_connect=5.0)
-# So many rows are one block of an INSERT, which is what comes whole or not at all.
+# So many rows are one block of an INSERT, which is what comes whole or not at all. A token names the batch and the
+# block and not what is in it: a batch that is cleaned of somebody between its first and its second put is still the
+# same bills, and a token of its content would count them twice. Only recorded requests are removed when somebody is
+# erased, other rows stay where they are: a batch of more requests than a block has could lose as many as were removed.
 _BLOCK_ROWS: Final = 1_000_000
 _TYPES: Final = {
     "UBIGINT": ("UInt64", "<Q"), "BIGINT": ("Int64", "<q"), "UINTEGER": ("UInt32", "<I"), "INTEGER": ("Int32", "<i"),

@@ -122,15 +122,24 @@ class SinkOutbox:
             return 0
 
     def _bytes(self) -> int:
-        if not self._folder.is_dir():
+        try:
+            with os.scandir(self._folder) as entries:
+                return sum(map(_size_of, entries))
+        except FileNotFoundError:  # nothing was ever put here
             return 0
-        with os.scandir(self._folder) as entries:
-            return sum(entry.stat().st_size for entry in entries)
 
     @staticmethod
     def _in_order(row: Sequence[object], columns: Sequence[str], names: Sequence[str]) -> list[object]:
         known = dict(zip(columns, row, strict=False))
         return [known.get(name) for name in names]
+
+
+def _size_of(entry: os.DirEntry[str]) -> int:
+    """Bytes of a file; none of one that has gone since it was listed: the sink takes them while metrics are read."""
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _source_of(path: Path) -> str:

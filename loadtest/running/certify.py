@@ -5,8 +5,11 @@ samples permit everything and set no floor: a bidder with ads of a format has no
 say `test: 1`: nothing that is bid may be billed.
 """
 
+import contextlib
 import copy
 import http.client
+import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
@@ -23,6 +26,10 @@ Outcome = Literal["passed", "failed", "not shown"]
 # What an exchange waits for at most; tmax of the samples is below it.
 PATIENCE_S: Final = 5.0
 TMAX_MS: Final = 500
+# The whole run asks some forty questions, a second of work: whoever hangs is given up, however few bytes trickle in.
+LONGEST_S: Final = 60.0
+# No answer that means anything is longer.
+_MOST_BYTES: Final = 4 * 1024 * 1024
 _KEPT_BYTES: Final = 2_000
 
 _HEADERS: Final = {"Content-Type": "application/json", "x-openrtb-version": "2.6"}
@@ -88,22 +95,44 @@ class BidderReply(NamedTuple):
     seconds: float
 
 
-class BidderWire:
-    """One kept-alive connection to the bidder, opened anew when it was closed."""
+IN_TIME: Final = "the test ends in time"
+"""The check that a run which took too long ends with."""
 
-    def __init__(self, target: Target, headers: Mapping[str, str] | None = None) -> None:
+
+class RunTooLong(Exception):
+    """The time of the run is over."""
+
+
+class BidderWire:
+    """One kept-alive connection to the bidder, opened anew when it was closed; for `longest_s` in all."""
+
+    def __init__(self, target: Target, headers: Mapping[str, str] | None = None, longest_s: float = LONGEST_S) -> None:
         self._target, self._headers = target, {**_HEADERS, **(headers or {})}
         self._connection = self._new()
+        self._until = time.monotonic() + longest_s
+        # A time-out of a socket is for each read: one byte every four seconds would last for hours.
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, args=(longest_s,), daemon=True).start()
         self.reconnects = 0
+        self.about = ""
+        """The check that is asked for."""
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> BidderReply:
-        """One exchange of request and answer; a connection that broke is no answer."""
+        """One exchange of request and answer; a connection that broke is no answer. Raises RunTooLong."""
         started = time.monotonic()
+        if started >= self._until:
+            raise RunTooLong
         try:
             self._connection.request(method, path, body, headers=self._headers if body is not None else {})
             response = self._connection.getresponse()
-            content = response.read()
+            content = response.read(_MOST_BYTES)
+            if len(content) == _MOST_BYTES:
+                raise http.client.HTTPException(f"an answer of more than {_MOST_BYTES} bytes")
+            if response.length:  # what is read by size may end early without a word
+                raise http.client.IncompleteRead(content, response.length)
         except (OSError, http.client.HTTPException) as error:
+            if time.monotonic() >= self._until:
+                raise RunTooLong from error
             self._connection.close()
             self._connection = self._new()
             self.reconnects += 1
@@ -122,7 +151,18 @@ class BidderWire:
         return self.ask("POST", self._target.path, body)
 
     def close(self) -> None:
+        self._closed.set()
         self._connection.close()
+
+    def _watch(self, longest_s: float) -> None:
+        """End whatever is waited for when the time is over, also what is just being connected."""
+        wait_s = longest_s
+        while not self._closed.wait(wait_s):
+            wait_s = 0.2
+            sock = self._connection.sock
+            if sock is not None:
+                with contextlib.suppress(OSError):  # it is closed already
+                    sock.shutdown(socket.SHUT_RDWR)
 
     def _new(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._target.tls else http.client.HTTPConnection
@@ -144,12 +184,15 @@ def sample(imp: Mapping[str, Any], number: int, currency: str) -> dict[str, Any]
     }
 
 
-def certify(url: str, currency: str = "PLN", headers: Mapping[str, str] | None = None) -> Iterator[CertifyCheck]:
+def certify(
+    url: str, currency: str = "PLN", headers: Mapping[str, str] | None = None, longest_s: float = LONGEST_S
+) -> Iterator[CertifyCheck]:
     """Asks the bidder at `url` everything, one check after the other. Raises ValueError, ConnectionError.
 
-    `headers` go with each bid request: what the bidder knows the exchange by.
+    `headers` go with each bid request: what the bidder knows the exchange by. After `longest_s` the run ends with a
+    check that has failed and says what it waited for.
     """
-    wire = BidderWire(parse_target(url), headers)
+    wire = BidderWire(parse_target(url), headers, longest_s)
     try:
         yield from _reachable(wire)
         offered = 0
@@ -158,11 +201,15 @@ def certify(url: str, currency: str = "PLN", headers: Mapping[str, str] | None =
             offered += len(imps)
         yield from _refusals(wire, currency)
         yield from _manners(wire, currency)
+    except RunTooLong:
+        detail = f"ended after {longest_s:g} s, while it waited for: {wire.about}"
+        yield CertifyCheck(IN_TIME, "failed", f"{detail}; the bidder hangs or is too slow: see its log, start it again")
     finally:
         wire.close()
 
 
 def _reachable(wire: BidderWire) -> Iterator[CertifyCheck]:
+    wire.about = "readiness"
     reply = wire.ask("GET", "/readyz")
     if reply.status == 0:
         raise ConnectionError(reply.body.decode(errors="replace"))
@@ -176,8 +223,8 @@ def _format(wire: BidderWire, name: str, requests: Sequence[dict[str, Any]]) -> 
     """Answers are in time and break no rule; a bid came for one of the samples."""
     bids = 0
     for at, request in enumerate(requests, 1):
+        wire.about = title = f"{name} {at}"
         reply = wire.bid(request)
-        title = f"{name} {at}"
         fault = _fault_of(reply)
         answer = _judged(request, reply) if not fault and reply.status == 200 else None
         if answer is not None and answer.violations:
@@ -194,7 +241,7 @@ def _format(wire: BidderWire, name: str, requests: Sequence[dict[str, Any]]) -> 
 def _fault_of(reply: BidderReply) -> str:
     """What is wrong with an answer before its bids are looked at; "" for nothing."""
     if reply.status not in (200, 204):
-        return f"status {reply.status or 'missing: no answer'}"
+        return f"status {reply.status or f'missing: no answer after {reply.seconds:.1f} s'}"
     if reply.seconds * 1000 > TMAX_MS:
         return f"late: {reply.seconds * 1000:.0f} ms of {TMAX_MS}"
     if reply.status == 204 and reply.body:
@@ -218,17 +265,21 @@ def _refusals(wire: BidderWire, currency: str) -> Iterator[CertifyCheck]:
     foreign = sample(banner, 102, currency) | {"wseat": ["certify-nobody"]}
     yield _without_bid("no bid for a seat that is not invited", wire, foreign)
     for name, body in _MALFORMED.items():
+        wire.about = f"400 on {name}"
         reply = wire.post(body)
         yield _told(f"400 on {name}", reply.status == 400, f"status {reply.status or 'missing'}", None, reply)
+    wire.about = "no bid without an impression"
     reply = wire.bid({"id": "certify-105", "imp": []})
     refused = _is_no_bid(reply) or reply.status == 400
     yield _told("no bid without an impression", refused, f"status {reply.status}", None, reply)
+    wire.about = "requests after a malformed one are answered"
     reply = wire.bid(sample(banner, 106, currency))
     yield _told("requests after a malformed one are answered", not _fault_of(reply), _fault_of(reply), None, reply)
     yield from _blocked_domains(wire, currency)
 
 
 def _blocked_domains(wire: BidderWire, currency: str) -> Iterator[CertifyCheck]:
+    wire.about = "blocked advertisers stay away"
     request = sample(SAMPLES["display"][0], 107, currency)
     domains = {domain for bid in _bids_of(wire.bid(request)) for domain in texts(bid.get("adomain"))}
     if not domains:
@@ -244,9 +295,10 @@ def _manners(wire: BidderWire, currency: str) -> Iterator[CertifyCheck]:
     """What exchanges rely on beside bids."""
     banner = SAMPLES["display"][0]
     odd = sample(banner, 200, currency) | {"ext": {"certify": [1, {"deep": None}]}, "unheard_of": {"of": True}}
+    wire.about = "unknown members are tolerated"
     reply = wire.bid(odd)
     yield _told("unknown members are tolerated", not _fault_of(reply), _fault_of(reply), odd, reply)
-    before = wire.reconnects
+    wire.about, before = "the connection stays open", wire.reconnects
     replies = [wire.bid(sample(banner, 201 + at, currency)) for at in range(20)]
     detail = f"{wire.reconnects - before} of {len(replies)} answers closed the connection"
     yield _told("the connection stays open", wire.reconnects == before, detail, None, replies[-1])
@@ -254,6 +306,7 @@ def _manners(wire: BidderWire, currency: str) -> Iterator[CertifyCheck]:
     yield _told(
         "twenty answers in a row are in time", slowest <= TMAX_MS, f"slowest {slowest:.0f} ms", None, replies[-1]
     )
+    wire.about = "bids of an answer have ids of their own"
     request = sample(banner, 230, currency)
     request["imp"] += [{**request["imp"][0], "id": "2"}]
     reply = wire.bid(request)
@@ -268,6 +321,7 @@ def _manners(wire: BidderWire, currency: str) -> Iterator[CertifyCheck]:
 
 
 def _without_bid(name: str, wire: BidderWire, request: dict[str, Any]) -> CertifyCheck:
+    wire.about = name
     reply = wire.bid(request)
     return _told(name, _is_no_bid(reply), f"status {reply.status}", request, reply)
 

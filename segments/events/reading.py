@@ -1,7 +1,8 @@
 """JSON of events as senders really write it: what one string or number has wrong does not cost the rest of the batch.
 
 A body that is JSON takes one fast pass. Another one is read again leniently: bytes that are no UTF-8 and lone halves of
-surrogate pairs become U+FFFD, `NaN` and numbers beyond a double stay numbers that the check of their field refuses.
+surrogate pairs become U+FFFD, `NaN` and numbers beyond a double stay numbers that the check of their field refuses,
+line ends inside of a text are a part of it, and a backslash that escapes nothing goes (`\\'`, as some templates write).
 """
 
 import codecs
@@ -15,6 +16,7 @@ import orjson
 from core.errors import Fault, InputError
 
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_ESCAPE: Final = re.compile(r'(\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))|\\')
 # Longer ones are no ids and no prices; turning them into numbers costs quadratic time.
 _MAX_DIGITS: Final = 300
 
@@ -30,11 +32,22 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
 def _read_leniently(body: bytes, said: str) -> Any:  # noqa: ANN401 - any JSON value
     try:
-        return _readable(json.loads(body.decode("utf-8", errors="replace"), parse_int=_integer))
+        text = body.decode("utf-8", errors="replace")
+        try:
+            value = _loads(text)
+        except json.JSONDecodeError as error:
+            if "escape" not in error.msg:
+                raise
+            value = _loads(_ESCAPE.sub(r"\1", text))
+        return _readable(value)
     except RecursionError:
         raise InputError("nested too deeply", faults=[Fault("", "json", "nested too deeply")]) from None
     except ValueError:
         raise InputError(f"not JSON: {said}", faults=[Fault("", "json", said)]) from None
+
+
+def _loads(text: str) -> object:
+    return json.loads(text, parse_int=_integer, strict=False)
 
 
 def _integer(digits: str) -> int | float:

@@ -2,7 +2,7 @@
 
 A shop's order number is a number in one system and a text in the other, so a number is a text everywhere. True and
 false are not: nobody's order is called True. What only decorates an event (the page's address, a phrase, a category) is
-cut and never a reason to lose the event; what identifies something is taken as it is or refused.
+cut, or left out, and never a reason to lose the event; what identifies something is taken as it is or refused.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ def stripped(text: str) -> str:
 def mend(event: MutableMapping[str, Any]) -> list[str]:
     """Make an event's texts what its check wants, in place; names of the members that were cut or changed.
 
-    What is no text and no number stays, and so does what identifies something: the check refuses it by name.
+    What identifies something and is no text and no number stays: the check refuses it by name.
     """
     mended: list[str] = []
     _mend_texts(event, _EVENT, mended)
@@ -105,6 +105,9 @@ def _mend_texts(values: MutableMapping[str, Any], members: dict[str, _Text], men
         value = values[name]
         text = _number_text(value) if isinstance(value, int | float) else value
         if not isinstance(text, str):
+            if how.decorates and value is not None:
+                values[name] = _only_text(value)
+                mended.append(name)
             continue
         text = stripped(text)
         if how.decorates:
@@ -113,6 +116,12 @@ def _mend_texts(values: MutableMapping[str, Any], members: dict[str, _Text], men
                 text = shortened(text, how.most) if how.is_url else text[: how.most]
                 mended.append(name)
         values[name] = text
+
+
+def _only_text(value: object) -> str:
+    """What of a decoration that is no text can be kept: the one text of a list (`["Shoes"]`); otherwise nothing."""
+    only = value[0] if isinstance(value, list) and len(value) == 1 else None
+    return stripped(only)[:MAX_TEXT_CHARS] if isinstance(only, str) else ""
 
 
 def _number_text(value: float) -> object:

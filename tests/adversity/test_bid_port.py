@@ -7,6 +7,8 @@ import random
 import socket
 import struct
 
+import msgspec
+
 from bidder.door.server import BidLimits, BidServer
 from core.clock import SystemClock
 from tests.kit.bid_port import (
@@ -104,7 +106,8 @@ async def test_connections_up_to_the_cap_are_served_and_one_more_is_turned_away(
 @on_both_loops
 async def test_an_error_answer_survives_what_the_peer_goes_on_sending() -> None:
     """Closing with unread input would reset the connection and take the answer with it."""
-    async with serving(EchoHandler(), LIMITS) as server:
+    # Longer than other tests keep the processor: it waits for the peer's end no longer than it must.
+    async with serving(EchoHandler(), msgspec.structs.replace(LIMITS, linger_s=20.0, send_timeout_s=20.0)) as server:
         oversized = post(b"x" * 5_000_000)
         (answer,) = parse_answers(await exchange(server.address[1], oversized, end=False))
         assert (answer.status, answer.fields["connection"]) == (413, "close")

@@ -41,7 +41,7 @@ def cluster() -> Iterator[RealCluster]:
         cluster.stop()
 
 
-def soon(seconds: float = 1.0) -> float:
+def soon(seconds: float = 10.0) -> float:
     return CLOCK.monotonic() + seconds
 
 
@@ -61,7 +61,7 @@ async def until(works: Callable[[], Awaitable[object]]) -> None:
 async def test_all_nodes_away_is_an_error_of_redis_and_passes(cluster: RealCluster) -> None:
     control = control_cluster(cluster.url, timeout_s=0.3)
     pipelined = await PipelinedCluster.open(cluster.url, clock=CLOCK)
-    await control.set("k", "v")
+    await until(lambda: control.set("k", "v"))  # 0.3 s may pass where other tests have the processor
     for node in cluster.nodes:
         node.kill()
     for _ in range(5):
@@ -81,7 +81,7 @@ async def test_all_nodes_away_is_an_error_of_redis_and_passes(cluster: RealClust
 
 async def test_frozen_nodes_are_an_error_of_redis_and_pass(cluster: RealCluster) -> None:
     control = control_cluster(cluster.url, timeout_s=0.3)
-    await control.set("k", "v")
+    await until(lambda: control.set("k", "v"))
     for node in cluster.nodes:
         node.freeze()
     with pytest.raises((redis.exceptions.RedisError, OSError)):
@@ -168,7 +168,7 @@ async def test_when_all_known_nodes_are_gone_the_seeds_are_asked_again(cluster: 
         switch.target = cluster.nodes[0].port
         async with switched(switch) as seed:
             control, pipelined = control_cluster(seed, timeout_s=0.3), await PipelinedCluster.open(seed, clock=CLOCK)
-            await control.set("k", "first")
+            await until(lambda: control.set("k", "first"))
             other.nodes[0].ask("PING")
             for node in cluster.nodes:
                 node.kill()

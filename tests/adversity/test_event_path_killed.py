@@ -7,7 +7,6 @@ GROSZ_TEST_KILL_ROUNDS=200 makes the long run.
 import asyncio
 import os
 import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from core.clock import SystemClock
 from core.keys import event_stream
 from core.redis.embedded import EmbeddedServer
 from tests.kit.event_feed import Feed, Happening
-from tests.kit.fixtures import REPOSITORY, chosen_server
+from tests.kit.fixtures import REPOSITORY, chosen_server, find_free_port
 from tests.kit.profiles import PARTITIONS, EventRig, event_rig
 from tests.kit.tracker import API_KEY
 
@@ -37,9 +36,7 @@ class Running:
 
     def __init__(self, folder: Path) -> None:
         self.server = EmbeddedServer(folder, program=chosen_server())
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = find_free_port()
         self._started = 0
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -68,7 +68,7 @@ def wait_for_replica(pair: tuple[ServerNode, ServerNode]) -> None:
     WAIT would not do: it waits for the writes of the connection that asks, and those are another connection's.
     """
     written = offset(pair[0], "master")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while offset(pair[1], "slave") < written:
         assert time.monotonic() < deadline
         time.sleep(POLL_S)

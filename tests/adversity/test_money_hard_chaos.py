@@ -6,6 +6,7 @@ full: what a full disk keeps in its memory then is lost (docs/money.md). GROSZ_T
 """
 
 import asyncio
+import contextlib
 import io
 import logging
 import os
@@ -45,7 +46,8 @@ def kill(family: Callable[[], dict[int, str]], roles: tuple[str, ...], chance: r
     }
     for pids in victims.values():
         if pids:
-            os.kill(chance.choice(pids), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since it was seen
+                os.kill(chance.choice(pids), signal.SIGKILL)
     return Counter(role for role, pids in victims.items() if pids)
 
 

@@ -14,13 +14,13 @@ from core.redis.cluster import PipelinedCluster
 from core.redis.url import parse_redis_urls
 from tests.adversity.test_money_failover import wait_for_replica
 from tests.adversity.test_money_under_fire import PRESENT, bill_until_durable, check, tokens, until_connected
-from tests.kit.cluster import ClusterNode, RealCluster
+from tests.kit.cluster import NODE_TIMEOUT_MS, ClusterNode, RealCluster
 from tests.kit.money import ADVERTISER, Shop
 
 pytestmark = pytest.mark.timeout(120)
 
 BILLS = 60
-FROZEN_S = 1.5
+FROZEN_S = 1.5 * NODE_TIMEOUT_MS / 1000  # until the other nodes take it for dead
 
 
 @pytest.fixture

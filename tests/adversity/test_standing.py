@@ -5,6 +5,7 @@ One installation goes through all of it, since starting takes longer than any of
 GROSZ_TEST_STANDING_ROUNDS=50 kills more often.
 """
 
+import contextlib
 import errno
 import io
 import os
@@ -71,6 +72,14 @@ class Installation:
         family = descendants(self.up.process.pid)
         return next((pid for pid, line in family.items() if "-server " in line and is_alive(pid)), 0)
 
+    def kill_server(self) -> bool:
+        """Kill the embedded server; whether there was one."""
+        pid = self.server()
+        if pid:
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself since it was seen
+                os.kill(pid, signal.SIGKILL)
+        return bool(pid)
+
     def bid(self) -> int:
         """Status of a bid request on a connection of its own; 0 where there is no answer."""
         return bid_status(self.bid_port)
@@ -125,8 +134,7 @@ def test_the_server_may_be_killed_again_before_it_has_come_up(standing: Installa
     before = standing.roles()
     for _ in range(ROUNDS):
         for pause_s in (0.0, 0.05, 0.3):
-            until(lambda: standing.server() > 0)
-            os.kill(standing.server(), signal.SIGKILL)
+            until(standing.kill_server)
             time.sleep(pause_s)
     standing.settle()
     assert standing.roles() == before, "no role ends with the server"
@@ -157,10 +165,12 @@ def test_the_bid_port_answers_while_its_only_process_is_started_again(standing: 
     for _ in range(ROUNDS):
         victim, answers = standing.pid_of("bidder"), Counter[int]()
         os.kill(victim, signal.SIGKILL)
+        began = time.monotonic()
         first_s = until(lambda: standing.bid() != 0)
         while standing.pid_of("bidder") in (0, victim) or not standing.ready():
             answers[standing.bid()] += 1
-        assert first_s < 0.5, "somebody answers at once"
+        whole_s = time.monotonic() - began
+        assert first_s < whole_s / 2, "somebody answers at once, and not the one that is started"
         assert set(answers) <= {200, 204, 0}
         assert answers[0] <= 1, answers  # a connection that was being accepted when the stand-in left
         assert sum(answers.values()) > 5

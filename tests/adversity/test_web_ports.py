@@ -20,13 +20,17 @@ from tests.kit.processes import RunningGrosz
 # Without a time in it: names of tests are made of it, and several processes must agree on them.
 packed = functools.partial(gzip.compress, mtime=0)
 
+CAP = 200  # connections of one address
 SECRET = "correct-horse-battery-staple"
 PLACES = ("track", "admin")
+
+# Beyond what the ports promise, where other tests have the processor.
+PATIENCE_S = 20
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGrosz]:
-    caps = {"GROSZ_NETWORK_MAX_CONNECTIONS_PER_ADDRESS": "200", "GROSZ_NETWORK_MAX_CONNECTIONS": "400"}
+    caps = {"GROSZ_NETWORK_MAX_CONNECTIONS_PER_ADDRESS": str(CAP), "GROSZ_NETWORK_MAX_CONNECTIONS": "400"}
     data = tmp_path_factory.mktemp("web") / "data"
     data.mkdir(mode=0o755)
     with RunningGrosz(data, environ=caps) as up:
@@ -92,7 +96,8 @@ def test_a_bomb_at_the_login_holds_nobody_up(running: RunningGrosz) -> None:
     with socket.create_connection(address(running, "admin")) as connection:
         connection.sendall(bomb)
         assert status(exchange(running, "admin", request("GET", "/healthz"))) == 200
-    assert time.monotonic() - started < 5
+    # Less than it is given to send the bomb in: nobody waits for its end.
+    assert time.monotonic() - started < gates.BODY_TIMEOUT_S
 
 
 POSTS = [
@@ -130,12 +135,12 @@ def test_events_may_be_gzipped(running: RunningGrosz, path: str) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_half_a_head_is_let_go_of_after_its_time(running: RunningGrosz, place: str) -> None:
-    with socket.create_connection(address(running, place), timeout=gates.HEAD_TIMEOUT_S + 10) as connection:
-        started = time.monotonic()
+    started = time.monotonic()  # before it is connected: the port's own time begins with the connection
+    with socket.create_connection(address(running, place), timeout=gates.HEAD_TIMEOUT_S + PATIENCE_S) as connection:
         connection.sendall(b"POST /v1/login HTTP/1.1\r\nHost: a\r\nX-Slow: ")
         with pytest.raises((ConnectionError, AssertionError)):
             assert connection.recv(1) != b""
-        assert gates.HEAD_TIMEOUT_S - 1 < time.monotonic() - started < gates.HEAD_TIMEOUT_S + 5
+    assert gates.HEAD_TIMEOUT_S - 1 < time.monotonic() - started < gates.HEAD_TIMEOUT_S + PATIENCE_S
 
 
 @pytest.mark.parametrize(("place", "path"), [("track", "/e/1"), ("admin", "/v1/login")])
@@ -151,22 +156,34 @@ def test_half_a_body_is_answered_and_let_go_of(running: RunningGrosz, place: str
     assert status(found) in (404, 408)
 
 
+def is_open(connection: socket.socket) -> bool:
+    """Whether the other side has neither ended the connection nor reset it."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+
+
+def until_let_go(running: RunningGrosz, place: str) -> None:
+    """Until the port has noticed that connections of other tests have ended, which count towards the cap: it learns of
+    ends in their order, and each of these is one."""
+    for _ in range(3):
+        assert status(exchange(running, place, request("GET", "/healthz", Connection="close"))) == 200
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_flood_of_connections_from_one_address_is_turned_away(running: RunningGrosz, place: str) -> None:
     opened: list[socket.socket] = []
+    until_let_go(running, place)
     try:
         opened += [socket.create_connection(address(running, place), timeout=5) for _ in range(300)]
-        time.sleep(0.5)
-        alive = 0
-        for connection in opened:
-            connection.setblocking(False)
-            try:
-                alive += connection.recv(1) != b""
-            except BlockingIOError:
-                alive += 1
-            except ConnectionError:
-                pass
-        assert 150 < alive <= 200
+        deadline = time.monotonic() + PATIENCE_S
+        while (alive := sum(map(is_open, opened))) > CAP and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert CAP - 50 < alive <= CAP
     finally:
         for connection in opened:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -231,6 +248,6 @@ async def test_many_slow_senders_do_not_keep_others_waiting(running: RunningGros
     started = time.monotonic()
     answer = await asyncio.to_thread(exchange, running, "track", request("GET", "/healthz", Connection="close"))
     assert status(answer) == 200
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < gates.BODY_TIMEOUT_S, "who waits for them waits that long"
     for _, writer in opened:
         writer.transport.abort()

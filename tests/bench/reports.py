@@ -10,14 +10,14 @@ import datetime
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from journal.archive import HOUR_MS, Archive
-from journal.columnar import Columnar
+from journal.columnar import Columnar, files_sql
 from journal.questions import ReportQuestion
 from journal.reports import ReportReader, ReportShop
 from journal.rollups import RollupWriter
@@ -39,7 +39,7 @@ QUESTIONS = {
 
 # Of the columns that matter here; others are empty, as in files of a release before.
 _BID = f"""
-SELECT (hash(i) % 1000000000000)::UBIGINT AS bid_id, {{start}} + (i * 7919) % {HOUR_MS} AS bid_ms,
+SELECT hash({{start}} + i)::UBIGINT AS bid_id, {{start}} + (i * 7919) % {HOUR_MS} AS bid_ms,
        (1 + line % {SHOPS})::UINTEGER AS advertiser_id, line::UINTEGER AS line_item_id, 1::UINTEGER AS exchange_id,
        (line // 4)::UINTEGER AS campaign_id, line::UINTEGER AS creative_id, 0 AS share, 'shoe' || (i % 50) AS products,
        NULL::BIGINT AS cart_micros, NULL::INTEGER AS cart_stage, 0 AS arm, 1 AS auction_type,
@@ -100,10 +100,22 @@ def roll_up(archive: Archive, columnar: Columnar) -> float:
     return time.perf_counter() - started
 
 
+def check(archive: Archive, columnar: Columnar, month: Mapping[str, Any]) -> None:
+    """Sums and rows must say the same, and together what the bills say. Raises AssertionError."""
+    files = files_sql(archive.files(BILL.name, archive.hours(BILL.name)))
+    (booked,) = columnar.ask(f"SELECT sum(charge_micros)::BIGINT FROM {files}")
+    shops = {number: ReportShop("PLN", 1.0) for number in range(1, SHOPS + 1)}
+    asked = ReportQuestion(("spend",), ("country",), totals=True, **month)
+    rolled, rows = (ReportReader(archive, columnar, rolled=rolled).answer(asked, shops, 0) for rolled in (True, False))
+    assert rolled == rows, f"{rolled} of roll-ups, {rows} of rows"
+    assert rows.totals[0][-1] == sum(row[-1] for row in rows.rows) == booked[0], f"{rows} and {booked[0]} booked"
+
+
 def ask_all(archive: Archive, columnar: Columnar) -> None:
     """Ask everything of roll-ups and of rows, and the same month in several time zones."""
     until = FIRST + datetime.timedelta(days=DAYS - 1)
     month: dict[str, Any] = {"since": FIRST, "until": until}
+    check(archive, columnar, month)
     for rolled in (True, False):
         reader, of = ReportReader(archive, columnar, rolled=rolled), "roll-ups" if rolled else "rows"
         for name, question in QUESTIONS.items():

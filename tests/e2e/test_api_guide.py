@@ -9,9 +9,23 @@ from pathlib import Path
 import pytest
 
 from tests.kit.fixtures import REPOSITORY
+from tests.kit.guides import PATIENT
 from tests.kit.processes import RunningGrosz, clean_environment, grosz
 
 GUIDE = REPOSITORY / "docs" / "api.md"
+
+# A bid has a fifth of a second, which may pass where other tests have the processor: it is asked for again then.
+ASKING = """
+curl() {
+  local answer tries
+  case $* in */openrtb2/*) tries="1 2 3 4 5" ;; *) command curl "$@"; return ;; esac
+  for _ in $tries; do
+    answer=$(command curl "$@") || return
+    [ -z "$answer" ] || break
+  done
+  printf '%s\\n' "$answer"
+}
+"""
 
 FIELD = """
 set -euo pipefail
@@ -26,7 +40,7 @@ def commands() -> str:
     """The shell blocks of the guide, one after the other."""
     blocks = re.findall(r"^```sh\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert len(blocks) >= 8
-    return FIELD + "\n".join(blocks)
+    return PATIENT + ASKING + FIELD + "\n".join(blocks)
 
 
 @pytest.mark.needs_package("curl")

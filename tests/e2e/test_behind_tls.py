@@ -1,5 +1,6 @@
 """Behind a proxy that terminates TLS: cookies are Secure, browsers are sent to TLS, clients are told apart."""
 
+import asyncio
 import contextlib
 import re
 import ssl
@@ -50,10 +51,17 @@ async def set_up(url: str, token: str) -> None:
         assert answer.status == 201, await answer.text()
 
 
-async def refused(session: aiohttp.ClientSession, url: str) -> int:
+async def refused(session: aiohttp.ClientSession, url: str, **headers: str) -> int:
     """The status of one request with a wrong key."""
-    async with session.get(f"{url}/v1/me", headers={"Authorization": "Bearer gk_wrong_wrong"}) as answer:
+    wrong = {"Authorization": "Bearer gk_wrong_wrong"}
+    async with session.get(f"{url}/v1/me", headers=wrong | headers) as answer:
         return answer.status
+
+
+async def refused_at_once(session: aiohttp.ClientSession, url: str, count: int, **headers: str) -> set[int]:
+    """The statuses of several at once: one more is permitted every two seconds, which a busy machine may need for one
+    after the other."""
+    return set(await asyncio.gather(*(refused(session, url, **headers) for _ in range(count))))
 
 
 @pytest.mark.timeout(120)
@@ -72,11 +80,11 @@ async def test_behind_a_trusted_proxy_sessions_are_secure_and_clients_are_told_a
                 for attribute in ("Secure", "HttpOnly", "SameSite=Strict"):
                     assert attribute in session
                 # 30 wrong secrets from one client: it has to wait, and nobody else.
-                statuses = [await refused(mallory, proxy.url) for _ in range(FAILURES_PER_MINUTE + 1)]
-                assert (statuses[0], statuses[-1]) == (401, 429)
-                forged = {"X-Forwarded-For": "127.0.0.3"}
-                async with mallory.get(f"{proxy.url}/v1/me", headers={"Authorization": "Bearer x", **forged}) as answer:
-                    assert answer.status == 429
+                assert await refused(mallory, proxy.url) == 401
+                statuses = await refused_at_once(mallory, proxy.url, 2 * FAILURES_PER_MINUTE)
+                assert statuses == {401, 429}
+                # What it says of itself is not believed: it would have thirty more.
+                assert 429 in await refused_at_once(mallory, proxy.url, 5, **{"X-Forwarded-For": "127.0.0.3"})
                 await log_in(ada, proxy.url)
         # Straight to the port, from where no proxy is trusted: what a client claims is not believed.
         async with client_at("127.0.0.4") as direct:

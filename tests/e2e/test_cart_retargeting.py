@@ -13,7 +13,7 @@ import pytest
 from core.ids import new_user_id
 from tests.kit.processes import RunningGrosz, grosz
 
-CART_DELAY_S = 3  # above the seconds that a slow machine may need from event to bid
+CART_DELAY_S = 8  # above the seconds that a slow machine may need from event to bid
 SHOP, OTHER_SHOP = 1, 2
 AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"

@@ -64,6 +64,15 @@ def test_a_wrong_word_is_answered_with_the_command_that_was_meant(typed: str, me
     assert f"Did you mean '{meant}'?" in result.stderr
 
 
+@pytest.mark.parametrize("command", [("advertiser", "list"), ("audit",), ("doctor",), ("funnel", "1"), ("fx", "show")])
+def test_a_data_directory_that_is_typed_outranks_an_exported_address(command: tuple[str, ...], tmp_path: Path) -> None:
+    exported = {"GROSZ_ADMIN_URL": "http://127.0.0.1:1", "GROSZ_API_KEY": "grosz_x"}
+    result = grosz(*command, "--data", str(tmp_path / "none"), environ=exported)
+    told = result.stdout + result.stderr
+    assert "there is no Grosz in" in told
+    assert "does not answer" not in told
+
+
 def test_an_unknown_schema_version_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     result = grosz("migrate", "9999", cwd=tmp_path)
     assert result.returncode == 2

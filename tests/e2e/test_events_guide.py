@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.kit.fixtures import REPOSITORY
+from tests.kit.guides import PATIENT
 from tests.kit.processes import RunningGrosz, clean_environment
 
 GROSZ = f"""
 set -euo pipefail
+{PATIENT}
 touch terminal
 . ./terminal
 grosz() {{ (export PYTHONPATH="{REPOSITORY}"; "$PYTHON" -m admin.cli "$@"); }}
 """
-FRESH_S = 20.0
+FRESH_S = 60.0
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

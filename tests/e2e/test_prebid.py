@@ -14,7 +14,8 @@ from tests.kit.peers import ask_peer
 from tests.kit.processes import RunningGrosz, grosz
 from tests.kit.tc_strings import TcFields, tc_string
 
-pytestmark = [pytest.mark.needs_package("chromium"), pytest.mark.slow]
+# The first of them waits for all visits of all pages in a browser.
+pytestmark = [pytest.mark.needs_package("chromium"), pytest.mark.slow, pytest.mark.timeout(360)]
 
 Visit = dict[str, Any]
 
@@ -156,7 +157,7 @@ def visits(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     with RunningGrosz(home / "data", "--workers", "1", environ={"GROSZ_CONSENT_VENDOR_ID": str(VENDOR)}) as up:
         asked = planned(corpus, f"{up.urls['track']}/e/1")
         addresses = {"bid": f"{up.urls['bid']}/openrtb2/ssp", "sync": f"{up.urls['track']}/sync/ssp"}
-        answers = ask_peer("prebid", "bid.mjs", {**addresses, "visits": list(asked.values())}, timeout_s=80)
+        answers = ask_peer("prebid", "bid.mjs", {**addresses, "visits": list(asked.values())}, timeout_s=240)
         assert isinstance(answers, list)
         yield dict(zip(asked, answers, strict=True))
 

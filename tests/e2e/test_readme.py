@@ -5,12 +5,16 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 from tests.kit.fixtures import REPOSITORY
 from tests.kit.processes import RunningGrosz, clean_environment, grosz
+
+# The request has a tenth of a second, which may pass where other tests have the processor.
+TRIES = 5
 
 pytestmark = [pytest.mark.needs_package("curl"), pytest.mark.timeout(180)]
 
@@ -32,8 +36,10 @@ def curl(*arguments: str) -> tuple[int, str]:
 
 def test_the_request_in_the_repository_gets_a_bid_by_the_command_of_the_readme(running: RunningGrosz) -> None:
     (command,) = re.findall(r"^ *curl -i (.*)$", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    status, body = curl(*shlex.split(command.replace("http://127.0.0.1:8080", running.urls["bid"])))
-    assert status == 200, body
+    asked = shlex.split(command.replace("http://127.0.0.1:8080", running.urls["bid"]))
+    answers = (curl(*asked) for _ in range(TRIES))
+    body = next((body for status, body in answers if status == HTTPStatus.OK), "")
+    assert body, "no bid"
     assert json.loads(body)["seatbid"][0]["bid"][0]["price"] > 0
 
 

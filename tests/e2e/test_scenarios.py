@@ -89,16 +89,26 @@ def bill_of(reports: Mapping[str, Report]) -> dict[str, BillLine]:
 
 async def ledger_of(data: Path) -> Ledger:
     """What the ledger of a data directory has, by line item."""
+    totals: dict[BillKey, LedgerLine] = {}
+    for ledger in await ledgers_by_day(data):
+        for key, line in ledger.items():
+            totals[key] = totals.get(key, LedgerLine()).plus(line)
+    return totals
+
+
+async def ledgers_by_day(data: Path) -> list[dict[BillKey, LedgerLine]]:
+    """The same of each day that may have any: a test may begin before midnight and end after it."""
     database = Database.open(f"sqlite+aiosqlite:///{data / 'grosz.sqlite'}")
     store = SqlLedgerStore(database)
-    totals: dict[BillKey, LedgerLine] = {}
     today = datetime.datetime.now(datetime.UTC).toordinal() - datetime.date(1970, 1, 1).toordinal()
+    days: list[dict[BillKey, LedgerLine]] = []
     for day in (today - 1, today, today + 1):
+        days.append({})
         for line in await store.day_lines(day):
             key = BillKey(str(line.line_item_id), line.currency)
-            totals[key] = totals.get(key, LedgerLine()).plus(LedgerLine(line.charge_micros, line.impressions))
+            days[-1][key] = days[-1].get(key, LedgerLine()).plus(LedgerLine(line.charge_micros, line.impressions))
     await database.close()
-    return totals
+    return days
 
 
 async def audited(reports: Mapping[str, Report], data: Path, catalogue: Path) -> AuditReport:
@@ -159,11 +169,11 @@ async def test_the_demos_load_is_bid_on_won_paid_and_shopped_for(general: Ran) -
     # The scenario that ran before on this installation may have left work for some seconds: speed is not judged here.
     place = f"{general.urls['bid']}/openrtb2/demo"
     result = await run_demo(place, general.urls["track"], 3.0, progress)
-    for _ in range(4):
+    for seconds in (3.0, 6.0, 12.0, 24.0):
         if result.billed:
             break
         seen.clear()
-        result = await run_demo(place, general.urls["track"], 3.0, progress)
+        result = await run_demo(place, general.urls["track"], seconds, progress)
     assert result.violations == {}
     assert result.answered == result.requests
     assert result.bids >= result.won >= result.billed > 0 < result.paid_micros
@@ -228,8 +238,8 @@ def test_after_a_storm_of_notices_the_ledger_agrees_to_the_micro(two_exchanges: 
 def test_budgets_are_spent_and_never_exceeded(two_exchanges: Ran) -> None:
     report = two_exchanges.reports["budget-exhaustion"]
     assert_right(report)
-    ledger = asyncio.run(ledger_of(two_exchanges.data))
-    spent = [line.micros for key, line in ledger.items() if key.account in ("901", "902", "903")]
+    days = asyncio.run(ledgers_by_day(two_exchanges.data))
+    spent = [line.micros for ledger in days for key, line in ledger.items() if key.account in ("901", "902", "903")]
     assert all(micros <= DAILY_BUDGET_MICROS for micros in spent)
     assert sum(spent) > DAILY_BUDGET_MICROS  # the budgets of three line items were really used
     assert report.count("bids") < report.count("offered") / 2  # and then bidding stopped

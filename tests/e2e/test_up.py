@@ -176,9 +176,10 @@ def test_at_a_terminal_it_speaks_to_a_person(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "admin.cli", "up", "--data", str(tmp_path / "data"), *ports]
     process = subprocess.Popen(command, stdout=writing, stderr=writing, cwd=REPOSITORY, env=clean_environment())
     os.close(writing)
-    shown = ""
-    while "Ctrl-C" not in shown:
-        shown += os.read(reading, 65_536).decode()
+    written = b""  # bytes: a character may come in two parts
+    while b"Ctrl-C" not in written:
+        written += os.read(reading, 65_536)
+    shown = written.decode()
     process.send_signal(signal.SIGINT)
     with contextlib.suppress(OSError):  # the terminal's other side is closed by the last who ends
         while os.read(reading, 65_536):

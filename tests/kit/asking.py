@@ -7,7 +7,7 @@ from tests.kit.openrtb import body_of, raw_request
 
 def status_of(port: int, method: str, path: str, body: bytes = b"") -> int:
     """Status of the answer; 0 where there is none."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
         return connection.getresponse().status

@@ -10,7 +10,7 @@ import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +40,25 @@ _PRICES = ("share", "share", "share", "share", "empty", "macro", "too much")
 _DUPLICATED = 0.3
 _RETRY_S = 0.25
 
+# Of the impressions, this share is clicked, after what is long enough for a click to count.
+_CLICKED = 0.2
+_CLICK_S = 1.5
+
 
 class Told(msgspec.Struct):
-    """One bid that was reported on."""
+    """One bid that was reported on. Moments are unix milliseconds, 0 for what has not happened."""
 
     token: str
     billable: str  # URL of the notice that this exchange bills on
     bid_micros: int
     line_item: str
-    acknowledged: bool = False
+    told_ms: int = 0
+    acknowledged_ms: int = 0
+    clicked_ms: int = 0
+
+    @property
+    def acknowledged(self) -> bool:
+        return self.acknowledged_ms > 0
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -138,9 +148,27 @@ class BadExchange:
         (plan,) = chance.choices([steps for _, steps in _PLANS], weights)
         if any(step == "bill" for step, _ in plan):
             self.told.append(told)
-        task = asyncio.create_task(self._tell(told, [(urls[step], pause) for step, pause in plan]))
+        self._begin(self._tell(told, [(urls[step], pause) for step, pause in plan]))
+        if any(step == "bill" for step, _ in plan) and chance.random() < _CLICKED:
+            self._begin(self._click(told, links_of(bid["adm"], lambda url: "/t/" in url).click))
+
+    def _begin(self, telling: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(telling)
         self._notices.add(task)
         task.add_done_callback(self._notices.discard)
+
+    async def _click(self, told: Told, url: str) -> None:
+        """Follow the ad's link twice: a click is not repeated until it is counted, since the browser has gone on."""
+        await asyncio.sleep(_CLICK_S)
+        told.clicked_ms = _now_ms()
+        for _ in range(2):
+            try:
+                async with self._session.get(url, allow_redirects=False) as response:
+                    self.counts[f"click {response.status}"] += 1
+                    if response.status not in (302, 503):
+                        self.faults.append(Fault(time.monotonic(), url, response.status))
+            except (aiohttp.ClientError, TimeoutError):
+                self.counts["tracker away"] += 1
 
     def _price(self, bid: float) -> str:
         kind = self._chance.choice(_PRICES)
@@ -151,8 +179,11 @@ class BadExchange:
         for url, pause in steps:
             await asyncio.sleep(pause)
             copies = 3 if self._chance.random() < _DUPLICATED else 1
+            if url == told.billable:
+                told.told_ms = told.told_ms or _now_ms()
             await asyncio.gather(*(self._until_acknowledged(url) for _ in range(copies)))
-            told.acknowledged = told.acknowledged or url == told.billable
+            if url == told.billable:
+                told.acknowledged_ms = told.acknowledged_ms or _now_ms()
 
     async def _until_acknowledged(self, url: str) -> None:
         while True:
@@ -174,13 +205,24 @@ class BadExchange:
             await asyncio.sleep(_RETRY_S)
 
 
-def small_budgets() -> dict[str, Any]:
-    """A catalogue for `grosz catalogue import`: budgets of every kind that a minute of bidding uses up."""
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def small_budgets(times: float = 1.0) -> dict[str, Any]:
+    """A catalogue for `grosz catalogue import`: budgets of every kind that a minute of bidding uses up.
+
+    `times`: as many minutes.
+    """
+
+    def spend(amount: float) -> dict[str, object]:
+        return {"spend": {"amount": f"{amount * times:.2f}"}}
+
     budgets: list[dict[str, object]] = [
-        {"daily_budget": {"spend": {"amount": "0.90"}}},
-        {"total_budget": {"spend": {"amount": "0.70"}}},
-        {"daily_budget": {"impressions": 250}, "total_budget": {"spend": {"amount": "5.00"}}},
-        {"daily_budget": {"spend": {"amount": "5.00"}}},  # limited by its campaign
+        {"daily_budget": spend(0.9)},
+        {"total_budget": spend(0.7)},
+        {"daily_budget": {"impressions": round(250 * times)}, "total_budget": spend(5.0)},
+        {"daily_budget": spend(5.0)},  # limited by its campaign
     ]
     line_items = [
         {
@@ -196,12 +238,12 @@ def small_budgets() -> dict[str, Any]:
         "format": "grosz-catalogue/1",
         "advertisers": [
             {"id": 1, "name": "rich", "domain": "shop1.example"},
-            {"id": 2, "name": "poor", "domain": "shop2.example", "balance": {"amount": "1.50"}},
+            {"id": 2, "name": "poor", "domain": "shop2.example", "balance": spend(1.5)["spend"]},
         ],
         "campaigns": [
             {"id": 10 * shop + number, "advertiser_id": shop, "name": f"campaign {number}", "total_budget": budget}
             for shop in (1, 2)
-            for number, budget in ((0, {}), (1, {"spend": {"amount": "0.60"}}))
+            for number, budget in ((0, {}), (1, spend(0.6)))
         ],
         "line_items": line_items,
         "creatives": [
@@ -223,10 +265,12 @@ def small_budgets() -> dict[str, Any]:
 async def kills(
     family: Callable[[], dict[int, str]], chance: random.Random, seconds: float, every_s: float
 ) -> AsyncIterator[tuple[int, str]]:
-    """Victims (process id, role) at random moments for `seconds`, by role in turn: all of them die equally often."""
+    """Victims (process id, role) at random moments for `seconds`, by role in turn.
+
+    Admin dies least: it takes longest to start, and nobody answers for reports meanwhile.
+    """
     ends = time.monotonic() + seconds
-    roles = ("bidder", "tracker", "worker", "admin", "server", "server")
-    order = list(roles)
+    order = [*("bidder", "tracker", "worker", "server", "server") * 3, "admin"]
     chance.shuffle(order)
     for role in itertools.cycle(order):
         await asyncio.sleep(every_s * (0.5 + chance.random()))
@@ -239,7 +283,7 @@ async def kills(
 
 async def audited(data: Path) -> subprocess.CompletedProcess[str]:
     """The audit beside a running Grosz, as soon as its server is back: the last kill may have been just now."""
-    for _ in range(100):
+    for _ in range(300):
         result = await asyncio.to_thread(grosz, "audit", "--data", str(data))
         if "does not answer" not in result.stderr:
             return result

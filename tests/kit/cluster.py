@@ -12,6 +12,10 @@ from tests.kit.server_node import POLL_S, START_TIMEOUT_S, ServerNode, server_pr
 
 NODES = 3
 
+# How long a node may be silent until the others take it for dead. With less, one that gets no processor among other
+# tests is taken for dead too; a replica takes over after about twice that.
+NODE_TIMEOUT_MS = 3_000
+
 
 class ClusterNode(ServerNode):
     """One server process of a cluster."""
@@ -19,7 +23,7 @@ class ClusterNode(ServerNode):
     def __init__(self, program: Path, directory: Path, *, is_durable: bool) -> None:
         self.bus_port = find_free_port()
         super().__init__(
-            program, directory, cluster_enabled="yes", cluster_port=self.bus_port, cluster_node_timeout=1000,
+            program, directory, cluster_enabled="yes", cluster_port=self.bus_port, cluster_node_timeout=NODE_TIMEOUT_MS,
             cluster_require_full_coverage="no",
             **({"appendonly": "yes", "appendfsync": "no"} if is_durable else {"appendonly": "no"}),
         )  # fmt: skip

@@ -10,6 +10,7 @@ import aiohttp
 
 from core.errors import UnavailableError
 from segments.facts.event import Event, Item, Kind, order_key
+from segments.facts.facts import Facts
 from tests.kit.profiles import EventRig
 
 USERS: Final = tuple(f"user-{number:017d}" for number in range(60))
@@ -87,8 +88,8 @@ class Feed:
     async def check(self, rig: EventRig) -> None:
         """Every acknowledged event is in the profiles, once; of the others each at most once."""
         for user in USERS:
-            facts = await rig.facts(user)
-            assert facts is not None, user
+            # Of whom nothing was acknowledged there may be nothing: a slow machine sends few events between two kills.
+            facts = await rig.facts(user) or Facts()
             applied = {
                 Kind.PAGE_VIEW: facts.pages,
                 Kind.VIEW_ITEM: facts.products[0].views if facts.products else 0,

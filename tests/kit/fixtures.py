@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +86,34 @@ def free_port() -> int:
 
 
 def find_free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now; the kernel does not give it out again at once."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on now, and that nobody is given until the test takes it.
+
+    Not by binding port 0: what the kernel has given out once it may give to another test's server or connection before
+    the process that is meant to listen there has come up.
+    """
+    for _ in range(_PORTS_OF_A_PROCESS):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", next(_ports)))
+            except OSError:  # somebody has it
+                continue
+            return int(probe.getsockname()[1])
+    raise AssertionError("no port is free")
+
+
+# Ports that the kernel gives to nobody by itself: Linux begins at 32768 unless it is told otherwise.
+_FIRST_PORT, _PAST_PORTS = 20_000, 32_000
+_PORTS_OF_A_PROCESS = 1_000
+
+
+def _own_ports() -> Iterator[int]:
+    """Ports for ever, each in its turn; processes of one test run never have the same, those of two runs rarely."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    run = zlib.crc32(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())).encode())
+    begin = run % (_PAST_PORTS - _FIRST_PORT) + number * _PORTS_OF_A_PROCESS
+    while True:
+        for place in range(begin, begin + _PORTS_OF_A_PROCESS):
+            yield _FIRST_PORT + place % (_PAST_PORTS - _FIRST_PORT)
+
+
+_ports = _own_ports()

@@ -8,8 +8,15 @@ from pathlib import Path
 from tests.kit.fixtures import REPOSITORY
 from tests.kit.processes import RunningGrosz, grosz
 
+# Whole seconds that a page waits until an event has come through are enough for its reader's machine, and not for one
+# where other tests have the processor.
+PATIENT = """
+sleep() { case $1 in 0.*) command sleep "$1" ;; *) command sleep $((5 * $1)) ;; esac; }
+"""
+
 GROSZ = f"""
 set -euo pipefail
+{PATIENT}
 grosz() {{ (export PYTHONPATH="{REPOSITORY}"; "$PYTHON" -m admin.cli "$@"); }}
 """
 """What a script of a page begins with."""

@@ -15,6 +15,8 @@ from tests.kit.fixtures import REPOSITORY, find_free_port, skip_or_fail
 POM: Final = REPOSITORY / "tests" / "kit" / "kafka" / "pom.xml"
 _JAVA: Final = ("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _START_S: Final = 60.0
+# By the older and by the newer of Maven's ways of fetching: a server that fails once is asked again.
+_PATIENT: Final = ("-Dmaven.wagon.http.retryHandler.count=5", "-Daether.connector.http.retryHandler.count=5")
 
 
 def kafka_jars() -> Path:
@@ -28,7 +30,8 @@ def kafka_jars() -> Path:
     if not jars.is_dir():
         begun = cache / f"kafka-{version}.{os.getpid()}"
         done = subprocess.run(
-            ["mvn", "-q", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={begun}"],
+            ["mvn", "-q", "-B", "-U", *_PATIENT, "-f", str(POM), "dependency:copy-dependencies",
+             f"-DoutputDirectory={begun}"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:

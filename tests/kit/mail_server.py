@@ -1,6 +1,5 @@
 """A mail server of aiosmtpd on this machine, which takes mails in TLS alone."""
 
-import socket
 import ssl
 from email import message_from_bytes
 from email.message import Message
@@ -10,6 +9,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from core.config import MailSettings
+from tests.kit.fixtures import find_free_port
 from tests.kit.tls import make_certificate
 
 
@@ -37,10 +37,8 @@ class Post:
         self.trusted, self.box = str(certificate), Mailbox()
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate, key)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = find_free_port()
         self.server = Controller(
-            self.box, hostname="localhost", port=self.port, tls_context=context, require_starttls=True
+            self.box, hostname="localhost", port=self.port, tls_context=context, require_starttls=True, ready_timeout=60
         )
         self.settings = MailSettings(host="localhost", port=self.port, sender="grosz@dsp.example")

@@ -21,7 +21,7 @@ def packages_of(name: str) -> Path:
     return folder
 
 
-def ask_peer(name: str, script: str, question: object, *, timeout_s: float = 25) -> object:
+def ask_peer(name: str, script: str, question: object, *, timeout_s: float = 90) -> object:
     """What a script of a peer answers in JSON to a JSON question. Skips the test where its packages are missing."""
     folder = PEERS / name
     if shutil.which("node") is None:

@@ -1,5 +1,6 @@
 """Starts the real `grosz` and waits until it says that it can serve."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -98,6 +99,7 @@ def descendants(parent: int) -> dict[int, str]:
     """Children of a process, process id -> command line (Linux)."""
     found: dict[int, str] = {}
     for child in Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split():
-        line = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        found[int(child)] = line
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since, and nobody waits for it
+            line = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            found[int(child)] = line
     return found

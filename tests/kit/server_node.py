@@ -11,7 +11,7 @@ from core.processes import die_with_parent
 from core.redis.embedded import locate_server
 from tests.kit.fixtures import chosen_server, find_free_port, skip_or_fail
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 POLL_S = 0.02
 
 

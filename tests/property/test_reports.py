@@ -10,7 +10,7 @@ import pytest
 from core.errors import InputError
 from journal.figures import DIMENSIONS, MEASURES
 from journal.questions import ReportQuestion
-from journal.reports import ReportReader, ReportShop
+from journal.reports import JOINED_BYTES, ReportReader, ReportShop
 from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, KINDS, NOTICE, SHOP, JournalKind
 from journal.segment import SegmentFrame
 from tests.kit import naive_reports
@@ -107,13 +107,15 @@ def generated() -> Generated:
     return Generated(7)
 
 
-@pytest.fixture(scope="module")
-def reader(generated: Generated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportReader]:
+@pytest.fixture(scope="module", params=[JOINED_BYTES, 1], ids=["joined at once", "joined hour by hour"])
+def reader(
+    request: pytest.FixtureRequest, generated: Generated, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ReportReader]:
     folder = JournalFolder(tmp_path_factory.mktemp("journal"))
     for name, rows in generated.rows.items():
         kind = KINDS[name]
         folder.converter.write(name, [SegmentFrame(kind.name, kind.names, [list(row.values()) for row in rows])])
-    yield ReportReader(folder.archive, folder.columnar)
+    yield ReportReader(folder.archive, folder.columnar, joined_bytes=request.param)
     folder.close()
 
 

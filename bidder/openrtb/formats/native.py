@@ -33,6 +33,9 @@ DATA_TYPES: Final = {
 # Requests have about eight assets.
 MAX_ASSETS: Final = 50
 
+LISTS: Final = frozenset({"methods", "mimes"})
+"""Members that are lists, of which some pages send the only value."""
+
 # Requests of native ads are written by a publisher once, and come again with each impression.
 MAX_REMEMBERED_CHARS: Final = 8_192
 
@@ -108,7 +111,7 @@ def _text_of(native: Native) -> str:
 def _parsed(text: str, version: str) -> tuple[NativeRequest, AssetsNeeded] | Fault:
     """What a request wants, or why no ad can be made for it. `version` is used where the request itself names none."""
     try:
-        root = _decoder.decode(text)
+        root = _decoded(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return Fault("/native/request", "bad_request", f"cannot be read: {str(error)[:200]}")
     request = root.native or root
@@ -136,6 +139,26 @@ def _parsed(text: str, version: str) -> tuple[NativeRequest, AssetsNeeded] | Fau
         wants_privacy=bool(request.privacy), is_wrapped=root.native is not None,
     )  # fmt: skip
     return wanted, AssetsNeeded(kinds_needed(assets))
+
+
+def _decoded(text: str) -> _Root:
+    """A request; where its types are wrong, once more without what is null in lists, and with lists of one value."""
+    try:
+        return _decoder.decode(text)
+    except msgspec.ValidationError:
+        return msgspec.convert(_mended(msgspec.json.decode(text)), _Root, strict=False)
+
+
+def _mended(value: object) -> object:
+    """What says nothing is left out; a method alone stands for a list of it. What limits an ad stays as it is."""
+    if isinstance(value, list):
+        return [_mended(each) for each in value if each is not None]
+    if isinstance(value, dict):
+        return {
+            name: [each] if name in LISTS and isinstance(each, int | str) else _mended(each)
+            for name, each in value.items()
+        }
+    return value
 
 
 _remembered = functools.lru_cache(maxsize=1024)(_parsed)

@@ -74,8 +74,9 @@ class Mailing:
         await self.loop.step()
         return [f"{mail['Subject']}\n{mail.get_payload()}" for mail in self.post.box.mails]
 
-    async def agree(self) -> None:
-        asked = await self.shop.caller.post("/v1/reports/recipients", {"address": ANNA, "advertiser_id": 1})
+    async def agree(self, advertiser_id: int = 1) -> None:
+        caller = self.shop.caller if advertiser_id else await self.api.caller()  # one of them may ask for all shops
+        asked = await caller.post("/v1/reports/recipients", {"address": ANNA, "advertiser_id": advertiser_id or None})
         assert asked.status == 202, asked.body
         await self.loop.step()
         (path,) = re.findall(r"https://dsp.example(/confirm/\S+)", str(self.post.box.mails.pop().get_payload()))
@@ -139,6 +140,14 @@ async def test_nothing_goes_to_an_address_that_has_not_agreed(mailing: Mailing) 
     await mailing.come(1)
     mailing.clock.advance(HOUR_S)
     assert await mailing.mails() == []
+
+
+async def test_a_warning_does_not_tell_whether_an_address_has_agreed_to_mails_of_all_shops(mailing: Mailing) -> None:
+    before = (await mailing.shop.caller.get("/v1/webhooks/1")).body["warnings"]
+    await mailing.agree(advertiser_id=0)
+    assert (await mailing.shop.caller.get("/v1/webhooks/1")).body["warnings"] == before
+    await mailing.come(1)
+    assert len(await mailing.mails()) == 1, "who wants the mails of all gets them"
 
 
 async def test_who_is_erased_before_the_mail_is_not_counted(mailing: Mailing) -> None:

@@ -154,11 +154,27 @@ async def test_feeds_webhooks_conversions_and_people_are_objects_too(options: li
     assert "jan@example.pl" in await _run(people, "list", "name=Jan", *options)
 
 
+async def test_names_that_look_like_markup_are_shown_as_they_are(options: list[str]) -> None:
+    name = "[/b] buty [red]od zaraz"
+    made = json.loads(
+        await _run(advertiser, "create", "--set", f"name={name}", "--set", "domain=b.example", "--json", *options)
+    )
+    assert name in await _run(advertiser, "list", *options)
+    assert name in await _run(advertiser, "show", str(made["id"]), *options)
+
+
 async def test_a_bill_is_compared_from_anywhere(options: list[str], tmp_path: Path) -> None:
     bill = tmp_path / "bill.csv"
     bill.write_text("day,line_item,impressions,amount\n2026-11-01,7,0,0\n", encoding="utf-8")
     compare = ("compare", str(bill), "--exchange", "demo")
     assert json.loads(await _run(ledger.app, *compare, "--json", *options))[0]["agrees"]
+    text = bill.read_text(encoding="utf-8")
+    for encoding in ("utf-8-sig", "utf-16"):  # as Excel saves it
+        bill.write_text(text, encoding=encoding)
+        assert json.loads(await _run(ledger.app, *compare, "--json", *options))[0]["agrees"]
+    bill.write_text(text + "2026-11-01,zażółć,0,0\n", encoding="cp1250")
+    with pytest.raises(InputError, match="is not UTF-8"):
+        await _run(ledger.app, *compare, *options)
 
 
 async def test_the_ledger_of_a_day_is_exported_from_anywhere(options: list[str]) -> None:

@@ -48,7 +48,7 @@ def mailbox(free_port: int) -> tuple[Mailbox, int]:
 @pytest.fixture
 async def api(tmp_path: Path, valkey: str, clock: ManualClock, mailbox: tuple[Mailbox, int]) -> AsyncIterator[Api]:
     box, port = mailbox
-    server = Controller(box, hostname="127.0.0.1", port=port)
+    server = Controller(box, hostname="127.0.0.1", port=port, ready_timeout=60)
     server.start()
     settings = MailSettings(host="127.0.0.1", port=port, tls="none", sender="grosz@szpilka.example")
     url = f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}"

@@ -93,6 +93,10 @@ async def test_an_upload_is_loaded_searched_and_changed(api: Api, shop: Shop, cl
     assert (eight["on_sale"], eight["sale_price"]) == (False, None)
     wrong = await shop.caller.patch(products, {"products": [{"id": "8", "price": {"amount": "1", "currency": "EUR"}}]})
     assert wrong.codes == {"/products/0/price/currency": "currency"}
+    far = {"id": "8", "price": {"amount": "10000001", "currency": "PLN"}}
+    free = {"id": "7", "price": {"amount": "0", "currency": "PLN"}, "sale_price": {"amount": "0", "currency": "PLN"}}
+    wrong = await shop.caller.patch(products, {"products": [far, free]})
+    assert wrong.codes == {"/products/0/price/amount": "range", "/products/1/price/amount": "range"}
     many = {"products": [{"id": str(number)} for number in range(1_001)]}
     assert (await shop.caller.patch(products, many)).status == 422
 

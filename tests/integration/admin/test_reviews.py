@@ -187,3 +187,8 @@ async def test_pages_of_approvals_follow_each_other(api: Api, shop: Shop) -> Non
     assert [one["exchange_id"] for one in (*first["items"], *second["items"])] == exchanges
     assert second["next"] is None
     assert (await owner.get("/v1/approvals?cursor=x")).status == 422
+
+
+async def test_an_exchange_may_decide_on_more_ads_than_a_statement_has_parameters(review: Review) -> None:
+    store = ReviewStore(review.api.store)
+    assert await store.by_reference(review.exchange, [str(number) for number in range(40_000)]) == []

@@ -248,6 +248,27 @@ async def test_reports_go_to_webhooks_and_into_files(sending: Sending, receiver:
     assert b'"3.00"' in file.read_bytes()
 
 
+async def test_what_would_be_ignored_is_refused(sending: Sending) -> None:
+    owner = await sending.api.caller()
+    draft = {"name": "Spend", "advertiser_id": 1, "request": QUESTION}
+    schedule = {"every": "day", "by": "file", "to": ["../../etc"]}
+    refused = await owner.post("/v1/reports/saved", draft | {"schedule": schedule})
+    assert (refused.status, refused.body["errors"][0]["pointer"]) == (422, "/schedule/to")
+    refused = await owner.get("/v1/reports/deliveries?state=lost")
+    assert (refused.status, refused.body["errors"][0]["pointer"]) == (422, "/state")
+
+
+async def test_reports_that_cannot_be_made_do_not_stand_in_the_way_of_others(sending: Sending) -> None:
+    owner = await sending.api.caller()
+    for _ in range(25):  # nobody has said what a zloty is worth in yen
+        await saved(
+            owner, advertiser_id=1, schedule={"every": "day", "by": "file"}, request=QUESTION | {"currency": "JPY"}
+        )
+    await saved(owner, advertiser_id=1, schedule={"every": "day", "by": "file", "hour": 8})
+    sending.clock.advance(2 * DAY_S)
+    assert await sending.schedule.step() == 1
+
+
 async def test_a_call_is_signed_with_the_secret_of_the_advertiser_s_webhook(
     sending: Sending, receiver: Receiver
 ) -> None:

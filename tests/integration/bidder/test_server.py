@@ -83,7 +83,7 @@ async def test_draining_answers_what_is_in_flight_and_closes() -> None:
     (idle_reader, _), (busy_reader, busy_writer), (late_reader, late_writer) = connections
     busy_writer.write(post(BID))
     await until(lambda: len(handler.replies) == 1)
-    drained = asyncio.create_task(draining.drain(grace_s=0.3, timeout_s=5))
+    drained = asyncio.create_task(draining.drain(grace_s=2, timeout_s=20))
     await asyncio.sleep(0.05)
     with pytest.raises(OSError, match=r"refused|Connect call failed"):
         await asyncio.open_connection("127.0.0.1", port)

@@ -12,7 +12,8 @@ from creatives.macros import TOKEN, Tracker
 from tests.kit.catalogues import creative
 from tests.kit.peers import ask_peer
 
-pytestmark = [pytest.mark.needs_package("chromium"), pytest.mark.slow]  # each banner is looked at for a second
+# Each banner is looked at for a second, and the first test waits for all of them.
+pytestmark = [pytest.mark.needs_package("chromium"), pytest.mark.slow, pytest.mark.timeout(360)]
 
 LOOK = Look(
     "Szpilka & Co", "Buty, które <lubią> tańczyć", "do -40%", "👠", "#fde8ef", "#c2185b", "szpilka.example", ("IAB18",)
@@ -53,7 +54,7 @@ def pages() -> dict[int, dict[str, Any]]:
         {"markup": markup_of(each), "width": each.width, "height": each.height, "click": clicks.get(each.id, "page")}
         for each in ALL
     ]
-    answers = ask_peer("html", "show.mjs", asked, timeout_s=110)
+    answers = ask_peer("html", "show.mjs", asked, timeout_s=240)
     assert isinstance(answers, list)
     return dict(zip([each.id for each in ALL], answers, strict=True))
 

@@ -52,8 +52,14 @@ class Bench:
         before = len(self.jobs)
         await self.schedule.look()
         await self.schedule.serve_requests()
-        await asyncio.sleep(0.05)
+        await self.loaded()
         return len(self.jobs) - before
+
+    async def loaded(self) -> None:
+        """Until every load that has begun has ended."""
+        while self.schedule._running:
+            await asyncio.gather(*self.schedule._running.values())
+            await asyncio.sleep(0)  # what it does when one ends
 
     def metric(self, name: str) -> float:
         return sum(
@@ -124,7 +130,7 @@ async def test_a_request_just_after_a_change_loads_what_was_changed(bench: Bench
     bench.feeds = [msgspec.structs.replace(bench.feeds[0], job=job)]
     await bench.shop.runs.request(1, Request(asked_ms=1))
     await bench.schedule.serve_requests()  # before the schedule looks at what is configured again
-    await asyncio.sleep(0.05)
+    await bench.loaded()
     assert bench.jobs[-1].options == mapped
 
 

@@ -5,21 +5,45 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from core.model import Format
 from creatives.formats.dynamic import loaded_markup
 from creatives.macros import Tracker
+from creatives.product import FeedProduct
 from creatives.templates.library import AdTemplate, templates
 from creatives.templates.native_samples import PLACES, native_creative_of, native_preview
-from creatives.templates.samples import UGLY, preview, sample_creative
+from creatives.templates.samples import UGLY, filled, preview, sample_creative
 from tests.kit.console_browser import open_browser
 
 pytestmark = [pytest.mark.needs_package("chromium"), pytest.mark.slow]
 
 LOOK = {"shop": "Szpilka & Co", "headline": "Darmowy zwrot przez 30 dni", "accent": "#c9184a"}
 BANNERS = {name: each for name, each in templates().items() if each.schema.format is Format.BANNER}
+DEAR: tuple[tuple[str, dict[str, str], tuple[FeedProduct, ...]], ...] = tuple(
+    (language, {"shop": shop, "headline": headline, "call": call}, tuple(
+        FeedProduct(
+            f"p{number}", title, "https://shop.example/p", "https://shop.example/boots.png", price, currency,
+            sale_micros=price - 1_110_000, loyalty_micros=price - 2_220_000, shipping="free",
+        )
+        for number, (title, price) in enumerate(products)
+    ))
+    for language, shop, headline, call, currency, products in (
+        ("de", "Müller & Söhne GmbH", "Gratis Rückversand innerhalb von 30 Tagen", "", "EUR",
+         (("Kinderstiefel wasserdicht, Größe 34", 1_299_500_000), ("Ä" * 40, 12_345_670_000), ("i l", 10_000_000),
+          ("x", 99_999_990_000), ("👟" * 20, 4_999_000_000))),
+        ("pl", "WWWWWWWWWWWWWWWWWWWWWWWW", "Najlepsze ceny w całej Polsce tylko dziś i tylko u nas!!!!!!",
+         "Kup teraz i odbierz jutr", "PLN",
+         (("Donaudampfschifffahrtselektrizitätenhauptbetriebswerk", 899_999_990_000), ("W" * 150, 999_999_990_000),
+          ("高級本革メンズ" * 6, 123_456_780_000), ("👟" * 20, 10_000_000), ("Lampa", 5_000_000))),
+        ("ar", "متجر الأناقة الفاخر", "توصيل مجاني لجميع الطلبات داخل المملكة", "", "SAR",
+         (("حذاء جلدي فاخر للرجال باللون البني", 12_345_670_000), ("iPhone 17 Pro Max", 99_999_500_000),
+          ("A", 10_000_000), ("B", 20_000_000), ("C", 30_000_000))),
+    )
+)  # fmt: skip
+"""Names of shops, headlines and calls as long as the form takes them, and products that cost a lot."""
 SIZES = [(name, size) for name, template in BANNERS.items() for size in template.schema.sizes]
 
 # What is wrong with the page of an ad. Texts are clipped where they do not fit into their own box or the ad's; colours
@@ -56,9 +80,12 @@ LOOK_AT = """async ([width, height, products]) => {
     const own = [...e.childNodes].filter((n) => n.nodeType === 3 && n.textContent.trim());
     if (!own.length || !e.getClientRects().length) return;
     const style = getComputedStyle(e), text = e.textContent.trim().slice(0, 20);
+    if (style.visibility === 'hidden') return;
     if (parseFloat(style.fontSize) < 11) faults.push(`${where}: ${style.fontSize} "${text}"`);
     const range = document.createRange(); range.selectNodeContents(e);
-    for (const box of range.getClientRects()) {
+    // What is too long for its lines ends in an ellipsis there: its own box is what is seen.
+    const seen = style.webkitLineClamp === 'none' ? range.getClientRects() : [e.getBoundingClientRect()];
+    for (const box of seen) {
       const edge = clip || {left: 0, top: 0, right: width, bottom: height};
       if (box.left < edge.left - 1 || box.top < edge.top - 1
         || box.right > edge.right + 1 || box.bottom > edge.bottom + 1)
@@ -135,6 +162,51 @@ def test_the_ugliest_products_look_right(name: str, size: str, page: Page) -> No
         assert len(text) < 40 * 1024
         faults += [f"{language} {start}: {fault}" for fault in faults_in(page, text, template, size)]
     assert faults == []
+
+
+@pytest.mark.parametrize(("name", "size"), SIZES, ids=[f"{name}-{size}" for name, size in SIZES])
+def test_long_names_and_dear_products_look_right(name: str, size: str, page: Page) -> None:
+    template = BANNERS[name]
+    faults = []
+    for language, look, products in DEAR:
+        text = preview(sample_creative(template, size, look, language), template, products)
+        faults += [f"{language}: {fault}" for fault in faults_in(page, text, template, size)]
+    assert faults == []
+
+
+# How far the middle of what the static ad shows is from the middle of the ad, in pixels from top to bottom.
+OFF_CENTRE = """() => {
+  const all = [...document.querySelectorAll('.empty > *')];
+  const boxes = all.map((e) => e.getBoundingClientRect()).filter((b) => b.height);
+  const [top, bottom] = [Math.min(...boxes.map((b) => b.top)), Math.max(...boxes.map((b) => b.bottom))];
+  return Math.abs((top + bottom - document.body.clientHeight) / 2);
+}"""
+
+
+@pytest.mark.parametrize(("name", "size"), SIZES, ids=[f"{name}-{size}" for name, size in SIZES])
+def test_the_ad_without_products_is_whole_and_in_the_middle(name: str, size: str, page: Page) -> None:
+    width, height = map(int, size.split("x"))
+    faults = []
+    for language, look in (("pl", LOOK), *((language, look) for language, look, _ in DEAR)):
+        text = filled(sample_creative(BANNERS[name], size, look, language), BANNERS[name], ())
+        faults += [f"{language}: {fault}" for fault in faults_of(page, text, (width, height), 0)]
+        if (off := page.evaluate(OFF_CENTRE)) > 3:
+            faults.append(f"{language}: {off} pixels off the middle")
+        button = page.evaluate("document.querySelector('.empty .call').getBoundingClientRect().width")
+        if button > 0.85 * width:
+            faults.append(f"{language}: the button is {button} pixels wide")
+    assert faults == []
+
+
+@pytest.mark.parametrize("name", [name for name in BANNERS if name != "text"])
+def test_a_picture_that_cannot_be_loaded_gives_way_to_a_letter(name: str, page: Page) -> None:
+    page.route("https://shop.example/**", lambda route: route.fulfill(status=404, body="gone"))
+    broken = tuple(msgspec.structs.replace(product, image="https://shop.example/gone.jpg") for product in UGLY)
+    template = BANNERS[name]
+    page.set_content(preview(sample_creative(template, "300x250", LOOK), template, broken))
+    page.wait_for_function("!document.images.length && document.querySelector('.picture.letters')")
+    assert page.locator(".letter").first.is_visible()
+    assert page.locator(".letter").first.inner_text() == "W"
 
 
 @pytest.mark.parametrize("place", PLACES)

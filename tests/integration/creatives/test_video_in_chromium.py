@@ -104,7 +104,7 @@ async def test_a_browser_plays_our_video_and_the_tracker_counts_it(
                 stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
             try:
-                told = await asyncio.wait_for(page.state, 25)
+                told = await asyncio.wait_for(page.state, 90)
             finally:
                 browser.terminate()
                 await browser.wait()

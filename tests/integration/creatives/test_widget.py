@@ -66,9 +66,12 @@ class Pages:
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("dialog", lambda dialog: self.faults.append(f"dialog {dialog.message}"))
 
-    async def open(self, origin: str = OWN) -> None:
+    async def open(self, *shown: str, origin: str = OWN) -> None:
+        """Until these are shown too, which a busy machine may do later."""
         await self.page.goto(origin)
         await self.page.wait_for_load_state("networkidle")
+        for selector in shown:
+            await self.page.locator(selector).first.wait_for()
 
     async def texts(self, *names: str) -> list[str]:
         return [str(await self.page.inner_text(f"#{name}")).strip() for name in names]
@@ -131,7 +134,7 @@ async def test_boxes_blocks_and_pop_ups_appear_without_a_layout_shift(valkey: st
     async with opened(valkey, tmp_path) as pages:
         warnings: list[str] = []
         pages.page.on("console", lambda message: warnings.append(message.text))
-        await pages.open()
+        await pages.open("#box li", "dialog")
         assert await pages.page.locator("#box li").count() == 2
         lines = (await pages.texts("box"))[0].replace("\xa0", " ").split("\n")
         assert [line for line in lines if line.strip()] == ["Product B", "9,00 zł15,00 zł", "Product C", "15,00 zł"]
@@ -143,14 +146,14 @@ async def test_boxes_blocks_and_pop_ups_appear_without_a_layout_shift(valkey: st
         assert await pages.page.evaluate("window.shift || 0") == 0
         assert pages.faults == []
         await pages.page.click("dialog button")
-        await pages.open()
+        await pages.open("#box li")
         assert await pages.popups() == [], "who has closed a pop-up is not asked again"
 
 
 async def test_who_is_known_sees_what_is_for_him(valkey: str, tmp_path: Path) -> None:
     async with opened(valkey, tmp_path) as pages:
         await happen(pages.site, "C", orders=3, person=b"p" * 16)
-        await pages.open()
+        await pages.open("text=Thank you", "text=Club", "dialog")
         assert await pages.texts("coupon", "thanks", "club") == ["", "Thank you", "Club"]
         assert await pages.popups() == ["A coupon: AGAIN"]
 
@@ -169,7 +172,7 @@ async def test_the_widget_does_what_the_visitor_permits(
     platform = f"window.__tcfapi = (command, version, call) => setTimeout(() => call({answer}, true), 50);"
     async with opened(valkey, tmp_path, before=platform) as pages:
         await happen(pages.site, "C", orders=3)
-        await pages.open()
+        await pages.open(*(["#box li"] if asked else []), *(["text=Thank you", "dialog"] if personal else []))
         await asyncio.sleep(0.2)
         assert (await pages.page.locator("#box li").count() > 0) == asked
         assert await pages.texts("thanks") == ["Thank you" if personal else ""]
@@ -191,7 +194,7 @@ async def test_what_a_feed_says_stays_text(valkey: str, tmp_path: Path) -> None:
 
     async with opened(valkey, tmp_path) as pages:
         await pages.page.route("**/r/1*", answer)
-        await pages.open()
+        await pages.open("#box li")
         assert hostile["title"] in (await pages.texts("box"))[0]
         assert await pages.page.locator("#box a").count() == 1
         assert await pages.page.locator("#box img").count() == 0
@@ -201,9 +204,9 @@ async def test_what_a_feed_says_stays_text(valkey: str, tmp_path: Path) -> None:
 async def test_pages_of_a_declared_origin_have_boxes(valkey: str, tmp_path: Path) -> None:
     shoes = msgspec.structs.replace(SHOES, origins=(DECLARED,))
     async with opened(valkey, tmp_path, shoes=shoes) as pages:
-        await pages.open(DECLARED)
+        await pages.open("#box li", origin=DECLARED)
         assert await pages.page.locator("#box li").count() == 2
-        await pages.open(FOREIGN)
+        await pages.open(origin=FOREIGN)
         assert await pages.page.locator("#box li").count() == 0
         assert pages.faults == []
 
@@ -223,7 +226,7 @@ async def test_a_page_of_somebody_else_reads_nothing(valkey: str, tmp_path: Path
     """
     async with opened(valkey, tmp_path, before=steal) as pages:
         await happen(pages.site, "C", orders=3)
-        await pages.open(FOREIGN)
+        await pages.open(origin=FOREIGN)
         assert await pages.page.evaluate("window.stolen") == ["", "", ""]
         counted = render(pages.site.rig.telemetry.families()).decode()
         refused = re.search(r'grosz_page_lists_total\{outcome="foreign"\} (\d+)', counted)

@@ -243,7 +243,7 @@ async def test_who_is_erased_is_told_to_readers_or_is_gone(place: SinkPlace, sin
 async def test_what_a_killed_process_had_queued_arrives_exactly(place: SinkPlace, tmp_path: Path) -> None:
     """Processes die in the middle of giving batches away; the next one goes on with the same outbox.
 
-    Segments become files without an outbox: test_journal_killed kills that worker.
+    Segments become files without an outbox: test_money_chaos kills that worker.
     """
     outbox = SinkOutbox(tmp_path / "out", Telemetry(), max_bytes=2**30)
     total = 40

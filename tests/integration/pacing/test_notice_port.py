@@ -57,7 +57,8 @@ class Tracker:
         reader, writer = await self.connect(alone=alone)
         for part in parts:
             writer.write(part.encode())
-            await asyncio.sleep(0.02 if len(parts) > 1 else 0)
+            for _ in range(20 if len(parts) > 1 else 1):  # turns of the loop: until the other side has read this part
+                await asyncio.sleep(0.001 if len(parts) > 1 else 0)
         found = [await answer(reader) for _ in range(answers)]
         writer.close()
         return found

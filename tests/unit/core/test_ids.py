@@ -38,6 +38,9 @@ def test_dashes_and_underscores_are_part_of_the_alphabet() -> None:
         "NO_CONSENT", "noconsent", "REPLACE_ME", "not-set", "error", "opt_out=1", "!UID!", "|UID|", "~UID~", "#UID",
         "%UID%", "%2524UID", "%257Buid%257D", "11111111-1111-1111-1111-111111111111", "undefinedundefined",
         "00000000-0000-0000-0000-000000000001", "12345678-1234-1234-1234-123456789012", "consent_required", "idfa",
+        "UID_HERE", "YOUR_USER_ID", "your-user-id-here", "ID_PLACEHOLDER", "SSP_USER_ID", "EXTERNAL_USER_ID",
+        "userIdMacro", "CONSENT_STRING", "user_macro", "bidswitch_ssp_id", "insert-user-id-here", "test", "gdpr=1",
+        "%00", "USER.ID", "PublisherUserId", "unknown_user", "no-user-id", "id_of_user",
     ],
 )  # fmt: skip
 def test_a_placeholder_is_nobody(text: str) -> None:
@@ -51,6 +54,7 @@ def test_a_placeholder_is_nobody(text: str) -> None:
         "AMsySZbXZ-3m9QzWq", "8d2f1c0e~k2", "ID5*aBcD-12_x", "1a00000000000000", "user123456", "abc@example.com|x",
         "0f0e0d0c0b0a09080706050403020100", "XQ4-aB9_zz01LmNoPqRsTu", "u" * 22, "p=AbC+/=", "theirs-1", "%7E12ab",
         "~x1", "#1001", "11111111-1111-1111-1111-111111111112", "1f1e1d1c1b1a19181716151413121110", "*ab-12", "errors",
+        "user-1", "exchange-user-1", "their-id-7", "kRmWqXvBnTzLpYs", "idUserXq", "anna", "uidA", "dc=1",
     ],
 )  # fmt: skip
 def test_an_id_is_somebody(text: str) -> None:

@@ -69,3 +69,17 @@ def test_questions_that_cannot_be_answered_say_so(tmp_path: Path) -> None:
         store.ask("SELECT nothing FROM nowhere")
     with pytest.raises(UnavailableError, match="cannot be read"):
         store.ask(f"SELECT * FROM {files_sql([tmp_path / 'gone.parquet'])}")
+
+
+def test_a_table_of_a_questions_own_is_made_added_to_and_forgotten() -> None:
+    columnar = Columnar()
+    try:
+        for first in (False, True):
+            columnar.keep("mine", "SELECT ?::BIGINT AS one", [1], add=False)
+            columnar.keep("mine", "SELECT ?::BIGINT AS one", [2 + first], add=True)
+        assert sorted(columnar.ask("SELECT one FROM mine")) == [(1,), (3,)]
+        columnar.forget(["mine", "never_made"])
+        with pytest.raises(InputError):
+            columnar.ask("SELECT one FROM mine")
+    finally:
+        columnar.close()

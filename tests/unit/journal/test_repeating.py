@@ -25,31 +25,29 @@ class _ScriptedWork:
             raise UnavailableError("nobody answers")
 
 
-async def _pauses(monkeypatch: pytest.MonkeyPatch, outcomes: str, failures: CounterChild) -> list[float]:
+async def _pauses(outcomes: str, failures: CounterChild) -> list[float]:
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
     with pytest.raises(asyncio.CancelledError):
-        await repeat(_ScriptedWork(outcomes).do, failures, "segments wait", _LONGEST_S)
+        await repeat(_ScriptedWork(outcomes).do, failures, "segments wait", _LONGEST_S, sleep)
     return pauses
 
 
-async def test_pauses_grow_while_work_fails_and_are_short_again_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pauses_grow_while_work_fails_and_are_short_again_after_it() -> None:
     failures = CounterChild()
-    pauses = await _pauses(monkeypatch, "wffffwf", failures)
+    pauses = await _pauses("wffffwf", failures)
     assert pauses == [POLL_S, 1.0, 2.0, _LONGEST_S, _LONGEST_S, POLL_S, 1.0]
     assert failures.value == 5
 
 
-async def test_only_the_first_failure_of_a_row_is_logged(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_only_the_first_failure_of_a_row_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="grosz.journal"):
-        await _pauses(monkeypatch, "fffwff", CounterChild())
-    assert [record.getMessage() for record in caplog.records] == ["segments wait: nobody answers"] * 2
+        await _pauses("fffwff", CounterChild())
+    said = [record.getMessage() for record in caplog.records if record.name == "grosz.journal"]
+    assert said == ["segments wait: nobody answers"] * 2
 
 
 async def test_other_errors_end_it() -> None:

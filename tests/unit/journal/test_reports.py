@@ -10,7 +10,7 @@ import pytest
 from core.errors import InputError
 from journal.archive import HOUR_MS
 from journal.figures import DIMENSIONS, MEASURES, TIMES
-from journal.questions import ReportQuestion
+from journal.questions import FIRST_DAY, LAST_DAY, ReportQuestion
 from journal.reports import ReportReader, ReportShop, ReportTable
 from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, NOTICE, SHOP, SHOWN, JournalKind
 from journal.segment import SegmentFrame
@@ -98,6 +98,23 @@ def test_what_a_bill_does_not_say_is_looked_up_in_its_bid(two_shops: JournalFold
     assert found.rows == (("DEU", "PLN", 1, 1_501), ("POL", "PLN", 2, 2_000))
     found = ask(two_shops, measures=("impressions",), dimensions=("size",), filters={"advertiser": ("1",)}, **MONTH)
     assert found.rows == (("300x250", 2),)
+
+
+def test_hours_that_are_joined_one_by_one_add_up_to_the_same(two_shops: JournalFolder) -> None:
+    later = {"advertiser_id": 1, "line_item_id": 7, "bid_ms": NOON + HOUR_MS}
+    store(two_shops, BID, {**later, "bid_id": 5, "country": "POL"})
+    store(two_shops, BILL, {**later, "bid_id": 5, "impressions": 2, "charge_micros": 11, "currency": "PLN"})
+    asked = ReportQuestion(
+        ("impressions", "spend", "wins", "clicks", "revenue"), ("country",), filters={"country": ("POL",)}, totals=True
+    )
+
+    def answer(joined_bytes: int) -> ReportTable:
+        reader = ReportReader(two_shops.archive, two_shops.columnar, joined_bytes=joined_bytes)
+        return reader.answer(asked, SHOPS, NOON, advertisers=[1])
+
+    assert answer(1).rows == (("POL", "PLN", 3, 2_011, 1, 1, 7_002),)
+    assert answer(1) == answer(1 << 30)
+    assert two_shops.columnar.ask("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'kept%'") == []
 
 
 def test_money_is_converted_when_a_currency_is_asked_for(two_shops: JournalFolder) -> None:
@@ -390,6 +407,11 @@ def test_weeks_begin_on_monday(journal: JournalFolder) -> None:
         ({"measures": ("bids",), "pivot": "colour"}, "there is no dimension 'colour'"),
         ({"measures": ("bids",), "pivot": "country", "sort": "spend:POL"}, "is no column"),
         ({"measures": ("told_prices",)}, "there is no measure 'told_prices'"),
+        ({"measures": ("bids", "bids")}, "/measures/1: 'bids' is there already"),
+        ({"measures": ("bids",), "dimensions": ("day", "hour", "day")}, "/dimensions/2: 'day' is there already"),
+        ({"measures": ("bids",), "until": datetime.date.max}, "/until: is not between"),
+        ({"measures": ("bids",), "until": datetime.date(1, 1, 3)}, "/until: is not between"),
+        ({"measures": ("bids",), "since": datetime.date.min, "until": datetime.date.min}, "/since: is not between"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused(
@@ -398,6 +420,17 @@ def test_a_question_that_makes_no_sense_is_refused(
     with pytest.raises(InputError) as error:
         ask(journal, **question)
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC"])
+@pytest.mark.parametrize("day", [FIRST_DAY, LAST_DAY])
+def test_the_first_and_the_last_day_can_be_asked_for(journal: JournalFolder, day: datetime.date, zone: str) -> None:
+    store(journal, BID, {"bid_id": 1, "bid_ms": NOON, "advertiser_id": 1})
+    asked = {"measures": ("bids",), "dimensions": ("hour", "day", "week", "month"), "timezone": zone}
+    assert ask(journal, since=day, until=day, **asked).rows == ()
+    alone = ask(journal, until=day, **asked)
+    assert alone.rows == ()
+    assert alone.until_ms - alone.since_ms == 7 * DAY_MS
 
 
 def test_values_of_filters_are_no_sql(two_shops: JournalFolder) -> None:

@@ -48,6 +48,25 @@ def test_a_bill_that_cannot_be_read_says_where(text: str, fault: str) -> None:
     assert fault in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("30.11.2026,7,1,1", "line 2: '30.11.2026' is no day of the form %Y-%m-%d"),
+        ("2026-11-01,\x1b[2J,1,1", r"line 2: '\x1b[2J' is no number"),
+        ("2026-11-01,7,1.5,1", "line 2: '1.5' is no whole number"),
+        ("2026-11-01,7,1,=1+1", "line 2: '=1+1' is no number"),
+        ("2026-11-01,7,1,1e400", "line 2: '1e400' is no number that a bill could have"),
+        ("2026-11-01,7,99999999999999,1", "is no number that a bill could have"),
+        ("2026-11-01,7,1,nan", "line 2: 'nan' is no number that a bill could have"),
+        (f"2026-11-01,7,1,{'1' * 200_000}", "the bill is no CSV: field larger than"),
+    ],
+)
+def test_what_no_bill_says_is_refused_in_plain_words(line: str, fault: str) -> None:
+    with pytest.raises(InputError) as error:
+        read_bill(f"day,line_item,impressions,amount\n{line}\n", {})
+    assert fault in str(error.value)
+
+
 def test_an_unknown_mapping_is_refused() -> None:
     with pytest.raises(InputError, match="cost"):
         read_bill("", {"cost": "Cost"})

@@ -162,6 +162,18 @@ async def test_a_request_that_stops_early_has_its_reason_and_faults() -> None:
     refused = await explained(bidder, raw_request(regs={"gdpr": 1}))
     assert refused.reason is not None
     assert refused.reason.reason == "consent_purpose_2"
+    assert "no consent string" in refused.reason.detail
+    assert "refused" not in refused.reason.hint, "nobody was asked"
+
+
+async def test_whether_a_user_is_unknown_or_consent_forbids_the_profile_is_told() -> None:
+    bidder = TestBidder(catalogue(line_item(1, targeting=Targeting(segments_any=(7,)))))
+    details = []
+    for device in ({}, {"lmt": 1}):
+        verdict = (await explained(bidder, raw_request(regs={"gdpr": 0}, device=device))).impressions[0].line_items[0]
+        details += [reason.detail for reason in verdict.reasons if reason.reason == "no_profile"]
+    assert details[0] == "consent does not forbid it: the user is unknown"
+    assert "limits tracking" in details[1]
 
 
 async def test_what_is_not_a_request_is_refused() -> None:

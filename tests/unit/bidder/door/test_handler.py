@@ -118,6 +118,13 @@ class Desk:
         return sum(sample.value for each in self.telemetry.families() if each.name == family for sample in each.samples)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are held for longer than any machine is busy: by the event loop's clock, which goes on while a test waits
+    for the processor."""
+    monkeypatch.setattr(bidder.door.batching, "HOLD_S", 60.0)
+
+
 async def desk_with_a_look_up() -> tuple[Desk, CountingProfiles]:
     """A desk whose first request has its look-up under way, until `go` is set."""
     profiles = CountingProfiles()
@@ -279,6 +286,7 @@ async def test_full_batches_leave_at_once_and_all_are_answered() -> None:
     assert await desk.statuses() == [200] * (3 * MAX_BATCH + 1)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_requests_that_come_during_a_look_up_leave_together_after_it() -> None:
     desk, profiles = await desk_with_a_look_up()
     for _ in range(3):
@@ -293,8 +301,8 @@ async def test_requests_that_come_during_a_look_up_leave_together_after_it() -> 
 UNWANTED = body_of(raw_request(imp=[{"id": "1", "video": {}}]))
 
 
-async def test_a_busy_process_collects_what_is_wanted_before_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bidder.door.batching, "HOLD_S", 60.0)
+@pytest.mark.usefixtures("patient")
+async def test_a_busy_process_collects_what_is_wanted_before_it_asks() -> None:
     profiles = CountingProfiles()
     profiles.go.set()
     desk = Desk(profiles=profiles)
@@ -331,6 +339,7 @@ async def test_a_look_up_that_hangs_holds_nobody_up() -> None:
     assert await desk.statuses() == [200, 200]
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_request_that_ran_out_of_time_while_it_was_held_takes_nobody_else_s() -> None:
     desk, profiles = await desk_with_a_look_up()
     desk.submit()
@@ -342,6 +351,7 @@ async def test_a_request_that_ran_out_of_time_while_it_was_held_takes_nobody_els
     assert profiles.batches == [1, 1]
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_batch_that_ran_out_of_time_while_it_was_held_is_answered() -> None:
     desk, profiles = await desk_with_a_look_up()
     desk.submit(SHORT)

@@ -7,6 +7,7 @@ import pytest
 
 from bidder.openrtb import lenient
 from bidder.openrtb.codec import decode_request
+from bidder.openrtb.enums import EVERYBODY, UNKNOWN_TAXONOMY
 from bidder.openrtb.tolerance import Tolerances
 from bidder.openrtb.types import BidRequest
 from tests.kit.openrtb import body_of, members_of, raw_request
@@ -33,7 +34,7 @@ CASES: list[tuple[dict[str, object], Path, object, dict[str, int]]] = [
     ({"id": 7.0}, ("id",), "7", {"loose_number": 1, "number_for_text": 1}),
     ({"id": 12345678901234567890123}, ("id",), "12345678901234567890123", {"number_for_text": 1}),
     ({"cur": "PLN"}, ("cur",), ["PLN"], {"scalar_for_array": 1}),
-    ({"bcat": [7, "IAB1", None, {}]}, ("bcat",), ["7", "IAB1"], {"number_for_text": 1, "dropped": 1}),
+    ({"bcat": [7, "IAB1", None, {}]}, ("bcat",), ["7", "IAB1"], {"number_for_text": 1}),
     ({"site": []}, ("site",), None, {"empty_array_for_object": 1}),
     ({"site": [{"id": "s"}]}, ("site", "id"), "s", {"array_for_scalar": 1}),
     ({"site": "text"}, ("site",), None, {"dropped": 1}),
@@ -102,7 +103,7 @@ def test_a_privacy_text_that_cannot_be_read_is_not_lost(name: str) -> None:
     ("path", "stands"),
     [
         (("regs",), {"gdpr": 1, "coppa": 1}),
-        (("regs", "ext"), {"gdpr": 1, "gpp_sid": [lenient.UNREADABLE_SECTION]}),
+        (("regs", "ext"), {"gdpr": lenient.UNREADABLE_FLAG, "gpp_sid": [lenient.UNREADABLE_SECTION]}),
         (("regs", "ext", "dsa"), {"dsarequired": lenient.UNREADABLE_REQUIREMENT}),
         (("imp", 0, "pmp"), {"private_auction": 1}),
         (("imp", 0, "qty"), {"multiplier": lenient.UNREADABLE_NUMBER}),
@@ -139,6 +140,69 @@ def test_blocked_attributes_are_read_in_each_form_that_senders_write(value: obje
 @pytest.mark.parametrize("value", [{"a": 1}, [None], True, [{}]])
 def test_currencies_that_cannot_be_read_are_none_that_we_have(value: object) -> None:
     assert member(decoded(cur=value, tmax="x")[0], ("cur",)) == [lenient.NOBODY]
+
+
+@pytest.mark.parametrize("name", ["acat", "wlang", "wlangb", "wseat"])
+@pytest.mark.parametrize("value", [{"a": 1}, True, [{}]])
+def test_a_list_of_what_is_allowed_that_cannot_be_read_allows_nothing(name: str, value: object) -> None:
+    assert member(decoded(**{name: value})[0], (name,)) == [lenient.NOBODY]
+
+
+@pytest.mark.parametrize("name", ["bseat", "badv", "bcat"])
+@pytest.mark.parametrize("value", [{"a": ["x"]}, True, [{"domain": "x.example"}], [["a", "b"]], [False]])
+def test_a_list_of_what_is_blocked_that_cannot_be_read_blocks_everybody(name: str, value: object) -> None:
+    assert member(decoded(**{name: value})[0], (name,)) == [EVERYBODY]
+
+
+@pytest.mark.parametrize("name", ["bseat", "badv", "bcat"])
+def test_what_can_be_read_of_a_list_of_what_is_blocked_is_kept(name: str) -> None:
+    assert member(decoded(**{name: ["a", {"b": 1}, 7, None]})[0], (name,)) == ["a", "7", EVERYBODY]
+
+
+@pytest.mark.parametrize("name", ["bseat", "badv", "bcat"])
+@pytest.mark.parametrize("value", [[], {}, "", None, [None]])
+def test_an_empty_list_of_what_is_blocked_blocks_nobody(name: str, value: object) -> None:
+    assert not member(decoded(**{name: value}, tmax="x")[0], (name,))
+
+
+@pytest.mark.parametrize(
+    ("format_", "name", "values"),
+    [
+        ("banner", "btype", ["x", {"a": 3}, ["script"]]),
+        ("banner", "battr", ["x", [1, {}], 1e30]),
+        ("video", "battr", ["x", [[1, 2]]]),
+        ("video", "minduration", ["30s", 1e30, "0:30"]),
+        ("video", "maxduration", ["6s", [5, 6], 1e30, "0:06"]),
+        ("video", "rqddurs", [["15s"], "x"]),
+        ("video", "linearity", ["x", {"a": 1}]),
+        ("video", "durfloors", ["x", True, 7]),
+        ("audio", "maxduration", ["6s"]),
+        ("audio", "rqddurs", [["15s"]]),
+        ("audio", "durfloors", ["x", True]),
+        ("native", "battr", ["x"]),
+    ],
+)
+def test_a_format_whose_limits_cannot_be_read_is_not_offered(format_: str, name: str, values: list[object]) -> None:
+    for value in values:
+        imp = {"id": "1", format_: {"mimes": ["video/mp4"], name: value}}
+        assert member(decoded(imp=[imp])[0], ("imp", 0, format_)) is None, value
+
+
+@pytest.mark.parametrize("value", ["", [], {}, None])
+def test_an_empty_limit_of_a_format_says_nothing(value: object) -> None:
+    request, _ = decoded(imp=[{"id": "1", "banner": {"w": 300, "h": 250, "btype": value, "battr": value}}], tmax="x")
+    assert member(request, ("imp", 0, "banner", "w")) == 300
+
+
+def test_a_deal_whose_floors_cannot_be_read_is_left_out() -> None:
+    deals = [{"id": "a", "durfloors": "5.00"}, {"id": "b", "durfloors": []}]
+    request, _ = decoded(imp=[{"id": "1", "pmp": {"deals": deals}}])
+    assert [deal["id"] for deal in member(request, ("imp", 0, "pmp", "deals")) if deal] == ["b"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("value", ["IAB", {}, [], 1e30])
+def test_a_taxonomy_that_cannot_be_read_is_none_that_we_know(value: object) -> None:
+    assert decoded(cattax=value)[0].cattax == UNKNOWN_TAXONOMY
 
 
 def test_a_consent_of_a_wrong_type_is_not_lost() -> None:

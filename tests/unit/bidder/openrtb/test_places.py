@@ -3,8 +3,9 @@
 import pytest
 
 from bidder.openrtb.codec import decode_request
+from bidder.openrtb.lenient import UNREADABLE_TEXT
 from bidder.openrtb.tolerance import Tolerances
-from bidder.openrtb.types import BidRequest
+from bidder.openrtb.types import BidRequest, Regs
 from tests.kit.openrtb import body_of, members_of, raw_request
 
 CHAIN = {"complete": 1, "nodes": [{"asi": "ssp.example", "sid": "1"}], "ver": "1.0"}
@@ -76,12 +77,7 @@ def test_the_new_place_wins() -> None:
     )  # fmt: skip
     assert moved == 0
     members = members_of(request)
-    assert members["regs"]["gdpr"] == 0
-    assert members["regs"]["us_privacy"] == "1---"
-    assert members["regs"]["gpp"] == "a"
-    assert members["regs"]["gpp_sid"] == [6]
     assert members["user"]["buyeruid"] == "a"
-    assert members["user"]["consent"] == "C"
     assert members["user"]["eids"] == []
     assert members["source"]["schain"] == CHAIN
     assert members["imp"][0]["rwdd"] == 0
@@ -134,3 +130,31 @@ def test_booleans_for_flags_are_counted_and_read() -> None:
     request = decode_request(body_of(raw), tolerances)
     assert request.imp[0].secure == 1
     assert tolerances.loose_flag == 2
+
+
+def test_of_two_places_that_contradict_each_other_the_stricter_counts() -> None:
+    def regs(**members: object) -> Regs:
+        request, _ = decoded(regs=members)
+        assert request.regs is not None
+        return request.regs
+
+    assert regs(gdpr=0, ext={"gdpr": 1}).gdpr == 1
+    assert regs(gdpr=1, ext={"gdpr": 0}).gdpr == 1
+    assert regs(gdpr=0, ext={"gdpr": 0}).gdpr == 0
+    assert regs(gdpr=0, ext="cannot be read").gdpr == 0, "nothing says otherwise"
+    assert regs(us_privacy="1YNN", ext={"us_privacy": "1YYN"}).us_privacy == "1YYN"
+    assert regs(us_privacy="1YYN", ext={"us_privacy": "1YNN"}).us_privacy == "1YYN"
+    assert regs(us_privacy="1YNN", ext={"us_privacy": "1NNN"}).us_privacy == UNREADABLE_TEXT
+    assert regs(gpp="DBAA", ext={"gpp": "DBAA "}).gpp == "DBAA"
+    assert regs(gpp="DBAA", ext={"gpp": "DBAB"}).gpp == UNREADABLE_TEXT
+    assert regs(gpp_sid=[6], ext={"gpp_sid": [2]}).gpp_sid == (6, 2)
+    assert regs(gpc=0, ext={"gpc": "1"}).gpc == "1"
+    request, _ = decoded(regs={"gdpr": 0}, user={"ext": {"gdpr": 1}, "consent": "C"})
+    assert request.regs is not None
+    assert request.regs.gdpr == 1
+    request, _ = decoded(user={"consent": "C", "ext": {"consent": "D"}})
+    assert request.user is not None
+    assert request.user.consent == UNREADABLE_TEXT
+    request, _ = decoded(user={"consent": "C", "ext": {"consent": ""}})
+    assert request.user is not None
+    assert request.user.consent == "C"

@@ -3,7 +3,7 @@ from types import SimpleNamespace as Thing
 
 import pytest
 
-from bidder.targeting.field import Field, Part, Reads, read_one, reader
+from bidder.targeting.field import Field, Part, Patterns, Reads, read_one, reader
 from bidder.targeting.fields import FIELDS
 from core.reasons import NoBid
 
@@ -61,3 +61,17 @@ def test_an_explanation_has_a_line_of_what_was_said() -> None:
 def test_a_field_of_the_table_travels_by_its_name() -> None:
     for one in FIELDS:
         assert pickle.loads(pickle.dumps(one)) is one  # noqa: S301 - what was just made here
+
+
+def test_patterns_are_tried_one_by_one_so_that_others_get_their_turn() -> None:
+    tried: list[str] = []
+
+    def matches(pattern: str, text: str) -> bool:
+        tried.append(pattern)
+        return pattern == text
+
+    applies = Patterns(matches)
+    found = iter(applies(dict.fromkeys("abc"), ("b",)))
+    assert next(found) is None
+    assert tried == ["a"], "the caller decides when to go on"
+    assert list(found) == ["b", None]

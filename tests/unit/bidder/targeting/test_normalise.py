@@ -1,3 +1,5 @@
+import urllib.parse
+
 import pytest
 
 from bidder.targeting import normalise
@@ -13,6 +15,10 @@ from core.model import Radius
         ("news.example.", "news.example"),
         (" news.example?x=http://other.example", "news.example"),
         ("www.www.example", "www.example"),
+        (".news.example", "news.example"),
+        ("*.news.example", "news.example"),
+        ("https://*.News.example/", "news.example"),
+        ("*", "*"),
         ("", ""),
         ("https://", ""),
     ],
@@ -171,6 +177,27 @@ def test_path_patterns_match_case_and_whole_paths() -> None:
     assert normalise.path_matches("/buty/*", "https://x.example/buty/38/czerwone")
     assert not normalise.path_matches("/buty/*", "https://x.example/BUTY/38")
     assert not normalise.path_matches("/buty", "https://x.example/buty/38")
+
+
+def test_of_a_very_long_page_the_beginning_counts() -> None:
+    long = f"https://x.example/buty/{'%61' * 60_000}/end"
+    assert len(normalise.page_path(long)) < normalise.MAX_PAGE_CHARS
+    assert normalise.path_matches("/buty/*", long)
+    assert not normalise.path_matches("/buty/*/end", long)
+
+
+def test_a_page_is_read_once_however_many_patterns_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    unquote = urllib.parse.unquote
+
+    def noted(text: str) -> str:
+        reads.append(text)
+        return unquote(text)
+
+    monkeypatch.setattr(urllib.parse, "unquote", noted)
+    page = "https://x.example/read/once"
+    assert not any(normalise.path_matches(f"/buty/{number}/*", page) for number in range(1_000))
+    assert reads == ["/read/once"]
 
 
 def test_a_circle_goes_over_the_date_line_and_the_pole() -> None:

@@ -1,5 +1,6 @@
 """Bodies that lie about their coding, have no end, or are bombs are refused with the right status."""
 
+import asyncio
 import functools
 import gzip
 import zlib
@@ -9,7 +10,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from core.network.bodies import MAX_MEMBERS, BodyRefused, inflate, read_body
+from core.network.bodies import MAX_MEMBERS, BodyRefused, inflate, read_answer, read_body
 
 # Without a time in it: names of tests are made of it, and several processes must agree on them.
 packed = functools.partial(gzip.compress, mtime=0)
@@ -97,3 +98,27 @@ async def test_what_a_port_answers_to_a_body(
 
 async def _chunks(body: bytes) -> AsyncIterator[bytes]:
     yield body
+
+
+async def test_an_answer_is_read_whole_however_many_pieces_it_comes_in() -> None:
+    has_first = asyncio.Event()
+
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"first, ")
+        await has_first.wait()
+        await response.write(b"second")
+        await response.write_eof()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", slowly)
+    async with TestServer(app) as server, ClientSession() as session, session.get(server.make_url("/")) as answer:
+        assert await answer.content.read(3) == b"fir", "the first piece is here"
+        reading = asyncio.create_task(read_answer(answer.content, LIMIT))
+        await asyncio.sleep(0)
+        has_first.set()
+        assert await reading == b"st, second"
+    async with TestServer(app) as server, ClientSession() as session, session.get(server.make_url("/")) as answer:
+        assert await read_answer(answer.content, 3) == b"fir"

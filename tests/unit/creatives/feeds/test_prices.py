@@ -19,6 +19,9 @@ from creatives.feeds.prices import NotAPrice, parse_price
         ("€ 15", 15_000_000, "EUR"),
         ("1299,- Kč", 1_299_000_000, "CZK"), ("362.00800000000004 SAR", 362_010_000, "SAR"),
         ("1'299.00 CHF", 1_299_000_000, "CHF"), ("1.234 KWD", 1_234_000, "KWD"), ("100 RUR", 100_000_000, "RUB"),
+        ("15.000 Ft", 15_000_000_000, "HUF"), ("1.299 JPY", 1_299_000_000, "JPY"),
+        ("15 lei", 15_000_000, "RON"), ("15,50 Lei", 15_500_000, "RON"), ("12 лв.", 12_000_000, "BGN"),
+        ("R$ 15,00", 15_000_000, "BRL"), ("0.999 EUR", 1_000_000, "EUR"), ("1299.990 PLN", 1_299_990_000, "PLN"),
         (" 7 GBP ", 7_000_000, "GBP"), ("0.01 PLN", 10_000, "PLN"), ("10000000 PLN", 10_000_000_000_000, "PLN"),
     ],
 )  # fmt: skip
@@ -31,7 +34,8 @@ def test_the_usual_spellings_are_read(text: str, micros: int, currency: str) -> 
     [
         ("15.00", "no_currency"), ("$12", "no_currency"), ("12 kr", "no_currency"), ("113.25.00 SAR", "not_a_price"),
         ("362.00800000000004.00 SAR", "not_a_price"), ("12 34 PLN", "not_a_price"), ("", "not_a_price"),
-        ("abc", "not_a_price"),
+        ("abc", "not_a_price"), ("15.00 ABC", "not_a_price"), ("15 szt", "not_a_price"), ("15,00 net", "not_a_price"),
+        ("1.299 EUR", "ambiguous_price"), ("12.500 zł", "ambiguous_price"),
         ("od 15 PLN", "not_a_price"), ("PLN 15 EUR", "not_a_price"), ("1,2,3 PLN", "not_a_price"),
         ("0 PLN", "price_not_positive"), ("-5 PLN", "price_not_positive"), ("10000001 PLN", "not_a_price"),
         ("٣ SAR", "not_a_price"),
@@ -63,6 +67,11 @@ def test_any_text_is_a_price_or_a_named_fault(text: str) -> None:
     try:
         micros, currency, _ = parse_price(text, "PLN")
     except NotAPrice as fault:
-        micros, currency = 1, {"not_a_price": "PLN", "no_currency": "PLN", "price_not_positive": "PLN"}[fault.code]
+        micros, currency = (
+            1,
+            {"not_a_price": "PLN", "ambiguous_price": "PLN", "no_currency": "PLN", "price_not_positive": "PLN"}[
+                fault.code
+            ],
+        )
     assert micros > 0
     assert len(currency) == 3

@@ -196,3 +196,105 @@ def test_wrong_bytes_in_proper_utf_8_are_replaced_and_told() -> None:
     assert reading.reader.encoding == "utf-8"
     assert reading.ids == ["1", "2"]
     assert ("title", "wrong_bytes", 1) in reading.faults
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF-16LE", "utf-32", "ucs-2"])
+def test_a_declaration_of_utf_16_that_can_be_read_byte_by_byte_is_not_believed(encoding: str) -> None:
+    feed = google(item(1, title="Żółte buty")).replace('encoding="UTF-8"', f'encoding="{encoding}"')
+    reading = read(feed)
+    assert [product.title for product in reading.products] == ["Żółte buty"]
+    assert reading.reader.encoding == "utf-8"
+    assert read(csv_feed(1), charset=encoding).ids == ["1"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "rot13"])
+def test_an_encoding_that_is_not_of_files_is_refused(encoding: str) -> None:
+    with pytest.raises(FeedError) as refused:
+        read(google(item(1)).replace('encoding="UTF-8"', f'encoding="{encoding}"'))
+    assert refused.value.code == "encoding"
+
+
+@pytest.mark.parametrize("blank", ["\n", "\r\n\r\n", "\ufeff\n", " \t"])
+def test_blank_lines_above_the_xml_are_passed_over(blank: str) -> None:
+    assert read(blank + google(item(1))).ids == ["1"]
+
+
+@pytest.mark.parametrize("opening", [b"<!--", b'<item a="', b"<?x "])
+def test_a_comment_or_a_tag_without_an_end_is_refused_before_it_has_cost_much(opening: bytes) -> None:
+    feed = google(item(1)).encode().replace(b"<item>", opening + b"x" * 4_000_000 + b"<item>")
+    with pytest.raises(FeedError) as refused:
+        read(feed, piece=64 * 1024)
+    assert refused.value.code == "token_too_long"
+
+
+def test_elements_of_other_vocabularies_give_way_to_the_shops_own() -> None:
+    spaces = 'xmlns:media="http://search.yahoo.com/mrss/" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+    feed = google(item(1)).replace("<rss ", f"<rss {spaces} ")
+    feed = feed.replace("<item>", "<item><media:title>thumb.jpg</media:title><dc:title>Post 1</dc:title>", 1)
+    product, expected = read(feed).products[0], read(google(item(1))).products[0]
+    assert product.title == expected.title
+
+
+def test_of_the_links_of_an_atom_entry_the_alternate_one_is_the_page() -> None:
+    feed = """<feed xmlns="http://www.w3.org/2005/Atom"><entry><id>1</id><title>Boots</title>
+        <link rel="self" href="https://szpilka.example/api/1"/><link rel="enclosure" href="https://szpilka.example/1.pdf"/>
+        <link rel="alternate" href="https://szpilka.example/1"/><price>1 PLN</price></entry></feed>"""
+    assert read(feed).products[0].link == "https://szpilka.example/1"
+
+
+@pytest.mark.parametrize(
+    ("period", "moments"),
+    [
+        ("2026-11-01/2999-12-31", (1_793_491_200, 2**32 - 1)),
+        ("1970-01-01T00:00:00Z/2030-01-01T00:00:00Z", (1, 1_893_456_000)),
+        ("0001-01-01/9999-12-31T23:59+0100", (1, 2**32 - 1)),
+        ("2026-11-01T00:00Z/2026-11-01T24:00Z", (1_793_491_200, 1_793_577_600)),
+    ],
+)
+def test_a_period_that_reaches_far_is_one(period: str, moments: tuple[int, int]) -> None:
+    sale = f"<g:sale_price>10.00 PLN</g:sale_price><g:sale_price_effective_date>{period}</g:sale_price_effective_date>"
+    (product,) = read(google(item(1, sale))).products
+    assert (product.sale_micros, product.sale_from_s, product.sale_to_s) == (10_000_000, *moments)
+
+
+@pytest.mark.parametrize(("prices", "label"), [(("0 PLN", "0.00 PLN"), "free"), (("0 PLN", "10 PLN"), "")])
+def test_delivery_is_free_where_it_costs_nothing_in_each_country(prices: tuple[str, ...], label: str) -> None:
+    more = [f"<g:shipping><g:country>PL</g:country><g:price>{price}</g:price></g:shipping>" for price in prices]
+    assert read(google(item(1, *more))).products[0].shipping == label
+
+
+def test_a_sign_in_the_currency_column_is_a_currency_and_a_word_is_none() -> None:
+    head = "id,title,link,price,currency\n"
+    reading = read(head + "1,A,https://s.example/1,15.00,zł\n2,B,https://s.example/2,15.00,szt\n", currency="EUR")
+    assert [(product.id, product.currency) for product in reading.products] == [("1", "PLN")]
+    assert ("price", "not_a_price", 1) in reading.faults
+
+
+def test_excels_note_of_the_separator_is_passed_over() -> None:
+    assert read("sep=;\nid;title;link;price\n1;A;https://s.example/1;15,00 PLN\n").ids == ["1"]
+
+
+def test_a_title_that_nobody_can_see_is_missing_and_none_turns_the_direction_of_the_rest() -> None:
+    unseen, turned = read(google(item(1, title="\u200b\ufeff"))), read(google(item(1, title="Boots \u202egnp")))
+    assert not unseen.products
+    assert ("title", "missing", 1) in unseen.faults
+    assert turned.products[0].title == "Boots gnp"
+    assert ("title", "control_characters", 1) in turned.faults
+    assert read(google(item(1, title="A\u200cB"))).products[0].title == "A\u200cB"
+
+
+@pytest.mark.parametrize("page", ["<!doctype html><html>", '\n<!DOCTYPE HTML PUBLIC "x">', "<html><body>"])
+def test_a_page_is_told_as_a_page(page: str) -> None:
+    with pytest.raises(FeedError) as refused:
+        read(page)
+    assert refused.value.code == "html"
+
+
+def test_signs_that_are_not_escaped_are_told_with_their_lines_however_many_there_are() -> None:
+    feed = google(item(1, title="a & b\n& c")).replace("</rss>", "\n" + "&" * 200_000 + "\n&</rss>")
+    reading = read(feed, piece=64 * 1024)
+    assert reading.products[0].title == "a & b & c"
+    lines = [line for line, _, _ in reading.where("bare_ampersand")]
+    assert lines[0] == 1 + feed[: feed.index("& b")].count("\n")
+    assert lines[1] == lines[0] + 1
+    assert ("", "bare_ampersand", 200_003) in reading.faults

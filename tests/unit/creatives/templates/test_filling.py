@@ -97,6 +97,13 @@ def test_without_a_product_the_static_ad_is_left() -> None:
     assert 'class="product"' not in one.static()
 
 
+def test_the_static_ad_of_a_shop_without_name_and_logo_says_whose_it_is() -> None:
+    one = filler()
+    assert one.creative.advertiser_domain
+    assert f'<b class="shop" dir="auto">{one.creative.advertiser_domain}</b>' in one.static()
+    assert f">{one.creative.advertiser_domain}</b>" not in one.fill([HEELS], 1, SIGNER, 1)
+
+
 def test_pictures_of_the_tracker_are_signed() -> None:
     text = filler(images=ImageSource.TRACKER).fill([HEELS], 1, SIGNER, 1)
     token = text.partition('src="https://track.example/i/')[2].partition('"')[0]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from creatives.templates.fitting import shortened, width_of
+from creatives.templates.fitting import LEAST_HALVES, MOST_HALVES, bold_em, price_class, shortened, width_of
+from creatives.templates.library import BASE_CSS
 
 
 def test_what_fits_stays() -> None:
@@ -25,3 +26,19 @@ def test_a_long_word_is_cut(word: str) -> None:
 
 def test_nothing_is_nothing() -> None:
     assert shortened("", 100, 12, 1) == ""
+
+
+@pytest.mark.parametrize(("price", "name"), [("1 zł", "e6"), ("399,00\u00a0zł", "e13"), ("9" * 40, "e24")])
+def test_the_class_of_a_price_says_how_wide_it_is(price: str, name: str) -> None:
+    assert price_class(price) == name
+
+
+def test_each_class_of_a_price_has_its_rule() -> None:
+    for halves in range(LEAST_HALVES, MOST_HALVES + 1):
+        assert f".e{halves}{{--price-em:{halves / 2:g}}}" in BASE_CSS
+
+
+def test_signs_that_are_wider_than_letters_and_those_that_are_nothing_are_counted_so() -> None:
+    assert width_of("👟" * 10, 10) > width_of("W" * 10, 10)
+    assert width_of("a\u200db\ufe0f", 10) == width_of("ab", 10)
+    assert bold_em("") == 1.0

@@ -81,6 +81,16 @@ def test_a_default_is_one_that_a_creative_could_set(tmp_path: Path) -> None:
         AdTemplate(changed(tmp_path, "template.json", json.dumps(schema)))
 
 
+@pytest.mark.parametrize(
+    "name", ["title", "price", "width", "true", "none", "if", "range", "self", "a-b", "1st", "", "ż"]
+)
+def test_a_parameter_does_not_take_the_place_of_what_is_filled_in_already(name: str, tmp_path: Path) -> None:
+    schema: dict[str, Any] = json.loads((OWN / "grid" / "template.json").read_text())
+    schema["parameters"][name] = {"kind": "text", "about": "a text"}
+    with pytest.raises(TemplateError, match=f"no parameter may be called {name}"):
+        AdTemplate(changed(tmp_path, "template.json", json.dumps(schema)))
+
+
 def test_a_file_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
     folder = changed(tmp_path, "style.css", "")
     (folder / "style.css").unlink()

@@ -1,3 +1,6 @@
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -145,3 +148,24 @@ def test_a_damaged_batch_is_told(tmp_path: Path) -> None:
     outbox = outbox_in(tmp_path)
     with pytest.raises(InputError):
         outbox.read(outbox.waiting()[0])
+
+
+def test_a_batch_that_goes_while_metrics_are_read_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry = Telemetry()
+    outbox = outbox_in(tmp_path / "out", telemetry)
+    assert counted(telemetry, "grosz_journal_sink_waiting_bytes") == 0, "before the first batch"
+    outbox.add_streams(1, "w", bills(1), NOW_MS)
+    outbox.add_streams(2, "w", bills(2), NOW_MS)
+    scandir = os.scandir
+
+    @contextlib.contextmanager
+    def listed_before(folder: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(folder) as entries:
+            found = list(entries)
+        for entry in found:
+            if entry.name.endswith(".batch"):
+                outbox.forget(Path(entry.path))
+        yield found
+
+    monkeypatch.setattr(os, "scandir", listed_before)
+    assert 0 < counted(telemetry, "grosz_journal_sink_waiting_bytes") < 10, "the note of the streams is left"

@@ -46,7 +46,8 @@ async def test_a_store_that_never_answered_is_logged_once_and_seen_as_rows_that_
         if sample.name == "grosz_ledger_wait_seconds"
     ]
     assert waited == 90
-    assert caplog.messages == ["ledger rows wait in Redis: the database does not answer"]
+    said = [record.getMessage() for record in caplog.records if record.name == "grosz.pacing.ledger"]
+    assert said == ["ledger rows wait in Redis: the database does not answer"]
     assert writer.trouble() == "rows wait in Redis for 90 s: the database does not answer"
 
 

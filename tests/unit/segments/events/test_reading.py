@@ -20,6 +20,9 @@ from segments.events.reading import read_json
         (b'[{"a": Infinity}, {"a": 1e999}]', [{"a": math.inf}, {"a": math.inf}]),
         (b'{"a": ' + b"9" * 5000 + b"}", {"a": math.inf}),
         (b'[["\\ud800"]]', [["\ufffd"]]),
+        (b'[{"a": "two\nlines\t\x01"}, {"b": 1}]', [{"a": "two\nlines\t\x01"}, {"b": 1}]),
+        (rb'[{"a": "d\'Or"}, {"b": "\\\" \/ \n"}]', [{"a": "d'Or"}, {"b": '\\" / \n'}]),
+        (rb'{"a": "\x41 \u12 \u0041 c:\dir"}', {"a": "x41 u12 A c:dir"}),
     ],
 )
 def test_what_can_be_read_is_read(body: bytes, value: object) -> None:

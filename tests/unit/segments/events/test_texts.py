@@ -34,6 +34,18 @@ def test_nothing_else_becomes_a_text(value: object) -> None:
     assert mended(transaction_id=value)["transaction_id"] == value
 
 
+@pytest.mark.parametrize("member", ["url", "referrer", "search_term"])
+@pytest.mark.parametrize("value", [True, False, {}, {"a": 1}, [], ["a", "b"], float("inf")])
+def test_what_decorates_and_is_no_text_is_left_out_and_named(member: str, value: object) -> None:
+    event: dict[str, Any] = {member: value, "items": [{"item_id": "7", "item_category": value}]}
+    assert mend(event) == [member, "item_category"]
+    assert event == {member: "", "items": [{"item_id": "7", "item_category": ""}]}
+
+
+def test_of_a_list_with_one_text_the_text_is_kept() -> None:
+    assert mended(items=[{"item_id": "7", "item_category": ["Shoes\n"]}])["items"][0]["item_category"] == "Shoes"
+
+
 def test_items_and_places_are_mended_too() -> None:
     event = mended(items=[{"item_id": 7, "item_category": 42, "price": " "}, 5], place={"city": 12, "country": "POL\n"})
     assert event["items"] == [{"item_id": "7", "item_category": "42"}, 5]

@@ -133,6 +133,18 @@ def test_what_no_ad_can_be_made_for_is_explained(text: str, code: str) -> None:
     assert fault(Native(request=text)) == code
 
 
+def test_nothing_in_a_list_and_one_value_for_a_list_cost_nothing() -> None:
+    image = {"id": 2, "img": {"type": 3, "mimes": "image/png"}}
+    wanted = asked(assets=[TITLE, None, image], eventtrackers=[{"event": 1, "methods": 1}, None])
+    assert [asset.id for asset in wanted.assets] == [1, 2]
+    assert wanted.assets[1].mimes == ("image/png",)
+    assert wanted.trackers == ((1, 1),)
+
+
+def test_a_limit_that_cannot_be_read_is_not_left_out() -> None:
+    assert fault(Native(request=json.dumps({"assets": [None, {"id": 1, "title": {"len": "many"}}]}))) == "bad_request"
+
+
 def test_a_request_of_no_end_is_read_to_its_first_assets() -> None:
     assets = [{"id": number, "title": {"len": 25}} for number in range(10 * MAX_ASSETS)]
     assert len(asked(assets=assets).assets) == MAX_ASSETS

@@ -1,0 +1,111 @@
+"""Globs over paths of pages: `*` is any text, `?` one character, `[ab]` and `[!ab]` one of some, as in a shell.
+
+No regular expressions: those of a library that remembers 256 patterns are made anew for each page where line items
+name more, and a part of many `?` takes the square of a long path. Each test here is linear in the path.
+"""
+
+import fnmatch
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+Glob = Callable[[str], bool]
+
+# As many as one line item may name, times 16; compiling one again takes 3 us.
+_REMEMBERED: Final = 16_000
+
+_SPECIAL: Final = re.compile(r"[*?\[]")
+
+
+@functools.lru_cache(_REMEMBERED)
+def compiled(pattern: str) -> Glob:
+    """Whether a text, as a whole and in the case it is written in, fits the pattern."""
+    special = _SPECIAL.search(pattern)
+    if special is None:
+        return pattern.__eq__
+    signs = list(_signs(pattern))
+    if all(sign == "*" or (len(sign) == 1 and sign != "?") for sign in signs):
+        return _with_stars(pattern)
+    return _with_wildcards(pattern[: special.start()], signs)
+
+
+def _signs(pattern: str) -> Iterator[str]:
+    """The pattern's characters, each `[...]` as one; a bracket that is never closed is itself, written `[[]`."""
+    at = 0
+    while at < len(pattern):
+        sign, length = pattern[at], 1
+        if sign == "[":
+            opened = at + 1 + pattern.startswith("!", at + 1)
+            closed = pattern.find("]", opened + 1)
+            sign, length = ("[[]", 1) if closed < 0 else (pattern[at : closed + 1], closed + 1 - at)
+        yield sign
+        at += length
+
+
+def _with_stars(pattern: str) -> Glob:
+    """A pattern of which only stars are special: the texts between them are searched from left to right."""
+    first, *middle, last = pattern.split("*")
+    parts = [part for part in middle if part]
+    if not parts and not last:
+        return lambda text: text.startswith(first)
+    shortest = len(first) + len(last)
+
+    def fits(text: str) -> bool:
+        if len(text) < shortest or not text.startswith(first) or not text.endswith(last):
+            return False
+        position, end = len(first), len(text) - len(last)
+        for part in parts:
+            position = text.find(part, position, end)
+            if position < 0:
+                return False
+            position += len(part)
+        return True
+
+    return fits
+
+
+def _with_wildcards(head: str, signs: list[str]) -> Glob:
+    """Any pattern; `head` is the plain text that it begins with.
+
+    All places of the pattern are tried at once, as bits of one number: bit n says that the text so far fits the
+    first n signs. A character moves each place that takes it on by one, and a star keeps its place.
+    """
+    literal, anything, stays, some = _places(signs)
+    whole = 1 << sum(sign != "*" for sign in signs)
+
+    def fits(text: str) -> bool:
+        if not text.startswith(head):
+            return False
+        places = 1
+        for character in text:
+            moves = literal.get(character, 0) | anything
+            for place, takes in some:
+                if places & place and takes(character):
+                    moves |= place
+            places = (places & moves) << 1 | places & stays
+            if not places:
+                return False
+        return places & whole != 0
+
+    return fits
+
+
+def _places(signs: Iterable[str]) -> tuple[dict[str, int], int, int, list[tuple[int, Callable[[str], object]]]]:
+    """The places that each plain character takes on, those that any does, those of stars, and each `[...]` with its."""
+    literal: dict[str, int] = {}
+    anything = stays = 0
+    some: list[tuple[int, Callable[[str], object]]] = []
+    place = 1
+    for sign in signs:
+        if sign == "*":
+            stays |= place
+            continue
+        if sign == "?":
+            anything |= place
+        elif len(sign) == 1:
+            literal[sign] = literal.get(sign, 0) | place
+        else:  # of one character, so nothing in it can backtrack
+            some.append((place, re.compile(fnmatch.translate(sign)).match))
+        place <<= 1
+    return literal, anything, stays, some
