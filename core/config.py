@@ -222,6 +222,17 @@ class JournalSettings(Component, frozen=True, kw_only=True):
         30  # how long the sink keeps rows; in Kafka the erased ones as well
     )
     sink_max_mib: Count = 4_096  # of batches that wait for a sink that is away; beyond it new ones are left out
+    # The bucket of an S3-compatible store in which the worker mirrors its Parquet files (docs/journal.md, The mirror);
+    # empty: nowhere. The other settings are as those of [media].
+    mirror_bucket: str = ""
+    mirror_endpoint: Annotated[str, Meta(pattern=r"^https?://[^\s@]+$(?!\n)|^$(?!\n)")] = ""
+    mirror_region: str = ""
+    mirror_access_key: str = ""
+    mirror_secret_key: Secret = ""
+    # Before each name. Of each installation its own: another's folder is never mirrored into it.
+    mirror_prefix: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]{1,100}/){0,5}$(?!\n)")] = "journal/"
+    # What a lost disk costs at most, and how much later an erasure reaches the mirror; each time costs some requests.
+    mirror_every_s: Annotated[int, Meta(ge=1, le=600)] = 60
     # The key of the pseudonyms that stand for people, the same for all roles; empty: rows name nobody. `grosz up` makes
     # one in the data directory.
     people_key: Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}){16,64}$(?!\n)|^$(?!\n)", extra={"secret": True})] = ""

@@ -10,7 +10,7 @@ single rename, and whoever reads meanwhile sees each row once. Hours are UTC.
 import datetime
 import importlib.util
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -142,10 +142,9 @@ class Archive:
     def position(self, stream: str) -> str:
         """The id of the last entry of a stream that is in the files; "" where none is (journal.streams)."""
         try:
-            done = msgspec.json.decode((self.folder / STATE_FILE).read_bytes(), type=_Taken).done
+            return positions_in((self.folder / STATE_FILE).read_bytes()).get(stream, "")
         except (FileNotFoundError, msgspec.DecodeError):
             return ""
-        return done.get(stream, "")
 
     def note_stored_until(self, moment_ms: int, waits_since_ms: int | None = None) -> int:
         """Say up to when all that happened is in the files, and return it.
@@ -168,6 +167,11 @@ class Archive:
             return int((self.folder / STORED_FILE).read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
             return 0
+
+
+def positions_in(state: bytes | str) -> Mapping[str, str]:
+    """Stream -> id of its last entry that is in the files, of what STATE_FILE has. Raises msgspec.DecodeError."""
+    return msgspec.json.decode(state, type=_Taken).done
 
 
 def current(parts: Sequence[HourPart]) -> list[HourPart]:

@@ -32,6 +32,8 @@ PREFIX: Final = "grosz-"
 _INCOMPLETE: Final = ".incomplete-"
 # What a data directory keeps beside Redis and the database; keys are left out and copied apart.
 FOLDERS: Final = ("media", "journal", "archive")
+# Second names of files that are copied by their first.
+MIRRORING: Final = "mirroring"
 KEY_FILES: Final = ("token.key",)
 
 
@@ -88,7 +90,7 @@ def _begin(target: Path, name: str) -> Path:
 def _finish(folder: Path, final: Path, source: Installation, moment: datetime.datetime) -> Path:
     for part in FOLDERS:
         if (source.data / part).is_dir():
-            shutil.copytree(source.data / part, folder / part)
+            shutil.copytree(source.data / part, folder / part, ignore=shutil.ignore_patterns(MIRRORING))
     source.complete_media(folder / "media")
     manifest = BackupManifest(FORMAT, VERSION, moment.isoformat(), source.redis.place, list(_described(folder)))
     _write_durably(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))

@@ -1,14 +1,20 @@
 """The doctor's look at the journal: whether the worker keeps what happens."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from admin.diagnosis.findings import Finding, fine, note
 
-_LINE: Final = re.compile(r"^(grosz_journal_lag_seconds|grosz_journal_failures_total) (\S+)$", re.MULTILINE)
+_LINE: Final = re.compile(
+    r"^(grosz_journal_(?:mirror_)?lag_seconds|grosz_journal_(?:mirror_)?failures_total) (\S+)$", re.MULTILINE
+)
 
 # The worker stores every second; reports promise figures that are some seconds old.
 LATE_S: Final = 60.0
+
+# The mirror follows each ten minutes at the least (journal.mirror_every_s).
+MIRROR_LATE_S: Final = 1_800.0
 
 
 def check_journal(metrics: str | None) -> list[Finding]:
@@ -19,8 +25,22 @@ def check_journal(metrics: str | None) -> list[Finding]:
     lag_s = said.get("grosz_journal_lag_seconds")
     if lag_s is None:
         return [note("journal", "no journal is kept, so there are no reports", "set journal.directory for all roles")]
+    return [_kept(said, lag_s), *_mirrored(said)]
+
+
+def _kept(said: Mapping[str, float], lag_s: float) -> Finding:
     if lag_s > LATE_S:
         failures = said.get("grosz_journal_failures_total", 0.0)
         text = f"what happened in the last {lag_s:.0f} s is not stored yet; {failures:.0f} passes failed"
-        return [note("journal", text, "see the worker's log for `the journal is not stored`: is its disk full?")]
-    return [fine("journal", f"everything up to {lag_s:.0f} s ago is stored")]
+        return note("journal", text, "see the worker's log for `the journal is not stored`: is its disk full?")
+    return fine("journal", f"everything up to {lag_s:.0f} s ago is stored")
+
+
+def _mirrored(said: Mapping[str, float]) -> list[Finding]:
+    lag_s, failures = said.get("grosz_journal_mirror_lag_seconds"), said.get("grosz_journal_mirror_failures_total", 0.0)
+    if lag_s is None:
+        return []
+    if lag_s > MIRROR_LATE_S:
+        text = f"the mirror of the journal is {lag_s:.0f} s behind its folder; {failures:.0f} attempts failed"
+        return [note("journal", text, "see the worker's log for `the journal is not mirrored`: it says why")]
+    return [fine("journal", f"its mirror has everything up to {lag_s:.0f} s ago")]

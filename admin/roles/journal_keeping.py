@@ -1,6 +1,7 @@
 """The worker's part of the journal: segments and streams to Parquet, merged by hour, dropped when they are old."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from admin.roles.journal import CATALOGUES, archive_of, bill_row, decode_row, segments_folder
+from admin.roles.journal_mirror import MirrorFeeder, object_store_of, trim_events
 from admin.roles.journal_sink import SinkFeeder, sink_of
 from admin.roles.journal_waiting import oldest_bill_ms, oldest_event_ms
 from admin.roles.lifecycle import RoleContext
@@ -100,6 +102,7 @@ class JournalKeeper:
         telemetry: Telemetry,
         catalogue: Callable[[], Catalogue | None] = lambda: None,
         feeder: SinkFeeder | None = None,
+        mirror: MirrorFeeder | None = None,
     ) -> None:
         # Imported where it is used: DuckDB is a tenth of a second and 60 MiB that other roles do without.
         from journal.columnar import Columnar
@@ -115,7 +118,7 @@ class JournalKeeper:
         self._kept_version = -1
         archive.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._columnar = Columnar(threads=_THREADS, spill=archive.folder / "spill")
-        self._feeder = feeder
+        self._feeder, self._mirror = feeder, mirror
         self._converter = SegmentConverter(
             segments, archive, self._columnar, Path.unlink if feeder is None else feeder.add_segment
         )
@@ -134,12 +137,16 @@ class JournalKeeper:
         has_folder = self._converter.start()
         if self._feeder is not None:
             self._feeder.has_folder = has_folder
+        if self._mirror is not None:
+            self._mirror.has_folder = has_folder
         return has_folder
 
     def stop(self) -> None:
         """Give the folder back."""
         if self._feeder is not None:
             self._feeder.has_folder = False
+        if self._mirror is not None:
+            self._mirror.has_folder = False
         self._converter.stop()
 
     async def run(self) -> None:
@@ -160,11 +167,20 @@ class JournalKeeper:
                 await self.keep()
         except UnavailableError as error:
             _log.warning("the last of the journal waits for the next start: %s", error)
+        if self._mirror is not None:
+            await self._mirror.close()
         self.stop()
         self._columnar.close()
 
     async def keep(self) -> None:
         """One pass. Raises UnavailableError; what was not done is done by the next."""
+        at_work: contextlib.AbstractAsyncContextManager[None] = contextlib.nullcontext()
+        if self._mirror is not None:
+            at_work = self._mirror.at_work()
+        async with at_work:
+            await self._keep()
+
+    async def _keep(self) -> None:
         began_ms = self._clock.now_ms()
         # Asked first: an order whose event is applied by now is in the streams that are taken next.
         event_ms = await oldest_event_ms(self._transitions)
@@ -198,17 +214,20 @@ class JournalKeeper:
 
         Again and again, until no notice can come any more of a bid that was out: its token still names the user.
         """
+        began_ms = self._clock.now_ms()
         reply = await self._transitions.command("ZRANGE", keys.JOURNAL_ERASURES, 0, -1, "WITHSCORES")
         texts = [part.decode() for part in reply if isinstance(part, bytes)] if isinstance(reply, list) else []
-        if not texts:
-            return 0
         people = dict(zip(map(int, texts[::2]), map(float, texts[1::2]), strict=True))
         erased = await to_its_end(self._erase_people, people.keys())
         await to_its_end(self._rollups.forget, erased.bid_hours)
+        if self._mirror is not None:
+            self._mirror.note_erased(began_ms)
         waits_ms = _LAST_SHIPMENT_MS if self._settings.receive_port else _LAST_NOTICE_MS
         last_ms = self._clock.now_ms() - waits_ms
         if self._feeder is not None:
             last_ms = min(last_ms, self._feeder.clean_until_ms - waits_ms)
+        if self._mirror is not None:  # a worker that loses its disk gets from there what it had
+            last_ms = min(last_ms, self._mirror.clean_until_ms - waits_ms)
         done = [str(person) for person, erased_ms in people.items() if erased_ms < last_ms]
         if done:
             await self._transitions.command("ZREM", keys.JOURNAL_ERASURES, *done)
@@ -251,8 +270,8 @@ class JournalKeeper:
         self._metrics.rows.inc(await to_its_end(taker.take, pieces))
         for name, last in up_to.items():
             source, _, advertiser = name.partition(":")
-            if source == "events":
-                await self._transitions.command("XTRIM", keys.money_journal(int(advertiser)), "MINID", _after(last))
+            if source == "events" and not (self._mirror is not None and self._mirror.keeps_streams):
+                await trim_events(self._transitions, int(advertiser), last)
         return True
 
     async def _last_of_batch(self, name: str, after: str) -> str:
@@ -356,14 +375,15 @@ def run_journal(
         )
         role.run_loop(feeder.run, "journal sink")
         role.on_close(feeder.close)
+    store, mirror = object_store_of(settings), None
+    if store is not None:
+        mirror = MirrorFeeder(
+            store, archive, transitions, role.clock, role.telemetry, every_s=settings.mirror_every_s
+        )  # fmt: skip
+        role.run_loop(mirror.run, "journal mirror")
     keeper = JournalKeeper(
-        settings, archive, segments, transitions, ledger, advertisers, role.clock, role.telemetry, catalogue, feeder
-    )
+        settings, archive, segments, transitions, ledger, advertisers, role.clock, role.telemetry, catalogue, feeder,
+        mirror,
+    )  # fmt: skip
     role.run_loop(keeper.run, "journal")
     role.on_close(keeper.close)
-
-
-def _after(stream_id: str) -> str:
-    """The smallest id that comes after one."""
-    milliseconds, sequence = stream_id_order(stream_id)
-    return f"{milliseconds}-{sequence + 1}"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from core.bucket import Bucket, BucketPlace
 from core.config import METRICS_PORTS, AdminSettings, Settings
-from creatives.media.bucket import Bucket, BucketPlace
-from creatives.media.s3_store import BucketStore
+from creatives.media.s3_store import MEDIA, BucketStore
 from creatives.media.store import FolderStore
 from creatives.pictures.keeping import PictureFolder
 from creatives.preview.store import PreviewStore
@@ -34,7 +34,7 @@ def media_store(settings: Settings, directory: Path) -> FolderStore:
     if not media.bucket:
         return FolderStore(directory / "media")
     place = BucketPlace(media.bucket, media.endpoint, media.region, media.access_key, media.secret_key, media.prefix)
-    return BucketStore(directory / "media", directory / "media-cache", Bucket(place))
+    return BucketStore(directory / "media", directory / "media-cache", Bucket(place, MEDIA))
 
 
 def media_folder(settings: Settings) -> FolderStore:

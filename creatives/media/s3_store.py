@@ -13,9 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from core.bucket import Bucket, BucketUse
 from core.errors import UnavailableError
-from creatives.media.bucket import Bucket
+from creatives.media.kinds import MAX_BYTES
 from creatives.media.store import NAME, TYPES, FolderStore
+
+MEDIA: Final = BucketUse("the store of media", "media.")
 
 # What other machines have sent is dropped, the longest unused first, above so much.
 CACHE_BYTES: Final = 4 * 1024**3
@@ -71,7 +74,7 @@ class BucketStore(FolderStore):
         folder.mkdir(exist_ok=True)
         for name in self.names():
             if not (folder / name).exists():
-                self._bucket.get(name, folder / name)
+                self._bucket.get(name, folder / name, MAX_BYTES)
 
     def _name(self, part: Path, name: str) -> None:
         self._send(part, name)
@@ -92,7 +95,7 @@ class BucketStore(FolderStore):
         handle, part = tempfile.mkstemp(prefix=".part-", dir=self._cache)
         os.close(handle)
         try:
-            if not self._bucket.get(name, Path(part)):
+            if not self._bucket.get(name, Path(part), MAX_BYTES):
                 return None
             _check(Path(part), name)
             Path(part).chmod(0o644)

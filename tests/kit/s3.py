@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from moto.server import ThreadedMotoServer
 
-from creatives.media.bucket import Bucket, BucketPlace
+from core.bucket import Bucket, BucketPlace, BucketUse
+from creatives.media.s3_store import MEDIA
 
 BUCKET = "media-of-shops"
+JOURNAL = BucketUse("the store of the journal's mirror", "journal.mirror_")
 
 
 @contextlib.contextmanager
@@ -28,7 +30,7 @@ def s3_server() -> Iterator[str]:
 def emptied(endpoint: str) -> None:
     """Forget everything; all servers of a process have one memory."""
     urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"", timeout=60).close()
-    Bucket(place(endpoint)).make()
+    Bucket(place(endpoint), MEDIA).make()
 
 
 def place(endpoint: str) -> BucketPlace:

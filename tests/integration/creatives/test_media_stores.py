@@ -12,11 +12,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from admin.roles.local_state import media_store
+from core.bucket import Bucket
 from core.config import MediaSettings, Settings
 from core.errors import UnavailableError
-from creatives.media.bucket import Bucket
 from creatives.media.kinds import BadMediaError
-from creatives.media.s3_store import TRUSTED_S, BucketStore
+from creatives.media.s3_store import MEDIA, TRUSTED_S, BucketStore
 from creatives.media.store import FolderStore, Media
 from creatives.media.web import media_routes
 from tests.kit.media import box, mp4
@@ -46,7 +46,7 @@ def endpoint(server: str) -> str:
 
 def machine(endpoint: str, folder: Path, cache_bytes: int = 10**9) -> BucketStore:
     """What one machine has of a bucket."""
-    return BucketStore(folder / "media", folder / "cache", Bucket(place(endpoint)), cache_bytes)
+    return BucketStore(folder / "media", folder / "cache", Bucket(place(endpoint), MEDIA), cache_bytes)
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -161,20 +161,20 @@ async def test_what_somebody_put_into_the_bucket_under_a_name_of_ours_is_not_ser
 ) -> None:
     media = await keep(machine(endpoint, tmp_path / "one"), DATA)
     (tmp_path / "page").write_bytes(b"<script>")
-    Bucket(place(endpoint)).put(media.name, tmp_path / "page", "text/html")
+    Bucket(place(endpoint), MEDIA).put(media.name, tmp_path / "page", "text/html")
     with pytest.raises(UnavailableError, match="not what was uploaded"):
         machine(endpoint, tmp_path / "two").find(media.name)
     assert os.listdir(tmp_path / "two" / "cache") == []
 
 
 async def test_a_bucket_that_is_not_there_says_which(endpoint: str, tmp_path: Path) -> None:
-    store = BucketStore(tmp_path, tmp_path / "cache", Bucket(place(endpoint)._replace(bucket="no-such-bucket")))
+    store = BucketStore(tmp_path, tmp_path / "cache", Bucket(place(endpoint)._replace(bucket="no-such-bucket"), MEDIA))
     with pytest.raises(UnavailableError, match=r"'no-such-bucket'.*NoSuchBucket"):
         await keep(store, DATA)
 
 
 def test_more_names_than_one_answer_has_are_listed(endpoint: str, tmp_path: Path) -> None:
-    bucket = Bucket(place(endpoint), page=2)
+    bucket = Bucket(place(endpoint), MEDIA, page=2)
     (tmp_path / "x").write_bytes(b"x")
     for number in range(5):
         bucket.put(f"{number}", tmp_path / "x", "image/png")

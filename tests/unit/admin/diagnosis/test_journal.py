@@ -26,3 +26,16 @@ def test_a_journal_that_is_late_is_told_with_its_failures() -> None:
     assert found.severity is Severity.NOTE
     assert "300 s" in found.text
     assert "12 passes failed" in found.text
+
+
+def test_a_mirror_that_follows_is_fine() -> None:
+    _kept, found = check_journal(said(1) + "grosz_journal_mirror_lag_seconds 61\n")
+    assert (found.severity, found.text) == (Severity.OK, "its mirror has everything up to 61 s ago")
+
+
+def test_a_mirror_that_is_behind_is_told_with_its_failures() -> None:
+    behind = "grosz_journal_mirror_lag_seconds 7200\ngrosz_journal_mirror_failures_total 40\n"
+    kept, found = check_journal(said(1) + behind)
+    assert (kept.severity, found.severity) == (Severity.OK, Severity.NOTE)
+    assert "7200 s behind" in found.text
+    assert "40 attempts failed" in found.text
