@@ -33,19 +33,17 @@ def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
         auction.no_bid = refusal(auction, snapshot.quality)
     if auction.no_bid is None:
         resolve_consent(auction, policy)
-    if auction.no_bid is not None:
-        return False
-    identify(auction)
-    locate(auction)
-    regs = auction.request.regs
-    if regs is not None and (regs.coppa or ((ext := regs.ext) is not None and (ext.dsa or ext.s22580))):
-        note_regulations(auction, regs)
-    matcher = snapshot.uncounted if auction.is_test else snapshot.matcher
-    if matcher.match_context(auction):
-        return True
-    # Where nobody may bid on anything, that is why, and not the request.
-    auction.no_bid = snapshot.live.nobody or NoBid.NOT_TARGETED
-    return False
+    if auction.no_bid is None:
+        identify(auction)
+        locate(auction)
+        regs = auction.request.regs
+        if regs is not None and (regs.coppa or ((ext := regs.ext) is not None and (ext.dsa or ext.s22580))):
+            note_regulations(auction, regs)
+        matcher = snapshot.uncounted if auction.is_test else snapshot.matcher
+        if not matcher.match_context(auction):
+            # Nobody may bid on anything: that is why, not the request.
+            auction.no_bid = snapshot.live.nobody or NoBid.NOT_TARGETED
+    return auction.no_bid is None
 
 
 def prepare(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> Iterator[None]:
