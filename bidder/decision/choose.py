@@ -1,6 +1,5 @@
 """From judged pairs to bids that will be sent: the internal auctions, creatives, reservations."""
 
-import functools
 import itertools
 import zlib
 from collections import Counter
@@ -68,12 +67,9 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
 
     `caps` is asked before each bid whether the bids of the same batch leave room for it, and told of it afterwards.
     """
-
-    @functools.cache  # most batches need none
-    def ties() -> rank.Ties:
-        seeds = [seed_of(slot.auction) for slot in found.slots]
-        return rank.Ties(snapshot.index.lines.line_item, found.positions, seeds)
-
+    ties = rank.TiesWhenNeeded(
+        snapshot.index.lines.line_item, found.positions, lambda: [seed_of(slot.auction) for slot in found.slots]
+    )
     pairs = rank.winners(found.starts, found.slot_of_pair, found.cpm, found.eligible, ties)
     taken: set[tuple[int, int]] = set()
     chosen: dict[int, Chosen] = {}

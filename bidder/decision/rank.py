@@ -50,6 +50,21 @@ class Ties:
         return (mixed ^ (mixed >> _SHIFT)) * _MIX
 
 
+class TiesWhenNeeded:
+    """The `Ties` of a batch, made when they are first asked for: most batches need none. `seeds` are by slot."""
+
+    __slots__ = ("_line_item", "_made", "_positions", "_seeds")
+
+    def __init__(self, line_item: Integers, positions: Integers, seeds: Callable[[], Sequence[int]]) -> None:
+        self._line_item, self._positions, self._seeds = line_item, positions, seeds
+        self._made: Ties | None = None
+
+    def __call__(self) -> Ties:
+        if self._made is None:
+            self._made = Ties(self._line_item, self._positions, self._seeds())
+        return self._made
+
+
 def winners(
     starts: Integers, slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: Callable[[], Ties]
 ) -> Integers:
