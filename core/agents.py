@@ -4,19 +4,19 @@ import enum
 import functools
 import re
 
-# Agents come again and again; 300 bytes each. Longer ones are read each time.
+# The same user agents come again and again: the answers are remembered, 300 bytes each. Longer ones are matched anew.
 REMEMBERED_AGENTS = 16_384
 MAX_REMEMBERED_CHARS = 512
 
-# Longer agents are no browser's: they are cut before a thousand patterns look at them.
+# No browser's user agent is longer: it is cut before a thousand patterns are matched against it.
 MAX_AGENT_CHARS = 2_048
 
-# Of the kept list of crawlers: what a program calls itself that fetches pages for somebody, and no search engine.
+# Tags in the kept list of crawlers for programs that fetch pages on somebody's behalf and are no search engine.
 PROGRAM_TAGS = frozenset({"http-library", "browser-automation", "scanner"})
 
 
 class Agent(enum.Enum):
-    """Whose a user agent is."""
+    """Whom a user agent belongs to."""
 
     UNKNOWN = "a person's, as far as anybody can tell"
     CRAWLER = "a crawler's"
@@ -24,7 +24,7 @@ class Agent(enum.Enum):
 
 
 def agent_of(agent: str) -> Agent:
-    """Whose a user agent is."""
+    """Whether a user agent is a person's, a crawler's or a program's."""
     known = _kind_of if len(agent) <= MAX_REMEMBERED_CHARS else _kind_of.__wrapped__
     return known(agent[:MAX_AGENT_CHARS])
 
@@ -39,8 +39,8 @@ def _kind_of(agent: str) -> Agent:
 
 @functools.cache
 def _patterns() -> tuple[list[re.Pattern[str]], list[re.Pattern[str]]]:
-    """Of crawlers and of programs, some patterns in one: hundreds in one make Python's regular expressions slow."""
-    # Read where somebody asks: 2 MB that most bidders never need. The package has no types.
+    """The patterns of crawlers and those of programs, 25 joined into one: one of hundreds makes Python's `re` slow."""
+    # Imported at the first question: the list takes 2 MB, which most bidders never need. The package has no types.
     import crawleruseragents  # type: ignore[import-untyped]
 
     kinds: tuple[list[str], list[str]] = ([], [])

@@ -16,19 +16,19 @@ from core.errors import ConfigError, UnavailableError
 CONNECT_S: Final = 3
 READ_S: Final = 20
 
-# Calls of one process that are under way: names that nobody keeps are asked for by anybody, and must not take all
-# threads of a tracker.
+# Calls of one process that are under way at once: anybody may ask for names that do not exist, and such calls must not
+# take all threads of a tracker.
 CALLS_AT_ONCE: Final = 4
 WAIT_S: Final = 5
 
 PAGE: Final = 1_000
-"""Names in one answer, the most that there may be."""
+"""The most names in one answer."""
 
 READ_BYTES: Final = 64 * 1024 * 1024
-"""What `read` takes into memory: whoever can write into the bucket must not fill it."""
+"""The most that `read` takes into memory: a party that can write into the bucket must not be able to fill it."""
 
 _CHUNK: Final = 1024 * 1024
-_FAULT_CHARS: Final = 200  # of what a store or its client says: pages of HTML would be in the log otherwise
+_FAULT_CHARS: Final = 200  # of an error's text: a store behind a proxy would otherwise put pages of HTML into the log
 _MISSING: Final = ("404", "NoSuchKey", "NotFound")
 _EXISTS: Final = ("412", "PreconditionFailed")
 
@@ -36,7 +36,7 @@ _Answer = TypeVar("_Answer")
 
 
 class BucketPlace(NamedTuple):
-    """Where a bucket is, and who asks; empty keys leave it to the machine (environment, files, its role)."""
+    """Where a bucket is, and the keys to it; empty keys are taken from the machine (environment, files, its role)."""
 
     bucket: str
     endpoint: str = ""
@@ -47,7 +47,7 @@ class BucketPlace(NamedTuple):
 
 
 class BucketUse(NamedTuple):
-    """What a bucket is for, as its faults say it."""
+    """What a bucket is for, as error messages name it."""
 
     what: str  # "the store of media"
     settings: str  # what the names of its settings begin with: "media."
@@ -57,7 +57,7 @@ class Bucket:
     """Objects by name. Every method raises UnavailableError where the store does not answer or refuses."""
 
     def __init__(self, place: BucketPlace, use: BucketUse, page: int = PAGE) -> None:
-        """Raises ConfigError where there is no client, or the endpoint is none."""
+        """Raises ConfigError where the client library is not installed or the endpoint is not valid."""
         self._place, self._use = place, use
         self._page = page
         self._client = _client(place, use)
@@ -68,7 +68,7 @@ class Bucket:
         self._call(lambda: self._client.create_bucket(Bucket=self._place.bucket))
 
     def put(self, name: str, path: Path, mime: str) -> None:
-        """Keep a file; it is there once this returns."""
+        """Store a file; it is durable once this returns."""
         with path.open("rb") as file:
             self._call(
                 lambda: self._client.put_object(
@@ -77,7 +77,7 @@ class Bucket:
             )
 
     def create(self, name: str, content: bytes) -> bool:
-        """Keep a content under a name that nothing has; False, and nothing happens, where something has it."""
+        """Store a content under an unused name; False, without any effect, where the name exists already."""
 
         def upload() -> bool:
             self._client.put_object(
@@ -99,7 +99,7 @@ class Bucket:
         return found[0] if found else None
 
     def get(self, name: str, path: Path, most: int) -> bool:
-        """Write an object of at most so many bytes into a file; whether there is one."""
+        """Write an object of at most `most` bytes into a file; False where there is no such object."""
 
         def download() -> bool:
             chunks = self._chunks(name, most)
@@ -120,13 +120,13 @@ class Bucket:
         return self._call(head, False)
 
     def names(self, under: str = "") -> Iterator[str]:
-        """Of all objects under the prefix, or of those whose names begin so; in the order of their names."""
+        """The names of all objects, or of those that begin with `under`, in ascending order."""
         more: dict[str, str] = {}
         while True:
             asked = {"Bucket": self._place.bucket, "Prefix": self._key(under), "MaxKeys": self._page, **more}
             page: dict[str, Any] = self._call(partial(self._client.list_objects_v2, **asked))
             found = [each.get("Key") for each in page.get("Contents", ())]
-            # What is well-formed and has no names would count as an empty bucket: a login page of a network.
+            # A well-formed answer that is no listing, such as a network's login page, would count as an empty bucket.
             if "IsTruncated" not in page or None in found:
                 raise self._odd()
             yield from (name.removeprefix(self._place.prefix) for name in found)
@@ -137,14 +137,14 @@ class Bucket:
                 raise self._odd()
 
     def remove(self, name: str) -> None:
-        """Nothing happens where it is gone already."""
+        """Remove an object; no effect where it is gone already."""
         self._call(lambda: self._client.delete_object(Bucket=self._place.bucket, Key=self._key(name)))
 
     def _key(self, name: str) -> str:
         return f"{self._place.prefix}{name}"
 
     def _chunks(self, name: str, most: int) -> Iterator[bytes]:
-        """A content, asked for when the first of it is."""
+        """The pieces of a content; the store is asked for it when the first piece is taken."""
         left = most
         body = self._client.get_object(Bucket=self._place.bucket, Key=self._key(name))["Body"]
         with contextlib.closing(body):
@@ -157,7 +157,7 @@ class Bucket:
     def _call(
         self, ask: Callable[[], _Answer], otherwise: _Answer | None = None, expected: tuple[str, ...] = _MISSING
     ) -> _Answer:
-        """What is asked; `otherwise` where the store says one of the `expected`. Raises UnavailableError."""
+        """The result of `ask`; `otherwise` where the store answers with an `expected` code. Raises UnavailableError."""
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
@@ -178,7 +178,7 @@ class Bucket:
             raise UnavailableError(
                 self._says(f"does not answer: {_line(error)}"), hint=f"see {self._use.settings}endpoint"
             ) from None
-        except (ResponseParserError, ValueError):  # it quotes the whole answer
+        except (ResponseParserError, ValueError):  # the error's text quotes the whole answer
             raise self._odd() from None
         finally:
             self._free.release()
@@ -193,7 +193,7 @@ class Bucket:
 
 
 def _line(text: object) -> str:
-    """What others say, as part of a line of the log."""
+    """A foreign text on one line and cut, so that it fits into a line of the log."""
     return " ".join(str(text).split())[:_FAULT_CHARS]
 
 
@@ -208,7 +208,8 @@ def _client(place: BucketPlace, use: BucketUse) -> Any:  # noqa: ANN401 - boto3'
         ) from error
     config = Config(
         connect_timeout=CONNECT_S, read_timeout=READ_S, retries={"mode": "standard", "total_max_attempts": 2},
-        # Checksums of 2025, which other stores than AWS's answer with 400; TLS and the name by content hold as well.
+        # Other stores than AWS's answer 400 to the checksums that the client sends since 2025; TLS and the digest in
+        # the name protect the content as well.
         request_checksum_calculation="when_required", response_checksum_validation="when_required",
     )  # fmt: skip
     try:

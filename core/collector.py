@@ -15,19 +15,19 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-# New containers before the collector looks at the young ones, where bids are answered. A batch holds some 3,000 at a
-# time, all of which are freed by reference, so Python's 700 means several walks over live objects a batch: 5 of 72 us a
-# request.
+# How many new containers make the collector look at the youngest generation, in a process that answers bids. A batch
+# holds some 3,000 at a time, all of which are freed by reference counts, so Python's default of 700 means several walks
+# over live objects a batch: 5 of 72 us a request.
 COLLECT_AFTER = 20_000
 
 
 def collect_rarely() -> None:
-    """For a process that answers bid requests."""
+    """Make the collector run rarely, in a process that answers bid requests."""
     gc.set_threshold(COLLECT_AFTER)
 
 
 def exempt_what_exists() -> None:
-    """Exempt all objects of now: modules and what the composition root made live until the end.
+    """Exempt all present objects from collection: modules and the composition root's objects live until the end.
 
     A full collection that walks them stops everything for 0.1 s in the admin role.
     """
@@ -36,9 +36,9 @@ def exempt_what_exists() -> None:
 
 @contextlib.contextmanager
 def building_what_lives_long() -> Iterator[None]:
-    """What is made in here is exempted, and nothing is collected meanwhile.
+    """Nothing is collected inside this context, and what was made in it is exempted at its end.
 
-    No collection before that either: it would walk all of it once, and what is made is in no cycle.
+    It is not collected before it is exempted either: that would walk all of it once, and none of it is in a cycle.
     """
     gc.disable()
     try:

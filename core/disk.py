@@ -9,7 +9,7 @@ TEMPORARY: Final = ".tmp"
 
 
 def flush_folder(folder: Path) -> None:
-    """Make names that were given in a folder outlive a power cut."""
+    """Make the names that files in a folder were given survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -18,7 +18,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Put a content in the place of a file's, all at once and for good. Raises OSError."""
+    """Replace the content of a file atomically and durably. Raises OSError."""
     temporary = path.with_name(path.name + TEMPORARY)
     with temporary.open("wb") as file:
         file.write(content)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-# More are no help on a line of text; machines get them all.
+# A line of text shows no more allowed values than these; the JSON form has all of them.
 MAX_ALLOWED_SHOWN = 12
 
 
@@ -68,7 +68,7 @@ class NotFoundError(GroszError, LookupError):
 
 
 class ConflictError(GroszError):
-    """Somebody changed it first, or it exists already."""
+    """The object was changed by another request meanwhile, or it exists already."""
 
 
 class AccessError(GroszError):

@@ -26,17 +26,17 @@ def new_user_id() -> UserId:
 
 
 def is_user_id(text: str) -> bool:
-    """Whether `text` has the exact shape of a user id of ours; anything else came from somebody else's cookie.
+    """Whether `text` has the exact shape of a user id of ours; anything else is another system's cookie.
 
-    Zeros and the like are nobody's. The other placeholders of `means_nobody` have another length.
+    Ids of zeros and the like stand for nobody. The other placeholders of `means_nobody` have another length.
     """
-    # Nearly every bid request has one, and this costs half of what a regular expression does.
+    # Nearly every bid request has such an id, and this check costs half of what a regular expression does.
     if len(text) != USER_ID_CHARS or not text.isascii() or not text.encode().translate(_SIGNS_AS_DIGITS).isalnum():
         return False
     return text[0] not in _SIGNS_OF_NOTHING or text.strip(_ALL_THE_SAME) != ""
 
 
-# Long enough for no word of `_NOBODY`, and short enough for every id that is one: numbers of twelve digits, UUIDs.
+# Hardly a word of `_NOBODY` has so many letters and figures, and every real id has (numbers of twelve digits, UUIDs).
 _PLAIN_CHARS = 12
 _NOBODY = frozenset({
     "-1", "null", "(null)", "nil", "none", "undefined", "unknown", "unset", "empty", "nan", "na", "n/a", "optout",
@@ -75,20 +75,20 @@ _SPELT_OUT = re.compile(r"[A-Za-z_.:~ -]{2,64}(=[01])?")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _UUID_SIGNS = 32
 _ALL_THE_SAME = "0-_:. fFxX"
-_SIGNS_OF_NOTHING = frozenset(_ALL_THE_SAME)  # whether a sign is one of them costs a tenth of searching the text
+_SIGNS_OF_NOTHING = frozenset(_ALL_THE_SAME)  # testing for one of these first costs a tenth of searching the text
 
 
 def means_nobody(identifier: str) -> bool:
     """Whether an id of a user or device stands for nobody: a macro that was not replaced, a word, zeros, markup.
 
-    Thousands of browsers come with the same one; whoever is found under it sees somebody else's cart.
+    Thousands of browsers come with the same placeholder: a profile under it would show one visitor another's cart.
     """
     bare = identifier.replace("-", "")
     if len(bare) >= _PLAIN_CHARS and bare.isalnum() and bare.strip(_ALL_THE_SAME):
         if len(bare) == _UUID_SIGNS and not bare.strip(f"1{bare[0]}"):  # ones, or zeros and a one
             return True
         return bare.lower() in _NOBODY or (bare.isalpha() and _is_spelt_out(identifier))
-    # Twice: some redirects encode what is encoded already.
+    # Decoded twice: some redirects encode what is encoded already.
     plain = urllib.parse.unquote(urllib.parse.unquote(identifier)) if "%" in identifier else identifier
     text = plain.strip()
     if not text.strip(_ALL_THE_SAME) or text.lower() in _NOBODY or _MACRO.search(text) is not None:
@@ -99,19 +99,19 @@ def means_nobody(identifier: str) -> bool:
 
 
 def _is_spelt_out(text: str) -> bool:
-    """Whether a text is the name of the place where an id belongs."""
+    """Whether a text only names the place where an id belongs (`YOUR_USER_ID`)."""
     if _SPELT_OUT.fullmatch(text) is None:
         return False
     return all(word.lower() in _WORDS_OF_PLACES for word in _WORD.findall(text))
 
 
-# A whole value that a template or tag manager was to fill in. With a figure it may be an order's number or a GUID.
+# A whole value that a template or tag manager was to fill in. A text with a figure may be an order's number or GUID.
 _UNFILLED = re.compile(r"[$#]?\{[^\d]*\}|\$[a-z_.]+|\[[^\d]*\]|<[^\d]*>|(%%|__|##|@@)[^\d]*\1", re.IGNORECASE)
 _NO_VALUE = _NOBODY | {"", "0", "(not set)", "not set", "(none)", "(empty)", "-"}
 
 
 def is_unfilled(text: str) -> bool:
-    """Whether a name of a thing, such as an order's, was not filled in: a word for nothing, zero, a whole macro.
+    """Whether the name of a thing, such as an order's, was not filled in: a word for nothing, zero, a whole macro.
 
     Narrower than `means_nobody`: an order's number may have spaces and brackets, a user's id may not.
     """
@@ -119,7 +119,7 @@ def is_unfilled(text: str) -> bool:
     return plain in _NO_VALUE or _UNFILLED.fullmatch(plain) is not None
 
 
-# What shops hash where no address or number was typed in, and what their templates left standing.
+# Values that shops hash when no address or number was typed in, and placeholders that their templates left standing.
 _HASHED_NOTHING = frozenset(
     hashlib.sha256(spelt.encode()).hexdigest()
     for word in (
@@ -140,12 +140,12 @@ def is_hash_of_nothing(hexadecimal: str) -> bool:
     return lowered in _HASHED_NOTHING or (lowered != "" and lowered.strip("0") == "")
 
 
-# Of AdID, IDFA and those of televisions alike. What has another shape is a hash, or an id of something else.
+# The shape of AdID, IDFA and the ids of televisions alike. A text of another shape is a hash, or another kind of id.
 _DEVICE_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 
 def device_id(text: str) -> str | None:
-    """A device's advertising id as match tables have it: some systems write it in capitals. None for what is none."""
+    """A device's advertising id in the form of match tables: lower case. None for a text that is no such id."""
     lowered = text.strip().lower()
     return lowered if _DEVICE_ID.fullmatch(lowered) and not means_nobody(lowered) else None
 

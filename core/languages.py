@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Final
 
-# A header of more is no browser's.
+# No browser sends a longer header.
 _MAX_CHARS: Final = 500
 
 

@@ -12,7 +12,7 @@ _MASK = "***"
 
 
 def _is_secret(hint: object) -> bool:
-    """Whether a type is marked as secret, itself or in what it holds (a union, the values of a dict)."""
+    """Whether a type is marked as secret, itself or in one of its parts (a union, the values of a dict)."""
     if typing.get_origin(hint) is Annotated:
         marks = typing.get_args(hint)[1:]
         return any(isinstance(mark, Meta) and bool((mark.extra or {}).get("secret")) for mark in marks)

@@ -34,7 +34,7 @@ class Status(enum.StrEnum):
 
 
 class Goal(enum.StrEnum):
-    """What a line item pays for; decides which probability multiplies `bid_micros`."""
+    """What a line item pays for. The goal decides which probability multiplies `bid_micros`."""
 
     CPM = "cpm"  # bid_micros is a price of a thousand impressions
     CPC = "cpc"  # ... of one click
@@ -61,7 +61,7 @@ class FrequencyCap(msgspec.Struct, frozen=True):
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """A limit in money or in impressions (either may be None; both None is no limit)."""
+    """A limit in money or in impressions; either may be None, and with both None there is no limit."""
 
     micros: int | None = None
     impressions: int | None = None
@@ -77,7 +77,7 @@ class BudgetShare(msgspec.Struct, frozen=True):
 
 
 class BidModifier(msgspec.Struct, frozen=True):
-    """Bids are so many per cent where a targeting field has one of the values; a circle is "latitude,longitude,km"."""
+    """Multiplies bids where a targeting field has one of the values; a circle's value is "latitude,longitude,km"."""
 
     field: str
     values: tuple[int | str, ...]
@@ -307,7 +307,7 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 class NativeAssets(msgspec.Struct, frozen=True, kw_only=True):
-    """What a native ad is put together from, each once: a request says which of it the publisher shows, and how long.
+    """What a native ad is put together from. A request says which of it the publisher shows, and in which lengths.
 
     Of several titles, texts or images the one that suits a request best is taken, so one creative fits many requests.
     Texts are shown as they are, in the creative's language; the names in brackets are those of Native 1.2.
@@ -411,7 +411,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seat(msgspec.Struct, frozen=True):
-    """Whose bids an exchange knows by a seat of their own: an advertiser's, or one campaign's of it."""
+    """The seat under which an exchange knows the bids of an advertiser, or of one of its campaigns."""
 
     advertiser_id: int
     seat: str
@@ -493,7 +493,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     event_keys: tuple[EventKey, ...] = ()
     webhooks: tuple[WebhookTarget, ...] = ()
     conversions: tuple[ConversionRule, ...] = ()  # active ones, by id
-    # They do not bid; bids that they still have out are billed for hours.
+    # Archived objects do not bid; bids of theirs that are still out are billed for hours.
     archived_advertisers: tuple[Advertiser, ...] = ()
     archived_exchanges: tuple[Exchange, ...] = ()
     approvals: tuple[Approval, ...] = ()  # of creatives that were sent to an exchange

@@ -5,7 +5,7 @@ from typing import Final
 
 DAY_S: Final = 86_400
 
-# The largest unit that divides a duration; up to two days are said in hours, as caps are ("3 in 24 h").
+# (seconds, sign, least duration told so). Up to two days are told in hours, as caps are ("3 in 24 h").
 _UNITS: Final = ((DAY_S, "d", 2 * DAY_S), (3_600, "h", 3_600), (60, "min", 60), (1, "s", 0))
 
 

@@ -8,9 +8,9 @@ from core.processes import prepare_child
 
 
 def background_pool(niceness: int, most_tasks: int | None = None) -> concurrent.futures.ProcessPoolExecutor:
-    """One process, started by its first task, that ends with its parent; anew after `most_tasks`, where that is given.
+    """A pool of one process that starts with its first task, ends with its parent, and is replaced after `most_tasks`.
 
-    A pool's own process does not notice that its parent was killed; it would wait for work for ever.
+    By itself a pool's process does not notice that its parent was killed: it would wait for work for ever.
     """
     return concurrent.futures.ProcessPoolExecutor(
         1,

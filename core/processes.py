@@ -15,7 +15,7 @@ from collections.abc import Callable
 # <linux/prctl.h>
 PR_SET_PDEATHSIG = 1
 
-# Variable with the number of the pipe on which a supervised child says that it can serve.
+# The environment variable with the number of the pipe on which a supervised child says that it can serve.
 READY_PIPE = "GROSZ_READY_PIPE"
 
 # What a process has between SIGTERM and SIGKILL; container runtimes grant as much by default.
@@ -24,7 +24,7 @@ DRAIN_TIMEOUT_S = 10.0
 # Whatever a role writes (catalogue, ledger, logs of events, the embedded server's data) is for its own user alone.
 PRIVATE_UMASK = 0o077
 
-# Children that find their parent gone before they could ask to be told.
+# The exit code of children whose parent was gone before they could ask the kernel to be told of its death.
 EXIT_ORPHANED = 3
 
 
@@ -49,7 +49,7 @@ def die_with_parent(signal_number: signal.Signals = signal.SIGTERM) -> Callable[
 
 
 def end_with_parent(parent: int) -> None:
-    """The same for a child that multiprocessing starts, which runs this itself: end when process `parent` does."""
+    """The same for a child of multiprocessing, which calls this itself: it ends when process `parent` does."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(int(signal.SIGKILL)), 0, 0, 0)
     if os.getppid() != parent:
@@ -57,15 +57,15 @@ def end_with_parent(parent: int) -> None:
 
 
 def _nothing() -> None:
-    """Off Linux there is no such signal."""
+    """The `preexec_fn` off Linux, which has no signal for a parent's death."""
 
 
 def give_way(pid: int, niceness: int) -> bool:
-    """Let others go before a process just started that leads a session; False when it has to be tried again in 0.1 s.
+    """Lower the priority of a process that was just started and leads a session; False: try again in 0.1 s.
 
-    Where Linux groups processes by session (autogroups, sched(7)), niceness counts only within a session, and a session
-    has one of its own; a user other than root may set only a few of these a second. Without it a bidder waited up to
-    0.25 s for its own compiling child and for the worker. A process that has ended is left alone.
+    Where Linux groups processes by session (autogroups, sched(7)), niceness counts only within a session, so that of
+    the session is set, too; a user other than root may set only a few of these a second. Without it a bidder waited up
+    to 0.25 s for its own compiling child and for the worker. A process that has ended is left alone.
     """
     if not niceness:
         return True
@@ -77,19 +77,20 @@ def give_way(pid: int, niceness: int) -> bool:
     except BlockingIOError:
         return False
     except (FileNotFoundError, PermissionError, ProcessLookupError):
-        # Kernels without autogroups have no such file, some containers let nobody write to it: there is no more to do.
+        # Kernels without autogroups have no such file, and some containers let nobody write to it: nothing is left to
+        # do.
         pass
     return True
 
 
 def prepare_child(parent: int, niceness: int) -> None:
-    """What the process of a pool does first: end with its parent, and let others go before it.
+    """What a pool's process does first: end with its parent, and take a lower priority than others.
 
-    It stands here because a pool's process imports the module of its initializer before it calls it: with numpy and the
-    compiler that is a second of a processor, which those that answer requests have to go without.
+    It stands here because a pool's process imports the module of its initializer before it calls it: numpy and the
+    compiler would take a second of processor time from processes that answer requests.
     """
     end_with_parent(parent)
-    os.setsid()  # Linux gives way by session: without one of its own, whoever started the child would, too
+    os.setsid()  # Linux sets priorities by session: in its parent's, the child would slow down its parent, too
     while not give_way(os.getpid(), niceness):
         time.sleep(0.1)
 

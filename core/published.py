@@ -4,7 +4,7 @@ import msgspec
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """What exchanges have decided about the version of a creative that is in force: their ids. `id` is the creative's.
+    """The exchanges (ids) that have approved or rejected the version in force of the creative with this `id`.
 
     An exchange that is in neither list has not decided, or its approval has expired.
     """
@@ -15,16 +15,16 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventKey(msgspec.Struct, frozen=True):
-    """An API key that may send shop events from a server: its SHA-256, and for whom (None: every advertiser)."""
+    """An API key that may send shop events from a server: its SHA-256, and the advertisers it is for (None: all)."""
 
     sha256: bytes
     advertiser_ids: tuple[int, ...] | None = None
 
 
 class WebhookTarget(msgspec.Struct, frozen=True):
-    """Where an advertiser wants to hear of users who enter a segment; `secret` signs the calls.
+    """Where an advertiser wants to be told of users who enter a segment; `secret` signs the calls.
 
-    Without a URL it hears by mail, at an address that is the control plane's alone.
+    Without a URL the advertiser is told by mail, at an address that only the control plane knows.
     """
 
     id: int

@@ -139,6 +139,6 @@ REASON_COUNT = len(NO_BID_REASONS)
 
 
 def text_of_reason(name: str) -> str:
-    """The sentence of a reason as metrics and journal name it; a name that is none of these stays as it is."""
+    """The sentence of a reason that metrics and journal know by `name`; any other name is returned as it is."""
     found = NoBid.__members__.get(name.upper())
     return name if found is None else found.text

@@ -42,7 +42,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     vendor: str  # "company.example-omid"
     url: str
     parameters: str = ""
-    not_executed_url: str = ""  # told where the player did not run the script
+    not_executed_url: str = ""  # called where the player did not run the script
 
 
 class Spot(msgspec.Struct, frozen=True, kw_only=True):

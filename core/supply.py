@@ -22,7 +22,7 @@ FORMAT: Final = b"S1"
 DIGEST_BYTES: Final = 8
 
 MAX_TABLE_BYTES: Final = 1024**3
-"""Of an unpacked table; bytes that unpack to more are damaged."""
+"""The most bytes of an unpacked table: a larger one is damaged."""
 
 DAY_MS: Final = 86_400_000
 
@@ -31,14 +31,14 @@ GOOD_FOR_MS: Final = 7 * DAY_MS
 
 
 class SupplyFile(msgspec.Struct, frozen=True):
-    """One file as it was read. `named` are ascending digests of what it names: sellers of a domain, ids of sellers."""
+    """One file as it was read. `named` are the sorted digests of the sellers, or ids of sellers, that it names."""
 
     read_ms: int
     named: bytes = b""
 
     @property
     def count(self) -> int:
-        """What the file names."""
+        """How many sellers the file names."""
         return len(self.named) // DIGEST_BYTES
 
     def names(self, text: str) -> bool:
@@ -59,12 +59,12 @@ class SupplyTable(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
-        """All files."""
+        """How many files there are."""
         return len(self.sites) + len(self.apps) + len(self.systems)
 
 
 def current(table: SupplyTable, now_ms: int) -> SupplyTable:
-    """The table without the files that were read too long ago to count."""
+    """The table without files that were read more than GOOD_FOR_MS ago."""
 
     def lately(files: dict[str, SupplyFile]) -> dict[str, SupplyFile]:
         return {name: file for name, file in files.items() if now_ms - file.read_ms <= GOOD_FOR_MS}
@@ -75,18 +75,18 @@ def current(table: SupplyTable, now_ms: int) -> SupplyTable:
 
 
 def digest(text: str) -> int:
-    """What stands for a name in a table: two of a million names are taken for each other once in 10^7 tables."""
+    """The number that stands for a name in a table: two of a million names collide in one of 10^7 tables."""
     raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()
     return int.from_bytes(raw, "little")
 
 
 def seller_name(system: str, account: str) -> str:
-    """A seller of a system: domains have no case, ids may."""
+    """The name of a seller at a system, in normal form: domains are lowered, ids may depend on case."""
     return f"{system.strip().lower()}/{account.strip()}"
 
 
 def plain_seller(named: str) -> str:
-    """What a list calls a seller, in normal form: "SSP.example/4711" is "ssp.example/4711"."""
+    """A list's name of a seller, in normal form: "SSP.example/4711" is "ssp.example/4711"."""
     system, slash, account = named.partition("/")
     return seller_name(system, account) if slash else system.strip().lower()
 

@@ -4,7 +4,7 @@ import enum
 
 
 class Clearing(enum.StrEnum):
-    """Who says what a won impression costs."""
+    """Where the price of a won impression comes from."""
 
     REPORTED = "reported"  # the exchange, in its notice
     HOUSE = "house"  # nobody: settled by our rule over the bids we know
@@ -33,7 +33,7 @@ class PriceEncryption(enum.StrEnum):
 
 
 class UnreadablePrice(enum.StrEnum):
-    """What a bill is charged whose price nobody can read: not a number, not genuine, an unfilled macro."""
+    """What is charged for a bill whose price cannot be read: not a number, not genuine, an unfilled macro."""
 
     BID = "bid"  # the bid, the most that the exchange may ask
     HOUSE = "house"  # by our rule over the bids we know
@@ -43,8 +43,8 @@ class SellerCheck(enum.StrEnum):
     """What the local table of ads.txt files decides (docs/supply.md)."""
 
     OFF = "off"
-    KNOWN = "known"  # a seller that a known file does not name is refused
-    REQUIRED = "required"  # so is an impression whose file is not known
+    KNOWN = "known"  # a seller is refused if its file is known and does not name it
+    REQUIRED = "required"  # the same, and impressions whose file is not known are refused
 
 
 class ListKind(enum.StrEnum):
@@ -60,13 +60,13 @@ class ListKind(enum.StrEnum):
 class ReviewPolicy(enum.StrEnum):
     """Whether an exchange looks at each ad before it is shown (docs/approvals.md)."""
 
-    NONE = "none"  # it tells nobody of its decisions
+    NONE = "none"  # the exchange tells nobody of its decisions
     AFTER = "after"  # an ad may bid until it is rejected
     BEFORE = "before"  # an ad may bid once it is approved
 
 
 class NoBidStyle(enum.StrEnum):
-    """How an exchange wants to hear 'no'."""
+    """The form in which an exchange wants a no-bid."""
 
     NO_CONTENT = "204"
     REASON_CODE = "nbr"  # 200 {"id": ..., "nbr": n}
@@ -74,7 +74,7 @@ class NoBidStyle(enum.StrEnum):
 
 
 class RefusalStyle(enum.StrEnum):
-    """What an exchange is told that sends more than its cap."""
+    """What an exchange is answered when it sends more than its cap."""
 
     NO_CONTENT = "204"
     TOO_MANY = "429"

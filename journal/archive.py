@@ -17,13 +17,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 HOUR_MS: Final = 3_600_000
-# Rows that one report may have: what is larger is a file of its own (docs/reports.md).
+# The most rows of one report: a larger one is a file of its own (docs/reports.md).
 MAX_REPORT_ROWS: Final = 100_000
 STORED_FILE: Final = "stored_until"
 STATE_FILE: Final = "streams.json"
-"""Positions of the streams that are taken into the files."""
+"""The file with the positions up to which streams are in the Parquet files."""
 FORGOTTEN_FILE: Final = "forgotten.json"
-"""The hour of each kind before which rows were removed, since they are older than they are kept."""
+"""The file with the hour of each kind before which rows were removed because of their age."""
 # A process hands its segment on after 2 s, up to a tick later.
 HAND_ON_MS: Final = 2_500
 _NAME = re.compile(r"(?P<first>\d{8})(?:-(?P<last>\d{8})|\.(?P<source>[\w.-]+))\.parquet")
@@ -61,11 +61,11 @@ class Archive:
         self.folder = folder
 
     def hour_folder(self, kind: str, hour: int) -> Path:
-        """Where the rows of an hour lie; `hour` counts from 1970, UTC."""
+        """The folder of an hour's rows; `hour` counts from 1970, UTC."""
         return self.folder / kind / hour_text(hour)
 
     def hours(self, kind: str, since: int | None = None, until: int | None = None) -> list[int]:
-        """Hours of which there is anything, ascending; from `since`, before `until`."""
+        """The hours that have any file, ascending; from `since`, before `until`."""
         return sorted(
             hour
             for hour in self._all_hours(kind)
@@ -98,7 +98,7 @@ class Archive:
         return [part.path for hour in hours for part in self.parts(kind, hour)]
 
     def path_for(self, kind: str, hour: int, source: str) -> Path:
-        """Where the part of one hour that is made of `source` goes; the same each time that it is made."""
+        """The path of an hour's part that is made from `source`; the same path each time."""
         parts = self.all_parts(kind, hour)
         number = next((part.first for part in parts if part.source == source), None)
         if number is None:
@@ -106,14 +106,14 @@ class Archive:
         return self.hour_folder(kind, hour) / f"{number:08d}.{source}.parquet"
 
     def remove(self, kind: str, hour: int) -> None:
-        """Forget an hour."""
+        """Remove all files of a kind's hour."""
         folder = self.hour_folder(kind, hour)
         for path in folder.iterdir() if folder.is_dir() else ():
             path.unlink(missing_ok=True)
         folder.rmdir()
 
     def forget(self, kind: str, before: int) -> list[int]:
-        """Remove the hours before one; which they were. Says first that they may be gone, for `forgotten_before`."""
+        """Remove the hours before `before`, and return them. `forgotten_before` is noted first."""
         old = self.hours(kind, until=before)
         if old:
             path = self.folder / FORGOTTEN_FILE
@@ -125,7 +125,7 @@ class Archive:
         return old
 
     def forgotten_before(self, kind: str) -> int:
-        """Hours before this one may be gone; 0 where none is."""
+        """The hour before which rows may be gone; 0 where none is."""
         return self._forgotten().get(kind, 0)
 
     def _forgotten(self) -> dict[str, int]:
@@ -147,10 +147,10 @@ class Archive:
             return ""
 
     def note_stored_until(self, moment_ms: int, waits_since_ms: int | None = None) -> int:
-        """Say up to when all that happened is in the files, and return it.
+        """Note up to when everything that happened is in the files, and return that moment (unix ms).
 
-        At `moment_ms` all was taken that was there but for what waits elsewhere, of which the oldest came at
-        `waits_since_ms`, and for what processes have not handed on.
+        At `moment_ms` all rows that had come were stored, except those that wait elsewhere, of which the oldest came at
+        `waits_since_ms`, and those in segments that processes have not handed on.
         """
         until_ms = moment_ms - HAND_ON_MS
         if waits_since_ms is not None:
@@ -162,7 +162,7 @@ class Archive:
         return until_ms
 
     def stored_until(self) -> int:
-        """What was noted last, unix milliseconds; 0 where nobody has stored anything."""
+        """The moment that was noted last, unix milliseconds; 0 where no worker has stored anything."""
         try:
             return int((self.folder / STORED_FILE).read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
@@ -170,18 +170,18 @@ class Archive:
 
 
 def positions_in(state: bytes | str) -> Mapping[str, str]:
-    """Stream -> id of its last entry that is in the files, of what STATE_FILE has. Raises msgspec.DecodeError."""
+    """Stream -> id of its last entry in the files, from the content of STATE_FILE. Raises msgspec.DecodeError."""
     return msgspec.json.decode(state, type=_Taken).done
 
 
 def current(parts: Sequence[HourPart]) -> list[HourPart]:
-    """Those that no merged file among them covers."""
+    """The parts that no merged file among them covers."""
     merged = [part for part in parts if not part.source]
     return [part for part in parts if not any(other.covers(part) for other in merged)]
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file; 0 of one that a merge has removed meanwhile."""
+    """The size of a file in bytes; 0 where a merge has removed it meanwhile."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -194,7 +194,7 @@ def hour_text(hour: int) -> str:
 
 
 def hour_of_text(text: str) -> int | None:
-    """The inverse; None for what is no hour."""
+    """The hour of such a text; None for any other text."""
     try:
         moment = datetime.datetime.strptime(text, _HOUR_FORMAT).replace(tzinfo=datetime.UTC)
     except ValueError:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from journal.people import number_of
 
 NUMBER: Final = 100
-"""Of the frames in segment files that hold batches; KINDS has the numbers of rows."""
+"""The number of frames that hold batches, in segment files; KINDS has the numbers of rows."""
 
 NAME: Final = "bid_batch"
 
@@ -37,26 +37,26 @@ class BidBatch(NamedTuple):
     clicks: bytes
     conversions: bytes
     expected: bytes
-    """NaN where the bid is the same for everybody; empty where all are."""
+    """NaN where the bid is the same for every user; empty where all are."""
     carts: bytes
-    """What carts add to a conversion; empty where nobody has one."""
+    """What carts add to a conversion; empty where no user has one."""
     multipliers: bytes
     frequencies: bytes
-    """Empty where nobody saw an impression in a day."""
+    """Empty where no user saw an impression within a day."""
     known: bytes
     """Numbers of the bids whose user the shop knows."""
     states: bytes
     """Visits, products viewed, seconds since the last visit and purchase, cart, seconds for which it is idle, its
-    stage: seven columns with an entry for each of `known`."""
+    stage: seven columns with an entry for each number in `known`."""
     model_version: int = 0
-    """Of the weights that priced the bids; 0: not numbered, as in files of the release before."""
+    """The version of the weights that priced the bids; 0: not numbered, as in files of the release before."""
     arm: int = 0
-    """Of an experiment; 0: in none."""
+    """The arm of an experiment; 0: in none."""
 
 
-# Ids of exchanges are UUIDs; longer ones are cut, which still finds them.
+# Ids of exchanges are UUIDs; longer ones are cut, and are still found by their beginning.
 MAX_ID_CHARS: Final = 64
-# Texts that traffic chooses: longer ones are no domain, bundle or city.
+# Texts come from traffic: a longer one is no domain, bundle or city.
 MAX_TEXT_CHARS: Final = 100
 
 _STATES: Final = 7
@@ -64,7 +64,7 @@ _UNKNOWN: Final = (0.0, 0.0, None, None, 0.0, None, 0.0)
 
 
 def rows_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    """The rows of the kind `bid` of a batch as it was written."""
+    """The rows of the kind `bid` that a batch from a segment file stands for."""
     made = _read(batch)
     count = len(made.bids)
     zeros = [0.0] * count
@@ -100,7 +100,7 @@ def answers_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def _read(batch: Sequence[Any]) -> BidBatch:
-    """A batch as it was written: one of a later release may have members more at its end."""
+    """A batch from a segment file: one of a later release may have more members at its end."""
     return BidBatch(*batch[: len(BidBatch._fields)])
 
 
@@ -121,5 +121,5 @@ def _floats(packed: bytes) -> list[float]:
 
 
 def _finite(number: float | None) -> float | None:
-    """None for what never happened or was not worked out."""
+    """The number; None where it is not finite, which stands for what never happened or was not worked out."""
     return number if number is not None and math.isfinite(number) else None

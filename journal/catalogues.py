@@ -12,7 +12,7 @@ from core.catalogue.codec import decode_catalogue, encode_catalogue
 from core.model import Catalogue
 
 _SUFFIX: Final = ".catalogue"
-# Of all files together: a catalogue of 10,000 line items has 1 MiB. The oldest go first.
+# The most bytes of all files together: a catalogue of 10,000 line items has 1 MiB. The oldest go first.
 MAX_BYTES: Final = 2 * 1024 * 1024 * 1024
 _DAY_MS: Final = 86_400_000
 
@@ -24,7 +24,7 @@ class CatalogueFiles:
         self._folder = folder
 
     def keep(self, catalogue: Catalogue) -> bool:
-        """Write a version that is not there yet, whole or not at all; whether it was."""
+        """Write a version unless it is there; the file appears whole or not at all. Whether it was written."""
         path = self._path(catalogue.version)
         if path.exists():
             return False
@@ -53,11 +53,11 @@ class CatalogueFiles:
         return decode_catalogue(self._path(version).read_bytes())
 
     def tidy(self, now_ms: int, kept_days: int) -> int:
-        """Remove what is older than it is kept, but for the newest of that, and what goes beyond the bytes."""
+        """Remove versions older than `kept_days`, except the newest of these, and the oldest beyond MAX_BYTES."""
         versions = self.versions()[:-1]  # the newest is in force
         limit_s = (now_ms - kept_days * _DAY_MS) / 1000
         old = [each for each in versions if self._path(each).stat().st_mtime < limit_s]
-        gone = old[:-1]  # the last of them was in force when the time began
+        gone = old[:-1]  # the last of them was in force when the kept time begins
         kept = [each for each in versions if each not in gone]
         size = sum(self._path(each).stat().st_size for each in kept)
         while kept and size > MAX_BYTES:

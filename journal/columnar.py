@@ -17,9 +17,9 @@ import numpy as np
 from core.disk import TEMPORARY, flush_folder
 from core.errors import GroszError, InputError, UnavailableError
 
-# Rows of one group: what one thread reads at a time, and the unit of which minima and maxima are kept.
+# Rows of one row group: what one thread reads at a time, and what DuckDB keeps minima and maxima of.
 _ROW_GROUP: Final = 122_880
-# Both cores of a small machine; memory beyond this goes to files beside the data.
+# Both cores of a small machine; data beyond this memory goes to files beside the data.
 DEFAULT_THREADS: Final = 2
 DEFAULT_MEMORY: Final = "512MB"
 
@@ -28,7 +28,7 @@ _DTYPES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 Value = Any
-"""What DuckDB takes and gives as a parameter or a member of a row."""
+"""A parameter of a query, or a value in a row."""
 
 
 class Columnar:
@@ -56,7 +56,7 @@ class Columnar:
         self._connection.interrupt()
 
     def ask(self, sql: str, parameters: Sequence[Value] | Mapping[str, Value] = ()) -> list[tuple[Value, ...]]:
-        """Rows of a query. Raises UnavailableError for files that vanished, InputError for what DuckDB refuses."""
+        """The rows of a query. Raises UnavailableError for files that vanished, InputError for what DuckDB refuses."""
         return self.ask_named(sql, parameters)[1]
 
     def ask_named(
@@ -71,7 +71,7 @@ class Columnar:
             raise _translated(error) from error
 
     def set_table(self, name: str, types: Sequence[str], rows: Sequence[Sequence[Value]]) -> None:
-        """Make a table of a question's own: its columns are `c0`, `c1`, ... of these SQL types."""
+        """Make a temporary table from values: its columns are `c0`, `c1`, ... of these SQL types."""
         arrays = {f"c{at}": _array(sql, [row[at] for row in rows]) for at, sql in enumerate(types)}
         chosen = ", ".join(f"CAST(c{at} AS {sql}) AS c{at}" for at, sql in enumerate(types))
         self._connection.register("rows_to_keep", arrays)
@@ -83,22 +83,22 @@ class Columnar:
             self._connection.unregister("rows_to_keep")
 
     def keep(self, name: str, sql: str, parameters: Sequence[Value], *, add: bool) -> None:
-        """Make a table of a question's own of what a query yields, or `add` it to the one there is; raises as `ask`."""
+        """Make a temporary table of a query's rows, or `add` them to an existing one; raises as `ask`."""
         begin = f"INSERT INTO {name}" if add else f"CREATE OR REPLACE TEMP TABLE {name} AS"
         self.ask(f"{begin} {sql}", parameters)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Drop tables of a question's own, where they are."""
+        """Drop temporary tables; without effect for those that do not exist."""
         for name in names:
             self.ask(f"DROP TABLE IF EXISTS {name}")
 
     def write(
         self, path: Path, columns: Mapping[str, tuple[str, Sequence[Value]]], *, order_by: Sequence[str] = ()
     ) -> int:
-        """Write rows as a Parquet file: name of a column -> (its SQL type, its values). How many rows it has.
+        """Write rows as a Parquet file, from (SQL type, values) by name of column. Returns how many rows it has.
 
-        Lists are given as texts that DuckDB casts (`[1, 2]`). Raises UnavailableError where the disk refuses; then
-        nothing of that name is there that was not before.
+        Lists are given as texts that DuckDB casts (`[1, 2]`). Raises UnavailableError where the disk refuses; a file of
+        that name is then as it was before.
         """
         rows = len(next(iter(columns.values()))[1]) if columns else 0
         arrays = {f"c{number}": _array(sql, values) for number, (sql, values) in enumerate(columns.values())}
@@ -120,7 +120,7 @@ class Columnar:
         order_by: Sequence[str] = (),
         rows: int | None = None,
     ) -> int:
-        """Write what a query yields as a Parquet file, whole or not at all; `rows` are what it must have.
+        """Write a query's rows as a Parquet file, whole or not at all; `rows` is how many there must be.
 
         Raises UnavailableError.
         """
@@ -146,7 +146,7 @@ class Columnar:
         return written
 
     def count(self, paths: Iterable[Path]) -> int:
-        """Rows of Parquet files, which are read to their last column: a damaged one raises UnavailableError."""
+        """How many rows Parquet files have. They are read to the last column: a damaged one raises UnavailableError."""
         listed = list(paths)
         if not listed:
             return 0
@@ -159,13 +159,13 @@ class Columnar:
 
 
 def files_sql(paths: Iterable[Path]) -> str:
-    """A table of SQL that is the rows of Parquet files, by name of column: those of older files lack the newest."""
+    """SQL for the rows of Parquet files, with columns matched by name: older files lack the newest columns."""
     listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
     return f"read_parquet([{listed}], union_by_name = true)"
 
 
 def remove_temporary(folder: Path) -> int:
-    """Remove what processes that died were writing below a folder; how many files that were."""
+    """Remove unfinished files of processes that died, below a folder; returns how many there were."""
     found = list(folder.rglob(f"*{TEMPORARY}")) if folder.is_dir() else []
     for path in found:
         path.unlink(missing_ok=True)
@@ -181,12 +181,12 @@ def _flush(path: Path) -> None:
 
 
 def _array(sql: str, values: Sequence[Value]) -> "np.ndarray[Any, Any]":
-    """Values as DuckDB scans them: numbers as numbers; anything else, and what has a None, as objects."""
+    """Values as DuckDB scans them: numbers as numbers; other types, and columns with a None, as objects."""
     dtype = _DTYPES.get(sql)
     if dtype is not None and None not in values:
         return np.array(values, dtype=dtype)
     array = np.empty(len(values), dtype=object)
-    # As texts where there is a None: DuckDB guesses the type of objects, and casts texts without loss.
+    # Columns with a None are texts: DuckDB would guess the type of objects, and casts texts without loss.
     array[:] = values if dtype is None else [None if value is None else str(value) for value in values]
     return array
 

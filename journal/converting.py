@@ -20,11 +20,11 @@ from journal.folders import DAMAGED_SUFFIX, take_lock, waiting_segments
 from journal.rows import KINDS, JournalKind
 from journal.segment import Codec, SegmentFrame, whole_bytes
 
-# How the rows of a Parquet file lie: questions are about an advertiser's line items.
+# The order of rows in a Parquet file: questions are about an advertiser's line items.
 _ORDER: Final = ("advertiser_id", "line_item_id", "exchange_id")
-# A merged file is worth its cost from here on.
+# From this many parts on, a merged file is worth its cost.
 MERGE_FROM: Final = 2
-# A leftover may still be read by a question that was asked before the merge.
+# A part that a merge left over stays this long: a question that was asked before may still read it.
 LEFTOVER_S: Final = 120.0
 
 _log = logging.getLogger("grosz.journal")
@@ -34,12 +34,12 @@ class Converted(NamedTuple):
     """What came of one segment."""
 
     rows: int
-    torn_bytes: int  # of its tail, which is lost with the process that wrote it
+    torn_bytes: int  # of the end that was lost with the process that wrote it
     newest_ms: int  # when the newest row of it was written
 
 
 class SegmentConverter:
-    """Turns one folder's segments into Parquet. There is one for a folder, which a lock keeps so."""
+    """Turns one folder's segments into Parquet. A lock makes sure that a folder has only one."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class SegmentConverter:
         return Converted(rows, torn, newest_ms)
 
     def write(self, source: str, frames: Iterable[SegmentFrame]) -> int:
-        """Write rows as parts named by `source`; how many there were. Repeating it changes nothing."""
+        """Write rows as parts named by `source`; returns how many there were. Repeating it changes nothing."""
         filed: dict[tuple[JournalKind, int], list[dict[str, object]]] = defaultdict(list)
         for frame in frames:
             kind = KINDS.get(frame.kind)
@@ -124,7 +124,7 @@ class SegmentConverter:
         return sum(map(len, filed.values()))
 
     def merge(self, kind: JournalKind, hour: int, now_s: float) -> bool:
-        """Make one file of an hour's parts, and remove what an earlier merge left over; whether there was any to do."""
+        """Make one file of an hour's parts, and remove what an earlier merge left over; False where none was made."""
         everything = self.archive.all_parts(kind.name, hour)
         parts = current(everything)
         for part in everything:
@@ -141,7 +141,7 @@ class SegmentConverter:
 
 
 def _is_forgotten(part: HourPart, everything: Sequence[HourPart], now_s: float) -> bool:
-    """Whether nobody can still be reading a part that a merged file covers, one that is left over itself among them.
+    """Whether no question can still read a part: a file that covers it, left over itself or not, is old enough.
 
     A busy hour is merged each half minute: if only the newest file counted, nothing would ever be old enough to go.
     """
@@ -152,7 +152,7 @@ def _is_forgotten(part: HourPart, everything: Sequence[HourPart], now_s: float) 
 
 
 def columns_of(kind: JournalKind, rows: Sequence[dict[str, object]]) -> dict[str, tuple[str, list[object]]]:
-    """Rows as columns, for `Columnar.write`; what a row lacks is None."""
+    """Rows as columns, for `Columnar.write`; a value that a row lacks is None."""
     return {
         column.name: (column.sql, [_value(column.sql, row.get(column.name)) for row in rows]) for column in kind.columns
     }

@@ -16,7 +16,7 @@ from journal.rows import BID, KINDS, REQUEST, SHOWN, JournalKind
 
 
 class ErasedFiles(NamedTuple):
-    """Files that were written anew, and the hours of those with bids: what was made of these says too much now."""
+    """How many files were rewritten, and the hours of those with bids: sums made of these hours tell too much now."""
 
     files: int
     bid_hours: frozenset[int]
@@ -25,7 +25,7 @@ class ErasedFiles(NamedTuple):
 def erase_people(archive: Archive, columnar: Columnar, people: Collection[int]) -> ErasedFiles:
     """Erase persons by their pseudonyms from all files.
 
-    Raises UnavailableError; what was not done is done by the next call.
+    Raises UnavailableError; the next call does what is left.
     """
     if not people:
         return ErasedFiles(0, frozenset())

@@ -27,7 +27,7 @@ IDS: Final = ("advertiser", "campaign", "line_item", "creative", "exchange")
 # Bounds of the tiers of an abandoned cart's value, in whole units of the advertiser's currency.
 CART_BOUNDS: Final = (100, 300, 1_000)
 _MICROS: Final = 1_000_000
-# A cart that nothing followed for a day was left (docs/reports.md).
+# A cart counts as left when nothing followed for a day (docs/reports.md).
 CART_GAP_MS: Final = 86_400_000
 
 
@@ -42,7 +42,7 @@ def _tier_sql() -> str:
     )
 
 
-# Of a bid's own row. Products and segments are several to a bid: rows are repeated for each (`bid_source`).
+# What a bid's own row has. A bid with several products or segments has a row for each (`bid_source`).
 _OF_BID: Final[Mapping[str, str]] = {
     "format": "format", "domain": "domain", "app": "app", "publisher": "publisher", "country": "country",
     "region": "region", "city": "city", "device": "device_type", "os": "os", "browser": "browser", "deal": "deal_id",
@@ -50,7 +50,7 @@ _OF_BID: Final[Mapping[str, str]] = {
     "size": "width || 'x' || height", "cart_tier": _tier_sql(),
 }  # fmt: skip
 _SEVERAL: Final = ("product", "segment")
-# Of orders: what was seen and clicked before, without the moments, `8 view > 7 click`; empty where it was erased.
+# What was seen and clicked before an order, without the moments: `8 view > 7 click`; empty where it was erased.
 _PATH: Final = (
     "coalesce(array_to_string(list_transform(string_split(e.path, ', '), "
     "lambda x: trim(concat_ws(' ', split_part(x, ' ', 1), split_part(x, ' ', 2)))), ' > '), '')"
@@ -87,11 +87,11 @@ DIMENSIONS: Final = (
 
 
 ASSIST: Final = CONVERSION._replace(name="assist")
-"""Orders again, once for each line item that the buyer saw or clicked before and that is not credited."""
+"""Orders again, once for each line item that the buyer saw or clicked before and that is not the credited one."""
 
 
 class ReportMeasure(NamedTuple):
-    """A sum over one kind of rows. `money`: micros, of the advertiser's currency. `of_bid`: it looks at the bid."""
+    """A sum over one kind of rows. `money`: micros of the advertiser's currency. `of_bid`: it needs the bid's row."""
 
     kind: JournalKind
     sql: str
@@ -103,7 +103,7 @@ def _order(where: str) -> ReportMeasure:
     return ReportMeasure(CONVERSION, f"count(*) FILTER (e.entry = 'order'{where})")
 
 
-# Prices that a notice names are of the auction's currency: the bid says what one of it is in the advertiser's.
+# Prices in notices are in the auction's currency: the bid tells the rate to the advertiser's.
 _LEAST: Final = "e.minimum_to_win_cpm * (b.reserved_micros * 1000.0 / nullif(b.bid_cpm, 0))"
 _PRICE: Final = "e.price_cpm * (e.reserved_micros * 1000.0 / nullif(e.bid_cpm, 0))"
 
@@ -144,12 +144,12 @@ SUMS: Final[Mapping[str, ReportMeasure]] = {
     "purchases": ReportMeasure(SHOP, "count(*) FILTER (e.event = 'purchase')"),
     "sales": ReportMeasure(SHOP, "sum(e.value_micros) FILTER (e.event = 'purchase')", money=True),
 }
-# What only ratios are made of.
+# Sums that only ratios use.
 _HIDDEN: Final = frozenset(("told_minimums", "told_minimum_cpm", "told_prices", "told_price_cpm"))
 
 
 class Ratio(NamedTuple):
-    """A measure that is worked out of sums: `above` (added up) times `factor`, by `below`."""
+    """A measure made of sums: those of `above`, added up, times `factor`, divided by those of `below`."""
 
     above: tuple[str, ...]
     below: tuple[str, ...]
@@ -175,7 +175,7 @@ RATIOS: Final[Mapping[str, Ratio]] = {
     "purchase_rate": Ratio(("purchases",), ("visits",)),
     "abandonment_rate": Ratio(("abandoned_carts",), ("carts",)),
 }
-# Sums and differences of sums: what is added, what is taken away.
+# Measures that add up and subtract sums: (the added ones, the subtracted ones).
 TOTALS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "conversions": (("click_conversions", "view_conversions"), ()),
     "saved": (("reserved",), ("spend",)),
@@ -194,7 +194,7 @@ class ColumnForm(enum.StrEnum):
 
 
 def sums_of(measure: str) -> tuple[str, ...]:
-    """The sums that a measure is worked out of."""
+    """The sums that a measure is worked out from."""
     if measure in RATIOS:
         return tuple(dict.fromkeys((*RATIOS[measure].above, *RATIOS[measure].below)))
     if measure in TOTALS:
@@ -214,7 +214,7 @@ def form_of(column: str) -> ColumnForm:
 
 
 def measure_sql(measure: str) -> str:
-    """The measure of columns with sums."""
+    """SQL for the measure, from columns with its sums."""
 
     def added(names: Sequence[str]) -> str:
         return " + ".join(f'"{name}"' for name in names)
@@ -230,9 +230,9 @@ def measure_sql(measure: str) -> str:
 
 
 def expression(name: str, kind: JournalKind) -> str | None:
-    """How a dimension that is no time is read of a row of one kind; None where it has none.
+    """SQL for a dimension, other than a time, of a row of one kind; None where the kind has no such dimension.
 
-    It may read `s`, the table of advertisers: c1 is the currency.
+    It may read `s`, the table of advertisers, whose column c1 is the currency.
     """
     own = _OWN.get(kind.name, {}).get(name)
     if own is not None:
@@ -250,16 +250,16 @@ def expression(name: str, kind: JournalKind) -> str | None:
 
 
 def click_source(rows: str) -> str:
-    """Clicks; those of a release before have no product."""
+    """SQL for clicks; those of a release before have no product."""
     return f"(SELECT * FROM {rows} UNION ALL BY NAME SELECT NULL::VARCHAR AS product WHERE false)"  # noqa: S608 - ours
 
 
 def bid_source(rows: str, names: Sequence[str], *, whole: bool, shown: str = "") -> str:
-    """Bids with these dimensions as columns of their names; `whole`: with all other columns as well.
+    """SQL for bids with these dimensions as columns of their names; `whole`: with all other columns as well.
 
-    `rows` is a table of SQL, "" where there are none; `shown` is one of what their ads showed that were filled when
+    `rows` is an SQL table of bids, "" where there are none; `shown` is one of what ads showed that were filled when
     they were loaded (the kind `shown`). A bid with several products or segments is there once for each. Segments are
-    the advertiser's own, by the table `owners` (advertiser, ids): people are in those of other shops too.
+    the advertiser's own, by the table `owners` (advertiser, ids): people are in segments of other shops too.
     """
     computed = [f'{sql} AS "{name}"' for name, sql in _OF_BID.items() if name in names and not (whole and sql == name)]
     several = [name for name in _SEVERAL if name in names]
@@ -293,7 +293,7 @@ def bid_source(rows: str, names: Sequence[str], *, whole: bool, shown: str = "")
 
 
 def assist_source(rows: str) -> str:
-    """Orders, once for each line item in the path before them but the credited one."""
+    """SQL for orders, once for each line item in the path before them except the credited one."""
     touched = (
         "list_distinct(list_transform(string_split(path, ', '), lambda x: try_cast(split_part(x, ' ', 1) AS UINTEGER)))"
     )
@@ -304,10 +304,10 @@ def assist_source(rows: str) -> str:
 
 
 def shop_source(rows: str, known_ms: int) -> str:
-    """Shop events, and of carts where one begins, whether it was left, and its worth up to there.
+    """SQL for shop events; where a cart begins, also whether it was left, and its value up to there.
 
     A cart is what one person puts in within a day of each other and before buying. It was left if nothing followed for
-    a day, as far as is known at `known_ms` (unix ms). What nobody is known for begins a cart each time.
+    a day, as far as is known at `known_ms` (unix ms). Each event without a known person begins a cart.
     """
     gap, mine = CART_GAP_MS, "PARTITION BY advertiser_id, person, event IN ('cart', 'purchase') ORDER BY at_ms, event"
     seen = (

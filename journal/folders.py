@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Final
 
 NEW_SUFFIX: Final = ".new"
-"""End of the name of a segment that is being begun: it has no lock yet, and is nobody's but its process's."""
+"""End of the name of a segment that is being begun: it has no lock yet, and belongs to the process that makes it."""
 OPEN_SUFFIX: Final = ".open"
 """End of the name of a segment that a process writes; it holds a lock on the file."""
 CLOSED_SUFFIX: Final = ".segment"
 DAMAGED_SUFFIX: Final = ".damaged"
 REFUSED_SUFFIX: Final = ".refused"
-"""Ends of the names of files that are set aside: nobody can read them, or the worker takes them never."""
+"""Ends of the names of files that were set aside: they cannot be read, or the worker refuses them for good."""
 
 SET_ASIDE_DAYS: Final = 30
-"""Long enough to look at one. No longer, since whoever is erased meanwhile cannot be found in it."""
+"""Long enough for a person to look at one. No longer, since rows of a person who is erased meanwhile stay in it."""
 
-# Beginning a file takes microseconds: one that is begun for so long was begun by a process that is gone.
+# To begin a file takes microseconds: a file that was begun this long ago belongs to a process that is gone.
 _BEGUN_S: Final = 60.0
 
 
@@ -55,7 +55,7 @@ def take_lock(path: Path) -> int | None:
 
 
 def forget_set_aside(folder: Path, now_s: float) -> list[Path]:
-    """Remove what was set aside in a folder too long ago; which files."""
+    """Remove files that were set aside more than SET_ASIDE_DAYS ago, and return them."""
     if not folder.is_dir():
         return []
     found = [path for path in folder.iterdir() if path.suffix in (DAMAGED_SUFFIX, REFUSED_SUFFIX)]
@@ -66,7 +66,7 @@ def forget_set_aside(folder: Path, now_s: float) -> list[Path]:
 
 
 def _is_written(path: Path) -> bool:
-    """Whether a process that lives holds the file."""
+    """Whether a living process holds the file's lock."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:

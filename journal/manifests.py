@@ -19,23 +19,23 @@ from core.errors import InputError
 from journal.archive import FORGOTTEN_FILE, STATE_FILE, STORED_FILE
 
 VERSION: Final = 1
-"""Of manifests. A reader of this release refuses a later one."""
+"""The version of manifests. A reader of this release refuses a later one."""
 
 FILES: Final = "parquet/"
 MANIFESTS: Final = "manifests/"
 SUMS_FILE: Final = "rollups/rollups.json"
 SMALL_FILES: Final = (SUMS_FILE, FORGOTTEN_FILE, STATE_FILE, STORED_FILE)
-"""What a manifest has the content of, in the order in which it is brought back: last what says that all is there."""
+"""Files whose content stands in the manifest, in the order of restoring: last the one that says that all is there."""
 
-# 128 bits of SHA-256: nobody finds a second content for them.
+# 128 bits of SHA-256: nobody can find a second content with the same digest.
 DIGEST_CHARS: Final = 32
-# 100,000 files have some 15 MB; beyond this it is no manifest of ours, whatever it would unpack to.
+# A manifest of 100,000 files has some 15 MB; one that would unpack to more than this is not ours.
 _MAX_BYTES: Final = 256 * 1024 * 1024
 _PATH: Final = re.compile(r"(?!.*\.\.)([A-Za-z0-9][\w.-]*/){1,3}[A-Za-z0-9][\w.-]*\.parquet", re.ASCII)
 _OBJECT: Final = re.compile(rf"{FILES}.+\.[0-9a-f]{{{DIGEST_CHARS}}}\.parquet")
 _MANIFEST: Final = re.compile(rf"{MANIFESTS}(?P<number>\d{{10}})\.json\.zst", re.ASCII)
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-"""Of bytes or nanoseconds: what a file can have."""
+"""A number of bytes or nanoseconds, within what a file can have."""
 _SUFFIX: Final = ".parquet"
 
 _compress: Final[Callable[[bytes], bytes]] = zstandard.ZstdCompressor().compress
@@ -45,10 +45,10 @@ class ObjectStore(Protocol):
     """What a mirror asks of a store (core.bucket). Every method raises UnavailableError."""
 
     def put(self, name: str, path: Path, mime: str) -> None:
-        """Keep a file."""
+        """Store a file."""
 
     def create(self, name: str, content: bytes) -> bool:
-        """Keep a content under a name that nothing has; whether nothing had it."""
+        """Store a content under an unused name; False where the name exists already."""
 
     def read(self, name: str) -> bytes | None:
         """A content; None where there is none."""
@@ -57,10 +57,10 @@ class ObjectStore(Protocol):
         """Write a content of at most so many bytes into a file; whether there is one."""
 
     def names(self, under: str) -> Iterable[str]:
-        """Names that begin so."""
+        """The names that begin with `under`."""
 
     def remove(self, name: str) -> None:
-        """Forget a name, if there is one."""
+        """Remove an object, if there is one."""
 
 
 class MirroredFile(msgspec.Struct, frozen=True, array_like=True):
@@ -72,10 +72,10 @@ class MirroredFile(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MirrorManifest(msgspec.Struct, frozen=True):
-    """All files of one moment (`taken_ms`) by their path below `parquet/`, and what the small ones say.
+    """All files at one moment (`taken_ms`) by their path below `parquet/`, and the contents of the small files.
 
-    `id` is nobody else's; `writer` is for people. The next is made `every_s` seconds after `made_ms`, with the same
-    files if need be. `is_last`: its writer has ended, and will not write another.
+    `id` is used once; `writer` is for people. The next manifest is made `every_s` seconds after `made_ms`, even if its
+    files are the same. `is_last`: its writer has ended, and will not write another.
     """
 
     number: int
@@ -93,7 +93,7 @@ class MirrorManifest(msgspec.Struct, frozen=True):
 class FolderSnapshot(NamedTuple):
     """Files by their path below the folder: those that the mirror has, and links to those that it lacks.
 
-    `is_whole`: nothing else was there. `erased_ms`: who was erased before this moment is in none of them.
+    `is_whole`: there were no other files. `erased_ms`: persons erased before this moment are in none of the files.
     """
 
     mirrored: Mapping[str, MirroredFile]
@@ -124,7 +124,7 @@ def number_of(name: str) -> int | None:
 
 
 def is_ours(name: str) -> bool:
-    """Whether an object is a file or a manifest of a mirror: others that somebody put beside them are left alone."""
+    """Whether an object is a file or a manifest of a mirror; other objects beside them are left alone."""
     return _OBJECT.fullmatch(name) is not None or _MANIFEST.fullmatch(name) is not None
 
 
@@ -136,7 +136,7 @@ def encode_manifest(manifest: MirrorManifest) -> bytes:
 def decode_manifest(content: bytes) -> MirrorManifest:
     """The inverse. Raises InputError for what is damaged, of a later release, or would leave the folder."""
     try:
-        if zstandard.frame_content_size(content) > _MAX_BYTES:  # else it is allocated, whatever it says
+        if zstandard.frame_content_size(content) > _MAX_BYTES:  # otherwise a damaged length would be allocated
             raise InputError("a manifest of the journal's mirror says that it is larger than any of ours")
         text = zstandard.ZstdDecompressor().decompress(content, max_output_size=_MAX_BYTES)
         version = msgspec.json.decode(text, type=_ManifestVersion).version

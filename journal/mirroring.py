@@ -42,21 +42,21 @@ from journal.manifests import (
 
 NOTE_FILE: Final = "mirror.json"
 NOTE_VERSION: Final = 1
-# A writer that has written nothing for so many of its intervals is gone; never less than so long, since clocks differ.
+# A writer that has written nothing for so many of its intervals is gone; at least for SILENT_S, since clocks differ.
 SILENT_INTERVALS: Final = 3
 SILENT_S: Final = 10
-# What the store has is listed again now and again: another worker may have left files there when it learned that it is
-# not alone, and nobody else would remove them.
+# The store is listed again after this: another worker may have left files there before it learned that it was not
+# alone, and no other would remove them.
 LIST_AGAIN_S: Final = 3_600.0
-# Files are removed right after a manifest was put, or not now: later somebody may have put one that names them.
+# Files are removed within this time after a manifest was put, or not now: a later manifest may name them.
 _REMOVE_WITHIN_S: Final = 60.0
 _MIME: Final = "application/vnd.apache.parquet"
-# Manifests after one that may be there although nobody said so: each is tried for a minute or more.
+# Manifests that may be in the store although their writing was never confirmed: each is tried for a minute or more.
 _TRIES: Final = 16
 
 
 class _MirrorNote(msgspec.Struct, frozen=True):
-    """What a folder knows of its mirror.
+    """What a folder remembers of its mirror.
 
     `last` and `tried` are ids of manifests: the newest that was put, and those that may have been put after it, by a
     process that was killed or whose answer was lost. `is_filling`: the folder is being filled, and is not whole yet.
@@ -78,26 +78,26 @@ class Mirror:
     def __init__(
         self, store: ObjectStore, folder: Path, clock: Clock, telemetry: Telemetry, *, writer: str, every_s: int
     ) -> None:
-        """`writer` tells people who wrote a manifest, `every_s` others how often one is to be expected."""
+        """`writer` names the writer in manifests, for people; `every_s` tells other workers when to expect the next."""
         self._store, self._folder, self._clock = store, folder, clock
         self._writer, self._every_s = writer, every_s
         self._path = folder / NOTE_FILE
         self._newest: MirrorManifest | None = None
-        self._before: MirrorManifest | None = None  # of the newest
-        self._objects: set[str] = set()  # that the store has, as far as is known
-        self._digests: dict[str, MirroredFile] = {}  # of paths whose files are there, in a manifest or not yet
+        self._before: MirrorManifest | None = None  # the one before the newest
+        self._objects: set[str] = set()  # names in the store, as far as is known
+        self._digests: dict[str, MirroredFile] = {}  # by path, of files in the store, in a manifest or not yet
         self._looked_at: float | None = None
         self._published_at = 0.0
-        self._is_proven = False  # that the store refuses to put a name twice
+        self._is_proven = False  # whether the store has been seen to refuse an existing name
         self._ends = threading.Event()
         self._watched, self._watched_at = "", 0.0  # the newest manifest of another, and since when it is the newest
-        self._erased: dict[str, int] = {}  # ids of manifests -> who was erased before is in none of their files
+        self._erased: dict[str, int] = {}  # id of a manifest -> no file of it has persons erased before this
         self.is_begun = False
         """Whether the folder may be used: it is the mirror's own, or filled from it, or there was nothing to fill."""
         self.clean_until_ms = 0
-        """Who was erased before this moment is in no object of the store."""
+        """Persons erased before this moment are in no object of the store."""
         self.taken_ms = clock.now_ms()
-        """From when the newest set in the store is; before there is one, since when one is waited for."""
+        """The moment of the newest snapshot in the store; before there is one, the moment from which one is due."""
         self._count(telemetry)
 
     def begin(self) -> None:
@@ -113,7 +113,7 @@ class Mirror:
         self.is_begun = True
 
     def look(self) -> None:
-        """Learn what the store has and that it is this folder's. Raises UnavailableError."""
+        """Learn what the store has, and check that it is this folder's. Raises UnavailableError."""
         if self._looked_at is not None and time.monotonic() - self._looked_at < LIST_AGAIN_S:
             return
         newest = self._read_newest()
@@ -126,21 +126,21 @@ class Mirror:
         self._looked_at = time.monotonic()
 
     def mirrored(self, path: str, size: int, mtime_ns: int) -> MirroredFile | None:
-        """What the store has of a file of the folder, if it has it as it is now."""
+        """The store's entry for a file of the folder, if the store has it as it is now."""
         file = self._digests.get(path)
         if file is None or (file.size, file.mtime_ns) != (size, mtime_ns):
             return None
         return file if object_name(path, file) in self._objects else None
 
     def put(self, snapshot: FolderSnapshot, *, is_last: bool = False) -> bool:
-        """Make a snapshot, taken since `look`, the newest set in the store; whether it is.
+        """Make a snapshot, taken since `look`, the newest manifest in the store. Whether it became that.
 
-        It is not where the snapshot is not whole: its files are there then. Raises UnavailableError.
+        It does not where the snapshot is not whole; its files are in the store then. Raises UnavailableError.
         """
         taken_ms = self._clock.now_ms()
         try:
             if self._newest is None:
-                self._publish({}, {}, taken_ms)  # so that another worker knows from now on
+                self._publish({}, {}, taken_ms)  # another worker learns of this one by it
             self._upload(snapshot.links)
             if not snapshot.is_whole:
                 return False
@@ -148,18 +148,18 @@ class Mirror:
             self._publish(files, snapshot.small, taken_ms, erased_ms=snapshot.erased_ms, is_last=is_last)
             self._sweep()
         except BaseException:
-            self._looked_at = None  # whatever has come of it, the store knows
+            self._looked_at = None  # what was done before the error shows only in the store
             raise
         self.taken_ms, self._digests = taken_ms, files
         return True
 
     def end(self) -> None:
-        """Have another thread stop soon: what it is at raises UnavailableError."""
+        """Make another thread's call stop soon: it raises UnavailableError."""
         self._ends.set()
 
     @property
     def small(self) -> Mapping[str, str]:
-        """What the newest manifest has of the small files."""
+        """The small files in the newest manifest."""
         return self._newest.small if self._newest is not None else {}
 
     # Whose the store is
@@ -167,7 +167,7 @@ class Mirror:
     def _begin(self, note: _MirrorNote | None) -> None:
         newest = self._read_newest()
         if note is None and newest is not None and _has_journal(self._folder):
-            return  # `look` finds that it is another's
+            return  # `look` will find that the store belongs to another folder
         if newest is None:
             if note is not None:
                 raise UnavailableError("the mirror that the journal's folder was being filled from is empty now")
@@ -180,10 +180,10 @@ class Mirror:
         self._write_note(_MirrorNote(newest.id))
 
     def _claim(self, newest: MirrorManifest) -> MirrorManifest:
-        """Put the same set as one's own, if its writer is gone: should it come back, it learns so."""
+        """Put the same files as this writer's own manifest, if the other is gone: should it come back, it learns so."""
         if self._watched != newest.id:
             self._watched, self._watched_at = newest.id, time.monotonic()
-        # Its clock may have been ahead of this one, by days: what was watched here counts as well.
+        # Its clock may have been ahead of this one by days, so the time that it was watched here counts as well.
         silent_s = max((self._clock.now_ms() - newest.made_ms) / 1000, time.monotonic() - self._watched_at)
         limit_s = max(SILENT_S, SILENT_INTERVALS * newest.every_s)
         if not newest.is_last and silent_s < limit_s:
@@ -260,7 +260,7 @@ class Mirror:
         is_last: bool = False,
         is_filling: bool = False,
     ) -> MirrorManifest:
-        """Put a manifest as the next. The note says first that it may be there."""
+        """Put a manifest as the next one. The folder's note says beforehand that it may be there."""
         self._go_on()
         before = self._newest
         manifest = MirrorManifest(
@@ -272,7 +272,7 @@ class Mirror:
         name, content = manifest_name(manifest.number), encode_manifest(manifest)
         if not self._store.create(name, content):
             there = self._read(manifest.number)
-            # It is ours where an answer was lost: this one's, which was put again, or that of one before.
+            # It is ours if its answer was lost: this manifest, which was sent twice, or one that was tried before.
             if there is None or not (self._read_note() or _MirrorNote()).knows(there):
                 raise _taken(there)
             if there.id != manifest.id:
@@ -301,7 +301,7 @@ class Mirror:
         self._is_proven = True
 
     def _sweep(self) -> None:
-        """Remove what neither the newest manifest nor the one before names, the manifests before them first."""
+        """Remove objects that neither of the two newest manifests names; earlier manifests go first."""
         kept: set[str] = set()
         manifests = [each for each in (self._newest, self._before) if each is not None]
         for manifest in manifests:
@@ -319,7 +319,7 @@ class Mirror:
     # From the store to the folder
 
     def _fill(self, manifest: MirrorManifest) -> None:
-        """Make the folder's files those of a manifest; what is there already need not come again."""
+        """Make the folder's files equal to a manifest's; files that are there already are not fetched again."""
         try:
             for path in self._folder.rglob("*.parquet"):
                 if path.relative_to(self._folder).as_posix() not in manifest.files:

@@ -13,19 +13,19 @@ from journal.rows import REQUEST, JournalKind
 
 DAY_MS: Final = 86_400_000
 NOBODY: Final = 0
-"""Pseudonym of a person who may not be, or is not, identified."""
+"""The pseudonym of a person who is not, or may not be, identified."""
 PERSON: Final = "person"
-"""The column of the pseudonym."""
+"""The name of the column with the pseudonym."""
 
-# A page asks several exchanges and each of them us, so a user comes back within moments: hashing again costs 1 us.
+# A page asks several exchanges, and each of them us, so a user comes back within moments: hashing again costs 1 us.
 _REMEMBERED: Final = 4_096
 
-# A period of a pseudonym: long enough to count the people that a month's campaign reached.
+# A pseudonym changes after this: long enough to count the people that a month's campaign reached.
 PERIOD_DAYS: Final = 30
 
 
 class Pseudonyms:
-    """Pseudonyms under one key. Without a key (empty) everybody is nobody."""
+    """Pseudonyms under one key. With an empty key every user's is that of nobody."""
 
     __slots__ = ("_key", "_known", "_period_begins_ms", "_period_ends_ms", "_state")
 
@@ -36,7 +36,7 @@ class Pseudonyms:
         self._known: dict[str, bytes] = {}  # of this period
 
     def digest(self, user_id: str | None, at_ms: int) -> bytes:
-        """The pseudonym of a user in what is written at `at_ms`, as it is; b"" for nobody."""
+        """The bytes of a user's pseudonym in rows that are written at `at_ms`; b"" for nobody."""
         if not user_id or not self._key:
             return b""
         if not self._period_begins_ms <= at_ms < self._period_ends_ms:
@@ -58,7 +58,7 @@ class Pseudonyms:
         self._state = hashlib.blake2s(period.to_bytes(8, "little"), key=self._key[:32], digest_size=8)
 
     def of(self, user_id: str | None, at_ms: int) -> int:
-        """The pseudonym of a user in what is written at `at_ms`."""
+        """The number of a user's pseudonym in rows that are written at `at_ms`."""
         return number_of(self.digest(user_id, at_ms))
 
     def all_of(self, user_id: str, since_ms: int, until_ms: int) -> list[int]:
@@ -76,7 +76,7 @@ def number_of(digest: bytes) -> int:
 def rows_without(
     kind: JournalKind, rows: Sequence[Sequence[object]], people: Collection[int]
 ) -> Sequence[Sequence[object]]:
-    """Rows in the order of the kind's columns, without persons, as `journal.erasing` leaves files."""
+    """Rows, in the order of the kind's columns, with these persons erased as `journal.erasing` does it in files."""
     if PERSON not in kind.names:
         return rows
     at = kind.names.index(PERSON)

@@ -13,13 +13,13 @@ from journal.figures import DIMENSIONS, MEASURES, SUMS, TIMES, expression, sums_
 from journal.rows import ANSWER
 
 MAX_DAYS: Final = 800
-# A day before or after these would leave what dates can say, in some time zone or with the week before it.
+# Outside of these days a time zone's offset, or the week before, would lead outside the range of dates.
 FIRST_DAY: Final = datetime.date(1970, 1, 8)
 LAST_DAY: Final = datetime.date(9998, 12, 31)
-# Values of a dimension that become columns: more are no table that anybody reads.
+# The most values of a dimension that become columns: nobody reads a wider table.
 MAX_PIVOTED: Final = 50
 PIVOTED: Final = ":"
-"""Between a measure and the value that a column of a pivoted report is of."""
+"""Separates the measure from the pivot's value in the name of a column."""
 
 
 class ReportQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +43,7 @@ class ReportQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def told_by(self) -> tuple[str, ...]:
-        """All dimensions that rows are told apart by, the pivot and the currency of money among them."""
+        """The dimensions that tell rows apart, with the pivot and the currency of money."""
         asked = (*self.dimensions, *((self.pivot,) if self.pivot else ()))
         own = () if self.currency or not has_money(self.measures) or "currency" in asked else ("currency",)
         return (*self.dimensions, *own, *((self.pivot,) if self.pivot else ()))
@@ -99,7 +99,7 @@ def check(question: ReportQuestion, *, restricted: bool) -> None:
 
 
 def _impossible(question: ReportQuestion, *, restricted: bool) -> list[Fault]:
-    """Measures that cannot be split or filtered as asked."""
+    """Faults for measures that cannot be split or filtered as asked."""
     faults = []
     pivot = (question.pivot,) if question.pivot else ()
     for measure in question.measures:
@@ -118,7 +118,7 @@ def _impossible(question: ReportQuestion, *, restricted: bool) -> list[Fault]:
 
 
 def _unsorted(question: ReportQuestion) -> list[Fault]:
-    """A sort by what is no column. Of a pivoted report the columns of a measure are `spend:POL` and the like."""
+    """A fault for a sort by an unknown column. A pivoted report's columns of a measure are `spend:POL` and the like."""
     column = question.sort.removeprefix("-")
     known = question.columns
     if question.pivot:

@@ -20,14 +20,15 @@ from core.errors import GroszError
 from core.telemetry.metrics import Telemetry
 from journal.folders import CLOSED_SUFFIX, take_lock
 
-# A piece is one request: what a slow line carries in a second or two, and what is sent again when it breaks.
+# A piece is one request: a slow line carries it in a second or two, and it is sent again when the line breaks.
 MAX_PIECE_BYTES: Final = 1024 * 1024
-# Files are handed on at 16 MiB, or after a frame beyond it, which has 64 MiB at most (journal.segment).
+# Files are handed on from 16 MiB on, after a frame that may have 64 MiB (journal.segment).
 MAX_SEGMENT_BYTES: Final = 96 * 1024 * 1024
-# Longer than a host is cut off by accident; erasures are repeated for longer (admin.roles.journal_keeping).
+# Older segments are refused: no host is cut off for so long by accident; erasures are repeated for longer
+# (admin.roles.journal_keeping).
 MAX_AGE_DAYS: Final = 7
 _DAY_MS: Final = 86_400_000
-# Clocks of two hosts differ; beyond this a name is no moment of ours.
+# Clocks of two hosts differ; a name with a moment further ahead is not one of ours.
 _AHEAD_MS: Final = 3_600_000
 _NAME: Final = re.compile(r"(?P<opened>\d{13})-[\w-]{1,150}-\d{1,12}", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -36,7 +37,7 @@ _LOG: Final = "received.log"
 
 
 class ShipmentRefused(GroszError):
-    """A piece that is not taken: the HTTP `status`, and how many bytes of the segment are here."""
+    """A piece is refused: `status` is the HTTP status, `offset` how many bytes of the segment are here."""
 
     def __init__(self, status: int, message: str, *, hint: str = "", offset: int = 0) -> None:
         super().__init__(message, hint=hint)
@@ -53,7 +54,7 @@ class Shipment(NamedTuple):
 
 
 class SegmentInbox:
-    """Takes segments into the folder `segments`; one process at a time does. Not to be used by two threads at once."""
+    """Takes segments into the folder `segments`, in one process at a time. Not to be used by two threads at once."""
 
     def __init__(self, segments: Path, clock: Clock, telemetry: Telemetry, *, max_bytes: int) -> None:
         self._segments, self._incoming = segments, segments.parent / "incoming"
@@ -77,7 +78,7 @@ class SegmentInbox:
             self._lock = None
 
     def offset(self, shipment: Shipment) -> tuple[int, bool]:
-        """How many bytes of a segment are here, and whether all of them are, for good. Raises ShipmentRefused."""
+        """How many bytes of a segment are here, and whether all of it is here for good. Raises ShipmentRefused."""
         self._check(shipment)
         if self._is_received(shipment):
             return shipment.size, True
@@ -166,7 +167,7 @@ class SegmentInbox:
             raise ShipmentRefused(503, "another worker receives segments for now")
 
     def _is_mine(self) -> bool:
-        """Take the folder if nobody has it, and remember what a process before has received."""
+        """Take the folder's lock if it is free, and load what earlier processes have received."""
         if self._lock is not None:
             return True
         for folder in (self._incoming, self._segments):
@@ -183,10 +184,10 @@ class SegmentInbox:
         return True
 
     def _remembered(self) -> dict[str, str]:
-        """Names and digests of what was received; those that are too old to come again are left out of the file."""
+        """Names and digests of received segments; those that are too old to come again are dropped from the file."""
         path = self._incoming / _LOG
         try:
-            lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line was cut by a kill: it was not told
+            lines = path.read_bytes().split(b"\n")[:-1]  # a line without an end was cut by a kill, unconfirmed
         except FileNotFoundError:
             return {}
         pairs = (line.decode("ascii", "replace").split(" ") for line in lines)

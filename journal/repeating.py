@@ -21,7 +21,7 @@ async def repeat(
     longest_pause_s: float,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Do it until cancelled. After each UnavailableError the pause is twice as long; the first of a row is logged."""
+    """Call `work` until cancelled. After each UnavailableError the pause doubles; only the first in a row is logged."""
     pause_s = POLL_S
     while True:
         try:
@@ -37,7 +37,7 @@ async def repeat(
 
 
 async def to_its_end(work: Callable[..., _T], *arguments: object) -> _T:
-    """What `work` returns in a thread. When the role ends meanwhile, the thread is waited for.
+    """The result of `work` in a thread. When the role ends meanwhile, the thread is waited for.
 
     A thread cannot be cancelled: left alone it would write the same files as the pass that `close` makes, or as another
     worker that has taken the folder.

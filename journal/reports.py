@@ -48,13 +48,13 @@ from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, SHOP, JournalKind
 
 # An order is credited to a bid of up to 30 days before.
 _TOUCH_HOURS: Final = 31 * 24
-# Bytes of files. A month of bids at once does not fit into the memory of a report, and what is joined with it goes by
-# the disk: with 100 million bids 18 s of processor time, some hours after the other 5.
+# The most bytes of files of bids that are joined at once. A month of bids at once does not fit into a report's memory,
+# and the join would go by the disk: with 100 million bids 18 s of processor time, against 5 in groups of hours.
 JOINED_BYTES: Final = 32 << 20
 
 
 class ReportShop(NamedTuple):
-    """An advertiser as a report needs it: its currency, units of the report's currency for one of it, its segments."""
+    """An advertiser for a report: its currency, the rate from it to the report's currency, and its segments."""
 
     currency: str
     rate: float
@@ -84,7 +84,7 @@ class ReportReader:
     def __init__(
         self, archive: Archive, columnar: Columnar, *, rolled: bool = True, joined_bytes: int = JOINED_BYTES
     ) -> None:
-        """`joined_bytes`: of the files of bids that bills, notices and clicks are joined with at once."""
+        """`joined_bytes`: the most bytes of bids' files that bills, notices and clicks are joined with at once."""
         self._archive, self._columnar, self._rolled_up = archive, columnar, rolled
         self._joined_bytes = joined_bytes
         self.rollups = Rollups(archive)
@@ -124,7 +124,7 @@ class ReportReader:
         return ReportTable(columns, forms, tuple(rows), tuple(totals), count, since_ms, until_ms, fresh_until_ms)
 
     def _rows(self, ask: "_Asking") -> tuple[list[tuple[Any, ...]], int]:
-        """Rows of the dimensions and measures, and how many there would be without a limit."""
+        """The rows with dimensions and measures, and how many there would be without a limit."""
         for name in (name for name in ask.names if name in TIMES):
             self._columnar.set_table(f"zone_{name}", ["BIGINT", "VARCHAR"], _labels(name, ask))
         parts = [part for kind in (*ROLLED, ASSIST, SHOP) for part in self._parts(kind, ask)]
@@ -135,7 +135,7 @@ class ReportReader:
         return [row[:-1] for row in found], int(found[0][-1]) if found else 0
 
     def _parts(self, kind: JournalKind, ask: "_Asking") -> Iterator[str]:
-        """The sums of one kind, of roll-ups and of what is not in them; nothing where it is not asked for or there."""
+        """SQL for the sums of one kind, from roll-ups and from rows beside them; nothing where none are asked for."""
         wanted = {name: SUMS[name] for name in ask.sums if SUMS[name].kind is kind}
         if not wanted:
             return
@@ -158,7 +158,7 @@ class ReportReader:
     def _kept(
         self, kind: JournalKind, groups: Sequence[CoveredHours], ask: "_Asking", wanted: Mapping[str, ReportMeasure]
     ) -> str:
-        """The same sums of some hours after the other, since a month of bids at once would not fit into memory."""
+        """The sums of groups of hours, one after the other: a month of bids at once would not fit into memory."""
         table = _kept_table(kind)
         for number, hours in enumerate(groups):
             alone = ask.alone()
@@ -173,7 +173,7 @@ class ReportReader:
         ask: "_Asking",
         wanted: Mapping[str, ReportMeasure],
     ) -> str:
-        """Of the sums by quarters of an hour, without the hours that are excluded."""
+        """SQL for the sums from roll-ups, by quarters of an hour, without the excluded hours."""
         own = "coalesce(e.currency, s.c1, '')" if kind in (BILL, CONVERSION) else "coalesce(s.c1, '')"
         where = [f"e.quarter >= {ask.since_ms // QUARTER_MS} AND e.quarter < {ask.until_ms // QUARTER_MS}"]
         if excluded:
@@ -191,7 +191,7 @@ class ReportReader:
     def _raw(
         self, kind: JournalKind, covered: CoveredHours, ask: "_Asking", wanted: Mapping[str, ReportMeasure]
     ) -> str:
-        """Of the rows themselves."""
+        """SQL for the sums from the rows themselves."""
         moment, rows = kind.hour_of, files_sql(covered.rest)
         source = rows
         if kind is BID:
@@ -213,11 +213,11 @@ class ReportReader:
         )
 
     def _needs_bids(self, kind: JournalKind, ask: "_Asking", wanted: Mapping[str, ReportMeasure]) -> bool:
-        """Whether something is asked of a kind that only the rows of the bids say."""
+        """Whether the question needs values of a kind that only the rows of the bids have."""
         return bool(told_by_bids(kind, ask.used)) or any(measure.of_bid for measure in wanted.values())
 
     def _of_bid(self, kind: JournalKind, covered: CoveredHours, ask: "_Asking") -> str:
-        """The join with the rows of the bids."""
+        """SQL that joins the rows of the bids."""
         hours = covered.rest_hours
         if kind is CONVERSION:
             hours = self._archive.hours(BID.name, min(hours) - _TOUCH_HOURS, max(hours) + 1)
@@ -226,7 +226,7 @@ class ReportReader:
 
 
 class _Asking:
-    """A question on its way to SQL, told by `names`: values of filters become parameters."""
+    """A question that is being made into SQL with dimensions `names`: values of filters become parameters."""
 
     def __init__(
         self,
@@ -260,7 +260,7 @@ class _Asking:
         sums: Mapping[str, str],
         where: list[str],
     ) -> str:
-        """Sums of one source of a kind, told by all names. `quarter` and `told` say how a row is read."""
+        """SQL for the sums of one source of a kind, by all names. `quarter` and `told` say how to read a row."""
         if kind is not ANSWER:
             source += f" LEFT JOIN shops s ON s.c0 = {told('advertiser')}"
         selected = []
@@ -282,12 +282,12 @@ class _Asking:
         return f"SELECT {', '.join(selected)} FROM {source} WHERE {' AND '.join(where)}{group}"  # noqa: S608 - names of ours
 
     def added_up(self, parts: Sequence[str]) -> str:
-        """The measures of the parts together, sorted and cut; the last column counts the rows there would be.
+        """SQL that adds the parts up, sorts and cuts; the last column counts the rows there would be without a limit.
 
         Where a currency is asked for, each advertiser's sum is converted and then rounded, whatever it was made of.
         """
         names = [f'"{name}"' for name in self.names]
-        # A kind of rows that has no files yet has no columns either.
+        # A kind without any file has no columns either, so empty ones are added.
         empty = ", ".join(f'NULL::BIGINT AS "{name}"' for name in self.sums)
         source = f"({' UNION ALL BY NAME '.join((*parts, f'SELECT {empty} WHERE false'))})"
         if self.question.currency:
@@ -328,7 +328,7 @@ def _kept_table(kind: JournalKind) -> str:
 
 
 def _groups(archive: Archive, covered: CoveredHours, joined_bytes: int) -> list[CoveredHours]:
-    """Hours that are read as rows, in groups that are joined with their bids at once."""
+    """Groups of the hours that are read as rows: each is joined with its bids at once."""
     of_hour: dict[int, list[Path]] = {}
     for path in covered.rest:
         of_hour.setdefault(hour_of_text(path.parent.name) or 0, []).append(path)
@@ -355,7 +355,7 @@ def _labels(name: str, ask: _Asking) -> list[tuple[Any, ...]]:
 
 
 def _spread(told: Sequence[str], kept: Sequence[str], row: Sequence[Any]) -> tuple[Any, ...]:
-    """A row of totals with all dimensions of the report, None for those that it is not told by."""
+    """A row of totals with all dimensions of the report; those that the totals do not have are None."""
     values = dict(zip(kept, row, strict=False))
     return (*(values.get(name) for name in told), *row[len(kept) :])
 
@@ -388,7 +388,7 @@ def _pivoted(
 
 
 def _sorted(rows: list[tuple[Any, ...]], columns: Sequence[str], sort: str) -> list[tuple[Any, ...]]:
-    """By a column; what has nothing there comes last."""
+    """The rows sorted by a column; those without a value there come last."""
     if sort.removeprefix("-") not in columns:
         return rows
     at = columns.index(sort.removeprefix("-"))

@@ -8,9 +8,8 @@ from journal.archive import HOUR_MS, Archive
 from journal.columnar import Columnar, files_sql
 from journal.rows import BID, BILL, CONVERSION, NOTICE, REQUEST
 
-# Notices of a bid lie in the hour of the bid, which begins the hour of the request at the earliest.
 _PARTS: Final = 10_000
-"""A person's place among the parts of a sample is the pseudonym modulo this."""
+"""The number of parts of a sample: a person's part is the pseudonym modulo this."""
 
 
 class RecordedRow(NamedTuple):
@@ -30,7 +29,7 @@ class RecordedRow(NamedTuple):
 
 
 class BidFate(NamedTuple):
-    """What became of a bid, as far as notices and bills say. Prices are CPM micros; None where nobody said."""
+    """The fate of a bid, as far as notices and bills tell. Prices are CPM micros; None where no notice told one."""
 
     bid_id: int
     won: bool
@@ -41,21 +40,21 @@ class BidFate(NamedTuple):
 
 
 class RequestFilter(NamedTuple):
-    """Which recorded requests. `part` is a share of the persons, for a first answer from a few of them."""
+    """Selects recorded requests. `part` is a share of the persons, for a first answer from a few of them."""
 
     since_ms: int
     until_ms: int
     exchange_id: int = 0
-    line_item_id: int = 0  # that bid
-    line_items: Collection[int] | None = None  # of which one bid; None: whether or not any did
-    advertisers: Collection[int] | None = None  # of bids, None: any request
+    line_item_id: int = 0  # only requests in which it bid
+    line_items: Collection[int] | None = None  # only requests in which one of these bid; None: with or without a bid
+    advertisers: Collection[int] | None = None  # only requests with a bid of one of these; None: any request
     record_id: int | None = None
     part: float = 1.0
-    parts_before: float = 0.0  # the sample leaves these out: they were in an earlier one
+    parts_before: float = 0.0  # persons of this share are left out: they were in an earlier sample
 
 
 class RequestReader:
-    """Reads one archive by one connection; not by two threads at once."""
+    """Reads one archive by one connection; not to be used by two threads at once."""
 
     def __init__(self, archive: Archive, columnar: Columnar) -> None:
         self._archive, self._columnar = archive, columnar
@@ -88,7 +87,7 @@ class RequestReader:
         return [_row(values) for values in found]
 
     def line_items_of(self, advertisers: Collection[int], since_ms: int, until_ms: int) -> set[int]:
-        """Line items of advertisers that made bids in a time."""
+        """The ids of these advertisers' line items that made bids in a time."""
         hours = self._archive.hours(BID.name, since_ms // HOUR_MS, until_ms // HOUR_MS + 1)
         files = self._archive.files(BID.name, hours)
         if not files or not advertisers:
@@ -98,18 +97,18 @@ class RequestReader:
         return {int(row[0]) for row in self._columnar.ask(asked)}
 
     def one(self, record_id: int, since_ms: int, until_ms: int) -> RecordedRow | None:
-        """The row of an id."""
+        """The row with an id; None where there is none."""
         found = self.rows(RequestFilter(since_ms, until_ms, record_id=record_id))
         return found[0] if found else None
 
     def fates(self, bid_ids: Collection[int], at_ms: int) -> dict[int, BidFate]:
-        """What became of bids that were made at a moment."""
+        """The fates of bids that were made at a moment."""
         if not bid_ids:
             return {}
         hour = at_ms // HOUR_MS
         listed = ", ".join(str(int(each)) for each in bid_ids)
         fates: dict[int, BidFate] = {}
-        # A token says whole seconds, so a notice may be filed under the hour before.
+        # A token tells whole seconds, so a notice may be filed under the hour before.
         for kind, columns in ((NOTICE, "event, loss_code, price_cpm, minimum_to_win_cpm"), (BILL, "price_cpm")):
             files = self._archive.files(kind.name, self._archive.hours(kind.name, hour - 1, hour + 1))
             if not files:
@@ -120,9 +119,9 @@ class RequestReader:
         return fates
 
     def sold(self, column: str, number: int, since_ms: int, until_ms: int) -> tuple[int, int, int]:
-        """Impressions that were billed, orders that were credited to them, and their worth in micros, of some bids.
+        """Billed impressions, credited orders, and their value in micros, of some bids.
 
-        `column` says whose, as rows about bids have it (`campaign_id`).
+        `column` names an id that rows about bids have (`campaign_id`), `number` is its value.
         """
         hours = since_ms // HOUR_MS, until_ms // HOUR_MS + 1
         found: list[tuple[Any, ...]] = []
@@ -137,7 +136,7 @@ class RequestReader:
         return int(impressions), int(orders), int(worth)
 
     def outcomes(self, wanted: RequestFilter, advertisers: Collection[int] | None = None) -> list[tuple[Any, ...]]:
-        """What all bids of a time met, for landscapes: counts of equal ones; of these advertisers (None: of all).
+        """The outcomes of all bids in a time, equal ones counted, for landscapes; of these advertisers (None: of all).
 
         Exchange, currency, width, height, auction type, bid, floor, whether it was billed or a win was told, whether a
         loss was told, loss code, price, minimum to win; how many. Prices are CPM micros.

@@ -26,18 +26,18 @@ from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, KINDS, SHOP, SHOW
 FOLDER: Final = "rollups"
 MANIFEST_FILE: Final = "rollups.json"
 VERSION: Final = 1
-"""Of the manifest and the files it names; what another version has made is made again."""
+"""The version of the manifest and of its files; what another version has made is made again."""
 
 HOURS_OF_DAY: Final = 24
 QUARTERS_OF_HOUR: Final = HOUR_MS // QUARTER_MS
-# A file that is out of the manifest may still be read by a question that was asked before.
+# A file that the manifest no longer names stays this long: a question that was asked before may still read it.
 _LEFTOVER_S: Final = 120.0
 # An order is credited to a bid of up to 30 days before, whose notices come up to seven hours after it.
 _TOUCH_HOURS: Final = 30 * 24 + 8
 
 
 class Cube(NamedTuple):
-    """Dimensions by which sums are kept."""
+    """A set of dimensions by which sums are kept."""
 
     name: str
     dimensions: tuple[str, ...]
@@ -50,31 +50,31 @@ CUBES: Final = (
     Cube("product", ("advertiser", "campaign", "line_item", "creative", "exchange", "product")),
 )
 ROLLED: Final = tuple(dict.fromkeys(measure.kind for measure in SUMS.values() if measure.kind not in (ASSIST, SHOP)))
-"""Kinds of which sums are kept."""
+"""The kinds of rows that have sums."""
 
 
 def dimensions_of(cube: Cube, kind: JournalKind) -> tuple[str, ...]:
-    """Those of the cube that a kind can be told by."""
+    """The dimensions of the cube that rows of a kind have."""
     return tuple(name for name in cube.dimensions if expression(name, kind) is not None)
 
 
 def cubes_of(kind: JournalKind) -> tuple[Cube, ...]:
-    """The cubes that are kept of a kind: requests are nobody's, and have one; carts and assists have none."""
+    """The cubes that are kept of a kind: answered requests have no line item and one cube; carts and assists none."""
     if kind in (ASSIST, SHOP):
         return ()
     return CUBES[1:2] if kind is ANSWER else CUBES
 
 
 def cube_for(kind: JournalKind, used: Iterable[str]) -> Cube | None:
-    """The smallest cube that tells a kind by all these dimensions; None where only the rows do."""
+    """The smallest cube with all these dimensions of a kind; None where only the rows have them."""
     wanted = {name for name in used if name not in TIMES and name != "currency"}
     return next((cube for cube in cubes_of(kind) if wanted <= set(dimensions_of(cube, kind))), None)
 
 
 class _DayRollup(msgspec.Struct):
-    """One kind's day. `upto`: hour of the day -> number of its last part that is in, and `last_part` of the bids."""
+    """One kind's day. `upto`: hour of the day -> number of its last part in the sums, and `last_part` of the bids."""
 
-    version: int = 0  # of its files: each time they are written under another name
+    version: int = 0  # of its files, and a part of their names: each write takes the next
     upto: dict[int, tuple[int, int]] = {}
 
 
@@ -84,7 +84,7 @@ class _Manifest(msgspec.Struct):
 
 
 class CoveredHours(NamedTuple):
-    """What some hours of a kind are read of: files of a cube that count whole, others, and files of rows.
+    """What some hours of a kind are read from: files of a cube that count whole, other files of it, and files of rows.
 
     `excluded` are hours in `partial` that do not count.
     """
@@ -109,7 +109,7 @@ class Rollups:
         return self.folder / f"{kind.name}.{cube.name}" / f"{day:06d}.{version:06d}.parquet"
 
     def manifest(self) -> _Manifest:
-        """What is summed up; nothing where nobody has, or another version did."""
+        """The manifest; an empty one where there is none, or one of another version."""
         path = self.folder / MANIFEST_FILE
         try:
             changed = path.stat().st_mtime_ns
@@ -120,7 +120,7 @@ class Rollups:
         return self._read[1] if self._read[1].version == VERSION else _Manifest()
 
     def covered(self, kind: JournalKind, cube: Cube | None, first: int, last: int) -> CoveredHours:
-        """Hours from `first`, before `last`, as sums and as rows; without a cube all of them as rows."""
+        """What the hours from `first`, before `last`, are read from: sums and rows, or without a cube only rows."""
         # The manifest is read before the parts are listed: a part that is merged in between is read as rows.
         days = self.manifest().kinds.get(kind.name, {}) if cube is not None else {}
         found = CoveredHours([], [], [], [], [])
@@ -132,7 +132,7 @@ class Rollups:
             valid = {hour: tail for hour, tail in tails.items() if tail is not None}
             if not valid or cube is None:
                 continue
-            # Of most days all rows count, and nobody looks at the hour of each.
+            # Of most days all hours count, and they need not be excluded one by one.
             excluded = [
                 hour for hour in range(begins, begins + HOURS_OF_DAY) if first <= hour < last and hour not in valid
             ]
@@ -150,7 +150,7 @@ class Rollups:
         return found
 
     def tail(self, kind: JournalKind, hour: int, upto: tuple[int, int]) -> list[HourPart] | None:
-        """Parts of an hour that are not in its sums; None where the sums do not count any more."""
+        """The parts of an hour that came after its sums; None where the sums are no longer valid."""
         last, last_of_bids = upto
         parts = self._archive.parts(kind.name, hour)
         if any(part.first <= last < part.last for part in parts):
@@ -161,20 +161,20 @@ class Rollups:
 
 
 def looks_at_bids(kind: JournalKind) -> bool:
-    """Whether rows of a kind are told by the rows of bids of the same hour."""
+    """Whether rows of a kind take dimensions from the bids of the same hour."""
     return kind not in (BID, ANSWER, CONVERSION)
 
 
 def last_part(archive: Archive, hour: int) -> int:
-    """A number that grows with each part of what is known of the bids of an hour; 0 without any.
+    """A number that grows with each new part about the bids of an hour; 0 without any.
 
-    The last part of the bids and that of what their ads showed, together: neither ever falls while rows are kept.
+    It adds the last part of the bids to that of what their ads showed: neither ever falls while rows are kept.
     """
     return sum(max((part.last for part in archive.parts(kind.name, hour)), default=0) for kind in (BID, SHOWN))
 
 
 class RollupWriter:
-    """Keeps the roll-ups of one archive; there is one, which the worker's lock keeps so."""
+    """Keeps the roll-ups of one archive up to date. The worker's lock makes sure that there is only one."""
 
     def __init__(self, archive: Archive, columnar: Columnar) -> None:
         self._archive, self._columnar = archive, columnar
@@ -186,19 +186,19 @@ class RollupWriter:
         return self._rollups.manifest()
 
     def is_done(self, kind: JournalKind, hour: int) -> bool:
-        """Whether an hour is in the sums, but perhaps for a tail."""
+        """Whether an hour is in the sums, except for parts that came later."""
         day = self._manifest.kinds.get(kind.name, {}).get(hour // HOURS_OF_DAY)
         upto = day.upto.get(hour % HOURS_OF_DAY) if day is not None else None
         return upto is not None and self._rollups.tail(kind, hour, upto) is not None
 
     def tail(self, kind: JournalKind, hour: int) -> list[HourPart]:
-        """Parts of an hour that are not in its sums."""
+        """The parts of an hour that came after its sums."""
         day = self._manifest.kinds.get(kind.name, {}).get(hour // HOURS_OF_DAY)
         upto = day.upto.get(hour % HOURS_OF_DAY, (0, 0)) if day is not None else (0, 0)
         return self._rollups.tail(kind, hour, upto) or []
 
     def roll_up(self, kind: JournalKind, hours: Sequence[int], until: Callable[[], bool] = lambda: False) -> int:
-        """Sum up hours that are over, each day's together, the newest first; how many. Stops where `until` says so.
+        """Sum up hours that are over, by day, the newest first, until `until` is true; returns how many.
 
         Raises UnavailableError.
         """
@@ -215,7 +215,7 @@ class RollupWriter:
         return done
 
     def forget(self, hours: Iterable[int]) -> None:
-        """Have the sums of hours made again whose bids were written anew, since they may say less now."""
+        """Have sums made again of hours whose bids were rewritten, since they may tell less now."""
         changed = set(hours)
         for days in self._manifest.kinds.values():
             for day, rollup in days.items():
@@ -232,7 +232,7 @@ class RollupWriter:
             self._save()
 
     def tidy(self, now_s: float) -> int:
-        """Remove files that no question can be reading any more; how many."""
+        """Remove files that no question can still be reading; returns how many."""
         named = {
             self._rollups.path(KINDS[kind], cube, day, rollup.version)
             for kind, days in self._manifest.kinds.items()
@@ -269,7 +269,7 @@ class RollupWriter:
         self._save()
 
     def _summed(self, kind: JournalKind, cube: Cube, files: Sequence[Path], hours: Sequence[int]) -> str:
-        """The sums of rows by the dimensions of a cube, as SQL."""
+        """SQL for the sums of rows by the dimensions of a cube."""
         names = dimensions_of(cube, kind)
         chosen = [f"(e.{kind.hour_of} // {QUARTER_MS})::INTEGER AS quarter"]
         chosen += [f'{expression(name, kind)} AS "{name}"' for name in names]
@@ -291,7 +291,7 @@ class RollupWriter:
         return f"SELECT {', '.join(chosen)} FROM {source} e{join} GROUP BY {groups}"  # noqa: S608 - names of ours
 
     def _bids(self, kind: JournalKind, names: Sequence[str], files: Sequence[Path], hours: Sequence[int]) -> str:
-        """The bids that rows belong to: those of their hours, of orders those of the hours of their touches."""
+        """SQL for the bids that rows belong to: of the rows' hours, for orders of the hours of their touches."""
         wanted = list(hours)
         if kind is CONVERSION:
             question = f"SELECT DISTINCT touch_ms // {HOUR_MS} FROM {files_sql(files)} WHERE touch_ms IS NOT NULL"  # noqa: S608 - ours
@@ -309,12 +309,12 @@ class RollupWriter:
 
 
 def told_by_bids(kind: JournalKind, names: Iterable[str]) -> list[str]:
-    """Dimensions that rows of a kind do not have themselves, but their bids."""
+    """The dimensions that rows of a kind do not have themselves and take from their bids."""
     return [name for name in names if "b." in (expression(name, kind) or "")]
 
 
 def bids_of_hours(archive: Archive, hours: Iterable[int], names: Sequence[str]) -> str:
-    """The bids of some hours with these dimensions, as a table of SQL to be joined with."""
+    """SQL for the bids of some hours, as a table with these dimensions for a join."""
     wanted = list(hours)
     files = archive.files(BID.name, wanted)
     shown = archive.files(SHOWN.name, wanted) if "product" in names else []
@@ -322,5 +322,5 @@ def bids_of_hours(archive: Archive, hours: Iterable[int], names: Sequence[str]) 
 
 
 def measures_of(kind: JournalKind) -> Mapping[str, str]:
-    """The sums of a kind by name, as they are added up of a roll-up's columns."""
+    """SQL for the sums of a kind, by name, from the columns of a roll-up."""
     return {name: f'sum(e."{name}")' for name, measure in SUMS.items() if measure.kind is kind}

@@ -28,7 +28,7 @@ class JournalKind(NamedTuple):
     """
 
     name: str
-    number: int  # in segment files; never given to something else
+    number: int  # in segment files; a number is never used again for another kind
     columns: tuple[JournalColumn, ...]
     hour_of: str
     droppable: bool
@@ -42,7 +42,7 @@ class JournalKind(NamedTuple):
 
 _ID, _MICROS, _MOMENT, _TEXT, _SMALL = "UINTEGER", "BIGINT", "BIGINT", "VARCHAR", "INTEGER"
 
-# What every row about a bid begins with.
+# The columns that every row about a bid begins with.
 _OF_BID: Final = (
     JournalColumn("bid_id", "UBIGINT", "the nonce of the bid's token: joins a bid with its notices, bills and clicks"),
     JournalColumn("bid_ms", _MOMENT, "when the bid was made, unix milliseconds (whole seconds where a token says it)"),

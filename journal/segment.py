@@ -19,9 +19,9 @@ from journal import bid_batches
 from journal.bid_batches import BidBatch
 from journal.rows import ANSWER, BID, FORMAT_VERSION, KINDS
 
-# Level 1: 0.25 us a row; the next ones save a tenth of the bytes at twice the cost.
+# Level 1 takes 0.25 us a row; the next levels save a tenth of the bytes at twice the cost.
 _LEVEL: Final = 1
-# No frame of ours comes near it: a length beyond is a torn or damaged head, not a reason to allocate.
+# No frame of ours is nearly as long: a larger length is a torn or damaged head, and must not be allocated.
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 _HEAD: Final = 0
 _FRAME = struct.Struct("<IIII")
@@ -33,13 +33,13 @@ _from_msgpack = msgspec.msgpack.Decoder(list[list[object]]).decode
 
 
 class SegmentHead(msgspec.Struct, frozen=True):
-    """What a segment file says of itself."""
+    """The head of a segment file."""
 
     version: int
     process: str
     opened_ms: int
     kinds: Mapping[str, Sequence[str]]  # columns in their order
-    numbers: Mapping[int, str]  # of the kinds in frames
+    numbers: Mapping[int, str]  # of the kinds, as frames name them
 
 
 class SegmentFrame(NamedTuple):
@@ -51,7 +51,7 @@ class SegmentFrame(NamedTuple):
 
 
 class Codec:
-    """Makes and reads frames; keeps zstandard's contexts, which are dear to make."""
+    """Makes and reads frames; keeps zstandard's contexts, which are slow to make."""
 
     __slots__ = ("_compress", "_decompress")
 
@@ -96,7 +96,7 @@ class Codec:
 
 
 def whole_bytes(data: bytes | memoryview) -> int:
-    """How many bytes of a file its whole frames take: what follows is torn."""
+    """How many bytes of a file are whole frames; a torn frame may follow."""
     at = 0
     while (found := _next_frame(data, at)) is not None:
         at = found[2]
@@ -121,7 +121,7 @@ def _checksum(number: int, rows: int, payload: bytes | memoryview) -> int:
 
 
 def _next_frame(data: bytes | memoryview, at: int) -> tuple[int, bytes, int] | None:
-    """Kind, payload and end of the frame at `at`; None where no whole frame is."""
+    """Kind, payload and end of the frame at `at`; None where there is no whole frame."""
     start = at + _FRAME.size
     if start > len(data):
         return None

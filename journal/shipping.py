@@ -22,15 +22,15 @@ from journal.folders import REFUSED_SUFFIX, forget_set_aside, take_lock, waiting
 from journal.receiving import MAX_PIECE_BYTES, MAX_SEGMENT_BYTES
 from journal.repeating import repeat
 
-# After failures: what a restart of the worker takes.
+# The longest pause after failures: as long as a restart of the worker takes.
 _LONGEST_PAUSE_S: Final = 8.0
-# For one piece, on a line that carries 50 KB a second.
+# The time for one piece, on a line that carries 50 KB a second.
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0, sock_connect=5.0)
-# What was set aside is looked for so often.
+# The folder is searched for old files that were set aside this often.
 _TIDY_S: Final = 3_600.0
-# Pieces of one segment that are sent again in one attempt.
+# How many pieces of one segment may be sent again in one attempt.
 _RESENT: Final = 4
-# What remains at the end of the role, unless the worker is away; the next start ships the rest.
+# Seconds for shipping what is left at the end of the role; the next start ships the rest.
 _LAST_PASS_S: Final = 3.0
 _FOR_GOOD: Final = (400, 410, 413, 422)
 _OFFSET: Final = "Upload-Offset"
@@ -39,7 +39,7 @@ _log = logging.getLogger("grosz.journal")
 
 
 class SegmentShipper:
-    """Ships the segments of one folder to the receiver at `url`; of several processes that could, one does."""
+    """Ships the segments of one folder to the receiver at `url`. A lock makes sure that only one process does."""
 
     def __init__(self, segments: Path, url: str, key: str, telemetry: Telemetry) -> None:
         self._segments, self._url = segments, url.rstrip("/")
@@ -66,7 +66,7 @@ class SegmentShipper:
         await repeat(self.ship_waiting, self._failures, waiting, _LONGEST_PAUSE_S)
 
     async def close(self) -> None:
-        """Ship what is there, if that is quick, and let another process ship."""
+        """Ship what is there, if that is quick, and let another process ship from now on."""
         with contextlib.suppress(UnavailableError, TimeoutError):
             async with asyncio.timeout(_LAST_PASS_S):
                 await self.ship_waiting()
@@ -78,13 +78,13 @@ class SegmentShipper:
             self._lock = None
 
     async def ship_waiting(self) -> int:
-        """Ship what nobody writes any more; how many segments. Raises UnavailableError, and leaves the rest."""
+        """Ship segments that are no longer written; returns how many. Raises UnavailableError, and leaves the rest."""
         if not self._is_mine():
             return 0
         shipped = 0
         for path in waiting_segments(self._segments):
             shipped += await self._ship(path)
-        if time.monotonic() >= self._tidy_at:  # not at each look, which is on the loop that answers bid requests
+        if time.monotonic() >= self._tidy_at:  # not at each call, since it runs on the loop that answers bid requests
             self._tidy_at = time.monotonic() + _TIDY_S
             for path in forget_set_aside(self._segments, time.time()):
                 _log.warning("forgot a segment that was set aside", extra={"fields": {"segment": path.name}})
@@ -116,7 +116,7 @@ class SegmentShipper:
     async def _ask(
         self, method: str, target: str, told: dict[str, str], path: Path, piece: bytes | None = None
     ) -> tuple[int, bool]:
-        """How many bytes are there, and whether that is all; (-1, True) for what is refused for good."""
+        """How many bytes the receiver has, and whether that is all; (-1, True) if it refuses the segment for good."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, headers=self._headers)
         try:
@@ -127,7 +127,7 @@ class SegmentShipper:
             raise UnavailableError(f"{self._url}: {error!s:.200} ({type(error).__name__})") from error
         if status in (200, 201) and offset.isdecimal():
             return int(offset), status == 201
-        if status == 409 and offset.isdecimal():  # what is there is not what was thought
+        if status == 409 and offset.isdecimal():  # the receiver has another number of bytes than was thought
             return int(offset), False
         if status in _FOR_GOOD:
             _log.error(

@@ -15,8 +15,8 @@ from journal.manifests import SMALL_FILES, FolderSnapshot, MirroredFile
 from journal.rollups import Rollups, cubes_of
 from journal.rows import KINDS
 
-# What one snapshot holds at most of what the mirror lacks: a person who is erased while it is uploaded is in the links
-# until then. A journal that is mirrored for the first time goes by so many snapshots as it takes.
+# The most bytes that one snapshot links for the mirror: a person who is erased during the upload stays in the links
+# until its end. A journal that is mirrored for the first time takes as many snapshots as it needs.
 MAX_BYTES: Final = 1024 * 1024 * 1024
 
 
@@ -27,9 +27,9 @@ def take_snapshot(
     erased_ms: int = 0,
     max_bytes: int = MAX_BYTES,
 ) -> FolderSnapshot:
-    """The files as they are now; to be called while nobody changes them. Raises UnavailableError.
+    """The files as they are now; to be called while no thread changes them. Raises UnavailableError.
 
-    `mirrored` says of a path, size and time of change what the mirror has of it. The folder `links` is emptied first.
+    `mirrored` gives the mirror's entry for a path, size and time of change. The folder `links` is emptied first.
     """
     known: dict[str, MirroredFile] = {}
     linked: dict[str, Path] = {}
@@ -53,13 +53,13 @@ def take_snapshot(
 
 
 def forget_links(links: Path) -> None:
-    """Let go of what a snapshot holds. Raises OSError."""
+    """Remove the links of a snapshot. Raises OSError."""
     for path in links.iterdir() if links.is_dir() else ():
         path.unlink(missing_ok=True)
 
 
 def _files(archive: Archive) -> Iterator[Path]:
-    """What counts: no parts that a merged file covers, no sums that were made anew."""
+    """The files that count: no parts that a merged file covers, no sums that were made anew."""
     for kind in KINDS.values():
         for hour in archive.hours(kind.name):
             yield from (part.path for part in archive.parts(kind.name, hour))

@@ -33,7 +33,7 @@ class StreamRows(msgspec.Struct, frozen=True):
 
 
 class _Positions(msgspec.Struct):
-    """What is in Parquet, and what is being taken there."""
+    """The positions of what is in Parquet, and of what is being written there."""
 
     batch: int = 0
     done: dict[str, str] = {}
@@ -41,36 +41,36 @@ class _Positions(msgspec.Struct):
 
 
 def nobody_waits(_number: int, _frames: Sequence[SegmentFrame]) -> None:
-    """Of an installation without a sink."""
+    """The `on_stored` of an installation without a sink."""
 
 
 class StreamTaker:
     """Takes streams into the files of one converter, whose folder keeps the positions."""
 
     def __init__(self, converter: SegmentConverter, on_stored: OnStored = nobody_waits) -> None:
-        """`on_stored` is told of the frames of each batch by its number, perhaps again of the newest."""
+        """`on_stored` gets the frames of each batch with its number; perhaps again those of the newest."""
         self._converter, self._on_stored = converter, on_stored
         self._path = converter.archive.folder / STATE_FILE
         self._positions = self._load()
 
     @property
     def positions(self) -> Mapping[str, str]:
-        """Stream -> id of its last entry that is in Parquet."""
+        """By stream, the id of its last entry that is in Parquet."""
         return self._positions.done
 
     @property
     def pending(self) -> Mapping[str, str]:
-        """Stream -> id that a batch that was cut short goes up to; it must be taken again before anything else."""
+        """By stream, the end of a batch that was cut short; it must be taken again before anything else."""
         return self._positions.pending
 
     def begin(self, up_to: Mapping[str, str]) -> None:
-        """Say what will be taken. Raises UnavailableError where the disk refuses."""
+        """Note what will be taken. Raises UnavailableError where the disk refuses."""
         self._positions.batch += 1
         self._positions.pending = dict(up_to)
         self._save()
 
     def take(self, pieces: Sequence[StreamRows]) -> int:
-        """Write the pending rows, all of them, and move the positions; how many rows. Raises UnavailableError."""
+        """Write the pending rows, move the positions, and return how many rows there were. Raises UnavailableError."""
         frames = [
             SegmentFrame(piece.kind, tuple(piece.rows[0]), [list(row.values()) for row in piece.rows])
             for piece in pieces

@@ -24,16 +24,16 @@ from journal.folders import CLOSED_SUFFIX, NEW_SUFFIX, OPEN_SUFFIX
 from journal.rows import BID, KINDS, JournalKind
 from journal.segment import Codec, Row
 
-# Rows of a killed process that are missing are at most so old, in seconds.
+# Seconds of rows that are lost at most when a process is killed.
 FLUSH_S: Final = 0.1
-# A batch that is written before that: encoding so many rows takes 2 ms, which the event loop can spare.
+# So many rows are written before that: encoding them takes 2 ms, which the event loop can spare.
 FLUSH_ROWS: Final = 512
-# A file is handed on after so many seconds or bytes: what reports show is at most that old.
+# A file is handed on after so many seconds or bytes: reports lag by that at most.
 HAND_ON_S: Final = 2.0
 HAND_ON_BYTES: Final = 16 * 1024 * 1024
-# The size of the folder is looked at this often, and nothing is added up in between but what this process writes.
+# The size of the folder is measured this often; in between only this process's own bytes are added.
 MEASURE_S: Final = 1.0
-# Notices that wait for a disk that is full, some ten minutes of a busy tracker; beyond them the oldest are left out.
+# Bytes of notices that wait for a full disk, some ten minutes of a busy tracker; beyond them the oldest are left out.
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 
 _log = logging.getLogger("grosz.journal")
@@ -51,7 +51,7 @@ class JournalWriter:
         self._gathered = 0
         self._bids: list[BidBatch] = []
         self._bids_gathered = 0
-        self._waiting: list[tuple[JournalKind, bytes, int]] = []  # frames of a disk that refuses, and their rows
+        self._waiting: list[tuple[JournalKind, bytes, int]] = []  # (kind, frame, rows) that a disk has refused
         self._handle: int | None = None
         self._path = Path()
         self._opened = 0.0
@@ -170,7 +170,7 @@ class JournalWriter:
                 self._append(frame)
             except OSError as error:
                 self._faults.inc()
-                if self._faults.value % 100 == 1:  # the first, and then now and again
+                if self._faults.value % 100 == 1:  # the first fault, and every hundredth after it
                     _log.error("the journal cannot be written: %s", error)
                 self._keep_waiting(frames[number:])
                 return
@@ -203,11 +203,11 @@ class JournalWriter:
         now_ms = self._clock.now_ms()
         self._number += 1
         self._path = self._folder / f"{now_ms:013d}-{self._process}-{self._number}{OPEN_SUFFIX}"
-        # Under a name that nobody takes: one with its own, and no lock yet, would be that of a process that is gone.
+        # A name with the usual end but no lock yet would look like the file of a process that is gone.
         begun = self._path.with_suffix(NEW_SUFFIX)
         handle = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # free again when this process is gone, however it ends
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it when this process ends
             head = self._codec.head(self._process, now_ms)
             if os.write(handle, head) != len(head):
                 raise OSError("the disk took a part of the file's head")
@@ -225,12 +225,12 @@ class JournalWriter:
             return
         try:
             self._path.rename(self._path.with_suffix(CLOSED_SUFFIX))
-        except OSError as error:  # the worker finds it all the same, once nobody holds its lock
+        except OSError as error:  # the worker finds the file all the same, once its lock is free
             _log.warning("a segment of the journal keeps its name for now: %s", error)
         os.close(handle)
 
     def _keep_waiting(self, frames: list[tuple[JournalKind, bytes, int]]) -> None:
-        """Hold notices until the disk takes them; of the rest say that it is gone."""
+        """Keep notices until the disk takes them; count other rows as dropped."""
         for kind, _frame, rows in frames:
             if kind.droppable:
                 self._dropped[kind].inc(rows)

@@ -23,14 +23,14 @@ from pacing.budgets.pools import PoolKey
 # window loses the oldest records first, so a cap of more than 64 impressions is not enforced.
 RING_RECORDS: Final = 64
 
-# Bids that were lost a moment ago, which the bidder need not count any more: field `o` of the user's hash (lost.lua).
-# Four are shorter than a shop's field, so that a release that does not know them passes them over.
+# The most lost bids that are remembered in field `o` of the user's hash (lost.lua): the bidder need not count these
+# bids any more. Four are shorter than a shop's field, so that a release that does not know them passes them over.
 LOST_RECORDS: Final = 4
 
 # Caps look back this far at most: records that no cap can ask for are dropped at the next impression.
 MAX_WINDOW_S: Final = 30 * 86_400
 
-# Line items whose caps are kept at hand after somebody who saw them was asked about; some 300 bytes each.
+# Line items whose caps are kept in memory once a user who saw them was looked up; some 300 bytes each.
 MAX_KNOWN_LINES: Final = 20_000
 
 _RECORD = struct.Struct("<II")
@@ -51,7 +51,7 @@ def shown_since(ring: bytes, line_item_id: int, since_s: int) -> int:
 
 
 def lost_bids(lost: bytes) -> list[tuple[int, int]]:
-    """The line item and the moment (unix seconds) of each bid that is told to be lost."""
+    """The line item and the moment (unix seconds) of each bid that is known to be lost."""
     return list(_records(lost))
 
 
@@ -61,7 +61,7 @@ def pack_record(line_item_id: int, shown_s: int) -> bytes:
 
 
 def _records(ring: bytes) -> Iterable[tuple[int, int]]:
-    whole = len(ring) - len(ring) % _RECORD.size  # a ring that somebody cut must not stop the bidding
+    whole = len(ring) - len(ring) % _RECORD.size  # a ring that was cut short must not stop the bidding
     return _RECORD.iter_unpack(ring[:whole])
 
 
@@ -84,7 +84,7 @@ def _reached(caps: _Caps, times: Sequence[int], now_s: int) -> bool:
 
 
 def _texts(owner: str, caps: _Caps, times: Sequence[int], now_s: int) -> Iterable[str]:
-    """What `_reached` found, in words, of each cap that is reached; `times` ascends."""
+    """A text for each cap that is reached; `times` ascends."""
     for impressions, window in caps:
         if not _reached(((impressions, window),), times, now_s):
             continue
@@ -96,7 +96,7 @@ def _texts(owner: str, caps: _Caps, times: Sequence[int], now_s: int) -> Iterabl
 
 
 class _Limits:
-    """What caps a line item and its shares; most line items of a catalogue share a few of these."""
+    """The caps of a line item and its shares. Most line items of a catalogue have one of a few such sets in common."""
 
     __slots__ = ("caps", "min_gap_s", "share_caps")
 
@@ -141,13 +141,13 @@ class _Line:
 
 
 class WindowBook:
-    """How far back any cap or gap of a catalogue looks, told of one after the other. 8 ms at 100,000 line items."""
+    """Works out how far back any cap or gap looks, for one catalogue after the other. 8 ms at 100,000 line items."""
 
     def __init__(self) -> None:
         self._blocks = BlockBook(lambda line_items, _owners: _longest_of(line_items))
 
     def update(self, catalogue: Catalogue) -> int:
-        """Seconds, MAX_WINDOW_S at most."""
+        """The longest window of the catalogue in seconds, at most MAX_WINDOW_S."""
         capped: tuple[Campaign | Advertiser, ...] = (*catalogue.campaigns, *catalogue.advertisers)
         longest = max((cap.window_s for each in capped for cap in each.caps), default=0)
         return min(MAX_WINDOW_S, max(longest, *self._blocks.update(catalogue), 0))
@@ -181,9 +181,9 @@ class CapTable:
         self._owned: dict[tuple[bool, int], list[PoolKey]] = {}
 
     def above(self, base: "CapTable", replaced: NDArray[np.int64]) -> "CapTable":
-        """Both tables as one, without what `base` says of the line items `replaced`.
+        """The caps of both tables, where `base` counts only for line items that are not in `replaced`.
 
-        This one must be of the later catalogue with all campaigns and advertisers.
+        This table must be of the later catalogue, with all its campaigns and advertisers.
         """
         table = CapTable.__new__(CapTable)
         table._campaign_caps, table._advertiser_caps = self._campaign_caps, self._advertiser_caps
@@ -228,7 +228,7 @@ class CapTable:
         return (known[line_item_id] if line_item_id in known else self._line(line_item_id)) is not None
 
     def _line(self, number: int) -> _Line | None:
-        """The line item of that id, None when nothing caps it."""
+        """The caps of the line item with that id; None when nothing caps it."""
         if number in self._known:
             return self._known[number]
         position = int(self._ids.searchsorted(number))
@@ -276,7 +276,7 @@ class CapTable:
         return blocked
 
     def describe(self, ring: bytes, now_s: int) -> list[tuple[PoolKey, NoBid, str]]:
-        """What `blocked` finds with its numbers: "line item cap 3 of 3 in 24 h, free again at 14:00 UTC".
+        """What blocks each pool, with its numbers: "line item cap 3 of 3 in 24 h, free again at 14:00 UTC".
 
         For explanations: every cap and gap that is reached, where `blocked` stops at the first of a pool.
         """

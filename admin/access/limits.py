@@ -17,7 +17,7 @@ class RateLimiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # key -> (tokens, when)
 
     def take(self, key: str, per_minute: int) -> tuple[int, int]:
-        """(calls left, seconds to wait): the second is 0 when this call is allowed."""
+        """Take one call: (calls left, seconds to wait). The second is 0 when this call is allowed."""
         tokens = self._tokens(key, per_minute)
         wait_s = _wait_s(tokens, per_minute)
         if not wait_s:

@@ -14,7 +14,7 @@ MIN_CHARS = 12
 
 
 class Passwords:
-    """Hashes and verifies."""
+    """Hashes and verifies passwords in threads, PARALLEL at a time."""
 
     def __init__(self, hasher: argon2.PasswordHasher | None = None) -> None:
         self._hasher = hasher or argon2.PasswordHasher()
@@ -26,7 +26,7 @@ class Passwords:
             return await asyncio.to_thread(self._hasher.hash, password)
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """Whether the password is right; with `stored` None it takes as long and is wrong."""
+        """Whether the password is right. With `stored` None it takes as long as with a hash, and the answer is no."""
         async with self._slots:
             return await asyncio.to_thread(self._matches, stored, password)
 

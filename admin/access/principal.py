@@ -24,7 +24,7 @@ class Principal(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Stable text of who it is, for idempotency keys and rate limits."""
+        """A stable text that names the caller, for idempotency keys and rate limits."""
         return f"{self.kind}:{self.id}"
 
     @property
@@ -35,7 +35,7 @@ class Principal(msgspec.Struct, frozen=True):
         return scope in self.scopes or Scope.ADMIN in self.scopes or scope is Scope.READ
 
     def sees(self, advertiser_id: int | None) -> bool:
-        """Whether objects of the advertiser exist for this caller; None is what belongs to nobody: all may see it."""
+        """Whether the caller may know of the advertiser's objects; everybody may see those of no advertiser (None)."""
         return advertiser_id is None or self.advertiser_ids is None or advertiser_id in self.advertiser_ids
 
     def require(self, scope: Scope, *, everywhere: bool = False) -> None:
@@ -47,5 +47,5 @@ class Principal(msgspec.Struct, frozen=True):
 
 
 def command_line() -> Principal:
-    """Whoever can read the data directory may do everything."""
+    """The caller of a command on this machine: whoever can read the data directory may do everything."""
     return Principal("cli", 0, "command line", frozenset(Scope), None)

@@ -118,13 +118,13 @@ def description() -> dict[str, Any]:
 
 
 async def uncounted(_segments: Sequence[int]) -> Mapping[int, int]:
-    """Sizes where nobody counts segments."""
+    """The sizes where nobody counts segments, as on the command line: none are known."""
     await asyncio.sleep(0)
     return {}
 
 
 def _quietly(pacing: PacingDesk) -> PaceOf:
-    """Objects are shown while Redis is away, without what pacing would say."""
+    """Asks pacing for a line item's warnings; while Redis is away these are missing, and the object is shown anyway."""
 
     async def pace_of(line_item: LineItem, campaign: Campaign, advertiser: Advertiser) -> Pace | None:
         try:
@@ -137,7 +137,7 @@ def _quietly(pacing: PacingDesk) -> PaceOf:
 
 
 class Desks(NamedTuple):
-    """What answers questions whose words are the same in the API and on the command line."""
+    """The desks, each of which answers questions that the API and the command line ask in the same words."""
 
     products: ProductDesk
     audiences: AudienceDesk

@@ -74,7 +74,7 @@ class ApprovalPages:
 
 
 def approval_paths(operation: Callable[..., Json], parameters: Callable[..., Sequence[Json]], object_id: Json) -> Json:
-    """Their part of the API's description, by the builders of admin.api.openapi."""
+    """The paths of approvals in the OpenAPI document, made with the builders of admin.api.openapi."""
     one = [object_id, object_id | {"name": "exchange_id"}]
     listed = operation(
         None, "approvals", "What exchanges have decided of creatives", ApprovalPage, parameters(ApprovalQuery)

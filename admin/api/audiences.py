@@ -27,10 +27,10 @@ from core.money import FxTable
 
 
 class AudiencePages:
-    """What is of one advertiser needs the scope read (events: trade) and access to it.
+    """Routes of audiences. What belongs to one advertiser needs the scope read (events: trade) and access to it.
 
-    Whatever is of all advertisers at once (cookie sync, hooks, the background pass) needs access to all of them;
-    visitors, who belong to no shop, also the scope admin.
+    What concerns all advertisers at once (cookie sync, hooks, the background pass) needs access to all of them.
+    Visitors, who belong to no shop, need the scope admin as well.
     """
 
     def __init__(self, reader: Reader, audiences: AudienceDesk, visitors: VisitorDesk, events: EventDesk) -> None:
@@ -158,5 +158,5 @@ def _allowed_everywhere(request: web.Request, scope: Scope) -> Principal:
 
 
 def _noted_as(principal: Principal) -> str:
-    """Who looked, for the audit stream."""
+    """The caller, as the audit stream names who looked: `user:7`."""
     return f"{principal.kind}:{principal.id}"

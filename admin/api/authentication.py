@@ -131,13 +131,13 @@ def _refuse_until(wait_s: int) -> None:
 
 
 def principal_of_key(key: ApiKey) -> Principal:
-    """What an API key may do."""
+    """The principal of an API key: what the key may do."""
     restricted = frozenset(key.advertiser_ids) or None
     return Principal("api_key", key.id, key.name, frozenset(key.scopes), restricted, "", key.requests_per_minute)
 
 
 def principal_of_user(user: User, csrf_token: str) -> Principal:
-    """What a person may do."""
+    """The principal of a person: what the person may do."""
     restricted = frozenset(user.advertiser_ids) or None
     scopes: frozenset[Scope] = frozenset(user.scopes)
     return Principal("user", user.id, user.email, scopes, restricted, csrf_token, SESSION_REQUESTS_PER_MINUTE)

@@ -11,7 +11,7 @@ from admin.validation.decode import decode
 
 
 class BookPages:
-    """For callers with the finance scope, of the advertisers that they may see."""
+    """Routes of the books, for callers with the finance scope, of the advertisers that they may see."""
 
     def __init__(self, desk: BookDesk) -> None:
         self._desk = desk

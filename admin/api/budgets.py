@@ -229,7 +229,7 @@ class BudgetPages:
 
 
 def _spent_on(day: int, owners: Sequence[int], leaders: int) -> sa.CompoundSelect[Any]:
-    """Rows (advertiser, line item, micros, impressions): a sum for each advertiser, as of line item 0, and the leaders.
+    """Rows (advertiser, line item, micros, impressions): one sum an advertiser, with line item 0, and the leaders.
 
     The sums by line item are made once and read twice.
     """

@@ -47,7 +47,7 @@ _STATUSES = {"archive": Status.ARCHIVED, "pause": Status.PAUSED, "resume": Statu
 
 
 class _Refused(InputError):
-    """An atomic request with a fault: carries the results, so that the transaction ends without a trace."""
+    """An atomic request with a fault. It carries the results out of the transaction, which it rolls back."""
 
 
 class Bulk:

@@ -13,7 +13,7 @@ from admin.store.model import Scope
 
 
 class CatalogueFile:
-    """Everything at once concerns every advertiser: the scope admin and access to all of them.
+    """Export and import of the whole catalogue. They concern every advertiser: the scope admin and access to all.
 
     Keys and tokens are masked in what is exported, since the API never shows them.
     """

@@ -47,7 +47,8 @@ async def check_outside(
         if kind.tenant and value.advertiser_id is None and principal.advertiser_ids is not None:
             found.append(Fault("/advertiser_id", "required", "choose one of your advertisers"))
         faults.append(found)
-    # Whose uniqueness may be told: under an advertiser that the caller may not know of, nothing is said to exist.
+    # The positions of objects whose uniqueness may be told: of an advertiser that the caller may not know of, nothing
+    # is said to exist.
     told = [not kind.tenant or principal.sees(value.advertiser_id) for value in values]
     shared = await _shared_ids(connection, principal, kind, values)
     for column in ("external_id", *UNIQUE.get(kind.name, ())):
@@ -63,7 +64,7 @@ async def check_outside(
 async def _shared_ids(
     connection: AsyncConnection, principal: Principal, kind: ObjectKind, values: Sequence[Any]
 ) -> set[int]:
-    """Positions of objects whose external id the caller may not set.
+    """Indexes in `values` of the objects whose external id the caller may not set.
 
     Those of advertisers are unique among all of them: "taken" would tell a restricted caller which ones others have.
     """
@@ -79,7 +80,10 @@ async def _shared_ids(
 async def _taken(
     connection: AsyncConnection, kind: ObjectKind, values: Sequence[Any], column: str, among: Sequence[Any]
 ) -> list[tuple[int, str]]:
-    """(position, pointer) of each object whose `column` another object (in the store or before it here) already has."""
+    """(index in `values`, pointer) of each object whose `column` another object, stored or before it here, has already.
+
+    Objects of `among` count as stored.
+    """
     wanted = {getattr(value, column) for value in values} - {""}
     if not wanted:
         return []

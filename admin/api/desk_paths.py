@@ -33,7 +33,7 @@ DESK_TYPES: Final[Sequence[type]] = (
 
 
 def desk_paths(operation: Callable[..., Json], parameters: Callable[..., list[Json]], object_id: Json) -> Json:
-    """Paths by the builders of admin.api.openapi."""
+    """The paths of the desks' routes in the OpenAPI document, made with the builders of admin.api.openapi."""
 
     def said(name: str, summary: str, answer: type, given: Sequence[Json] = (), body: type | None = None) -> Json:
         return operation(None, name, summary, answer, list(given), body)

@@ -17,7 +17,7 @@ EVENTS: Final = "text/event-stream"
 
 
 class ForecastPages:
-    """For every caller, of line items of the advertisers that they may see."""
+    """Routes of forecasts: every caller may ask about line items of the advertisers that they may see."""
 
     def __init__(self, desk: ForecastDesk) -> None:
         self._desk = desk
@@ -38,9 +38,10 @@ class ForecastPages:
     async def _stream(
         self, request: web.Request, asked: ForecastRequest, advertisers: frozenset[int] | None
     ) -> web.StreamResponse:
-        """`first`, the answer of a twentieth of the people; `progress` of all of them; `answer`.
+        """Stream the events `first` (the answer by a twentieth of the people), `progress` of the whole, and `answer`.
 
-        What is wrong with the question is wrong at first already, and is an answer of its own.
+        A fault of the question is found by the first answer, before the stream begins, and so gets an HTTP status of
+        its own.
         """
         early = msgspec.structs.replace(asked, part=asked.part * FIRST_PART)
         first = await self._desk.forecast(early, advertisers, most=MOST_FIRST)

@@ -24,8 +24,10 @@ Currency = Annotated[str, Meta(pattern="^[A-Z]{3}" + END)]
 
 
 class FxRates(msgspec.Struct):
-    """`rates`: the base currency for one unit, as decimal texts. Dates are null for rates that are older than their
-    record."""
+    """The rates in force: `rates` has what one unit of each currency is worth in `base`, as decimal texts.
+
+    Dates are null for rates that were set by a release that did not keep dates yet.
+    """
 
     base: str
     rates: dict[str, str]

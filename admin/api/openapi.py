@@ -286,7 +286,7 @@ def _struct_parameters(wanted: type[msgspec.Struct]) -> list[Json]:
 
 
 def _without_null(schema: Json) -> Json:
-    """A query string has no null: an optional parameter is left out."""
+    """The schema without null: a query string has none, an optional parameter is left out."""
     options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
     return dict(options[0]) if options else dict(schema)
 

@@ -66,7 +66,7 @@ class Operations:
         self._committed = committed
 
     async def run(self, principal: Principal, write: Write, work: Work, render: Render) -> Reply:
-        """`work` in one transaction: repeated keys are answered from memory, a dry run leaves nothing."""
+        """Do `work` in one transaction. A repeated idempotency key gets the kept answer; a dry run is rolled back."""
         try:
             async with self._store.write(principal.actor) as writer:
                 reply = await self._run_inside(principal, write, work, render, writer)

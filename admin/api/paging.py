@@ -21,11 +21,13 @@ from admin.api.listing import Query, visible
 from admin.store.kinds import ObjectKind
 from admin.store.tables import DOCUMENTS, order_index
 
-# Rows looked at for each one of a page. A thousand for a page of 50 take a millisecond.
+# Rows that are looked at for each row of a page. A thousand of them, for a page of 50, take a millisecond.
 ROWS_LOOKED_AT = 20
-# One in twenty of 100,000, to match. Sorting so many takes 3 ms.
+# At most so many rows that fit are sorted, which takes 3 ms. They are one in twenty of 100,000: where more rows fit,
+# ROWS_LOOKED_AT rows for each row of a page are likely to hold the page.
 ROWS_COLLECTED = 5_000
-# Below every value: for SQLite `IS NOT NULL` is no range of an index, and the rows without a value come first in it.
+# A number below every value. `sort >= LOWEST` stands for `IS NOT NULL`, which SQLite does not take as a range of an
+# index; rows without a value come first in the index.
 LOWEST = -(2**63) + 1
 
 Clause = sa.ColumnElement[bool]
@@ -35,7 +37,7 @@ Select = sa.Select[Any]
 async def find_page(
     connection: AsyncConnection, kind: ObjectKind, query: Query, principal: Principal
 ) -> tuple[Sequence[Any], int | None]:
-    """(rows, total): one row more than the page if there are more, and how many all pages have if that is asked."""
+    """(rows, total): one row more than the page if there are more; the number of rows of all pages, if asked for."""
     finder = _Finder(kind, query, principal)
     rows: Sequence[Any]
     if order_index(query.sort.column):
@@ -63,7 +65,7 @@ class _Finder:
         self.query = query
         self._sort = query.sort.column
         self._conditions = [*query.conditions, *visible(kind, principal)]
-        # Not only that archived objects are left out, as from every list.
+        # Whether a condition leaves out more than archived objects, which every list leaves out.
         self.narrows = any(condition.is_range or condition.is_one for condition in self._conditions)
         self._sought = [condition.sought() for condition in self._conditions]
         self._ranges = [
@@ -73,7 +75,7 @@ class _Finder:
         ]
 
     def near(self) -> Select:
-        """The page, if it is among the rows that come next in the order."""
+        """The page out of the rows that come next in the order; it is short where too few of them fit."""
         columns = {condition.column.name: condition.column for condition in self._conditions}
         columns.pop("id", None)
         near = self._walk((self.query.limit + 1) * ROWS_LOOKED_AT, [*columns.values()], [])
@@ -82,13 +84,16 @@ class _Finder:
         return self._whole(self._first(page, near.c.id, near.c.sort_value))
 
     def along(self) -> Select:
-        """The page, however far along the order it lies."""
+        """The page, by going along the order until enough rows fit."""
         fitting = [condition.tested() for condition in self._conditions]
         walk = self._walk(self.query.limit + 1, [], fitting)
         return self._whole(sa.select(walk.c.id, walk.c.sort_value))
 
     def collected(self) -> Select:
-        """The page out of all rows that fit, with how many those are (`found`); without page, one row of nulls."""
+        """The page out of all rows that fit, with their number (`found`); where the page is empty, one row of nulls.
+
+        `found` is at most ROWS_COLLECTED + 1.
+        """
         table, sort = self._table, self._sort
         found = sa.select(table.c.id, sort.label("sort_value")).where(*self._sought)
         fitting = found.limit(_constant(ROWS_COLLECTED + 1)).cte("fitting")
@@ -112,7 +117,7 @@ class _Finder:
         return found.select_from(joined).order_by(*self._order(rows.c.id, rows.c.sort_value))
 
     def _walk(self, rows: int, columns: list[sa.Column[Any]], fitting: list[Clause]) -> sa.Subquery:
-        """The next rows in the order: its runs one after the other, each one range of the index."""
+        """The next `rows` rows in the order: one run after the other (`_runs`), each one range of the index."""
         table, direction = self._table, self._direction
         parts = []
         for run in self._runs():
@@ -125,7 +130,7 @@ class _Finder:
         return sa.union_all(*(sa.select(part) for part in parts)).limit(_constant(rows)).subquery()
 
     def _runs(self) -> list[list[Clause]]:
-        """What the order is made of after the cursor: rows with the cursor's value, beyond it, and without a value."""
+        """The conditions of each run after the cursor: rows with the cursor's value, beyond it, and without a value."""
         sort, after, descending = self._sort, self.query.after, self.query.descending
         if sort is self._table.c.id or not order_index(sort):
             return [[] if after is None else [self._after(self._table.c.id, sort)]]
@@ -141,7 +146,7 @@ class _Finder:
         else:
             value = sa.literal(after[0], sort.type)
             runs = [[sort == value, self._past_id(after[1])], [sort < value if descending else sort > value]]
-            if descending:  # those without a value were before
+            if descending:  # rows without a value came before the cursor
                 return runs
         if not has_empty:
             return runs
@@ -180,5 +185,5 @@ class _Finder:
 
 
 def _constant(number: int) -> sa.ColumnElement[int]:
-    """In the statement's text: PostgreSQL plans a limit that it does not know for a tenth of all rows."""
+    """A number in the statement's text: for a limit that is a parameter PostgreSQL expects a tenth of all rows."""
     return sa.literal_column(str(number), sa.Integer())

@@ -20,9 +20,9 @@ from admin.store.accounts import AccountStore, address_digest
 from core.clock import Clock
 from core.errors import GroszError
 
-# Somebody waits for the mail and opens it at once; an older one may lie in a mailbox that is lost later.
+# The person waits for the mail and opens it at once; an older link may lie in a mailbox that is lost later.
 MAIL_LINK_MS: Final = 3_600_000
-# Mails to one address, whoever asks: more is somebody else who fills a mailbox.
+# Mails to one address, whoever asks for them: more would let a stranger fill a mailbox.
 MAILS_A_MINUTE: Final = 1
 # Mails that are on their way at once; a mail server that hangs must not collect tasks without end.
 MAX_WAITING: Final = 50
@@ -31,7 +31,7 @@ log = logging.getLogger("grosz.mail")
 
 
 class PasswordMail:
-    """Sends links. Without a mail server or an address of the console there are none."""
+    """Mails links for a new password. Without a mail server or an address of the console it sends none."""
 
     def __init__(
         self,
@@ -53,9 +53,9 @@ class PasswordMail:
         return self._sender is not None and self._sender.is_on and bool(self._public_url)
 
     def ask(self, request: web.Request, address: str, subject: str, text: Callable[[str], str]) -> None:
-        """Send a link to whose address this is, if it is anybody's; `text` makes the mail of the link.
+        """Send a link to the user who has this address, if there is one; `text` makes the mail from the link.
 
-        Counts against the client as a wrong secret does: ApiError 429 after too many.
+        Counts against the client as a wrong secret does. Raises ApiError 429 after too many.
         """
         self._authentication.refuse_guesser(request)
         self._authentication.count_failure(request)

@@ -105,7 +105,7 @@ def documented(fault: Fault) -> FaultDocument:
 
 
 def twice(parameter: str) -> Fault:
-    """The fault of a query parameter that has one value and was given several."""
+    """The fault of a query parameter that takes one value and was given several."""
     return Fault(parameter, "duplicate", "the parameter is given twice")
 
 

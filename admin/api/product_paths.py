@@ -20,7 +20,7 @@ PRODUCT_TYPES: Final[Sequence[type]] = (
 def product_paths(
     operation: Callable[..., Json], parameters: Callable[..., list[Json]], query: Callable[..., Json], object_id: Json
 ) -> Json:
-    """Paths by the builders of admin.api.openapi."""
+    """The paths of products in the OpenAPI document, made with the builders of admin.api.openapi."""
     upload = operation(
         None, "uploadFeed", "Load a feed from the request's body", Run,
         [object_id, query("force", {"type": "boolean", "default": False}, "Take it although it shrank.")],

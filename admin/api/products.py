@@ -24,7 +24,7 @@ from admin.products.mailing import MailRequest
 from admin.store.model import Feed, Scope
 from admin.validation.decode import decode
 
-# As a fetched feed (creatives.feeds.fetching).
+# As large as a feed that is fetched (creatives.feeds.fetching).
 MAX_UPLOAD_BYTES: Final = 2 * 1024**3
 CHUNK_BYTES: Final = 256 * 1024
 

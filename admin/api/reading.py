@@ -101,7 +101,10 @@ class Reader:
         return feed
 
     async def line_item(self, principal: Principal, line_item_id: int, scope: Scope) -> tuple[LineItem, Advertiser]:
-        """A line item and its advertiser, as `advertiser` finds one."""
+        """A line item and its advertiser for a caller with the scope, if it may know of it.
+
+        Raises Forbidden, NotFoundError.
+        """
         principal.require(scope)
         async with self.store.database.read() as connection:
             line_item: LineItem = (await self.require(connection, principal, LINE_ITEMS, line_item_id)).value
@@ -138,7 +141,7 @@ class Reader:
         if empty := sorted(wanted.get("segments", set()) & {one for one, size in sizes.items() if not size}):
             found = await objects_by_id(connection, KIND_BY_NAME["segments"], empty)
             objects |= {("segments", object_id): stored.value for object_id, stored in found.items()}
-        # Of one object alone: a page of line items would ask Redis for each of them.
+        # Asked for one object alone: for a page of line items Redis would be asked for each of them.
         paces = await self._paces(values[0], objects) if len(values) == 1 else {}
         agreed = await _agreed(connection, values)
         around = Surroundings(objects, self._clock.now_ms(), await rates(connection), sizes, paces, agreed)
@@ -168,7 +171,10 @@ class Reader:
             self._currencies |= {row.id: row.currency for row in await connection.execute(statement)}
 
     def forget_currency(self, advertiser_id: int) -> None:
-        """Of an advertiser that was not made after all: the next one has its id, and perhaps another currency."""
+        """Forget the currency of an advertiser that was not made after all.
+
+        The next advertiser has its id, and perhaps another currency.
+        """
         self._currencies.pop(advertiser_id, None)
 
     def document(self, kind: ObjectKind, value: Any, created_ms: int, updated_ms: int) -> dict[str, Any]:  # noqa: ANN401
@@ -184,7 +190,10 @@ class Reader:
         return self._currencies.get(advertiser_id, "PLN") if advertiser_id is not None else "PLN"
 
     def visible_currency(self, principal: Principal) -> Callable[[int], str | None]:
-        """An advertiser's currency, as far as the caller may know of the advertiser; load_currencies_of comes first."""
+        """A function from an advertiser's id to its currency, None where the caller may not know of the advertiser.
+
+        It knows what load_currencies_of has loaded before.
+        """
         return lambda advertiser: self._currencies.get(advertiser) if principal.sees(advertiser) else None
 
 
@@ -195,6 +204,6 @@ def moment_text(milliseconds: int) -> str:
 
 
 async def _agreed(connection: AsyncConnection, values: Iterable[Any]) -> frozenset[tuple[int, str]]:
-    """Of the addresses that webhooks mail to, those that have agreed to the mails of the hook's advertiser itself."""
+    """(advertiser, address) of the webhooks by mail whose address has agreed to the mails of that very advertiser."""
     mailed = [value for value in values if isinstance(value, Webhook) and value.mail]
     return await agreed_recipients(connection, mailed, to_all=False) if mailed else frozenset()

@@ -15,13 +15,13 @@ from admin.validation.fields import Id
 
 
 class RecordedExplainQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """What of a recorded request to explain."""
+    """Which line item of a recorded request to explain."""
 
     line_item_id: Annotated[Id, Meta(description="Only this line item.")] | None = None
 
 
 class RecordedPages:
-    """For every caller, the requests that line items of theirs bid on; replays are for callers for all advertisers."""
+    """Routes of recorded requests. Callers see those that their line items bid on; replays need access to all."""
 
     def __init__(self, desk: RecordedDesk) -> None:
         self._desk = desk

@@ -120,14 +120,14 @@ FORECAST_EVENTS: Final = (
 
 
 def also_events(operation: Json, example: str) -> Json:
-    """The same operation, whose answer is a stream of events for who asks for one."""
+    """The same operation, whose answer is a stream of events for a client that asks for one."""
     answer: Json = {"schema": {"type": "string"}, "example": example}
     operation["responses"]["200"]["content"][EVENTS] = answer
     return operation
 
 
 def also_files(operation: Json) -> Json:
-    """The same operation, whose answer is a file for who asks for one."""
+    """The same operation, whose answer is a file for a client that asks for one."""
     content = operation["responses"]["200"]["content"]
     content["text/csv"] = {"schema": {"type": "string"}, "example": _CSV}
     for content_type in (PARQUET, WORKBOOK):

@@ -12,7 +12,7 @@ from journal.figures import DIMENSIONS, MEASURES, form_of
 
 
 class ReportPages:
-    """For every caller, of the advertisers that they may see."""
+    """Routes of reports: every caller gets figures of the advertisers that they may see."""
 
     def __init__(self, desk: ReportDesk) -> None:
         self._desk = desk

@@ -23,7 +23,7 @@ CONTENT_TYPES = ("application/json", "application/merge-patch+json")
 
 # Ten thousand line items with rich targeting are about 20 MB; nothing else is near a megabyte.
 MAX_BODY_BYTES = 32 * 1024 * 1024
-# Of a client that has not logged in yet: an address and a password. Nothing is inflated for it.
+# The body of a client that has not logged in yet has an address and a password. It is not decompressed.
 MAX_STRANGERS_BYTES = 64 * 1024
 
 # Idempotency keys are UUIDs or the like; longer ones are a mistake.

@@ -18,7 +18,7 @@ class Hooks:
         """Raises Forbidden when this caller may not change this object."""
 
     async def before(self, principal: Principal, raw: Mapping[str, Any]) -> Any:  # noqa: ANN401, ARG002 - its own context
-        """Before the transaction, with the input as sent: slow work and refusals. Its result goes to the others."""
+        """Called before the transaction with the input as sent: slow work, refusals. Its result goes to the others."""
         return None
 
     def identity(self, context: Any) -> dict[str, Any]:  # noqa: ANN401, ARG002 - what `before` made
@@ -26,7 +26,7 @@ class Hooks:
         return {}
 
     async def after(self, writer: CatalogueWriter, value: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401, ARG002
-        """In the transaction, after the object was saved: members to add to this one answer."""
+        """Called in the transaction, after the object was saved; returns members to add to this one answer."""
         return {}
 
     async def decorate(self, connection: Any, ids: list[int]) -> dict[int, dict[str, Any]]:  # noqa: ANN401, ARG002

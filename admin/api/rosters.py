@@ -84,7 +84,7 @@ async def list_pieces(request: web.Request) -> AsyncIterator[bytes]:
 
 
 def roster_paths(operation: Callable[..., Json], parameters: Callable[..., list[Json]], object_id: Json) -> Json:
-    """Paths by the builders of admin.api.openapi."""
+    """The paths of customer lists in the OpenAPI document, made with the builders of admin.api.openapi."""
 
     def said(name: str, summary: str, answer: type, given: Sequence[Json], body: type | None = None) -> Json:
         return operation(None, name, summary, answer, list(given), body)

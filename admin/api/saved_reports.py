@@ -226,7 +226,7 @@ def _table(answer: ReportAnswer) -> str:
 
 
 def saved_report_paths(said: Callable[..., Json], object_id: Json) -> Json:
-    """The part of the API's description that is about saved reports, by a builder of admin.api.desk_paths."""
+    """The paths of saved reports in the OpenAPI document, made with the builder of admin.api.desk_paths."""
     one = [object_id]
     link = {"name": "link", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
     state = {"name": "state", "in": "query", "schema": {"enum": list(_STATES)}}

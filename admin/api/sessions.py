@@ -192,7 +192,7 @@ class Sessions:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def replace_password(self, request: web.Request, caller: Principal, raw: object) -> None:
-        """A PasswordRequest of somebody logged in; other sessions of theirs end. Raises Forbidden, InputError."""
+        """Carry out a PasswordRequest of a logged-in person, whose other sessions end. Raises Forbidden, InputError."""
         if caller.kind != "user":
             raise Forbidden("only people have passwords", hint="log in at POST /v1/login")
         self._authentication.refuse_guesser(request)

@@ -36,7 +36,7 @@ class TailQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TailPages:
-    """For every caller, the bids of the advertisers that they may see."""
+    """Routes of tailing: every caller sees the bids of the advertisers that they may see."""
 
     def __init__(self, desk: TailDesk) -> None:
         self._desk = desk
@@ -45,11 +45,11 @@ class TailPages:
         return [web.get("/v1/auctions/tail", self.tail, allow_head=False)]
 
     async def stop(self, app: web.Application) -> None:
-        """End all streams: the role stops."""
+        """End all streams, since the role stops."""
         app[_STOPPING].set()
 
     def join(self, app: web.Application) -> None:
-        """Serve on an application."""
+        """Add the route to an application, whose shutdown ends the streams."""
         app[_STOPPING] = asyncio.Event()
         app.add_routes(self.routes())
         app.on_shutdown.append(self.stop)
@@ -65,7 +65,7 @@ class TailPages:
         return requests.respond_json(await self._desk.take(principal.key, watching, query.after))
 
     async def _stream(self, request: web.Request, who: str, watching: Watching, after: str) -> web.StreamResponse:
-        page = await self._desk.take(who, watching, after)  # what is wrong is still an answer of its own
+        page = await self._desk.take(who, watching, after)  # a fault here still gets an HTTP status of its own
         response = web.StreamResponse(headers={"Content-Type": EVENTS, "Cache-Control": "no-store"})
         await response.prepare(request)
         stopping, clock = request.config_dict[_STOPPING], asyncio.get_running_loop().time
@@ -80,13 +80,13 @@ class TailPages:
                 pass
             try:
                 page = await self._desk.take(who, watching, page.next)
-            except GroszError:  # the browser comes back, and is told then
+            except GroszError:  # the browser connects again, and is told then
                 break
         return response
 
 
 def watching_of(principal: Principal, query: TailQuery) -> Watching:
-    """What a caller may watch of what they ask for. Raises Forbidden."""
+    """What a caller may watch, out of what they ask for. Raises Forbidden."""
     principal.require(Scope.READ)
     mine = principal.advertiser_ids
     if query.nobid and mine is not None:

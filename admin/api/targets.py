@@ -47,7 +47,7 @@ TARGET_TYPES = (TargetReport, TargetResume)
 
 
 def target_paths(operation: Callable[..., Json], object_id: Json) -> Json:
-    """Their part of the API's description, by the builders of admin.api.openapi."""
+    """The paths of targets in the OpenAPI document, made with the builders of admin.api.openapi."""
     read = operation(None, "target", "How a line item fares with its target", TargetReport, [object_id])
     resume = operation(
         None, "resumeTarget", "Go on with a line item that its target stopped", TargetResume, [object_id], None, 202

@@ -22,7 +22,7 @@ _NAME: Final[Json] = {
 
 
 def traffic_paths(said: Callable[..., Json], parameters: Callable[..., list[Json]]) -> Json:
-    """Paths by the builder of admin.api.desk_paths."""
+    """The paths of traffic in the OpenAPI document, made with the builder of admin.api.desk_paths."""
     return {
         "/v1/auctions/tail": {
             "get": also_events(

@@ -77,7 +77,7 @@ async def _advance_sequences(connection: AsyncConnection) -> None:
 
 
 def _copy_file(source: str, target: Path) -> None:
-    """By SQLite's own backup: in one step, so that it sees one moment; in a write-ahead log writers go on meanwhile."""
+    """Copy by SQLite's own backup in one step, which sees one moment; with a write-ahead log writers go on."""
     with contextlib.closing(sqlite3.connect(source)) as reading, contextlib.closing(sqlite3.connect(target)) as writing:
         reading.backup(writing)
     _fold_journal(target)

@@ -89,7 +89,7 @@ def _packed(command: tuple[str, ...]) -> bytes:
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:
-    """The next line that is not one of the empty ones by which a busy server shows that it lives."""
+    """The next line, without the empty ones by which a busy server shows that it lives. Raises EOFError."""
     while True:
         async with asyncio.timeout(SILENCE_S):
             line = await reader.readline()

@@ -88,7 +88,7 @@ async def _settle_counters(url: str, database: Database) -> int:
     try:
         transitions = Transitions(connection, clock)
         everybody = (*catalogue.advertisers, *catalogue.archived_advertisers)
-        # Without an epoch the bank begins the counters anew; leases of the processes of before are over.
+        # Without an epoch the bank begins the counters anew; leases of the earlier processes are over.
         await transitions.commands([("HDEL", keys.money_meta(each.id), "epoch") for each in everybody])
         telemetry = Telemetry()
         writer = LedgerWriter(transitions, ledger, lambda: [each.id for each in everybody], telemetry, clock)

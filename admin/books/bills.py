@@ -22,7 +22,7 @@ FIELDS: Final = ("day", "line_item", "impressions", "amount")
 _DELIMITERS: Final = ",;\t|"
 _MICROS: Final = 1_000_000
 MAX_FAULTS: Final = 20
-# More than any day of a line item: what is larger was misread, and has more digits than anybody wants to add up.
+# No line item has more in a day: a larger number was misread.
 MAX_NUMBER: Final = 10**12
 
 Key = tuple[datetime.date, int]
@@ -50,7 +50,7 @@ class BillDifference(msgspec.Struct, frozen=True):
 
 
 def read_bill(text: str, mapping: Mapping[str, str], day_format: str = "%Y-%m-%d") -> Sums:
-    """A bill's sums. `mapping` gives the bill's column for each of FIELDS that is called otherwise.
+    """A bill's sums. `mapping` gives the bill's column for each of FIELDS that has another name there.
 
     Raises InputError with the lines that cannot be read.
     """

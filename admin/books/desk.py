@@ -40,15 +40,15 @@ Sees = Callable[[int], bool]
 
 
 def sees_all(_advertiser_id: int) -> bool:
-    """For whoever has the machine."""
+    """For a command on the machine itself, which sees every advertiser."""
     return True
 
 
 class BookDesk:
-    """Over the database and the counters."""
+    """Audits and corrects the money: the ledger in the database, and the counters in Redis."""
 
     def __init__(self, database: Database, transitions: Transitions, journal: Archive | None = None) -> None:
-        """`journal`: its bills must be the ledger's; None where none is kept."""
+        """`journal` is the archive whose bills must be those of the ledger; None where no journal is kept."""
         self._journal = journal
         self._database = database
         self._ledger = SqlLedgerStore(database)
@@ -78,9 +78,9 @@ class BookDesk:
         return BookAudit(advertiser_id, advertiser.name, spent, result.levels, texts, until, compared.newer)
 
     async def _with_journal(self, journal: Archive, advertiser_id: int) -> JournalAgreement:
-        """Where the journal differs from the ledger, or its roll-ups from its rows; looked at again where it does.
+        """Where the journal differs from the ledger, or its roll-ups from its rows. Any difference is looked at twice.
 
-        Beside a worker that stores and sums up meanwhile, one look in many tells a difference that is none.
+        The worker stores and sums up meanwhile, so that a single look may find a difference that is none.
         """
         compared = await self._look(journal, advertiser_id)
         if compared.faults:
@@ -126,7 +126,10 @@ class BookDesk:
         )
 
     async def _dropped(self, line: LineItem, share: int) -> list[tuple[str, int, int]]:
-        """What the ledger has of a pool's total levels, if they may have been dropped: (level, micros, impressions)."""
+        """(level, micros, impressions) of a pool's total levels by the ledger; only if the line item is archived.
+
+        The counters of an archived line item may have been dropped.
+        """
         if line.status is not Status.ARCHIVED:
             return []
         totals = await self._ledger.totals(line.advertiser_id, _NO_DAY)

@@ -22,14 +22,14 @@ Members = dict[str, dict[int, Any]]
 
 
 class Built(NamedTuple):
-    """A catalogue, and what leads to it from the one that was built before; None for the first one."""
+    """A catalogue, and the change that leads to it from the one that was built before (None for the first one)."""
 
     catalogue: Catalogue
     change: Change | None
 
 
 class CatalogueBuilder:
-    """Builds each catalogue from the one before it, by a change that is there to be published.
+    """Builds each catalogue from the one before it by a change, which is kept so that it can be published.
 
     At 100,000 line items one changed row takes 3 ms. When an advertiser or a campaign comes, goes or changes hands, the
     objects that come or go with it are looked for among all, which takes 0.05 s.
@@ -85,7 +85,7 @@ def touched_by(changed: Changed) -> dict[str, dict[int, Any]]:
 
 
 def _published(exchange: Exchange) -> Exchange:
-    """An exchange for all roles: what its dialect says is spelled out, and what only this one needs is left out."""
+    """An exchange for all roles: what its dialect says is spelled out, what only the admin role needs is left out."""
     return msgspec.structs.replace(spelled_out(exchange), review_token="")
 
 
@@ -106,7 +106,7 @@ class OwnersOfChanges(NamedTuple):
 
 
 def _changed_owners(members: Members, touched: dict[str, dict[int, Any]]) -> OwnersOfChanges:
-    """Those that `_rule` may say another thing of than before."""
+    """The advertisers and campaigns for whose objects `_rule` may decide differently than before."""
     advertisers, campaigns = (
         frozenset(
             number for number, value in touched[name].items() if _owner(members[name].get(number)) != _owner(value)
@@ -146,7 +146,7 @@ def consistent_catalogue(changed: Changed, published_ms: int, members: Members) 
 
 
 def _rule(members: Members) -> Callable[[str, Any], bool]:
-    """Whether an object of a member may be published, by the advertisers' ids and the campaigns' advertisers."""
+    """A function of (member, object): whether its advertiser and campaign are there, so that it may be published."""
     advertisers, campaigns = members["advertisers"], members["campaigns"]
 
     def belongs(name: str, value: Any) -> bool:  # noqa: ANN401 - any object

@@ -176,7 +176,7 @@ async def import_bytes(store: CatalogueStore, body: bytes, actor: Actor) -> Impo
 
 
 async def _refuse_archived(connection: AsyncConnection, kind: ObjectKind, pairs: Sequence[tuple[str, Any]]) -> None:
-    """What was archived stays so: its counters may have been dropped. Raises CatalogueError."""
+    """Refuse to bring back what was archived: its counters may have been dropped. Raises CatalogueError."""
     present = await objects_by_id(connection, kind, [value.id for _, value in pairs])
     archived = {number for number, stored in present.items() if stored.value.status is Status.ARCHIVED}
     hint = "give it an id that is not taken"

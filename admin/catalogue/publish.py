@@ -45,17 +45,20 @@ POLL_S = 0.2
 ALIVE_S = 1.0
 # A database or Redis that is away is asked again after this; the bidders keep their snapshot meanwhile.
 RETRY_S = 0.5
-# So many new objects are exempted from garbage collection, which walks 100,000 line items for 0.2 s each time.
+# From so many new objects on, gc.freeze() exempts them from garbage collection, which otherwise walks 100,000 line
+# items for 0.2 s each time.
 MANY_OBJECTS = 1_000
-# Another admin that publishes at the same time is caught up with so often before everything is published.
+# How often this process catches up with another admin that publishes at the same time, before it publishes everything.
 CATCH_UPS = 3
 
-# A new snapshot is due when the changes after the last one are more than this share of the objects: a starting process
-# reads little more than the snapshot, and memory in Redis is bounded.
+# A new snapshot is due when the changes after the last one are more than one in so many of the objects: a starting
+# process reads little more than the snapshot, and memory in Redis is bounded.
 SNAPSHOT_SHARE = 8
-# Applying a change takes a millisecond at 100,000 line items: a quarter of a second more for a process that starts.
+# Applying a change takes a millisecond at 100,000 line items, so that many take a starting process a quarter of a
+# second.
 SNAPSHOT_ENTRIES = 256
-# Whatever went wrong with a change in Redis is over then; catalogue.max_age_s, after which nobody bids, is 15 minutes.
+# After so long a new snapshot mends whatever went wrong with a change in Redis, well before catalogue.max_age_s (15
+# minutes), after which nobody bids.
 SNAPSHOT_AFTER_S = 300.0
 SNAPSHOT_POLL_S = 1.0
 
@@ -63,7 +66,8 @@ SNAPSHOT_POLL_S = 1.0
 TIDY_S = 60.0
 
 # Of two admins that publish at the same time the newer version stays, in whatever order they come; a version has one
-# content, the store's. A change is only appended to what it begins at: the last one or, if there is none, the snapshot.
+# content, the store's. A change is appended only where Redis has what it begins at: the last change or, if there is
+# none, the snapshot.
 CHANGE_SCRIPT = """
 local version, since, header = ARGV[1], ARGV[2], ARGV[3]
 local current = tonumber(redis.call('GET', KEYS[2]) or '-1')
@@ -83,8 +87,7 @@ return tonumber(version)
 DIVERGED: Final = -1
 """Its answer when Redis has another version than the change begins at."""
 
-# An empty store has version 0 and is published too: roles are ready once they know the catalogue, also that there is
-# nothing in it.
+# An empty store has version 0 and is published too: roles are ready once they know the catalogue, even an empty one.
 WHOLE_SCRIPT = """
 local current = tonumber(redis.call('GET', KEYS[2]) or '-1')
 if tonumber(ARGV[1]) <= current then return current end
@@ -95,9 +98,9 @@ redis.call('DEL', KEYS[4])
 return tonumber(ARGV[1])
 """
 
-# Unless somebody has replaced the snapshot since its header was read, or Redis has come back with older data: then it
-# does not have the version yet, or the changes that follow begin at another one. The changes after the snapshot before
-# stay: a process that has read it a moment ago reads on from there.
+# Nothing is written where another process has replaced the snapshot since its header was read, or where Redis has come
+# back with older data: it does not have the version yet then, or the changes that follow begin at another one. The
+# changes since the replaced snapshot stay: a process that has just read that one reads on from there.
 SNAPSHOT_SCRIPT = """
 local version = ARGV[4]
 if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end
@@ -118,7 +121,7 @@ class Backlog:
         self.begun_s = 0.0
 
     def find(self, entries: int, now_s: float) -> None:
-        """So many were published by others; an admin that starts again and again would never write a snapshot."""
+        """Count changes that Redis has: otherwise an admin that starts again and again would never write a snapshot."""
         self.entries, self.begun_s = entries, now_s
 
     def add(self, change: Change, now_s: float) -> None:
@@ -128,7 +131,7 @@ class Backlog:
         self.objects += change.count
 
     def drop(self, entries: int, objects: int, now_s: float) -> None:
-        """A snapshot has so many of them."""
+        """Take off what a new snapshot holds."""
         self.entries -= entries
         self.objects -= objects
         self.begun_s = now_s
@@ -183,7 +186,7 @@ class CataloguePublisher:
                 log.warning("the whole catalogue is not written: %s", error)
 
     async def run_tidying(self) -> None:
-        """Removes what processes have said that are gone, until cancelled; an outage of Redis is waited out."""
+        """Removes the reports of processes that are gone, until cancelled; an outage of Redis is waited out."""
         while True:
             try:
                 await self.tidy()
@@ -263,7 +266,7 @@ class CataloguePublisher:
         return current
 
     async def _read(self, base: Catalogue | None) -> Catalogue | None:
-        """What Redis has, by the changes after `base` if there are any; None if it is nothing to go on from."""
+        """The catalogue that Redis has, by the changes after `base` if there are any; None where it cannot be read."""
         try:
             if base is not None:
                 chain = await read_changes(self._redis, base.version)
@@ -291,7 +294,7 @@ class CataloguePublisher:
         entries, objects = backlog.entries, backlog.objects
         body = await asyncio.to_thread(encode_catalogue, catalogue)
         header = await self._redis.getrange(keys.CATALOGUE_SNAPSHOT, 0, HEADER_BYTES - 1)
-        # Else Redis has lost it, or another admin was faster.
+        # Otherwise Redis has lost it, or another admin was faster.
         if isinstance(header, bytes) and header.startswith(FORMAT) and version_of(header) < catalogue.version:
             names = (keys.CATALOGUE_SNAPSHOT, keys.CATALOGUE_CHANGES, keys.CATALOGUE_VERSION)
             first = f"{version_of(header) + 1}-0"
@@ -301,7 +304,7 @@ class CataloguePublisher:
 
 
 def _encoded_change(base: Catalogue, built: Built) -> tuple[Change, bytes]:
-    """What leads on from `base`: as it was built or, where others have published meanwhile, by comparing."""
+    """The change that leads on from `base`: as it was built or, where others have published meanwhile, by comparing."""
     change = built.change
     if change is None or change.since != base.version:
         change = difference(base, built.catalogue)

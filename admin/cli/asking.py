@@ -10,7 +10,7 @@ Answer = TypeVar("Answer")
 
 
 def ask(opened: AbstractAsyncContextManager[Access], question: Callable[[Access], Awaitable[Answer]]) -> Answer:
-    """What a question put to what is opened is answered; errors are those of either."""
+    """The answer to a question about what `opened` gives, in an event loop of its own. Raises what either raises."""
 
     async def asked() -> Answer:
         async with opened as access:

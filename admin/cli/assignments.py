@@ -39,7 +39,7 @@ def read_document(
 ) -> Json:
     """The document of `file` with the assignments over it. Raises InputError with every fault of the assignments.
 
-    What does not fit its type stays as it was typed: the check of the whole document says why, with all else.
+    What does not fit its type stays as it was typed: the check of the whole document says why, beside all other faults.
     """
     document: Json = _decoded(file) if file is not None else {}
     faults: list[Fault] = []
@@ -75,7 +75,7 @@ def _place(document: Json, name: str, value: object) -> None:
 
 
 def type_at(wanted: type[msgspec.Struct], name: str) -> Any:  # noqa: ANN401 - a type expression
-    """The type of a field, nested by dots; Any where there is no such field, which the document's check tells."""
+    """The type of a field, nested by dots; Any where there is no such field, as the document's check will report."""
     found: Any = wanted
     for step in name.split("."):
         bare, _ = unwrapped(found)
@@ -89,7 +89,7 @@ def type_at(wanted: type[msgspec.Struct], name: str) -> Any:  # noqa: ANN401 - a
 
 
 def value_of(name: str, text: str, wanted: Any) -> Any:  # noqa: ANN401 - a type expression, and its value
-    """A text as its type has it. Raises InputError where only another name, or JSON, can be meant."""
+    """The value that a text stands for in a field. Raises InputError where only another name, or JSON, can be meant."""
     bare, _ = unwrapped(wanted)
     if text == "null":
         return None
@@ -113,7 +113,7 @@ def _json(name: str, text: str) -> object:
 
 
 def _refuse_struct(name: str, text: str, wanted: type[msgspec.Struct]) -> object:
-    """A single value for what has fields: the field that takes it is named."""
+    """Refuse a single value for a field that has fields of its own; the fault names the one that takes the value."""
     fields = [field.encode_name for field in msgspec.structs.fields(wanted)]
     if "amount" in fields:
         hint = f"write --set {name}.amount={text}"
@@ -157,7 +157,7 @@ def is_day(value: object) -> bool:
 
 
 def moment_of(name: str, day: str, zone: zoneinfo.ZoneInfo) -> str:
-    """The moment of a plain date: its midnight, or for what includes the day (`end`, `*.max`) the next one."""
+    """The moment of a plain date: its midnight, or the next one if it includes the day (`end`, `expires`, `*.max`)."""
     field, _, bound = name.partition(".")
     try:
         date = datetime.date.fromisoformat(day)

@@ -234,7 +234,7 @@ def forget_command(
 async def _segment(
     advertiser_id: int, name: str, title: str, url: str, key: str, data: Path | None, config: Path | None
 ) -> Json:
-    """The segment of the list: before its persons, so that they are members as soon as they hear of it."""
+    """The segment of the list, found or made before the import, so that its persons become members at once."""
     rule = f"has list.{name}"
     async with objects_of(("segments",), url, key, data, config) as (segments,):
         page = await segments.page([("advertiser_id", str(advertiser_id)), ("status", "active"), ("limit", "500")])
@@ -246,7 +246,7 @@ async def _segment(
 
 @contextlib.contextmanager
 def _hashed(file: Path, note: Callable[[RowFault], None]) -> Iterator[Path]:
-    """The file with hashes instead of addresses and numbers, for a while."""
+    """A temporary copy of the file with hashes instead of addresses and numbers. Raises InputError."""
     if not file.is_file():
         raise InputError(f"there is no file {file}")
     handle, name = tempfile.mkstemp(prefix="grosz-list-", suffix=".csv")

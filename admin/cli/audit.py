@@ -50,7 +50,7 @@ def audit_command(
 
 
 def _of_journal(reports: Sequence[BookAudit]) -> str:
-    """Up to when reports were held against the ledger: what they have yet to take is no difference."""
+    """Up to when the journal was compared with the ledger; newer rows, which it has yet to take, are no difference."""
     waiting = sum(one.journal_waits for one in reports)
     moments = [one.journal_until for one in reports if one.journal_until is not None]
     compared = f"up to its newest bill, of {max(moments):%Y-%m-%d %H:%M:%S} UTC" if moments else "not yet"
@@ -58,7 +58,7 @@ def _of_journal(reports: Sequence[BookAudit]) -> str:
 
 
 def _remote(url: str, key: str) -> list[BookAudit]:
-    """Of the advertisers that the key may see."""
+    """Audit the advertisers that the key may see, over the API."""
     base = f"{url.rstrip('/')}/v1"
     return [
         msgspec.convert(call_api("GET", f"{base}/audit?advertiser_id={advertiser_id}", key, long=True), BookAudit)

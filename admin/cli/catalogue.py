@@ -87,7 +87,7 @@ async def _import(body: bytes, config: Path | None, data: Path | None) -> Import
 
 
 async def _rehearse(settings: Settings, body: bytes) -> None:
-    """Raises CatalogueError for a file that would not be taken, also since its objects name missing ones."""
+    """Raises CatalogueError for a file that would not be taken, also where its objects name missing ones."""
     with tempfile.TemporaryDirectory() as folder:
         database = open_database(settings, Path(folder))
         try:

@@ -16,7 +16,7 @@ _COMMAS_THEN_DOT: Final = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+\.[0-9]+")
 _SEVERAL_GROUPS: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(\.[0-9]{3}){2,}|(,[0-9]{3}){2,})")
 # One group of three digits: thousands in one country, three decimals in another.
 _TWO_READINGS: Final = re.compile(r"[+-]?([1-9][0-9]{0,2})([.,])([0-9]{3})")
-# What a formula leaves that found nothing: `#N/A`, `#REF!`; in Polish `#N/D!`, `#ARG!`, `#NAZWA?`.
+# What a formula that found nothing leaves in a cell: `#N/A`, `#REF!`; in Polish `#N/D!`, `#ARG!`, `#NAZWA?`.
 _ERROR: Final = re.compile(r"#(N/[AD]|[\w/]{2,12}[!?])")
 _ROUNDED: Final = re.compile(r"[0-9][.,][0-9]+[eE]\+[0-9]{1,2}")
 
@@ -31,7 +31,7 @@ class CellError(ValueError):
 
 
 def number(text: str, *, comma_country: bool) -> str:
-    """A number with a decimal point. `comma_country`: the file is of one where a point groups thousands.
+    """A number with a decimal point. `comma_country`: the file comes from a country where a point groups thousands.
 
     Raises CellError.
     """
@@ -57,7 +57,7 @@ def number(text: str, *, comma_country: bool) -> str:
 
 
 def _whole(text: str) -> str:
-    """Without decimals that are zero: a spreadsheet has `2,00` pieces."""
+    """A number without decimals that are all zero: a spreadsheet writes two pieces as `2,00`."""
     whole, point, decimals = text.removeprefix("+").partition(".")
     return whole if decimals and not decimals.strip("0") else f"{whole or '0'}{point}{decimals}"
 

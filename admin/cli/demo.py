@@ -66,7 +66,7 @@ def demo(
 
 
 def _forget_settings() -> None:
-    """Take settings out of this process's environment, and so of what it starts; say which."""
+    """Remove Grosz's settings from the environment of this process and its children, and say which."""
     names = [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name not in OF_COMMANDS]
     for name in names:
         del os.environ[name]
@@ -103,7 +103,7 @@ async def _demo(duration: float, data: Path) -> int:
 
 
 async def _setup_token(data: Path) -> str:
-    """A way in, as `grosz setup-link` makes it; the one that `grosz up` printed is used up in a kept directory."""
+    """A setup token, as `grosz setup-link` makes it; in a kept directory the one that `grosz up` printed is used up."""
     async with open_store(None, data) as store:
         return await AccountStore(store.database, SystemClock()).make_setup_link()
 

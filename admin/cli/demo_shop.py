@@ -118,7 +118,7 @@ class DemoShop:
             raise UnavailableError("the bidders do not have the demo's shop yet", hint="see demo.log") from None
 
     async def delivered(self) -> Delivered:
-        """The shop's own figures, of its line items' funnels; counts are some seconds old."""
+        """The shop's own figures, added up over the funnels of its line items; counts are some seconds old."""
         funnels = [await self._call("GET", f"line-items/{number}/funnel") for number in self._line_items]
         hours = [funnel["last_hour"] for funnel in funnels]
         spend = format_micros(sum(parse_decimal(hour["spend"]) for hour in hours))
@@ -126,9 +126,9 @@ class DemoShop:
         return Delivered(bids, impressions, f"{spend} {funnels[0]['currency']}")
 
     async def reported(self, until_ms: int) -> list[tuple[str, ...]]:
-        """Of each shop its name, spend, orders, and what an order and a credited one cost, and revenue by spend.
+        """A row for each shop: its name, and then REPORTED.
 
-        Once everything that happened until a moment is in the figures.
+        Waits until everything that happened up to `until_ms` (unix) is in the figures. Raises UnavailableError.
         """
         answer = await self._fresh_report({"dimensions": ["advertiser"], "measures": list(REPORTED)}, until_ms)
         names = {shop["id"]: shop["name"] for shop in (await self._call("GET", "advertisers?limit=500"))["items"]}

@@ -30,7 +30,7 @@ Line = tuple[int, dict[str, Any] | None, str]
 
 
 class _TableLayout(NamedTuple):
-    """How the file is written: its columns in order (None: left out, "": without a name), and by whose rules."""
+    """How the file is written: its columns in order (None: left out, "": without a name), delimiter and numbers."""
 
     columns: tuple[str | None, ...]
     delimiter: str
@@ -82,12 +82,12 @@ def _layout(lines: Iterator[tuple[int, str]], known: Sequence[str], ignored: Seq
     columns = tuple(_column(title) for title in titles)
     left_out = {_column(title) for title in ignored}
     _check_columns(columns, known, left_out)
-    # Whoever writes a decimal comma cannot separate columns by commas.
+    # A file with decimal commas cannot separate its columns by commas.
     return _TableLayout(tuple(None if one in left_out else one for one in columns), delimiter, delimiter == ";")
 
 
 def _column(title: str) -> str:
-    """`Item ID` is item_id; an attribute keeps its own name."""
+    """The name of a column as events have it: `Item ID` is item_id."""
     return re.sub(r"[\s-]+", "_", title.strip().lower())
 
 

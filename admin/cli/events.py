@@ -182,10 +182,10 @@ def _explained(outcome: Outcome) -> str:
 
 @contextlib.asynccontextmanager
 async def _collecting(advertiser_id: int, config: Path | None, data: Path | None) -> AsyncIterator[Collect]:
-    """Into the event log of this machine or deployment."""
+    """Collect into the event log of this machine or deployment. Raises NotFoundError for an unknown advertiser."""
     async with open_profiles(config, data) as profiles:
         catalogue = await profiles.catalogue()
-        # An unknown advertiser is said before the first line.
+        # An unknown advertiser is reported before the first line is read.
         advertiser = next((one for one in catalogue.advertisers if one.id == advertiser_id), None)
         if advertiser is None:
             raise NotFoundError(f"there is no advertiser {advertiser_id}", hint="see `grosz advertiser list`")
@@ -201,9 +201,9 @@ async def _collecting(advertiser_id: int, config: Path | None, data: Path | None
 
 @contextlib.asynccontextmanager
 async def _sending(advertiser_id: int, url: str, key: str) -> AsyncIterator[Collect]:
-    """Over the API of a running admin role."""
+    """Send events over the API of a running admin role."""
     address = f"{url.rstrip('/')}/v1/advertisers/{advertiser_id}"
-    call_api("GET", address, key)  # an unknown advertiser is said before the first line
+    call_api("GET", address, key)  # an unknown advertiser is reported before the first line
 
     async def collect(rows: Sequence[object]) -> Sequence[Outcome]:
         return msgspec.convert(call_api("POST", f"{address}/events", key, {"events": rows}), EventResults).results

@@ -26,7 +26,7 @@ from core.money import format_micros
 
 app = typer.Typer()
 
-# One line item with its budget shares; of a whole catalogue the prices' parts are in --json.
+# So many line items or shares show the parts of their price: enough for one line item. Those of all are in --json.
 MOST_BUILD_UPS = 4
 
 UserOption = Annotated[str | None, typer.Option("--user", help="Explain as if this user id of ours had caused it.")]
@@ -79,7 +79,7 @@ def explain(
 
 
 def read_request(text: bytes) -> Json:
-    """The bid request of a file: bare, or as the member `request` of a recorded line. Raises InputError."""
+    """A bid request from a file: as it is, or the member `request` of a recorded line. Raises InputError."""
     try:
         document = msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8), type=dict[str, Any])
     except msgspec.DecodeError as error:

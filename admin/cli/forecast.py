@@ -93,7 +93,10 @@ def _since(days: float) -> int:
 
 
 def _tell(asked: ForecastRequest, place: _Place, *, first: bool, as_json: bool) -> None:
-    """The first answer at once, and then the whole."""
+    """Print a first answer by a twentieth of the people, and then the whole one.
+
+    With `first` the first answer is the only one, otherwise JSON has the whole one only.
+    """
     console = Console(stderr=as_json, highlight=False)
     early = msgspec.structs.replace(asked, part=FIRST_PART)
     if first:

@@ -59,7 +59,7 @@ def _places(settings: Settings) -> dict[str, str]:
 
 
 def _ask(place: str) -> str | None:
-    """What /readyz says, or None where nobody listens."""
+    """What /readyz says, or None where nothing listens."""
     if not place.startswith(("http://", "https://")):
         raise InputError(f"'{place}' is no address of a role", hint="write http://HOST:PORT")
     try:

@@ -281,7 +281,7 @@ def _plan(
 
     def build() -> Scenario:
         scenario = load_scenario(name)
-        # A scenario that names a place of its own is for that place.
+        # A scenario that names an address of its own keeps it.
         if options.get("url") is None and scenario.url == DEFAULT_URL:
             options.update(_local(options, data))
         given = {key: value for key, value in options.items() if value is not None}
@@ -301,7 +301,7 @@ def _plan(
 
 
 def _local(options: dict[str, Any], data: Path | None) -> dict[str, str]:
-    """The ports of the `grosz up` of this directory, as far as nobody has said another place."""
+    """The addresses of the `grosz up` of this directory, where no option names another one."""
     target = local_target(data)
     if target is None:
         return {}
@@ -310,7 +310,7 @@ def _local(options: dict[str, Any], data: Path | None) -> dict[str, str]:
 
 
 def _translated(action: Callable[[], Result]) -> Result:
-    """Run an action of the load test; its faults become the command line's."""
+    """Run an action of the load test; its ScenarioError becomes an InputError, which the command line shows."""
     try:
         return action()
     except ScenarioError as error:
@@ -363,7 +363,7 @@ def _probe_line(report: Report) -> str:
 
 
 def _quiet(series: Series) -> None:
-    """Progress that nobody watches: several short runs print a line each instead."""
+    """Show no progress: several short runs print a line each instead."""
 
 
 def _check_out(out: Path | None) -> None:

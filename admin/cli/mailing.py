@@ -62,7 +62,7 @@ def mailing(
 
 
 def read_lines(file: Path) -> list[str]:
-    """Raises InputError for a file that cannot be read."""
+    """The lines of a file, or of standard input for `-`. Raises InputError for a file that cannot be read."""
     try:
         return (sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")).splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -70,7 +70,7 @@ def read_lines(file: Path) -> list[str]:
 
 
 def person_of(text: str) -> MailPerson:
-    """Somebody by what a line says."""
+    """The person whom a line names: by the SHA-256 of the e-mail, or by our user id."""
     return MailPerson(email_sha256=text) if len(text) == HASH_CHARS else MailPerson(user_id=text)
 
 

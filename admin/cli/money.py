@@ -35,7 +35,7 @@ async def open_books(config: Path | None, data: Path | None) -> AsyncIterator[Op
 
 
 def _start(server: EmbeddedServer, silent: UnavailableError) -> None:
-    """Raises UnavailableError where a running Grosz has a silent server, otherwise as EmbeddedServer.start."""
+    """Start the server. Raises UnavailableError where a running Grosz has it and it is silent, otherwise as `start`."""
     try:
         server.start()
     except ConflictError as error:
@@ -47,7 +47,7 @@ def _start(server: EmbeddedServer, silent: UnavailableError) -> None:
 
 @contextlib.asynccontextmanager
 async def open_transitions(config: Path | None, data: Path | None) -> AsyncIterator[Transitions]:
-    """The counters: in the configured Redis, otherwise in the embedded server, started for the while if need be."""
+    """The counters: in the configured Redis, otherwise in the embedded server, which is started here if need be."""
     settings = settings_for(config)
     async with contextlib.AsyncExitStack() as stack:
         if settings.redis.url:
@@ -57,7 +57,7 @@ async def open_transitions(config: Path | None, data: Path | None) -> AsyncItera
             server = EmbeddedServer(data or Path(settings.data.directory), program=program)
             try:
                 connection = await PipelinedRedis.open(server.url, clock=SystemClock())
-            except UnavailableError as silent:  # nobody serves this directory: it is ours for now
+            except UnavailableError as silent:  # no server answers for this directory: this command may start one
                 _start(server, silent)
                 stack.callback(server.stop)
                 connection = await PipelinedRedis.open(server.url, clock=SystemClock())

@@ -132,7 +132,7 @@ def _answer_of(request: urllib.request.Request, timeout_s: float) -> Json:
             return answer
     except urllib.error.HTTPError as error:
         raise _error_of(error.code, error.read()) from None
-    except (OSError, ValueError, http.client.HTTPException) as error:  # also what answers and is no such API
+    except (OSError, ValueError, http.client.HTTPException) as error:  # or something answers that is not this API
         hint = "check GROSZ_ADMIN_URL, or use --data DIR on the machine of the database"
         raise UnavailableError(f"the admin API does not answer: {error}", hint=hint) from None
 
@@ -191,7 +191,7 @@ class StoreObjects:
 
 
 def _nobody_to_wake() -> None:
-    """A running admin role sees the new version in the database by itself, within a fraction of a second."""
+    """Do nothing: a running admin role sees the new version in the database by itself within a fraction of a second."""
 
 
 def _error_of(status: int, body: bytes) -> GroszError:

@@ -44,7 +44,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "api-keys": ("prefix", "scopes", "advertiser_ids", "expires", "last_used_at"),
 }
 
-# What may come first in a new installation. Everything else belongs to something that exists, a key to people's tools.
+# Kinds whose first object may begin a new installation. Every other object belongs to one that exists.
 _FIRST = ("advertisers", "exchanges")
 
 FileOption = Annotated[typer.FileBinaryRead | None, typer.Option("--file", help="JSON document; - for standard input.")]

@@ -83,10 +83,10 @@ def _shown(directory: Path) -> str:
 
 @contextlib.asynccontextmanager
 async def open_migrated(config: Path | None, data: Path | None, *, make: bool = False) -> AsyncIterator[Database]:
-    """The database with an up-to-date schema, closed at the end; an empty one is given it.
+    """The database with an up-to-date schema, closed at the end; an empty database gets the schema.
 
     Without `make` it must exist: raises NotFoundError for a directory, or a database, without Grosz, and ConflictError
-    for a schema of a release before.
+    for a schema of an older release.
     """
     settings = settings_for(config)
     directory = data_directory(settings, data)
@@ -109,7 +109,7 @@ async def open_migrated(config: Path | None, data: Path | None, *, make: bool = 
 
 
 async def _require_schema(database: Database) -> None:
-    """Refuse a schema of a release before: it may be running, and could not be started again after a migration.
+    """Refuse a schema of an older release: that one may be running, and could not be started again after a migration.
 
     Raises ConflictError. Whether a database is empty or newer is judged elsewhere.
     """

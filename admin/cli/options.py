@@ -12,7 +12,7 @@ from admin.cli.plain import plain
 
 
 def unless_data_is_named(context: typer.Context, url: str) -> str:
-    """The address of the API; none where it stands in the environment and the command line names a data directory.
+    """The address of the API; "" where only the environment has it and the command line names a data directory.
 
     What is typed outranks what was exported for other commands: `--data staging` must not change what runs elsewhere.
     """
@@ -40,7 +40,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Rows under their heads, in columns as wide as they need; nothing in a cell is obeyed by the terminal."""
+    """Print rows under their heads, in columns as wide as they need, without what a terminal would obey in a cell."""
     lines = [[plain(cell) for cell in line] for line in (heads, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:

@@ -47,7 +47,7 @@ def size_of(text: str) -> Size:
 
 
 def offer_of(creative: Creative, body: bytes) -> Offer:
-    """What the first impression of a request that the creative fits into offers it. Raises InputError."""
+    """The offer of the first impression of a request that the creative fits into. Raises InputError."""
     try:
         request = decode_request(body, Tolerances())
     except Malformed as error:

@@ -110,7 +110,7 @@ class LocalQuestions:
         await PacingDesk(self._commands, SystemClock()).resume(line_item)
 
     async def _line_item(self, line_item_id: int) -> tuple[LineItem, str]:
-        """As it is published, and its advertiser's currency."""
+        """The line item as it is published, and its advertiser's currency. Raises NotFoundError."""
         catalogue = await read_published(self._commands)
         found = next((one for one in catalogue.line_items if one.id == line_item_id), None)
         if found is None:
@@ -138,7 +138,7 @@ class LocalQuestions:
 
 @contextlib.asynccontextmanager
 async def open_questions(url: str, key: str, data: Path | None, config: Path | None) -> AsyncIterator[Questions]:
-    """Over HTTP when there is a URL, otherwise on this machine. A Redis that is away is an answer for the doctor."""
+    """Over HTTP when there is a URL, otherwise on this machine. The doctor reports a Redis that is away."""
     if url:
         yield HttpQuestions(url, key)
         return

@@ -332,7 +332,10 @@ def deliveries_command(
 
 
 def _schedule(every: Any, mail: list[str], webhook: str, hour: int, *, file: bool) -> ReportSchedule | None:  # noqa: ANN401 - EveryOption
-    """Raises InputError unless exactly one way is named, or none without `every`."""
+    """The schedule of the options, None without `every`.
+
+    Raises InputError unless exactly one way of sending is named, or none without `every`.
+    """
     ways = [by for by, named in (("mail", mail), ("webhook", webhook), ("file", file)) if named]
     if every is None:
         if ways:
@@ -345,7 +348,7 @@ def _schedule(every: Any, mail: list[str], webhook: str, hour: int, *, file: boo
 
 
 def _checked(value: Document, wanted: type[Document]) -> Document:
-    """The same, held to the bounds that its type names, as the API does. Raises InputError."""
+    """The value itself, after checking the bounds of its type as the API does. Raises InputError."""
     try:
         return msgspec.convert(msgspec.to_builtins(value), wanted)
     except msgspec.ValidationError as error:

@@ -27,7 +27,7 @@ from creatives.product import MAX_ID_CHARS
 app = typer.Typer(no_args_is_help=True, help="Check the tag on a shop's page.", rich_markup_mode=None)
 
 EXIT_FAULTY: Final = 1
-# Each is a question of its own to the feeds; a page that names more is a list, and its first ones tell enough.
+# Each id is looked up in the feeds by itself. A page that names more is a list of products: its first ones tell enough.
 MAX_IDS_LOOKED_UP: Final = 100
 _ALLOW_PRIVATE: Final = "`--private` also opens addresses of private networks"
 

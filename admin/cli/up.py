@@ -78,13 +78,15 @@ def up(
 
 
 def _beside(port: int) -> int:
-    """Where a role's metrics are that listens at `port`: as far from it as by default, so that two of these on one
-    machine need only the three ports that people call."""
+    """The port for metrics of a role that listens at `port`: as far from it as by default; 0 (any) beyond the last.
+
+    So two installations on one machine need other values only for the three ports that people call.
+    """
     return port + METRICS_OFFSET if 0 < port <= MAX_PORT - METRICS_OFFSET else 0
 
 
 def worker_port(admin_port: int, others: Collection[int]) -> int:
-    """The worker's port beside the admin's that was chosen; any where another role has that one, or it is none."""
+    """The worker's port: the one after the chosen admin port; 0 (any) where another role has that, or it is no port."""
     port = admin_port + 1
     return 0 if not admin_port or port > MAX_PORT or port in others else port
 

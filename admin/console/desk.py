@@ -126,6 +126,20 @@ class Desk:
 
         return (await self._operations.run(caller, Write(), work, requests.render)).body
 
+    async def patch_many(self, caller: Principal, name: str, ids: Sequence[int], patch: Mapping[str, Any]) -> None:
+        """One change of several objects: all of them or none. Raises Forbidden, InputError, NotFoundError."""
+        resource = self.resource(name)
+        allow_write(caller, resource)
+        context = await resource.hooks.before(caller, patch)
+
+        async def work(writer: CatalogueWriter) -> Reply:
+            reply = Reply(HTTPStatus.NO_CONTENT, {})
+            for object_id in ids:
+                reply = await self._operations.patch(writer, caller, resource, object_id, patch, None, context)
+            return reply
+
+        await self._operations.run(caller, Write(), work, requests.render)
+
     async def set_status(self, caller: Principal, name: str, ids: Sequence[int], status: Status) -> None:
         """Pause, resume or archive several objects: all of them or none."""
         resource = self.resource(name)

@@ -25,6 +25,8 @@ class KindPage(msgspec.Struct, frozen=True):
     name: str
     title: str
     one: str
+    new: str
+    """The heading of the form that makes one: languages say "new" by the gender of what is made."""
     columns: tuple[Column, ...]
     form: tuple[FormField, ...]
     more: tuple[FormField, ...] = ()
@@ -44,6 +46,23 @@ _DAILY = FormField("daily_budget.spend", N_("Daily budget"), "money")
 _BID = FormField(
     "bid", N_("Bid"), "money", N_("what the goal is worth to you: a thousand impressions, a click or an order")
 )
+
+
+CHOICES: Final = (
+    N_("even"),
+    N_("asap"),
+    N_("banner"),
+    N_("native"),
+    N_("video"),
+    N_("audio"),
+    N_("bill"),
+    N_("win"),
+    N_("impression"),
+    N_("reported"),
+    N_("house"),
+    N_("empty"),
+)
+"""Choices that are said in words; others are terms that stay, as cpm and nbr."""
 
 
 def _values(choices: type) -> tuple[str, ...]:
@@ -124,12 +143,14 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "line-items",
                 N_("Line items"),
                 N_("line item"),
+                N_("New line item"),
                 _listed(
                     _NAME,
                     FormField("goal", N_("Goal")),
                     _BID,
                     _DAILY,
                     _TOTAL,
+                    _chosen("pacing", N_("Pacing"), Pacing),
                     _START,
                     _END,
                     inline=(_BID, _DAILY, _TOTAL, _START, _END),
@@ -148,6 +169,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "campaigns",
                 N_("Campaigns"),
                 N_("campaign"),
+                N_("New campaign"),
                 _listed(_NAME, _ADVERTISER, _TOTAL, _START, _END, inline=(_TOTAL, _START, _END)),
                 (_ADVERTISER, _NAME, _TOTAL, _START, _END, _CAPS),
                 (FormField("total_budget.impressions", N_("Impressions in total"), "number"), _EXTERNAL, _NOTES),
@@ -156,10 +178,11 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "creatives",
                 N_("Creatives"),
                 N_("creative"),
+                N_("New creative"),
                 _listed(
                     _NAME,
                     _ADVERTISER,
-                    FormField("format", N_("Format")),
+                    FormField("format", N_("Format"), "choice"),
                     FormField("width", N_("Width")),
                     FormField("height", N_("Height")),
                 ),
@@ -188,6 +211,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "segments",
                 N_("Segments"),
                 N_("segment"),
+                N_("New segment"),
                 _listed(_NAME, _ADVERTISER, FormField("rule", N_("Rule"))),
                 (
                     _ADVERTISER,
@@ -206,6 +230,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "feeds",
                 N_("Feeds"),
                 N_("feed"),
+                N_("New feed"),
                 _listed(_NAME, _ADVERTISER, FormField("url", N_("Address")), FormField("format", N_("Format"))),
                 (
                     _ADVERTISER,
@@ -227,6 +252,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "conversions",
                 N_("Conversions"),
                 N_("conversion"),
+                N_("New conversion"),
                 _listed(_NAME, _ADVERTISER, FormField("event", N_("Event"))),
                 (
                     _ADVERTISER,
@@ -242,6 +268,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "deals",
                 N_("Deals"),
                 N_("deal"),
+                N_("New deal"),
                 _listed(
                     _NAME,
                     FormField("deal_id", N_("Deal id")),
@@ -259,6 +286,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "webhooks",
                 N_("Webhooks"),
                 N_("webhook"),
+                N_("New webhook"),
                 _listed(_NAME, _ADVERTISER, FormField("url", N_("Address")), FormField("mail", N_("E-mail address"))),
                 (
                     _ADVERTISER,
@@ -277,6 +305,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "advertisers",
                 N_("Advertisers"),
                 N_("advertiser"),
+                N_("New advertiser"),
                 _listed(
                     _NAME,
                     FormField("domain", N_("Domain")),
@@ -303,6 +332,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "exchanges",
                 N_("Exchanges"),
                 N_("exchange"),
+                N_("New exchange"),
                 _listed(
                     _NAME,
                     FormField("key", N_("Key")),
@@ -343,6 +373,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "users",
                 N_("People"),
                 N_("person"),
+                N_("New person"),
                 _listed(_NAME, FormField("email", N_("E-mail address")), FormField("scopes", N_("Rights"), "list")),
                 (
                     _NAME,
@@ -358,6 +389,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 "api-keys",
                 N_("API keys"),
                 N_("API key"),
+                N_("New API key"),
                 _listed(_NAME, FormField("prefix", N_("Begins with")), FormField("scopes", N_("Rights"), "list")),
                 (
                     _NAME,

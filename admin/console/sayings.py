@@ -1,16 +1,19 @@
-"""Texts of the API that the console shows at its forms, so that they can be translated.
+"""Texts of other parts that the console shows, so that they can be translated: those at forms here, others in `said`.
 
-The API speaks English. A part in braces stands for what the API puts there: a name, a number, a value. What is missing,
-such as the faults of a rule's grammar and what dialects of exchanges ask for, is shown in English.
+The API, the doctor and explanations speak English. A part in braces stands for what they put there: a name, a number, a
+value. `tests/unit/admin/console/test_sayings.py` finds the texts in their code and holds these tables complete.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from admin.console.fields import N_
+from admin.console.said import ads, answers, doctor, feeds, refusals, rules
 
-SAYINGS: Final = (
+_OF_FORMS: Final = (
+    N_("or"),
+    N_("and"),
     N_("the input is not valid"),
     N_("'{field}' is missing"),
     N_("there is no field '{field}'"),
@@ -174,7 +177,6 @@ SAYINGS: Final = (
     N_("have an exchange send them to {where}"),
     N_("no impression was offered"),
     N_("see the findings about exchanges"),
-    N_("nobody to show it to: segment {id} has {count} users"),
     N_("check that the shop's tag sends events, and the segment's rule; `grosz segment show` has it"),
     N_("its budgets are not in Redis, so no bidder gets money for it"),
     N_("wait a second; if it stays, start the worker role"),
@@ -199,7 +201,6 @@ SAYINGS: Final = (
     N_("no bid: on {count} of {all} impressions {reason}"),
     N_("no creative fits the offered size (there is {sizes})"),
     N_("add creatives in the sizes that `grosz explain` shows; most common are {sizes}"),
-    N_("now ({moment}) is outside its hours of the week"),
     N_("wait, or widen the hours"),
     N_("no exchange is active, so every bid request is refused"),
     N_("no line item is active ({count} are paused)"),
@@ -211,10 +212,51 @@ SAYINGS: Final = (
     N_("the database does not answer: {reason}"),
 )
 
+SAYINGS: Final = (
+    *_OF_FORMS, *rules.SAYINGS, *answers.SAYINGS, *doctor.SAYINGS, *feeds.SAYINGS, *ads.SAYINGS, *refusals.SAYINGS,
+)  # fmt: skip
+
 _PART: Final = re.compile(r"\{(\w+)\}")
 
-_NUMBERS: Final = {"id", "count", "version", "seconds"}
-"""Parts of these names are whole numbers."""
+_NUMBERS: Final = frozenset(
+    {
+        "all",
+        "bid",
+        "bids",
+        "budget",
+        "clicks",
+        "column",
+        "count",
+        "floor",
+        "id",
+        "impressions",
+        "left",
+        "line",
+        "more",
+        "percent",
+        "seconds",
+        "spent",
+        "version",
+        "wins",
+    }
+)
+"""Parts of these names are numbers."""
+
+_NUMBER: Final = "[0-9][0-9,.]*"
+
+_VERBATIM: Final = frozenset(
+    {"dialect", "fact", "field", "key", "name", "other", "rule", "url", "verb", "where", "word"}
+)
+"""Parts of these names are what somebody has written, or code: a fact that is called `campaign` keeps its name."""
+
+_LISTS: Final = frozenset({"denied", "losses", "wanted", "words"})
+"""Parts of these names are lists, of which each element is said by itself, behind its number where it has one."""
+
+_COUNT: Final = re.compile(r"[0-9]+ (?=.)", re.DOTALL)
+_BETWEEN: Final = re.compile(r"(, | or | and )")
+
+# A finding has a line item's finding in it, that a budget, that an amount.
+_DEEPEST: Final = 5
 
 
 class Sayings:
@@ -222,21 +264,73 @@ class Sayings:
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts
-        self._forms = [(_form(saying), texts[saying]) for saying in SAYINGS if "{" in saying and saying in texts]
+        # Those that say most come first: "segment 7 has 3 users" also has the form "{kind} has {count} users".
+        known = sorted((one for one in SAYINGS if "{" in one and one in texts), key=_said_by_itself, reverse=True)
+        self._forms = [(*_ends(saying), _form(saying), texts[saying]) for saying in known]
 
     def said(self, text: str) -> str:
         """The text in this language, and those of its parts that are texts too; itself where no saying has its form."""
-        for form, translated in self._forms:
-            if found := form.fullmatch(text):
-                return _PART.sub(lambda part: self._texts.get(found[part[1]]) or found[part[1]], translated)
-        return text
+        return self._said(text, _DEEPEST)
+
+    def _said(self, text: str, deeper: int) -> str:
+        shown = self._known(text, deeper)
+        if shown is not None:
+            return shown
+        pieces = [self._known(piece, deeper) for piece in text.split(", ")] if deeper else []
+        return ", ".join(piece for piece in pieces if piece is not None) if pieces and None not in pieces else text
+
+    def _known(self, text: str, deeper: int) -> str | None:
+        exact = self._texts.get(text)
+        if exact is not None or not deeper:
+            return exact
+        for begin, end, form, translated in self._forms:
+            if text.startswith(begin) and text.endswith(end) and (found := form.fullmatch(text)):
+                return "".join(self._filled(translated, found, deeper - 1))
+        return None
+
+    def _filled(self, translated: str, found: re.Match[str], deeper: int) -> Iterator[str]:
+        for at, piece in enumerate(_PART.split(translated)):
+            if at % 2 == 0 or piece in _VERBATIM:
+                yield found[piece] if at % 2 else piece
+            elif piece in _LISTS:
+                yield self._listed(found[piece], deeper)
+            else:
+                yield self._said(found[piece], deeper)
+
+    def _listed(self, text: str, deeper: int) -> str:
+        shown = self._known(text, deeper)
+        return shown if shown is not None else "".join(self._elements(text, deeper))
+
+    def _elements(self, text: str, deeper: int) -> Iterator[str]:
+        for at, piece in enumerate(_BETWEEN.split(text)):
+            if at % 2 == 0:
+                count = _COUNT.match(piece)
+                number = count[0] if count else ""
+                yield number + self._said(piece.removeprefix(number), deeper)
+            else:
+                yield piece.replace(piece.strip(), self._texts.get(piece.strip(), piece.strip()))
+
+
+def _said_by_itself(saying: str) -> int:
+    return len(_PART.sub("", saying))
+
+
+def _ends(saying: str) -> tuple[str, str]:
+    """How a text of the form begins and ends: asked first, since most texts have none of the forms."""
+    pieces = _PART.split(saying)
+    return pieces[0], pieces[-1]
 
 
 def _form(saying: str) -> re.Pattern[str]:
     """What a saying matches. Parts are as short as can be: a saying has few of them, and texts are short."""
-    pieces = _PART.split(saying)
-    parts = (
-        f"(?P<{piece}>{'[0-9]+' if piece in _NUMBERS else '.+?'})" if at % 2 else re.escape(piece)
-        for at, piece in enumerate(pieces)
-    )
-    return re.compile("".join(parts), re.DOTALL)
+    written: list[str] = []
+    known: set[str] = set()
+    for at, piece in enumerate(_PART.split(saying)):
+        if at % 2 == 0:
+            written.append(re.escape(piece))
+        elif piece in known:
+            written.append(f"(?P={piece})")
+        else:
+            written.append(f"(?P<{piece}>{_NUMBER if piece in _NUMBERS else '.+?'})")
+            known.add(piece)
+    return re.compile("".join(written), re.DOTALL)

@@ -11,11 +11,14 @@ import babel
 from babel.dates import format_date, format_datetime, format_time
 from babel.messages.pofile import read_po
 from babel.numbers import format_currency, format_decimal, format_percent
+from babel.units import format_unit
 
 from admin.console.sayings import Sayings
 from core.languages import preferred_language
 
 LANGUAGES: Final = {"en": "English", "pl": "Polski"}
+_QUOTES: Final = {"en": ("“", "”"), "pl": ("„", "”")}
+_SPANS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _FOLDER = Path(__file__).with_name("locale")
 
 
@@ -65,6 +68,16 @@ class Words:
             return ""
         moment = datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
         return str(format_datetime(moment, "short", locale=self.locale))
+
+    def duration(self, seconds: int) -> str:
+        """A time span in its largest whole unit up to days: `1 hr`, `14 days`."""
+        size, unit = next((one for one in _SPANS if seconds and seconds % one[0] == 0), _SPANS[-1])
+        return str(format_unit(seconds // size, f"duration-{unit}", length="short", locale=self.locale))
+
+    def quoted(self, text: str) -> str:
+        """A text in quotes."""
+        begin, end = _QUOTES[self.language]
+        return f"{begin}{text}{end}"
 
     def day(self, text: str | None) -> str:
         """The day of a time of the API; "" for none."""

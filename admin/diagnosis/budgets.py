@@ -113,7 +113,10 @@ async def read_levels(redis: Commands, advertisers: list[int]) -> dict[int, Leve
 
 
 class MoneyAsItStands:
-    """A lease book with what each pool could get, and the words for those that get nothing; how bids are shaded."""
+    """The money behind an explanation: a lease book with what each pool could get, and how bids are shaded.
+
+    It has words for the pools that could get nothing.
+    """
 
     def __init__(self, published: Published, levels: Mapping[int, Levels], now_ms: int) -> None:
         self._published = published
@@ -141,7 +144,7 @@ class MoneyAsItStands:
                 self.book.multiplier[position] = record["multiplier"]
 
     def shade(self, packed: bytes) -> None:
-        """Take over the steps that the worker has sent to the bidders."""
+        """Take over the steps of shading that the worker has sent to the bidders."""
         found = decode_steps(packed)
         if found is not None:
             self.shading.replace(found[1])
@@ -191,7 +194,7 @@ class MoneyReader:
         self._read: tuple[int, int, MoneyAsItStands] | None = None
 
     async def read(self, published: Published) -> MoneyAsItStands:
-        """Raises UnavailableError."""
+        """The money of the published version, read anew after REREAD_MS. Raises UnavailableError."""
         version, now_ms = published.catalogue.version, self._clock.now_ms()
         if self._read is not None and self._read[0] == version and now_ms - self._read[1] < REREAD_MS:
             return self._read[2]

@@ -28,12 +28,12 @@ class CertificationReport(msgspec.Struct, frozen=True):
     problem: str = ""
 
     def count(self, outcome: str) -> int:
-        """Checks that came out so."""
+        """How many checks had this outcome."""
         return sum(check.outcome == outcome for check in self.checks)
 
 
 class CertificationDesk:
-    """Runs it. `bidder` is the bidder's URL, "" where it is on another machine: then nothing can be run."""
+    """Runs certifications, one at a time. `bidder` is the bidder's URL, "" where it is on another machine."""
 
     def __init__(self, bidder: str, clock: Clock) -> None:
         self._bidder, self._clock = bidder.rstrip("/"), clock
@@ -55,7 +55,7 @@ class CertificationDesk:
         return self._running is not None and self._of == exchange_id
 
     async def run(self, exchange: Exchange, patience_s: float) -> None:
-        """Start a run, and wait for its end so long. Raises InputError, UnavailableError, ConflictError."""
+        """Start a run, and wait up to `patience_s` for its end. Raises InputError, UnavailableError, ConflictError."""
         if not self._bidder:
             raise UnavailableError("the bidder is not on this machine", hint="run grosz certify beside it")
         if exchange.status is not Status.ACTIVE:
@@ -79,8 +79,8 @@ class CertificationDesk:
             self._running = None
 
     def _ask(self, exchange: Exchange, checks: list["CertifyCheck"]) -> str:
-        """Fill `checks`; why it ended early."""
-        from loadtest.running.certify import (  # the admin role does without its memory until somebody asks
+        """Run the checks into `checks`; the reason why the run ended early, "" where it did not."""
+        from loadtest.running.certify import (  # loaded only when a run is asked for: it takes memory
             IN_TIME,
             certify,
         )

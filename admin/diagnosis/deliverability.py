@@ -28,7 +28,7 @@ _STOPPING = frozenset(
     }
 )  # fmt: skip
 
-# Said from the targeting or the creatives already, or no reason of the line item's own.
+# Reasons that are left out here: findings about status, flight, hours and budget name them, with what mends them.
 _TOLD_ELSEWHERE = frozenset({"inactive", "outside_flight", "daypart", "no_lease", "budget_spent"})
 
 COMMON_SIZES = "300x250, 728x90, 320x50, 160x600, 300x600"
@@ -78,7 +78,7 @@ class Scene(msgspec.Struct, frozen=True):
 
 
 def is_paused(line_item: LineItem, scene: Scene) -> bool:
-    """Whether somebody has stopped the line item, its campaign or its advertiser on purpose."""
+    """Whether the line item, its campaign or its advertiser was stopped on purpose."""
     owners = (scene.campaigns[line_item.campaign_id], scene.advertisers[line_item.advertiser_id])
     return any(one.status is not Status.ACTIVE for one in (line_item, *owners))
 
@@ -195,9 +195,9 @@ def _funnel(line_item: LineItem, scene: Scene, currency: str) -> Iterator[Findin
 
 
 def _why_no_bid(line_item: LineItem, window: Window, scene: Scene) -> Iterator[Finding]:
-    """Reasons that applied everywhere, each of which must go; without one, those that applied most."""
+    """Findings for reasons that applied everywhere, each of which must go; without one, for those that applied most."""
     if any(one.reason == NoBid.OUTRANKED.name.lower() for one in window.reasons):
-        # It passed everything else there, so nothing of its own stops it.
+        # It met every other condition there, so nothing of its own stops it.
         text = f"no bid on {window.requests} impressions: where it fits, another of our line items pays more"
         yield note("last hour", text, "raise the bid to win these from one's own other line items", line_item.id)
         return

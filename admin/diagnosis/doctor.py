@@ -83,7 +83,7 @@ class Doctor:
         findings += check_prices(await ask_metrics(self._patient.metrics.get("tracker")), catalogue.exchanges)
         if wanted is not None:
             return Report.of([*findings, *examine(wanted, scene)])
-        # In a thread: 100,000 of them take seconds, in which the API goes on answering.
+        # In a thread: 100,000 line items take seconds, in which the API goes on answering.
         findings += await asyncio.to_thread(line_item_findings, catalogue, scene)
         return Report.of(findings)
 
@@ -132,9 +132,10 @@ def _require(catalogue: Catalogue, line_item_id: int) -> LineItem:
 
 
 def line_item_findings(catalogue: Catalogue, scene: Scene) -> list[Finding]:
-    """One row for each line item that delivers nothing although nobody paused it.
+    """A row for each line item that delivers nothing although it is not paused.
 
-    Some always do: an audience fills, a budget is spent until midnight. That stops delivery only where none is left.
+    Some line items always do: their audience has yet to fill, or their budget is spent until midnight. Delivery counts
+    as stopped only where all of them deliver nothing.
     """
     running = [line_item for line_item in catalogue.line_items if not is_paused(line_item, scene)]
     paused = len(catalogue.line_items) - len(running)
@@ -155,7 +156,7 @@ def line_item_findings(catalogue: Catalogue, scene: Scene) -> list[Finding]:
 
 
 def _row(findings: Sequence[Finding]) -> Finding | None:
-    """The first thing that stops a line item, as a note of the whole; None where nothing does."""
+    """The first finding that stops a line item, as a note about the installation; None where nothing stops it."""
     stops = [finding for finding in findings if finding.severity is Severity.STOP]
     if not stops:
         return None

@@ -40,7 +40,7 @@ class ExplainDesk:
         user_id: str | None = None,
         advertisers: frozenset[int] | None = None,
     ) -> Explanation:
-        """Explain a bid request on an exchange to somebody who may know of `advertisers` (None: of all).
+        """Explain a bid request on an exchange to a caller who may know of `advertisers` (None: of all).
 
         Raises Malformed, NotFoundError (also for a line item of others), UnavailableError, CatalogueError.
         """
@@ -67,7 +67,7 @@ class ExplainDesk:
 
 
 def viewer_of(published: Published, advertisers: frozenset[int] | None) -> Viewer:
-    """What somebody may be told who may know of `advertisers`."""
+    """The limits of what a caller may be told who may know of `advertisers` (None: of all)."""
     if advertisers is None:
         return Viewer()
     segments: Sequence[int] = [

@@ -36,16 +36,16 @@ from core.money import format_micros
 if TYPE_CHECKING:
     from journal.requests import RecordedRow
 
-# Of the line item under study in the catalogue that is compiled for it: no other has it.
+# The id of the line item under study in the catalogue that is compiled for it; no other line item has this id.
 STUDIED_ID: Final = 2**31 - 2
-# Recorded requests that the API works through for one answer, and how many a process is given at a time.
+# Recorded requests that the API works through for one answer, at most.
 MOST_REQUESTS: Final = 20_000
-# Of a first answer, which is waited for.
+# The same for a first answer, which the caller waits for; then how many a process is given at a time.
 MOST_FIRST: Final = 5_000
 CHUNK: Final = 1_000
 FIRST_PART: Final = 0.05
 FACTORS: Final = (0.5, 0.75, 1.0, 1.5, 2.0)
-# Orders of the time before, below which nothing is said of them, and how far back they are counted.
+# With fewer orders than these in the last RATE_DAYS days nothing is said of orders.
 LEAST_ORDERS: Final = 20
 RATE_DAYS: Final = 30
 _Z: Final = 1.96  # of an interval that holds the truth in 95 of 100 cases
@@ -55,7 +55,7 @@ class ForecastRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A new line item (`line_item`, as it would be created), or one that is there with `changes` (a merge patch).
 
     Answered from what was recorded between `since_ms` and `until_ms` (unix; without them the last seven days). `part`
-    is a share of the recorded people: a first answer takes 0.05.
+    is the fraction of the recorded people that is used: a first answer takes 0.05.
     """
 
     line_item: dict[str, Any] | None = None
@@ -329,7 +329,7 @@ def _worked(
 
 
 class _Rates(NamedTuple):
-    """What impressions of the time before came to. `of` says whose."""
+    """What impressions of the last RATE_DAYS days came to. `of` says whose impressions."""
 
     of: str
     impressions: int
@@ -338,7 +338,7 @@ class _Rates(NamedTuple):
 
 
 def _rates(reader: Any, study: _Study, until_ms: int) -> _Rates:  # noqa: ANN401 - imported where it is used
-    """Of the line item itself where it has orders enough, otherwise of its campaign, otherwise of its advertiser."""
+    """The rates of the line item where it has enough orders, otherwise of its campaign, otherwise of its advertiser."""
     since_ms = until_ms - RATE_DAYS * DAY_MS
     found = _Rates("nobody", 0, 0, 0)
     scopes = [("campaign", study.after.campaign_id), ("advertiser", study.after.advertiser_id)]
@@ -386,7 +386,7 @@ def _answer(
 
 
 def _losing(after: ForecastRun, study: _Study) -> tuple[LosingLineItem, ...]:
-    """Others that are outbid; what the line item took from itself as it was is no loss."""
+    """Other line items that are outbid; the studied one as it is now is left out."""
     mine = {study.after.id} | ({study.before.id} if study.before is not None else set())
     ordered = sorted(after.losing.items(), key=lambda entry: -entry[1][1])
     return tuple(

@@ -52,7 +52,7 @@ class LossCount(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """Counts of some time. `requests` are impressions that were offered; `spend` is in the advertiser's currency."""
+    """Counts of an hour or a day. `requests` are offered impressions; `spend` is in the advertiser's currency."""
 
     requests: int
     reasons: list[ReasonCount]
@@ -84,14 +84,14 @@ class Hour(msgspec.Struct, frozen=True):
 
 
 class FunnelDesk:
-    """Reads the blocks."""
+    """Reads the blocks of counts that bidders and trackers write to Redis."""
 
     def __init__(self, redis: Commands, clock: Clock) -> None:
         self._redis = redis
         self._clock = clock
 
     async def funnel(self, line_item_id: int, currency: str) -> Funnel:
-        """Of the last hour and day. Raises UnavailableError."""
+        """A line item's funnel of the last hour and the last day. Raises UnavailableError."""
         as_of = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, datetime.UTC)
         hour, day = [
             await self._window(line_item_id, length_s, count)

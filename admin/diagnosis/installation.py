@@ -50,7 +50,7 @@ async def check_roles(endpoints: Mapping[str, str]) -> list[Finding]:
 
 
 async def _ask_role(session: aiohttp.ClientSession, url: str) -> str | None:
-    """What a role says of itself; None where nobody answers."""
+    """What a role says of itself; None where nothing answers."""
     try:
         async with session.get(f"{url}/readyz") as response:
             return (await response.text()).strip() or f"status {response.status}"
@@ -80,7 +80,7 @@ async def ask_metrics(url: str | None) -> str | None:
 
 
 async def check_redis(redis: Commands) -> list[Finding]:
-    """Reachable, with memory left, and able to write to its disk. Stops at the first when it does not answer."""
+    """Whether Redis answers, has memory left, and can write to its disk; the latter two only where it answers."""
     try:
         await redis.commands([("GET", keys.CATALOGUE_VERSION)])
     except UnavailableError as error:
@@ -133,7 +133,7 @@ def judge_redis(info: Mapping[str, str]) -> Iterator[Finding]:
 
 
 async def check_database(store: CatalogueStore) -> list[Finding]:
-    """Reachable, with the schema of this installation."""
+    """Whether the database answers, with the schema of this installation."""
     try:
         schema = await current(store.database)
     except UnavailableError as error:
@@ -164,7 +164,7 @@ async def check_rates(store: CatalogueStore, now_ms: int) -> list[Finding]:
 
 
 async def check_catalogue(redis: Commands, store: CatalogueStore | None, now_ms: int, max_age_s: int) -> list[Finding]:
-    """From the store to Redis, from there to every bidder."""
+    """Whether the catalogue comes from the store to Redis, and from there to every bidder."""
     version, alive, reported = await redis.commands(
         [("GET", keys.CATALOGUE_VERSION), ("GET", keys.CATALOGUE_ALIVE), ("HGETALL", keys.CATALOGUE_EFFECTIVE)]
     )

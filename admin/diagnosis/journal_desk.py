@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # DuckDB is an extra: it is imported where a question is aske
 
 
 class JournalDesk:
-    """Answers from one journal; None: none is kept."""
+    """Answers questions from one journal; `archive` and `catalogues` are None where none is kept."""
 
     def __init__(
         self, archive: Archive | None, catalogues: CatalogueFiles | None, settings: Settings, clock: Clock
@@ -28,7 +28,7 @@ class JournalDesk:
             self._columnar.close()
 
     def _reader_of(self, archive: Archive) -> "RequestReader":
-        """Reads recorded requests, by a connection that is opened with the first question."""
+        """A reader of recorded requests, over a connection that is opened with the first question."""
         from journal.columnar import Columnar
         from journal.requests import RequestReader
 

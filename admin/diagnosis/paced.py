@@ -58,7 +58,7 @@ class PacingDesk:
         self._multipliers: tuple[float, Multipliers] = (float("-inf"), {})
 
     async def pace(self, line_item: LineItem, campaign: Campaign, advertiser: Advertiser) -> Pace:
-        """What a line item's warnings need."""
+        """What pacing says of a line item, for its warnings."""
         now_ms = self._clock.now_ms()
         day = calendar(advertiser.timezone, now_ms).day
         level = f"d{line_item.id}@{day}"
@@ -118,7 +118,7 @@ class PacingDesk:
 
 
 async def read_multipliers(redis: Commands) -> Multipliers:
-    """What bids are multiplied by now; empty while nobody paces. Raises UnavailableError."""
+    """What bids are multiplied by now; empty while no worker paces. Raises UnavailableError."""
     (packed,) = await redis.commands([("GET", keys.PACING_MULTIPLIERS)])
     block = decode_multipliers(packed) if isinstance(packed, bytes) else None
     records = () if block is None else block.records.tolist()

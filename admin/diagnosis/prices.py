@@ -16,7 +16,7 @@ LEAST_NOTICES: Final = 20
 
 _LINE: Final = re.compile(r'^grosz_notice_prices_total\{exchange="([^"]*)",form="([^"]*)"\} (\S+)$', re.MULTILINE)
 
-# In these notices nobody promised a price.
+# Forms that are left out: notices of these forms promise no price.
 _NOT_COUNTED: Final = frozenset({"absent", "audit", "house"})
 
 _CAUSES: Final = {

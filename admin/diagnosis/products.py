@@ -24,7 +24,7 @@ MAX_SHOPS: Final = 50
 
 
 class _Batch:
-    """The doctor's connection as product tables want it."""
+    """The doctor's connection, with the method that product tables call."""
 
     def __init__(self, redis: Commands) -> None:
         self._redis = redis

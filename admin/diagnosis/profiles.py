@@ -37,7 +37,7 @@ def judge_pass(progress: Progress) -> Iterator[Finding]:
 
 
 def _moment(progress: Progress) -> str:
-    """When the windows of a pass begin to count that brings another meaning of rules."""
+    """For a pass after which rules mean something else: when its windows begin to count, in words. Otherwise ""."""
     if not progress.takes_over_s:
         return ""
     moment = datetime.datetime.fromtimestamp(progress.takes_over_s, datetime.UTC)

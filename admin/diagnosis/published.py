@@ -47,7 +47,7 @@ class Published(msgspec.Struct, frozen=True):
 
 
 def near_miss(published: Published, reason: NoBid, line_item_id: int, said: str) -> str:
-    """What a line item wants beside what the request said (bidder.diagnosis.near_misses)."""
+    """What a line item wants, in words, next to what the request said (bidder.diagnosis.near_misses)."""
     line_item = published.line_items.get(line_item_id)
     if line_item is None:
         return ""
@@ -55,7 +55,7 @@ def near_miss(published: Published, reason: NoBid, line_item_id: int, said: str)
 
 
 class PublishedCatalogue:
-    """Follows the catalogue lazily: it is compiled when somebody asks, not at each change."""
+    """Follows the catalogue lazily: it is compiled when a question needs it, not at each change."""
 
     def __init__(self, redis: Commands) -> None:
         self._redis = redis

@@ -49,7 +49,7 @@ RecordName = Annotated[
 
 
 class RecordedBidShown(msgspec.Struct, frozen=True):
-    """A bid that was made, and what became of it. Prices are decimal CPM; "" where nobody said.
+    """A bid that was made, and what became of it. Prices are decimal CPM; "" where one is not known.
 
     `outcome`: won, lost, or unknown where no notice came.
     """
@@ -101,7 +101,7 @@ class RecordedExplanation(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """Requests decided again: `same` of them as before, to the byte; `taken` were not decided again."""
+    """Requests decided again. `same` of them came out as before, to the byte; `taken` were taken as recorded."""
 
     requests: int
     same: int
@@ -121,7 +121,7 @@ class RecordedQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Which recorded requests to decide again, and by what. Without `catalogue` each by its own."""
+    """Which recorded requests to decide again, and by what. Without `catalogue` each is decided by its own."""
 
     since_ms: Annotated[int, Meta(ge=0, le=2**53)] = 0
     until_ms: Annotated[int, Meta(ge=0, le=2**53)] = 0
@@ -131,7 +131,7 @@ class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _NearMisses:
-    """What is near the reasons of a recorded request: by its catalogue; its money is gone."""
+    """The near misses of a recorded request, by its catalogue. What its budgets had left is not recorded."""
 
     def __init__(self, published: Published) -> None:
         self._published = published
@@ -182,9 +182,10 @@ class RecordedDesk(JournalDesk):
         before: Callable[[RecordedRequest], BidDecision | None] = recorded_decision,
         progress: Callable[[int, int], None] = lambda _done, _of: None,
     ) -> Replayed:
-        """`replay`, in this thread and of any number: `told` of each decision; `before` is what each is compared with.
+        """`replay` in this thread, of up to `limit` requests, if one is given. Raises NotFoundError, InputError.
 
-        `model` is another price model than the shipped one.
+        `told` is called with each decision; `before` gives the decision that it is compared with. `model` is another
+        price model than the shipped one.
         """
         rows = self._rows(asked.since_ms, asked.until_ms, asked.exchange, 0, limit or asked.limit)
         same = taken = other = 0
@@ -289,14 +290,14 @@ class RecordedDesk(JournalDesk):
         exchange_id = self._exchange_id(exchange) if exchange else 0
         wanted: RequestFilter = RequestFilter(since_ms or until_ms - DAY_MS, until_ms, exchange_id, line_item_id)
         if advertisers is not None:
-            # Chosen where they are read: otherwise what others bid on would crowd out what is theirs.
+            # The filter is applied while reading: otherwise requests that only others bid on would use up the limit.
             own = self._reader().line_items_of(advertisers, wanted.since_ms, until_ms)
             own |= {each.id for each in self.newest().line_items if each.advertiser_id in advertisers}
             wanted = wanted._replace(line_items=own)
         return self._reader().rows(wanted, newest_first=True, limit=limit)
 
     def _exchange_id(self, key: str) -> int:
-        """By the newest catalogue that is kept. Raises InputError."""
+        """The id of an exchange, by its key in the newest catalogue that is kept. Raises InputError."""
         catalogue = self.newest()
         found = next((each.id for each in catalogue.exchanges if each.key == key), None)
         if found is None:
@@ -311,7 +312,7 @@ class RecordedDesk(JournalDesk):
         return self._kept().read(versions[-1])
 
     def _replayer(self, version: int, model: Path | None) -> tuple[Replayer, int]:
-        """Who decides by a version, or by the one nearest to it that is kept; and which that is."""
+        """The replayer for a version, or for the nearest one that is kept, and that version. Raises NotFoundError."""
         nearest = self._kept().nearest(version)
         if nearest is None:
             raise NotFoundError("no catalogue is kept yet", hint="is the worker running, with journal.directory set?")
@@ -375,7 +376,7 @@ def _fate(fate: "BidFate | None") -> tuple[str, str, str, str]:
 
 
 def _finished(told: "object") -> Explanation:
-    """The result of a coroutine that waits for nobody: its profile is at hand."""
+    """The result of a coroutine that never waits, since its profile is at hand."""
     try:
         told.send(None)  # type: ignore[attr-defined]
     except StopIteration as done:

@@ -32,7 +32,7 @@ _THURSDAY: Final = 3
 
 
 def traffic_until(now_ms: int, timezone: str, hours_of_week: tuple[int, ...]) -> float:
-    """The share of a usual local day's traffic that has come by, 0 to 1, over the hours that the line item bids in."""
+    """The fraction of a usual local day's traffic that has come by, 0 to 1, in the hours that the line item bids in."""
     local = datetime.datetime.fromtimestamp(now_ms / 1000, zoneinfo.ZoneInfo(timezone))
     first = (local.weekday() - _THURSDAY) % 7 * DAY_BINS
     day = shipped_week()[first : first + DAY_BINS].copy()
@@ -53,7 +53,7 @@ def spendable_share(
     timezone: str,
     now_ms: int,
 ) -> float | None:
-    """The share of the daily budget that can be spent at this bid; None where the bid is not what limits it."""
+    """The fraction of the daily budget that can be spent at this bid; None where the bid is not what limits it."""
     level = levels.get(f"d{line_item.id}@{day}")
     if level is None or level.micros.budget in (UNLIMITED, 0) or not pools:
         return None

@@ -12,7 +12,7 @@ from core import keys
 from core.clock import Clock
 from core.errors import ConflictError
 
-# What one question takes at most; the next one goes on from there.
+# Auctions that one question gets at most; the next question goes on from there.
 MAX_PAGE: Final = 500
 
 
@@ -24,7 +24,7 @@ class TailPage(msgspec.Struct):
 
 
 class TailDesk:
-    """Lets people watch. The bidders send for as long as somebody asks again within half a minute."""
+    """Lets people watch. The bidders send auctions for as long as the question is repeated within half a minute."""
 
     def __init__(self, commands: Commands, clock: Clock) -> None:
         self._commands, self._clock = commands, clock

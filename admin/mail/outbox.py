@@ -28,10 +28,10 @@ from segments.audiences.hooks import signature
 
 Channel = Literal["mail", "webhook", "file"]
 POLL_S: Final = 5.0
-# After these minutes it is tried again; after the last it is set aside for somebody to look at.
+# After these minutes it is tried again; after the last it is set aside for a person to look at.
 RETRY_MINUTES: Final = (1, 5, 30, 120, 720)
 _MINUTE_MS: Final = 60_000
-# Longer than any attempt takes: whoever claims one has it for so long.
+# Longer than any attempt takes: nothing else sends a delivery for so long after it was claimed.
 _CLAIM_MS: Final = 5 * _MINUTE_MS
 _KEPT_MS: Final = 30 * 24 * 60 * _MINUTE_MS
 _BATCH: Final = 20
@@ -42,7 +42,7 @@ log = logging.getLogger("grosz.mail")
 
 
 class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be sent. `once` names what it is about: the same is sent once. Moments in unix ms."""
+    """A thing to be sent. `once` names what it is about: a name is sent once. Moments in unix ms."""
 
     once: str
     advertiser_id: int
@@ -63,7 +63,7 @@ class Outbox:
         self._database, self._clock = database, clock
 
     async def add(self, delivery: OutboxItem) -> bool:
-        """Whether it is new: what was said before is not said again."""
+        """Add a delivery, unless there is one with the same `once`; whether it was added."""
         async with self._database.write() as connection:
             known = sa.select(outbox.c.id).where(outbox.c.once == delivery.once)
             if await connection.scalar(known) is not None:
@@ -79,7 +79,7 @@ class Outbox:
     async def secret(self, advertiser_id: int, url: str) -> str:
         """What calls of a URL are signed with: the secret of the advertiser's webhook there; "" without one.
 
-        What is about all advertisers is signed for whichever has the oldest webhook there.
+        A call about all advertisers is signed with the secret of the oldest webhook there.
         """
         chosen = documents(webhooks).where(webhooks.c.url == url, webhooks.c.status == Status.ACTIVE.value)
         if advertiser_id != ALL_SHOPS:
@@ -89,11 +89,11 @@ class Outbox:
         return next((found.secret for row in rows if (found := msgspec.json.decode(row, type=Webhook)).secret), "")
 
     def now_s(self) -> int:
-        """The moment that a signature names."""
+        """The moment that a signature names, in unix seconds."""
         return self._clock.now_ms() // 1000
 
     async def claim(self) -> Sequence[Mapping[str, Any]]:
-        """Deliveries that are due, which are now the caller's."""
+        """Deliveries that are due. No other call gets them for _CLAIM_MS."""
         now_ms = self._clock.now_ms()
         async with self._database.write() as connection:
             due = sa.select(outbox).where(outbox.c.state == "waiting", outbox.c.due_ms <= now_ms).limit(_BATCH)
@@ -110,7 +110,7 @@ class Outbox:
             await connection.execute(_change(number, state="sent", error="", attachment=None))
 
     async def failed(self, row: Mapping[str, Any], error: str) -> bool:
-        """Whether it is set aside now."""
+        """Note a failed attempt; whether it was the last one, so that the delivery is set aside now."""
         attempts = row["attempts"] + 1
         is_dead: bool = attempts > len(RETRY_MINUTES)
         due_ms = self._clock.now_ms() + RETRY_MINUTES[min(attempts, len(RETRY_MINUTES)) - 1] * _MINUTE_MS
@@ -132,7 +132,7 @@ class Outbox:
             return [row._asdict() for row in await connection.execute(chosen)]
 
     async def again(self, number: int, advertisers: frozenset[int] | None) -> bool:
-        """Send one that was set aside once more; whether there was one."""
+        """Send a delivery that was set aside once more; whether there was one."""
         change = _change(number, state="waiting", attempts=0, due_ms=self._clock.now_ms())
         change = change.where(outbox.c.state == "dead")
         if advertisers is not None:
@@ -185,7 +185,7 @@ class OutboxLoop:
         return done
 
     async def _attempt(self, row: Mapping[str, Any]) -> str:
-        """Why it failed; "" where it did not."""
+        """Attempt one delivery; the reason why it failed, "" where it did not."""
         try:
             if row["channel"] == "mail":
                 return await self._mail(row)
@@ -196,7 +196,7 @@ class OutboxLoop:
             return str(error)
 
     async def _call(self, row: Mapping[str, Any]) -> str:
-        """A webhook, with the headers of audience hooks: receivers check one kind of signature."""
+        """Call a webhook, with the headers of audience hooks: receivers check one kind of signature."""
         body = row["attachment"] or msgspec.json.encode({"subject": row["subject"], "text": row["text"]})
         headers = {
             "Content-Type": row["content_type"] or "application/json",

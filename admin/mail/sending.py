@@ -25,7 +25,7 @@ class MailSender:
         return self._settings.sender
 
     async def send(self, message: EmailMessage) -> None:
-        """Raises UnavailableError where the server does not take it."""
+        """Send one mail. Raises UnavailableError where the server does not take it."""
         try:
             import aiosmtplib
         except ImportError as error:

@@ -45,7 +45,7 @@ _WORD: Final = re.compile(r"\w+")
 
 
 class ProductDesk:
-    """Answers over one connection to Redis. Everything is asked of one advertiser."""
+    """Answers questions about products, each for one advertiser, over one connection to Redis."""
 
     def __init__(self, redis: ProductBatch, profiles: ProfileStore, settings: RedisSettings, clock: Clock) -> None:
         self._store = ProductStore(redis, clock)
@@ -111,7 +111,7 @@ class ProductDesk:
         return await match_ids(self._store, advertiser_id)
 
     async def recommend(self, advertiser_id: int, request: RecommendRequest, creative: Creative | None) -> Recommended:
-        """Products for a user, or for somebody who has seen some; `creative` is that of the request.
+        """Products for a user, or for a visitor who has seen some; `creative` is that of the request.
 
         Raises NotFoundError for an unknown user, and for another advertiser's creative.
         """
@@ -145,7 +145,7 @@ class ProductDesk:
 
 
 def _amount_faults(place: int, change: StockChange) -> list[Fault]:
-    """Prices that would be refused in a feed. A reduced price that is not below the price is none, as in a feed."""
+    """Prices that would be refused in a feed. A reduced price that is not below the price is ignored, as in a feed."""
     most = MAX_PRICE_MICROS // MICROS_PER_UNIT
     return [
         Fault(f"/products/{place}/{name}/amount", "range", f"is not a price between {least} and {most:,}")

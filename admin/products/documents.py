@@ -105,7 +105,7 @@ class ProductChangesAnswer(msgspec.Struct):
 
 
 class EventMatch(msgspec.Struct):
-    """Of one kind of event: how many ids there were, and how many a feed has, by id and by item group."""
+    """For one kind of event: how many ids there were, and how many of them a feed has, by id and by item group."""
 
     event: str
     ids: int

@@ -37,7 +37,7 @@ VIEWED_S: Final = 14 * DAY_S
 REORDER_BEFORE_S: Final = 7 * DAY_S
 REORDER_OVERDUE_S: Final = 14 * DAY_S
 WIN_BACK_S: Final = 60 * DAY_S
-# A usual hour that is less sure is told, and not waited for.
+# A usual hour that is less certain is reported, and not waited for.
 SURE: Final = 0.3
 # Planning is computation; after so many people the process gets its turn.
 PEOPLE_PER_TURN: Final = 20
@@ -56,14 +56,14 @@ STRATEGIES: Final[Mapping[Reason, tuple[ProductStrategy, ...]]] = {
 
 
 class MailPerson(msgspec.Struct, forbid_unknown_fields=True):
-    """Somebody, by one of the two: our user id (the cookie `grosz_uid`), or the SHA-256 of the e-mail."""
+    """A person, by one of the two: our user id (the cookie `grosz_uid`), or the SHA-256 of the e-mail."""
 
     user_id: Annotated[str, Meta(max_length=64)] = ""
     email_sha256: Annotated[str, Meta(pattern=r"\A([0-9a-fA-F]{64})?\Z")] = ""
 
 
 class MailRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """For whom, of one advertiser. Without `strategies` each person's reason decides."""
+    """Whom to write to, for one advertiser. Without `strategies` each person's reason decides which are used."""
 
     advertiser_id: f.Id
     people: Annotated[list[MailPerson], Meta(min_length=1, max_length=MAX_PEOPLE)]
@@ -80,7 +80,7 @@ class MailProduct(msgspec.Struct):
 
 
 class MailAdvice(msgspec.Struct):
-    """What to send to one person. Of somebody who is not known, has left, or was erased, `found` is false.
+    """What to send to one person. `found` is false for a person who is not known, has opted out, or was erased.
 
     `delay_s` is how long to wait at least, as the reason asks; `send_at` the first time after that in the person's
     usual hour, where that is sure enough. `next_purchase` is due by the person's own rhythm; null before the second
@@ -110,14 +110,14 @@ class _Occasion(NamedTuple):
 
 
 class Remembered:
-    """Look-ups of one call, each made once: a thousand people see many products alike."""
+    """Look-ups of one call, each made once: a thousand people share many of the products that they have seen."""
 
     def __init__(self, store: ProductLookup) -> None:
         self._store = store
         self._found: dict[str, Found | None] = {}
 
     async def find(self, advertiser_id: int, product_ids: Iterable[str]) -> dict[str, Found]:
-        """As ProductStore.find, of the one advertiser of the call."""
+        """As ProductStore.find. `advertiser_id` must be the same in each call."""
         wanted = list(dict.fromkeys(product_ids))
         missing = [one for one in wanted if one not in self._found]
         if missing:
@@ -151,7 +151,7 @@ class MailDesk:
         return MailAdvices(items, advertiser.timezone)
 
     async def _facts(self, advertiser_id: int, people: list[MailPerson], now_s: int) -> dict[str, Facts]:
-        """What the shop knows of those that it knows, by how they were named; of several devices the last used."""
+        """What the shop knows of the persons, by the id or hash that names them; of several devices the last used."""
         hashes = list(dict.fromkeys(one.email_sha256.lower() for one in people if one.email_sha256))
         keys = [person(advertiser_id, person_digest(advertiser_id, one).hex()) for one in hashes]
         replies = await self._profiles.commands([("SMEMBERS", key) for key in keys]) if keys else []
@@ -199,7 +199,7 @@ class MailDesk:
 
 
 def occasion_of(facts: Facts, now_s: int) -> _Occasion:
-    """Why to write to somebody, and from when on (unix seconds)."""
+    """The reason for writing to a person, and the time (unix seconds) from which on it holds."""
     if has_cart_at(facts, now_s):
         return _Occasion("cart", facts.cart_idle_s + CART_DELAY_S)
     if facts.cycle_s:

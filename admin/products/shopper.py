@@ -28,7 +28,7 @@ def shopper_of(facts: Facts, now_s: int) -> Shopper:
 
 
 def visitor_of(products: Sequence[str], now_s: int) -> Shopper:
-    """Somebody who has just looked at these products, in this order."""
+    """A visitor who has just looked at these products, in this order."""
     first_s = now_s - 60 * len(products)
     return Shopper(
         seen=tuple(Seen(product_id, first_s + 60 * place) for place, product_id in enumerate(products)),

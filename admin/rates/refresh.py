@@ -77,7 +77,7 @@ class RateDesk:
         old = await self.current()
         if old.as_of is not None and new.as_of <= old.as_of:
             return False
-        # A currency that the source has dropped keeps its last rate: somebody may count in it.
+        # A currency that the source has dropped keeps its last rate: an advertiser may count in it.
         await self.replace(ReferenceRates(new.as_of, {**old.rates, **new.rates}), source, actor)
         return True
 
@@ -103,7 +103,7 @@ class RateLoop:
             await asyncio.sleep(pause_s)
 
     async def step(self) -> float:
-        """One attempt; seconds until the next."""
+        """One attempt; returns the seconds until the next."""
         pause = self._interval_s
         if self._source:
             try:

@@ -28,7 +28,7 @@ class RatesInForce(msgspec.Struct, frozen=True):
     changed_ms: int
 
     def age_days(self, today: datetime.date) -> int | None:
-        """Days since the rates were published; None where nobody knows."""
+        """Days since the rates were published; None where that day is not known."""
         return None if self.as_of is None else max(0, (today - self.as_of).days)
 
 
@@ -61,8 +61,10 @@ async def replace_rates(writer: CatalogueWriter, new: ReferenceRates, source: st
 
 
 async def _currencies_in_use(connection: AsyncConnection) -> set[str]:
-    """Of every advertiser that is not archived: without a rate its budgets could not be bid from in another
-    currency."""
+    """The currencies of all advertisers that are not archived.
+
+    Without a rate an advertiser's budgets could not be bid from in another currency.
+    """
     table = tables.advertisers
     live = sa.select(table.c.currency).distinct().where(table.c.status != Status.ARCHIVED.value)
     return set(await connection.scalars(live))

@@ -55,7 +55,7 @@ async def agreement(archive: "Archive", ledger: SqlLedgerStore, advertiser_id: i
 
 
 def _first_whole_day(hour: int) -> int:
-    """The first day, counted from 1970, that in every zone begins at or after an hour; 0 for hour 0."""
+    """The first day that begins, in every time zone, at or after `hour`; both are counted from 1970. 0 for hour 0."""
     return -(-(hour + _ZONE_HOURS) // 24) if hour else 0
 
 

@@ -65,7 +65,7 @@ class AudienceMailer:
                 done = hour
 
     async def step(self) -> int:
-        """One look; how many mails that are."""
+        """Look once; the number of mails that were put into the outbox."""
         counts = await waiting_counts(self._profiles)
         if not counts:
             return 0
@@ -76,7 +76,7 @@ class AudienceMailer:
             hook = hooks.get(segment.webhook_id or 0) if segment is not None else None
             if hook is None or (hook.advertiser_id, hook.mail) not in agreed:
                 await self._forget({one: count}, "nobody to tell")
-            elif not count:  # all of them were erased
+            elif not count:  # all visitors who had entered were erased
                 await self._forget({one: 0}, "told")
             else:
                 by_hook.setdefault(hook.id, {})[one] = count
@@ -90,7 +90,7 @@ class AudienceMailer:
     async def _told(
         self, ids: Sequence[int]
     ) -> tuple[dict[int, Segment], dict[int, Webhook], dict[int, Advertiser], frozenset[tuple[int, str]]]:
-        """The segments, their hooks by mail that work, whose those are, and which addresses have agreed."""
+        """The segments, their active webhooks by mail, their advertisers, and the (advertiser, address) that agreed."""
         async with self._store.database.read() as connection:
             found = await objects_by_id(connection, SEGMENTS, ids)
             segments: dict[int, Segment] = {number: one.value for number, one in found.items()}
@@ -108,7 +108,7 @@ class AudienceMailer:
     async def _tell(
         self, hook: Webhook, owner: Advertiser, segments: Mapping[int, Segment], found: Mapping[int, int]
     ) -> bool:
-        """Whether a mail is on its way: not at night, and not twice in an hour."""
+        """Put a mail into the outbox, but not in quiet hours and not twice in an hour; whether it was put there."""
         now_ms = self._clock.now_ms()
         if loud_ms(now_ms, owner.timezone, self._settings) > now_ms:
             return False

@@ -39,11 +39,12 @@ _DAY_MS: Final = 86_400_000
 # Parts of a total budget at which it is told, in percent.
 BUDGET_MARKS: Final = (100, 80)
 FLIGHT_DAYS: Final = 3
-# The price of an order is told when it is so much above its target, over a week with at least so many orders: with
-# fewer it is chance.
+# The price of an order is told when it is above so many per cent of its target, over a week with at least so many
+# orders: with fewer it is chance.
 CPA_PERCENT: Final = 130
 CPA_ORDERS: Final = 5
-# An event that came so often a day and has not come for a day: pages without visitors are no fault.
+# The absence of an event is told after a day without it, if it came at least so often a day before: pages without
+# visitors are no fault.
 TAG_DAILY: Final = 20.0
 
 log = logging.getLogger("grosz.notifications")
@@ -58,7 +59,7 @@ class Note(NamedTuple):
 
 
 class Notifier:
-    """Looks at advertisers of whom somebody wants to be told."""
+    """Looks at the advertisers that some recipient wants to be told of."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class Notifier:
             await asyncio.sleep(POLL_S)
 
     async def step(self) -> int:
-        """One look; how many messages that are new."""
+        """Look once; the number of new messages."""
         wanting: dict[int, list[str]] = {}
         for recipient in await self._saved.recipients(None):
             if recipient.confirmed_at is not None and recipient.advertiser_id is not None:
@@ -202,7 +203,7 @@ class Notifier:
 
 
 def budget_notes(one: LineItem | Campaign, spent: Mapping[str, int], currency: str) -> list[Note]:
-    """That most, or all, of a total budget is spent: the highest mark that is reached."""
+    """Notes that most, or all, of a total budget is spent: one for the highest of BUDGET_MARKS that is reached."""
     kind = "line item" if isinstance(one, LineItem) else "campaign"
     budget, key = one.total_budget.micros, f"{kind} {one.id}"
     reached = next((mark for mark in BUDGET_MARKS if budget and spent.get(key, 0) * 100 >= budget * mark), None)
@@ -214,7 +215,7 @@ def budget_notes(one: LineItem | Campaign, spent: Mapping[str, int], currency: s
 
 
 def flight_notes(one: LineItem | Campaign, now_ms: int) -> list[Note]:
-    """That a flight ends within some days."""
+    """Notes that a flight ends within FLIGHT_DAYS days."""
     end_ms = one.end_ms
     if end_ms is None or one.status is not Status.ACTIVE or not now_ms < end_ms <= now_ms + FLIGHT_DAYS * _DAY_MS:
         return []

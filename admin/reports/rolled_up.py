@@ -35,7 +35,7 @@ def _faults(archive: "Archive", advertiser_id: int, now_ms: int) -> list[str]:
             sums = _told(archive, columnar, advertiser_id, now_ms, rolled=True)
             if before == _told(archive, columnar, advertiser_id, now_ms, rolled=False):
                 return [] if sums == before else _differences(sums, before)
-        return []  # something came each time in between: rows and sums of it cannot be held against each other
+        return []  # rows came in during every try: their sums cannot be compared
     finally:
         columnar.close()
 

@@ -103,7 +103,7 @@ class RecipientRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Recipient(msgspec.Struct):
-    """Somebody who is, or has been asked to be, written to."""
+    """An address that is written to, or that was asked whether it may be."""
 
     address: str
     advertiser_id: int | None
@@ -258,7 +258,7 @@ class SavedReportDesk:
         return "" if is_url else token
 
     async def confirm(self, token: str) -> str:
-        """The address whose owner agrees. Raises NotFoundError."""
+        """Note that the owner of an address agrees; returns the address. Raises NotFoundError."""
         same = mail_recipients.c.token_sha256 == _digest(token)
         async with self._database.write() as connection:
             address = await connection.scalar(sa.select(mail_recipients.c.address).where(same))
@@ -304,7 +304,7 @@ class SavedReportDesk:
         return [(_saved(row), row["next_ms"]) for row in rows]
 
     async def done(self, report: SavedReport, moment_ms: int) -> None:
-        """A scheduled report was made for a moment: what comes next."""
+        """Note that a scheduled report was made for `moment_ms` (unix), and when the next one is due."""
         draft = ReportDraft(report.name, report.request, report.advertiser_id, report.schedule)
         same = sa.and_(saved_reports.c.id == report.id, saved_reports.c.next_ms == moment_ms)
         async with self._database.write() as connection:
@@ -388,5 +388,5 @@ def seen_by(report: SavedReport) -> frozenset[int] | None:
 
 
 def addresses(schedule: ReportSchedule) -> Sequence[str]:
-    """Where a scheduled report goes; a file goes to one place without a name."""
+    """Where a scheduled report goes; a file goes to one place, which is named ""."""
     return ("",) if schedule.by == "file" else schedule.to

@@ -45,7 +45,7 @@ _READ_BACK: Final = {
 
 
 class ParquetFiles(Protocol):
-    """What is needed of journal.columnar.Columnar."""
+    """The methods of journal.columnar.Columnar that archiving needs."""
 
     def write(
         self, path: Path, columns: Mapping[str, tuple[str, Sequence[Any]]], *, order_by: Sequence[str] = ()
@@ -152,7 +152,7 @@ class Archivist:
         return _ArchiveBatch("ledger", advertiser_id, rows, first, last)
 
     async def _change_batch(self, before_ms: int, limit: int) -> _ArchiveBatch | None:
-        # Ids are given at the beginning of a transaction: one that is younger may have the smaller moment.
+        # Ids are given at the beginning of a transaction, so that a row with a higher id may have an earlier time.
         oldest_kept = sa.select(sa.func.min(change_log.c.id)).where(change_log.c.at_ms >= before_ms).scalar_subquery()
         statement = (
             sa.select(change_log)

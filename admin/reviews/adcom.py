@@ -140,7 +140,7 @@ def read_ads(body: bytes) -> AdCollection:
 
 
 def decision_of(ad: AuditedAd) -> Decision:
-    """What the exchange says of one ad. A status that nobody knows is no decision."""
+    """What the exchange says of one ad. An unknown status is no decision."""
     audit = ad.audit
     state = _STATES.get(audit.status, ReviewState.PENDING)
     if state is not ReviewState.REJECTED:

@@ -52,7 +52,7 @@ LONGEST_RETRY_MS: Final = 300_000
 REFUSED_RETRY_MS: Final = 3_600_000
 # An expired creative is sent again after this: soon enough for delivery, and late enough to be seen.
 RENEW_MS: Final = 60_000
-# While a call is out, nobody else makes it.
+# Nothing else repeats a call for so long after it began.
 CALL_MS: Final = 60_000
 
 
@@ -65,7 +65,7 @@ def begun(creative_id: int, exchange_id: int, advertiser_id: int, version: int, 
 
 
 def decided(review: Review, decision: Decision, now_ms: int) -> Review:
-    """After the exchange has answered, to a submission or to a question."""
+    """The review after the exchange has answered, to a submission or to a question."""
     changed_ms = review.changed_ms if decision.state is review.state else now_ms
     return msgspec.structs.replace(
         review,
@@ -80,7 +80,7 @@ def decided(review: Review, decision: Decision, now_ms: int) -> Review:
 
 
 def failed(review: Review, problem: str, now_ms: int, *, refused: bool) -> Review:
-    """After an attempt to send it failed; `refused` where the exchange calls what was sent wrong."""
+    """The review after an attempt to send it failed; `refused` where the exchange calls what was sent wrong."""
     pause = min(LONGEST_RETRY_MS, FIRST_RETRY_MS << min(20, review.attempts))
     return msgspec.structs.replace(
         review,
@@ -91,12 +91,12 @@ def failed(review: Review, problem: str, now_ms: int, *, refused: bool) -> Revie
 
 
 def asked_again(review: Review, now_ms: int) -> Review:
-    """After somebody wants the exchange to look again; the decision holds until it has."""
+    """The review after a person asked that the exchange look again; the decision holds until it has."""
     return msgspec.structs.replace(review, due_ms=now_ms, attempts=0, problem="")
 
 
 def set_by_hand(review: Review, state: ReviewState, reason: str, now_ms: int) -> Review:
-    """After a person has noted what the exchange said, where it has no interface that says it."""
+    """The review after a person noted what the exchange said, where it has no interface that says it."""
     changed_ms = review.changed_ms if state is review.state else now_ms
     return msgspec.structs.replace(
         review, state=state, reason=reason, changed_ms=changed_ms, due_ms=None, attempts=0, problem=""

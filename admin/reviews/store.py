@@ -38,9 +38,9 @@ class ReviewStore:
             return [decoder.decode(document) for document in await connection.scalars(statement)]
 
     async def begin(self, exchange: Exchange, now_ms: int) -> int:
-        """Reviews for the active creatives of active advertisers whose present version the exchange has not been sent.
+        """Begin reviews of active creatives of active advertisers whose present version the exchange has not been sent.
 
-        The number of those that were begun.
+        Returns how many were begun: at most BEGUN_AT_ONCE.
         """
         creatives, owners = tables.creatives, tables.advertisers
         known = sa.and_(_TABLE.c.creative_id == creatives.c.id, _TABLE.c.exchange_id == exchange.id)
@@ -63,12 +63,12 @@ class ReviewStore:
         async with self._store.database.write() as connection:
             for row in found:
                 review = begun(row.id, exchange.id, row.advertiser_id, row.version, now_ms)
-                # No new version: whoever reads the catalogue sees no decision of the present version either way.
+                # No new version of the catalogue: its readers see no decision about the present version either way.
                 await _put(connection, review, 0, is_new=row.old is None)
         return len(found)
 
     async def claim(self, exchange_id: int, now_ms: int, most: int) -> list[Review]:
-        """Reviews that are due to be sent, each to one caller: to others it is due again when the call must be over."""
+        """Reviews that are due to be sent. Each goes to one caller; others get it once the call must be over."""
         due = sa.and_(_TABLE.c.exchange_id == exchange_id, _TABLE.c.due_ms <= now_ms)
         async with self._store.database.write() as connection:
             rows = await connection.execute(sa.select(*_COLUMNS).where(due).order_by(_TABLE.c.due_ms).limit(most))
@@ -96,7 +96,7 @@ class ReviewStore:
         return msgspec.json.decode(row.document, type=Creative), str(msgspec.json.decode(row.owner)["domain"])
 
     async def by_reference(self, exchange_id: int, references: Sequence[str]) -> list[Review]:
-        """The reviews that the exchange calls so."""
+        """The reviews that the exchange knows by these references."""
         found: list[Review] = []
         async with self._store.database.read() as connection:
             for at in range(0, len(references), _ASKED_AT_ONCE):
@@ -153,7 +153,7 @@ class ReviewStore:
         return {state: found.get(state, 0) for state in ReviewState}
 
     async def save(self, before: Review | None, after: Review, actor: Actor) -> bool:
-        """`after` in place of `before`, which nobody may have changed meanwhile: whether that was so.
+        """Put `after` in place of `before`; False, and nothing is written, where `before` has changed meanwhile.
 
         What bidders must know becomes a version of the catalogue, and a row of the change log.
         """
@@ -203,7 +203,7 @@ async def _replace(connection: AsyncConnection, before: Review | None, after: Re
         await _put(connection, after, revision or 0, is_new=True)
         return True
     found = _review(present)
-    # The time of the next call is no part of what is judged: `claim` has moved it.
+    # The time of the next call is left out of the comparison: `claim` has moved it.
     if msgspec.structs.replace(found, due_ms=before.due_ms) != before:
         return False
     values = msgspec.structs.asdict(after) | {"state": after.state.value}

@@ -119,7 +119,7 @@ async def build(role: RoleContext) -> None:
 
 
 def _desks(role: RoleContext, store: CatalogueStore, redis: Pipelined, profiles: ProfileStore) -> Desks:
-    """What the API's questions about products, visitors and money are answered by."""
+    """The desks that answer the API's questions about products, visitors and money."""
     metrics, scanner = IntakeMetrics(role.telemetry), profile_scanner(role)
     reports = ReportDesk(archive_of(role.settings.journal), store, role.clock)
     role.on_close(reports.close)
@@ -181,7 +181,7 @@ async def _creative_texts(store: CatalogueStore, clock: Clock) -> list[str]:
 
 
 def _counted_by(sizes: SegmentSizes, clock: Clock) -> SizesReader:
-    """Sizes for the API's warnings; where Redis does not answer, no segment is called empty."""
+    """A reader of segment sizes for the API's warnings. Where Redis does not answer, no segment is called empty."""
 
     async def read(segments: Sequence[int]) -> dict[int, int]:
         try:

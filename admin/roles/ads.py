@@ -72,7 +72,7 @@ NOBODY: Final = _Visitor(Shopper(), frozenset())
 
 
 class AdDesk:
-    """Makes ads. `catalogue` gives the present one, None before there is one; `on_shown` of the products of each."""
+    """Makes ads. `catalogue` gives the present one, None before the first; `on_shown` gets the products of each ad."""
 
     def __init__(
         self,
@@ -141,12 +141,12 @@ class AdDesk:
         return ShownAd(200, outcome, filler.static().replace(TOKEN, token), claims)
 
     async def _visitor(self, claims: Claims, request: AdRequest, now_s: int) -> _Visitor:
-        """Whom the ad is for, as far as it may know."""
+        """The visitor whom the ad is for; NOBODY where consent, opt-out or another cookie forbids to know."""
         if not claims.user_id or request.is_out:
             return NOBODY
         if is_user_id(request.user_id) and request.user_id != claims.user_id:
             return NOBODY
-        # A bid that was made without a word about consent was judged by its country: nothing more is known here.
+        # A bid whose request said nothing about consent was judged by its country: nothing more is known here.
         flags = self._consent.flags(signals_of(request.query, sec_gpc=request.sec_gpc), vouched=True)
         if not (flags.identifiers and flags.profile_write):
             return NOBODY

@@ -128,7 +128,7 @@ def _warm_up(templates: str) -> None:
 
 
 def _notes(role: RoleContext, process: str, control: Redis) -> BidNotes | None:
-    """What is told to the journal, and to those who tail; None where no journal is kept."""
+    """What tells the journal, and people who tail, of bids; None where no journal is kept."""
     run_shipping(role)  # first: it ends last, and ships what the writer has closed
     writer, settings = journal_writer(role, process), role.settings.journal
     if not writer.is_on:
@@ -153,14 +153,14 @@ def _failures(role: RoleContext) -> CounterChild:
 
 
 def _follow_supply(role: RoleContext, control: Redis) -> Quality:
-    """What is known of sellers and data centres, kept current."""
+    """What is known of sellers and data centres, kept current by a loop of the role."""
     quality = Quality(read_networks(role.settings.bid.data_centres))
     role.run_loop(SupplyFollower(control, quality, role.clock, role.telemetry).run, "supply")
     return quality
 
 
 def _price_model(role: RoleContext) -> Model:
-    """The price model, and which one it is as a metric."""
+    """The price model; a metric says which one it is."""
     model = load_model()
     info = role.telemetry.gauge(
         "grosz_price_model_info", "Always 1: the price model that the bidder computes prices with.", ("name", "format"),
@@ -171,7 +171,7 @@ def _price_model(role: RoleContext) -> Model:
 
 
 def _tell_of_catalogue(role: RoleContext, watcher: CatalogueWatcher, catalogue: BidCatalogue) -> None:
-    """Metrics of the catalogue that is bid from."""
+    """Register the metrics of the catalogue that the role bids from."""
     age = role.telemetry.gauge(
         "grosz_catalogue_age_seconds", "Seconds since the catalogue was last known to be current."
     )
@@ -188,14 +188,14 @@ def _tell_of_catalogue(role: RoleContext, watcher: CatalogueWatcher, catalogue: 
 
 
 class _FirstLeases:
-    """Whether the first leases are there: a bidder that is sent traffic before would answer it with nothing."""
+    """Whether the first leases are there: a bidder that gets traffic before that would bid on nothing."""
 
     def __init__(self, leases: LeaseClient, has_catalogue: Callable[[], bool], role: RoleContext) -> None:
         self._leases, self._has_catalogue, self._clock = leases, has_catalogue, role.clock
         self._since: float | None = None
 
     def missing(self) -> str | None:
-        """What to wait for; nothing more after a while, since an advertiser without budgets must not stop the rest."""
+        """What to wait for; None after FIRST_LEASES_S, since an advertiser without budgets must not stop the rest."""
         if not self._has_catalogue():
             return "wait for the catalogue"
         now = self._clock.monotonic()
@@ -257,7 +257,7 @@ async def _report(control: Redis, process: str, watcher: CatalogueWatcher, role:
 
 
 async def _withdraw(control: Redis, process: str) -> None:
-    """This process ends: admin need not wait for its report to grow old."""
+    """Remove the report of this process, which ends: admin need not wait for the report to grow old."""
     try:
         await control.hdel(keys.CATALOGUE_EFFECTIVE, process)
     except (RedisError, OSError) as error:

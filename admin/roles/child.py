@@ -12,7 +12,8 @@ from admin.roles.pauses import Pauses
 from core.errors import UnavailableError
 from core.processes import DRAIN_TIMEOUT_S, READY_PIPE, die_with_parent, give_way
 
-# Who has seconds gives way to those who have milliseconds, on a machine with fewer cores than busy roles.
+# Roles that have seconds to answer give way to those that have milliseconds, on a machine with fewer cores than busy
+# roles.
 _NICENESS = {"admin": 5, "worker": 5}
 
 _AGAIN_S = 0.1
@@ -24,7 +25,7 @@ log = logging.getLogger("grosz.supervisor")
 
 
 class Child:
-    """One role process and those that follow it when it dies. `changed` is called when it becomes ready, and ends."""
+    """One role process and its successors. `changed` is called when a process becomes ready, and when it ends."""
 
     def __init__(
         self, role: str, number: int, environment: Mapping[str, str], changed: Callable[[], None] = lambda: None

@@ -11,12 +11,12 @@ from segments.events.consent import EventConsentPolicy as EventPolicy
 
 
 def event_policy(settings: ConsentSettings) -> EventPolicy:
-    """What decides about events and syncs, with the readers of the bid path."""
+    """The policy that decides about events and syncs; consent is read by the readers of the bid path."""
     return _policy(settings, lambda permitted: permitted.profile_write)
 
 
 def ad_policy(settings: ConsentSettings) -> EventPolicy:
-    """What decides whether an ad may be chosen for a person: as `event_policy`, by the purposes of segments."""
+    """The policy that decides whether an ad may be chosen for a person: `event_policy` by the purposes of segments."""
     return _policy(settings, lambda permitted: permitted.segments)
 
 

@@ -55,7 +55,7 @@ class HealthPages:
         self.require(name, check_once)
 
     def remark(self, name: str, check: ReadyCheck) -> None:
-        """What `check` says is told with the readiness and does not change it: somebody should look, not a balancer."""
+        """What `check` says is told with the readiness and does not change it: it is for people, not for a balancer."""
         self._remarks[name] = check
 
     def drain(self) -> None:
@@ -77,8 +77,8 @@ class HealthPages:
     def may_see_metrics(self, peer: str | None, headers: Mapping[str, str]) -> bool:
         """Whether a peer address may read /metrics: loopback and private networks, unless it is open to all.
 
-        A trusted proxy may not, whether or not it says for whom it asks: it stands in front of the role's port. Nobody
-        but those who scrape comes to a listener of its own, and they may have an address like a proxy's.
+        A trusted proxy may not, whether or not it says for whom it asks: it stands in front of the role's port. A
+        listener of its own for metrics is called by scrapers only, whose address may be like a proxy's.
         """
         if self._public_metrics:
             return True

@@ -30,13 +30,13 @@ CATALOGUES = "catalogues"
 
 PERSONAL = "personal"
 HOUR_S = 3_600
-# Sums of an hour are made ten minutes after its end (docs/journal.md): what an ad shows that is loaded later is not
-# told by product, or the sums of the hour would be made again for every such ad.
+# Sums of an hour are made ten minutes after its end (docs/journal.md). The products of an ad that is loaded later are
+# not recorded: the sums of the hour would be made again for every such ad.
 SHOWN_LATE_MS = 8 * 60 * 1000
-# Ads whose loading is remembered, some 200 bytes each: a minute's of a tracker process.
+# Ads whose loading is remembered, some 200 bytes each: what a tracker process loads in a minute.
 SHOWN_REMEMBERED = 60_000
 _MIB = 1024 * 1024
-# Of a notice key that begins with the bid's nonce; others are of tokens of a layout before.
+# The length of a notice key that begins with the bid's nonce; other lengths are of tokens of an older layout.
 _NONCE_AND_LEASE_BYTES = 16
 
 _to_msgpack = msgspec.msgpack.Encoder().encode
@@ -48,7 +48,7 @@ def segments_folder(settings: JournalSettings) -> Path | None:
 
 
 def archive_of(settings: JournalSettings) -> Archive | None:
-    """The Parquet files; None where no journal is kept. Raises ConfigError where nothing could read them."""
+    """The Parquet files; None where no journal is kept. Raises ConfigError without DuckDB, which reads them."""
     if not settings.directory:
         return None
     if not is_readable():
@@ -68,7 +68,7 @@ def pseudonyms_of(settings: JournalSettings) -> Pseudonyms:
 
 
 def pseudonyms_kept(settings: JournalSettings) -> PseudonymsOf:
-    """What erasures tell the worker: the pseudonyms of a user in all that is kept; none where no journal is."""
+    """A function that gives erasures the pseudonyms of a user in all that is kept; none where no journal is kept."""
     people = pseudonyms_of(settings)
     kept_ms = max(settings.retention_days, settings.money_retention_days) * DAY_MS
 
@@ -90,7 +90,7 @@ def journal_writer(role: RoleContext, process: str) -> JournalWriter:
 
 
 class SeenLately:
-    """What was seen in two generations of so many: enough to tell a page that is loaded again from another ad."""
+    """Remembers about `most` keys, in two generations: enough to tell a page that is loaded again from another ad."""
 
     def __init__(self, most: int = SHOWN_REMEMBERED) -> None:
         self._half = max(1, most // 2)
@@ -98,7 +98,7 @@ class SeenLately:
         self._old: set[Hashable] = set()
 
     def is_new(self, key: Hashable) -> bool:
-        """Whether it was not asked before; now it was."""
+        """Whether the key is asked about for the first time; it is remembered from now on."""
         if key in self._young or key in self._old:
             return False
         if len(self._young) >= self._half:
@@ -145,9 +145,9 @@ class NoticeRows:
         return encode_row(CLICK, values)
 
     def shown(self, claims: Claims, outcome: str, products: Sequence[str]) -> None:
-        """What an ad shows that was filled when it was loaded: each outcome of a bid once.
+        """Record the products of an ad that was filled when it was loaded, once for each outcome of a bid.
 
-        Bestsellers are shown to nobody in particular, to who does not want to be known among others.
+        Only a personal ad is recorded with a pseudonym: bestsellers are also shown to people who may not be recognised.
         """
         now_ms = self._now_ms()
         is_late = now_ms >= (claims.issued_s // HOUR_S + 1) * HOUR_S * 1000 + SHOWN_LATE_MS
@@ -162,7 +162,7 @@ class NoticeRows:
 
 
 class OrderRows:
-    """What the worker tells the journal of orders. `currency_of` gives an advertiser's."""
+    """What the worker tells the journal of orders. `currency_of` gives the currency of an advertiser."""
 
     def __init__(self, pseudonyms: Pseudonyms, currency_of: Callable[[int], str]) -> None:
         self._pseudonyms, self._currency_of = pseudonyms, currency_of

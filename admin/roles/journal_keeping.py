@@ -50,11 +50,11 @@ TAIL_S: Final = 600.0
 ROLL_UP_S: Final = 5.0
 # People are erased from the files this often: each time reads the pseudonyms of all files.
 ERASE_INTERVAL_S: Final = 600.0
-# After its last notice may have come, and its segment and part are made.
+# By then the last notice of a bid has come, and its segment file and part are made.
 _LAST_NOTICE_MS: Final = (DEFAULT_MAX_AGE_S + 3_600) * 1_000
-# Where other hosts ship their segments, which may be so old.
+# The same where other hosts ship their segment files, which may be so old.
 _LAST_SHIPMENT_MS: Final = (MAX_AGE_DAYS + 1) * DAY_MS
-# What a stream gives in one pass.
+# Entries of a stream in one batch, at most.
 BATCH_ENTRIES: Final = 5_000
 _DAY_HOURS: Final = 24
 # Batches of a second are small: a second thread would only take a core from the bidders of a small machine.
@@ -212,7 +212,7 @@ class JournalKeeper:
     async def erase(self) -> int:
         """Erase from the files people who were erased or have opted out; how many files were written anew.
 
-        Again and again, until no notice can come any more of a bid that was out: its token still names the user.
+        It is repeated until no notice of an open bid can come any more, since a bid's token still names the user.
         """
         began_ms = self._clock.now_ms()
         reply = await self._transitions.command("ZRANGE", keys.JOURNAL_ERASURES, 0, -1, "WITHSCORES")
@@ -226,7 +226,7 @@ class JournalKeeper:
         last_ms = self._clock.now_ms() - waits_ms
         if self._feeder is not None:
             last_ms = min(last_ms, self._feeder.clean_until_ms - waits_ms)
-        if self._mirror is not None:  # a worker that loses its disk gets from there what it had
+        if self._mirror is not None:  # a worker that has lost its disk fills its folder from the mirror
             last_ms = min(last_ms, self._mirror.clean_until_ms - waits_ms)
         done = [str(person) for person, erased_ms in people.items() if erased_ms < last_ms]
         if done:
@@ -350,7 +350,7 @@ class JournalKeeper:
         return is_rolled and not (done and not tail)
 
     def _changed(self, kind: JournalKind, hour: int) -> tuple[int, int]:
-        """When the folders last changed that an hour's files and sums are made of: its own and that of its bids."""
+        """When an hour's own folder and that of its bids last changed (ns): its files and sums are made of both."""
         folders = (self._archive.hour_folder(name, hour) for name in (kind.name, BID.name))
         own, bids = (folder.stat().st_mtime_ns if folder.is_dir() else 0 for folder in folders)
         return own, bids

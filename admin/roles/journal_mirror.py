@@ -88,7 +88,7 @@ class MirrorFeeder:
 
     @property
     def clean_until_ms(self) -> int:
-        """Who was erased before this moment is in no object of the mirror."""
+        """People who were erased before this moment (unix ms) are in no object of the mirror."""
         return self._mirror.clean_until_ms
 
     @property
@@ -98,14 +98,17 @@ class MirrorFeeder:
 
     @contextlib.asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        """While the files are changed. Before the first time the folder is filled. Raises UnavailableError."""
+        """Around changes of the files: no snapshot is taken meanwhile. Raises UnavailableError.
+
+        Before the first time, an empty folder is filled from the mirror.
+        """
         if not self._mirror.is_begun:
             await _in_its_own_thread(self._mirror.begin)
         async with self._at_work:
             yield
 
     def note_erased(self, until_ms: int) -> None:
-        """Whoever was erased before a moment is in no file any more."""
+        """Note that people who were erased before a moment (unix ms) are in no file any more."""
         self._erased_ms = until_ms
 
     async def run(self) -> None:
@@ -118,7 +121,7 @@ class MirrorFeeder:
     async def step(self, *, is_last: bool = False) -> bool:
         """Put what the folder has now; False where this worker does not have it (yet). Raises UnavailableError."""
         if not self.has_folder:
-            self._mirror.taken_ms = self._clock.now_ms()  # whoever has the folder may be behind
+            self._mirror.taken_ms = self._clock.now_ms()  # the worker that has the folder may be behind
         if not self.has_folder or not self._mirror.is_begun:
             return False
         self._is_putting = True
@@ -133,7 +136,7 @@ class MirrorFeeder:
         return True
 
     async def close(self) -> None:
-        """Put the last of it, if the store is there and quick enough; otherwise the next start does."""
+        """Put what is new into the mirror, if the store is there and quick enough; otherwise the next start does."""
         try:
             if not self._is_putting:  # otherwise a thread may still be at it, or the store is away
                 async with asyncio.timeout(_LAST_PUT_S):
@@ -153,7 +156,10 @@ class MirrorFeeder:
             self._forget_links(self._links)
 
     async def _trim(self) -> None:
-        """Let go of clicks and orders that the mirror has: until then a worker that loses its disk takes them again."""
+        """Remove clicks and orders that the mirror has from Redis.
+
+        Until then a worker that loses its disk takes them again.
+        """
         text = self._mirror.small.get(STATE_FILE)
         for stream, last in positions_in(text).items() if text else ():
             source, _, advertiser = stream.partition(":")
@@ -163,16 +169,20 @@ class MirrorFeeder:
 
 
 async def trim_events(transitions: Transitions, advertiser_id: int, last: str) -> None:
-    """Forget the clicks and orders of an advertiser's stream up to one, which is in Parquet files. Raises as Redis."""
+    """Forget the clicks and orders of an advertiser's stream up to one, which is in Parquet files.
+
+    Raises what the call to Redis raises.
+    """
     milliseconds, sequence = stream_id_order(last)
     after = f"{milliseconds}-{sequence + 1}"  # the smallest id that comes after it
     await transitions.command("XTRIM", keys.money_journal(advertiser_id), "MINID", after)
 
 
 async def _in_its_own_thread(work: Callable[[], _T]) -> _T:
-    """What `work` returns. Nobody waits for the thread when the role ends: it may hang on a store that does not answer.
+    """Run `work` in a thread of its own and return its result. The end of the role does not wait for that thread.
 
-    The process ends in the midst of it then, as by a kill, which a mirror survives.
+    The thread may hang on a store that does not answer. The process ends in the midst of it then, as by a kill, which a
+    mirror survives.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()

@@ -91,7 +91,7 @@ def segment_routes(inbox: SegmentInbox, key: str) -> list[web.AbstractRouteDef]:
             headers = {"Upload-Offset": str(error.offset)}
             return web.Response(status=error.status, text=f"{error}\n", headers=headers)
         except BodyRefused as error:
-            status = 503 if error.status == 400 else error.status  # a line that broke, and no fault of the segment
+            status = 503 if error.status == 400 else error.status  # the connection broke: the segment is not at fault
             return web.Response(status=status, text=f"{error}\n")
         return web.Response(status=201 if done else 200, headers={"Upload-Offset": str(here)})
 

@@ -53,7 +53,7 @@ class SinkFeeder:
         self.has_folder = False
         """Whether this worker keeps the journal's folder, and with it the outbox: of several workers one gives."""
         self.clean_until_ms = 0
-        """Who was erased before this moment is in no row that was written before it."""
+        """People who were erased before this moment (unix ms) are in no row that was written before it."""
         self._given = telemetry.counter(
             "grosz_journal_sink_batches_total", "Batches of journal rows that the sink has."
         ).labels()
@@ -76,7 +76,8 @@ class SinkFeeder:
     async def step(self) -> None:
         """Give and erase; nothing while another worker has the folder. Raises UnavailableError.
 
-        Batches are cleaned once the sink does not take them: that needs room on the disk, which giving them makes.
+        Waiting batches are cleaned only while the sink does not take them: cleaning needs room on the disk, which
+        giving them makes.
         """
         if not self.has_folder:
             return
@@ -108,7 +109,7 @@ class SinkFeeder:
         return rewritten
 
     async def give(self) -> int:
-        """Give everything that waits, without who is erased; how many batches.
+        """Give all batches that wait, without the people who were erased; how many batches.
 
         Raises UnavailableError, and leaves the rest.
         """

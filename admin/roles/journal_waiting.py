@@ -11,7 +11,7 @@ from pacing.budgets.transitions import Transitions, stream_entries
 from pacing.ledger.rows import is_row, stream_id_order
 from segments.profiles.log import PARTITIONS
 
-# Besides rows a ledger's stream has marks, one for each epoch: more of them in a row than this are nobody's.
+# Besides rows a ledger's stream has marks, one for each epoch: no stream has more of them in a row than this.
 _MARKS = 20
 
 
@@ -27,7 +27,10 @@ async def oldest_event_ms(transitions: Transitions) -> int | None:
 
 
 async def oldest_bill_ms(transitions: Transitions, taken: Mapping[int, str]) -> int | None:
-    """When the oldest ledger row was booked that is behind what is `taken` (advertiser -> id, "" before the first)."""
+    """When the oldest ledger row that follows those `taken` was booked (unix ms); None without one.
+
+    `taken` has the id of the last row taken of each advertiser, "" before the first. Raises UnavailableError.
+    """
     replies = await transitions.commands(
         [
             ("XRANGE", money_ledger(advertiser_id), f"({last}" if last else "-", "+", "COUNT", _MARKS)

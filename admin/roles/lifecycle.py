@@ -114,11 +114,11 @@ class RoleContext:
         )
 
     def on_drain(self, action: AsyncAction) -> None:
-        """At the end, first: stop accepting and finish what is in flight. All drains run at the same time."""
+        """Register what comes first at the end: stop accepting, finish what is in flight. All drains run together."""
         self._drains.append(action)
 
     def on_close(self, action: AsyncAction) -> None:
-        """At the end, last: flush and close; in the reverse order of registration."""
+        """Register what comes last at the end: flush and close; in the reverse order of registration."""
         self._closings.append(action)
 
     def run_loop(self, loop: Loop, name: str) -> None:
@@ -153,7 +153,7 @@ class RoleContext:
     async def serve_metrics(self) -> None:
         """Serve metrics and health at a listener of their own, if there is to be one.
 
-        Best effort: a port that somebody else has must not end what is measured.
+        Best effort: where another process has the port, the role goes on without it.
         """
         if self._metrics_port is None:
             return
@@ -186,7 +186,7 @@ class RoleContext:
             access_log=None,
             shutdown_timeout=DRAIN_TIMEOUT_S / 2,
             handle_signals=False,
-            auto_decompress=False,  # core.network.bodies does, for those who may send much
+            auto_decompress=False,  # core.network.bodies does, for callers that may send much
             keepalive_timeout=KEEP_ALIVE_S,
             lingering_time=LINGER_S,
             logger=server_logger(self._count_refusal),
@@ -278,7 +278,7 @@ async def _live(name: str, build: Build, settings: Settings, ready_pipe: int | N
 
 
 def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """Instead of the loop's own words, which quote the protocol, its transport and what came over it."""
+    """Log an error of the event loop without its own text, which quotes the protocol, its transport and its data."""
     error = context.get("exception")
     caught = (type(error), error, error.__traceback__) if isinstance(error, BaseException) else None
     log.error("the event loop reports: %s", context.get("message"), exc_info=caught, extra=WITHOUT_CONTENT)

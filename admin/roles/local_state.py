@@ -56,7 +56,7 @@ def complete(settings: Settings, redis_url: str) -> Settings:
     """The settings with everything filled in that a machine of its own can decide by itself."""
     directory = Path(settings.data.directory).absolute()
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if directory.stat().st_uid == os.geteuid():  # a release before left a directory that was there as it was
+    if directory.stat().st_uid == os.geteuid():  # an older release left the mode of an existing directory as it was
         directory.chmod(0o700)
     replace = msgspec.structs.replace
     money, admin, telemetry = settings.money, settings.admin, settings.telemetry
@@ -146,7 +146,7 @@ def read_endpoints(directory: Path) -> dict[str, str]:
 
 
 def read_metrics(directory: Path) -> dict[str, str]:
-    """Below which URLs the metrics of the roles of the last `grosz up` are; the roles' own after an older release's."""
+    """Role -> URL below which its metrics are, of the last `grosz up`; the role's own after an older release's."""
     noted = _read_note(directory)
     found = {name.removeprefix(_METRICS): url for name, url in noted.items() if name.startswith(_METRICS)}
     return found or noted

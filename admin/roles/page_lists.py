@@ -79,7 +79,7 @@ class PageProduct(msgspec.Struct, frozen=True):
 
 
 class PageVisitor(msgspec.Struct, frozen=True):
-    """What the shop knows of the visitor: whether by e-mail, orders, and the shop's segments that hold now."""
+    """What the shop knows of the visitor: whether the e-mail, how many orders, and the segments that hold now."""
 
     identified: bool
     orders: int
@@ -87,7 +87,7 @@ class PageVisitor(msgspec.Struct, frozen=True):
 
 
 class PageList(msgspec.Struct, frozen=True):
-    """The answer. `visitor` null: nobody that may be recognised. `shed`: made in a hurry."""
+    """The answer. `visitor` is null where the visitor is not recognised. `shed`: made in a hurry."""
 
     products: list[PageProduct]
     visitor: PageVisitor | None
@@ -125,7 +125,7 @@ class PageDesk:
         ).labels()
 
     def count(self, outcome: str) -> None:
-        """Note an answer: a word of a fixed list."""
+        """Count an answer by its outcome, a word of a fixed list."""
         self._counts.labels(outcome).inc()
 
     async def watch(self) -> None:
@@ -153,7 +153,7 @@ class PageDesk:
         return PageList([_told(one, now_s) for one in listed], _visitor(known), late or model is None)
 
     async def _known(self, advertiser_id: int, user_id: str, now_s: int) -> _Recognised | None:
-        """The visitor's part of this shop; None where there is none, it has expired, or its owner has opted out."""
+        """What this shop knows of the visitor; None if that is nothing or has expired, or the visitor has opted out."""
         user = (await self._profiles.read({user_id: [advertiser_id]}))[user_id]
         field = user.fields[advertiser_id]
         if user.meta.opted_out or not field.cold or not field.hot:
@@ -181,7 +181,7 @@ def shopper_on(query: PageQuery, facts: Facts | None, now_s: int) -> Shopper:
 
 
 def plan_on(query: PageQuery, shopper: Shopper, *, is_late: bool) -> Plan:
-    """How the list is chosen: not what the page shows, and on the cart's page not what is in it."""
+    """How the list is chosen: without what the page shows, and on the cart's page without what is in the cart."""
     strategies = query.strategies or DEFAULTS[query.page]
     if is_late:
         strategies = tuple(one for one in strategies if one not in COSTLY) or HOME

@@ -126,7 +126,7 @@ class ListPages:
         return await self._identities.user_of_client(advertiser.id, client_id) or ""
 
 
-# What others get is kept by nobody, and differs by who asks.
+# Headers of an answer that no other page may read: it is stored nowhere, and differs by who asks.
 _CLOSED: Final = {
     hdrs.CACHE_CONTROL: "no-store", hdrs.VARY: "Origin, Cookie", "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -31,7 +31,7 @@ AT_ONCE: Final = 500
 
 
 class FeedTraits:
-    """What feeds say of products, now."""
+    """Tells what feeds say of products now."""
 
     def __init__(self, store: ProductStore, clock: Clock) -> None:
         self._store = store
@@ -82,7 +82,7 @@ class SwapsOfFeeds:
         self._swaps: Mapping[int, int] = {}
 
     def with_feeds(self, versions: Mapping[int, int]) -> Mapping[int, int]:
-        """The fingerprints of rules, those of advertisers that ask with the swaps of their feeds."""
+        """The fingerprints of rules by advertiser; where rules ask for what is reduced, with the swaps of the feeds."""
         return {
             advertiser_id: zlib.crc32(f"{version} {self._swaps[advertiser_id]}".encode()) or 1
             if self._swaps.get(advertiser_id)
@@ -91,8 +91,10 @@ class SwapsOfFeeds:
         }
 
     async def run(self, versions: Callable[[], Mapping[int, int]], is_busy: Callable[[], bool]) -> None:
-        """Work until cancelled. While a pass is under way it goes on with the feeds of its beginning, or a shop whose
-        feed changes more often than a pass takes would never see the end of one."""
+        """Work until cancelled. Swaps are not read while a pass is under way.
+
+        Otherwise a shop whose feed changes more often than a pass takes would never see the end of one.
+        """
         while True:
             if not is_busy():
                 try:

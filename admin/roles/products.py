@@ -66,16 +66,16 @@ def run_products(role: RoleContext, redis: Pipelined, catalogue: CatalogueFollow
 
 
 class ProductWatcher:
-    """From applied shop events to what recommendations and product tables need of them."""
+    """Takes from applied shop events what recommendations and product tables need of them."""
 
     def __init__(self, interactions: InteractionLog, stock: StockTold) -> None:
         self._interactions = interactions
         self._stock = stock
 
     def take(self, events: Sequence[Event]) -> None:
-        """Events that were just applied; what they say of products is written by `flush`."""
+        """Take events that were just applied; what they say of products is written by `flush`."""
         for event in events:
-            if event.items and not event.origin:  # another device's event is told where it happened
+            if event.items and not event.origin:  # passed on from another device: taken there
                 self._take(event)
 
     def _take(self, event: Event) -> None:

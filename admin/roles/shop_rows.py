@@ -28,14 +28,14 @@ class OngoingVisit(NamedTuple):
 
 
 class ShopRows:
-    """From applied events to rows. `currency_of` gives an advertiser's."""
+    """Makes rows of applied events. `currency_of` gives the currency of an advertiser."""
 
     def __init__(self, writer: JournalWriter, pseudonyms: Pseudonyms, currency_of: Callable[[int], str]) -> None:
         self._writer, self._pseudonyms, self._currency_of = writer, pseudonyms, currency_of
         self._visits: OrderedDict[tuple[int, str], OngoingVisit] = OrderedDict()
 
     def take(self, events: Sequence[Event]) -> None:
-        """Events that were just applied; what another device has told is told where it happened."""
+        """Take events that were just applied; an event that was passed on from another device is taken there."""
         for event in events:
             if not event.origin and event.kind in _KINDS:
                 self._take(event, Kind(event.kind))
@@ -76,7 +76,7 @@ class ShopRows:
 
 
 def _worth(event: Event) -> int:
-    """What is told of the whole, otherwise what its products cost."""
+    """The value of an event in micros: what it names for the whole, otherwise what its products cost."""
     if event.value_micros is not None:
         return event.value_micros
     return sum(item.price_micros * item.quantity for item in event.items)

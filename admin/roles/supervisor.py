@@ -183,14 +183,14 @@ class Supervisor:
         return settings
 
     def _reserve_metrics_port(self, settings: Settings, role: str) -> Settings:
-        """The port of a role's own listener for metrics: the chosen one, or any where somebody has that."""
+        """The port of a role's own listener for metrics: the chosen one, or any where another process has that."""
         telemetry = settings.telemetry
         if not telemetry.own_listener or role not in METRICS_PORTS:
             return settings
         name = METRICS_PORTS[role]
         try:
             held = reserve_port(telemetry.host, getattr(telemetry, name), role, self._ports)
-        except ConfigError as error:  # what measures must not keep from working
+        except ConfigError as error:  # metrics must not keep a role from working
             log.warning("metrics of the %s are served at another port: %s", role, error.message)
             held = reserve_port(telemetry.host, 0, role)
         self._ports.append(held)
@@ -256,7 +256,7 @@ _COMPONENTS = {"bidder": "bid", "tracker": "track", "worker": "worker", "admin":
 def reserve_port(host: str, port: int, role: str, ours: Sequence[socket.socket] = ()) -> socket.socket:
     """A bound socket that does not listen: it keeps the port (0: any) for this process's children.
 
-    Raises ConfigError when somebody uses the port already, also somebody who would share it, and where it is one of
+    Raises ConfigError when a process uses the port already, even one that would share it, and where it is one of
     `ours`: two roles that share a port would each get half of the other's requests.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -302,7 +302,7 @@ def _overlap(host: str, port: int, held: socket.socket) -> bool:
 
 
 def _addresses(host: str) -> set[str]:
-    """All of a name, which may have one of each family: which one is bound is not said."""
+    """All addresses of a name, which may have one of each family: which of them is bound is not said."""
     try:
         return {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except OSError:  # binding says what is wrong with it

@@ -123,7 +123,7 @@ async def build(role: RoleContext) -> None:
 def _shop_site(
     role: RoleContext, redis: Pipelined, store: ProfileStore, directory: CatalogueDirectory, identities: Identities
 ) -> TrackerSite:
-    """Events, the tag, cookie sync, opt-out."""
+    """What a shop's site calls: events, the tag, cookie sync, opt-out."""
     settings, clock, metrics = role.settings, role.clock, IntakeMetrics(role.telemetry)
     consent = event_policy(settings.consent)
     collector = EventCollector(

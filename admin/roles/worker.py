@@ -135,7 +135,7 @@ async def _run_profiles(
 
 
 def _with_shops(role: RoleContext, catalogue: CatalogueFollower, products: ProductWork) -> ProductWork:
-    """What the products want to know of applied events, and the journal of shops as well, where one is kept."""
+    """`products`, and where a journal is kept, its rows of shops are written from applied events as well."""
     run_shipping(role)  # first: it ends last, and ships what the writer has closed
     writer = journal_writer(role, new_process_name())
     if not writer.is_on:
@@ -150,7 +150,7 @@ def _with_shops(role: RoleContext, catalogue: CatalogueFollower, products: Produ
 
 
 def _crediting(desk: ConversionDesk, catalogue: CatalogueFollower) -> OnPurchase:
-    """What the event worker does with an order."""
+    """What the event worker calls for each order and correction."""
 
     async def on_purchase(purchase: Purchase) -> None:
         value = purchase.value_micros

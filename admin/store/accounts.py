@@ -101,7 +101,7 @@ class AccountStore:
         return (links.c.digest == digest(token), links.c.used_ms.is_(None), links.c.expires_ms > self._clock.now_ms())
 
     async def use_setup_link(self, connection: AsyncConnection, token: str) -> bool:
-        """Whether the token was valid; it is no longer."""
+        """Use the token up; whether it was valid."""
         statement = sa.update(tables.setup_links).where(*self._usable(token)).values(used_ms=self._clock.now_ms())
         return (await connection.execute(statement)).rowcount == 1
 
@@ -235,7 +235,7 @@ async def set_password_hash(connection: AsyncConnection, user: User, password_ha
 
 
 async def change_password_hash(connection: AsyncConnection, login: Login, password_hash: str, token: str) -> bool:
-    """Whether the password was still that of `login`; then it is the new one, and other sessions of the user end."""
+    """Set a new password if it is still that of `login`, and end the other sessions of the user; whether it was."""
     private, sessions, user = tables.user_secrets, tables.sessions, login.user
     same = (private.c.user_id == user.id, private.c.password_hash == login.password_hash)
     changed = await connection.execute(sa.update(private).where(*same).values(password_hash=password_hash))

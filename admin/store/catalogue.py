@@ -117,7 +117,7 @@ class CatalogueWriter:
         await self._changes.updated(kind, old, new, action)
 
     async def upsert(self, kind: ObjectKind, values: Sequence[Any]) -> tuple[int, int]:
-        """Objects with given ids, for imports: (created, changed). Unchanged ones stay as they are."""
+        """Insert or update objects with given ids, for imports: (created, changed). Unchanged ones stay as they are."""
         present = await objects_by_id(self.connection, kind, [value.id for value in values])
         fresh = [msgspec.structs.replace(value, version=1) for value in values if value.id not in present]
         await self.insert(kind, fresh, "import")
@@ -134,13 +134,13 @@ class CatalogueWriter:
         return len(fresh), changed
 
     async def note_secret(self, kind: ObjectKind, object_id: int, field: str) -> None:
-        """That a secret which is kept apart was changed, in the change log."""
+        """Note in the change log that a secret which is kept apart was changed."""
         await self._changes.account(kind.name, object_id, "update", field, HIDDEN, HIDDEN)
 
     async def note_approval(
         self, creative_id: int, advertiser_id: int, exchange_id: int, old: str | None, new: str
     ) -> None:
-        """That an exchange says something else of a creative, in the change log."""
+        """Note in the change log that an exchange says something else of a creative."""
         field = f"approvals.{exchange_id}"
         await self._changes.account("creatives", creative_id, "review", field, old, new, advertiser_id=advertiser_id)
 
@@ -152,7 +152,7 @@ class CatalogueWriter:
             await self.connection.execute(sa.insert(tables.fx_rates), rows)
 
     async def note_rate(self, currency: str, old: int | None, new: int | None) -> None:
-        """That the rate of a currency has moved (micros of the base for one unit), in the change log."""
+        """Note in the change log that the rate of a currency has moved (micros of the base for one unit)."""
         texts = [None if rate is None else format_micros(rate) for rate in (old, new)]
         await self._changes.account("fx-rates", 0, "update", currency, *texts)
 
@@ -257,9 +257,9 @@ async def rates(connection: AsyncConnection) -> dict[str, int]:
 
 
 async def approvals_since(connection: AsyncConnection, revision: int) -> tuple[Approval, ...]:
-    """What exchanges say of the creatives of which that, or the creative, is new after `revision`; by their ids.
+    """What exchanges say of creatives, where that or the creative has changed after `revision`; by ids of creatives.
 
-    An approval of an earlier version of the creative is none.
+    An approval of an earlier version of the creative does not count.
     """
     table, creatives = tables.approvals, tables.creatives
     new = sa.union(
@@ -290,7 +290,8 @@ async def agreed_recipients(
 ) -> frozenset[tuple[int, str]]:
     """The (advertiser, address) of webhooks by mail whose owner has agreed: to that advertiser's mails, or to all.
 
-    Without `to_all` to that advertiser's alone, which is all that a person of the advertiser may know of an address.
+    Without `to_all` only an agreement to that advertiser's mails counts, which is all that a person of the advertiser
+    may know of an address.
     """
     table, wanted = tables.mail_recipients, {(hook.advertiser_id, hook.mail) for hook in hooks}
     chosen = sa.select(table.c.advertiser_id, table.c.address).where(

@@ -153,7 +153,7 @@ def _file_of(url: str) -> Path | None:
 
 def _keep_private(path: Path) -> None:
     """Let only this user read the file, also one of a release that left it to the umask; its WAL follows its mode."""
-    with contextlib.suppress(PermissionError):  # somebody else's file: its owner decides
+    with contextlib.suppress(PermissionError):  # another user's file: its owner decides
         for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
             if part.exists() and part.stat().st_mode & 0o077:
                 part.chmod(0o600)

@@ -12,7 +12,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class Unindexed(sa.ColumnElement[Any]):
-    """The column, not to be looked up in its index. PostgreSQL, which has statistics, decides for itself."""
+    """A column that SQLite must not look up in its index. PostgreSQL, which has statistics, decides for itself."""
 
     inherit_cache = True
     _traverse_internals = [("column", sa.sql.visitors.InternalTraversal.dp_clauseelement)]

@@ -137,7 +137,7 @@ _OWN_COLUMNS = frozenset({"revision", "created_ms", "updated_ms", tables.SEARCH}
 
 def columns_of(kind: ObjectKind, value: msgspec.Struct) -> dict[str, Any]:
     """The typed columns of an object. `total_budget_micros` is read from the Budget `total_budget`."""
-    if isinstance(value, Exchange):  # lists are filtered by what is in force, not by who says so
+    if isinstance(value, Exchange):  # lists are filtered by what is in force, also from the dialect
         value = spelled_out(value)
     searched = f"{getattr(value, 'name', '')}\n{getattr(value, 'external_id', '')}"
     out: dict[str, Any] = {tables.SEARCH: tables.folded(searched)}

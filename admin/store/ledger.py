@@ -60,7 +60,7 @@ class SqlLedgerStore:
             )
 
     async def _lock(self, connection: AsyncConnection, advertiser_id: int) -> tuple[int, int]:
-        """The newest row's id, by which several writers find out what is new; they go one after the other from here."""
+        """Lock the advertiser's mark, so that writers go one after the other; the newest row's (ms, sequence)."""
         start = {"advertiser_id": advertiser_id, "stream_ms": -1, "stream_sequence": -1}
         await connection.execute(self._insert_mark, start)
         statement = sa.select(ledger_marks).where(ledger_marks.c.advertiser_id == advertiser_id).with_for_update()
@@ -75,7 +75,7 @@ class SqlLedgerStore:
     async def totals(self, advertiser_id: int, since_day: int = 0) -> Totals:
         """Sums by pool and day, with the id that they go up to, from one consistent read.
 
-        Of the days before `since_day` one sum a pool, as of day BEFORE.
+        The days before `since_day` are one sum for each pool, given as day BEFORE.
         """
         by_day = (
             sa.select(*_names(ledger_days, (*_POOL, "day")), *_added(ledger_days))
@@ -102,7 +102,7 @@ class SqlLedgerStore:
         return Totals(last, [*(total for total in before if total[4:] != (0, 0)), *days])
 
     async def check(self, advertiser_id: int) -> list[str]:
-        """Where the sums differ from those of the rows, those that were archived included; reads all rows."""
+        """Where the kept sums differ from the sums of the rows, archived rows included; reads all rows."""
         faults = []
         async with self._database.read() as connection:
             for table, names in ((ledger_days, _DAY), (ledger_pools, _POOL)):
@@ -184,7 +184,7 @@ class SqlLedgerStore:
             return int(await connection.scalar(statement) or 0)
 
     async def booked_until(self, advertiser_id: int, stream_id: str) -> dict[tuple[int, int], tuple[int, int]]:
-        """(line item, day) -> micros and impressions of the rows up to one, those that were archived left out."""
+        """(line item, day) -> micros and impressions of the rows up to `stream_id`, without those that are archived."""
         by = _names(ledger, ("line_item_id", "day"))
         statement = (
             sa.select(*by, *_added(ledger))
@@ -234,7 +234,7 @@ def _day_of(row: LedgerRow) -> tuple[object, ...]:
 def _sums(
     advertiser_id: int, rows: Iterable[LedgerRow], name_of: Callable[[LedgerRow], tuple[object, ...]]
 ) -> list[dict[str, object]]:
-    """What rows add to a table of sums, one entry a sum."""
+    """What rows add to a table of sums: one entry for each key that `name_of` gives."""
     found: dict[tuple[object, ...], list[int]] = {}
     for row in rows:
         amounts = found.setdefault(name_of(row), [0, 0])
@@ -257,7 +257,7 @@ async def _last(connection: AsyncConnection, advertiser_id: int) -> str:
 
 
 def _statements(database: Database) -> tuple[sa.Insert, dict[str, sa.Insert]]:
-    """How a mark is made where there is none, and how amounts are added to each table of sums."""
+    """The insert that makes a missing mark, and for each table of sums the insert that adds amounts to its rows."""
     # Imported where it is used: PostgreSQL's dialect would be a sixth of the worker's start.
     dialect: Any = importlib.import_module(f"sqlalchemy.dialects.{'sqlite' if database.is_sqlite else 'postgresql'}")
     adding: dict[str, sa.Insert] = {}

@@ -51,7 +51,7 @@ class PasswordLinks:
         return None if found is None else _user_of(token)
 
     async def use(self, connection: AsyncConnection, token: str) -> bool:
-        """Whether the token was valid; it is no longer."""
+        """Use the token up; whether it was valid."""
         statement = sa.update(tables.setup_links).where(*self._usable(token)).values(used_ms=self._clock.now_ms())
         return (await connection.execute(statement)).rowcount == 1
 

@@ -83,7 +83,7 @@ def _catalogue_table(name: str, *columns: Column[object], tenant: bool = True) -
         Column(SEARCH, Text, nullable=False, server_default=""),
         *columns,
         Index(f"ix_{name}_owner_external_id", *owned_by, "external_id"),
-        # All that counting the finds of a search reads: in SQLite 9 ms for 100,000 rows instead of 19.
+        # All that is read to count the rows that a search finds: in SQLite 9 ms for 100,000 rows instead of 19.
         Index(f"ix_{name}_owner_search", *owned_by, "status", SEARCH),
     )
     for column in table.columns:

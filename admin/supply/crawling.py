@@ -35,7 +35,7 @@ _CHUNK: Final = 65_536
 
 
 class Declared(NamedTuple):
-    """A file that somebody wants to have."""
+    """A file that is to be fetched: its domain and its kind."""
 
     kind: FileKind
     domain: str
@@ -80,7 +80,7 @@ class Crawler:
         self._resolver = resolver
 
     async def fetch(self, wanted: Sequence[Declared], now_ms: int) -> list[FetchedFile]:
-        """What came of each, in their order."""
+        """Fetch the files; what came of each, in the order of `wanted`."""
         connector = guarded_connector(
             allow_private=self._private, limit=AT_ONCE, limit_per_host=1, resolver=self._resolver
         )
@@ -100,7 +100,7 @@ class Crawler:
             return list(await asyncio.gather(*map(one, wanted)))
 
     async def _found(self, session: aiohttp.ClientSession, declared: Declared, now_ms: int) -> FetchedFile:
-        """By https, otherwise by http (ads.txt 1.1 section 3.1)."""
+        """Fetch one file by https, otherwise by http (ads.txt 1.1 section 3.1)."""
         problem = ""
         for scheme in ("https", "http"):
             base = f"{scheme}://{declared.domain}/"
@@ -147,7 +147,7 @@ class Crawler:
 
 
 async def _at_most(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    """Raises UnavailableError for an answer that is longer."""
+    """The body of an answer. Raises UnavailableError for one of more than `most` bytes."""
     content = bytearray()
     async for chunk in answer.content.iter_chunked(_CHUNK):
         content += chunk

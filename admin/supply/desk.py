@@ -49,7 +49,7 @@ class SupplyDesk:
         return version or b"", await asyncio.to_thread(decode_table, data) if data else SupplyTable()
 
     async def take(self, found: Iterable[FetchedFile]) -> SupplyTable:
-        """Put files in, take those out that are gone; what could not be had stays as it was."""
+        """Put files in, take those out that are gone; what could not be had stays as it was. Raises ConflictError."""
         found = list(found)
         for _ in range(TRIES):
             version, table = await self._read()

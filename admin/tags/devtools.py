@@ -58,19 +58,19 @@ class Devtools:
             del self._waiting[number]
 
     def tell(self, method: str, session: str = "", **members: object) -> int:
-        """Send a command whose result nobody needs; its number."""
+        """Send a command whose result is not waited for; returns its number."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": members} | ({"sessionId": session} if session else {})
         self._writer.write(json.dumps(message).encode() + _END)
         return number
 
     async def listen(self) -> None:
-        """Read until the browser ends; then nobody waits any more."""
+        """Read until the browser ends; then every call that waits raises UnavailableError."""
         try:
             while True:
                 self._take(json.loads((await self._reader.readuntil(_END))[:-1]))
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, ValueError):
-            pass  # whatever ended it, those who wait are told
+            pass  # whatever ended it, the calls that wait get an error
         finally:
             self._gone = True
             for future in self._waiting.values():

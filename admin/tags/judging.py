@@ -41,7 +41,7 @@ _BLOCKED: Final[Mapping[str, str]] = {
 
 
 class ConsentSaid(msgspec.Struct):
-    """What came along about the person's wishes, and whether a profile may be written then by the settings here."""
+    """What a request said of the person's consent, and whether a profile may be written then by the settings here."""
 
     said: str
     permits: bool
@@ -76,7 +76,7 @@ class ProductIdCheck(msgspec.Struct):
 
 
 class TagCheck(msgspec.Struct):
-    """All that a page's tag did. `problems` are about the page; `products` is null where nobody named a shop."""
+    """All that a page's tag did. `problems` are about the page; `products` is null where no shop was named."""
 
     page: str
     status: int
@@ -189,7 +189,7 @@ def _checked(row: dict[str, Any], request: TagRequest, policy: EventConsentPolic
 
 
 def _context(event: Mapping[str, Any], shop: int, now_ms: int) -> Context:
-    """As the tracker's, with a rate for every currency: which ones have one, the tracker itself says."""
+    """A context like the tracker's, but with a rate for every currency: the tracker itself says which ones have one."""
     named = [event, *_items(event)]
     currencies = {one["currency"] for one in named if isinstance(one.get("currency"), str)}
     own = Advertiser(id=shop, name="")
@@ -203,7 +203,7 @@ def _product_ids(read: Incoming, event: Mapping[str, Any]) -> list[str]:
 
 
 def _advice(event: Mapping[str, Any], faulty: Container[str]) -> list[Fault]:
-    """What the tracker takes and a shop hardly meant, of members that are not `faulty` anyway."""
+    """Warnings about what the tracker takes and a shop hardly meant; members that are `faulty` already are left out."""
     found = []
     name = _text(event.get("event"))
     if name and name not in {*Kind, *OWN_KINDS, OPT_OUT_EVENT}:
@@ -280,7 +280,7 @@ def _told(answer: str, count: int) -> list[dict[str, Any]]:
 
 
 def _add_told(check: EventCheck, told: Mapping[str, Any]) -> None:
-    """The tracker's own word goes first: it knows the shop's currencies and settings."""
+    """Take over what the tracker itself said: it knows the shop's currencies and settings, so its word goes first."""
     status = told.get("status")
     if status in ("accepted", "dropped", "invalid"):
         check.fate, check.why = status, _text(told.get("reason"))
@@ -296,7 +296,7 @@ def _add_told(check: EventCheck, told: Mapping[str, Any]) -> None:
 
 
 def _once(events: list[tuple[str, EventCheck]]) -> list[EventCheck]:
-    """Without what was only sent again: the tag tries another way when the first one fails."""
+    """The events, each once: the tag sends an event again in another way when the first one fails."""
     found: dict[object, EventCheck] = {}
     for place, (event_id, check) in enumerate(events):
         key = (check.advertiser_id, check.event, event_id) if event_id else place

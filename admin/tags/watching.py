@@ -13,7 +13,8 @@ from creatives.preview.gate import WayOut
 
 LOAD_S: Final = 30.0
 """A page that has not loaded by then is judged as it is."""
-# What happens around loading and waiting: the browser starts, bodies are fetched. It is generous, and an end.
+# Time for what happens besides loading and waiting: the browser starts, bodies are fetched. It is generous, and ends
+# what hangs.
 _AROUND_S: Final = 60.0
 
 _EVENTS_PATH: Final = re.compile(r"/e/[0-9]{1,10}")
@@ -112,7 +113,7 @@ class PageWatcher:
             handler(members, session)
 
     async def visit(self, browser: Devtools, page: str, wait_s: float) -> Watched:
-        """Open the page, wait, ask it how it is, leave."""
+        """Open the page, wait, ask it for its state, and leave it."""
         self._browser = browser
         target = await browser.call("Target.createTarget", url="about:blank")
         attached = await browser.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
@@ -178,7 +179,7 @@ class PageWatcher:
         self._note(members["requestId"], members["response"]["status"])
 
     def _answered_unseen(self, members: dict[str, Any], _session: str) -> None:
-        """Also of answers that the page itself may not see, such as a refusal without CORS."""
+        """Note the status also of an answer that the page itself may not see, such as a refusal without CORS."""
         self._note(members["requestId"], members["statusCode"])
 
     def _note(self, number: str, status: int) -> None:
@@ -210,14 +211,15 @@ class PageWatcher:
         text = str(entry.get("text", ""))
         about = f"{text} {entry.get('url', '')}"
         is_ours = _TAG_PATH in about or _EVENTS_PATH.search(about) is not None
-        # What failed on the way or was not to be seen by the page is told with its request; a policy makes none.
+        # Failures of the network and of CORS are told with their request; where a content security policy blocks, there
+        # is none.
         is_told = entry.get("source") == "network" or "CORS policy" in text
         if entry.get("level") == "error" and is_ours and not is_told and len(self._complaints) < _MAX_COMPLAINTS:
             self._complaints.append(text[:_COMPLAINT_CHARS])
 
 
 async def _state(browser: Devtools, session: str) -> PageState:
-    """How the page is; nothing is known of one that is busy beyond all patience."""
+    """The state of the page; an empty one where the page is too busy to answer."""
     try:
         answer = await browser.call("Runtime.evaluate", session, expression=_STATE, returnByValue=True)
         return msgspec.convert(answer.get("result", {}).get("value"), PageState)
@@ -226,7 +228,7 @@ async def _state(browser: Devtools, session: str) -> PageState:
 
 
 def _listen_to(browser: Devtools, session: str) -> None:
-    """Hear of the network of a page or frame; frames of other sites are pages of their own to the browser."""
+    """Have the browser tell of the network of a page or frame; frames of other sites are pages of their own to it."""
     browser.tell("Network.enable", session, maxPostDataSize=_MAX_BODY_BYTES)
     browser.tell("Target.setAutoAttach", session, autoAttach=True, waitForDebuggerOnStart=True, flatten=True)
     browser.tell("Runtime.runIfWaitingForDebugger", session)
@@ -248,5 +250,5 @@ def _concerns_us(method: str, url: str) -> bool:
         return True
     if not _EVENTS_PATH.fullmatch(parts.path):
         return False
-    # A picture of somebody else may lie at such a path, an event names itself.
+    # Another site's picture may lie at such a path; an event is recognised by its members.
     return method == "POST" or (method == "GET" and any(name in parse_qs(parts.query) for name in _EVENT_MEMBERS))

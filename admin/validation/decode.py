@@ -118,7 +118,7 @@ def _worded(message: str, value: object, wanted: Any, pointer: str) -> Fault:  #
 
 
 def _members(wanted: Any, pointer: str) -> str:  # noqa: ANN401 - a type expression
-    """For a single value where an object belongs: the members that take it."""
+    """A hint for a single value where an object belongs: the members to set."""
     bare, _ = unwrapped(wanted)
     if not (isinstance(bare, type) and issubclass(bare, msgspec.Struct)):
         return ""

@@ -220,7 +220,7 @@ def _list(value: InventoryList) -> Iterator[Fault]:
 
 
 def _webhook(value: Webhook) -> Iterator[Fault]:
-    """What can be called nowhere; whether private addresses may be is the worker's setting (validation.warnings)."""
+    """Faults of a webhook that can never be called; the worker's setting allows private addresses, or not."""
     if value.url and value.mail:
         yield Fault("/mail", "contradiction", "a webhook has a URL or a mail address, not both", "make two webhooks")
     elif value.mail:
@@ -250,7 +250,7 @@ def _caps(caps: Iterable[FrequencyCap], pointer: str) -> Iterator[Fault]:
 
 
 def prefixed(faults: Iterable[Fault], pointer: str) -> list[Fault]:
-    """The faults of a part, as faults of the whole."""
+    """The faults of a part, with pointers from the whole."""
     return [msgspec.structs.replace(fault, pointer=pointer + fault.pointer) for fault in faults]
 
 
@@ -278,4 +278,4 @@ _FAULTS_OF: dict[type, Callable[[Any], Iterable[Fault]]] = {
     ApiKey: _api_key,
     Webhook: _webhook,
 }
-"""What is looked at in each kind of object by itself; a segment's rule is checked by whoever knows the language."""
+"""What is looked at in each kind of object by itself; a segment's rule is checked by the given RuleChecker."""

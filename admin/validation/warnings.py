@@ -22,16 +22,16 @@ from pacing.pace.targets import TargetState
 
 
 class Pace(NamedTuple):
-    """What pacing says of a line item: the share of its daily budget that can be spent at its bid, and its target."""
+    """What pacing says of a line item: the fraction of its daily budget that its bid can spend, and its target."""
 
     spendable: float | None  # None: the bid is not what limits it
-    target: TargetState | None  # None: it has none, or nobody has looked at it
+    target: TargetState | None  # None: it has none, or no worker has looked at it yet
 
 
 class Surroundings(msgspec.Struct, frozen=True):
     """What is known around the object: what it names, the time, exchange rates, and sizes of segments if counted.
 
-    `paces` has line items that pacing was asked about, `agreed` the (advertiser, address) of who wants mails.
+    `paces` has line items that pacing was asked about, `agreed` the (advertiser, address) that have agreed to mails.
     """
 
     objects: Mapping[tuple[str, int], Any]

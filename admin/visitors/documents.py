@@ -124,7 +124,7 @@ class MatchQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MatchDay(msgspec.Struct):
-    """Cookie sync of one browser family on one day (UTC); `rate` is the share of calls that brought our cookie back."""
+    """Cookie sync of one browser family on one day (UTC); `rate` is the fraction of calls that brought our cookie."""
 
     day: datetime.date
     browser: str
@@ -202,7 +202,7 @@ class VisitorErased(msgspec.Struct):
 
 
 class EventBatch(msgspec.Struct, forbid_unknown_fields=True):
-    """Events of an advertiser (docs/events.md) from a sender who is trusted: they may be offline, and corrected."""
+    """Events of an advertiser (docs/events.md) from a trusted sender: they may be offline, and corrected."""
 
     events: Annotated[list[Any], Meta(min_length=1, max_length=MAX_BATCH)]
 

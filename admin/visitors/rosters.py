@@ -33,7 +33,7 @@ class ImportQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CustomerList(msgspec.Struct):
-    """One customer list. `matched` of its `rows` had a device when they came, which `match_rate` divides."""
+    """One customer list. `matched` of its `rows` had a device when they came; `match_rate` is their quotient."""
 
     name: str
     rule: str
@@ -52,7 +52,7 @@ class CustomerLists(msgspec.Struct):
 
 
 class LineFault(msgspec.Struct):
-    """What is wrong in a line, counted from 1 with the header; never what it says."""
+    """A fault of a line, counted from 1 with the header. It never quotes what the line says."""
 
     line: int
     column: str
@@ -62,8 +62,8 @@ class LineFault(msgspec.Struct):
 class ListImport(msgspec.Struct):
     """What became of a file: of `rows` persons `matched` had a device; `devices` hear of it within a minute.
 
-    `gone` devices were named before and are not any more; `faulty` lines name nobody, of whose faults the first hundred
-    are told; columns in `ignored` are not known.
+    `gone` devices were named before and are not any more. `faulty` lines name nobody; the first hundred of their faults
+    are listed. Columns in `ignored` are not known.
     """
 
     stored: CustomerList

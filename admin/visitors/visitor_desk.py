@@ -26,12 +26,15 @@ from segments.profiles.store import ProfileStore
 
 
 class VisitorDesk:
-    """GDPR articles 15 and 17. Every access is noted in the audit stream with `actor`."""
+    """Shows and erases what is stored of a visitor (GDPR articles 15 and 17).
+
+    Every access is noted in the audit stream with `actor`.
+    """
 
     def __init__(
         self, profiles: ProfileStore, clock: Clock, pseudonyms: PseudonymsOf = lambda _user_id, _until_ms: ()
     ) -> None:
-        """`pseudonyms`: under which the journal may have a user, to be erased there, too."""
+        """`pseudonyms` gives the pseudonyms that the journal may have a user under, to be erased there, too."""
         self._profiles = profiles
         self._identities = Identities(profiles, SegmentSizes(profiles), clock, pseudonyms)
 
@@ -51,7 +54,7 @@ class VisitorDesk:
 
 
 class EventDesk:
-    """Takes events of a sender who is trusted, such as the operator or a shop's back office."""
+    """Takes events of a trusted sender, such as the operator or a shop's back office."""
 
     def __init__(
         self,

@@ -23,13 +23,13 @@ class CatalogueCompiler:
         self._differing: frozenset[int] = frozenset()
 
     def hold(self, snapshot: bytes, changes: Sequence[bytes]) -> None:
-        """Decode a published catalogue that somebody else has compiled: it is the base of all overlays from now on."""
+        """Decode a published catalogue that another process has compiled, the base of all overlays from now on."""
         self._begin(decode_published(snapshot, changes))
 
     def whole(self, snapshot: bytes, changes: Sequence[bytes]) -> Compiled:
         """Compile a published catalogue, the base of all overlays from now on.
 
-        Raises CatalogueError for whatever cannot be compiled; everything is as it was before then.
+        Raises CatalogueError for whatever cannot be compiled; the base then stays as it was.
         """
         catalogue = decode_published(snapshot, changes)
         compiled = _compile(catalogue)
@@ -43,7 +43,7 @@ class CatalogueCompiler:
         """Compile what differs from the base after `changes`, of which those already known are passed over.
 
         Raises CatalogueError for what cannot be compiled, UnavailableError if the changes follow another catalogue.
-        Either way everything is as it was before.
+        In both cases the base and the known changes stay as they were.
         """
         catalogue, differing = self._catalogue, set(self._differing)
         if catalogue is None:
@@ -76,7 +76,7 @@ def _compile(catalogue: Catalogue) -> Compiled:
     except CatalogueError:
         raise
     except Exception as error:
-        # What the publisher should have refused: it must not end the bidding on the catalogue before it.
+        # The publisher should have refused this catalogue: it must not end the bidding on the one before.
         raise CatalogueError(
             f"the published catalogue cannot be compiled: {type(error).__name__}: {error}", hint="publish another one"
         ) from error
@@ -110,7 +110,7 @@ def touched(before: Catalogue, change: Change) -> set[int]:
 
 
 def _review_changes(before: Catalogue, change: Change) -> bool:
-    """Whether another exchange's decisions about creatives count than before: all line items depend on that."""
+    """Whether a change alters which exchanges' decisions about creatives count: all line items depend on that."""
     exchanges, gone = change.changed.exchanges, change.removed.get("exchanges", ())
     if not exchanges and not gone:
         return False
@@ -121,7 +121,7 @@ def _review_changes(before: Catalogue, change: Change) -> bool:
 def _differing(
     before: Iterable[Any], changed: Sequence[Any], removed: Sequence[int], relevant: Callable[[Any], object]
 ) -> set[int]:
-    """Ids of removed objects, and of those whose `relevant` part is new or another one."""
+    """Ids of removed objects, and of those that are new or whose `relevant` part has changed."""
     ids = {value.id for value in changed}
     known = {value.id: relevant(value) for value in before if value.id in ids} if ids else {}
     return {value.id for value in changed if known.get(value.id) != relevant(value)} | set(removed)
@@ -132,7 +132,7 @@ def _everything(value: object) -> object:
 
 
 def _of_advertiser(value: Advertiser) -> object:
-    # Money in the account comes and goes, and an advertiser may have all line items of a catalogue.
+    # The balance changes all the time, which must not compile all line items of the advertiser again.
     return msgspec.structs.replace(value, name="", notes="", external_id="", version=0, balance_micros=None)
 
 

@@ -1,8 +1,7 @@
 """A bidder's catalogue: compiled in a child process, layered, and swapped in by reference.
 
-A change is compiled as an overlay above the base (bidder.targeting.overlay). When the overlay has grown large, a
-second child
-compiles a new base from what is published, while the first goes on with overlays: a change never waits for a base.
+A change is compiled as an overlay above the base (bidder.targeting.overlay). When the overlay has grown large, a second
+child compiles a new base from what is published, while the first goes on with overlays: no change waits for a base.
 """
 
 import asyncio
@@ -41,7 +40,7 @@ LEAST_MERGED = 1_000
 MERGED_PART = 1 / 8
 
 MERGING = "merge the overlay"
-"""Name of the task that does."""
+"""Name of the asyncio task that merges the overlay."""
 
 ReadWhole = Callable[[], Awaitable[tuple[bytes, Chain]]]
 """following.read_whole of the published catalogue."""
@@ -92,7 +91,7 @@ class BidCatalogue:
         return base.index.count, snapshot.index.count - base.index.count
 
     async def take(self, snapshot: bytes, changes: Sequence[bytes]) -> int:
-        """Compile a whole catalogue and swap it in; the version that is served from now on."""
+        """Compile a whole catalogue and swap it in. Returns the version that is served from now on."""
         async with self._installing:
             begun = self._clock.monotonic()
             compile_whole = self._compiler.first if self._base is None else self._compiler.whole
@@ -101,7 +100,7 @@ class BidCatalogue:
             return self._install(base, base, begun)
 
     async def take_changes(self, changes: Sequence[bytes]) -> int:
-        """Compile what has changed as an overlay and swap it in; the version that is served from now on."""
+        """Compile what has changed as an overlay and swap it in. Returns the version that is served from now on."""
         async with self._installing:
             begun = self._clock.monotonic()
             if self._merging is not None:
@@ -129,7 +128,7 @@ class BidCatalogue:
         try:
             snapshot, chain = await self._read_whole()
             if present is not None and chain.version < present.index.version:
-                # Redis is behind for a moment; what follows the version would not notice that we went back.
+                # Redis is behind for a moment; the loop that follows the version would not notice that we went back.
                 raise UnavailableError(
                     f"catalogue {chain.version} is older than what is served", hint="the publisher writes it again"
                 )
@@ -174,18 +173,18 @@ class BidCatalogue:
         return version
 
     async def _rehearse(self, base: Index) -> None:
-        """Match recent requests: what a new base is asked first costs it 1-3 ms a request at 100,000 line items."""
+        """Match recent requests to fill the memos: a new base takes 1-3 ms for each first one at 100,000 line items."""
         matcher = Matcher(base, LiveSets(base), MemoryBudget(), counts_hits=False)
         for auction in tuple(self._handler.recent):
             try:
                 matcher.match_context(_twin(auction))
             except Exception:
-                # Nor could it be matched when it came; no request may keep a catalogue from being installed.
+                # It could not be matched when it came either; no request may keep a catalogue from being installed.
                 _log.exception("a recent request cannot be matched", extra=WITHOUT_CONTENT)
             await asyncio.sleep(0)
 
     async def refresh(self, interval_s: float) -> None:
-        """Recompute what the clock and the leases decide, until cancelled."""
+        """Recompute every `interval_s` which line items the clock and the leases let bid, until cancelled."""
         while True:
             await asyncio.sleep(interval_s)
             snapshot = self._handler.snapshot
@@ -201,7 +200,7 @@ class BidCatalogue:
 
 
 def _twin(auction: Auction) -> Auction:
-    """An auction of its own to match, whose sets nobody reads."""
+    """A copy of an auction for the matcher to write its sets of line items to, which nothing reads."""
     twin = copy.copy(auction)
     twin.impressions = [copy.copy(impression) for impression in auction.impressions]
     return twin

@@ -48,8 +48,8 @@ def compile_overlay(changes: Sequence[bytes]) -> tuple[int, bytes, list[bytes]]:
 class Compiler:
     """Compiles in a child process, which is started again if it dies.
 
-    All methods raise CatalogueError for what cannot be compiled, and UnavailableError if the child died: what comes
-    next must be a whole catalogue then.
+    All methods raise CatalogueError for what cannot be compiled, and UnavailableError if the child died: the next call
+    must then compile a whole catalogue.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Compiler:
     async def first(self, snapshot: bytes, changes: Sequence[bytes]) -> Compiled:
         """Compile in this process: nothing is served yet, and a child takes a second to start.
 
-        It is started then and reads the same, so that the first change does not wait for it.
+        The child is started afterwards and decodes the same, so that the first change does not wait for it.
         """
         with building_what_lives_long():
             compiled = CatalogueCompiler().whole(snapshot, changes)
@@ -71,7 +71,7 @@ class Compiler:
         return await in_steps(Compiled.unpack(parts))
 
     async def overlay(self, changes: Sequence[bytes]) -> Overlay:
-        """Compile what differs from the whole one that was compiled last; see `CatalogueCompiler.overlay`."""
+        """Compile what differs from the whole catalogue compiled last; see `CatalogueCompiler.overlay`."""
         base_version, replaced, parts = await self._run(compile_overlay, tuple(changes))
         return Overlay(base_version, np.frombuffer(replaced, dtype=np.int64), await in_steps(Compiled.unpack(parts)))
 
@@ -95,10 +95,10 @@ class Compiler:
 
 
 def _silence_tracker() -> None:
-    """Let multiprocessing's tracker clean up after a bidder that was killed without a warning of leaked semaphores.
+    """Suppress the warning of leaked semaphores with which multiprocessing's tracker cleans up after a killed bidder.
 
-    That is what it is there for; the supervisor's log says that the bidder ended. The tracker is a process of its own,
-    which takes its filters from the environment.
+    Cleaning up is the tracker's job, and the supervisor's log says that the bidder ended. The tracker is a process of
+    its own, which takes its filters from the environment.
     """
     filters = [one for one in os.environ.get("PYTHONWARNINGS", "").split(",") if one]
     if _TRACKER_FILTER not in filters:

@@ -26,7 +26,7 @@ _log = logging.getLogger("grosz.bidder.supply")
 
 
 def read_networks(path: str) -> AddressRanges:
-    """The networks of a file, one a line, `#` begins a comment; none without a path. Raises ConfigError."""
+    """The networks of a file: one a line, `#` begins a comment. An empty path means none. Raises ConfigError."""
     if not path:
         return AddressRanges()
     networks = []
@@ -49,7 +49,7 @@ def _network(text: str, path: str, number: int) -> ipaddress.IPv4Network | ipadd
 
 
 class SupplyFollower:
-    """Brings each published supply table to the bid path; the one before stays where Redis is away."""
+    """Brings each published supply table to the bid path; while Redis is away the last one stays."""
 
     def __init__(self, redis: Redis, quality: Quality, clock: Clock, telemetry: Telemetry) -> None:
         self._redis = redis
@@ -80,7 +80,7 @@ class SupplyFollower:
             await asyncio.sleep(POLL_S)
 
     async def step(self) -> None:
-        """One poll."""
+        """Read the table if its version is new, and take out files that have become too old."""
         version = await self._redis.get(keys.SUPPLY_VERSION) or b""
         if version != self._version:
             data = await self._redis.get(keys.SUPPLY_TABLE)

@@ -18,7 +18,7 @@ from segments.profiles.reading import ProfileBatch
 
 _FIXED_PRICE = AuctionType.FIXED_PRICE
 _HOUSE = Clearing.HOUSE  # looking up a member of an enum costs as much as ten attributes
-# Ids of bids are those of impressions, whose number this is far above; the ads of a pod need more than one.
+# A bid's id is the number of its impression, plus this for each further ad of a pod: far above any such number.
 POD_STEP = 1_000
 
 
@@ -104,7 +104,7 @@ def _respond(
 
 
 def _say_place(parts: list[bytes], insists: int, impression: Impression) -> None:
-    """Add the place in a dynamic pod that a bid is for; others are named by their impression."""
+    """Add the place in a dynamic pod that a bid is for; in other pods the impression names the place."""
     place = pod_places.said(insists, spot_in(impression.imp, impression.offer.format))
     if place:
         parts.insert(2, b',"slotinpod":%d' % place)
@@ -118,7 +118,7 @@ def _second_price(found: Evaluation, number: int, bids: Sequence[tuple[int, Chos
     busy = {bid.shown.line.line_item_id for _number, bid in bids}
     won = next(bid for at, bid in bids if at == number)
     winner = won.shown.line.line_item_id
-    # Of the slot whose pairs compete: a second bid on an impression has a slot without any.
+    # The slot of the winning pair and not `number`: a second bid on an impression has a slot without pairs.
     start, end = found.pairs_of_formats(int(found.slot_of_pair[won.pair]))
     outranked = start + (found.verdict[start:end] == NoBid.OUTRANKED.index).nonzero()[0]
     for pair in outranked[(-found.cpm[outranked]).argsort(kind="stable")].tolist():

@@ -13,7 +13,7 @@ APART_BY_FILE: Final = 4
 
 
 def apart_keys(shown: Showable, ad: SpotAd, pod: Pod) -> frozenset[str]:
-    """What no other ad of the pod may have (AdCOM list "Pod Deduplication")."""
+    """Keys of an ad that no other ad of the pod may share (AdCOM list "Pod Deduplication")."""
     creative = ad.creative
     keys = [f"creative {creative.id}"]
     if not shown.line.several_per_request:

@@ -19,14 +19,14 @@ from segments.profiles.reading import ProfileBatch
 # Some 200 bytes each: a process bids a thousand times a second, and each is forgotten after a few seconds.
 MAX_BIDS_OUT: Final = 20_000
 
-# Between the clocks of bidder and tracker: an impression that is noted so much before its bid is that bid's.
+# The clocks of bidder and tracker may differ by this: an impression noted so much before a bid is still that bid's.
 CLOCK_SLACK_S: Final = 2
 
 _Out = tuple[int, int, int]  # line item, made (unix s), counts until (unix ms)
 
 
 class BidsOut:
-    """What one process has bid for users whom a cap of the line item concerns, for as long as it counts."""
+    """The bids of one process that caps have to count, by user, each for as long as it counts."""
 
     __slots__ = ("_of_user", "_order")
 
@@ -56,7 +56,7 @@ class BidsOut:
                 del self._of_user[user_id]
 
     def ring(self, user_id: str, ring: bytes, now_ms: int, lost: bytes = b"") -> bytes:
-        """The user's ring with the bids that are out, not in it yet, and not among the `lost`."""
+        """The user's ring, and behind it the bids that are out: not in the ring yet, and not among the `lost`."""
         bids = self._of_user.get(user_id)
         if bids is None:
             return ring
@@ -100,7 +100,7 @@ class BatchCaps:
         return blocked.get(PoolKey(line_item_id, share))
 
     def note(self, request: int, line_item_id: int, counts_ms: int) -> None:
-        """A bid of a line item with a cap or gap that is sent for the user of one request."""
+        """Count a bid that a line item with a cap or gap makes for the user of one request, for `counts_ms`."""
         user_id = self._profiles.user_ids[request]
         if user_id is None:
             return

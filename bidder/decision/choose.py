@@ -1,6 +1,5 @@
 """From judged pairs to bids that will be sent: the internal auctions, creatives, reservations."""
 
-import functools
 import itertools
 import zlib
 from collections import Counter
@@ -35,8 +34,8 @@ UNBOUNDED_S: Final = 2**31
 # Bids on one pod; those of a request are bounded before (bidder.request.bounds).
 MAX_POD_BIDS: Final = 64
 
-# Line items that are looked at for one guaranteed place of a pod, which takes one bid: of more, none would be left for
-# the other places among the candidates of a room.
+# Line items that are looked at for one guaranteed place of a pod, which takes one bid: more would fill the room's list
+# of candidates, and leave none for its other places.
 MAX_OF_PLACE: Final = 6
 
 _FIRST_PRICE = AuctionType.FIRST_PRICE  # looking up a member of an enum costs as much as ten attributes
@@ -66,18 +65,15 @@ def seed_of(auction: Auction) -> int:
 def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps | None = None) -> dict[int, Chosen]:
     """Run the internal auctions and reserve money: slot number -> chosen bid. Sets the verdicts of the losers.
 
-    `caps` are told of each bid, and asked before one whether those of the same batch leave room for it.
+    `caps` is asked before each bid whether the bids of the same batch leave room for it, and told of it afterwards.
     """
-
-    @functools.cache  # most batches need none
-    def ties() -> rank.Ties:
-        seeds = [seed_of(slot.auction) for slot in found.slots]
-        return rank.Ties(snapshot.index.lines.line_item, found.positions, seeds)
-
+    ties = rank.TiesWhenNeeded(
+        snapshot.index.lines.line_item, found.positions, lambda: [seed_of(slot.auction) for slot in found.slots]
+    )
     pairs = rank.winners(found.starts, found.slot_of_pair, found.cpm, found.eligible, ties)
     taken: set[tuple[int, int]] = set()
     chosen: dict[int, Chosen] = {}
-    filled: set[tuple[int, int]] = set()  # (auction, position) of impressions that more formats than one fit into
+    filled: set[tuple[int, int]] = set()  # (auction, number in it) of impressions with slots of several formats
     pods: set[tuple[int, str, int]] = set()  # that were filled
     sent: dict[int, int] = {}  # bids by auction, of those whose exchange limits them
     # As Python numbers at once: taking them from the arrays one by one costs 0.1 us each.
@@ -153,7 +149,7 @@ def _beside(
 ) -> Chosen | None:
     """The best bid without a deal beside one with a deal, or the other way round (implementation notes, 7.3).
 
-    Who sells may prefer a deal to a dearer bid, so the two do not outbid each other here.
+    The seller may prefer a deal to a dearer bid, so the two do not compete with each other here.
     """
     slot, others = found.slots[number], list[int]()
     for pair in rank.ranking(*found.pair_range(number), number, found.cpm, found.eligible, ties):
@@ -177,7 +173,7 @@ def _take_first(
     now_ms: int,
     caps: BatchCaps | None,
 ) -> Chosen | None:
-    """The first of some pairs that can be used."""
+    """A bid with the first of the `ranked` pairs that can be used; None where none can."""
     for pair in ranked:
         number, position = int(found.slot_of_pair[pair]), int(found.positions[pair])
         cpm, cost = int(found.cpm[pair]), int(found.cost[pair])
@@ -231,7 +227,7 @@ class _PodRoom:
 
     @property
     def room(self) -> Room:
-        """What is left of it."""
+        """What is left of it: seconds and places."""
         return Room(self.left_s, len(self.free))
 
 
@@ -262,7 +258,7 @@ def _rooms(found: Evaluation, first: int, pod: Pod) -> list[_PodRoom]:
 
 
 def _bids_on(found: Evaluation, slot: int) -> tuple[bytes, ...]:
-    """Who may bid what on a slot: the same line items may not bid on each impression of a pod, nor the same."""
+    """Which line items may bid what on a slot, to compare: the impressions of one pod may differ in both."""
     start, end = found.pair_range(slot)
     columns = (found.positions, found.cpm, found.cost, found.floors, found.eligible)
     return tuple(column[start:end].tobytes() for column in columns)
@@ -271,7 +267,7 @@ def _bids_on(found: Evaluation, slot: int) -> tuple[bytes, ...]:
 def _pod_spots(
     found: Evaluation, snapshot: Snapshot, number: int, room: int, ranked: Iterable[int]
 ) -> Iterator[PodSpot]:
-    """Spots of the best pairs of a room's first slot, that pay what their length costs."""
+    """Spots of the best pairs of a room's first slot whose bids reach the floor for their length."""
     slot = found.slots[number]
     pod, spot, count = slot.impression.pod, spot_in(slot.impression.imp, slot.impression.offer.format), 0
     wanting = Counter[int]()
@@ -315,7 +311,7 @@ def _fill_pod(
 ) -> dict[int, Chosen]:
     """Bids for a pod, whose first slot is `first`: those that bring most together, in all of its impressions.
 
-    Nothing for a later slot of the pod, which was filled with the first: `seen` has those that are.
+    Empty for a later slot of a pod, since the first has filled all of it: `seen` has the pods that were filled.
     """
     slot = found.slots[first]
     pod = slot.impression.pod
@@ -353,7 +349,7 @@ def _fill_pod(
             left -= 1
         else:
             break
-        spots.pop(at)  # it cannot be paid, or not any more; those behind it are asked anew
+        spots.pop(at)  # this one cannot be sent; the rest of the pod is searched anew
         spots = [each for each in spots if kept.isdisjoint(each.candidate.keys)]
     if chosen and slot.auction.speaker.max_bids:
         sent[slot.number] = sent.get(slot.number, 0) + len(chosen)
@@ -375,7 +371,8 @@ def _take(
 ) -> Chosen | None:
     """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease.
 
-    `only` is the creative where it was chosen already.
+    Where one of these fails the result is None, and the pair's verdict says which. `only` is the creative where it was
+    chosen already.
     """
     slot = found.slots[number]
     auction, impression = slot.auction, slot.impression
@@ -423,7 +420,7 @@ def _take(
 
 
 def auction_type(slot: Slot, deal_id: str) -> AuctionType:
-    """What a bid is charged by; a deal may say, and a fixed price is one whatever is configured."""
+    """The type that a bid is charged by: a deal may name it, and a fixed price holds whatever is configured."""
     at = slot.auction.request.at
     if deal_id:
         deal_type = slot.impression.deal_floors[deal_id][1]
@@ -443,7 +440,7 @@ def _shaded(
     cost: int,
     deal_id: str,
 ) -> tuple[int, int, int]:
-    """Bid, its cost, and the part of the value that is bid, at first price: not below floor or least bid."""
+    """At first price: the shaded bid, not below floor or least bid; its cost; and its part of the value in 1/10,000."""
     slot, rate = found.slots[found.slot_of_pair[pair]], found.rate
     auction = slot.auction
     least = float(snapshot.model.least_cpm[position] * (rate if isinstance(rate, float) else rate[pair]))
@@ -457,9 +454,9 @@ def _shaded(
 
 
 def showable(slot: Slot, snapshot: Snapshot, position: int, cpm: int) -> tuple[Showable, ...]:
-    """Creatives of an offered size that the request admits, and its deal where the bid is on one.
+    """Creatives of an offered size that are admitted by the request, and by the deal where the bid is on one.
 
-    On a deal with floors by length those spots whose floor a bid of `cpm` reaches.
+    On a deal with floors by length they are the spots whose floor a bid of `cpm` reaches.
     """
     auction, impression = slot.auction, slot.impression
     fitting, deal = snapshot.showcase.showable(position, auction, impression), None

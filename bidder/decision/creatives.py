@@ -32,8 +32,8 @@ from pacing.landscape.shading import ShadedBid, Shading, ShadingCell
 from pacing.notices.claims import landing_digest, terms_of
 from pacing.notices.tokens import TokenSigner
 
-# What is remembered of one (line item, offers, exchange, rules), beside its key and for each ad. Senders decide how
-# long their lists are: longer ones are looked at each time.
+# Bytes that are remembered for one (line item, offers, exchange, rules) beside its key, and for each ad. Senders decide
+# how long their lists are: what has a longer key is worked out each time.
 FITTING_BYTES = 200
 SHOWABLE_BYTES = 600
 MAX_FITTING_KEY_BYTES = 4_096
@@ -82,7 +82,7 @@ class PreparedBid:
         """What fills a bid that carries its products itself; None for all others."""
         self.asks = MACRO.search(static) is not None or (self.filling is not None and self.filling.asks)
         """Whether the markup has macros whose values the request has."""
-        # What is filled when it is shown chooses then: by prices and stock of that moment.
+        # An ad that is filled when it is shown chooses its products then, by prices and stock of that moment.
         self.plan = None if creative.template is not None and self.filling is None else plan_of(creative)
 
 
@@ -106,7 +106,7 @@ def _speaks(language: str, wanted: tuple[str, ...]) -> bool:
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """What a bid says of its line item, and asks about it."""
+    """What a bid needs to know of its line item, as Python values."""
 
     line_item_id: int
     share: int
@@ -141,7 +141,7 @@ class Showable:
         )  # fmt: skip
 
     def cell(self, shading: Shading, currency: str) -> ShadingCell:
-        """Where its bids at first price are shaded; what is bid there is in `shaded` from then on."""
+        """The cell that shades its bids at first price. Without a least bid `shaded` has its bids from now on."""
         creative = self.prepared.ad.creative
         cell = shading.cell(self._exchange.id, currency, creative.width, creative.height)
         if not self.line.has_least:
@@ -216,7 +216,7 @@ class Showcase(Memo):
         )
 
     def showable(self, position: int, auction: Auction, impression: Impression) -> tuple[Showable, ...]:
-        """Those of `prepared` that the request admits, remembered by all that decides it."""
+        """Those of `prepared` that the request admits, remembered under all that this depends on."""
         request, exchange = auction.request, auction.exchange
         languages = request.wlang or request.wlangb
         key: tuple[Hashable, ...] = (position, impression.offer, exchange.id, impression.imp.secure, languages)
@@ -268,7 +268,7 @@ class Showcase(Memo):
         return line
 
     def domains(self, position: int) -> frozenset[str]:
-        """What a line item's creatives advertise."""
+        """The domains that a line item's creatives advertise, in normal form."""
         return frozenset(
             normal_domain(creative.advertiser_domain or self._shops[creative.advertiser_id].domain)
             for creative in self._index.creatives_of(position)

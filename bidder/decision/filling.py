@@ -28,13 +28,13 @@ class Filling:
         """`static` is the JSON object of the bid without what differs between auctions, with `hole` in it."""
         self._filler = filler
         self.most = filler.most  # products that the ad has room for
-        self.asks = MACRO.search(filler.static().encode()) is not None  # as of PreparedBid
+        self.asks = MACRO.search(filler.static().encode()) is not None  # as in PreparedBid
         self._before, _, self._after = (b"," + static[1:]).partition(hole)
 
     def around(
         self, products: BidProducts | None, signer: AdSigner, nonce: int, segments: bytes | None, now_s: int
     ) -> list[bytes]:
-        """What stands around the token in one bid. `segments` are those of its visitor, packed (u32)."""
+        """The parts of one bid around its token. `segments` are those of its visitor, as little-endian uint32."""
         filler = self._filler
         known = struct.unpack(f"<{len(segments) // 4}I", segments) if segments and filler.has_calls else ()
         shown = products.products if products is not None else ()
@@ -43,7 +43,7 @@ class Filling:
 
 
 def filling_of(ad: Ad, campaign_id: int, static: bytes) -> Filling | None:
-    """What fills an ad of a template when the bid is made; `static` is as of `Filling`."""
+    """What fills an ad of a template when the bid is made, None for other ads; `static` is as in `Filling`."""
     if isinstance(ad, BannerAd) and ad.filled_for is not None:
         filler = filler_for(ad.creative, ad.filled_for, campaign_id)
         return None if filler is None else Filling(filler, static, _FILLING)

@@ -23,7 +23,7 @@ MAX_RANGES: Final = 32
 
 
 def floors_by_length(deal: Deal, fitting: Sequence[Showable], currency: str, fx: FxTable) -> list[int]:
-    """What each ad costs at least on a deal by its length, in CPM micros of `currency`; 0 for what has no length."""
+    """The least price of each ad on a deal by its length, in CPM micros of `currency`; 0 for an ad without one."""
     found = []
     for each in fitting:
         ad = each.prepared.ad

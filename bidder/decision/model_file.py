@@ -74,7 +74,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def hours_are_local(self) -> bool:
-        """Whether the hours are those of the user's clock."""
+        """Whether the hours are those of the user's clock, and not UTC."""
         return self.format >= 2
 
 
@@ -145,7 +145,7 @@ def _fault_of_fields(kind: str, fields: Mapping[str, FieldVocabulary], names: fr
 def _read_weights(data: bytes, shape: tuple[int, int, int]) -> NDArray[np.float32]:
     """The array of a .npy file of version 1.0. Raises ValueError for another type or shape.
 
-    Not by `np.load`: what it does with a damaged header is several kinds of exceptions, warnings and repairs.
+    `np.load` is not used: on a damaged header it raises several kinds of exceptions, warns, or repairs.
     """
     if data[:8] != b"\x93NUMPY\x01\x00":
         raise ValueError("weights are not a .npy file of version 1.0")

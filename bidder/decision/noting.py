@@ -41,7 +41,7 @@ class BidNotes:
         now_ms: Callable[[], int],
         recorder: AuctionRecorder | None = None,
     ) -> None:
-        """`recorder` keeps some requests whole; None: none."""
+        """`recorder` keeps some requests whole; with None, none is kept."""
         self._writer, self._pseudonyms, self._now_ms = writer, pseudonyms, now_ms
         self._recorder = recorder
         self._pending: Decided | None = None
@@ -63,7 +63,7 @@ class BidNotes:
         self._answers[key] = self._answers.get(key, 0) + 1
 
     def unwanted(self, pairs: Sequence[tuple[Auction, object]], snapshot: Snapshot) -> None:
-        """Requests of one turn that were answered without a look at their users, each with whom it was told."""
+        """Note the requests of one turn that were answered without a look at their users, each with its `reply`."""
         if self._recorder is not None:
             self._recorder.unwanted(pairs, snapshot, self._now_ms())
 
@@ -76,13 +76,13 @@ class BidNotes:
         profiles: ProfileBatch,
         now_ms: int,
     ) -> None:
-        """Keep what was chosen until it is known what was sent; `sent` comes before the next batch."""
+        """Keep what was chosen until it is known what was sent; `sent` is called before the next batch."""
         self._pending = Decided(auctions, found, chosen, snapshot, profiles, now_ms)
 
     def sent(self, unsent: Collection[int] = ()) -> None:
         """The answers of the batch have left, but for those of the auctions `unsent`: note their bids.
 
-        Tests count as unsent: they cost nothing and are no traffic.
+        Answers to test requests count as unsent: they cost nothing and are no traffic.
         """
         held, self._pending = self._pending, None
         if held is None:
@@ -115,7 +115,7 @@ def bid_batch(
     now_ms: int,
     pseudonyms: Pseudonyms,
 ) -> BidBatch:
-    """The chosen bids of one batch, by slot. Columns are bytes: making numbers of them costs as much again."""
+    """The chosen bids of one batch, by slot. Columns are bytes: making Python numbers of them costs as much again."""
     pairs = np.array([bid.pair for bid in chosen.values()])
     slots, segments, users = found.slots, profiles.segments, profiles.user_ids
     auctions: list[tuple[Any, ...]] = []
@@ -167,7 +167,7 @@ def _scores(found: Evaluation, pairs: Integers, snapshot: Snapshot) -> tuple[byt
 
 
 def _states(found: Evaluation, pairs: Integers, profiles: ProfileBatch) -> tuple[bytes, bytes]:
-    """Which bids are for users whom their shop knows, and by columns what it knows of them."""
+    """Indices of the bids for users whom their shop knows, and by columns what it knows of them."""
     if found.state is None:
         return b"", b""
     states = found.state.take(pairs)

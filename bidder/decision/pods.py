@@ -13,11 +13,10 @@ from typing import Final, NamedTuple
 # of another advertiser is nearly always among so many.
 MAX_CANDIDATES: Final = 24
 
-# Rooms of one pod that are filled together, the first of the request; the issue's oracle goes up to so many, and
-# breaks have two to five.
+# Rooms of one pod that are filled together, the first of the request: breaks have two to five.
 MAX_ROOMS: Final = 6
 
-# Steps of one search. 1,500 random pods of six ads and 24 candidates took up to 2,011; where they end, the best
+# Steps of one search. 1,500 random pods of six ads and 24 candidates took up to 2,011; when they are used up, the best
 # so far is taken.
 MAX_STEPS: Final = 20_000
 
@@ -40,7 +39,7 @@ class Room(NamedTuple):
 
 
 def fill(candidates: Sequence[Candidate], rooms: Sequence[Room], most: int) -> tuple[int, ...]:
-    """Indices of the candidates that bring most in `rooms`, `most` in all; of equal ones, those that fill more."""
+    """Indices of at most `most` candidates that together bring most in `rooms`; of equal sums, those that fill more."""
     looked_at = Counter[int]()
     order = list[int]()
     for at in sorted(
@@ -75,9 +74,9 @@ class _PodSearch:
         return tuple(names[at] for at in self._found[2])
 
     def _best_of_groups(self) -> list[list[int]]:
-        """By candidate, what the best 0, 1, 2, ... from there on bring, if of those that share a key one is taken.
+        """By candidate, the most that 0, 1, 2, ... candidates from it on can bring, with one of each group at most.
 
-        Each candidate counts for one of its keys, that which most others have: more would not be a bound.
+        A candidate's group is the key of its own that most others share. By one key alone the sum stays an upper bound.
         """
         shared = Counter(key for each in self._candidates for key in each.keys)
         best: list[tuple[str, int]] = []  # group, value
@@ -90,7 +89,7 @@ class _PodSearch:
         return sums[::-1]
 
     def _best_of_room(self, room: int, most: int) -> list[list[int]]:
-        """The same for one room, whatever its candidates share."""
+        """The same for the candidates of one room, without groups."""
         best = list[int]()
         sums = [[0] * (most + 1)]
         for each in reversed(self._candidates):
@@ -130,7 +129,7 @@ class _PodSearch:
 
 
 def _sums(values: Sequence[int], most: int) -> list[int]:
-    """What the first 0, 1, 2, ... up to `most` values are together."""
+    """The sums of the first 0, 1, 2, ... `most` values."""
     sums = [0]
     for number in range(most):
         sums.append(sums[-1] + (values[number] if number < len(values) else 0))

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 Compute = Callable[[Integers], Integers]
 """Bids of the pairs with the given numbers, in CPM micros; never negative."""
 
-# Rows: as many kinds as one second of traffic has that are worth it, and at 100,000 line items as many as fit into
+# Rows: as many kinds as are worth remembering in one second of traffic, and at 100,000 line items as many as fit into
 # 64 MB. Memory is used from a row's first use on.
 MAX_ROWS = 2_048
 MAX_BYTES = 64 * 1024 * 1024
@@ -25,7 +25,7 @@ _UNKNOWN = -1
 
 
 class PriceMemo:
-    """Bids by (kind, position) of one index. Kinds beyond the room share row 0, which remembers nothing."""
+    """Bids by (kind, position) of one index. Kinds without a row of their own share row 0, which remembers nothing."""
 
     __slots__ = ("_bids", "_multiplier", "_rows", "_width")
 
@@ -39,7 +39,7 @@ class PriceMemo:
 
     @property
     def nbytes(self) -> int:
-        """Bytes once every row was used."""
+        """Bytes when every row is used."""
         return self._bids.nbytes
 
     def bids(
@@ -47,7 +47,8 @@ class PriceMemo:
     ) -> Integers:
         """Bid of each pair: `kinds` and `lengths` (pairs) are by slot, `positions` by pair. The array is the caller's.
 
-        `multiplier` is the pacing multiplier by position; a change of it forgets all bids.
+        `multiplier` is the pacing multiplier by position; a change of it forgets all bids. `compute` makes those that
+        are not remembered.
         """
         if not np.array_equal(multiplier, self._multiplier):
             self._rows.clear()

@@ -77,7 +77,7 @@ class Evaluation:
         return self._ends[slot], self._ends[slot + 1]
 
     def formats_of(self, slot: int) -> range:
-        """The slots of the same impression of the protocol: one for each format in which somebody wants it."""
+        """The slots of the same impression of the protocol: one for each format that line items may bid in."""
         slots, found = self.slots, self.slots[slot]
         if not found.impression.has_rivals:
             return range(slot, slot + 1)
@@ -94,7 +94,7 @@ class Evaluation:
         return self._ends[slots.start], self._ends[slots.stop]
 
     def second_of(self, slot: int) -> int:
-        """One more slot of an impression, for its second bid; no pair is its own."""
+        """Add one more slot of an impression, for its second bid, and return its number; it has no pairs of its own."""
         first = self.slots[slot]
         impression = msgspec.structs.replace(first.impression, pod_index=SECOND_BID)
         self.slots.append(Slot(first.number, first.auction, impression))
@@ -102,7 +102,7 @@ class Evaluation:
         return len(self.slots) - 1
 
     def by_slot(self, values: Sequence[int]) -> Integers:
-        """A value of each slot, for each pair."""
+        """The value of its slot, for each pair."""
         return np.array(values, dtype=np.int64).repeat(self.lengths)
 
 
@@ -113,9 +113,9 @@ def price(
     now_ms: int,
     memo: PriceMemo | None = None,
 ) -> Evaluation:
-    """Price and judge every pair that the impressions' `eligible` sets name; there must be one.
+    """Price and judge every pair that the impressions' `eligible` sets name; there must be at least one.
 
-    With a `memo` bids that are the same for everybody are looked up there; the result has no `scores` of them then.
+    With a `memo`, bids that are the same for everybody are looked up there; the result then has no `scores` of them.
     """
     slots: list[Slot] = []
     has_deals = has_multipliers = False
@@ -170,7 +170,7 @@ def _price(
         placed = [(slot.auction, slot.impression) for slot in slots]
         modifier = factors.of_pairs(placed, found.lengths.tolist(), positions)
 
-    # Not a closure over `found`, which keeps it: arrays of megabytes would wait for the garbage collector.
+    # Not a closure over `found`, which refers to it: in that cycle, megabytes would wait for the garbage collector.
     def scored(pairs: Integers | slice, *, personal: bool = True) -> score.Scores:
         return score.score(
             slot_of_pair=slot_of_pair[pairs],
@@ -242,8 +242,8 @@ def _frequency(found: Evaluation, profiles: ProfileBatch, snapshot: Snapshot, no
 def _apply_deals(found: Evaluation, snapshot: Snapshot) -> None:
     """Line items on a deal meet the deal's floor instead of the impression's, or bid its fixed price exactly.
 
-    Of several deals it is the dearest that the bid reaches; of a fixed price between two groszes the upper one is
-    reserved, and the price itself bid (`bidder.decision.answer`).
+    Of several deals the dearest that the bid reaches counts. For a fixed price between two groszes the upper one is
+    reserved, and the price itself is bid (`bidder.decision.answer`).
     """
     for number, slot in enumerate(found.slots):
         deals = slot.impression.deal_floors
@@ -278,10 +278,10 @@ def _guaranteed(impression: Impression) -> frozenset[str]:
 def _raised(
     found: Evaluation, at: int, deals: Mapping[str, tuple[int, int]], promised: Sequence[str], snapshot: Snapshot
 ) -> str | None:
-    """A guaranteed deal is bid on at its price though the impression is worth less, as far as the maximum goes.
+    """Raise a bid to the price of a guaranteed deal, if the maximum allows it. Returns the deal's id, or None.
 
-    The cheapest of several: each of them is promised, and none is worth its price. A line item that bids nothing, being
-    paced out or past its interest, stays silent.
+    Of several it is the cheapest: each of them is promised, and none is worth its price. A line item that bids nothing,
+    because it is paced out or the user's interest is over, stays silent.
     """
     if not promised or found.cpm[at] <= 0:
         return None
@@ -299,8 +299,8 @@ def usable_deals(
 ) -> Sequence[str]:
     """The offered deals of a line item that are open to it (OpenRTB 2.6 section 3.2.12, `wadomain` and `wseat`).
 
-    Of those that are `offered`, or of all of the impression. Where none is open, all that it holds: its creatives are
-    refused one by one then, which says the reason.
+    They are taken from `offered`, or from all deals of the impression where that is None. Where none is open, all that
+    the line item holds are returned: its creatives are then refused one by one, which gives the reason.
     """
     named = impression.deal_floors if offered is None else offered
     held = tuple(snapshot.index.deals.held(auction.exchange.id, position, named))

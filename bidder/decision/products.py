@@ -12,7 +12,7 @@ from segments.profiles.reading import ProfileBatch
 def attach_products(
     chosen: Mapping[int, Chosen], found: Evaluation, cache: ProductCache, profiles: ProfileBatch, now_ms: int
 ) -> None:
-    """Give each bid with a dynamic ad the products that its visitor's profile and this process's memory know."""
+    """Give each bid with a dynamic ad its products, by its visitor's profile and this process's product cache."""
     for number, bid in chosen.items():
         plan = bid.shown.prepared.plan
         if plan is not None:

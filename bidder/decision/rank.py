@@ -44,10 +44,25 @@ class Ties:
         self._seeds = np.array(seeds, dtype=np.uint64)
 
     def keys(self, pairs: Integers, slots: Integers) -> NDArray[np.uint64]:
-        """Keys of some pairs and their slots; `seeds` are by slot."""
+        """Keys of some pairs, whose slots are `slots`."""
         line_items = self._line_item[self._positions[pairs]].astype(np.uint64)
         mixed = (line_items + (self._seeds[slots] << np.uint64(32))) * _GOLDEN
         return (mixed ^ (mixed >> _SHIFT)) * _MIX
+
+
+class TiesWhenNeeded:
+    """The `Ties` of a batch, made when they are first asked for: most batches need none. `seeds` are by slot."""
+
+    __slots__ = ("_line_item", "_made", "_positions", "_seeds")
+
+    def __init__(self, line_item: Integers, positions: Integers, seeds: Callable[[], Sequence[int]]) -> None:
+        self._line_item, self._positions, self._seeds = line_item, positions, seeds
+        self._made: Ties | None = None
+
+    def __call__(self) -> Ties:
+        if self._made is None:
+            self._made = Ties(self._line_item, self._positions, self._seeds())
+        return self._made
 
 
 def winners(
@@ -55,7 +70,7 @@ def winners(
 ) -> Integers:
     """The pair that wins each slot, in the slots' order; slots without an eligible pair have none.
 
-    `starts` has the first pair of each slot, of which it has one at least; eligible bids are above 0.
+    `starts` has the first pair of each slot; every slot has at least one, and eligible bids are above 0.
     """
     bids = np.where(eligible, cpm, 0)
     best = np.maximum.reduceat(bids, starts)

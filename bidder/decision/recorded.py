@@ -21,7 +21,7 @@ from bidder.targeting.normalise import browser, operating_system, primary_langua
 from segments.profiles.recording import RECORDED_USER, of_version
 
 VERSION: Final = 1
-"""Of conditions and bids; the request is OpenRTB."""
+"""Version of conditions and bids; the request is OpenRTB."""
 
 CONSENT_MARK: Final = "recorded:"
 """In place of a consent string: what was permitted, as bits in the order of `_FLAGS`."""
@@ -36,9 +36,9 @@ _KEPT_MEMBERS: Final = (
 HELD: Final = 1
 """State of a position that fitted, but might not spend: paced out, or without a lease."""
 LACKING: Final = 2
-"""... that was priced, and its lease did not suffice."""
+"""State of a position that was priced, but whose lease did not suffice."""
 CAPPED: Final = 4
-"""... that another bid of the same moment capped."""
+"""State of a position that another bid of the same moment capped."""
 
 POSITIONS: Final = np.dtype(
     [("line_item", "<u4"), ("share", "<u2"), ("state", "u1"), ("multiplier", "<f8"), ("left", "<i8")]
@@ -64,7 +64,7 @@ class RecordedBid(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Conditions(msgspec.Struct, array_like=True, frozen=True):
-    """What decided beside request, user and catalogue. `positions` is an array of POSITIONS."""
+    """What the decision depended on beside request, user and catalogue. `positions` is an array of POSITIONS."""
 
     version: int
     model: str
@@ -164,7 +164,7 @@ def _device(auction: Auction, raw: dict[str, Any]) -> dict[str, Any]:
     kept |= {"sua": {"browsers": [{"brand": family[0]}]}} if family else {}
     kept |= {"language": language[0]} if language else {}
     screen = raw.get("ext", {}).get("prebid")
-    if screen:  # how large an interstitial has to be goes by the screen
+    if screen:  # the least size of an interstitial depends on the screen
         kept |= {name: raw[name] for name in ("w", "h") if name in raw} | {"ext": {"prebid": screen}}
     return kept
 
@@ -176,7 +176,7 @@ def _regulations(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def consent_text(consent: Consent | None) -> str:
-    """What stands in place of the consent string."""
+    """What stands in place of the consent string: CONSENT_MARK, and what was permitted as a number of bits."""
     bits = 0 if consent is None else sum(1 << at for at, name in enumerate(_FLAGS) if getattr(consent, name))
     return f"{CONSENT_MARK}{bits}"
 

@@ -48,7 +48,7 @@ LEVELS: Final = len(_SIGNS) ** 2
 _EVERYBODY: Final = "~"
 # Longer requests are left out: they would fill the journal, and are rare.
 MAX_REQUEST_BYTES: Final = 64 * 1024
-# Until the traffic is known, a second after the start.
+# The rate until the traffic is known, a second after the start.
 _FIRST_RATE: Final = 1 / 64
 # How much the measured traffic of one second weighs in the rate.
 _FADING: Final = 0.2
@@ -67,7 +67,7 @@ class Decided(NamedTuple):
 
 
 class AuctionRecorder:
-    """Chooses and writes recorded requests of one bidder process. `tap` is there while somebody tails."""
+    """Chooses and writes recorded requests of one bidder process. `tap` is set while somebody tails."""
 
     def __init__(
         self,
@@ -98,14 +98,14 @@ class AuctionRecorder:
         return self._rate
 
     def adjust(self, elapsed_s: float) -> None:
-        """Follow the traffic; to be called about once a second."""
+        """Set the rate by the traffic of the last `elapsed_s`; to be called about once a second."""
         seen, self._seen = self._seen, 0
         now = seen / max(elapsed_s, 1e-3)
         self._traffic = now if not self._traffic else (1 - _FADING) * self._traffic + _FADING * now
         if not self._a_second:
             return
         wanted = min(1.0, self._a_second / max(self._traffic, 1e-9))
-        # A step of two up or down, not before the traffic has really changed: the sample should stay the same people.
+        # By a factor of two, and not before the traffic has really changed: the sample should stay the same people.
         if wanted < 0.75 * self._rate or wanted > 2.5 * self._rate:
             self._set_rate(2.0 ** math.floor(math.log2(wanted)))
 
@@ -116,13 +116,13 @@ class AuctionRecorder:
         self._gap = self._next_gap()
 
     def _next_gap(self) -> int:
-        """How many requests without a user are passed over: each is taken with the same chance."""
+        """How many requests without a user to pass over next, drawn so that each is taken with the same chance."""
         if self._rate >= 1.0:
             return 0
         return int(math.log(1.0 - self._chance.random()) / math.log1p(-self._rate)) if self._rate else 2**62
 
     def unwanted(self, pairs: Sequence[tuple[Auction, Any]], snapshot: Snapshot, now_ms: int) -> None:
-        """Requests that were answered without a look at their users: `no_bid` says why."""
+        """Record from requests that were answered without a look at their users: the `no_bid` of each says why."""
         users = [auction.user_id for auction, _reply in pairs]
         picked = self._picked(users)
         if self.tap is not None:
@@ -137,7 +137,7 @@ class AuctionRecorder:
                     self._record_alone(auction, snapshot, now_ms, 1.0)
 
     def decided(self, batch: Decided, unsent: Collection[int]) -> None:
-        """A batch whose answers have left, but for those of the auctions `unsent`."""
+        """Record from a batch whose answers have left, but for those of the auctions `unsent`."""
         picked = self._picked(batch.profiles.user_ids)
         if self.tap is not None:
             self.tap.decided(batch.auctions, batch.found, batch.chosen, batch.snapshot, batch.now_ms, unsent)
@@ -168,7 +168,7 @@ class AuctionRecorder:
         return taken
 
     def _watched(self, batch: Decided) -> list[int]:
-        """The auctions that are recorded whatever the sample: of an exchange, or that priced a line item."""
+        """The auctions to record whatever the sample: of a watched exchange, or that priced a watched line item."""
         if not self._is_watching:
             return []
         numbers = [number for number, auction in enumerate(batch.auctions) if auction.exchange.key in self._exchanges]
@@ -187,7 +187,7 @@ class AuctionRecorder:
     def _record(self, batch: Decided, number: int, rate: float, unsent: Collection[int]) -> None:
         auction = batch.auctions[number]
         if (number in unsent and auction.no_bid is None) or not batch.snapshot.is_bound:
-            return  # withheld, or decided by a catalogue that is another one by now: it says nothing of either
+            return  # withheld, or decided by a catalogue that has been replaced: the book is bound to the new one
         bids = () if batch.found is None or number in unsent else bids_of(number, batch)
         conditions = Conditions(
             VERSION, batch.snapshot.model.name, self._positions(batch, number), _steps(batch, number)
@@ -247,7 +247,7 @@ class AuctionRecorder:
         return _table(states, snapshot, left)
 
     def _held_back(self, snapshot: Snapshot, auction: Auction) -> list[int]:
-        """Positions that the request fits, but that money or pacing held back: `match_context` never saw them."""
+        """Positions that the request fits, but that money or pacing held back: matching for bids left them out."""
         held = reachable = -1
         for reason, passing in snapshot.live.parts:
             if reason in (NoBid.PACED_OUT, NoBid.NO_LEASE):
@@ -297,7 +297,7 @@ def bids_of(number: int, batch: Decided) -> list[RecordedBid]:
 
 
 def _steps(batch: Decided, number: int) -> tuple[tuple[int, str, int, int, bytes], ...]:
-    """The steps that bids of the auction's exchange and currency are shaded by, where it is of first price."""
+    """The steps that shade bids of the auction's exchange and currency; none unless it is a first-price auction."""
     auction = batch.auctions[number]
     if auction.speaker.auction_types[auction.request.at] is not AuctionType.FIRST_PRICE:
         return ()

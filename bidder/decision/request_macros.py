@@ -11,7 +11,7 @@ from typing import Final
 
 from bidder.openrtb.types import BidRequest
 
-# The number is that of a vendor, who has no say in what the user's string is.
+# The number in a macro names a vendor; the user's string is the same for all vendors.
 MACRO: Final = re.compile(rb"\$\{(GDPR|GDPR_CONSENT_\d{1,6}|GPP_STRING_\d{1,6}|GPP_SID|US_PRIVACY)\}")
 
 # What consent strings consist of (TCF 2.2, GPP); everything else is escaped, so a value is safe in HTML, in a script,
@@ -45,7 +45,8 @@ _VALUES: Final[dict[bytes, Callable[[BidRequest], str]]] = {
 }  # fmt: skip
 
 
-# Behind what each notice asks of its price: how many impressions there were (OpenRTB 2.6 section 4.4.1).
+# Each notice asks for the currency of its price; behind that, how many impressions there were (OpenRTB 2.6 section
+# 4.4.1).
 _CURRENCY: Final = b"c=${AUCTION_CURRENCY}"
 _HOW_MANY: Final = _CURRENCY + b"&q=${AUCTION_MULTIPLIER}"
 
@@ -56,13 +57,13 @@ def asking_how_many(parts: Sequence[bytes]) -> list[bytes]:
 
 
 def expiring(parts: Sequence[bytes], usual_s: int, seconds: int) -> list[bytes]:
-    """Parts of a bid's JSON that wait so long for the bill, in the place of the usual time."""
+    """Parts of a bid's JSON with an `exp` of `seconds` instead of `usual_s`: how long we wait for the bill."""
     usual, longer = b',"exp":%d' % usual_s, b',"exp":%d' % seconds
     return [part.replace(usual, longer) for part in parts]
 
 
 def filled(parts: Sequence[bytes], request: BidRequest) -> list[bytes]:
-    """Parts of a bid's JSON with the macros replaced by percent-encoded values; by nothing where there is none."""
+    """Parts of a bid's JSON with the macros replaced by percent-encoded values, which may be empty."""
 
     def value(found: re.Match[bytes]) -> bytes:
         name = found[1].rstrip(b"0123456789").rstrip(b"_")

@@ -32,15 +32,15 @@ from segments.profiles.reading import ProfileBatch
 MAX_CONVERSION_RATE = 0.5
 SECONDS_AN_HOUR = 3600.0
 
-# What is remembered of a combination of hour, device, size, position and deal, beside its logits and rates: its key.
+# Bytes of the key of one combination of hour, device, size, position and deal; its logits and rates come on top.
 KIND_BYTES = 400
 
 BANNER = Format.BANNER.value
 
-# Zones on earth lie between UTC-12 and UTC+14; a request that says something else says nothing.
+# Time zones lie between UTC-12 and UTC+14; any other offset in a request is ignored.
 MAX_OFFSET_MINUTES = 14 * 60
 
-# All zones change their offset from UTC at a quarter of an hour at the latest.
+# Time zones change their offset from UTC only at full quarters of an hour.
 _QUARTER_MINUTES = 15
 
 # Columns of `BoundModel.values`.
@@ -53,8 +53,8 @@ Integers = NDArray[np.int64]
 class BoundModel(Memo):
     """A model with what follows from it for one index, and what it remembers of kinds of impressions.
 
-    A *column* is one of the model's together with a time zone of advertisers: where a request does not tell the user's
-    hour, it is the advertiser's. With one zone and no weights of an advertiser's own there is one.
+    A *column* is a column of the model together with a time zone of advertisers: where a request does not tell the
+    user's hour, the advertiser's is used. With one zone, and no weights for single advertisers, there is one column.
     """
 
     __slots__ = (
@@ -98,7 +98,7 @@ class BoundModel(Memo):
         )  # fmt: skip
         self.least_cpm: Floats = np.maximum(lines.min_cpm, 1.0)  # what is below is no bid
         self._request_fields = manifest.request_fields
-        self.generation = 0  # of the kinds' numbers: those of another one mean something else
+        self.generation = 0  # of the numbers of kinds: in another generation a number means another kind
         self._begin_kinds(np.tile(np.array(manifest.bias), (64, len(known), 1)))
 
     def _begin_kinds(self, bias: Floats) -> None:
@@ -117,7 +117,7 @@ class BoundModel(Memo):
     def make_room(self) -> None:
         """Forget all kinds if that is due.
 
-        Not between the slots of one batch: their numbers must not change their meaning.
+        To be called between two batches: within one, the numbers of kinds must not change their meaning.
         """
         if self._to_forget:
             self._begin_kinds(np.tile(self.slot_logits[0], (64, 1, 1)))
@@ -135,7 +135,7 @@ class BoundModel(Memo):
         key = (
             hours,
             device.devicetype if device is not None else None,
-            # Of all formats but banners the name says more than measures: a video is none of its player's size.
+            # For all formats but banners the name stands for the size: a video does not have its player's size.
             offer.format if offer.format != BANNER else sizes[0] if sizes else None,
             offer.placement,
             bool(impression.deal_floors),
@@ -144,7 +144,7 @@ class BoundModel(Memo):
         return kind if kind is not None else self._add_kind(key, hours)
 
     def _hours(self, auction: Auction, minutes: int) -> tuple[int, ...]:
-        """The user's hour, or that of each advertisers' time zone."""
+        """The user's hour alone, or the hour in each of the advertisers' time zones."""
         if minutes // _QUARTER_MINUTES != self._quarter:
             self._quarter = minutes // _QUARTER_MINUTES
             moment = datetime.datetime.fromtimestamp(60 * minutes, datetime.UTC)
@@ -184,7 +184,7 @@ class BoundModel(Memo):
 
 
 def _rates(logits: Floats) -> Floats:
-    """P(click) and the factor of a conversion, of logits whose last axis has the heads."""
+    """P(click) and the factor of a conversion, from logits whose last axis has the heads."""
     rates: Floats = np.exp(np.clip(logits, -MAX_LOGIT, MAX_LOGIT))
     click_odds = rates[..., CLICK]
     rates[..., CLICK] = click_odds / (1.0 + click_odds)
@@ -279,7 +279,7 @@ def score(
     click, conversion = _rates_of_pairs(slot_of_pair, positions, slot_kinds, state_of_pair, profiles, model)
     if frequency is not None:
         click = click * np.exp(-model.frequency_decay * frequency)
-    values = model.values.take(positions, axis=0)  # 11 us for 2,000 pairs; the same by brackets 100
+    values = model.values.take(positions, axis=0)  # 11 us for 2,000 pairs; indexing by brackets takes 100 us
     conversion_value = values[:, CONVERSION_VALUE]
     cart_value = _cart_value(positions, state_of_pair, profiles, model, index)
     if cart_value is not None:
@@ -302,7 +302,7 @@ def score(
 
 
 def too_low(cpm: Integers, positions: Integers, rate: Floats | float, model: BoundModel) -> NDArray[np.bool_]:
-    """Whether each pair's bid is nothing, or less than its line item bids at all. `rate` as in `score`."""
+    """Whether each pair's bid is nothing, or below the least bid of its line item. `rate` as in `score`."""
     least = model.least_cpm.take(positions)
     if not isinstance(rate, float) or rate != 1.0:
         least = np.maximum(least * rate, 1.0)
@@ -341,8 +341,8 @@ def _rates_of_pairs(
 def interest_after_purchase(profiles: ProfileBatch, model: BoundModel) -> Floats | None:
     """What a purchase has left of each state's interest, in [floor, 1]; None where nobody has bought.
 
-    Who has just bought has what was wanted: the interest falls to the model's floor and comes back along the visitor's
-    own purchase cycle (the model's where none is known), or at once with a cart that is newer than the purchase.
+    A visitor who has just bought has what they wanted: the interest falls to the model's floor and comes back along the
+    visitor's own purchase cycle (the model's where none is known), or at once with a cart newer than the purchase.
     """
     age = profiles.last_purchase_age_s
     if age.min() == np.inf:
@@ -368,7 +368,7 @@ def _cart_value(
     idle = profiles.cart_age_s[row]
     age = np.maximum(idle - lines.cart_delay_s[at], 0.0)
     kernel = (1.0 - np.exp(-age / lines.cart_rise_s[at])) * np.exp(-age / lines.cart_decay_s[at]) / model.cart_norm[at]
-    # Carts end after two weeks, which a slow decay would make a cliff: the last day of them is a slope.
+    # Carts end after two weeks: with a slow decay the value would drop at once, so it falls to 0 over the last day.
     kernel *= np.clip((CART_LIFETIME_S - idle) / DAY_S, 0.0, 1.0)
     added = np.zeros(len(positions))
     added[with_cart] = lines.cart_margin[at] * np.minimum(profiles.cart_micros[row], lines.cart_cap[at]) * kernel

@@ -27,8 +27,8 @@ class Snapshot:
     """The compiled catalogue with its bound model and memos. `book` must have been bound to the same pools.
 
     All that is remembered, of requests and of creatives, shares the bytes of `memory`. `out` outlives the snapshot: it
-    is what this process has bid (None: bids that are out count against no cap). So do `products`, what it knows of
-    feeds (None: ads are filled when they are shown).
+    is what this process has bid (None: bids that are out count against no cap). So does `products`, its cache of
+    products (None: ads are filled when they are shown).
     """
 
     __slots__ = (
@@ -89,7 +89,7 @@ class Snapshot:
         return twin
 
     def rates_to(self, currency: str) -> NDArray[np.float64]:
-        """Units of `currency` for one unit of each of the index's currencies; 0, which never bids, without a rate."""
+        """Units of `currency` for one of each of the index's currencies; without a rate 0, at which nothing bids."""
         rates = self._rates.get(currency)
         if rates is None:
             rates = self._rates[currency] = np.array([self._rate(source, currency) for source in self.index.currencies])

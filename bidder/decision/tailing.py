@@ -27,7 +27,7 @@ MAX_WAITING: Final = 200
 
 
 class Watching(msgspec.Struct, frozen=True):
-    """What somebody wants to see. 0 and "": any."""
+    """What somebody who tails wants to see; 0 and "" stand for any."""
 
     no_bids: bool = False
     line_item_id: int = 0
@@ -77,7 +77,7 @@ class AuctionTap:
         self.room = MAX_A_SECOND
 
     def silent(self, auction: Auction, now_ms: int) -> None:
-        """A request that nobody wanted."""
+        """Gather a request that no line item wanted."""
         if self.room > 0 and any(_wants(each, auction, (), ()) for each in self.watching):
             self._add(auction, now_ms, (), ())
 
@@ -90,7 +90,7 @@ class AuctionTap:
         now_ms: int,
         unsent: Collection[int],
     ) -> None:
-        """A batch that was decided; auctions `unsent` left no answer."""
+        """Gather the auctions of a decided batch; the answers to `unsent` were not sent."""
         for number, auction in enumerate(auctions):
             if self.room <= 0:
                 return
@@ -111,7 +111,7 @@ class AuctionTap:
 def shown_to(auction: TailedAuction, watching: Watching) -> TailedAuction | None:
     """What somebody sees of an auction; None for one that they did not ask for or may not see.
 
-    Who may see some advertisers alone is told of their bids and of nothing else.
+    A person who may see some advertisers only is told of their bids and of nothing else.
     """
     bids, considered = auction.bids, auction.considered
     if watching.exchange and auction.exchange != watching.exchange:

@@ -15,7 +15,7 @@ def consent_words(request: BidRequest, policy: ConsentPolicy) -> str:
         refusal = _tc_words(request, gpp, policy)
         if refusal:
             return f"GDPR applies ({_why_it_applies(request, gpp)}) and {refusal}"
-    return limit_of(request, gpp, honour_do_not_track=policy.settings.honour_do_not_track)
+    return limit_of(request, gpp, policy.settings)
 
 
 def _why_it_applies(request: BidRequest, gpp: GppString | None) -> str:

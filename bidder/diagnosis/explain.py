@@ -56,7 +56,7 @@ class AppliedModifier(msgspec.Struct, frozen=True):
 class PriceBuildUp(msgspec.Struct, frozen=True):
     """How a bid came about. Amounts are decimal text; bid and floor in `currency`, the rest in the advertiser's.
 
-    `bid_cpm` is what the impression is worth; of the winner `sent_cpm` is what is bid for it, `shading` times as much.
+    `bid_cpm` is what the impression is worth. For the winner, `sent_cpm` is what is bid: `shading` times `bid_cpm`.
     """
 
     click_rate: float
@@ -118,9 +118,9 @@ class Explanation(msgspec.Struct, frozen=True):
 class Viewer(msgspec.Struct, frozen=True):
     """Who an explanation is for. Line items, segments and profile parts of other advertisers are left out of it.
 
-    For somebody who may not know of all advertisers the auction itself is among the line items of their own: that
-    another one bids more, for a user and above a floor of the asker's choice, would tell who visited another shop, and
-    by bisection what it bids.
+    For a viewer who may not know of all advertisers the auction itself is held among their own line items. To learn
+    that another one bids more, for a user and above a floor of the viewer's choice, would tell who visited another shop
+    and, by bisection, what it bids.
     """
 
     advertisers: frozenset[int] | None = None  # None: all
@@ -134,7 +134,7 @@ EVERYBODY = Viewer()
 
 
 class Background(Protocol):
-    """What is known beside the bid path: the catalogue's words, the budgets behind a lease."""
+    """What is known outside the bid path: the catalogue's words, the budgets behind a lease."""
 
     def refine(self, reason: NoBid, position: int) -> tuple[NoBid, str]:
         """A more precise reason for the line item at an index position, and its detail; or the same and ""."""
@@ -146,7 +146,7 @@ class Background(Protocol):
 
 
 class NothingMore:
-    """No background: the bid path's own words."""
+    """A background that adds nothing: reasons stay in the bid path's own words."""
 
     def refine(self, reason: NoBid, position: int) -> tuple[NoBid, str]:  # noqa: ARG002 - the protocol's
         return reason, ""
@@ -210,7 +210,7 @@ class Explainer:
 
 
 def _own_silence(found: Evaluation | None, lacking: frozenset[int]) -> NoBid:
-    """Why none of a viewer's own line items bids, without what would differ by those of others."""
+    """Why none of a viewer's own line items bids, told without anything that depends on those of others."""
     if found is None:
         return NoBid.NOT_TARGETED
     return NoBid.NO_LEASE if lacking else NoBid.NOBODY_BIDS
@@ -237,7 +237,7 @@ def _wanted(index: Index, line_item_id: int | None, viewer: Viewer) -> int:
 def _price_all(
     auction: Auction, profiles: ProfileBatch, snapshot: Snapshot, now_ms: int, wanted: int
 ) -> Evaluation | None:
-    """Every wanted line item on every impression; None when there is none."""
+    """Price every wanted line item on every impression; None when none is wanted."""
     if not wanted:
         return None
     for impression in auction.impressions:
@@ -259,7 +259,7 @@ class Winner(NamedTuple):
 
 
 Winners = dict[_Place, Winner]
-"""Where there is a bid."""
+"""The winner of each place that has a bid."""
 
 
 def _place(impression: Impression) -> _Place:
@@ -367,7 +367,7 @@ class _Telling:
         return Verdict(line_item, share, "no_bid", self._reasons(found, position), bid_price)
 
     def _said(self, reason: NoBid) -> str:
-        """What the user's profile says where a line item wants segments: those that the viewer may know of."""
+        """For reasons about segments, those of the user that the viewer may know of; "" for other reasons."""
         if reason not in (NoBid.SEGMENT, NoBid.EXCLUDED_SEGMENT):
             return ""
         held = members(self._profiles.segments[0])
@@ -375,7 +375,7 @@ class _Telling:
         return ", ".join(map(str, mine))
 
     def _reasons(self, found: Iterable[tuple[NoBid, str]], position: int) -> tuple[Reason, ...]:
-        """In the order found, each once: money that is missing shows both in the live sets and in the auction."""
+        """The reasons in the order found, each once: missing money shows both in the live sets and in the auction."""
         told: dict[tuple[NoBid, str], None] = {}
         for reason, detail in found:
             better, words = self._background.refine(reason, position)
@@ -430,7 +430,7 @@ def _near_miss(reason: NoBid, bid: PriceBuildUp) -> str:
 
 
 def _user(profiles: ProfileBatch, index: Index, viewer: Viewer) -> UserFacts:
-    """The profile as far as the viewer may know of it; of a stranger to those advertisers, that they are unknown."""
+    """The profile as far as the viewer may know of it; one unknown to the viewer's advertisers is told as unknown."""
     shops = tuple(
         {
             "advertiser_id": int(advertiser),

@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 DRAWS: Final = 6
-"""Of each user's impressions, where caps count."""
+"""How often each user's impressions are drawn, where caps count."""
 _HALVINGS: Final = 22
 _CAPPED_HALVINGS: Final = 9
 
@@ -81,7 +81,7 @@ class Forecaster:
         return float(self._trials["at_ms"][0]) if len(self._trials) else 0.0
 
     def run(self, factor: float = 1.0) -> ForecastRun:
-        """Bids at `factor` times what the line item is told to bid, its maximum raised alike."""
+        """Bid `factor` times what the line item is told to bid; a factor above 1 raises its maximum as well."""
         count = len(self._trials)
         multiplier, rows = np.zeros(count), np.arange(count)
         is_paced = self._line_item.pacing is Pacing.EVEN
@@ -125,7 +125,7 @@ class Forecaster:
             else:
                 high = middle
         best = self._outcome(rows, factor, low)
-        # Bids lie on a grid, so that no multiplier spends exactly the budget: the controller changes between two.
+        # Bids lie on a grid, so that no multiplier spends exactly the budget: the controller alternates between two.
         above = self._outcome(rows, factor, high)
         mixed = _share_above(self._spent(rows, best[0], best[1]), self._spent(rows, above[0], above[1]), allowed)
         wins = (1 - mixed) * best[0] + mixed * above[0]
@@ -177,7 +177,7 @@ class Forecaster:
         return self._curves.win(place, sent, trials["floor"], int(kind), trials["rival"] if is_house else None)
 
     def _capped(self, rows: NDArray[np.int64], chance: Floats) -> Floats:
-        """The chances that are left where users have seen it too often."""
+        """The chances that are left by the caps on how often a user sees the line item."""
         caps = [(cap.impressions, cap.window_s * 1000) for cap in self._line_item.caps]
         if self._line_item.min_gap_s:
             caps.append((1, self._line_item.min_gap_s * 1000))
@@ -192,7 +192,7 @@ class Forecaster:
                 if all(most > 0 and (len(times) < most or times[-most] <= now - window) for most, window in caps):
                     times.append(now)
                     kept[at] += 1
-        # Evened out over what was drawn alike: the part of what the user would have won that the caps leave.
+        # Averaged over all that was drawn for a user: the part of what would have been won that the caps leave.
         would = (self._chance[:, rows] < chance).sum(axis=0)
         shares = np.bincount(person, kept, self._person.max() + 1) / np.maximum(
             np.bincount(person, would, self._person.max() + 1), 1
@@ -255,7 +255,7 @@ class _Budget:
         self._days_left = max(days, 1.0)
 
     def of_day(self, part: float) -> tuple[float, float]:
-        """Micros and impressions of the next day, of which traffic covers a part."""
+        """Micros and impressions that the next day may use, of which the traffic covers `part`."""
         even = 1.0 / self._days_left
         limits = (self._daily.micros, self._daily.impressions)
         micros, impressions = (
@@ -274,7 +274,7 @@ def _or_endless(limit: int | None) -> float:
 
 
 def _share_above(below: tuple[float, float], above: tuple[float, float], allowed: tuple[float, float]) -> float:
-    """How often the higher multiplier may be used."""
+    """In which part of the auctions the higher multiplier may be used."""
     shares = [
         (most - low) / (high - low)
         for low, high, most in zip(below, above, allowed, strict=True)
@@ -284,7 +284,7 @@ def _share_above(below: tuple[float, float], above: tuple[float, float], allowed
 
 
 def _one_per_request(requests: NDArray[np.uint64], bids: Floats, *, several: bool) -> None:
-    """A line item bids on one impression of a request: on the dearest."""
+    """Leave a line item the highest of its bids in each request, unless it may have `several`; the others become 0."""
     if several or not len(bids):
         return
     order = np.lexsort((-bids, requests))
@@ -296,7 +296,7 @@ def _one_per_request(requests: NDArray[np.uint64], bids: Floats, *, several: boo
 def curve(
     forecaster: Forecaster, factors: Sequence[float], progress: Callable[[float], None] = lambda _f: None
 ) -> list[tuple[float, ForecastRun]]:
-    """Runs by how much more or less is bid."""
+    """One run for each factor that bids are multiplied by."""
     found = []
     for factor in factors:
         found.append((factor, forecaster.run(factor)))

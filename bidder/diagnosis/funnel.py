@@ -59,7 +59,7 @@ class Rows(NamedTuple):
 
 
 def rows_of(line_items: Counts, counts: Window) -> Rows:
-    """Counts by position, summed over the positions of each line item; arrays of their own."""
+    """Counts by position, summed over the positions of each line item; the arrays are copies."""
     order = line_items.argsort(kind="stable")
     order = order[line_items[order].searchsorted(1) :]  # line item 0 stands where none is any more
     ids, starts, sizes = np.unique(line_items[order], return_index=True, return_counts=True)
@@ -74,7 +74,7 @@ def rows_of(line_items: Counts, counts: Window) -> Rows:
 
 
 def nothing_of(rows: Rows) -> Rows:
-    """No counts of the same line items. Columns that nobody counts in take no memory; in a copy they would."""
+    """Zero counts for the same line items. Columns in which nothing is counted take no memory, as they do in a copy."""
     return Rows(rows.line_items, np.zeros(rows.counts.shape, np.int64))
 
 

@@ -16,7 +16,7 @@ from core.model import Creative, Deal, Format, LineItem, Radius
 from core.moments import moment_text
 from core.reasons import NoBid
 
-# Values of a list that are told; of longer ones how many there are more.
+# Values of a list that are named; of a longer list, how many more there are is told.
 MOST_VALUES: Final = 6
 
 HOURS_PER_WEEK = 168
@@ -39,7 +39,7 @@ def _flight(start_ms: int, end_ms: int, now_ms: int) -> str:
 
 
 def _daypart(index: Index, position: int, now_ms: int) -> str:
-    """The hour that it is for the advertiser, and the next one that is targeted."""
+    """The present hour in the advertiser's time zone and the next one that is targeted, in words."""
     zone_name = index.timezones[int(index.lines.timezone[position])]
     local = datetime.datetime.fromtimestamp(now_ms / 1000, zoneinfo.ZoneInfo(zone_name))
     now = local.weekday() * 24 + local.hour

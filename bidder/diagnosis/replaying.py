@@ -75,7 +75,7 @@ def unpack_request(
     record_id: int, at_ms: int, exchange_id: int, sampled: float, catalogue: int, body: bytes, profile: bytes,
     bids: bytes, conditions: bytes, reason: str, person: int,
 ) -> RecordedRequest:  # fmt: skip
-    """Of the columns of a row. Raises InputError for one that cannot be read."""
+    """A recorded request from the columns of its row. Raises InputError for one that cannot be read."""
     try:
         return RecordedRequest(
             record_id, at_ms, exchange_id, sampled, catalogue, body, unpack_profile(profile) if profile else None,
@@ -94,17 +94,17 @@ class BidDecision(msgspec.Struct, frozen=True):
     bids: tuple[RecordedBid, ...]
 
     def packed(self) -> bytes:
-        """As bytes that are the same for the same decision."""
+        """The decision as bytes, which are equal for equal decisions."""
         return msgspec.msgpack.encode(self)
 
 
 def recorded_decision(request: RecordedRequest) -> BidDecision:
-    """What was decided then."""
+    """The decision that was recorded with the request."""
     return BidDecision(request.reason, _in_order(request.bids))
 
 
 def _in_order(bids: Iterable[RecordedBid]) -> tuple[RecordedBid, ...]:
-    """Without the tokens' nonces, which are new each time."""
+    """The bids in a fixed order, without the nonces of their tokens, which are new each time."""
     plain = [msgspec.structs.replace(bid, bid_id=0) for bid in bids]
     return tuple(sorted(plain, key=lambda bid: (bid.impression_id, bid.format, bid.line_item_id, bid.share)))
 
@@ -120,7 +120,7 @@ class DecidedAgain(NamedTuple):
 
 
 class Replayer:
-    """Decides recorded requests by one catalogue and model. `snapshot` is set to the last one's conditions."""
+    """Decides recorded requests by one catalogue and model. `snapshot` has the conditions of the last request."""
 
     def __init__(self, compiled: Compiled, model: Model, consent: ConsentSettings, track_url: str) -> None:
         """`compiled` is of a catalogue `without_checks`."""
@@ -133,8 +133,8 @@ class Replayer:
         self.snapshot = Snapshot(compiled, model, self.book, track_url, self._shading)
         self._exchanges = {exchange.id: exchange for exchange in compiled.index.exchanges.values()}
         self._touched: list[int] = []
-        # The last that was told of each position. Who is not in a request's conditions fitted it and was not held
-        # back, or did not fit, so a multiplier of 0 holds for its own request alone.
+        # The last multiplier above 0 that was recorded of each position. A position that a request's conditions do not
+        # name was not held back by it, so a multiplier of 0 holds for its own request alone.
         self._multiplier = self.book.multiplier.copy()
 
     @property
@@ -142,7 +142,7 @@ class Replayer:
         return self._policy
 
     def exchange(self, request: RecordedRequest) -> Exchange | None:
-        """The exchange that asked; None where this catalogue has it no more."""
+        """The exchange that asked; None where this catalogue no longer has it."""
         return self._exchanges.get(request.exchange_id)
 
     def decide(self, request: RecordedRequest) -> DecidedAgain:
@@ -170,7 +170,7 @@ class Replayer:
         return DecidedAgain(BidDecision("", _in_order(bids_of(0, batch))), auction, profiles, found, chosen)
 
     def set_conditions(self, request: RecordedRequest) -> None:
-        """Bring leases, multipliers and shading to what they were. Multipliers that the request does not tell stay."""
+        """Bring leases, multipliers and shading to what they were. Multipliers that were not recorded with it stay."""
         book = self.book
         book.remaining[:], book.impressions_left[:] = PLENTY, PLENTY
         book.refused_until_ms[self._touched] = 0
@@ -193,7 +193,7 @@ class Replayer:
         self.snapshot.live.refresh(request.at_ms, book)
 
     def _cap(self, found: Evaluation, conditions: Conditions) -> None:
-        """What bids of the same moment had capped is capped again; they are not here to do it."""
+        """Cap again what other bids of the same moment had capped: those bids are not made again here."""
         for line_item, share, state, _multiplier, _left in conditions.table.tolist():
             if state & CAPPED:
                 position = self.book.position(line_item, share)
@@ -203,7 +203,7 @@ class Replayer:
 
 
 def read_profiles(auctions: Sequence[Auction], profiles: Sequence[RecordedProfile | None], now_ms: int) -> ProfileBatch:
-    """The look-up of the bid path, of what was recorded: it waits for nobody."""
+    """Run the look-up of the bid path on recorded profiles, for which it never waits."""
     waiting = look_up(auctions, RecordedProfiles(profiles), now_ms, math.inf)
     try:
         waiting.send(None)
@@ -309,7 +309,7 @@ def why_not(
             continue
         reasons = snapshot.matcher.reasons(auction, impression, profiles, 0, snapshot.caps, at_ms // 1000)
         words = [_worded(reason, said) for reason, passing, said in reasons if not passing >> position & 1]
-        if again.profiles is None:  # nobody was looked up, so nobody knows of segments
+        if again.profiles is None:  # no profile was looked up, so segments are unknown
             words = [text for text in words if text != NoBid.NO_PROFILE.text]
         return "; ".join(words) or _verdict(again.found, impression_id, ad_format, position)
     return "the impression cannot be bid on"

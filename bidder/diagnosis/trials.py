@@ -49,9 +49,9 @@ BATCH: Final = 48
 
 
 def studied(catalogue: Catalogue, line_items: Collection[LineItem]) -> Catalogue:
-    """The catalogue with line items to study, which replace those of their ids: always in flight, without caps.
+    """The catalogue with line items to study, which replace those with their ids: always in flight, without caps.
 
-    Caps are judged with what would have been shown, not with what was; so is money.
+    The forecast judges caps and money by what would have been shown, not by what was.
     """
     free = {
         item.id: msgspec.structs.replace(
@@ -89,7 +89,7 @@ class TrialReader:
         targets: Collection[int],
         known_as: tuple[int, int] | None = None,
     ) -> None:
-        """`known_as`: what users saw of the first line item they saw of the second, too, which it is to become."""
+        """`known_as` (a line item, what it is to become): impressions of the first count for the second, too."""
         self._known_as = known_as
         self._policy = RecordedConsent(consent)
         self._book = LeaseBook()
@@ -133,7 +133,7 @@ class TrialReader:
         return np.array(list(self._rows(found, wanted)), TRIAL)
 
     def _set_multipliers(self, requests: Sequence[RecordedRequest]) -> None:
-        """Of our other line items, as they were at the time; one that was held back bids nothing."""
+        """Set the multipliers of our other line items to what they were; one that was held back bids nothing."""
         table = np.concatenate([request.conditions.table for request in requests])
         at = self._book.pools.find(pool_number(table["line_item"], table["share"]))
         known = at >= 0
@@ -175,7 +175,7 @@ class TrialReader:
 
 
 def _renamed(ring: bytes, line_item: int, also: int) -> bytes:
-    """A ring in which each impression of one line item is one of another, too. Caps are asked of another ring."""
+    """A ring in which each impression of one line item counts for another, too. Caps go by `cap_rings` instead."""
     records = np.frombuffer(ring[: len(ring) // 8 * 8], "<u4").reshape(-1, 2)
     mine = records[records[:, 0] == line_item]
     if not len(mine):

@@ -23,7 +23,7 @@ _FLOOR_CODES: Final = frozenset({"100", "101"})
 
 
 class BidOutcome(NamedTuple):
-    """Equal bids and what became of them. Prices are CPM micros; None where nobody said."""
+    """Equal bids and what became of them. Prices are CPM micros; None where the exchange did not say."""
 
     exchange_id: int
     currency: str
@@ -66,7 +66,7 @@ class WinCurves:
             self._shapes.update(zip(cells, fit(evidence, np.stack(priors)), strict=True))
 
     def shape(self, cell: Cell) -> Floats:
-        """The distribution of the price to beat in a cell, or what is nearest to it."""
+        """The distribution of the price to beat in a cell; of an unknown one, its exchange's or the shipped belief."""
         known = self._shapes.get(cell)
         known = self._shapes.get((cell[0], cell[1], 0, 0)) if known is None else known
         return belief() if known is None else known

@@ -49,10 +49,10 @@ LONGEST_EXPIRY_S = 3_600
 
 
 class AuctionTypes(dict[int | None, AuctionType]):
-    """What bids are charged by, for the `at` of a request or deal.
+    """The auction type that bids are charged by, for the `at` of a request or deal.
 
-    As the exchange is configured; otherwise as `at` says. Without an `at` it is second price, OpenRTB's default. A type
-    that we do not know counts as first price: we then never book less than the exchange may charge.
+    The exchange's settings decide, otherwise `at`. Without an `at` it is second price, OpenRTB's default. A type that
+    we do not know counts as first price: we then never book less than the exchange may charge.
     """
 
     __slots__ = ("_otherwise",)
@@ -85,7 +85,7 @@ class Speaker:
         self.max_bids = self.dialect.max_bids
         keeps = self.dialect.win_notice and self.dialect.billing_event is not BillingEvent.WIN
         self.longest_expiry_s = LONGEST_EXPIRY_S if keeps else BID_EXPIRY_S
-        """How long after a bid its bill may come, where the impression is shown as late (`imp.exp`)."""
+        """Seconds after a bid in which its bill may come, where the impression is shown that late (`imp.exp`)."""
         self._seat_of = {(each.advertiser_id, each.campaign_id): each.seat for each in exchange.seats}
         self.seats = frozenset((exchange.seat, *self._seat_of.values()))
         self._price = f"p={self.dialect.price_macro}&c=${{AUCTION_CURRENCY}}"
@@ -115,12 +115,12 @@ class Speaker:
     def with_non_bids(
         self, request: BidRequest, response: bytes | None, reason: NoBid, invalid: frozenset[int]
     ) -> bytes:
-        """An answer to a request that asks for the reason of each impression without a bid; None: there is no bid."""
+        """An answer to a request that asks for the reason of each impression without a bid; no `response`: no bid."""
         answer = encode_no_bid(request.id) if response is None else response
         return with_non_bids(answer, request, self.exchange.seat, self.reason_code(reason), invalid)
 
     def shed(self) -> tuple[int, bytes]:
-        """Status and body of 'no' to a request that nobody has read, so that its id is not known."""
+        """Status and body of 'no' to a request that was not read, so that its id is not known."""
         return (200, b"{}") if self.dialect.no_bid_style is NoBidStyle.EMPTY else NO_CONTENT
 
     def reason_code(self, reason: NoBid) -> int:
@@ -135,13 +135,13 @@ class Speaker:
         return found or self.exchange.seat
 
     def may_bid(self, invited: Collection[str] | None, blocked: Collection[str] | None) -> bool:
-        """Whether any of our seats may (OpenRTB 2.6 section 3.2.1, `wseat` and `bseat`)."""
+        """Whether any of our seats may bid (OpenRTB 2.6 section 3.2.1, `wseat` and `bseat`)."""
         if blocked and EVERYBODY in blocked:
             return False
         return any((not invited or seat in invited) and (not blocked or seat not in blocked) for seat in self.seats)
 
     def refuses(self, _imp: Imp) -> Fault | None:
-        """What of the exchange's own members keeps us from bidding on an impression; the pointer is relative to it."""
+        """Why the exchange's own members keep us from bidding on an impression, which the pointer is relative to."""
         return None
 
     def members(self, ad: Ad, advertiser_domain: str, campaign_id: int, track_url: str) -> dict[str, object]:
@@ -163,7 +163,7 @@ class Speaker:
             else str(campaign_id),
             "crid": f"{creative.id}-{creative.version}",
             "cat": creative.categories,
-            # Named though it is the default: an exchange whose request is in another could read them in that.
+            # Named though it is the default: an exchange whose request uses another taxonomy could read them in that.
             "cattax": CONTENT_1_0 if creative.categories else "",
             "attr": creative.attributes,
             "apis": creative.apis,
@@ -205,7 +205,7 @@ class Speaker:
     def answer(self, request_id: str, bids: Sequence[tuple[str, Sequence[bytes]]], currency: str, bid_id: str) -> bytes:
         """JSON of a whole answer, its bids grouped by seat.
 
-        Each bid is its seat and a JSON object in parts, `bid_id` our own id of the answer.
+        `bids` has each bid as its seat and a JSON object in parts; `bid_id` is our own id of the answer.
         """
         if not self._seat_of:
             return encode_response(request_id, [(self.exchange.seat, [bid for _seat, bid in bids])], currency, bid_id)

@@ -17,7 +17,7 @@ class Google(Speaker):
     has_rules = True
 
     def refuses(self, imp: Imp) -> Fault | None:
-        """An impression that our billing id is not invited to; one that lists none is open to it."""
+        """A fault where an impression lists billing ids without ours; one that lists none is open to it."""
         offered = imp.ext.billing_id if imp.ext is not None else None
         if offered and self.exchange.seat not in offered:
             return Fault("/ext/billing_id", "billing_id", "does not offer the billing id that is our seat")

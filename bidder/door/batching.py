@@ -13,13 +13,13 @@ from bidder.door.port import Reply
 from bidder.request.auction import Auction
 
 Waiting = tuple[Auction, Reply]
-"""A request that is under way, and whom to tell its answer."""
+"""A request that is under way, and the function that takes its answer."""
 
 # A batch is cut here: past it the numpy pass no longer gets cheaper per request, and the first answers only wait.
 MAX_BATCH = 64
 
 # Requests that come while a look-up is under way leave together after it: under load that makes one batch of what would
-# be several small ones. Never later than this, in seconds, so that a slow Redis holds nobody up.
+# be several small ones. Never later than this, in seconds, so that a slow Redis does not hold them up.
 HOLD_S = 0.002
 
 # A batch that waits because the process is busy leaves with so many requests.
@@ -40,7 +40,7 @@ class Batches:
         self._looking_up = 0  # batches whose profiles are on their way
 
     def add(self, wanted: list[Waiting], snapshot: Snapshot) -> None:
-        """Add screened requests to the next batch; it leaves at once unless a look-up is under way, or we are busy."""
+        """Add screened requests to the next batch; it leaves at once unless a look-up is under way or we are busy."""
         if self._held and (snapshot is not self._held_for or len(self._held) + len(wanted) > MAX_BATCH):
             self.leave()
         self._held += wanted

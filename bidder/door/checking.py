@@ -79,7 +79,7 @@ class AnswerCheck:
         return _encode(answer | {"seatbid": kept}) if kept else None
 
     def _consent(self, auction: Auction, bid: dict[str, Any]) -> Iterator[Violation]:
-        """What a bid knows of its user, by its token, against what may be known."""
+        """What a bid's token says of its user and of tests, against what the request permits."""
         claims = self._claims(bid)
         if claims is None:
             yield Violation("token", "no notice has a genuine token")

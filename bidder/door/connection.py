@@ -200,7 +200,7 @@ class BidProtocol(asyncio.Protocol):
             self._report(fault, slot)
 
     def _sender(self, head: Head) -> Sender:
-        """Who sends requests with this head; remembered in it."""
+        """The sender of requests with this head; remembered in the head."""
         fields = head.fields
         chain = fields.get(b"x-forwarded-for", b"").decode("latin-1")
         address = self.port.proxies.client_of(self._peer(), [chain] if chain else [])
@@ -254,7 +254,7 @@ class BidProtocol(asyncio.Protocol):
         self._queue.append(slot)
 
     def _answer_here(self, head: Head) -> None:
-        """Whatever is not a bid request: pages, wrong URLs and methods, refusals whose body was read to its end."""
+        """Answer what is not a bid request: pages, wrong URLs and methods, refusals whose body was read to its end."""
         exchange, path = head.route
         page = self.port.pages.get(path)
         closes = not head.keeps_alive

@@ -76,7 +76,7 @@ class Head:
 
 
 class Sink(Protocol):
-    """Who is told about requests."""
+    """What is told about requests."""
 
     def request_complete(self, head: Head, body: bytes | bytearray) -> None:
         """A request was read to its end; the body is as it was sent, without chunks."""
@@ -112,15 +112,15 @@ class Framing:
         self._begin()
 
     def end(self) -> None:
-        """Nothing more is read: let go of what refers back, so that the last reference frees the connection.
+        """Stop reading: let go of what refers back, so that the last reference frees the connection.
 
-        Garbage collection, which else does that, leaves alone what was there when a catalogue came
-        (bidder.compile.process).
+        The garbage collector would otherwise do that, but gc.freeze() exempts all objects that exist when a catalogue
+        comes (core.collector).
         """
         del self._parser, self._sink
 
     def feed(self, data: bytes) -> None:
-        """Read on; `data` has at most SLICE_BYTES. Raises Refusal when no later byte can be made sense of."""
+        """Read on; `data` has at most SLICE_BYTES. Raises HttpRefusal when no later byte can be made sense of."""
         if self._missing:
             data = self._feed_missing(data)
         while data and self._known_head is not None and not self.reading:
@@ -134,7 +134,7 @@ class Framing:
     # -- heads seen before -------------------------------------------------------------------------------------------
 
     def _feed_known(self, head: Head, data: bytes) -> bytes | None:
-        """Take one request with the known head from `data`; what follows it, or None when the head is another one."""
+        """Take one request with the known head from `data`. Returns what follows it, or None for another head."""
         before = self._before_length
         if not data.startswith(before):
             return None
@@ -231,7 +231,7 @@ class Framing:
             self._feed_unknown(rest)
 
     def on_message_begin(self) -> None:
-        """Called by the parser at the first byte of a method, as all on_* below at their places."""
+        """The parser calls this at the first byte of a method, and the other on_* below at their places."""
         self.reading = True
 
     def on_url(self, part: bytes) -> None:
@@ -239,7 +239,7 @@ class Framing:
         self._url += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A repeated field is joined as a list (RFC 9110, 5.2), which none of those that frame a message survives."""
+        """A repeated field is joined as a list (RFC 9110, 5.2): one that frames a message is refused for that later."""
         lower = name.lower()
         field = _FIELDS.get(lower)
         if self._in_body:  # fields after a chunked body say nothing that is used
@@ -252,7 +252,7 @@ class Framing:
         fields[field] = fields[field] + b", " + value if field in fields else value
 
     def on_headers_complete(self) -> None:
-        """Everything that can be known before the content: refuse at once what must not or need not be read."""
+        """Judge all that is known before the content: refuse at once what must not or need not be read."""
         fields = self._fields
         parser = self._parser
         self._head = head = Head(
@@ -312,7 +312,7 @@ class Framing:
             self._sink.continue_expected()
 
     def on_body(self, part: bytes) -> None:
-        """Mostly one part, which is kept as it is."""
+        """Add a part of the body; usually there is one, which is kept as it is."""
         if not self._body:
             self._body = part
             return

@@ -17,7 +17,7 @@ Refusal = tuple[NoBid, int, bytes]
 
 
 class ExchangeGate:
-    """The gate of one exchange."""
+    """The gate of one exchange: its credentials, its networks, its cap."""
 
     __slots__ = ("_cap", "_count", "_header", "_networks", "_over", "_second", "_secret", "_token", "exchange")
 
@@ -34,7 +34,7 @@ class ExchangeGate:
         self._count = 0
 
     def refusal(self, sender: Sender, now: float) -> Refusal | None:
-        """Why a request is not taken; `now` in monotonic seconds."""
+        """Why a request is not taken, None where it is; it counts for the cap. `now` is in monotonic seconds."""
         if self._token and not hmac.compare_digest(sender.authorization, self._token):
             text = b"the exchange has a bearer token: send Authorization: Bearer ...\n"
             return NoBid.EXCHANGE_ACCESS, 401, text
@@ -53,6 +53,6 @@ class ExchangeGate:
 
 
 def gate_of(exchange: Exchange) -> ExchangeGate | None:
-    """The gate of an exchange that has one."""
+    """The gate of an exchange; None for one that takes all requests."""
     guarded = exchange.bearer_token or exchange.header_secret or exchange.networks or exchange.requests_per_second
     return ExchangeGate(exchange) if guarded else None

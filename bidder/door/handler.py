@@ -44,7 +44,8 @@ MIN_REMAINING_S = 0.002
 
 # A new snapshot is tried with so many requests before it is used, 1-3 ms each at 100,000 line items.
 RECENT = 256
-# Between two of them. One of each batch would cost 4 % of a request that nobody wants: what is kept is not used again.
+# Seconds between two of them. One of each batch would cost 4 % of an unwanted request: memory that is kept is not used
+# again for the next one.
 SAMPLE_S = 0.05
 
 _log = logging.getLogger("grosz.bidder")
@@ -53,8 +54,8 @@ _log = logging.getLogger("grosz.bidder")
 class BidderHandler:
     """Takes requests from the port (`bidder.door.port.BidHandler`) and answers each exactly once.
 
-    `install` swaps the snapshot; until there is one, and while `fresh` says no, everything is a no-bid: the snapshot is
-    too old, or, as `clock_off` says, bids would not be billed.
+    `install` swaps the snapshot. Until there is one, and while `fresh` is false, everything is a no-bid: the snapshot
+    is too old or, where `clock_off` is true, bids would not be billed.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class BidderHandler:
         notes: BidNotes | None = None,
         clock_off: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`notes` are told of each answer; None: nobody keeps a journal."""
+        """`notes` are told of each answer; with None, no journal is kept."""
         self._clock_off = clock_off
         self._check = check
         self._notes = notes
@@ -102,7 +103,7 @@ class BidderHandler:
 
     @property
     def tolerances(self) -> dict[str, Tolerances]:
-        """What was forgiven, by exchange key."""
+        """Counts of deviations that were read all the same, by exchange key."""
         return self._tolerances
 
     def install(self, snapshot: Snapshot) -> None:
@@ -117,7 +118,7 @@ class BidderHandler:
                 self._gates[exchange.key] = old if old is not None and old.exchange == exchange else gate
 
     def _count_nothing(self, exchange_key: str, snapshot: Snapshot | None, reason: NoBid) -> None:
-        """Nothing can be bid on now."""
+        """Count a request that comes while nothing can be bid on."""
         self._metrics.no_bid(exchange_key, reason)
         if self._notes is not None:
             self._notes.unread(None if snapshot is None else snapshot.index.exchanges.get(exchange_key), reason)
@@ -153,7 +154,7 @@ class BidderHandler:
         self._accept(exchange, body, arrival, reply)
 
     def _is_refused(self, exchange: Exchange, sender: Sender, reply: Reply) -> bool:
-        """Whether the exchange's gate does not let a request in, which is answered then."""
+        """Whether the exchange's gate refuses a request, which is then answered here."""
         refusal = self._gates[exchange.key].refusal(sender, self._clock.monotonic())
         if refusal is None:
             return False
@@ -200,7 +201,7 @@ class BidderHandler:
             self._flush()
 
     def _accept_large(self, auction: Auction, reply: Reply) -> None:
-        """Cut what there is no time for, and look at the rest in slices."""
+        """Cut from a large request what there is no time for, and queue the rest to be looked at in slices."""
         now = self._clock.monotonic()
         if self._large.is_full:
             auction.no_bid = NoBid.OVERLOAD
@@ -214,7 +215,7 @@ class BidderHandler:
         return auction.deadline - self._clock.monotonic() >= MIN_REMAINING_S
 
     def _prepare(self, auction: Auction) -> Iterator[None]:
-        """See `bidder.decision.pipeline.prepare`; a fault of ours is met again, and counted, by what comes then."""
+        """See `bidder.decision.pipeline.prepare`; a fault of ours occurs again, and is counted, in the screening."""
         snapshot = self._snapshot
         if snapshot is None or not self._has_time(auction):
             return
@@ -233,7 +234,7 @@ class BidderHandler:
         self._batches.send_apart([waiting], snapshot.rehearsal() if auction.is_test else snapshot)
 
     def _flush(self) -> None:
-        """Screen what is pending: answer what nobody wants, hand on what somebody wants."""
+        """Screen the pending requests: answer those that no line item wants, hand on the others."""
         batch, self._pending = self._pending, []
         snapshot = self._snapshot
         if not batch or snapshot is None:
@@ -260,7 +261,7 @@ class BidderHandler:
         if wanted:
             self._batches.add(wanted, snapshot)
         for test in tests:
-            # What is not billed must not spend, teach or count either: it is bid on a copy that nobody keeps.
+            # A test is not billed, so it must not spend, teach or count either: it is decided on a copy.
             self._batches.send_apart([test], snapshot.rehearsal())
 
     def _start(self, batch: list[Waiting], snapshot: Snapshot) -> None:
@@ -281,7 +282,7 @@ class BidderHandler:
             return False
 
     def _in_time(self, held: list[Waiting], now: float) -> list[Waiting]:
-        """What still has time for a look-up after it was held; the rest is answered, and cuts nobody else's time."""
+        """The requests that still have time for a look-up; the others are answered, so that they do not shorten it."""
         if all(auction.deadline - now >= MIN_REMAINING_S for auction, _reply in held):
             return held
         batch = []

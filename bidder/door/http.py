@@ -64,7 +64,7 @@ _STATUS_FIELDS = {
 }
 
 
-# What a refusal of the port's own says to somebody on this machine, where the handler has not said more.
+# What a refusal by the port itself says to a peer on this machine, where the handler has not said more.
 EXPLANATIONS = {
     400: b"not a request that can be read: POST JSON to /openrtb2/{exchange}, see docs/bid-port.md\n",
     401: b"the exchange has a bearer token: send Authorization: Bearer ...\n",
@@ -123,7 +123,7 @@ def is_json(content_type: bytes) -> bool:
 
 @lru_cache(maxsize=MEMO_SIZE)
 def accepts_gzip(accept_encoding: bytes) -> bool:
-    """Whether an Accept-Encoding asks for gzip by name. `*` is not taken as asking: spec openrtb T7 wants the word."""
+    """Whether an Accept-Encoding asks for gzip by name; `*` is not taken as asking (docs/openrtb.md, T7)."""
     for offer in accept_encoding.lower().split(b","):
         coding, _, parameters = offer.partition(b";")
         if coding.strip() in (b"gzip", b"x-gzip"):
@@ -148,8 +148,8 @@ def content_coding(content_encoding: bytes) -> bool | None:
 def gunzip(body: bytes | bytearray, limit: int = MAX_BODY_BYTES) -> bytes | None:
     """The decompressed body, or None when it is not whole and valid gzip. Several members are joined (RFC 1952, 2.2).
 
-    Raises Refusal(413) past `limit` bytes, having held no more than one above it: a bomb costs what its first 256 KiB
-    cost.
+    Raises HttpRefusal(413) past `limit` bytes, having held no more than one above it: a bomb costs what its first
+    256 KiB cost.
     """
     parts: list[bytes] = []
     room = limit
@@ -184,7 +184,7 @@ def bid_answer(status: int, body: bytes, *, closes: bool, gzips: bool) -> bytes:
 
 
 def error_answer(status: int, text: bytes, *, closes: bool) -> bytes:
-    """A refusal with words, for whoever tries the port from this machine; exchanges get none."""
+    """A refusal with words, for a person who tries the port from this machine; exchanges get no words."""
     return b"HTTP/1.1 %d %s\r\n%s%scontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n\r\n%s" % (
         status,
         REASONS[status],

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from bidder.door.batching import Waiting
 from bidder.request.auction import Auction
 
-# Requests that wait here; what comes when so many do is shed. One takes up to some 50 ms of work.
+# So many requests wait here at most; further ones are shed. One takes up to some 50 ms of work.
 MAX_WAITING = 32
 
 

@@ -19,7 +19,7 @@ MAX_PIPELINED = 64
 # slice can overshoot MAX_PIPELINED by 270 at most. Most requests fit whole.
 SLICE_BYTES = 16 * 1024
 
-# Answers not yet taken by the peer. Above it neither reading nor answering more makes sense.
+# Bytes of answers that the peer has not taken yet. Above it neither reading nor answering more makes sense.
 MAX_UNSENT_BYTES = 256 * 1024
 
 # Exchanges hold idle connections for a minute and longer (OpenRTB 2.6, 2.1); below 60 s we would close on them first.
@@ -53,7 +53,7 @@ class BidLimits(msgspec.Struct, frozen=True):
 
     @property
     def shortest_timeout_s(self) -> float:
-        """What the interval of looking at the limits has to follow."""
+        """The shortest of the timeouts: limits must be looked at more often than that."""
         return min(
             self.idle_timeout_s, self.receive_timeout_s, self.send_timeout_s, self.answer_timeout_s, self.linger_s
         )

@@ -67,7 +67,7 @@ class Load:
 
     def begin_turn(self, now: float) -> None:
         """The first request of a turn is being read."""
-        # Whoever is read now came after the last turn had read: if we have worked since, as early as right after it.
+        # What is read now came after the last turn had read: if we have worked since, as early as right after it.
         self._lag_s = now - self._turn_began if now - self._worked_until < IDLE_S else 0.0
         self._turn_began = now
         self._turn_requests = 0

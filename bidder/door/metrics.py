@@ -47,11 +47,11 @@ class BidMetrics:
         self._by_exchange: dict[str, HistogramChild] = {}
 
     def bid(self, exchange_key: str) -> None:
-        """An answer with at least one bid."""
+        """Count an answer with at least one bid."""
         self._outcome(exchange_key, "bid").value += 1
 
     def no_bid(self, exchange_key: str, reason: NoBid) -> None:
-        """An answer without a bid."""
+        """Count an answer without a bid."""
         children = self._by_reason.get((exchange_key, reason))
         if children is None:
             child = self._no_bids.labels(exchange_key, reason.name.lower())
@@ -60,16 +60,16 @@ class BidMetrics:
             child.value += 1
 
     def refused(self, reason: NoBid) -> None:
-        """A request for no exchange of ours, or without its credentials; a key that the sender chose is no label."""
+        """Count a request for an unknown exchange or without credentials; its key, the sender's choice, is no label."""
         self._outcome("", reason.name.lower()).value += 1
 
     def malformed(self, exchange_key: str, rule: MalformedReason) -> None:
-        """A request answered with 400."""
+        """Count a request answered with 400."""
         self._malformed.labels(exchange_key, rule).value += 1
         self._outcome(exchange_key, NoBid.MALFORMED.name.lower()).value += 1
 
     def answered(self, exchange_key: str, latency_s: float) -> None:
-        """An answer was given, so long after its request's first byte."""
+        """Note an answer that was given `latency_s` seconds after its request's first byte."""
         child = self._by_exchange.get(exchange_key)
         if child is None:
             child = self._by_exchange[exchange_key] = self._latency.labels(exchange_key)
@@ -80,21 +80,21 @@ class BidMetrics:
         return sum(sum(child.counts) for child in self._by_exchange.values())
 
     def checked(self) -> None:
-        """An answer was checked against its request."""
+        """Count an answer that was checked against its request."""
         self._checked.value += 1
 
     def violation(self, exchange_key: str, rule: str) -> None:
-        """A bid was withheld that broke a rule of its request."""
+        """Count a rule that a bid broke and was withheld for."""
         self._violations.labels(exchange_key, rule).value += 1
 
     def left_out(self, exchange_key: str, parts: Mapping[str, int]) -> None:
-        """So many parts of a request, by their kind, were not looked at."""
+        """Count the parts of a request, by kind, that were not looked at."""
         for kind, number in parts.items():
             if number:
                 self._left_out.labels(exchange_key, kind).value += number
 
     def fault(self) -> None:
-        """A batch failed on an exception."""
+        """Count a batch, or a request alone, that failed on an exception."""
         self._faults.value += 1
 
     def _outcome(self, exchange_key: str, outcome: str) -> CounterChild:

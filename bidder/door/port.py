@@ -14,7 +14,7 @@ MaySee = Callable[[str | None, bool], bool]
 
 
 class Sender:
-    """Who sends the requests of one head: made once for all that repeat it over their connection."""
+    """The sender of the requests with one head: made once for all that repeat it over their connection."""
 
     __slots__ = ("address", "authorization", "fields")
 
@@ -27,7 +27,7 @@ class Sender:
 
 
 STRANGER = Sender()
-"""Says nothing of itself."""
+"""A sender that says nothing of itself."""
 
 
 class BidHandler(Protocol):

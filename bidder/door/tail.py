@@ -19,7 +19,7 @@ from core.clock import Clock
 
 POLL_S: Final = 1.0
 SEND_S: Final = 0.25
-# A watch holds so long without being renewed, and so does what was sent.
+# Seconds that a watch holds without being renewed, and that what was sent is kept.
 WATCH_S: Final = 30
 MAX_STREAM: Final = 1_000
 AUCTION_FIELD: Final = b"a"
@@ -30,7 +30,7 @@ _log = logging.getLogger("grosz.bidder.tail")
 
 
 class Watch(msgspec.Struct, frozen=True):
-    """What somebody tails, until when (unix ms)."""
+    """What somebody tails, and until when (unix ms)."""
 
     until_ms: int
     watching: Watching
@@ -71,7 +71,7 @@ class TailSender:
             await asyncio.sleep(SEND_S)
 
     async def poll(self) -> None:
-        """Look which watches there are."""
+        """Read the watches, and begin, change or end the tap by them."""
         now_ms = self._clock.now_ms()
         watches = decode_watches((await self._store.hgetall(keys.TAIL_WATCHES)).values(), now_ms)
         watching = [watch.watching for watch in watches][:MAX_WATCHES]
@@ -82,11 +82,11 @@ class TailSender:
             self._recorder.tap = AuctionTap(watching)
 
     async def send(self) -> None:
-        """Send what was gathered."""
+        """Send the summaries that the tap has gathered."""
         tap = self._recorder.tap
         if tap is None:
             return
-        tap.room = math.ceil(MAX_A_SECOND * SEND_S)  # a little at a time: of a second, not of its first moment
+        tap.room = math.ceil(MAX_A_SECOND * SEND_S)  # in parts: summaries from all of a second, not its first moment
         if not tap.waiting:
             return
         while tap.waiting:
@@ -96,7 +96,7 @@ class TailSender:
 
 
 def decode_watches(packed: Iterable[object], now_ms: int) -> list[Watch]:
-    """Watches that hold; what is none is passed over."""
+    """The watches that still hold; what cannot be decoded is passed over."""
     found = []
     for each in packed:
         try:

@@ -114,10 +114,10 @@ def _check(request: BidRequest) -> None:
         raise Malformed(MalformedReason.NO_ID)
     if not imps:
         raise Malformed(MalformedReason.NO_IMPRESSION)
-    ids = [imp.id for imp in imps]
+    ids = {imp.id for imp in imps}
     if "" in ids:
         raise Malformed(MalformedReason.IMPRESSION_WITHOUT_ID)
-    if len(ids) > 1 and len(set(ids)) != len(ids):
+    if len(ids) != len(imps):
         raise Malformed(MalformedReason.DUPLICATE_IMPRESSION_ID)
     if request.site is None:
         several = request.app is not None and request.dooh is not None

@@ -14,7 +14,7 @@ def _plain(text: str) -> str:
 
 
 def _read_table() -> dict[str, str]:
-    """Every form, plain, and the alpha-3 code that it means."""
+    """Every form of every country, made plain, and the alpha-3 code that it means."""
     forms: dict[str, str] = {}
     table = importlib.resources.files("bidder.openrtb").joinpath("countries.tsv").read_text(encoding="utf-8")
     for line in table.splitlines()[1:]:

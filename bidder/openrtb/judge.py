@@ -33,11 +33,11 @@ class AnswerTerms(NamedTuple):
     """What the request leaves to the exchange's configuration."""
 
     currency: str
-    """Of bids where the request names none."""
+    """The currency of bids where the request names none."""
     seats: frozenset[str]
-    """That are ours."""
+    """The seats that are ours."""
     price_macro: str
-    """That must be in a notice or in the markup."""
+    """The macro that must be in a notice or in the markup."""
     deal_floor_else_impression: bool = False
     """Whether a deal that names no floor has the impression's."""
 
@@ -171,7 +171,7 @@ def _format(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
 
 
 def _offered(imp: Imp, bid: Json) -> Banner | Video | Audio | Native | None:
-    """The format of the impression that a bid fills."""
+    """The object of the impression for the format that a bid fills."""
     by_name = {"banner": imp.banner, "video": imp.video, "audio": imp.audio, "native": imp.native}
     return by_name.get(_kind(bid))
 
@@ -235,7 +235,7 @@ def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
 
 
 def _transparency(request: BidRequest, bid: Json) -> Iterator[Violation]:
-    """Who pays is told where it must be, and by whom it can be shown (OpenRTB's extension "DSA Transparency")."""
+    """Faults in telling who pays for the ad, and in who shows that (OpenRTB's extension "DSA Transparency")."""
     dsa = request.regs.ext.dsa if request.regs is not None and request.regs.ext is not None else None
     if dsa is None or dsa.dsarequired not in (2, 3):
         return

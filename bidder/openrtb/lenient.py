@@ -221,7 +221,7 @@ def _array_reader(read_item: Reader) -> Reader:
 
 
 def _listed(value: object, *, splits: bool) -> list[object]:
-    """The array that was meant: one of its values, what stands between commas, or places as names.
+    """The array that was meant: by its only value, by values between commas, or by an object with indices as names.
 
     PHP writes a list that something was taken out of as `{"0": "IAB25", "2": "IAB26"}`.
     """

@@ -14,7 +14,7 @@ INVALID = 2
 
 
 def are_asked_for(request: BidRequest) -> bool:
-    """Whether the request wants to know."""
+    """Whether the request asks why there is no bid on an impression."""
     ext = request.ext
     return ext is not None and ext.prebid is not None and bool(ext.prebid.returnallbidstatus)
 
@@ -22,7 +22,7 @@ def are_asked_for(request: BidRequest) -> bool:
 def with_non_bids(answer: bytes, request: BidRequest, seat: str, nbr: int, invalid: frozenset[int]) -> bytes:
     """An answer with the reason of each impression that it has no bid on.
 
-    That is `nbr` where it has none at all; `invalid` are the positions of impressions that no rule allows to be bid on.
+    The reason is `nbr` where there is no bid at all; `invalid` are the indices of impressions that no bid could be on.
     """
     told = msgspec.json.decode(answer)
     bids = {bid["impid"] for each in told.get("seatbid", ()) for bid in each["bid"]}

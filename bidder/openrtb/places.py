@@ -6,6 +6,9 @@ privacy, the stricter counts, and of two texts that differ neither. Most of live
 runs on every request, hence the plain code instead of a table of paths (measured: 2 us against 6).
 """
 
+from collections.abc import Sequence
+from typing import Final
+
 from bidder.openrtb.lenient import UNREADABLE_FLAG, UNREADABLE_SECTION, UNREADABLE_TEXT
 from bidder.openrtb.tolerance import Tolerances
 from bidder.openrtb.types import (
@@ -24,13 +27,15 @@ from bidder.openrtb.types import (
     Video,
 )
 
+_NUMBER: Final[type[object]] = int
+"""What a `Text` may be until it is settled; the type checker knows it as a text from the start."""
+
 
 def settle(request: BidRequest, tolerances: Tolerances) -> None:
     """Fill every first-class member of `request` that only an older place has; make the identifiers text."""
-    if type(request.id) is not str:
+    if type(request.id) is _NUMBER:
         request.id = _text(request.id, tolerances)
-    for imp in request.imp:
-        _settle_imp(imp, tolerances)
+    _settle_imps(request.imp, tolerances)
     place = request.site or request.app or request.dooh
     if place is not None:
         _settle_place(place, tolerances)
@@ -50,22 +55,23 @@ def _text(value: object, tolerances: Tolerances) -> str:
     return str(value)
 
 
-def _settle_imp(imp: Imp, tolerances: Tolerances) -> None:
-    if type(imp.id) is not str:
-        imp.id = _text(imp.id, tolerances)
-    if imp.tagid is not None and type(imp.tagid) is not str:
-        imp.tagid = _text(imp.tagid, tolerances)
-    if type(imp.secure) is bool or type(imp.instl) is bool:
-        tolerances.loose_flag += 1
-    ext = imp.ext
-    if ext is not None and imp.rwdd is None:
-        imp.rwdd = ext.rewarded
-        if imp.rwdd is None and ext.prebid is not None:
-            imp.rwdd = ext.prebid.is_rewarded_inventory
-        if imp.rwdd is not None:
-            tolerances.old_place += 1
-    if imp.video is not None:
-        _settle_video(imp, imp.video, tolerances)
+def _settle_imps(imps: Sequence[Imp], tolerances: Tolerances) -> None:
+    for imp in imps:
+        if type(imp.id) is _NUMBER:
+            imp.id = _text(imp.id, tolerances)
+        if type(imp.tagid) is _NUMBER:
+            imp.tagid = _text(imp.tagid, tolerances)
+        if type(imp.secure) is bool or type(imp.instl) is bool:
+            tolerances.loose_flag += 1
+        ext = imp.ext
+        if ext is not None and imp.rwdd is None:
+            imp.rwdd = ext.rewarded
+            if imp.rwdd is None and ext.prebid is not None:
+                imp.rwdd = ext.prebid.is_rewarded_inventory
+            if imp.rwdd is not None:
+                tolerances.old_place += 1
+        if imp.video is not None:
+            _settle_video(imp, imp.video, tolerances)
 
 
 def _settle_video(imp: Imp, video: Video, tolerances: Tolerances) -> None:
@@ -90,19 +96,19 @@ def _settle_device(device: Device, tolerances: Tolerances) -> None:
 
 
 def _settle_place(place: Site | App | Dooh, tolerances: Tolerances) -> None:
-    if place.id is not None and type(place.id) is not str:
+    if type(place.id) is _NUMBER:
         place.id = _text(place.id, tolerances)
     publisher = place.publisher
-    if publisher is not None and publisher.id is not None and type(publisher.id) is not str:
+    if publisher is not None and type(publisher.id) is _NUMBER:
         publisher.id = _text(publisher.id, tolerances)
-    if type(place) is App and place.bundle is not None and type(place.bundle) is not str:
+    if type(place) is App and type(place.bundle) is _NUMBER:
         place.bundle = _text(place.bundle, tolerances)
 
 
 def _settle_geo(geo: Geo, tolerances: Tolerances) -> None:
-    if geo.zip is not None and type(geo.zip) is not str:
+    if type(geo.zip) is _NUMBER:
         geo.zip = _text(geo.zip, tolerances)
-    if geo.region is not None and type(geo.region) is not str:
+    if type(geo.region) is _NUMBER:
         geo.region = _text(geo.region, tolerances)
     if geo.lon is None and geo.long is not None:
         geo.lon = geo.long

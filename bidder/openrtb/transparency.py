@@ -26,7 +26,7 @@ CANNOT_RENDER: Final = 0
 """`pubrender` of a publisher who does not show the notice."""
 
 DO_NOT_SEND: Final = 0
-"""`datatopub` of a publisher who wants no data for it."""
+"""`datatopub` of a publisher who wants no such data."""
 
 
 class TransparencyAsked(NamedTuple):
@@ -59,7 +59,7 @@ def asked_of(dsa: Dsa, *, profile: bool, precise_geo: bool) -> TransparencyAsked
 def transparency(
     asked: TransparencyAsked, behalf: str, paid: str, track_url: str, *, ad_shows: bool = False
 ) -> dict[str, Any] | None:
-    """`bid.ext.dsa`; None where nobody has said who pays, or nobody would show it. `ad_shows`: the ad can."""
+    """`bid.ext.dsa`; None where nobody has said who pays, or nobody would show it. `ad_shows`: the ad can show it."""
     if not behalf or not paid or not (asked.publisher_renders or ad_shows):
         return None
     told: dict[str, Any] = {"behalf": behalf, "paid": paid, "adrender": int(not asked.publisher_renders)}

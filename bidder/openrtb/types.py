@@ -62,7 +62,7 @@ class VideoExt(msgspec.Struct, frozen=True, gc=False):
 
 
 class DurationFloor(msgspec.Struct, frozen=True, gc=False):
-    """A floor for ads of some lengths (OpenRTB 2.6 section 3.2.35); without a bound on a side there is none."""
+    """A floor for ads of some lengths (OpenRTB 2.6 section 3.2.35); a side without a bound is open."""
 
     mindur: Int | None = None
     maxdur: Int | None = None
@@ -135,7 +135,7 @@ class Native(msgspec.Struct, gc=False):
     """JSON text by the specification; an object from several exchanges."""
     ver: str | None = None
     assets: list[Any] | None = None
-    """Where the request was unwrapped into `imp.native` itself, as the next two."""
+    """Set where the request was unwrapped into `imp.native` itself, as are the next two."""
     eventtrackers: list[Any] | None = None
     privacy: Flag | None = None
     api: Ints | None = None

@@ -80,7 +80,7 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
 
 
 ONE_IMPRESSION = 1_000
-"""In thousandths."""
+"""`Impression.multiplier_milli` of what counts as one impression."""
 
 
 class Impression(msgspec.Struct, gc=False):
@@ -105,7 +105,7 @@ class Auction(msgspec.Struct, gc=False):
     request: BidRequest
     exchange: Exchange
     deadline: float  # monotonic seconds
-    speaker: Speaker  # who speaks for the exchange: `bidder.dialects.table.speaker_of`
+    speaker: Speaker  # of the exchange: `bidder.dialects.table.speaker_of`
     arrival: float = 0.0  # monotonic seconds
     currency: str = ""
     impressions: list[Impression] = []

@@ -56,7 +56,7 @@ def keep_what_fits(request: BidRequest, left_s: float) -> LeftOut:
 
 
 def _places(imp: Imp) -> int:
-    """Each format is matched and priced by itself, and so is each ad of a pod."""
+    """How many places of an impression are priced: each format by itself, and each ad of a pod."""
     spots = [each for each in (imp.video, imp.audio) if each is not None]
     return sum(
         (imp.banner is not None, imp.native is not None, *(MAX_ADS if each.poddur else 1 for each in spots)), start=0
@@ -64,7 +64,7 @@ def _places(imp: Imp) -> int:
 
 
 def _keep_deals(pmp: Pmp, most: int, left_out: LeftOut) -> int:
-    """Cut the deals of an impression to `most`; how many are left."""
+    """Cut the deals of an impression to `most`. Returns how many are left."""
     deals = pmp.deals or ()
     left_out["deals"] += max(len(deals) - most, 0)
     pmp.deals = deals[:most]
@@ -72,7 +72,7 @@ def _keep_deals(pmp: Pmp, most: int, left_out: LeftOut) -> int:
 
 
 def _keep_sizes(imp: Imp, most: int, left_out: LeftOut) -> int:
-    """Cut the sizes of a banner to `most`, one at least: without any it would offer another; how many are left."""
+    """Cut the sizes of a banner to `most`, but not to none: then it would offer another. Returns how many are left."""
     banner = imp.banner
     if banner is None or not banner.format:
         return 0

@@ -193,7 +193,7 @@ def resolve_consent(auction: Auction, policy: ConsentPolicy) -> None:
             if not policy.settings.bid_without_purpose_2:
                 auction.no_bid = NoBid.CONSENT_PURPOSE_2
             return
-    if limit_of(request, gpp, honour_do_not_track=policy.settings.honour_do_not_track):
+    if limit_of(request, gpp, policy.settings):
         consent = CONTEXTUAL
     auction.consent = consent
 
@@ -237,7 +237,7 @@ def tc_string_of(request: BidRequest, gpp: GppString | None) -> str | None:
     return user.consent if user is not None else None
 
 
-def limit_of(request: BidRequest, gpp: GppString | None, *, honour_do_not_track: bool) -> str:
+def limit_of(request: BidRequest, gpp: GppString | None, settings: ConsentSettings) -> str:
     """What but GDPR keeps the user's data out, in words: a child, an opt-out, limited tracking; "" for nothing."""
     regs, device = request.regs, request.device
     if regs is not None:
@@ -247,7 +247,7 @@ def limit_of(request: BidRequest, gpp: GppString | None, *, honour_do_not_track:
             return "a GPP section that applies limits us, is missing or cannot be read"
         if (regs.us_privacy or regs.gpc is not None) and _opted_out(request, regs):
             return "the user opted out (us_privacy, gpc), or us_privacy cannot be read"
-    if device is not None and _tracking_is_limited(device, honour_do_not_track=honour_do_not_track):
+    if device is not None and _tracking_is_limited(device, settings):
         return "the device limits tracking (lmt, dnt, atts or an empty advertising id)"
     return ""
 
@@ -288,8 +288,8 @@ def _may_be_in_united_states(request: BidRequest) -> bool:
     return not countries or None in countries or not UNITED_STATES.isdisjoint(countries)
 
 
-def _tracking_is_limited(device: Device, *, honour_do_not_track: bool) -> bool:
-    if device.lmt or (device.dnt and honour_do_not_track):
+def _tracking_is_limited(device: Device, settings: ConsentSettings) -> bool:
+    if device.lmt or (device.dnt and settings.honour_do_not_track):
         return True
     if device.ext is not None and device.ext.atts in _LIMITED_STATUSES:
         return True

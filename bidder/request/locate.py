@@ -42,7 +42,7 @@ def locate(auction: Auction) -> None:
 
 
 def _geo_of_user(request: BidRequest, of_device: Geo | None) -> Geo | None:
-    """Where the user is at home, for want of the device's country; a point of the device stays the point."""
+    """Where the user is at home, used where the device has no country; a point of the device is kept."""
     of_user = request.user.geo if request.user is not None else None
     if of_user is None or of_device is None:
         return of_user or of_device

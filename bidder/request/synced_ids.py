@@ -55,12 +55,12 @@ def _read(request: BidRequest, source: str) -> str | None:
 
 
 def is_usable(identifier: str | None) -> bool:
-    """Whether an exchange's id may be looked up."""
+    """Whether an exchange's id may be looked up: it is short enough and no placeholder."""
     return identifier is not None and 0 < len(identifier) <= MAX_EXCHANGE_USER_CHARS and not means_nobody(identifier)
 
 
 def _ifa(request: BidRequest, _name: str) -> str | None:
-    """The advertising id of a device; a screen out of home is nobody's."""
+    """The advertising id of a device; that of a screen out of home stands for no user."""
     device = request.device
     if device is None or not device.ifa or request.dooh is not None:
         return None

@@ -54,8 +54,9 @@ def check_request(auction: Auction, fx: FxTable) -> None:
     if (request.wseat or request.bseat) and not speaker.may_bid(request.wseat, request.bseat):
         auction.no_bid = NoBid.SEAT_BLOCKED
         return
+    has_rules = speaker.has_rules
     for position, imp in enumerate(request.imp):
-        if speaker.has_rules and (fault := speaker.refuses(imp)) is not None:
+        if has_rules and (fault := speaker.refuses(imp)) is not None:
             _report(auction, f"/imp/{position}{fault.pointer}", fault.code, fault.message)
             continue
         _check_impression(auction, imp, position, fx)
@@ -77,9 +78,9 @@ def _choose_currency(offered: tuple[str, ...] | None, speaker: Speaker, fx: FxTa
 
 def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) -> None:
     """Add the impression in each format that it can be filled with, or a fault where there is no such."""
-    is_alone = imp.native is None and imp.video is None and imp.audio is None  # a banner, as nearly all are
-    found = _read_banner(imp) if is_alone else None
-    offers = [found] if type(found) is Offer else _offers(auction, imp, position)
+    # A banner and nothing else, as nearly all are.
+    alone = _read_banner(imp) if imp.native is None and imp.video is None and imp.audio is None else None
+    offers = [alone] if type(alone) is Offer else _offers(auction, imp, position)
     counted = ONE_IMPRESSION
     if imp.qty is not None and imp.qty.multiplier not in (None, 1):
         counted = _multiplier(auction, imp.qty.multiplier or 0.0, position)
@@ -97,7 +98,7 @@ def _check_impression(auction: Auction, imp: Imp, position: int, fx: FxTable) ->
         deals = _deal_floors(auction, pmp.deals, position, floor, fx) if pmp.deals else NO_DEALS
         is_private = bool(pmp.private_auction)
     if offers:
-        _add(auction, Impression(imp, position, floor, offers[0], deals, is_private), offers, fx, is_alone=is_alone)
+        _add(auction, Impression(imp, position, floor, offers[0], deals, is_private), offers, fx, alone)
     if counted != ONE_IMPRESSION:
         _multiply(auction, position, counted)
 
@@ -122,14 +123,18 @@ def _multiply(auction: Auction, position: int, counted: int) -> None:
             impression.multiplier_milli = counted
 
 
-def _add(auction: Auction, impression: Impression, offers: list[Offer], fx: FxTable, *, is_alone: bool) -> None:
-    """Add an impression, which has the first of its offers, in each of its formats; `is_alone` where it has but one."""
-    is_outside = auction.request.dooh is not None
-    if is_alone and not is_outside:
+def _add(
+    auction: Auction, impression: Impression, offers: list[Offer], fx: FxTable, alone: Offer | Fault | None
+) -> None:
+    """Add an impression, which has the first of its offers, in each of its formats.
+
+    `alone` is what it offers where it is a banner and nothing else.
+    """
+    if alone is not None and auction.request.dooh is None:
         auction.impressions.append(impression)
         return
     imp = impression.imp
-    if is_outside:
+    if auction.request.dooh is not None:
         offers = [without_clicks(offer) for offer in offers]
     has_rivals = len(offers) > 1
     for offer in offers:

@@ -46,7 +46,7 @@ OF_WHO_MADE_IT = "maker"
 
 Codes = tuple[int | None, tuple[str, ...]] | tuple[int | None, tuple[str, ...], str]
 Listed = str | Codes
-"""Of what a page is about: a code of Content 1.0, or (`cattax`, codes of it), marked where a maker's."""
+"""What a page is about: a code of Content 1.0, or (`cattax`, its codes), and a mark where they are a maker's."""
 
 _FOLDER = Path(__file__).parent / "taxonomies"
 _CODE_1_0 = re.compile(r"IAB\d{1,2}(-\d{1,2})?")
@@ -93,7 +93,7 @@ def taxonomies() -> Taxonomies:
 
 
 class _Codes(NamedTuple):
-    """A sender's codes, as far as they are any: ids of its taxonomy, and codes of Content 1.0 (also among others)."""
+    """What a sender's codes are: ids of its taxonomy, codes of Content 1.0 (also among others), or neither."""
 
     own: frozenset[str]
     of_1_0: frozenset[str]
@@ -101,7 +101,7 @@ class _Codes(NamedTuple):
 
 
 def _read(codes: Iterable[str], taxonomy: int) -> _Codes:
-    """In set operations: a request of 2 MB holds 200,000 codes, of which a thousand can be real."""
+    """Sort codes, in set operations: a request of 2 MB holds 200,000 of them, of which a thousand can be real."""
     texts = set(map(str.strip, codes))
     texts.discard("")
     known = taxonomies().names.get(taxonomy, frozenset()) if taxonomy != CONTENT_1_0 else frozenset[str]()
@@ -181,8 +181,8 @@ def refused_categories(
 ) -> set[str]:
     """What an ad must not say it advertises: `bcat` and `acat` in Content 1.0, with `UNCATEGORISED`, read wide.
 
-    Of a taxonomy that we cannot read no ad can be shown to comply, so it refuses all of them. An id that a taxonomy
-    does not have refuses nothing: no category of ours is mapped to it.
+    With a taxonomy that we cannot read, no ad can be shown to comply, so all are refused. An id that a taxonomy does
+    not have refuses nothing: no category of ours is mapped to it.
     """
     refused: set[str] = set()
     if not blocked and not allowed:

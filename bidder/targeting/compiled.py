@@ -32,7 +32,7 @@ class Compiled:
 
     @classmethod
     def of(cls, index: Index, caps: CapTable, shops: dict[int, Payer]) -> Self:
-        """Of parts that are compiled already."""
+        """A compiled catalogue of parts that are compiled already."""
         compiled = cls.__new__(cls)
         compiled.index, compiled.caps, compiled.shops = index, caps, shops
         return compiled

@@ -25,7 +25,7 @@ Key = Any
 
 
 SLICE = 256
-"""Values of a key that are looked up before the event loop gets a turn: a third of a millisecond, as domains are."""
+"""Values of a key that are looked up before the event loop gets a turn: a third of a millisecond with domains."""
 
 
 class PositionLists:
@@ -46,7 +46,7 @@ class PositionLists:
 
 
 class Dimension(Memo):
-    """Sets of line items by request value, memoised. `reason` is what the line items outside the answer are told."""
+    """Sets of line items by request value, memoised. `reason` is counted for the line items outside the answer."""
 
     def __init__(self, reason: NoBid, count: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Dimension(Memo):
         return counts
 
     def count_hits(self, bits: int, impressions: int) -> None:
-        """Impressions that used the answer `bits` without asking here."""
+        """Count impressions that used the answer `bits` as a part of a joint answer, without asking here."""
         self._harvested[bits] = self._harvested.get(bits, 0) + impressions
 
     def forget(self) -> None:
@@ -223,7 +223,8 @@ class Offered(Dimension):
 class SegmentMembership(Dimension):
     """`segments_any` and `segments_all`: the key is the user's active segment ids, packed as little-endian uint32.
 
-    None instead is a user of whom nothing is known, or may be: what such a user is told is `Strangers`' reason.
+    The key None stands for a user of whom nothing is known or may be known: all line items accept it here, since
+    `Strangers` has the reason for such a user.
     """
 
     def __init__(self, count: int, any_of: PositionLists, all_of: Mapping[tuple[int, ...], "array.array[int]"]) -> None:
@@ -252,7 +253,7 @@ class SegmentMembership(Dimension):
 
 
 class Strangers(Dimension):
-    """Line items for members of segments refuse users of whom nothing is known, or may be: their key is None."""
+    """Line items for members of segments refuse users of whom nothing is known or may be known, whose key is None."""
 
     def __init__(self, membership: Dimension) -> None:
         super().__init__(NoBid.NO_PROFILE, membership.count)
@@ -283,7 +284,7 @@ class DealAccess(Dimension):
         return self._unrestricted | self._set_of(self._lists, [(exchange_id, deal_id) for deal_id in deal_ids])
 
     def targeted(self, exchange_id: int, deal_ids: Iterable[str]) -> list[str]:
-        """Those of the offered deals that anybody targets."""
+        """Those of the offered deals that any line item targets."""
         by_value = self._lists.by_value
         return [deal_id for deal_id in deal_ids if (exchange_id, deal_id) in by_value]
 
@@ -294,7 +295,7 @@ class DealAccess(Dimension):
 
 
 class PrivateAuction(Dimension):
-    """A private auction is closed to line items without deals; by the same key `DealAccess` judges the others."""
+    """A private auction is closed to line items without deals; `DealAccess` judges the others by the same key."""
 
     def __init__(self, deals: Dimension) -> None:
         super().__init__(NoBid.PRIVATE_AUCTION, deals.count)
@@ -370,11 +371,11 @@ class LayeredDeals(Layered):
 
 
 class Group(Memo):
-    """Dimensions whose keys come from one part of a request, asked together: one look-up where each would cost one.
+    """Dimensions whose keys come from one part of a request, asked together: one look-up instead of one for each.
 
     The memo's key is all that their fields read of that part, so it determines the keys of all of them. A joint
     answer counts for all its parts; `settle` passes the counts on, and must come before any dimension is harvested.
-    The dimensions stay the only ones who know an answer; this only remembers which belong together.
+    Only a dimension works out an answer; the group just remembers which answers belong together.
     """
 
     __slots__ = ("_known", "dimensions", "memo")
@@ -430,7 +431,7 @@ class Group(Memo):
 
 
 class JointBits:
-    """What several dimensions accept together, each one's part of it, and the impressions that it was used for."""
+    """What several dimensions accept together, the part of each, and how many impressions have used it."""
 
     __slots__ = ("bits", "hits", "parts")
 

@@ -21,7 +21,7 @@ Fields of a request start from its `Auction`, those of an impression from its `I
 """
 
 Applies = Callable[[Mapping[Hashable, object], Any], Iterable[Hashable]]
-"""Of the values that line items name, those that apply to what was read. May also give values that nobody names."""
+"""Of the values that line items name, those that apply to what was read; also others, which are then not found."""
 
 # The largest domain lists in use (to deny made-for-advertising sites) have 20,000 lines.
 MAX_LIST = 20_000
@@ -31,9 +31,9 @@ MAX_SHOWN_CHARS = 200
 
 
 class Part(enum.Enum):
-    """What repeats together in requests: the fields of one part that anybody targets share one look-up.
+    """Parts of a request whose values repeat together: those fields of a part that are targeted share one look-up.
 
-    A field alone in its part is one that nearly every request has a value of its own for.
+    A field is alone in its part where nearly every request has another value for it.
     """
 
     EXCHANGE = "the exchange, and what the publisher blocks"
@@ -67,8 +67,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     Line items name values in the members `allow` and `deny` of their targeting, or by their ads (`ads`, a member of
     bidder.targeting.index.Ads). A line item without any is not restricted, except where it `must_offer`: sizes. What
-    was read, in the order of `reads`, becomes the values that are looked up among those (`values`), or is matched with
-    each pattern that somebody names (`matches`), or is given together with all that is named (`finds`). `deny_values`
+    was read, in the order of `reads`, is given to one of three functions: `values` makes the values to look up of it,
+    `matches` says whether it fits a pattern that line items name, `finds` picks from all that they name. `deny_values`
     is the reading for denied values where it is wider.
     """
 
@@ -93,7 +93,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     refers: str = ""  # the kind of object whose ids the values are
 
     def __reduce__(self) -> tuple[Callable[[str], "Field"], tuple[str]]:
-        """Between processes a field is its name: both know the table."""
+        """Pickle a field as its name: both processes know the table."""
         return _field_of_the_table, (self.name,)
 
     @property
@@ -138,7 +138,8 @@ class Values:
 class Patterns:
     """Applies the patterns that match what was read: globs and circles, which cannot be looked up.
 
-    Gives None, which nobody names, for each that does not: whoever pauses after so many values pauses here, too.
+    Gives None, which no line item names, for each that does not: a caller that pauses after so many values then pauses
+    here, too.
     """
 
     __slots__ = ("_matches",)
@@ -164,7 +165,7 @@ class Finds:
 
 
 class Reads:
-    """Reads what several fields depend on, all at once; each field's share of that by its number.
+    """Reads what several fields depend on, all at once; `shares` gives each field its part of that.
 
     `read` gives the key of a memo: a tuple, or the value itself where only one is read.
     """
@@ -218,7 +219,7 @@ def reader(reads: Sequence[Read]) -> Callable[[Any], Any]:
 
 
 def _value_of(path: str, lines: list[str], named: set[str]) -> str:
-    """The expression for what a path leads to. `lines` are told to name the object that has it, once."""
+    """The expression for what a path leads to. A line that names the object that has it is added to `lines`, once."""
     owner, _dot, member = path.rpartition(".")
     if not owner:
         return f"start.{member}"

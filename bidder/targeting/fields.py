@@ -171,7 +171,7 @@ FIELDS: tuple[Field, ...] = (
         about="`rwdd`: 1 where the user is rewarded for watching, 0 for all others",
     ),
 )  # fmt: skip
-"""In the order of explanations."""
+"""All fields, in the order in which explanations give their reasons."""
 
 FIELD_BY_NAME = {field.name: field for field in FIELDS}
 

@@ -20,7 +20,7 @@ _SPECIAL: Final = re.compile(r"[*?\[]")
 
 @functools.lru_cache(_REMEMBERED)
 def compiled(pattern: str) -> Glob:
-    """Whether a text, as a whole and in the case it is written in, fits the pattern."""
+    """The test whether a text, as a whole and in the case it is written in, fits the pattern."""
     special = _SPECIAL.search(pattern)
     if special is None:
         return pattern.__eq__
@@ -31,7 +31,7 @@ def compiled(pattern: str) -> Glob:
 
 
 def _signs(pattern: str) -> Iterator[str]:
-    """The pattern's characters, each `[...]` as one; a bracket that is never closed is itself, written `[[]`."""
+    """The pattern's characters, each `[...]` as one; a bracket that is never closed means itself, written `[[]`."""
     at = 0
     while at < len(pattern):
         sign, length = pattern[at], 1
@@ -44,7 +44,7 @@ def _signs(pattern: str) -> Iterator[str]:
 
 
 def _with_stars(pattern: str) -> Glob:
-    """A pattern of which only stars are special: the texts between them are searched from left to right."""
+    """The test for a pattern where only stars are special: the texts between them are searched from left to right."""
     first, *middle, last = pattern.split("*")
     parts = [part for part in middle if part]
     if not parts and not last:
@@ -66,10 +66,10 @@ def _with_stars(pattern: str) -> Glob:
 
 
 def _with_wildcards(head: str, signs: list[str]) -> Glob:
-    """Any pattern; `head` is the plain text that it begins with.
+    """The test for any pattern; `head` is the plain text that it begins with.
 
     All places of the pattern are tried at once, as bits of one number: bit n says that the text so far fits the
-    first n signs. A character moves each place that takes it on by one, and a star keeps its place.
+    first n signs. A character moves each place that accepts it one further, and a star keeps its place.
     """
     literal, anything, stays, some = _places(signs)
     whole = 1 << sum(sign != "*" for sign in signs)
@@ -92,7 +92,7 @@ def _with_wildcards(head: str, signs: list[str]) -> Glob:
 
 
 def _places(signs: Iterable[str]) -> tuple[dict[str, int], int, int, list[tuple[int, Callable[[str], object]]]]:
-    """The places that each plain character takes on, those that any does, those of stars, and each `[...]` with its."""
+    """Places by the plain character that they accept, those that accept any, those of stars, and each `[...]`."""
     literal: dict[str, int] = {}
     anything = stays = 0
     some: list[tuple[int, Callable[[str], object]]] = []

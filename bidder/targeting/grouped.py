@@ -26,7 +26,7 @@ class Grouped:
         self.known = self.group.memo.get
 
     def answer(self, part: object) -> JointBits:
-        """What all of them say of what was read."""
+        """The joint answer of all these fields to what was read."""
         return self.known(part) or self.resolve(part)
 
     def resolve(self, part: object) -> JointBits:

@@ -110,13 +110,13 @@ class Index(msgspec.Struct):
     owners: dict[int, int]  # advertiser id -> its number in `lines.owner`, in the order of the numbers
 
     def creatives_of(self, position: int) -> list[Creative]:
-        """The active creatives of the line item at `position` that something makes ads of, in its order."""
+        """The active creatives of the line item at `position` whose format is known, in its order."""
         number = int(self.ad_list[position])
         start = int(self.ad_ends[number - 1]) if number else 0
         return [self.creatives[each] for each in self.ads[start : self.ad_ends[number]].tolist()]
 
     def positions_of(self, pool: PoolKey) -> tuple[int, ...]:
-        """Where a pool is: shares of a line item follow each other. Empty for one that the index does not have."""
+        """The one position of a pool, or none if the index lacks it. Shares of a line item follow each other."""
         positions = self.by_line_item.get(pool.line_item_id, ())
         return positions[pool.share : pool.share + 1]
 
@@ -124,7 +124,7 @@ class Index(msgspec.Struct):
 class Ads(msgspec.Struct, frozen=True):
     """The active creatives of one advertiser's choice, and what fields ask of them (`Field.ads`).
 
-    One blocked creative blocks the line item here: never a violation, at worst a bid less.
+    One blocked creative blocks the line item here: never a violation, at worst a lost bid.
     """
 
     number: int
@@ -261,7 +261,7 @@ def _share_factor(entry: _Entry) -> float:
 
 
 def _hours(lines: list[LineItem]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """The distinct choices of hours, each with a row, and the row of each line item; no hours are all hours."""
+    """The distinct choices of hours, each with a row, and the row of each line item; none chosen means all hours."""
     patterns: dict[tuple[int, ...], int] = {}
     rows = np.fromiter(
         (patterns.setdefault(line.targeting.hours_of_week, len(patterns)) for line in lines), dtype=np.int64
@@ -282,7 +282,7 @@ def _grouped(ids: Iterable[int]) -> dict[int, tuple[int, ...]]:
 
 
 def _restricted(entries: list[_Entry], field: str) -> Iterable[tuple[int, Sequence[Any]]]:
-    """(position, values) of those who name any; most line items leave most fields empty."""
+    """(position, values) of the line items that name any; most leave most fields empty."""
     for position, entry in enumerate(entries):
         named = getattr(entry.line.targeting, field)
         if named:
@@ -290,7 +290,7 @@ def _restricted(entries: list[_Entry], field: str) -> Iterable[tuple[int, Sequen
 
 
 def _dimension(field: Field, entries: list[_Entry]) -> Dimension:
-    """What line items name in a field, compiled."""
+    """The dimension of a field, compiled from what line items name in it."""
     count = len(entries)
     if field.ads:
         lists = _lists_of_ads(entries, operator.attrgetter(field.ads))
@@ -336,7 +336,7 @@ def _ads(
 
 
 def _lists_of_ads(entries: list[_Entry], values_of: Callable[[Ads], Iterable[Hashable]]) -> PositionLists:
-    """Lists of what line items have by their ads, which many share: added once for all of them."""
+    """What line items name by their ads: many have the same ads, whose values are added once for all of them."""
     numbers = np.fromiter((entry.ads.number for entry in entries), dtype=np.int64)
     order = numbers.argsort(kind="stable")
     ends = numbers[order].searchsorted(np.arange(1, numbers.max(initial=-1) + 2))

@@ -20,11 +20,12 @@ MEMBERS: Final[Mapping[ListKind, tuple[str, str]]] = {
 """The members of targeting that allow and deny what a list of each kind holds."""
 
 NOTHING: Final = ""
-"""A value that no request has: whoever allows a list that is empty, paused or gone is meant for its values alone."""
+"""A value that no request has, for a line item that allows a list which is empty, paused or gone: it was meant for the
+values of that list alone."""
 
 
 class ListExpander:
-    """Puts the values of lists in their place. Equal choices of lists share one tuple of values."""
+    """Adds the values of lists to a line item's own. Equal choices of lists share one tuple of values."""
 
     def __init__(self, lists: Iterable[InventoryList]) -> None:
         self._lists = {each.id: each for each in lists if each.status is Status.ACTIVE}
@@ -43,13 +44,13 @@ class ListExpander:
     def _members(
         self, line: LineItem, targeting: Targeting, chosen: tuple[int, ...], which: int
     ) -> dict[str, tuple[str, ...]]:
-        """New values of the members that allow (`which` 0) or deny (1), of those that a chosen list changes."""
+        """New values of the members that the chosen lists change: those that allow (`which` 0) or deny (1)."""
         allows = which == 0
         found = [self._lists.get(number) for number in chosen]
         usable = [each for each in found if each is not None and each.advertiser_id in (None, line.advertiser_id)]
         members = {MEMBERS[each.kind][which]: () for each in usable}
         if allows and len(usable) < len(found):
-            # Of which kind the missing one was, nobody knows any more: it allowed places, and these are none.
+            # The kind of a missing list is no longer known: it allowed some places, so now none is allowed.
             members.setdefault("domains_allow", ())
         return {member: self._values(member, getattr(targeting, member), usable, allows) for member in members}
 

@@ -31,8 +31,8 @@ class Matcher:
     """
 
     __slots__ = (
-        "_careful", "_context", "_deals", "_membership", "_slot_reads", "_slots", "_weight", "dimensions", "factors",
-        "index", "live",
+        "_asked", "_careful", "_context", "_deals", "_membership", "_slot_reads", "_slots", "_weight", "dimensions",
+        "factors", "index", "live",
     )  # fmt: skip
 
     def __init__(self, index: Index, live: LiveSets, memory: MemoryBudget, *, counts_hits: bool = True) -> None:
@@ -42,6 +42,8 @@ class Matcher:
         self._context = grouped_by_part(
             index.dimensions, [field for field in index.fields if field.part is not Part.IMPRESSION]
         )
+        # Looking up a member of a slot to call it costs as much as the call, and this is done for each request.
+        self._asked = tuple((grouped.read, grouped.known, grouped.resolve) for grouped in self._context)
         slots = [
             field for field in index.fields if field.part is Part.IMPRESSION and index.dimensions[field.name].restricts
         ]
@@ -75,23 +77,23 @@ class Matcher:
         bits = self.live.bits
         if auction.is_child:
             bits &= self._fit_for_children()
-        for grouped in self._context:
-            part = grouped.read(auction)
-            answer = grouped.known(part)
+        for read, known, resolve in self._asked:
+            part = read(auction)
+            answer = known(part)
             if answer is None:
-                answer = grouped.resolve(part)
+                answer = resolve(part)
             answer.hits += hits
             bits &= answer.bits
-        union = 0
-        known, read = self._slots.memo, self._slot_reads.read
+        union, weight = 0, self._weight
+        known, read = self._slots.memo.get, self._slot_reads.read
         for impression in impressions:
             slot = read(impression)
             if impression.imp.pmp is not None:
                 slot = (slot, *_deals_of(auction, impression))
-            answer = known.get(slot)
+            answer = known(slot)
             if answer is None:
                 answer = self._resolve_slot(slot, auction, impression)
-            answer.hits += self._weight
+            answer.hits += weight
             impression.eligible = eligible = bits & answer.bits
             union |= eligible
         return union

@@ -15,7 +15,7 @@ import msgspec
 # of real traffic at 10,000 line items fills a fifth of it.
 MEMO_BYTES = 192 * 1024 * 1024
 
-# A remembered answer beside its key and its set: an object, a slot of a table that is at most two thirds full.
+# A remembered answer beside its key and its set: an object, an entry of a table that is at most two thirds full.
 ANSWER_BYTES = 200
 # Of each text, number or tuple in a key, beside its characters or members.
 OBJECT_BYTES = 56
@@ -23,7 +23,7 @@ _REFERENCE_BYTES = 8
 
 
 def bytes_of(key: object) -> int:
-    """About the memory of a key: a sender decides how long its texts and lists are.
+    """The approximate memory of a key in bytes: a sender decides how long its texts and lists are.
 
     It runs for every answer that is remembered: the commonest types come first, and a loop costs less than a generator.
     """
@@ -39,11 +39,11 @@ def bytes_of(key: object) -> int:
         return bytes_of(msgspec.structs.astuple(key))
     if isinstance(key, bytes):
         return OBJECT_BYTES + len(key)
-    return OBJECT_BYTES + int(getattr(key, "nbytes", 0))  # what says itself how large it is
+    return OBJECT_BYTES + int(getattr(key, "nbytes", 0))  # an object that says how large it is
 
 
 class Memo(abc.ABC):
-    """Something that remembers, under a budget once it has joined one. `nbytes` is about what it holds."""
+    """Something that remembers, under a budget once it has joined one. `nbytes` is roughly how much it holds."""
 
     __slots__ = ("__weakref__", "_budget", "nbytes")
 
@@ -52,7 +52,7 @@ class Memo(abc.ABC):
         self._budget: MemoryBudget | None = None
 
     def join(self, budget: "MemoryBudget") -> None:
-        """Be remembered on this budget from now on, with all that is held."""
+        """Count for this budget from now on, with all that is held already."""
         if self._budget is not budget:
             if self._budget is not None:
                 self._budget.leave(self)
@@ -60,7 +60,7 @@ class Memo(abc.ABC):
             budget.add(self)
 
     def take(self, size: int) -> None:
-        """Say that so many bytes are about to be remembered; this or another memo may forget everything before."""
+        """Announce that `size` bytes will be remembered; this or another memo may have to forget everything first."""
         budget = self._budget
         if budget is not None:
             budget.used += size
@@ -74,13 +74,13 @@ class Memo(abc.ABC):
 
 
 class MemoryBudget:
-    """Bytes that the memos of a snapshot share. It does not keep them alive: they know it, and there are no cycles."""
+    """Bytes that the memos of a snapshot share. It refers to them weakly, so it neither keeps them nor makes cycles."""
 
     __slots__ = ("_memos", "most", "used")
 
     def __init__(self, most: int = MEMO_BYTES) -> None:
         self.most = most
-        self.used = 0  # at least what is held: memos may end without a word
+        self.used = 0  # at least what is held: memos are freed without telling
         self._memos: weakref.WeakSet[Memo] = weakref.WeakSet()
 
     def add(self, memo: Memo) -> None:
@@ -89,22 +89,22 @@ class MemoryBudget:
         self._memos.add(memo)
 
     def leave(self, memo: Memo) -> None:
-        """The memo has joined another budget."""
+        """Stop counting a memo, which joins another budget."""
         self._memos.discard(memo)
         self.used -= memo.nbytes
 
     def reserve(self, size: int) -> None:
-        """Bytes that are taken for good: arrays that are as large as they will ever be."""
+        """Take bytes out of the budget for good: for arrays that are as large as they will ever be."""
         self.most -= size
 
     def spend(self, size: int) -> None:
-        """So many bytes more; where that is too much, the memos that hold most forget."""
+        """Count `size` bytes more; where that is too much, the memos that hold most forget everything."""
         self.used += size
         if self.used > self.most:
             self.make_room(size)
 
     def make_room(self, size: int) -> None:
-        """Let the memos that hold most forget, until these bytes, which are counted already, fit."""
+        """Let the memos that hold most forget everything, until these `size` bytes, which no memo counts yet, fit."""
         self.used = size + sum(memo.nbytes for memo in self._memos)
         for memo in sorted(self._memos, key=lambda memo: memo.nbytes, reverse=True):
             if self.used <= self.most:

@@ -22,14 +22,15 @@ from core.model import BidModifier, LineItem
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-# The product of all that apply: ten times the worth of an impression is never meant, and a bid of nothing is targeting.
+# Bounds of the product of all that apply: more than ten times the worth of an impression is never meant, and not to bid
+# at all is a matter of targeting.
 LEAST, MOST = 0.1, 10.0
 
 _MAX_LABEL = 80
 
 
 def may_modify(field: Field) -> bool:
-    """Whether line items may name values of a field: those of fields of the ads themselves are nobody's choice."""
+    """Whether line items may name values of a field: values of their ads are not theirs to choose."""
     return bool(field.allow)
 
 
@@ -48,11 +49,11 @@ class Modifiers(msgspec.Struct):
 
     @property
     def count(self) -> int:
-        """How many there are: a line item with shares has each as often as it has positions."""
+        """The number of modifiers: a line item with shares has each as often as it has positions."""
         return len(self.positions)
 
     def above(self, below: "Modifiers", positions: int) -> "Modifiers":
-        """Those of a base and, behind them, these of its overlay; the base has so many `positions`."""
+        """The modifiers of a base and, behind them, these of its overlay; the base has so many `positions`."""
         return Modifiers(
             {name: Layered(dimension, self.dimensions[name]) for name, dimension in below.dimensions.items()},
             np.concatenate((below.positions, self.positions + positions)),
@@ -142,7 +143,7 @@ class BidFactors(Memo):
         return factors
 
     def applying(self, auction: Auction, impression: Impression, position: int) -> list[tuple[str, float]]:
-        """For explanations: what the modifiers are about that apply to a line item's position, and their factors."""
+        """For explanations: what each modifier that applies to a line item's position is about, and its factor."""
         bits = self._of_slot(self._of_context(auction), impression) if self else 0
         modifiers = self._modifiers
         numbers = to_flags(bits, modifiers.count).nonzero()[0].tolist()

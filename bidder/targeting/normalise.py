@@ -17,9 +17,9 @@ from core.supply import seller_name
 from creatives.formats.offer import OpenShape, Shape, shape_text
 
 EARTH_RADIUS_KM = 6371.0088
-# A longer name is none (RFC 1035); of such a text the end counts, which its parents are in.
+# A longer text is no domain name (RFC 1035); its end counts, which has the parents.
 MAX_DOMAIN_CHARS = 253
-# Longer ones are cut where they are looked up with all that lies above them: their beginning names the same.
+# Longer values are cut before they are looked up with all that lies above them: their beginning names the same.
 MAX_POSTCODE_CHARS = 16
 MAX_PATH_CHARS = 512  # of placement ids and venues
 # Longer addresses of pages are cut before their path is read: browsers and servers stop at 2,000 to 8,000 characters.
@@ -27,7 +27,7 @@ MAX_PATH_CHARS = 512  # of placement ids and venues
 MAX_PAGE_CHARS = 2_048
 # Longest phrase of words that is looked up in page keywords; "czerwone szpilki ślubne na platformie" has five.
 MAX_PHRASE_WORDS = 5
-# Offers of many sizes in one impression that are considered; each is tried on every size that somebody has.
+# Offers of many sizes in one impression that are considered; each is tried on every size that any creative has.
 MAX_OPEN_SHAPES = 16
 # Words of a page that are considered; titles and keyword lists of real requests stay far below.
 MAX_PAGE_WORDS = 400
@@ -84,7 +84,7 @@ def flag(value: int | None) -> tuple[int]:
 
 
 def said(*values: int | None) -> Iterator[int]:
-    """What a video or a sound says."""
+    """The values that the video and the audio object have; a missing one is left out."""
     return (value for value in values if value is not None)
 
 
@@ -162,7 +162,7 @@ def browser(agent: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def publisher_of(exchange_key: str, publisher: str | None) -> tuple[str, ...]:
-    """A publisher's id, which only its exchange gives a meaning: '815', and 'demo/815' for that of one exchange."""
+    """A publisher's id as targeting may name it: '815' for any exchange, 'demo/815' for that of one exchange."""
     return (publisher, f"{exchange_key}/{publisher}") if publisher else ()
 
 
@@ -185,7 +185,7 @@ def sender_of(sellers: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
 
 
 def names_of_all(sellers: tuple[tuple[str, str], ...]) -> Iterator[str]:
-    """What a list may call anybody in the chain."""
+    """What a list may call the sellers in the chain: the system of each, and the account there."""
     for seller in sellers:
         yield seller[0]
         yield seller_name(*seller)
@@ -251,7 +251,7 @@ def page_path(page: str | None) -> str:
     return _path_of((page or "")[:MAX_PAGE_CHARS])
 
 
-@functools.lru_cache(64)  # a page is asked about once for each pattern that somebody names
+@functools.lru_cache(64)  # a page is asked about once for each pattern that line items name
 def _path_of(page: str) -> str:
     try:
         return urllib.parse.unquote(urllib.parse.urlsplit(page).path) or "/"

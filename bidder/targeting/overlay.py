@@ -35,7 +35,7 @@ class Overlay(NamedTuple):
 
 
 def layered(base: Compiled, overlay: Overlay) -> Generator[None, None, Compiled]:
-    """Both as one, a step at a time: the event loop may serve requests between two. `base` stays as it is.
+    """Base and overlay as one, in steps between which the event loop may serve requests. `base` stays as it is.
 
     Raises CatalogueError for an overlay of another base.
     """

@@ -26,7 +26,7 @@ def sold(slot: int | None, pod_s: int | None) -> tuple[int, ...]:
 
 
 def insisted(wanted: Iterable[int]) -> int:
-    """The one value for the places that a line item is targeted at; `ANY` where it is content with others, too."""
+    """One value for the places that a line item is targeted at; `ANY` where other places will do, too."""
     places = set(wanted)
     if not places or ANY in places:
         return ANY

@@ -73,7 +73,7 @@ class Quality:
 
 
 def refusal(auction: Auction, quality: Quality) -> NoBid | None:
-    """Why nobody bids on a request, by the settings of its exchange; None where nothing is against it."""
+    """Why the settings of its exchange keep us from bidding on a request; None where nothing is against it."""
     speaker, request = auction.speaker, auction.request
     exchange = auction.exchange
     if speaker.inventory_deny and _is_denied(request, speaker.inventory_deny):
@@ -103,21 +103,21 @@ def _is_complete(chain: SupplyChain | None) -> bool:
 
 
 def _may_sell(sellers: Sellers, allowed: frozenset[str], denied: frozenset[str]) -> bool:
-    """Who sends the request must be allowed, and nobody of the chain denied. An unknown seller is not allowed."""
+    """Whether the sender of the request is allowed, and nobody in the chain denied. An unknown one is not allowed."""
     if denied and not denied.isdisjoint(names_of_all(sellers)):
         return False
     return not allowed or not allowed.isdisjoint(sender_of(sellers))
 
 
 def _direct_seller(request: BidRequest, system: str) -> Sellers:
-    """Without a chain the exchange sells for the publisher itself, where it is known by which name."""
+    """The seller without a chain: the exchange sells for the publisher itself, if its name as a `system` is known."""
     place = request.site or request.app or request.dooh
     publisher = place.publisher.id if place is not None and place.publisher is not None else None
     return ((normal_domain(system), publisher.strip()),) if system and publisher else ()
 
 
 def _unauthorised(request: BidRequest, sellers: Sellers, supply: SupplyTable, *, required: bool) -> NoBid | None:
-    """Whether the files that are known speak against the sellers; missing ones, where they are `required`."""
+    """The reason if known files speak against the sellers, or if files are missing that are `required`."""
     for system, account in sellers:
         listed = supply.systems.get(system)
         if listed is not None and not listed.names(account):

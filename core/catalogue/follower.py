@@ -18,8 +18,8 @@ from core.clock import Clock
 from core.errors import CatalogueError, UnavailableError
 from core.model import Catalogue
 
-# A catalogue that cannot be installed is tried again after this, in case that it was the machine's fault, and so is
-# what the log says of it: the old one ages meanwhile.
+# A catalogue that cannot be installed is tried again, and logged again, after this: the fault may have been the
+# machine's, and the old catalogue ages meanwhile.
 RETRY_REFUSED_S = 60.0
 
 # While there is no catalogue yet nothing else can be done: a process that starts asks more often.
@@ -60,17 +60,19 @@ class CommandSource:
 
 
 class CatalogueTaker(Protocol):
-    """Who installs what is published. Each call returns the version that is served from then on.
+    """What installs published catalogues. Each call returns the version that is served from then on.
 
-    Raises CatalogueError for what cannot be installed, UnavailableError for what can be later; the old one stays.
+    Raises CatalogueError for a version that cannot be installed, UnavailableError for one that may be later; the old
+    one stays.
     """
 
     async def take(self, snapshot: bytes, changes: Sequence[bytes]) -> int:
-        """A whole catalogue, and the changes after it."""
+        """Install a whole catalogue and the changes after it."""
         ...
 
     async def take_changes(self, changes: Sequence[bytes]) -> int:
-        """The changes after the installed version. After an error the whole comes next, even if it is not newer."""
+        """Install changes after the installed version. After an error the whole catalogue comes next, even if no
+        newer."""
         ...
 
 
@@ -82,14 +84,14 @@ class CatalogueRefusal(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """Changes that follow on each other, and the version that they lead to: without any, that which they begin at."""
+    """Changes that follow on each other, and the version that they lead to (without changes: that before them)."""
 
     changes: tuple[bytes, ...]
     version: int
 
 
 async def read_changes(source: CatalogueSource, since: int) -> Chain:
-    """The published changes after a version, as far as each begins where the one before it ends."""
+    """The published changes after a version, up to the first that does not begin where the one before it ends."""
     changes, version = list[bytes](), since
     for entry, fields in await source.xrange(keys.CATALOGUE_CHANGES, f"{since + 1}-0"):
         if fields.get(SINCE) != b"%d" % version:
@@ -100,10 +102,10 @@ async def read_changes(source: CatalogueSource, since: int) -> Chain:
 
 
 async def read_whole(source: CatalogueSource) -> tuple[bytes, Chain]:
-    """The whole catalogue and the changes after it: together at least the version in force when this began.
+    """The whole catalogue and the changes after it, which lead at least to the version in force when the call began.
 
     Raises UnavailableError before the first publication, and for the moment in which the whole is being replaced;
-    CatalogueError for one of another format.
+    CatalogueError for bytes of another format.
     """
     version = int(await source.get(keys.CATALOGUE_VERSION) or 0)
     snapshot = await source.get(keys.CATALOGUE_SNAPSHOT)
@@ -124,7 +126,7 @@ async def read_catalogue(source: CatalogueSource) -> Catalogue:
 
 
 class CatalogueWatcher:
-    """Polls for a new version and hands what leads to it to `taker`."""
+    """Polls for a new version and hands the catalogue or the changes that lead to it to `taker`."""
 
     def __init__(self, source: CatalogueSource, taker: CatalogueTaker, *, clock: Clock, poll_s: float) -> None:
         self._source = source
@@ -144,7 +146,7 @@ class CatalogueWatcher:
 
     @property
     def refusal(self) -> "CatalogueRefusal | None":
-        """What is published and cannot be installed, until something later can."""
+        """The published version that cannot be installed, and why; None after a later one was installed."""
         return self._refusal
 
     @property
@@ -178,7 +180,7 @@ class CatalogueWatcher:
             self._alive_ms = int(alive) if alive else 0
 
     def _has_refused(self, version: int) -> bool:
-        """Whether it was refused just now: asking again four times a second would fail as often."""
+        """Whether this version was refused just now: trying it four times a second would fail as often."""
         is_recent = self._clock.monotonic() - self._refused_at < RETRY_REFUSED_S
         return self._refusal is not None and self._refusal.version == version and is_recent
 
@@ -203,7 +205,7 @@ class CatalogueWatcher:
         try:
             self._version = await self._taker.take_changes(chain.changes)
         except (CatalogueError, UnavailableError) as error:
-            # Not a refusal yet: what one change cannot do, the whole may.
+            # Not a refusal yet: the whole catalogue may install where a change does not.
             self._needs_whole = True
             raise UnavailableError(
                 f"catalogue {self._version} cannot be led on to {chain.version}: {error}", hint="the whole is read next"

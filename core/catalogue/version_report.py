@@ -6,17 +6,17 @@ A text: version, unix ms, and while a later version cannot be installed that ver
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-# Bidders report twice a second; one that was silent for so long is gone.
+# Bidders report twice a second; a process that was silent for this long is gone.
 GONE_MS = 15_000
 
-# What was said so long ago is removed by the admin role: a process that was killed cannot remove it itself.
+# The admin role removes reports older than this: a process that was killed cannot remove its own.
 FORGOTTEN_MS = 3_600_000
 
 MAX_REASON_CHARS = 500
 
 
 class VersionReport(NamedTuple):
-    """`refused` is the version that cannot be installed, 0 when there is none; `reason` says why."""
+    """What a process serves. `refused` is the version that it cannot install (0: none), `reason` says why."""
 
     version: int
     seen_ms: int
@@ -25,7 +25,7 @@ class VersionReport(NamedTuple):
 
 
 def forgotten(reports: Mapping[Any, Any], now_ms: int) -> list[Any]:
-    """The processes that nobody will hear of again, and whatever cannot be read."""
+    """The processes whose last report is older than FORGOTTEN_MS, or cannot be read."""
     gone = []
     for process, text in reports.items():
         try:

@@ -24,7 +24,7 @@ _BODY: Final = web.RequestKey("grosz_body", bytes)
 
 
 class BodyRefused(GroszError):
-    """A body that is not read: its HTTP `status`, and whether the connection ends with the answer."""
+    """A body is not read. `status` is the HTTP status of the answer, `closes` whether the connection ends with it."""
 
     def __init__(self, status: int, message: str, *, hint: str = "", closes: bool = False) -> None:
         super().__init__(message, hint=hint)
@@ -33,7 +33,7 @@ class BodyRefused(GroszError):
 
 
 class BodyTooSlow(TimeoutError):
-    """Set on a body's stream when its sender's time is over (core.network.gate)."""
+    """The sender of a body was too slow: core.network.gate sets this on the body's stream."""
 
 
 UNREADABLE: Final = (BodyTooSlow, web.RequestPayloadError, HttpProcessingError)
@@ -41,7 +41,7 @@ UNREADABLE: Final = (BodyTooSlow, web.RequestPayloadError, HttpProcessingError)
 
 
 def refused(error: BaseException) -> BodyRefused:
-    """The refusal that one of UNREADABLE means."""
+    """The refusal to answer with for one of the UNREADABLE errors."""
     if isinstance(error, BodyTooSlow):
         return BodyRefused(408, "the body came too slowly", closes=True)
     return BodyRefused(400, "the body is not whole", closes=True)
@@ -60,7 +60,7 @@ async def read_body(request: web.Request, max_bytes: int, *, codings: Collection
         hint = "send the body as it is" + (", or with gzip" if "gzip" in codings else "")
         raise BodyRefused(415, "this Content-Encoding is not taken here", hint=hint, closes=True)
     body = await _received(request, max_bytes)
-    if coding in GZIP:  # a few bytes may inflate to all that is allowed: not on the loop
+    if coding in GZIP:  # not on the event loop: a few bytes may inflate to all that is allowed
         body = await asyncio.to_thread(inflate, body, coding, max_bytes)
     request[_BODY] = body
     return body

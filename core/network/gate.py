@@ -19,16 +19,16 @@ from core.network.proxies import Proxies
 
 # From the first byte of a request's head to its last; a head is a few packets.
 HEAD_TIMEOUT_S: Final = 10.0
-# For a body: so long, and longer by a second for each so many bytes that did arrive.
+# A body may take this long, and longer by a second for each BODY_BYTES_PER_S bytes that did arrive.
 BODY_TIMEOUT_S: Final = 20.0
 BODY_BYTES_PER_S: Final = 50_000
-# A handler that does not read its body is told nothing by it; then the connection ends.
+# A handler that reads the late body gets an error; if it does not read, its connection ends after this.
 _ABORT_AFTER_S: Final = 5.0
 _SWEEP_S: Final = 1.0
 # Between requests. Exchanges keep connections for a minute; the proxy in front should close first.
 KEEP_ALIVE_S: Final = 75.0
 
-# Handles that are no connections: Redis, databases, log files, the metrics sockets.
+# Open handles that are not connections of the port: Redis, databases, log files, the metrics sockets.
 RESERVED_HANDLES: Final = 128
 # What Linux gives a process by default is 1,024, of at most 4,096 or more; a port needs one handle a connection.
 WANTED_HANDLES: Final = 65_536
@@ -79,15 +79,15 @@ class Gate:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """How many connections are open."""
         return len(self._admitted)
 
     def admit(self, transport: asyncio.BaseTransport) -> bool:
-        """Count a new connection; False, and it is closed, when there is no room for it."""
+        """Count a new connection. Where there is no room for it, it is closed, and the result is False."""
         address = _address_of(transport)
         if len(self._admitted) >= self._caps.connections:
             return self._turn_away(transport, "connections")
-        # A trusted proxy brings everybody's connections.
+        # The connections of all clients come from a trusted proxy's address.
         limited = address and not self._proxies.trusts(address)
         key = _network_of(address) if limited else ""
         if key and self._by_address.get(key, 0) >= self._caps.per_address:
@@ -98,7 +98,7 @@ class Gate:
         return True
 
     def release(self, transport: asyncio.BaseTransport) -> None:
-        """A connection is gone; one that was not admitted is no matter."""
+        """Note that a connection has ended; without effect for one that was not admitted."""
         key = self._admitted.pop(transport, "")
         if key:
             left = self._by_address[key] - 1
@@ -113,12 +113,12 @@ class Gate:
         return False
 
     def watch(self, inner: asyncio.Protocol, *, admitted: bool = False) -> asyncio.Protocol:
-        """The protocol of a connection that `inner`, aiohttp's, serves; `admitted`: somebody has counted it."""
+        """A protocol that watches a connection for `inner`, which is aiohttp's; `admitted`: it is counted already."""
         return _Watched(self, inner, admitted=admitted)
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Tells the sweep which connections have a whole request head; the outermost of an application's."""
+        """Tell the sweep which connections have a whole request head; an application's outermost middleware."""
         watched = self._watched.get(request.transport) if request.transport is not None else None
         if watched is None:
             return await handler(request)
@@ -129,7 +129,7 @@ class Gate:
             watched.end()
 
     async def sweep(self) -> None:
-        """End what is too slow, until cancelled."""
+        """End connections that are too slow, until cancelled."""
         while True:
             await asyncio.sleep(_SWEEP_S)
             now = self._now()
@@ -148,7 +148,7 @@ class Gate:
 
 
 class _Watched(asyncio.Protocol):
-    """Stands between a connection and aiohttp's protocol, and notes when something came."""
+    """Passes everything between a connection and aiohttp's protocol, and notes when bytes came."""
 
     __slots__ = (
         "_admitted",
@@ -170,7 +170,7 @@ class _Watched(asyncio.Protocol):
         self._entered = False
         self._transport: asyncio.Transport
         self._request: web.Request | None = None
-        self._waiting = -1.0  # since when bytes of a head are there without a whole one; negative: they are not
+        self._waiting = -1.0  # since when there are bytes of a head that is not whole yet; negative: there are none
         self._began = 0.0
         self._bytes = 0
         self._told = False
@@ -205,15 +205,15 @@ class _Watched(asyncio.Protocol):
         self._inner.resume_writing()
 
     def begin(self, request: web.Request, now: float) -> None:
-        """A whole head is there and its handler runs."""
+        """Note that a whole head has come and its handler runs."""
         self._request, self._began, self._bytes, self._told, self._waiting = request, now, 0, False, -1.0
 
     def end(self) -> None:
-        """The handler has returned."""
+        """Note that the handler has returned."""
         self._request = None
 
     def check(self, now: float) -> None:
-        """End the connection, or what is read of it, if it is too slow."""
+        """If the connection is too slow, end it, or end the reading of its body with an error."""
         if self._request is None:
             if 0 <= self._waiting < now - HEAD_TIMEOUT_S:
                 self._gate._refused("slow_head")
@@ -232,7 +232,7 @@ class _Watched(asyncio.Protocol):
 
 
 def _address_of(transport: asyncio.BaseTransport) -> str:
-    """'' for what has none (a Unix socket, a connection that is gone already)."""
+    """The peer's address; '' where there is none (a Unix socket, a connection that is gone already)."""
     peer = transport.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) and peer else ""
 

@@ -8,14 +8,14 @@ from aiohttp import web
 from core.network.proxies import NO_PROXIES, Proxies
 
 CSP: Final = "Content-Security-Policy"
-# A page that needs more says so itself; what is no page has nothing to load.
+# A page that needs more sets its own policy; an answer that is not a page has nothing to load.
 DEFAULT_POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 # A year, as browsers' own lists of such hosts ask for. Without subdomains: they are not ours to decide on.
 HSTS: Final = "max-age=31536000"
 
 
 class Edge:
-    """What browsers see of a port: its public address ('' for as each request came), and the proxies before it."""
+    """How browsers reach a port: its public address ('': as each request came), and the trusted proxies before it."""
 
     __slots__ = ("proxies", "public_url")
 
@@ -35,7 +35,7 @@ class Edge:
 
 
 def safe_headers(edge: Edge) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """For `Application.on_response_prepare`: what a handler has set itself stays."""
+    """A signal handler for `Application.on_response_prepare` that adds headers; those that a handler has set stay."""
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers

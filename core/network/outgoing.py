@@ -116,9 +116,9 @@ def guarded_connector(
 
 
 class PublicResolver(AbstractResolver):
-    """Resolves names, and refuses those that have a private address among theirs.
+    """Resolves names, and refuses those of which any address is private.
 
-    The socket would refuse the private ones alone; a name with both is an attack or a fault, and not called at all.
+    The socket would refuse the private addresses only; a name with both kinds is an attack or a fault, and not called.
     """
 
     def __init__(self, inner: AbstractResolver) -> None:

@@ -12,7 +12,7 @@ from core.errors import ConfigError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Proxies in a row; a longer list is somebody's invention, and its end is still read.
+# The most entries of X-Forwarded-For that are looked at: a longer list is forged, and its end is still read.
 _MAX_HOPS: Final = 32
 
 
@@ -45,7 +45,7 @@ class Proxies:
         hops = [hop.strip() for hop in ",".join(forwarded_for).split(",") if hop.strip()]
         for hop in reversed(hops[-_MAX_HOPS:]):
             parsed = _parsed(_without_port(hop))
-            if parsed is None:  # what a trusted proxy wrote was no address: the client is not known better than so
+            if parsed is None:  # a trusted proxy wrote something else than an address: no better one is known
                 return address
             address = str(parsed)
             if not self.trusts(address):
@@ -59,11 +59,11 @@ class Proxies:
 
 
 NO_PROXIES: Final = Proxies()
-"""Nobody is believed."""
+"""No proxy is trusted."""
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address; an IPv4 one that a dual-stack socket shows as `::ffff:a.b.c.d` is the IPv4 one."""
+    """An IP address; an IPv4 address that a dual-stack socket shows as `::ffff:a.b.c.d` counts as the IPv4 one."""
     try:
         parsed = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -6,10 +6,10 @@ WINDOW_S = 60.0
 
 
 class MinuteRate:
-    """At most `most` a minute a key, by the minute that began with its first question; a process counts for itself.
+    """Admits at most `most` calls of a key in a minute, which begins with its first. Each process counts for itself.
 
-    `keys` bounds the memory: beyond it all begin anew, which lets through a second helping and never more than that
-    a minute.
+    `keys` bounds the memory: when there are more, the counts of all begin anew, which admits at most twice as many in a
+    minute.
     """
 
     __slots__ = ("_counts", "_keys", "_monotonic", "_most")
@@ -21,7 +21,7 @@ class MinuteRate:
         self._counts: dict[str, tuple[float, int]] = {}
 
     def wait_s(self, key: str) -> float:
-        """0 and counted if the key may ask now, otherwise the seconds until it may."""
+        """0 if the key may ask now, which is counted; otherwise the seconds until it may."""
         now_s = self._monotonic()
         began_s, count = self._counts.get(key, (now_s, 0))
         if now_s - began_s >= WINDOW_S:

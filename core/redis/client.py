@@ -23,8 +23,8 @@ from core.errors import ConfigError, UnavailableError
 from core.redis.url import RedisAddress, parse_redis_url, parse_redis_urls, split_urls
 from core.redis.wire import Command, Wire
 
-# Commands sent and not answered. About 200 bytes each; ten thousand are half a second of a server's work, and whoever
-# comes later has no chance to meet a bid's deadline.
+# The most commands that are sent and not answered. They take about 200 bytes each; ten thousand are half a second of a
+# server's work, so a later call has no chance to meet a bid's deadline.
 MAX_IN_FLIGHT = 10_000
 
 # TCP, TLS and AUTH on a slow day. Longer than that, another try is the better bet.
@@ -39,12 +39,12 @@ BACKOFF_LAST_S = 2.0
 CONTROL_TIMEOUT_S = 5.0
 CONTROL_RETRIES = 3
 
-# Replies of a wrong configuration: trying again does not help, a person does.
+# Beginnings of error replies to a wrong configuration: a person has to change it, trying again does not help.
 _REFUSALS = ("NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH", "ERR invalid password", "ERR DB index", "ERR invalid DB")
 
 
 class Pipelined(Protocol):
-    """What the bid path needs of Redis."""
+    """A connection to Redis as the bid path uses it."""
 
     @property
     def connected(self) -> bool:
@@ -52,21 +52,21 @@ class Pipelined(Protocol):
         ...
 
     async def batch(self, commands: Sequence[Command], deadline: float) -> list[object]:
-        """Replies of the commands, in their order; bytes, int, None, lists of them, or hiredis.ReplyError.
+        """Replies of the commands, in their order: bytes, int, None, lists of these, or hiredis.ReplyError.
 
-        `deadline` in seconds of Clock.monotonic(); a call may end up to 2 ms after it. Raises UnavailableError at the
-        deadline, at once when the server is away or too much is in flight, and when the connection breaks: then the
+        `deadline` is in seconds of Clock.monotonic(); a call may end up to 2 ms after it. Raises UnavailableError at
+        the deadline, at once when the server is away or too much is in flight, and when the connection breaks: then the
         commands may or may not have been done.
         """
         ...
 
     async def close(self) -> None:
-        """End; what is pending fails."""
+        """Close the connection; pending calls fail."""
         ...
 
 
 class PipelinedRedis:
-    """One server, one connection, many callers."""
+    """One connection to one server, shared by many callers."""
 
     def __init__(
         self,
@@ -136,18 +136,18 @@ class PipelinedRedis:
         return await self.send(commands, deadline)
 
     def send(self, commands: Sequence[Command], deadline: float) -> asyncio.Future[list[object]]:
-        """`batch` of at least one command, for a caller of several servers; what is known is raised at once."""
+        """`batch` of at least one command, for a caller of several servers; raises at once what is known at once."""
         wire = self._wire
         if wire is None or wire.closed:
             place = self._address.place
-            where = "" if place in self._reason else f" at {place}"  # said once, by whichever says it first
+            where = "" if place in self._reason else f" at {place}"  # the reason may name the place already
             raise UnavailableError(f"Redis{where} is not available: {self._reason}")
         if wire.in_flight + len(commands) > self._max_in_flight:
             raise UnavailableError(f"more than {self._max_in_flight} Redis commands are in flight")
         return wire.send(commands, deadline)
 
     async def close(self) -> None:
-        """End; what is pending fails."""
+        """Close the connection; pending calls fail."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -173,7 +173,7 @@ class PipelinedRedis:
                 self._wire = await self._connect()
                 self.reconnects += 1
                 failures = 0
-            except (UnavailableError, ConfigError) as error:  # a password may be mended while we run
+            except (UnavailableError, ConfigError) as error:  # a password may be mended meanwhile
                 self._wire = None
                 self._reason = error.message
                 failures += 1
@@ -224,14 +224,14 @@ def _greeting(address: RedisAddress) -> list[Command]:
         greeting.append((b"AUTH", address.password))
     if address.database:
         greeting.append((b"SELECT", address.database))
-    # Without PING, a server that is loading its data would be taken for one that serves.
+    # Without PING, a server that is still loading its data would count as one that serves.
     return [*greeting, (b"PING",)]
 
 
 def control_redis(
     url: str, *, username: str = "", password: str = "", timeout_s: float = CONTROL_TIMEOUT_S
 ) -> redis.asyncio.Redis:
-    """redis-py for what is not the bid path: bytes replies, RESP2, retries after connection faults.
+    """redis-py's client, for all but the bid path: bytes replies, RESP2, retries after connection faults.
 
     Nothing is connected until the first command. Raises ConfigError for a URL that cannot be read.
     """
@@ -247,7 +247,8 @@ def control_cluster(
 ) -> redis.asyncio.RedisCluster:
     """The same for a Redis Cluster; `url` names any of its nodes, several of them separated by commas.
 
-    All of its errors are RedisErrors. The nodes of `url` are asked again whenever those are gone that it has told of.
+    All of its errors are RedisErrors. When all nodes that the cluster has told of are gone, those of `url` are asked
+    again.
     """
     seeds = parse_redis_urls(url, username=username, password=password)
     client = cast(_Cluster, _Cluster.from_url(split_urls(url)[0], **_control_options(seeds[0], timeout_s)))
@@ -259,8 +260,8 @@ def control_cluster(
     return client
 
 
-# What redis-py's cluster client raises besides RedisErrors while nodes are away: its own family that is none, and what
-# it stumbles over where it takes for granted that there is a node.
+# What redis-py's cluster client raises besides RedisErrors while nodes are away: RedisClusterException, which is none,
+# and the errors of code that takes for granted that there is a node.
 _CLUSTER_FAULTS = (redis.exceptions.RedisClusterException, AttributeError, IndexError, KeyError, RuntimeError)
 
 
@@ -299,9 +300,9 @@ def _as_connection_error() -> Iterator[None]:
 
 
 class _SaysConnectionError:
-    """Over a class of redis-py's connections. Whoever writes to a connection that was reset a moment ago gets a bare
-    RuntimeError from uvloop, and whoever is sent what is no RESP gets what the parser stumbled over; nobody expects
-    either of Redis: it would end the loop that asked."""
+    """A mixin for redis-py's connection classes that turns foreign errors into its ConnectionError. Writing to a
+    connection that was reset a moment ago raises a bare RuntimeError in uvloop, and an answer that is not RESP raises
+    whatever its parser stumbled over; callers expect neither from Redis, and their loops would end."""
 
     async def send_packed_command(self, command: object, check_health: bool = True) -> None:
         try:
@@ -313,7 +314,7 @@ class _SaysConnectionError:
         try:
             return await super().read_response(*args, **kwargs)  # type: ignore[misc]  # of the class below
         except (ValueError, TypeError, RuntimeError, hiredis.HiredisError) as error:
-            await self.disconnect(nowait=True)  # type: ignore[attr-defined]  # what follows belongs to nobody
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]  # what follows belongs to no command
             raise redis.exceptions.ConnectionError(f"the server does not speak RESP as expected: {error}") from error
 
 

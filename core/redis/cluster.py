@@ -21,24 +21,24 @@ from core.redis.slots import SLOTS, command_slot
 from core.redis.url import RedisAddress, parse_redis_urls
 from core.redis.wire import Command
 
-# A slot moves once; more than this many redirections of one command are a cluster that disagrees with itself.
+# A slot moves once; when one command is redirected more often than this, the nodes disagree with each other.
 MAX_REDIRECTIONS = 5
 
 # The slot table is asked for at most this often, however many commands are redirected while slots move.
 REFRESH_INTERVAL_S = 0.5
 
-# The node may be busy or half dead; another one knows the same.
+# A node that takes longer may be busy or half dead; another one knows the same table.
 REFRESH_TIMEOUT_S = 1.0
 
 Node = tuple[str, int]  # host and port, as the cluster announces them
 
 
 class UnreachableReply(hiredis.ReplyError):
-    """In the place of a reply when the command's node could not be reached or did not answer in time."""
+    """Takes the place of a reply when the command's node could not be reached or did not answer in time."""
 
 
 class _Redirection:
-    """Where a command has to go next. `asking`: for this once only, the slot is on its way there."""
+    """Where a command has to go next. `asking`: for this command only (ASK), while the slot is being moved."""
 
     __slots__ = ("asking", "node", "slot")
 
@@ -47,7 +47,7 @@ class _Redirection:
 
 
 class PipelinedCluster:
-    """One cluster, one connection to each primary, many callers."""
+    """Connections to all primaries of one cluster, one each, shared by many callers."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class PipelinedCluster:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._seeds = tuple(seeds)
-        self._seed = seeds[0]  # the others let us in the same way
+        self._seed = seeds[0]  # its credentials count for all nodes
         self._clock = clock
         self._max_in_flight = max_in_flight
         self._jitter = jitter
@@ -168,7 +168,7 @@ class PipelinedCluster:
         self._schedule_refresh()
 
     async def _follow(self, commands: Sequence[Command], replies: list[object], deadline: float) -> bool:
-        """Send redirected commands on; whether there were any."""
+        """Send redirected commands to their new nodes; False where there were none."""
         moved: dict[Node, list[int]] = {}
         asked: list[tuple[int, Node]] = []
         for position, reply in enumerate(replies):
@@ -195,7 +195,7 @@ class PipelinedCluster:
         return True
 
     def _redirection(self, reply: hiredis.ReplyError) -> _Redirection | None:
-        """Of `MOVED 3999 127.0.0.1:6381` or `ASK 3999 127.0.0.1:6381`; None for every other error."""
+        """What `MOVED 3999 127.0.0.1:6381` or `ASK 3999 127.0.0.1:6381` says; None for every other error."""
         words = str(reply).split()
         if len(words) != 3 or words[0] not in ("MOVED", "ASK"):
             return None
@@ -215,7 +215,7 @@ class PipelinedCluster:
         return None
 
     async def _meet(self, node: Node, deadline: float) -> None:
-        """Connect to a node that was not known before, within the deadline; it is kept either way."""
+        """Connect to a new node within the deadline. It is kept even if that fails, since it goes on trying."""
         if node in self._nodes or self._closed:
             return
         client = self._nodes[node] = PipelinedRedis(
@@ -238,12 +238,12 @@ class PipelinedCluster:
             except (UnavailableError, ConfigError):  # the next node may know
                 continue
             return
-        # All that were known are gone, or there were none yet. If no seed knows more, the table stays as it is.
+        # All nodes that were known are gone, or there were none yet. If no seed knows more, the table stays as it is.
         with contextlib.suppress(UnavailableError, ConfigError):
             await self._ask_seeds()
 
     async def _ask_seeds(self) -> None:
-        """Take over the slot table of the first seed that answers; raises what the last one said if none does."""
+        """Take over the slot table of the first seed that answers; if none does, raises the error of the last one."""
         for number, address in enumerate(self._seeds, 1):
             try:
                 seed = await PipelinedRedis.open(address, clock=self._clock, jitter=self._jitter)
@@ -258,7 +258,7 @@ class PipelinedCluster:
                 return
 
     async def _load_slots(self, client: PipelinedRedis, node: Node) -> None:
-        """Take over the slot table of one node, meet new primaries, part from those that serve nothing any more."""
+        """Take over the slot table of one node: connect to new primaries, close those that serve no slots any more."""
         deadline = self._clock.monotonic() + REFRESH_TIMEOUT_S
         (table,) = await client.batch([(b"CLUSTER", b"SLOTS")], deadline)
         if not isinstance(table, list):
@@ -271,7 +271,7 @@ class PipelinedCluster:
         except (ValueError, TypeError, AttributeError, IndexError) as error:
             raise UnavailableError(f"Redis node {node[0]}:{node[1]} has a slot table that cannot be read") from error
         primaries = {primary for primary in slots if primary is not None}
-        if not primaries:  # a node that was reset: taking its word would leave nobody to ask
+        if not primaries:  # a node that was reset: with its table no node would be left to ask
             raise UnavailableError(f"Redis node {node[0]}:{node[1]} knows of no slots")
         await asyncio.gather(*(self._meet(primary, deadline) for primary in sorted(primaries)))
         self._slots = slots
@@ -280,9 +280,9 @@ class PipelinedCluster:
 
 
 def _slots_of(table: list[Any], asked: Node) -> list[Node | None]:
-    """The primary of each slot, by an answer to CLUSTER SLOTS."""
+    """The primary of each slot, from an answer to CLUSTER SLOTS."""
     slots: list[Node | None] = [None] * SLOTS
     for first, last, primary, *_ in table:
-        host = (primary[0] or b"").decode() or asked[0]  # an empty name: the host that was asked
+        host = (primary[0] or b"").decode() or asked[0]  # an empty name stands for the host that was asked
         slots[first : last + 1] = [(host, int(primary[1]))] * (last + 1 - first)
     return slots

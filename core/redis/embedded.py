@@ -34,7 +34,7 @@ MAX_SOCKET_PATH_BYTES = 100
 # as long as it takes, a silent one no longer than this.
 START_TIMEOUT_S = 60.0
 
-# Linux ends an orphaned server itself; writing out its append-only file takes this long at most.
+# Linux ends an orphaned server by itself; writing out its append-only file takes this long at most.
 ORPHAN_GRACE_S = 5.0
 
 STOP_TIMEOUT_S = 10.0
@@ -42,7 +42,7 @@ _POLL_S = 0.01
 
 
 class ServerState(enum.Enum):
-    """What a server says when it is asked whether it serves."""
+    """A server's answer to the question whether it serves."""
 
     READY = "ready"
     LOADING = "loading"  # it reads its data: 100 MB/s
@@ -84,7 +84,7 @@ class EmbeddedServer:
 
     @property
     def log(self) -> Path:
-        """What the server has to say."""
+        """The file that the server writes its log to."""
         return self._directory / "server.log"
 
     @property
@@ -95,7 +95,7 @@ class EmbeddedServer:
         return self._adopted_pid
 
     def start(self) -> None:
-        """Start (or adopt) the server and return when it answers; `begin`, and waiting.
+        """Start (or adopt) the server and return when it answers: `begin`, and then wait.
 
         Raises ConfigError where no program is found that may serve the data or another user owns the directory,
         ConflictError where another process has it, UnavailableError where the server does not come up.
@@ -176,7 +176,7 @@ class EmbeddedServer:
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         except PermissionError:
-            raise  # told with the user's name at the command line
+            raise  # the command line explains it with the user's name
         except OSError as error:
             hint = "give a directory that exists or can be made with --data"
             raise ConfigError(f"{self._directory} cannot be made: {error.strerror}", hint=hint) from None
@@ -203,7 +203,7 @@ class EmbeddedServer:
         self._lock_file = lock_file
 
     def _orphan(self) -> int | None:
-        """Process id of a server whose owner died and that goes on serving this directory; None when there is none."""
+        """Process id of a server that still serves this directory although its owner died; None when there is none."""
         try:
             pid = int((self._directory / "server.pid").read_text(encoding="ascii"))
         except (OSError, ValueError):
@@ -213,7 +213,7 @@ class EmbeddedServer:
         return pid if self._serves(pid) else None
 
     def _serves(self, pid: int) -> bool:
-        """Whether process `pid` answers on the socket: ids are used again, so a pid file alone says little."""
+        """Whether process `pid` answers on the socket: ids are reused, so the pid file alone does not show it."""
         if not is_alive(pid):
             return False
         answer = _ask(self._socket_path, b"INFO server\r\n")
@@ -241,7 +241,7 @@ class EmbeddedServer:
             "dir": str(self._directory),
             "pidfile": str(self._directory / "server.pid"),
             "appendonly": "yes",
-            "appendfsync": "no",  # before it answers it writes, and never keeps back; see core.redis.syncing
+            "appendfsync": "no",  # it writes before it answers, but leaves syncing to core.redis.syncing
             "aof-load-truncated": "yes",
             "save": "",
             "maxmemory-policy": "noeviction",
@@ -275,7 +275,7 @@ def _socket_path(directory: Path) -> Path:
 
 
 def _ask(socket_path: Path, command: bytes) -> bytes:
-    """First part of the answer to an inline command; empty when nobody answers."""
+    """The first part of the answer to an inline command; empty when no server answers."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(1.0)
         try:

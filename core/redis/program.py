@@ -45,7 +45,7 @@ Version = tuple[int, int, int]
 
 
 class ServerProgram(NamedTuple):
-    """A program that can be started, by what it says of itself: `redis-server` may well be a Valkey."""
+    """A program that can be started, as it describes itself: a `redis-server` may well be a Valkey."""
 
     path: Path
     name: str  # "valkey", "redis"
@@ -56,7 +56,7 @@ class ServerProgram(NamedTuple):
 
 
 class Writer(NamedTuple):
-    """Who wrote a data directory. `names` has two entries where the files do not tell Valkey and Redis apart."""
+    """The program that wrote the data. `names` has two entries where the files do not tell Valkey and Redis apart."""
 
     names: tuple[str, ...]
     version: Version
@@ -129,7 +129,7 @@ def identify(program: Path) -> ServerProgram | None:
 
 @functools.lru_cache(maxsize=16)
 def _identify(program: Path, _changed_ns: int, _size: int) -> ServerProgram | None:
-    """Asked once for each content of the file: a supervisor that starts a server again must not wait for programs."""
+    """Asked once for each content of the program's file: a supervisor that restarts a server must not wait for it."""
     try:
         printed = subprocess.run(  # noqa: S603 - a program found by name on the user's own PATH
             [program, "--version"], capture_output=True, text=True, errors="replace", timeout=5, check=False
@@ -166,9 +166,9 @@ def packaged_server() -> Path | None:
 
 
 def writer_of(directory: Path, *, trusts_anything: bool = False) -> Writer | None:
-    """Who wrote the data, by its files and its note; None where there is no data.
+    """The program that wrote the data, by its files and its note; None where there is no data.
 
-    Raises ConfigError for data of which nobody can tell, unless the caller `trusts_anything`.
+    Raises ConfigError for data that neither tells of, unless the caller `trusts_anything`.
     """
     noted, files = _read_note(directory), _data_files(directory)
     if not files:
@@ -181,13 +181,13 @@ def writer_of(directory: Path, *, trusts_anything: bool = False) -> Writer | Non
         )
     if written is None or noted is None:
         return noted or written
-    if noted.names[0] not in written.names:  # somebody put other files there: what is read is what counts
+    if noted.names[0] not in written.names:  # the files were replaced since the note: what the server would read counts
         return written
     return Writer(noted.names, max(noted.version, written.version), noted.path)
 
 
 def note_program(directory: Path, program: ServerProgram) -> None:
-    """Leave a note that the data in `directory` is this program's from now on. Whole or not at all, and durable."""
+    """Leave a durable note that the data in `directory` is this program's from now on, whole or not at all."""
     note = _Note(NOTE_FORMAT, program.name, version_text(program.version), str(program.path))
     present = _read_note(directory)
     if present == Writer((program.name,), program.version, str(program.path)):
@@ -198,7 +198,7 @@ def note_program(directory: Path, program: ServerProgram) -> None:
 def _read_note(directory: Path) -> Writer | None:
     try:
         note = msgspec.json.decode((directory / NOTE).read_bytes(), type=_Note)
-    except (FileNotFoundError, msgspec.DecodeError):  # the files tell it, too
+    except (FileNotFoundError, msgspec.DecodeError):  # the files tell the program, too
         return None
     version = _version_of(note.version)
     return Writer((note.program,), version, note.path) if note.program and version is not None else None

@@ -6,8 +6,8 @@ from core.redis.wire import Argument, Command
 
 SLOTS = 16_384
 
-# Where the first key stands, for commands that do not have it right behind their name. Negative: the command has no key
-# and any node will do. The rest of the commands that the bid path may send have it at 1.
+# The position of the first key, for commands that do not have it right behind their name. Negative: the command has no
+# key, and any node will do. The other commands that the bid path may send have it at 1.
 _NO_KEY = -1
 _KEY_POSITION = {
     b"EVAL": 3, b"EVALSHA": 3, b"EVAL_RO": 3, b"EVALSHA_RO": 3, b"FCALL": 3, b"FCALL_RO": 3, b"OBJECT": 2, b"MEMORY": 2,

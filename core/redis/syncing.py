@@ -16,7 +16,7 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-# What a machine that fails may lose.
+# How much a failing machine may lose, in seconds.
 SYNC_EVERY_S: Final = 1.0
 
 # macOS has no fdatasync.
@@ -26,7 +26,7 @@ _sync = getattr(os, "fdatasync", os.fsync)
 def sync_files(directory: Path, sync: Callable[[int], None] = _sync) -> None:
     """Wait until what the server in `directory` has written is on the disk. Raises OSError where the disk refuses."""
     for path in sorted((directory / "appendonlydir").glob("*.aof")):
-        with contextlib.suppress(FileNotFoundError):  # replaced by a rewrite in between
+        with contextlib.suppress(FileNotFoundError):  # a rewrite of the log has replaced it since it was listed
             _sync_file(path, sync)
 
 
@@ -39,7 +39,7 @@ def _sync_file(path: Path, sync: Callable[[int], None]) -> None:
 
 
 class FileSyncer:
-    """Syncs from `start()` to `stop()`, in a thread of its own: a slow disk holds up nobody else."""
+    """Syncs the files from `start()` to `stop()`, in a thread of its own: a slow disk delays no other work."""
 
     def __init__(self, directory: Path, *, every_s: float = SYNC_EVERY_S, sync: Callable[[int], None] = _sync) -> None:
         self._directory = directory
@@ -54,7 +54,7 @@ class FileSyncer:
             threading.Thread(target=self._run, args=(self._ended,), name="sync-redis", daemon=True).start()
 
     def stop(self) -> None:
-        """Without waiting for the disk: a server that ends in order syncs its files itself."""
+        """Stop without waiting for the disk: a server that ends in order syncs its files itself."""
         if self._ended is not None:
             self._ended.set()
             self._ended = None

@@ -16,7 +16,7 @@ DEFAULT_PORT = 6379
 
 
 class RedisAddress(msgspec.Struct, frozen=True):
-    """Where a server is and how to be let in. `path` is set for a Unix socket, then host and port mean nothing."""
+    """Where a server is, and the credentials for it. With `path`, a Unix socket, host and port mean nothing."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
@@ -41,7 +41,7 @@ class RedisAddress(msgspec.Struct, frozen=True):
         return f"{'rediss' if self.tls else 'redis'}://{self.host}:{self.port}/{self.database}"
 
     def at(self, host: str, port: int) -> "RedisAddress":
-        """Another node that lets us in the same way."""
+        """The address of another node that accepts the same credentials."""
         return msgspec.structs.replace(self, host=host, port=port, path="")
 
     def tls_context(self) -> ssl.SSLContext | None:

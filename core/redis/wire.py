@@ -17,8 +17,8 @@ from core.errors import UnavailableError
 Argument = bytes | str | int
 Command = tuple[Argument, ...]
 
-# A server that has sent nothing for this long although a call is due is gone without a FIN: a fresh connection is worth
-# more than waiting for TCP to notice. A slow Lua script stays far below it.
+# A server that owes a reply and has sent nothing for this long is gone without a FIN: a fresh connection is worth more
+# than waiting for TCP to notice. A slow Lua script stays far below it.
 STALL_TIMEOUT_S = 2.0
 
 # Event loops count whole milliseconds; a timer rounded down would fire early and spin.
@@ -26,12 +26,12 @@ TIMER_GRAIN_S = 0.001
 
 _NOT_YET = object()
 
-# The package's own annotation says that a command has one argument.
+# hiredis's own annotation says that a command has one argument.
 _pack = cast(Callable[[Command], bytes], hiredis.pack_command)
 
 
 class Batch:
-    """Commands of one call: the future of its caller, and the replies as they come."""
+    """The commands of one call: the future of its caller, and the replies as they come."""
 
     __slots__ = ("deadline", "future", "replies", "sent_at", "size")
 
@@ -44,7 +44,7 @@ class Batch:
 
 
 class Wire(asyncio.Protocol):
-    """A connection from `connection_made` to `connection_lost`; it never comes back, its owner makes another one."""
+    """One connection, from `connection_made` to `connection_lost`. It is never reopened: its owner makes another."""
 
     __slots__ = (
         "_flush_scheduled", "_gets", "_heard_at", "_loop", "_lost", "_monotonic", "_outgoing", "_pending", "_reader",
@@ -69,13 +69,13 @@ class Wire(asyncio.Protocol):
 
     @property
     def lost(self) -> asyncio.Future[str]:
-        """Done with the reason when the connection has ended."""
+        """A future that ends with the connection; its result is the reason."""
         return self._lost
 
     def send(self, commands: Sequence[Command], deadline: float) -> asyncio.Future[list[object]]:
         """Queue the commands for this turn's write; the future has their replies, or UnavailableError.
 
-        `deadline` in seconds of the clock. Raises UnavailableError, having sent nothing, when it has passed, and
+        `deadline` is in seconds of the clock. Raises UnavailableError, with nothing sent, when it has passed, and
         TypeError for an argument that is not bytes, str or int.
         """
         now = self._monotonic()
@@ -122,7 +122,7 @@ class Wire(asyncio.Protocol):
                 if len(replies) == batch.size:
                     pending.popleft()
                     self.in_flight -= batch.size
-                    if not batch.future.done():  # else its caller has gone: the replies end here
+                    if not batch.future.done():  # otherwise its caller has given up, and the replies are dropped
                         batch.future.set_result(replies)
                 reply = gets()
         except (hiredis.ProtocolError, IndexError) as error:
@@ -141,7 +141,7 @@ class Wire(asyncio.Protocol):
         self._timer = self._loop.call_later(max(deadline - self._monotonic(), 0.0) + TIMER_GRAIN_S, self._expire)
 
     def _expire(self) -> None:
-        """One timer a connection: fail what is due, then wait for the next deadline."""
+        """Called by the connection's only timer: fail the calls that are due, then arm it for the next deadline."""
         self._timer = None
         now = self._monotonic()
         following: float | None = None
@@ -157,7 +157,7 @@ class Wire(asyncio.Protocol):
         elif following is not None:
             self._arm(following)
         elif self._pending:
-            self._arm(now + STALL_TIMEOUT_S)  # nobody waits any more, but the stall must be seen
+            self._arm(now + STALL_TIMEOUT_S)  # no caller waits any more, but a stalled connection must be noticed
 
     def _end(self, reason: str) -> None:
         if self.closed:

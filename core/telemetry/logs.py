@@ -21,13 +21,13 @@ _QUIET_LIBRARIES = ("aiohttp.access", "asyncio", "alembic")
 
 
 PRIVATE: Final = "private"
-"""Attribute of a record whose error may quote what somebody sent: logged without its words."""
+"""Attribute of a record whose error may quote a request: the error is logged without its text."""
 WITHOUT_CONTENT: Final = {PRIVATE: True}
-"""The `extra` that makes a record so."""
+"""The `extra` argument that sets it."""
 
 
 def without_content(error: BaseException | None) -> str:
-    """Where an error came from and of which kind, without its words: they may quote what somebody sent."""
+    """The types and places of an error and its causes, without their texts, which may quote a request."""
     lines: list[str] = []
     while error is not None:
         kind = type(error)
@@ -73,7 +73,7 @@ class JsonFormatter(logging.Formatter):
 
 _COLOURS = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[31m"}
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
-# Longer values (all settings, at a start) are for machines.
+# Longer values (all settings, at a start) are left to the JSON format.
 _MAX_VALUE_CHARS = 80
 
 

@@ -27,14 +27,14 @@ LATENCY_BUCKETS = (
     0.200, 0.250,
 )  # fmt: skip
 
-# Each child is a line of every scrape. A family that grows past this has a label that traffic chooses, so the rest is
-# counted together instead of filling memory.
+# Each child is a line of every scrape. A family that grows past this has a label whose values come from traffic, so
+# further ones are counted together instead of filling memory.
 MAX_CHILDREN = 10_000
 OVERFLOW_LABEL = "other"
 
 
 class Merge(enum.StrEnum):
-    """How the processes of one role add up to one value."""
+    """How the values of a role's processes become one."""
 
     SUM = "sum"
     MAX = "max"
@@ -42,7 +42,7 @@ class Merge(enum.StrEnum):
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """One line of a scrape."""
+    """One line of the Prometheus text format."""
 
     name: str
     labels: dict[str, str]
@@ -84,7 +84,7 @@ class GaugeChild:
         self.value = value
 
     def follow(self, read: Callable[[], float]) -> None:
-        """Ask `read` at each scrape instead of being told."""
+        """Call `read` at each scrape for the value, instead of being set."""
         self._read = read
 
     def current(self) -> float:
@@ -221,11 +221,11 @@ class Telemetry:
         return self._add(Histogram(name, documentation, labels, bounds))
 
     def add_source(self, source: Callable[[], Iterable[Family]]) -> None:
-        """Ask `source` for whole families at each scrape: for counts that live in arrays of their owner."""
+        """Call `source` at each scrape for whole families: for counts that live in arrays of their owner."""
         self._sources.append(source)
 
     def families(self) -> list[Family]:
-        """Everything as it is now."""
+        """All families with their present values."""
         families = [metric.family() for metric in self._metrics.values()]
         for source in self._sources:
             families.extend(source())
@@ -254,7 +254,7 @@ def process_families() -> list[Family]:
     ]
 
 
-# The sum over processes of a point in time, or of a limit that each has, would mean nothing.
+# Sums of these over processes would mean nothing: a start is a point in time, and each process has the limit.
 _PROCESS_MERGES = {"process_start_time_seconds": Merge.MIN, "process_max_fds": Merge.MIN}
 
 _MERGERS: dict[Merge, Callable[[float, float], float]] = {Merge.SUM: operator.add, Merge.MAX: max, Merge.MIN: min}

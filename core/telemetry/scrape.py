@@ -39,7 +39,7 @@ class ScrapePoint:
         self._collect = collect
         self._directory = directory
         self._role = role
-        # Process ids are used again; a name never is.
+        # Process ids are reused; a name with its random part is not.
         self._name = f"{role}-{os.getpid()}-{secrets.token_hex(3)}"
         self._alive: int | None = None
         self._is_failing = False
@@ -59,13 +59,13 @@ class ScrapePoint:
             self._alive = alive
 
     async def run(self) -> None:
-        """Note the metrics each second, until cancelled."""
+        """Write this process's metrics down each second, until cancelled."""
         while True:
             self.note()
             await asyncio.sleep(NOTE_INTERVAL_S)
 
     def note(self) -> None:
-        """Let the neighbours know the metrics as they are now."""
+        """Write this process's metrics down as they are now, for the other processes of the role."""
         with self._excused():
             self._open()
             if self._alive is not None:
@@ -83,7 +83,7 @@ class ScrapePoint:
         return render(merge_families(counted))
 
     def close(self) -> None:
-        """Leave what was counted to the neighbours."""
+        """Add this process's counts to the remainder that the other processes serve, and end."""
         if self._alive is None:
             return
         self.note()
@@ -94,7 +94,7 @@ class ScrapePoint:
 
     @contextlib.contextmanager
     def _excused(self) -> Iterator[None]:
-        """What the operating system refuses is logged when it begins and when it is over, and goes no further."""
+        """An error of the operating system is logged when it begins and when it is over, and goes no further."""
         try:
             yield
         except OSError as error:
@@ -107,7 +107,7 @@ class ScrapePoint:
             self._is_failing = False
 
     def _neighbour(self, name: str) -> list[Family]:
-        """What another process has noted; nothing when it is dead, since the remainder has it then."""
+        """The metrics that another process has noted; none when it is dead, since the remainder has its counts then."""
         if name == self._name:
             return []
         with open(self._file(name, "alive"), "rb") as alive:
@@ -139,12 +139,12 @@ class ScrapePoint:
             attempt.write_bytes(_encode(families))
             attempt.replace(path)
         except OSError:
-            attempt.unlink(missing_ok=True)  # half a note would take up room where there is none
+            attempt.unlink(missing_ok=True)  # half a note would take up space on a full disk
             raise
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Alone among the processes of the role, for a millisecond: nobody is counted while being retired."""
+        """Hold the role's lock, for a millisecond: a process must not be counted while its counts are moved."""
         with open(self._file(self._role, "lock"), "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -16,13 +16,13 @@ from core.errors import ConfigError, UnavailableError
 from journal.rows import KINDS, REQUEST, JournalColumn, JournalKind
 from journal.sinks.sink import RowBatch
 
-# Repeats come as the first batch after a start; a worker makes a batch or two a second.
+# Tokens that a table remembers. Repeats come as the first batch after a start; a worker makes a batch or two a second.
 DEDUPLICATED: Final = 10_000
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60.0, sock_connect=5.0)
-# So many rows are one block of an INSERT, which is what comes whole or not at all. A token names the batch and the
-# block and not what is in it: a batch that is cleaned of somebody between its first and its second put is still the
-# same bills, and a token of its content would count them twice. Only recorded requests are removed when somebody is
-# erased, other rows stay where they are: a batch of more requests than a block has could lose as many as were removed.
+# The most rows of one block of an INSERT: a block comes whole or not at all. Its token names the batch and the block
+# and not its content: if a person is erased from a batch between its first and second put, it still has the same bills,
+# and a token of the content would count them twice. Only recorded requests are removed when a person is erased, other
+# rows stay where they are: a batch with more requests than a block holds could lose as many as were removed.
 _BLOCK_ROWS: Final = 1_000_000
 _TYPES: Final = {
     "UBIGINT": ("UInt64", "<Q"), "BIGINT": ("Int64", "<q"), "UINTEGER": ("UInt32", "<I"), "INTEGER": ("Int32", "<i"),
@@ -31,7 +31,7 @@ _TYPES: Final = {
 }  # fmt: skip
 
 _Value = Any
-"""What a column of a row holds."""
+"""A value in a column of a row."""
 
 _Write = Callable[[bytearray, _Value], None]
 
@@ -160,7 +160,7 @@ def _nothing(column: JournalColumn) -> str:
 
 
 def _writer(kind: JournalKind, column: JournalColumn) -> _Write:
-    """How the values of a column are written."""
+    """A function that writes a column's value."""
     if column.sql == "UINTEGER[]":
         return _write_numbers
     pattern = _TYPES[column.sql][1]
@@ -188,7 +188,7 @@ def _writer(kind: JournalKind, column: JournalColumn) -> _Write:
 
 
 def _write_numbers(out: bytearray, value: _Value) -> None:
-    """Little-endian 32-bit numbers, as segments have them, or a list."""
+    """Writes 32-bit numbers, given as little-endian bytes (as in segments) or as a list."""
     numbers = b"" if value is None else value if isinstance(value, bytes) else struct.pack(f"<{len(value)}I", *value)
     _write_length(out, len(numbers) // 4)
     out += numbers

@@ -26,4 +26,4 @@ class FileSink:
         await asyncio.to_thread(erase_people, self._converter.archive, self._columnar, people)
 
     async def close(self) -> None:
-        """Nothing is open but what the converter has."""
+        """Nothing is open here: the converter has the files."""

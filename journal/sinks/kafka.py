@@ -16,11 +16,11 @@ from core.errors import ConfigError, UnavailableError
 from journal.rows import KINDS, JournalKind
 from journal.sinks.sink import RowBatch
 
-# Batches of an advertiser lie in one partition, in their order; more partitions are for readers that share the work.
+# An advertiser's batches lie in one partition, in their order; several partitions let readers share the work.
 PARTITIONS: Final = 4
 _LAST: Final = b"last"
 _REQUEST_MS: Final = 20_000
-# Transactions end in a message of their own; the newest note of a batch is among the last ones.
+# A transaction ends in a message of its own, so the newest note of a batch is among the last messages.
 _LOOK_BACK: Final = 50
 _DAY_MS: Final = 86_400_000
 
@@ -54,7 +54,7 @@ class KafkaSink:
         self._last = batch.source
 
     async def erase(self, people: Collection[int]) -> None:
-        """See `EventSink`. What was sent cannot be changed: readers are told whom to erase, and topics end it."""
+        """See `EventSink`. Sent messages cannot be changed: readers are told whom to erase, and old messages expire."""
         if not people:
             return
         producer = await self._open()
@@ -73,7 +73,7 @@ class KafkaSink:
         """See `EventSink`."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            with contextlib.suppress(Exception):  # what it had begun is aborted by the next
+            with contextlib.suppress(Exception):  # the next producer aborts what this one had begun
                 await producer.stop()
 
     async def _sent(self, producer: _Producer, batch: RowBatch) -> None:
@@ -86,7 +86,7 @@ class KafkaSink:
                             await producer.send(topic, message(kind, row), key=_key(kind, row))
                     await producer.send(f"{self._prefix}.batches", batch.source.encode("ascii"), key=_LAST, partition=0)
             except BaseException:
-                # Whether it was committed is asked of the topic, by a producer that fences this one off.
+                # Whether it was committed, a new producer will read from the topic; it fences this one off.
                 await self.close()
                 raise
 
@@ -167,7 +167,7 @@ def _value(sql: str, value: object) -> object:
 
 
 def _key(kind: JournalKind, row: Sequence[object]) -> bytes:
-    """Rows of an advertiser stay in their order; those of nobody's by exchange."""
+    """The key that keeps rows in their order: the advertiser, or for rows without one the exchange."""
     name = "advertiser_id" if "advertiser_id" in kind.names else "exchange_id"
     return str(row[kind.names.index(name)]).encode("ascii")
 

@@ -28,7 +28,7 @@ _log = logging.getLogger("grosz.journal")
 
 
 class SinkOutbox:
-    """The batches below one folder; the worker that has the journal's folder has it, too."""
+    """The batches that wait for the sink below one folder. The worker that holds the journal's folder owns it."""
 
     def __init__(self, folder: Path, telemetry: Telemetry, *, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
@@ -51,14 +51,14 @@ class SinkOutbox:
             path.rename(target)
 
     def add_streams(self, number: int, process: str, frames: Sequence[SegmentFrame], now_ms: int) -> None:
-        """Take rows of streams, which are the batch `number` of them; one that is here is not taken again.
+        """Take rows of streams as batch `number` of them; one that is here already is not taken again.
 
-        It is seen by `waiting` once its number is saved: what is cut short before is overwritten. Raises OSError.
+        `waiting` shows it once its number is saved; a batch that is cut short before is overwritten. Raises OSError.
         """
         if number <= self._streams_until():
             return
         named = [frame for frame in frames if frame.kind in KINDS]
-        # Also half a file, of a process that was killed.
+        # This also removes half a file of a process that was killed.
         for old in self._folder.glob(f"*.{_STREAM}{number:08d}.batch*"):
             old.unlink()
         target = self._next(f"{_STREAM}{number:08d}") if named else None
@@ -88,11 +88,11 @@ class SinkOutbox:
         """Erase persons from the batches that wait; how many were written anew. Raises OSError."""
         rewritten = 0
         for path in self.waiting():
-            path.with_name(path.name + TEMPORARY).unlink(missing_ok=True)  # of a process that was killed here
+            path.with_name(path.name + TEMPORARY).unlink(missing_ok=True)  # a process was killed here
             try:
                 batch = self.read(path)
             except InputError:
-                continue  # whoever gives it sets it aside
+                continue  # set aside by the code that gives it to the sink
             clean = batch_without(batch, people)
             if clean is not batch:
                 frames = (self._codec.frame(kind.number, rows) for kind, rows in clean.rows.items())
@@ -101,7 +101,7 @@ class SinkOutbox:
         return rewritten
 
     def forget(self, path: Path) -> None:
-        """The sink has it."""
+        """Remove a batch that the sink has."""
         path.unlink()
 
     def _next(self, source: str) -> Path | None:
@@ -125,7 +125,7 @@ class SinkOutbox:
         try:
             with os.scandir(self._folder) as entries:
                 return sum(map(_size_of, entries))
-        except FileNotFoundError:  # nothing was ever put here
+        except FileNotFoundError:  # no batch was ever put here
             return 0
 
     @staticmethod
@@ -135,7 +135,7 @@ class SinkOutbox:
 
 
 def _size_of(entry: os.DirEntry[str]) -> int:
-    """Bytes of a file; none of one that has gone since it was listed: the sink takes them while metrics are read."""
+    """The size of a file in bytes; 0 if it has gone since it was listed: the sink may take it meanwhile."""
     try:
         return entry.stat().st_size
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from journal.segment import SegmentFrame
 
 
 class RowBatch(NamedTuple):
-    """Rows of one source, by kind. A source is a segment or a batch of streams; its name is never another's."""
+    """Rows of one source, by kind. A source is a segment or a batch of streams; its name is never used again."""
 
     source: str
     rows: Mapping[JournalKind, Sequence[Sequence[object]]]
@@ -17,12 +17,12 @@ class RowBatch(NamedTuple):
 
 
 class EventSink(Protocol):
-    """Takes batches one after the other; each is there once, however often it is put, or not at all."""
+    """Takes batches one after the other. However often a batch is put, its rows are there once, or not at all."""
 
     async def put(self, batch: RowBatch) -> None:
-        """Return when the batch will outlive everybody here. Raises UnavailableError; then it may be put again.
+        """Return when the batch is durable. Raises UnavailableError; then it may be put again.
 
-        After a start the first batch may be one that is there already: a process was killed before it could note that.
+        After a start the first batch may be there already, if a process was killed before it could note that.
         """
         ...
 
@@ -31,12 +31,12 @@ class EventSink(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back what is open."""
+        """Close connections and files."""
         ...
 
 
 def batch_without(batch: RowBatch, people: Collection[int]) -> RowBatch:
-    """A batch without persons; the same one where it has nothing of them."""
+    """A batch without persons; the same object where it has no rows of them."""
     rows = {kind: rows_without(kind, of_kind, people) for kind, of_kind in batch.rows.items()}
     if all(rows[kind] is of_kind for kind, of_kind in batch.rows.items()):
         return batch

@@ -24,7 +24,7 @@ class Rules(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of our bid. `price` is the clearing price (CPM micros) when won, the price that beat us otherwise."""
+    """The fate of our bid. `price` is the clearing price when it won, the price that beat it otherwise (CPM micros)."""
 
     won: bool
     price: int

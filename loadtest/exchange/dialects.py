@@ -22,19 +22,19 @@ from loadtest.traffic.scenario import Scenario, ScenarioError
 ENCRYPTION_KEY: Final = "skU7Ax_NL5pPAFyKdkfZjZz2-VhIN8bjj1rVFOaJ_5o="
 INTEGRITY_KEY: Final = "arO23ykdNqUQ5LEoQ0FVmPkBd7xB5CO89PDZlSjpFxo="
 
-# What a bidder is known by at each exchange, for configuring it and for judging it.
+# The seat of the bidder at each exchange, for configuring and for judging it.
 SEATS: Final = {
     "google": "1234567890", "xandr": "958", "pubmatic": "4021", "index": "9", "magnite": "2763", "openx": "537",
     "bidswitch": "b-77", "smaato": "1100",
 }  # fmt: skip
 
-_MOST_BIDS: Final = 5  # PubMatic takes no more in one answer
-_MOST_BIDS_OF_A_SEAT: Final = 2  # BidSwitch
-_LONGEST_DOMAIN: Final = 128  # Index
+_MOST_BIDS: Final = 5  # PubMatic takes no more bids in one answer
+_MOST_BIDS_OF_A_SEAT: Final = 2  # BidSwitch takes no more of one seat
+_LONGEST_DOMAIN: Final = 128  # Index takes no longer one
 _NEW_IN_2_5: Final = ("burl", "lurl", "tactic")
 
 Seats = Sequence[tuple[str, Sequence[Bid]]]
-"""Seat and bids of each member of `seatbid`."""
+"""The seat and the bids of each member of `seatbid`."""
 
 
 def plain_price(cpm_micros: int, _unique: bytes) -> str:
@@ -54,7 +54,7 @@ def encrypted_price(cpm_micros: int, unique: bytes) -> str:
 
 
 class Manner(NamedTuple):
-    """How one exchange behaves."""
+    """How one exchange behaves where it differs."""
 
     name: str
     version: str = "2.6"
@@ -64,18 +64,18 @@ class Manner(NamedTuple):
     billing_event: str = "bill"
     price_macro: str = "AUCTION_PRICE"
     write_price: Callable[[int, bytes], str] = plain_price
-    price_step: int = 1  # CPM micros that a price can be told to
-    empty_answers: bool = True  # 200 without a bid is an answer
-    no_content: bool = True  # 204 is
+    price_step: int = 1  # prices in notices are multiples of this, CPM micros
+    empty_answers: bool = True  # whether a 200 without a bid is a valid answer
+    no_content: bool = True  # whether a 204 is a valid answer
     judge: Callable[[Seats], Iterator[Violation]] = lambda _seats: iter(())
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Of every request."""
+        """The header fields of every request."""
         sent = (("Content-Type", "application/json"), ("x-openrtb-version", self.version))
         return (*sent, ("Content-Encoding", "gzip")) if self.gzips else sent
 
     def encoded(self, body: bytes) -> bytes:
-        """A body as it is sent."""
+        """A request's body as the exchange sends it."""
         return gzip.compress(body, 1) if self.gzips else body
 
 
@@ -181,7 +181,7 @@ def manner_of(name: str) -> Manner:
 
 
 def as_exchange(scenario: Scenario, name: str) -> Scenario:
-    """The scenario as that exchange would play it. Raises ScenarioError for one that is not known."""
+    """The scenario as the exchange `name` would play it. Raises ScenarioError for an unknown exchange."""
     manner = manner_of(name)
     traffic: dict[str, Any] = {"currency": manner.currency or scenario.traffic.currency}
     if name == "google":

@@ -35,13 +35,13 @@ from loadtest.traffic.users import Population, read_users
 from loadtest.wire.client import STATUS_NO_ANSWER, Pool, parse_target, request_head
 from loadtest.wire.ticker import Ticker
 
-# Sent later than this after it was due, a request counts as late: four ticks of the generator's timer.
+# A request that is sent later than this after it was due counts as late: four ticks of the generator's timer.
 LATE_SEND_S = 0.001
 
 _REPORT_S = 0.5
 _SWEEP_S = 0.25
 
-# The tracker answers a notice in a fraction of a millisecond; this many at once keep up with any bid rate of one core.
+# The tracker answers a notice in a fraction of a millisecond: so many keep up with any bid rate of one core.
 _NOTICE_CONNECTIONS = 16
 _SHOPPER_CONNECTIONS = 8
 
@@ -71,14 +71,14 @@ def _landscape_of(scenario: Scenario, seed: int) -> landscape.Landscape:
 
 
 def _id_prefix(scenario: Scenario, index: int, now_ms: int) -> bytes:
-    """Eight characters that request ids begin with: the same seed gives the same load, but no exchange ever gives an
-    auction's id again."""
+    """The eight characters that request ids begin with. They differ between runs: an exchange never uses an auction's
+    id again, though the same seed gives the same load."""
     name = f"{now_ms}:{scenario.name}:{scenario.seed}:{index}".encode()
     return hashlib.blake2b(name, digest_size=4).hexdigest().encode()
 
 
 def _hurried(scenario: Scenario, now_ms: int) -> list[Template]:
-    """The scenario's templates with the tmax that comes in the middle of the run; none where it does not change."""
+    """The templates with the tmax of the run's second part; none where tmax does not change."""
     if scenario.faults.tmax_cut_at >= 1.0 or scenario.traffic.recorded:
         return []
     traffic = msgspec.structs.replace(scenario.traffic, tmax_ms=scenario.faults.tmax_cut_ms)
@@ -164,7 +164,7 @@ class ExchangeProcess:
 
     @property
     def open_requests(self) -> int:
-        """Requests that were due and have no answer yet."""
+        """How many requests were due and have no answer yet."""
         return len(self._backlog) + self._pool.outstanding
 
     async def connect(self) -> None:
@@ -230,7 +230,7 @@ class ExchangeProcess:
             self._hurry_at = start + self._scenario.faults.tmax_cut_at * self._scenario.duration_s
         self._reported_cpu = time.process_time()
         gc.collect()
-        gc.freeze()  # templates live as long as the process; scanning them would show up as latency
+        gc.freeze()  # the templates live as long as the process; collections that scan them would show up as latency
         await asyncio.sleep(max(0.0, start - self._monotonic()))
         if self._shoppers is not None:
             self._shoppers.start(max(1, round(self._scenario.shoppers.count * self._share)))
@@ -248,7 +248,7 @@ class ExchangeProcess:
             gc.unfreeze()
             await self._close()
         if gremlins.done() and not gremlins.cancelled():
-            gremlins.result()  # a fault of its own must not end in silence
+            gremlins.result()  # an error in it must not stay unseen
         self._send_report(last=True)
 
     def _gremlins(self) -> Gremlins:
@@ -259,7 +259,7 @@ class ExchangeProcess:
         return Gremlins(self._scenario.faults, self._target, body, self._tally, self._seed)
 
     def _end_schedule(self, *, stopped: bool) -> None:
-        """Move what is still due into the backlog; after a stop, what is not yet due is not asked for any more."""
+        """Move requests that are still due into the backlog; after a stop, those that are not due yet are dropped."""
         self._send_due(self._monotonic())
         if not stopped:
             while self._refill():
@@ -268,7 +268,7 @@ class ExchangeProcess:
         self._schedule_ended = True
 
     async def _drain(self, stop: asyncio.Event) -> None:
-        """Wait for open answers, then for notices: at most the patience and the plan's drain time."""
+        """Wait for open answers for at most the patience, then for notices for at most the plan's drain time."""
         patience = self._scenario.patience_s
         await self._wait_while(lambda: self.open_requests > 0, patience)
         notices = self._notices
@@ -346,7 +346,7 @@ class ExchangeProcess:
                 self._backlog.append(intended)
 
     def _send_backlog(self, now: float) -> None:
-        """Send what had no connection; what has waited longer than the exchange's patience is given up, and counted."""
+        """Send requests that had no connection. One that waited longer than the patience is given up, and counted."""
         limit = now - self._scenario.patience_s
         while self._backlog:
             if self._backlog[0] < limit:

@@ -14,13 +14,13 @@ from loadtest.measure.tally import Tally
 from loadtest.traffic.scenario import FaultPlan
 from loadtest.wire.client import Target, header_value, request_head
 
-# An answer that takes longer than this does not come.
+# Seconds after which an answer counts as missing.
 _PATIENCE_S = 5.0
 
-# A fault that hangs is over after this; also the longest that a bidder may take to get rid of a bad peer here.
+# Seconds after which a fault that hangs is ended; also the time that a bidder has to get rid of a bad peer.
 _FAULT_S = 15.0
 
-# A malformed request that is answered 204 is sent again so often: nobody sheds a single connection for so long.
+# How often a malformed request that was answered 204 is sent again: no bidder sheds one connection for so long.
 _SHED_TRIES = 5
 _SHED_PAUSE_S = 0.1
 
@@ -123,7 +123,7 @@ class Gremlins:
             writer.close()
 
     async def _skip_answer(self, name: str, reader: asyncio.StreamReader) -> bool:
-        """Read the rest of an answer whose first line has been read; whether it came whole."""
+        """Read the rest of an answer whose first line has been read. False if it was not whole."""
         try:
             head = b"\r\n" + await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(int(header_value(head, b"content-length") or 0))
@@ -230,7 +230,7 @@ class TcpProxy:
         return await asyncio.open_connection(host, int(port))
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):  # either side may go; the other is closed below
+        with suppress(ConnectionError):  # either side may close the connection; the other is closed below
             while data := await reader.read(_READ_BYTES):
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)

@@ -16,12 +16,12 @@ Integers = npt.NDArray[np.int64]
 # Draws are made in blocks of this size: 20 ns each instead of the 1.5 us of a single numpy call.
 _BLOCK = 8192
 
-# fen and grosz are both hundredths; the recorded prices are taken over as they are, scaled by the scenario.
+# fen and grosz are both hundredths: recorded prices in fen are taken as groszes, times the scenario's scale.
 _HISTOGRAM_FIELD = "price_counter_train"
 
 
 class Landscape:
-    """Hands out the best competing bid for one impression, in grosz CPM; 0 means that nobody else bids."""
+    """Gives the best competing bid for one impression, in grosz CPM; 0 means that there is no other bid."""
 
     __slots__ = ("_draw", "_next", "_ready")
 

@@ -15,7 +15,7 @@ from loadtest.traffic.templates import Template
 
 _GROSZ_MICROS = 10_000
 
-# An example is there to be read; a whole request of the largest kind fits.
+# The longest example that is kept: people read them, and a whole request of the largest kind fits.
 _EXAMPLE_CHARS = 8_000
 
 
@@ -30,7 +30,7 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Market:
-    """Judges answers and sells impressions. `notices` None: nobody is told."""
+    """Judges answers and sells impressions. With `notices` None no notices are sent."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from loadtest.traffic.facts import text, whole
 from loadtest.traffic.scenario import NoticePlan
 from loadtest.wire.client import STATUS_NO_ANSWER, Pool
 
-# Of each quarter of a spot, how many stop watching in it: some six in ten see the end.
+# The part of viewers that stop watching in each quarter of a spot: some six in ten see the end.
 LEAVES = 0.1
 
 Kind = Literal["win", "bill", "loss", "impression", "event", "click"]
@@ -33,7 +33,7 @@ RETRY_S = 0.5
 
 _MACRO = re.compile(r"\$\{(AUCTION_[A-Z_]+(?::[A-Z0-9]+)?)\}")
 
-# Longer than this the bidder's tracker would be measured, not loaded: more notices than that wait as counted backlog.
+# With more pending notices the run would measure the tracker and not load it: further ones wait, and are counted.
 MAX_PENDING = 1_000_000
 
 
@@ -46,7 +46,7 @@ class Sale:
         self.request_id = request_id
         self.bid = bid
         self.price = price  # CPM micros
-        self.least = least  # ... that would have won
+        self.least = least  # the least CPM micros that would have won
         self.rules = rules
         self.is_test = is_test
         self.billed = False
@@ -108,7 +108,7 @@ class NoticeDesk:
         return url.startswith(self._origin)
 
     def won(self, request_id: str, bid: OfferedBid, outcome: Outcome, rules: Rules, user: bytes, is_test: bool) -> None:
-        """Our bid won: schedule what follows."""
+        """Schedule what follows when our bid has won."""
         plan, chance = self._plan, self._chance
         price = outcome.price - outcome.price % self._manner.price_step
         sale = Sale(request_id, bid, price, outcome.least, rules, is_test)
@@ -123,7 +123,7 @@ class NoticeDesk:
         for url in links.pixels:
             self._schedule(billed_at, self._shown(url, sale, user))
         for number, url in enumerate(links.events):
-            if chance.random() < LEAVES:  # whoever watches goes away now and then
+            if chance.random() < LEAVES:  # a viewer may leave at any quarter
                 break
             played = whole(bid.bid.dur) * number / max(len(links.events) - 1, 1)
             self._schedule(billed_at + played, self._notice("event", url, sale, user))
@@ -131,7 +131,7 @@ class NoticeDesk:
             self._schedule(billed_at + self._delay(plan.click_delay_ms), self._notice("click", links.click, sale, user))
 
     def lost(self, request_id: str, bid: OfferedBid, outcome: Outcome) -> None:
-        """Our bid lost: tell why."""
+        """Schedule the loss notice when our bid has lost."""
         url = text(bid.bid.lurl)
         if not url or self._chance.random() >= self._plan.loss_share:
             return
@@ -143,7 +143,7 @@ class NoticeDesk:
         self._schedule(self._monotonic() + self._delay(self._plan.win_delay_ms), notice)
 
     def _announce(self, kind: Kind, url: str, sale: Sale, due: float) -> None:
-        """A win or billing notice: perhaps lost, late, twice, or without its price."""
+        """Schedule a win or billing notice: perhaps lost, late, twice, or without its price."""
         plan, chance = self._plan, self._chance
         if not url:
             return
@@ -166,7 +166,7 @@ class NoticeDesk:
             self._tally.counts[f"notice.{kind}.duplicate"] += 1
 
     def _shown(self, url: str, sale: Sale, user: bytes) -> Notice:
-        """Our pixel as the page calls it; it has a price where the markup has the exchange's macro."""
+        """The call of our pixel by the page; it has a price where the markup has the exchange's macro."""
         values = self._values(sale.request_id, sale.bid, sale.price)
         priced = f"${{{self._manner.price_macro}}}" in url and self._chance.random() >= self._plan.unreplaced_share
         if not priced:
@@ -212,12 +212,12 @@ class NoticeDesk:
             self._send(heapq.heappop(queue)[2])
 
     def hurry(self) -> None:
-        """Send everything that is still scheduled, due or not: the run is over."""
+        """Send everything that is still scheduled, due or not, since the run is over."""
         self.pump(float("inf"))
 
     def close(self) -> None:
-        """The run is over, and the pool will report what is still on its way: account for what is still scheduled, and
-        repeat nothing."""
+        """End: count what is still scheduled as unsent, and repeat nothing. The pool still reports notices on their
+        way."""
         self._is_over = True
         for _, _, notice in self._queue:
             self._tally.counts[f"notice.{notice.kind}.unsent"] += 1
@@ -281,7 +281,7 @@ class NoticeDesk:
         self._tally.owe(key, line)
 
     def _in_doubt(self, notice: Notice) -> None:
-        """Nobody knows whether a notice without an answer was settled; the audit allows for it and says so."""
+        """Count a billing notice without an answer: it may have been settled or not, and the audit allows for both."""
         sale = notice.sale
         if sale is None or notice.kind != self._plan.billing_event or sale.billed or sale.is_test:
             return
@@ -294,5 +294,5 @@ class NoticeDesk:
 
 
 def _replace(url: str, values: dict[str, str]) -> str:
-    """A URL with the macros that have a value; others stay as they are."""
+    """The URL with macros replaced where a value is known; others stay as they are."""
     return _MACRO.sub(lambda match: values.get(match.group(1), match.group(0)), url)

@@ -13,7 +13,7 @@ from aiohttp import web
 from core.clock import Clock
 
 DENIED, EXPIRING, OF = 1, 2, 5
-"""Of so many ads, which one is denied and which one expires."""
+"""Of each `OF` ads, the number of the one that is denied, and of the one that expires."""
 
 REASON: Final = "the landing page is not about what the ad shows"
 
@@ -37,7 +37,7 @@ class _Reviewed(msgspec.Struct):
 
 
 class ReviewService:
-    """What the exchange has been sent, and what it says of it at any moment."""
+    """Keeps the ads that were submitted, and decides on them as time passes."""
 
     def __init__(self, clock: Clock, *, pending_s: float = 10, expires_s: float = 20, failures: int = 2) -> None:
         self._clock = clock
@@ -46,7 +46,7 @@ class ReviewService:
         self._failures = failures
         self._ads: dict[str, _Reviewed] = {}
         self.refused = 0
-        """Submissions that were answered 500."""
+        """How many submissions were answered 500."""
 
     def app(self) -> web.Application:
         """The service, below PATH."""
@@ -62,20 +62,20 @@ class ReviewService:
         return app
 
     def status_of(self, ad_id: str) -> int:
-        """What it says of an ad now."""
+        """The review status of an ad now."""
         return self._audit(self._ads[ad_id])[0]
 
     def audit_of(self, ad_id: str) -> tuple[int, float]:
-        """The same, and since when (seconds since 1970)."""
+        """The review status of an ad now, and since when (seconds since 1970)."""
         status, since_ms = self._audit(self._ads[ad_id])
         return status, since_ms / 1000
 
     def decided_s(self) -> list[float]:
-        """When each ad was, or will be, decided first (seconds since 1970)."""
+        """When each ad's first decision was, or will be, made (seconds since 1970)."""
         return [(known.first_ms + self._pending_ms) / 1000 for known in self._ads.values()]
 
     def _audit(self, known: _Reviewed) -> tuple[int, int]:
-        """The status now, and since when."""
+        """The review status now, and since when (unix ms)."""
         now_ms, decided_ms = self._clock.now_ms(), known.sent_ms + self._pending_ms
         if now_ms < decided_ms:
             return PENDING, known.sent_ms

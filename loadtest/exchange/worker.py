@@ -16,12 +16,12 @@ from loadtest.exchange.exchange import ExchangeProcess
 from loadtest.measure.tally import Delta
 from loadtest.traffic.scenario import Scenario, ScenarioError
 
-# An order carries a whole scenario, which may list thousands of deals.
+# The longest line of input: an order carries a whole scenario, which may list thousands of deals.
 LINE_LIMIT = 16 * 1024 * 1024
 
 
 class Order(msgspec.Struct):
-    """First line in: what to do, as which of the scenario's processes."""
+    """The first line of input: the scenario, and which of its processes this one is."""
 
     scenario: Scenario
     index: int

@@ -67,7 +67,7 @@ def read_ledger(export: str) -> dict[BillKey, LedgerLine]:
 
 
 def load_ledger(path: Path) -> dict[BillKey, LedgerLine]:
-    """The same from a file. Raises ScenarioError."""
+    """The sums by line item and currency of an export in a file. Raises ScenarioError."""
     try:
         return read_ledger(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -179,7 +179,7 @@ def _compare(key: BillKey, mine: BillLine, gained: LedgerLine) -> AuditLine:
 
 
 async def ledger_of_command(command: str) -> dict[BillKey, LedgerLine]:
-    """What a command prints, read as a ledger. Raises ScenarioError when it fails or takes too long."""
+    """Run a command and read what it prints as a ledger. Raises ScenarioError when it fails or takes too long."""
     process = await asyncio.create_subprocess_shell(
         command, stdout=asyncio.subprocess.PIPE, start_new_session=True  # Ctrl-C is for the run, not for its ledger
     )  # fmt: skip
@@ -204,8 +204,8 @@ async def settled_audit(
     attempts: int = 10,
     pause_s: float = 0.5,
 ) -> AuditReport:
-    """Audit against a ledger that is written a moment after a notice is acknowledged: try until it agrees, for a
-    while."""
+    """Audit against a ledger that is written a moment after a notice is acknowledged: repeat it for a while until it
+    agrees."""
     report = audit(bill, await read(), before, books)
     for _ in range(attempts - 1):
         if report.agrees:

@@ -18,20 +18,20 @@ from loadtest.traffic.catalogue import read_catalogue
 from loadtest.traffic.facts import MICROS, listed, mapping, number, objects, text
 
 CAMPAIGN = "campaign-"
-"""Prefix of an account that could not be told more exactly: no catalogue was given."""
+"""Prefix of an account that stands for a campaign, where no catalogue tells line items apart."""
 
 # The catalogue's rates are micros of this currency for one unit of another.
 BASE_CURRENCY = "PLN"
 
-# More names than these would make a report unreadable; the first one is in no other account.
+# The most line items in an account's name: more are unreadable, and the first one is in no other account.
 _NAMES_SHOWN = 5
 
 Pair = tuple[str, str]
-"""Campaign and creative, as a bid names them."""
+"""The campaign and creative that a bid names."""
 
 
 class Books:
-    """Accounts by what a bid names. Without a catalogue: one for each campaign, in the currency of the auction."""
+    """Finds the account of a bid. Without a catalogue each campaign has one, in the currency of the auction."""
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class Books:
         return BillKey(account, owner if {owner, currency} <= self._rates.keys() else currency)
 
     def charge(self, price: int, bid: int, currency: str, owner: str) -> int:
-        """Micros of the owner's currency that one impression costs at a price, of a bid in `currency`; both CPM
-        micros."""
+        """What one impression costs at a price, in micros of the owner's currency, for a bid in `currency`; price and
+        bid are CPM micros."""
         if owner == currency:
             return price // 1000
         most = -(-bid * self._rates[currency] // (1000 * self._rates[owner]))
@@ -91,7 +91,7 @@ def load_books(path: Path) -> Books:
 
 
 def _accounts(users: Mapping[Pair, list[str]]) -> dict[str, str]:
-    """Account of each line item: those that share a creative in a campaign, directly or by others, are one."""
+    """The account of each line item: one for all that share a creative in a campaign, directly or through others."""
     group_of: dict[str, list[str]] = {}
     for items in users.values():
         largest = max((group_of.setdefault(item, [item]) for item in items), key=len)

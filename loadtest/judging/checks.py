@@ -34,8 +34,8 @@ from loadtest.traffic.facts import (
 
 Json = Mapping[str, Any]
 
-# A notice URL that a bid server of an exchange cuts off would be lost silently; 512 bytes is the shortest documented
-# limit doubled.
+# The longest notice URL: twice 512 bytes, the shortest documented limit. An exchange's server that cuts a URL would
+# lose the notice silently.
 MAX_NOTICE_URL = 1024
 
 _DEFAULT_CURRENCIES = frozenset({"USD"})
@@ -54,14 +54,14 @@ class LineItemRules(NamedTuple):
 
 
 class CatalogueRules(NamedTuple):
-    """Rules of all line items by id, and which of them a bid may stand for by (campaign, creative)."""
+    """Rules of all line items by id, and the line items that a bid may stand for by (campaign, creative)."""
 
     line_items: Mapping[int, LineItemRules]
     by_creative: Mapping[tuple[int, int], tuple[int, ...]]
 
     def judge(self, bid: "Bid", now_ms: int, profile_allowed: bool) -> Iterator[Violation]:
-        """A bid without a tactic may stand for any line item of its campaign with its creative: all must be at
-        fault."""
+        """The fault of a bid. One without a tactic may stand for any line item of its campaign with its creative: it is
+        at fault if all of them are."""
         tactic = whole(bid.tactic)
         pair = (whole(bid.cid), whole(bid.adid))
         first = None
@@ -186,7 +186,7 @@ class Answer(NamedTuple):
 
 class Checker:
     """Checks answers. `rates` convert a floor's currency to the answer's: units of the latter for one unit of the
-    former. `judge` knows what the exchange that is played asks besides, of the bids by seat."""
+    former. `judge` gives what the played exchange asks besides, from the bids by seat."""
 
     def __init__(
         self,
@@ -258,7 +258,7 @@ class Checker:
             if self._rules is not None:
                 found += self._rules.judge(bid, self._now_ms(), facts.profile_allowed)
             return OfferedBid(key, micros, currency, bid, deal, seat)
-        return OfferedBid(key, 0, currency, bid, deal, seat)  # never sold: something was found
+        return OfferedBid(key, 0, currency, bid, deal, seat)  # a bid with a fault is never sold
 
     def _check_price(
         self, found: list[Violation], owner: ImpressionFacts | DealFacts, micros: int, currency: str
@@ -319,8 +319,8 @@ def _check_markup(found: list[Violation], imp: ImpressionFacts, bid: Bid) -> Non
 
 
 def _is_secure(markup: str) -> bool:
-    """Whether nothing is loaded by http. Browsers treat loopback as secure, so a tracker on 127.0.0.1 breaks no
-    page."""
+    """Whether a page would load nothing by http. Browsers treat loopback as secure, so a tracker on 127.0.0.1 does no
+    harm."""
     links = markup.count("http://")
     if links == 0 or links == markup.count("http://127.0.0.1:"):  # counting costs a tenth of the patterns below
         return True

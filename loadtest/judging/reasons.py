@@ -10,7 +10,7 @@ import urllib.parse
 import urllib.request
 from collections import Counter
 
-# Each process writes its counts down each second; the one that is asked adds up what was written.
+# Seconds to wait for the processes: each notes its counts once a second, and the one that is asked adds the notes up.
 SETTLE_S = 1.5
 TIMEOUT_S = 5.0
 
@@ -20,7 +20,7 @@ _LINE = re.compile(r'^grosz_no_bids_total\{exchange="([^"]*)",reason="([^"]*)"\}
 def counted_reasons(bid_url: str, metrics_url: str = "") -> Counter[str] | None:
     """No-bids by reason since the bidder's start, for the exchange of a bid URL; None where metrics are not shown.
 
-    They are below `metrics_url`, or at the bid port itself where that is not known.
+    The metrics are at `metrics_url`, or at the bid port itself where that is empty.
     """
     parts = urllib.parse.urlsplit(bid_url)
     exchange = parts.path.rsplit("/", 1)[-1]
@@ -38,7 +38,7 @@ def counted_reasons(bid_url: str, metrics_url: str = "") -> Counter[str] | None:
 
 
 def reasons_since(before: Counter[str] | None, bid_url: str, metrics_url: str = "") -> Counter[str] | None:
-    """What was added since `before`; waits until the bidder's processes have written their counts down."""
+    """No-bids by reason since `before`. Waits until the bidder's processes have noted their counts."""
     if before is None:
         return None
     time.sleep(SETTLE_S)

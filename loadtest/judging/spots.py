@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from loadtest.judging.violation import Violation
 from loadtest.traffic.facts import SpotFacts, listed, text, whole
 
-# Inline documents by the number of `protocols`; what a player calls a newer one is read as the newest of them.
+# VAST versions by the number of an inline document in `protocols`.
 _VERSIONS: Final = {2: "2", 3: "3", 7: "4.0", 11: "4.1", 13: "4.2"}
 _TIME: Final = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)(\.\d{3})?")
 _EVENTS: Final = frozenset({"start", "firstQuartile", "midpoint", "thirdQuartile", "complete"})
@@ -26,10 +26,10 @@ class SpotBid(NamedTuple):
 
 
 class _Vast:
-    """What a document has, as far as a player looks."""
+    """The parts of a VAST document that a player looks at."""
 
     def __init__(self, markup: str) -> None:
-        """Raises ExpatError for what is no XML, and ValueError for a document type."""
+        """Raises ExpatError for a text that is no XML, and ValueError for a document type."""
         self.version = ""
         self.texts: dict[str, list[str]] = {}
         self.mimes: list[str] = []

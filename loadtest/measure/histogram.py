@@ -55,7 +55,7 @@ class Histogram:
         self.record: Callable[[float], None] = self._pending.append
 
     def settle(self) -> None:
-        """Sort what was recorded into its buckets; a recorder without end calls it now and then."""
+        """Sort the recorded latencies into buckets. A recorder that runs without end calls it now and then."""
         if not self._pending:
             return
         values = np.clip(np.array(self._pending) * 1e6, 0, _MAX_US).astype(np.int64)

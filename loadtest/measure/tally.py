@@ -33,7 +33,7 @@ class BillLine(msgspec.Struct):
     """What one account owes by our own books, in micros of `currency`.
 
     `exact_micros` is settled at a price that both sides know. Where a notice went out without its price the bidder
-    settles by its own rule: such impressions are between `low_micros` and `high_micros`.
+    settles by its own rule: such impressions cost between `low_micros` and `high_micros`.
     """
 
     exact_micros: int = 0
@@ -90,8 +90,7 @@ class BillKey(NamedTuple):
         return cls(account, currency)
 
 
-# What every request or every bid counts is a plain attribute: 30 ns against 250 ns for a key of a Counter, ten times a
-# request.
+# Counts of every request or bid are plain attributes: 30 ns against 250 ns for a key of a Counter, ten times a request.
 _ATTRIBUTES = (
     "offered", "sent", "late_sends", "blocked_sends", "answered", "in_time", "no_bid",
     "checked", "bid_answers", "bids", "won", "won_micros", "lost",
@@ -101,8 +100,8 @@ _ATTRIBUTES = (
 class Tally:
     """Counts of one run or of a part of it.
 
-    `late_sends` went out late although a connection was free: the generator was behind. `blocked_sends` waited for a
-    connection: the bidder was.
+    `late_sends` were sent late although a connection was free: the generator was behind. `blocked_sends` waited for a
+    connection: the bidder was behind.
     """
 
     __slots__ = (*_ATTRIBUTES, "bill", "counts", "examples", "histograms", "violations")
@@ -137,7 +136,7 @@ class Tally:
             self.bill.setdefault(key, BillLine()).add(line)
 
     def take(self, second: float, cpu_s: float, wall_s: float, *, last: bool = False) -> Delta:
-        """Everything counted so far, as a delta; this tally starts again from nothing."""
+        """Everything that was counted, as a delta; the counts begin again from 0."""
         delta = Delta(
             second=second,
             counts={name: getattr(self, name) for name in _ATTRIBUTES} | self.counts,

@@ -25,13 +25,13 @@ CONFIDENCE = 0.95
 # Queues, garbage collection and pacing ticks live for seconds; blocks of at least this length keep them together.
 _BLOCK_S = 5
 
-# Fewer blocks than these, and t makes every interval useless.
+# With fewer blocks than these, Student's t makes every interval useless.
 _LEAST_BLOCKS = 4
 
 LEAST_S = _LEAST_BLOCKS * _BLOCK_S
 """Seconds of load that each side of a comparison needs."""
 
-# Connections and caches warm up; the first seconds belong to neither side.
+# Seconds at the beginning that belong to neither side: connections and caches warm up.
 WARM_UP_S = 2
 
 Counts = npt.NDArray[np.int64]
@@ -102,7 +102,7 @@ def compare(first: Report, second: Report, *, seed: int = 1, warm_up_s: int = WA
 def compare_seconds(
     first: Sequence[SecondReport], second: Sequence[SecondReport], *, seed: int = 1, warm_up_s: int = WARM_UP_S
 ) -> list[Difference]:
-    """The same for bare seconds."""
+    """The differences of two series of seconds; see `compare`."""
     samples = (_Sample(first, warm_up_s), _Sample(second, warm_up_s))
     generator = np.random.default_rng(seed)
     point = [sample.measures(np.arange(len(sample.latency))) for sample in samples]

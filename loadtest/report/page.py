@@ -108,7 +108,7 @@ def chart_data(report: Report) -> dict[str, object]:
 
 
 def _tmax_ms(report: Report, seconds: int) -> list[int | None]:
-    """The tmax of the requests of each second; recorded ones bring their own, so there is no line of it."""
+    """The tmax of the requests of each second; None for recorded requests, which bring their own."""
     scenario = report.scenario
     if scenario.traffic.recorded:
         return [None] * seconds
@@ -118,7 +118,7 @@ def _tmax_ms(report: Report, seconds: int) -> list[int | None]:
 
 
 def _shares(totals: list[int]) -> list[float]:
-    """Percent of the last total that was reached at each second."""
+    """The percentage of the last total that was reached at each second."""
     return [round(100 * total / totals[-1], 2) if totals[-1] else 0.0 for total in totals]
 
 
@@ -129,7 +129,7 @@ def _percentile_ms(second: SecondReport, percent: float) -> float | None:
 
 
 def _histogram_columns(report: Report) -> list[list[float]]:
-    """Counts by latency, a tenth of a decade each: even widths on a log axis."""
+    """Counts by latency, in steps of a tenth of a decade: even widths on a logarithmic axis."""
     columns: dict[int, int] = {}
     for index, count in histogram_of(report).sparse().items():
         low, high = bucket_bounds(index)

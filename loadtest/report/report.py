@@ -21,7 +21,7 @@ PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99)
 
 # Above this share of a core the generator's own queueing shows in the latencies.
 BUSY_SHARE = 0.8
-# More busy seconds than this and it was no hiccup; more late sends, and the schedule was not kept.
+# With more busy seconds than this it was no hiccup; with more late sends the schedule was not kept.
 BUSY_SECONDS_SHARE = 0.02
 LATE_SHARE = 0.01
 
@@ -41,7 +41,7 @@ class GeneratorReport(msgspec.Struct):
     """How much the generator had left. Shares of a core are means over its processes while they sent."""
 
     cpu_share: float
-    busiest_share: float  # in the busiest second
+    busiest_share: float  # of a core, in the busiest second
     requests_per_cpu_second: float
     late_share: float  # of what was sent: later than a millisecond though a connection was free
     blocked_share: float  # of what was sent: had to wait for a connection
@@ -93,7 +93,7 @@ class AuditReport(msgspec.Struct):
 
 
 NO_NOTICES = "The scenario sends no notices ([notices] send = false): what is won is neither billed nor told as lost."
-"""Said where it is so: many wins without one bill look like a tracker that does not answer."""
+"""Said for a scenario without notices: many wins without one bill look like a tracker that does not answer."""
 
 
 class Report(msgspec.Struct):
@@ -137,16 +137,16 @@ def moment_text(at_ms: int) -> str:
 
 
 def whole_seconds(report: Report) -> list[SecondReport]:
-    """The seconds in which requests were due from their begin to their end; at least the first.
+    """The seconds in which requests were due from begin to end; at least the first.
 
-    The last one is often cut short, and answers come after it: as a rate it would look like an outage.
+    The last second is often cut short, and answers come after it: as a rate it would look like an outage.
     """
     ended_s = min(report.elapsed_s, report.scenario.duration_s) if report.elapsed_s else report.scenario.duration_s
     return report.seconds[: max(1, int(ended_s))]
 
 
 def environment() -> dict[str, str]:
-    """Where the run took place, as far as it explains figures."""
+    """The machine that the run took place on, as far as it explains figures."""
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "system": platform.platform(),
@@ -264,7 +264,7 @@ def judge_goals(goals: Goals, report: Report) -> list[GoalResult]:
 
 
 def trouble_end_s(scenario: Scenario) -> float:
-    """When the burst, or what is done to Redis, is over: seconds from the start."""
+    """When the burst, or the trouble with Redis, is over: seconds from the start."""
     ends = [0.0]
     if scenario.arrival.shape == "burst":
         ends.append(scenario.arrival.burst_start + scenario.arrival.burst_length)

@@ -26,9 +26,9 @@ Outcome = Literal["passed", "failed", "not shown"]
 # What an exchange waits for at most; tmax of the samples is below it.
 PATIENCE_S: Final = 5.0
 TMAX_MS: Final = 500
-# The whole run asks some forty questions, a second of work: whoever hangs is given up, however few bytes trickle in.
+# The whole run asks some forty questions, a second of work: a bidder that hangs is given up, even if bytes trickle in.
 LONGEST_S: Final = 60.0
-# No answer that means anything is longer.
+# No meaningful answer is longer.
 _MOST_BYTES: Final = 4 * 1024 * 1024
 _KEPT_BYTES: Final = 2_000
 
@@ -77,7 +77,7 @@ SAMPLES: Final[Mapping[str, Sequence[Mapping[str, Any]]]] = {
 
 
 class CertifyCheck(NamedTuple):
-    """One question to the bidder. `request` and `answer` are kept, cut, of what failed."""
+    """One question to the bidder. Of a failed one `request` and `answer` are kept, cut short."""
 
     name: str
     outcome: Outcome
@@ -96,7 +96,7 @@ class BidderReply(NamedTuple):
 
 
 IN_TIME: Final = "the test ends in time"
-"""The check that a run which took too long ends with."""
+"""The name of the check that ends a run which took too long."""
 
 
 class RunTooLong(Exception):
@@ -104,21 +104,21 @@ class RunTooLong(Exception):
 
 
 class BidderWire:
-    """One kept-alive connection to the bidder, opened anew when it was closed; for `longest_s` in all."""
+    """One kept-alive connection to the bidder, opened anew when it was closed. It works for `longest_s` in all."""
 
     def __init__(self, target: Target, headers: Mapping[str, str] | None = None, longest_s: float = LONGEST_S) -> None:
         self._target, self._headers = target, {**_HEADERS, **(headers or {})}
         self._connection = self._new()
         self._until = time.monotonic() + longest_s
-        # A time-out of a socket is for each read: one byte every four seconds would last for hours.
+        # A socket's time-out is for each read: one byte every four seconds would last for hours.
         self._closed = threading.Event()
         threading.Thread(target=self._watch, args=(longest_s,), daemon=True).start()
         self.reconnects = 0
         self.about = ""
-        """The check that is asked for."""
+        """The check that is being asked."""
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> BidderReply:
-        """One exchange of request and answer; a connection that broke is no answer. Raises RunTooLong."""
+        """Send a request and return the answer, with status 0 if the connection broke. Raises RunTooLong."""
         started = time.monotonic()
         if started >= self._until:
             raise RunTooLong
@@ -128,7 +128,7 @@ class BidderWire:
             content = response.read(_MOST_BYTES)
             if len(content) == _MOST_BYTES:
                 raise http.client.HTTPException(f"an answer of more than {_MOST_BYTES} bytes")
-            if response.length:  # what is read by size may end early without a word
+            if response.length:  # `read` with a size may end early without an error
                 raise http.client.IncompleteRead(content, response.length)
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() >= self._until:
@@ -155,7 +155,7 @@ class BidderWire:
         self._connection.close()
 
     def _watch(self, longest_s: float) -> None:
-        """End whatever is waited for when the time is over, also what is just being connected."""
+        """When the time is over, end the call that is waiting, even if it is still connecting."""
         wait_s = longest_s
         while not self._closed.wait(wait_s):
             wait_s = 0.2
@@ -187,10 +187,10 @@ def sample(imp: Mapping[str, Any], number: int, currency: str) -> dict[str, Any]
 def certify(
     url: str, currency: str = "PLN", headers: Mapping[str, str] | None = None, longest_s: float = LONGEST_S
 ) -> Iterator[CertifyCheck]:
-    """Asks the bidder at `url` everything, one check after the other. Raises ValueError, ConnectionError.
+    """Ask the bidder at `url` everything, one check after the other. Raises ValueError, ConnectionError.
 
-    `headers` go with each bid request: what the bidder knows the exchange by. After `longest_s` the run ends with a
-    check that has failed and says what it waited for.
+    `headers` go with each bid request: the bidder knows the exchange by them. After `longest_s` the run ends with a
+    failed check that says what it waited for.
     """
     wire = BidderWire(parse_target(url), headers, longest_s)
     try:
@@ -220,7 +220,7 @@ def _reachable(wire: BidderWire) -> Iterator[CertifyCheck]:
 
 
 def _format(wire: BidderWire, name: str, requests: Sequence[dict[str, Any]]) -> Iterator[CertifyCheck]:
-    """Answers are in time and break no rule; a bid came for one of the samples."""
+    """Checks that answers are in time and break no rule, and that a bid came for one of the samples."""
     bids = 0
     for at, request in enumerate(requests, 1):
         wire.about = title = f"{name} {at}"
@@ -239,7 +239,7 @@ def _format(wire: BidderWire, name: str, requests: Sequence[dict[str, Any]]) -> 
 
 
 def _fault_of(reply: BidderReply) -> str:
-    """What is wrong with an answer before its bids are looked at; "" for nothing."""
+    """The fault of an answer before its bids are looked at; "" for none."""
     if reply.status not in (200, 204):
         return f"status {reply.status or f'missing: no answer after {reply.seconds:.1f} s'}"
     if reply.seconds * 1000 > TMAX_MS:
@@ -257,7 +257,7 @@ def _judged(request: Mapping[str, Any], reply: BidderReply) -> Answer:
 
 
 def _refusals(wire: BidderWire, currency: str) -> Iterator[CertifyCheck]:
-    """What must not be bid on, and what is no request."""
+    """Checks what the bidder must not bid on, and bodies that are no request."""
     banner = SAMPLES["display"][0]
     dear = sample({**banner, "bidfloor": IMPOSSIBLE_FLOOR}, 100, currency)
     yield _without_bid("no bid below an impossible floor", wire, dear)
@@ -292,7 +292,7 @@ def _blocked_domains(wire: BidderWire, currency: str) -> Iterator[CertifyCheck]:
 
 
 def _manners(wire: BidderWire, currency: str) -> Iterator[CertifyCheck]:
-    """What exchanges rely on beside bids."""
+    """Checks what exchanges rely on besides bids."""
     banner = SAMPLES["display"][0]
     odd = sample(banner, 200, currency) | {"ext": {"certify": [1, {"deep": None}]}, "unheard_of": {"of": True}}
     wire.about = "unknown members are tolerated"
@@ -331,7 +331,7 @@ def _is_no_bid(reply: BidderReply) -> bool:
 
 
 def _bids_of(reply: BidderReply) -> list[Mapping[str, Any]]:
-    """The bids of an answer, whatever else it is."""
+    """The bids of an answer; none where it has another form."""
     try:
         answer = mapping(orjson.loads(reply.body)) if reply.status == 200 else {}
     except ValueError:

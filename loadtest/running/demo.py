@@ -14,7 +14,7 @@ from loadtest.traffic.scenario import MarketPlan, NoticePlan, Scenario, ShopperP
 
 DEMO_RATE = 200.0
 
-# Enough to see carts and returns within half a minute.
+# Enough shoppers to see carts and returns within half a minute.
 DEMO_SHOPPERS = 40
 
 

@@ -22,12 +22,12 @@ class Peer(NamedTuple):
 
     @property
     def seconds(self) -> list[SecondReport]:
-        """All seconds of load, each turn without its first one, which opens connections."""
+        """All seconds of load, without the first of each turn, which opens connections."""
         return [second for report in self.reports for second in report.seconds[1:]]
 
 
 def check_peers(urls: Sequence[str], duration_s: float, turns: int) -> None:
-    """Refuse what could not be compared afterwards. Raises ScenarioError."""
+    """Refuse a plan whose results could not be compared. Raises ScenarioError."""
     if len(urls) < 2:
         raise ScenarioError("give at least two endpoints to compare")
     if turns * (int(duration_s / turns) - 1) < LEAST_S:
@@ -43,7 +43,7 @@ async def run_peers(
     """Run the scenario against each URL in turn, `turns` times; its duration is divided among the turns."""
     peers = [Peer(url, []) for url in urls]
     for turn in range(turns):
-        # the order is turned round each time, so nobody always goes first
+        # the order is reversed each time, so that no endpoint always goes first
         for peer in peers if turn % 2 == 0 else reversed(peers):
             if stop.is_set():
                 return peers
@@ -60,6 +60,6 @@ async def run_peers(
 
 
 def differences(peers: Sequence[Peer]) -> dict[str, list[Difference]]:
-    """Each endpoint against the first, by URL."""
+    """The differences of each endpoint to the first, by URL."""
     first = peers[0]
     return {peer.url: compare_seconds(first.seconds, peer.seconds, warm_up_s=0) for peer in peers[1:]}

@@ -23,11 +23,11 @@ MAX_REQUESTS = 5_000_000
 
 PATIENCE_S = 5.0
 
-# Kept to be shown: enough to see what is wrong.
+# The most problems that are kept to be shown: enough to see what is wrong.
 MAX_EXAMPLES = 20
 
 REASON_HEADER = b"x-grosz-nobid"
-"""Why there was no bid, if the bidder says so; otherwise `nbr` of an answer counts."""
+"""The header with the reason of a no-bid, if the bidder gives it; otherwise `nbr` of an answer counts."""
 
 _HEADERS = (("Content-Type", "application/json"), ("x-openrtb-version", "2.6"))
 
@@ -42,7 +42,7 @@ class ReplayResult:
         self.outcomes: Counter[str] = Counter()  # bid, no bid, and every other status by its number
         self.reasons: Counter[str] = Counter()
         self.latency = Histogram()
-        self.problems: list[tuple[int, str]] = []  # (line, what) of the first answers that a valid request may not get
+        self.problems: list[tuple[int, str]] = []  # (line, text) of the first answers that a valid request may not get
 
     @property
     def sent(self) -> int:

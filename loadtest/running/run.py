@@ -22,7 +22,7 @@ _START_MARGIN_S = 0.2
 # Making 20,000 templates takes 5 s on one core; a process that is not ready by then hangs.
 _READY_S = 60.0
 
-# Where a proxy stands before Redis, the bidder is started by hand after it.
+# Seconds to wait for a bidder behind the proxy: it is started by hand after the proxy.
 BIDDER_START_S = 120.0
 
 _ROOT = str(Path(__file__).resolve().parents[2])
@@ -153,7 +153,7 @@ async def _redis_proxy(scenario: Scenario) -> AsyncIterator[TcpProxy | None]:
 
 
 async def _wait_until_ready(url: str) -> None:
-    """A bidder behind the proxy cannot start before it, so it is waited for. Raises ScenarioError when it does not
+    """Wait for a bidder behind the proxy, which cannot start before the proxy. Raises ScenarioError when it does not
     come."""
     target = parse_target(url)
     loop = asyncio.get_running_loop()
@@ -171,7 +171,7 @@ async def _is_ready(target: Target) -> bool:
         return False
     try:
         writer.write(request_head(target._replace(path="/readyz"), "GET", (("Connection", "close"),), None))
-        return (await reader.readline()).startswith((b"HTTP/1.1 200", b"HTTP/1.1 404"))  # 404: not one of ours
+        return (await reader.readline()).startswith((b"HTTP/1.1 200", b"HTTP/1.1 404"))  # 404: another bidder than ours
     except OSError:
         return False
     finally:
@@ -196,7 +196,7 @@ async def misbehave(proxy: TcpProxy, plan: RedisPlan, duration_s: float) -> None
 
 
 def _absolute(scenario: Scenario) -> Scenario:
-    """File names are the caller's; the processes run elsewhere."""
+    """The scenario with absolute file names: the caller's are relative to a folder that the processes do not run in."""
 
     def absolute(name: str) -> str:
         return str(Path(name).resolve()) if name else ""

@@ -18,13 +18,13 @@ PRECISION = 0.05
 # A rate is missed when it is missed this often: one pause of the machine is no lack of capacity.
 TRIES = 2
 
-# Who cannot answer one request a second in time has no capacity to be found.
+# A bidder that cannot answer one request a second in time has no capacity to be found.
 _LOWEST_RATE = 1.0
 
 # A search ends after this many runs, whatever the bidder does.
 MAX_PROBES = 24
 
-# What an exchange expects of a bidder besides its latency.
+# The part of answers in time that an exchange expects, besides the latency.
 IN_TIME_SHARE = 0.999
 
 

@@ -78,7 +78,7 @@ class Burst:
 
 
 class DayCurve:
-    """A day's course pressed into the run; `mean` is the rate on average, the evening peak is 1.7 times that."""
+    """The course of a day, pressed into the run; `mean` is the average rate, the evening peak 1.7 times as high."""
 
     def __init__(self, mean: float, duration_s: float, hours: tuple[float, ...] = POLISH_SHOP_DAY) -> None:
         weights = np.asarray(hours, dtype=np.float64)

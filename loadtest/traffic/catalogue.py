@@ -42,7 +42,7 @@ def make_catalogue(
     """An importable catalogue: advertisers with campaigns, line items, creatives in all common sizes, one exchange."""
     chance = random.Random(seed)
     advertisers = max(1, min(advertisers, line_items))
-    # every line item targets one site section and one region or none; this part of them is run of network
+    # Every line item targets one site section, and one region or none; only this part of them runs everywhere.
     open_share = min(1.0, eligible / line_items)
     creatives = [creative for number in range(1, advertisers + 1) for creative in _creatives(number)]
     campaigns: dict[int, Object] = {}

@@ -7,7 +7,7 @@ the bidder has.
 
 import base64
 
-# A platform that asks for all of the vendor list: its highest vendor number is a little above this in 2026.
+# The highest vendor of a platform that asks for the whole vendor list; in 2026 the list's is a little above this.
 HIGHEST_VENDOR = 1600
 
 _CORE_VERSION = 2

@@ -24,7 +24,7 @@ FIXED_PRICE = 3
 
 
 class DealFacts(NamedTuple):
-    """One deal offered on an impression; floor in micros CPM of `currency`."""
+    """One deal offered on an impression; the floor is in CPM micros of `currency`."""
 
     floor: int
     currency: str
@@ -34,7 +34,7 @@ class DealFacts(NamedTuple):
 
 
 class SpotFacts(NamedTuple):
-    """What a video or audio player takes. Seconds; empty sets and zeros restrict nothing."""
+    """What a video or audio player takes. Durations are in seconds; empty sets and zeros restrict nothing."""
 
     mimes: frozenset[str]
     protocols: frozenset[int]
@@ -63,7 +63,7 @@ class NativeFacts(NamedTuple):
 
 
 class ImpressionFacts(NamedTuple):
-    """One impression offered; floor in micros CPM of `currency`. No sizes: any size will do."""
+    """One impression offered; the floor is in CPM micros of `currency`. Without sizes any size will do."""
 
     floor: int
     currency: str
@@ -78,7 +78,7 @@ class ImpressionFacts(NamedTuple):
 
 
 class RequestFacts(NamedTuple):
-    """One bid request. Empty sets restrict nothing."""
+    """What one bid request allows. Empty sets restrict nothing."""
 
     impressions: Mapping[str, ImpressionFacts]
     currencies: frozenset[str]
@@ -93,9 +93,9 @@ class RequestFacts(NamedTuple):
 
 
 def facts_of(request: Json, *, profile_allowed: bool | None = None) -> RequestFacts:
-    """Facts of a parsed request. `profile_allowed` None: from the privacy members alone (a consent string is not
-    decoded)."""
-    # How large an ad on a full screen has to be, Prebid says there; then its size restricts nothing exactly.
+    """The facts of a parsed request. With `profile_allowed` None it follows from the privacy members alone (a consent
+    string is not decoded)."""
+    # There Prebid tells how large an ad on a full screen has to be; then its sizes restrict nothing exactly.
     ext = mapping(mapping(request.get("device")).get("ext"))
     is_scaled = mapping(mapping(ext.get("prebid")).get("interstitial")) != {}
     impressions = {}
@@ -135,7 +135,7 @@ def _impression(imp: Json, *, is_scaled: bool) -> ImpressionFacts:
 
 
 def _native(native: Json) -> NativeFacts | None:
-    """What the page wants; None where that cannot be read, and nothing can be judged."""
+    """What the page wants; None where that cannot be read, so that nothing can be judged."""
     request = native.get("request", native)
     if isinstance(request, str):
         try:
@@ -198,7 +198,7 @@ def _sizes(banner: Json) -> frozenset[Size]:
 
 
 def _profile_allowed(request: Json) -> bool:
-    """Whether privacy members leave room for a profile at all: no COPPA, no opt-out, no GDPR without a consent
+    """Whether the privacy members leave room for a profile at all: no COPPA, no opt-out, no GDPR without a consent
     string."""
     regs, device, user = (mapping(request.get(name)) for name in ("regs", "device", "user"))
     if number(regs.get("coppa")) == 1 or number(device.get("lmt")) == 1 or number(device.get("dnt")) == 1:

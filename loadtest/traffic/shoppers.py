@@ -33,7 +33,7 @@ class Shopper:
         self.cookie = b""
         self.user = b""
         self.exposed = False
-        self.by_ad = False  # this visit is one that only an ad brought about
+        self.by_ad = False  # only an ad has brought about this visit
         self.cart: list[dict[str, object]] = []
         self.script: list[dict[str, object]] = []  # events of this visit still to come, last first
 
@@ -88,14 +88,14 @@ class Shoppers:
         heapq.heappush(self._queue, (self._monotonic() + delay_s, self._number, shopper))
 
     def exposed(self, user: bytes) -> None:
-        """An ad was shown to this user."""
+        """Note that this user was shown an ad."""
         shopper = self._by_user.get(user)
         if shopper is not None and not shopper.exposed:
             shopper.exposed = True
             self._tally.counts["shopper.exposed"] += 1
 
     def pump(self, now: float) -> None:
-        """Play what is due."""
+        """Play the events that are due."""
         while self._queue and self._queue[0][0] <= now:
             shopper = heapq.heappop(self._queue)[2]
             if shopper.script:

@@ -35,7 +35,7 @@ _GDPR_STATES = ("full", "no-profile", "refused", "missing")
 
 
 class Template:
-    """One request without its ids: `pieces` around the id, our user id and the exchange's user id."""
+    """One request without its ids: `pieces` stand around the request id, our user id and the exchange's user id."""
 
     __slots__ = ("_start", "facts", "has_user", "pieces", "tmax_ms")
 
@@ -64,7 +64,7 @@ class Template:
         return self._filled(self.pieces[0], request_id, user)
 
     def address(self, head: bytes) -> None:
-        """Give the template the request line and fields that `message` puts before its body."""
+        """Set the request line and header fields that `message` puts before the template's body."""
         self._start = b"%bContent-Length: %d\r\n\r\n%b" % (head, self.size, self.pieces[0])
 
     def message(self, request_id: bytes, user: bytes) -> bytes:
@@ -128,7 +128,7 @@ def unwrap(value: object) -> Object:
 
 
 class _Author:
-    """Writes requests."""
+    """Writes bid requests by a plan."""
 
     def __init__(self, plan: TrafficPlan, chance: random.Random, now_ms: int) -> None:
         self._plan = plan

@@ -27,7 +27,7 @@ def read_users(path: Path) -> list[bytes]:
 
 
 def _zipf(count: int, exponent: float) -> npt.NDArray[np.float64]:
-    """Cumulative shares of `count` ranks; the last is exactly 1."""
+    """The cumulative shares of `count` ranks by Zipf's law; the last is exactly 1."""
     cumulative: npt.NDArray[np.float64] = np.cumsum(np.arange(1, count + 1, dtype=np.float64) ** -exponent)
     shares: npt.NDArray[np.float64] = cumulative / cumulative[-1]
     return shares

@@ -19,12 +19,12 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 # A refused connection is tried again after this long, so that a bidder that restarts is not flooded.
 RECONNECT_S = 0.1
 
-# An answer's head is its status, its length and little else, so the same few thousand come again and again: reading one
-# costs 2 us, finding it 0.1.
+# An answer's head is its status, its length and little else, so the same few thousand come again and again: to read one
+# costs 2 us, to find a known one 0.1.
 _KNOWN_HEADS = 8_192
 
 HeadFacts = tuple[int, int, bool]
-"""Of an answer's head: status, bytes of the body (-1: chunked), whether the connection stays open."""
+"""The facts of an answer's head: status, bytes of the body (-1: chunked), whether the connection stays open."""
 
 STATUS_NO_ANSWER = 0
 """Status of a request whose connection ended, or whose patience ran out, before a whole answer came."""
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol, Generic[Tag]):
         self.served = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports are none by inheritance
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's has the methods, and does not inherit them
 
     def data_received(self, data: bytes) -> None:
         if self._buffer:
@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol, Generic[Tag]):
 
 
 def _read_head(head: bytes) -> HeadFacts:
-    """What a head says. Raises ValueError when it is not one of HTTP/1."""
+    """The facts of a head. Raises ValueError when it is not one of HTTP/1."""
     if not head.startswith(b"HTTP/1."):
         raise ValueError("not HTTP")
     status = int(head[9:12])
@@ -203,10 +203,10 @@ def _dechunk(data: bytes) -> bytes | None:
 
 
 class Pool(Generic[Tag]):
-    """Up to `size` connections to one target, and what waits for one.
+    """Up to `size` connections to one target, and the requests that wait for one.
 
-    `on_answer(tag, status, head, body)` is called once for every request that was submitted, with status 0 when
-    there is no answer. Nothing submitted is ever forgotten.
+    `on_answer(tag, status, head, body)` is called once for every submitted request, with status 0 when there is no
+    answer. No submitted request is ever forgotten.
     """
 
     def __init__(
@@ -268,7 +268,7 @@ class Pool(Generic[Tag]):
                 return
 
     def submit(self, tag: Tag, data: bytes, now: float | None = None) -> None:
-        """Send now (the time, where the caller has it) when a connection is free, otherwise as soon as one is."""
+        """Send at once if a connection is free, otherwise as soon as one is. The caller may give the time as `now`."""
         if self._idle:
             connection = self._idle.pop()
             connection.tag = tag

@@ -63,7 +63,7 @@ class Ticker:
             try:
                 os.read(self._descriptor, 8)
             except BlockingIOError:
-                return  # somebody else's wake-up: the timer has not expired again
+                return  # woken without cause: the timer has not expired again
             self._callback()
 
     def _again(self) -> None:

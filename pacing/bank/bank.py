@@ -29,7 +29,7 @@ from pacing.ledger.rows import LedgerStore, LedgerWriter
 # Budgets and pauses must be in force within a second of the catalogue's change.
 TICK_S = 0.25
 
-# Budgets are written again after so long even if nothing changed: heals whatever nobody thought of.
+# Budgets are written again after this even if nothing changed, which heals faults that nobody foresaw.
 RESYNC_S = 300.0
 
 # Counters are checked against each other this often; reading them costs as much as a hundred settlements.
@@ -66,7 +66,7 @@ Parts = tuple[BudgetParts, ...]
 
 
 class BudgetBook:
-    """What limits whom, by advertiser; of what has not changed the parts are the same objects as before.
+    """The budgets and pools of each advertiser, in parts; parts that have not changed are the same objects as before.
 
     At 100,000 line items all of it takes 2 s of CPU, and after one change 10 ms.
     """
@@ -132,7 +132,7 @@ def joined(parts: Iterable[BudgetParts]) -> BudgetParts:
 
 
 class BudgetChange(NamedTuple):
-    """What the sync script is told: limits, pools that may lease, pools that may not any more."""
+    """What the sync script is told: limits, pools that may lease, and pools that may no longer lease."""
 
     levels: list[tuple[str, Limit]]
     pools: list[PoolLimits]
@@ -140,9 +140,9 @@ class BudgetChange(NamedTuple):
 
 
 def difference(before: Parts, after: Parts) -> BudgetChange:
-    """What `after` has that `before` has not. A level that is gone keeps its limit: late bills still meet it.
+    """The changes that put `after` in force. A level that is gone keeps its limit: late bills still meet it.
 
-    Parts that both have are not looked into.
+    Parts that are the same objects in both are not compared.
     """
     if before is after:
         return BudgetChange([], [], [])
@@ -158,7 +158,7 @@ def difference(before: Parts, after: Parts) -> BudgetChange:
 
 
 class _Synced(NamedTuple):
-    """What Redis has of an advertiser's budgets."""
+    """What was last written into Redis of an advertiser's budgets."""
 
     epoch: str
     days: Calendar
@@ -259,7 +259,7 @@ class LeaseBank:
             return await self._rebuild(advertiser_id, keep_from_day, "lost")
         if witness.same_server:
             return witness.epoch
-        # A restart with its data keeps every counter; a failover may have lost the last writes. Both times processes
+        # A restart with its data keeps every counter; a failover may have lost the last writes. In both cases processes
         # give up their leases, which stay counted until they close; then the ledger says whether anything is missing.
         epoch = self._new_epoch(witness.epoch)
         await self._transitions.take_over(advertiser_id, epoch)
@@ -282,7 +282,8 @@ class LeaseBank:
         await self._writer.drain(advertiser_id)
         totals = await self._store.totals(advertiser_id, keep_from_day)
         await self._remember_notices(advertiser_id)
-        # Lease ids must not come again: the counter starts above any that the day's earlier epochs can have reached.
+        # A lease id must never be given twice: the counter starts above any that the day's earlier epochs can have
+        # reached.
         first_lease = (self._clock.now_ms() % MS_PER_DAY) << 9
         spent = [
             (name, *amounts) for name, amounts in spent_by_level(totals.pools).items() if day_of(name) >= keep_from_day
@@ -307,7 +308,7 @@ class LeaseBank:
             await self._transitions.commands(commands)
 
     async def _sync(self, advertiser_id: int, parts: Parts, days: Calendar, epoch: str) -> None:
-        """Write everything when a day or an epoch begins, otherwise what the catalogue has changed."""
+        """Write all budgets when a day or an epoch begins, otherwise what the catalogue has changed."""
         now = self._clock.monotonic()
         last = self._synced.get(advertiser_id)
         is_new = last is None or (last.epoch, last.days) != (epoch, days)  # also without a budget the day is noted
@@ -331,7 +332,7 @@ class LeaseBank:
         await self._transitions.forget(advertiser_id, past + gone)
 
     async def _gone(self, advertiser_id: int, levels: Mapping[str, Level], keep_from_day: int) -> list[str]:
-        """Total levels of what was archived, and is bid and billed for no more: line items, campaigns, the advertiser.
+        """Total levels of archived line items, campaigns and advertisers for which no bid or bill can come any more.
 
         What they have spent stays in the ledger. A correction brings a level back (admin.books.desk).
         """

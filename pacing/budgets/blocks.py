@@ -12,7 +12,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from core.model import Budget, Campaign, Catalogue, LineItem
 from pacing.budgets.pools import Owners, owners_of
 
-# 256 line items: a changed block costs some 5 ms, and 400 of them are looked at in as much.
+# A block is 256 neighbouring ids. To work a changed one out costs 5 ms, about as much as to compare 400 of them.
 BLOCK_BITS: Final = 8
 
 _id_of = operator.attrgetter("id")
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class Frame(NamedTuple):
-    """What the pools of a line item depend on beside itself: of its campaign, and whether both may spend."""
+    """What a line item's pools depend on besides itself: its campaign, and whether both owners may spend."""
 
     may_spend: bool
     is_limited: bool = False
@@ -36,9 +36,9 @@ class _Known(NamedTuple, Generic[_T]):
 
 
 class BlockBook(Generic[_T]):
-    """Remembers what `work_out` made of each block; it is given line items and which of their owners may spend.
+    """Remembers what `work_out` made of each block. `work_out` is given line items and which of their owners may spend.
 
-    It may depend on no more of the owners than a Frame has.
+    Of the owners its result may depend on nothing but the members of a Frame.
     """
 
     def __init__(self, work_out: Callable[[tuple[LineItem, ...], Owners], _T]) -> None:
@@ -67,7 +67,7 @@ class BlockBook(Generic[_T]):
 
 
 def _blocks(line_items: tuple[LineItem, ...]) -> Iterator[tuple[int, tuple[LineItem, ...]]]:
-    """Line items of neighbouring ids. If a catalogue does not ascend they are cut elsewhere, which does no harm."""
+    """Groups line items by block. In a catalogue that is not sorted by id the groups differ, which does no harm."""
     start = 0
     while start < len(line_items):
         number = line_items[start].id >> BLOCK_BITS

@@ -16,5 +16,5 @@ def number_of(date: datetime.date) -> int:
 
 
 def starts_ms(zone: zoneinfo.ZoneInfo, date: datetime.date) -> int:
-    """Unix ms of the day's midnight; of the moment that midnight became where the clocks skip it."""
+    """Unix ms of the day's midnight; where the clocks skip midnight, of the moment at which they skip it."""
     return round(datetime.datetime(date.year, date.month, date.day, tzinfo=zone).timestamp() * 1000)

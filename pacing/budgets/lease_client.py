@@ -35,31 +35,31 @@ CHUNK = 200
 # Leases that are looked at between two turns of the event loop: 2 ms.
 RECONCILED = 500
 
-# The demand of a pool fades with this factor a tick when it bids less: half after two seconds.
+# When a pool bids less, its demand fades by this factor a tick: to half after two seconds.
 RATE_DECAY = 0.92
 
-# Between two ticks it is looked at so often whether a pool is wanted that has no lease, or a burst has used one up.
+# Between two ticks the client looks this often for a wanted pool without a lease, or with one that a burst used up.
 URGENT_S = 0.05
 
-# A pool without budget is asked for again only so often.
+# A pool whose budget is used up is asked for again after this.
 REFUSED_BACKOFF_MS = 1_000
 
-# Who has just met an advertiser's budgets may meet them while they are being put in place: until then refused pools are
-# asked for again at each tick.
+# A process that has just learned of an advertiser may ask while its budgets are being written: for this long refused
+# pools are asked for again at each tick.
 SETTLING_MS = 1_500
 
-# A pool that was priced in an auction within this is in demand.
+# A pool is in demand for this long after an auction in which it was priced.
 DEMAND_MS = 2_000
 
-# Bids that a process would hold before there is any demand, so that a burst finds leases: 500 requests of two
+# Bids that a process holds a lease for before there is any demand, so that a burst finds it: 500 requests of two
 # impressions, of which half want the same line item. The script cuts it to a hundredth of each budget.
 AHEAD_BIDS = 500
 
-# A budget that is too small to be held ahead of demand is asked for when there is demand; ahead again after this.
+# A budget too small to be leased ahead of demand is asked for when there is demand, and ahead of it after this.
 AHEAD_AGAIN_MS = 60_000
 
-# Money under a level that somebody goes without is given back when nobody has bid with it for so long; a pool that
-# gave back is not asked for again at once, twice as long each time, up to so often.
+# Where another process was refused under a level, a lease under it is given back when nothing was bid from it for
+# UNUSED_MS. A pool that gave back waits before it asks again, twice as long each time, up to the longest backoff.
 UNUSED_MS = 1_000
 LONGEST_UNUSED_BACKOFF_MS = 8_000
 
@@ -67,10 +67,10 @@ LONGEST_UNUSED_BACKOFF_MS = 8_000
 _log = logging.getLogger("grosz.pacing.leases")
 
 MakeWant = Callable[[int], Want]
-"""What the pool at a position asks for."""
+"""Makes the request for the pool at a position."""
 
 
-# What is known of a pool and stays known when a new snapshot puts it in another place.
+# What is remembered of each pool when a new snapshot moves it to another position.
 _KEPT = (
     "_rate", "_impression_rate", "_opened_ms", "_used_ms", "_wanted_ms", "_ahead_ms", "_unused", "_scored",
     "_answered",
@@ -78,7 +78,7 @@ _KEPT = (
 
 
 def _under(levels: Iterable[str], pools: PoolTable, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which of the positions spend from one of the levels; of a campaign's level it may be any of the advertiser's."""
+    """Which of the positions spend from one of the levels; all, for the level of a campaign or advertiser."""
     lines: set[int] = set()
     shares: set[int] = set()
     for level in levels:
@@ -110,8 +110,8 @@ class _Advertiser:
         self.day_ends_ms = 0
         self.until_ms = 0
         self.known_since_ms = 0  # when the epoch was learned
-        self.uncertain = False  # a grant may have been made whose answer was lost
-        self.pending: dict[int, Sealed] = {}  # to return, until Redis has said that it is done
+        self.uncertain = False  # a grant whose answer was lost may have made leases
+        self.pending: dict[int, Sealed] = {}  # to be returned, until Redis has confirmed it
 
 
 class LeaseClient:
@@ -134,9 +134,9 @@ class LeaseClient:
         self._transitions = transitions
         self._clock = clock
         self.server_time = ServerTime(clock)
-        """How far our clock is off; while it is too far, nothing is leased and what is left is handed back."""
+        """How far our clock is off; while it is too far off, nothing is leased and leases are handed back."""
         self.has_stopped = False
-        """Whether it is too far off now: bids would be refused when they are billed."""
+        """Whether the clock is too far off now: bids would be refused when they are billed."""
         self._advertisers: defaultdict[int, _Advertiser] = defaultdict(_Advertiser)
         self._pools: PoolTable | None = None
         self._positions: dict[int, npt.NDArray[np.int64]] = {}
@@ -215,17 +215,17 @@ class LeaseClient:
             return
         old = None if self._pools is None else (self._pools, [getattr(self, name) for name in _KEPT])
         size = len(book.pools)
-        self._rate: npt.NDArray[np.float64] = np.zeros(size)  # micros a second
+        self._rate: npt.NDArray[np.float64] = np.zeros(size)  # demand in micros a second
         self._impression_rate: npt.NDArray[np.float64] = np.zeros(size)
         self._opened_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self._used_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # last reservation
         self._wanted_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # last priced in an auction
-        self._ahead_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # not held ahead of demand before
+        self._ahead_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # not to be held ahead of demand before this
         self._unused: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # times given back without a bid
-        self._scored: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # what was seen of book.scored
+        self._scored: npt.NDArray[np.int64] = np.zeros(size, np.int64)  # book.scored as it was last seen
         self._answered: npt.NDArray[np.bool_] = np.zeros(size, np.bool_)
         self._retry_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
-        # Whole arrays, since the event loop waits: one pool after the other took 0.4 s for 100,000.
+        # Works on whole arrays, since the event loop waits: one pool after the other took 0.4 s for 100,000.
         if old is not None:
             pools, arrays = old
             was = pools.find(book.pools.numbers)
@@ -234,7 +234,7 @@ class LeaseClient:
                 getattr(self, name)[known] = array[was[known]]
         owners = book.pools.advertiser
         by_owner = owners.argsort(kind="stable")
-        by_owner = by_owner[owners[by_owner] > 0]  # the others have lost their pools
+        by_owner = by_owner[owners[by_owner] > 0]  # positions without an owner have lost their pools
         advertisers, starts = np.unique(owners[by_owner], return_index=True)
         self._positions = dict(zip(advertisers.tolist(), np.split(by_owner, starts[1:]), strict=False))
         self._observed = book.reserved(), book.reserved_impressions()
@@ -327,7 +327,7 @@ class LeaseClient:
             await self._reconcile(advertiser_id, known)
 
     def _accept(self, advertiser_id: int, known: _Advertiser, reply: GrantReply, sent_ms: int) -> bool:
-        """Whether the reply is of the epoch that we are in; takes the leases back where it says so."""
+        """Whether the reply is of the process's own epoch. Where it recalls leases, they are given back here."""
         if reply.epoch != known.epoch or not reply.epoch:
             if known.epoch:
                 self._dropped.labels("epoch").inc()
@@ -357,13 +357,13 @@ class LeaseClient:
                     self._ahead_ms[position] = sent_ms + AHEAD_AGAIN_MS
                 else:
                     self._refuse(known, position, sent_ms)
-                if want.lease_id == 0 and held:  # due for rotation: its reservations must be able to close
+                if want.lease_id == 0 and held:  # due for rotation: it must end, so that its reservations can close
                     self._seal(known, self._book.take(position))
                 continue
             self._granted.inc()
             self._answered[position] = True
             if granted.lease_id != held:
-                if granted.lease_id == want.lease_id:  # taken back while the call was under way
+                if granted.lease_id == want.lease_id:  # the lease was given back while the call was under way
                     known.uncertain = True
                     continue
                 self._opened_ms[position] = sent_ms
@@ -373,7 +373,7 @@ class LeaseClient:
             )
 
     def _refuse(self, known: _Advertiser, position: int, sent_ms: int) -> None:
-        """Redis has nothing for a pool."""
+        """Redis has refused a lease for the pool."""
         self._refused.inc()
         is_settling = sent_ms - known.known_since_ms < SETTLING_MS
         self._answered[position] |= not is_settling
@@ -381,7 +381,7 @@ class LeaseClient:
             self._retry_ms[position] = self._book.refused_until_ms[position] = sent_ms + REFUSED_BACKOFF_MS
 
     def _give_back(self, advertiser_id: int, hungry: Sequence[str], now_ms: int) -> None:
-        """Return what this process holds under levels that somebody goes without, and does not use or need."""
+        """Return leases under levels where another process was refused, if this one does not use or need them."""
         book, known = self._book, self._advertisers[advertiser_id]
         positions = self._positions[advertiser_id]
         positions = positions[book.open[positions] & (now_ms - self._opened_ms[positions] >= UNUSED_MS)]
@@ -389,13 +389,13 @@ class LeaseClient:
         need = np.maximum(book.pools.max_bid[positions], (self._rate[positions] * LEASE_SECONDS).astype(np.int64))
         unused = now_ms - self._used_ms[positions] >= UNUSED_MS
         for position in positions[~unused & (book.remaining[positions] > 2 * need)].tolist():
-            self._seal(known, book.take(position))  # and asks for what it needs
+            self._seal(known, book.take(position))  # and the pool asks again for what it needs
             self._ahead_ms[position] = now_ms + AHEAD_AGAIN_MS
         for position in positions[unused].tolist():
             self._seal(known, book.take(position))
             self._ahead_ms[position] = now_ms + AHEAD_AGAIN_MS
             pause_ms = min(UNUSED_MS // 2 * 2 ** int(self._unused[position]), LONGEST_UNUSED_BACKOFF_MS)
-            # Of several processes that gave back together not always the same one should be first.
+            # The random part makes another process the first each time, of several that gave back together.
             self._retry_ms[position] = now_ms + round(pause_ms * (0.5 + self._jitter()))
             self._unused[position] = min(self._unused[position] + 1, 8)
 
@@ -412,13 +412,13 @@ class LeaseClient:
             known.pending[sealed.lease_id] = sealed
 
     async def _return_pending(self) -> None:
-        """Return what is pending, of all advertisers at once; most have nothing, and a task for each is not free."""
+        """Return what is pending, for all advertisers at once; most have nothing, and a task for each is not free."""
         owing = [advertiser for advertiser, known in self._advertisers.items() if known.pending]
         if owing:
             await asyncio.gather(*(self._return(advertiser) for advertiser in owing))
 
     async def _return(self, advertiser_id: int) -> None:
-        """Tell Redis what is not needed; stays pending until it has answered."""
+        """Return an advertiser's pending leases; each stays pending until Redis has answered."""
         known = self._advertisers[advertiser_id]
         pending = list(known.pending.values())
         for start in range(0, len(pending), CHUNK):
@@ -429,7 +429,7 @@ class LeaseClient:
                 self._failed.inc()
                 return
             self._done.inc()
-            # Of an epoch that is over nothing can be returned: its leases are quarantined or gone.
+            # Leases of an epoch that is over cannot be returned: they are quarantined or gone.
             self._forget(known, part if current else pending)
 
     @staticmethod
@@ -438,7 +438,7 @@ class LeaseClient:
             known.pending.pop(sealed.lease_id, None)
 
     async def _reconcile(self, advertiser_id: int, known: _Advertiser) -> None:
-        """Return leases that Redis made for us in calls whose answers were lost: nothing was reserved from them."""
+        """Return leases that Redis made in calls whose answers were lost: nothing was reserved from them."""
         try:
             packed = await self._transitions.command("HGETALL", keys.money_leases(advertiser_id))
         except UnavailableError:

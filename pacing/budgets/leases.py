@@ -39,7 +39,7 @@ class LeaseBook:
         self.valid_until_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         self.multiplier: npt.NDArray[np.float64] = np.ones(size, np.float64)
         self.open: npt.NDArray[np.bool_] = np.zeros(size, np.bool_)
-        # Until then nobody need try to bid without a lease: Redis has just refused one.
+        # Redis has just refused the pool a lease: until this moment trying to bid is useless.
         self.refused_until_ms: npt.NDArray[np.int64] = np.zeros(size, np.int64)
         # Auctions in which the pool was priced, whether it bid or not; the bid path adds to it, the worker reads it
         # (pacing/pace/messages.py).
@@ -94,7 +94,7 @@ class LeaseBook:
             )
 
     def copy(self) -> "LeaseBook":
-        """A book with the same leases that is nobody's: to try bids on that will not be sent."""
+        """A copy that no client tends: for trying bids that will not be sent."""
         twin = LeaseBook()
         twin._allocate(len(self.pools))
         twin.pools = self.pools
@@ -122,7 +122,7 @@ class LeaseBook:
         return self._id_view[position]
 
     def release(self, position: int, lease_id: int, micros: int) -> None:
-        """Give back what `reserve` has set aside for a bid that was not sent; nothing, if its lease is another now."""
+        """Give back what `reserve` has set aside for a bid that was not sent; no effect if the lease is another now."""
         if lease_id and self._id_view[position] == lease_id:
             self._remaining_view[position] += micros
             self._impressions_view[position] += 1
@@ -134,7 +134,7 @@ class LeaseBook:
             self._clear(position)
 
     def take(self, position: int) -> "Sealed | None":
-        """Close the pool's lease to new reservations: what to tell Redis about it, None without a lease."""
+        """Close the pool's lease to new reservations. Returns what to tell Redis of it; None without a lease."""
         lease_id = self._id_view[position]
         if not lease_id:
             return None
@@ -148,12 +148,12 @@ class LeaseBook:
         return sealed
 
     def retired(self) -> list["Sealed"]:
-        """Leases of pools that a `bind` removed, once."""
+        """The leases of pools that `bind` removed; each is returned once."""
         leases, self._retired = self._retired, []
         return leases
 
     def renew(self, positions: npt.NDArray[np.int64], until_ms: int) -> None:
-        """Leases at these positions may be reserved from until then."""
+        """Allow reservations from the leases at these positions until `until_ms`."""
         self.valid_until_ms[positions] = until_ms
 
     def reserved_impressions(self) -> npt.NDArray[np.int64]:
@@ -192,7 +192,7 @@ class LeaseBook:
 
 
 class Sealed:
-    """A lease that takes no more reservations: how much of it is reserved; the rest goes back to the budgets."""
+    """A lease that takes no more reservations, and how much of it is reserved. The rest goes back to the budgets."""
 
     __slots__ = ("advertiser_id", "lease_id", "reserved_impressions", "reserved_micros")
 

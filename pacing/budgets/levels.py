@@ -18,7 +18,7 @@ _LEASE = struct.Struct("<9q")
 
 
 class Amounts(NamedTuple):
-    """One unit of a level (micros or impressions). `over` is what late bills took beyond the budget."""
+    """The amounts of a level in one unit (micros or impressions). `over` is what late bills took beyond the budget."""
 
     budget: int
     spent: int

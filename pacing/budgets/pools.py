@@ -96,7 +96,7 @@ def pools_of(line_item: LineItem, campaign: Campaign) -> list[PoolSpec]:
 
 
 class Owners(NamedTuple):
-    """Who may spend: the active advertisers, and the active campaigns by id."""
+    """The owners that may spend: the ids of active advertisers, and active campaigns by id."""
 
     advertisers: frozenset[int]
     campaigns: dict[int, Campaign]
@@ -110,7 +110,7 @@ def owners_of(catalogue: Catalogue) -> Owners:
 
 
 def pools_under(owners: Owners, line_items: Iterable[LineItem]) -> list[PoolSpec]:
-    """Every pool of the line items that may spend now, in their order; flights are the bid path's matter."""
+    """Every pool of the line items that may spend now, in their order; the bid path looks at the flights."""
     pools: list[PoolSpec] = []
     for line_item in line_items:
         campaign = owners.campaigns.get(line_item.campaign_id)
@@ -125,7 +125,7 @@ def active_pools(catalogue: Catalogue) -> list[PoolSpec]:
 
 
 def pool_number(line_items: ArrayLike, shares: ArrayLike) -> NDArray[np.int64]:
-    """One number a pool, to be sorted and searched; a line item has far less than 2^16 shares."""
+    """A number that identifies a pool, for sorting and searching; a line item has far fewer than 2^16 shares."""
     return (np.asarray(line_items, np.int64) << 16) | np.asarray(shares, np.int64)
 
 
@@ -133,7 +133,7 @@ _DTYPES = (np.int64, np.int64, np.int64, np.int64, np.float64, np.float64)
 
 
 class Numbered:
-    """What has a number for each position, by which it is found."""
+    """A table with a number for each position, by which positions are found."""
 
     __slots__ = ("_order", "_sorted", "numbers")
 
@@ -205,5 +205,5 @@ class PoolTable(Numbered):
 
 
 def table_of(pools: "PoolTable | Sequence[PoolSpec]") -> PoolTable:
-    """The pools as a table; a table as it is."""
+    """The pools as a table; a table is returned as it is."""
     return pools if isinstance(pools, PoolTable) else PoolTable.of(pools)

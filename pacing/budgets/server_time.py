@@ -15,7 +15,7 @@ from core.errors import UnavailableError
 from pacing.budgets.timing import MAX_CLOCK_SKEW_S
 from pacing.budgets.transitions import Transitions
 
-# A fifth of what tokens tolerate: two clocks may be off in opposite directions, and drift goes on until somebody looks.
+# A fifth of what tokens tolerate: two clocks may be off in opposite directions, and they drift on until a person looks.
 MOST_OFF_MS: Final = MAX_CLOCK_SKEW_S * 1000 // 5
 
 # Clocks drift by seconds a day and are stepped by people: a watch that looks this often is in time for both.
@@ -25,9 +25,9 @@ _log = logging.getLogger("grosz.pacing.clock")
 
 
 class ServerTime:
-    """`offset_ms` is what has to be added to this process's clock to get Redis's; 0 while that is not known.
+    """Knows Redis's time. `offset_ms` is its clock minus this process's; 0 while that is not known.
 
-    Of several servers (a cluster) the nearest time of a round counts: one with a wrong clock stops nobody.
+    Of several servers (a cluster) the offset nearest to 0 in a round counts: one wrong clock stops no process.
     """
 
     __slots__ = ("_clock", "_round", "offset_ms")
@@ -38,9 +38,9 @@ class ServerTime:
         self.offset_ms = 0
 
     def note(self, sent_ms: int, server_ms: int) -> None:
-        """An answer that has just come: when it was asked for (our clock), and what the server's clock said."""
+        """Take in an answer that has just come: when it was asked for (our clock), and the server's time in it."""
         received_ms = self._clock.now_ms()
-        # Equal clocks show a time between question and answer; how long the way there took is not known.
+        # With equal clocks the server's time lies between question and answer; where in between is not known.
         offset = server_ms - sent_ms if server_ms < sent_ms else max(0, server_ms - received_ms)
         if self._round is None or abs(offset) < abs(self._round):
             self._round = offset
@@ -72,7 +72,7 @@ class TimeWatch:
         self._clock = clock
 
     async def run(self) -> None:
-        """Watch until cancelled. While Redis is away what is known stays."""
+        """Watch until cancelled. While Redis is away the last offset stays."""
         while True:
             with contextlib.suppress(UnavailableError):
                 await self.look()

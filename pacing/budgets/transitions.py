@@ -33,7 +33,7 @@ CALL_TIMEOUT_S = 2.0
 # Budgets in one call of the sync script: less than 2 ms, in which settlements and the bid path's look-ups wait.
 SYNC_PART = 200
 
-# A ledger id above all: a snapshot from there on has no rows.
+# A stream id above all others: a snapshot of the rows after it contains none.
 NO_LEDGER_ROWS = f"{2**64 - 1}-0"
 
 _SCRIPT_NAMES = (
@@ -43,7 +43,7 @@ _SCRIPT_NAMES = (
 
 
 class RedisBatch(Protocol):
-    """What the transitions need of a connection (core.redis.client.PipelinedRedis has it)."""
+    """What the transitions need of a connection to Redis (core.redis.client.PipelinedRedis has it)."""
 
     async def batch(self, commands: Sequence[tuple[Argument, ...]], deadline: float) -> list[object]:
         """Replies in order, error replies among them; raises UnavailableError when the server does not answer."""
@@ -72,8 +72,8 @@ class Calendar(NamedTuple):
 class Want(NamedTuple):
     """A request for a lease: `lease_id` 0 asks for a new one, another for more on that one.
 
-    `micros` and `impressions` are what the present demand needs, 0 where there is none. `least_*` is what is of use at
-    all (-1: everything that is asked for), `ahead_*` what the process would hold before there is demand.
+    `micros` and `impressions` are what the present demand needs, 0 where there is none. `least_*` is the smallest
+    amount that is of use (-1: all that is asked for), `ahead_*` what the process would hold before there is demand.
     """
 
     key: PoolKey
@@ -101,18 +101,18 @@ class Granted(NamedTuple):
 
     @property
     def waits_for_demand(self) -> bool:
-        """Nothing was given, and nothing is wrong: the budget is too small to be held ahead of demand."""
+        """Whether nothing was given only because the budget is too small to be held ahead of demand."""
         return self.impressions < 0
 
 
 class GrantReply(NamedTuple):
-    epoch: str  # "" while the counters are lost; another than the caller's: nothing was granted
+    epoch: str  # "" while the counters are lost; if it is another than the caller's, nothing was granted
     now_ms: int
     recall: int
     day_ends_ms: int
     leases: list[Granted]
     hungry: tuple[str, ...] = ()
-    """Levels under which somebody was refused within the last seconds while others hold leases."""
+    """Levels under which a process was refused within the last seconds while others hold leases."""
 
 
 class NoticeKind(enum.StrEnum):
@@ -190,8 +190,8 @@ def _squeeze(source: str) -> str:
 
 
 class Transitions:
-    """Runs the scripts. Every method raises UnavailableError when Redis does not do it, and then says nothing about
-    whether it was done: callers repeat only what is idempotent (docs/money.md says which)."""
+    """Runs the scripts. Every method raises UnavailableError when Redis does not confirm; the transition may or may not
+    have been done then, so callers repeat only what is idempotent (docs/money.md says which)."""
 
     def __init__(
         self,
@@ -220,11 +220,11 @@ class Transitions:
         return ("EVALSHA", digest, count, *key_list, *arguments)
 
     async def command(self, *command: Argument) -> object:
-        """One plain command."""
+        """The reply to one plain command."""
         return (await self.commands([command]))[0]
 
     async def commands(self, commands: Sequence[tuple[Argument, ...]]) -> list[object]:
-        """Plain commands in one round trip; raises at the first error reply."""
+        """The replies to plain commands, in one round trip; raises UnavailableError at the first error reply."""
         replies = await self.redis.batch(commands, self._clock.monotonic() + self._timeout_s)
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
@@ -268,9 +268,9 @@ class Transitions:
         pools: Sequence[PoolLimits],
         removed: Sequence[PoolKey] = (),
     ) -> bool:
-        """Put budgets and leasable pools in place, and end pools; False when the epoch has changed. Idempotent.
+        """Write budgets and leasable pools, and end pools; False when the epoch has changed. Idempotent.
 
-        In parts: what ends first, a pool after every level that limits it.
+        It is done in parts: pools end first, and a pool comes after every level that limits it.
         """
         parts: list[tuple[Sequence[tuple[str, Limit]], Sequence[PoolLimits], Sequence[PoolKey]]] = [
             *(((), (), removed[at : at + SYNC_PART]) for at in range(0, len(removed), SYNC_PART)),
@@ -298,12 +298,12 @@ class Transitions:
             return {PoolKey(int(line_item), int(share)) for line_item, share in parts}
 
     async def forget(self, advertiser_id: int, names: Sequence[str]) -> None:
-        """Drop these levels but for those that a lease or a hold still stands on. Idempotent."""
+        """Drop these levels, except where a lease or a hold still stands on one. Idempotent."""
         for at in range(0, len(names), SYNC_PART):
             await self._run("forget", [keys.money_levels(advertiser_id)], names[at : at + SYNC_PART])
 
     async def grant(self, advertiser_id: int, epoch: str, process: str, wants: Sequence[Want]) -> GrantReply:
-        """Heartbeat and ask for leases. Not idempotent: after a failure look for leases that nobody knows of."""
+        """Heartbeat and ask for leases. Not idempotent: after a failure look for leases that no process knows of."""
         arguments: list[Argument] = [epoch, process]
         for want in wants:
             arguments += want.arguments()
@@ -367,7 +367,7 @@ class Transitions:
         return _integer(await self._run("close", key_list, [limit]))
 
     async def take_over(self, advertiser_id: int, new_epoch: str = "") -> list[str]:
-        """Quarantine the leases of dead processes; with a new epoch those of all. Their names. Idempotent."""
+        """Quarantine the leases of dead processes, with a new epoch those of all. Returns their names. Idempotent."""
         key_list = [
             keys.money_levels(advertiser_id),
             keys.money_meta(advertiser_id),
@@ -421,7 +421,7 @@ class Transitions:
         return bool(await self._run("rebuild", key_list, arguments))
 
     async def snapshot(self, advertiser_id: int, last_ledger_id: str) -> CounterSnapshot:
-        """The counters and what the ledger's store does not have yet, at one moment."""
+        """The counters, and the ledger rows that the store does not have yet, at one moment."""
         key_list = [
             keys.money_levels(advertiser_id), keys.money_leases(advertiser_id), keys.money_ledger(advertiser_id),
             keys.money_meta(advertiser_id),
@@ -435,11 +435,11 @@ class Transitions:
             return CounterSnapshot(*counters, stream_entries(entries), int(keep))
 
     def record_command(self, key_list: Sequence[str], arguments: Sequence[Argument], script: str = "record") -> Command:
-        """A script that notes something: `record`, `signal` or `see`, which modules of pacing/notices explain."""
+        """The call of a script that notes something: `record`, `signal` or `see`; pacing/notices explains them."""
         return self._call(script, key_list, arguments, timed=False)
 
     def click_command(self, advertiser_id: int, bucket: int, days: tuple[int, int], arguments: Command) -> Command:
-        """The click script by the days of bid and click: a word, or 0 for one that was counted before. Idempotent."""
+        """The call of the click script, by the days of bid and click: a word, or 0 for a repetition. Idempotent."""
         key_list = (
             keys.money_notices(advertiser_id, bucket), keys.delivery(advertiser_id, days[0]),
             keys.money_journal(advertiser_id), keys.clicks_of_browsers(advertiser_id, days[1]),
@@ -460,7 +460,7 @@ class Transitions:
 
 @contextlib.contextmanager
 def _decoded(name: str) -> Iterator[None]:
-    """What cannot be read is as if it had not come: nobody knows whether the transition was done."""
+    """Turns an unreadable reply into UnavailableError: whether the transition was done is not known."""
     try:
         yield
     except (ValueError, TypeError, AttributeError, struct.error) as error:

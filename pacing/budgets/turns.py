@@ -21,7 +21,7 @@ _log = logging.getLogger("grosz.pacing.turns")
 
 
 class TurnBatch:
-    """Collects commands until the loop's next turn."""
+    """Collects commands and sends them together in the event loop's next turn."""
 
     __slots__ = ("_commands", "_dones", "_running", "_transitions")
 
@@ -34,7 +34,7 @@ class TurnBatch:
     def add(self, command: Command, done: Done) -> None:
         """Send a command with all others of this turn; `done` is called once, and again with None if it raises.
 
-        Error replies are given as None.
+        `done` is given None for an error reply.
         """
         if not self._commands:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -66,7 +66,7 @@ class TurnBatch:
             replies = [None] * len(commands)
         for reply, done in zip(replies, dones, strict=True):
             if not _handled(done, None if isinstance(reply, hiredis.ReplyError) else reply):
-                _handled(done, None)  # so that whoever waits hears something
+                _handled(done, None)  # so that the waiting caller gets an answer
 
 
 def _handled(done: Done, reply: object) -> bool:

@@ -49,18 +49,18 @@ BELIEF_SIGMA: Final = 1.0
 BELIEF_WEIGHT: Final = 20.0
 """How many observed prices the belief counts for: a hundred auctions outweigh it."""
 
-# The estimate moves by less than a thousandth from then on; the worker starts from its last one, where 5 are enough.
+# After so many rounds the estimate moves by less than a thousandth. From the worker's last estimate 5 are enough.
 ROUNDS: Final = 60
 
-# A histogram's teeth would be taken for thresholds that one can bid just above. One bin to each side is 6% of a price.
+# An uneven histogram must not look like thresholds to bid just above. One bin to each side is 6% of a price.
 _KERNEL: Final = np.array((0.25, 0.5, 0.25))
 
 
 class Evidence(NamedTuple):
     """What became of bids, each of shape (cells, BINS); counts may be fractions, as old ones fade.
 
-    `exact` counts known prices by their bin. `won` and `lost` count bids by *their* bin of which is known only that
-    they won (the price was at most the bid) or lost to a price (it was at least the bid).
+    `exact` counts known prices by the price's bin. `won` and `lost` count bids by the bid's bin where only the outcome
+    is known: a won bid was at least the price, a lost one at most.
     """
 
     exact: Floats
@@ -88,7 +88,7 @@ def bin_of(cpm_micros: int) -> int:
 
 
 def centres() -> Floats:
-    """The CPM micros in the middle of each bin, by ratio."""
+    """The CPM micros in the middle of each bin, on the logarithmic scale."""
     middles: Floats = np.exp((np.arange(BINS) + 0.5) * _STEP) * GROSZ_CPM_MICROS
     return middles
 

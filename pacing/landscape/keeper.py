@@ -32,7 +32,7 @@ from pacing.landscape.observations import (
 TICK_S: Final = 5.0
 
 HALF_LIFE_S: Final = 86_400.0
-"""Rivals' bids follow their own budgets and the hour; a day averages over both and forgets last week."""
+"""The half-life of counts. Rivals' bids follow budgets and the hour; a day averages over both and forgets last week."""
 
 OWNER_MS: Final = 15_000
 
@@ -42,14 +42,14 @@ BLOCKS: Final = 500
 # A cell is 9 KiB in Redis; the ones with the least evidence are given up first.
 MAX_CELLS: Final = 2_000
 
-# From the last result, which is nearly it.
+# Rounds of the fit: few are enough, since it starts from the last result, which is close.
 ROUNDS: Final = 8
 
 _STATE_VERSION: Final = b"gls1"
 
 
 class LandscapeKeeper:
-    """Loop of the worker."""
+    """The worker's loop that adds up what became of bids and publishes by how much to shade."""
 
     def __init__(self, transitions: Transitions, clock: Clock, telemetry: Telemetry) -> None:
         self._transitions = transitions
@@ -78,7 +78,7 @@ class LandscapeKeeper:
         """One round; Redis being away is counted, and what was told waits there."""
         try:
             if not await self._owns():
-                self._is_restored = False  # another worker keeps it, and its state is what counts
+                self._is_restored = False  # another worker keeps the landscape, so this one's state no longer counts
                 return
             if not self._is_restored:
                 await self._restore()
@@ -107,7 +107,7 @@ class LandscapeKeeper:
         return True
 
     async def _restore(self) -> None:
-        """The books as they were left; those of another version are begun anew."""
+        """Load the books as they were left; books of another version begin anew."""
         fields = pairs(await self._transitions.command("HGETALL", keys.LANDSCAPE_STATE))
         self._books, self._shapes = {}, {}
         self._faded_ms = self._clock.now_ms()
@@ -145,7 +145,7 @@ class LandscapeKeeper:
         await self._transitions.commands(commands)
 
     def _give_up(self) -> list[LandscapeCell]:
-        """Forget the cells of which least is known, beyond the most."""
+        """Forget the cells with the least evidence, so that MAX_CELLS are left."""
         by_weight = sorted(self._books, key=lambda cell: float(self._books[cell].sum()))
         gone = by_weight[: max(len(by_weight) - MAX_CELLS, 0)]
         for cell in gone:
@@ -154,7 +154,7 @@ class LandscapeKeeper:
         return gone
 
     def _publication(self, now_ms: int) -> bytes:
-        """The steps of all cells; a size leans on its exchange, an exchange on the shipped belief."""
+        """The steps of all cells. An exchange's sizes take its landscape as prior, exchanges the shipped belief."""
         books = self._books
         wholes = [cell for cell in books if cell.width == cell.height == SEVERAL_SIZES]
         sizes = [cell for cell in books if cell.width or cell.height]
@@ -185,12 +185,12 @@ def _whole(cell: LandscapeCell) -> LandscapeCell:
 
 
 def fading(elapsed_ms: float) -> float:
-    """What is left of a count after so long."""
+    """The factor by which a count has faded after `elapsed_ms`."""
     return float(0.5 ** (max(elapsed_ms, 0.0) / 1000 / HALF_LIFE_S))
 
 
 def field_of(cell: LandscapeCell) -> bytes:
-    """The cell's field in Redis."""
+    """The name of the cell's field in Redis."""
     return f"{cell.exchange_id}:{cell.currency}:{cell.width}x{cell.height}".encode()
 
 

@@ -17,7 +17,7 @@ UNKNOWN: Final = -1
 """The bin of a price that was not told."""
 
 SEVERAL_SIZES: Final = 0
-"""Width and height of the cell of all of an exchange's sizes."""
+"""The width and height of the cell that holds all sizes of an exchange."""
 
 
 class LandscapeCell(NamedTuple):
@@ -28,17 +28,17 @@ class LandscapeCell(NamedTuple):
 
 
 class ObservationKind(enum.IntEnum):
-    """What is told of a bid. Stored by number: append only."""
+    """What is known of a bid's fate. Stored by number: append only."""
 
     WIN = 0
     BILL = 1
     LOSS = 2  # to a price: a higher bid or a floor
-    VOID = 3  # for another reason, which says nothing of prices
+    VOID = 3  # for a reason that says nothing of prices
     SENT = 4
 
 
 class Count(NamedTuple):
-    """So many bids of one bin of which the same was told; `price` is a bin or UNKNOWN."""
+    """The number of bids in one bin with the same fate; `price` is a bin or UNKNOWN."""
 
     exchange_id: int
     currency: str
@@ -55,7 +55,7 @@ _decode = msgspec.msgpack.Decoder(list[Count]).decode
 
 
 class Tally:
-    """One process's counts until they are taken. `lag` blocks are held back: news of a bid takes its time."""
+    """Collects one process's counts until they are taken. `lag` blocks are held back: outcomes come later."""
 
     def __init__(self, lag: int = 0) -> None:
         self._counts: dict[tuple[LandscapeCell, int, int, int], int] = {}
@@ -63,7 +63,7 @@ class Tally:
         self._lag = lag
 
     def note(self, cell: LandscapeCell, kind: ObservationKind, bid_cpm: int, price_cpm: int | None = None) -> None:
-        """Count a bid and what was told of it; CPM micros of the cell's currency."""
+        """Count a bid with its outcome; amounts are CPM micros of the cell's currency."""
         price = UNKNOWN if price_cpm is None else bin_of(price_cpm)
         self.add(cell, kind, bin_of(bid_cpm), price, 1)
 
@@ -104,7 +104,8 @@ def decode_counts(block: bytes) -> list[Count]:
     ]
 
 
-# Rows of a ledger: of wins, bills and losses all by the bid's bin, those with a price by it, those without by the bid.
+# Rows of a book. Wins, bills and losses have three each: all by the bid's bin, priced ones by the price's bin, and
+# those without a price by the bid's.
 _ROWS_A_KIND: Final = 3
 _VOID_ROW: Final = 9
 _SENT_ROW: Final = 10
@@ -132,8 +133,8 @@ def enter(book: Floats, count: Count) -> None:
 def evidence_of(books: Floats) -> Evidence:
     """What the books of cells, shape (cells, ROWS, BINS), say of prices.
 
-    A win is told twice, by its notice and its bill, or by one of them: the kind with more of them counts. What was sent
-    and never heard of was lost.
+    A win may be known from its notice, its bill or both: the kind with more of them counts. Bids that were sent and
+    never heard of count as lost.
     """
     wins, bills, losses = (books[:, first : first + _ROWS_A_KIND] for first in (0, 3, 6))
     more = (wins[:, 0].sum(axis=1) >= bills[:, 0].sum(axis=1))[:, None, None]

@@ -9,12 +9,12 @@ from pacing.landscape.messages import CellSteps
 from pacing.landscape.observations import UNKNOWN, LandscapeCell, ObservationKind, Tally
 from pacing.ledger.rows import NOT_SHADED
 
-# Blocks of what was sent are told this many writes (of five seconds) later: a bid whose bill is on its way is not lost.
+# Blocks of sent bids are told this many writes (of five seconds) later: a bid whose bill is on its way is not lost.
 SENT_LAG: Final = 12
 
 _GRID: Final = int(HIGHEST_GROSZES)
 
-# By step; 0 is none.
+# The part of the value by step; step 0 does not exist.
 _PARTS: Final = (0.0, *RATIOS.tolist())
 
 
@@ -31,12 +31,12 @@ def _places() -> bytes:
 
 _PLACES: Final = _places()
 
-# Values lie on the grosz grid, so few hundreds are met; the bound only stops a leak. Some 150 bytes each.
+# Values lie on the grosz grid, so only a few hundred occur; the bound only stops a leak. Some 150 bytes each.
 MAX_KNOWN: Final = 10_000
 
 
 class ShadedBid:
-    """What is bid for one value, and how often it was since that was last told."""
+    """The bid for one value, and how often it was sent since the worker was last told."""
 
     __slots__ = ("bid_cpm", "cost", "currency", "sent", "shading", "whole_cost")
 
@@ -113,9 +113,9 @@ def _bin(groszes: int) -> int:
 
 
 class Shading:
-    """Steps by cell, and what was bid by them. One thread: the event loop's.
+    """The steps of each cell, and counts of what was bid by them. One thread: the event loop's.
 
-    A cell stays the same object for good, so that who bids with it need not look it up.
+    A cell stays the same object for good, so that the bid path may hold it and need not look it up.
     """
 
     __slots__ = ("_believed", "_cells", "_steps", "_tally")
@@ -142,13 +142,13 @@ class Shading:
         return cell
 
     def steps_of(self, exchange_id: int, currency: str) -> tuple[tuple[int, str, int, int, bytes], ...]:
-        """The steps in use for one exchange and currency: width, height and a byte for each bin of the value."""
+        """The steps of each size of one exchange and currency: width, height and a byte for each bin of the value."""
         return tuple(
             (*cell, steps) for cell, steps in self._steps.items() if cell[0] == exchange_id and cell[1] == currency
         )
 
     def _steps_of(self, place: LandscapeCell) -> bytes:
-        """Its own, otherwise those of its exchange, otherwise those that are shipped."""
+        """The cell's own steps, otherwise those of its exchange, otherwise the shipped ones."""
         whole = LandscapeCell(place.exchange_id, place.currency)
         return self._steps.get(place) or self._steps.get(whole) or self._believed
 

@@ -14,12 +14,12 @@ from pacing.landscape.shading import Shading
 
 INTERVAL_S: Final = 5.0
 
-# While no worker takes them; the oldest go first.
+# Blocks that are kept in Redis while no worker takes them; the oldest go first.
 MAX_BLOCKS: Final = 10_000
 
 
 class LandscapeWriter:
-    """Tells what a process has counted, every few seconds. A process that is killed takes the last ones along."""
+    """Writes a process's counts to Redis every few seconds. When a process is killed, its last counts are lost."""
 
     def __init__(self, take: Callable[[], list[bytes]], transitions: Transitions) -> None:
         """`take` gives the blocks that are due, each once."""
@@ -48,7 +48,7 @@ class LandscapeWriter:
 
 
 class LandscapeFollower:
-    """Loop of a bidder process: the worker's steps come in, what was sent goes out."""
+    """Loop of a bidder process: reads the worker's steps and writes what was sent."""
 
     def __init__(self, shading: Shading, transitions: Transitions, clock: Clock, telemetry: Telemetry) -> None:
         self._shading = shading

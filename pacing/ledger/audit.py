@@ -15,12 +15,13 @@ from pacing.budgets.levels import broken_invariants, day_of, level_names
 from pacing.budgets.transitions import NO_LEDGER_ROWS, Transitions
 from pacing.ledger.rows import LedgerStore, PoolTotal, decode_entry
 
-# Rows move twice a second at most; a store that moves under ten readings in a row is being bulk-loaded.
+# Readings before the audit gives up: rows move twice a second at most, and a store that moves under ten readings in a
+# row is being bulk-loaded.
 ATTEMPTS = 10
 
 
 class Difference(NamedTuple):
-    """A counter that is not what the ledger says, or (level "") two counters that contradict each other."""
+    """A counter that contradicts the ledger, or (level "") two counters that contradict each other."""
 
     advertiser_id: int
     level: str
@@ -41,7 +42,7 @@ class Audit(NamedTuple):
 
 
 def spent_by_level(pools: Iterable[PoolTotal]) -> dict[str, tuple[int, int]]:
-    """(micros, impressions) that each level must have spent."""
+    """The (micros, impressions) that each level must have spent by the ledger."""
     spent: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for total in pools:
         for name in level_names(total.line_item_id, total.share, total.campaign_id, total.day):
@@ -69,7 +70,7 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
         )
     expected = spent_by_level(pools)
     recent = spent_by_level(pool for pool in pools if pool.day >= snapshot.keep_from_day)
-    # Lost counters have lost their calendar, too; then nothing is left out.
+    # When the counters are lost, so is their calendar; then no level is left out.
     is_kept = "a" in snapshot.levels or (not snapshot.levels and snapshot.keep_from_day > 0)
     differences = [
         Difference(advertiser_id, "", "", 0, 0, fault)
@@ -79,7 +80,7 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
         # Daily levels are dropped some days after their own, one after the other.
         if name not in snapshot.levels and day_of(name) < snapshot.keep_from_day:
             continue
-        # So are those of objects that were archived long ago, last the advertiser's own.
+        # So are the levels of objects that were archived long ago; the advertiser's own goes last.
         if name not in snapshot.levels and name not in recent and is_kept:
             continue
         level = snapshot.levels.get(name)
@@ -93,7 +94,7 @@ async def audit(transitions: Transitions, store: LedgerStore, advertiser_id: int
 
 
 async def _first_day(transitions: Transitions, advertiser_id: int) -> int:
-    """The earliest day of which a counter is there; spending of earlier days counts only in sums."""
+    """The earliest day that has a counter; of earlier days only the sum of all is compared."""
     snapshot = await transitions.snapshot(advertiser_id, NO_LEDGER_ROWS)
     days = [int(day) for day in map(day_of, snapshot.levels) if math.isfinite(day)]
     return min([*days, snapshot.keep_from_day])

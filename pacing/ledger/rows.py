@@ -24,7 +24,7 @@ _log = logging.getLogger("grosz.pacing.ledger")
 # Rows in one transaction of the store: SQLite commits 1,000 rows in about 10 ms.
 BATCH_ROWS = 1_000
 
-# How long a row may wait for its store while the tracker is idle; nobody reads the store in real time.
+# Seconds that a row may wait for its store while the tracker is idle; no reader of the store needs it sooner.
 POLL_S = 0.5
 
 
@@ -43,8 +43,8 @@ class PriceSource(enum.StrEnum):
     REPORTED = "reported"  # the exchange's notice, as it was
     WIN_NOTICE = "win_notice"  # its earlier win notice
     ABOVE_BID = "above_bid"  # reported above the bid: charged at the bid, to be disputed
-    HOUSE = "house"  # nobody said: second price plus one grosz over the bids that we know
-    UNREADABLE = "unreadable"  # what stood there was no price: charged at the bid, to be disputed
+    HOUSE = "house"  # no notice named it: second price plus one grosz over the bids that we know
+    UNREADABLE = "unreadable"  # the text was no price: charged at the bid, to be disputed
     CORRECTION = "correction"
 
 
@@ -67,7 +67,7 @@ class RowHead(msgspec.Struct, frozen=True, array_like=True):
     reserved_micros: int
     price_source: PriceSource
     note: str = ""
-    unreadable: bool = False  # where nobody says a price, it is the bid, since this notice's cannot be read
+    unreadable: bool = False  # this notice's price cannot be read: if no other names one, it is the bid
     shading: int = NOT_SHADED  # the bid as a part of what was worth bidding, in ten-thousandths
 
 
@@ -130,9 +130,9 @@ class LedgerStore(Protocol):
         ...
 
     async def totals(self, advertiser_id: int, since_day: int = 0) -> Totals:
-        """Sums by pool and day, with the id that they go up to, from one transaction.
+        """Sums by pool and day, with the stream id that they go up to, from one transaction.
 
-        Of the days before `since_day` one sum a pool, as of day BEFORE: what is read does not grow with the history.
+        The days before `since_day` are one sum a pool, with day BEFORE: what is read does not grow with the history.
         """
         ...
 
@@ -166,7 +166,7 @@ encode_head: Callable[[RowHead], bytes] = msgspec.msgpack.Encoder().encode
 
 
 def is_row(entry: StreamEntry) -> bool:
-    """Whether a stream entry is a row, readable or not, and no mark that begins an epoch."""
+    """Whether a stream entry is a row, readable or not, and not the mark that begins an epoch."""
     return b"row" in entry.fields
 
 
@@ -233,7 +233,7 @@ class LedgerWriter:
                     self._refusal = error.message
                     if not self._oldest_ms:
                         _log.warning("ledger rows wait in Redis: %s", error.message)
-                    # Where the store does not even say what it has, rows wait at least since now.
+                    # Where the store does not answer what it has, rows have waited at least since now.
                     self._oldest_ms.setdefault(advertiser_id, self._clock.now_ms())
             await asyncio.sleep(POLL_S)
 
@@ -256,7 +256,7 @@ class LedgerWriter:
             await self._store.append(advertiser_id, rows)
             moved += len(rows)
             self._rows.inc(len(rows))
-            # The newest entry stays: a stream that was never empty tells a lost one from an idle one.
+            # The newest entry stays in the stream: an empty stream is then a lost one, and not an idle one.
             last = entries[-1].id
             await self._transitions.command("XTRIM", keys.money_ledger(advertiser_id), "MINID", last)
         self._moved_to[advertiser_id] = last

@@ -14,7 +14,7 @@ from pacing.notices.claims import NO_MULTIPLIER, Claims, Terms
 from pacing.notices.price_forms import UNREADABLE, NoticePrice, PriceForm
 
 _NO_CHARGE: Final = -1
-# No multiplier is written longer.
+# No exchange writes a longer multiplier.
 MAX_MULTIPLIER_CHARS: Final = 32
 
 
@@ -28,9 +28,9 @@ def settlement_of(
     remember_s: int,
     counted_milli: int | None = None,
 ) -> Settlement:
-    """The settlement of a notice. `currency` is the advertiser's; `exchange` None for one no longer known.
+    """The settlement of a notice. `currency` is the advertiser's; `exchange` is None where it is no longer known.
 
-    `counted_milli`: thousandths of impressions that there were; None: as many as were bid for.
+    `counted_milli`: how many thousandths of impressions were counted; None: as many as were bid for.
     """
     unreadable = price.form in UNREADABLE and terms.unreadable_price is UnreadablePrice.BID
     house = claims.bid_cpm if unreadable else house_cpm(claims, exchange)
@@ -60,17 +60,17 @@ def settlement_of(
 
 
 def notice_key(claims: Claims) -> bytes:
-    """Bytes that name a bid: its nonce and lease; of a token of layout 2 auction, impression and lease."""
+    """Bytes that name a bid: its nonce and lease; for a token of layout 2 its auction, impression and lease."""
     if not claims.auction:
         return claims.nonce.to_bytes(8, "little") + claims.lease_id.to_bytes(8, "little")
     return claims.auction + claims.position.to_bytes(2, "little") + claims.lease_id.to_bytes(8, "little")
 
 
 def multiplier_of(text: str | None, claims: Claims) -> int:
-    """How many impressions a play was, in thousandths, as its notice says: at most as many as were bid for.
+    """How many impressions a play counted as, in thousandths, by its notice: at most as many as were bid for.
 
-    So many where the notice does not say, did not fill the macro in, or says nonsense: whoever bills us will (OpenRTB
-    2.6, implementation notes, section 7.9.4).
+    It counts as many as were bid for where the notice does not say, did not fill the macro in, or says nonsense: the
+    exchange will bill that many (OpenRTB 2.6, implementation notes, section 7.9.4).
     """
     if text is None or claims.multiplier_milli == NO_MULTIPLIER:
         return claims.multiplier_milli
@@ -99,7 +99,7 @@ def charge_micros(claims: Claims, price_cpm: int, counted_milli: int | None = No
 
 
 def house_cpm(claims: Claims, exchange: Exchange | None) -> int:
-    """The clearing price that nobody told us: second price plus one grosz, or the bid where the auction is no such one.
+    """The clearing price where no notice names it: second price plus one grosz, or the bid in any other auction.
 
     A token of layout 2 does not know its auction's type; where the exchange's configuration does not tell it either, it
     counts as first price.

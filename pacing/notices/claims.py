@@ -20,7 +20,7 @@ NO_MULTIPLIER: Final = 1_000
 FORMATS: Final = ("", "banner", "video", "audio", "native")
 """Formats by the number that tokens write: OpenRTB's `mtype`. Append only."""
 
-# By the number that tokens write. Append only.
+# Values by the number that tokens write. Append only.
 _BILLING_EVENTS: Final = (BillingEvent.BILL, BillingEvent.WIN, BillingEvent.IMPRESSION)
 _CLEARINGS: Final = (Clearing.REPORTED, Clearing.HOUSE)
 _UNREADABLE: Final = (UnreadablePrice.BID, UnreadablePrice.HOUSE)
@@ -76,11 +76,11 @@ def decode_terms(byte: int) -> tuple[Terms, bool]:
 class Claims(msgspec.Struct, frozen=True):
     """One bid on one impression.
 
-    `*_cpm` are CPM micros of the auction's currency; `bid_cpm` lies on the grosz grid, and rival prices are lifted to
-    it, which changes no house clearing price. `reserved_micros` is what the bid costs at most in the advertiser's
+    `*_cpm` are CPM micros of the auction's currency; `bid_cpm` lies on the grosz grid, and rival prices are rounded up
+    to it, which changes no house clearing price. `reserved_micros` is what the bid costs at most in the advertiser's
     currency, the multiplier included: together with `bid_cpm` it fixes the exchange rate of the settlement at the
-    bid's. Of a token of layout 2 the members from `terms` on have their defaults, and `auction` and `position` name the
-    bid; of one of layout 3 `nonce` names it.
+    bid's. In a token of layout 2 the members from `terms` on have their defaults, and `auction` and `position` name the
+    bid; in one of layout 3 `nonce` names it.
     """
 
     share: int  # 0: the general budget; n: the n-th budget share
@@ -100,7 +100,7 @@ class Claims(msgspec.Struct, frozen=True):
     landing: bytes = bytes(8)  # `landing_digest` of the only URL that the click may go to
     is_test: bool = False
     nonce: int = 0  # 64 bits, of this bid alone
-    terms: Terms | None = None  # None: not known, the exchange's present configuration stands for them
+    terms: Terms | None = None  # None: not known; the exchange's present configuration counts
     auction_type: AuctionType = AuctionType.FIRST_PRICE
     format: str = "banner"  # of FORMATS; "" for one that this release does not know
     multiplier_milli: int = NO_MULTIPLIER  # impressions that one play counts as, in thousandths

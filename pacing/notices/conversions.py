@@ -21,7 +21,7 @@ from pacing.notices.touches import Touch, TouchKind, unpack_touch
 # (docs/evidence.md), so numbers compare.
 CLICK_WINDOW_S = 30 * 86_400
 
-# Somebody who only saw an ad is credited for a day: longer windows credit chance.
+# A user who only saw an ad is credited to it for a day: longer windows credit chance.
 VIEW_WINDOW_S = 86_400
 
 # An order that is reported again after this long is counted again.
@@ -31,7 +31,7 @@ COUNTS_LIFE_S = 400 * 86_400
 
 
 class Credit(enum.StrEnum):
-    """What an order was credited to; also the metric label."""
+    """What an order was credited to; also a label of metrics."""
 
     CLICK = "click"
     VIEW = "view"
@@ -72,7 +72,7 @@ DEFAULT_WINDOWS = Windows()
 class ConversionDesk:
     """Credits orders. The worker calls it for each purchase event; repeating a call changes nothing.
 
-    `windows` gives those of an advertiser; `journal_row` what the journal keeps of an order.
+    `windows` gives an advertiser's windows, `journal_row` the journal's row of an order.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ConversionDesk:
     ) -> Attribution:
         """Credit an order made at `now_s` (unix seconds) to what the buyer saw under any of these user ids.
 
-        `buyer` is new or returning, for who keeps a record of orders. Raises UnavailableError: then call again.
+        `buyer` is "new" or "returning", for the journal. Raises UnavailableError: then call again.
         """
         attribution, path = await self._attribution(devices, advertiser_id, now_s)
         counted = CountedOrder(
@@ -115,7 +115,7 @@ class ConversionDesk:
     async def correct_conversion(
         self, devices: Sequence[str], advertiser_id: int, correction_id: str, change_micros: int, made_s: int
     ) -> None:
-        """Credit what an order made at `made_s` is worth more, or less, to what the order itself was credited to.
+        """Credit the change of an order's value, for an order made at `made_s`, to what the order was credited to.
 
         Raises UnavailableError: then call again; a correction counts once by its id.
         """
@@ -141,7 +141,7 @@ class ConversionDesk:
         return credit(touches, advertiser_id, at_s, windows), tuple(path)
 
     async def _book(self, order: CountedOrder) -> bool:
-        """Whether it was counted now, and not before."""
+        """Count the order; False where it was counted before."""
         touch, advertiser_id = order.touch, order.advertiser_id
         fields: list[bytes | str | int] = []
         if touch is not None:

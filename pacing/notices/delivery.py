@@ -41,7 +41,7 @@ LOSS_PREFIX: Final = "loss."
 _log = logging.getLogger("grosz.pacing.delivery")
 
 Counts = dict[int, dict[str, int]]
-"""Line item -> what -> count."""
+"""Counts by line item and what is counted."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Counts).decode
@@ -56,7 +56,7 @@ class DeliveryCounts:
         self._changed: set[tuple[int, int]] = set()
 
     def add(self, line_item_id: int, what: str, number: int = 1) -> None:
-        """Count something that happens now."""
+        """Count something that happens at this moment."""
         now_s = self._clock.now_ms() // 1000
         for length_s in KEPT_S:
             place = (length_s, now_s // length_s)
@@ -65,7 +65,7 @@ class DeliveryCounts:
             self._changed.add(place)
 
     def take_changed(self) -> dict[tuple[int, int], bytes]:
-        """Blocks by (length, bucket) that changed since the last call; buckets that are over are forgotten with it."""
+        """The blocks that changed since the last call, by (length, bucket). Buckets that are over are forgotten."""
         now_s = self._clock.now_ms() // 1000
         taken = {place: _encode(self._buckets[place]) for place in self._changed}
         self._changed.clear()
@@ -81,7 +81,7 @@ class DeliveryWriter:
     def __init__(self, counts: DeliveryCounts, transitions: Transitions) -> None:
         self._counts = counts
         self._transitions = transitions
-        # Not the process id: a container that is started again has the same one, and must not replace its own blocks.
+        # Not the process id: a container that is started again has the same one, and would replace its earlier blocks.
         self._process = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._waiting: dict[tuple[int, int], bytes] = {}
 
@@ -119,7 +119,7 @@ class DeliveryWriter:
 
 
 def delivery_by_line_item(blocks: Iterable[bytes]) -> Counts:
-    """Sums over blocks."""
+    """The sums over blocks, by line item."""
     totals: Counts = {}
     for block in blocks:
         for line_item_id, counts in _decode(block).items():
@@ -130,6 +130,6 @@ def delivery_by_line_item(blocks: Iterable[bytes]) -> Counts:
 
 
 def buckets_until(now_s: int, length_s: int, count: int) -> Sequence[int]:
-    """The `count` newest buckets, the present one among them."""
+    """The `count` newest buckets, up to and with the present one."""
     newest = now_s // length_s
     return range(newest - count + 1, newest + 1)

@@ -30,9 +30,9 @@ READERS: dict[str, NoticeReader] = {
     "smaato": _AS_SAID,
     "openx": _AS_SAID,
 }
-"""By the names of `core.dialects`. All of these write prices in one of the forms of `pacing.notices.prices`."""
+"""Readers by the dialects' names. All of these write prices in one of the forms of `pacing.notices.prices`."""
 
 
 def reader_of(exchange: Exchange | None) -> NoticeReader:
-    """What reads an exchange's notices. Never fails: a dialect of a later version is read as the generic one."""
+    """The reader of an exchange's notices. Never fails: a dialect of a later version is read as the generic one."""
     return READERS.get(exchange.dialect if exchange is not None else GENERIC, READERS[GENERIC])

@@ -14,12 +14,12 @@ from pacing.caps import LOST_RECORDS
 from pacing.notices.claims import Claims
 from pacing.notices.touches import CLOCK_MARGIN_S
 
-# A hash that has nothing but lost bids is of a user whom no shop knows; the longest time to notice is 300 s.
+# Life of a hash that has nothing but lost bids, of a user whom no shop knows; the longest time to notice is 300 s.
 _LIFE_S: Final = 600
 
 
 class Capped:
-    """What has a cap or a gap in one catalogue."""
+    """The line items, campaigns and advertisers of one catalogue that have a cap or a gap."""
 
     __slots__ = ("_advertisers", "_campaigns", "_line_items")
 
@@ -38,7 +38,7 @@ class Capped:
 
 
 class CappedBook:
-    """Tells what is capped of one catalogue after the other."""
+    """Works out what is capped, for one catalogue after the other."""
 
     def __init__(self) -> None:
         self._blocks = BlockBook(lambda line_items, _owners: frozenset(filter(None, map(_capped_id, line_items))))
@@ -48,7 +48,7 @@ class CappedBook:
 
 
 def lost_command(transitions: Transitions, claims: Claims, exchange: Exchange | None, now_s: int) -> Command | None:
-    """The command that notes a lost bid of a capped line item; None where nobody counts the bid any more."""
+    """The command that notes a lost bid of a capped line item; None where the bid path no longer counts the bid."""
     counted_ms = 0 if exchange is None else exchange.time_to_notice_ms
     if not claims.user_id or (now_s - claims.issued_s) * 1000 > counted_ms:
         return None

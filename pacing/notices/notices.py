@@ -53,7 +53,7 @@ _LOST = frozenset({"lost", "late_loss", "loss_after_win"})
 
 
 class NoticeEvent(enum.StrEnum):
-    """What is reported."""
+    """What a notice reports."""
 
     WIN = "win"
     BILL = "bill"
@@ -62,13 +62,13 @@ class NoticeEvent(enum.StrEnum):
     CLICK = "click"
 
 
-# What each event does to the money, by what the exchange bills on.
+# What each event does to the money, by the exchange's billing event.
 _MONEY: dict[tuple[NoticeEvent, BillingEvent], NoticeKind] = {
     (NoticeEvent.WIN, BillingEvent.BILL): NoticeKind.WIN,
     (NoticeEvent.WIN, BillingEvent.WIN): NoticeKind.BILL,
     (NoticeEvent.WIN, BillingEvent.IMPRESSION): NoticeKind.WIN,
     (NoticeEvent.BILL, BillingEvent.BILL): NoticeKind.BILL,
-    (NoticeEvent.BILL, BillingEvent.IMPRESSION): NoticeKind.WIN,  # not what counts, but it names the price
+    (NoticeEvent.BILL, BillingEvent.IMPRESSION): NoticeKind.WIN,  # it does not bill here, but it names the price
     (NoticeEvent.IMPRESSION, BillingEvent.IMPRESSION): NoticeKind.BILL,
     (NoticeEvent.LOSS, BillingEvent.BILL): NoticeKind.LOSS,
     (NoticeEvent.LOSS, BillingEvent.WIN): NoticeKind.LOSS,
@@ -85,7 +85,7 @@ class NoticeResult(NamedTuple):
 
 
 class NoticeReport(NamedTuple):
-    """A notice as it came; `price` and `currency` as the query has them, None where it has none."""
+    """A notice as it came; each text is as the query has it, None where the query lacks it."""
 
     event: NoticeEvent
     token: str
@@ -108,7 +108,7 @@ class CountedNotice(NamedTuple):
 
 
 class ClickedProduct(NamedTuple):
-    """Which of the products of an ad was clicked, as the query has it, and what pins the page that it leads to."""
+    """The clicked product of an ad, as the query names it, and the signature that pins the page that it leads to."""
 
     id: str
     signature: str
@@ -140,9 +140,9 @@ class NoticeDesk:
     ) -> None:
         """Tokens are judged by `server_time`: by Redis's clock where this process's is known to be off.
 
-        `on_counted` is told of wins, losses and pixels; `click_row` gives what the journal keeps of a click, by
-        why it does not count ("" where it does) and the product in the ad ("" where it was on none), which is written
-        in the script that counts it.
+        `on_counted` is told of wins, losses and pixels. `click_row` gives the journal's row of a click, from why it
+        does not count ("" where it does) and the product in the ad ("" where it was on none); the script that counts
+        the click writes the row.
         """
         self._on_counted = on_counted or _ignore
         self._click_row = click_row or (lambda _claims, _now_ms, _fault, _product: b"")
@@ -154,7 +154,7 @@ class NoticeDesk:
         self._catalogue = catalogue
         self._clock = clock
         self._server_time = server_time or ServerTime(clock)
-        # Its bucket is forgotten so long after the first notice of it: the last bid of the bucket was made up to a
+        # How long a bucket of notice keys is kept after its first notice: the last bid of the bucket was made up to a
         # bucket later, and twice the skew, since the bidder's clock may be behind and the tracker's ahead.
         self._remember_s = token_max_age_s + NOTICE_BUCKET_S + 2 * MAX_CLOCK_SKEW_S
         self._windows, self._capped = WindowBook(), CappedBook()
@@ -250,7 +250,7 @@ class NoticeDesk:
         future: asyncio.Future[NoticeResult] = asyncio.get_running_loop().create_future()
 
         def reply(result: NoticeResult) -> None:
-            if not future.done():  # otherwise the sender has hung up meanwhile
+            if not future.done():  # otherwise the sender has hung up
                 future.set_result(result)
 
         self.submit(report, reply)
@@ -264,9 +264,9 @@ class NoticeDesk:
         *,
         product: ClickedProduct | None = None,
     ) -> NoticeResult:
-        """A click: on to the page that the token pins, or the product's signature, whether or not it counts.
+        """Answer a click with a redirect to the page that the token, or the product's signature, pins, counted or not.
 
-        `fault` is what is known against it already.
+        `fault` is why it does not count, where that is known already.
         """
         return self._count(NoticeEvent.CLICK, await self._click(token, landing, fault, product))
 
@@ -292,7 +292,7 @@ class NoticeDesk:
         answer: Answer,
         price_cpm: int,
     ) -> None:
-        """Go on with what Redis said about a settlement."""
+        """Finish a notice with Redis's reply to its settlement."""
         reply = None if raw is None else settle_reply(raw)
         if reply is None or reply.outcome == "unready":
             return answer(503, "unavailable")
@@ -365,7 +365,7 @@ class NoticeDesk:
             self._over.labels(currency).inc(reply.over_micros)
 
     def _touch(self, claims: Claims, kind: TouchKind, longest_window_s: int) -> Command | None:
-        """The command that notes a touch; None for a user whom nobody may know."""
+        """The command that notes a touch; None for a user who may not be identified."""
         if not claims.user_id:
             return None
         touch = Touch(
@@ -385,7 +385,7 @@ class NoticeDesk:
         self._turn.add(self._shown_command(claims, f"{claims.line_item_id}:seen"), seen)
 
     def _shown_command(self, claims: Claims, field: str) -> Command:
-        """Notes when the ad was shown, so that a click can be known that came too soon; counts in `field`, if any."""
+        """The command that notes when the ad was shown, to find clicks that came too soon; counts in `field`."""
         key_list = (
             keys.money_notices(claims.advertiser_id, notice_bucket(claims.issued_s)),
             keys.delivery(claims.advertiser_id, lease_day(claims.lease_id)),
@@ -396,13 +396,13 @@ class NoticeDesk:
     def _destination(
         self, token: str, landing: str | None, product: ClickedProduct | None
     ) -> tuple[NoticeResult, Claims | None]:
-        """The answer to a click that is not counted, and the claims of one that is to be."""
+        """The answer to a click that is not counted, and the claims of one that may be."""
         try:
             claims, in_date = self._signer.verify(token, self._now_s()), True
         except TokenError as error:
             if error.claims is None:
                 return NoticeResult(STATUS_OF_FAULT[error.fault], error.fault.value), None
-            claims, in_date = error.claims, False  # a page that was open overnight: the user still gets there
+            claims, in_date = error.claims, False  # the page was open overnight: the user still gets there
         if not landing or not self._is_pinned(claims, landing, product):
             return NoticeResult(400, "wrong_landing"), None
         if claims.is_test:
@@ -482,11 +482,11 @@ class NoticeDesk:
 
 
 def _terms(claims: Claims, exchange: Exchange | None) -> Terms:
-    """The terms of the bid; of a token that has none those of the exchange now, or the usual ones where it is gone."""
+    """The terms of the bid; for a token without terms those of the exchange now, or the defaults where it is gone."""
     if claims.terms is not None:
         return claims.terms
     return Terms() if exchange is None else terms_of(exchange)
 
 
 def _ignore(_reply: object) -> None:
-    """A time to live that was not renewed is renewed by the next pixel; not everybody keeps a record of notices."""
+    """Takes a reply that does not matter: a time to live that was not renewed is renewed by the next pixel."""

@@ -13,7 +13,7 @@ from pacing.notices.claims import Terms
 from pacing.notices.dialects import reader_of
 from pacing.notices.prices import PriceError, PriceKeys, keys_of
 
-# An encrypted price has 38 characters, a number fewer; whoever sends more is not an exchange that we know.
+# An encrypted price has 38 characters, a number fewer; no exchange that we know sends more.
 MAX_PRICE_CHARS = 128
 
 NO_PRICE = -1
@@ -29,9 +29,9 @@ class PriceForm(enum.StrEnum):
     CONVERTED = "converted"  # in another currency than the auction's, converted at the present rate
     ABOVE_BID = "above_bid"  # cut down to the bid
     ABSENT = "absent"  # no parameter, or an empty one
-    MACRO = "macro"  # the exchange did not fill the macro in
+    MACRO = "macro"  # the macro was not filled in
     AUDIT = "audit"  # the creative is being reviewed: no auction has taken place
-    UNDECRYPTABLE = "undecryptable"  # also a plain number where the exchange encrypts: anybody can write one
+    UNDECRYPTABLE = "undecryptable"  # also a plain number where the exchange encrypts: anybody could write one
     MALFORMED = "malformed"  # no number, negative, infinite
     UNKNOWN_CURRENCY = "unknown_currency"
     HOUSE = "house"  # not looked at: the exchange is settled by the house rule
@@ -58,7 +58,7 @@ class BidTerms(NamedTuple):
 def read_price(
     text: str | None, currency: str | None, bid: BidTerms, terms: Terms, exchange: Exchange | None, fx: FxTable
 ) -> NoticePrice:
-    """The price that a notice names, by the terms of its bid; keys are those of the exchange now (None: gone)."""
+    """The price that a notice names, by the terms of its bid and the present keys of `exchange` (None: it is gone)."""
     stripped = (text or "").strip()
     if stripped.upper() == "AUDIT":
         return NoticePrice(PriceForm.AUDIT, NO_PRICE)
@@ -77,7 +77,7 @@ def read_price(
 
 
 def _is_macro(text: str) -> bool:
-    """`${AUCTION_PRICE}`, also percent-encoded once more than our query is, or another exchange's %%MACRO%%."""
+    """Whether it is `${AUCTION_PRICE}`, also percent-encoded a second time, or another exchange's %%MACRO%%."""
     upper = text.upper()
     return "${" in upper or "%24%7B" in upper or "%%" in upper or "AUCTION_PRICE" in upper
 
@@ -93,7 +93,7 @@ def _decoded(text: str, encryption: PriceEncryption, exchange: Exchange | None) 
 
 
 def _in_currency(price: NoticePrice, named: str, auction: str, fx: FxTable) -> NoticePrice:
-    """A currency that is not named, or named by an unfilled macro, is the auction's."""
+    """The price in the auction's currency. A missing currency, or an unfilled macro, counts as the auction's."""
     if named in ("", auction) or _is_macro(named) or "AUCTION_CURRENCY" in named:
         return price
     try:

@@ -33,10 +33,10 @@ _IMPRESSIONS_PER_CPM = 1000
 
 _WEB_SAFE = re.compile(r"[A-Za-z0-9_-]+")
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{16}")
-# Bounded everywhere, so that no text makes a large number to compute with. Some servers write small ones as 1.0E-4.
+# Each part is bounded, so that no text makes a huge number. Some servers write small numbers as 1.0E-4.
 _DECIMAL = re.compile(r"([0-9]{1,12}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,2})?")
 
-# What stands where an exchange did not fill in a price; `AUDIT` is what it writes when somebody reviews the creative.
+# Texts of an exchange that did not fill in a price; it writes `AUDIT` when the creative is being reviewed.
 _UNFILLED = frozenset({"", "AUDIT"})
 _MACRO_STARTS = ("${", "%%")
 
@@ -50,7 +50,7 @@ class UnfilledPrice(PriceError):
 
 
 class PriceKeys(msgspec.Struct, frozen=True):
-    """Keys of one exchange: base64 for Google's scheme, the key itself for Rubicon's, which has no integrity key."""
+    """Keys of one exchange: base64 for Google's scheme; for Rubicon's the plain key, and no integrity key."""
 
     encryption: str = ""
     integrity: str = ""

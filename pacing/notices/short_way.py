@@ -23,7 +23,7 @@ from pacing.notices.web import PIXEL, RETRY_AFTER
 IDLE_TIMEOUT_S: Final = 75.0
 _SWEEP_S: Final = 5.0
 
-# Notices of one connection that wait for their settlement. Who pipelines more goes to the full server.
+# Notices of one connection that may wait for their settlement; one that pipelines more goes to the full server.
 MAX_PIPELINED: Final = 32
 
 _EVENTS: Final = {
@@ -33,12 +33,12 @@ _EVENTS: Final = {
     b"/t/imp/": NoticeEvent.IMPRESSION,
 }
 
-# One request: a path of ours with characters that mean themselves, and header lines of visible characters.
+# One request: a path of ours with characters that need no decoding, and header lines of visible characters.
 _REQUEST: Final = re.compile(
     rb"GET (/n/win/|/n/bill/|/n/loss/|/t/imp/)([A-Za-z0-9_-]{1,300})(?:\?([!-\"$-~]{0,1024}))? HTTP/1\.1\r\n"
     rb"((?:[A-Za-z0-9-]{1,64}+:[ \t!-~]{0,4096}+\r\n){1,64}+)\r\n"
 )
-# What these ask for (a body, the end of the connection, another protocol) is the full server's matter.
+# Headers that ask for what only the full server does: a body, the end of the connection, another protocol.
 _ASKING: Final = re.compile(
     rb"(?:^|\n)(?:content-length|transfer-encoding|upgrade|expect|http2-settings"
     rb"|connection(?!:[ \t]*keep-alive[ \t]*\r)):",
@@ -56,7 +56,7 @@ _PIXEL_ANSWER: Final = (
 
 
 class NoticePort:
-    """What the connections of one tracker share."""
+    """What the short-way connections of one tracker process share."""
 
     def __init__(self, desk: NoticeDesk, clock: Clock) -> None:
         self.desk = desk
@@ -64,7 +64,7 @@ class NoticePort:
         self.connections: set[NoticeConnection] = set()
 
     def connection(self, gate: Gate, full: Callable[[], asyncio.Protocol]) -> "NoticeConnection":
-        """The protocol of a new connection that `gate` counts; `full` makes one of the full server's."""
+        """The protocol for a new connection, which `gate` counts; `full` makes the full server's protocol."""
         return NoticeConnection(self, gate, full)
 
     async def sweep(self) -> None:
@@ -93,8 +93,8 @@ class NoticeConnection(asyncio.Protocol):
         self._gate = gate
         self._full = full
         self._asked = self._answered = 0  # requests and answers so far
-        self._answers: dict[int, bytes] = {}  # by number of request, those that must wait for an earlier one
-        self._rest = b""  # for the full server, once no answer is owed
+        self._answers: dict[int, bytes] = {}  # answers that wait for an earlier one, by the number of their request
+        self._rest = b""  # bytes for the full server, which gets them once no answer is owed
         self._heard_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -108,12 +108,12 @@ class NoticeConnection(asyncio.Protocol):
         self._gate.release(self._transport)
 
     def pause_writing(self) -> None:
-        """Tens of kilobytes of our short answers are unread: this is no exchange."""
+        """Tens of kilobytes of our short answers are unread, so the peer is no exchange: end the connection."""
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._port.monotonic()
-        if self._rest:  # a loop may deliver what it had read before it was told to pause
+        if self._rest:  # the loop may deliver bytes that it had read before it was told to pause
             self._rest += data
             return
         at = 0
@@ -152,7 +152,7 @@ class NoticeConnection(asyncio.Protocol):
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Let the full server read on from what is no plain notice."""
+        """Let the full server go on with the connection from the first request that is no plain notice."""
         if self._transport.is_closing():
             return
         self._port.connections.discard(self)

@@ -22,7 +22,7 @@ from pacing.notices.tokens import TokenError, TokenSigner
 
 
 class Signal(enum.StrEnum):
-    """What is told. The names are fields of the day's delivery and labels of metrics: append only."""
+    """What is told of a shown ad. The names are fields of the day's delivery and labels of metrics: append only."""
 
     START = "start"
     FIRST_QUARTILE = "first_quartile"
@@ -35,7 +35,7 @@ class Signal(enum.StrEnum):
     ERROR = "error"
 
 
-# What a bid's events are remembered by in one number. Append only: bids are out while a tracker is replaced.
+# The signals of a bid are remembered as bits of one number. Append only: bids are out while a tracker is replaced.
 _BITS: Final = {signal: 1 << number for number, signal in enumerate(Signal)}
 
 QUARTILES: Final = {
@@ -45,12 +45,12 @@ QUARTILES: Final = {
     "third": Signal.THIRD_QUARTILE,
     "complete": Signal.COMPLETE,
 }
-"""By the `e` of `/t/quartile`."""
+"""Signals by parameter `e` of `/t/quartile`."""
 
 VIEWS: Final = {"viewable": Signal.VIEWABLE, "not": Signal.NOT_VIEWABLE, "unknown": Signal.VIEW_UNKNOWN}
-"""By the `e` of `/t/view`; without one the ad was viewable."""
+"""Signals by parameter `e` of `/t/view`; without it the ad was viewable."""
 
-# Errors that VAST 4.2 names (section 2.3.6); a player's own, or no number, are counted together.
+# Errors that VAST 4.2 defines (section 2.3.6); a player's own, and texts that are no number, are counted together.
 ERROR_CODES: Final = frozenset(
     str(code)
     for code in (
@@ -75,7 +75,7 @@ class SignalDesk:
         token_max_age_s: int = DEFAULT_MAX_AGE_S,
         on_counted: Callable[[Signal, Claims], None] | None = None,
     ) -> None:
-        """`on_counted` is told of each signal that counted, so that it keeps a record of them."""
+        """`on_counted` is told of each signal that counted, for the journal."""
         self._on_counted = on_counted or (lambda _signal, _claims: None)
         self._signer = signer
         self._transitions = transitions
@@ -92,7 +92,7 @@ class SignalDesk:
         self._bound: dict[tuple[str, str], CounterChild] = {}
 
     async def take(self, token: str, signal: Signal | None, code: str | None = None) -> NoticeResult:
-        """Count a signal; None is one that nobody knows. `code` is an error's."""
+        """Count a signal; None stands for an unknown one. `code` is an error's."""
         name = "unknown" if signal is None else signal.value
         result = await self._take(token, signal, code)
         key = (name, result.outcome)
@@ -107,7 +107,7 @@ class SignalDesk:
         return self._judge(token, signal)[0]
 
     def _judge(self, token: str, signal: Signal | None) -> tuple[NoticeResult, Claims | None]:
-        """The answer to a signal that is not counted, and the claims of one that is to be."""
+        """The answer to a signal that is not counted, and the claims of one that may be."""
         try:
             claims = self._signer.verify(token, (self._clock.now_ms() + self._server_time.offset_ms) // 1000)
         except TokenError as error:

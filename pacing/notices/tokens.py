@@ -48,7 +48,7 @@ MIN_KEY_BYTES = 16
 
 USER_FIELD_BYTES = 22
 
-# What is the same for all bids of a creative, for all bids of an auction, and what belongs to one bid.
+# The fields that are the same for all bids of a creative, those of an auction, and those of one bid.
 _OFFER, _AUCTION, _BID = "BBBBBHIIIII8s", "3sI22s", "QQQIIIBBIH"
 _LAYOUT = struct.Struct(f"<{_OFFER}{_AUCTION}{_BID}")
 _pack_offer = struct.Struct(f"<{_OFFER}").pack
@@ -56,16 +56,16 @@ _pack_auction = struct.Struct(f"<{_AUCTION}").pack
 _pack_bid = struct.Struct(f"<{_BID}").pack
 TOKEN_CHARS = (_LAYOUT.size + MAC_BYTES) * 4 // 3
 
-# What else is ever signed with these keys by BLAKE2b has another name.
+# BLAKE2b's `person`: another use of these keys has another one, so its signatures are no tokens.
 _PERSON: Final = b"grosz token"
 
-# In front of what a signature is about: no token begins with them.
+# Prefixes of other texts that are signed with these keys: no token begins with them.
 _CLICK: Final = b"\0click"
 _PICTURE: Final = b"\0picture"
-_PICTURE_HEAD: Final = struct.Struct("<BHH")  # the key, width and height
+_PICTURE_HEAD: Final = struct.Struct("<BHH")  # key id, width and height
 
-# A nonce is a random number of this many bits and a multiple of a random odd step: two processes meet by chance alone,
-# and somebody who sees two tokens does not see how many bids lie between them. 64 bits hold 10^11 bids of one process.
+# A process's nonces are a random number of this many bits and multiples of a random odd step: two processes meet by
+# chance alone, and two tokens do not show how many bids lie between them. 64 bits hold 10^11 bids of one process.
 _FIRST_NONCE_BITS, _NONCE_STEP_BITS = 63, 26
 
 _AUCTION_TYPES: Final = {int(each): each for each in AuctionType}
@@ -80,7 +80,7 @@ class TokenFault(enum.StrEnum):
     """Why a token is refused; also the metric label."""
 
     MALFORMED = "malformed"  # not the right length or alphabet
-    UNKNOWN_KEY = "unknown_key"  # signed with a key that was rotated out, by somebody else, or in a later layout
+    UNKNOWN_KEY = "unknown_key"  # signed with an unknown key (rotated out, or not ours), or of a later layout
     FORGED = "forged"  # the signature does not fit the claims
     EXPIRED = "expired"
     FROM_THE_FUTURE = "from_the_future"  # issued further ahead than clocks may differ
@@ -96,7 +96,7 @@ class TokenError(InputError):
 
 
 class SignedPicture(NamedTuple):
-    """A picture of a feed that an ad may show, in the room that it has there (pixels)."""
+    """A picture of a feed that an ad may show, and the size of its place in the ad (pixels)."""
 
     width: int
     height: int
@@ -104,7 +104,7 @@ class SignedPicture(NamedTuple):
 
 
 def auction_part(currency: str, issued_s: int, user_id: str) -> bytes:
-    """What the tokens of one auction have in common; see `Claims` for the members."""
+    """The bytes that the tokens of one auction have in common; see `Claims` for the members."""
     return _pack_auction(currency.encode(), issued_s, user_id.encode())
 
 
@@ -199,7 +199,7 @@ class TokenSigner:
         markup: str,
         model_version: int,
     ) -> bytes:
-        """What the tokens of one line item with one creative have in common on one exchange.
+        """The bytes that the tokens of one line item with one creative have in common on one exchange.
 
         `markup` is the format; one that is not in FORMATS is written as the unknown one.
         """
@@ -248,7 +248,7 @@ class TokenSigner:
         return text.replace(b"+", b"-").replace(b"/", b"_")  # half the cost of translate()
 
     def verify(self, text: str | bytes, now_s: int) -> Claims:
-        """What the token says. Raises TokenError unless it is genuine and in date."""
+        """The claims of a token. Raises TokenError unless it is genuine and in date."""
         unpack, packed, mac = _split(text)
         key_id = packed[1]
         if key_id not in self._states:
@@ -258,7 +258,7 @@ class TokenSigner:
             raise TokenError(TokenFault.FORGED)
         try:
             claims = unpack(packed)
-        except ValueError:  # genuine, and of a later release that shares our keys
+        except ValueError:  # it is genuine, and of a later release that shares our keys
             raise TokenError(TokenFault.UNKNOWN_KEY) from None
         if claims.issued_s > now_s + MAX_CLOCK_SKEW_S:
             raise TokenError(TokenFault.FROM_THE_FUTURE)
@@ -287,14 +287,14 @@ class TokenSigner:
         )
 
     def sign_picture(self, width: int, height: int, url: str) -> str:
-        """The text that lets anybody see one picture of a feed, in one size, through the tracker: always the same."""
+        """The text by which the tracker serves one picture of a feed in one size; it is the same each time."""
         head = _PICTURE_HEAD.pack(self._key_id, width, height)
         data = head + url.encode("utf-8", "surrogatepass")
         mac = _mac(self._states[self._key_id], _PICTURE + data)
         return base64.urlsafe_b64encode(mac + data).rstrip(b"=").decode()
 
     def read_picture(self, text: str) -> SignedPicture | None:
-        """What `sign_picture` signed with one of the keys; None for anything else."""
+        """The picture that `sign_picture` signed with one of the keys; None for any other text."""
         try:
             raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
             mac, data = raw[:MAC_BYTES], raw[MAC_BYTES:]
@@ -325,12 +325,12 @@ def _signed_click(states: _States, nonce: int, product_id: str, url: str) -> byt
 
 
 def _split(text: str | bytes) -> tuple[_Unpack, bytes, bytes]:
-    """How to read the claims, the claims, and the signature."""
+    """The function that reads the claims, the packed claims, and the signature."""
     try:
         raw = text.encode("ascii") if isinstance(text, str) else text
     except UnicodeEncodeError:
         raise TokenError(TokenFault.MALFORMED) from None
-    # The pattern is needed: base64 decoders skip what they do not know, which would give a token many spellings.
+    # The pattern is needed: base64 decoders skip characters that they do not know, which would give a token many forms.
     if len(raw) not in _READERS or _URL_SAFE.fullmatch(raw) is None:
         raise TokenError(TokenFault.MALFORMED)
     layout, unpack = _READERS[len(raw)]

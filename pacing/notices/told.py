@@ -2,7 +2,7 @@
 
 MAX_TOLD_CPM = 1e6
 
-# Loss codes of OpenRTB go to 499; exchanges add their own above. Others are counted together.
+# Loss codes of OpenRTB go to 499; exchanges add their own above. Higher ones are counted together.
 MAX_LOSS_CODE = 1_000
 
 

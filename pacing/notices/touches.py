@@ -19,15 +19,15 @@ from pacing.caps import RING_RECORDS
 # Orders are credited to a click for up to 30 days, the longest window that advertisers may choose.
 TOUCH_LIFE_S = 30 * 86_400
 
-# As many as the ring: more ads than that in a month to one user is a fault of the caps.
+# As many as the ring holds: one user who sees more ads than that in a month is a fault of the caps.
 MAX_TOUCHES = 64
 
-# An erasure is stamped by Redis, a bid by its bidder, whose clock may be ahead: a bid this long after the erasure still
-# counts as made before. A fifth of what tokens tolerate, beyond which a clock counts as wrong.
+# An erasure is stamped by Redis, a bid by its bidder, whose clock may be ahead: a bid that is stamped up to this long
+# after the erasure counts as made before it. A fifth of what tokens tolerate, beyond which a clock counts as wrong.
 CLOCK_MARGIN_S = MAX_CLOCK_SKEW_S // 5
 
 _TOUCH = struct.Struct("<BIIIIIIIQ")
-# As releases before wrote it: without the bid.
+# The layout of releases before, without the bid.
 _TOUCH_BEFORE = struct.Struct("<BIIIIIII")
 
 
@@ -47,7 +47,7 @@ class Touch(NamedTuple):
     exchange_id: int
     day: int  # that the bid is booked on
     at_s: int
-    bid_id: int = 0  # nonce of the bid's token; 0 in what releases before wrote
+    bid_id: int = 0  # nonce of the bid's token; 0 in records of releases before
 
 
 def pack_touch(touch: Touch) -> bytes:
@@ -55,7 +55,7 @@ def pack_touch(touch: Touch) -> bytes:
 
 
 def unpack_touch(packed: bytes) -> Touch | None:
-    """Reads this layout and the one before; None for a record of another version."""
+    """A touch from a record of this layout or the one before; None for any other record."""
     layout = next((each for each in (_TOUCH, _TOUCH_BEFORE) if each.size == len(packed)), None)
     if layout is None:
         return None

@@ -62,7 +62,7 @@ def routes(desk: NoticeDesk) -> list[web.RouteDef]:
 
 
 def _looking(desk: NoticeDesk, notices: Iterable[str]) -> list[web.RouteDef]:
-    """The answers to HEAD."""
+    """Routes that answer HEAD without any effect."""
 
     async def notice(request: web.Request) -> web.Response:
         return _answer(desk.look(request.match_info["token"]))

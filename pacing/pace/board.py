@@ -28,15 +28,15 @@ from pacing.pace.plan import PacingPlan
 from pacing.pace.rows import IMPRESSIONS, MICROS, RowTable
 from pacing.pace.traffic import Curves, TrafficShape
 
-# A row that nobody has observed yet, as a day.
+# The day of a row that was not observed yet.
 _UNSEEN: Final = -1
 
-# The learned shape changes by one bin in five minutes, the zones' offsets twice a year: looked at this often.
+# Curves are made anew this often: the learned shape changes by one bin in five minutes, zones' offsets twice a year.
 _CURVES_MS: Final = 60_000
 
 
 class Spent(NamedTuple):
-    """Cumulative settled spend."""
+    """Settled spend, in all."""
 
     rows: Floats  # of each row's level, in its unit
     pools: Floats  # shape (2, pools): micros and impressions
@@ -45,13 +45,13 @@ class Spent(NamedTuple):
 class Bids(NamedTuple):
     """What the bidders did since the last tick."""
 
-    auctions: float  # requests, whatever came of them
+    auctions: float  # requests answered, whatever the answer
     scored: Floats  # by pool
     reserved: Floats  # shape (2, pools): micros and impressions
 
 
 class PacingBoard:
-    """The pacing state of one catalogue. `remembered` are logarithms by (advertiser id, row name)."""
+    """The pacing state of one catalogue. `remembered` are logarithms of multipliers by (advertiser id, row name)."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class PacingBoard:
         self.multipliers: Floats = tightest(self.state, plan.rows_of_pool, plan.highest)
         self.in_flight = InFlight(len(plan.pools))
         self.charged: Floats = np.zeros((2, len(plan.pools)))  # settled in the last tick
-        self.ratio: Floats = np.zeros(size)  # committed of what the plan says until now
+        self.ratio: Floats = np.zeros(size)  # what was committed, as a part of the plan until now
         self._days: Integers = np.full(size, _UNSEEN, np.int64)
         self._scored: Floats = np.zeros(len(plan.pools))
         self._pools_spent: Floats | None = None
@@ -84,7 +84,7 @@ class PacingBoard:
         self._curves_ms = 0
 
     def carry(self, other: "PacingBoard") -> None:
-        """Go on from another catalogue's board: what both have keeps its state to the micro."""
+        """Go on from another catalogue's board: rows and pools that both have keep their state to the micro."""
         here, there = _common(self.plan.pools, other.plan.pools)
         self.in_flight.carry(other.in_flight, here, there)
         self._scored[here] = other._scored[there]
@@ -96,16 +96,16 @@ class PacingBoard:
         here, there = self._common_rows(other)
         for mine, theirs in zip(self.state, other.state, strict=True):
             mine[here] = theirs[there]
-        # A row that gained or lost a pool compares sums over different pools: its window begins anew.
+        # A row that gained or lost a pool would compare sums over different pools: its window begins anew.
         same = self._has_same_pools(other, here, there)
         self._days[here] = np.where(same, other._days[there], _UNSEEN)
         np.minimum(self.state.log_multiplier, self._log_most, out=self.state.log_multiplier)
         self.multipliers = tightest(self.state, self.plan.rows_of_pool, self.plan.highest)
 
     def _common_rows(self, other: "PacingBoard") -> tuple[Integers, Integers]:
-        """Positions of the rows that both boards have, here and there."""
+        """Positions of the rows that both boards have: in this one, and in the other."""
         here, there = _common(self.plan.rows, other.plan.rows)
-        # A line item that has moved to another advertiser counts on other levels.
+        # A line item that has moved to another advertiser counts on other levels now.
         stayed = self.plan.rows.data["advertiser"][here] == other.plan.rows.data["advertiser"][there]
         return here[stayed], there[stayed]
 
@@ -123,7 +123,7 @@ class PacingBoard:
         return same
 
     def tick(self, now_ms: int, spent: Spent, bids: Bids, delay_s: Floats, ceiling: Floats) -> Floats:
-        """New multipliers by pool. `delay_s`: from bid to bill, by advertiser; `ceiling`: by pool, of other targets."""
+        """New multipliers by pool. `delay_s`: from bid to bill, by advertiser; `ceiling`: by pool, of cost targets."""
         plan = self.plan
         elapsed_s = max(now_ms - self._seen_ms, 1) / 1000
         self._seen_ms = now_ms
@@ -162,13 +162,13 @@ class PacingBoard:
         return dict(zip(self.plan.row_names(), logs, strict=True))
 
     def tightest_row(self) -> Integers:
-        """The row that decides each pool's multiplier, -1 without one."""
+        """The row that decides each pool's multiplier; -1 for a pool without rows."""
         logs = np.append(self.state.log_multiplier, np.inf)[self.plan.rows_of_pool]
         rows: Integers = self.plan.rows_of_pool[np.arange(len(self.plan.pools)), logs.argmin(axis=1)]
         return rows
 
     def _settle(self, spent: Spent) -> None:
-        """What was settled since the last tick; a pool that is new here has settled nothing yet."""
+        """Work out what was settled since the last tick; a pool that is new here has settled nothing yet."""
         before = self._pools_spent
         if before is None:
             self.charged = np.zeros_like(spent.pools)
@@ -182,7 +182,7 @@ class PacingBoard:
         return np.where(plan.unit == IMPRESSIONS, self._sum(by_pool[IMPRESSIONS]), self._sum(by_pool[MICROS]))
 
     def _sum(self, of_pool: Floats) -> Floats:
-        """Sums over each row's pools."""
+        """The sum over each row's pools."""
         plan = self.plan
         sums = np.bincount(plan.pair_row, weights=of_pool[plan.pair_pool], minlength=len(plan.rows))
         return sums.astype(np.float64)
@@ -205,7 +205,7 @@ class PacingBoard:
 
 
 def _common(mine: PoolTable | RowTable, theirs: PoolTable | RowTable) -> tuple[Integers, Integers]:
-    """Positions of the same numbers in both tables."""
+    """Positions of the numbers that both tables have, in each of them."""
     found = theirs.find(mine.numbers)
     here = np.flatnonzero(found >= 0)
     return here, found[here]

@@ -33,22 +33,23 @@ LEAST_WINDOW_MS: Final = 1_000
 # LEAST_CHARGES then, and a multiplier that never moved would leave budgets of rare line items unspent.
 LONGEST_WINDOW_MS: Final = 300_000
 
-# Against less than so many charges a window's plan cannot be judged. The error is measured against this many then, so
-# that the expected step is zero when the expected spend is the plan, however rare wins are. At the smallest budget of
-# the replay 20 halve the distance from the plan against 5 (RMSE 0.010 against 0.025), at the others nothing changes.
+# With fewer charges than this a window cannot be judged against its plan. The error is then measured against this many,
+# so that the expected step is zero when the expected spend is the plan, however rare wins are. At the smallest budget
+# of the replay 20 halve the distance from the plan against 5 (RMSE 0.010 against 0.025), at the others nothing changes.
 LEAST_CHARGES: Final = 20.0
 
-# ... but a budget of a few dozen impressions must still be able to move: a day's plan moves it by four, exp(4) = 55.
+# ... but against no more than what is left, divided by this: a budget of a few dozen impressions must still be able to
+# move. A day's plan moves it by four, exp(4) = 55.
 LEAST_PARTS: Final = 20.0
 
-# The window covers this part of the time that bills take: correcting ten times before the first answer oscillates.
+# A window is at least this part of the time that bills take: correcting ten times before the first bill oscillates.
 WINDOW_OF_DELAY: Final = 0.5
 
 _LOG_LEAST = math.log(LEAST_MULTIPLIER)
 
 
 class ControllerState(NamedTuple):
-    """The memory of each budget's controller. `committed` is spent plus expected in flight, as the window began."""
+    """The memory of each budget's controller. `committed` is spent plus expected in flight when the window began."""
 
     log_multiplier: Floats
     since_ms: Integers  # when the present window began
@@ -68,11 +69,11 @@ class Observation(NamedTuple):
     charge: Floats  # of a typical impression
     delay_ms: Floats  # from a bid to its bill
     log_most: Floats  # logarithm of the highest multiplier: 0 unless the whole budget is to be spent
-    is_measured: Flags | bool = True  # whether anything was charged yet; otherwise `charge` is what was bid, perhaps 0
+    is_measured: Flags | bool = True  # whether anything was charged yet; if not, `charge` is what was bid, perhaps 0
 
 
 def cold_state(size: int, now_ms: int) -> ControllerState:
-    """Controllers that have not seen anything yet."""
+    """The state of controllers that have not seen anything yet."""
     zeros = np.zeros(size)
     return ControllerState(
         np.full(size, math.log(COLD_START)), np.full(size, now_ms, np.int64), zeros, zeros.copy(), zeros.copy()
@@ -105,8 +106,8 @@ def errors(state: ControllerState, seen: Observation) -> Floats:
     planned = left * np.clip(seen.share, 0.0, 1.0)
     spent = np.maximum(seen.committed - state.committed, 0.0)
     least = np.maximum(np.minimum(LEAST_CHARGES * seen.charge, left / LEAST_PARTS), seen.charge)
-    # Until the first win there is no noise to damp, only a price that was not reached: the multiplier rises by all of
-    # the error, and a line item in a market with floors does not wait for a third of the day.
+    # Until the first win there is no noise to damp, only a price that was not reached: the multiplier rises by the
+    # whole error, so that a line item in a market with floors does not wait for a third of the day.
     least = np.where(seen.is_measured, least, seen.charge)
     scale = np.maximum(np.maximum(planned, spent), least)
     error: Floats = (planned - spent) / np.where(scale > 0.0, scale, 1.0)

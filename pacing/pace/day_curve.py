@@ -26,21 +26,21 @@ HOURS: Final = (
 WEEKDAYS: Final = (1.079, 1.228, 1.026, 1.007, 0.96, 0.859, 0.84)
 """Relative traffic of each day, Monday first."""
 
-# A market may wake earlier or later than the curve: nine in ten by the clock, give or take half an hour; the others
-# have another clock, and lie anywhere.
+# Hours by which a market may wake earlier or later than the curve. Nine markets in ten follow the clock, give or take
+# half an hour; the others have another clock, and any move is as likely.
 _MOVES: Final = np.arange(-8.0, 4.5, 0.5)
 _SPREAD_HOURS: Final = 0.5
 _ANYWHERE: Final = 0.1
 
-# How much an hour that was seen says, in observations: a market differs from a moved curve in more than noise. The more
-# it says, the sooner a market of another clock is met, and the more a market of another shape is moved about.
+# The weight of a seen hour, in observations: a market differs from a moved curve by more than noise. With a higher
+# weight a market of another clock is recognised sooner, and one of another shape is moved about more.
 _SAYS_AN_HOUR: Final = 1.5
 
 _EPOCH_WEEKDAY: Final = 3  # bin 0 of a week is midnight of a Thursday, as 1970-01-01 was
 
 
 def shipped_week() -> Floats:
-    """Relative traffic of each five minutes of a local week from Thursday on."""
+    """Relative traffic of each five minutes of a local week that begins on Thursday."""
     return week_of(np.array(HOURS), np.array(WEEKDAYS))
 
 
@@ -53,7 +53,7 @@ def week_of(hours: Floats, weekdays: Floats) -> Floats:
 
 
 def moved_to_fit(week: Floats, seen: Floats) -> Floats:
-    """The week as it is expected after what was `seen`: traffic by five minutes of a day, nan where nobody watched.
+    """The week that is expected after what was `seen`: traffic by five minutes of a day, nan where it was not watched.
 
     A mean of the week moved by some hours to either side, each weighted by how well its day explains the shape of what
     was seen, and scaled to its volume.

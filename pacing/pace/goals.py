@@ -25,7 +25,7 @@ from pacing.pace.controller import LEAST_MULTIPLIER
 # reach; with two a campaign on target loses 3 to 8% of its volume to bad luck (docs/pacing.md).
 PRIOR_CONVERSIONS: Final = 2.0
 
-# What is aimed at, as a part of the target: luck is uneven, since a week that looks too good is spent on at once.
+# The part of the target that is aimed at: luck is uneven, as money is spent at once after a week that looks too good.
 AIM: Final = 0.95
 
 # The cost of a conversion grows with this power of the multiplier: 1 where a winner pays its bid, 0.75 to 0.8 in second
@@ -42,8 +42,8 @@ COHORT_DAYS: Final = 14
 # process in matured cost, so a drought this long has a chance of 1 in 20,000 at each conversion.
 LONGEST_DROUGHT: Final = 9.9
 # The chance that a line item on target is stopped within COHORT_DAYS. Of n conversions one comes after a drought of d
-# targets with a chance of n * exp(-d), so from a hundred in a fortnight on this needs more patience than that
-# (docs/decisions/0021).
+# targets with a chance of n * exp(-d), so with more than a hundred in a fortnight patience is longer than
+# LONGEST_DROUGHT (docs/decisions/0021).
 WRONGLY_STOPPED: Final = 0.005
 
 
@@ -51,7 +51,7 @@ _DAY_S: Final = 86_400.0
 
 
 class DayCost(msgspec.Struct, array_like=True):
-    """What one day's bids cost as at multiplier 1, and how much of it is still to bring its conversions. Micros."""
+    """The cost of one day's bids as at multiplier 1, and the part that has not brought its conversions yet. Micros."""
 
     scaled: float = 0.0
     unmatured: float = 0.0
@@ -60,14 +60,14 @@ class DayCost(msgspec.Struct, array_like=True):
 class LineCosts(msgspec.Struct, array_like=True):
     """A line item's costs and conversions. Append fields at the end, with a default."""
 
-    at_s: float = 0.0  # when the unmatured parts were what they are; unix seconds
+    at_s: float = 0.0  # the moment of the unmatured parts; unix seconds
     days: dict[int, DayCost] = {}
     conversions: dict[int, float] = {}  # by day of the touch, as they were seen last
     value_micros: dict[int, float] = {}
-    ever: float = 0.0  # conversions that were seen since there is a target; only the release before reads it
+    ever: float = 0.0  # conversions since there is a target; only the release before reads it
     unmatured: float = 0.0  # micros as they were paid
-    drought: float = 0.0  # micros of matured cost since the last conversion, or since somebody resumed the line item
-    stopped_s: float = 0.0  # since when it is stopped; 0: it is not
+    drought: float = 0.0  # micros of matured cost since the last conversion, or since a person resumed the line item
+    stopped_s: float = 0.0  # unix seconds since which it is stopped; 0: it is not
 
 
 class Counts(NamedTuple):
@@ -106,12 +106,12 @@ class CostBook:
             costs.drought = 0.0
 
     def resume(self, line_item: int, now_s: float) -> None:
-        """Forget the drought, and what was spent so far will not be held against the line item."""
+        """Forget the drought; what was spent so far will not count against the line item."""
         costs = self._now(line_item, now_s)
         costs.drought = costs.unmatured = costs.stopped_s = 0.0
 
     def judge(self, line_item: LineItem, now_s: float) -> LineCosts:
-        """The costs as of now, `stopped_s` as they demand it. Another target judges the same drought anew."""
+        """The costs as of now, with `stopped_s` as they demand it. A changed target judges the same drought anew."""
         costs = self._now(line_item.id, now_s)
         if not is_stopped(line_item, costs):
             costs.stopped_s = 0.0
@@ -134,16 +134,16 @@ class CostBook:
 
 
 def costs_of_before(days: Mapping[int, float], day: int, now_s: float) -> LineCosts:
-    """Costs as the release before kept them: micros as at multiplier 1, by day, matured by whole days.
+    """Costs from the state of the release before: micros as at multiplier 1, by day, matured by whole days.
 
-    What was paid is not known of them, so they count in no drought.
+    It does not tell what was paid, so these costs count in no drought.
     """
     parts = {known: math.exp(-max(day - known, 0) * _DAY_S / MEAN_DELAY_S) for known in days}
     return LineCosts(now_s, {known: DayCost(cost, cost * parts[known]) for known, cost in days.items()})
 
 
 def is_bound(line_item: LineItem) -> bool:
-    """Whether the line item has a constraint of this kind."""
+    """Whether the line item has a target."""
     return line_item.target_cpa_micros is not None or line_item.target_roas_percent is not None
 
 
@@ -164,7 +164,7 @@ def ceiling(line_item: LineItem, costs: LineCosts, day: int, highest: float = 1.
 
 
 def patience(line_item: LineItem, costs: LineCosts) -> float:
-    """The drought that stops the line item, in micros; infinite while nobody knows what a conversion may cost."""
+    """The drought that stops the line item, in micros; infinite while the allowed cost of a conversion is unknown."""
     order = float(line_item.target_cpa_micros or 0)
     if not order and line_item.target_roas_percent:
         conversions, value = sum(costs.conversions.values()), sum(costs.value_micros.values())
@@ -187,11 +187,11 @@ def _sum(by_day: Mapping[int, float], day: int) -> float:
 
 
 def _multiplier(cost: float, allowed: float, prior: float) -> float:
-    """What of the bid at multiplier 1 meets AIM: 1 without evidence, or without a prior."""
+    """The multiplier that meets AIM, from the cost at multiplier 1: 1 without evidence, or without a prior."""
     if prior <= 0.0:
         return 1.0
     quotient = AIM * (allowed + prior) / (cost + AIM * prior)
-    # Upwards it is not known how much dearer conversions get: there the cautious power is 1.
+    # How much dearer conversions get above 1 is not known: there the cautious power is 1.
     return quotient if quotient > 1.0 else quotient ** (1.0 / ELASTICITY)
 
 

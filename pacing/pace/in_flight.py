@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-# Until a pool has shown what becomes of its bids: a tenth of what was bid is charged, believed as firmly as this many
-# of its bids. Both are undercut or confirmed within the first minute of traffic.
+# What is assumed until a pool has shown what becomes of its bids: a tenth of what was bid is charged, with the weight
+# of this many of its bids. Observations outweigh it within the first minute of traffic.
 PRIOR_RATIO: Final = 0.1
 PRIOR_BIDS: Final = 20.0
 
@@ -27,11 +27,11 @@ class InFlight:
     """Expected charges of open bids, shape (2 units, pools): micros, then impressions."""
 
     def __init__(self, pools: int) -> None:
-        self.open: Floats = np.zeros((2, pools))  # reserved and, by its age, not billed yet
-        self.sent: Floats = np.zeros((2, pools))  # reserved lately: what a bid is on average
+        self.open: Floats = np.zeros((2, pools))  # reserved and, judged by its age, not billed yet
+        self.sent: Floats = np.zeros((2, pools))  # reserved lately: its mean is the average bid
         self._reserved: Floats = np.zeros((2, pools))
         self._charged: Floats = np.zeros((2, pools))
-        self._billed: Floats = np.zeros((2, pools))  # of the last tick's bids, by their age
+        self._billed: Floats = np.zeros((2, pools))  # of the last tick's bids, judged by their age
 
     def carry(self, other: "InFlight", here: npt.NDArray[np.int64], there: npt.NDArray[np.int64]) -> None:
         """Take over what `other` knows: its pool `there[i]` is `here[i]`."""
@@ -46,15 +46,16 @@ class InFlight:
         billed = reserved * (1.0 - gone * delay_s / elapsed_s)
         fade = np.exp(-elapsed_s / np.maximum(LEAST_MEMORY_S, DELAYS_REMEMBERED * delay_s))
         self.open += reserved - billed - ripe
-        # Their bills count in the next tick at the latest; until then they must not look like bids that won nothing.
+        # Bills of such bids count in the next tick at the latest; until then these must not look like bids that won
+        # nothing.
         self._reserved = self._reserved * fade + ripe + self._billed
         self._billed = billed
         self._charged = self._charged * fade + charged
-        # A pool that pauses keeps its last bids: they are the best guess at its next.
+        # A pool that pauses keeps its last bids: they are the best guess at its next ones.
         self.sent = np.where(self.sent[1] * fade >= 1.0, self.sent * fade, self.sent) + reserved
 
     def ratio(self) -> Floats:
-        """Charged of each micro, and each impression, that was bid; in [0, 1]."""
+        """The part of each micro, and each impression, bid that is charged; in [0, 1]."""
         count = np.maximum(self.sent[1], 1.0)
         prior = PRIOR_BIDS * np.stack([self.sent[0] / count, np.ones(len(count))])
         known = self._reserved + prior

@@ -16,7 +16,7 @@ Integers = npt.NDArray[np.int64]
 
 _DAY_MS: Final = 86_400_000
 
-# Budgets of flights reach that far; beyond, the last offset goes on.
+# Days around now whose changes are looked up. Budgets of flights reach that far; beyond, the last offset goes on.
 _BEFORE_DAYS: Final = 40
 _AFTER_DAYS: Final = 800
 
@@ -25,7 +25,7 @@ _REMEMBERED_MS: Final = 30 * _DAY_MS
 
 
 class LocalTime:
-    """A zone's clock around a moment. `offsets_ms[i]` holds from `starts_ms[i]` on, the first since ever."""
+    """A zone's clock around a moment. `offsets_ms[i]` holds from `starts_ms[i]` on, the first of them since ever."""
 
     __slots__ = ("name", "offsets_ms", "starts_ms")
 
@@ -64,7 +64,7 @@ def _local_time(name: str, month: int) -> LocalTime:
 
 
 def _change(zone: zoneinfo.ZoneInfo, low_ms: int, high_ms: int) -> int:
-    """The first minute at which the offset is that of `high_ms`."""
+    """The first minute that has the offset of `high_ms`."""
     after = offset_ms(zone, high_ms)
     low, high = low_ms // 60_000, high_ms // 60_000
     while high - low > 1:

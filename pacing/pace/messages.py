@@ -63,7 +63,7 @@ def decode_demand(packed: bytes) -> Demand | None:
 
 
 def pool_numbers(records: Records) -> npt.NDArray[np.int64]:
-    """One number a record that names its pool, to be sorted and searched."""
+    """A number for each record that identifies its pool, for sorting and searching."""
     return pool_number(records["line_item"], records["share"])
 
 

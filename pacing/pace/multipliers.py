@@ -91,7 +91,7 @@ class PacingFollower:
         self._apply()
 
     async def close(self) -> None:
-        """Take the process's report away; what it said has been counted."""
+        """Remove the process's report from Redis; the worker has counted what it said."""
         try:
             await self._transitions.command("HDEL", keys.PACING_DEMAND, self._process)
         except UnavailableError:
@@ -116,12 +116,12 @@ class PacingFollower:
     def _bind(self) -> None:
         pools = self._book.pools
         if self._bound is not pools:
-            # Who may no longer bid above the value of an impression stops with the catalogue that says so.
+            # A pool that may no longer bid above an impression's value stops with the catalogue that says so.
             np.minimum(self._book.multiplier, pools.highest, out=self._book.multiplier)
             self._bound = pools
 
     def _apply(self) -> None:
-        """Put the latest multipliers where the bid path reads them; pools that are not in it keep theirs."""
+        """Put the latest multipliers where the bid path reads them; pools without one keep theirs."""
         self._bind()
         pools = self._book.pools
         if self._latest is None or not len(self._latest.records) or not len(pools):

@@ -21,11 +21,11 @@ from pacing.pace.rows import IMPRESSIONS, MICROS
 # An HMGET of this many levels takes Redis a quarter of a millisecond, which others wait for.
 FIELDS_PER_CALL: Final = 500
 
-# Ledger rows looked at for how long notices take, by advertiser and tick; the average below smooths the rest.
+# Newest ledger rows that are read by advertiser and tick, to see how long notices take; the average smooths the rest.
 ROWS_PER_LOOK: Final = 10
 NEWEST_DELAY: Final = 0.05
 
-# Before the first bill: display ads are rendered within seconds. Bounds: a tick is 1 s, a reservation lives 300 s.
+# Until the first bill: display ads are rendered within seconds. Bounds: a tick is 1 s, a reservation lives 300 s.
 FIRST_DELAY_S: Final = 5.0
 LEAST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 300.0
@@ -40,7 +40,7 @@ _SPENT: Final = (1, 6)
 
 
 class LevelReader:
-    """Which levels a plan needs, and how the answers become `Spent`."""
+    """Reads the levels that a plan needs, and makes `Spent` of the answers."""
 
     def __init__(self, plan: PacingPlan) -> None:
         self._plan = plan
@@ -49,7 +49,7 @@ class LevelReader:
         self._order: Integers = np.zeros(0, np.int64)
 
     def commands(self, days: Integers) -> list[tuple[Argument, ...]]:
-        """The reads for these days of the rows."""
+        """The commands that read the rows' levels of these days."""
         if self._days is None or not np.array_equal(days, self._days):
             self._days = days
             self._compile(days)
@@ -96,7 +96,7 @@ class DelayMeter:
         return ("XREVRANGE", keys.money_ledger(advertiser_id), "+", "-", "COUNT", ROWS_PER_LOOK)
 
     def observe(self, advertiser_id: int, reply: object) -> None:
-        """Take in the rows that are new since the last look. A row that is not understood is none."""
+        """Take in the rows that are new since the last look. A row that cannot be read is skipped."""
         entries = stream_entries(reply)
         last = self._last.get(advertiser_id, "")
         for entry in entries:
@@ -129,9 +129,9 @@ class DemandMeter:
         self._started = False
 
     def observe(self, reply: object, plan: PacingPlan, now_ms: int) -> tuple[Bids, list[bytes]]:
-        """The difference to the last reply, and the processes that are dead.
+        """What was bid since the last reply, and the processes that are dead.
 
-        At the first look only the totals are noted: nobody knows over which time they grew.
+        The first reply only gives totals to compare with: over which time they grew is not known.
         """
         bids = Bids(0.0, np.zeros(len(plan.pools)), np.zeros((2, len(plan.pools))))
         auctions, dead = 0, []

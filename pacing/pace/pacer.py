@@ -36,17 +36,17 @@ TICK_S: Final = 1.0
 # What a crash may cost: multipliers are a few windows old then, and find back in as many.
 SAVE_S: Final = 5.0
 
-# Longer than a slow tick, shorter than anybody would notice multipliers standing still.
+# Longer than a slow tick, and too short for standing multipliers to matter.
 OWNER_MS: Final = 5_000
 
 # Conversions trickle in over days.
 GOALS_S: Final = 60.0
 
-# Words sent to Redis at once: to send more, and take in the answers, would hold up the worker's other loops for over
-# 10 ms. All of 100,000 line items took 0.1 s twice.
+# Words of commands that are sent to Redis at once: to send more, and read the answers, would hold up the worker's other
+# loops for over 10 ms. All of 100,000 line items took 0.1 s twice.
 READ_WORDS: Final = 10_000
 
-# A scrape with three lines a pool for more than this would be the largest that Prometheus gets.
+# With three lines a pool for more pools than this, the scrape would be larger than any that Prometheus usually gets.
 POOLS_REPORTED: Final = 1_000
 
 _WEEK_FIELD: Final = b"week"
@@ -54,10 +54,10 @@ _TRAFFIC_FIELD: Final = b"traffic"  # version 1: a week of UTC
 
 
 class Memory(msgspec.Struct, array_like=True):
-    """What is kept of one advertiser."""
+    """What is kept of one advertiser over restarts."""
 
     logs: dict[str, float]  # row name -> logarithm of its multiplier
-    costs: dict[int, dict[int, float]]  # of the release before: line item -> day -> micros at multiplier 1
+    costs: dict[int, dict[int, float]]  # of the release before: line item -> day -> micros as at multiplier 1
     lines: dict[int, LineCosts] = {}  # line items with a target
 
 
@@ -88,7 +88,7 @@ class Pacer:
         telemetry.add_source(self._families)
 
     def _stand_by(self) -> None:
-        """Forget everything: another worker paces, and its state is what counts."""
+        """Forget everything: another worker paces, so this one's state no longer counts."""
         self._board: PacingBoard | None = None
         self._levels: LevelReader | None = None
         self._demand, self._delays = DemandMeter(), DelayMeter()
@@ -139,7 +139,8 @@ class Pacer:
     async def _prepare(self, catalogue: Catalogue) -> tuple[PacingBoard, LevelReader]:
         board = self._board
         if board is None or self._levels is None or board.plan.catalogue is not catalogue:
-            # At 100,000 line items a tenth of a second, the first time 1.5 s: the worker's other loops need not wait.
+            # At 100,000 line items 0.1 s, the first time 1.5 s: in a thread, since the worker's other loops must not
+            # wait.
             plan = await asyncio.to_thread(PacingPlan, catalogue, self._book)
             if board is None:
                 board = await self._restore(plan)
@@ -250,7 +251,7 @@ class Pacer:
         return ceilings
 
     async def _resume(self, now_ms: int) -> bool:
-        """Go on with the line items that somebody resumed; whether there were any."""
+        """Go on with the line items that a person resumed; whether there were any."""
         resumed = pairs(await self._transitions.command("HGETALL", keys.PACING_RESUMED))
         for line_item in resumed:
             self._costs.resume(int(line_item), now_ms / 1000)
@@ -282,7 +283,7 @@ class Pacer:
             self._costs.observe(line_item, by_day, now_ms / 1000)
 
     def _families(self) -> Iterable[Family]:
-        """Multiplier, error and spend against plan of each pool, for a worker that paces."""
+        """The metrics of each pool while this worker paces: multiplier, error, and spend against plan."""
         board = self._board
         if board is None or not len(board.plan.rows):
             return
@@ -318,7 +319,7 @@ def _state(line_item: LineItem, costs: LineCosts, multiplier: float) -> TargetSt
 
 
 def _shape_of_before(rates: bytes, plan: PacingPlan, now_ms: int) -> TrafficShape:
-    """The week that version 1 kept, otherwise the shipped one."""
+    """The week as version 1 kept it, otherwise the shipped one."""
     if len(rates) != 8 * BINS:
         return TrafficShape.shipped()
     return TrafficShape.of_utc(np.frombuffer(rates, "<f8").copy(), now_ms, plan.usual_zone)
@@ -331,7 +332,7 @@ def _carried(board: PacingBoard, plan: PacingPlan, now_ms: int) -> PacingBoard:
 
 
 def _reader(plan: PacingPlan, now_ms: int) -> LevelReader:
-    """With its commands for today, which take as long as all the rest of a change."""
+    """A reader with its commands for today, which take as long to make as all the rest of a change."""
     levels = LevelReader(plan)
     levels.commands(plan.period(now_ms).day)
     return levels

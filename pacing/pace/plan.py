@@ -18,7 +18,7 @@ from pacing.pace.traffic import Curves, hours_mask
 
 
 class Period(NamedTuple):
-    """From when to when each row is spread now, and the day that its level counts (0: not by days)."""
+    """From when to when each row's budget is spread, and the day that its level counts (0: not by days)."""
 
     day: Integers
     starts_ms: Integers
@@ -56,7 +56,7 @@ class PacingPlan:
         self.budget: Floats = self.rows.data["budget"].copy()
         self.unit: Integers = self.rows.data["unit"].copy()
         self.pair_row, self.pair_pool = self.rows.pair_row, self.rows.pair_pool
-        # Nothing to spend all of is no reason to bid more: only pools with a row may rise above 1.
+        # Without a row there is no budget to spend up: only pools with a row may rise above 1.
         self.highest: Floats = np.ones(len(self.pools))
         self.highest[self.pair_pool] = self.pools.highest[self.pair_pool]
         # A row of several line items rises as far as any of them may.
@@ -65,12 +65,12 @@ class PacingPlan:
         self.rows_of_pool = _padded(self.pair_row, self.pair_pool, len(self.pools))
 
     def _indices(self, advertisers: Integers) -> Integers:
-        """Positions in `advertisers`."""
+        """The position of each advertiser in `advertisers`."""
         numbers, places = np.unique(advertisers, return_inverse=True)
         return np.array([self._index[number] for number in numbers.tolist()], np.int64)[places]
 
     def period(self, now_ms: int) -> Period:
-        """The days of all time zones at a moment, cut to the flights."""
+        """The period of each row at a moment: the local day cut to the flight, or the whole flight."""
         days = {zone: _day(zone, now_ms) for zone in set(self._zones)}
         table = np.array([days[zone] for zone in self._zones], np.int64).reshape(-1, 3)[self.row_advertiser]
         data = self.rows.data
@@ -91,12 +91,12 @@ class PacingPlan:
         return [f"{level}@{day}" if daily else level for level, daily, day in zip(*columns, strict=True)]
 
     def row_names(self) -> list[tuple[int, str]]:
-        """The advertiser of each row, and what it is called among the advertiser's: the same every day."""
+        """The advertiser of each row, and a name that is unique among the advertiser's rows and the same every day."""
         return list(zip(self.rows.data["advertiser"].tolist(), self.rows.names(), strict=True))
 
     @property
     def usual_zone(self) -> str:
-        """The time zone of most advertisers, the first by name of several."""
+        """The time zone of most advertisers; of several such, the first by name."""
         names = [zone.key for zone in self._zones]
         return min(set(names), key=lambda name: (-names.count(name), name), default="UTC")
 
@@ -122,7 +122,7 @@ def _day(zone: zoneinfo.ZoneInfo, now_ms: int) -> tuple[int, int, int]:
 
 
 def _padded(rows: Integers, pools: Integers, size: int) -> Integers:
-    """Rows of each pool, ascending, shape (pools, most rows of any), filled up with -1."""
+    """The rows of each pool in ascending order, shape (pools, most rows of any pool), filled up with -1."""
     order = pools.argsort(kind="stable")
     counts = np.bincount(pools, minlength=size)
     table: Integers = np.full((size, max(int(counts.max(initial=0)), 1)), -1, np.int64)

@@ -19,10 +19,10 @@ MICROS: Final = 0
 IMPRESSIONS: Final = 1
 
 FAR_MS: Final = 2**52
-"""An end that never comes, as a number that the traffic curves can still count to."""
+"""Stands for an end that never comes: a number that the traffic curves can still count to."""
 
 _NEVER_MS: Final = 2**62
-"""An end that is not there, in a table of pools; larger than any that is."""
+"""Stands for a missing end in a table of pools; larger than any real one."""
 
 _KINDS: Final = "dlqpc"
 """Letters that levels begin with: day and total of a line item, of its share, total of a campaign."""
@@ -132,7 +132,7 @@ def _strings(values: Sequence[str]) -> npt.NDArray[np.object_]:
 
 
 class RowBlock(NamedTuple):
-    """What line items of neighbouring ids add to a plan; positions are those of `pools`."""
+    """What a block of line items adds to a plan; positions are those of `pools`."""
 
     pools: PoolTable
     marks: npt.NDArray[np.void]  # of _POOL, by pool
@@ -161,7 +161,7 @@ def _marks(line: LineItem) -> tuple[int, int, bool, bool]:
 
 
 def campaign_rows(campaigns: Iterable[Campaign], marks: npt.NDArray[np.void]) -> list[PlanRow]:
-    """The rows of budgets that several line items share. `marks` is of all pools, by position."""
+    """The rows of budgets that several line items share. `marks` has an entry for each pool, by position."""
     limited = {campaign.id: campaign for campaign in campaigns if campaign.total_budget != Budget()}
     even = np.flatnonzero(marks["is_even"])
     numbers, first, counts = np.unique(marks["campaign"][even], return_index=True, return_counts=True)

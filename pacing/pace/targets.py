@@ -15,9 +15,9 @@ VERSION: Final = 1
 class TargetState(msgspec.Struct, array_like=True, frozen=True):
     """One line item's target. Micros of the advertiser's currency. Append fields at the end, with a default."""
 
-    stopped_ms: int  # since when; 0: it is not stopped
-    drought_micros: int  # matured cost since the last conversion, or since somebody resumed it
-    patience_micros: int  # the drought that stops it; 0: nobody knows what a conversion may cost
+    stopped_ms: int  # unix ms since which it is stopped; 0: it is not
+    drought_micros: int  # matured cost since the last conversion, or since a person resumed it
+    patience_micros: int  # the drought that stops it; 0: the allowed cost of a conversion is unknown
     conversions: float  # of the last fortnight
     multiplier: float  # the highest that the target allows
 
@@ -33,12 +33,12 @@ _decoder: Final = msgspec.msgpack.Decoder(_TargetBlock)
 
 
 def encode_targets(states: Mapping[int, TargetState], made_ms: int) -> bytes:
-    """By line item."""
+    """Bytes of the states by line item."""
     return _encoder.encode(_TargetBlock(VERSION, made_ms, dict(states)))
 
 
 def decode_targets(packed: bytes) -> dict[int, TargetState]:
-    """By line item; nothing of a block that is not of this version."""
+    """States by line item; empty for bytes of another version."""
     try:
         block = _decoder.decode(packed)
     except msgspec.DecodeError:

@@ -23,7 +23,7 @@ WEEK_MS: Final = BIN_MS * BINS
 # Weight of the newest week: three weeks make two thirds of the average, so a season is followed and a holiday fades.
 NEWEST: Final = 0.3
 
-# A bin never counts for less than this part of the mean: what was quiet once must not make a plan that waits for it.
+# A bin never counts for less than this part of the mean: a plan must not wait for an hour that was quiet once.
 LEAST_PART: Final = 0.02
 
 # 1970-01-01, bin 0, was a Thursday.
@@ -42,9 +42,9 @@ class ShapeMemory(msgspec.Struct, array_like=True):
 class TrafficShape:
     """Auctions by bin of the local week, an exponential average over weeks.
 
-    `before` is what is believed until traffic was seen: the shipped week, or None for uniform traffic. A day is learned
-    when it is over: with three times the traffic of last week, hours that were learned would weigh against those to
-    come, and the plan would spend too early.
+    `before` is the week that is assumed until traffic was seen: the shipped week, or None for uniform traffic. A day is
+    learned when it is over: with three times the traffic of last week, hours that are learned already would weigh too
+    much against those to come, and the plan would spend too early.
     """
 
     def __init__(self, rates: Floats | None = None, *, zone: str = "UTC", before: Floats | None = None) -> None:
@@ -94,7 +94,7 @@ class TrafficShape:
         return local_time(self.zone, now_ms)
 
     def move_to(self, zone: str, now_ms: int) -> None:
-        """Follow another zone's clock; what was learned keeps its moments."""
+        """Follow another zone's clock; learned traffic keeps its moments in time."""
         if zone == self.zone:
             return
         bins = (local_time(zone, now_ms).local(now_ms) - self.clock(now_ms).local(now_ms)) // BIN_MS
@@ -103,9 +103,9 @@ class TrafficShape:
         self.zone, self._day, self._bin = zone, -1, None
 
     def count(self, auctions: float, now_ms: int) -> bool:
-        """Add what came since the last call; True when a bin has ended and the shape has changed.
+        """Add the auctions since the last call; True when a bin has ended and the shape has changed.
 
-        A bin counts only if it was watched from its beginning to its end: after a pause nobody knows what came.
+        A bin counts only if it was watched from its beginning to its end: what came in a pause is not known.
         """
         number = now_ms // BIN_MS
         changed = False
@@ -120,7 +120,7 @@ class TrafficShape:
         return changed
 
     def _learn(self, at_ms: int, count: float) -> None:
-        """A bin that began at `at_ms`. The hour that comes twice a year is the mean of both."""
+        """Learn the count of the bin that began at `at_ms`. An hour that comes twice in a day is the mean of both."""
         day, place = divmod(self.clock(at_ms).local(at_ms) // BIN_MS, DAY_BINS)
         if day != self._day:
             self._end_day()
@@ -129,7 +129,7 @@ class TrafficShape:
         self._today[place] = count if np.isnan(known) else (known + count) / 2
 
     def _end_day(self) -> None:
-        """Make what was seen today a part of the week."""
+        """Make today's traffic a part of the week."""
         seen = ~np.isnan(self._today)
         if seen.any():
             start = self._day * DAY_BINS % BINS
@@ -141,7 +141,7 @@ class TrafficShape:
         self._today = np.full(DAY_BINS, np.nan)
 
     def weights(self) -> Floats:
-        """Relative traffic of each bin: as learned, otherwise as on other weekdays, otherwise as believed."""
+        """Relative traffic of each bin: as learned, otherwise as on other weekdays, otherwise as assumed."""
         days = self.rates.reshape(7, DAY_BINS)
         known = ~np.isnan(days)
         learned = bool(np.where(known, days, 0.0).any())
@@ -157,7 +157,7 @@ class TrafficShape:
         return weights
 
     def _believed(self, seen: Floats, days: Floats, known: Flags) -> Floats:
-        """The week that is believed, at the volume of what was seen; shape (7, DAY_BINS)."""
+        """The assumed week, scaled to the volume of what was seen; shape (7, DAY_BINS)."""
         if self._before is None:
             mean = float(days[known].mean()) if known.any() else 1.0
             return np.full((7, DAY_BINS), mean if mean > 0.0 else 1.0)
@@ -165,7 +165,7 @@ class TrafficShape:
 
 
 def hours_mask(hours_of_week: Sequence[int], offset_ms: int) -> Floats:
-    """1.0 for each bin of the week inside these hours (0 is Monday 00:00), 0.0 outside; none is all.
+    """1.0 for each bin of the week inside these hours (0 is Monday 00:00), 0.0 outside; without hours all are 1.0.
 
     `offset_ms` is how far the clock of the hours is ahead of the week's.
     """

@@ -137,6 +137,7 @@ def make_campaign(page: Page, hands: Hands, link: str, text: Text) -> int:
     hands.type(page.locator("#image_url"), "https://obcas.example/ad.png")
     hands.type(page.locator("#landing_url"), "https://obcas.example/koszyk")
     hands.click(page.get_by_role("button", name=text("Review")))
+    hands.click(page.locator("main details:has(code) > summary"))
     assert "2s" in page.inner_text("main code")
     hands.click(page.get_by_role("button", name=text("Start the campaign")))
     page.wait_for_url("**/delivery")

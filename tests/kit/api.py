@@ -62,7 +62,7 @@ CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 class TestTime:
-    """A test's time of day, and the real monotonic time by which connections to a real server have their deadlines."""
+    """A test's time of day, with the real monotonic time, which deadlines of connections to a real server go by."""
 
     __test__ = False
 
@@ -86,12 +86,12 @@ class Answer:
 
     @property
     def warned(self) -> set[str]:
-        """Codes of the object's warnings."""
+        """Codes of the warnings about the object."""
         return {warning["code"] for warning in self.body["warnings"]}
 
 
 class Caller:
-    """Somebody with an API key (or with none)."""
+    """A client with an API key (or without one)."""
 
     def __init__(self, client: "TestClient[Any, Any]", secret: str = "") -> None:
         self._client = client
@@ -147,7 +147,7 @@ class Api:
         return Caller(self.client)
 
     async def caller(self, *scopes: str, advertisers: tuple[int, ...] = (), **more: object) -> Caller:
-        """Somebody with a fresh key; all scopes when none are named."""
+        """A client with a fresh key; it has all scopes when none are named."""
         raw: dict[str, Any] = {
             "name": "test",
             "scopes": list(scopes or ALL_SCOPES),
@@ -172,7 +172,7 @@ def desks_of(
     media: Path,
     archive: Archive | None,
 ) -> Desks:
-    """As the admin role makes them, over one server."""
+    """The desks as the admin role makes them, over one server."""
     time, profiles, metrics = TestTime(clock), ProfileStore(pipelined, SystemClock()), IntakeMetrics(Telemetry())
     settings = Settings()
     kept = catalogues_beside(archive) if archive is not None else None
@@ -203,7 +203,7 @@ async def running_api(
     mailer: MailSender | None = None,
     bidder: str = "",
 ) -> AsyncIterator[Api]:
-    """The API over an empty database, and its publisher (not running: tests publish when they want).
+    """The API over an empty database, and its publisher, which does not run: tests publish when they want.
 
     `archive`: the journal that reports are made of; `bidder`: the URL of the bidder that the console certifies.
     """

@@ -25,7 +25,7 @@ def bid_application(handler: BidHandler, clock: Clock) -> web.Application:
         if refusal:
             return web.Response(status=refusal)
         arrival = clock.monotonic()
-        body = await request.read()  # aiohttp decompresses by itself, and refuses above client_max_size
+        body = await request.read()  # aiohttp decompresses by itself, and refuses bodies above client_max_size
         answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
 
         def reply(status: int, answer: bytes) -> None:
@@ -64,5 +64,5 @@ def _answer(request: web.Request, status: int, body: bytes) -> web.Response:
 
 
 def plain_body(fields: dict[str, str], body: bytes) -> bytes:
-    """The content without its coding."""
+    """A body with its Content-Encoding undone."""
     return zlib.decompress(body, 31) if fields.get("content-encoding") == "gzip" else body

@@ -15,7 +15,7 @@ from core.clock import SystemClock
 
 
 class RecordingHandler:
-    """Keeps what it was given, answers when told to. `answer` set: at once."""
+    """Keeps its requests, and answers when told to; with `answer` set, at once."""
 
     def __init__(self, answer: tuple[int, bytes] | None = None) -> None:
         self.answer = answer
@@ -36,10 +36,10 @@ class RecordingHandler:
 
 
 class EchoHandler:
-    """Stands in for the bidder: what it answers follows from the request alone.
+    """Stands in for the bidder: its answer follows from the request alone.
 
-    JSON with `id` and `imp` is answered with 200 and its id (204 when the number of impressions is odd), everything
-    else with 400; unknown exchanges with 404; `closed` wants a bearer token. Answers come in the next turn of the event
+    JSON with `id` and `imp` is answered with 200 and its id (204 when the number of impressions is odd), any other body
+    with 400; unknown exchanges with 404; `closed` wants a bearer token. Answers come in the next turn of the event
     loop, those of one turn in reverse order.
     """
 
@@ -129,7 +129,7 @@ def parse_answers(data: bytes, *, methods: Sequence[str] = ()) -> list[Answer]:
 
 
 async def exchange(port: int, data: bytes, *, end: bool = True) -> bytes:
-    """Send, end our side, read until the server ends its side."""
+    """Send the data, end our side, and return all that comes until the server ends its side."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     if end:
@@ -152,7 +152,7 @@ async def serving(handler: BidHandler, limits: BidLimits | None = None) -> Async
 
 
 def on_both_loops(test: Callable[[], Coroutine[None, None, None]]) -> Callable[..., None]:
-    """Run an async test on uvloop, which is what runs, and on asyncio's own loop, for where uvloop is not to be had."""
+    """Run an async test on uvloop, which production uses, and on asyncio's own loop, for systems without uvloop."""
 
     @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
     def on_loop(run: Callable[[Coroutine[None, None, None]], None]) -> None:

@@ -46,7 +46,7 @@ class ShopState(msgspec.Struct, frozen=True):
     cart_age_s: float = np.inf
     last_visit_age_s: float = 3_600.0
     last_purchase_age_s: float = np.inf
-    purchase_cycle_s: int = 0  # 0: unknown
+    purchase_cycle_s: int = 0  # in seconds; 0: unknown
     visits: float = 1.0
     products_viewed: float = 1.0
     cart: tuple[str, ...] = ()  # ids of products in the cart, the dearest first
@@ -54,7 +54,7 @@ class ShopState(msgspec.Struct, frozen=True):
 
     @property
     def hot_field(self) -> bytes:
-        """A field of the hot profile with these products; the rest of it is in the batch's arrays."""
+        """A field of the hot profile with these products; the test's batch has the rest of the state in its arrays."""
         ids = [*self.cart, *self.seen]
         references = struct.pack(f"<{len(ids)}QB", *map(product_reference, ids), len(self.cart)) if ids else b""
         return bytes([HOT_VERSION]) + bytes(HEADER_BYTES - 1) + references
@@ -123,7 +123,7 @@ def generous(book: LeaseBook) -> None:
 
 
 class TestBidder:
-    """A bidder process's bid path, called directly. `snapshot` and `book` are its parts, free to look at."""
+    """A bidder process's bid path, called directly. Tests may look at its parts, `snapshot` and `book`."""
 
     __test__ = False
 
@@ -165,7 +165,7 @@ class TestBidder:
         return Auction(request, offered_by, deadline=1e9, speaker=speaker_of(offered_by))
 
     def screened(self, raw: object, exchange: str = "demo") -> Auction:
-        """An auction after the stages that need the request alone."""
+        """An auction after the stages that need nothing but the request."""
         auction = self.auction(raw, exchange)
         screen(auction, self.snapshot, self.policy)
         return auction
@@ -211,7 +211,7 @@ class TestBidder:
         return respond([auction], batch, self.snapshot, self.signer, self.clock.now_ms()).get(0)
 
     def claims(self, bid: Mapping[str, object]) -> Claims:
-        """What the token of a bid says."""
+        """The claims in the token of a bid."""
         return self.signer.verify(str(bid["lurl"]).split("/n/loss/")[1].split("?")[0], self.clock.now_ms() // 1000)
 
 

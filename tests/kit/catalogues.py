@@ -54,7 +54,7 @@ NATIVE = NativeAssets(
 
 
 def native_creative(number: int, advertiser: int, **members: object) -> Creative:
-    """A native ad that passes every check and has what nearly every request wants."""
+    """A native ad that passes every check and has the assets that nearly every request wants."""
     fields: dict[str, object] = {"format": Format.NATIVE, "html": "", "native": NATIVE}
     return creative(number, advertiser, (0, 0), **{**fields, **members})
 

@@ -22,9 +22,9 @@ from loadtest.exchange.markup import links_of
 from tests.kit.processes import grosz
 
 EXCHANGES = ("bills", "wins", "pixels")
-"""Exchange keys of the catalogue below, named by what they bill on."""
+"""The keys of the exchanges in the catalogue below, named after the notice that they bill on."""
 
-# How notices of a bid are reported: each step is what to send, after which pause in seconds.
+# How the notices of a bid are sent: (weight, steps); each step is a notice and the pause before it in seconds.
 _PLANS: tuple[tuple[int, tuple[tuple[str, float], ...]], ...] = (
     (30, (("win", 0.0), ("bill", 0.1))),
     (20, (("bill", 0.0), ("win", 0.1))),
@@ -36,11 +36,11 @@ _PLANS: tuple[tuple[int, tuple[tuple[str, float], ...]], ...] = (
 )
 _PRICES = ("share", "share", "share", "share", "empty", "macro", "too much")
 
-# Of the notices, this share is sent several times at once.
+# The share of notices that are sent several times at once.
 _DUPLICATED = 0.3
 _RETRY_S = 0.25
 
-# Of the impressions, this share is clicked, after what is long enough for a click to count.
+# The share of impressions that are clicked, after a time that is long enough for a click to count.
 _CLICKED = 0.2
 _CLICK_S = 1.5
 
@@ -62,7 +62,7 @@ class Told(msgspec.Struct):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """An answer that is none of the allowed ones; when, of whom, what."""
+    """A status that is not allowed: when it came, from which URL."""
 
     at: float
     url: str
@@ -70,7 +70,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class BadExchange:
-    """Sends requests from `clients` connections until `stop`; `told` are its books, `faults` what it did not like."""
+    """Sends requests over `clients` connections until `stop`; `told` are its reported bids, `faults` bad answers."""
 
     def __init__(self, bid_url: str, seed: int, clients: int = 6) -> None:
         self._bid_url = bid_url
@@ -158,7 +158,7 @@ class BadExchange:
         task.add_done_callback(self._notices.discard)
 
     async def _click(self, told: Told, url: str) -> None:
-        """Follow the ad's link twice: a click is not repeated until it is counted, since the browser has gone on."""
+        """Follow the ad's link twice. A click that fails is not repeated until it counts: a browser would not do so."""
         await asyncio.sleep(_CLICK_S)
         told.clicked_ms = _now_ms()
         for _ in range(2):
@@ -210,9 +210,9 @@ def _now_ms() -> int:
 
 
 def small_budgets(times: float = 1.0) -> dict[str, Any]:
-    """A catalogue for `grosz catalogue import`: budgets of every kind that a minute of bidding uses up.
+    """A catalogue for `grosz catalogue import`, with budgets of every kind that are spent within a minute of bidding.
 
-    `times`: as many minutes.
+    `times`: how many minutes they last.
     """
 
     def spend(amount: float) -> dict[str, object]:
@@ -267,7 +267,7 @@ async def kills(
 ) -> AsyncIterator[tuple[int, str]]:
     """Victims (process id, role) at random moments for `seconds`, by role in turn.
 
-    Admin dies least: it takes longest to start, and nobody answers for reports meanwhile.
+    Admin dies least: it takes longest to start, and no other process answers for reports meanwhile.
     """
     ends = time.monotonic() + seconds
     order = [*("bidder", "tracker", "worker", "server", "server") * 3, "admin"]

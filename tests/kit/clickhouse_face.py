@@ -23,7 +23,7 @@ async def serve(port: int, folder: str) -> None:
         settings = [f"{name} = '{value}'" for name, value in request.query.items() if name != "query"]
         with tempfile.TemporaryDirectory() as scratch:
             if statement.startswith("INSERT"):
-                # The library takes no data beside a statement: a file stands for the body.
+                # The library takes no data beside a statement, so the body is read from a file.
                 data = Path(scratch) / "body"
                 data.write_bytes(body)
                 told, _, form = statement.partition(" FORMAT ")

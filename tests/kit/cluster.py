@@ -12,8 +12,8 @@ from tests.kit.server_node import POLL_S, START_TIMEOUT_S, ServerNode, server_pr
 
 NODES = 3
 
-# How long a node may be silent until the others take it for dead. With less, one that gets no processor among other
-# tests is taken for dead too; a replica takes over after about twice that.
+# How long a node may be silent until the others count it as dead. With less, a node that gets no processor among other
+# tests would count as dead; a replica takes over after about twice that.
 NODE_TIMEOUT_MS = 3_000
 
 
@@ -62,7 +62,7 @@ class RealCluster:
         self.wait_until_agreed()
 
     def add_replica(self, node: ClusterNode) -> ClusterNode:
-        """A further node with all that `node` has, which takes its slots over when it is gone."""
+        """Add a replica of `node`, which takes its slots over when the node is gone."""
         replica = self._new_node(f"replica-{len(self._replicas)}")
         self._replicas.append(replica)
         replica.start()

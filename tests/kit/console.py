@@ -53,7 +53,7 @@ class Browser:
         return dict((await self.get("/account")).fields)["csrf"]
 
     async def _send(self, method: str, path: str, fields: Fields | None, headers: dict[str, str] | None = None) -> Page:
-        self._client.session.cookie_jar.clear()  # the client is everybody's: each browser sends its own
+        self._client.session.cookie_jar.clear()  # all browsers share the client, so each sends its own cookies
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         all_headers = self.headers | ({"Cookie": cookie} if cookie else {}) | (headers or {})
         request = self._client.request(method, path, data=fields, headers=all_headers, allow_redirects=False)
@@ -66,7 +66,7 @@ class Browser:
 async def person(
     api: Api, *scopes: str, advertisers: tuple[int, ...] = (), email: str = "ada@szpilka.example"
 ) -> Browser:
-    """Somebody logged in at the console."""
+    """A browser in which a person is logged in at the console."""
     owner = await api.caller()
     document = {
         "email": email,
@@ -83,7 +83,7 @@ async def person(
 
 
 class _Reader(html.parser.HTMLParser):
-    """Collects what forms would send, and links."""
+    """Collects what the page's forms would send, and links."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ import shutil
 
 from playwright.sync_api import Browser, Locator, Page, Playwright
 
-# WCAG 2.2 AA and what the authors of axe advise beyond it.
+# WCAG 2.2 AA, and the practices that axe's authors recommend besides.
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -17,15 +17,16 @@ def open_browser(playwright: Playwright) -> Browser:
 
 
 def faults_of(page: Page, axe: str) -> list[str]:
-    """What axe objects to on the page, and whether anything is wider than the window."""
+    """The faults that axe finds on the page, and whether anything is wider than the window."""
     result = page.evaluate(f"{axe}; axe.run(document, {{runOnly: {_RULES}}})")
     found = [f"{one['id']}: {one['nodes'][0]['target']}" for one in result["violations"]]
     wide, window = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     return found + ([f"{wide} pixels wide in a window of {window}"] if wide > window else [])
 
 
-# The sniffer is older than some of HTML: it does not know that `username` goes with an input of the type email (and has
-# no words for what it finds of `autocomplete`), nor buttons that name their form, nor that Enter sends a single input.
+# HTML_CodeSniffer is older than some of HTML: it does not know that `username` goes with an input of the type email
+# (and has no text for its own finding about `autocomplete`), nor buttons that name their form, nor that Enter sends a
+# form with a single input.
 _SNIFF = """
   const words = HTMLCS.getTranslation;
   HTMLCS.getTranslation = (name) => words.call(HTMLCS, name) ?? name;
@@ -42,17 +43,17 @@ _SNIFF = """
 
 
 def sniffing(sniffer: str) -> str:
-    """The script that gives what HTML_CodeSniffer calls an error against WCAG 2 AA: its warnings ask a person."""
+    """A script that returns the sniffer's errors against WCAG 2 AA; its warnings are for a person to judge."""
     return f"async () => {{ if (!window.HTMLCS) {{ {sniffer}; }} {_SNIFF} }}"
 
 
 def sniffed(page: Page, sniffer: str) -> list[str]:
-    """What HTML_CodeSniffer objects to on the page."""
+    """The errors that HTML_CodeSniffer finds on the page."""
     return [str(each) for each in page.evaluate(sniffing(sniffer))]
 
 
 class Hands:
-    """Does what a person does, and counts it."""
+    """Clicks and types as a person does, and counts it."""
 
     def __init__(self, page: Page) -> None:
         self._page = page

@@ -35,10 +35,10 @@ from tests.kit.ledger_rows import a_row as a_bill
 
 FOLDER: Final = REPOSITORY / "docs" / "console"
 FONTS: Final = REPOSITORY / "tests" / "vendored" / "inter-5.3.0"
-# A Monday's noon: tables of today and charts of a week have something to show.
+# Noon of a Monday: tables of today and charts of a week have something to show.
 NOW_MS: Final = 1_796_036_400_000
 DAY_MS: Final = 86_400_000
-# Bytes: all pictures together must stay below 5 MiB.
+# Pictures of more bytes are reduced to 256 colours: all together must stay below 5 MiB.
 _LARGE: Final = 100_000
 # (theme, width, height, language)
 LOOKS: Final = (
@@ -57,7 +57,7 @@ _WHOLE: Final = {
     "advertiser": "/advertisers/2", "shop": "/advertisers/2/shop", "customers": "/advertisers/2/customers",
     "exchanges": "/exchanges", "people": "/users", "visitors": "/visitors", "account": "/account", "login": "/login",
 }  # fmt: skip
-# Pictures take most of their test's time: these pages have two, one wide and light, one narrow and dark.
+# Pictures take most of their test's time, so these pages have two: one wide and light, one narrow and dark.
 FEW: Final = {
     "approvals": "/approvals", "connection": "/exchanges/1/traffic", "saved-reports": "/reports/saved",
     "audiences": "/advertisers/2/audiences?segment=200&segment=201&rows=visits.count: 2, 5&columns=last_visit: 1d, 7d",
@@ -111,7 +111,7 @@ async def shown_console(redis_url: str, folder: Path) -> AsyncIterator[Api]:
 
 
 async def _judged(api: Api) -> None:
-    """What pages about reviews and saved reports show: an exchange that reviews ads, some decisions, two reports."""
+    """Add what pages about reviews and saved reports show: an exchange that reviews ads, decisions, two reports."""
     owner = await api.caller()
     exchange = {"key": "strict", "name": "Strict SSP", "dialect": "generic", "default_currency": "PLN"}
     reviewing = (await owner.made("/v1/exchanges", {**exchange, "review": "before"}))["id"]
@@ -134,7 +134,7 @@ async def take(browser: Browser, api: Api, target: Path, names: Collection[str] 
     for look in LOOKS:
         await _take(browser, api, target, look, whole, faces)
     if few:
-        await _judged(api)  # last: an exchange more is seen on other pages
+        await _judged(api)  # last, since one more exchange would be seen on other pages
     for look in LOOKS:
         await _take(browser, api, target, look, [name for name in few if look in looks_of(name)], faces)
 
@@ -147,7 +147,7 @@ async def _take(
     base = str(api.client.make_url("/")).rstrip("/")
     theme, width, height, language = look
     context = await browser.new_context(
-        bypass_csp=True,  # for the font alone, which is put into the page as a style
+        bypass_csp=True,  # only for the font, which goes into the page as a style
         color_scheme="dark" if theme == "dark" else "light",
         viewport={"width": width, "height": height},
         reduced_motion="reduce",
@@ -172,7 +172,7 @@ async def _take(
 
 
 async def _settle(page: Page, faces: str) -> None:
-    """Waits for what the page asks for by itself, and draws it in our font."""
+    """Wait for what the page loads by itself, and show it in our font."""
     await page.add_style_tag(content=f"{faces} * {{ font-family: Inter !important; }}")
     await page.wait_for_load_state("networkidle" if "/live" not in page.url else "load")
     await page.evaluate("document.fonts.ready")
@@ -196,7 +196,7 @@ async def launched(playwright: Playwright) -> Browser:
 
 
 async def renew(names: Collection[str]) -> None:
-    """Makes the pictures of the documentation; large ones with 256 colours, which take less than half the room."""
+    """Make the pictures of the documentation; large ones get 256 colours, which takes less than half the bytes."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as own:
         redis = EmbeddedServer(Path(own))

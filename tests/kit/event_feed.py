@@ -20,7 +20,7 @@ _BATCH: Final = 20
 
 
 class Happening(NamedTuple):
-    """One event before it is put in words."""
+    """An event before it is encoded."""
 
     kind: Kind
     user: str
@@ -28,11 +28,11 @@ class Happening(NamedTuple):
 
 
 Send = Callable[[Sequence[Happening]], Awaitable[list[bool]]]
-"""Whether each is acknowledged; raises UnavailableError or an error of aiohttp when nobody knows."""
+"""Sends events, and tells which are acknowledged. Raises UnavailableError or an aiohttp error when that is unknown."""
 
 
 def as_event(happening: Happening, at_ms: int) -> Event:
-    """What the tracker puts into the log."""
+    """The event as the tracker puts it into the log."""
     return Event(
         happening.kind, 1, happening.user, at_ms, items=(Item("shoe", "shoes", PRICE_MICROS),),
         value_micros=PRICE_MICROS, order=order_key(happening.order),
@@ -40,7 +40,7 @@ def as_event(happening: Happening, at_ms: int) -> Event:
 
 
 class Feed:
-    """Events without an answer may have happened or not; but purchases are sent again until they have one."""
+    """Sends random events. Those without an answer may count or not; purchases are repeated until acknowledged."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -50,7 +50,7 @@ class Feed:
         self._stop = asyncio.Event()
         self.acknowledged: collections.Counter[tuple[str, Kind]] = collections.Counter()
         self.possible: collections.Counter[tuple[str, Kind]] = collections.Counter()
-        """Sent without an answer."""
+        """How many events were sent without an answer."""
 
     async def run(self, send: Send, pause_s: float = 0.03) -> None:
         """Send batches until stopped, then until the last purchase is acknowledged."""
@@ -88,7 +88,7 @@ class Feed:
     async def check(self, rig: EventRig) -> None:
         """Every acknowledged event is in the profiles, once; of the others each at most once."""
         for user in USERS:
-            # Of whom nothing was acknowledged there may be nothing: a slow machine sends few events between two kills.
+            # Of a user without acknowledged events nothing may be stored: a slow machine sends few between two kills.
             facts = await rig.facts(user) or Facts()
             applied = {
                 Kind.PAGE_VIEW: facts.pages,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 Reply = Callable[[bytes], bytes]
-"""From a request's body to the whole answer, head included; empty: the test answers later, over `held`."""
+"""Makes the whole answer, head included, from a request's body; if it is empty the test answers later, over `held`."""
 
 NO_BID = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -56,7 +56,7 @@ class FakeBidder:
         self.reply = reply
         self.heads: list[bytes] = []
         self.transports: list[asyncio.Transport] = []
-        self.held: deque[asyncio.Transport] = deque()  # those that wait for an answer, in the order of their requests
+        self.held: deque[asyncio.Transport] = deque()  # waiting for an answer, in the order of requests
         self.port = 0
         self._server: asyncio.Server | None = None
 
@@ -80,6 +80,6 @@ class FakeBidder:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until something has happened; the test's timeout is the bound."""
+    """Let the loop run until the condition holds; only the test's timeout ends it otherwise."""
     while not condition():  # noqa: ASYNC110  # a test waits for sockets, not for an event of its own
         await asyncio.sleep(0.001)

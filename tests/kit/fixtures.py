@@ -24,7 +24,7 @@ def chosen_server() -> Path | None:
 
 
 def in_ci() -> bool:
-    """Whether missing test data and packages are failures: nobody reads the reasons of skips in CI."""
+    """Whether missing test data and packages fail a test: in CI no person reads why tests were skipped."""
     return os.environ.get("CI", "") not in ("", "0", "false")
 
 
@@ -86,28 +86,28 @@ def free_port() -> int:
 
 
 def find_free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now, and that nobody is given until the test takes it.
+    """A TCP port of 127.0.0.1 that is free now, and that the kernel gives to no other process until the test takes it.
 
-    Not by binding port 0: what the kernel has given out once it may give to another test's server or connection before
-    the process that is meant to listen there has come up.
+    It is not found by binding port 0: the kernel may give such a port again, to another test's server or connection,
+    before the process that is meant to listen there has come up.
     """
     for _ in range(_PORTS_OF_A_PROCESS):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", next(_ports)))
-            except OSError:  # somebody has it
+            except OSError:  # the port is in use
                 continue
             return int(probe.getsockname()[1])
     raise AssertionError("no port is free")
 
 
-# Ports that the kernel gives to nobody by itself: Linux begins at 32768 unless it is told otherwise.
+# Ports that the kernel does not give out by itself: Linux begins at 32768 unless it is configured otherwise.
 _FIRST_PORT, _PAST_PORTS = 20_000, 32_000
 _PORTS_OF_A_PROCESS = 1_000
 
 
 def _own_ports() -> Iterator[int]:
-    """Ports for ever, each in its turn; processes of one test run never have the same, those of two runs rarely."""
+    """Ports for ever, in turn. Processes of one test run never have the same ones, those of two runs rarely."""
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     run = zlib.crc32(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())).encode())
     begin = run % (_PAST_PORTS - _FIRST_PORT) + number * _PORTS_OF_A_PROCESS

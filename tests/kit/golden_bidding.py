@@ -44,25 +44,25 @@ TMAX_CAP_MS = 100
 
 
 class Setting(msgspec.Struct, forbid_unknown_fields=True):
-    """What is neither of the request nor of the catalogue."""
+    """What a case says besides its catalogue and request."""
 
     exchange: str = "demo"
     authorization: str = ""
     fields: dict[str, str] = {}  # other headers
-    address: str = "192.0.2.1"  # that the request comes from
-    before: int = 0  # requests of the same second before it
+    address: str = "192.0.2.1"  # the sender's
+    before: int = 0  # how many requests come before it in the same second
     data_centres: tuple[str, ...] = ()
     supply: dict[str, dict[str, tuple[str, ...]]] = {}
-    """Names by file, for `sites`, `apps` and `systems`."""
+    """Names in each file, for `sites`, `apps` and `systems`."""
     arrived_ms_ago: int = 0
     clock_off: bool = False  # by more than the tolerance allows
     stale: bool = False  # the catalogue is older than is allowed
     leases: bool = True
     lease_micros: int | None = None  # of the advertiser's currency, in each lease
-    multiplier: float | None = None  # of pacing, for every line item
+    multiplier: float | None = None  # pacing's, for every line item
     spent: tuple[int, int] | None = None  # micros of line item 1's total budget: budget, spent
     bid_without_purpose_2: bool = False
-    look_up_fails: bool = False  # Redis does not tell of the user in time
+    look_up_fails: bool = False  # Redis does not answer in time for the user
     user: dict[str, Any] | None = None
     """Of the request's user: `segments`, and `shown` as (line item, seconds ago)."""
 
@@ -91,7 +91,7 @@ class Case(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Outcome(NamedTuple):
-    """What came of a case."""
+    """The outcome of a case."""
 
     answer: str
     reasons: list[str] | None  # of line item 1; None where no line item was looked at
@@ -237,7 +237,7 @@ async def _answer(case: Case, bidder: TestBidder) -> tuple[str, bytes]:
 
 
 def _counted(telemetry: Telemetry) -> str:
-    """The reason that was counted, otherwise the outcome."""
+    """The reason that metrics counted, otherwise the outcome."""
     counted: dict[str, str] = {}
     for family in telemetry.families():
         for sample in family.samples:
@@ -270,7 +270,7 @@ def _reasons(explanation: Explanation) -> list[str] | None:
 
 
 def holds(case: Case, outcome: Outcome) -> bool:
-    """Whether this is what the case says."""
+    """Whether the outcome is what the case says."""
     return outcome.answer == case.answer and (outcome.reasons or []) == case.reasons
 
 

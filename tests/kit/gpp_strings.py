@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 Field = tuple[str, int, int]
-"""Name, bits, how often: as in gpp_layouts.json."""
+"""Name, bits, and how often the field comes: as in gpp_layouts.json."""
 
 
 def encoded(bits: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.kit.fixtures import REPOSITORY
 from tests.kit.processes import RunningGrosz, grosz
 
-# Whole seconds that a page waits until an event has come through are enough for its reader's machine, and not for one
-# where other tests have the processor.
+# A page's reader waits whole seconds for an event to come through; where other tests have the processor, that is too
+# short, so such pauses are five times as long.
 PATIENT = """
 sleep() { case $1 in 0.*) command sleep "$1" ;; *) command sleep $((5 * $1)) ;; esac; }
 """

@@ -39,15 +39,15 @@ class JournalFolder:
         assert self.converter.start()
 
     def another_writer(self, process: str) -> JournalWriter:
-        """One more process."""
+        """A writer of another process on the same folder."""
         return JournalWriter(self.segments, process, self.clock, Telemetry(), max_bytes=self.max_bytes)
 
     def convert(self) -> int:
-        """Everything that waits, to Parquet; how many rows."""
+        """Convert all segments that wait to Parquet; returns how many rows."""
         return sum(self.converter.convert(path).rows for path in self.converter.waiting())
 
     def rows(self, kind: JournalKind, columns: str = "*", where: str = "true") -> list[tuple[object, ...]]:
-        """Rows that the files hold."""
+        """The rows of a kind in the files."""
         files = self.archive.files(kind.name, self.archive.hours(kind.name))
         if not files:
             return []

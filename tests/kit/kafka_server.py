@@ -15,12 +15,12 @@ from tests.kit.fixtures import REPOSITORY, find_free_port, skip_or_fail
 POM: Final = REPOSITORY / "tests" / "kit" / "kafka" / "pom.xml"
 _JAVA: Final = ("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _START_S: Final = 60.0
-# By the older and by the newer of Maven's ways of fetching: a server that fails once is asked again.
+# Settings that make both the older and the newer fetching code of Maven try again when a server fails once.
 _PATIENT: Final = ("-Dmaven.wagon.http.retryHandler.count=5", "-Daether.connector.http.retryHandler.count=5")
 
 
 def kafka_jars() -> Path:
-    """The folder of jars; skips, in CI fails, where they are not to be had."""
+    """The folder of jars. Where they cannot be had, the test is skipped, or fails in CI."""
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
             skip_or_fail(f"needs a program that is not installed: {program}")

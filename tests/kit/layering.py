@@ -13,12 +13,12 @@ from core.catalogue.codec import BY_ID, difference, encode_catalogue, encode_cha
 from core.model import Catalogue
 from tests.kit.random_bidding import RATES, random_catalogue
 
-# Members of which an earlier catalogue may lack some: line items refer to the others.
+# Members that an earlier catalogue may have fewer objects of: line items refer to the others.
 OPTIONAL = ("line_items", "creatives", "deals", "segments")
 
 
 def earlier(chance: random.Random, later: Catalogue, *, version: int = 1) -> Catalogue:
-    """A catalogue from which changes lead to `later`: objects are missing, too many, or not yet as they will be."""
+    """A catalogue from which changes lead to `later`: some objects are missing, extra or different."""
     other = random_catalogue(random.Random(chance.random()), len(later.line_items) + 3, targeted=chance.random() < 0.8)
     share = chance.choice((0.1, 0.5, 1.0))
     differing = BY_ID if chance.random() < 0.3 else chance.sample(BY_ID, 1)
@@ -27,7 +27,7 @@ def earlier(chance: random.Random, later: Catalogue, *, version: int = 1) -> Cat
         members["segments"] = tuple(
             msgspec.structs.replace(each, advertiser_id=1 + each.advertiser_id % 3) for each in later.segments
         )
-    if chance.random() < 0.3:  # shops elsewhere, whose currencies and time zones the later ones may not have
+    if chance.random() < 0.3:  # advertisers had currencies and time zones that may not occur in `later`
         currency, zone = chance.choice(("CZK", "USD")), chance.choice(("Asia/Tokyo", "America/New_York"))
         members["advertisers"] = tuple(
             msgspec.structs.replace(each, currency=currency, timezone=zone, domain=f"old{each.id}.example")
@@ -50,7 +50,7 @@ def _mixed(chance: random.Random, name: str, later: Catalogue, other: Catalogue,
 
 
 def compiled_in_layers(chance: random.Random, catalogue: Catalogue) -> Compiled:
-    """The catalogue above a base of an earlier one, after one to three changes."""
+    """The catalogue compiled as changes (one to three) above the base of an earlier one."""
     steps = chance.randint(1, 3)
     versions = [earlier(chance, catalogue, version=step + 1) for step in range(steps)]
     versions.append(msgspec.structs.replace(catalogue, version=steps + 1))
@@ -58,7 +58,7 @@ def compiled_in_layers(chance: random.Random, catalogue: Catalogue) -> Compiled:
 
 
 def compiled_by_changes(versions: list[Catalogue]) -> Compiled:
-    """The last of several versions, of which the first is the base."""
+    """The last of several versions, compiled as changes above the first."""
     compiler = CatalogueCompiler()
     base = compiler.whole(encode_catalogue(versions[0]), ())
     compiled = base
@@ -68,7 +68,7 @@ def compiled_by_changes(versions: list[Catalogue]) -> Compiled:
 
 
 def layered_now(base: Compiled, overlay: Overlay) -> Compiled:
-    """All steps of `layered` at once."""
+    """Runs all steps of `layered` at once."""
     work = layered(base, overlay)
     while True:
         try:
@@ -79,5 +79,5 @@ def layered_now(base: Compiled, overlay: Overlay) -> Compiled:
 
 
 def random_compiled(chance: random.Random, catalogue: Catalogue) -> Compiled:
-    """Compiled whole or in layers: nobody may see a difference."""
+    """The catalogue, compiled whole or in layers: no test may see a difference."""
     return Compiled(catalogue) if chance.random() < 0.4 else compiled_in_layers(chance, catalogue)

@@ -7,7 +7,7 @@ from pacing.ledger.rows import BEFORE, DayLine, LedgerRow, PoolTotal, RowKind, T
 
 
 class MemoryLedgerStore:
-    """pacing.ledger.rows.LedgerStore by hand."""
+    """pacing.ledger.rows.LedgerStore in memory."""
 
     def __init__(self) -> None:
         self.rows: defaultdict[int, list[LedgerRow]] = defaultdict(list)

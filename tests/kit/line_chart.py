@@ -24,7 +24,7 @@ def line_chart(
     axis: str = "seconds",
     spacing: float = 1.0,
 ) -> str:
-    """Lines by name, a value each `spacing` seconds (None: a gap), over a run of `seconds`, or of what `axis` says.
+    """A chart of lines by name: a value each `spacing` seconds (None: a gap), over `seconds` (or what `axis` names).
 
     `shaded` marks a part of the run, `bound` a value that should not be passed.
     """

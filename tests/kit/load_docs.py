@@ -11,7 +11,7 @@ BEGIN = "<!-- scripts/bench load --write-docs: begin -->"
 END = "<!-- scripts/bench load --write-docs: end -->"
 
 OTHERS = "other processes"
-"""Of a report's environment: how much of the machine was not ours."""
+"""The member of a report's environment that says how much of the machine other processes had."""
 
 HEADER = (
     "| scenario | rate | seconds | p50 | p99 | p99.9 | inside tmax | bids | violations | bill | generator | others | "
@@ -41,7 +41,7 @@ def describe(report: Report) -> str:
 
 
 def figures(capacity: float, reports: Mapping[str, Report]) -> list[str]:
-    """The lines of docs/performance.md that these runs answer: wanted, measured, held or missed."""
+    """Rows of docs/performance.md for the figures that these runs answer: wanted, measured, held or missed."""
     lines = ["| figure | wanted | measured | |", "|---|---|---|---|"]
     steady, overload = reports.get("steady"), reports.get("overload")
     if steady is not None:
@@ -100,7 +100,7 @@ def _seconds(report: Report) -> list[SecondReport]:
 
 
 def _shaded(report: Report) -> tuple[float, float] | None:
-    """The burst of a run, from and to which second."""
+    """The burst of a run: its first and last second."""
     plan, duration_s = report.scenario.arrival, report.scenario.duration_s
     return (plan.burst_start * duration_s, trouble_end_s(report.scenario)) if plan.shape == "burst" else None
 

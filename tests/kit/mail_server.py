@@ -14,7 +14,7 @@ from tests.kit.tls import make_certificate
 
 
 class Mailbox:
-    """What a mail server of aiosmtpd has taken; `refusing` says what it answers instead."""
+    """Keeps the mails that an aiosmtpd server has taken; with `refusing` set, that is answered instead."""
 
     def __init__(self) -> None:
         self.mails: list[Message] = []

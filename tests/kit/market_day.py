@@ -22,7 +22,7 @@ DAY_MS = 86_400_000
 
 
 class Market(NamedTuple):
-    """Auctions in order: when (unix ms), the price to beat and the value in micros, the expected clicks of each."""
+    """Auctions in order: moment (unix ms), price to beat and value in micros, and expected clicks of each."""
 
     at_ms: npt.NDArray[np.int64]
     prices: Floats
@@ -38,7 +38,7 @@ class Market(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line item; `budget` is of the day, `max_bid` micros of an impression, a bid its value times `factor`."""
+    """One line item: `budget` is of the day, `max_bid` of an impression (micros); a bid is its value times `factor`."""
 
     budget: float
     max_bid: float
@@ -49,11 +49,11 @@ class Line(NamedTuple):
 class Result(NamedTuple):
     """What one line item did on one day."""
 
-    expected: float  # clicks
-    best: float  # of the best fixed multiplier, chosen in hindsight
-    spent: float  # of the budget
+    expected: float  # expected clicks
+    best: float  # expected clicks of the best fixed multiplier, chosen in hindsight
+    spent: float  # as a part of the budget
     distance: float  # RMSE of cumulative spend from the plan
-    first_win: float  # part of the day's traffic that had come; nan without one
+    first_win: float  # part of the day's traffic that had come at the first win; nan without a win
 
     @property
     def of_best(self) -> float:
@@ -61,7 +61,7 @@ class Result(NamedTuple):
 
 
 def catalogue_of(lines: Sequence[Line], timezone: str, shared: tuple[float, int] | None = None) -> Catalogue:
-    """One campaign with these line items; `shared`: the one budget of all of them, and when the campaign ends."""
+    """One campaign with these line items; `shared`: their common budget, and when the campaign ends."""
     return Catalogue(
         version=1,
         published_ms=0,
@@ -86,8 +86,8 @@ def catalogue_of(lines: Sequence[Line], timezone: str, shared: tuple[float, int]
 class Simulation:
     """Line items that bid in a market, and the board that paces them.
 
-    Money is kept as leases keep it: what a budget cannot pay is not bought. `shared` is the end of a campaign whose one
-    budget, that of the first line item, all of them spend.
+    Money is kept as by leases: what a budget cannot pay is not bought. `shared` is the end of a campaign with one
+    budget, that of the first line item, which all of them spend.
     """
 
     def __init__(
@@ -201,9 +201,9 @@ def best_fixed(market: Market, budget: float, max_bid: float, candidates: int = 
 
 
 def moments(hours: Sequence[float], starts_ms: int, count: int, length_ms: int = DAY_MS) -> npt.NDArray[np.int64]:
-    """`count` moments within `length_ms` from `starts_ms` on, spread as the hours' relative traffic says.
+    """`count` moments within `length_ms` from `starts_ms` on, spread by the hours' relative traffic.
 
-    On days of 23 or 25 hours the local hour is that of a clock that was changed at the third.
+    On days of 23 or 25 hours the clock changes two hours after midnight.
     """
     minutes = np.arange(length_ms // 60_000 + 1)
     shift = (DAY_MS - length_ms) // 60_000

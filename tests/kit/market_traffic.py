@@ -78,7 +78,7 @@ class MarketDay:
                   "campaign_id": claims.campaign_id, "line_item_id": line_item}  # fmt: skip
         if not outcome.won:
             told = outcome.loss_code == LOST_TO_HIGHER_BID and self._chance.random() < 0.5
-            if self._chance.random() < 0.7:  # of the others nobody hears
+            if self._chance.random() < 0.7:  # the exchange tells nothing of the other losses
                 self.journal.writer.append(
                     NOTICE,
                     a_row(NOTICE, **common, event="loss", loss_code=str(outcome.loss_code), price_cpm=None,

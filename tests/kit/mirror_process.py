@@ -27,7 +27,7 @@ class _LaterClock(SystemClock):
 
 
 def mirror(folder: Path, endpoint: str, at: int, after: bool, later_s: int) -> int:
-    """How many calls it took."""
+    """Mirror the folder with a store that fails at call number `at`; returns how many calls there were."""
     store = FailingObjects(Bucket(place(endpoint), JOURNAL), at, be_killed, after=after)
     archive = Archive(folder / "parquet")
     archive.folder.mkdir(exist_ok=True)

@@ -57,7 +57,7 @@ def catalogue(
 
 
 class Shop:
-    """All of the money side of one deployment in one process, on a manual clock."""
+    """All parts of one deployment that handle money, in one process, on a manual clock."""
 
     def __init__(self, redis: Pipelined, clock: ManualClock, present: Catalogue, url: str) -> None:
         self.redis, self.clock, self.present, self.url = redis, clock, present, url
@@ -82,7 +82,7 @@ class Shop:
     async def bidder(
         self, process: str = "p1", *, demanded: bool = True, jitter: Callable[[], float] = lambda: 0.5
     ) -> tuple[LeaseBook, LeaseClient]:
-        """A bidder process with its first leases; unless they are `demanded`, those that it holds ahead of demand."""
+        """A bidder process with its first leases: for demand, or, unless they are `demanded`, those ahead of demand."""
         book = LeaseBook()
         book.bind(active_pools(self.present))
         book.scored += demanded  # an auction has asked for every pool
@@ -100,7 +100,7 @@ class Shop:
             await client.tick()
 
     def claims(self, lease: int, micros: int = 10_000, /, **changes: object) -> Claims:
-        """A bid of `micros` an impression in a second-price auction, no rival, floor 1.00, by the terms of now."""
+        """The claims of a bid of `micros` an impression at second price: no rival, floor 1.00, the present terms."""
         self.auctions += 1
         (exchange,) = (*self.present.exchanges, *self.present.archived_exchanges)
         values: dict[str, object] = {

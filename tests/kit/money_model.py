@@ -63,7 +63,7 @@ class MoneyModel:
         return level_names(key.line_item_id, key.share, POOL_CAMPAIGN, day)
 
     def level(self, name: str) -> Level:
-        """The level's counters, derived from all the facts."""
+        """The level's counters, worked out from all facts."""
         units = []
         for unit in (0, 1):
             budget = self.budgets.get(name, NO_LIMIT)[unit]
@@ -98,7 +98,7 @@ class MoneyModel:
         self.recall += self._overdrawn(known)
 
     def _overdrawn(self, names: Iterable[str]) -> bool:
-        """Whether more is out on one of these levels than its limit allows."""
+        """Whether leases on one of these levels exceed what its limit allows."""
         levels = [self.level(name) for name in names]
         return any(min(each[0].free, each[1].free) < 0 < max(each[0].exposure, each[1].exposure) for each in levels)
 
@@ -156,7 +156,7 @@ class MoneyModel:
         return lease
 
     def _take(self, lease_id: str, bid: ModelBid) -> bool:
-        """Take the reservation out of its lease; whether it was still there."""
+        """Take the reservation out of its lease; False where it was no longer there."""
         lease = self._holding(lease_id, bid)
         if lease is None:
             return False

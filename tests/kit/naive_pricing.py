@@ -15,11 +15,11 @@ from tests.kit.bidding import Shopper, ShopState
 
 DAY_S = 86_400
 FORMATS = ("native", "video", "audio")
-"""Besides banners; an impression is priced in one format."""
+"""Formats besides banner; an impression is priced in one format."""
 
 
 class Priced:
-    """What came out; amounts in micros of the advertiser's currency, `cpm` in CPM micros of the auction's."""
+    """The result of pricing; amounts in micros of the advertiser's currency, `cpm` in CPM micros of the auction's."""
 
     def __init__(self, click: float, conversion: float, value: float, cpm: int, cart: float) -> None:
         self.click, self.conversion, self.value, self.cpm, self.cart = click, conversion, value, cpm, cart
@@ -70,7 +70,7 @@ def kernel(cart: CartValue, age_s: float) -> float:
 
 
 def _interest(manifest: Manifest, state: ShopState | None) -> float:
-    """Low after a purchase, whole again a purchase cycle later or with a newer cart."""
+    """The factor of interest: low after a purchase, 1 again a purchase cycle later or with a newer cart."""
     if state is None or math.isinf(state.last_purchase_age_s):
         return 1.0
     if state.cart_micros and state.cart_age_s < state.last_purchase_age_s:
@@ -119,7 +119,7 @@ def _logits(
 
 
 def _hour(request: dict[str, Any], now_ms: int, timezone: str) -> int:
-    """Of the user's clock, otherwise of the advertiser's."""
+    """The hour by the user's clock, otherwise by the advertiser's."""
     offset = request.get("device", {}).get("geo", {}).get("utcoffset")
     if offset is not None and abs(offset) <= 840:
         return int((now_ms // 60_000 + offset) // 60 % 24)
@@ -162,7 +162,7 @@ def _bucket(field: FieldVocabulary, number: float) -> int:
 
 
 def two_column_model(seed: int) -> Model:
-    """The shipped model's fields with random weights, and weights of their own for advertiser 2."""
+    """A model with the shipped one's fields and random weights; advertiser 2 has weights of its own."""
     shipped = load_model().manifest
     manifest = Manifest(
         format=2,

@@ -18,7 +18,7 @@ OF_BID: Final = {
 IDS: Final = ("advertiser", "campaign", "line_item", "creative", "exchange")
 OF_SHOP: Final = ("source", "phrase", "category", "product", "country", "region")
 
-# measure -> (kind of its rows, what one row adds; the bid may be {})
+# measure -> (kind of its rows, what one row adds, from the row and its bid, which may be {})
 Adds = Callable[[Row, Row], int]
 SUMS: Final[dict[str, tuple[str, Adds]]] = {
     "requests": ("answer", lambda row, _: row["requests"]),
@@ -62,7 +62,7 @@ MONEY: Final = frozenset((
     "abandoned_value", "sales",
 ))  # fmt: skip
 CREDITED: Final = ("click_conversions", "view_conversions")
-# measure -> (what is added up, by what, times what, whether it is an amount)
+# measure -> (sums that are added up, sums that divide them, factor, whether it is an amount)
 RATIOS: Final[dict[str, tuple[Sequence[str], Sequence[str], int, bool]]] = {
     "win_rate": (["wins"], ["bids"], 1, False),
     "viewability": (["viewable"], ["viewable", "not_viewable"], 1, False),
@@ -95,7 +95,7 @@ def parts_of(measure: str) -> list[str]:
 
 
 def rate(bid: Row) -> int:
-    """What one of the auction's currency is in the advertiser's; the rows of tests have whole rates."""
+    """What one unit of the auction's currency is in the advertiser's; rows of tests have whole rates."""
     return int(bid["reserved_micros"] * 1_000 // bid["bid_cpm"]) if bid else 0
 
 
@@ -104,7 +104,7 @@ def is_credited(row: Row) -> bool:
 
 
 class NaiveReport:
-    """Answers of one journal. `shops`: advertiser -> its segments; all of them count in one currency."""
+    """Naive answers from the rows of one journal. `shops`: advertiser -> its segments; all have one currency."""
 
     def __init__(self, rows: Rows, shops: Mapping[int, Sequence[int]], now_ms: int, zone: str) -> None:
         self.rows = {**rows, "assist": list(_assists(rows["conversion"])), "shop": _carts(rows["shop"], now_ms)}
@@ -112,7 +112,7 @@ class NaiveReport:
         self.shops, self.zone = shops, zoneinfo.ZoneInfo(zone)
 
     def answer(self, measure: str, dimension: str) -> dict[Any, Any] | None:
-        """Value of the dimension -> figure, without zeros; None where the measure is not told by it."""
+        """Value of the dimension -> figure, without zeros; None where the measure does not have the dimension."""
         sums: dict[str, collections.Counter[Any]] = {}
         for part in parts_of(measure):
             kind, adds = SUMS[part]
@@ -129,7 +129,7 @@ class NaiveReport:
         return {key: _figure(measure, {part: counted[key] for part, counted in sums.items()}) for key in keys}
 
     def _values(self, name: str, kind: str, row: Row) -> list[Any] | None:
-        """What a row is told by; several where it counts for each."""
+        """The values of a dimension that a row has; several where it counts for each."""
         bid = row if kind == "bid" else self.bids.get(row.get("bid_id"), {})
         own = _own(name, kind, row)
         if name in ("hour", "day", "week", "month"):
@@ -160,7 +160,7 @@ _SOMETIMES: Final = frozenset((
 
 
 def _own(name: str, kind: str, row: Row) -> list[Any] | None:
-    """What rows of a kind say themselves."""
+    """The values of a dimension that rows of a kind have themselves."""
     if kind == "answer" and name in ("exchange", "reason", "country", "device"):
         column = {"exchange": "exchange_id", "device": "device_type"}.get(name, name)
         return [row[column] if name in ("exchange", "reason") else str(row[column])]

@@ -35,7 +35,7 @@ from tests.kit.bidding import Shopper
 
 Json = dict[str, Any]
 
-# What the agents of random_bidding are, by eye.
+# Operating system and browser of the user agents in random_bidding, read by a person.
 AGENTS = {
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36":
         ("windows", "chrome"),
@@ -62,7 +62,7 @@ def failed(
 
 
 def modified(line: LineItem, exchange: Exchange, request: Json, imp: Json) -> float:
-    """What the bid modifiers of a line item come to on an impression: those apply whose values would be targeted."""
+    """The product of the bid modifiers that apply on an impression: those whose values would be targeted."""
     product = 1.0
     for modifier in line.bid_modifiers:
         field = FIELD_BY_NAME[modifier.field]
@@ -78,7 +78,7 @@ def modified(line: LineItem, exchange: Exchange, request: Json, imp: Json) -> fl
 def failed_as_declared(field: Field, targeting: Targeting, auction: Auction, impression: Impression) -> bool:
     """Whether a field excludes, by the plain reading of its declaration: no index, no memo, no group.
 
-    For fields that a test makes up; what those of the table mean is written out in `CONTEXT`.
+    For fields that a test makes up; the meaning of the real ones is written out in `CONTEXT`.
     """
     start: object = impression if field.part is Part.IMPRESSION else auction
     read = [_walk(start, each) if isinstance(each, str) else each(start) for each in field.reads]
@@ -102,7 +102,7 @@ def _walk(start: object, path: str) -> object:
 def failed_for_user(
     catalogue: Catalogue, line: LineItem, share: int, user: Shopper | None, now_ms: int, *, counted: bool = False
 ) -> set[NoBid]:
-    """Every reason of the user, None for a stranger.
+    """Every reason that lies in the user, for a stranger (None) too.
 
     `counted`: of caps and gaps only the one that counts, as the bid path stops there.
 
@@ -132,7 +132,7 @@ def failed_for_user(
 def _failed_by_caps(
     catalogue: Catalogue, line: LineItem, share: int, user: Shopper, now_s: int
 ) -> tuple[set[NoBid], bool]:
-    """Every reason, and whether a cap of campaign or advertiser is among them."""
+    """Every reason from caps and gaps, and whether a cap of campaign or advertiser is among them."""
     lines = {item.id: item for item in catalogue.line_items}
     own = [shown for number, shown in user.shown if number == line.id]
     campaign = [at for number, at in user.shown if number in lines and lines[number].campaign_id == line.campaign_id]
@@ -222,7 +222,7 @@ def offered_sizes(imp: Json) -> set[tuple[int, int]]:
 
 
 def is_under(domain: str, parent: str) -> bool:
-    """Whether a domain is another one or a part of it."""
+    """Whether a domain is another one or a subdomain of it."""
     domain, parent = _host(domain), _host(parent)
     return domain == parent or domain.endswith("." + parent)
 
@@ -232,7 +232,7 @@ def _host(text: str) -> str:
 
 
 def is_category_under(code: str, parent: str) -> bool:
-    """Whether an IAB code is another one, or in its tier."""
+    """Whether an IAB code is another one, or below it."""
     return code == parent or code.startswith(parent + "-")
 
 

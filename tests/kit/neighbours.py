@@ -9,20 +9,20 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Neighbours:
-    """Watches from its making on. `ours` are processes whose CPU time is not the neighbours', besides this one and the
-    children that it has waited for."""
+    """Measures what other processes take of the machine, from its making on. `ours` are processes that do not count as
+    others, besides this one and the children that it has waited for."""
 
     def __init__(self, ours: Iterable[int]) -> None:
         self._ours = tuple(ours)
         self._before = self._read()
 
     def share(self) -> float:
-        """Part of all cores' time since then that went to other processes, or to other guests of the host."""
+        """The part of all cores' time since then that other processes, or other guests of the host, had."""
         busy, ours, whole = (now - before for now, before in zip(self._read(), self._before, strict=True))
         return max(0.0, busy - ours) / whole if whole else 0.0
 
     def _read(self) -> tuple[float, float, float]:
-        """Seconds: all that was busy, ours of it, and all there were."""
+        """Seconds of all cores: busy ones, those of ours, and all."""
         fields = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
         _, _, _, idle, waiting, *_ = fields
         whole = sum(fields)

@@ -13,7 +13,7 @@ _Answer = TypeVar("_Answer")
 
 
 class MemoryObjects:
-    """Objects by name. `refuses_twice=False`: as stores do that know no conditions."""
+    """Objects by name, in memory. `refuses_twice=False`: like a store that ignores conditions."""
 
     def __init__(self, *, refuses_twice: bool = True) -> None:
         self.kept: dict[str, bytes] = {}
@@ -46,7 +46,7 @@ class MemoryObjects:
 
 
 class FailingObjects:
-    """A store before which something happens at the call number `at`; `after`: when the store has done it."""
+    """A store that calls `happens` at call number `at`: before the store is asked, or with `after` once it is done."""
 
     def __init__(self, store: ObjectStore, at: int, happens: Callable[[], None], *, after: bool = False) -> None:
         self._store, self._at, self._happens, self._after = store, at, happens, after
@@ -81,10 +81,10 @@ class FailingObjects:
 
 
 def be_killed() -> None:
-    """As by `kill -9`."""
+    """End this process as by `kill -9`."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def be_away() -> None:
-    """As a store that does not answer."""
+    """Fail like a store that does not answer."""
     raise UnavailableError("the store does not answer")

@@ -20,13 +20,13 @@ Json = dict[str, Any]
 
 
 class OddImpressions:
-    """Random ones, the same for the same seed."""
+    """Random impressions with unusual members; the same for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
 
     def request(self) -> Json:
-        """What stands in a request beside its usual members."""
+        """Unusual members of a request, besides its usual ones."""
         imps = [self._imp(number) for number in range(1, self.chance.randint(1, 4) + 1)]
         more = self._some({"at": self._number(), "badv": [self._text()], "wlang": [self._text()]}, 0.2)
         return {"imp": imps, "regs": {"gdpr": 0}, **more}

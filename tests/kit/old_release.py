@@ -17,11 +17,11 @@ from tests.kit.processes import clean_environment
 
 ARCHIVE: Final = REPOSITORY / "tests" / "e2e" / "upgrade" / "b6473a0.tar.xz"
 
-_HOT_HEADER: Final = struct.Struct("<BBHIqIIIIIf")  # version 1, as docs/profile-layout.md had it then
+_HOT_HEADER: Final = struct.Struct("<BBHIqIIIIIf")  # version 1, as docs/profile-layout.md described it then
 
 
 class OldRelease:
-    """The unpacked archive: `data` is a data directory, `expected` what the old release said."""
+    """The unpacked archive: `data` is a data directory, `expected` is what the old release answered."""
 
     def __init__(self, directory: Path) -> None:
         with tarfile.open(ARCHIVE) as tar:
@@ -38,7 +38,7 @@ class OldRelease:
         self.offers: list[dict[str, Any]] = self.expected["offers"]
 
     def token_of(self, offer: dict[str, Any]) -> str:
-        """The token of a bid that was made then."""
+        """The token of a bid that was made by the old release."""
         return str(offer["bid"]["lurl"]).split("/n/loss/", 1)[1].split("?", 1)[0]
 
 
@@ -95,7 +95,7 @@ class OldBidder:
     def __init__(self, program: Path, environ: Mapping[str, str], log: Path) -> None:
         self.port = find_free_port()
         self._log = log
-        # Settings that this release does not know yet: it refuses what it does not know.
+        # Settings that the old release does not know, and would refuse.
         today = {name: value for name, value in clean_environment().items() if not name.startswith("GROSZ_")}
         self._environment = {
             **today, **environ, "GROSZ_BID_PORT": str(self.port), "GROSZ_BID_HOST": "127.0.0.1",
@@ -127,7 +127,7 @@ class OldBidder:
         return self._log.read_text(errors="replace")
 
     def is_ready(self) -> bool:
-        """Whether it answers and says so."""
+        """Whether it answers that it is ready."""
         assert self._process is not None
         assert self._process.poll() is None, self.log()
         try:

@@ -42,7 +42,7 @@ def paced_catalogue(chance: random.Random, line_items: int = 40, *, ordered: boo
 
 
 def later_catalogue(chance: random.Random, before: Catalogue) -> Catalogue:
-    """A catalogue in which a few objects are other, gone or new, now and then nothing, and now and then everything."""
+    """A later catalogue: usually a few objects are changed, gone or new, sometimes none and sometimes all."""
     share = chance.choice((0.0, 0.03, 0.03, 0.3, 1.0))
     kept = [each for each in before.line_items if chance.random() >= share / 5]
     lines = [paced_line_item(chance, each.id) if chance.random() < share else each for each in kept]
@@ -89,7 +89,7 @@ def _campaign(chance: random.Random, number: int) -> Campaign:
 
 
 def paced_line_item(chance: random.Random, number: int) -> LineItem:
-    """One of a shop, mostly the same for the same number."""
+    """A line item of a shop; most of its members are the same for the same number."""
     shop = 1 + (number + (chance.random() < 0.1)) % 3
     percents = chance.choice(((), (), (20,), (30, 50)))
     return LineItem(

@@ -17,12 +17,12 @@ AUCTIONS = 120  # a second; more than a window of the controller needs
 NOTICE_DELAY_S = 2
 MAX_BID = 10_000
 
-# Sellers' floors lie under the market price, so that some bids lose.
+# Floors lie below the market's price, so that some bids reach the auction and lose.
 FLOOR_OF_PRICE = 0.8
 
 
 def end_of_day(seconds: int) -> ManualClock:
-    """A clock so many seconds before midnight UTC."""
+    """A clock that stands `seconds` before midnight UTC."""
     midnight_ms = (1_790_000_000_000 // 86_400_000 + 1) * 86_400_000
     return ManualClock(midnight_ms - seconds * 1000)
 
@@ -47,7 +47,7 @@ class PacedBidder:
         return cls(shop, book, client, seed)
 
     async def second(self, auctions: int = AUCTIONS) -> None:
-        """Bid for a second, hear what became of earlier bids, tend the leases, exchange with the worker."""
+        """Bid for a second, report what became of earlier bids, renew the leases, exchange messages with the worker."""
         self._second += 1
         values = np.minimum(self._random.lognormal(math.log(3_000), 0.9, auctions), MAX_BID)
         prices = self._random.lognormal(math.log(2_000), 0.5, auctions).astype(np.int64) + 1
@@ -75,7 +75,7 @@ def new_pacer(shop: Shop) -> Pacer:
 
 
 async def run_seconds(shop: Shop, pacer: Pacer, bidders: list[PacedBidder], seconds: int) -> list[int]:
-    """Spent micros of the day's budget after each second."""
+    """The micros that were spent of the day's budget, after each second."""
     day = shop.clock.now_ms() // 86_400_000
     spent: list[int] = []
     for second in range(seconds):

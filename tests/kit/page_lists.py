@@ -47,7 +47,7 @@ class PageShop:
         self.models = models
 
     async def fit(self, rows: list[Interaction], advertiser_id: int = 1) -> None:
-        """Let the shop's tables be made of these interactions, and come into this process's memory."""
+        """Make the shop's tables from these interactions, and load them into this process."""
         log = InteractionLog(self.products.store)
         log.add(advertiser_id, rows)
         await log.flush()
@@ -67,8 +67,8 @@ async def page_shop(
 ) -> AsyncIterator[PageShop]:
     """A running tracker application of two shops with the lists of their pages.
 
-    `tls`: it is reached by https, as the shops' pages are. `elapsed` is how the process knows that it is late: it never
-    is, unless a test says so.
+    `tls`: it is reached by https, as the shops' pages are. `elapsed` tells the process how late it is: never, unless a
+    test says so.
     """
     published = published or catalogue(advertisers=(SHOES, BOOKS))
     async with (

@@ -22,7 +22,7 @@ BY_FOLDER = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of a folder its patience; a marker of a test's own counts where it gives more."""
+    """Give each test the timeout of its folder; a marker of the test's own counts where it allows more."""
     for item in items:
         folder = "/".join(Path(item.path).relative_to(REPOSITORY).parts[:2])
         seconds = BY_FOLDER[folder][0] if folder in BY_FOLDER else 0

@@ -55,7 +55,8 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> None:
         path = self._programs / program
         as_user = {"user": SYSTEM_USER} if os.geteuid() == 0 else {}
-        # The server keeps what it inherits: pipes would never end, and a home it may not enter is an error.
+        # The server keeps the handles that it inherits, so a pipe would never end; a folder that it may not enter is an
+        # error.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
                 [path, *arguments],
@@ -98,7 +99,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an empty database, once of each engine."""
+    """The URL of an empty database; the test runs once for each engine."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}"
     server: PostgresServer = request.getfixturevalue("postgres_server")

@@ -81,7 +81,7 @@ class RunningGrosz:
         return code
 
     def metrics(self, role: str) -> str:
-        """The metrics page of a role, at the listener that they have of their own."""
+        """The metrics page of a role, from the role's own listener for metrics."""
         with urllib.request.urlopen(f"{read_metrics(self._data)[role]}/metrics") as answer:
             return str(answer.read().decode())
 
@@ -99,7 +99,7 @@ def descendants(parent: int) -> dict[int, str]:
     """Children of a process, process id -> command line (Linux)."""
     found: dict[int, str] = {}
     for child in Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since, and nobody waits for it
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             line = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             found[int(child)] = line
     return found

@@ -51,7 +51,7 @@ class Shop:
         return {key.decode() for key in reply}
 
     async def memory(self) -> int:
-        """Bytes of the advertiser's tables, by the server's own account."""
+        """Bytes of the advertiser's tables, as the server measures them."""
         keys = [*await self.keys(), f"{{p:{self.advertiser_id}}}:heads"]
         replies = await self.store.commands([("MEMORY", "USAGE", key, "SAMPLES", 0) for key in keys])
         return sum(reply for reply in replies if isinstance(reply, int))

@@ -67,7 +67,7 @@ class EventRig:
         assert all(await self.log.append(events))
 
     async def settle(self) -> int:
-        """Let the worker apply all that waits, events passed on included; how many entries that were."""
+        """Let the worker apply all waiting events, and those that it passes on; returns how many entries there were."""
         total = quiet = 0
         while quiet < 2:  # where other tests have the processor, a lease of three seconds may run out before the step
             await self.leases.balance()  # a long backlog takes longer than a lease lasts
@@ -77,7 +77,7 @@ class EventRig:
         return total
 
     async def facts(self, user_id: str, advertiser_id: int = 1) -> Facts | None:
-        """What is stored of a user at an advertiser."""
+        """The stored facts of a user at an advertiser."""
         user = (await self.store.read({user_id: [advertiser_id]}))[user_id]
         cold = user.fields[advertiser_id].cold
         return unpack_cold(cold) if cold else None

@@ -67,7 +67,7 @@ class FaultProxy:
                 upstream = await asyncio.open_unix_connection(self._target_socket)
             else:
                 upstream = await asyncio.open_connection(self._target_host, self._target_port)
-        except OSError:  # the target is away: so are we
+        except OSError:  # the target is away, so the proxy refuses too
             writer.transport.abort()
             return
         both = {writer, upstream[1]}

@@ -13,7 +13,7 @@ from tests.kit.catalogues import line_item
 
 
 class PublishedValues:
-    """A `following.CatalogueSource` that answers as redis-py does; counts the reads of the whole."""
+    """A `CatalogueSource` that answers as redis-py does, and counts how often the whole catalogue is read."""
 
     def __init__(self) -> None:
         self.values: dict[str, bytes | str | None] = {}
@@ -40,7 +40,7 @@ class PublishedValues:
         }
 
     def append(self, change: Change, data: bytes | None = None) -> None:
-        """A change; with `data`, other bytes than its own."""
+        """Publish a change; with `data`, these bytes instead of its own."""
         body = encode_change(change) if data is None else data
         self.stream.append((change.version, {SINCE: b"%d" % change.since, CHANGE: body}))
         self.values[keys.CATALOGUE_VERSION] = b"%d" % change.version
@@ -51,7 +51,7 @@ class PublishedValues:
 
 
 def changed_catalogue(chance: random.Random, before: Catalogue) -> Catalogue:
-    """A later version of a catalogue in which some objects are new, other, gone, and some whole members are other."""
+    """A later version of a catalogue, with some objects changed, new or gone, and some whole members changed."""
     members: dict[str, Any] = {
         name: tuple(_changed(chance, getattr(before, name))) for name in BY_ID if chance.random() < 0.4
     }

@@ -62,7 +62,7 @@ EXCHANGES = (
 FLOORS = (0.05, 0.5, 1.234567)
 HOUR_MS = 3_600_000
 
-# Around the ends of summer time in Warsaw (2026-10-25) and New York (2026-11-01), and the middle of a week.
+# Moments around the ends of summer time in Warsaw (2026-10-25) and New York (2026-11-01), and in the middle of a week.
 MOMENTS = tuple(
     int(datetime.datetime(*moment, tzinfo=datetime.UTC).timestamp() * 1000)
     for moment in ((2026, 10, 25, 0, 30), (2026, 10, 25, 1, 30), (2026, 11, 1, 5, 30), (2026, 11, 1, 6, 30),
@@ -78,7 +78,7 @@ def some(chance: random.Random, values: tuple[Any, ...], share: float = 0.3, mos
 
 
 def random_catalogue(chance: random.Random, line_items: int = 12, *, targeted: bool = True) -> Catalogue:
-    """Three shops. Without `targeted` nobody restricts anything but carts, segments' shares and sizes."""
+    """A catalogue of three shops. Without `targeted` only carts, segments' shares and sizes restrict line items."""
     shops = range(1, SHOPS + 1)
     creatives = tuple(_creative(chance, shop * 10 + at, shop, SIZES[at]) for shop in shops for at in range(3))
     return Catalogue(
@@ -238,11 +238,11 @@ TARGETED: dict[str, tuple[tuple[Any, ...], float, int]] = {
     "lists_allow": ((1, 2, 3), 0.04, 2),
     "lists_deny": ((1, 2, 3, 4), _RARE, 2),
 }
-"""By member of Targeting: values to choose from, how often there are any, and how many at most."""
+"""By member of Targeting: values to choose from, how often there are any, and the most of them."""
 
 
 def _modifiers(number: int) -> tuple[BidModifier, ...]:
-    """Up to three, of any field; by the line item's number, so that all else is drawn as without them."""
+    """Up to three modifiers, of any field; drawn by the line item's number, so that they change no other draw."""
     chance = random.Random(number * 7919)
     found = []
     for member in chance.sample([field.allow for field in FIELDS if field.allow], chance.choice((0, 0, 1, 2, 3))):
@@ -347,7 +347,7 @@ def _random_imp(chance: random.Random, identifier: str, plain: bool) -> dict[str
 
 
 def random_shopper(chance: random.Random, line_items: int, now_ms: int) -> Shopper | None:
-    """A user, now and then nobody."""
+    """A user, or now and then None, which is an unknown one."""
     if chance.random() < 0.2:
         return None
     segments = tuple(shop * 10 + kind for shop in range(1, SHOPS + 1) for kind in range(3) if chance.random() < 0.4)

@@ -32,11 +32,11 @@ from tests.kit.openrtb import USER_ID, body_of, corpus_lines
 RECORD = REPOSITORY / "tests" / "golden" / "answers.json"
 DIGEST_CHARS = 10
 
-# Requests of one turn of the event loop: some batches are cut, and users of one batch meet each other.
+# Requests in one turn of the event loop: some batches are cut, and some have several requests of one user.
 A_TURN = 7
 
 _TOKEN = re.compile(rb"(?<=/)[A-Za-z0-9_-]{100,300}(?=[/?\"&\\<']|$)")
-# An answer's own id is another one each time; a picture was added for ads without one.
+# Members that are left out: an answer's own id differs each time, and `iurl` was added for ads without a picture.
 _LEFT_OUT = re.compile(rb',"bidid":"[^"]*"|,"iurl":"[^"]*"')
 _MEANINGS = (
     "advertiser_id", "bid_cpm", "campaign_id", "creative_id", "currency", "exchange_id", "floor_cpm", "is_test",
@@ -111,7 +111,7 @@ async def recorded(requests: Mapping[str, object]) -> dict[str, dict[str, str]]:
 
 
 def digest(status: int, body: bytes, signer: TokenSigner) -> str:
-    """A short name of an answer: the status alone where there is nothing else."""
+    """A short digest of an answer; the status alone where there is no body."""
     if not body:
         return str(status)
     return hashlib.sha256(b"%d " % status + meaning(body, signer)).hexdigest()[:DIGEST_CHARS]
@@ -128,7 +128,7 @@ def meaning(body: bytes, signer: TokenSigner) -> bytes:
 
 
 def known_user(request: dict[str, Any]) -> dict[str, Any]:
-    """The request, with our cookie's id where it has a user: so that profiles play their part."""
+    """The request with the id of our cookie, where it has a user: so that profiles count."""
     if isinstance(request.get("user"), dict):
         request["user"]["buyeruid"] = USER_ID
     return request

@@ -24,7 +24,7 @@ from tests.kit.bidding import Shopper, TestBidder
 
 
 class StoredProfiles(ProfileReader):
-    """Profiles in the bytes that Redis holds; user id -> shopper."""
+    """A profile store with profiles in Redis's bytes; user id -> shopper."""
 
     __slots__ = ("shoppers",)
 
@@ -77,7 +77,7 @@ class RecordingBidder:
         self.notes = BidNotes(self.writer, people, self.clock.now_ms, recorder)
 
     async def decide(self, *raws: dict[str, Any], exchange: str = "demo") -> dict[int, bytes]:
-        """Answers of a batch, by the number of the request."""
+        """The answers to a batch, by the position of the request."""
         now_ms, snapshot = self.clock.now_ms(), self.bidder.snapshot
         auctions = [self.bidder.screened(raw, exchange) for raw in raws]
         unwanted = [auction for auction in auctions if auction.no_bid is not None]
@@ -93,7 +93,7 @@ class RecordingBidder:
         return {numbers[at]: answer for at, answer in answers.items()}
 
     def recorded(self) -> list[RecordedRequest]:
-        """What was recorded, in the order of the file."""
+        """The recorded requests, in the order of the files."""
         self.writer.flush()
         rows = [
             dict(zip(frame.columns, row, strict=True))

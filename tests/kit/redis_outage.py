@@ -25,7 +25,7 @@ async def behind_a_proxy(
     address = {"GROSZ_REDIS_URL": f"redis://127.0.0.1:{await proxy.start()}"}
     up = RunningGrosz(data, "--seed", "demo", *arguments, environ=environ | address)
     try:
-        await asyncio.to_thread(up.__enter__)  # it blocks, and needs the proxy of this loop meanwhile
+        await asyncio.to_thread(up.__enter__)  # in a thread: it blocks, and needs the proxy, which runs on this loop
         yield up, proxy
     finally:
         await asyncio.to_thread(up.__exit__, None, None, None)
@@ -33,7 +33,7 @@ async def behind_a_proxy(
 
 
 async def run_with_trouble(scenario: Scenario, proxy: TcpProxy) -> Series:
-    """Run a scenario while the proxy, instead of one of its own, does what its plan says."""
+    """Run a scenario while `proxy` does what its plan says, instead of a proxy of the scenario's own."""
     scenario = replace(scenario, redis=replace(scenario.redis, listen_port=0))
     running = asyncio.create_task(run_scenario(scenario, lambda _: None, asyncio.Event()))
     trouble = asyncio.create_task(misbehave(proxy, scenario.redis, scenario.duration_s))

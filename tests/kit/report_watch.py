@@ -18,17 +18,17 @@ from tests.kit.processes import grosz
 MEASURES: Final = ("impressions", "spend", "clicks", "invalid_clicks")
 _REQUEST: Final = {"dimensions": ["line_item"], "measures": MEASURES}
 _PAUSE_S: Final = 0.4
-# The command line starts a process for each question, which takes seconds of a busy core.
+# The pause is longer: each question by command starts a process, which takes seconds of a busy core.
 _COMMAND_PAUSE_S: Final = 5.0
 _AWAY_S: Final = 60.0
 
 
 class ReportFigures(NamedTuple):
-    """Of one line item."""
+    """The figures of one line item in a report."""
 
     impressions: int
     spend_micros: int
-    clicks: int  # those that count and those that do not
+    clicks: int  # counted and invalid ones
 
 
 NOTHING: Final = ReportFigures(0, 0, 0)
@@ -43,7 +43,7 @@ class WatchedAnswer(NamedTuple):
 
 
 class TrueBill(NamedTuple):
-    """A bill that the ledger has, and when the exchange told of it: first, and until it was acknowledged (unix ms)."""
+    """A bill in the ledger, and when the exchange told of it: first, and until it was acknowledged (unix ms)."""
 
     line_item: int
     charge_micros: int
@@ -53,7 +53,7 @@ class TrueBill(NamedTuple):
 
 
 class ReportWatch:
-    """Over the API and by the command, in turn; `faults` are answers that no report may give."""
+    """Asks for reports by API and by command; `faults` are answers that a report must never give."""
 
     def __init__(self, admin_url: str, key: str, data: Path) -> None:
         self._admin_url, self._key, self._data = admin_url, key, data
@@ -61,7 +61,7 @@ class ReportWatch:
         self.by_api: list[WatchedAnswer] = []
         self.by_command: list[WatchedAnswer] = []
         self.faults: list[str] = []
-        self.away = 0  # the admin process was just dead
+        self.away = 0  # answers that failed because the admin process was just dead
 
     async def run(self) -> None:
         """Ask until stopped."""
@@ -99,7 +99,7 @@ class ReportWatch:
 
 
 async def report_by_command(data: Path) -> WatchedAnswer:
-    """What `grosz report` says."""
+    """The answer of `grosz report`."""
     chosen = [part for name in MEASURES for part in ("--measure", name)]
     done = await asyncio.to_thread(grosz, "report", "--json", "--data", str(data), "--by", "line_item", *chosen)
     assert done.returncode == 0, done.stderr
@@ -107,7 +107,7 @@ async def report_by_command(data: Path) -> WatchedAnswer:
 
 
 def answer_of(told: Mapping[str, Any]) -> WatchedAnswer:
-    """An answer of the API."""
+    """The answer of the API, as figures."""
     at = {name: number for number, name in enumerate(told["columns"])}
     figures = {
         row[at["line_item"]]: ReportFigures(
@@ -122,7 +122,7 @@ def answer_of(told: Mapping[str, Any]) -> WatchedAnswer:
 
 
 def untrue(answers: Iterable[WatchedAnswer], bills: Iterable[TrueBill]) -> list[str]:
-    """What answers that came one after the other said wrongly, in words.
+    """What successive answers said wrongly, in words.
 
     No figure may be higher than all that the exchange had told by then, none lower than what had been acknowledged
     before `fresh_until`, which never runs back.

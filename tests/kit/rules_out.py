@@ -19,7 +19,7 @@ Mutate = Callable[[ast.Module], ast.Module]
 
 
 def take_out(patch: pytest.MonkeyPatch, module: types.ModuleType, mutate: Mutate) -> int:
-    """Run `module` without what `mutate` removes from its tree; how many functions are others now."""
+    """Run `module` without what `mutate` removes from its syntax tree; returns how many functions have changed."""
     source = Path(inspect.getfile(module)).read_text(encoding="utf-8")
     tree = ast.fix_missing_locations(mutate(ast.parse(source)))
     codes = dict(_codes(compile(tree, inspect.getfile(module), "exec")))
@@ -85,7 +85,7 @@ class WithoutReason(ast.NodeTransformer):
         return node
 
     def _gives(self, branch: list[ast.stmt]) -> bool:
-        """Whether a branch itself gives the reason, and not another condition in it."""
+        """Whether a branch gives the reason itself, and not in a condition inside it."""
         inner = (each for statement in branch for each in ast.walk(statement) if isinstance(each, ast.If))
         return self._names(*branch) and not any(self._names(each) for each in inner)
 
@@ -104,7 +104,7 @@ class WithoutReason(ast.NodeTransformer):
         return ast.Pass() if is_marked else node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """`np.where(affordable, ELIGIBLE, NoBid.NO_LEASE.index)` is eligible either way."""
+        """Makes `np.where(affordable, ELIGIBLE, NoBid.NO_LEASE.index)` eligible either way."""
         if isinstance(node.func, ast.Attribute) and node.func.attr == "where" and self._names(node.args[-1]):
             node.args[-1] = node.args[-2]
         return node
@@ -116,7 +116,7 @@ def _makes(call: ast.Call) -> bool:
 
 
 class WithoutCondition(ast.NodeTransformer):
-    """Takes one `if` of a function for one that never holds; `number` counts them in the text."""
+    """Replaces one `if` of a function by one that never holds; `number` is its place in the text."""
 
     def __init__(self, function: str, number: int) -> None:
         self._function = function

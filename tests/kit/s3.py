@@ -28,7 +28,7 @@ def s3_server() -> Iterator[str]:
 
 
 def emptied(endpoint: str) -> None:
-    """Forget everything; all servers of a process have one memory."""
+    """Empty the server; all servers in one process share their memory."""
     urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"", timeout=60).close()
     Bucket(place(endpoint), MEDIA).make()
 

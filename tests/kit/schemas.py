@@ -14,6 +14,6 @@ def _validator(path: Path) -> Any:  # noqa: ANN401 - untyped library
 
 
 def schema_faults(corpus: Path, name: str, instance: object) -> list[str]:
-    """What a schema, such as "openrtb-2.6-202606-bid-response", has against some JSON; empty if it is valid."""
+    """The faults that a schema, such as "openrtb-2.6-202606-bid-response", finds in some JSON; empty if it is valid."""
     validator = _validator(corpus / "schemas" / f"{name}.schema.json")
     return [f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(instance)]

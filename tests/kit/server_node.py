@@ -28,7 +28,7 @@ class ServerNode:
     """One server process; it can be killed and started again with the same identity."""
 
     def __init__(self, program: Path, directory: Path, **settings: str | int) -> None:
-        """`settings` are the server's, with _ for -."""
+        """`settings` are the server's, with _ in place of -."""
         self._program = program
         self._directory = directory
         self.port = find_free_port()
@@ -59,14 +59,14 @@ class ServerNode:
                 return
 
     def kill(self) -> None:
-        """End the process as the kernel would: no farewell."""
+        """End the process at once (SIGKILL)."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def freeze(self) -> None:
-        """Stop the process as it is: it keeps its connections and answers nothing."""
+        """Stop the process (SIGSTOP): it keeps its connections and answers nothing."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 

@@ -23,7 +23,7 @@ async def audited_shop(valkey: str, clock: ManualClock) -> AsyncIterator[Shop]:
 
 
 async def leased_book(shop: Shop) -> LeaseBook:
-    """A bidder's leases, worked up to one of many bids."""
+    """The leases of a bidder whose demand has grown, so that a lease holds many bids."""
     book, client = await shop.bidder()
     await shop.reserve_all(book, client, 10_000, ticks=3)
     return book
@@ -36,7 +36,7 @@ async def spent(shop: Shop) -> tuple[int, int]:
 
 
 async def rows(shop: Shop) -> list[LedgerRow]:
-    """The ledger, with what was on its way."""
+    """The rows of the ledger, after rows that were on their way were moved there."""
     await shop.writer.drain(ADVERTISER)
     return shop.store.rows[ADVERTISER]
 

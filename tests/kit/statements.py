@@ -10,12 +10,12 @@ _EVERY = 100
 
 
 class Statements:
-    """Counts from `start` on, of connections that are opened or taken from the pool after this object is made."""
+    """Counts statements from `start` on, on connections that are opened or taken from the pool after it was made."""
 
     def __init__(self, database: Database) -> None:
         self.count = 0
         self.steps = 0
-        """Instructions of SQLite's machine, in hundreds that were begun; 0 with PostgreSQL."""
+        """Instructions of SQLite's virtual machine, by begun hundreds; 0 with PostgreSQL."""
         engine = database.engine.sync_engine
         sa.event.listen(engine, "before_cursor_execute", self._asked)
         if database.is_sqlite:

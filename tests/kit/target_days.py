@@ -28,13 +28,13 @@ class Course(NamedTuple):
     cost: float  # micros, from day 8 on
     expected: float  # conversions that this cost brings, from day 8 on
     was_stopped: bool
-    drought: float  # the most targets of matured cost without a conversion while it still bid
-    spent: float  # targets of cost as paid, in all
+    drought: float  # the most matured cost without a conversion while it still bid, in targets
+    spent: float  # all cost as paid, in targets
     volume: float  # conversions from day 8 on, as a part of those at the multiplier that meets the target
 
     @property
     def of_target(self) -> float:
-        """Cost of a conversion as a part of the target, without the luck of who converted."""
+        """The cost of a conversion as a part of the target, with expected instead of actual conversions."""
         return self.cost / self.expected / TARGET if self.expected else math.nan
 
 

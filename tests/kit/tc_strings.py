@@ -8,7 +8,7 @@ Vendors = tuple[int, ...]
 
 @dataclass(kw_only=True)
 class TcFields:
-    """What goes into a string; the defaults permit vendor 7 what a retargeting bidder asks for."""
+    """The fields of a string; by default it permits vendor 7 what a retargeting bidder asks for."""
 
     created: int = 17_800_000_000  # deciseconds: May 2026
     updated: int = 17_800_000_000

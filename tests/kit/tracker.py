@@ -25,7 +25,7 @@ EXCHANGE = Exchange(id=5, key="demo", sync_url="https://exchange.example/match?d
 
 
 def read_consent(text: str) -> ConsentFlags:
-    """Stands for the TC decoder: "all", "ids" (purpose 1 without 3) or refused."""
+    """Stands in for the TC decoder: "all", "ids" (purpose 1 without 3), or any other text for a refusal."""
     return ConsentFlags(identifiers=text in ("all", "ids"), profile_write=text == "all")
 
 

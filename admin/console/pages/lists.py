@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import functools
 import io
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -81,9 +82,12 @@ class Lists:
         require_csrf(visitor.caller, dict(fields))
         action = dict(fields).get("action", "")
         chosen = _chosen_ids(fields)
-        if action not in ACTIONS:
+        if action == "set":
+            await self._desk.patch_many(visitor.caller, kind.name, chosen, _patch_of_many(kind, fields))
+        elif action in ACTIONS:
+            await self._desk.set_status(visitor.caller, kind.name, chosen, ACTIONS[action])
+        else:
             raise InputError("the form names no action", hint="choose pause, resume or archive")
-        await self._desk.set_status(visitor.caller, kind.name, chosen, ACTIONS[action])
         return go(_back(fields, kind))
 
     async def change_cell(
@@ -227,6 +231,17 @@ def _inline_column(kind: KindPage, path: str) -> Column:
         if column.inline and column.field.path == path:
             return column
     raise InputError(f"'{path[:40]}' cannot be changed in the list", hint="open the object")
+
+
+def _patch_of_many(kind: KindPage, fields: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The change that a form makes of every chosen row; an empty value takes the old ones away. Raises InputError."""
+    sent = dict(fields)
+    column = _inline_column(kind, sent.get("path", ""))
+    patch, faults = document_of([column.field], [(column.field.path, sent.get("value", "").strip())], {})
+    if faults:
+        raise InputError(faults[0].message, faults=faults)
+    nothing: Any = None
+    return patch or functools.reduce(lambda inner, part: {part: inner}, reversed(column.field.path.split(".")), nothing)
 
 
 def _back(fields: Sequence[tuple[str, str]], kind: KindPage) -> str:

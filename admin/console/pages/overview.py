@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -29,6 +29,11 @@ _PATIENCE_S = 4
 _FINDINGS = 500
 # The doctor's whole round takes seconds with 10,000 line items, and each overview asks for it.
 _REPORT_KEPT_S = 15
+
+# Where what the doctor finds is mended; other areas are no matter of a page.
+_CURES: Final = {
+    "exchanges": "/exchanges", "prices": "/exchanges", "products": "/feeds", "line items": "/line-items",
+}  # fmt: skip
 
 
 class Overview:
@@ -93,6 +98,7 @@ class Overview:
             visitor,
             here="/attention",
             findings=found,
+            cures=_CURES,
             most=5 if "most" in request.query else _FINDINGS,
         )
 

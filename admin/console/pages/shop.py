@@ -18,6 +18,7 @@ from admin.store.lookups import active_segments
 from admin.store.model import Scope
 from admin.validation.decode import decode
 from core.errors import GroszError, InputError, UnavailableError
+from creatives.feeds.faults import KINDS
 
 _PRODUCTS_SHOWN = 24
 # A page waits so long for Redis, then shows the rest.
@@ -65,7 +66,8 @@ class ShopPages:
         """GET /feeds/{id}/runs: how the feed's last runs went, and each fault with its line"""
         feed = await self._reader.feed(visitor.caller, requests.object_id_of(request), Scope.READ)
         report = await self._desks.products.report(feed)
-        return page("feed.html", visitor, here="/feeds", feed=feed, report=report, asked="asked" in request.query)
+        asked = "asked" in request.query
+        return page("feed.html", visitor, here="/feeds", feed=feed, report=report, asked=asked, fault_kinds=KINDS)
 
     async def refresh(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
         """POST /feeds/{id}/runs: load it now"""

@@ -13,8 +13,17 @@ from admin.console.browser import Visitor, require_csrf
 from admin.console.desk import Desk, Step
 from admin.console.fields import N_, FormField, amount_text, document_of, id_of
 from admin.console.rendering import go, page
+from admin.console.telling import told
+from admin.console.words import Words
 from core.errors import Fault, GroszError, InputError
-from segments.audiences.ready_made import READY_MADE, default_text, duration_text, parameter_value, rule_of
+from segments.audiences.ready_made import (
+    READY_MADE,
+    ParameterValue,
+    ReadyMade,
+    default_text,
+    parameter_value,
+    rule_of,
+)
 
 _EVERYBODY = "everybody"
 _NEW = "new"
@@ -72,10 +81,12 @@ class Wizard:
         try:
             steps = await self._steps(visitor, sent)
             made = await self._desk.create_together(visitor.caller, steps, dry_run=reviewing)
+            if reviewing:
+                advertiser, _ = await self._advertiser(visitor.caller, sent)
+                audience = _in_words(sent, str(advertiser["currency"]), visitor.words)
+                return await self._page(visitor, sent, made, None, 200, audience)
         except GroszError as error:
             return await self._page(visitor, sent, None, problem_of(error), status_of(error))
-        if reviewing:
-            return await self._page(visitor, sent, made, None, 200)
         return go(f"/line-items/{made[-1]['id']}/delivery")
 
     def segment_of(self, sent: Mapping[str, str], currency: str) -> dict[str, str] | None:
@@ -98,6 +109,7 @@ class Wizard:
         review: Sequence[Mapping[str, Any]] | None,
         problem: Problem | None,
         status: int,
+        audience: str = "",
     ) -> web.Response:
         shown = {name: sent.get(name, "") for name in _NAMES}
         parameters = {name: text for name, text in sent.items() if "." in name}
@@ -109,7 +121,7 @@ class Wizard:
         if review:
             # The segment and the line item that targets it warn of the same.
             said = [(one.message, one.hint) for made in review for one in made.get("warnings") or ()]
-            more |= {"warnings": list(dict.fromkeys(said)), "waits": _waits(sent)}
+            more |= {"warnings": list(dict.fromkeys(said)), "waits": _waits(sent, visitor.words), "told": audience}
         return page("start.html", visitor, status, here="/start", **values, **more)
 
     async def _steps(self, visitor: Visitor, sent: Mapping[str, str]) -> list[Step]:
@@ -173,19 +185,29 @@ def _segment(sent: Mapping[str, str], currency: str) -> dict[str, str] | None:
     if ready is None:
         fault = Fault("/audience", "not_allowed", "there is no such audience", "choose one of the list")
         raise InputError("the input is not valid", faults=[fault])
-    texts = {one.name: sent.get(f"{key}.{one.name}", "").strip() for one in ready.parameters}
-    values = {one.name: parameter_value(one, texts[one.name], currency) for one in ready.parameters if texts[one.name]}
-    return {"name": ready.name, "rule": rule_of(key, currency, values)}
+    return {"name": ready.name, "rule": rule_of(key, currency, _values(sent, ready, currency))}
 
 
-def _waits(sent: Mapping[str, str]) -> str:
-    """How long after a cart was left the form's audience begins, as rules have it; "" if it begins at once."""
+def _values(sent: Mapping[str, str], ready: ReadyMade, currency: str) -> dict[str, ParameterValue]:
+    """The audience's parameters that were filled in. Raises InputError."""
+    texts = {one.name: sent.get(f"{ready.key}.{one.name}", "").strip() for one in ready.parameters}
+    return {one.name: parameter_value(one, texts[one.name], currency) for one in ready.parameters if texts[one.name]}
+
+
+def _in_words(sent: Mapping[str, str], currency: str, words: Words) -> str:
+    """The form's audience in words; "" for everybody. Raises InputError."""
+    ready = READY_MADE.get(sent.get("audience", ""))
+    return told(ready.key, _values(sent, ready, currency), currency, words) if ready else ""
+
+
+def _waits(sent: Mapping[str, str], words: Words) -> str:
+    """How long after a cart was left the form's audience begins; "" if it begins at once."""
     key = sent.get("audience", "")
     ready = READY_MADE.get(key)
     delays = [one for one in ready.parameters if one.name == "delay"] if ready else []
     for parameter in delays:
         seconds = parameter_value(parameter, sent.get(f"{key}.delay", "").strip() or default_text(parameter), "")
-        return duration_text(seconds) if isinstance(seconds, int) and seconds else ""
+        return words.duration(seconds) if isinstance(seconds, int) and seconds else ""
     return ""
 
 

@@ -5,7 +5,7 @@ what cannot be read, is of a version that no specification knows, or has a value
 permits, permits: a state's section without an opt-out, a signal for a child or a service provider's mode leaves
 retargeting as it is. The TC string of section 2 is handed on as it is; section 5, Canada's, is read here.
 
-Layouts: IAB Tech Lab, Global Privacy Platform, sections 2, 5 to 27 (2026-07); spec: openrtb 3.4.
+Layouts: IAB Tech Lab, Global Privacy Platform, sections 2, 5 to 27 (2026-07).
 """
 
 import binascii
@@ -56,7 +56,7 @@ def _layout(
     *,
     is_mode: bool = False,
 ) -> _Layout:
-    """From the places of the fields' first bits."""
+    """A section's layout, from the places of its fields' first bits."""
 
     def mask(places: tuple[int, ...]) -> int:
         return sum(1 << length - 2 - place for place in places)
@@ -70,7 +70,7 @@ def _pairs(first: int, count: int) -> tuple[int, ...]:
 
 
 def _state(opt_outs: tuple[int, ...], sensitive: int, children: int, after: int) -> _Layout:
-    """A state's: opt-outs, `sensitive` fields, known children, `after` fields, then MSPA covered, option, provider."""
+    """A state's layout: opt-outs, `sensitive`, known children, `after` fields, then MSPA covered, option, provider."""
     child = opt_outs[-1] + 2 + 2 * sensitive
     covered = child + 2 * children + 2 * after
     return _layout(1, covered + 6, opt_outs, _pairs(child, children), covered + 4)
@@ -197,13 +197,13 @@ def _canada_permits(body: str, vendor_id: int, purposes: frozenset[int]) -> bool
 
 
 def _bits(text: str) -> str:
-    """The same as text of 0 and 1."""
+    """The bits of a base64 text, as text of 0 and 1."""
     number, length = _number(text)
     return f"{number:0{length}b}"
 
 
 def _number(text: str) -> tuple[int, int]:
-    """The number that a text is, six bits a character, and how many bits it has.
+    """The number that a base64 text stands for, six bits a character, and how many bits it has.
 
     Raises GppError for characters that are not web-safe base64, and for no text at all.
     """

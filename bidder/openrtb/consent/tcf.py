@@ -187,7 +187,7 @@ def _decode_others(segments: list[str]) -> _Others:
         elif kind == PUBLISHER:
             others.publisher_consents = bits.numbers(PURPOSES)
             others.publisher_interests = bits.numbers(PURPOSES)
-            bits.take(2 * bits.number(6))  # custom purposes: consents, interests; nobody's but the publisher's
+            bits.take(2 * bits.number(6))  # consents and interests for custom purposes, which are the publisher's alone
         else:
             raise TcError(f"has a segment of type {kind}, which no version knows")
     return others

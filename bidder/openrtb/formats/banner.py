@@ -83,14 +83,14 @@ def _between(banner: Banner) -> SizeRange | None:
 
 
 def _ratio(item: Format) -> SizeRatio | None:
-    """A flexible entry of `format` (OpenRTB 2.6, section 3.2.10); one with exact measures is exact."""
+    """The ratio of a flexible entry of `format` (OpenRTB 2.6, section 3.2.10); None for an exact or unsound one."""
     if (item.w and item.h) or not item.wratio or not item.hratio or _is_unsound(item) or item.hratio < 0:
         return None
     return SizeRatio(item.wratio, item.hratio, max(item.wmin or 1, 1))
 
 
 def _is_unsound(item: Format) -> bool:
-    """A negative ratio or minimum says that the sender's numbers cannot be relied upon."""
+    """Whether a ratio or minimum is negative: then the sender's numbers cannot be relied upon."""
     return min(item.wratio or 0, item.hratio or 0, item.wmin or 0) < 0
 
 
@@ -113,13 +113,13 @@ def interstitial(offer: Offer, device: Device) -> Offer:
 
 
 def _share(pixels: int, percent: int | None) -> int:
-    """At least so many percent of a measure; all of it where the sender does not say, or says nonsense."""
+    """So many percent of a measure, rounded up; all of it where the sender does not say, or says nonsense."""
     share = percent if percent is not None and 0 < percent <= 100 else 100
     return -(-pixels * share // 100)
 
 
 def write(ad: Ad) -> dict[str, object]:
-    """Its size, and that it is a banner; its ratio where it flexes (OpenRTB 2.6 section 4.2.3, `wratio`)."""
+    """What a bid says of its banner: its size, and its ratio where it flexes (OpenRTB 2.6 section 4.2.3, `wratio`)."""
     members: dict[str, object] = {"w": ad.creative.width, "h": ad.creative.height, "mtype": MARKUP_TYPE}
     if isinstance(ad, BannerAd) and ad.ratio is not None:
         members |= {"wratio": ad.ratio.width, "hratio": ad.ratio.height}

@@ -14,10 +14,10 @@ class FormatCodec(msgspec.Struct, frozen=True):
     """One format: from a member of an impression to an offer, and from an ad to the members of a bid."""
 
     name: str
-    """As the half in `creatives/formats` has it."""
+    """The same name as that of the format's half in `creatives/formats`."""
 
     member: str
-    """Of `imp`, by which an impression offers the format: without it `read` is not asked."""
+    """The member of `imp` by which an impression offers the format: without it `read` is not called."""
 
     read: Callable[[Imp], Offer | Fault | None]
     """The offer; None where the member names another format; a Fault (with a pointer relative to the

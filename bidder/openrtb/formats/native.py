@@ -22,7 +22,7 @@ MARKUP_TYPE: Final = 4
 MAIN_IMAGE: Final = 3
 
 PICTURE_TYPES: Final = {1: "icon", 2: "logo", 3: "images"}
-"""Native 1.2, list "Image Asset Types"; 2 is of versions before."""
+"""Native 1.2, list "Image Asset Types"; 2 is of earlier versions."""
 
 DATA_TYPES: Final = {
     1: "sponsored", 2: "texts", 3: "rating", 4: "likes", 5: "downloads", 6: "price", 7: "sale_price", 8: "phone",
@@ -34,7 +34,7 @@ DATA_TYPES: Final = {
 MAX_ASSETS: Final = 50
 
 LISTS: Final = frozenset({"methods", "mimes"})
-"""Members that are lists, of which some pages send the only value."""
+"""Members that are lists; some pages send their only value instead."""
 
 # Requests of native ads are written by a publisher once, and come again with each impression.
 MAX_REMEMBERED_CHARS: Final = 8_192
@@ -99,7 +99,7 @@ def read(imp: Imp) -> NativeOffer | Fault | None:
 
 
 def _text_of(native: Native) -> str:
-    """The request as JSON, wherever it is."""
+    """The request as JSON, wherever the sender has put it."""
     if isinstance(native.request, str):
         return native.request
     if native.request is not None:
@@ -142,7 +142,7 @@ def _parsed(text: str, version: str) -> tuple[NativeRequest, AssetsNeeded] | Fau
 
 
 def _decoded(text: str) -> _Root:
-    """A request; where its types are wrong, once more without what is null in lists, and with lists of one value."""
+    """Decode a request; where its types are wrong, once more without nulls in lists, and with lists of one value."""
     try:
         return _decoder.decode(text)
     except msgspec.ValidationError:
@@ -150,7 +150,7 @@ def _decoded(text: str) -> _Root:
 
 
 def _mended(value: object) -> object:
-    """What says nothing is left out; a method alone stands for a list of it. What limits an ad stays as it is."""
+    """Leave out nulls in lists, and make a list of a single value in LISTS. What limits an ad stays as it is."""
     if isinstance(value, list):
         return [_mended(each) for each in value if each is not None]
     if isinstance(value, dict):
@@ -199,7 +199,7 @@ def _version(said: str | float) -> str:
 
 
 def write(_ad: Ad) -> dict[str, object]:
-    """That it is a native ad; it has no measures."""
+    """What a bid says of its native ad: that it is one. It has no measures."""
     return {"mtype": MARKUP_TYPE}
 
 

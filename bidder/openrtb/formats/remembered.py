@@ -11,7 +11,7 @@ import msgspec
 from core.errors import Fault
 from creatives.formats.offer import Offer
 
-# 8 MB at most for a format: a longer one is read each time, so that a sender cannot fill the memory.
+# 8 MB at most for a format: a longer member is read each time, so that a sender cannot fill the memory.
 MOST: Final = 4_096
 MAX_BYTES: Final = 1_024
 

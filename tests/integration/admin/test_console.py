@@ -304,12 +304,19 @@ async def test_a_campaign_in_one_form(api: Api, shop: Shop) -> None:
     review = await browser.fill("/start", form | {"action": "review"})
     assert review.status == 200, review.text
     assert "cart.value &gt;= 500 PLN and cart.age in 1h..14d" in review.text
-    assert "<strong>1h</strong>" in review.text, "a cart of this minute is not bid on at once"
+    assert "<strong>1 hr</strong>" in review.text, "a cart of this minute is not bid on at once"
     sooner = await browser.fill("/start", form | {"action": "review", "cart_abandoners.delay": "5m"})
-    assert "<strong>5m</strong>" in sooner.text
+    assert "<strong>5 min</strong>." in sooner.text
     browser.cookies["grosz_language"] = "pl"
     polish = await browser.fill("/start", form | {"action": "review"})
-    assert "po porzuceniu koszyka: <strong>1h</strong>" in polish.text
+    assert "po porzuceniu koszyka: <strong>1 godz.</strong> Pierwsze" in polish.text
+    assert (
+        "Zostawili koszyk i od tej pory nic nie kupili. Czas od zostawienia koszyka: 1 godz. \u2013 14 dni."
+        in polish.text
+    )
+    assert "Wartość koszyka: co najmniej 500,00\xa0zł.<details>" in polish.text, (
+        "the rule itself stands behind its words"
+    )
     for more in ({"cart_abandoners.delay": "0m"}, {"audience": "buyers"}, {"audience": "everybody"}):
         assert "porzuceniu koszyka:" not in (await browser.fill("/start", form | {"action": "review"} | more)).text
     del browser.cookies["grosz_language"]

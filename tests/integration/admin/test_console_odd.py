@@ -1,6 +1,7 @@
 """The console where something is odd: nonsense in forms, Redis away, sessions that end, ads that are hostile."""
 
 import re
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -296,3 +297,40 @@ async def test_an_address_with_a_capital_letter_sets_up_and_logs_in(api: Api) ->
     assert (await browser.post("/setup", sent)).status == 303
     again = await Browser(api.client).post("/login", {"email": "ADA@szpilka.example ", "password": PASSWORD})
     assert again.status == 303
+
+
+async def test_a_value_is_set_for_all_that_are_chosen_or_for_none(api: Api, shop: Shop) -> None:
+    ids = [(await shop.caller.made("/v1/line-items", shop.line_item()))["id"] for _ in range(3)]
+    browser = await person(api)
+    chosen = [("csrf", await browser.csrf()), ("action", "set"), *(("id", str(one)) for one in ids)]
+
+    async def values(member: str) -> list[Any]:
+        return [item[member] for item in (await shop.caller.get("/v1/line-items")).body["items"]]
+
+    page = (await browser.get("/line-items")).text
+    assert '<option value="daily_budget.spend">' in page
+    assert 'name="action" value="set"' not in (await browser.get("/segments")).text
+    refused = await browser.post("/line-items", [*chosen, ("id", "999999"), ("path", "bid"), ("value", "4,50")])
+    assert refused.status == 404
+    assert {bid["amount"] for bid in await values("bid")} != {"4.50"}
+    for path, value in (("bid", "4,50"), ("daily_budget.spend", "120"), ("end", "2027-03-01 12:00")):
+        answer = await browser.post("/line-items", [*chosen, ("path", path), ("value", value)])
+        assert answer.status == 303, answer.text
+    assert [bid["amount"] for bid in await values("bid")] == ["4.50"] * 3
+    assert [budget["spend"]["amount"] for budget in await values("daily_budget")] == ["120.00"] * 3
+    assert [end[:16] for end in await values("end")] == ["2027-03-01T12:00"] * 3
+    assert (await browser.post("/line-items", [*chosen, ("path", "end"), ("value", "")])).status == 303
+    assert await values("end") == [None] * 3
+    for path, value in (("bid", "lots"), ("targeting", "{}"), ("bid", "")):
+        assert (await browser.post("/line-items", [*chosen, ("path", path), ("value", value)])).status == 422
+    assert [bid["amount"] for bid in await values("bid")] == ["4.50"] * 3
+
+
+async def test_what_needs_attention_leads_to_where_it_is_mended(api: Api, shop: Shop) -> None:
+    await api.publisher.publish()
+    browser = await person(api)
+    page = await browser.get("/attention")
+    assert '<a href="/line-items">line items</a>' in page.text, page.text
+    assert '<a href="/feeds">products</a>' in page.text
+    browser.cookies["grosz_language"] = "pl"
+    assert '<a href="/feeds">produkty</a>' in (await browser.get("/attention")).text

@@ -12,13 +12,13 @@ NAME = "jingle"
 
 
 class JingleOffer(Offer, frozen=True, gc=False):
-    """A jingle's offer says besides which volume it is played at."""
+    """An offer for a jingle, with the volume that it is played at."""
 
     volume: int = 100
 
 
 class Jingle(Ad, frozen=True):
-    """A rendered jingle knows how long it is."""
+    """A rendered jingle, with its length."""
 
     seconds: int = 0
 

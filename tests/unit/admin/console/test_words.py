@@ -19,8 +19,9 @@ def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
 
 
 def test_translations_keep_what_is_code() -> None:
+    code = r"`[^`]+`|\$\{\w+\}|\{\w+\}"
     for text, shown in catalogue("pl").items():
-        assert re.findall(r"`[^`]+`|\$\{\w+\}|\{\w+\}", text) == re.findall(r"`[^`]+`|\$\{\w+\}|\{\w+\}", shown), text
+        assert sorted(re.findall(code, text)) == sorted(re.findall(code, shown)), text
 
 
 def test_numbers_money_and_times_are_written_as_the_language_does() -> None:
