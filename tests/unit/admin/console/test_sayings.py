@@ -214,7 +214,7 @@ def test_a_part_that_is_a_text_itself_is_translated_too() -> None:
         ("campaign is a moment: say how long ago", "campaign to moment: powiedz, jak dawno temu"),
         ("wants POL or lists 4, 5, request DEU", "wymaga: POL albo listy 4, 5, zapytanie: DEU"),
         ("line item daily budget 5.00 of 5.00 PLN spent", "budżet dzienny linii: wydano 5.00 z 5.00 PLN"),
-        ("line item 5 is paused, campaign 3 is paused", "linia 5: wstrzymana, kampania 3: wstrzymana"),
+        ("line item 5 is paused, campaign 3 is paused", "linia 5: wstrzymano, kampania 3: wstrzymano"),
     ],
 )
 def test_parts_that_somebody_wrote_stay_as_they_are(english: str, polish: str) -> None:
