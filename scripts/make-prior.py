@@ -2,7 +2,7 @@
 been seen.
 
 Not trained: logits set by hand from published rates (display CTR of 0.1-0.3 %, 1-3 % of clicks convert; retargeting
-several times that: spec science 1e). Training replaces it; this script documents where its numbers come from.
+several times that: docs/evidence.md, "Carts"). Training replaces it; this script documents where its numbers come from.
 """
 
 import hashlib

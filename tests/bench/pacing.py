@@ -1,7 +1,7 @@
 """How well budgets are paced: a replay of recorded auctions against the best fixed multiplier chosen in hindsight.
 
-`scripts/bench pacing [--file FILE] [--step SECONDS] [--svg FILE] [--profit]`. Protocol P1 of spec science 2.6: the
-first half of a stream of auctions says what a click costs (the value of a click), the second half is one day with
+`scripts/bench pacing [--file FILE] [--step SECONDS] [--svg FILE] [--profit]`. The protocol of docs/pacing.md, "How well it
+does": the first half of a stream of auctions says what a click costs (the value of a click), the second half is one day with
 budgets of 1/64 to 1/2 of its cost. A bid wins when it is at least the market price (as in rlb-dp) and pays that price;
 what a budget cannot pay is not bought. The line items are to spend all, since the first half's click price does not
 spend 1/2 of the second's; `--profit` shows what they do without that. Every multiplier comes from pacing.pace.board,
@@ -42,7 +42,7 @@ DAY_MS = 1_000 * DAY_S
 START_MS = 20_000 * DAY_MS
 POINTS = 288
 
-# Bars of spec science 4.2.
+# The bars that docs/pacing.md states.
 LEAST_OF_BEST = 0.97
 LEAST_SPENT = 0.99
 # Fewer cannot be paced in windows of a hundred auctions.

@@ -1,4 +1,4 @@
-"""The price of one line item on one impression, one number after the other: spec, science 2.2 without arrays."""
+"""The price of one line item on one impression, without arrays: docs/pricing.md, "The formula", number by number."""
 
 import datetime
 import functools
