@@ -410,7 +410,7 @@ def delivery_processes(length_s: int, bucket: int) -> str:
 def user_touches(user_id: str) -> str:
     """List: the user's last billed impressions and clicks, packed, the newest last.
 
-    TTL: longest attribution window, renewed; writer: tracker; reader: worker; at most 64 x 29 bytes.
+    TTL: longest attribution window, renewed; writer: tracker; reader: worker; at most 64 x 37 bytes.
     """
     return f"at:{{{user_id}}}"
 
