@@ -1,8 +1,8 @@
 """How well budgets are paced: a replay of recorded auctions against the best fixed multiplier chosen in hindsight.
 
-`scripts/bench pacing [--file FILE] [--step SECONDS] [--svg FILE] [--profit]`. The protocol of docs/pacing.md, "How
-well it does": the first half of a stream of auctions says what a click costs (the value of a click), the second half
-is one day with budgets of 1/64 to 1/2 of its cost. A bid wins when it is at least the market price (as in rlb-dp) and
+`scripts/bench pacing [--file FILE] [--step SECONDS] [--svg FILE] [--profit]`. By the protocol of docs/pacing.md,
+"How well it does", the first half of a stream of auctions says what a click costs (the value of a click), the second
+half is one day with budgets of 1/64 to 1/2 of its cost. A bid wins when it is at least the market price (as in rlb-dp) and
 pays that price; what a budget cannot pay is not bought. The line items are to spend all, since the first half's click
 price does not spend 1/2 of the second's; `--profit` shows what they do without that. Every multiplier comes from
 pacing.pace.board, the code that the worker runs. `pacing` is the entry for arrays of one's own.
