@@ -2,10 +2,10 @@
 
 `scripts/bench pacing [--file FILE] [--step SECONDS] [--svg FILE] [--profit]`. By the protocol of docs/pacing.md,
 "How well it does", the first half of a stream of auctions says what a click costs (the value of a click), the second
-half is one day with budgets of 1/64 to 1/2 of its cost. A bid wins when it is at least the market price (as in rlb-dp) and
-pays that price; what a budget cannot pay is not bought. The line items are to spend all, since the first half's click
-price does not spend 1/2 of the second's; `--profit` shows what they do without that. Every multiplier comes from
-pacing.pace.board, the code that the worker runs. `pacing` is the entry for arrays of one's own.
+half is one day with budgets of 1/64 to 1/2 of its cost. A bid wins when it is at least the market price (as in
+rlb-dp) and pays that price; what a budget cannot pay is not bought. The line items are to spend all, since the first
+half's click price does not spend 1/2 of the second's; `--profit` shows what they do without that. Every multiplier
+comes from pacing.pace.board, the code that the worker runs. `pacing` is the entry for arrays of one's own.
 
 FILE has a line an auction: click (0 or 1), price to beat (CPM, hundredths of a unit), predicted click rate, and perhaps
 the hour of the day (0 to 23); without it the stream of iPinYou campaign 2997 is read from the folder that GROSZ_DATA
