@@ -1,7 +1,7 @@
 """`grosz audience`: who is in which segment, whether the tags fire, how well cookie sync matches."""
 
 import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -9,16 +9,13 @@ from admin.cli import audience_lists, ready_made
 from admin.cli.asking import ask
 from admin.cli.audience_access import open_audiences
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json, print_table
+from admin.cli.options import AdvertiserArgument, JsonOption, KeyOption, UrlOption, print_json, print_table
 from admin.cli.settings import ConfigFile
 from admin.visitors.documents import MatrixRequest
 
 app = typer.Typer(no_args_is_help=True, help="Segment sizes, overlaps, matrices, tag health and match rates.")
 app.add_typer(ready_made.app)
 app.add_typer(audience_lists.app)
-
-AdvertiserArgument = Annotated[int, typer.Argument(metavar="ADVERTISER", help="Its number.")]
-T = TypeVar("T")
 
 
 @app.command("sizes")

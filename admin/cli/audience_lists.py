@@ -15,7 +15,7 @@ import typer
 from admin.cli.asking import ask
 from admin.cli.object_access import Json, call_api
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json, print_table
+from admin.cli.options import AdvertiserArgument, JsonOption, KeyOption, UrlOption, print_json, print_table
 from admin.cli.profiles import open_profiles
 from admin.cli.ready_made import objects_of
 from admin.cli.settings import ConfigFile
@@ -39,9 +39,7 @@ app = typer.Typer()
 PIECE_BYTES = 1024 * 1024
 SHOWN_FAULTS = 20
 
-AdvertiserArgument = Annotated[int, typer.Argument(metavar="ADVERTISER", help="Its number.")]
 ListOption = Annotated[str, typer.Option("--list", help="Its name, as rules have it: has list.NAME.")]
-T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 

@@ -30,6 +30,7 @@ UrlOption = Annotated[
     ),
 ]
 KeyOption = Annotated[str, typer.Option("--key", envvar="GROSZ_API_KEY", help="API key for --url.", show_envvar=True)]
+AdvertiserArgument = Annotated[int, typer.Argument(metavar="ADVERTISER", help="Its number.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 

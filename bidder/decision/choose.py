@@ -3,7 +3,7 @@
 import itertools
 import zlib
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -67,7 +67,7 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
 
     `caps` is asked before each bid whether the bids of the same batch leave room for it, and told of it afterwards.
     """
-    ties = rank.TiesWhenNeeded(
+    ties = rank.Ties(
         snapshot.index.lines.line_item, found.positions, lambda: [seed_of(slot.auction) for slot in found.slots]
     )
     pairs = rank.winners(found.starts, found.slot_of_pair, found.cpm, found.eligible, ties)
@@ -84,7 +84,7 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
         slot = found.slots[number]
         has_rivals = slot.impression.has_rivals
         if slot.impression.pod is not None:
-            chosen |= _fill_pod(found, snapshot, number, pods, sent, ties(), taken, now_ms, caps)
+            chosen |= _fill_pod(found, snapshot, number, pods, sent, ties, taken, now_ms, caps)
             continue
         if has_rivals:
             place = (slot.number, slot.impression.position)
@@ -95,12 +95,12 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
         if limit and _next(sent, slot.number) > limit:
             continue
         if has_rivals:
-            ranked = _of_all_formats(found, number, ties())
+            ranked = _of_all_formats(found, number, ties)
             bid = _take_first(found, snapshot, ranked, taken, now_ms, caps)
         else:
             bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps)
             if bid is None:
-                ranked = rank.ranking(*found.pair_range(number), number, found.cpm, found.eligible, ties())
+                ranked = rank.ranking(*found.pair_range(number), number, found.cpm, found.eligible, ties)
                 others = (each for each in ranked if each != pair)
                 bid = _take_first(found, snapshot, others, taken, now_ms, caps)
         if bid is not None:
@@ -117,7 +117,7 @@ def _bid_beside(
     snapshot: Snapshot,
     chosen: dict[int, Chosen],
     sent: dict[int, int],
-    ties: Callable[[], rank.Ties],
+    ties: rank.Ties,
     taken: set[tuple[int, int]],
     now_ms: int,
     caps: BatchCaps | None,
@@ -132,7 +132,7 @@ def _bid_beside(
             continue
         if not speaker.dialect.deal_beside_open or (speaker.max_bids and _next(sent, slot.number) > speaker.max_bids):
             continue
-        second = _beside(found, snapshot, number, first, ties(), taken, now_ms, caps)
+        second = _beside(found, snapshot, number, first, ties, taken, now_ms, caps)
         if second is not None:
             chosen[found.second_of(number)] = second
 

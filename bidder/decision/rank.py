@@ -34,40 +34,29 @@ def verdicts(cpm: Integers, floors: Integers, too_low: Flags, affordable: Flags)
 
 
 class Ties:
-    """The order of equal bids, computed for the few pairs that need it: lowest key first."""
+    """The order of equal bids, computed for the few pairs that need it: lowest key first.
 
-    __slots__ = ("_line_item", "_positions", "_seeds")
+    `seeds`, one a slot, are asked for with the first keys: most batches need none.
+    """
 
-    def __init__(self, line_item: Integers, positions: Integers, seeds: Sequence[int]) -> None:
+    __slots__ = ("_line_item", "_positions", "_seeds", "_seeds_of_slots")
+
+    def __init__(self, line_item: Integers, positions: Integers, seeds: Callable[[], Sequence[int]]) -> None:
         self._line_item = line_item
         self._positions = positions
-        self._seeds = np.array(seeds, dtype=np.uint64)
+        self._seeds_of_slots = seeds
+        self._seeds: NDArray[np.uint64] | None = None
 
     def keys(self, pairs: Integers, slots: Integers) -> NDArray[np.uint64]:
         """Keys of some pairs, whose slots are `slots`."""
+        if self._seeds is None:
+            self._seeds = np.array(self._seeds_of_slots(), dtype=np.uint64)
         line_items = self._line_item[self._positions[pairs]].astype(np.uint64)
         mixed = (line_items + (self._seeds[slots] << np.uint64(32))) * _GOLDEN
         return (mixed ^ (mixed >> _SHIFT)) * _MIX
 
 
-class TiesWhenNeeded:
-    """The `Ties` of a batch, made when they are first asked for: most batches need none. `seeds` are by slot."""
-
-    __slots__ = ("_line_item", "_made", "_positions", "_seeds")
-
-    def __init__(self, line_item: Integers, positions: Integers, seeds: Callable[[], Sequence[int]]) -> None:
-        self._line_item, self._positions, self._seeds = line_item, positions, seeds
-        self._made: Ties | None = None
-
-    def __call__(self) -> Ties:
-        if self._made is None:
-            self._made = Ties(self._line_item, self._positions, self._seeds())
-        return self._made
-
-
-def winners(
-    starts: Integers, slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: Callable[[], Ties]
-) -> Integers:
+def winners(starts: Integers, slot_of_pair: Integers, cpm: Integers, eligible: Flags, ties: Ties) -> Integers:
     """The pair that wins each slot, in the slots' order; slots without an eligible pair have none.
 
     `starts` has the first pair of each slot; every slot has at least one, and eligible bids are above 0.
@@ -81,7 +70,7 @@ def winners(
     top: Integers = (bids == best.take(slot_of_pair)).nonzero()[0]
     if len(top) > won:
         slots = slot_of_pair.take(top)
-        order = np.lexsort((ties().keys(top, slots), slots))
+        order = np.lexsort((ties.keys(top, slots), slots))
         top, slots = top[order], slots[order]
         # In ascending order like without ties: which impression a line item takes must not depend on the batch.
         leads = np.flatnonzero(np.diff(slots, prepend=-1))

@@ -17,13 +17,13 @@ def arrays(pairs: list[tuple[int, int, bool]]) -> tuple[np.ndarray, np.ndarray, 
     cpm = np.array([row[1] * 10_000 for row in rows], dtype=np.int64)
     eligible = np.array([row[2] for row in rows], dtype=np.bool_)
     positions = np.arange(len(rows), dtype=np.int64)
-    return slot, cpm, eligible, Ties(positions + 100, positions, [7, 8, 9, 10, 11])
+    return slot, cpm, eligible, Ties(positions + 100, positions, lambda: [7, 8, 9, 10, 11])
 
 
 def won_by(slot: np.ndarray, cpm: np.ndarray, eligible: np.ndarray, ties: Ties) -> dict[int, int]:
     """Slot -> pair that wins it."""
     starts = np.flatnonzero(np.diff(slot, prepend=-1))
-    return {int(slot[pair]): pair for pair in winners(starts, slot, cpm, eligible, lambda: ties).tolist()}
+    return {int(slot[pair]): pair for pair in winners(starts, slot, cpm, eligible, ties).tolist()}
 
 
 @given(PAIRS)
@@ -53,7 +53,7 @@ def test_ties_fall_by_auction_and_favour_nobody() -> None:
     positions = np.arange(5)
     wins = np.zeros(5, dtype=int)
     for seed in range(1000):
-        ties = Ties(line_items, positions, [seed])
+        ties = Ties(line_items, positions, [seed].copy)
         won = won_by(np.zeros(5, dtype=np.int64), np.full(5, 10_000), np.ones(5, dtype=np.bool_), ties)
         wins[won[0]] += 1
     assert wins.min() > 100, wins
