@@ -18,9 +18,8 @@ from admin.console.words import words_of
             "waluta EUR nie jest jedną z: PLN; element 2 jest mniejszy niż 300x150; domena on.example jest zablokowana",
         ),
         (
-            "ended after 60 s, while it waited for: video 2; the bidder hangs or is too slow: see its log, start it again",
-            "zakończono po 60 s, w oczekiwaniu na: Odpowiedź na próbkę spełnia wszystkie zasady: wideo 2; bidder się "
-            "zawiesił albo jest zbyt wolny: zobacz jego dziennik i uruchom go ponownie",
+            "ended after 60 s, while it waited for: the connection stays open; status 404",
+            "zakończono po 60 s, w oczekiwaniu na: Połączenie pozostaje otwarte; status 404",
         ),
         (
             "the answer has another form: Expected `array`, got `int` - at `$.seatbid`",
