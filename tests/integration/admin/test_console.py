@@ -458,17 +458,6 @@ async def test_an_explanation_names_line_items_and_reasons(api: Api, shop: Shop,
     assert unknown.status == 404
 
 
-async def test_a_column_of_an_exchange_goes_back_to_its_dialect(api: Api) -> None:
-    owner = await api.caller()
-    made = await owner.made("/v1/exchanges", {"key": "ssp", "billing_event": "win", "no_bid_style": "empty"})
-    browser, place = await person(api), f"/exchanges/{made['id']}"
-    answer = await browser.get(place)
-    assert answer.text.count('<option value="">as usual</option>') == 2  # beside the one that is chosen
-    await browser.fill(place, {"billing_event": ""})
-    kept = (await owner.get(f"/v1{place}")).body
-    assert (kept["billing_event"], kept["no_bid_style"]) == (None, "empty")
-
-
 async def test_a_new_key_is_shown_once(api: Api) -> None:
     browser = await person(api)
     made = await browser.fill("/api-keys/new", {"name": "reports", "scopes": "read"})
