@@ -35,7 +35,6 @@ class Converted(NamedTuple):
 
     rows: int
     torn_bytes: int  # of the end that was lost with the process that wrote it
-    newest_ms: int  # when the newest row of it was written
 
 
 class SegmentConverter:
@@ -80,9 +79,14 @@ class SegmentConverter:
     def convert(self, path: Path) -> Converted:
         """Turn one segment into Parquet and remove it. Raises UnavailableError, and leaves it, where a disk refuses.
 
-        A segment that cannot be read is set aside under another name.
+        A segment that is none of ours is set aside under another name; one that was removed meanwhile has no rows.
         """
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return Converted(0, 0)
+        except OSError as error:
+            raise UnavailableError(f"{path} cannot be read: {error}") from error
         torn = len(data) - whole_bytes(data)
         try:
             if data and torn == len(data):
@@ -91,19 +95,18 @@ class SegmentConverter:
         except InputError as error:
             _log.error("a segment of the journal is set aside: %s", error, extra={"fields": {"file": path.name}})
             path.rename(path.with_suffix(DAMAGED_SUFFIX))
-            return Converted(0, len(data), 0)
+            return Converted(0, len(data))
         if torn:
             _log.warning(
                 "a segment of the journal ends within a write; the rows of its tail are missing",
                 extra={"fields": {"file": path.name, "bytes": torn}},
             )
-        newest_ms = round(path.stat().st_mtime * 1000)
         rows = self.write(path.stem, frames)
         try:
             self._on_stored(path)
         except OSError as error:
             raise UnavailableError(f"{path.name} cannot be taken from its folder: {error}") from error
-        return Converted(rows, torn, newest_ms)
+        return Converted(rows, torn)
 
     def write(self, source: str, frames: Iterable[SegmentFrame]) -> int:
         """Write rows as parts named by `source`; returns how many there were. Repeating it changes nothing."""

@@ -91,7 +91,12 @@ class SegmentShipper:
         return shipped
 
     async def _ship(self, path: Path) -> int:
-        content = await asyncio.to_thread(path.read_bytes)
+        try:
+            content = await asyncio.to_thread(path.read_bytes)
+        except FileNotFoundError:  # removed since it was listed: the others are shipped all the same
+            return 0
+        except OSError as error:
+            raise UnavailableError(f"{path} cannot be read: {error}") from error
         if not content:  # of a process that was killed while it began
             _forget(path)
             return 0
@@ -153,4 +158,5 @@ def _forget(path: Path) -> None:
 
 
 def _set_aside(path: Path) -> None:
-    path.rename(path.with_suffix(REFUSED_SUFFIX))
+    with contextlib.suppress(FileNotFoundError):  # removed while it was sent
+        path.rename(path.with_suffix(REFUSED_SUFFIX))

@@ -9,8 +9,7 @@ from typing import Protocol
 import msgspec
 
 from admin.cli.object_access import call_api
-from admin.cli.opening import open_store
-from admin.cli.settings import settings_for
+from admin.cli.opening import installed_settings, open_store
 from admin.reviews.desk import ReviewDesk
 from admin.reviews.documents import ApprovalPage, ApprovalQuery, ApprovalRequest, ApprovalView
 from admin.store.catalogue import CatalogueStore
@@ -112,4 +111,4 @@ async def open_approvals(url: str, key: str, data: Path | None, config: Path | N
         yield HttpApprovals(url, key)
         return
     async with open_store(config, data) as store:
-        yield StoreApprovals(store, settings_for(config))
+        yield StoreApprovals(store, installed_settings(config, data))

@@ -12,12 +12,12 @@ from rich.table import Table
 from admin.cli.approval_access import open_approvals
 from admin.cli.asking import ask
 from admin.cli.objects import creative as app
-from admin.cli.opening import DataOption
+from admin.cli.opening import DataOption, installed_settings
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.plain import plain
 from admin.cli.previewing import Written, page_with, size_of, write_preview
 from admin.cli.product_access import open_products
-from admin.cli.settings import ConfigFile, settings_for
+from admin.cli.settings import ConfigFile
 from admin.products.documents import RecommendRequest
 from admin.reviews.documents import (
     MAX_LISTED,
@@ -139,7 +139,7 @@ def preview_command(
     Example: grosz creative preview 7 --size 300x250 --request example.json
     """
     wanted, body = size_of(size) if size else None, None if request is None else request.read()
-    track_url = settings_for(config).track.public_url
+    track_url = installed_settings(config, data).track.public_url
 
     async def write() -> Written:
         async with open_approvals(url, key, data, config) as approvals:

@@ -9,9 +9,9 @@ import msgspec
 import typer
 
 from admin.cli.object_access import call_api
-from admin.cli.opening import DataOption, data_directory, open_store
+from admin.cli.opening import DataOption, data_directory, installed_settings, open_store
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
-from admin.cli.settings import ConfigFile, settings_for
+from admin.cli.settings import ConfigFile
 from admin.roles.local_state import media_store
 from admin.store.kinds import ADVERTISERS
 from core.telemetry.metrics import Telemetry
@@ -60,7 +60,7 @@ def _over_http(url: str, key: str, advertiser_id: int, file: Path) -> Uploaded:
 
 
 async def _here(advertiser_id: int, files: list[Path], data: Path | None, config: Path | None) -> list[Uploaded]:
-    settings = settings_for(config)
+    settings = installed_settings(config, data)
     async with open_store(config, data) as store:
         await store.get(ADVERTISERS, advertiser_id)
     kept = media_store(settings, data_directory(settings, data).absolute())

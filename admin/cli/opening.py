@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from admin.cli.settings import settings_for
+from admin.cli.settings import settings_for, use_templates
 from admin.roles.journal import archive_of
-from admin.roles.local_state import JOURNAL, PEOPLE_KEY_FILE
+from admin.roles.local_state import JOURNAL, PEOPLE_KEY_FILE, read_in_force
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import current, migrate, newest, versions
@@ -27,6 +27,20 @@ _HOW_TO_BEGIN = "a new installation is made by `grosz up`, or by `grosz migrate`
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Data directory of `grosz up` (default: settings, or ./data).")
 ]
+
+
+def installed_settings(config: Path | None, data: Path | None) -> Settings:
+    """Settings in force, with what the last `grosz up` of the data directory decided by, whatever this shell has set.
+
+    Where the settings name a Redis they describe a deployment of single roles, and say all of it. Raises ConfigError.
+    """
+    settings = settings_for(config)
+    found = None if settings.redis.url else read_in_force(data_directory(settings, data))
+    if found is None:
+        return settings
+    settings = msgspec.structs.replace(settings, **msgspec.structs.asdict(found))
+    use_templates(settings)
+    return settings
 
 
 def open_database(settings: Settings, data: Path | None) -> Database:

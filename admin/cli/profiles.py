@@ -6,8 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from admin.cli.opening import require_installation
-from admin.cli.settings import settings_for
+from admin.cli.opening import installed_settings, require_installation
 from core.catalogue.follower import CommandSource, read_catalogue
 from core.clock import SystemClock
 from core.config import Settings
@@ -35,7 +34,7 @@ class Profiles(msgspec.Struct, frozen=True):
 @contextlib.asynccontextmanager
 async def open_profiles(config: Path | None, data: Path | None) -> AsyncIterator[Profiles]:
     """The Redis of the settings, or the running server of the data directory. Raises UnavailableError."""
-    settings, clock = settings_for(config), SystemClock()
+    settings, clock = installed_settings(config, data), SystemClock()
     require_installation(settings, data)
     url = server_url(settings, data)
     try:

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from admin.cli.object_access import Json, call_api
-from admin.cli.opening import has_database_file, open_database, require_installation
-from admin.cli.settings import settings_for
+from admin.cli.opening import has_database_file, installed_settings, open_database, require_installation
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
 from admin.diagnosis.findings import Report, stop
@@ -142,7 +141,7 @@ async def open_questions(url: str, key: str, data: Path | None, config: Path | N
     if url:
         yield HttpQuestions(url, key)
         return
-    settings, clock = settings_for(config), SystemClock()
+    settings, clock = installed_settings(config, data), SystemClock()
     require_installation(settings, data)
     directory = (data or Path(settings.data.directory)).absolute()
     server = settings.redis.url or EmbeddedServer(directory).url

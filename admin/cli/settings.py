@@ -17,8 +17,13 @@ ConfigFile = Annotated[
 def settings_for(config: Path | None) -> Settings:
     """Settings in force. Raises ConfigError with every fault."""
     settings = load_settings(config, os.environ)
+    use_templates(settings)
+    return settings
+
+
+def use_templates(settings: Settings) -> None:
+    """Read the shop's own templates, where there are any. Raises TemplateError."""
     if settings.ads.templates:
         from creatives.templates.library import use_folder
 
         use_folder(settings.ads.templates)
-    return settings

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import typer
 from aiohttp.resolver import ThreadedResolver
 
-from admin.cli.opening import DataOption
+from admin.cli.opening import DataOption, installed_settings
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json, print_table
 from admin.cli.plain import plain
 from admin.cli.product_access import open_products
-from admin.cli.settings import ConfigFile, settings_for
+from admin.cli.settings import ConfigFile
 from admin.products.documents import ProductQuery
 from admin.roles.consents import event_policy
 from admin.tags.judging import EventCheck, ProductIdCheck, TagCheck, judge
@@ -59,7 +59,7 @@ def check_command(
     if program is None:
         hint = f"install the package `chromium` (looked for {', '.join(PROGRAMS)} on the PATH)"
         raise ConfigError("there is no Chromium on this machine", hint=hint)
-    policy = event_policy(settings_for(config).consent)
+    policy = event_policy(installed_settings(config, data).consent)
 
     async def check() -> TagCheck:
         await require_reachable(page, allow_private=private)

@@ -33,7 +33,9 @@ RETRY_MINUTES: Final = (1, 5, 30, 120, 720)
 _MINUTE_MS: Final = 60_000
 # Longer than any attempt takes: nothing else sends a delivery for so long after it was claimed.
 _CLAIM_MS: Final = 5 * _MINUTE_MS
-_KEPT_MS: Final = 30 * 24 * 60 * _MINUTE_MS
+_DAY_MS: Final = 24 * 60 * _MINUTE_MS
+# What was sent or set aside is kept for so long after it was last wanted, as dead letters of events are.
+KEPT_DAYS: Final = 30
 _BATCH: Final = 20
 ALL_SHOPS: Final = 0
 """Stands for all advertisers where one is named."""
@@ -63,12 +65,18 @@ class Outbox:
         self._database, self._clock = database, clock
 
     async def add(self, delivery: OutboxItem) -> bool:
-        """Add a delivery, unless there is one with the same `once`; whether it was added."""
+        """Add a delivery, unless there is one with the same `once`; whether it was added.
+
+        What is wanted again, as a notification is for as long as its reason lasts, is not forgotten meanwhile.
+        """
+        now_ms = self._clock.now_ms()
         async with self._database.write() as connection:
             known = sa.select(outbox.c.id).where(outbox.c.once == delivery.once)
-            if await connection.scalar(known) is not None:
+            number = await connection.scalar(known)
+            if number is not None:
+                wanted = _change(number, due_ms=now_ms).where(_is_over(now_ms - _DAY_MS))
+                await connection.execute(wanted)
                 return False
-            now_ms = self._clock.now_ms()
             values = msgspec.structs.asdict(delivery) | {
                 "state": "waiting", "attempts": 0, "error": "", "created_ms": now_ms,
                 "due_ms": max(delivery.due_ms, now_ms),
@@ -93,7 +101,7 @@ class Outbox:
         return self._clock.now_ms() // 1000
 
     async def claim(self) -> Sequence[Mapping[str, Any]]:
-        """Deliveries that are due. No other call gets them for _CLAIM_MS."""
+        """Deliveries that are due. No other call gets them for _CLAIM_MS. Those that are over are forgotten in time."""
         now_ms = self._clock.now_ms()
         async with self._database.write() as connection:
             due = sa.select(outbox).where(outbox.c.state == "waiting", outbox.c.due_ms <= now_ms).limit(_BATCH)
@@ -101,8 +109,7 @@ class Outbox:
             rows = [row._asdict() for row in await connection.execute(due)]
             for row in rows:
                 await connection.execute(_change(row["id"], due_ms=now_ms + _CLAIM_MS))
-            old = sa.delete(outbox).where(outbox.c.state == "sent", outbox.c.created_ms < now_ms - _KEPT_MS)
-            await connection.execute(old)
+            await connection.execute(sa.delete(outbox).where(_is_over(now_ms - KEPT_DAYS * _DAY_MS)))
         return rows
 
     async def sent(self, number: int) -> None:
@@ -243,6 +250,11 @@ class OutboxLoop:
 
 CONFIRMATION: Final = "confirm:"
 """Begins `once` of the one mail that goes to somebody who has not agreed yet."""
+
+
+def _is_over(before_ms: int) -> sa.ColumnElement[bool]:
+    """Whether a delivery was sent or set aside, and last wanted before a moment."""
+    return sa.and_(outbox.c.state.in_(("sent", "dead")), outbox.c.due_ms < before_ms)
 
 
 def _change(number: int, **values: object) -> "sa.Update":

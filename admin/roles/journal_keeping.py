@@ -135,6 +135,8 @@ class JournalKeeper:
     def start(self) -> bool:
         """Take the folder; False while another worker has it."""
         has_folder = self._converter.start()
+        if not has_folder:
+            self._metrics.stored_until_ms = self._clock.now_ms()  # the worker that has the folder may be behind
         if self._feeder is not None:
             self._feeder.has_folder = has_folder
         if self._mirror is not None:

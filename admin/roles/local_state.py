@@ -13,7 +13,15 @@ from pathlib import Path
 import msgspec
 
 from core.bucket import Bucket, BucketPlace
-from core.config import METRICS_PORTS, AdminSettings, Settings
+from core.config import (
+    METRICS_PORTS,
+    AdminSettings,
+    AdsSettings,
+    CatalogueSettings,
+    ConsentSettings,
+    Settings,
+    TrackSettings,
+)
 from creatives.media.s3_store import MEDIA, BucketStore
 from creatives.media.store import FolderStore
 from creatives.pictures.keeping import PictureFolder
@@ -23,6 +31,7 @@ from journal.archive import is_readable
 _TOKEN_KEY_BYTES = 32
 
 ENDPOINTS = "endpoints.json"
+IN_FORCE = "in-force.json"
 JOURNAL = "journal"
 PEOPLE_KEY_FILE = "people.key"
 _METRICS = "metrics of "  # before a role's name in the note
@@ -157,6 +166,32 @@ def _read_note(directory: Path) -> dict[str, str]:
         return msgspec.json.decode((directory / ENDPOINTS).read_bytes(), type=dict[str, str])
     except (FileNotFoundError, msgspec.DecodeError):
         return {}
+
+
+class InForce(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of a run that decide about bids and their markup; none of them is a secret."""
+
+    consent: ConsentSettings
+    track: TrackSettings
+    catalogue: CatalogueSettings
+    ads: AdsSettings
+
+
+def write_in_force(settings: Settings) -> None:
+    """Leave a note of what this run decides by, for commands like `grosz explain` in a shell that was told nothing."""
+    ads = settings.ads
+    if ads.templates:
+        ads = msgspec.structs.replace(ads, templates=str(Path(ads.templates).absolute()))
+    noted = InForce(consent=settings.consent, track=settings.track, catalogue=settings.catalogue, ads=ads)
+    (Path(settings.data.directory) / IN_FORCE).write_bytes(msgspec.json.format(msgspec.json.encode(noted)))
+
+
+def read_in_force(directory: Path) -> InForce | None:
+    """What the last `grosz up` in a directory decided by; None where there was none, or one of another release."""
+    try:
+        return msgspec.json.decode((directory / IN_FORCE).read_bytes(), type=InForce)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 def run_directory(directory: Path) -> Path:

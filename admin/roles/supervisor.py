@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from admin.roles.child import Child
-from admin.roles.local_state import complete, url_of, write_endpoints
+from admin.roles.local_state import complete, url_of, write_endpoints, write_in_force
 from admin.roles.redis_keeper import keep_server, start_server
 from admin.roles.reloading import reload
 from admin.roles.stand_in import StandIn
@@ -110,6 +110,7 @@ class Supervisor:
             redis_url = self._redis.url
         settings = complete(settings, redis_url)
         write_endpoints(settings, self._roles)
+        write_in_force(settings)
         self._prepared = settings
         return settings
 
@@ -151,7 +152,9 @@ class Supervisor:
             log.info("no setting has changed that can be taken over")
             return
         self._settings = found.settings
-        environment = _child_environment(self._environ, self._completed(found.settings))
+        completed = self._completed(found.settings)
+        write_in_force(completed)
+        environment = _child_environment(self._environ, completed)
         for child in sorted(self._children, key=lambda one: ALL_ROLES.index(one.role)):
             if not await child.renew(environment, READY_TIMEOUT_S):
                 log.error("role is not ready with the new settings", extra={"fields": {"child": child.name}})

@@ -118,7 +118,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     data = tmp_path_factory.mktemp("demo")
-    with RunningGrosz(data, "--seed", "demo") as running:
+    with RunningGrosz(data, "--seed", "demo", environ={"GROSZ_CONSENT_BID_WITHOUT_PURPOSE_2": "true"}) as running:
         demo = Demo(running, data, tmp_path_factory.mktemp("scratch"))
         demo.some_bid()  # the first leases come within a second
         yield demo
@@ -147,6 +147,12 @@ def test_the_explained_winner_is_the_one_that_bids(demo: Demo) -> None:
     shown = grosz("explain", demo.file(request), "--data", str(demo.data))
     assert shown.returncode == 0
     assert "bids with creative" in shown.stdout
+
+
+def test_a_command_decides_by_what_the_installation_was_started_with(demo: Demo) -> None:
+    request = demo.request() | {"regs": {"gdpr": 1}}  # without a consent string: bid on by that setting alone
+    told, asked = demo.command("explain", demo.file(request)), demo.explain(request)
+    assert told["impressions"][0]["winner"] == asked["impressions"][0]["winner"] is not None
 
 
 def test_the_funnel_counts_every_request_within_seconds(demo: Demo) -> None:

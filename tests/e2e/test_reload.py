@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from admin.roles.local_state import read_in_force
 from tests.kit.openrtb import raw_request
 from tests.kit.processes import RunningGrosz, grosz
 
@@ -66,6 +67,9 @@ def test_settings_are_taken_over_while_bid_requests_are_answered(tmp_path: Path)
         environment = environment_of(running, "tracker")
         assert environment["GROSZ_CATALOGUE_MAX_AGE_S"] == "77"
         assert environment["GROSZ_MONEY_TOKEN_KEYS"] == keys
+        noted = read_in_force(tmp_path / "data")
+        assert noted is not None
+        assert noted.catalogue.max_age_s == 77
         config.write_text("[catalogue]\nmax_age = 77\n")
         os.kill(running.process.pid, signal.SIGHUP)
         deadline = until(30)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from admin.mail.outbox import ALL_SHOPS, RETRY_MINUTES, Outbox, OutboxItem, OutboxLoop
+from admin.mail.outbox import ALL_SHOPS, KEPT_DAYS, RETRY_MINUTES, Outbox, OutboxItem, OutboxLoop
 from admin.mail.sending import MailSender
 from admin.products.desk import ProductDesk
 from admin.reports.desk import ReportDesk
@@ -196,6 +196,31 @@ async def test_what_a_server_refuses_is_tried_again_and_then_set_aside(sending: 
     assert (await owner.post(f"/v1/reports/deliveries/{dead['id']}/send-again")).status == 204
     assert await sending.loop.step() == 1
     assert box.mails[-1]["Subject"] == "s"
+
+
+async def test_what_was_set_aside_is_kept_for_a_month_and_then_forgotten(sending: Sending) -> None:
+    owner = await sending.api.caller()
+    lost = OutboxItem(once="lost", advertiser_id=1, channel="mail", target="bob@shoes.example", subject="s", text="t")
+    assert await sending.outbox.add(lost)
+    for minutes in (0, *RETRY_MINUTES):  # Bob has not agreed
+        sending.clock.advance(minutes * 60)
+        assert await sending.loop.step() == 0
+    for days, left in ((KEPT_DAYS - 1, 1), (2, 0)):
+        sending.clock.advance(days * DAY_S)
+        await sending.loop.step()
+        assert len((await owner.get("/v1/reports/deliveries?state=dead")).body["items"]) == left
+
+
+async def test_what_is_wanted_again_and_again_is_sent_once_however_long_that_lasts(sending: Sending) -> None:
+    owner, box = await sending.api.caller(), sending.post.box
+    await sending.agreed(owner, "ann@shoes.example", 1)
+    note = OutboxItem(once="note", advertiser_id=1, channel="mail", target="ann@shoes.example", subject="s", text="t")
+    assert await sending.outbox.add(note)
+    for _day in range(2 * KEPT_DAYS):
+        await sending.loop.step()
+        sending.clock.advance(DAY_S + 1)
+        assert not await sending.outbox.add(note)
+    assert len(box.mails) == 1
 
 
 async def test_a_server_whose_certificate_does_not_hold_gets_nothing(sending: Sending) -> None:

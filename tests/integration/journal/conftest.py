@@ -52,10 +52,10 @@ class KeptShop:
         assert keeper.start()
         return keeper
 
-    def made_keeper(self, feeder: SinkFeeder | None = None) -> JournalKeeper:
+    def made_keeper(self, feeder: SinkFeeder | None = None, telemetry: Telemetry | None = None) -> JournalKeeper:
         return JournalKeeper(
             JournalSettings(), self.folder.archive, self.folder.segments, self.shop.transitions, self.ledger,
-            lambda: [ADVERTISER], self.shop.clock, Telemetry(), feeder=feeder,
+            lambda: [ADVERTISER], self.shop.clock, telemetry or Telemetry(), feeder=feeder,
         )  # fmt: skip
 
     async def keep(self) -> None:

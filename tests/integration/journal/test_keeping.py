@@ -30,7 +30,7 @@ from pacing.budgets.transitions import StreamEntry, stream_entries
 from pacing.ledger.rows import PriceSource, RowHead, RowKind, encode_head
 from pacing.notices.signals import Signal, SignalDesk
 from tests.integration.journal.conftest import PEOPLE, KeptShop, an_impression, keep_and_die, the_visitor_opts_out
-from tests.kit.journal_rows import a_row
+from tests.kit.journal_rows import a_row, counted
 from tests.kit.money import ADVERTISER, CAMPAIGN, LANDING, LINE_ITEM, USER
 
 
@@ -73,6 +73,22 @@ async def test_a_view_is_kept_once_and_told_by_reports(kept: KeptShop) -> None:
     reader = ReportReader(kept.folder.archive, kept.folder.columnar)
     asked = reader.answer(ReportQuestion(("viewable", "starts")), {}, kept.shop.clock.now_ms())
     assert asked.rows == ((1, 1),)
+
+
+async def test_only_the_worker_that_has_the_folder_says_that_it_is_behind(kept: KeptShop) -> None:
+    lag, telemetry = "grosz_journal_lag_seconds", Telemetry()
+    standby = kept.made_keeper(telemetry=telemetry)
+    kept.shop.clock.advance(300)
+    assert not standby.start()
+    assert counted(telemetry, lag) == 0
+    kept.keeper.stop()
+    assert standby.start()
+    kept.shop.clock.advance(300)
+    assert counted(telemetry, lag) == 300
+    await standby.keep()
+    assert counted(telemetry, lag) == HAND_ON_MS / 1000
+    await standby.close()
+    assert kept.keeper.start()
 
 
 async def test_what_a_loaded_ad_shows_is_kept_once_and_reports_tell_it_by_product(kept: KeptShop) -> None:

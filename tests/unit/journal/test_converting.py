@@ -84,6 +84,15 @@ async def test_a_file_that_is_none_of_ours_is_set_aside(journal: JournalFolder) 
     assert strange.with_suffix(DAMAGED_SUFFIX).exists()
 
 
+async def test_a_segment_that_was_removed_does_not_hold_up_the_others(journal: JournalFolder) -> None:
+    await written(journal, 1)
+    await written(journal, 2)
+    listed = journal.converter.waiting()
+    listed[0].unlink()
+    assert [journal.converter.convert(path).rows for path in listed] == [0, 1]
+    assert ids(journal) == [2]
+
+
 async def test_a_segment_whose_process_is_gone_is_converted(journal: JournalFolder) -> None:
     process = os.fork()
     if not process:  # a writer that dies without a word

@@ -6,7 +6,10 @@ from typer.testing import CliRunner
 
 from admin import cli
 from admin.cli import app
+from admin.cli.opening import installed_settings
+from admin.roles.local_state import write_in_force
 from admin.store.migrate import newest, versions
+from core.config import ConsentSettings, DataSettings, Settings
 from core.errors import CatalogueError, ConflictError, NotFoundError
 
 READING = (
@@ -72,6 +75,16 @@ def test_a_setup_link_leads_to_where_the_admin_of_the_directory_listens(tmp_path
     invoke(f"migrate --data {tmp_path}")
     (tmp_path / "endpoints.json").write_text('{"admin": "http://127.0.0.1:6082"}')
     assert invoke(f"setup-link --data {tmp_path}").startswith("http://127.0.0.1:6082/setup?token=")
+
+
+def test_settings_of_a_data_directory_are_those_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = Settings(data=DataSettings(directory=str(tmp_path)), consent=ConsentSettings(vendor_id=755))
+    monkeypatch.setenv("GROSZ_CONSENT_VENDOR_ID", "12")
+    assert installed_settings(None, tmp_path).consent.vendor_id == 12  # nothing has run there
+    write_in_force(ran)
+    assert installed_settings(None, tmp_path).consent == ran.consent
+    monkeypatch.setenv("GROSZ_REDIS_URL", "redis://elsewhere")
+    assert installed_settings(None, tmp_path).consent.vendor_id == 12
 
 
 def test_a_file_of_another_user_is_named_without_a_traceback(

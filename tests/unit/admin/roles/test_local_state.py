@@ -4,14 +4,17 @@ import msgspec
 
 from admin.roles.local_state import (
     ENDPOINTS,
+    IN_FORCE,
     complete,
     read_endpoints,
+    read_in_force,
     read_metrics,
     run_directory,
     token_key,
     write_endpoints,
+    write_in_force,
 )
-from core.config import AdminSettings, BidSettings, DataSettings, MoneySettings, Settings
+from core.config import AdminSettings, AdsSettings, BidSettings, ConsentSettings, DataSettings, MoneySettings, Settings
 
 KEY = "00112233445566778899aabbccddeeff"
 
@@ -59,3 +62,20 @@ def test_a_run_leaves_a_note_of_where_its_roles_are(tmp_path: Path) -> None:
 def test_a_note_of_an_earlier_release_says_that_metrics_are_at_the_roles_ports(tmp_path: Path) -> None:
     (tmp_path / ENDPOINTS).write_text('{"bidder": "http://127.0.0.1:9000"}')
     assert read_metrics(tmp_path) == read_endpoints(tmp_path) == {"bidder": "http://127.0.0.1:9000"}
+
+
+def test_a_run_leaves_a_note_of_what_it_decides_by(tmp_path: Path) -> None:
+    assert read_in_force(tmp_path) is None
+    consent = ConsentSettings(vendor_id=755)
+    write_in_force(
+        Settings(data=DataSettings(directory=str(tmp_path)), consent=consent, ads=AdsSettings(templates="own"))
+    )
+    noted = read_in_force(tmp_path)
+    assert noted is not None
+    assert noted.consent == consent
+    assert noted.ads.templates == str(Path("own").absolute())
+
+
+def test_a_note_of_a_release_with_other_settings_is_none(tmp_path: Path) -> None:
+    (tmp_path / IN_FORCE).write_text('{"consent": {"vendor": 755}}')
+    assert read_in_force(tmp_path) is None
