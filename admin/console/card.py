@@ -1,7 +1,7 @@
 """The contact card: what one shop knows of a visitor, in the words of segment rules and with the tables behind them."""
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -113,8 +113,9 @@ class _Values:
 
     def row(self, columns: Sequence[_Column], row: Mapping[str, Any]) -> list[str]:
         """The values of one row."""
-        writers = {"text": str, "number": self._words.number, "money": self.money, "moment": self.moment,
-                   "plain": self._plain}  # fmt: skip
+        writers: dict[str, Callable[[Any], str]] = {
+            "text": str, "number": self._words.number, "money": self.money, "moment": self.moment, "plain": self._plain,
+        }  # fmt: skip
         return [writers[kind](row[member]) for member, _, kind in columns]
 
     def fact(self, kind: Type, value: Any) -> str:  # noqa: ANN401 - by type
@@ -132,7 +133,8 @@ class _Values:
                 return ", ".join(value)
             case Type.WORD:
                 return self._words.text(_WORDS[value])
-        return self._plain(value)
+            case _:
+                return self._plain(value)
 
     def money(self, micros: int) -> str:
         """An amount; "" for none."""

@@ -119,13 +119,12 @@ async def shown_console(redis_url: str, folder: Path) -> AsyncIterator[Api]:
 async def _visited(redis_url: str) -> None:
     """One visitor of a shop, who left a cart an hour ago and is a member of a segment."""
     now_s, hour_s, user = NOW_MS // 1000, 3_600, "Somebody-with-a-cart-1"
-    boots = {"id": "boots-41", "category": "shoes", "price_micros": 349_000_000}
     facts = Facts(
         first_visit_s=now_s - 20 * 24 * hour_s, last_visit_s=now_s - hour_s, visit_start_s=now_s - 2 * hour_s, visits=4,
         pages=23, visit_pages=7, seconds_on_site=1_900, score=31.5, engagement=42, lifecycle=Lifecycle.SALES,
-        cart=[CartLine(**boots, since_s=now_s - hour_s)], cart_micros=349_000_000, cart_stage=CartStage.SHIPPING,
+        cart=[CartLine("boots-41", "shoes", 349_000_000, since_s=now_s - hour_s)], cart_micros=349_000_000, cart_stage=CartStage.SHIPPING,
         cart_since_s=now_s - hour_s, cart_changed_s=now_s - hour_s, cart_idle_s=now_s - hour_s,
-        products=[Product("socks-m", "socks", now_s - 2 * hour_s), Product(**boots, seen_s=now_s - hour_s, views=3)],
+        products=[Product("socks-m", "socks", now_s - 2 * hour_s), Product("boots-41", "shoes", now_s - hour_s, 349_000_000, 3)],
         entries=[Entry(now_s - 2 * hour_s, "google", "organic", phrase="winter boots", path="/boots")],
         attributes={"loyalty_tier": "gold"}, country="POL",
     )  # fmt: skip
