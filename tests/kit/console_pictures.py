@@ -122,9 +122,11 @@ async def _visited(redis_url: str) -> None:
     facts = Facts(
         first_visit_s=now_s - 20 * 24 * hour_s, last_visit_s=now_s - hour_s, visit_start_s=now_s - 2 * hour_s, visits=4,
         pages=23, visit_pages=7, seconds_on_site=1_900, score=31.5, engagement=42, lifecycle=Lifecycle.SALES,
-        cart=[CartLine("boots-41", "shoes", 349_000_000, since_s=now_s - hour_s)], cart_micros=349_000_000, cart_stage=CartStage.SHIPPING,
+        cart=[CartLine("boots-41", "shoes", 349_000_000, since_s=now_s - hour_s)],
+        cart_micros=349_000_000, cart_stage=CartStage.SHIPPING,
         cart_since_s=now_s - hour_s, cart_changed_s=now_s - hour_s, cart_idle_s=now_s - hour_s,
-        products=[Product("socks-m", "socks", now_s - 2 * hour_s), Product("boots-41", "shoes", now_s - hour_s, 349_000_000, 3)],
+        products=[Product("socks-m", "socks", now_s - 2 * hour_s),
+                  Product("boots-41", "shoes", now_s - hour_s, 349_000_000, 3)],
         entries=[Entry(now_s - 2 * hour_s, "google", "organic", phrase="winter boots", path="/boots")],
         attributes={"loyalty_tier": "gold"}, country="POL",
     )  # fmt: skip
