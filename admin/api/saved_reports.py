@@ -35,10 +35,12 @@ from admin.reports.saved import (
 from admin.store.model import Scope
 from admin.validation.decode import decode
 from core.errors import Fault, InputError, NotFoundError
+from core.network.headers import CSP
 
 SHARED_HEADERS: Final = {
     "X-Robots-Tag": "noindex, nofollow, noarchive", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    CSP: "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 }  # fmt: skip
 _STATES: Final = ("waiting", "sent", "dead")
 _FORMS: Final = ("json", "csv", "xlsx", "parquet")
