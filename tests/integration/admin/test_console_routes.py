@@ -145,8 +145,8 @@ async def test_markup_in_names_is_text_on_every_page(api: Api, shop: Shop) -> No
     made, owner = await one_of_each(api, shop), await api.caller()
     for kind, one in made.items():
         if "name" in one:
-            answer = await owner.patch(f"/v1/{kind}/{one['id']}", {"name": _MARKUP})
-            assert answer.status == 200, (kind, answer.body)
+            renamed = await owner.patch(f"/v1/{kind}/{one['id']}", {"name": _MARKUP})
+            assert renamed.status == 200, (kind, renamed.body)
     await owner.made("/v1/exchanges", {"key": "odd", "name": _MARKUP})
     await owner.made("/v1/users", {"email": "odd@szpilka.example", "name": _MARKUP, "scopes": ["read"]})
     browser, seen = await person(api), 0
