@@ -218,8 +218,8 @@ def _deal_floors(
 ) -> dict[str, tuple[int, int]]:
     """Floor and auction type by deal id, of the deals that our seat may use.
 
-    A deal that names no type has the request's, a fixed price too: what was agreed can only be a deal's. A bid on a deal has the deal's floor alone to clear (implementation notes, 7.11). If it names none that is 0, or the
-    impression's where the dialect says so.
+    A deal that names no type has the request's, a fixed price too. A bid on a deal has the deal's floor alone to clear
+    (implementation notes, 7.11). If it names none that is 0, or the impression's where the dialect says so.
     """
     seats, of_none = auction.speaker.seats, 0
     if auction.speaker.dialect.deal_floor_else_impression:
