@@ -417,8 +417,8 @@ ABOUT: Final[Mapping[str, str]] = {
     "segments": N_("A segment is a group of visitors: those whom its rule describes, at every moment."),
     "feeds": N_("A feed is the list of a shop's products, which is fetched from its address again and again."),
     "conversions": N_(
-        "Every purchase counts as a conversion. A row here makes another event count, or for another time. "
-        "How many there were is told by reports."
+        "Every purchase counts as a conversion, for 30 days after a click and a day after a view. A row here changes "
+        "that for an advertiser. How many there were is told by reports."
     ),
     "deals": N_("A deal is an agreement with a publisher, by the id that bid requests name it with."),
     "webhooks": N_("A webhook is an address that is called when somebody enters a segment."),

@@ -179,7 +179,7 @@ async def test_empty_lists_say_what_would_be_in_them(api: Api, shop: Shop) -> No
     browser = await person(api)
     empty = await browser.get("/conversions")
     assert "<h1>What counts as a conversion</h1>" in empty.text
-    assert "Every purchase counts as a conversion." in empty.text
+    assert "Every purchase counts as a conversion" in empty.text
     assert any(link.startswith("/reports?by=day&measure=conversions") for link in empty.links)
     assert "Every purchase" not in (await browser.get("/conversions?q=x")).text
     assert "A deal is an agreement" in (await browser.get("/deals")).text
