@@ -175,6 +175,16 @@ async def test_a_line_item_that_is_not_published_has_a_page_of_its_delivery(api:
     assert "The bidders do not have this line item" in found.text
 
 
+async def test_empty_lists_say_what_would_be_in_them(api: Api, shop: Shop) -> None:
+    browser = await person(api)
+    empty = await browser.get("/conversions")
+    assert "<h1>What counts as a conversion</h1>" in empty.text
+    assert "Every purchase counts as a conversion" in empty.text
+    assert any(link.startswith("/reports?by=day&measure=conversions") for link in empty.links)
+    assert "Every purchase" not in (await browser.get("/conversions?q=x")).text
+    assert "A deal is an agreement" in (await browser.get("/deals")).text
+
+
 async def test_what_a_form_does_not_send_is_kept_and_what_is_unticked_is_cleared(api: Api, shop: Shop) -> None:
     line_item = await shop.caller.made("/v1/line-items", shop.line_item(several_per_request=True))
     browser = await person(api)
@@ -334,3 +344,14 @@ async def test_what_needs_attention_leads_to_where_it_is_mended(api: Api, shop: 
     assert '<a href="/feeds">products</a>' in page.text
     browser.cookies["grosz_language"] = "pl"
     assert '<a href="/feeds">produkty</a>' in (await browser.get("/attention")).text
+
+
+async def test_a_column_of_an_exchange_goes_back_to_its_dialect(api: Api) -> None:
+    owner = await api.caller()
+    made = await owner.made("/v1/exchanges", {"key": "ssp", "billing_event": "win", "no_bid_style": "empty"})
+    browser, place = await person(api), f"/exchanges/{made['id']}"
+    answer = await browser.get(place)
+    assert answer.text.count('<option value="">as usual</option>') == 2  # beside the one that is chosen
+    await browser.fill(place, {"billing_event": ""})
+    kept = (await owner.get(f"/v1{place}")).body
+    assert (kept["billing_event"], kept["no_bid_style"]) == (None, "empty")
