@@ -37,10 +37,12 @@ from admin.store.model import Scope
 from admin.validation.decode import decode
 from core.clock import Clock
 from core.errors import Fault, InputError, NotFoundError
+from core.network.headers import CSP
 
 SHARED_HEADERS: Final = {
     "X-Robots-Tag": "noindex, nofollow, noarchive", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    CSP: "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 }  # fmt: skip
 # Nobody logs in to see a shared report, and each answer keeps the other questions waiting.
 SHOWN_A_MINUTE: Final = 30

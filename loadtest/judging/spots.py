@@ -102,7 +102,7 @@ def _player(spot: SpotFacts, bid: SpotBid, vast: _Vast) -> Iterator[Violation]:
         yield Violation("vast-version", f"version {vast.version} is called protocol {protocol}")
     if spot.protocols and protocol not in spot.protocols:
         yield Violation("vast-version", f"protocol {protocol} was not offered: {sorted(spot.protocols)}")
-    if any(mime not in spot.mimes for mime in vast.mimes):
+    if any(spot.mimes.isdisjoint((mime, f"{mime.partition('/')[0]}/*", "*/*")) for mime in vast.mimes):
         yield Violation("media-type", f"the file types {sorted(vast.mimes)} were not all offered: {sorted(spot.mimes)}")
     attributes = set(map(whole, listed(bid.attr)))
     if attributes & spot.blocked_attributes:
