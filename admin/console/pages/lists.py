@@ -35,7 +35,7 @@ _OWN_FILTERS = ("q", "status", "sort", "cursor", "limit")
 _OWNERS = {"advertiser_id": "advertisers", "campaign_id": "campaigns"}
 
 
-class _Refused(NamedTuple):
+class _RefusedChange(NamedTuple):
     """A change of many that was refused: what was sent, and the ids that were ticked."""
 
     problem: Problem
@@ -65,7 +65,7 @@ class Lists:
         address: URL,
         *,
         changed: int | None = None,
-        refused: _Refused | None = None,
+        refused: _RefusedChange | None = None,
     ) -> web.Response:
         """The list at an address; `changed` rows were changed just now, or a change was refused."""
         query = _query_of(address)
@@ -116,7 +116,7 @@ class Lists:
             count = await self._change(visitor.caller, kind, fields)
         except (InputError, ConflictError, NotFoundError) as error:
             chosen = [text for name, text in fields if name == "id"]
-            refused = _Refused(problem_of(error), status_of(error), dict(fields), chosen)
+            refused = _RefusedChange(problem_of(error), status_of(error), dict(fields), chosen)
             return await self._page(visitor, kind, back, refused=refused)
         return go(str(back.update_query(changed=count)))
 
