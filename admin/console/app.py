@@ -176,6 +176,7 @@ class Console:
             *(web.route(one.method, one.path, self._shown(one.handler)) for one in self._entrance.routes()),
             *(web.get(path, self._shown(self._behind_login(show)), allow_head=False) for path, show in shows),
             *(web.post(path, self._shown(self._of_form(change))) for path, change in changes),
+            web.get("/{address:(?!v1/).*}", self._unknown),  # the last: what no other route has
         ]
 
     def _behind_login(self, show: Showing) -> _Handler:
@@ -202,13 +203,18 @@ class Console:
             except GroszError as error:
                 return await self._refused(request, error)
             except web.HTTPNotFound:
-                missing = ApiError(HTTPStatus.NOT_FOUND, "there is no such page", hint="go back to the overview")
-                return await self._refused(request, missing)
+                return await self._refused(request, _no_page())
             if not isinstance(response, web.Response):
                 raise TypeError("a page is an ordinary answer")
             return response
 
         return answer
+
+    async def _unknown(self, request: web.Request) -> web.Response:
+        """GET of any other address: a page for browsers; programs get the API's answer"""
+        if "text/html" not in request.headers.get("Accept", ""):
+            raise web.HTTPNotFound
+        return await self._refused(request, _no_page())
 
     async def _refused(self, request: web.Request, error: GroszError) -> web.Response:
         is_stranger = isinstance(error, AccessError) and not isinstance(error, Forbidden)
@@ -221,9 +227,14 @@ class Console:
             visitor = await visitor_of(request, self._authentication)
         except GroszError:
             visitor = Visitor(words_for(request), None, address_of(request))
-        response = page("problem.html", visitor, status_of(error), problem=problem_of(error))
+        kind = PAGES.get(request.path.split("/")[1])
+        response = page("problem.html", visitor, status_of(error), problem=problem_of(error), kind=kind)
         if isinstance(error, ApiError):
             response.headers.update(error.headers)
         if isinstance(error, BodyRefused) and error.closes:
             response.force_close()
         return response
+
+
+def _no_page() -> ApiError:
+    return ApiError(HTTPStatus.NOT_FOUND, "there is no such page", hint="go back to the overview")
