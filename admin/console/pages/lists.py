@@ -285,7 +285,7 @@ def _patch_of_many(kind: KindPage, fields: Sequence[tuple[str, str]]) -> dict[st
     column = _inline_column(kind, sent.get("path", ""))
     patch, faults = document_of([column.field], [(column.field.path, sent.get("value", "").strip())], {})
     if faults:
-        raise InputError(faults[0].message, faults=faults)
+        raise InputError("the input is not valid", faults=faults)
     nothing: Any = None
     return patch or functools.reduce(lambda inner, part: {part: inner}, reversed(column.field.path.split(".")), nothing)
 
