@@ -1,25 +1,26 @@
 """Segment files: what a process appends to, and what a reader makes of one that ended in the middle of a write.
 
-A file is a head and frames. A frame is `length, CRC-32, kind, rows` (little-endian 32-bit numbers) and a zstandard
-payload: a MessagePack list of rows of one kind. The head is a frame of kind 0, whose payload is JSON: the version of
-the format, who writes, and for each kind the names of its columns. A file may end anywhere; what follows the last whole
-frame is a torn tail and is left out.
+A file is a head and frames. A frame is `length, CRC-32, kind, rows` (little-endian 32-bit numbers) and a payload: a
+MessagePack list of rows of one kind, zstandard but for batches of bids. The head is a frame of kind 0, whose payload is
+JSON: the version of the format, who writes, and for each kind the names of its columns. A file may end anywhere; what
+follows the last whole frame is a torn tail and is left out.
 """
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 import zstandard
 
 from core.errors import InputError
-from journal import bid_batches
+from journal import bid_batches, first_bid_batches
 from journal.bid_batches import BidBatch
 from journal.rows import ANSWER, BID, FORMAT_VERSION, KINDS
 
-# Level 1 takes 0.25 us a row; the next levels save a tenth of the bytes at twice the cost.
+# Level 1 takes 0.25 us a row; the next levels save a tenth of the bytes at twice the cost. Bids are not compressed, which
+# would be a sixth of what the journal costs the bid path: they are Parquet within seconds.
 _LEVEL: Final = 1
 # No frame of ours is nearly as long: a larger length is a torn or damaged head, and must not be allocated.
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
@@ -68,9 +69,13 @@ class Codec:
         head = SegmentHead(FORMAT_VERSION, process, now_ms, kinds, numbers)
         return _framed(_HEAD, 0, msgspec.json.encode(head))
 
-    def frame(self, number: int, rows: Sequence[Row], count: int | None = None) -> bytes:
-        """Rows of the kind `number` as one frame; batches of bids hold `count` rows in all."""
-        return _framed(number, len(rows) if count is None else count, self._compress(_to_msgpack(rows)))
+    def frame(self, number: int, rows: Sequence[Row]) -> bytes:
+        """Rows of the kind `number` as one frame; see `bids_frame` for batches of bids."""
+        return _framed(number, len(rows), self._compress(_to_msgpack(rows)))
+
+    def bids_frame(self, batches: Sequence[BidBatch], count: int) -> bytes:
+        """Batches of `count` bids in all as one frame."""
+        return _framed(bid_batches.NUMBER, count, _to_msgpack(batches))
 
     def frames(self, data: bytes | memoryview) -> Iterator[SegmentFrame]:
         """The whole frames of a file; ends at a torn tail. Raises InputError for a file that is none of ours."""
@@ -84,15 +89,21 @@ class Codec:
             kind = head.numbers.get(number)
             if kind is None:
                 continue
-            rows = _from_msgpack(self._decompress(payload))
             if kind == bid_batches.NAME:
-                yield SegmentFrame(
-                    BID.name, BID.names, [list(row) for each in rows for row in bid_batches.rows_of(each)]
-                )
-                made = [list(row) for each in rows for row in bid_batches.answers_of(each)]
-                yield SegmentFrame(ANSWER.name, ANSWER.names, made)
+                yield from _bids_and_answers(map(bid_batches.read, _from_msgpack(payload)))
+                continue
+            rows = _from_msgpack(self._decompress(payload))
+            if kind == first_bid_batches.NAME:
+                yield from _bids_and_answers(map(first_bid_batches.read, rows))
             else:
                 yield SegmentFrame(kind, head.kinds[kind], rows)
+
+
+def _bids_and_answers(batches: Iterable[BidBatch]) -> Iterator[SegmentFrame]:
+    """The rows that batches stand for."""
+    kept = list(batches)
+    yield SegmentFrame(BID.name, BID.names, [list(row) for each in kept for row in bid_batches.rows_of(each)])
+    yield SegmentFrame(ANSWER.name, ANSWER.names, [list(row) for each in kept for row in bid_batches.answers_of(each)])
 
 
 def whole_bytes(data: bytes | memoryview) -> int:
