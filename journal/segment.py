@@ -19,8 +19,8 @@ from journal import bid_batches, first_bid_batches
 from journal.bid_batches import BidBatch
 from journal.rows import ANSWER, BID, FORMAT_VERSION, KINDS
 
-# Level 1 takes 0.25 us a row; the next levels save a tenth of the bytes at twice the cost. Bids are not compressed, which
-# would be a sixth of what the journal costs the bid path: they are Parquet within seconds.
+# Level 1 takes 0.25 us a row; the next levels save a tenth of the bytes at twice the cost. Bids are not compressed,
+# which would be a sixth of what the journal costs the bid path: they are Parquet within seconds.
 _LEVEL: Final = 1
 # No frame of ours is nearly as long: a larger length is a torn or damaged head, and must not be allocated.
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
@@ -51,6 +51,10 @@ class SegmentFrame(NamedTuple):
     rows: list[list[object]]
 
 
+class LaterVersionError(InputError):
+    """The segment was written by a later release, which reads it."""
+
+
 class Codec:
     """Makes and reads frames; keeps zstandard's contexts, which are slow to make."""
 
@@ -78,7 +82,10 @@ class Codec:
         return _framed(bid_batches.NUMBER, count, _to_msgpack(batches))
 
     def frames(self, data: bytes | memoryview) -> Iterator[SegmentFrame]:
-        """The whole frames of a file; ends at a torn tail. Raises InputError for a file that is none of ours."""
+        """The whole frames of a file; ends at a torn tail. Raises InputError for a file that is none of ours.
+
+        One of them is LaterVersionError, for a file of a later release.
+        """
         at = 0
         head: SegmentHead | None = None
         while (found := _next_frame(data, at)) is not None:
@@ -152,7 +159,7 @@ def _read_head(number: int, payload: bytes) -> SegmentHead:
     except msgspec.DecodeError as error:
         raise InputError(f"the head of the journal's segment cannot be read: {error}") from error
     if head.version > FORMAT_VERSION:
-        raise InputError(
+        raise LaterVersionError(
             f"the journal's segment is of version {head.version}, and this release reads up to {FORMAT_VERSION}",
             hint="let the release that wrote it turn it into Parquet, or upgrade",
         )

@@ -6,8 +6,8 @@ import msgspec
 from journal.rows import FORMAT_VERSION
 from journal.segment import Codec
 
-# A segment that a bidder of version 1 wrote, and the rows that its worker made of it: bids for a visitor with a cart, for
-# nobody, and for one who had been shown an ad.
+# A segment that a bidder of version 1 wrote, and the rows that its worker made of it: bids for a visitor with a cart,
+# for nobody, and for one who had been shown an ad.
 WRITTEN = msgspec.json.decode((Path(__file__).parent / "segment_1.json").read_bytes())
 
 

@@ -111,7 +111,7 @@ def test_packing_leaves_the_facts_as_they_were() -> None:
 
 
 def test_the_facts_lie_where_the_reader_takes_them_from() -> None:
-    names = ("visits", "products_viewed", "last_visit_s", "last_purchase_s", "cart_idle_s")
+    names = ("visits", "products", "last_visit_s", "last_purchase_s", "cart_idle_s")
     offsets = [HEADER.fields[name][1] for name in names]  # type: ignore[index]  # numpy's stub has no string keys
     assert tuple(offset // 4 for offset in offsets) == _FACTS
 
