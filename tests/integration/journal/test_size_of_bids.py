@@ -33,7 +33,7 @@ def a_request(chance: random.Random) -> dict[str, Any]:
     return {
         "id": str(uuid.UUID(int=chance.getrandbits(128), version=4)),
         "imp": [
-            {"id": str(number), "banner": {"w": 300, "h": 250}, "bidfloor": chance.uniform(0.2, 1), "bidfloorcur": "PLN"}
+            {"id": str(number), "banner": {"w": 300, "h": 250}, "bidfloor": chance.random(), "bidfloorcur": "PLN"}
             for number in (1, 2)
         ],
         "regs": {"gdpr": 0},
