@@ -3,14 +3,15 @@
 `python -m tests.bench.pipeline_steps [--line-items 1000 --eligible 60 --batch 16 --rounds 12]` prints the best round of
 each step in microseconds a request. On a machine that is not quiet, count instructions instead:
 
-    valgrind --tool=callgrind python -m tests.bench.pipeline_steps --iterations 5     (then 25: the difference counts)
+    valgrind --tool=callgrind python -m tests.bench.pipeline_steps --iterations 30     (then 230: the difference counts)
 
-`--instructions` does both runs and prints the difference a request; with and without `--first-price` it tells what the
-shading of bids costs.
+`--instructions` does both runs, with the same seed of hashes, and prints the difference a request; with and without
+`--first-price` it tells what the shading of bids costs, with and without `--journal` what writing down each bid does.
 """
 
 import argparse
 import json
+import os
 import random
 import re
 import shutil
@@ -236,7 +237,11 @@ def count_instructions(arguments: list[str]) -> Callable[[int], int]:
     def run(iterations: int) -> int:
         command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, "-m",
                    "tests.bench.pipeline_steps", *arguments, "--iterations", str(iterations)]  # fmt: skip
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+        seeded = {
+            **os.environ,
+            "PYTHONHASHSEED": "0",
+        }  # where a key lies in a dictionary moves the count by some percent
+        printed = subprocess.run(command, check=True, capture_output=True, text=True, env=seeded).stderr
         found = re.search(r"Collected : (\d+)", printed)
         if found is None:
             raise ValueError("callgrind has printed no count")
