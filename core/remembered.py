@@ -7,7 +7,7 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class Remembered(dict[_Key, _Value]):
+class RememberedValues(dict[_Key, _Value]):
     """`remembered[key]` is `function(key)`, worked out once; all is forgotten when there are `most` keys.
 
     A key that is there costs what a dictionary's costs, a third of functools.lru_cache: no call is made, and no order

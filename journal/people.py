@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from core.remembered import Remembered
+from core.remembered import RememberedValues
 from journal.rows import REQUEST, JournalKind
 
 DAY_MS: Final = 86_400_000
@@ -34,7 +34,7 @@ class Pseudonyms:
         self._key = key
         self._period_begins_ms = self._period_ends_ms = 0
         self._state = hashlib.blake2s(digest_size=8)
-        self._known = Remembered(self._digest, _REMEMBERED)  # of this period
+        self._known = RememberedValues(self._digest, _REMEMBERED)  # of this period
 
     def at(self, at_ms: int) -> Mapping[str | None, bytes]:
         """The bytes of each user's pseudonym in rows that are written at `at_ms`; b"" for nobody.

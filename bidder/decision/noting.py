@@ -21,7 +21,7 @@ from bidder.targeting import inventory
 from bidder.targeting.normalise import browser, normal_domain, operating_system
 from core.model import Exchange
 from core.reasons import NoBid
-from core.remembered import Remembered
+from core.remembered import RememberedValues
 from creatives.products.on_bid import BidProducts
 from journal.bid_batches import BidBatch
 from journal.people import Pseudonyms
@@ -224,10 +224,10 @@ def _families(named: str | None, agent: str | tuple[str, ...] | None) -> tuple[s
     return (system[0] if system else None, family[0] if family else None)
 
 
-def _agents_of(named: str | None) -> Remembered[str | tuple[str, ...] | None, tuple[str | None, str | None]]:
-    return Remembered(functools.partial(_families, named), 16_384)
+def _agents_of(named: str | None) -> RememberedValues[str | tuple[str, ...] | None, tuple[str | None, str | None]]:
+    return RememberedValues(functools.partial(_families, named), 16_384)
 
 
-_domains = Remembered(normal_domain, 16_384)
+_domains = RememberedValues(normal_domain, 16_384)
 # By the system's name, then by the agent: hashing both as a tuple takes as long as all else of looking up.
-_agents = Remembered(_agents_of, 64)
+_agents = RememberedValues(_agents_of, 64)
