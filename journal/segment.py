@@ -1,6 +1,6 @@
 """Segment files: what a process appends to, and what a reader makes of one that ended in the middle of a write.
 
-A file is a head and frames. A frame is `length, CRC-32, kind, rows` (little-endian 32-bit numbers) and a payload: a
+A file is a head and frames. A frame is `length, checksum, kind, rows` (little-endian 32-bit numbers) and a payload: a
 MessagePack list of rows of one kind, zstandard but for batches of bids. The head is a frame of kind 0, whose payload is
 JSON: the version of the format, who writes, and for each kind the names of its columns. A file may end anywhere; what
 follows the last whole frame is a torn tail and is left out.
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
 import zstandard
 
 from core.errors import InputError
@@ -25,6 +26,7 @@ _LEVEL: Final = 1
 # No frame of ours is nearly as long: a larger length is a torn or damaged head, and must not be allocated.
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 _HEAD: Final = 0
+_WORD: Final = 8
 _FRAME = struct.Struct("<IIII")
 
 Row = Sequence[object]
@@ -134,8 +136,18 @@ def _framed(number: int, rows: int, payload: bytes) -> bytes:
     return _FRAME.pack(len(payload), _checksum(number, rows, payload), number, rows) + payload
 
 
-def _checksum(number: int, rows: int, payload: bytes | memoryview) -> int:
-    return zlib.crc32(payload, number << 16 ^ rows)
+def _checksum(number: int, rows: int, payload: bytes) -> int:
+    """CRC-32 of the payload; of batches of bids that of the sum of their words, and of the bytes that are left.
+
+    The sum takes the bid path a thirtieth of what the CRC takes. It sees what a disk does (a torn write, a page of
+    zeros, a flipped bit), and not whole words that change places.
+    """
+    seed = number << 16 ^ rows
+    if number != bid_batches.NUMBER or len(payload) < _WORD:
+        return zlib.crc32(payload, seed)
+    words = len(payload) // _WORD
+    total = int(np.frombuffer(payload, "<u8", words).sum())
+    return zlib.crc32(total.to_bytes(_WORD, "little") + payload[words * _WORD :], seed)
 
 
 def _next_frame(data: bytes | memoryview, at: int) -> tuple[int, bytes, int] | None:

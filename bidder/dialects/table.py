@@ -30,7 +30,7 @@ _known: dict[int, Speaker] = {}
 def speaker_of(exchange: Exchange) -> Speaker:
     """The speaker of an exchange, made once. Raises CatalogueError for a dialect that this version does not know.
 
-    RememberedValues by identity, since hashing the settings of an exchange costs more than a look-up may; the speaker holds
+    Remembered by identity, since hashing the settings of an exchange costs more than a look-up may; the speaker holds
     its exchange, so no other object can take the identity over.
     """
     speaker = _known.get(id(exchange))
