@@ -124,7 +124,7 @@ SAYINGS: Final = (
     N_("no request is recorded as {name}"),
     N_("see GET /v1/recorded-requests"),
     N_("'{name}' names no recorded request"),
-    N_("see `grosz explain --list`"),
+    N_("see `grosz recorded`"),
     N_("catalogue {version} has not the exchange {id}"),
     N_("there is no line item {id} in catalogue {version}"),
     N_("there is no exchange '{key}'"),
