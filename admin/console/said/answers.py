@@ -125,6 +125,8 @@ SAYINGS: Final = (
     N_("see GET /v1/recorded-requests"),
     N_("'{name}' names no recorded request"),
     N_("see `grosz recorded`"),
+    N_("catalogue {version} is not kept"),
+    N_("these are: {versions}"),
     N_("catalogue {version} has not the exchange {id}"),
     N_("there is no line item {id} in catalogue {version}"),
     N_("there is no exchange '{key}'"),
