@@ -31,6 +31,7 @@ from segments.audiences.dead_letters import read_dead_letters, send_again
 from segments.audiences.matrix import Matrix, axis, counted, matrix
 from segments.audiences.sizes import SegmentSizes
 from segments.audiences.tag_health import TagHealth
+from segments.events.dropped import DroppedEvents
 from segments.events.member_notes import MemberNotes
 from segments.identity.cookie_sync import CookieSync
 from segments.identity.persons import Identities
@@ -80,6 +81,7 @@ class AudienceDesk:
             [TagEvent(one.event, _moment(one.last_ms), one.today, one.yesterday, one.daily_mean) for one in states],
             [IgnoredMember(note.meant, note.written, _moment(note.last_ms)) for note in notes],
             await self.last_events(advertiser_id),
+            await DroppedEvents(self._profiles).report(advertiser_id, self._clock.now_ms()),
         )
 
     async def last_events(self, advertiser_id: int) -> list[LastTagEvent]:

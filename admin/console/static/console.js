@@ -56,6 +56,38 @@ document.addEventListener("keydown", (event) => {
   wanted.focus();
 });
 
+// What is to be put elsewhere is copied at a press; where the browser hands out no clipboard (plain http), by selecting it.
+const offerCopy = () => {
+  for (const piece of document.querySelectorAll("[data-copy]:not([data-offered])")) {
+    piece.dataset.offered = "";
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "secondary copy";
+    button.textContent = piece.dataset.copy;
+    button.addEventListener("click", async () => {
+      if (navigator.clipboard) {
+        await navigator.clipboard.writeText(piece.textContent);
+      } else {
+        window.getSelection().selectAllChildren(piece);
+        document.execCommand("copy");
+      }
+      button.textContent = piece.dataset.copied;
+    });
+    piece.after(button);
+  }
+};
+document.addEventListener("htmx:afterSettle", offerCopy);
+offerCopy();
+
+// A link to what stands in a closed part of the page opens it.
+const openTarget = () => {
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  const closed = target && target.closest("details");
+  if (closed) closed.open = true;
+};
+window.addEventListener("hashchange", openTarget);
+openTarget();
+
 // Lists that grow by themselves keep their newest rows.
 document.addEventListener("htmx:afterSettle", () => {
   for (const rows of document.querySelectorAll("[data-keep]")) {
