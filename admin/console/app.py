@@ -50,7 +50,7 @@ def add_console(api: Api, bidder: str = "") -> None:
     `bidder` is the URL of the bidder where it is on this machine.
     """
     desk = Desk(api.reader, api.operations, api.resources)
-    wizard, desks = Wizard(desk), api.desks
+    wizard, desks = Wizard(desk, api.desks.media), api.desks
     console = Console(
         api.authentication,
         Entrance(api.sessions, api.authentication, api.edge, api.accounts, api.password_links, api.password_mail),
@@ -176,6 +176,7 @@ class Console:
             *(web.route(one.method, one.path, self._shown(one.handler)) for one in self._entrance.routes()),
             *(web.get(path, self._shown(self._behind_login(show)), allow_head=False) for path, show in shows),
             *(web.post(path, self._shown(self._of_form(change))) for path, change in changes),
+            web.post("/start/picture", self._shown(self._behind_login(self._wizard.keep_picture))),
         ]
 
     def _behind_login(self, show: Showing) -> _Handler:

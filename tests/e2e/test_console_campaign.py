@@ -140,7 +140,7 @@ def make_campaign(page: Page, hands: Hands, link: str, text: Text) -> int:
     hands.click(page.locator("main details:has(code) > summary"))
     assert "2s" in page.inner_text("main code")
     hands.click(page.get_by_role("button", name=text("Start the campaign")))
-    page.wait_for_url("**/delivery")
+    page.wait_for_url("**/delivery*")
     return int(page.url.split("/")[-2])
 
 

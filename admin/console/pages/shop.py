@@ -85,7 +85,7 @@ class ShopPages:
         """POST /count: how many visitors a rule has now, or what is wrong with it, beside its text"""
         sent = dict(fields)
         require_csrf(visitor.caller, sent)
-        values: dict[str, Any] = {"counts": None, "problem": None}
+        values: dict[str, Any] = {"counts": None, "problem": None, "said": ""}
         try:
             advertiser_id = id_of(sent.get("advertiser_id", ""))
             if advertiser_id is None:

@@ -88,6 +88,37 @@ const openTarget = () => {
 window.addEventListener("hashchange", openTarget);
 openTarget();
 
+// A file beside an address: it is sent at once, and its address and size fill the form.
+for (const file of document.querySelectorAll("input[data-kept-in]")) {
+  const status = document.getElementById(file.dataset.saidIn);
+  file.addEventListener("change", async () => {
+    if (!file.files.length) return;
+    status.textContent = file.dataset.wait;
+    try {
+      const headers = { "X-CSRF-Token": document.body.dataset.csrf };
+      const answer = await fetch(file.dataset.to, { method: "POST", headers, body: file.files[0] });
+      const told = await answer.json();
+      status.textContent = told.fault || `${file.dataset.done} ${told.size}`;
+      if (!told.url) return;
+      document.getElementById(file.dataset.keptIn).value = told.url;
+      document.getElementById(file.dataset.sizeIn).value = told.size;
+    } catch {
+      status.textContent = document.body.dataset.unsaved;
+    }
+  });
+}
+
+// Amounts are in the currency of the advertiser that is chosen, or is being made.
+const advertiser = document.querySelector("select#advertiser_id:has([data-currency])");
+if (advertiser) {
+  const own = document.getElementById("currency");
+  const show = () => {
+    const currency = advertiser.selectedOptions[0].dataset.currency || (own && own.value) || "";
+    for (const place of document.querySelectorAll("[data-in-currency]")) place.textContent = currency;
+  };
+  for (const one of [advertiser, own]) if (one) one.addEventListener("change", show);
+}
+
 // Lists that grow by themselves keep their newest rows.
 document.addEventListener("htmx:afterSettle", () => {
   for (const rows of document.querySelectorAll("[data-keep]")) {

@@ -1,5 +1,7 @@
 """The console's pages over HTTP: who gets in, what he sees and changes, what nobody gets past."""
 
+import hashlib
+import json
 import re
 from urllib.parse import quote
 
@@ -10,6 +12,7 @@ from core.clock import ManualClock
 from tests.integration.admin.conftest import Shop, make_shop
 from tests.kit.api import Api
 from tests.kit.console import PASSWORD, Browser, person
+from tests.kit.media import mp4, picture
 
 LIST_PAGES = [f"/{name}" for name in PAGES]
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -348,6 +351,59 @@ async def test_a_shop_of_ones_own_begins_with_its_campaign(api: Api) -> None:
     assert (line_item["name"], line_item["bid"]) == ("Cart abandoners by value", {"amount": "1.20", "currency": "EUR"})
     advertiser = (await owner.get(f"/v1/advertisers/{line_item['advertiser_id']}")).body
     assert (advertiser["name"], advertiser["domain"], advertiser["currency"]) == ("Obcas", "szpilka.example", "EUR")
+
+
+async def test_two_addresses_are_enough_for_a_first_campaign(api: Api) -> None:
+    browser = await person(api)
+    addresses = {"landing_url": "www.obcas.example/koszyk", "image_url": "cdn.obcas.example/ad.png"}
+    review = await browser.fill("/start", addresses | {"advertiser_id": "new", "action": "review"})
+    assert review.status == 200, review.text
+    for kind, name in (("advertiser", "obcas.example"), ("campaign", "Cart abandoners by value"),
+                       ("segment", "Cart abandoners by value"), ("line item", "Cart abandoners by value")):  # fmt: skip
+        assert f"<li>{kind}: <strong>{name}</strong>" in review.text
+    assert "No budget limits it" in review.text
+    assert "no category that can be checked" in review.text
+    said = addresses | {"advertiser_id": "new", "category": "IAB18", "daily_budget": "50"}
+    sure = await browser.fill("/start", said | {"cart_abandoners.delay": "5m", "action": "review"})
+    for gone in ("No budget limits it", "no category", "write a shorter time"):
+        assert gone not in sure.text
+    made = await browser.fill("/start", said | {"action": "make"})
+    assert made.status == 303, made.text
+    owner = await api.caller()
+    line_item = (await owner.get(f"/v1/line-items/{made.headers['Location'].split('/')[2]}")).body
+    creative = (await owner.get(f"/v1/creatives/{line_item['creative_ids'][0]}")).body
+    assert (creative["landing_url"], creative["categories"]) == ("https://www.obcas.example/koszyk", ["IAB18"])
+    assert creative["image_url"] == "https://cdn.obcas.example/ad.png"
+
+
+async def test_all_that_a_campaign_lacks_is_said_at_once_and_at_its_inputs(api: Api) -> None:
+    browser = await person(api)
+    wrong = {"advertiser_id": "new", "bid": "", "size": "big", "cart_abandoners.delay": "minute", "end": "then"}
+    answer = await browser.fill("/start", wrong | {"action": "review"})
+    assert answer.status == 422
+    for name in ("landing_url", "image_url", "bid", "size", "p-cart_abandoners-delay", "end"):
+        assert f'<a href="#{name}">' in answer.text
+        assert re.search(f'id="{name}"[^>]* aria-invalid="true"', answer.text)
+        assert re.search(f'id="{name}-fault" class="fault">[^<]+<', answer.text)
+    assert "delay: " not in answer.text
+
+
+async def test_a_file_is_kept_for_a_campaign_before_there_is_an_advertiser(api: Api) -> None:
+    browser, data = await person(api), picture()
+    token = {"X-CSRF-Token": await browser.csrf()}
+    answers = [
+        await browser.send("/start/picture", data, token),
+        await browser.send("/start/picture", b"<svg>", token),
+        await browser.send("/start/picture", mp4(), token),
+        await browser.send("/start/picture", data, {}),
+        await browser.send("/start/picture", data, token | {"Sec-Fetch-Site": "cross-site"}),
+    ]
+    assert [one.status for one in answers] == [200, 422, 422, 403, 403]
+    name = f"{hashlib.sha256(data).hexdigest()}.png"
+    assert json.loads(answers[0].text) == {"url": f"https://track.example/m/{name}", "size": "300x250"}
+    assert json.loads(answers[1].text)["fault"].startswith("SVG is a document")
+    reader = await person(api, "read", email="bea@szpilka.example")
+    assert (await reader.send("/start/picture", data, {"X-CSRF-Token": await reader.csrf()})).status == 403
 
 
 async def test_a_restricted_person_makes_no_advertiser(api: Api, shop: Shop) -> None:

@@ -262,7 +262,7 @@ async def test_faults_of_a_new_campaign_name_the_inputs_that_people_see(api: Api
     }
     no_bid = await browser.post("/start", sent | {"shop": "Obcas"})
     assert '<a href="#bid">i jest dla Ciebie wart' in no_bid.text
-    no_shop = await browser.post("/start", sent | {"bid": "1"})
+    no_shop = await browser.post("/start", sent | {"bid": "1", "landing_url": "nowhere"})
     assert '<a href="#shop">' in no_shop.text
     assert "/name:" not in no_shop.text
     no_image = await browser.post("/start", sent | {"bid": "1", "shop": "Obcas"})
