@@ -115,7 +115,7 @@ OVERRIDES = (
     "first_price", "no_bid_style", "price_encryption", "price_macro", "billing_event", "review",
     "deal_floor_else_impression",
 )  # fmt: skip
-"""Members of a dialect that are also columns of an exchange; None there means: as the dialect says."""
+"""Members of a dialect that are also columns of an exchange; None or an empty text there means: as the dialect says."""
 
 DIALECTS: dict[str, Dialect] = {
     each.name: each
@@ -247,7 +247,7 @@ def spoken_by(exchange: Exchange) -> Dialect:
     """
     dialect = DIALECTS.get(exchange.dialect, DIALECTS[GENERIC])
     own = {name: getattr(exchange, name) for name in OVERRIDES}
-    return msgspec.structs.replace(dialect, **{name: value for name, value in own.items() if value is not None})
+    return msgspec.structs.replace(dialect, **{name: value for name, value in own.items() if value not in (None, "")})
 
 
 def spelled_out(exchange: Exchange) -> Exchange:

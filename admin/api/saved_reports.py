@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from admin.access.limits import RateLimiter
 from admin.access.principal import Principal
 from admin.api import requests
 from admin.api.product_paths import Json
@@ -34,12 +35,17 @@ from admin.reports.saved import (
 )
 from admin.store.model import Scope
 from admin.validation.decode import decode
+from core.clock import Clock
 from core.errors import Fault, InputError, NotFoundError
+from core.network.headers import CSP
 
 SHARED_HEADERS: Final = {
     "X-Robots-Tag": "noindex, nofollow, noarchive", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    CSP: "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 }  # fmt: skip
+# Nobody logs in to see a shared report, and each answer keeps the other questions waiting.
+SHOWN_A_MINUTE: Final = 30
 _STATES: Final = ("waiting", "sent", "dead")
 _FORMS: Final = ("json", "csv", "xlsx", "parquet")
 
@@ -47,8 +53,11 @@ _FORMS: Final = ("json", "csv", "xlsx", "parquet")
 class SavedReportPages:
     """Reading needs the scope `read`, everything else `trade`."""
 
-    def __init__(self, saved: SavedReportDesk, reports: ReportDesk, outbox: Outbox, public_url: str) -> None:
+    def __init__(
+        self, saved: SavedReportDesk, reports: ReportDesk, outbox: Outbox, public_url: str, clock: Clock
+    ) -> None:
         self._saved, self._reports, self._outbox, self._public_url = saved, reports, outbox, public_url.rstrip("/")
+        self._limiter = RateLimiter(clock)
 
     def routes(self) -> list[web.RouteDef]:
         one, link = "/v1/reports/saved/{id}", "/v1/reports/saved/{id}/links"
@@ -162,15 +171,22 @@ class SavedReportPages:
 
     async def shared(self, request: web.Request) -> web.Response:
         """GET /shared/{token}: one report of one advertiser, for whoever has the link."""
+        token = request.match_info["token"][:64]
         try:
-            report = await self._saved.shared(request.match_info["token"][:64])
+            report = await self._saved.shared(token)
         except NotFoundError as error:
             return _page("Nothing here", f"<p>{html.escape(str(error))}</p>", 404)
+        _left, wait_s = self._limiter.take(token, SHOWN_A_MINUTE)
+        if wait_s:
+            page = _page(report.name, f"<p>This was asked for too often: try again in {wait_s} s.</p>", 429)
+            page.headers["Retry-After"] = str(wait_s)
+            return page
         form, mine = request.query.get("format", ""), frozenset((report.advertiser_id,))
         if form in _FORMS:
             wanted = msgspec.structs.replace(report.request, format=form, names=True)
             file = await self._reports.file(wanted, mine, report.name)
-            return web.Response(body=file.body, content_type=file.content_type, headers=SHARED_HEADERS)
+            headers = SHARED_HEADERS | {"Content-Disposition": f'attachment; filename="report.{file.ending}"'}
+            return web.Response(body=file.body, content_type=file.content_type, headers=headers)
         return _page(report.name, _table(await self._reports.answer(report.request, mine)))
 
     async def confirming(self, request: web.Request) -> web.Response:

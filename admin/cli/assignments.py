@@ -89,9 +89,12 @@ def type_at(wanted: type[msgspec.Struct], name: str) -> Any:  # noqa: ANN401 - a
 
 
 def value_of(name: str, text: str, wanted: Any) -> Any:  # noqa: ANN401 - a type expression, and its value
-    """The value that a text stands for in a field. Raises InputError where only another name, or JSON, can be meant."""
-    bare, _ = unwrapped(wanted)
-    if text == "null":
+    """The value that a text stands for in a field; nothing in a field that may have none is none.
+
+    Raises InputError where only another name, or JSON, can be meant.
+    """
+    bare, optional = unwrapped(wanted)
+    if text == "null" or (optional and not text):
         return None
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         return _json(name, text) if text[:1] == "{" else _refuse_struct(name, text, bare)

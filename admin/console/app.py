@@ -61,7 +61,7 @@ def add_console(api: Api, bidder: str = "") -> None:
         wizard,
         ShopPages(api.reader, api.desks),
         Creatives(api.reader),
-        Visitors(api.desks.visitors),
+        Visitors(desk, api.desks.visitors, api.clock),
         ReportPage(api.desks.reports, api.clock),
         FigurePages(desk, api.desks.reports, api.explanations, api.clock),
         LivePages(desk, api.tails, api.desks.audiences),

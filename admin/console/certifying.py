@@ -6,7 +6,7 @@ from typing import Final
 
 from admin.console.fields import N_
 
-_TITLES: Final = {
+TITLES: Final = {
     "readiness": N_("The bidder says that it is ready"),
     "no bid below an impossible floor": N_("No bid below a floor that nobody reaches"),
     "no bid on a banner of 17 x 3": N_("No bid on a size that nobody has"),
@@ -25,6 +25,7 @@ _TITLES: Final = {
 _FORMATS: Final = {
     "display": N_("display"), "native": N_("native"), "video": N_("video"), "audio": N_("audio"),
 }  # fmt: skip
+_WAITED_FOR: Final = re.compile("(?<=while it waited for: ).+")
 _SAMPLE: Final = re.compile(r"(\w+)(?: (\d+)|: bids)")
 
 
@@ -32,9 +33,15 @@ def title_of(name: str, translate: Callable[[str], str]) -> str:
     """The name of a check, in the visitor's language; a check that is new keeps its own."""
     sample = _SAMPLE.fullmatch(name)
     if sample is None or sample[1] not in _FORMATS:
-        return translate(_TITLES.get(name, name))
+        return translate(TITLES.get(name, name))
     what = translate(N_("The answer to a sample keeps all rules") if sample[2] else N_("A sample is bid on"))
     return f"{what}: {translate(_FORMATS[sample[1]])} {sample[2] or ''}".rstrip()
+
+
+def detail_of(detail: str, translate: Callable[[str], str]) -> str:
+    """What came of a check, in the visitor's language; of several broken rules, each by itself."""
+    pieces = (_WAITED_FOR.sub(lambda name: title_of(name[0], translate), piece) for piece in detail.split("; "))
+    return "; ".join(map(translate, pieces))
 
 
 def advice_of(name: str, outcome: str, detail: str) -> str:

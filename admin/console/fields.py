@@ -219,6 +219,7 @@ def _put(patch: dict[str, Any], path: str, value: Any) -> None:  # noqa: ANN401 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "flag": bool,
     "prose": lambda text: text.replace("\r\n", "\n"),
+    "choice": lambda text: text or None,
     "number": lambda text: _whole(text) if text else None,
     "one": lambda text: _whole(text) if text else None,
     "money": lambda text: {"amount": amount_text(text)} if text else None,

@@ -73,6 +73,11 @@ def _chosen(path: str, label: str, choices: type, hint: str = "") -> FormField:
     return FormField(path, label, "choice", hint, _values(choices))
 
 
+def _overridden(path: str, label: str, choices: type) -> FormField:
+    """A choice that can also be none: as it is elsewhere."""
+    return FormField(path, label, "choice", choices=("", *_values(choices)))
+
+
 def _listed(*fields: FormField, inline: tuple[FormField, ...] = ()) -> tuple[Column, ...]:
     return tuple(Column(field, field in inline) for field in fields)
 
@@ -356,9 +361,9 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                     _chosen("clearing", N_("Clearing price"), Clearing),
                 ),
                 (
-                    _chosen("billing_event", N_("Billing event"), BillingEvent),
-                    _chosen("no_bid_style", N_("Answer without a bid"), NoBidStyle),
-                    _chosen("price_encryption", N_("Encryption of prices"), PriceEncryption),
+                    _overridden("billing_event", N_("Billing event"), BillingEvent),
+                    _overridden("no_bid_style", N_("Answer without a bid"), NoBidStyle),
+                    _overridden("price_encryption", N_("Encryption of prices"), PriceEncryption),
                     _chosen("unreadable_price", N_("A price that cannot be read counts as"), UnreadablePrice),
                     FormField("network_margin_ms", N_("Milliseconds for the way back"), "number"),
                     FormField("bearer_token", N_("Token that requests must carry"), "secret"),

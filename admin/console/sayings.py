@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from admin.console.fields import N_
-from admin.console.said import ads, answers, doctor, feeds, refusals, rules
+from admin.console.said import ads, answers, certification, doctor, feeds, refusals, rules
 
 _OF_FORMS: Final = (
     N_("or"),
@@ -214,6 +214,7 @@ _OF_FORMS: Final = (
 
 SAYINGS: Final = (
     *_OF_FORMS, *rules.SAYINGS, *answers.SAYINGS, *doctor.SAYINGS, *feeds.SAYINGS, *ads.SAYINGS, *refusals.SAYINGS,
+    *certification.SAYINGS,
 )  # fmt: skip
 
 _PART: Final = re.compile(r"\{(\w+)\}")

@@ -90,7 +90,7 @@ class ProductDesk:
         return ProductPage(views, len(views), True)
 
     async def tell(self, advertiser_id: int, changes: ProductChanges) -> ProductChangesAnswer:
-        """Apply changes. Raises InputError for an amount that no feed may have, or that is of another currency."""
+        """Apply changes. Raises InputError for prices that a feed would not be believed, also of another currency."""
         found = await self._store.find(advertiser_id, [change.id for change in changes.products])
         faults = [
             Fault(f"/products/{place}/{name}/currency", "currency", f"the product's currency is {own}", "leave it out")
@@ -101,6 +101,13 @@ class ProductDesk:
         ]
         told = [change_of(change) for change in changes.products]
         faults += [fault for place, change in enumerate(told) for fault in _amount_faults(place, change)]
+        prices = {one: product.product.price_micros for one, product in found.items()}
+        prices |= {one.id: one.price_micros for one in told if one.price_micros is not None}
+        faults += [
+            Fault(f"/products/{place}/sale_price", "sale_not_lower", "is not below the price", "tell a new price, too")
+            for place, change in enumerate(told)
+            if change.id in prices and (change.sale_micros or 0) > prices[change.id]
+        ]
         if faults:
             raise InputError("the input is not valid", faults=faults)
         unknown = await self._store.tell(advertiser_id, told, self._clock.now_ms())
@@ -145,7 +152,7 @@ class ProductDesk:
 
 
 def _amount_faults(place: int, change: StockChange) -> list[Fault]:
-    """Prices that would be refused in a feed. A reduced price that is not below the price is ignored, as in a feed."""
+    """Prices that would be refused in a feed."""
     most = MAX_PRICE_MICROS // MICROS_PER_UNIT
     return [
         Fault(f"/products/{place}/{name}/amount", "range", f"is not a price between {least} and {most:,}")

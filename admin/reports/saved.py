@@ -13,20 +13,24 @@ from msgspec import Meta
 
 from admin.api.reading import moment_text
 from admin.mail.message import checked_address
+from admin.rates.store import BASE
 from admin.reports.documents import ReportRequest
+from admin.store.catalogue import rates
 from admin.store.database import Database
 from admin.store.tables import advertisers, mail_recipients, report_links, saved_reports
+from admin.validation.fields import TEXT, Id
 from core.clock import Clock
 from core.errors import Fault, InputError, NotFoundError
+from core.money import FxTable, MoneyError
 from core.network.outgoing import check_url
-from journal.questions import check
+from journal.questions import check, span_of
 
 _DAY_MS: Final = 86_400_000
 _TOKEN_BYTES: Final = 16  # 128 bits: nobody finds one by trying
 ALL_SHOPS: Final = 0
 MAX_LINK_DAYS: Final = 365
 
-ShortName = Annotated[str, Meta(min_length=1, max_length=120)]
+ShortName = Annotated[str, Meta(min_length=1, max_length=120, pattern=TEXT)]
 
 
 class ReportSchedule(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,7 +50,7 @@ class ReportDraft(msgspec.Struct, forbid_unknown_fields=True):
 
     name: ShortName
     request: ReportRequest
-    advertiser_id: Annotated[int, Meta(ge=1)] | None = None
+    advertiser_id: Id | None = None
     schedule: ReportSchedule | None = None
 
 
@@ -73,7 +77,7 @@ class LinkRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A link to a report of one advertiser, for so many days."""
 
     days: Annotated[int, Meta(ge=1, le=MAX_LINK_DAYS)] = 30
-    advertiser_id: Annotated[int, Meta(ge=1)] | None = None
+    advertiser_id: Id | None = None
 
 
 class ReportLink(msgspec.Struct):
@@ -99,7 +103,7 @@ class RecipientRequest(msgspec.Struct, forbid_unknown_fields=True):
     """
 
     address: Annotated[str, Meta(min_length=3, max_length=500)]
-    advertiser_id: Annotated[int, Meta(ge=1)] | None = None
+    advertiser_id: Id | None = None
 
 
 class Recipient(msgspec.Struct):
@@ -154,10 +158,11 @@ class SavedReportDesk:
 
     async def save(self, draft: ReportDraft, mine: frozenset[int] | None, number: int | None = None) -> SavedReport:
         """Save a new report, or change one. Raises InputError, NotFoundError."""
-        _check(draft, mine)
+        _check(draft, mine, self._clock.now_ms())
         if number is not None:
             await self.get(number, mine)
         await self._require(draft.advertiser_id)
+        await self._require_rate(draft.request.currency)
         now_ms = self._clock.now_ms()
         values = {
             "advertiser_id": draft.advertiser_id or ALL_SHOPS, "name": draft.name, "updated_ms": now_ms,
@@ -188,6 +193,7 @@ class SavedReportDesk:
             raise InputError("the input is not valid", faults=[fault])
         if mine is not None and advertiser not in mine:
             raise NotFoundError(f"there is no advertiser {advertiser}")
+        check(report.request.question(), restricted=True)
         await self._require(advertiser)
         token, now_ms = secrets.token_urlsafe(_TOKEN_BYTES), self._clock.now_ms()
         values = {
@@ -294,6 +300,18 @@ class SavedReportDesk:
             fault = Fault("/advertiser_id", "unknown", f"there is no advertiser {advertiser}")
             raise InputError("the input is not valid", faults=[fault])
 
+    async def _require_rate(self, currency: str) -> None:
+        """Raises InputError for a currency that no money can be converted to; "" stands for each advertiser's own."""
+        if not currency:
+            return
+        async with self._database.read() as connection:
+            table = FxTable(BASE, await rates(connection))
+        try:
+            table.rate(BASE, currency)
+        except MoneyError as error:
+            fault = Fault("/request/currency", "no_rate", str(error), "`grosz fx show`")
+            raise InputError("the input is not valid", faults=[fault]) from error
+
     async def due(self) -> list[tuple[SavedReport, int]]:
         """Scheduled reports whose moment has come, with that moment (unix ms)."""
         now_ms = self._clock.now_ms()
@@ -341,9 +359,10 @@ def span_before(every: str, moment_ms: int, timezone: str) -> tuple[datetime.dat
     return last - datetime.timedelta(days=6 if every == "week" else 0), last
 
 
-def _check(draft: ReportDraft, mine: frozenset[int] | None) -> None:
+def _check(draft: ReportDraft, mine: frozenset[int] | None, now_ms: int) -> None:
     """Raises InputError for what could never be made or sent."""
     check(draft.request.question(), restricted=draft.advertiser_id is not None)
+    span_of(draft.request.question(), now_ms)
     faults = []
     if mine is not None and draft.advertiser_id not in mine:
         faults.append(Fault("/advertiser_id", "not_yours", "name one of your advertisers"))

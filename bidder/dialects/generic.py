@@ -52,7 +52,8 @@ class AuctionTypes(dict[int | None, AuctionType]):
     """The auction type that bids are charged by, for the `at` of a request or deal.
 
     The exchange's settings decide, otherwise `at`. Without an `at` it is second price, OpenRTB's default. A type that
-    we do not know counts as first price: we then never book less than the exchange may charge.
+    we do not know counts as first price: we then never book less than the exchange may charge. So does a fixed price
+    (3), which only deals have: what an open auction would fix, nobody has agreed.
     """
 
     __slots__ = ("_otherwise",)
@@ -61,8 +62,7 @@ class AuctionTypes(dict[int | None, AuctionType]):
         super().__init__()
         self._otherwise = AuctionType.SECOND_PRICE if first_price is False else AuctionType.FIRST_PRICE
         if first_price is None:
-            self[None] = AuctionType.SECOND_PRICE
-            self.update((int(each), each) for each in AuctionType)
+            self[None] = self[2] = AuctionType.SECOND_PRICE
 
     def __missing__(self, at: int | None) -> AuctionType:
         return self._otherwise

@@ -91,8 +91,10 @@ def faults_of_bid(
             yield Violation("deal", f"{bid['dealid']!r} was not offered")
             return
     yield from _deal(imp, deal, bid, seat)
-    has_none = deal is not None and deal.bidfloor is None and deal.at != FIXED_PRICE
-    yield from _price(imp, None if has_none and terms.deal_floor_else_impression else deal, bid, currency, fx)
+    is_fixed = deal is not None and (deal.at or request.at) == FIXED_PRICE
+    has_none = deal is not None and deal.bidfloor is None and not is_fixed
+    owner = None if has_none and terms.deal_floor_else_impression else deal
+    yield from _price(imp, owner, bid, currency, fx, is_fixed=is_fixed)
     yield from _format(request, imp, bid)
     yield from _blocked(request, imp, bid)
     yield from _transparency(request, bid)
@@ -117,13 +119,14 @@ def _deal(imp: Imp, deal: Deal | None, bid: Json, seat: str) -> Iterator[Violati
         yield Violation("deal", f"{deal.id} is for other advertisers")
 
 
-def _price(imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable) -> Iterator[Violation]:
+def _price(
+    imp: Imp, deal: Deal | None, bid: Json, currency: str, fx: FxTable, *, is_fixed: bool
+) -> Iterator[Violation]:
     price = bid.get("price")
     if not isinstance(price, (int, float)) or isinstance(price, bool) or not (math.isfinite(price) and price > 0):
         yield Violation("price", f"{price!r} is no price")
         return
     cpm, owner = round(price * MICROS_PER_UNIT), deal or imp  # of any size: how dear a bid may be is not judged here
-    is_fixed = deal is not None and deal.at == FIXED_PRICE
     if cpm % GROSZ_CPM_MICROS and not is_fixed:
         yield Violation("price", f"{price} is finer than a hundredth")
     said = _said_floor(owner, imp, bid)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bidder.openrtb.types import Audio, Video
 from bidder.openrtb.violation import Violation
+from creatives.formats.offer import takes_mime
 
 _PROTOCOLS: Final = {"2.0": 2, "3.0": 3, "4.0": 7, "4.1": 11, "4.2": 13}
 _CLOCK: Final = re.compile(r"^(\d{2}):([0-5]\d):([0-5]\d)(?:\.(\d{3}))?$")
@@ -69,7 +70,7 @@ def _length(spot: Video | Audio, bid: Mapping[str, Any], root: ElementTree.Eleme
 
 def _files(spot: Video | Audio, root: ElementTree.Element) -> Iterator[Violation]:
     for file in (each for each in root.iter() if each.tag.endswith("MediaFile")):
-        if file.get("type", "").lower() not in [mime.lower() for mime in spot.mimes or ()]:
+        if not takes_mime(spot.mimes, file.get("type", "")):
             yield Violation("mime", f"{file.get('type')} is not played")
         rate = int(file.get("bitrate", "0"))
         if rate and ((spot.minbitrate or 0) > rate or 0 < (spot.maxbitrate or 0) < rate):

@@ -218,8 +218,8 @@ def _deal_floors(
 ) -> dict[str, tuple[int, int]]:
     """Floor and auction type by deal id, of the deals that our seat may use.
 
-    A bid on a deal has the deal's floor alone to clear (implementation notes, 7.11). If it names none that is 0, or the
-    impression's where the dialect says so.
+    A deal that names no type has the request's, a fixed price too. A bid on a deal has the deal's floor alone to clear
+    (implementation notes, 7.11). If it names none that is 0, or the impression's where the dialect says so.
     """
     seats, of_none = auction.speaker.seats, 0
     if auction.speaker.dialect.deal_floor_else_impression:
@@ -234,7 +234,8 @@ def _deal_floors(
             except MoneyError as error:
                 _report(auction, f"/imp/{position}/pmp/deals/{number}/bidfloor", BAD_FLOOR, error.args[0])
             else:
-                if deal.bidfloor is None and deal.at != AuctionType.FIXED_PRICE:  # a floor is no price that was agreed
+                kind = deal.at or auction.request.at or 0
+                if deal.bidfloor is None and kind != AuctionType.FIXED_PRICE:  # a floor is no price that was agreed
                     floor = of_none
-                floors[deal.id] = (floor, deal.at or 0)
+                floors[deal.id] = (floor, kind)
     return floors

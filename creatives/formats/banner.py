@@ -17,7 +17,7 @@ from creatives.formats.dynamic import inline_markup, is_filled_in_bid, loaded_ma
 from creatives.formats.landing import check_landing
 from creatives.formats.measuring import measuring_script
 from creatives.formats.notice import banner_with_notice
-from creatives.formats.offer import Offer, Size, SizeRatio, fits
+from creatives.formats.offer import Offer, Size, SizeRatio, fits, takes_mime
 from creatives.macros import (
     CACHE_BUSTER,
     CLICK_URL,
@@ -37,7 +37,7 @@ MAX_MARKUP_CHARS = 10_000
 TYPE_HTML, TYPE_SCRIPT, TYPE_IFRAME = 2, 3, 4
 """OpenRTB 2.x, list "Banner Ad Types": XHTML banner, JavaScript ad, iframe."""
 
-MARKUP_MIMES = frozenset({"text/html", "application/javascript"})
+MARKUP_MIMES = ("text/html", "application/javascript")
 """A request that names MIME types admits markup by these."""
 
 FRAME_PERMISSIONS = "allow-scripts allow-popups allow-popups-to-escape-sandbox"
@@ -106,8 +106,8 @@ def admits(ad: Ad, offer: Offer) -> bool:
     if creative.apis and not set(creative.apis).issubset(offer.frameworks or ()):
         return False
     if not offer.can_click:
-        return bool(creative.image_url) and (not offer.mimes or _picture_type(creative.image_url) in offer.mimes)
-    return not offer.mimes or not MARKUP_MIMES.isdisjoint(offer.mimes)
+        return bool(creative.image_url) and takes_mime(offer.mimes, _picture_type(creative.image_url))
+    return any(takes_mime(offer.mimes, mime) for mime in MARKUP_MIMES)
 
 
 def _picture_type(url: str) -> str:

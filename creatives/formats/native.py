@@ -15,7 +15,7 @@ from core.errors import Fault
 from core.model import Creative, NativeAssets, Picture
 from creatives.formats.base import Ad, AdFormat, AdNotice
 from creatives.formats.landing import check_landing
-from creatives.formats.offer import Offer, Shape
+from creatives.formats.offer import Offer, Shape, takes_mime
 from creatives.macros import TOKEN, Tracker, are_trustworthy, click_url, impression_url, notice_url
 from creatives.templates.library import template_of
 
@@ -250,7 +250,7 @@ def _picture(pictures: Sequence[object], asset: WantedAsset) -> Picture | None:
 
 
 def _suits(picture: Picture, asset: WantedAsset) -> bool:
-    if asset.mimes and picture.mime and not takes_mime(asset, picture.mime):
+    if picture.mime and not takes_mime(asset.mimes, picture.mime):
         return False
     if picture.width < asset.least_width or picture.height < asset.least_height:
         return False
@@ -260,16 +260,6 @@ def _suits(picture: Picture, asset: WantedAsset) -> bool:
         return False  # it would be blown up
     is_ratio = picture.width * asset.height / (picture.height * asset.width)
     return abs(is_ratio - 1) <= RATIO_TOLERANCE
-
-
-def takes_mime(asset: WantedAsset, mime: str) -> bool:
-    """Whether the page shows images of a type."""
-    return not asset.mimes or _plain_mime(mime) in map(_plain_mime, asset.mimes)
-
-
-def _plain_mime(mime: str) -> str:
-    """One name for each type: requests say `image/jpg`, too."""
-    return "image/jpeg" if mime.lower() == "image/jpg" else mime.lower()
 
 
 def admits(ad: Ad, offer: Offer) -> bool:

@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from core.model import Creative, NativeAssets
-from creatives.formats.native import NativeRequest, WantedAsset, answer, answers, native_json, takes_mime, text_answer
+from creatives.formats.native import NativeRequest, WantedAsset, answer, answers, native_json, text_answer
+from creatives.formats.offer import takes_mime
 from creatives.macros import Tracker, click_url
 from creatives.product import FeedProduct
 from creatives.templates.engine import Escaped, Value
@@ -134,14 +135,14 @@ class NativeFiller(ProductFiller):
         tracker = self._parts.tracker.url
         if not product.image.startswith(("https://", "http://")):
             return None
-        if takes_mime(asset, WEBP):
+        if takes_mime(asset.mimes, WEBP):
             width, height = _measures(asset)
             if not (0 < width <= MOST_PIXELS and 0 < height <= MOST_PIXELS):
                 return None
             url = f"{tracker}/i/{signer.sign_picture(width, height, product.image)}"
             return {"img": {**asset.told, "url": url, "w": width, "h": height}}
         mime = _MIME_OF.get(product.image.partition("?")[0].rpartition(".")[2].lower(), "")
-        is_sure = mime and takes_mime(asset, mime) and not (asset.least_width or asset.least_height)
+        is_sure = mime and takes_mime(asset.mimes, mime) and not (asset.least_width or asset.least_height)
         if not is_sure or not product.image.startswith(("https://", tracker[: tracker.index("/")])):
             return None
         return {"img": {**asset.told, "url": inert_json(product.image)}}

@@ -5,8 +5,8 @@ markup is `creatives/formats/NAME.py`. No type of the protocol occurs in an offe
 previewed for an offer that no bid request made.
 """
 
-from collections.abc import Hashable
-from typing import NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -116,6 +116,29 @@ class Offer(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     mimes: tuple[str, ...] | None = None
     can_click: bool = True
     """False on screens in public places, which show pictures and spots: nobody can click there."""
+
+
+_OTHER_NAMES: Final = {
+    "image/jpg": "image/jpeg",
+    "audio/mp3": "audio/mpeg",
+    "text/javascript": "application/javascript",
+    "application/x-javascript": "application/javascript",
+}
+"""What requests call a type, and what creatives do."""
+
+
+def takes_mime(mimes: Sequence[str] | None, mime: str) -> bool:
+    """Whether a place that names `mimes` shows files of a type. It may name a whole kind (`image/*`); none is any."""
+    if not mimes:
+        return True
+    own = _one_name(mime)
+    taken = (own, f"{own.partition('/')[0]}/*", "*/*")
+    return any(_one_name(each) in taken for each in mimes)
+
+
+def _one_name(mime: str) -> str:
+    name = mime.strip().lower()
+    return _OTHER_NAMES.get(name, name)
 
 
 def shape_text(shape: Shape) -> str:

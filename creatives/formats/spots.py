@@ -8,7 +8,7 @@ import msgspec
 from core.model import Creative, Format
 from core.spot import Companion, DeliveryMethod, MediaFile, Spot, Verification
 from creatives.formats.base import Ad, AdNotice
-from creatives.formats.offer import Offer, Shape, Size
+from creatives.formats.offer import Offer, Shape, Size, takes_mime
 from creatives.formats.vast import (
     VAST_2,
     VAST_3,
@@ -195,7 +195,7 @@ def playable(media: Sequence[MediaFile], offer: SpotOffer) -> tuple[MediaFile, .
 
 
 def _can_play(file: MediaFile, offer: SpotOffer) -> bool:
-    if offer.mimes is not None and file.mime.lower() not in map(str.lower, offer.mimes):
+    if not takes_mime(offer.mimes, file.mime):
         return False
     if offer.deliveries:
         wanted = {STREAMED} if file.delivery is DeliveryMethod.STREAMING else {PROGRESSIVE, DOWNLOADED}

@@ -205,12 +205,12 @@ class Checker:
         try:
             answer = _decode(body)
         except msgspec.ValidationError as error:
-            return Answer([], [Violation("malformed-answer", str(error))])
+            return Answer([], [Violation("malformed-answer", f"the answer has another form: {error}")])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return Answer([], [Violation("not-json", str(error))])
+            return Answer([], [Violation("not-json", f"the answer is not JSON: {error}")])
         found: list[Violation] = []
         if answer.id != request_id and (answer.id is not None or any(seat.bid for seat in answer.seatbid or ())):
-            found.append(Violation("id-echo", f"answer id {answer.id} to request {request_id}"))
+            found.append(Violation("id-echo", f"the answer has the id {answer.id}, the request {request_id}"))
         currency = text(answer.cur) or "USD"
         bids: list[OfferedBid] = []
         seen: set[str] = set()
@@ -227,7 +227,8 @@ class Checker:
         if not bids:
             return Answer([], found, whole(answer.nbr) if answer.nbr is not None else None)
         if currency not in (facts.currencies or _DEFAULT_CURRENCIES):
-            found.append(Violation("currency", f"{currency} is not one of {', '.join(sorted(facts.currencies))}"))
+            allowed = ", ".join(sorted(facts.currencies or _DEFAULT_CURRENCIES))
+            found.append(Violation("currency", f"the currency {currency} is not one of {allowed}"))
         return Answer([] if found else bids, found)
 
     def _check_bid(self, found: list[Violation], facts: RequestFacts, bid: Bid, currency: str, seat: str) -> OfferedBid:
@@ -237,7 +238,7 @@ class Checker:
         if imp is None:
             found.append(Violation("unknown-impression", f"impression {key!r} was not offered"))
         elif not isinstance(price, int | float) or isinstance(price, bool) or not 0 < price < MICROS:
-            found.append(Violation("price", f"{price!r} is not a price"))
+            found.append(Violation("price", f"the price of a bid cannot be {price!r}"))
         else:
             micros = round(price * MICROS)
             self._check_price(found, imp.deals.get(deal) or imp, micros, currency)
@@ -300,7 +301,7 @@ def _check_slot(found: list[Violation], imp: ImpressionFacts, bid: Bid) -> None:
     if imp.sizes and (kind == BANNER or imp.formats == _BANNER_ALONE):
         size = (whole(bid.w), whole(bid.h))
         if size not in imp.sizes:
-            found.append(Violation("size", f"{size[0]}x{size[1]} is not one of {sorted(imp.sizes)}"))
+            found.append(Violation("size", f"the size {size[0]}x{size[1]} is not one of {sorted(imp.sizes)}"))
 
 
 def _check_markup(found: list[Violation], imp: ImpressionFacts, bid: Bid) -> None:
@@ -315,7 +316,7 @@ def _check_markup(found: list[Violation], imp: ImpressionFacts, bid: Bid) -> Non
         found.append(Violation("iurl", f"{sample[:60]!r} is no absolute address of a picture"))
     for name, url in (("nurl", bid.nurl), ("burl", bid.burl), ("lurl", bid.lurl)):
         if isinstance(url, str) and len(url) > MAX_NOTICE_URL:
-            found.append(Violation("long-notice-url", f"{name} has more than {MAX_NOTICE_URL} characters"))
+            found.append(Violation("long-notice-url", f"the address {name} has more than {MAX_NOTICE_URL} characters"))
 
 
 def _is_secure(markup: str) -> bool:
@@ -333,10 +334,10 @@ def _check_blocking(found: list[Violation], facts: RequestFacts, imp: Impression
         for domain in texts(bid.adomain):
             labels = domain.lower().split(".")
             if any(".".join(labels[start:]) in facts.blocked_domains for start in range(len(labels))):
-                found.append(Violation("blocked-domain", f"{domain} is blocked"))
+                found.append(Violation("blocked-domain", f"the domain {domain} is blocked"))
     if facts.blocked_categories:
         found += [
-            Violation("blocked-category", f"{category} is blocked")
+            Violation("blocked-category", f"the category {category} is blocked")
             for category in texts(bid.cat)
             if category in facts.blocked_categories or category.split("-")[0] in facts.blocked_categories
         ]

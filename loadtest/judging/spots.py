@@ -86,9 +86,9 @@ def check_spot(spot: SpotFacts, bid: SpotBid) -> Iterator[Violation]:
 def _document(vast: _Vast) -> Iterator[Violation]:
     for name in ("Impression", "Error", "MediaFile", "Duration"):
         if not vast.texts.get(name):
-            yield Violation("vast", f"there is no {name}")
+            yield Violation("vast", f"the VAST has no {name}")
     if vast.empty:
-        yield Violation("vast", f"{vast.empty[0]} is empty")
+        yield Violation("vast", f"the VAST has an empty {vast.empty[0]}")
     if not vast.events >= _EVENTS:
         yield Violation("vast", f"nobody is told of {sorted(_EVENTS - vast.events)}")
     if any(url != url.strip() for name in ("MediaFile", "Impression", "Tracking") for url in vast.texts.get(name, ())):
@@ -102,15 +102,15 @@ def _player(spot: SpotFacts, bid: SpotBid, vast: _Vast) -> Iterator[Violation]:
         yield Violation("vast-version", f"version {vast.version} is called protocol {protocol}")
     if spot.protocols and protocol not in spot.protocols:
         yield Violation("vast-version", f"protocol {protocol} was not offered: {sorted(spot.protocols)}")
-    if any(mime not in spot.mimes for mime in vast.mimes):
-        yield Violation("media-type", f"{sorted(vast.mimes)} were not all offered: {sorted(spot.mimes)}")
+    if any(spot.mimes.isdisjoint((mime, f"{mime.partition('/')[0]}/*", "*/*")) for mime in vast.mimes):
+        yield Violation("media-type", f"the file types {sorted(vast.mimes)} were not all offered: {sorted(spot.mimes)}")
     attributes = set(map(whole, listed(bid.attr)))
     if attributes & spot.blocked_attributes:
         yield Violation("blocked-attribute", f"attributes {sorted(attributes & spot.blocked_attributes)} are blocked")
     if vast.skippable != (_SKIPPABLE in attributes):
         yield Violation("vast", "skipoffset and attribute 16 do not agree")
     if not set(map(whole, listed(bid.apis))) <= spot.frameworks:
-        yield Violation("framework", f"{bid.apis} were not all offered: {sorted(spot.frameworks)}")
+        yield Violation("framework", f"the frameworks {bid.apis} were not all offered: {sorted(spot.frameworks)}")
 
 
 def _length(spot: SpotFacts, bid: SpotBid, vast: _Vast) -> Iterator[Violation]:

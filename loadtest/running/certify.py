@@ -228,9 +228,11 @@ def _format(wire: BidderWire, name: str, requests: Sequence[dict[str, Any]]) -> 
         fault = _fault_of(reply)
         answer = _judged(request, reply) if not fault and reply.status == 200 else None
         if answer is not None and answer.violations:
-            fault = "; ".join(f"{one.kind}: {one.detail}" for one in answer.violations[:5])
+            fault = "; ".join(one.detail for one in answer.violations[:5])
         bids += len(answer.bids) if answer is not None else 0
-        yield _told(title, not fault, fault or f"{reply.status} after {reply.seconds * 1000:.0f} ms", request, reply)
+        yield _told(
+            title, not fault, fault or f"status {reply.status} after {reply.seconds * 1000:.0f} ms", request, reply
+        )
     if bids:
         yield CertifyCheck(f"{name}: bids", "passed", f"{bids} in {len(requests)} samples")
     else:

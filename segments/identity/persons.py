@@ -34,6 +34,7 @@ from segments.facts.meta import Meta, pack_meta, unpack_meta
 from segments.profiles.reading import META_FIELD, NOBODY, RING_FIELD, Command
 from segments.profiles.scripts import Script
 from segments.profiles.store import ProfileStore
+from segments.rules.vocabulary import FACTS, Value
 
 # Browsers cut longer cookies to 400 days; 13 months is what data protection authorities accept.
 COOKIE_LIFETIME_S: Final = 390 * DAY_S
@@ -138,10 +139,14 @@ class Erased(msgspec.Struct, frozen=True):
 
 
 class AdvertiserExport(msgspec.Struct, frozen=True):
-    """One advertiser's part of a profile, in words."""
+    """One advertiser's part of a profile, in words: what is stored, and by name what segment rules find in it now.
+
+    Of the latter money is in micros, moments are unix seconds.
+    """
 
     advertiser_id: int
     facts: dict[str, Any]
+    known: dict[str, Value]
     windows: tuple[tuple[int, int, int], ...]
 
 
@@ -274,8 +279,9 @@ class Identities:
         hot, cold, aliases = map(_pairs, await self._store.commands([("HGETALL", name) for name in names]))
         await self.note("export", user_id, actor)
         ring = hot.get(RING_FIELD, b"")
+        now_s = self._clock.now_ms() // 1000
         advertisers = tuple(
-            AdvertiserExport(int(name), _facts_in_words(value), _windows(hot.get(name, b"")))
+            AdvertiserExport(int(name), _facts_in_words(value), _known(value, now_s), _windows(hot.get(name, b"")))
             for name, value in sorted(_advertisers(cold).items())
         )
         return UserExport(
@@ -401,6 +407,16 @@ def _facts_in_words(cold: bytes) -> dict[str, Any]:
     if facts is None:
         return {"damaged": True}
     return {name: _in_words(getattr(facts, name)) for name in facts.__struct_fields__}
+
+
+def _known(cold: bytes, now_s: int) -> dict[str, Value]:
+    facts = _facts(cold) or Facts()
+    values = ((fact, fact.value(facts, now_s)) for fact in FACTS.values())
+    return {
+        fact.name: fact.words[value] if fact.words and isinstance(value, int) else value
+        for fact, value in values
+        if value not in (None, (), 0)
+    }
 
 
 def _in_words(value: object) -> object:

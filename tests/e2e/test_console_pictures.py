@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright
 
-from tests.kit.console_pictures import FOLDER, PAGES, launched, looks_of, shown_console, take
+from tests.kit.console_pictures import FOLDER, LOOKS, PAGES, launched, logged_in, looks_of, shown_console, take
 
 pytestmark = [pytest.mark.needs_package("chromium"), pytest.mark.slow]
 
@@ -64,3 +64,15 @@ async def test_pages_look_as_they_are_shown(valkey: str, tmp_path: Path) -> None
                 different[name] = share
         await browser.close()
     assert different == {}
+
+
+@pytest.mark.parametrize("language", ["en", "pl"])
+async def test_what_line_items_spent_is_seen_at_1280_pixels(valkey: str, tmp_path: Path, language: str) -> None:
+    async with shown_console(valkey, tmp_path) as api, async_playwright() as playwright:
+        browser = await launched(playwright)
+        page = await logged_in(browser, api, (*LOOKS[0][:3], language))
+        await page.goto(str(api.client.make_url("/line-items")))
+        hidden = await page.locator(".table").evaluate("(one) => one.scrollWidth - one.clientWidth")
+        assert await page.locator("th.number").count() == 2
+        await browser.close()
+    assert hidden <= 0

@@ -20,13 +20,17 @@ from playwright.async_api import Browser, Page, Playwright, async_playwright
 from admin.mail.sending import MailSender
 from admin.seed.catalogue import seed_demo
 from admin.store.ledger import SqlLedgerStore
+from core import keys
 from core.clock import ManualClock
 from core.config import MailSettings
 from core.network.headers import Edge
+from core.redis.client import control_redis
 from core.redis.embedded import EmbeddedServer
 from journal.rows import BILL, CLICK, CONVERSION
 from journal.segment import SegmentFrame
 from pacing.bank.bank import calendar
+from segments.facts.facts import CartLine, CartStage, Entry, Facts, Lifecycle, Product
+from segments.facts.layout import pack_cold, pack_hot
 from tests.kit.api import Api, running_api
 from tests.kit.console import PASSWORD, person
 from tests.kit.fixtures import REPOSITORY
@@ -62,6 +66,7 @@ FEW: Final = {
     "approvals": "/approvals", "connection": "/exchanges/1/traffic", "saved-reports": "/reports/saved",
     "audiences": "/advertisers/2/audiences?segment=200&segment=201&rows=visits.count: 2, 5&columns=last_visit: 1d, 7d",
     "recorded": "/line-items/200/recorded", "forecast": "/line-items/200/forecast", "forgotten": "/password/forgotten",
+    "visitor": "/visitors?id=Somebody-with-a-cart-1",
 }  # fmt: skip
 PAGES: Final = _WHOLE | FEW
 
@@ -106,8 +111,29 @@ async def shown_console(redis_url: str, folder: Path) -> AsyncIterator[Api]:
             await ledger.append(shop, [row])
         await person(api)
         await api.publisher.publish()
+        await _visited(redis_url)
         yield api
     journal.close()
+
+
+async def _visited(redis_url: str) -> None:
+    """One visitor of a shop, who left a cart an hour ago and is a member of a segment."""
+    now_s, hour_s, user = NOW_MS // 1000, 3_600, "Somebody-with-a-cart-1"
+    facts = Facts(
+        first_visit_s=now_s - 20 * 24 * hour_s, last_visit_s=now_s - hour_s, visit_start_s=now_s - 2 * hour_s, visits=4,
+        pages=23, visit_pages=7, seconds_on_site=1_900, score=31.5, engagement=42, lifecycle=Lifecycle.SALES,
+        cart=[CartLine("boots-41", "shoes", 349_000_000, since_s=now_s - hour_s)],
+        cart_micros=349_000_000, cart_stage=CartStage.SHIPPING,
+        cart_since_s=now_s - hour_s, cart_changed_s=now_s - hour_s, cart_idle_s=now_s - hour_s,
+        products=[Product("socks-m", "socks", now_s - 2 * hour_s),
+                  Product("boots-41", "shoes", now_s - hour_s, 349_000_000, 3)],
+        entries=[Entry(now_s - 2 * hour_s, "google", "organic", phrase="winter boots", path="/boots")],
+        attributes={"loyalty_tier": "gold"}, country="POL",
+    )  # fmt: skip
+    hot = pack_hot(facts, [(200, now_s - hour_s, now_s + 24 * hour_s)], now_s, now_s + 90 * 24 * hour_s)
+    async with control_redis(redis_url) as redis:
+        await redis.hset(keys.user_profile(user), "2", hot)
+        await redis.hset(keys.user_facts(user), "2", pack_cold(facts))
 
 
 async def _judged(api: Api) -> None:
@@ -144,7 +170,20 @@ async def _take(
 ) -> None:
     if not names:
         return
-    base = str(api.client.make_url("/")).rstrip("/")
+    theme, width, _, _ = look
+    page = await logged_in(browser, api, look)
+    for name in names:
+        if name in ("login", "forgotten"):
+            await page.context.clear_cookies()
+        await page.goto(str(api.client.make_url(PAGES[name])))
+        await _settle(page, faces)
+        file = target / f"{name}-{theme}-{width}.png"
+        await page.screenshot(path=file, animations="disabled", caret="hide", mask=[page.locator("[data-unsteady]")])
+    await page.context.close()
+
+
+async def logged_in(browser: Browser, api: Api, look: tuple[str, int, int, str]) -> Page:
+    """The console's first page in a browser of its own."""
     theme, width, height, language = look
     context = await browser.new_context(
         bypass_csp=True,  # only for the font, which goes into the page as a style
@@ -156,19 +195,12 @@ async def _take(
     )
     page = await context.new_page()
     await page.clock.set_fixed_time(NOW_MS)
-    await page.goto(f"{base}/login")
+    await page.goto(str(api.client.make_url("/login")))
     for name, text in (("email", "ada@szpilka.example"), ("password", PASSWORD)):
         await page.locator(f"[name={name}]").fill(text)
     await page.locator("main button").click()
-    await page.wait_for_url(f"{base}/")
-    for name in names:
-        if name in ("login", "forgotten"):
-            await context.clear_cookies()
-        await page.goto(base + PAGES[name])
-        await _settle(page, faces)
-        file = target / f"{name}-{theme}-{width}.png"
-        await page.screenshot(path=file, animations="disabled", caret="hide", mask=[page.locator("[data-unsteady]")])
-    await context.close()
+    await page.wait_for_url(str(api.client.make_url("/")))
+    return page
 
 
 async def _settle(page: Page, faces: str) -> None:

@@ -9,7 +9,7 @@ from admin.api import requests
 from admin.api.problem import Problem, problem_of, status_of
 from admin.api.reading import Reader, moment_text
 from admin.console.browser import Visitor, require_csrf
-from admin.console.certifying import advice_of, title_of
+from admin.console.certifying import advice_of, detail_of, title_of
 from admin.console.desk import Desk
 from admin.console.fields import id_of
 from admin.console.rendering import go, page
@@ -109,6 +109,7 @@ class ExchangePages:
             "is_running": certification.is_running(exchange.id),
             "may_certify": certification.is_here and visitor.caller.has(Scope.ADMIN),
             "title_of": title_of,
+            "detail_of": detail_of,
             "advice_of": advice_of,
         }
         return page("exchange_traffic.html", visitor, status, here="/exchanges", **values)

@@ -17,7 +17,7 @@ from admin.api import requests
 from admin.api.budgets import BudgetPages, BudgetState
 from admin.api.handlers import ACTIONS
 from admin.api.problem import problem_of, status_of
-from admin.console.browser import Visitor, require_csrf
+from admin.console.browser import Visitor, own_path, require_csrf
 from admin.console.desk import Desk
 from admin.console.fields import FormField, document_of, id_of, input_text, value_at
 from admin.console.kinds import PAGES, Column, KindPage
@@ -246,5 +246,5 @@ def _patch_of_many(kind: KindPage, fields: Sequence[tuple[str, str]]) -> dict[st
 
 def _back(fields: Sequence[tuple[str, str]], kind: KindPage) -> str:
     """The list as it was, with its filters."""
-    address = dict(fields).get("back", "")
+    address = own_path(dict(fields).get("back", ""))
     return address if address.startswith((f"/{kind.name}?", f"/{kind.name}/")) else f"/{kind.name}"

@@ -136,7 +136,7 @@ def _in_ranges(bits: str, at: int, vendor_id: int) -> tuple[bool, int]:
             end = at + 33
             last = bits[at + 17 : end]
             if last < first and end <= length:
-                raise TcError(f"range of vendors at bit {at} ends before its start")
+                raise TcError(f"has a range of vendors at bit {at} that ends before its start")
         if end > length:
             raise TcError(f"ends at bit {length}, inside the range of vendors at bits {at} to {end}")
         if first <= wanted <= last:

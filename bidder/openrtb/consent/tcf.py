@@ -99,9 +99,9 @@ def segment_bits(segment: str) -> str:
     Text, since slicing it is flat, where shifting an integer of ten thousand bits costs its whole length each time.
     """
     if not _SEGMENT.fullmatch(segment):
-        raise TcError("segment has characters that are not web-safe base64")
+        raise TcError("has a segment with characters that are not web-safe base64")
     if len(segment) % 4 == 1:
-        raise TcError("segment has a length that base64 cannot have")
+        raise TcError("has a segment of a length that base64 cannot have")
     decoded = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     return bin(int.from_bytes(b"\x01" + decoded, "big"))[3:]  # behind the 1 that keeps leading zeros
 
@@ -142,7 +142,7 @@ class _Bits:
             first = self.number(16)
             last = self.number(16) if is_range else first
             if last < first:
-                raise TcError(f"range of vendors ends at {last}, before its start at {first}")
+                raise TcError(f"has a range of vendors that ends at {last}, before its start at {first}")
             pairs.append((first, last))
         return VendorSet(ranges=tuple(pairs))
 

@@ -94,3 +94,15 @@ async def second_session(api: Api) -> Page:
     second = Browser(api.client)
     await second.post("/login", {"email": "ada@szpilka.example", "password": PASSWORD})
     return await second.get("/account")
+
+
+async def test_a_login_opens_a_session_of_its_own_whatever_the_browser_brought(api: Api) -> None:
+    theirs, victim = await person(api), Browser(api.client)
+    victim.cookies.update(theirs.cookies)
+    before = await theirs.csrf()
+    document = {"email": "bea@szpilka.example", "name": "Bea", "scopes": ["read"], "password": PASSWORD}
+    await (await api.caller()).made("/v1/users", document)
+    assert (await victim.post("/login", {"email": "bea@szpilka.example", "password": PASSWORD})).status == 303
+    assert victim.cookies.keys() == theirs.cookies.keys()
+    assert [victim.cookies[name] == theirs.cookies[name] for name in theirs.cookies] == [False]
+    assert await theirs.csrf() == before != await victim.csrf()

@@ -62,6 +62,8 @@ async def test_a_run_is_shown_with_what_to_do_and_asks_for_tests_alone(
     assert "&lt;b&gt;ad&lt;/b&gt;" in shown
     assert "our-secret" not in shown
     assert "Brak oferty na rozmiar, którego nikt nie ma" in polish
+    assert "waluta EUR nie jest jedną z: USD" in polish
+    assert '<td lang="en">' not in polish
     assert (paused, "giełda jest wstrzymana" in refusal) == (422, True)
 
 

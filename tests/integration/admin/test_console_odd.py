@@ -335,3 +335,14 @@ async def test_what_needs_attention_leads_to_where_it_is_mended(api: Api, shop: 
     assert '<a href="/feeds">products</a>' in page.text
     browser.cookies["grosz_language"] = "pl"
     assert '<a href="/feeds">produkty</a>' in (await browser.get("/attention")).text
+
+
+async def test_a_column_of_an_exchange_goes_back_to_its_dialect(api: Api) -> None:
+    owner = await api.caller()
+    made = await owner.made("/v1/exchanges", {"key": "ssp", "billing_event": "win", "no_bid_style": "empty"})
+    browser, place = await person(api), f"/exchanges/{made['id']}"
+    answer = await browser.get(place)
+    assert answer.text.count('<option value="">as usual</option>') == 2  # beside the one that is chosen
+    await browser.fill(place, {"billing_event": ""})
+    kept = (await owner.get(f"/v1{place}")).body
+    assert (kept["billing_event"], kept["no_bid_style"]) == (None, "empty")

@@ -101,6 +101,23 @@ async def test_an_upload_is_loaded_searched_and_changed(api: Api, shop: Shop, cl
     assert (await shop.caller.patch(products, many)).status == 422
 
 
+async def test_a_sale_price_above_the_price_is_refused_as_a_feed_s_is_not_believed(
+    api: Api, shop: Shop, clock: ManualClock
+) -> None:
+    await upload(shop, (await make_feed(shop))["id"], csv_feed(60))
+    clock.advance(1)
+    products = f"/v1/advertisers/{shop.advertiser['id']}/products"
+    (before,) = (await shop.caller.get(f"{products}?id=8")).body["items"]
+    above = {"id": "8", "sale_price": {"amount": "15.50"}}
+    assert before["price"]["amount"] == "15.00"
+    wrong = await shop.caller.patch(products, {"products": [{"id": "7", "availability": "in_stock"}, above]})
+    assert wrong.codes == {"/products/1/sale_price": "sale_not_lower"}
+    dearer = {"id": "8", "price": {"amount": "15.51"}}
+    assert (await shop.caller.patch(products, {"products": [above, dearer]})).status == 200
+    (eight,) = (await shop.caller.get(f"{products}?id=8")).body["items"]
+    assert (eight["on_sale"], eight["current_price"]["amount"]) == (True, "15.50")
+
+
 async def test_a_refused_upload_says_why_and_leaves_the_products(api: Api, shop: Shop) -> None:
     feed = await make_feed(shop)
     await upload(shop, feed["id"], csv_feed(60))

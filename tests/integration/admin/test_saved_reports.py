@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from admin.api.saved_reports import SHOWN_A_MINUTE
 from admin.mail.outbox import ALL_SHOPS, KEPT_DAYS, RETRY_MINUTES, Outbox, OutboxItem, OutboxLoop
 from admin.mail.sending import MailSender
 from admin.products.desk import ProductDesk
@@ -154,11 +155,50 @@ async def test_a_link_shows_one_report_of_one_advertiser_until_it_ends(sending: 
             assert page.status == 404
 
 
+async def test_a_link_is_a_file_with_a_name_and_rests_when_it_is_asked_for_too_often(sending: Sending) -> None:
+    owner, client = await sending.api.caller(), sending.api.client
+    number = await saved(owner, advertiser_id=1)
+    path = (await owner.post(f"/v1/reports/saved/{number}/links", {})).body["path"]
+    for _ in range(SHOWN_A_MINUTE):
+        async with client.get(path, params={"format": "csv"}) as page:
+            assert page.headers["Content-Disposition"] == 'attachment; filename="report.csv"'
+    async with client.get(path) as page:
+        assert (page.status, page.headers["Retry-After"]) == (429, "2")
+        assert "noindex" in page.headers["X-Robots-Tag"]
+    sending.clock.advance(2)
+    async with client.get(path) as page:
+        assert page.status == 200
+
+
+@pytest.mark.parametrize(
+    ("more", "pointer"),
+    [
+        ({"advertiser_id": 2**63}, "/advertiser_id"),
+        ({"name": "Spend\nBcc: eve@evil.example"}, "/name"),
+        ({"name": "Spend\0"}, "/name"),
+        ({"request": QUESTION | {"currency": "XXX"}}, "/request/currency"),
+        ({"request": QUESTION | {"since": "2020-01-01"}}, "/since"),
+    ],
+)
+async def test_what_could_never_be_made_is_not_saved(sending: Sending, more: dict[str, Any], pointer: str) -> None:
+    owner = await sending.api.caller()
+    answer = await owner.post("/v1/reports/saved", {"name": "Spend", "request": QUESTION} | more)
+    assert (answer.status, [fault["pointer"] for fault in answer.body["errors"]]) == (422, [pointer])
+    assert (await owner.get("/v1/reports/saved")).body["items"] == []
+
+
+async def test_what_one_advertiser_may_not_see_is_not_shared(sending: Sending) -> None:
+    owner = await sending.api.caller()
+    number = await saved(owner, request={"measures": ["requests"]})
+    assert (await owner.post(f"/v1/reports/saved/{number}/links", {"advertiser_id": 1})).status == 422
+    assert (await owner.get(f"/v1/reports/saved/{number}/links")).body["items"] == []
+
+
 async def test_a_scheduled_report_is_mailed_once_to_who_has_agreed(sending: Sending) -> None:
     owner, box = await sending.api.caller(), sending.post.box
     await sending.agreed(owner, "ann@shoes.example", 1)
     schedule = {"every": "day", "by": "mail", "to": ["ann@shoes.example", "bob@shoes.example"]}
-    await saved(owner, name="Spend\r\nBcc: evil@example.com", advertiser_id=1, schedule=schedule)
+    await saved(owner, advertiser_id=1, schedule=schedule)
     assert await sending.schedule.step() == 0
     sending.clock.advance(DAY_S)
     assert await sending.schedule.step() == 2
@@ -166,7 +206,6 @@ async def test_a_scheduled_report_is_mailed_once_to_who_has_agreed(sending: Send
     assert await sending.loop.step() == 1  # Bob has not agreed
     (mail,) = box.mails
     assert mail["To"] == "ann@shoes.example"
-    assert mail["Bcc"] is None
     (attached,) = [part for part in mail.walk() if part.get_filename()]
     assert attached.get_filename() == "report.xlsx"
     body = attached.get_payload(decode=True)
@@ -182,7 +221,10 @@ async def test_what_a_server_refuses_is_tried_again_and_then_set_aside(sending: 
     owner, box = await sending.api.caller(), sending.post.box
     await sending.agreed(owner, "ann@shoes.example", 1)
     box.refusing = "451 later"
-    delivery = OutboxItem(once="x", advertiser_id=1, channel="mail", target="ann@shoes.example", subject="s", text="t")
+    subject = "Spend\r\nBcc: evil@example.com"
+    delivery = OutboxItem(
+        once="x", advertiser_id=1, channel="mail", target="ann@shoes.example", subject=subject, text="t"
+    )
     assert await sending.outbox.add(delivery)
     assert not await sending.outbox.add(delivery)
     for minutes in (0, *RETRY_MINUTES):
@@ -195,7 +237,7 @@ async def test_what_a_server_refuses_is_tried_again_and_then_set_aside(sending: 
     assert "451" in dead["error"]
     assert (await owner.post(f"/v1/reports/deliveries/{dead['id']}/send-again")).status == 204
     assert await sending.loop.step() == 1
-    assert box.mails[-1]["Subject"] == "s"
+    assert (box.mails[-1]["Subject"], box.mails[-1]["Bcc"]) == ("Spend Bcc: evil@example.com", None)
 
 
 async def test_what_was_set_aside_is_kept_for_a_month_and_then_forgotten(sending: Sending) -> None:
@@ -284,11 +326,15 @@ async def test_what_would_be_ignored_is_refused(sending: Sending) -> None:
 
 
 async def test_reports_that_cannot_be_made_do_not_stand_in_the_way_of_others(sending: Sending) -> None:
-    owner = await sending.api.caller()
-    for _ in range(25):  # nobody has said what a zloty is worth in yen
+    owner, database = await sending.api.caller(), sending.api.store.database
+    async with database.write() as connection:
+        await connection.execute(sa.insert(tables.fx_rates).values(currency="JPY", rate_micros=25_000))
+    for _ in range(25):
         await saved(
             owner, advertiser_id=1, schedule={"every": "day", "by": "file"}, request=QUESTION | {"currency": "JPY"}
         )
+    async with database.write() as connection:  # nobody says any more what a zloty is worth in yen
+        await connection.execute(sa.delete(tables.fx_rates).where(tables.fx_rates.c.currency == "JPY"))
     await saved(owner, advertiser_id=1, schedule={"every": "day", "by": "file", "hour": 8})
     sending.clock.advance(2 * DAY_S)
     assert await sending.schedule.step() == 1

@@ -57,6 +57,10 @@ def test_a_column_of_the_exchange_overrides_its_dialect(name: str) -> None:
     assert all(getattr(spoken_by(own), other) == getattr(DIALECTS[GENERIC], other) for other in others)
 
 
+def test_an_empty_macro_is_the_dialect_s() -> None:
+    assert spoken_by(msgspec.structs.replace(EXCHANGE, price_macro="")) == spoken_by(EXCHANGE)
+
+
 def test_what_is_published_leaves_nothing_to_the_dialect_that_an_older_version_needs() -> None:
     published = spelled_out(EXCHANGE)
     assert [getattr(published, name) is None for name in OVERRIDES] == [name == "first_price" for name in OVERRIDES]

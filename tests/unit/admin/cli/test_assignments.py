@@ -3,7 +3,8 @@ import zoneinfo
 import pytest
 
 from admin.cli.assignments import is_day, moment_of, plain_dates, read_document
-from admin.validation.documents import ApiKeyDocument, CampaignDocument, LineItemDocument
+from admin.validation.documents import ApiKeyDocument, CampaignDocument, ExchangeDocument, LineItemDocument
+from core.dialects import OVERRIDES
 from core.errors import InputError
 
 WARSAW = zoneinfo.ZoneInfo("Europe/Warsaw")
@@ -24,12 +25,20 @@ WARSAW = zoneinfo.ZoneInfo("Europe/Warsaw")
         ('targeting.countries=["POL"]', {"targeting": {"countries": ["POL"]}}),
         ("targeting.hours_of_week=1, 2", {"targeting": {"hours_of_week": [1, 2]}}),
         ("end=null", {"end": None}),
+        ("end=", {"end": None}),
+        ("target_cpa=", {"target_cpa": None}),
+        ("notes=", {"notes": ""}),
         ("start=2026-12-01T00:00:00Z", {"start": "2026-12-01T00:00:00Z"}),
         ("nmae=x", {"nmae": "x"}),
     ],
 )
 def test_a_text_is_read_as_its_field_has_it(assignment: str, placed: dict[str, object]) -> None:
     assert read_document(LineItemDocument, [assignment], None) == placed
+
+
+@pytest.mark.parametrize("field", OVERRIDES)
+def test_nothing_in_a_column_of_an_exchange_leaves_it_to_the_dialect(field: str) -> None:
+    assert read_document(ExchangeDocument, [f"{field}="], None) == {field: None}
 
 
 @pytest.mark.parametrize(

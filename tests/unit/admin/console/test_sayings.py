@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from admin.console.certifying import TITLES
 from admin.console.sayings import SAYINGS
 from admin.console.words import Words, catalogue, words_of
 from segments.rules.happenings import SOURCES
@@ -17,6 +18,7 @@ SAID_TO_PEOPLE: Final = modules(
     *(f"segments/rules/{name}.py" for name in ("check", "errors", "lexer", "parser", "vocabulary", "happenings")),
     "segments/audiences",
     "bidder/diagnosis/consent_words.py",
+    *(f"bidder/openrtb/consent/{name}.py" for name in ("permission", "tcf")),
     "bidder/diagnosis/explain.py",
     "bidder/diagnosis/near_misses.py",
     "bidder/request/consent.py",
@@ -37,6 +39,8 @@ SAID_TO_PEOPLE: Final = modules(
     "core/money.py",
     "journal/questions.py",
     "admin/reports/desk.py",
+    *(f"loadtest/judging/{name}.py" for name in ("checks", "native", "spots")),
+    "loadtest/running/certify.py",
 )
 """Modules whose messages the console shows."""
 
@@ -93,6 +97,14 @@ WHOLE: Final = (
     "7 bids for 7 impressions, none reported as won (7 lost to a higher bid, 7 below the auction floor)",
     "no bid: on 7 of 7 impressions price is below the floor",
     "GDPR applies (the country is inside) and the consent string is not for this service alone",
+    "the consent string cannot be read: it has 7 characters: a string has 7 to 7",
+    "the consent string cannot be read: it ends at bit 7, inside the fixed part",
+    "status missing: no answer after 7 s",
+    "asset 7 has no picture",
+    "asset 7 is smaller than 7x7",
+    "asset 7 has no text",
+    "asset 7 has 7 characters of 7",
+    "the markup is no VAST: a document type",
 )
 """Texts that code puts together of pieces, as they are said."""
 
@@ -140,6 +152,14 @@ PIECES: Final = frozenset(
         "Redis is not available: ",
         "there is no 7 '7'",
         "cart.stage >= form and ",
+        "half a request",
+        "7; the bidder hangs or is too slow: see its log, start it again",
+        "no JSON at all",
+        "missing: no answer after 7 s",
+        "has no picture",
+        "is smaller than 7x7",
+        "has no text",
+        "has 7 characters of 7",
     }
 )
 """Pieces of those."""
@@ -147,7 +167,7 @@ PIECES: Final = frozenset(
 NOT_SAID: Final = re.compile(
     r"%[sd]|^[A-Z].*\.$|default-src|-src |https?:|<|^attachment|allow-|redis\.call|position:|font:|max-age|sandbox"
     r"|frame-ancestors|base-uri|form-action|^\(function|^of length$|^matching regex$|^Invalid enum value$|^gzip, "
-    r"|^Grosz/"
+    r"|^Grosz/|^Mozilla/"
     r"|template\.json|POST /v1/login$|^[a-z]\w+(?: [a-zA-Z_\u0080-\uffff]+)+_|prix|marque|rozmiar|couleur|marza"
     r"|disponibilit|waluta|płeć|adres_url|nazwa"
 )
@@ -174,9 +194,18 @@ FOR_PROGRAMS: Final = frozenset(
         "7 cannot be read: 7",
         "the folder of templates 7 cannot be read: 7",
         "7 and 7 do not add up: convert one of them first",
+        "is of version 7: only version 7 is read",
+        "has a range of vendors that ends at 7, before its start at 7",
+        "an answer of more than 7 bytes",
+        "line item 7 is not in the catalogue",
+        "line item 7 is not active",
+        "line item 7 is outside its flight",
+        "line item 7 rests on a profile that the request does not permit",
+        "no line item of campaign 7 has creative 7",
     }
 )
-"""Why a column has no filter, names of tokens, what the folder of templates says when a role starts."""
+"""Why a column has no filter, names of tokens, what the folder of templates says when a role starts, faults that a
+string or an answer has where it is decoded whole or judged by a catalogue."""
 
 
 @pytest.mark.parametrize(
@@ -240,7 +269,7 @@ def all_said() -> Iterator[Said]:
 
 
 def test_every_message_that_the_console_can_show_has_words_in_each_language() -> None:
-    aside = PIECES | FOR_PROGRAMS
+    aside = PIECES | FOR_PROGRAMS | TITLES.keys()
     said = [one for one in all_said() if one.text not in aside and not NOT_SAID.search(one.text)]
     assert len(said) > 500
     assert [one for one in said if _ENGLISH.search(left_over(one.text))] == []
@@ -279,9 +308,8 @@ def test_templates_translate_the_messages_that_they_show() -> None:
     shown = re.compile(r"\{\{ [\w.\[\]0]+\.(?:text|hint|message|detail|advice|note|problem|title|summary) \}\}")
     folder = REPOSITORY / "admin" / "console" / "templates"
     found = {path.name: shown.findall(path.read_text()) for path in folder.glob("*.html")}
-    # Of a feed; said before; the exchange's protocol, which is marked as English.
+    # Of a feed; said before.
     named = {"shop.html": ["{{ product.title }}"], "charts.html": ["{{ one.title }}"] * 3}
-    named |= {"exchange_traffic.html": ["{{ check.detail }}"]}
     assert {name: texts for name, texts in found.items() if texts} == named
     assert shown.search("{{ loss.text }}")
     assert not shown.search("{{ _(loss.text) }}")

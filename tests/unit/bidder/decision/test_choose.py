@@ -133,7 +133,7 @@ def only_claims(bidder: TestBidder, raw: object) -> Claims:
         (2, None, AuctionType.SECOND_PRICE),
         (None, None, AuctionType.SECOND_PRICE),  # OpenRTB's default
         (500, None, AuctionType.FIRST_PRICE),
-        (3, None, AuctionType.FIXED_PRICE),
+        (3, None, AuctionType.FIRST_PRICE),
         (1, False, AuctionType.SECOND_PRICE),
         (2, True, AuctionType.FIRST_PRICE),
     ],

@@ -133,6 +133,8 @@ SCRIPT = {"html": '<a href="${CLICK_URL}">x</a><SCRIPT>1</SCRIPT>'}
         ({"apis": (7,)}, {"banner": {"api": [5, 7]}}, {}, True),
         ({}, {"banner": {"mimes": ["image/gif"]}}, {}, False),
         ({}, {"banner": {"mimes": ["image/gif", "text/html"]}}, {}, True),
+        ({}, {"banner": {"mimes": ["image/*"]}}, {}, False),
+        ({}, {"banner": {"mimes": ["image/*", "text/*"]}}, {}, True),
         ({"language": "pl"}, {}, {"wlang": ["en"]}, False),
         ({"language": "pl"}, {}, {"wlangb": ["PL-pl"]}, True),
         ({}, {}, {"wlang": ["en"]}, True),

@@ -149,6 +149,15 @@ def test_a_guaranteed_deal_is_bid_on_at_its_price_up_to_the_maximum(
     assert (price_of(response), found[0].get("dealid") if found else None) == bid
 
 
+def test_a_deal_without_a_type_has_the_fixed_price_of_the_request() -> None:
+    made = bidder()
+    (bid,) = bids_of(made.answer(request({"id": "gold", "bidfloor": 1.555}) | {"at": 3}))
+    claims = made.claims(bid)
+    assert (bid["price"], claims.bid_cpm, claims.auction_type) == (1.555, 1_560_000, AuctionType.FIXED_PRICE)
+    (bid,) = bids_of(made.answer(request({"id": "gold", "bidfloor": 1.555, "at": 1}) | {"at": 3}))
+    assert made.claims(bid).auction_type is AuctionType.FIRST_PRICE
+
+
 def test_a_fixed_price_is_reserved_on_the_grid_and_bid_to_the_micro() -> None:
     made = bidder()
     (bid,) = bids_of(made.answer(request({"id": "gold", "bidfloor": 1.555, "at": 3})))

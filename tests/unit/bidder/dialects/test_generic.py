@@ -35,7 +35,7 @@ def test_older_exchanges_hear_only_codes_they_know() -> None:
         (None, AuctionType.SECOND_PRICE),
         (1, AuctionType.FIRST_PRICE),
         (2, AuctionType.SECOND_PRICE),
-        (3, AuctionType.FIXED_PRICE),
+        (3, AuctionType.FIRST_PRICE),  # of a deal alone is a price agreed
         (0, AuctionType.FIRST_PRICE),
         (501, AuctionType.FIRST_PRICE),
         (-2, AuctionType.FIRST_PRICE),

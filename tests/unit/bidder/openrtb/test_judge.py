@@ -51,6 +51,11 @@ def test_a_deal_without_a_floor_has_the_impression_s_where_the_exchange_says_so(
     assert [fault.kind for fault in faults_of_bid(request, bid, "grosz", "PLN", terms, FX)] == faults
 
 
+@pytest.mark.parametrize(("price", "faults"), [(1.5, []), (1.51, ["deal_price"])])
+def test_a_deal_without_a_type_has_the_request_s(price: float, faults: list[str]) -> None:
+    assert kinds(BID | {"dealid": "d1", "price": price}, REQUEST | {"at": 3}) == faults
+
+
 @pytest.mark.parametrize("deal", [{}, {"dealid": "d1"}, {"dealid": "fixed"}])
 def test_a_right_bid_has_no_fault(deal: Json) -> None:
     assert kinds(BID | deal) == []

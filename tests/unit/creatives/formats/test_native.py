@@ -71,6 +71,7 @@ WIDE, SMALL, SQUARE = Picture("w", 1200, 627), Picture("s", 600, 314), Picture("
         ({"least_width": 601, "least_height": 1}, WIDE),
         ({"least_width": 1, "least_height": 628}, None),
         ({"width": 600, "height": 600, "mimes": ("image/jpg",)}, SQUARE),
+        ({"width": 600, "height": 600, "mimes": ("image/*",)}, SQUARE),
         ({"width": 600, "height": 600, "mimes": ("image/png",)}, None),
         ({"mimes": ("image/png",)}, SMALL),  # nobody said what it is
     ],

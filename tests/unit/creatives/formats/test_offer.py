@@ -1,6 +1,6 @@
 import pytest
 
-from creatives.formats.offer import Shape, SizeRange, SizeRatio, fits, shape_text
+from creatives.formats.offer import Shape, SizeRange, SizeRatio, fits, shape_text, takes_mime
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,27 @@ def test_what_fits(own: Shape, offered: Shape) -> None:
 )
 def test_what_does_not_fit(own: Shape, offered: Shape) -> None:
     assert not fits(own, offered)
+
+
+@pytest.mark.parametrize(
+    ("mimes", "mime", "taken"),
+    [
+        (None, "video/mp4", True),
+        ((), "video/mp4", True),
+        (("video/webm", " Video/MP4"), "video/mp4", True),
+        (("video/*",), "video/mp4", True),
+        (("image/*", "VIDEO/*"), "video/mp4", True),
+        (("*/*",), "text/html", True),
+        (("image/*",), "video/mp4", False),
+        (("video/*",), "videos/mp4", False),
+        (("image/jpg",), "image/jpeg", True),
+        (("image/jpg", "text/javascript"), "application/javascript", True),
+        (("audio/mp3",), "audio/mpeg", True),
+        (("image/*",), "", False),
+    ],
+)
+def test_a_place_takes_what_it_names_by_any_name_or_kind(mimes: tuple[str, ...] | None, mime: str, taken: bool) -> None:
+    assert takes_mime(mimes, mime) is taken
 
 
 def test_shapes_in_words() -> None:

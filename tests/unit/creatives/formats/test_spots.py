@@ -27,6 +27,7 @@ def render(spot: Spot = VIDEO, **offer: Any) -> SpotAd:  # noqa: ANN401 - of eve
         ({"mimes": ("VIDEO/MP4",), "sizes": ((1920, 1080),)}, [LARGE, SMALL]),
         ({"mimes": ("video/webm", "video/mp4"), "sizes": ()}, [LARGE, WEBM, SMALL]),
         ({"mimes": ("video/ogg",)}, []),
+        ({"mimes": ("video/*",), "most_kbps": 1_000}, [SMALL]),
         ({"mimes": ("video/mp4",), "most_kbps": 1_000}, [SMALL]),
         ({"mimes": ("video/mp4",), "least_kbps": 1_000}, [LARGE]),
         ({"mimes": ("video/mp4", "application/x-mpegURL"), "deliveries": (1,)}, [STREAM]),

@@ -52,6 +52,11 @@ def test_a_right_sound_passes() -> None:
     assert kinds(facts(AUDIO), judged) == []
 
 
+@pytest.mark.parametrize("mimes", [["audio/ogg", "video/*"], ["*/*"]])
+def test_a_player_may_name_a_whole_kind_of_types(mimes: list[str]) -> None:
+    assert kinds(facts(mimes=mimes), bid()) == []
+
+
 @pytest.mark.parametrize(
     ("asked", "kind"),
     [
