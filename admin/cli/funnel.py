@@ -50,8 +50,8 @@ def show(found: Funnel, console: Console) -> None:
     for code, text in _losses(hour, day):
         counts = [next((one.count for one in window.losses if one.code == code), 0) for window in (hour, day)]
         table.add_row(f"  lost {code}: {text}", *map(str, counts))
-    for name in ("wins", "impressions", "clicks"):
-        table.add_row(name, str(getattr(hour, name)), str(getattr(day, name)))
+    for name in ("wins", "impressions", "clicks", "invalid_clicks"):
+        table.add_row(name.replace("_", " "), str(getattr(hour, name)), str(getattr(day, name)))
     table.add_row("spend", f"{hour.spend} {found.currency}", f"{day.spend} {found.currency}")
     console.print(table)
     console.print("one impression can have several reasons, so they do not add up", highlight=False)

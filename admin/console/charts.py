@@ -45,7 +45,7 @@ class Chart(msgspec.Struct, frozen=True):
         if value is None:
             return ""
         if self.currency:
-            return words.money({"amount": str(round(Decimal(str(value)), 4)), "currency": self.currency})
+            return words.money({"amount": str(round(Decimal(str(value)), 6)), "currency": self.currency})
         return words.percent(value) if self.is_share else words.number(round(value, 4))
 
 

@@ -255,7 +255,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
             ),
             KindPage(
                 "conversions",
-                N_("Conversions"),
+                N_("What counts as a conversion"),
                 N_("conversion"),
                 N_("New conversion"),
                 _listed(_NAME, _ADVERTISER, FormField("event", N_("Event"))),
@@ -409,6 +409,25 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
         )
     }
 )
+
+ABOUT: Final[Mapping[str, str]] = {
+    "line-items": N_("A line item buys impressions: it has a bid, budgets, an audience and ads."),
+    "campaigns": N_("A campaign holds line items that share a budget and a time."),
+    "creatives": N_("A creative is an ad: an image, markup, a film or a sound, and the page that a click leads to."),
+    "segments": N_("A segment is a group of visitors: those whom its rule describes, at every moment."),
+    "feeds": N_("A feed is the list of a shop's products, which is fetched from its address again and again."),
+    "conversions": N_(
+        "Every purchase counts as a conversion, for 30 days after a click and a day after a view. A row here changes "
+        "that for an advertiser. How many there were is told by reports."
+    ),
+    "deals": N_("A deal is an agreement with a publisher, by the id that bid requests name it with."),
+    "webhooks": N_("A webhook is an address that is called when somebody enters a segment."),
+    "advertisers": N_("An advertiser is a shop or a brand: it has a currency, a time zone and all that is its own."),
+    "exchanges": N_("An exchange sends bid requests, each to an address of its own here."),
+    "users": N_("People log in to this console."),
+    "api-keys": N_("A key lets a program use the API."),
+}
+"""What objects of a kind are: told where there are none."""
 
 NAVIGATION: Final = (
     (N_("Campaigns"), ("campaigns", "line-items", "creatives")),

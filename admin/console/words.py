@@ -1,5 +1,6 @@
 """Languages of the console: texts from catalogues, numbers, dates and money as a language writes them."""
 
+import copy
 import datetime
 import functools
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from core.languages import preferred_language
 LANGUAGES: Final = {"en": "English", "pl": "Polski"}
 _QUOTES: Final = {"en": ("“", "”"), "pl": ("„", "”")}
 _SPANS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+_SMALL: Final = Decimal("0.1")
 _FOLDER = Path(__file__).with_name("locale")
 
 
@@ -57,10 +59,18 @@ class Words:
         return str(format_time(moment, "medium", locale=self.locale))
 
     def money(self, amount: Mapping[str, str] | None) -> str:
-        """An amount of the API ({"amount": "12.50", "currency": "PLN"}); "" for none."""
+        """An amount of the API ({"amount": "12.50", "currency": "PLN"}); "" for none.
+
+        An impression costs fractions of a grosz: amounts below a tenth have two digits that are not zero.
+        """
         if not amount:
             return ""
-        return str(format_currency(Decimal(amount["amount"]), amount["currency"], locale=self.locale))
+        value = Decimal(amount["amount"])
+        if not 0 < abs(value) < _SMALL:
+            return str(format_currency(value, amount["currency"], locale=self.locale))
+        pattern = copy.copy(self.locale.currency_formats["standard"])
+        pattern.frac_prec = (2, max(2, 1 - value.adjusted()))
+        return str(pattern.apply(value, self.locale, currency=amount["currency"], currency_digits=False))
 
     def moment(self, text: str | None) -> str:
         """A time of the API, with its date, in UTC; "" for none."""

@@ -20,6 +20,7 @@ from core.reasons import NoBid
 from pacing.notices.delivery import (
     CLICKS,
     IMPRESSIONS,
+    INVALID_CLICKS,
     LOSS_PREFIX,
     SPEND_MICROS,
     WINS,
@@ -62,6 +63,7 @@ class Window(msgspec.Struct, frozen=True):
     impressions: int
     clicks: int
     spend: str
+    invalid_clicks: int = 0  # that do not count: bots, too soon, too many
 
 
 class Funnel(msgspec.Struct, frozen=True):
@@ -176,4 +178,5 @@ def window_of(counts: Mapping[str, int], outcomes: Mapping[str, int]) -> Window:
         impressions=outcomes.get(IMPRESSIONS, 0),
         clicks=outcomes.get(CLICKS, 0),
         spend=format_micros(outcomes.get(SPEND_MICROS, 0)),
+        invalid_clicks=outcomes.get(INVALID_CLICKS, 0),
     )

@@ -32,6 +32,7 @@ class Published(msgspec.Struct, frozen=True):
     line_items: dict[int, LineItem]
     creatives: dict[int, Creative]
     deals: dict[int, Deal]
+    segments: dict[int, str]  # names
 
     @classmethod
     def compile(cls, catalogue: Catalogue) -> "Published":
@@ -43,6 +44,7 @@ class Published(msgspec.Struct, frozen=True):
             {line_item.id: line_item for line_item in catalogue.line_items},
             {creative.id: creative for creative in catalogue.creatives},
             {deal.id: deal for deal in catalogue.deals},
+            {segment.id: segment.name for segment in catalogue.segments},
         )
 
 
@@ -51,7 +53,7 @@ def near_miss(published: Published, reason: NoBid, line_item_id: int, said: str)
     line_item = published.line_items.get(line_item_id)
     if line_item is None:
         return ""
-    return targeting_detail(reason, line_item, published.creatives, published.deals, said)
+    return targeting_detail(reason, line_item, published.creatives, published.deals, published.segments, said)
 
 
 class PublishedCatalogue:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from bidder.targeting.fields import FIELDS
 from bidder.targeting.index import Index
-from core.model import Creative, Deal, Format, LineItem, Radius
+from core.model import Creative, Deal, Format, LineItem, Radius, Targeting
 from core.moments import moment_text
 from core.reasons import NoBid
 
@@ -57,9 +57,17 @@ def _hour(hour_of_week: int) -> str:
 
 
 def targeting_detail(
-    reason: NoBid, line_item: LineItem, creatives: Mapping[int, Creative], deals: Mapping[int, Deal], said: str
+    reason: NoBid,
+    line_item: LineItem,
+    creatives: Mapping[int, Creative],
+    deals: Mapping[int, Deal],
+    segments: Mapping[int, str],
+    said: str,
 ) -> str:
-    """What a line item wants beside what the request said: "wants POL, request DEU"; "" for other reasons."""
+    """What a line item wants beside what the request said: "wants POL, request DEU"; "" for other reasons.
+
+    `segments` are names by id, of all that the line item and `said` may name.
+    """
     if reason is NoBid.SIZE:
         own = _listed(_shape(creatives[each]) for each in line_item.creative_ids if each in creatives)
         return f"offers {said or 'nothing'}, creatives {own or 'none'}"
@@ -67,15 +75,23 @@ def targeting_detail(
     if reason in (NoBid.DEAL, NoBid.PRIVATE_AUCTION):
         own = _listed(deals[each].deal_id for each in targeting.deals if each in deals)
         return f"wants deal {own}, request offers {said or 'none'}" if own else ""
-    if reason is NoBid.SEGMENT:
-        every = f"all of {_listed(targeting.segments_all)}" if targeting.segments_all else ""
-        any_of = f"one of {_listed(targeting.segments_any)}" if targeting.segments_any else ""
-        wanted = " and ".join(part for part in (any_of, every) if part)
-        return f"wants {wanted}, user is in {said or 'none'}" if wanted else ""
-    if reason is NoBid.EXCLUDED_SEGMENT:
-        return f"wants none of {_listed(targeting.segments_none)}, user is in {said or 'none'}"
+    if reason in (NoBid.SEGMENT, NoBid.EXCLUDED_SEGMENT):
+        return _about_segments(reason, targeting, segments, said)
     wants = [text for field in FIELDS if field.reason is reason for text in _wants(field.allow, field.deny, targeting)]
     return f"{' and '.join(wants)}, request {said or 'does not say'}" if wants else ""
+
+
+def _about_segments(reason: NoBid, targeting: Targeting, segments: Mapping[int, str], said: str) -> str:
+    def named(ids: Iterable[int]) -> str:
+        return _listed(f"{each} ({segments[each]})" if each in segments else str(each) for each in ids)
+
+    held = named(int(each) for each in said.split(", ")) if said else "none"
+    if reason is NoBid.EXCLUDED_SEGMENT:
+        return f"wants none of {named(targeting.segments_none)}, user is in {held}"
+    any_of = f"one of {named(targeting.segments_any)}" if targeting.segments_any else ""
+    every = f"all of {named(targeting.segments_all)}" if targeting.segments_all else ""
+    wanted = " and ".join(part for part in (any_of, every) if part)
+    return f"wants {wanted}, user is in {held}" if wanted else ""
 
 
 def _wants(allow: str, deny: str, targeting: Any) -> Iterable[str]:  # noqa: ANN401 - members by their names

@@ -24,7 +24,7 @@ def messages() -> set[str]:
 def _of_tables() -> Iterator[str]:
     yield from (status.value for status in Status)
     yield from ("pending", "approved", "rejected", "expired", "won", "lost", "unknown")
-    yield from ("create", "update", "copy", "pause", "resume", "archive", "bid", "no_bid")
+    yield from ("create", "update", "copy", "pause", "resume", "archive")
     yield from (field.label for field in targeting_fields())
     yield from LABELS.values()
     yield from (text for reason in NoBid for text in (reason.text, reason.hint) if text)

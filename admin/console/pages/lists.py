@@ -20,7 +20,7 @@ from admin.api.problem import problem_of, status_of
 from admin.console.browser import Visitor, own_path, require_csrf
 from admin.console.desk import Desk
 from admin.console.fields import FormField, document_of, id_of, input_text, value_at
-from admin.console.kinds import PAGES, Column, KindPage
+from admin.console.kinds import ABOUT, PAGES, Column, KindPage
 from admin.console.rendering import HEADERS, go, page
 from core.errors import GroszError, InputError, NotFoundError, UnavailableError
 from core.model import Status
@@ -57,6 +57,7 @@ class Lists:
             visitor,
             here=f"/{kind.name}",
             kind=kind,
+            about=ABOUT[kind.name],
             items=found["items"],
             names=names,
             delivery=delivery,

@@ -1,19 +1,21 @@
 """Why a line item bids or not on a request, and what a segment's rule means before it is saved."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
+from admin.access.principal import Principal
 from admin.api.explanations import EXAMPLE, ExplainRequest, Explanations
 from admin.api.problem import problem_of, status_of
 from admin.console.browser import Visitor, require_csrf
-from admin.console.desk import Desk
+from admin.console.desk import MAX_CHOICES, Desk
 from admin.console.fields import id_of, json_value
 from admin.console.rendering import page
 from admin.validation.decode import decode
-from core.errors import GroszError, InputError
+from core.errors import GroszError, InputError, NotFoundError
 
 
 class QuestionPages:
@@ -26,7 +28,7 @@ class QuestionPages:
     async def form(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /explain"""
         shown = {
-            "exchange": request.query.get("exchange", EXAMPLE["exchange"]),
+            "exchange": request.query.get("exchange", ""),
             "request": json.dumps(EXAMPLE["request"], indent=2),
             "line_item_id": request.query.get("line_item_id", ""),
             "user_id": "",
@@ -52,10 +54,32 @@ class QuestionPages:
         error: GroszError | None,
         status: int,
     ) -> web.Response:
-        names = dict(await self._desk.choices(visitor.caller, "line-items"))
-        problem = problem_of(error) if error else None
-        values = {"shown": shown, "explanation": explanation, "problem": problem, "names": names}
-        return page("explain.html", visitor, status, here="/explain", **values)
+        names = await self._names(visitor.caller, id_of(shown["line_item_id"]))
+        query = [("limit", str(MAX_CHOICES)), ("sort", "name"), ("status", "active")]
+        found = (await self._desk.page(visitor.caller, "exchanges", query))["items"]
+        exchanges = [(one["key"], one["name"] or one["key"]) for one in found]
+        if exchanges and not shown["exchange"]:
+            shown |= {"exchange": exchanges[0][0]}
+        return page(
+            "explain.html",
+            visitor,
+            status,
+            here="/explain",
+            shown=shown,
+            explanation=explanation,
+            problem=problem_of(error) if error else None,
+            names=names,
+            pick=len(names) < MAX_CHOICES,
+            exchanges=exchanges,
+        )
+
+    async def _names(self, caller: Principal, asked: int | None) -> dict[int, str]:
+        """Line items to choose from, by id, and the one that is asked about."""
+        names = dict(await self._desk.choices(caller, "line-items"))
+        if asked is not None and asked not in names:
+            with contextlib.suppress(NotFoundError):  # the answer says so
+                names[asked] = (await self._desk.read(caller, "line-items", asked))["name"]
+        return names
 
 
 def _line_item(text: str) -> int:

@@ -13,7 +13,11 @@
     const language = document.documentElement.lang;
     const times = { timeZone: "UTC", ...(place.dataset.step === "hour" ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short" }) };
     const moment = new Intl.DateTimeFormat(language, times);
-    const short = new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 2 });
+    // As many decimals as tell the lines of the grid apart: an hour's spending may be a tenth of a grosz.
+    const short = (splits) => {
+      const decimals = Math.min(8, Math.max(2, Math.ceil(-Math.log10(splits[1] - splits[0] || 1))));
+      return new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: decimals });
+    };
     const font = `12px ${getComputedStyle(place).fontFamily}`;
     const axis = { font, stroke: colour("--pico-muted-color"), grid: { stroke: colour("--pico-muted-border-color"), width: 1 }, ticks: { show: false } };
     const shape = {
@@ -24,7 +28,7 @@
       scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
         { ...axis, values: (_plot, splits) => splits.map((at) => moment.format(at * 1000)) },
-        { ...axis, size: 60, values: (_plot, splits) => splits.map((value) => short.format(value)) },
+        { ...axis, size: 60, values: (_plot, splits) => splits.map(short(splits).format) },
       ],
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
       series: [

@@ -176,6 +176,16 @@ async def test_a_line_item_that_is_not_published_has_a_page_of_its_delivery(api:
     assert "The bidders do not have this line item" in found.text
 
 
+async def test_empty_lists_say_what_would_be_in_them(api: Api, shop: Shop) -> None:
+    browser = await person(api)
+    empty = await browser.get("/conversions")
+    assert "<h1>What counts as a conversion</h1>" in empty.text
+    assert "Every purchase counts as a conversion" in empty.text
+    assert any(link.startswith("/reports?by=day&measure=conversions") for link in empty.links)
+    assert "Every purchase" not in (await browser.get("/conversions?q=x")).text
+    assert "A deal is an agreement" in (await browser.get("/deals")).text
+
+
 async def test_what_a_form_does_not_send_is_kept_and_what_is_unticked_is_cleared(api: Api, shop: Shop) -> None:
     line_item = await shop.caller.made("/v1/line-items", shop.line_item(several_per_request=True))
     browser = await person(api)

@@ -55,6 +55,22 @@ async def test_somebody_who_sees_one_shop_finds_nothing_of_another(api: Api, sho
         assert "<strong>" not in text
 
 
+async def test_one_line_item_is_told_its_own_reasons_and_not_those_of_another(api: Api, shop: Shop) -> None:
+    await exchange_of(api, key="demo")
+    price = {"amount": "0.50", "currency": "PLN"}
+    await shop.caller.made("/v1/line-items", shop.line_item(name="Too cheap", bid=price, max_cpm=price))
+    choosy = await shop.caller.made("/v1/line-items", shop.line_item(name="Choosy", targeting={"countries": ["DEU"]}))
+    await api.publisher.publish()
+    browser, unpaid = await person(api), "none could pay the floor"
+    everything = await browser.fill("/explain", {"line_item_id": ""})
+    assert unpaid in everything.text
+    assert "no_bid" not in everything.text
+    one = await browser.fill("/explain", {"line_item_id": str(choosy["id"])})
+    assert "Choosy: no bid" in one.text
+    assert "country is not targeted" in one.text
+    assert unpaid not in one.text
+
+
 async def test_a_decision_is_noted_and_asked_for_again(api: Api, shop: Shop) -> None:
     exchange = await exchange_of(api, review="before")
     browser = await person(api)

@@ -70,6 +70,12 @@ async def test_a_report_is_a_file_too(reporting: Api) -> None:
     assert (answer.status, answer.headers["Content-Disposition"]) == (200, 'attachment; filename="report.xlsx"')
 
 
+async def test_why_clicks_do_not_count_is_a_report(reporting: Api) -> None:
+    browser = await person(reporting)
+    path = "/reports?by=day&by=invalid&measure=invalid_clicks&only=line_item&values=1"
+    assert (await browser.get(path)).status == 200
+
+
 async def test_filters_limit_a_report(reporting: Api) -> None:
     browser = await person(reporting)
     answer = await browser.get(f"{REPORT}&only=advertiser&values=2")

@@ -111,7 +111,7 @@ async def test_it_is_explained_as_of_its_moment_with_what_was_near(recorded: Api
     }
     assert details[3, "country"] == "wants POL, CZE, request DEU"
     assert details[3, "device_type"] == "wants 4, 5, request 2"
-    assert details[3, "segment"] == "wants one of 8, user is in 7"
+    assert details[3, "segment"] == "wants one of 8 (others), user is in 7 (carts)"
     assert details[4, "size"] == "offers 300x250, creatives 970x250, 728x90"
     assert (2, "outranked") in details
     one = (await owner.get(f"/v1/recorded-requests/{small['id']}?line_item_id=4")).body["explanation"]

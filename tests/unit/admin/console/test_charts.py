@@ -40,5 +40,6 @@ def test_a_spark_stays_in_its_box() -> None:
 def test_values_are_written_as_the_language_does() -> None:
     words = words_of("pl")
     assert Chart("k", "t", [], [], currency="PLN").shown(1234.5, words).replace("\xa0", " ") == "1 234,50 zł"
+    assert Chart("k", "t", [], [], currency="PLN").shown(0.002, words).replace("\xa0", " ") == "0,002 zł"
     assert Chart("k", "t", [], [], is_share=True).shown(0.0123, words) == "1,23%"
     assert Chart("k", "t", [], []).shown(None, words) == ""

@@ -30,6 +30,13 @@ def test_numbers_money_and_times_are_written_as_the_language_does() -> None:
     assert english.money(amount).replace("\xa0", " ") == "PLN1,234.50"
     assert polish.money(amount).replace("\xa0", " ") == "1 234,50 zł"
     assert polish.money({"amount": "12345.50", "currency": "EUR"}).replace("\xa0", " ") == "12 345,50 €"
+    tiny = [
+        ("0.00258", "0.0026", "0,0026"), ("0.0129", "0.013", "0,013"), ("0.05", "0.05", "0,05"), ("0", "0.00", "0,00"),
+        ("0.000001", "0.000001", "0,000001"), ("-0.004", "-0.004", "-0,004"), ("0.1", "0.10", "0,10"),
+    ]  # fmt: skip
+    for text, in_english, in_polish in tiny:
+        assert english.money({"amount": text, "currency": "PLN"}).replace("PLN", "").replace("\xa0", "") == in_english
+        assert polish.money({"amount": text, "currency": "PLN"}).replace("\xa0zł", "") == in_polish
     assert polish.number(1234567).replace("\xa0", " ") == "1 234 567"
     assert polish.moment("2026-11-29T21:05:00.000Z").startswith("29.11.2026")
     assert english.money(None) == english.moment(None) == english.day(None) == ""

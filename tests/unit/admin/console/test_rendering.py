@@ -1,0 +1,33 @@
+"""What templates show of the values that they are given."""
+
+from admin.console.browser import Visitor
+from admin.console.rendering import render
+from admin.console.words import words_of
+from admin.diagnosis.funnels import Funnel, window_of
+from admin.diagnosis.recorded import RecordedExplanation, RecordedSummary
+from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, PriceBuildUp, Verdict
+
+ENGLISH = Visitor(words_of("en"), None)
+
+
+def test_a_recorded_bid_is_told_as_it_was_sent_beside_what_the_impression_is_worth() -> None:
+    price = PriceBuildUp(
+        click_rate=0.003, conversion_rate=0.02, cart_value="0", expected_value="0.011", pacing_multiplier=1.0,
+        bid_factor=1.0, maximum_cpm="20", bid_cpm="11.09", floor_cpm="0.01", currency="PLN", sent_cpm="3.61",
+        shading=0.3255,
+    )  # fmt: skip
+    verdicts = (Verdict(2, 0, "bid", (), price, 3),)
+    explanation = Explanation("r", "bid", None, (), None, (ImpressionVerdicts("1", "banner", 2, verdicts),))
+    told = RecordedExplanation(RecordedSummary("a", 0, "demo", 1.0, 4, "", ()), 4, explanation)
+    item = {"id": 2, "name": "Carts"}
+    shown = render("recorded.html", ENGLISH, item=item, problem=None, found=(), chosen="a", told=told)
+    cells = shown.replace("\xa0", "").partition("<tbody>")[2].split("</td>")
+    assert [cell.rpartition(">")[2] for cell in cells[:4]] == ["bid", "PLN11.09", "PLN3.61", "PLN0.01"]
+
+
+def test_clicks_that_do_not_count_are_told_below_the_funnel_with_a_link_to_why() -> None:
+    window = window_of({"seen": 9, "bids": 9}, {"wins": 1, "impressions": 1, "invalid_clicks": 2})
+    item = {"id": 7, "name": "Carts", "status": "active", "advertiser_id": 3}
+    shown = render("delivery.html", ENGLISH, item=item, funnel=Funnel(7, "PLN", "", window, window), states=[])
+    link = "/reports?by=day&amp;by=invalid&amp;measure=invalid_clicks&amp;only=line_item&amp;values=7"
+    assert shown.count(f'<a href="{link}">2</a>') == 2
