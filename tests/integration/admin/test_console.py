@@ -3,8 +3,6 @@
 import re
 from urllib.parse import quote
 
-import pytest
-
 from admin.console.kinds import PAGES
 from core.clock import ManualClock
 from tests.integration.admin.conftest import Shop, make_shop

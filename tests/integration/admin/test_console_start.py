@@ -140,7 +140,8 @@ async def test_a_restricted_person_makes_no_advertiser(api: Api, shop: Shop) -> 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"bid": "much"}, {"size": "big"}, {"audience": "aliens"}, {"landing_url": "nowhere"}, {"advertiser_id": "new"},
+    [{"bid": "much"}, {"size": "big"}, {"audience": "aliens"}, {"landing_url": "nowhere"},
+     {"advertiser_id": "new", "landing_url": "nowhere"},
      {"advertiser_id": ""}, {"cart_abandoners.at_least": "many"}, {"countries": "Poland"},
      {"end": "2020-01-01T00:00", "start": "2021-01-01T00:00"}],
 )  # fmt: skip
