@@ -66,6 +66,10 @@ class AudienceDesk:
         ]
         return SizesPage(items, len(items))
 
+    async def anyone(self, segment_id: int) -> str:
+        """The id of a visitor who is in the segment now; "" for none."""
+        return await self._sizes.anyone(segment_id, self._clock.now_ms())
+
     async def overlap(self, left: Segment, right: Segment) -> Overlap:
         """Visitors who are in both now. Raises InputError for segments of two advertisers."""
         if left.advertiser_id != right.advertiser_id:

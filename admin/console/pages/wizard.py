@@ -15,7 +15,7 @@ from admin.console.advertised import ADVERTISED
 from admin.console.browser import CSRF_FIELD, Visitor, refuse_other_sites, require_csrf
 from admin.console.desk import Desk, Step
 from admin.console.fields import N_, FormField, amount_text, document_of, id_of
-from admin.console.kinds import PAGES
+from admin.console.kinds import CURRENCIES, PAGES
 from admin.console.rendering import HEADERS, go, page
 from admin.console.telling import told
 from admin.console.words import Words
@@ -33,8 +33,6 @@ from segments.audiences.ready_made import (
 
 _EVERYBODY = "everybody"
 _NEW = "new"
-# Currencies of a new advertiser; others are chosen on its own page.
-_CURRENCIES = ("PLN", "EUR", "USD", "GBP", "CZK", "SEK", "HUF", "RON")
 # What somebody begins with who has no figures of their own: a usual price of a click, and a bound that no usual
 # impression reaches.
 _BEGINNING: Final = {
@@ -147,7 +145,7 @@ class Wizard:
         owner = chosen or (advertisers[0] if advertisers and shown["advertiser_id"] != _NEW else {})
         values |= {"categories": ADVERTISED, "own_currency": owner.get("currency") or shown["currency"]}
         may_own = self._desk.may_create(visitor.caller, "advertisers")
-        more = {"may_own": may_own, "currencies": _CURRENCIES, "goals": _GOALS, "review": review, "problem": problem}
+        more = {"may_own": may_own, "currencies": CURRENCIES, "goals": _GOALS, "review": review, "problem": problem}
         faults = [(*_input_of(fault.pointer, sent), fault) for fault in problem.errors] if problem else []
         more |= {"faults": faults, "at": {name: fault for name, _, fault in reversed(faults)}}
         if review:
