@@ -7,8 +7,9 @@ itself (country, device, size, deal, products) is looked up in the row of its bi
 import datetime
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from journal.people import DAY_MS, PERIOD_DAYS
 from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, NOTICE, SHOP, JournalKind
 
 # Zones change their offset at a quarter of an hour at the latest, and lie whole quarters from UTC: so a quarter lies in
@@ -29,6 +30,8 @@ CART_BOUNDS: Final = (100, 300, 1_000)
 _MICROS: Final = 1_000_000
 # A cart counts as left when nothing followed for a day (docs/reports.md).
 CART_GAP_MS: Final = 86_400_000
+# What is put in a day later belongs to the same cart, and so on; nobody has the same pseudonym for longer.
+LONGEST_CART_MS: Final = PERIOD_DAYS * DAY_MS
 
 
 def _tier_sql() -> str:
@@ -303,16 +306,17 @@ def assist_source(rows: str) -> str:
     )
 
 
-def shop_source(rows: str, known_ms: int) -> str:
-    """SQL for shop events; where a cart begins, also whether it was left, and its value up to there.
+def shop_source(rows: str, since_ms: int, known_ms: int) -> str:
+    """SQL for shop events from `since_ms`; where a cart begins, also whether it was left, and its value up to there.
 
-    A cart is what one person puts in within a day of each other and before buying. It was left if nothing followed for
-    a day, as far as is known at `known_ms` (unix ms). Each event without a known person begins a cart.
+    A cart is what one person puts in within a day of each other and before buying, from whenever `rows` begin. It was
+    left if nothing followed for a day, as far as is known at `known_ms` (unix ms). Each event without a known person
+    begins a cart.
     """
     gap, mine = CART_GAP_MS, "PARTITION BY advertiser_id, person, event IN ('cart', 'purchase') ORDER BY at_ms, event"
     seen = (
         f"SELECT *, lag(event) OVER w AS before, lag(at_ms) OVER w AS before_ms, lead(at_ms) OVER w AS after_ms "  # noqa: S608 - names of ours
-        f"FROM {rows} WINDOW w AS ({mine})"
+        f"FROM {rows} WHERE at_ms >= {since_ms} OR event IN ('cart', 'purchase') WINDOW w AS ({mine})"
     )
     begun = (
         "SELECT *, event = 'cart' AND "  # noqa: S608 - as above
@@ -326,6 +330,16 @@ def shop_source(rows: str, known_ms: int) -> str:
         "(PARTITION BY advertiser_id, person, event IN ('cart', 'purchase'), cart ORDER BY at_ms, event)"
     )
     return f"(SELECT *, {worth} AS cart_value FROM ({numbered}))"  # noqa: S608 - as above
+
+
+def in_order(name: str, column: str) -> str:
+    """SQL that sorts by `column`, which has the values of `name`: hours by when they were, not by their offset."""
+    return f'("{column}"[:13] || \':00\' || "{column}"[14:])::TIMESTAMPTZ' if name == "hour" else f'"{column}"'
+
+
+def place_in_order(name: str, value: Any) -> Any:  # noqa: ANN401 - of any column
+    """What sorts values of a column `name` as `in_order` does."""
+    return datetime.datetime.fromisoformat(f"{value[:13]}:00{value[13:]}") if name == "hour" else value
 
 
 def label_of(time: str, quarter: int, zone: datetime.tzinfo) -> str:

@@ -1,12 +1,17 @@
-"""Folders of segment files: what nobody writes any more, whose a folder is, how names outlive a power cut."""
+"""Folders of segment files: what nobody writes any more, whose a folder is, and when nobody may change one."""
 
 import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from core.errors import UnavailableError
+
+SEGMENTS: Final = "segments"
+"""The folder of segment files below that of the journal."""
 NEW_SUFFIX: Final = ".new"
 """End of the name of a segment that is being begun: it has no lock yet, and belongs to the process that makes it."""
 OPEN_SUFFIX: Final = ".open"
@@ -18,6 +23,12 @@ REFUSED_SUFFIX: Final = ".refused"
 
 SET_ASIDE_DAYS: Final = 30
 """Long enough for a person to look at one. No longer, since rows of a person who is erased meanwhile stay in it."""
+
+COPY_LOCK: Final = "copy.lock"
+"""Held shared by who changes the journal's files, alone by who copies them."""
+# A pass of a worker that has a day to catch up with takes minutes.
+_WAIT_S: Final = 600.0
+_POLL_S: Final = 0.02
 
 # To begin a file takes microseconds: a file that was begun this long ago belongs to a process that is gone.
 _BEGUN_S: Final = 60.0
@@ -36,10 +47,37 @@ def waiting_segments(folder: Path) -> list[Path]:
     ]
 
 
-def try_lock(handle: int) -> bool:
+@contextlib.contextmanager
+def changing(journal: Path) -> Iterator[bool]:
+    """Around changes of the files in the journal's folder; False while it is copied, and nothing may be changed."""
+    journal.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(journal / COPY_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield try_lock(handle, shared=True)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def unchanged(journal: Path) -> Iterator[None]:
+    """Around copying the journal's files: nobody is `changing` them meanwhile. Raises UnavailableError."""
+    handle = os.open(journal / COPY_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        ends = time.monotonic() + _WAIT_S
+        while not try_lock(handle):
+            if time.monotonic() > ends:
+                hint = "try again when the worker has caught up: grosz_journal_lag_seconds"
+                raise UnavailableError(f"the files in {journal} change without a pause", hint=hint)
+            time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(handle)
+
+
+def try_lock(handle: int, *, shared: bool = False) -> bool:
     """Lock a file until its handle is closed, however its process ends; False where another has it."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,7 +19,7 @@ from core.clock import Clock
 from core.disk import flush_folder, write_whole
 from core.errors import GroszError
 from core.telemetry.metrics import Telemetry
-from journal.folders import CLOSED_SUFFIX, take_lock
+from journal.folders import CLOSED_SUFFIX, changing, take_lock
 
 # A piece is one request: a slow line carries it in a second or two, and it is sent again when the line breaks.
 MAX_PIECE_BYTES: Final = 1024 * 1024
@@ -79,6 +80,10 @@ class SegmentInbox:
 
     def offset(self, shipment: Shipment) -> tuple[int, bool]:
         """How many bytes of a segment are here, and whether all of it is here for good. Raises ShipmentRefused."""
+        with self._changing():
+            return self._offset(shipment)
+
+    def _offset(self, shipment: Shipment) -> tuple[int, bool]:
         self._check(shipment)
         if self._is_received(shipment):
             return shipment.size, True
@@ -87,7 +92,8 @@ class SegmentInbox:
     def take(self, shipment: Shipment, offset: int, piece: bytes) -> tuple[int, bool]:
         """Add a piece that begins at `offset`; answers as `offset`. Raises ShipmentRefused."""
         try:
-            return self._take(shipment, offset, piece)
+            with self._changing():
+                return self._take(shipment, offset, piece)
         except ShipmentRefused as error:
             self._refused.labels(str(error.status)).inc()
             raise
@@ -96,7 +102,7 @@ class SegmentInbox:
             raise ShipmentRefused(507, f"the disk refuses the segment: {error}", hint="is it full?") from error
 
     def _take(self, shipment: Shipment, offset: int, piece: bytes) -> tuple[int, bool]:
-        here, done = self.offset(shipment)
+        here, done = self._offset(shipment)
         if done:
             return here, True
         if offset != here:
@@ -152,6 +158,13 @@ class SegmentInbox:
         if part.exists():
             self._move(part, shipment.name)
         return True
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        with changing(self._segments.parent) as may_change:
+            if not may_change:
+                raise ShipmentRefused(503, "the journal is being copied for a backup")
+            yield
 
     def _check(self, shipment: Shipment) -> None:
         found = _NAME.fullmatch(shipment.name)

@@ -18,6 +18,7 @@ from journal.columnar import Columnar, files_sql
 from journal.figures import (
     ASSIST,
     CART_GAP_MS,
+    LONGEST_CART_MS,
     QUARTER_MS,
     SUMS,
     TIMES,
@@ -28,8 +29,10 @@ from journal.figures import (
     click_source,
     expression,
     form_of,
+    in_order,
     label_of,
     measure_sql,
+    place_in_order,
     shop_source,
     sums_of,
 )
@@ -141,8 +144,9 @@ class ReportReader:
             return
         cube = cube_for(kind, ask.used) if self._rolled_up else None
         first, last = ask.since_ms // HOUR_MS, -(-ask.until_ms // HOUR_MS)
-        if kind is SHOP:  # a cart of the evening may be paid for after midnight
-            first, last = first - CART_GAP_MS // HOUR_MS, last + CART_GAP_MS // HOUR_MS
+        if kind is SHOP:  # a cart of the evening may be paid for after midnight, and be one of weeks
+            before_ms = LONGEST_CART_MS if "abandoned_value" in wanted else CART_GAP_MS
+            first, last = first - before_ms // HOUR_MS, last + CART_GAP_MS // HOUR_MS
         covered = self.rollups.covered(CONVERSION if kind is ASSIST else kind, cube, first, last)
         for files, excluded in ((covered.whole, []), (covered.partial, covered.excluded)):
             if files:
@@ -201,7 +205,7 @@ class ReportReader:
         elif kind is ASSIST:
             source = assist_source(rows)
         elif kind is SHOP:
-            source = shop_source(rows, ask.now_ms)
+            source = shop_source(rows, ask.since_ms, ask.now_ms)
         join = self._of_bid(kind, covered, ask) if self._needs_bids(kind, ask, wanted) else ""
         return ask.summed(
             kind,
@@ -313,10 +317,10 @@ class _Asking:
 
     def _order(self) -> str:
         column = self.question.sort.removeprefix("-")
-        keys = [f'"{name}" NULLS LAST' for name in self.names]
+        keys = [f"{in_order(name, name)} NULLS LAST" for name in self.names]
         if column and not self.question.pivot:
-            shown = f"={column}" if column in self.question.measures else column
-            keys.insert(0, f'"{shown}" {"DESC" if self.question.sort.startswith("-") else "ASC"} NULLS LAST')
+            shown = in_order(column, f"={column}" if column in self.question.measures else column)
+            keys.insert(0, f"{shown} {'DESC' if self.question.sort.startswith('-') else 'ASC'} NULLS LAST")
         return f" ORDER BY {', '.join(keys)}" if keys else ""
 
     def _limit(self) -> str:
@@ -369,7 +373,7 @@ def _pivoted(
     """
     told, measures = question.told_by, question.measures
     at = told.index(question.pivot)
-    values = sorted({row[at] for row in rows}, key=lambda value: (value is None, value))
+    values = sorted({row[at] for row in rows}, key=lambda value: (value is None, place_in_order(question.pivot, value)))
     if len(values) > MAX_PIVOTED:
         text = f"{question.pivot} has {len(values)} values, and {MAX_PIVOTED} columns are a table: filter some"
         raise InputError("the report cannot be made", faults=[Fault("/pivot", "too_many", text)])
@@ -393,5 +397,5 @@ def _sorted(rows: list[tuple[Any, ...]], columns: Sequence[str], sort: str) -> l
         return rows
     at = columns.index(sort.removeprefix("-"))
     known = [row for row in rows if row[at] is not None]
-    known.sort(key=lambda row: row[at], reverse=sort.startswith("-"))
+    known.sort(key=lambda row: place_in_order(columns[at], row[at]), reverse=sort.startswith("-"))
     return known + [row for row in rows if row[at] is None]

@@ -21,7 +21,8 @@ EVENTS: Final = "text/event-stream"
 # A stream looks this often, and ends after a while: browsers come back by themselves, with their rights looked at anew.
 LOOK_S: Final = 0.5
 STREAM_S: Final = 60.0
-_ID = r"^([0-9]{1,20}-[0-9]{1,20})?" + END
+# Of both halves Redis takes 64 bits.
+_ID = r"^([0-9]{1,19}-[0-9]{1,19})?" + END
 
 _STOPPING: Final = web.AppKey("tails_stopping", asyncio.Event)
 

@@ -1,11 +1,14 @@
 """`grosz backup`: one folder that an installation can be brought back from, complete or not there at all.
 
-The order makes it consistent. Redis is copied first, the database second: a ledger row that moves between the two is
-then in both, never in neither, and the restore counts it once (rows know their place in the stream). Counters are
-worked out anew from the ledger when the backup is brought back, so a bill that was settled between the two copies is in
-both as well.
+The order makes it consistent. What moves on is copied first where it comes from: Redis, then the journal, which takes
+clicks and orders from there, then the database, then the archive. A ledger row that moves from Redis to the database
+meanwhile is in both, never in neither, and the restore counts it once (rows know their place in the stream). A bill
+that the journal has is in the database, from which the journal takes it; what the journal lacks it takes after the
+restore, once, since it knows up to where it has taken each stream. Counters are worked out anew from the ledger when
+the backup is brought back, so a bill that was settled between the copies is in both as well.
 """
 
+import asyncio
 import datetime
 import hashlib
 import os
@@ -21,8 +24,10 @@ from admin.backup.redis_snapshot import write_snapshot
 from admin.store.database import Database
 from core.disk import flush_folder
 from core.errors import InputError, NotFoundError
+from core.folder_copy import FolderCopy
 from core.redis.url import RedisAddress
 from core.version import VERSION
+from journal.copying import copy_journal
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -31,9 +36,8 @@ DATABASE_FILE: Final = "database.sqlite"
 PREFIX: Final = "grosz-"
 _INCOMPLETE: Final = ".incomplete-"
 # What a data directory keeps beside Redis and the database; keys are left out and copied apart.
-FOLDERS: Final = ("media", "journal", "archive")
-# Second names of files that are copied by their first.
-MIRRORING: Final = "mirroring"
+JOURNAL: Final = "journal"
+FOLDERS: Final = (JOURNAL, "media", "archive")
 KEY_FILES: Final = ("token.key",)
 
 
@@ -71,6 +75,8 @@ async def back_up(source: Installation, target: Path, now_ms: int) -> Path:
     name = f"{PREFIX}{moment:%Y%m%dT%H%M%SZ}"
     folder = _begin(target, name)
     await write_snapshot(source.redis, folder / REDIS_FILE)
+    if (source.data / JOURNAL).is_dir():
+        await asyncio.to_thread(copy_journal, source.data / JOURNAL, folder / JOURNAL)
     await copy_out(source.database, folder / DATABASE_FILE)
     return _finish(folder, target / name, source, moment)
 
@@ -89,8 +95,8 @@ def _begin(target: Path, name: str) -> Path:
 
 def _finish(folder: Path, final: Path, source: Installation, moment: datetime.datetime) -> Path:
     for part in FOLDERS:
-        if (source.data / part).is_dir():
-            shutil.copytree(source.data / part, folder / part, ignore=shutil.ignore_patterns(MIRRORING))
+        if part != JOURNAL and (source.data / part).is_dir():
+            FolderCopy(source.data / part, folder / part).renew()
     source.complete_media(folder / "media")
     manifest = BackupManifest(FORMAT, VERSION, moment.isoformat(), source.redis.place, list(_described(folder)))
     _write_durably(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))

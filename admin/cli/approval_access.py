@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from admin.cli.object_access import call_api
+from admin.cli.object_access import ApiAccess
 from admin.cli.opening import installed_settings, open_store
 from admin.reviews.desk import ReviewDesk
 from admin.reviews.documents import ApprovalPage, ApprovalQuery, ApprovalRequest, ApprovalView
@@ -40,35 +40,24 @@ class Approvals(Protocol):
         """A creative as it is now."""
 
 
-class HttpApprovals:
+class HttpApprovals(ApiAccess):
     """Over the API."""
-
-    def __init__(self, url: str, key: str) -> None:
-        self._base = f"{url.rstrip('/')}/v1"
-        self._key = key
 
     async def page(self, query: ApprovalQuery) -> ApprovalPage:
         named = {name: value for name, value in msgspec.to_builtins(query).items() if value is not None}
-        answer = call_api("GET", f"{self._base}/approvals?{urllib.parse.urlencode(named)}", self._key)
-        return msgspec.convert(answer, ApprovalPage)
+        return self._call("GET", f"/approvals?{urllib.parse.urlencode(named)}", ApprovalPage)
 
     async def note(self, creative_id: int, exchange_id: int, wanted: ApprovalRequest) -> ApprovalView:
-        body = msgspec.to_builtins(wanted)
-        return msgspec.convert(call_api("PUT", self._one(creative_id, exchange_id), self._key, body), ApprovalView)
+        return self._call("PUT", f"/creatives/{creative_id}/approvals/{exchange_id}", ApprovalView, wanted)
 
     async def submit(self, creative_id: int, exchange_id: int) -> ApprovalView:
-        url = f"{self._one(creative_id, exchange_id)}/submit"
-        return msgspec.convert(call_api("POST", url, self._key), ApprovalView)
+        return self._call("POST", f"/creatives/{creative_id}/approvals/{exchange_id}/submit", ApprovalView)
 
     async def scan(self, creative_id: int) -> ScanReport:
-        answer = call_api("POST", f"{self._base}/creatives/{creative_id}/scan", self._key, long=True)
-        return msgspec.convert(answer, ScanReport)
+        return self._call("POST", f"/creatives/{creative_id}/scan", ScanReport, long=True)
 
     async def creative(self, creative_id: int) -> Creative:
-        return msgspec.convert(call_api("GET", f"{self._base}/creatives/{creative_id}", self._key), Creative)
-
-    def _one(self, creative_id: int, exchange_id: int) -> str:
-        return f"{self._base}/creatives/{creative_id}/approvals/{exchange_id}"
+        return self._call("GET", f"/creatives/{creative_id}", Creative)
 
 
 class StoreApprovals:

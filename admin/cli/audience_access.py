@@ -4,11 +4,9 @@ import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-import msgspec
-
-from admin.cli.object_access import Json, call_api
+from admin.cli.object_access import ApiAccess, Json
 from admin.cli.profiles import Profiles, open_profiles
 from admin.visitors.audience_desk import AudienceDesk
 from admin.visitors.documents import (
@@ -31,8 +29,6 @@ from core.telemetry.metrics import Telemetry
 from segments.audiences.matrix import Matrix
 from segments.profiles.metrics import IntakeMetrics
 from segments.profiles.scanning import ClusterScanner, Scanner, ServerScanner
-
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Audiences(Protocol):
@@ -57,18 +53,14 @@ class Audiences(Protocol):
     async def matrix(self, advertiser_id: int, wanted: MatrixRequest) -> Matrix: ...
 
 
-class HttpAudiences:
+class HttpAudiences(ApiAccess):
     """Over the API of a running admin role."""
-
-    def __init__(self, url: str, key: str) -> None:
-        self._base = f"{url.rstrip('/')}/v1"
-        self._key = key
 
     async def sizes(self, advertiser_id: int) -> SizesPage:
         return self._call("GET", f"/advertisers/{advertiser_id}/segment-sizes", SizesPage)
 
     async def overlap(self, left: int, right: int) -> Overlap:
-        owner = call_api("GET", f"{self._base}/segments/{left}", self._key)["advertiser_id"]
+        owner = self._call("GET", f"/segments/{left}", Json)["advertiser_id"]
         return self._call("GET", f"/advertisers/{owner}/segment-overlap?left={left}&right={right}", Overlap)
 
     async def tags(self, advertiser_id: int) -> TagReport:
@@ -91,10 +83,6 @@ class HttpAudiences:
 
     async def matrix(self, advertiser_id: int, wanted: MatrixRequest) -> Matrix:
         return self._call("POST", f"/advertisers/{advertiser_id}/matrix", Matrix, wanted)
-
-    def _call(self, method: str, path: str, wanted: type[T], body: msgspec.Struct | None = None) -> T:
-        sent: Json | None = None if body is None else msgspec.to_builtins(body)
-        return msgspec.convert(call_api(method, self._base + path, self._key, sent), wanted)
 
 
 class LocalAudiences:

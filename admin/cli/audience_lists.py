@@ -7,13 +7,13 @@ import tempfile
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import typer
 
 from admin.cli.asking import ask
-from admin.cli.object_access import Json, call_api
+from admin.cli.object_access import ApiAccess, Json
 from admin.cli.opening import DataOption
 from admin.cli.options import AdvertiserArgument, JsonOption, KeyOption, UrlOption, print_json, print_table
 from admin.cli.profiles import open_profiles
@@ -40,7 +40,6 @@ PIECE_BYTES = 1024 * 1024
 SHOWN_FAULTS = 20
 
 ListOption = Annotated[str, typer.Option("--list", help="Its name, as rules have it: has list.NAME.")]
-S = TypeVar("S", bound=msgspec.Struct)
 
 
 class CustomerListsAccess(Protocol):
@@ -55,30 +54,25 @@ class CustomerListsAccess(Protocol):
     async def forget(self, advertiser_id: int, person: ForgetCustomer) -> CustomerForgotten: ...
 
 
-class HttpCustomerLists:
+class HttpCustomerLists(ApiAccess):
     """Over the API of a running admin role."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self._base = f"{url.rstrip('/')}/v1/advertisers"
-        self._key = key
-
     async def all(self, advertiser_id: int) -> CustomerLists:
-        return self._call("GET", f"/{advertiser_id}/customer-lists", CustomerLists)
+        return self._call("GET", _path(advertiser_id), CustomerLists, long=True)
 
     async def load(self, advertiser_id: int, name: str, file: Path, *, replace: bool, days: int) -> ListImport:
-        path = f"{self._base}/{advertiser_id}/customer-lists/{urllib.parse.quote(name, safe='')}?days={days}"
-        answer = call_api("PUT" if replace else "POST", path, self._key, file=file)
-        return msgspec.convert(answer, ListImport)
+        path = f"{_path(advertiser_id, name)}?days={days}"
+        return self._call("PUT" if replace else "POST", path, ListImport, file=file)
 
     async def drop(self, advertiser_id: int, name: str) -> ListDropped:
-        path = f"/{advertiser_id}/customer-lists/{urllib.parse.quote(name, safe='')}"
-        return self._call("DELETE", path, ListDropped)
+        return self._call("DELETE", _path(advertiser_id, name), ListDropped, long=True)
 
     async def forget(self, advertiser_id: int, person: ForgetCustomer) -> CustomerForgotten:
-        return self._call("POST", f"/{advertiser_id}/forget-customer", CustomerForgotten, msgspec.to_builtins(person))
+        return self._call("POST", f"/advertisers/{advertiser_id}/forget-customer", CustomerForgotten, person, long=True)
 
-    def _call(self, method: str, path: str, wanted: type[S], body: Json | None = None) -> S:
-        return msgspec.convert(call_api(method, self._base + path, self._key, body, long=True), wanted)
+
+def _path(advertiser_id: int, name: str = "") -> str:
+    return f"/advertisers/{advertiser_id}/customer-lists" + (f"/{urllib.parse.quote(name, safe='')}" if name else "")
 
 
 class LocalCustomerLists:

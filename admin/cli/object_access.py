@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ from core.errors import AccessError, ConflictError, Fault, GroszError, InputErro
 from core.model import Status
 
 Json = dict[str, Any]
+Answer = TypeVar("Answer")
 
 TIMEOUT_S = 30.0
 # A large feed or catalogue is read and loaded, and every row of a ledger added up, before the answer.
@@ -107,6 +108,27 @@ def call_api(
             return _answer_of(request, LONG_TIMEOUT_S)
     request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - as above
     return _answer_of(request, LONG_TIMEOUT_S if long else TIMEOUT_S)
+
+
+class ApiAccess:
+    """The admin API of a running installation, asked for structs. Failures are GroszErrors with hints."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._base = f"{url.rstrip('/')}/v1"
+        self._key = key
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        wanted: type[Answer],
+        body: msgspec.Struct | Json | None = None,
+        *,
+        file: Path | None = None,
+        long: bool = False,
+    ) -> Answer:
+        sent = None if body is None else msgspec.to_builtins(body)
+        return msgspec.convert(call_api(method, self._base + path, self._key, sent, file=file, long=long), wanted)
 
 
 def names_of(url: str, key: str, field: str) -> dict[int, str]:

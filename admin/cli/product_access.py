@@ -4,14 +4,14 @@ import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
 
 from admin.access.principal import command_line
 from admin.api.app import uncounted
 from admin.api.reading import Reader
-from admin.cli.object_access import call_api
+from admin.cli.object_access import ApiAccess
 from admin.cli.opening import open_store
 from admin.cli.profiles import open_profiles
 from admin.products.desk import ProductDesk
@@ -32,8 +32,6 @@ from core.clock import SystemClock
 from core.model import Advertiser
 from creatives.feeds.runs import Run
 
-T = TypeVar("T", bound=msgspec.Struct)
-
 
 class ProductQuestions(Protocol):
     """What the commands ask. Failures are GroszErrors with hints."""
@@ -53,12 +51,8 @@ class ProductQuestions(Protocol):
     async def mail(self, request: MailRequest) -> MailAdvices: ...
 
 
-class HttpProducts:
+class HttpProducts(ApiAccess):
     """Over the API of a running admin role."""
-
-    def __init__(self, url: str, key: str) -> None:
-        self._base = f"{url.rstrip('/')}/v1"
-        self._key = key
 
     async def report(self, feed_id: int) -> FeedReport:
         return self._call("GET", f"/feeds/{feed_id}/report", FeedReport)
@@ -68,8 +62,7 @@ class HttpProducts:
 
     async def upload(self, feed_id: int, file: Path, *, force: bool) -> Run:
         query = "?force=true" if force else ""
-        answer = call_api("PUT", f"{self._base}/feeds/{feed_id}/content{query}", self._key, file=file)
-        return msgspec.convert(answer, Run)
+        return self._call("PUT", f"/feeds/{feed_id}/content{query}", Run, file=file)
 
     async def search(self, advertiser_id: int, query: ProductQuery) -> ProductPage:
         asked = {"limit": query.limit} | ({"id": query.id} if query.id is not None else {"q": query.q})
@@ -83,10 +76,6 @@ class HttpProducts:
 
     async def mail(self, request: MailRequest) -> MailAdvices:
         return self._call("POST", "/recommendations", MailAdvices, request)
-
-    def _call(self, method: str, path: str, wanted: type[T], body: msgspec.Struct | None = None) -> T:
-        sent = None if body is None else msgspec.to_builtins(body)
-        return msgspec.convert(call_api(method, self._base + path, self._key, sent), wanted)
 
 
 class LocalProducts:

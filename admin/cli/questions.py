@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from admin.cli.object_access import Json, call_api
+from admin.cli.object_access import ApiAccess, Json
 from admin.cli.opening import has_database_file, installed_settings, open_database, require_installation
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
@@ -46,12 +46,8 @@ class Questions(Protocol):
     async def doctor(self, line_item_id: int | None) -> Report: ...
 
 
-class HttpQuestions:
+class HttpQuestions(ApiAccess):
     """Over the API of a running admin role."""
-
-    def __init__(self, url: str, key: str) -> None:
-        self._base = f"{url.rstrip('/')}/v1"
-        self._key = key
 
     async def explain(self, request: Json, exchange: str, line_item_id: int | None, user_id: str | None) -> Explanation:
         body: dict[str, Any] = {"exchange": exchange, "request": request}
@@ -59,26 +55,23 @@ class HttpQuestions:
             body["line_item_id"] = line_item_id
         if user_id is not None:
             body["user_id"] = user_id
-        return msgspec.convert(call_api("POST", f"{self._base}/explain", self._key, body), Explanation)
+        return self._call("POST", "/explain", Explanation, body)
 
     async def funnel(self, line_item_id: int) -> Json:
-        return call_api("GET", f"{self._base}/line-items/{line_item_id}/funnel", self._key)
+        return self._call("GET", f"/line-items/{line_item_id}/funnel", Json)
 
     async def target(self, line_item_id: int) -> TargetReport:
-        return msgspec.convert(
-            call_api("GET", f"{self._base}/line-items/{line_item_id}/target", self._key), TargetReport
-        )
+        return self._call("GET", f"/line-items/{line_item_id}/target", TargetReport)
 
     async def resume_target(self, line_item_id: int) -> None:
-        call_api("POST", f"{self._base}/line-items/{line_item_id}/target/resume", self._key)
+        self._call("POST", f"/line-items/{line_item_id}/target/resume", Json)
 
     async def doctor(self, line_item_id: int | None) -> Report:
         query = {} if line_item_id is None else {"line_item_id": str(line_item_id)}
         try:
-            answer = call_api("GET", f"{self._base}/doctor?{urllib.parse.urlencode(query)}", self._key)
+            return self._call("GET", f"/doctor?{urllib.parse.urlencode(query)}", Report)
         except UnavailableError as error:
             return Report.of([stop("processes", error.message, "start the admin role; then see what it says")])
-        return msgspec.convert(answer, Report)
 
 
 class LocalQuestions:

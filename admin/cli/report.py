@@ -114,7 +114,7 @@ def show(answer: ReportAnswer, console: Console) -> None:
     most = max((_number(row[first]) for row in answer.rows), default=0.0)
     for row in answer.rows:
         table.add_row(*_cells(answer, row), _bar(_number(row[first]) / most if most > 0 else 0.0))
-    if len(answer.rows) > len(answer.totals):  # with one row a currency the totals would repeat the rows
+    if answer.row_count > len(answer.totals):  # with one row a currency the totals would repeat the rows
         table.add_section()
         for total in answer.totals:
             table.add_row(*_cells(answer, total))

@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
-from admin.cli.object_access import Json, call_api
+from admin.cli.object_access import ApiAccess, Json
 from admin.cli.opening import journal_of, open_migrated
 from admin.cli.settings import settings_for
 from admin.mail.outbox import Outbox
@@ -65,60 +63,57 @@ class SavedReportAccess(Protocol):
         """Where a browser finds a path."""
 
 
-class HttpSavedReports:
+class HttpSavedReports(ApiAccess):
     """Over the API."""
 
     def __init__(self, url: str, key: str) -> None:
-        self._root, self._key = url.rstrip("/"), key
+        super().__init__(url, key)
+        self._root = url.rstrip("/")
 
     async def listed(self) -> SavedReportPage:
-        return msgspec.convert(self._call("GET", "/saved"), SavedReportPage)
+        return self._call("GET", "/reports/saved", SavedReportPage)
 
     async def get(self, number: int) -> SavedReport:
-        return msgspec.convert(self._call("GET", f"/saved/{number}"), SavedReport)
+        return self._call("GET", f"/reports/saved/{number}", SavedReport)
 
     async def save(self, draft: ReportDraft, number: int | None = None) -> SavedReport:
-        made = self._call("POST", "/saved", draft) if number is None else self._call("PUT", f"/saved/{number}", draft)
-        return msgspec.convert(made, SavedReport)
+        method, path = ("POST", "/reports/saved") if number is None else ("PUT", f"/reports/saved/{number}")
+        return self._call(method, path, SavedReport, draft)
 
     async def delete(self, number: int) -> None:
-        self._call("DELETE", f"/saved/{number}")
+        self._call("DELETE", f"/reports/saved/{number}", Json)
 
     async def run(self, number: int) -> ReportAnswer:
-        return msgspec.convert(self._call("POST", f"/saved/{number}/run", long=True), ReportAnswer)
+        return self._call("POST", f"/reports/saved/{number}/run", ReportAnswer, long=True)
 
     async def share(self, number: int, asked: LinkRequest) -> ReportLink:
-        return msgspec.convert(self._call("POST", f"/saved/{number}/links", asked), ReportLink)
+        return self._call("POST", f"/reports/saved/{number}/links", ReportLink, asked)
 
     async def links(self, number: int) -> ReportLinkPage:
-        return msgspec.convert(self._call("GET", f"/saved/{number}/links"), ReportLinkPage)
+        return self._call("GET", f"/reports/saved/{number}/links", ReportLinkPage)
 
     async def revoke(self, number: int, link: int) -> None:
-        self._call("DELETE", f"/saved/{number}/links/{link}")
+        self._call("DELETE", f"/reports/saved/{number}/links/{link}", Json)
 
     async def recipients(self) -> RecipientPage:
-        return msgspec.convert(self._call("GET", "/recipients"), RecipientPage)
+        return self._call("GET", "/reports/recipients", RecipientPage)
 
     async def invite(self, asked: RecipientRequest) -> None:
-        self._call("POST", "/recipients", asked)
+        self._call("POST", "/reports/recipients", Json, asked)
 
     async def forget_recipient(self, asked: RecipientRequest) -> None:
-        self._call("POST", "/recipients/forget", asked)
+        self._call("POST", "/reports/recipients/forget", Json, asked)
 
     async def deliveries(self, state: str) -> SentDeliveryPage:
-        return msgspec.convert(
-            self._call("GET", f"/deliveries?state={state}" if state else "/deliveries"), SentDeliveryPage
+        return self._call(
+            "GET", f"/reports/deliveries?state={state}" if state else "/reports/deliveries", SentDeliveryPage
         )
 
     async def send_again(self, number: int) -> None:
-        self._call("POST", f"/deliveries/{number}/send-again")
+        self._call("POST", f"/reports/deliveries/{number}/send-again", Json)
 
     def address(self, path: str) -> str:
         return self._root + path
-
-    def _call(self, method: str, path: str, body: msgspec.Struct | None = None, *, long: bool = False) -> Json:
-        sent = None if body is None else msgspec.to_builtins(body)
-        return call_api(method, f"{self._root}/v1/reports{path}", self._key, sent, long=long)
 
 
 class StoreSavedReports:

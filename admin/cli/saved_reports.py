@@ -5,13 +5,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from admin.cli.asking import ask
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
-from admin.cli.plain import plain
+from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json, print_table
 from admin.cli.report import app, show
 from admin.cli.report_questions import (
     BY,
@@ -113,13 +110,12 @@ def list_command(
     if as_json:
         print_json(page)
         return
-    table = Table("id", "name", "advertiser", "by", "measures", "sent", "next")
-    for one in page.items:
-        table.add_row(
-            str(one.id), escape(plain(one.name)), str(one.advertiser_id or "all"), ", ".join(one.request.dimensions),
-            ", ".join(one.request.measures), escape(_words(one.schedule)), one.next_at or "",
-        )  # fmt: skip
-    Console().print(table)
+    rows = [
+        (str(one.id), one.name, str(one.advertiser_id or "all"), ", ".join(one.request.dimensions),
+         ", ".join(one.request.measures), _words(one.schedule), one.next_at or "")
+        for one in page.items
+    ]  # fmt: skip
+    print_table(("id", "name", "advertiser", "by", "measures", "sent", "next"), rows)
 
 
 @app.command("run")
@@ -236,10 +232,8 @@ def links_command(
     if as_json:
         print_json(page)
         return
-    table = Table("link", "advertiser", "until", "revoked")
-    for one in page.items:
-        table.add_row(str(one.id), str(one.advertiser_id), one.expires_at, one.revoked_at or "")
-    Console().print(table)
+    rows = [(str(one.id), str(one.advertiser_id), one.expires_at, one.revoked_at or "") for one in page.items]
+    print_table(("link", "advertiser", "until", "revoked"), rows)
 
 
 @app.command("revoke")
@@ -289,10 +283,8 @@ def recipients_command(
     if as_json:
         print_json(page)
         return
-    table = Table("address", "advertiser", "agreed")
-    for one in page.items:
-        table.add_row(escape(one.address), str(one.advertiser_id or "all"), one.confirmed_at or "not yet")
-    Console().print(table)
+    rows = [(one.address, str(one.advertiser_id or "all"), one.confirmed_at or "not yet") for one in page.items]
+    print_table(("address", "advertiser", "agreed"), rows)
 
 
 @app.command("deliveries")
@@ -321,14 +313,12 @@ def deliveries_command(
     if as_json:
         print_json(page)
         return
-    table = Table("id", "advertiser", "by", "to", "subject", "state", "attempts", "error")
-    for one in page.items:
-        table.add_row(
-            str(one.id), str(one.advertiser_id or "all"), one.channel,
-            *(escape(plain(text)) for text in (one.target, one.subject)), one.state, str(one.attempts),
-            escape(plain(one.error)),
-        )  # fmt: skip
-    Console().print(table)
+    rows = [
+        (str(one.id), str(one.advertiser_id or "all"), one.channel, one.target, one.subject, one.state,
+         str(one.attempts), one.error)
+        for one in page.items
+    ]  # fmt: skip
+    print_table(("id", "advertiser", "by", "to", "subject", "state", "attempts", "error"), rows)
 
 
 def _schedule(every: Any, mail: list[str], webhook: str, hour: int, *, file: bool) -> ReportSchedule | None:  # noqa: ANN401 - EveryOption

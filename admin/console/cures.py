@@ -37,6 +37,12 @@ _TABLE: Final = (
     (r"see the findings about exchanges", Cure("", N_("Exchanges"), "/exchanges")),
     (r"check the key in the bid URL against `grosz exchange list`", Cure(
         N_("check the key in the bid address"), N_("Exchanges"), "/exchanges")),
+    (r"see `grosz exchange list`", Cure("", N_("Exchanges"), "/exchanges")),
+    (
+        r"ask it: Saved reports in the console, or /v1/reports/recipients",
+        Cure(N_("ask it"), N_("Saved reports"), "/reports/saved"),
+    ),
+    (r"wait for it, or see `grosz feed show`", Cure(N_("wait for it"), N_("Feeds"), "/feeds")),
     (r"see docs/feeds.md; ads then show no products", Cure(
         N_("ads then show no products"), N_("New feed"), "/feeds/new")),
     (r"see `grosz feed report (?P<feed>[0-9]+)`", Cure("", N_("Runs"), "/feeds/{feed}/runs")),

@@ -86,18 +86,19 @@ class Notifier:
 
     async def step(self) -> int:
         """Look once; the number of new messages."""
-        wanting: dict[int, list[str]] = {}
+        wanting: dict[int | None, set[str]] = {None: set()}  # None: of all advertisers
         for recipient in await self._saved.recipients(None):
-            if recipient.confirmed_at is not None and recipient.advertiser_id is not None:
-                wanting.setdefault(recipient.advertiser_id, []).append(recipient.address)
-        if not wanting:
+            if recipient.confirmed_at is not None:
+                wanting.setdefault(recipient.advertiser_id, set()).add(recipient.address)
+        if not any(wanting.values()):
             return 0
         catalogue = await self._store.catalogue(self._clock.now_ms())
         told = 0
-        for advertiser in (each for each in catalogue.advertisers if each.id in wanting):
-            async for note in self._notes(advertiser, catalogue):
-                for address in wanting[advertiser.id]:
-                    told += await self._outbox.add(self._item(advertiser, note, address))
+        for advertiser in catalogue.advertisers:
+            if addresses := sorted(wanting[None] | wanting.get(advertiser.id, set())):
+                async for note in self._notes(advertiser, catalogue):
+                    for address in addresses:
+                        told += await self._outbox.add(self._item(advertiser, note, address))
         return told
 
     def _item(self, advertiser: Advertiser, note: Note, address: str) -> OutboxItem:

@@ -11,6 +11,7 @@ from core.config import JournalSettings
 from core.errors import ConfigError
 from journal.archive import Archive, is_readable
 from journal.catalogues import CatalogueFiles
+from journal.folders import SEGMENTS
 from journal.people import DAY_MS, Pseudonyms
 from journal.rows import BILL, CLICK, CONVERSION, NOTICE, SHOWN, JournalKind
 from journal.writing import JournalWriter
@@ -24,7 +25,6 @@ from pacing.notices.signals import VIEWS, Signal
 from pacing.notices.touches import Touch
 from segments.identity.persons import PseudonymsOf
 
-SEGMENTS = "segments"
 PARQUET = "parquet"
 CATALOGUES = "catalogues"
 

@@ -23,7 +23,7 @@ from core.model import Catalogue
 from core.telemetry.metrics import Merge, Telemetry
 from journal.archive import HOUR_MS, Archive, hour_text
 from journal.catalogues import CatalogueFiles
-from journal.folders import forget_set_aside
+from journal.folders import changing, forget_set_aside
 from journal.people import DAY_MS
 from journal.receiving import MAX_AGE_DAYS
 from journal.repeating import to_its_end
@@ -175,12 +175,14 @@ class JournalKeeper:
         self._columnar.close()
 
     async def keep(self) -> None:
-        """One pass. Raises UnavailableError; what was not done is done by the next."""
+        """One pass; none while a backup copies the files. Raises UnavailableError; the next does what was not done."""
         at_work: contextlib.AbstractAsyncContextManager[None] = contextlib.nullcontext()
         if self._mirror is not None:
             at_work = self._mirror.at_work()
-        async with at_work:
-            await self._keep()
+        with changing(self._archive.folder.parent) as may_change:
+            if may_change:
+                async with at_work:
+                    await self._keep()
 
     async def _keep(self) -> None:
         began_ms = self._clock.now_ms()

@@ -57,7 +57,8 @@ class ShopRows:
         told = event.source.source if event.source is not None else ""
         begins = known is None or event.at_ms - known.last_ms > VISIT_GAP_S * 1000
         source = told if begins or known is None else known.source
-        self._visits[key] = OngoingVisit(event.at_ms, source)
+        last_ms = event.at_ms if known is None else max(event.at_ms, known.last_ms)  # events may come out of order
+        self._visits[key] = OngoingVisit(last_ms, source)
         if len(self._visits) > MAX_VISITS:
             self._visits.popitem(last=False)
         return begins, source

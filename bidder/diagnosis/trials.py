@@ -151,6 +151,7 @@ class TrialReader:
         values = snapshot.model.values[found.positions[pairs]]
         rate = found.rate
         others = np.where(ours | ~found.eligible, -1, found.cpm)
+        rivals = self._rivals(found, others)
         for row, pair in enumerate(pairs.tolist()):
             number, position = int(found.slot_of_pair[pair]), int(found.positions[pair])
             slot = found.slots[number]
@@ -160,18 +161,40 @@ class TrialReader:
             if not shown:
                 continue
             creative = shown[seed_of(slot.auction) % len(shown)].prepared.ad.creative
-            start, end = found.pairs_of_formats(number)
-            best = start + int(others[start:end].argmax())
-            rival = max(int(others[best]), 0)
+            rival, rival_line_item = rivals[slot.number, slot.impression.position]
             request, auction = requests[slot.number], slot.auction
             yield (
                 request.at_ms, request.person, request.record_id, 1.0 / request.sampled, int(lines.line_item[position]),
                 float(worth[row]) * float(values[row, FACTOR]) * own_rate, highest,
                 float(snapshot.model.least_cpm[position]) * own_rate, float(found.floors[pair]), rival,
-                int(lines.line_item[found.positions[best]]) if rival else 0, float(scores.click_rate[row]),
+                rival_line_item, float(scores.click_rate[row]),
                 float(scores.conversion_rate[row]), auction.exchange.id, auction.currency.encode(), creative.width,
                 creative.height, int(_kind(auction)), auction.exchange.clearing is Clearing.HOUSE, own_rate,
             )  # fmt: skip
+
+    def _rivals(self, found: Evaluation, others: NDArray[np.int64]) -> dict[tuple[int, int], tuple[int, int]]:
+        """Our best other bid on each impression and whose it is, by auction and number in it; (0, 0) without one.
+
+        `others` has the bids of pairs, -1 where there is none. Most line items bid once in a request.
+        """
+        lines, left = self._snapshot.index.lines, others.copy()
+        best: dict[tuple[int, int], tuple[int, int]] = {}
+        taken: set[tuple[int, int]] = set()
+        for number, slot in enumerate(found.slots):
+            place = (slot.number, slot.impression.position)
+            start, end = found.pairs_of_formats(number)
+            while start < end and place not in best:
+                pair = start + int(left[start:end].argmax())
+                cpm, position = int(left[pair]), int(found.positions[pair])
+                mark = (slot.number, int(lines.line_item[position]))
+                if cpm <= 0:
+                    best[place] = (0, 0)
+                elif mark in taken and not lines.several_per_request[position]:
+                    left[pair] = -1
+                else:
+                    best[place] = (cpm, mark[1])
+                    taken.add(mark)
+        return best
 
 
 def _renamed(ring: bytes, line_item: int, also: int) -> bytes:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from admin.roles.journal import SEGMENTS
 from core.clock import SystemClock
 from core.telemetry.metrics import Telemetry
 from journal.archive import Archive
 from journal.columnar import Columnar, files_sql
+from journal.folders import SEGMENTS
 from journal.rows import NOTICE
 from journal.writing import HAND_ON_BYTES, JournalWriter
 from tests.kit.fixtures import REPOSITORY, find_free_port

@@ -5,10 +5,9 @@ rule of that exchange, and the bill of all of them agrees with the ledger to the
 import asyncio
 import json
 import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from loadtest.exchange.dialects import ENCRYPTION_KEY, INTEGRITY_KEY, MANNERS, S
 from loadtest.traffic.scenario import Scenario
 from tests.e2e.test_scenarios import REGISTERED, Ran, assert_right, audited, shortened, side_by_side
 from tests.kit.processes import RunningGrosz, grosz
+from tests.kit.waiting import wait_until
 
 PLAYED = sorted(set(MANNERS) - {GENERIC})
 
@@ -49,11 +49,6 @@ def is_known(url: str, name: str) -> bool:
     except urllib.error.HTTPError as refusal:
         return refusal.code == HTTPStatus.BAD_REQUEST
     return True
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    while not condition():  # the test's timeout is the bound
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

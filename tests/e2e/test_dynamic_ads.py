@@ -4,10 +4,9 @@ import html
 import http.client
 import json
 import re
-import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from core.ids import new_user_id
 from creatives.products.following import HEADS_S
 from tests.kit.guides import make_key
 from tests.kit.processes import RunningGrosz, grosz
+from tests.kit.waiting import wait_until
 
 AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"
@@ -190,16 +190,7 @@ class Visitor:
 
     def ad(self, cookie: str = "") -> Page:
         """The ad of the next bid."""
-        return self._site.load(until(self.bid), cookie)
-
-
-def until(ask: Callable[[], Any], within_s: float = FOUND_S) -> Any:  # noqa: ANN401 - whatever is asked for
-    """The first answer that is one."""
-    end = time.monotonic() + within_s
-    while not (answer := ask()):
-        assert time.monotonic() < end, f"nothing within {within_s} s"
-        time.sleep(0.02)
-    return answer
+        return self._site.load(wait_until(self.bid), cookie)
 
 
 def with_cart(site: Site) -> Visitor:
@@ -207,7 +198,7 @@ def with_cart(site: Site) -> Visitor:
     visitor.send("view_item", items=["bag"])
     visitor.send("add_to_cart", items=["heels"])
     visitor.send("add_to_cart", items=["boots"])
-    until(lambda: set(visitor.ad().products) >= {"Heels 1", "Boots 1", "Bag 1"})
+    wait_until(lambda: set(visitor.ad().products) >= {"Heels 1", "Boots 1", "Bag 1"})
     return visitor
 
 
@@ -241,24 +232,24 @@ def _landing(url: str) -> str:
 
 def test_prices_and_stock_are_those_of_the_moment_in_both_ways(site: Site) -> None:
     visitor = with_cart(site)
-    until(lambda: "Boots 1" in visitor.bid(INLINE))
-    markup = until(visitor.bid)  # before the change: what is loaded later knows better
+    wait_until(lambda: "Boots 1" in visitor.bid(INLINE))
+    markup = wait_until(visitor.bid)  # before the change: what is loaded later knows better
     change = {"products": [{"id": "heels-1", "sale_price": {"amount": "79.90"}}]}
     site.api("PATCH", f"advertisers/{SHOP}/products", change)
-    until(lambda: "79,90 zł" in site.load(markup).prices, STOCK_S)
-    until(lambda: "79,90" in visitor.bid(INLINE), FOUND_S)
+    wait_until(lambda: "79,90 zł" in site.load(markup).prices, STOCK_S)
+    wait_until(lambda: "79,90" in visitor.bid(INLINE), FOUND_S)
     site.api("PATCH", f"advertisers/{SHOP}/products", {"products": [{"id": "boots-1", "availability": "out_of_stock"}]})
-    until(lambda: "Boots 1" not in site.load(markup).products, STOCK_S)
-    until(lambda: "Boots 1" not in visitor.bid(INLINE), STOCK_S)
+    wait_until(lambda: "Boots 1" not in site.load(markup).products, STOCK_S)
+    wait_until(lambda: "Boots 1" not in visitor.bid(INLINE), STOCK_S)
     assert "Heels 1" in site.load(markup).products
     _load_feed(site, SHOP)  # what the other tests expect
-    until(lambda: "100,00 zł" in visitor.ad().prices and "Boots 1" in visitor.ad().products, MODEL_S)
+    wait_until(lambda: "100,00 zł" in visitor.ad().prices and "Boots 1" in visitor.ad().products, MODEL_S)
 
 
 def test_after_the_purchase_complementary_products_appear(site: Site) -> None:
     visitor = with_cart(site)
     visitor.send("purchase", items=["heels", "boots"], transaction_id=visitor.user_id, value=201)
-    page = until(lambda: page if "Socks 1" in (page := visitor.ad()).products else None, MODEL_S)
+    page = wait_until(lambda: page if "Socks 1" in (page := visitor.ad()).products else None, MODEL_S)
     assert not {"Heels 1", "Boots 1"} & set(page.products)
 
 
@@ -267,7 +258,7 @@ def test_reports_tell_the_products_that_were_shown_and_clicked_in_both_ways(site
     of_creative = {LOADED: 10 * SHOP, INLINE: 10 * SHOP + 1}
     before = _counted_until_now(site)
     for size in of_creative:
-        markup = until(visitor.bid) if size == LOADED else until(lambda: _with_heels(visitor.bid(INLINE)))
+        markup = wait_until(visitor.bid) if size == LOADED else wait_until(lambda: _with_heels(visitor.bid(INLINE)))
         site.bill()
         loads = [site.load(markup) for _ in range(2)] if size == LOADED else [Page(html.unescape(markup), {})]
         page = loads[0]  # loaded again it is the same ad
@@ -283,7 +274,7 @@ def test_reports_tell_the_products_that_were_shown_and_clicked_in_both_ways(site
             for product in ("heels-1", "boots-1")
         )
 
-    until(told, 60.0)
+    wait_until(told, 60.0)
 
 
 def _with_heels(markup: str) -> str:
@@ -293,7 +284,7 @@ def _with_heels(markup: str) -> str:
 def _counted_until_now(site: Site) -> dict[tuple[int, str], tuple[int, int]]:
     """What was counted when all that has happened is: clicks of other tests too."""
     now = datetime.now(UTC)
-    until(lambda: _counted(site)[0] > now, 60.0)
+    wait_until(lambda: _counted(site)[0] > now, 60.0)
     return _counted(site)[1]
 
 
@@ -308,15 +299,15 @@ def _counted(site: Site) -> tuple[datetime, dict[tuple[int, str], tuple[int, int
 def test_nobody_else_sees_the_cart(site: Site) -> None:
     visitor, other = with_cart(site), Visitor(site, OTHER)
     other.send("add_to_cart", items=["scarf"])
-    until(lambda: other.ad().products == ["Scarf 2"])
-    markup = until(visitor.bid)
+    wait_until(lambda: other.ad().products == ["Scarf 2"])
+    markup = wait_until(visitor.bid)
     stranger = site.load(markup, new_user_id())
     assert not {"Heels 1", "Bag 1"} & set(stranger.products) or set(stranger.products) == set(
         _bestsellers(site, markup)
     )
     both = Visitor(site, SHOP)
     both.send("view_item", items=["belt"])
-    page = until(lambda: page if (page := both.ad()).products else None)
+    page = wait_until(lambda: page if (page := both.ad()).products else None)
     assert page.products == ["Belt 1"]
     own = site.load(markup, visitor.user_id)
     assert {"Heels 1", "Boots 1"} <= set(own.products)
@@ -329,7 +320,7 @@ def _bestsellers(site: Site, markup: str) -> list[str]:
 
 def test_who_objects_is_shown_nothing_of_the_cart(site: Site) -> None:
     visitor = with_cart(site)
-    markup = until(visitor.bid)
+    markup = wait_until(visitor.bid)
     everybody = site.load(markup, new_user_id()).products
     assert site.load(markup, "", **{"Sec-GPC": "1"}).products == everybody
     assert site.load(markup, "", Cookie="grosz_optout=1").products == everybody

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_money_commands import LINE_ITEM, SHOP, Spent, get, only, wait_until
+from tests.e2e.test_money_commands import LINE_ITEM, SHOP, Spent, get, only
 from tests.kit.chaos import small_budgets
 from tests.kit.processes import RunningGrosz, grosz
+from tests.kit.waiting import wait_until
 
 PERSON = "ab" * 32
 CLIENT = "the-shops-own-id-of-the-browser"

@@ -7,7 +7,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from core.clock import SystemClock
 from pacing.notices.tokens import TokenSigner
 from tests.kit.processes import RunningGrosz, grosz
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -122,11 +123,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         demo = Demo(running, data, tmp_path_factory.mktemp("scratch"))
         demo.some_bid()  # the first leases come within a second
         yield demo
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    while not condition():  # the test's timeout is the bound
-        time.sleep(0.1)
 
 
 def test_the_explained_winner_is_the_one_that_bids(demo: Demo) -> None:

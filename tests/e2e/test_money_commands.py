@@ -5,9 +5,8 @@ import csv
 import io
 import json
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from loadtest.measure.tally import BillKey
 from tests.kit.agents import PERSON
 from tests.kit.chaos import small_budgets
 from tests.kit.processes import RunningGrosz, grosz
+from tests.kit.waiting import wait_until
 
 BILLS = 5
 SHOP, LINE_ITEM = 1, 13
@@ -87,11 +87,6 @@ def post(url: str, document: object) -> tuple[int, bytes]:
 def get(url: str) -> int:
     with urllib.request.urlopen(url) as response:
         return int(response.status)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    while not condition():  # the test's timeout is the bound
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,17 +17,13 @@ from admin.roles.local_state import read_metrics
 from core.processes import is_alive
 from tests.kit.fixtures import REPOSITORY
 from tests.kit.processes import RunningGrosz, clean_environment, grosz
+from tests.kit.waiting import wait_until
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[RunningGrosz]:
     with RunningGrosz(tmp_path / "data", "--workers", "2") as up:
         yield up
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    while not condition():  # the test's timeout is the bound
-        time.sleep(0.02)
 
 
 def get(url: str) -> str:

@@ -57,6 +57,7 @@ def assert_private(answer: Page, address: str) -> None:
     """No answer is kept by a browser, shown in a frame of another site, or taken for another type."""
     headers = answer.headers
     assert answer.status < 500, (address, answer.text[-300:])
+    assert answer.status != 429, address  # a refusal of all that one asks too often is none of what was asked
     assert headers["Cache-Control"] == "no-store", address
     assert headers["X-Content-Type-Options"] == "nosniff", address
     shown_in = "'self'" if address.endswith("/ad") and answer.status == 200 else "'none'"
@@ -139,6 +140,16 @@ async def test_naming_another_advertisers_objects_tells_and_changes_nothing(api:
             assert "secret plan" not in answer.text, address
     assert await last_change(owner) == changed
     assert (await owner.get(f"/v1/reports/saved/{saved}")).body["name"] == _THEIRS
+
+
+async def test_every_page_is_shown_also_of_objects_without_names(api: Api, shop: Shop) -> None:
+    made = ids_of(await one_of_each(api, shop))
+    browser = await person(api)
+    answers = {address: (await browser.get(address)).status for address in walked(api, "GET", made)}
+    unknown = {address for address in answers if str(_NOBODY) in address}
+    assert {answers.pop(f"/reports{ending}") for ending in ("", ".csv", ".xlsx")} == {404}  # no journal is kept here
+    assert {address: status for address, status in answers.items() if status != 200 and address not in unknown} == {}
+    assert {answers[address] for address in unknown} == {404}
 
 
 async def test_markup_in_names_is_text_on_every_page(api: Api, shop: Shop) -> None:

@@ -36,8 +36,10 @@ NOON = datetime.datetime(2026, 11, 17, 12, tzinfo=datetime.UTC)
 class Telling:
     """A shop that wants to be told, and another that must hear nothing of it."""
 
-    def __init__(self, api: Api, shop: Shop, clock: ManualClock, journal: JournalFolder, redis: PipelinedRedis) -> None:
-        self.api, self.shop, self.clock, self.journal = api, shop, clock, journal
+    def __init__(
+        self, api: Api, shops: tuple[Shop, Shop], clock: ManualClock, journal: JournalFolder, redis: PipelinedRedis
+    ) -> None:
+        (self.shop, self.other), self.api, self.clock, self.journal = shops, api, clock, journal
         time = TestTime(clock)
         database, profiles = api.store.database, ProfileStore(redis, time)
         self.tags, self.runs = TagHealth(profiles), RunStore(ProductStore(redis, time))
@@ -90,11 +92,11 @@ async def telling(valkey: str, tmp_path: Path) -> AsyncIterator[Telling]:
     journal = JournalFolder(tmp_path / "journal", clock)
     database = f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}"
     async with running_api(database, valkey, clock, archive=journal.archive, edge=Edge("https://dsp.example")) as api:
-        shop, _other = await make_shop(api, "shoes"), await make_shop(api, "hats")
+        shop, other = await make_shop(api, "shoes"), await make_shop(api, "hats")
         asked = await shop.caller.post("/v1/reports/recipients", {"address": HOOK, "advertiser_id": 1})
         assert asked.status == 202, asked.body
         redis = await PipelinedRedis.open(valkey, clock=SystemClock())
-        made = Telling(api, shop, clock, journal, redis)
+        made = Telling(api, (shop, other), clock, journal, redis)
         yield made
         await made.desk.close()
         await redis.close()
@@ -169,6 +171,23 @@ async def test_the_end_of_a_flight_and_a_budget_are_told_once(telling: Telling) 
     assert await telling.told() == []
     telling.clock.advance(4 * DAY_S)  # it is over
     assert await telling.told() == []
+
+
+async def test_who_wants_to_be_told_of_all_advertisers_is_told_of_each_once(telling: Telling) -> None:
+    end = (NOON + datetime.timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    await telling.line_item(end=end)
+    hats = telling.other
+    await hats.caller.made("/v1/line-items", hats.line_item(end=end))
+    owner = await telling.api.caller()
+    for address in (HOOK, "https://agency.example/told"):
+        assert (await owner.post("/v1/reports/recipients", {"address": address})).status == 202
+    assert await telling.notifier.step() == 4
+    async with telling.api.store.database.read() as connection:
+        rows = list(await connection.execute(sa.select(tables.outbox.c.target, tables.outbox.c.advertiser_id)))
+    assert sorted(map(tuple, rows)) == [
+        ("https://agency.example/told", 1), ("https://agency.example/told", 2), (HOOK, 1), (HOOK, 2),
+    ]  # fmt: skip
+    assert await telling.notifier.step() == 0
 
 
 @pytest.mark.parametrize(("hour", "due"), [(12, 0), (20, 10)])

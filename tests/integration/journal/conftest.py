@@ -69,7 +69,7 @@ async def kept(valkey: str, clock: ManualClock, tmp_path: Path) -> AsyncIterator
     shop = await Shop.open(valkey, clock)
     database = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}")
     await migrate(database)
-    made = KeptShop(shop, database, tmp_path)
+    made = KeptShop(shop, database, tmp_path / "journal")
     yield made
     await made.keeper.close()
     made.folder.columnar.close()

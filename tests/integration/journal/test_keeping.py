@@ -19,6 +19,7 @@ from core.config import JournalSettings
 from core.telemetry.metrics import Telemetry
 from journal.archive import HAND_ON_MS
 from journal.columnar import files_sql
+from journal.folders import unchanged
 from journal.people import DAY_MS
 from journal.questions import ReportQuestion
 from journal.reports import ReportReader, ReportShop
@@ -89,6 +90,16 @@ async def test_only_the_worker_that_has_the_folder_says_that_it_is_behind(kept: 
     assert counted(telemetry, lag) == HAND_ON_MS / 1000
     await standby.close()
     assert kept.keeper.start()
+
+
+async def test_nothing_is_changed_while_the_files_are_copied(kept: KeptShop) -> None:
+    bid = await an_impression(kept)
+    with unchanged(kept.folder.archive.folder.parent):
+        await kept.keep()
+        assert kept.folder.rows(BILL, "bid_id") == []
+        assert kept.folder.converter.waiting()
+    await kept.keep()
+    assert kept.folder.rows(BILL, "bid_id") == [(bid,)]
 
 
 async def test_what_a_loaded_ad_shows_is_kept_once_and_reports_tell_it_by_product(kept: KeptShop) -> None:

@@ -1,12 +1,17 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from core.errors import UnavailableError
 from journal.folders import (
     DAMAGED_SUFFIX,
     REFUSED_SUFFIX,
     SET_ASIDE_DAYS,
+    changing,
     forget_set_aside,
     take_lock,
+    unchanged,
 )
 
 
@@ -42,3 +47,22 @@ def test_what_was_set_aside_goes_after_its_days_and_nothing_else(tmp_path: Path)
     assert sorted(path.name for path in gone) == ["old" + DAMAGED_SUFFIX, "old" + REFUSED_SUFFIX]
     assert sorted(os.listdir(tmp_path)) == ["new.damaged", "new.refused", "old.segment"]
     assert forget_set_aside(tmp_path / "missing", now_s) == []
+
+
+def test_many_may_change_a_folder_but_nobody_while_it_is_copied(tmp_path: Path) -> None:
+    with changing(tmp_path / "journal") as first, changing(tmp_path / "journal") as second:
+        assert (first, second) == (True, True)
+    with unchanged(tmp_path / "journal"), changing(tmp_path / "journal") as third:
+        assert not third
+    with changing(tmp_path / "journal") as fourth:
+        assert fourth
+
+
+def test_who_copies_waits_for_changes_and_says_so_when_they_do_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("journal.folders._WAIT_S", 0.1)
+    with changing(tmp_path), pytest.raises(UnavailableError, match="without a pause"), unchanged(tmp_path):
+        pass
+    with unchanged(tmp_path):
+        pass

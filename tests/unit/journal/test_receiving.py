@@ -5,6 +5,7 @@ import pytest
 
 from core.clock import ManualClock
 from core.telemetry.metrics import Telemetry
+from journal.folders import unchanged
 from journal.receiving import MAX_AGE_DAYS, SegmentInbox, Shipment, ShipmentRefused
 from tests.kit.journal_rows import NOW_MS
 
@@ -122,6 +123,17 @@ def test_more_than_was_announced_and_another_content_under_a_known_name_are_refu
     with pytest.raises(ShipmentRefused) as error:
         box.take(WHOLE._replace(digest="0" * 64), 0, CONTENT)
     assert error.value.status == 422
+
+
+def test_nothing_is_taken_while_the_journal_is_copied(tmp_path: Path) -> None:
+    box = inbox(tmp_path)
+    with unchanged(tmp_path):
+        with pytest.raises(ShipmentRefused, match="copied for a backup") as asked:
+            box.offset(WHOLE)
+        with pytest.raises(ShipmentRefused, match="copied for a backup") as sent:
+            box.take(WHOLE, 0, CONTENT)
+    assert (asked.value.status, sent.value.status) == (503, 503)
+    assert box.take(WHOLE, 0, CONTENT) == (len(CONTENT), True)
 
 
 def test_segments_that_wait_for_the_worker_are_bounded(tmp_path: Path) -> None:

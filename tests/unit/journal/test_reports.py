@@ -239,6 +239,17 @@ def test_a_shop_is_told_by_what_its_visitors_do(journal: JournalFolder) -> None:
         ask(journal, measures=("visits",), dimensions=("device",), **MONTH)
 
 
+def test_a_cart_of_several_days_is_worth_the_same_whichever_days_are_asked_for(journal: JournalFolder) -> None:
+    """Something is put in every twenty hours, four times; the whole is left on the fourth."""
+    begins = moment("2026-11-01T12:00+00:00")
+    put = {"advertiser_id": 1, "person": 5, "event": "cart", "value_micros": 100}
+    store(journal, SHOP, *({**put, "at_ms": begins + n * 20 * HOUR_MS} for n in range(4)))
+    question = {"measures": ("abandoned_carts", "abandoned_value"), "dimensions": ("day",)}
+    fourth = datetime.date(2026, 11, 4)
+    for since in (datetime.date(2026, 11, 1), fourth):
+        assert ask(journal, **question, since=since, until=fourth).rows == (("2026-11-04", "PLN", 1, 400),)
+
+
 def test_prices_of_notices_are_told_in_the_advertisers_currency(journal: JournalFolder) -> None:
     """An auction in EUR, an advertiser in PLN, 4 PLN for 1 EUR: a bid of 2 EUR CPM reserves 0.008 PLN."""
     of_1 = {"advertiser_id": 1, "bid_ms": NOON, "bid_id": 1, "bid_cpm": 2_000_000}
@@ -383,6 +394,27 @@ def test_days_are_those_of_the_time_zone(journal: JournalFolder, zone: str, sinc
     by_hour = ask(journal, dimensions=("hour",), **question).rows
     assert len(by_hour) == hours
     assert {row[1] for row in by_hour} == {4}
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "twice"),
+    [
+        ("Europe/Warsaw", "2026-10-25", ["T02+02:00", "T02+01:00"]),
+        ("America/New_York", "2026-11-01", ["T01-04:00", "T01-05:00"]),
+        ("Atlantic/Azores", "2026-10-25", ["T00+00:00", "T00-01:00"]),
+    ],
+)
+def test_an_hour_that_comes_twice_is_told_in_its_order(
+    journal: JournalFolder, zone: str, day: str, twice: list[str]
+) -> None:
+    start, since = moment(f"{day}T00:00+00:00"), datetime.date.fromisoformat(day)
+    store(journal, BID, *({"bid_id": n, "bid_ms": start + (n - 4) * HOUR_MS, "advertiser_id": 1} for n in range(16)))
+    question = {"measures": ("bids",), "timezone": zone, "since": since, "until": since}
+    for more in ({}, {"sort": "hour"}, {"pivot": "format"}, {"pivot": "format", "sort": "hour"}):
+        rows = ask(journal, dimensions=("hour",), **question, **more).rows
+        assert [row[0][10:] for row in rows if row[0][10:] in twice] == twice
+    columns = ask(journal, pivot="hour", **question).columns
+    assert [column[15:] for column in columns if column[15:] in twice] == twice
 
 
 def test_weeks_begin_on_monday(journal: JournalFolder) -> None:

@@ -34,6 +34,12 @@ def test_one_row_is_not_told_twice() -> None:
     assert sum("1.50" in line for line in lines) == 1
 
 
+def test_the_whole_is_told_of_rows_that_the_limit_has_cut() -> None:
+    answer = answered([("a", 7, "PLN", 3, "1.50")], [(None, None, "PLN", 4, "2.00")])
+    answer.row_count = 2
+    assert any("2.00" in line for line in shown(answer))
+
+
 def test_what_strangers_wrote_says_nothing_to_the_terminal() -> None:
     text = "\n".join(shown(answered([("\x1b[2J[red]evil\r\nmore\x9b", 7, "PLN", 3, "1.50")], [])))
     assert "\x1b" not in text

@@ -45,3 +45,13 @@ async def test_a_visit_is_told_once_with_its_source(tmp_path: Path) -> None:
     (person,) = set(journal.rows(SHOP, "person"))
     assert person != (0,)
     journal.close()
+
+
+async def test_an_event_that_comes_late_begins_no_visit_and_ends_none(tmp_path: Path) -> None:
+    journal = JournalFolder(tmp_path)
+    shops = ShopRows(journal.writer, Pseudonyms(b"k" * 32), lambda _advertiser: "PLN")
+    shops.take([Event(Kind.PAGE_VIEW, 1, "u" * 22, NOW_MS + minute * MINUTE_MS) for minute in (0, 29, 3, 35)])
+    await journal.writer.close()
+    journal.convert()
+    assert journal.rows(SHOP, "event, at_ms") == [("visit", NOW_MS)]
+    journal.close()
