@@ -191,6 +191,10 @@ class RollupWriter:
         upto = day.upto.get(hour % HOURS_OF_DAY) if day is not None else None
         return upto is not None and self._rollups.tail(kind, hour, upto) is not None
 
+    def is_final(self, kind: JournalKind, hour: int) -> bool:
+        """Whether an hour's sums must stay as they are: made again, they would lack what its forgotten bids told."""
+        return kind not in (BID, ANSWER) and hour < self._archive.forgotten_before(BID.name)
+
     def tail(self, kind: JournalKind, hour: int) -> list[HourPart]:
         """The parts of an hour that came after its sums."""
         day = self._manifest.kinds.get(kind.name, {}).get(hour // HOURS_OF_DAY)

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from admin.books.bills import BillDifference, added, compare, read_bill
+from admin.books.bills import BillDifference, added, compare, days_of, read_bill, require_same_currencies
 from admin.books.desk import BookDesk, sees_all
 from admin.books.documents import CorrectionAnswer, CorrectionRequest
 from admin.cli.money import OpenedBooks, open_books, open_transitions
@@ -52,7 +52,8 @@ def export_command(
 
     Example: grosz ledger export --day 2026-11-01 > november-1.csv
     """
-    rows = _remote_rows(day, url, key) if url else _local_rows(day, config, data)
+    days = [day.date()] if day else None
+    rows = _remote_rows(days, url, key) if url else _local_rows(days, config, data)
     if as_json:
         print_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
         return
@@ -65,13 +66,14 @@ Row = tuple[str, int, str, int, str | int, int, str, str]
 """A line of the export, in the order of COLUMNS."""
 
 
-def _remote_rows(day: datetime.datetime | None, url: str, key: str) -> list[Row]:
-    """One day over the API, which shows a key what it may see."""
-    if day is None:
+def _remote_rows(days: Sequence[datetime.date] | None, url: str, key: str) -> list[Row]:
+    """Some days over the API, which shows a key what it may see."""
+    if days is None:
         raise InputError("over the API a day is exported at a time", hint="add --day 2026-11-01")
     base = f"{url.rstrip('/')}/v1"
-    booked = day.date().isoformat()
-    sums = call_api("GET", f"{base}/ledger/days?day={booked}", key)["items"]
+    sums = [
+        (day.isoformat(), one) for day in days for one in call_api("GET", f"{base}/ledger/days?day={day}", key)["items"]
+    ]
     names = names_of(f"{base}/advertisers", key, "name")
     exchanges = names_of(f"{base}/exchanges", key, "key") if sums else {}
     return [
@@ -79,12 +81,12 @@ def _remote_rows(day: datetime.datetime | None, url: str, key: str) -> list[Row]
             booked, one["advertiser_id"], names.get(one["advertiser_id"], ""), one["line_item_id"],
             exchanges.get(one["exchange_id"], one["exchange_id"]), one["impressions"], one["charge"], one["currency"],
         )
-        for one in sums
+        for booked, one in sums
     ]  # fmt: skip
 
 
-def _local_rows(day: datetime.datetime | None, config: Path | None, data: Path | None) -> list[Row]:
-    lines, books = asyncio.run(_export(day.date() if day else None, config, data))
+def _local_rows(days: Sequence[datetime.date] | None, config: Path | None, data: Path | None) -> list[Row]:
+    lines, books = asyncio.run(_export(days, config, data))
     present = books.catalogue
     names = {each.id: each.name for each in (*present.archived_advertisers, *present.advertisers)}
     exchanges = {each.id: each.key for each in (*present.archived_exchanges, *present.exchanges)}
@@ -181,10 +183,19 @@ def compare_command(
     column: Annotated[
         list[str],
         typer.Option(
-            help="A column that is called otherwise: amount='Total cost'; day, line_item, impressions, amount."
+            help="One that is called otherwise: amount='Total cost'; day, line_item, impressions, amount, currency."
         ),
     ] = [],  # noqa: B006 - typer's way to declare a default
     day_format: Annotated[str, typer.Option(help="How the bill writes days.")] = "%Y-%m-%d",
+    currency: Annotated[str, typer.Option(help="That of a bill without a column for it.")] = "",
+    since: Annotated[
+        datetime.datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="First day that it is about [of its lines].", show_default=False),
+    ] = None,
+    until: Annotated[
+        datetime.datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last day that it is about [of its lines].", show_default=False),
+    ] = None,
     percent: Annotated[float, typer.Option(min=0, help="What impressions and amounts may differ by.")] = 1.0,
     as_json: JsonOption = False,
     url: UrlOption = "",
@@ -196,25 +207,22 @@ def compare_command(
 
     Days of the ledger are those of each advertiser's time zone: a bill by other days differs around midnight.
 
-    Example: grosz ledger compare bill.csv --exchange demo --column day=Date --column amount=Cost
+    Example: grosz ledger compare bill.csv --exchange demo --column day=Date --column amount=Cost --currency PLN
     """
     mapping = dict(text.partition("=")[::2] for text in column)
-    bill = read_bill(_text_of(file), mapping, day_format)
-    days = sorted({day for day, _line_item in bill})
-    if not days:
-        raise InputError(f"{file} has no lines", hint="a bill has a head and a line a day and line item")
-    moments = [datetime.datetime.combine(day, datetime.time()) for day in days]
-    rows = [row for at in moments for row in (_remote_rows(at, url, key) if url else _local_rows(at, config, data))]
-    own = [
-        (datetime.date.fromisoformat(day), line_item, impressions, parse_decimal(charge))
-        for day, _advertiser, _name, line_item, booked_by, impressions, charge, _currency in rows
-        if str(booked_by) == exchange
-    ]
-    found = compare(added(own), bill, percent)
+    bill = read_bill(_text_of(file), mapping, day_format, currency)
+    days = days_of(bill, since.date() if since else None, until.date() if until else None)
+    rows = _remote_rows(days, url, key) if url else _local_rows(days, config, data)
+    rows = [row for row in rows if str(row[4]) == exchange]
+    require_same_currencies({row[3]: row[7] for row in rows}, bill)
+    own = [(datetime.date.fromisoformat(row[0]), row[3], row[5], parse_decimal(row[6])) for row in rows]
+    found = compare(added(own), bill.sums, percent)
     if as_json:
         print_json(found)
     else:
         _show(found)
+    if not bill.currencies:
+        typer.echo("the bill does not say its currency: amounts are taken for the ledger's, see --currency", err=True)
     if not all(one.agrees for one in found):
         raise typer.Exit(1)
 
@@ -237,14 +245,20 @@ def _show(found: Sequence[BillDifference]) -> None:
         ratios = ["-" if ratio is None else f"{ratio:+.2f}" for ratio in (one.impressions_percent, one.amount_percent)]
         table.add_row(
             one.day.isoformat(), str(one.line_item_id), f"{one.impressions}, {one.billed_impressions}", ratios[0],
-            f"{one.amount}, {one.billed_amount}", ratios[1], "" if one.agrees else "differs",
+            f"{one.amount}, {one.billed_amount}", ratios[1], _told(one),
         )  # fmt: skip
     Console().print(table)
 
 
+def _told(one: BillDifference) -> str:
+    if one.agrees:
+        return ""
+    return {"": "differs", "bill": "not billed", "ledger": "not booked"}[one.lacks]
+
+
 async def _export(
-    day: datetime.date | None, config: Path | None, data: Path | None
+    wanted: Sequence[datetime.date] | None, config: Path | None, data: Path | None
 ) -> tuple[list[tuple[datetime.date, DayLine]], OpenedBooks]:
     async with open_books(config, data) as books:
-        days = await books.ledger.days() if day is None else [number_of(day)]
+        days = await books.ledger.days() if wanted is None else map(number_of, wanted)
         return [(date_of(number), line) for number in days for line in await books.ledger.day_lines(number)], books

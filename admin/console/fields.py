@@ -27,6 +27,7 @@ InputKind = Literal[
     "flag",
     "one",
     "many",
+    "boxes",
     "list",
     "numbers",
     "caps",
@@ -52,6 +53,8 @@ class FormField(msgspec.Struct, frozen=True):
     kind: InputKind = "text"
     hint: str = ""
     choices: tuple[str, ...] = ()
+    meanings: tuple[str, ...] = ()
+    """What each of the choices means, for boxes."""
     of: str = ""
     fixed: bool = False
     """Set when the object is made, not changed later."""
@@ -82,7 +85,7 @@ def input_text(field: FormField, value: Any) -> str:  # noqa: ANN401 - any JSON 
             return str(value["amount"])
         case "moment":
             return datetime.datetime.fromisoformat(value).astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M")
-        case "list" | "numbers":
+        case "list" | "numbers" | "boxes":
             return "\n".join(str(item) for item in value)
         case "caps":
             return ", ".join(f"{cap['impressions']}/{_window(cap['window_s'])}" for cap in value)
@@ -136,6 +139,8 @@ def with_rows_joined(fields: Iterable[FormField], sent: Iterable[tuple[str, str]
 def _meaning(field: FormField, given: list[str]) -> Any:  # noqa: ANN401 - any JSON value
     if field.kind == "many":
         return [int(one) for one in given if one.isascii() and one.isdigit() and len(one) < 19]
+    if field.kind == "boxes":
+        return [one for one in given if one]
     text = given[-1]
     return _READERS.get(field.kind, str)(text if field.kind == "prose" else text.strip())
 

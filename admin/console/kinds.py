@@ -43,6 +43,18 @@ _START = FormField("start", N_("Start (UTC)"), "moment")
 _END = FormField("end", N_("End (UTC)"), "moment")
 _CAPS = FormField("caps", N_("Caps for one person"), "caps", N_("impressions and window: 12/1d, 3/1h"))
 _TOTAL = FormField("total_budget.spend", N_("Total budget"), "money")
+_RIGHTS = FormField(
+    "scopes",
+    N_("Rights"),
+    "boxes",
+    choices=(N_("read"), N_("trade"), N_("finance"), N_("admin")),
+    meanings=(
+        N_("see pages and reports"),
+        N_("change campaigns, line items, creatives, segments, feeds"),
+        N_("change balances, see the ledger"),
+        N_("exchanges, people, keys, and all of the others"),
+    ),
+)
 _DAILY = FormField("daily_budget.spend", N_("Daily budget"), "money")
 _BID = FormField(
     "bid", N_("Bid"), "money", N_("what the goal is worth to you: a thousand impressions, a click or an order")
@@ -53,6 +65,9 @@ CURRENCIES: Final = ("PLN", "EUR", "USD", "GBP", "CZK", "SEK", "HUF", "RON")
 """Currencies that forms offer; others are set by the API."""
 
 CHOICES: Final = (
+    N_("cpm"),
+    N_("cpc"),
+    N_("cpa"),
     N_("even"),
     N_("asap"),
     N_("banner"),
@@ -66,7 +81,7 @@ CHOICES: Final = (
     N_("house"),
     N_("empty"),
 )
-"""Choices that are said in words; others are terms that stay, as cpm and nbr."""
+"""Choices that are said in words; others are terms that stay, as nbr."""
 
 
 def _values(choices: type) -> tuple[str, ...]:
@@ -155,7 +170,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 N_("New line item"),
                 _listed(
                     _NAME,
-                    FormField("goal", N_("Goal")),
+                    _chosen("goal", N_("Goal"), Goal),
                     _BID,
                     _DAILY,
                     _TOTAL,
@@ -405,11 +420,11 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 N_("People"),
                 N_("person"),
                 N_("New person"),
-                _listed(_NAME, FormField("email", N_("E-mail address")), FormField("scopes", N_("Rights"), "list")),
+                _listed(_NAME, FormField("email", N_("E-mail address")), _RIGHTS),
                 (
                     _NAME,
                     FormField("email", N_("E-mail address"), required=True),
-                    FormField("scopes", N_("Rights"), "list", N_("read, trade, finance, admin")),
+                    _RIGHTS,
                     FormField("advertiser_ids", N_("Only these advertisers"), "many", of="advertisers"),
                     FormField("password", N_("New password"), "secret", N_("twelve characters or more")),
                 ),
@@ -421,10 +436,10 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                 N_("API keys"),
                 N_("API key"),
                 N_("New API key"),
-                _listed(_NAME, FormField("prefix", N_("Begins with")), FormField("scopes", N_("Rights"), "list")),
+                _listed(_NAME, FormField("prefix", N_("Begins with")), _RIGHTS),
                 (
                     _NAME,
-                    FormField("scopes", N_("Rights"), "list", N_("read, trade, finance, admin")),
+                    _RIGHTS,
                     FormField("advertiser_ids", N_("Only these advertisers"), "many", of="advertisers"),
                     FormField("expires", N_("Expires (UTC)"), "moment"),
                     FormField("requests_per_minute", N_("Requests a minute"), "number"),

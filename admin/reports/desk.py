@@ -44,6 +44,10 @@ class ReportDesk:
         if self._columnar is not None:
             self._columnar.close()
 
+    def stored_until(self) -> int:
+        """The moment before which everything is in the figures, unix ms; 0 where no journal is kept, or none yet."""
+        return 0 if self._archive is None else self._archive.stored_until()
+
     async def answer(self, request: ReportRequest, advertisers: frozenset[int] | None) -> ReportAnswer:
         """The report as JSON has it, of the advertisers that the caller may see (None: all).
 

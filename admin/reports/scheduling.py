@@ -9,7 +9,8 @@ import msgspec
 from admin.mail.outbox import ALL_SHOPS, Outbox, OutboxItem
 from admin.reports.desk import ReportDesk
 from admin.reports.saved import SavedReport, SavedReportDesk, addresses, seen_by, span_before
-from core.errors import GroszError
+from core.errors import GroszError, UnavailableError
+from journal.questions import span_of
 
 POLL_S: Final = 30.0
 
@@ -51,6 +52,11 @@ class ScheduleLoop:
         form = report.request.format
         form = "xlsx" if schedule.by == "mail" and form == "json" else form
         request = msgspec.structs.replace(report.request, since=since, until=until, format=form, names=True)
+        _since_ms, until_ms = span_of(request.question(), moment_ms)
+        if self._reports.stored_until() < until_ms:  # it is sent once: what comes later would never be in it
+            raise UnavailableError(
+                "the journal does not have the whole of its last day yet", hint="is the worker behind?"
+            )
         file = await self._reports.file(request, seen_by(report), report.name)
         made = 0
         for target in addresses(schedule):

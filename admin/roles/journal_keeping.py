@@ -346,6 +346,8 @@ class JournalKeeper:
             return False
         done = not is_rolled or self._rollups.is_done(kind, hour)
         tail = self._rollups.tail(kind, hour) if is_rolled and done else []
+        if tail and self._rollups.is_final(kind, hour):  # a late correction is read beside them
+            return False
         if tail and len(tail) < TAIL_PARTS and now_ms / 1000 - tail[0].path.stat().st_mtime < TAIL_S:
             return False
         self._converter.merge(kind, hour, now_ms / 1000)

@@ -6,6 +6,7 @@ field by field, until every leaf has been tried alone.
 
 import difflib
 import enum
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ T = TypeVar("T")
 # An input with thousands of faults (a wrong file) is not made clearer by listing them all.
 MAX_FAULTS = 200
 MAX_MEMBERS_NAMED = 6
+# How msgspec words what is too long, short, large or small.
+_BOUND = re.compile(r"Expected `(?P<type>\w+)` (?P<length>of length )?(?P<sign>[<>]=?) (?P<bound>\S+)")
 
 
 def decode(value: object, wanted: type[T], pointer: str = "", *, strict: bool = True) -> T:
@@ -109,12 +112,22 @@ def _worded(message: str, value: object, wanted: Any, pointer: str) -> Fault:  #
         return Fault(pointer, "not_allowed", f"{_show(value)} is not one of the allowed values", "", allowed)
     if "matching regex" in message:
         return Fault(pointer, "pattern", f"{_show(value)} has the wrong form", _hint(wanted))
-    if "of length" in message:
-        return Fault(pointer, "length", message[0].lower() + message[1:], _hint(wanted))
-    if " >" in message or " <" in message:
-        return Fault(pointer, "range", message[0].lower() + message[1:], _hint(wanted))
+    if found := _BOUND.fullmatch(message):
+        return _out_of_bounds(pointer, found, wanted)
     hint = _hint(wanted) or _members(wanted, pointer)
     return Fault(pointer, "type", message[0].lower() + message[1:], hint, allowed)
+
+
+def _out_of_bounds(pointer: str, found: re.Match[str], wanted: Any) -> Fault:  # noqa: ANN401 - a type expression
+    is_least, bound = found["sign"][0] == ">", found["bound"]
+    if not found["length"]:
+        text = f"the least is {bound}" if is_least else f"the most is {bound}"
+        return Fault(pointer, "range", text, _hint(wanted))
+    if found["type"] == "str":
+        text = f"at least {bound} characters are needed" if is_least else f"at most {bound} characters are allowed"
+    else:
+        text = f"at least {bound} entries are needed" if is_least else f"at most {bound} entries are allowed"
+    return Fault(pointer, "length", text)
 
 
 def _members(wanted: Any, pointer: str) -> str:  # noqa: ANN401 - a type expression

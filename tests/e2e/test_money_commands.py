@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import datetime
 import io
 import json
 import tempfile
@@ -141,6 +142,19 @@ def test_an_exchanges_bill_is_held_against_the_ledger(spent: Spent, tmp_path: Pa
     assert other.returncode == 1
     assert "+100.00" in other.stdout
     assert "differs" in other.stdout
+    bill.write_text(bill.read_text(encoding="utf-8").replace(",PLN", ",USD"), encoding="utf-8")
+    foreign = grosz(*compare)
+    assert foreign.returncode == 2
+    assert f"line item {LINE_ITEM}: is booked in PLN and billed in USD" in foreign.stderr
+    day = spent.export()[0]["day"]
+    elsewhere = f"day,line_item_id,impressions,charge\n2001-01-01,{LINE_ITEM},1,0.01\n"
+    before = datetime.date.fromisoformat(day) - datetime.timedelta(days=1)
+    bill.write_text(elsewhere.replace("2001-01-01", before.isoformat()), encoding="utf-8")
+    lacking = grosz(*compare, "--until", day, "--json")
+    assert lacking.returncode == 1
+    assert "the bill does not say its currency" in lacking.stderr
+    found = [(one["day"], one["lacks"]) for one in json.loads(lacking.stdout)]
+    assert found == [(before.isoformat(), "ledger"), (day, "bill")]
 
 
 @pytest.mark.timeout(180)

@@ -7,22 +7,23 @@ import io
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from aiohttp import web
+from yarl import URL
 
 from admin.access.principal import Principal
 from admin.api import requests
 from admin.api.budgets import BudgetPages, BudgetState
 from admin.api.handlers import ACTIONS
-from admin.api.problem import problem_of, status_of
+from admin.api.problem import Problem, problem_of, status_of
 from admin.console.browser import Visitor, own_path, require_csrf
 from admin.console.desk import Desk
 from admin.console.fields import FormField, document_of, id_of, input_text, value_at
 from admin.console.kinds import ABOUT, PAGES, Column, KindPage
 from admin.console.rendering import HEADERS, go, page
-from core.errors import GroszError, InputError, NotFoundError, UnavailableError
+from core.errors import ConflictError, GroszError, InputError, NotFoundError, UnavailableError
 from core.model import Status
 
 _STATUSES = tuple(status.value for status in Status)
@@ -34,6 +35,15 @@ _OWN_FILTERS = ("q", "status", "sort", "cursor", "limit")
 _OWNERS = {"advertiser_id": "advertisers", "campaign_id": "campaigns"}
 
 
+class _RefusedChange(NamedTuple):
+    """A change of many that was refused: what was sent, and the ids that were ticked."""
+
+    problem: Problem
+    status: HTTPStatus
+    sent: Mapping[str, str]
+    chosen: Sequence[str]
+
+
 class Lists:
     """Pages of lists."""
 
@@ -43,18 +53,33 @@ class Lists:
 
     async def show(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /{kind}"""
-        kind = kind_page(request)
-        query = _query_of(request)
+        address, changed = request.rel_url, id_of(request.query.get("changed", ""))
+        if "changed" in address.query:
+            address = address.without_query_params("changed")
+        return await self._page(visitor, kind_page(request), address, changed=changed)
+
+    async def _page(
+        self,
+        visitor: Visitor,
+        kind: KindPage,
+        address: URL,
+        *,
+        changed: int | None = None,
+        refused: _RefusedChange | None = None,
+    ) -> web.Response:
+        """The list at an address; `changed` rows were changed just now, or a change was refused."""
+        query = _query_of(address)
         found = await self._desk.page(visitor.caller, kind.name, query)
         names = await self._names(visitor.caller, kind, found["items"])
         delivery = await self._delivery(visitor.caller, kind, found["items"])
         following = ""
         if found["next"]:
-            plain = [(name, text) for name, text in request.query.items() if name != "cursor"]
+            plain = [(name, text) for name, text in address.query.items() if name != "cursor"]
             following = f"/{kind.name}?{urlencode([*plain, ('cursor', found['next'])])}"
         return page(
             "list.html",
             visitor,
+            refused.status if refused else HTTPStatus.OK,
             here=f"/{kind.name}",
             kind=kind,
             about=ABOUT[kind.name],
@@ -62,34 +87,50 @@ class Lists:
             names=names,
             delivery=delivery,
             following=following,
-            search=request.query.get("q", ""),
-            chosen_status=request.query.get("status", ""),
-            sort=request.query.get("sort", "-id"),
+            search=address.query.get("q", ""),
+            chosen_status=address.query.get("status", ""),
+            sort=address.query.get("sort", "-id"),
             statuses=_STATUSES,
             may_write=self._desk.may_write(visitor.caller, kind.name),
             value_at=value_at,
             input_text=input_text,
-            kept=[(name, text) for name, text in request.query.items() if name not in _OWN_FILTERS and text],
-            owners=await self._owners(visitor.caller, request),
-            csv_query=request.rel_url.raw_query_string,
-            address=request.path_qs,
+            kept=[(name, text) for name, text in address.query.items() if name not in _OWN_FILTERS and text],
+            owners=await self._owners(visitor.caller, address),
+            csv_query=address.raw_query_string,
+            address=address.raw_path_qs,
+            changed=changed,
+            problem=refused.problem if refused else None,
+            sent=refused.sent if refused else {},
+            chosen=refused.chosen if refused else (),
+            labels={column.field.pointer: column.field.label for column in kind.columns},
         )
 
     async def change_many(
         self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]
     ) -> web.Response:
-        """POST /{kind}"""
+        """POST /{kind}: the list again, with how many rows were changed, or why none was"""
         kind = kind_page(request)
         require_csrf(visitor.caller, dict(fields))
+        back = URL(_back(fields, kind), encoded=True)
+        try:
+            count = await self._change(visitor.caller, kind, fields)
+        except (InputError, ConflictError, NotFoundError) as error:
+            chosen = [text for name, text in fields if name == "id"]
+            refused = _RefusedChange(problem_of(error), status_of(error), dict(fields), chosen)
+            return await self._page(visitor, kind, back, refused=refused)
+        return go(str(back.update_query(changed=count)))
+
+    async def _change(self, caller: Principal, kind: KindPage, fields: Sequence[tuple[str, str]]) -> int:
+        """Change the rows that are ticked, all or none; how many they are."""
         action = dict(fields).get("action", "")
         chosen = _chosen_ids(fields)
         if action == "set":
-            await self._desk.patch_many(visitor.caller, kind.name, chosen, _patch_of_many(kind, fields))
+            await self._desk.patch_many(caller, kind.name, chosen, _patch_of_many(kind, fields))
         elif action in ACTIONS:
-            await self._desk.set_status(visitor.caller, kind.name, chosen, ACTIONS[action])
+            await self._desk.set_status(caller, kind.name, chosen, ACTIONS[action])
         else:
             raise InputError("the form names no action", hint="choose pause, resume or archive")
-        return go(_back(fields, kind))
+        return len(chosen)
 
     async def change_cell(
         self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]
@@ -121,7 +162,7 @@ class Lists:
     async def csv(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /{kind}.csv"""
         kind = kind_page(request)
-        query = [(name, text) for name, text in _query_of(request) if name not in ("limit", "total", "cursor")]
+        query = [(name, text) for name, text in _query_of(request.rel_url) if name not in ("limit", "total", "cursor")]
         query.append(("limit", str(_CSV_PER_PAGE)))
         found = await self._desk.page(visitor.caller, kind.name, query)
         items = found["items"]
@@ -138,11 +179,11 @@ class Lists:
         headers = HEADERS | {"Content-Disposition": f'attachment; filename="{kind.name}.csv"'}
         return web.Response(body=text.getvalue().encode("utf-8-sig"), content_type="text/csv", headers=headers)
 
-    async def _owners(self, caller: Principal, request: web.Request) -> list[str]:
+    async def _owners(self, caller: Principal, address: URL) -> list[str]:
         """The names of what the list is limited to by its address: one campaign, one advertiser."""
         found = []
         for name, kind in _OWNERS.items():
-            object_id = id_of(request.query.get(name, ""))
+            object_id = id_of(address.query.get(name, ""))
             if object_id is not None:
                 try:
                     found.append(str((await self._desk.read(caller, kind, object_id))["name"]))
@@ -214,9 +255,9 @@ def csv_text(field: FormField, item: Mapping[str, Any]) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-def _query_of(request: web.Request) -> list[tuple[str, str]]:
+def _query_of(address: URL) -> list[tuple[str, str]]:
     """The list's query for the API; what the page itself uses, and empty filters, are left out."""
-    query = [(name, text) for name, text in request.query.items() if text]
+    query = [(name, text) for name, text in address.query.items() if text]
     names = {name for name, _ in query}
     if "limit" not in names:
         query.append(("limit", str(_PER_PAGE)))

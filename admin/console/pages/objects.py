@@ -121,7 +121,10 @@ class ObjectPages:
         saved: bool = False,
     ) -> web.Response:
         texts = {field.path: input_text(field, value_at(item, field.path)) for field in (*kind.form, *kind.more)}
-        chosen = {field.path: _ids(value_at(item, field.path)) for field in kind.form if field.kind == "many"}
+        several = [field for field in kind.form if field.kind in ("many", "boxes")]
+        chosen = {field.path: _texts(value_at(item, field.path)) for field in several}
+        if new:
+            chosen |= {field.path: {field.choices[0]} for field in several if field.kind == "boxes"}
         for name, text in with_rows_joined((*kind.form, *kind.more), sent):
             if name in texts:
                 texts[name] = text
@@ -213,5 +216,5 @@ def _covers(field: FormField, fault: FaultDocument | Fault) -> bool:
     return fault.pointer == field.pointer or fault.pointer.startswith(f"{field.pointer}/")
 
 
-def _ids(value: Any) -> set[str]:  # noqa: ANN401 - a list of ids or None
+def _texts(value: Any) -> set[str]:  # noqa: ANN401 - a list of ids or words, or None
     return {str(one) for one in value or ()}

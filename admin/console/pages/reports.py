@@ -1,6 +1,7 @@
 """Reports: figures by dimensions over days, as a chart, a table, a file. The address of a report is the report."""
 
 import datetime
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -9,11 +10,12 @@ import msgspec
 from aiohttp import web
 
 from admin.access.principal import Principal
-from admin.api.problem import problem_of, status_of
+from admin.api.problem import Problem, problem_of, status_of
 from admin.console.browser import Visitor
 from admin.console.charts import DAY_S, NOTHING, Cell, Chart, days_between, moment_of, pivoted
 from admin.console.fields import N_
 from admin.console.rendering import HEADERS, page
+from admin.console.words import Words
 from admin.reports.desk import ReportDesk
 from admin.reports.documents import ReportAnswer, ReportForm, ReportRequest
 from admin.store.model import Scope
@@ -52,6 +54,14 @@ MEASURES: Final[Mapping[str, str]] = {
 _SHARES: Final = ("ctr", "win_rate", "viewability", "completion_rate", "conversion_rate")
 # Values of these are numbers where they are filtered by.
 _NUMBERED: Final = (*IDS, "segment")
+_LABELS: Final = {**DIMENSIONS, **MEASURES}
+_NOT_SPLIT: Final = re.compile(r"(\w+) cannot be told by (\w+)")
+_REFUSED_SPLIT: Final = N_("{figure} cannot be told by {by}: take one of the two out.")
+# The parts of the form that members of a question come from.
+_PLACES: Final = {
+    "measures": "figures", "dimensions": "split", "filters": "filters", "since": "days", "until": "days",
+    "timezone": "days", "currency": "days",
+}  # fmt: skip
 _MOST_MOMENTS: Final = 400
 _CHARTS: Final = 4
 _FILTERS: Final = 3
@@ -96,7 +106,8 @@ class ReportPage:
             here="/reports",
             view=view,
             problem=problem,
-            rest=problem.errors if problem else (),
+            faults=_faults(visitor.words, problem),
+            most_charts=_CHARTS,
             chosen=[text for name, text in asked if name == "by"],
             measures=[text for name, text in asked if name == "measure"],
             texts=dict(asked),
@@ -134,6 +145,20 @@ class ReportPage:
         return asked
 
 
+def _faults(words: Words, problem: Problem | None) -> dict[str, list[str]]:
+    """What is wrong, in the names that the page has, by the part of the form that it belongs to."""
+    found: dict[str, list[str]] = {}
+    for fault in problem.errors if problem else []:
+        split = _NOT_SPLIT.fullmatch(fault.message)
+        if split:
+            figure, by = (words.quoted(words.text(_LABELS.get(name, name))) for name in split.groups())
+            text = words.text(_REFUSED_SPLIT).format(figure=figure, by=by)
+        else:
+            text = ": ".join(words.text(each) for each in (fault.message, fault.hint) if each)
+        found.setdefault(_PLACES.get(fault.pointer.split("/")[1], "rest"), []).append(text)
+    return found
+
+
 def _view(visitor: Visitor, wanted: ReportRequest, answer: ReportAnswer) -> ReportView:
     words = visitor.words
     money_at = answer.columns.index("currency") if "currency" in answer.columns else None
@@ -156,8 +181,7 @@ def _view(visitor: Visitor, wanted: ReportRequest, answer: ReportAnswer) -> Repo
     def shown(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
         return [[text(row, at) for at in range(len(row))] for row in rows]
 
-    labels = {**DIMENSIONS, **MEASURES}
-    columns = [words.text(labels.get(name) or name.replace("_", " ")) for name in answer.columns]
+    columns = [words.text(_LABELS.get(name) or name.replace("_", " ")) for name in answer.columns]
     charts = _charts(visitor, wanted, answer)
     return ReportView(
         columns, shown(answer.rows), shown(answer.totals), charts, answer.row_count, answer.fresh_until or ""

@@ -126,6 +126,18 @@ document.addEventListener("htmx:afterSettle", () => {
   }
 });
 
+// One tick for all rows of a list.
+for (const all of document.querySelectorAll("[data-all]")) {
+  const boxes = [...all.closest("table").querySelectorAll(`tbody [name="${all.dataset.all}"]`)];
+  const show = () => {
+    all.checked = boxes.every((box) => box.checked);
+    all.indeterminate = !all.checked && boxes.some((box) => box.checked);
+  };
+  all.addEventListener("change", () => boxes.forEach((box) => (box.checked = all.checked)));
+  boxes.forEach((box) => box.addEventListener("change", show));
+  show();
+}
+
 // Every table with more than one row can be taken along as CSV. What a spreadsheet would take for a formula gets an apostrophe.
 const csvCell = (cell) => {
   const input = cell.querySelector("input:not([type=hidden], [type=checkbox])");

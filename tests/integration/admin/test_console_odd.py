@@ -337,6 +337,42 @@ async def test_a_value_is_set_for_all_that_are_chosen_or_for_none(api: Api, shop
     assert [bid["amount"] for bid in await values("bid")] == ["4.50"] * 3
 
 
+async def test_a_refused_change_of_many_comes_back_in_the_list_with_what_was_ticked(api: Api, shop: Shop) -> None:
+    first, second = [(await shop.caller.made("/v1/line-items", shop.line_item()))["id"] for _ in range(2)]
+    browser, back = await person(api), "/line-items?q=&sort=name"
+    form = [("csrf", await browser.csrf()), ("back", back), ("action", "set"), ("path", "bid"), ("value", "lots")]
+    nobody = await browser.post("/line-items", form)
+    assert "no row is chosen" in nobody.text
+    assert ("id", str(first)) not in nobody.fields
+    refused = await browser.post("/line-items", [*form, ("id", str(first))])
+    assert (refused.status, "<li>Bid: write an amount like 12.50" in refused.text) == (422, True)
+    assert ("id", str(first)) in refused.fields
+    assert ("id", str(second)) not in refused.fields
+    assert {("path", "bid"), ("value", "lots"), ("sort", "name"), ("back", back)} <= set(refused.fields)
+    changed = await browser.post("/line-items", [*form, ("value", "3"), ("id", str(first)), ("id", str(second))])
+    page = await browser.get(changed.headers["Location"])
+    assert "Rows that were changed: 2" in page.text
+    assert ("sort", "name") in page.fields
+    assert not [link for link in page.links if "changed" in link]
+
+
+async def test_rights_are_ticked_and_all_faults_of_a_person_are_told_at_once(api: Api) -> None:
+    browser = await person(api)
+    form = await browser.get("/users/new")
+    assert [text for name, text in form.fields if name == "scopes"] == ["", "read"]
+    typed = [("csrf", dict(form.fields)["csrf"]), ("name", "Jan"), ("email", "jan"), ("password", "short")]
+    refused = await browser.post("/users/new", [*typed, ("scopes", ""), ("scopes", "read"), ("scopes", "trade")])
+    assert refused.status == 422
+    assert '<a href="#f-password">New password</a>: at least 12 characters are needed' in refused.text
+    assert '<a href="#f-email">E-mail address</a>:' in refused.text
+    assert [text for name, text in refused.fields if name == "scopes"] == ["", "read", "trade"]
+    good = {"email": "jan@szpilka.example", "password": PASSWORD}
+    made = await browser.post("/users/new", [*typed, *good.items(), ("scopes", "read"), ("scopes", "trade")])
+    assert made.status == 303, made.text
+    people = (await (await api.caller()).get("/v1/users?sort=-id")).body["items"]
+    assert people[0]["scopes"] == ["read", "trade"]
+
+
 async def test_what_needs_attention_leads_to_where_it_is_mended(api: Api, shop: Shop) -> None:
     await api.publisher.publish()
     browser = await person(api)

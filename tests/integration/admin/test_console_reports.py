@@ -103,6 +103,18 @@ async def test_a_question_that_cannot_be_answered_is_told_beside_the_form(report
     assert 'class="box problem"' in answer.text
 
 
+async def test_a_refused_report_names_what_the_page_names_at_its_place(reporting: Api) -> None:
+    browser = await person(reporting)
+    refused = await browser.get("/reports?measure=click_conversions&by=invalid")
+    told = "“Conversions after a click” cannot be told by “Why a click does not count”: take one of the two out."
+    figures = refused.text.partition("<legend>Figures</legend>")[2].partition("</fieldset>")[0]
+    assert f'role="alert">{told}</small>' in figures
+    assert "click_conversions cannot" not in refused.text
+    many = "&".join(f"measure={name}" for name in ("impressions", "clicks", "spend", "wins", "bids"))
+    assert "Charts are drawn of the first figures alone" in (await browser.get(f"/reports?by=day&{many}")).text
+    assert "Charts are drawn of the first" not in (await browser.get("/reports?by=day&measure=spend")).text
+
+
 async def test_a_restricted_person_sees_his_own_figures_alone(reporting: Api) -> None:
     browser = await person(reporting, "read", advertisers=(2,))
     for path in (REPORT, f"{REPORT}&only=advertiser&values=1", "/figures"):

@@ -25,6 +25,7 @@ from core.config import MailSettings, RedisSettings
 from core.network.headers import Edge
 from core.redis.client import PipelinedRedis
 from core.telemetry.metrics import Telemetry
+from journal.archive import HAND_ON_MS
 from journal.rows import BILL
 from journal.segment import SegmentFrame
 from segments.audiences.callout import Caller
@@ -45,7 +46,7 @@ class Sending:
     """An API with a journal in which shop 1 spent 3.00 and shop 2 0.25, and the loops that send."""
 
     def __init__(self, api: Api, post: Post, clock: ManualClock, journal: JournalFolder, folder: Path) -> None:
-        self.api, self.post, self.clock, self.folder = api, post, clock, folder
+        self.api, self.post, self.clock, self.journal, self.folder = api, post, clock, journal, folder
         self.redis_url = ""
         database = api.store.database
         self.outbox, saved = Outbox(database, clock), SavedReportDesk(database, clock)
@@ -79,6 +80,7 @@ async def sending(valkey: str, clock: ManualClock, tmp_path: Path, post: Post) -
         for shop, charge in ((1, 3_000_000), (2, 250_000))
     ]  # fmt: skip
     journal.converter.write("made", [SegmentFrame(BILL.name, BILL.names, rows)])
+    journal.archive.note_stored_until(clock.now_ms() + 1_000 * DAY_S * 1_000)
     database = f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}"
     edge = Edge("https://dsp.example")
     async with running_api(database, valkey, clock, archive=journal.archive, edge=edge) as api:
@@ -215,6 +217,16 @@ async def test_a_scheduled_report_is_mailed_once_to_who_has_agreed(sending: Send
     assert {(one["target"], one["state"]) for one in found} >= {
         ("ann@shoes.example", "sent"), ("bob@shoes.example", "waiting"),
     }  # fmt: skip
+
+
+async def test_a_scheduled_report_waits_for_the_last_of_its_day(sending: Sending) -> None:
+    owner = await sending.api.caller()
+    await saved(owner, advertiser_id=1, schedule={"every": "day", "by": "file", "hour": 0})
+    sending.clock.advance(DAY_S)
+    midnight_ms = sending.clock.now_ms() // (DAY_S * 1_000) * DAY_S * 1_000
+    for stored_ms, made in ((midnight_ms - 1, 0), (midnight_ms, 1)):
+        sending.journal.archive.note_stored_until(stored_ms + HAND_ON_MS)
+        assert await sending.schedule.step() == made
 
 
 async def test_what_a_server_refuses_is_tried_again_and_then_set_aside(sending: Sending) -> None:

@@ -1,6 +1,7 @@
 """Money, clicks and orders reach the Parquet files exactly once, and agree with the ledger."""
 
 import asyncio
+import datetime
 import os
 import threading
 from collections.abc import Sequence
@@ -24,7 +25,8 @@ from journal.people import DAY_MS
 from journal.questions import ReportQuestion
 from journal.reports import ReportReader, ReportShop
 from journal.rollups import CUBES
-from journal.rows import BID, BILL, CLICK, CONVERSION, NOTICE, SHOWN
+from journal.rows import BID, BILL, CLICK, CONVERSION, NOTICE, SHOWN, JournalKind
+from journal.segment import SegmentFrame
 from journal.streams import StreamRows, StreamTaker
 from pacing.budgets.pools import PoolKey
 from pacing.budgets.transitions import StreamEntry, stream_entries
@@ -261,6 +263,32 @@ async def test_a_correction_stands_at_its_day_and_stays_as_long_as_its_bills(kep
     rows = kept.folder.rows(BILL, "bid_id, charge_micros, impressions, bid_ms // 86400000")
     assert sorted(rows) == [(0, -2_000, -1, day), (bid, 8_000, 1, day)]
     assert await differences(kept) == []
+
+
+async def test_a_correction_of_a_day_whose_bids_are_forgotten_leaves_its_countries_as_they_were(kept: KeptShop) -> None:
+    now_ms = kept.shop.clock.now_ms()
+    of_bid = {"bid_id": 1, "bid_ms": now_ms, "advertiser_id": ADVERTISER}
+    bill = {"charge_micros": 8_000, "impressions": 1, "currency": "PLN", "entry": "bill"}
+    correction = {"charge_micros": -2_000, "impressions": 0, "currency": "PLN", "entry": "correction"}
+
+    def write(kind: JournalKind, **row: object) -> None:
+        rows = [list(a_row(kind, **row))]
+        kept.folder.converter.write(f"{kind.name}-{row.get('entry')}", [SegmentFrame(kind.name, kind.names, rows)])
+
+    write(BID, **of_bid, country="POL")
+    write(BILL, **of_bid, **bill)
+    kept.shop.clock.advance(2 * 3600)
+    kept.keeper._tidy()
+    kept.shop.clock.advance((JournalSettings().retention_days + 1) * DAY_MS // 1000)
+    kept.keeper._tidy()
+    assert kept.folder.count(BID) == 0
+    write(BILL, **of_bid | {"bid_id": 0}, **correction)
+    kept.keeper._tidy()
+    day = datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC).date()
+    question = ReportQuestion(("spend",), ("country",), since=day, until=day)
+    reader = ReportReader(kept.folder.archive, kept.folder.columnar)
+    found = reader.answer(question, {ADVERTISER: ReportShop("PLN", 1.0)}, kept.shop.clock.now_ms())
+    assert found.rows == (("", "PLN", -2_000), ("POL", "PLN", 8_000))
 
 
 async def test_files_that_were_set_aside_are_forgotten_with_old_hours(kept: KeptShop) -> None:

@@ -4,10 +4,19 @@ import datetime
 
 import pytest
 
-from admin.books.bills import added, compare, read_bill
+from admin.books.bills import (
+    MAX_DAYS,
+    ExchangeBill,
+    added,
+    compare,
+    days_of,
+    read_bill,
+    require_same_currencies,
+)
 from core.errors import InputError
 
 DAY = datetime.date(2026, 11, 1)
+ONE_DAY = datetime.timedelta(days=1)
 MAPPING = {"day": "Date", "line_item": "Campaign", "impressions": "Imps", "amount": "Total cost"}
 
 
@@ -15,7 +24,7 @@ def test_a_bill_is_read_by_its_own_columns_and_added_up() -> None:
     lines = ("Date;Campaign;Imps;Total cost;Note", "01.11.2026;7;1 000;12,50;x", "01.11.2026;7;1;0,000001;",
              "02.11.2026;8;5;3;y")  # fmt: skip
     text = "\ufeff" + "\n".join(lines)
-    assert read_bill(text, MAPPING, "%d.%m.%Y") == {
+    assert read_bill(text, MAPPING, "%d.%m.%Y").sums == {
         (DAY, 7): (1_001, 12_500_001), (datetime.date(2026, 11, 2), 8): (5, 3_000_000),
     }  # fmt: skip
 
@@ -29,7 +38,7 @@ def test_a_bill_is_read_by_its_own_columns_and_added_up() -> None:
 )  # fmt: skip
 def test_amounts_are_read_as_bills_write_them(amount: str, micros: int) -> None:
     text = f'day\tline_item\timpressions\tamount\n2026-11-01\t7\t1\t"{amount}"\n'
-    assert read_bill(text, {}) == {(DAY, 7): (1, micros)}
+    assert read_bill(text, {}).sums == {(DAY, 7): (1, micros)}
 
 
 @pytest.mark.parametrize(
@@ -80,3 +89,54 @@ def test_differences_are_told_by_day_and_line_item() -> None:
         (7, 0.5, 0.5, True), (8, 20.0, 0.0, False), (9, -100.0, -100.0, False), (10, None, None, False),
     ]  # fmt: skip
     assert (found[0].amount, found[0].billed_amount) == ("10.00", "10.05")
+    assert [one.lacks for one in found] == ["", "", "bill", "ledger"]
+
+
+HEAD = "day,line_item,impressions,amount"
+
+
+def test_a_bill_says_its_currency_by_a_column_or_is_told_it() -> None:
+    line = "2026-11-01,7,1,2"
+    assert read_bill(f"{HEAD}\n{line}\n", {}).currencies == {}
+    assert read_bill(f"{HEAD}\n{line}\n", {}, currency="USD").currencies == {7: "USD"}
+    assert read_bill(f"{HEAD},currency\n{line}, usd\n", {}).currencies == {7: "USD"}
+    assert read_bill(f"{HEAD},Cur\n{line},USD\n", {"currency": "Cur"}).currencies == {7: "USD"}
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping", "currency", "fault"),
+    [
+        (f"{HEAD}\n", {"currency": "Cur"}, "", "no column 'Cur'"),
+        (f"{HEAD},currency\n", {}, "USD", "says its currencies itself, in the column 'currency'"),
+        (f"{HEAD}\n", {}, "usd", "'usd' is no currency"),
+        (f"{HEAD},currency\n2026-11-01,7,1,2,\n", {}, "", "line 2: '' is no currency"),
+        (
+            f"{HEAD},currency\n2026-11-01,7,1,2,USD\n2026-11-02,7,1,2,EUR\n", {}, "",
+            "line 3: line item 7 is in EUR here and in USD before",
+        ),
+    ],
+)  # fmt: skip
+def test_a_currency_that_cannot_be_right_is_refused(
+    text: str, mapping: dict[str, str], currency: str, fault: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        read_bill(text, mapping, currency=currency)
+    assert fault in str(error.value)
+
+
+def test_amounts_of_two_currencies_are_not_compared() -> None:
+    bill = ExchangeBill({}, {7: "PLN", 8: "USD", 9: "USD"})
+    require_same_currencies({7: "PLN", 8: "USD", 10: "EUR"}, bill)
+    with pytest.raises(InputError, match="line item 8: is booked in PLN and billed in USD"):
+        require_same_currencies({7: "PLN", 8: "PLN"}, bill)
+
+
+def test_a_bill_is_about_every_day_from_its_first_to_its_last_or_about_more() -> None:
+    bill = ExchangeBill({(DAY, 7): (1, 1), (DAY + 2 * ONE_DAY, 8): (1, 1)}, {})
+    assert days_of(bill, None, None) == [DAY, DAY + ONE_DAY, DAY + 2 * ONE_DAY]
+    assert days_of(bill, DAY + ONE_DAY, DAY + ONE_DAY) == days_of(bill, None, None)
+    assert days_of(bill, DAY - ONE_DAY, DAY + 3 * ONE_DAY)[::4] == [DAY - ONE_DAY, DAY + 3 * ONE_DAY]
+    with pytest.raises(InputError, match=f"about {MAX_DAYS + 1} days"):
+        days_of(bill, None, DAY + MAX_DAYS * ONE_DAY)
+    with pytest.raises(InputError, match="no lines"):
+        days_of(ExchangeBill({}, {}), DAY, DAY)

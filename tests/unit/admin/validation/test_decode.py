@@ -52,6 +52,13 @@ def test_every_fault_has_its_pointer_code_hint_and_allowed_values() -> None:
     assert found["/base/inner/size"].hint == "Pixels. for example 300"
 
 
+def test_bounds_are_told_in_sentences() -> None:
+    found = faults_of({"size": 0, "words": ["a", "", "c"]}, Inner)
+    assert [fault.message for fault in found] == [
+        "the least is 1", "at most 2 entries are allowed", "at least 1 characters are needed",
+    ]  # fmt: skip
+
+
 def test_pointers_escape_their_own_signs() -> None:
     assert escape("a/b~c") == "a~1b~0c"
     assert faults_of({"name": "", "x/y": 1}, Outer)[0].pointer == "/x~1y"
