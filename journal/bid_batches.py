@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple
 
 from journal.people import number_of
 
-NUMBER: Final = 100
+NUMBER: Final = 101
 """The number of frames that hold batches, in segment files; KINDS has the numbers of rows."""
 
-NAME: Final = "bid_batch"
+NAME: Final = "bid_batch_2"
 
 
 class BidBatch(NamedTuple):
@@ -34,22 +34,26 @@ class BidBatch(NamedTuple):
     """Integers."""
     values: bytes
     """Integers."""
-    clicks: bytes
-    conversions: bytes
-    expected: bytes
-    """NaN where the bid is the same for every user; empty where all are."""
-    carts: bytes
-    """What carts add to a conversion; empty where no user has one."""
+    rates: bytes
+    """Probabilities of a click, then factors of a conversion: floats, as for a user whom no shop knows."""
+    priced: bytes
+    """Numbers of the bids whose price depends on the user."""
+    prices: Sequence[bytes]
+    """Of those, as floats: probabilities of a click, factors of a conversion, expected values, and what carts add to a
+    conversion, which is empty where no user has one."""
     multipliers: bytes
+    """Floats."""
     frequencies: bytes
-    """Empty where no user saw an impression within a day."""
+    """Floats; empty where no user saw an impression within a day."""
     known: bytes
     """Numbers of the bids whose user the shop knows."""
-    states: bytes
-    """Visits, products viewed, seconds since the last visit and purchase, cart, seconds for which it is idle, its
-    stage: seven columns with an entry for each number in `known`."""
+    facts: bytes
+    """Of those, five floats a bid: visits, products viewed, seconds since the last visit and the last purchase, seconds
+    for which the cart is idle."""
+    carts: Sequence[bytes]
+    """Of those, as integers: micros of the carts, and their stages; empty where nobody has one."""
     model_version: int = 0
-    """The version of the weights that priced the bids; 0: not numbered, as in files of the release before."""
+    """The version of the weights that priced the bids; 0: not numbered."""
     arm: int = 0
     """The arm of an experiment; 0: in none."""
 
@@ -59,18 +63,18 @@ MAX_ID_CHARS: Final = 64
 # Texts come from traffic: a longer one is no domain, bundle or city.
 MAX_TEXT_CHARS: Final = 100
 
-_STATES: Final = 7
-_UNKNOWN: Final = (0.0, 0.0, None, None, 0.0, None, 0.0)
+FACTS: Final = 5
+"""Floats a bid in `BidBatch.facts`."""
+
+_UNKNOWN: Final = (0.0, 0.0, None, None, None, 0, 0)
 
 
-def rows_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    """The rows of the kind `bid` that a batch from a segment file stands for."""
-    made = _read(batch)
+def rows_of(made: BidBatch) -> Iterator[tuple[Any, ...]]:
+    """The rows of the kind `bid` that a batch stands for."""
     count = len(made.bids)
     zeros = [0.0] * count
     columns = zip(
-        made.bids, _integers(made.floors), _integers(made.values), _floats(made.clicks), _floats(made.conversions),
-        _floats(made.expected) or [math.nan] * count, _floats(made.carts) or zeros, _floats(made.multipliers),
+        made.bids, _integers(made.floors), _integers(made.values), *_prices(made, count), _floats(made.multipliers),
         _floats(made.frequencies) or zeros, _states(made, count), strict=True,
     )  # fmt: skip
     for bid, floor, value, click, conversion, expected, cart, multiplier, frequency, state in columns:
@@ -78,7 +82,7 @@ def rows_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         request_id, *places, offset, currency, person, segments = made.auctions[number]
         place = [text[:MAX_TEXT_CHARS] if isinstance(text, str) else text for text in places]
         *of_line, seat, width, height = offer
-        visits, viewed, visit_s, purchase_s, cart_micros, idle_s, stage = state
+        visits, viewed, visit_s, purchase_s, idle_s, cart_micros, stage = state
         products = "\n".join(shown) if shown else None
         yield (
             bid_id, made.bid_ms, *of_line, request_id[:MAX_ID_CHARS], impression_id[:MAX_ID_CHARS], seat, *place,
@@ -86,29 +90,43 @@ def rows_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
             reserved, click, conversion, _finite(expected), cart, multiplier, made.model_version, made.arm,
             number_of(person), segments,
             state is not _UNKNOWN, int(frequency), int(visits), int(viewed), _finite(visit_s), _finite(purchase_s),
-            int(cart_micros), _finite(idle_s), int(stage),
+            cart_micros, _finite(idle_s), stage,
         )  # fmt: skip
 
 
-def answers_of(batch: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+def answers_of(made: BidBatch) -> Iterator[tuple[Any, ...]]:
     """The rows of the kind `answer` that a batch stands for: each of its auctions was answered with a bid."""
-    made = _read(batch)
     exchanges = {bid[0]: bid[1][5] for bid in made.bids}
     counts = Counter((exchanges[number], auction[4], auction[7]) for number, auction in enumerate(made.auctions))
     for (exchange, country, device), requests in counts.items():
         yield (made.bid_ms, exchange, "", country, device, requests)
 
 
-def _read(batch: Sequence[Any]) -> BidBatch:
+def read(batch: Sequence[Any]) -> BidBatch:
     """A batch from a segment file: one of a later release may have more members at its end."""
     return BidBatch(*batch[: len(BidBatch._fields)])
 
 
+def _prices(made: BidBatch, count: int) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Probability of a click, factor of a conversion, expected value and what the cart adds, of each bid.
+
+    The expected value is NaN where the bid is the same for everybody.
+    """
+    rates = _floats(made.rates)
+    columns = rates[:count], rates[count:], [math.nan] * count, [0.0] * count
+    bids = _integers(made.priced)
+    for column, packed in zip(columns, made.prices, strict=False):
+        for bid, value in zip(bids, _floats(packed), strict=False):  # none where no user has a cart
+            column[bid] = value
+    return columns
+
+
 def _states(made: BidBatch, count: int) -> list[tuple[Any, ...]]:
     states: list[tuple[Any, ...]] = [_UNKNOWN] * count
-    known, values = _integers(made.known), _floats(made.states)
-    for row, bid in enumerate(known):
-        states[bid] = tuple(values[column * len(known) + row] for column in range(_STATES))
+    known, facts = _integers(made.known), _floats(made.facts)
+    carts = zip(*map(_integers, made.carts), strict=True) if made.carts else [(0, 0)] * len(known)
+    for row, (bid, cart) in enumerate(zip(known, carts, strict=True)):
+        states[bid] = (*facts[row * FACTS : (row + 1) * FACTS], *cart)
     return states
 
 

@@ -18,7 +18,7 @@ from journal.archive import HOUR_MS, Archive, HourPart, current
 from journal.columnar import Columnar, files_sql, remove_temporary
 from journal.folders import DAMAGED_SUFFIX, take_lock, waiting_segments
 from journal.rows import KINDS, JournalKind
-from journal.segment import Codec, SegmentFrame, whole_bytes
+from journal.segment import Codec, LaterVersionError, SegmentFrame, whole_bytes
 
 # The order of rows in a Parquet file: questions are about an advertiser's line items.
 _ORDER: Final = ("advertiser_id", "line_item_id", "exchange_id")
@@ -52,6 +52,7 @@ class SegmentConverter:
         self._on_stored = on_stored
         self._codec = Codec()
         self._lock: int | None = None
+        self._told: set[str] = set()  # segments of a later release that the log has told of
 
     def start(self) -> bool:
         """Take the folder; False while another process has it. Removes what a process that died was writing."""
@@ -79,7 +80,8 @@ class SegmentConverter:
     def convert(self, path: Path) -> Converted:
         """Turn one segment into Parquet and remove it. Raises UnavailableError, and leaves it, where a disk refuses.
 
-        A segment that is none of ours is set aside under another name; one that was removed meanwhile has no rows.
+        A segment that is none of ours is set aside under another name; one of a later release waits until this worker
+        is upgraded; one that was removed meanwhile has no rows.
         """
         try:
             data = path.read_bytes()
@@ -92,6 +94,11 @@ class SegmentConverter:
             if data and torn == len(data):
                 raise InputError("its head is damaged")
             frames = list(self._codec.frames(data))
+        except LaterVersionError as error:
+            if path.name not in self._told:
+                self._told.add(path.name)
+                _log.error("a segment of the journal waits: %s", error, extra={"fields": {"file": path.name}})
+            return Converted(0, 0)
         except InputError as error:
             _log.error("a segment of the journal is set aside: %s", error, extra={"fields": {"file": path.name}})
             path.rename(path.with_suffix(DAMAGED_SUFFIX))

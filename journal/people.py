@@ -6,9 +6,10 @@ is erased is found by the pseudonyms of the periods that are still kept.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from core.remembered import RememberedValues
 from journal.rows import REQUEST, JournalKind
 
 DAY_MS: Final = 86_400_000
@@ -33,23 +34,23 @@ class Pseudonyms:
         self._key = key
         self._period_begins_ms = self._period_ends_ms = 0
         self._state = hashlib.blake2s(digest_size=8)
-        self._known: dict[str, bytes] = {}  # of this period
+        self._known = RememberedValues(self._digest, _REMEMBERED)  # of this period
 
-    def digest(self, user_id: str | None, at_ms: int) -> bytes:
-        """The bytes of a user's pseudonym in rows that are written at `at_ms`; b"" for nobody."""
-        if not user_id or not self._key:
-            return b""
+    def at(self, at_ms: int) -> Mapping[str | None, bytes]:
+        """The bytes of each user's pseudonym in rows that are written at `at_ms`; b"" for nobody.
+
+        To be looked into at once: another period may begin with the next call.
+        """
         if not self._period_begins_ms <= at_ms < self._period_ends_ms:
             self._begin_period(at_ms // (PERIOD_DAYS * DAY_MS))
-        return self._known.get(user_id) or self._hash(user_id)
+        return self._known
 
-    def _hash(self, user_id: str) -> bytes:
+    def _digest(self, user_id: str | None) -> bytes:
+        if not user_id or not self._key:
+            return b""
         state = self._state.copy()
         state.update(user_id.encode())
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        digest = self._known[user_id] = state.digest()
-        return digest
+        return state.digest()
 
     def _begin_period(self, period: int) -> None:
         self._period_begins_ms = period * PERIOD_DAYS * DAY_MS
@@ -59,7 +60,7 @@ class Pseudonyms:
 
     def of(self, user_id: str | None, at_ms: int) -> int:
         """The number of a user's pseudonym in rows that are written at `at_ms`."""
-        return number_of(self.digest(user_id, at_ms))
+        return number_of(self.at(at_ms)[user_id])
 
     def all_of(self, user_id: str, since_ms: int, until_ms: int) -> list[int]:
         """The pseudonyms that stood for a user between two moments."""

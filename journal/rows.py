@@ -8,7 +8,7 @@ whose meaning changes is a new column. Money is integer micros, prices are CPM m
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Of the segment files; docs/journal.md says what each version looked like."""
 
 

@@ -18,7 +18,6 @@ from typing import Final
 
 from core.clock import Clock
 from core.telemetry.metrics import CounterChild, Merge, Telemetry
-from journal.bid_batches import NUMBER as BATCH_NUMBER
 from journal.bid_batches import BidBatch
 from journal.folders import CLOSED_SUFFIX, NEW_SUFFIX, OPEN_SUFFIX
 from journal.rows import BID, KINDS, JournalKind
@@ -158,9 +157,7 @@ class JournalWriter:
             if is_full:
                 self._dropped[BID].inc(self._bids_gathered)
             else:
-                frames.append(
-                    (BID, self._codec.frame(BATCH_NUMBER, self._bids, self._bids_gathered), self._bids_gathered)
-                )
+                frames.append((BID, self._codec.bids_frame(self._bids, self._bids_gathered), self._bids_gathered))
             self._bids, self._bids_gathered = [], 0
         self._write(frames)
 

@@ -108,7 +108,8 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
     _bid_beside(found, snapshot, chosen, sent, ties, taken, now_ms, caps)
     verdict = found.verdict
     np.putmask(verdict, verdict == rank.ELIGIBLE, NoBid.OUTRANKED.index)
-    verdict[[bid.pair for bid in chosen.values()]] = BIDS
+    found.winners = np.array([bid.pair for bid in chosen.values()], np.int64)
+    verdict[found.winners] = BIDS
     return chosen
 
 

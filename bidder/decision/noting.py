@@ -6,27 +6,31 @@ already. The worker makes rows of it (journal.bid_batches).
 
 import functools
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from bidder.decision.choose import Chosen
 from bidder.decision.filling import Filling
-from bidder.decision.model_file import CLICK, CONVERSION
 from bidder.decision.pricing import Evaluation, Integers
 from bidder.decision.recording import AuctionRecorder, Decided
+from bidder.decision.score import BoundModel
 from bidder.decision.snapshot import Snapshot
 from bidder.request.auction import Auction
 from bidder.targeting import inventory
 from bidder.targeting.normalise import browser, normal_domain, operating_system
 from core.model import Exchange
 from core.reasons import NoBid
+from core.remembered import RememberedValues
 from creatives.products.on_bid import BidProducts
 from journal.bid_batches import BidBatch
 from journal.people import Pseudonyms
 from journal.rows import ANSWER
 from journal.writing import JournalWriter
 from segments.profiles.reading import ProfileBatch
+
+_NO_AGENT: Final = (None, None)
+_NONE: Final[Integers] = np.zeros(0, np.int64)
 
 
 class BidNotes:
@@ -92,6 +96,7 @@ class BidNotes:
             if unsent:
                 slots = found.slots
                 chosen = {number: bid for number, bid in chosen.items() if slots[number].number not in unsent}
+                found.winners = np.array([bid.pair for bid in chosen.values()], np.int64)
             if chosen:
                 batch = bid_batch(found, chosen, snapshot, profiles, now_ms, self._pseudonyms)
                 self._writer.extend_bids(batch, len(chosen))
@@ -116,8 +121,7 @@ def bid_batch(
     pseudonyms: Pseudonyms,
 ) -> BidBatch:
     """The chosen bids of one batch, by slot. Columns are bytes: making Python numbers of them costs as much again."""
-    pairs = np.array([bid.pair for bid in chosen.values()])
-    slots, segments, users = found.slots, profiles.segments, profiles.user_ids
+    slots, segments, users, people = found.slots, profiles.segments, profiles.user_ids, pseudonyms.at(now_ms)
     auctions: list[tuple[Any, ...]] = []
     bids: list[tuple[Any, ...]] = []
     last = at = -1
@@ -126,60 +130,63 @@ def bid_batch(
         number = slot.number
         if number != last:  # slots of an auction lie side by side, and bids in the order of their slots
             last, at = number, at + 1
-            auctions.append(_auction(slot.auction, pseudonyms.digest(users[number], now_ms), segments[number]))
+            auctions.append(_auction(slot.auction, people[users[number]], segments[number]))
         impression = slot.impression
         bids.append((
             at, bid.shown.offer_row, bid.nonce, impression.imp.id, impression.offer.placement, bid.deal_id,
             bid.shading, bid.cpm, bid.auction_type, bid.cost,
             None if bid.products is None else _shown(bid.products, bid.shown.prepared.filling),
         ))  # fmt: skip
+    pairs = found.winners
+    positions = found.positions[pairs]
+    known, states = _states(found, pairs, profiles)
     return BidBatch(
-        now_ms, auctions, bids, found.floors.take(pairs).tobytes(), found.cpm.take(pairs).tobytes(),
-        *_scores(found, pairs, snapshot), snapshot.book.multiplier.take(found.positions.take(pairs)).tobytes(),
-        b"" if found.frequency is None else found.frequency.take(pairs).tobytes(), *_states(found, pairs, profiles),
+        now_ms, auctions, bids, found.floors[pairs].tobytes(), found.cpm[pairs].tobytes(),
+        _rates(found, pairs, positions, snapshot.model), *_prices(found, pairs, known),
+        snapshot.book.multiplier[positions].tobytes(),
+        b"" if found.frequency is None else found.frequency[pairs].tobytes(), known.tobytes(), *states,
         snapshot.model.version,
     )  # fmt: skip
 
 
-def _scores(found: Evaluation, pairs: Integers, snapshot: Snapshot) -> tuple[bytes, bytes, bytes, bytes]:
-    """Probability of a click, factor of a conversion, expected value (NaN where the bid is the same for everybody),
-    and what carts add (b"" where nobody has one)."""
-    model, scores = snapshot.model, found.scores
-    kinds = found.slot_kinds.take(found.slot_of_pair.take(pairs))
-    slot_rates = model.slot_rates
+def _rates(found: Evaluation, pairs: Integers, positions: Integers, model: BoundModel) -> bytes:
+    """See `BidBatch.rates`."""
+    kinds = found.slot_kinds[found.slot_of_pair[pairs]]
+    rates = model.slot_rates
     if not model.one_column:
-        kinds = kinds * slot_rates.shape[2] + model.column.take(found.positions.take(pairs))
-    rates = slot_rates.reshape(len(slot_rates), -1).take(kinds, axis=1)
+        kinds = kinds * rates.shape[2] + model.column[positions]
+    return rates.reshape(len(rates), -1).take(kinds, axis=1).tobytes()
+
+
+def _prices(found: Evaluation, pairs: Integers, known: Integers) -> tuple[bytes, Sequence[bytes]]:
+    """See `BidBatch.priced` and `prices`; `known` are the numbers of the bids whose user the shop knows."""
+    scores = found.scores
     if scores is None:
-        return rates[CLICK].tobytes(), rates[CONVERSION].tobytes(), b"", b""
-    at = found.personal.searchsorted(pairs)
-    own = (found.personal.take(at, mode="clip") == pairs).nonzero()[0]
-    rows = at.take(own)
-    rates[CLICK, own], rates[CONVERSION, own] = scores.click_rate.take(rows), scores.conversion_rate.take(rows)
-    expected = np.full(len(pairs), np.nan)
-    expected[own] = scores.expected_value.take(rows)
-    carts = b""
-    if scores.cart_value is not None:
-        added = np.zeros(len(pairs))
-        added[own] = scores.cart_value.take(rows)
-        carts = added.tobytes()
-    return rates[CLICK].tobytes(), rates[CONVERSION].tobytes(), expected.tobytes(), carts
-
-
-def _states(found: Evaluation, pairs: Integers, profiles: ProfileBatch) -> tuple[bytes, bytes]:
-    """Indices of the bids for users whom their shop knows, and by columns what it knows of them."""
-    if found.state is None:
-        return b"", b""
-    states = found.state.take(pairs)
-    known = states.nonzero()[0]
-    if not len(known):
-        return b"", b""
-    rows = states.take(known) - 1
-    columns = (
-        profiles.visits, profiles.products_viewed, profiles.last_visit_age_s, profiles.last_purchase_age_s,
-        profiles.cart_micros, profiles.cart_age_s, profiles.cart_stage,
+        return b"", ()
+    if found.frequency is None and scores.modifier is None:  # nothing else makes a price personal
+        priced, rows = known, found.personal.searchsorted(pairs[known])
+    else:
+        at = found.personal.searchsorted(pairs)
+        priced = (found.personal.take(at, mode="clip") == pairs).nonzero()[0]
+        rows = at[priced]
+    cart = scores.cart_value
+    return priced.tobytes(), (
+        scores.click_rate[rows].tobytes(), scores.conversion_rate[rows].tobytes(),
+        scores.expected_value[rows].tobytes(), b"" if cart is None else cart[rows].tobytes(),
     )  # fmt: skip
-    return known.tobytes(), np.array(columns).take(rows, axis=1).tobytes()
+
+
+def _states(
+    found: Evaluation, pairs: Integers, profiles: ProfileBatch
+) -> tuple[Integers, tuple[bytes, Sequence[bytes]]]:
+    """The numbers of the bids whose user the shop knows, and what it knows: see `BidBatch.facts` and `carts`."""
+    if found.state is None:
+        return _NONE, (b"", ())
+    states = found.state[pairs]
+    known = states.nonzero()[0]
+    rows = states[known] - 1
+    carts = (profiles.cart_micros[rows].tobytes(), profiles.cart_stage[rows].tobytes()) if profiles.has_carts else ()
+    return known, (profiles.facts.take(rows, axis=0).tobytes(), carts)
 
 
 def _shown(products: BidProducts, filling: Filling | None) -> list[str]:
@@ -189,47 +196,38 @@ def _shown(products: BidProducts, filling: Filling | None) -> list[str]:
 
 def _auction(auction: Auction, person: bytes, segments: bytes | None) -> tuple[Any, ...]:
     """What all bids of an auction have in common; see `BidBatch.auctions`."""
-    request = auction.request
+    request, place = auction.request, auction.place
     device, site = request.device, request.site
-    kind = system = family = offset = domain = publisher = app = None
-    if device is not None:
-        kind, geo = device.devicetype, device.geo
-        system, family = _agent(device.os, device.ua or inventory.agent(auction))
-        if geo is not None:
-            offset = geo.utcoffset
-    if site is not None:
-        domain = _domain(site.domain or inventory.domain(auction))
-        if site.publisher is not None:
-            publisher = site.publisher.id
+    if device is None:
+        kind = offset = None
+        system, family = _NO_AGENT
     else:
-        publisher, app = inventory.publisher(auction), inventory.app(auction)
-    place = auction.place
+        kind, geo = device.devicetype, device.geo
+        offset = None if geo is None else geo.utcoffset
+        system, family = _agents[device.os][device.ua or inventory.agent(auction)]
+    if site is None:
+        domain, app, publisher = None, inventory.app(auction), inventory.publisher(auction)
+    else:
+        text = site.domain or inventory.domain(auction)
+        domain, app = _domains[text] if text else None, None
+        publisher = None if site.publisher is None else site.publisher.id
     return (
-        request.id,
-        domain,
-        app,
-        publisher,
-        place.country,
-        place.region,
-        place.city,
-        kind,
-        system,
-        family,
-        offset,
-        auction.currency,
-        person,
-        segments,
-    )
+        request.id, domain, app, publisher, place.country, place.region, place.city, kind, system, family, offset,
+        auction.currency, person, segments,
+    )  # fmt: skip
 
 
-@functools.lru_cache(maxsize=16_384)
-def _domain(text: str | None) -> str | None:
-    return normal_domain(text) if text else None
-
-
-@functools.lru_cache(maxsize=16_384)
-def _agent(named: str | None, agent: str | tuple[str, ...] | None) -> tuple[str | None, str | None]:
-    """Families of system and browser: the agent itself is not written."""
+def _families(named: str | None, agent: str | tuple[str, ...] | None) -> tuple[str | None, str | None]:
+    """Families of system and browser, from the system's name and the agent, which itself is not written."""
     system = operating_system(named, agent if isinstance(agent, str) else None)
     family = browser(agent)
     return (system[0] if system else None, family[0] if family else None)
+
+
+def _agents_of(named: str | None) -> RememberedValues[str | tuple[str, ...] | None, tuple[str | None, str | None]]:
+    return RememberedValues(functools.partial(_families, named), 16_384)
+
+
+_domains = RememberedValues(normal_domain, 16_384)
+# By the system's name, then by the agent: hashing both as a tuple takes as long as all else of looking up.
+_agents = RememberedValues(_agents_of, 64)

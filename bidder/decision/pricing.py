@@ -43,6 +43,7 @@ class Evaluation:
     __slots__ = (
         "_ends", "cost", "cpm", "eligible", "floors", "frequency", "has_deals", "lengths", "personal", "positions",
         "rate", "scored", "scores", "slot_kinds", "slot_of_pair", "slots", "starts", "state", "verdict",
+        "winners",
     )  # fmt: skip
 
     slot_of_pair: Integers
@@ -60,6 +61,7 @@ class Evaluation:
     verdict: Integers  # rank.ELIGIBLE or a column of bidder.targeting.counting
     eligible: NDArray[np.bool_]
     has_deals: bool  # whether deals are offered on any impression
+    winners: Integers  # pairs that bid, in the order in which `bidder.decision.choose` chose them
 
     def __init__(self, slots: list[Slot], positions: list[Integers]) -> None:
         self.slots = slots

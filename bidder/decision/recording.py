@@ -33,6 +33,7 @@ from bidder.targeting.bitmaps import to_flags
 from bidder.targeting.eligible_now import LiveSets
 from bidder.targeting.match import Matcher
 from bidder.targeting.memory import MemoryBudget
+from core.ids import USER_ID_CHARS
 from core.model import AuctionType
 from core.reasons import NoBid
 from journal.people import Pseudonyms
@@ -149,9 +150,13 @@ class AuctionRecorder:
     def _picked(self, users: Sequence[str | None]) -> list[int]:
         """The numbers of those requests that are in the sample."""
         self._seen += len(users)
-        below = self._below
-        picked = [number for number, user in enumerate(users) if user is not None and user[1:] < below]
         unknown = users.count(None)
+        known: Sequence[Any] = [user for user in users if user is not None] if unknown else users
+        picked: list[int] = []
+        # Mostly the least of the first of the two signs refuses everybody, at a fifth of the cost of looking at each.
+        if known and min("".join(known)[1::USER_ID_CHARS]) <= self._below[0]:
+            below = self._below
+            picked = [number for number, user in enumerate(users) if user is not None and user[1:] < below]
         if unknown:
             self._gap -= unknown
             if self._gap < 0:

@@ -14,6 +14,9 @@ from creatives.product import FeedProduct
 # How many misses wait to be fetched; further ones are noted when they are asked for again.
 MAX_WAITING: Final = 5_000
 FETCH_AT_ONCE: Final = 200
+# Of a shop whose feed was loaded anew so many stay until they are fetched anew, half a second at FETCH_AT_ONCE a round;
+# the others are forgotten. Without them the next ads that are filled in the bid would show no products.
+RENEWED: Final = 1_000
 
 Key = tuple[int, int]
 """Advertiser id, product reference."""
@@ -85,15 +88,17 @@ class ProductCache:
             del self._waiting[key]
         return taken
 
-    def forget(self, advertiser_id: int, references: Iterable[int] | None) -> None:
-        """Products that changed; None: all of the advertiser's."""
-        for generation in (self._young, self._old):
-            if references is None:
-                for key in [key for key in generation if key[0] == advertiser_id]:
-                    del generation[key]
-            else:
-                for reference in references:
-                    generation.pop((advertiser_id, reference), None)
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Products that changed, or of which nobody knows whether they did."""
+        for key in keys:
+            self._young.pop(key, None)
+            self._old.pop(key, None)
+
+    def renew(self, advertiser_id: int) -> None:
+        """All products of an advertiser are fetched anew: the newest are shown as they were until then."""
+        own = [key for part in (self._young, self._old) for key in reversed(part) if key[0] == advertiser_id]
+        self._waiting |= dict.fromkeys(own[:RENEWED])
+        self.forget(own[RENEWED:])
 
     def forget_all(self) -> None:
         self._young.clear()

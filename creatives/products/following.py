@@ -60,7 +60,10 @@ class ProductFollower:
             await asyncio.sleep(AFTER_DAMAGE_S)
 
     async def follow(self) -> None:
-        """Forget the products that the news names as changed; all of them when news may have been lost."""
+        """Forget the products that the news names as changed; all of them when news may have been lost.
+
+        Those of a feed that was loaded anew are fetched anew.
+        """
         if self._last == b"$":
             newest = (await self._store.commands([("XREVRANGE", PRODUCT_NEWS, "+", "-", "COUNT", 1)]))[0]
             self._last = newest[0][0] if isinstance(newest, list) and newest else b"0-0"
@@ -72,8 +75,10 @@ class ProductFollower:
             self._last = entry_id
             told = dict(zip(fields[::2], fields[1::2], strict=True))
             advertiser_id, ids = int(told[b"a"]), _ids_decoder.decode(told[b"i"])
-            self._cache.forget(advertiser_id, [product_reference(one) for one in ids] if ids else None)
-            if not ids:
+            if ids:
+                self._cache.forget((advertiser_id, product_reference(one)) for one in ids)
+            else:
+                self._cache.renew(advertiser_id)
                 self._readers.pop(advertiser_id, None)
 
     async def fetch(self) -> None:
@@ -81,6 +86,13 @@ class ProductFollower:
         missed = self._cache.waiting()
         if not missed:
             return
+        try:
+            await self._fill(missed)
+        except (UnavailableError, CatalogueError):
+            self._cache.forget(missed)  # what is known of them is from before
+            raise
+
+    async def _fill(self, missed: Sequence[Key]) -> None:
         for advertiser_id in {advertiser_id for advertiser_id, _ in missed}:
             await self._know(advertiser_id)
         found = await self._look_up({key: key[1] for key in missed})

@@ -40,16 +40,16 @@ META_FIELD: Final = b"m"
 LOST_FIELD: Final = b"o"
 
 _NO_FLOATS: Final = np.zeros(0)
+_NO_FACTS: Final = np.zeros((0, 5))
 _NO_INTEGERS: Final = np.zeros(0, dtype=np.int64)
 _READ_VERSIONS: Final = frozenset(range(OLDEST_HOT_VERSION, HOT_VERSION + 1))
 _version_of = operator.itemgetter(0)  # the first byte of a field
 _NO_CYCLES: Final = np.zeros(0, dtype=np.uint8)
 _STAGE_MASK: Final = (1 << STAGE_BITS) - 1
 # Columns of the header read as 32-bit words.
-_MOMENTS: Final = (1, 6, 4)  # last visit, last purchase, cart idle since
+_FACTS: Final = (7, 8, 1, 6, 4)  # visits, products viewed, moments of the last visit and purchase and of the cart
+_FIRST_MOMENT: Final = 2  # in `_FACTS`
 _EXPIRES: Final = 5
-_VISITS: Final = 7
-_PRODUCTS: Final = 8
 
 
 class Pipeline(Protocol):
@@ -61,8 +61,7 @@ class Pipeline(Protocol):
 
 
 _STATE_ARRAYS: Final = (
-    "cart_age_s", "cart_micros", "cart_stage", "last_purchase_age_s", "last_visit_age_s", "products_viewed",
-    "purchase_cycle", "score", "state_advertiser", "state_request", "visits",
+    "cart_micros", "cart_stage", "purchase_cycle", "score", "state_advertiser", "state_request"
 )  # fmt: skip
 
 
@@ -70,8 +69,9 @@ class ProfileBatch:
     """Profiles of one batch of requests; lists have one entry a request, `state_*` arrays one row a known shop.
 
     `state_request` and `state_advertiser` say whose row it is. `cart_micros` and `cart_stage` (a CartStage) are 0 and
-    `*_age_s` infinite where there is none. `purchase_cycle` is a place in segments.facts.layout.CYCLES_S.
-    `state_fields` are the rows' hot fields, which `references` reads.
+    `*_age_s` infinite where there is none; without `has_carts` nobody has one. `purchase_cycle` is a place in
+    segments.facts.layout.CYCLES_S. `facts` has `visits`, `products_viewed`, `last_visit_age_s`, `last_purchase_age_s`
+    and `cart_age_s` as its columns. `state_fields` are the rows' hot fields, which `references` reads.
     `segments` are the segments that each request's user is a member of now, as sorted little-endian uint32 ids; None
     where nothing is known of the user, or consent forbids using it. Caps are counted from `cap_rings`: these are
     `rings`, unless the bid path puts others there. `lost` tells of bids that were lost a moment ago
@@ -80,9 +80,9 @@ class ProfileBatch:
     """
 
     __slots__ = (
-        "cap_rings", "cart_age_s", "cart_micros", "cart_stage", "failed", "found", "last_purchase_age_s",
-        "last_visit_age_s", "lost", "products_viewed", "purchase_cycle", "rings", "score", "segments",
-        "state_advertiser", "state_fields", "state_request", "user_ids", "visits",
+        "cap_rings", "cart_age_s", "cart_micros", "cart_stage", "facts", "failed", "found", "has_carts",
+        "last_purchase_age_s", "last_visit_age_s", "lost", "products_viewed", "purchase_cycle", "rings", "score",
+        "segments", "state_advertiser", "state_fields", "state_request", "user_ids", "visits",
     )  # fmt: skip
 
     def __init__(self, user_ids: list[str | None]) -> None:
@@ -99,13 +99,20 @@ class ProfileBatch:
         self.state_advertiser: npt.NDArray[np.int64] = _NO_INTEGERS
         self.cart_micros: npt.NDArray[np.int64] = _NO_INTEGERS
         self.cart_stage: npt.NDArray[np.int64] = _NO_INTEGERS
-        self.cart_age_s: npt.NDArray[np.float64] = _NO_FLOATS
+        self.purchase_cycle: npt.NDArray[np.uint8] = _NO_CYCLES
+        self.score: npt.NDArray[np.float64] = _NO_FLOATS
+        self.has_carts = False
+        self.facts: npt.NDArray[np.float64] = _NO_FACTS
+        self.visits: npt.NDArray[np.float64] = _NO_FLOATS
+        self.products_viewed: npt.NDArray[np.float64] = _NO_FLOATS
         self.last_visit_age_s: npt.NDArray[np.float64] = _NO_FLOATS
         self.last_purchase_age_s: npt.NDArray[np.float64] = _NO_FLOATS
-        self.purchase_cycle: npt.NDArray[np.uint8] = _NO_CYCLES
-        self.visits: npt.NDArray[np.float64] = _NO_FLOATS
-        self.score: npt.NDArray[np.float64] = _NO_FLOATS
-        self.products_viewed: npt.NDArray[np.float64] = _NO_FLOATS
+        self.cart_age_s: npt.NDArray[np.float64] = _NO_FLOATS
+
+    def set_facts(self, facts: npt.NDArray[np.float64]) -> None:
+        """Set `facts` and what is named after its columns: views of them, so what changes one changes both."""
+        self.facts = facts
+        self.visits, self.products_viewed, self.last_visit_age_s, self.last_purchase_age_s, self.cart_age_s = facts.T
 
     def keep_only_ring(self, request: int) -> None:
         """Forget what shops know about one request's user: consent admits the id, but not its use for selection."""
@@ -114,6 +121,7 @@ class ProfileBatch:
         self.state_fields = [self.state_fields[row] for row in kept.nonzero()[0].tolist()]
         for name in _STATE_ARRAYS:
             setattr(self, name, getattr(self, name)[kept])
+        self.set_facts(self.facts[kept])
 
     def references(self, request: int, advertiser_id: int) -> tuple[tuple[int, ...], int]:
         """Products that a shop knows one request's user by (core.ids.product_reference), dearest cart lines first.
@@ -239,24 +247,27 @@ def _decode_states(
         header, request, advertiser, words = header[live], request[live], advertiser[live], words[live]
         fields = [fields[row] for row in live.nonzero()[0].tolist()]
     batch.state_fields = fields
-    moments = words[:, _MOMENTS]
+    facts = words[:, _FACTS]
+    ages = facts[:, _FIRST_MOMENT:]
+    never = ages == 0.0
     # Ages are not negative, though clocks of machines differ, and infinite for what never happened.
-    ages = np.maximum(now_s - moments, 0.0)
-    np.putmask(ages, moments == 0.0, np.inf)
+    np.maximum(np.subtract(now_s, ages, out=ages), 0.0, out=ages)
+    ages[never] = np.inf
+    batch.set_facts(facts)
     batch.state_request = request
     batch.state_advertiser = advertiser
-    batch.last_visit_age_s, batch.last_purchase_age_s, cart_age = ages.T
+    cart_age = batch.cart_age_s
     cart, packed = header["cart_micros"], header["stage"]
     batch.purchase_cycle = (packed >> STAGE_BITS).astype(np.uint8)
     stage = (packed & _STAGE_MASK).astype(np.int64)
-    if np.count_nonzero(cart):
+    batch.has_carts = bool(np.count_nonzero(cart))
+    if batch.has_carts:
         no_cart = (cart <= 0) | (cart_age >= CART_LIFETIME_S)
         cart = np.where(no_cart, 0, cart)
         cart_age[no_cart], stage[no_cart] = np.inf, CartStage.NONE
     else:
         cart_age[:], stage[:] = np.inf, CartStage.NONE
-    batch.cart_micros, batch.cart_age_s, batch.cart_stage = cart, cart_age, stage
-    batch.visits, batch.products_viewed = words[:, _VISITS], words[:, _PRODUCTS]
+    batch.cart_micros, batch.cart_stage = cart, stage
     batch.score = header["score"].astype(np.float64)
 
 

@@ -92,11 +92,12 @@ def profile_batch(shoppers: Sequence[Shopper | None]) -> ProfileBatch:
         batch.state_request = np.array([number for number, _, _ in rows], dtype=np.int64)
         batch.state_advertiser = np.array([advertiser for _, advertiser, _ in rows], dtype=np.int64)
         batch.cart_micros = np.array([state.cart_micros for _, _, state in rows], dtype=np.int64)
+        batch.has_carts = bool(batch.cart_micros.any())
         batch.cart_stage = np.array([state.cart_stage for _, _, state in rows], dtype=np.int64)
         batch.score = np.zeros(len(rows))
         batch.purchase_cycle = np.array([cycle_class(state.purchase_cycle_s) for _, _, state in rows], dtype=np.uint8)
-        for name in ("cart_age_s", "last_purchase_age_s", "last_visit_age_s", "visits", "products_viewed"):
-            setattr(batch, name, np.array([getattr(state, name) for _, _, state in rows], dtype=np.float64))
+        names = ("visits", "products_viewed", "last_visit_age_s", "last_purchase_age_s", "cart_age_s")
+        batch.set_facts(np.array([[getattr(state, name) for name in names] for _, _, state in rows], dtype=np.float64))
     return batch
 
 

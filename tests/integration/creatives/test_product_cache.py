@@ -6,10 +6,11 @@ import time
 import pytest
 
 from core.clock import SystemClock
+from core.errors import CatalogueError
 from core.ids import product_reference
 from core.telemetry.metrics import Telemetry
 from creatives.product import Availability, FeedProduct
-from creatives.products.cache import ProductCache
+from creatives.products.cache import FETCH_AT_ONCE, RENEWED, ProductCache
 from creatives.products.changes import StockChange
 from creatives.products.following import HEADS_S, POLL_S, ProductFollower
 from creatives.products.store import table_key
@@ -75,6 +76,49 @@ async def test_changes_and_new_feeds_are_seen_within_a_second(valkey: str) -> No
         following.cancel()
 
 
+async def test_a_bid_shows_products_while_those_of_a_new_feed_are_fetched(valkey: str) -> None:
+    async with product_shop(valkey) as shop:
+        await shop.load(csv_feed(50))
+        cache = ProductCache(Telemetry(), size=1_000)
+        follower = ProductFollower(cache, shop.store, SystemClock())
+        await follower.follow()
+        cache.get(1, references("3", "4", "60"))
+        await follower.fetch()
+        await shop.load(csv_feed(60, price="33.00 PLN"), as_of_ms=SystemClock().now_ms())
+        await follower.follow()
+        assert known(cache, "3", "4", "60") == ["3", "4"]
+        await follower.fetch()
+        rows, unknown = cache.get(1, references("3", "4", "60"))
+        assert ([row.price_micros for row in rows if row is not None], unknown) == ([33_000_000] * 3, 0)
+
+
+async def test_products_of_before_go_where_those_of_the_new_feed_cannot_be_read(valkey: str) -> None:
+    async with product_shop(valkey) as shop:
+        await shop.load(csv_feed(5))
+        cache = ProductCache(Telemetry(), size=1_000)
+        follower = ProductFollower(cache, shop.store, SystemClock())
+        await follower.follow()
+        cache.get(1, references("3"))
+        await follower.fetch()
+        await shop.load(csv_feed(5, price="33.00 PLN"))
+        (head,) = (await shop.store.heads(1)).values()
+        await shop.store.commands([("HSET", table_key(1, head), 0, b"rubbish")])
+        await follower.follow()
+        with pytest.raises(CatalogueError):
+            await follower.fetch()
+        assert cache.get(1, references("3")) == ([None], 1)
+
+
+def test_of_a_large_shop_the_newest_products_stay_until_they_are_fetched_anew() -> None:
+    cache = ProductCache(Telemetry(), size=10_000)
+    for number in range(RENEWED + 1):
+        cache.put((1, number), FeedProduct(str(number)))
+    cache.put((2, 0), FeedProduct("another shop's"))
+    cache.renew(1)
+    assert [cache.get(shop, [number])[1] for shop, number in ((1, 0), (1, 1), (1, RENEWED), (2, 0))] == [1, 0, 0, 0]
+    assert len(cache.waiting()) == FETCH_AT_ONCE
+
+
 def test_the_cache_is_bounded_and_keeps_what_is_used() -> None:
     telemetry = Telemetry()
     cache = ProductCache(telemetry, size=100)
@@ -91,7 +135,7 @@ def test_products_of_shops_are_kept_apart() -> None:
     cache.put((1, 5), FeedProduct("one"))
     cache.put((2, 5), FeedProduct("two"))
     assert cache.get(2, [5]) == ([FeedProduct("two")], 0)
-    cache.forget(1, None)
+    cache.forget([(1, 5)])
     assert cache.get(1, [5]) == ([None], 1)
     assert cache.get(2, [5]) == ([FeedProduct("two")], 0)
 

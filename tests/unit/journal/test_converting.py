@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from core.errors import UnavailableError
+from journal import segment
 from journal.archive import HOUR_MS, Archive
 from journal.columnar import Columnar
 from journal.converting import LEFTOVER_S, SegmentConverter
 from journal.folders import DAMAGED_SUFFIX
-from journal.rows import ANSWER, NOTICE
+from journal.rows import ANSWER, FORMAT_VERSION, NOTICE
 from tests.kit.journal_rows import NOW_MS, JournalFolder, a_row
 
 HOUR = NOW_MS // HOUR_MS
@@ -82,6 +83,25 @@ async def test_a_file_that_is_none_of_ours_is_set_aside(journal: JournalFolder) 
     assert ids(journal) == [1]
     assert journal.converter.waiting() == []
     assert strange.with_suffix(DAMAGED_SUFFIX).exists()
+
+
+async def test_a_segment_of_a_later_release_waits_and_holds_up_nothing(
+    journal: JournalFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(segment, "FORMAT_VERSION", FORMAT_VERSION + 1)
+    later = await written(journal, 1)
+    monkeypatch.undo()
+    now = await written(journal, 2)
+    assert (journal.convert(), journal.convert()) == (1, 0)
+    assert journal.converter.waiting() == [later]
+    assert not now.exists()
+    assert [
+        record.message for record in caplog.records if "waits: the journal's segment is of version" in record.message
+    ]
+    assert len(caplog.records) == 1
+    monkeypatch.setattr(segment, "FORMAT_VERSION", FORMAT_VERSION + 1)  # the worker is upgraded
+    assert journal.convert() == 1
+    assert ids(journal) == [1, 2]
 
 
 async def test_a_segment_that_was_removed_does_not_hold_up_the_others(journal: JournalFolder) -> None:

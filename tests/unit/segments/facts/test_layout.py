@@ -25,7 +25,7 @@ from segments.facts.layout import (
     unpack_windows,
     windows_end,
 )
-from segments.profiles.reading import _MOMENTS, ProfileBatch, decode
+from segments.profiles.reading import _FACTS, ProfileBatch, decode
 
 NOW_S = 1_790_000_000
 DAY_S = 86_400
@@ -110,9 +110,10 @@ def test_packing_leaves_the_facts_as_they_were() -> None:
     assert facts.products is products
 
 
-def test_the_moments_lie_where_the_reader_takes_them_from() -> None:
-    offsets = [HEADER.fields[name][1] for name in ("last_visit_s", "last_purchase_s", "cart_idle_s")]  # type: ignore[index]  # numpy's stub has no string keys
-    assert tuple(offset // 4 for offset in offsets) == _MOMENTS
+def test_the_facts_lie_where_the_reader_takes_them_from() -> None:
+    names = ("visits", "products", "last_visit_s", "last_purchase_s", "cart_idle_s")
+    offsets = [HEADER.fields[name][1] for name in names]  # type: ignore[index]  # numpy's stub has no string keys
+    assert tuple(offset // 4 for offset in offsets) == _FACTS
 
 
 def test_the_hot_field_holds_only_windows_that_go_on_and_cuts_them_at_the_retention() -> None:
