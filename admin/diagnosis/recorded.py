@@ -1,6 +1,5 @@
 """Recorded requests: listed, explained as of their own moment, and decided again by this or another version."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -157,20 +156,17 @@ class RecordedDesk(JournalDesk):
 
     async def listed(self, query: RecordedQuery, advertisers: frozenset[int] | None) -> RecordedPage:
         """The newest recorded requests; of restricted callers those that a line item of theirs bid on."""
-        async with self._turn:
-            return await asyncio.to_thread(self._listed, query, advertisers)
+        return await self._turns.run(lambda: self._listed(query, advertisers))
 
     async def explain(
         self, name: str, line_item_id: int | None, advertisers: frozenset[int] | None
     ) -> RecordedExplanation:
         """Why each line item did or did not bid. Raises NotFoundError, also for what is not the caller's to see."""
-        async with self._turn:
-            return await asyncio.to_thread(self._explain, name, line_item_id, advertisers)
+        return await self._turns.run(lambda: self._explain(name, line_item_id, advertisers))
 
     async def replay(self, asked: ReplayRequest) -> Replayed:
         """Decide requests again. Raises NotFoundError, InputError."""
-        async with self._turn:
-            return await asyncio.to_thread(self.replay_now, asked)
+        return await self._turns.run(lambda: self.replay_now(asked))
 
     def replay_now(
         self,
@@ -187,14 +183,19 @@ class RecordedDesk(JournalDesk):
         `told` is called with each decision; `before` gives the decision that it is compared with. `model` is another
         price model than the shipped one.
         """
+        if asked.catalogue and asked.catalogue not in (kept := self._kept().versions()):
+            raise NotFoundError(
+                f"catalogue {asked.catalogue} is not kept", hint=f"these are: {', '.join(map(str, kept[-10:]))}"
+            )
         rows = self._rows(asked.since_ms, asked.until_ms, asked.exchange, 0, limit or asked.limit)
-        same = taken = other = 0
+        compared = same = taken = other = 0
         found: list[BidChange] = []
         for number, row in enumerate(rows):
             request = unpacked(row)
             expected = before(request)
             if expected is None:
                 continue
+            compared += 1
             replayer, version = self._replayer(asked.catalogue or request.catalogue, model)
             other += version != (asked.catalogue or request.catalogue)
             again = replayer.decide(request)
@@ -206,7 +207,7 @@ class RecordedDesk(JournalDesk):
             elif len(found) < MAX_CHANGES:
                 found += changes(request, expected, again, replayer)
             progress(number + 1, len(rows))
-        return Replayed(len(rows), same, taken, other, tuple(found[:MAX_CHANGES]))
+        return Replayed(compared, same, taken, other, tuple(found[:MAX_CHANGES]))
 
     def _listed(self, query: RecordedQuery, advertisers: frozenset[int] | None) -> RecordedPage:
         rows = self._rows(
@@ -363,7 +364,7 @@ def parse_name(name: str) -> tuple[int, int]:
     try:
         return int(at_ms), int(record_id, 16)
     except ValueError:
-        raise InputError(f"'{name}' names no recorded request", hint="see `grosz explain --list`") from None
+        raise InputError(f"'{name}' names no recorded request", hint="see `grosz recorded`") from None
 
 
 def _fate(fate: "BidFate | None") -> tuple[str, str, str, str]:

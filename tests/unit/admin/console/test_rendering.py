@@ -38,6 +38,8 @@ def test_a_forecast_of_nothing_says_that_there_is_not_enough_data() -> None:
 def test_clicks_that_do_not_count_are_told_below_the_funnel_with_a_link_to_why() -> None:
     window = window_of({"seen": 9, "bids": 9}, {"wins": 1, "impressions": 1, "invalid_clicks": 2})
     item = {"id": 7, "name": "Carts", "status": "active", "advertiser_id": 3}
-    shown = render("delivery.html", ENGLISH, item=item, funnel=Funnel(7, "PLN", "", window, window), states=[])
+    shown = render(
+        "delivery.html", ENGLISH, item=item, funnel=Funnel(7, "PLN", "", window, window), states=[], steps=[]
+    )
     link = "/reports?by=day&amp;by=invalid&amp;measure=invalid_clicks&amp;only=line_item&amp;values=7"
     assert shown.count(f'<a href="{link}">2</a>') == 2
