@@ -5,7 +5,6 @@ Who may see some advertisers alone is answered from these alone: other line item
 win is learnt from their bids only, so that no answer depends on what others bid.
 """
 
-import asyncio
 import concurrent.futures
 import multiprocessing
 import os
@@ -181,8 +180,7 @@ class ForecastDesk(JournalDesk):
 
         `progress` is called from another thread.
         """
-        async with self._turn:
-            return await asyncio.to_thread(self.forecast_now, asked, advertisers, most=most, progress=progress)
+        return await self._turns.run(lambda: self.forecast_now(asked, advertisers, most=most, progress=progress))
 
     def forecast_now(
         self,

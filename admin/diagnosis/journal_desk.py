@@ -1,10 +1,10 @@
 """What desks that answer from recorded requests have in common: the journal, and one question at a time."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from core.clock import Clock
 from core.config import Settings
+from core.turns import ThreadTurns
 from journal.archive import Archive
 from journal.catalogues import CatalogueFiles
 
@@ -21,7 +21,7 @@ class JournalDesk:
     ) -> None:
         self._archive, self._catalogues, self._settings, self._clock = archive, catalogues, settings, clock
         self._columnar: Columnar | None = None
-        self._turn = asyncio.Lock()
+        self._turns = ThreadTurns()
 
     async def close(self) -> None:
         if self._columnar is not None:

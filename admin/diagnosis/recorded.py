@@ -1,6 +1,5 @@
 """Recorded requests: listed, explained as of their own moment, and decided again by this or another version."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -157,20 +156,17 @@ class RecordedDesk(JournalDesk):
 
     async def listed(self, query: RecordedQuery, advertisers: frozenset[int] | None) -> RecordedPage:
         """The newest recorded requests; of restricted callers those that a line item of theirs bid on."""
-        async with self._turn:
-            return await asyncio.to_thread(self._listed, query, advertisers)
+        return await self._turns.run(lambda: self._listed(query, advertisers))
 
     async def explain(
         self, name: str, line_item_id: int | None, advertisers: frozenset[int] | None
     ) -> RecordedExplanation:
         """Why each line item did or did not bid. Raises NotFoundError, also for what is not the caller's to see."""
-        async with self._turn:
-            return await asyncio.to_thread(self._explain, name, line_item_id, advertisers)
+        return await self._turns.run(lambda: self._explain(name, line_item_id, advertisers))
 
     async def replay(self, asked: ReplayRequest) -> Replayed:
         """Decide requests again. Raises NotFoundError, InputError."""
-        async with self._turn:
-            return await asyncio.to_thread(self.replay_now, asked)
+        return await self._turns.run(lambda: self.replay_now(asked))
 
     def replay_now(
         self,

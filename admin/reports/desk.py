@@ -16,6 +16,7 @@ from admin.store.kinds import ADVERTISERS, KIND_BY_NAME
 from core.clock import Clock
 from core.errors import Fault, InputError, NotFoundError
 from core.money import FxTable, MoneyError
+from core.turns import ThreadTurns
 from journal.figures import ColumnForm
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class ReportDesk:
     def __init__(self, archive: "Archive | None", store: CatalogueStore, clock: Clock) -> None:
         self._archive, self._store, self._clock = archive, store, clock
         self._columnar: Columnar | None = None
-        self._turn = asyncio.Lock()
+        self._turns = ThreadTurns()
 
     async def close(self) -> None:
         if self._columnar is not None:
@@ -61,8 +62,7 @@ class ReportDesk:
         report = await self._report(request, advertisers)
         names = await self._names(report)
         if request.format == "parquet":
-            async with self._turn:
-                return await asyncio.to_thread(parquet_file, report, names, self._opened(), named=request.names)
+            return await self._turns.run(lambda: parquet_file(report, names, self._opened(), named=request.names))
         answer = answer_of(report, names)
         if request.format == "xlsx":
             return await asyncio.to_thread(xlsx_file, answer, title=title)
@@ -78,13 +78,12 @@ class ReportDesk:
             raise NotFoundError("no journal is kept here, so there are no reports", hint="set journal.directory")
         question, shops = request.question(), await self._shops(request.currency)
         reader, archive = ReportReader(self._archive, self._opened()), self._archive
-        async with self._turn:
-            return await asyncio.to_thread(
-                lambda: reader.answer(
-                    question, shops, self._clock.now_ms(), fresh_until_ms=archive.stored_until(),
-                    advertisers=None if advertisers is None else sorted(advertisers),
-                )
-            )  # fmt: skip
+        return await self._turns.run(
+            lambda: reader.answer(
+                question, shops, self._clock.now_ms(), fresh_until_ms=archive.stored_until(),
+                advertisers=None if advertisers is None else sorted(advertisers),
+            )
+        )  # fmt: skip
 
     def _opened(self) -> "Columnar":
         from journal.columnar import Columnar

@@ -106,3 +106,5 @@ async def test_a_login_opens_a_session_of_its_own_whatever_the_browser_brought(a
     assert victim.cookies.keys() == theirs.cookies.keys()
     assert [victim.cookies[name] == theirs.cookies[name] for name in theirs.cookies] == [False]
     assert await theirs.csrf() == before != await victim.csrf()
+    assert "bea@szpilka.example" in (await victim.get("/account")).text
+    assert "bea@szpilka.example" not in (await theirs.get("/account")).text
