@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from core.stars import with_stars
+
 Glob = Callable[[str], bool]
 
 # As many as one line item may name, times 16; compiling one again takes 3 us.
@@ -26,7 +28,7 @@ def compiled(pattern: str) -> Glob:
         return pattern.__eq__
     signs = list(_signs(pattern))
     if all(sign == "*" or (len(sign) == 1 and sign != "?") for sign in signs):
-        return _with_stars(pattern)
+        return with_stars(pattern)
     return _with_wildcards(pattern[: special.start()], signs)
 
 
@@ -41,28 +43,6 @@ def _signs(pattern: str) -> Iterator[str]:
             sign, length = ("[[]", 1) if closed < 0 else (pattern[at : closed + 1], closed + 1 - at)
         yield sign
         at += length
-
-
-def _with_stars(pattern: str) -> Glob:
-    """The test for a pattern where only stars are special: the texts between them are searched from left to right."""
-    first, *middle, last = pattern.split("*")
-    parts = [part for part in middle if part]
-    if not parts and not last:
-        return lambda text: text.startswith(first)
-    shortest = len(first) + len(last)
-
-    def fits(text: str) -> bool:
-        if len(text) < shortest or not text.startswith(first) or not text.endswith(last):
-            return False
-        position, end = len(first), len(text) - len(last)
-        for part in parts:
-            position = text.find(part, position, end)
-            if position < 0:
-                return False
-            position += len(part)
-        return True
-
-    return fits
 
 
 def _with_wildcards(head: str, signs: list[str]) -> Glob:

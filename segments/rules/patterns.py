@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from core.stars import with_stars
+
 Matcher = Callable[[str], bool]
 
 SEPARATOR = "\n"
@@ -29,32 +31,11 @@ def contains(wanted: Collection[str]) -> Matcher:
 
 
 def like(pattern: str) -> Matcher:
-    """A text that a pattern covers, where * stands for any text; an empty text is never covered.
-
-    Not a regular expression: the parts between stars are searched from left to right, which is linear in the text
-    for any pattern an advertiser may send.
-    """
+    """A text that a pattern covers, where * stands for any text; an empty text is never covered."""
     folded = pattern.casefold()
     if "*" not in folded:
         return lambda text: text == folded and bool(text)
-    first, *middle, last = folded.split("*")
-    parts = [part for part in middle if part]
-    shortest = len(first) + len(last)
-    if not parts and not last:
-        return lambda text: bool(text) and text.startswith(first)
-
-    def covers(text: str) -> bool:
-        if not text or len(text) < shortest or not text.startswith(first) or not text.endswith(last):
-            return False
-        position, end = len(first), len(text) - len(last)
-        for part in parts:
-            position = text.find(part, position, end)
-            if position < 0:
-                return False
-            position += len(part)
-        return True
-
-    return covers
+    return with_stars(folded) if folded.strip("*") else bool
 
 
 class Selecting(Protocol):
