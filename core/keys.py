@@ -136,6 +136,14 @@ def tag_members(advertiser_id: int) -> str:
     return f"tag:{advertiser_id}:members"
 
 
+def tag_dropped(advertiser_id: int, day: str) -> str:
+    """Hash: how many events of a UTC day (`20261201`) were not stored, by why: `unsaid` or `refused`.
+
+    TTL: 3 days after the last one; writers: tracker, file imports; reader: admin; 0.1 KiB an advertiser and day.
+    """
+    return f"tag:{advertiser_id}:dropped:{day}"
+
+
 def tag_events(advertiser_id: int) -> str:
     """List: what its tags sent last, packed, without whose it was; the newest first, twenty at most.
 

@@ -45,7 +45,11 @@ class NoBid(enum.Enum):
     )
     SEAT_BLOCKED = 0, "our seat is blocked or not invited", "check `wseat` and `bseat` with the exchange"
     NO_BIDDABLE_IMPRESSION = 0, "no impression in a format and size that can be bid on", "see the impression's fault"
-    INVALID_IMPRESSION = 2, "no impression says what it costs in a way that can be read", "see the impression's fault"
+    INVALID_IMPRESSION = (
+        2,
+        "every floor is unreadable, or in a currency without an exchange rate (USD, where a request names none)",
+        "add the currency to the rate table",
+    )
     CRAWLER = 3, "the user agent is a crawler's", "nothing to do: nobody would see the ad"
     SUSPICIOUS_AGENT = 4, "the user agent is a program's, not a person's", "nothing to do: nobody would see the ad"
     DATA_CENTRE = 5, "the address is a data centre's", "check the file of bid.data_centres, or the exchange's settings"

@@ -20,8 +20,8 @@ from journal import bid_batches, first_bid_batches
 from journal.bid_batches import BidBatch
 from journal.rows import ANSWER, BID, FORMAT_VERSION, KINDS
 
-# Level 1 takes 0.25 us a row; the next levels save a tenth of the bytes at twice the cost. Bids are not compressed,
-# which would be a sixth of what the journal costs the bid path: they are Parquet within seconds.
+# Level 1 takes 0.25 us a row; the next levels save a tenth of the bytes at twice the cost. Bids are not compressed
+# here, which costs a third of all else that the journal costs the bid path (docs/decisions/0024).
 _LEVEL: Final = 1
 # No frame of ours is nearly as long: a larger length is a torn or damaged head, and must not be allocated.
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024

@@ -174,6 +174,7 @@ class Api(msgspec.Struct):
     approvals: ReviewDesk
     saved_reports: SavedReportDesk
     password_mail: PasswordMail
+    rates: RateDesk
 
 
 def _desk_routes(reader: Reader, desks: Desks) -> list[web.RouteDef]:
@@ -233,7 +234,8 @@ def build_api(
     for pages in (sessions, changes, budgets, explanations, doctoring):
         app.add_routes(pages.routes())
     app.add_routes(LedgerPages(SqlLedgerStore(store.database)).routes())
-    app.add_routes(FxPages(RateDesk(store, clock, committed), fx_source).routes())
+    rates = RateDesk(store, clock, committed)
+    app.add_routes(FxPages(rates, fx_source).routes())
     app.add_routes(Effective(store, redis, clock).routes())
     approvals = ReviewDesk(store, clock, committed)
     app.add_routes(ApprovalPages(reader, approvals).routes())
@@ -248,5 +250,5 @@ def build_api(
     app.add_routes(page_routes(description))
     return Api(
         app, edge, authentication, sessions, reader, operations, known, changes, budgets, doctoring, explanations,
-        desks, clock, tails, accounts, links, approvals, saved, mails,
+        desks, clock, tails, accounts, links, approvals, saved, mails, rates,
     )  # fmt: skip

@@ -9,11 +9,12 @@ the backup is brought back, so a bill that was settled between the copies is in 
 """
 
 import asyncio
+import contextlib
 import datetime
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,11 +24,12 @@ from admin.backup.database_copy import copy_out
 from admin.backup.redis_snapshot import write_snapshot
 from admin.store.database import Database
 from core.disk import flush_folder
-from core.errors import InputError, NotFoundError
+from core.errors import ConflictError, InputError, NotFoundError
 from core.folder_copy import FolderCopy
 from core.redis.url import RedisAddress
 from core.version import VERSION
 from journal.copying import copy_journal
+from journal.folders import try_lock
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -73,17 +75,31 @@ async def back_up(source: Installation, target: Path, now_ms: int) -> Path:
     """A new backup in the folder `target`; its path. Until it is whole it bears another name. Raises GroszError."""
     moment = datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC)
     name = f"{PREFIX}{moment:%Y%m%dT%H%M%SZ}"
-    folder = _begin(target, name)
-    await write_snapshot(source.redis, folder / REDIS_FILE)
-    if (source.data / JOURNAL).is_dir():
-        await asyncio.to_thread(copy_journal, source.data / JOURNAL, folder / JOURNAL)
-    await copy_out(source.database, folder / DATABASE_FILE)
-    return _finish(folder, target / name, source, moment)
+    with _alone_in(target):
+        folder = _begin(target, name)
+        await write_snapshot(source.redis, folder / REDIS_FILE)
+        if (source.data / JOURNAL).is_dir():
+            await asyncio.to_thread(copy_journal, source.data / JOURNAL, folder / JOURNAL)
+        await copy_out(source.database, folder / DATABASE_FILE)
+        return _finish(folder, target / name, source, moment)
+
+
+@contextlib.contextmanager
+def _alone_in(target: Path) -> Iterator[None]:
+    """Make the folder of backups, and keep others from beginning one there. Raises ConflictError."""
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(target, os.O_RDONLY)
+    try:
+        if not try_lock(handle):
+            hint = "begin the next one when it has ended"
+            raise ConflictError(f"another backup into {target} is being taken", hint=hint)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _begin(target: Path, name: str) -> Path:
     """An empty folder; what an earlier run that was killed has left behind is removed."""
-    target.mkdir(parents=True, exist_ok=True, mode=0o700)
     for left_over in target.glob(f"{_INCOMPLETE}*"):
         shutil.rmtree(left_over)
     if (target / name).exists():

@@ -85,6 +85,11 @@ def tags_command(
     print_table(["event", "last", "today", "yesterday", "daily mean"], rows)
     for note in found.ignored:
         typer.echo(f"ignored: '{note.written}' stands where '{note.meant}' was probably meant, {_moment(note.last)}")
+    if found.dropped.unsaid:
+        text = "events since yesterday said nothing about consent (docs/events.md)"
+        typer.echo(f"dropped: {found.dropped.unsaid} {text}")
+    if found.dropped.refused:
+        typer.echo(f"dropped: {found.dropped.refused} events since yesterday, since visitors did not consent")
 
 
 @app.command("matches")

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -18,7 +17,7 @@ from rich.table import Table
 
 from admin.cli.completion import scenarios
 from admin.cli.opening import DataOption
-from admin.cli.options import JsonOption, print_json
+from admin.cli.options import JsonOption, check_folder_of, print_json
 from admin.cli.targets import local_target
 from core.clock import SystemClock
 from core.errors import InputError
@@ -145,7 +144,7 @@ def run(
     )  # fmt: skip
     if ledger_before and not ledger_command:
         raise InputError("--ledger-before alone audits nothing", hint="add --ledger-command, which is run at the end")
-    _check_out(out)
+    check_folder_of(out, "--out")
     report = _translated(lambda: _interruptible(_run(plan, ledger_command, ledger_before)))
     if as_json:
         print_json(report)
@@ -364,12 +363,6 @@ def _probe_line(report: Report) -> str:
 
 def _quiet(series: Series) -> None:
     """Show no progress: several short runs print a line each instead."""
-
-
-def _check_out(out: Path | None) -> None:
-    """Refuse a place for the report that cannot be written to, before the run and not after it."""
-    if out is not None and not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
-        raise InputError(f"there is no folder '{out.parent}' to write to", hint="make it, or give another --out")
 
 
 def _save(report: Report, out: Path | None, *, quiet: bool) -> None:

@@ -1,7 +1,9 @@
 """Options that many commands share, and the form in which they print for machines."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -9,6 +11,7 @@ import typer
 from typer._click.core import ParameterSource
 
 from admin.cli.plain import plain
+from core.errors import InputError
 
 
 def unless_data_is_named(context: typer.Context, url: str) -> str:
@@ -32,6 +35,12 @@ UrlOption = Annotated[
 KeyOption = Annotated[str, typer.Option("--key", envvar="GROSZ_API_KEY", help="API key for --url.", show_envvar=True)]
 AdvertiserArgument = Annotated[int, typer.Argument(metavar="ADVERTISER", help="Its number.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def check_folder_of(path: Path | None, option: str) -> None:
+    """Raises InputError for a file that cannot be written, before the work and not after it; None: none is wanted."""
+    if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK) and not path.is_dir()):
+        raise InputError(f"'{path}' cannot be written", hint=f"make its folder, or give another {option}")
 
 
 def print_json(value: object) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from admin.cli.options import print_json
+from admin.cli.options import check_folder_of, print_json
 from admin.cli.recorded import open_recorded
 from admin.diagnosis.recorded import Replayed, ReplayRequest, name_of
 from bidder.diagnosis.replaying import BidDecision, RecordedRequest, recorded_decision
@@ -43,6 +43,7 @@ class _Saved(msgspec.Struct):
 
 def decide_again(again: ReplayChoice, data: Path | None, config: Path | None, *, as_json: bool) -> None:
     """Decide, compare and print; exits with 1 where anything differs."""
+    check_folder_of(again.save, "--save")
     now_ms = SystemClock().now_ms()
     asked = ReplayRequest(since_ms=int(now_ms - again.hours * 3_600_000), until_ms=now_ms, catalogue=again.catalogue)
     known = None if again.against is None else read_decisions(again.against)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from admin.cli.object_access import call_api
 from admin.cli.opening import DataOption, journal_of, open_migrated
-from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
+from admin.cli.options import JsonOption, KeyOption, UrlOption, check_folder_of, print_json
 from admin.cli.plain import plain
 from admin.cli.report_questions import (
     BY,
@@ -72,6 +72,7 @@ def report(
     """
     if context.invoked_subcommand is not None:
         return
+    check_folder_of(xlsx, "--xlsx")
     wanted = request_of(by, measure, only, (since, until), timezone, currency, pivot, sort, limit)
     answer = _remote(wanted, url, key) if url else asyncio.run(_local(wanted, data, config))
     if xlsx is not None:

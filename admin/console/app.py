@@ -11,9 +11,11 @@ from admin.api.app import Api
 from admin.api.authentication import Authentication
 from admin.api.problem import ApiError, problem_of, status_of
 from admin.console.assets import serve_asset
+from admin.console.beginning import Beginning
 from admin.console.browser import Visitor, address_of, login_address, read_form, visitor_of, words_for
 from admin.console.desk import Desk
 from admin.console.entering import Entrance
+from admin.console.example_request import ExampleRequests
 from admin.console.kinds import NAVIGATION, PAGES
 from admin.console.pages.audiences import AudiencesPage
 from admin.console.pages.creatives import Creatives
@@ -25,6 +27,7 @@ from admin.console.pages.live import LivePages
 from admin.console.pages.objects import ObjectPages
 from admin.console.pages.overview import Overview
 from admin.console.pages.questions import QuestionPages
+from admin.console.pages.rates import RatesPage
 from admin.console.pages.reports import ReportPage
 from admin.console.pages.saved_reports import SavedReportsPage
 from admin.console.pages.shop import ShopPages
@@ -50,11 +53,11 @@ def add_console(api: Api, bidder: str = "") -> None:
     `bidder` is the URL of the bidder where it is on this machine.
     """
     desk = Desk(api.reader, api.operations, api.resources)
-    wizard, desks = Wizard(desk), api.desks
+    wizard, desks = Wizard(desk, api.desks.media), api.desks
     console = Console(
         api.authentication,
         Entrance(api.sessions, api.authentication, api.edge, api.accounts, api.password_links, api.password_mail),
-        Overview(desk, api.budgets, api.doctoring, api.explanations),
+        Overview(desk, api.budgets, api.doctoring, api.explanations, Beginning(desk, api.desks.audiences)),
         Lists(desk, api.budgets),
         ObjectPages(desk, api.changes),
         QuestionPages(desk, api.explanations),
@@ -67,9 +70,18 @@ def add_console(api: Api, bidder: str = "") -> None:
         LivePages(desk, api.tails, api.desks.audiences),
         TrafficPages(desk, desks.recorded, desks.forecasts, wizard),
         AudiencesPage(api.reader, desks.audiences, wizard),
-        ExchangePages(desk, api.reader, api.approvals, desks.audiences, CertificationDesk(bidder, api.clock)),
+        ExchangePages(
+            desk,
+            api.reader,
+            api.approvals,
+            desks.audiences,
+            CertificationDesk(bidder, api.clock),
+            ExampleRequests(desk, desks.audiences, bidder),
+            desks.media.track_url,
+        ),
         SavedReportsPage(desk, api.saved_reports),
         CustomerPages(api.reader, api.desks.audiences.rosters),
+        RatesPage(api.rates),
     )
     api.app.add_routes(console.routes())
 
@@ -97,7 +109,9 @@ class Console:
         exchanges: ExchangePages,
         saved_reports: SavedReportsPage,
         customers: CustomerPages,
+        rates: RatesPage,
     ) -> None:
+        self._rates = rates
         self._authentication = authentication
         self._entrance = entrance
         self._overview = overview
@@ -133,6 +147,7 @@ class Console:
             ("/live", self._live.show),
             ("/live/rows", self._live.rows),
             ("/given-up", self._live.given_up),
+            ("/rates", self._rates.show),
             ("/approvals", self._exchanges.approvals),
             ("/exchanges/{id:[0-9]+}/traffic", self._exchanges.traffic),
             ("/reports/saved", self._saved_reports.show),
@@ -152,11 +167,21 @@ class Console:
             (f"{_KIND}/{{id:[0-9]+}}", self._objects.show),
             (f"{_KIND}", self._lists.show),
         ]
-        changes: list[tuple[str, Changing]] = [
+        return [
+            web.get("/console/{digest}/{name:.+}", serve_asset),
+            *(web.route(one.method, one.path, self._shown(one.handler)) for one in self._entrance.routes()),
+            *(web.get(path, self._shown(self._behind_login(show)), allow_head=False) for path, show in shows),
+            *(web.post(path, self._shown(self._of_form(change))) for path, change in self._changes()),
+            web.post("/start/picture", self._shown(self._behind_login(self._wizard.keep_picture))),
+        ]
+
+    def _changes(self) -> list[tuple[str, Changing]]:
+        return [
             ("/explain", self._questions.answer),
             ("/start", self._wizard.make),
             ("/start/count", self._audiences.of_wizard),
             ("/start/forecast", self._traffic.of_wizard),
+            ("/rates", self._rates.change),
             ("/approvals", self._exchanges.decide),
             ("/exchanges/{id:[0-9]+}/traffic", self._exchanges.certify),
             ("/reports/saved", self._saved_reports.change),
@@ -170,12 +195,6 @@ class Console:
             (f"{_KIND}/{{id:[0-9]+}}/{{action:[a-z]+}}", self._objects.act),
             (f"{_KIND}/{{id:[0-9]+}}", self._objects.save),
             (f"{_KIND}", self._lists.change_many),
-        ]
-        return [
-            web.get("/console/{digest}/{name:.+}", serve_asset),
-            *(web.route(one.method, one.path, self._shown(one.handler)) for one in self._entrance.routes()),
-            *(web.get(path, self._shown(self._behind_login(show)), allow_head=False) for path, show in shows),
-            *(web.post(path, self._shown(self._of_form(change))) for path, change in changes),
         ]
 
     def _behind_login(self, show: Showing) -> _Handler:

@@ -69,11 +69,16 @@ class Desk:
 
     async def choices(self, caller: Principal, name: str, advertiser_id: int | None = None) -> list[tuple[int, str]]:
         """(id, name) of what a select offers: what is not archived, of one advertiser where that is given."""
+        found = await self.listed(caller, name, advertiser_id)
+        return [(item["id"], item.get("name") or str(item["id"])) for item in found]
+
+    async def listed(self, caller: Principal, name: str, advertiser_id: int | None = None) -> list[dict[str, Any]]:
+        """The objects that a select offers."""
         query = [("limit", str(MAX_CHOICES)), ("sort", "name"), ("status", "active"), ("status", "paused")]
         if advertiser_id is not None:
             query.append(("advertiser_id", str(advertiser_id)))
-        items = (await self.page(caller, name, query))["items"]
-        return [(item["id"], item.get("name") or str(item["id"])) for item in items]
+        items: list[dict[str, Any]] = (await self.page(caller, name, query))["items"]
+        return items
 
     async def create(self, caller: Principal, name: str, raw: Mapping[str, Any]) -> dict[str, Any]:
         """A new object, as `POST /v1/{name}`. Raises Forbidden, InputError."""

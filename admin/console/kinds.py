@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from admin.console.fields import N_, FormField, InputKind
+from core.dialects import DIALECTS
 from core.model import BillingEvent, Clearing, Goal, NoBidStyle, Pacing, PriceEncryption, Targeting, UnreadablePrice
 
 
@@ -59,6 +60,9 @@ _BID = FormField(
     "bid", N_("Bid"), "money", N_("what the goal is worth to you: a thousand impressions, a click or an order")
 )
 
+
+CURRENCIES: Final = ("PLN", "EUR", "USD", "GBP", "CZK", "SEK", "HUF", "RON")
+"""Currencies that forms offer; others are set by the API."""
 
 CHOICES: Final = (
     N_("cpm"),
@@ -360,11 +364,28 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                     FormField("default_currency", N_("Currency")),
                 ),
                 (
-                    FormField("key", N_("Key"), hint=N_("the last part of the bid address"), fixed=True, required=True),
                     _NAME,
-                    FormField("dialect", N_("Dialect")),
-                    FormField("seat", N_("Seat")),
-                    FormField("default_currency", N_("Currency")),
+                    FormField(
+                        "key",
+                        N_("Key"),
+                        hint=N_("the last part of the bid address; empty: made of the name"),
+                        fixed=True,
+                    ),
+                    FormField(
+                        "dialect",
+                        N_("Dialect"),
+                        "choice",
+                        N_("whose OpenRTB it speaks; generic: as the specification says"),
+                        tuple(DIALECTS),
+                    ),
+                    FormField("seat", N_("Seat"), hint=N_("our account there, where bids must name it")),
+                    FormField(
+                        "default_currency",
+                        N_("Currency"),
+                        "choice",
+                        N_("of bids, where a request names none"),
+                        CURRENCIES,
+                    ),
                     FormField("default_tmax_ms", N_("Time for an answer, milliseconds"), "number"),
                     FormField("sync_url", N_("Address of their cookie sync"), hint=N_("with {uid}")),
                     FormField(
@@ -373,7 +394,12 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                         "list",
                         N_("one a line: eids:ssp.example, data:ssp or ifa; empty: user.id alone"),
                     ),
-                    _chosen("clearing", N_("Clearing price"), Clearing),
+                    _chosen(
+                        "clearing",
+                        N_("Clearing price"),
+                        Clearing,
+                        N_("what a win costs; reported: what its notices say, house: one grosz above the second price"),
+                    ),
                 ),
                 (
                     _overridden("billing_event", N_("Billing event"), BillingEvent),

@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -31,6 +32,15 @@ class Finding(msgspec.Struct, frozen=True):
             return self.area
         name = f" '{self.name}'" if self.name else ""
         return f"line item {self.line_item_id}{name}, {self.area}"
+
+
+# How an advice begins that is about what a change sets in motion, which takes a second.
+SETTLING: Final = "wait a second; if it stays, "
+
+
+def is_settling(finding: Finding) -> bool:
+    """Whether the finding may be gone in a moment, without anybody doing anything."""
+    return finding.advice.startswith(SETTLING)
 
 
 class Report(msgspec.Struct, frozen=True):

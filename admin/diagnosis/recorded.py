@@ -183,14 +183,19 @@ class RecordedDesk(JournalDesk):
         `told` is called with each decision; `before` gives the decision that it is compared with. `model` is another
         price model than the shipped one.
         """
+        if asked.catalogue and asked.catalogue not in (kept := self._kept().versions()):
+            raise NotFoundError(
+                f"catalogue {asked.catalogue} is not kept", hint=f"these are: {', '.join(map(str, kept[-10:]))}"
+            )
         rows = self._rows(asked.since_ms, asked.until_ms, asked.exchange, 0, limit or asked.limit)
-        same = taken = other = 0
+        compared = same = taken = other = 0
         found: list[BidChange] = []
         for number, row in enumerate(rows):
             request = unpacked(row)
             expected = before(request)
             if expected is None:
                 continue
+            compared += 1
             replayer, version = self._replayer(asked.catalogue or request.catalogue, model)
             other += version != (asked.catalogue or request.catalogue)
             again = replayer.decide(request)
@@ -202,7 +207,7 @@ class RecordedDesk(JournalDesk):
             elif len(found) < MAX_CHANGES:
                 found += changes(request, expected, again, replayer)
             progress(number + 1, len(rows))
-        return Replayed(len(rows), same, taken, other, tuple(found[:MAX_CHANGES]))
+        return Replayed(compared, same, taken, other, tuple(found[:MAX_CHANGES]))
 
     def _listed(self, query: RecordedQuery, advertisers: frozenset[int] | None) -> RecordedPage:
         rows = self._rows(
@@ -359,7 +364,7 @@ def parse_name(name: str) -> tuple[int, int]:
     try:
         return int(at_ms), int(record_id, 16)
     except ValueError:
-        raise InputError(f"'{name}' names no recorded request", hint="see `grosz explain --list`") from None
+        raise InputError(f"'{name}' names no recorded request", hint="see `grosz recorded`") from None
 
 
 def _fate(fate: "BidFate | None") -> tuple[str, str, str, str]:

@@ -46,6 +46,7 @@ from pacing.notices.tokens import TokenSigner
 from pacing.notices.web import routes as notice_routes
 from segments.audiences.sizes import SegmentSizes
 from segments.events.collect import EventCollector
+from segments.events.dropped import DroppedEvents
 from segments.events.member_notes import MemberNotes
 from segments.events.web import TrackerSite
 from segments.events.web import routes as shop_routes
@@ -127,8 +128,9 @@ def _shop_site(
     settings, clock, metrics = role.settings, role.clock, IntakeMetrics(role.telemetry)
     consent = event_policy(settings.consent)
     collector = EventCollector(
-        EventLog(redis, clock, metrics), identities, consent, clock, metrics, MemberNotes(store, metrics)
-    )
+        EventLog(redis, clock, metrics), identities, consent, clock, metrics, MemberNotes(store, metrics),
+        DroppedEvents(store),
+    )  # fmt: skip
     sync = CookieSync(store, identities, clock, metrics)
     secure = urlsplit(settings.track.public_url).scheme == "https"
     return TrackerSite(directory, collector, identities, sync, consent, clock, metrics, secure=secure)

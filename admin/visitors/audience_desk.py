@@ -31,6 +31,7 @@ from segments.audiences.dead_letters import read_dead_letters, send_again
 from segments.audiences.matrix import Matrix, axis, counted, matrix
 from segments.audiences.sizes import SegmentSizes
 from segments.audiences.tag_health import TagHealth
+from segments.events.dropped import DroppedEvents
 from segments.events.member_notes import MemberNotes
 from segments.identity.cookie_sync import CookieSync
 from segments.identity.persons import Identities
@@ -65,6 +66,10 @@ class AudienceDesk:
         ]
         return SizesPage(items, len(items))
 
+    async def anyone(self, segment_id: int) -> str:
+        """The id of a visitor who is in the segment now; "" for none."""
+        return await self._sizes.anyone(segment_id, self._clock.now_ms())
+
     async def overlap(self, left: Segment, right: Segment) -> Overlap:
         """Visitors who are in both now. Raises InputError for segments of two advertisers."""
         if left.advertiser_id != right.advertiser_id:
@@ -80,6 +85,7 @@ class AudienceDesk:
             [TagEvent(one.event, _moment(one.last_ms), one.today, one.yesterday, one.daily_mean) for one in states],
             [IgnoredMember(note.meant, note.written, _moment(note.last_ms)) for note in notes],
             await self.last_events(advertiser_id),
+            await DroppedEvents(self._profiles).report(advertiser_id, self._clock.now_ms()),
         )
 
     async def last_events(self, advertiser_id: int) -> list[LastTagEvent]:

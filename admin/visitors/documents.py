@@ -9,6 +9,7 @@ from msgspec import Meta
 from admin.validation import fields as f
 from segments.audiences.matrix import Matrix
 from segments.events.collect import Outcome
+from segments.events.dropped import Dropped
 from segments.facts.event import MAX_BATCH
 from segments.rules.lexer import MAX_RULE_CHARS
 
@@ -85,11 +86,15 @@ class LastTagEvent(msgspec.Struct):
 
 
 class TagReport(msgspec.Struct):
-    """Whether an advertiser's tags fire, which of their members are not understood; the last events, newest first."""
+    """Whether an advertiser's tags fire, which of their members are not understood; the last events, newest first.
+
+    `dropped`: events of today and yesterday (UTC) that were not stored, without a word about consent or with a refusal.
+    """
 
     events: list[TagEvent]
     ignored: list[IgnoredMember]
     last: list[LastTagEvent] = []
+    dropped: Dropped = Dropped()
 
 
 class CountRequest(msgspec.Struct, forbid_unknown_fields=True):

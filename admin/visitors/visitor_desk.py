@@ -16,6 +16,7 @@ from pacing.notices.touches import Touch, unpack_touch
 from segments.audiences.sizes import SegmentSizes
 from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import EventConsentPolicy
+from segments.events.dropped import DroppedEvents
 from segments.events.intake import Context
 from segments.events.member_notes import MemberNotes
 from segments.identity.persons import Identities, PseudonymsOf
@@ -66,7 +67,7 @@ class EventDesk:
     ) -> None:
         identities = Identities(profiles, SegmentSizes(profiles), clock)
         log, notes = EventLog(redis, clock, metrics), MemberNotes(profiles, metrics)
-        self._collector = EventCollector(log, identities, consent, clock, metrics, notes)
+        self._collector = EventCollector(log, identities, consent, clock, metrics, notes, DroppedEvents(profiles))
         self._clock = clock
 
     async def collect(self, advertiser: Advertiser, fx: FxTable, rows: Sequence[object]) -> list[Outcome]:

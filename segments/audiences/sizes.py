@@ -109,6 +109,11 @@ class SegmentSizes:
         counts = [int(str(reply)) for reply in await self._store.commands(commands)]
         return (sum(counts[0::2]) - sum(counts[1::2])) << floor
 
+    async def anyone(self, segment_id: int, now_ms: int) -> str:
+        """The id of one who is a member now, the same while he stays; "" for none."""
+        found = await self._members(segment_id, await self._floor(segment_id), now_ms // 1000)
+        return min(found).decode() if found else ""
+
     async def overlap(self, left: int, right: int, now_ms: int) -> int:
         """Users who are members of both segments now; the error is that of a sample of the shared size."""
         floor = max(await self._floor(left), await self._floor(right))

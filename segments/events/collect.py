@@ -3,7 +3,6 @@
 Both the web routes and the file import use it, so an event means the same whichever way it came.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -12,6 +11,7 @@ import msgspec
 from core.clock import Clock
 from core.errors import Fault
 from segments.events.consent import EventConsentPolicy
+from segments.events.dropped import DroppedEvents
 from segments.events.intake import Context, Incoming, read_event
 from segments.events.member_notes import MemberNotes
 from segments.events.members import NameBudget
@@ -48,8 +48,10 @@ class EventCollector:
         clock: Clock,
         metrics: IntakeMetrics,
         notebook: MemberNotes,
+        dropped: DroppedEvents,
     ) -> None:
         self._log = log
+        self._dropped = dropped
         self._notebook = notebook
         self._identities = identities
         self._consent = consent
@@ -59,12 +61,12 @@ class EventCollector:
     async def collect(self, rows: Sequence[object], context: Context) -> list[Outcome]:
         """Outcomes in the order of `rows`. Raises UnavailableError when Redis does not answer."""
         outcomes: list[Outcome | None] = []
-        notes: list[tuple[Fault, ...]] = []
+        judged: list[Incoming] = []
         events: list[tuple[int, Event]] = []
         names = NameBudget()
         for at, row in enumerate(rows):
             incoming = read_event(row, context, names)
-            notes.append(incoming.notes)
+            judged.append(incoming)
             for member in incoming.mended:
                 self._metrics.mended.labels(member).inc()
             outcome = self._judge(incoming, context)
@@ -81,9 +83,18 @@ class EventCollector:
                 outcomes[at] = Outcome("retry", "the event log is full")
             elif outcomes[at] is None:
                 outcomes[at] = Outcome("accepted")
-        if any(notes):
-            await self._notebook.take(context.advertiser.id, itertools.chain.from_iterable(notes), context.now_ms)
-        return [_told(outcome or Outcome("accepted"), noted) for outcome, noted in zip(outcomes, notes, strict=True)]
+        told = [_told(outcome or Outcome("accepted"), one.notes) for outcome, one in zip(outcomes, judged, strict=True)]
+        await self._tell_the_shop(told, judged, context)
+        return told
+
+    async def _tell_the_shop(self, told: Sequence[Outcome], judged: Sequence[Incoming], context: Context) -> None:
+        """What people of the shop see beside the health of its tags. Never raises: the events are stored already."""
+        notes = [note for incoming in judged for note in incoming.notes]
+        if notes:
+            await self._notebook.take(context.advertiser.id, notes, context.now_ms)
+        dropped = [one.signals for outcome, one in zip(told, judged, strict=True) if outcome.status == "dropped"]
+        if dropped:
+            await self._dropped.count(context.advertiser.id, dropped, context.now_ms)
 
     def look(self, rows: Sequence[object], context: Context) -> list[Outcome]:
         """What would become of the events by their form alone, whatever consent says; nothing is stored or counted."""

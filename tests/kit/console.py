@@ -41,6 +41,10 @@ class Browser:
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self._send("POST", path, fields, more)
 
+    async def send(self, path: str, body: bytes, headers: dict[str, str]) -> Page:
+        """Sends a body as a script of a page does."""
+        return await self._send("POST", path, body, headers)
+
     async def fill(self, page_path: str, changes: dict[str, str], send_to: str = "") -> Page:
         """Loads a page, changes fields of its forms and sends them, as a person would."""
         page = await self.get(page_path)
@@ -52,7 +56,9 @@ class Browser:
         """The token of the session's forms."""
         return dict((await self.get("/account")).fields)["csrf"]
 
-    async def _send(self, method: str, path: str, fields: Fields | None, headers: dict[str, str] | None = None) -> Page:
+    async def _send(
+        self, method: str, path: str, fields: Fields | bytes | None, headers: dict[str, str] | None = None
+    ) -> Page:
         self._client.session.cookie_jar.clear()  # all browsers share the client, so each sends its own cookies
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         all_headers = self.headers | ({"Cookie": cookie} if cookie else {}) | (headers or {})

@@ -63,7 +63,8 @@ _WHOLE: Final = {
 }  # fmt: skip
 # Pictures take most of their test's time, so these pages have two: one wide and light, one narrow and dark.
 FEW: Final = {
-    "approvals": "/approvals", "connection": "/exchanges/1/traffic", "saved-reports": "/reports/saved",
+    "rates": "/rates", "approvals": "/approvals",
+    "connection": "/exchanges/1/traffic", "saved-reports": "/reports/saved",
     "audiences": "/advertisers/2/audiences?segment=200&segment=201&rows=visits.count: 2, 5&columns=last_visit: 1d, 7d",
     "recorded": "/line-items/200/recorded", "forecast": "/line-items/200/forecast", "forgotten": "/password/forgotten",
     "visitor": "/visitors?id=Somebody-with-a-cart-1",

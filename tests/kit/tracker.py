@@ -11,6 +11,7 @@ from core.clock import Clock
 from core.model import Catalogue, Exchange
 from segments.events.collect import EventCollector
 from segments.events.consent import ConsentFlags, EventConsentPolicy
+from segments.events.dropped import DroppedEvents
 from segments.events.member_notes import MemberNotes
 from segments.events.web import TrackerSite, routes
 from segments.identity.cookie_sync import CookieSync
@@ -70,7 +71,13 @@ def tracker_application(
     log = EventLog(rig.redis, clock, rig.intake_metrics, partitions=PARTITIONS, max_backlog=max_backlog)
     consent = EventConsentPolicy(read_consent)
     collector = EventCollector(
-        log, identities, consent, clock, rig.intake_metrics, MemberNotes(rig.store, rig.intake_metrics)
+        log,
+        identities,
+        consent,
+        clock,
+        rig.intake_metrics,
+        MemberNotes(rig.store, rig.intake_metrics),
+        DroppedEvents(rig.store),
     )
     sync = CookieSync(rig.store, identities, clock, rig.intake_metrics)
     site = TrackerSite(rig.directory, collector, identities, sync, consent, clock, rig.intake_metrics, secure=secure)

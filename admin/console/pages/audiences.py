@@ -19,7 +19,7 @@ from admin.store.model import Scope
 from admin.validation.decode import decode
 from admin.visitors.audience_desk import AudienceDesk
 from admin.visitors.documents import MatrixRequest
-from core.errors import GroszError, InputError, UnavailableError
+from core.errors import GroszError, UnavailableError
 from core.model import Segment
 
 # Of so many segments every two are compared: a grid that fits on a page, in 28 questions to Redis.
@@ -65,15 +65,16 @@ class AudiencesPage:
         """POST /start/count: how many visitors the form's audience has now, beside it"""
         sent = {name: text.strip() for name, text in fields}
         require_csrf(visitor.caller, sent)
-        values: dict[str, Any] = {"counts": None, "problem": None}
+        values: dict[str, Any] = {"counts": None, "problem": None, "said": ""}
+        advertiser_id = id_of(sent.get("advertiser_id", ""))
+        if advertiser_id is None:
+            return page("count.html", visitor, **values | {"said": N_("a new advertiser has no visitors yet")})
         try:
-            advertiser_id = id_of(sent.get("advertiser_id", ""))
-            if advertiser_id is None:
-                raise InputError(N_("a new advertiser has no visitors yet"))
             advertiser = await self._reader.advertiser(visitor.caller, advertiser_id, Scope.READ)
             segment = self._wizard.segment_of(sent, advertiser.currency)
             if segment is None:
-                raise InputError(N_("everybody: also people who never were in the shop"))
+                said = N_("everybody: also people who never were in the shop")
+                return page("count.html", visitor, **values | {"said": said})
             async with asyncio.timeout(_PATIENCE_S):
                 values["counts"] = await self._audiences.count(advertiser, [segment["rule"]])
         except TimeoutError:

@@ -11,6 +11,7 @@ from admin.api.reading import Reader, moment_text
 from admin.console.browser import Visitor, require_csrf
 from admin.console.certifying import advice_of, detail_of, title_of
 from admin.console.desk import Desk
+from admin.console.example_request import ExampleRequests
 from admin.console.fields import id_of
 from admin.console.rendering import go, page
 from admin.diagnosis.certification import CertificationDesk
@@ -39,7 +40,11 @@ class ExchangePages:
         approvals: ReviewDesk,
         audiences: AudienceDesk,
         certification: CertificationDesk,
+        examples: ExampleRequests,
+        tracker: str,
     ) -> None:
+        self._examples = examples
+        self._tracker = tracker
         self._desk = desk
         self._reader = reader
         self._approvals = approvals
@@ -71,7 +76,8 @@ class ExchangePages:
     async def traffic(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /exchanges/{id}/traffic: where it sends requests, how cookies are matched, how it is certified"""
         visitor.caller.require(Scope.READ, everywhere=True)
-        return await self._traffic(await self._exchange(request, visitor), visitor)
+        saved = "saved" in request.query
+        return await self._traffic(await self._exchange(request, visitor), visitor, saved=saved)
 
     async def certify(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
         """POST /exchanges/{id}/traffic: runs the acceptance test against this machine's bidder, one at a time"""
@@ -91,11 +97,18 @@ class ExchangePages:
         return exchange
 
     async def _traffic(
-        self, exchange: Exchange, visitor: Visitor, problem: Problem | None = None, status: int = 200
+        self,
+        exchange: Exchange,
+        visitor: Visitor,
+        problem: Problem | None = None,
+        status: int = 200,
+        *,
+        saved: bool = False,
     ) -> web.Response:
-        matches = None
+        matches, example = None, None
         try:
             matches = await self._audiences.matches(exchange.id)
+            example = await self._examples.example(visitor.caller, exchange)
         except GroszError as error:
             problem = problem or problem_of(error)
         certification = self._certification
@@ -103,6 +116,11 @@ class ExchangePages:
         values: dict[str, Any] = {
             "exchange": exchange,
             "matches": matches,
+            "example": example,
+            "address": self._examples.address(exchange),
+            "is_here": bool(self._examples.bidder),
+            "sync": f"{self._tracker}/sync/{exchange.key}",
+            "saved": saved,
             "problem": problem,
             "report": report,
             "report_at": moment_text(report.finished_ms) if report else "",

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,11 +17,13 @@ from admin.api.problem import FaultDocument, Problem, problem_of, status_of
 from admin.console.browser import Visitor, require_csrf
 from admin.console.desk import Desk
 from admin.console.fields import FormField, document_of, id_of, input_text, value_at, with_rows_joined
-from admin.console.kinds import KindPage
+from admin.console.kinds import CURRENCIES, KindPage
 from admin.console.modifiers import LABELS
 from admin.console.pages.lists import kind_page
 from admin.console.rendering import go, page
+from core.dialects import GENERIC
 from core.errors import Fault, GroszError, InputError
+from core.model import Clearing
 from segments.rules.vocabulary import FACTS, Fact, Type
 
 _CHANGES_SHOWN = 20
@@ -62,7 +65,17 @@ class ObjectPages:
     async def new(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /{kind}/new: the query fills the form (`?campaign_id=3`)."""
         kind = kind_page(request)
-        return await self._form(visitor, kind, {}, list(request.query.items()), None, HTTPStatus.OK, new=True)
+        filled = dict(request.query)
+        if kind.name == "exchanges":
+            filled = await self._usual_exchange(visitor.caller) | filled
+        return await self._form(visitor, kind, {}, list(filled.items()), None, HTTPStatus.OK, new=True)
+
+    async def _usual_exchange(self, caller: Principal) -> dict[str, str]:
+        """What a form begins with that names one more exchange: what it says in the currency of the advertisers."""
+        shops = await self._desk.listed(caller, "advertisers")
+        currencies = [shop["currency"] for shop in shops]
+        usual = max(currencies, key=currencies.count, default=CURRENCIES[0])
+        return {"dialect": GENERIC, "default_currency": usual, "clearing": Clearing.REPORTED.value}
 
     async def create(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
         """POST /{kind}/new"""
@@ -70,11 +83,15 @@ class ObjectPages:
         require_csrf(visitor.caller, dict(fields))
         try:
             raw = _patch(kind, fields, {})
+            if kind.name == "exchanges" and "key" not in raw:
+                raw |= {"key": _key_of(raw.get("name", ""))}
             made = await self._desk.create(visitor.caller, kind.name, raw)
         except GroszError as error:
             return await self._form(visitor, kind, {}, fields, problem_of(error), status_of(error), new=True)
         if "secret" in made and kind.name == "api-keys":
             return page("secret.html", visitor, here=f"/{kind.name}", secret=made["secret"], kind=kind, item=made)
+        if kind.name == "exchanges":
+            return go(f"/exchanges/{made['id']}/traffic?saved")
         return go(f"/{kind.name}/{made['id']}?saved")
 
     async def act(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
@@ -174,6 +191,12 @@ def _patch(kind: KindPage, fields: Sequence[tuple[str, str]], item: Mapping[str,
     if not item:  # a value that was left empty means the default
         patch = {name: value for name, value in patch.items() if value not in (None, "", [])}
     return patch
+
+
+def _key_of(name: str) -> str:
+    """The part of an address that a name becomes: `Onet SSP` is `onet-ssp`."""
+    plain = unicodedata.normalize("NFKD", name.lower().replace("ł", "l")).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64]
 
 
 def _by_field(kind: KindPage, problem: Problem | None) -> tuple[dict[str, FaultDocument], list[FaultDocument]]:

@@ -11,11 +11,12 @@ from admin.api import requests
 from admin.api.budgets import BudgetPages, BudgetState, DayPlan, DaySpend
 from admin.api.doctoring import Doctoring
 from admin.api.explanations import Explanations
+from admin.console.beginning import Beginning
 from admin.console.browser import Visitor
 from admin.console.desk import Desk
 from admin.console.pages.lists import delivered
 from admin.console.rendering import page
-from admin.diagnosis.findings import Report, Severity
+from admin.diagnosis.findings import Report, Severity, is_settling
 from admin.store.model import Scope
 from core.errors import NotFoundError, UnavailableError
 from core.model import Status
@@ -30,6 +31,10 @@ _FINDINGS = 500
 # The doctor's whole round takes seconds with 10,000 line items, and each overview asks for it.
 _REPORT_KEPT_S = 15
 
+# A change reaches bidders and budgets within a second or two; what is still amiss then is worth an alarm.
+_SETTLING_S = 1.0
+_MORE_LOOKS = 3
+
 # Where what the doctor finds is mended; other areas are no matter of a page.
 _CURES: Final = {
     "exchanges": "/exchanges", "prices": "/exchanges", "products": "/feeds", "line items": "/line-items",
@@ -39,8 +44,16 @@ _CURES: Final = {
 class Overview:
     """The first page, and the page of a line item's delivery."""
 
-    def __init__(self, desk: Desk, budgets: BudgetPages, doctoring: Doctoring, explanations: Explanations) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        budgets: BudgetPages,
+        doctoring: Doctoring,
+        explanations: Explanations,
+        beginning: Beginning,
+    ) -> None:
         self._desk = desk
+        self._beginning = beginning
         self._budgets = budgets
         self._doctoring = doctoring
         self._explanations = explanations
@@ -115,14 +128,15 @@ class Overview:
         """GET /line-items/{id}/delivery: budgets, the funnel with its biggest loss first, what the doctor says"""
         object_id, caller = requests.object_id_of(request), visitor.caller
         item = await self._desk.read(caller, "line-items", object_id)
-        funnel, states = None, None
+        funnel, states, steps = None, None, []
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 funnel = await self._explanations.funnel_of(caller, object_id)
                 states = (await self._budgets.of_line_items(caller, [object_id]))[object_id]
+                steps = await self._beginning.steps(caller, item, funnel)
         except (TimeoutError, UnavailableError):
             funnel, states = None, None
-        return page("delivery.html", visitor, here="/line-items", item=item, funnel=funnel, states=states)
+        return page("delivery.html", visitor, here="/line-items", item=item, funnel=funnel, states=states, steps=steps)
 
     async def findings(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /line-items/{id}/findings: what the doctor says of a line item; the page of its delivery asks for it"""
@@ -130,12 +144,22 @@ class Overview:
         item = await self._desk.read(caller, "line-items", object_id)
         found, published = [], True
         try:
-            report = await self._doctoring.report(caller, object_id)
+            report = await self._settled_report(caller, object_id)
             found = [one for one in report.findings if one.line_item_id == object_id or one.severity is Severity.STOP]
         except NotFoundError:
             published = False  # it is archived, or so new that the bidders have not got it
         found = [one for one in found if one.severity is not Severity.OK]
         return page("findings.html", visitor, here="/line-items", item=item, findings=found, published=published)
+
+    async def _settled_report(self, caller: Principal, line_item_id: int) -> Report:
+        """What the doctor says of a line item once what a change sets in motion is through. Raises NotFoundError."""
+        report = await self._doctoring.report(caller, line_item_id)
+        for _ in range(_MORE_LOOKS):
+            if not any(is_settling(finding) for finding in report.findings):
+                break
+            await asyncio.sleep(_SETTLING_S)
+            report = await self._doctoring.report(caller, line_item_id)
+        return report
 
 
 def _shop(advertiser: Mapping[str, Any], plan: DayPlan, spent: DaySpend) -> dict[str, Any]:

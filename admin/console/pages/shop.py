@@ -13,6 +13,7 @@ from admin.api.reading import Reader
 from admin.console.browser import Visitor, require_csrf
 from admin.console.fields import id_of
 from admin.console.rendering import go, page
+from admin.console.snippets import NO_CONSENT_NEEDED, OWN_STRING, snippets_of
 from admin.products.documents import ProductQuery
 from admin.store.lookups import active_segments
 from admin.store.model import Scope
@@ -42,8 +43,11 @@ class ShopPages:
         async with self._reader.store.database.read() as connection:
             segments = await active_segments(connection, advertiser.id)
         query = decode({"q": request.query.get("q", ""), "limit": _PRODUCTS_SHOWN}, ProductQuery)
-        tracker = self._desks.media.track_url
-        values: dict[str, Any] = {"advertiser": advertiser, "search": query.q, "available": True, "tracker": tracker}
+        snippets = snippets_of(advertiser, self._desks.media.track_url)
+        values: dict[str, Any] = {
+            "advertiser": advertiser, "search": query.q, "available": True, "snippets": snippets,
+            "no_consent_needed": NO_CONSENT_NEEDED, "own_string": OWN_STRING,
+        }  # fmt: skip
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 values["tags"] = await self._desks.audiences.tags(advertiser.id)
@@ -81,7 +85,7 @@ class ShopPages:
         """POST /count: how many visitors a rule has now, or what is wrong with it, beside its text"""
         sent = dict(fields)
         require_csrf(visitor.caller, sent)
-        values: dict[str, Any] = {"counts": None, "problem": None}
+        values: dict[str, Any] = {"counts": None, "problem": None, "said": ""}
         try:
             advertiser_id = id_of(sent.get("advertiser_id", ""))
             if advertiser_id is None:

@@ -1,21 +1,27 @@
 """A new campaign in one form: goal, budget, audience in words, ad. It makes four objects, all of them or none."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from admin.access.principal import Principal
+from admin.api.authentication import CSRF_HEADER
+from admin.api.media import CHUNK_BYTES
 from admin.api.problem import Problem, problem_of, status_of
-from admin.console.browser import Visitor, require_csrf
+from admin.console.advertised import ADVERTISED
+from admin.console.browser import CSRF_FIELD, Visitor, refuse_other_sites, require_csrf
 from admin.console.desk import Desk, Step
 from admin.console.fields import N_, FormField, amount_text, document_of, id_of
-from admin.console.rendering import go, page
+from admin.console.kinds import CURRENCIES, PAGES
+from admin.console.rendering import HEADERS, go, page
 from admin.console.telling import told
 from admin.console.words import Words
+from admin.store.model import Scope
 from core.errors import Fault, GroszError, InputError
+from creatives.media.desk import MediaDesk
 from segments.audiences.ready_made import (
     READY_MADE,
     ParameterValue,
@@ -27,15 +33,21 @@ from segments.audiences.ready_made import (
 
 _EVERYBODY = "everybody"
 _NEW = "new"
-# Currencies of a new advertiser; others are chosen on its own page.
-_CURRENCIES = ("PLN", "EUR", "USD", "GBP", "CZK", "SEK", "HUF", "RON")
-# A thousand impressions never cost more than this many times what a click is paid with, unless a person says so.
-_DEFAULT_MAX_CPM = "40.00"
+# What somebody begins with who has no figures of their own: a usual price of a click, and a bound that no usual
+# impression reaches.
+_BEGINNING: Final = {
+    "goal": "cpc", "bid": "1.00", "max_cpm": "40.00", "audience": "cart_abandoners", "size": "300x250",
+    "currency": "PLN",
+}  # fmt: skip
 _GOALS = ("cpc", "cpm", "cpa")
+# An address as people write it, without its scheme.
+_BARE_ADDRESS: Final = re.compile(r"[\w-]+(\.[\w-]+)+(:[0-9]{1,5})?([/?#].*)?")
+# A shorter wait is worth a word to somebody who tries things out.
+_SHORT_WAIT_S: Final = 300
 
 _NAMES = (
     "advertiser_id", "shop", "currency", "name", "goal", "bid", "max_cpm", "daily_budget", "total_budget", "start",
-    "end", "audience", "countries", "size", "image_url", "landing_url",
+    "end", "audience", "countries", "size", "image_url", "landing_url", "category",
 )  # fmt: skip
 
 _INPUTS = {
@@ -49,9 +61,11 @@ _INPUTS = {
     "height": ("size", N_("Size")), "image_url": ("image_url", N_("Address of the image")),
     "html": ("image_url", N_("Address of the image")), "landing_url": ("landing_url", N_("Landing page")),
     "domain": ("landing_url", N_("Landing page")), "advertiser_domain": ("landing_url", N_("Landing page")),
+    "categories": ("category", N_("What it advertises")), "audience": ("audiences", N_("Who sees it")),
 }  # fmt: skip
 """Member of a document -> the input that it comes from, and its label: faults name what people see."""
 
+_T = TypeVar("_T")
 _Made = Mapping[str, Mapping[str, Any]]
 """What was made before a step, by its kind."""
 
@@ -59,23 +73,17 @@ _Made = Mapping[str, Mapping[str, Any]]
 class Wizard:
     """The page of a new campaign."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, media: MediaDesk) -> None:
         self._desk = desk
+        self._media = media
 
     async def form(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /start"""
-        start = {
-            "goal": "cpc",
-            "max_cpm": _DEFAULT_MAX_CPM,
-            "audience": "cart_abandoners",
-            "size": "300x250",
-            "currency": "PLN",
-        }
-        return await self._page(visitor, start | dict(request.query), None, None, 200)
+        return await self._page(visitor, _BEGINNING | dict(request.query), None, None, 200)
 
     async def make(self, _request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
         """POST /start: `action` review shows what would be made, make makes it."""
-        sent = {name: text.strip() for name, text in fields}
+        sent = _as_meant(fields)
         require_csrf(visitor.caller, sent)
         reviewing = sent.get("action") != "make"
         try:
@@ -84,10 +92,28 @@ class Wizard:
             if reviewing:
                 advertiser, _ = await self._advertiser(visitor.caller, sent)
                 audience = _in_words(sent, str(advertiser["currency"]), visitor.words)
-                return await self._page(visitor, sent, made, None, 200, audience)
+                review = [(PAGES[step.name].one, one) for step, one in zip(steps, made, strict=True)]
+                return await self._page(visitor, sent, review, None, 200, audience)
         except GroszError as error:
             return await self._page(visitor, sent, None, problem_of(error), status_of(error))
-        return go(f"/line-items/{made[-1]['id']}/delivery")
+        return go(f"/line-items/{made[-1]['id']}/delivery#next")
+
+    async def keep_picture(self, request: web.Request, visitor: Visitor) -> web.Response:
+        """POST /start/picture: keeps the file that is the body; the form's script puts its address into the form"""
+        refuse_other_sites(request.headers, request.host)
+        require_csrf(visitor.caller, {CSRF_FIELD: request.headers.get(CSRF_HEADER, "")})
+        visitor.caller.require(Scope.TRADE)
+        try:
+            kept = await self._media.upload(request.content.iter_chunked(CHUNK_BYTES))
+            if not kept.mime.startswith("image/"):
+                raise InputError("this is no picture", hint="videos and sounds have creatives of their own")
+        except GroszError as error:
+            problem = problem_of(error)
+            fault = problem.errors[0] if problem.errors else None
+            said = [fault.message, fault.hint] if fault else [problem.detail, problem.hint]
+            text = ": ".join(visitor.words.text(one) for one in said if one)
+            return web.json_response({"fault": text}, status=status_of(error), headers=HEADERS)
+        return web.json_response({"url": kept.url, "size": f"{kept.width}x{kept.height}"}, headers=HEADERS)
 
     def segment_of(self, sent: Mapping[str, str], currency: str) -> dict[str, str] | None:
         """Name and rule of the form's audience; None for everybody. Raises InputError."""
@@ -106,29 +132,46 @@ class Wizard:
         self,
         visitor: Visitor,
         sent: Mapping[str, str],
-        review: Sequence[Mapping[str, Any]] | None,
+        review: Sequence[tuple[str, Mapping[str, Any]]] | None,
         problem: Problem | None,
         status: int,
         audience: str = "",
     ) -> web.Response:
         shown = {name: sent.get(name, "") for name in _NAMES}
         parameters = {name: text for name, text in sent.items() if "." in name}
-        advertisers = await self._desk.choices(visitor.caller, "advertisers")
+        advertisers = await self._desk.listed(visitor.caller, "advertisers")
         values = {"shown": shown, "parameters": parameters, "advertisers": advertisers, "audiences": READY_MADE}
+        chosen = next((one for one in advertisers if str(one["id"]) == shown["advertiser_id"]), None)
+        owner = chosen or (advertisers[0] if advertisers and shown["advertiser_id"] != _NEW else {})
+        values |= {"categories": ADVERTISED, "own_currency": owner.get("currency") or shown["currency"]}
         may_own = self._desk.may_create(visitor.caller, "advertisers")
-        more = {"may_own": may_own, "currencies": _CURRENCIES, "goals": _GOALS, "review": review, "problem": problem}
-        more["faults"] = [(*_input_of(fault.pointer, sent), fault) for fault in problem.errors] if problem else []
+        more = {"may_own": may_own, "currencies": CURRENCIES, "goals": _GOALS, "review": review, "problem": problem}
+        faults = [(*_input_of(fault.pointer, sent), fault) for fault in problem.errors] if problem else []
+        more |= {"faults": faults, "at": {name: fault for name, _, fault in reversed(faults)}}
         if review:
             # The segment and the line item that targets it warn of the same.
-            said = [(one.message, one.hint) for made in review for one in made.get("warnings") or ()]
-            more |= {"warnings": list(dict.fromkeys(said)), "waits": _waits(sent, visitor.words), "told": audience}
+            said = [(one.message, one.hint) for _, made in review for one in made.get("warnings") or ()]
+            wait_s = _waits(sent)
+            waits = visitor.words.duration(wait_s) if wait_s else ""
+            more |= {"warnings": list(dict.fromkeys(said)), "waits": waits, "told": audience}
+            more |= {"is_long": wait_s > _SHORT_WAIT_S, "is_limited": sent["daily_budget"] or sent["total_budget"]}
         return page("start.html", visitor, status, here="/start", **values, **more)
 
     async def _steps(self, visitor: Visitor, sent: Mapping[str, str]) -> list[Step]:
-        """What is made, in order, with names in the visitor's language. Raises InputError, NotFoundError."""
+        """What is made, in order, with names in the visitor's language.
+
+        Raises InputError with all faults of the form's own, NotFoundError.
+        """
         advertiser, steps = await self._advertiser(visitor.caller, sent)
-        flight, segment = _flight(sent), _segment(sent, str(advertiser["currency"]))
         name = sent.get("name", "") or visitor.words.text(_default_name(sent))
+        faults = _missing(sent)
+        nothing: dict[str, Any] = {}
+        flight = _tried(faults, lambda: _flight(sent), nothing)
+        segment = _tried(faults, lambda: _segment(sent, str(advertiser["currency"])), None)
+        creative = _tried(faults, lambda: _creative(sent, name), nothing)
+        line_item = _tried(faults, lambda: _line_item(sent), nothing) | {"name": name}
+        if faults:
+            raise InputError("the input is not valid", faults=faults)
 
         def owner(made: _Made) -> dict[str, Any]:
             return {"advertiser_id": advertiser.get("id") or made["advertisers"]["id"]}
@@ -139,9 +182,7 @@ class Wizard:
             segment["name"] = audience if audience == name else f"{audience}: {name}"[:255]
             steps.append(Step("segments", lambda made: owner(made) | segment))
         domain = {"advertiser_domain": advertiser["domain"] or _host(sent.get("landing_url", ""))}
-        creative = _creative(sent, name) | domain
-        steps.append(Step("creatives", lambda made: owner(made) | creative))
-        line_item = _line_item(sent) | {"name": name}
+        steps.append(Step("creatives", lambda made: owner(made) | creative | domain))
         steps.append(Step("line-items", lambda made: owner(made) | _linked(line_item, made) | flight))
         return steps
 
@@ -156,6 +197,35 @@ class Wizard:
             fault = Fault("/advertiser_id", "required", "choose an advertiser", "or make a new one here")
             raise InputError("the input is not valid", faults=[fault])
         return await self._desk.read(caller, "advertisers", advertiser_id), []
+
+
+def _as_meant(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The form as its sender means it: addresses with their scheme, a new advertiser with a name."""
+    sent = dict.fromkeys(_NAMES, "") | {name: text.strip() for name, text in fields}
+    for name in ("image_url", "landing_url"):
+        if _BARE_ADDRESS.fullmatch(sent[name]):
+            sent[name] = f"https://{sent[name]}"
+    if sent["advertiser_id"] == _NEW and not sent["shop"]:
+        sent["shop"] = _host(sent["landing_url"])
+    return sent
+
+
+def _missing(sent: Mapping[str, str]) -> list[Fault]:
+    """What the form cannot do without."""
+    needed = (
+        ("landing_url", N_("the page that a click leads to is needed")),
+        ("image_url", N_("the address of an image is needed, or a file")),
+    )
+    return [Fault(f"/{name}", "required", text) for name, text in needed if not sent[name]]
+
+
+def _tried(faults: list[Fault], read: Callable[[], _T], otherwise: _T) -> _T:
+    """What is read of a part of the form, or `otherwise`, with its faults added to the others."""
+    try:
+        return read()
+    except InputError as error:
+        faults += error.faults
+        return otherwise
 
 
 def _default_name(sent: Mapping[str, str]) -> str:
@@ -189,9 +259,20 @@ def _segment(sent: Mapping[str, str], currency: str) -> dict[str, str] | None:
 
 
 def _values(sent: Mapping[str, str], ready: ReadyMade, currency: str) -> dict[str, ParameterValue]:
-    """The audience's parameters that were filled in. Raises InputError."""
-    texts = {one.name: sent.get(f"{ready.key}.{one.name}", "").strip() for one in ready.parameters}
-    return {one.name: parameter_value(one, texts[one.name], currency) for one in ready.parameters if texts[one.name]}
+    """The audience's parameters that were filled in. Raises InputError with a fault for each that is wrong."""
+    found: dict[str, ParameterValue] = {}
+    faults: list[Fault] = []
+    for one in ready.parameters:
+        text = sent.get(f"{ready.key}.{one.name}", "").strip()
+        try:
+            if text:
+                found[one.name] = parameter_value(one, text, currency)
+        except InputError as error:
+            message = error.message.removeprefix(f"{one.name}: ")
+            faults.append(Fault(f"/parameters/{one.name}", "value", message, error.hint))
+    if faults:
+        raise InputError("the input is not valid", faults=faults)
+    return found
 
 
 def _in_words(sent: Mapping[str, str], currency: str, words: Words) -> str:
@@ -200,15 +281,15 @@ def _in_words(sent: Mapping[str, str], currency: str, words: Words) -> str:
     return told(ready.key, _values(sent, ready, currency), currency, words) if ready else ""
 
 
-def _waits(sent: Mapping[str, str], words: Words) -> str:
-    """How long after a cart was left the form's audience begins; "" if it begins at once."""
+def _waits(sent: Mapping[str, str]) -> int:
+    """How many seconds after a cart was left the form's audience begins; 0 if it begins at once."""
     key = sent.get("audience", "")
     ready = READY_MADE.get(key)
     delays = [one for one in ready.parameters if one.name == "delay"] if ready else []
     for parameter in delays:
         seconds = parameter_value(parameter, sent.get(f"{key}.delay", "").strip() or default_text(parameter), "")
-        return words.duration(seconds) if isinstance(seconds, int) and seconds else ""
-    return ""
+        return seconds if isinstance(seconds, int) else 0
+    return 0
 
 
 def _host(url: str) -> str:
@@ -227,15 +308,24 @@ def _creative(sent: Mapping[str, str], name: str) -> dict[str, Any]:
     width, height = found.groups()
     size = {"width": int(width), "height": int(height)}
     pages = {"image_url": sent.get("image_url", ""), "landing_url": sent.get("landing_url", "")}
-    return {"name": f"{name} {width}x{height}"[:255], **size, **pages}
+    category = {"categories": [sent["category"]]} if sent.get("category") else {}
+    return {"name": f"{name} {width}x{height}"[:255], **size, **pages, **category}
 
 
 def _input_of(pointer: str, sent: Mapping[str, str]) -> tuple[str, str]:
     """The id and label of the input that a fault is about; two empty texts for none."""
+    if pointer.startswith("/parameters/"):
+        return _parameter(sent.get("audience", ""), pointer.rpartition("/")[2])
     member = pointer.split("/")[1] if pointer.startswith("/") else pointer
     if member == "name" and sent.get("advertiser_id") == _NEW and not sent.get("shop"):
         return "shop", N_("Name of the new advertiser")
     return _INPUTS.get(member, ("", ""))
+
+
+def _parameter(audience: str, name: str) -> tuple[str, str]:
+    """The id and label of the input of an audience's parameter."""
+    found = next(one for one in READY_MADE[audience].parameters if one.name == name)
+    return f"p-{audience}-{name}", found.summary
 
 
 def _line_item(sent: Mapping[str, str]) -> dict[str, Any]:

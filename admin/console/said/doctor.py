@@ -108,6 +108,8 @@ SAYINGS: Final = (
     N_("feed {id} was loaded {count} hours ago"),
     N_("is the worker role up, is the feed paused?"),
     N_("advertiser {id}: {share} of the ids of {word} are in its feeds"),
+    N_("{finding} (and {more} more)"),
+    N_("add creatives in the sizes that are asked for; most common are {sizes}"),
     N_("such as {words}; see `grosz products match {id}`"),
     N_("they are rewritten in hot layout {count}: {progress}; bidders read the one before as well"),
     N_(

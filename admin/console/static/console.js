@@ -56,6 +56,69 @@ document.addEventListener("keydown", (event) => {
   wanted.focus();
 });
 
+// What is to be put elsewhere is copied at a press; where the browser hands out no clipboard (plain http), by selecting it.
+const offerCopy = () => {
+  for (const piece of document.querySelectorAll("[data-copy]:not([data-offered])")) {
+    piece.dataset.offered = "";
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "secondary copy";
+    button.textContent = piece.dataset.copy;
+    button.addEventListener("click", async () => {
+      if (navigator.clipboard) {
+        await navigator.clipboard.writeText(piece.textContent);
+      } else {
+        window.getSelection().selectAllChildren(piece);
+        document.execCommand("copy");
+      }
+      button.textContent = piece.dataset.copied;
+    });
+    piece.after(button);
+  }
+};
+document.addEventListener("htmx:afterSettle", offerCopy);
+offerCopy();
+
+// A link to what stands in a closed part of the page opens it.
+const openTarget = () => {
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  const closed = target && target.closest("details");
+  if (closed) closed.open = true;
+};
+window.addEventListener("hashchange", openTarget);
+openTarget();
+
+// A file beside an address: it is sent at once, and its address and size fill the form.
+for (const file of document.querySelectorAll("input[data-kept-in]")) {
+  const status = document.getElementById(file.dataset.saidIn);
+  file.addEventListener("change", async () => {
+    if (!file.files.length) return;
+    status.textContent = file.dataset.wait;
+    try {
+      const headers = { "X-CSRF-Token": document.body.dataset.csrf };
+      const answer = await fetch(file.dataset.to, { method: "POST", headers, body: file.files[0] });
+      const told = await answer.json();
+      status.textContent = told.fault || `${file.dataset.done} ${told.size}`;
+      if (!told.url) return;
+      document.getElementById(file.dataset.keptIn).value = told.url;
+      document.getElementById(file.dataset.sizeIn).value = told.size;
+    } catch {
+      status.textContent = document.body.dataset.unsaved;
+    }
+  });
+}
+
+// Amounts are in the currency of the advertiser that is chosen, or is being made.
+const advertiser = document.querySelector("select#advertiser_id:has([data-currency])");
+if (advertiser) {
+  const own = document.getElementById("currency");
+  const show = () => {
+    const currency = advertiser.selectedOptions[0].dataset.currency || (own && own.value) || "";
+    for (const place of document.querySelectorAll("[data-in-currency]")) place.textContent = currency;
+  };
+  for (const one of [advertiser, own]) if (one) one.addEventListener("change", show);
+}
+
 // Lists that grow by themselves keep their newest rows.
 document.addEventListener("htmx:afterSettle", () => {
   for (const rows of document.querySelectorAll("[data-keep]")) {

@@ -1,5 +1,7 @@
 """The last events of a shop at its page, as they come: own ones alone, without whose they were."""
 
+import html
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 from core.clock import ManualClock, SystemClock
 from core.ids import new_user_id
 from segments.audiences.tag_health import MAX_LAST
+from segments.events.dropped import DroppedEvents
+from segments.events.privacy import NOTHING_SAID, Signals
 from segments.facts.event import LISTED, Event, Item, Kind
 from tests.integration.admin.conftest import make_shop
 from tests.kit.api import Api, running_api
@@ -50,6 +54,27 @@ async def test_the_last_events_are_shown_as_they_come_to_their_own_shop(api: Api
     assert (await browser.get("/advertisers/2/events")).status == 404
     told = (await mine.caller.get("/v1/advertisers/1/tags")).body["last"]
     assert [one["event"] for one in told] == ["purchase", "view_item"]
+
+
+async def test_the_code_for_the_pages_stays_and_dropped_events_say_what_is_missing(
+    api: Api, valkey: str, clock: ManualClock
+) -> None:
+    await make_shop(api, "szpilka")
+    browser = await person(api, "read", advertisers=(1,))
+    new = (await browser.get("/advertisers/1/shop")).text
+    for event in ("page_view", "view_item", "view_cart", "add_to_cart", "purchase"):
+        assert f'event: "{event}"' in html.unescape(new)
+    assert ('id="code" open' in new, "without a word about consent" in new) == (True, False)
+    async with event_rig(valkey, SystemClock(), published=catalogue()) as rig:
+        refusal = Signals(refusal="npa")
+        dropped_events = [NOTHING_SAID, NOTHING_SAID, NOTHING_SAID, refusal]
+        await DroppedEvents(rig.store).count(1, dropped_events, clock.now_ms())
+    dropped = (await browser.get("/advertisers/1/shop")).text
+    assert re.search(r"without a word about consent and were not stored: 3\.", dropped)
+    assert re.search(r"these visitors have not agreed: 1\.", dropped)
+    assert "grosz.push({set: {gdpr: 0}})" in dropped
+    await happen(valkey, Event(Kind.PAGE_VIEW, 1, new_user_id(), SystemClock().now_ms()))
+    assert 'event: "view_cart"' in html.unescape((await browser.get("/advertisers/1/shop")).text)
 
 
 async def test_looking_ends_by_itself(api: Api) -> None:

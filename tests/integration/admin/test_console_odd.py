@@ -1,5 +1,6 @@
 """The console where something is odd: nonsense in forms, Redis away, sessions that end, ads that are hostile."""
 
+import html
 import re
 from typing import Any
 from urllib.parse import quote
@@ -271,7 +272,7 @@ async def test_faults_of_a_new_campaign_name_the_inputs_that_people_see(api: Api
     }
     no_bid = await browser.post("/start", sent | {"shop": "Obcas"})
     assert '<a href="#bid">i jest dla Ciebie wart' in no_bid.text
-    no_shop = await browser.post("/start", sent | {"bid": "1"})
+    no_shop = await browser.post("/start", sent | {"bid": "1", "landing_url": "nowhere"})
     assert '<a href="#shop">' in no_shop.text
     assert "/name:" not in no_shop.text
     no_image = await browser.post("/start", sent | {"bid": "1", "shop": "Obcas"})
@@ -297,7 +298,7 @@ async def test_a_campaign_that_is_begun_in_polish_has_polish_names_and_the_shop_
     (segment,) = (await shop.caller.get("/v1/segments")).body["items"]
     assert segment["name"] == "Kupujący"
     page = (await browser.get(f"/advertisers/{shop.advertiser['id']}/shop")).text
-    assert f'https://track.example/tag.js" data-advertiser="{shop.advertiser["id"]}"' in page
+    assert f'https://track.example/tag.js" data-advertiser="{shop.advertiser["id"]}"' in html.unescape(page)
 
 
 async def test_an_address_with_a_capital_letter_sets_up_and_logs_in(api: Api) -> None:

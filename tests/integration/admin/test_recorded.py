@@ -168,6 +168,8 @@ async def test_all_are_decided_again_as_they_were_and_differently_by_another_ver
     assert why[1, "4.00", ""] == "another of our line items pays more (bid 4.00, floor 0.00)"
     assert why[2, "", "5.00"] == "bids more than line item 1, which won before"
     assert why[2, "3.00", "5.00"] == "worth 3.00, now 5.00"
+    gone = await owner.post("/v1/replay", {"catalogue": 7})
+    assert (gone.status, gone.body["detail"]) == (404, "catalogue 7 is not kept")
 
 
 async def test_names_that_name_nothing_are_answered(recorded: Api) -> None:
@@ -206,3 +208,10 @@ async def test_decisions_of_one_release_are_compared_with_another_s(
     assert second.returncode == 1
     (change,) = json.loads(second.stdout)["changes"]
     assert (change["line_item_id"], change["why"]) == (2, "worth 3.00, now 3.50")
+    saved.write_text(saved.read_text().splitlines()[0])
+    third = await asyncio.to_thread(grosz, *again, "--against", str(saved))
+    told = json.loads(third.stdout)
+    assert (told["requests"], told["same"]) == (1, 1)
+    nowhere = await asyncio.to_thread(grosz, *again, "--save", str(tmp_path / "none" / "decisions"))
+    assert "decisions' cannot be written" in nowhere.stderr
+    assert "Traceback" not in nowhere.stderr

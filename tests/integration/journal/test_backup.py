@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from admin.backup.backup import DATABASE_FILE, REDIS_FILE, Installation, back_up
+from admin.backup.backup import DATABASE_FILE, REDIS_FILE, Installation, back_up, read_manifest
 from admin.backup.database_copy import copy_out
 from admin.backup.redis_snapshot import place_snapshot, write_snapshot
 from admin.reports.agreement import agreement
@@ -13,6 +13,7 @@ from admin.store.database import Database
 from admin.store.ledger import SqlLedgerStore
 from core.clock import SystemClock
 from core.config import JournalSettings
+from core.errors import ConflictError
 from core.redis.client import PipelinedRedis
 from core.redis.embedded import EmbeddedServer
 from core.redis.url import RedisAddress, parse_redis_url
@@ -103,3 +104,22 @@ async def test_each_bill_click_and_order_is_there_once_whatever_happens_between_
     assert len(set(clicks)) == len(clicks)
     assert before <= set(clicks) <= life.bids
     assert orders <= len(found["orders"]) == len(set(found["orders"]))
+
+
+async def test_a_backup_that_is_begun_beside_another_is_refused_and_harms_it_not(
+    kept: KeptShop, valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Installation(parse_redis_url(valkey), kept.database, kept.folder.archive.folder.parent.parent)
+    backups, now_ms = tmp_path / "backups", SystemClock().now_ms()
+
+    async def copied_beside_another(database: Database, target: Path) -> None:
+        monkeypatch.undo()
+        with pytest.raises(ConflictError, match="another backup"):
+            await back_up(source, backups, now_ms + 60_000)
+        await copy_out(database, target)
+
+    monkeypatch.setattr("admin.backup.backup.copy_out", copied_beside_another)
+    first = await back_up(source, backups, now_ms)
+    assert read_manifest(first).files
+    second = await back_up(source, backups, now_ms + 60_000)
+    assert sorted(backups.iterdir()) == [first, second]

@@ -28,6 +28,8 @@ def test_a_recorded_bid_is_told_as_it_was_sent_beside_what_the_impression_is_wor
 def test_clicks_that_do_not_count_are_told_below_the_funnel_with_a_link_to_why() -> None:
     window = window_of({"seen": 9, "bids": 9}, {"wins": 1, "impressions": 1, "invalid_clicks": 2})
     item = {"id": 7, "name": "Carts", "status": "active", "advertiser_id": 3}
-    shown = render("delivery.html", ENGLISH, item=item, funnel=Funnel(7, "PLN", "", window, window), states=[])
+    shown = render(
+        "delivery.html", ENGLISH, item=item, funnel=Funnel(7, "PLN", "", window, window), states=[], steps=[]
+    )
     link = "/reports?by=day&amp;by=invalid&amp;measure=invalid_clicks&amp;only=line_item&amp;values=7"
     assert shown.count(f'<a href="{link}">2</a>') == 2

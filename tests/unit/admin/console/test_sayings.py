@@ -133,6 +133,7 @@ PIECES: Final = frozenset(
         " (and 7 more: `grosz doctor --line-item 7`)",
         "line item 77, 7",
         "start it; 7",
+        "wait a second; if it stays, ",
         "7: 7 days old",
         "1 bidder process runs",
         "7 bidder processes run",
