@@ -43,3 +43,7 @@ def test_clicks_that_do_not_count_are_told_below_the_funnel_with_a_link_to_why()
     )
     link = "/reports?by=day&amp;by=invalid&amp;measure=invalid_clicks&amp;only=line_item&amp;values=7"
     assert shown.count(f'<a href="{link}">2</a>') == 2
+
+
+def test_the_page_of_a_visitor_says_how_to_find_ones_own_cookie() -> None:
+    assert "developer tools (F12)" in render("visitor.html", ENGLISH, user_id="", report=None, erased=None)
