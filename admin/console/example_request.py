@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 from admin.access.principal import Principal
 from admin.console.desk import Desk
+from admin.store.model import Scope
 from admin.visitors.audience_desk import AudienceDesk
 from core.model import Exchange
 
 _ELSEWHERE = "https://BIDDER"
+_SOMEBODY = "VISITOR"
 # What a browser says; a program's name would be refused where only humans are bid on.
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -47,8 +49,11 @@ class ExampleRequests:
             targeting = item["targeting"]
             country = next(iter(targeting["countries"]), country)
             wanted = [*targeting["segments_all"], *targeting["segments_any"]]
-            user = await self._audiences.anyone(wanted[0]) if wanted else ""
-            lacks = wanted[0] if wanted and not user else 0
+            if wanted:
+                user = await self._audiences.anyone(wanted[0])
+                lacks = wanted[0] if not user else 0
+            if user and not (caller.has(Scope.ADMIN) and caller.advertiser_ids is None):
+                user = _SOMEBODY  # who may not see visitors' cards is not told whose browsers there are
             size = await self._size(caller, item)
         currency = item["bid"]["currency"] if item else exchange.default_currency
         request = {

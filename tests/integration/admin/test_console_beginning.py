@@ -71,6 +71,10 @@ async def test_the_connection_has_the_whole_address_and_a_request_that_can_be_se
         "id": "1", "banner": {"w": 300, "h": 250}, "bidfloor": 0.01, "bidfloorcur": "PLN"
     }  # fmt: skip
     assert request["device"]["geo"] == {"country": "DEU"}
+    reader = await person(api, "read", email="bea@szpilka.example")  # may see no visitor's card
+    page = html.unescape((await reader.get("/exchanges/1/traffic")).text)
+    assert user not in page
+    assert json.loads(page.partition("-d '")[2].partition("'")[0])["user"] == {"buyeruid": "VISITOR"}
 
 
 async def test_a_rate_is_set_at_a_page(api: Api, shop: Shop) -> None:
