@@ -52,7 +52,7 @@ class SegmentConverter:
         self._on_stored = on_stored
         self._codec = Codec()
         self._lock: int | None = None
-        self._told: set[str] = set()  # segments of a later release that the log has told of
+        self._later: set[str] = set()  # segments of a later release: read once, since there may be a thousand MiB
 
     def start(self) -> bool:
         """Take the folder; False while another process has it. Removes what a process that died was writing."""
@@ -83,6 +83,8 @@ class SegmentConverter:
         A segment that is none of ours is set aside under another name; one of a later release waits until this worker
         is upgraded; one that was removed meanwhile has no rows.
         """
+        if path.name in self._later:
+            return Converted(0, 0)
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -95,9 +97,8 @@ class SegmentConverter:
                 raise InputError("its head is damaged")
             frames = list(self._codec.frames(data))
         except LaterVersionError as error:
-            if path.name not in self._told:
-                self._told.add(path.name)
-                _log.error("a segment of the journal waits: %s", error, extra={"fields": {"file": path.name}})
+            self._later.add(path.name)
+            _log.error("a segment of the journal waits: %s", error, extra={"fields": {"file": path.name}})
             return Converted(0, 0)
         except InputError as error:
             _log.error("a segment of the journal is set aside: %s", error, extra={"fields": {"file": path.name}})

@@ -92,7 +92,15 @@ async def test_a_segment_of_a_later_release_waits_and_holds_up_nothing(
     later = await written(journal, 1)
     monkeypatch.undo()
     now = await written(journal, 2)
+    read, reads = Path.read_bytes, list[Path]()
+
+    def noted(path: Path) -> bytes:
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
     assert (journal.convert(), journal.convert()) == (1, 0)
+    assert sorted(reads) == sorted([later, now])
     assert journal.converter.waiting() == [later]
     assert not now.exists()
     assert [
@@ -100,6 +108,8 @@ async def test_a_segment_of_a_later_release_waits_and_holds_up_nothing(
     ]
     assert len(caplog.records) == 1
     monkeypatch.setattr(segment, "FORMAT_VERSION", FORMAT_VERSION + 1)  # the worker is upgraded
+    journal.converter.stop()
+    journal.converter = SegmentConverter(journal.segments, journal.archive, journal.columnar)
     assert journal.convert() == 1
     assert ids(journal) == [1, 2]
 
