@@ -173,6 +173,7 @@ class Console:
             *(web.get(path, self._shown(self._behind_login(show)), allow_head=False) for path, show in shows),
             *(web.post(path, self._shown(self._of_form(change))) for path, change in self._changes()),
             web.post("/start/picture", self._shown(self._behind_login(self._wizard.keep_picture))),
+            web.get("/{address:(?!v1/).*}", self._unknown),  # the last: what no other route has
         ]
 
     def _changes(self) -> list[tuple[str, Changing]]:
@@ -221,13 +222,18 @@ class Console:
             except GroszError as error:
                 return await self._refused(request, error)
             except web.HTTPNotFound:
-                missing = ApiError(HTTPStatus.NOT_FOUND, "there is no such page", hint="go back to the overview")
-                return await self._refused(request, missing)
+                return await self._refused(request, _no_page())
             if not isinstance(response, web.Response):
                 raise TypeError("a page is an ordinary answer")
             return response
 
         return answer
+
+    async def _unknown(self, request: web.Request) -> web.Response:
+        """GET of any other address: a page for browsers; programs get the API's answer"""
+        if "text/html" not in request.headers.get("Accept", ""):
+            raise web.HTTPNotFound
+        return await self._refused(request, _no_page())
 
     async def _refused(self, request: web.Request, error: GroszError) -> web.Response:
         is_stranger = isinstance(error, AccessError) and not isinstance(error, Forbidden)
@@ -240,9 +246,14 @@ class Console:
             visitor = await visitor_of(request, self._authentication)
         except GroszError:
             visitor = Visitor(words_for(request), None, address_of(request))
-        response = page("problem.html", visitor, status_of(error), problem=problem_of(error))
+        kind = PAGES.get(request.path.split("/")[1])
+        response = page("problem.html", visitor, status_of(error), problem=problem_of(error), kind=kind)
         if isinstance(error, ApiError):
             response.headers.update(error.headers)
         if isinstance(error, BodyRefused) and error.closes:
             response.force_close()
         return response
+
+
+def _no_page() -> ApiError:
+    return ApiError(HTTPStatus.NOT_FOUND, "there is no such page", hint="go back to the overview")

@@ -39,6 +39,8 @@ class Chart(msgspec.Struct, frozen=True):
     step: str = "day"
     currency: str = ""
     is_share: bool = False
+    zone: str = "UTC"
+    """The time zone that hours are told in."""
 
     def shown(self, value: float | None, words: Words) -> str:
         """A value as the language writes it."""

@@ -3,6 +3,7 @@
 import copy
 import datetime
 import functools
+import zoneinfo
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -44,11 +45,11 @@ class Words:
         """A share of one, in percent."""
         return str(format_percent(share, format="#,##0.##%", locale=self.locale))
 
-    def step(self, moment_s: int, step: str) -> str:
+    def step(self, moment_s: int, step: str, zone: str = "UTC") -> str:
         """A moment of a chart (unix seconds): an hour with its day, a month, or a day."""
-        moment = datetime.datetime.fromtimestamp(moment_s, datetime.UTC)
+        moment = datetime.datetime.fromtimestamp(moment_s, zoneinfo.ZoneInfo(zone))
         if step == "hour":
-            return str(format_datetime(moment, "short", locale=self.locale))
+            return str(format_datetime(moment.replace(tzinfo=None), "short", locale=self.locale))
         if step == "month":
             return str(format_date(moment.date(), "LLLL y", locale=self.locale))
         return str(format_date(moment.date(), "medium", locale=self.locale))

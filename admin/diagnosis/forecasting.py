@@ -434,7 +434,7 @@ def order_interval(count: int) -> tuple[float, float]:
 
 def _notes(study: _Study, gathered: _Gathered, curves: WinCurves, after: ForecastRun) -> Iterator[str]:
     if curves.weight < 500:
-        yield f"only {curves.weight} bids tell what it takes to win: prices are mostly the shipped belief"
+        yield f"only {curves.weight} bids tell what it takes to win: prices are mostly assumed"
     if len(gathered.trials) < 200:
         yield f"the line item fits {len(gathered.trials)} recorded places only: the figures are rough"
     if study.after.budget_shares:

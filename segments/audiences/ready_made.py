@@ -110,8 +110,8 @@ _ALL: Final = (
     ReadyMade(
         "cart_abandoners", "Cart abandoners by value", "Left a cart whose value lies in a tier.",
         "cart.value >= {at_least} and cart.value < {below} and " + _ABANDONED,
-        (_money("at_least", "lowest value of the tier", 0), _money("below", "the tier ends below", 1_000_000), _DELAY,
-         _UNTIL),
+        (_money("at_least", "value of the cart, at least", 0), _money("below", "value of the cart, below", 1_000_000),
+         _DELAY, _UNTIL),
         (("at_least", "cart.value >= {at_least} and "), ("below", "cart.value < {below} and ")),
     ),
     ReadyMade(
@@ -133,8 +133,8 @@ _ALL: Final = (
         (_money("at_least", "worth of a year", 1_000),),
     ),
     ReadyMade(
-        "lapsed", "Lapsed customers (win-back)", "Bought, and have been away since. Needs a profile retention longer "
-        "than `after`.",
+        "lapsed", "Lapsed customers (win-back)", "Bought, and have been away since. Visitors must be remembered "
+        "for longer than that.",
         "last_purchase > {after} ago and last_visit > {silent} ago",
         (_duration("after", "time since the last purchase", 60 * DAY_S),
          _duration("silent", "time since the last visit", 14 * DAY_S)),

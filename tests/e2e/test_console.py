@@ -181,7 +181,7 @@ def _paths(context: BrowserContext, base: str) -> list[str]:
     """Every page, with one object of each kind that has any."""
     page = context.new_page()
     paths = ["/", "/attention", "/explain", "/start", "/account", "/reports", "/figures", "/live", "/given-up"]
-    paths += ["/approvals", "/reports/saved", "/reports/saved?query=by%3Dday%26measure%3Dclicks"]
+    paths += ["/rates", "/approvals", "/reports/saved", "/reports/saved?query=by%3Dday%26measure%3Dclicks"]
     paths += [f"/{name}" for name in PAGES]
     for name in PAGES:
         page.goto(f"{base}/{name}")

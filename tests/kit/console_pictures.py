@@ -43,7 +43,7 @@ FONTS: Final = REPOSITORY / "tests" / "vendored" / "inter-5.3.0"
 NOW_MS: Final = 1_796_036_400_000
 DAY_MS: Final = 86_400_000
 # Pictures of more bytes are reduced to 256 colours: all together must stay below 5 MiB.
-_LARGE: Final = 100_000
+_LARGE: Final = 60_000
 # (theme, width, height, language)
 LOOKS: Final = (
     ("light", 1280, 640, "en"),

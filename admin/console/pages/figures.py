@@ -132,9 +132,9 @@ def delivery_charts(
             for end in ends
         ]
         lines.append(ChartLine(text(N_("Planned")), [0.0, *planned]))
-    charts = [Chart("pacing", text(N_("Spent today")), [midnight_s, *ends], lines, "hour", advertiser.currency)]
+    titles = [f"{text(title)} ({advertiser.timezone})" for title in (N_("Spent today"), N_("Impressions by hour"))]
     shown = [ChartLine(text(N_("Impressions")), [hour.impressions for hour in hours])]
-    charts.append(
-        Chart("impressions", text(N_("Impressions by hour")), [hour.start_s for hour in hours], shown, "hour")
-    )
-    return charts
+    return [
+        Chart("pacing", titles[0], [midnight_s, *ends], lines, "hour", advertiser.currency, zone=advertiser.timezone),
+        Chart("impressions", titles[1], [hour.start_s for hour in hours], shown, "hour", zone=advertiser.timezone),
+    ]

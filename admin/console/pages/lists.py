@@ -31,6 +31,8 @@ _PER_PAGE = 100
 _CSV_PER_PAGE = 500
 # What a spreadsheet opens with ease; all of more is what the API's cursor is for.
 _CSV_ROWS = 100_000
+# What is shown again of a value that was refused.
+_TYPED = 100
 _OWN_FILTERS = ("q", "status", "sort", "cursor", "limit")
 _OWNERS = {"advertiser_id": "advertisers", "campaign_id": "campaigns"}
 
@@ -153,10 +155,12 @@ class Lists:
         if request.headers.get("HX-Request") == "true":
             # htmx swaps answers of 2xx alone: the refusal is shown in the cell.
             text = input_text(column.field, value_at(item, column.field.path))
+            if problem:
+                text = dict(fields).get(column.field.path, "")[:_TYPED]
             shown: dict[str, Any] = {"kind": kind, "item": item, "column": column, "text": text}
             return page("cell.html", visitor, problem=problem, saved=not problem, **shown)
         if problem:
-            return page("problem.html", visitor, status, problem=problem, here=f"/{kind.name}")
+            return page("problem.html", visitor, status, problem=problem, here=f"/{kind.name}", kind=kind)
         return go(_back(fields, kind))
 
     async def csv(self, request: web.Request, visitor: Visitor) -> web.Response:
@@ -281,7 +285,7 @@ def _patch_of_many(kind: KindPage, fields: Sequence[tuple[str, str]]) -> dict[st
     column = _inline_column(kind, sent.get("path", ""))
     patch, faults = document_of([column.field], [(column.field.path, sent.get("value", "").strip())], {})
     if faults:
-        raise InputError(faults[0].message, faults=faults)
+        raise InputError("the input is not valid", faults=faults)
     nothing: Any = None
     return patch or functools.reduce(lambda inner, part: {part: inner}, reversed(column.field.path.split(".")), nothing)
 

@@ -1,7 +1,9 @@
 """Why a line item bids or not on a request, and what a segment's rule means before it is saved."""
 
 import contextlib
+import copy
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +31,7 @@ class QuestionPages:
         """GET /explain"""
         shown = {
             "exchange": request.query.get("exchange", ""),
-            "request": json.dumps(EXAMPLE["request"], indent=2),
+            "request": json.dumps(_example(request.query.get("place", ""), request.query.get("size", "")), indent=2),
             "line_item_id": request.query.get("line_item_id", ""),
             "user_id": "",
         }
@@ -80,6 +82,16 @@ class QuestionPages:
             with contextlib.suppress(NotFoundError):  # the answer says so
                 names[asked] = (await self._desk.read(caller, "line-items", asked))["name"]
         return names
+
+
+def _example(place: str, size: str) -> dict[str, Any]:
+    """The request to begin with: of a site and a size such as 300x250, where these are given."""
+    example: dict[str, Any] = copy.deepcopy(EXAMPLE["request"])
+    if place:
+        example["site"]["domain"] = place
+    if found := re.fullmatch(r"([0-9]{1,4})x([0-9]{1,4})", size):
+        example["imp"][0]["banner"] = {"w": int(found[1]), "h": int(found[2])}
+    return example
 
 
 def _line_item(text: str) -> int:

@@ -138,7 +138,7 @@ SAYINGS: Final = (
     N_("the line item is not valid"),
     N_("give either `line_item` or `line_item_id`"),
     N_("not enough data: {count} orders, {most} are needed"),
-    N_("only {count} bids tell what it takes to win: prices are mostly the shipped belief"),
+    N_("only {count} bids tell what it takes to win: prices are mostly assumed"),
     N_("the line item fits {count} recorded places only: the figures are rough"),
     N_("budget shares are taken together"),
     N_("nobody is known by an id, so there is no reach"),

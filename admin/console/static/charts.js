@@ -11,7 +11,7 @@
     const rows = [...table.tBodies[0].rows];
     const heads = [...table.tHead.rows[0].cells].slice(1);
     const language = document.documentElement.lang;
-    const times = { timeZone: "UTC", ...(place.dataset.step === "hour" ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short" }) };
+    const times = { timeZone: place.dataset.zone, ...(place.dataset.step === "hour" ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short" }) };
     const moment = new Intl.DateTimeFormat(language, times);
     // As many decimals as tell the lines of the grid apart: an hour's spending may be a tenth of a grosz.
     const short = (splits) => {
@@ -27,10 +27,10 @@
       cursor: { drag: { x: false, y: false } },
       scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
-        { ...axis, values: (_plot, splits) => splits.map((at) => moment.format(at * 1000)) },
+        { ...axis, space: 75, values: (_plot, splits) => splits.map((at) => moment.format(at * 1000)) },
         { ...axis, size: 60, values: (_plot, splits) => splits.map(short(splits).format) },
       ],
-      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
+      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), place.dataset.zone),
       series: [
         {},
         ...heads.map((head, at) => ({

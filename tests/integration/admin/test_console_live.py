@@ -39,11 +39,14 @@ async def test_auctions_come_as_rows_and_nobody_sees_bids_of_others(api: Api, sh
         await redis.xadd(keys.TAIL_AUCTIONS, {AUCTION_FIELD: auction(place, *bids)})
     await redis.aclose()
     whole, own = [await rows_of(browser, text) for browser, text in zip((owner, restricted), begun, strict=True)]
-    assert re.findall(r"\w+\.example", whole) == ["nobody.example", "theirs.example", "both.example"]
+    assert re.findall(r">(\w+\.example)", whole) == ["nobody.example", "theirs.example", "both.example"]
     assert "Abandoned &lt;carts&gt;" in own
-    assert re.findall(r"\w+\.example", own) == ["both.example"]
+    assert re.findall(r">(\w+\.example)", own) == ["both.example"]
     assert "/line-items/77/" not in own
     assert 'name="nobid"' not in begun[1]
+    (link,) = re.findall(r'href="(/explain[^"]*)"', own)
+    explaining = dict((await restricted.get(link.replace("&amp;", "&"))).fields)
+    assert (explaining["line_item_id"], '"domain": "both.example"' in explaining["request"]) == (str(mine["id"]), True)
     assert "both.example" not in await rows_of(owner, whole)  # the next look goes on from there
 
 

@@ -356,6 +356,26 @@ async def test_a_refused_change_of_many_comes_back_in_the_list_with_what_was_tic
     assert not [link for link in page.links if "changed" in link]
 
 
+async def test_unknown_addresses_and_objects_are_pages_with_links(api: Api, shop: Shop) -> None:
+    browser = await person(api)
+    assert (await browser.get("/nothing")).headers["Content-Type"].startswith("application/problem+json")
+    browser.headers["Accept"] = "text/html,*/*"
+    missing = await browser.get("/nothing/here")
+    assert (missing.status, "there is no such page" in missing.text, "/campaigns" in missing.links) == (404, True, True)
+    gone = await browser.get("/line-items/999")
+    assert (gone.status, gone.links.count("/line-items") > 1, "GET /v1" in gone.text) == (404, True, False)
+    assert (await browser.get("/v1/nothing")).headers["Content-Type"].startswith("application/problem+json")
+
+
+async def test_a_refused_cell_keeps_what_was_typed(api: Api, shop: Shop) -> None:
+    item = await shop.caller.made("/v1/line-items", shop.line_item())
+    browser = await person(api)
+    form = {"csrf": await browser.csrf(), "path": "bid", "bid": "lots"}
+    cell = await browser.post(f"/line-items/{item['id']}/cell", form, HX_Request="true")
+    assert 'value="lots"' in cell.text
+    assert "write an amount like 12.50" in cell.text
+
+
 async def test_rights_are_ticked_and_all_faults_of_a_person_are_told_at_once(api: Api) -> None:
     browser = await person(api)
     form = await browser.get("/users/new")

@@ -3,6 +3,7 @@
 from admin.console.browser import Visitor
 from admin.console.rendering import render
 from admin.console.words import words_of
+from admin.diagnosis.forecasting import Forecast, ForecastFigures, ForecastOrders, ForecastPoint
 from admin.diagnosis.funnels import Funnel, window_of
 from admin.diagnosis.recorded import RecordedExplanation, RecordedSummary
 from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, PriceBuildUp, Verdict
@@ -25,6 +26,15 @@ def test_a_recorded_bid_is_told_as_it_was_sent_beside_what_the_impression_is_wor
     assert [cell.rpartition(">")[2] for cell in cells[:4]] == ["bid", "PLN11.09", "PLN3.61", "PLN0.01"]
 
 
+def test_a_forecast_of_nothing_says_that_there_is_not_enough_data() -> None:
+    none = ForecastFigures(0, 0, 0, 0, "0", "0")
+    forecast = Forecast("PLN", 1.0, 0, 0, 1.0, none, None, (ForecastPoint(1.0, 0, 0, "0"),), (), (),
+                        ForecastOrders("", 0), 0, ())  # fmt: skip
+    shown = render("forecast.html", ENGLISH, item={"id": 7, "name": "Carts"}, problem=None, forecast=forecast)
+    assert "There is not enough data for a forecast" in shown
+    assert "<table" not in shown
+
+
 def test_clicks_that_do_not_count_are_told_below_the_funnel_with_a_link_to_why() -> None:
     window = window_of({"seen": 9, "bids": 9}, {"wins": 1, "impressions": 1, "invalid_clicks": 2})
     item = {"id": 7, "name": "Carts", "status": "active", "advertiser_id": 3}
@@ -33,3 +43,7 @@ def test_clicks_that_do_not_count_are_told_below_the_funnel_with_a_link_to_why()
     )
     link = "/reports?by=day&amp;by=invalid&amp;measure=invalid_clicks&amp;only=line_item&amp;values=7"
     assert shown.count(f'<a href="{link}">2</a>') == 2
+
+
+def test_the_page_of_a_visitor_says_how_to_find_ones_own_cookie() -> None:
+    assert "developer tools (F12)" in render("visitor.html", ENGLISH, user_id="", report=None, erased=None)

@@ -24,6 +24,10 @@ def test_translations_keep_what_is_code() -> None:
         assert sorted(re.findall(code, text)) == sorted(re.findall(code, shown)), text
 
 
+def test_one_word_is_written_in_one_way() -> None:
+    assert [shown for shown in catalogue("pl").values() if re.search(r"\bbider", shown, re.IGNORECASE)] == []
+
+
 def test_numbers_money_and_times_are_written_as_the_language_does() -> None:
     english, polish = words_of("en"), words_of("pl")
     amount = {"amount": "1234.50", "currency": "PLN"}

@@ -34,6 +34,8 @@ def test_what_was_spent_since_midnight_stands_against_the_plan(pacing: Pacing) -
     assert spent.moments == [MIDNIGHT_S, *(MIDNIGHT_S + hour * 3_600 for hour in range(1, 13)), round(NOON.timestamp())]
     assert spent.lines[0].values == [float(amount) for amount in range(14)]
     assert len(shown.moments) == 24
+    assert (spent.title, spent.zone) == ("Spent today (Europe/Warsaw)", "Europe/Warsaw")
+    assert visitor.words.step(spent.moments[0], spent.step, spent.zone).replace("\u202f", " ") == "11/29/26, 12:00 AM"
     if pacing is Pacing.ASAP:
         assert len(spent.lines) == 1
         return
