@@ -66,8 +66,9 @@ FEW: Final = {
     "rates": "/rates", "approvals": "/approvals",
     "connection": "/exchanges/1/traffic", "saved-reports": "/reports/saved",
     "audiences": "/advertisers/2/audiences?segment=200&segment=201&rows=visits.count: 2, 5&columns=last_visit: 1d, 7d",
-    "recorded": "/line-items/200/recorded", "forecast": "/line-items/200/forecast", "forgotten": "/password/forgotten",
+    "recorded": "/line-items/200/recorded", "forecast": "/line-items/200/forecast",
     "visitor": "/visitors?id=Somebody-with-a-cart-1",
+    "forgotten": "/password/forgotten",  # last, since it logs out
 }  # fmt: skip
 PAGES: Final = _WHOLE | FEW
 
