@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import UnavailableError
 from journal import segment
-from journal.archive import HOUR_MS, Archive
+from journal.archive import HAND_ON_MS, HOUR_MS, Archive
 from journal.columnar import Columnar
 from journal.converting import LEFTOVER_S, SegmentConverter
 from journal.folders import DAMAGED_SUFFIX
@@ -101,6 +101,7 @@ async def test_a_segment_of_a_later_release_waits_and_holds_up_nothing(
     monkeypatch.setattr(Path, "read_bytes", noted)
     assert (journal.convert(), journal.convert()) == (1, 0)
     assert sorted(reads) == sorted([later, now])
+    assert journal.converter.later_since_ms() == NOW_MS - HAND_ON_MS
     assert journal.converter.waiting() == [later]
     assert not now.exists()
     assert [
@@ -112,6 +113,7 @@ async def test_a_segment_of_a_later_release_waits_and_holds_up_nothing(
     journal.converter = SegmentConverter(journal.segments, journal.archive, journal.columnar)
     assert journal.convert() == 1
     assert ids(journal) == [1, 2]
+    assert journal.converter.later_since_ms() is None
 
 
 async def test_a_segment_that_was_removed_does_not_hold_up_the_others(journal: JournalFolder) -> None:
