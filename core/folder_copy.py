@@ -1,5 +1,6 @@
 """A copy of a folder in which other processes go on writing, renaming and removing files."""
 
+import contextlib
 import os
 import shutil
 import stat
@@ -49,6 +50,8 @@ class FolderCopy:
             here = Path(folder).relative_to(self._source)
             folders[:] = [name for name in folders if name not in self._left_out]
             (self._target / here).mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                shutil.copymode(folder, self._target / here)
             yield from (here / name for name in names if not name.endswith(_PASSING))
 
     def _copy(self, path: Path) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from core.errors import InputError, UnavailableError
-from journal.archive import HOUR_MS, Archive, HourPart, current
+from journal.archive import HAND_ON_MS, HOUR_MS, Archive, HourPart, current
 from journal.columnar import Columnar, files_sql, remove_temporary
 from journal.folders import DAMAGED_SUFFIX, take_lock, waiting_segments
 from journal.rows import KINDS, JournalKind
@@ -52,7 +52,8 @@ class SegmentConverter:
         self._on_stored = on_stored
         self._codec = Codec()
         self._lock: int | None = None
-        self._told: set[str] = set()  # segments of a later release that the log has told of
+        # When segments of a later release were begun, by name: they are read once, since there may be a thousand MiB.
+        self._later: dict[str, int] = {}
 
     def start(self) -> bool:
         """Take the folder; False while another process has it. Removes what a process that died was writing."""
@@ -77,12 +78,22 @@ class SegmentConverter:
         """Segments that nobody writes any more, oldest first: handed on, or left by a process that is gone."""
         return waiting_segments(self._segments)
 
+    def later_since_ms(self) -> int | None:
+        """The moment (unix ms) from which on segments of a later release, which wait, may have rows; None without any.
+
+        Rows are gathered for a moment before their file is begun.
+        """
+        begun = [self._later[path.name] - HAND_ON_MS for path in self.waiting() if path.name in self._later]
+        return min(begun, default=None)
+
     def convert(self, path: Path) -> Converted:
         """Turn one segment into Parquet and remove it. Raises UnavailableError, and leaves it, where a disk refuses.
 
         A segment that is none of ours is set aside under another name; one of a later release waits until this worker
         is upgraded; one that was removed meanwhile has no rows.
         """
+        if path.name in self._later:
+            return Converted(0, 0)
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -95,9 +106,8 @@ class SegmentConverter:
                 raise InputError("its head is damaged")
             frames = list(self._codec.frames(data))
         except LaterVersionError as error:
-            if path.name not in self._told:
-                self._told.add(path.name)
-                _log.error("a segment of the journal waits: %s", error, extra={"fields": {"file": path.name}})
+            self._later[path.name] = error.opened_ms
+            _log.error("a segment of the journal waits: %s", error, extra={"fields": {"file": path.name}})
             return Converted(0, 0)
         except InputError as error:
             _log.error("a segment of the journal is set aside: %s", error, extra={"fields": {"file": path.name}})

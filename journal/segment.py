@@ -56,6 +56,13 @@ class SegmentFrame(NamedTuple):
 class LaterVersionError(InputError):
     """The segment was written by a later release, which reads it."""
 
+    def __init__(self, head: SegmentHead) -> None:
+        super().__init__(
+            f"the journal's segment is of version {head.version}, and this release reads up to {FORMAT_VERSION}",
+            hint="let the release that wrote it turn it into Parquet, or upgrade",
+        )
+        self.opened_ms = head.opened_ms
+
 
 class Codec:
     """Makes and reads frames; keeps zstandard's contexts, which are slow to make."""
@@ -171,8 +178,5 @@ def _read_head(number: int, payload: bytes) -> SegmentHead:
     except msgspec.DecodeError as error:
         raise InputError(f"the head of the journal's segment cannot be read: {error}") from error
     if head.version > FORMAT_VERSION:
-        raise LaterVersionError(
-            f"the journal's segment is of version {head.version}, and this release reads up to {FORMAT_VERSION}",
-            hint="let the release that wrote it turn it into Parquet, or upgrade",
-        )
+        raise LaterVersionError(head)
     return head

@@ -205,18 +205,21 @@ class JournalKeeper:
     async def _note_stored_until(self, began_ms: int, event_ms: int | None) -> None:
         """Say up to when the files have everything, once a pass has taken what was there when it began.
 
-        Bills that the ledger's writer has not moved yet are not in them, nor orders whose events wait.
+        Bills that the ledger's writer has not moved yet are not in them, nor orders whose events wait, nor the rows of
+        segments of a later release.
         """
         positions = self._taker.positions if self._taker is not None else {}
         taken = {number: positions.get(f"ledger:{number}", "") for number in self._advertisers()}
         bill_ms = await oldest_bill_ms(self._transitions, taken)
-        waits_since_ms = min((moment for moment in (event_ms, bill_ms) if moment is not None), default=None)
+        waiting = (event_ms, bill_ms, self._converter.later_since_ms())
+        waits_since_ms = min((moment for moment in waiting if moment is not None), default=None)
         self._metrics.stored_until_ms = self._archive.note_stored_until(began_ms, waits_since_ms)
 
     async def erase(self) -> int:
         """Erase from the files people who were erased or have opted out; how many files were written anew.
 
-        It is repeated until no notice of an open bid can come any more, since a bid's token still names the user.
+        It is repeated until no notice of an open bid can come any more, since a bid's token still names the user, and
+        while segments of a later release wait.
         """
         began_ms = self._clock.now_ms()
         reply = await self._transitions.command("ZRANGE", keys.JOURNAL_ERASURES, 0, -1, "WITHSCORES")
@@ -228,6 +231,9 @@ class JournalKeeper:
             self._mirror.note_erased(began_ms)
         waits_ms = _LAST_SHIPMENT_MS if self._settings.receive_port else _LAST_NOTICE_MS
         last_ms = self._clock.now_ms() - waits_ms
+        later_ms = self._converter.later_since_ms()
+        if later_ms is not None:
+            last_ms = min(last_ms, later_ms - waits_ms)
         if self._feeder is not None:
             last_ms = min(last_ms, self._feeder.clean_until_ms - waits_ms)
         if self._mirror is not None:  # a worker that has lost its disk fills its folder from the mirror

@@ -29,7 +29,12 @@ from journal.rows import ANSWER
 from journal.writing import JournalWriter
 from segments.profiles.reading import ProfileBatch
 
-_NO_AGENT: Final = (None, None)
+_Agent = str | tuple[str, ...] | None
+_Families = tuple[str | None, str | None]
+_NO_AGENT: Final[_Families] = (None, None)
+# Senders choose what is remembered: some 10 MiB of real agents. One agent names its system in one or two ways.
+_REMEMBERED: Final = 16_384
+_NAMES: Final = 4
 _NONE: Final[Integers] = np.zeros(0, np.int64)
 
 
@@ -124,13 +129,15 @@ def bid_batch(
     slots, segments, users, people = found.slots, profiles.segments, profiles.user_ids, pseudonyms.at(now_ms)
     auctions: list[tuple[Any, ...]] = []
     bids: list[tuple[Any, ...]] = []
+    places: dict[int, int] = {}  # of the auctions in the batch, by number
     last = at = -1
     for slot_number, bid in chosen.items():
         slot = slots[slot_number]
         number = slot.number
-        if number != last:  # slots of an auction lie side by side, and bids in the order of their slots
-            last, at = number, at + 1
-            auctions.append(_auction(slot.auction, people[users[number]], segments[number]))
+        if number != last:  # slots of an auction lie side by side, but for those of second bids, which are the last
+            last, at = number, places.setdefault(number, len(auctions))
+            if at == len(auctions):
+                auctions.append(_auction(slot.auction, people[users[number]], segments[number]))
         impression = slot.impression
         bids.append((
             at, bid.shown.offer_row, bid.nonce, impression.imp.id, impression.offer.placement, bid.deal_id,
@@ -204,7 +211,7 @@ def _auction(auction: Auction, person: bytes, segments: bytes | None) -> tuple[A
     else:
         kind, geo = device.devicetype, device.geo
         offset = None if geo is None else geo.utcoffset
-        system, family = _agents[device.os][device.ua or inventory.agent(auction)]
+        system, family = _agents[device.ua or inventory.agent(auction)][device.os]
     if site is None:
         domain, app, publisher = None, inventory.app(auction), inventory.publisher(auction)
     else:
@@ -217,17 +224,17 @@ def _auction(auction: Auction, person: bytes, segments: bytes | None) -> tuple[A
     )  # fmt: skip
 
 
-def _families(named: str | None, agent: str | tuple[str, ...] | None) -> tuple[str | None, str | None]:
-    """Families of system and browser, from the system's name and the agent, which itself is not written."""
+def _families(agent: _Agent, named: str | None) -> _Families:
+    """Families of system and browser, from the agent, which itself is not written, and the system's name."""
     system = operating_system(named, agent if isinstance(agent, str) else None)
     family = browser(agent)
     return (system[0] if system else None, family[0] if family else None)
 
 
-def _agents_of(named: str | None) -> RememberedValues[str | tuple[str, ...] | None, tuple[str | None, str | None]]:
-    return RememberedValues(functools.partial(_families, named), 16_384)
+def _named_with(agent: _Agent) -> RememberedValues[str | None, _Families]:
+    return RememberedValues(functools.partial(_families, agent), _NAMES)
 
 
-_domains = RememberedValues(normal_domain, 16_384)
-# By the system's name, then by the agent: hashing both as a tuple takes as long as all else of looking up.
-_agents = RememberedValues(_agents_of, 64)
+_domains = RememberedValues(normal_domain, _REMEMBERED)
+# By the agent, then by the system's name: hashing both as a tuple takes as long as all else of looking up.
+_agents = RememberedValues(_named_with, _REMEMBERED)

@@ -18,6 +18,7 @@ from core import keys
 from core.clock import ManualClock, SystemClock
 from core.config import JournalSettings
 from core.telemetry.metrics import Telemetry
+from journal import segment
 from journal.archive import HAND_ON_MS
 from journal.columnar import files_sql
 from journal.folders import unchanged
@@ -25,7 +26,7 @@ from journal.people import DAY_MS
 from journal.questions import ReportQuestion
 from journal.reports import ReportReader, ReportShop
 from journal.rollups import CUBES
-from journal.rows import BID, BILL, CLICK, CONVERSION, NOTICE, SHOWN, JournalKind
+from journal.rows import BID, BILL, CLICK, CONVERSION, FORMAT_VERSION, NOTICE, SHOWN, JournalKind
 from journal.segment import SegmentFrame
 from journal.streams import StreamRows, StreamTaker
 from pacing.budgets.pools import PoolKey
@@ -202,6 +203,33 @@ async def test_who_opts_out_is_in_no_file_also_not_by_a_notice_that_comes_later(
     now_s = SystemClock().now_ms() // 1000  # the erasure is stamped by the server
     kept.shop.clock.advance(now_s + 8 * 3_600 - kept.shop.clock.now_ms() // 1000)
     await kept.keeper.erase()
+    assert not await kept.shop.transitions.command("ZCARD", keys.JOURNAL_ERASURES)
+
+
+async def test_a_segment_of_a_later_release_is_told_as_lacking_and_its_visitors_are_erased_when_it_is_read(
+    kept: KeptShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, archive = kept.shop.clock, kept.folder.archive
+    begun_ms, person = clock.now_ms(), PEOPLE.of(USER, clock.now_ms())
+    monkeypatch.setattr(segment, "FORMAT_VERSION", FORMAT_VERSION + 1)
+    await an_impression(kept)
+    await kept.folder.writer.close()
+    monkeypatch.undo()
+    await the_visitor_opts_out(kept)
+    now_s = SystemClock().now_ms() // 1000  # the erasure is stamped by the server
+    clock.advance(now_s + 8 * 3_600 - clock.now_ms() // 1000)
+    await kept.keep()
+    await kept.keeper.erase()
+    assert archive.stored_until() < begun_ms
+    monkeypatch.setattr(segment, "FORMAT_VERSION", FORMAT_VERSION + 1)  # the worker is upgraded
+    kept.keeper.stop()
+    kept.keeper = kept.new_keeper()
+    await kept.keep()
+    await kept.keeper.erase()
+    assert archive.stored_until() == clock.now_ms() - HAND_ON_MS
+    people = [row[0] for row in kept.folder.rows(NOTICE, "person")]
+    assert people
+    assert person not in people
     assert not await kept.shop.transitions.command("ZCARD", keys.JOURNAL_ERASURES)
 
 

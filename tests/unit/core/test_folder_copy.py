@@ -59,11 +59,13 @@ def test_what_passes_and_what_is_to_be_left_out_is_no_part_of_it(tmp_path: Path)
 
 def test_modes_and_times_are_kept(tmp_path: Path) -> None:
     source, target = written(tmp_path / "source", a="1"), tmp_path / "target"
+    written(source / "below").chmod(0o700)
     (source / "a").chmod(0o640)
     os.utime(source / "a", ns=(1_000_000_007, 2_000_000_009))
     FolderCopy(source, target).renew()
     told = (target / "a").stat()
     assert (told.st_mode & 0o777, told.st_mtime_ns) == (0o640, 2_000_000_009)
+    assert (target / "below").stat().st_mode & 0o777 == 0o700
 
 
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import UnavailableError
 from journal import segment
-from journal.archive import HOUR_MS, Archive
+from journal.archive import HAND_ON_MS, HOUR_MS, Archive
 from journal.columnar import Columnar
 from journal.converting import LEFTOVER_S, SegmentConverter
 from journal.folders import DAMAGED_SUFFIX
@@ -92,7 +92,16 @@ async def test_a_segment_of_a_later_release_waits_and_holds_up_nothing(
     later = await written(journal, 1)
     monkeypatch.undo()
     now = await written(journal, 2)
+    read, reads = Path.read_bytes, list[Path]()
+
+    def noted(path: Path) -> bytes:
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
     assert (journal.convert(), journal.convert()) == (1, 0)
+    assert sorted(reads) == sorted([later, now])
+    assert journal.converter.later_since_ms() == NOW_MS - HAND_ON_MS
     assert journal.converter.waiting() == [later]
     assert not now.exists()
     assert [
@@ -100,8 +109,11 @@ async def test_a_segment_of_a_later_release_waits_and_holds_up_nothing(
     ]
     assert len(caplog.records) == 1
     monkeypatch.setattr(segment, "FORMAT_VERSION", FORMAT_VERSION + 1)  # the worker is upgraded
+    journal.converter.stop()
+    journal.converter = SegmentConverter(journal.segments, journal.archive, journal.columnar)
     assert journal.convert() == 1
     assert ids(journal) == [1, 2]
+    assert journal.converter.later_since_ms() is None
 
 
 async def test_a_segment_that_was_removed_does_not_hold_up_the_others(journal: JournalFolder) -> None:

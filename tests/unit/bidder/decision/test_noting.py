@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bidder.decision.noting import BidNotes
+from bidder.decision.noting import BidNotes, _agents
 from bidder.decision.pipeline import evaluate, respond
 from core.clock import ManualClock
-from core.model import AuctionType
+from core.model import AuctionType, Deal, Targeting
 from core.reasons import NoBid
 from core.telemetry.metrics import Telemetry
 from journal.people import NOBODY, Pseudonyms
@@ -133,6 +133,27 @@ def test_every_answer_is_counted_with_its_reason(noting: Noting) -> None:
     noting.notes.unread(None, NoBid.NO_SNAPSHOT)
     counts = {(row["reason"], row["exchange_id"]): row["requests"] for row in noting.rows(ANSWER)}
     assert counts == {("", 1): 1, (auction.no_bid.name.lower(), 1): 3, ("no_snapshot", 0): 1}
+
+
+def test_a_request_with_two_bids_on_an_impression_is_counted_once(tmp_path: Path) -> None:
+    made = catalogue(
+        line_item(1, bid_micros=1_000_000, targeting=Targeting(deals=(1,))), line_item(2, bid_micros=3_000_000),
+        deals=(Deal(id=1, exchange_id=1, deal_id="gold"),),
+    )  # fmt: skip
+    noting = Noting(TestBidder(made), tmp_path)
+    pmp = {"deals": [{"id": "gold", "bidfloor": 0.5, "bidfloorcur": "PLN"}]}
+    request = raw_request(imp=[{"id": "1", "banner": {"w": 300, "h": 250}, "pmp": pmp}])
+    noting.bid([request | {"id": "a"}, request | {"id": "b"}], [None, None], set())
+    bids = sorted((str(row["request_id"]), str(row["deal_id"])) for row in noting.rows(BID))
+    assert bids == [("a", ""), ("a", "gold"), ("b", ""), ("b", "gold")]
+    assert [row["requests"] for row in noting.rows(ANSWER)] == [2]
+
+
+def test_what_is_remembered_of_agents_is_bounded_however_many_systems_are_named() -> None:
+    for at in range(100_000):
+        system, brand = divmod(at, 5_000)
+        assert _agents[f"brand {brand}",][f"system {system}"] == (f"system {system}", f"brand {brand}")
+    assert sum(map(len, _agents.values())) <= 4 * 16_384
 
 
 def test_no_address_agent_page_or_id_of_a_person_is_written(noting: Noting) -> None:
