@@ -49,9 +49,17 @@ def waiting_segments(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def changing(journal: Path) -> Iterator[bool]:
-    """Around changes of the files in the journal's folder; False while it is copied, and nothing may be changed."""
-    journal.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(journal / COPY_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    """Around changes of the files in the journal's folder; False while it is copied, and nothing may be changed.
+
+    Raises UnavailableError where the disk refuses.
+    """
+    try:
+        journal.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(journal / COPY_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise UnavailableError(
+            f"{journal} cannot be written: {error}", hint="is the disk full, or read-only?"
+        ) from error
     try:
         yield try_lock(handle, shared=True)
     finally:

@@ -97,9 +97,6 @@ class SegmentInbox:
         except ShipmentRefused as error:
             self._refused.labels(str(error.status)).inc()
             raise
-        except OSError as error:
-            self._refused.labels("507").inc()
-            raise ShipmentRefused(507, f"the disk refuses the segment: {error}", hint="is it full?") from error
 
     def _take(self, shipment: Shipment, offset: int, piece: bytes) -> tuple[int, bool]:
         here, done = self._offset(shipment)
@@ -161,10 +158,14 @@ class SegmentInbox:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
-        with changing(self._segments.parent) as may_change:
-            if not may_change:
-                raise ShipmentRefused(503, "the journal is being copied for a backup")
-            yield
+        """Around a look at the files, or a change of them. Raises ShipmentRefused where the disk refuses, too."""
+        try:
+            with changing(self._segments.parent) as may_change:
+                if not may_change:
+                    raise ShipmentRefused(503, "the journal is being copied for a backup")
+                yield
+        except OSError as error:
+            raise ShipmentRefused(507, f"the disk refuses the segment: {error}", hint="is it full?") from error
 
     def _check(self, shipment: Shipment) -> None:
         found = _NAME.fullmatch(shipment.name)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final
 
 from core.errors import UnavailableError
 from core.telemetry.metrics import CounterChild
@@ -11,7 +11,6 @@ from core.telemetry.metrics import CounterChild
 POLL_S: Final = 0.5
 
 _log = logging.getLogger("grosz.journal")
-_T = TypeVar("_T")
 
 
 async def repeat(
@@ -34,17 +33,3 @@ async def repeat(
         else:
             pause_s = POLL_S
         await sleep(pause_s)
-
-
-async def to_its_end(work: Callable[..., _T], *arguments: object) -> _T:
-    """The result of `work` in a thread. When the role ends meanwhile, the thread is waited for.
-
-    A thread cannot be cancelled: left alone it would write the same files as the pass that `close` makes, or as another
-    worker that has taken the folder.
-    """
-    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise

@@ -21,12 +21,12 @@ from core.config import JournalSettings
 from core.errors import UnavailableError
 from core.model import Catalogue
 from core.telemetry.metrics import Merge, Telemetry
+from core.turns import to_its_end
 from journal.archive import HOUR_MS, Archive, hour_text
 from journal.catalogues import CatalogueFiles
 from journal.folders import changing, forget_set_aside
 from journal.people import DAY_MS
 from journal.receiving import MAX_AGE_DAYS
-from journal.repeating import to_its_end
 from journal.rows import BID, BILL, KINDS, NOTICE, REQUEST, JournalKind
 from journal.sinks.outbox import FOLDER as OUTGOING
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S

@@ -15,10 +15,11 @@ from core.clock import Clock
 from core.config import JournalSettings
 from core.errors import ConfigError, UnavailableError
 from core.telemetry.metrics import Telemetry
+from core.turns import to_its_end
 from journal.archive import STATE_FILE, Archive, positions_in
 from journal.manifests import FolderSnapshot, ObjectStore
 from journal.mirroring import Mirror
-from journal.repeating import repeat, to_its_end
+from journal.repeating import repeat
 from pacing.budgets.transitions import Transitions
 from pacing.ledger.rows import stream_id_order
 

@@ -12,8 +12,9 @@ from core.clock import Clock
 from core.config import JournalSettings
 from core.errors import InputError, UnavailableError
 from core.telemetry.metrics import Telemetry
+from core.turns import to_its_end
 from journal.folders import DAMAGED_SUFFIX
-from journal.repeating import repeat, to_its_end
+from journal.repeating import repeat
 from journal.segment import SegmentFrame
 from journal.sinks.clickhouse import ClickHouseSink
 from journal.sinks.kafka import KafkaSink

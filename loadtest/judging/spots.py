@@ -13,6 +13,7 @@ _VERSIONS: Final = {2: "2", 3: "3", 7: "4.0", 11: "4.1", 13: "4.2"}
 _TIME: Final = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)(\.\d{3})?")
 _EVENTS: Final = frozenset({"start", "firstQuartile", "midpoint", "thirdQuartile", "complete"})
 _SKIPPABLE: Final = 16
+_OTHER_NAMES: Final = {"audio/mp3": "audio/mpeg"}  # what requests call a type, and what ads do
 
 
 class SpotBid(NamedTuple):
@@ -102,7 +103,8 @@ def _player(spot: SpotFacts, bid: SpotBid, vast: _Vast) -> Iterator[Violation]:
         yield Violation("vast-version", f"version {vast.version} is called protocol {protocol}")
     if spot.protocols and protocol not in spot.protocols:
         yield Violation("vast-version", f"protocol {protocol} was not offered: {sorted(spot.protocols)}")
-    if any(spot.mimes.isdisjoint((mime, f"{mime.partition('/')[0]}/*", "*/*")) for mime in vast.mimes):
+    offered = {_OTHER_NAMES.get(mime, mime) for mime in spot.mimes}
+    if any(offered.isdisjoint((mime, f"{mime.partition('/')[0]}/*", "*/*")) for mime in vast.mimes):
         yield Violation("media-type", f"the file types {sorted(vast.mimes)} were not all offered: {sorted(spot.mimes)}")
     attributes = set(map(whole, listed(bid.attr)))
     if attributes & spot.blocked_attributes:

@@ -5,6 +5,7 @@ import pytest
 
 from core.errors import UnavailableError
 from journal.folders import (
+    COPY_LOCK,
     DAMAGED_SUFFIX,
     REFUSED_SUFFIX,
     SET_ASIDE_DAYS,
@@ -56,6 +57,12 @@ def test_many_may_change_a_folder_but_nobody_while_it_is_copied(tmp_path: Path) 
         assert not third
     with changing(tmp_path / "journal") as fourth:
         assert fourth
+
+
+def test_a_disk_that_refuses_the_lock_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / COPY_LOCK).mkdir()  # cannot be opened for writing
+    with pytest.raises(UnavailableError, match="read-only"), changing(tmp_path):
+        raise AssertionError("nothing may be changed")
 
 
 def test_who_copies_waits_for_changes_and_says_so_when_they_do_not_end(

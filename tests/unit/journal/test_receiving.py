@@ -5,7 +5,7 @@ import pytest
 
 from core.clock import ManualClock
 from core.telemetry.metrics import Telemetry
-from journal.folders import unchanged
+from journal.folders import COPY_LOCK, unchanged
 from journal.receiving import MAX_AGE_DAYS, SegmentInbox, Shipment, ShipmentRefused
 from tests.kit.journal_rows import NOW_MS
 
@@ -133,6 +133,18 @@ def test_nothing_is_taken_while_the_journal_is_copied(tmp_path: Path) -> None:
         with pytest.raises(ShipmentRefused, match="copied for a backup") as sent:
             box.take(WHOLE, 0, CONTENT)
     assert (asked.value.status, sent.value.status) == (503, 503)
+    assert box.take(WHOLE, 0, CONTENT) == (len(CONTENT), True)
+
+
+def test_a_disk_that_refuses_is_told_of_and_tried_again(tmp_path: Path) -> None:
+    box = inbox(tmp_path)
+    (tmp_path / COPY_LOCK).mkdir()
+    with pytest.raises(ShipmentRefused, match="the disk refuses") as asked:
+        box.offset(WHOLE)
+    with pytest.raises(ShipmentRefused, match="the disk refuses") as sent:
+        box.take(WHOLE, 0, CONTENT)
+    assert (asked.value.status, sent.value.status) == (507, 507)
+    (tmp_path / COPY_LOCK).rmdir()
     assert box.take(WHOLE, 0, CONTENT) == (len(CONTENT), True)
 
 

@@ -50,6 +50,7 @@ def test_a_right_sound_passes() -> None:
     ad = own.render(audio_creative(), player("audio", protocols=(11,)), TRACKER)
     judged = bid(adm=ad.markup, dur=31, protocol=11, attr=None, apis=None)
     assert kinds(facts(AUDIO), judged) == []
+    assert kinds(facts(AUDIO, mimes=["audio/mp3"]), judged) == []  # as some call audio/mpeg
 
 
 @pytest.mark.parametrize("mimes", [["audio/ogg", "video/*"], ["*/*"]])
