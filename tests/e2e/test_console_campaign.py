@@ -192,7 +192,6 @@ def first_bid(page: Page, hands: Hands, text: Text) -> tuple[dict[str, Any], str
     page.go_back()
     hands.clicks += 1
     hands.click(page.get_by_role("link", name=text("New exchange")).first)
-    hands.type(page.get_by_label(text("Name"), exact=True), "Demo")
     hands.click(page.get_by_role("button", name=text("Save")))
     page.wait_for_url("**/traffic?saved")
     while True:  # the test's timeout is the bound

@@ -67,15 +67,17 @@ class ObjectPages:
         kind = kind_page(request)
         filled = dict(request.query)
         if kind.name == "exchanges":
-            filled = await self._usual_exchange(visitor.caller) | filled
+            filled = await self._usual_exchange(visitor) | filled
         return await self._form(visitor, kind, {}, list(filled.items()), None, HTTPStatus.OK, new=True)
 
-    async def _usual_exchange(self, caller: Principal) -> dict[str, str]:
-        """What a form begins with that names one more exchange: what it says in the currency of the advertisers."""
-        shops = await self._desk.listed(caller, "advertisers")
+    async def _usual_exchange(self, visitor: Visitor) -> dict[str, str]:
+        """What the form of one more exchange begins with: a name, and prices in the currency of the advertisers."""
+        caller = visitor.caller
+        others, shops = [await self._desk.listed(caller, kind) for kind in ("exchanges", "advertisers")]
+        name = f"{visitor.words.text('Exchange')} {len(others) + 1}"
         currencies = [shop["currency"] for shop in shops]
         usual = max(currencies, key=currencies.count, default=CURRENCIES[0])
-        return {"dialect": GENERIC, "default_currency": usual, "clearing": Clearing.REPORTED.value}
+        return {"name": name, "dialect": GENERIC, "default_currency": usual, "clearing": Clearing.REPORTED.value}
 
     async def create(self, request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
         """POST /{kind}/new"""

@@ -30,7 +30,7 @@ async def test_a_new_line_item_says_what_is_next_until_it_bids(api: Api, shop: S
     assert "What is next" not in (await browser.get(f"/line-items/{item['id']}/delivery")).text
 
 
-async def test_a_name_is_enough_for_an_exchange(api: Api, shop: Shop) -> None:
+async def test_a_name_is_enough_for_an_exchange_and_there_is_one_to_begin_with(api: Api, shop: Shop) -> None:
     browser = await person(api)
     made = await browser.fill("/exchanges/new", {"name": "Żółty SSP"})
     assert made.status == 303, made.text
@@ -42,6 +42,9 @@ async def test_a_name_is_enough_for_an_exchange(api: Api, shop: Shop) -> None:
     }  # fmt: skip
     nameless = await browser.fill("/exchanges/new", {"name": "…"})
     assert nameless.status == 422
+    assert (await browser.fill("/exchanges/new", {})).status == 303
+    names = {(one["key"], one["name"]) for one in (await shop.caller.get("/v1/exchanges")).body["items"]}
+    assert names == {("zolty-ssp", "Żółty SSP"), ("exchange-2", "Exchange 2")}
 
 
 async def test_the_connection_has_the_whole_address_and_a_request_that_can_be_sent(
