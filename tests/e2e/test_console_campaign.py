@@ -241,7 +241,7 @@ def see_delivery(page: Page, running: RunningGrosz, line_item: int, text: Text) 
 def see_explanation(page: Page, running: RunningGrosz, request: str, line_item: int, text: Text) -> None:
     """Why the line item bids on this visitor's request, or no longer."""
     page.goto(f"{running.urls['admin']}/explain?line_item_id={line_item}")
-    page.locator("[name=exchange]").select_option("demo")
+    page.locator("[name=exchange]").select_option(label=f"{text('Exchange')} 1")
     page.locator("[name=request]").fill(request)
     page.get_by_role("button", name=text("Explain"), exact=True).click()
     page.get_by_role("table").locator(f"a[href='/line-items/{line_item}']").wait_for()
