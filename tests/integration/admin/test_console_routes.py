@@ -17,7 +17,8 @@ from tests.kit.console import Browser, Page, person
 
 _NOT_CONSOLE: Final = ("/v1", "/docs", "/openapi.json", "/shared/", "/confirm/", "/console/")
 # The ways in: whoever has no session has no token of it.
-_OPEN: Final = {"/login", "/setup", "/password", "/password/forgotten", "/language"}
+# The last is what no other route has: a page that says so.
+_OPEN: Final = {"/login", "/setup", "/password", "/password/forgotten", "/language", "/{address}"}
 _ACTIONS: Final = ("pause", "resume", "archive", "copy", "undo")
 _NOBODY: Final = 4_000_000_000
 _THEIRS: Final = "zimorodek"
