@@ -258,8 +258,8 @@ async def test_a_line_item_that_nothing_happened_to_has_an_empty_funnel(world: W
     funnel = (await shop.caller.get(f"/v1/line-items/{line_item['id']}/funnel")).body
     assert funnel["last_hour"] == funnel["last_day"]
     assert funnel["last_day"] == {
-        "requests": 0, "reasons": [], "bids": 0, "wins": 0, "losses": [], "impressions": 0, "clicks": 0, "invalid_clicks": 0,
-        "spend": "0.00",
+        "requests": 0, "reasons": [], "bids": 0, "wins": 0, "losses": [], "impressions": 0, "clicks": 0,
+        "invalid_clicks": 0, "spend": "0.00",
     }  # fmt: skip
 
 
