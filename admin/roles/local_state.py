@@ -168,7 +168,7 @@ def _read_note(directory: Path) -> dict[str, str]:
         return {}
 
 
-class InForce(msgspec.Struct, frozen=True, kw_only=True):
+class SettingsInForce(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a run that decide about bids and their markup; none of them is a secret."""
 
     consent: ConsentSettings
@@ -182,14 +182,14 @@ def write_in_force(settings: Settings) -> None:
     ads = settings.ads
     if ads.templates:
         ads = msgspec.structs.replace(ads, templates=str(Path(ads.templates).absolute()))
-    noted = InForce(consent=settings.consent, track=settings.track, catalogue=settings.catalogue, ads=ads)
+    noted = SettingsInForce(consent=settings.consent, track=settings.track, catalogue=settings.catalogue, ads=ads)
     (Path(settings.data.directory) / IN_FORCE).write_bytes(msgspec.json.format(msgspec.json.encode(noted)))
 
 
-def read_in_force(directory: Path) -> InForce | None:
+def read_in_force(directory: Path) -> SettingsInForce | None:
     """What the last `grosz up` in a directory decided by; None where there was none, or one of another release."""
     try:
-        return msgspec.json.decode((directory / IN_FORCE).read_bytes(), type=InForce)
+        return msgspec.json.decode((directory / IN_FORCE).read_bytes(), type=SettingsInForce)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 
