@@ -63,8 +63,7 @@ MAX_ID_CHARS: Final = 64
 # Texts come from traffic: a longer one is no domain, bundle or city.
 MAX_TEXT_CHARS: Final = 100
 
-FACTS: Final = 5
-"""Floats a bid in `BidBatch.facts`."""
+_FACTS: Final = 5  # floats a bid in `BidBatch.facts`
 
 _UNKNOWN: Final = (0.0, 0.0, None, None, None, 0, 0)
 
@@ -74,8 +73,8 @@ def rows_of(made: BidBatch) -> Iterator[tuple[Any, ...]]:
     count = len(made.bids)
     zeros = [0.0] * count
     columns = zip(
-        made.bids, _integers(made.floors), _integers(made.values), *_prices(made, count), _floats(made.multipliers),
-        _floats(made.frequencies) or zeros, _states(made, count), strict=True,
+        made.bids, _integers(made.floors), _integers(made.values), *_prices(made, count), floats(made.multipliers),
+        floats(made.frequencies) or zeros, _states(made, count), strict=True,
     )  # fmt: skip
     for bid, floor, value, click, conversion, expected, cart, multiplier, frequency, state in columns:
         number, offer, bid_id, impression_id, placement, deal_id, shading, cpm, auction_type, reserved, shown = bid
@@ -112,21 +111,21 @@ def _prices(made: BidBatch, count: int) -> tuple[list[float], list[float], list[
 
     The expected value is NaN where the bid is the same for everybody.
     """
-    rates = _floats(made.rates)
+    rates = floats(made.rates)
     columns = rates[:count], rates[count:], [math.nan] * count, [0.0] * count
     bids = _integers(made.priced)
     for column, packed in zip(columns, made.prices, strict=False):
-        for bid, value in zip(bids, _floats(packed), strict=False):  # none where no user has a cart
+        for bid, value in zip(bids, floats(packed), strict=False):  # none where no user has a cart
             column[bid] = value
     return columns
 
 
 def _states(made: BidBatch, count: int) -> list[tuple[Any, ...]]:
     states: list[tuple[Any, ...]] = [_UNKNOWN] * count
-    known, facts = _integers(made.known), _floats(made.facts)
+    known, facts = _integers(made.known), floats(made.facts)
     carts = zip(*map(_integers, made.carts), strict=True) if made.carts else [(0, 0)] * len(known)
     for row, (bid, cart) in enumerate(zip(known, carts, strict=True)):
-        states[bid] = (*facts[row * FACTS : (row + 1) * FACTS], *cart)
+        states[bid] = (*facts[row * _FACTS : (row + 1) * _FACTS], *cart)
     return states
 
 
@@ -134,7 +133,8 @@ def _integers(packed: bytes) -> list[int]:
     return array.array("q", packed).tolist()
 
 
-def _floats(packed: bytes) -> list[float]:
+def floats(packed: bytes) -> list[float]:
+    """A column of floats."""
     return array.array("d", packed).tolist()
 
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from journal.bid_batches import BidBatch
+from journal.bid_batches import BidBatch, floats
 
 NAME: Final = "bid_batch"
 
@@ -24,9 +24,9 @@ def read(batch: Sequence[Any]) -> BidBatch:
     (bid_ms, auctions, bids, floors, values, clicks, conversions, expected, carts, multipliers, frequencies, known,
      states, *rest) = batch  # fmt: skip
     model_version, arm = [*rest, 0, 0][:2]
-    priced = [number for number, value in enumerate(_floats(expected)) if not math.isnan(value)]
-    prices = [_taken(_floats(column), priced) for column in (clicks, conversions, expected, carts)]
-    count, of_users = len(known) // _BYTES, _floats(states)
+    priced = [number for number, value in enumerate(floats(expected)) if not math.isnan(value)]
+    prices = [_taken(floats(column), priced) for column in (clicks, conversions, expected, carts)]
+    count, of_users = len(known) // _BYTES, floats(states)
     columns = [of_users[at * count : (at + 1) * count] for at in range(len(of_users) // max(count, 1))]
     facts = [columns[at][row] for row in range(count) for at in _FACTS]
     integers = [array.array("q", map(int, columns[at])).tobytes() for at in _CARTS] if count else ()
@@ -34,10 +34,6 @@ def read(batch: Sequence[Any]) -> BidBatch:
         bid_ms, auctions, bids, floors, values, clicks + conversions, array.array("q", priced).tobytes(), prices,
         multipliers, frequencies, known, array.array("d", facts).tobytes(), integers, model_version, arm,
     )  # fmt: skip
-
-
-def _floats(packed: bytes) -> list[float]:
-    return array.array("d", packed).tolist()
 
 
 def _taken(column: Sequence[float], numbers: Sequence[int]) -> bytes:

@@ -34,6 +34,10 @@ class Principal(msgspec.Struct, frozen=True):
     def has(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes or scope is Scope.READ
 
+    def may(self, scope: Scope, *, everywhere: bool = False) -> bool:
+        """Whether `require` lets the caller pass."""
+        return self.has(scope) and not (everywhere and self.advertiser_ids is not None)
+
     def sees(self, advertiser_id: int | None) -> bool:
         """Whether the caller may know of the advertiser's objects; everybody may see those of no advertiser (None)."""
         return advertiser_id is None or self.advertiser_ids is None or advertiser_id in self.advertiser_ids

@@ -48,7 +48,7 @@ class Desk:
     def may_write(self, caller: Principal, name: str) -> bool:
         """Whether the caller may change objects of the kind at all."""
         resource = self.resource(name)
-        return caller.has(resource.write_scope) and not (resource.everywhere and caller.advertiser_ids is not None)
+        return caller.may(resource.write_scope, everywhere=resource.everywhere)
 
     def may_create(self, caller: Principal, name: str) -> bool:
         """Whether the caller may make objects of the kind: nobody makes an advertiser whom only some are shown."""

@@ -52,7 +52,7 @@ class ExampleRequests:
             if wanted:
                 user = await self._audiences.anyone(wanted[0])
                 lacks = wanted[0] if not user else 0
-            if user and not (caller.has(Scope.ADMIN) and caller.advertiser_ids is None):
+            if user and not caller.may(Scope.ADMIN, everywhere=True):
                 user = _SOMEBODY  # who may not see visitors' cards is not told whose browsers there are
             size = await self._size(caller, item)
         currency = item["bid"]["currency"] if item else exchange.default_currency

@@ -3,7 +3,7 @@
 import itertools
 import zlib
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ from bidder.decision.bids_out import BatchCaps
 from bidder.decision.creatives import PreparedBid, Showable
 from bidder.decision.lengths import floors_by_length
 from bidder.decision.pods import MAX_CANDIDATES, MAX_ROOMS, Candidate, Room, fill
-from bidder.decision.pricing import Evaluation, Slot, dearest_deal, usable_deals
+from bidder.decision.pricing import Evaluation, Integers, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
 from bidder.openrtb.formats.spots import spot_in
 from bidder.openrtb.types import Deal
@@ -108,9 +108,14 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
     _bid_beside(found, snapshot, chosen, sent, ties, taken, now_ms, caps)
     verdict = found.verdict
     np.putmask(verdict, verdict == rank.ELIGIBLE, NoBid.OUTRANKED.index)
-    found.winners = np.array([bid.pair for bid in chosen.values()], np.int64)
+    found.winners = pairs_of(chosen)
     verdict[found.winners] = BIDS
     return chosen
+
+
+def pairs_of(chosen: Mapping[int, Chosen]) -> Integers:
+    """The pairs that bid, in the order in which they were chosen."""
+    return np.array([bid.pair for bid in chosen.values()], np.int64)
 
 
 def _bid_beside(

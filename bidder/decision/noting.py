@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bidder.decision.choose import Chosen
+from bidder.decision.choose import Chosen, pairs_of
 from bidder.decision.filling import Filling
 from bidder.decision.pricing import Evaluation, Integers
 from bidder.decision.recording import AuctionRecorder, Decided
@@ -101,7 +101,7 @@ class BidNotes:
             if unsent:
                 slots = found.slots
                 chosen = {number: bid for number, bid in chosen.items() if slots[number].number not in unsent}
-                found.winners = np.array([bid.pair for bid in chosen.values()], np.int64)
+                found.winners = pairs_of(chosen)
             if chosen:
                 batch = bid_batch(found, chosen, snapshot, profiles, now_ms, self._pseudonyms)
                 self._writer.extend_bids(batch, len(chosen))

@@ -8,7 +8,6 @@ together as OTHERS, and a name that has not come for KEPT_DAYS makes room.
 """
 
 import collections
-import datetime
 import functools
 from collections.abc import Sequence
 from typing import Final
@@ -16,6 +15,7 @@ from typing import Final
 import msgspec
 
 from core.keys import tag_events, tag_health
+from core.moments import utc_day
 from segments.facts.event import SERVER_ORIGIN, Event
 from segments.facts.facts import DAY_S
 from segments.profiles.reading import Command
@@ -179,7 +179,7 @@ def _is_sent(event: Event) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _day_named(number: int) -> str:
-    return datetime.datetime.fromtimestamp(number * DAY_S, datetime.UTC).strftime("%Y%m%d")
+    return f"{utc_day(number * DAY_S * 1000):%Y%m%d}"
 
 
 def _day(at_ms: int) -> str:

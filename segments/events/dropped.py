@@ -5,7 +5,6 @@ Who sends nothing about consent has forgotten something; who sends a refusal has
 """
 
 import collections
-import datetime
 import logging
 from typing import Final
 
@@ -13,6 +12,7 @@ import msgspec
 
 from core.errors import UnavailableError
 from core.keys import tag_dropped
+from core.moments import utc_day
 from segments.events.privacy import Signals
 from segments.facts.facts import DAY_S
 from segments.profiles.reading import Command
@@ -51,7 +51,7 @@ class DroppedEvents:
             return
         del self._waiting[advertiser_id]
         self._written[advertiser_id] = now_ms
-        key = tag_dropped(advertiser_id, _day(now_ms))
+        key = _key(advertiser_id, now_ms)
         commands: list[Command] = [("HINCRBY", key, why, count) for why, count in waiting.items()]
         try:
             await self._store.commands([*commands, ("EXPIRE", key, _KEPT_S)])
@@ -60,10 +60,8 @@ class DroppedEvents:
 
     async def report(self, advertiser_id: int, now_ms: int) -> Dropped:
         """The counts of a shop. Raises UnavailableError."""
-        days = (_day(now_ms), _day(now_ms - DAY_S * 1000))
-        replies = await self._store.commands(
-            [("HMGET", tag_dropped(advertiser_id, day), "unsaid", "refused") for day in days]
-        )
+        keys = (_key(advertiser_id, at_ms) for at_ms in (now_ms, now_ms - DAY_S * 1000))
+        replies = await self._store.commands([("HMGET", key, "unsaid", "refused") for key in keys])
         counts = [[int(one or 0) for one in reply] for reply in replies if isinstance(reply, list)]
         return Dropped(*(sum(day) for day in zip(*counts, strict=True)))
 
@@ -72,5 +70,5 @@ def _says_something(signals: Signals) -> bool:
     return bool(signals.refusal or signals.consent or signals.gpp or signals.sections)
 
 
-def _day(at_ms: int) -> str:
-    return datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC).strftime("%Y%m%d")
+def _key(advertiser_id: int, at_ms: int) -> str:
+    return tag_dropped(advertiser_id, f"{utc_day(at_ms):%Y%m%d}")

@@ -15,6 +15,7 @@ from core.errors import Fault, UnavailableError
 from core.ids import device_id, means_nobody
 from core.keys import sync_counts
 from core.model import Exchange
+from core.moments import utc_day
 from segments.facts.facts import DAY_S
 from segments.identity.browsers import browser_of
 from segments.identity.persons import Identities
@@ -145,7 +146,7 @@ class CookieSync:
 
 
 def _day(at_ms: int) -> str:
-    return datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC).strftime("%Y%m%d")
+    return f"{utc_day(at_ms):%Y%m%d}"
 
 
 def _is_plain(text: str) -> bool:

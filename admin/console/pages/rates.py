@@ -61,5 +61,5 @@ class RatesPage:
         rates = {currency: format_micros(micros) for currency, micros in sorted(found.rates.items())}
         values = {"base": BASE, "rates": rates, "as_of": found.as_of, "problem": problem, "saved": saved}
         offered = [one for one in CURRENCIES if one != BASE]
-        may_write = visitor.caller.has(Scope.ADMIN) and visitor.caller.advertiser_ids is None
+        may_write = visitor.caller.may(Scope.ADMIN, everywhere=True)
         return page("rates.html", visitor, status, here="/rates", offered=offered, may_write=may_write, **values)

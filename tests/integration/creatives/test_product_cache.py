@@ -15,7 +15,7 @@ from creatives.products.changes import StockChange
 from creatives.products.following import HEADS_S, POLL_S, ProductFollower
 from creatives.products.store import table_key
 from tests.kit.feeds import csv_feed, google, item
-from tests.kit.products import product_shop
+from tests.kit.products import Shop, product_shop
 
 
 def references(*ids: str) -> list[int]:
@@ -28,11 +28,16 @@ def known(cache: ProductCache, *ids: str, advertiser_id: int = 1) -> list[str]:
     return [row.id for row in rows if row is not None]
 
 
+def followed(shop: Shop) -> tuple[ProductCache, ProductFollower]:
+    """A cache, and what keeps it as the shop's feeds are."""
+    cache = ProductCache(Telemetry(), size=1_000)
+    return cache, ProductFollower(cache, shop.store, SystemClock())
+
+
 async def test_a_miss_is_known_after_the_next_round_trip(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         await shop.load(csv_feed(500))
-        cache = ProductCache(Telemetry(), size=1_000)
-        follower = ProductFollower(cache, shop.store, SystemClock())
+        cache, follower = followed(shop)
         await follower.follow()
         assert cache.get(1, references("7", "8", "unknown")) == ([None, None, None], 3)
         await follower.fetch()
@@ -44,8 +49,7 @@ async def test_a_miss_is_known_after_the_next_round_trip(valkey: str) -> None:
 async def test_a_group_is_found_by_its_reference(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         await shop.load(google(item(1, "<g:item_group_id>G1</g:item_group_id>"), item(2)))
-        cache = ProductCache(Telemetry(), size=1_000)
-        follower = ProductFollower(cache, shop.store, SystemClock())
+        cache, follower = followed(shop)
         cache.get(1, references("G1"))
         await follower.fetch()
         assert known(cache, "G1") == ["1"]
@@ -79,8 +83,7 @@ async def test_changes_and_new_feeds_are_seen_within_a_second(valkey: str) -> No
 async def test_a_bid_shows_products_while_those_of_a_new_feed_are_fetched(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         await shop.load(csv_feed(50))
-        cache = ProductCache(Telemetry(), size=1_000)
-        follower = ProductFollower(cache, shop.store, SystemClock())
+        cache, follower = followed(shop)
         await follower.follow()
         cache.get(1, references("3", "4", "60"))
         await follower.fetch()
@@ -95,8 +98,7 @@ async def test_a_bid_shows_products_while_those_of_a_new_feed_are_fetched(valkey
 async def test_products_of_before_go_where_those_of_the_new_feed_cannot_be_read(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         await shop.load(csv_feed(5))
-        cache = ProductCache(Telemetry(), size=1_000)
-        follower = ProductFollower(cache, shop.store, SystemClock())
+        cache, follower = followed(shop)
         await follower.follow()
         cache.get(1, references("3"))
         await follower.fetch()
