@@ -23,7 +23,7 @@ from admin.console.pages.lists import kind_page
 from admin.console.rendering import go, page
 from core.dialects import GENERIC
 from core.errors import Fault, GroszError, InputError
-from core.model import Clearing
+from core.model import Clearing, Status
 from segments.rules.vocabulary import FACTS, Fact, Type
 
 _CHANGES_SHOWN = 20
@@ -73,8 +73,11 @@ class ObjectPages:
     async def _usual_exchange(self, visitor: Visitor) -> dict[str, str]:
         """What the form of one more exchange begins with: a name, and prices in the currency of the advertisers."""
         caller = visitor.caller
-        others, shops = [await self._desk.listed(caller, kind) for kind in ("exchanges", "advertisers")]
-        name = f"{visitor.words.text('Exchange')} {len(others) + 1}"
+        every = [("status", status.value) for status in Status]  # an archived one keeps its key
+        query = [("limit", "1"), ("sort", "-id"), *every]
+        newest = (await self._desk.page(caller, "exchanges", query))["items"]
+        name = f"{visitor.words.text('Exchange')} {newest[0]['id'] + 1 if newest else 1}"
+        shops = await self._desk.listed(caller, "advertisers")
         currencies = [shop["currency"] for shop in shops]
         usual = max(currencies, key=currencies.count, default=CURRENCIES[0])
         return {"name": name, "dialect": GENERIC, "default_currency": usual, "clearing": Clearing.REPORTED.value}

@@ -45,6 +45,9 @@ async def test_a_name_is_enough_for_an_exchange_and_there_is_one_to_begin_with(a
     assert (await browser.fill("/exchanges/new", {})).status == 303
     names = {(one["key"], one["name"]) for one in (await shop.caller.get("/v1/exchanges")).body["items"]}
     assert names == {("zolty-ssp", "Żółty SSP"), ("exchange-2", "Exchange 2")}
+    await browser.post("/exchanges/2/archive", {"csrf": await browser.csrf()})
+    assert (await browser.fill("/exchanges/new", {})).status == 303
+    assert (await shop.caller.get("/v1/exchanges/3")).body["key"] == "exchange-3"
 
 
 async def test_the_connection_has_the_whole_address_and_a_request_that_can_be_sent(
