@@ -50,28 +50,42 @@ _NOBODY = frozenset({
     "uid_macro", "replace_me", "replace-me", "replaceme", "your_uid", "my_uid", "partnerid", "partner_id",
     "partner-uid", "bidder_uid", "ssp_uid", "dsp_uid", "adid", "ifa", "idfa", "gaid", "auction_user_id", "null,null",
     "undefinedundefined", "nullnull", "12345678123412341234123456789012", "0123456789abcdef0123456789abcdef",
+    "12345678123456781234567812345678", "deadbeefdeadbeefdeadbeefdeadbeef", "uidmacro", "useridmacro", "infinity",
+    "n.a.", "cookiedisabled", "cookiesdisabled", "emptyuuid", "zerouuid", "nullnullnull",
+    *(
+        hashlib.new(how, word.encode(), usedforsecurity=False).hexdigest()
+        for how in ("md5", "sha1", "sha256")
+        for word in ("", "0", "null", "none", "undefined", "00000000-0000-0000-0000-000000000000")
+    ),
 })  # fmt: skip
 # Signs of a macro that nobody replaced (`$UID`, `${USER_ID}`, `[UID]`, `{uid}`, `<uid>`, `%%UID%%`, `__UID__`,
 # `##UID##`, `@@UID@@`, `!UID!`, `|UID|`), of markup and of objects printed as text. Ids are letters, digits and some
 # of `+/=_-.:~|*!@`.
 _MACRO = re.compile(r"""[$\[\]{}<>()"'`\\\s]|%%""")
-_ENCLOSED = re.compile(r"(__|##|@@|!!|::).*(__|##|@@|!!|::)|[!|~*#@%][A-Z_]{2,20}[!|~*#@%]?", re.DOTALL)
-_ENCLOSING = frozenset("_#@!:|~*%")  # most ids begin with none of them
+_ENCLOSED = re.compile(
+    r"(__|##|@@|!!|::).*(__|##|@@|!!|::)|\*\|.*\|\*|&[A-Za-z_]+;|[!|~*#@%][A-Z_]{2,20}[!|~*#@%]?", re.DOTALL
+)
+_ENCLOSING = frozenset("_#@!:|~*%&")  # most ids begin with none of them
+# An id with a name before it whose value is missing: `ID5*null`, `uid:undefined`.
+_NAMED_NOTHING = re.compile(r"[a-z0-9]{1,12}[*:=|~_.-](null|undefined|none|nan|optout|disabled)", re.IGNORECASE)
 # Words of which placeholders are put together: `YOUR_USER_ID`, `ssp-uid-here`, `userIdMacro`. Whatever an exchange
 # calls the place of its id, a text of such words alone, without a figure in it, is no id.
 _WORDS_OF_PLACES = frozenset({
-    "ad", "adv", "advertiser", "advertising", "an", "anonymous", "any", "auction", "audience", "bid", "bidder",
-    "bidswitch", "browser", "buyer", "client", "consent", "cookie", "customer", "data", "default", "device", "dsp",
-    "dummy", "empty", "enter", "example", "exchange", "external", "field", "first", "fpid", "from", "gdpr", "goes",
-    "google", "gpp", "guid", "here", "id", "identifier", "ids", "insert", "internal", "key", "macro", "match",
-    "matched", "me", "missing", "mobile", "my", "name", "no", "none", "not", "null", "of", "opt", "opted", "our",
-    "out", "param", "parameter", "party", "partner", "person", "placeholder", "privacy", "profile", "pub",
-    "publisher", "put", "random", "redacted", "replace", "replaced", "retargeting", "sample", "server", "session",
-    "set", "some", "ssp", "string", "sync", "synced", "test", "text", "the", "their", "third", "token", "tracking",
-    "uid", "uids", "undefined", "unique", "unknown", "unset", "us", "user", "users", "uuid", "value", "var",
-    "variable", "visitor", "vid", "with", "your",
+    "ad", "adv", "advertiser", "advertising", "an", "anonymised", "anonymized", "anonymous", "any", "auction",
+    "audience", "available", "bid", "bidder", "bidswitch", "blocked", "bot", "browser", "buyer", "by", "ccpa",
+    "client", "consent", "consented", "cookie", "cookies", "crawler", "customer", "data", "default", "deleted",
+    "denied", "device", "disabled", "dsp", "dummy", "empty", "enabled", "enter", "example", "exchange", "external",
+    "field", "first", "forbidden", "fpid", "from", "gdpr", "goes", "google", "gpp", "guest", "guid", "here", "hidden",
+    "id", "identifier", "ids", "insert", "internal", "key", "limit", "limited", "macro", "masked", "match", "matched",
+    "me", "missing", "mobile", "my", "name", "no", "none", "not", "null", "of", "opt", "opted", "optedout", "optout",
+    "our", "out", "param", "parameter", "party", "partner", "permitted", "person", "placeholder", "privacy",
+    "private", "profile", "pub", "publisher", "put", "random", "redacted", "rejected", "removed", "replace",
+    "replaced", "restricted", "retargeting", "sample", "server", "session", "set", "some", "ssp", "string", "sync",
+    "synced", "test", "text", "the", "their", "third", "token", "tracking", "uid", "uids", "unavailable",
+    "unconsented", "undefined", "unique", "unknown", "unset", "us", "user", "users", "uuid", "value", "var",
+    "variable", "visitor", "vid", "with", "your", "zero",
 })  # fmt: skip
-_SPELT_OUT = re.compile(r"[A-Za-z_.:~ -]{2,64}(=[01])?")
+_SPELT_OUT = re.compile(r"[A-Za-z_.:~ -]{2,64}(=[01]?)?")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _UUID_SIGNS = 32
 _ALL_THE_SAME = "0-_:. fFxX"
@@ -93,7 +107,7 @@ def means_nobody(identifier: str) -> bool:
     text = plain.strip()
     if not text.strip(_ALL_THE_SAME) or text.lower() in _NOBODY or _MACRO.search(text) is not None:
         return True
-    if not text.isprintable() or _is_spelt_out(text):
+    if not text.isprintable() or _is_spelt_out(text) or _NAMED_NOTHING.fullmatch(text) is not None:
         return True
     return text[0] in _ENCLOSING and _ENCLOSED.fullmatch(text) is not None
 

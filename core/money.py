@@ -95,6 +95,15 @@ def cpm_from_float(price: float) -> CpmMicros:
     return micros
 
 
+def cpm_not_below(price: float) -> CpmMicros:
+    """CPM micros of a floor on the wire, rounded up. Raises MoneyError as `cpm_from_float` does.
+
+    An exchange compares a bid with its own float: 0.30 is below a floor of 0.1 + 0.2 (0.30000000000000004).
+    """
+    cpm = cpm_from_float(price)
+    return CpmMicros(cpm + 1) if cpm / MICROS_PER_UNIT < price else cpm
+
+
 def cpm_to_text(cpm: int) -> str:
     """Wire form of a price on the grosz grid: two decimals, no exponent ('1.05')."""
     groszes = cpm // GROSZ_CPM_MICROS

@@ -37,7 +37,7 @@ def screen(auction: Auction, snapshot: Snapshot, policy: ConsentPolicy) -> bool:
         identify(auction)
         locate(auction)
         regs = auction.request.regs
-        if regs is not None and (regs.coppa or ((ext := regs.ext) is not None and (ext.dsa or ext.s22580))):
+        if regs is not None and (regs.coppa or regs.dsa or ((ext := regs.ext) is not None and ext.s22580)):
             note_regulations(auction, regs)
         matcher = snapshot.uncounted if auction.is_test else snapshot.matcher
         if not matcher.match_context(auction):

@@ -170,9 +170,10 @@ def _device(auction: Auction, raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _regulations(raw: dict[str, Any]) -> dict[str, Any]:
-    ext = {name: value for name, value in raw.get("ext", {}).items() if name in {"dsa", "s22580"}}
+    ext = {name: value for name, value in raw.get("ext", {}).items() if name == "s22580"}
     kept: dict[str, Any] = {"gdpr": 1}  # so that the recorded permission is asked for
-    return kept | ({"coppa": raw["coppa"]} if "coppa" in raw else {}) | ({"ext": ext} if ext else {})
+    kept |= {name: raw[name] for name in ("coppa", "dsa") if name in raw}
+    return kept | ({"ext": ext} if ext else {})
 
 
 def consent_text(consent: Consent | None) -> str:

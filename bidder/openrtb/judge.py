@@ -137,8 +137,9 @@ def _price(
     except MoneyError as error:
         yield Violation("floor", str(error))
         return
-    if cpm < floor:
-        yield Violation("floor", f"{price} {currency} is below {floor / 1e6}")
+    is_below = price < said if owner.bidfloorcur == currency and not is_fixed else cpm < floor
+    if is_below:
+        yield Violation("floor", f"{price} {currency} is below {max(floor / 1e6, said)}")
     if is_fixed and cpm != floor:
         yield Violation("deal_price", f"{price} {currency} where {floor / 1e6} is fixed")
 
@@ -239,7 +240,7 @@ def _blocked(request: BidRequest, imp: Imp, bid: Json) -> Iterator[Violation]:
 
 def _transparency(request: BidRequest, bid: Json) -> Iterator[Violation]:
     """Faults in telling who pays for the ad, and in who shows that (OpenRTB's extension "DSA Transparency")."""
-    dsa = request.regs.ext.dsa if request.regs is not None and request.regs.ext is not None else None
+    dsa = request.regs.dsa if request.regs is not None else None
     if dsa is None or dsa.dsarequired not in (2, 3):
         return
     told = bid.get("ext", {}).get("dsa", {})

@@ -131,6 +131,8 @@ def _settle_regs(regs: Regs, ext: RegsExt, tolerances: Tolerances) -> None:
             regs.gpp_sid = (*regs.gpp_sid, *sections)
     if regs.gpc is None or (ext.gpc is not None and regs.gpc in _NO):
         regs.gpc = ext.gpc  # its own place, so nothing to count
+    if ext.dsa is not None and (regs.dsa is None or (regs.dsa.dsarequired or 0) < (ext.dsa.dsarequired or 0)):
+        regs.dsa = ext.dsa  # likewise
 
 
 _UNREADABLE_SECTIONS = (UNREADABLE_SECTION,)

@@ -377,6 +377,8 @@ class Regs(msgspec.Struct, gc=False):
     gpp_sid: Ints | None = None
     gpc: Flag | str | None = None
     """Global Privacy Control, a member of `regs.ext`; the text "1" is its documented form."""
+    dsa: Dsa | None = None
+    """Who pays for the ad must be told: a member of `regs.ext`, which some exchanges send here."""
     ext: RegsExt | None = None
 
 

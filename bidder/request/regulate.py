@@ -9,11 +9,11 @@ def note_regulations(auction: Auction, regs: Regs) -> None:
     """Set `is_child` and `transparency` of an auction whose user, place and consent are known."""
     ext, consent = regs.ext, auction.consent
     auction.is_child = bool(regs.coppa or (ext is not None and ext.s22580))
-    if ext is None or ext.dsa is None or consent is None:
+    if regs.dsa is None or consent is None:
         return
     is_known = auction.user_id is not None or auction.exchange_user is not None
     auction.transparency = asked_of(
-        ext.dsa,
+        regs.dsa,
         profile=consent.segments and is_known,
         precise_geo=consent.precise_geo and auction.place.point is not None,
     )

@@ -16,7 +16,7 @@ from bidder.openrtb.types import Deal, Imp
 from bidder.request.auction import ONE_IMPRESSION, Auction, Impression, Pod
 from core.errors import Fault
 from core.model import AuctionType
-from core.money import MAX_CPM_MICROS, FxTable, MoneyError, cpm_from_float
+from core.money import MAX_CPM_MICROS, FxTable, MoneyError, cpm_from_float, cpm_not_below
 from core.reasons import NoBid
 from creatives.formats.offer import Offer
 from creatives.formats.spot_check import MAX_DURATION_MS
@@ -200,14 +200,19 @@ def _report(auction: Auction, pointer: str, code: str, message: str) -> None:
     auction.faults.append(Fault(pointer=pointer, code=code, message=message))
 
 
-def floor_of(bidfloor: float | None, bidfloorcur: str | None, currency: str, fx: FxTable) -> int:
-    """A floor in CPM micros of `currency`, rounded up. Raises MoneyError for one that no price can be compared with."""
+def floor_of(
+    bidfloor: float | None, bidfloorcur: str | None, currency: str, fx: FxTable, *, is_price: bool = False
+) -> int:
+    """A floor in CPM micros of `currency`, rounded up. Raises MoneyError for one that no price can be compared with.
+
+    A fixed price (`is_price`) in the auction's currency is rounded to the nearest micro.
+    """
     if bidfloor is None or bidfloor <= 0:  # a negative floor is below any price, as none is
         return 0
     if bidfloorcur == currency:  # no conversion, and nothing to tidy
-        return cpm_from_float(bidfloor)
+        return cpm_from_float(bidfloor) if is_price else cpm_not_below(bidfloor)
     source = bidfloorcur.strip().upper() if bidfloorcur else DEFAULT_FLOOR_CURRENCY
-    floor = fx.floor_cpm(cpm_from_float(bidfloor), source, currency)
+    floor = fx.floor_cpm(cpm_from_float(bidfloor) if is_price else cpm_not_below(bidfloor), source, currency)
     if floor > MAX_CPM_MICROS:
         raise MoneyError(f"floor {bidfloor} {source} is out of range: a CPM goes up to a million")
     return floor
@@ -229,13 +234,14 @@ def _deal_floors(
         if not deal.id:
             _report(auction, f"/imp/{position}/pmp/deals/{number}", "no_deal_id", "has no id, so no bid can name it")
         elif not deal.wseat or not seats.isdisjoint(deal.wseat):
+            kind = deal.at or auction.request.at or 0
+            is_price = kind == AuctionType.FIXED_PRICE
             try:
-                floor = floor_of(deal.bidfloor, deal.bidfloorcur, auction.currency, fx)
+                floor = floor_of(deal.bidfloor, deal.bidfloorcur, auction.currency, fx, is_price=is_price)
             except MoneyError as error:
                 _report(auction, f"/imp/{position}/pmp/deals/{number}/bidfloor", BAD_FLOOR, error.args[0])
             else:
-                kind = deal.at or auction.request.at or 0
-                if deal.bidfloor is None and kind != AuctionType.FIXED_PRICE:  # a floor is no price that was agreed
+                if deal.bidfloor is None and not is_price:  # a floor is no price that was agreed
                     floor = of_none
                 floors[deal.id] = (floor, kind)
     return floors

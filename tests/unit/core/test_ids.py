@@ -40,7 +40,12 @@ def test_dashes_and_underscores_are_part_of_the_alphabet() -> None:
         "00000000-0000-0000-0000-000000000001", "12345678-1234-1234-1234-123456789012", "consent_required", "idfa",
         "UID_HERE", "YOUR_USER_ID", "your-user-id-here", "ID_PLACEHOLDER", "SSP_USER_ID", "EXTERNAL_USER_ID",
         "userIdMacro", "CONSENT_STRING", "user_macro", "bidswitch_ssp_id", "insert-user-id-here", "test", "gdpr=1",
-        "%00", "USER.ID", "PublisherUserId", "unknown_user", "no-user-id", "id_of_user",
+        "%00", "USER.ID", "PublisherUserId", "unknown_user", "no-user-id", "id_of_user", "*|UID|*", "&uid;", "uid=",
+        "unavailable", "not-available", "private", "masked", "anonymized", "limit_ad_tracking_enabled", "LIMITED",
+        "cookies_disabled", "UIDMACRO", "not_consented", "denied", "blocked_by_user", "ZERO_UUID", "ID5*null",
+        "ID5-DISABLED", "uid:undefined", "guest_user", "d41d8cd98f00b204e9800998ecf8427e", "Infinity",
+        "DA39A3EE5E6B4B0D3255BFEF95601890AFD80709", "12345678-1234-5678-1234-567812345678",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "deadbeef-dead-beef-dead-beefdeadbeef",
     ],
 )  # fmt: skip
 def test_a_placeholder_is_nobody(text: str) -> None:
@@ -55,6 +60,7 @@ def test_a_placeholder_is_nobody(text: str) -> None:
         "0f0e0d0c0b0a09080706050403020100", "XQ4-aB9_zz01LmNoPqRsTu", "u" * 22, "p=AbC+/=", "theirs-1", "%7E12ab",
         "~x1", "#1001", "11111111-1111-1111-1111-111111111112", "1f1e1d1c1b1a19181716151413121110", "*ab-12", "errors",
         "user-1", "exchange-user-1", "their-id-7", "kRmWqXvBnTzLpYs", "idUserXq", "anna", "uidA", "dc=1",
+        "ID5*nullable1", "abc&uid", "d41d8cd98f00b204e9800998ecf8427f", "blockedX7",
     ],
 )  # fmt: skip
 def test_an_id_is_somebody(text: str) -> None:

@@ -12,6 +12,7 @@ from core.money import (
     MoneyError,
     ceil_to_grosz,
     cpm_from_float,
+    cpm_not_below,
     cpm_to_text,
     floor_to_grosz,
     format_micros,
@@ -58,6 +59,18 @@ def test_amounts_add_up_in_one_currency_only() -> None:
 def test_wire_prices_out_of_range_are_refused(price: float) -> None:
     with pytest.raises(MoneyError):
         cpm_from_float(price)
+
+
+@given(st.floats(0, 1_000_000))
+def test_no_micros_of_a_floor_are_below_it(floor: float) -> None:
+    cpm = cpm_not_below(floor)
+    assert cpm / 1_000_000 >= floor
+    assert (cpm - 1) / 1_000_000 < floor
+
+
+@given(st.integers(0, MAX_CPM_MICROS))
+def test_a_floor_of_six_decimals_is_itself(micros: int) -> None:
+    assert cpm_not_below(float(f"{micros // 1_000_000}.{micros % 1_000_000:06d}")) == micros
 
 
 @given(st.integers(0, MAX_CPM_MICROS // GROSZ_CPM_MICROS))

@@ -51,6 +51,17 @@ def test_a_deal_without_a_floor_has_the_impression_s_where_the_exchange_says_so(
     assert [fault.kind for fault in faults_of_bid(request, bid, "grosz", "PLN", terms, FX)] == faults
 
 
+@pytest.mark.parametrize(("price", "faults"), [(0.3, ["floor"]), (0.31, [])])
+def test_a_price_is_compared_with_the_floor_as_it_was_sent(price: float, faults: list[str]) -> None:
+    floored = {**REQUEST["imp"][0], "bidfloor": 0.1 + 0.2, "bidfloorcur": "PLN"}  # 0.30000000000000004
+    assert kinds(BID | {"price": price}, {**REQUEST, "imp": [floored]}) == faults
+
+
+@pytest.mark.parametrize("regs", [{"dsa": {"dsarequired": 3}}, {"ext": {"dsa": {"dsarequired": 3}}}])
+def test_a_bid_that_names_nobody_who_pays_is_a_fault_wherever_it_was_asked_for(regs: Json) -> None:
+    assert kinds(BID, {**REQUEST, "regs": regs}) == ["transparency"]
+
+
 @pytest.mark.parametrize(("price", "faults"), [(1.5, []), (1.51, ["deal_price"])])
 def test_a_deal_without_a_type_has_the_request_s(price: float, faults: list[str]) -> None:
     assert kinds(BID | {"dealid": "d1", "price": price}, REQUEST | {"at": 3}) == faults

@@ -64,6 +64,23 @@ def _without_old_places(value: object) -> object:
     return {name: item for name, item in kept.items() if item != {}}
 
 
+@pytest.mark.parametrize(
+    "regs",
+    [
+        {"dsa": {"dsarequired": 2}},
+        {"ext": {"dsa": {"dsarequired": 2}}},
+        {"dsa": {"dsarequired": 1}, "ext": {"dsa": {"dsarequired": 2}}},
+        {"dsa": {"dsarequired": 2}, "ext": {"dsa": {"dsarequired": 0}}},
+    ],
+)
+def test_who_must_be_named_as_paying_is_read_from_either_place_the_stricter_counts(regs: dict[str, object]) -> None:
+    request, moved = decoded(regs=regs)
+    assert moved == 0
+    assert request.regs is not None
+    assert request.regs.dsa is not None
+    assert request.regs.dsa.dsarequired == 2
+
+
 def test_the_new_place_wins() -> None:
     request, moved = decoded(
         regs={"gdpr": 0, "us_privacy": "1---", "gpp": "a", "gpp_sid": [6], "ext": {

@@ -86,7 +86,10 @@ def test_test_requests_are_marked(test: object, is_test: bool) -> None:
         ({"bidfloor": 1.5, "bidfloorcur": "PLN"}, 1_500_000),
         ({"bidfloor": 1.5, "bidfloorcur": "pln"}, 1_500_000),
         ({"bidfloor": 1.5, "bidfloorcur": "EUR"}, 6_450_000),
-        ({"bidfloor": 1e-7, "bidfloorcur": "PLN"}, 0),
+        ({"bidfloor": 1e-7, "bidfloorcur": "PLN"}, 1),
+        ({"bidfloor": 0.1 + 0.2, "bidfloorcur": "PLN"}, 300_001),  # 0.30000000000000004
+        ({"bidfloor": 12.3700001, "bidfloorcur": "PLN"}, 12_370_001),
+        ({"bidfloor": 0.07, "bidfloorcur": "PLN"}, 70_000),
     ],
 )
 def test_floors_become_micros_of_the_auction_s_currency(members: dict[str, object], floor: int) -> None:
@@ -154,6 +157,12 @@ def test_deals_carry_their_own_floors_and_auction_types() -> None:
     assert impression.deal_floors == {
         "plain": (0, 0), "dollars": (4_000_000, 0), "fixed": (2_500_000, 3), "ours": (0, 0),
     }  # fmt: skip
+
+
+def test_a_fixed_price_is_not_raised_by_what_a_float_has_too_much() -> None:
+    deal = {"id": "fixed", "bidfloor": 0.1 + 0.2, "bidfloorcur": "PLN", "at": 3}
+    (impression,) = with_imp(pmp={"deals": [deal]}).impressions
+    assert impression.deal_floors == {"fixed": (300_000, 3)}
 
 
 def test_faulty_deals_are_not_offered() -> None:
