@@ -50,7 +50,7 @@ class Reader:
         """One object with its warnings. Raises NotFoundError, also for what belongs to others."""
         async with self.store.database.read() as connection:
             stored = await self.require(connection, principal, resource.kind, object_id)
-            return await self.show(connection, resource, stored)
+            return _without_foreign_seats(principal, await self.show(connection, resource, stored))
 
     async def page(self, principal: Principal, resource: Resource, query: Query) -> dict[str, Any]:
         """One page: items, count, next cursor, and the total when asked for."""
@@ -65,7 +65,7 @@ class Reader:
             extra = await resource.hooks.decorate(connection, [row.id for row in page])
             for row, value in zip(page, values, strict=True):
                 document = self.document(kind, value, row.created_ms, row.updated_ms) | extra.get(row.id, {})
-                items.append(choose(document, query.fields))
+                items.append(choose(_without_foreign_seats(principal, document), query.fields))
             envelope: dict[str, Any] = {"items": items, "count": len(items), "next": None}
             if len(rows) > query.limit:
                 envelope["next"] = make_cursor(query, page[-1].sort_value, page[-1].id)
@@ -195,6 +195,13 @@ class Reader:
         It knows what load_currencies_of has loaded before.
         """
         return lambda advertiser: self._currencies.get(advertiser) if principal.sees(advertiser) else None
+
+
+def _without_foreign_seats(principal: Principal, document: dict[str, Any]) -> dict[str, Any]:
+    """An exchange names the advertisers and campaigns that have seats of their own: others' are left out."""
+    if "seats" not in document:
+        return document
+    return document | {"seats": [each for each in document["seats"] if principal.sees(each["advertiser_id"])]}
 
 
 def moment_text(milliseconds: int) -> str:

@@ -27,6 +27,7 @@ from bidder.targeting.bitmaps import all_ones
 from bidder.targeting.index import Index
 from bidder.targeting.normalise import members
 from core.clock import Clock
+from core.model import Exchange
 from core.money import format_micros
 from core.reasons import NO_BID_REASONS, NoBid
 from pacing.caps import recent_impressions
@@ -181,7 +182,7 @@ class Explainer:
         rehearsal = snapshot.rehearsal()
         request = decode_request(body, Tolerances())
         words = consent_words(request, self._policy)
-        exchange = snapshot.index.exchanges[exchange_key]
+        exchange = _as_seen(snapshot.index.exchanges[exchange_key], viewer)
         auction = Auction(request, exchange, self._clock.monotonic() + LOOK_UP_S, speaker_of(exchange))
         screen(auction, rehearsal, self._policy)
         unwanted = auction.no_bid
@@ -207,6 +208,12 @@ class Explainer:
         everything = _price_all(auction, profiles, snapshot, now_ms, wanted)
         told = _Telling(auction, profiles, snapshot, now_ms, viewer, background or NothingMore(), words)
         return told.explanation(found, chosen, everything, silent)
+
+
+def _as_seen(exchange: Exchange, viewer: Viewer) -> Exchange:
+    """The exchange without the seats of advertisers that the viewer may not know of: `wseat` would ask for them."""
+    seats = tuple(each for each in exchange.seats if viewer.sees(each.advertiser_id))
+    return exchange if len(seats) == len(exchange.seats) else msgspec.structs.replace(exchange, seats=seats)
 
 
 def _own_silence(found: Evaluation | None, lacking: frozenset[int]) -> NoBid:

@@ -28,7 +28,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `accepted`: durable. `invalid`: see `errors`. `dropped`: no consent, or opted out (`reason`). `unmatched`: valid,
     but no device is known for the hashed e-mail. `retry`: the log is full, nothing is stored, send this one again.
-    `warnings` name members that were ignored and were probably meant to be known ones, whatever became of the event.
+    `warnings` name members that were ignored: probably meant to be known ones, or a place that is none. They are told
+    whatever became of the event.
     """
 
     status: Status

@@ -59,6 +59,10 @@ _HINTS: Final = {
 }
 
 
+_NO_PLACE: Final = Fault("/place", "ignored", "no object, and was ignored", hint='{"country": "POL", "city": "Kraków"}')
+_NO_COUNTRY: Final = Fault("/place/country", "ignored", "no ISO 3166 alpha-3 code, and was ignored", hint="such as POL")
+
+
 class Context(msgspec.Struct, frozen=True):
     """What the receiver knows besides the payload. `trusted` senders hold an API key (or are the shop's own import)."""
 
@@ -74,7 +78,8 @@ class Context(msgspec.Struct, frozen=True):
 class Incoming(msgspec.Struct, frozen=True):
     """One judged event: `event` when `faults` is empty; the signals of consent are still to be judged.
 
-    `notes` tell of members that were probably meant to be known ones, `mended` of those that were cut or changed.
+    `notes` tell of members that were probably meant to be known ones, and of a place that was left out; `mended` of
+    those that were cut or changed.
     """
 
     event: Event | None
@@ -126,6 +131,10 @@ def read_event(row: object, context: Context, names: NameBudget | None = None) -
             event.pop(name, None)
         notes = unknown_members(event, names or NameBudget())
         mended = mend(event)
+        if "place" in mended:
+            notes.append(_NO_PLACE)
+        elif "country" in mended and not event["place"].get("country"):
+            notes.append(_NO_COUNTRY)
         if not context.trusted:
             event.pop("time", None)  # a browser's clock is not believed, so it cannot spoil the event either
         parsed = msgspec.convert(event, EventIn, strict=False)

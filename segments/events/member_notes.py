@@ -12,7 +12,7 @@ import msgspec
 
 from core.errors import Fault, UnavailableError
 from core.keys import tag_members
-from segments.events.members import NOTED_MEMBERS, meant_by
+from segments.events.members import NOTED_MEMBERS, UNKNOWN_MEMBER, meant_by
 from segments.facts.facts import DAY_S
 from segments.profiles.metrics import IntakeMetrics
 from segments.profiles.reading import Command
@@ -47,6 +47,8 @@ class MemberNotes:
         """Keep a batch's notes, each member at most once a minute. Never raises: the events are stored already."""
         fresh: dict[str, str] = {}
         for note in notes:
+            if note.code != UNKNOWN_MEMBER:
+                continue
             written, meant = meant_by(note)
             self._metrics.unknown_members.labels(meant).inc()
             if meant in NOTED_MEMBERS and now_ms - self._noted.get((advertiser_id, meant), -AGAIN_MS) >= AGAIN_MS:

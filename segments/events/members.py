@@ -15,6 +15,9 @@ from segments.events.dialects import FIELD_ALIASES, ITEM_ALIASES
 from segments.events.privacy import MEMBERS as PRIVACY_MEMBERS
 from segments.facts.event import EventIn, ItemIn, PlaceIn
 
+UNKNOWN_MEMBER: Final = "unknown_member"
+"""Code of a note about a member that was probably meant to be a known one."""
+
 _CONTAINERS: Final = frozenset({"params", "ecommerce", "user_data", "engagement_time_msec", "client_id", "events"})
 EVENT_MEMBERS: Final = frozenset({*EventIn.__struct_fields__, *FIELD_ALIASES, *_CONTAINERS, *PRIVACY_MEMBERS})
 ITEM_MEMBERS: Final = frozenset({*ItemIn.__struct_fields__, *ITEM_ALIASES})
@@ -82,7 +85,7 @@ def _near(values: Mapping[str, Any], known: frozenset[str], pointer: str, budget
         meant = nearest_member(name, known)
         if meant is not None and meant not in values:
             text = f"'{name}' is no member and was ignored"
-            notes.append(Fault(f"{pointer}/{name}", "unknown_member", text, hint=f"did you mean '{meant}'?"))
+            notes.append(Fault(f"{pointer}/{name}", UNKNOWN_MEMBER, text, hint=f"did you mean '{meant}'?"))
     return sorted(notes, key=lambda note: note.pointer)
 
 

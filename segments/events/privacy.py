@@ -29,6 +29,9 @@ _WRAPPERS: Final = ("params", "ecommerce")
 _GRANTED: Final = frozenset({"granted", "grant", "true", "yes", "1", "allowed", "accepted", "on"})
 _NO: Final = frozenset({"false", "no", "0", "off"})
 _US_PRIVACY: Final = re.compile(r"1[YN-][YN-][YN-]", re.IGNORECASE)
+# What the user chose, as texts; and what stands for two of them that differ, which no format allows.
+_STRINGS: Final = frozenset({*CONSENT_STRINGS, "us_privacy", "gpp", "gpp_sid"})
+_UNREADABLE: Final = "?"
 _SALE_OPT_OUT: Final = 2  # place of the answer in a US privacy string
 _SECTIONS: Final = re.compile(r"-?[0-9]{1,4}([,_ ]-?[0-9]{1,4}){0,63}")
 UNREADABLE_SECTION: Final = 0
@@ -68,6 +71,21 @@ def stricter(outer: Mapping[str, object], inner: Mapping[str, object]) -> dict[s
     """The members of `outer` that hold although `inner` has its own: those that refuse where the inner ones do not."""
     said_twice = [name for name in MEMBERS if name in outer and name in inner]
     return {name: outer[name] for name in said_twice if _limits(name, outer[name]) > _limits(name, inner[name])}
+
+
+def members_of_query(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The members of a query, the first of each name; of a wish that is said twice the one that refuses.
+
+    Where two strings of the user's choices differ, neither counts.
+    """
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in found:
+            found[name] = value
+        elif name in MEMBERS and value and not _limits(name, found[name]):
+            differ = name in _STRINGS and value != found[name] != "" and not _limits(name, value)
+            found[name] = _UNREADABLE if differ else value
+    return found
 
 
 def _limits(name: str, value: object) -> bool:

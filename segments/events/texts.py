@@ -54,7 +54,12 @@ _ITEM: Final = {
     "item_category": _Text(MAX_TEXT_CHARS, decorates=True),
     "availability": _Text(MAX_TEXT_CHARS, decorates=True),
 }  # fmt: skip
-_PLACE: Final = {"country": _ID, "region": _Text(20, decorates=True), "city": _Text(60, decorates=True)}
+_PLACE: Final = {
+    "country": _Text(MAX_TEXT_CHARS, decorates=True),
+    "region": _Text(20, decorates=True),
+    "city": _Text(60, decorates=True),
+}
+_COUNTRY: Final = re.compile(r"[A-Za-z]{3}")
 # Empty texts are removed where a number or a flag belongs: shops' templates print them for missing values.
 _NUMBERS: Final = ("value", "seconds", "time", "gdpr", "offline", "replace")
 _ITEM_NUMBERS: Final = ("price", "quantity", "stock")
@@ -85,8 +90,7 @@ def mend(event: MutableMapping[str, Any]) -> list[str]:
     for name in _OBJECTS:
         if event.get(name) in ([], ""):
             del event[name]
-    for place in _objects([event.get("place")]):
-        _mend_texts(place, _PLACE, mended)
+    _mend_place(event, mended)
     _mend_currency(event, mended)
     _mend_gdpr(event)
     _mend_seconds(event, mended)
@@ -155,6 +159,22 @@ def _mend_currency(event: MutableMapping[str, Any], mended: list[str]) -> None:
     event["currency"] = known
     if not known:
         del event["currency"]
+
+
+def _mend_place(event: MutableMapping[str, Any], mended: list[str]) -> None:
+    """Leave out of a place, which only decorates an event, what is no place: `"Poland"`, `{"country": "PL"}`."""
+    place = event.get("place")
+    if place is None:
+        return
+    if not isinstance(place, dict):
+        del event["place"]
+        mended.append("place")
+        return
+    _mend_texts(place, _PLACE, mended)
+    country = place.get("country")
+    if country and _COUNTRY.fullmatch(country) is None:
+        del place["country"]
+        mended.append("country")
 
 
 def _mend_quantity(item: MutableMapping[str, Any], mended: list[str]) -> None:

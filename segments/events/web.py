@@ -28,7 +28,7 @@ from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import EventConsentPolicy
 from segments.events.intake import Context, split_batch
 from segments.events.opt_out import LANGUAGES, OPT_OUT_STYLE, opt_out_page
-from segments.events.privacy import signals_of
+from segments.events.privacy import members_of_query, signals_of, stricter
 from segments.events.problems import problem
 from segments.events.reading import read_json
 from segments.events.source import host_of
@@ -175,7 +175,8 @@ class TrackerSite:
         exchange = self._directory.exchange(request.match_info["exchange"])
         if exchange is None:
             return problem(404, "no such exchange")
-        flags = self._consent.flags(signals_of(request.query, sec_gpc=request.headers.get(SEC_GPC, "")))
+        wishes = members_of_query(request.query.items())
+        flags = self._consent.flags(signals_of(wishes, sec_gpc=request.headers.get(SEC_GPC, "")))
         user_id, is_new = self._cookie(request)
         outcome = await self._sync.handle(
             exchange,
@@ -400,11 +401,13 @@ def _from_own_pages(request: web.Request, advertiser: Advertiser, name: str) -> 
 
 def row_of_query(query: Mapping[str, str]) -> dict[str, Any]:
     """The event of an image's query. Raises InputError for a `d` that is no event object."""
-    row: dict[str, Any] = {name: value for name, value in query.items() if name not in ("d", "items")}
+    said = members_of_query(query.items())
+    row: dict[str, Any] = {name: value for name, value in said.items() if name not in ("d", "items")}
     if "items" in query:  # id:price:quantity, comma separated
         row["items"] = [_item_of(text) for text in query["items"].split(",") if text]
     if "d" in query:
-        row |= _event_object(query["d"])
+        event = _event_object(query["d"])
+        row |= event | stricter(row, event)
     return row
 
 

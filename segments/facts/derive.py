@@ -59,6 +59,9 @@ ENGAGEMENT_STEPS: Final = 18
 SERVICE_COST: Final = "service_cost"
 """The attribute in which a shop says what serving a customer costs in a month, in units of its currency."""
 
+# No customer costs more; beyond it, micros of a year would leave the range of a float.
+MOST_SERVICE_COST: Final = 1e9
+
 _LOOK: Final = frozenset((Kind.VIEW_ITEM, Kind.SEARCH, Kind.ADD_TO_WISHLIST, Kind.VIEW_ITEM_LIST))
 
 
@@ -134,10 +137,18 @@ def lifetime_value_at(facts: Facts, at_s: int) -> int:
 
 def lifetime_margin_at(facts: Facts, at_s: int) -> int:
     """Lifetime value less what serving the customer costs in a year, as the shop tells (SERVICE_COST); not below 0."""
+    return max(0, lifetime_value_at(facts, at_s) - round(12 * _service_cost(facts) * MICROS_PER_UNIT))
+
+
+def _service_cost(facts: Facts) -> float:
+    """Units a month; a shop's template may write the number as a text, `"100"` or `"99,50"`."""
     cost = facts.attributes.get(SERVICE_COST, 0)
-    if isinstance(cost, bool | str):
-        cost = 0
-    return max(0, lifetime_value_at(facts, at_s) - round(12 * max(cost, 0) * MICROS_PER_UNIT))
+    if isinstance(cost, str):
+        try:
+            cost = float(cost.replace(",", "."))
+        except ValueError:
+            return 0
+    return 0 if isinstance(cost, bool) or not cost > 0 else min(cost, MOST_SERVICE_COST)  # NaN is not above 0
 
 
 def lifetime_changes(facts: Facts) -> list[int]:

@@ -184,6 +184,39 @@ async def test_no_answer_depends_on_what_belongs_to_others(world: World, shop: S
         assert different == {}, f"seed {seed}, step {step}"
 
 
+async def test_an_exchange_names_no_seat_of_others_and_answers_as_if_there_were_none(world: World, shop: Shop) -> None:
+    rival = await make_shop(world.api, "rival")
+    await shop.caller.made("/v1/line-items", shop.line_item(name="mine"))
+    own, foreign = shop.advertiser["id"], rival.advertiser["id"]
+
+    async def asked() -> dict[str, object]:
+        found: dict[str, object] = {}
+        for page in ("exchanges", "exchanges/1"):
+            body = (await shop.caller.get(f"/v1/{page}")).body
+            found[page] = [each["seats"] for each in body.get("items", [body])]
+        for seat in ("theirs", "unknown", "ours"):
+            for where in ({"wseat": [seat]}, {"bseat": ["grosz", seat]}):
+                request = bid_request(**where)
+                answer = await shop.caller.post("/v1/explain", {"exchange": "demo", "request": request})
+                found[f"explain {where}"] = told(answer)
+        return found
+
+    owner = await world.api.caller()
+    ours = {"advertiser_id": own, "seat": "ours", "campaign_id": None}
+    theirs = [
+        {"advertiser_id": foreign, "seat": "theirs"},
+        {"advertiser_id": foreign, "seat": "also theirs", "campaign_id": rival.campaign["id"]},
+    ]
+    answers = []
+    for seats in ([ours], [*theirs, ours]):
+        answer = await owner.call("PATCH", "/v1/exchanges/1", {"seats": seats})
+        assert answer.status == 200, answer.body
+        await world.publish()
+        answers.append(await asked())
+    assert answers[0]["exchanges"] == [[ours]]
+    assert answers[0] == answers[1]
+
+
 REPORTED: Final = (ANSWER, BID, BILL, CLICK, CONVERSION, NOTICE, SHOP)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segments.events.privacy import MEMBERS, NOTHING_SAID, Signals, signals_of
+from segments.events.privacy import MEMBERS, NOTHING_SAID, Signals, members_of_query, signals_of
 from segments.events.privacy import UNREADABLE_SECTION as NO_SECTION
 
 
@@ -122,3 +122,24 @@ def test_no_value_raises_and_saying_more_never_permits_more(members: dict[str, A
         assert more.refusal != ""
     if signals_of(members).refusal:
         assert found.refusal
+
+
+@pytest.mark.parametrize(
+    ("pairs", "members"),
+    [
+        ([("gdpr", "0"), ("gdpr", "1")], {"gdpr": "1"}),
+        ([("gdpr", "1"), ("gdpr", "0")], {"gdpr": "1"}),
+        ([("gdpr", "0"), ("gdpr", "")], {"gdpr": "0"}),
+        ([("npa", ""), ("npa", "1"), ("npa", "0")], {"npa": "1"}),
+        ([("us_privacy", "1YNN"), ("us_privacy", "1YYN")], {"us_privacy": "1YYN"}),
+        ([("gdpr_consent", "C1"), ("gdpr_consent", "C1")], {"gdpr_consent": "C1"}),
+        ([("gdpr_consent", "C1"), ("gdpr_consent", "C2")], {"gdpr_consent": "?"}),
+        ([("gdpr_consent", ""), ("gdpr_consent", "C2")], {"gdpr_consent": "C2"}),
+        ([("gpp_sid", "7"), ("gpp_sid", "8")], {"gpp_sid": "?"}),
+        ([("event", "a"), ("event", "b")], {"event": "a"}),
+    ],
+)
+def test_a_wish_that_a_query_says_twice_is_the_one_that_refuses(
+    pairs: list[tuple[str, str]], members: dict[str, str]
+) -> None:
+    assert members_of_query(pairs) == members

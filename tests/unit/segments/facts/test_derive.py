@@ -71,7 +71,13 @@ def test_what_serving_costs_is_taken_off() -> None:
     assert lifetime_margin_at(facts, at_s) == 0
     facts.attributes[SERVICE_COST] = 40
     assert lifetime_margin_at(facts, at_s) / PLN == pytest.approx(1_200 - 480, abs=2)
-    for nonsense in ("much", True, -5):
+    for spelt in ("40", " 40.0 ", "40,00"):
+        facts.attributes[SERVICE_COST] = spelt
+        assert lifetime_margin_at(facts, at_s) / PLN == pytest.approx(1_200 - 480, abs=2)
+    for huge in (1e308, "1e308", "inf"):
+        facts.attributes[SERVICE_COST] = huge
+        assert lifetime_margin_at(facts, at_s) == 0
+    for nonsense in ("much", True, -5, "nan", "-5", ""):
         facts.attributes[SERVICE_COST] = nonsense
         assert lifetime_margin_at(facts, at_s) == lifetime_value_at(facts, at_s)
 
