@@ -105,7 +105,7 @@ class AdminSettings(Component, frozen=True, kw_only=True):
     )
     # What people's browsers reach the API and console at. With https, cookies are Secure and browsers are told to come
     # by https only; empty: as each request came.
-    public_url: Annotated[str, Meta(pattern=r"^$|^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$")] = ""
+    public_url: Annotated[str, Meta(pattern=r"^$(?!\n)|^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$(?!\n)")] = ""
     seed: Literal["", "demo"] = ""  # what an empty store starts with
     seed_cart_delay_s: Seconds = 3_600  # of the seeded line items: idle for so long, a cart counts as abandoned
     # Where exchange rates are read anew: "ecb" (the European Central Bank's daily file), another address or a file in

@@ -24,6 +24,9 @@ MAX_TITLE_CHARS: Final = 200
 MAX_CATEGORY_CHARS: Final = 200
 MAX_LABEL_CHARS: Final = 60
 
+# Days until delivery: Python refuses to read a number of thousands of digits.
+MAX_DAY_DIGITS: Final = 9
+
 # Shops write 2999-12-31 for "without end"; a row keeps 32 bits.
 _FAR_S: Final = 2**32 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -225,7 +228,7 @@ def _is_zero(text: str) -> bool:
 def _by_delivery(text: str) -> Availability:
     """Heureka's DELIVERY_DATE: days until delivery, or the day of it; empty is unknown."""
     days = text.strip()
-    if days.isdigit():
+    if days.isascii() and days.isdigit() and len(days) <= MAX_DAY_DIGITS:
         return Availability.IN_STOCK if int(days) <= 14 else Availability.BACKORDER
     return Availability.PREORDER if days else Availability.OUT_OF_STOCK
 

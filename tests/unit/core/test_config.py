@@ -84,6 +84,13 @@ def test_unusable_token_key_is_a_fault(keys: dict[str, str]) -> None:
     assert caught.value.faults[0].pointer == "GROSZ_MONEY_TOKEN_KEYS"
 
 
+@pytest.mark.parametrize("setting", ["GROSZ_TRACK_PUBLIC_URL", "GROSZ_ADMIN_PUBLIC_URL"])
+def test_an_address_that_ends_in_a_line_end_is_a_fault(setting: str) -> None:
+    for url in ("https://shop.example\n", "\n"):
+        with pytest.raises(ConfigError):
+            load_settings(None, {setting: url})
+
+
 @pytest.mark.parametrize(
     "url", ["t.shop.example", "ftp://t.shop.example", "https://t.shop.example/", "https://t.shop.example\n"]
 )
