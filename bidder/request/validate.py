@@ -229,7 +229,8 @@ def _deal_floors(
     seats, of_none = auction.speaker.seats, 0
     if auction.speaker.dialect.deal_floor_else_impression:
         of_none = floor_of_imp
-    floors = {}
+    floors: dict[str, tuple[int, int]] = {}
+    unclear: set[str] = set()
     for number, deal in enumerate(deals):
         if not deal.id:
             _report(auction, f"/imp/{position}/pmp/deals/{number}", "no_deal_id", "has no id, so no bid can name it")
@@ -243,5 +244,10 @@ def _deal_floors(
             else:
                 if deal.bidfloor is None and not is_price:  # a floor is no price that was agreed
                     floor = of_none
-                floors[deal.id] = (floor, kind)
+                if floors.setdefault(deal.id, (floor, kind)) != (floor, kind):
+                    unclear.add(deal.id)
+                    message = "is offered before at another price, so no bid can say which it accepts"
+                    _report(auction, f"/imp/{position}/pmp/deals/{number}", "unclear_deal", message)
+    for deal_id in unclear:
+        del floors[deal_id]
     return floors

@@ -165,6 +165,19 @@ def test_a_fixed_price_is_not_raised_by_what_a_float_has_too_much() -> None:
     assert impression.deal_floors == {"fixed": (300_000, 3)}
 
 
+def test_a_deal_that_is_offered_twice_at_different_prices_is_not_bid_on() -> None:
+    deals = [
+        {"id": "twice", "bidfloor": 1, "bidfloorcur": "PLN", "at": 3},
+        {"id": "same", "bidfloor": 2, "bidfloorcur": "PLN"},
+        {"id": "twice", "bidfloor": 7, "bidfloorcur": "PLN", "at": 1},
+        {"id": "same", "bidfloor": 2, "bidfloorcur": "PLN"},
+        {"id": "twice", "bidfloor": 1, "bidfloorcur": "PLN", "at": 3},
+    ]
+    auction = with_imp(pmp={"deals": deals})
+    assert auction.impressions[0].deal_floors == {"same": (2_000_000, 0)}
+    assert codes(auction) == [("/imp/0/pmp/deals/2", "unclear_deal")]
+
+
 def test_faulty_deals_are_not_offered() -> None:
     deals = [{"bidfloor": 1}, {"id": ""}, {"id": "yen", "bidfloor": 1, "bidfloorcur": "JPY"}]
     auction = with_imp(pmp={"private_auction": 1, "deals": deals})
