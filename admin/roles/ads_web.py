@@ -4,8 +4,9 @@ from aiohttp import web
 
 from admin.roles.ads import AdDesk, AdRequest
 from core.network.headers import CSP
-from core.query import query_values
+from core.query import query_pairs
 from creatives.templates.page import FRAME_PERMISSIONS, SCRIPT_HASH
+from segments.events.privacy import members_of_query
 from segments.events.web import COOKIE, OPT_OUT_COOKIE, SEC_GPC
 
 
@@ -25,10 +26,9 @@ def ad_page_routes(desk: AdDesk, track_url: str) -> list[web.RouteDef]:
     }  # fmt: skip
 
     async def show(request: web.Request) -> web.Response:
-        cookies = request.cookies
+        cookies, said = request.cookies, members_of_query(query_pairs(request.rel_url.raw_query_string))
         asked = AdRequest(
-            query_values(request.rel_url.raw_query_string), cookies.get(COOKIE, ""), OPT_OUT_COOKIE in cookies,
-            request.headers.get(SEC_GPC, ""),
+            said, cookies.get(COOKIE, ""), OPT_OUT_COOKIE in cookies, request.headers.get(SEC_GPC, ""),
         )  # fmt: skip
         ad = await desk.show(request.match_info["token"], asked)
         if not ad.page:

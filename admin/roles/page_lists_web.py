@@ -20,10 +20,10 @@ from core.ids import is_user_id
 from core.model import Advertiser, ProductStrategy
 from core.network.headers import Edge
 from core.network.rates import MinuteRate
-from core.query import query_values
+from core.query import query_pairs
 from creatives.product import MAX_ID_CHARS
 from segments.events.consent import EventConsentPolicy
-from segments.events.privacy import signals_of
+from segments.events.privacy import members_of_query, signals_of
 from segments.events.problems import problem
 from segments.events.web import CLIENT_ID, COOKIE, OPT_OUT_COOKIE, SEC_GPC
 from segments.identity.persons import Identities
@@ -74,7 +74,7 @@ class ListPages:
                 403, "not one of the shop's pages", hint="set the advertiser's domain or origins", headers=_CLOSED
             )
         headers = _open_to(request)
-        asked = query_values(request.rel_url.raw_query_string)
+        asked = members_of_query(query_pairs(request.rel_url.raw_query_string))
         wait_s = self._wait_s(request)
         if wait_s:
             self._desk.count("too_many")

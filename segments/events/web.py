@@ -23,7 +23,7 @@ from core.languages import preferred_language
 from core.model import Advertiser
 from core.network.bodies import BodyRefused, read_body
 from core.network.headers import CSP
-from core.query import query_values
+from core.query import query_pairs
 from segments.events.collect import EventCollector, Outcome
 from segments.events.consent import EventConsentPolicy
 from segments.events.intake import Context, split_batch
@@ -175,12 +175,12 @@ class TrackerSite:
         exchange = self._directory.exchange(request.match_info["exchange"])
         if exchange is None:
             return problem(404, "no such exchange")
-        wishes = members_of_query(request.query.items())
-        flags = self._consent.flags(signals_of(wishes, sec_gpc=request.headers.get(SEC_GPC, "")))
+        said = members_of_query(query_pairs(request.rel_url.raw_query_string))
+        flags = self._consent.flags(signals_of(said, sec_gpc=request.headers.get(SEC_GPC, "")))
         user_id, is_new = self._cookie(request)
         outcome = await self._sync.handle(
             exchange,
-            their_id=query_values(request.rel_url.raw_query_string).get("uid", ""),
+            their_id=said.get("uid", ""),
             wants_redirect=request.query.get("redirect") == "1",
             user_id=user_id,
             is_new=is_new,

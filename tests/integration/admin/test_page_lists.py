@@ -163,8 +163,8 @@ def test_over_tls_a_page_is_the_shops_only_by_https() -> None:
 
 @pytest.mark.parametrize(
     ("query", "headers"),
-    [("gdpr=1", {}), ("gdpr=1&consent=no", {}), ("gdpr=0&npa=1", {}), ("gdpr=0", {"Sec-GPC": "1"}), ("", {}),
-     ("gdpr=0", {"Cookie": f"{COOKIE}; grosz_optout=1"})],
+    [("gdpr=1", {}), ("gdpr=0&gdpr=1", {}), ("gdpr=1&consent=no", {}), ("gdpr=0&npa=1", {}), ("", {}),
+     ("gdpr=0", {"Sec-GPC": "1"}), ("gdpr=0", {"Cookie": f"{COOKIE}; grosz_optout=1"})],
 )  # fmt: skip
 async def test_who_has_not_consented_is_nobody(valkey: str, query: str, headers: dict[str, str]) -> None:
     async with page_shop(valkey, CLOCK) as site:

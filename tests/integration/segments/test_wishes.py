@@ -36,7 +36,7 @@ async def test_a_wish_beside_gdpr_0_keeps_the_event_out(
     "query",
     [
         "us_privacy=1YYN", "gpp=garbage", "gpp_sid=7", "npa=1", "non_personalized_ads=true", "ad_storage=denied",
-        "gpc=1", "coppa=1", "us_privacy=1",
+        "gpc=1", "coppa=1", "us_privacy=1", "gdpr=1", "npa=0&npa=1", "us_privacy=1YNN&us_privacy=1NNN",
     ],
 )  # fmt: skip
 async def test_a_wish_keeps_a_sync_out(valkey: str, clock: ManualClock, query: str) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.query import query_values
+from core.query import query_pairs, query_values
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,7 @@ def test_values_are_percent_decoded_and_a_plus_means_itself(query: str, values: 
 @given(st.text(st.characters(codec="ascii")))
 def test_any_query_is_read_without_an_error(query: str) -> None:
     assert all(isinstance(value, str) for value in query_values(query).values())
+
+
+def test_pairs_keep_what_is_said_twice() -> None:
+    assert list(query_pairs("a=1&b&a=%32&=x")) == [("a", "1"), ("b", ""), ("a", "2"), ("", "x")]
