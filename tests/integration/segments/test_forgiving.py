@@ -51,6 +51,21 @@ async def test_a_member_that_is_nearly_known_is_told_and_kept_for_tag_health(val
         assert (notes[0].written, notes[0].last_ms) == ("pric", clock.now_ms())
 
 
+async def test_a_place_that_is_none_loses_no_order_and_is_told(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        order = {"event": "purchase", "value": 5, **CONSENT}
+        for place, told in (({"country": "PL", "city": "Kraków"}, "/place/country"), ("Kraków", "/place")):
+            answer = await site.client.post("/e/1", json={**order, "transaction_id": told, "place": place})
+            (result,) = (await answer.json())["results"]
+            assert (result["status"], [note["pointer"] for note in result["warnings"]]) == ("accepted", [told])
+        await site.rig.settle()
+        facts = await site.rig.facts(site.user_id())
+        assert facts is not None
+        assert (facts.purchases, facts.country, facts.city) == (2, "", "kraków")
+        notes = MemberNotes(site.rig.store, site.rig.intake_metrics)
+        assert await notes.report(1) == [], "no member was meant to be another"
+
+
 async def test_a_landing_of_paid_search_is_stored_without_a_word(valkey: str, clock: ManualClock) -> None:
     async with shop(valkey, clock) as site:
         url = f"https://buty.example/?utm_source=google&gclid={'x' * 4000}"

@@ -221,26 +221,6 @@ def test_a_fault_names_its_field(row: dict[str, Any], pointer: str) -> None:
     assert pointers(row) == [pointer]
 
 
-@pytest.mark.parametrize(
-    ("place", "kept", "told"),
-    [
-        ({"country": "PL", "city": "Kraków"}, ("", "kraków"), "/place/country"),
-        ({"country": "Polska"}, ("", ""), "/place/country"),
-        ({"country": 616}, ("", ""), "/place/country"),
-        ({"country": ["pol"], "city": 5}, ("POL", "5"), ""),
-        ("Kraków", ("", ""), "/place"),
-        (5, ("", ""), "/place"),
-        ({"country": "pol"}, ("POL", ""), ""),
-        (None, ("", ""), ""),
-    ],
-)
-def test_a_place_that_is_none_loses_no_order_and_is_told(place: object, kept: tuple[str, str], told: str) -> None:
-    incoming = read_event({"event": "purchase", "value": 5, "place": place}, context())
-    assert incoming.event is not None
-    assert (incoming.event.country, incoming.event.city) == kept
-    assert [note.pointer for note in incoming.notes] == [told] * bool(told)
-
-
 def test_faults_of_meaning_are_reported_together() -> None:
     row = {"event": "view_item", "currency": "XXX", "attributes": {"B": 1}, "offline": True}
     assert pointers(row) == ["/currency", "/items", "/attributes/B", "/offline"]

@@ -52,6 +52,25 @@ def test_items_and_places_are_mended_too() -> None:
     assert event["place"] == {"city": "12", "country": "POL"}
 
 
+@pytest.mark.parametrize(
+    ("place", "kept", "named"),
+    [
+        ({"country": "PL", "city": "Kraków"}, {"city": "Kraków"}, ["country"]),
+        ({"country": "Polska"}, {}, ["country"]),
+        ({"country": 616}, {}, ["country"]),
+        ({"country": ["pol"]}, {"country": "pol"}, ["country"]),
+        ("Kraków", None, ["place"]),
+        (5, None, ["place"]),
+        ({"country": "pol"}, {"country": "pol"}, []),
+        (None, None, []),
+    ],
+)
+def test_what_is_no_place_is_left_out_and_named(place: object, kept: object, named: list[str]) -> None:
+    event: dict[str, Any] = {"event": "purchase", "place": place}
+    assert mend(event) == named
+    assert event.get("place") == kept
+
+
 def test_what_decorates_is_cut_and_named() -> None:
     event: dict[str, Any] = {
         "url": "https://buty.example/a?x=" + "y" * 5000 + "&gclid=" + "z" * 300,
