@@ -38,10 +38,12 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 class GroszError(Exception):
     """Root of all errors that Grosz raises on purpose."""
 
-    def __init__(self, message: str, *, hint: str = "", faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, message: str, *, hint: str = "", faults: Sequence[Fault] = (), code: str = "") -> None:
+        """`code`: a stable short word where a program does something about this error, whatever it says."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.code = code
         self.faults = tuple(faults)
 
     def __str__(self) -> str:

@@ -41,13 +41,14 @@ class FaultDocument(msgspec.Struct, omit_defaults=True):
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
-    """RFC 9457 problem details."""
+    """RFC 9457 problem details, with a stable code where programs do something about this very problem."""
 
     type: str
     title: str
     status: Annotated[int, Meta(ge=400, le=599)]
     detail: str
     hint: str = ""
+    code: str = ""
     errors: list[FaultDocument] = []
 
 
@@ -95,6 +96,7 @@ def problem_of(error: GroszError) -> Problem:
         status=status.value,
         detail=error.message,
         hint=error.hint,
+        code=error.code,
         errors=[documented(fault) for fault in error.faults],
     )
 

@@ -38,6 +38,10 @@ class Words:
         """The message in this language, also with the parts of a saying filled in; itself where it is not known."""
         return self._texts.get(message) or self._sayings.said(message)
 
+    def said(self, saying: str, parts: Mapping[str, str | int]) -> str:
+        """A saying in this language, with its parts filled in; parts that are texts are translated too."""
+        return self._sayings.filled(saying, parts)
+
     def number(self, value: float | Decimal) -> str:
         return str(format_decimal(value, locale=self.locale))
 
