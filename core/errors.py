@@ -21,13 +21,17 @@ MAX_ALLOWED_SHOWN = 12
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One fault of an input: `pointer` is a JSON pointer (or a setting's dotted name), `code` a stable short word."""
+    """One fault of an input: `pointer` is a JSON pointer (or a setting's dotted name), `code` a stable short word.
+
+    `parts` are what a program needs of the message: its parameters, by their names.
+    """
 
     pointer: str
     code: str
     message: str
     hint: str = ""
     allowed: tuple[str, ...] = ()
+    parts: dict[str, str] = {}
 
     def __str__(self) -> str:
         choice = f"one of {', '.join(self.allowed)}" if 0 < len(self.allowed) <= MAX_ALLOWED_SHOWN else ""

@@ -31,13 +31,14 @@ JSON = "application/json"
 
 
 class FaultDocument(msgspec.Struct, omit_defaults=True):
-    """One fault or warning: a JSON pointer, a stable code, and words for people."""
+    """One fault or warning: a JSON pointer, a stable code, and words for people, in some with their parameters."""
 
     pointer: str
     code: str
     message: str
     hint: str = ""
     allowed: list[str] = []
+    parts: dict[str, str] = {}
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -103,7 +104,7 @@ def problem_of(error: GroszError) -> Problem:
 
 def documented(fault: Fault) -> FaultDocument:
     """A fault as the API shows it."""
-    return FaultDocument(fault.pointer, fault.code, fault.message, fault.hint, list(fault.allowed))
+    return FaultDocument(fault.pointer, fault.code, fault.message, fault.hint, list(fault.allowed), fault.parts)
 
 
 def twice(parameter: str) -> Fault:

@@ -1,7 +1,6 @@
 """Reports: figures by dimensions over days, as a chart, a table, a file. The address of a report is the report."""
 
 import datetime
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -55,7 +54,6 @@ _SHARES: Final = ("ctr", "win_rate", "viewability", "completion_rate", "conversi
 # Values of these are numbers where they are filtered by.
 _NUMBERED: Final = (*IDS, "segment")
 _LABELS: Final = {**DIMENSIONS, **MEASURES}
-_NOT_SPLIT: Final = re.compile(r"(\w+) cannot be told by (\w+)")
 _REFUSED_SPLIT: Final = N_("{figure} cannot be told by {by}: take one of the two out.")
 # The parts of the form that members of a question come from.
 _PLACES: Final = {
@@ -149,9 +147,9 @@ def _faults(words: Words, problem: Problem | None) -> dict[str, list[str]]:
     """What is wrong, in the names that the page has, by the part of the form that it belongs to."""
     found: dict[str, list[str]] = {}
     for fault in problem.errors if problem else []:
-        split = _NOT_SPLIT.fullmatch(fault.message)
-        if split:
-            figure, by = (words.quoted(words.text(_LABELS.get(name, name))) for name in split.groups())
+        if fault.code == "not_split":
+            names = fault.parts["measure"], fault.parts["dimension"]
+            figure, by = (words.quoted(words.text(_LABELS.get(name, name))) for name in names)
             text = words.text(_REFUSED_SPLIT).format(figure=figure, by=by)
         else:
             text = ": ".join(words.text(each) for each in (fault.message, fault.hint) if each)
