@@ -23,6 +23,7 @@ from admin.validation.decode import decode
 from core.clock import Clock
 from core.errors import GroszError, InputError
 from journal.figures import IDS, TIMES, ColumnForm
+from journal.questions import PIVOTED
 
 DIMENSIONS: Final[Mapping[str, str]] = {
     "hour": N_("Hour"), "day": N_("Day"), "week": N_("Week"), "month": N_("Month"), "advertiser": N_("Advertiser"),
@@ -75,6 +76,8 @@ class ReportView(msgspec.Struct):
     """A report as its page shows it."""
 
     columns: list[str]
+    told_by: int
+    """How many of the columns, the first ones, say what a row is of; the others are figures."""
     rows: list[list[str]]
     totals: list[list[str]]
     charts: list[Chart]
@@ -96,7 +99,8 @@ class ReportPage:
         view, problem, status = None, None, 200
         try:
             wanted = wanted_of(asked, _ROWS)
-            view = _view(visitor, wanted, await self._reports.answer(wanted, visitor.caller.advertiser_ids))
+            answer = await self._reports.answer(wanted, visitor.caller.advertiser_ids)
+            view = report_view(visitor.words, wanted, answer, _charts(visitor, wanted, answer))
         except GroszError as error:
             problem, status = problem_of(error), status_of(error)
         return page(
@@ -159,12 +163,12 @@ def _faults(words: Words, problem: Problem | None) -> dict[str, list[str]]:
     return found
 
 
-def _view(visitor: Visitor, wanted: ReportRequest, answer: ReportAnswer) -> ReportView:
-    words = visitor.words
+def report_view(words: Words, wanted: ReportRequest, answer: ReportAnswer, charts: Sequence[Chart] = ()) -> ReportView:
+    """A report in the words of a language: names instead of ids and members, amounts with their currency."""
     money_at = answer.columns.index("currency") if "currency" in answer.columns else None
 
     def text(row: Sequence[Cell], at: int) -> str:
-        name, form, value = answer.columns[at], answer.forms[at], row[at]
+        name, form, value = answer.columns[at].partition(PIVOTED)[0], answer.forms[at], row[at]
         if value is None or value == "":
             return NOTHING
         if name in answer.names:
@@ -181,11 +185,18 @@ def _view(visitor: Visitor, wanted: ReportRequest, answer: ReportAnswer) -> Repo
     def shown(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
         return [[text(row, at) for at in range(len(row))] for row in rows]
 
-    columns = [words.text(_LABELS.get(name) or name.replace("_", " ")) for name in answer.columns]
-    charts = _charts(visitor, wanted, answer)
+    told_by = sum(form in (ColumnForm.TEXT, ColumnForm.ID) for form in answer.forms)
     return ReportView(
-        columns, shown(answer.rows), shown(answer.totals), charts, answer.row_count, answer.fresh_until or ""
-    )
+        [_label(words, wanted, answer, name) for name in answer.columns], told_by, shown(answer.rows),
+        shown(answer.totals), list(charts), answer.row_count, answer.fresh_until or "",
+    )  # fmt: skip
+
+
+def _label(words: Words, wanted: ReportRequest, answer: ReportAnswer, column: str) -> str:
+    """The head of a column; the value that it is of follows where a dimension was turned into columns."""
+    name, is_turned, value = column.partition(PIVOTED)
+    label = words.text(_LABELS.get(name) or name.replace("_", " "))
+    return f"{label}: {answer.names.get(wanted.pivot, {}).get(value, value or NOTHING)}" if is_turned else label
 
 
 def _charts(visitor: Visitor, wanted: ReportRequest, answer: ReportAnswer) -> list[Chart]:
