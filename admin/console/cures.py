@@ -25,9 +25,12 @@ _TABLE: Final = (
         Cure(N_("make one, or resume one with its campaign and advertiser"), N_("New campaign"), "/start"),
     ),
     (
-        r"check that the shop's tag sends events, and the segment's rule; `grosz segment show` has it",
+        r"people come and leave, as buyers do; if nobody comes, .* rule; `grosz segment show` has it",
         Cure(
-            N_("check that the shop's pages send events, and the segment's rule"),
+            N_(
+                "people come and leave, as buyers do; if nobody comes, check that the shop's pages send events, and "
+                "the segment's rule"
+            ),
             N_("Tags, segments, products"),
             _SHOP,
         ),

@@ -182,9 +182,12 @@ _OF_FORMS: Final = (
     N_("no bid request has arrived"),
     N_("no bid request has arrived since the bidders started"),
     N_("have an exchange send them to {where}"),
-    N_("no impression was offered"),
+    N_("no impression was offered to it in the last hour, or since it began"),
     N_("see the findings about exchanges"),
-    N_("check that the shop's tag sends events, and the segment's rule; `grosz segment show` has it"),
+    N_(
+        "people come and leave, as buyers do; if nobody comes, check that the shop's tag sends events, and the "
+        "segment's rule; `grosz segment show` has it"
+    ),
     N_("its budgets are not in Redis, so no bidder gets money for it"),
     N_("wait a second; if it stays, start the worker role"),
     N_("wait a second; if it stays, see the bidder's log"),

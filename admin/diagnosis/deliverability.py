@@ -36,6 +36,11 @@ COMMON_SIZES = "300x250, 728x90, 320x50, 160x600, 300x600"
 # Fewer impressions say nothing about the traffic: a line item for one region waits for its visitors.
 LEAST_JUDGED = 30
 
+_EMPTY_AUDIENCE = (
+    "people come and leave, as buyers do; if nobody comes, check that the shop's tag sends events, and the segment's "
+    "rule; `grosz segment show` has it"
+)
+
 # Of several reasons that together leave nothing, the three most frequent are enough to begin with.
 TOP_REASONS = 3
 
@@ -98,7 +103,7 @@ def examine(line_item: LineItem, scene: Scene) -> list[Finding]:
     findings += _creatives(line_item, scene)
     findings += _funnel(line_item, scene, advertiser.currency)
     named = [msgspec.structs.replace(finding, name=line_item.name) for finding in findings]
-    return sorted(named, key=lambda one: one.severity is not Severity.STOP)
+    return sorted(named, key=lambda one: (one.severity is not Severity.STOP, one.is_waiting))
 
 
 def _of_warning(fault: Fault, line_item_id: int) -> Finding:
@@ -119,12 +124,10 @@ def _audience(line_item: LineItem, scene: Scene) -> Iterator[Finding]:
 
 
 def _people(is_empty: bool, text: str, line_item_id: int) -> Finding:
-    advice = "check that the shop's tag sends events, and the segment's rule; `grosz segment show` has it"
-    return (
-        stop("audience", f"nobody to show it to: {text}", advice, line_item_id)
-        if is_empty
-        else fine("audience", text, line_item_id)
-    )
+    if not is_empty:
+        return fine("audience", text, line_item_id)
+    found = stop("audience", f"nobody is in its audience now: {text}", _EMPTY_AUDIENCE, line_item_id)
+    return msgspec.structs.replace(found, is_waiting=True)
 
 
 def _hours(line_item: LineItem, advertiser: Advertiser, now_ms: int) -> Iterator[Finding]:
@@ -175,7 +178,8 @@ def _creatives(line_item: LineItem, scene: Scene) -> Iterator[Finding]:
 def _funnel(line_item: LineItem, scene: Scene, currency: str) -> Iterator[Finding]:
     window = scene.windows.get(line_item.id)
     if window is None or not window.requests:
-        yield note("last hour", "no impression was offered", "see the findings about exchanges", line_item.id)
+        text = "no impression was offered to it in the last hour, or since it began"
+        yield note("last hour", text, "see the findings about exchanges", line_item.id)
     elif not window.bids and window.requests < LEAST_JUDGED:
         text = f"no bid yet on {window.requests} impressions, too few to say why"
         yield note("last hour", text, f"ask again after {LEAST_JUDGED}", line_item.id)
@@ -205,6 +209,10 @@ def _why_no_bid(line_item: LineItem, window: Window, scene: Scene) -> Iterator[F
     mattering = [one for one in everywhere if one.reason not in _TOLD_ELSEWHERE]
     if everywhere and not mattering:
         return  # status, flight, hours or budget: said above, where it can be mended
+    if mattering and all(one.reason == NoBid.SEGMENT.name.lower() for one in mattering):
+        text = f"no bid: none of {window.requests} impressions was for somebody in its audience"
+        yield note("last hour", text, "wait for these people, or widen the segments", line_item.id)
+        return
     for one in mattering or window.reasons[:TOP_REASONS]:
         text, advice = _said(one, line_item, scene)
         yield stop("last hour", f"no bid: on {one.count} of {window.requests} impressions {text}", advice, line_item.id)

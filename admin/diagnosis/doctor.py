@@ -150,7 +150,8 @@ def line_item_findings(catalogue: Catalogue, scene: Scene) -> list[Finding]:
     if len(rows) == len(running):
         first = rows[0]
         text = f"none of {len(running)} active line items can deliver; the first is {first.where}: {first.text}"
-        return [stop("line items", text, first.advice), *findings]
+        whole = stop("line items", text, first.advice)
+        return [msgspec.structs.replace(whole, is_waiting=all(row.is_waiting for row in rows)), *findings]
     text = f"{len(running) - len(rows)} of {len(running)} active line items have nothing that stops them"
     return [fine("line items", text), *findings]
 

@@ -24,6 +24,8 @@ class Finding(msgspec.Struct, frozen=True):
     advice: str = ""
     line_item_id: int | None = None
     name: str = ""  # of the line item
+    is_waiting: bool = False
+    """Nothing is broken: it delivers again by itself once somebody is in its audience."""
 
     @property
     def where(self) -> str:

@@ -52,24 +52,41 @@ MEASURES: Final[Mapping[str, str]] = {
     "new_buyers": N_("New buyers"), "returning_buyers": N_("Returning buyers"),
 }  # fmt: skip
 # Ratios that people read in percent. Returns on spend they read as they are.
-_SHARES: Final = ("ctr", "win_rate", "viewability", "completion_rate", "conversion_rate")
+_SHARES: Final = (
+    "ctr", "win_rate", "viewability", "completion_rate", "conversion_rate",
+    "purchase_rate", "abandonment_rate",
+)  # fmt: skip
 # Values of these are numbers where they are filtered by.
 _NUMBERED: Final = (*IDS, "segment")
-_LABELS: Final = {**DIMENSIONS, **MEASURES}
+# What only reports that programs have saved are told by or tell.
+_FURTHER: Final[Mapping[str, str]] = {
+    "order": N_("Order"), "path": N_("Way to the order"), "source": N_("Source"), "phrase": N_("Search phrase"),
+    "category": N_("Category"), "arm": N_("Arm of a test"), "not_viewable": N_("Impressions that were not viewable"),
+    "starts": N_("Videos begun"), "completions": N_("Videos seen to the end (count)"),
+    "assisted_conversions": N_("Assisted conversions"), "assisted_revenue": N_("Assisted revenue"),
+    "visits": N_("Visits"), "product_views": N_("Views of products"), "searches": N_("Searches"),
+    "carts": N_("Carts"), "abandoned_carts": N_("Abandoned carts"), "abandoned_value": N_("Value of abandoned carts"),
+    "purchases": N_("Purchases"), "sales": N_("Sales"), "purchase_rate": N_("Share of visits with a purchase"),
+    "abandonment_rate": N_("Share of carts that were abandoned"),
+}  # fmt: skip
+_LABELS: Final = {**DIMENSIONS, **MEASURES, **_FURTHER}
 _NOT_SPLIT: Final = re.compile(r"(\w+) cannot be told by (\w+)")
-_REFUSED_SPLIT: Final = N_("{figure} cannot be told by {by}: take one of the two out.")
+_REFUSED_SPLIT: Final = N_("By {by} these cannot be told: {figures}. Take out {by}, or these figures.")
 # The parts of the form that members of a question come from.
 _PLACES: Final = {
     "measures": "figures", "dimensions": "split", "filters": "filters", "since": "days", "until": "days",
     "timezone": "days", "currency": "days",
 }  # fmt: skip
 _MOST_MOMENTS: Final = 400
-_CHARTS: Final = 4
+# The figures that a report begins with all have one.
+_CHARTS: Final = 5
 _FILTERS: Final = 3
 _ROWS: Final = 500
 # What a spreadsheet opens with ease.
 _FILE_ROWS: Final = 100_000
-_START: Final = (("by", "day"), ("measure", "impressions"), ("measure", "clicks"), ("measure", "spend"))
+_START: Final = (
+    ("by", "day"), *(("measure", name) for name in ("spend", "conversions", "cpa", "impressions", "clicks"))
+)  # fmt: skip
 
 
 class ReportView(msgspec.Struct):
@@ -150,17 +167,29 @@ class ReportPage:
 
 
 def _faults(words: Words, problem: Problem | None) -> dict[str, list[str]]:
-    """What is wrong, in the names that the page has, by the part of the form that it belongs to."""
+    """What is wrong, in the names that the page has, by the part of the form that it belongs to.
+
+    Figures that cannot be told by the same dimensions are one conflict, and one text.
+    """
     found: dict[str, list[str]] = {}
+    conflicts: dict[str, list[str]] = {}  # figure -> what it cannot be told by
     for fault in problem.errors if problem else []:
-        split = _NOT_SPLIT.fullmatch(fault.message)
-        if split:
-            figure, by = (words.quoted(words.text(_LABELS.get(name, name))) for name in split.groups())
-            text = words.text(_REFUSED_SPLIT).format(figure=figure, by=by)
-        else:
-            text = ": ".join(words.text(each) for each in (fault.message, fault.hint) if each)
+        if split := _NOT_SPLIT.fullmatch(fault.message):
+            conflicts.setdefault(split[1], []).append(split[2])
+            continue
+        text = ": ".join(words.text(each) for each in (fault.message, fault.hint) if each)
         found.setdefault(_PLACES.get(fault.pointer.split("/")[1], "rest"), []).append(text)
+    alike: dict[tuple[str, ...], list[str]] = {}  # what they cannot be told by -> figures
+    for figure, by in conflicts.items():
+        alike.setdefault(tuple(dict.fromkeys(by)), []).append(figure)
+    for split_by, figures in alike.items():
+        text = words.text(_REFUSED_SPLIT).format(by=_listed(words, split_by), figures=_listed(words, figures))
+        found.setdefault("figures", []).append(text)
     return found
+
+
+def _listed(words: Words, names: Sequence[str]) -> str:
+    return ", ".join(words.quoted(words.text(_LABELS.get(name, name))) for name in names)
 
 
 def report_view(words: Words, wanted: ReportRequest, answer: ReportAnswer, charts: Sequence[Chart] = ()) -> ReportView:

@@ -30,7 +30,11 @@ def test_a_command_becomes_a_link(advice: str, cure: Cure) -> None:
 
 
 def test_the_page_of_a_shop_is_linked_to_where_it_is_known_which() -> None:
-    advice = "check that the shop's tag sends events, and the segment's rule; `grosz segment show` has it"
+    advice = (
+        "people come and leave, as buyers do; if nobody comes, check that the shop's tag sends events, and the "
+        "segment's rule; `grosz segment show` has it"
+    )
+    assert "grosz" not in cure_of(advice).text
     assert cure_of(advice).path == ""
     assert cure_of(advice, 5).path == "/advertisers/5/shop"
 

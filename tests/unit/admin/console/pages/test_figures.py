@@ -8,7 +8,8 @@ import pytest
 
 from admin.access.principal import command_line
 from admin.console.browser import Visitor
-from admin.console.pages.figures import delivery_charts
+from admin.console.charts import Cell
+from admin.console.pages.figures import delivery_charts, orders_of
 from admin.console.words import words_of
 from admin.diagnosis.funnels import Hour
 from core.model import Budget, Pacing
@@ -43,3 +44,11 @@ def test_what_was_spent_since_midnight_stands_against_the_plan(pacing: Pacing) -
     assert plan[0] == 0
     assert plan == sorted(plan)
     assert 5 < plan[-1] < 15  # half of a usual day's traffic
+
+
+def test_orders_of_a_day_are_told_with_what_each_cost() -> None:
+    rows: list[dict[str, Cell]] = [{"conversions": 2, "revenue": "150.00"}, {"conversions": 1, "revenue": None}]
+    found = orders_of(rows, hours(), "PLN")
+    assert (found.conversions, found.revenue["amount"]) == (3, "150.00")
+    assert found.cost == {"amount": "8.00", "currency": "PLN"}
+    assert orders_of([], hours(), "PLN").cost is None
