@@ -55,13 +55,14 @@ class FigurePages:
         caller.require(Scope.READ)
         query = [("limit", "100"), ("status", "active"), ("sort", "name")]
         shops = {item["id"]: item for item in (await self._desk.page(caller, "advertisers", query))["items"]}
-        until = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, datetime.UTC).date()
+        zone = visitor.words.zone
+        until = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, zoneinfo.ZoneInfo(zone)).date()
         since = until - datetime.timedelta(days=_DAYS - 1)
         rows = []
         try:
-            whole = await self._answer(visitor, ReportRequest(_MEASURES, ("advertiser",), since, until))
+            whole = await self._answer(visitor, ReportRequest(_MEASURES, ("advertiser",), since, until, zone))
             days = await self._answer(
-                visitor, ReportRequest(("spend", "impressions"), ("day", "advertiser"), since, until)
+                visitor, ReportRequest(("spend", "impressions"), ("day", "advertiser"), since, until, zone)
             )
         except NotFoundError:  # no journal is kept here
             return page("figures.html", visitor, here="/", rows=None, charts=[])
@@ -115,7 +116,8 @@ def orders_of(rows: Sequence[Mapping[str, Cell]], hours: Sequence[Hour], currenc
     conversions = sum(int(row["conversions"] or 0) for row in rows)
     revenue = sum((Decimal(str(row["revenue"] or 0)) for row in rows), Decimal())
     spent_micros = sum(hour.spend_micros for hour in hours)
-    cost = format_micros(round(spent_micros / conversions)) if conversions else ""
+    cost = format_micros(round(spent_micros / conversions)) if conversions and spent_micros else ""
+    # Orders may come days after the last impression: what was spent on them lies before the day then.
     return OrdersOfDay(
         conversions, {"amount": cost, "currency": currency} if cost else None,
         {"amount": str(revenue), "currency": currency},
@@ -156,9 +158,14 @@ def _by_day(days: ReportAnswer, names: Sequence[str]) -> Mapping[int, list[float
 def delivery_charts(
     line_item: LineItem, advertiser: Advertiser, hours: Sequence[Hour], now_ms: int, visitor: Visitor
 ) -> list[Chart]:
-    """What was spent since the local midnight against the plan of the day, and the impressions of the last day."""
-    text, zone = visitor.words.text, zoneinfo.ZoneInfo(advertiser.timezone)
-    today = datetime.datetime.fromtimestamp(now_ms / 1000, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    """What was spent since the advertiser's midnight against the plan of its day, and the impressions of the last day.
+
+    Both are drawn in the visitor's time zone, as all times are.
+    """
+    text, zone = visitor.words.text, visitor.words.zone
+    today = datetime.datetime.fromtimestamp(now_ms / 1000, zoneinfo.ZoneInfo(advertiser.timezone)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
     midnight_s = round(today.timestamp())
     own = [hour for hour in hours if hour.start_s + _HOUR_S > midnight_s]
     # Each hour's end, the present moment for the hour that is not over.
@@ -175,9 +182,9 @@ def delivery_charts(
             for end in ends
         ]
         lines.append(ChartLine(text(N_("Planned")), [0.0, *planned]))
-    titles = [f"{text(title)} ({advertiser.timezone})" for title in (N_("Spent today"), N_("Impressions by hour"))]
+    titles = [f"{text(title)} ({zone})" for title in (N_("Spent today"), N_("Impressions by hour"))]
     shown = [ChartLine(text(N_("Impressions")), [hour.impressions for hour in hours])]
     return [
-        Chart("pacing", titles[0], [midnight_s, *ends], lines, "hour", advertiser.currency, zone=advertiser.timezone),
-        Chart("impressions", titles[1], [hour.start_s for hour in hours], shown, "hour", zone=advertiser.timezone),
+        Chart("pacing", titles[0], [midnight_s, *ends], lines, "hour", advertiser.currency, zone=zone),
+        Chart("impressions", titles[1], [hour.start_s for hour in hours], shown, "hour", zone=zone),
     ]

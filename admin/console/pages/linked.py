@@ -79,6 +79,7 @@ class LinkedPages:
                 "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
             }  # fmt: skip
             return web.Response(body=file.body, content_type=file.content_type, headers=headers)
+        visitor.words = visitor.words.in_zone(report.request.timezone)
         view = report_view(visitor.words, report.request, await self._reports.answer(report.request, mine))
         return _page(visitor, title=report.name, view=view)
 

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import zoneinfo
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -112,7 +113,7 @@ class ReportPage:
     async def show(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /reports"""
         visitor.caller.require(Scope.READ)
-        asked = self._asked(request)
+        asked = self._asked(request, visitor.words.zone)
         view, problem, status = None, None, 200
         try:
             wanted = wanted_of(asked, _ROWS)
@@ -149,18 +150,25 @@ class ReportPage:
 
     async def _file(self, request: web.Request, visitor: Visitor, form: ReportForm) -> web.Response:
         visitor.caller.require(Scope.READ)
-        wanted = msgspec.structs.replace(wanted_of(self._asked(request), _FILE_ROWS), format=form, names=True)
+        wanted = msgspec.structs.replace(
+            wanted_of(self._asked(request, visitor.words.zone), _FILE_ROWS), format=form, names=True
+        )
         made = await self._reports.file(wanted, visitor.caller.advertiser_ids, visitor.words.text(N_("Report")))
         # Spreadsheets take a text for UTF-8 where it begins with its mark.
         body = b"\xef\xbb\xbf" + made.body if form == "csv" else made.body
         headers = HEADERS | {"Content-Disposition": f'attachment; filename="report.{made.ending}"'}
         return web.Response(body=body, content_type=made.content_type, headers=headers)
 
-    def _asked(self, request: web.Request) -> list[tuple[str, str]]:
-        """The fields of the form; the usual figures where none are sent, of the last seven days where no day is."""
+    def _asked(self, request: web.Request, zone: str) -> list[tuple[str, str]]:
+        """The fields of the form; the usual figures where none are sent, of the last seven days where no day is.
+
+        Days and hours are those of the visitor's time zone where the form names none.
+        """
         asked = list(request.query.items()) or list(_START)
+        if not request.query.get("timezone", "").strip():
+            asked = [*((name, text) for name, text in asked if name != "timezone"), ("timezone", zone)]
         if not any(request.query.get(name) for name in ("since", "until")):
-            today = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, datetime.UTC).date()
+            today = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, zoneinfo.ZoneInfo(zone)).date()
             asked = [(name, text) for name, text in asked if name not in ("since", "until")]
             asked += [("since", f"{today - datetime.timedelta(days=6)}"), ("until", f"{today}")]
         return asked
