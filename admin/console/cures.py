@@ -33,7 +33,9 @@ _UNSAID: Final = Cure("")
 
 CURES: Final[Mapping[str, Cure]] = {
     "audience.empty": Cure(
-        N_("check that the shop's pages send events, and the segment's rule"), N_("Tags, segments, products"), _SHOP),
+        N_("people come and leave, as buyers do; if nobody comes, check that the shop's pages send events, and "
+           "the segment's rule"),
+        N_("Tags, segments, products"), _SHOP),
     "exchange_rates.old": _ADD_RATE,
     "exchanges.no_request": Cure(N_("have an exchange send them"), N_("Exchanges"), "/exchanges"),
     "exchanges.none_active": Cure(N_("add one, or resume one"), N_("New exchange"), "/exchanges/new"),

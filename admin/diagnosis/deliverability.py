@@ -99,7 +99,7 @@ def examine(line_item: LineItem, scene: Scene) -> list[Finding]:
     findings += _creatives(line_item, scene)
     findings += _funnel(line_item, scene, advertiser.currency)
     named = [msgspec.structs.replace(finding, name=line_item.name) for finding in findings]
-    return sorted(named, key=lambda one: one.severity is not Severity.STOP)
+    return sorted(named, key=lambda one: (one.severity is not Severity.STOP, one.is_waiting))
 
 
 def _of_warning(fault: Fault, line_item_id: int) -> Finding:
@@ -123,8 +123,13 @@ def _audience(line_item: LineItem, scene: Scene) -> Iterator[Finding]:
 
 
 def _people(is_empty: bool, text: str, line_item: LineItem) -> Finding:
-    code = "audience.empty" if is_empty else "audience.counted"
-    return found(code, line_item.id, words=text, advertiser=line_item.advertiser_id)
+    finding = found(
+        "audience.empty" if is_empty else "audience.counted",
+        line_item.id,
+        words=text,
+        advertiser=line_item.advertiser_id,
+    )
+    return msgspec.structs.replace(finding, is_waiting=is_empty)
 
 
 def _hours(line_item: LineItem, advertiser: Advertiser, now_ms: int) -> Iterator[Finding]:
@@ -203,6 +208,9 @@ def _why_no_bid(line_item: LineItem, window: Window, scene: Scene) -> Iterator[F
     mattering = [one for one in everywhere if one.reason not in _TOLD_ELSEWHERE]
     if everywhere and not mattering:
         return  # status, flight, hours or budget: said above, where it can be mended
+    if mattering and all(one.reason == NoBid.SEGMENT.name.lower() for one in mattering):
+        yield found("last_hour.none_in_audience", line_item.id, count=window.requests)
+        return
     for one in mattering or window.reasons[:TOP_REASONS]:
         yield _no_bid(one, window.requests, line_item, scene)
 

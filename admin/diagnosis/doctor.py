@@ -150,7 +150,8 @@ def line_item_findings(catalogue: Catalogue, scene: Scene) -> list[Finding]:
     if len(rows) == len(running):
         first = rows[0]
         parts = first.parts | {"all": len(running), "first": f"{first.where}: {first.text}", "hint": first.advice}
-        return [found("line_items.none_delivers", None, **parts).advised(first.advice_code), *findings]
+        whole = found("line_items.none_delivers", None, **parts).advised(first.advice_code)
+        return [msgspec.structs.replace(whole, is_waiting=all(row.is_waiting for row in rows)), *findings]
     return [found("line_items.deliver", count=len(running) - len(rows), all=len(running)), *findings]
 
 

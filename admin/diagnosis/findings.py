@@ -35,6 +35,8 @@ class Finding(msgspec.Struct, frozen=True):
     """Of the line item."""
     more: int = 0
     """How many further findings stop the line item that this one stands for."""
+    is_waiting: bool = False
+    """Nothing is broken: it delivers again by itself once somebody is in its audience."""
 
     @property
     def where(self) -> str:

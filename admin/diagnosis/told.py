@@ -142,8 +142,9 @@ TOLD: Final[Mapping[str, Says]] = {
     "line_item.hours": Says(
         _STOP, "now ({hour} in {zone}) is outside its hours of the week", "wait, or widen the hours"),
     "audience.empty": Says(
-        _STOP, "nobody to show it to: {words}",
-        "check that the shop's tag sends events, and the segment's rule; `grosz segment show` has it"),
+        _STOP, "nobody is in its audience now: {words}",
+        "people come and leave, as buyers do; if nobody comes, check that the shop's tag sends events, and the "
+        "segment's rule; `grosz segment show` has it"),
     "audience.counted": Says(_OK, "{words}"),
     "budget.not_entered": Says(
         _STOP, "its budgets are not in Redis, so no bidder gets money for it",
@@ -158,7 +159,9 @@ TOLD: Final[Mapping[str, Says]] = {
     "budget.left": Says(_OK, "{what}"),
     "budget.unlimited": Says(_OK, "no budget limits it"),
     "creatives.active": Says(_OK, "active creatives in {sizes}"),
-    "last_hour.nothing_offered": Says(_NOTE, "no impression was offered", "see the findings about exchanges"),
+    "last_hour.nothing_offered": Says(
+        _NOTE, "no impression was offered to it in the last hour, or since it began",
+        "see the findings about exchanges"),
     "last_hour.too_few": Says(
         _NOTE, "no bid yet on {count} impressions, too few to say why", "ask again after {least}"),
     "last_hour.none_won": Says(
@@ -167,6 +170,9 @@ TOLD: Final[Mapping[str, Says]] = {
     "last_hour.outranked": Says(
         _NOTE, "no bid on {count} impressions: where it fits, another of our line items pays more",
         "raise the bid to win these from one's own other line items"),
+    "last_hour.none_in_audience": Says(
+        _NOTE, "no bid: none of {count} impressions was for somebody in its audience",
+        "wait for these people, or widen the segments"),
     "last_hour.no_bid": Says(_STOP, "no bid: on {count} of {all} impressions {reason}", "{hint}"),
     "last_hour.no_size": Says(
         _STOP, "no bid: on {count} of {all} impressions no creative fits the offered size (there is {own})",

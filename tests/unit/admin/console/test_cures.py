@@ -32,7 +32,7 @@ WITHOUT_CURE: Final = {
     "line_items": "none_delivers",
     "line_item": "hours",
     "budget": "not_entered spent part_spent bid_too_low",
-    "last_hour": "too_few none_won outranked no_bid",
+    "last_hour": "too_few none_won none_in_audience outranked no_bid",
     "reason": """
         malformed exchange_access no_time overload no_snapshot clock_off rate_capped consent_purpose_2 seat_blocked
         no_biddable_impression crawler suspicious_agent data_centre inventory_blocked ads_txt_unknown ads_txt_violation

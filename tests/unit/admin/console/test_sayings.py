@@ -76,7 +76,7 @@ WHOLE: Final = (
     "nothing is left to spend: campaign budget 7 of 7 7 spent",
     "line item 7 is paused, campaign 7 is archived",
     "none of 7 active line items can deliver; the first is line item 7 '7', budget: no budget limits it",
-    "nobody to show it to: segment 7 has 7 users, segment 7 has 7 users",
+    "nobody is in its audience now: segment 7 has 7 users, segment 7 has 7 users",
     "start it; see its log; `grosz up` starts a dead role again by itself",
     "the exchange rates are of 7 (7): 7 days old",
     "1 bidder process runs version 7",
@@ -165,6 +165,7 @@ NOT_SAID: Final = re.compile(
 FOR_PROGRAMS: Final = frozenset(
     {
         "a whole ad",
+        "noindex, nofollow, noarchive",
         "an address with macros",
         "one page for many ads",
         "says how a feed is read",

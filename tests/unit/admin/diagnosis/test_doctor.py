@@ -34,5 +34,6 @@ def test_delivery_stops_where_no_line_item_is_left_and_the_first_is_named() -> N
     found = report(carts, views, sizes={10: 0})
     assert not found.delivers
     assert found.findings[0].text.startswith(
-        "none of 2 active line items can deliver; the first is line item 1 'Carts', audience: nobody to show it to"
+        "none of 2 active line items can deliver; the first is line item 1 'Carts', audience: nobody is in"
     )
+    assert found.findings[0].is_waiting, "nothing is broken"
