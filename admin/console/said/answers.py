@@ -91,6 +91,7 @@ SAYINGS: Final = (
     N_("{place}: offers none of the formats {words}"),
     N_("{place}: floor {words} is out of range: a CPM goes up to a million"),
     N_("{place}: has no id, so no bid can name it"),
+    N_("{place}: is offered before at another price, so no bid can say which it accepts"),
     N_("{place}: names no version of VAST that we write for sound: 3.0 to 4.2"),
     N_("{place}: names no version of VAST that we write inline: 2.0 to 4.2"),
     N_("{place}: offers no size above zero: no exact one, no range and no ratio"),
