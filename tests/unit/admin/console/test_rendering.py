@@ -1,8 +1,13 @@
 """What templates show of the values that they are given."""
 
+from typing import Any
+
+import msgspec
+
 from admin.console.browser import Visitor
 from admin.console.rendering import render
 from admin.console.words import words_of
+from admin.diagnosis.findings import stop
 from admin.diagnosis.forecasting import Forecast, ForecastFigures, ForecastOrders, ForecastPoint
 from admin.diagnosis.funnels import Funnel, window_of
 from admin.diagnosis.recorded import RecordedExplanation, RecordedSummary
@@ -24,6 +29,34 @@ def test_a_recorded_bid_is_told_as_it_was_sent_beside_what_the_impression_is_wor
     shown = render("recorded.html", ENGLISH, item=item, problem=None, found=(), chosen="a", told=told)
     cells = shown.replace("\xa0", "").partition("<tbody>")[2].split("</td>")
     assert [cell.rpartition(">")[2] for cell in cells[:4]] == ["bid", "PLN11.09", "PLN3.61", "PLN0.01"]
+
+
+def test_what_is_to_be_done_is_told_apart_from_what_was_found() -> None:
+    found = [
+        stop("budget", "nothing is left", "raise it"),
+        stop("exchanges", "it is silent", "see `grosz exchange list`"),
+    ]
+    item = {"id": 7, "name": "Carts", "advertiser_id": 3}
+    shown = render("findings.html", ENGLISH, item=item, findings=found, published=True)
+    assert "<strong>nothing is left</strong> \u2013 <em>raise it</em>" in shown
+    assert '<strong>it is silent</strong> \u2013 <a href="/exchanges">' in shown
+    waiting = msgspec.structs.replace(found[0], is_waiting=True)
+    shown = render("findings.html", ENGLISH, item=item, findings=[waiting], published=True)
+    assert 'class="box note"' in shown
+    assert 'class="box problem"' not in shown
+
+
+def test_rates_are_written_as_the_language_writes_numbers() -> None:
+    polish = Visitor(words_of("pl"), None)
+    values: dict[str, Any] = {
+        "problem": None,
+        "saved": False,
+        "base": "PLN",
+        "as_of": None,
+        "may_write": False,
+        "offered": [],
+    }
+    assert '<td class="number">0,0245</td>' in render("rates.html", polish, rates={"JPY": "0.0245"}, **values)
 
 
 def test_a_forecast_of_nothing_says_that_there_is_not_enough_data() -> None:
