@@ -54,6 +54,10 @@ class Words:
         """How values stand in inputs."""
         return Writing(self.zone, str(get_decimal_symbol(self.locale)))
 
+    def said(self, saying: str, parts: Mapping[str, str | int]) -> str:
+        """A saying in this language, with its parts filled in; parts that are texts are translated too."""
+        return self._sayings.filled(saying, parts)
+
     def number(self, value: float | Decimal) -> str:
         return str(format_decimal(value, locale=self.locale))
 

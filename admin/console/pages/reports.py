@@ -1,7 +1,6 @@
 """Reports: figures by dimensions over days, as a chart, a table, a file. The address of a report is the report."""
 
 import datetime
-import re
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -71,7 +70,6 @@ _FURTHER: Final[Mapping[str, str]] = {
     "abandonment_rate": N_("Share of carts that were abandoned"),
 }  # fmt: skip
 _LABELS: Final = {**DIMENSIONS, **MEASURES, **_FURTHER}
-_NOT_SPLIT: Final = re.compile(r"(\w+) cannot be told by (\w+)")
 _REFUSED_SPLIT: Final = N_("By {by} these cannot be told: {figures}. Take out {by}, or these figures.")
 # The parts of the form that members of a question come from.
 _PLACES: Final = {
@@ -182,8 +180,8 @@ def _faults(words: Words, problem: Problem | None) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     conflicts: dict[str, list[str]] = {}  # figure -> what it cannot be told by
     for fault in problem.errors if problem else []:
-        if split := _NOT_SPLIT.fullmatch(fault.message):
-            conflicts.setdefault(split[1], []).append(split[2])
+        if fault.code == "not_split":
+            conflicts.setdefault(fault.parts["measure"], []).append(fault.parts["dimension"])
             continue
         text = ": ".join(words.text(each) for each in (fault.message, fault.hint) if each)
         found.setdefault(_PLACES.get(fault.pointer.split("/")[1], "rest"), []).append(text)

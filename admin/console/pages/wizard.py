@@ -13,6 +13,7 @@ from admin.api.media import CHUNK_BYTES
 from admin.api.problem import Problem, problem_of, status_of
 from admin.console.advertised import ADVERTISED
 from admin.console.browser import CSRF_FIELD, Visitor, refuse_other_sites, require_csrf
+from admin.console.cures import cure_of
 from admin.console.desk import Desk, Step
 from admin.console.fields import N_, UTC, FormField, amount_text, document_of, id_of
 from admin.console.kinds import CURRENCIES, PAGES
@@ -152,10 +153,11 @@ class Wizard:
         more |= {"faults": faults, "at": {name: fault for name, _, fault in reversed(faults)}}
         if review:
             # The segment and the line item that targets it warn of the same.
-            said = [(one.message, one.hint) for _, made in review for one in made.get("warnings") or ()]
+            said = [(one.message, one.code, one.hint) for _, made in review for one in made.get("warnings") or ()]
+            warnings = [(text, cure_of(f"warning.{code}", hint)) for text, code, hint in dict.fromkeys(said)]
             wait_s = _waits(sent)
             waits = visitor.words.duration(wait_s) if wait_s else ""
-            more |= {"warnings": list(dict.fromkeys(said)), "waits": waits, "told": audience}
+            more |= {"warnings": warnings, "waits": waits, "told": audience}
             more |= {"is_long": wait_s > _SHORT_WAIT_S, "is_limited": sent["daily_budget"] or sent["total_budget"]}
         return page("start.html", visitor, status, here="/start", **values, **more)
 

@@ -7,10 +7,10 @@ import msgspec
 from admin.console.browser import Visitor
 from admin.console.rendering import render
 from admin.console.words import words_of
-from admin.diagnosis.findings import stop
 from admin.diagnosis.forecasting import Forecast, ForecastFigures, ForecastOrders, ForecastPoint
 from admin.diagnosis.funnels import Funnel, window_of
 from admin.diagnosis.recorded import RecordedExplanation, RecordedSummary
+from admin.diagnosis.told import found
 from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, PriceBuildUp, Verdict
 
 ENGLISH = Visitor(words_of("en"), None)
@@ -32,15 +32,13 @@ def test_a_recorded_bid_is_told_as_it_was_sent_beside_what_the_impression_is_wor
 
 
 def test_what_is_to_be_done_is_told_apart_from_what_was_found() -> None:
-    found = [
-        stop("budget", "nothing is left", "raise it"),
-        stop("exchanges", "it is silent", "see `grosz exchange list`"),
-    ]
+    findings = [found("exchanges.none_active"), found("last_hour.nothing_offered", 7)]
     item = {"id": 7, "name": "Carts", "advertiser_id": 3}
-    shown = render("findings.html", ENGLISH, item=item, findings=found, published=True)
-    assert "<strong>nothing is left</strong> \u2013 <em>raise it</em>" in shown
-    assert '<strong>it is silent</strong> \u2013 <a href="/exchanges">' in shown
-    waiting = msgspec.structs.replace(found[0], is_waiting=True)
+    shown = render("findings.html", ENGLISH, item=item, findings=findings, published=True)
+    assert '</strong> \u2013 <em>add one, or resume one</em>: <a href="/exchanges/new">' in shown
+    assert '</strong> \u2013 <a href="/exchanges">' in shown
+    assert 'class="box problem"' in shown
+    waiting = msgspec.structs.replace(findings[0], is_waiting=True)
     shown = render("findings.html", ENGLISH, item=item, findings=[waiting], published=True)
     assert 'class="box note"' in shown
     assert 'class="box problem"' not in shown
