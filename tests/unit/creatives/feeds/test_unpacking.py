@@ -35,19 +35,11 @@ def test_a_stored_zip_entry_ends_at_its_size() -> None:
     assert unpacked(packed.getvalue(), piece=3) == b"id\n1\n"
 
 
-class _Stream(io.RawIOBase):
+class _Stream(io.BytesIO):
     """What cannot be written again at an earlier place: sizes of a file follow it then, as macOS writes them."""
 
-    def __init__(self) -> None:
-        self.written = b""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: object) -> int:
-        assert isinstance(data, bytes | bytearray)
-        self.written += data
-        return len(data)
+    def tell(self) -> int:
+        raise OSError
 
 
 @pytest.mark.parametrize("piece", [1, 13, 10**6])
@@ -59,8 +51,7 @@ def test_what_macos_puts_beside_a_feed_is_passed_over(piece: int, long_sizes: bo
             for name in ("export/.DS_Store", "__MACOSX/export/._.DS_Store", "export/feed.csv", "__MACOSX/._feed.csv"):
                 with archive.open(name, "w", force_zip64=long_sizes) as file:
                     file.write(b"id\n1\n" if name == "export/feed.csv" else bytes(range(200)) * 9)
-        data = packed.written if isinstance(packed, _Stream) else packed.getvalue()
-        assert unpacked(data, piece=piece) == b"id\n1\n"
+        assert unpacked(packed.getvalue(), piece=piece) == b"id\n1\n"
 
 
 def test_an_encrypted_archive_says_so() -> None:
