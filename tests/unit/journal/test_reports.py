@@ -94,7 +94,7 @@ def test_a_shop_is_added_up(two_shops: JournalFolder) -> None:
 
 
 def test_what_was_billed_was_won_at_an_exchange_without_win_notices(journal: JournalFolder) -> None:
-    """Exchange 1 tells of wins and bills some of them, exchange 2 bills alone, a bill of it is of twelve impressions."""
+    """Exchange 1 tells of wins and bills some of them, exchange 2 only bills, once twelve impressions."""
     own = {"advertiser_id": 1, "line_item_id": 7, "bid_ms": NOON}
     of_exchange = {1: range(4), 2: range(4, 12)}
     store(journal, BID, *(
