@@ -145,8 +145,10 @@ def test_money_is_converted_when_a_currency_is_asked_for(two_shops: JournalFolde
 def test_requests_are_told_by_reason_and_not_by_advertiser(two_shops: JournalFolder) -> None:
     found = ask(two_shops, measures=("requests",), dimensions=("reason",), sort="-requests", **MONTH)
     assert found.rows == (("no_lease", 6), ("", 4))
-    with pytest.raises(InputError, match="requests cannot be told by advertiser"):
+    with pytest.raises(InputError, match="requests cannot be told by advertiser") as refused:
         ask(two_shops, measures=("requests",), dimensions=("advertiser",), **MONTH)
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.parts) == ("not_split", {"measure": "requests", "dimension": "advertiser"})
 
 
 def test_a_restricted_caller_sees_its_own_and_no_requests(two_shops: JournalFolder) -> None:
