@@ -1,11 +1,25 @@
 """What the disk is asked for so that files outlive a power cut."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
 
 TEMPORARY: Final = ".tmp"
 """End of the names of files that are being written."""
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
+
+
+def disk_hint(error: OSError) -> str:
+    """What to do about a file that could not be read or written; what the system says, where only that is known."""
+    if error.errno in _FULL:
+        return "the disk, or this user's share of it, is full: make room"
+    if error.errno in _FORBIDDEN:
+        return "this user has no right to: run Grosz as the user that owns the data directory"
+    return f"the system says: {error.strerror or error}"
 
 
 def flush_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from core.disk import TEMPORARY
+from core.disk import TEMPORARY, disk_hint
 from core.errors import UnavailableError
 
 # What processes write before they rename it, and locks, which say nothing once their process is gone.
@@ -42,7 +42,7 @@ class FolderCopy:
                 (self._target / path).unlink()
                 del self._copied[path]
         except OSError as error:
-            raise UnavailableError(f"{self._source} cannot be copied: {error}", hint="is the disk full?") from error
+            raise UnavailableError(f"{self._source} cannot be copied: {error}", hint=disk_hint(error)) from error
 
     def _files(self) -> Iterator[Path]:
         """Relative paths of all files, after their folders were made in the copy."""

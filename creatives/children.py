@@ -8,14 +8,15 @@ import asyncio
 import concurrent.futures
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from core.clock import Clock
 from core.config import RedisSettings
 from core.errors import ConflictError, GroszError, UnavailableError
 from core.pools import background_pool
-from core.redis.client import Pipelined
-from core.redis.opening import open_pipelined
+
+if TYPE_CHECKING:  # the client is imported where it is used: `grosz up` and most commands start children without it
+    from core.redis.client import Pipelined
 
 CHILD_NICENESS: Final = 10
 
@@ -44,8 +45,10 @@ async def in_child(
 
 
 @contextlib.asynccontextmanager
-async def connected(redis: RedisSettings, clock: Clock) -> AsyncIterator[Pipelined]:
+async def connected(redis: RedisSettings, clock: Clock) -> AsyncIterator["Pipelined"]:
     """A connection to Redis that the child process opens for itself: it cannot use its parent's."""
+    from core.redis.opening import open_pipelined
+
     connection = await open_pipelined(redis, clock)
     try:
         yield connection

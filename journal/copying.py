@@ -8,6 +8,7 @@ files. Bidders and trackers go on writing all the time: of a segment file the co
 from pathlib import Path
 from typing import Final
 
+from core.disk import disk_hint
 from core.errors import UnavailableError
 from core.folder_copy import FolderCopy, copy_file
 from journal.folders import CLOSED_SUFFIX, DAMAGED_SUFFIX, OPEN_SUFFIX, REFUSED_SUFFIX, SEGMENTS, unchanged
@@ -41,4 +42,4 @@ def _copy_segments(source: Path, target: Path) -> None:
         for path in {path for path in listed if path.suffix in (DAMAGED_SUFFIX, REFUSED_SUFFIX)}:
             copy_file(path, target / path.name)
     except OSError as error:
-        raise UnavailableError(f"{source} cannot be copied: {error}", hint="is the disk full?") from error
+        raise UnavailableError(f"{source} cannot be copied: {error}", hint=disk_hint(error)) from error

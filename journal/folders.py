@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from core.disk import disk_hint
 from core.errors import UnavailableError
 
 SEGMENTS: Final = "segments"
@@ -57,9 +58,7 @@ def changing(journal: Path) -> Iterator[bool]:
         journal.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(journal / COPY_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise UnavailableError(
-            f"{journal} cannot be written: {error}", hint="is the disk full, or read-only?"
-        ) from error
+        raise UnavailableError(f"{journal} cannot be written: {error}", hint=disk_hint(error)) from error
     try:
         yield try_lock(handle, shared=True)
     finally:

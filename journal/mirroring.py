@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from core.clock import Clock
-from core.disk import TEMPORARY, flush_folder, write_whole
+from core.disk import TEMPORARY, disk_hint, flush_folder, write_whole
 from core.errors import InputError, UnavailableError
 from core.telemetry.metrics import Merge, Telemetry
 from journal.archive import STATE_FILE
@@ -377,7 +377,7 @@ class Mirror:
         try:
             write_whole(self._path, msgspec.json.encode(note))
         except OSError as error:
-            raise UnavailableError(f"{self._path} cannot be written: {error}", hint="is the disk full?") from error
+            raise UnavailableError(f"{self._path} cannot be written: {error}", hint=disk_hint(error)) from error
 
     def _go_on(self) -> None:
         if self._ends.is_set():

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from core.disk import write_whole
+from core.disk import disk_hint, write_whole
 from core.errors import UnavailableError
 from journal.archive import HOUR_MS, Archive, HourPart
 from journal.columnar import Columnar, files_sql
@@ -309,7 +309,7 @@ class RollupWriter:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_whole(path, msgspec.json.encode(self._manifest))
         except OSError as error:
-            raise UnavailableError(f"{path} cannot be written: {error}", hint="is the disk full?") from error
+            raise UnavailableError(f"{path} cannot be written: {error}", hint=disk_hint(error)) from error
 
 
 def told_by_bids(kind: JournalKind, names: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from core.disk import write_whole
+from core.disk import disk_hint, write_whole
 from core.errors import UnavailableError
 from journal.archive import STATE_FILE
 from journal.converting import SegmentConverter
@@ -80,7 +80,7 @@ class StreamTaker:
         try:
             self._on_stored(self._positions.batch, frames)
         except OSError as error:
-            raise UnavailableError(f"rows cannot be kept for the sink: {error}", hint="is the disk full?") from error
+            raise UnavailableError(f"rows cannot be kept for the sink: {error}", hint=disk_hint(error)) from error
         self._positions.done |= self._positions.pending
         self._positions.pending = {}
         self._save()
@@ -100,4 +100,4 @@ class StreamTaker:
         try:
             write_whole(self._path, msgspec.json.encode(self._positions))
         except OSError as error:
-            raise UnavailableError(f"{self._path} cannot be written: {error}", hint="is the disk full?") from error
+            raise UnavailableError(f"{self._path} cannot be written: {error}", hint=disk_hint(error)) from error

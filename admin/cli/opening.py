@@ -8,14 +8,14 @@ from typing import Annotated
 import msgspec
 import typer
 
-from admin.cli.settings import settings_for, use_templates
+from admin.cli.settings import is_file_typed, settings_for, use_templates
 from admin.roles.journal import archive_of
 from admin.roles.local_state import JOURNAL, PEOPLE_KEY_FILE, read_in_force
 from admin.store.catalogue import CatalogueStore
 from admin.store.database import Database, database_url
 from admin.store.migrate import current, migrate, newest, versions
 from core.clock import SystemClock
-from core.config import JournalSettings, Settings
+from core.config import JournalSettings, Settings, TrackSettings
 from core.errors import ConflictError, NotFoundError
 from journal.archive import Archive, is_readable
 
@@ -32,12 +32,18 @@ DataOption = Annotated[
 def installed_settings(config: Path | None, data: Path | None) -> Settings:
     """Settings in force, with what the last `grosz up` of the data directory decided by, whatever this shell has set.
 
-    Where the settings name a Redis they describe a deployment of single roles, and say all of it. Raises ConfigError.
+    Where the settings name a Redis they describe a deployment of single roles, and say all of it. So does a file that
+    is typed with --config; of the note it leaves the public address that `grosz up` has found out. Raises ConfigError.
     """
     settings = settings_for(config)
     found = None if settings.redis.url else read_in_force(data_directory(settings, data))
     if found is None:
         return settings
+    if is_file_typed(config):
+        if settings.track.public_url != TrackSettings().public_url:
+            return settings
+        track = msgspec.structs.replace(settings.track, public_url=found.track.public_url)
+        return msgspec.structs.replace(settings, track=track)
     settings = msgspec.structs.replace(settings, **msgspec.structs.asdict(found))
     use_templates(settings)
     return settings

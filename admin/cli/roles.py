@@ -7,6 +7,7 @@ import sys
 import typer
 
 from admin.cli.settings import ConfigFile, settings_for
+from core.collector import building_what_lives_long
 from core.config import Settings
 from core.errors import ConfigError
 from core.processes import READY_PIPE
@@ -18,12 +19,14 @@ admin = typer.Typer()
 
 
 def _run(role: str, settings: Settings) -> None:
-    # Imported here: only the role's own composition root, so that a bidder's memory holds no admin code.
-    from admin.roles import lifecycle
-
     if not settings.redis.url:
         raise ConfigError("no Redis is set", hint="set GROSZ_REDIS_URL, or use `grosz up`, which starts one")
-    build: lifecycle.Build = importlib.import_module(f"admin.roles.{role}").build
+    # Imported here: only the role's own composition root, so that a bidder's memory holds no admin code. Collecting
+    # meanwhile takes an eighth of the time, and modules stay anyway.
+    with building_what_lives_long():
+        from admin.roles import lifecycle
+
+        build: lifecycle.Build = importlib.import_module(f"admin.roles.{role}").build
     sys.exit(lifecycle.run(role, build, settings, os.environ))
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer._click.core import ParameterSource
+from typer._click.globals import get_current_context
 
 from core.config import Settings, load_settings
 
@@ -12,6 +14,13 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help="Settings file (TOML).", envvar="GROSZ_CONFIG", show_default=False),
 ]
+
+
+def is_file_typed(config: Path | None) -> bool:
+    """Whether the settings file was named on the command line, not only exported as GROSZ_CONFIG for every command."""
+    context = get_current_context(silent=True)
+    is_exported = context is not None and context.get_parameter_source("config") is ParameterSource.ENVIRONMENT
+    return config is not None and not is_exported
 
 
 def settings_for(config: Path | None) -> Settings:

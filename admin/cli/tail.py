@@ -5,7 +5,7 @@ import contextlib
 import datetime
 import sys
 import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,6 +22,7 @@ from admin.cli.settings import ConfigFile
 from admin.diagnosis.tailing import TailDesk, TailPage
 from bidder.decision.tailing import TailedAuction, TailedBid, Watching
 from core.clock import SystemClock
+from core.errors import NotFoundError
 from core.reasons import text_of_reason
 
 app = typer.Typer()
@@ -65,12 +66,39 @@ def tail(
 
 @contextlib.asynccontextmanager
 async def _open(watching: Watching, url: str, key: str, data: Path | None, config: Path | None) -> AsyncIterator[_Take]:
+    """Raises NotFoundError where the exchange or line item is not there: nothing would ever be shown."""
     if url:
+        _require(watching, *await asyncio.to_thread(_known_over_http, watching, url, key))
         yield _over_http(watching, url, key)
         return
     async with open_profiles(config, data) as profiles:
+        if watching.exchange or watching.line_item_id:
+            catalogue = await profiles.catalogue()
+            exchanges, line_items = (one.key for one in catalogue.exchanges), (one.id for one in catalogue.line_items)
+            _require(watching, exchanges, line_items)
         desk = TailDesk(profiles.store, SystemClock())
         yield lambda after: desk.take("cli", watching, after)
+
+
+def _require(watching: Watching, exchanges: Iterable[str], line_items: Iterable[int]) -> None:
+    if watching.exchange and watching.exchange not in exchanges:
+        raise NotFoundError(f"there is no exchange '{watching.exchange}'", hint="see `grosz exchange list`")
+    if watching.line_item_id and watching.line_item_id not in line_items:
+        hint = "see `grosz line-item list`; archived ones do not bid"
+        raise NotFoundError(f"there is no line item {watching.line_item_id}", hint=hint)
+
+
+def _known_over_http(watching: Watching, url: str, key: str) -> tuple[list[str], list[int]]:
+    """What there is of the exchange and the line item that are watched: the key of the one, the id of the other."""
+
+    def found(name: str, field: str, value: object) -> list[Any]:
+        query = urllib.parse.urlencode({field: value})
+        page = call_api("GET", f"{url.rstrip('/')}/v1/{name}?{query}", key)
+        return [one[field] for one in page["items"]]
+
+    exchanges = found("exchanges", "key", watching.exchange) if watching.exchange else []
+    line_items = found("line-items", "id", watching.line_item_id) if watching.line_item_id else []
+    return exchanges, line_items
 
 
 def _over_http(watching: Watching, url: str, key: str) -> _Take:

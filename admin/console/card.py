@@ -125,7 +125,8 @@ class _Values:
             case Type.MONEY:
                 return self.money(value)
             case Type.MOMENT:
-                return self.moment(value)
+                text = self.moment(value)
+                return f"{text} ({self._words.zone})" if text else ""
             case Type.AGE:
                 return self.duration(self._now_s - value)
             case Type.DURATION:

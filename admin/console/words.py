@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import babel
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_time
 from babel.messages.pofile import read_po
 from babel.numbers import format_currency, format_decimal, format_percent, get_decimal_symbol
 from babel.units import format_unit
@@ -21,6 +21,8 @@ from core.languages import preferred_language
 
 LANGUAGES: Final = {"en": "English", "pl": "Polski"}
 _QUOTES: Final = {"en": ("“", "”"), "pl": ("„", "”")}
+# 11/12/26 is another day for readers of English in Europe than in America.
+_DATES: Final = {"en": "medium", "pl": "short"}
 _SPANS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _SMALL: Final = Decimal("0.1")
 _FOLDER = Path(__file__).with_name("locale")
@@ -67,7 +69,7 @@ class Words:
         """A moment of a chart (unix seconds): an hour with its day, a month, or a day."""
         moment = datetime.datetime.fromtimestamp(moment_s, zoneinfo.ZoneInfo(zone))
         if step == "hour":
-            return str(format_datetime(moment.replace(tzinfo=None), "short", locale=self.locale))
+            return self._date_and_time(moment)
         if step == "month":
             return str(format_date(moment.date(), "LLLL y", locale=self.locale))
         return str(format_date(moment.date(), "medium", locale=self.locale))
@@ -96,7 +98,11 @@ class Words:
         if not text:
             return ""
         moment = datetime.datetime.fromisoformat(text).astimezone(zoneinfo.ZoneInfo(self.zone))
-        return str(format_datetime(moment.replace(tzinfo=None), "short", locale=self.locale))
+        return self._date_and_time(moment)
+
+    def _date_and_time(self, moment: datetime.datetime) -> str:
+        date = format_date(moment.date(), _DATES[self.language], locale=self.locale)
+        return f"{date}, {format_time(moment.time(), 'short', locale=self.locale)}"
 
     def duration(self, seconds: int) -> str:
         """A time span in its largest whole unit up to days: `1 hr`, `14 days`."""

@@ -17,9 +17,11 @@ from msgspec import Meta
 
 from admin.diagnosis.journal_desk import JournalDesk
 from admin.diagnosis.recorded import DAY_MS, unpacked
-from admin.validation.convert import merge_patch, represent, to_domain
-from admin.validation.decode import decode
+from admin.store.kinds import KINDS, LINE_ITEMS
+from admin.validation.convert import merge_patch, represent
 from admin.validation.documents import LineItemDocument
+from admin.validation.intake import build
+from admin.validation.rules import check_change, check_references, prefixed
 from bidder.decision.model_file import load_model
 from bidder.diagnosis.forecast import Forecaster, ForecastRun
 from bidder.diagnosis.replaying import without_checks
@@ -28,7 +30,7 @@ from bidder.diagnosis.win_curves import BidOutcome, WinCurves
 from bidder.targeting.compiled import Compiled
 from core.catalogue.codec import decode_catalogue, encode_catalogue
 from core.config import Settings
-from core.errors import Fault, InputError, NotFoundError
+from core.errors import InputError, NotFoundError
 from core.model import Advertiser, Catalogue, LineItem, Status
 from core.money import format_micros
 
@@ -224,10 +226,8 @@ class ForecastDesk(JournalDesk):
             before = next((each for each in catalogue.line_items if each.id == asked.line_item_id), None)
             if before is None or not (advertisers is None or before.advertiser_id in advertisers):
                 raise NotFoundError(f"there is no line item {asked.line_item_id}", hint="archived ones are not known")
-        after = _line_item(asked, before, catalogue)
+        after = _line_item(asked, before, catalogue, advertisers)
         if advertisers is not None:
-            if after.advertiser_id not in advertisers:
-                raise NotFoundError(f"there is no advertiser {after.advertiser_id}")
             own = tuple(each for each in catalogue.line_items if each.advertiser_id in advertisers)
             catalogue = msgspec.structs.replace(catalogue, line_items=own)
         advertiser = next(each for each in catalogue.advertisers if each.id == after.advertiser_id)
@@ -253,33 +253,43 @@ class ForecastDesk(JournalDesk):
         return _Gathered(trials, steps, len(rows), requests, rows[0].at_ms, rows[-1].at_ms)
 
 
-def _line_item(asked: ForecastRequest, before: LineItem | None, catalogue: Catalogue) -> LineItem:
-    """The line item that is asked about, checked against what it names. Raises InputError."""
-    document = dict(asked.line_item or {})
+def _line_item(
+    asked: ForecastRequest, before: LineItem | None, catalogue: Catalogue, advertisers: frozenset[int] | None
+) -> LineItem:
+    """The line item that is asked about, refused for all that a `POST` or `PATCH` of it would be refused for.
+
+    Raises InputError, NotFoundError where it is of none of the caller's `advertisers`.
+    """
+    seen = {one.id: one.currency for one in catalogue.advertisers if advertisers is None or one.id in advertisers}
+    document, where = dict(asked.line_item or {}), "/line_item"
     if before is not None:
-        currency = next(each.currency for each in catalogue.advertisers if each.id == before.advertiser_id)
-        shown = represent(before, currency)
+        where = "/changes"
+        shown = represent(before, seen[before.advertiser_id])
         known = {name: shown[name] for name in LineItemDocument.__struct_fields__ if name in shown}
         document = merge_patch({name: value for name, value in known.items() if value is not None}, asked.changes)
-        document |= {"advertiser_id": before.advertiser_id, "campaign_id": before.campaign_id}
-    found = decode(document, LineItemDocument, "/changes" if before is not None else "/line_item")
-    item = to_domain(found, LineItem, id=STUDIED_ID, version=1, status=Status.ACTIVE)
-    shops = {each.id for each in catalogue.advertisers}
-    campaigns = {each.id: each.advertiser_id for each in catalogue.campaigns}
-    creatives = {each.id: each.advertiser_id for each in catalogue.creatives}
-    faults = []
-    if item.advertiser_id not in shops:
-        faults.append(Fault("/advertiser_id", "unknown", f"there is no advertiser {item.advertiser_id}"))
-    if campaigns.get(item.campaign_id) != item.advertiser_id:
-        faults.append(Fault("/campaign_id", "unknown", f"the advertiser has no campaign {item.campaign_id}"))
-    faults += [
-        Fault("/creative_ids", "unknown", f"the advertiser has no creative {each}")
-        for each in item.creative_ids
-        if creatives.get(each) != item.advertiser_id
-    ]
+    item: LineItem = build(
+        LINE_ITEMS, document, seen.get, pointer=where, previous=before, id=STUDIED_ID, version=1, status=Status.ACTIVE
+    )
+    faults = check_change(LINE_ITEMS, before, item) if before is not None else []
+    if not faults and item.advertiser_id not in seen and advertisers is not None:
+        raise NotFoundError(f"there is no advertiser {item.advertiser_id}")
+    faults = faults or check_references(LINE_ITEMS, item, _owners(catalogue, before))
     if faults:
-        raise InputError("the line item is not valid", faults=faults)
+        raise InputError("the line item is not valid", faults=prefixed(faults, where))
     return item
+
+
+def _owners(catalogue: Catalogue, before: LineItem | None) -> dict[tuple[str, int], int | None]:
+    """The advertiser of each (kind, id) that a line item may name; what it named before may be archived since."""
+    found = {
+        (kind.name, one.id): getattr(one, "advertiser_id", None)
+        for kind in KINDS
+        if kind.member and kind is not LINE_ITEMS
+        for one in getattr(catalogue, kind.member)
+    }
+    if before is not None:
+        found |= {(kind, target): before.advertiser_id for _, kind, target in LINE_ITEMS.references(before)}
+    return found
 
 
 _reader: TrialReader | None = None

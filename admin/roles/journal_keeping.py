@@ -18,6 +18,7 @@ from admin.store.ledger import SqlLedgerStore
 from core import keys
 from core.clock import Clock
 from core.config import JournalSettings
+from core.disk import disk_hint
 from core.errors import UnavailableError
 from core.model import Catalogue
 from core.telemetry.metrics import Merge, Telemetry
@@ -251,7 +252,7 @@ class JournalKeeper:
         try:
             await to_its_end(self._catalogues.keep, catalogue)
         except OSError as error:
-            raise UnavailableError(f"the catalogue cannot be kept: {error}", hint="is the disk full?") from error
+            raise UnavailableError(f"the catalogue cannot be kept: {error}", hint=disk_hint(error)) from error
         self._kept_version = catalogue.version
 
     def _convert(self) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from core import keys
 from core.clock import Clock
 from core.config import JournalSettings
+from core.disk import disk_hint
 from core.errors import InputError, UnavailableError
 from core.telemetry.metrics import Telemetry
 from core.turns import to_its_end
@@ -105,7 +106,7 @@ class SinkFeeder:
             rewritten = await to_its_end(self._outbox.erase, people, _PROCESS, self._clock.now_ms())
         except OSError as error:
             text = f"batches for the sink cannot be written anew: {error}"
-            raise UnavailableError(text, hint="is the disk full?") from error
+            raise UnavailableError(text, hint=disk_hint(error)) from error
         self._cleaned_at = time.monotonic()
         return rewritten
 

@@ -22,6 +22,7 @@ from core.config import (
     Settings,
     TrackSettings,
 )
+from core.disk import write_whole
 from creatives.media.s3_store import MEDIA, BucketStore
 from creatives.media.store import FolderStore
 from creatives.pictures.keeping import PictureFolder
@@ -146,7 +147,7 @@ def write_endpoints(settings: Settings, roles: Sequence[str]) -> None:
     """Leave a note of where the roles of this run are reached, for commands like `grosz doctor`."""
     found = {role: url for role, url in endpoints_of(settings).items() if role in roles}
     found |= {_METRICS + role: url for role, url in metrics_of(settings).items() if role in roles}
-    (Path(settings.data.directory) / ENDPOINTS).write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+    write_whole(Path(settings.data.directory) / ENDPOINTS, msgspec.json.format(msgspec.json.encode(found)))
 
 
 def read_endpoints(directory: Path) -> dict[str, str]:
@@ -183,7 +184,7 @@ def write_in_force(settings: Settings) -> None:
     if ads.templates:
         ads = msgspec.structs.replace(ads, templates=str(Path(ads.templates).absolute()))
     noted = SettingsInForce(consent=settings.consent, track=settings.track, catalogue=settings.catalogue, ads=ads)
-    (Path(settings.data.directory) / IN_FORCE).write_bytes(msgspec.json.format(msgspec.json.encode(noted)))
+    write_whole(Path(settings.data.directory) / IN_FORCE, msgspec.json.format(msgspec.json.encode(noted)))
 
 
 def read_in_force(directory: Path) -> SettingsInForce | None:

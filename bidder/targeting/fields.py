@@ -116,7 +116,8 @@ FIELDS: tuple[Field, ...] = (
     Field(
         name="page_path", part=Part.PAGE, reads=("request.site.page",), matches=normalise.path_matches,
         allow="page_paths", normal=normalise.normal_path, reason=NoBid.PAGE_PATH, item=shapes.PathPattern, most=1_000,
-        about="glob over the path of the page's URL: `/buty/*`",
+        about="glob over the path of the page's URL: `/buty/*`; of an address above 2,048 characters the beginning "
+        "counts",
     ),
     Field(
         name="page_keyword", part=Part.WORDS, reads=(inventory.page_text,), values=normalise.phrases,

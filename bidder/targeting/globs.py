@@ -23,13 +23,12 @@ _SPECIAL: Final = re.compile(r"[*?\[]")
 @functools.lru_cache(_REMEMBERED)
 def compiled(pattern: str) -> Glob:
     """The test whether a text, as a whole and in the case it is written in, fits the pattern."""
-    special = _SPECIAL.search(pattern)
-    if special is None:
+    if _SPECIAL.search(pattern) is None:
         return pattern.__eq__
     signs = list(_signs(pattern))
     if all(sign == "*" or (len(sign) == 1 and sign != "?") for sign in signs):
         return with_stars(pattern)
-    return _with_wildcards(pattern[: special.start()], signs)
+    return _with_wildcards(signs)
 
 
 def _signs(pattern: str) -> Iterator[str]:
@@ -45,24 +44,33 @@ def _signs(pattern: str) -> Iterator[str]:
         at += length
 
 
-def _with_wildcards(head: str, signs: list[str]) -> Glob:
-    """The test for any pattern; `head` is the plain text that it begins with.
+def _with_wildcards(signs: list[str]) -> Glob:
+    """The test for any pattern.
 
-    All places of the pattern are tried at once, as bits of one number: bit n says that the text so far fits the
-    first n signs. A character moves each place that accepts it one further, and a star keeps its place.
+    Most paths lack one of its plain parts, which a search settles. In others all places of the pattern are tried at
+    once, as bits of one number: bit n says that the text so far fits the first n signs. A character moves each place
+    that accepts it one further, and a star keeps its place.
     """
     literal, anything, stays, some = _places(signs)
     whole = 1 << sum(sign != "*" for sign in signs)
+    has_parts = with_stars("".join(sign if len(sign) == 1 and sign != "?" else "*" for sign in signs))
+
+    def accepted_by(character: str) -> int:
+        moves = literal.get(character, 0) | anything
+        for place, takes in some:
+            if takes(character):
+                moves |= place
+        return moves
 
     def fits(text: str) -> bool:
-        if not text.startswith(head):
+        if not has_parts(text):
             return False
+        accepted: dict[str, int] = {}  # a long path has few different characters
         places = 1
         for character in text:
-            moves = literal.get(character, 0) | anything
-            for place, takes in some:
-                if places & place and takes(character):
-                    moves |= place
+            moves = accepted.get(character)
+            if moves is None:
+                moves = accepted[character] = accepted_by(character)
             places = (places & moves) << 1 | places & stays
             if not places:
                 return False

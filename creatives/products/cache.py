@@ -14,8 +14,9 @@ from creatives.product import FeedProduct
 # How many misses wait to be fetched; further ones are noted when they are asked for again.
 MAX_WAITING: Final = 5_000
 FETCH_AT_ONCE: Final = 200
-# Of a shop whose feed was loaded anew so many stay until they are fetched anew, half a second at FETCH_AT_ONCE a round;
-# the others are forgotten. Without them the next ads that are filled in the bid would show no products.
+# Of a shop whose feed was loaded anew so many stay until they are fetched anew, half a second at FETCH_AT_ONCE a round
+# and that for each shop after the other where several were; the rest are forgotten. Without them the next ads that are
+# filled in the bid would show no products.
 RENEWED: Final = 1_000
 
 Key = tuple[int, int]
@@ -36,6 +37,7 @@ class ProductCache:
         self._old: dict[Key, FeedProduct | None] = {}
         self._half = max(1, size // 2)
         self._waiting: dict[Key, None] = {}
+        self._renewed: dict[Key, None] = {}  # known as they were; misses come before them
         self.is_used = False
         looked = telemetry.counter(
             "grosz_product_cache_total", "Products that bids asked the process's memory for.", ("outcome",)
@@ -82,10 +84,12 @@ class ProductCache:
         self._young[key] = product
 
     def waiting(self) -> list[Key]:
-        """Takes the next misses to be fetched off the list, at most FETCH_AT_ONCE."""
+        """Takes what is to be fetched next off the lists, at most FETCH_AT_ONCE: misses, then what is to be renewed."""
         taken = list(self._waiting)[:FETCH_AT_ONCE]
+        taken += [key for key in self._renewed if key not in self._waiting][: FETCH_AT_ONCE - len(taken)]
         for key in taken:
-            del self._waiting[key]
+            self._waiting.pop(key, None)
+            self._renewed.pop(key, None)
         return taken
 
     def forget(self, keys: Iterable[Key]) -> None:
@@ -97,7 +101,7 @@ class ProductCache:
     def renew(self, advertiser_id: int) -> None:
         """All products of an advertiser are fetched anew: the newest are shown as they were until then."""
         own = [key for part in (self._young, self._old) for key in reversed(part) if key[0] == advertiser_id]
-        self._waiting |= dict.fromkeys(own[:RENEWED])
+        self._renewed |= dict.fromkeys(own[:RENEWED])
         self.forget(own[RENEWED:])
 
     def forget_all(self) -> None:

@@ -11,7 +11,6 @@ from core.errors import UnavailableError
 from core.product_keys import product_model
 from core.telemetry.metrics import Telemetry
 from creatives.children import connected, in_child
-from creatives.products.fit import MAX_PRODUCTS, fit_model
 from creatives.products.interactions import InteractionLog
 from creatives.products.models import ModelStore
 from creatives.products.store import ProductStore
@@ -93,6 +92,8 @@ async def world_state(store: ProductStore, advertiser_id: int) -> str:
 
 async def fit_advertiser(store: ProductStore, advertiser_id: int, clock: Clock) -> None:
     """Read everything of one advertiser, fit, put the model in force."""
+    from creatives.products.fit import MAX_PRODUCTS, fit_model  # SciPy, which only the child needs
+
     state = await world_state(store, advertiser_id)
     touches = InteractionLog(store)
     interactions = await touches.newest(advertiser_id)

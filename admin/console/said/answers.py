@@ -133,8 +133,6 @@ SAYINGS: Final = (
     N_("see `grosz exchange list`"),
     N_("an explanation of what was recorded waits"),
     N_("archived ones are not known"),
-    N_("the advertiser has no creative {id}"),
-    N_("the advertiser has no campaign {id}"),
     N_("the line item is not valid"),
     N_("give either `line_item` or `line_item_id`"),
     N_("not enough data: {count} orders, {most} are needed"),

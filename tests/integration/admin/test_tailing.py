@@ -1,14 +1,21 @@
 """`GET /v1/auctions/tail`: pages, a stream of events, and nobody else's bids."""
 
-import msgspec
-from redis.asyncio import Redis
+import asyncio
+from pathlib import Path
 
+import msgspec
+import pytest
+from redis.asyncio import Redis
+from typer.testing import CliRunner
+
+from admin.cli import tail
 from bidder.decision.tailing import TailedAuction, TailedBid
 from bidder.door.tail import AUCTION_FIELD
 from core import keys
 from core.clock import ManualClock
+from core.errors import NotFoundError
 from tests.integration.admin.conftest import make_shop
-from tests.kit.api import Api
+from tests.kit.api import Api, running_api
 
 
 def auction(*shops: int) -> bytes:
@@ -56,3 +63,37 @@ async def test_a_stream_goes_on_from_where_it_was_left(api: Api, valkey: str) ->
     assert [len(msgspec.json.decode(text.split(b"data: ")[1])["bids"]) for text in (first, second)] == [1, 2]
     async with api.client.get("/v1/auctions/tail", headers={"Accept": "text/event-stream"}) as refused:
         assert refused.status == 401
+
+
+@pytest.mark.parametrize("way", ["http", "data"])
+async def test_the_command_says_what_is_not_there_instead_of_waiting_for_it(
+    way: str, valkey: str, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_api(f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}", valkey, clock) as api:
+        owner, shop = await api.caller(), await make_shop(api, "szpilka")
+        await owner.made("/v1/exchanges", {"key": "demo", "name": "Demo exchange", "default_currency": "PLN"})
+        item = await shop.caller.made("/v1/line-items", shop.line_item())
+        gone = await shop.caller.made("/v1/line-items", shop.line_item())
+        await shop.caller.post(f"/v1/line-items/{gone['id']}/archive")
+        await api.publisher.publish()
+        if way == "data":
+            monkeypatch.setenv("GROSZ_REDIS_URL", valkey)
+            where = ["--data", str(tmp_path)]
+        else:
+            secret = owner.headers["Authorization"].removeprefix("Bearer ")
+            where = ["--url", str(api.client.make_url("/")), "--key", secret]
+
+        async def tailed(*options: str) -> object:
+            words = [*options, "--seconds", "0.1", *where]
+            return (await asyncio.to_thread(CliRunner().invoke, tail.app, words)).exception
+
+        assert await tailed("--exchange", "demo", "--line-item", str(item["id"])) is None
+        for options, says, hint in (
+            (("--exchange", "nope"), "there is no exchange 'nope'", "see `grosz exchange list`"),
+            (("--line-item", "999999"), "there is no line item 999999", "archived ones do not bid"),
+            (("--line-item", str(gone["id"])), f"there is no line item {gone['id']}", "archived ones do not bid"),
+        ):
+            error = await tailed(*options)
+            assert isinstance(error, NotFoundError), error
+            assert error.message == says
+            assert hint in error.hint

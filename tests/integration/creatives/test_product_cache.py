@@ -157,3 +157,19 @@ async def test_a_follower_outlives_damaged_tables(valkey: str, caplog: pytest.Lo
         assert "load the feed again" in caplog.text
         assert not following.done()
         following.cancel()
+
+
+def test_what_is_not_known_is_fetched_before_what_several_new_feeds_renew() -> None:
+    cache = ProductCache(Telemetry(), size=10_000)
+    for shop in (1, 2):
+        for number in range(RENEWED):
+            cache.put((shop, number), FeedProduct(str(number)))
+        cache.renew(shop)
+    cache.get(3, [7])
+    cache.get(1, [RENEWED])
+    first = cache.waiting()
+    assert first[:2] == [(3, 7), (1, RENEWED)]
+    assert len(first) == FETCH_AT_ONCE
+    rest = [key for _ in range(2 * RENEWED // FETCH_AT_ONCE) for key in cache.waiting()]
+    assert sorted(first[2:] + rest) == [(shop, number) for shop in (1, 2) for number in range(RENEWED)]
+    assert cache.waiting() == []

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -72,3 +73,25 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     written(tmp_path, target="a file where a folder is wanted")
     with pytest.raises(UnavailableError, match="cannot be copied"):
         FolderCopy(written(tmp_path / "source", a="1"), tmp_path / "target").renew()
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.ENOSPC, "the disk, or this user's share of it, is full: make room"),
+        (errno.EDQUOT, "the disk, or this user's share of it, is full: make room"),
+        (errno.EACCES, "this user has no right to: run Grosz as the user that owns the data directory"),
+        (errno.EPERM, "this user has no right to: run Grosz as the user that owns the data directory"),
+        (errno.EIO, "the system says: Input/output error"),
+    ],
+)
+def test_the_hint_is_about_what_the_disk_refused(
+    number: int, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(source: Path, target: Path, known: object = None) -> object:
+        raise OSError(number, os.strerror(number), str(target))
+
+    monkeypatch.setattr("core.folder_copy.copy_file", refused)
+    with pytest.raises(UnavailableError) as caught:
+        FolderCopy(written(tmp_path / "source", a="1"), tmp_path / "target").renew()
+    assert caught.value.hint == hint

@@ -2,14 +2,16 @@ import errno
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from admin import cli
 from admin.cli import app
 from admin.cli.opening import installed_settings
+from admin.cli.settings import ConfigFile
 from admin.roles.local_state import write_in_force
 from admin.store.migrate import newest, versions
-from core.config import ConsentSettings, DataSettings, Settings
+from core.config import ConsentSettings, DataSettings, Settings, TrackSettings
 from core.errors import CatalogueError, ConflictError, NotFoundError
 
 READING = (
@@ -85,6 +87,34 @@ def test_settings_of_a_data_directory_are_those_of_its_run(tmp_path: Path, monke
     assert installed_settings(None, tmp_path).consent == ran.consent
     monkeypatch.setenv("GROSZ_REDIS_URL", "redis://elsewhere")
     assert installed_settings(None, tmp_path).consent.vendor_id == 12
+
+
+def test_a_settings_file_that_is_typed_outweighs_those_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one that is exported for every command. The address of the tracker is the run's unless the file names one."""
+    ran = TrackSettings(public_url="http://127.0.0.1:6081")
+    write_in_force(
+        Settings(data=DataSettings(directory=str(tmp_path)), consent=ConsentSettings(vendor_id=755), track=ran)
+    )
+    plain, address = tmp_path / "plain.toml", tmp_path / "address.toml"
+    plain.write_text("[consent]\nvendor_id = 12\n")
+    address.write_text('[track]\npublic_url = "https://track.example"\n')
+    found: list[Settings] = []
+    command = typer.Typer()
+
+    @command.command()
+    def show(config: ConfigFile = None) -> None:
+        found.append(installed_settings(config, tmp_path))
+
+    for words in (["--config", str(plain)], ["--config", str(address)]):
+        assert CliRunner().invoke(command, words).exit_code == 0
+    monkeypatch.setenv("GROSZ_CONFIG", str(plain))
+    for words in ([], ["--config", str(plain)]):
+        assert CliRunner().invoke(command, words).exit_code == 0
+    assert [(one.consent.vendor_id, one.track.public_url) for one in found] == [
+        (12, ran.public_url), (0, "https://track.example"), (755, ran.public_url), (12, ran.public_url)
+    ]  # fmt: skip
 
 
 def test_a_file_of_another_user_is_named_without_a_traceback(

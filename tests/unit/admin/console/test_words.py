@@ -43,6 +43,7 @@ def test_numbers_money_and_times_are_written_as_the_language_does() -> None:
         assert polish.money({"amount": text, "currency": "PLN"}).replace("\xa0zł", "") == in_polish
     assert polish.number(1234567).replace("\xa0", " ") == "1 234 567"
     assert polish.moment("2026-11-29T21:05:00.000Z").startswith("29.11.2026")
+    assert english.moment("2026-12-11T21:05:00.000Z").replace("\u202f", " ") == "Dec 11, 2026, 9:05 PM"
     assert english.money(None) == english.moment(None) == english.day(None) == ""
 
 

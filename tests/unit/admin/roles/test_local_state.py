@@ -79,3 +79,16 @@ def test_a_run_leaves_a_note_of_what_it_decides_by(tmp_path: Path) -> None:
 def test_a_note_of_a_release_with_other_settings_is_none(tmp_path: Path) -> None:
     (tmp_path / IN_FORCE).write_text('{"consent": {"vendor": 755}}')
     assert read_in_force(tmp_path) is None
+
+
+def test_notes_of_a_run_are_replaced_whole(tmp_path: Path) -> None:
+    """Who reads one while the next run writes it has the one before, never half of one."""
+    settings = Settings(data=DataSettings(directory=str(tmp_path)))
+    for name in (IN_FORCE, ENDPOINTS):
+        (tmp_path / name).write_bytes(b"before")
+        with (tmp_path / name).open("rb") as reading:
+            write_in_force(settings)
+            write_endpoints(settings, ())
+            assert reading.read() == b"before"
+        assert (tmp_path / name).read_bytes().startswith(b"{")
+        assert [path.name for path in tmp_path.glob(f"{name}*")] == [name]

@@ -1,4 +1,6 @@
 import fnmatch
+import types
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -38,3 +40,33 @@ def test_a_pattern_of_many_signs_takes_no_more_steps_than_the_path_is_long() -> 
     ):
         assert not compiled(pattern)("/" + "a" * 2_000)
         assert compiled(pattern)("/" + "a" * 2_000 + "x")
+
+
+class Unread(str):
+    """A text that may be searched, but not walked through."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("each character was looked at")
+
+
+@pytest.mark.parametrize("pattern", ["/buty/?*", "/*sale?", "/*a?b*c", "/[0-9]*/buty"])
+def test_a_path_without_a_plain_part_of_the_pattern_is_not_walked_through(pattern: str) -> None:
+    assert not compiled(pattern)(Unread("/torebki/" + "a" * 2_000))
+
+
+def test_each_bracket_is_asked_once_about_each_character_of_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def match(character: str) -> bool:
+        asked.append(character)
+        return character == "a"
+
+    monkeypatch.setattr(
+        "bidder.targeting.globs.re", types.SimpleNamespace(compile=lambda _text: types.SimpleNamespace(match=match))
+    )
+    fits = compiled.__wrapped__("/*[a][a][a]x*")
+    monkeypatch.undo()
+    assert fits("/" + "ab" * 500 + "aaax")
+    assert sorted(asked) == sorted("/abx" * 3)

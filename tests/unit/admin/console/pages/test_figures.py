@@ -36,7 +36,9 @@ def test_what_was_spent_since_midnight_stands_against_the_plan(pacing: Pacing) -
     assert spent.lines[0].values == [float(amount) for amount in range(14)]
     assert len(shown.moments) == 24
     assert (spent.title, spent.zone) == ("Spent today (Europe/Warsaw)", "Europe/Warsaw")
-    assert visitor.words.step(spent.moments[0], spent.step, spent.zone).replace("\u202f", " ") == "11/29/26, 12:00 AM"
+    assert (
+        visitor.words.step(spent.moments[0], spent.step, spent.zone).replace("\u202f", " ") == "Nov 29, 2026, 12:00 AM"
+    )
     abroad = Visitor(words_of("en", "America/New_York"), command_line())
     elsewhere, _ = delivery_charts(one, shop, hours(), round(NOON.timestamp() * 1000), abroad)
     assert (elsewhere.moments, elsewhere.zone) == (spent.moments, "America/New_York"), "the day is the advertiser's"
