@@ -21,13 +21,17 @@ MAX_ALLOWED_SHOWN = 12
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One fault of an input: `pointer` is a JSON pointer (or a setting's dotted name), `code` a stable short word."""
+    """One fault of an input: `pointer` is a JSON pointer (or a setting's dotted name), `code` a stable short word.
+
+    `parts` are what a program needs of the message: its parameters, by their names.
+    """
 
     pointer: str
     code: str
     message: str
     hint: str = ""
     allowed: tuple[str, ...] = ()
+    parts: dict[str, str] = {}
 
     def __str__(self) -> str:
         choice = f"one of {', '.join(self.allowed)}" if 0 < len(self.allowed) <= MAX_ALLOWED_SHOWN else ""
@@ -38,10 +42,12 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 class GroszError(Exception):
     """Root of all errors that Grosz raises on purpose."""
 
-    def __init__(self, message: str, *, hint: str = "", faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, message: str, *, hint: str = "", faults: Sequence[Fault] = (), code: str = "") -> None:
+        """`code`: a stable short word where a program does something about this error, whatever it says."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.code = code
         self.faults = tuple(faults)
 
     def __str__(self) -> str:

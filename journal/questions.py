@@ -107,7 +107,12 @@ def _impossible(question: ReportQuestion, *, restricted: bool) -> list[Fault]:
             if kind is ANSWER and restricted:
                 faults.append(Fault("/measures", "not_yours", f"{measure} are not an advertiser's: leave them out"))
             faults += [
-                Fault("/measures", "not_split", f"{measure} cannot be told by {name}")
+                Fault(
+                    "/measures",
+                    "not_split",
+                    f"{measure} cannot be told by {name}",
+                    parts={"measure": measure, "dimension": name},
+                )
                 for name in (*question.dimensions, *pivot, *question.filters)
                 if name not in TIMES and expression(name, kind) is None
             ]

@@ -246,7 +246,7 @@ def build_api(
     app.add_routes(CatalogueFile(store, committed).routes())
     app.add_routes(_desk_routes(reader, desks))
     saved, outbox = SavedReportDesk(store.database, clock), Outbox(store.database, clock)
-    app.add_routes(SavedReportPages(saved, desks.reports, outbox, edge.public_url, clock).routes())
+    app.add_routes(SavedReportPages(saved, desks.reports, outbox, edge.public_url).routes())
     app.add_routes(page_routes(description))
     return Api(
         app, edge, authentication, sessions, reader, operations, known, changes, budgets, doctoring, explanations,

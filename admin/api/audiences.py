@@ -147,7 +147,11 @@ class AudiencePages:
             stored = await self._reader.require(connection, principal, SEGMENTS, segment_id)
         segment: Segment = stored.value
         if segment.advertiser_id != advertiser.id:
-            raise NotFoundError(f"advertiser {advertiser.id} has no segment {segment_id}", hint="see GET /v1/segments")
+            raise NotFoundError(
+                f"advertiser {advertiser.id} has no segment {segment_id}",
+                hint="see GET /v1/segments",
+                code="no_such_object",
+            )
         return segment
 
 

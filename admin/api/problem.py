@@ -31,23 +31,25 @@ JSON = "application/json"
 
 
 class FaultDocument(msgspec.Struct, omit_defaults=True):
-    """One fault or warning: a JSON pointer, a stable code, and words for people."""
+    """One fault or warning: a JSON pointer, a stable code, and words for people, in some with their parameters."""
 
     pointer: str
     code: str
     message: str
     hint: str = ""
     allowed: list[str] = []
+    parts: dict[str, str] = {}
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
-    """RFC 9457 problem details."""
+    """RFC 9457 problem details, with a stable code where programs do something about this very problem."""
 
     type: str
     title: str
     status: Annotated[int, Meta(ge=400, le=599)]
     detail: str
     hint: str = ""
+    code: str = ""
     errors: list[FaultDocument] = []
 
 
@@ -95,13 +97,14 @@ def problem_of(error: GroszError) -> Problem:
         status=status.value,
         detail=error.message,
         hint=error.hint,
+        code=error.code,
         errors=[documented(fault) for fault in error.faults],
     )
 
 
 def documented(fault: Fault) -> FaultDocument:
     """A fault as the API shows it."""
-    return FaultDocument(fault.pointer, fault.code, fault.message, fault.hint, list(fault.allowed))
+    return FaultDocument(fault.pointer, fault.code, fault.message, fault.hint, list(fault.allowed), fault.parts)
 
 
 def twice(parameter: str) -> Fault:

@@ -80,7 +80,9 @@ class Reader:
         found = await objects_by_id(connection, kind, [object_id])
         stored = found.get(object_id)
         if stored is None or not principal.sees(owner_of(kind, stored.value)):
-            raise NotFoundError(f"there is no {kind.title} {object_id}", hint=f"see GET /v1/{kind.name}")
+            raise NotFoundError(
+                f"there is no {kind.title} {object_id}", hint=f"see GET /v1/{kind.name}", code="no_such_object"
+            )
         return stored
 
     async def creative(self, principal: Principal, creative_id: int) -> Creative:

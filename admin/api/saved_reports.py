@@ -1,17 +1,10 @@
-"""`/v1/reports/saved`, their links, who may be written to, and what was sent; and the pages behind links.
+"""`/v1/reports/saved`, their links, who may be written to, and what was sent; pages behind links are the console's."""
 
-The pages under `/shared` and `/confirm` are the only ones of this port that nobody logs in for: a link is of 128 bits,
-shows one report of one advertiser, ends, can be revoked, and no search engine may keep it.
-"""
-
-import html
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
 from aiohttp import web
 
-from admin.access.limits import RateLimiter
 from admin.access.principal import Principal
 from admin.api import requests
 from admin.api.product_paths import Json
@@ -35,29 +28,16 @@ from admin.reports.saved import (
 )
 from admin.store.model import Scope
 from admin.validation.decode import decode
-from core.clock import Clock
 from core.errors import Fault, InputError, NotFoundError
-from core.network.headers import CSP
 
-SHARED_HEADERS: Final = {
-    "X-Robots-Tag": "noindex, nofollow, noarchive", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    CSP: "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-}  # fmt: skip
-# Nobody logs in to see a shared report, and each answer keeps the other questions waiting.
-SHOWN_A_MINUTE: Final = 30
 _STATES: Final = ("waiting", "sent", "dead")
-_FORMS: Final = ("json", "csv", "xlsx", "parquet")
 
 
 class SavedReportPages:
     """Reading needs the scope `read`, everything else `trade`."""
 
-    def __init__(
-        self, saved: SavedReportDesk, reports: ReportDesk, outbox: Outbox, public_url: str, clock: Clock
-    ) -> None:
+    def __init__(self, saved: SavedReportDesk, reports: ReportDesk, outbox: Outbox, public_url: str) -> None:
         self._saved, self._reports, self._outbox, self._public_url = saved, reports, outbox, public_url.rstrip("/")
-        self._limiter = RateLimiter(clock)
 
     def routes(self) -> list[web.RouteDef]:
         one, link = "/v1/reports/saved/{id}", "/v1/reports/saved/{id}/links"
@@ -76,9 +56,6 @@ class SavedReportPages:
             web.post("/v1/reports/recipients/forget", self.forget),
             web.get("/v1/reports/deliveries", self.deliveries, allow_head=False),
             web.post("/v1/reports/deliveries/{id}/send-again", self.again),
-            web.get("/shared/{token}", self.shared, allow_head=False),
-            web.get("/confirm/{token}", self.confirming, allow_head=False),
-            web.post("/confirm/{token}", self.confirm),
         ]
 
     async def listed(self, request: web.Request) -> web.Response:
@@ -169,40 +146,6 @@ class SavedReportPages:
             raise NotFoundError("there is no delivery of this number that was set aside")
         return web.Response(status=204)
 
-    async def shared(self, request: web.Request) -> web.Response:
-        """GET /shared/{token}: one report of one advertiser, for whoever has the link."""
-        token = request.match_info["token"][:64]
-        try:
-            report = await self._saved.shared(token)
-        except NotFoundError as error:
-            return _page("Nothing here", f"<p>{html.escape(str(error))}</p>", 404)
-        _left, wait_s = self._limiter.take(token, SHOWN_A_MINUTE)
-        if wait_s:
-            page = _page(report.name, f"<p>This was asked for too often: try again in {wait_s} s.</p>", 429)
-            page.headers["Retry-After"] = str(wait_s)
-            return page
-        form, mine = request.query.get("format", ""), frozenset((report.advertiser_id,))
-        if form in _FORMS:
-            wanted = msgspec.structs.replace(report.request, format=form, names=True)
-            file = await self._reports.file(wanted, mine, report.name)
-            headers = SHARED_HEADERS | {"Content-Disposition": f'attachment; filename="report.{file.ending}"'}
-            return web.Response(body=file.body, content_type=file.content_type, headers=headers)
-        return _page(report.name, _table(await self._reports.answer(report.request, mine)))
-
-    async def confirming(self, request: web.Request) -> web.Response:
-        """GET /confirm/{token}: asks, and changes nothing; mail scanners open every link."""
-        token = html.escape(request.match_info["token"][:64], quote=True)
-        form = f'<form method="post" action="{token}"><button>Yes, send me reports</button></form>'
-        return _page("Reports by mail", form)
-
-    async def confirm(self, request: web.Request) -> web.Response:
-        """POST /confirm/{token}"""
-        try:
-            address = await self._saved.confirm(request.match_info["token"][:64])
-        except NotFoundError as error:
-            return _page("Nothing here", f"<p>{html.escape(str(error))}</p>", 404)
-        return _page("Reports by mail", f"<p>Reports will come to {html.escape(address)}.</p>")
-
 
 def _reading(request: web.Request) -> frozenset[int] | None:
     principal: Principal = request[requests.PRINCIPAL]
@@ -214,31 +157,6 @@ def _writing(request: web.Request) -> frozenset[int] | None:
     principal: Principal = request[requests.PRINCIPAL]
     principal.require(Scope.TRADE)
     return principal.advertiser_ids
-
-
-def _page(title: str, body: str, status: int = 200) -> web.Response:
-    text = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="robots" content="noindex">'
-        f"<title>{html.escape(title)}</title></head><body><h1>{html.escape(title)}</h1>{body}</body></html>"
-    )
-    return web.Response(text=text, content_type="text/html", status=status, headers=SHARED_HEADERS)
-
-
-def _table(answer: ReportAnswer) -> str:
-    """The report as a table; every text of it is escaped."""
-
-    def shown(at: int, value: object) -> str:
-        name = answer.names.get(answer.columns[at], {}).get(str(value), "")
-        text = "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
-        return html.escape(f"{text} {name}".strip())
-
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in answer.columns)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{shown(at, value)}</td>" for at, value in enumerate(row)) + "</tr>"
-        for row in (*answer.rows, *answer.totals)
-    )
-    fresh = html.escape(answer.fresh_until or "nothing stored yet")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p>Up to {fresh}</p>"
 
 
 def saved_report_paths(said: Callable[..., Json], object_id: Json) -> Json:

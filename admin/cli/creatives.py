@@ -15,7 +15,7 @@ from admin.cli.objects import creative as app
 from admin.cli.opening import DataOption, installed_settings
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.plain import plain
-from admin.cli.previewing import Written, page_with, size_of, write_preview
+from admin.cli.previewing import Written, in_size, markup_for, page_with, products_of, size_of, write_preview
 from admin.cli.product_access import open_products
 from admin.cli.settings import ConfigFile
 from admin.products.documents import RecommendRequest
@@ -28,6 +28,8 @@ from admin.reviews.documents import (
 )
 from admin.reviews.states import ReviewState
 from core.clock import SystemClock
+from creatives.preview.page import ad_page
+from creatives.product import FeedProduct
 
 # As many as the largest template has places for.
 MAX_PRODUCTS = 12
@@ -144,14 +146,18 @@ def preview_command(
     async def write() -> Written:
         async with open_approvals(url, key, data, config) as approvals:
             creative = await approvals.creative(creative_id)
-        page = ""
+        shown_as, now_s = in_size(creative, wanted), SystemClock().now_ms() // 1000
+        page = ad_page(shown_as)
+        shown: tuple[FeedProduct, ...] = ()
         if user:
             async with open_products(url, key, data, config) as products:
                 asked = RecommendRequest(user_id=user, creative_id=creative_id, count=MAX_PRODUCTS)
                 found = await products.recommend(creative.advertiser_id, asked)
-            page = page_with(creative, found.products, SystemClock().now_ms() // 1000)
+            shown = products_of(found.products)
+            page = page_with(shown_as, shown, now_s)
+        markup = "" if body is None else markup_for(creative, body, track_url, shown, now_s)
         out.mkdir(parents=True, exist_ok=True)
-        return await write_preview(creative, out, track_url, size=wanted, request=body, shown_page=page)
+        return await write_preview(creative, out, size=wanted, markup=markup, shown_page=page)
 
     written = asyncio.run(write())
     if as_json:

@@ -11,7 +11,8 @@ from admin.cli.opening import DataOption
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.questions import open_questions
 from admin.cli.settings import ConfigFile
-from admin.diagnosis.findings import Report, Severity, stop
+from admin.diagnosis.findings import Finding, Report, Severity
+from admin.diagnosis.told import found
 from core.errors import NotFoundError
 
 app = typer.Typer()
@@ -41,7 +42,7 @@ def doctor(
         if line_item is not None:
             raise
         # Nothing runs here and nothing ever has: that, too, is what the doctor is asked for.
-        report = Report.of([stop("installation", error.message, error.hint)])
+        report = Report.of([found("installation.none", fault=error.message, hint=error.hint)])
     if as_json:
         print_json(report)
     else:
@@ -58,11 +59,18 @@ def show(report: Report, console: Console) -> None:
         for finding in report.findings:
             style = _STYLES[finding.severity]
             mark = f"[{style}]{finding.severity.value}[/{style}]"
-            table.add_row(mark, escape(finding.where), escape(finding.text), escape(finding.advice))
+            table.add_row(mark, escape(finding.where), escape(_text(finding)), escape(finding.advice))
         console.print(table)
     if first is None:
         console.print("nothing stops delivery", highlight=False)
         return
     where = f"{first.where}: " if first.line_item_id is not None else ""
     begin = "first of all: " if len(report.findings) > 1 else ""
-    console.print(f"{begin}{where}{first.text}", f"-> {first.advice}", sep="\n", highlight=False, markup=False)
+    console.print(f"{begin}{where}{_text(first)}", f"-> {first.advice}", sep="\n", highlight=False, markup=False)
+
+
+def _text(finding: Finding) -> str:
+    """What was found, with the command that lists what else stops the line item."""
+    if not finding.more:
+        return finding.text
+    return f"{finding.text} (and {finding.more} more: `grosz doctor --line-item {finding.line_item_id}`)"

@@ -1,7 +1,8 @@
 """`grosz media upload`: put files of ads where creatives can name them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
 from admin.roles.local_state import media_store
 from admin.store.kinds import ADVERTISERS
+from core.errors import InputError
 from core.telemetry.metrics import Telemetry
 from creatives.media.desk import MediaDesk, Uploaded
 
@@ -56,7 +58,8 @@ def upload_command(
 
 def _over_http(url: str, key: str, advertiser_id: int, file: Path) -> Uploaded:
     path = f"{url.rstrip('/')}/v1/advertisers/{advertiser_id}/media"
-    return msgspec.convert(call_api("POST", path, key, file=file), Uploaded)
+    with _naming(file):
+        return msgspec.convert(call_api("POST", path, key, file=file), Uploaded)
 
 
 async def _here(advertiser_id: int, files: list[Path], data: Path | None, config: Path | None) -> list[Uploaded]:
@@ -65,7 +68,21 @@ async def _here(advertiser_id: int, files: list[Path], data: Path | None, config
         await store.get(ADVERTISERS, advertiser_id)
     kept = media_store(settings, data_directory(settings, data).absolute())
     desk = MediaDesk(kept, settings.track.public_url, Telemetry())
-    return [await desk.upload(_parts(file)) for file in files]
+    uploaded = []
+    for file in files:
+        with _naming(file):
+            uploaded.append(await desk.upload(_parts(file)))
+    return uploaded
+
+
+@contextlib.contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Says in what is wrong with a file which one it is: the API knows no name, and there may be several."""
+    try:
+        yield
+    except InputError as error:
+        faults = [msgspec.structs.replace(fault, pointer=fault.pointer or file.name) for fault in error.faults]
+        raise InputError(error.message, hint=error.hint, faults=faults) from None
 
 
 async def _parts(file: Path) -> AsyncIterator[bytes]:

@@ -12,10 +12,11 @@ from admin.cli.object_access import ApiAccess, Json
 from admin.cli.opening import has_database_file, installed_settings, open_database, require_installation
 from admin.diagnosis.doctor import Doctor, Patient
 from admin.diagnosis.explaining import make_explain_desk
-from admin.diagnosis.findings import Report, stop
+from admin.diagnosis.findings import Report
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.paced import PacingDesk, TargetReport
 from admin.diagnosis.published import read_published
+from admin.diagnosis.told import found
 from admin.roles.local_state import read_endpoints, read_metrics
 from admin.store.catalogue import CatalogueStore
 from bidder.diagnosis.explain import Explanation
@@ -71,7 +72,7 @@ class HttpQuestions(ApiAccess):
         try:
             return self._call("GET", f"/doctor?{urllib.parse.urlencode(query)}", Report)
         except UnavailableError as error:
-            return Report.of([stop("processes", error.message, "start the admin role; then see what it says")])
+            return Report.of([found("processes.no_admin", fault=error.message)])
 
 
 class LocalQuestions:
@@ -104,10 +105,10 @@ class LocalQuestions:
     async def _line_item(self, line_item_id: int) -> tuple[LineItem, str]:
         """The line item as it is published, and its advertiser's currency. Raises NotFoundError."""
         catalogue = await read_published(self._commands)
-        found = next((one for one in catalogue.line_items if one.id == line_item_id), None)
-        if found is None:
+        wanted = next((one for one in catalogue.line_items if one.id == line_item_id), None)
+        if wanted is None:
             raise NotFoundError(f"there is no line item {line_item_id} in the published catalogue")
-        return found, next(one.currency for one in catalogue.advertisers if one.id == found.advertiser_id)
+        return wanted, next(one.currency for one in catalogue.advertisers if one.id == wanted.advertiser_id)
 
     async def doctor(self, line_item_id: int | None) -> Report:
         async with contextlib.AsyncExitStack() as stack:

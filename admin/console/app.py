@@ -22,6 +22,7 @@ from admin.console.pages.creatives import Creatives
 from admin.console.pages.customers import CustomerPages
 from admin.console.pages.exchanges import ExchangePages
 from admin.console.pages.figures import FigurePages
+from admin.console.pages.linked import LinkedPages
 from admin.console.pages.lists import Lists
 from admin.console.pages.live import LivePages
 from admin.console.pages.objects import ObjectPages
@@ -83,6 +84,7 @@ def add_console(api: Api, bidder: str = "") -> None:
         CustomerPages(api.reader, api.desks.audiences.rosters),
         RatesPage(api.rates),
     )
+    api.app.add_routes(LinkedPages(api.saved_reports, api.desks.reports, api.clock).routes())
     api.app.add_routes(console.routes())
 
 

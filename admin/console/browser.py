@@ -11,11 +11,13 @@ from admin.access.principal import Principal
 from admin.api.authentication import Authentication
 from admin.api.problem import ApiError
 from admin.api.requests import MAX_STRANGERS_BYTES
-from admin.console.words import Words, choose_language, words_of
+from admin.console.words import Words, choose_language, choose_zone, words_of
 from core.errors import AccessError
 from core.network.bodies import read_body
 
 LANGUAGE_COOKIE = "grosz_language"
+ZONE_COOKIE = "grosz_timezone"
+"""The console's script sets it to the name of the browser's time zone."""
 CSRF_FIELD = "csrf"
 
 # The form of a line item with every targeting list filled is below 100 kB.
@@ -46,9 +48,9 @@ def address_of(request: web.Request) -> str:
 
 
 def words_for(request: web.Request) -> Words:
-    """The words of the browser's language."""
+    """The words of the browser's language, in its time zone."""
     language = choose_language(request.cookies.get(LANGUAGE_COOKIE, ""), request.headers.get("Accept-Language", ""))
-    return words_of(language)
+    return words_of(language, choose_zone(request.cookies.get(ZONE_COOKIE, "")))
 
 
 async def visitor_of(request: web.Request, authentication: Authentication) -> Visitor:

@@ -27,33 +27,34 @@ _Column = tuple[str, str, str]
 _TABLES: Final[Sequence[tuple[str, str, Sequence[_Column]]]] = (
     ("cart", N_("Products in the cart"), (
         ("id", N_("Product"), "text"), ("category", N_("Category"), "text"), ("quantity", N_("Pieces"), "number"),
-        ("price_micros", N_("Price"), "money"), ("since_s", N_("Since (UTC)"), "moment"),
+        ("price_micros", N_("Price"), "money"), ("since_s", N_("Since ({zone})"), "moment"),
     )),
     ("products", N_("Products viewed"), (
         ("id", N_("Product"), "text"), ("category", N_("Category"), "text"), ("views", N_("Times"), "number"),
-        ("price_micros", N_("Price"), "money"), ("seen_s", N_("Last (UTC)"), "moment"),
+        ("price_micros", N_("Price"), "money"), ("seen_s", N_("Last ({zone})"), "moment"),
     )),
     ("bought", N_("Products bought"), (
         ("id", N_("Product"), "text"), ("category", N_("Category"), "text"), ("quantity", N_("Pieces"), "number"),
-        ("price_micros", N_("Price"), "money"), ("bought_s", N_("Last (UTC)"), "moment"),
+        ("price_micros", N_("Price"), "money"), ("bought_s", N_("Last ({zone})"), "moment"),
     )),
-    ("orders", N_("Purchases"), (("at_s", N_("When (UTC)"), "moment"), ("value_micros", N_("Value"), "money"))),
+    ("orders", N_("Purchases"), (("at_s", N_("When ({zone})"), "moment"), ("value_micros", N_("Value"), "money"))),
     ("entries", N_("How the visits began"), (
-        ("at_s", N_("When (UTC)"), "moment"), ("source", N_("Source"), "text"), ("medium", N_("Medium"), "text"),
+        ("at_s", N_("When ({zone})"), "moment"), ("source", N_("Source"), "text"), ("medium", N_("Medium"), "text"),
         ("campaign", N_("Campaign"), "text"), ("phrase", N_("Search phrase"), "text"), ("path", N_("Page"), "text"),
     )),
     ("paths", N_("Pages"), (
-        ("path", N_("Page"), "text"), ("count", N_("Times"), "number"), ("at_s", N_("Last (UTC)"), "moment"),
+        ("path", N_("Page"), "text"), ("count", N_("Times"), "number"), ("at_s", N_("Last ({zone})"), "moment"),
     )),
     ("searches", N_("Searches in the shop"), (
-        ("phrase", N_("Search phrase"), "text"), ("at_s", N_("Last (UTC)"), "moment"),
+        ("phrase", N_("Search phrase"), "text"), ("at_s", N_("Last ({zone})"), "moment"),
     )),
     ("cooldowns", N_("Categories that rest after a purchase"), (
-        ("category", N_("Category"), "text"), ("until_s", N_("Until (UTC)"), "moment"),
+        ("category", N_("Category"), "text"), ("until_s", N_("Until ({zone})"), "moment"),
     )),
-    ("events", N_("Events"), (("", N_("Event"), "text"), ("value", N_("Last (UTC)"), "moment"))),
+    ("events", N_("Events"), (("", N_("Event"), "text"), ("value", N_("Last ({zone})"), "moment"))),
     ("lists", N_("Customer lists"), (
-        ("", N_("List"), "text"), ("since_s", N_("Since (UTC)"), "moment"), ("until_s", N_("Until (UTC)"), "moment"),
+        ("", N_("List"), "text"), ("since_s", N_("Since ({zone})"), "moment"),
+        ("until_s", N_("Until ({zone})"), "moment"),
     )),
     ("attributes", N_("What the shop sent"), (("", N_("Name"), "text"), ("value", N_("Value"), "plain"))),
 )  # fmt: skip
@@ -91,7 +92,7 @@ def card_of(shop: Mapping[str, Any], currency: str, segments: Mapping[int, str],
         if until_s > now_s
     ]
     if memberships:
-        heads = (N_("Segment"), N_("Since (UTC)"), N_("Until (UTC)"))
+        heads = (N_("Segment"), N_("Since ({zone})"), N_("Until ({zone})"))
         tables.insert(0, CardTable(N_("Segments"), heads, memberships))
     return Card(facts, tables, sorted({*stored.get("devices", ()), *stored.get("merged", ())}))
 
@@ -124,7 +125,8 @@ class _Values:
             case Type.MONEY:
                 return self.money(value)
             case Type.MOMENT:
-                return self.moment(value)
+                text = self.moment(value)
+                return f"{text} ({self._words.zone})" if text else ""
             case Type.AGE:
                 return self.duration(self._now_s - value)
             case Type.DURATION:
@@ -142,7 +144,7 @@ class _Values:
         return self._words.money(amount) if micros else ""
 
     def moment(self, at_s: int) -> str:
-        """A moment in UTC; "" for one that is not known or never comes."""
+        """A moment; "" for one that is not known or never comes."""
         if not 0 < at_s < FOREVER_S:
             return ""
         return self._words.moment(datetime.datetime.fromtimestamp(at_s, datetime.UTC).isoformat())

@@ -7,9 +7,10 @@ own.
 import datetime
 import json
 import re
+import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -45,6 +46,19 @@ def N_(message: str) -> str:
     return message
 
 
+UTC: Final = "UTC"
+
+
+class Writing(NamedTuple):
+    """How a person's values stand in inputs: in which time zone, with which mark before decimals."""
+
+    zone: str = UTC
+    point: str = "."
+
+
+PLAIN: Final = Writing()
+
+
 class FormField(msgspec.Struct, frozen=True):
     """One input. `path` leads to the value in the API's document; `kind` of an object that it names is `of`."""
 
@@ -76,15 +90,16 @@ def value_at(document: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - a
     return value
 
 
-def input_text(field: FormField, value: Any) -> str:  # noqa: ANN401 - any JSON value
+def input_text(field: FormField, value: Any, writing: Writing = PLAIN) -> str:  # noqa: ANN401 - any JSON value
     """The value as the text of its input."""
     if value is None:
         return ""
     match field.kind:
         case "money":
-            return str(value["amount"])
+            return str(value["amount"]).replace(".", writing.point)
         case "moment":
-            return datetime.datetime.fromisoformat(value).astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M")
+            moment = datetime.datetime.fromisoformat(value).astimezone(zoneinfo.ZoneInfo(writing.zone))
+            return moment.strftime("%Y-%m-%dT%H:%M")
         case "list" | "numbers" | "boxes":
             return "\n".join(str(item) for item in value)
         case "caps":
@@ -100,9 +115,9 @@ def input_text(field: FormField, value: Any) -> str:  # noqa: ANN401 - any JSON 
 
 
 def document_of(
-    fields: Iterable[FormField], sent: Iterable[tuple[str, str]], kept: Mapping[str, Any]
+    fields: Iterable[FormField], sent: Iterable[tuple[str, str]], kept: Mapping[str, Any], zone: str = UTC
 ) -> tuple[dict[str, Any], list[Fault]]:
-    """The merge patch that a sent form means, with faults of texts that mean nothing.
+    """The merge patch that a sent form means, with faults of texts that mean nothing. Moments are told in `zone`.
 
     `kept` is the document as the form showed it: fields that say the same are left out of the patch, and so are those
     that were not sent. A box that is not ticked is sent as the empty text, by a hidden input of its name before it.
@@ -118,11 +133,11 @@ def document_of(
         if given is None:
             continue
         try:
-            value = _meaning(field, given)
+            value = _meaning(field, given, zone)
         except ValueError as error:
             faults.append(Fault(field.pointer, "type", str(error)))
             continue
-        if not _alike(field, value, value_at(kept, field.path)):
+        if not _alike(field, value, value_at(kept, field.path), zone):
             _put(patch, field.path, value)
     return patch, faults
 
@@ -136,12 +151,14 @@ def with_rows_joined(fields: Iterable[FormField], sent: Iterable[tuple[str, str]
     return joined
 
 
-def _meaning(field: FormField, given: list[str]) -> Any:  # noqa: ANN401 - any JSON value
+def _meaning(field: FormField, given: list[str], zone: str) -> Any:  # noqa: ANN401 - any JSON value
     if field.kind == "many":
         return [int(one) for one in given if one.isascii() and one.isdigit() and len(one) < 19]
     if field.kind == "boxes":
         return [one for one in given if one]
     text = given[-1]
+    if field.kind == "moment":
+        return _moment(text.strip(), zone) if text.strip() else None
     return _READERS.get(field.kind, str)(text if field.kind == "prose" else text.strip())
 
 
@@ -176,12 +193,12 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _moment(text: str) -> str:
+def _moment(text: str, zone: str) -> str:
+    """A time of the API. An hour that the clocks go through twice is the first of the two."""
     try:
         moment = datetime.datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(datetime.UTC)
-        return moment.replace(tzinfo=None).isoformat(timespec="seconds")
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=zoneinfo.ZoneInfo(zone))).astimezone(datetime.UTC)
+        return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
     except (ValueError, OverflowError):
         raise ValueError("write a date and time like 2026-11-30 18:00") from None
 
@@ -206,12 +223,13 @@ def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value
     return json_value(text) if text else None
 
 
-def _alike(field: FormField, value: Any, kept: Any) -> bool:  # noqa: ANN401 - any JSON value
+def _alike(field: FormField, value: Any, kept: Any, zone: str) -> bool:  # noqa: ANN401 - any JSON value
     if field.kind == "money" and value and kept:
         return Decimal(value["amount"]) == Decimal(kept["amount"])
     if field.kind == "secret":
         return value in ("", "***")
-    return input_text(field, value) == input_text(field, kept)
+    writing = Writing(zone)
+    return input_text(field, value, writing) == input_text(field, kept, writing)
 
 
 def _put(patch: dict[str, Any], path: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
@@ -228,7 +246,6 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "number": lambda text: _whole(text) if text else None,
     "one": lambda text: _whole(text) if text else None,
     "money": lambda text: {"amount": amount_text(text)} if text else None,
-    "moment": lambda text: f"{_moment(text)}Z" if text else None,
     "list": _split,
     "numbers": lambda text: [_whole(one) for one in _split(text)],
     "caps": lambda text: [_cap(one) for one in _split(text)],

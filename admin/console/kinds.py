@@ -39,8 +39,8 @@ _NAME = FormField("name", N_("Name"), required=True)
 _ADVERTISER = FormField("advertiser_id", N_("Advertiser"), "one", of="advertisers", fixed=True, required=True)
 _NOTES = FormField("notes", N_("Notes"), "prose")
 _EXTERNAL = FormField("external_id", N_("Your own id"))
-_START = FormField("start", N_("Start (UTC)"), "moment")
-_END = FormField("end", N_("End (UTC)"), "moment")
+_START = FormField("start", N_("Start ({zone})"), "moment")
+_END = FormField("end", N_("End ({zone})"), "moment")
 _CAPS = FormField("caps", N_("Caps for one person"), "caps", N_("impressions and window: 12/1d, 3/1h"))
 _TOTAL = FormField("total_budget.spend", N_("Total budget"), "money")
 _RIGHTS = FormField(
@@ -441,7 +441,7 @@ PAGES: Final[Mapping[str, KindPage]] = types.MappingProxyType(
                     _NAME,
                     _RIGHTS,
                     FormField("advertiser_ids", N_("Only these advertisers"), "many", of="advertisers"),
-                    FormField("expires", N_("Expires (UTC)"), "moment"),
+                    FormField("expires", N_("Expires ({zone})"), "moment"),
                     FormField("requests_per_minute", N_("Requests a minute"), "number"),
                 ),
                 (_NOTES,),

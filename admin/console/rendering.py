@@ -10,7 +10,7 @@ from aiohttp import web
 
 from admin.console.assets import asset_url
 from admin.console.browser import Visitor
-from admin.console.cures import cure_of, finding_text
+from admin.console.cures import cure_of, cure_of_finding, finding_text
 from admin.console.words import LANGUAGES
 from core.network.headers import CSP
 from segments.audiences.ready_made import default_text
@@ -42,7 +42,7 @@ def environment() -> jinja2.Environment:
     found.globals["asset"] = asset_url
     found.globals["languages"] = LANGUAGES
     found.globals["default_text"] = default_text
-    found.globals.update(cure_of=cure_of, finding_text=finding_text)
+    found.globals.update(cure_of=cure_of, cure_of_finding=cure_of_finding, finding_text=finding_text)
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from admin.console.fields import N_
 from admin.console.said import ads, answers, certification, doctor, feeds, refusals, rules
+from admin.diagnosis.told import TEXTS
 
 _OF_FORMS: Final = (
     N_("or"),
@@ -161,7 +162,6 @@ _OF_FORMS: Final = (
     N_("the start is still to come"),
     N_("wait, or move it"),
     N_("at this bid about {share} of the daily budget can be spent: pacing does not hold it back"),
-    N_("raise the bid or the maximum CPM, or widen the targeting"),
     N_("an address begins with http://: https pages, which are nearly all, do not load it, and get no bid"),
     N_("serve it by https, or upload it"),
     N_("the landing page is on {landing}, the advertised domain is {own}: reviewers reject that"),
@@ -179,49 +179,12 @@ _OF_FORMS: Final = (
     N_("resume it first"),
     N_("a certification runs already"),
     N_("wait for its end, a minute at most"),
-    N_("no bid request has arrived"),
-    N_("no bid request has arrived since the bidders started"),
-    N_("have an exchange send them to {where}"),
-    N_("no impression was offered"),
-    N_("see the findings about exchanges"),
-    N_("check that the shop's tag sends events, and the segment's rule; `grosz segment show` has it"),
-    N_("its budgets are not in Redis, so no bidder gets money for it"),
-    N_("wait a second; if it stays, start the worker role"),
-    N_("wait a second; if it stays, see the bidder's log"),
-    N_("wait a second; if it stays, see the admin role's log"),
-    N_("{processes} run an older catalogue than version {version}"),
-    N_("no bidder has reported for {seconds} s"),
-    N_("start the bidder role"),
-    N_("start the admin role"),
-    N_("nothing is left to spend: {what}"),
-    N_("raise it; a daily budget begins again at the advertiser's midnight"),
-    N_("nothing is left of a part: {what}"),
-    N_("raise the budget or its share"),
-    N_("at this bid about {share} of its daily budget can be spent: pacing does not hold it back"),
-    N_("no bid yet on {count} impressions, too few to say why"),
-    N_("ask again after {count}"),
-    N_("{bids} bids for {impressions} impressions, none reported as won ({losses})"),
     N_("no loss notice"),
-    N_("raise the bid where it loses to higher ones; check with the exchange that notices reach the tracker"),
-    N_("no bid on {count} impressions: where it fits, another of our line items pays more"),
-    N_("raise the bid to win these from one's own other line items"),
-    N_("no bid: on {count} of {all} impressions {reason}"),
-    N_("no creative fits the offered size (there is {sizes})"),
-    N_("add creatives in the sizes that `grosz explain` shows; most common are {sizes}"),
-    N_("wait, or widen the hours"),
-    N_("no exchange is active, so every bid request is refused"),
-    N_("no line item is active ({count} are paused)"),
-    N_("none of {all} active line items can deliver; the first is {first}"),
-    N_("no journal is kept, so there are no reports"),
-    N_("no product feed is set up"),
-    N_("{key}: no bid request since the bidders started"),
-    N_("Redis does not answer: {reason}"),
-    N_("the database does not answer: {reason}"),
 )
 
 SAYINGS: Final = (
-    *_OF_FORMS, *rules.SAYINGS, *answers.SAYINGS, *doctor.SAYINGS, *feeds.SAYINGS, *ads.SAYINGS, *refusals.SAYINGS,
-    *certification.SAYINGS,
+    *_OF_FORMS, *TEXTS, *rules.SAYINGS, *answers.SAYINGS, *doctor.SAYINGS, *feeds.SAYINGS, *ads.SAYINGS,
+    *refusals.SAYINGS, *certification.SAYINGS,
 )  # fmt: skip
 
 _PART: Final = re.compile(r"\{(\w+)\}")
@@ -280,6 +243,11 @@ class Sayings:
         """The text in this language, and those of its parts that are texts too; itself where no saying has its form."""
         return self._said(text, _DEEPEST)
 
+    def filled(self, saying: str, parts: Mapping[str, str | int]) -> str:
+        """A saying in this language with its parts, of which those that are texts are translated too."""
+        texts = {name: str(part) for name, part in parts.items()}
+        return "".join(self._filled(self._texts.get(saying, saying), texts, _DEEPEST))
+
     def _said(self, text: str, deeper: int) -> str:
         shown = self._known(text, deeper)
         if shown is not None:
@@ -293,10 +261,10 @@ class Sayings:
             return exact
         for begin, end, form, translated in self._forms:
             if text.startswith(begin) and text.endswith(end) and (found := form.fullmatch(text)):
-                return "".join(self._filled(translated, found, deeper - 1))
+                return "".join(self._filled(translated, found.groupdict(), deeper - 1))
         return None
 
-    def _filled(self, translated: str, found: re.Match[str], deeper: int) -> Iterator[str]:
+    def _filled(self, translated: str, found: Mapping[str, str], deeper: int) -> Iterator[str]:
         for at, piece in enumerate(_PART.split(translated)):
             if at % 2 == 0 or piece in _VERBATIM:
                 yield found[piece] if at % 2 else piece

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from admin.diagnosis.budgets import Levels, shortage
-from admin.diagnosis.findings import Finding, Severity, fine, note, stop
+from admin.diagnosis.findings import Finding, Severity
 from admin.diagnosis.funnels import ReasonCount, Window
 from admin.diagnosis.spendable import Multipliers, spendable_share
+from admin.diagnosis.told import found
 from admin.store.kinds import LINE_ITEMS
 from admin.validation.warnings import Pace, Surroundings, warnings_of
 from core.errors import Fault
@@ -98,12 +99,15 @@ def examine(line_item: LineItem, scene: Scene) -> list[Finding]:
     findings += _creatives(line_item, scene)
     findings += _funnel(line_item, scene, advertiser.currency)
     named = [msgspec.structs.replace(finding, name=line_item.name) for finding in findings]
-    return sorted(named, key=lambda one: one.severity is not Severity.STOP)
+    return sorted(named, key=lambda one: (one.severity is not Severity.STOP, one.is_waiting))
 
 
 def _of_warning(fault: Fault, line_item_id: int) -> Finding:
-    make = stop if fault.code in _STOPPING or fault.code == "contradiction" else note
-    return make("line item", fault.message, fault.hint, line_item_id)
+    """A warning as a finding of the area "line item". Its code there is `line_item.CODE`."""
+    stops = fault.code in _STOPPING or fault.code == "contradiction"
+    severity = Severity.STOP if stops else Severity.NOTE
+    codes = f"line_item.{fault.code}", f"warning.{fault.code}"
+    return Finding(codes[0], "line item", severity, fault.message, fault.hint, codes[1], {}, line_item_id)
 
 
 def _audience(line_item: LineItem, scene: Scene) -> Iterator[Finding]:
@@ -112,106 +116,108 @@ def _audience(line_item: LineItem, scene: Scene) -> Iterator[Finding]:
     if counted:
         text = ", ".join(f"segment {segment} has {sizes[segment]} users" for segment in counted)
         is_empty = len(counted) == len(targeting.segments_any) and not any(sizes[segment] for segment in counted)
-        yield _people(is_empty, text, line_item.id)
+        yield _people(is_empty, text, line_item)
     for segment in targeting.segments_all:
         if segment in sizes:
-            yield _people(not sizes[segment], f"segment {segment} has {sizes[segment]} users", line_item.id)
+            yield _people(not sizes[segment], f"segment {segment} has {sizes[segment]} users", line_item)
 
 
-def _people(is_empty: bool, text: str, line_item_id: int) -> Finding:
-    advice = "check that the shop's tag sends events, and the segment's rule; `grosz segment show` has it"
-    return (
-        stop("audience", f"nobody to show it to: {text}", advice, line_item_id)
-        if is_empty
-        else fine("audience", text, line_item_id)
+def _people(is_empty: bool, text: str, line_item: LineItem) -> Finding:
+    finding = found(
+        "audience.empty" if is_empty else "audience.counted",
+        line_item.id,
+        words=text,
+        advertiser=line_item.advertiser_id,
     )
+    return msgspec.structs.replace(finding, is_waiting=is_empty)
 
 
 def _hours(line_item: LineItem, advertiser: Advertiser, now_ms: int) -> Iterator[Finding]:
     hours = line_item.targeting.hours_of_week
     local = datetime.datetime.fromtimestamp(now_ms / 1000, zoneinfo.ZoneInfo(advertiser.timezone))
     if hours and local.weekday() * 24 + local.hour not in hours:
-        text = f"now ({local:%A %H:00} in {advertiser.timezone}) is outside its hours of the week"
-        yield stop("line item", text, "wait, or widen the hours", line_item.id)
+        yield found("line_item.hours", line_item.id, hour=f"{local:%A %H:00}", zone=advertiser.timezone)
 
 
 def _budgets(line_item: LineItem, campaign: Campaign, advertiser: Advertiser, scene: Scene) -> Iterator[Finding]:
     levels = scene.levels.get(line_item.advertiser_id, {})
     if f"l{line_item.id}" not in levels:
-        text = "its budgets are not in Redis, so no bidder gets money for it"
-        yield stop("budget", text, "wait a second; if it stays, start the worker role", line_item.id)
+        yield found("budget.not_entered", line_item.id)
         return
     day = calendar(advertiser.timezone, scene.now_ms).day
     pools: list[PoolSpec] = pools_of(line_item, campaign)
-    found = [shortage(levels, pool, campaign.id, day, advertiser.currency) for pool in pools]
-    spent = [each.text for each in found if each is not None and each.is_spent]
+    short = [shortage(levels, pool, campaign.id, day, advertiser.currency) for pool in pools]
+    spent = [each.text for each in short if each is not None and each.is_spent]
     if len(spent) == len(pools):
-        advice = "raise it; a daily budget begins again at the advertiser's midnight"
-        yield stop("budget", f"nothing is left to spend: {', '.join(dict.fromkeys(spent))}", advice, line_item.id)
+        yield found("budget.spent", line_item.id, what=", ".join(dict.fromkeys(spent)))
         return
     for text in spent:
-        yield note("budget", f"nothing is left of a part: {text}", "raise the budget or its share", line_item.id)
+        yield found("budget.part_spent", line_item.id, what=text)
     share = spendable_share(
         line_item, levels, pools, scene.multipliers, day=day, timezone=advertiser.timezone, now_ms=scene.now_ms
     )
     if share is not None:
-        text = f"at this bid about {share:.0%} of its daily budget can be spent: pacing does not hold it back"
-        yield note("budget", text, "raise the bid or the maximum CPM, or widen the targeting", line_item.id)
-    tight = [each.text for each in found if each is not None and not each.is_spent]
-    yield fine("budget", ", ".join(dict.fromkeys(tight)) or "no budget limits it", line_item.id)
+        yield found("budget.bid_too_low", line_item.id, share=f"{share:.0%}")
+    tight = [each.text for each in short if each is not None and not each.is_spent]
+    left = ", ".join(dict.fromkeys(tight))
+    yield found("budget.left", line_item.id, what=left) if left else found("budget.unlimited", line_item.id)
 
 
 def _sizes(line_item: LineItem, scene: Scene) -> str:
     ads = [scene.creatives[ad] for ad in line_item.creative_ids if ad in scene.creatives]
-    found = {f"{ad.width}x{ad.height}" for ad in ads if ad.status is Status.ACTIVE}
-    return ", ".join(sorted(found))
+    return ", ".join(sorted({f"{ad.width}x{ad.height}" for ad in ads if ad.status is Status.ACTIVE}))
 
 
 def _creatives(line_item: LineItem, scene: Scene) -> Iterator[Finding]:
     if sizes := _sizes(line_item, scene):
-        yield fine("creatives", f"active creatives in {sizes}", line_item.id)
+        yield found("creatives.active", line_item.id, sizes=sizes)
 
 
 def _funnel(line_item: LineItem, scene: Scene, currency: str) -> Iterator[Finding]:
     window = scene.windows.get(line_item.id)
     if window is None or not window.requests:
-        yield note("last hour", "no impression was offered", "see the findings about exchanges", line_item.id)
+        yield found("last_hour.nothing_offered", line_item.id)
     elif not window.bids and window.requests < LEAST_JUDGED:
-        text = f"no bid yet on {window.requests} impressions, too few to say why"
-        yield note("last hour", text, f"ask again after {LEAST_JUDGED}", line_item.id)
+        yield found("last_hour.too_few", line_item.id, count=window.requests, least=LEAST_JUDGED)
     elif not window.bids:
         yield from _why_no_bid(line_item, window, scene)
     elif not window.wins and not window.impressions:
         losses = ", ".join(f"{loss.count} {loss.text}" for loss in window.losses[:TOP_REASONS]) or "no loss notice"
-        text = f"{window.bids} bids for {window.requests} impressions, none reported as won ({losses})"
-        advice = "raise the bid where it loses to higher ones; check with the exchange that notices reach the tracker"
-        yield note("last hour", text, advice, line_item.id)
+        yield found("last_hour.none_won", line_item.id, bids=window.bids, impressions=window.requests, losses=losses)
     else:
-        text = (
-            f"{window.requests} impressions offered, {window.bids} bids, {window.wins} wins, "
-            f"{window.impressions} impressions, {window.clicks} clicks, {window.spend} {currency} spent"
+        yield found(
+            "last_hour.delivered",
+            line_item.id,
+            count=window.requests,
+            bids=window.bids,
+            wins=window.wins,
+            impressions=window.impressions,
+            clicks=window.clicks,
+            spent=window.spend,
+            currency=currency,
         )
-        yield fine("last hour", text, line_item.id)
 
 
 def _why_no_bid(line_item: LineItem, window: Window, scene: Scene) -> Iterator[Finding]:
     """Findings for reasons that applied everywhere, each of which must go; without one, for those that applied most."""
     if any(one.reason == NoBid.OUTRANKED.name.lower() for one in window.reasons):
         # It met every other condition there, so nothing of its own stops it.
-        text = f"no bid on {window.requests} impressions: where it fits, another of our line items pays more"
-        yield note("last hour", text, "raise the bid to win these from one's own other line items", line_item.id)
+        yield found("last_hour.outranked", line_item.id, count=window.requests)
         return
     everywhere = [one for one in window.reasons if one.count >= window.requests]
     mattering = [one for one in everywhere if one.reason not in _TOLD_ELSEWHERE]
     if everywhere and not mattering:
         return  # status, flight, hours or budget: said above, where it can be mended
+    if mattering and all(one.reason == NoBid.SEGMENT.name.lower() for one in mattering):
+        yield found("last_hour.none_in_audience", line_item.id, count=window.requests)
+        return
     for one in mattering or window.reasons[:TOP_REASONS]:
-        text, advice = _said(one, line_item, scene)
-        yield stop("last hour", f"no bid: on {one.count} of {window.requests} impressions {text}", advice, line_item.id)
+        yield _no_bid(one, window.requests, line_item, scene)
 
 
-def _said(one: ReasonCount, line_item: LineItem, scene: Scene) -> tuple[str, str]:
+def _no_bid(one: ReasonCount, requests: int, line_item: LineItem, scene: Scene) -> Finding:
     if one.reason == NoBid.SIZE.name.lower():
-        text = f"no creative fits the offered size (there is {_sizes(line_item, scene) or 'none'})"
-        return text, f"add creatives in the sizes that `grosz explain` shows; most common are {COMMON_SIZES}"
-    return one.text, one.hint
+        own = _sizes(line_item, scene) or "none"
+        return found("last_hour.no_size", line_item.id, count=one.count, all=requests, own=own, sizes=COMMON_SIZES)
+    finding = found("last_hour.no_bid", line_item.id, count=one.count, all=requests, reason=one.text, hint=one.hint)
+    return finding.advised(f"reason.{one.reason}")

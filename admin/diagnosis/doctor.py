@@ -7,7 +7,7 @@ import msgspec
 
 from admin.diagnosis.budgets import read_levels
 from admin.diagnosis.deliverability import Scene, examine, is_paused
-from admin.diagnosis.findings import Finding, Report, Severity, fine, note, stop
+from admin.diagnosis.findings import Finding, Report, Severity
 from admin.diagnosis.funnels import FunnelDesk
 from admin.diagnosis.installation import (
     ask_metrics,
@@ -23,6 +23,7 @@ from admin.diagnosis.prices import check_prices
 from admin.diagnosis.products import check_products
 from admin.diagnosis.profiles import check_profiles
 from admin.diagnosis.published import Commands, read_published
+from admin.diagnosis.told import found
 from admin.diagnosis.traffic import Traffic, check_exchanges
 from admin.store.catalogue import CatalogueStore
 from core.clock import Clock
@@ -72,7 +73,7 @@ class Doctor:
             findings += await check_catalogue(patient.redis, patient.store, self._clock.now_ms(), patient.max_age_s)
             catalogue = await read_published(patient.redis)
         except (UnavailableError, CatalogueError) as error:
-            findings.append(stop("catalogue", error.message, error.hint))
+            findings.append(found("catalogue.unreadable", fault=error.message, hint=error.hint))
             return Report.of(findings)
         findings += await self._products()
         wanted = None if line_item_id is None else _require(catalogue, line_item_id)
@@ -113,7 +114,7 @@ class Doctor:
         try:
             return await check_products(self._patient.redis, database, self._clock)
         except (UnavailableError, CatalogueError) as error:
-            return [note("products", f"cannot be looked at: {error.message}", error.hint)]
+            return [found("products.unreadable", fault=error.message, hint=error.hint)]
 
     async def _exchanges(self, catalogue: Catalogue, scene: Scene) -> list[Finding]:
         bid_url = self._patient.endpoints.get("bidder")
@@ -124,11 +125,11 @@ class Doctor:
 
 
 def _require(catalogue: Catalogue, line_item_id: int) -> LineItem:
-    found = next((one for one in catalogue.line_items if one.id == line_item_id), None)
-    if found is None:
+    wanted = next((one for one in catalogue.line_items if one.id == line_item_id), None)
+    if wanted is None:
         hint = "a new one is published within a second; archived ones are not published"
         raise NotFoundError(f"there is no line item {line_item_id} in the published catalogue", hint=hint)
-    return found
+    return wanted
 
 
 def line_item_findings(catalogue: Catalogue, scene: Scene) -> list[Finding]:
@@ -140,19 +141,18 @@ def line_item_findings(catalogue: Catalogue, scene: Scene) -> list[Finding]:
     running = [line_item for line_item in catalogue.line_items if not is_paused(line_item, scene)]
     paused = len(catalogue.line_items) - len(running)
     if not running:
-        advice = "create one (`grosz line-item create`), or resume one with its campaign and advertiser"
-        return [stop("line items", f"no line item is active ({paused} are paused)", advice)]
-    findings = [note("line items", f"{paused} line items are paused")] if paused else []
+        return [found("line_items.none_active", count=paused)]
+    findings = [found("line_items.paused", count=paused)] if paused else []
     rows = [row for line_item in running if (row := _row(examine(line_item, scene))) is not None]
     findings += rows[:MAX_LINE_ITEMS_SHOWN]
     if len(rows) > MAX_LINE_ITEMS_SHOWN:
-        findings.append(note("line items", f"{len(rows) - MAX_LINE_ITEMS_SHOWN} more deliver nothing now"))
+        findings.append(found("line_items.more", count=len(rows) - MAX_LINE_ITEMS_SHOWN))
     if len(rows) == len(running):
         first = rows[0]
-        text = f"none of {len(running)} active line items can deliver; the first is {first.where}: {first.text}"
-        return [stop("line items", text, first.advice), *findings]
-    text = f"{len(running) - len(rows)} of {len(running)} active line items have nothing that stops them"
-    return [fine("line items", text), *findings]
+        parts = first.parts | {"all": len(running), "first": f"{first.where}: {first.text}", "hint": first.advice}
+        whole = found("line_items.none_delivers", None, **parts).advised(first.advice_code)
+        return [msgspec.structs.replace(whole, is_waiting=all(row.is_waiting for row in rows)), *findings]
+    return [found("line_items.deliver", count=len(running) - len(rows), all=len(running)), *findings]
 
 
 def _row(findings: Sequence[Finding]) -> Finding | None:
@@ -160,6 +160,4 @@ def _row(findings: Sequence[Finding]) -> Finding | None:
     stops = [finding for finding in findings if finding.severity is Severity.STOP]
     if not stops:
         return None
-    first, more = stops[0], len(stops) - 1
-    others = f" (and {more} more: `grosz doctor --line-item {first.line_item_id}`)" if more else ""
-    return msgspec.structs.replace(first, severity=Severity.NOTE, text=first.text + others)
+    return msgspec.structs.replace(stops[0], severity=Severity.NOTE, more=len(stops) - 1)

@@ -16,14 +16,27 @@ class Severity(enum.StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at. `advice` says what to do, "" when there is nothing to do."""
+    """One thing that was looked at.
 
+    `code` is stable, whatever the words are; `parts` are the parameters of its text and advice. `advice` says what to
+    do, "" when there is nothing to do; `advice_code` is `code`, `reason.NAME` for the hint of a reason without a bid,
+    `warning.CODE` for that of a line item's warning, or the code of the finding that this one repeats.
+    """
+
+    code: str
     area: str
     severity: Severity
     text: str
-    advice: str = ""
+    advice: str
+    advice_code: str
+    parts: dict[str, str | int]
     line_item_id: int | None = None
-    name: str = ""  # of the line item
+    name: str = ""
+    """Of the line item."""
+    more: int = 0
+    """How many further findings stop the line item that this one stands for."""
+    is_waiting: bool = False
+    """Nothing is broken: it delivers again by itself once somebody is in its audience."""
 
     @property
     def where(self) -> str:
@@ -33,14 +46,18 @@ class Finding(msgspec.Struct, frozen=True):
         name = f" '{self.name}'" if self.name else ""
         return f"line item {self.line_item_id}{name}, {self.area}"
 
+    def advised(self, code: str) -> "Finding":
+        """The same finding, whose advice is that of another code."""
+        return msgspec.structs.replace(self, advice_code=code)
 
-# How an advice begins that is about what a change sets in motion, which takes a second.
-SETTLING: Final = "wait a second; if it stays, "
+
+# What is so for a moment after a change: its advice begins with waiting a second.
+SETTLING: Final = frozenset({"catalogue.unpublished", "bidders.behind", "budget.not_entered"})
 
 
 def is_settling(finding: Finding) -> bool:
     """Whether the finding may be gone in a moment, without anybody doing anything."""
-    return finding.advice.startswith(SETTLING)
+    return finding.code in SETTLING
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -54,15 +71,3 @@ class Report(msgspec.Struct, frozen=True):
         """`delivers` is False when anything stops delivery."""
         listed = list(findings)
         return cls(all(finding.severity is not Severity.STOP for finding in listed), listed)
-
-
-def fine(area: str, text: str, line_item_id: int | None = None) -> Finding:
-    return Finding(area, Severity.OK, text, "", line_item_id)
-
-
-def note(area: str, text: str, advice: str = "", line_item_id: int | None = None) -> Finding:
-    return Finding(area, Severity.NOTE, text, advice, line_item_id)
-
-
-def stop(area: str, text: str, advice: str, line_item_id: int | None = None) -> Finding:
-    return Finding(area, Severity.STOP, text, advice, line_item_id)

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 
 import aiohttp
 
-from admin.diagnosis.findings import Finding, fine, note, stop
+from admin.diagnosis.findings import Finding
 from admin.diagnosis.published import Commands
+from admin.diagnosis.told import found
 from admin.rates.store import STALE_DAYS, rates_in_force
 from admin.store.catalogue import CatalogueStore
 from admin.store.migrate import current, newest
@@ -39,13 +40,13 @@ _CONSEQUENCE = {
 async def check_roles(endpoints: Mapping[str, str]) -> list[Finding]:
     """Whether each role that is known by address can serve."""
     if not endpoints:
-        return [note("processes", "not looked at: their addresses are known only on a machine of `grosz up`")]
+        return [found("processes.unknown")]
     timeout = aiohttp.ClientTimeout(total=ASK_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         said = await asyncio.gather(*(_ask_role(session, url) for url in endpoints.values()))
     if len(endpoints) > 1 and not any(said):
-        text = f"no role answers ({', '.join(f'{role} at {url}' for role, url in endpoints.items())})"
-        return [stop("processes", text, "start `grosz up`, or see its log if it should be running")]
+        words = ", ".join(f"{role} at {url}" for role, url in endpoints.items())
+        return [found("processes.none_answers", words=words)]
     return [_judge_role(role, url, text) for (role, url), text in zip(endpoints.items(), said, strict=True)]
 
 
@@ -59,12 +60,11 @@ async def _ask_role(session: aiohttp.ClientSession, url: str) -> str | None:
 
 
 def _judge_role(role: str, url: str, text: str | None) -> Finding:
-    advice = "see its log; `grosz up` starts a dead role again by itself"
     if text is None:
-        return stop("processes", f"the {role} does not answer at {url}: {_CONSEQUENCE[role]}", f"start it; {advice}")
+        return found("processes.silent", role=role, url=url, effect=_CONSEQUENCE[role])
     if text != "ready":
-        return stop("processes", f"the {role} cannot serve ({', '.join(text.splitlines())})", advice)
-    return fine("processes", f"the {role} answers at {url}")
+        return found("processes.not_ready", role=role, fault=", ".join(text.splitlines()))
+    return found("processes.ready", role=role, url=url)
 
 
 async def ask_metrics(url: str | None) -> str | None:
@@ -86,13 +86,12 @@ async def check_redis(redis: Commands) -> list[Finding]:
     except UnavailableError as error:
         reason = error.message.removeprefix("Redis is not available: ")
         if _DISK_FAULT in reason:
-            return [stop("redis", f"Redis cannot write to its disk: {reason}", "make room there; it goes on by itself")]
-        advice = "start it; bidders go on with the leases they have, then stop bidding"
-        return [stop("redis", f"Redis does not answer: {reason}", advice)]
+            return [found("redis.disk_full", reason=reason)]
+        return [found("redis.silent", reason=reason)]
     try:
         (text,) = await redis.commands([("INFO",)])
     except UnavailableError:
-        return [fine("redis", "Redis answers"), note("redis", "its memory and disk cannot be asked for")]
+        return [found("redis.answers"), found("redis.untold")]
     return list(judge_redis(_fields(text)))
 
 
@@ -104,32 +103,28 @@ def _fields(info: object) -> dict[str, str]:
 def judge_redis(info: Mapping[str, str]) -> Iterator[Finding]:
     """Findings about the fields of INFO."""
     used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
-    mebibytes = f"{used / 2**20:.0f} MiB"
+    size = f"{used / 2**20:.0f} MiB"
     percent = 100 * used // limit if limit else 0
     if percent >= MEMORY_FULL_PERCENT:
-        yield stop("redis", f"its memory is full ({mebibytes}, {percent} % of maxmemory)", "raise maxmemory")
+        yield found("redis.memory_full", size=size, percent=percent)
     elif percent >= MEMORY_HIGH_PERCENT:
-        yield note("redis", f"its memory is nearly full ({mebibytes}, {percent} % of maxmemory)", "raise maxmemory")
+        yield found("redis.memory_high", size=size, percent=percent)
     else:
-        yield fine("redis", f"Redis answers and uses {mebibytes}")
+        yield found("redis.memory", size=size)
     policy = info.get("maxmemory_policy", "noeviction")
     if limit and policy != "noeviction":
-        yield note("redis", f"it may evict budget counters ({policy})", "set maxmemory-policy noeviction")
+        yield found("redis.evicts", word=policy)
     failed = [
         name
         for name in ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
         if info.get(name, "ok") != "ok"
     ]
     if failed:
-        yield stop("redis", f"it cannot write to its disk ({', '.join(failed)})", "free space, then see its log")
+        yield found("redis.write_failed", words=", ".join(failed))
     elif info.get("aof_enabled") == "1":
-        yield fine("redis", "it keeps every write across a restart (append-only file)")
+        yield found("redis.durable")
     else:
-        yield note(
-            "redis",
-            "a restart loses what was written since its last snapshot",
-            "set appendonly yes, as docs/money.md says",
-        )
+        yield found("redis.not_durable")
 
 
 async def check_database(store: CatalogueStore) -> list[Finding]:
@@ -137,11 +132,10 @@ async def check_database(store: CatalogueStore) -> list[Finding]:
     try:
         schema = await current(store.database)
     except UnavailableError as error:
-        return [stop("database", f"the database does not answer: {error.message}", error.hint)]
+        return [found("database.silent", reason=error.message, hint=error.hint)]
     if schema != newest():
-        text = f"its schema is {schema or 'empty'}, this installation needs {newest()}"
-        return [stop("database", text, "run `grosz migrate`, or restart the admin role")]
-    return [fine("database", f"the database answers, schema {schema}")]
+        return [found("database.schema", word=schema or "empty", other=newest())]
+    return [found("database.answers", word=schema)]
 
 
 async def check_rates(store: CatalogueStore, now_ms: int) -> list[Finding]:
@@ -150,17 +144,14 @@ async def check_rates(store: CatalogueStore, now_ms: int) -> list[Finding]:
         if await current(store.database) != newest():
             return []
         async with store.database.read() as connection:
-            found = await rates_in_force(connection)
+            rates = await rates_in_force(connection)
     except UnavailableError:
         return []
-    age = found.age_days(utc_day(now_ms))
-    if age is None or not found.rates:
+    age = rates.age_days(utc_day(now_ms))
+    if age is None or not rates.rates:
         return []
-    advice = "set admin.fx_source to 'ecb', or run `grosz fx refresh` each working day"
-    text = f"the exchange rates are of {found.as_of} ({found.source})"
-    return [
-        note("exchange rates", f"{text}: {age} days old", advice) if age > STALE_DAYS else fine("exchange rates", text)
-    ]
+    code = "exchange_rates.old" if age > STALE_DAYS else "exchange_rates.current"
+    return [found(code, day=str(rates.as_of), source=rates.source, count=age)]
 
 
 async def check_catalogue(redis: Commands, store: CatalogueStore | None, now_ms: int, max_age_s: int) -> list[Finding]:
@@ -169,13 +160,12 @@ async def check_catalogue(redis: Commands, store: CatalogueStore | None, now_ms:
         [("GET", keys.CATALOGUE_VERSION), ("GET", keys.CATALOGUE_ALIVE), ("HGETALL", keys.CATALOGUE_EFFECTIVE)]
     )
     if not isinstance(version, bytes):
-        return [stop("catalogue", "no catalogue is published", "start the admin role")]
+        return [found("catalogue.none")]
     published = int(version)
     findings = [_age(int(alive) if isinstance(alive, bytes) else 0, published, now_ms, max_age_s)]
     stored = await _stored_version(store)
     if stored is not None and stored > published:
-        text = f"the last change (version {stored}) is not published, bidders can have version {published}"
-        findings.append(stop("catalogue", text, "wait a second; if it stays, see the admin role's log"))
+        findings.append(found("catalogue.unpublished", version=stored, count=published))
     flat = reported if isinstance(reported, list) else []
     reported_by = dict(zip(flat[0::2], flat[1::2], strict=True))
     gone = set(forgotten(reported_by, now_ms))
@@ -196,32 +186,31 @@ async def _stored_version(store: CatalogueStore | None) -> int | None:
 def _age(alive_ms: int, version: int, now_ms: int, max_age_s: int) -> Finding:
     silent_ms = now_ms - alive_ms
     if silent_ms < SILENT_MS:
-        return fine("catalogue", f"version {version} is published and current")
+        return found("catalogue.current", version=version)
     seconds = silent_ms // 1000
     if seconds >= max_age_s:
-        text = f"the catalogue is stale: no admin role for {seconds} s, so bidders have stopped bidding"
-    else:
-        text = f"the catalogue is stale: no admin role for {seconds} s; bidders stop after {duration_text(max_age_s)}"
-    return stop("catalogue", text, "start the admin role")
+        return found("catalogue.expired", seconds=seconds)
+    return found("catalogue.stale", seconds=seconds, duration=duration_text(max_age_s))
 
 
 def _bidders(versions: Mapping[str, VersionReport], published: int, max_age_s: int) -> Iterator[Finding]:
     if not versions:
-        yield stop("bidders", f"no bidder has reported for {GONE_MS // 1000} s", "start the bidder role")
+        yield found("bidders.silent", seconds=GONE_MS // 1000)
         return
     behind = [name for name, report in sorted(versions.items()) if report.version < published]
     refusing = {name: report for name, report in versions.items() if name in behind and report.refused}
     if refusing:
         report = next(iter(refusing.values()))
-        text = (
-            f"{', '.join(sorted(refusing))} cannot install version {report.refused} ({report.reason}): no change is "
-            f"effective, and bidding on version {report.version} stops {duration_text(max_age_s)} after the refusal"
+        yield found(
+            "bidders.refuse",
+            processes=", ".join(sorted(refusing)),
+            version=report.refused,
+            reason=report.reason,
+            count=report.version,
+            duration=duration_text(max_age_s),
         )
-        advice = "undo the last changes (the change log has them), or run admin and bidders of one release"
-        yield stop("bidders", text, advice)
     elif behind:
-        text = f"{', '.join(behind)} run an older catalogue than version {published}"
-        yield stop("bidders", text, "wait a second; if it stays, see the bidder's log")
+        yield found("bidders.behind", processes=", ".join(behind), version=published)
     else:
-        processes = "1 bidder process runs" if len(versions) == 1 else f"{len(versions)} bidder processes run"
-        yield fine("bidders", f"{processes} version {published}")
+        code = "bidders.one_current" if len(versions) == 1 else "bidders.current"
+        yield found(code, count=len(versions), version=published)

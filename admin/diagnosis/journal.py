@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from admin.diagnosis.findings import Finding, fine, note
+from admin.diagnosis.findings import Finding
+from admin.diagnosis.told import found
 
 _LINE: Final = re.compile(
     r"^(grosz_journal_(?:mirror_)?lag_seconds|grosz_journal_(?:mirror_)?failures_total) (\S+)$", re.MULTILINE
@@ -24,16 +25,15 @@ def check_journal(metrics: str | None) -> list[Finding]:
     said = {name: float(number) for name, number in _LINE.findall(metrics)}
     lag_s = said.get("grosz_journal_lag_seconds")
     if lag_s is None:
-        return [note("journal", "no journal is kept, so there are no reports", "set journal.directory for all roles")]
+        return [found("journal.none")]
     return [_kept(said, lag_s), *_mirrored(said)]
 
 
 def _kept(said: Mapping[str, float], lag_s: float) -> Finding:
     if lag_s > LATE_S:
         failures = said.get("grosz_journal_failures_total", 0.0)
-        text = f"what happened in the last {lag_s:.0f} s is not stored yet; {failures:.0f} passes failed"
-        return note("journal", text, "see the worker's log for `the journal is not stored`: is its disk full?")
-    return fine("journal", f"everything up to {lag_s:.0f} s ago is stored")
+        return found("journal.late", count=round(lag_s), more=round(failures))
+    return found("journal.stored", count=round(lag_s))
 
 
 def _mirrored(said: Mapping[str, float]) -> list[Finding]:
@@ -41,6 +41,5 @@ def _mirrored(said: Mapping[str, float]) -> list[Finding]:
     if lag_s is None:
         return []
     if lag_s > MIRROR_LATE_S:
-        text = f"the mirror of the journal is {lag_s:.0f} s behind its folder; {failures:.0f} attempts failed"
-        return [note("journal", text, "see the worker's log for `the journal is not mirrored`: it says why")]
-    return [fine("journal", f"its mirror has everything up to {lag_s:.0f} s ago")]
+        return [found("journal.mirror_late", seconds=round(lag_s), count=round(failures))]
+    return [found("journal.mirrored", seconds=round(lag_s))]

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from admin.diagnosis.findings import Finding, fine, note
+from admin.diagnosis.findings import Finding
+from admin.diagnosis.told import found
 from core.model import Exchange, UnreadablePrice
 from pacing.notices.price_forms import UNREADABLE
 
@@ -19,7 +20,7 @@ _LINE: Final = re.compile(r'^grosz_notice_prices_total\{exchange="([^"]*)",form=
 # Forms that are left out: notices of these forms promise no price.
 _NOT_COUNTED: Final = frozenset({"absent", "audit", "house"})
 
-_CAUSES: Final = {
+CAUSES: Final = {
     "macro": "the exchange does not fill the macro: is `price_macro` the one that it knows?",
     "undecryptable": "are `price_encryption`, `encryption_key` and `integrity_key` those of this account?",
     "malformed": "ask what it writes in place of the price macro",
@@ -41,10 +42,16 @@ def check_prices(metrics: str | None, exchanges: tuple[Exchange, ...]) -> Iterat
         if total < LEAST_NOTICES:
             continue
         if 100 * count <= MOST_UNREADABLE_PERCENT * total:
-            yield fine("prices", f"{exchange.key}: {total - count} of {total} prices in notices are readable")
+            yield found("prices.readable", key=exchange.key, count=total - count, all=total)
             continue
-        parts = ", ".join(f"{number} {form.replace('_', ' ')}" for form, number in sorted(unreadable.items()))
-        charged = "the bid" if exchange.unreadable_price is UnreadablePrice.BID else "what the house rule says"
-        text = f"{exchange.key}: {100 * count / total:.0f} % of {total} prices in notices are unreadable ({parts})"
+        words = ", ".join(f"{number} {form.replace('_', ' ')}" for form, number in sorted(unreadable.items()))
+        is_bid = exchange.unreadable_price is UnreadablePrice.BID
         most = max(unreadable, key=lambda form: unreadable[form])
-        yield note("prices", f"{text}, and each charges {charged}", _CAUSES[most])
+        yield found(
+            "prices.bid_charged" if is_bid else "prices.house_charged",
+            key=exchange.key,
+            percent=round(100 * count / total),
+            all=total,
+            words=words,
+            hint=CAUSES[most],
+        ).advised(f"prices.{most}")

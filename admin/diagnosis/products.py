@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from admin.diagnosis.findings import Finding, fine, note
+from admin.diagnosis.findings import Finding
 from admin.diagnosis.published import Commands
+from admin.diagnosis.told import found
 from admin.products.matching import match_ids
 from admin.store.database import Database
 from admin.store.feeds import planned_feeds
@@ -39,7 +40,7 @@ async def check_products(redis: Commands, database: Database | None, clock: Cloc
         return []
     planned = [one for one in await planned_feeds(database) if one.state is not State.REMOVED]
     if not planned:
-        return [note("products", "no product feed is set up", "see docs/feeds.md; ads then show no products")]
+        return [found("products.no_feed")]
     store = ProductStore(_Batch(redis), clock)
     runs = RunStore(store)
     findings: list[Finding] = []
@@ -50,30 +51,30 @@ async def check_products(redis: Commands, database: Database | None, clock: Cloc
         findings += _of_feed(one, last, good, clock.now_ms())
     for advertiser_id in sorted({one.job.advertiser_id for one in planned})[:MAX_SHOPS]:
         findings += await _of_ids(store, advertiser_id)
-    return [fine("products", f"{len(planned)} feeds with {products:,} products"), *findings]
+    return [found("products.loaded", count=len(planned), all=f"{products:,}"), *findings]
 
 
 def _of_feed(planned: PlannedFeed, last: Run | None, good: Run | None, now_ms: int) -> list[Finding]:
-    name, advice = f"feed {planned.job.feed_id}", f"see `grosz feed report {planned.job.feed_id}`"
+    feed_id = planned.job.feed_id
     if last is None:
-        wait = "the worker loads it within seconds" if planned.job.url else "upload it, or give it an address"
-        return [note("products", f"{name} was never loaded", wait)]
+        return [found("products.feed_awaited" if planned.job.url else "products.feed_unsent", id=feed_id)]
     if last.outcome in (RunOutcome.REFUSED, RunOutcome.FAILED):
-        return [note("products", f"{name}: {last.message}; {last.products:,} products stay", advice)]
+        return [found("products.feed_failed", id=feed_id, fault=last.message, all=f"{last.products:,}")]
     loaded_ms = max(run.finished_ms for run in (last, good) if run is not None)
     if planned.job.url and now_ms - loaded_ms > OLD_INTERVALS * planned.refresh_s * 1000:
-        hours = (now_ms - loaded_ms) // 3_600_000
-        return [note("products", f"{name} was loaded {hours} hours ago", "is the worker role up, is the feed paused?")]
+        return [found("products.feed_old", id=feed_id, count=(now_ms - loaded_ms) // 3_600_000)]
     return []
 
 
 async def _of_ids(store: ProductStore, advertiser_id: int) -> list[Finding]:
     report = await match_ids(store, advertiser_id)
     return [
-        note(
-            "products",
-            f"advertiser {advertiser_id}: {event.rate:.0%} of the ids of {event.event} are in its feeds",
-            f"such as {', '.join(event.examples[:3])}; see `grosz products match {advertiser_id}`",
+        found(
+            "products.ids_unknown",
+            id=advertiser_id,
+            share=f"{event.rate:.0%}",
+            word=event.event,
+            words=", ".join(event.examples[:3]),
         )
         for event in report.events
         if event.ids >= MIN_IDS and event.rate * 100 < MATCH_PERCENT

@@ -3,8 +3,9 @@
 import datetime
 from collections.abc import Iterator
 
-from admin.diagnosis.findings import Finding, fine, note
+from admin.diagnosis.findings import Finding
 from admin.diagnosis.published import Commands
+from admin.diagnosis.told import found
 from core.errors import UnavailableError
 from segments.facts.layout import HOT_VERSION
 from segments.worker.reindex import Progress, read_progress
@@ -15,7 +16,7 @@ async def check_profiles(redis: Commands) -> list[Finding]:
     try:
         return list(judge_pass(await read_progress(redis)))
     except UnavailableError as error:
-        return [note("profiles", f"how far they are rewritten cannot be asked for: {error.message}")]
+        return [found("profiles.unreadable", fault=error.message)]
 
 
 def judge_pass(progress: Progress) -> Iterator[Finding]:
@@ -23,22 +24,21 @@ def judge_pass(progress: Progress) -> Iterator[Finding]:
     done = f"{progress.share:.0%}, {progress.scanned} of about {progress.expected}"
     if progress.waiting:
         done = f"done, all {progress.scanned}"
-    if progress.brings_layout:
-        if progress.targets:
-            text = f"they are rewritten in hot layout {HOT_VERSION}: {done}; bidders read the one before as well"
-            text += _moment(progress)
-        else:
-            text = f"they are to be rewritten in hot layout {HOT_VERSION}; bidders read the one before as well"
-        yield note("profiles", text, "keep a worker running; going back to the release before needs a backup")
+    moment = _moment(progress)
+    if progress.brings_layout and progress.targets:
+        code = "profiles.rewritten_and_ruled" if moment else "profiles.rewritten"
+        yield found(code, count=HOT_VERSION, progress=done, moment=moment)
+    elif progress.brings_layout:
+        yield found("profiles.to_be_rewritten", count=HOT_VERSION)
     elif progress.targets:
-        yield note("profiles", f"changed segment rules are brought to them: {done}{_moment(progress)}")
+        yield found("profiles.all_ruled" if moment else "profiles.ruled", progress=done, moment=moment)
     else:
-        yield fine("profiles", f"all are in hot layout {HOT_VERSION} and have seen the present segment rules")
+        yield found("profiles.current", count=HOT_VERSION)
 
 
 def _moment(progress: Progress) -> str:
-    """For a pass after which rules mean something else: when its windows begin to count, in words. Otherwise ""."""
+    """When the windows of a pass begin to count after which rules mean something else, in UTC; "" of any other."""
     if not progress.takes_over_s:
         return ""
     moment = datetime.datetime.fromtimestamp(progress.takes_over_s, datetime.UTC)
-    return f"; rules mean something else in this release, and all audiences change at {moment:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -228,7 +228,9 @@ class RecordedDesk(JournalDesk):
         request = unpacked(row) if row is not None else None
         summary = self._summary(request, advertisers) if request is not None else None
         if request is None or summary is None:
-            raise NotFoundError(f"no request is recorded as {name}", hint="see GET /v1/recorded-requests")
+            raise NotFoundError(
+                f"no request is recorded as {name}", hint="see GET /v1/recorded-requests", code="no_such_object"
+            )
         replayer, version = self._replayer(request.catalogue, None)
         exchange, published = replayer.exchange(request), self._published[version]
         if exchange is None:
@@ -302,7 +304,7 @@ class RecordedDesk(JournalDesk):
         catalogue = self.newest()
         found = next((each.id for each in catalogue.exchanges if each.key == key), None)
         if found is None:
-            raise InputError(f"there is no exchange '{key}'", hint="see `grosz exchange list`")
+            raise InputError(f"there is no exchange '{key}'", hint="see `grosz exchange list`", code="no_such_exchange")
         return found
 
     def newest(self) -> Catalogue:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from admin.diagnosis.findings import Finding, fine, note, stop
+from admin.diagnosis.findings import Finding
+from admin.diagnosis.told import found
 from core.model import Exchange, Status
 from core.reasons import NoBid
 
@@ -39,42 +40,36 @@ def check_exchanges(
     """Findings by exchange. `offered_last_hour` counts impressions that bidders matched, whatever the exchange."""
     active = [exchange for exchange in exchanges if exchange.status is Status.ACTIVE]
     if not active:
-        advice = "add one (`grosz exchange create`), or resume one"
-        return [stop("exchanges", "no exchange is active, so every bid request is refused", advice)]
+        return [found("exchanges.none_active")]
     where = ", ".join(f"{bid_url or ''}/openrtb2/{exchange.key}" for exchange in active)
     if traffic is None:
         if not offered_last_hour:
-            return [_silence(where)]
-        return [fine("exchanges", f"at least {offered_last_hour} impressions were offered in the last hour")]
+            return [found("exchanges.no_request", where=where)]
+        return [found("exchanges.offered", count=offered_last_hour)]
     if not any(traffic.requests(exchange.key) for exchange in active):
         if offered_last_hour:  # the bidders were restarted
-            return [note("exchanges", "no bid request has arrived since the bidders started", f"expected at {where}")]
-        return [_silence(where)]
+            return [found("exchanges.no_request_yet", where=where)]
+        return [found("exchanges.no_request", where=where)]
     return [finding for exchange in active for finding in _exchange(exchange.key, traffic)]
-
-
-def _silence(where: str) -> Finding:
-    return stop("exchanges", "no bid request has arrived", f"have an exchange send them to {where}")
 
 
 def _exchange(key: str, traffic: Traffic) -> Iterator[Finding]:
     outcomes = traffic.outcomes.get(key, {})
     total = sum(outcomes.values())
     if not total:
-        yield note("exchanges", f"{key}: no bid request since the bidders started")
+        yield found("exchanges.silent", key=key)
         return
-    parts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(outcomes.items()))
-    yield fine("exchanges", f"{key}: {total} bid requests since the bidders started ({parts})")
+    words = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(outcomes.items()))
+    yield found("exchanges.requests", key=key, count=total, words=words)
     if outcomes.get("malformed", 0) == total:
-        advice = "see grosz_malformed_requests_total for the rule that they break"
-        yield stop("exchanges", f"{key}: every request is malformed", advice)
+        yield found("exchanges.malformed", key=key)
     reasons = traffic.reasons.get(key, {})
     top = max(reasons, key=lambda name: reasons[name], default="")
     if top not in _REASONS or top in _OF_LINE_ITEMS:
         return
-    if not outcomes.get("bid", 0):
-        text = f"{key}: no request got a bid, mostly ({reasons[top]}): {_REASONS[top].text}"
-        yield stop("exchanges", text, _REASONS[top].hint)
-    elif 2 * reasons[top] > total:
-        text = f"{key}: {reasons[top]} of {total} requests got no bid: {_REASONS[top].text}"
-        yield note("exchanges", text, _REASONS[top].hint)
+    has_bid = outcomes.get("bid", 0) > 0
+    if has_bid and 2 * reasons[top] <= total:
+        return
+    code, said = "exchanges.few_bids" if has_bid else "exchanges.no_bid", _REASONS[top]
+    finding = found(code, key=key, count=reasons[top], all=total, reason=said.text, hint=said.hint)
+    yield finding.advised(f"reason.{top}")

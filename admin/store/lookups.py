@@ -26,5 +26,5 @@ async def exchange_id_of(connection: AsyncConnection, key: str) -> int:
     table = tables.exchanges
     found = await connection.scalar(sa.select(table.c.id).where(table.c.key == key).limit(1))
     if found is None:
-        raise NotFoundError(f"there is no exchange '{key}'", hint="see `grosz exchange list`")
+        raise NotFoundError(f"there is no exchange '{key}'", hint="see `grosz exchange list`", code="no_such_exchange")
     return int(found)

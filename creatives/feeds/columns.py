@@ -17,20 +17,23 @@ ALIASES: Final[dict[str, str]] = {
     alias: field
     for field, aliases in {
         "id": "id item_id product_id sku offer_id identyfikator retailer_id content_id",
-        "title": "title name product_name tytul tytuł nazwa titre titel titulo título nazev",
-        "link": "link url product_url product_link lien adres_url",
-        "image": "image_link image image_url img imgurl picture lien_image link_do_zdjecia link_do_zdjęcia bildlink",
-        "price": "price cena prix preis precio",
+        "title": "title name product_name tytul tytuł nazwa titre titel titulo título titolo nazev",
+        "link": "link url product_url product_link lien enlace adres_url",
+        "image": "image_link image image_url img imgurl picture lien_image link_do_zdjecia link_do_zdjęcia bildlink "
+        "enlace_imagen link_immagine",
+        "price": "price cena prix preis precio prezzo",
         "currency": "currency currency_code waluta",
-        "availability": "availability available stock_status dostepnosc dostępność disponibilite disponibilité",
-        "sale_price": "sale_price cena_promocyjna prix_solde",
+        "availability": "availability available stock_status dostepnosc dostępność disponibilite disponibilité "
+        "verfügbarkeit verfuegbarkeit disponibilidad disponibilità dostupnost",
+        "sale_price": "sale_price cena_promocyjna prix_solde prix_soldé sonderangebotspreis "
+        "precio_de_oferta prezzo_scontato",
         "sale_dates": "sale_price_effective_date sale_effective_date",
         "category": "product_type category google_product_category kategoria fb_product_category categorie",
-        "brand": "brand manufacturer vendor marka producent marque marke",
+        "brand": "brand manufacturer vendor marka producent marque marke marca",
         "group": "item_group_id group_id parent_id itemgroup_id",
-        "size": "size rozmiar taille",
-        "color": "color colour kolor couleur farbe",
-        "gender": "gender plec płeć",
+        "size": "size rozmiar taille größe talla taglia",
+        "color": "color colour kolor couleur farbe colore",
+        "gender": "gender plec płeć geschlecht sexe sexo",
         "age_group": "age_group",
         "margin": "margin margin_label marza marża",
         "shipping": "shipping_label",
@@ -48,6 +51,9 @@ ALIASES: Final[dict[str, str]] = {
 
 PREFERENCE: Final = {name: rank for rank, name in enumerate(ALIASES)}
 """Of several columns for one field the one with the lower rank is read: product_type before google_product_category."""
+
+CSV_ALIASES: Final = ALIASES | {"shipping": "shipping_price"}
+"""In a table delivery is one text, `PL::Courier:0.00 PLN`; in XML an element with a price of its own."""
 
 GATHERED: Final = frozenset({"shipping_price"})
 """Fields of which all values count: delivery is free where it costs nothing in each country that the feed names."""

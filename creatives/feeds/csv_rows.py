@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from creatives.feeds.columns import ALIASES, PREFERENCE, plain_name
+from creatives.feeds.columns import ALIASES, CSV_ALIASES, PREFERENCE, plain_name
 from creatives.feeds.faults import FaultLog, FeedError
 
 # Long descriptions reach tens of kilobytes; a line above this is no row, or a file without line breaks.
@@ -21,6 +21,7 @@ MAX_COLUMNS: Final = 1_000
 SEPARATORS: Final = ",;\t|"
 NEEDED: Final = ("id", "title", "link", "price")
 
+_SHIPPING: Final = re.compile(r"\s*shipping\s*\(.*", re.IGNORECASE)
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 CsvRow = tuple[int, dict[str, str]]
@@ -66,10 +67,11 @@ class CsvRows:
         """Field and its column. A mapped field is read from its column alone."""
         if len(columns) > MAX_COLUMNS:
             raise FeedError("too_many_columns", f"the header has more than {MAX_COLUMNS} columns", line=1)
-        names = [plain_name(column) for column in columns]
+        # The header may say what an entry of it consists of: shipping(country:price).
+        names = [plain_name(_SHIPPING.sub("shipping", column)) for column in columns]
         fields: dict[str, int] = {}
         for at in sorted(range(len(names)), key=lambda at: PREFERENCE.get(names[at], 0)):
-            field = ALIASES.get(names[at])
+            field = CSV_ALIASES.get(names[at])
             if field is not None and field not in self._mapping:
                 fields.setdefault(field, at)
         for field, column in self._mapping.items():
@@ -168,7 +170,7 @@ class _Records:
 
     def _is_unclosed(self, values: list[str]) -> bool:
         """Whether a row of several lines has taken in the next ones, or the end of the file."""
-        if len(self._taken) > 1 and len(values) != self._width:
+        if len(self._taken) > 1 and (len(values) != self._width or self._swallows_a_row()):
             return True
         return (
             self._lines.finished
@@ -176,6 +178,19 @@ class _Records:
             and sum(line.count('"') for _, line in self._taken) % 2 == 1
             and _opens_quote(self._taken, self._separator)
         )
+
+    def _swallows_a_row(self) -> bool:
+        """Whether two quotes of two rows were taken for a pair: `"Best boots` in one title, `5" nails` in the next."""
+        last = [self._taken[-1][1]]
+        return len(next(csv.reader(last, delimiter=self._separator))) == self._width and not self._is_strict()
+
+    def _is_strict(self) -> bool:
+        """Whether each quoted field of the row ends where a quote is followed by a separator or the row's end."""
+        try:
+            next(csv.reader([line for _, line in self._taken], delimiter=self._separator, strict=True))
+        except csv.Error:
+            return False
+        return True
 
     def _start_again(self) -> None:
         if not self._taken:

@@ -113,7 +113,11 @@ class FeedLoader:
         """Hold the feed's lock and renew it while the body runs. Raises ConflictError when another loader has it."""
         lock = await self._store.lock(job.advertiser_id, job.feed_id)
         if lock is None:
-            raise ConflictError(f"feed {job.feed_id} is being loaded", hint="wait for it, or see `grosz feed show`")
+            raise ConflictError(
+                f"feed {job.feed_id} is being loaded",
+                hint="wait for it, or see `grosz feed show`",
+                code="feed_is_loading",
+            )
         keeper = asyncio.create_task(self._keep(lock))
         try:
             yield lock

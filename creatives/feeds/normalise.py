@@ -28,6 +28,7 @@ MAX_LABEL_CHARS: Final = 60
 _FAR_S: Final = 2**32 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_WORD: Final = re.compile(r"[^\w]+")
+_AMOUNT: Final = re.compile(r"([0-9][0-9.,]*) ?[A-Z]{3}\b")
 
 
 class Normaliser:
@@ -217,8 +218,9 @@ def _stock_of(text: str) -> Availability | None:
 
 @lru_cache(maxsize=1_024)
 def _is_zero(text: str) -> bool:
-    """Whether a shipping price is zero: `0`, `0.00 PLN`."""
-    digits = re.sub(r"[^0-9]", "", text)
+    """Whether a shipping price is zero: `0`, `0.00 PLN`; of a table's `PL::24 h:0 PLN,DE:::4.99 EUR` each of them."""
+    amounts = " ".join(_AMOUNT.findall(text)) if ":" in text else ""
+    digits = re.sub(r"[^0-9]", "", amounts or text)
     return bool(digits) and int(digits) == 0
 
 

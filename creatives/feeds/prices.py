@@ -11,8 +11,22 @@ MAX_PRICE_MICROS: Final = 10_000_000 * MICROS
 _SYMBOLS: Final = {
     "zł": "PLN", "zl": "PLN", "€": "EUR", "£": "GBP", "kč": "CZK", "kc": "CZK", "ft": "HUF", "lei": "RON", "лв": "BGN",
     "лв.": "BGN", "r$": "BRL", "₹": "INR", "ca$": "CAD", "au$": "AUD",
-    "₽": "RUB", "₴": "UAH", "₺": "TRY", "us$": "USD", "c$": "CAD", "a$": "AUD",
+    "₽": "RUB", "₴": "UAH", "₺": "TRY", "us$": "USD", "c$": "CAD", "a$": "AUD", "₪": "ILS", "₩": "KRW", "₫": "VND",
+    "฿": "THB", "₸": "KZT", "₾": "GEL", "₦": "NGN", "₱": "PHP", "euro": "EUR",
+    "руб": "RUB", "руб.": "RUB",  # noqa: RUF001
+    "грн": "UAH", "грн.": "UAH", "din": "RSD", "din.": "RSD",
 }  # fmt: skip
+# Signs with a point in them, which would be taken for a decimal one.
+_DOTTED_SYMBOLS: Final = {
+    "ر.س": "SAR", "د.إ": "AED", "ج.م": "EGP", "د.ك": "KWD", "ر.ق": "QAR", "د.ب": "BHD", "ر.ع": "OMR", "د.ا": "JOD",  # noqa: RUF001
+    "د.م": "MAD", "د.ت": "TND",
+}  # fmt: skip
+_DOTTED: Final = re.compile(rf"({'|'.join(map(re.escape, _DOTTED_SYMBOLS))})(?:\.(?![0-9]))?")
+# Digits and separators of Arabic and Persian, digits of full width; marks of direction are nothing to read.
+_OTHER_DIGITS: Final = str.maketrans(
+    {chr(zero + digit): str(digit) for zero in (0x660, 0x6F0, 0xFF10) for digit in range(10)}
+    | {"\u066b": ".", "\u066c": ",", "\u200e": "", "\u200f": "", "\u061c": ""}
+)
 # Signs of several currencies: they only confirm the feed's default currency.
 _SHARED_SYMBOLS: Final = {
     "$": frozenset({"USD", "CAD", "AUD", "NZD", "MXN", "SGD", "HKD"}),
@@ -67,10 +81,10 @@ def parse_price(text: str, default_currency: str = "") -> tuple[int, str, bool]:
             raise NotAPrice("not_a_price")
         micros = int(whole) * MICROS + int(cents.ljust(2, "0")) * 10_000
     else:
-        shape = _SHAPE.fullmatch(_DASHES.sub("", text.strip()))
-        if shape is None or (shape[1] and shape[3]):
+        shape = _SHAPE.fullmatch(_DASHES.sub("", _in_latin(text).strip()))
+        if shape is None:
             raise NotAPrice("not_a_price")
-        currency = currency_of(shape[1] or shape[3] or "", default_currency)
+        currency = _currency_around(shape[1], shape[3] or "", default_currency)
         micros = _number(shape[2], currency or default_currency)
     if micros <= 0:
         raise NotAPrice("price_not_positive")
@@ -79,6 +93,24 @@ def parse_price(text: str, default_currency: str = "") -> tuple[int, str, bool]:
     if not currency and not default_currency:
         raise NotAPrice("no_currency")
     return micros, RENAMED.get(currency, currency) or default_currency, not currency
+
+
+def _in_latin(text: str) -> str:
+    """Digits, separators and signs of other scripts as the ones that prices are read in."""
+    if text.isascii():
+        return text
+    return _DOTTED.sub(lambda sign: f" {_DOTTED_SYMBOLS[sign[1]]} ", text.translate(_OTHER_DIGITS))
+
+
+def _currency_around(before: str, after: str, default: str) -> str:
+    """The ISO code of what stands before a number, after it, or around it: `£12.00 GBP`. Both have to mean the same."""
+    if not (before and after):
+        return currency_of(before or after, default)
+    code, sign = (after, before) if after.strip().upper() in _CODES else (before, after)
+    currency = currency_of(code, default)
+    if currency_of(sign, currency) != currency:
+        raise NotAPrice("not_a_price")
+    return currency
 
 
 def currency_of(text: str, default: str) -> str:
@@ -142,7 +174,10 @@ def _split(text: str, currency: str) -> tuple[str, str]:
 
 
 def _ungroup(text: str, separator: str) -> str:
+    """Digits without separators of thousands, or of lakhs, as in India: `1,23,456`."""
     first, *groups = text.split(separator)
-    if not 1 <= len(first) <= 3 or any(len(group) != 3 for group in groups):
+    thousands = all(len(group) == 3 for group in groups)
+    lakhs = separator == "," and len(first) <= 2 and [len(group) for group in groups] == [2] * (len(groups) - 1) + [3]
+    if not 1 <= len(first) <= 3 or not (thousands or lakhs):
         raise NotAPrice("not_a_price")
     return first + "".join(groups)

@@ -22,6 +22,7 @@ MAX_LAYERS: Final = 2
 
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
+_DESCRIPTOR: Final = b"PK\x07\x08"
 _ZIP_HEADER: Final = struct.Struct("<4sHHHHHIIIHH")
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _SIZES_FOLLOW = 0x1, 0x8
@@ -92,7 +93,7 @@ class Unpacker:
             raise FeedError("truncated", "the gzip file is cut short")
 
     def _zip(self, first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-        """The first file of an archive; folders before it are passed over, further files are not read."""
+        """The first file of an archive; folders and hidden files before it are passed over, further ones not read."""
         data = _Buffered(first, rest)
         while True:
             header = _ZIP_HEADER.unpack(data.take(_ZIP_HEADER.size))
@@ -105,15 +106,15 @@ class Unpacker:
             data.take(extra_bytes)
             if flags & _ENCRYPTED:
                 raise FeedError("encrypted", "the zip file is encrypted", hint="publish it without a password")
-            if not name.endswith(b"/"):
-                break
-            data.take(size)
-        if method == _DEFLATED:
-            yield from _inflate_all(zlib.decompressobj(-15), data)
-        elif method == _STORED and not flags & _SIZES_FOLLOW:
-            yield from data.pieces(size)
-        else:
-            raise FeedError("damaged", f"the zip file is packed by method {method}", hint="use deflate or gzip")
+            content = _member(data, method, None if flags & _SIZES_FOLLOW else size)
+            if not _is_passed_over(name):
+                yield from content
+                return
+            for piece in content:
+                self.unpacked += len(piece)
+                self._check()
+            if flags & _SIZES_FOLLOW:
+                data.skip_descriptor()
 
 
 class _Buffered:
@@ -143,11 +144,37 @@ class _Buffered:
             self._data = data[count:]
             count -= min(count, len(data))
 
+    def give_back(self, data: bytes) -> None:
+        """Bytes that were taken too many."""
+        self._data = data + self._data
+
+    def skip_descriptor(self) -> None:
+        """Pass over the sum and sizes behind a file: 12 bytes, or 20 with long sizes, with or without a signature."""
+        descriptor = self.take(28)
+        start = 4 if descriptor.startswith(_DESCRIPTOR) else 0
+        length = next((n for n in (start + 12, start + 20) if descriptor[n:].startswith(b"PK")), start + 12)
+        self.give_back(descriptor[length:])
+
     def _next(self) -> bytes:
         data = next(self._rest, b"")
         if not data:
             raise FeedError("truncated", "the zip file is cut short")
         return data
+
+
+def _is_passed_over(name: bytes) -> bool:
+    """Folders, and what macOS puts beside a file: `.DS_Store`, `__MACOSX/._feed.xml`."""
+    return name.endswith(b"/") or name.startswith(b"__MACOSX/") or name.rpartition(b"/")[2].startswith(b".")
+
+
+def _member(data: _Buffered, method: int, size: int | None) -> Iterator[bytes]:
+    """One file's content; `size` in packed bytes, None where it only follows the content."""
+    if method == _DEFLATED:
+        yield from _inflate_all(zlib.decompressobj(-15), data)
+    elif method == _STORED and size is not None:
+        yield from data.pieces(size)
+    else:
+        raise FeedError("damaged", f"the zip file is packed by method {method}", hint="use deflate or gzip")
 
 
 def _inflate_all(inflate: "zlib._Decompress", data: _Buffered) -> Iterator[bytes]:
@@ -156,6 +183,7 @@ def _inflate_all(inflate: "zlib._Decompress", data: _Buffered) -> Iterator[bytes
         if not chunk:
             raise FeedError("truncated", "the zip file is cut short")
         yield from _inflated(inflate, chunk)
+    data.give_back(inflate.unused_data)
 
 
 def _inflated(inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:

@@ -167,8 +167,8 @@ def variant(offer: Offer) -> Hashable:
 
 
 def _may_skip(offer: SpotOffer) -> bool:
-    """Whether the spot may bring a button of its own: the player neither has one, nor forbids it."""
-    return offer.skip is None and SKIPPABLE not in (offer.blocked_attributes or ())
+    """Whether the spot may bring its button: somebody can press it, and the player neither has one nor forbids it."""
+    return offer.can_click and offer.skip is None and SKIPPABLE not in (offer.blocked_attributes or ())
 
 
 def _served(spot: Spot, offer: SpotOffer, version: VastVersion) -> _Served:

@@ -54,6 +54,10 @@ _OTHERS: Final = (
     (re.compile(rb"PK\x03\x04"), "an archive"),
     (re.compile(rb"MZ|\x7fELF"), "a program"),
 )
+# Pictures in an MP4's container (ISO/IEC 23008-12, AVIF 1.2): stills have no `moov`, sequences have one.
+_PICTURE_BRANDS: Final = frozenset(
+    {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"}
+)
 _MARKUP: Final = re.compile(rb"^(?:\xef\xbb\xbf|\s)*<", re.DOTALL)
 _SCHEMA: Final = re.compile(rb"<svg[\s>/]", re.IGNORECASE)
 
@@ -137,7 +141,7 @@ def _refused(head: bytes) -> BadMediaError:
 
 def _picture(path: Path, name: str) -> MediaKind:
     try:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ImportError:
         message = "pictures cannot be looked at: Pillow is not installed"
         raise BadMediaError("no_pillow", message, "pip install 'grosz[media]'") from None
@@ -152,7 +156,9 @@ def _picture(path: Path, name: str) -> MediaKind:
     except BadMediaError:
         raise
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
-        message = f"the {name} picture is damaged: {str(error)[:200]}"
+        # Pillow's own words name the file as it lies on this machine.
+        reason = "its head cannot be read" if isinstance(error, UnidentifiedImageError) else str(error)[:200]
+        message = f"the {name} picture is damaged: {reason}"
         raise BadMediaError("damaged", message, "save it anew and send all of it") from None
     mime, suffix = _PICTURES[name]
     return MediaKind(mime, suffix, width, height)
@@ -176,14 +182,15 @@ def _mp4(file: BinaryIO, size: int) -> MediaKind:
         if name == b"ftyp":
             file.seek(at + 8)
             brand = file.read(4)
+            if brand in _PICTURE_BRANDS:
+                message = "this is an AVIF or HEIC picture, which browsers or players do not all show"
+                raise BadMediaError("unsupported", message, _ALLOWED)
         if at + length > size:
             raise BadMediaError("damaged", "the MP4 file ends before its content does", "send all of it")
     if b"moov" not in found:
         raise BadMediaError("damaged", "the MP4 file has no index (moov): no player can play it", "save it anew")
     if brand in (b"M4A ", b"M4B "):
         return MediaKind("audio/mp4", "m4a")
-    if brand in (b"avif", b"heic", b"mif1"):
-        raise BadMediaError("unsupported", "this is an AVIF or HEIC picture, which not all browsers show", _ALLOWED)
     return MediaKind("video/mp4", "mp4")
 
 

@@ -38,8 +38,9 @@ def find_program() -> str | None:
 
 def browser_arguments(gate_port: int, folder: str) -> tuple[str, ...]:
     """What every Chromium is started with here: its only way out is the gate, what it keeps lies in `folder`."""
-    # Its own sandbox needs a user that is not root.
-    root = ("--no-sandbox",) if os.geteuid() == 0 else ()
+    # Its own sandbox needs a user that is not root. Without --test-type a bar of 87 pixels above the page warns of
+    # that, and low banners are cut by as much.
+    root = ("--no-sandbox", "--test-type") if os.geteuid() == 0 else ()
     return (*_OPTIONS, *root, f"--proxy-server=127.0.0.1:{gate_port}", f"--user-data-dir={folder}/profile")
 
 

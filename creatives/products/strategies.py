@@ -240,6 +240,8 @@ def _successor(scene: ChoiceScene) -> Iterator[Choice]:
         number = scene.number(one.id)
         if number is None or scene.now_s - one.at_s < after_s or np.isnan(model.sizes[number]):
             continue
+        if model.categories[number] < 0:  # sizes of shoes and of shirts are other numbers
+            continue
         fits = (model.categories == model.categories[number]) & model.in_feed & (model.sizes > model.sizes[number])
         wanted = model.sizes[number] + scene.choice.successor_step
         exact = fits & (model.sizes == wanted)

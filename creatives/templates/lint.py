@@ -17,8 +17,11 @@ _ATTRIBUTES: Final = frozenset({
     "alt", "aria-hidden", "aria-label", "class", "dir", "height", "href", "id", "lang", "rel", "role", "src", "target",
     "title", "type", "width",
 })  # fmt: skip
-# The only addresses that a template may have: those that it is given by name.
-_HANDED_OVER: Final = re.compile(r"\{\{ ?(click|landing|image|[a-z_]+) ?\}\}")
+# The only addresses that a template may have: those that it is given by name. A link is counted and signed, so it is
+# one of two; a text would be no address, or one of a script. A picture may be a parameter of the template's own.
+_HANDED_OVER: Final = {
+    "href": re.compile(r"\{\{ ?(click|landing) ?\}\}"), "src": re.compile(r"\{\{ ?[a-z_]+ ?\}\}"),
+}  # fmt: skip
 _BAD_CSS: Final = (
     (re.compile(r"@import", re.IGNORECASE), "loads another style"),
     (re.compile(r"url\s*\(", re.IGNORECASE), "loads from an address; name images in ad.html by a parameter"),
@@ -74,8 +77,9 @@ class _Linter(HTMLParser):
         for name, value in attrs:
             if name not in _ATTRIBUTES and not name.startswith("data-"):
                 self._fault(f"{name} is not for templates", f"there are {', '.join(sorted(_ATTRIBUTES))} and data-...")
-            elif name in ("href", "src") and _HANDED_OVER.fullmatch(value or "") is None:
-                self._fault(f'{name} is "{value}"', "an address is a name alone, as {{ click }} or {{ image }}")
+            elif name in _HANDED_OVER and _HANDED_OVER[name].fullmatch(value or "") is None:
+                hint = "{{ click }} or {{ landing }}" if name == "href" else "a name alone, as {{ image }}"
+                self._fault(f'{name} is "{value}"', f"an address is {hint}")
         if tag == "a" and (names.get("target") != "_blank" or names.get("rel") != "noopener"):
             self._fault("a link leads the publisher's page away", 'set target="_blank" rel="noopener"')
 

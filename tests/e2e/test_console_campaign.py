@@ -152,7 +152,8 @@ def make_campaign(page: Page, hands: Hands, link: str, site: ShopSite, text: Tex
     assert in_view(page, "#next")
     page.wait_for_selector("[hx-get$='/findings'] .box")
     alarms = page.locator("[hx-get$='/findings'] .box.problem").all_inner_texts()
-    assert len(alarms) == 2, "nobody is in the audience, and no exchange: both are so"
+    assert len(alarms) == 1, "there is no exchange; that nobody is in the audience yet is no fault"
+    assert page.locator("[hx-get$='/findings'] .box.note").count() >= 1
     return int(page.url.split("/")[-2])
 
 

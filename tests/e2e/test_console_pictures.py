@@ -66,6 +66,18 @@ async def test_pages_look_as_they_are_shown(valkey: str, tmp_path: Path) -> None
     assert different == {}
 
 
+async def test_what_was_spent_today_is_seen_first_on_a_phone(valkey: str, tmp_path: Path) -> None:
+    async with shown_console(valkey, tmp_path) as api, async_playwright() as playwright:
+        browser = await launched(playwright)
+        page = await logged_in(browser, api, LOOKS[2])
+        heads = page.locator("main th.number")
+        assert await heads.first.inner_text() == "Wydano"
+        box = await heads.first.bounding_box()
+        await browser.close()
+    assert box is not None
+    assert box["x"] + box["width"] <= LOOKS[2][1]
+
+
 @pytest.mark.parametrize("language", ["en", "pl"])
 async def test_what_line_items_spent_is_seen_at_1280_pixels(valkey: str, tmp_path: Path, language: str) -> None:
     async with shown_console(valkey, tmp_path) as api, async_playwright() as playwright:

@@ -41,15 +41,6 @@ def said_in(path: str) -> Iterator[Said]:
             yield Said(f"{path}:{getattr(node, 'lineno', 0)}", text)
 
 
-def areas_in(path: str) -> Iterator[str]:
-    """The areas of the doctor's findings."""
-    for node in ast.walk(ast.parse((REPOSITORY / path).read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"note", "stop"}:
-            area = node.args[0]
-            if isinstance(area, ast.Constant):
-                yield str(area.value)
-
-
 def modules(*folders: str) -> list[str]:
     """The modules of folders, and single modules."""
     paths: list[Path] = []

@@ -3,14 +3,16 @@
 import datetime
 import zoneinfo
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
 from admin.api import requests
 from admin.api.explanations import Explanations
 from admin.console.browser import Visitor
-from admin.console.charts import Cell, Chart, ChartLine, days_between, number_of, pivoted, spark
+from admin.console.charts import Cell, Chart, ChartLine, days_between, moment_of, number_of, pivoted, spark
 from admin.console.desk import Desk
 from admin.console.fields import N_
 from admin.console.rendering import page
@@ -22,11 +24,20 @@ from admin.store.model import Scope
 from core.clock import Clock
 from core.errors import NotFoundError, UnavailableError
 from core.model import Advertiser, LineItem, Pacing
+from core.money import format_micros
 
 _DAYS: Final = 14
 _MEASURES: Final = ("impressions", "clicks", "conversions", "spend", "cpa", "revenue", "roas")
 _MICROS: Final = 1_000_000
 _HOUR_S: Final = 3_600
+
+
+class OrdersOfDay(msgspec.Struct, frozen=True):
+    """Orders credited to a line item in a day; amounts as the API has them, `cost` of one of them None without any."""
+
+    conversions: int
+    cost: dict[str, str] | None
+    revenue: dict[str, str]
 
 
 class FigurePages:
@@ -44,13 +55,14 @@ class FigurePages:
         caller.require(Scope.READ)
         query = [("limit", "100"), ("status", "active"), ("sort", "name")]
         shops = {item["id"]: item for item in (await self._desk.page(caller, "advertisers", query))["items"]}
-        until = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, datetime.UTC).date()
+        zone = visitor.words.zone
+        until = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, zoneinfo.ZoneInfo(zone)).date()
         since = until - datetime.timedelta(days=_DAYS - 1)
         rows = []
         try:
-            whole = await self._answer(visitor, ReportRequest(_MEASURES, ("advertiser",), since, until))
+            whole = await self._answer(visitor, ReportRequest(_MEASURES, ("advertiser",), since, until, zone))
             days = await self._answer(
-                visitor, ReportRequest(("spend", "impressions"), ("day", "advertiser"), since, until)
+                visitor, ReportRequest(("spend", "impressions"), ("day", "advertiser"), since, until, zone)
             )
         except NotFoundError:  # no journal is kept here
             return page("figures.html", visitor, here="/", rows=None, charts=[])
@@ -66,17 +78,50 @@ class FigurePages:
 
     async def hours(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /line-items/{id}/hours: what a line item spent of the day's plan, and its impressions by hour"""
-        object_id, charts = requests.object_id_of(request), []
+        object_id, charts, orders = requests.object_id_of(request), [], None
         item = await self._desk.read(visitor.caller, "line-items", object_id)
         try:
             line_item, advertiser, hours = await self._explanations.hours_of(visitor.caller, object_id)
             charts = delivery_charts(line_item, advertiser, hours, self._clock.now_ms(), visitor)
+            orders = await self._orders(visitor, object_id, advertiser.currency, hours)
         except UnavailableError:
             charts = []
-        return page("hours.html", visitor, here="/line-items", item=item, charts=charts)
+        return page("hours.html", visitor, here="/line-items", item=item, charts=charts, orders=orders)
+
+    async def _orders(
+        self, visitor: Visitor, line_item_id: int, currency: str, hours: Sequence[Hour]
+    ) -> OrdersOfDay | None:
+        """What a line item's orders of these hours came to; None where no journal is kept."""
+        first_s = hours[0].start_s
+        since, until = (_day_of(each) for each in (hours[0], hours[-1]))
+        filters: dict[str, tuple[str | int, ...]] = {"line_item": (line_item_id,)}
+        wanted = ReportRequest(("conversions", "revenue"), ("hour",), since, until, filters=filters)
+        try:
+            answer = await self._answer(visitor, wanted)
+        except NotFoundError:
+            return None
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        return orders_of([row for row in rows if moment_of(str(row["hour"])) >= first_s], hours, currency)
 
     async def _answer(self, visitor: Visitor, wanted: ReportRequest) -> ReportAnswer:
         return await self._reports.answer(wanted, visitor.caller.advertiser_ids)
+
+
+def _day_of(hour: Hour) -> datetime.date:
+    return datetime.datetime.fromtimestamp(hour.start_s, datetime.UTC).date()
+
+
+def orders_of(rows: Sequence[Mapping[str, Cell]], hours: Sequence[Hour], currency: str) -> OrdersOfDay:
+    """The sum of a report's rows, and what each order cost of what was spent in the same hours."""
+    conversions = sum(int(row["conversions"] or 0) for row in rows)
+    revenue = sum((Decimal(str(row["revenue"] or 0)) for row in rows), Decimal())
+    spent_micros = sum(hour.spend_micros for hour in hours)
+    cost = format_micros(round(spent_micros / conversions)) if conversions and spent_micros else ""
+    # Orders may come days after the last impression: what was spent on them lies before the day then.
+    return OrdersOfDay(
+        conversions, {"amount": cost, "currency": currency} if cost else None,
+        {"amount": str(revenue), "currency": currency},
+    )  # fmt: skip
 
 
 def _chart(
@@ -113,9 +158,14 @@ def _by_day(days: ReportAnswer, names: Sequence[str]) -> Mapping[int, list[float
 def delivery_charts(
     line_item: LineItem, advertiser: Advertiser, hours: Sequence[Hour], now_ms: int, visitor: Visitor
 ) -> list[Chart]:
-    """What was spent since the local midnight against the plan of the day, and the impressions of the last day."""
-    text, zone = visitor.words.text, zoneinfo.ZoneInfo(advertiser.timezone)
-    today = datetime.datetime.fromtimestamp(now_ms / 1000, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    """What was spent since the advertiser's midnight against the plan of its day, and the impressions of the last day.
+
+    Both are drawn in the visitor's time zone, as all times are.
+    """
+    text, zone = visitor.words.text, visitor.words.zone
+    today = datetime.datetime.fromtimestamp(now_ms / 1000, zoneinfo.ZoneInfo(advertiser.timezone)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
     midnight_s = round(today.timestamp())
     own = [hour for hour in hours if hour.start_s + _HOUR_S > midnight_s]
     # Each hour's end, the present moment for the hour that is not over.
@@ -132,9 +182,9 @@ def delivery_charts(
             for end in ends
         ]
         lines.append(ChartLine(text(N_("Planned")), [0.0, *planned]))
-    titles = [f"{text(title)} ({advertiser.timezone})" for title in (N_("Spent today"), N_("Impressions by hour"))]
+    titles = [f"{text(title)} ({zone})" for title in (N_("Spent today"), N_("Impressions by hour"))]
     shown = [ChartLine(text(N_("Impressions")), [hour.impressions for hour in hours])]
     return [
-        Chart("pacing", titles[0], [midnight_s, *ends], lines, "hour", advertiser.currency, zone=advertiser.timezone),
-        Chart("impressions", titles[1], [hour.start_s for hour in hours], shown, "hour", zone=advertiser.timezone),
+        Chart("pacing", titles[0], [midnight_s, *ends], lines, "hour", advertiser.currency, zone=zone),
+        Chart("impressions", titles[1], [hour.start_s for hour in hours], shown, "hour", zone=zone),
     ]

@@ -95,7 +95,7 @@ class Lists:
             statuses=_STATUSES,
             may_write=self._desk.may_write(visitor.caller, kind.name),
             value_at=value_at,
-            input_text=input_text,
+            input_text=lambda field, value: input_text(field, value, visitor.words.writing),
             kept=[(name, text) for name, text in address.query.items() if name not in _OWN_FILTERS and text],
             owners=await self._owners(visitor.caller, address),
             csv_query=address.raw_query_string,
@@ -115,19 +115,19 @@ class Lists:
         require_csrf(visitor.caller, dict(fields))
         back = URL(_back(fields, kind), encoded=True)
         try:
-            count = await self._change(visitor.caller, kind, fields)
+            count = await self._change(visitor, kind, fields)
         except (InputError, ConflictError, NotFoundError) as error:
             chosen = [text for name, text in fields if name == "id"]
             refused = _RefusedChange(problem_of(error), status_of(error), dict(fields), chosen)
             return await self._page(visitor, kind, back, refused=refused)
         return go(str(back.update_query(changed=count)))
 
-    async def _change(self, caller: Principal, kind: KindPage, fields: Sequence[tuple[str, str]]) -> int:
+    async def _change(self, visitor: Visitor, kind: KindPage, fields: Sequence[tuple[str, str]]) -> int:
         """Change the rows that are ticked, all or none; how many they are."""
-        action = dict(fields).get("action", "")
+        caller, action = visitor.caller, dict(fields).get("action", "")
         chosen = _chosen_ids(fields)
         if action == "set":
-            await self._desk.patch_many(caller, kind.name, chosen, _patch_of_many(kind, fields))
+            await self._desk.patch_many(caller, kind.name, chosen, _patch_of_many(kind, fields, visitor.words.zone))
         elif action in ACTIONS:
             await self._desk.set_status(caller, kind.name, chosen, ACTIONS[action])
         else:
@@ -145,7 +145,7 @@ class Lists:
         before = await self._desk.read(visitor.caller, kind.name, object_id)
         problem, status, item = None, HTTPStatus.OK, before
         try:
-            patch, faults = document_of([column.field], fields, before)
+            patch, faults = document_of([column.field], fields, before, visitor.words.zone)
             if faults:
                 raise InputError(faults[0].message, faults=faults)
             if patch:
@@ -154,7 +154,7 @@ class Lists:
             problem, status = problem_of(error), status_of(error)
         if request.headers.get("HX-Request") == "true":
             # htmx swaps answers of 2xx alone: the refusal is shown in the cell.
-            text = input_text(column.field, value_at(item, column.field.path))
+            text = input_text(column.field, value_at(item, column.field.path), visitor.words.writing)
             if problem:
                 text = dict(fields).get(column.field.path, "")[:_TYPED]
             shown: dict[str, Any] = {"kind": kind, "item": item, "column": column, "text": text}
@@ -254,8 +254,12 @@ def _chosen_ids(fields: Sequence[tuple[str, str]]) -> list[int]:
 
 
 def csv_text(field: FormField, item: Mapping[str, Any]) -> str:
-    """A cell of a CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
-    text = input_text(field, value_at(item, field.path)).replace("\n", ", ")
+    """A cell of a CSV; moments are as the API has them.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    value = value_at(item, field.path)
+    text = str(value or "") if field.kind == "moment" else input_text(field, value).replace("\n", ", ")
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
@@ -279,11 +283,11 @@ def _inline_column(kind: KindPage, path: str) -> Column:
     raise InputError(f"'{path[:40]}' cannot be changed in the list", hint="open the object")
 
 
-def _patch_of_many(kind: KindPage, fields: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def _patch_of_many(kind: KindPage, fields: Sequence[tuple[str, str]], zone: str) -> dict[str, Any]:
     """The change that a form makes of every chosen row; an empty value takes the old ones away. Raises InputError."""
     sent = dict(fields)
     column = _inline_column(kind, sent.get("path", ""))
-    patch, faults = document_of([column.field], [(column.field.path, sent.get("value", "").strip())], {})
+    patch, faults = document_of([column.field], [(column.field.path, sent.get("value", "").strip())], {}, zone)
     if faults:
         raise InputError("the input is not valid", faults=faults)
     nothing: Any = None

@@ -54,7 +54,7 @@ class ObjectPages:
         require_csrf(visitor.caller, dict(fields))
         item = await self._desk.read(visitor.caller, kind.name, object_id)
         try:
-            patch = _patch(kind, fields, item)
+            patch = _patch(kind, fields, item, visitor.words.zone)
             version = dict(fields).get("version", "")
             expected = int(version) if re.fullmatch("[0-9]{1,18}", version) else None
             await self._desk.patch(visitor.caller, kind.name, object_id, patch, expected)
@@ -87,7 +87,7 @@ class ObjectPages:
         kind = kind_page(request)
         require_csrf(visitor.caller, dict(fields))
         try:
-            raw = _patch(kind, fields, {})
+            raw = _patch(kind, fields, {}, visitor.words.zone)
             if kind.name == "exchanges" and "key" not in raw:
                 raw |= {"key": _key_of(raw.get("name", ""))}
             made = await self._desk.create(visitor.caller, kind.name, raw)
@@ -125,7 +125,8 @@ class ObjectPages:
         new: bool,
         saved: bool = False,
     ) -> web.Response:
-        texts = {field.path: input_text(field, value_at(item, field.path)) for field in (*kind.form, *kind.more)}
+        writing = visitor.words.writing
+        texts = {one.path: input_text(one, value_at(item, one.path), writing) for one in (*kind.form, *kind.more)}
         several = [field for field in kind.form if field.kind in ("many", "boxes")]
         chosen = {field.path: _texts(value_at(item, field.path)) for field in several}
         if new:
@@ -187,10 +188,10 @@ def _facts() -> tuple[tuple[str, str, str], ...]:
     return tuple((fact.name, _example(fact), fact.summary) for fact in FACTS.values())
 
 
-def _patch(kind: KindPage, fields: Sequence[tuple[str, str]], item: Mapping[str, Any]) -> dict[str, Any]:
+def _patch(kind: KindPage, fields: Sequence[tuple[str, str]], item: Mapping[str, Any], zone: str) -> dict[str, Any]:
     """The document that a form means. Raises InputError."""
     asked: list[FormField] = [field for field in (*kind.form, *kind.more) if not (field.fixed and item)]
-    patch, faults = document_of(asked, fields, item)
+    patch, faults = document_of(asked, fields, item, zone)
     if faults:
         raise InputError("the input is not valid", faults=faults)
     if not item:  # a value that was left empty means the default

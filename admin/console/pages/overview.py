@@ -105,7 +105,7 @@ class Overview:
         """GET /attention: what the doctor finds, the worst first"""
         report = await self._whole_report(visitor.caller)
         found = [one for one in report.findings if one.severity is not Severity.OK]
-        found.sort(key=lambda one: one.severity is not Severity.STOP)
+        found.sort(key=lambda one: one.severity is not Severity.STOP or one.is_waiting)
         return page(
             "attention.html",
             visitor,

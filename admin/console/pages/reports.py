@@ -1,7 +1,7 @@
 """Reports: figures by dimensions over days, as a chart, a table, a file. The address of a report is the report."""
 
 import datetime
-import re
+import zoneinfo
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -23,6 +23,7 @@ from admin.validation.decode import decode
 from core.clock import Clock
 from core.errors import GroszError, InputError
 from journal.figures import IDS, TIMES, ColumnForm
+from journal.questions import PIVOTED
 
 DIMENSIONS: Final[Mapping[str, str]] = {
     "hour": N_("Hour"), "day": N_("Day"), "week": N_("Week"), "month": N_("Month"), "advertiser": N_("Advertiser"),
@@ -51,30 +52,48 @@ MEASURES: Final[Mapping[str, str]] = {
     "new_buyers": N_("New buyers"), "returning_buyers": N_("Returning buyers"),
 }  # fmt: skip
 # Ratios that people read in percent. Returns on spend they read as they are.
-_SHARES: Final = ("ctr", "win_rate", "viewability", "completion_rate", "conversion_rate")
+_SHARES: Final = (
+    "ctr", "win_rate", "viewability", "completion_rate", "conversion_rate",
+    "purchase_rate", "abandonment_rate",
+)  # fmt: skip
 # Values of these are numbers where they are filtered by.
 _NUMBERED: Final = (*IDS, "segment")
-_LABELS: Final = {**DIMENSIONS, **MEASURES}
-_NOT_SPLIT: Final = re.compile(r"(\w+) cannot be told by (\w+)")
-_REFUSED_SPLIT: Final = N_("{figure} cannot be told by {by}: take one of the two out.")
+# What only reports that programs have saved are told by or tell.
+_FURTHER: Final[Mapping[str, str]] = {
+    "order": N_("Order"), "path": N_("Way to the order"), "source": N_("Source"), "phrase": N_("Search phrase"),
+    "category": N_("Category"), "arm": N_("Arm of a test"), "not_viewable": N_("Impressions that were not viewable"),
+    "starts": N_("Videos begun"), "completions": N_("Videos seen to the end (count)"),
+    "assisted_conversions": N_("Assisted conversions"), "assisted_revenue": N_("Assisted revenue"),
+    "visits": N_("Visits"), "product_views": N_("Views of products"), "searches": N_("Searches"),
+    "carts": N_("Carts"), "abandoned_carts": N_("Abandoned carts"), "abandoned_value": N_("Value of abandoned carts"),
+    "purchases": N_("Purchases"), "sales": N_("Sales"), "purchase_rate": N_("Share of visits with a purchase"),
+    "abandonment_rate": N_("Share of carts that were abandoned"),
+}  # fmt: skip
+_LABELS: Final = {**DIMENSIONS, **MEASURES, **_FURTHER}
+_REFUSED_SPLIT: Final = N_("By {by} these cannot be told: {figures}. Take out {by}, or these figures.")
 # The parts of the form that members of a question come from.
 _PLACES: Final = {
     "measures": "figures", "dimensions": "split", "filters": "filters", "since": "days", "until": "days",
     "timezone": "days", "currency": "days",
 }  # fmt: skip
 _MOST_MOMENTS: Final = 400
-_CHARTS: Final = 4
+# The figures that a report begins with all have one.
+_CHARTS: Final = 5
 _FILTERS: Final = 3
 _ROWS: Final = 500
 # What a spreadsheet opens with ease.
 _FILE_ROWS: Final = 100_000
-_START: Final = (("by", "day"), ("measure", "impressions"), ("measure", "clicks"), ("measure", "spend"))
+_START: Final = (
+    ("by", "day"), *(("measure", name) for name in ("spend", "conversions", "cpa", "impressions", "clicks"))
+)  # fmt: skip
 
 
 class ReportView(msgspec.Struct):
     """A report as its page shows it."""
 
     columns: list[str]
+    told_by: int
+    """How many of the columns, the first ones, say what a row is of; the others are figures."""
     rows: list[list[str]]
     totals: list[list[str]]
     charts: list[Chart]
@@ -92,11 +111,12 @@ class ReportPage:
     async def show(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /reports"""
         visitor.caller.require(Scope.READ)
-        asked = self._asked(request)
+        asked = self._asked(request, visitor.words.zone)
         view, problem, status = None, None, 200
         try:
             wanted = wanted_of(asked, _ROWS)
-            view = _view(visitor, wanted, await self._reports.answer(wanted, visitor.caller.advertiser_ids))
+            answer = await self._reports.answer(wanted, visitor.caller.advertiser_ids)
+            view = report_view(visitor.words, wanted, answer, _charts(visitor, wanted, answer))
         except GroszError as error:
             problem, status = problem_of(error), status_of(error)
         return page(
@@ -128,43 +148,62 @@ class ReportPage:
 
     async def _file(self, request: web.Request, visitor: Visitor, form: ReportForm) -> web.Response:
         visitor.caller.require(Scope.READ)
-        wanted = msgspec.structs.replace(wanted_of(self._asked(request), _FILE_ROWS), format=form, names=True)
+        wanted = msgspec.structs.replace(
+            wanted_of(self._asked(request, visitor.words.zone), _FILE_ROWS), format=form, names=True
+        )
         made = await self._reports.file(wanted, visitor.caller.advertiser_ids, visitor.words.text(N_("Report")))
         # Spreadsheets take a text for UTF-8 where it begins with its mark.
         body = b"\xef\xbb\xbf" + made.body if form == "csv" else made.body
         headers = HEADERS | {"Content-Disposition": f'attachment; filename="report.{made.ending}"'}
         return web.Response(body=body, content_type=made.content_type, headers=headers)
 
-    def _asked(self, request: web.Request) -> list[tuple[str, str]]:
-        """The fields of the form; the usual figures where none are sent, of the last seven days where no day is."""
+    def _asked(self, request: web.Request, zone: str) -> list[tuple[str, str]]:
+        """The fields of the form; the usual figures where none are sent, of the last seven days where no day is.
+
+        Days and hours are those of the visitor's time zone where the form names none.
+        """
         asked = list(request.query.items()) or list(_START)
+        if not request.query.get("timezone", "").strip():
+            asked = [*((name, text) for name, text in asked if name != "timezone"), ("timezone", zone)]
         if not any(request.query.get(name) for name in ("since", "until")):
-            today = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, datetime.UTC).date()
+            today = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, zoneinfo.ZoneInfo(zone)).date()
             asked = [(name, text) for name, text in asked if name not in ("since", "until")]
             asked += [("since", f"{today - datetime.timedelta(days=6)}"), ("until", f"{today}")]
         return asked
 
 
 def _faults(words: Words, problem: Problem | None) -> dict[str, list[str]]:
-    """What is wrong, in the names that the page has, by the part of the form that it belongs to."""
+    """What is wrong, in the names that the page has, by the part of the form that it belongs to.
+
+    Figures that cannot be told by the same dimensions are one conflict, and one text.
+    """
     found: dict[str, list[str]] = {}
+    conflicts: dict[str, list[str]] = {}  # figure -> what it cannot be told by
     for fault in problem.errors if problem else []:
-        split = _NOT_SPLIT.fullmatch(fault.message)
-        if split:
-            figure, by = (words.quoted(words.text(_LABELS.get(name, name))) for name in split.groups())
-            text = words.text(_REFUSED_SPLIT).format(figure=figure, by=by)
-        else:
-            text = ": ".join(words.text(each) for each in (fault.message, fault.hint) if each)
+        if fault.code == "not_split":
+            conflicts.setdefault(fault.parts["measure"], []).append(fault.parts["dimension"])
+            continue
+        text = ": ".join(words.text(each) for each in (fault.message, fault.hint) if each)
         found.setdefault(_PLACES.get(fault.pointer.split("/")[1], "rest"), []).append(text)
+    alike: dict[tuple[str, ...], list[str]] = {}  # what they cannot be told by -> figures
+    for figure, by in conflicts.items():
+        alike.setdefault(tuple(dict.fromkeys(by)), []).append(figure)
+    for split_by, figures in alike.items():
+        text = words.text(_REFUSED_SPLIT).format(by=_listed(words, split_by), figures=_listed(words, figures))
+        found.setdefault("figures", []).append(text)
     return found
 
 
-def _view(visitor: Visitor, wanted: ReportRequest, answer: ReportAnswer) -> ReportView:
-    words = visitor.words
+def _listed(words: Words, names: Sequence[str]) -> str:
+    return ", ".join(words.quoted(words.text(_LABELS.get(name, name))) for name in names)
+
+
+def report_view(words: Words, wanted: ReportRequest, answer: ReportAnswer, charts: Sequence[Chart] = ()) -> ReportView:
+    """A report in the words of a language: names instead of ids and members, amounts with their currency."""
     money_at = answer.columns.index("currency") if "currency" in answer.columns else None
 
     def text(row: Sequence[Cell], at: int) -> str:
-        name, form, value = answer.columns[at], answer.forms[at], row[at]
+        name, form, value = answer.columns[at].partition(PIVOTED)[0], answer.forms[at], row[at]
         if value is None or value == "":
             return NOTHING
         if name in answer.names:
@@ -181,11 +220,18 @@ def _view(visitor: Visitor, wanted: ReportRequest, answer: ReportAnswer) -> Repo
     def shown(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
         return [[text(row, at) for at in range(len(row))] for row in rows]
 
-    columns = [words.text(_LABELS.get(name) or name.replace("_", " ")) for name in answer.columns]
-    charts = _charts(visitor, wanted, answer)
+    told_by = sum(form in (ColumnForm.TEXT, ColumnForm.ID) for form in answer.forms)
     return ReportView(
-        columns, shown(answer.rows), shown(answer.totals), charts, answer.row_count, answer.fresh_until or ""
-    )
+        [_label(words, wanted, answer, name) for name in answer.columns], told_by, shown(answer.rows),
+        shown(answer.totals), list(charts), answer.row_count, answer.fresh_until or "",
+    )  # fmt: skip
+
+
+def _label(words: Words, wanted: ReportRequest, answer: ReportAnswer, column: str) -> str:
+    """The head of a column; the value that it is of follows where a dimension was turned into columns."""
+    name, is_turned, value = column.partition(PIVOTED)
+    label = words.text(_LABELS.get(name) or name.replace("_", " "))
+    return f"{label}: {answer.names.get(wanted.pivot, {}).get(value, value or NOTHING)}" if is_turned else label
 
 
 def _charts(visitor: Visitor, wanted: ReportRequest, answer: ReportAnswer) -> list[Chart]:

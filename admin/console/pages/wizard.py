@@ -13,8 +13,9 @@ from admin.api.media import CHUNK_BYTES
 from admin.api.problem import Problem, problem_of, status_of
 from admin.console.advertised import ADVERTISED
 from admin.console.browser import CSRF_FIELD, Visitor, refuse_other_sites, require_csrf
+from admin.console.cures import cure_of
 from admin.console.desk import Desk, Step
-from admin.console.fields import N_, FormField, amount_text, document_of, id_of
+from admin.console.fields import N_, UTC, FormField, amount_text, document_of, id_of
 from admin.console.kinds import CURRENCIES, PAGES
 from admin.console.rendering import HEADERS, go, page
 from admin.console.telling import told
@@ -53,8 +54,8 @@ _NAMES = (
 _INPUTS = {
     "advertiser_id": ("advertiser_id", N_("Advertiser")), "currency": ("currency", N_("Its currency")),
     "name": ("name", N_("Name of the campaign")), "goal": ("goal", N_("You pay for")),
-    "bid": ("bid", N_("and it is worth to you")), "start": ("start", N_("Start (UTC)")),
-    "end": ("end", N_("End (UTC)")),
+    "bid": ("bid", N_("and it is worth to you")), "start": ("start", N_("Start ({zone})")),
+    "end": ("end", N_("End ({zone})")),
     "max_cpm": ("max_cpm", N_("Highest price of a thousand impressions")),
     "daily_budget": ("daily_budget", N_("Daily budget")), "total_budget": ("total_budget", N_("Total budget")),
     "targeting": ("countries", N_("Countries")), "size": ("size", N_("Size")), "width": ("size", N_("Size")),
@@ -79,7 +80,9 @@ class Wizard:
 
     async def form(self, request: web.Request, visitor: Visitor) -> web.Response:
         """GET /start"""
-        return await self._page(visitor, _BEGINNING | dict(request.query), None, None, 200)
+        point = visitor.words.writing.point
+        beginning = _BEGINNING | {name: _BEGINNING[name].replace(".", point) for name in ("bid", "max_cpm")}
+        return await self._page(visitor, beginning | dict(request.query), None, None, 200)
 
     async def make(self, _request: web.Request, visitor: Visitor, fields: Sequence[tuple[str, str]]) -> web.Response:
         """POST /start: `action` review shows what would be made, make makes it."""
@@ -150,10 +153,11 @@ class Wizard:
         more |= {"faults": faults, "at": {name: fault for name, _, fault in reversed(faults)}}
         if review:
             # The segment and the line item that targets it warn of the same.
-            said = [(one.message, one.hint) for _, made in review for one in made.get("warnings") or ()]
+            said = [(one.message, one.code, one.hint) for _, made in review for one in made.get("warnings") or ()]
+            warnings = [(text, cure_of(f"warning.{code}", hint)) for text, code, hint in dict.fromkeys(said)]
             wait_s = _waits(sent)
             waits = visitor.words.duration(wait_s) if wait_s else ""
-            more |= {"warnings": list(dict.fromkeys(said)), "waits": waits, "told": audience}
+            more |= {"warnings": warnings, "waits": waits, "told": audience}
             more |= {"is_long": wait_s > _SHORT_WAIT_S, "is_limited": sent["daily_budget"] or sent["total_budget"]}
         return page("start.html", visitor, status, here="/start", **values, **more)
 
@@ -166,7 +170,7 @@ class Wizard:
         name = sent.get("name", "") or visitor.words.text(_default_name(sent))
         faults = _missing(sent)
         nothing: dict[str, Any] = {}
-        flight = _tried(faults, lambda: _flight(sent), nothing)
+        flight = _tried(faults, lambda: _flight(sent, visitor.words.zone), nothing)
         segment = _tried(faults, lambda: _segment(sent, str(advertiser["currency"])), None)
         creative = _tried(faults, lambda: _creative(sent, name), nothing)
         line_item = _tried(faults, lambda: _line_item(sent), nothing) | {"name": name}
@@ -242,9 +246,9 @@ def _linked(line_item: Mapping[str, Any], made: _Made) -> dict[str, Any]:
     return {**line_item, **places, "targeting": targeting}
 
 
-def _flight(sent: Mapping[str, str]) -> dict[str, Any]:
+def _flight(sent: Mapping[str, str], zone: str) -> dict[str, Any]:
     fields = (FormField("start", "", "moment"), FormField("end", "", "moment"))
-    return {name: value for name, value in _document(fields, sent).items() if value}
+    return {name: value for name, value in _document(fields, sent, zone).items() if value}
 
 
 def _segment(sent: Mapping[str, str], currency: str) -> dict[str, str] | None:
@@ -345,8 +349,8 @@ def _line_item(sent: Mapping[str, str]) -> dict[str, Any]:
     return {"name": sent.get("name", ""), "goal": sent.get("goal", "")} | prices | budgets | targeting
 
 
-def _document(fields: Sequence[FormField], sent: Mapping[str, str]) -> dict[str, Any]:
-    document, faults = document_of(fields, sent.items(), {})
+def _document(fields: Sequence[FormField], sent: Mapping[str, str], zone: str = UTC) -> dict[str, Any]:
+    document, faults = document_of(fields, sent.items(), {}, zone)
     if faults:
         raise InputError("the input is not valid", faults=faults)
     return document

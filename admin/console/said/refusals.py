@@ -111,6 +111,7 @@ SAYINGS: Final = (
     N_("a link shows the figures of one advertiser: say of which"),
     N_("there is no link {id} of this report"),
     N_("this link leads nowhere"),
+    N_("it may be over: ask who gave it to you for another"),
     N_("name one of your advertisers"),
     N_("name one of yours"),
     N_("advertiser {id} has no segment {count}"),

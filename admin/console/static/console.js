@@ -1,6 +1,10 @@
 // Comforts of the console; every page works without them.
 "use strict";
 
+// Pages tell times in the browser's time zone; until they know it, and without scripts, in UTC.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) document.cookie = `grosz_timezone=${zone}; path=/; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
+
 // A sign of life while the server works, and no second sending.
 document.addEventListener("submit", (event) => {
   const form = event.target;

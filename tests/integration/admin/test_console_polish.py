@@ -1,6 +1,7 @@
 """The console in Polish: no page says an English sentence, and what the parts behind it say is Polish too."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,34 @@ async def test_no_page_says_an_english_sentence(valkey: str, tmp_path: Path) -> 
             if found := english_in(page.text, *names):
                 said[path] = found
         assert said == {}
+
+
+async def test_every_time_of_every_page_is_told_in_the_browsers_time_zone(valkey: str, tmp_path: Path) -> None:
+    async with shown_console(valkey, tmp_path) as api:
+        browser, told = await polish(api), {}
+        browser.cookies["grosz_timezone"] = "Europe/Warsaw"
+        for name, path in PAGES.items():
+            text = (await browser.get(path.replace(" ", "%20"))).text
+            # Days have no zone, and are drawn as if they began in UTC.
+            if re.search(r"\bUTC\b", text.replace('data-zone="UTC"', "")):
+                told[name] = path
+        assert told == {}
+        assert "30.11.2026, 12:00" in (await browser.get("/account")).text
+
+
+async def test_dates_are_typed_in_the_browsers_time_zone(api: Api, shop: Shop) -> None:
+    browser = await polish(api)
+    browser.cookies["grosz_timezone"] = "Europe/Warsaw"
+    path = f"/campaigns/{shop.campaign['id']}"
+    assert "Początek (Europe/Warsaw)" in (await browser.get(path)).text
+    assert (await browser.fill(path, {"start": "2030-07-01T00:30"})).status == 303
+    assert (await shop.caller.get(f"/v1{path}")).body["start"] == "2030-06-30T22:30:00.000Z"
+    assert 'value="2030-07-01T00:30"' in (await browser.get(path)).text
+    assert 'value="2030-07-01T00:30"' in (await browser.get("/campaigns")).text
+    cell = {"csrf": await browser.csrf(), "path": "start", "start": "2030-07-01T08:00"}
+    await browser.post(f"{path}/cell", cell)
+    assert (await shop.caller.get(f"/v1{path}")).body["start"] == "2030-07-01T06:00:00.000Z"
+    assert "2030-07-01T06:00:00.000Z" in (await browser.get("/campaigns.csv")).text
 
 
 def test_an_english_sentence_on_a_page_is_found() -> None:

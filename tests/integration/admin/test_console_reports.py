@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.clock import ManualClock
-from journal.rows import ANSWER, BILL
+from journal.rows import ANSWER, BILL, CONVERSION
 from journal.segment import SegmentFrame
 from tests.integration.admin.conftest import make_shop
 from tests.kit.api import Api, running_api
@@ -27,13 +27,26 @@ async def reporting(valkey: str, clock: ManualClock, tmp_path: Path) -> AsyncIte
         for at, (shop, charge) in enumerate(bills)
     ]  # fmt: skip
     answers = [list(a_row(ANSWER, at_ms=clock.now_ms(), requests=9))]
-    frames = [SegmentFrame(BILL.name, BILL.names, rows), SegmentFrame(ANSWER.name, ANSWER.names, answers)]
+    order = {"credit": "click", "entry": "order", "value_micros": 150_000_000, "currency": "PLN"}
+    orders = [
+        list(a_row(CONVERSION, bid_id=at, bid_ms=clock.now_ms(), at_ms=clock.now_ms(), advertiser_id=1, line_item_id=1,
+                   **order))
+        for at in (0, 1)
+    ]  # fmt: skip
+    frames = [
+        SegmentFrame(kind.name, kind.names, of_kind)
+        for kind, of_kind in ((BILL, rows), (ANSWER, answers), (CONVERSION, orders))
+    ]
     folder.converter.write("made", frames)
     folder.archive.note_stored_until(clock.now_ms())
     url = f"sqlite+aiosqlite:///{tmp_path / 'grosz.sqlite'}"
     async with running_api(url, valkey, clock, archive=folder.archive) as api:
         for name in ("szpilka", "rival"):
-            await make_shop(api, name)
+            shop = await make_shop(api, name)
+            price = {"amount": "5.00", "currency": "PLN"}
+            made = {"campaign_id": shop.campaign["id"], "name": name, "bid": price, "max_cpm": price}
+            made |= {"advertiser_id": shop.advertiser["id"], "creative_ids": [shop.creative["id"]]}
+            await shop.caller.made("/v1/line-items", made)
         yield api
     folder.close()
 
@@ -59,7 +72,10 @@ async def test_a_report_names_objects_and_draws_a_line_for_each(reporting: Api, 
     opened = await browser.get("/reports")  # the last seven days, each of them a point of the charts
     today = datetime.datetime.fromtimestamp(clock.now_ms() / 1000, datetime.UTC).date()
     assert dict(opened.fields)["until"] == str(today)
-    assert opened.text.count("<tr><td data-v") == 3 * 7
+    assert opened.text.count("<tr><td data-v") == 5 * 7
+    heads = re.findall(r'<th scope="col" class="number">([^<]+)</th>', opened.text.rpartition("data-csv")[2])
+    assert heads == ["Spent", "Conversions", "Cost of a conversion", "Impressions", "Clicks"]
+    assert "Charts are drawn of the first" not in opened.text
 
 
 async def test_a_report_is_a_file_too(reporting: Api) -> None:
@@ -106,13 +122,38 @@ async def test_a_question_that_cannot_be_answered_is_told_beside_the_form(report
 async def test_a_refused_report_names_what_the_page_names_at_its_place(reporting: Api) -> None:
     browser = await person(reporting)
     refused = await browser.get("/reports?measure=click_conversions&by=invalid")
-    told = "“Conversions after a click” cannot be told by “Why a click does not count”: take one of the two out."
+    told = (
+        "By “Why a click does not count” these cannot be told: “Conversions after a click”. Take out “Why a click does "
+        "not count”, or these figures."
+    )
     figures = refused.text.partition("<legend>Figures</legend>")[2].partition("</fieldset>")[0]
     assert f'role="alert">{told}</small>' in figures
     assert "click_conversions cannot" not in refused.text
-    many = "&".join(f"measure={name}" for name in ("impressions", "clicks", "spend", "wins", "bids"))
+    many = "&".join(f"measure={name}" for name in ("impressions", "clicks", "spend", "wins", "bids", "ctr"))
     assert "Charts are drawn of the first figures alone" in (await browser.get(f"/reports?by=day&{many}")).text
     assert "Charts are drawn of the first" not in (await browser.get("/reports?by=day&measure=spend")).text
+
+
+async def test_one_conflict_of_figures_and_dimensions_is_one_message(reporting: Api) -> None:
+    browser = await person(reporting)
+    asked = "&".join(f"measure={name}" for name in ("impressions", "ctr", "spend", "ecpm"))
+    refused = await browser.get(f"/reports?by=reason&by=loss_code&{asked}")
+    (told,) = re.findall(r'<small class="fault" role="alert">([^<]+)</small>', refused.text)
+    assert told == (
+        "By “Reason without a bid”, “Loss code” these cannot be told: “Impressions”, “Click rate”, “Spent”, “Cost of a "
+        "thousand impressions”. Take out “Reason without a bid”, “Loss code”, or these figures."
+    )
+
+
+async def test_the_funnel_of_a_line_item_ends_with_its_orders(reporting: Api) -> None:
+    browser = await person(reporting)
+    page = await browser.get("/line-items/1/delivery")
+    assert 'hx-select-oob="#orders"' in page.text
+    assert page.text.count('id="orders"') == 1
+    orders = cells((await browser.get("/line-items/1/hours")).text).partition('id="orders"')[2]
+    assert "<dt>Conversions</dt><dd>2</dd>" in orders
+    assert "<dt>Cost of a conversion</dt>" in orders
+    assert "<dt>Revenue</dt><dd>PLN300.00</dd>" in orders
 
 
 async def test_a_restricted_person_sees_his_own_figures_alone(reporting: Api) -> None:

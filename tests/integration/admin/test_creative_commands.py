@@ -93,5 +93,5 @@ def test_files_are_uploaded_and_named_by_their_content(data: Path, tmp_path: Pat
     assert (data / "media" / name).read_bytes() == picture()
     (tmp_path / "bad.png").write_bytes(b"<svg/>")
     refused = grosz("media", "upload", "1", str(tmp_path / "bad.png"), "--data", str(data))
-    assert (refused.returncode, "SVG" in refused.stderr) == (2, True)
+    assert (refused.returncode, "bad.png: SVG" in refused.stderr) == (2, True)
     assert grosz("media", "upload", "9", str(tmp_path / "heels.png"), "--data", str(data)).returncode == 2

@@ -269,10 +269,13 @@ async def test_the_doctor_is_asked_for_everything_by_those_who_may_see_it(world:
     mine = await shop.caller.made("/v1/line-items", shop.line_item(status="paused"))
     await world.publish()
     assert (await shop.caller.get("/v1/doctor")).status == 403
-    assert (await shop.caller.get(f"/v1/doctor?line_item_id={theirs['id']}")).status == 404
+    hidden = await shop.caller.get(f"/v1/doctor?line_item_id={theirs['id']}")
+    assert (hidden.status, hidden.body["code"]) == (404, "no_such_object")
     own = (await shop.caller.get(f"/v1/doctor?line_item_id={mine['id']}")).body
     assert own["delivers"] is False
     assert {one["line_item_id"] for one in own["findings"]} == {mine["id"]}
+    paused = {"line_item.paused": "warning.paused"}
+    assert paused.items() <= {one["code"]: one["advice_code"] for one in own["findings"]}.items()
     owner = await world.api.caller("read")
     report = (await owner.get("/v1/doctor")).body
     areas = [one["area"] for one in report["findings"]]
@@ -280,3 +283,4 @@ async def test_the_doctor_is_asked_for_everything_by_those_who_may_see_it(world:
     stopped = {one["text"] for one in report["findings"] if one["severity"] == "stop"}
     assert {"no bidder has reported for 15 s", "no bid request has arrived"} <= stopped
     assert "1 line items are paused" in {one["text"] for one in report["findings"]}
+    assert {"count": 1} in [one["parts"] for one in report["findings"] if one["code"] == "line_items.paused"]

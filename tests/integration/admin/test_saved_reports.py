@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from admin.api.saved_reports import SHOWN_A_MINUTE
+from admin.console.pages.linked import SHOWN_A_MINUTE
 from admin.mail.outbox import ALL_SHOPS, KEPT_DAYS, RETRY_MINUTES, Outbox, OutboxItem, OutboxLoop
 from admin.mail.sending import MailSender
 from admin.products.desk import ProductDesk
@@ -155,6 +155,51 @@ async def test_a_link_shows_one_report_of_one_advertiser_until_it_ends(sending: 
     for gone in (path, second["path"], "/shared/" + "a" * 22):
         async with client.get(gone) as page:
             assert page.status == 404
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("pl-PL,en;q=0.5", ["<th scope=\"col\">Linia</th>", "Wyświetlenia", "Wydano", "0,25\xa0zł"]),
+        ("de,en;q=0.5", ["<th scope=\"col\">Line item</th>", "Impressions", "Spent", "PLN0.25"]),
+    ],
+)  # fmt: skip
+async def test_a_shared_report_is_in_the_language_of_the_browser(
+    sending: Sending, language: str, said: list[str]
+) -> None:
+    owner, client, wanted = await sending.api.caller(), sending.api.client, {"Accept-Language": language}
+    number = await saved(owner)
+    path = (await owner.post(f"/v1/reports/saved/{number}/links", {"advertiser_id": 2})).body["path"]
+    async with client.get(path, headers=wanted) as page:
+        text = await page.text()
+        assert page.headers["Vary"] == "Accept-Language"
+        assert "script" not in page.headers["Content-Security-Policy"]
+    assert f'<html lang="{language[:2] if language.startswith("pl") else "en"}">' in text
+    assert [one for one in said if one not in text] == []
+    assert "<script" not in text
+
+
+@pytest.mark.parametrize(
+    ("language", "asks", "comes", "gone"),
+    [
+        ("pl", "Tak, chcę dostawać raporty", "Raporty będą przychodzić na adres ada@b.example.", "Nic tu nie ma"),
+        ("en", "Yes, send me reports", "Reports will come to ada@b.example.", "Nothing here"),
+    ],
+)
+async def test_who_is_asked_by_mail_reads_his_own_language(
+    sending: Sending, language: str, asks: str, comes: str, gone: str
+) -> None:
+    owner, client, wanted = await sending.api.caller(), sending.api.client, {"Accept-Language": language}
+    await owner.post("/v1/reports/recipients", {"address": "ada@b.example", "advertiser_id": 1})
+    await sending.loop.step()
+    (path,) = re.findall(r"https://dsp.example(/confirm/\S+)", str(sending.post.box.mails.pop().get_payload()))
+    async with client.get(path, headers=wanted) as page:
+        assert asks in await page.text()
+    async with client.post(path, headers=wanted) as page:
+        assert comes in await page.text()
+    for other in ("/confirm/nothing", "/shared/nothing"):
+        async with client.request("POST" if "confirm" in other else "GET", other, headers=wanted) as page:
+            assert (page.status, gone in await page.text()) == (404, True)
 
 
 async def test_a_link_is_a_file_with_a_name_and_rests_when_it_is_asked_for_too_often(sending: Sending) -> None:

@@ -65,6 +65,22 @@ def colour(picture: bytes) -> tuple[int, ...]:
     return tuple(int(part) for part in found)
 
 
+@pytest.mark.needs_package("chromium")
+@pytest.mark.parametrize("size", [(728, 90), (320, 100), (320, 50)])
+async def test_a_low_banner_is_pictured_down_to_its_last_line(tmp_path: Path, size: tuple[int, int]) -> None:
+    page = tmp_path / "ad.html"
+    page.write_text(
+        "<style>body{margin:0;overflow:hidden;background:#fff}div{height:100px;background:#f00}</style><div>"
+    )
+    program = find_program()
+    assert program is not None
+    picture = await PreviewBrowser(program, ("", 0)).picture(page.as_uri(), size)
+    assert picture is not None
+    with Image.open(io.BytesIO(picture)) as image:
+        assert image.size == size
+        assert image.convert("RGB").getpixel((size[0] // 2, size[1] - 2)) == (255, 0, 0)
+
+
 async def test_a_card_stands_in_until_the_picture_was_asked_for(site: Site) -> None:
     status, headers, body = await site.get(preview_path(RED))
     assert (status, headers["Cache-Control"]) == (200, "public, max-age=60")

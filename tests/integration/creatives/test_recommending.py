@@ -110,6 +110,18 @@ async def test_every_strategy_proposes_what_it_says(valkey: str) -> None:
         assert (await by(Strategy.TRENDING, Shopper()))[:1] == ["A"]
 
 
+async def test_a_shirt_without_a_category_is_no_successor_of_a_shoe_without_one(valkey: str) -> None:
+    async with product_shop(valkey) as shop:
+        await shop.load(google(
+            product("SHOE37", size="37", category=""), product("SHIRT38", size="38", category="", title="Shirt"),
+        ))  # fmt: skip
+        await fit_advertiser(shop.store, shop.advertiser_id, CLOCK)
+        recommender = Recommender(shop.store, ModelStore(shop.store, SystemClock()), CLOCK)
+        plan = Plan(ProductChoice(strategies=(Strategy.SUCCESSOR,)))
+        grown = Shopper(bought=seen("SHOE37", ago_s=400 * DAY_S))
+        assert shown(await recommender.recommend(1, grown, plan)) == []
+
+
 async def test_an_ad_lists_what_the_reasons_say(valkey: str) -> None:
     async with product_shop(valkey) as shop:
         recommender = await fitted(shop)

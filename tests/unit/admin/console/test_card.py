@@ -21,7 +21,7 @@ def card(language: str, **shop: object) -> Card:
     [
         ("visits.count", 1200, "1,200", "1 200"),
         ("cart.value", 349_990_000, "PLN349.99", "349,99 zł"),
-        ("last_visit", NOW_S, "11/30/26, 11:00 AM", "30.11.2026, 11:00"),
+        ("last_visit", NOW_S, "Nov 30, 2026, 11:00 AM (UTC)", "30.11.2026, 11:00 (UTC)"),
         ("cart.age", NOW_S - 7_300, "2 hr", "2 godz."),
         ("time_on_site", 754, "12 min", "12 min"),
         ("time_on_site", 59, "59 sec", "59 sek."),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin.console.fields import FormField, InputKind, amount_text, document_of, id_of, input_text, value_at
+from admin.console.fields import FormField, InputKind, Writing, amount_text, document_of, id_of, input_text, value_at
 from admin.console.kinds import PAGES
 
 _VALUES: list[tuple[InputKind, Any]] = [
@@ -56,6 +56,29 @@ def test_large_amounts_are_told_apart_to_the_micro() -> None:
     kept = {"bid": {"amount": "999999999999.000001", "currency": "PLN"}}
     patch, _ = document_of([field], [("bid", "999999999999.000002")], kept)
     assert patch == {"bid": {"amount": "999999999999.000002"}}
+
+
+def test_a_moment_is_written_and_read_in_the_time_zone_of_a_person() -> None:
+    field, warsaw = FormField("start", "", "moment"), Writing("Europe/Warsaw")
+    kept = {"start": "2026-07-01T16:30:00Z"}
+    assert input_text(field, kept["start"], warsaw) == "2026-07-01T18:30"
+    assert document_of([field], [("start", "2026-07-01T18:30")], kept, warsaw.zone) == ({}, [])
+    assert document_of([field], [("start", "2026-12-01T00:30")], kept, warsaw.zone)[0] == {
+        "start": "2026-11-30T23:30:00Z"
+    }
+
+
+def test_an_hour_that_is_there_twice_is_not_moved_by_a_form_that_leaves_it() -> None:
+    field, second = FormField("start", "", "moment"), {"start": "2026-10-25T01:30:00Z"}
+    text = input_text(field, second["start"], Writing("Europe/Warsaw"))
+    assert document_of([field], [("start", text)], second, "Europe/Warsaw") == ({}, [])
+
+
+def test_amounts_stand_in_inputs_as_the_language_writes_them() -> None:
+    field, kept = FormField("bid", "", "money"), {"bid": {"amount": "1234.50", "currency": "PLN"}}
+    text = input_text(field, kept["bid"], Writing(point=","))
+    assert text == "1234,50"
+    assert document_of([field], [("bid", text)], kept) == ({}, [])
 
 
 def test_a_moment_with_an_offset_is_written_in_utc() -> None:

@@ -1,11 +1,16 @@
 """What templates show of the values that they are given."""
 
+from typing import Any
+
+import msgspec
+
 from admin.console.browser import Visitor
 from admin.console.rendering import render
 from admin.console.words import words_of
 from admin.diagnosis.forecasting import Forecast, ForecastFigures, ForecastOrders, ForecastPoint
 from admin.diagnosis.funnels import Funnel, window_of
 from admin.diagnosis.recorded import RecordedExplanation, RecordedSummary
+from admin.diagnosis.told import found
 from bidder.diagnosis.explain import Explanation, ImpressionVerdicts, PriceBuildUp, Verdict
 
 ENGLISH = Visitor(words_of("en"), None)
@@ -24,6 +29,32 @@ def test_a_recorded_bid_is_told_as_it_was_sent_beside_what_the_impression_is_wor
     shown = render("recorded.html", ENGLISH, item=item, problem=None, found=(), chosen="a", told=told)
     cells = shown.replace("\xa0", "").partition("<tbody>")[2].split("</td>")
     assert [cell.rpartition(">")[2] for cell in cells[:4]] == ["bid", "PLN11.09", "PLN3.61", "PLN0.01"]
+
+
+def test_what_is_to_be_done_is_told_apart_from_what_was_found() -> None:
+    findings = [found("exchanges.none_active"), found("last_hour.nothing_offered", 7)]
+    item = {"id": 7, "name": "Carts", "advertiser_id": 3}
+    shown = render("findings.html", ENGLISH, item=item, findings=findings, published=True)
+    assert '</strong> \u2013 <em>add one, or resume one</em>: <a href="/exchanges/new">' in shown
+    assert '</strong> \u2013 <a href="/exchanges">' in shown
+    assert 'class="box problem"' in shown
+    waiting = msgspec.structs.replace(findings[0], is_waiting=True)
+    shown = render("findings.html", ENGLISH, item=item, findings=[waiting], published=True)
+    assert 'class="box note"' in shown
+    assert 'class="box problem"' not in shown
+
+
+def test_rates_are_written_as_the_language_writes_numbers() -> None:
+    polish = Visitor(words_of("pl"), None)
+    values: dict[str, Any] = {
+        "problem": None,
+        "saved": False,
+        "base": "PLN",
+        "as_of": None,
+        "may_write": False,
+        "offered": [],
+    }
+    assert '<td class="number">0,0245</td>' in render("rates.html", polish, rates={"JPY": "0.0245"}, **values)
 
 
 def test_a_forecast_of_nothing_says_that_there_is_not_enough_data() -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from admin.console.words import LANGUAGES, catalogue, choose_language, words_of
+from admin.console.words import LANGUAGES, catalogue, choose_language, choose_zone, words_of
 from tests.kit.console_texts import messages
 
 
@@ -43,7 +43,33 @@ def test_numbers_money_and_times_are_written_as_the_language_does() -> None:
         assert polish.money({"amount": text, "currency": "PLN"}).replace("\xa0zł", "") == in_polish
     assert polish.number(1234567).replace("\xa0", " ") == "1 234 567"
     assert polish.moment("2026-11-29T21:05:00.000Z").startswith("29.11.2026")
+    assert english.moment("2026-12-11T21:05:00.000Z").replace("\u202f", " ") == "Dec 11, 2026, 9:05 PM"
     assert english.money(None) == english.moment(None) == english.day(None) == ""
+
+
+def test_moments_are_told_in_one_time_zone_that_texts_name() -> None:
+    words = words_of("pl", "Europe/Warsaw")
+    assert words.moment("2026-11-30T23:30:00Z") == "1.12.2026, 00:30"
+    assert words.day("2026-11-30T23:30:00Z") == "1 gru 2026"
+    assert words.day("2026-11-30") == "30 lis 2026", "a day is no moment"
+    assert words.clock(1_796_036_400_000) == "12:00:00"
+    assert words.text("Start ({zone})") == "Początek (Europe/Warsaw)"
+    assert words_of("pl").text("Start ({zone})") == "Początek (UTC)"
+    assert words.writing == ("Europe/Warsaw", ",")
+
+
+@pytest.mark.parametrize(
+    ("cookie", "zone"),
+    [
+        ("Europe/Warsaw", "Europe/Warsaw"),
+        ("", "UTC"),
+        ("../../etc/passwd", "UTC"),
+        ("<script>", "UTC"),
+        ("Mars", "UTC"),
+    ],
+)
+def test_a_browser_names_a_time_zone_that_there_is(cookie: str, zone: str) -> None:
+    assert choose_zone(cookie) == zone
 
 
 @pytest.mark.parametrize(

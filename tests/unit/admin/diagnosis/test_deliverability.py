@@ -69,11 +69,35 @@ def test_budgets_that_nobody_entered_point_at_the_worker() -> None:
 def test_an_audience_of_nobody_stops_unless_another_has_somebody() -> None:
     value = line_item(1, targeting=Targeting(segments_any=(10, 11)))
     assert stops(value, sizes={10: 0, 11: 0}) == [
-        "nobody to show it to: segment 10 has 0 users, segment 11 has 0 users"
+        "nobody is in its audience now: segment 10 has 0 users, segment 11 has 0 users"
     ]
     assert stops(value, sizes={10: 0, 11: 5}) == []
     every = line_item(1, targeting=Targeting(segments_all=(10, 11)))
-    assert stops(every, sizes={10: 0, 11: 5}) == ["nobody to show it to: segment 10 has 0 users"]
+    assert stops(every, sizes={10: 0, 11: 5}) == ["nobody is in its audience now: segment 10 has 0 users"]
+
+
+def test_who_has_bought_leaves_a_line_item_that_waits_and_is_not_broken() -> None:
+    value = line_item(1, targeting=Targeting(segments_all=(10,)))
+    scene = Scene.of(catalogue(value), {1: ENTERED}, {10: 0}, {}, NOW_MS)
+    waiting = [one for one in examine(value, scene) if one.severity is Severity.STOP]
+    assert [(one.area, one.is_waiting) for one in waiting] == [("audience", True)]
+    assert "as buyers do" in waiting[0].advice
+    broken = examine(value, Scene.of(catalogue(value), {}, {10: 0}, {}, NOW_MS))
+    assert [one.area for one in broken if one.severity is Severity.STOP] == ["budget", "audience"], "what to mend first"
+
+
+def test_a_line_item_that_has_just_begun_is_not_told_that_an_hour_went_by_without_it() -> None:
+    scene = Scene.of(catalogue(line_item(1)), {1: ENTERED}, {}, {}, NOW_MS)
+    texts = [one.text for one in examine(line_item(1), scene) if one.severity is Severity.NOTE]
+    assert "no impression was offered to it in the last hour, or since it began" in texts
+
+
+def test_impressions_for_people_outside_of_its_audience_are_a_note() -> None:
+    window = window_of({"seen": 40, "segment": 40, "floor": 3}, {})
+    assert stops(line_item(1), window=window) == []
+    assert "no bid: none of 40 impressions was for somebody in its audience" in found(window, Severity.NOTE)
+    both = window_of({"seen": 40, "segment": 40, "size": 40}, {})
+    assert len(stops(line_item(1), window=both)) == 2
 
 
 def test_hours_of_the_week_are_looked_at_in_the_advertisers_time() -> None:

@@ -23,6 +23,14 @@ from creatives.feeds.prices import NotAPrice, parse_price
         ("15 lei", 15_000_000, "RON"), ("15,50 Lei", 15_500_000, "RON"), ("12 лв.", 12_000_000, "BGN"),
         ("R$ 15,00", 15_000_000, "BRL"), ("0.999 EUR", 1_000_000, "EUR"), ("1299.990 PLN", 1_299_990_000, "PLN"),
         (" 7 GBP ", 7_000_000, "GBP"), ("0.01 PLN", 10_000, "PLN"), ("10000000 PLN", 10_000_000_000_000, "PLN"),
+        ("£1,299.00 GBP", 1_299_000_000, "GBP"), ("PLN 1 299,00 zł", 1_299_000_000, "PLN"),
+        ("$12.50 CAD", 12_500_000, "CAD"), ("15.00 euro", 15_000_000, "EUR"),
+        ("INR 1,23,456.00", 123_456_000_000, "INR"), ("₹12,34,567", 1_234_567_000_000, "INR"),
+        ("₪ 99.90", 99_900_000, "ILS"), ("1 990 руб.", 1_990_000_000, "RUB"), ("₫150.000", 150_000_000_000, "VND"),  # noqa: RUF001
+        ("٣ SAR", 3_000_000, "SAR"), ("\u0661\u066c\u0662\u0669\u0669\u066b\u0665\u0660 SAR", 1_299_500_000, "SAR"),
+        ("\u06f1\u06f2\u06f9 AED", 129_000_000, "AED"),
+        ("\u200f99.50\xa0ر.س", 99_500_000, "SAR"), ("99.50 ر.س.", 99_500_000, "SAR"), ("د.إ99.00", 99_000_000, "AED"),
+        ("1.250 د.ك", 1_250_000, "KWD"),
     ],
 )  # fmt: skip
 def test_the_usual_spellings_are_read(text: str, micros: int, currency: str) -> None:
@@ -38,7 +46,8 @@ def test_the_usual_spellings_are_read(text: str, micros: int, currency: str) -> 
         ("1.299 EUR", "ambiguous_price"), ("12.500 zł", "ambiguous_price"),
         ("od 15 PLN", "not_a_price"), ("PLN 15 EUR", "not_a_price"), ("1,2,3 PLN", "not_a_price"),
         ("0 PLN", "price_not_positive"), ("-5 PLN", "price_not_positive"), ("10000001 PLN", "not_a_price"),
-        ("٣ SAR", "not_a_price"),
+        ("٣ DHL", "not_a_price"), ("£12 EUR", "not_a_price"), ("$12 PLN", "no_currency"),
+        ("1,23,45 INR", "not_a_price"), ("1,2,345,678 INR", "not_a_price"), ("1.23.456 INR", "not_a_price"),
         ("1e3 PLN", "not_a_price"), ("15.00 PLN/szt", "not_a_price"), ("NaN PLN", "not_a_price"),
     ],
 )  # fmt: skip

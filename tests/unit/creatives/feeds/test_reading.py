@@ -298,3 +298,43 @@ def test_signs_that_are_not_escaped_are_told_with_their_lines_however_many_there
     assert lines[0] == 1 + feed[: feed.index("& b")].count("\n")
     assert lines[1] == lines[0] + 1
     assert ("", "bare_ampersand", 200_003) in reading.faults
+
+
+def test_an_odd_quote_does_not_give_a_product_the_link_of_the_next_one() -> None:
+    text = "id\ttitle\tlink\tprice\n" + "".join(
+        f"{number}\t{title}\thttps://szpilka.example/{number}\t{number}0 PLN\n"
+        for number, title in enumerate(['"Best boots', '5" nails', '"Boots"', "Shoes"], start=1)
+    )
+    reading = read(text.encode())
+    assert [(product.title, product.link[-1]) for product in reading.products] == [
+        ('5" nails', "2"), ("Boots", "3"), ("Shoes", "4"),
+    ]  # fmt: skip
+    assert ("", "unclosed_quote", 1) in reading.faults
+
+
+def test_a_text_of_several_lines_may_have_quotes_that_nobody_doubled() -> None:
+    text = 'id,description,title,link,price\n1,"soft\nand "warm" too",Boots,https://szpilka.example/1,5 PLN\n'
+    (product,) = read(text.encode()).products
+    assert (product.title, product.price_micros) == ("Boots", 5_000_000)
+
+
+@pytest.mark.parametrize("header", ["shipping", "Shipping (country:price)", "shipping(country:region:service:price)"])
+def test_delivery_of_a_table_is_free_where_each_country_pays_nothing(header: str) -> None:
+    costs = {
+        "PL::Courier 24 h:0.00 PLN": "free", "PL:::0 PLN,DE:::0 EUR": "free", "0 PLN": "free", "PL:::9.99 PLN": "",
+        "PL:::9.99 PLN,DE:::0 EUR": "", "US:94043:Ground:0 USD:1:1:2:3": "free", "": "",
+    }  # fmt: skip
+    rows = [f'{at},x,https://szpilka.example/{at},5 PLN,"{cost}"\n' for at, cost in enumerate(costs)]
+    reading = read((f"id,title,link,price,{header}\n" + "".join(rows)).encode())
+    assert [product.shipping for product in reading.products] == list(costs.values())
+
+
+def test_a_german_table_tells_what_is_sold_out() -> None:
+    text = (
+        "ID;Titel;Link;Preis;Sonderangebotspreis;Verfügbarkeit;Bildlink;Größe\n"
+        "1;Schuh;https://szpilka.example/1;1.299,00 €;999,00 €;auf Lager;https://szpilka.example/1.jpg;42\n"
+        "2;Schuh;https://szpilka.example/2;19,99 €;;nicht auf Lager;https://szpilka.example/2.jpg;43\n"
+    )
+    first, second = read(text.encode()).products
+    assert (first.sale_micros, first.size, first.availability) == (999_000_000, "42", Availability.IN_STOCK)
+    assert second.availability is Availability.OUT_OF_STOCK

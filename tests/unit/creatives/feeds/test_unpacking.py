@@ -35,6 +35,25 @@ def test_a_stored_zip_entry_ends_at_its_size() -> None:
     assert unpacked(packed.getvalue(), piece=3) == b"id\n1\n"
 
 
+class _Stream(io.BytesIO):
+    """What cannot be written again at an earlier place: sizes of a file follow it then, as macOS writes them."""
+
+    def tell(self) -> int:
+        raise OSError
+
+
+@pytest.mark.parametrize("piece", [1, 13, 10**6])
+@pytest.mark.parametrize("long_sizes", [False, True])
+def test_what_macos_puts_beside_a_feed_is_passed_over(piece: int, long_sizes: bool) -> None:
+    for packed in (io.BytesIO(), _Stream()):
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.mkdir("export")
+            for name in ("export/.DS_Store", "__MACOSX/export/._.DS_Store", "export/feed.csv", "__MACOSX/._feed.csv"):
+                with archive.open(name, "w", force_zip64=long_sizes) as file:
+                    file.write(b"id\n1\n" if name == "export/feed.csv" else bytes(range(200)) * 9)
+        assert unpacked(packed.getvalue(), piece=piece) == b"id\n1\n"
+
+
 def test_an_encrypted_archive_says_so() -> None:
     data = bytearray(zipped(b"id\n1\n"))
     at = data.index(b"export/feed.csv") - 30

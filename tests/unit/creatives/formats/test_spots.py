@@ -57,6 +57,7 @@ def test_a_long_list_of_files_is_cut() -> None:
         ({"skip": True}, False),  # the player has a button of its own
         ({"skip": False}, False),  # the player forbids it
         ({"skip": None, "blocked_attributes": (16,)}, False),
+        ({"skip": None, "can_click": False}, False),  # a screen in a public place: nobody can press it
         ({"skip": None, "protocols": (2,)}, False),  # 2.0 has no way to say it
     ],
 )

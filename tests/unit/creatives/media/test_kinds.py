@@ -74,7 +74,21 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "damaged",
         "the MP4 file is damaged at byte 12",
     ),
-    "a HEIC picture": (mp4(b"heic"), "unsupported", "this is an AVIF or HEIC picture, which not all browsers show"),
+    "a HEIC picture": (
+        box(b"ftyp", b"heic\0\0\0\0mif1heic") + box(b"meta", b"\0" * 40) + box(b"mdat", b"x"),
+        "unsupported",
+        "this is an AVIF or HEIC picture, which browsers or players",
+    ),
+    "an AVIF with frames": (
+        mp4(b"avis"),
+        "unsupported",
+        "this is an AVIF or HEIC picture, which browsers or players",
+    ),
+    "a PNG of which only the head came": (
+        b"\x89PNG\r\n\x1a\n" + b"\0" * 20,
+        "damaged",
+        "the PNG picture is damaged: its head cannot be read",
+    ),
     "a Matroska": (webm(b"matr"), "unsupported", "this is a Matroska video, which browsers do not play"),
 }
 

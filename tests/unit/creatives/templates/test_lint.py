@@ -22,6 +22,8 @@ def test_the_own_templates_are_clean() -> None:
         '<a href="{{ click }}" target="_top" rel="noopener">', '<a href="x{{ click }}" target="_blank" rel="noopener">',
         '<img src="https://x.example/a.png">', '<img src="{{ image }}?x" alt="">', "<img src={{ image }} alt=''>",
         "<b class={{ title }}>", "<!-- x -->", "<!doctype html>", "<?php ?>", "<b {{ title }}>", '<a ping="x">',
+        '<a href="{{ title }}" target="_blank" rel="noopener">',
+        '<a href="{{ image }}" target="_blank" rel="noopener">',
     ],
 )  # fmt: skip
 def test_markup_that_is_not_allowed(markup: str) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from admin.access.principal import command_line
 from admin.console.browser import Visitor
-from admin.console.pages.figures import delivery_charts
+from admin.console.charts import Cell
+from admin.console.pages.figures import delivery_charts, orders_of
 from admin.console.words import words_of
 from admin.diagnosis.funnels import Hour
 from core.model import Budget, Pacing
@@ -29,13 +30,18 @@ def hours() -> list[Hour]:
 def test_what_was_spent_since_midnight_stands_against_the_plan(pacing: Pacing) -> None:
     shop = msgspec.structs.replace(catalogue().advertisers[0], timezone="Europe/Warsaw", currency="PLN")
     one = line_item(1, pacing=pacing, daily_budget=Budget(micros=24_000_000))
-    visitor = Visitor(words_of("en"), command_line())
+    visitor = Visitor(words_of("en", "Europe/Warsaw"), command_line())
     spent, shown = delivery_charts(one, shop, hours(), round(NOON.timestamp() * 1000), visitor)
     assert spent.moments == [MIDNIGHT_S, *(MIDNIGHT_S + hour * 3_600 for hour in range(1, 13)), round(NOON.timestamp())]
     assert spent.lines[0].values == [float(amount) for amount in range(14)]
     assert len(shown.moments) == 24
     assert (spent.title, spent.zone) == ("Spent today (Europe/Warsaw)", "Europe/Warsaw")
-    assert visitor.words.step(spent.moments[0], spent.step, spent.zone).replace("\u202f", " ") == "11/29/26, 12:00 AM"
+    assert (
+        visitor.words.step(spent.moments[0], spent.step, spent.zone).replace("\u202f", " ") == "Nov 29, 2026, 12:00 AM"
+    )
+    abroad = Visitor(words_of("en", "America/New_York"), command_line())
+    elsewhere, _ = delivery_charts(one, shop, hours(), round(NOON.timestamp() * 1000), abroad)
+    assert (elsewhere.moments, elsewhere.zone) == (spent.moments, "America/New_York"), "the day is the advertiser's"
     if pacing is Pacing.ASAP:
         assert len(spent.lines) == 1
         return
@@ -43,3 +49,12 @@ def test_what_was_spent_since_midnight_stands_against_the_plan(pacing: Pacing) -
     assert plan[0] == 0
     assert plan == sorted(plan)
     assert 5 < plan[-1] < 15  # half of a usual day's traffic
+
+
+def test_orders_of_a_day_are_told_with_what_each_cost() -> None:
+    rows: list[dict[str, Cell]] = [{"conversions": 2, "revenue": "150.00"}, {"conversions": 1, "revenue": None}]
+    found = orders_of(rows, hours(), "PLN")
+    assert (found.conversions, found.revenue["amount"]) == (3, "150.00")
+    assert found.cost == {"amount": "8.00", "currency": "PLN"}
+    assert orders_of([], hours(), "PLN").cost is None
+    assert orders_of(rows, [Hour(0, 0, 0, 0)], "PLN").cost is None, "an order days after the last impression"
