@@ -152,16 +152,22 @@ _HIDDEN: Final = frozenset(("told_minimums", "told_minimum_cpm", "told_prices", 
 
 
 class Ratio(NamedTuple):
-    """A measure made of sums: those of `above`, added up, times `factor`, divided by those of `below`."""
+    """A measure made of sums: those of `above`, added up, times `factor`, divided by those of `below`.
+
+    Where the sum `at_least` is more than those of `above`, it is divided instead of them.
+    """
 
     above: tuple[str, ...]
     below: tuple[str, ...]
     factor: int = 1
     money: bool = False
+    at_least: str = ""
 
 
 RATIOS: Final[Mapping[str, Ratio]] = {
-    "win_rate": Ratio(("wins",), ("bids",)),
+    # What was billed was won, also at an exchange that sends no win notices. Every bill tells a price, so these count
+    # bills; one bill out of home may be of many impressions.
+    "win_rate": Ratio(("wins",), ("bids",), at_least="told_prices"),
     "viewability": Ratio(("viewable",), ("viewable", "not_viewable")),
     "completion_rate": Ratio(("completions",), ("starts",)),
     "ctr": Ratio(("clicks",), ("impressions",)),
@@ -199,7 +205,8 @@ class ColumnForm(enum.StrEnum):
 def sums_of(measure: str) -> tuple[str, ...]:
     """The sums that a measure is worked out from."""
     if measure in RATIOS:
-        return tuple(dict.fromkeys((*RATIOS[measure].above, *RATIOS[measure].below)))
+        ratio = RATIOS[measure]
+        return tuple(dict.fromkeys((*ratio.above, *ratio.below, *((ratio.at_least,) if ratio.at_least else ()))))
     if measure in TOTALS:
         return (*TOTALS[measure][0], *TOTALS[measure][1])
     return (measure,)
@@ -228,7 +235,8 @@ def measure_sql(measure: str) -> str:
     ratio = RATIOS.get(measure)
     if ratio is None:
         return f'"{measure}"'
-    value = f"({added(ratio.above)})::DOUBLE * {ratio.factor} / nullif({added(ratio.below)}, 0)"
+    above = f'greatest({added(ratio.above)}, "{ratio.at_least}")' if ratio.at_least else f"({added(ratio.above)})"
+    value = f"{above}::DOUBLE * {ratio.factor} / nullif({added(ratio.below)}, 0)"
     return f"round_even({value}, 0)::BIGINT" if ratio.money else value
 
 

@@ -1,12 +1,14 @@
 """What is to be sent, and its sending: each once, again where it fails, set aside where it keeps failing.
 
-A delivery is claimed by moving its next moment before it is tried: of several admin roles one sends it. A process that
-dies between the server's answer and the note of it sends it once more.
+A delivery is claimed by moving its next moment right before it is tried, one at a time: of several admin roles one
+sends it, however slow a mail server is. A process that dies between the server's answer and the note of it sends it
+once more.
 """
 
 import asyncio
 import hashlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -31,12 +33,17 @@ POLL_S: Final = 5.0
 # After these minutes it is tried again; after the last it is set aside for a person to look at.
 RETRY_MINUTES: Final = (1, 5, 30, 120, 720)
 _MINUTE_MS: Final = 60_000
-# Longer than any attempt takes: nothing else sends a delivery for so long after it was claimed.
+# An attempt ends after so many seconds; a mail server may take 30 for each of its dozen answers.
+ATTEMPT_S: Final = 240.0
+# A minute longer than an attempt: nothing else sends a delivery for so long after it was claimed.
 _CLAIM_MS: Final = 5 * _MINUTE_MS
 _DAY_MS: Final = 24 * 60 * _MINUTE_MS
 # What was sent or set aside is kept for so long after it was last wanted, as dead letters of events are.
 KEPT_DAYS: Final = 30
-_BATCH: Final = 20
+# Files of reports are kept for so long: a month can be laid beside the same one a year before.
+FILES_KEPT_DAYS: Final = 400
+# The names that `_store` gives; other files in the folder are somebody else's.
+_OUR_FILE: Final = re.compile(r"[0-9]{8,}\.(csv|json|parquet|xlsx|tmp)")
 ALL_SHOPS: Final = 0
 """Stands for all advertisers where one is named."""
 
@@ -100,17 +107,20 @@ class Outbox:
         """The moment that a signature names, in unix seconds."""
         return self._clock.now_ms() // 1000
 
-    async def claim(self) -> Sequence[Mapping[str, Any]]:
-        """Deliveries that are due. No other call gets them for _CLAIM_MS. Those that are over are forgotten in time."""
+    async def claim(self) -> Mapping[str, Any] | None:
+        """The delivery that has been due longest, None where none is. No other call gets it for _CLAIM_MS.
+
+        Those that are over are forgotten in time.
+        """
         now_ms = self._clock.now_ms()
         async with self._database.write() as connection:
-            due = sa.select(outbox).where(outbox.c.state == "waiting", outbox.c.due_ms <= now_ms).limit(_BATCH)
-            due = due.with_for_update(skip_locked=True)
-            rows = [row._asdict() for row in await connection.execute(due)]
-            for row in rows:
-                await connection.execute(_change(row["id"], due_ms=now_ms + _CLAIM_MS))
+            due = sa.select(outbox).where(outbox.c.state == "waiting", outbox.c.due_ms <= now_ms)
+            due = due.order_by(outbox.c.due_ms, outbox.c.id).limit(1).with_for_update(skip_locked=True)
+            row = (await connection.execute(due)).first()
+            if row is not None:
+                await connection.execute(_change(row.id, due_ms=now_ms + _CLAIM_MS))
             await connection.execute(sa.delete(outbox).where(_is_over(now_ms - KEPT_DAYS * _DAY_MS)))
-        return rows
+        return None if row is None else row._asdict()
 
     async def sent(self, number: int) -> None:
         async with self._database.write() as connection:
@@ -160,9 +170,10 @@ class OutboxLoop:
         caller: Caller,
         folder: Path | None,
         telemetry: Telemetry,
+        attempt_s: float = ATTEMPT_S,
     ) -> None:
         self._outbox, self._database, self._sender, self._caller = outbox, database, sender, caller
-        self._folder = folder
+        self._folder, self._attempt_s = folder, attempt_s
         self._counts = telemetry.counter(
             "grosz_deliveries_total", "Attempts to send reports and notifications, by outcome.", ("channel", "outcome")
         )
@@ -177,9 +188,9 @@ class OutboxLoop:
             await asyncio.sleep(POLL_S)
 
     async def step(self) -> int:
-        """One round; how many were sent."""
+        """Attempt all that is due; how many were sent."""
         done = 0
-        for row in await self._outbox.claim():
+        while (row := await self._outbox.claim()) is not None:
             error = await self._attempt(row)
             if not error:
                 done += 1
@@ -194,11 +205,14 @@ class OutboxLoop:
     async def _attempt(self, row: Mapping[str, Any]) -> str:
         """Attempt one delivery; the reason why it failed, "" where it did not."""
         try:
-            if row["channel"] == "mail":
-                return await self._mail(row)
-            if row["channel"] == "webhook":
-                return await self._call(row)
-            return await asyncio.to_thread(self._store, row)
+            async with asyncio.timeout(self._attempt_s):
+                if row["channel"] == "mail":
+                    return await self._mail(row)
+                if row["channel"] == "webhook":
+                    return await self._call(row)
+                return await asyncio.to_thread(self._store, row)
+        except TimeoutError:
+            return f"it was not done after {self._attempt_s:g} s"
         except GroszError as error:
             return str(error)
 
@@ -238,6 +252,7 @@ class OutboxLoop:
         if self._folder is None:
             return "no journal is kept here, and files of reports go beside it"
         path = self._folder / f"{row['id']:08d}.{row['ending']}"
+        forget_files(self._folder, self._outbox.now_s() - FILES_KEPT_DAYS * _DAY_MS // 1000)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             temporary = path.with_suffix(".tmp")
@@ -250,6 +265,22 @@ class OutboxLoop:
 
 CONFIRMATION: Final = "confirm:"
 """Begins `once` of the one mail that goes to somebody who has not agreed yet."""
+
+
+def forget_files(folder: Path, before_s: float) -> None:
+    """Remove the files of reports that were written before a moment (unix s), and no others.
+
+    One that cannot be removed is logged, and tried again when the next is written.
+    """
+    try:
+        ours = [path for path in folder.iterdir() if _OUR_FILE.fullmatch(path.name) and path.is_file()]
+        for path in ours:
+            if path.stat().st_mtime < before_s:
+                path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return  # there is no folder yet, or another admin role was faster
+    except OSError as error:
+        log.warning("an old file of a report stays: %s", error)
 
 
 def _is_over(before_ms: int) -> sa.ColumnElement[bool]:

@@ -35,6 +35,8 @@ from creatives.feeds.runs import RunOutcome
 from segments.audiences.tag_health import TagHealth
 
 POLL_S: Final = 300.0
+# Prices of orders are asked for once an hour: over a week they move slowly, and each advertiser's take a report.
+PRICES_MS: Final = 3_600_000
 _DAY_MS: Final = 86_400_000
 # Parts of a total budget at which it is told, in percent.
 BUDGET_MARKS: Final = (100, 80)
@@ -74,6 +76,7 @@ class Notifier:
         self._store, self._outbox, self._reports = store, outbox, reports
         self._products, self._tags, self._settings, self._clock = products, tags, settings, clock
         self._saved, self._ledger = SavedReportDesk(store.database, clock), SqlLedgerStore(store.database)
+        self._prices_due_ms: dict[int, int] = {}  # advertiser -> when its prices are asked for again
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -134,9 +137,10 @@ class Notifier:
             yield note
 
     async def _prices(self, advertiser: Advertiser, items: Mapping[int, LineItem]) -> list[Note]:
-        """Line items whose orders cost more than their target."""
+        """Line items whose orders cost more than their target; none until PRICES_MS after they were last asked for."""
         wanted = {number: item.target_cpa_micros for number, item in items.items() if item.target_cpa_micros}
-        if not wanted:
+        now_ms = self._clock.now_ms()
+        if not wanted or now_ms < self._prices_due_ms.get(advertiser.id, 0):
             return []
         request = ReportRequest(
             ("conversions", "cpa"), ("line_item",), timezone=advertiser.timezone, limit=10_000,
@@ -146,7 +150,8 @@ class Notifier:
             answer = await self._reports.answer(request, frozenset((advertiser.id,)))
         except NotFoundError:
             return []  # no journal is kept here
-        week = datetime.datetime.fromtimestamp(self._clock.now_ms() / 1000, datetime.UTC).strftime("%G-%V")
+        self._prices_due_ms[advertiser.id] = now_ms + PRICES_MS
+        week = datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC).strftime("%G-%V")
         notes = []
         for number, _currency, orders, shown in answer.rows:
             target, cpa = wanted.get(int(number or 0)), parse_decimal(str(shown)) if shown is not None else 0

@@ -38,8 +38,9 @@ class PasswordLinks:
         self._clock = clock
 
     async def make(self, connection: AsyncConnection, user_id: int, lasts_ms: int = LINK_MS) -> str:
-        """A fresh token of a user."""
+        """A fresh token of a user. Links of everybody that are over are forgotten."""
         token, now = f"{user_id}.{secrets.token_urlsafe(32)}", self._clock.now_ms()
+        await connection.execute(sa.delete(tables.setup_links).where(tables.setup_links.c.expires_ms <= now))
         row = {"digest": _digest(token), "created_ms": now, "expires_ms": now + lasts_ms}
         await connection.execute(sa.insert(tables.setup_links), row)
         return token

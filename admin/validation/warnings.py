@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from admin.store.kinds import ObjectKind
-from admin.store.model import Webhook
+from admin.store.model import Conversion, CountUnique, Webhook
 from bidder.targeting.categories import UNCATEGORISED, advertised
 from core.errors import Fault
 from core.model import Advertiser, Budget, Campaign, Creative, Goal, LineItem, Pacing, Segment, Status
@@ -19,6 +19,7 @@ from core.network.outgoing import check_url
 from creatives.formats.table import FORMATS, is_known
 from creatives.scanning.declared import findings
 from pacing.pace.targets import TargetState
+from segments.facts.event import Kind
 
 
 class Pace(NamedTuple):
@@ -62,6 +63,8 @@ def warnings_of(kind: ObjectKind, value: Any, around: Surroundings) -> list[Faul
             found = _creative(value, around)
         case Webhook():
             found = _webhook(value, around)
+        case Conversion():
+            found = _conversion(value)
         case _:
             found = _paused(kind.title, value)
     return list(found)
@@ -83,6 +86,16 @@ def _webhook(value: Webhook, around: Surroundings) -> Iterator[Fault]:
     if fault is not None and fault.code in ("private", "scheme"):
         text = f"{fault.message}: it is called only where worker.private_webhooks is set"
         yield Fault("/url", "not_public", text, "use an https address that the internet can reach")
+
+
+def _conversion(value: Conversion) -> Iterator[Fault]:
+    yield from _paused("conversion", value)
+    if value.event != Kind.PURCHASE:
+        text = f"only purchases count as conversions: a row about {value.event} has no effect"
+        yield Fault("/event", "no_effect", text, "set event to purchase, or archive the row")
+    if value.count is not CountUnique.ONE_PER_ORDER:
+        text = "every order counts once, by its number, whatever count says"
+        yield Fault("/count", "no_effect", text, "set count to one_per_order")
 
 
 def _owner(value: Campaign | LineItem, around: Surroundings) -> Iterator[Fault]:

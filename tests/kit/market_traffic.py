@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 
 from core.clock import ManualClock
-from core.ids import new_user_id
 from core.model import Catalogue
 from journal.rows import BILL, CONVERSION, NOTICE
 from loadtest.exchange.auction import LOST_TO_HIGHER_BID, Rules, hold
@@ -35,7 +34,8 @@ class MarketDay:
         self._recording = RecordingBidder(self._bidder, self.journal.segments, seed)
         self._chance, self._requests = random.Random(seed), requests
         self._landscape = log_normal(1.6, 0.6, 2, 0.3, seed)
-        self._users: list[str] = [new_user_id() for _ in range(people)]
+        # Which people are in a part of them goes by their ids, so these are the same for a seed.
+        self._users = [f"{number:03}u{self._chance.getrandbits(72):018x}" for number in range(people)]
         self._rings = dict.fromkeys(self._users, b"")
         self.spent: dict[int, float] = {}
         self.won: dict[int, int] = {}

@@ -91,6 +91,8 @@ def parts_of(measure: str) -> list[str]:
         return [*CREDITED]
     if measure == "saved":
         return ["reserved", "spend"]
+    if measure == "win_rate":
+        return ["wins", "prices", "bids"]
     return [*RATIOS[measure][0], *RATIOS[measure][1]] if measure in RATIOS else [measure]
 
 
@@ -239,4 +241,6 @@ def _figure(measure: str, sums: Mapping[str, int]) -> Any:  # noqa: ANN401 - a c
     if not divisor:
         return None
     value = sum(sums[name] for name in above) * factor / divisor
+    if measure == "win_rate":  # what was billed was won, whether or not an exchange says so
+        value = max(sums["wins"], sums["prices"]) / divisor
     return round(value) if is_money else value

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from admin.mail.outbox import Outbox
 from admin.products.desk import ProductDesk
 from admin.reports.desk import ReportDesk
-from admin.reports.notifying import Notifier
+from admin.reports.documents import ReportAnswer, ReportRequest
+from admin.reports.notifying import POLL_S, Notifier
 from admin.store import tables
 from core.clock import ManualClock, SystemClock
 from core.config import MailSettings, RedisSettings
@@ -117,6 +118,24 @@ async def test_dear_orders_are_told_once_a_week_of_a_line_item_with_enough_of_th
     assert await telling.told() == []
     telling.clock.advance(6 * DAY_S)  # Monday of the next week, and the orders are of the last seven days still
     assert await telling.told() == [subject]
+
+
+async def test_prices_of_orders_are_asked_for_once_an_hour(telling: Telling, monkeypatch: pytest.MonkeyPatch) -> None:
+    dear = await telling.line_item(target_cpa={"amount": "10.00"})
+    answer, asked = telling.desk.answer, list[frozenset[int] | None]()
+
+    async def counted(request: ReportRequest, advertisers: frozenset[int] | None) -> ReportAnswer:
+        asked.append(advertisers)
+        return await answer(request, advertisers)
+
+    monkeypatch.setattr(telling.desk, "answer", counted)
+    for _ in range(12):
+        assert await telling.told() == []
+        telling.clock.advance(POLL_S)
+    assert asked == [frozenset({1})]  # the other shop has no target
+    telling.orders(dear, 5, 70_000_000, "dear")
+    assert await telling.told() == [f"orders of line item {dear} cost more than planned"]
+    assert len(asked) == 2
 
 
 async def test_a_refused_feed_is_told_once_and_again_after_it_was_good(telling: Telling) -> None:

@@ -11,6 +11,7 @@ from core.clock import ManualClock, SystemClock
 from core.redis.client import control_redis
 from tests.integration.admin.conftest import Shop
 from tests.kit.api import Api
+from tests.kit.console import person
 
 
 async def test_a_created_line_item_is_published_with_micros_inside(api: Api, shop: Shop, valkey: str) -> None:
@@ -215,6 +216,23 @@ async def test_what_stops_the_owner_is_warned_about_too(api: Api, shop: Shop) ->
     assert (await shop.caller.get(campaign)).warned == {"advertiser_stopped", "no_balance"}
     await bank.patch(advertiser, {"balance": None, "status": "active"})
     assert (await shop.caller.get(line_item)).warned == set()
+
+
+async def test_a_conversion_that_has_no_effect_is_warned_of(api: Api, shop: Shop) -> None:
+    """Where it is made, whenever it is read, and in the page of the console that shows both."""
+    own = {"advertiser_id": shop.advertiser["id"], "name": "Leads"}
+    made = await shop.caller.post("/v1/conversions", own | {"event": "sign_up", "count": "all"})
+    found = {one["pointer"]: one["message"] for one in made.body["warnings"]}
+    assert found == {
+        "/event": "only purchases count as conversions: a row about sign_up has no effect",
+        "/count": "every order counts once, by its number, whatever count says",
+    }
+    path = f"/v1/conversions/{made.body['id']}"
+    assert (await shop.caller.get(path)).warned == {"no_effect"}
+    page = await (await person(api)).get(f"/conversions/{made.body['id']}")
+    assert found["/event"] in page.text
+    mended = await shop.caller.patch(path, {"event": "purchase", "count": "one_per_order"})
+    assert mended.warned == set()
 
 
 async def test_a_line_item_may_be_told_to_spend_all(api: Api, shop: Shop, valkey: str) -> None:

@@ -93,6 +93,26 @@ def test_a_shop_is_added_up(two_shops: JournalFolder) -> None:
     assert found.rows[1][:4] == (2, "EUR", 1, 0)
 
 
+def test_what_was_billed_was_won_at_an_exchange_without_win_notices(journal: JournalFolder) -> None:
+    """Exchange 1 tells of wins and bills some of them, exchange 2 only bills, once twelve impressions."""
+    own = {"advertiser_id": 1, "line_item_id": 7, "bid_ms": NOON}
+    of_exchange = {1: range(4), 2: range(4, 12)}
+    store(journal, BID, *(
+        {**own, "exchange_id": exchange, "bid_id": bid} for exchange, bids in of_exchange.items() for bid in bids
+    ))  # fmt: skip
+    store(journal, NOTICE, *({**own, "exchange_id": 1, "bid_id": bid, "event": "win"} for bid in range(3)))
+    bill = {**own, "entry": "bill", "bid_cpm": 1_000, "price_cpm": 900, "currency": "PLN"}
+    store(
+        journal, BILL, {**bill, "exchange_id": 1, "bid_id": 0, "impressions": 1},
+        {**bill, "exchange_id": 2, "bid_id": 4, "impressions": 12},
+        {**bill, "exchange_id": 2, "bid_id": 5, "impressions": 1},
+        {**own, "exchange_id": 2, "entry": "correction", "impressions": 0, "currency": "PLN"},
+    )  # fmt: skip
+    found = ask(journal, measures=("wins", "win_rate"), dimensions=("exchange",), totals=True, **MONTH)
+    assert found.rows == ((1, 3, 3 / 4), (2, 0, 2 / 8))
+    assert found.totals == ((None, 3, 3 / 12),)  # three wins were told, three bids were billed: at least so many won
+
+
 def test_what_a_bill_does_not_say_is_looked_up_in_its_bid(two_shops: JournalFolder) -> None:
     found = ask(two_shops, measures=("bids", "spend"), dimensions=("country",), filters={"advertiser": (1,)}, **MONTH)
     assert found.rows == (("DEU", "PLN", 1, 1_501), ("POL", "PLN", 2, 2_000))

@@ -21,8 +21,9 @@ NOW = FIRST + 30 * HOUR_MS
 SHOPS = {1: ReportShop("PLN", 1.0), 2: ReportShop("EUR", 4.3)}
 MONTH: dict[str, Any] = {"since": datetime.date(2026, 11, 1), "until": datetime.date(2026, 11, 30)}
 ALL = (
-    "bids", "average_bid", "wins", "losses", "viewability", "minimum_to_win", "impressions", "spend", "saved",
-    "clearing_price", "clicks", "invalid_clicks", "conversions", "new_buyers", "revenue", "order_value", "roas",
+    "bids", "average_bid", "wins", "losses", "win_rate", "viewability", "minimum_to_win", "impressions", "spend",
+    "saved", "clearing_price", "clicks", "invalid_clicks", "conversions", "new_buyers", "revenue", "order_value",
+    "roas",
 )  # fmt: skip
 QUESTIONS = (
     ReportQuestion(ALL, ("day", "line_item"), **MONTH),
