@@ -31,12 +31,11 @@ class RuleError(InputError):
 
     def __init__(self, text: str, span: Span, problem: str, *, code: FaultCode = "rule_syntax", hint: str = "") -> None:
         self.problem = problem
-        self.code: FaultCode = code
         self.span = span
         self.line = text.count("\n", 0, span.start) + 1
         self.column = span.start - (text.rfind("\n", 0, span.start) + 1) + 1
         self.excerpt = excerpt(text, span)
-        super().__init__(f"line {self.line}, column {self.column}: {problem}\n{self.excerpt}", hint=hint)
+        super().__init__(f"line {self.line}, column {self.column}: {problem}\n{self.excerpt}", hint=hint, code=code)
 
     def fault(self, pointer: str = "/rule") -> Fault:
         """This error as one fault of a larger input, e.g. of an API request; `pointer` is the rule's JSON pointer."""
