@@ -100,8 +100,13 @@ def cpm_not_below(price: float) -> CpmMicros:
 
     An exchange compares a bid with its own float: 0.30 is below a floor of 0.1 + 0.2 (0.30000000000000004).
     """
-    cpm = cpm_from_float(price)
-    return CpmMicros(cpm + 1) if cpm / MICROS_PER_UNIT < price else cpm
+    if not 0.0 <= price <= _MAX_PRICE:
+        raise MoneyError(f"price {price} is out of range: a CPM lies between 0 and a million")
+    # Written out, since a call would cost as much as all of this, for each floor of each request.
+    micros: CpmMicros = round(price * MICROS_PER_UNIT)  # type: ignore[assignment]
+    if micros / MICROS_PER_UNIT < price:
+        micros += 1  # type: ignore[assignment]
+    return micros
 
 
 def cpm_to_text(cpm: int) -> str:
