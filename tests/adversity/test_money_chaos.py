@@ -15,18 +15,20 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import random
 import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from admin.roles.pauses import Pauses
 from core.money import MICROS_PER_UNIT
 from pacing.notices.charges import notice_key
 from pacing.notices.tokens import TokenSigner
@@ -42,9 +44,9 @@ BUDGETS = max(1.0, SECONDS / 60)
 SEED = int(os.environ.get("GROSZ_TEST_SEED", "20261122"))
 KILL_EVERY_S = 1.6
 
-# From the moment when a server is killed until a tracker answers again: found dead, started, its file read, and the
-# longest pause of a connection that tries again: 3 s, and twice that on a busy machine. After a tracker's death a new
-# one listens before it knows the catalogue. Not less than twice what the whole takes to start.
+# From the moment when a killed server is started again until a tracker answers: its file read, and the longest pause of a
+# connection that tries again: 3 s, and twice that on a busy machine. After a tracker's death a new one listens before it
+# knows the catalogue. Not less than twice what the whole takes to start.
 AWAY_S = 10.0
 
 
@@ -174,10 +176,23 @@ async def test_no_crash_loses_a_bill_repeats_one_exceeds_a_budget_or_makes_a_rep
     assert exceeded(rows, BUDGETS) == {}
     assert len(billed) > 100
     away_s = max(AWAY_S, 2 * started_s)
-    outages = [(at, at + away_s) for at, role in killed if role in ("server", "tracker")]
+    outages = [outage for role in ("server", "tracker") for outage in outages_of(role, killed, away_s)]
     assert [at for at in exchange.unavailable if not any(begin <= at <= end for begin, end in outages)] == []
     assert watch.faults == []
     require_true_reports(watch, last, true_bills(billed, rows))
+
+
+def outages_of(role: str, killed: Iterable[tuple[float, str]], away_s: float) -> Iterator[tuple[float, float]]:
+    """When a role may be away: after each kill for the pause before it is started again, and for `away_s`.
+
+    What dies again and again is started after pauses that grow to ten seconds. Two trackers count as one, whose pauses
+    are the longer ones.
+    """
+    pauses, started = Pauses(), -math.inf
+    for at in (at for at, name in killed if name == role):
+        back = at + pauses.after(at - started)
+        yield at, back + away_s
+        started = back
 
 
 def require_true_reports(watch: ReportWatch, last: WatchedAnswer, bills: list[TrueBill]) -> None:
