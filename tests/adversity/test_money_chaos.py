@@ -44,9 +44,9 @@ BUDGETS = max(1.0, SECONDS / 60)
 SEED = int(os.environ.get("GROSZ_TEST_SEED", "20261122"))
 KILL_EVERY_S = 1.6
 
-# From the moment when a killed server is started again until a tracker answers: its file read, and the longest pause of a
-# connection that tries again: 3 s, and twice that on a busy machine. After a tracker's death a new one listens before it
-# knows the catalogue. Not less than twice what the whole takes to start.
+# From the moment when a killed server is started again until a tracker answers: its file read, and the longest pause
+# of a connection that tries again: 3 s, and twice that on a busy machine. After a tracker's death a new one listens
+# before it knows the catalogue. Not less than twice what the whole takes to start.
 AWAY_S = 10.0
 
 
