@@ -89,7 +89,7 @@ def parse_decimal(text: str) -> int:
 def cpm_from_float(price: float) -> CpmMicros:
     """CPM micros of a wire price, rounded to the nearest micro. Raises MoneyError unless 0 <= price <= a million."""
     if not 0.0 <= price <= _MAX_PRICE:  # also refuses NaN
-        raise MoneyError(f"price {price} is out of range: a CPM lies between 0 and a million")
+        raise _out_of_range(price)
     # Calling the type would cost as much as all of this, for each floor of each request.
     micros: CpmMicros = round(price * MICROS_PER_UNIT)  # type: ignore[assignment]
     return micros
@@ -101,12 +101,16 @@ def cpm_not_below(price: float) -> CpmMicros:
     An exchange compares a bid with its own float: 0.30 is below a floor of 0.1 + 0.2 (0.30000000000000004).
     """
     if not 0.0 <= price <= _MAX_PRICE:
-        raise MoneyError(f"price {price} is out of range: a CPM lies between 0 and a million")
+        raise _out_of_range(price)
     # Written out, since a call would cost as much as all of this, for each floor of each request.
     micros: CpmMicros = round(price * MICROS_PER_UNIT)  # type: ignore[assignment]
     if micros / MICROS_PER_UNIT < price:
         micros += 1  # type: ignore[assignment]
     return micros
+
+
+def _out_of_range(price: float) -> MoneyError:
+    return MoneyError(f"price {price} is out of range: a CPM lies between 0 and a million")
 
 
 def cpm_to_text(cpm: int) -> str:

@@ -147,17 +147,16 @@ def preview_command(
         async with open_approvals(url, key, data, config) as approvals:
             creative = await approvals.creative(creative_id)
         shown_as, now_s = in_size(creative, wanted), SystemClock().now_ms() // 1000
-        page = ad_page(shown_as)
         shown: tuple[FeedProduct, ...] = ()
         if user:
             async with open_products(url, key, data, config) as products:
                 asked = RecommendRequest(user_id=user, creative_id=creative_id, count=MAX_PRODUCTS)
                 found = await products.recommend(creative.advertiser_id, asked)
             shown = products_of(found.products)
-            page = page_with(shown_as, shown, now_s)
+        page = page_with(shown_as, shown, now_s) if user else ad_page(shown_as)
         markup = "" if body is None else markup_for(creative, body, track_url, shown, now_s)
         out.mkdir(parents=True, exist_ok=True)
-        return await write_preview(creative, out, size=wanted, markup=markup, shown_page=page)
+        return await write_preview(creative, out, page, size=wanted, markup=markup)
 
     written = asyncio.run(write())
     if as_json:

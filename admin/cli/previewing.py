@@ -148,16 +148,16 @@ def _micros(amount: str) -> int:
 
 
 async def write_preview(
-    creative: Creative, folder: Path, *, size: Size | None = None, markup: str = "", shown_page: str = ""
+    creative: Creative, folder: Path, shown_page: str, *, size: Size | None = None, markup: str = ""
 ) -> Written:
-    """Write the files into a folder, named by the creative's id; `shown_page` is the page where it was made already."""
+    """Write the page, its picture, and the markup where there is one, into a folder, named by the creative's id."""
     markup_path = ""
     if markup:
         path = folder / f"{creative.id}-markup.{_SUFFIX[creative.format]}"
         path.write_text(markup, encoding="utf-8")
         markup_path = str(path)
     page = folder / f"{creative.id}.html"
-    page.write_text(shown_page or ad_page(creative), encoding="utf-8")
+    page.write_text(shown_page, encoding="utf-8")
     shown = size or preview_size(creative)
     picture = await _picture(page, shown)
     is_drawn = picture is None

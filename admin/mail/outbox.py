@@ -108,10 +108,7 @@ class Outbox:
         return self._clock.now_ms() // 1000
 
     async def claim(self) -> Mapping[str, Any] | None:
-        """The delivery that has been due longest, None where none is. No other call gets it for _CLAIM_MS.
-
-        Those that are over are forgotten in time.
-        """
+        """The delivery that has been due longest, None where none is. No other call gets it for _CLAIM_MS."""
         now_ms = self._clock.now_ms()
         async with self._database.write() as connection:
             due = sa.select(outbox).where(outbox.c.state == "waiting", outbox.c.due_ms <= now_ms)
@@ -119,8 +116,13 @@ class Outbox:
             row = (await connection.execute(due)).first()
             if row is not None:
                 await connection.execute(_change(row.id, due_ms=now_ms + _CLAIM_MS))
-            await connection.execute(sa.delete(outbox).where(_is_over(now_ms - KEPT_DAYS * _DAY_MS)))
         return None if row is None else row._asdict()
+
+    async def forget(self) -> None:
+        """Delete the deliveries that have been over for KEPT_DAYS."""
+        before_ms = self._clock.now_ms() - KEPT_DAYS * _DAY_MS
+        async with self._database.write() as connection:
+            await connection.execute(sa.delete(outbox).where(_is_over(before_ms)))
 
     async def sent(self, number: int) -> None:
         async with self._database.write() as connection:
@@ -189,6 +191,7 @@ class OutboxLoop:
 
     async def step(self) -> int:
         """Attempt all that is due; how many were sent."""
+        await self._outbox.forget()
         done = 0
         while (row := await self._outbox.claim()) is not None:
             error = await self._attempt(row)

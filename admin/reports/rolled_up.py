@@ -1,9 +1,9 @@
 """Whether reports that are made of roll-ups say what the rows say, to the micro: part of the audit."""
 
 import asyncio
-import datetime
 from typing import TYPE_CHECKING, Final
 
+from core.moments import utc_day
 from core.money import format_micros
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _told(archive: "Archive", columnar: "Columnar", advertiser_id: int, now_ms: 
 
     forgotten_ms = (archive.forgotten_before("bill") + 24) * _HOUR_MS
     first_ms = max(now_ms - DAYS * _DAY_MS, min(forgotten_ms, now_ms))
-    since = datetime.datetime.fromtimestamp(first_ms / 1000, datetime.UTC).date()
+    since = utc_day(first_ms)
     question = ReportQuestion(
         ("impressions", "spend", "clicks"), ("line_item",), since=since, filters={"advertiser": (advertiser_id,)},
         limit=100_000,

@@ -24,6 +24,7 @@ from admin.store.model import Scope
 from core.clock import Clock
 from core.errors import NotFoundError, UnavailableError
 from core.model import Advertiser, LineItem, Pacing
+from core.moments import utc_day
 from core.money import format_micros
 
 _DAYS: Final = 14
@@ -93,7 +94,7 @@ class FigurePages:
     ) -> OrdersOfDay | None:
         """What a line item's orders of these hours came to; None where no journal is kept."""
         first_s = hours[0].start_s
-        since, until = (_day_of(each) for each in (hours[0], hours[-1]))
+        since, until = (utc_day(each.start_s * 1000) for each in (hours[0], hours[-1]))
         filters: dict[str, tuple[str | int, ...]] = {"line_item": (line_item_id,)}
         wanted = ReportRequest(("conversions", "revenue"), ("hour",), since, until, filters=filters)
         try:
@@ -105,10 +106,6 @@ class FigurePages:
 
     async def _answer(self, visitor: Visitor, wanted: ReportRequest) -> ReportAnswer:
         return await self._reports.answer(wanted, visitor.caller.advertiser_ids)
-
-
-def _day_of(hour: Hour) -> datetime.date:
-    return datetime.datetime.fromtimestamp(hour.start_s, datetime.UTC).date()
 
 
 def orders_of(rows: Sequence[Mapping[str, Cell]], hours: Sequence[Hour], currency: str) -> OrdersOfDay:
